@@ -1,0 +1,108 @@
+"""What limits a number: a load generator at its end, trials that are invalid, calls that failed.
+
+A result that the generator bounded is kept, and says so on itself, with the direction in which it errs.
+"""
+
+from __future__ import annotations
+
+import collections
+import json
+from collections.abc import Iterable
+
+import pandas as pd
+
+from grpclab.analysis.metrics import is_latency, metric_words
+from grpclab.analysis.ratios import column, numbers, trials_of, valid_trials
+
+GENERATOR = "generator-bound"
+CLIENT = "client-cpu"
+
+
+def limits_of(trials: pd.DataFrame, configuration: str, scenario: str | None = None) -> tuple[str, ...]:
+    """The distinct labels in `limited_by` over the valid trials of a configuration, sorted."""
+    rows = valid_trials(trials_of(trials, configuration, scenario))
+    return tuple(sorted({str(label) for label in column(rows, "limited_by").dropna() if label}))
+
+
+def bound_note(metric: str, *, baseline: str, candidate: str, limited: Iterable[str]) -> str:
+    """Which way a ratio errs when the generator limited the configurations in `limited`; "" when it limited neither.
+
+    A limited side was truly at least as fast as measured. Of a throughput ratio (candidate / baseline) a limited
+    candidate therefore makes a lower bound and a limited baseline an upper bound; of a latency ratio the reverse.
+    """
+    named = [name for name in (baseline, candidate) if name in set(limited)]
+    if not named:
+        return ""
+    if len(named) == 2 or baseline == candidate:
+        return (
+            f"{baseline} and {candidate} were both limited by the load generator: "
+            "the ratio compares the generator with itself and is a bound in neither direction"
+        )
+    text = f"{named[0]} was limited by the load generator"
+    words = metric_words(metric)
+    if metric == "throughput_rps":
+        bound = "a lower bound" if named[0] == candidate else "an upper bound"
+        return f"{text}: its true throughput is at least this, so the ratio is {bound}"
+    if is_latency(metric):
+        bound = "an upper bound" if named[0] == candidate else "a lower bound"
+        return f"{text}: its true {words} is at most this, so the ratio is {bound}"
+    return f"{text}: its {words} was not measured at the load it could have carried"
+
+
+def client_note(configurations: Iterable[str]) -> str:
+    """The fact that a client was the limit where the client is the factor under test; "" for none."""
+    names = list(dict.fromkeys(configurations))
+    if not names:
+        return ""
+    return (
+        f"{_listed(names)} spent all the CPU the client has (client-cpu): a fact about a client "
+        "that opens a channel for each call, which is the factor under test here, not an invalid result"
+    )
+
+
+def invalid_note(trials: pd.DataFrame) -> str:
+    """How many trials are invalid and why; "" for none."""
+    rows = trials[~column(trials, "valid").eq(True)]
+    if rows.empty:
+        return ""
+    reasons = collections.Counter(
+        str(text) if isinstance(text, str) and text else "no reason given"
+        for text in column(rows, "invalid_reason")
+    )
+    told = "; ".join(f"{text} ({count})" for text, count in reasons.most_common())
+    verb = "is invalid and was" if len(rows) == 1 else "are invalid and were"
+    return f"{len(rows)} of {_count(len(trials), 'trial')} {verb} left out: {told}"
+
+
+def errors_note(trials: pd.DataFrame, configurations: Iterable[str]) -> str:
+    """The calls that failed in valid trials of these configurations, by gRPC status; "" for none."""
+    parts = []
+    for name in dict.fromkeys(configurations):
+        rows = valid_trials(trials_of(trials, name))
+        failed, made = int(numbers(rows, "errors").sum()), int(numbers(rows, "requests").sum())
+        if failed:
+            statuses = _statuses(column(rows, "errors_by_status"))
+            told = f" ({', '.join(f'{s} {n:,}' for s, n in statuses.most_common())})" if statuses else ""
+            parts.append(f"{name} {failed:,} of {made:,}{told}")
+    return f"calls failed in configurations that are compared: {'; '.join(parts)}" if parts else ""
+
+
+def _statuses(texts: Iterable[object]) -> collections.Counter[str]:
+    total: collections.Counter[str] = collections.Counter()
+    for text in texts:
+        if isinstance(text, str) and text:
+            try:
+                total.update({str(k): int(v) for k, v in json.loads(text).items() if v})
+            except (ValueError, AttributeError, TypeError):
+                total.update(["unreadable"])
+    return total
+
+
+def _listed(names: list[str]) -> str:
+    if len(names) > 6:
+        return f"{', '.join(names[:5])} and {len(names) - 5} more"
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}" + ("" if number == 1 else "s")

@@ -1,0 +1,42 @@
+"""What a metric's ratio means: which direction is faster, and the words for it."""
+
+from __future__ import annotations
+
+import re
+
+_PERCENTILE = re.compile(r"latency_(?P<ok>ok_)?p(?P<digits>\d+)_s")
+_WORDS = {
+    "throughput_rps": "throughput",
+    "latency_mean_s": "mean latency",
+    "latency_min_s": "lowest latency",
+    "latency_max_s": "highest latency",
+    "server_cpu_s": "server CPU time",
+    "server_user_s": "server CPU time in user space",
+    "server_kernel_s": "server CPU time in the kernel",
+    "server_peak_rss_bytes": "peak memory of the server",
+    "client_cpu_s": "client CPU time",
+}
+
+
+def lower_is_faster(metric: str) -> bool:
+    """Whether less of this metric is better.
+
+    More is better for rates (``_rps``), for what is counted per CPU-second (``_per_``) and for ``requests``; less
+    is better for all else: latencies, CPU seconds, bytes, errors.
+    """
+    return not (metric.endswith("_rps") or "_per_" in metric or metric == "requests")
+
+
+def is_latency(metric: str) -> bool:
+    """Whether this metric is a latency."""
+    return metric.startswith("latency_")
+
+
+def metric_words(metric: str) -> str:
+    """The metric in words that follow "in": ``latency_p999_s`` is "p99.9 latency". Its own name if there are none."""
+    found = _PERCENTILE.fullmatch(metric)
+    if not found:
+        return _WORDS.get(metric, metric)
+    digits = found["digits"]
+    percentile = digits if len(digits) <= 2 else f"{digits[:2]}.{digits[2:]}"
+    return f"p{percentile} latency" + (" of successful calls" if found["ok"] else "")

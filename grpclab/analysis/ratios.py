@@ -1,0 +1,238 @@
+"""Ratios within blocks, their interval and their p values.
+
+The independent unit is the block, never the request. Within block i, r_i = ln(candidate_i / baseline_i); what is
+reported is exp(mean r) with the paired t interval on r. The p value of the headline is the exact sign-flip test,
+that of every other comparison the paired t test, corrected by Holm. Ratios and intervals have no unit.
+
+Sources: paired t on logarithms of ratios, Student 1908; sign flip, Fisher, The Design of Experiments (1935), ch. 3;
+Holm, Scand. J. Statist. 6 (1979), 65-70.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import stats
+
+Floats = npt.NDArray[np.float64]
+
+CONFIDENCE = 0.95
+ALPHA = 0.05
+_MOST_EXACT_BLOCKS = 16
+_RESAMPLES = 99_999
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pairing:
+    """The blocks in which both sides of a comparison were measured.
+
+    `frame` has the columns block (int), baseline, candidate (the metric's unit) and ratio, one row a block in
+    ascending order; `notes` says of every other block why it was left out.
+    """
+
+    frame: pd.DataFrame
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """A mean over blocks and its t interval; all NaN without blocks, the ends NaN with one."""
+
+    mean: float
+    low: float
+    high: float
+    blocks: int
+
+
+def fewest_blocks(alpha: float = ALPHA) -> int:
+    """The fewest blocks with which the sign-flip test can fall below `alpha`: its least p is 2 / 2^n, so 6 for 0.05."""
+    blocks = 1
+    while 2 / 2**blocks >= alpha:
+        blocks += 1
+    return blocks
+
+
+def column(trials: pd.DataFrame, name: str) -> pd.Series:
+    """That column, or one of NaN where the frame has none: a metric that was not measured."""
+    return trials[name] if name in trials.columns else pd.Series(math.nan, index=trials.index, dtype=float)
+
+
+def numbers(trials: pd.DataFrame, name: str) -> pd.Series:
+    """That column as float64, NaN where it holds no number."""
+    return pd.to_numeric(column(trials, name), errors="coerce").astype(float)
+
+
+def trials_of(trials: pd.DataFrame, configuration: str, scenario: str | None = None) -> pd.DataFrame:
+    """The rows of one configuration, valid or not; of one scenario where it is given."""
+    keep = column(trials, "configuration").eq(configuration)
+    if scenario is not None:
+        keep &= column(trials, "scenario").eq(scenario)
+    return trials[keep]
+
+
+def valid_trials(trials: pd.DataFrame) -> pd.DataFrame:
+    """The rows whose `valid` is true; a missing value is not."""
+    return trials[column(trials, "valid").eq(True)]
+
+
+def block_values(trials: pd.DataFrame, metric: str) -> tuple[dict[int, float], dict[int, str]]:
+    """The metric of one configuration in each block, and for the other blocks the reason why there is none.
+
+    `trials` holds the rows of that configuration. Only finite positive values have a logarithm; where a block
+    holds several valid trials, their geometric mean stands for it.
+    """
+    values: dict[int, float] = {}
+    reasons: dict[int, str] = {}
+    for key, rows in trials.groupby(column(trials, "block")):
+        block = int(str(key).partition(".")[0])
+        valid = valid_trials(rows)
+        measured = numbers(valid, metric).to_numpy()
+        if valid.empty:
+            texts = sorted({str(t) for t in column(rows, "invalid_reason").dropna() if t})
+            reasons[block] = "invalid" + (f": {', '.join(texts)}" if texts else "")
+        elif not np.isfinite(measured).all():
+            reasons[block] = f"{metric} was not measured"
+        elif (measured <= 0).any():
+            reasons[block] = f"{metric} is {measured.min():g}, which has no logarithm"
+        else:
+            values[block] = float(np.exp(np.log(measured).mean()))
+    return values, reasons
+
+
+def pair_blocks(
+    trials: pd.DataFrame, *, scenario: str, metric: str, baseline: str, candidate: str
+) -> Pairing:
+    """Pair the two configurations block by block, and say what was left out and why."""
+    sides = {name: trials_of(trials, name, scenario) for name in (baseline, candidate)}
+    absent = [name for name, rows in sides.items() if rows.empty]
+    notes = [f"no trial of {name} in {scenario}" for name in absent]
+    found = {name: block_values(rows, metric) for name, rows in sides.items()}
+    (base, base_reasons), (other, other_reasons) = found[baseline], found[candidate]
+    blocks = sorted(base.keys() | base_reasons.keys() | other.keys() | other_reasons.keys())
+    both = [block for block in blocks if block in base and block in other]
+    if not absent:
+        left_out = [
+            f"block {block} left out: {name}, {reasons.get(block, 'no trial')}"
+            for block in blocks
+            for name, (values, reasons) in found.items()
+            if block not in values
+        ]
+        notes.extend(left_out)
+    before = np.array([base[block] for block in both], dtype=np.float64)
+    after = np.array([other[block] for block in both], dtype=np.float64)
+    frame = pd.DataFrame(
+        {
+            "block": np.array(both, dtype=np.int64),
+            "baseline": before,
+            "candidate": after,
+            "ratio": after / before,
+        }
+    )
+    return Pairing(frame=frame, notes=tuple(notes))
+
+
+def block_ratios(
+    trials: pd.DataFrame, *, scenario: str, metric: str, baseline: str, candidate: str
+) -> pd.DataFrame:
+    """The ratio candidate / baseline of the raw metric in every block where both are valid and positive.
+
+    Columns: block (int), baseline, candidate (the metric's unit), ratio; empty where there is no such block.
+    """
+    paired = pair_blocks(trials, scenario=scenario, metric=metric, baseline=baseline, candidate=candidate)
+    return paired.frame
+
+
+def t_interval(values: npt.ArrayLike) -> Interval:
+    """The mean and its two-sided 95 % t interval, mean -/+ t(0.975, n - 1) s / sqrt(n). Values that are not finite
+    are left out."""
+    sample = _finite(values)
+    if not sample.size:
+        return Interval(mean=math.nan, low=math.nan, high=math.nan, blocks=0)
+    mean = float(sample.mean())
+    if sample.size == 1:
+        return Interval(mean=mean, low=math.nan, high=math.nan, blocks=1)
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, sample.size - 1)) * _spread(sample) / math.sqrt(sample.size)
+    return Interval(mean=mean, low=mean - half, high=mean + half, blocks=int(sample.size))
+
+
+def log_t_interval(values: npt.ArrayLike) -> Interval:
+    """The geometric mean of positive values, with the t interval taken on their logarithms. Values that are not
+    finite and positive are left out."""
+    sample = _finite(values)
+    inside = t_interval(np.log(sample[sample > 0]))
+    with np.errstate(over="ignore"):
+        mean, low, high = (float(np.exp(x)) for x in (inside.mean, inside.low, inside.high))
+    return Interval(mean=mean, low=low, high=high, blocks=inside.blocks)
+
+
+def sign_flip_p(ln_ratios: npt.ArrayLike) -> float:
+    """The two-sided p of the exact sign-flip test that ln ratios (shape: blocks) centre on 0. NaN below 2 blocks.
+
+    Under that hypothesis each sign is as likely as the other, so all 2^n are tried (scipy.stats.permutation_test).
+    The least p is 2 / 2^n. Above 16 blocks 99,999 flips drawn from a fixed seed stand for them.
+    """
+    sample = _finite(ln_ratios)
+    if sample.size < 2:
+        return math.nan
+    result = stats.permutation_test(
+        (sample,),
+        _mean,
+        permutation_type="samples",
+        vectorized=True,
+        alternative="two-sided",
+        n_resamples=math.inf if sample.size <= _MOST_EXACT_BLOCKS else _RESAMPLES,
+        batch=10_000,
+        random_state=np.random.default_rng(0),
+    )
+    return float(result.pvalue)
+
+
+def paired_t_p(ln_ratios: npt.ArrayLike) -> float:
+    """The two-sided p of the t test that ln ratios (shape: blocks) centre on 0. NaN below 2 blocks.
+
+    Blocks that agree to the last digit have no spread to test against: p is then 0, or 1 where they are all 0.
+    """
+    sample = _finite(ln_ratios)
+    if sample.size < 2:
+        return math.nan
+    spread, mean = _spread(sample), float(sample.mean())
+    if spread == 0:
+        return 1.0 if abs(mean) < 1e-12 else 0.0
+    return float(2 * stats.t.sf(abs(mean) / (spread / math.sqrt(sample.size)), sample.size - 1))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down correction: p values of one family, in the order given, adjusted.
+
+    The i-th smallest of m becomes max over j <= i of (m - j + 1) p_j, at most 1. NaN stays NaN and does not count
+    towards m. Raises ValueError on a value outside 0..1.
+    """
+    known = [i for i, p in enumerate(p_values) if not math.isnan(p)]
+    adjusted = [math.nan] * len(p_values)
+    largest = 0.0
+    for rank, i in enumerate(sorted(known, key=lambda i: p_values[i])):
+        if not 0 <= p_values[i] <= 1:
+            raise ValueError(f"{p_values[i]} is not a p value: it takes 0 to 1")
+        largest = max(largest, min(1.0, (len(known) - rank) * p_values[i]))
+        adjusted[i] = largest
+    return adjusted
+
+
+def _mean(sample: Floats, axis: int) -> Floats:
+    return np.asarray(np.mean(sample, axis=axis), dtype=np.float64)
+
+
+def _finite(values: npt.ArrayLike) -> Floats:
+    sample = np.asarray(values, dtype=np.float64)
+    return sample[np.isfinite(sample)]
+
+
+def _spread(sample: Floats) -> float:
+    """The standard deviation, with what is only rounding taken as none."""
+    spread = float(sample.std(ddof=1))
+    return 0.0 if spread <= 1e-12 * max(1.0, float(np.abs(sample).max())) else spread

@@ -1,0 +1,245 @@
+"""What each factor becomes in grpcio: the one table from factor to channel argument.
+
+A row says which side's factor it reads, which arguments it sets, and what people should know. The servers and
+the engine build their argument lists from it (:func:`server_args`, :func:`client_args`); the report and the
+README print it (:func:`mapping_rows`). Facts about the arguments: grpc/grpc,
+``include/grpc/impl/channel_arg_names.h`` and ``doc/keepalive.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from grpclab.config import FACTORS, ClientConfig, Level, ServerConfig, TrialConfig
+
+ChannelArgs = list[tuple[str, int]]
+
+MAX_PENDING_REQUESTS = 20_000
+"""Accepted but not yet started calls before C-core rejects new ones; its own default is about 1000."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """How one level of one factor is said to grpcio."""
+
+    factor: str
+    arguments: tuple[str, ...]
+    build: Callable[[Level], ChannelArgs]
+    note: str
+
+
+def _one(argument: str, scale: float = 1) -> Callable[[Level], ChannelArgs]:
+    def build(level: Level) -> ChannelArgs:
+        assert isinstance(level, (int, float))
+        return [(argument, round(level * scale))]
+
+    return build
+
+
+def _rule(factor: str, argument: str, scale: float, note: str) -> Rule:
+    return Rule(factor=factor, arguments=(argument,), build=_one(argument, scale), note=note)
+
+
+def _fixed(factor: str, arguments: ChannelArgs, note: str) -> Rule:
+    """A rule for a switch: these arguments where the level is true, else nothing."""
+    return Rule(
+        factor=factor,
+        arguments=tuple(name for name, _ in arguments),
+        build=lambda level: list(arguments) if level else [],
+        note=note,
+    )
+
+
+def _streams(level: Level) -> ChannelArgs:
+    assert isinstance(level, int)
+    pending = max(MAX_PENDING_REQUESTS, 2 * level)
+    return [
+        ("grpc.max_concurrent_streams", level),
+        ("grpc.server.max_pending_requests", pending),
+        ("grpc.server.max_pending_requests_hard_limit", 2 * pending),
+    ]
+
+
+def _server_keepalive(level: Level) -> ChannelArgs:
+    assert isinstance(level, (int, float))
+    # A client that pings as often as this server does must not be taken for an attacker: allow twice as often.
+    return [
+        ("grpc.keepalive_time_ms", round(level * 1000)),
+        ("grpc.http2.min_ping_interval_without_data_ms", round(level * 500)),
+        ("grpc.http2.max_pings_without_data", 0),
+    ]
+
+
+def _client_keepalive(level: Level) -> ChannelArgs:
+    assert isinstance(level, (int, float))
+    return [
+        ("grpc.keepalive_time_ms", round(level * 1000)),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),
+    ]
+
+
+def _timeout(level: Level) -> ChannelArgs:
+    assert isinstance(level, (int, float))
+    milliseconds = round(level * 1000)
+    return [("grpc.keepalive_timeout_ms", milliseconds), ("grpc.http2.ping_timeout_ms", milliseconds)]
+
+
+def _timeout_rule(factor: str) -> Rule:
+    return Rule(
+        factor=factor,
+        arguments=("grpc.keepalive_timeout_ms", "grpc.http2.ping_timeout_ms"),
+        build=_timeout,
+        note="default 20 s; both are set, since the shorter ping timeout alone does not close a dead connection",
+    )
+
+
+def _bdp(level: Level) -> ChannelArgs:
+    return [] if level else [("grpc.http2.bdp_probe", 0)]
+
+
+def _window_rules(section: str, receives: str) -> tuple[Rule, Rule]:
+    return (
+        _rule(
+            f"{section}.window_kib",
+            "grpc.http2.lookahead_bytes",
+            1024,
+            f"governs {receives}; the connection window follows; no effect while adaptive_window is on",
+        ),
+        Rule(
+            factor=f"{section}.adaptive_window",
+            arguments=("grpc.http2.bdp_probe",),
+            build=_bdp,
+            note="on by default; overrides window_kib. In tonic it resets both windows to 65,535",
+        ),
+    )
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        factor="server.max_concurrent_streams",
+        arguments=(
+            "grpc.max_concurrent_streams",
+            "grpc.server.max_pending_requests",
+            "grpc.server.max_pending_requests_hard_limit",
+        ),
+        build=_streams,
+        note="unlimited by default; clients queue the excess silently, so it shows as latency",
+    ),
+    *_window_rules("server", "uploads"),
+    _rule("server.max_frame_kib", "grpc.http2.max_frame_size", 1024, "default 16 KiB"),
+    Rule(
+        factor="server.keepalive_s",
+        arguments=(
+            "grpc.keepalive_time_ms",
+            "grpc.http2.min_ping_interval_without_data_ms",
+            "grpc.http2.max_pings_without_data",
+        ),
+        build=_server_keepalive,
+        note="default 2 h; sets the ping policing to match, so that such a client is not sent too_many_pings",
+    ),
+    _timeout_rule("server.keepalive_timeout_s"),
+    _fixed(
+        "server.keepalive_without_calls",
+        [("grpc.keepalive_permit_without_calls", 1)],
+        "off by default; a client that pings without calls is then punished",
+    ),
+    *_window_rules("client", "downloads"),
+    Rule(
+        factor="client.keepalive_s",
+        arguments=(
+            "grpc.keepalive_time_ms",
+            "grpc.keepalive_permit_without_calls",
+            "grpc.http2.max_pings_without_data",
+        ),
+        build=_client_keepalive,
+        note="off by default; the server must permit it (server.keepalive_s, keepalive_without_calls)",
+    ),
+    _timeout_rule("client.keepalive_timeout_s"),
+)
+
+NOT_CHANNEL_ARGUMENTS: dict[str, str] = {
+    "server.max_concurrent_rpcs": "grpc.server(maximum_concurrent_rpcs=): per server, and it rejects;"
+    " grpcio has no limit per connection",
+    "client.deadline_s": "timeout= of each call; grpcio has no deadline on the server's side",
+}
+"""Factors with a tonic name that grpcio takes elsewhere, and where."""
+
+NO_COUNTERPART: dict[str, str] = {
+    "tcp_keepalive": "no argument sets SO_KEEPALIVE; HTTP/2 pings (server.keepalive_s) take its place",
+    "tcp_nodelay": "C-core sets TCP_NODELAY on every socket: always on, not a factor",
+}
+"""Settings of tonic that cannot be expressed in grpcio."""
+
+
+def _args(section: str, config: ServerConfig | ClientConfig) -> ChannelArgs:
+    args: dict[str, int] = {}
+    for rule in RULES:
+        if rule.factor.startswith(f"{section}."):
+            level = getattr(config, FACTORS[rule.factor].name)
+            if level is not None:
+                args.update(rule.build(level))
+    return list(args.items())
+
+
+def server_args(config: ServerConfig) -> ChannelArgs:
+    """Channel arguments of a server; empty where every factor is at its default, but for one.
+
+    ``grpc.so_reuseport`` is 0 for a single process: a taken port is then refused by the kernel, where grpcio's
+    default would share it silently. It acts on the listening socket only.
+    """
+    reuse = [] if config.processes != 1 else [("grpc.so_reuseport", 0)]
+    return _args("server", config) + reuse
+
+
+def client_args(config: ClientConfig) -> ChannelArgs:
+    """Channel arguments of each of the client's channels.
+
+    Retries are off, or errors would be hidden; a subchannel pool of its own makes every channel a TCP
+    connection of its own (grpcio shares one between equal channels otherwise).
+    """
+    fixed = [("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1)]
+    return [*_args("client", config), *fixed]
+
+
+def without_effect(config: TrialConfig) -> dict[str, str]:
+    """The factors that are set but cannot act in this configuration, each with the reason (static rules)."""
+    reasons: dict[str, str] = {}
+    for section in ("server", "client"):
+        side = config.server if section == "server" else config.client
+        if side.window_kib is not None and side.adaptive_window:
+            reasons[f"{section}.window_kib"] = "BDP probing overrides it: set adaptive_window=false"
+        if side.keepalive_timeout_s is not None and side.keepalive_s is None:
+            reasons[f"{section}.keepalive_timeout_s"] = "no pings are sent: set keepalive_s"
+    if config.server.implementation == "sync" and config.server.event_loop != "asyncio":
+        reasons["server.event_loop"] = "a sync server runs no event loop: set implementation=asyncio"
+    if config.server.implementation == "asyncio" and config.server.threads != ServerConfig().threads:
+        reasons["server.threads"] = "an asyncio server runs handlers on its loop, not in threads"
+    if config.client.pooling != "pool" and config.client.connections != ClientConfig().connections:
+        reasons["client.connections"] = f"pooling={config.client.pooling} does not use it: set pooling=pool"
+    return reasons
+
+
+def mapping_rows() -> list[dict[str, str]]:
+    """The table "from tonic to grpcio": columns tonic, factor, grpcio, note; all strings."""
+    rows = [
+        {
+            "tonic": FACTORS[rule.factor].tonic or "",
+            "factor": rule.factor,
+            "grpcio": ", ".join(rule.arguments),
+            "note": rule.note,
+        }
+        for rule in RULES
+    ]
+    rows += [
+        {
+            "tonic": FACTORS[factor].tonic or "",
+            "factor": factor,
+            "grpcio": where.partition(":")[0].partition(";")[0],
+            "note": where,
+        }
+        for factor, where in NOT_CHANNEL_ARGUMENTS.items()
+    ]
+    rows += [{"tonic": name, "factor": "", "grpcio": "none", "note": why} for name, why in NO_COUNTERPART.items()]
+    return sorted(rows, key=lambda row: (not row["tonic"], row["tonic"], row["factor"]))

@@ -1,0 +1,196 @@
+"""Child processes that never outlive their parent, and say what they have to say in JSON lines.
+
+The child's standard input is its lifeline: a pipe of which only the parent holds the other end. When the
+parent ends in whatever way, SIGKILL included, the kernel closes the pipe and the child ends itself. It works
+for children of children, needs no privilege, and leaves nothing to clean up.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import IO, Any
+
+from grpclab.errors import WorkerError
+
+STUDY_VARIABLE = "GRPCLAB_STUDY"
+"""Every process of a study carries the study's id in this environment variable."""
+TRIAL_VARIABLE = "GRPCLAB_TRIAL"
+"""And the trial's folder name in this one."""
+
+
+def die_with_parent(on_line: Callable[[str], None] | None = None) -> None:
+    """In a child: end this process, without ceremony, as soon as standard input is closed.
+
+    Lines that come in before that are given to `on_line`, on the watching thread.
+    """
+
+    def watch() -> None:
+        # os.read, not sys.stdin: a daemon thread inside a buffered reader makes the interpreter's exit fail.
+        buffer = b""
+        while data := os.read(0, 1 << 16):
+            *lines, buffer = (buffer + data).split(b"\n")
+            for line in lines:
+                if on_line is not None:
+                    on_line(line.decode())
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, name="lifeline", daemon=True).start()
+
+
+def say(**message: Any) -> None:
+    """In a child: one JSON line to the parent."""
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+class Child:
+    """A Python module running as a child process of ours, spoken to in JSON lines.
+
+    `log` takes the child's standard error. `cpus` pins it. Use as a context manager: leaving it ends the child.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        *arguments: str,
+        name: str,
+        cpus: Collection[int] | None = None,
+        env: Mapping[str, str] | None = None,
+        log: IO[bytes] | None = None,
+    ) -> None:
+        self.name = name
+        self.popen = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log if log is not None else None,
+            env={**os.environ, **(env or {})},
+            # Out of the terminal's process group: Ctrl-C goes to the parent alone, which ends things in order.
+            process_group=0,
+        )
+        self.pid = self.popen.pid
+        if cpus:
+            pin(self.pid, cpus)
+        self._buffer = b""
+
+    def send(self, **message: Any) -> None:
+        """One JSON line to the child. Raises WorkerError if it is gone."""
+        assert self.popen.stdin is not None
+        try:
+            self.popen.stdin.write(json.dumps(message).encode() + b"\n")
+            self.popen.stdin.flush()
+        except (BrokenPipeError, OSError):
+            raise self._gone() from None
+
+    def receive(self, timeout_s: float) -> dict[str, Any]:
+        """The next JSON line of the child. Raises WorkerError when it ends or stays silent for too long."""
+        got = receive_all([self], timeout_s)
+        return got[0]
+
+    def read_available(self) -> list[dict[str, Any]]:
+        """What can be read now (call when its pipe is readable). Raises WorkerError at its end."""
+        assert self.popen.stdout is not None
+        data = os.read(self.popen.stdout.fileno(), 1 << 16)
+        if not data:
+            raise self._gone()
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        try:
+            return [json.loads(line) for line in lines if line.strip()]
+        except ValueError:
+            raise WorkerError(f"{self.name} (pid {self.pid}) wrote something that is not JSON: {data[:80]!r}") from None
+
+    def _gone(self) -> WorkerError:
+        try:
+            code = self.popen.wait(timeout=2)
+        except subprocess.TimeoutExpired:
+            return WorkerError(f"{self.name} (pid {self.pid}) closed its pipe")
+        return WorkerError(f"{self.name} (pid {self.pid}) {describe_exit(code)}")
+
+    @property
+    def alive(self) -> bool:
+        """Whether it is still running."""
+        return self.popen.poll() is None
+
+    def stop(self, grace_s: float = 5.0) -> int:
+        """End it: SIGTERM, then SIGKILL after `grace_s`. Returns its exit code."""
+        if self.alive:
+            self.popen.terminate()
+        try:
+            code = self.popen.wait(timeout=grace_s)
+        except subprocess.TimeoutExpired:
+            self.popen.kill()
+            code = self.popen.wait()
+        for pipe in (self.popen.stdin, self.popen.stdout):
+            if pipe is not None:
+                try:
+                    pipe.close()
+                except OSError:
+                    pass  # an unsent line to a dead child
+        return code
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.popen.kill()
+        self.stop()
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def receive_all(
+    children: Sequence[Child],
+    timeout_s: float,
+    *,
+    every_s: float | None = None,
+    tick: Callable[[], None] | None = None,
+) -> list[dict[str, Any]]:
+    """One JSON line from each child, in their order; `tick` is called about every `every_s` meanwhile.
+
+    Raises WorkerError when one of them ends, or when `timeout_s` is over.
+    """
+    messages: dict[int, dict[str, Any]] = {}
+    end = time.monotonic() + timeout_s
+    with selectors.DefaultSelector() as selector:
+        for index, child in enumerate(children):
+            assert child.popen.stdout is not None
+            selector.register(child.popen.stdout, selectors.EVENT_READ, index)
+        while len(messages) < len(children):
+            left = end - time.monotonic()
+            if left <= 0:
+                silent = [c.name for i, c in enumerate(children) if i not in messages]
+                raise WorkerError(f"{', '.join(silent)} did not answer within {timeout_s:g} s")
+            for key, _ in selector.select(min(left, every_s or left)):
+                lines = children[key.data].read_available()
+                if lines:
+                    messages[key.data] = lines[0]
+                    selector.unregister(key.fileobj)
+            if tick is not None:
+                tick()
+    return [messages[i] for i in range(len(children))]
+
+
+def pin(pid: int, cpus: Collection[int]) -> None:
+    """Let a process run on these cores only, where the system can."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(pid, cpus)
+
+
+def describe_exit(code: int) -> str:
+    """An exit code in words: ``ended with exit code 3``, ``was killed by SIGKILL``."""
+    if code < 0:
+        try:
+            return f"was killed by {signal.Signals(-code).name}"
+        except ValueError:
+            return f"was killed by signal {-code}"
+    return f"ended with exit code {code}"

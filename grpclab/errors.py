@@ -1,0 +1,63 @@
+"""Every error this package raises on purpose, one root and its tree.
+
+::
+
+    GrpclabError                 exit 1   root; its text is one line for a person
+    ├── UsageError               exit 2   what was asked cannot be right (also a ValueError)
+    │   ├── FactorError                   an unknown factor, or a level it cannot take
+    │   └── DesignError                   a study that cannot be planned, or does not match its folder
+    ├── MissingDependencyError   exit 2   an extra is not installed
+    └── MeasurementError         exit 3   the measurement is invalid
+        ├── ServerError                   a server could not be started, or died
+        ├── TargetError                   nothing answers at the target
+        └── WorkerError                   a load worker, the link or a kernel died
+
+The text of each says what was wrong, with the value given, and how to mend it. ``exit_code`` is what the
+command line returns for it.
+"""
+
+from __future__ import annotations
+
+
+class GrpclabError(Exception):
+    """Root of all errors of this package."""
+
+    exit_code = 1
+
+
+class UsageError(GrpclabError, ValueError):
+    """What was asked for cannot be right."""
+
+    exit_code = 2
+
+
+class FactorError(UsageError):
+    """An unknown factor, or a level outside its range."""
+
+
+class DesignError(UsageError):
+    """A study that cannot be planned, or that does not match what its folder already holds."""
+
+
+class MissingDependencyError(GrpclabError):
+    """A package of an extra is not installed."""
+
+    exit_code = 2
+
+
+class MeasurementError(GrpclabError):
+    """The measurement is invalid."""
+
+    exit_code = 3
+
+
+class ServerError(MeasurementError):
+    """A server could not be started, or died."""
+
+
+class TargetError(MeasurementError):
+    """Nothing answers at the target."""
+
+
+class WorkerError(MeasurementError):
+    """A load worker, the emulated link or a notebook kernel died or broke its protocol."""

@@ -1,0 +1,44 @@
+"""When a call may start: warm-up, the measured window, and its end. Pure: the clock's reading is passed in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Gate:
+    """Admits the calls of one worker in one window. Times are seconds on the workers' common clock.
+
+    The load runs on through the border between warm-up and window; a call belongs to the window if it starts at
+    or after `opens_at`. The window ends once `requests` such calls have started, or at `closes_at`, whichever
+    is first; None means no such bound.
+    """
+
+    opens_at: float
+    closes_at: float | None = None
+    requests: int | None = None
+    admitted: int = 0
+    """Calls of the window started so far."""
+    closed: bool = False
+
+    def admit(self, now: float) -> bool:
+        """Whether a call may start now; counts it if it belongs to the window."""
+        if self.closed:
+            return False
+        if now < self.opens_at:
+            return True
+        if (self.closes_at is not None and now >= self.closes_at) or self.admitted == self.requests:
+            self.closed = True
+            return False
+        self.admitted += 1
+        return True
+
+    def close(self) -> None:
+        """No call may start any more."""
+        self.closed = True
+
+
+def share(total: int, parts: int) -> list[int]:
+    """`total` divided exactly into `parts` whole numbers that differ by one at most."""
+    quotient, rest = divmod(total, parts)
+    return [quotient + (index < rest) for index in range(parts)]

@@ -1,0 +1,142 @@
+"""What the kernel says of a process: CPU time over all its threads, memory, TCP connections.
+
+Taken from outside, so that nothing has to be asked of the process itself. Linux gives everything; elsewhere
+psutil gives what it can.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import psutil
+
+_TICK_S = 1.0 / os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """What some processes have used so far, all their threads together."""
+
+    at_s: float
+    """When it was read, on time.perf_counter's clock."""
+    cpu_s: float
+    user_s: float
+    kernel_s: float
+    rss_bytes: int
+    peak_rss_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThreadTimes:
+    """CPU time of the threads of one name."""
+
+    comm: str
+    threads: int
+    user_s: float
+    kernel_s: float
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time of a process so far, in seconds, all threads, to the nanosecond where the kernel gives it.
+
+    Linux lets anyone read the CPU clock of another process: its clock id is made of its process id
+    (clock_getcpuclockid(3)). /proc/<pid>/stat counts in ticks of 10 ms.
+    """
+    try:
+        return time.clock_gettime((~pid << 3) | 2)
+    except (OSError, AttributeError):
+        times = psutil.Process(pid).cpu_times()
+        return float(times.user + times.system)
+
+
+def usage(pids: Collection[int]) -> Usage:
+    """What these processes have used so far. Raises psutil.NoSuchProcess if one is gone."""
+    cpu = user = kernel = 0.0
+    rss = peak = 0
+    for pid in pids:
+        process = psutil.Process(pid)
+        with process.oneshot():
+            times = process.cpu_times()
+            memory = process.memory_info()
+        cpu += cpu_seconds(pid)
+        user += times.user
+        kernel += times.system
+        rss += memory.rss
+        peak += _peak_rss(pid) or memory.rss
+    return Usage(
+        at_s=time.perf_counter(), cpu_s=cpu, user_s=user, kernel_s=kernel, rss_bytes=rss, peak_rss_bytes=peak
+    )
+
+
+def _peak_rss(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as lines:
+            for line in lines:
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return 0
+
+
+def thread_times(pid: int) -> list[ThreadTimes]:
+    """CPU time by thread name, the busiest first; empty where /proc is missing.
+
+    Fields 14 and 15 of ``/proc/<pid>/task/<tid>/stat`` (proc_pid_stat(5)), in ticks.
+    """
+    by_name: dict[str, tuple[int, float, float]] = {}
+    try:
+        tids = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return []
+    for tid in tids:
+        try:
+            with open(f"/proc/{pid}/task/{tid}/stat", encoding="utf-8", errors="replace") as file:
+                text = file.read()
+        except OSError:
+            continue  # the thread ended in between
+        comm = text[text.index("(") + 1 : text.rindex(")")]
+        fields = text[text.rindex(")") + 2 :].split()
+        count, user, kernel = by_name.get(comm, (0, 0.0, 0.0))
+        by_name[comm] = (count + 1, user + int(fields[11]) * _TICK_S, kernel + int(fields[12]) * _TICK_S)
+    rows = [ThreadTimes(comm=c, threads=n, user_s=u, kernel_s=k) for c, (n, u, k) in by_name.items()]
+    return sorted(rows, key=lambda row: -(row.user_s + row.kernel_s))
+
+
+def connections(pids: Sequence[int], port: int, *, excluding: Collection[int] = ()) -> list[int]:
+    """Established TCP connections to `port`, one count for each process of `pids` (the server's side).
+
+    `excluding`: processes whose own connections do not count (the launcher's health probes).
+    """
+    skipped = {
+        c.laddr.port
+        for pid in excluding
+        for c in psutil.Process(pid).net_connections(kind="tcp")
+        if c.raddr and c.raddr.port == port
+    }
+    counts = []
+    for pid in pids:
+        found = psutil.Process(pid).net_connections(kind="tcp")
+        counts.append(
+            sum(
+                1
+                for c in found
+                if c.status == psutil.CONN_ESTABLISHED
+                and c.laddr.port == port
+                and c.raddr
+                and c.raddr.port not in skipped
+            )
+        )
+    return counts
+
+
+def listening_pids(port: int) -> set[int]:
+    """The processes that listen on a TCP port of this machine; those of other users may be missing."""
+    return {
+        c.pid
+        for c in psutil.net_connections(kind="tcp")
+        if c.status == psutil.CONN_LISTEN and c.laddr.port == port and c.pid is not None
+    }

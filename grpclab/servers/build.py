@@ -1,0 +1,76 @@
+"""One grpcio server out of a :class:`ServerConfig`: greeter, health, reflection, channel arguments, port."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+import grpc.aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from grpclab.channel_args import server_args
+from grpclab.config import ServerConfig
+from grpclab.errors import ServerError
+from grpclab.generated import greet_pb2, greet_pb2_grpc
+from grpclab.servers.greeter import AsyncGreeter, CallCount, SyncGreeter
+
+SERVICE = "greet.GreeterService"
+
+
+def _service_names() -> tuple[str, ...]:
+    assert greet_pb2.DESCRIPTOR.services_by_name["GreeterService"].full_name == SERVICE
+    return (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+
+
+def _listen(server: Any, address: str, credentials: grpc.ServerCredentials | None) -> int:
+    """Bind; returns the port. Raises ServerError where that is refused."""
+    try:
+        if credentials is None:
+            return int(server.add_insecure_port(address))
+        return int(server.add_secure_port(address, credentials))
+    except RuntimeError as error:
+        raise ServerError(f"cannot listen on {address}: {error}") from None
+
+
+def sync_server(
+    config: ServerConfig,
+    address: str,
+    *,
+    count: CallCount,
+    hold: int = 0,
+    credentials: grpc.ServerCredentials | None = None,
+) -> tuple[grpc.Server, health.HealthServicer, int]:
+    """A bound, not yet started ``grpc.server``; its health servicer (SERVING); its port."""
+    server = grpc.server(
+        ThreadPoolExecutor(max_workers=config.threads, thread_name_prefix="handler"),
+        options=server_args(config),
+        maximum_concurrent_rpcs=config.max_concurrent_rpcs,
+    )
+    status = health.HealthServicer()
+    for name in ("", SERVICE):
+        status.set(name, health_pb2.HealthCheckResponse.SERVING)
+    greet_pb2_grpc.add_GreeterServiceServicer_to_server(SyncGreeter(config, count, hold), server)
+    health_pb2_grpc.add_HealthServicer_to_server(status, server)
+    reflection.enable_server_reflection(_service_names(), server)
+    return server, status, _listen(server, address, credentials)
+
+
+async def async_server(
+    config: ServerConfig,
+    address: str,
+    *,
+    count: CallCount,
+    hold: int = 0,
+    credentials: grpc.ServerCredentials | None = None,
+) -> tuple[grpc.aio.Server, health.aio.HealthServicer, int]:
+    """The same for ``grpc.aio.server``; call it on the loop that will run it."""
+    server = grpc.aio.server(options=server_args(config), maximum_concurrent_rpcs=config.max_concurrent_rpcs)
+    status = health.aio.HealthServicer()
+    for name in ("", SERVICE):
+        await status.set(name, health_pb2.HealthCheckResponse.SERVING)
+    greet_pb2_grpc.add_GreeterServiceServicer_to_server(AsyncGreeter(config, count, hold), server)
+    health_pb2_grpc.add_HealthServicer_to_server(status, server)
+    reflection.enable_server_reflection(_service_names(), server)
+    return server, status, _listen(server, address, credentials)

@@ -1,0 +1,149 @@
+"""Start a server as a child process, be sure it is the one that answers, and leave nothing behind.
+
+::
+
+    with launch(OPTIMIZED.server, cpus={0}) as server:
+        server.target        # "127.0.0.1:41873"
+        server.usage()       # CPU and memory over all its processes and threads
+
+The port is free (the kernel chose it), the child is known to listen on it itself, and its health service says
+SERVING before anyone is let in: a stale server cannot be measured by mistake.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from grpclab import procfs
+from grpclab.children import Child, describe_exit
+from grpclab.config import ServerConfig, TrialConfig
+from grpclab.errors import ServerError, WorkerError
+from grpclab.servers.serving import ServeSpec, address
+
+START_TIMEOUT_S = 30.0
+
+
+@dataclass
+class RunningServer:
+    """A server that answers. `calls` and `high_water` are known once it has stopped."""
+
+    child: Child
+    target: str
+    port: int
+    pids: list[int]
+    log_path: Path
+    root_certificates: bytes | None = None
+    calls: int | None = None
+    high_water: int | None = None
+    _stopped: bool = field(default=False, repr=False)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self.child.alive
+
+    def require_alive(self) -> None:
+        """Raise ServerError, with the last lines of its log, if it has died."""
+        if not self.alive:
+            code = self.child.popen.poll()
+            assert code is not None
+            raise ServerError(f"the server {describe_exit(code)}{log_tail(self.log_path)}")
+
+    def usage(self) -> procfs.Usage:
+        """CPU and memory so far, over all its processes and threads."""
+        return procfs.usage(self.pids)
+
+    def connections(self, *, excluding: Collection[int] = ()) -> list[int]:
+        """TCP connections established to it now, seen from outside, one count for each of its processes."""
+        return procfs.connections(self.pids, self.port, excluding=excluding)
+
+    def stop(self) -> None:
+        """Drain and stop it; learns `calls` and `high_water`. Safe to call twice."""
+        if self._stopped:
+            return
+        self._stopped = True
+        if self.alive:
+            self.child.popen.terminate()
+            with contextlib.suppress(WorkerError):
+                totals = self.child.receive(timeout_s=10)
+                self.calls, self.high_water = totals["calls"], totals["high_water"]
+        self.child.stop()
+
+
+def log_tail(path: Path, lines: int = 3) -> str:
+    """The last lines of a log as ``: ...``, or nothing."""
+    try:
+        found = path.read_text(errors="replace").strip().splitlines()[-lines:]
+    except OSError:
+        return ""
+    return f": {' | '.join(found)}" if found else ""
+
+
+@contextlib.contextmanager
+def launch(
+    config: ServerConfig,
+    *,
+    cpus: Collection[int] | None = None,
+    log_path: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    port: int = 0,
+    hold: int = 0,
+) -> Iterator[RunningServer]:
+    """Run a server of this configuration on loopback until the block is left. Raises ServerError."""
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="grpclab-")))
+        if config.tls:
+            from grpclab.servers import tls
+
+            tls.issue(folder)
+        log_path = log_path or folder / "server.log"
+        log = stack.enter_context(log_path.open("wb"))
+        child = stack.enter_context(Child("grpclab.servers.child", name="server", cpus=cpus, log=log, env=env))
+        settings = TrialConfig(server=config).differences(TrialConfig())
+        spec = ServeSpec(settings=settings, port=port, hold=hold, tls_folder=str(folder))
+        try:
+            child.send(**vars(spec))
+            where = child.receive(START_TIMEOUT_S)
+        except WorkerError as error:
+            raise ServerError(f"the server could not be started: {error}{log_tail(log_path)}") from None
+        server = RunningServer(
+            child=child,
+            target=address("127.0.0.1", where["port"]),
+            port=where["port"],
+            pids=where["pids"],
+            log_path=log_path,
+            root_certificates=(folder / "ca.pem").read_bytes() if config.tls else None,
+        )
+        strangers = procfs.listening_pids(server.port) - {*server.pids, child.pid}
+        if strangers:
+            raise ServerError(f"port {server.port} is shared with another server (pid {min(strangers)}): stop it")
+        check_health(server.target, server.root_certificates)
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+def check_health(target: str, root_certificates: bytes | None = None, timeout_s: float = START_TIMEOUT_S) -> None:
+    """Wait until the health service at `target` says SERVING. Raises ServerError after `timeout_s`."""
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    if root_certificates is None:
+        channel = grpc.insecure_channel(target, options=options)
+    else:
+        credentials = grpc.ssl_channel_credentials(root_certificates)
+        channel = grpc.secure_channel(target, credentials, options=options)
+    with channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        try:
+            answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=timeout_s, wait_for_ready=True)
+        except grpc.RpcError as error:
+            raise ServerError(f"the server at {target} is not healthy: {error.code().name}") from None
+    if answer.status != health_pb2.HealthCheckResponse.SERVING:
+        raise ServerError(f"the server at {target} is not serving: health status {answer.status}")

@@ -1,0 +1,83 @@
+"""Several server processes on one port: the parent starts them, watches them, and stops them.
+
+The kernel spreads new connections over the processes by a hash (SO_REUSEPORT): few connections land unevenly.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+
+from grpclab.children import Child, receive_all
+from grpclab.config import ServerConfig
+from grpclab.errors import ServerError, WorkerError
+from grpclab.servers.serving import DRAIN_S, Announce, ServeSpec, address, require_free_port, serve
+
+START_TIMEOUT_S = 30.0
+
+
+def process_count(config: ServerConfig) -> int:
+    """How many processes `processes` means here: 0 is one for each core this process may use."""
+    if config.processes:
+        return config.processes
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def serve_processes(spec: ServeSpec, announce: Announce) -> dict[str, int]:
+    """Serve in as many processes as the factor says, until SIGTERM or Ctrl-C. Returns the counts.
+
+    `calls` is the sum over the processes, `high_water` that of the fullest one. Raises ServerError when one of
+    them cannot start or dies.
+    """
+    if spec.shared_port:
+        return serve(spec, announce)
+    count = process_count(spec.config)
+    if count == 1:
+        return serve(spec.replace(settings={**spec.settings, "server.processes": 1}), announce)
+    require_free_port(spec.host, spec.port)
+    with _reserved(spec.host, spec.port) as port, contextlib.ExitStack() as stack:
+        stopping: list[int] = []
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda n, _frame: stopping.append(n))
+        children = [
+            stack.enter_context(Child("grpclab.servers.child", name=f"server process {index + 1} of {count}"))
+            for index in range(count)
+        ]
+        try:
+            for child in children:
+                child.send(**(vars(spec) | {"port": port, "shared_port": True}))
+            answers = receive_all(children, START_TIMEOUT_S)
+            announce({"port": port, "pids": [answer["pids"][0] for answer in answers]})
+            while not stopping:
+                dead = [child.name for child in children if not child.alive]
+                if dead:
+                    raise ServerError(f"{', '.join(dead)} died; the others were stopped")
+                time.sleep(0.1)
+            for child in children:
+                child.popen.terminate()
+            totals = receive_all(children, DRAIN_S + 2)
+        except WorkerError as error:
+            raise ServerError(str(error)) from None
+    return {
+        "calls": sum(total["calls"] for total in totals),
+        "high_water": max(total["high_water"] for total in totals),
+    }
+
+
+@contextlib.contextmanager
+def _reserved(host: str, port: int) -> Iterator[int]:
+    """Hold a port for processes that will share it: bound with SO_REUSEPORT, never listening."""
+    family, kind, _, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind) as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        try:
+            held.bind(where)
+        except OSError as error:
+            raise ServerError(f"cannot listen on {address(host, port)}: {error.strerror}") from None
+        yield int(held.getsockname()[1])

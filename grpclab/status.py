@@ -1,0 +1,34 @@
+"""The status codes of gRPC, by number (grpc/grpc ``doc/statuscodes.md``); no grpcio needed."""
+
+from __future__ import annotations
+
+STATUS_NAMES: tuple[str, ...] = (
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+)
+"""Name of each code; the code is the index."""
+
+OK = 0
+UNKNOWN = 2
+
+
+def go_name(name: str) -> str:
+    """The name as grpc-go and ghz write it: ``DEADLINE_EXCEEDED`` is ``DeadlineExceeded``, ``OK`` stays."""
+    if name == "OK":
+        return name
+    return "Canceled" if name == "CANCELLED" else name.title().replace("_", "")

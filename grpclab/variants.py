@@ -1,0 +1,108 @@
+"""The named configurations: `basic`, `optimized`, and the ladder between them, one factor at a time.
+
+`basic` is what a first gRPC server and client look like. `optimized` holds what helped, or did no harm, when
+it was measured; what was tried and rejected stays on the ladder as a rung of its own, so that every study shows
+why. The README's table says which study decided.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from grpclab.config import ClientConfig, Level, ServerConfig, TrialConfig
+from grpclab.errors import FactorError
+
+DEFAULT_PORTS = {"optimized": 50051, "basic": 50052}
+
+BASIC = TrialConfig(
+    server=ServerConfig(threads=10),
+    client=ClientConfig(pooling="per_call"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rung:
+    """One step of the ladder: the factors it changes, and what it starts from.
+
+    A `kept` rung starts from the kept rung before it. A rejected one branches off the rung named in `after`
+    and leads nowhere: it was slower, or did not pay.
+    """
+
+    name: str
+    title: str
+    changes: dict[str, Level] = field(default_factory=dict)
+    kept: bool = True
+    after: str = ""
+
+
+LADDER: tuple[Rung, ...] = (
+    Rung(name="basic", title="basic"),
+    Rung(name="reuse", title="channel reuse", changes={"client.pooling": "shared"}),
+    Rung(name="pool", title="connection pool", changes={"client.pooling": "pool", "client.connections": 4}),
+    Rung(
+        name="asyncio",
+        title="asyncio server",
+        changes={"server.implementation": "asyncio"},
+        kept=False,
+        after="pool",
+    ),
+    Rung(
+        name="uvloop",
+        title="asyncio on uvloop",
+        changes={"server.implementation": "asyncio", "server.event_loop": "uvloop"},
+        kept=False,
+        after="pool",
+    ),
+    Rung(name="threads", title="room for 10,000 threads", changes={"server.threads": 10_000}),
+    Rung(
+        name="http2",
+        title="HTTP/2 settings",
+        changes={
+            "server.max_concurrent_streams": 10_000,
+            "server.window_kib": 16_384,
+            "server.adaptive_window": False,
+            "server.keepalive_s": 60.0,
+            "server.keepalive_timeout_s": 20.0,
+            "server.keepalive_without_calls": True,
+            "client.window_kib": 16_384,
+            "client.adaptive_window": False,
+            "client.keepalive_s": 60.0,
+            "client.keepalive_timeout_s": 20.0,
+        },
+    ),
+    Rung(name="processes", title="a process per core", changes={"server.processes": 0}),
+)
+
+
+def ladder_config(name: str) -> TrialConfig:
+    """The configuration that stands on the rung of that name (all kept rungs up to it, then its own changes)."""
+    config = BASIC
+    by_name = {rung.name: rung for rung in LADDER}
+    if name not in by_name:
+        raise FactorError(f"no rung {name!r} on the ladder: {', '.join(by_name)}")
+    target = by_name[name]
+    last = target.name if target.kept else target.after
+    for rung in LADDER:
+        if rung.kept:
+            config = config.replace(rung.changes)
+        if rung.name == last:
+            break
+    return config if target.kept else config.replace(target.changes)
+
+
+OPTIMIZED = ladder_config(LADDER[-1].name)
+
+VARIANTS: dict[str, TrialConfig] = {"basic": BASIC, "optimized": OPTIMIZED}
+
+
+def variant(name: str) -> TrialConfig:
+    """The named configuration. Raises FactorError if there is none of that name."""
+    try:
+        return VARIANTS[name]
+    except KeyError:
+        raise FactorError(f"unknown variant {name!r}: it is one of {', '.join(VARIANTS)}") from None
+
+
+def mix(*, server: str, client: str) -> TrialConfig:
+    """The server of one variant with the client of another: what the two halves give apart."""
+    return TrialConfig(server=variant(server).server, client=variant(client).client)
