@@ -1,2 +1,76 @@
-"""grpclab: performance studies of gRPC services that hold up."""
+"""grpclab: performance studies of gRPC services that hold up.
+
+Layout, top to bottom; each floor imports only from floors below it:
+
+    cli, notebook, publish   the command line; what the notebooks' cells call
+    report/                  figures and HTML out of tidy frames
+    study/                   design, trial, the papermill runner, the store
+    analysis/                pure functions over frames: ratios, intervals, verdicts
+    profiling/               py-spy, families of work
+    load/                    gate, recorder, summary (pure); engines, workers, bench
+    servers/                 the greeter, its builders, the launcher
+    link                     the emulated link
+    children, procfs         child processes; what the kernel says of a process
+    config, channel_args     the factors; the one table factor -> channel argument
+    errors                   one root, a tree in its docstring
+
+Names are loaded when first used: the children of a trial start quickly because of it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from grpclab.config import ClientConfig, LinkConfig, LoadConfig, ServerConfig, TrialConfig
+    from grpclab.errors import GrpclabError
+    from grpclab.load.bench import BenchResult, bench
+    from grpclab.servers.launcher import launch
+    from grpclab.study.parameters import StudyParameters
+    from grpclab.study.runner import Study
+    from grpclab.variants import BASIC, OPTIMIZED
+
+_HOMES = {
+    "BASIC": "variants",
+    "BenchResult": "load.bench",
+    "ClientConfig": "config",
+    "GrpclabError": "errors",
+    "LinkConfig": "config",
+    "LoadConfig": "config",
+    "OPTIMIZED": "variants",
+    "ServerConfig": "config",
+    "Study": "study.runner",
+    "StudyParameters": "study.parameters",
+    "TrialConfig": "config",
+    "bench": "load.bench",
+    "launch": "servers.launcher",
+}
+
+__all__ = [
+    "BASIC",
+    "OPTIMIZED",
+    "BenchResult",
+    "ClientConfig",
+    "GrpclabError",
+    "LinkConfig",
+    "LoadConfig",
+    "ServerConfig",
+    "Study",
+    "StudyParameters",
+    "TrialConfig",
+    "bench",
+    "launch",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"grpclab.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'grpclab' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -58,6 +58,9 @@ def _streams(level: Level) -> ChannelArgs:
         ("grpc.max_concurrent_streams", level),
         ("grpc.server.max_pending_requests", pending),
         ("grpc.server.max_pending_requests_hard_limit", 2 * pending),
+        # At its default of 1 the server resets streams beyond the limit, since a client counts a stream as
+        # closed a moment earlier than the server does: calls then fail UNAVAILABLE instead of waiting.
+        ("grpc.http.overload_protection", 0),
     ]
 
 
@@ -123,9 +126,11 @@ RULES: tuple[Rule, ...] = (
             "grpc.max_concurrent_streams",
             "grpc.server.max_pending_requests",
             "grpc.server.max_pending_requests_hard_limit",
+            "grpc.http.overload_protection",
         ),
         build=_streams,
-        note="unlimited by default; clients queue the excess silently, so it shows as latency",
+        note="unlimited by default; clients queue the excess silently, so it shows as latency; with overload"
+        " protection left on, calls at the limit fail UNAVAILABLE",
     ),
     *_window_rules("server", "uploads"),
     _rule("server.max_frame_kib", "grpc.http2.max_frame_size", 1024, "default 16 KiB"),

@@ -3,18 +3,20 @@
 Pure: no clock, no I/O. Times are seconds of one clock that never runs backwards, passed in by the caller
 (:mod:`grpclab.link` passes ``time.monotonic()``).
 
-A direction is a :class:`DelayLine`. Bytes are first put on the wire, one after the other, at the bandwidth; then
-they travel for half the round trip. A segment is due when its last byte has arrived, so nothing is ever early.
-A connection is an :class:`EmulatedPath`: two lines, and a middlebox that forgets connections it has not seen for
-longer than the idle timeout.
+A direction is a :class:`DelayLine`. Bytes are first put on the wire, one after the other, at the bandwidth;
+then they travel for half the round trip. A segment is due when its last byte has arrived, so nothing is
+ever early. A connection is an :class:`EmulatedPath`: two lines, and a middlebox that forgets connections it
+has not seen for longer than the idle timeout.
 """
 
 from __future__ import annotations
 
 import enum
+import ipaddress
 from collections import deque
 
 from grpclab.config import LinkConfig
+from grpclab.errors import UsageError
 
 UNSHAPED_BUFFER_BYTES = 64 * 2**20
 SHAPED_BUFFER_MIN_BYTES, SHAPED_BUFFER_MAX_BYTES = 64 * 2**10, 2**30
@@ -45,6 +47,27 @@ class Direction(enum.IntEnum):
         return Direction(1 - self)
 
 
+def loopback_target(text: str) -> tuple[tuple[str, ...], int]:
+    """The addresses to try and the port that ``HOST:PORT`` means. Raises UsageError unless it is loopback."""
+    host, colon, port_text = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    port = int(port_text) if port_text.isascii() and port_text.isdigit() else 0
+    if not colon or not host or not 0 < port < 65536:
+        raise UsageError(f"target {text!r} is not HOST:PORT, as 127.0.0.1:50051")
+    if host.lower() == "localhost":
+        return ("127.0.0.1", "::1"), port
+    try:
+        loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise UsageError(
+            f"target {text!r} is not on this machine: grpclab loads loopback addresses only"
+            " (127.0.0.0/8, ::1, localhost)"
+        )
+    return (host,), port
+
+
 def buffer_bytes(config: LinkConfig) -> int:
     """Most bytes one direction holds before its sender is held back.
 
@@ -55,13 +78,17 @@ def buffer_bytes(config: LinkConfig) -> int:
     if config.bandwidth_mbps is None:
         return UNSHAPED_BUFFER_BYTES
     seconds = max(2 * config.rtt_ms / 1e3, 0.02)
-    return int(min(max(config.bandwidth_mbps * 1e6 / 8 * seconds, SHAPED_BUFFER_MIN_BYTES), SHAPED_BUFFER_MAX_BYTES))
+    return int(
+        min(max(config.bandwidth_mbps * 1e6 / 8 * seconds, SHAPED_BUFFER_MIN_BYTES), SHAPED_BUFFER_MAX_BYTES)
+    )
 
 
 class DelayLine:
     """One direction of the link: a queue of segments, each with the time at which it is due."""
 
-    def __init__(self, *, delay_s: float, bytes_per_s: float | None = None, limit_bytes: int = UNSHAPED_BUFFER_BYTES):
+    def __init__(
+        self, *, delay_s: float, bytes_per_s: float | None = None, limit_bytes: int = UNSHAPED_BUFFER_BYTES
+    ):
         self._delay = delay_s
         self._seconds_per_byte = 0.0 if bytes_per_s is None else 1 / bytes_per_s
         # A millisecond's worth at a time: finer would wake the relay more often than its timers can.
@@ -96,8 +123,9 @@ class DelayLine:
         self._wire_free = max(self._wire_free, time)
 
     def pop_due(self, now: float) -> tuple[list[Chunk], Mark | None]:
-        """What has arrived by `now`: the segments in order, and the mark behind them if it has arrived too."""
-        queue, chunks = self._queue, []
+        """What has arrived by `now`: the segments in order, and the mark behind them if it is due."""
+        queue = self._queue
+        chunks: list[Chunk] = []
         while queue and queue[0][0] <= now:
             item = queue.popleft()[1]
             if isinstance(item, Mark):
@@ -143,8 +171,8 @@ class EmulatedPath:
         )
         self._timeout = config.idle_timeout_s
         self._last_seen = self.established = opened + 1.5 * self._rtt
-        """When the target sees the connection: SYN, SYN-ACK and ACK have crossed. A client's first bytes leave
-        with that ACK, a round trip after it began to connect."""
+        """When the target sees the connection: SYN, SYN-ACK and ACK have crossed. A client's first bytes
+        leave with that ACK, a round trip after it began to connect."""
         self.lines[Direction.UP].hold_until(opened + self._rtt)
         self.black_holed = False
 

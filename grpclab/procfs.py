@@ -133,6 +133,16 @@ def connections(pids: Sequence[int], port: int, *, excluding: Collection[int] = 
     return counts
 
 
+def outgoing_connections(pids: Collection[int], port: int) -> int:
+    """Established TCP connections from these processes to `port`, wherever it is (the client's side)."""
+    return sum(
+        1
+        for pid in pids
+        for c in psutil.Process(pid).net_connections(kind="tcp")
+        if c.status == psutil.CONN_ESTABLISHED and c.raddr and c.raddr.port == port
+    )
+
+
 def listening_pids(port: int) -> set[int]:
     """The processes that listen on a TCP port of this machine; those of other users may be missing."""
     return {

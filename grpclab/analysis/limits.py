@@ -25,10 +25,12 @@ def limits_of(trials: pd.DataFrame, configuration: str, scenario: str | None = N
 
 
 def bound_note(metric: str, *, baseline: str, candidate: str, limited: Iterable[str]) -> str:
-    """Which way a ratio errs when the generator limited the configurations in `limited`; "" when it limited neither.
+    """Which way a ratio errs when the generator limited the configurations in `limited`; "" when it limited
+    neither.
 
-    A limited side was truly at least as fast as measured. Of a throughput ratio (candidate / baseline) a limited
-    candidate therefore makes a lower bound and a limited baseline an upper bound; of a latency ratio the reverse.
+    A limited side was truly at least as fast as measured. Of a throughput ratio (candidate / baseline) a
+    limited candidate therefore makes a lower bound and a limited baseline an upper bound; of a latency
+    ratio the reverse.
     """
     named = [name for name in (baseline, candidate) if name in set(limited)]
     if not named:

@@ -21,8 +21,8 @@ _WORDS = {
 def lower_is_faster(metric: str) -> bool:
     """Whether less of this metric is better.
 
-    More is better for rates (``_rps``), for what is counted per CPU-second (``_per_``) and for ``requests``; less
-    is better for all else: latencies, CPU seconds, bytes, errors.
+    More is better for rates (``_rps``), for what is counted per CPU-second (``_per_``) and for
+    ``requests``; less is better for all else: latencies, CPU seconds, bytes, errors.
     """
     return not (metric.endswith("_rps") or "_per_" in metric or metric == "requests")
 
@@ -33,7 +33,8 @@ def is_latency(metric: str) -> bool:
 
 
 def metric_words(metric: str) -> str:
-    """The metric in words that follow "in": ``latency_p999_s`` is "p99.9 latency". Its own name if there are none."""
+    """The metric in words that follow "in": ``latency_p999_s`` is "p99.9 latency". Its own name if there
+    are none."""
     found = _PERCENTILE.fullmatch(metric)
     if not found:
         return _WORDS.get(metric, metric)

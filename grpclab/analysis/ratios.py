@@ -1,11 +1,12 @@
 """Ratios within blocks, their interval and their p values.
 
-The independent unit is the block, never the request. Within block i, r_i = ln(candidate_i / baseline_i); what is
-reported is exp(mean r) with the paired t interval on r. The p value of the headline is the exact sign-flip test,
-that of every other comparison the paired t test, corrected by Holm. Ratios and intervals have no unit.
+The independent unit is the block, never the request. Within block i, r_i = ln(candidate_i / baseline_i);
+what is reported is exp(mean r) with the paired t interval on r. The p value of the headline is the exact
+sign-flip test, that of every other comparison the paired t test, corrected by Holm. Ratios and intervals
+have no unit.
 
-Sources: paired t on logarithms of ratios, Student 1908; sign flip, Fisher, The Design of Experiments (1935), ch. 3;
-Holm, Scand. J. Statist. 6 (1979), 65-70.
+Sources: paired t on logarithms of ratios, Student 1908; sign flip, Fisher, The Design of Experiments
+(1935), ch. 3; Holm, Scand. J. Statist. 6 (1979), 65-70.
 """
 
 from __future__ import annotations
@@ -23,8 +24,7 @@ Floats = npt.NDArray[np.float64]
 
 CONFIDENCE = 0.95
 ALPHA = 0.05
-_MOST_EXACT_BLOCKS = 16
-_RESAMPLES = 99_999
+_RESAMPLES = 99_999  # scipy tries all 2^n where they are no more than this: up to 16 blocks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,8 @@ class Interval:
 
 
 def fewest_blocks(alpha: float = ALPHA) -> int:
-    """The fewest blocks with which the sign-flip test can fall below `alpha`: its least p is 2 / 2^n, so 6 for 0.05."""
+    """The fewest blocks with which the sign-flip test can fall below `alpha`: its least p is 2 / 2^n, so 6
+    for 0.05."""
     blocks = 1
     while 2 / 2**blocks >= alpha:
         blocks += 1
@@ -63,8 +64,9 @@ def column(trials: pd.DataFrame, name: str) -> pd.Series:
 
 
 def numbers(trials: pd.DataFrame, name: str) -> pd.Series:
-    """That column as float64, NaN where it holds no number."""
-    return pd.to_numeric(column(trials, name), errors="coerce").astype(float)
+    """That column as float64, NaN where it holds no finite number."""
+    found = pd.to_numeric(column(trials, name), errors="coerce").astype(float)
+    return found.where(np.isfinite(found))
 
 
 def trials_of(trials: pd.DataFrame, configuration: str, scenario: str | None = None) -> pd.DataFrame:
@@ -86,21 +88,37 @@ def block_values(trials: pd.DataFrame, metric: str) -> tuple[dict[int, float], d
     `trials` holds the rows of that configuration. Only finite positive values have a logarithm; where a block
     holds several valid trials, their geometric mean stands for it.
     """
-    values: dict[int, float] = {}
-    reasons: dict[int, str] = {}
-    for key, rows in trials.groupby(column(trials, "block")):
-        block = int(str(key).partition(".")[0])
-        valid = valid_trials(rows)
-        measured = numbers(valid, metric).to_numpy()
-        if valid.empty:
-            texts = sorted({str(t) for t in column(rows, "invalid_reason").dropna() if t})
-            reasons[block] = "invalid" + (f": {', '.join(texts)}" if texts else "")
-        elif not np.isfinite(measured).all():
-            reasons[block] = f"{metric} was not measured"
-        elif (measured <= 0).any():
-            reasons[block] = f"{metric} is {measured.min():g}, which has no logarithm"
+    measured: dict[int, list[float]] = {}
+    invalid: dict[int, set[str]] = {}
+    cells = zip(
+        numbers(trials, "block"),
+        column(trials, "valid").eq(True),
+        numbers(trials, metric),
+        column(trials, "invalid_reason"),
+        strict=True,
+    )
+    for block, valid, value, why in cells:
+        if math.isnan(block):
+            continue
+        if valid:
+            measured.setdefault(int(block), []).append(float(value))
         else:
-            values[block] = float(np.exp(np.log(measured).mean()))
+            invalid.setdefault(int(block), set()).update([why] if isinstance(why, str) and why else [])
+
+    values: dict[int, float] = {}
+    reasons = {
+        block: "invalid" + (f": {', '.join(sorted(texts))}" if texts else "")
+        for block, texts in invalid.items()
+        if block not in measured
+    }
+    for block, found in measured.items():
+        if any(math.isnan(value) for value in found):
+            reasons[block] = f"{metric} was not measured"
+        elif min(found) <= 0:
+            reasons[block] = f"{metric} is {min(found):g}, which has no logarithm"
+        else:
+            # one trial is the rule, and its value is kept to the last digit
+            values[block] = found[0] if len(found) == 1 else float(np.exp(np.log(found).mean()))
     return values, reasons
 
 
@@ -148,21 +166,23 @@ def block_ratios(
 
 
 def t_interval(values: npt.ArrayLike) -> Interval:
-    """The mean and its two-sided 95 % t interval, mean -/+ t(0.975, n - 1) s / sqrt(n). Values that are not finite
-    are left out."""
+    """The mean and its two-sided 95 % t interval, mean -/+ t(0.975, n - 1) s / sqrt(n). Values that are not
+    finite are left out."""
     sample = _finite(values)
     if not sample.size:
         return Interval(mean=math.nan, low=math.nan, high=math.nan, blocks=0)
     mean = float(sample.mean())
     if sample.size == 1:
         return Interval(mean=mean, low=math.nan, high=math.nan, blocks=1)
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, sample.size - 1)) * _spread(sample) / math.sqrt(sample.size)
+    half = (
+        float(stats.t.ppf((1 + CONFIDENCE) / 2, sample.size - 1)) * _spread(sample) / math.sqrt(sample.size)
+    )
     return Interval(mean=mean, low=mean - half, high=mean + half, blocks=int(sample.size))
 
 
 def log_t_interval(values: npt.ArrayLike) -> Interval:
-    """The geometric mean of positive values, with the t interval taken on their logarithms. Values that are not
-    finite and positive are left out."""
+    """The geometric mean of positive values, with the t interval taken on their logarithms. Values that are
+    not finite and positive are left out."""
     sample = _finite(values)
     inside = t_interval(np.log(sample[sample > 0]))
     with np.errstate(over="ignore"):
@@ -171,10 +191,12 @@ def log_t_interval(values: npt.ArrayLike) -> Interval:
 
 
 def sign_flip_p(ln_ratios: npt.ArrayLike) -> float:
-    """The two-sided p of the exact sign-flip test that ln ratios (shape: blocks) centre on 0. NaN below 2 blocks.
+    """The two-sided p of the exact sign-flip test that ln ratios (shape: blocks) centre on 0. NaN below 2
+    blocks.
 
-    Under that hypothesis each sign is as likely as the other, so all 2^n are tried (scipy.stats.permutation_test).
-    The least p is 2 / 2^n. Above 16 blocks 99,999 flips drawn from a fixed seed stand for them.
+    Under that hypothesis each sign is as likely as the other, so all 2^n are tried
+    (scipy.stats.permutation_test). The least p is 2 / 2^n. Above 16 blocks 99,999 flips drawn from a fixed
+    seed stand for them.
     """
     sample = _finite(ln_ratios)
     if sample.size < 2:
@@ -185,7 +207,7 @@ def sign_flip_p(ln_ratios: npt.ArrayLike) -> float:
         permutation_type="samples",
         vectorized=True,
         alternative="two-sided",
-        n_resamples=math.inf if sample.size <= _MOST_EXACT_BLOCKS else _RESAMPLES,
+        n_resamples=_RESAMPLES,
         batch=10_000,
         random_state=np.random.default_rng(0),
     )
@@ -195,7 +217,8 @@ def sign_flip_p(ln_ratios: npt.ArrayLike) -> float:
 def paired_t_p(ln_ratios: npt.ArrayLike) -> float:
     """The two-sided p of the t test that ln ratios (shape: blocks) centre on 0. NaN below 2 blocks.
 
-    Blocks that agree to the last digit have no spread to test against: p is then 0, or 1 where they are all 0.
+    Blocks that agree to the last digit have no spread to test against: p is then 0, or 1 where they are all
+    0.
     """
     sample = _finite(ln_ratios)
     if sample.size < 2:
@@ -209,8 +232,8 @@ def paired_t_p(ln_ratios: npt.ArrayLike) -> float:
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's step-down correction: p values of one family, in the order given, adjusted.
 
-    The i-th smallest of m becomes max over j <= i of (m - j + 1) p_j, at most 1. NaN stays NaN and does not count
-    towards m. Raises ValueError on a value outside 0..1.
+    The i-th smallest of m becomes max over j <= i of (m - j + 1) p_j, at most 1. NaN stays NaN and does not
+    count towards m. Raises ValueError on a value outside 0..1.
     """
     known = [i for i, p in enumerate(p_values) if not math.isnan(p)]
     adjusted = [math.nan] * len(p_values)

@@ -1,8 +1,8 @@
 """A comparison and its verdict.
 
-``faster`` and ``slower``: the interval lies beyond 1, the p (adjusted within its family) is below 0.05, and the
-ratio is beyond 1 +/- delta. ``equivalent``: the whole interval lies inside 1 +/- delta. Anything else is
-``inconclusive``, with the number of blocks that would decide it at the noise seen. The ratio is always
+``faster`` and ``slower``: the interval lies beyond 1, the p (adjusted within its family) is below 0.05, and
+the ratio is beyond 1 +/- delta. ``equivalent``: the whole interval lies inside 1 +/- delta. Anything else
+is ``inconclusive``, with the number of blocks that would decide it at the noise seen. The ratio is always
 candidate / baseline of the raw metric; where less is better (latency), a ratio below 1 is faster.
 """
 
@@ -36,16 +36,19 @@ POWER = 0.8
 """With how many blocks "would decide it": the chance that they do, if ratio and noise are those seen."""
 MOST_BLOCKS = 1000
 """No study is sent off to run more blocks than this."""
-_FEWEST_FOR_NOISE = 3  # two blocks estimate the noise on one degree of freedom: off by a factor of ten either way
+_FEWEST_FOR_NOISE = (
+    3  # two blocks estimate the noise on one degree of freedom: off by a factor of ten either way
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
     """A candidate against a baseline on one metric of one scenario.
 
-    `ratio`, `ci_low`, `ci_high` (95 %) and the p values are NaN below two valid blocks. `p_adjusted` is `p_value`
-    where nothing was corrected; `family` names the Holm family, "" for none. `blocks_needed` is None when the
-    verdict stands, and where no number can be given. `limited_by` holds the distinct labels of either side.
+    `ratio`, `ci_low`, `ci_high` (95 %) and the p values are NaN below two valid blocks. `p_adjusted` is
+    `p_value` where nothing was corrected; `family` names the Holm family, "" for none. `blocks_needed` is
+    None when the verdict stands, and where no number can be given. `limited_by` holds the distinct labels
+    of either side.
     """
 
     title: str
@@ -77,7 +80,8 @@ class Comparison:
         return self.ci_low > 1 or self.ci_high < 1
 
     def adjusted(self, p_adjusted: float, *, tests: int) -> Comparison:
-        """This comparison judged anew with a p that was corrected in a family of so many `tests` (paired t)."""
+        """This comparison judged anew with a p that was corrected in a family of so many `tests` (paired
+        t)."""
         outcome = judge(
             metric=self.metric,
             ratio=self.ratio,
@@ -132,13 +136,15 @@ def blocks_needed(
     exact: bool = False,
     tests: int = 1,
 ) -> int | None:
-    """How many blocks a new study needs to reach a verdict in four cases of five, at the ratio and noise seen.
+    """How many blocks a new study needs to reach a verdict in four cases of five, at the ratio and noise
+    seen.
 
-    With s the standard deviation of ln ratios (read back from the interval), a ratio beyond 1 +/- delta is decided
-    when |ln ratio| >= (t(1 - 0.05 / (2 tests)) + t(0.8)) s / sqrt(n) and ln ratio keeps t(0.8) s / sqrt(n) from the
-    edge; one inside, when it keeps (t(0.975) + t(0.8)) s / sqrt(n) from the nearer edge; t has n - 1 degrees of
-    freedom (the usual sample size for a paired t, Julious, Statist. Med. 23 (2004), 1921-1986). `tests` is the size
-    of the Holm family, taken at its worst (Bonferroni). An `exact` p also needs 2 / 2^n < 0.05.
+    With s the standard deviation of ln ratios (read back from the interval), a ratio beyond 1 +/- delta is
+    decided when |ln ratio| >= (t(1 - 0.05 / (2 tests)) + t(0.8)) s / sqrt(n) and ln ratio keeps t(0.8) s /
+    sqrt(n) from the edge; one inside, when it keeps (t(0.975) + t(0.8)) s / sqrt(n) from the nearer edge; t
+    has n - 1 degrees of freedom (the usual sample size for a paired t, Julious, Statist. Med. 23 (2004),
+    1921-1986). `tests` is the size of the Holm family, taken at its worst (Bonferroni). An `exact` p also
+    needs 2 / 2^n < 0.05.
 
     None where there is nothing to estimate from (below 3 blocks), or where more than 1000 would be needed.
     """
@@ -178,12 +184,15 @@ def compare(
 ) -> Comparison:
     """Compare two configurations of one scenario, block by block, on one metric.
 
-    `trials` has one row a trial. The p is the exact sign-flip test's with `exact`, else the paired t test's, and is
-    not adjusted: :func:`grpclab.analysis.analyse` does that over a family. Too few blocks, missing configurations
-    and values without a logarithm give a comparison that says so in `note`. Raises UsageError on an impossible delta.
+    `trials` has one row a trial. The p is the exact sign-flip test's with `exact`, else the paired t
+    test's, and is not adjusted: :func:`grpclab.analysis.analyse` does that over a family. Too few blocks,
+    missing configurations and values without a logarithm give a comparison that says so in `note`. Raises
+    UsageError on an impossible delta.
     """
     if not 0 < delta < 1:
-        raise UsageError(f"delta={delta:g} is not possible: it is a share above 0 and below 1, as 0.05 for 5 %")
+        raise UsageError(
+            f"delta={delta:g} is not possible: it is a share above 0 and below 1, as 0.05 for 5 %"
+        )
     paired = pair_blocks(trials, scenario=scenario, metric=metric, baseline=baseline, candidate=candidate)
     interval = log_t_interval(paired.frame["ratio"])
     notes = list(paired.notes)

@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from grpclab.children import Child, receive_all
 from grpclab.config import TrialConfig
@@ -28,6 +29,8 @@ from grpclab.load.summary import Summary, Window, summarise
 START_TIMEOUT_S = 30.0
 START_DELAY_S = 0.02
 """The common start lies this far ahead, so that every worker has heard of it."""
+OPENING_GRID_S = 0.01
+"""How exactly the coordinator, which sleeps meanwhile, meets the window's opening."""
 BUSY_LIMIT = 0.90
 """A worker busier than this share of a core may be the limit, not the server."""
 
@@ -42,6 +45,8 @@ class LoadRun:
     """CPU time of all workers in the window."""
     busy_share: float
     """The busiest worker's CPU time over the window's length, 0 to 1 (a little above where threads overlap)."""
+    interrupted: bool = False
+    """Ctrl-C ended the window; what had been measured by then is here."""
 
     def limited_by(self, pooling: str) -> str:
         """``generator-bound``, or ``client-cpu`` where the client is the factor under test, or nothing."""
@@ -126,10 +131,12 @@ class Generator:
         tick: Callable[[], None] | None = None,
         every_s: float = 0.1,
         on_open: Callable[[], None] | None = None,
+        keep_on_interrupt: bool = False,
     ) -> LoadRun:
         """Warm up, then measure one window; `on_open` is called when it opens, `tick` now and then.
 
-        Raises WorkerError if a worker dies or does not come to an end.
+        With `keep_on_interrupt`, Ctrl-C ends the window early instead of raising KeyboardInterrupt. Raises
+        WorkerError if a worker dies or does not come to an end.
         """
         load = self.config.load
         opens_at = time.perf_counter() + START_DELAY_S + load.warmup_s
@@ -138,18 +145,27 @@ class Generator:
         for worker, part, file in zip(self._workers, self._parts, files, strict=True):
             requests = part.load.requests
             worker.send(opens_at=opens_at, closes_at=closes_at, requests=requests, record=str(file))
-        opened = False
+        opened, next_tick = False, 0.0
 
         def step() -> None:
-            nonlocal opened
-            if not opened and time.perf_counter() >= opens_at:
+            nonlocal opened, next_tick
+            now = time.perf_counter()
+            if not opened and now >= opens_at:
                 opened = True
                 if on_open is not None:
                     on_open()
-            if tick is not None:
+            if tick is not None and now >= next_tick:
+                next_tick = now + every_s
                 tick()
 
-        answers = receive_all(self._workers, self._patience_s(), every_s=min(every_s, 0.02), tick=step)
+        interrupted = False
+        try:
+            answers = receive_all(self._workers, self._patience_s(), every_s=OPENING_GRID_S, tick=step)
+        except KeyboardInterrupt:
+            if not keep_on_interrupt:
+                raise
+            interrupted = True
+            answers = self._close_window(self._patience_s())
         windows = [
             Window(records=Records.load(file), opened_at=opens_at, requests=part.load.requests, closes_at=closes_at)
             for file, part in zip(files, self._parts, strict=True)
@@ -159,7 +175,13 @@ class Generator:
             summary=summarise(windows),
             cpu_s=sum(answer["cpu_s"] for answer in answers),
             busy_share=max(answer["cpu_s"] / max(answer["busy_s"], 1e-9) for answer in answers),
+            interrupted=interrupted,
         )
+
+    def _close_window(self, timeout_s: float) -> list[dict[str, Any]]:
+        for worker in self._workers:
+            worker.send(close=True)
+        return receive_all(self._workers, timeout_s)
 
     def _patience_s(self) -> float:
         """Longest time a window may take before its workers count as lost."""
@@ -180,6 +202,4 @@ class Generator:
             yield
         finally:
             with contextlib.suppress(WorkerError):
-                for worker in self._workers:
-                    worker.send(close=True)
-                receive_all(self._workers, limit_s + (self.config.client.deadline_s or 60.0))
+                self._close_window(limit_s + (self.config.client.deadline_s or 60.0))

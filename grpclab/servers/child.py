@@ -45,7 +45,12 @@ def main() -> NoReturn:
     except GrpclabError as error:
         log.error("%s", error)
         leave(error.exit_code)
-    log.info("served %d calls, at most %d at once", totals["calls"], totals["high_water"])
+    log.log(
+        logging.DEBUG if spec.shared_port else logging.INFO,  # a parent adds them up and says so itself
+        "served %d calls, at most %d at once",
+        totals["calls"],
+        totals["high_water"],
+    )
     say(**totals)
     leave(0)
 

@@ -1,0 +1,54 @@
+"""Judging a study: pure functions over frames, no gRPC, no files.
+
+The layout, each module importing only from those above it::
+
+    metrics     which direction of a metric is faster, and the words for it
+    ratios      ratios within blocks, t intervals, sign flip, paired t, Holm
+    limits      generator-bound numbers, invalid trials, failed calls
+    verdict     a comparison, its verdict, the blocks that would decide it
+    sentence    the first thing a reader sees
+    study       headline, family, A/A arm, warnings: the content of verdict.json
+    curves      frames for figures: levels, ladder, profiles
+"""
+
+from __future__ import annotations
+
+from grpclab.analysis.curves import ladder_steps, levels, profile_shares
+from grpclab.analysis.metrics import lower_is_faster, metric_words
+from grpclab.analysis.ratios import (
+    Interval,
+    block_ratios,
+    fewest_blocks,
+    holm,
+    log_t_interval,
+    paired_t_p,
+    sign_flip_p,
+    t_interval,
+)
+from grpclab.analysis.sentence import times
+from grpclab.analysis.study import Judgement, analyse
+from grpclab.analysis.verdict import Comparison, Verdict, blocks_needed, compare, judge
+
+__all__ = [
+    "Comparison",
+    "Interval",
+    "Judgement",
+    "Verdict",
+    "analyse",
+    "block_ratios",
+    "blocks_needed",
+    "compare",
+    "fewest_blocks",
+    "holm",
+    "judge",
+    "ladder_steps",
+    "levels",
+    "log_t_interval",
+    "lower_is_faster",
+    "metric_words",
+    "paired_t_p",
+    "profile_shares",
+    "sign_flip_p",
+    "t_interval",
+    "times",
+]

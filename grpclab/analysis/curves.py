@@ -1,0 +1,190 @@
+"""Frames for figures: levels of configurations, steps of the ladder, shares of a profile."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from grpclab.analysis.limits import limits_of
+from grpclab.analysis.ratios import (
+    block_values,
+    column,
+    log_t_interval,
+    numbers,
+    t_interval,
+    trials_of,
+    valid_trials,
+)
+from grpclab.analysis.study import (
+    Hypothesis,
+    delta_of,
+    headline_of,
+    judge_family,
+    other_hypotheses,
+)
+from grpclab.analysis.verdict import Comparison
+
+PROFILE_FAMILIES = (
+    "send",
+    "receive",
+    "wait",
+    "locks",
+    "other_kernel",
+    "python",
+    "grpc_core",
+    "memory",
+    "other",
+)
+
+
+def levels(trials: pd.DataFrame, configurations: Sequence[str], metric: str) -> pd.DataFrame:
+    """The level of a positive metric in each configuration, in the order given.
+
+    Columns: configuration, mean (geometric mean over blocks), ci_low, ci_high (95 % t interval on the
+    logarithms, NaN below two blocks), all in the metric's unit, blocks (int), limited_by (labels joined by
+    ", "), note (which blocks were left out and why, "" for none).
+    """
+    rows = []
+    for name in configurations:
+        mine = trials_of(trials, name)
+        values, reasons = block_values(mine, metric)
+        interval = log_t_interval(list(values.values()))
+        notes = [f"block {block} left out: {reason}" for block, reason in sorted(reasons.items())]
+        rows.append(
+            {
+                "configuration": name,
+                "mean": interval.mean,
+                "ci_low": interval.low,
+                "ci_high": interval.high,
+                "blocks": interval.blocks,
+                "limited_by": ", ".join(limits_of(trials, name)),
+                "note": "; ".join(notes) if not mine.empty else f"no trial of {name}",
+            }
+        )
+    names = ["configuration", "mean", "ci_low", "ci_high", "blocks", "limited_by", "note"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def ladder_steps(trials: pd.DataFrame, plan: Mapping[str, Any], metric: str) -> pd.DataFrame:
+    """The rungs of the plan's ladder, each against the one it starts from.
+
+    Columns: name, title, configuration, baseline, kept (bool), not_testable (reason or ""), ratio, ci_low,
+    ci_high, verdict, cumulative. Verdicts are adjusted within the family of all the plan's comparisons on
+    that metric, so that they agree with verdict.json. `cumulative` is the product of the ratios along the
+    kept rungs, 1 on the first and NaN on rejected rungs. What could not be tested or measured has NaN,
+    never 1, and the verdict "" where it was not even tried.
+    """
+    rungs = list(plan.get("ladder") or [])
+    scenarios = {c.get("name"): c.get("scenario") for c in plan.get("configurations") or []}
+    steps = [_step(rung, scenarios, plan, metric) for rung in rungs]
+    judged = _judged(trials, plan, metric, [step for step in steps if step])
+
+    product: dict[str, float] = {}
+    rows = []
+    for rung, step in zip(rungs, steps, strict=True):
+        found = judged.get((step.scenario, step.baseline, step.candidate)) if step else None
+        ratio = found.ratio if found else math.nan
+        kept = bool(rung.get("kept", True))
+        configuration, baseline = str(rung.get("configuration") or ""), str(rung.get("baseline") or "")
+        cumulative = math.nan
+        if kept and configuration:
+            first = not product and not rung.get("not_testable")
+            cumulative = (
+                1.0 if first and not step else product.get(baseline, 1.0 if first else math.nan) * ratio
+            )
+            product[configuration] = cumulative
+        rows.append(
+            {
+                "name": rung.get("name", ""),
+                "title": rung.get("title", ""),
+                "configuration": configuration,
+                "baseline": baseline,
+                "kept": kept,
+                "not_testable": str(rung.get("not_testable") or ""),
+                "ratio": ratio,
+                "ci_low": found.ci_low if found else math.nan,
+                "ci_high": found.ci_high if found else math.nan,
+                "verdict": found.verdict if found else "",
+                "cumulative": cumulative,
+            }
+        )
+    names = [
+        "name",
+        "title",
+        "configuration",
+        "baseline",
+        "kept",
+        "not_testable",
+        "ratio",
+        "ci_low",
+        "ci_high",
+    ]
+    return pd.DataFrame(rows, columns=[*names, "verdict", "cumulative"])
+
+
+def profile_shares(trials: pd.DataFrame, configurations: Sequence[str]) -> pd.DataFrame:
+    """Where the samples of the profiled trials fell, by syscall family, in the order given.
+
+    Columns: configuration, family (the part after ``share_``), share (mean over blocks, 0..1), ci_low,
+    ci_high (95 % t interval over blocks, clipped to 0..1; NaN below two blocks), blocks (int: profiled and
+    valid; 0 gives NaN).
+    """
+    rows = []
+    for name in configurations:
+        mine = valid_trials(trials_of(trials, name))
+        for family in PROFILE_FAMILIES:
+            per_block = numbers(mine, f"share_{family}").groupby(column(mine, "block")).mean()
+            interval = t_interval(per_block.to_numpy())
+            rows.append(
+                {
+                    "configuration": name,
+                    "family": family,
+                    "share": interval.mean,
+                    "ci_low": _clip(interval.low),
+                    "ci_high": _clip(interval.high),
+                    "blocks": interval.blocks,
+                }
+            )
+    return pd.DataFrame(rows, columns=["configuration", "family", "share", "ci_low", "ci_high", "blocks"])
+
+
+def _step(
+    rung: Mapping[str, Any], scenarios: Mapping[Any, Any], plan: Mapping[str, Any], metric: str
+) -> Hypothesis | None:
+    entry = {
+        "title": rung.get("title"),
+        "scenario": scenarios.get(rung.get("configuration")),
+        "metric": metric,
+        "baseline": rung.get("baseline"),
+        "candidate": rung.get("configuration"),
+    }
+    step = Hypothesis.read(entry, plan)
+    return (
+        step if step.testable and not rung.get("not_testable") and step.baseline != step.candidate else None
+    )
+
+
+def _judged(
+    trials: pd.DataFrame, plan: Mapping[str, Any], metric: str, steps: Sequence[Hypothesis]
+) -> dict[tuple[str, str, str], Comparison]:
+    """Every comparison on that metric by scenario, baseline and candidate, as `analyse` judges it."""
+    headline = headline_of(plan)
+    family = [h for h in other_hypotheses(plan) if h.metric == metric]
+    listed = {(h.scenario, h.baseline, h.candidate) for h in family}
+    alone = (headline.scenario, headline.baseline, headline.candidate) if headline.metric == metric else None
+    for step in steps:
+        where = (step.scenario, step.baseline, step.candidate)
+        if where not in listed and where != alone:
+            family.append(step)
+            listed.add(where)
+    judged = judge_family(trials, family, delta=delta_of(plan))
+    if alone:
+        judged.append(headline.compare(trials, delta=delta_of(plan), exact=True))
+    return {(c.scenario, c.baseline, c.candidate): c for c in judged}
+
+
+def _clip(value: float) -> float:
+    return value if math.isnan(value) else min(1.0, max(0.0, value))

@@ -1,0 +1,285 @@
+"""The command line: thin. Options become factors; rooms below do the work; errors become one line.
+
+Exit codes: 0 done; 1 a verdict or threshold failed; 2 usage or bad input; 3 the measurement is invalid or a
+server could not be started; 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from grpclab import __version__
+from grpclab.config import FACTORS, Level, TrialConfig, format_level, from_environment, parse_settings
+from grpclab.errors import GrpclabError, MissingDependencyError, UsageError
+from grpclab.study.parameters import StudyParameters
+from grpclab.variants import DEFAULT_PORTS, variant
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+BENCH_FACTORS: dict[str, tuple[str, ...]] = {
+    "load.requests": ("--requests", "-n"),
+    "load.duration_s": ("--duration", "-z"),
+    "load.concurrency": ("--concurrency", "-c"),
+    "load.workers": ("--workers",),
+    "load.engine": ("--engine",),
+    "load.warmup_s": ("--warmup",),
+    "client.deadline_s": ("--deadline",),
+}
+"""Options of `bench` that are short for a factor."""
+
+DESCRIPTION = "Performance studies of gRPC services that hold up."
+SERVE_HELP = """The server runs in the foreground until Ctrl-C or SIGTERM, then lets running calls end.
+Environment: GRPC_SERVER_PORT, GRPC_KEEPALIVE_TIMEOUT (seconds), GRPC_CONCURRENCY_LIMIT, GRPCLAB_LOG.
+A flag beats a variable, a variable beats the default."""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of every command."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("-q", "--quiet", action="store_true", help="say only what is asked for, and errors")
+    common.add_argument("-v", "--verbose", action="store_true", help="show tracebacks of errors")
+    settable = argparse.ArgumentParser(add_help=False)
+    settable.add_argument(
+        "--set",
+        dest="settings",
+        metavar="FACTOR=LEVEL",
+        action="append",
+        default=[],
+        help="set any factor, as server.window_kib=1024 (`grpclab factors` lists them); may be repeated",
+    )
+    parser = argparse.ArgumentParser(prog="grpclab", description=DESCRIPTION)
+    parser.add_argument("--version", action="version", version=f"grpclab {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    serve = commands.add_parser(
+        "serve",
+        parents=[common, settable],
+        help="run a server in the foreground",
+        description="Run a server in the foreground.",
+        epilog=SERVE_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    serve.add_argument("variant", choices=sorted(DEFAULT_PORTS), help="which server")
+    ports = ", ".join(f"{name} {port}" for name, port in DEFAULT_PORTS.items())
+    serve.add_argument("--port", type=int, help=f"TCP port, 0 for any free one (default: {ports})")
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    serve.set_defaults(run=_serve)
+
+    bench = commands.add_parser("bench", parents=[common, settable], help="load one running server, print a summary")
+    bench.add_argument("target", nargs="?", default="localhost:50051", metavar="HOST:PORT", help="default: %(default)s")
+    defaults = TrialConfig().flat()
+    for name, flags in BENCH_FACTORS.items():
+        factor = FACTORS[name]
+        bench.add_argument(
+            *flags,
+            dest=name,
+            metavar=factor.name.upper(),
+            help=f"{factor.meaning} (default: {format_level(defaults[name])})",
+        )
+    bench.add_argument("--connections", type=int, help="TCP connections; more than one is a pool (default: 1)")
+    bench.add_argument(
+        "--format", choices=("summary", "json", "csv"), default="summary", help="what to print (default: %(default)s)"
+    )
+    bench.add_argument("--output", "-o", metavar="FILE", help="print it into this file")
+    bench.add_argument("--json", metavar="FILE", help="write ghz-compatible JSON as well; - is standard output")
+    bench.set_defaults(run=_bench)
+
+    study = commands.add_parser(
+        "study",
+        parents=[common],
+        help="measure a sweep of configurations, judge it, write its report",
+        description="The study of notebooks/sweep.ipynb, in the terminal. Results go to results/<study>/, the report"
+        " to reports/<study>.html. Ctrl-C loses nothing; the same command goes on where it stopped.",
+    )
+    for field in dataclasses.fields(StudyParameters):
+        words = field.default if not isinstance(field.default, tuple) else ",".join(f"{v:g}" for v in field.default)
+        study.add_argument(
+            f"--{field.name.replace('_', '-')}",
+            metavar=field.name.upper(),
+            dest=field.name,
+            help=f"{field.metadata['meaning']} (default: {words})",
+        )
+    study.set_defaults(run=_study)
+
+    report = commands.add_parser("report", parents=[common], help="rebuild a report from stored results")
+    report.add_argument("folder", type=Path, metavar="results/STUDY", help="the study's folder")
+    report.set_defaults(run=_report)
+
+    doctor = commands.add_parser("doctor", parents=[common], help="what this machine can and cannot measure well")
+    doctor.add_argument("--json", metavar="FILE", help="write the findings as JSON; - is standard output")
+    doctor.set_defaults(run=_doctor)
+
+    factors = commands.add_parser("factors", parents=[common], help="list every factor and its levels")
+    factors.set_defaults(run=_factors)
+    return parser
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from grpclab.servers.child import configure_logging, leave
+    from grpclab.servers.foreground import serve_in_foreground
+
+    configure_logging(_log_level(options, os.environ))
+    preset = variant(options.variant)
+    settings = preset.differences(TrialConfig())
+    settings |= from_environment(os.environ) | parse_settings(options.settings)
+    others = sorted(name for name in parse_settings(options.settings) if not name.startswith("server."))
+    if others:
+        raise UsageError(f"{others[0]} is not a factor of the server: serve takes server.* only")
+    port = _port(options.port, os.environ, DEFAULT_PORTS[options.variant])
+    _warn_of_desk(os.environ)
+    server_only = {name: level for name, level in settings.items() if name.startswith("server.")}
+    serve_in_foreground(options.variant, server_only, options.host, port, quiet=options.quiet)
+    leave(0)
+
+
+def _port(flag: int | None, environ: Mapping[str, str], default: int) -> int:
+    port: object = flag if flag is not None else environ.get("GRPC_SERVER_PORT", default)
+    source = "--port" if flag is not None else "GRPC_SERVER_PORT"
+    try:
+        number = int(str(port))
+    except ValueError:
+        number = -1
+    if not 0 <= number <= 65535:
+        raise UsageError(f"{source}={port} is not a port: give a whole number from 0 to 65535")
+    return number
+
+
+def _warn_of_desk(environ: Mapping[str, str]) -> None:
+    if environ.get("PPROF_ENABLED", "").lower() in ("1", "true", "yes", "on"):
+        port = environ.get("PPROF_PORT", "3000")
+        logging.getLogger("grpclab").warning(
+            "PPROF_ENABLED is set, but this version has no profiling desk: nothing will listen on port %s", port
+        )
+
+
+def _log_level(options: argparse.Namespace, environ: Mapping[str, str]) -> str:
+    level = environ.get("GRPCLAB_LOG", "info").lower()
+    if level not in LOG_LEVELS:
+        raise UsageError(f"GRPCLAB_LOG={level} is not possible: it is one of {', '.join(LOG_LEVELS)}")
+    return "debug" if options.verbose else level
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from grpclab.load.bench import pool_settings, render, run_bench
+    from grpclab.load.formats import csv_text, ghz_json
+
+    given = vars(options)
+    settings: dict[str, Level] = {
+        name: FACTORS[name].parse(given[name]) for name in BENCH_FACTORS if given[name] is not None
+    }
+    if options.connections is not None:
+        settings |= pool_settings(options.connections)
+    if "load.duration_s" in settings and "load.requests" not in settings:
+        settings["load.requests"] = None  # a duration alone is a bound of its own
+    config = TrialConfig().replace(settings | parse_settings(options.settings))
+    result = run_bench(options.target, config)
+    formats: dict[str, Callable[[], str]] = {
+        "summary": lambda: render(result) + "\n",
+        "json": lambda: json.dumps(ghz_json(result), indent=1) + "\n",
+        "csv": lambda: csv_text(result),
+    }
+    if not (options.json == "-" and options.format == "summary" and options.output is None):
+        _write(options.output or "-", formats[options.format]())
+    if options.json:
+        _write(options.json, formats["json"]())
+    return 130 if result.run.interrupted else 0
+
+
+def _write(where: str, text: str) -> None:
+    if where == "-":
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        return
+    try:
+        Path(where).write_text(text)
+    except OSError as error:
+        raise UsageError(f"cannot write {where}: {error.strerror}") from None
+
+
+def _study(options: argparse.Namespace) -> int:
+    with _needs_extra("study"):
+        from grpclab.publish import publish
+        from grpclab.study.runner import Study
+    given = {field.name: getattr(options, field.name) for field in dataclasses.fields(StudyParameters)}
+    study = Study.prepare(StudyParameters(**{name: value for name, value in given.items() if value is not None}))
+    write: Callable[[str], None] = (lambda _: None) if options.quiet else print
+    write(study.summary())
+    study.run(write)
+    path = publish(study)
+    verdict = json.loads((study.store.folder / "verdict.json").read_text())
+    write("")
+    print(verdict["sentence"])
+    for warning in verdict["warnings"]:
+        print(f"warning: {warning}")
+    print(f"report: {path}")
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    with _needs_extra("study"):
+        from grpclab.publish import publish
+        from grpclab.study.runner import Study
+    print(f"report: {publish(Study.stored(options.folder))}")
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from grpclab import doctor
+
+    findings = doctor.diagnose()
+    if options.json != "-":
+        print(doctor.render(findings))
+    if options.json:
+        _write(options.json, json.dumps(doctor.to_json(findings), indent=1) + "\n")
+    return 0
+
+
+def _factors(_: argparse.Namespace) -> int:
+    width = max(len(name) for name in FACTORS)
+    for name, factor in FACTORS.items():
+        print(f"{name:<{width}}  {factor.meaning}")
+        print(f"{'':<{width}}  {factor.range_text}; default {format_level(factor.default)}")
+    return 0
+
+
+class _needs_extra:  # noqa: N801
+    """Turns a missing import into one line that says what to install."""
+
+    def __init__(self, extra: str) -> None:
+        self._extra = extra
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: Any) -> None:
+        if isinstance(error, ModuleNotFoundError):
+            raise MissingDependencyError(
+                f"this command needs {error.name}, which is not installed: pip install 'grpclab[{self._extra}]'"
+            ) from None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    options = build_parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except GrpclabError as error:
+        if options.verbose:
+            raise
+        print(f"grpclab: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("grpclab: interrupted", file=sys.stderr)
+        return 130
+    except OSError as error:
+        if options.verbose:
+            raise
+        print(f"grpclab: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)
+        return 3

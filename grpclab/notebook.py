@@ -1,0 +1,172 @@
+"""What the cells of the two notebooks call, so that the notebooks stay thin.
+
+Errors of this package are shown as their one line here, without a traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from grpclab.channel_args import without_effect
+from grpclab.config import FACTORS, TrialConfig, format_level, parse_settings
+from grpclab.environment import machine, split_cores
+from grpclab.errors import DesignError, GrpclabError
+from grpclab.places import project_root
+from grpclab.publish import publish
+from grpclab.report import sections
+from grpclab.report.trial import trial_figure
+from grpclab.study.parameters import StudyParameters, plain_values
+from grpclab.study.progress import outcome
+from grpclab.study.runner import Study
+from grpclab.study.trial import TrialIdentity, TrialResult, run_trial
+from grpclab.variants import variant
+
+
+def show_errors_in_one_line() -> None:
+    """From here on, an error of ours in this notebook is shown as its one line."""
+    from IPython.core.getipython import get_ipython
+
+    shell: Any = get_ipython()  # type: ignore[no-untyped-call]
+    if shell is None:
+        return
+
+    def one_line(_shell: Any, _kind: type, error: BaseException, _trace: Any, **_: Any) -> list[str]:
+        print(f"grpclab: {error}", file=sys.stderr)
+        return [f"grpclab: {error}"]
+
+    shell.set_custom_exc((GrpclabError,), one_line)
+
+
+class TrialNotebook:
+    """``trial.ipynb``: one configuration, measured once, written into a folder."""
+
+    NAMES = ("variant", "settings", "profile", "output_dir", *TrialIdentity.__dataclass_fields__)
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        base = variant(values["variant"]) if values["variant"] else TrialConfig()
+        self.config = base.replace(parse_settings(str(values["settings"]).split()))
+        self.identity = TrialIdentity(**{name: values[name] for name in TrialIdentity.__dataclass_fields__})
+        self.profile = bool(values["profile"])
+        self.folder = Path(values["output_dir"] or _scratch_folder()).resolve()
+        self.cores = split_cores(machine()["affinity"])
+
+    @classmethod
+    def from_namespace(cls, namespace: Mapping[str, Any]) -> TrialNotebook:
+        """Out of the notebook's variables. Raises FactorError or DesignError, shown in one line."""
+        show_errors_in_one_line()
+        values = plain_values(namespace, cls.NAMES)
+        missing = [name for name in cls.NAMES if name not in values]
+        if missing:
+            raise DesignError(f"parameter {missing[0]!r} is missing: run the parameters cell first")
+        return cls(values)
+
+    def settings_table(self) -> pd.DataFrame:
+        """The factors that are not at their default, with what they mean and whether they can act."""
+        idle = without_effect(self.config)
+        rows = {
+            name: {
+                "level": format_level(level),
+                "meaning": FACTORS[name].meaning,
+                "effect": f"none: {idle[name]}" if name in idle else "",
+            }
+            for name, level in self.config.differences(TrialConfig()).items()
+        }
+        return pd.DataFrame.from_dict(rows, orient="index", columns=["level", "meaning", "effect"])
+
+    def run(self) -> pd.DataFrame:
+        """Measure and write; returns the key figures."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.result = run_trial(
+            self.config, self.folder, cores=self.cores, identity=self.identity, profile=self.profile
+        )
+        return key_figures(self.result)
+
+    def figure(self) -> Any:
+        """The trial's own picture: the run over time, and its latencies by percentile."""
+        return trial_figure(self.result.timeline, self.result.latency, outcome(self.result.as_dict()))
+
+
+def _scratch_folder() -> Path:
+    return project_root() / "results" / "scratch" / f"{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}"
+
+
+def key_figures(result: TrialResult) -> pd.DataFrame:
+    """A trial's figures for people, one column `value`."""
+    metrics = result.metrics
+    rows: dict[str, str] = {"outcome": outcome(result.as_dict())}
+    if result.limited_by:
+        rows["limited by"] = result.limited_by
+    if metrics:
+        latency = [f"{name} {metrics[f'latency_{name}_s'] * 1e3:.2f}" for name in ("p50", "p90", "p95", "p99")]
+        rows |= {
+            "calls": f"{metrics['requests']:,.0f} in {metrics['window_s']:.2f} s",
+            "latency, ms": "  ".join(latency),
+            "server CPU": f"{metrics['server_cpu_s']:.2f} s, {metrics['server_kernel_share']:.0%} in the kernel",
+            "generator": f"{metrics['client_busy_share']:.0%} of a core",
+            "connections": f"{metrics['connections']:.0f}, by server process {result.connections_by_process}",
+        }
+    if "profile_samples" in metrics or result.profile_note:
+        samples = metrics.get("profile_samples", 0)
+        rows["profile"] = f"{samples:,.0f} samples{'; ' if result.profile_note else ''}{result.profile_note}"
+    return pd.DataFrame({"value": rows})
+
+
+class SweepNotebook:
+    """``sweep.ipynb``: the study."""
+
+    def __init__(self, parameters: StudyParameters) -> None:
+        self.study = Study.prepare(parameters)
+
+    @classmethod
+    def from_namespace(cls, namespace: Mapping[str, Any]) -> SweepNotebook:
+        """Out of the notebook's variables. Raises DesignError, shown in one line."""
+        show_errors_in_one_line()
+        return cls(StudyParameters.from_namespace(namespace))
+
+    def design(self) -> pd.DataFrame:
+        """Print the design in short; returns the configurations."""
+        print(self.study.summary())
+        rows = [
+            {
+                "configuration": row["name"],
+                "scenario": row["scenario"],
+                "what": row["title"],
+                "settings": " ".join(
+                    f"{name}={format_level(level)}"
+                    for name, level in row["settings"].items()
+                    if not name.startswith("load.")
+                ),
+            }
+            for row in self.study.plan["configurations"]
+        ]
+        with_full_text = pd.DataFrame(rows).set_index("configuration")
+        pd.set_option("display.max_colwidth", None)
+        return with_full_text
+
+    def run(self) -> None:
+        """Measure what is missing; a line for each trial."""
+        self.study.run()
+
+    def collect(self) -> pd.DataFrame:
+        """All trials, one row each; see results/<study>/trials.parquet."""
+        self.trials = self.study.collect()
+        self.judgement = self.study.judge(self.trials)
+        return self.trials
+
+    def show(self) -> None:
+        """The sections of the report, one after the other."""
+        from IPython.display import display
+
+        for section in sections(self.study.manifest, self.trials, self.judgement.as_dict()):
+            display(section)  # type: ignore[no-untyped-call]
+
+    def report(self) -> None:
+        """Write the HTML report and say where it is."""
+        print(f"report: {publish(self.study)}")

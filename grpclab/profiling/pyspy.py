@@ -1,0 +1,98 @@
+"""py-spy as a child process: sample some processes for a while, keep the stacks and what went wrong.
+
+It pauses what it samples: never beside a measured window. It sees Python's threads only (``--native`` adds
+their C frames), not C-core's own I/O threads; the kernel share over all threads comes from /proc.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from grpclab.children import pin
+from grpclab.profiling.families import parse_folded
+
+PERMISSION_ADVICE = (
+    "py-spy may not attach to the server: run as root, give it CAP_SYS_PTRACE"
+    " (sudo setcap cap_sys_ptrace=ep $(which py-spy)), or allow it with sysctl kernel.yama.ptrace_scope=0"
+)
+MISSING_ADVICE = "py-spy is not installed: pip install 'grpclab[study]'"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """What py-spy saw of one or more processes. `note` says why there is nothing, or what to beware of."""
+
+    stacks: dict[str, int] = field(default_factory=dict)
+    samples: int = 0
+    errors: int = 0
+    note: str = ""
+
+
+def executable() -> str | None:
+    """Where py-spy is: beside this Python, or on the path."""
+    beside = Path(sysconfig.get_path("scripts")) / "py-spy"
+    return str(beside) if beside.exists() else shutil.which("py-spy")
+
+
+def record(
+    pids: Sequence[int], *, duration_s: int = 2, rate_hz: int = 40, cpus: Collection[int] | None = None
+) -> Profile:
+    """Sample these processes side by side; whole seconds. Never raises for what py-spy cannot do: see `note`."""
+    program = executable()
+    if program is None:
+        return Profile(note=MISSING_ADVICE)
+    native = [] if sys.platform == "darwin" else ["--native"]
+    with tempfile.TemporaryDirectory(prefix="grpclab-") as folder:
+        files = [Path(folder) / f"{pid}.folded" for pid in pids]
+        running = []
+        for pid, file in zip(pids, files, strict=True):
+            command = [program, "record", *native, "--format", "raw", "--rate", str(rate_hz)]
+            command += ["--duration", str(duration_s), "--output", str(file), "--pid", str(pid)]
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            )
+            if cpus:
+                pin(process.pid, cpus)
+            running.append(process)
+        texts = [_finish(process, duration_s + 20.0) for process in running]
+        found = [file.read_text(errors="replace").splitlines() if file.exists() else [] for file in files]
+    stacks = parse_folded(line for lines in found for line in lines)
+    return Profile(
+        stacks=stacks,
+        samples=sum(stacks.values()),
+        errors=sum(int(n) for text in texts for n in re.findall(r"Errors: (\d+)", text)),
+        note=_note(texts, [bool(lines) for lines in found]),
+    )
+
+
+def _finish(process: subprocess.Popen[str], timeout_s: float) -> str:
+    try:
+        return process.communicate(timeout=timeout_s)[0]
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        return f"py-spy did not end within {timeout_s:g} s and was killed"
+    except BaseException:
+        process.kill()
+        process.communicate()
+        raise
+
+
+def _note(texts: Sequence[str], found: Sequence[bool]) -> str:
+    """One line about what went wrong; empty if nothing did."""
+    whole = "\n".join(texts)
+    if re.search(r"permission denied|operation not permitted|EPERM", whole, re.IGNORECASE):
+        return PERMISSION_ADVICE
+    if not all(found):
+        last = next((line for line in reversed(whole.splitlines()) if line.strip()), "it said nothing")
+        return f"py-spy brought no stacks: {last.strip()}"
+    behind = re.search(r"([\d.]+\w*) behind in sampling", whole)
+    return f"py-spy fell {behind[1]} behind in sampling: shares are less certain" if behind else ""

@@ -1,0 +1,21 @@
+"""Reports: figures and self-contained HTML out of a study's manifest, trials and verdict.
+
+The layout, each module importing only from those above it::
+
+    words       numbers and names as a reader sees them, escaping
+    theme       colours, type, axes, the way to an SVG
+    blocks      FigureBlock and Section
+    study       manifest, trials and verdict, and the questions asked of them
+    figures/    one function a figure
+    tables      one function a table
+    content     the sections, in the order in which they are read
+    page        files: the report and the index
+"""
+
+from __future__ import annotations
+
+from grpclab.report.blocks import FigureBlock, Section
+from grpclab.report.content import sections
+from grpclab.report.page import write_index, write_report
+
+__all__ = ["FigureBlock", "Section", "sections", "write_index", "write_report"]

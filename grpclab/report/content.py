@@ -1,0 +1,271 @@
+"""The sections of a report, in the order in which they are read."""
+
+from __future__ import annotations
+
+import base64
+import math
+import shlex
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from grpclab.analysis import metric_words
+from grpclab.report import figures, tables, words
+from grpclab.report.blocks import FigureBlock, Section
+from grpclab.report.study import Study
+from grpclab.report.words import esc
+
+_MADE: list[tuple[str, str, Callable[[Study], str]]]
+
+
+def sections(manifest: Mapping[str, Any], trials: pd.DataFrame, verdict: Mapping[str, Any]) -> list[Section]:
+    """The report of a study, section by section.
+
+    `manifest` and `verdict` as stored beside the trials, `trials` with one row a trial. Whatever is missing is said
+    in a line where it would have stood; sections that have nothing to be about (no warning, no invalid trial, no
+    table of names) are left out. In a notebook each section displays itself.
+    """
+    study = Study.of(manifest, trials, verdict)
+    made = ((title, anchor, make(study)) for title, anchor, make in _MADE)
+    return [Section(title=title, anchor=anchor, html=body) for title, anchor, body in made if body]
+
+
+def _question(study: Study) -> str:
+    return f'<p class="gl-question">{esc(study.manifest.get("question") or "No question was written down.")}</p>'
+
+
+def _answer(study: Study) -> str:
+    headline = study.headline
+    sentence = study.verdict.get("sentence") or "There is no verdict."
+    noted = f'<p class="gl-note">{esc(headline["note"])}</p>' if headline.get("note") else ""
+    return (
+        f'<p class="gl-verdict">{tables.badge(headline.get("verdict"))} {esc(sentence)}</p>'
+        f'<div class="gl-cards">{_ratio_card(study)}{_level_card(study)}{_errors_card(study)}</div>{noted}'
+    )
+
+
+def _card(value: str, what: str, more: str) -> str:
+    return f'<div class="gl-card"><div class="gl-big">{value}</div><div>{what}</div><small>{more}</small></div>'
+
+
+def _ratio_card(study: Study) -> str:
+    c = study.headline
+    if not math.isfinite(words.number(c.get("ratio"))):
+        return _card(words.MISSING, "ratio", "could not be computed")
+    between = words.interval(c.get("ci_low"), c.get("ci_high"))
+    blocks = words.count(int(c.get("blocks") or 0), "block")
+    return _card(
+        f"{words.ratio(c['ratio'])}{tables.limits(c.get('limited_by') or [])}",
+        f"{esc(metric_words(str(c.get('metric') or '')))}, {esc(c.get('candidate'))} against {esc(c.get('baseline'))}",
+        f"95 % interval {between}, {blocks}",
+    )
+
+
+def _level_card(study: Study) -> str:
+    metric = str(study.headline.get("metric") or study.metric)
+    table = study.levels([study.baseline, study.candidate], metric)
+    values = [words.value_of(metric, v).removesuffix(" requests/s") for v in table["mean"]]
+    unit = "requests per second" if metric == "throughput_rps" else esc(metric_words(metric))
+    told = []
+    for row in table.itertuples(index=False):
+        between = words.interval(row.ci_low, row.ci_high)
+        shown = between if metric == "throughput_rps" and between != words.MISSING else ""
+        told.append(f"{esc(study.title(str(row.configuration)))}{f': {shown}' if shown else ''}")
+    return _card(
+        f'{values[0]} <span class="gl-arrow">→</span> {values[1]}', unit, "<br>".join(told)
+    )
+
+
+def _errors_card(study: Study) -> str:
+    failed, made, told = tables.errors_told(study, [study.baseline, study.candidate])
+    everywhere, all_made, _ = tables.errors_told(study, list(study.trials["configuration"].unique()))
+    what = f"failed of {made:,} calls in the headline's trials"
+    more = f"{esc(told)}<br>" if told else ""
+    return _card(f"{failed:,}", what, f"{more}{everywhere:,} of {all_made:,} in the whole study")
+
+
+def _warnings(study: Study) -> str:
+    found = [w for w in study.verdict.get("warnings") or [] if w]
+    if not found:
+        return ""
+    return f'<ul class="gl-warnings">{"".join(f"<li>{esc(w)}</li>" for w in found)}</ul>'
+
+
+def _sides(study: Study) -> str:
+    parts = study.entries("parts")
+    if not parts:
+        return _none("The plan does not split the headline into parts.")
+    cards = []
+    for part in parts:
+        key = [str(part.get(k) or "") for k in ("scenario", "metric", "baseline", "candidate")]
+        c = study.comparison(key[0], key[1] or study.metric, key[2], key[3])
+        known = math.isfinite(words.number(c.get("ratio")))
+        between = words.interval(c.get("ci_low"), c.get("ci_high"))
+        more = f"95 % interval {between} {tables.badge(c.get('verdict'))}" if known else esc(c.get("note") or "no ratio")
+        cards.append(
+            _card(
+                f"{words.ratio(c.get('ratio'))}{tables.limits(c.get('limited_by') or [])}",
+                f"<b>{esc(part.get('side') or part.get('title') or '')}</b>: "
+                f"{esc(study.title(key[3]))} against {esc(study.title(key[2]))}",
+                more,
+            )
+        )
+    whole = study.headline
+    between = words.interval(whole.get("ci_low"), whole.get("ci_high"))
+    cards.append(_card(words.ratio(whole.get("ratio")), "<b>both together</b>, the headline", f"95 % interval {between}"))
+    signs = ["×"] * (len(cards) - 2) + ["="]
+    chain = cards[0] + "".join(
+        f'<span class="gl-sign">{sign}</span>{card}' for sign, card in zip(signs, cards[1:], strict=True)
+    )
+    return f'<div class="gl-cards gl-chain">{chain}</div>'
+
+
+def _curves(draw: Callable[[Study, Mapping[str, Any]], FigureBlock | None], lacking: str) -> Callable[[Study], str]:
+    def make(study: Study) -> str:
+        curves = study.entries("curves")
+        if not curves:
+            return _none("The plan has no curve.")
+        found = [(curve, draw(study, curve)) for curve in curves]
+        return "".join(
+            block.html() if block else _none(f"{curve.get('title') or 'A curve'}: {lacking}") for curve, block in found
+        )
+
+    return make
+
+
+def _ladder(study: Study) -> str:
+    if not study.entries("ladder"):
+        return _none("The plan has no ladder.")
+    block = figures.ladder(study)
+    return block.html() if block else _none("No rung of the ladder has two blocks in which both sides are valid.")
+
+
+def _windows(study: Study) -> str:
+    if not study.entries("windows"):
+        return _none("The plan does not vary the windows.")
+    block = figures.windows(study)
+    return block.html() if block else _none("No trial of the window curves is valid.")
+
+
+def _sweeps(study: Study) -> str:
+    if not study.entries("sweeps"):
+        return _none("The plan sweeps no single factor.")
+    block = figures.sweeps(study)
+    return block.html() if block else _none("No level of a sweep has two blocks in which it and the base are valid.")
+
+
+def _profile(study: Study) -> str:
+    block = figures.profile(study)
+    if block:
+        return block.html() + tables.shares(study)
+    names = [str(name) for name in study.plan.get("profiled") or []]
+    if not names:
+        return _none("The plan profiles no configuration.")
+    mine = study.trials[study.trials["configuration"].isin(names)]
+    reasons = list(dict.fromkeys(note for note in mine["profile_note"] if note))
+    return _none(f"There is no profile: {'; '.join(reasons) if reasons else 'no trial was sampled'}.")
+
+
+def _comparisons(study: Study) -> str:
+    block = figures.forest(study)
+    drawn = block.html() if block else _none("No comparison has two blocks in which both sides are valid.")
+    return drawn + tables.comparisons(study)
+
+
+def _configurations(study: Study) -> str:
+    return tables.configurations(study) or _none("The plan names no configuration.")
+
+
+def _timeline(study: Study) -> str:
+    block = figures.timeline(study)
+    return block.html() if block else _none("There are no two valid trials of one configuration to compare.")
+
+
+def _method(study: Study) -> str:
+    plan = study.plan
+    blocks = int(words.number(plan.get("blocks")) if plan.get("blocks") is not None else 0)
+    valid = int(study.trials["valid"].sum())
+    return (
+        f"<p>{words.count(len(study.configurations), 'configuration')} in {words.count(blocks, 'block')}, "
+        f"{words.count(len(study.trials), 'trial')}, {valid:,} of them valid. Every trial has a freshly started server: "
+        "warm-up, then the measured window, then, never inside the window, a profile window. A block is one pass over all "
+        "configurations in random order. The unit of evidence is the block, not the request: within each block the two sides "
+        "of a comparison give one ratio, and what is reported is the geometric mean of these ratios with a 95 % paired t "
+        "interval on their logarithms. The p value of the headline is exact (sign flip) and not adjusted, since it is the one "
+        "hypothesis declared before the run; all other comparisons are paired t tests, corrected by Holm in one family for each metric. "
+        f"The smallest effect of interest is {100 * study.delta:g} %: <i>faster</i> and <i>slower</i> need an interval that leaves "
+        "out 1, a p below 0.05 and a ratio beyond 1 ± that; <i>equivalent</i> needs the whole interval inside it; all else is "
+        "<i>inconclusive</i>. The baseline is measured once more under another name (A/A): what differs there is noise.</p>"
+    )
+
+
+def _machine(study: Study) -> str:
+    parts = []
+    named = (("machine", "Machine"), ("versions", "Versions"), ("git", "Source"), ("link_check", "Check of the emulated link"))
+    for key, title in named:
+        values = study.manifest.get(key)
+        if isinstance(values, Mapping) and values:
+            parts.append(f"<h3>{title}</h3>{tables.facts(tables.flat(values))}")
+    return "".join(parts) or _none("The manifest says nothing about the machine.")
+
+
+def _again(study: Study) -> str:
+    manifest = study.manifest
+    git: Mapping[str, Any] = manifest.get("git") or {}
+    lines = []
+    if git.get("commit"):
+        lines.append(f"git checkout {shlex.quote(str(git['commit']))}")
+    parameters: Mapping[str, Any] = manifest.get("parameters") or {}
+    told = [f"{'-r' if isinstance(v, str) else '-p'} {shlex.quote(str(k))} {shlex.quote(str(v))}" for k, v in parameters.items()]
+    lines.append(" \\\n    ".join(["papermill notebooks/sweep.ipynb sweep-again.ipynb", *told]))
+    lines.append(f"# this page once more, from the stored results\ngrpclab report {shlex.quote(f'results/{study.name}')}")
+    code = "\n".join("\n".join(esc_line(part) for part in line.split("\n")) for line in lines)
+    dirty = "<p>The work tree held changes that are not in that commit.</p>" if git.get("dirty") else ""
+    return (
+        f"<p>Seed {esc(manifest.get('seed', 'not recorded'))}: with the same seed the order of the trials is the same.</p>"
+        f'<pre class="gl-scroll" tabindex="0"><code>{code}</code></pre>{dirty}'
+        f'<p><a class="gl-button" download="{esc(_file_name(study.name))}-trials.csv" href="{_csv(study)}">'
+        f"All {words.count(len(study.trials), 'trial')} as CSV</a></p>"
+    )
+
+
+def esc_line(line: str) -> str:
+    """A line of code as HTML, its indentation kept."""
+    indent = len(line) - len(line.lstrip(" "))
+    return " " * indent + esc(line)
+
+
+def _csv(study: Study) -> str:
+    text = study.stored.to_csv(index=False, lineterminator="\n")
+    return f"data:text/csv;charset=utf-8;base64,{base64.b64encode(text.encode('utf-8', 'replace')).decode('ascii')}"
+
+
+def _file_name(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in name)[:80] or "study"
+
+
+def _none(text: str) -> str:
+    return f'<p class="gl-none">{esc(text)}</p>'
+
+
+_MADE = [
+    ("The question", "question", _question),
+    ("The answer", "answer", _answer),
+    ("Warnings", "warnings", _warnings),
+    ("What each side gives", "sides", _sides),
+    ("Throughput", "throughput", _curves(figures.throughput, "no trial of it is valid.")),
+    ("Latency", "latency", _curves(figures.latency, "no trial of it is valid, or none has requests enough for a percentile.")),
+    ("The ladder", "ladder", _ladder),
+    ("Windows", "windows", _windows),
+    ("Sweeps", "sweeps", _sweeps),
+    ("Profile", "profile", _profile),
+    ("All comparisons", "comparisons", _comparisons),
+    ("Configurations", "configurations", _configurations),
+    ("From tonic to grpcio", "mapping", tables.mapping),
+    ("Timeline", "timeline", _timeline),
+    ("Invalid trials", "invalid", tables.invalid),
+    ("Method", "method", _method),
+    ("Machine and versions", "machine", _machine),
+    ("Run it again", "again", _again),
+]

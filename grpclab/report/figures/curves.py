@@ -1,0 +1,287 @@
+"""Curves over a factor, usually the concurrency: throughput, and percentiles of latency."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from grpclab.analysis import metric_words
+from grpclab.config import FACTORS
+from grpclab.report import theme, words
+from grpclab.report.blocks import FigureBlock, figure_block
+from grpclab.report.study import PERCENTILES, Study
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """A configuration on a curve. `x` is a level of the factor, or a place where levels are no numbers."""
+
+    configuration: str
+    x: float
+    label: str
+    mean: float
+    low: float
+    high: float
+    blocks: int
+    limited: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One series of a curve, its points in order of x; those that were not measured are left out."""
+
+    name: str
+    colour: str
+    points: tuple[Point, ...]
+
+
+def lines(study: Study, curve: Mapping[str, Any], metric: str) -> list[Line]:
+    """The series of a curve on one metric."""
+    factor = str(curve.get("factor") or "")
+    found = []
+    series: Mapping[str, Sequence[str]] = curve.get("series") or {}
+    for place, (name, raw) in enumerate(series.items()):
+        configurations = [str(c) for c in raw]
+        table = study.levels(configurations, metric)
+        points = []
+        for at, row in enumerate(table.itertuples(index=False)):
+            level = study.factor(str(row.configuration), factor)
+            x = words.number(level)
+            point = Point(
+                configuration=str(row.configuration),
+                x=x if math.isfinite(x) else float(at),
+                label=words.level(x) if math.isfinite(x) else words.short(level, 16),
+                mean=words.number(row.mean),
+                low=words.number(row.ci_low),
+                high=words.number(row.ci_high),
+                blocks=int(words.number(row.blocks)),
+                limited=bool(row.limited_by),
+            )
+            if math.isfinite(point.mean):
+                points.append(point)
+        if points:
+            points.sort(key=lambda p: p.x)
+            colour = study.colour(configurations, place=place)
+            found.append(Line(name=words.plain(name), colour=colour, points=tuple(points)))
+    return found
+
+
+def throughput(study: Study, curve: Mapping[str, Any]) -> FigureBlock | None:
+    """Throughput of each series with its interval; None where nothing was measured."""
+    drawn = lines(study, curve, "throughput_rps")
+    if not drawn:
+        return None
+    values = {p.configuration: study.rows(p.configuration)["throughput_rps"] for ln in drawn for p in ln.points}
+
+    def draw(figure: Figure, narrow: bool) -> None:
+        ax = figure.subplots()
+        for line in drawn:
+            for point in line.points:
+                dots = values[point.configuration].dropna().to_numpy()
+                sns.scatterplot(
+                    x=[point.x] * len(dots), y=dots, ax=ax, color=line.colour, alpha=0.35, s=12, legend=False, lw=0
+                )
+            _line(ax, line)
+        top = max(max(p.mean, p.high if math.isfinite(p.high) else 0) for ln in drawn for p in ln.points)
+        ax.set_ylim(0, top * 1.1)
+        _x_axis(ax, drawn, str(curve.get("factor") or ""), narrow=narrow)
+        theme.clean(ax)
+        ax.yaxis.set_major_formatter(lambda value, _: theme.compact(value))
+        ax.set_title("requests per second", color=theme.QUIET, fontweight="normal", fontsize=9.5)
+        _headline_gap(ax, study, drawn)
+        ends = [(ln.points[-1].x, ln.points[-1].mean, ln.name, ln.colour) for ln in drawn]
+        figure.draw_without_rendering()
+        theme.end_labels(ax, ends)
+
+    caption = _throughput_caption(study, drawn)
+    factor = str(curve.get("factor") or "")
+    return figure_block(
+        title=words.plain(curve.get("title") or "Throughput"),
+        draw=draw,
+        wide_height_in=4.3,
+        narrow_height_in=3.9,
+        alt=_alt(f"Line chart of requests per second over {factor}", drawn, "throughput_rps"),
+        caption=caption,
+        how_to_read=(
+            "A line joins the geometric means over blocks; the band around it is their 95 % interval (t, on "
+            "logarithms). Each faint dot is one trial. A hollow marker stands where the load generator, not the "
+            "server, may have been the limit: read it as a lower bound of what the server can do. The horizontal "
+            "axis is logarithmic where all its levels are above zero; the vertical one starts at 0."
+        ),
+    )
+
+
+def latency(study: Study, curve: Mapping[str, Any]) -> FigureBlock | None:
+    """p50, p90 and p99 of each series; None where nothing was measured."""
+    panels = {metric: lines(study, curve, metric) for metric in PERCENTILES}
+    panels = {metric: drawn for metric, drawn in panels.items() if drawn}
+    if not panels:
+        return None
+    everything = [p for drawn in panels.values() for ln in drawn for p in ln.points]
+
+    def draw(figure: Figure, narrow: bool) -> None:
+        shape = (len(panels), 1) if narrow else (1, len(panels))
+        axes = figure.subplots(*shape, sharex=True, sharey=True, squeeze=False).ravel()
+        for ax, (metric, drawn) in zip(axes, panels.items(), strict=True):
+            for line in drawn:
+                _line(ax, line)
+            ax.set_yscale("log")
+            _latency_ticks(ax, everything)
+            theme.clean(ax)
+            ax.set_title(metric_words(metric).removesuffix(" latency"))
+        for ax in axes:
+            last = ax is axes[-1]
+            _x_axis(ax, panels[next(iter(panels))], "", narrow=narrow or len(panels) > 1)
+            if narrow and not last:
+                ax.tick_params(labelbottom=False)
+        figure.supxlabel(_factor_words(curve), fontsize=9.5, color=theme.QUIET)
+        figure.draw_without_rendering()
+        for ax, drawn in zip(axes, panels.values(), strict=True):
+            if narrow or ax is axes[-1]:
+                theme.end_labels(
+                    ax, [(ln.points[-1].x, ln.points[-1].mean, ln.name, ln.colour) for ln in drawn]
+                )
+
+    missing = [metric_words(m).removesuffix(" latency") for m in PERCENTILES if m not in panels]
+    partial = [
+        metric_words(m).removesuffix(" latency")
+        for m, drawn in panels.items()
+        if sum(len(ln.points) for ln in drawn) < len({(p.configuration) for p in everything})
+    ]
+    return figure_block(
+        title=f"Latency: {words.plain(curve.get('title') or curve.get('scenario') or '')}".removesuffix(": "),
+        draw=draw,
+        wide_height_in=3.7,
+        narrow_height_in=2.0 * len(panels) + 0.5,
+        alt=" ".join(
+            _alt(f"Line chart of {metric_words(metric)}", drawn, metric) for metric, drawn in panels.items()
+        ),
+        caption=_latency_caption(study, panels, missing + partial),
+        how_to_read=(
+            "One panel for each percentile, all on one logarithmic axis: equal distances are equal ratios, and lower "
+            "is better. These are latencies of a closed loop, where each caller waits for its reply before it sends "
+            "again, so they grow with the number of callers. Each point is the geometric mean over blocks of "
+            "the percentile in each block, with its 95 % interval; percentiles themselves are never pooled or averaged "
+            "within a block. A percentile is left out where a trial has fewer than 10 requests beyond it. Hollow "
+            "markers: the load generator may have been the limit."
+        ),
+    )
+
+
+def _line(ax: Axes, line: Line) -> None:
+    xs = [p.x for p in line.points]
+    ax.fill_between(
+        xs, [p.low for p in line.points], [p.high for p in line.points], color=line.colour, alpha=0.16, lw=0
+    )
+    ax.plot(xs, [p.mean for p in line.points], color=line.colour, zorder=3)
+    for point in line.points:
+        if math.isfinite(point.low) and math.isfinite(point.high):
+            ax.plot([point.x] * 2, [point.low, point.high], color=line.colour, lw=1.1, zorder=3)
+        face = theme.PAPER if point.limited else line.colour
+        ax.plot(point.x, point.mean, "o", ms=6, mfc=face, mec=line.colour, mew=1.6, zorder=4)
+
+
+def _x_axis(ax: Axes, drawn: Sequence[Line], factor: str, *, narrow: bool) -> None:
+    labels = {p.x: p.label for ln in drawn for p in ln.points}
+    ticks = sorted(labels)
+    logarithmic = ticks[0] > 0 and len(ticks) > 1 and ticks[-1] / ticks[0] > 4
+    if logarithmic:
+        ax.set_xscale("log")
+    gaps = np.diff(np.log(ticks)) if logarithmic else np.diff(ticks)
+    span = float(gaps.sum()) if len(gaps) else 1.0
+    least = span * (0.13 if narrow else 0.05)
+    kept = [ticks[0]]
+    for tick in ticks[1:]:
+        apart = math.log(tick / kept[-1]) if logarithmic else tick - kept[-1]
+        if apart >= least:
+            kept.append(tick)
+    theme.plain_ticks(ax, "x", kept, lambda value: labels.get(value, words.level(value)))
+    if factor:
+        meaning = FACTORS[factor].meaning if factor in FACTORS else factor
+        ax.set_xlabel(f"{words.short(meaning, 48)}{', log scale' if logarithmic else ''}")
+
+
+def _factor_words(curve: Mapping[str, Any]) -> str:
+    factor = str(curve.get("factor") or "")
+    return f"{FACTORS[factor].meaning if factor in FACTORS else words.short(factor, 48)}, both axes logarithmic"
+
+
+def _latency_ticks(ax: Axes, points: Sequence[Point]) -> None:
+    ends = [v for p in points for v in (p.mean, p.low, p.high) if math.isfinite(v) and v > 0]
+    low, high = min(ends), max(ends)
+    decades = math.log10(high / low)
+    steps = (1,) if decades > 2.6 else (1, 3) if decades > 1.3 else (1, 2, 5)
+    ticks = [m * 10.0**e for e in range(-7, 5) for m in steps]
+    inside = [t for t in ticks if low / 1.6 <= t <= high * 1.6]
+    ax.set_ylim(low / 1.6, high * 1.6)
+    theme.plain_ticks(ax, "y", inside, words.seconds)
+
+
+def _headline_gap(ax: Axes, study: Study, drawn: Sequence[Line]) -> None:
+    """The headline's ratio, drawn between the two points it compares when both stand at one x."""
+    at = {p.configuration: p for ln in drawn for p in ln.points}
+    low, high = at.get(study.baseline), at.get(study.candidate)
+    verdict = study.headline
+    measured = math.isfinite(words.number(verdict.get("ratio"))) and verdict.get("metric") == "throughput_rps"
+    if low is None or high is None or low.x != high.x or not measured:
+        return
+    ax.plot([low.x] * 2, [low.mean, high.mean], color=theme.INK, lw=1, ls=(0, (2, 2)), zorder=2)
+    top = ax.get_ylim()[1]
+    if abs(high.mean - low.mean) < 0.12 * top:
+        return
+    ax.annotate(
+        words.ratio(verdict["ratio"]),
+        xy=(low.x, (low.mean + high.mean) / 2),
+        ha="center",
+        va="center",
+        fontweight="bold",
+        color=theme.INK,
+        zorder=6,
+        bbox={"boxstyle": "round,pad=0.3", "fc": theme.PAPER, "ec": theme.FAINT},
+    )
+
+
+def _alt(what: str, drawn: Sequence[Line], metric: str) -> str:
+    told = [
+        f"{ln.name}: " + ", ".join(f"{words.value_of(metric, p.mean)} at {p.label}" for p in ln.points)
+        for ln in drawn
+    ]
+    return f"{what}. {'; '.join(told)}."
+
+
+def _limited(study: Study, drawn: Sequence[Line]) -> str:
+    hollow = [(ln.name, p) for ln in drawn for p in ln.points if p.limited]
+    if not hollow:
+        return ""
+    reasons = words.listing(sorted({r for _, p in hollow for r in study.limits(p.configuration)}))
+    names = list(dict.fromkeys(name for name, _ in hollow))
+    places = [f"{name} at {words.listing([p.label for n, p in hollow if n == name])}" for name in names]
+    return f" Hollow markers ({'; '.join(places)}): {words.plain(reasons)}."
+
+
+def _throughput_caption(study: Study, drawn: Sequence[Line]) -> str:
+    best = []
+    for line in drawn:
+        top = max(line.points, key=lambda p: p.mean)
+        best.append(f"{line.name} peaks at {words.amount(top.mean)} requests/s with {top.label}")
+    return f"{'; '.join(best)}.{_limited(study, drawn)}"
+
+
+def _latency_caption(study: Study, panels: Mapping[str, list[Line]], left_out: Sequence[str]) -> str:
+    metric, drawn = list(panels.items())[-1]
+    told = []
+    for line in drawn:
+        first, last = line.points[0], line.points[-1]
+        told.append(
+            f"{line.name} goes from {words.seconds(first.mean)} at {first.label} to "
+            f"{words.seconds(last.mean)} at {last.label}"
+        )
+    lacking = f" Too few requests for {words.listing(left_out)} in some or all trials." if left_out else ""
+    return f"{metric_words(metric)}: {'; '.join(told)}.{lacking}{_limited(study, drawn)}"

@@ -1,0 +1,262 @@
+"""The ladder: from the first configuration to the last, one change at a time, on a log axis of ratios."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from grpclab import analysis
+from grpclab.report import theme, words
+from grpclab.report.blocks import FigureBlock, figure_block
+from grpclab.report.study import Study
+
+
+_SLOT = 0.07  # the width of an empty slot, as a share of the axis
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """A rung: from `start` to `start * ratio`, both relative to the first rung. NaN where nothing is known."""
+
+    title: str
+    kept: bool
+    reason: str
+    start: float
+    ratio: float
+    low: float
+    high: float
+    verdict: str
+
+    @property
+    def end(self) -> float:
+        """Where the rung leads."""
+        return self.start * self.ratio
+
+
+def steps(study: Study) -> list[Step]:
+    """The rungs after the first, each placed where its baseline stands."""
+    table = analysis.ladder_steps(study.trials, study.plan, study.metric)
+    reached: dict[str, float] = {}
+    here = 1.0
+    found = []
+    for row in table.itertuples(index=False):
+        configuration, baseline = str(row.configuration or ""), str(row.baseline or "")
+        reason = words.plain(row.not_testable or "")
+        if not reason and (not baseline or baseline == configuration) and not reached:
+            reached[configuration] = 1.0
+            continue
+        start = reached.get(baseline, here)
+        ratio = math.nan if reason else words.number(row.ratio)
+        step = Step(
+            title=words.plain(row.title or row.name),
+            kept=bool(row.kept),
+            reason=reason or ("" if math.isfinite(ratio) else "no ratio could be computed"),
+            start=start,
+            ratio=ratio,
+            low=words.number(row.ci_low),
+            high=words.number(row.ci_high),
+            verdict=str(row.verdict or ""),
+        )
+        if step.kept and math.isfinite(step.end):
+            reached[configuration] = here = step.end
+        found.append(step)
+    return found
+
+
+def ladder(study: Study) -> FigureBlock | None:
+    """The waterfall; None where the plan has no ladder or no rung could be measured."""
+    if not study.entries("ladder"):
+        return None
+    rungs = steps(study)
+    if not any(math.isfinite(s.ratio) for s in rungs):
+        return None
+    total = study.headline if study.headline.get("metric") == study.metric else {}
+    whole = words.number(total.get("ratio"))
+    if not _spans(study):
+        whole = math.nan
+    ends = [v for s in rungs for v in (s.start, s.end, s.start * s.low, s.start * s.high)] + [whole]
+    if any(not math.isfinite(s.ratio) for s in rungs):
+        spread = [v for v in [*ends, 1.0] if math.isfinite(v)]
+        ends.append(max(s.start for s in rungs) * (max(spread) / min(spread)) ** _SLOT)
+    rows = len(rungs) + (1 if math.isfinite(whole) else 0)
+
+    def draw(figure: Figure, narrow: bool) -> None:
+        ax = figure.subplots()
+        theme.ratio_axis(ax, ends, most=6 if narrow else 10)
+        for y, step in enumerate(rungs):
+            _rung(ax, y, step, narrow=narrow)
+        for y, step in enumerate(rungs):
+            later = [i for i, other in enumerate(rungs) if i > y and other.start == step.end]
+            if later and step.kept:
+                ax.plot([step.end] * 2, [y + 0.25, later[-1] - 0.25], color=theme.QUIET, lw=0.8, zorder=1)
+        if math.isfinite(whole):
+            low, high = words.number(total.get("ci_low")), words.number(total.get("ci_high"))
+            y = len(rungs)
+            ax.axhline(y - 0.55, color=theme.FAINT, lw=1)
+            ax.barh(y, whole - 1, left=1, height=0.5, color=theme.INK, zorder=2)
+            _whisker(ax, y, low, high, theme.INK)
+            _note(ax, y, 1, whole, low, high, words.ratio(whole), bold=True, narrow=narrow)
+        labels = [s.title for s in rungs] + (["all together"] if math.isfinite(whole) else [])
+        ax.axvline(1, color=theme.QUIET, lw=1, zorder=1)
+        ax.set_ylim(rows - 0.4, -0.6)
+        if narrow:
+            ax.set_yticks([])
+            for y, label in enumerate(labels):
+                ax.text(
+                    0.0, y - 0.33, words.short(label, 44), transform=ax.get_yaxis_transform(), va="bottom", fontsize=9
+                )
+            ax.set_ylim(rows - 0.5, -0.8)
+        else:
+            ax.set_yticks(range(rows), [words.short(label, 34) for label in labels], color=theme.INK)
+        theme.clean(ax, grid="x")
+        ax.spines["left"].set_visible(False)
+        ax.set_xlabel(f"{analysis.metric_words(study.metric)} relative to the first rung, log scale")
+
+    return figure_block(
+        title="From the first rung to the last",
+        draw=draw,
+        wide_height_in=0.46 * rows + 0.9,
+        narrow_height_in=0.58 * rows + 0.8,
+        alt=_alt(study, rungs, whole),
+        caption=_caption(rungs, whole),
+        how_to_read=(
+            "Read from top to bottom. Each bar starts where the rung it builds on ends and is as long as the factor "
+            "it gives: on a logarithmic axis equal lengths are equal factors. The thin line is the 95 % interval of "
+            "that factor. Coloured bars are kept and the next rung builds on them; grey hatched ones were tried and "
+            "rejected, and lead nowhere. A dashed empty slot is a rung that this machine cannot test: that is not the "
+            "same as no effect. The last bar is the comparison of the two ends, measured directly."
+        ),
+    )
+
+
+def _spans(study: Study) -> bool:
+    """Whether the headline compares the two ends of the ladder."""
+    kept = [r for r in study.entries("ladder") if r.get("kept", True) and r.get("configuration")]
+    if not kept:
+        return False
+    return (kept[0].get("configuration"), kept[-1].get("configuration")) == (study.baseline, study.candidate)
+
+
+def _rung(ax: Axes, y: int, step: Step, *, narrow: bool) -> None:
+    if not math.isfinite(step.ratio):
+        text = step.reason if step.reason.startswith("no ") else f"not testable here: {step.reason}"
+        left, right = ax.get_xlim()
+        end = step.start * (right / left) ** (_SLOT * 0.8)
+        ax.barh(
+            y,
+            end - step.start,
+            left=step.start,
+            height=0.5,
+            fc="none",
+            ec=theme.QUIET,
+            ls=(0, (3, 2)),
+            lw=1,
+        )
+        on_left = step.start > math.sqrt(left * right)
+        ax.annotate(
+            textwrap.fill(words.short(text, 64), 34 if narrow else 64),
+            xy=(step.start if on_left else end, y),
+            xytext=(-6 if on_left else 6, 0),
+            textcoords="offset points",
+            va="center",
+            ha="right" if on_left else "left",
+            color=theme.QUIET,
+            fontsize=8.5,
+            style="italic",
+        )
+        return
+    colour = theme.CANDIDATE if step.kept else theme.QUIET
+    ax.barh(
+        y,
+        step.end - step.start,
+        left=step.start,
+        height=0.5,
+        fc=colour if step.kept else "#F1F3F6",
+        ec=colour if step.kept else "#A3AEBB",
+        hatch="" if step.kept else "////",
+        lw=1,
+        zorder=2,
+    )
+    if step.kept and abs(math.log(step.ratio)) < 0.004:
+        ax.plot([step.end] * 2, [y - 0.25, y + 0.25], color=colour, lw=2.5, zorder=2)
+    low, high = step.start * step.low, step.start * step.high
+    _whisker(ax, y, low, high, theme.INK)
+    note = words.ratio(step.ratio) + ("" if step.kept else "  rejected")
+    _note(ax, y, step.start, step.end, low, high, note, bold=step.kept, narrow=narrow)
+
+
+def _whisker(ax: Axes, y: float, low: float, high: float, colour: str) -> None:
+    if math.isfinite(low) and math.isfinite(high):
+        ax.plot([low, high], [y, y], color=colour, lw=1.2, zorder=4)
+        for end in (low, high):
+            ax.plot([end] * 2, [y - 0.09, y + 0.09], color=colour, lw=1.2, zorder=4)
+
+
+def _note(
+    ax: Axes,
+    y: float,
+    start: float,
+    end: float,
+    low: float,
+    high: float,
+    text: str,
+    *,
+    bold: bool,
+    narrow: bool,
+) -> None:
+    """The factor inside its bar where the bar is long, else beside it, on the side with room."""
+    edges = [v for v in (start, end, low, high) if math.isfinite(v)]
+    left, right = ax.get_xlim()
+    scale = math.log(right / left)
+    inner = min(v for v in (end, low) if math.isfinite(v))
+    inside = end > start and math.log(inner / start) / scale > (0.28 if narrow else 0.14)
+    on_right = math.log(right / max(edges)) / scale > (0.3 if narrow else 0.16)
+    x, ha = (inner, "right") if inside else (max(edges), "left") if on_right else (min(edges), "right")
+    ax.annotate(
+        text,
+        xy=(x, y),
+        xytext=(6 if ha == "left" else -6, 0),
+        textcoords="offset points",
+        va="center",
+        ha=ha,
+        fontweight="bold" if bold else "normal",
+        color=theme.PAPER if inside and bold else theme.INK if bold else theme.QUIET,
+        zorder=5,
+    )
+
+
+def _caption(rungs: list[Step], whole: float) -> str:
+    kept = [s for s in rungs if s.kept and math.isfinite(s.ratio)]
+    parts = []
+    if kept:
+        best = max(kept, key=lambda s: s.ratio)
+        product = math.prod(s.ratio for s in kept)
+        parts.append(
+            f"The largest single step is {best.title} with {words.ratio(best.ratio)}; "
+            f"the kept rungs multiply to {words.ratio(product)}"
+        )
+        if math.isfinite(whole):
+            parts[-1] += f", measured directly {words.ratio(whole)}"
+    rejected = [s.title for s in rungs if not s.kept]
+    if rejected:
+        parts.append(f"Rejected: {words.listing(rejected)}")
+    slots = [s.title for s in rungs if not math.isfinite(s.ratio)]
+    if slots:
+        parts.append(f"Not measured here: {words.listing(slots)}")
+    return ". ".join(parts) + "."
+
+
+def _alt(study: Study, rungs: list[Step], whole: float) -> str:
+    told = []
+    for s in rungs:
+        if math.isfinite(s.ratio):
+            kept = "kept" if s.kept else "rejected"
+            told.append(f"{s.title} {words.ratio(s.ratio)} ({words.interval(s.low, s.high)}), {kept}")
+        else:
+            told.append(f"{s.title}: {s.reason}")
+    end = f"; all together {words.ratio(whole)}" if math.isfinite(whole) else ""
+    return f"Waterfall of {analysis.metric_words(study.metric)} factors on a log axis: {'; '.join(told)}{end}."

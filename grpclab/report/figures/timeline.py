@@ -1,0 +1,110 @@
+"""Every trial in the order it ran, relative to its configuration's mean: drift shows as a slope or a step."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from grpclab.report import theme, words
+from grpclab.report.blocks import FigureBlock, figure_block
+from grpclab.report.study import Study
+
+
+def relative(study: Study) -> pd.DataFrame:
+    """One row a trial in order of execution: place (0, 1, ...), block, configuration, valid, relative (NaN if invalid).
+
+    `relative` is the throughput over the geometric mean of the configuration's valid trials.
+    """
+    frame = study.trials.sort_values(["block", "order", "started_at"], kind="stable").reset_index(drop=True)
+    started = pd.to_datetime(frame["started_at"], errors="coerce", utc=True, format="ISO8601")
+    if len(frame) and started.notna().all() and started.nunique() == len(frame):
+        frame = frame.iloc[np.argsort(started.to_numpy(), kind="stable")].reset_index(drop=True)
+    usable = frame["valid"] & (frame["throughput_rps"] > 0)
+    logs = np.log(frame["throughput_rps"].where(usable))
+    centre = logs.groupby(frame["configuration"]).transform("mean")
+    out = frame[["block", "configuration", "valid"]].copy()
+    out.insert(0, "place", np.arange(len(frame)))
+    out["relative"] = np.exp(logs - centre)
+    return out
+
+
+def timeline(study: Study) -> FigureBlock | None:
+    """The scatter; None where fewer than two valid trials exist."""
+    table = relative(study)
+    good = table[table["relative"].notna()]
+    repeats = good["configuration"].value_counts()
+    if len(good) < 2 or repeats.max() < 2:
+        return None
+    bad = table[~table["valid"]]
+    starts = table.groupby("block")["place"].agg(["min", "max"]).sort_values("min")
+    running = good["relative"].rolling(max(3, len(good) // 12), center=True, min_periods=2).median()
+    reach = max(0.03, 1.12 * float(np.abs(np.log(good["relative"])).max()))
+    both = [(study.baseline, theme.BASELINE), (study.candidate, theme.CANDIDATE)]
+
+    def draw(figure: Figure, narrow: bool) -> None:
+        ax = figure.subplots()
+        ax.set_yscale("log")
+        ax.set_ylim(math.exp(-reach), math.exp(reach))
+        for shade, (_, row) in enumerate(starts.iterrows()):
+            if shade % 2 == 0:
+                ax.axvspan(row["min"] - 0.5, row["max"] + 0.5, color="#F5F7F9", lw=0, zorder=0)
+        ax.axhspan(1 - study.delta, 1 + study.delta, color="#E4E9EF", lw=0, zorder=0)
+        ax.axhline(1, color=theme.QUIET, lw=1, zorder=1)
+        others = good[~good["configuration"].isin([name for name, _ in both])]
+        sns.scatterplot(data=others, x="place", y="relative", ax=ax, color="#A3AEBB", s=18, lw=0, legend=False)
+        for name, colour in both:
+            mine = good[good["configuration"] == name]
+            if len(mine):
+                sns.scatterplot(
+                    data=mine, x="place", y="relative", ax=ax, color=colour, s=34, lw=0, legend=False, zorder=4
+                )
+        ax.plot(good["place"], running, color=theme.INK, lw=1.3, zorder=3)
+        if len(bad):
+            ax.plot(
+                bad["place"], [0.04] * len(bad), "x", color=theme.VERDICT["slower"], ms=6, mew=1.5,
+                transform=ax.get_xaxis_transform(), zorder=5,
+            )
+        middles = {(row["min"] + row["max"]) / 2: f"{label}" for label, row in starts.iterrows()}
+        every = max(1, -(-len(middles) // (8 if narrow else 16)))
+        ticks = sorted(middles)[::every]
+        theme.plain_ticks(ax, "x", ticks, lambda v: f"block {middles[v]}" if len(ticks) <= (3 if narrow else 8) else middles[v])
+        theme.plain_ticks(
+            ax, "y", theme.ratio_ticks(math.exp(-reach), math.exp(reach), most=10), lambda v: f"{100 * (v - 1):+.0f} %" if v != 1 else "mean"
+        )
+        ax.set_xlim(-0.8, len(table) - 0.2)
+        theme.clean(ax)
+        ax.set_ylabel("")
+        ax.set_xlabel("trials in order of execution" + (", by block" if len(ticks) > (3 if narrow else 8) else ""))
+        ax.set_title("throughput against the mean of its configuration", fontweight="normal", color=theme.QUIET, fontsize=9.5)
+
+    half = len(good) // 2
+    drift = float(np.exp(np.log(good["relative"]).iloc[half:].mean() - np.log(good["relative"]).iloc[:half].mean()))
+    spread = float(np.exp(np.log(good["relative"]).std(ddof=1)) - 1)
+    invalid = f" {words.count(len(bad), 'trial')} invalid (red crosses)." if len(bad) else ""
+    caption = (
+        f"Half of the study to half of the study, throughput moved by {100 * (drift - 1):+.1f} %; "
+        f"single trials scatter by about {100 * spread:.1f} % around their configuration's mean.{invalid}"
+    )
+    return figure_block(
+        title="Every trial, in order",
+        draw=draw,
+        wide_height_in=3.1,
+        narrow_height_in=3.1,
+        alt=(
+            f"Scatter plot of {words.count(len(good), 'valid trial')} in {words.count(len(starts), 'block')}, from "
+            f"{words.ratio(good['relative'].min())} to {words.ratio(good['relative'].max())} of the mean of their "
+            f"configuration. {caption}"
+        ),
+        caption=caption,
+        how_to_read=(
+            "Each dot is a trial, in the order in which they ran; shaded stripes are blocks. Grey-blue dots are the "
+            "baseline of the headline, orange ones its candidate, pale ones all others. The black line is a running "
+            "median: level around the middle when the machine stayed the same, sloping when it drifted. "
+            "Comparisons are made within blocks, so slow drift cancels; a step inside a block does not. "
+            f"The darker band is ± {100 * study.delta:g} %."
+        ),
+    )

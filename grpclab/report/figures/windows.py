@@ -1,0 +1,183 @@
+"""How throughput depends on a setting of size: one panel for each entry of the plan's `windows`."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from grpclab.report import theme, words
+from grpclab.report.blocks import FigureBlock, figure_block
+from grpclab.report.study import Study
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """One curve. Values are in MB/s (10^6 bytes) where the plan says how many bytes a request moves, else requests/s.
+
+    The sized points come first, in order of size; `apart` ones (such as "adaptive") have no place on the axis.
+    """
+
+    title: str
+    unit: str
+    points: tuple[Spot, ...]
+    apart: tuple[Spot, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spot:
+    """A point of a panel with its interval and the value of each block."""
+
+    label: str
+    size: float
+    mean: float
+    low: float
+    high: float
+    values: tuple[float, ...]
+    limited: bool
+
+
+_SIZE = re.compile(r"\s*([\d.,]+)\s*([KMG]i?B|B)?\s*", re.IGNORECASE)
+_BYTES = {"b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+
+
+def panels(study: Study) -> list[Panel]:
+    """The panels that hold at least one measured point."""
+    found = []
+    for entry in study.entries("windows"):
+        moved = words.number(entry.get("bytes_per_request"))
+        scale = moved / 1e6 if math.isfinite(moved) and moved > 0 else 1.0
+        unit = "MB/s" if scale != 1.0 or moved == 1e6 else "requests/s"
+        spots = [spot for point in entry.get("points") or [] if (spot := _spot(study, point, scale))]
+        if spots:
+            sized = sorted((s for s in spots if math.isfinite(s.size)), key=lambda s: s.size)
+            apart = tuple(s for s in spots if not math.isfinite(s.size))
+            title = words.plain(entry.get("title") or entry.get("factor") or "")
+            found.append(Panel(title=title, unit=unit, points=tuple(sized), apart=apart))
+    return found
+
+
+def windows(study: Study) -> FigureBlock | None:
+    """All panels side by side; None where nothing was measured."""
+    drawn = panels(study)
+    if not drawn:
+        return None
+    tops = {p.unit: max(max(s.mean, *s.values) for q in drawn if q.unit == p.unit for s in _all(q)) for p in drawn}
+
+    def draw(figure: Figure, narrow: bool) -> None:
+        shape = (len(drawn), 1) if narrow else (1, len(drawn))
+        axes = figure.subplots(*shape, squeeze=False).ravel()
+        for ax, panel in zip(axes, drawn, strict=True):
+            _draw_panel(ax, panel, tops[panel.unit], colour=theme.OTHERS[0])
+
+    return figure_block(
+        title=" and ".join(p.title for p in drawn) if len(drawn) <= 2 else "Curves over a size",
+        draw=draw,
+        wide_height_in=3.7,
+        narrow_height_in=3.0 * len(drawn) + 0.2,
+        alt=" ".join(_alt(p) for p in drawn),
+        caption=" ".join(_caption(p) for p in drawn),
+        how_to_read=(
+            "Each point is the geometric mean over blocks at one size, with its 95 % interval; faint dots are single "
+            "trials. The sizes stand on a logarithmic axis. A point set apart on the right, with a dashed line across, "
+            "is the choice that has no fixed size: a curve that stays below the line never catches up with it, and one "
+            "that meets it shows which fixed size does as well. MB/s are 10^6 bytes of payload per second. Hollow "
+            "markers: the load generator may have been the limit."
+        ),
+    )
+
+
+def _spot(study: Study, point: Mapping[str, Any], scale: float) -> Spot | None:
+    name = str(point.get("configuration") or "")
+    row = next(study.levels([name], "throughput_rps").itertuples(index=False))
+    mean = words.number(row.mean) * scale
+    if not math.isfinite(mean):
+        return None
+    label = words.plain(point.get("label") or name)
+    values = study.rows(name)["throughput_rps"].dropna() * scale
+    return Spot(
+        label=label,
+        size=_size(label),
+        mean=mean,
+        low=words.number(row.ci_low) * scale,
+        high=words.number(row.ci_high) * scale,
+        values=tuple(float(v) for v in values),
+        limited=bool(row.limited_by),
+    )
+
+
+def _size(label: str) -> float:
+    found = _SIZE.fullmatch(label)
+    if not found:
+        return math.nan
+    value = words.number(found[1].replace(",", ""))
+    return value * _BYTES[(found[2] or "b")[0].lower()] if value > 0 else math.nan
+
+
+def _all(panel: Panel) -> tuple[Spot, ...]:
+    return panel.points + panel.apart
+
+
+def _draw_panel(ax: Axes, panel: Panel, top: float, *, colour: str) -> None:
+    places = {id(s): math.log2(s.size) for s in panel.points}
+    last = max(places.values(), default=0.0)
+    span = last - min(places.values(), default=0.0)
+    step = max(span * 0.16, 1.4)
+    for k, spot in enumerate(panel.apart):
+        places[id(spot)] = last + step * (k + (1 if panel.points else 0))
+        if panel.points:
+            ax.plot(
+                [min(places.values()), places[id(spot)]],
+                [spot.mean] * 2,
+                color=theme.QUIET,
+                lw=1,
+                ls=(0, (4, 3)),
+                zorder=1,
+            )
+    ax.plot([places[id(s)] for s in panel.points], [s.mean for s in panel.points], color=colour, zorder=3)
+    for spot in _all(panel):
+        x, tint = places[id(spot)], theme.QUIET if spot in panel.apart else colour
+        sns.scatterplot(
+            x=[x] * len(spot.values), y=list(spot.values), ax=ax, color=tint, alpha=0.35, s=12, legend=False, lw=0
+        )
+        if math.isfinite(spot.low) and math.isfinite(spot.high):
+            ax.plot([x, x], [spot.low, spot.high], color=tint, lw=1.4, zorder=3)
+        marker = "D" if spot in panel.apart else "o"
+        face = theme.PAPER if spot.limited else tint
+        ax.plot(x, spot.mean, marker, ms=6, mfc=face, mec=tint, mew=1.6, zorder=4)
+    labels = {places[id(s)]: s.label for s in _all(panel)}
+    theme.plain_ticks(ax, "x", sorted(labels), lambda v: _tick(labels.get(v, "")))
+    ax.set_ylim(0, top * 1.1)
+    ax.margins(x=0.08)
+    theme.clean(ax)
+    ax.yaxis.set_major_formatter(lambda value, _: theme.compact(value))
+    ax.set_title(f"{words.short(panel.title, 38)}\n", fontsize=10)
+    ax.text(0, 1.03, panel.unit, transform=ax.transAxes, color=theme.QUIET, fontsize=9)
+
+
+def _tick(label: str) -> str:
+    """A size over its unit, so that neighbours do not touch."""
+    size, _, unit = label.partition(" ")
+    return f"{size}\n{unit}" if unit and size[:1].isdigit() else words.short(label, 12)
+
+
+def _alt(panel: Panel) -> str:
+    told = [f"{words.amount(s.mean)} {panel.unit} at {s.label}" for s in _all(panel)]
+    return f"Line chart, {panel.title}: {', '.join(told)}."
+
+
+def _caption(panel: Panel) -> str:
+    best = max(_all(panel), key=lambda s: s.mean)
+    text = f"{panel.title}: most with {best.label}, {words.amount(best.mean)} {panel.unit}"
+    least = min(_all(panel), key=lambda s: s.mean)
+    if least is not best:
+        text += f", against {words.amount(least.mean)} with {least.label}"
+    adaptive = [s for s in panel.apart if s is not best and s is not least]
+    text += "".join(f"; {s.label} gives {words.amount(s.mean)}" for s in adaptive)
+    return f"{text}."

@@ -1,0 +1,201 @@
+"""A finished study as the report looks at it: manifest, tidy trials and verdict, with the questions asked of them."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from grpclab import analysis
+from grpclab.report import theme, words
+
+_TEXT = ("study", "trial", "scenario", "configuration", "started_at", "invalid_reason", "limited_by")
+_TEXT_EMPTY = ("errors_by_status", "profile_note")
+_NUMBERS = ("requests", "errors", "throughput_rps", "server_kernel_share", "profile_samples")
+PERCENTILES = {"latency_p50_s": 0.5, "latency_p90_s": 0.9, "latency_p99_s": 0.99}
+_BEYOND = 10
+"""No percentile from fewer observations beyond it than this."""
+
+Plan = Mapping[str, Any]
+
+
+def tidy(trials: pd.DataFrame) -> pd.DataFrame:
+    """A copy that has every column the report reads, and no percentile with too few observations beyond it."""
+    frame = trials.copy()
+    for name in (*_TEXT, *_TEXT_EMPTY):
+        column = frame[name] if name in frame else pd.Series("", index=frame.index, dtype=object)
+        frame[name] = column.astype(object).where(column.notna(), "").astype(str)
+    for name in ("block", "order"):
+        column = frame[name] if name in frame else pd.Series(0, index=frame.index)
+        frame[name] = pd.to_numeric(column, errors="coerce").fillna(0).astype(int)
+    valid = frame["valid"] if "valid" in frame else pd.Series(False, index=frame.index)
+    frame["valid"] = valid.eq(True)
+    for name in (*_NUMBERS, *PERCENTILES):
+        column = frame[name] if name in frame else pd.Series(math.nan, index=frame.index)
+        frame[name] = pd.to_numeric(column, errors="coerce").astype(float)
+    for name, share in PERCENTILES.items():
+        enough = frame["requests"] * (1 - share) >= _BEYOND - 1e-9
+        frame[name] = frame[name].where(enough)
+    return frame
+
+
+@dataclass(frozen=True)
+class Study:
+    """What the figures and tables are drawn from. Build it with :meth:`of`."""
+
+    manifest: Mapping[str, Any]
+    trials: pd.DataFrame
+    verdict: Mapping[str, Any]
+    stored: pd.DataFrame
+
+    @classmethod
+    def of(cls, manifest: Mapping[str, Any], trials: pd.DataFrame, verdict: Mapping[str, Any]) -> Study:
+        """A study with its trials made tidy; `stored` keeps them as they came."""
+        return cls(manifest, tidy(trials), verdict, trials)
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return words.plain(self.manifest.get("study") or "study")
+
+    @property
+    def plan(self) -> Plan:
+        """The plan, which says what is compared with what."""
+        return self.manifest.get("plan") or {}
+
+    def entries(self, key: str) -> list[Mapping[str, Any]]:
+        """A list of the plan; empty where the plan has none."""
+        return [entry for entry in self.plan.get(key) or [] if isinstance(entry, Mapping)]
+
+    @property
+    def delta(self) -> float:
+        """The smallest effect of interest, a share of 1."""
+        return words.number(self.plan.get("delta", 0.05))
+
+    @property
+    def metric(self) -> str:
+        """The metric that the study turns on."""
+        return str(self.plan.get("metric") or self.headline.get("metric") or "throughput_rps")
+
+    @property
+    def headline(self) -> Mapping[str, Any]:
+        """The verdict's headline, or what the plan says of it."""
+        return self.verdict.get("headline") or self.plan.get("headline") or {}
+
+    @property
+    def baseline(self) -> str:
+        """The configuration that the headline starts from."""
+        return str(self.headline.get("baseline") or "")
+
+    @property
+    def candidate(self) -> str:
+        """The configuration that the headline judges."""
+        return str(self.headline.get("candidate") or "")
+
+    @functools.cached_property
+    def configurations(self) -> dict[str, Mapping[str, Any]]:
+        """The plan's configurations by name, in its order."""
+        return {str(c.get("name")): c for c in self.entries("configurations")}
+
+    def title(self, configuration: str) -> str:
+        """A configuration in words."""
+        return words.plain(self.configurations.get(configuration, {}).get("title") or configuration)
+
+    def rows(self, configuration: str, *, valid: bool = True) -> pd.DataFrame:
+        """The trials of one configuration, in order of the blocks."""
+        mine = self.trials[self.trials["configuration"] == configuration]
+        return (mine[mine["valid"]] if valid else mine).sort_values(["block", "order"])
+
+    def levels(self, configurations: Sequence[str], metric: str) -> pd.DataFrame:
+        """analysis.levels; empty where nothing was measured."""
+        return analysis.levels(self.trials, list(configurations), metric)
+
+    def limits(self, configuration: str) -> list[str]:
+        """What limited the trials of a configuration, if anything did."""
+        return sorted({str(text) for text in self.rows(configuration)["limited_by"] if text})
+
+    def factor(self, configuration: str, name: str) -> Any:
+        """The level of a factor in a configuration: as measured, else as planned, else None."""
+        mine = self.rows(configuration, valid=False)
+        if name in mine.columns and not mine.empty:
+            return mine[name].iloc[0]
+        return (self.configurations.get(configuration, {}).get("settings") or {}).get(name)
+
+    @functools.cached_property
+    def _judged(self) -> dict[tuple[str, ...], Mapping[str, Any]]:
+        found = {}
+        for c in [self.verdict.get("aa"), *(self.verdict.get("comparisons") or []), self.verdict.get("headline")]:
+            if c:
+                found[tuple(str(c.get(key)) for key in _KEY)] = c
+        return found
+
+    def comparison(self, scenario: str, metric: str, baseline: str, candidate: str) -> Mapping[str, Any]:
+        """The verdict's comparison of these two; where it holds none, one computed from the trials."""
+        known = self._judged.get((scenario, metric, baseline, candidate))
+        if known is not None:
+            return known
+        return analysis.compare(
+            self.trials,
+            scenario=scenario,
+            metric=metric,
+            baseline=baseline,
+            candidate=candidate,
+            delta=self.delta,
+        ).as_dict()
+
+    def listed(self) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
+        """Every comparison of the verdict once, in groups that have a name, in the order of the plan."""
+        groups: dict[str, list[Mapping[str, Any]]] = {"headline": [], "noise (A/A)": []}
+        homes = {_key(self.plan.get("headline")): "headline", _key(self.plan.get("aa")): "noise (A/A)"}
+        for c in self.entries("parts"):
+            homes.setdefault(_key(c), "each side")
+        for rung in self.entries("ladder"):
+            homes.setdefault(_pair(rung), "ladder")
+        for entry in (*self.entries("sweeps"), *self.entries("windows")):
+            names = [str(p.get("configuration")) for p in entry.get("points") or []]
+            home = words.plain(entry.get("title") or entry.get("factor") or "")
+            for pair in itertools.permutations(dict.fromkeys([str(entry.get("base") or ""), *names]), 2):
+                homes.setdefault(pair, home)
+        for key, c in self._judged.items():
+            home = homes.get(key) or homes.get(key[2:]) or "other comparisons"
+            groups.setdefault(home, []).append(c)
+        order = ["headline", "each side", "ladder"]
+        named = [g for g in order if g in groups]
+        rest = [g for g in groups if g not in (*order, "noise (A/A)", "other comparisons")]
+        for group in [*named, *rest, "other comparisons", "noise (A/A)"]:
+            if groups.get(group):
+                yield group, groups[group]
+
+    def colour(self, names: Sequence[str], *, place: int = 0) -> str:
+        """The colour of a series of configurations: the headline's two keep theirs throughout."""
+        if self.baseline in names:
+            return theme.BASELINE
+        return theme.CANDIDATE if self.candidate in names else theme.OTHERS[place % len(theme.OTHERS)]
+
+    def colour_of(self, configuration: str) -> str:
+        """The colour of one configuration: that of the series of a curve it stands on."""
+        for names in [[self.baseline], [self.candidate], *self._series()]:
+            if configuration in names:
+                return self.colour(names)
+        return theme.QUIET
+
+    def _series(self) -> Iterator[list[str]]:
+        for curve in self.entries("curves"):
+            for names in (curve.get("series") or {}).values():
+                yield [str(name) for name in names]
+
+
+_KEY = ("scenario", "metric", "baseline", "candidate")
+
+
+def _key(entry: object) -> tuple[str, ...]:
+    return tuple(str(entry.get(key)) for key in _KEY) if isinstance(entry, Mapping) else ()
+
+
+def _pair(rung: Mapping[str, Any]) -> tuple[str, ...]:
+    return str(rung.get("baseline") or ""), str(rung.get("configuration") or "")

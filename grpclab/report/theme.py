@@ -1,0 +1,182 @@
+"""One look for every figure: colours, sizes, type, and the way to an SVG.
+
+The two colours of a study go with it through every figure: the baseline grey-blue, the candidate orange. They
+differ in hue and in lightness for every common kind of colour blindness; no figure says anything by colour alone.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import math
+import re
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from grpclab.report import words
+
+BASELINE = "#5F7590"
+CANDIDATE = "#D55E00"
+OTHERS = ("#0072B2", "#009E73", "#CC79A7", "#8C6D1F", "#56B4E9")
+INK, QUIET, FAINT, PAPER = "#1F2933", "#66727F", "#DDE3EA", "#FFFFFF"
+VERDICT = {"faster": "#11774A", "slower": "#B3261E", "equivalent": "#2B5FA8", "inconclusive": "#8A6100"}
+VERDICT_MARKER = {"faster": "^", "slower": "v", "equivalent": "s", "inconclusive": "o"}
+BAND = "#EDF0F4"
+
+WIDE_IN, NARROW_IN = 8.5, 4.2
+Draw = Callable[[Figure, bool], None]
+
+# Text stays text: a quarter of the size of outlines, and the page's own face. Boxes are laid out with
+# DejaVu Sans, which is wider than any of these, so nothing that fits here overlaps there.
+_FACES = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+_FONT_IN_SVG = re.compile(r"'DejaVu Sans'[^;\"]*?sans-serif(?:, [^;\"]+)?(?=[;\"])")
+
+
+def _rc() -> dict[str, Any]:
+    return {
+        **sns.axes_style("ticks"),
+        "font.family": "sans-serif",
+        "font.sans-serif": ["DejaVu Sans"],
+        "font.size": 9.5,
+        "axes.labelsize": 9.5,
+        "axes.titlesize": 10,
+        "axes.titleweight": "bold",
+        "axes.titlelocation": "left",
+        "axes.titlepad": 8,
+        "xtick.labelsize": 9,
+        "ytick.labelsize": 9,
+        "text.color": INK,
+        "axes.labelcolor": QUIET,
+        "axes.titlecolor": INK,
+        "xtick.color": QUIET,
+        "ytick.color": QUIET,
+        "axes.edgecolor": "#B4BDC8",
+        "axes.linewidth": 0.8,
+        "axes.facecolor": PAPER,
+        "figure.facecolor": PAPER,
+        "savefig.facecolor": PAPER,
+        "grid.color": FAINT,
+        "grid.linewidth": 0.7,
+        "xtick.major.size": 3,
+        "ytick.major.size": 0,
+        "xtick.bottom": True,
+        "ytick.left": True,
+        "hatch.linewidth": 0.8,
+        "lines.linewidth": 2,
+        "axes.unicode_minus": True,
+        "axes.formatter.use_mathtext": False,
+        "text.parse_math": False,
+        "text.usetex": False,
+        "svg.fonttype": "none",
+        "svg.hashsalt": "grpclab",
+        "path.simplify": True,
+    }
+
+
+def draw_svg(draw: Draw, *, narrow: bool, height_in: float) -> str:
+    """The SVG that `draw(figure, narrow)` makes, byte for byte the same for the same data."""
+    with mpl.rc_context(_rc()), warnings.catch_warnings():
+        # A study may carry any name; a letter that DejaVu lacks is there in the reader's own face.
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
+        warnings.filterwarnings("ignore", message=r"constrained_layout not applied")
+        figure = Figure(figsize=(NARROW_IN if narrow else WIDE_IN, height_in), layout="constrained")
+        figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06, wspace=0.06, hspace=0.03)  # type: ignore[union-attr, call-arg]
+        draw(figure, narrow)
+        out = io.StringIO()
+        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(out, format="svg", metadata=nothing)
+    return _FONT_IN_SVG.sub(_FACES, out.getvalue())
+
+
+def clean(ax: Axes, *, grid: str = "y") -> None:
+    """Two spines, a light grid behind the data."""
+    sns.despine(ax=ax, left=grid == "y", bottom=False)
+    if grid:
+        ax.grid(True, axis="both" if grid == "both" else grid, which="major")  # type: ignore[arg-type]
+    ax.set_axisbelow(True)
+
+
+def plain_ticks(ax: Axes, axis: str, ticks: Sequence[float], text: Callable[[float], str]) -> None:
+    """Exactly these ticks, written by `text`, without minor ones."""
+    which = ax.xaxis if axis == "x" else ax.yaxis
+    which.set_major_locator(FixedLocator(list(ticks)))
+    which.set_major_formatter(FuncFormatter(lambda value, _: text(value)))
+    which.set_minor_locator(NullLocator())
+
+
+_FINE = (0.01, 0.02, 0.05, 0.1, 0.2)
+_STEPS: tuple[tuple[float, ...], ...] = (
+    *(tuple(round(1 + k * step, 2) for k in range(round(-0.8 / step), round(2 / step) + 1)) for step in _FINE),
+    (0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 5),
+    (0.2, 0.5, 1, 1.5, 2, 3, 5, 7, 10),
+    tuple(10.0**e * m for e in range(-4, 6) for m in (1, 2, 5)),
+    tuple(10.0**e * m for e in range(-4, 6) for m in (1, 3)),
+    tuple(10.0**e for e in range(-9, 10)),
+)
+
+
+def ratio_ticks(low: float, high: float, *, most: int = 7) -> list[float]:
+    """Ratios worth a tick between two ends of a log axis, 1 always among them."""
+    apart = math.log(high / low) * (0.85 / most)
+    for steps in _STEPS:
+        inside = [s for s in steps if low * 0.999 <= s <= high * 1.001]
+        gaps = [math.log(b / a) for a, b in itertools.pairwise(inside)]
+        if steps[0] <= low * 1.5 and steps[-1] >= high / 1.5 and len(inside) >= 3 and min(gaps) >= apart:
+            return inside
+    return [10.0**e for e in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)]
+
+
+def ratio_axis(ax: Axes, values: Sequence[float], *, most: int, pad: float = 0.06) -> tuple[float, float]:
+    """A log x axis that holds all finite positive `values` and 1, with room for `most` ticks. Returns its ends."""
+    usable = [v for v in values if math.isfinite(v) and v > 0] + [1.0]
+    low, high = math.log(min(usable)), math.log(max(usable))
+    margin = max(pad * (high - low), 0.02)
+    ends = math.exp(low - margin), math.exp(high + margin)
+    ax.set_xscale("log")
+    ax.set_xlim(*ends)
+    plain_ticks(ax, "x", ratio_ticks(*ends, most=most), tick_ratio)
+    return ends
+
+
+def tick_ratio(value: float) -> str:
+    """A ratio on an axis: ``0.95×``, ``2×``."""
+    return f"{value:.4g}×"
+
+
+def compact(value: float) -> str:
+    """A quantity on an axis: ``800``, ``1.5k``, ``20k``, ``3M``."""
+    for factor, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= factor:
+            return f"{value / factor:.4g}{unit}"
+    return f"{value:.4g}"
+
+
+def end_labels(ax: Axes, labels: Sequence[tuple[float, float, str, str]], *, gap_points: float = 13.0) -> None:
+    """Names at the ends of lines, (x, y, text, colour), pushed apart where they would overlap.
+
+    Call it when the axes have their limits: overlaps are judged in the space of the screen.
+    """
+    placed = sorted(((float(ax.transData.transform((x, y))[1]), x, y, text, c) for x, y, text, c in labels))
+    scale = 72 / ax.figure.dpi
+    last = -math.inf
+    for height, x, y, text, colour in placed:
+        at = max(height * scale, last + gap_points)
+        last = at
+        ax.annotate(
+            words.plain(text),
+            xy=(x, y),
+            xytext=(8, at - height * scale),
+            textcoords="offset points",
+            color=colour,
+            fontweight="bold",
+            va="center",
+            ha="left",
+            annotation_clip=False,
+        )

@@ -1,0 +1,123 @@
+"""Numbers and names as a reader sees them. Everything here returns plain text; :func:`esc` makes it safe in HTML."""
+
+from __future__ import annotations
+
+import html
+import math
+import unicodedata
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+MISSING = "–"
+
+
+def plain(text: object) -> str:
+    """One line without control characters, which neither XML nor a table cell can hold."""
+    words = str(text).replace("\n", " ").replace("\t", " ")
+    kept = (c for c in words if unicodedata.category(c) not in {"Cc", "Cs", "Co", "Cn"})
+    return " ".join("".join(kept).split())
+
+
+def short(text: object, width: int) -> str:
+    """At most `width` characters of :func:`plain`, the rest as an ellipsis."""
+    words = plain(text)
+    return words if len(words) <= width else f"{words[: width - 1].rstrip()}…"
+
+
+def esc(text: object) -> str:
+    """Plain text as HTML, safe in an element and in a quoted attribute."""
+    return html.escape(plain(text), quote=True)
+
+
+def number(value: object) -> float:
+    """A float; NaN for None and for what is no number."""
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return math.nan
+
+
+def ratio(value: object) -> str:
+    """``6.12×``; two digits after the point below 10, as many as matter above."""
+    x = number(value)
+    if not math.isfinite(x):
+        return MISSING
+    if x >= 100:
+        return f"{x:,.0f}×"
+    return f"{x:.1f}×" if x >= 10 else f"{x:.2f}×"
+
+
+def interval(low: object, high: object) -> str:
+    """``5.90 to 6.35``, with no unit; a dash where there is none."""
+    a, b = number(low), number(high)
+    if not (math.isfinite(a) and math.isfinite(b)):
+        return MISSING
+    digits = 0 if b >= 100 else 1 if b >= 10 else 2
+    return f"{a:,.{digits}f} to {b:,.{digits}f}"
+
+
+def estimate(comparison: Mapping[str, Any]) -> str:
+    """A ratio with its interval: ``6.12× (95 % interval 5.90 to 6.35)``, or that it could not be computed."""
+    if not math.isfinite(number(comparison.get("ratio"))):
+        return "no ratio could be computed"
+    text = ratio(comparison["ratio"])
+    between = interval(comparison.get("ci_low"), comparison.get("ci_high"))
+    return text if between == MISSING else f"{text} (95 % interval {between})"
+
+
+def amount(value: object) -> str:
+    """A quantity to three or four digits: ``12,345``, ``987``, ``12.3``, ``0.45``."""
+    x = number(value)
+    if not math.isfinite(x):
+        return MISSING
+    size = abs(x)
+    if size >= 100 or x == 0:
+        return f"{x:,.0f}"
+    return f"{x:.1f}" if size >= 10 else f"{x:.3g}"
+
+
+def level(value: object) -> str:
+    """A level of a numeric factor: whole numbers whole, with separators from 10,000 on."""
+    x = number(value)
+    if not math.isfinite(x):
+        return MISSING
+    if x != int(x):
+        return f"{x:.4g}"
+    return f"{x:,.0f}" if abs(x) >= 10_000 else f"{x:.0f}"
+
+
+def seconds(value: object) -> str:
+    """A duration at a readable scale: ``850 µs``, ``12.3 ms``, ``1.5 s``."""
+    x = number(value)
+    if not math.isfinite(x):
+        return MISSING
+    for factor, unit in ((1.0, "s"), (1e-3, "ms")):
+        if abs(x) >= factor:
+            return f"{x / factor:.3g} {unit}"
+    return f"{x / 1e-6:.3g} µs"
+
+
+def percent(share: object) -> str:
+    """A share of 1 as per cent: ``37 %``, ``4.2 %``."""
+    x = number(share)
+    if not math.isfinite(x):
+        return MISSING
+    return f"{100 * x:.0f} %" if x >= 0.1 or x == 0 else f"{100 * x:.1f} %"
+
+
+def value_of(name: str, value: object) -> str:
+    """A metric's value with its unit."""
+    if name.endswith("_rps"):
+        return f"{amount(value)} requests/s" if math.isfinite(number(value)) else MISSING
+    return seconds(value) if name.endswith("_s") else amount(value)
+
+
+def count(how_many: int, thing: str) -> str:
+    """``1 block``, ``6 blocks``."""
+    return f"{how_many:,} {thing}" if how_many == 1 else f"{how_many:,} {thing}s"
+
+
+def listing(words: Iterable[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    items = [w for w in words if w]
+    return items[0] if len(items) == 1 else " and ".join([", ".join(items[:-1]), items[-1]]) if items else ""

@@ -1,0 +1,303 @@
+"""The design of a study: which configurations, which comparisons, in which order. Pure.
+
+A design is data: :func:`plan` turns parameters into the ``plan`` of the manifest (configurations, headline,
+comparisons, curves, ladder, ...), from which the analysis and the report are driven; :func:`schedule` lays the
+configurations out in randomized complete blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from grpclab.channel_args import mapping_rows, without_effect
+from grpclab.config import Level, TrialConfig
+from grpclab.study.parameters import StudyParameters
+from grpclab.variants import BASIC, LADDER, OPTIMIZED, VARIANTS, ladder_config, mix
+
+QUESTION = "Does the optimized server and client make a gRPC service faster than the basic ones, and why?"
+DELTA = 0.05
+"""Smallest effect of interest, as a share."""
+METRIC = "throughput_rps"
+CHATTER, BULK = "chatter", "bulk"
+CHATTER_WARMUP_S, BULK_WARMUP_S = 0.4, 0.6
+BULK_BYTES = 256 * 1024
+BULK_CONCURRENCY = 8
+PREFERRED_CONCURRENCY = 64
+FAMILY = "throughput"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """A place in the schedule."""
+
+    block: int
+    order: int
+    configuration: str
+
+    @property
+    def name(self) -> str:
+        """Its folder's name."""
+        return f"{self.block:02d}-{self.order:03d}-{self.configuration}"
+
+
+@dataclass
+class _Plan:
+    """Collects configurations by name, and what is to be said of them."""
+
+    configurations: dict[str, dict[str, Any]] = field(default_factory=dict)
+    comparisons: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, name: str, title: str, scenario: str, config: TrialConfig) -> str:
+        self.configurations[name] = {
+            "name": name,
+            "title": title,
+            "scenario": scenario,
+            "settings": config.differences(TrialConfig()),
+            "without_effect": without_effect(config),
+        }
+        return name
+
+    def compare(self, title: str, scenario: str, baseline: str, candidate: str) -> dict[str, Any]:
+        row = _comparison(title, scenario, baseline, candidate)
+        self.comparisons.append(row)
+        return row
+
+
+def _comparison(title: str, scenario: str, baseline: str, candidate: str) -> dict[str, Any]:
+    return {
+        "title": title,
+        "scenario": scenario,
+        "metric": METRIC,
+        "baseline": baseline,
+        "candidate": candidate,
+        "family": FAMILY,
+    }
+
+
+def plan(parameters: StudyParameters, *, server_cores: int) -> dict[str, Any]:
+    """The plan of a study, as it stands in the manifest. `server_cores`: how many the server may use."""
+    quick = parameters.design == "quick"
+    levels = tuple(parameters.concurrency)
+    main = PREFERRED_CONCURRENCY if PREFERRED_CONCURRENCY in levels else levels[-1]
+    if quick:
+        levels = tuple(level for level in levels if level in (8, main))
+    out = _Plan()
+    load: dict[str, Level] = {
+        "load.engine": parameters.engine,
+        "load.requests": parameters.requests,
+        "load.duration_s": parameters.max_trial_s,
+    }
+    chatter = load | {"load.warmup_s": CHATTER_WARMUP_S, "load.concurrency": main}
+
+    def at_main(name: str, title: str, config: TrialConfig) -> str:
+        return out.add(f"{name}-c{main}", title, CHATTER, config.replace(chatter))
+
+    series: dict[str, list[str]] = {}
+    for variant, config in VARIANTS.items():
+        series[variant] = [
+            out.add(
+                f"{variant}-c{level}",
+                f"{variant}, {level} in flight",
+                CHATTER,
+                config.replace(chatter | {"load.concurrency": level}),
+            )
+            for level in levels
+        ]
+    basic, optimized = f"basic-c{main}", f"optimized-c{main}"
+    again = out.add(f"{basic}-again", "basic once more (A/A)", CHATTER, BASIC.replace(chatter))
+    client_only = at_main("client-only", "basic server, optimized client", mix(server="basic", client="optimized"))
+    server_only = at_main("server-only", "optimized server, basic client", mix(server="optimized", client="basic"))
+    parts = [
+        out.compare("client only, at the basic server", CHATTER, basic, client_only)
+        | {"side": "client", "phrase": "the client keeping its connections"},
+        out.compare("server only, with the optimized client", CHATTER, client_only, optimized)
+        | {"side": "server", "phrase": "the server"},
+    ]
+    out.compare("server only, with the basic client", CHATTER, basic, server_only)
+    out.compare("client only, at the optimized server", CHATTER, server_only, optimized)
+    for level in levels:
+        if level != main:
+            title = f"optimized against basic at concurrency {level}"
+            out.compare(title, CHATTER, f"basic-c{level}", f"optimized-c{level}")
+    ladder = [] if quick else _ladder(out, at_main, basic, optimized, server_cores)
+    sweeps = [] if quick else _sweeps(out, at_main, optimized, parameters)
+    windows = _windows(out, load, parameters, quick=quick)
+    return {
+        "blocks": parameters.blocks,
+        "delta": DELTA,
+        "metric": METRIC,
+        "configurations": list(out.configurations.values()),
+        "headline": {
+            **_comparison(f"optimized against basic at concurrency {main}", CHATTER, basic, optimized),
+            "baseline_label": "basic",
+            "candidate_label": "optimized",
+            "at": f"at concurrency {main}",
+        },
+        "parts": parts,
+        "comparisons": out.comparisons,
+        "aa": _comparison("basic against itself (A/A)", CHATTER, basic, again),
+        "curves": [
+            {
+                "title": "Throughput over concurrency",
+                "scenario": CHATTER,
+                "factor": "load.concurrency",
+                "series": series,
+            }
+        ],
+        "windows": windows,
+        "ladder": ladder,
+        "sweeps": sweeps,
+        "profiled": [basic, optimized] if parameters.profile else [],
+        "mapping": mapping_rows(),
+    }
+
+
+def _ladder(out: _Plan, at_main: Any, basic: str, optimized: str, server_cores: int) -> list[dict[str, Any]]:
+    rows = [_rung(LADDER[0], basic, "")]
+    standing = {LADDER[0].name: basic}
+    last_kept = LADDER[0].name
+    for rung in LADDER[1:]:
+        if ladder_config(rung.name).server.processes == 0 and server_cores == 1:
+            reason = "not testable here: this machine has one core for the server"
+            rows.append(_rung(rung, "", "", not_testable=reason))
+            continue
+        top = _without_auto_processes(ladder_config(rung.name), server_cores)
+        is_top = top == _without_auto_processes(OPTIMIZED, server_cores)
+        baseline = standing[last_kept if rung.kept else rung.after]
+        name = optimized if is_top else at_main(f"ladder-{rung.name}", f"ladder: {rung.title}", top)
+        title = f"ladder: {rung.title}" + ("" if rung.kept else " (rejected)")
+        out.compare(title, CHATTER, baseline, name)
+        rows.append(_rung(rung, name, baseline))
+        standing[rung.name] = name
+        last_kept = rung.name if rung.kept else last_kept
+    return rows
+
+
+def _without_auto_processes(config: TrialConfig, server_cores: int) -> TrialConfig:
+    """With `processes` 0 written out: one core makes it equal to a single process."""
+    return config.replace({"server.processes": config.server.processes or server_cores})
+
+
+def _rung(rung: Any, configuration: str, baseline: str, not_testable: str = "") -> dict[str, Any]:
+    return {
+        "name": rung.name,
+        "title": rung.title,
+        "configuration": configuration,
+        "baseline": baseline,
+        "kept": rung.kept,
+        "not_testable": not_testable,
+    }
+
+
+def _sweeps(out: _Plan, at_main: Any, optimized: str, parameters: StudyParameters) -> list[dict[str, Any]]:
+    """One factor at a time around optimized; the level that optimized has is optimized itself."""
+
+    def keepalive(level: float) -> dict[str, Level]:
+        seconds = level or None
+        timeout = OPTIMIZED.client.keepalive_timeout_s if seconds else None
+        return {
+            "client.keepalive_s": seconds,
+            "server.keepalive_s": seconds,
+            "client.keepalive_timeout_s": timeout,
+            "server.keepalive_timeout_s": timeout,
+        }
+
+    factors: list[tuple[str, str, Sequence[float], Any]] = [
+        ("pool size", "client.connections", parameters.pool_sizes, lambda n: {"client.connections": n}),
+        (
+            "stream limit",
+            "server.max_concurrent_streams",
+            parameters.stream_limits,
+            lambda n: {"server.max_concurrent_streams": n},
+        ),
+        ("keepalive", "client.keepalive_s", parameters.keepalive_s, keepalive),
+    ]
+    sweeps = []
+    for title, factor, levels, settings in factors:
+        points = []
+        for level in levels:
+            config = OPTIMIZED.replace(settings(level))
+            label = "off" if factor == "client.keepalive_s" and not level else f"{level:g}"
+            if factor == "client.keepalive_s" and level:
+                label += " s"
+            name = optimized
+            if config != OPTIMIZED:
+                slug = f"{title.replace(' ', '-')}-{label.replace(' ', '')}"
+                name = at_main(slug, f"optimized, {title} {label}", config)
+                out.compare(f"{title} {label} instead of optimized's", CHATTER, optimized, name)
+            points.append({"label": label, "configuration": name})
+        sweeps.append({"title": title, "factor": factor, "scenario": CHATTER, "base": optimized, "points": points})
+    return sweeps
+
+
+def _windows(
+    out: _Plan, load: Mapping[str, Level], parameters: StudyParameters, *, quick: bool
+) -> list[dict[str, Any]]:
+    """HTTP/2 windows of the receiving side, over a link with a round trip, one connection."""
+    base = load | {
+        "load.warmup_s": BULK_WARMUP_S,
+        "load.concurrency": BULK_CONCURRENCY,
+        "link.rtt_ms": parameters.rtt_ms,
+        "client.pooling": "shared",
+    }
+    directions: list[tuple[str, str, str, str]] = [("download", "down", "client", "server.response_bytes")]
+    if not quick:
+        directions.append(("upload", "up", "server", "load.request_bytes"))
+    rows = []
+    for direction, slug, side, bytes_factor in directions:
+        body = base | {bytes_factor: BULK_BYTES}
+        points = []
+        for window in sorted(parameters.windows_kib):
+            name = out.add(
+                f"bulk-{slug}-{window}kib",
+                f"256 KiB {direction}s, {side} window {_size(window)}",
+                BULK,
+                TrialConfig().replace(
+                    body | {f"{side}.window_kib": window, f"{side}.adaptive_window": False},
+                ),
+            )
+            points.append({"label": _size(window), "configuration": name})
+        adaptive = out.add(
+            f"bulk-{slug}-adaptive",
+            f"256 KiB {direction}s, adaptive window",
+            BULK,
+            TrialConfig().replace(body),
+        )
+        points.append({"label": "adaptive", "configuration": adaptive})
+        smallest = points[0]
+        for point in points[1:]:
+            title = f"{direction}s: window {point['label']} against {smallest['label']}"
+            out.compare(title, BULK, smallest["configuration"], point["configuration"])
+        rows.append(
+            {
+                "title": f"{direction}s, {side}.window_kib",
+                "factor": f"{side}.window_kib",
+                "scenario": BULK,
+                "bytes_per_request": BULK_BYTES,
+                "points": points,
+            }
+        )
+    return rows
+
+
+def _size(kib: int) -> str:
+    return f"{kib // 1024} MiB" if kib >= 1024 and kib % 1024 == 0 else f"{kib} KiB"
+
+
+def schedule(configurations: Sequence[str], *, blocks: int, seed: int) -> list[Trial]:
+    """Randomized complete blocks: every configuration once a block, in an order drawn from seed and block."""
+    trials = []
+    for block in range(blocks):
+        order = np.random.default_rng([seed, block]).permutation(len(configurations))
+        trials += [Trial(block=block, order=i, configuration=configurations[k]) for i, k in enumerate(order)]
+    return trials
+
+
+def trial_config(plan_: Mapping[str, Any], configuration: str) -> TrialConfig:
+    """The configuration of that name in a plan."""
+    row = next(row for row in plan_["configurations"] if row["name"] == configuration)
+    return TrialConfig().replace(row["settings"])

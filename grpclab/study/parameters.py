@@ -1,0 +1,159 @@
+"""The parameters of a study: flat and typed, as papermill, a notebook cell or the command line give them."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from grpclab.config import FACTORS, Level
+from grpclab.errors import DesignError, FactorError
+
+DESIGNS = ("default", "quick")
+
+
+def _parameter(default: Any, meaning: str) -> Any:
+    return dataclasses.field(default=default, metadata={"meaning": meaning})
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyParameters:
+    """What a study can be asked: the parameters of ``sweep.ipynb`` and the options of ``grpclab study``.
+
+    Lists are written as words: ``"1,8,64"``.
+
+    Raises DesignError, one line naming the parameter and the value, for anything it cannot be.
+    """
+
+    study: str = _parameter("auto", "folder under results/; auto: made of the design and its parameters")
+    design: str = _parameter("default", "default: 28 configurations, about 10 minutes; quick: 10 of them")
+    requests: int = _parameter(2500, "calls in each measured window")
+    concurrency: tuple[int, ...] = _parameter(
+        (1, 8, 64, 256), "calls in flight, the levels of the throughput curves; comparisons are made at 64"
+    )
+    blocks: int = _parameter(6, "passes over all configurations; fewer than 6 cannot reach a verdict")
+    windows_kib: tuple[int, ...] = _parameter((64, 1024, 16_384), "HTTP/2 windows of the bulk scenario, KiB")
+    stream_limits: tuple[int, ...] = _parameter((8, 10_000), "calls open at once on one connection")
+    keepalive_s: tuple[float, ...] = _parameter(
+        (0.0, 60.0), "ping a silent connection after so many seconds; 0: never"
+    )
+    pool_sizes: tuple[int, ...] = _parameter((1, 4, 16), "connections of the client's pool")
+    rtt_ms: float = _parameter(20.0, "round trip of the emulated link of bulk, milliseconds")
+    engine: str = _parameter("grpcio", "implementation of the load generator")
+    profile: bool = _parameter(True, "sample basic and optimized with py-spy, after their windows")
+    seed: int = _parameter(1, "order of the trials")
+    max_trial_s: float = _parameter(2.0, "longest measured window, seconds")
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            object.__setattr__(self, field.name, _CHECKS[field.name](field.name, getattr(self, field.name)))
+
+    @classmethod
+    def from_namespace(cls, namespace: Mapping[str, Any]) -> StudyParameters:
+        """The parameters among a notebook's variables.
+
+        papermill only warns of a name that no cell declares, and assigns it all the same: any plain value that
+        is not a parameter is refused here, with the nearest name.
+        """
+        return cls(**plain_values(namespace, [field.name for field in dataclasses.fields(cls)]))
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the manifest: lists instead of tuples."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+
+
+def plain_values(namespace: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """The plain values among a notebook's variables. Raises DesignError if one has none of these names."""
+    plain = {
+        name: value
+        for name, value in namespace.items()
+        if not name.startswith("_") and isinstance(value, (int, float, str, list, tuple))
+    }
+    for name in plain:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+            raise DesignError(f"unknown parameter {name!r}: {hint}")
+    return plain
+
+
+def _refusal(name: str, value: object, wanted: str) -> DesignError:
+    return DesignError(f"{name}={value} is not possible: {wanted}")
+
+
+def _number(kind: type, *, minimum: float, wanted: str, maximum: float = math.inf) -> Callable[[str, Any], Any]:
+    def check(name: str, value: Any) -> Any:
+        try:
+            number = kind(value)
+        except (TypeError, ValueError):
+            raise _refusal(name, value, wanted) from None
+        if isinstance(value, bool) or number != float(value) or not minimum <= number <= maximum:
+            raise _refusal(name, value, wanted)
+        return number
+
+    return check
+
+
+def _levels(factor: str, wanted: str, zero_is_none: bool = False) -> Callable[[str, Any], Any]:
+    """Distinct levels of a factor, out of ``"1,8"``, a single number or a list."""
+
+    def check(name: str, value: Any) -> tuple[Level, ...]:
+        words = re.split(r"[,\s]+", value.strip()) if isinstance(value, str) else value
+        words = words if isinstance(words, (list, tuple)) else [words]
+        levels: list[Level] = []
+        try:
+            for word in words:
+                zero = zero_is_none and float(word) == 0
+                levels.append(0.0 if zero else FACTORS[factor].parse(str(word)))
+        except (FactorError, ValueError):
+            raise _refusal(name, value, wanted) from None
+        if not levels or None in levels:
+            raise _refusal(name, value, wanted)
+        return tuple(dict.fromkeys(levels))
+
+    return check
+
+
+def _one_of(*choices: str) -> Callable[[str, Any], Any]:
+    def check(name: str, value: Any) -> Any:
+        if value not in choices:
+            raise _refusal(name, value, f"it is one of {', '.join(choices)}")
+        return value
+
+    return check
+
+
+def _study_name(name: str, value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", value):
+        raise _refusal(name, value, "letters, digits, '.', '_' and '-', 64 at most, the first a letter or digit")
+    return value
+
+
+def _switch(name: str, value: Any) -> bool:
+    words = {"true": True, "false": False, "1": True, "0": False}
+    try:
+        return words[str(value).lower()]
+    except KeyError:
+        raise _refusal(name, value, "true or false") from None
+
+
+_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    "study": _study_name,
+    "design": _one_of(*DESIGNS),
+    "requests": _number(int, minimum=1, wanted="a whole number of calls, 1 or more"),
+    "concurrency": _levels("load.concurrency", "whole numbers of calls in flight, as 1,8,64"),
+    "blocks": _number(int, minimum=1, maximum=1000, wanted="a whole number of blocks, 1 to 1000"),
+    "windows_kib": _levels("client.window_kib", "window sizes in KiB, as 64,1024"),
+    "stream_limits": _levels("server.max_concurrent_streams", "whole numbers of streams, as 8,10000"),
+    "keepalive_s": _levels("client.keepalive_s", "seconds, 0 for off, as 0,60", zero_is_none=True),
+    "pool_sizes": _levels("client.connections", "whole numbers of connections, as 1,4,16"),
+    "rtt_ms": _number(float, minimum=0, maximum=10_000, wanted="milliseconds, 0 to 10000"),
+    "engine": _one_of("grpcio"),
+    "profile": _switch,
+    "seed": _number(int, minimum=0, wanted="a whole number, 0 or more"),
+    "max_trial_s": _number(float, minimum=0.05, maximum=3600, wanted="seconds, 0.05 to 3600"),
+}

@@ -1,0 +1,71 @@
+"""Progress in plain lines: done, of how many, time left. No widgets: they pull scripts into reports."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import psutil
+
+Clock = Callable[[], float]
+
+
+def duration_text(seconds: float) -> str:
+    """``45 s``, ``3 min``, ``1 h 20 min``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+class Progress:
+    """Counts trials and foretells the end from the mean time that a trial has taken in this run."""
+
+    def __init__(self, *, total: int, stored: int, write: Callable[[str], None], clock: Clock = time.monotonic) -> None:
+        self._total, self._done, self._measured = total, stored, 0
+        self._write, self._clock = write, clock
+        self._begun = clock()
+
+    def finished(self, trial: str, result: Mapping[str, Any]) -> None:
+        """One more trial is stored."""
+        self._done += 1
+        self._measured += 1
+        left = (self._clock() - self._begun) / self._measured * (self._total - self._done)
+        width = len(str(self._total))
+        eta = f"{duration_text(left)} left" if self._done < self._total else "done"
+        self._write(f"[{self._done:{width}}/{self._total}] {trial:<38} {outcome(result):<34} {eta}")
+
+
+def outcome(result: Mapping[str, Any]) -> str:
+    """A trial's result in a few words."""
+    if not result["valid"]:
+        return f"INVALID: {result['invalid_reason'][:200]}"
+    metrics = result["metrics"]
+    text = f"{metrics['throughput_rps']:>9,.0f} requests/s"
+    if metrics["latency_p50_s"] is not None:
+        text += f"  p50 {metrics['latency_p50_s'] * 1e3:.1f} ms"
+    return text + (f"  {metrics['errors']:.0f} errors" if metrics["errors"] else "")
+
+
+def say(line: str) -> None:
+    """To the notebook or terminal; under papermill also to the terminal behind it, which else stays mute."""
+    print(line, flush=True)
+    terminal = _terminal_behind_papermill()
+    if terminal is not None:
+        with contextlib.suppress(OSError):
+            os.write(terminal, f"{line}\n".encode())
+
+
+def _terminal_behind_papermill() -> int | None:
+    """The kernel's own standard error (which it shares with papermill), where papermill runs this kernel."""
+    stream = getattr(sys.stderr, "_original_stdstream_copy", None)
+    if stream is None:
+        return None
+    with contextlib.suppress(psutil.Error):
+        if any("papermill" in word for word in psutil.Process(os.getppid()).cmdline()):
+            return int(stream)
+    return None

@@ -1,0 +1,222 @@
+"""The engine room of a study, for ``notebooks/sweep.ipynb`` and ``grpclab study`` alike.
+
+::
+
+    study = Study.prepare(StudyParameters(requests=2500))
+    study.run()                  # executes trial.ipynb for every trial that is missing
+    trials = study.collect()     # trials.parquet
+    judgement = study.judge()    # verdict.json
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from grpclab import environment
+from grpclab.analysis import Judgement, analyse, fewest_blocks
+from grpclab.children import STUDY_VARIABLE
+from grpclab.config import LinkConfig
+from grpclab.errors import DesignError, GrpclabError, WorkerError
+from grpclab.link import check_link
+from grpclab.places import notebook, project_root
+from grpclab.study import design
+from grpclab.study.parameters import StudyParameters
+from grpclab.study.progress import Progress, duration_text, say
+from grpclab.study.store import SCHEMA_VERSION, Store, write_json
+from grpclab.study.trial import TrialIdentity, TrialResult, now_text
+
+SECONDS_BESIDE_WINDOW = 2.0
+"""Rough cost of a trial beside its window: server start, warm-up, notebook. For the first estimate only."""
+
+
+class StudyInterruptedError(GrpclabError):
+    """Ctrl-C, or Jupyter's Interrupt, in the middle of a study."""
+
+    exit_code = 130
+
+
+class Study:
+    """One study: its folder, its manifest, its trials."""
+
+    def __init__(self, store: Store, manifest: Mapping[str, Any], root: Path) -> None:
+        self.store = store
+        self.manifest = manifest
+        self.root = root
+        self.plan: Mapping[str, Any] = manifest["plan"]
+        names = [row["name"] for row in self.plan["configurations"]]
+        self.trials = design.schedule(names, blocks=self.plan["blocks"], seed=manifest["seed"])
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self.store.name
+
+    @classmethod
+    def prepare(cls, parameters: StudyParameters, root: Path | None = None) -> Study:
+        """Plan the study, and begin its folder or go on with the one that is there. Raises DesignError."""
+        root = root or project_root()
+        manifest = _manifest(parameters, root)
+        store = Store(root / "results" / manifest["study"])
+        if store.manifest() is None:
+            manifest["link_check"] = _link_check(manifest["plan"], parameters)
+        return cls(store, store.open(manifest), root)
+
+    @classmethod
+    def stored(cls, folder: Path) -> Study:
+        """A study as it lies in ``results/<study>``. Raises DesignError if there is none."""
+        store = Store(folder.resolve())
+        manifest = store.manifest()
+        if manifest is None:
+            raise DesignError(f"no study in {folder}: there is no manifest.json")
+        return cls(store, manifest, store.folder.parent.parent)
+
+    def missing(self) -> list[design.Trial]:
+        """The trials not yet there; invalid ones are measured again."""
+        valid = {name for name, result in self.store.results().items() if result["valid"]}
+        return [trial for trial in self.trials if trial.name not in valid]
+
+    def summary(self) -> str:
+        """The design in a few lines."""
+        configurations = len(self.plan["configurations"])
+        missing = self.missing()
+        length = self.manifest["parameters"]["max_trial_s"] * 0.7 + SECONDS_BESIDE_WINDOW
+        lines = [
+            f"study {self.name}: {configurations} configurations x {self.plan['blocks']} blocks"
+            f" = {len(self.trials)} trials, order drawn from seed {self.manifest['seed']}",
+        ]
+        if len(missing) < len(self.trials):
+            lines.append(f"{len(self.trials) - len(missing)} trials are stored already, {len(missing)} are missing")
+        if missing:
+            lines.append(f"about {duration_text(len(missing) * length)} to go; Ctrl-C (Interrupt) loses nothing")
+        if self.plan["blocks"] < fewest_blocks():
+            lines.append(
+                f"warning: {self.plan['blocks']} blocks cannot reach a verdict on the headline:"
+                f" it needs {fewest_blocks()} (blocks={fewest_blocks()})"
+            )
+        return "\n".join(lines)
+
+    def run(self, write: Callable[[str], None] = say) -> None:
+        """Execute trial.ipynb for every trial that is missing, in the order of the design.
+
+        Raises StudyInterruptedError on Ctrl-C; everything measured so far is stored.
+        """
+        from grpclab.study.engine import KERNEL
+
+        missing = self.missing()
+        progress = Progress(total=len(self.trials), stored=len(self.trials) - len(missing), write=write)
+        with self.store.lock():
+            try:
+                for trial in missing:
+                    progress.finished(trial.name, self._run_trial(trial))
+            except KeyboardInterrupt:
+                done = len(self.trials) - len(self.missing())
+                raise StudyInterruptedError(
+                    f"stopped: {done} of {len(self.trials)} trials are stored; the same command continues there"
+                ) from None
+            finally:
+                KERNEL.stop()
+
+    def _run_trial(self, trial: design.Trial) -> dict[str, Any]:
+        config = design.trial_config(self.plan, trial.configuration)
+        row = next(row for row in self.plan["configurations"] if row["name"] == trial.configuration)
+        identity = TrialIdentity(
+            study=self.name,
+            trial=trial.name,
+            scenario=row["scenario"],
+            configuration=trial.configuration,
+            block=trial.block,
+            order=trial.order,
+        )
+        parameters = {
+            **vars(identity),
+            "variant": "",
+            "settings": config.settings(),
+            "profile": trial.configuration in self.plan["profiled"],
+        }
+        with self.store.writing(trial.name) as folder:
+            reason = _execute(folder, parameters | {"output_dir": str(folder)})
+            if reason or not (folder / "result.json").exists():
+                result = TrialResult(identity=identity, config=config, started_at=now_text())
+                result.invalid_reason = reason or "trial.ipynb wrote no result"
+                result.write(folder)
+            return dict(json.loads((folder / "result.json").read_text()))
+
+    def collect(self) -> pd.DataFrame:
+        """Every stored trial as one tidy frame; writes trials.parquet."""
+        trials = self.store.frame()
+        if len(trials):
+            self.store.write_frame(trials)
+        return trials
+
+    def judge(self, trials: pd.DataFrame | None = None) -> Judgement:
+        """What the trials say; writes verdict.json."""
+        trials = self.collect() if trials is None else trials
+        judgement = analyse(trials, self.plan)
+        write_json(self.store.folder / "verdict.json", judgement.as_dict())
+        return judgement
+
+
+def _execute(folder: Path, parameters: Mapping[str, Any]) -> str:
+    """Run trial.ipynb into `folder`; the reason why it failed, or nothing."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # papermill and its libraries warn of their own business
+        import papermill
+        from papermill.exceptions import PapermillExecutionError
+
+        try:
+            papermill.execute_notebook(
+                str(notebook("trial")),
+                str(folder / "trial.ipynb"),
+                parameters=dict(parameters),
+                engine_name="grpclab-warm",
+                kernel_name="python3",
+                progress_bar=False,
+                kernel_env={STUDY_VARIABLE: parameters["study"]},
+            )
+        except PapermillExecutionError as error:
+            return f"trial.ipynb failed: {error.ename}: {error.evalue}"
+        except WorkerError as error:
+            return str(error)
+    return ""
+
+
+def _manifest(parameters: StudyParameters, root: Path) -> dict[str, Any]:
+    machine, versions = environment.machine(), environment.versions()
+    cores = environment.split_cores(machine["affinity"])
+    plan = design.plan(parameters, server_cores=len(cores.server))
+    identity = environment.identity(machine, versions)
+    chosen = parameters.as_dict()
+    if parameters.study == "auto":
+        known = {k: v for k, v in chosen.items() if k != "study"}
+        content = json.dumps([known, plan, identity], sort_keys=True, default=str)
+        digest = hashlib.sha256(content.encode()).hexdigest()[:6]
+        chosen["study"] = f"{parameters.design}-{parameters.requests}x{parameters.blocks}-{digest}"
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "study": chosen["study"],
+        "design": parameters.design,
+        "question": design.QUESTION,
+        "parameters": chosen,
+        "seed": parameters.seed,
+        "created_at": now_text(),
+        "identity": identity,
+        "machine": machine,
+        "versions": versions,
+        "git": environment.git_state(root),
+        "cores": {"server": list(cores.server), "generator": list(cores.generator), "shared": cores.shared},
+        "link_check": {},
+        "plan": plan,
+    }
+
+
+def _link_check(plan: Mapping[str, Any], parameters: StudyParameters) -> dict[str, float]:
+    """What the emulated link really does, where the plan uses one."""
+    used = any("link.rtt_ms" in row["settings"] for row in plan["configurations"])
+    return check_link(LinkConfig(rtt_ms=parameters.rtt_ms)) if used else {}

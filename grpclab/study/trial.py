@@ -1,0 +1,299 @@
+"""One trial: a fresh server process, warm-up, the measured window, then a profile in a window of its own.
+
+:func:`run_trial` is what ``notebooks/trial.ipynb`` calls. It writes ``result.json``, ``latency.parquet``,
+``timeline.parquet``, ``stacks.folded`` and ``server.log`` into the trial's folder. What goes wrong with the
+measurement makes an invalid trial with its reason, never an exception: the study goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import psutil
+
+from grpclab import procfs
+from grpclab.channel_args import without_effect
+from grpclab.children import STUDY_VARIABLE, TRIAL_VARIABLE
+from grpclab.config import TrialConfig
+from grpclab.environment import CorePlan
+from grpclab.errors import MeasurementError, WorkerError
+from grpclab.link import running_link
+from grpclab.load.generator import Generator, LoadRun
+from grpclab.load.summary import PERCENTILES, timeline
+from grpclab.profiling import families, pyspy
+from grpclab.servers.launcher import RunningServer, launch
+from grpclab.study.store import SCHEMA_VERSION, write_json
+
+SAMPLE_EVERY_S = 0.25
+PROFILE_LEAD_S = 0.2
+
+METRICS: tuple[str, ...] = (
+    "requests",
+    "errors",
+    "throughput_rps",
+    "window_s",
+    "latency_mean_s",
+    "latency_min_s",
+    "latency_max_s",
+    *(f"latency_{name}_s" for name in PERCENTILES),
+    "latency_ok_p50_s",
+    "latency_ok_p99_s",
+    "server_cpu_s",
+    "server_user_s",
+    "server_kernel_s",
+    "server_kernel_share",
+    "server_peak_rss_bytes",
+    "server_processes",
+    "client_cpu_s",
+    "client_busy_share",
+    "connections",
+    "profile_samples",
+    *(f"share_{family}" for family in families.FAMILIES),
+)
+"""Numeric columns of trials.parquet; NaN where a trial did not measure one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialIdentity:
+    """Which trial of which study this is."""
+
+    study: str = "scratch"
+    trial: str = "trial"
+    scenario: str = ""
+    configuration: str = ""
+    block: int = 0
+    order: int = 0
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What every process of the trial carries in its environment."""
+        return {STUDY_VARIABLE: self.study, TRIAL_VARIABLE: self.trial}
+
+
+@dataclass(kw_only=True)
+class TrialResult:
+    """What a trial brought: as in result.json, and the frames of its two parquet files."""
+
+    identity: TrialIdentity
+    config: TrialConfig
+    started_at: str
+    valid: bool = False
+    invalid_reason: str = ""
+    limited_by: str = ""
+    metrics: dict[str, float] = field(default_factory=dict)
+    errors_by_status: dict[str, int] = field(default_factory=dict)
+    connections_by_process: list[int] = field(default_factory=list)
+    histogram: str = ""
+    threads: list[dict[str, Any]] = field(default_factory=list)
+    profile_note: str = ""
+    stacks: dict[str, int] = field(default_factory=dict)
+    latency: pd.DataFrame = field(default_factory=pd.DataFrame)
+    timeline: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    def as_dict(self) -> dict[str, Any]:
+        """result.json."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            **asdict(self.identity),
+            "started_at": self.started_at,
+            "valid": self.valid,
+            "invalid_reason": self.invalid_reason,
+            "limited_by": self.limited_by,
+            "factors": self.config.flat(),
+            "without_effect": without_effect(self.config),
+            "metrics": {name: self.metrics.get(name, math.nan) for name in METRICS},
+            "errors_by_status": self.errors_by_status,
+            "connections_by_process": self.connections_by_process,
+            "histogram": self.histogram,
+            "threads": self.threads,
+            "profile_note": self.profile_note,
+        }
+
+    def write(self, folder: Path) -> None:
+        """Write everything but the server's log, which is there already; result.json last."""
+        self.latency.to_parquet(folder / "latency.parquet", index=False)
+        self.timeline.to_parquet(folder / "timeline.parquet", index=False)
+        lines = [f"{stack} {count}\n" for stack, count in sorted(self.stacks.items())]
+        (folder / "stacks.folded").write_text("".join(lines))
+        write_json(folder / "result.json", self.as_dict())
+
+
+def row(result: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of trials.parquet out of a result.json."""
+    identity = ("study", "trial", "scenario", "configuration", "block", "order", "started_at", "valid")
+    metrics = result["metrics"]
+    return {
+        **{name: result[name] for name in identity},
+        "invalid_reason": result["invalid_reason"],
+        "limited_by": result["limited_by"],
+        **result["factors"],
+        **{name: math.nan if metrics.get(name) is None else float(metrics[name]) for name in METRICS},
+        "errors_by_status": json.dumps(result["errors_by_status"]),
+        "connections_by_process": json.dumps(result["connections_by_process"]),
+        "profile_note": result["profile_note"],
+    }
+
+
+def now_text() -> str:
+    """The time in UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def run_trial(
+    config: TrialConfig, folder: Path, *, cores: CorePlan, identity: TrialIdentity, profile: bool = False
+) -> TrialResult:
+    """Measure one configuration and write the trial into `folder`."""
+    result = TrialResult(identity=identity, config=config, started_at=now_text())
+    try:
+        with _bench_set_up(config, folder, cores, identity) as (server, generator):
+            _measure(result, server, generator)
+            if profile:
+                _profile(result, server, generator, cores)
+        result.valid = not result.invalid_reason
+    except MeasurementError as error:
+        result.invalid_reason = str(error)
+    result.write(folder)
+    return result
+
+
+@contextlib.contextmanager
+def _bench_set_up(
+    config: TrialConfig, folder: Path, cores: CorePlan, identity: TrialIdentity
+) -> Iterator[tuple[RunningServer, Generator]]:
+    """Server, link and generator up and connected."""
+    env = identity.environment
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(
+            launch(config.server, cpus=cores.server, log_path=folder / "server.log", env=env)
+        )
+        target = server.target
+        if config.link.emulated:
+            link = stack.enter_context(running_link(config.link, target, env=env))
+            target = link.target
+        generator = stack.enter_context(
+            Generator(
+                config, target, cpus=cores.generator, env=env, root_certificates=server.root_certificates
+            )
+        )
+        yield server, generator
+        if config.link.emulated and not link.alive():
+            raise WorkerError("the emulated link died during the trial")
+
+
+def _measure(result: TrialResult, server: RunningServer, generator: Generator) -> None:
+    """The measured window, with nothing attached to the server."""
+    samples: list[procfs.Usage] = []
+    opened: list[procfs.Usage] = []
+
+    def sample() -> None:
+        server.require_alive()
+        with contextlib.suppress(psutil.Error):  # it died in between: the next tick says so
+            samples.append(server.usage())
+
+    run = generator.measure(tick=sample, every_s=SAMPLE_EVERY_S, on_open=lambda: opened.append(server.usage()))
+    server.require_alive()
+    closed = server.usage()
+    result.connections_by_process = server.connections(excluding=[os.getpid()])
+    result.threads = [asdict(times) for pid in server.pids for times in procfs.thread_times(pid)]
+    result.limited_by = run.limited_by(result.config.client.pooling)
+    result.histogram = run.summary.histogram
+    result.errors_by_status = run.summary.errors_by_status
+    result.metrics |= _metrics(run, opened[0] if opened else samples[0], closed)
+    result.metrics["connections"] = sum(result.connections_by_process)
+    result.metrics["server_processes"] = len(server.pids)
+    result.latency = _latency_frame(run)
+    result.timeline = _timeline_frame(run, samples)
+    result.invalid_reason = _why_invalid(result)
+
+
+def _metrics(run: LoadRun, opened: procfs.Usage, closed: procfs.Usage) -> dict[str, float]:
+    summary = run.summary
+    user, kernel = closed.user_s - opened.user_s, closed.kernel_s - opened.kernel_s
+    return {
+        "requests": summary.requests,
+        "errors": summary.errors,
+        "throughput_rps": summary.throughput_rps,
+        "window_s": summary.window_s,
+        "latency_mean_s": summary.latency_mean_s,
+        "latency_min_s": summary.latency_min_s,
+        "latency_max_s": summary.latency_max_s,
+        **{f"latency_{name}_s": value for name, value in summary.latency.items()},
+        "latency_ok_p50_s": summary.latency_ok["p50"],
+        "latency_ok_p99_s": summary.latency_ok["p99"],
+        "server_cpu_s": closed.cpu_s - opened.cpu_s,
+        "server_user_s": user,
+        "server_kernel_s": kernel,
+        "server_kernel_share": kernel / (user + kernel) if user + kernel > 0 else math.nan,
+        "server_peak_rss_bytes": closed.peak_rss_bytes,
+        "client_cpu_s": run.cpu_s,
+        "client_busy_share": run.busy_share,
+    }
+
+
+def _why_invalid(result: TrialResult) -> str:
+    """The reason why what was measured cannot be used, or nothing."""
+    metrics, client = result.metrics, result.config.client
+    if not metrics["requests"]:
+        return "no call started in the measured window: make max_trial_s longer"
+    if metrics["errors"] == metrics["requests"]:
+        return f"every call failed: {json.dumps(result.errors_by_status)}"
+    wanted = client.connections if client.pooling == "pool" else result.config.load.workers
+    if client.pooling != "per_call" and metrics["connections"] != wanted:
+        return f"{wanted} TCP connections were asked for, {metrics['connections']:g} were seen"
+    return ""
+
+
+def _latency_frame(run: LoadRun) -> pd.DataFrame:
+    """One row a call, warm-up included (negative `start_s`): start_s, latency_s, status, worker."""
+    frames = [
+        pd.DataFrame(
+            {
+                "start_s": window.records.start_s - window.opened_at,
+                "latency_s": window.records.latency_s,
+                "status": window.records.status,
+                "worker": np.uint8(index),
+            }
+        )
+        for index, window in enumerate(run.windows)
+    ]
+    return pd.concat(frames, ignore_index=True)
+
+
+def _timeline_frame(run: LoadRun, samples: list[procfs.Usage]) -> pd.DataFrame:
+    """Bins of 0.1 s: the calls that ended in each, the server's CPU share and memory at the nearest sample."""
+    frame = pd.DataFrame(timeline(run.windows))
+    if len(frame) == 0 or len(samples) < 2:
+        return frame.assign(server_cpu_share=math.nan, server_rss_bytes=math.nan)
+    opened_at = run.windows[0].opened_at
+    at = np.array([usage.at_s for usage in samples]) - opened_at
+    cpu = np.array([usage.cpu_s for usage in samples])
+    rss = np.array([float(usage.rss_bytes) for usage in samples])
+    middle = (at[1:] + at[:-1]) / 2
+    share = np.diff(cpu) / np.maximum(np.diff(at), 1e-9)
+    return frame.assign(
+        server_cpu_share=np.interp(frame["t_s"], middle, share), server_rss_bytes=np.interp(frame["t_s"], at, rss)
+    )
+
+
+def _profile(result: TrialResult, server: RunningServer, generator: Generator, cores: CorePlan) -> None:
+    """The same load again, now with py-spy attached; nothing of it is measured."""
+    with generator.background():
+        time.sleep(PROFILE_LEAD_S)
+        profile = pyspy.record(server.pids, cpus=cores.generator)
+    server.require_alive()
+    result.stacks = profile.stacks
+    result.profile_note = profile.note
+    result.metrics["profile_samples"] = profile.samples
+    if profile.samples:
+        result.metrics |= {f"share_{name}": share for name, share in families.shares(profile.stacks).items()}

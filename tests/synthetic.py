@@ -1,0 +1,356 @@
+"""Studies that never ran: plans with made-up but plausible numbers, for the tests of the report."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from grpclab import analysis
+from grpclab.config import TrialConfig
+
+CONCURRENCY = (1, 4, 16, 64, 256)
+WINDOWS_KIB = (64, 256, 1024, 4096, 16_384)
+RESPONSE_BYTES = 262_144
+_START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+_NO_SAMPLES = "the profiler is not asked for in this configuration"
+
+OPTIMIZED: dict[str, Any] = {
+    "client.pooling": "pool",
+    "client.connections": 4,
+    "client.window_kib": 16_384,
+    "client.adaptive_window": False,
+    "server.threads": 10_000,
+    "server.max_concurrent_streams": 10_000,
+    "server.processes": 0,
+}
+BASIC: dict[str, Any] = {"client.pooling": "per_call"}
+
+
+@dataclass
+class StudyMaker:
+    """Collects configurations with their true throughput, then runs the blocks that nobody ran."""
+
+    blocks: int = 6
+    seed: int = 20261123
+    noise: float = 0.02
+    configurations: list[dict[str, Any]] = field(default_factory=list)
+    truth: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def add(
+        self,
+        name: str,
+        title: str,
+        rps: float,
+        settings: dict[str, Any],
+        *,
+        scenario: str = "chatter",
+        without_effect: dict[str, str] | None = None,
+        limited_by: str = "",
+        noise: float = 1.0,
+    ) -> str:
+        """Put a configuration into the plan; returns its name."""
+        self.configurations.append(
+            {
+                "name": name,
+                "scenario": scenario,
+                "title": title,
+                "settings": settings,
+                "without_effect": without_effect or {},
+            }
+        )
+        self.truth[name] = {"rps": rps, "limited_by": limited_by, "noise": noise, "scenario": scenario}
+        return name
+
+    def trials(self, *, study: str, profiled: tuple[str, ...] = ()) -> pd.DataFrame:
+        """One row a trial, in random order inside each block, on a machine that drifts a little."""
+        random = np.random.default_rng(self.seed)
+        rows = []
+        for block in range(self.blocks):
+            level = float(np.exp(random.normal(0, self.noise * 1.5)))
+            for order, at in enumerate(random.permutation(len(self.configurations))):
+                configuration = self.configurations[int(at)]
+                rows.append(self._trial(study, configuration, block, order, level, random, profiled))
+        return pd.DataFrame(rows)
+
+    def _trial(
+        self,
+        study: str,
+        configuration: dict[str, Any],
+        block: int,
+        order: int,
+        level: float,
+        random: np.random.Generator,
+        profiled: tuple[str, ...],
+    ) -> dict[str, Any]:
+        name = configuration["name"]
+        truth = self.truth[name]
+        flat = TrialConfig().replace(configuration["settings"]).flat()
+        rps = truth["rps"] * level * float(np.exp(random.normal(0, self.noise * truth["noise"])))
+        in_flight = float(flat["load.concurrency"] or 1)
+        mean = in_flight / rps
+        requests = int(rps * 4)
+        number = block * len(self.configurations) + order
+        row: dict[str, Any] = {
+            "study": study,
+            "trial": f"{block:02d}-{order:02d}-{name}",
+            "scenario": configuration["scenario"],
+            "configuration": name,
+            "block": block,
+            "order": order,
+            "started_at": (_START + timedelta(seconds=7 * number)).isoformat(),
+            "valid": True,
+            "invalid_reason": "",
+            "limited_by": truth["limited_by"],
+            **flat,
+            "requests": float(requests),
+            "errors": 0.0,
+            "throughput_rps": rps,
+            "window_s": 4.0,
+            "latency_mean_s": mean,
+            "latency_p50_s": mean * 0.9,
+            "latency_p90_s": mean * 1.6 * float(np.exp(random.normal(0, 0.03))),
+            "latency_p99_s": mean * 3.1 * float(np.exp(random.normal(0, 0.08))),
+            "errors_by_status": "{}",
+            "server_cpu_s": 3.6,
+            "server_kernel_share": 0.34 + random.normal(0, 0.01),
+            "client_busy_share": 0.7,
+            "connections": float(flat["client.connections"] or 1),
+            "profile_samples": np.nan,
+            "profile_note": _NO_SAMPLES,
+        }
+        if name in profiled:
+            slow = flat["client.pooling"] == "per_call"
+            centre = (
+                [0.1, 0.08, 0.42, 0.06, 0.12, 0.11, 0.06, 0.02, 0.03]
+                if slow
+                else [0.13, 0.07, 0.24, 0.1, 0.04, 0.24, 0.12, 0.03, 0.03]
+            )
+            shares = random.dirichlet(np.array(centre) * 900)
+            row |= dict(zip([f"share_{f}" for f in FAMILIES], shares, strict=True))
+            row |= {"profile_samples": float(random.integers(380, 420)), "profile_note": ""}
+            row["server_kernel_share"] += 0.2 if slow else 0.0
+        return row
+
+
+FAMILIES = ("send", "receive", "wait", "locks", "other_kernel", "python", "grpc_core", "memory", "other")
+
+
+@dataclass(frozen=True)
+class MadeStudy:
+    """The three things a report is written from."""
+
+    manifest: dict[str, Any]
+    trials: pd.DataFrame
+    verdict: dict[str, Any]
+
+    def judged_again(self, trials: pd.DataFrame) -> MadeStudy:
+        """The same plan over other trials."""
+        return MadeStudy(self.manifest, trials, as_json(analysis.analyse(trials, self.manifest["plan"]).as_dict()))
+
+
+def as_json(value: dict[str, Any]) -> dict[str, Any]:
+    """The value as it comes back from a file; NaN would raise."""
+    loaded: dict[str, Any] = json.loads(json.dumps(value, allow_nan=False))
+    return loaded
+
+
+def comparison(title: str, baseline: str, candidate: str, scenario: str = "chatter") -> dict[str, Any]:
+    """An entry of the plan that compares two configurations on throughput."""
+    return {
+        "title": title,
+        "scenario": scenario,
+        "metric": "throughput_rps",
+        "baseline": baseline,
+        "candidate": candidate,
+        "family": "throughput_rps",
+    }
+
+
+def full_study(*, name: str = "synthetic", blocks: int = 6, seed: int = 20261123) -> MadeStudy:
+    """A whole default study: curves, ladder, windows, sweeps, profiles, an invalid trial and a limited one."""
+    maker = StudyMaker(blocks=blocks, seed=seed)
+    plan = _plan(maker)
+    trials = maker.trials(study=name, profiled=("basic-c64", "optimized-c64"))
+    if blocks > 2:
+        spoilt = trials.index[(trials["configuration"] == "pool-1") & (trials["block"] == 2)]
+        trials.loc[spoilt, ["valid", "invalid_reason"]] = [False, "12 of 40 connections were refused"]
+        failed = trials.index[(trials["configuration"] == "basic-c64") & (trials["block"] == 1)]
+        trials.loc[failed, "errors"] = 3.0
+        trials.loc[failed, "errors_by_status"] = json.dumps({"UNAVAILABLE": 3})
+    manifest = manifest_of(name, plan, seed=seed, blocks=blocks)
+    return MadeStudy(manifest, trials, as_json(analysis.analyse(trials, plan).as_dict()))
+
+
+def manifest_of(name: str, plan: dict[str, Any], *, seed: int = 1, blocks: int = 6) -> dict[str, Any]:
+    """What stands around a plan."""
+    return {
+        "schema_version": 1,
+        "study": name,
+        "design": "default",
+        "question": "Do channel reuse, a pool, more threads and HTTP/2 settings make a small unary call faster?",
+        "parameters": {"study": name, "design": "default", "blocks": blocks, "seed": seed, "settings": ""},
+        "seed": seed,
+        "created_at": "2026-11-23T09:25:00+00:00",
+        "machine": {
+            "host": "lab-1",
+            "cpu_model": "AMD EPYC 7B13",
+            "logical_cpus": 2,
+            "affinity": [0, 1],
+            "kernel": "6.1.0-26-amd64",
+            "load_average": {"before": [0.1, 0.2, 0.2], "after": [1.8, 1.1, 0.6]},
+            "governor": None,
+        },
+        "versions": {"python": "3.11.2", "grpcio": "1.85.1", "protobuf": "7.35.1", "grpclab": "0.1.0"},
+        "git": {"commit": "0123456789abcdef0123456789abcdef01234567", "dirty": True},
+        "link_check": {"rtt_ms_asked": 40.0, "rtt_ms_p50": 40.3, "overhead_ms_p50": 0.12},
+        "plan": plan,
+    }
+
+
+def _plan(maker: StudyMaker) -> dict[str, Any]:
+    plan: dict[str, Any] = {"blocks": maker.blocks, "delta": 0.05, "metric": "throughput_rps"}
+    plan["headline"] = comparison("optimized against basic", "basic-c64", "optimized-c64")
+    plan["curves"] = [_curve(maker)]
+    maker.add("basic-c64-again", "basic, once more", 590, {**BASIC, "load.concurrency": 64}, limited_by="client-cpu")
+    plan["aa"] = comparison("A/A: basic against itself", "basic-c64", "basic-c64-again")
+    maker.add("client-only", "optimized client, basic server", 2950, {**OPTIMIZED, "server.threads": 10, "load.concurrency": 64})
+    plan["parts"] = [
+        {"side": "client", **comparison("client only: same server", "basic-c64", "client-only")},
+        {"side": "server", **comparison("server only: same client", "client-only", "optimized-c64")},
+    ]
+    plan["ladder"] = _ladder(maker)
+    plan["windows"] = [_window(maker, "downloads", "client"), _window(maker, "uploads", "server")]
+    plan["sweeps"] = _sweeps(maker)
+    plan["configurations"] = maker.configurations
+    plan["profiled"] = ["basic-c64", "optimized-c64"]
+    plan["mapping"] = [
+        {
+            "tonic": "max_concurrent_streams(10_000)",
+            "factor": "server.max_concurrent_streams",
+            "grpcio": "grpc.max_concurrent_streams",
+            "note": "",
+        },
+        {
+            "tonic": "initial_stream_window_size(16 MiB)",
+            "factor": "server.window_kib",
+            "grpcio": "grpc.http2.lookahead_bytes",
+            "note": "only with grpc.http2.bdp_probe=0",
+        },
+        {"tonic": "tcp_nodelay(true)", "factor": "", "grpcio": "always on", "note": "cannot be turned off"},
+    ]
+    plan["comparisons"] = [
+        *plan["parts"],
+        *(
+            comparison(f"ladder: {r['title']}", r["baseline"], r["configuration"])
+            for r in plan["ladder"]
+            if r["baseline"] and r["configuration"]
+        ),
+        *(
+            comparison(f"{s['title']}: {p['label']} against the base", s["base"], p["configuration"])
+            for s in plan["sweeps"]
+            for p in s["points"]
+            if p["configuration"] != s["base"]
+        ),
+        *(
+            comparison(f"{w['title']}: {p['label']} against adaptive", w["points"][-1]["configuration"], p["configuration"], "bulk")
+            for w in plan["windows"]
+            for p in w["points"][:-1]
+        ),
+        {**comparison("p99 at 64 in flight", "basic-c64", "optimized-c64"), "metric": "latency_p99_s", "family": "latency_p99_s"},
+    ]
+    return plan
+
+
+def _curve(maker: StudyMaker) -> dict[str, Any]:
+    series: dict[str, list[str]] = {"basic": [], "optimized": []}
+    for c, basic, optimized in zip(CONCURRENCY, (410, 540, 585, 590, 560), (980, 2150, 3020, 3480, 3390), strict=True):
+        series["basic"].append(
+            maker.add(
+                f"basic-c{c}", f"basic, {c} in flight", basic, {**BASIC, "load.concurrency": c}, limited_by="client-cpu"
+            )
+        )
+        series["optimized"].append(
+            maker.add(
+                f"optimized-c{c}",
+                f"optimized, {c} in flight",
+                optimized,
+                {**OPTIMIZED, "load.concurrency": c},
+                limited_by="generator-bound" if c == 256 else "",
+                without_effect={"server.processes": "one core: one process either way"},
+            )
+        )
+    return {"title": "small unary calls", "scenario": "chatter", "factor": "load.concurrency", "series": series}
+
+
+def _ladder(maker: StudyMaker) -> list[dict[str, Any]]:
+    at = {"load.concurrency": 64}
+    maker.add("reuse", "basic + channel reuse", 2300, at)
+    pool = {**at, "client.pooling": "pool", "client.connections": 4}
+    maker.add("pool", "+ connection pool", 2950, pool)
+    maker.add("asyncio", "asyncio server instead", 1900, {**pool, "server.implementation": "asyncio"})
+    uvloop = {"server.implementation": "asyncio", "server.event_loop": "uvloop"}
+    maker.add("uvloop", "asyncio on uvloop instead", 2480, {**pool, **uvloop})
+    maker.add("threads", "+ 10,000 threads", 3440, {**pool, "server.threads": 10_000})
+
+    def rung(name: str, title: str, configuration: str, baseline: str, **more: Any) -> dict[str, Any]:
+        base = {"name": name, "title": title, "configuration": configuration, "baseline": baseline}
+        return {**base, "kept": True, "not_testable": "", **more}
+
+    return [
+        rung("basic", "basic", "basic-c64", ""),
+        rung("reuse", "channel reuse", "reuse", "basic-c64"),
+        rung("pool", "connection pool", "pool", "reuse"),
+        rung("asyncio", "asyncio server", "asyncio", "pool", kept=False),
+        rung("uvloop", "asyncio on uvloop", "uvloop", "pool", kept=False),
+        rung("threads", "room for 10,000 threads", "threads", "pool"),
+        rung("http2", "HTTP/2 settings", "optimized-c64", "threads"),
+        rung("processes", "a process per core", "", "", not_testable="the server has one core"),
+    ]
+
+
+def _window(maker: StudyMaker, direction: str, side: str) -> dict[str, Any]:
+    points = []
+    link = {"link.rtt_ms": 40.0, "load.concurrency": 4}
+    body = "server.response_bytes" if side == "client" else "load.request_bytes"
+    for kib in WINDOWS_KIB:
+        speed = 4 * min(kib * 1024 / 0.04, 2.6e7) * (1.0 if side == "client" else 0.85) / 4
+        settings = {**link, body: RESPONSE_BYTES, f"{side}.window_kib": kib, f"{side}.adaptive_window": False}
+        configuration = maker.add(
+            f"{direction}-{kib}", f"{direction}, {kib} KiB", speed / RESPONSE_BYTES, settings, scenario="bulk"
+        )
+        points.append({"label": f"{kib} KiB" if kib < 1024 else f"{kib // 1024} MiB", "configuration": configuration})
+    adaptive = maker.add(
+        f"{direction}-adaptive", f"{direction}, adaptive", 1.9e7 / RESPONSE_BYTES, {**link, body: RESPONSE_BYTES}, scenario="bulk"
+    )
+    points.append({"label": "adaptive", "configuration": adaptive})
+    return {
+        "title": f"{direction}, {side}.window_kib",
+        "factor": f"{side}.window_kib",
+        "scenario": "bulk",
+        "bytes_per_request": RESPONSE_BYTES,
+        "points": points,
+    }
+
+
+def _sweeps(maker: StudyMaker) -> list[dict[str, Any]]:
+    base = {**OPTIMIZED, "load.concurrency": 64}
+
+    def sweep(title: str, factor: str, levels: list[tuple[str, Any, float]]) -> dict[str, Any]:
+        points = []
+        for label, level, rps in levels:
+            name = "optimized-c64"
+            if level is not ...:
+                name = maker.add(f"{title.split()[0]}-{label}", f"{title} {label}", rps, {**base, factor: level})
+            points.append({"label": label, "configuration": name})
+        return {"title": title, "factor": factor, "scenario": "chatter", "base": "optimized-c64", "points": points}
+
+    return [
+        sweep("pool size", "client.connections", [("1", 1, 2420), ("2", 2, 3100), ("4", ..., 0), ("8", 8, 3500), ("16", 16, 3290)]),
+        sweep("stream limit", "server.max_concurrent_streams", [("8", 8, 2600), ("100", 100, 3470), ("10,000", ..., 0)]),
+        sweep("keepalive", "server.keepalive_s", [("off", ..., 0), ("60 s", 60.0, 3490), ("1 s", 1.0, 3440)]),
+    ]

@@ -1,0 +1,364 @@
+"""The emulated link: its pure model without a clock, and the relay itself with real sockets."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from grpclab.config import LinkConfig
+from grpclab.errors import UsageError
+from grpclab.link import check_link, running_link
+from grpclab.link_model import DelayLine, Direction, EmulatedPath, Mark, buffer_bytes, loopback_target
+
+UP, DOWN = Direction.UP, Direction.DOWN
+
+# ---- the model ---------------------------------------------------------------------------------------------
+
+steps = st.lists(st.tuples(st.floats(0, 0.2), st.binary(min_size=1, max_size=4000)), max_size=20)
+
+
+@settings(deadline=None)
+@given(steps=steps, delay=st.floats(0, 0.1), rate=st.none() | st.floats(1e3, 1e8), late=st.floats(0, 0.05))
+def test_a_line_keeps_order_loses_nothing_and_hands_over_nothing_early(
+    steps: list[tuple[float, bytes]], delay: float, rate: float | None, late: float
+) -> None:
+    line = DelayLine(delay_s=delay, bytes_per_s=rate)
+    now, entered, earliest = 0.0, b"", []
+    wire_free = 0.0
+    for pause, data in steps:
+        now += pause
+        line.push(data, now)
+        entered += data
+        for _ in data if rate is not None else ():
+            wire_free = max(wire_free, now) + 1 / (rate or 1)
+            earliest.append(wire_free + delay)
+        if rate is None:
+            earliest += [now + delay] * len(data)
+    line.push_mark(Mark.END, now)
+
+    left, mark = b"", None
+    while mark is None:
+        due = line.next_due
+        assert due is not None
+        chunks, mark = line.pop_due(due + late)
+        for chunk in chunks:
+            left += bytes(chunk)
+            # The sum of many small times is only as exact as floats are.
+            assert due + late >= earliest[len(left) - 1] - 1e-9
+    assert left == entered
+    assert line.held_bytes == 0
+    assert line.next_due is None
+
+
+def test_bytes_are_due_half_a_round_trip_after_they_entered() -> None:
+    path = EmulatedPath(LinkConfig(rtt_ms=20), opened=0)
+    path.enter(DOWN, b"settings", 1.0)
+    assert path.leave(DOWN, 1.009) == ([], None)
+    assert path.leave(DOWN, 1.010) == ([b"settings"], None)
+
+
+def test_a_new_connection_first_costs_the_handshake() -> None:
+    path = EmulatedPath(LinkConfig(rtt_ms=20), opened=5.0)
+    path.enter(UP, b"hello", 5.0)
+    assert path.lines[UP].next_due == pytest.approx(5.030)
+    assert path.established == pytest.approx(5.030)
+
+
+def test_bandwidth_is_the_rate_at_which_bytes_come_out() -> None:
+    path = EmulatedPath(LinkConfig(bandwidth_mbps=8), opened=0)  # 1 MB/s: 1 kB per ms
+    path.enter(DOWN, bytes(10_000), 0.0)
+    out = [sum(map(len, path.leave(DOWN, ms / 1e3)[0])) for ms in range(11)]
+    assert sum(out) == 10_000
+    assert all(sum(out[: ms + 1]) <= ms * 1000 for ms in range(11))
+
+
+def test_a_silent_connection_is_forgotten_for_good_and_nobody_is_told() -> None:
+    path = EmulatedPath(LinkConfig(idle_timeout_s=2), opened=0)
+    assert path.enter(UP, b"a", 2.0)
+    assert path.leave(UP, 2.0) == ([b"a"], None)
+    assert path.enter(DOWN, b"b", 4.0), "exactly the timeout is not longer than it"
+    assert path.leave(DOWN, 4.0) == ([b"b"], None)
+    assert not path.enter(UP, b"c", 6.5)
+    assert path.black_holed
+    assert not path.enter(DOWN, b"d", 6.6)
+    assert not path.enter(DOWN, Mark.END, 6.7)
+    assert path.lines[UP].next_due is path.lines[DOWN].next_due is None
+
+
+def test_traffic_either_way_keeps_both_ways_open() -> None:
+    path = EmulatedPath(LinkConfig(idle_timeout_s=1), opened=0)
+    for tenth in range(50):
+        assert path.enter(DOWN, b"x", tenth / 10)
+        path.leave(DOWN, tenth / 10)
+    assert path.enter(UP, b"x", 5.5)
+
+
+def test_bytes_under_way_are_not_silence() -> None:
+    path = EmulatedPath(LinkConfig(rtt_ms=10_000, idle_timeout_s=1), opened=0)
+    assert path.enter(DOWN, b"a", 15.0)
+    assert path.enter(UP, b"b", 19.0)
+
+
+def test_a_sender_is_held_back_at_the_limit_and_let_go_at_half_of_it() -> None:
+    line = DelayLine(delay_s=1, limit_bytes=1000)
+    for number in range(10):
+        assert not line.full
+        line.push(bytes(100), number / 10)
+    assert line.full
+    line.pop_due(1.3)
+    assert not line.full
+    assert not line.has_room
+    line.pop_due(1.4)
+    assert line.has_room
+
+
+@pytest.mark.parametrize("rtt_ms", [0, 20, 300])
+@pytest.mark.parametrize("bandwidth_mbps", [None, 1, 100, 10_000])
+def test_the_buffer_holds_the_bandwidth_delay_product_and_is_bounded(
+    rtt_ms: float, bandwidth_mbps: float | None
+) -> None:
+    size = buffer_bytes(LinkConfig(rtt_ms=rtt_ms, bandwidth_mbps=bandwidth_mbps))
+    assert (bandwidth_mbps or 0) * 125 * rtt_ms <= size <= 2**30
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1:1", "127.9.9.9:50051", "[::1]:50051", "localhost:50051"])
+def test_loopback_targets_are_accepted(text: str) -> None:
+    assert loopback_target(text)[1] == int(text.rpartition(":")[2])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["10.0.0.1:50051", "example.org:80", "0.0.0.0:80", "[2001:db8::1]:80", "localhost.example:80", "1:2", ""],
+)
+def test_any_other_target_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=r"not on this machine|not HOST:PORT"):
+        loopback_target(text)
+
+
+# ---- the relay ---------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def server(handle: Callable[[socket.socket], None], *, connections: int = 1) -> Iterator[str]:
+    """A TCP server on loopback that handles so many connections, each in a thread."""
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            for _ in range(connections):
+                sock, _ = listener.accept()
+                sock.settimeout(20)
+                threads.append(threading.Thread(target=serve, args=(sock,)))
+                threads[-1].start()
+
+    def serve(sock: socket.socket) -> None:
+        with sock, contextlib.suppress(OSError):
+            handle(sock)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(20)
+        threads = [threading.Thread(target=accept)]
+        threads[0].start()
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+        for thread in threads:
+            thread.join(20)
+
+
+def connect(target: str) -> socket.socket:
+    host, _, port = target.rpartition(":")
+    return socket.create_connection((host, int(port)), timeout=20)
+
+
+def echo(sock: socket.socket) -> None:
+    while data := sock.recv(2**18):
+        sock.sendall(data)
+    sock.shutdown(socket.SHUT_WR)
+
+
+def run_relay(order: str) -> subprocess.CompletedProcess[str]:
+    """The relay's process with an order, to its end."""
+    command = [sys.executable, "-m", "grpclab.link"]
+    return subprocess.run(command, input=order + "\n", capture_output=True, text=True, check=False)
+
+
+def digest_of(sock: socket.socket) -> tuple[int, str]:
+    total, digest = 0, hashlib.blake2b()
+    while data := sock.recv(2**18):
+        total += len(data)
+        digest.update(data)
+    return total, digest.hexdigest()
+
+
+def no_uvloop(folder: Path) -> dict[str, str]:
+    """An environment in which uvloop is not installed."""
+    (folder / "uvloop.py").write_text("raise ImportError")
+    return {"PYTHONPATH": str(folder)}
+
+
+@pytest.mark.parametrize("uvloop", [True, False])
+@pytest.mark.parametrize("config", [LinkConfig(rtt_ms=4), LinkConfig(rtt_ms=2, bandwidth_mbps=2000)])
+def test_bytes_and_the_end_of_the_stream_come_through_both_ways(
+    config: LinkConfig, uvloop: bool, tmp_path: Path
+) -> None:
+    block = bytes(range(256)) * 512 + b"odd"
+    blocks = 80  # 10 MB
+    env = {} if uvloop else no_uvloop(tmp_path)
+    with server(echo) as target, running_link(config, target, env=env) as link, connect(link.target) as sock:
+
+        def send() -> None:
+            for _ in range(blocks):
+                sock.sendall(block)
+            sock.shutdown(socket.SHUT_WR)
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        received = digest_of(sock)
+        sender.join()
+        assert link.alive()
+    assert received == (len(block) * blocks, hashlib.blake2b(block * blocks).hexdigest())
+
+
+def test_a_round_trip_is_never_shorter_than_asked() -> None:
+    with server(echo) as target, running_link(LinkConfig(rtt_ms=10), target) as link:
+        began = time.monotonic()
+        with connect(link.target) as sock:
+            for number in range(5):
+                sock.sendall(b"ping")
+                assert sock.recv(100) == b"ping"
+                took = time.monotonic() - began
+                assert took >= 0.010 * (2 if number == 0 else 1)  # the first one carries the handshake
+                began = time.monotonic()
+
+
+def test_after_silence_nothing_comes_through_and_nobody_is_told() -> None:
+    seen: list[bytes] = []
+
+    def collect(sock: socket.socket) -> None:
+        while data := sock.recv(100):
+            seen.append(data)
+            sock.sendall(b"yes")
+
+    idle_s = 0.15
+    with server(collect) as target, running_link(LinkConfig(idle_timeout_s=idle_s), target) as link:
+        with connect(link.target) as sock:
+            sock.sendall(b"before")
+            assert sock.recv(100) == b"yes"
+            time.sleep(2 * idle_s)  # the silence itself: the relay's clock is the real one
+            sock.sendall(b"after")
+            sock.settimeout(0.1)
+            with pytest.raises(TimeoutError):
+                sock.recv(100)
+        assert link.alive()
+    assert seen == [b"before"]
+
+
+def test_a_target_that_nobody_serves_ends_in_a_reset() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with running_link(LinkConfig(), f"127.0.0.1:{port}") as link, connect(link.target) as sock:
+        sock.settimeout(20)
+        with pytest.raises(ConnectionResetError):
+            sock.recv(1)
+
+
+def test_a_reset_of_the_server_reaches_the_client_behind_its_last_bytes() -> None:
+    def answer_and_reset(sock: socket.socket) -> None:
+        sock.sendall(b"last words")
+        sock.recv(100)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+    config = LinkConfig(rtt_ms=4)
+    with (
+        server(answer_and_reset) as target,
+        running_link(config, target) as link,
+        connect(link.target) as sock,
+    ):
+        assert sock.recv(100) == b"last words"
+        sock.sendall(b"x")
+        with pytest.raises(ConnectionResetError):
+            sock.recv(100)
+
+
+def test_a_reader_that_stands_still_holds_the_sender_back() -> None:
+    """Memory is bounded: the relay stops reading long before the sender is through."""
+    release = threading.Event()
+
+    def stand_still(sock: socket.socket) -> None:
+        release.wait(20)
+        while sock.recv(2**20):
+            pass
+
+    config = LinkConfig(bandwidth_mbps=1000)
+    sent, offered, block = 0, 400 * 2**20, bytes(2**20)
+    with server(stand_still) as target, running_link(config, target) as link, connect(link.target) as sock:
+        sock.settimeout(0.3)
+        with contextlib.suppress(TimeoutError):
+            while sent < offered:
+                sent += sock.send(block)
+        release.set()
+    assert sent < offered
+
+
+def test_the_relay_refuses_other_machines() -> None:
+    order = json.dumps({"target": "192.0.2.1:50051", "rtt_ms": 1})
+    run = run_relay(order)
+    assert run.returncode == 2
+    assert run.stdout == ""
+    assert run.stderr.count("\n") == 1
+    assert "192.0.2.1:50051" in run.stderr
+
+
+@pytest.mark.parametrize("order", ["", "nonsense", "{}", '{"target": "[::1]:1", "rtt": 1}'])
+def test_an_order_that_makes_no_sense_is_refused(order: str) -> None:
+    run = run_relay(order)
+    assert (run.returncode, run.stdout, run.stderr.count("\n")) == (2, "", 1)
+
+
+@pytest.mark.parametrize("how", ["end of stdin", "SIGTERM"])
+def test_the_relay_ends_with_its_parent(how: str) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "grpclab.link"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b'{"target": "127.0.0.1:9"}\n')
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["port"] > 0
+        if how == "SIGTERM":
+            process.send_signal(signal.SIGTERM)
+        else:
+            process.stdin.close()
+        assert process.wait(20) == 0
+
+
+def test_nothing_is_left_behind() -> None:
+    with running_link(LinkConfig(), "localhost:9") as link:
+        assert link.alive()
+    assert not link.alive()
+
+
+def test_starting_the_relay_does_not_import_the_laboratory() -> None:
+    code = "import sys, grpclab.link_relay; print({'grpc', 'numpy', 'pandas', 'google'} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "set()"
+
+
+def test_the_link_says_what_it_really_does() -> None:
+    found = check_link(LinkConfig(rtt_ms=10))
+    assert found["rtt_ms_asked"] == 10
+    assert 10 <= found["rtt_ms_p50"] <= found["rtt_ms_p99"]
+    assert 0 < found["direct_ms_p50"] < found["rtt_ms_p50"]
+    assert found["overhead_ms_p50"] >= 0
+    assert found["probes"] >= 1000
