@@ -15,6 +15,8 @@ from grpclab.config import FACTORS, ClientConfig, Level, ServerConfig, TrialConf
 
 ChannelArgs = list[tuple[str, int]]
 
+MAX_INT = 2**31 - 1
+"""The largest value of a channel argument, a C int."""
 MAX_PENDING_REQUESTS = 20_000
 """Accepted but not yet started calls before C-core rejects new ones; its own default is about 1000."""
 
@@ -56,8 +58,8 @@ def _streams(level: Level) -> ChannelArgs:
     pending = max(MAX_PENDING_REQUESTS, 2 * level)
     return [
         ("grpc.max_concurrent_streams", level),
-        ("grpc.server.max_pending_requests", pending),
-        ("grpc.server.max_pending_requests_hard_limit", 2 * pending),
+        ("grpc.server.max_pending_requests", min(pending, MAX_INT)),
+        ("grpc.server.max_pending_requests_hard_limit", min(2 * pending, MAX_INT)),
         # At its default of 1 the server resets streams beyond the limit, since a client counts a stream as
         # closed a moment earlier than the server does: calls then fail UNAVAILABLE instead of waiting.
         ("grpc.http.overload_protection", 0),
@@ -219,8 +221,10 @@ def without_effect(config: TrialConfig) -> dict[str, str]:
             reasons[f"{section}.keepalive_timeout_s"] = "no pings are sent: set keepalive_s"
     if config.server.implementation == "sync" and config.server.event_loop != "asyncio":
         reasons["server.event_loop"] = "a sync server runs no event loop: set implementation=asyncio"
-    if config.server.implementation == "asyncio" and config.server.threads != ServerConfig().threads:
-        reasons["server.threads"] = "an asyncio server runs handlers on its loop, not in threads"
+    if config.server.implementation == "asyncio":
+        for name in ("threads", "spare_threads"):
+            if getattr(config.server, name) != getattr(ServerConfig(), name):
+                reasons[f"server.{name}"] = "an asyncio server runs handlers on its loop, not in threads"
     if config.client.pooling != "pool" and config.client.connections != ClientConfig().connections:
         reasons["client.connections"] = f"pooling={config.client.pooling} does not use it: set pooling=pool"
     return reasons

@@ -25,6 +25,9 @@ from grpclab.errors import FactorError
 Level = bool | int | float | str | None
 """One value of a factor. None means "not set": the library's default, unlimited or off."""
 
+MAX_KEEPALIVE_S = 2_147_483
+"""grpcio counts milliseconds in a C int."""
+
 _NONE_WORDS = {"none", "off", "unlimited", "default", ""}
 _TRUE_WORDS, _FALSE_WORDS = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 
@@ -51,7 +54,10 @@ class ServerConfig:
     processes: int = _factor(
         1, "server processes on one port (SO_REUSEPORT); 0 = one per core it may use", minimum=0, maximum=256
     )
-    threads: int = _factor(10, "most handler threads of a sync server", minimum=1, maximum=20_000)
+    threads: int = _factor(10, "handler threads of a sync server", minimum=1, maximum=20_000)
+    spare_threads: int = _factor(
+        0, "further threads, lent only while all others are blocked", minimum=0, maximum=20_000
+    )
     max_concurrent_streams: int | None = _factor(
         None,
         "calls open at once on one connection; clients queue the rest",
@@ -81,12 +87,17 @@ class ServerConfig:
         None, "largest HTTP/2 frame the server accepts", minimum=16, maximum=16_383, tonic="max_frame_size"
     )
     keepalive_s: float | None = _factor(
-        None, "server pings a silent connection after this", minimum=0.01, tonic="http2_keepalive_interval"
+        None,
+        "server pings a silent connection after this",
+        minimum=0.01,
+        maximum=MAX_KEEPALIVE_S,
+        tonic="http2_keepalive_interval",
     )
     keepalive_timeout_s: float | None = _factor(
         None,
         "a ping unanswered for this long closes the connection",
         minimum=0.01,
+        maximum=MAX_KEEPALIVE_S,
         tonic="http2_keepalive_timeout",
         env="GRPC_KEEPALIVE_TIMEOUT",
     )
@@ -113,9 +124,11 @@ class ClientConfig:
         maximum=2**21 - 1,
     )
     adaptive_window: bool = _factor(True, "windows follow the bandwidth-delay product (BDP probing)")
-    keepalive_s: float | None = _factor(None, "client pings a silent connection after this", minimum=0.01)
+    keepalive_s: float | None = _factor(
+        None, "client pings a silent connection after this", minimum=0.01, maximum=MAX_KEEPALIVE_S
+    )
     keepalive_timeout_s: float | None = _factor(
-        None, "a ping unanswered for this long closes the connection", minimum=0.01
+        None, "a ping unanswered for this long closes the connection", minimum=0.01, maximum=MAX_KEEPALIVE_S
     )
     deadline_s: float | None = _factor(20.0, "deadline of each call", minimum=0.001, tonic="timeout")
 
@@ -267,7 +280,7 @@ class Factor:
         if fits and isinstance(level, (int, float)) and self.kind is not bool:
             low = -math.inf if self.minimum is None else self.minimum
             high = math.inf if self.maximum is None else self.maximum
-            fits = math.isfinite(level) and low <= level <= high
+            fits = low <= level <= high and (isinstance(level, int) or math.isfinite(level))
         if not fits or (self.choices and level not in self.choices):
             raise self._refusal(level)
 

@@ -24,6 +24,10 @@ class GrpclabError(Exception):
 
     exit_code = 1
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows instead of a traceback (IPython asks exceptions for this method)."""
+        return [f"grpclab: {self}"]
+
 
 class UsageError(GrpclabError, ValueError):
     """What was asked for cannot be right."""

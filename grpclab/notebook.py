@@ -1,12 +1,8 @@
-"""What the cells of the two notebooks call, so that the notebooks stay thin.
-
-Errors of this package are shown as their one line here, without a traceback.
-"""
+"""What the cells of the two notebooks call, so that the notebooks stay thin."""
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -17,11 +13,11 @@ import pandas as pd
 from grpclab.channel_args import without_effect
 from grpclab.config import FACTORS, TrialConfig, format_level, parse_settings
 from grpclab.environment import machine, split_cores
-from grpclab.errors import DesignError, GrpclabError
+from grpclab.errors import DesignError
 from grpclab.places import project_root
 from grpclab.publish import publish
 from grpclab.report import sections
-from grpclab.report.trial import trial_figure
+from grpclab.report.trial import trial_picture
 from grpclab.study.parameters import StudyParameters, plain_values
 from grpclab.study.progress import outcome
 from grpclab.study.runner import Study
@@ -29,29 +25,16 @@ from grpclab.study.trial import TrialIdentity, TrialResult, run_trial
 from grpclab.variants import variant
 
 
-def show_errors_in_one_line() -> None:
-    """From here on, an error of ours in this notebook is shown as its one line."""
-    from IPython.core.getipython import get_ipython
-
-    shell: Any = get_ipython()  # type: ignore[no-untyped-call]
-    if shell is None:
-        return
-
-    def one_line(_shell: Any, _kind: type, error: BaseException, _trace: Any, **_: Any) -> list[str]:
-        print(f"grpclab: {error}", file=sys.stderr)
-        return [f"grpclab: {error}"]
-
-    shell.set_custom_exc((GrpclabError,), one_line)
-
-
 class TrialNotebook:
     """``trial.ipynb``: one configuration, measured once, written into a folder."""
 
-    NAMES = ("variant", "settings", "profile", "output_dir", *TrialIdentity.__dataclass_fields__)
+    LOAD = ("requests", "duration_s", "concurrency")
+    NAMES = (*LOAD, "variant", "settings", "profile", "output_dir", *TrialIdentity.__dataclass_fields__)
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         base = variant(values["variant"]) if values["variant"] else TrialConfig()
-        self.config = base.replace(parse_settings(str(values["settings"]).split()))
+        load = {f"load.{name}": values[name] for name in self.LOAD}
+        self.config = base.replace(load).replace(parse_settings(str(values["settings"]).split()))
         self.identity = TrialIdentity(**{name: values[name] for name in TrialIdentity.__dataclass_fields__})
         self.profile = bool(values["profile"])
         self.folder = Path(values["output_dir"] or _scratch_folder()).resolve()
@@ -60,7 +43,6 @@ class TrialNotebook:
     @classmethod
     def from_namespace(cls, namespace: Mapping[str, Any]) -> TrialNotebook:
         """Out of the notebook's variables. Raises FactorError or DesignError, shown in one line."""
-        show_errors_in_one_line()
         values = plain_values(namespace, cls.NAMES)
         missing = [name for name in cls.NAMES if name not in values]
         if missing:
@@ -90,7 +72,12 @@ class TrialNotebook:
 
     def figure(self) -> Any:
         """The trial's own picture: the run over time, and its latencies by percentile."""
-        return trial_figure(self.result.timeline, self.result.latency, outcome(self.result.as_dict()))
+        from IPython.display import Image
+
+        title = outcome(self.result.as_dict())
+        png = trial_picture(self.result.timeline, self.result.latency, title)
+        alt = f"Calls per second over time, and latency by percentile: {' '.join(title.split())}"
+        return Image(data=png, alt=alt)  # type: ignore[no-untyped-call]
 
 
 def _scratch_folder() -> Path:
@@ -127,7 +114,6 @@ class SweepNotebook:
     @classmethod
     def from_namespace(cls, namespace: Mapping[str, Any]) -> SweepNotebook:
         """Out of the notebook's variables. Raises DesignError, shown in one line."""
-        show_errors_in_one_line()
         return cls(StudyParameters.from_namespace(namespace))
 
     def design(self) -> pd.DataFrame:

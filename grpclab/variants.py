@@ -53,7 +53,14 @@ LADDER: tuple[Rung, ...] = (
         kept=False,
         after="pool",
     ),
-    Rung(name="threads", title="room for 10,000 threads", changes={"server.threads": 10_000}),
+    Rung(
+        name="threads",
+        title="10,000 handler threads",
+        changes={"server.threads": 10_000},
+        kept=False,
+        after="pool",
+    ),
+    Rung(name="spare", title="10,000 spare threads", changes={"server.spare_threads": 10_000}),
     Rung(
         name="http2",
         title="HTTP/2 settings",

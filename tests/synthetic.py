@@ -74,15 +74,19 @@ class StudyMaker:
             level = float(np.exp(random.normal(0, self.noise * 1.5)))
             for order, at in enumerate(random.permutation(len(self.configurations))):
                 configuration = self.configurations[int(at)]
-                rows.append(self._trial(study, configuration, block, order, level, random, profiled))
+                trial = self._trial(
+                    configuration, block, order, study=study, level=level, random=random, profiled=profiled
+                )
+                rows.append(trial)
         return pd.DataFrame(rows)
 
     def _trial(
         self,
-        study: str,
         configuration: dict[str, Any],
         block: int,
         order: int,
+        *,
+        study: str,
         level: float,
         random: np.random.Generator,
         profiled: tuple[str, ...],
@@ -150,7 +154,9 @@ class MadeStudy:
 
     def judged_again(self, trials: pd.DataFrame) -> MadeStudy:
         """The same plan over other trials."""
-        return MadeStudy(self.manifest, trials, as_json(analysis.analyse(trials, self.manifest["plan"]).as_dict()))
+        return MadeStudy(
+            self.manifest, trials, as_json(analysis.analyse(trials, self.manifest["plan"]).as_dict())
+        )
 
 
 def as_json(value: dict[str, Any]) -> dict[str, Any]:
@@ -172,13 +178,14 @@ def comparison(title: str, baseline: str, candidate: str, scenario: str = "chatt
 
 
 def full_study(*, name: str = "synthetic", blocks: int = 6, seed: int = 20261123) -> MadeStudy:
-    """A whole default study: curves, ladder, windows, sweeps, profiles, an invalid trial and a limited one."""
+    """A whole default study: curves, ladder, windows, sweeps, profiles, an invalid and a limited trial."""
     maker = StudyMaker(blocks=blocks, seed=seed)
     plan = _plan(maker)
     trials = maker.trials(study=name, profiled=("basic-c64", "optimized-c64"))
     if blocks > 2:
         spoilt = trials.index[(trials["configuration"] == "pool-1") & (trials["block"] == 2)]
-        trials.loc[spoilt, ["valid", "invalid_reason"]] = [False, "12 of 40 connections were refused"]
+        trials.loc[spoilt, "valid"] = False
+        trials.loc[spoilt, "invalid_reason"] = "12 of 40 connections were refused"
         failed = trials.index[(trials["configuration"] == "basic-c64") & (trials["block"] == 1)]
         trials.loc[failed, "errors"] = 3.0
         trials.loc[failed, "errors_by_status"] = json.dumps({"UNAVAILABLE": 3})
@@ -192,7 +199,7 @@ def manifest_of(name: str, plan: dict[str, Any], *, seed: int = 1, blocks: int =
         "schema_version": 1,
         "study": name,
         "design": "default",
-        "question": "Do channel reuse, a pool, more threads and HTTP/2 settings make a small unary call faster?",
+        "question": "Do channel reuse, a pool, more threads and HTTP/2 settings make a small call faster?",
         "parameters": {"study": name, "design": "default", "blocks": blocks, "seed": seed, "settings": ""},
         "seed": seed,
         "created_at": "2026-11-23T09:25:00+00:00",
@@ -216,9 +223,16 @@ def _plan(maker: StudyMaker) -> dict[str, Any]:
     plan: dict[str, Any] = {"blocks": maker.blocks, "delta": 0.05, "metric": "throughput_rps"}
     plan["headline"] = comparison("optimized against basic", "basic-c64", "optimized-c64")
     plan["curves"] = [_curve(maker)]
-    maker.add("basic-c64-again", "basic, once more", 590, {**BASIC, "load.concurrency": 64}, limited_by="client-cpu")
+    maker.add(
+        "basic-c64-again", "basic, once more", 590, {**BASIC, "load.concurrency": 64}, limited_by="client-cpu"
+    )
     plan["aa"] = comparison("A/A: basic against itself", "basic-c64", "basic-c64-again")
-    maker.add("client-only", "optimized client, basic server", 2950, {**OPTIMIZED, "server.threads": 10, "load.concurrency": 64})
+    maker.add(
+        "client-only",
+        "optimized client, basic server",
+        2950,
+        {**OPTIMIZED, "server.threads": 10, "load.concurrency": 64},
+    )
     plan["parts"] = [
         {"side": "client", **comparison("client only: same server", "basic-c64", "client-only")},
         {"side": "server", **comparison("server only: same client", "client-only", "optimized-c64")},
@@ -257,21 +271,36 @@ def _plan(maker: StudyMaker) -> dict[str, Any]:
             if p["configuration"] != s["base"]
         ),
         *(
-            comparison(f"{w['title']}: {p['label']} against adaptive", w["points"][-1]["configuration"], p["configuration"], "bulk")
+            comparison(
+                f"{w['title']}: {p['label']} against adaptive",
+                w["points"][-1]["configuration"],
+                p["configuration"],
+                "bulk",
+            )
             for w in plan["windows"]
             for p in w["points"][:-1]
         ),
-        {**comparison("p99 at 64 in flight", "basic-c64", "optimized-c64"), "metric": "latency_p99_s", "family": "latency_p99_s"},
+        {
+            **comparison("p99 at 64 in flight", "basic-c64", "optimized-c64"),
+            "metric": "latency_p99_s",
+            "family": "latency_p99_s",
+        },
     ]
     return plan
 
 
 def _curve(maker: StudyMaker) -> dict[str, Any]:
     series: dict[str, list[str]] = {"basic": [], "optimized": []}
-    for c, basic, optimized in zip(CONCURRENCY, (410, 540, 585, 590, 560), (980, 2150, 3020, 3480, 3390), strict=True):
+    for c, basic, optimized in zip(
+        CONCURRENCY, (410, 540, 585, 590, 560), (980, 2150, 3020, 3480, 3390), strict=True
+    ):
         series["basic"].append(
             maker.add(
-                f"basic-c{c}", f"basic, {c} in flight", basic, {**BASIC, "load.concurrency": c}, limited_by="client-cpu"
+                f"basic-c{c}",
+                f"basic, {c} in flight",
+                basic,
+                {**BASIC, "load.concurrency": c},
+                limited_by="client-cpu",
             )
         )
         series["optimized"].append(
@@ -284,7 +313,12 @@ def _curve(maker: StudyMaker) -> dict[str, Any]:
                 without_effect={"server.processes": "one core: one process either way"},
             )
         )
-    return {"title": "small unary calls", "scenario": "chatter", "factor": "load.concurrency", "series": series}
+    return {
+        "title": "small unary calls",
+        "scenario": "chatter",
+        "factor": "load.concurrency",
+        "series": series,
+    }
 
 
 def _ladder(maker: StudyMaker) -> list[dict[str, Any]]:
@@ -323,9 +357,15 @@ def _window(maker: StudyMaker, direction: str, side: str) -> dict[str, Any]:
         configuration = maker.add(
             f"{direction}-{kib}", f"{direction}, {kib} KiB", speed / RESPONSE_BYTES, settings, scenario="bulk"
         )
-        points.append({"label": f"{kib} KiB" if kib < 1024 else f"{kib // 1024} MiB", "configuration": configuration})
+        points.append(
+            {"label": f"{kib} KiB" if kib < 1024 else f"{kib // 1024} MiB", "configuration": configuration}
+        )
     adaptive = maker.add(
-        f"{direction}-adaptive", f"{direction}, adaptive", 1.9e7 / RESPONSE_BYTES, {**link, body: RESPONSE_BYTES}, scenario="bulk"
+        f"{direction}-adaptive",
+        f"{direction}, adaptive",
+        1.9e7 / RESPONSE_BYTES,
+        {**link, body: RESPONSE_BYTES},
+        scenario="bulk",
     )
     points.append({"label": "adaptive", "configuration": adaptive})
     return {
@@ -345,12 +385,93 @@ def _sweeps(maker: StudyMaker) -> list[dict[str, Any]]:
         for label, level, rps in levels:
             name = "optimized-c64"
             if level is not ...:
-                name = maker.add(f"{title.split()[0]}-{label}", f"{title} {label}", rps, {**base, factor: level})
+                name = maker.add(
+                    f"{title.partition(' ')[0]}-{label}", f"{title} {label}", rps, {**base, factor: level}
+                )
             points.append({"label": label, "configuration": name})
-        return {"title": title, "factor": factor, "scenario": "chatter", "base": "optimized-c64", "points": points}
+        return {
+            "title": title,
+            "factor": factor,
+            "scenario": "chatter",
+            "base": "optimized-c64",
+            "points": points,
+        }
 
     return [
-        sweep("pool size", "client.connections", [("1", 1, 2420), ("2", 2, 3100), ("4", ..., 0), ("8", 8, 3500), ("16", 16, 3290)]),
-        sweep("stream limit", "server.max_concurrent_streams", [("8", 8, 2600), ("100", 100, 3470), ("10,000", ..., 0)]),
+        sweep(
+            "pool size",
+            "client.connections",
+            [("1", 1, 2420), ("2", 2, 3100), ("4", ..., 0), ("8", 8, 3500), ("16", 16, 3290)],
+        ),
+        sweep(
+            "stream limit",
+            "server.max_concurrent_streams",
+            [("8", 8, 2600), ("100", 100, 3470), ("10,000", ..., 0)],
+        ),
         sweep("keepalive", "server.keepalive_s", [("off", ..., 0), ("60 s", 60.0, 3490), ("1 s", 1.0, 3440)]),
     ]
+
+
+def small_study(*, blocks: int = 6, text: str = "") -> MadeStudy:
+    """Three configurations and one curve; `text` is added to everything that a user may write."""
+    maker = StudyMaker(blocks=blocks)
+    basic = maker.add(f"basic{text}", f"the basic one{text}", 600, {**BASIC, "load.concurrency": 8})
+    again = maker.add(f"again{text}", f"once more{text}", 600, {**BASIC, "load.concurrency": 8})
+    fast = maker.add(
+        f"fast{text}",
+        f"the fast one{text}",
+        1800,
+        {"load.concurrency": 8},
+        limited_by=f"generator-bound{text}",
+        without_effect={"server.processes": f"one core{text}"},
+    )
+    plan: dict[str, Any] = {
+        "blocks": blocks,
+        "delta": 0.05,
+        "metric": "throughput_rps",
+        "configurations": maker.configurations,
+        "headline": comparison(f"fast against basic{text}", basic, fast),
+        "parts": [{"side": f"client{text}", **comparison(f"the client{text}", basic, fast)}],
+        "comparisons": [],
+        "aa": comparison(f"A/A{text}", basic, again),
+        "curves": [
+            {
+                "title": f"a curve{text}",
+                "scenario": "chatter",
+                "factor": "load.concurrency",
+                "series": {f"slow{text}": [basic], f"quick{text}": [fast]},
+            }
+        ],
+        "windows": [],
+        "ladder": [
+            {"name": "b", "title": f"basic{text}", "configuration": basic, "baseline": "", "kept": True},
+            {"name": "f", "title": f"fast{text}", "configuration": fast, "baseline": basic, "kept": True},
+            {
+                "name": "n",
+                "title": f"cores{text}",
+                "configuration": "",
+                "baseline": "",
+                "kept": True,
+                "not_testable": f"one core{text}",
+            },
+        ],
+        "sweeps": [
+            {
+                "title": f"sweep{text}",
+                "factor": "client.pooling",
+                "scenario": "chatter",
+                "base": basic,
+                "points": [
+                    {"label": f"a{text}", "configuration": basic},
+                    {"label": f"b{text}", "configuration": fast},
+                ],
+            }
+        ],
+        "profiled": [basic],
+        "mapping": [{"tonic": f"t{text}", "factor": f"f{text}", "grpcio": f"g{text}", "note": f"n{text}"}],
+    }
+    trials = maker.trials(study=f"small{text}")
+    manifest = manifest_of(f"small{text}", plan, blocks=blocks)
+    manifest["question"] += text
+    manifest["machine"]["host"] += text
+    return MadeStudy(manifest, trials, as_json(analysis.analyse(trials, plan).as_dict()))

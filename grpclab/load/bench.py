@@ -67,8 +67,7 @@ class BenchResult:
             return "-", "too few calls to judge"
         errors, spread = summary.errors / summary.requests, tail / median
         letter = next((g for g, most, ratio in GRADES if errors <= most and spread <= ratio), "F")
-        rule = "; ".join(f"{g}: errors <= {most:.1%}, tail <= {ratio:g}x" for g, most, ratio in GRADES)
-        return letter, f"{errors:.1%} errors, {name} is {spread:.1f} x the median\n{'':16}{rule}; else F"
+        return letter, f"{errors:.1%} errors, {name} is {spread:.1f} x the median"
 
     def __str__(self) -> str:
         return render(self)
@@ -112,11 +111,13 @@ def render(result: BenchResult) -> str:
     if len(result.connections_by_process) > 1:
         by_process = f", by server process {'/'.join(map(str, result.connections_by_process))}"
     letter, reason = result.grade
+    rule = "; ".join(f"{g}: errors <= {most:.1%}, tail <= {ratio:g}x" for g, most, ratio in GRADES)
     lines += [
         "",
         f"  connections  {result.connections:>12,}   open at the end, seen from outside{by_process}",
         f"  generator    {run.busy_share:>12.0%}   of a core in its busiest process{_limit_text(result)}",
         f"  grade        {letter:>12}   {reason}",
+        *([] if letter == "-" else [f"{'':16}{rule}; else F"]),
     ]
     if run.interrupted:
         lines.append("\n  interrupted: this is what had been measured by then")

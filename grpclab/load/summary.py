@@ -44,13 +44,16 @@ class Window:
 
     @property
     def closed_at(self) -> float:
-        """When the window ended: see the module's docstring. Equal to `opened_at` if nothing ended in it."""
+        """When the window ended: see the module's docstring. Equal to `opened_at` if nothing ended in it.
+
+        A window that was interrupted ended with its last call, before `closes_at`.
+        """
         ends = np.sort(self.records.end_s[self.records.end_s > self.opened_at])
+        if not len(ends):
+            return self.opened_at
         if self.requests is not None and len(self.measured) >= self.requests:
             return float(ends[self.requests - 1])
-        if self.closes_at is not None:
-            return self.closes_at
-        return float(ends[-1]) if len(ends) else self.opened_at
+        return float(ends[-1]) if self.closes_at is None else min(self.closes_at, float(ends[-1]))
 
     @property
     def throughput_rps(self) -> float:

@@ -17,8 +17,8 @@ TEMPLATES = Path(__file__).parent / "templates"
 class FigureBlock:
     """A figure in two widths with the words that belong to it.
 
-    `alt` tells what is to be seen, numbers included, to who cannot see it; `caption` is the one sentence to take
-    away; `how_to_read` explains marks and axes. All text is plain and is escaped here.
+    `alt` tells what is to be seen, numbers included, to who cannot see it; `caption` is the one sentence to
+    take away; `how_to_read` explains marks and axes. All text is plain and is escaped here.
     """
 
     title: str

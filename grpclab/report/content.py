@@ -22,9 +22,9 @@ _MADE: list[tuple[str, str, Callable[[Study], str]]]
 def sections(manifest: Mapping[str, Any], trials: pd.DataFrame, verdict: Mapping[str, Any]) -> list[Section]:
     """The report of a study, section by section.
 
-    `manifest` and `verdict` as stored beside the trials, `trials` with one row a trial. Whatever is missing is said
-    in a line where it would have stood; sections that have nothing to be about (no warning, no invalid trial, no
-    table of names) are left out. In a notebook each section displays itself.
+    `manifest` and `verdict` as stored beside the trials, `trials` with one row a trial. What is missing is
+    said in a line where it would have stood; sections that have nothing to be about (no warning, no invalid
+    trial, no table of names) are left out. In a notebook each section displays itself.
     """
     study = Study.of(manifest, trials, verdict)
     made = ((title, anchor, make(study)) for title, anchor, make in _MADE)
@@ -32,7 +32,9 @@ def sections(manifest: Mapping[str, Any], trials: pd.DataFrame, verdict: Mapping
 
 
 def _question(study: Study) -> str:
-    return f'<p class="gl-question">{esc(study.manifest.get("question") or "No question was written down.")}</p>'
+    return (
+        f'<p class="gl-question">{esc(study.manifest.get("question") or "No question was written down.")}</p>'
+    )
 
 
 def _answer(study: Study) -> str:
@@ -46,7 +48,9 @@ def _answer(study: Study) -> str:
 
 
 def _card(value: str, what: str, more: str) -> str:
-    return f'<div class="gl-card"><div class="gl-big">{value}</div><div>{what}</div><small>{more}</small></div>'
+    return (
+        f'<div class="gl-card"><div class="gl-big">{value}</div><div>{what}</div><small>{more}</small></div>'
+    )
 
 
 def _ratio_card(study: Study) -> str:
@@ -55,9 +59,11 @@ def _ratio_card(study: Study) -> str:
         return _card(words.MISSING, "ratio", "could not be computed")
     between = words.interval(c.get("ci_low"), c.get("ci_high"))
     blocks = words.count(int(c.get("blocks") or 0), "block")
+    title = c.get("title") or f"{c.get('candidate')} against {c.get('baseline')}"
+    sides = f"{metric_words(str(c.get('metric') or ''))}, {title}"
     return _card(
         f"{words.ratio(c['ratio'])}{tables.limits(c.get('limited_by') or [])}",
-        f"{esc(metric_words(str(c.get('metric') or '')))}, {esc(c.get('candidate'))} against {esc(c.get('baseline'))}",
+        esc(sides),
         f"95 % interval {between}, {blocks}",
     )
 
@@ -72,9 +78,7 @@ def _level_card(study: Study) -> str:
         between = words.interval(row.ci_low, row.ci_high)
         shown = between if metric == "throughput_rps" and between != words.MISSING else ""
         told.append(f"{esc(study.title(str(row.configuration)))}{f': {shown}' if shown else ''}")
-    return _card(
-        f'{values[0]} <span class="gl-arrow">→</span> {values[1]}', unit, "<br>".join(told)
-    )
+    return _card(f'{values[0]} <span class="gl-arrow">→</span> {values[1]}', unit, "<br>".join(told))
 
 
 def _errors_card(study: Study) -> str:
@@ -102,7 +106,11 @@ def _sides(study: Study) -> str:
         c = study.comparison(key[0], key[1] or study.metric, key[2], key[3])
         known = math.isfinite(words.number(c.get("ratio")))
         between = words.interval(c.get("ci_low"), c.get("ci_high"))
-        more = f"95 % interval {between} {tables.badge(c.get('verdict'))}" if known else esc(c.get("note") or "no ratio")
+        more = (
+            f"95 % interval {between} {tables.badge(c.get('verdict'))}"
+            if known
+            else esc(c.get("note") or "no ratio")
+        )
         cards.append(
             _card(
                 f"{words.ratio(c.get('ratio'))}{tables.limits(c.get('limited_by') or [])}",
@@ -113,7 +121,11 @@ def _sides(study: Study) -> str:
         )
     whole = study.headline
     between = words.interval(whole.get("ci_low"), whole.get("ci_high"))
-    cards.append(_card(words.ratio(whole.get("ratio")), "<b>both together</b>, the headline", f"95 % interval {between}"))
+    cards.append(
+        _card(
+            words.ratio(whole.get("ratio")), "<b>both together</b>, the headline", f"95 % interval {between}"
+        )
+    )
     signs = ["×"] * (len(cards) - 2) + ["="]
     chain = cards[0] + "".join(
         f'<span class="gl-sign">{sign}</span>{card}' for sign, card in zip(signs, cards[1:], strict=True)
@@ -121,14 +133,17 @@ def _sides(study: Study) -> str:
     return f'<div class="gl-cards gl-chain">{chain}</div>'
 
 
-def _curves(draw: Callable[[Study, Mapping[str, Any]], FigureBlock | None], lacking: str) -> Callable[[Study], str]:
+def _curves(
+    draw: Callable[[Study, Mapping[str, Any]], FigureBlock | None], lacking: str
+) -> Callable[[Study], str]:
     def make(study: Study) -> str:
         curves = study.entries("curves")
         if not curves:
             return _none("The plan has no curve.")
         found = [(curve, draw(study, curve)) for curve in curves]
         return "".join(
-            block.html() if block else _none(f"{curve.get('title') or 'A curve'}: {lacking}") for curve, block in found
+            block.html() if block else _none(f"{curve.get('title') or 'A curve'}: {lacking}")
+            for curve, block in found
         )
 
     return make
@@ -138,7 +153,11 @@ def _ladder(study: Study) -> str:
     if not study.entries("ladder"):
         return _none("The plan has no ladder.")
     block = figures.ladder(study)
-    return block.html() if block else _none("No rung of the ladder has two blocks in which both sides are valid.")
+    return (
+        block.html()
+        if block
+        else _none("No rung of the ladder has two blocks in which both sides are valid.")
+    )
 
 
 def _windows(study: Study) -> str:
@@ -152,7 +171,11 @@ def _sweeps(study: Study) -> str:
     if not study.entries("sweeps"):
         return _none("The plan sweeps no single factor.")
     block = figures.sweeps(study)
-    return block.html() if block else _none("No level of a sweep has two blocks in which it and the base are valid.")
+    return (
+        block.html()
+        if block
+        else _none("No level of a sweep has two blocks in which it and the base are valid.")
+    )
 
 
 def _profile(study: Study) -> str:
@@ -188,21 +211,29 @@ def _method(study: Study) -> str:
     valid = int(study.trials["valid"].sum())
     return (
         f"<p>{words.count(len(study.configurations), 'configuration')} in {words.count(blocks, 'block')}, "
-        f"{words.count(len(study.trials), 'trial')}, {valid:,} of them valid. Every trial has a freshly started server: "
-        "warm-up, then the measured window, then, never inside the window, a profile window. A block is one pass over all "
-        "configurations in random order. The unit of evidence is the block, not the request: within each block the two sides "
-        "of a comparison give one ratio, and what is reported is the geometric mean of these ratios with a 95 % paired t "
-        "interval on their logarithms. The p value of the headline is exact (sign flip) and not adjusted, since it is the one "
-        "hypothesis declared before the run; all other comparisons are paired t tests, corrected by Holm in one family for each metric. "
-        f"The smallest effect of interest is {100 * study.delta:g} %: <i>faster</i> and <i>slower</i> need an interval that leaves "
-        "out 1, a p below 0.05 and a ratio beyond 1 ± that; <i>equivalent</i> needs the whole interval inside it; all else is "
-        "<i>inconclusive</i>. The baseline is measured once more under another name (A/A): what differs there is noise.</p>"
+        f"{words.count(len(study.trials), 'trial')}, {valid:,} of them valid. Every trial has a freshly "
+        "started server: warm-up, then the measured window, then, never inside the window, a profile "
+        "window. A block is one pass over all configurations in random order. The unit of evidence is the "
+        "block, not the request: within each block the two sides of a comparison give one ratio, and what "
+        "is reported is the geometric mean of these ratios with a 95 % paired t interval on their "
+        "logarithms. The p value of the headline is exact (sign flip) and not adjusted, since it is the one "
+        "hypothesis declared before the run; all other comparisons are paired t tests, corrected by Holm in "
+        f"one family for each metric. The smallest effect of interest is {100 * study.delta:g} %: "
+        "<i>faster</i> and <i>slower</i> need an interval that leaves out 1, a p below 0.05 and a ratio "
+        "beyond 1 ± that; <i>equivalent</i> needs the whole interval inside it; all else is "
+        "<i>inconclusive</i>. The baseline is measured once more under another name (A/A): what differs "
+        "there is noise.</p>"
     )
 
 
 def _machine(study: Study) -> str:
     parts = []
-    named = (("machine", "Machine"), ("versions", "Versions"), ("git", "Source"), ("link_check", "Check of the emulated link"))
+    named = (
+        ("machine", "Machine"),
+        ("versions", "Versions"),
+        ("git", "Source"),
+        ("link_check", "Check of the emulated link"),
+    )
     for key, title in named:
         values = study.manifest.get(key)
         if isinstance(values, Mapping) and values:
@@ -217,13 +248,20 @@ def _again(study: Study) -> str:
     if git.get("commit"):
         lines.append(f"git checkout {shlex.quote(str(git['commit']))}")
     parameters: Mapping[str, Any] = manifest.get("parameters") or {}
-    told = [f"{'-r' if isinstance(v, str) else '-p'} {shlex.quote(str(k))} {shlex.quote(str(v))}" for k, v in parameters.items()]
+    told = [
+        f"{'-r' if isinstance(v, str) else '-p'} {shlex.quote(str(k))} {shlex.quote(str(v))}"
+        for k, v in parameters.items()
+    ]
     lines.append(" \\\n    ".join(["papermill notebooks/sweep.ipynb sweep-again.ipynb", *told]))
-    lines.append(f"# this page once more, from the stored results\ngrpclab report {shlex.quote(f'results/{study.name}')}")
+    lines.append(
+        "# this page once more, from the stored results\ngrpclab report "
+        f"{shlex.quote(f'results/{study.name}')}"
+    )
     code = "\n".join("\n".join(esc_line(part) for part in line.split("\n")) for line in lines)
     dirty = "<p>The work tree held changes that are not in that commit.</p>" if git.get("dirty") else ""
     return (
-        f"<p>Seed {esc(manifest.get('seed', 'not recorded'))}: with the same seed the order of the trials is the same.</p>"
+        f"<p>Seed {esc(manifest.get('seed', 'not recorded'))}: with the same seed the order of the trials is "
+        "the same.</p>"
         f'<pre class="gl-scroll" tabindex="0"><code>{code}</code></pre>{dirty}'
         f'<p><a class="gl-button" download="{esc(_file_name(study.name))}-trials.csv" href="{_csv(study)}">'
         f"All {words.count(len(study.trials), 'trial')} as CSV</a></p>"
@@ -238,7 +276,8 @@ def esc_line(line: str) -> str:
 
 def _csv(study: Study) -> str:
     text = study.stored.to_csv(index=False, lineterminator="\n")
-    return f"data:text/csv;charset=utf-8;base64,{base64.b64encode(text.encode('utf-8', 'replace')).decode('ascii')}"
+    encoded = base64.b64encode(text.encode("utf-8", "replace")).decode("ascii")
+    return f"data:text/csv;charset=utf-8;base64,{encoded}"
 
 
 def _file_name(name: str) -> str:
@@ -255,7 +294,11 @@ _MADE = [
     ("Warnings", "warnings", _warnings),
     ("What each side gives", "sides", _sides),
     ("Throughput", "throughput", _curves(figures.throughput, "no trial of it is valid.")),
-    ("Latency", "latency", _curves(figures.latency, "no trial of it is valid, or none has requests enough for a percentile.")),
+    (
+        "Latency",
+        "latency",
+        _curves(figures.latency, "no trial of it is valid, or none has requests enough for a percentile."),
+    ),
     ("The ladder", "ladder", _ladder),
     ("Windows", "windows", _windows),
     ("Sweeps", "sweeps", _sweeps),

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 import nbformat
@@ -31,22 +32,24 @@ def write_report(
 ) -> Path:
     """Write the report of a study to `path`, whole or not at all, and return that path.
 
-    `manifest` and `verdict` are the stored files' content, `trials` has one row a trial. The page is complete in
-    itself: pictures, style, data and a summary for the index are inside.
+    `manifest` and `verdict` are the stored files' content, `trials` has one row a trial. The page is complete
+    in itself: pictures, style, data and a summary for the index are inside.
     """
     nb = notebook(sections(manifest, trials, verdict), summary(manifest, verdict))
-    exporter = HTMLExporter(template_name="grpclab", extra_template_basedirs=[str(TEMPLATES)])
+    make_exporter: Any = HTMLExporter
+    exporter = make_exporter(template_name="grpclab", extra_template_basedirs=[str(TEMPLATES)])
     page, _ = exporter.from_notebook_node(nb)
     return _replace(Path(path), page)
 
 
 def notebook(parts: list[Section], about: Mapping[str, Any]) -> nbformat.NotebookNode:
     """The report as a notebook: one cell a section, with the section as its output."""
+    v4: Any = nbformat.v4
     cells = [
-        nbformat.v4.new_code_cell(
+        v4.new_code_cell(
             id=f"section-{at}",
             metadata={"grpclab": {"title": part.title, "anchor": part.anchor}},
-            outputs=[nbformat.v4.new_output("display_data", data={"text/html": part.html})],
+            outputs=[v4.new_output("display_data", data={"text/html": part.html})],
         )
         for at, part in enumerate(parts)
     ]
@@ -54,7 +57,8 @@ def notebook(parts: list[Section], about: Mapping[str, Any]) -> nbformat.Noteboo
         "title": f"{about['study']}: a performance study",
         "grpclab": {**about, "when": _when(about["created_at"]), "json": _json(about)},
     }
-    return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
+    made: nbformat.NotebookNode = v4.new_notebook(cells=cells, metadata=metadata)
+    return made
 
 
 def summary(manifest: Mapping[str, Any], verdict: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,14 +116,14 @@ def _read_summary(file: Path) -> dict[str, Any] | None:
 
 
 def _href(name: str) -> str:
-    from urllib.parse import quote
-
     return f"./{quote(name)}"
 
 
 def _json(value: Mapping[str, Any]) -> str:
     """JSON that ends no element and opens no comment, whatever text is in it."""
-    return json.dumps(value, allow_nan=False, ensure_ascii=True).replace("<", "\\u003c").replace("&", "\\u0026")
+    return (
+        json.dumps(value, allow_nan=False, ensure_ascii=True).replace("<", "\\u003c").replace("&", "\\u0026")
+    )
 
 
 def _when(stamp: object) -> str:

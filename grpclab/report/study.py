@@ -1,4 +1,4 @@
-"""A finished study as the report looks at it: manifest, tidy trials and verdict, with the questions asked of them."""
+"""A finished study as the report sees it: manifest, tidy trials, verdict, and the questions asked of them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Plan = Mapping[str, Any]
 
 
 def tidy(trials: pd.DataFrame) -> pd.DataFrame:
-    """A copy that has every column the report reads, and no percentile with too few observations beyond it."""
+    """A copy with every column the report reads, and no percentile with too few observations beyond it."""
     frame = trials.copy()
     for name in (*_TEXT, *_TEXT_EMPTY):
         column = frame[name] if name in frame else pd.Series("", index=frame.index, dtype=object)
@@ -129,7 +129,11 @@ class Study:
     @functools.cached_property
     def _judged(self) -> dict[tuple[str, ...], Mapping[str, Any]]:
         found = {}
-        for c in [self.verdict.get("aa"), *(self.verdict.get("comparisons") or []), self.verdict.get("headline")]:
+        for c in [
+            self.verdict.get("aa"),
+            *(self.verdict.get("comparisons") or []),
+            self.verdict.get("headline"),
+        ]:
             if c:
                 found[tuple(str(c.get(key)) for key in _KEY)] = c
         return found

@@ -1,7 +1,8 @@
-"""The tables of a report, as HTML. Cells are escaped where they are made; :func:`table` takes them as they are."""
+"""The tables of a report, as HTML. Cells are escaped where they are made; `table` takes them as they are."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,25 +11,38 @@ from typing import Any
 from grpclab.analysis import metric_words
 from grpclab.config import format_level
 from grpclab.report import words
-from grpclab.report.figures.shares import FAMILIES, Profile, Share, profiles
+from grpclab.report.figures.shares import FAMILIES, Share, profiles
 from grpclab.report.study import Study
 from grpclab.report.words import esc
 
 Cells = Sequence[str]
 
 
-def table(header: Cells, rows: Iterable[Cells], *, label: str, numeric: Iterable[int] = ()) -> str:
-    """A table in a container that scrolls sideways on its own. The first cell of a row is its heading."""
+def table(
+    header: Cells, rows: Iterable[Cells], *, label: str, numeric: Iterable[int] = (), widest: int = 0
+) -> str:
+    """A table in a container that scrolls sideways on its own.
+
+    The first cell of a row is its heading; a row of one cell heads those that follow. The column `widest` takes
+    the room that is left.
+    """
     right = set(numeric)
 
     def cell(at: int, text: str) -> str:
-        kind = ' class="gl-num"' if at in right else ""
+        kind = ' class="gl-num"' if at in right else ' class="gl-widest"' if at == widest else ""
         return f'<th scope="row"{kind}>{text}</th>' if at == 0 else f"<td{kind}>{text}</td>"
 
     head = "".join(
-        f'<th scope="col"{" class=gl-num" if at in right else ""}>{esc(text)}</th>' for at, text in enumerate(header)
+        f'<th scope="col"{" class=gl-num" if at in right else ""}>{esc(text)}</th>'
+        for at, text in enumerate(header)
     )
-    body = "".join(f"<tr>{''.join(cell(at, text) for at, text in enumerate(row))}</tr>" for row in rows)
+
+    def line(row: Cells) -> str:
+        if len(row) == 1 < len(header):
+            return f'<tr class="gl-group"><th scope="rowgroup" colspan="{len(header)}">{row[0]}</th></tr>'
+        return f"<tr>{''.join(cell(at, text) for at, text in enumerate(row))}</tr>"
+
+    body = "".join(line(row) for row in rows)
     return (
         f'<div class="gl-scroll" tabindex="0" role="region" aria-label="{esc(label)}">'
         f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
@@ -55,78 +69,107 @@ def limits(labels: Iterable[object]) -> str:
 
 def comparisons(study: Study) -> str:
     """Every comparison with its interval, p, verdict and what there is to know about it; "" without any."""
-    rows = []
+    rows: list[Cells] = []
     for group, found in study.listed():
+        rows.append([esc(group)])
         for c in found:
-            p_value = words.number(c.get("p_adjusted"))
             notes = [words.plain(c.get("note") or "")]
             if c.get("verdict") == "inconclusive" and c.get("blocks_needed"):
                 notes.append(f"{c['blocks_needed']} blocks would decide it")
+            told = "; ".join(n for n in notes if n)
             title = words.plain(c.get("title") or "").removeprefix(f"{group}: ")
+            metric = metric_words(str(c.get("metric") or ""))
+            sides = f"{metric}, {c.get('candidate')} against {c.get('baseline')}"
             rows.append(
                 [
-                    f"{esc(title)}<small>{esc(c.get('candidate'))} against {esc(c.get('baseline'))}</small>",
-                    esc(group),
-                    esc(metric_words(str(c.get("metric") or ""))),
+                    f"{esc(title)}<small>{esc(sides)}</small>{f'<small>{esc(told)}</small>' if told else ''}",
                     f"<b>{words.ratio(c.get('ratio'))}</b>{limits(c.get('limited_by') or [])}",
                     words.interval(c.get("ci_low"), c.get("ci_high")),
-                    _p(p_value),
-                    esc(c.get("blocks") if c.get("blocks") is not None else words.MISSING),
                     badge(c.get("verdict")),
-                    f'<span class="gl-note">{esc("; ".join(n for n in notes if n))}</span>',
+                    _p(words.number(c.get("p_adjusted"))),
+                    esc(c.get("blocks") if c.get("blocks") is not None else words.MISSING),
                 ]
             )
     if not rows:
         return ""
-    header = ["comparison", "group", "metric", "ratio", "95 % interval", "p adjusted", "blocks", "verdict", "notes"]
-    return table(header, rows, label="Every comparison", numeric={3, 4, 5, 6})
+    header = ["comparison", "ratio", "95 % interval", "verdict", "p adjusted", "blocks"]
+    return table(header, rows, label="Every comparison", numeric={1, 2, 4, 5})
 
 
 def configurations(study: Study) -> str:
     """Every configuration with the settings in which they differ, and its level of the study's metric."""
     if not study.configurations:
         return ""
-    settings = {name: c.get("settings") or {} for name, c in study.configurations.items()}
-    everywhere = {
-        factor
-        for factor in {f for mine in settings.values() for f in mine}
-        if len(settings) > 1 and len({_level(mine.get(factor, _UNSET)) for mine in settings.values()}) == 1
-    }
-    levels = study.levels(list(study.configurations), study.metric).set_index("configuration")
-    rows = []
+    scenarios: dict[str, dict[str, Mapping[str, Any]]] = {}
     for name, c in study.configurations.items():
-        idle: Mapping[str, Any] = c.get("without_effect") or {}
-        marks = [
-            f"<li><code>{esc(factor)}={esc(_level(level))}</code>"
-            + (f' <span class="gl-idle">no effect: {esc(idle[factor])}</span>' if factor in idle else "")
-            + "</li>"
-            for factor, level in settings[name].items()
-            if factor not in everywhere
-        ]
-        marks += [
-            f'<li><code>{esc(factor)}</code> <span class="gl-idle">no effect: {esc(reason)}</span></li>'
-            for factor, reason in idle.items()
-            if factor not in settings[name]
-        ]
-        row = levels.loc[name]
-        tried = study.rows(name, valid=False)
-        rows.append(
-            [
-                f"{esc(c.get('title') or name)}<small><code>{esc(name)}</code></small>",
-                esc(c.get("scenario")),
-                f'<ul class="gl-settings">{"".join(marks)}</ul>' if marks else "defaults",
-                f"<b>{words.value_of(study.metric, row['mean'])}</b>{limits(study.limits(name))}",
-                words.interval(row["ci_low"], row["ci_high"]),
-                f"{int(tried['valid'].sum())} of {len(tried)}",
-            ]
-        )
-    shared = ""
-    if everywhere:
-        first = next(iter(settings.values()))
-        told = " ".join(f"<code>{esc(f)}={esc(_level(first[f]))}</code>" for f in sorted(everywhere))
-        shared = f"<p>The same in all of them: {told}</p>"
-    header = ["configuration", "scenario", "settings", metric_words(study.metric), "95 % interval", "valid trials"]
-    return shared + table(header, rows, label="Configurations", numeric={3, 4, 5})
+        scenarios.setdefault(str(c.get("scenario") or ""), {})[name] = c
+    levels = study.levels(list(study.configurations), study.metric).set_index("configuration")
+    rows: list[Cells] = []
+    for scenario, mine in scenarios.items():
+        everywhere = _in_all([c.get("settings") or {} for c in mine.values()])
+        same = "".join(f"<li><code>{esc(f)}={esc(v)}</code></li>" for f, v in everywhere.items())
+        shared = f'<ul class="gl-settings"><li>the same in all:</li>{same}</ul>' if same else ""
+        rows.append([f"{esc(scenario)}{shared}"])
+        for name, c in mine.items():
+            level = levels.loc[name]
+            tried = study.rows(name, valid=False)
+            rows.append(
+                [
+                    f"{esc(c.get('title') or name)}<small><code>{esc(name)}</code></small>",
+                    _settings(study, c, everywhere),
+                    f"<b>{words.value_of(study.metric, level['mean'])}</b>{limits(study.limits(name))}",
+                    words.interval(level["ci_low"], level["ci_high"]),
+                    f"{int(tried['valid'].sum())} of {len(tried)}",
+                ]
+            )
+    header = ["configuration", "settings", metric_words(study.metric), "95 % interval", "valid trials"]
+    return table(header, rows, label="Configurations", numeric={2, 3, 4}, widest=1)
+
+
+def _in_all(settings: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """The settings that two or more configurations have in common, as words."""
+    if len(settings) < 2:
+        return {}
+    first = {factor: _level(level) for factor, level in settings[0].items()}
+    return {
+        factor: level
+        for factor, level in first.items()
+        if all(_level(other.get(factor, _UNSET)) == level for other in settings)
+    }
+
+
+def _settings(study: Study, configuration: Mapping[str, Any], everywhere: Mapping[str, str]) -> str:
+    """What sets a configuration apart from its scenario, each setting that cannot act with the reason.
+
+    Where it is shorter, only what sets it apart from one of the headline's two configurations.
+    """
+    told = {f: t for f, t in _told_settings(configuration).items() if f not in everywhere}
+    like = ""
+    for name in (study.baseline, study.candidate):
+        other = study.configurations.get(name, {})
+        if other is configuration or other.get("scenario") != configuration.get("scenario"):
+            continue
+        theirs = _told_settings(other)
+        apart = {f: t for f, t in _told_settings(configuration).items() if theirs.get(f) != t}
+        apart |= {
+            f: f"<code>{esc(f)}</code> not set" for f in theirs if f not in _told_settings(configuration)
+        }
+        if len(apart) + 1 < len(told):
+            told, like = apart, name
+    marks = [f"<li>{text}</li>" for text in told.values()]
+    if like:
+        marks.insert(0, f"<li>as <code>{esc(like)}</code>{', but' if told else ''}</li>")
+    return f'<ul class="gl-settings">{" ".join(marks)}</ul>' if marks else "nothing else"
+
+
+def _told_settings(configuration: Mapping[str, Any]) -> dict[str, str]:
+    settings: Mapping[str, Any] = configuration.get("settings") or {}
+    idle: Mapping[str, Any] = configuration.get("without_effect") or {}
+    told = {factor: f"<code>{esc(f'{factor}={_level(v)}')}</code>" for factor, v in settings.items()}
+    for factor, reason in idle.items():
+        text = told.get(factor, f"<code>{esc(factor)}</code>")
+        told[factor] = f'{text} <span class="gl-idle">no effect: {esc(reason)}</span>'
+    return told
 
 
 def shares(study: Study) -> str:
@@ -138,7 +181,7 @@ def shares(study: Study) -> str:
     rows.append(["waiting, of all samples", *(_share(p.wait) for p in drawn)])
     rows.append(["kernel, of CPU time (/proc)", *(_share(p.kernel_of_cpu) for p in drawn)])
     rows.append(["samples", *(f"{p.samples:,} in {words.count(p.blocks, 'block')}" for p in drawn)])
-    header = ["share of the samples that did not wait", *(_profile_title(p) for p in drawn)]
+    header = ["share of the samples that did not wait", *(p.title for p in drawn)]
     return table(header, rows, label="Profile shares", numeric=range(1, len(drawn) + 1))
 
 
@@ -169,7 +212,11 @@ def invalid(study: Study) -> str:
         ]
         for row in bad.itertuples(index=False)
     ]
-    return table(["trial", "configuration", "block", "reason"], rows, label="Invalid trials", numeric={2}) if rows else ""
+    return (
+        table(["trial", "configuration", "block", "reason"], rows, label="Invalid trials", numeric={2})
+        if rows
+        else ""
+    )
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
@@ -186,8 +233,6 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
 
 def errors_told(study: Study, names: Sequence[str]) -> tuple[int, int, str]:
     """Failed calls, all calls, and the failures by status, over the valid trials of these configurations."""
-    import json
-
     mine = study.trials[study.trials["valid"] & study.trials["configuration"].isin(list(names))]
     statuses: Counter[str] = Counter()
     for text in mine["errors_by_status"]:
@@ -229,7 +274,3 @@ def _share(share: Share) -> str:
     if math.isfinite(share.low) and math.isfinite(share.high):
         between = f" <small>{100 * share.low:.1f} to {100 * share.high:.1f}</small>"
     return f"{words.percent(share.mean)}{between}"
-
-
-def _profile_title(profile: Profile) -> str:
-    return profile.title

@@ -1,7 +1,8 @@
 """One look for every figure: colours, sizes, type, and the way to an SVG.
 
 The two colours of a study go with it through every figure: the baseline grey-blue, the candidate orange. They
-differ in hue and in lightness for every common kind of colour blindness; no figure says anything by colour alone.
+differ in hue and in lightness for every common kind of colour blindness; no figure says anything by colour
+alone.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ _FACES = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial,
 _FONT_IN_SVG = re.compile(r"'DejaVu Sans'[^;\"]*?sans-serif(?:, [^;\"]+)?(?=[;\"])")
 
 
-def _rc() -> dict[str, Any]:
+def _rc() -> Any:
+    # Any: the stubs of matplotlib want the literal names of its settings.
     return {
         **sns.axes_style("ticks"),
         "font.family": "sans-serif",
@@ -113,7 +115,10 @@ def plain_ticks(ax: Axes, axis: str, ticks: Sequence[float], text: Callable[[flo
 
 _FINE = (0.01, 0.02, 0.05, 0.1, 0.2)
 _STEPS: tuple[tuple[float, ...], ...] = (
-    *(tuple(round(1 + k * step, 2) for k in range(round(-0.8 / step), round(2 / step) + 1)) for step in _FINE),
+    *(
+        tuple(round(1 + k * step, 2) for k in range(round(-0.8 / step), round(2 / step) + 1))
+        for step in _FINE
+    ),
     (0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 5),
     (0.2, 0.5, 1, 1.5, 2, 3, 5, 7, 10),
     tuple(10.0**e * m for e in range(-4, 6) for m in (1, 2, 5)),
@@ -134,7 +139,7 @@ def ratio_ticks(low: float, high: float, *, most: int = 7) -> list[float]:
 
 
 def ratio_axis(ax: Axes, values: Sequence[float], *, most: int, pad: float = 0.06) -> tuple[float, float]:
-    """A log x axis that holds all finite positive `values` and 1, with room for `most` ticks. Returns its ends."""
+    """A log x axis with all finite positive `values` and 1, and at most `most` ticks. Returns its ends."""
     usable = [v for v in values if math.isfinite(v) and v > 0] + [1.0]
     low, high = math.log(min(usable)), math.log(max(usable))
     margin = max(pad * (high - low), 0.02)
@@ -158,7 +163,9 @@ def compact(value: float) -> str:
     return f"{value:.4g}"
 
 
-def end_labels(ax: Axes, labels: Sequence[tuple[float, float, str, str]], *, gap_points: float = 13.0) -> None:
+def end_labels(
+    ax: Axes, labels: Sequence[tuple[float, float, str, str]], *, gap_points: float = 13.0
+) -> None:
     """Names at the ends of lines, (x, y, text, colour), pushed apart where they would overlap.
 
     Call it when the axes have their limits: overlaps are judged in the space of the screen.

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 PERCENT_TICKS = (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999)
+
+
+def trial_picture(timeline: pd.DataFrame, latency: pd.DataFrame, title: str) -> bytes:
+    """The figure of :func:`trial_figure` as PNG."""
+    buffer = io.BytesIO()
+    trial_figure(timeline, latency, title).savefig(buffer, format="png", dpi=100)
+    return buffer.getvalue()
 
 
 def trial_figure(timeline: pd.DataFrame, latency: pd.DataFrame, title: str) -> Figure:

@@ -1,4 +1,4 @@
-"""Numbers and names as a reader sees them. Everything here returns plain text; :func:`esc` makes it safe in HTML."""
+"""Numbers and names as a reader sees them. All functions return plain text; `esc` makes it safe in HTML."""
 
 from __future__ import annotations
 
@@ -110,6 +110,11 @@ def value_of(name: str, value: object) -> str:
     if name.endswith("_rps"):
         return f"{amount(value)} requests/s" if math.isfinite(number(value)) else MISSING
     return seconds(value) if name.endswith("_s") else amount(value)
+
+
+def sentence_case(text: str) -> str:
+    """The same with its first letter a capital, for the start of a sentence."""
+    return text[:1].upper() + text[1:]
 
 
 def count(how_many: int, thing: str) -> str:

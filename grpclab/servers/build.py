@@ -14,6 +14,7 @@ from grpclab.channel_args import server_args
 from grpclab.config import ServerConfig
 from grpclab.errors import ServerError
 from grpclab.generated import greet_pb2, greet_pb2_grpc
+from grpclab.servers.elastic import ElasticThreadPool
 from grpclab.servers.greeter import AsyncGreeter, CallCount, SyncGreeter
 
 SERVICE = "greet.GreeterService"
@@ -43,8 +44,13 @@ def sync_server(
     credentials: grpc.ServerCredentials | None = None,
 ) -> tuple[grpc.Server, health.HealthServicer, int]:
     """A bound, not yet started ``grpc.server``; its health servicer (SERVING); its port."""
+    pool = (
+        ElasticThreadPool(config.threads, config.spare_threads)
+        if config.spare_threads
+        else ThreadPoolExecutor(max_workers=config.threads, thread_name_prefix="handler")
+    )
     server = grpc.server(
-        ThreadPoolExecutor(max_workers=config.threads, thread_name_prefix="handler"),
+        pool,
         options=server_args(config),
         maximum_concurrent_rpcs=config.max_concurrent_rpcs,
     )

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from grpclab.channel_args import mapping_rows, without_effect
-from grpclab.config import Level, TrialConfig
+from grpclab.config import Level, TrialConfig, format_level
 from grpclab.study.parameters import StudyParameters
 from grpclab.variants import BASIC, LADDER, OPTIMIZED, VARIANTS, ladder_config, mix
 
@@ -221,7 +221,7 @@ def _sweeps(out: _Plan, at_main: Any, optimized: str, parameters: StudyParameter
         points = []
         for level in levels:
             config = OPTIMIZED.replace(settings(level))
-            label = "off" if factor == "client.keepalive_s" and not level else f"{level:g}"
+            label = "off" if factor == "client.keepalive_s" and not level else format_level(level)
             if factor == "client.keepalive_s" and level:
                 label += " s"
             name = optimized

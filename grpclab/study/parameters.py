@@ -30,7 +30,7 @@ class StudyParameters:
     """
 
     study: str = _parameter("auto", "folder under results/; auto: made of the design and its parameters")
-    design: str = _parameter("default", "default: 28 configurations, about 10 minutes; quick: 10 of them")
+    design: str = _parameter("default", "default: all, about 10 minutes; quick: 10 configurations")
     requests: int = _parameter(2500, "calls in each measured window")
     concurrency: tuple[int, ...] = _parameter(
         (1, 8, 64, 256), "calls in flight, the levels of the throughput curves; comparisons are made at 64"
@@ -71,7 +71,9 @@ def plain_values(namespace: Mapping[str, Any], names: Sequence[str]) -> dict[str
     plain = {
         name: value
         for name, value in namespace.items()
-        if not name.startswith("_") and isinstance(value, (int, float, str, list, tuple))
+        if name in names
+        or (not name.startswith("_") and name not in ("In", "Out"))
+        and isinstance(value, (int, float, str, list, tuple))
     }
     for name in plain:
         if name not in names:
@@ -82,16 +84,17 @@ def plain_values(namespace: Mapping[str, Any], names: Sequence[str]) -> dict[str
 
 
 def _refusal(name: str, value: object, wanted: str) -> DesignError:
-    return DesignError(f"{name}={value} is not possible: {wanted}")
+    return DesignError(f"{name}={' '.join(str(value).split())} is not possible: {wanted}")
 
 
 def _number(kind: type, *, minimum: float, wanted: str, maximum: float = math.inf) -> Callable[[str, Any], Any]:
     def check(name: str, value: Any) -> Any:
         try:
             number = kind(value)
-        except (TypeError, ValueError):
-            raise _refusal(name, value, wanted) from None
-        if isinstance(value, bool) or number != float(value) or not minimum <= number <= maximum:
+            fits = not isinstance(value, bool) and number == float(value) and minimum <= number <= maximum
+        except (TypeError, ValueError, OverflowError):
+            fits = False
+        if not fits:
             raise _refusal(name, value, wanted)
         return number
 
@@ -109,7 +112,7 @@ def _levels(factor: str, wanted: str, zero_is_none: bool = False) -> Callable[[s
             for word in words:
                 zero = zero_is_none and float(word) == 0
                 levels.append(0.0 if zero else FACTORS[factor].parse(str(word)))
-        except (FactorError, ValueError):
+        except (FactorError, ValueError, OverflowError):
             raise _refusal(name, value, wanted) from None
         if not levels or None in levels:
             raise _refusal(name, value, wanted)
@@ -144,7 +147,7 @@ def _switch(name: str, value: Any) -> bool:
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "study": _study_name,
     "design": _one_of(*DESIGNS),
-    "requests": _number(int, minimum=1, wanted="a whole number of calls, 1 or more"),
+    "requests": _number(int, minimum=1, maximum=100_000_000, wanted="a whole number of calls, 1 to 100,000,000"),
     "concurrency": _levels("load.concurrency", "whole numbers of calls in flight, as 1,8,64"),
     "blocks": _number(int, minimum=1, maximum=1000, wanted="a whole number of blocks, 1 to 1000"),
     "windows_kib": _levels("client.window_kib", "window sizes in KiB, as 64,1024"),

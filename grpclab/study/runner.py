@@ -27,6 +27,7 @@ from grpclab.errors import DesignError, GrpclabError, WorkerError
 from grpclab.link import check_link
 from grpclab.places import notebook, project_root
 from grpclab.study import design
+from grpclab.study.kernel import KERNEL
 from grpclab.study.parameters import StudyParameters
 from grpclab.study.progress import Progress, duration_text, say
 from grpclab.study.store import SCHEMA_VERSION, Store, write_json
@@ -107,8 +108,6 @@ class Study:
 
         Raises StudyInterruptedError on Ctrl-C; everything measured so far is stored.
         """
-        from grpclab.study.engine import KERNEL
-
         missing = self.missing()
         progress = Progress(total=len(self.trials), stored=len(self.trials) - len(missing), write=write)
         with self.store.lock():

@@ -71,8 +71,8 @@ class Store:
             return None
         except ValueError as error:
             raise DesignError(f"{path} is not readable: {error}") from None
-        if manifest.get("schema_version") != SCHEMA_VERSION:
-            found = manifest.get("schema_version")
+        found = manifest.get("schema_version") if isinstance(manifest, dict) else None
+        if found != SCHEMA_VERSION:
             raise DesignError(f"{path} has schema version {found}; this grpclab reads version {SCHEMA_VERSION}")
         return dict(manifest)
 
@@ -94,13 +94,15 @@ class Store:
                 f"{self.folder} holds a study with another {' and '.join(different)}{_example(stored, wanted)}:"
                 " give this one a name of its own (study=...), or remove that folder"
             )
-        for leftover in self.trials_folder.glob(".*"):
-            shutil.rmtree(leftover, ignore_errors=True)
         return stored
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep a second process from running the same study; ends with this process, however that ends."""
+        """Keep a second process from running the same study; ends with this process, however that ends.
+
+        Removes what a run that was cut off has left: only the holder may, since to anyone else the trial being
+        written looks the same.
+        """
         import fcntl
 
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -111,6 +113,8 @@ class Store:
                 raise DesignError(
                     f"study {self.name!r} is being measured by another process: wait for it, or give another name"
                 ) from None
+            for leftover in self.trials_folder.glob(".*"):
+                shutil.rmtree(leftover, ignore_errors=True)
             yield
 
     @contextlib.contextmanager

@@ -78,7 +78,9 @@ def throughput(study: Study, curve: Mapping[str, Any]) -> FigureBlock | None:
     drawn = lines(study, curve, "throughput_rps")
     if not drawn:
         return None
-    values = {p.configuration: study.rows(p.configuration)["throughput_rps"] for ln in drawn for p in ln.points}
+    values = {
+        p.configuration: study.rows(p.configuration)["throughput_rps"] for ln in drawn for p in ln.points
+    }
 
     def draw(figure: Figure, narrow: bool) -> None:
         ax = figure.subplots()
@@ -86,7 +88,14 @@ def throughput(study: Study, curve: Mapping[str, Any]) -> FigureBlock | None:
             for point in line.points:
                 dots = values[point.configuration].dropna().to_numpy()
                 sns.scatterplot(
-                    x=[point.x] * len(dots), y=dots, ax=ax, color=line.colour, alpha=0.35, s=12, legend=False, lw=0
+                    x=[point.x] * len(dots),
+                    y=dots,
+                    ax=ax,
+                    color=line.colour,
+                    alpha=0.35,
+                    s=12,
+                    legend=False,
+                    lw=0,
                 )
             _line(ax, line)
         top = max(max(p.mean, p.high if math.isfinite(p.high) else 0) for ln in drawn for p in ln.points)
@@ -111,9 +120,10 @@ def throughput(study: Study, curve: Mapping[str, Any]) -> FigureBlock | None:
         caption=caption,
         how_to_read=(
             "A line joins the geometric means over blocks; the band around it is their 95 % interval (t, on "
-            "logarithms). Each faint dot is one trial. A hollow marker stands where the load generator, not the "
-            "server, may have been the limit: read it as a lower bound of what the server can do. The horizontal "
-            "axis is logarithmic where all its levels are above zero; the vertical one starts at 0."
+            "logarithms). Each faint dot is one trial. A hollow marker stands where the load generator, not "
+            "the server, may have been the limit: read it as a lower bound of what the server can do. The "
+            "horizontal axis is logarithmic where all its levels are above zero; the vertical one starts at "
+            "0."
         ),
     )
 
@@ -156,7 +166,7 @@ def latency(study: Study, curve: Mapping[str, Any]) -> FigureBlock | None:
         if sum(len(ln.points) for ln in drawn) < len({(p.configuration) for p in everything})
     ]
     return figure_block(
-        title=f"Latency: {words.plain(curve.get('title') or curve.get('scenario') or '')}".removesuffix(": "),
+        title=f"Latency of {words.plain(curve.get('scenario') or 'the curve')}",
         draw=draw,
         wide_height_in=3.7,
         narrow_height_in=2.0 * len(panels) + 0.5,
@@ -165,12 +175,13 @@ def latency(study: Study, curve: Mapping[str, Any]) -> FigureBlock | None:
         ),
         caption=_latency_caption(study, panels, missing + partial),
         how_to_read=(
-            "One panel for each percentile, all on one logarithmic axis: equal distances are equal ratios, and lower "
-            "is better. These are latencies of a closed loop, where each caller waits for its reply before it sends "
-            "again, so they grow with the number of callers. Each point is the geometric mean over blocks of "
-            "the percentile in each block, with its 95 % interval; percentiles themselves are never pooled or averaged "
-            "within a block. A percentile is left out where a trial has fewer than 10 requests beyond it. Hollow "
-            "markers: the load generator may have been the limit."
+            "One panel for each percentile, all on one logarithmic axis: equal distances are equal ratios, "
+            "and lower is better. These are latencies of a closed loop, where each caller waits for its "
+            "reply before it sends again, so they grow with the number of callers. Each point is the "
+            "geometric mean over blocks of the percentile in each block, with its 95 % interval; "
+            "percentiles themselves are never pooled or averaged within a block. A percentile is left out "
+            "where a trial has fewer than 10 requests beyond it. Hollow markers: the load generator may "
+            "have been the limit."
         ),
     )
 
@@ -210,7 +221,9 @@ def _x_axis(ax: Axes, drawn: Sequence[Line], factor: str, *, narrow: bool) -> No
 
 def _factor_words(curve: Mapping[str, Any]) -> str:
     factor = str(curve.get("factor") or "")
-    return f"{FACTORS[factor].meaning if factor in FACTORS else words.short(factor, 48)}, both axes logarithmic"
+    return (
+        f"{FACTORS[factor].meaning if factor in FACTORS else words.short(factor, 48)}, both axes logarithmic"
+    )
 
 
 def _latency_ticks(ax: Axes, points: Sequence[Point]) -> None:
@@ -263,15 +276,16 @@ def _limited(study: Study, drawn: Sequence[Line]) -> str:
     reasons = words.listing(sorted({r for _, p in hollow for r in study.limits(p.configuration)}))
     names = list(dict.fromkeys(name for name, _ in hollow))
     places = [f"{name} at {words.listing([p.label for n, p in hollow if n == name])}" for name in names]
-    return f" Hollow markers ({'; '.join(places)}): {words.plain(reasons)}."
+    where = f"{'; '.join(places)}: {words.plain(reasons)}"
+    return f" Hollow markers: the load generator may have been the limit ({where})."
 
 
 def _throughput_caption(study: Study, drawn: Sequence[Line]) -> str:
     best = []
     for line in drawn:
         top = max(line.points, key=lambda p: p.mean)
-        best.append(f"{line.name} peaks at {words.amount(top.mean)} requests/s with {top.label}")
-    return f"{'; '.join(best)}.{_limited(study, drawn)}"
+        best.append(f"{line.name} {words.amount(top.mean)} requests/s at {top.label}")
+    return f"Highest level: {words.listing(best)}.{_limited(study, drawn)}"
 
 
 def _latency_caption(study: Study, panels: Mapping[str, list[Line]], left_out: Sequence[str]) -> str:
@@ -280,8 +294,8 @@ def _latency_caption(study: Study, panels: Mapping[str, list[Line]], left_out: S
     for line in drawn:
         first, last = line.points[0], line.points[-1]
         told.append(
-            f"{line.name} goes from {words.seconds(first.mean)} at {first.label} to "
+            f"{line.name} from {words.seconds(first.mean)} at {first.label} to "
             f"{words.seconds(last.mean)} at {last.label}"
         )
     lacking = f" Too few requests for {words.listing(left_out)} in some or all trials." if left_out else ""
-    return f"{metric_words(metric)}: {'; '.join(told)}.{lacking}{_limited(study, drawn)}"
+    return f"{metric_words(metric)}: {words.listing(told)}.{lacking}{_limited(study, drawn)}"

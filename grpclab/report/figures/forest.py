@@ -38,7 +38,7 @@ def forest(study: Study) -> FigureBlock | None:
             1 if narrow else 3,
             squeeze=False,
             height_ratios=heights,
-            width_ratios=None if narrow else [3.2, 4, 2.7],
+            width_ratios=None if narrow else [3.7, 3.8, 2.6],
         )
         for row, panel in zip(grid, panels, strict=True):
             _forest_panel(row, panel, study.delta, narrow=narrow)
@@ -54,12 +54,13 @@ def forest(study: Study) -> FigureBlock | None:
         alt=_forest_alt(shown),
         caption=_forest_caption(study, shown),
         how_to_read=(
-            f"A dot is the ratio candidate / baseline, the line through it the 95 % interval. The grey band is 1 ± "
-            f"{100 * study.delta:g} %: an effect inside it is too small to matter, by the study's own choice. Upward "
-            "triangles are faster, downward ones slower, squares equivalent, circles inconclusive. For latencies a ratio "
-            "below 1 is the faster one. All but the headline are corrected for their number (Holm, one family "
-            "for each metric). Groups with effects beyond a factor of 2 have a scale of their own. Hollow marks: the load "
-            "generator may have been the limit on one side."
+            "A dot is the ratio candidate / baseline, the line through it the 95 % interval. The grey band "
+            f"is 1 ± {100 * study.delta:g} %: an effect inside it is too small to matter, by the study's own "
+            "choice. Upward triangles are faster, downward ones slower, squares equivalent, circles "
+            "inconclusive. For latencies a ratio below 1 is the faster one. All but the headline are "
+            "corrected for their number (Holm, one family for each metric). Groups with effects beyond a "
+            "factor of 2 have a scale of their own. Hollow marks: the load generator may have been the "
+            "limit on one side."
         ),
     )
 
@@ -76,7 +77,11 @@ def sweeps(study: Study) -> FigureBlock | None:
     def draw(figure: Figure, narrow: bool) -> None:
         if narrow:
             axes = figure.subplots(
-                len(drawn), 1, squeeze=False, sharex=True, gridspec_kw={"height_ratios": [n + 0.6 for n in rows]}
+                len(drawn),
+                1,
+                squeeze=False,
+                sharex=True,
+                gridspec_kw={"height_ratios": [n + 0.6 for n in rows]},
             )
         else:
             axes = figure.subplots(lines, columns, squeeze=False)
@@ -108,15 +113,22 @@ def sweeps(study: Study) -> FigureBlock | None:
                 else:
                     _dot(ax, y, comparison)
                     _ratio_beside(ax, y, comparison)
-            ax.set_yticks(range(len(points)), [words.short(label, 22) for label, _ in points], color=theme.INK)
+            ax.set_yticks(
+                range(len(points)), [words.short(label, 22) for label, _ in points], color=theme.INK
+            )
             ax.set_ylim(len(points) - 0.5, -0.5)
             theme.clean(ax, grid="x")
             ax.spines["left"].set_visible(False)
             ax.set_title(words.short(entry.get("title") or entry.get("factor") or "", 34))
             if narrow and place < len(drawn) - 1:
                 ax.tick_params(labelbottom=False)
-        figure.supxlabel("throughput against the base, log scale" if _rates(drawn) else "ratio against the base, log scale",
-                         fontsize=9.5, color=theme.QUIET)
+        figure.supxlabel(
+            "throughput against the base, log scale"
+            if _rates(drawn)
+            else "ratio against the base, log scale",
+            fontsize=9.5,
+            color=theme.QUIET,
+        )
 
     return figure_block(
         title="One factor at a time",
@@ -126,9 +138,9 @@ def sweeps(study: Study) -> FigureBlock | None:
         alt=" ".join(_sweep_alt(entry, points) for entry, points in drawn),
         caption=" ".join(_sweep_caption(entry, points) for entry, points in drawn),
         how_to_read=(
-            "Each panel changes one factor and leaves all others as they are in the base (hollow diamond). Dots are ratios "
-            "to the base with their 95 % intervals; triangles are faster or slower, squares equivalent, circles "
-            f"inconclusive. The grey band is 1 ± {100 * study.delta:g} %."
+            "Each panel changes one factor and leaves all others as they are in the base (hollow diamond). "
+            "Dots are ratios to the base with their 95 % intervals; triangles are faster or slower, squares "
+            f"equivalent, circles inconclusive. The grey band is 1 ± {100 * study.delta:g} %."
         ),
     )
 
@@ -195,7 +207,9 @@ def _sweep(study: Study, entry: Mapping[str, Any]) -> list[tuple[str, Comparison
 
 
 def _rates(drawn: list[tuple[Mapping[str, Any], list[tuple[str, Comparison]]]]) -> bool:
-    return all(c.get("metric", "throughput_rps") == "throughput_rps" for _, points in drawn for _, c in points)
+    return all(
+        c.get("metric", "throughput_rps") == "throughput_rps" for _, points in drawn for _, c in points
+    )
 
 
 def _band(ax: Axes, delta: float) -> None:
@@ -234,7 +248,9 @@ def _ratio_beside(ax: Axes, y: float, comparison: Comparison) -> None:
 
 
 def _subject(comparison: Comparison) -> str:
-    title = words.plain(comparison.get("title") or f"{comparison.get('candidate')} vs {comparison.get('baseline')}")
+    title = words.plain(
+        comparison.get("title") or f"{comparison.get('candidate')} vs {comparison.get('baseline')}"
+    )
     metric = str(comparison.get("metric") or "")
     return title if metric == "throughput_rps" else f"{title} ({metric_words(metric)})"
 
@@ -252,7 +268,7 @@ def _words_above(ax: Axes, y: float, subject: str, comparison: Comparison) -> No
 def _words_beside(before: Axes, after: Axes, y: float, subject: str, comparison: Comparison) -> None:
     verdict = str(comparison.get("verdict") or "inconclusive")
     left, right = before.get_yaxis_transform(), after.get_yaxis_transform()
-    before.text(0.03, y, words.short(subject, 40), transform=left, **_ROW)
+    before.text(0.03, y, words.short(subject, 44), transform=left, **_ROW)
     between = words.interval(comparison.get("ci_low"), comparison.get("ci_high"))
     after.text(0.17, y, words.ratio(comparison["ratio"]), transform=right, ha="right", **_BOLD)
     after.text(0.21, y, between, transform=right, color=theme.QUIET, **_ROW)
@@ -280,7 +296,8 @@ def _forest_caption(study: Study, shown: list[Comparison]) -> str:
 
 def _sweep_alt(entry: Mapping[str, Any], points: list[tuple[str, Comparison]]) -> str:
     told = [
-        f"{label} {'is the base' if c['baseline'] == c['candidate'] else words.estimate(c)}" for label, c in points
+        f"{label} {'is the base' if c['baseline'] == c['candidate'] else words.estimate(c)}"
+        for label, c in points
     ]
     return f"Dot plot, {words.plain(entry.get('title') or '')}: {'; '.join(told)}."
 
@@ -292,4 +309,5 @@ def _sweep_caption(entry: Mapping[str, Any], points: list[tuple[str, Comparison]
         if c.get("verdict") in {"faster", "slower"}
     ]
     title = words.plain(entry.get("title") or entry.get("factor") or "").rstrip(":")
-    return f"{title}: {words.listing(moved) if moved else 'no level is clearly faster or slower than the base'}."
+    told = words.listing(moved) or "no level is clearly faster or slower than the base"
+    return f"{words.sentence_case(title)}: {told}."

@@ -14,13 +14,12 @@ from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
 from grpclab.report.study import Study
 
-
 _SLOT = 0.07  # the width of an empty slot, as a share of the axis
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """A rung: from `start` to `start * ratio`, both relative to the first rung. NaN where nothing is known."""
+    """A rung: from `start` to `start * ratio`, relative to the first rung. NaN where nothing is known."""
 
     title: str
     kept: bool
@@ -99,7 +98,7 @@ def ladder(study: Study) -> FigureBlock | None:
             ax.axhline(y - 0.55, color=theme.FAINT, lw=1)
             ax.barh(y, whole - 1, left=1, height=0.5, color=theme.INK, zorder=2)
             _whisker(ax, y, low, high, theme.INK)
-            _note(ax, y, 1, whole, low, high, words.ratio(whole), bold=True, narrow=narrow)
+            _note(ax, y, (1, whole), (low, high), words.ratio(whole), bold=True, narrow=narrow)
         labels = [s.title for s in rungs] + (["all together"] if math.isfinite(whole) else [])
         ax.axvline(1, color=theme.QUIET, lw=1, zorder=1)
         ax.set_ylim(rows - 0.4, -0.6)
@@ -107,7 +106,13 @@ def ladder(study: Study) -> FigureBlock | None:
             ax.set_yticks([])
             for y, label in enumerate(labels):
                 ax.text(
-                    0.0, y - 0.33, words.short(label, 44), transform=ax.get_yaxis_transform(), va="bottom", fontsize=9
+                    0,
+                    y - 0.33,
+                    words.short(label, 44),
+                    transform=ax.get_yaxis_transform(),
+                    va="bottom",
+                    fontsize=9,
+                    bbox={"boxstyle": "square,pad=0.12", "fc": theme.PAPER, "ec": "none"},
                 )
             ax.set_ylim(rows - 0.5, -0.8)
         else:
@@ -124,11 +129,12 @@ def ladder(study: Study) -> FigureBlock | None:
         alt=_alt(study, rungs, whole),
         caption=_caption(rungs, whole),
         how_to_read=(
-            "Read from top to bottom. Each bar starts where the rung it builds on ends and is as long as the factor "
-            "it gives: on a logarithmic axis equal lengths are equal factors. The thin line is the 95 % interval of "
-            "that factor. Coloured bars are kept and the next rung builds on them; grey hatched ones were tried and "
-            "rejected, and lead nowhere. A dashed empty slot is a rung that this machine cannot test: that is not the "
-            "same as no effect. The last bar is the comparison of the two ends, measured directly."
+            "Read from top to bottom. Each bar starts where the rung it builds on ends and is as long as "
+            "the factor it gives: on a logarithmic axis equal lengths are equal factors. The thin line is "
+            "the 95 % interval of that factor. Coloured bars are kept and the next rung builds on them; "
+            "grey hatched ones were tried and rejected, and lead nowhere. A dashed empty slot is a rung "
+            "that this machine cannot test: that is not the same as no effect. The last bar is the "
+            "comparison of the two ends, measured directly."
         ),
     )
 
@@ -143,7 +149,8 @@ def _spans(study: Study) -> bool:
 
 def _rung(ax: Axes, y: int, step: Step, *, narrow: bool) -> None:
     if not math.isfinite(step.ratio):
-        text = step.reason if step.reason.startswith("no ") else f"not testable here: {step.reason}"
+        said = step.reason.startswith(("no ", "not "))
+        text = step.reason if said else f"not testable here: {step.reason}"
         left, right = ax.get_xlim()
         end = step.start * (right / left) ** (_SLOT * 0.8)
         ax.barh(
@@ -186,7 +193,7 @@ def _rung(ax: Axes, y: int, step: Step, *, narrow: bool) -> None:
     low, high = step.start * step.low, step.start * step.high
     _whisker(ax, y, low, high, theme.INK)
     note = words.ratio(step.ratio) + ("" if step.kept else "  rejected")
-    _note(ax, y, step.start, step.end, low, high, note, bold=step.kept, narrow=narrow)
+    _note(ax, y, (step.start, step.end), (low, high), note, bold=step.kept, narrow=narrow)
 
 
 def _whisker(ax: Axes, y: float, low: float, high: float, colour: str) -> None:
@@ -199,16 +206,15 @@ def _whisker(ax: Axes, y: float, low: float, high: float, colour: str) -> None:
 def _note(
     ax: Axes,
     y: float,
-    start: float,
-    end: float,
-    low: float,
-    high: float,
+    bar: tuple[float, float],
+    ends: tuple[float, float],
     text: str,
     *,
     bold: bool,
     narrow: bool,
 ) -> None:
     """The factor inside its bar where the bar is long, else beside it, on the side with room."""
+    (start, end), (low, high) = bar, ends
     edges = [v for v in (start, end, low, high) if math.isfinite(v)]
     left, right = ax.get_xlim()
     scale = math.log(right / left)
@@ -259,4 +265,6 @@ def _alt(study: Study, rungs: list[Step], whole: float) -> str:
         else:
             told.append(f"{s.title}: {s.reason}")
     end = f"; all together {words.ratio(whole)}" if math.isfinite(whole) else ""
-    return f"Waterfall of {analysis.metric_words(study.metric)} factors on a log axis: {'; '.join(told)}{end}."
+    return (
+        f"Waterfall of {analysis.metric_words(study.metric)} factors on a log axis: {'; '.join(told)}{end}."
+    )

@@ -41,7 +41,10 @@ class Share:
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """A profiled configuration. `families` are shares of the samples that did not wait; `wait` is of all samples."""
+    """A profiled configuration.
+
+    `families` are shares of the samples that did not wait; `wait` is of all samples.
+    """
 
     configuration: str
     title: str
@@ -107,7 +110,9 @@ def profile(study: Study) -> FigureBlock | None:
             "kernel, of CPU time (/proc)" if narrow else "kernel, of CPU",
         )
         for ax in axes:
-            ax.set_yticks(range(len(drawn)), [_wrapped(p.title, 14 if narrow else 20) for p in drawn], color=theme.INK)
+            ax.set_yticks(
+                range(len(drawn)), [_wrapped(p.title, 14 if narrow else 20) for p in drawn], color=theme.INK
+            )
             ax.set_ylim(len(drawn) - 0.45, -0.55)
             ax.set_xlim(0, 1)
             ax.set_xticks([])
@@ -139,11 +144,12 @@ def profile(study: Study) -> FigureBlock | None:
         alt=_alt(drawn, present),
         caption=f"{_caption(drawn)} ({samples}.)",
         how_to_read=(
-            "Samples are looks at the stack of every server thread, taken right after the measured window and never "
-            "inside it. The long bar splits the samples in which a thread worked by what it was doing; those in which "
-            "it only waited for work say nothing about cost and stand apart, as a share of all samples. The kernel's share "
-            "of CPU time comes from the kernel's own accounting of all threads during the measured window, so it is "
-            "a check on the samples. Numbers are means over blocks; the table below has their intervals."
+            "Samples are looks at the stack of every server thread, taken right after the measured window "
+            "and never inside it. The long bar splits the samples in which a thread worked by what it was "
+            "doing; those in which it only waited for work say nothing about cost and stand apart, as a "
+            "share of all samples. The kernel's share of CPU time comes from the kernel's own accounting of "
+            "all threads during the measured window, so it is a check on the samples. Numbers are means "
+            "over blocks; the table below has their intervals."
         ),
     )
 
@@ -157,7 +163,9 @@ def _share(table: pd.DataFrame, configuration: str, family: str) -> Share:
     if rows.empty:
         return Share(mean=math.nan, low=math.nan, high=math.nan)
     row = rows.iloc[0]
-    return Share(mean=words.number(row["share"]), low=words.number(row["ci_low"]), high=words.number(row["ci_high"]))
+    return Share(
+        mean=words.number(row["share"]), low=words.number(row["ci_low"]), high=words.number(row["ci_high"])
+    )
 
 
 def _stack(ax: Axes, drawn: list[Profile], present: list[str], *, least: float) -> None:
@@ -198,8 +206,8 @@ def _alt(drawn: list[Profile], present: list[str]) -> str:
     for p in drawn:
         parts = [f"{FAMILIES[f][0]} {words.percent(p.families[f].mean)}" for f in present]
         told.append(
-            f"{p.title}: {', '.join(parts)} of the samples that worked; waiting {words.percent(p.wait.mean)} of all "
-            f"samples; kernel {words.percent(p.kernel_of_cpu.mean)} of CPU time"
+            f"{p.title}: {', '.join(parts)} of the samples that worked; waiting {words.percent(p.wait.mean)} "
+            f"of all samples; kernel {words.percent(p.kernel_of_cpu.mean)} of CPU time"
         )
     return f"Stacked bars of profile shares. {'; '.join(told)}."
 

@@ -15,9 +15,9 @@ from grpclab.report.study import Study
 
 
 def relative(study: Study) -> pd.DataFrame:
-    """One row a trial in order of execution: place (0, 1, ...), block, configuration, valid, relative (NaN if invalid).
+    """One row a trial in order of execution: place (0, 1, ...), block, configuration, valid, relative.
 
-    `relative` is the throughput over the geometric mean of the configuration's valid trials.
+    `relative` is the throughput over the geometric mean of the configuration's valid trials; NaN if invalid.
     """
     frame = study.trials.sort_values(["block", "order", "started_at"], kind="stable").reset_index(drop=True)
     started = pd.to_datetime(frame["started_at"], errors="coerce", utc=True, format="ISO8601")
@@ -55,34 +55,67 @@ def timeline(study: Study) -> FigureBlock | None:
         ax.axhspan(1 - study.delta, 1 + study.delta, color="#E4E9EF", lw=0, zorder=0)
         ax.axhline(1, color=theme.QUIET, lw=1, zorder=1)
         others = good[~good["configuration"].isin([name for name, _ in both])]
-        sns.scatterplot(data=others, x="place", y="relative", ax=ax, color="#A3AEBB", s=18, lw=0, legend=False)
+        sns.scatterplot(
+            data=others, x="place", y="relative", ax=ax, color="#A3AEBB", s=18, lw=0, legend=False
+        )
         for name, colour in both:
             mine = good[good["configuration"] == name]
             if len(mine):
                 sns.scatterplot(
-                    data=mine, x="place", y="relative", ax=ax, color=colour, s=34, lw=0, legend=False, zorder=4
+                    data=mine,
+                    x="place",
+                    y="relative",
+                    ax=ax,
+                    color=colour,
+                    s=34,
+                    lw=0,
+                    legend=False,
+                    zorder=4,
                 )
         ax.plot(good["place"], running, color=theme.INK, lw=1.3, zorder=3)
         if len(bad):
             ax.plot(
-                bad["place"], [0.04] * len(bad), "x", color=theme.VERDICT["slower"], ms=6, mew=1.5,
-                transform=ax.get_xaxis_transform(), zorder=5,
+                bad["place"],
+                [0.04] * len(bad),
+                "x",
+                color=theme.VERDICT["slower"],
+                ms=6,
+                mew=1.5,
+                transform=ax.get_xaxis_transform(),
+                zorder=5,
             )
         middles = {(row["min"] + row["max"]) / 2: f"{label}" for label, row in starts.iterrows()}
         every = max(1, -(-len(middles) // (8 if narrow else 16)))
         ticks = sorted(middles)[::every]
-        theme.plain_ticks(ax, "x", ticks, lambda v: f"block {middles[v]}" if len(ticks) <= (3 if narrow else 8) else middles[v])
         theme.plain_ticks(
-            ax, "y", theme.ratio_ticks(math.exp(-reach), math.exp(reach), most=10), lambda v: f"{100 * (v - 1):+.0f} %" if v != 1 else "mean"
+            ax,
+            "x",
+            ticks,
+            lambda v: f"block {middles[v]}" if len(ticks) <= (3 if narrow else 8) else middles[v],
+        )
+        theme.plain_ticks(
+            ax,
+            "y",
+            theme.ratio_ticks(math.exp(-reach), math.exp(reach), most=10),
+            lambda v: f"{100 * (v - 1):+.0f} %" if v != 1 else "mean",
         )
         ax.set_xlim(-0.8, len(table) - 0.2)
         theme.clean(ax)
         ax.set_ylabel("")
-        ax.set_xlabel("trials in order of execution" + (", by block" if len(ticks) > (3 if narrow else 8) else ""))
-        ax.set_title("throughput against the mean of its configuration", fontweight="normal", color=theme.QUIET, fontsize=9.5)
+        ax.set_xlabel(
+            "trials in order of execution" + (", by block" if len(ticks) > (3 if narrow else 8) else "")
+        )
+        ax.set_title(
+            "throughput against the mean of its configuration",
+            fontweight="normal",
+            color=theme.QUIET,
+            fontsize=9.5,
+        )
 
     half = len(good) // 2
-    drift = float(np.exp(np.log(good["relative"]).iloc[half:].mean() - np.log(good["relative"]).iloc[:half].mean()))
+    drift = float(
+        np.exp(np.log(good["relative"]).iloc[half:].mean() - np.log(good["relative"]).iloc[:half].mean())
+    )
     spread = float(np.exp(np.log(good["relative"]).std(ddof=1)) - 1)
     invalid = f" {words.count(len(bad), 'trial')} invalid (red crosses)." if len(bad) else ""
     caption = (
@@ -95,16 +128,16 @@ def timeline(study: Study) -> FigureBlock | None:
         wide_height_in=3.1,
         narrow_height_in=3.1,
         alt=(
-            f"Scatter plot of {words.count(len(good), 'valid trial')} in {words.count(len(starts), 'block')}, from "
-            f"{words.ratio(good['relative'].min())} to {words.ratio(good['relative'].max())} of the mean of their "
-            f"configuration. {caption}"
+            f"Scatter plot of {words.count(len(good), 'valid trial')} in "
+            f"{words.count(len(starts), 'block')}, from {words.ratio(good['relative'].min())} to "
+            f"{words.ratio(good['relative'].max())} of the mean of their configuration. {caption}"
         ),
         caption=caption,
         how_to_read=(
-            "Each dot is a trial, in the order in which they ran; shaded stripes are blocks. Grey-blue dots are the "
-            "baseline of the headline, orange ones its candidate, pale ones all others. The black line is a running "
-            "median: level around the middle when the machine stayed the same, sloping when it drifted. "
-            "Comparisons are made within blocks, so slow drift cancels; a step inside a block does not. "
-            f"The darker band is ± {100 * study.delta:g} %."
+            "Each dot is a trial, in the order in which they ran; shaded stripes are blocks. Grey-blue dots "
+            "are the baseline of the headline, orange ones its candidate, pale ones all others. The black "
+            "line is a running median: level around the middle when the machine stayed the same, sloping "
+            "when it drifted. Comparisons are made within blocks, so slow drift cancels; a step inside a "
+            f"block does not. The darker band is ± {100 * study.delta:g} %."
         ),
     )

@@ -19,9 +19,9 @@ from grpclab.report.study import Study
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """One curve. Values are in MB/s (10^6 bytes) where the plan says how many bytes a request moves, else requests/s.
+    """One curve, in MB/s (10^6 bytes) where the plan says how many bytes a request moves, else in requests/s.
 
-    The sized points come first, in order of size; `apart` ones (such as "adaptive") have no place on the axis.
+    Sized points come first, in order of size; `apart` ones (such as "adaptive") have no place on the axis.
     """
 
     title: str
@@ -68,7 +68,9 @@ def windows(study: Study) -> FigureBlock | None:
     drawn = panels(study)
     if not drawn:
         return None
-    tops = {p.unit: max(max(s.mean, *s.values) for q in drawn if q.unit == p.unit for s in _all(q)) for p in drawn}
+    tops = {
+        p.unit: max(max(s.mean, *s.values) for q in drawn if q.unit == p.unit for s in _all(q)) for p in drawn
+    }
 
     def draw(figure: Figure, narrow: bool) -> None:
         shape = (len(drawn), 1) if narrow else (1, len(drawn))
@@ -77,18 +79,18 @@ def windows(study: Study) -> FigureBlock | None:
             _draw_panel(ax, panel, tops[panel.unit], colour=theme.OTHERS[0])
 
     return figure_block(
-        title=" and ".join(p.title for p in drawn) if len(drawn) <= 2 else "Curves over a size",
+        title="From the smallest size to the largest",
         draw=draw,
         wide_height_in=3.7,
         narrow_height_in=3.0 * len(drawn) + 0.2,
         alt=" ".join(_alt(p) for p in drawn),
         caption=" ".join(_caption(p) for p in drawn),
         how_to_read=(
-            "Each point is the geometric mean over blocks at one size, with its 95 % interval; faint dots are single "
-            "trials. The sizes stand on a logarithmic axis. A point set apart on the right, with a dashed line across, "
-            "is the choice that has no fixed size: a curve that stays below the line never catches up with it, and one "
-            "that meets it shows which fixed size does as well. MB/s are 10^6 bytes of payload per second. Hollow "
-            "markers: the load generator may have been the limit."
+            "Each point is the geometric mean over blocks at one size, with its 95 % interval; faint dots "
+            "are single trials. The sizes stand on a logarithmic axis. A point set apart on the right, with "
+            "a dashed line across, is the choice that has no fixed size: a curve that stays below the line "
+            "never catches up with it, and one that meets it shows which fixed size does as well. MB/s are "
+            "10^6 bytes of payload per second. Hollow markers: the load generator may have been the limit."
         ),
     )
 
@@ -144,7 +146,14 @@ def _draw_panel(ax: Axes, panel: Panel, top: float, *, colour: str) -> None:
     for spot in _all(panel):
         x, tint = places[id(spot)], theme.QUIET if spot in panel.apart else colour
         sns.scatterplot(
-            x=[x] * len(spot.values), y=list(spot.values), ax=ax, color=tint, alpha=0.35, s=12, legend=False, lw=0
+            x=[x] * len(spot.values),
+            y=list(spot.values),
+            ax=ax,
+            color=tint,
+            alpha=0.35,
+            s=12,
+            legend=False,
+            lw=0,
         )
         if math.isfinite(spot.low) and math.isfinite(spot.high):
             ax.plot([x, x], [spot.low, spot.high], color=tint, lw=1.4, zorder=3)
@@ -174,7 +183,9 @@ def _alt(panel: Panel) -> str:
 
 def _caption(panel: Panel) -> str:
     best = max(_all(panel), key=lambda s: s.mean)
-    text = f"{panel.title}: most with {best.label}, {words.amount(best.mean)} {panel.unit}"
+    text = (
+        f"{words.sentence_case(panel.title)}: most with {best.label}, {words.amount(best.mean)} {panel.unit}"
+    )
     least = min(_all(panel), key=lambda s: s.mean)
     if least is not best:
         text += f", against {words.amount(least.mean)} with {least.label}"

@@ -1,0 +1,52 @@
+# make study: set up, run the default study, say where the report is.   make test: set up, run the tests.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+STUBS := grpclab/generated
+PROTOC = $(BIN)/python -m grpc_tools.protoc -I$(STUBS)=proto --python_out=$(1) --pyi_out=$(1) --grpc_python_out=$(1) proto/greet.proto
+
+.PHONY: study test check format stubs clean help
+
+help:  ## what there is to make
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+study: $(VENV)/.lab  ## measure basic against optimized and write the report
+	@$(BIN)/grpclab doctor
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/papermill notebooks/sweep.ipynb out.ipynb -p requests 2500
+	@echo "report: $$(ls -t "$(CURDIR)"/reports/*.html | grep -v '/index.html$$' | head -n 1)"
+
+test: $(VENV)/.dev  ## run the tests
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest
+
+check: $(VENV)/.dev  ## ruff, mypy, notebooks stripped, stubs in step with proto/
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/nbstripout --verify $(NOTEBOOKS)
+	@fresh=$$(mktemp -d) && $(call PROTOC,"$$fresh") && diff -r "$$fresh/$(STUBS)" $(STUBS) -x __init__.py -x __pycache__ \
+	  && rm -r "$$fresh" && echo "stubs are in step with proto/"
+
+format: $(VENV)/.dev  ## lay the code out, strip the notebooks
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/nbstripout $(NOTEBOOKS)
+
+stubs: $(VENV)/.dev  ## generate the stubs from proto/
+	$(call PROTOC,.)
+
+clean:  ## remove the virtual environment and caches (never results or reports)
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis out.ipynb
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else \
+	  f"Python {sys.version.split()[0]} is too old: 3.11 or newer is needed (make PYTHON=python3.12 ...)")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.lab: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[lab]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@

@@ -1,0 +1,335 @@
+"""The page of a study and the index: complete in itself, safe with any text, and never empty-handed."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pandas as pd
+import pytest
+import synthetic
+
+from grpclab.report import Section, sections, write_index, write_report
+
+EVIL = """ <script>alert(1)</script>"'><img src=http://evil.example/x onerror=alert(2)> $x_1^2$ & </script><!--"""
+VOID = {"meta", "img", "source", "br", "link", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """What a test asks of a page: its elements, its text, and whether it is well nested."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not self.open or self.open[-1] not in {"style", "script"}:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    def pictures(self) -> list[str]:
+        """Every SVG inside, decoded."""
+        uris = [a["src"] for a in self.all("img")] + [a["srcset"] for a in self.all("source")]
+        return [base64.b64decode(uri.partition(",")[2]).decode() for uri in uris]
+
+
+@pytest.fixture(scope="module")
+def made() -> synthetic.MadeStudy:
+    return synthetic.full_study(name="nightly")
+
+
+@pytest.fixture(scope="module")
+def report(made: synthetic.MadeStudy, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("reports")
+    return write_report(folder / "nightly.html", made.manifest, made.trials, made.verdict)
+
+
+@pytest.fixture(scope="module")
+def page(report: Path) -> Page:
+    return Page(report.read_text())
+
+
+@pytest.fixture(scope="module")
+def evil(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = synthetic.small_study(text=EVIL)
+    trials = made.trials.copy()
+    trials.loc[0, "valid"] = False
+    trials.loc[0, "invalid_reason"] = EVIL
+    trials.loc[1, "errors_by_status"] = json.dumps({EVIL: 2})
+    trials.loc[trials["configuration"].str.startswith("basic"), "profile_note"] = EVIL
+    made = made.judged_again(trials)
+    verdict = made.verdict | {"warnings": [*made.verdict["warnings"], EVIL]}
+    return write_report(tmp_path_factory.mktemp("evil") / "evil.html", made.manifest, made.trials, verdict)
+
+
+def assert_loads_nothing(page: Page) -> None:
+    for tag, attributes in page.elements:
+        for name in ("src", "srcset", "href", "action", "data", "poster", "background", "xlink:href"):
+            value = attributes.get(name, "")
+            assert not value or value.startswith(("data:", "#", "./")), f"<{tag} {name}={value[:60]!r}>"
+        assert not [name for name in attributes if name.startswith("on")], f"<{tag}> has a handler"
+    scripts = page.all("script")
+    assert all(script.get("type") == "application/json" for script in scripts)
+    assert not page.all("link")
+    assert not page.all("iframe")
+
+
+def test_nothing_leaves_the_file(page: Page, report: Path) -> None:
+    assert_loads_nothing(page)
+    style = re.search(r"<style>(.*?)</style>", report.read_text(), re.DOTALL)
+    assert style
+    assert "url(" not in style[1]
+    assert "@import" not in style[1]
+    assert page.open == []
+
+
+def test_browsers_are_told_to_load_nothing(page: Page) -> None:
+    policies = [m["content"] for m in page.all("meta") if m.get("http-equiv") == "Content-Security-Policy"]
+    assert policies
+    assert "default-src 'none'" in policies[0]
+
+
+def test_every_picture_says_what_it_shows(page: Page) -> None:
+    images = page.all("img")
+    assert len(images) == 8
+    assert all(len(image["alt"]) > 60 for image in images)
+    throughput = images[0]["alt"]
+    assert re.search(r"optimized: .*requests/s at 64", throughput)
+
+
+def test_pictures_are_sound_and_of_two_widths(page: Page) -> None:
+    widths = [ElementTree.fromstring(svg).get("viewBox", "").split()[2] for svg in page.pictures()]
+    assert sorted({round(float(width)) for width in widths}) == [302, 612]
+    assert [source["media"] for source in page.all("source")] == ["(max-width: 640px)"] * 8
+
+
+def test_the_verdict_stands_first(page: Page, made: synthetic.MadeStudy) -> None:
+    text = page.text
+    sentence = made.verdict["sentence"]
+    assert sentence in text
+    assert text.index(made.manifest["question"]) < text.index(sentence) < text.index("What each side gives")
+    for warning in made.verdict["warnings"]:
+        assert warning in text
+
+
+def test_sections_come_in_the_order_of_reading(made: synthetic.MadeStudy, page: Page) -> None:
+    anchors = [section["id"] for section in page.all("section")]
+    assert anchors == [
+        *("question", "answer", "warnings", "sides", "throughput", "latency", "ladder", "windows", "sweeps"),
+        *("profile", "comparisons", "configurations", "mapping", "timeline", "invalid", "method", "machine"),
+        "again",
+    ]
+    links = {a["href"] for a in page.all("a") if a["href"].startswith("#")}
+    assert links <= {f"#{anchor}" for anchor in anchors}
+
+
+def test_what_a_reader_may_ask_is_told(page: Page, made: synthetic.MadeStudy) -> None:
+    text = page.text
+    assert "no effect: one core: one process either way" in text
+    assert "12 of 40 connections were refused" in text
+    assert "not testable here: the server has one core" in " ".join(page.pictures())
+    assert f"Seed {made.manifest['seed']}" in text
+    assert made.manifest["git"]["commit"] in text
+    assert "generator-bound" in text
+    assert "UNAVAILABLE 3" in text
+    assert "initial_stream_window_size" in text
+    assert text.count("How to read this") == 8
+
+
+def test_an_untested_rung_is_never_a_factor_of_one(page: Page) -> None:
+    waterfall = next(i["alt"] for i in page.all("img") if i["alt"].startswith("Waterfall"))
+    assert "a process per core: the server has one core" in waterfall
+    assert "a process per core 1.00" not in waterfall
+
+
+def test_the_trials_can_be_taken_out_again(page: Page, made: synthetic.MadeStudy, tmp_path: Path) -> None:
+    (link,) = (a for a in page.all("a") if "download" in a)
+    assert link["download"] == "nightly-trials.csv"
+    (tmp_path / "t.csv").write_bytes(base64.b64decode(link["href"].partition(",")[2]))
+    back = pd.read_csv(tmp_path / "t.csv")
+    assert list(back.columns) == list(made.trials.columns)
+    assert len(back) == len(made.trials)
+    assert back["throughput_rps"].sum() == pytest.approx(made.trials["throughput_rps"].sum())
+
+
+def test_the_same_study_gives_the_same_bytes(tmp_path: Path) -> None:
+    first, second = (
+        write_report(tmp_path / name, made.manifest, made.trials, made.verdict).read_bytes()
+        for name, made in (("a.html", synthetic.small_study()), ("b.html", synthetic.small_study()))
+    )
+    assert first == second
+
+
+def test_text_of_users_stays_text(evil: Path) -> None:
+    page = Page(evil.read_text())
+    assert_loads_nothing(page)
+    assert page.open == []
+    assert len(page.all("script")) == 1
+    assert len(page.all("img")) == len(page.all("source"))
+    assert "<script>alert(1)</script>" in page.text
+
+
+def test_text_of_users_stays_text_in_pictures(evil: Path) -> None:
+    drawn = Page(evil.read_text()).pictures()
+    assert drawn
+    for svg in drawn:
+        tags = {element.tag.rpartition("}")[2] for element in ElementTree.fromstring(svg).iter()}
+        assert not tags & {"script", "image", "foreignObject", "a"}
+    assert any("$x_1^2$" in "".join(ElementTree.fromstring(svg).itertext()) for svg in drawn) or any(
+        "alert" in svg for svg in drawn
+    )
+
+
+def test_the_summary_survives_any_text(evil: Path) -> None:
+    index = Page(write_index(evil.parent).read_text())
+    assert_loads_nothing(index)
+    assert EVIL.split()[0] in index.text
+    assert not index.all("script")
+    assert not index.all("img")
+
+
+def rewritten(report: Path, folder: Path, name: str, **changes: object) -> None:
+    """A copy of a report with another summary."""
+    html = report.read_text()
+    found = re.search(r'id="grpclab-summary"[^>]*>(.*?)</script>', html, re.DOTALL)
+    assert found
+    about = json.loads(found[1]) | changes
+    (folder / name).write_text(html.replace(found[1], json.dumps(about)))
+
+
+def test_the_index_lists_the_newest_first(report: Path, made: synthetic.MadeStudy, tmp_path: Path) -> None:
+    rewritten(report, tmp_path, "old.html", study="old", created_at="2025-01-02T03:04:05+00:00")
+    rewritten(report, tmp_path, "new one.html", study="new", created_at="2026-12-24T00:00:00+00:00")
+    rewritten(report, tmp_path, "none.html", study="unjudged", created_at="", ratio=None, ci_low=None)
+    (tmp_path / "other.html").write_text("<p>not a report</p>")
+    (tmp_path / "broken.html").write_text('<script id="grpclab-summary">{</script>')
+    path = write_index(tmp_path)
+    assert path == tmp_path / "index.html"
+    page = Page(path.read_text())
+    assert [a["href"] for a in page.all("a")] == ["./new%20one.html", "./old.html", "./none.html"]
+    headline = made.verdict["headline"]
+    assert made.verdict["sentence"] in page.text
+    assert f"{headline['ratio']:.2f}×" in page.text
+    assert f"{headline['ci_low']:.2f} to {headline['ci_high']:.2f}" in page.text
+    assert "2 January 2025" in page.text
+    assert "AMD EPYC 7B13" in page.text
+    assert path.read_bytes() == write_index(tmp_path).read_bytes()
+
+
+def test_an_empty_directory_has_an_index(tmp_path: Path) -> None:
+    assert "There is no report in this directory yet." in write_index(tmp_path / "reports").read_text()
+
+
+def test_a_report_is_replaced_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = synthetic.small_study(blocks=2)
+    path = tmp_path / "deep" / "r.html"
+    path.parent.mkdir()
+    path.write_text("what was there")
+
+    def refuse(*_: object) -> None:
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.replace", refuse)
+        with pytest.raises(OSError, match="disk full"):
+            write_report(path, made.manifest, made.trials, made.verdict)
+    assert path.read_text() == "what was there"
+    assert [p.name for p in path.parent.iterdir()] == ["r.html"]
+
+
+def no_trials(made: synthetic.MadeStudy) -> synthetic.MadeStudy:
+    return made.judged_again(made.trials.iloc[:0])
+
+
+def no_columns(made: synthetic.MadeStudy) -> synthetic.MadeStudy:
+    return dataclasses.replace(no_trials(made), trials=pd.DataFrame())
+
+
+def all_invalid(made: synthetic.MadeStudy) -> synthetic.MadeStudy:
+    return made.judged_again(made.trials.assign(valid=False, invalid_reason="the server fell over"))
+
+
+def one_block(made: synthetic.MadeStudy) -> synthetic.MadeStudy:
+    return made.judged_again(made.trials[made.trials["block"] == 0])
+
+
+def one_configuration(made: synthetic.MadeStudy) -> synthetic.MadeStudy:
+    return made.judged_again(made.trials[made.trials["configuration"] == "basic"])
+
+
+def bare_plan(made: synthetic.MadeStudy) -> synthetic.MadeStudy:
+    kept = {
+        key: made.manifest["plan"][key]
+        for key in ("blocks", "delta", "metric", "configurations", "headline", "aa")
+    }
+    return dataclasses.replace(made, manifest={**made.manifest, "plan": kept, "machine": {}, "versions": {}})
+
+
+def nothing_at_all(made: synthetic.MadeStudy) -> synthetic.MadeStudy:
+    return synthetic.MadeStudy({}, pd.DataFrame(), {})
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (no_trials, "no trial of it is valid"),
+        (no_columns, "no trial of it is valid"),
+        (all_invalid, "the server fell over"),
+        (one_block, "No comparison has two blocks"),
+        (one_configuration, "No comparison has two blocks"),
+        (bare_plan, "The plan has no ladder."),
+        (nothing_at_all, "There is no verdict."),
+    ],
+)
+def test_poor_studies_say_what_is_missing(change: object, told: str) -> None:
+    assert callable(change)
+    made: synthetic.MadeStudy = change(synthetic.small_study())
+    shown = sections(made.manifest, made.trials, made.verdict)
+    body = "".join(section.html for section in shown)
+    page = Page(body)
+    assert page.open == []
+    assert told in page.text
+    assert ">nan" not in body.lower()
+    assert "nan×" not in body.lower()
+    assert all(section.html for section in shown)
+
+
+def test_a_study_without_profiles_gives_the_reason() -> None:
+    made = synthetic.small_study(blocks=2)
+    (profile,) = (s for s in sections(made.manifest, made.trials, made.verdict) if s.anchor == "profile")
+    assert profile.html.startswith('<p class="gl-none">There is no profile: the profiler is not asked for')
+
+
+def test_a_section_shows_itself_in_a_notebook() -> None:
+    html = Section(title="a < b", html="<p>text</p>", anchor="x")._repr_html_()
+    page = Page(html)
+    assert page.open == []
+    assert page.text.endswith("a < b text")
+    assert_loads_nothing(page)
