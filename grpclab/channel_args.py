@@ -166,12 +166,14 @@ RULES: tuple[Rule, ...] = (
     _timeout_rule("client.keepalive_timeout_s"),
 )
 
-NOT_CHANNEL_ARGUMENTS: dict[str, str] = {
-    "server.max_concurrent_rpcs": "grpc.server(maximum_concurrent_rpcs=): per server, and it rejects;"
-    " grpcio has no limit per connection",
-    "client.deadline_s": "timeout= of each call; grpcio has no deadline on the server's side",
+NOT_CHANNEL_ARGUMENTS: dict[str, tuple[str, str]] = {
+    "server.max_concurrent_rpcs": (
+        "grpc.server(maximum_concurrent_rpcs=)",
+        "per server, and it rejects; grpcio has no limit per connection",
+    ),
+    "client.deadline_s": ("timeout= of each call", "grpcio has no deadline on the server's side"),
 }
-"""Factors with a tonic name that grpcio takes elsewhere, and where."""
+"""Factors with a tonic name that grpcio takes elsewhere: where, and what to know."""
 
 NO_COUNTERPART: dict[str, str] = {
     "tcp_keepalive": "no argument sets SO_KEEPALIVE; HTTP/2 pings (server.keepalive_s) take its place",
@@ -245,10 +247,26 @@ def mapping_rows() -> list[dict[str, str]]:
         {
             "tonic": FACTORS[factor].tonic or "",
             "factor": factor,
-            "grpcio": where.partition(":")[0].partition(";")[0],
-            "note": where,
+            "grpcio": where,
+            "note": note,
         }
-        for factor, where in NOT_CHANNEL_ARGUMENTS.items()
+        for factor, (where, note) in NOT_CHANNEL_ARGUMENTS.items()
     ]
-    rows += [{"tonic": name, "factor": "", "grpcio": "none", "note": why} for name, why in NO_COUNTERPART.items()]
+    rows += [
+        {"tonic": name, "factor": "", "grpcio": "none", "note": why} for name, why in NO_COUNTERPART.items()
+    ]
     return sorted(rows, key=lambda row: (not row["tonic"], row["tonic"], row["factor"]))
+
+
+def mapping_markdown() -> str:
+    """The rows of :func:`mapping_rows` that have a tonic name, as a table in Markdown (the README's)."""
+    lines = ["| tonic | factor | grpcio | what to know |", "| --- | --- | --- | --- |"]
+    for row in mapping_rows():
+        if row["tonic"]:
+            names = ", ".join(f"`{name}`" for name in row["tonic"].split(", "))
+            factor = f"`{row['factor']}`" if row["factor"] else ""
+            arguments = [
+                f"`{word}`" if word.startswith("grpc.") else word for word in row["grpcio"].split(", ")
+            ]
+            lines.append(f"| {names} | {factor} | {', '.join(arguments)} | {row['note']} |")
+    return "\n".join(lines) + "\n"

@@ -7,6 +7,7 @@ for children of children, needs no privilege, and leaves nothing to clean up.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
@@ -105,7 +106,9 @@ class Child:
         try:
             return [json.loads(line) for line in lines if line.strip()]
         except ValueError:
-            raise WorkerError(f"{self.name} (pid {self.pid}) wrote something that is not JSON: {data[:80]!r}") from None
+            raise WorkerError(
+                f"{self.name} (pid {self.pid}) wrote something that is not JSON: {data[:80]!r}"
+            ) from None
 
     def _gone(self) -> WorkerError:
         try:
@@ -130,10 +133,8 @@ class Child:
             code = self.popen.wait()
         for pipe in (self.popen.stdin, self.popen.stdout):
             if pipe is not None:
-                try:
+                with contextlib.suppress(OSError):  # an unsent line to a dead child
                     pipe.close()
-                except OSError:
-                    pass  # an unsent line to a dead child
         return code
 
     def kill(self) -> None:

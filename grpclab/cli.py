@@ -72,8 +72,12 @@ def build_parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     serve.set_defaults(run=_serve)
 
-    bench = commands.add_parser("bench", parents=[common, settable], help="load one running server, print a summary")
-    bench.add_argument("target", nargs="?", default="localhost:50051", metavar="HOST:PORT", help="default: %(default)s")
+    bench = commands.add_parser(
+        "bench", parents=[common, settable], help="load one running server, print a summary"
+    )
+    bench.add_argument(
+        "target", nargs="?", default="localhost:50051", metavar="HOST:PORT", help="default: %(default)s"
+    )
     defaults = TrialConfig().flat()
     for name, flags in BENCH_FACTORS.items():
         factor = FACTORS[name]
@@ -83,12 +87,19 @@ def build_parser() -> argparse.ArgumentParser:
             metavar=factor.name.upper(),
             help=f"{factor.meaning} (default: {format_level(defaults[name])})",
         )
-    bench.add_argument("--connections", type=int, help="TCP connections; more than one is a pool (default: 1)")
     bench.add_argument(
-        "--format", choices=("summary", "json", "csv"), default="summary", help="what to print (default: %(default)s)"
+        "--connections", type=int, help="TCP connections; more than one is a pool (default: 1)"
+    )
+    bench.add_argument(
+        "--format",
+        choices=("summary", "json", "csv"),
+        default="summary",
+        help="what to print (default: %(default)s)",
     )
     bench.add_argument("--output", "-o", metavar="FILE", help="print it into this file")
-    bench.add_argument("--json", metavar="FILE", help="write ghz-compatible JSON as well; - is standard output")
+    bench.add_argument(
+        "--json", metavar="FILE", help="write ghz-compatible JSON as well; - is standard output"
+    )
     bench.set_defaults(run=_bench)
 
     study = commands.add_parser(
@@ -99,7 +110,11 @@ def build_parser() -> argparse.ArgumentParser:
         " to reports/<study>.html. Ctrl-C loses nothing; the same command goes on where it stopped.",
     )
     for field in dataclasses.fields(StudyParameters):
-        words = field.default if not isinstance(field.default, tuple) else ",".join(f"{v:g}" for v in field.default)
+        words = (
+            field.default
+            if not isinstance(field.default, tuple)
+            else ",".join(f"{v:g}" for v in field.default)
+        )
         study.add_argument(
             f"--{field.name.replace('_', '-')}",
             metavar=field.name.upper(),
@@ -112,11 +127,14 @@ def build_parser() -> argparse.ArgumentParser:
     report.add_argument("folder", type=Path, metavar="results/STUDY", help="the study's folder")
     report.set_defaults(run=_report)
 
-    doctor = commands.add_parser("doctor", parents=[common], help="what this machine can and cannot measure well")
+    doctor = commands.add_parser(
+        "doctor", parents=[common], help="what this machine can and cannot measure well"
+    )
     doctor.add_argument("--json", metavar="FILE", help="write the findings as JSON; - is standard output")
     doctor.set_defaults(run=_doctor)
 
     factors = commands.add_parser("factors", parents=[common], help="list every factor and its levels")
+    factors.add_argument("--tonic", action="store_true", help='the table "from tonic to grpcio", in Markdown')
     factors.set_defaults(run=_factors)
     return parser
 
@@ -155,7 +173,8 @@ def _warn_of_desk(environ: Mapping[str, str]) -> None:
     if environ.get("PPROF_ENABLED", "").lower() in ("1", "true", "yes", "on"):
         port = environ.get("PPROF_PORT", "3000")
         logging.getLogger("grpclab").warning(
-            "PPROF_ENABLED is set, but this version has no profiling desk: nothing will listen on port %s", port
+            "PPROF_ENABLED is set, but this version has no profiling desk: nothing will listen on port %s",
+            port,
         )
 
 
@@ -208,7 +227,9 @@ def _study(options: argparse.Namespace) -> int:
         from grpclab.publish import publish
         from grpclab.study.runner import Study
     given = {field.name: getattr(options, field.name) for field in dataclasses.fields(StudyParameters)}
-    study = Study.prepare(StudyParameters(**{name: value for name, value in given.items() if value is not None}))
+    study = Study.prepare(
+        StudyParameters(**{name: value for name, value in given.items() if value is not None})
+    )
     write: Callable[[str], None] = (lambda _: None) if options.quiet else print
     write(study.summary())
     study.run(write)
@@ -241,7 +262,12 @@ def _doctor(options: argparse.Namespace) -> int:
     return 0
 
 
-def _factors(_: argparse.Namespace) -> int:
+def _factors(options: argparse.Namespace) -> int:
+    if options.tonic:
+        from grpclab.channel_args import mapping_markdown
+
+        sys.stdout.write(mapping_markdown())
+        return 0
     width = max(len(name) for name in FACTORS)
     for name, factor in FACTORS.items():
         print(f"{name:<{width}}  {factor.meaning}")

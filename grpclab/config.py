@@ -193,7 +193,7 @@ class TrialConfig:
             found.check(level)
             parts.setdefault(found.section, {})[found.name] = level
         changed: dict[str, Any] = {
-            section: dataclasses.replace(getattr(self, section), **levels)  # type: ignore[arg-type]
+            section: dataclasses.replace(getattr(self, section), **levels)
             for section, levels in parts.items()
         }
         return dataclasses.replace(self, **changed)
@@ -256,9 +256,9 @@ class Factor:
         word = text.strip()
         try:
             level = self._convert(word)
+            self.check(level)
         except ValueError:
             raise self._refusal(word) from None
-        self.check(level)
         return level
 
     def _convert(self, word: str) -> Level:
@@ -285,7 +285,9 @@ class Factor:
             raise self._refusal(level)
 
     def _refusal(self, level: object) -> FactorError:
-        return FactorError(f"{self.dotted}={level} is not possible: it takes {self.range_text}")
+        return FactorError(
+            f"{self.dotted}={' '.join(str(level).split())} is not possible: it takes {self.range_text}"
+        )
 
 
 def _table() -> dict[str, Factor]:
@@ -304,7 +306,7 @@ def _table() -> dict[str, Factor]:
                 kind=kind,
                 optional=optional,
                 choices=choices,
-                default=f.default,
+                default=typing.cast("Level", f.default),
                 **f.metadata,
             )
             table[factor.dotted] = factor
@@ -331,7 +333,9 @@ def parse_settings(words: Iterable[str]) -> dict[str, Level]:
     for word in words:
         name, equals, text = word.partition("=")
         if not equals:
-            raise FactorError(f"{word!r} is not a setting: write section.name=level, as server.window_kib=1024")
+            raise FactorError(
+                f"{word!r} is not a setting: write section.name=level, as server.window_kib=1024"
+            )
         settings[name.strip()] = lookup(name.strip()).parse(text)
     return settings
 

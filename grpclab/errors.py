@@ -10,7 +10,8 @@
     └── MeasurementError         exit 3   the measurement is invalid
         ├── ServerError                   a server could not be started, or died
         ├── TargetError                   nothing answers at the target
-        └── WorkerError                   a load worker, the link or a kernel died
+        ├── WorkerError                   a load worker, the link or a kernel died
+        └── StorageError                  a result cannot be written
 
 The text of each says what was wrong, with the value given, and how to mend it. ``exit_code`` is what the
 command line returns for it.
@@ -65,3 +66,7 @@ class TargetError(MeasurementError):
 
 class WorkerError(MeasurementError):
     """A load worker, the emulated link or a notebook kernel died or broke its protocol."""
+
+
+class StorageError(MeasurementError):
+    """A result cannot be written: the disk is full, or the folder is not ours to write."""

@@ -148,5 +148,5 @@ def listening_pids(port: int) -> set[int]:
     return {
         c.pid
         for c in psutil.net_connections(kind="tcp")
-        if c.status == psutil.CONN_LISTEN and c.laddr.port == port and c.pid is not None
+        if c.status == psutil.CONN_LISTEN and c.laddr and c.laddr.port == port and c.pid is not None
     }

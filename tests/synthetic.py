@@ -154,9 +154,7 @@ class MadeStudy:
 
     def judged_again(self, trials: pd.DataFrame) -> MadeStudy:
         """The same plan over other trials."""
-        return MadeStudy(
-            self.manifest, trials, as_json(analysis.analyse(trials, self.manifest["plan"]).as_dict())
-        )
+        return MadeStudy(self.manifest, trials, as_json(analysis.analyse(trials, self.manifest["plan"]).as_dict()))
 
 
 def as_json(value: dict[str, Any]) -> dict[str, Any]:
@@ -223,9 +221,7 @@ def _plan(maker: StudyMaker) -> dict[str, Any]:
     plan: dict[str, Any] = {"blocks": maker.blocks, "delta": 0.05, "metric": "throughput_rps"}
     plan["headline"] = comparison("optimized against basic", "basic-c64", "optimized-c64")
     plan["curves"] = [_curve(maker)]
-    maker.add(
-        "basic-c64-again", "basic, once more", 590, {**BASIC, "load.concurrency": 64}, limited_by="client-cpu"
-    )
+    maker.add("basic-c64-again", "basic, once more", 590, {**BASIC, "load.concurrency": 64}, limited_by="client-cpu")
     plan["aa"] = comparison("A/A: basic against itself", "basic-c64", "basic-c64-again")
     maker.add(
         "client-only",
@@ -291,9 +287,7 @@ def _plan(maker: StudyMaker) -> dict[str, Any]:
 
 def _curve(maker: StudyMaker) -> dict[str, Any]:
     series: dict[str, list[str]] = {"basic": [], "optimized": []}
-    for c, basic, optimized in zip(
-        CONCURRENCY, (410, 540, 585, 590, 560), (980, 2150, 3020, 3480, 3390), strict=True
-    ):
+    for c, basic, optimized in zip(CONCURRENCY, (410, 540, 585, 590, 560), (980, 2150, 3020, 3480, 3390), strict=True):
         series["basic"].append(
             maker.add(
                 f"basic-c{c}",
@@ -357,9 +351,7 @@ def _window(maker: StudyMaker, direction: str, side: str) -> dict[str, Any]:
         configuration = maker.add(
             f"{direction}-{kib}", f"{direction}, {kib} KiB", speed / RESPONSE_BYTES, settings, scenario="bulk"
         )
-        points.append(
-            {"label": f"{kib} KiB" if kib < 1024 else f"{kib // 1024} MiB", "configuration": configuration}
-        )
+        points.append({"label": f"{kib} KiB" if kib < 1024 else f"{kib // 1024} MiB", "configuration": configuration})
     adaptive = maker.add(
         f"{direction}-adaptive",
         f"{direction}, adaptive",
@@ -385,9 +377,7 @@ def _sweeps(maker: StudyMaker) -> list[dict[str, Any]]:
         for label, level, rps in levels:
             name = "optimized-c64"
             if level is not ...:
-                name = maker.add(
-                    f"{title.partition(' ')[0]}-{label}", f"{title} {label}", rps, {**base, factor: level}
-                )
+                name = maker.add(f"{title.partition(' ')[0]}-{label}", f"{title} {label}", rps, {**base, factor: level})
             points.append({"label": label, "configuration": name})
         return {
             "title": title,
@@ -442,7 +432,17 @@ def small_study(*, blocks: int = 6, text: str = "") -> MadeStudy:
                 "series": {f"slow{text}": [basic], f"quick{text}": [fast]},
             }
         ],
-        "windows": [],
+        "windows": [
+            {
+                "title": f"sizes{text}",
+                "factor": "client.window_kib",
+                "scenario": "chatter",
+                "points": [
+                    {"label": "64 KiB", "configuration": basic},
+                    {"label": f"adaptive{text}", "configuration": fast},
+                ],
+            }
+        ],
         "ladder": [
             {"name": "b", "title": f"basic{text}", "configuration": basic, "baseline": "", "kept": True},
             {"name": "f", "title": f"fast{text}", "configuration": fast, "baseline": basic, "kept": True},

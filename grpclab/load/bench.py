@@ -106,7 +106,9 @@ def render(result: BenchResult) -> str:
         lines.append(f"  {name:<12} {ms(value):>15}{note}")
     if summary.errors_by_status:
         lines += ["", "  errors by status"]
-        lines += [f"    {name:<20} {count:>8,}   {share(count)}" for name, count in summary.errors_by_status.items()]
+        lines += [
+            f"    {name:<20} {count:>8,}   {share(count)}" for name, count in summary.errors_by_status.items()
+        ]
     by_process = ""
     if len(result.connections_by_process) > 1:
         by_process = f", by server process {'/'.join(map(str, result.connections_by_process))}"
@@ -126,7 +128,11 @@ def render(result: BenchResult) -> str:
 
 def _client_text(config: TrialConfig) -> str:
     client = config.client
-    texts = {"per_call": "a channel for each call", "shared": "one channel", "pool": f"a pool of {client.connections}"}
+    texts = {
+        "per_call": "a channel for each call",
+        "shared": "one channel",
+        "pool": f"a pool of {client.connections}",
+    }
     return texts[client.pooling]
 
 

@@ -68,7 +68,9 @@ def split(config: TrialConfig) -> list[TrialConfig]:
         divided["client.connections"] = config.client.connections
     for name, total in divided.items():
         if total < workers:
-            raise FactorError(f"{name}={total} cannot be divided over load.workers={workers}: use fewer workers")
+            raise FactorError(
+                f"{name}={total} cannot be divided over load.workers={workers}: use fewer workers"
+            )
     parts = {name: share(total, workers) for name, total in divided.items()}
     return [config.replace({name: part[index] for name, part in parts.items()}) for index in range(workers)]
 
@@ -167,7 +169,12 @@ class Generator:
             interrupted = True
             answers = self._close_window(self._patience_s())
         windows = [
-            Window(records=Records.load(file), opened_at=opens_at, requests=part.load.requests, closes_at=closes_at)
+            Window(
+                records=Records.load(file),
+                opened_at=opens_at,
+                requests=part.load.requests,
+                closes_at=closes_at,
+            )
             for file, part in zip(files, self._parts, strict=True)
         ]
         return LoadRun(

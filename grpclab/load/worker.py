@@ -78,7 +78,11 @@ async def _close_on_command(commands: asyncio.Queue[dict[str, Any]], gate: Gate)
 async def _main() -> None:
     loop = asyncio.get_running_loop()
     commands: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-    die_with_parent(lambda line: loop.call_soon_threadsafe(commands.put_nowait, json.loads(line)) and None)
+
+    def on_line(line: str) -> None:
+        loop.call_soon_threadsafe(commands.put_nowait, json.loads(line))
+
+    die_with_parent(on_line)
     await _work(commands)
 
 

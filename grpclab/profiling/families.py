@@ -110,16 +110,12 @@ def parse_folded(lines: Iterable[str]) -> dict[str, int]:
 
 
 def shares(stacks: Mapping[str, int]) -> dict[str, float]:
-    """The share of each family in `stacks`.
+    """The share of each family in all samples, waiting included; they sum to 1 (all 0 without samples).
 
-    `wait` is its share of all samples; every other family is a share of the samples that did not wait, so that
-    these sum to 1 (or are all 0 where nothing but waiting was seen).
+    Waiting is not work: divide by 1 - `wait` for shares of the samples that were at work.
     """
     counts = dict.fromkeys(FAMILIES, 0)
     for stack, samples in stacks.items():
         counts[classify(stack)] += samples
     total = sum(counts.values())
-    working = total - counts[WAIT]
-    result = {family: (n / working if working else 0.0) for family, n in counts.items()}
-    result[WAIT] = counts[WAIT] / total if total else 0.0
-    return result
+    return {family: (n / total if total else 0.0) for family, n in counts.items()}

@@ -32,9 +32,7 @@ def sections(manifest: Mapping[str, Any], trials: pd.DataFrame, verdict: Mapping
 
 
 def _question(study: Study) -> str:
-    return (
-        f'<p class="gl-question">{esc(study.manifest.get("question") or "No question was written down.")}</p>'
-    )
+    return f'<p class="gl-question">{esc(study.manifest.get("question") or "No question was written down.")}</p>'
 
 
 def _answer(study: Study) -> str:
@@ -48,9 +46,7 @@ def _answer(study: Study) -> str:
 
 
 def _card(value: str, what: str, more: str) -> str:
-    return (
-        f'<div class="gl-card"><div class="gl-big">{value}</div><div>{what}</div><small>{more}</small></div>'
-    )
+    return f'<div class="gl-card"><div class="gl-big">{value}</div><div>{what}</div><small>{more}</small></div>'
 
 
 def _ratio_card(study: Study) -> str:
@@ -107,9 +103,7 @@ def _sides(study: Study) -> str:
         known = math.isfinite(words.number(c.get("ratio")))
         between = words.interval(c.get("ci_low"), c.get("ci_high"))
         more = (
-            f"95 % interval {between} {tables.badge(c.get('verdict'))}"
-            if known
-            else esc(c.get("note") or "no ratio")
+            f"95 % interval {between} {tables.badge(c.get('verdict'))}" if known else esc(c.get("note") or "no ratio")
         )
         cards.append(
             _card(
@@ -122,9 +116,7 @@ def _sides(study: Study) -> str:
     whole = study.headline
     between = words.interval(whole.get("ci_low"), whole.get("ci_high"))
     cards.append(
-        _card(
-            words.ratio(whole.get("ratio")), "<b>both together</b>, the headline", f"95 % interval {between}"
-        )
+        _card(words.ratio(whole.get("ratio")), "<b>both together</b>, the headline", f"95 % interval {between}")
     )
     signs = ["×"] * (len(cards) - 2) + ["="]
     chain = cards[0] + "".join(
@@ -133,17 +125,14 @@ def _sides(study: Study) -> str:
     return f'<div class="gl-cards gl-chain">{chain}</div>'
 
 
-def _curves(
-    draw: Callable[[Study, Mapping[str, Any]], FigureBlock | None], lacking: str
-) -> Callable[[Study], str]:
+def _curves(draw: Callable[[Study, Mapping[str, Any]], FigureBlock | None], lacking: str) -> Callable[[Study], str]:
     def make(study: Study) -> str:
         curves = study.entries("curves")
         if not curves:
             return _none("The plan has no curve.")
         found = [(curve, draw(study, curve)) for curve in curves]
         return "".join(
-            block.html() if block else _none(f"{curve.get('title') or 'A curve'}: {lacking}")
-            for curve, block in found
+            block.html() if block else _none(f"{curve.get('title') or 'A curve'}: {lacking}") for curve, block in found
         )
 
     return make
@@ -153,11 +142,7 @@ def _ladder(study: Study) -> str:
     if not study.entries("ladder"):
         return _none("The plan has no ladder.")
     block = figures.ladder(study)
-    return (
-        block.html()
-        if block
-        else _none("No rung of the ladder has two blocks in which both sides are valid.")
-    )
+    return block.html() if block else _none("No rung of the ladder has two blocks in which both sides are valid.")
 
 
 def _windows(study: Study) -> str:
@@ -171,11 +156,7 @@ def _sweeps(study: Study) -> str:
     if not study.entries("sweeps"):
         return _none("The plan sweeps no single factor.")
     block = figures.sweeps(study)
-    return (
-        block.html()
-        if block
-        else _none("No level of a sweep has two blocks in which it and the base are valid.")
-    )
+    return block.html() if block else _none("No level of a sweep has two blocks in which it and the base are valid.")
 
 
 def _profile(study: Study) -> str:
@@ -248,16 +229,12 @@ def _again(study: Study) -> str:
     if git.get("commit"):
         lines.append(f"git checkout {shlex.quote(str(git['commit']))}")
     parameters: Mapping[str, Any] = manifest.get("parameters") or {}
-    told = [
-        f"{'-r' if isinstance(v, str) else '-p'} {shlex.quote(str(k))} {shlex.quote(str(v))}"
-        for k, v in parameters.items()
-    ]
+    told = [_parameter(str(name), value) for name, value in parameters.items() if value is not None]
     lines.append(" \\\n    ".join(["papermill notebooks/sweep.ipynb sweep-again.ipynb", *told]))
     lines.append(
-        "# this page once more, from the stored results\ngrpclab report "
-        f"{shlex.quote(f'results/{study.name}')}"
+        f"# this page once more, from the stored results\ngrpclab report {shlex.quote(f'results/{study.name}')}"
     )
-    code = "\n".join("\n".join(esc_line(part) for part in line.split("\n")) for line in lines)
+    code = "\n".join("\n".join(_code_line(part) for part in line.split("\n")) for line in lines)
     dirty = "<p>The work tree held changes that are not in that commit.</p>" if git.get("dirty") else ""
     return (
         f"<p>Seed {esc(manifest.get('seed', 'not recorded'))}: with the same seed the order of the trials is "
@@ -268,7 +245,14 @@ def _again(study: Study) -> str:
     )
 
 
-def esc_line(line: str) -> str:
+def _parameter(name: str, value: object) -> str:
+    """An option of papermill; lists are written as words."""
+    if isinstance(value, list | tuple):
+        value = ",".join(str(v) for v in value)
+    return f"{'-r' if isinstance(value, str) else '-p'} {shlex.quote(name)} {shlex.quote(str(value))}"
+
+
+def _code_line(line: str) -> str:
     """A line of code as HTML, its indentation kept."""
     indent = len(line) - len(line.lstrip(" "))
     return " " * indent + esc(line)

@@ -7,7 +7,7 @@ import os
 import re
 import tempfile
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -100,7 +100,7 @@ def write_index(reports_dir: Path | str) -> Path:
                     "interval": words.interval(about.get("ci_low"), about.get("ci_high")) if known else "",
                 }
             )
-    found.sort(key=lambda about: str(about.get("created_at") or ""), reverse=True)
+    found.sort(key=_age, reverse=True)
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES / "grpclab"), autoescape=True)
     folder.mkdir(parents=True, exist_ok=True)
     return _replace(folder / "index.html", environment.get_template("studies.html.j2").render(studies=found))
@@ -121,16 +121,27 @@ def _href(name: str) -> str:
 
 def _json(value: Mapping[str, Any]) -> str:
     """JSON that ends no element and opens no comment, whatever text is in it."""
-    return (
-        json.dumps(value, allow_nan=False, ensure_ascii=True).replace("<", "\\u003c").replace("&", "\\u0026")
-    )
+    return json.dumps(value, allow_nan=False, ensure_ascii=True).replace("<", "\\u003c").replace("&", "\\u0026")
+
+
+def _instant(stamp: object) -> datetime:
+    """A stored time, UTC where it does not say; raises ValueError if it is none."""
+    found = datetime.fromisoformat(str(stamp))
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def _when(stamp: object) -> str:
     try:
-        return f"{datetime.fromisoformat(str(stamp)):%d %B %Y, %H:%M} UTC".lstrip("0")
-    except ValueError:
+        return f"{_instant(stamp):%d %B %Y, %H:%M} UTC".lstrip("0")
+    except (ValueError, OverflowError):
         return words.plain(stamp or "at an unknown time")
+
+
+def _age(about: Mapping[str, Any]) -> datetime:
+    try:
+        return _instant(about.get("created_at"))
+    except (ValueError, OverflowError):
+        return datetime.min.replace(tzinfo=UTC)
 
 
 def _replace(path: Path, text: str) -> Path:

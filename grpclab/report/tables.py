@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -16,15 +17,14 @@ from grpclab.report.study import Study
 from grpclab.report.words import esc
 
 Cells = Sequence[str]
+_JOINTS = re.compile(r"(?<=[._=])(?=\w)")
 
 
-def table(
-    header: Cells, rows: Iterable[Cells], *, label: str, numeric: Iterable[int] = (), widest: int = 0
-) -> str:
+def table(header: Cells, rows: Iterable[Cells], *, label: str, numeric: Iterable[int] = (), widest: int = 0) -> str:
     """A table in a container that scrolls sideways on its own.
 
-    The first cell of a row is its heading; a row of one cell heads those that follow. The column `widest` takes
-    the room that is left.
+    The first cell of a row is its heading; a row of one cell heads those that follow. The column `widest`
+    takes the room that is left.
     """
     right = set(numeric)
 
@@ -33,8 +33,7 @@ def table(
         return f'<th scope="row"{kind}>{text}</th>' if at == 0 else f"<td{kind}>{text}</td>"
 
     head = "".join(
-        f'<th scope="col"{" class=gl-num" if at in right else ""}>{esc(text)}</th>'
-        for at, text in enumerate(header)
+        f'<th scope="col"{" class=gl-num" if at in right else ""}>{esc(text)}</th>' for at, text in enumerate(header)
     )
 
     def line(row: Cells) -> str:
@@ -60,6 +59,14 @@ def badge(verdict: object) -> str:
     word = words.plain(verdict or "inconclusive")
     known = word if word in {"faster", "slower", "equivalent", "inconclusive"} else "inconclusive"
     return f'<span class="gl-badge gl-{known}">{esc(word)}</span>'
+
+
+def code(text: object) -> str:
+    """A name of a program, which may break after its dots and underscores; a dash for none."""
+    if not text:
+        return words.MISSING
+    parts = "<wbr>".join(esc(part) for part in _JOINTS.split(words.plain(text)))
+    return f"<code>{parts}</code>"
 
 
 def limits(labels: Iterable[object]) -> str:
@@ -107,7 +114,7 @@ def configurations(study: Study) -> str:
     rows: list[Cells] = []
     for scenario, mine in scenarios.items():
         everywhere = _in_all([c.get("settings") or {} for c in mine.values()])
-        same = "".join(f"<li><code>{esc(f)}={esc(v)}</code></li>" for f, v in everywhere.items())
+        same = "".join(f"<li>{code(f'{f}={v}')}</li>" for f, v in everywhere.items())
         shared = f'<ul class="gl-settings"><li>the same in all:</li>{same}</ul>' if same else ""
         rows.append([f"{esc(scenario)}{shared}"])
         for name, c in mine.items():
@@ -122,7 +129,7 @@ def configurations(study: Study) -> str:
                     f"{int(tried['valid'].sum())} of {len(tried)}",
                 ]
             )
-    header = ["configuration", "settings", metric_words(study.metric), "95 % interval", "valid trials"]
+    header = ["configuration", "settings", metric_words(study.metric), "95 % interval", "valid"]
     return table(header, rows, label="Configurations", numeric={2, 3, 4}, widest=1)
 
 
@@ -151,9 +158,7 @@ def _settings(study: Study, configuration: Mapping[str, Any], everywhere: Mappin
             continue
         theirs = _told_settings(other)
         apart = {f: t for f, t in _told_settings(configuration).items() if theirs.get(f) != t}
-        apart |= {
-            f: f"<code>{esc(f)}</code> not set" for f in theirs if f not in _told_settings(configuration)
-        }
+        apart |= {f: f"{code(f)} not set" for f in theirs if f not in _told_settings(configuration)}
         if len(apart) + 1 < len(told):
             told, like = apart, name
     marks = [f"<li>{text}</li>" for text in told.values()]
@@ -165,9 +170,9 @@ def _settings(study: Study, configuration: Mapping[str, Any], everywhere: Mappin
 def _told_settings(configuration: Mapping[str, Any]) -> dict[str, str]:
     settings: Mapping[str, Any] = configuration.get("settings") or {}
     idle: Mapping[str, Any] = configuration.get("without_effect") or {}
-    told = {factor: f"<code>{esc(f'{factor}={_level(v)}')}</code>" for factor, v in settings.items()}
+    told = {factor: code(f"{factor}={_level(v)}") for factor, v in settings.items()}
     for factor, reason in idle.items():
-        text = told.get(factor, f"<code>{esc(factor)}</code>")
+        text = told.get(factor, code(factor))
         told[factor] = f'{text} <span class="gl-idle">no effect: {esc(reason)}</span>'
     return told
 
@@ -190,14 +195,13 @@ def mapping(study: Study) -> str:
     entries = study.entries("mapping")
     rows = [
         [
-            f"<code>{esc(e.get('tonic') or '')}</code>" if e.get("tonic") else words.MISSING,
-            f"<code>{esc(e.get('grpcio') or '')}</code>" if e.get("grpcio") else words.MISSING,
-            f"<code>{esc(e['factor'])}</code>" if e.get("factor") else words.MISSING,
+            code(e.get("tonic")) + (f"<small>{code(e['factor'])}</small>" if e.get("factor") else ""),
+            code(e.get("grpcio")),
             esc(e.get("note") or ""),
         ]
         for e in entries
     ]
-    return table(["tonic", "grpcio", "factor", "note"], rows, label="From tonic to grpcio") if rows else ""
+    return table(["tonic, factor", "grpcio", "note"], rows, label="From tonic to grpcio") if rows else ""
 
 
 def invalid(study: Study) -> str:
@@ -213,9 +217,7 @@ def invalid(study: Study) -> str:
         for row in bad.itertuples(index=False)
     ]
     return (
-        table(["trial", "configuration", "block", "reason"], rows, label="Invalid trials", numeric={2})
-        if rows
-        else ""
+        table(["trial", "configuration", "block", "reason"], rows, label="Invalid trials", numeric={2}) if rows else ""
     )
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import matplotlib as mpl
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
@@ -38,6 +39,8 @@ Draw = Callable[[Figure, bool], None]
 # DejaVu Sans, which is wider than any of these, so nothing that fits here overlaps there.
 _FACES = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 _FONT_IN_SVG = re.compile(r"'DejaVu Sans'[^;\"]*?sans-serif(?:, [^;\"]+)?(?=[;\"])")
+
+_CLIP = re.compile(r"\bp[0-9a-f]{10}\b")
 
 
 def _rc() -> Any:
@@ -93,8 +96,19 @@ def draw_svg(draw: Draw, *, narrow: bool, height_in: float) -> str:
         draw(figure, narrow)
         out = io.StringIO()
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        figure.savefig(out, format="svg", metadata=nothing)
-    return _FONT_IN_SVG.sub(_FACES, out.getvalue())
+        canvas: Any = FigureCanvasSVG(figure)
+        canvas.print_svg(out, metadata=nothing)  # savefig would draw twice more
+    return _numbered(_FONT_IN_SVG.sub(_FACES, out.getvalue()))
+
+
+def _numbered(svg: str) -> str:
+    """The same picture with its clip paths counted.
+
+    matplotlib names them by a hash of their corners, and the layout's solver gives these another last digit
+    from run to run.
+    """
+    names: dict[str, str] = {}
+    return _CLIP.sub(lambda found: names.setdefault(found[0], f"clip{len(names)}"), svg)
 
 
 def clean(ax: Axes, *, grid: str = "y") -> None:
@@ -115,10 +129,7 @@ def plain_ticks(ax: Axes, axis: str, ticks: Sequence[float], text: Callable[[flo
 
 _FINE = (0.01, 0.02, 0.05, 0.1, 0.2)
 _STEPS: tuple[tuple[float, ...], ...] = (
-    *(
-        tuple(round(1 + k * step, 2) for k in range(round(-0.8 / step), round(2 / step) + 1))
-        for step in _FINE
-    ),
+    *(tuple(round(1 + k * step, 2) for k in range(round(-0.8 / step), round(2 / step) + 1)) for step in _FINE),
     (0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 5),
     (0.2, 0.5, 1, 1.5, 2, 3, 5, 7, 10),
     tuple(10.0**e * m for e in range(-4, 6) for m in (1, 2, 5)),
@@ -163,9 +174,7 @@ def compact(value: float) -> str:
     return f"{value:.4g}"
 
 
-def end_labels(
-    ax: Axes, labels: Sequence[tuple[float, float, str, str]], *, gap_points: float = 13.0
-) -> None:
+def end_labels(ax: Axes, labels: Sequence[tuple[float, float, str, str]], *, gap_points: float = 13.0) -> None:
     """Names at the ends of lines, (x, y, text, colour), pushed apart where they would overlap.
 
     Call it when the axes have their limits: overlaps are judged in the space of the screen.

@@ -44,7 +44,7 @@ def sync_server(
     credentials: grpc.ServerCredentials | None = None,
 ) -> tuple[grpc.Server, health.HealthServicer, int]:
     """A bound, not yet started ``grpc.server``; its health servicer (SERVING); its port."""
-    pool = (
+    pool: Any = (
         ElasticThreadPool(config.threads, config.spare_threads)
         if config.spare_threads
         else ThreadPoolExecutor(max_workers=config.threads, thread_name_prefix="handler")

@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -105,7 +106,9 @@ def launch(
             tls.issue(folder)
         log_path = log_path or folder / "server.log"
         log = stack.enter_context(log_path.open("wb"))
-        child = stack.enter_context(Child("grpclab.servers.child", name="server", cpus=cpus, log=log, env=env))
+        child = stack.enter_context(
+            Child("grpclab.servers.child", name="server", cpus=cpus, log=log, env=env)
+        )
         settings = TrialConfig(server=config).differences(TrialConfig())
         spec = ServeSpec(settings=settings, port=port, hold=hold, tls_folder=str(folder))
         try:
@@ -123,7 +126,9 @@ def launch(
         )
         strangers = procfs.listening_pids(server.port) - {*server.pids, child.pid}
         if strangers:
-            raise ServerError(f"port {server.port} is shared with another server (pid {min(strangers)}): stop it")
+            raise ServerError(
+                f"port {server.port} is shared with another server (pid {min(strangers)}): stop it"
+            )
         check_health(server.target, server.root_certificates)
         try:
             yield server
@@ -131,7 +136,9 @@ def launch(
             server.stop()
 
 
-def check_health(target: str, root_certificates: bytes | None = None, timeout_s: float = START_TIMEOUT_S) -> None:
+def check_health(
+    target: str, root_certificates: bytes | None = None, timeout_s: float = START_TIMEOUT_S
+) -> None:
     """Wait until the health service at `target` says SERVING. Raises ServerError after `timeout_s`."""
     options = [("grpc.use_local_subchannel_pool", 1)]
     if root_certificates is None:
@@ -140,7 +147,7 @@ def check_health(target: str, root_certificates: bytes | None = None, timeout_s:
         credentials = grpc.ssl_channel_credentials(root_certificates)
         channel = grpc.secure_channel(target, credentials, options=options)
     with channel:
-        stub = health_pb2_grpc.HealthStub(channel)
+        stub: Any = health_pb2_grpc.HealthStub(channel)
         try:
             answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=timeout_s, wait_for_ready=True)
         except grpc.RpcError as error:

@@ -109,8 +109,12 @@ def plan(parameters: StudyParameters, *, server_cores: int) -> dict[str, Any]:
         ]
     basic, optimized = f"basic-c{main}", f"optimized-c{main}"
     again = out.add(f"{basic}-again", "basic once more (A/A)", CHATTER, BASIC.replace(chatter))
-    client_only = at_main("client-only", "basic server, optimized client", mix(server="basic", client="optimized"))
-    server_only = at_main("server-only", "optimized server, basic client", mix(server="optimized", client="basic"))
+    client_only = at_main(
+        "client-only", "basic server, optimized client", mix(server="basic", client="optimized")
+    )
+    server_only = at_main(
+        "server-only", "optimized server, basic client", mix(server="optimized", client="basic")
+    )
     parts = [
         out.compare("client only, at the basic server", CHATTER, basic, client_only)
         | {"side": "client", "phrase": "the client keeping its connections"},
@@ -230,7 +234,9 @@ def _sweeps(out: _Plan, at_main: Any, optimized: str, parameters: StudyParameter
                 name = at_main(slug, f"optimized, {title} {label}", config)
                 out.compare(f"{title} {label} instead of optimized's", CHATTER, optimized, name)
             points.append({"label": label, "configuration": name})
-        sweeps.append({"title": title, "factor": factor, "scenario": CHATTER, "base": optimized, "points": points})
+        sweeps.append(
+            {"title": title, "factor": factor, "scenario": CHATTER, "base": optimized, "points": points}
+        )
     return sweeps
 
 
@@ -238,7 +244,8 @@ def _windows(
     out: _Plan, load: Mapping[str, Level], parameters: StudyParameters, *, quick: bool
 ) -> list[dict[str, Any]]:
     """HTTP/2 windows of the receiving side, over a link with a round trip, one connection."""
-    base = load | {
+    base: dict[str, Level] = {
+        **load,
         "load.warmup_s": BULK_WARMUP_S,
         "load.concurrency": BULK_CONCURRENCY,
         "link.rtt_ms": parameters.rtt_ms,

@@ -22,7 +22,7 @@ class WarmKernelEngine(Engine):
     """Entry point ``papermill.engine: grpclab-warm``."""
 
     @classmethod
-    def execute_managed_notebook(
+    def execute_managed_notebook(  # noqa: PLR0917  # the signature is papermill's
         cls,
         nb_man: Any,
         kernel_name: str,

@@ -30,7 +30,7 @@ class StudyParameters:
     """
 
     study: str = _parameter("auto", "folder under results/; auto: made of the design and its parameters")
-    design: str = _parameter("default", "default: all, about 10 minutes; quick: 10 configurations")
+    design: str = _parameter("default", "default: all, about 10 minutes; quick: 11 configurations")
     requests: int = _parameter(2500, "calls in each measured window")
     concurrency: tuple[int, ...] = _parameter(
         (1, 8, 64, 256), "calls in flight, the levels of the throughput curves; comparisons are made at 64"
@@ -71,9 +71,7 @@ def plain_values(namespace: Mapping[str, Any], names: Sequence[str]) -> dict[str
     plain = {
         name: value
         for name, value in namespace.items()
-        if name in names
-        or (not name.startswith("_") and name not in ("In", "Out"))
-        and isinstance(value, (int, float, str, list, tuple))
+        if name in names or (_is_plain(value) and not name.startswith("_") and name not in ("In", "Out"))
     }
     for name in plain:
         if name not in names:
@@ -83,11 +81,17 @@ def plain_values(namespace: Mapping[str, Any], names: Sequence[str]) -> dict[str
     return plain
 
 
+def _is_plain(value: object) -> bool:
+    return isinstance(value, (int, float, str, list, tuple))
+
+
 def _refusal(name: str, value: object, wanted: str) -> DesignError:
     return DesignError(f"{name}={' '.join(str(value).split())} is not possible: {wanted}")
 
 
-def _number(kind: type, *, minimum: float, wanted: str, maximum: float = math.inf) -> Callable[[str, Any], Any]:
+def _number(
+    kind: type, *, minimum: float, wanted: str, maximum: float = math.inf
+) -> Callable[[str, Any], Any]:
     def check(name: str, value: Any) -> Any:
         try:
             number = kind(value)
@@ -132,7 +136,9 @@ def _one_of(*choices: str) -> Callable[[str, Any], Any]:
 
 def _study_name(name: str, value: Any) -> str:
     if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", value):
-        raise _refusal(name, value, "letters, digits, '.', '_' and '-', 64 at most, the first a letter or digit")
+        raise _refusal(
+            name, value, "letters, digits, '.', '_' and '-', 64 at most, the first a letter or digit"
+        )
     return value
 
 
@@ -147,7 +153,9 @@ def _switch(name: str, value: Any) -> bool:
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "study": _study_name,
     "design": _one_of(*DESIGNS),
-    "requests": _number(int, minimum=1, maximum=100_000_000, wanted="a whole number of calls, 1 to 100,000,000"),
+    "requests": _number(
+        int, minimum=1, maximum=100_000_000, wanted="a whole number of calls, 1 to 100,000,000"
+    ),
     "concurrency": _levels("load.concurrency", "whole numbers of calls in flight, as 1,8,64"),
     "blocks": _number(int, minimum=1, maximum=1000, wanted="a whole number of blocks, 1 to 1000"),
     "windows_kib": _levels("client.window_kib", "window sizes in KiB, as 64,1024"),

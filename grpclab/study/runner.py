@@ -23,7 +23,7 @@ from grpclab import environment
 from grpclab.analysis import Judgement, analyse, fewest_blocks
 from grpclab.children import STUDY_VARIABLE
 from grpclab.config import LinkConfig
-from grpclab.errors import DesignError, GrpclabError, WorkerError
+from grpclab.errors import DesignError, GrpclabError, StorageError, WorkerError
 from grpclab.link import check_link
 from grpclab.places import notebook, project_root
 from grpclab.study import design
@@ -93,9 +93,13 @@ class Study:
             f" = {len(self.trials)} trials, order drawn from seed {self.manifest['seed']}",
         ]
         if len(missing) < len(self.trials):
-            lines.append(f"{len(self.trials) - len(missing)} trials are stored already, {len(missing)} are missing")
+            lines.append(
+                f"{len(self.trials) - len(missing)} trials are stored already, {len(missing)} are missing"
+            )
         if missing:
-            lines.append(f"about {duration_text(len(missing) * length)} to go; Ctrl-C (Interrupt) loses nothing")
+            lines.append(
+                f"about {duration_text(len(missing) * length)} to go; Ctrl-C (Interrupt) loses nothing"
+            )
         if self.plan["blocks"] < fewest_blocks():
             lines.append(
                 f"warning: {self.plan['blocks']} blocks cannot reach a verdict on the headline:"
@@ -118,6 +122,11 @@ class Study:
                 done = len(self.trials) - len(self.missing())
                 raise StudyInterruptedError(
                     f"stopped: {done} of {len(self.trials)} trials are stored; the same command continues there"
+                ) from None
+            except OSError as error:
+                raise StorageError(
+                    f"cannot write to {self.store.folder}: {error.strerror or error}; what is stored is whole:"
+                    " mend that, and the same command continues there"
                 ) from None
             finally:
                 KERNEL.stop()

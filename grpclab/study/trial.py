@@ -201,7 +201,9 @@ def _measure(result: TrialResult, server: RunningServer, generator: Generator) -
         with contextlib.suppress(psutil.Error):  # it died in between: the next tick says so
             samples.append(server.usage())
 
-    run = generator.measure(tick=sample, every_s=SAMPLE_EVERY_S, on_open=lambda: opened.append(server.usage()))
+    run = generator.measure(
+        tick=sample, every_s=SAMPLE_EVERY_S, on_open=lambda: opened.append(server.usage())
+    )
     server.require_alive()
     closed = server.usage()
     result.connections_by_process = server.connections(excluding=[os.getpid()])
@@ -282,7 +284,8 @@ def _timeline_frame(run: LoadRun, samples: list[procfs.Usage]) -> pd.DataFrame:
     middle = (at[1:] + at[:-1]) / 2
     share = np.diff(cpu) / np.maximum(np.diff(at), 1e-9)
     return frame.assign(
-        server_cpu_share=np.interp(frame["t_s"], middle, share), server_rss_bytes=np.interp(frame["t_s"], at, rss)
+        server_cpu_share=np.interp(frame["t_s"], middle, share),
+        server_rss_bytes=np.interp(frame["t_s"], at, rss),
     )
 
 

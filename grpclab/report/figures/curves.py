@@ -78,25 +78,22 @@ def throughput(study: Study, curve: Mapping[str, Any]) -> FigureBlock | None:
     drawn = lines(study, curve, "throughput_rps")
     if not drawn:
         return None
-    values = {
-        p.configuration: study.rows(p.configuration)["throughput_rps"] for ln in drawn for p in ln.points
-    }
+    values = {p.configuration: study.rows(p.configuration)["throughput_rps"] for ln in drawn for p in ln.points}
 
     def draw(figure: Figure, narrow: bool) -> None:
         ax = figure.subplots()
         for line in drawn:
-            for point in line.points:
-                dots = values[point.configuration].dropna().to_numpy()
-                sns.scatterplot(
-                    x=[point.x] * len(dots),
-                    y=dots,
-                    ax=ax,
-                    color=line.colour,
-                    alpha=0.35,
-                    s=12,
-                    legend=False,
-                    lw=0,
-                )
+            dots = [(p.x, y) for p in line.points for y in values[p.configuration].dropna()]
+            sns.scatterplot(
+                x=[x for x, _ in dots],
+                y=[y for _, y in dots],
+                ax=ax,
+                color=line.colour,
+                alpha=0.35,
+                s=12,
+                legend=False,
+                lw=0,
+            )
             _line(ax, line)
         top = max(max(p.mean, p.high if math.isfinite(p.high) else 0) for ln in drawn for p in ln.points)
         ax.set_ylim(0, top * 1.1)
@@ -155,9 +152,7 @@ def latency(study: Study, curve: Mapping[str, Any]) -> FigureBlock | None:
         figure.draw_without_rendering()
         for ax, drawn in zip(axes, panels.values(), strict=True):
             if narrow or ax is axes[-1]:
-                theme.end_labels(
-                    ax, [(ln.points[-1].x, ln.points[-1].mean, ln.name, ln.colour) for ln in drawn]
-                )
+                theme.end_labels(ax, [(ln.points[-1].x, ln.points[-1].mean, ln.name, ln.colour) for ln in drawn])
 
     missing = [metric_words(m).removesuffix(" latency") for m in PERCENTILES if m not in panels]
     partial = [
@@ -170,9 +165,7 @@ def latency(study: Study, curve: Mapping[str, Any]) -> FigureBlock | None:
         draw=draw,
         wide_height_in=3.7,
         narrow_height_in=2.0 * len(panels) + 0.5,
-        alt=" ".join(
-            _alt(f"Line chart of {metric_words(metric)}", drawn, metric) for metric, drawn in panels.items()
-        ),
+        alt=" ".join(_alt(f"Line chart of {metric_words(metric)}", drawn, metric) for metric, drawn in panels.items()),
         caption=_latency_caption(study, panels, missing + partial),
         how_to_read=(
             "One panel for each percentile, all on one logarithmic axis: equal distances are equal ratios, "
@@ -221,9 +214,7 @@ def _x_axis(ax: Axes, drawn: Sequence[Line], factor: str, *, narrow: bool) -> No
 
 def _factor_words(curve: Mapping[str, Any]) -> str:
     factor = str(curve.get("factor") or "")
-    return (
-        f"{FACTORS[factor].meaning if factor in FACTORS else words.short(factor, 48)}, both axes logarithmic"
-    )
+    return f"{FACTORS[factor].meaning if factor in FACTORS else words.short(factor, 48)}, both axes logarithmic"
 
 
 def _latency_ticks(ax: Axes, points: Sequence[Point]) -> None:
@@ -263,8 +254,7 @@ def _headline_gap(ax: Axes, study: Study, drawn: Sequence[Line]) -> None:
 
 def _alt(what: str, drawn: Sequence[Line], metric: str) -> str:
     told = [
-        f"{ln.name}: " + ", ".join(f"{words.value_of(metric, p.mean)} at {p.label}" for p in ln.points)
-        for ln in drawn
+        f"{ln.name}: " + ", ".join(f"{words.value_of(metric, p.mean)} at {p.label}" for p in ln.points) for ln in drawn
     ]
     return f"{what}. {'; '.join(told)}."
 

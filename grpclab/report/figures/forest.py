@@ -86,10 +86,7 @@ def sweeps(study: Study) -> FigureBlock | None:
         else:
             axes = figure.subplots(lines, columns, squeeze=False)
         ends = [
-            words.number(c.get(key))
-            for _, points in drawn
-            for _, c in points
-            for key in ("ratio", "ci_low", "ci_high")
+            words.number(c.get(key)) for _, points in drawn for _, c in points for key in ("ratio", "ci_low", "ci_high")
         ] + [1 - study.delta, 1 + study.delta]
         for place, ax in enumerate(axes.ravel()):
             if place >= len(drawn):
@@ -113,9 +110,7 @@ def sweeps(study: Study) -> FigureBlock | None:
                 else:
                     _dot(ax, y, comparison)
                     _ratio_beside(ax, y, comparison)
-            ax.set_yticks(
-                range(len(points)), [words.short(label, 22) for label, _ in points], color=theme.INK
-            )
+            ax.set_yticks(range(len(points)), [words.short(label, 22) for label, _ in points], color=theme.INK)
             ax.set_ylim(len(points) - 0.5, -0.5)
             theme.clean(ax, grid="x")
             ax.spines["left"].set_visible(False)
@@ -123,9 +118,7 @@ def sweeps(study: Study) -> FigureBlock | None:
             if narrow and place < len(drawn) - 1:
                 ax.tick_params(labelbottom=False)
         figure.supxlabel(
-            "throughput against the base, log scale"
-            if _rates(drawn)
-            else "ratio against the base, log scale",
+            "throughput against the base, log scale" if _rates(drawn) else "ratio against the base, log scale",
             fontsize=9.5,
             color=theme.QUIET,
         )
@@ -148,9 +141,7 @@ def sweeps(study: Study) -> FigureBlock | None:
 def _beyond(groups: Groups, *, far: bool) -> Groups:
     """The groups with, or without, a ratio beyond a factor of 2."""
     return [
-        (name, found)
-        for name, found in groups
-        if far == any(abs(math.log(c["ratio"])) > math.log(2) for c in found)
+        (name, found) for name, found in groups if far == any(abs(math.log(c["ratio"])) > math.log(2) for c in found)
     ]
 
 
@@ -177,7 +168,7 @@ def _forest_panel(row: Sequence[Axes], panel: Groups, delta: float, *, narrow: b
             else:
                 _words_beside(before, after, y, subject, comparison)
             y += 1.5 if narrow else 1
-    for each in {before, ax, after}:
+    for each in (before, ax, after):
         each.set_ylim(y - 0.5, -0.6)
     if not narrow:
         before.set_axis_off()
@@ -207,9 +198,7 @@ def _sweep(study: Study, entry: Mapping[str, Any]) -> list[tuple[str, Comparison
 
 
 def _rates(drawn: list[tuple[Mapping[str, Any], list[tuple[str, Comparison]]]]) -> bool:
-    return all(
-        c.get("metric", "throughput_rps") == "throughput_rps" for _, points in drawn for _, c in points
-    )
+    return all(c.get("metric", "throughput_rps") == "throughput_rps" for _, points in drawn for _, c in points)
 
 
 def _band(ax: Axes, delta: float) -> None:
@@ -248,9 +237,7 @@ def _ratio_beside(ax: Axes, y: float, comparison: Comparison) -> None:
 
 
 def _subject(comparison: Comparison) -> str:
-    title = words.plain(
-        comparison.get("title") or f"{comparison.get('candidate')} vs {comparison.get('baseline')}"
-    )
+    title = words.plain(comparison.get("title") or f"{comparison.get('candidate')} vs {comparison.get('baseline')}")
     metric = str(comparison.get("metric") or "")
     return title if metric == "throughput_rps" else f"{title} ({metric_words(metric)})"
 
@@ -295,10 +282,7 @@ def _forest_caption(study: Study, shown: list[Comparison]) -> str:
 
 
 def _sweep_alt(entry: Mapping[str, Any], points: list[tuple[str, Comparison]]) -> str:
-    told = [
-        f"{label} {'is the base' if c['baseline'] == c['candidate'] else words.estimate(c)}"
-        for label, c in points
-    ]
+    told = [f"{label} {'is the base' if c['baseline'] == c['candidate'] else words.estimate(c)}" for label, c in points]
     return f"Dot plot, {words.plain(entry.get('title') or '')}: {'; '.join(told)}."
 
 

@@ -265,6 +265,4 @@ def _alt(study: Study, rungs: list[Step], whole: float) -> str:
         else:
             told.append(f"{s.title}: {s.reason}")
     end = f"; all together {words.ratio(whole)}" if math.isfinite(whole) else ""
-    return (
-        f"Waterfall of {analysis.metric_words(study.metric)} factors on a log axis: {'; '.join(told)}{end}."
-    )
+    return f"Waterfall of {analysis.metric_words(study.metric)} factors on a log axis: {'; '.join(told)}{end}."

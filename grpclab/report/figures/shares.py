@@ -110,9 +110,7 @@ def profile(study: Study) -> FigureBlock | None:
             "kernel, of CPU time (/proc)" if narrow else "kernel, of CPU",
         )
         for ax in axes:
-            ax.set_yticks(
-                range(len(drawn)), [_wrapped(p.title, 14 if narrow else 20) for p in drawn], color=theme.INK
-            )
+            ax.set_yticks(range(len(drawn)), [_wrapped(p.title, 14 if narrow else 20) for p in drawn], color=theme.INK)
             ax.set_ylim(len(drawn) - 0.45, -0.55)
             ax.set_xlim(0, 1)
             ax.set_xticks([])
@@ -163,9 +161,7 @@ def _share(table: pd.DataFrame, configuration: str, family: str) -> Share:
     if rows.empty:
         return Share(mean=math.nan, low=math.nan, high=math.nan)
     row = rows.iloc[0]
-    return Share(
-        mean=words.number(row["share"]), low=words.number(row["ci_low"]), high=words.number(row["ci_high"])
-    )
+    return Share(mean=words.number(row["share"]), low=words.number(row["ci_low"]), high=words.number(row["ci_high"]))
 
 
 def _stack(ax: Axes, drawn: list[Profile], present: list[str], *, least: float) -> None:

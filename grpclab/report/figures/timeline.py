@@ -55,9 +55,7 @@ def timeline(study: Study) -> FigureBlock | None:
         ax.axhspan(1 - study.delta, 1 + study.delta, color="#E4E9EF", lw=0, zorder=0)
         ax.axhline(1, color=theme.QUIET, lw=1, zorder=1)
         others = good[~good["configuration"].isin([name for name, _ in both])]
-        sns.scatterplot(
-            data=others, x="place", y="relative", ax=ax, color="#A3AEBB", s=18, lw=0, legend=False
-        )
+        sns.scatterplot(data=others, x="place", y="relative", ax=ax, color="#A3AEBB", s=18, lw=0, legend=False)
         for name, colour in both:
             mine = good[good["configuration"] == name]
             if len(mine):
@@ -96,15 +94,13 @@ def timeline(study: Study) -> FigureBlock | None:
         theme.plain_ticks(
             ax,
             "y",
-            theme.ratio_ticks(math.exp(-reach), math.exp(reach), most=10),
+            theme.ratio_ticks(math.exp(-reach), math.exp(reach), most=7),
             lambda v: f"{100 * (v - 1):+.0f} %" if v != 1 else "mean",
         )
         ax.set_xlim(-0.8, len(table) - 0.2)
         theme.clean(ax)
         ax.set_ylabel("")
-        ax.set_xlabel(
-            "trials in order of execution" + (", by block" if len(ticks) > (3 if narrow else 8) else "")
-        )
+        ax.set_xlabel("trials in order of execution" + (", by block" if len(ticks) > (3 if narrow else 8) else ""))
         ax.set_title(
             "throughput against the mean of its configuration",
             fontweight="normal",
@@ -113,9 +109,7 @@ def timeline(study: Study) -> FigureBlock | None:
         )
 
     half = len(good) // 2
-    drift = float(
-        np.exp(np.log(good["relative"]).iloc[half:].mean() - np.log(good["relative"]).iloc[:half].mean())
-    )
+    drift = float(np.exp(np.log(good["relative"]).iloc[half:].mean() - np.log(good["relative"]).iloc[:half].mean()))
     spread = float(np.exp(np.log(good["relative"]).std(ddof=1)) - 1)
     invalid = f" {words.count(len(bad), 'trial')} invalid (red crosses)." if len(bad) else ""
     caption = (

@@ -68,9 +68,7 @@ def windows(study: Study) -> FigureBlock | None:
     drawn = panels(study)
     if not drawn:
         return None
-    tops = {
-        p.unit: max(max(s.mean, *s.values) for q in drawn if q.unit == p.unit for s in _all(q)) for p in drawn
-    }
+    tops = {p.unit: max(max(s.mean, *s.values) for q in drawn if q.unit == p.unit for s in _all(q)) for p in drawn}
 
     def draw(figure: Figure, narrow: bool) -> None:
         shape = (len(drawn), 1) if narrow else (1, len(drawn))
@@ -143,18 +141,19 @@ def _draw_panel(ax: Axes, panel: Panel, top: float, *, colour: str) -> None:
                 zorder=1,
             )
     ax.plot([places[id(s)] for s in panel.points], [s.mean for s in panel.points], color=colour, zorder=3)
+    dots = [(places[id(s)], value) for s in _all(panel) for value in s.values]
+    sns.scatterplot(
+        x=[x for x, _ in dots],
+        y=[y for _, y in dots],
+        ax=ax,
+        color=colour,
+        alpha=0.35,
+        s=12,
+        legend=False,
+        lw=0,
+    )
     for spot in _all(panel):
         x, tint = places[id(spot)], theme.QUIET if spot in panel.apart else colour
-        sns.scatterplot(
-            x=[x] * len(spot.values),
-            y=list(spot.values),
-            ax=ax,
-            color=tint,
-            alpha=0.35,
-            s=12,
-            legend=False,
-            lw=0,
-        )
         if math.isfinite(spot.low) and math.isfinite(spot.high):
             ax.plot([x, x], [spot.low, spot.high], color=tint, lw=1.4, zorder=3)
         marker = "D" if spot in panel.apart else "o"
@@ -183,9 +182,7 @@ def _alt(panel: Panel) -> str:
 
 def _caption(panel: Panel) -> str:
     best = max(_all(panel), key=lambda s: s.mean)
-    text = (
-        f"{words.sentence_case(panel.title)}: most with {best.label}, {words.amount(best.mean)} {panel.unit}"
-    )
+    text = f"{words.sentence_case(panel.title)}: most with {best.label}, {words.amount(best.mean)} {panel.unit}"
     least = min(_all(panel), key=lambda s: s.mean)
     if least is not best:
         text += f", against {words.amount(least.mean)} with {least.label}"

@@ -1,0 +1,82 @@
+"""What several files of tests use: real servers, processes seen from outside, waiting with a deadline."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import grpc
+import psutil
+import pytest
+
+from grpclab.children import STUDY_VARIABLE
+from grpclab.config import ServerConfig
+from grpclab.generated import greet_pb2, greet_pb2_grpc
+from grpclab.servers.launcher import RunningServer, launch
+
+
+def until(condition: Callable[[], object], within_s: float = 10.0) -> bool:
+    """Look again and again; whether the condition held before the time was over."""
+    end = time.monotonic() + within_s
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+@contextlib.contextmanager
+def channel_to(target: str, roots: bytes | None = None) -> Iterator[grpc.Channel]:
+    """A channel with a TCP connection of its own."""
+    options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
+    if roots is None:
+        channel = grpc.insecure_channel(target, options=options)
+    else:
+        channel = grpc.secure_channel(target, grpc.ssl_channel_credentials(roots), options=options)
+    with channel:
+        yield channel
+
+
+@contextlib.contextmanager
+def greeter_at(target: str, roots: bytes | None = None) -> Iterator[Any]:
+    """A stub of the greeter."""
+    with channel_to(target, roots) as channel:
+        yield greet_pb2_grpc.GreeterServiceStub(channel)
+
+
+def hello(name: str = "world") -> Any:
+    """A request."""
+    return greet_pb2.HelloRequest(name=name)
+
+
+def processes_of(study: str) -> list[int]:
+    """The running processes that carry this study's id in their environment."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            marked = process.pid != os.getpid() and process.environ().get(STUDY_VARIABLE) == study
+            if marked and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process.pid)
+    return found
+
+
+@pytest.fixture
+def ours(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[int]]:
+    """Finds, from outside, the processes that descend from this test."""
+    study = f"test-{uuid.uuid4()}"
+    monkeypatch.setenv(STUDY_VARIABLE, study)
+    return lambda: processes_of(study)
+
+
+@pytest.fixture(scope="module")
+def quick_server() -> Iterator[RunningServer]:
+    """A server that a whole file of tests may load: streams are three messages, 20 ms apart."""
+    config = ServerConfig(
+        implementation="asyncio", event_loop="uvloop", stream_messages=3, stream_interval_ms=20
+    )
+    with launch(config) as server:
+        yield server

@@ -1,0 +1,252 @@
+"""The table of factors: levels, ranges, words, environment variables."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from grpclab.config import (
+    FACTORS,
+    SECTIONS,
+    ClientConfig,
+    Factor,
+    Level,
+    LinkConfig,
+    LoadConfig,
+    ServerConfig,
+    TrialConfig,
+    format_level,
+    from_environment,
+    lookup,
+    parse_settings,
+)
+from grpclab.errors import FactorError
+
+UNITS = ("_s", "_ms", "_us", "_kib", "_bytes", "_mbps", "_rps")
+
+
+def levels_of(factor: Factor) -> st.SearchStrategy[Level]:
+    """Every level that a factor takes."""
+    kind: st.SearchStrategy[Any]
+    if factor.choices:
+        kind = st.sampled_from(factor.choices)
+    elif factor.kind is bool:
+        kind = st.booleans()
+    elif factor.kind is int:
+        assert factor.minimum is not None
+        assert factor.maximum is not None
+        kind = st.integers(int(factor.minimum), int(factor.maximum))
+    else:
+        kind = st.floats(factor.minimum, factor.maximum, allow_nan=False, allow_infinity=False)
+    return st.none() | kind if factor.optional else kind
+
+
+settings_of_some_factors = st.fixed_dictionaries(
+    {}, optional={name: levels_of(factor) for name, factor in FACTORS.items()}
+).filter(lambda levels: levels.get("load.requests", 1) or levels.get("load.duration_s"))
+
+
+@given(st.data())
+def test_every_level_of_every_factor_survives_being_written_and_read(data: st.DataObject) -> None:
+    for factor in FACTORS.values():
+        level = data.draw(levels_of(factor), label=factor.dotted)
+        factor.check(level)
+        read = factor.parse(format_level(level))
+        assert read == level
+        assert (read is None) == (level is None)
+
+
+@given(settings_of_some_factors)
+def test_a_configuration_is_read_back_from_its_own_settings(levels: dict[str, Level]) -> None:
+    config = TrialConfig().replace(levels)
+    assert TrialConfig().replace(parse_settings(config.settings().split())) == config
+    assert TrialConfig().replace(config.differences(TrialConfig())) == config
+    assert TrialConfig().replace(config.flat()) == config
+
+
+def test_the_default_of_every_factor_is_one_of_its_levels() -> None:
+    for factor in FACTORS.values():
+        factor.check(factor.default)
+
+
+def test_every_factor_says_what_it_means_on_one_line() -> None:
+    for factor in FACTORS.values():
+        assert factor.meaning
+        assert "\n" not in factor.meaning
+
+
+def test_every_measured_quantity_carries_its_unit_in_its_name() -> None:
+    assert [f.dotted for f in FACTORS.values() if f.kind is float and not f.name.endswith(UNITS)] == []
+
+
+def test_the_table_is_the_fields_of_the_four_sections_in_their_order() -> None:
+    fields = [f"{section}.{f.name}" for section, cls in SECTIONS.items() for f in dataclasses.fields(cls)]
+    assert list(FACTORS) == fields == list(TrialConfig().flat())
+
+
+def test_configurations_are_frozen_and_take_keywords_only() -> None:
+    for cls in (*SECTIONS.values(), TrialConfig):
+        with pytest.raises(TypeError):
+            cls("sync")
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            cls().anything = 1
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "level"),
+    [
+        ("server.processes", "0", 0),
+        ("server.window_kib", " 1024 ", 1024),
+        ("server.window_kib", "none", None),
+        ("server.window_kib", "Unlimited", None),
+        ("client.deadline_s", "off", None),
+        ("client.deadline_s", "2", 2.0),
+        ("server.tls", "ON", True),
+        ("server.tls", "0", False),
+        ("server.event_loop", "uvloop", "uvloop"),
+        ("link.rtt_ms", "2e1", 20.0),
+    ],
+)
+def test_words_are_read_as_levels(name: str, word: str, level: Level) -> None:
+    read = FACTORS[name].parse(word)
+    assert read == level
+    assert type(read) is type(level)
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "takes"),
+    [
+        ("load.concurrency", "0", "integer from 1 to 100,000"),
+        ("load.concurrency", "100001", "integer from 1 to 100,000"),
+        ("load.concurrency", "8.5", "integer from 1 to 100,000"),
+        ("load.concurrency", "none", "integer from 1 to 100,000"),
+        ("load.concurrency", "", "integer from 1 to 100,000"),
+        ("load.concurrency", "9" * 30, "integer from 1 to 100,000"),
+        ("load.duration_s", "nan", "number from 0.01 to 86,400|none"),
+        ("link.bandwidth_mbps", "inf", "number from 0.01|none"),
+        ("link.rtt_ms", "-1", "number from 0 to 10,000"),
+        ("server.tls", "perhaps", "true|false"),
+        ("server.tls", "none", "true|false"),
+        ("client.pooling", "Pool", "per_call|shared|pool"),
+    ],
+)
+def test_an_impossible_word_is_refused_in_one_line_with_what_would_do(name: str, word: str, takes: str) -> None:
+    with pytest.raises(FactorError) as refusal:
+        FACTORS[name].parse(word)
+    assert str(refusal.value) == f"{name}={word} is not possible: it takes {takes}"
+
+
+def test_a_refusal_stays_on_one_line_whatever_was_given() -> None:
+    with pytest.raises(FactorError) as refusal:
+        FACTORS["load.workers"].parse("two\nor three")
+    assert str(refusal.value) == "load.workers=two or three is not possible: it takes integer from 1 to 256"
+
+
+@pytest.mark.parametrize(
+    ("name", "level"),
+    [
+        ("load.concurrency", True),
+        ("load.concurrency", 8.0),
+        ("load.concurrency", "8"),
+        ("server.tls", 1),
+        ("server.tls", None),
+        ("link.rtt_ms", math.nan),
+        ("link.rtt_ms", False),
+        ("client.keepalive_s", 10**400),
+    ],
+)
+def test_a_level_of_another_type_is_refused_not_converted(name: str, level: Any) -> None:
+    with pytest.raises(FactorError, match=re.escape(name)):
+        TrialConfig().replace({name: level})
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"server": ServerConfig(threads=0)},
+        {"client": ClientConfig(connections=0)},
+        {"load": LoadConfig(workers=0)},
+        {"link": LinkConfig(rtt_ms=-1)},
+    ],
+)
+def test_no_way_of_building_a_configuration_goes_round_the_ranges(part: dict[str, Any]) -> None:
+    with pytest.raises(FactorError, match="is not possible"):
+        TrialConfig(**part)
+
+
+def test_a_window_needs_a_bound() -> None:
+    with pytest.raises(FactorError, match="both unset: give at least one bound"):
+        TrialConfig().replace({"load.requests": None})
+    bounded = TrialConfig().replace({"load.requests": None, "load.duration_s": 1})
+    assert bounded.load.duration_s == 1
+
+
+def test_replacing_leaves_the_original_and_the_other_factors_alone() -> None:
+    before = TrialConfig()
+    after = before.replace({"server.tls": True, "load.workers": 2})
+    assert after.differences(before) == {"server.tls": True, "load.workers": 2}
+    assert before == TrialConfig()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [("server.windows_kib", "server.window_kib"), ("load.concurency", "load.concurrency")],
+)
+def test_an_unknown_factor_is_refused_with_the_nearest(wrong: str, right: str) -> None:
+    with pytest.raises(FactorError, match=rf"^unknown factor '{wrong}': did you mean .*{right}"):
+        lookup(wrong)
+    with pytest.raises(FactorError, match="unknown factor"):
+        TrialConfig().replace({wrong: 1})
+
+
+def test_a_factor_like_no_other_is_refused_with_where_to_look() -> None:
+    with pytest.raises(FactorError) as refusal:
+        lookup("zzz")
+    assert str(refusal.value) == "unknown factor 'zzz': `grpclab factors` lists them all"
+
+
+def test_of_two_settings_of_one_factor_the_later_holds() -> None:
+    assert parse_settings(["load.workers=2", " load.workers = 3"]) == {"load.workers": 3}
+    assert parse_settings([]) == {}
+
+
+def test_a_setting_without_a_level_is_refused_with_how_to_write_it() -> None:
+    with pytest.raises(FactorError) as refusal:
+        parse_settings(["server.tls"])
+    assert str(refusal.value) == (
+        "'server.tls' is not a setting: write section.name=level, as server.window_kib=1024"
+    )
+
+
+def test_environment_variables_set_the_factors_that_name_them() -> None:
+    found = from_environment({"GRPC_CONCURRENCY_LIMIT": "8", "GRPC_KEEPALIVE_TIMEOUT": "2.5", "HOME": "/root"})
+    assert found == {"server.max_concurrent_rpcs": 8, "server.keepalive_timeout_s": 2.5}
+    assert from_environment({}) == {}
+
+
+def test_no_two_factors_read_the_same_variable() -> None:
+    variables = [factor.env for factor in FACTORS.values() if factor.env]
+    assert variables
+    assert len(set(variables)) == len(variables)
+
+
+def test_a_wrong_environment_variable_is_refused_by_its_name() -> None:
+    with pytest.raises(FactorError) as refusal:
+        from_environment({"GRPC_CONCURRENCY_LIMIT": "many"})
+    assert str(refusal.value) == (
+        "environment variable GRPC_CONCURRENCY_LIMIT: server.max_concurrent_rpcs=many is not possible:"
+        " it takes integer from 1 to 2,147,483,647|none"
+    )
+
+
+def test_only_a_link_with_something_set_is_emulated() -> None:
+    assert not LinkConfig().emulated
+    assert LinkConfig(rtt_ms=1).emulated
+    assert LinkConfig(bandwidth_mbps=10).emulated
+    assert LinkConfig(idle_timeout_s=2).emulated

@@ -1,0 +1,176 @@
+"""What the figures say of the numbers they are given."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic
+
+from grpclab.report import FigureBlock, figures, theme, words
+from grpclab.report.figures.ladder import steps
+from grpclab.report.figures.shares import profiles
+from grpclab.report.figures.timeline import relative
+from grpclab.report.figures.windows import panels
+from grpclab.report.study import Study, tidy
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    made = synthetic.full_study()
+    return Study.of(made.manifest, made.trials, made.verdict)
+
+
+def text_of(svg: str) -> str:
+    return " ".join(t.strip() for t in ElementTree.fromstring(svg).itertext() if t.strip())
+
+
+def test_a_curve_names_its_lines_and_its_hollow_markers(study: Study) -> None:
+    block = figures.throughput(study, study.entries("curves")[0])
+    assert block is not None
+    for svg in (block.svg_wide, block.svg_narrow):
+        shown = text_of(svg)
+        assert "basic" in shown
+        assert "optimized" in shown
+        assert words.ratio(study.headline["ratio"]) in shown
+        assert theme.BASELINE.lower() in svg
+        assert theme.CANDIDATE.lower() in svg
+    assert "optimized at 256" in block.caption
+    assert "generator-bound" in block.caption
+
+
+def test_no_percentile_from_too_few_requests() -> None:
+    frame = pd.DataFrame(
+        {
+            "requests": [999.0, 1000.0],
+            "latency_p99_s": [0.2, 0.2],
+            "latency_p90_s": [0.1, 0.1],
+        }
+    )
+    assert tidy(frame)["latency_p99_s"].isna().tolist() == [True, False]
+    assert tidy(frame)["latency_p90_s"].notna().all()
+
+
+def test_rungs_stand_where_their_baseline_stands(study: Study) -> None:
+    rungs = {step.title: step for step in steps(study)}
+    pool = rungs["connection pool"]
+    for name in ("asyncio server", "asyncio on uvloop", "room for 10,000 threads"):
+        assert rungs[name].start == pytest.approx(pool.end)
+    assert not rungs["asyncio server"].kept
+    last = rungs["HTTP/2 settings"]
+    assert last.end == pytest.approx(study.headline["ratio"], rel=1e-9)
+    slot = rungs["a process per core"]
+    assert math.isnan(slot.ratio)
+    assert slot.start == pytest.approx(last.end)
+
+
+def test_windows_are_in_bytes_where_the_plan_says_how_many(study: Study) -> None:
+    down, up = panels(study)
+    assert (down.unit, up.unit) == ("MB/s", "MB/s")
+    trials = study.rows("downloads-1024")["throughput_rps"]
+    expected = float(np.exp(np.log(trials).mean())) * synthetic.RESPONSE_BYTES / 1e6
+    by_label = {spot.label: spot for spot in down.points}
+    assert by_label["1 MiB"].mean == pytest.approx(expected)
+    assert [spot.label for spot in down.points] == ["64 KiB", "256 KiB", "1 MiB", "4 MiB", "16 MiB"]
+    assert [spot.label for spot in down.apart] == ["adaptive"]
+
+
+def test_shares_of_work_leave_waiting_out(study: Study) -> None:
+    for profile in profiles(study):
+        assert sum(share.mean for share in profile.families.values()) == pytest.approx(1, abs=1e-9)
+        assert 0.1 < profile.wait.mean < 0.6
+        assert profile.samples > 2000
+        assert profile.blocks == 6
+
+
+def test_every_comparison_is_listed_once(study: Study) -> None:
+    listed = [c for _, found in study.listed() for c in found]
+    assert len(listed) == len(study.verdict["comparisons"]) + 2
+    groups = [name for name, _ in study.listed()]
+    assert groups[:3] == ["headline", "each side", "ladder"]
+    assert groups[-1] == "noise (A/A)"
+
+
+def test_the_timeline_is_relative_and_in_order(study: Study) -> None:
+    table = relative(study)
+    assert len(table) == len(study.trials)
+    logs = np.log(table["relative"])
+    assert logs.groupby(table["configuration"]).mean().abs().max() < 1e-12
+    assert table["relative"].isna().sum() == 1
+    assert table["block"].is_monotonic_increasing
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [figures.ladder, figures.windows, figures.profile, figures.forest, figures.sweeps, figures.timeline],
+)
+def test_without_trials_there_is_no_figure(draw: Callable[[Study], FigureBlock | None]) -> None:
+    made = synthetic.small_study()
+    empty = made.judged_again(made.trials.iloc[:0])
+    assert draw(Study.of(empty.manifest, empty.trials, empty.verdict)) is None
+
+
+def test_drawing_leaves_no_global_state(study: Study) -> None:
+    import matplotlib as mpl
+    from matplotlib import _pylab_helpers
+
+    before = dict(mpl.rcParams)
+    assert figures.timeline(study) is not None
+    assert dict(mpl.rcParams) == before
+    assert not _pylab_helpers.Gcf.figs
+
+
+def test_a_block_is_a_figure_with_its_words(study: Study) -> None:
+    block = FigureBlock(
+        title="a & b", svg_wide="<svg/>", svg_narrow="<svg/>", alt='say "x"', caption="<b>", how_to_read="so"
+    )
+    html = block.html()
+    assert 'alt="say &quot;x&quot;"' in html
+    assert "<figcaption>&lt;b&gt;</figcaption>" in html
+    assert "<summary>How to read this</summary>" in html
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [(0.98, 1.03), (0.7, 1.06), (0.9, 6.2), (0.06, 7.5), (0.5, 2.0), (1e-3, 1e4), (1.0, 1.0001)],
+)
+def test_ticks_of_ratios_keep_their_distance(low: float, high: float) -> None:
+    ticks = theme.ratio_ticks(low, high, most=7)
+    assert ticks == sorted(ticks)
+    gaps = np.diff(np.log(ticks))
+    assert len(ticks) <= 3 or gaps.min() > np.log(high / low) * 0.1
+    assert any(t == pytest.approx(1) for t in ticks)
+
+
+@pytest.mark.parametrize(
+    ("made", "shown"),
+    [
+        (words.ratio(0.0512), "0.05×"),
+        (words.ratio(12.34), "12.3×"),
+        (words.ratio(None), "–"),
+        (words.interval(0.9, 1.234), "0.90 to 1.23"),
+        (words.interval(None, 1), "–"),
+        (words.seconds(0.00085), "850 µs"),
+        (words.seconds(0.0123), "12.3 ms"),
+        (words.percent(0.042), "4.2 %"),
+        (words.amount(12345.6), "12,346"),
+        (words.level(10_000), "10,000"),
+        (words.plain("a\x00b\n\tc"), "ab c"),
+        (words.short("abcdef", 4), "abc…"),
+        (words.esc("<&\"'>"), "&lt;&amp;&quot;&#x27;&gt;"),
+    ],
+)
+def test_numbers_and_names_as_a_reader_sees_them(made: str, shown: str) -> None:
+    assert made == shown
+
+
+def test_the_templates_are_part_of_the_package() -> None:
+    from grpclab.report.blocks import TEMPLATES
+
+    names = {path.name for path in Path(TEMPLATES / "grpclab").iterdir()}
+    assert names == {"conf.json", "content.css", "index.html.j2", "page.css", "studies.html.j2"}
