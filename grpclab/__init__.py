@@ -2,17 +2,21 @@
 
 Layout, top to bottom; each floor imports only from floors below it:
 
-    cli, notebook, publish   the command line; what the notebooks' cells call
+    cli, doctor, notebook    the command line; what the notebooks' cells call
+    publish                  from stored trials to the report
     report/                  figures and HTML out of tidy frames
     study/                   design, trial, the papermill runner, the store
     analysis/                pure functions over frames: ratios, intervals, verdicts
     profiling/               py-spy, families of work
     load/                    gate, recorder, summary (pure); engines, workers, bench
     servers/                 the greeter, its builders, the launcher
-    link                     the emulated link
+    link                     the emulated link: link_relay over link_model (pure)
     children, procfs         child processes; what the kernel says of a process
-    config, channel_args     the factors; the one table factor -> channel argument
-    errors                   one root, a tree in its docstring
+    environment, places      what the machine is; where things are
+    variants, channel_args   basic, optimized, the ladder; the one table factor -> channel argument
+    config                   the factors
+    errors, status           one root, a tree in its docstring; gRPC's status codes
+    generated/               the stubs of proto/greet.proto
 
 Names are loaded when first used: the children of a trial start quickly because of it.
 """

@@ -81,6 +81,8 @@ class Child:
         if cpus:
             pin(self.pid, cpus)
         self._buffer = b""
+        self.unread: list[dict[str, Any]] = []
+        """Lines that came in, but that nobody has taken yet."""
 
     def send(self, **message: Any) -> None:
         """One JSON line to the child. Raises WorkerError if it is gone."""
@@ -158,27 +160,27 @@ def receive_all(
 ) -> list[dict[str, Any]]:
     """One JSON line from each child, in their order; `tick` is called about every `every_s` meanwhile.
 
-    Raises WorkerError when one of them ends, or when `timeout_s` is over.
+    Raises WorkerError when one of them ends, or when `timeout_s` is over. Whatever it raises (Ctrl-C, an error
+    of `tick`), no line is lost: the next call finds it.
     """
-    messages: dict[int, dict[str, Any]] = {}
     end = time.monotonic() + timeout_s
     with selectors.DefaultSelector() as selector:
-        for index, child in enumerate(children):
+        for child in children:
             assert child.popen.stdout is not None
-            selector.register(child.popen.stdout, selectors.EVENT_READ, index)
-        while len(messages) < len(children):
+            if not child.unread:
+                selector.register(child.popen.stdout, selectors.EVENT_READ, child)
+        while silent := [child.name for child in children if not child.unread]:
             left = end - time.monotonic()
             if left <= 0:
-                silent = [c.name for i, c in enumerate(children) if i not in messages]
                 raise WorkerError(f"{', '.join(silent)} did not answer within {timeout_s:g} s")
             for key, _ in selector.select(min(left, every_s or left)):
-                lines = children[key.data].read_available()
-                if lines:
-                    messages[key.data] = lines[0]
+                child = key.data
+                child.unread += child.read_available()
+                if child.unread:
                     selector.unregister(key.fileobj)
             if tick is not None:
                 tick()
-    return [messages[i] for i in range(len(children))]
+    return [child.unread.pop(0) for child in children]
 
 
 def pin(pid: int, cpus: Collection[int]) -> None:

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import grpc
 import psutil
@@ -16,7 +17,7 @@ from conftest import channel_to, greeter_at, hello, until
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from grpclab.config import ClientConfig, LoadConfig, ServerConfig, TrialConfig
+from grpclab.config import LoadConfig, ServerConfig, TrialConfig
 from grpclab.errors import ServerError
 from grpclab.load.generator import Generator
 from grpclab.servers.launcher import RunningServer, launch
@@ -63,7 +64,7 @@ def test_a_stream_has_the_asked_messages_with_the_asked_pause_between(server: Ru
 @pytest.mark.parametrize("service", ["", "greet.GreeterService"])
 def test_the_health_service_says_serving(server: RunningServer, service: str) -> None:
     with channel_to(server.target) as channel:
-        stub = health_pb2_grpc.HealthStub(channel)
+        stub: Any = health_pb2_grpc.HealthStub(channel)
         answer = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=20)
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
 

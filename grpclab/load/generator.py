@@ -141,12 +141,19 @@ class Generator:
         WorkerError if a worker dies or does not come to an end.
         """
         load = self.config.load
-        opens_at = time.perf_counter() + START_DELAY_S + load.warmup_s
+        starts_at = time.perf_counter() + START_DELAY_S
+        opens_at = starts_at + load.warmup_s
         closes_at = None if load.duration_s is None else opens_at + load.duration_s
         files = [self._folder / f"records-{index}.npz" for index in range(len(self._workers))]
         for worker, part, file in zip(self._workers, self._parts, files, strict=True):
             requests = part.load.requests
-            worker.send(opens_at=opens_at, closes_at=closes_at, requests=requests, record=str(file))
+            worker.send(
+                starts_at=starts_at,
+                opens_at=opens_at,
+                closes_at=closes_at,
+                requests=requests,
+                record=str(file),
+            )
         opened, next_tick = False, 0.0
 
         def step() -> None:
@@ -204,7 +211,7 @@ class Generator:
         """The same load, unrecorded, while the block runs; it ends by itself after `limit_s`."""
         now = time.perf_counter()
         for worker in self._workers:
-            worker.send(opens_at=now, closes_at=now + limit_s, requests=None, record=None)
+            worker.send(starts_at=now, opens_at=now, closes_at=now + limit_s, requests=None, record=None)
         try:
             yield
         finally:

@@ -4,9 +4,10 @@
 
 1. its configuration: ``settings``, ``target``, ``roots`` (PEM text or null); answers ``{"ready": true}``
    or ``{"error": text, "kind": "target"}``;
-2. any number of windows: ``opens_at`` (perf_counter, seconds), ``closes_at`` or null, ``requests`` or null,
-   ``record`` (a file for the records, or null); answers ``{"cpu_s", "busy_s", "admitted"}`` when all calls are
-   over; ``{"close": true}`` in between ends the running window.
+2. any number of windows: ``starts_at``, ``opens_at`` (perf_counter, seconds), ``closes_at`` or null, ``requests``
+   or null, ``record`` (a file for the records, or null); answers ``{"cpu_s", "busy_s", "admitted"}`` when all
+   calls are over; ``{"close": true}`` in between ends the running window. No call is made before ``starts_at``,
+   the moment that all workers have in common; between it and ``opens_at`` lies the warm-up.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ async def _work(commands: asyncio.Queue[dict[str, Any]]) -> None:
 async def _window(
     engine: Engine, commands: asyncio.Queue[dict[str, Any]], command: dict[str, Any], concurrency: int
 ) -> None:
+    while (early_s := command["starts_at"] - time.perf_counter()) > 0:  # a timer may fire a little early
+        await asyncio.sleep(early_s)
     gate = Gate(opens_at=command["opens_at"], closes_at=command["closes_at"], requests=command["requests"])
     recorder = Recorder()
     running = asyncio.create_task(engine.run(gate, recorder, concurrency))

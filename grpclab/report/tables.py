@@ -201,7 +201,8 @@ def mapping(study: Study) -> str:
         ]
         for e in entries
     ]
-    return table(["tonic, factor", "grpcio", "note"], rows, label="From tonic to grpcio") if rows else ""
+    header = ["tonic, factor", "grpcio", "note"]
+    return table(header, rows, label="From tonic to grpcio", widest=2) if rows else ""
 
 
 def invalid(study: Study) -> str:

@@ -6,16 +6,19 @@ while it is itself being imported: import papermill first.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from nbclient.exceptions import DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine
-from papermill.log import logger
 from papermill.utils import merge_kwargs, remove_args
 
 from grpclab.errors import WorkerError
 from grpclab.study.kernel import KERNEL
+
+log = logging.getLogger("grpclab.notebooks")
+log.setLevel(logging.CRITICAL)  # a kernel that died is told as the reason of its trial, not a second time here
 
 
 class WarmKernelEngine(Engine):
@@ -45,7 +48,7 @@ class WarmKernelEngine(Engine):
             timeout=execution_timeout,
             startup_timeout=start_timeout,
             kernel_name=kernel_name,
-            log=logger,
+            log=log,
             log_output=log_output,
             stdout_file=stdout_file,
             stderr_file=stderr_file,
@@ -58,6 +61,3 @@ class WarmKernelEngine(Engine):
         except DeadKernelError:
             KERNEL.stop()
             raise WorkerError("the trial's kernel died") from None
-        except KeyboardInterrupt:
-            KERNEL.interrupt()
-            raise

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import logging
 import os
+import signal
 from typing import Any
 
-from jupyter_client.manager import KernelManager
+from jupyter_client.manager import AsyncKernelManager
+from jupyter_core.utils import run_sync
 from nbclient.exceptions import DeadKernelError
 
 from grpclab.errors import WorkerError
@@ -39,7 +42,11 @@ del _gc
 
 
 class WarmKernel:
-    """One IPython kernel, started when first needed and kept until :meth:`stop`."""
+    """One IPython kernel, started when first needed and kept until :meth:`stop`.
+
+    Its manager and client are the asynchronous ones, as nbclient expects: with the blocking ones it would wait
+    forever for a kernel that was killed. Everything goes through jupyter's run_sync, hence over one event loop.
+    """
 
     def __init__(self) -> None:
         self._manager: Any = None
@@ -48,56 +55,65 @@ class WarmKernel:
     @property
     def pid(self) -> int | None:
         """The kernel's process id, or None when there is none."""
-        if self._manager is None or self._manager.provisioner is None:
-            return None
-        return getattr(self._manager.provisioner, "pid", None)
+        provisioner = getattr(self._manager, "provisioner", None)
+        return getattr(provisioner, "pid", None)
 
     def ready(self, kernel_name: str, env: dict[str, str]) -> tuple[Any, Any]:
         """The running kernel and its client, with a clean namespace. Raises WorkerError."""
-        if self._manager is not None and not self._manager.is_alive():
+        if self._manager is not None and not run_sync(self._manager.is_alive)():
             self.stop()
         try:
             if self._manager is None:
                 self._start(kernel_name, env)
                 self._execute(_REMEMBER)
             self._execute(_RESET)
-        except (RuntimeError, TimeoutError, DeadKernelError) as error:
+        except (RuntimeError, TimeoutError) as error:
             self.stop()
             raise WorkerError(f"the notebooks' kernel could not be started: {error}") from None
         return self._manager, self._client
 
     def _start(self, kernel_name: str, env: dict[str, str]) -> None:
-        self._manager = KernelManager(kernel_name=kernel_name, transport="ipc")
-        self._manager.start_kernel(env={**os.environ, **env})
+        self._manager = AsyncKernelManager(kernel_name=kernel_name, transport="ipc")
+        run_sync(self._manager.start_kernel)(env={**os.environ, **env})
         self._client = self._manager.client()
         self._client.start_channels()
-        self._client.wait_for_ready(timeout=READY_TIMEOUT_S)
+        run_sync(self._client.wait_for_ready)(timeout=READY_TIMEOUT_S)
 
     def _execute(self, code: str) -> None:
-        reply = self._client.execute_interactive(
+        reply = run_sync(self._client.execute_interactive)(
             code, silent=True, store_history=False, timeout=READY_TIMEOUT_S, output_hook=lambda _: None
         )
         if reply["content"]["status"] != "ok":
             raise RuntimeError(f"{reply['content'].get('ename')}: {reply['content'].get('evalue')}")
-
-    def interrupt(self) -> None:
-        """Stop what it is doing, as Jupyter's Interrupt does."""
-        if self._manager is not None:
-            with contextlib.suppress(Exception):
-                self._manager.interrupt_kernel()
 
     def stop(self) -> None:
         """End the kernel; what it had started ends with it. Safe to call twice."""
         manager, client, self._manager, self._client = self._manager, self._client, None, None
         if client is not None:
             client.stop_channels()
+            _expect_its_end()
         if manager is not None:
             with contextlib.suppress(Exception):
-                manager.shutdown_kernel(now=True)
-            with contextlib.suppress(Exception):
-                manager.context.destroy(linger=0) if manager.owns_kernel else None
+                run_sync(manager.shutdown_kernel)(now=True)
+
+    def kill(self) -> None:
+        """End the kernel without ceremony, for the end of this process."""
+        if self.pid is not None:
+            with contextlib.suppress(OSError):
+                os.kill(self.pid, signal.SIGKILL)
+
+
+def _expect_its_end() -> None:
+    """After an interrupt nbclient's waiting tasks end with DeadKernelError, which nobody is left to retrieve."""
+    logger = logging.getLogger("asyncio")
+    if _not_of_the_dead not in logger.filters:
+        logger.addFilter(_not_of_the_dead)
+
+
+def _not_of_the_dead(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and record.exc_info[0] is DeadKernelError)
 
 
 KERNEL = WarmKernel()
 """The kernel of this process."""
-atexit.register(KERNEL.stop)
+atexit.register(KERNEL.kill)

@@ -1,0 +1,385 @@
+"""Which configurations a study measures, what it compares, and in which order."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from grpclab.analysis import fewest_blocks
+from grpclab.channel_args import without_effect
+from grpclab.config import TrialConfig
+from grpclab.study.design import Trial, plan, schedule, trial_config
+from grpclab.study.parameters import StudyParameters
+from grpclab.variants import BASIC, LADDER, OPTIMIZED
+
+Plan = dict[str, Any]
+FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+LAST_RUNG = LADDER[-1].name
+
+
+def planned(*, server_cores: int = 1, **parameters: Any) -> Plan:
+    return plan(StudyParameters(**parameters), server_cores=server_cores)
+
+
+def names(found: Plan) -> list[str]:
+    return [row["name"] for row in found["configurations"]]
+
+
+def comparisons(found: Plan) -> list[dict[str, Any]]:
+    """Every pair of configurations that is to be judged."""
+    return [found["headline"], *found["parts"], *found["comparisons"], found["aa"]]
+
+
+def mentioned(found: Plan) -> Iterator[str]:
+    """Every configuration that some part of the plan speaks of."""
+    for row in comparisons(found):
+        yield from (row["baseline"], row["candidate"])
+    for curve in found["curves"]:
+        yield from itertools.chain.from_iterable(curve["series"].values())
+    for row in (*found["windows"], *found["sweeps"]):
+        yield from (point["configuration"] for point in row["points"])
+    yield from (rung["configuration"] for rung in found["ladder"] if not rung["not_testable"])
+    yield from found["profiled"]
+
+
+def rung(found: Plan, name: str) -> dict[str, Any]:
+    return next(row for row in found["ladder"] if row["name"] == name)
+
+
+def sweep(found: Plan, title: str) -> dict[str, Any]:
+    return next(row for row in found["sweeps"] if row["title"] == title)
+
+
+def in_parts(config: TrialConfig, *, without: set[str]) -> dict[str, Any]:
+    return {name: level for name, level in config.flat().items() if name.partition(".")[0] not in without}
+
+
+any_parameters = st.builds(
+    StudyParameters,
+    design=st.sampled_from(["default", "quick"]),
+    concurrency=st.lists(st.integers(1, 5000), min_size=1, max_size=5).map(tuple),
+    windows_kib=st.lists(st.integers(1, 2**21 - 1), min_size=1, max_size=4).map(tuple),
+    stream_limits=st.lists(st.integers(1, 2**31 - 1), min_size=1, max_size=4).map(tuple),
+    keepalive_s=st.lists(st.just(0.0) | st.floats(0.01, 2_000_000), min_size=1, max_size=4).map(tuple),
+    pool_sizes=st.lists(st.integers(1, 10_000), min_size=1, max_size=4).map(tuple),
+    rtt_ms=st.floats(0, 10_000),
+)
+
+# ---- the two designs -----------------------------------------------------------------------------------------
+
+
+def test_the_default_design_is_the_quick_one_and_the_ladder_sweeps_and_uploads() -> None:
+    default, quick = planned(), planned(design="quick")
+    assert set(names(quick)) < set(names(default))
+    assert len(names(quick)) == 11
+    assert len(names(default)) == 29
+    assert quick["ladder"] == quick["sweeps"] == []
+    assert [row["factor"] for row in quick["windows"]] == ["client.window_kib"]
+    assert [row["factor"] for row in default["windows"]] == ["client.window_kib", "server.window_kib"]
+
+
+def test_the_parameters_help_says_how_many_configurations_quick_has() -> None:
+    meaning = StudyParameters.__dataclass_fields__["design"].metadata["meaning"]
+    said = re.search(r"quick: (\d+)", meaning)
+    assert said is not None
+    assert int(said[1]) == len(names(planned(design="quick")))
+
+
+def test_a_plan_is_plain_json() -> None:
+    found = planned()
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_the_headline_asks_whether_optimized_beats_basic_at_64_in_flight() -> None:
+    headline = planned()["headline"]
+    assert (headline["baseline"], headline["candidate"]) == ("basic-c64", "optimized-c64")
+    assert headline["metric"] == "throughput_rps"
+
+
+@pytest.mark.parametrize(("levels", "main"), [("1,8", 8), ("256,64", 64), ("4", 4)])
+def test_without_64_the_last_level_takes_its_place(levels: str, main: int) -> None:
+    for design in ("default", "quick"):
+        found = planned(concurrency=levels, design=design)
+        assert found["headline"]["baseline"] == f"basic-c{main}"
+        assert f"at concurrency {main}" in found["headline"]["title"]
+
+
+def test_quick_keeps_one_low_level_of_the_curve() -> None:
+    assert planned(design="quick")["curves"][0]["series"]["basic"] == ["basic-c8", "basic-c64"]
+    only = planned(design="quick", concurrency="1,64,256")
+    assert only["curves"][0]["series"]["basic"] == ["basic-c64"]
+
+
+# ---- what holds for every plan -------------------------------------------------------------------------------
+
+
+@settings(max_examples=60, deadline=None)
+@given(any_parameters, st.integers(1, 8))
+def test_every_plan_is_whole(parameters: StudyParameters, server_cores: int) -> None:
+    found = plan(parameters, server_cores=server_cores)
+    assert set(mentioned(found)) == set(names(found)), "nothing missing, nothing measured in vain"
+    assert len(set(names(found))) == len(names(found))
+    for name in names(found):
+        assert FOLDER_NAME.fullmatch(name), name
+        assert trial_config(found, name).load.requests == parameters.requests
+
+
+@settings(max_examples=60, deadline=None)
+@given(any_parameters, st.integers(1, 8))
+def test_every_level_asked_for_is_measured_under_a_name_of_its_own(
+    parameters: StudyParameters, server_cores: int
+) -> None:
+    found = plan(parameters, server_cores=server_cores)
+    assert [
+        trial_config(found, name).load.concurrency for name in found["curves"][0]["series"]["optimized"]
+    ] == [c for c in parameters.concurrency if parameters.design == "default" or f"basic-c{c}" in names(found)]
+    asked: dict[str, tuple[float, ...]] = {
+        "pool size": parameters.pool_sizes,
+        "stream limit": parameters.stream_limits,
+        "keepalive": tuple(level or None for level in parameters.keepalive_s),  # type: ignore[misc]
+    }
+    for row in found["sweeps"]:
+        points = [point["configuration"] for point in row["points"]]
+        measured = tuple(trial_config(found, name).flat()[row["factor"]] for name in points)
+        assert measured == asked[row["title"]]
+        assert len({point["label"] for point in row["points"]}) == len(points)
+    for row in found["windows"]:
+        fixed = [trial_config(found, point["configuration"]) for point in row["points"]]
+        assert [c.flat()[row["factor"]] for c in fixed] == [*sorted(parameters.windows_kib), None]
+
+
+@settings(max_examples=30, deadline=None)
+@given(any_parameters, st.integers(1, 8))
+def test_every_comparison_is_of_two_different_configurations_in_one_scenario(
+    parameters: StudyParameters, server_cores: int
+) -> None:
+    found = plan(parameters, server_cores=server_cores)
+    scenario = {row["name"]: row["scenario"] for row in found["configurations"]}
+    for row in comparisons(found):
+        baseline, candidate = trial_config(found, row["baseline"]), trial_config(found, row["candidate"])
+        assert scenario[row["baseline"]] == scenario[row["candidate"]] == row["scenario"]
+        assert (baseline == candidate) == (row is found["aa"])
+        assert baseline.load == candidate.load or "download" in row["title"] or "upload" in row["title"]
+    pairs = Counter((row["baseline"], row["candidate"]) for row in found["comparisons"])
+    assert set(pairs.values()) == {1}, "no hypothesis counted twice"
+
+
+def test_a_configuration_comes_back_from_the_plan_as_it_went_in() -> None:
+    found = json.loads(json.dumps(planned()))
+    basic = trial_config(found, "basic-c8")
+    assert (basic.server, basic.client) == (BASIC.server, BASIC.client)
+    assert (basic.load.concurrency, basic.load.requests, basic.load.duration_s) == (8, 2500, 2.0)
+    optimized = trial_config(found, "optimized-c64")
+    assert (optimized.server, optimized.client) == (OPTIMIZED.server, OPTIMIZED.client)
+    for row in found["configurations"]:
+        config = trial_config(found, row["name"])
+        assert config.differences(TrialConfig()) == row["settings"]
+        assert without_effect(config) == row["without_effect"] == {}
+
+
+# ---- the A/A arm and the parts -------------------------------------------------------------------------------
+
+
+def test_the_aa_arm_is_the_baseline_under_another_name() -> None:
+    found = planned()
+    assert found["aa"]["baseline"] == found["headline"]["baseline"] != found["aa"]["candidate"]
+    assert trial_config(found, found["aa"]["candidate"]) == trial_config(found, found["aa"]["baseline"])
+
+
+@pytest.mark.parametrize("design", ["default", "quick"])
+def test_the_parts_multiply_to_the_headline_since_each_begins_where_the_last_ended(design: str) -> None:
+    found = planned(design=design)
+    chain = [found["parts"][0]["baseline"], *(part["candidate"] for part in found["parts"])]
+    assert [part["baseline"] for part in found["parts"]] == chain[:-1]
+    assert (chain[0], chain[-1]) == (found["headline"]["baseline"], found["headline"]["candidate"])
+
+
+def test_each_part_changes_its_own_side_only() -> None:
+    found = planned()
+    assert [part["side"] for part in found["parts"]] == ["client", "server"]
+    for part in found["parts"]:
+        baseline, candidate = trial_config(found, part["baseline"]), trial_config(found, part["candidate"])
+        assert in_parts(baseline, without={part["side"]}) == in_parts(candidate, without={part["side"]})
+        assert part["side"] in part["title"]
+
+
+def test_the_two_halves_are_compared_in_the_other_order_too() -> None:
+    pairs = {(row["baseline"], row["candidate"]) for row in planned()["comparisons"]}
+    assert {("basic-c64", "server-only-c64"), ("server-only-c64", "optimized-c64")} <= pairs
+
+
+# ---- the ladder ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("server_cores", [1, 2, 7])
+def test_the_ladder_has_every_rung_from_basic_to_optimized(server_cores: int) -> None:
+    found = planned(server_cores=server_cores)
+    assert [row["name"] for row in found["ladder"]] == [rung.name for rung in LADDER]
+    standing = [row for row in found["ladder"] if row["kept"] and not row["not_testable"]]
+    assert standing[0]["configuration"] == "basic-c64"
+    assert standing[-1]["configuration"] == "optimized-c64"
+    for below, row in itertools.pairwise(standing):
+        assert row["baseline"] == below["configuration"]
+
+
+def test_a_rejected_rung_stands_beside_the_rung_it_branched_off() -> None:
+    found = planned()
+    for row, original in zip(found["ladder"], LADDER, strict=True):
+        if not original.kept:
+            assert row["baseline"] == rung(found, original.after)["configuration"]
+            assert not any(other["baseline"] == row["configuration"] for other in found["ladder"])
+
+
+def test_processes_are_not_testable_where_the_server_has_one_core() -> None:
+    last = rung(planned(server_cores=1), LAST_RUNG)
+    assert last["not_testable"].startswith("not testable here: ")
+    assert last["configuration"] == ""
+    assert not any("process" in row["title"] for row in planned(server_cores=1)["comparisons"])
+
+
+def test_processes_are_a_rung_of_their_own_where_the_server_has_two_cores() -> None:
+    found = planned(server_cores=2)
+    last = rung(found, LAST_RUNG)
+    assert (last["not_testable"], last["configuration"]) == ("", "optimized-c64")
+    before = trial_config(found, last["baseline"])
+    after = trial_config(found, last["configuration"])
+    assert before.differences(after) == {"server.processes": 1}
+    assert (last["baseline"], last["configuration"]) in {
+        (row["baseline"], row["candidate"]) for row in found["comparisons"]
+    }
+
+
+# ---- sweeps and windows --------------------------------------------------------------------------------------
+
+
+def test_the_level_that_optimized_has_is_optimized_itself() -> None:
+    points = sweep(planned(), "pool size")["points"]
+    assert [(point["label"], point["configuration"]) for point in points] == [
+        ("1", "pool-size-1-c64"),
+        ("4", "optimized-c64"),
+        ("16", "pool-size-16-c64"),
+    ]
+
+
+def test_a_sweep_changes_its_own_factors_only() -> None:
+    found = planned(stream_limits="3,100", keepalive_s="0,5", pool_sizes="2")
+    changed = {
+        "pool size": {"client.connections"},
+        "stream limit": {"server.max_concurrent_streams"},
+        "keepalive": {
+            "client.keepalive_s",
+            "client.keepalive_timeout_s",
+            "server.keepalive_s",
+            "server.keepalive_timeout_s",
+        },
+    }
+    for row in found["sweeps"]:
+        base = trial_config(found, row["base"])
+        for point in row["points"]:
+            assert set(trial_config(found, point["configuration"]).differences(base)) <= changed[row["title"]]
+
+
+def test_keepalive_is_swept_on_both_sides_and_off_means_no_pings() -> None:
+    found = planned(keepalive_s="0,0.5,60")
+    points = {point["label"]: point["configuration"] for point in sweep(found, "keepalive")["points"]}
+    assert list(points) == ["off", "0.5 s", "60 s"]
+    assert points["60 s"] == "optimized-c64"
+    half, off = trial_config(found, points["0.5 s"]), trial_config(found, points["off"])
+    assert (half.client.keepalive_s, half.server.keepalive_s) == (0.5, 0.5)
+    assert (off.client.keepalive_s, off.server.keepalive_s, off.client.keepalive_timeout_s) == (None,) * 3
+
+
+def test_large_levels_are_written_out_in_labels_and_names() -> None:
+    points = sweep(planned(stream_limits="1000000,1000001"), "stream limit")["points"]
+    assert [point["label"] for point in points] == ["1000000", "1000001"]
+
+
+def test_windows_are_those_of_the_side_that_receives_over_the_link() -> None:
+    found = planned(windows_kib="1024,64,96", rtt_ms=35)
+    for row, side, body in zip(
+        found["windows"], ("client", "server"), ("server.response_bytes", "load.request_bytes"), strict=True
+    ):
+        assert [point["label"] for point in row["points"]] == ["64 KiB", "96 KiB", "1 MiB", "adaptive"]
+        for point in row["points"]:
+            flat = trial_config(found, point["configuration"]).flat()
+            assert flat["link.rtt_ms"] == 35
+            assert flat[body] == row["bytes_per_request"] == 256 * 1024
+            assert flat[f"{side}.adaptive_window"] == (point["label"] == "adaptive")
+            assert (flat[f"{side}.window_kib"] is None) == (point["label"] == "adaptive")
+
+
+def test_every_window_is_compared_with_the_smallest() -> None:
+    found = planned(windows_kib="1024,64")
+    bulk = [(row["baseline"], row["candidate"]) for row in found["comparisons"] if row["scenario"] == "bulk"]
+    assert bulk == [
+        ("bulk-down-64kib", "bulk-down-1024kib"),
+        ("bulk-down-64kib", "bulk-down-adaptive"),
+        ("bulk-up-64kib", "bulk-up-1024kib"),
+        ("bulk-up-64kib", "bulk-up-adaptive"),
+    ]
+
+
+def test_basic_and_optimized_are_profiled_unless_told_not_to() -> None:
+    assert planned()["profiled"] == ["basic-c64", "optimized-c64"]
+    assert planned(profile=False)["profiled"] == []
+
+
+def test_the_default_has_enough_blocks_for_a_verdict() -> None:
+    assert planned()["blocks"] >= fewest_blocks()
+    assert planned(blocks=3)["blocks"] == 3
+
+
+# ---- the order -----------------------------------------------------------------------------------------------
+
+
+@given(
+    st.lists(st.text("abc", min_size=1, max_size=4), min_size=1, max_size=12, unique=True),
+    st.integers(1, 6),
+    st.integers(0, 2**40),
+)
+def test_a_block_is_one_pass_over_all_configurations(labels: list[str], blocks: int, seed: int) -> None:
+    found = schedule(labels, blocks=blocks, seed=seed)
+    assert [(trial.block, trial.order) for trial in found] == [
+        (block, order) for block in range(blocks) for order in range(len(labels))
+    ]
+    for block in range(blocks):
+        assert sorted(t.configuration for t in found if t.block == block) == sorted(labels)
+    assert len({trial.name for trial in found}) == len(found)
+    assert schedule(labels, blocks=blocks, seed=seed) == found
+
+
+def test_every_block_has_an_order_of_its_own_and_every_seed_too() -> None:
+    labels = [f"c{i}" for i in range(20)]
+    orders = {
+        (seed, block): tuple(t.configuration for t in schedule(labels, blocks=4, seed=seed) if t.block == block)
+        for seed in (1, 2)
+        for block in range(4)
+    }
+    assert len(set(orders.values())) == 8
+    assert tuple(labels) not in orders.values()
+
+
+def test_more_blocks_continue_the_same_order() -> None:
+    labels = [f"c{i}" for i in range(9)]
+    assert schedule(labels, blocks=3, seed=5) == schedule(labels, blocks=8, seed=5)[:27]
+
+
+def test_no_place_in_the_block_belongs_to_a_configuration() -> None:
+    found = schedule(["a", "b", "c"], blocks=900, seed=3)
+    first = Counter(trial.configuration for trial in found if trial.order == 0)
+    # 300 each expected, sd 14
+    assert all(230 < first[name] < 370 for name in "abc")
+
+
+def test_folders_of_trials_sort_in_the_order_of_measuring() -> None:
+    found = [trial.name for trial in schedule([f"c{i}" for i in range(120)], blocks=12, seed=1)]
+    assert sorted(found) == found
+    assert Trial(block=3, order=7, configuration="basic-c64").name == "03-007-basic-c64"

@@ -1,0 +1,191 @@
+"""The parameters of a study: what they take, and the one line that says why not."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from grpclab.errors import DesignError
+from grpclab.study.parameters import DESIGNS, StudyParameters, plain_values
+
+NAMES = [field.name for field in dataclasses.fields(StudyParameters)]
+
+
+def refusal(**values: Any) -> str:
+    with pytest.raises(DesignError) as error:
+        StudyParameters(**values)
+    return str(error.value)
+
+
+BAD: list[tuple[str, Any, str]] = [
+    ("study", "", "letters, digits"),
+    ("study", "../elsewhere", "letters, digits"),
+    ("study", ".hidden", "the first a letter or digit"),
+    ("study", "two words", "letters, digits"),
+    ("study", "x" * 65, "64 at most"),
+    ("study", 7, "letters, digits"),
+    ("study", "name\n", "letters, digits"),
+    ("design", "fast", "it is one of default, quick"),
+    ("design", None, "it is one of default, quick"),
+    ("design", ["quick"], "it is one of default, quick"),
+    ("requests", 0, "a whole number of calls, 1 to 100,000,000"),
+    ("requests", 10**12, "a whole number of calls, 1 to 100,000,000"),
+    ("requests", 2500.5, "a whole number of calls"),
+    ("requests", True, "a whole number of calls"),
+    ("requests", "many", "a whole number of calls"),
+    ("requests", math.inf, "a whole number of calls"),
+    ("requests", math.nan, "a whole number of calls"),
+    ("requests", None, "a whole number of calls"),
+    ("concurrency", "", "as 1,8,64"),
+    ("concurrency", "1,eight", "as 1,8,64"),
+    ("concurrency", "1,,8,", "as 1,8,64"),
+    ("concurrency", "0", "as 1,8,64"),
+    ("concurrency", "1;8", "as 1,8,64"),
+    ("concurrency", (), "as 1,8,64"),
+    ("concurrency", [True], "as 1,8,64"),
+    ("concurrency", 200_000, "as 1,8,64"),
+    ("concurrency", {8: 1}, "as 1,8,64"),
+    ("blocks", 0, "1 to 1000"),
+    ("blocks", 1001, "1 to 1000"),
+    ("blocks", "six", "1 to 1000"),
+    ("windows_kib", "none", "as 64,1024"),
+    ("windows_kib", "64,0", "as 64,1024"),
+    ("windows_kib", "2097152", "as 64,1024"),
+    ("stream_limits", "unlimited", "as 8,10000"),
+    ("stream_limits", "8.5", "as 8,10000"),
+    ("keepalive_s", "-1", "0 for off"),
+    ("keepalive_s", "off", "0 for off"),
+    ("keepalive_s", "nan", "0 for off"),
+    ("keepalive_s", "0.001", "0 for off"),
+    ("keepalive_s", [10**400], "0 for off"),
+    ("keepalive_s", "3000000", "0 for off"),
+    ("pool_sizes", "0", "as 1,4,16"),
+    ("pool_sizes", "10001", "as 1,4,16"),
+    ("rtt_ms", -1, "0 to 10000"),
+    ("rtt_ms", "fast", "0 to 10000"),
+    ("rtt_ms", math.nan, "0 to 10000"),
+    ("rtt_ms", math.inf, "0 to 10000"),
+    ("engine", "wire", "it is one of grpcio"),
+    ("profile", "maybe", "true or false"),
+    ("profile", 2, "true or false"),
+    ("profile", None, "true or false"),
+    ("seed", -1, "0 or more"),
+    ("seed", 1.5, "0 or more"),
+    ("max_trial_s", 0, "0.05 to 3600"),
+    ("max_trial_s", 3601, "0.05 to 3600"),
+    ("max_trial_s", "2 s", "0.05 to 3600"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "wanted"), BAD, ids=lambda v: str(v)[:20])
+def test_a_bad_value_is_refused_in_one_line_with_name_value_and_what_it_takes(
+    name: str, value: Any, wanted: str
+) -> None:
+    text = refusal(**{name: value})
+    assert text.startswith(f"{name}={str(value).strip()} is not possible: ")
+    assert wanted in text
+    assert "\n" not in text
+
+
+def test_every_parameter_has_a_value_that_it_refuses() -> None:
+    assert {name for name, _, _ in BAD} == set(NAMES)
+
+
+def test_the_defaults_are_values_like_any_other() -> None:
+    assert StudyParameters(**StudyParameters().as_dict()) == StudyParameters()
+    assert json.loads(json.dumps(StudyParameters().as_dict())) == StudyParameters().as_dict()
+
+
+@pytest.mark.parametrize(
+    ("name", "given_as", "value"),
+    [
+        ("requests", "300", 300),
+        ("requests", 300.0, 300),
+        ("requests", np.int64(300), 300),
+        ("concurrency", "1, 8\t64", (1, 8, 64)),
+        ("concurrency", 8, (8,)),
+        ("concurrency", [64, "8"], (64, 8)),
+        ("concurrency", "8,64,8", (8, 64)),
+        ("keepalive_s", "0,60", (0.0, 60.0)),
+        ("keepalive_s", 0.5, (0.5,)),
+        ("pool_sizes", (4, 1), (4, 1)),
+        ("rtt_ms", "20", 20.0),
+        ("profile", "False", False),
+        ("profile", "1", True),
+        ("profile", False, False),
+        ("max_trial_s", 1, 1.0),
+        ("study", "my-study_2.1", "my-study_2.1"),
+    ],
+)
+def test_values_are_taken_as_a_command_line_or_a_notebook_gives_them(
+    name: str, given_as: Any, value: Any
+) -> None:
+    found = getattr(StudyParameters(**{name: given_as}), name)
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_every_design_can_be_asked_for(design: str) -> None:
+    assert StudyParameters(design=design).design == design
+
+
+@given(st.lists(st.integers(1, 100_000), min_size=1, max_size=8))
+def test_a_list_keeps_its_order_and_loses_its_repetitions(levels: list[int]) -> None:
+    words = ",".join(map(str, levels))
+    assert StudyParameters(concurrency=words).concurrency == tuple(dict.fromkeys(levels))  # type: ignore[arg-type]
+
+
+# ---- out of a notebook's variables ---------------------------------------------------------------------------
+
+
+def test_a_notebooks_variables_are_the_parameters() -> None:
+    namespace = {
+        "requests": 300,
+        "concurrency": "1,8",
+        "_private": 3,
+        "__name__": "__main__",
+        "In": ["", "requests = 300"],
+        "Out": {},
+        "StudyParameters": StudyParameters,
+        "json": json,
+    }
+    found = StudyParameters.from_namespace(namespace)
+    assert found == StudyParameters(requests=300, concurrency=(1, 8))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"), [("request", "requests"), ("block", "blocks"), ("pool_size", "pool_sizes")]
+)
+def test_an_unknown_name_is_refused_with_the_nearest(wrong: str, right: str) -> None:
+    with pytest.raises(DesignError) as error:
+        StudyParameters.from_namespace({wrong: 1})
+    assert str(error.value) == f"unknown parameter {wrong!r}: did you mean {right}?"
+
+
+def test_a_name_like_no_other_is_refused_with_all_there_are() -> None:
+    with pytest.raises(DesignError) as error:
+        StudyParameters.from_namespace({"zzzzzz": 1})
+    assert str(error.value) == f"unknown parameter 'zzzzzz': there are {', '.join(NAMES)}"
+
+
+@pytest.mark.parametrize("value", [None, {"requests": 300}, object])
+def test_a_parameter_that_is_no_plain_value_is_refused_not_passed_over(value: Any) -> None:
+    with pytest.raises(DesignError, match="^requests="):
+        StudyParameters.from_namespace({"requests": value})
+
+
+def test_a_number_of_numpys_is_as_good_as_any_other() -> None:
+    assert StudyParameters.from_namespace({"requests": np.int64(300)}).requests == 300
+
+
+def test_only_plain_values_count_as_attempts_at_a_parameter() -> None:
+    namespace = {"a": 1, "function": len, "nothing": None, "_b": 2}
+    assert plain_values(namespace, ["a", "b"]) == {"a": 1}
