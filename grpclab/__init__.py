@@ -2,7 +2,8 @@
 
 Layout, top to bottom; each floor imports only from floors below it:
 
-    cli, doctor, notebook    the command line; what the notebooks' cells call
+    cli                      the command line
+    doctor, notebook         what this machine can measure; what the notebooks' cells call
     publish                  from stored trials to the report
     report/                  figures and HTML out of tidy frames
     study/                   design, trial, the papermill runner, the store
@@ -10,7 +11,9 @@ Layout, top to bottom; each floor imports only from floors below it:
     profiling/               py-spy, families of work
     load/                    gate, recorder, summary (pure); engines, workers, bench
     servers/                 the greeter, its builders, the launcher
-    link                     the emulated link: link_relay over link_model (pure)
+    link                     the emulated link
+    link_relay               its process
+    link_model               its behaviour (pure)
     children, procfs         child processes; what the kernel says of a process
     environment, places      what the machine is; where things are
     variants, channel_args   basic, optimized, the ladder; the one table factor -> channel argument

@@ -75,8 +75,6 @@ def ours(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[int]]:
 @pytest.fixture(scope="module")
 def quick_server() -> Iterator[RunningServer]:
     """A server that a whole file of tests may load: streams are three messages, 20 ms apart."""
-    config = ServerConfig(
-        implementation="asyncio", event_loop="uvloop", stream_messages=3, stream_interval_ms=20
-    )
+    config = ServerConfig(implementation="asyncio", event_loop="uvloop", stream_messages=3, stream_interval_ms=20)
     with launch(config) as server:
         yield server

@@ -168,9 +168,7 @@ def test_grpcio_takes_the_arguments_of_both_variants() -> None:
         ({"client.pooling": "per_call", "client.connections": 8}, "client.connections", "pooling=per_call"),
     ],
 )
-def test_a_factor_that_cannot_act_is_named_with_the_reason(
-    config: dict[str, Level], factor: str, remedy: str
-) -> None:
+def test_a_factor_that_cannot_act_is_named_with_the_reason(config: dict[str, Level], factor: str, remedy: str) -> None:
     found = without(config)
     assert list(found) == [factor]
     assert remedy in found[factor]

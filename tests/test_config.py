@@ -219,9 +219,7 @@ def test_of_two_settings_of_one_factor_the_later_holds() -> None:
 def test_a_setting_without_a_level_is_refused_with_how_to_write_it() -> None:
     with pytest.raises(FactorError) as refusal:
         parse_settings(["server.tls"])
-    assert str(refusal.value) == (
-        "'server.tls' is not a setting: write section.name=level, as server.window_kib=1024"
-    )
+    assert str(refusal.value) == ("'server.tls' is not a setting: write section.name=level, as server.window_kib=1024")
 
 
 def test_environment_variables_set_the_factors_that_name_them() -> None:

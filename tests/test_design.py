@@ -138,9 +138,9 @@ def test_every_level_asked_for_is_measured_under_a_name_of_its_own(
     parameters: StudyParameters, server_cores: int
 ) -> None:
     found = plan(parameters, server_cores=server_cores)
-    assert [
-        trial_config(found, name).load.concurrency for name in found["curves"][0]["series"]["optimized"]
-    ] == [c for c in parameters.concurrency if parameters.design == "default" or f"basic-c{c}" in names(found)]
+    assert [trial_config(found, name).load.concurrency for name in found["curves"][0]["series"]["optimized"]] == [
+        c for c in parameters.concurrency if parameters.design == "default" or f"basic-c{c}" in names(found)
+    ]
     asked: dict[str, tuple[float, ...]] = {
         "pool size": parameters.pool_sizes,
         "stream limit": parameters.stream_limits,

@@ -8,12 +8,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from conftest import until
 
 from grpclab.children import STUDY_VARIABLE, TRIAL_VARIABLE
 from grpclab.places import notebook
@@ -55,15 +55,6 @@ def gone(process: psutil.Process) -> bool:
         return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
     except psutil.Error:
         return True
-
-
-def until(found: Callable[[], object], timeout_s: float) -> bool:
-    end = time.monotonic() + timeout_s
-    while time.monotonic() < end:
-        if found():
-            return True
-        time.sleep(0.02)
-    return bool(found())
 
 
 def find(role: str) -> psutil.Process | None:

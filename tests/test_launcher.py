@@ -41,9 +41,7 @@ def taken_port(*, shared: bool) -> Iterator[int]:
 
 @one_and_several
 @pytest.mark.parametrize("shared", [False, True], ids=["plain", "SO_REUSEPORT"])
-def test_a_taken_port_is_refused_in_one_clear_line(
-    processes: int, shared: bool, ours: Callable[[], list[int]]
-) -> None:
+def test_a_taken_port_is_refused_in_one_clear_line(processes: int, shared: bool, ours: Callable[[], list[int]]) -> None:
     with taken_port(shared=shared) as port:
         with (
             pytest.raises(ServerError, match=rf"port {port} on 127\.0\.0\.1 is taken: stop what") as refusal,
@@ -133,9 +131,7 @@ with (
 """
 
 
-def test_a_study_that_is_killed_takes_all_its_processes_with_it(
-    ours: Callable[[], list[int]], tmp_path: Path
-) -> None:
+def test_a_study_that_is_killed_takes_all_its_processes_with_it(ours: Callable[[], list[int]], tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", STUDY_SCRIPT],
         stdout=subprocess.PIPE,

@@ -16,7 +16,7 @@ from grpclab.config import FACTORS
 from grpclab.places import notebook
 from grpclab.study.trial import METRICS
 
-SMALL = "-p requests 60 -p blocks 1 -p design quick -p max_trial_s 0.4 -p rtt_ms 5".split()
+SMALL = [word for pair in ("requests 60", "blocks 1", "design quick", "max_trial_s 0.4", "rtt_ms 5") for word in ("-p", *pair.split())]
 
 
 def papermill(name: str, root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -124,9 +124,7 @@ def test_the_defaults_are_values_like_any_other() -> None:
         ("study", "my-study_2.1", "my-study_2.1"),
     ],
 )
-def test_values_are_taken_as_a_command_line_or_a_notebook_gives_them(
-    name: str, given_as: Any, value: Any
-) -> None:
+def test_values_are_taken_as_a_command_line_or_a_notebook_gives_them(name: str, given_as: Any, value: Any) -> None:
     found = getattr(StudyParameters(**{name: given_as}), name)
     assert found == value
     assert type(found) is type(value)

@@ -94,9 +94,7 @@ def test_handler_work_is_cpu_time_of_the_server(heavy_server: RunningServer) -> 
 
 @each_library
 def test_calls_beyond_max_concurrent_rpcs_are_rejected_and_not_queued(kind: str) -> None:
-    config = replace(
-        CONFIGS[kind], max_concurrent_rpcs=2, stream_messages=2, stream_interval_ms=1_000, threads=10
-    )
+    config = replace(CONFIGS[kind], max_concurrent_rpcs=2, stream_messages=2, stream_interval_ms=1_000, threads=10)
     with launch(config) as server, greeter_at(server.target) as stub:
         inside = [stub.SayHelloStream(hello(), timeout=20) for _ in range(2)]
         for stream in inside:
@@ -105,17 +103,18 @@ def test_calls_beyond_max_concurrent_rpcs_are_rejected_and_not_queued(kind: str)
             stub.SayHello(hello(), timeout=20)
         assert refusal.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert [len(list(stream)) for stream in inside] == [1, 1], "the calls inside are not disturbed"
-        assert stub.SayHello(hello(), timeout=20).message, "there is room again"
+        assert until(lambda: _accepts(server.target)), "there is room again"
 
 
 @each_server
 def test_calls_beyond_the_stream_limit_wait_and_all_succeed(kind: str) -> None:
     config = replace(CONFIGS[kind], max_concurrent_streams=4, stream_messages=2, stream_interval_ms=20)
+    load = LoadConfig(requests=80, concurrency=80, warmup_s=0, method="SayHelloStream")
     with launch(config) as server:
-        with greeter_at(server.target) as stub:
-            streams = [stub.SayHelloStream(hello(), timeout=60) for _ in range(80)]
-            assert [len(list(stream)) for stream in streams] == [2] * 80
+        with Generator(TrialConfig(load=load), server.target) as generator:
+            run = generator.measure()
         server.stop()
+    assert (run.summary.requests, run.summary.errors_by_status) == (80, {})
     assert server.calls == 80
     assert server.high_water == 4
 
@@ -178,16 +177,14 @@ def test_a_signal_lets_the_call_inside_end_and_the_server_leaves_with_0(
 
 
 @each_library
-def test_a_handler_that_does_not_return_cannot_keep_the_server(kind: str) -> None:
+def test_a_second_signal_does_not_wait_for_the_call_inside(kind: str) -> None:
     config = replace(CONFIGS[kind], stream_messages=2, stream_interval_ms=60_000)
     with launch(config) as server, greeter_at(server.target) as stub:
         call = stub.SayHelloStream(hello(), timeout=60)
         next(call)
         server.child.popen.terminate()
-        # The first is the drain, which would take its full time; the second one means now.
-        time_to_hear = until(lambda: not _accepts(server.target))
+        assert until(lambda: not _accepts(server.target)), "draining, which alone would take its full time"
         server.child.popen.terminate()
-        assert time_to_hear
         assert server.child.popen.wait(20) == 1
 
 

@@ -61,9 +61,7 @@ def put(store: Store, trial: str, **values: Any) -> None:
 def held_elsewhere(store: Store) -> Iterator[subprocess.Popen[str]]:
     """Another process is measuring the study."""
     command = [sys.executable, "-c", HOLD_THE_LOCK, str(store.folder)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             assert process.stdout.readline() == "held\n"

@@ -1,0 +1,364 @@
+"""The load generator with real workers: what it sends is exactly what was asked, and it always comes to an end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+import numpy as np
+import psutil
+import pytest
+from conftest import until
+
+from grpclab import procfs
+from grpclab.config import ClientConfig, LinkConfig, LoadConfig, ServerConfig, TrialConfig
+from grpclab.errors import FactorError, ServerError, TargetError, WorkerError
+from grpclab.link import running_link
+from grpclab.load.generator import Generator, LoadRun
+from grpclab.servers.launcher import RunningServer, launch
+
+Pooling = Literal["per_call", "shared", "pool"]
+
+
+def load(client: ClientConfig | None = None, **levels: Any) -> TrialConfig:
+    """A configuration of client and load; without warm-up, unless asked for."""
+    return TrialConfig(client=client or ClientConfig(), load=LoadConfig(**{"warmup_s": 0, **levels}))
+
+
+def by_status(run: LoadRun) -> dict[str, int]:
+    """How many calls ended how, the good ones too."""
+    return {"OK": run.summary.requests - run.summary.errors} | run.summary.errors_by_status
+
+
+# ---- connections, counted from outside ---------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def doorman(target: str) -> Iterator[tuple[str, list[int]]]:
+    """Passes TCP connections on to `target`, and notes the client's port of each one in the list."""
+    seen: list[int] = []
+    host, _, port = target.rpartition(":")
+
+    def attend() -> None:
+        with selectors.DefaultSelector() as selector, contextlib.ExitStack() as stack:
+            selector.register(listener, selectors.EVENT_READ)
+            selector.register(closed, selectors.EVENT_READ)
+            while True:
+                for key, _ in selector.select():
+                    if key.fileobj is closed:
+                        return
+                    if key.fileobj is listener:
+                        client, address = listener.accept()
+                        seen.append(address[1])
+                        server = socket.create_connection((host, int(port)))
+                        for mine, other in ((client, server), (server, client)):
+                            stack.callback(mine.close)
+                            selector.register(mine, selectors.EVENT_READ, other)
+                    else:
+                        pass_on(selector, key)
+
+    def pass_on(selector: selectors.BaseSelector, key: selectors.SelectorKey) -> None:
+        assert isinstance(key.fileobj, socket.socket)
+        data = b""
+        with contextlib.suppress(ConnectionError):
+            data = key.fileobj.recv(1 << 16)
+            if data:
+                key.data.sendall(data)
+        if not data:
+            selector.unregister(key.fileobj)
+            with contextlib.suppress(OSError):
+                key.data.shutdown(socket.SHUT_WR)
+
+    closed, close = socket.socketpair()
+    with closed, close, socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=attend)
+        thread.start()
+        try:
+            yield f"127.0.0.1:{listener.getsockname()[1]}", seen
+        finally:
+            close.send(b"x")
+            thread.join(20)
+
+
+@pytest.mark.parametrize(
+    ("pooling", "workers", "connections"),
+    [("shared", 1, 1), ("shared", 2, 2), ("pool", 1, 3), ("pool", 2, 3), ("per_call", 1, 24 + 1)],
+)
+def test_pooling_opens_exactly_the_connections_that_were_asked_for(
+    quick_server: RunningServer, pooling: Pooling, workers: int, connections: int
+) -> None:
+    client = ClientConfig(pooling=pooling, connections=3)
+    config = load(client, requests=24, concurrency=6, workers=workers)
+    with doorman(quick_server.target) as (target, seen), Generator(config, target) as generator:
+        run = generator.measure()
+    assert by_status(run) == {"OK": 24}
+    assert len(seen) == connections, "per_call: one a call, and one that asks whether someone is there"
+
+
+@pytest.mark.parametrize(("pooling", "connections"), [("shared", 1), ("pool", 3)])
+def test_kept_connections_stay_open_through_the_window_and_go_with_the_generator(
+    quick_server: RunningServer, pooling: Pooling, connections: int
+) -> None:
+    config = load(ClientConfig(pooling=pooling, connections=3), requests=200)
+    mine = [os.getpid()]
+    with Generator(config, quick_server.target) as generator:
+        counts: list[int] = []
+        generator.measure(tick=lambda: counts.append(procfs.outgoing_connections(generator.pids, quick_server.port)))
+        assert set(counts) == {connections}
+        assert sum(quick_server.connections(excluding=mine)) == connections
+    assert until(lambda: sum(quick_server.connections(excluding=mine)) == 0)
+
+
+# ---- how many calls, and when ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("requests", "concurrency", "workers"), [(37, 8, 1), (3, 8, 1), (1, 1, 1), (101, 5, 2), (2, 2, 2)]
+)
+def test_the_server_sees_exactly_the_calls_that_were_asked_for(requests: int, concurrency: int, workers: int) -> None:
+    config = load(requests=requests, concurrency=concurrency, workers=workers)
+    with launch(ServerConfig(implementation="asyncio")) as server:
+        with Generator(config, server.target) as generator:
+            run = generator.measure()
+        server.stop()
+    assert by_status(run) == {"OK": requests}
+    assert server.calls == requests
+
+
+def test_two_workers_divide_exactly(quick_server: RunningServer) -> None:
+    config = load(ClientConfig(pooling="pool", connections=5), requests=101, concurrency=7, workers=2, warmup_s=0.1)
+    with Generator(config, quick_server.target) as generator:
+        each = [procfs.outgoing_connections([pid], quick_server.port) for pid in generator.pids]
+        run = generator.measure()
+    assert each == [3, 2]
+    assert [len(window.measured) for window in run.windows] == [51, 50]
+    assert run.summary.requests == 101
+
+
+@pytest.mark.parametrize("levels", [{"concurrency": 3}, {"requests": 3}])
+def test_less_work_than_workers_is_refused(levels: dict[str, Any]) -> None:
+    with pytest.raises(FactorError, match=r"load\.\w+=3 cannot be divided over load\.workers=4"):
+        Generator(load(workers=4, **levels), "127.0.0.1:1")
+
+
+def test_the_warm_up_is_recorded_and_not_counted(quick_server: RunningServer) -> None:
+    with Generator(load(requests=50, warmup_s=0.2), quick_server.target) as generator:
+        run = generator.measure()
+    (window,) = run.windows
+    assert run.summary.requests == len(window.measured) == 50
+    early = window.records.start_s < window.opened_at
+    assert early.sum() == len(window.records) - 50 > 0
+    assert window.records.start_s.min() >= window.opened_at - 0.2
+
+
+@pytest.mark.parametrize("requests", [None, 10_000_000])
+def test_a_window_bound_by_time_ends(quick_server: RunningServer, requests: int | None) -> None:
+    config = load(requests=requests, duration_s=0.3, warmup_s=0.1, workers=2)
+    with Generator(config, quick_server.target) as generator:
+        run = generator.measure()
+    for window in run.windows:
+        starts = window.records.start_s - window.opened_at
+        assert starts.min() < 0
+        assert 0 < starts.max() < 0.3
+    assert run.summary.window_s <= 0.3 + 1e-9
+    assert run.summary.errors == 0
+
+
+def test_the_number_of_calls_ends_a_window_before_its_time(quick_server: RunningServer) -> None:
+    with Generator(load(requests=20, duration_s=60), quick_server.target) as generator:
+        run = generator.measure()
+    assert run.summary.requests == 20
+    assert run.summary.window_s < 60
+
+
+def test_the_opening_is_told_once_and_not_before_the_warm_up_is_over(quick_server: RunningServer) -> None:
+    before: list[procfs.Usage] = []
+    with Generator(load(requests=200, warmup_s=0.1), quick_server.target) as generator:
+        run = generator.measure(on_open=lambda: before.append(quick_server.usage()))
+    assert len(before) == 1
+    assert before[0].at_s >= run.windows[0].opened_at
+
+
+def test_the_generator_says_what_it_cost(quick_server: RunningServer) -> None:
+    with Generator(load(requests=2_000, workers=2), quick_server.target) as generator:
+        run = generator.measure()
+        whole = sum(procfs.cpu_seconds(pid) for pid in generator.pids)
+    assert 0 < run.cpu_s < whole
+    assert run.busy_share > 0
+
+
+def test_a_stream_is_one_call(quick_server: RunningServer) -> None:
+    config = load(requests=30, concurrency=10, method="SayHelloStream")
+    with Generator(config, quick_server.target) as generator:
+        run = generator.measure()
+    assert by_status(run) == {"OK": 30}
+    assert run.summary.latency_min_s >= 0.95 * 2 * 0.020, "three messages, 20 ms apart"
+
+
+def test_the_load_goes_through_the_emulated_link(quick_server: RunningServer) -> None:
+    config = load(ClientConfig(pooling="pool", connections=2), requests=40, concurrency=4)
+    with (
+        running_link(LinkConfig(rtt_ms=20), quick_server.target) as link,
+        Generator(config, link.target) as generator,
+    ):
+        run = generator.measure()
+        assert sum(quick_server.connections()) >= 2
+    assert by_status(run) == {"OK": 40}
+    assert run.summary.latency_min_s >= 0.020
+
+
+# ---- what goes wrong ---------------------------------------------------------------------------------------
+
+
+def test_a_deadline_shorter_than_the_handler_is_counted_as_such(quick_server: RunningServer) -> None:
+    config = load(ClientConfig(deadline_s=0.015), requests=30, concurrency=5, method="SayHelloStream")
+    with Generator(config, quick_server.target) as generator:
+        run = generator.measure()
+    assert by_status(run) == {"OK": 0, "DEADLINE_EXCEEDED": 30}
+    assert run.summary.throughput_rps == 0
+    assert run.summary.latency_min_s >= 0.015, "a failed call has a latency, too"
+
+
+def test_rejected_calls_are_counted_beside_the_good_ones() -> None:
+    server_config = ServerConfig(max_concurrent_rpcs=2, stream_messages=2, stream_interval_ms=50)
+    config = load(requests=100, concurrency=20, method="SayHelloStream")
+    with launch(server_config) as server:
+        with Generator(config, server.target) as generator:
+            run = generator.measure()
+        server.stop()
+    found = by_status(run)
+    assert set(found) == {"OK", "RESOURCE_EXHAUSTED"}
+    assert sum(found.values()) == 100
+    assert server.calls == found["OK"]
+    assert server.high_water == 2
+
+
+@pytest.mark.parametrize("pooling", ["per_call", "shared", "pool"])
+def test_a_server_killed_in_mid_run_is_seen_as_errors_and_the_run_ends(pooling: Pooling) -> None:
+    config = load(ClientConfig(pooling=pooling), requests=1_500, warmup_s=0.1, workers=2)
+    with launch(ServerConfig()) as server:
+        with Generator(config, server.target) as generator:
+            run = generator.measure(on_open=lambda: os.kill(server.pids[0], signal.SIGKILL))
+        with pytest.raises(ServerError, match="killed by SIGKILL"):
+            server.require_alive()
+    found = by_status(run)
+    assert sum(found.values()) == 1_500
+    assert found["UNAVAILABLE"] > 0
+
+
+def test_a_target_that_nobody_serves_is_told(ours: Callable[[], list[int]]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        target = f"127.0.0.1:{taken.getsockname()[1]}"
+    with (
+        pytest.raises(TargetError, match=rf"nothing answers at {target}.*grpclab serve") as error,
+        Generator(load(workers=2), target),
+    ):
+        pass
+    assert "\n" not in str(error.value)
+    assert ours() == []
+
+
+def test_a_worker_that_is_killed_ends_the_run_and_leaves_nothing(
+    quick_server: RunningServer, ours: Callable[[], list[int]]
+) -> None:
+    config = load(requests=None, duration_s=60, workers=2)
+    with Generator(config, quick_server.target) as generator:
+        assert sorted(ours()) == sorted(generator.pids)
+        with pytest.raises(WorkerError, match=r"load worker 2 of 2 \(pid \d+\) was killed by SIGKILL"):
+            generator.measure(on_open=lambda: os.kill(generator.pids[1], signal.SIGKILL))
+    assert ours() == []
+
+
+def test_a_worker_that_is_killed_between_two_windows_is_told(quick_server: RunningServer) -> None:
+    with Generator(load(requests=10), quick_server.target) as generator:
+        generator.measure()
+        os.kill(generator.pids[0], signal.SIGKILL)
+        with pytest.raises(WorkerError, match="killed by SIGKILL"):
+            generator.measure()
+
+
+# ---- Ctrl-C ------------------------------------------------------------------------------------------------
+
+
+def interrupt_when(condition: Callable[[], bool]) -> Callable[[], None]:
+    """A tick that does what Ctrl-C does, once."""
+    left = [True]
+
+    def tick() -> None:
+        if left and condition():
+            left.clear()
+            raise KeyboardInterrupt
+
+    return tick
+
+
+def test_ctrl_c_keeps_what_was_measured_and_judges_it_over_the_time_it_took(
+    quick_server: RunningServer,
+) -> None:
+    before = quick_server.usage().cpu_s
+    tick = interrupt_when(lambda: quick_server.usage().cpu_s > before + 0.05)
+    with Generator(load(requests=None, duration_s=60), quick_server.target) as generator:
+        run = generator.measure(tick=tick, every_s=0, keep_on_interrupt=True)
+    assert run.interrupted
+    assert run.summary.requests > 0
+    assert run.summary.window_s < 60
+    ends = np.concatenate([window.records.end_s for window in run.windows])
+    assert run.summary.throughput_rps == pytest.approx(len(ends) / run.summary.window_s)
+
+
+def test_ctrl_c_waits_for_the_worker_that_still_runs_and_has_not_lost_the_one_that_ended(
+    quick_server: RunningServer,
+) -> None:
+    def second_still_works() -> bool:
+        """Stop the second worker, wait until the first has said its result, and let the second one go on."""
+        ticks.append(1)
+        if len(ticks) == 1:
+            os.kill(generator.pids[1], signal.SIGSTOP)
+        if len(ticks) < 30:
+            return False
+        os.kill(generator.pids[1], signal.SIGCONT)
+        return True
+
+    ticks: list[int] = []
+    with Generator(load(requests=20, concurrency=2, workers=2), quick_server.target) as generator:
+        run = generator.measure(tick=interrupt_when(second_still_works), every_s=0, keep_on_interrupt=True)
+    assert run.interrupted
+    assert len(run.windows[0].measured) == 10
+
+
+def test_ctrl_c_ends_everything_where_nobody_wants_to_keep_it(
+    quick_server: RunningServer, ours: Callable[[], list[int]]
+) -> None:
+    config = load(requests=None, duration_s=60, workers=2)
+    with pytest.raises(KeyboardInterrupt), Generator(config, quick_server.target) as generator:
+        generator.measure(tick=interrupt_when(lambda: True))
+    assert ours() == []
+
+
+# ---- load without a record ---------------------------------------------------------------------------------
+
+
+def test_the_background_load_runs_with_the_block_and_ends_with_it(quick_server: RunningServer) -> None:
+    server = psutil.Process(quick_server.pids[0])
+    with Generator(load(requests=10, workers=2), quick_server.target) as generator:
+        before = quick_server.usage().cpu_s
+        with generator.background():
+            assert until(lambda: quick_server.usage().cpu_s > before + 0.1)
+        assert until(lambda: server.cpu_percent(interval=0.1) < 5)
+        assert by_status(generator.measure()) == {"OK": 10}
+
+
+def test_the_background_load_ends_by_itself_when_its_time_is_over(quick_server: RunningServer) -> None:
+    server = psutil.Process(quick_server.pids[0])
+    with Generator(load(requests=10), quick_server.target) as generator:
+        before = quick_server.usage().cpu_s
+        with generator.background(limit_s=0.2):
+            assert until(lambda: quick_server.usage().cpu_s > before + 0.02)
+            assert until(lambda: server.cpu_percent(interval=0.1) < 5)
+        assert by_status(generator.measure()) == {"OK": 10}
