@@ -252,9 +252,7 @@ def mapping_rows() -> list[dict[str, str]]:
         }
         for factor, (where, note) in NOT_CHANNEL_ARGUMENTS.items()
     ]
-    rows += [
-        {"tonic": name, "factor": "", "grpcio": "none", "note": why} for name, why in NO_COUNTERPART.items()
-    ]
+    rows += [{"tonic": name, "factor": "", "grpcio": "none", "note": why} for name, why in NO_COUNTERPART.items()]
     return sorted(rows, key=lambda row: (not row["tonic"], row["tonic"], row["factor"]))
 
 
@@ -265,8 +263,6 @@ def mapping_markdown() -> str:
         if row["tonic"]:
             names = ", ".join(f"`{name}`" for name in row["tonic"].split(", "))
             factor = f"`{row['factor']}`" if row["factor"] else ""
-            arguments = [
-                f"`{word}`" if word.startswith("grpc.") else word for word in row["grpcio"].split(", ")
-            ]
+            arguments = [f"`{word}`" if word.startswith("grpc.") else word for word in row["grpcio"].split(", ")]
             lines.append(f"| {names} | {factor} | {', '.join(arguments)} | {row['note']} |")
     return "\n".join(lines) + "\n"

@@ -108,9 +108,7 @@ class Child:
         try:
             return [json.loads(line) for line in lines if line.strip()]
         except ValueError:
-            raise WorkerError(
-                f"{self.name} (pid {self.pid}) wrote something that is not JSON: {data[:80]!r}"
-            ) from None
+            raise WorkerError(f"{self.name} (pid {self.pid}) wrote something that is not JSON: {data[:80]!r}") from None
 
     def _gone(self) -> WorkerError:
         try:

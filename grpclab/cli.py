@@ -72,12 +72,8 @@ def build_parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     serve.set_defaults(run=_serve)
 
-    bench = commands.add_parser(
-        "bench", parents=[common, settable], help="load one running server, print a summary"
-    )
-    bench.add_argument(
-        "target", nargs="?", default="localhost:50051", metavar="HOST:PORT", help="default: %(default)s"
-    )
+    bench = commands.add_parser("bench", parents=[common, settable], help="load one running server, print a summary")
+    bench.add_argument("target", nargs="?", default="localhost:50051", metavar="HOST:PORT", help="default: %(default)s")
     defaults = TrialConfig().flat()
     for name, flags in BENCH_FACTORS.items():
         factor = FACTORS[name]
@@ -87,9 +83,7 @@ def build_parser() -> argparse.ArgumentParser:
             metavar=factor.name.upper(),
             help=f"{factor.meaning} (default: {format_level(defaults[name])})",
         )
-    bench.add_argument(
-        "--connections", type=int, help="TCP connections; more than one is a pool (default: 1)"
-    )
+    bench.add_argument("--connections", type=int, help="TCP connections; more than one is a pool (default: 1)")
     bench.add_argument(
         "--format",
         choices=("summary", "json", "csv"),
@@ -97,9 +91,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="what to print (default: %(default)s)",
     )
     bench.add_argument("--output", "-o", metavar="FILE", help="print it into this file")
-    bench.add_argument(
-        "--json", metavar="FILE", help="write ghz-compatible JSON as well; - is standard output"
-    )
+    bench.add_argument("--json", metavar="FILE", help="write ghz-compatible JSON as well; - is standard output")
     bench.set_defaults(run=_bench)
 
     study = commands.add_parser(
@@ -110,11 +102,7 @@ def build_parser() -> argparse.ArgumentParser:
         " to reports/<study>.html. Ctrl-C loses nothing; the same command goes on where it stopped.",
     )
     for field in dataclasses.fields(StudyParameters):
-        words = (
-            field.default
-            if not isinstance(field.default, tuple)
-            else ",".join(f"{v:g}" for v in field.default)
-        )
+        words = field.default if not isinstance(field.default, tuple) else ",".join(f"{v:g}" for v in field.default)
         study.add_argument(
             f"--{field.name.replace('_', '-')}",
             metavar=field.name.upper(),
@@ -127,9 +115,7 @@ def build_parser() -> argparse.ArgumentParser:
     report.add_argument("folder", type=Path, metavar="results/STUDY", help="the study's folder")
     report.set_defaults(run=_report)
 
-    doctor = commands.add_parser(
-        "doctor", parents=[common], help="what this machine can and cannot measure well"
-    )
+    doctor = commands.add_parser("doctor", parents=[common], help="what this machine can and cannot measure well")
     doctor.add_argument("--json", metavar="FILE", help="write the findings as JSON; - is standard output")
     doctor.set_defaults(run=_doctor)
 
@@ -198,17 +184,33 @@ def _bench(options: argparse.Namespace) -> int:
     if "load.duration_s" in settings and "load.requests" not in settings:
         settings["load.requests"] = None  # a duration alone is a bound of its own
     config = TrialConfig().replace(settings | parse_settings(options.settings))
+    for where in (options.output, options.json):
+        _require_writable(where)
     result = run_bench(options.target, config)
     formats: dict[str, Callable[[], str]] = {
         "summary": lambda: render(result) + "\n",
         "json": lambda: json.dumps(ghz_json(result), indent=1) + "\n",
         "csv": lambda: csv_text(result),
     }
-    if not (options.json == "-" and options.format == "summary" and options.output is None):
-        _write(options.output or "-", formats[options.format]())
+    where = options.output or "-"
+    if where != options.json:  # two answers in one place would be readable as neither
+        _write(where, formats[options.format]())
     if options.json:
         _write(options.json, formats["json"]())
     return 130 if result.run.interrupted else 0
+
+
+def _require_writable(where: str | None) -> None:
+    """Raise UsageError before the measurement rather than lose it afterwards."""
+    if where is None or where == "-":
+        return
+    existed = Path(where).exists()
+    try:
+        Path(where).open("a").close()
+        if not existed:
+            Path(where).unlink()
+    except OSError as error:
+        raise UsageError(f"cannot write {where}: {error.strerror}") from None
 
 
 def _write(where: str, text: str) -> None:
@@ -227,9 +229,7 @@ def _study(options: argparse.Namespace) -> int:
         from grpclab.publish import publish
         from grpclab.study.runner import Study
     given = {field.name: getattr(options, field.name) for field in dataclasses.fields(StudyParameters)}
-    study = Study.prepare(
-        StudyParameters(**{name: value for name, value in given.items() if value is not None})
-    )
+    study = Study.prepare(StudyParameters(**{name: value for name, value in given.items() if value is not None}))
     write: Callable[[str], None] = (lambda _: None) if options.quiet else print
     write(study.summary())
     study.run(write)

@@ -28,7 +28,7 @@ Level = bool | int | float | str | None
 MAX_KEEPALIVE_S = 2_147_483
 """grpcio counts milliseconds in a C int."""
 
-_NONE_WORDS = {"none", "off", "unlimited", "default", ""}
+_NONE_WORDS = {"none", "off", "unlimited", ""}
 _TRUE_WORDS, _FALSE_WORDS = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 
 
@@ -193,8 +193,7 @@ class TrialConfig:
             found.check(level)
             parts.setdefault(found.section, {})[found.name] = level
         changed: dict[str, Any] = {
-            section: dataclasses.replace(getattr(self, section), **levels)
-            for section, levels in parts.items()
+            section: dataclasses.replace(getattr(self, section), **levels) for section, levels in parts.items()
         }
         return dataclasses.replace(self, **changed)
 
@@ -285,9 +284,7 @@ class Factor:
             raise self._refusal(level)
 
     def _refusal(self, level: object) -> FactorError:
-        return FactorError(
-            f"{self.dotted}={' '.join(str(level).split())} is not possible: it takes {self.range_text}"
-        )
+        return FactorError(f"{self.dotted}={' '.join(str(level).split())} is not possible: it takes {self.range_text}")
 
 
 def _table() -> dict[str, Factor]:
@@ -333,9 +330,7 @@ def parse_settings(words: Iterable[str]) -> dict[str, Level]:
     for word in words:
         name, equals, text = word.partition("=")
         if not equals:
-            raise FactorError(
-                f"{word!r} is not a setting: write section.name=level, as server.window_kib=1024"
-            )
+            raise FactorError(f"{word!r} is not a setting: write section.name=level, as server.window_kib=1024")
         settings[name.strip()] = lookup(name.strip()).parse(text)
     return settings
 

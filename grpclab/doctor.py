@@ -176,9 +176,7 @@ def _frequency(facts: Facts) -> Finding:
 
 def _timer(facts: Facts) -> Finding:
     timer = facts["timer"]
-    value = (
-        f"a sleep ends {timer['p50_ms']:.2f} ms late, p99 {timer['p99_ms']:.2f}, max {timer['max_ms']:.1f}"
-    )
+    value = f"a sleep ends {timer['p50_ms']:.2f} ms late, p99 {timer['p99_ms']:.2f}, max {timer['max_ms']:.1f}"
     if timer["p99_ms"] <= 1:
         return _ok("timers", value)
     return _warn(

@@ -237,9 +237,7 @@ def git_state(folder: Path) -> Facts:
     git = ("git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-C", str(folder))
     commit = _output(*git, "rev-parse", "--verify", "HEAD", ceiling=folder)
     status = _output(*git, "status", "--porcelain", ceiling=folder)
-    return (
-        nothing if commit is None else {"commit": commit, "dirty": None if status is None else bool(status)}
-    )
+    return nothing if commit is None else {"commit": commit, "dirty": None if status is None else bool(status)}
 
 
 def _output(*command: str, ceiling: Path | None = None) -> str | None:

@@ -85,18 +85,14 @@ def running_link(
                 try:
                     os.sched_setaffinity(process.pid, cpus)
                 except OSError as error:
-                    raise UsageError(
-                        f"cannot pin the link to cores {sorted(cpus)}: {error.strerror}"
-                    ) from None
+                    raise UsageError(f"cannot pin the link to cores {sorted(cpus)}: {error.strerror}") from None
             port = _start(process, order)
             if port is None:
                 process.kill()
                 process.wait()
                 complaints.seek(0)
                 reason = complaints.read().decode(errors="replace").strip().rpartition("\n")[2]
-                raise WorkerError(
-                    f"the emulated link did not start: {reason or f'exit {process.returncode}'}"
-                )
+                raise WorkerError(f"the emulated link did not start: {reason or f'exit {process.returncode}'}")
             yield RunningLink(target=f"127.0.0.1:{port}", pid=process.pid, process=process)
         finally:
             _stop(process)
@@ -202,9 +198,7 @@ def _round_trips(target: str, *, count: int, gap_s: float) -> list[float]:
         while len(trips) < last:
             received = sock.recv(65536)
             if not received:
-                raise WorkerError(
-                    f"the emulated link closed a connection after {len(trips)} of {last} probes"
-                )
+                raise WorkerError(f"the emulated link closed a connection after {len(trips)} of {last} probes")
             now, data = time.perf_counter(), data + received
             whole = len(data) // _PROBE.size * _PROBE.size
             trips.extend((now - sent) * 1e3 for (sent,) in _PROBE.iter_unpack(data[:whole]))

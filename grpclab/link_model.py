@@ -78,17 +78,13 @@ def buffer_bytes(config: LinkConfig) -> int:
     if config.bandwidth_mbps is None:
         return UNSHAPED_BUFFER_BYTES
     seconds = max(2 * config.rtt_ms / 1e3, 0.02)
-    return int(
-        min(max(config.bandwidth_mbps * 1e6 / 8 * seconds, SHAPED_BUFFER_MIN_BYTES), SHAPED_BUFFER_MAX_BYTES)
-    )
+    return int(min(max(config.bandwidth_mbps * 1e6 / 8 * seconds, SHAPED_BUFFER_MIN_BYTES), SHAPED_BUFFER_MAX_BYTES))
 
 
 class DelayLine:
     """One direction of the link: a queue of segments, each with the time at which it is due."""
 
-    def __init__(
-        self, *, delay_s: float, bytes_per_s: float | None = None, limit_bytes: int = UNSHAPED_BUFFER_BYTES
-    ):
+    def __init__(self, *, delay_s: float, bytes_per_s: float | None = None, limit_bytes: int = UNSHAPED_BUFFER_BYTES):
         self._delay = delay_s
         self._seconds_per_byte = 0.0 if bytes_per_s is None else 1 / bytes_per_s
         # A millisecond's worth at a time: finer would wake the relay more often than its timers can.
@@ -166,9 +162,7 @@ class EmulatedPath:
         rate = None if config.bandwidth_mbps is None else config.bandwidth_mbps * 1e6 / 8
         limit = buffer_bytes(config)
         self._rtt = config.rtt_ms / 1e3
-        self.lines = tuple(
-            DelayLine(delay_s=self._rtt / 2, bytes_per_s=rate, limit_bytes=limit) for _ in Direction
-        )
+        self.lines = tuple(DelayLine(delay_s=self._rtt / 2, bytes_per_s=rate, limit_bytes=limit) for _ in Direction)
         self._timeout = config.idle_timeout_s
         self._last_seen = self.established = opened + 1.5 * self._rtt
         """When the target sees the connection: SYN, SYN-ACK and ACK have crossed. A client's first bytes

@@ -91,9 +91,7 @@ def key_figures(result: TrialResult) -> pd.DataFrame:
     if result.limited_by:
         rows["limited by"] = result.limited_by
     if metrics:
-        latency = [
-            f"{name} {metrics[f'latency_{name}_s'] * 1e3:.2f}" for name in ("p50", "p90", "p95", "p99")
-        ]
+        latency = [f"{name} {metrics[f'latency_{name}_s'] * 1e3:.2f}" for name in ("p50", "p90", "p95", "p99")]
         rows |= {
             "calls": f"{metrics['requests']:,.0f} in {metrics['window_s']:.2f} s",
             "latency, ms": "  ".join(latency),

@@ -66,9 +66,7 @@ def usage(pids: Collection[int]) -> Usage:
         kernel += times.system
         rss += memory.rss
         peak += _peak_rss(pid) or memory.rss
-    return Usage(
-        at_s=time.perf_counter(), cpu_s=cpu, user_s=user, kernel_s=kernel, rss_bytes=rss, peak_rss_bytes=peak
-    )
+    return Usage(at_s=time.perf_counter(), cpu_s=cpu, user_s=user, kernel_s=kernel, rss_bytes=rss, peak_rss_bytes=peak)
 
 
 def _peak_rss(pid: int) -> int:

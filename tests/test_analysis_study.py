@@ -135,9 +135,7 @@ def test_an_inconclusive_headline_says_how_many_blocks_would_decide() -> None:
     found = headline_only(1.1, noise=0.1)
     assert found.headline.verdict == "inconclusive"
     needed = found.headline.blocks_needed
-    assert found.sentence.endswith(
-        f"inconclusive; at this noise a new study of about {needed} blocks would decide it."
-    )
+    assert found.sentence.endswith(f"inconclusive; at this noise a new study of about {needed} blocks would decide it.")
 
 
 def test_two_blocks_promise_nothing() -> None:
@@ -163,9 +161,7 @@ def test_a_ratio_on_the_edge_of_delta_is_not_promised_a_decision() -> None:
 
 
 def test_less_latency_reads_as_faster() -> None:
-    found = judged(
-        headline=entry("basic", "optimized", title="", metric="latency_p99_s"), parts=[], comparisons=[]
-    )
+    found = judged(headline=entry("basic", "optimized", title="", metric="latency_p99_s"), parts=[], comparisons=[])
     assert found.headline.verdict == "faster"
     assert found.sentence.startswith("optimized is 0.29x basic in p99 latency, where less is faster, 95 %")
 
@@ -222,9 +218,7 @@ def test_a_hypothesis_listed_twice_counts_once() -> None:
     twice = judged(
         comparisons=[entry("basic", "reuse"), entry("reuse", "optimized"), entry("reuse", "basic")], parts=[]
     )
-    assert [c.p_adjusted for c in twice.comparisons[:2]] == pytest.approx(
-        [c.p_adjusted for c in once.comparisons]
-    )
+    assert [c.p_adjusted for c in twice.comparisons[:2]] == pytest.approx([c.p_adjusted for c in once.comparisons])
     assert twice.comparisons[2].verdict == "slower"
 
 
@@ -397,12 +391,8 @@ LADDER: Sequence[dict[str, Any]] = (
 def test_the_ladder_multiplies_along_kept_rungs_only() -> None:
     frame = trials(LEVELS | {"asyncio": 150.0}, noise=0.001)
     found = ladder_steps(frame, plan(ladder=LADDER), METRIC).set_index("name")
-    assert found["cumulative"].tolist() == pytest.approx(
-        [1, 3, math.nan, math.nan, 3.4], rel=0.01, nan_ok=True
-    )
-    assert found["ratio"].tolist() == pytest.approx(
-        [math.nan, 3, 0.5, math.nan, 3.4 / 3], rel=0.01, nan_ok=True
-    )
+    assert found["cumulative"].tolist() == pytest.approx([1, 3, math.nan, math.nan, 3.4], rel=0.01, nan_ok=True)
+    assert found["ratio"].tolist() == pytest.approx([math.nan, 3, 0.5, math.nan, 3.4 / 3], rel=0.01, nan_ok=True)
     assert found["verdict"].tolist() == ["", "faster", "slower", "", "faster"]
     assert found["not_testable"]["processes"] == "not testable here: 1 core"
 

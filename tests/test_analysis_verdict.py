@@ -49,9 +49,7 @@ def against(frame: pd.DataFrame, metric: str = THROUGHPUT, **options: Any) -> Co
     return compare(frame, scenario="chatter", metric=metric, baseline="old", candidate="new", **options)
 
 
-def ruling(
-    metric: str, ratio: float, low: float, high: float, *, p: float = 0.01, delta: float = 0.05
-) -> str:
+def ruling(metric: str, ratio: float, low: float, high: float, *, p: float = 0.01, delta: float = 0.05) -> str:
     return judge(metric=metric, ratio=ratio, ci_low=low, ci_high=high, p_value=p, delta=delta)
 
 
@@ -82,9 +80,7 @@ def test_less_latency_is_faster() -> None:
     assert ruling(LATENCY, 1.0, 0.98, 1.02) == "equivalent"
 
 
-@given(
-    st.floats(0.2, 5), st.floats(0, 0.5), st.floats(0, 1), st.floats(0.01, 0.3), st.sampled_from([1.0, -1.0])
-)
+@given(st.floats(0.2, 5), st.floats(0, 0.5), st.floats(0, 1), st.floats(0.01, 0.3), st.sampled_from([1.0, -1.0]))
 def test_verdicts_on_a_rate_and_on_a_latency_are_mirror_images(
     ratio: float, width: float, p: float, delta: float, sign: float
 ) -> None:
@@ -159,9 +155,7 @@ def test_a_larger_family_needs_more_blocks() -> None:
         (1.05, 0.95, 1.1605, 6),  # on the edge of delta no number of blocks decides
     ],
 )
-def test_no_number_of_blocks_is_promised_without_ground(
-    ratio: float, low: float, high: float, blocks: int
-) -> None:
+def test_no_number_of_blocks_is_promised_without_ground(ratio: float, low: float, high: float, blocks: int) -> None:
     assert blocks_needed(ratio=ratio, ci_low=low, ci_high=high, blocks=blocks, delta=0.05) is None
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-from grpc._cython import cygrpc
 
 from grpclab.channel_args import (
     NO_COUNTERPART,
@@ -133,7 +133,9 @@ def test_each_factor_has_one_rule() -> None:
 
 
 def test_the_installed_grpcio_knows_every_argument_by_name() -> None:
-    library = Path(cygrpc.__file__).read_bytes()
+    file = importlib.import_module("grpc._cython.cygrpc").__file__
+    assert file is not None
+    library = Path(file).read_bytes()
     names = {name for rule in RULES for name in rule.arguments}
     names |= {name for name, _ in (*client_args(ClientConfig()), *server_args(ServerConfig()))}
     assert [name for name in sorted(names) if name.encode() + b"\0" not in library] == []

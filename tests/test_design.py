@@ -18,7 +18,7 @@ from grpclab.channel_args import without_effect
 from grpclab.config import TrialConfig
 from grpclab.study.design import Trial, plan, schedule, trial_config
 from grpclab.study.parameters import StudyParameters
-from grpclab.variants import BASIC, LADDER, OPTIMIZED
+from grpclab.variants import BASIC, LADDER, OPTIMIZED, Rung
 
 Plan = dict[str, Any]
 FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
@@ -238,6 +238,18 @@ def test_a_rejected_rung_stands_beside_the_rung_it_branched_off() -> None:
             assert not any(other["baseline"] == row["configuration"] for other in found["ladder"])
 
 
+def test_a_rejected_rung_far_above_its_branch_is_compared_with_the_branch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spread = (*LADDER[:-1], Rung(name="late", title="late", kept=False, after="reuse", changes={"server.tls": True}))
+    ladder = (*spread, LADDER[-1])
+    monkeypatch.setattr("grpclab.variants.LADDER", ladder)
+    monkeypatch.setattr("grpclab.study.design.LADDER", ladder)
+    found = planned(server_cores=2)
+    assert rung(found, "late")["baseline"] == rung(found, "reuse")["configuration"]
+    assert rung(found, LAST_RUNG)["baseline"] != rung(found, "late")["configuration"]
+
+
 def test_processes_are_not_testable_where_the_server_has_one_core() -> None:
     last = rung(planned(server_cores=1), LAST_RUNG)
     assert last["not_testable"].startswith("not testable here: ")
@@ -340,6 +352,7 @@ def test_the_default_has_enough_blocks_for_a_verdict() -> None:
 # ---- the order -----------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.text("abc", min_size=1, max_size=4), min_size=1, max_size=12, unique=True),
     st.integers(1, 6),

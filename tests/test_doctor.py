@@ -126,9 +126,7 @@ def test_a_good_machine_has_nothing_to_do() -> None:
         ("h2load", {}, "ok", "optional"),
     ],
 )
-def test_a_finding_says_what_is_wrong_and_what_to_do(
-    name: str, changes: dict[str, Any], state: str, said: str
-) -> None:
+def test_a_finding_says_what_is_wrong_and_what_to_do(name: str, changes: dict[str, Any], state: str, said: str) -> None:
     found = look(name, **changes)
     assert found.state == state
     assert said in f"{found.value} {found.advice}"

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from hdrh.histogram import HdrHistogram
 
-from grpclab.config import TrialConfig
+from grpclab.config import Level, TrialConfig
 from grpclab.errors import UsageError
 from grpclab.load.bench import BenchResult, pool_settings, render
 from grpclab.load.formats import csv_text, ghz_json, nanoseconds
@@ -25,15 +25,16 @@ from grpclab.load.summary import Window, summarise
 from grpclab.status import STATUS_NAMES, go_name
 
 OK, DEADLINE_EXCEEDED, UNAVAILABLE = 0, 4, 14
-GHZ_KEYS = (
-    "name endReason date options count total average fastest slowest rps errorDistribution"
-    " statusCodeDistribution latencyDistribution histogram details tags"
-).split()
-GO_NAMES = (
-    "OK Canceled Unknown InvalidArgument DeadlineExceeded NotFound AlreadyExists PermissionDenied"
-    " ResourceExhausted FailedPrecondition Aborted OutOfRange Unimplemented Internal Unavailable DataLoss"
-    " Unauthenticated"
-).split()
+GHZ_KEYS = [
+    *("name", "endReason", "date", "options", "count", "total"),
+    *("average", "fastest", "slowest", "rps", "errorDistribution", "statusCodeDistribution"),
+    *("latencyDistribution", "histogram", "details", "tags"),
+]
+GO_NAMES = [
+    *("OK", "Canceled", "Unknown", "InvalidArgument", "DeadlineExceeded", "NotFound"),
+    *("AlreadyExists", "PermissionDenied", "ResourceExhausted", "FailedPrecondition", "Aborted", "OutOfRange"),
+    *("Unimplemented", "Internal", "Unavailable", "DataLoss", "Unauthenticated"),
+]
 """grpc-go, codes/code_string.go, with ghz's OK."""
 
 
@@ -45,12 +46,12 @@ def result(
     busy_share: float = 0.5,
     interrupted: bool = False,
     by_process: tuple[int, ...] = (),
-    **levels: Any,
+    levels: Mapping[str, Level] | None = None,
 ) -> BenchResult:
     """Calls that all start as the window opens, dealt out to the workers in turn."""
     latency = np.array(latency_s, dtype=np.float64)
     codes = np.array(status if status is not None else np.zeros(len(latency)), dtype=np.uint8)
-    config = TrialConfig().replace({"load.requests": max(1, len(latency)), "load.warmup_s": 0.0, **levels})
+    config = TrialConfig().replace({"load.requests": max(1, len(latency)), "load.warmup_s": 0.0} | dict(levels or {}))
     windows = [
         Window(
             records=Records(
@@ -101,7 +102,7 @@ def test_the_json_is_json_without_nan() -> None:
 
 
 def test_durations_are_whole_nanoseconds() -> None:
-    found = ghz_json(thousand(**{"load.duration_s": 2.5, "client.deadline_s": 1.5}))
+    found = ghz_json(thousand(levels={"load.duration_s": 2.5, "client.deadline_s": 1.5}))
     assert (found["fastest"], found["slowest"]) == (1_000_000, 1_000_000_000)
     assert found["average"] == 500_500_000
     assert found["total"] == 1_000_000_000
@@ -169,7 +170,7 @@ def test_equal_latencies_and_none_make_a_histogram_too() -> None:
 
 
 def test_details_name_every_call_with_its_moment_and_status() -> None:
-    found = ghz_json(result([0.002, 0.001], [UNAVAILABLE, OK], **{"load.warmup_s": 1.5}))["details"]
+    found = ghz_json(result([0.002, 0.001], [UNAVAILABLE, OK], levels={"load.warmup_s": 1.5}))["details"]
     assert found == [
         {"timestamp": "2026-11-23T12:00:01.500000+00:00", "latency": 1_000_000, "error": "", "status": "OK"},
         {
@@ -202,7 +203,7 @@ def test_details_are_capped_and_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_end_reason_is_normal_only_if_every_request_was_made(
     levels: dict[str, Any], interrupted: bool, reason: str
 ) -> None:
-    assert ghz_json(result([0.1] * 9, interrupted=interrupted, **levels))["endReason"] == reason
+    assert ghz_json(result([0.1] * 9, interrupted=interrupted, levels=levels))["endReason"] == reason
 
 
 def test_calls_of_all_workers_are_in_every_part() -> None:
@@ -225,7 +226,7 @@ def test_what_we_add_says_what_limited_the_run_and_how_percentiles_are_made() ->
 
 
 def test_the_options_can_be_given_back_to_the_bench() -> None:
-    own = ghz_json(thousand(**{"client.pooling": "pool", "client.connections": 2}))["grpclab"]
+    own = ghz_json(thousand(levels={"client.pooling": "pool", "client.connections": 2}))["grpclab"]
     assert "client.pooling=pool" in own["settings"].split()
     assert "client.connections=2" in own["settings"].split()
 
@@ -271,7 +272,7 @@ def test_a_percentile_that_is_missing_says_how_many_calls_it_needs() -> None:
 
 def test_a_limited_run_says_so_beside_its_figures() -> None:
     assert "GENERATOR-BOUND" in render(thousand(busy_share=0.91))
-    per_call = render(thousand(busy_share=0.91, **{"client.pooling": "per_call"}))
+    per_call = render(thousand(busy_share=0.91, levels={"client.pooling": "per_call"}))
     assert "client-cpu" in per_call
     assert "GENERATOR-BOUND" not in per_call
     calm = render(thousand(busy_share=0.90))
@@ -296,7 +297,7 @@ def test_an_interrupted_run_and_the_spread_of_connections_are_told() -> None:
     ("pooling", "words"), [("per_call", "a channel for each call"), ("shared", "one channel"), ("pool", "a pool of 3")]
 )
 def test_the_first_line_names_the_client(pooling: str, words: str) -> None:
-    text = render(thousand(**{"client.pooling": pooling, "client.connections": 3}))
+    text = render(thousand(levels={"client.pooling": pooling, "client.connections": 3}))
     assert words in text.splitlines()[0]
 
 

@@ -16,7 +16,8 @@ from grpclab.config import FACTORS
 from grpclab.places import notebook
 from grpclab.study.trial import METRICS
 
-SMALL = [word for pair in ("requests 60", "blocks 1", "design quick", "max_trial_s 0.4", "rtt_ms 5") for word in ("-p", *pair.split())]
+PAIRS = {"requests": "60", "blocks": "1", "design": "quick", "max_trial_s": "0.4", "rtt_ms": "5"}
+SMALL = [word for pair in PAIRS.items() for word in ("-p", *pair)]
 
 
 def papermill(name: str, root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

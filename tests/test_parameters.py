@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grpclab.errors import DesignError
@@ -135,6 +135,7 @@ def test_every_design_can_be_asked_for(design: str) -> None:
     assert StudyParameters(design=design).design == design
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 100_000), min_size=1, max_size=8))
 def test_a_list_keeps_its_order_and_loses_its_repetitions(levels: list[int]) -> None:
     words = ",".join(map(str, levels))
@@ -176,7 +177,7 @@ def test_a_name_like_no_other_is_refused_with_all_there_are() -> None:
 
 @pytest.mark.parametrize("value", [None, {"requests": 300}, object])
 def test_a_parameter_that_is_no_plain_value_is_refused_not_passed_over(value: Any) -> None:
-    with pytest.raises(DesignError, match="^requests="):
+    with pytest.raises(DesignError, match=r"^requests="):
         StudyParameters.from_namespace({"requests": value})
 
 

@@ -29,9 +29,10 @@ PACKAGE = ROOT / "grpclab"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PURE = (
-    "channel_args config errors link_model status variants load/gate load/recorder load/summary"
-    " profiling/families study/design study/parameters"
-).split()
+    *("config", "channel_args", "variants", "errors", "status", "link_model"),
+    *("load/gate", "load/recorder", "load/summary", "profiling/families"),
+    *("study/design", "study/parameters"),
+)
 CLOCKS_AND_SOCKETS = {"asyncio", "grpc", "os", "random", "socket", "subprocess", "threading", "time"}
 
 # ---- the floors ----------------------------------------------------------------------------------------------
@@ -206,7 +207,7 @@ def pyproject() -> dict[str, Any]:
 
 def requirements(*extras: str) -> set[str]:
     """The requirements of these extras, those of the extras they name included."""
-    found = set()
+    found: set[str] = set()
     for extra in extras:
         for requirement in pyproject()["project"]["optional-dependencies"][extra]:
             own = re.fullmatch(r"grpclab\[([\w,-]+)\]", requirement)

@@ -108,9 +108,13 @@ def test_a_trial_is_not_there_until_it_is_whole(store: Store) -> None:
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_a_trial_that_fails_leaves_nothing(store: Store, error: type[BaseException]) -> None:
-    with pytest.raises(error), store.writing("00-000-basic") as folder:
-        write_json(folder / "result.json", {"valid": True})
-        raise error
+    def cut_off() -> None:
+        with store.writing("00-000-basic") as folder:
+            write_json(folder / "result.json", {"valid": True})
+            raise error
+
+    with pytest.raises(error):
+        cut_off()
     assert store.results() == {}
     assert list(store.trials_folder.iterdir()) == []
 

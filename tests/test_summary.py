@@ -115,6 +115,7 @@ def test_a_closed_gate_stays_closed_even_for_warm_up() -> None:
     assert gate.admitted == 0
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**9), st.integers(1, 300))
 def test_shares_are_whole_complete_and_as_equal_as_can_be(total: int, parts: int) -> None:
     shares = share(total, parts)
@@ -212,7 +213,7 @@ def test_borders_belong_to_one_side_only() -> None:
 def test_a_window_in_which_nothing_ended_has_no_length_and_no_throughput() -> None:
     for calls in ([], [(8.0, 9.0, OK)]):
         for bounds in ({"requests": 5}, {"closes_at": 12.0}):
-            found = window(calls, **bounds)  # type: ignore[arg-type]
+            found = window(calls, **bounds)
             assert found.closed_at == found.opened_at
             assert found.throughput_rps == 0.0
 
@@ -328,6 +329,7 @@ def test_percentiles_have_their_nearest_rank_at_every_number_of_calls() -> None:
                 assert found == rank, (name, n)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(1e-6, 10), min_size=20, max_size=200))
 def test_percentiles_lie_between_the_extremes_and_in_order(latency: list[float]) -> None:
     found = [v for v in percentiles(np.array(latency)).values() if not math.isnan(v)]

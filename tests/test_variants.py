@@ -62,6 +62,19 @@ def test_a_rejected_rung_branches_off_a_kept_one_below_it_and_leads_nowhere(rung
         assert levels(ladder_config(kept.name), rung.changes) != rung.changes
 
 
+def test_a_rejected_rung_knows_nothing_of_the_rungs_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    ladder = (
+        Rung(name="basic", title="basic"),
+        Rung(name="low", title="low", changes={"client.pooling": "shared"}),
+        Rung(name="high", title="high", changes={"server.threads": 20}),
+        Rung(name="aside", title="aside", changes={"server.tls": True}, kept=False, after="low"),
+        Rung(name="top", title="top", changes={"server.processes": 2}),
+    )
+    monkeypatch.setattr("grpclab.variants.LADDER", ladder)
+    assert changed(BASIC, ladder_config("aside")) == {"client.pooling": "shared", "server.tls": True}
+    assert changed(ladder_config("high"), ladder_config("top")) == {"server.processes": 2}
+
+
 def test_optimized_is_basic_with_the_changes_of_the_kept_rungs() -> None:
     changes: dict[str, Level] = {}
     for rung in KEPT:

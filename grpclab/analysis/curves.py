@@ -92,9 +92,7 @@ def ladder_steps(trials: pd.DataFrame, plan: Mapping[str, Any], metric: str) -> 
         cumulative = math.nan
         if kept and configuration:
             first = not product and not rung.get("not_testable")
-            cumulative = (
-                1.0 if first and not step else product.get(baseline, 1.0 if first else math.nan) * ratio
-            )
+            cumulative = 1.0 if first and not step else product.get(baseline, 1.0 if first else math.nan) * ratio
             product[configuration] = cumulative
         rows.append(
             {
@@ -162,9 +160,7 @@ def _step(
         "candidate": rung.get("configuration"),
     }
     step = Hypothesis.read(entry, plan)
-    return (
-        step if step.testable and not rung.get("not_testable") and step.baseline != step.candidate else None
-    )
+    return step if step.testable and not rung.get("not_testable") and step.baseline != step.candidate else None
 
 
 def _judged(

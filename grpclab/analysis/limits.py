@@ -68,8 +68,7 @@ def invalid_note(trials: pd.DataFrame) -> str:
     if rows.empty:
         return ""
     reasons = collections.Counter(
-        str(text) if isinstance(text, str) and text else "no reason given"
-        for text in column(rows, "invalid_reason")
+        str(text) if isinstance(text, str) and text else "no reason given" for text in column(rows, "invalid_reason")
     )
     told = "; ".join(f"{text} ({count})" for text, count in reasons.most_common())
     verb = "is invalid and was" if len(rows) == 1 else "are invalid and were"

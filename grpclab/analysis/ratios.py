@@ -122,9 +122,7 @@ def block_values(trials: pd.DataFrame, metric: str) -> tuple[dict[int, float], d
     return values, reasons
 
 
-def pair_blocks(
-    trials: pd.DataFrame, *, scenario: str, metric: str, baseline: str, candidate: str
-) -> Pairing:
+def pair_blocks(trials: pd.DataFrame, *, scenario: str, metric: str, baseline: str, candidate: str) -> Pairing:
     """Pair the two configurations block by block, and say what was left out and why."""
     sides = {name: trials_of(trials, name, scenario) for name in (baseline, candidate)}
     absent = [name for name, rows in sides.items() if rows.empty]
@@ -154,9 +152,7 @@ def pair_blocks(
     return Pairing(frame=frame, notes=tuple(notes))
 
 
-def block_ratios(
-    trials: pd.DataFrame, *, scenario: str, metric: str, baseline: str, candidate: str
-) -> pd.DataFrame:
+def block_ratios(trials: pd.DataFrame, *, scenario: str, metric: str, baseline: str, candidate: str) -> pd.DataFrame:
     """The ratio candidate / baseline of the raw metric in every block where both are valid and positive.
 
     Columns: block (int), baseline, candidate (the metric's unit), ratio; empty where there is no such block.
@@ -174,9 +170,7 @@ def t_interval(values: npt.ArrayLike) -> Interval:
     mean = float(sample.mean())
     if sample.size == 1:
         return Interval(mean=mean, low=math.nan, high=math.nan, blocks=1)
-    half = (
-        float(stats.t.ppf((1 + CONFIDENCE) / 2, sample.size - 1)) * _spread(sample) / math.sqrt(sample.size)
-    )
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, sample.size - 1)) * _spread(sample) / math.sqrt(sample.size)
     return Interval(mean=mean, low=mean - half, high=mean + half, blocks=int(sample.size))
 
 

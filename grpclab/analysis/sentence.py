@@ -14,9 +14,7 @@ from grpclab.analysis.verdict import MOST_BLOCKS, Comparison
 Part = tuple[Mapping[str, Any], Comparison]
 """An entry of ``plan["parts"]`` and what became of it."""
 
-_TITLE = re.compile(
-    r"(?P<candidate>[^:,;]+?) against (?P<baseline>[^:,;]+?)(?: (?P<at>(?:at|with|over) .+))?"
-)
+_TITLE = re.compile(r"(?P<candidate>[^:,;]+?) against (?P<baseline>[^:,;]+?)(?: (?P<at>(?:at|with|over) .+))?")
 
 
 def sentence(headline: Comparison, plan: Mapping[str, Any], parts: Sequence[Part]) -> str:
@@ -94,9 +92,7 @@ def _parts(headline: Comparison, parts: Sequence[Part]) -> str:
     if not told or headline.verdict == "inconclusive":
         return ""
     if headline.verdict == "equivalent":
-        return "of its parts, " + " and ".join(
-            f"{ratio} comes from {who}{doubt}" for ratio, who, doubt in told
-        )
+        return "of its parts, " + " and ".join(f"{ratio} comes from {who}{doubt}" for ratio, who, doubt in told)
     (ratio, who, doubt), *others = told
     text = f"{ratio} of it comes from {who}{doubt}"
     return text + "".join(f", {ratio} from {who}{doubt}" for ratio, who, doubt in others)

@@ -50,9 +50,7 @@ class Hypothesis:
         return cls(
             title=str(entry.get("title") or ""),
             scenario=str(entry.get("scenario") or headline.get("scenario") or ""),
-            metric=str(
-                entry.get("metric") or headline.get("metric") or plan.get("metric") or "throughput_rps"
-            ),
+            metric=str(entry.get("metric") or headline.get("metric") or plan.get("metric") or "throughput_rps"),
             baseline=str(entry.get("baseline") or ""),
             candidate=str(entry.get("candidate") or ""),
         )
@@ -67,9 +65,7 @@ class Hypothesis:
         """Whether both sides exist; the plan leaves them empty for what this machine cannot test."""
         return bool(self.baseline and self.candidate)
 
-    def compare(
-        self, trials: pd.DataFrame, *, delta: float, family: str = "", exact: bool = False
-    ) -> Comparison:
+    def compare(self, trials: pd.DataFrame, *, delta: float, family: str = "", exact: bool = False) -> Comparison:
         """Put it to the trials, unadjusted."""
         return compare(
             trials,
@@ -175,8 +171,7 @@ def judge_family(trials: pd.DataFrame, hypotheses: Sequence[Hypothesis], *, delt
         adjusted |= dict(zip(family, holm(list(family.values())), strict=True))
         tests[metric] = sum(not math.isnan(p) for p in family.values())
     return [
-        c.adjusted(adjusted[key], tests=tests[c.metric]) if c.computed else c
-        for key, c in zip(keys, raw, strict=True)
+        c.adjusted(adjusted[key], tests=tests[c.metric]) if c.computed else c for key, c in zip(keys, raw, strict=True)
     ]
 
 
@@ -187,9 +182,7 @@ def _directed(what: Hypothesis | Comparison) -> tuple[str, str, str, str]:
 def _bound(headline: Comparison, trials: pd.DataFrame) -> str:
     sides = (headline.baseline, headline.candidate)
     limited = [name for name in sides if GENERATOR in limits_of(trials, name, headline.scenario)]
-    return bound_note(
-        headline.metric, baseline=headline.baseline, candidate=headline.candidate, limited=limited
-    )
+    return bound_note(headline.metric, baseline=headline.baseline, candidate=headline.candidate, limited=limited)
 
 
 def _caution(headline: Comparison, trials: pd.DataFrame) -> str:
@@ -245,11 +238,7 @@ def _blocks_warning(plan: Mapping[str, Any], headline: Comparison) -> str:
     have = f"the headline rests on {counted} of {planned} planned blocks" if counted < planned else ""
     if counted < fewest:
         have = have or f"the study has {counted} block{'' if counted == 1 else 's'}"
-        least = (
-            f"its exact test cannot fall below p = {2 / 2**counted:.3g}"
-            if counted > 1
-            else "it has no p value"
-        )
+        least = f"its exact test cannot fall below p = {2 / 2**counted:.3g}" if counted > 1 else "it has no p value"
         return f"{have}: {least}, so it can be neither faster nor slower; {fewest} blocks can{told}"
     return f"{have}{told}" if have else ""
 

@@ -36,9 +36,7 @@ POWER = 0.8
 """With how many blocks "would decide it": the chance that they do, if ratio and noise are those seen."""
 MOST_BLOCKS = 1000
 """No study is sent off to run more blocks than this."""
-_FEWEST_FOR_NOISE = (
-    3  # two blocks estimate the noise on one degree of freedom: off by a factor of ten either way
-)
+_FEWEST_FOR_NOISE = 3  # two blocks estimate the noise on one degree of freedom: off by a factor of ten either way
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,9 +110,7 @@ class Comparison:
         return plain | {"limited_by": list(self.limited_by)}
 
 
-def judge(
-    *, metric: str, ratio: float, ci_low: float, ci_high: float, p_value: float, delta: float
-) -> Verdict:
+def judge(*, metric: str, ratio: float, ci_low: float, ci_high: float, p_value: float, delta: float) -> Verdict:
     """The verdict on a ratio candidate / baseline, from its interval, its p (adjusted) and delta. NaN decides
     nothing."""
     if ci_low > 1 and ratio > 1 + delta and p_value < ALPHA:
@@ -190,9 +186,7 @@ def compare(
     UsageError on an impossible delta.
     """
     if not 0 < delta < 1:
-        raise UsageError(
-            f"delta={delta:g} is not possible: it is a share above 0 and below 1, as 0.05 for 5 %"
-        )
+        raise UsageError(f"delta={delta:g} is not possible: it is a share above 0 and below 1, as 0.05 for 5 %")
     paired = pair_blocks(trials, scenario=scenario, metric=metric, baseline=baseline, candidate=candidate)
     interval = log_t_interval(paired.frame["ratio"])
     notes = list(paired.notes)

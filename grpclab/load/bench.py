@@ -106,9 +106,7 @@ def render(result: BenchResult) -> str:
         lines.append(f"  {name:<12} {ms(value):>15}{note}")
     if summary.errors_by_status:
         lines += ["", "  errors by status"]
-        lines += [
-            f"    {name:<20} {count:>8,}   {share(count)}" for name, count in summary.errors_by_status.items()
-        ]
+        lines += [f"    {name:<20} {count:>8,}   {share(count)}" for name, count in summary.errors_by_status.items()]
     by_process = ""
     if len(result.connections_by_process) > 1:
         by_process = f", by server process {'/'.join(map(str, result.connections_by_process))}"
@@ -150,8 +148,8 @@ def run_bench(target: str, config: TrialConfig) -> BenchResult:
     """
     _, port = loopback_target(target)
     cores = split_cores(machine()["affinity"])
-    started_at = datetime.now(UTC)
     with Generator(config, target, cpus=cores.generator) as generator:
+        started_at = datetime.now(UTC)
         run = generator.measure(keep_on_interrupt=True)
         connections = procfs.outgoing_connections(generator.pids, port)
         servers = sorted(procfs.listening_pids(port))

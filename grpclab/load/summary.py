@@ -65,9 +65,7 @@ class Window:
 
 
 def _select(records: Records, mask: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> Records:
-    return Records(
-        start_s=records.start_s[mask], latency_s=records.latency_s[mask], status=records.status[mask]
-    )
+    return Records(start_s=records.start_s[mask], latency_s=records.latency_s[mask], status=records.status[mask])
 
 
 @dataclass(frozen=True, kw_only=True)

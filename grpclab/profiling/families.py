@@ -36,8 +36,9 @@ class Rule:
 
 
 def _names(family: str, names: str) -> Rule:
+    """Native functions by name: their frames name a library, where those of Python code name a file and a line."""
     alternatives = "|".join(names.split())
-    return Rule(family=family, pattern=re.compile(rf"^_*(?:{alternatives})(?:@\S+)? \("))
+    return Rule(family=family, pattern=re.compile(rf"^_*(?:{alternatives})(?:@\S+)? \([^):]*\)$"))
 
 
 LEAF_RULES: tuple[Rule, ...] = (

@@ -31,9 +31,7 @@ def trial_figure(timeline: pd.DataFrame, latency: pd.DataFrame, title: str) -> F
     by_percentile.set(xlabel="percentile", ylabel="latency, ms")
     if len(timeline):
         width = float(timeline["t_s"].diff().median()) if len(timeline) > 1 else 0.1
-        over_time.bar(
-            timeline["t_s"] + width / 2, timeline["completed"] / width, width=width * 0.9, color="#4c78a8"
-        )
+        over_time.bar(timeline["t_s"] + width / 2, timeline["completed"] / width, width=width * 0.9, color="#4c78a8")
         if timeline["t_s"].min() < 0:
             over_time.axvspan(timeline["t_s"].min(), 0, color="0.92", zorder=0)
             over_time.text(

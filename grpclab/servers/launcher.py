@@ -106,9 +106,7 @@ def launch(
             tls.issue(folder)
         log_path = log_path or folder / "server.log"
         log = stack.enter_context(log_path.open("wb"))
-        child = stack.enter_context(
-            Child("grpclab.servers.child", name="server", cpus=cpus, log=log, env=env)
-        )
+        child = stack.enter_context(Child("grpclab.servers.child", name="server", cpus=cpus, log=log, env=env))
         settings = TrialConfig(server=config).differences(TrialConfig())
         spec = ServeSpec(settings=settings, port=port, hold=hold, tls_folder=str(folder))
         try:
@@ -126,9 +124,7 @@ def launch(
         )
         strangers = procfs.listening_pids(server.port) - {*server.pids, child.pid}
         if strangers:
-            raise ServerError(
-                f"port {server.port} is shared with another server (pid {min(strangers)}): stop it"
-            )
+            raise ServerError(f"port {server.port} is shared with another server (pid {min(strangers)}): stop it")
         check_health(server.target, server.root_certificates)
         try:
             yield server
@@ -136,9 +132,7 @@ def launch(
             server.stop()
 
 
-def check_health(
-    target: str, root_certificates: bytes | None = None, timeout_s: float = START_TIMEOUT_S
-) -> None:
+def check_health(target: str, root_certificates: bytes | None = None, timeout_s: float = START_TIMEOUT_S) -> None:
     """Wait until the health service at `target` says SERVING. Raises ServerError after `timeout_s`."""
     options = [("grpc.use_local_subchannel_pool", 1)]
     if root_certificates is None:

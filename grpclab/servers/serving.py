@@ -92,9 +92,7 @@ def serve(spec: ServeSpec, announce: Announce) -> dict[str, int]:
         try:
             import uvloop
         except ImportError:
-            raise ServerError(
-                "server.event_loop=uvloop: uvloop is not installed (pip install uvloop)"
-            ) from None
+            raise ServerError("server.event_loop=uvloop: uvloop is not installed (pip install uvloop)") from None
         return dict(uvloop.run(_serve_async(spec, announce)))
     return asyncio.run(_serve_async(spec, announce))
 

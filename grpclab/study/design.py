@@ -15,6 +15,7 @@ import numpy as np
 
 from grpclab.channel_args import mapping_rows, without_effect
 from grpclab.config import Level, TrialConfig, format_level
+from grpclab.errors import DesignError
 from grpclab.study.parameters import StudyParameters
 from grpclab.variants import BASIC, LADDER, OPTIMIZED, VARIANTS, ladder_config, mix
 
@@ -109,12 +110,8 @@ def plan(parameters: StudyParameters, *, server_cores: int) -> dict[str, Any]:
         ]
     basic, optimized = f"basic-c{main}", f"optimized-c{main}"
     again = out.add(f"{basic}-again", "basic once more (A/A)", CHATTER, BASIC.replace(chatter))
-    client_only = at_main(
-        "client-only", "basic server, optimized client", mix(server="basic", client="optimized")
-    )
-    server_only = at_main(
-        "server-only", "optimized server, basic client", mix(server="optimized", client="basic")
-    )
+    client_only = at_main("client-only", "basic server, optimized client", mix(server="basic", client="optimized"))
+    server_only = at_main("server-only", "optimized server, basic client", mix(server="optimized", client="basic"))
     parts = [
         out.compare("client only, at the basic server", CHATTER, basic, client_only)
         | {"side": "client", "phrase": "the client keeping its connections"},
@@ -234,9 +231,7 @@ def _sweeps(out: _Plan, at_main: Any, optimized: str, parameters: StudyParameter
                 name = at_main(slug, f"optimized, {title} {label}", config)
                 out.compare(f"{title} {label} instead of optimized's", CHATTER, optimized, name)
             points.append({"label": label, "configuration": name})
-        sweeps.append(
-            {"title": title, "factor": factor, "scenario": CHATTER, "base": optimized, "points": points}
-        )
+        sweeps.append({"title": title, "factor": factor, "scenario": CHATTER, "base": optimized, "points": points})
     return sweeps
 
 
@@ -304,7 +299,14 @@ def schedule(configurations: Sequence[str], *, blocks: int, seed: int) -> list[T
     return trials
 
 
+def configuration_row(plan_: Mapping[str, Any], configuration: str) -> Mapping[str, Any]:
+    """What a plan says of a configuration. Raises DesignError if it has none of that name."""
+    for row in plan_["configurations"]:
+        if row["name"] == configuration:
+            return dict(row)
+    raise DesignError(f"the plan has no configuration {configuration!r}")
+
+
 def trial_config(plan_: Mapping[str, Any], configuration: str) -> TrialConfig:
     """The configuration of that name in a plan."""
-    row = next(row for row in plan_["configurations"] if row["name"] == configuration)
-    return TrialConfig().replace(row["settings"])
+    return TrialConfig().replace(configuration_row(plan_, configuration)["settings"])

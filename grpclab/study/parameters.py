@@ -38,9 +38,7 @@ class StudyParameters:
     blocks: int = _parameter(6, "passes over all configurations; fewer than 6 cannot reach a verdict")
     windows_kib: tuple[int, ...] = _parameter((64, 1024, 16_384), "HTTP/2 windows of the bulk scenario, KiB")
     stream_limits: tuple[int, ...] = _parameter((8, 10_000), "calls open at once on one connection")
-    keepalive_s: tuple[float, ...] = _parameter(
-        (0.0, 60.0), "ping a silent connection after so many seconds; 0: never"
-    )
+    keepalive_s: tuple[float, ...] = _parameter((0.0, 60.0), "ping a silent connection after so many seconds; 0: never")
     pool_sizes: tuple[int, ...] = _parameter((1, 4, 16), "connections of the client's pool")
     rtt_ms: float = _parameter(20.0, "round trip of the emulated link of bulk, milliseconds")
     engine: str = _parameter("grpcio", "implementation of the load generator")
@@ -89,9 +87,7 @@ def _refusal(name: str, value: object, wanted: str) -> DesignError:
     return DesignError(f"{name}={' '.join(str(value).split())} is not possible: {wanted}")
 
 
-def _number(
-    kind: type, *, minimum: float, wanted: str, maximum: float = math.inf
-) -> Callable[[str, Any], Any]:
+def _number(kind: type, *, minimum: float, wanted: str, maximum: float = math.inf) -> Callable[[str, Any], Any]:
     def check(name: str, value: Any) -> Any:
         try:
             number = kind(value)
@@ -136,9 +132,7 @@ def _one_of(*choices: str) -> Callable[[str, Any], Any]:
 
 def _study_name(name: str, value: Any) -> str:
     if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", value):
-        raise _refusal(
-            name, value, "letters, digits, '.', '_' and '-', 64 at most, the first a letter or digit"
-        )
+        raise _refusal(name, value, "letters, digits, '.', '_' and '-', 64 at most, the first a letter or digit")
     return value
 
 
@@ -153,9 +147,7 @@ def _switch(name: str, value: Any) -> bool:
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "study": _study_name,
     "design": _one_of(*DESIGNS),
-    "requests": _number(
-        int, minimum=1, maximum=100_000_000, wanted="a whole number of calls, 1 to 100,000,000"
-    ),
+    "requests": _number(int, minimum=1, maximum=100_000_000, wanted="a whole number of calls, 1 to 100,000,000"),
     "concurrency": _levels("load.concurrency", "whole numbers of calls in flight, as 1,8,64"),
     "blocks": _number(int, minimum=1, maximum=1000, wanted="a whole number of blocks, 1 to 1000"),
     "windows_kib": _levels("client.window_kib", "window sizes in KiB, as 64,1024"),

@@ -25,9 +25,7 @@ def duration_text(seconds: float) -> str:
 class Progress:
     """Counts trials and foretells the end from the mean time that a trial has taken in this run."""
 
-    def __init__(
-        self, *, total: int, stored: int, write: Callable[[str], None], clock: Clock = time.monotonic
-    ) -> None:
+    def __init__(self, *, total: int, stored: int, write: Callable[[str], None], clock: Clock = time.monotonic) -> None:
         self._total, self._done, self._measured = total, stored, 0
         self._write, self._clock = write, clock
         self._begun = clock()

@@ -93,13 +93,9 @@ class Study:
             f" = {len(self.trials)} trials, order drawn from seed {self.manifest['seed']}",
         ]
         if len(missing) < len(self.trials):
-            lines.append(
-                f"{len(self.trials) - len(missing)} trials are stored already, {len(missing)} are missing"
-            )
+            lines.append(f"{len(self.trials) - len(missing)} trials are stored already, {len(missing)} are missing")
         if missing:
-            lines.append(
-                f"about {duration_text(len(missing) * length)} to go; Ctrl-C (Interrupt) loses nothing"
-            )
+            lines.append(f"about {duration_text(len(missing) * length)} to go; Ctrl-C (Interrupt) loses nothing")
         if self.plan["blocks"] < fewest_blocks():
             lines.append(
                 f"warning: {self.plan['blocks']} blocks cannot reach a verdict on the headline:"
@@ -133,7 +129,7 @@ class Study:
 
     def _run_trial(self, trial: design.Trial) -> dict[str, Any]:
         config = design.trial_config(self.plan, trial.configuration)
-        row = next(row for row in self.plan["configurations"] if row["name"] == trial.configuration)
+        row = design.configuration_row(self.plan, trial.configuration)
         identity = TrialIdentity(
             study=self.name,
             trial=trial.name,

@@ -73,9 +73,7 @@ class Store:
             raise DesignError(f"{path} is not readable: {error}") from None
         found = manifest.get("schema_version") if isinstance(manifest, dict) else None
         if found != SCHEMA_VERSION:
-            raise DesignError(
-                f"{path} has schema version {found}; this grpclab reads version {SCHEMA_VERSION}"
-            )
+            raise DesignError(f"{path} has schema version {found}; this grpclab reads version {SCHEMA_VERSION}")
         return dict(manifest)
 
     def open(self, manifest: Mapping[str, Any]) -> dict[str, Any]:

@@ -174,17 +174,13 @@ def _bench_set_up(
     """Server, link and generator up and connected."""
     env = identity.environment
     with contextlib.ExitStack() as stack:
-        server = stack.enter_context(
-            launch(config.server, cpus=cores.server, log_path=folder / "server.log", env=env)
-        )
+        server = stack.enter_context(launch(config.server, cpus=cores.server, log_path=folder / "server.log", env=env))
         target = server.target
         if config.link.emulated:
             link = stack.enter_context(running_link(config.link, target, env=env))
             target = link.target
         generator = stack.enter_context(
-            Generator(
-                config, target, cpus=cores.generator, env=env, root_certificates=server.root_certificates
-            )
+            Generator(config, target, cpus=cores.generator, env=env, root_certificates=server.root_certificates)
         )
         yield server, generator
         if config.link.emulated and not link.alive():
@@ -201,9 +197,7 @@ def _measure(result: TrialResult, server: RunningServer, generator: Generator) -
         with contextlib.suppress(psutil.Error):  # it died in between: the next tick says so
             samples.append(server.usage())
 
-    run = generator.measure(
-        tick=sample, every_s=SAMPLE_EVERY_S, on_open=lambda: opened.append(server.usage())
-    )
+    run = generator.measure(tick=sample, every_s=SAMPLE_EVERY_S, on_open=lambda: opened.append(server.usage()))
     server.require_alive()
     closed = server.usage()
     result.connections_by_process = server.connections(excluding=[os.getpid()])

@@ -59,9 +59,7 @@ class GrpcioEngine:
     def _channel(self) -> grpc.aio.Channel:
         if self._roots is None:
             return grpc.aio.insecure_channel(self._target, options=self._options)
-        return grpc.aio.secure_channel(
-            self._target, grpc.ssl_channel_credentials(self._roots), options=self._options
-        )
+        return grpc.aio.secure_channel(self._target, grpc.ssl_channel_credentials(self._roots), options=self._options)
 
     def _kept_call(self, channel: grpc.aio.Channel) -> Call:
         stub: Any = greet_pb2_grpc.GreeterServiceStub(channel)
@@ -86,9 +84,7 @@ class GrpcioEngine:
 
     async def run(self, gate: Gate, recorder: Recorder, concurrency: int) -> None:
         calls = self._calls
-        await asyncio.gather(
-            *(_caller(calls[slot % len(calls)], gate, recorder) for slot in range(concurrency))
-        )
+        await asyncio.gather(*(_caller(calls[slot % len(calls)], gate, recorder) for slot in range(concurrency)))
 
     async def close(self) -> None:
         await asyncio.gather(*(channel.close() for channel in self._channels))
