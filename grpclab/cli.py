@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -297,15 +298,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.run(options))
     except GrpclabError as error:
-        if options.verbose:
-            raise
-        print(f"grpclab: {error}", file=sys.stderr)
+        _explain(error, str(error), options)
         return error.exit_code
     except KeyboardInterrupt:
         print("grpclab: interrupted", file=sys.stderr)
         return 130
     except OSError as error:
-        if options.verbose:
-            raise
-        print(f"grpclab: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)
+        _explain(error, f"{error.filename or 'the system'}: {error.strerror or error}", options)
         return 3
+
+
+def _explain(error: BaseException, line: str, options: argparse.Namespace) -> None:
+    """One line on standard error; with -v the traceback before it."""
+    if options.verbose:
+        traceback.print_exception(error)
+    print(f"grpclab: {line}", file=sys.stderr)

@@ -43,8 +43,14 @@ def serve_processes(spec: ServeSpec, announce: Announce) -> dict[str, int]:
     require_free_port(spec.host, spec.port)
     with _reserved(spec.host, spec.port) as port, contextlib.ExitStack() as stack:
         stopping: list[int] = []
+
+        def stop(number: int, _frame: object) -> None:
+            if stopping:
+                os._exit(1)  # a second signal does not wait for the calls inside; the children end with us
+            stopping.append(number)
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda n, _frame: stopping.append(n))
+            signal.signal(number, stop)
         children = [
             stack.enter_context(Child("grpclab.servers.child", name=f"server process {index + 1} of {count}"))
             for index in range(count)

@@ -109,9 +109,9 @@ def sweeps(study: Study) -> FigureBlock | None:
                     )
                 else:
                     _dot(ax, y, comparison)
-                    _ratio_beside(ax, y, comparison)
+                    _ratio_above(ax, y, comparison)
             ax.set_yticks(range(len(points)), [words.short(label, 22) for label, _ in points], color=theme.INK)
-            ax.set_ylim(len(points) - 0.5, -0.5)
+            ax.set_ylim(len(points) - 0.5, -0.6)
             theme.clean(ax, grid="x")
             ax.spines["left"].set_visible(False)
             ax.set_title(words.short(entry.get("title") or entry.get("factor") or "", 34))
@@ -218,19 +218,15 @@ def _dot(ax: Axes, y: float, comparison: Comparison) -> None:
     ax.plot(comparison["ratio"], y, marker, ms=6.5, mfc=face, mec=colour, mew=1.4, zorder=4)
 
 
-def _ratio_beside(ax: Axes, y: float, comparison: Comparison) -> None:
-    """The ratio next to its interval, on the side with more room."""
-    edges = [words.number(comparison.get(key)) for key in ("ratio", "ci_low", "ci_high")]
-    low, high = np.nanmin(edges), np.nanmax(edges)
-    left, right = ax.get_xlim()
-    on_right = right / high > low / left
+def _ratio_above(ax: Axes, y: float, comparison: Comparison) -> None:
+    """The ratio above its point: beside a wide interval there is no room."""
     ax.annotate(
         words.ratio(comparison["ratio"]),
-        xy=(high if on_right else low, y),
-        xytext=(6 if on_right else -6, 0),
+        xy=(comparison["ratio"], y),
+        xytext=(0, 6),
         textcoords="offset points",
-        va="center",
-        ha="left" if on_right else "right",
+        va="bottom",
+        ha="center",
         color=theme.QUIET,
         fontsize=8.5,
     )
