@@ -19,7 +19,7 @@ from grpclab.publish import publish
 from grpclab.report import sections
 from grpclab.report.trial import trial_picture
 from grpclab.study.parameters import StudyParameters, plain_values
-from grpclab.study.progress import outcome
+from grpclab.study.progress import outcome, say
 from grpclab.study.runner import Study
 from grpclab.study.trial import TrialIdentity, TrialResult, run_trial
 from grpclab.variants import variant
@@ -155,4 +155,4 @@ class SweepNotebook:
 
     def report(self) -> None:
         """Write the HTML report and say where it is."""
-        print(f"report: {publish(self.study)}")
+        say(f"report: {publish(self.study)}")
