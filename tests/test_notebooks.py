@@ -24,6 +24,7 @@ def papermill(name: str, root: Path, *arguments: str) -> subprocess.CompletedPro
     """``papermill notebooks/<name>.ipynb out.ipynb ...`` in `root`, which becomes the project's folder."""
     command = [sys.executable, "-m", "papermill", str(notebook(name)), "out.ipynb", *arguments]
     env = {**os.environ, "GRPCLAB_ROOT": str(root), "PYTHONWARNINGS": "ignore"}
+    env.pop("PYTEST_CURRENT_TEST", None)  # in its presence ipykernel treats the terminal in another way
     return subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, timeout=240, check=False)
 
 
