@@ -20,13 +20,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import math
-import os
-import selectors
 import socket
 import struct
-import subprocess
 import sys
 import tempfile
 import threading
@@ -34,6 +30,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from grpclab.children import Child, pin
 from grpclab.config import LinkConfig
 from grpclab.errors import UsageError, WorkerError
 from grpclab.link_model import loopback_target
@@ -47,12 +44,16 @@ class RunningLink:
     """A relay that is up: connect to `target` instead of the server."""
 
     target: str
-    pid: int
-    process: subprocess.Popen[bytes] = field(repr=False, compare=False)
+    child: Child = field(repr=False, compare=False)
+
+    @property
+    def pid(self) -> int:
+        """The relay's process id."""
+        return self.child.pid
 
     def alive(self) -> bool:
         """Whether the relay process still runs; if not, what was measured through it is invalid."""
-        return self.process.poll() is None
+        return self.child.alive
 
 
 @contextlib.contextmanager
@@ -70,60 +71,20 @@ def running_link(
     does not come up.
     """
     loopback_target(target)
-    order = json.dumps({"target": target, **dataclasses.asdict(config)})
-    with tempfile.TemporaryFile() as complaints:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "grpclab.link"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=complaints,
-            env={**os.environ, **(env or {})},
-            start_new_session=True,  # Ctrl-C is for the parent, which then stops this one
-        )
+    with tempfile.TemporaryFile() as log, Child("grpclab.link", name="the emulated link", env=env, log=log) as child:
+        if cpus:
+            try:
+                pin(child.pid, cpus)
+            except OSError as error:
+                raise UsageError(f"cannot pin the link to cores {sorted(cpus)}: {error.strerror}") from None
         try:
-            if cpus and hasattr(os, "sched_setaffinity"):
-                try:
-                    os.sched_setaffinity(process.pid, cpus)
-                except OSError as error:
-                    raise UsageError(f"cannot pin the link to cores {sorted(cpus)}: {error.strerror}") from None
-            port = _start(process, order)
-            if port is None:
-                process.kill()
-                process.wait()
-                complaints.seek(0)
-                reason = complaints.read().decode(errors="replace").strip().rpartition("\n")[2]
-                raise WorkerError(f"the emulated link did not start: {reason or f'exit {process.returncode}'}")
-            yield RunningLink(target=f"127.0.0.1:{port}", pid=process.pid, process=process)
-        finally:
-            _stop(process)
-
-
-def _start(process: subprocess.Popen[bytes], order: str) -> int | None:
-    """Send the order; the port that the relay answers with, or None if it does not."""
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        process.stdin.write(order.encode() + b"\n")
-        process.stdin.flush()
-        with selectors.DefaultSelector() as selector:
-            selector.register(process.stdout, selectors.EVENT_READ)
-            answer = process.stdout.readline() if selector.select(START_TIMEOUT_S) else b""
-        return int(json.loads(answer)["port"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    with contextlib.suppress(OSError):
-        process.stdin.close()
-    try:
-        process.wait(timeout=2)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    process.stdout.close()
+            child.send(target=target, **dataclasses.asdict(config))
+            port = child.receive(START_TIMEOUT_S)["port"]
+        except WorkerError as error:
+            log.seek(0)
+            reason = log.read().decode(errors="replace").strip().rpartition("\n")[2]
+            raise WorkerError(f"the emulated link did not start: {reason or error}") from None
+        yield RunningLink(target=f"127.0.0.1:{port}", child=child)
 
 
 def check_link(config: LinkConfig) -> dict[str, float]:
