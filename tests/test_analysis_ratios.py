@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 import pytest
+from frames import trials_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -29,24 +29,6 @@ rates = st.floats(min_value=1.0, max_value=1e5)
 pairs = st.lists(st.tuples(rates, rates), min_size=2, max_size=8)
 
 
-def trials(levels: dict[str, Sequence[float]]) -> pd.DataFrame:
-    """Valid trials of each configuration, one level of the metric a block."""
-    rows = [
-        {
-            "scenario": "chatter",
-            "configuration": name,
-            "block": block,
-            "valid": True,
-            "invalid_reason": "",
-            "limited_by": "",
-            METRIC: level,
-        }
-        for name, values in levels.items()
-        for block, level in enumerate(values)
-    ]
-    return pd.DataFrame(rows)
-
-
 def ratios(frame: pd.DataFrame) -> pd.DataFrame:
     return block_ratios(frame, scenario="chatter", metric=METRIC, baseline="old", candidate="new")
 
@@ -57,20 +39,20 @@ def notes(frame: pd.DataFrame) -> str:
 
 
 def test_a_ratio_is_candidate_over_baseline_within_each_block() -> None:
-    found = ratios(trials({"old": [100, 200], "new": [150, 500]}))
+    found = ratios(trials_of({"old": [100, 200], "new": [150, 500]}))
     assert list(found.columns) == ["block", "baseline", "candidate", "ratio"]
     assert found["block"].tolist() == [0, 1]
     assert found["ratio"].tolist() == [1.5, 2.5]
 
 
 def test_rows_in_any_order_pair_by_block() -> None:
-    frame = trials({"old": [100, 200, 300], "new": [200, 400, 900]})
+    frame = trials_of({"old": [100, 200, 300], "new": [200, 400, 900]})
     shuffled = frame.sample(frac=1, random_state=3)
     pd.testing.assert_frame_equal(ratios(frame), ratios(shuffled))
 
 
 def test_an_invalid_trial_takes_its_block_out_with_the_reason() -> None:
-    frame = trials({"old": [100, 200, 300], "new": [200, 400, 900]})
+    frame = trials_of({"old": [100, 200, 300], "new": [200, 400, 900]})
     frame.loc[1, "valid"] = False
     frame.loc[1, "invalid_reason"] = "server died"
     assert ratios(frame)["block"].tolist() == [0, 2]
@@ -78,49 +60,49 @@ def test_an_invalid_trial_takes_its_block_out_with_the_reason() -> None:
 
 
 def test_a_trial_whose_calls_all_failed_is_excluded_and_said_so() -> None:
-    frame = trials({"old": [100, 200, 300], "new": [200, 0, 900]})
+    frame = trials_of({"old": [100, 200, 300], "new": [200, 0, 900]})
     assert ratios(frame)["block"].tolist() == [0, 2]
     assert notes(frame) == "block 1 left out: new, throughput_rps is 0, which has no logarithm"
 
 
 def test_a_value_that_was_not_measured_is_excluded_and_said_so() -> None:
-    frame = trials({"old": [100, math.nan], "new": [200, 300]})
+    frame = trials_of({"old": [100, math.nan], "new": [200, 300]})
     assert ratios(frame)["block"].tolist() == [0]
     assert "block 1 left out: old, throughput_rps was not measured" in notes(frame)
 
 
 def test_a_block_with_one_side_only_is_excluded_and_said_so() -> None:
-    frame = trials({"old": [100, 200], "new": [200]})
+    frame = trials_of({"old": [100, 200], "new": [200]})
     assert ratios(frame)["block"].tolist() == [0]
     assert notes(frame) == "block 1 left out: new, no trial"
 
 
 def test_a_configuration_without_trials_gives_no_ratios_and_one_note() -> None:
-    frame = trials({"old": [100, 200]})
+    frame = trials_of({"old": [100, 200]})
     assert ratios(frame).empty
     assert notes(frame) == "no trial of new in chatter"
 
 
 def test_frames_without_rows_or_columns_give_no_ratios() -> None:
     assert ratios(pd.DataFrame()).empty
-    assert ratios(trials({"old": [1.0], "new": [2.0]}).iloc[:0]).empty
-    assert ratios(trials({"old": [1.0], "new": [2.0]}).drop(columns=METRIC)).empty
+    assert ratios(trials_of({"old": [1.0], "new": [2.0]}).iloc[:0]).empty
+    assert ratios(trials_of({"old": [1.0], "new": [2.0]}).drop(columns=METRIC)).empty
 
 
 def test_a_valid_flag_that_is_missing_is_not_valid() -> None:
-    frame = trials({"old": [100, 200], "new": [200, 300]}).astype({"valid": object})
+    frame = trials_of({"old": [100, 200], "new": [200, 300]}).astype({"valid": object})
     frame.loc[0, "valid"] = None
     assert ratios(frame)["block"].tolist() == [1]
 
 
 def test_trials_repeated_within_a_block_count_as_their_geometric_mean() -> None:
-    frame = trials({"old": [100], "new": [200]})
-    again = trials({"new": [800]})
+    frame = trials_of({"old": [100], "new": [200]})
+    again = trials_of({"new": [800]})
     assert ratios(pd.concat([frame, again], ignore_index=True))["ratio"].tolist() == pytest.approx([4.0])
 
 
 def test_other_scenarios_stay_out() -> None:
-    frame = trials({"old": [100], "new": [200]})
+    frame = trials_of({"old": [100], "new": [200]})
     frame["scenario"] = "bulk"
     assert ratios(frame).empty
 
@@ -226,7 +208,7 @@ def test_holm_does_not_depend_on_the_order_given(p_values: list[float]) -> None:
 def test_swapping_the_sides_inverts_ratio_and_interval_and_keeps_the_p(
     sides: list[tuple[float, float]],
 ) -> None:
-    frame = trials({"old": [a for a, _ in sides], "new": [b for _, b in sides]})
+    frame = trials_of({"old": [a for a, _ in sides], "new": [b for _, b in sides]})
     there = compare(frame, scenario="chatter", metric=METRIC, baseline="old", candidate="new", exact=True)
     back = compare(frame, scenario="chatter", metric=METRIC, baseline="new", candidate="old", exact=True)
     assert back.ratio == pytest.approx(1 / there.ratio)
@@ -240,15 +222,15 @@ def test_swapping_the_sides_inverts_ratio_and_interval_and_keeps_the_p(
 @given(pairs, st.sampled_from([0.125, 0.5, 4.0, 1024.0]))
 def test_the_unit_of_the_metric_does_not_matter(sides: list[tuple[float, float]], scale: float) -> None:
     old, new = [a for a, _ in sides], [b for _, b in sides]
-    plain = ratios(trials({"old": old, "new": new}))["ratio"]
-    scaled = ratios(trials({"old": [a * scale for a in old], "new": [b * scale for b in new]}))["ratio"]
+    plain = ratios(trials_of({"old": old, "new": new}))["ratio"]
+    scaled = ratios(trials_of({"old": [a * scale for a in old], "new": [b * scale for b in new]}))["ratio"]
     assert plain.tolist() == scaled.tolist()
 
 
 @settings(max_examples=40, deadline=None)
 @given(pairs, st.sampled_from([0.5, 2.0, 8.0]))
 def test_a_disturbance_that_a_block_shares_cancels(sides: list[tuple[float, float]], slow: float) -> None:
-    calm = trials({"old": [a for a, _ in sides], "new": [b for _, b in sides]})
+    calm = trials_of({"old": [a for a, _ in sides], "new": [b for _, b in sides]})
     stormy = calm.copy()
     stormy.loc[stormy["block"] == 0, METRIC] *= slow
     assert ratios(calm)["ratio"].tolist() == ratios(stormy)["ratio"].tolist()

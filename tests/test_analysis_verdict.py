@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from frames import trials_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,20 +30,7 @@ THROUGHPUT, LATENCY = "throughput_rps", "latency_p99_s"
 
 
 def trials(old: Sequence[float], new: Sequence[float], metric: str = THROUGHPUT) -> pd.DataFrame:
-    rows = [
-        {
-            "scenario": "chatter",
-            "configuration": name,
-            "block": block,
-            "valid": True,
-            "invalid_reason": "",
-            "limited_by": "",
-            metric: level,
-        }
-        for name, values in (("old", old), ("new", new))
-        for block, level in enumerate(values)
-    ]
-    return pd.DataFrame(rows)
+    return trials_of({"old": old, "new": new}, metric)
 
 
 def against(frame: pd.DataFrame, metric: str = THROUGHPUT, **options: Any) -> Comparison:

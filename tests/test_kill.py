@@ -168,10 +168,7 @@ def test_killing_any_process_leaves_nothing_behind_and_loses_no_finished_trial(r
 
     kept = finished(root)
     last = subprocess.Popen(study_command(), cwd=root, env=environment(root), stdout=subprocess.PIPE, text=True)
-    if find("py-spy") or until(lambda: find("py-spy") or last.poll() is not None, 60):
-        spy = find("py-spy")
-        if spy is not None:
-            spy.kill()
+    kill_and_learn_its_trial("py-spy")  # of optimized, the last trial in the order of this seed
     text, _ = last.communicate(timeout=200)
     assert last.returncode == 0, text
     assert kept.items() <= finished(root).items()
@@ -179,6 +176,8 @@ def test_killing_any_process_leaves_nothing_behind_and_loses_no_finished_trial(r
     assert len(finished(root)) == len(manifest["plan"]["configurations"])
     assert not list((root / "results" / "kill-test" / "trials").glob(".*"))
     assert "report: " in text
+    (profiled,) = (root / "results" / "kill-test" / "trials").glob("*-optimized-c64/result.json")
+    assert "py-spy" in json.loads(profiled.read_text())["profile_note"]
 
 
 def test_ctrl_c_stops_a_study_with_one_line_and_it_goes_on_where_it_stopped(root: Path) -> None:
