@@ -19,7 +19,7 @@ from conftest import greeter_at, hello, until
 from grpclab.config import ClientConfig, ServerConfig, TrialConfig
 from grpclab.errors import ServerError
 from grpclab.load.generator import Generator
-from grpclab.servers.launcher import launch
+from grpclab.servers.launcher import launch, log_tail
 
 can_pin = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot pin")
 one_and_several = pytest.mark.parametrize("processes", [1, 2])
@@ -64,6 +64,16 @@ def test_a_crash_at_the_start_is_told_with_the_end_of_the_log(
         pass
     assert "\n" not in str(crash.value)
     assert ours() == []
+
+
+def test_what_ended_it_is_found_between_the_tracebacks_of_two_processes(tmp_path: Path) -> None:
+    log = tmp_path / "server.log"
+    frames = '  File "serving.py", line 90, in serve\n    return _serve_sync(spec, announce)\n'
+    log.write_text(
+        f"Traceback (most recent call last):\n{frames}OSError: no room\nTraceback (most recent call last):\n{frames}"
+    )
+    assert log_tail(log) == ": OSError: no room"
+    assert log_tail(tmp_path / "none.log") == ""
 
 
 def test_a_server_that_died_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
@@ -116,7 +126,7 @@ import sys
 from grpclab.config import ClientConfig, LinkConfig, LoadConfig, ServerConfig, TrialConfig
 from grpclab.link import running_link
 from grpclab.load.generator import Generator
-from grpclab.servers.launcher import launch
+from grpclab.servers.launcher import launch, log_tail
 
 config = TrialConfig(
     client=ClientConfig(pooling="pool", connections=4),

@@ -79,11 +79,16 @@ class RunningServer:
 
 
 def log_tail(path: Path, lines: int = 3) -> str:
-    """The last lines of a log as ``: ...``, or nothing."""
+    """The last telling lines of a log as ``: ...``, or nothing.
+
+    Indented lines are left out: they are the frames of tracebacks, and where several processes end at once those of
+    one hide what the other said.
+    """
     try:
-        found = path.read_text(errors="replace").strip().splitlines()[-lines:]
+        written = path.read_text(errors="replace").splitlines()
     except OSError:
         return ""
+    found = [line for line in written if line.strip() and not line.startswith((" ", "Traceback (most recent"))][-lines:]
     return f": {' | '.join(found)}" if found else ""
 
 
