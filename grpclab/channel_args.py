@@ -164,6 +164,12 @@ RULES: tuple[Rule, ...] = (
         note="off by default; the server must permit it (server.keepalive_s, keepalive_without_calls)",
     ),
     _timeout_rule("client.keepalive_timeout_s"),
+    Rule(
+        factor="client.resend",
+        arguments=("grpc.enable_retries",),
+        build=lambda level: [("grpc.enable_retries", int(bool(level)))],
+        note="on in grpcio, off here, or errors would be hidden",
+    ),
 )
 
 NOT_CHANNEL_ARGUMENTS: dict[str, tuple[str, str]] = {
@@ -205,11 +211,10 @@ def server_args(config: ServerConfig) -> ChannelArgs:
 def client_args(config: ClientConfig) -> ChannelArgs:
     """Channel arguments of each of the client's channels.
 
-    Retries are off, or errors would be hidden; a subchannel pool of its own makes every channel a TCP
-    connection of its own (grpcio shares one between equal channels otherwise).
+    A subchannel pool of its own makes every channel a TCP connection of its own (grpcio shares one between equal
+    channels otherwise). No proxy of the environment is asked: loopback calls would go through it.
     """
-    fixed = [("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1)]
-    return [*_args("client", config), *fixed]
+    return [*_args("client", config), ("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
 
 
 def without_effect(config: TrialConfig) -> dict[str, str]:

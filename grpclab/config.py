@@ -131,18 +131,35 @@ class ClientConfig:
         None, "a ping unanswered for this long closes the connection", minimum=0.01, maximum=MAX_KEEPALIVE_S
     )
     deadline_s: float | None = _factor(20.0, "deadline of each call", minimum=0.001, tonic="timeout")
+    resend: bool = _factor(False, "send again what the server surely did not process (GOAWAY, REFUSED_STREAM)")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoadConfig:
-    """What the generator sends. A window ends after `requests` or `duration_s`, whichever is first."""
+    """What the generator sends. A window ends after `requests` or `duration_s`, whichever is first.
 
-    engine: Literal["grpcio"] = _factor("grpcio", "implementation of the load generator")
+    Closed loop: `concurrency` callers, each waiting for its answer before it calls again. With `rate_rps` the loop
+    is open: calls are sent when they are due, whatever became of those before.
+    """
+
+    engine: Literal["wire", "grpcio"] = _factor(
+        "wire", "HTTP/2 frames of our own, or grpc.aio: what a Python client really does and costs"
+    )
     requests: int | None = _factor(500, "calls in the measured window", minimum=1, maximum=100_000_000)
     duration_s: float | None = _factor(None, "longest measured window", minimum=0.01, maximum=86_400)
     warmup_s: float = _factor(0.5, "load before the window, not counted", minimum=0, maximum=3600)
     concurrency: int = _factor(50, "calls in flight (closed loop)", minimum=1, maximum=100_000)
-    workers: int = _factor(1, "generator processes", minimum=1, maximum=256)
+    rate_rps: float | None = _factor(
+        None, "calls sent per second (open loop); none is a closed loop", minimum=0.01, maximum=10_000_000
+    )
+    arrival: Literal["constant", "poisson"] = _factor("constant", "spacing of an open loop's calls")
+    pacing: Literal["auto", "spin", "timer"] = _factor(
+        "auto", "how an open loop meets its times: spin takes a whole core; auto spins where there are two"
+    )
+    max_in_flight: int = _factor(
+        10_000, "open loop: calls in flight at most; later ones wait, and are counted", minimum=1, maximum=1_000_000
+    )
+    workers: int = _factor(1, "generator processes; 0 = one per core the generator may use", minimum=0, maximum=256)
     request_bytes: int = _factor(0, "length of the request's text; 0 = a name", minimum=0, maximum=2**26)
     method: Literal["SayHello", "SayHelloStream"] = _factor("SayHello", "the call that is made")
 

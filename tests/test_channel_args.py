@@ -68,7 +68,12 @@ def test_several_server_processes_share_their_port(processes: int) -> None:
 
 
 def test_a_client_counts_every_error_and_has_a_connection_for_each_channel() -> None:
-    assert of_client() == {"grpc.enable_retries": 0, "grpc.use_local_subchannel_pool": 1}
+    assert of_client() == {
+        "grpc.enable_retries": 0,
+        "grpc.use_local_subchannel_pool": 1,
+        "grpc.enable_http_proxy": 0,
+    }
+    assert of_client(resend=True)["grpc.enable_retries"] == 1
 
 
 @pytest.mark.parametrize("section", ["server", "client"])

@@ -147,7 +147,7 @@ def test_an_impossible_word_is_refused_in_one_line_with_what_would_do(name: str,
 def test_a_refusal_stays_on_one_line_whatever_was_given() -> None:
     with pytest.raises(FactorError) as refusal:
         FACTORS["load.workers"].parse("two\nor three")
-    assert str(refusal.value) == "load.workers=two or three is not possible: it takes integer from 1 to 256"
+    assert str(refusal.value) == "load.workers=two or three is not possible: it takes integer from 0 to 256"
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_a_level_of_another_type_is_refused_not_converted(name: str, level: Any)
     [
         {"server": ServerConfig(threads=0)},
         {"client": ClientConfig(connections=0)},
-        {"load": LoadConfig(workers=0)},
+        {"load": LoadConfig(workers=-1)},
         {"link": LinkConfig(rtt_ms=-1)},
     ],
 )
