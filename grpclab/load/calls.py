@@ -1,0 +1,176 @@
+"""What a generator calls: the path, the request encoded once, and what goes with it.
+
+:func:`greeting` is the call of our own greeter; :func:`find_call` makes one of any service's name and JSON.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from grpclab.config import LoadConfig
+from grpclab.errors import UsageError
+from grpclab.link_model import loopback_target
+
+DEFAULT_NAME = "world"
+"""Whom the greeter greets where no size is asked for."""
+
+REFLECTION_TIMEOUT_S = 5.0
+
+_METADATA_KEY = re.compile(r"[0-9a-z_.-]+")
+_METADATA_VALUE = re.compile(r"[\x20-\x7e]*")
+_RESERVED = {"content-length", "content-type", "host", "te", "user-agent"}
+_RESERVED |= {"connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"}
+"""Headers that the client itself sends, or that HTTP/2 forbids (RFC 9113, 8.2.2)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallSpec:
+    """One call, made again and again. Values of ``-bin`` metadata are base64 without padding, as on the wire."""
+
+    path: str
+    payload: bytes
+    server_streaming: bool = False
+    metadata: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def grpcio_metadata(self) -> tuple[tuple[str, str | bytes], ...]:
+        """The metadata as grpcio takes it: it wants the bytes of ``-bin`` values and encodes them itself."""
+        return _for_grpcio(self.metadata)
+
+    def to_json(self) -> dict[str, Any]:
+        """What a worker is told."""
+        return {
+            "path": self.path,
+            "payload": base64.b64encode(self.payload).decode("ascii"),
+            "server_streaming": self.server_streaming,
+            "metadata": [list(pair) for pair in self.metadata],
+        }
+
+    @classmethod
+    def from_json(cls, told: dict[str, Any]) -> CallSpec:
+        """The reverse of :meth:`to_json`."""
+        return cls(
+            path=told["path"],
+            payload=base64.b64decode(told["payload"]),
+            server_streaming=told["server_streaming"],
+            metadata=tuple((key, value) for key, value in told["metadata"]),
+        )
+
+
+def greeting(load: LoadConfig) -> CallSpec:
+    """The call of our own greeter that the factors `method` and `request_bytes` ask for."""
+    from grpclab.generated import greet_pb2
+
+    request = greet_pb2.HelloRequest(name="x" * load.request_bytes or DEFAULT_NAME)
+    return CallSpec(
+        path=f"/greet.GreeterService/{load.method}",
+        payload=request.SerializeToString(),
+        server_streaming=load.method == "SayHelloStream",
+    )
+
+
+def find_call(
+    target: str,
+    name: str,
+    *,
+    data: str = "{}",
+    metadata: tuple[tuple[str, str], ...] = (),
+    proto: str | Path | None = None,
+    proto_paths: Sequence[str | Path] = (),
+    root_certificates: bytes | None = None,
+    timeout_s: float = REFLECTION_TIMEOUT_S,
+) -> CallSpec:
+    """The call that `name` (``package.Service/Method``) and the JSON of its request mean.
+
+    The schema comes from the reflection of the server at `target`, which is asked with the same metadata, or from
+    `proto`: see :mod:`grpclab.load.schema`. Raises UsageError, TargetError where nothing answers within `timeout_s`,
+    and MissingDependencyError where a ``.proto`` file is given but no compiler is installed.
+    """
+    # Imported here: a worker reads a CallSpec, and the wire engine needs neither grpc nor protobuf.
+    from grpclab.load import request, schema
+
+    service, method = _split(name)
+    asked = request.parse(data)
+    if proto is None:
+        loopback_target(target)
+        found = schema.from_server(
+            target,
+            service,
+            method,
+            types=request.any_types(asked),
+            metadata=_for_grpcio(metadata),
+            root_certificates=root_certificates,
+            timeout_s=timeout_s,
+        )
+    else:
+        found = schema.from_file(Path(proto), [Path(path) for path in proto_paths])
+    meant = found.method(service, method)
+    if meant.client_streaming:
+        kind = "bidirectional" if meant.server_streaming else "client"
+        raise UsageError(
+            f"{service}/{method} is a {kind} streaming method: grpclab calls unary and server streaming methods"
+        )
+    return CallSpec(
+        path=f"/{service}/{method}",
+        payload=request.encode(asked, meant.input_type, found.pool),
+        server_streaming=meant.server_streaming,
+        metadata=metadata,
+    )
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Service and method of ``package.Service/Method``, ``/package.Service/Method``, ``package.Service.Method``."""
+    given = name.strip().removeprefix("/")
+    service, _, method = given.partition("/") if "/" in given else given.rpartition(".")
+    if not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*/[A-Za-z_]\w*", f"{service}/{method}", re.ASCII):
+        raise UsageError(f"{name!r} names no call: give package.Service/Method, as grpc.health.v1.Health/Check")
+    return service, method
+
+
+# ---- metadata ------------------------------------------------------------------------------------------------
+
+
+def parse_metadata(words: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """The metadata that ``key=value`` words mean, in their order; a key may come more than once.
+
+    Rules: grpc/grpc, ``doc/PROTOCOL-HTTP2.md``. Raises UsageError.
+    """
+    return tuple(_parse_word(word) for word in words)
+
+
+def _parse_word(word: str) -> tuple[str, str]:
+    key, equals, value = word.partition("=")
+    if not equals or not key:
+        raise UsageError(f"metadata {word!r} is not possible: give key=value, as x-user=42")
+    if key.lower().startswith("grpc-") or key.startswith(":") or key.lower() in _RESERVED:
+        raise UsageError(f"metadata key {key!r} is reserved: HTTP/2 and gRPC set it themselves, choose another")
+    if key != key.lower():
+        raise UsageError(f"metadata key {key!r} has capitals: HTTP/2 sends lower case only, write {key.lower()!r}")
+    if not _METADATA_KEY.fullmatch(key):
+        raise UsageError(f"metadata key {key!r} is not possible: it may hold a-z, 0-9, '_', '-' and '.'")
+    if key.endswith("-bin"):
+        try:
+            return key, base64.b64encode(_decoded(value)).decode("ascii").rstrip("=")
+        except (binascii.Error, ValueError):
+            raise UsageError(f"metadata {word!r} is not possible: a key in -bin takes base64, as aGVsbG8") from None
+    if value != value.strip() or not _METADATA_VALUE.fullmatch(value):
+        raise UsageError(
+            f"metadata {word!r} is not possible: a value is printable ASCII without spaces at its ends;"
+            f" for anything else write {key}-bin= and base64"
+        )
+    return key, value
+
+
+def _for_grpcio(metadata: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str | bytes], ...]:
+    return tuple((key, _decoded(value) if key.endswith("-bin") else value) for key, value in metadata)
+
+
+def _decoded(text: str) -> bytes:
+    """Base64, padded or not."""
+    return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
