@@ -17,24 +17,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from grpclab import __version__
-from grpclab.config import FACTORS, Level, TrialConfig, format_level, from_environment, parse_settings
+from grpclab import __version__, cli_bench, cli_reference
+from grpclab.config import FACTORS, TrialConfig, format_level, from_environment, parse_settings
 from grpclab.errors import GrpclabError, MissingDependencyError, UsageError
 from grpclab.study.parameters import StudyParameters
 from grpclab.variants import DEFAULT_PORTS, variant
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
-BENCH_FACTORS: dict[str, tuple[str, ...]] = {
-    "load.requests": ("--requests", "-n"),
-    "load.duration_s": ("--duration", "-z"),
-    "load.concurrency": ("--concurrency", "-c"),
-    "load.workers": ("--workers",),
-    "load.engine": ("--engine",),
-    "load.warmup_s": ("--warmup",),
-    "client.deadline_s": ("--deadline",),
-}
-"""Options of `bench` that are short for a factor."""
-
 DESCRIPTION = "Performance studies of gRPC services that hold up."
 SERVE_HELP = """The server runs in the foreground until Ctrl-C or SIGTERM, then lets running calls end.
 Environment: GRPC_SERVER_PORT, GRPC_KEEPALIVE_TIMEOUT (seconds), GRPC_CONCURRENCY_LIMIT, GRPCLAB_LOG.
@@ -64,36 +53,17 @@ def build_parser() -> argparse.ArgumentParser:
         parents=[common, settable],
         help="run a server in the foreground",
         description="Run a server in the foreground.",
-        epilog=SERVE_HELP,
+        epilog=SERVE_HELP + cli_reference.epilog(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     serve.add_argument("variant", choices=sorted(DEFAULT_PORTS), help="which server")
     ports = ", ".join(f"{name} {port}" for name, port in DEFAULT_PORTS.items())
     serve.add_argument("--port", type=int, help=f"TCP port, 0 for any free one (default: {ports})")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    cli_reference.add_options(serve)
     serve.set_defaults(run=_serve)
 
-    bench = commands.add_parser("bench", parents=[common, settable], help="load one running server, print a summary")
-    bench.add_argument("target", nargs="?", default="localhost:50051", metavar="HOST:PORT", help="default: %(default)s")
-    defaults = TrialConfig().flat()
-    for name, flags in BENCH_FACTORS.items():
-        factor = FACTORS[name]
-        bench.add_argument(
-            *flags,
-            dest=name,
-            metavar=factor.name.upper(),
-            help=f"{factor.meaning} (default: {format_level(defaults[name])})",
-        )
-    bench.add_argument("--connections", type=int, help="TCP connections; more than one is a pool (default: 1)")
-    bench.add_argument(
-        "--format",
-        choices=("summary", "json", "csv"),
-        default="summary",
-        help="what to print (default: %(default)s)",
-    )
-    bench.add_argument("--output", "-o", metavar="FILE", help="print it into this file")
-    bench.add_argument("--json", metavar="FILE", help="write ghz-compatible JSON as well; - is standard output")
-    bench.set_defaults(run=_bench)
+    cli_bench.add_parser(commands, parents=[common, settable])
 
     study = commands.add_parser(
         "study",
@@ -127,18 +97,24 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from grpclab.servers.child import configure_logging, leave
-    from grpclab.servers.foreground import serve_in_foreground
+    from grpclab.servers.child import configure_logging
 
     configure_logging(_log_level(options, os.environ))
-    preset = variant(options.variant)
-    settings = preset.differences(TrialConfig())
-    settings |= from_environment(os.environ) | parse_settings(options.settings)
-    others = sorted(name for name in parse_settings(options.settings) if not name.startswith("server."))
-    if others:
-        raise UsageError(f"{others[0]} is not a factor of the server: serve takes server.* only")
     port = _port(options.port, os.environ, DEFAULT_PORTS[options.variant])
     _warn_of_desk(os.environ)
+    return cli_reference.run(options, port) if options.variant == "reference" else _serve_greeter(options, port)
+
+
+def _serve_greeter(options: argparse.Namespace, port: int) -> int:
+    from grpclab.servers.child import leave
+    from grpclab.servers.foreground import serve_in_foreground
+
+    cli_reference.refuse_options(options)
+    given = parse_settings(options.settings)
+    others = sorted(name for name in given if not name.startswith("server."))
+    if others:
+        raise UsageError(f"{others[0]} is not a factor of the server: serve takes server.* only")
+    settings = variant(options.variant).differences(TrialConfig()) | from_environment(os.environ) | given
     server_only = {name: level for name, level in settings.items() if name.startswith("server.")}
     serve_in_foreground(options.variant, server_only, options.host, port, quiet=options.quiet)
     leave(0)
@@ -170,59 +146,6 @@ def _log_level(options: argparse.Namespace, environ: Mapping[str, str]) -> str:
     if level not in LOG_LEVELS:
         raise UsageError(f"GRPCLAB_LOG={level} is not possible: it is one of {', '.join(LOG_LEVELS)}")
     return "debug" if options.verbose else level
-
-
-def _bench(options: argparse.Namespace) -> int:
-    from grpclab.load.bench import pool_settings, render, run_bench
-    from grpclab.load.formats import csv_text, ghz_json
-
-    given = vars(options)
-    settings: dict[str, Level] = {
-        name: FACTORS[name].parse(given[name]) for name in BENCH_FACTORS if given[name] is not None
-    }
-    if options.connections is not None:
-        settings |= pool_settings(options.connections)
-    if "load.duration_s" in settings and "load.requests" not in settings:
-        settings["load.requests"] = None  # a duration alone is a bound of its own
-    config = TrialConfig().replace(settings | parse_settings(options.settings))
-    for where in (options.output, options.json):
-        _require_writable(where)
-    result = run_bench(options.target, config)
-    formats: dict[str, Callable[[], str]] = {
-        "summary": lambda: render(result) + "\n",
-        "json": lambda: json.dumps(ghz_json(result), indent=1) + "\n",
-        "csv": lambda: csv_text(result),
-    }
-    where = options.output or "-"
-    if where != options.json:  # two answers in one place would be readable as neither
-        _write(where, formats[options.format]())
-    if options.json:
-        _write(options.json, formats["json"]())
-    return 130 if result.run.interrupted else 0
-
-
-def _require_writable(where: str | None) -> None:
-    """Raise UsageError before the measurement rather than lose it afterwards."""
-    if where is None or where == "-":
-        return
-    existed = Path(where).exists()
-    try:
-        Path(where).open("a").close()
-        if not existed:
-            Path(where).unlink()
-    except OSError as error:
-        raise UsageError(f"cannot write {where}: {error.strerror}") from None
-
-
-def _write(where: str, text: str) -> None:
-    if where == "-":
-        sys.stdout.write(text)
-        sys.stdout.flush()
-        return
-    try:
-        Path(where).write_text(text)
-    except OSError as error:
-        raise UsageError(f"cannot write {where}: {error.strerror}") from None
 
 
 def _study(options: argparse.Namespace) -> int:
@@ -259,7 +182,7 @@ def _doctor(options: argparse.Namespace) -> int:
     if options.json != "-":
         print(doctor.render(findings))
     if options.json:
-        _write(options.json, json.dumps(doctor.to_json(findings), indent=1) + "\n")
+        cli_bench.write(options.json, [json.dumps(doctor.to_json(findings), indent=1), "\n"])
     return 0
 
 

@@ -19,6 +19,8 @@ from typing import Literal
 from grpclab import environment
 from grpclab.config import FACTORS
 from grpclab.environment import Facts, read_int, read_text, split_cores, timer_quality
+from grpclab.errors import MeasurementError
+from grpclab.load.ceiling import CALLS, ceiling
 
 State = Literal["ok", "warn", "fail"]
 
@@ -46,7 +48,7 @@ class Finding:
 
 
 def diagnose() -> list[Finding]:
-    """Look at this machine now. Takes about a quarter of a second."""
+    """Look at this machine now. Takes about a quarter of a second, once a few more to measure the generator."""
     return judge(gather())
 
 
@@ -71,7 +73,18 @@ def gather(root: Path = Path("/"), folder: Path = Path(".")) -> Facts:
         "disk_free_bytes": disk_free,
         "tools": {name: shutil.which(name) for name in TOOLS},
         "timer": timer_quality(),
+        "ceilings": _measured_ceilings(),
     }
+
+
+def _measured_ceilings() -> dict[str, float | None]:
+    found: dict[str, float | None] = {}
+    for engine in CALLS:
+        try:
+            found[engine] = ceiling(engine).calls_per_s
+        except MeasurementError:
+            found[engine] = None
+    return found
 
 
 def judge(facts: Facts) -> list[Finding]:
@@ -82,6 +95,7 @@ def judge(facts: Facts) -> list[Finding]:
         _quota,
         _frequency,
         _timer,
+        _generator,
         _ptrace,
         _py_spy,
         _open_files,
@@ -324,6 +338,11 @@ def _grpc_environment(facts: Facts) -> Finding:
         return _ok("GRPC_ variables", ", ".join(variables))
     advice = f"they change what grpcio does in every trial: `unset {' '.join(acting)}` unless you mean it"
     return _warn("GRPC_ variables", ", ".join(variables), advice)
+
+
+def _generator(facts: Facts) -> Finding:
+    told = [f"{name} {rate:,.0f}" if rate else f"{name} unknown" for name, rate in facts["ceilings"].items()]
+    return _ok("generator", f"calls/s that a process can make at least: {', '.join(told)}")
 
 
 def _tools(facts: Facts) -> list[Finding]:

@@ -3,36 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import grpc
 import pytest
-from conftest import greeter_at, hello, until
+from command import GRPCLAB, assert_refused, run, unused_port
+from conftest import greeter_at, hello
 
-from grpclab import cli, procfs
+from grpclab import cli
 from grpclab.config import FACTORS, Level
 from grpclab.servers import child, foreground
 from grpclab.servers.launcher import RunningServer
 
-GRPCLAB = [sys.executable, "-m", "grpclab"]
 COMMANDS = ["serve", "bench", "study", "report", "doctor", "factors"]
 VARIABLES = ("GRPC_SERVER_PORT", "GRPC_KEEPALIVE_TIMEOUT", "GRPC_CONCURRENCY_LIMIT", "GRPCLAB_LOG", "PPROF_ENABLED")
-
-GHZ_FIELDS = {
-    *("name", "endReason", "date", "options", "count", "total", "average", "fastest", "slowest", "rps"),
-    *("errorDistribution", "statusCodeDistribution", "latencyDistribution", "histogram", "details", "tags"),
-}
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -49,15 +41,7 @@ def clean_surroundings() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def closed_port() -> int:
     """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
-
-
-def run(*words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """`grpclab` with these words, to its end."""
-    return subprocess.run(
-        [*GRPCLAB, *words], capture_output=True, text=True, check=False, timeout=60, env={**os.environ, **(env or {})}
-    )
+    return unused_port()
 
 
 @dataclass
@@ -111,17 +95,6 @@ def test_every_command_explains_itself(command: list[str]) -> None:
     assert set(COMMANDS) <= set(done.stdout.split()) or command
 
 
-def test_the_help_of_bench_names_all_its_options_and_their_defaults() -> None:
-    text = run("bench", "--help").stdout
-    for option in ("--requests", "-n", "--duration", "-z", "--concurrency", "-c", "--connections", "--workers"):
-        assert option in text
-    for option in ("--engine", "--warmup", "--deadline", "--format", "--output", "-o", "--json", "--set"):
-        assert option in text
-    assert "localhost:50051" in text
-    assert "(default: 500)" in text
-    assert "(default: 50)" in text
-
-
 # ---- serve and bench ---------------------------------------------------------------------------------------
 
 
@@ -143,144 +116,12 @@ def test_sigterm_ends_serve_like_ctrl_c() -> None:
         assert server.stop(signal.SIGTERM) == (0, "served 0 calls, at most 0 at once\n", "")
 
 
-def test_the_summary_says_what_was_seen(quick_server: RunningServer) -> None:
-    done = run("bench", quick_server.target, "-n", "400", "-c", "8", "--connections", "2", "--warmup", "0.1")
-    assert (done.returncode, done.stderr) == (0, "")
-    text = done.stdout
-    first, *_ = text.splitlines()
-    assert first == f"SayHello at {quick_server.target}: 8 in flight, engine grpcio, a pool of 2"
-    assert re.search(r"calls +400\n", text)
-    assert re.search(r"succeeded +400 +100\.0%\n", text)
-    assert re.search(r"failed +0 +0\.0%\n", text)
-    assert re.search(r"throughput +[\d,.]+ requests/s\n", text)
-    assert re.search(r"p95 +[\d.,]+ ms\n", text)
-    assert re.search(r"p99 +- +needs 1,000 calls \(10 beyond it\)\n", text)
-    assert re.search(r"connections +2 +open at the end, seen from outside\n", text)
-    assert re.search(r"generator +\d+% +of a core", text)
-
-
-def assert_ghz(report: dict[str, Any], calls: int) -> None:
-    assert set(report) == GHZ_FIELDS | {"grpclab"}
-    assert report["count"] == calls
-    assert sum(report["statusCodeDistribution"].values()) == calls
-    assert len(report["details"]) == calls
-    assert sum(mark["count"] for mark in report["histogram"]) == report["statusCodeDistribution"].get("OK", 0)
-    assert isinstance(report["total"], int)
-    assert report["fastest"] <= report["average"] <= report["slowest"] <= max(report["total"], report["slowest"])
-
-
-def test_json_is_what_scripts_for_ghz_read(quick_server: RunningServer) -> None:
-    done = run("bench", quick_server.target, "-n", "1200", "--format", "json")
-    assert (done.returncode, done.stderr) == (0, "")
-    report = json.loads(done.stdout)
-    assert_ghz(report, 1200)
-    assert report["endReason"] == "normal"
-    assert report["statusCodeDistribution"] == {"OK": 1200}
-    assert report["errorDistribution"] == {}
-    assert [row["percentage"] for row in report["latencyDistribution"]] == [10, 25, 50, 75, 90, 95, 99]
-    assert report["options"]["host"] == quick_server.target
-    assert report["rps"] == pytest.approx(1200 / (report["total"] / 1e9))
-
-
-def test_csv_has_a_line_for_each_call(quick_server: RunningServer) -> None:
-    done = run("bench", quick_server.target, "-n", "60", "--format", "csv")
-    rows = list(csv.DictReader(done.stdout.splitlines()))
-    assert len(rows) == 60
-    assert {row["status"] for row in rows} == {"OK"}
-    assert all(float(row["start_s"]) >= 0 and float(row["latency_s"]) > 0 for row in rows)
-
-
-@pytest.mark.parametrize("more", [[], ["--format", "json"], ["--format", "csv"]])
-def test_json_on_standard_output_stands_there_alone(quick_server: RunningServer, more: list[str]) -> None:
-    done = run("bench", quick_server.target, "-n", "60", "--json", "-", *more)
-    assert_ghz(json.loads(done.stdout), 60)
-
-
-def test_files_are_written_beside_each_other(quick_server: RunningServer, tmp_path: Path) -> None:
-    rows, report = tmp_path / "rows.csv", tmp_path / "report.json"
-    words = ["-n", "60", "--format", "csv", "-o", str(rows), "--json", str(report)]
-    done = run("bench", quick_server.target, *words)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert len(rows.read_text().splitlines()) == 61
-    assert_ghz(json.loads(report.read_text()), 60)
-
-
-def test_failed_calls_are_in_every_output_and_not_in_the_exit_code(quick_server: RunningServer, tmp_path: Path) -> None:
-    stream = ["--set", "load.method=SayHelloStream", "--deadline", "0.015"]
-    done = run("bench", quick_server.target, "-n", "40", *stream, "--json", str(tmp_path / "report.json"))
-    assert done.returncode == 0
-    assert re.search(r"failed +40 +100\.0%\n", done.stdout)
-    assert re.search(r"DEADLINE_EXCEEDED +40 +100\.0%\n", done.stdout)
-    report = json.loads((tmp_path / "report.json").read_text())
-    assert_ghz(report, 40)
-    assert report["statusCodeDistribution"] == {"DeadlineExceeded": 40}
-    assert report["errorDistribution"] == {"rpc error: code = DeadlineExceeded": 40}
-
-
-def test_a_duration_alone_is_a_bound_of_its_own(quick_server: RunningServer) -> None:
-    done = run("bench", quick_server.target, "-z", "0.5", "--format", "json")
-    report = json.loads(done.stdout)
-    assert report["endReason"] == "timeout"
-    assert report["total"] == pytest.approx(0.5e9)
-    assert report["count"] > 0
-    assert report["options"]["total"] == 0
-
-
-# ---- Ctrl-C ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("warmup", ["0", "60"])
-def test_ctrl_c_prints_what_was_measured_by_then(
-    quick_server: RunningServer, tmp_path: Path, warmup: str, ours: Callable[[], list[int]]
-) -> None:
-    report_file = tmp_path / "report.json"
-    before = procfs.cpu_seconds(quick_server.pids[0])
-    command = [*GRPCLAB, "bench", quick_server.target, "-z", "60", "--warmup", warmup, "--json", str(report_file)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as bench:
-        assert until(lambda: procfs.cpu_seconds(quick_server.pids[0]) > before + 0.2)
-        bench.send_signal(signal.SIGINT)
-        out, err = bench.communicate(timeout=20)
-    assert (bench.returncode, err) == (130, "")
-    assert "interrupted: this is what had been measured by then" in out
-    report = json.loads(report_file.read_text())
-    assert_ghz(report, report["count"])
-    assert report["endReason"] == "cancel"
-    assert report["total"] < 60e9
-    if warmup == "0":
-        assert report["count"] > 0
-        assert report["rps"] == pytest.approx(report["count"] / (report["total"] / 1e9))
-    else:
-        assert report["count"] == 0
-    assert ours() == []
-
-
 # ---- what goes wrong ---------------------------------------------------------------------------------------
-
-
-def assert_refused(done: subprocess.CompletedProcess[str], code: int, pattern: str) -> None:
-    """One line on standard error, and nothing on standard output."""
-    assert (done.returncode, done.stdout) == (code, "")
-    assert done.stderr.startswith("grpclab: ")
-    assert done.stderr.count("\n") == 1
-    assert "Traceback" not in done.stderr
-    assert re.search(pattern, done.stderr), done.stderr
 
 
 @pytest.mark.parametrize(
     ("words", "pattern"),
     [
-        (["bench", "--set", "server.windows_kib=1"], r"unknown factor 'server\.windows_kib': did you mean"),
-        (["bench", "--set", "load.requests"], "is not a setting: write section.name=level"),
-        (["bench", "-n", "0"], r"load\.requests=0 is not possible: it takes integer from 1"),
-        (["bench", "-n", "abc"], r"load\.requests=abc is not possible: it takes integer from 1"),
-        (["bench", "-c", "-5"], r"load\.concurrency=-5 is not possible"),
-        (["bench", "--connections", "0"], "--connections 0 is not possible: give 1 or more"),
-        (["bench", "-n", "none"], "give at least one bound"),
-        (["bench", "--workers", "9", "-c", "3"], r"load\.concurrency=3 cannot be divided over load\.workers=9"),
-        (["bench", "localhost:99999"], "'localhost:99999' is not HOST:PORT"),
-        (["bench", "localhost"], "'localhost' is not HOST:PORT"),
-        (["bench", "192.0.2.1:50051"], r"'192\.0\.2\.1:50051' is not on this machine"),
-        (["bench", "example.org:443"], "is not on this machine"),
         (["serve", "basic", "--port", "70000"], "--port=70000 is not a port: give a whole number from 0 to 65535"),
         (["serve", "basic", "--port", "-1"], "--port=-1 is not a port"),
         (["serve", "basic", "--set", "client.pooling=shared"], r"client\.pooling is not a factor of the server"),
@@ -315,24 +156,6 @@ def test_a_target_that_nobody_serves_is_3(closed_port: int) -> None:
 def test_a_taken_port_is_3(quick_server: RunningServer, variant: str) -> None:
     done = run("serve", variant, "--port", str(quick_server.port))
     assert_refused(done, 3, rf"port {quick_server.port} on 127\.0\.0\.1 is taken: stop what listens there")
-
-
-@pytest.mark.parametrize("option", ["--output", "--json"])
-def test_a_file_that_cannot_be_written_is_told_before_anything_is_measured(
-    option: str, closed_port: int, tmp_path: Path
-) -> None:
-    file = tmp_path / "nowhere" / "out"
-    done = run("bench", f"127.0.0.1:{closed_port}", option, str(file))
-    assert_refused(done, 2, f"cannot write {file}: No such file or directory")
-
-
-def test_a_run_that_fails_leaves_no_empty_file(tmp_path: Path) -> None:
-    kept = tmp_path / "kept"
-    kept.write_text("what was here before")
-    words = ["--json", str(tmp_path / "new"), "-o", str(kept)]
-    assert_refused(run("bench", "192.0.2.1:1", *words), 2, "not on this machine")
-    assert list(tmp_path.iterdir()) == [kept]
-    assert kept.read_text() == "what was here before"
 
 
 def test_a_folder_without_a_study_is_2(tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ GOOD: dict[str, Any] = {
     "disk_free_bytes": 10**11,
     "tools": dict.fromkeys(TOOLS),
     "timer": {"samples": 1000, "p50_ms": 0.06, "p99_ms": 0.2, "max_ms": 1.0},
+    "ceilings": {"wire": 200_000.0, "grpcio": None},
 }
 
 

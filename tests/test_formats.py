@@ -1,4 +1,4 @@
-"""What a bench result looks like: for people, for scripts written for ghz, as CSV."""
+"""What a bench result looks like for programs: JSON for scripts written for ghz, and CSV."""
 
 from __future__ import annotations
 
@@ -6,25 +6,19 @@ import csv
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import grpc
 import numpy as np
 import pytest
+from bench_results import OK, UNAVAILABLE, open_loop, rate_run, result, schedule, thousand
 from hdrh.histogram import HdrHistogram
 
-from grpclab.config import Level, TrialConfig
-from grpclab.errors import UsageError
-from grpclab.load.bench import BenchResult, pool_settings, render
-from grpclab.load.formats import csv_text, ghz_json, nanoseconds
-from grpclab.load.generator import LoadRun
-from grpclab.load.recorder import Records
-from grpclab.load.summary import Window, summarise
+from grpclab.load.bench import BenchResult
+from grpclab.load.calls import CallSpec
+from grpclab.load.formats import calls_by_start, csv_chunks, csv_text, ghz_json, nanoseconds
 from grpclab.status import STATUS_NAMES, go_name
 
-OK, DEADLINE_EXCEEDED, UNAVAILABLE = 0, 4, 14
 GHZ_KEYS = [
     *("name", "endReason", "date", "options", "count", "total"),
     *("average", "fastest", "slowest", "rps", "errorDistribution", "statusCodeDistribution"),
@@ -36,52 +30,6 @@ GO_NAMES = [
     *("Unimplemented", "Internal", "Unavailable", "DataLoss", "Unauthenticated"),
 ]
 """grpc-go, codes/code_string.go, with ghz's OK."""
-
-
-def result(
-    latency_s: Sequence[float],
-    status: Sequence[int] | None = None,
-    *,
-    workers: int = 1,
-    busy_share: float = 0.5,
-    interrupted: bool = False,
-    by_process: tuple[int, ...] = (),
-    levels: Mapping[str, Level] | None = None,
-) -> BenchResult:
-    """Calls that all start as the window opens, dealt out to the workers in turn."""
-    latency = np.array(latency_s, dtype=np.float64)
-    codes = np.array(status if status is not None else np.zeros(len(latency)), dtype=np.uint8)
-    config = TrialConfig().replace({"load.requests": max(1, len(latency)), "load.warmup_s": 0.0} | dict(levels or {}))
-    windows = [
-        Window(
-            records=Records(
-                start_s=np.full(len(latency[w::workers]), 100.0),
-                latency_s=latency[w::workers],
-                status=codes[w::workers],
-            ),
-            opened_at=100.0,
-            requests=config.load.requests,
-            closes_at=None if config.load.duration_s is None else 100.0 + config.load.duration_s,
-        )
-        for w in range(workers)
-    ]
-    run = LoadRun(
-        windows=windows, summary=summarise(windows), cpu_s=0.4, busy_share=busy_share, interrupted=interrupted
-    )
-    return BenchResult(
-        target="localhost:50051",
-        config=config,
-        started_at=datetime(2026, 11, 23, 12, 0, tzinfo=UTC),
-        run=run,
-        connections=4,
-        connections_by_process=by_process,
-    )
-
-
-def thousand(**more: Any) -> BenchResult:
-    """1, 2, ... 1000 ms; the calls over 990 ms failed."""
-    status = [OK] * 990 + [UNAVAILABLE] * 7 + [DEADLINE_EXCEEDED] * 3
-    return result(np.arange(1, 1001) / 1000, status, **more)  # type: ignore[arg-type]
 
 
 def distribution(found: dict[str, Any]) -> dict[int, int]:
@@ -138,7 +86,7 @@ def test_rps_is_the_throughput_of_what_succeeded() -> None:
 
 
 def test_percentiles_are_those_of_the_successful_calls() -> None:
-    found = distribution(ghz_json(result(np.arange(1, 2001) / 1000)))  # type: ignore[arg-type]
+    found = distribution(ghz_json(result(np.arange(1, 2001) / 1000)))
     assert found == {p: p * 20_000_000 for p in (10, 25, 50, 75, 90, 95, 99)}
     assert distribution(ghz_json(thousand()))[50] == 495_000_000
 
@@ -236,108 +184,116 @@ def test_status_codes_are_grpcs_and_have_gos_names() -> None:
     assert [go_name(name) for name in STATUS_NAMES] == GO_NAMES
 
 
+# ---- what an open loop, a schedule, a stream and a call of one's own add ---------------------------------------
+
+
+def test_the_call_is_the_one_that_was_made() -> None:
+    call = CallSpec(path="/shop.v1.Cart/Get", payload=b"")
+    assert ghz_json(result([0.1], call=call))["options"]["call"] == "shop.v1.Cart.Get"
+    assert ghz_json(result([0.1]))["options"]["call"] == "greet.GreeterService.SayHello"
+
+
+def load_options(case: BenchResult) -> dict[str, Any]:
+    options = ghz_json(case)["options"]
+    return {name: value for name, value in options.items() if name == "rps" or name.startswith("load-")}
+
+
+def test_ghzs_options_of_the_load() -> None:
+    none = {"load-start": 0, "load-end": 0, "load-step": 0, "load-step-duration": 0, "load-max-duration": 0}
+    assert load_options(result([0.1])) == {"load-schedule": "const", **none}
+    assert load_options(open_loop(50.0, [0.001] * 100)) == {"rps": 50, "load-schedule": "const", **none}
+    steps = [rate_run(rate, [0.001] * 100) for rate in (100.0, 150.0, 200.0)]
+    assert load_options(schedule(*steps)) == none | {
+        "load-schedule": "step",
+        "load-start": 100,
+        "load-end": 200,
+        "load-step": 50,
+        "load-step-duration": 10_000_000_000,
+    }
+
+
+def test_a_closed_loop_of_unary_calls_has_none_of_it() -> None:
+    own = ghz_json(thousand())["grpclab"]
+    assert (own["open_loop"], own["streaming"], own["knee"]) == (None, None, None)
+    assert (own["steps"], own["slo"], own["limits"], own["notes"]) == ([], [], [], [])
+
+
+def test_an_open_loop_tells_what_was_offered_how_late_and_both_latencies() -> None:
+    late = [0.0] * 1980 + [0.1] * 20
+    own = ghz_json(open_loop(1000.0, [0.01] * 1980 + [0.5] * 20, late, held=3, bound_hits=2, outage_s=0.5))["grpclab"]
+    loop = own["open_loop"]
+    assert (loop["offered_rps"], loop["planned"], loop["sent"]) == (1000.0, 2000, 2000)
+    assert loop["lateness_s"] == {"p50": 0.0, "p99": 0.0, "max": 0.1}
+    assert own["latency_s"]["p99"] == pytest.approx(0.01)
+    assert loop["latency_uncorrected_s"]["p50"] == pytest.approx(0.01)
+    assert loop["in_flight_bound_hits"] == 2
+    assert (own["held_by_stream_limit"], own["outage_s"]) == (3, 0.5)
+
+
+def test_a_schedule_has_its_steps_and_its_knee() -> None:
+    steps = [rate_run(rate, [0.001] * 2000, opened_at=at) for rate, at in ((100.0, 100.0), (200.0, 130.0))]
+    found = ghz_json(schedule(*steps))
+    own = found["grpclab"]
+    assert [step["rate_rps"] for step in own["steps"]] == [100.0, 200.0]
+    assert [step["requests"] for step in own["steps"]] == [2000, 2000]
+    assert {step["limited_by"] for step in own["steps"]} == {""}
+    assert own["knee"]["rate_rps"] == 200.0
+    assert found["count"] == 4000
+    assert found["total"] == 30_000_000_000
+    assert found["rps"] == pytest.approx(4000 / 30, rel=0.01)
+    json.dumps(found, allow_nan=False)
+
+
+def test_a_stream_has_the_latency_of_its_messages() -> None:
+    call = CallSpec(path="/greet.GreeterService/SayHelloStream", payload=b"", server_streaming=True)
+    own = ghz_json(result([0.5] * 20, call=call, message_s=[0.1] * 100))["grpclab"]
+    assert own["streaming"]["messages"] == 100
+    assert own["streaming"]["message_latency_s"]["p90"] == 0.1
+    assert own["streaming"]["message_latency_s"]["p99"] is None
+
+
+def test_thresholds_and_their_fate_are_there() -> None:
+    (first, second) = ghz_json(thousand(slo="p50=400ms,errors=5%"))["grpclab"]["slo"]
+    assert (first["name"], first["limit"], first["figure"], first["met"]) == ("p50", 0.4, 0.5, False)
+    assert (second["name"], second["met"]) == ("errors", True)
+    (unknown,) = ghz_json(result([0.1], slo="p99=5ms"))["grpclab"]["slo"]
+    assert (unknown["figure"], unknown["met"]) == (None, False)
+
+
+def test_a_run_that_was_stopped_is_cancelled_with_its_reason() -> None:
+    found = ghz_json(thousand(stopped_because="p99 was 9 ms"))
+    assert found["endReason"] == "cancel"
+    assert found["grpclab"]["stopped_because"] == "p99 was 9 ms"
+
+
+def test_only_as_many_rows_are_made_as_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = open_loop(1000.0, np.arange(1, 501) / 1000)
+    assert calls_by_start(case, 7).start_s == pytest.approx(np.arange(7) / 1000)
+    assert calls_by_start(case, 7).latency_s == pytest.approx(np.arange(1, 8) / 1000)
+    assert len(calls_by_start(case, 1000).start_s) == 500
+
+
 # ---- CSV -----------------------------------------------------------------------------------------------------
 
 
 def test_csv_has_a_line_for_each_call_in_order_of_start() -> None:
     rows = list(csv.DictReader(io.StringIO(csv_text(result([0.25, 0.125], [UNAVAILABLE, OK])))))
     assert rows == [
-        {"start_s": "0.000000", "latency_s": "0.125000000", "status": "OK"},
-        {"start_s": "0.000000", "latency_s": "0.250000000", "status": "UNAVAILABLE"},
+        {"start_s": "0.000000", "late_s": "0.000000000", "latency_s": "0.125000000", "status": "OK"},
+        {"start_s": "0.000000", "late_s": "0.000000000", "latency_s": "0.250000000", "status": "UNAVAILABLE"},
     ]
-    assert csv_text(result([])) == "start_s,latency_s,status\n"
+    assert csv_text(result([])) == "start_s,late_s,latency_s,status\n"
 
 
-# ---- the summary for people ----------------------------------------------------------------------------------
+def test_csv_of_a_schedule_says_the_rate_of_each_call() -> None:
+    steps = [rate_run(10.0, [0.001] * 3), rate_run(20.0, [0.002] * 2, 0.5, opened_at=110.0)]
+    rows = list(csv.DictReader(io.StringIO(csv_text(schedule(*steps)))))
+    assert [row["rate_rps"] for row in rows] == ["10", "10", "10", "20", "20"]
+    assert [row["late_s"] for row in rows[2:4]] == ["0.000000000", "0.500000000"]
+    assert [float(row["start_s"]) for row in rows] == pytest.approx([0, 0.1, 0.2, 10, 10.05])
 
 
-def test_the_summary_shows_counts_throughput_latencies_and_errors() -> None:
-    lines = [line.split() for line in render(thousand()).splitlines()]
-    assert ["calls", "1,000"] in lines
-    assert ["succeeded", "990", "99.0%"] in lines
-    assert ["failed", "10", "1.0%"] in lines
-    assert ["throughput", "990.0", "requests/s"] in lines
-    assert ["p99", "990.00", "ms"] in lines
-    assert ["UNAVAILABLE", "7", "0.7%"] in lines
-    assert ["DEADLINE_EXCEEDED", "3", "0.3%"] in lines
-    assert str(thousand()) == render(thousand())
-
-
-def test_a_percentile_that_is_missing_says_how_many_calls_it_needs() -> None:
-    lines = [line.split() for line in render(result([0.01] * 99)).splitlines()]
-    assert ["p50", "10.00", "ms"] in lines
-    for name, calls in {"p90": "100", "p95": "200", "p99": "1,000"}.items():
-        assert [name, "-", *f"needs {calls} calls (10 beyond it)".split()] in lines
-
-
-def test_a_limited_run_says_so_beside_its_figures() -> None:
-    assert "GENERATOR-BOUND" in render(thousand(busy_share=0.91))
-    per_call = render(thousand(busy_share=0.91, levels={"client.pooling": "per_call"}))
-    assert "client-cpu" in per_call
-    assert "GENERATOR-BOUND" not in per_call
-    calm = render(thousand(busy_share=0.90))
-    assert "GENERATOR-BOUND" not in calm
-    assert "client-cpu" not in calm
-
-
-def test_a_run_without_a_call_is_rendered_without_figures() -> None:
-    text = render(result([]))
-    assert "nan" not in text
-    assert "too few calls to judge" in text
-
-
-def test_an_interrupted_run_and_the_spread_of_connections_are_told() -> None:
-    text = render(thousand(interrupted=True, by_process=(3, 1)))
-    assert "interrupted" in text
-    assert "by server process 3/1" in text
-    assert "by server process" not in render(thousand(by_process=(4,)))
-
-
-@pytest.mark.parametrize(
-    ("pooling", "words"), [("per_call", "a channel for each call"), ("shared", "one channel"), ("pool", "a pool of 3")]
-)
-def test_the_first_line_names_the_client(pooling: str, words: str) -> None:
-    text = render(thousand(levels={"client.pooling": pooling, "client.connections": 3}))
-    assert words in text.splitlines()[0]
-
-
-# ---- the grade -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("failed", "tail", "letter"),
-    [
-        (0, 2.0, "A"),
-        (0, 2.01, "B"),
-        (2, 1.0, "B"),
-        (3, 1.0, "C"),
-        (0, 8.0, "C"),
-        (20, 8.0, "C"),
-        (0, 8.1, "D"),
-        (100, 16.0, "D"),
-        (101, 1.0, "F"),
-        (0, 16.1, "F"),
-    ],
-)
-def test_the_grade_is_the_best_whose_two_limits_hold(failed: int, tail: float, letter: str) -> None:
-    latency = [0.01] * 1900 + [0.01 * tail] * 100
-    status = [UNAVAILABLE] * failed + [OK] * (2000 - failed)
-    assert result(latency, status).grade[0] == letter
-
-
-def test_the_grade_says_what_it_rests_on() -> None:
-    letter, reason = result([0.01] * 150 + [0.04] * 50, [UNAVAILABLE] * 1 + [OK] * 199).grade
-    assert letter == "C"
-    assert reason == "0.5% errors, p95 is 4.0 x the median"
-
-
-def test_too_few_calls_have_no_grade() -> None:
-    assert result([0.01] * 99).grade == ("-", "too few calls to judge")
-    assert result([0.01] * 100).grade[0] == "A"
-
-
-def test_several_connections_are_a_pool() -> None:
-    assert pool_settings(1) == {"client.pooling": "shared"}
-    assert pool_settings(4) == {"client.pooling": "pool", "client.connections": 4}
-    with pytest.raises(UsageError, match=r"--connections 0 is not possible: give 1 or more"):
-        pool_settings(0)
+def test_csv_is_made_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("grpclab.load.formats.CSV_CHUNK", 2)
+    pieces = list(csv_chunks(result([0.1] * 5)))
+    assert [piece.count("\n") for piece in pieces] == [1, 2, 2, 1]

@@ -1,28 +1,41 @@
-"""``grpclab bench``: load one running server, once, and say what was seen.
+"""``grpclab bench``: load one running server and say what was seen.
 
 ::
 
     result = await grpclab.bench("localhost:50051", requests=2500, concurrency=50)
-    print(result)
+    result                      # a picture in a notebook; print(result) is the terminal's summary
+    result.to_frame()           # a row for each call
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from grpclab import procfs
 from grpclab.config import Level, TrialConfig
 from grpclab.environment import machine, split_cores
-from grpclab.errors import UsageError
+from grpclab.errors import MissingDependencyError
 from grpclab.link_model import loopback_target
-from grpclab.load.generator import BUSY_LIMIT, Generator, LoadRun
-from grpclab.load.summary import PERCENTILES
+from grpclab.load.arrivals import Step, parse_rates
+from grpclab.load.calls import CallSpec, greeting
+from grpclab.load.ceiling import Ceiling, known
+from grpclab.load.generator import Generator
+from grpclab.load.plan import choose_call, load_plan, pool_settings
+from grpclab.load.run import LoadRun, Progress
+from grpclab.load.slo import Judgement, Objective, Watch, judge, judge_steps
+from grpclab.load.steps import Knee, RateStep, find_knee, merged, rate_text
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DEFAULT_TARGET = "localhost:50051"
-
 GRADES: tuple[tuple[str, float, float], ...] = (
     ("A", 0.0, 2.0),
     ("B", 0.001, 4.0),
@@ -31,21 +44,34 @@ GRADES: tuple[tuple[str, float, float], ...] = (
 )
 """Grade, most errors as a share, most the tail may be above the median; F is what is worse."""
 
+Watcher = Callable[[str, Progress], None]
+"""Is told of the running load: what is being measured ("" or the step), and the figures so far."""
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(frozen=True, kw_only=True, repr=False)
 class BenchResult:
-    """One window of load on one server."""
+    """What was seen of one server. With a schedule of rates, `run` is all its windows taken together."""
 
     target: str
     config: TrialConfig
+    call: CallSpec
     started_at: datetime
     run: LoadRun
     connections: int
     connections_by_process: tuple[int, ...] = ()
+    steps: tuple[RateStep, ...] = ()
+    """The windows of a schedule, in the order in which they were measured; empty without one."""
+    objectives: tuple[Objective, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What the reader of the figures should know of how they came about."""
+    ceiling: Ceiling | None = None
+    """What a generator process can do on this machine, where that is known."""
 
     @property
     def limited_by(self) -> str:
-        """``generator-bound``, ``client-cpu`` or nothing."""
+        """``generator-bound``, ``client-cpu`` or nothing; of a schedule, if any step was."""
+        if self.steps:
+            return next((step.limited_by for step in self.steps if step.limited_by), "")
         return self.run.limited_by(self.config.client.pooling)
 
     @property
@@ -69,129 +95,193 @@ class BenchResult:
         letter = next((g for g, most, ratio in GRADES if errors <= most and spread <= ratio), "F")
         return letter, f"{errors:.1%} errors, {name} is {spread:.1f} x the median"
 
+    @property
+    def knee(self) -> Knee | None:
+        """The highest rate of a schedule that was kept up with."""
+        return find_knee(self.steps) if len(self.steps) > 1 else None
+
+    @property
+    def judgements(self) -> tuple[Judgement, ...]:
+        """What became of each threshold; of a schedule, in the first step that broke it."""
+        if not self.steps:
+            return tuple(judge(objective, self.run.summary) for objective in self.objectives)
+        windows = {rate_text(step.rate_rps): step.run.summary for step in self.steps}
+        return tuple(judge_steps(objective, windows) for objective in self.objectives)
+
+    @property
+    def missed(self) -> str:
+        """Why the thresholds were not kept, in one line; nothing if they were."""
+        if self.run.stopped_because:
+            return f"stopped early: {self.run.stopped_because}"
+        return "; ".join(j.sentence for j in self.judgements if not j.met)
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row for each call, by start: `start_s` since the window opened, `late_s`, `latency_s`, `status`.
+
+        With a schedule, `rate_rps` as well: the rate of the call's step.
+        """
+        from grpclab.load.formats import calls_by_start
+        from grpclab.status import STATUS_NAMES
+
+        columns = calls_by_start(self)
+        frame: pd.DataFrame = _pandas().DataFrame(
+            {
+                "start_s": columns.start_s,
+                "late_s": columns.late_s,
+                "latency_s": columns.latency_s,
+                "status": _pandas().Categorical.from_codes(columns.status.astype("int16"), STATUS_NAMES),
+            }
+        )
+        return frame.assign(rate_rps=columns.rate_rps) if self.steps else frame
+
+    def steps_frame(self) -> pd.DataFrame:
+        """A row for each step of a schedule; without one, no rows."""
+        from grpclab.load.formats import step_row
+
+        frame: pd.DataFrame = _pandas().DataFrame([step_row(step) for step in self.steps])
+        return frame
+
     def __str__(self) -> str:
+        from grpclab.load.render import render
+
         return render(self)
 
+    def __repr__(self) -> str:
+        from grpclab.load.render import one_line
 
-def render(result: BenchResult) -> str:
-    """The summary for a terminal."""
-    run, summary, config = result.run, result.run.summary, result.config
-    calls = summary.requests
-    good = calls - summary.errors
+        return f"<BenchResult {one_line(self)}>"
 
-    def share(part: int) -> str:
-        return f"{part / calls:.1%}" if calls else "-"
+    def _repr_html_(self) -> str:
+        from grpclab.load.html import render_html
 
-    def ms(seconds: float) -> str:
-        return "-" if math.isnan(seconds) else f"{seconds * 1e3:,.2f} ms"
-
-    lines = [
-        f"{config.load.method} at {result.target}: {config.load.concurrency} in flight,"
-        f" engine {config.load.engine}, {_client_text(config)}",
-        "",
-        f"  calls        {calls:>12,}",
-        f"  succeeded    {good:>12,}   {share(good)}",
-        f"  failed       {summary.errors:>12,}   {share(summary.errors)}",
-        f"  duration     {summary.window_s:>12,.2f} s   after {config.load.warmup_s:g} s of warm-up",
-        f"  throughput   {summary.throughput_rps:>12,.1f} requests/s",
-        "",
-        f"  average      {ms(summary.latency_mean_s):>15}",
-        f"  fastest      {ms(summary.latency_min_s):>15}",
-        f"  slowest      {ms(summary.latency_max_s):>15}",
-    ]
-    for name in ("p50", "p90", "p95", "p99"):
-        value = summary.latency[name]
-        needed = math.ceil(round(10 / (1 - PERCENTILES[name]), 6))
-        note = f"   needs {needed:,} calls (10 beyond it)" if math.isnan(value) else ""
-        lines.append(f"  {name:<12} {ms(value):>15}{note}")
-    if summary.errors_by_status:
-        lines += ["", "  errors by status"]
-        lines += [f"    {name:<20} {count:>8,}   {share(count)}" for name, count in summary.errors_by_status.items()]
-    by_process = ""
-    if len(result.connections_by_process) > 1:
-        by_process = f", by server process {'/'.join(map(str, result.connections_by_process))}"
-    letter, reason = result.grade
-    rule = "; ".join(f"{g}: errors <= {most:.1%}, tail <= {ratio:g}x" for g, most, ratio in GRADES)
-    lines += [
-        "",
-        f"  connections  {result.connections:>12,}   open at the end, seen from outside{by_process}",
-        f"  generator    {run.busy_share:>12.0%}   of a core in its busiest process{_limit_text(result)}",
-        f"  grade        {letter:>12}   {reason}",
-        *([] if letter == "-" else [f"{'':16}{rule}; else F"]),
-    ]
-    if run.interrupted:
-        lines.append("\n  interrupted: this is what had been measured by then")
-    return "\n".join(lines)
+        return render_html(self)
 
 
-def _client_text(config: TrialConfig) -> str:
-    client = config.client
-    texts = {
-        "per_call": "a channel for each call",
-        "shared": "one channel",
-        "pool": f"a pool of {client.connections}",
-    }
-    return texts[client.pooling]
+def _pandas() -> Any:
+    try:
+        import pandas as pd
+    except ModuleNotFoundError:
+        raise MissingDependencyError(
+            "a frame needs pandas, which is not installed: pip install 'grpclab[study]'"
+        ) from None
+    return pd
 
 
-def _limit_text(result: BenchResult) -> str:
-    if result.limited_by == "generator-bound":
-        return f": GENERATOR-BOUND (above {BUSY_LIMIT:.0%}), the server can do more than this"
-    return f": {result.limited_by}, the client's own cost is in every figure" if result.limited_by else ""
-
-
-def run_bench(target: str, config: TrialConfig) -> BenchResult:
+def run_bench(
+    target: str,
+    config: TrialConfig,
+    *,
+    call: CallSpec | None = None,
+    rates: Sequence[Step] = (),
+    objectives: Sequence[Objective] = (),
+    abort: bool = False,
+    seed: int = 1,
+    notes: Sequence[str] = (),
+    watcher: Watcher | None = None,
+) -> BenchResult:
     """Load the server at `target` as `config` says (its server and link factors are not used).
+
+    `rates` of more than one step are measured one after the other on the same connections, each with a warm-up
+    of its own. `abort` ends the load as soon as the running figures break one of the `objectives`.
 
     Only loopback addresses are loaded. Raises UsageError, TargetError or WorkerError. Ctrl-C ends it early and
     returns what was measured.
     """
     _, port = loopback_target(target)
-    cores = split_cores(machine()["affinity"])
-    with Generator(config, target, cpus=cores.generator) as generator:
+    call = call or greeting(config.load)
+    schedule = list(rates) if len(rates) > 1 else []
+    runs: list[LoadRun] = []
+    with Generator(config, target, cpus=_cores(config.load.workers), call=call, seed=seed) as generator:
         started_at = datetime.now(UTC)
-        run = generator.measure(keep_on_interrupt=True)
+        for number, step in enumerate(schedule or [None], start=1):
+            label = f"{number} of {len(schedule)}: {rate_text(step.rate_rps)}" if step else ""
+            # No single step is meant to reach a rate of calls; see judge_steps.
+            watch = Watch(objectives=[o for o in objectives if not (step and o.at_least)])
+            run = generator.measure(
+                keep_on_interrupt=True,
+                rate_rps=step.rate_rps if step else None,
+                progress=partial(watcher, label) if watcher else None,
+                stop_when=partial(_broken, watch) if abort else None,
+            )
+            runs.append(run)
+            if run.interrupted or run.stopped_because:
+                break
         connections = procfs.outgoing_connections(generator.pids, port)
         servers = sorted(procfs.listening_pids(port))
         by_process = tuple(procfs.connections(servers, port)) if servers else ()
     return BenchResult(
         target=target,
         config=config,
+        call=call,
         started_at=started_at,
-        run=run,
+        run=merged(runs),
         connections=connections,
         connections_by_process=by_process,
+        steps=tuple(
+            RateStep(rate_rps=step.rate_rps, run=run, limited_by=run.limited_by(config.client.pooling))
+            for step, run in zip(schedule, runs, strict=False)
+        ),
+        objectives=tuple(objectives),
+        notes=tuple(notes),
+        ceiling=known(config.load.engine),
     )
+
+
+def _broken(watch: Watch, seen: Progress) -> str | None:
+    return watch.reason(
+        elapsed_s=seen.elapsed_s, calls=seen.calls, errors=seen.errors, latency_p99_s=seen.latency_p99_s
+    )
+
+
+def _cores(workers: int) -> tuple[int, ...]:
+    """The generator's core; the last few where more workers than that are asked for."""
+    affinity = machine()["affinity"]
+    planned = split_cores(affinity).generator
+    return planned if workers <= len(planned) else tuple(sorted(affinity)[-workers:])
 
 
 async def bench(
     target: str = DEFAULT_TARGET,
     *,
-    requests: int | None = 500,
+    requests: int | None = None,
     duration_s: float | None = None,
-    concurrency: int = 50,
+    concurrency: int | None = None,
     connections: int | None = None,
-    settings: dict[str, Level] | None = None,
+    rate_rps: float | str | None = None,
+    arrival: str | None = None,
+    call: str | None = None,
+    data: str | Mapping[str, Any] | None = None,
+    metadata: Mapping[str, str] | None = None,
+    engine: str | None = None,
+    settings: Mapping[str, Level] | None = None,
+    seed: int = 1,
 ) -> BenchResult:
     """Load the server at `target` and return what was seen; for notebooks and scripts.
 
-    `requests` calls, or as many as fit into `duration_s` seconds, whichever is first; `connections` above 1 is
-    a pool of that many; `settings` are further factors by dotted name. Raises as :func:`run_bench`.
+    `requests` calls, or as many as fit into `duration_s` seconds, whichever is first (500 calls if neither is
+    given; 10 s at a rate). `concurrency` calls in flight (50), or an open loop of `rate_rps` calls per second,
+    `arrival` constant or poisson; a text is a schedule, as ``"500:5000:500@5s"``. `connections` above 1 is a
+    pool of that many. `call` is ``package.Service/Method`` with its request as JSON in `data`, found by server
+    reflection; without it, our own greeter is called. `settings` are further factors by dotted name. Raises as
+    :func:`run_bench`.
     """
-    levels: dict[str, Level] = {
+    given: dict[str, Level] = {
         "load.requests": requests,
         "load.duration_s": duration_s,
         "load.concurrency": concurrency,
+        "load.arrival": arrival,
+        "load.engine": engine,
     }
+    levels: dict[str, Level] = {name: level for name, level in given.items() if level is not None}
     if connections is not None:
         levels |= pool_settings(connections)
-    return await asyncio.to_thread(run_bench, target, TrialConfig().replace(levels | (settings or {})))
+    rates = () if rate_rps is None else parse_rates(str(rate_rps))
+    config, notes = load_plan(levels | dict(settings or {}), rates)
+    words = [f"{key}={value}" for key, value in (metadata or {}).items()]
+    text = data if data is None or isinstance(data, str) else json.dumps(data)
 
+    def run() -> BenchResult:
+        spec = choose_call(target, config, name=call, data=text, metadata=words)
+        return run_bench(target, config, call=spec, rates=rates, seed=seed, notes=notes)
 
-def pool_settings(connections: int) -> dict[str, Level]:
-    """The factors of a client with this many connections."""
-    if connections < 1:
-        raise UsageError(f"--connections {connections} is not possible: give 1 or more")
-    if connections == 1:
-        return {"client.pooling": "shared"}
-    return {"client.pooling": "pool", "client.connections": connections}
+    return await asyncio.to_thread(run)

@@ -8,19 +8,25 @@ the one key ``grpclab``.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 
 from grpclab.load.bench import BenchResult
-from grpclab.load.recorder import Records
-from grpclab.load.summary import percentile
+from grpclab.load.recorder import Codes, Floats
+from grpclab.load.run import LoadRun
+from grpclab.load.steps import RateStep
+from grpclab.load.summary import Window, percentile
 from grpclab.status import OK, STATUS_NAMES, go_name
 
 DETAILS_CAP = 100_000
 GHZ_PERCENTAGES = (10, 25, 50, 75, 90, 95, 99)
 HISTOGRAM_BUCKETS = 10
+CSV_CHUNK = 10_000
+"""Lines of CSV that are made at a time."""
 
 
 def nanoseconds(seconds: float) -> int:
@@ -28,24 +34,61 @@ def nanoseconds(seconds: float) -> int:
     return 0 if math.isnan(seconds) else round(seconds * 1e9)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Calls:
+    """Columns of the calls of a result, by start; `start_s` counts from the opening of the first window."""
+
+    start_s: Floats
+    late_s: Floats
+    latency_s: Floats
+    status: Codes
+    rate_rps: Floats
+    """The rate of the call's step; NaN without a schedule."""
+
+
+def calls_by_start(result: BenchResult, most: int | None = None) -> Calls:
+    """The calls of all windows, by start (then by latency); the first `most` of them."""
+    runs = [(step.rate_rps, step.run) for step in result.steps] or [(math.nan, result.run)]
+    windows = [window for _, run in runs for window in run.windows]
+    start = column(windows, "start_s") - min(window.opened_at for window in windows)
+    latency = column(windows, "latency_s")
+    first = np.arange(len(start))
+    if most is not None and most < len(start):
+        first = np.argpartition(start, most)[:most]  # so that millions are not sorted for the sake of some
+    order = first[np.lexsort((latency[first], start[first]))]
+    rates = [np.full(np.count_nonzero(window.inside), rate) for rate, run in runs for window in run.windows]
+    return Calls(
+        start_s=start[order],
+        late_s=column(windows, "late_s")[order],
+        latency_s=latency[order],
+        status=column(windows, "status")[order],
+        rate_rps=np.concatenate(rates)[order],
+    )
+
+
+def column(windows: Sequence[Window], name: str) -> Any:
+    """One column of Records, of the calls that started in the windows."""
+    return np.concatenate([getattr(window.records, name)[window.inside] for window in windows])
+
+
+def call_name(result: BenchResult) -> str:
+    """The call as ghz writes it: ``greet.GreeterService.SayHello``."""
+    return result.call.path.removeprefix("/").replace("/", ".")
+
+
 def ghz_json(result: BenchResult) -> dict[str, Any]:
     """The result in ghz's schema."""
     summary, config = result.run.summary, result.config
-    measured = [window.measured for window in result.run.windows]
-    latency = np.concatenate([records.latency_s for records in measured])
-    good = latency[np.concatenate([records.status for records in measured]) == OK]
-    ended = "cancel" if result.run.interrupted else "normal"
-    if ended == "normal" and (config.load.requests is None or summary.requests < config.load.requests):
-        ended = "timeout"
+    good = column(result.run.windows, "latency_s")[column(result.run.windows, "status") == OK]
     codes = {"OK": summary.requests - summary.errors} | {
         go_name(name): count for name, count in summary.errors_by_status.items()
     }
     return {
         "name": "grpclab bench",
-        "endReason": ended,
+        "endReason": _end_reason(result),
         "date": result.started_at.isoformat(),
         "options": {
-            "call": f"greet.GreeterService.{config.load.method}",
+            "call": call_name(result),
             "host": result.target,
             "total": config.load.requests or 0,
             "concurrency": config.load.concurrency,
@@ -53,6 +96,7 @@ def ghz_json(result: BenchResult) -> dict[str, Any]:
             "duration": nanoseconds(config.load.duration_s or 0.0),
             "timeout": nanoseconds(config.client.deadline_s or 0.0),
             "insecure": True,
+            **_load_schedule(result),
         },
         "count": summary.requests,
         "total": nanoseconds(summary.window_s),
@@ -72,13 +116,41 @@ def ghz_json(result: BenchResult) -> dict[str, Any]:
     }
 
 
-def _distribution(latency_s: Any) -> list[dict[str, int]]:
+def _end_reason(result: BenchResult) -> str:
+    wanted = result.config.load.requests
+    if result.run.interrupted or result.run.stopped_because:
+        return "cancel"
+    complete = wanted is not None and result.run.summary.requests >= wanted * max(1, len(result.steps))
+    return "normal" if complete else "timeout"
+
+
+def _load_schedule(result: BenchResult) -> dict[str, Any]:
+    """ghz's options of an open loop; it knows whole rates only, ours are exact under ``grpclab``."""
+    rates = [step.rate_rps for step in result.steps]
+    load = result.config.load
+    if len(rates) < 2:
+        rate = round(load.rate_rps or 0)
+        start, end, step, hold_s = 0, 0, 0, 0.0
+    else:
+        rate, start, end, step = 0, round(rates[0]), round(rates[-1]), round(rates[1] - rates[0])
+        hold_s = load.duration_s or 0.0
+    return ({"rps": rate} if rate else {}) | {
+        "load-schedule": "step" if len(rates) > 1 else "const",
+        "load-start": start,
+        "load-end": end,
+        "load-step": step,
+        "load-step-duration": nanoseconds(hold_s),
+        "load-max-duration": 0,
+    }
+
+
+def _distribution(latency_s: Floats) -> list[dict[str, int]]:
     """ghz's percentiles; one with too few calls beyond it is left out, since a 0 would pass for a fast one."""
     found = {p: percentile(latency_s, p / 100) for p in GHZ_PERCENTAGES}
     return [{"percentage": p, "latency": nanoseconds(v)} for p, v in found.items() if not math.isnan(v)]
 
 
-def _histogram(latency_s: Any) -> list[dict[str, float]]:
+def _histogram(latency_s: Floats) -> list[dict[str, float]]:
     """Eleven marks from the fastest to the slowest; each counts the calls up to it and above the one before."""
     if not len(latency_s):
         return []
@@ -91,22 +163,10 @@ def _histogram(latency_s: Any) -> list[dict[str, float]]:
     ]
 
 
-def _rows(result: BenchResult) -> list[tuple[float, float, int]]:
-    """start (seconds since the window opened), latency in seconds, status: of each call, in order of start."""
-    rows = [
-        (float(start - window.opened_at), float(latency), int(status))
-        for window in result.run.windows
-        for start, latency, status in _columns(window.measured)
-    ]
-    return sorted(rows)
-
-
-def _columns(records: Records) -> Any:
-    return zip(records.start_s, records.latency_s, records.status, strict=True)
-
-
 def _details(result: BenchResult) -> list[dict[str, Any]]:
     opened = result.started_at + timedelta(seconds=result.config.load.warmup_s)
+    calls = calls_by_start(result, DETAILS_CAP)
+    rows = zip(calls.start_s.tolist(), calls.latency_s.tolist(), calls.status.tolist(), strict=True)
     return [
         {
             "timestamp": (opened + timedelta(seconds=start)).astimezone(UTC).isoformat(),
@@ -114,34 +174,118 @@ def _details(result: BenchResult) -> list[dict[str, Any]]:
             "error": "" if status == OK else f"rpc error: code = {go_name(STATUS_NAMES[status])}",
             "status": go_name(STATUS_NAMES[status]),
         }
-        for start, latency, status in _rows(result)[:DETAILS_CAP]
+        for start, latency, status in rows
     ]
 
 
 def _own(result: BenchResult) -> dict[str, Any]:
-    summary = result.run.summary
+    run, summary, load = result.run, result.run.summary, result.config.load
     letter, reason = result.grade
+    knee = result.knee
     return {
-        "schema_version": 1,
-        "engine": result.config.load.engine,
+        "schema_version": 2,  # 1: closed loop only
+        "engine": load.engine,
         "settings": result.config.settings(),
+        "notes": list(result.notes),
         "details_capped_at": DETAILS_CAP if summary.requests > DETAILS_CAP else None,
         "limited_by": result.limited_by,
-        "generator_busy_share": result.run.busy_share,
-        "generator_cpu_s": result.run.cpu_s,
+        "limits": list(run.limits),
+        "generator_busy_share": run.busy_share,
+        "generator_cpu_s": run.cpu_s,
+        "generator_ceiling_rps": result.ceiling.calls_per_s if result.ceiling else None,
+        "generator_spin_s": run.spin_s,
         "connections_by_server_process": list(result.connections_by_process),
+        "connections_lost": run.connections_lost,
+        "outage_s": run.outage_s,
+        "held_by_stream_limit": run.held,
+        "stopped_because": run.stopped_because,
         "errors": summary.errors,
-        "latency_s": {name: None if math.isnan(v) else v for name, v in summary.latency.items()},
-        "latency_ok_s": {name: None if math.isnan(v) else v for name, v in summary.latency_ok.items()},
+        "latency_s": _numbers(summary.latency),
+        "latency_ok_s": _numbers(summary.latency_ok),
         "percentile_method": "nearest rank; left out with fewer than 10 calls beyond it",
         "hdr_histogram_us": summary.histogram,
+        "open_loop": None if load.rate_rps is None else _open_loop(result, run),
+        "streaming": _streaming(result),
+        "steps": [{name: _number(value) for name, value in step_row(step).items()} for step in result.steps],
+        "knee": None if knee is None else {"rate_rps": knee.rate_rps, "sentence": knee.sentence},
+        "slo": [
+            {
+                "name": j.objective.name,
+                "limit": j.objective.limit,
+                "figure": _number(j.figure),
+                "met": j.met,
+                "sentence": j.sentence,
+            }
+            for j in result.judgements
+        ],
         "grade": letter,
         "grade_reason": reason,
         "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 
+def _open_loop(result: BenchResult, run: LoadRun) -> dict[str, Any]:
+    return {
+        "arrival": result.config.load.arrival,
+        "pacing": result.config.load.pacing,
+        "offered_rps": run.offered_rps,
+        "achieved_rps": run.summary.throughput_rps,
+        "planned": run.planned,
+        "sent": run.sent,
+        "latency_from": "the planned send time",
+        "latency_uncorrected_s": _numbers(run.summary.latency_uncorrected),
+        "lateness_s": _numbers(run.lateness),
+        "in_flight_bound_hits": run.bound_hits,
+    }
+
+
+def _streaming(result: BenchResult) -> dict[str, Any] | None:
+    summary = result.run.summary
+    if not result.call.server_streaming:
+        return None
+    return {"messages": summary.messages, "message_latency_s": _numbers(summary.message_latency)}
+
+
+def step_row(step: RateStep) -> dict[str, Any]:
+    """A step of a schedule as one row of plain values; latencies in seconds."""
+    run, summary = step.run, step.run.summary
+    return {
+        "rate_rps": step.rate_rps,
+        "achieved_rps": step.achieved_rps,
+        "keeps_up": step.keeps_up,
+        "requests": summary.requests,
+        "errors": summary.errors,
+        "duration_s": summary.window_s,
+        **{f"latency_{name}_s": value for name, value in summary.latency.items()},
+        **{f"late_{name}_s": value for name, value in run.lateness.items()},
+        "generator_busy_share": run.busy_share,
+        "limited_by": step.limited_by,
+    }
+
+
+def _number(value: Any) -> Any:
+    """The value, with null for what JSON has no number for."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _numbers(values: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: _number(value) for name, value in values.items()}
+
+
+def csv_chunks(result: BenchResult) -> Iterator[str]:
+    """One line a call: start_s since the window opened, late_s, latency_s, status; of a schedule the rate as well."""
+    calls = calls_by_start(result)
+    scheduled = bool(result.steps)
+    yield "start_s,late_s,latency_s,status" + (",rate_rps\n" if scheduled else "\n")
+    for first in range(0, len(calls.start_s), CSV_CHUNK):
+        part = slice(first, first + CSV_CHUNK)
+        columns = (calls.start_s, calls.late_s, calls.latency_s, calls.status, calls.rate_rps)
+        yield "".join(
+            f"{start:.6f},{late:.9f},{latency:.9f},{STATUS_NAMES[status]}" + (f",{rate:g}\n" if scheduled else "\n")
+            for start, late, latency, status, rate in zip(*(c[part].tolist() for c in columns), strict=True)
+        )
+
+
 def csv_text(result: BenchResult) -> str:
-    """One line a call: start_s since the window opened, latency_s, status."""
-    lines = [f"{start:.6f},{latency:.9f},{STATUS_NAMES[status]}" for start, latency, status in _rows(result)]
-    return "\n".join(["start_s,latency_s,status", *lines]) + "\n"
+    """All of :func:`csv_chunks`."""
+    return "".join(csv_chunks(result))

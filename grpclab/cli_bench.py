@@ -1,0 +1,324 @@
+"""The command line of ``grpclab bench``: its options, the file that may give them, and where the answers go."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from grpclab.config import FACTORS, Level, TrialConfig, format_level, parse_settings
+from grpclab.errors import UsageError
+
+if TYPE_CHECKING:
+    from grpclab.load.bench import BenchResult
+    from grpclab.load.benchfile import BenchFile
+    from grpclab.load.calls import CallSpec
+
+TARGET = "localhost:50051"
+FACTOR_OF = {
+    "requests": "load.requests",
+    "duration": "load.duration_s",
+    "warmup": "load.warmup_s",
+    "concurrency": "load.concurrency",
+    "arrival": "load.arrival",
+    "pacing": "load.pacing",
+    "workers": "load.workers",
+    "engine": "load.engine",
+    "deadline": "client.deadline_s",
+}
+"""Options that are short for a factor."""
+
+DESCRIPTION = """Load one running server on this machine and print what was seen.
+
+Without --rate the loop is closed: --concurrency callers, each waiting for its answer before it calls again; its
+figure is the throughput. With --rate the loop is open: calls are sent when they are due, whatever became of those
+before, and latency counts from the planned send time."""
+
+EPILOG = """examples:
+  grpclab bench -n 2500 -c 50
+  grpclab bench localhost:8080 --call shop.Cart/Get --data '{"id": 7}' --metadata tenant=a -z 10
+  grpclab bench --rate 1000 --arrival poisson -z 30 --slo p99=5ms,errors=0.1% --abort-on-slo
+  grpclab bench --rate 500:5000:500@5s --json result.json
+
+Times are seconds, or have a unit: 500ms, 2m. Exit codes: 0 done, 1 --slo not met, 2 a wrong option, 3 the
+measurement is invalid, 130 Ctrl-C (what had been measured is printed)."""
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """``-n, --requests N``: a value is named once, and options have room."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30, width=min(104, shutil.get_terminal_size().columns - 2))
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if not action.option_strings or action.nargs == 0:
+            return super()._format_action_invocation(action)
+        return f"{', '.join(action.option_strings)} {self._format_args(action, action.dest.upper())}"
+
+
+def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> None:
+    """The parser of `bench`. Every option is None, empty or off unless given: a file may give it instead."""
+    parser = commands.add_parser(
+        "bench",
+        parents=parents,
+        help="load one running server, print a summary",
+        usage="grpclab bench [HOST:PORT] [options]",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=_Help,
+    )
+    parser.add_argument("--config", metavar="FILE", help="options in TOML, by the flags' names; a flag beats the file")
+    what = parser.add_argument_group("what is called")
+    what.add_argument("target", nargs="?", metavar="HOST:PORT", help=f"a server on this machine (default: {TARGET})")
+    what.add_argument(
+        "--call", metavar="PKG.SERVICE/METHOD", help="unary or server streaming (default: our own greeter)"
+    )
+    what.add_argument("--data", metavar="JSON", help="the request (default: {})")
+    what.add_argument("--data-file", metavar="FILE", help="the request as JSON in a file; - is standard input")
+    what.add_argument(
+        "--metadata", metavar="KEY=VALUE", action="append", default=[], help="sent with each call; may be repeated"
+    )
+    what.add_argument("--proto", metavar="FILE", help="the schema, where the server has no reflection")
+
+    much = parser.add_argument_group("how much", "The window ends at --requests or --duration, whichever is first.")
+    _factor(much, "requests", "N", "-n", said="calls in the window; with a schedule, at each rate")
+    _factor(much, "duration", "TIME", "-z", said="longest window; 10 s at a --rate where neither is given")
+    _factor(much, "warmup", "TIME")
+
+    sent = parser.add_argument_group("how it is sent")
+    _factor(sent, "concurrency", "N", "-c")
+    sent.add_argument(
+        "-r",
+        "--rate",
+        metavar="RATE",
+        help="calls per second (open loop), or a schedule FROM:TO:STEP@HOLD, as 500:5000:500@5s",
+    )
+    _factor(sent, "arrival", "constant|poisson")
+    _factor(sent, "pacing", "auto|spin|timer")
+    sent.add_argument("--connections", metavar="N", help="TCP connections; more than one is a pool (default: 1)")
+    _factor(sent, "workers", "N|auto", said="generator processes; auto: one per core the generator may use")
+    _factor(sent, "engine", "wire|grpcio")
+    _factor(sent, "deadline", "TIME")
+    sent.add_argument("--seed", metavar="N", help="of a Poisson schedule (default: 1)")
+
+    limits = parser.add_argument_group("thresholds")
+    limits.add_argument(
+        "--slo",
+        metavar="NAME=LIMIT,...",
+        help="exit with 1 unless kept: p50 p90 p95 p99 p999 mean max (5ms), errors (0.1%%), rps (at least)",
+    )
+    limits.add_argument("--abort-on-slo", action="store_true", help="end the load as soon as --slo is broken")
+
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--format",
+        choices=("summary", "json", "csv"),
+        metavar="summary|json|csv",
+        help="what to print (default: summary)",
+    )
+    output.add_argument("-o", "--output", metavar="FILE", help="print it into this file")
+    output.add_argument("--json", metavar="FILE", help="write ghz-compatible JSON as well; - is standard output")
+    parser._action_groups.append(parser._action_groups.pop(1))  # -h, -q and their like last, not first
+    parser.set_defaults(run=lambda options: run(parser, options))
+
+
+def _factor(group: Any, option: str, metavar: str, *short: str, said: str | None = None) -> None:
+    factor = FACTORS[FACTOR_OF[option]]
+    level = TrialConfig().flat()[factor.dotted]
+    default = format_level(level) + (" s" if factor.name.endswith("_s") and level is not None else "")
+    group.add_argument(
+        *short, f"--{option}", metavar=metavar, help=f"{said or factor.meaning} (default: {default})".replace("%", "%%")
+    )
+
+
+def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+    """Measure as the options say and write the answers; returns the exit code."""
+    from grpclab.load.arrivals import parse_rates
+    from grpclab.load.bench import run_bench
+    from grpclab.load.plan import load_plan
+    from grpclab.load.progress import ProgressLine
+    from grpclab.load.slo import check_watchable, parse_slo
+
+    file = _read_config(parser, options.config)
+    flags = {name: value for name, value in vars(options).items() if value not in (None, [], False)}
+    given: dict[str, Any] = _without_beaten(file.options, flags) | flags
+    own = parse_settings(options.settings)
+    levels = _levels(file.options, parse_settings(file.settings)) | _levels(flags, own)
+    if "load.rate_rps" in own and "rate" not in flags:
+        given.pop("rate", None)
+    rates = parse_rates(given["rate"]) if "rate" in given else ()
+    config, notes = load_plan(levels, rates)
+    objectives = parse_slo(given["slo"]) if "slo" in given else ()
+    if given.get("abort_on_slo"):
+        check_watchable(objectives)
+    for where in (given.get("output"), given.get("json")):
+        _require_writable(where)
+    target = given.get("target", TARGET)
+    line = ProgressLine(
+        sys.stderr, duration_s=config.load.duration_s, requests=config.load.requests, quiet=bool(given.get("quiet"))
+    )
+    try:
+        result = run_bench(
+            target,
+            config,
+            call=_call(target, config, given),
+            rates=rates,
+            objectives=objectives,
+            abort=bool(given.get("abort_on_slo")),
+            seed=_whole("--seed", given.get("seed", "1")),
+            notes=notes,
+            watcher=line.show if line.active else None,
+        )
+    finally:
+        line.erase()
+    _answer(result, given)
+    if result.run.interrupted:
+        return 130
+    if result.missed:
+        print(f"grpclab: --slo not met: {result.missed}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _read_config(parser: argparse.ArgumentParser, path: str | None) -> BenchFile:
+    """The options that the file gives; what they may be called is what the parser's flags are called."""
+    from grpclab.load.benchfile import BenchFile, read_bench_file
+
+    if path is None:
+        return BenchFile(options={}, settings=[])
+    kinds: dict[str, list[str]] = {"words": [], "lists": [], "switches": []}
+    choices: dict[str, Sequence[str]] = {}
+    for action in parser._actions:
+        if action.dest in ("help", "config", "settings"):
+            continue
+        kind = "switches" if action.nargs == 0 else "lists" if action.default == [] else "words"
+        kinds[kind].append(action.dest)
+        if action.choices:
+            choices[action.dest] = [str(choice) for choice in action.choices]
+    file = read_bench_file(_read(path), path, **kinds)
+    for name, allowed in choices.items():
+        if name in file.options and file.options[name] not in allowed:
+            raise UsageError(f"{path}: {name}={file.options[name]} is not possible: it is one of {', '.join(allowed)}")
+    return file
+
+
+def _without_beaten(file: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
+    """The file's options without those that a flag replaces under another name, or key by key."""
+    kept = dict(file)
+    if "data" in flags or "data_file" in flags:
+        kept.pop("data", None)
+        kept.pop("data_file", None)
+    if "metadata" in flags and "metadata" in kept:
+        beaten = {word.partition("=")[0] for word in flags["metadata"]}
+        flags["metadata"][:0] = [word for word in kept["metadata"] if word.partition("=")[0] not in beaten]
+    return kept
+
+
+def _levels(given: Mapping[str, Any], settings: Mapping[str, Level]) -> dict[str, Level]:
+    """The factors' levels that these options ask for; --set beats the short ways."""
+    from grpclab.load.plan import pool_settings
+
+    levels: dict[str, Level] = {}
+    for option, name in FACTOR_OF.items():
+        if option in given:
+            levels[name] = FACTORS[name].parse(_plain(option, str(given[option])))
+    if "connections" in given:
+        levels |= pool_settings(_whole("--connections", given["connections"]))
+    return {**levels, **settings}
+
+
+def _plain(option: str, word: str) -> str:
+    """The word as the factor reads it: a time in seconds, the number of workers."""
+    from grpclab.load.slo import seconds
+
+    if option == "workers" and word == "auto":
+        return "0"
+    if FACTOR_OF[option].endswith("_s"):
+        try:
+            return repr(seconds(word))
+        except ValueError:  # no unit: seconds; or nothing that the factor takes, which it says itself
+            return word
+    return word
+
+
+def _whole(flag: str, word: object) -> int:
+    try:
+        return int(str(word))
+    except ValueError:
+        raise UsageError(f"{flag} {word} is not possible: give a whole number") from None
+
+
+def _call(target: str, config: TrialConfig, given: Mapping[str, Any]) -> CallSpec:
+    from grpclab.load.plan import choose_call
+
+    data = given.get("data")
+    if "data_file" in given:
+        if data is not None:
+            raise UsageError("--data and --data-file both give the request: leave one out")
+        if "call" not in given:
+            raise UsageError("--data-file belongs to a call of your own: add --call package.Service/Method")
+        data = _read(given["data_file"])
+    return choose_call(
+        target,
+        config,
+        name=given.get("call"),
+        data=data,
+        metadata=given.get("metadata", ()),
+        proto=given.get("proto"),
+    )
+
+
+def _read(where: str) -> str:
+    try:
+        return sys.stdin.read() if where == "-" else Path(where).read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot read {where}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"cannot read {where}: it is not text in UTF-8") from None
+
+
+def _answer(result: BenchResult, given: Mapping[str, Any]) -> None:
+    """Write what was asked for, in its one or two places."""
+    from grpclab.load.formats import csv_chunks, ghz_json
+    from grpclab.load.render import render
+
+    def lines(format_: str) -> Iterable[str]:
+        if format_ == "csv":
+            return csv_chunks(result)
+        return [json.dumps(ghz_json(result), indent=1) if format_ == "json" else render(result), "\n"]
+
+    where, json_file = given.get("output", "-"), given.get("json")
+    if where != json_file:  # two answers in one place would be readable as neither
+        write(where, lines(given.get("format", "summary")))
+    if json_file:
+        write(json_file, lines("json"))
+
+
+def _require_writable(where: str | None) -> None:
+    """Raise UsageError before the measurement rather than lose it afterwards."""
+    if where is None or where == "-":
+        return
+    existed = Path(where).exists()
+    try:
+        Path(where).open("a").close()
+        if not existed:
+            Path(where).unlink()
+    except OSError as error:
+        raise UsageError(f"cannot write {where}: {error.strerror}") from None
+
+
+def write(where: str, parts: Iterable[str]) -> None:
+    """Write the parts one after the other; ``-`` is standard output. Raises UsageError."""
+    if where == "-":
+        sys.stdout.writelines(parts)
+        sys.stdout.flush()
+        return
+    try:
+        with Path(where).open("w", encoding="utf-8") as file:
+            file.writelines(parts)
+    except OSError as error:
+        raise UsageError(f"cannot write {where}: {error.strerror}") from None

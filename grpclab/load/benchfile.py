@@ -1,0 +1,118 @@
+"""``--config FILE``: the options of ``bench`` in TOML. Pure: the text goes in, words come out.
+
+::
+
+    target = "localhost:50051"
+    duration = 10               # the flags' names, with dashes or underscores
+    rate = "500:5000:500@5s"
+    slo = { p99 = "5ms", errors = "0.1%" }
+    metadata = ["tenant=a"]
+    [set]                       # factors, as --set takes them
+    client.window_kib = 1024
+
+What a value may be is decided where the flag of that name is read: here each becomes the word, or the words, that
+would stand on the command line.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from grpclab.config import lookup
+from grpclab.errors import FactorError, UsageError
+
+SET = "set"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchFile:
+    """`options`: by the flag's name with underscores, a word, words or a switch's state; `settings`: for --set."""
+
+    options: dict[str, str | list[str] | bool]
+    settings: list[str]
+
+
+def read_bench_file(
+    text: str, name: str, *, words: Collection[str], lists: Collection[str], switches: Collection[str]
+) -> BenchFile:
+    """The options that a file called `name` gives.
+
+    `words`, `lists` and `switches` are the names of the flags that take one word, may be repeated, or take none.
+    Raises UsageError, one line that names the file and the key.
+    """
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{name} is not TOML: {' '.join(str(error).split())}") from None
+    options: dict[str, str | list[str] | bool] = {}
+    settings: list[str] = []
+    known = {*words, *lists, *switches}
+    for key, value in tables.items():
+        option = key.replace("-", "_")
+        where = f"{name}: {key}"
+        if option == SET:
+            settings = list(_settings(value, where))
+        elif option not in known:
+            names = sorted(one.replace("_", "-") for one in {*known, SET})
+            near = difflib.get_close_matches(key.replace("_", "-"), names, n=1, cutoff=0)
+            raise UsageError(f"{name}: unknown key {key!r}: the nearest is {near[0]!r}; keys are the flags of bench")
+        elif option in options:
+            raise UsageError(f"{where} is there twice, with a dash and with an underscore")
+        elif option in switches:
+            if not isinstance(value, bool):
+                raise UsageError(f"{where} is a switch: write true or false")
+            options[option] = value
+        elif option in lists:
+            options[option] = _words(value, where)
+        else:
+            options[option] = _joined(value, where)
+    return BenchFile(options=options, settings=settings)
+
+
+def _settings(value: Any, where: str) -> Iterator[str]:
+    """``name=level`` words; ``server.window_kib = 1`` is a table in a table for TOML, quoted it is one key."""
+    if not isinstance(value, Mapping):
+        raise UsageError(f"{where} is a table of factors: write [set] and lines such as client.window_kib = 1024")
+    for key, level in value.items():
+        if isinstance(level, Mapping):
+            yield from _settings({f"{key}.{inner}": deeper for inner, deeper in level.items()}, where)
+        else:
+            try:
+                lookup(key)
+            except FactorError as error:
+                raise UsageError(f"{where}: {error}") from None
+            yield f"{key}={_word(level, f'{where}.{key}')}"
+
+
+def _word(value: Any, where: str) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | str):
+        return str(value)
+    if isinstance(value, float):
+        return repr(value)
+    raise UsageError(f"{where} is a {type(value).__name__}: write a number, a text or true or false")
+
+
+def _pairs(table: Mapping[str, Any], where: str) -> list[str]:
+    return [f"{key}={_word(value, f'{where}.{key}')}" for key, value in table.items()]
+
+
+def _words(value: Any, where: str) -> list[str]:
+    if isinstance(value, Mapping):
+        return _pairs(value, where)
+    return [_word(part, where) for part in (value if isinstance(value, list) else [value])]
+
+
+def _joined(value: Any, where: str) -> str:
+    """One word; a table is JSON where data is asked for, else its pairs with commas between, as --slo takes them."""
+    if not isinstance(value, Mapping):
+        return _word(value, where)
+    if where.endswith(": data"):
+        return json.dumps(value, default=str)
+    return ",".join(_pairs(value, where))

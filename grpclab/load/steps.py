@@ -1,0 +1,138 @@
+"""A schedule of rates: a measured window for each, and the knee, the highest rate that was kept up with. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from grpclab.load.run import LoadRun
+from grpclab.load.summary import lateness, summarise
+
+KEPT_SHARE = 0.99
+"""A rate was kept up with if at least this share of the calls that were due came back."""
+KEPT_TAIL = 10.0
+"""... and if the tail is not so many times that of the first step: by then there is a queue."""
+
+
+def rate_text(rate_rps: float) -> str:
+    """A rate in words: ``2,500/s``."""
+    return f"{rate_rps:,.10g}/s"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RateStep:
+    """One rate of the schedule and its window."""
+
+    rate_rps: float
+    run: LoadRun
+    limited_by: str
+    """``generator-bound``, ``client-cpu`` or nothing."""
+
+    @property
+    def achieved_rps(self) -> float:
+        """Successful calls per second."""
+        return self.run.summary.throughput_rps
+
+    @property
+    def keeps_up(self) -> bool:
+        """Whether the calls that were due came back as fast as they were due.
+
+        A Poisson schedule draws a few calls more or less than the rate says, so it is the drawn calls that
+        count; one call may fall over the edge of the window.
+        """
+        window_s = self.run.summary.window_s
+        if window_s <= 0:
+            return False
+        due_rps = min(self.rate_rps, self.run.planned / window_s)
+        return self.achieved_rps >= KEPT_SHARE * due_rps - 1 / window_s
+
+
+@dataclass(frozen=True, kw_only=True)
+class Knee:
+    """Where a schedule's rates stop being kept up with."""
+
+    rate_rps: float | None
+    """The highest rate that was kept up with, and all below it; None if not even the lowest was."""
+    sentence: str
+
+
+def find_knee(steps: Sequence[RateStep]) -> Knee:
+    """The knee of one or more steps, taken by ascending rate.
+
+    A step that the generator could not send properly says nothing of the server: it ends the search, and the
+    sentence says so instead of naming a limit of the server.
+    """
+    ordered = sorted(steps, key=lambda step: step.rate_rps)
+    first, kept = ordered[0], None
+    for step in ordered:
+        if step.limited_by:
+            ended = f"at {_rate(step)} the generator was the limit"
+            if kept is None:
+                return Knee(rate_rps=None, sentence=f"no knee: {ended}, already at the lowest rate")
+            return Knee(rate_rps=kept.rate_rps, sentence=f"kept up to {_rate(kept)}; {ended}: the server may do more")
+        why = _why_not(step, first)
+        if why and kept is None:
+            return Knee(
+                rate_rps=None, sentence=f"no knee: it did not keep up with the lowest rate, {_rate(step)}: {why}"
+            )
+        if why and kept is not None:
+            return Knee(rate_rps=kept.rate_rps, sentence=f"knee: kept up to {_rate(kept)}; at {_rate(step)} {why}")
+        kept = step
+    return Knee(
+        rate_rps=ordered[-1].rate_rps, sentence=f"no knee: every rate up to {_rate(ordered[-1])} was kept up with"
+    )
+
+
+def _rate(step: RateStep) -> str:
+    return rate_text(step.rate_rps)
+
+
+def _why_not(step: RateStep, first: RateStep) -> str:
+    """Why a step counts as not kept up with; nothing if it was."""
+    if not step.keeps_up:
+        return f"it achieved {step.achieved_rps:,.1f}/s"
+    mine, firsts = step.run.summary.latency, first.run.summary.latency
+    for name in ("p99", "p95", "p90", "p50"):
+        if not math.isnan(mine[name]) and not math.isnan(firsts[name]):
+            if mine[name] > KEPT_TAIL * firsts[name]:
+                return f"{name} was {mine[name] / firsts[name]:,.0f} x that of the first step"
+            break
+    return ""
+
+
+def merged(runs: Sequence[LoadRun]) -> LoadRun:
+    """Windows measured one after the other as one: calls and times added up, percentiles over all calls."""
+    if len(runs) == 1:
+        return runs[0]
+    windows = [window for run in runs for window in run.windows]
+    seconds = [run.summary.window_s for run in runs]
+    good = sum(run.summary.throughput_rps * length for run, length in zip(runs, seconds, strict=True))
+    return dataclasses.replace(
+        runs[-1],  # the last knows how it ended: interrupted or stopped
+        windows=windows,
+        summary=dataclasses.replace(
+            summarise(windows), window_s=sum(seconds), throughput_rps=good / sum(seconds) if sum(seconds) else 0.0
+        ),
+        cpu_s=sum(run.cpu_s for run in runs),
+        spin_s=sum(run.spin_s for run in runs),
+        busy_share=max(run.busy_share for run in runs),
+        offered_rps=_mean_offered(runs),
+        planned=sum(run.planned for run in runs),
+        sent=sum(run.sent for run in runs),
+        lateness=lateness(windows),
+        held=sum(run.held for run in runs),
+        bound_hits=sum(run.bound_hits for run in runs),
+        connections_lost=sum(run.connections_lost for run in runs),
+        outage_s=sum(run.outage_s for run in runs),
+        limits=tuple(dict.fromkeys(limit for run in runs for limit in run.limits)),
+    )
+
+
+def _mean_offered(runs: Sequence[LoadRun]) -> float | None:
+    """The calls that were due in all windows, over their length; None if one was a closed loop."""
+    seconds = sum(run.summary.window_s for run in runs)
+    if any(run.offered_rps is None for run in runs) or not seconds:
+        return None
+    return sum(run.planned for run in runs) / seconds

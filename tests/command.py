@@ -1,0 +1,33 @@
+"""`grpclab` as a command: run to its end, and what a refusal looks like."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+
+GRPCLAB = [sys.executable, "-m", "grpclab"]
+
+
+def run(*words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """`grpclab` with these words, to its end."""
+    return subprocess.run(
+        [*GRPCLAB, *words], capture_output=True, text=True, check=False, timeout=60, env={**os.environ, **(env or {})}
+    )
+
+
+def assert_refused(done: subprocess.CompletedProcess[str], code: int, pattern: str) -> None:
+    """One line on standard error, and nothing on standard output."""
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr.startswith("grpclab: ")
+    assert done.stderr.count("\n") == 1
+    assert "Traceback" not in done.stderr
+    assert re.search(pattern, done.stderr), done.stderr
+
+
+def unused_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
