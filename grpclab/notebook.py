@@ -11,12 +11,12 @@ from typing import Any
 import pandas as pd
 
 from grpclab.channel_args import without_effect
-from grpclab.config import FACTORS, TrialConfig, format_level, parse_settings
+from grpclab.config import FACTORS, LoadConfig, TrialConfig, format_level, parse_settings
 from grpclab.environment import machine, split_cores
 from grpclab.errors import DesignError
 from grpclab.places import project_root
 from grpclab.publish import publish
-from grpclab.report import sections
+from grpclab.report import sections, words
 from grpclab.report.trial import trial_picture
 from grpclab.study.parameters import StudyParameters, plain_values
 from grpclab.study.progress import outcome, say
@@ -74,7 +74,7 @@ class TrialNotebook:
         """The trial's own picture: the run over time, and its latencies by percentile."""
         from IPython.display import Image
 
-        title = outcome(self.result.as_dict())
+        title = f"{outcome(self.result.as_dict())}, engine {self.config.load.engine}"
         png = trial_picture(self.result.timeline, self.result.latency, title)
         alt = f"Calls per second over time, and latency by percentile: {' '.join(title.split())}"
         return Image(data=png, alt=alt)  # type: ignore[no-untyped-call]
@@ -87,7 +87,7 @@ def _scratch_folder() -> Path:
 def key_figures(result: TrialResult) -> pd.DataFrame:
     """A trial's figures for people, one column `value`."""
     metrics = result.metrics
-    rows: dict[str, str] = {"outcome": outcome(result.as_dict())}
+    rows: dict[str, str] = {"outcome": outcome(result.as_dict()), "load": _load_told(result.config.load)}
     if result.limited_by:
         rows["limited by"] = result.limited_by
     if metrics:
@@ -99,10 +99,24 @@ def key_figures(result: TrialResult) -> pd.DataFrame:
             "generator": f"{metrics['client_busy_share']:.0%} of a core",
             "connections": f"{metrics['connections']:.0f}, by server process {result.connections_by_process}",
         }
+        if result.config.load.rate_rps is not None:
+            rows["late sends"] = ", ".join(
+                f"{name} {words.seconds(metrics.get(f'late_{name}_s'))}" for name in ("p50", "p99", "max")
+            )
+        if metrics.get("connections_lost"):
+            without = words.seconds(metrics.get("outage_s"))
+            rows["connections lost"] = f"{metrics['connections_lost']:.0f}, {without} without any"
     if "profile_samples" in metrics or result.profile_note:
         samples = metrics.get("profile_samples", 0)
         rows["profile"] = f"{samples:,.0f} samples{'; ' if result.profile_note else ''}{result.profile_note}"
     return pd.DataFrame({"value": rows})
+
+
+def _load_told(load: LoadConfig) -> str:
+    """Who sent the calls, and how."""
+    if load.rate_rps is None:
+        return f"engine {load.engine}, closed loop of {load.concurrency} in flight"
+    return f"engine {load.engine}, open loop of {words.amount(load.rate_rps)} requests/s, {load.arrival} arrivals"
 
 
 class SweepNotebook:

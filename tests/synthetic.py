@@ -29,6 +29,8 @@ OPTIMIZED: dict[str, Any] = {
     "server.processes": 0,
 }
 BASIC: dict[str, Any] = {"client.pooling": "per_call"}
+CLIENT_US = {"grpcio": 190.0, "wire": 8.0}
+"""What a call costs each engine's client; four times as much where it opens a channel for it."""
 
 
 @dataclass
@@ -38,6 +40,7 @@ class StudyMaker:
     blocks: int = 6
     seed: int = 20261123
     noise: float = 0.02
+    engine: str = "grpcio"
     configurations: list[dict[str, Any]] = field(default_factory=list)
     truth: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -59,7 +62,7 @@ class StudyMaker:
                 "name": name,
                 "scenario": scenario,
                 "title": title,
-                "settings": settings,
+                "settings": {"load.engine": self.engine, **settings},
                 "without_effect": without_effect or {},
             }
         )
@@ -98,6 +101,9 @@ class StudyMaker:
         in_flight = float(flat["load.concurrency"] or 1)
         mean = in_flight / rps
         requests = int(rps * 4)
+        per_call = flat["client.pooling"] == "per_call"
+        server_us = (320 if per_call else 170) * float(np.exp(random.normal(0, 0.01)))
+        client_us = CLIENT_US[str(flat["load.engine"])] * (4 if per_call else 1)
         number = block * len(self.configurations) + order
         row: dict[str, Any] = {
             "study": study,
@@ -120,24 +126,32 @@ class StudyMaker:
             "latency_p90_s": mean * 1.6 * float(np.exp(random.normal(0, 0.03))),
             "latency_p99_s": mean * 3.1 * float(np.exp(random.normal(0, 0.08))),
             "errors_by_status": "{}",
-            "server_cpu_s": 3.6,
+            "server_cpu_s": requests * server_us * 1e-6,
+            "server_cpu_per_call_s": server_us * 1e-6,
             "server_kernel_share": 0.34 + random.normal(0, 0.01),
-            "client_busy_share": 0.7,
+            "client_cpu_s": requests * client_us * 1e-6,
+            "client_cpu_per_call_s": client_us * 1e-6,
+            "client_spin_s": 0.0,
+            "client_busy_share": rps * client_us * 1e-6,
+            "offered_rps": np.nan,
+            "late_p99_s": np.nan,
+            "held": 0.0,
+            "connections_lost": 0.0,
+            "outage_s": 0.0,
             "connections": float(flat["client.connections"] or 1),
             "profile_samples": np.nan,
             "profile_note": _NO_SAMPLES,
         }
         if name in profiled:
-            slow = flat["client.pooling"] == "per_call"
             centre = (
                 [0.1, 0.08, 0.42, 0.06, 0.12, 0.11, 0.06, 0.02, 0.03]
-                if slow
+                if per_call
                 else [0.13, 0.07, 0.24, 0.1, 0.04, 0.24, 0.12, 0.03, 0.03]
             )
             shares = random.dirichlet(np.array(centre) * 900)
             row |= dict(zip([f"share_{f}" for f in FAMILIES], shares, strict=True))
             row |= {"profile_samples": float(random.integers(380, 420)), "profile_note": ""}
-            row["server_kernel_share"] += 0.2 if slow else 0.0
+            row["server_kernel_share"] += 0.2 if per_call else 0.0
         return row
 
 
@@ -233,6 +247,7 @@ def _plan(maker: StudyMaker) -> dict[str, Any]:
         {"side": "client", **comparison("client only: same server", "basic-c64", "client-only")},
         {"side": "server", **comparison("server only: same client", "client-only", "optimized-c64")},
     ]
+    plan["engines"] = _engines(maker)
     plan["ladder"] = _ladder(maker)
     plan["windows"] = [_window(maker, "downloads", "client"), _window(maker, "uploads", "server")]
     plan["sweeps"] = _sweeps(maker)
@@ -255,6 +270,11 @@ def _plan(maker: StudyMaker) -> dict[str, Any]:
     ]
     plan["comparisons"] = [
         *plan["parts"],
+        *(
+            comparison(f"{row['variant']}: engine wire against grpcio", *row["configurations"].values())
+            for row in plan["engines"]["rows"]
+        ),
+        comparison("optimized against basic with engine wire", "basic-c64-wire", "optimized-c64-wire"),
         *(
             comparison(f"ladder: {r['title']}", r["baseline"], r["configuration"])
             for r in plan["ladder"]
@@ -315,8 +335,21 @@ def _curve(maker: StudyMaker) -> dict[str, Any]:
     }
 
 
+def _engines(maker: StudyMaker) -> dict[str, Any]:
+    rows = []
+    for variant, settings, rps in (("basic", BASIC, 1130), ("optimized", OPTIMIZED, 4980)):
+        wire = maker.add(
+            f"{variant}-c64-wire",
+            f"{variant}, 64 in flight, engine wire",
+            rps,
+            {**settings, "load.concurrency": 64, "load.engine": "wire"},
+        )
+        rows.append({"variant": variant, "configurations": {"grpcio": f"{variant}-c64", "wire": wire}})
+    return {"scenario": "chatter", "concurrency": 64, "base": "grpcio", "other": "wire", "rows": rows}
+
+
 def _ladder(maker: StudyMaker) -> list[dict[str, Any]]:
-    at = {"load.concurrency": 64}
+    at: dict[str, Any] = {"load.concurrency": 64}
     maker.add("reuse", "basic + channel reuse", 2300, at)
     pool = {**at, "client.pooling": "pool", "client.connections": 4}
     maker.add("pool", "+ connection pool", 2950, pool)

@@ -316,6 +316,45 @@ def test_a_client_that_is_the_factor_under_test_is_a_fact_and_no_bound() -> None
     assert found.headline.limited_by == ("client-cpu",)
 
 
+def two_engines(wire_ratio: float, grpcio_ratio: float = 3.4) -> Judgement:
+    """A study whose variants were measured with both engines."""
+    means = LEVELS | {"optimized": 100 * grpcio_ratio, "basic-wire": 200.0, "optimized-wire": 200 * wire_ratio}
+    rows = [
+        {"variant": variant, "configurations": {"grpcio": variant, "wire": f"{variant}-wire"}}
+        for variant in ("basic", "optimized")
+    ]
+    wire = entry("basic-wire", "optimized-wire", title="optimized against basic with engine wire")
+    engines = {"scenario": "chatter", "base": "grpcio", "other": "wire", "rows": rows}
+    return analyse(trials(means), plan(parts=[], comparisons=[wire], engines=engines))
+
+
+def test_engines_with_opposite_verdicts_are_a_warning() -> None:
+    assert warning(two_engines(0.7), "opposite verdicts") == (
+        "the two engines give opposite verdicts: optimized is faster than basic with engine grpcio (3.5x) and slower "
+        "with engine wire (0.70x). What differs is the client, so neither is a verdict on the server"
+    )
+    assert "faster than basic with engine wire" in warning(two_engines(1.5, 0.7), "opposite verdicts")
+
+
+@pytest.mark.parametrize("wire_ratio", [1.2, 1.0, 5.0])
+def test_engines_that_differ_in_size_only_are_none(wire_ratio: float) -> None:
+    assert not [text for text in two_engines(wire_ratio).warnings if "opposite" in text]
+
+
+def test_connections_lost_in_valid_trials_are_told_with_the_time_without_any() -> None:
+    frame = trials(connections_lost=0.0, outage_s=0.0)
+    assert not [text for text in judged(frame).warnings if "connections were lost" in text]
+    first, second = frame.index[frame["configuration"].eq("optimized")][:2]
+    frame.loc[[first, second], "connections_lost"] = 2.0
+    frame.loc[first, "outage_s"] = 0.3125
+    basic = frame.index[frame["configuration"].eq("basic")][:2]
+    frame.loc[basic, "connections_lost"] = [1.0, 9.0]
+    frame.loc[basic[1], "valid"] = False
+    assert warning(judged(frame), "connections were lost") == (
+        "connections were lost in valid trials: basic 1 and optimized 4 (0.31 s without any)"
+    )
+
+
 def test_the_judgement_becomes_plain_json() -> None:
     for frame in (trials(), pd.DataFrame()):
         stored = judged(frame).as_dict()

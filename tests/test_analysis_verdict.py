@@ -83,7 +83,10 @@ def test_more_of_what_gets_done_is_faster(metric: str) -> None:
     assert not lower_is_faster(metric)
 
 
-@pytest.mark.parametrize("metric", ["latency_p50_s", "server_cpu_s", "server_peak_rss_bytes", "errors"])
+@pytest.mark.parametrize(
+    "metric",
+    ["latency_p50_s", "server_cpu_s", "client_cpu_per_call_s", "late_p99_s", "server_peak_rss_bytes", "errors"],
+)
 def test_less_of_what_it_costs_is_faster(metric: str) -> None:
     assert lower_is_faster(metric)
 
@@ -93,6 +96,8 @@ def test_metrics_have_words() -> None:
     assert metric_words("latency_p50_s") == "p50 latency"
     assert metric_words("latency_p999_s") == "p99.9 latency"
     assert metric_words("latency_ok_p99_s") == "p99 latency of successful calls"
+    assert metric_words("client_cpu_per_call_s") == "client CPU per call"
+    assert metric_words("latency_uncorrected_p99_s") == "p99 latency from the actual sends"
     assert metric_words("something_new") == "something_new"
 
 

@@ -46,6 +46,8 @@ def mentioned(found: Plan) -> Iterator[str]:
         yield from itertools.chain.from_iterable(curve["series"].values())
     for row in (*found["windows"], *found["sweeps"]):
         yield from (point["configuration"] for point in row["points"])
+    for row in found["engines"]["rows"]:
+        yield from row["configurations"].values()
     yield from (rung["configuration"] for rung in found["ladder"] if not rung["not_testable"])
     yield from found["profiled"]
 
@@ -71,6 +73,7 @@ any_parameters = st.builds(
     keepalive_s=st.lists(st.just(0.0) | st.floats(0.01, 2_000_000), min_size=1, max_size=4).map(tuple),
     pool_sizes=st.lists(st.integers(1, 10_000), min_size=1, max_size=4).map(tuple),
     rtt_ms=st.floats(0, 10_000),
+    engine=st.sampled_from(["grpcio", "wire"]),
 )
 
 # ---- the two designs -----------------------------------------------------------------------------------------
@@ -79,8 +82,8 @@ any_parameters = st.builds(
 def test_the_default_design_is_the_quick_one_and_the_ladder_sweeps_and_uploads() -> None:
     default, quick = planned(), planned(design="quick")
     assert set(names(quick)) < set(names(default))
-    assert len(names(quick)) == 11
-    assert len(names(default)) == 29
+    assert len(names(quick)) == 13
+    assert len(names(default)) == 31
     assert quick["ladder"] == quick["sweeps"] == []
     assert [row["factor"] for row in quick["windows"]] == ["client.window_kib"]
     assert [row["factor"] for row in default["windows"]] == ["client.window_kib", "server.window_kib"]
@@ -167,7 +170,8 @@ def test_every_comparison_is_of_two_different_configurations_in_one_scenario(
         baseline, candidate = trial_config(found, row["baseline"]), trial_config(found, row["candidate"])
         assert scenario[row["baseline"]] == scenario[row["candidate"]] == row["scenario"]
         assert (baseline == candidate) == (row is found["aa"])
-        assert baseline.load == candidate.load or "download" in row["title"] or "upload" in row["title"]
+        apart = {name for name in baseline.differences(candidate) if name.startswith("load.")}
+        assert not apart or any(word in row["title"] for word in ("download", "upload", "engine wire against"))
     pairs = Counter((row["baseline"], row["candidate"]) for row in found["comparisons"])
     assert set(pairs.values()) == {1}, "no hypothesis counted twice"
 
@@ -183,6 +187,51 @@ def test_a_configuration_comes_back_from_the_plan_as_it_went_in() -> None:
         config = trial_config(found, row["name"])
         assert config.differences(TrialConfig()) == row["settings"]
         assert without_effect(config) == row["without_effect"] == {}
+
+
+# ---- engines ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("design", ["default", "quick"])
+@pytest.mark.parametrize(("engine", "other"), [("grpcio", "wire"), ("wire", "grpcio")])
+def test_one_engine_loads_everything_and_the_other_the_two_variants_once_more(
+    design: str, engine: str, other: str
+) -> None:
+    found = planned(design=design, engine=engine)
+    by_engine: dict[str, list[str]] = {engine: [], other: []}
+    for name in names(found):
+        by_engine[str(trial_config(found, name).load.engine)].append(name)
+    assert by_engine[other] == [f"basic-c64-{other}", f"optimized-c64-{other}"]
+    assert found["engines"] == {
+        "scenario": "chatter",
+        "concurrency": 64,
+        "base": engine,
+        "other": other,
+        "rows": [
+            {"variant": variant, "configurations": {engine: f"{variant}-c64", other: f"{variant}-c64-{other}"}}
+            for variant in ("basic", "optimized")
+        ],
+    }
+    for row in found["engines"]["rows"]:
+        wire, grpcio = (trial_config(found, row["configurations"][which]) for which in ("wire", "grpcio"))
+        assert set(wire.differences(grpcio)) == {"load.engine"}
+
+
+@pytest.mark.parametrize("engine", ["grpcio", "wire"])
+def test_engines_are_compared_wire_over_grpcio_and_the_variants_with_the_other_engine(engine: str) -> None:
+    found = planned(engine=engine)
+    rows = {row["variant"]: row["configurations"] for row in found["engines"]["rows"]}
+    other = found["engines"]["other"]
+    asked = {row["title"]: (row["baseline"], row["candidate"]) for row in found["comparisons"]}
+    assert asked["basic: engine wire against grpcio"] == (rows["basic"]["grpcio"], rows["basic"]["wire"])
+    assert asked["optimized: engine wire against grpcio"] == (rows["optimized"]["grpcio"], rows["optimized"]["wire"])
+    assert asked[f"optimized against basic with engine {other}"] == (rows["basic"][other], rows["optimized"][other])
+    assert {row["family"] for row in found["comparisons"]} == {found["headline"]["family"]}
+
+
+def test_the_headline_says_its_engine() -> None:
+    assert planned()["headline"]["at"] == "at concurrency 64 with engine grpcio"
+    assert planned(engine="wire")["headline"]["at"] == "at concurrency 64 with engine wire"
 
 
 # ---- the A/A arm and the parts -------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grpclab.errors import DesignError
-from grpclab.study.parameters import DESIGNS, StudyParameters, plain_values
+from grpclab.study.parameters import DESIGNS, ENGINES, StudyParameters, plain_values
 
 NAMES = [field.name for field in dataclasses.fields(StudyParameters)]
 
@@ -72,7 +72,8 @@ BAD: list[tuple[str, Any, str]] = [
     ("rtt_ms", "fast", "0 to 10000"),
     ("rtt_ms", math.nan, "0 to 10000"),
     ("rtt_ms", math.inf, "0 to 10000"),
-    ("engine", "wire", "it is one of grpcio"),
+    ("engine", "h2load", "it is one of wire, grpcio"),
+    ("engine", None, "it is one of wire, grpcio"),
     ("profile", "maybe", "true or false"),
     ("profile", 2, "true or false"),
     ("profile", None, "true or false"),
@@ -133,6 +134,11 @@ def test_values_are_taken_as_a_command_line_or_a_notebook_gives_them(name: str, 
 @pytest.mark.parametrize("design", DESIGNS)
 def test_every_design_can_be_asked_for(design: str) -> None:
     assert StudyParameters(design=design).design == design
+
+
+def test_a_study_is_measured_as_a_python_client_does_unless_told_otherwise() -> None:
+    assert StudyParameters().engine == "grpcio"
+    assert [StudyParameters(engine=engine).engine for engine in ENGINES] == ["wire", "grpcio"]
 
 
 @settings(deadline=None)

@@ -121,16 +121,16 @@ def test_browsers_are_told_to_load_nothing(page: Page) -> None:
 
 def test_every_picture_says_what_it_shows(page: Page) -> None:
     images = page.all("img")
-    assert len(images) == 8
+    assert len(images) == 9
     assert all(len(image["alt"]) > 60 for image in images)
-    throughput = images[0]["alt"]
+    throughput = next(i["alt"] for i in images if i["alt"].startswith("Line chart of requests per second"))
     assert re.search(r"optimized: .*requests/s at 64", throughput)
 
 
 def test_pictures_are_sound_and_of_two_widths(page: Page) -> None:
     widths = [ElementTree.fromstring(svg).get("viewBox", "").split()[2] for svg in page.pictures()]
     assert sorted({round(float(width)) for width in widths}) == [302, 612]
-    assert [source["media"] for source in page.all("source")] == ["(max-width: 640px)"] * 8
+    assert [source["media"] for source in page.all("source")] == ["(max-width: 640px)"] * 9
 
 
 def test_the_verdict_stands_first(page: Page, made: synthetic.MadeStudy) -> None:
@@ -145,8 +145,8 @@ def test_the_verdict_stands_first(page: Page, made: synthetic.MadeStudy) -> None
 def test_sections_come_in_the_order_of_reading(made: synthetic.MadeStudy, page: Page) -> None:
     anchors = [section["id"] for section in page.all("section")]
     assert anchors == [
-        *("question", "answer", "warnings", "sides", "throughput", "latency", "ladder", "windows", "sweeps"),
-        *("profile", "comparisons", "configurations", "mapping", "timeline", "invalid", "method", "machine"),
+        *("question", "answer", "warnings", "sides", "engines", "throughput", "latency", "ladder", "windows"),
+        *("sweeps", "profile", "comparisons", "configurations", "mapping", "timeline", "invalid", "method", "machine"),
         "again",
     ]
     links = {a["href"] for a in page.all("a") if a["href"].startswith("#")}
@@ -163,7 +163,58 @@ def test_what_a_reader_may_ask_is_told(page: Page, made: synthetic.MadeStudy) ->
     assert "generator-bound" in text
     assert "UNAVAILABLE 3" in text
     assert "initial_stream_window_size" in text
-    assert text.count("How to read this") == 8
+    assert text.count("How to read this") == 9
+
+
+def test_every_picture_and_the_headline_say_which_engine_they_used(page: Page) -> None:
+    spoken = [image["alt"].rpartition(" Engine")[2] for image in page.all("img")]
+    both, one = "s: grpcio and wire.", ": grpcio."
+    assert spoken == [both, one, one, one, one, one, one, both, both]
+    for svg, said in zip(page.pictures(), spoken * 2, strict=True):
+        assert f">engine{said.removesuffix('.')}<" in svg
+    answer = page.text.partition("What each side gives")[0]
+    assert re.search(r"95 % interval [\d.]+ to [\d.]+, 6 blocks engine: grpcio", answer)
+    assert "The load comes from the engines grpcio (grpc.aio, what a Python client really does and costs) and wire" in (
+        page.text
+    )
+
+
+def section(made: synthetic.MadeStudy, anchor: str) -> Page:
+    shown = sections(made.manifest, made.trials, made.verdict)
+    return Page(next(each.html for each in shown if each.anchor == anchor))
+
+
+def test_what_the_client_costs_is_told_in_a_sentence_a_figure_and_a_table(made: synthetic.MadeStudy) -> None:
+    found = section(made, "engines")
+    ratios = {c["title"]: f"{c['ratio']:.2f}×" for c in made.verdict["comparisons"]}
+    basic, optimized = (ratios[f"{variant}: engine wire against grpcio"] for variant in ("basic", "optimized"))
+    assert found.text.startswith(
+        f"With the wire engine optimized serves {optimized} and basic {basic} what a Python client takes from it: "
+        "so much of the figures above is the client's."
+    )
+    both = f"{made.verdict['headline']['ratio']:.2f}× with grpcio (faster) and "
+    both += f"{ratios['optimized against basic with engine wire']} with wire (faster)."
+    assert f"Optimized against basic: {both}" in found.text
+    table = found.text.partition("How to read this")[2]
+    assert re.search(r"wire against grpcio 4,\d{3} .* faster 170 µs 8 µs", table)
+    assert "client-cpu" in table
+
+
+def test_the_cost_of_a_call_is_worked_out_where_the_trials_do_not_hold_it(made: synthetic.MadeStudy) -> None:
+    older = made.trials.drop(columns=["server_cpu_per_call_s", "client_cpu_per_call_s", "client_spin_s"])
+    table = section(made.judged_again(older), "engines").text
+    assert re.search(r"faster 170 µs 8 µs", table)
+    without = older.drop(columns=["server_cpu_s", "client_cpu_s"])
+    found = section(made.judged_again(without), "engines")
+    assert "CPU per call, µs" not in " ".join(found.pictures())
+    assert "faster – –" in found.text
+
+
+def test_configurations_of_the_other_engine_differ_by_that_alone(made: synthetic.MadeStudy) -> None:
+    text = section(made, "configurations").text
+    assert "the same in all, but where told otherwise: load.engine=grpcio" in text
+    assert "basic-c64-wire as basic-c64 , but load.engine=wire" in text
+    assert text.count("load.engine=grpcio") == 2  # once a scenario
 
 
 def test_an_untested_rung_is_never_a_factor_of_one(page: Page) -> None:

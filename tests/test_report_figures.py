@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -12,7 +13,9 @@ import pandas as pd
 import pytest
 import synthetic
 
+from grpclab import analysis
 from grpclab.report import FigureBlock, figures, theme, words
+from grpclab.report.figures.engines import sentence as client_cost
 from grpclab.report.figures.ladder import steps
 from grpclab.report.figures.shares import profiles
 from grpclab.report.figures.timeline import relative
@@ -92,8 +95,115 @@ def test_every_comparison_is_listed_once(study: Study) -> None:
     listed = [c for _, found in study.listed() for c in found]
     assert len(listed) == len(study.verdict["comparisons"]) + 2
     groups = [name for name, _ in study.listed()]
-    assert groups[:3] == ["headline", "each side", "ladder"]
+    assert groups[:4] == ["headline", "each side", "engines", "ladder"]
+    engines = dict(study.listed())["engines"]
+    assert len(engines) == 3
+    assert all("engine" in str(c["title"]) for c in engines)
     assert groups[-1] == "noise (A/A)"
+
+
+# ---- engines ---------------------------------------------------------------------------------------------------
+
+
+def loaded(basic: float, optimized: float, *, base: str = "grpcio", limits: str = "") -> Study:
+    """A study in which wire gets so many times what grpcio gets out of each variant."""
+    made = synthetic.full_study()
+    trials = made.trials.sort_values("block")
+    for variant, factor in (("basic", basic), ("optimized", optimized)):
+        grpcio, wire = (trials["configuration"].eq(f"{variant}-c64{suffix}") for suffix in ("", "-wire"))
+        jitter = np.exp(0.01 * np.array([1, -1, 1, -1, 1, -1]))
+        trials.loc[wire, "throughput_rps"] = trials.loc[grpcio, "throughput_rps"].to_numpy() * factor * jitter
+        trials.loc[wire, "limited_by"] = limits
+    made.manifest["plan"]["engines"] |= {"base": base}
+    made = made.judged_again(trials)
+    return Study.of(made.manifest, made.trials, made.verdict)
+
+
+def test_an_engine_is_the_measured_one_else_the_planned_one_else_the_default(study: Study) -> None:
+    assert study.engine("basic-c64") == "grpcio"
+    assert study.engine("basic-c64-wire") == "wire"
+    assert study.engine("no such configuration") == ""
+    plan = {"configurations": [{"name": "a", "settings": {}}, {"name": "b", "settings": {}}]}
+    unmeasured = Study.of(
+        {"plan": plan}, pd.DataFrame({"configuration": ["b"], "load.engine": ["grpcio"], "valid": [False]}), {}
+    )
+    assert (unmeasured.engine("a"), unmeasured.engine("b")) == ("wire", "grpcio")
+    planned = {"configurations": [{"name": "a", "settings": {"load.engine": "grpcio"}}]}
+    assert Study.of({"plan": planned}, pd.DataFrame(), {}).engine("a") == "grpcio"
+
+
+def test_several_engines_are_said_together_and_none_is_not_said(study: Study) -> None:
+    assert study.engines(["basic-c64", "basic-c64-again"]) == "engine: grpcio"
+    assert study.engines(["optimized-c64-wire", "basic-c64", ""]) == "engines: grpcio and wire"
+    assert study.engines([""]) == ""
+
+
+@pytest.mark.parametrize(
+    ("measured", "told"),
+    [
+        (
+            {"basic": 1.5, "optimized": 1.4},
+            "With the wire engine optimized serves 1.40× and basic 1.50× what a Python client takes from it: so much "
+            "of the figures above is the client's.",
+        ),
+        (
+            {"basic": 1.5, "optimized": 1.4, "base": "wire", "limits": "generator-bound"},
+            "With the wire engine optimized serves at least 1.40× and basic at least 1.50× what a Python client takes "
+            "from it: with such a client you would see that much less than the figures above.",
+        ),
+        (
+            {"basic": 1.0, "optimized": 1.4},
+            "With the wire engine optimized serves 1.40× what a Python client takes from it: so much of the figures "
+            "above is the client's; basic 1.00× (95 % interval 0.99 to 1.01): both engines get the same, so the "
+            "server sets the figure, not the client.",
+        ),
+        (
+            {"basic": 0.8, "optimized": 1.05},
+            "Basic 0.80× (95 % interval 0.79 to 0.81): less with the wire engine than with a Python client; optimized "
+            "1.05× (95 % interval 1.04 to 1.06): what the client costs is undecided.",
+        ),
+    ],
+    ids=["python dearer", "wire is the base", "one alike", "slower and undecided"],
+)
+def test_the_cost_of_the_client_is_one_sentence_whatever_it_is(measured: dict[str, Any], told: str) -> None:
+    assert client_cost(loaded(**measured)) == told
+
+
+def test_a_variant_without_a_common_block_says_so(study: Study) -> None:
+    kept = study.trials[study.trials["configuration"] != "basic-c64-wire"]
+    found = Study.of(study.manifest, kept, analysis.analyse(kept, study.plan).as_dict())
+    assert client_cost(found).endswith("; basic: no block has both engines.")
+    assert figures.engines(found) is not None
+
+
+def test_bars_of_engines_are_hollow_where_the_client_was_the_limit(study: Study) -> None:
+    block = figures.engines(study)
+    assert block is not None
+    hollow, filled = (f"fill: {c}; stroke: {theme.BASELINE}".lower() for c in (theme.PAPER, theme.BASELINE))
+    for svg in (block.svg_wide, block.svg_narrow):
+        assert svg.lower().count(hollow.replace(theme.PAPER.lower(), "#ffffff")) == 1  # basic with grpcio: client-cpu
+        assert svg.lower().count(filled) == 1
+        shown = text_of(svg)
+        assert "engines: grpcio and wire" in shown
+        assert "170 + 190" in shown.replace("171", "170").replace("169", "170")
+    assert "server" in block.alt
+
+
+def test_an_interval_that_two_blocks_leave_wide_open_does_not_flatten_the_bars(study: Study) -> None:
+    trials = study.trials[study.trials["block"] < 2].copy()
+    trials.loc[trials["configuration"].eq("basic-c64") & trials["block"].eq(0), "throughput_rps"] *= 4
+    block = figures.engines(Study.of(study.manifest, trials, analysis.analyse(trials, study.plan).as_dict()))
+    assert block is not None
+    assert {"2k", "4k", "6k"} <= set(text_of(block.svg_wide).split())
+
+
+def test_rungs_that_the_client_limited_are_hollow(study: Study) -> None:
+    rungs = {step.title: step for step in steps(study)}
+    assert rungs["channel reuse"].limited  # it starts at basic, whose client was at its end
+    assert not rungs["connection pool"].limited
+    block = figures.ladder(study)
+    assert block is not None
+    assert f"fill: #ffffff; stroke: {theme.CANDIDATE}".lower() in block.svg_wide.lower()
 
 
 def test_the_timeline_is_relative_and_in_order(study: Study) -> None:

@@ -4,9 +4,10 @@ The layout, each module importing only from those above it::
 
     metrics     which direction of a metric is faster, and the words for it
     ratios      ratios within blocks, t intervals, sign flip, paired t, Holm
-    limits      generator-bound numbers, invalid trials, failed calls
+    limits      generator-bound numbers, invalid trials, failed calls, outages
     verdict     a comparison, its verdict, the blocks that would decide it
     sentence    the first thing a reader sees
+    engines     whether two engines give the same answer
     study       headline, family, A/A arm, warnings: the content of verdict.json
     curves      frames for figures: levels, ladder, profiles
 """

@@ -1,4 +1,4 @@
-"""What limits a number: a load generator at its end, trials that are invalid, calls that failed.
+"""What limits a number: a load generator at its end, trials that are invalid, calls that failed, outages.
 
 A result that the generator bounded is kept, and says so on itself, with the direction in which it errs.
 """
@@ -86,6 +86,19 @@ def errors_note(trials: pd.DataFrame, configurations: Iterable[str]) -> str:
             told = f" ({', '.join(f'{s} {n:,}' for s, n in statuses.most_common())})" if statuses else ""
             parts.append(f"{name} {failed:,} of {made:,}{told}")
     return f"calls failed in configurations that are compared: {'; '.join(parts)}" if parts else ""
+
+
+def outages_note(trials: pd.DataFrame) -> str:
+    """The connections that valid trials lost, and how long they had none, by configuration; "" for none."""
+    rows = valid_trials(trials)
+    lost, outage = numbers(rows, "connections_lost").fillna(0), numbers(rows, "outage_s").fillna(0)
+    parts = []
+    for name in dict.fromkeys(column(rows, "configuration")):
+        mine = column(rows, "configuration").eq(name)
+        count, seconds = int(lost[mine].sum()), float(outage[mine].sum())
+        if count or seconds:
+            parts.append(f"{name} {count:,}" + (f" ({seconds:.2g} s without any)" if seconds else ""))
+    return f"connections were lost in valid trials: {_listed(parts)}" if parts else ""
 
 
 def _statuses(texts: Iterable[object]) -> collections.Counter[str]:

@@ -15,6 +15,15 @@ _WORDS = {
     "server_kernel_s": "server CPU time in the kernel",
     "server_peak_rss_bytes": "peak memory of the server",
     "client_cpu_s": "client CPU time",
+    "client_spin_s": "time the client spent spinning",
+    "server_cpu_per_call_s": "server CPU per call",
+    "client_cpu_per_call_s": "client CPU per call",
+    "latency_uncorrected_p99_s": "p99 latency from the actual sends",
+    "late_p50_s": "median lateness of the sends",
+    "late_p99_s": "p99 lateness of the sends",
+    "late_max_s": "greatest lateness of the sends",
+    "offered_rps": "offered rate",
+    "outage_s": "time without a connection",
 }
 
 
@@ -22,9 +31,11 @@ def lower_is_faster(metric: str) -> bool:
     """Whether less of this metric is better.
 
     More is better for rates (``_rps``), for what is counted per CPU-second (``_per_``) and for
-    ``requests``; less is better for all else: latencies, CPU seconds, bytes, errors.
+    ``requests``; less is better for all else: latencies, CPU seconds (those of a call, ``_per_call_s``, too),
+    bytes, errors.
     """
-    return not (metric.endswith("_rps") or "_per_" in metric or metric == "requests")
+    counted = metric.endswith("_rps") or "_per_" in metric or metric == "requests"
+    return not counted or metric.endswith("_per_call_s")
 
 
 def is_latency(metric: str) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from grpclab.analysis.engines import Judged, disagreement_note
 from grpclab.analysis.limits import (
     CLIENT,
     GENERATOR,
@@ -22,6 +23,7 @@ from grpclab.analysis.limits import (
     errors_note,
     invalid_note,
     limits_of,
+    outages_note,
 )
 from grpclab.analysis.ratios import fewest_blocks, holm
 from grpclab.analysis.sentence import sentence, times
@@ -126,7 +128,7 @@ def analyse(trials: pd.DataFrame, plan: Mapping[str, Any]) -> Judgement:
         headline=headline,
         comparisons=tuple(comparisons),
         aa=aa,
-        warnings=tuple(_warnings(trials, plan, headline, comparisons, aa)),
+        warnings=tuple(_warnings(trials, plan, judged, aa)),
     )
 
 
@@ -197,20 +199,22 @@ def _aa_caution(aa: Comparison | None) -> str:
 def _warnings(
     trials: pd.DataFrame,
     plan: Mapping[str, Any],
-    headline: Comparison,
-    comparisons: Sequence[Comparison],
+    judged: Judged,
     aa: Comparison | None,
 ) -> list[str]:
+    headline, *comparisons = judged.values()
     compared = [headline, *comparisons, *([aa] if aa else [])]
     names = list(dict.fromkeys(name for c in compared for name in (c.baseline, c.candidate)))
     found = [
         _aa_warning(aa),
+        disagreement_note(plan, judged, headline.metric),
         _blocks_warning(plan, headline),
         _bound(headline, trials),
         _bounds_warning(comparisons),
         client_note(name for name in names if CLIENT in limits_of(trials, name)),
         invalid_note(trials),
         errors_note(trials, names),
+        outages_note(trials),
         _gaps_warning(comparisons),
     ]
     return [text for text in found if text]

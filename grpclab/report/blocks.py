@@ -7,7 +7,7 @@ import functools
 from dataclasses import dataclass
 from pathlib import Path
 
-from grpclab.report import theme
+from grpclab.report import theme, words
 from grpclab.report.words import esc
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -63,13 +63,14 @@ def figure_block(
     alt: str,
     caption: str,
     how_to_read: str,
+    engines: str,
 ) -> FigureBlock:
-    """Draw a figure at both widths."""
+    """Draw a figure at both widths; `engines` stands on it, so that it is there wherever the picture goes."""
     return FigureBlock(
         title=title,
-        svg_wide=theme.draw_svg(draw, narrow=False, height_in=wide_height_in),
-        svg_narrow=theme.draw_svg(draw, narrow=True, height_in=narrow_height_in),
-        alt=alt,
+        svg_wide=theme.draw_svg(draw, narrow=False, height_in=wide_height_in, above=engines),
+        svg_narrow=theme.draw_svg(draw, narrow=True, height_in=narrow_height_in, above=engines),
+        alt=f"{alt} {words.sentence_case(engines)}." if engines else alt,
         caption=caption,
         how_to_read=how_to_read,
     )

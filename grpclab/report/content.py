@@ -13,6 +13,7 @@ import pandas as pd
 from grpclab.analysis import metric_words
 from grpclab.report import figures, tables, words
 from grpclab.report.blocks import FigureBlock, Section
+from grpclab.report.figures.engines import sentence as client_cost
 from grpclab.report.study import Study
 from grpclab.report.words import esc
 
@@ -55,12 +56,13 @@ def _ratio_card(study: Study) -> str:
         return _card(words.MISSING, "ratio", "could not be computed")
     between = words.interval(c.get("ci_low"), c.get("ci_high"))
     blocks = words.count(int(c.get("blocks") or 0), "block")
+    engines = esc(study.engines([study.baseline, study.candidate]))
     title = c.get("title") or f"{c.get('candidate')} against {c.get('baseline')}"
     sides = f"{metric_words(str(c.get('metric') or ''))}, {title}"
     return _card(
         f"{words.ratio(c['ratio'])}{tables.limits(c.get('limited_by') or [])}",
         esc(sides),
-        f"95 % interval {between}, {blocks}",
+        f"95 % interval {between}, {blocks}{f'<br>{engines}' if engines else ''}",
     )
 
 
@@ -123,6 +125,15 @@ def _sides(study: Study) -> str:
         f'<span class="gl-sign">{sign}</span>{card}' for sign, card in zip(signs, cards[1:], strict=True)
     )
     return f'<div class="gl-cards gl-chain">{chain}</div>'
+
+
+def _engines(study: Study) -> str:
+    if not study.engine_rows:
+        return _none("The plan measures with one engine only.")
+    block = figures.engines(study)
+    if not block:
+        return _none("No trial of the configurations that both engines load is valid.")
+    return f"<p>{esc(client_cost(study))}</p>{block.html()}{tables.engines(study)}"
 
 
 def _curves(draw: Callable[[Study, Mapping[str, Any]], FigureBlock | None], lacking: str) -> Callable[[Study], str]:
@@ -203,7 +214,26 @@ def _method(study: Study) -> str:
         "<i>faster</i> and <i>slower</i> need an interval that leaves out 1, a p below 0.05 and a ratio "
         "beyond 1 ± that; <i>equivalent</i> needs the whole interval inside it; all else is "
         "<i>inconclusive</i>. The baseline is measured once more under another name (A/A): what differs "
-        "there is noise.</p>"
+        f"there is noise.</p><p>{_load_words(study)}</p>"
+    )
+
+
+_ENGINES = {
+    "grpcio": "grpc.aio, what a Python client really does and costs",
+    "wire": "HTTP/2 frames of its own, so that the client is hardly ever the limit",
+}
+
+
+def _load_words(study: Study) -> str:
+    """What made the load, and when it was itself the limit."""
+    names = sorted({engine for name in study.configurations if (engine := study.engine(name))})
+    told = [f"<b>{esc(name)}</b> ({esc(_ENGINES[name])})" if name in _ENGINES else esc(name) for name in names]
+    made = f"The load comes from the engine{'' if len(told) == 1 else 's'} {words.listing(told)}. " if told else ""
+    return (
+        f"{made}A number is marked <i>generator-bound</i>, and its marker is hollow, where a process of the load "
+        "generator was busy for more than 90 % of the window or, in an open loop, could not keep to its schedule; "
+        "<i>client-cpu</i> says the same of a client that opens a channel for each call, since there the client is "
+        "the factor under test."
     )
 
 
@@ -277,6 +307,7 @@ _MADE = [
     ("The answer", "answer", _answer),
     ("Warnings", "warnings", _warnings),
     ("What each side gives", "sides", _sides),
+    ("What the client costs", "engines", _engines),
     ("Throughput", "throughput", _curves(figures.throughput, "no trial of it is valid.")),
     (
         "Latency",

@@ -5,21 +5,27 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from grpclab import analysis
+from grpclab.config import FACTORS
 from grpclab.report import theme, words
 
 _TEXT = ("study", "trial", "scenario", "configuration", "started_at", "invalid_reason", "limited_by")
 _TEXT_EMPTY = ("errors_by_status", "profile_note")
-_NUMBERS = ("requests", "errors", "throughput_rps", "server_kernel_share", "profile_samples")
+_NUMBERS = (
+    *("requests", "errors", "throughput_rps", "server_kernel_share", "profile_samples"),
+    *("server_cpu_s", "client_cpu_s", "client_spin_s", "server_cpu_per_call_s", "client_cpu_per_call_s"),
+)
 PERCENTILES = {"latency_p50_s": 0.5, "latency_p90_s": 0.9, "latency_p99_s": 0.99}
 _BEYOND = 10
 """No percentile from fewer observations beyond it than this."""
+
+ENGINE = "load.engine"
 
 Plan = Mapping[str, Any]
 
@@ -38,6 +44,11 @@ def tidy(trials: pd.DataFrame) -> pd.DataFrame:
     for name in (*_NUMBERS, *PERCENTILES):
         column = frame[name] if name in frame else pd.Series(math.nan, index=frame.index)
         frame[name] = pd.to_numeric(column, errors="coerce").astype(float)
+    # Studies of before these two were stored hold what they are made of.
+    busy = {"server": frame["server_cpu_s"], "client": frame["client_cpu_s"] - frame["client_spin_s"].fillna(0)}
+    for side, cpu_s in busy.items():
+        per_call = (cpu_s / frame["requests"]).where(frame["requests"] > 0)
+        frame[f"{side}_cpu_per_call_s"] = frame[f"{side}_cpu_per_call_s"].fillna(per_call)
     for name, share in PERCENTILES.items():
         enough = frame["requests"] * (1 - share) >= _BEYOND - 1e-9
         frame[name] = frame[name].where(enough)
@@ -126,6 +137,32 @@ class Study:
             return mine[name].iloc[0]
         return (self.configurations.get(configuration, {}).get("settings") or {}).get(name)
 
+    def engine(self, configuration: str) -> str:
+        """The load generator that a configuration was measured with; "" if there is no such configuration.
+
+        A plan holds only what is not at its default, so a level that it does not name is the default.
+        """
+        measured = self.factor(configuration, ENGINE)
+        if isinstance(measured, str) and measured:
+            return measured
+        known = configuration in self.configurations or not self.rows(configuration, valid=False).empty
+        return str(FACTORS[ENGINE].default) if known else ""
+
+    @property
+    def engine_rows(self) -> dict[str, dict[str, str]]:
+        """Where the plan measures variants with both engines: variant, engine, configuration."""
+        rows = (self.plan.get("engines") or {}).get("rows") or []
+        return {
+            words.plain(row.get("variant")): {str(e): str(name) for e, name in row["configurations"].items()}
+            for row in rows
+            if isinstance(row, Mapping) and isinstance(row.get("configurations"), Mapping)
+        }
+
+    def engines(self, configurations: Iterable[str]) -> str:
+        """The engines behind some configurations, in words: ``engine: grpcio``; "" without any."""
+        names = sorted({engine for name in configurations if (engine := self.engine(name))})
+        return f"engine{'' if len(names) == 1 else 's'}: {words.listing(names)}" if names else ""
+
     @functools.cached_property
     def _judged(self) -> dict[tuple[str, ...], Mapping[str, Any]]:
         found = {}
@@ -165,10 +202,14 @@ class Study:
             home = words.plain(entry.get("title") or entry.get("factor") or "")
             for pair in itertools.permutations(dict.fromkeys([str(entry.get("base") or ""), *names]), 2):
                 homes.setdefault(pair, home)
+        loaded = [name for row in self.engine_rows.values() for name in row.values()]
+        for pair in itertools.permutations(dict.fromkeys(loaded), 2):
+            if pair != (self.baseline, self.candidate):
+                homes.setdefault(pair, "engines")
         for key, c in self._judged.items():
             home = homes.get(key) or homes.get(key[2:]) or "other comparisons"
             groups.setdefault(home, []).append(c)
-        order = ["headline", "each side", "ladder"]
+        order = ["headline", "each side", "engines", "ladder"]
         named = [g for g in order if g in groups]
         rest = [g for g in groups if g not in (*order, "noise (A/A)", "other comparisons")]
         for group in [*named, *rest, "other comparisons", "noise (A/A)"]:

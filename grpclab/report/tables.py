@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from grpclab.analysis import metric_words
-from grpclab.config import format_level
+from grpclab.config import FACTORS, format_level
 from grpclab.report import words
+from grpclab.report.figures.engines import by_engine, clients, variants
 from grpclab.report.figures.shares import FAMILIES, Share, profiles
 from grpclab.report.study import Study
 from grpclab.report.words import esc
@@ -113,9 +114,11 @@ def configurations(study: Study) -> str:
     levels = study.levels(list(study.configurations), study.metric).set_index("configuration")
     rows: list[Cells] = []
     for scenario, mine in scenarios.items():
-        everywhere = _in_all([c.get("settings") or {} for c in mine.values()])
+        once_more = _other_engine(study)
+        everywhere = _in_all([c.get("settings") or {} for name, c in mine.items() if name not in once_more])
         same = "".join(f"<li>{code(f'{f}={v}')}</li>" for f, v in everywhere.items())
-        shared = f'<ul class="gl-settings"><li>the same in all:</li>{same}</ul>' if same else ""
+        but = ", but where told otherwise" if once_more & set(mine) else ""
+        shared = f'<ul class="gl-settings"><li>the same in all{but}:</li>{same}</ul>' if same else ""
         rows.append([f"{esc(scenario)}{shared}"])
         for name, c in mine.items():
             level = levels.loc[name]
@@ -131,6 +134,12 @@ def configurations(study: Study) -> str:
             )
     header = ["configuration", "settings", metric_words(study.metric), "95 % interval", "valid"]
     return table(header, rows, label="Configurations", numeric={2, 3, 4}, widest=1)
+
+
+def _other_engine(study: Study) -> set[str]:
+    """The configurations that are there for the other engine only: they are not what is common to all."""
+    other = str((study.plan.get("engines") or {}).get("other") or "")
+    return {row[other] for row in study.engine_rows.values() if other in row}
 
 
 def _in_all(settings: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -150,7 +159,8 @@ def _settings(study: Study, configuration: Mapping[str, Any], everywhere: Mappin
 
     Where it is shorter, only what sets it apart from one of the headline's two configurations.
     """
-    told = {f: t for f, t in _told_settings(configuration).items() if f not in everywhere}
+    told = {f: t for f, t in _told_settings(configuration).items() if _as_told(configuration, f) != everywhere.get(f)}
+    told |= {f: code(_default(f)) for f in everywhere if f not in _told_settings(configuration)}
     like = ""
     for name in (study.baseline, study.candidate):
         other = study.configurations.get(name, {})
@@ -158,13 +168,22 @@ def _settings(study: Study, configuration: Mapping[str, Any], everywhere: Mappin
             continue
         theirs = _told_settings(other)
         apart = {f: t for f, t in _told_settings(configuration).items() if theirs.get(f) != t}
-        apart |= {f: f"{code(f)} not set" for f in theirs if f not in _told_settings(configuration)}
+        apart |= {f: code(_default(f)) for f in theirs if f not in _told_settings(configuration)}
         if len(apart) + 1 < len(told):
             told, like = apart, name
     marks = [f"<li>{text}</li>" for text in told.values()]
     if like:
         marks.insert(0, f"<li>as <code>{esc(like)}</code>{', but' if told else ''}</li>")
     return f'<ul class="gl-settings">{" ".join(marks)}</ul>' if marks else "nothing else"
+
+
+def _as_told(configuration: Mapping[str, Any], factor: str) -> str:
+    return _level((configuration.get("settings") or {}).get(factor, _UNSET))
+
+
+def _default(factor: str) -> str:
+    """A factor that a configuration leaves at its default."""
+    return f"{factor}={format_level(FACTORS[factor].default)}" if factor in FACTORS else f"{factor} not set"
 
 
 def _told_settings(configuration: Mapping[str, Any]) -> dict[str, str]:
@@ -188,6 +207,42 @@ def shares(study: Study) -> str:
     rows.append(["samples", *(f"{p.samples:,} in {words.count(p.blocks, 'block')}" for p in drawn)])
     header = ["share of the samples that did not wait", *(p.title for p in drawn)]
     return table(header, rows, label="Profile shares", numeric=range(1, len(drawn) + 1))
+
+
+def engines(study: Study) -> str:
+    """The numbers of the figure of engines with their intervals and verdicts; "" without any."""
+    rows: list[Cells] = []
+    for client in clients(study):
+        rows.append([esc(client.variant)])
+        for row in client.rows:
+            level = row.throughput_rps
+            c = client.comparison if row.engine == "wire" else {}
+            rows.append(
+                [
+                    esc(row.engine) + ("<small>against grpcio</small>" if c else ""),
+                    f"<b>{words.amount(level.mean)}</b><br><small>{words.interval(level.low, level.high)}</small>"
+                    f"{limits(row.limits)}",
+                    *_judged(c),
+                    words.seconds(row.server_cpu_s.mean),
+                    words.seconds(row.client_cpu_s.mean),
+                ]
+            )
+    if found := by_engine(study):
+        baseline, candidate = variants(study)
+        rows.append([f"{esc(candidate)} against {esc(baseline)}"])
+        rows += [[esc(engine), "", *_judged(c), "", ""] for engine, c in found]
+    header = ["engine", "requests/s", "ratio", "verdict", "server CPU per call", "client CPU per call"]
+    return table(header, rows, label="Engines", numeric={1, 2, 4, 5}) if rows else ""
+
+
+def _judged(comparison: Mapping[str, Any]) -> tuple[str, str]:
+    """A ratio with its interval, and its verdict; nothing where there is no comparison."""
+    if not comparison:
+        return "", ""
+    if not math.isfinite(words.number(comparison.get("ratio"))):
+        return words.MISSING, esc(comparison.get("note") or "")
+    between = words.interval(comparison.get("ci_low"), comparison.get("ci_high"))
+    return f"<b>{words.ratio(comparison['ratio'])}</b><br><small>{between}</small>", badge(comparison.get("verdict"))
 
 
 def mapping(study: Study) -> str:

@@ -33,6 +33,7 @@ VERDICT_MARKER = {"faster": "^", "slower": "v", "equivalent": "s", "inconclusive
 BAND = "#EDF0F4"
 
 WIDE_IN, NARROW_IN = 8.5, 4.2
+_ABOVE_IN = 0.24
 Draw = Callable[[Figure, bool], None]
 
 # Text stays text: a quarter of the size of outlines, and the page's own face. Boxes are laid out with
@@ -85,14 +86,24 @@ def _rc() -> Any:
     }
 
 
-def draw_svg(draw: Draw, *, narrow: bool, height_in: float) -> str:
-    """The SVG that `draw(figure, narrow)` makes, byte for byte the same for the same data."""
+def draw_svg(draw: Draw, *, narrow: bool, height_in: float, above: str = "") -> str:
+    """The SVG that `draw(figure, narrow)` makes, byte for byte the same for the same data.
+
+    `above` is a line of words on top, for which the picture grows.
+    """
     with mpl.rc_context(_rc()), warnings.catch_warnings():
         # A study may carry any name; a letter that DejaVu lacks is there in the reader's own face.
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
         warnings.filterwarnings("ignore", message=r"constrained_layout not applied")
-        figure = Figure(figsize=(NARROW_IN if narrow else WIDE_IN, height_in), layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06, wspace=0.06, hspace=0.03)  # type: ignore[union-attr, call-arg]
+        width_in, strip_in = NARROW_IN if narrow else WIDE_IN, _ABOVE_IN if above else 0.0
+        height_in += strip_in
+        figure = Figure(figsize=(width_in, height_in), layout="constrained")
+        layout: Any = figure.get_layout_engine()
+        room = (0, 0, 1, 1 - strip_in / height_in)
+        layout.set(w_pad=0.06, h_pad=0.06, wspace=0.06, hspace=0.03, rect=room)
+        if above:
+            middle = 1 - strip_in / 2 / height_in
+            figure.text(0.08 / width_in, middle, words.plain(above), color=QUIET, fontsize=8.5, va="center")
         draw(figure, narrow)
         out = io.StringIO()
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))

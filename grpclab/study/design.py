@@ -16,7 +16,7 @@ import numpy as np
 from grpclab.channel_args import mapping_rows, without_effect
 from grpclab.config import Level, TrialConfig, format_level
 from grpclab.errors import DesignError
-from grpclab.study.parameters import StudyParameters
+from grpclab.study.parameters import ENGINES, StudyParameters
 from grpclab.variants import BASIC, LADDER, OPTIMIZED, VARIANTS, ladder_config, mix
 
 QUESTION = "Does the optimized server and client make a gRPC service faster than the basic ones, and why?"
@@ -124,6 +124,7 @@ def plan(parameters: StudyParameters, *, server_cores: int) -> dict[str, Any]:
         if level != main:
             title = f"optimized against basic at concurrency {level}"
             out.compare(title, CHATTER, f"basic-c{level}", f"optimized-c{level}")
+    engines = _engines(out, chatter, {"basic": basic, "optimized": optimized})
     ladder = [] if quick else _ladder(out, at_main, basic, optimized, server_cores)
     sweeps = [] if quick else _sweeps(out, at_main, optimized, parameters)
     windows = _windows(out, load, parameters, quick=quick)
@@ -136,7 +137,7 @@ def plan(parameters: StudyParameters, *, server_cores: int) -> dict[str, Any]:
             **_comparison(f"optimized against basic at concurrency {main}", CHATTER, basic, optimized),
             "baseline_label": "basic",
             "candidate_label": "optimized",
-            "at": f"at concurrency {main}",
+            "at": f"at concurrency {main} with engine {parameters.engine}",
         },
         "parts": parts,
         "comparisons": out.comparisons,
@@ -149,11 +150,42 @@ def plan(parameters: StudyParameters, *, server_cores: int) -> dict[str, Any]:
                 "series": series,
             }
         ],
+        "engines": engines,
         "windows": windows,
         "ladder": ladder,
         "sweeps": sweeps,
         "profiled": [basic, optimized] if parameters.profile else [],
         "mapping": mapping_rows(),
+    }
+
+
+def _engines(out: _Plan, load: Mapping[str, Level], measured: Mapping[str, str]) -> dict[str, Any]:
+    """The variants once more with the other engine: what the client costs, and whether both engines agree.
+
+    `measured` holds the configuration of each variant that the base engine loads. Ratios are wire / grpcio,
+    whichever is the base.
+    """
+    base = str(load["load.engine"])
+    (other,) = (engine for engine in ENGINES if engine != base)
+    rows: list[dict[str, Any]] = []
+    for variant, name in measured.items():
+        again = out.add(
+            f"{name}-{other}",
+            f"{variant}, {load['load.concurrency']} in flight, engine {other}",
+            CHATTER,
+            VARIANTS[variant].replace({**load, "load.engine": other}),
+        )
+        configurations = {base: name, other: again}
+        rows.append({"variant": variant, "configurations": configurations})
+        out.compare(f"{variant}: engine wire against grpcio", CHATTER, configurations["grpcio"], configurations["wire"])
+    basic, optimized = (row["configurations"][other] for row in rows)
+    out.compare(f"optimized against basic with engine {other}", CHATTER, basic, optimized)
+    return {
+        "scenario": CHATTER,
+        "concurrency": load["load.concurrency"],
+        "base": base,
+        "other": other,
+        "rows": rows,
     }
 
 

@@ -14,6 +14,7 @@ from grpclab.config import FACTORS, Level
 from grpclab.errors import DesignError, FactorError
 
 DESIGNS = ("default", "quick")
+ENGINES = FACTORS["load.engine"].choices
 
 
 def _parameter(default: Any, meaning: str) -> Any:
@@ -30,7 +31,7 @@ class StudyParameters:
     """
 
     study: str = _parameter("auto", "folder under results/; auto: made of the design and its parameters")
-    design: str = _parameter("default", "default: all, about 10 minutes; quick: 11 configurations")
+    design: str = _parameter("default", "default: all, about 11 minutes; quick: 13 configurations")
     requests: int = _parameter(2500, "calls in each measured window")
     concurrency: tuple[int, ...] = _parameter(
         (1, 8, 64, 256), "calls in flight, the levels of the throughput curves; comparisons are made at 64"
@@ -41,7 +42,9 @@ class StudyParameters:
     keepalive_s: tuple[float, ...] = _parameter((0.0, 60.0), "ping a silent connection after so many seconds; 0: never")
     pool_sizes: tuple[int, ...] = _parameter((1, 4, 16), "connections of the client's pool")
     rtt_ms: float = _parameter(20.0, "round trip of the emulated link of bulk, milliseconds")
-    engine: str = _parameter("grpcio", "implementation of the load generator")
+    engine: str = _parameter(
+        "grpcio", "load generator: grpcio or wire; basic and optimized are measured with the other one too"
+    )
     profile: bool = _parameter(True, "sample basic and optimized with py-spy, after their windows")
     seed: int = _parameter(1, "order of the trials")
     max_trial_s: float = _parameter(2.0, "longest measured window, seconds")
@@ -155,7 +158,7 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "keepalive_s": _levels("client.keepalive_s", "seconds, 0 for off, as 0,60", zero_is_none=True),
     "pool_sizes": _levels("client.connections", "whole numbers of connections, as 1,4,16"),
     "rtt_ms": _number(float, minimum=0, maximum=10_000, wanted="milliseconds, 0 to 10000"),
-    "engine": _one_of("grpcio"),
+    "engine": _one_of(*ENGINES),
     "profile": _switch,
     "seed": _number(int, minimum=0, wanted="a whole number, 0 or more"),
     "max_trial_s": _number(float, minimum=0.05, maximum=3600, wanted="seconds, 0.05 to 3600"),

@@ -122,6 +122,7 @@ def throughput(study: Study, curve: Mapping[str, Any]) -> FigureBlock | None:
             "horizontal axis is logarithmic where all its levels are above zero; the vertical one starts at "
             "0."
         ),
+        engines=_engines(study, drawn),
     )
 
 
@@ -176,6 +177,7 @@ def latency(study: Study, curve: Mapping[str, Any]) -> FigureBlock | None:
             "where a trial has fewer than 10 requests beyond it. Hollow markers: the load generator may "
             "have been the limit."
         ),
+        engines=_engines(study, [ln for drawn in panels.values() for ln in drawn]),
     )
 
 
@@ -250,6 +252,10 @@ def _headline_gap(ax: Axes, study: Study, drawn: Sequence[Line]) -> None:
         zorder=6,
         bbox={"boxstyle": "round,pad=0.3", "fc": theme.PAPER, "ec": theme.FAINT},
     )
+
+
+def _engines(study: Study, drawn: Sequence[Line]) -> str:
+    return study.engines(p.configuration for ln in drawn for p in ln.points)
 
 
 def _alt(what: str, drawn: Sequence[Line], metric: str) -> str:

@@ -61,6 +61,7 @@ def forest(study: Study) -> FigureBlock | None:
             "factor of 2 have a scale of their own. Hollow marks: the load generator may have been the "
             "limit on one side."
         ),
+        engines=_engines(study, shown),
     )
 
 
@@ -134,7 +135,12 @@ def sweeps(study: Study) -> FigureBlock | None:
             "Dots are ratios to the base with their 95 % intervals; triangles are faster or slower, squares "
             f"equivalent, circles inconclusive. The grey band is 1 ± {100 * study.delta:g} %."
         ),
+        engines=_engines(study, [c for _, points in drawn for _, c in points]),
     )
+
+
+def _engines(study: Study, shown: Sequence[Comparison]) -> str:
+    return study.engines(str(c.get(side)) for c in shown for side in ("baseline", "candidate"))
 
 
 def _beyond(groups: Groups, *, far: bool) -> Groups:

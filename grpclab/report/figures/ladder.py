@@ -19,7 +19,10 @@ _SLOT = 0.07  # the width of an empty slot, as a share of the axis
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """A rung: from `start` to `start * ratio`, relative to the first rung. NaN where nothing is known."""
+    """A rung: from `start` to `start * ratio`, relative to the first rung. NaN where nothing is known.
+
+    `limited`: the client was the limit on one of its two sides.
+    """
 
     title: str
     kept: bool
@@ -29,6 +32,7 @@ class Step:
     low: float
     high: float
     verdict: str
+    limited: bool
 
     @property
     def end(self) -> float:
@@ -59,6 +63,7 @@ def steps(study: Study) -> list[Step]:
             low=words.number(row.ci_low),
             high=words.number(row.ci_high),
             verdict=str(row.verdict or ""),
+            limited=any(study.limits(name) for name in (baseline, configuration)),
         )
         if step.kept and math.isfinite(step.end):
             reached[configuration] = here = step.end
@@ -96,9 +101,11 @@ def ladder(study: Study) -> FigureBlock | None:
             low, high = words.number(total.get("ci_low")), words.number(total.get("ci_high"))
             y = len(rungs)
             ax.axhline(y - 0.55, color=theme.FAINT, lw=1)
-            ax.barh(y, whole - 1, left=1, height=0.5, color=theme.INK, zorder=2)
+            hollow = bool(total.get("limited_by"))
+            face = theme.PAPER if hollow else theme.INK
+            ax.barh(y, whole - 1, left=1, height=0.5, fc=face, ec=theme.INK, lw=1, zorder=2)
             _whisker(ax, y, low, high, theme.INK)
-            _note(ax, y, (1, whole), (low, high), words.ratio(whole), bold=True, narrow=narrow)
+            _note(ax, y, (1, whole), (low, high), words.ratio(whole), bold=True, hollow=hollow, narrow=narrow)
         labels = [s.title for s in rungs] + (["all together"] if math.isfinite(whole) else [])
         ax.axvline(1, color=theme.QUIET, lw=1, zorder=1)
         ax.set_ylim(rows - 0.4, -0.6)
@@ -134,8 +141,10 @@ def ladder(study: Study) -> FigureBlock | None:
             "the 95 % interval of that factor. Coloured bars are kept and the next rung builds on them; "
             "grey hatched ones were tried and rejected, and lead nowhere. A dashed empty slot is a rung "
             "that this machine cannot test: that is not the same as no effect. The last bar is the "
-            "comparison of the two ends, measured directly."
+            "comparison of the two ends, measured directly. Hollow bars: the client may have been the limit on "
+            "one side."
         ),
+        engines=study.engines(str(r.get("configuration") or "") for r in study.entries("ladder")),
     )
 
 
@@ -182,7 +191,7 @@ def _rung(ax: Axes, y: int, step: Step, *, narrow: bool) -> None:
         step.end - step.start,
         left=step.start,
         height=0.5,
-        fc=colour if step.kept else "#F1F3F6",
+        fc=(theme.PAPER if step.limited else colour) if step.kept else "#F1F3F6",
         ec=colour if step.kept else "#A3AEBB",
         hatch="" if step.kept else "////",
         lw=1,
@@ -193,7 +202,7 @@ def _rung(ax: Axes, y: int, step: Step, *, narrow: bool) -> None:
     low, high = step.start * step.low, step.start * step.high
     _whisker(ax, y, low, high, theme.INK)
     note = words.ratio(step.ratio) + ("" if step.kept else "  rejected")
-    _note(ax, y, (step.start, step.end), (low, high), note, bold=step.kept, narrow=narrow)
+    _note(ax, y, (step.start, step.end), (low, high), note, bold=step.kept, hollow=step.limited, narrow=narrow)
 
 
 def _whisker(ax: Axes, y: float, low: float, high: float, colour: str) -> None:
@@ -211,6 +220,7 @@ def _note(
     text: str,
     *,
     bold: bool,
+    hollow: bool,
     narrow: bool,
 ) -> None:
     """The factor inside its bar where the bar is long, else beside it, on the side with room."""
@@ -230,7 +240,7 @@ def _note(
         va="center",
         ha=ha,
         fontweight="bold" if bold else "normal",
-        color=theme.PAPER if inside and bold else theme.INK if bold else theme.QUIET,
+        color=theme.PAPER if inside and bold and not hollow else theme.INK if bold else theme.QUIET,
         zorder=5,
     )
 

@@ -149,6 +149,7 @@ def profile(study: Study) -> FigureBlock | None:
             "all threads during the measured window, so it is a check on the samples. Numbers are means "
             "over blocks; the table below has their intervals."
         ),
+        engines=study.engines(p.configuration for p in drawn),
     )
 
 

@@ -134,4 +134,5 @@ def timeline(study: Study) -> FigureBlock | None:
             "when it drifted. Comparisons are made within blocks, so slow drift cancels; a step inside a "
             f"block does not. The darker band is ± {100 * study.delta:g} %."
         ),
+        engines=study.engines(study.trials["configuration"].unique()),
     )

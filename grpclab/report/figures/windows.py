@@ -90,6 +90,9 @@ def windows(study: Study) -> FigureBlock | None:
             "never catches up with it, and one that meets it shows which fixed size does as well. MB/s are "
             "10^6 bytes of payload per second. Hollow markers: the load generator may have been the limit."
         ),
+        engines=study.engines(
+            str(point.get("configuration")) for entry in study.entries("windows") for point in entry.get("points") or []
+        ),
     )
 
 

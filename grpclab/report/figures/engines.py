@@ -1,0 +1,297 @@
+"""What the client costs: the same servers loaded by two engines, and the CPU that each side spends on a call."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from grpclab.report import theme, words
+from grpclab.report.blocks import FigureBlock, figure_block
+from grpclab.report.study import Study
+
+ORDER = ("grpcio", "wire")
+"""The engines in the order of reading: the client that people have first."""
+_SERVER, _CLIENT = "#4A5866", "#E3A94F"
+_CUT = 1.25  # an interval that reaches further than so many times the longest bar is cut
+_GROUP = 0.9  # the room of a variant's name, in rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Level:
+    """A metric's mean over blocks with its interval, in its unit."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A variant under one engine. `limits` are the labels of what limited it."""
+
+    engine: str
+    configuration: str
+    throughput_rps: Level
+    server_cpu_s: Level
+    client_cpu_s: Level
+    limits: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Client:
+    """A variant under both engines. `comparison` is wire / grpcio in throughput."""
+
+    variant: str
+    colour: str
+    rows: tuple[Row, ...]
+    comparison: Mapping[str, Any]
+
+    @property
+    def ratio(self) -> float:
+        """Requests/s with wire over those with grpcio; NaN if there is none."""
+        return words.number(self.comparison.get("ratio"))
+
+    @property
+    def at_least(self) -> bool:
+        """Whether the faster client was at its end too, so that the ratio may be larger."""
+        return any(row.limits for row in self.rows if row.engine == "wire")
+
+
+def clients(study: Study) -> list[Client]:
+    """The variants that the plan measures with both engines, and that have a valid trial."""
+    found = []
+    scenario = str((study.plan.get("engines") or {}).get("scenario") or "")
+    for variant, names in study.engine_rows.items():
+        rows = tuple(_row(study, engine, names[engine]) for engine in ORDER if engine in names)
+        rows = tuple(row for row in rows if math.isfinite(row.throughput_rps.mean))
+        if rows:
+            found.append(
+                Client(
+                    variant=variant,
+                    colour=study.colour(list(names.values())),
+                    rows=rows,
+                    comparison=study.comparison(
+                        scenario, "throughput_rps", names.get("grpcio", ""), names.get("wire", "")
+                    ),
+                )
+            )
+    return found
+
+
+def engines(study: Study) -> FigureBlock | None:
+    """Requests/s of each variant under each engine, and CPU per call; None where nothing was measured."""
+    drawn = clients(study)
+    if not drawn:
+        return None
+    places, rows = _places(drawn)
+    spent = any(math.isfinite(row.server_cpu_s.mean) for client in drawn for row in client.rows)
+    panels = 2 if spent else 1
+
+    def draw(figure: Figure, narrow: bool) -> None:
+        shape = (panels, 1) if narrow else (1, panels)
+        axes = figure.subplots(*shape, squeeze=False, sharey=not narrow).ravel()
+        _throughput(axes[0], places)
+        if spent:
+            _cpu(axes[1], places)
+        for ax in axes:
+            _frame(ax, drawn, places, rows, names=narrow or ax is axes[0])
+
+    panel_in = 0.34 * rows + 0.75
+    return figure_block(
+        title="The same servers, two clients",
+        draw=draw,
+        wide_height_in=panel_in,
+        narrow_height_in=panel_in * panels,
+        alt=_alt(drawn),
+        caption=_caption(study),
+        how_to_read=(
+            "First: requests per second with their 95 % interval (an arrow where it goes on beyond the panel); the "
+            "factor in brackets is wire over grpcio, measured within blocks. A hollow bar was limited by the "
+            "client, so the server can do at least that. Second: CPU time per call, the server's and the "
+            "client's. What the server spends should hardly depend on who asks; what the client spends is its "
+            "own, and where the client has one core it is a ceiling on the result."
+        ),
+        engines=study.engines(row.configuration for client in drawn for row in client.rows),
+    )
+
+
+def sentence(study: Study) -> str:
+    """What the client costs in one plain-text sentence; "" where nothing was measured."""
+    drawn = clients(study)
+    if not drawn:
+        return ""
+    by_verdict: dict[str, list[Client]] = {}
+    for client in reversed(drawn):  # the variant that asks most of its client first
+        verdict = str(client.comparison.get("verdict") or "") if math.isfinite(client.ratio) else "none"
+        by_verdict.setdefault(verdict, []).append(client)
+    parts = []
+    if more := by_verdict.get("faster"):
+        first, *others = [f"{'at least ' if c.at_least else ''}{words.ratio(c.ratio)}" for c in more]
+        told = [f"{more[0].variant} serves {first}"]
+        told += [f"{c.variant} {ratio}" for c, ratio in zip(more[1:], others, strict=True)]
+        base = (study.plan.get("engines") or {}).get("base")
+        meaning = (
+            "so much of the figures above is the client's"
+            if base == "grpcio"
+            else "with such a client you would see that much less than the figures above"
+        )
+        parts.append(f"with the wire engine {words.listing(told)} what a Python client takes from it: {meaning}")
+    if same := by_verdict.get("equivalent"):
+        parts.append(f"{_told(same)}: both engines get the same, so the server sets the figure, not the client")
+    if less := by_verdict.get("slower"):
+        parts.append(f"{_told(less)}: less with the wire engine than with a Python client")
+    if open_ := by_verdict.get("inconclusive"):
+        parts.append(f"{_told(open_)}: what the client costs is undecided")
+    if none := by_verdict.get("none"):
+        parts.append(f"{words.listing(c.variant for c in none)}: no block has both engines")
+    return f"{words.sentence_case('; '.join(parts))}."
+
+
+def _told(found: list[Client]) -> str:
+    return words.listing([f"{c.variant} {words.estimate(c.comparison)}" for c in found])
+
+
+def variants(study: Study) -> tuple[str, str]:
+    """The two variants of the headline, baseline and candidate, where the plan measures both with both engines."""
+    of = {name: variant for variant, row in study.engine_rows.items() for name in row.values()}
+    baseline, candidate = of.get(study.baseline, ""), of.get(study.candidate, "")
+    return (baseline, candidate) if baseline and candidate else ("", "")
+
+
+def by_engine(study: Study) -> list[tuple[str, Mapping[str, Any]]]:
+    """The headline's two variants compared under each engine; those without a ratio are left out."""
+    baseline, candidate = (study.engine_rows.get(variant, {}) for variant in variants(study))
+    scenario, metric = str(study.headline.get("scenario") or ""), str(study.headline.get("metric") or study.metric)
+    found = [
+        (engine, study.comparison(scenario, metric, baseline[engine], candidate[engine]))
+        for engine in ORDER
+        if engine in baseline and engine in candidate
+    ]
+    return [(engine, c) for engine, c in found if math.isfinite(words.number(c.get("ratio")))]
+
+
+def _row(study: Study, engine: str, configuration: str) -> Row:
+    def level(metric: str) -> Level:
+        row = next(study.levels([configuration], metric).itertuples(index=False))
+        return Level(mean=words.number(row.mean), low=words.number(row.ci_low), high=words.number(row.ci_high))
+
+    return Row(
+        engine=engine,
+        configuration=configuration,
+        throughput_rps=level("throughput_rps"),
+        server_cpu_s=level("server_cpu_per_call_s"),
+        client_cpu_s=level("client_cpu_per_call_s"),
+        limits=tuple(study.limits(configuration)),
+    )
+
+
+def _places(drawn: list[Client]) -> tuple[list[tuple[Client, Row, float]], float]:
+    """Every bar with its height in rows, and how many rows there are in all."""
+    places, y = [], 0.0
+    for client in drawn:
+        y += _GROUP
+        for row in client.rows:
+            places.append((client, row, y))
+            y += 1
+    return places, y
+
+
+def _throughput(ax: Axes, places: list[tuple[Client, Row, float]]) -> None:
+    levels = [row.throughput_rps for _, row, _ in places]
+    ends = [max(v for v in (level.mean, level.high) if math.isfinite(v)) for level in levels]
+    cut = min(max(ends), _CUT * max(level.mean for level in levels))
+    ax.set_xlim(0, cut * 1.5)
+    for client, row, y in places:
+        level = row.throughput_rps
+        face = theme.PAPER if row.limits else client.colour
+        ax.barh(y, level.mean, height=0.62, fc=face, ec=client.colour, lw=1.6, zorder=2)
+        end = min(cut, max(v for v in (level.mean, level.high) if math.isfinite(v)))
+        if math.isfinite(level.low) and math.isfinite(level.high):
+            ax.plot([level.low, end], [y, y], color=theme.INK, lw=1.2, zorder=3)
+            if level.high > cut:
+                ax.plot(end, y, ">", color=theme.INK, ms=4, zorder=3)
+        judged = row.engine == "wire" and math.isfinite(client.ratio)
+        text = words.amount(level.mean) + (f"  ({words.ratio(client.ratio)})" if judged else "")
+        _beside(ax, end, y, text, bold=judged)
+    theme.clean(ax, grid="x")
+    ax.xaxis.set_major_formatter(lambda value, _: theme.compact(value))
+    ax.locator_params(axis="x", nbins=5)
+    ax.set_title("requests per second")
+
+
+def _cpu(ax: Axes, places: list[tuple[Client, Row, float]]) -> None:
+    longest = 0.0
+    for _, row, y in places:
+        left, told = 0.0, []
+        for level, colour in ((row.server_cpu_s, _SERVER), (row.client_cpu_s, _CLIENT)):
+            if math.isfinite(level.mean):
+                ax.barh(y, level.mean * 1e6, left=left, height=0.62, fc=colour, ec=theme.PAPER, lw=0.8, zorder=2)
+                left += level.mean * 1e6
+                told.append(f"{level.mean * 1e6:,.0f}" if level.mean >= 1e-5 else words.amount(level.mean * 1e6))
+        _beside(ax, left, y, " + ".join(told), bold=False)
+        longest = max(longest, left)
+    ax.set_xlim(0, longest * 1.45)
+    theme.clean(ax, grid="x")
+    ax.locator_params(axis="x", nbins=5)
+    ax.set_title("CPU per call, µs")
+    ax.legend(
+        handles=[Patch(fc=_SERVER, label="server"), Patch(fc=_CLIENT, label="client")],
+        loc="lower right",
+        bbox_to_anchor=(1, 0.99),
+        ncols=2,
+        frameon=False,
+        fontsize=8.5,
+        handlelength=1.1,
+        handleheight=1.1,
+        columnspacing=1.2,
+        borderaxespad=0.2,
+    )
+
+
+def _beside(ax: Axes, x: float, y: float, text: str, *, bold: bool) -> None:
+    ax.annotate(
+        text,
+        xy=(x, y),
+        xytext=(6, 0),
+        textcoords="offset points",
+        va="center",
+        fontweight="bold" if bold else "normal",
+        color=theme.INK if bold else theme.QUIET,
+    )
+
+
+def _frame(ax: Axes, drawn: list[Client], places: list[tuple[Client, Row, float]], rows: float, *, names: bool) -> None:
+    ax.set_yticks([y for _, _, y in places], [row.engine for _, row, _ in places], color=theme.INK)
+    ax.tick_params(left=False, labelleft=names)
+    ax.set_ylim(rows - 0.5, -0.35)
+    ax.spines["left"].set_visible(False)
+    for client in drawn if names else ():
+        first = next(y for other, _, y in places if other is client)
+        ax.text(0, first - 0.72, words.short(client.variant, 40), transform=ax.get_yaxis_transform(), fontweight="bold")
+
+
+def _alt(drawn: list[Client]) -> str:
+    told = []
+    for client in drawn:
+        rows = [
+            f"{row.engine} {words.value_of('throughput_rps', row.throughput_rps.mean)}, CPU per call "
+            f"{words.seconds(row.server_cpu_s.mean)} (server) and {words.seconds(row.client_cpu_s.mean)} (client)"
+            for row in client.rows
+        ]
+        told.append(f"{client.variant}: {'; '.join(rows)}; wire over grpcio {words.ratio(client.ratio)}")
+    return f"Bar chart. {'. '.join(told)}."
+
+
+def _caption(study: Study) -> str:
+    found = by_engine(study)
+    told = [f"{words.ratio(c['ratio'])} with {engine} ({c.get('verdict')})" for engine, c in found]
+    if not told:
+        return "Requests per second and CPU time per call, by engine."
+    baseline, candidate = variants(study)
+    return f"{words.sentence_case(candidate)} against {baseline}: {words.listing(told)}."
