@@ -17,6 +17,9 @@ from collections.abc import Callable
 SPIN_STRETCH_S = 0.001
 """A sleeping thread may be woken late by about this much; so far ahead the spinning begins."""
 
+IDLE_TURN_S = 0.000_05
+"""A turn of the loop in which nothing was to do takes less; one that took longer was off the core meanwhile."""
+
 Clock = Callable[[], float]
 
 
@@ -73,7 +76,7 @@ class Pacer:
         """One turn of the loop while spinning; sockets are served between two of them."""
         now = self._clock()
         if self._idle:
-            self.spin_s += now - self._turn_at
+            self.spin_s += min(now - self._turn_at, IDLE_TURN_S)
         self._idle, self._turn_at = True, now
         if now >= self._when:
             callback, self._callback, self._when = self._callback, None, math.inf

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import selectors
+import shutil
 import signal
 import socket
 import threading
@@ -18,9 +20,10 @@ from conftest import until
 
 from grpclab import procfs
 from grpclab.config import ClientConfig, LinkConfig, LoadConfig, ServerConfig, TrialConfig
-from grpclab.errors import FactorError, ServerError, TargetError, WorkerError
+from grpclab.errors import FactorError, ServerError, StorageError, TargetError, WorkerError
 from grpclab.link import running_link
-from grpclab.load.generator import Generator, LoadRun
+from grpclab.load.arrivals import planned
+from grpclab.load.generator import Generator, LoadRun, Progress
 from grpclab.servers.launcher import RunningServer, launch
 
 Pooling = Literal["per_call", "shared", "pool"]
@@ -213,6 +216,159 @@ def test_the_load_goes_through_the_emulated_link(quick_server: RunningServer) ->
     assert run.summary.latency_min_s >= 0.020
 
 
+# ---- an open loop ------------------------------------------------------------------------------------------
+
+
+def due(run: LoadRun, config: TrialConfig, *, seed: int = 1) -> list[float]:
+    """The arrivals of the window that the schedule holds; its start is told by the window's opening."""
+    load, opened_at = config.load, run.windows[0].opened_at
+    assert load.rate_rps is not None
+    times = planned(load.rate_rps, load.arrival, starts_at=opened_at - load.warmup_s, seed=seed)
+    return list(itertools.islice((time for time in times if time >= opened_at), run.planned))
+
+
+def starts(run: LoadRun) -> list[float]:
+    """When the calls of the window were planned, all workers together."""
+    return sorted(np.concatenate([window.measured.start_s for window in run.windows]).tolist())
+
+
+@pytest.mark.parametrize("engine", ["wire", "grpcio"])
+@pytest.mark.parametrize("arrival", ["constant", "poisson"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_an_open_loop_sends_is_the_drawn_schedule(
+    quick_server: RunningServer, engine: str, arrival: str, workers: int
+) -> None:
+    config = load(engine=engine, arrival=arrival, workers=workers, rate_rps=400.0, requests=151, warmup_s=0.25)
+    with Generator(config, quick_server.target, seed=7) as generator:
+        run = generator.measure()
+    assert by_status(run) == {"OK": 151}
+    assert (run.planned, run.sent, run.offered_rps) == (151, 151, 400.0)
+    assert starts(run) == pytest.approx(due(run, config, seed=7), abs=1e-6)
+    if workers == 2:
+        assert [len(window.measured) for window in run.windows] in ([76, 75], [75, 76])
+    assert all((window.records.late_s >= 0).all() for window in run.windows)
+
+
+def test_an_open_loop_of_some_time_sends_what_is_due_in_it(quick_server: RunningServer) -> None:
+    config = load(rate_rps=300.0, requests=None, duration_s=0.5, warmup_s=0.25, workers=2)
+    with Generator(config, quick_server.target) as generator:
+        run = generator.measure()
+    assert run.planned == run.sent == run.summary.requests == 150
+    assert run.summary.window_s == pytest.approx(0.5)
+    assert run.summary.errors == 0
+    assert run.lateness["max"] >= run.lateness["p50"] > 0
+
+
+def test_fewer_calls_than_workers_are_sent_all_the_same(quick_server: RunningServer) -> None:
+    with Generator(load(rate_rps=100.0, requests=1, workers=2), quick_server.target) as generator:
+        run = generator.measure()
+    assert (run.planned, run.sent) == (1, 1)
+
+
+def test_a_server_that_is_too_slow_is_not_a_limit_of_the_generator_but_calls_wait_for_the_bound() -> None:
+    # streams of 100 ms, ten at a time: 100 of the 1000/s that are offered
+    config = load(rate_rps=1000.0, requests=60, max_in_flight=10, method="SayHelloStream")
+    with (
+        launch(ServerConfig(implementation="asyncio", stream_messages=2, stream_interval_ms=100)) as server,
+        Generator(config, server.target) as generator,
+    ):
+        run = generator.measure()
+    assert (run.planned, run.sent) == (60, 60)
+    assert run.bound_hits == 50
+    assert any("had not been sent when the window closed (50 calls waited" in limit for limit in run.limits)
+    assert run.limited_by("shared") == "generator-bound"
+    assert run.summary.latency["p50"] > 0.2 > run.summary.latency_uncorrected["p50"] >= 0.1
+    assert run.summary.messages == 120
+
+
+def test_calls_that_wait_for_the_peers_stream_limit_are_counted_and_not_late() -> None:
+    config = load(rate_rps=400.0, requests=60, method="SayHelloStream")
+    server_config = ServerConfig(
+        implementation="asyncio", stream_messages=2, stream_interval_ms=50, max_concurrent_streams=4
+    )
+    with launch(server_config) as server, Generator(config, server.target) as generator:
+        run = generator.measure()
+    assert by_status(run) == {"OK": 60}
+    assert run.held == 56
+    assert run.lateness["p50"] < run.summary.latency["p50"] / 2
+    assert run.summary.latency["p50"] > 0.1
+
+
+def test_another_rate_and_warm_up_may_be_measured_on_the_same_connections(quick_server: RunningServer) -> None:
+    config = load(rate_rps=100.0, requests=50, warmup_s=0.1)
+    with Generator(config, quick_server.target) as generator:
+        slow = generator.measure()
+        quick = generator.measure(rate_rps=500.0, warmup_s=0.0)
+        assert procfs.outgoing_connections(generator.pids, quick_server.port) == 1
+    assert (slow.offered_rps, quick.offered_rps) == (100.0, 500.0)
+    assert slow.summary.window_s == pytest.approx(0.5)
+    assert quick.summary.window_s == pytest.approx(0.1)
+    assert len(slow.windows[0].records) == 60
+    assert len(quick.windows[0].records) == 50, "no warm-up"
+    assert len(slow.windows[0].measured) == 50, "the second window has not touched the first one's records"
+
+
+def test_spinning_is_no_work(quick_server: RunningServer) -> None:
+    config = load(rate_rps=500.0, requests=400, pacing="spin")
+    with Generator(config, quick_server.target) as generator:
+        run = generator.measure()
+    assert run.spin_s > run.cpu_s / 2
+    assert run.busy_share < 0.9
+
+
+@pytest.mark.parametrize(
+    ("pacing", "cpus", "workers", "spins"),
+    [
+        ("auto", {0}, 1, len(os.sched_getaffinity(0)) > 1),
+        ("auto", {0}, 2, False),
+        ("timer", {0}, 1, False),
+        ("spin", {0}, 2, True),
+    ],
+)
+def test_a_generator_spins_where_each_worker_has_a_core(pacing: str, cpus: set[int], workers: int, spins: bool) -> None:
+    assert Generator(load(pacing=pacing, workers=workers, rate_rps=1.0), "127.0.0.1:1", cpus=cpus).spins is spins
+
+
+def test_automatic_workers_are_as_many_as_the_generator_has_cores() -> None:
+    def count(cpus: set[int] | None, **levels: Any) -> int:
+        return Generator(load(workers=0, **levels), "127.0.0.1:1", cpus=cpus).workers
+
+    assert count({0}) == 1
+    assert count({0, 1, 2}) == 3
+    assert count({0, 1, 2}, concurrency=2) == 2
+    assert count(None) == len(os.sched_getaffinity(0))
+
+
+# ---- watching it -------------------------------------------------------------------------------------------
+
+
+def test_the_running_figures_are_told_and_cost_the_result_nothing(quick_server: RunningServer) -> None:
+    seen: list[Progress] = []
+    config = load(requests=None, duration_s=1.2, warmup_s=0.1, workers=2)
+    with Generator(config, quick_server.target) as generator:
+        run = generator.measure(progress=seen.append)
+    assert len(seen) >= 3
+    assert [p.calls for p in seen] == sorted(p.calls for p in seen)
+    assert 0 < seen[-1].calls <= run.summary.requests + config.load.concurrency
+    assert all(p.elapsed_s > 0 for p in seen)
+    assert {p.errors for p in seen} == {0}
+
+
+@pytest.mark.parametrize("rate_rps", [None, 200.0])
+def test_whoever_watches_may_end_the_window_with_a_reason(quick_server: RunningServer, rate_rps: float | None) -> None:
+    config = load(requests=None, duration_s=60, rate_rps=rate_rps, workers=2)
+    with Generator(config, quick_server.target) as generator:
+        run = generator.measure(stop_when=lambda seen: "enough" if seen.calls >= 50 else None)
+        assert by_status(generator.measure(stop_when=lambda seen: "at once")).keys() == {"OK"}
+    assert run.stopped_because == "enough"
+    assert not run.interrupted
+    assert run.summary.requests >= 50
+    assert run.summary.window_s < 60
+    if rate_rps is not None:
+        assert abs(run.planned - run.sent) <= 2, "what was due until then"
+        assert not any("had not been sent" in limit for limit in run.limits)
+
+
 # ---- what goes wrong ---------------------------------------------------------------------------------------
 
 
@@ -281,6 +437,14 @@ def test_a_worker_that_is_killed_between_two_windows_is_told(quick_server: Runni
         os.kill(generator.pids[0], signal.SIGKILL)
         with pytest.raises(WorkerError, match="killed by SIGKILL"):
             generator.measure()
+
+
+def test_records_that_cannot_be_written_are_one_clear_line(quick_server: RunningServer) -> None:
+    with Generator(load(requests=None, duration_s=60), quick_server.target) as generator:
+        shutil.rmtree(generator._folder)
+        with pytest.raises(StorageError, match=r"records cannot be written to .* let TMPDIR name a folder"):
+            generator.measure()
+        generator._folder.mkdir()
 
 
 # ---- Ctrl-C ------------------------------------------------------------------------------------------------

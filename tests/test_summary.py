@@ -1,4 +1,4 @@
-"""The gate, the recorder and the summary: from constructed calls to figures that can be checked by hand."""
+"""The summary: from constructed calls to figures that can be checked by hand."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import heapq
 import math
 from collections.abc import Sequence
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,12 +13,16 @@ from hdrh.histogram import HdrHistogram
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grpclab.load.gate import Gate, share
-from grpclab.load.recorder import Recorder, Records
+from grpclab.load.gate import Gate
+from grpclab.load.recorder import Records
 from grpclab.load.summary import (
+    HDR_DIGITS,
+    HDR_HIGHEST_US,
+    HDR_LOWEST_US,
     PERCENTILES,
     Window,
     histogram,
+    lateness,
     percentile,
     percentiles,
     summarise,
@@ -33,10 +36,8 @@ OK, DEADLINE_EXCEEDED, UNAVAILABLE = 0, 4, 14
 
 def records(calls: Sequence[tuple[float, float, int]]) -> Records:
     """Calls as (start, end, status)."""
-    recorder = Recorder()
-    for start, end, status in calls:
-        recorder.record(start, end, status)
-    return recorder.records()
+    start, end, status = np.array(calls, dtype=np.float64).reshape(-1, 3).T
+    return Records(start_s=start, latency_s=end - start, status=status.astype(np.uint8))
 
 
 def window(
@@ -57,7 +58,7 @@ def back_to_back(first: float, last: float, each: float, status: int = OK) -> li
 
 def closed_loop(gate: Gate, *, callers: int, service_s: Sequence[float]) -> Records:
     """A closed loop on a clock of its own; call k takes ``service_s[k % len(service_s)]``."""
-    recorder, calls = Recorder(), 0
+    calls = 0
     free = [(0.0, caller) for caller in range(callers)]
     ended = []
     while free:
@@ -67,93 +68,7 @@ def closed_loop(gate: Gate, *, callers: int, service_s: Sequence[float]) -> Reco
             calls += 1
             ended.append((end, now))
             heapq.heappush(free, (end, caller))
-    for end, start in sorted(ended):
-        recorder.record(start, end, OK)
-    return recorder.records()
-
-
-# ---- the gate ------------------------------------------------------------------------------------------------
-
-
-def test_warm_up_calls_are_admitted_and_not_counted() -> None:
-    gate = Gate(opens_at=10, requests=2)
-    assert [gate.admit(now) for now in (9.0, 9.5, 9.999)] == [True] * 3
-    assert gate.admitted == 0
-
-
-def test_a_call_that_starts_as_the_window_opens_belongs_to_it() -> None:
-    gate = Gate(opens_at=10, requests=2)
-    assert gate.admit(10.0)
-    assert gate.admitted == 1
-
-
-def test_a_window_of_requests_admits_exactly_that_many() -> None:
-    gate = Gate(opens_at=10, requests=3)
-    assert [gate.admit(10 + i) for i in range(5)] == [True, True, True, False, False]
-    assert (gate.admitted, gate.closed) == (3, True)
-
-
-def test_no_call_starts_as_the_window_closes() -> None:
-    gate = Gate(opens_at=10, closes_at=12)
-    assert gate.admit(11.999)
-    assert not gate.admit(12.0)
-    assert gate.closed
-
-
-def test_of_two_bounds_the_first_one_reached_closes_the_window() -> None:
-    by_time = Gate(opens_at=10, closes_at=12, requests=100)
-    assert [by_time.admit(now) for now in (10, 11, 12)] == [True, True, False]
-    by_count = Gate(opens_at=10, closes_at=12, requests=1)
-    assert [by_count.admit(now) for now in (10, 11)] == [True, False]
-
-
-def test_a_closed_gate_stays_closed_even_for_warm_up() -> None:
-    gate = Gate(opens_at=10)
-    gate.close()
-    assert not gate.admit(9)
-    assert not gate.admit(11)
-    assert gate.admitted == 0
-
-
-@settings(deadline=None)
-@given(st.integers(0, 10**9), st.integers(1, 300))
-def test_shares_are_whole_complete_and_as_equal_as_can_be(total: int, parts: int) -> None:
-    shares = share(total, parts)
-    assert sum(shares) == total
-    assert len(shares) == parts
-    assert max(shares) - min(shares) <= 1
-    assert shares == sorted(shares, reverse=True)
-
-
-# ---- the recorder --------------------------------------------------------------------------------------------
-
-
-def test_a_record_keeps_start_latency_and_status_in_17_bytes() -> None:
-    found = records([(1.0, 1.5, OK), (1.25, 3.0, UNAVAILABLE)])
-    assert found.start_s.tolist() == [1.0, 1.25]
-    assert found.latency_s.tolist() == [0.5, 1.75]
-    assert found.end_s.tolist() == [1.5, 3.0]
-    assert found.status.tolist() == [0, 14]
-    assert sum(a.itemsize for a in (found.start_s, found.latency_s, found.status)) == 17
-
-
-def test_records_are_a_copy_of_what_was_there() -> None:
-    recorder = Recorder()
-    recorder.record(1, 2, OK)
-    before = recorder.records()
-    recorder.record(2, 3, OK)
-    assert (len(before), len(recorder.records())) == (1, 2)
-    assert len(Records.empty()) == 0
-
-
-def test_records_come_back_from_their_file_as_they_were(tmp_path: Path) -> None:
-    for name, stored in {"some": records([(1.0, 1.5, OK), (1.2, 2.5, 4)]), "none": Records.empty()}.items():
-        stored.save(tmp_path / name)
-        loaded = Records.load(tmp_path / name)
-        for column in ("start_s", "latency_s", "status"):
-            ours, theirs = getattr(stored, column), getattr(loaded, column)
-            assert ours.tolist() == theirs.tolist()
-            assert ours.dtype == theirs.dtype
+    return records([(start, end, OK) for end, start in sorted(ended)])
 
 
 # ---- the window ----------------------------------------------------------------------------------------------
@@ -244,6 +159,82 @@ def test_a_closed_loop_measures_its_requests_and_the_throughput_that_littles_law
     assert ended.sum() >= requests
     assert abs(calls.latency_s[ended].sum() - busy) <= callers * max(service_s) * 2
     assert found.throughput_rps == pytest.approx(ended.sum() / (found.closed_at - warmup_s))
+
+
+# ---- an open loop --------------------------------------------------------------------------------------------
+
+
+def open_window(
+    planned: Sequence[float], late_s: Sequence[float], latency_s: Sequence[float], *, closes_at: float = 12.0
+) -> Window:
+    """A window from 10.0 on whose calls were planned then, and sent so much later."""
+    calls = Records(
+        start_s=np.array(planned, dtype=np.float64),
+        latency_s=np.array(latency_s, dtype=np.float64),
+        status=np.zeros(len(planned), dtype=np.uint8),
+        late_s=np.array(late_s, dtype=np.float64),
+    )
+    return Window(records=calls, opened_at=10.0, requests=None, closes_at=closes_at, held_open=True)
+
+
+def test_the_window_of_an_open_loop_lasts_as_long_as_its_schedule() -> None:
+    # 10 calls in 2 s, the last of which ends at 11.81: five a second, not ten in 1.81 s
+    planned = [10.0 + 0.2 * i for i in range(10)]
+    found = open_window(planned, [0.0] * 10, [0.01] * 10)
+    assert found.closed_at == 12.0
+    assert found.throughput_rps == pytest.approx(5.0)
+    assert open_window([], [], []).throughput_rps == 0.0
+
+
+def test_calls_that_end_after_an_open_loop_has_closed_are_measured_and_no_throughput() -> None:
+    found = open_window([10.0, 11.0, 11.9], [0.0] * 3, [0.5, 0.5, 0.5])
+    assert summarise([found]).requests == 3
+    assert found.throughput_rps == pytest.approx(2 / 2)
+
+
+def test_a_late_call_belongs_to_the_window_in_which_it_was_planned() -> None:
+    found = open_window([9.9, 10.1], [0.3, 0.0], [0.4, 0.1])
+    assert found.measured.start_s.tolist() == [10.1]
+
+
+def test_latencies_count_from_the_planned_times_and_beside_them_from_the_actual_ones() -> None:
+    # a stall of half a second: the calls that were due meanwhile went out after it
+    count = 40
+    late = [0.0] * 20 + [0.5] * 20
+    found = summarise([open_window([10.0 + 0.01 * i for i in range(count)], late, [x + 0.001 for x in late])])
+    assert found.latency["p50"] == pytest.approx(0.001)
+    assert found.latency_max_s == pytest.approx(0.501)
+    assert found.latency_uncorrected["p50"] == pytest.approx(0.001)
+    every = [open_window([10.0] * count, [0.5] * count, [0.501] * count)]
+    assert summarise(every).latency["p50"] == pytest.approx(0.501)
+    assert summarise(every).latency_uncorrected["p50"] == pytest.approx(0.001)
+    assert lateness(every)["p50"] == 0.5
+    assert lateness(every)["max"] == 0.5
+    assert math.isnan(lateness(every)["p99"]), "40 calls carry no p99"
+
+
+def test_in_a_closed_loop_nothing_is_late() -> None:
+    found = summarise([window(back_to_back(10.0, 10.9, 0.01), requests=91)])
+    assert repr(found.latency_uncorrected) == repr(found.latency)
+
+
+def test_messages_are_those_of_the_calls_of_the_window() -> None:
+    calls = records([(9.0, 10.5, OK), (10.0, 10.5, OK)])
+    gaps = np.concatenate([np.full(30, 9.0), np.linspace(0.001, 0.030, 30)])
+    starts = np.repeat([9.0, 10.0], 30)
+    streams = Records(
+        start_s=calls.start_s,
+        latency_s=calls.latency_s,
+        status=calls.status,
+        message_s=gaps,
+        message_start_s=starts,
+    )
+    one = Window(records=streams, opened_at=10.0, requests=None, closes_at=None)
+    found = summarise([one, one])
+    assert found.messages == 60
+    assert found.message_latency["p50"] == pytest.approx(0.015)
+    assert len(one.measured.message_s) == 30
+    assert summarise([window([(10.0, 10.1, OK)])]).message_latency == {}
 
 
 # ---- the summary ---------------------------------------------------------------------------------------------
@@ -347,6 +338,15 @@ def test_the_histogram_holds_every_call_and_agrees_with_the_percentiles_to_three
     for q in PERCENTILES.values():
         microseconds = decoded.get_value_at_percentile(q * 100)
         assert microseconds / 1e6 == pytest.approx(percentile(latency, q), rel=1e-3, abs=1e-6)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.floats(0, 4000), max_size=50))
+def test_the_histogram_is_what_one_call_after_the_other_gives(latency: list[float]) -> None:
+    one_by_one = HdrHistogram(HDR_LOWEST_US, HDR_HIGHEST_US, HDR_DIGITS)
+    for value in latency:
+        one_by_one.record_value(min(max(round(value * 1e6), HDR_LOWEST_US), HDR_HIGHEST_US))
+    assert histogram(np.array(latency, dtype=np.float64)) == one_by_one.encode().decode()
 
 
 def test_the_histogram_keeps_what_is_outside_its_range_at_its_ends() -> None:

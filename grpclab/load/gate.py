@@ -11,7 +11,8 @@ class Gate:
 
     The load runs on through the border between warm-up and window; a call belongs to the window if it starts at
     or after `opens_at`. The window ends once `requests` such calls have started, or at `closes_at`, whichever
-    is first; None means no such bound.
+    is first; None means no such bound. In an open loop a call starts when it is planned to, however late it is
+    sent: the planned times are what is asked for, in their order.
     """
 
     opens_at: float
@@ -22,7 +23,7 @@ class Gate:
     closed: bool = False
 
     def admit(self, now: float) -> bool:
-        """Whether a call may start now; counts it if it belongs to the window."""
+        """Whether a call may start at `now`; counts it if it belongs to the window."""
         if self.closed:
             return False
         if now < self.opens_at:
@@ -32,6 +33,11 @@ class Gate:
             return False
         self.admitted += 1
         return True
+
+    @property
+    def full(self) -> bool:
+        """Whether every call of a window of `requests` has started."""
+        return self.admitted == self.requests
 
     def close(self) -> None:
         """No call may start any more."""

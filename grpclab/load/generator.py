@@ -11,66 +11,32 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from grpclab.children import Child, receive_all
 from grpclab.config import TrialConfig
-from grpclab.errors import FactorError, TargetError, WorkerError
-from grpclab.load.gate import share
-from grpclab.load.recorder import Records
-from grpclab.load.summary import Summary, Window, summarise
+from grpclab.errors import StorageError, TargetError, WorkerError
+from grpclab.load.bounds import Bounds, auto_workers, plan_bounds, split
+from grpclab.load.calls import CallSpec, greeting
+from grpclab.load.recorder import Records, remove
+from grpclab.load.run import BUSY_LIMIT, LoadRun, Progress, assemble, merge_reports
+from grpclab.load.summary import Window
+
+__all__ = ["BUSY_LIMIT", "Generator", "LoadRun", "Progress", "split"]
 
 START_TIMEOUT_S = 30.0
 START_DELAY_S = 0.02
 """The common start lies this far ahead, so that every worker has heard of it."""
 OPENING_GRID_S = 0.01
 """How exactly the coordinator, which sleeps meanwhile, meets the window's opening."""
-BUSY_LIMIT = 0.90
-"""A worker busier than this share of a core may be the limit, not the server."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class LoadRun:
-    """One measured window."""
-
-    windows: list[Window]
-    summary: Summary
-    cpu_s: float
-    """CPU time of all workers in the window."""
-    busy_share: float
-    """The busiest worker's CPU time over the window's length, 0 to 1 (a little above where threads overlap)."""
-    interrupted: bool = False
-    """Ctrl-C ended the window; what had been measured by then is here."""
-
-    def limited_by(self, pooling: str) -> str:
-        """``generator-bound``, or ``client-cpu`` where the client is the factor under test, or nothing."""
-        if self.busy_share <= BUSY_LIMIT:
-            return ""
-        return "client-cpu" if pooling == "per_call" else "generator-bound"
-
-
-def split(config: TrialConfig) -> list[TrialConfig]:
-    """The configuration of each worker: concurrency, requests and connections divided exactly.
-
-    Raises FactorError where there is less to divide than there are workers.
-    """
-    workers = config.load.workers
-    divided = {"load.concurrency": config.load.concurrency}
-    if config.load.requests is not None:
-        divided["load.requests"] = config.load.requests
-    if config.client.pooling == "pool":
-        divided["client.connections"] = config.client.connections
-    for name, total in divided.items():
-        if total < workers:
-            raise FactorError(f"{name}={total} cannot be divided over load.workers={workers}: use fewer workers")
-    parts = {name: share(total, workers) for name, total in divided.items()}
-    return [config.replace({name: part[index] for name, part in parts.items()}) for index in range(workers)]
+Message = dict[str, Any]
 
 
 class Generator:
@@ -84,14 +50,27 @@ class Generator:
         cpus: Collection[int] | None = None,
         env: Mapping[str, str] | None = None,
         root_certificates: bytes | None = None,
+        call: CallSpec | None = None,
+        seed: int = 1,
+        residence: bool = False,
     ) -> None:
-        self.config = config
+        """`cpus`: the workers' cores. `call`: what is called, by default our greeter. `seed`: of the arrivals.
+        `residence`: record what the reference server tells of each call's time inside it.
+        """
+        self._cores = sorted(cpus or _usable_cores())
+        workers = config.load.workers or auto_workers(config, self._cores)
+        self.config = config.replace({"load.workers": workers})
         self.target = target
-        self._parts = split(config)
+        self._parts = split(self.config)
+        self._pinned = cpus is not None
+        self._env = env
         self._roots = root_certificates.decode() if root_certificates else None
-        self._spawn = {"cpus": cpus, "env": env}
+        self._call = call or greeting(config.load)
+        self._seed = seed
+        self._residence = residence
         self._stack = contextlib.ExitStack()
         self._workers: list[Child] = []
+        self._windows = 0
 
     def __enter__(self) -> Generator:
         try:
@@ -112,18 +91,47 @@ class Generator:
         """The workers' process ids."""
         return [worker.pid for worker in self._workers]
 
+    @property
+    def workers(self) -> int:
+        """How many there are, where the configuration leaves it open as well."""
+        return len(self._parts)
+
+    @property
+    def spins(self) -> bool:
+        """Whether an open loop keeps its cores busy between sends, so as to meet its times."""
+        if self.config.load.pacing != "auto":
+            return self.config.load.pacing == "spin"
+        return self.workers <= len(self._cores) and len(_usable_cores()) > 1
+
     def start(self) -> None:
         """Spawn the workers and connect them. Raises TargetError or WorkerError."""
-        for index in range(len(self._parts)):
-            name = f"load worker {index + 1} of {len(self._parts)}"
-            worker = Child("grpclab.load.worker", name=name, **self._spawn)  # type: ignore[arg-type]
+        for index in range(self.workers):
+            name = f"load worker {index + 1} of {self.workers}"
+            worker = Child("grpclab.load.worker", name=name, cpus=self._cores_of(index), env=self._env)
             self._workers.append(self._stack.enter_context(worker))
-        for worker, part in zip(self._workers, self._parts, strict=True):
-            settings = part.differences(TrialConfig())
-            worker.send(settings=settings, target=self.target, roots=self._roots)
+        for index, (worker, part) in enumerate(zip(self._workers, self._parts, strict=True)):
+            worker.send(
+                settings=part.differences(TrialConfig()),
+                target=self.target,
+                roots=self._roots,
+                call=self._call.to_json(),
+                residence=self._residence,
+                spin=self.spins,
+                worker=index,
+                workers=self.workers,
+                seed=self._seed,
+            )
         for answer in receive_all(self._workers, START_TIMEOUT_S):
             if "error" in answer:
                 raise TargetError(answer["error"])
+
+    def _cores_of(self, index: int) -> list[int] | None:
+        """The cores divided, where there are enough of them."""
+        if not self._pinned:
+            return None
+        return self._cores[index :: self.workers] if self.workers <= len(self._cores) else self._cores
+
+    # ---- the measured window -----------------------------------------------------------------------------------
 
     def measure(
         self,
@@ -132,32 +140,28 @@ class Generator:
         every_s: float = 0.1,
         on_open: Callable[[], None] | None = None,
         keep_on_interrupt: bool = False,
+        rate_rps: float | None = None,
+        warmup_s: float | None = None,
+        progress: Callable[[Progress], None] | None = None,
+        stop_when: Callable[[Progress], str | None] | None = None,
     ) -> LoadRun:
         """Warm up, then measure one window; `on_open` is called when it opens, `tick` now and then.
 
-        With `keep_on_interrupt`, Ctrl-C ends the window early instead of raising KeyboardInterrupt. Raises
-        WorkerError if a worker dies or does not come to an end.
+        `rate_rps` and `warmup_s` take the place of the configuration's. About four times a second, `progress` is
+        told how the window goes, and `stop_when` may end it by giving a reason. With `keep_on_interrupt`, Ctrl-C
+        ends the window early instead of raising KeyboardInterrupt. Raises WorkerError if a worker dies or does not
+        come to an end, StorageError if the records cannot be written.
         """
-        load = self.config.load
-        starts_at = time.perf_counter() + START_DELAY_S
-        opens_at = starts_at + load.warmup_s
-        closes_at = None if load.duration_s is None else opens_at + load.duration_s
-        files = [self._folder / f"records-{index}.npz" for index in range(len(self._workers))]
-        for worker, part, file in zip(self._workers, self._parts, files, strict=True):
-            requests = part.load.requests
-            worker.send(
-                starts_at=starts_at,
-                opens_at=opens_at,
-                closes_at=closes_at,
-                requests=requests,
-                record=str(file),
-            )
-        opened, next_tick = False, 0.0
+        bounds = plan_bounds(
+            self.config.load, time.perf_counter() + START_DELAY_S, self._seed, rate_rps=rate_rps, warmup_s=warmup_s
+        )
+        files = self._order(bounds, report=bool(progress or stop_when))
+        opened, next_tick, stopped = False, 0.0, ""
 
         def step() -> None:
             nonlocal opened, next_tick
             now = time.perf_counter()
-            if not opened and now >= opens_at:
+            if not opened and now >= bounds.opens_at:
                 opened = True
                 if on_open is not None:
                     on_open()
@@ -165,53 +169,115 @@ class Generator:
                 next_tick = now + every_s
                 tick()
 
-        interrupted = False
+        def told(reports: Collection[Message]) -> None:
+            nonlocal stopped
+            seen = merge_reports(reports, time.perf_counter() - bounds.opens_at)
+            if progress is not None:
+                progress(seen)
+            if stop_when is not None and not stopped and (reason := stop_when(seen)):
+                stopped = reason
+                self._close(bounds)
+
+        answers: dict[int, Message] = {}
+        patience_s = bounds.patience_s(self.config)
         try:
-            answers = receive_all(self._workers, self._patience_s(), every_s=OPENING_GRID_S, tick=step)
+            self._collect(answers, patience_s, tick=step, told=told)
         except KeyboardInterrupt:
             if not keep_on_interrupt:
                 raise
-            interrupted = True
-            answers = self._close_window(self._patience_s())
-        windows = [
-            Window(
-                records=Records.load(file),
-                opened_at=opens_at,
-                requests=part.load.requests,
-                closes_at=closes_at,
-            )
-            for file, part in zip(files, self._parts, strict=True)
-        ]
-        return LoadRun(
-            windows=windows,
-            summary=summarise(windows),
-            cpu_s=sum(answer["cpu_s"] for answer in answers),
-            busy_share=max(answer["cpu_s"] / max(answer["busy_s"], 1e-9) for answer in answers),
-            interrupted=interrupted,
-        )
-
-    def _close_window(self, timeout_s: float) -> list[dict[str, Any]]:
-        for worker in self._workers:
-            worker.send(close=True)
-        return receive_all(self._workers, timeout_s)
-
-    def _patience_s(self) -> float:
-        """Longest time a window may take before its workers count as lost."""
-        load = self.config.load
-        deadline = self.config.client.deadline_s or 60.0
-        if load.duration_s is not None:
-            return load.warmup_s + load.duration_s + 2 * deadline + 10
-        assert load.requests is not None
-        return load.warmup_s + deadline * (2 + load.requests / load.concurrency) + 10
+            self._close(bounds)
+            self._collect(answers, patience_s)
+            return self._run(bounds, files, answers, stopped=stopped, interrupted=True)
+        return self._run(bounds, files, answers, stopped=stopped)
 
     @contextlib.contextmanager
     def background(self, limit_s: float = 60.0) -> Iterator[None]:
         """The same load, unrecorded, while the block runs; it ends by itself after `limit_s`."""
         now = time.perf_counter()
-        for worker in self._workers:
-            worker.send(starts_at=now, opens_at=now, closes_at=now + limit_s, requests=None, record=None)
+        bounds = Bounds(starts_at=now, opens_at=now, closes_at=now + limit_s, rate_rps=self.config.load.rate_rps)
+        self._order(bounds, record=False)
         try:
             yield
         finally:
             with contextlib.suppress(WorkerError):
-                self._close_window(limit_s + (self.config.client.deadline_s or 60.0))
+                self._close(bounds)
+                self._collect({}, limit_s + (self.config.client.deadline_s or 60.0))
+
+    def _order(self, bounds: Bounds, *, record: bool = True, report: bool = False) -> list[Path]:
+        """Tell the workers of a window; returns the files that they will write."""
+        self._windows += 1
+        files = [self._folder / f"window-{self._windows}-worker-{index}" for index in range(self.workers)]
+        for index, (worker, part, file) in enumerate(zip(self._workers, self._parts, files, strict=True)):
+            requests = part.load.requests
+            if bounds.rate_rps is not None:  # its calls are divided by the schedule; None of them: the end holds
+                requests = bounds.due.of_worker(index, self.workers) or None if bounds.due else None
+            worker.send(
+                starts_at=bounds.starts_at,
+                opens_at=bounds.opens_at,
+                closes_at=bounds.closes_at,
+                requests=requests if record else None,
+                rate_rps=bounds.rate_rps,
+                record=str(file) if record else None,
+                progress=report,
+            )
+        return files
+
+    def _close(self, bounds: Bounds) -> None:
+        """End the running window."""
+        bounds.cut_at = min(time.perf_counter(), bounds.cut_at)
+        for worker in self._workers:
+            worker.send(close=True)
+
+    def _collect(
+        self,
+        answers: dict[int, Message],
+        timeout_s: float,
+        *,
+        tick: Callable[[], None] | None = None,
+        told: Callable[[Collection[Message]], None] | None = None,
+    ) -> None:
+        """Wait until every worker has its answer among the `answers`; their reports go to `told` meanwhile."""
+        end = time.monotonic() + timeout_s
+        reports: dict[int, Message] = {}
+        while running := [worker for worker in self._workers if worker.pid not in answers]:
+            if (left := end - time.monotonic()) <= 0:
+                names = ", ".join(worker.name for worker in running)
+                raise WorkerError(f"{names} did not come to an end within {timeout_s:.0f} s")
+            messages = receive_all(running, left + 1, every_s=OPENING_GRID_S, tick=tick)
+            for worker, message in zip(running, messages, strict=True):
+                if "progress" in message:
+                    reports[worker.pid] = message["progress"]
+                else:
+                    answers[worker.pid] = message
+            if told is not None and any("progress" in message for message in messages):
+                told(reports.values())
+
+    def _run(
+        self, bounds: Bounds, files: list[Path], answers: dict[int, Message], *, stopped: str, interrupted: bool = False
+    ) -> LoadRun:
+        told = [answers[worker.pid] for worker in self._workers]
+        if failure := next((answer["error"] for answer in told if "error" in answer), None):
+            raise StorageError(failure)
+        cut = interrupted or bool(stopped)
+        windows = []
+        for file, part in zip(files, self._parts, strict=True):
+            windows.append(
+                Window(
+                    records=Records.load(file, residence=self._residence),
+                    opened_at=bounds.opens_at,
+                    requests=part.load.requests if bounds.rate_rps is None else None,
+                    closes_at=bounds.closes_at,
+                    held_open=bounds.rate_rps is not None and not cut,
+                )
+            )
+            remove(file)  # a long run's is large; the map keeps it as long as it is needed
+        planned = None if bounds.rate_rps is None else bounds.planned(self.config.load.arrival, self._seed)
+        return assemble(
+            windows, told, rate_rps=bounds.rate_rps, planned=planned, interrupted=interrupted, stopped=stopped
+        )
+
+
+def _usable_cores() -> list[int]:
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))

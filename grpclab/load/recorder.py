@@ -1,29 +1,55 @@
-"""What happened to each call: start, latency, status; 17 bytes a call, no Python object kept."""
+"""What happened to each call, in a file of 25 bytes a call; memory holds a chunk of them, however long the run.
+
+An engine appends to columns (:class:`Recorder`), which go to disk a chunk at a time; :class:`Records` is what
+was written, mapped into memory.
+"""
 
 from __future__ import annotations
 
+import math
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from grpclab.errors import StorageError
+from grpclab.status import OK
+
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.uint8]
+
+CHUNK = 8192
+"""Calls that are kept in memory before they are written."""
+_CALL = np.dtype([("start_s", "<f8"), ("latency_s", "<f8"), ("late_s", "<f8"), ("status", "u1")])
+_CALL_WITH_RESIDENCE = np.dtype([*_CALL.descr, ("residence_s", "<f8")])
+_MESSAGE = np.dtype([("start_s", "<f8"), ("message_s", "<f8")])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Records:
-    """Calls in the order in which they ended.
-
-    `start_s` float64 (n,), seconds on the workers' common clock; `latency_s` float64 (n,), seconds until the
-    answer was complete; `status` uint8 (n,), gRPC status codes.
-    """
+    """Calls in the order in which they ended. Seconds; start times are on the workers' common clock."""
 
     start_s: Floats
+    """(n,) When the caller began; in an open loop, when the call was planned to be sent."""
     latency_s: Floats
+    """(n,) From `start_s` until the answer was complete."""
     status: Codes
+    """(n,) gRPC status codes."""
+    late_s: Floats = field(default_factory=lambda: np.zeros(1))
+    """(n,) How long after `start_s` the generator handed the call to the connection; 0 in a closed loop. Waiting
+    for the peer's stream limit is no lateness."""
+    residence_s: Floats | None = None
+    """(n,) How long the call was inside the server, as the reference server tells; NaN where it did not."""
+    message_s: Floats = field(default_factory=lambda: np.zeros(0))
+    """(m,) Of each message of a stream: since the one before it, or since the call was sent."""
+    message_start_s: Floats = field(default_factory=lambda: np.zeros(0))
+    """(m,) `start_s` of the call that the message belongs to."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "late_s", np.broadcast_to(self.late_s, self.start_s.shape))
 
     def __len__(self) -> int:
         return len(self.start_s)
@@ -33,41 +59,140 @@ class Records:
         """When each call was over."""
         return self.start_s + self.latency_s
 
-    def save(self, path: Path) -> None:
-        """Write to one ``.npz`` file."""
-        with path.open("wb") as file:
-            np.savez(file, start_s=self.start_s, latency_s=self.latency_s, status=self.status)
-
     @classmethod
-    def load(cls, path: Path) -> Records:
-        """Read what :meth:`save` wrote."""
-        with np.load(path) as stored:
-            return cls(start_s=stored["start_s"], latency_s=stored["latency_s"], status=stored["status"])
+    def load(cls, path: Path, *, residence: bool = False) -> Records:
+        """What a :class:`Recorder` wrote there, mapped: the file may be removed, it goes with the last column."""
+        calls = _mapped(path, _CALL_WITH_RESIDENCE if residence else _CALL)
+        messages = _mapped(_beside(path), _MESSAGE)
+        return cls(
+            start_s=calls["start_s"],
+            latency_s=calls["latency_s"],
+            status=calls["status"],
+            late_s=calls["late_s"],
+            residence_s=calls["residence_s"] if residence else None,
+            message_s=messages["message_s"],
+            message_start_s=messages["start_s"],
+        )
 
-    @classmethod
-    def empty(cls) -> Records:
-        """No calls."""
-        return Recorder().records()
+
+def remove(path: Path) -> None:
+    """Remove the files of one recorder."""
+    path.unlink(missing_ok=True)
+    _beside(path).unlink(missing_ok=True)
+
+
+def _beside(path: Path) -> Path:
+    """Where the messages are, which are another table."""
+    return path.with_suffix(".messages")
+
+
+def _mapped(path: Path, dtype: np.dtype[np.void]) -> npt.NDArray[np.void]:
+    if not path.exists() or not path.stat().st_size:  # nothing cannot be mapped
+        return np.zeros(0, dtype)
+    return np.asarray(np.memmap(path, dtype, mode="r"))
 
 
 class Recorder:
-    """Takes calls as they end."""
+    """Takes calls as they end. Without a path they are counted and forgotten.
 
-    def __init__(self) -> None:
-        self._start = array("d")
-        self._latency = array("d")
-        self._status = array("B")
+    :meth:`record` is on the engines' hot path: four appends of numbers to arrays, no object is kept. Engines call
+    :meth:`flush_full` once for each batch of answers.
+    """
 
-    def record(self, start_s: float, end_s: float, status: int) -> None:
+    def __init__(self, path: Path | None = None, *, residence: bool = False) -> None:
+        self.starts = array("d")
+        self.latencies = array("d")
+        self.lates = array("d")
+        self.statuses = array("B")
+        self.failure = ""
+        """Why records cannot be written; calls are only counted from then on."""
+        self._residences = array("d")
+        self._messages = array("d")  # start, latency, start, latency, ...
+        self._dtype = _CALL_WITH_RESIDENCE if residence else _CALL
+        self._path = path
+        self._files: dict[Path, FileIO] = {}
+        self._written_calls = self._written_errors = 0
+        self._last_chunk: Floats = np.zeros(0)
+        if path is not None:
+            self._append(path, b"")
+
+    @property
+    def calls(self) -> int:
+        """Calls that have ended so far."""
+        return self._written_calls + len(self.starts)
+
+    @property
+    def errors(self) -> int:
+        """Those of them that failed."""
+        return self._written_errors + len(self.statuses) - self.statuses.count(OK)
+
+    def record(self, start_s: float, end_s: float, status: int, late_s: float = 0.0) -> None:
         """One call is over."""
-        self._start.append(start_s)
-        self._latency.append(end_s - start_s)
-        self._status.append(status)
+        self.starts.append(start_s)
+        self.latencies.append(end_s - start_s)
+        self.lates.append(late_s)
+        self.statuses.append(status)
 
-    def records(self) -> Records:
-        """What was recorded so far, copied."""
-        return Records(
-            start_s=np.array(self._start, dtype=np.float64),
-            latency_s=np.array(self._latency, dtype=np.float64),
-            status=np.array(self._status, dtype=np.uint8),
-        )
+    def residence(self, seconds: float) -> None:
+        """What the server told of the call that is recorded next; NaN if nothing."""
+        self._residences.append(seconds)
+
+    def message(self, latency_s: float, start_s: float) -> None:
+        """One message of a stream has come; `start_s` is its call's, by which the window is told from the warm-up."""
+        self._messages.append(start_s)
+        self._messages.append(latency_s)
+
+    def recent(self, calls: int) -> Floats:
+        """The latencies of the last `calls` calls, as far as they are still in memory: some thousands."""
+        buffered = np.array(self.latencies, dtype=np.float64)
+        latest: Floats = np.concatenate([self._last_chunk, buffered])
+        return latest[max(0, len(latest) - calls) :]
+
+    def flush_full(self) -> None:
+        """Write what has come together if it fills a chunk."""
+        if len(self.starts) >= CHUNK or len(self._messages) >= 2 * CHUNK:
+            self._flush()
+
+    def close(self) -> None:
+        """Write the rest. Raises StorageError if not everything could be written."""
+        self._flush()
+        for file in self._files.values():
+            file.close()
+        if self.failure:
+            raise StorageError(self.failure)
+
+    def _flush(self) -> None:
+        if self._path is not None and not self.failure:
+            self._append(self._path, self._rows().tobytes())
+            if self._messages:
+                self._append(_beside(self._path), self._messages.tobytes())
+        if self.starts:
+            self._last_chunk = np.array(self.latencies, dtype=np.float64)
+        self._written_errors = self.errors
+        self._written_calls = self.calls
+        for column in (self.starts, self.latencies, self.lates, self.statuses, self._residences, self._messages):
+            del column[:]
+
+    def _rows(self) -> npt.NDArray[np.void]:
+        rows = np.empty(len(self.starts), self._dtype)
+        if self.starts:  # an empty array has no buffer
+            rows["start_s"] = np.frombuffer(self.starts)
+            rows["latency_s"] = np.frombuffer(self.latencies)
+            rows["late_s"] = np.frombuffer(self.lates)
+            rows["status"] = np.frombuffer(self.statuses, np.uint8)
+            if self._dtype is _CALL_WITH_RESIDENCE:
+                rows["residence_s"] = np.array(self._residences) if self._residences else math.nan
+        return rows
+
+    def _append(self, path: Path, data: bytes) -> None:
+        try:
+            if path not in self._files:
+                self._files[path] = path.open("wb", buffering=0)
+            rest = memoryview(data)
+            while rest:  # a disk that is nearly full takes a part, and refuses the next one
+                rest = rest[self._files[path].write(rest) :]
+        except OSError as error:
+            self.failure = (
+                f"the calls' records cannot be written to {path} ({error.strerror}): free some space,"
+                " or let TMPDIR name a folder that has it"
+            )

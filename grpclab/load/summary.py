@@ -1,9 +1,11 @@
 """From the record of calls to figures: throughput, percentiles, histogram, timeline. Pure.
 
-Throughput is counted at steady state: successful calls that *ended* inside the window, over its length. A
-window bounded by a number of requests ends when that many calls have ended since it opened (calls of the
-warm-up that end in it stand for those of the window that end after it). Latencies are those of all calls that
-*started* in the window, each waited for to its end.
+Throughput is counted at steady state: successful calls that *ended* inside the window, over its length. In a
+closed loop, a window bounded by a number of requests ends when that many calls have ended since it opened (calls
+of the warm-up that end in it stand for those of the window that end after it). The window of an open loop ends
+when the schedule says, whatever has ended by then. Latencies are those of all calls that *started* in the window,
+each waited for to its end; in an open loop a call starts when it is planned to, which is what corrects for
+coordinated omission. `latency_uncorrected` counts from the actual sends instead.
 
 Percentiles are observed values (nearest rank, numpy's ``inverted_cdf``), and are left out (NaN) where fewer
 than 10 observations lie beyond them.
@@ -13,19 +15,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 from hdrh.histogram import HdrHistogram
 
 from grpclab.load.recorder import Floats, Records
 from grpclab.status import OK, STATUS_NAMES
+
+Mask = npt.NDArray[np.bool_]
 
 PERCENTILES: dict[str, float] = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99, "p999": 0.999}
 MIN_BEYOND = 10
 """A percentile needs this many observations beyond it."""
 HDR_LOWEST_US, HDR_HIGHEST_US, HDR_DIGITS = 1, 3_600_000_000, 3
 """The histogram holds microseconds, 1 us to 1 h, 3 significant digits."""
+HDR_BITS = 11
+"""Bits of a value that 3 digits keep: values that agree in them share a slot (2048 sub-buckets)."""
+SLICE = 1_000_000
+"""Observations that are sorted at a time where all at once would cost memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,24 +46,46 @@ class Window:
     opened_at: float
     requests: int | None
     closes_at: float | None
+    held_open: bool = False
+    """The window lasts until `closes_at` though its last call ended before: an open loop's, unless interrupted."""
+
+    @cached_property
+    def inside(self) -> Mask:
+        """Which calls started in the window."""
+        return np.asarray(self.records.start_s >= self.opened_at)
 
     @property
     def measured(self) -> Records:
-        """The calls that started in the window."""
-        return _select(self.records, self.records.start_s >= self.opened_at)
+        """The calls that started in the window, and their messages."""
+        records, mask = self.records, self.inside
+        if mask.all():
+            return records
+        of_window = records.message_start_s >= self.opened_at
+        return Records(
+            start_s=records.start_s[mask],
+            latency_s=records.latency_s[mask],
+            status=records.status[mask],
+            late_s=records.late_s[mask],
+            residence_s=None if records.residence_s is None else records.residence_s[mask],
+            message_s=records.message_s[of_window],
+            message_start_s=records.message_start_s[of_window],
+        )
 
-    @property
+    @cached_property
     def closed_at(self) -> float:
         """When the window ended: see the module's docstring. Equal to `opened_at` if nothing ended in it.
 
         A window that was interrupted ended with its last call, before `closes_at`.
         """
-        ends = np.sort(self.records.end_s[self.records.end_s > self.opened_at])
+        if self.held_open and self.closes_at is not None:
+            return self.closes_at
+        ends = self.records.end_s
+        ends = ends[ends > self.opened_at]
         if not len(ends):
             return self.opened_at
-        if self.requests is not None and len(self.measured) >= self.requests:
-            return float(ends[self.requests - 1])
-        return float(ends[-1]) if self.closes_at is None else min(self.closes_at, float(ends[-1]))
+        if self.requests is not None and min(int(np.count_nonzero(self.inside)), len(ends)) >= self.requests:
+            return float(np.partition(ends, self.requests - 1)[self.requests - 1])
+        return float(ends.max()) if self.closes_at is None else min(self.closes_at, float(ends.max()))
 
     @property
     def throughput_rps(self) -> float:
@@ -62,10 +94,6 @@ class Window:
         ends = self.records.end_s
         inside = (ends > self.opened_at) & (ends <= self.closed_at) & (self.records.status == OK)
         return float(inside.sum() / length) if length > 0 else 0.0
-
-
-def _select(records: Records, mask: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> Records:
-    return Records(start_s=records.start_s[mask], latency_s=records.latency_s[mask], status=records.status[mask])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,17 +112,26 @@ class Summary:
     """By percentile (keys of PERCENTILES), over all calls whatever became of them."""
     latency_ok: dict[str, float]
     """The same over the successful ones."""
+    latency_uncorrected: dict[str, float]
+    """As `latency`, from the actual sends; the same in a closed loop."""
     histogram: str
     """HdrHistogram of all latencies in microseconds, V2 compressed, base64."""
+    messages: int = 0
+    """Messages of streams."""
+    message_latency: dict[str, float] = field(default_factory=dict)
+    """Percentiles of the time from one message to the next; empty without messages."""
 
 
 def summarise(windows: Sequence[Window]) -> Summary:
     """The figures of a window that one or more workers measured side by side."""
-    measured = [window.measured for window in windows]
-    latency: Floats = np.concatenate([records.latency_s for records in measured])
-    status = np.concatenate([records.status for records in measured])
+    # Column by column, so that ten million calls cost a few hundred megabytes.
+    latency = _measured(windows, "latency_s")
+    late = _measured(windows, "late_s")
+    status = np.concatenate([window.records.status[window.inside] for window in windows])
+    messages = np.concatenate([w.records.message_s[w.records.message_start_s >= w.opened_at] for w in windows])
     failed = status[status != OK]
     codes, counts = np.unique(failed, return_counts=True)
+    corrected = percentiles(latency)
     return Summary(
         requests=len(latency),
         errors=len(failed),
@@ -104,30 +141,61 @@ def summarise(windows: Sequence[Window]) -> Summary:
         latency_mean_s=float(latency.mean()) if len(latency) else math.nan,
         latency_min_s=float(latency.min()) if len(latency) else math.nan,
         latency_max_s=float(latency.max()) if len(latency) else math.nan,
-        latency=percentiles(latency),
-        latency_ok=percentiles(latency[status == OK]),
+        latency=corrected,
+        latency_ok=percentiles(latency[status == OK]) if len(failed) else dict(corrected),
+        latency_uncorrected=percentiles(latency - late) if late.any() else dict(corrected),
         histogram=histogram(latency),
+        messages=len(messages),
+        message_latency=percentiles(messages) if len(messages) else {},
     )
+
+
+def _measured(windows: Sequence[Window], column: str) -> Floats:
+    """One column of the calls that started in the windows."""
+    found: Floats = np.concatenate([getattr(window.records, column)[window.inside] for window in windows])
+    return found
+
+
+def lateness(windows: Sequence[Window]) -> dict[str, float]:
+    """How late the calls of the windows were sent, in seconds: keys p50, p99 and max."""
+    late = _measured(windows, "late_s")
+    return {
+        **{name: percentile(late, PERCENTILES[name]) for name in ("p50", "p99")},
+        "max": float(late.max()) if len(late) else math.nan,
+    }
 
 
 def percentiles(latency_s: Floats) -> dict[str, float]:
     """The percentiles of PERCENTILES, in seconds; NaN where too few observations lie beyond one."""
-    return {name: percentile(latency_s, q) for name, q in PERCENTILES.items()}
+    carried = [name for name, q in PERCENTILES.items() if _carries(len(latency_s), q)]
+    if not carried:
+        return dict.fromkeys(PERCENTILES, math.nan)
+    # All at once: one copy and one partial sort.
+    values = np.quantile(latency_s, [PERCENTILES[name] for name in carried], method="inverted_cdf")
+    return dict.fromkeys(PERCENTILES, math.nan) | dict(zip(carried, values.tolist(), strict=True))
 
 
 def percentile(latency_s: Floats, q: float) -> float:
     """One observed percentile; NaN with fewer than MIN_BEYOND observations beyond it."""
-    if len(latency_s) * (1 - q) < MIN_BEYOND - 1e-9:
-        return math.nan
-    return float(np.quantile(latency_s, q, method="inverted_cdf"))
+    return float(np.quantile(latency_s, q, method="inverted_cdf")) if _carries(len(latency_s), q) else math.nan
+
+
+def _carries(observations: int, q: float) -> bool:
+    """Whether so many lie beyond that percentile as it needs."""
+    return observations * (1 - q) >= MIN_BEYOND - 1e-9
 
 
 def histogram(latency_s: Floats) -> str:
     """All latencies as an encoded HdrHistogram (see Summary.histogram)."""
     hdr = HdrHistogram(HDR_LOWEST_US, HDR_HIGHEST_US, HDR_DIGITS)
-    microseconds = np.clip(np.rint(latency_s * 1e6), HDR_LOWEST_US, HDR_HIGHEST_US).astype(np.int64)
-    for value, count in zip(*np.unique(microseconds, return_counts=True), strict=True):
-        hdr.record_value(int(value), int(count))
+    for first in range(0, len(latency_s), SLICE):
+        microseconds = np.rint(latency_s[first : first + SLICE] * 1e6).clip(HDR_LOWEST_US, HDR_HIGHEST_US)
+        values = microseconds.astype(np.int64)
+        # The lowest value of each one's slot: some thousands of different ones, instead of up to a million.
+        dropped_bits = np.maximum(np.frexp(values)[1] - HDR_BITS, 0)
+        slots, counts = np.unique((values >> dropped_bits) << dropped_bits, return_counts=True)
+        for value, count in zip(slots.tolist(), counts.tolist(), strict=True):
+            hdr.record_value(value, count)
     return str(hdr.encode().decode("ascii"))
 
 
@@ -139,19 +207,22 @@ def timeline(windows: Sequence[Window], bin_s: float = 0.1) -> dict[str, list[fl
     """
     ends = np.concatenate([w.records.end_s - w.opened_at for w in windows])
     latency = np.concatenate([w.records.latency_s for w in windows])
-    status = np.concatenate([w.records.status for w in windows])
+    failed = np.concatenate([w.records.status for w in windows]) != OK
     columns: dict[str, list[float]] = {
         name: [] for name in ("t_s", "completed", "errors", "latency_p50_s", "latency_max_s")
     }
     if not len(ends):
         return columns
-    slots = np.floor(ends / bin_s).astype(int)
-    for slot in range(slots.min(), slots.max() + 1):
-        inside = slots == slot
-        values = latency[inside]
+    slots = np.floor(ends / bin_s).astype(np.int64)
+    order = np.argsort(slots, kind="stable")
+    first, last = int(slots[order[0]]), int(slots[order[-1]])
+    borders = np.searchsorted(slots[order], np.arange(first, last + 2))
+    for slot, start, stop in zip(range(first, last + 1), borders[:-1], borders[1:], strict=True):
+        calls = order[start:stop]
+        values = latency[calls]
         columns["t_s"].append(round(slot * bin_s, 9))
-        columns["completed"].append(float(inside.sum()))
-        columns["errors"].append(float((status[inside] != OK).sum()))
+        columns["completed"].append(float(len(calls)))
+        columns["errors"].append(float(failed[calls].sum()))
         columns["latency_p50_s"].append(float(np.median(values)) if len(values) else math.nan)
         columns["latency_max_s"].append(float(values.max()) if len(values) else math.nan)
     return columns

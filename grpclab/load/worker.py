@@ -2,40 +2,65 @@
 
 ``python -m grpclab.load.worker`` reads, on standard input (also its lifeline):
 
-1. its configuration: ``settings``, ``target``, ``roots`` (PEM text or null); answers ``{"ready": true}``
-   or ``{"error": text, "kind": "target"}``;
+1. its configuration: ``settings``, ``target``, ``roots`` (PEM text or null), ``call``, ``residence``, ``spin``
+   (whether an open loop may keep a core busy between sends), ``worker`` of ``workers``, ``seed``; answers
+   ``{"ready": true}`` or ``{"error": text, "kind": "target"}``;
 2. any number of windows: ``starts_at``, ``opens_at`` (perf_counter, seconds), ``closes_at`` or null, ``requests``
-   or null, ``record`` (a file for the records, or null); answers ``{"cpu_s", "busy_s", "admitted"}`` when all
-   calls are over; ``{"close": true}`` in between ends the running window. No call is made before ``starts_at``,
-   the moment that all workers have in common; between it and ``opens_at`` lies the warm-up.
+   or null, ``rate_rps`` of all workers together (null: a closed loop), ``record`` (a file for the records, or
+   null), ``progress`` (whether to report while it runs). Answers, when all calls are over, with the CPU time
+   ``cpu_s``, of which ``spin_s`` was spinning, the length ``busy_s`` it was used in, ``admitted``, and the engine's
+   counters; all since the window opened. ``{"close": true}`` in between ends the running window.
+   ``{"progress": ...}`` come before the answer; ``{"error": text, "kind": "storage"}`` may come instead of it.
+
+No call is made before ``starts_at``, the moment that all workers have in common; between it and ``opens_at`` lies
+the warm-up. The schedule of an open loop begins there.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import dataclasses
 import gc
 import json
 import signal
 import sys
 import time
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
 
 from grpclab.children import die_with_parent, say
 from grpclab.config import TrialConfig
-from grpclab.errors import TargetError
+from grpclab.errors import StorageError, TargetError
+from grpclab.load.arrivals import planned
+from grpclab.load.calls import CallSpec
 from grpclab.load.engines import ENGINES, Engine
 from grpclab.load.gate import Gate
 from grpclab.load.recorder import Recorder
+from grpclab.load.summary import PERCENTILES, percentile
+from grpclab.pacing import Pacer
 
 CONNECT_TIMEOUT_S = 5.0
+PROGRESS_EVERY_S = 0.25
+PROGRESS_CALLS = 1000
+"""A running p99 is that of the last so many calls at least; fewer do not carry one."""
+
+Message = dict[str, Any]
+Commands = asyncio.Queue[Message]
 
 
-async def _work(commands: asyncio.Queue[dict[str, Any]]) -> None:
+async def _work(commands: Commands) -> None:
     setup = await commands.get()
     config = TrialConfig().replace(setup["settings"])
     roots = setup["roots"]
-    engine = ENGINES[config.load.engine](config, setup["target"], roots.encode() if roots else None)
+    engine = ENGINES[config.load.engine](
+        config,
+        setup["target"],
+        roots.encode() if roots else None,
+        CallSpec.from_json(setup["call"]),
+        residence=setup["residence"],
+    )
     try:
         await engine.connect(CONNECT_TIMEOUT_S)
     except TargetError as error:
@@ -44,43 +69,138 @@ async def _work(commands: asyncio.Queue[dict[str, Any]]) -> None:
     say(ready=True)
     gc.collect()
     gc.freeze()
+    worker = _Worker(engine, config, setup, commands)
     while True:
         command = await commands.get()
         if "opens_at" in command:
-            await _window(engine, commands, command, config.load.concurrency)
+            try:
+                await worker.window(command)
+            except StorageError as error:
+                say(error=str(error), kind="storage")
 
 
-async def _window(
-    engine: Engine, commands: asyncio.Queue[dict[str, Any]], command: dict[str, Any], concurrency: int
-) -> None:
-    while (early_s := command["starts_at"] - time.perf_counter()) > 0:  # a timer may fire a little early
-        await asyncio.sleep(early_s)
-    gate = Gate(opens_at=command["opens_at"], closes_at=command["closes_at"], requests=command["requests"])
-    recorder = Recorder()
-    running = asyncio.create_task(engine.run(gate, recorder, concurrency))
-    until_open = asyncio.create_task(asyncio.sleep(max(0.0, gate.opens_at - time.perf_counter())))
-    closing = asyncio.create_task(_close_on_command(commands, gate))
-    # The window's own share of a core: from its opening (the warm-up left out) to the end of its last call.
-    await asyncio.wait([running, until_open], return_when=asyncio.FIRST_COMPLETED)
-    started, cpu = time.perf_counter(), time.process_time()
-    await running
-    cpu_s, busy_s = time.process_time() - cpu, time.perf_counter() - started
-    for task in (closing, until_open):
-        task.cancel()
-    if command["record"]:
-        recorder.records().save(Path(command["record"]))
-    say(cpu_s=cpu_s, busy_s=busy_s, admitted=gate.admitted)
+class _Worker:
+    """A connected engine and what it was set up for."""
+
+    def __init__(self, engine: Engine, config: TrialConfig, setup: Message, commands: Commands) -> None:
+        self._engine = engine
+        self._config = config
+        self._setup = setup
+        self._commands = commands
+
+    async def window(self, command: Message) -> None:
+        """One window, and its answer."""
+        gate = Gate(opens_at=command["opens_at"], closes_at=command["closes_at"], requests=command["requests"])
+        record = Path(command["record"]) if command["record"] else None
+        recorder = Recorder(record, residence=self._setup["residence"])
+        pacer = Pacer(asyncio.get_running_loop(), spin=self._setup["spin"])
+        counters = self._engine.counters
+        counters.reset()
+        running = asyncio.create_task(self._load(command, gate, recorder, pacer))
+        async with _beside(self._close_on_command(gate)):
+            # The window's own share of a core: from its opening (the warm-up left out) to the end of its last call.
+            await _until(gate.opens_at, running)
+            opening = _Reading.take(recorder, pacer)
+            if command["opens_at"] > command["starts_at"]:  # else what is counted so far is the window's own
+                counters.reset()
+            async with _beside(_watch(recorder, gate, opening, tell=command["progress"])):
+                await running
+        end = _Reading.take(recorder, pacer)
+        pacer.close()
+        recorder.close()
+        say(
+            cpu_s=end.cpu_s - opening.cpu_s,
+            spin_s=end.spin_s - opening.spin_s,
+            busy_s=end.at_s - opening.at_s,
+            admitted=gate.admitted,
+            **dataclasses.asdict(counters),
+        )
+
+    async def _load(self, command: Message, gate: Gate, recorder: Recorder, pacer: Pacer) -> None:
+        load, setup = self._config.load, self._setup
+        if command["rate_rps"] is None:
+            while (early_s := command["starts_at"] - time.perf_counter()) > 0:  # a timer may fire a little early
+                await asyncio.sleep(early_s)
+            await self._engine.run(gate, recorder, load.concurrency)
+            return
+        due = planned(
+            command["rate_rps"],
+            load.arrival,
+            starts_at=command["starts_at"],
+            seed=setup["seed"],
+            worker=setup["worker"],
+            workers=setup["workers"],
+        )
+        await self._engine.run_open(due, gate, recorder, pacer, load.max_in_flight)
+
+    async def _close_on_command(self, gate: Gate) -> None:
+        while not gate.closed:
+            if (await self._commands.get()).get("close"):
+                gate.close()
 
 
-async def _close_on_command(commands: asyncio.Queue[dict[str, Any]], gate: Gate) -> None:
-    while not gate.closed:
-        if (await commands.get()).get("close"):
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Reading:
+    """What had been used and done at a moment."""
+
+    at_s: float
+    cpu_s: float
+    spin_s: float
+    calls: int
+    errors: int
+
+    @classmethod
+    def take(cls, recorder: Recorder, pacer: Pacer) -> _Reading:
+        return cls(
+            at_s=time.perf_counter(),
+            cpu_s=time.process_time(),
+            spin_s=pacer.spin_s,
+            calls=recorder.calls,
+            errors=recorder.errors,
+        )
+
+
+async def _watch(recorder: Recorder, gate: Gate, opened: _Reading, *, tell: bool) -> None:
+    """Report now and then how the window goes; end it when its records cannot be written."""
+    told = opened.calls
+    while True:
+        await asyncio.sleep(PROGRESS_EVERY_S)
+        if recorder.failure:
             gate.close()
+        if tell:
+            calls = recorder.calls
+            lately = min(max(calls - told, PROGRESS_CALLS), calls - opened.calls)
+            told = calls
+            say(
+                progress={
+                    "calls": calls - opened.calls,
+                    "errors": recorder.errors - opened.errors,
+                    "latency_p99_s": percentile(recorder.recent(lately), PERCENTILES["p99"]),
+                }
+            )
+
+
+async def _until(moment: float, running: asyncio.Task[None]) -> None:
+    """Wait for a moment, or for the end of what is running."""
+    waiting = asyncio.create_task(asyncio.sleep(max(0.0, moment - time.perf_counter())))
+    await asyncio.wait([running, waiting], return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+
+
+@contextlib.asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Do that as well while the block runs; it ends with the block."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def _main() -> None:
     loop = asyncio.get_running_loop()
-    commands: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    commands: Commands = asyncio.Queue()
 
     def on_line(line: str) -> None:
         loop.call_soon_threadsafe(commands.put_nowait, json.loads(line))

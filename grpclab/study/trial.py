@@ -37,6 +37,8 @@ from grpclab.study.store import SCHEMA_VERSION, write_json
 
 SAMPLE_EVERY_S = 0.25
 PROFILE_LEAD_S = 0.2
+LATENCY_ROWS = 200_000
+"""The most calls that latency.parquet holds, evenly chosen; the histogram holds all."""
 
 METRICS: tuple[str, ...] = (
     "requests",
@@ -49,13 +51,24 @@ METRICS: tuple[str, ...] = (
     *(f"latency_{name}_s" for name in PERCENTILES),
     "latency_ok_p50_s",
     "latency_ok_p99_s",
+    "latency_uncorrected_p99_s",
+    "offered_rps",
+    "late_p50_s",
+    "late_p99_s",
+    "late_max_s",
+    "held",
+    "connections_lost",
+    "outage_s",
     "server_cpu_s",
+    "server_cpu_per_call_s",
     "server_user_s",
     "server_kernel_s",
     "server_kernel_share",
     "server_peak_rss_bytes",
     "server_processes",
     "client_cpu_s",
+    "client_spin_s",
+    "client_cpu_per_call_s",
     "client_busy_share",
     "connections",
     "profile_samples",
@@ -91,6 +104,7 @@ class TrialResult:
     valid: bool = False
     invalid_reason: str = ""
     limited_by: str = ""
+    limits: list[str] = field(default_factory=list)
     metrics: dict[str, float] = field(default_factory=dict)
     errors_by_status: dict[str, int] = field(default_factory=dict)
     connections_by_process: list[int] = field(default_factory=list)
@@ -99,6 +113,7 @@ class TrialResult:
     profile_note: str = ""
     stacks: dict[str, int] = field(default_factory=dict)
     latency: pd.DataFrame = field(default_factory=pd.DataFrame)
+    latency_rows_capped: bool = False
     timeline: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def as_dict(self) -> dict[str, Any]:
@@ -110,12 +125,14 @@ class TrialResult:
             "valid": self.valid,
             "invalid_reason": self.invalid_reason,
             "limited_by": self.limited_by,
+            "limits": self.limits,
             "factors": self.config.flat(),
             "without_effect": without_effect(self.config),
             "metrics": {name: self.metrics.get(name, math.nan) for name in METRICS},
             "errors_by_status": self.errors_by_status,
             "connections_by_process": self.connections_by_process,
             "histogram": self.histogram,
+            "latency_rows_capped": self.latency_rows_capped,
             "threads": self.threads,
             "profile_note": self.profile_note,
         }
@@ -171,7 +188,7 @@ def run_trial(
 def _bench_set_up(
     config: TrialConfig, folder: Path, cores: CorePlan, identity: TrialIdentity
 ) -> Iterator[tuple[RunningServer, Generator]]:
-    """Server, link and generator up and connected."""
+    """Server, link and generator up and connected. All trials of a block have the same arrivals."""
     env = identity.environment
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(launch(config.server, cpus=cores.server, log_path=folder / "server.log", env=env))
@@ -180,7 +197,14 @@ def _bench_set_up(
             link = stack.enter_context(running_link(config.link, target, env=env))
             target = link.target
         generator = stack.enter_context(
-            Generator(config, target, cpus=cores.generator, env=env, root_certificates=server.root_certificates)
+            Generator(
+                config,
+                target,
+                cpus=cores.generator,
+                env=env,
+                root_certificates=server.root_certificates,
+                seed=identity.block,
+            )
         )
         yield server, generator
         if config.link.emulated and not link.alive():
@@ -203,19 +227,21 @@ def _measure(result: TrialResult, server: RunningServer, generator: Generator) -
     result.connections_by_process = server.connections(excluding=[os.getpid()])
     result.threads = [asdict(times) for pid in server.pids for times in procfs.thread_times(pid)]
     result.limited_by = run.limited_by(result.config.client.pooling)
+    result.limits = list(run.limits)
     result.histogram = run.summary.histogram
     result.errors_by_status = run.summary.errors_by_status
     result.metrics |= _metrics(run, opened[0] if opened else samples[0], closed)
     result.metrics["connections"] = sum(result.connections_by_process)
     result.metrics["server_processes"] = len(server.pids)
-    result.latency = _latency_frame(run)
+    result.latency, result.latency_rows_capped = _latency_frame(run)
     result.timeline = _timeline_frame(run, samples)
-    result.invalid_reason = _why_invalid(result)
+    result.invalid_reason = _why_invalid(result, generator.workers)
 
 
 def _metrics(run: LoadRun, opened: procfs.Usage, closed: procfs.Usage) -> dict[str, float]:
     summary = run.summary
     user, kernel = closed.user_s - opened.user_s, closed.kernel_s - opened.kernel_s
+    server_cpu_s, calls = closed.cpu_s - opened.cpu_s, summary.requests
     return {
         "requests": summary.requests,
         "errors": summary.errors,
@@ -227,43 +253,65 @@ def _metrics(run: LoadRun, opened: procfs.Usage, closed: procfs.Usage) -> dict[s
         **{f"latency_{name}_s": value for name, value in summary.latency.items()},
         "latency_ok_p50_s": summary.latency_ok["p50"],
         "latency_ok_p99_s": summary.latency_ok["p99"],
-        "server_cpu_s": closed.cpu_s - opened.cpu_s,
+        "latency_uncorrected_p99_s": summary.latency_uncorrected["p99"],
+        "offered_rps": math.nan if run.offered_rps is None else run.offered_rps,
+        **{f"late_{name}_s": value for name, value in run.lateness.items()},
+        "held": run.held,
+        "connections_lost": run.connections_lost,
+        "outage_s": run.outage_s,
+        "server_cpu_s": server_cpu_s,
+        "server_cpu_per_call_s": server_cpu_s / calls if calls else math.nan,
         "server_user_s": user,
         "server_kernel_s": kernel,
         "server_kernel_share": kernel / (user + kernel) if user + kernel > 0 else math.nan,
         "server_peak_rss_bytes": closed.peak_rss_bytes,
         "client_cpu_s": run.cpu_s,
+        "client_spin_s": run.spin_s,
+        # Spinning is waiting, not the cost of a call.
+        "client_cpu_per_call_s": max(0.0, run.cpu_s - run.spin_s) / calls if calls else math.nan,
         "client_busy_share": run.busy_share,
     }
 
 
-def _why_invalid(result: TrialResult) -> str:
+def _why_invalid(result: TrialResult, workers: int) -> str:
     """The reason why what was measured cannot be used, or nothing."""
     metrics, client = result.metrics, result.config.client
     if not metrics["requests"]:
         return "no call started in the measured window: make max_trial_s longer"
     if metrics["errors"] == metrics["requests"]:
         return f"every call failed: {json.dumps(result.errors_by_status)}"
-    wanted = client.connections if client.pooling == "pool" else result.config.load.workers
+    wanted = client.connections if client.pooling == "pool" else workers
     if client.pooling != "per_call" and metrics["connections"] != wanted:
         return f"{wanted} TCP connections were asked for, {metrics['connections']:g} were seen"
     return ""
 
 
-def _latency_frame(run: LoadRun) -> pd.DataFrame:
-    """One row a call, warm-up included (negative `start_s`): start_s, latency_s, status, worker."""
-    frames = [
-        pd.DataFrame(
-            {
-                "start_s": window.records.start_s - window.opened_at,
-                "latency_s": window.records.latency_s,
-                "status": window.records.status,
-                "worker": np.uint8(index),
-            }
+def _latency_frame(run: LoadRun) -> tuple[pd.DataFrame, bool]:
+    """One row a call, warm-up included (negative `start_s`): start_s, latency_s, late_s, status, worker.
+
+    With more than LATENCY_ROWS calls so many of them, at even distances in the order in which they ended; the
+    second value says whether some were left out.
+    """
+    calls = sum(len(window.records) for window in run.windows)
+    capped = calls > LATENCY_ROWS
+    chosen = np.arange(min(calls, LATENCY_ROWS)) * calls // max(1, min(calls, LATENCY_ROWS))
+    frames, first = [], 0
+    for index, window in enumerate(run.windows):
+        records = window.records
+        rows = chosen[(chosen >= first) & (chosen < first + len(records))] - first
+        first += len(records)
+        frames.append(
+            pd.DataFrame(
+                {
+                    "start_s": records.start_s[rows] - window.opened_at,
+                    "latency_s": records.latency_s[rows],
+                    "late_s": records.late_s[rows],
+                    "status": records.status[rows],
+                    "worker": np.uint8(index),
+                }
+            )
         )
-        for index, window in enumerate(run.windows)
-    ]
-    return pd.concat(frames, ignore_index=True)
+    return pd.concat(frames, ignore_index=True), capped
 
 
 def _timeline_frame(run: LoadRun, samples: list[procfs.Usage]) -> pd.DataFrame:

@@ -2,32 +2,92 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from typing import Protocol
 
 from grpclab.config import TrialConfig
+from grpclab.errors import TargetError
+from grpclab.load.calls import CallSpec
 from grpclab.load.gate import Gate
 from grpclab.load.recorder import Recorder
+from grpclab.pacing import Pacer
+
+
+@dataclass
+class Counters:
+    """What an engine counts beside calls, since the window opened."""
+
+    held: int = 0
+    """Calls that waited for the peer's limit of streams."""
+    bound_hits: int = 0
+    """Open loop: calls that waited for `max_in_flight`."""
+    connections_lost: int = 0
+    outage_s: float = 0.0
+    """Time with no connection up, summed."""
+
+    def reset(self) -> None:
+        """Begin anew; the object stays, so that whoever counts may hold it."""
+        for counter in fields(self):
+            setattr(self, counter.name, counter.default)
 
 
 class Engine(Protocol):
     """What a worker asks of an engine. One object lives on one event loop, through all windows of a trial."""
 
+    counters: Counters
+
     async def connect(self, timeout_s: float) -> None:
         """Open the connections. Raises TargetError if nothing answers."""
 
     async def run(self, gate: Gate, recorder: Recorder, concurrency: int) -> None:
-        """Keep `concurrency` calls in flight while the gate admits them; wait for the last to end."""
+        """Closed loop: keep `concurrency` calls in flight while the gate admits them; wait for the last to end."""
+
+    async def run_open(
+        self, planned: Iterator[float], gate: Gate, recorder: Recorder, pacer: Pacer, max_in_flight: int
+    ) -> None:
+        """Open loop: send a call at each planned time that the gate admits; wait for the last to end.
+
+        A late call goes out at once, and one that finds `max_in_flight` under way as soon as there is room; none is
+        dropped.
+        """
 
     async def close(self) -> None:
         """Close the connections."""
 
 
-def _grpcio(config: TrialConfig, target: str, root_certificates: bytes | None) -> Engine:
+def nothing_answers(target: str, timeout_s: float, why: str = "") -> TargetError:
+    """What `connect` raises; `why` is how the last attempt ended, if that is known."""
+    return TargetError(
+        f"nothing answers at {target} within {timeout_s:g} s{f' ({why})' if why else ''}: start a server there"
+        " (`grpclab serve optimized`), or name another target"
+    )
+
+
+class EngineFactory(Protocol):
+    """Makes an engine for one worker."""
+
+    def __call__(
+        self, config: TrialConfig, target: str, root_certificates: bytes | None, call: CallSpec, *, residence: bool
+    ) -> Engine:
+        """`residence`: record what the reference server tells of each call's time inside it."""
+
+
+def _grpcio(
+    config: TrialConfig, target: str, root_certificates: bytes | None, call: CallSpec, *, residence: bool
+) -> Engine:
     from grpclab.load.engines.grpcio import GrpcioEngine
 
-    return GrpcioEngine(config, target, root_certificates)
+    return GrpcioEngine(config, target, root_certificates, call, residence=residence)
 
 
-ENGINES: dict[str, Callable[[TrialConfig, str, bytes | None], Engine]] = {"grpcio": _grpcio}
-"""name -> (configuration of one worker, target, root certificates) -> engine."""
+def _wire(
+    config: TrialConfig, target: str, root_certificates: bytes | None, call: CallSpec, *, residence: bool
+) -> Engine:
+    from grpclab.load.engines.wire import WireEngine
+
+    return WireEngine(config, target, root_certificates, call, residence=residence)
+
+
+ENGINES: dict[str, EngineFactory] = {"wire": _wire, "grpcio": _grpcio}
+"""The levels of the factor `load.engine`."""

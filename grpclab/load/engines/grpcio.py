@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterator
 from typing import Any
 
 import grpc
@@ -12,32 +14,52 @@ import grpc.aio
 
 from grpclab.channel_args import client_args
 from grpclab.config import TrialConfig
-from grpclab.errors import TargetError
 from grpclab.generated import greet_pb2, greet_pb2_grpc
+from grpclab.load.calls import CallSpec
+from grpclab.load.engines import Counters, nothing_answers
+from grpclab.load.engines.loops import Call, Clock, OpenLoop, closed_loop
 from grpclab.load.gate import Gate
 from grpclab.load.recorder import Recorder
+from grpclab.pacing import Pacer
 from grpclab.status import OK, UNKNOWN
 
-DEFAULT_NAME = "world"
-
-Call = Callable[[], Awaitable[None]]
+GREETER = "/greet.GreeterService/"
+RESIDENCE_KEY = "grpclab-residence-ns"
+"""Trailing metadata of the reference server."""
 
 
 class GrpcioEngine:
-    """See :class:`grpclab.load.engines.Engine`."""
+    """See :class:`grpclab.load.engines.Engine`. C-core queues calls beyond the peer's stream limit out of sight:
+    `counters.held` stays 0."""
 
-    def __init__(self, config: TrialConfig, target: str, root_certificates: bytes | None = None) -> None:
+    def __init__(
+        self,
+        config: TrialConfig,
+        target: str,
+        root_certificates: bytes | None,
+        call: CallSpec,
+        *,
+        residence: bool = False,
+        clock: Clock = time.perf_counter,
+    ) -> None:
+        self.counters = Counters()
         self._config = config
         self._target = target
         self._roots = root_certificates
+        self._spec = call
+        self._residence = residence
+        self._clock = clock
         self._options = client_args(config.client)
-        self._request = greet_pb2.HelloRequest(name="x" * config.load.request_bytes or DEFAULT_NAME)
         self._channels: list[grpc.aio.Channel] = []
         self._calls: list[Call] = []
+        self._watchers: list[asyncio.Task[None]] = []
+        self._up = 0
+        self._down_since = math.nan
+
+    # ---- connections -------------------------------------------------------------------------------------------
 
     async def connect(self, timeout_s: float) -> None:
         client = self._config.client
-        per_call = client.pooling == "per_call"
         count = client.connections if client.pooling == "pool" else 1
         channels = [self._channel() for _ in range(count)]
         try:
@@ -45,63 +67,123 @@ class GrpcioEngine:
                 await asyncio.gather(*(channel.channel_ready() for channel in channels))
         except TimeoutError:
             await asyncio.gather(*(channel.close() for channel in channels))
-            raise TargetError(
-                f"nothing answers at {self._target} within {timeout_s:g} s: start a server there"
-                " (`grpclab serve optimized`), or name another target"
-            ) from None
-        if per_call:  # only asked whether someone is there
+            raise nothing_answers(self._target, timeout_s) from None
+        if client.pooling == "per_call":  # only asked whether someone is there
             await channels[0].close()
             self._calls = [self._fresh_call]
         else:
-            self._channels = channels
+            self._channels, self._up = channels, count
             self._calls = [self._kept_call(channel) for channel in channels]
+            self._watchers = [asyncio.create_task(self._watch(channel)) for channel in channels]
+
+    async def close(self) -> None:
+        for watcher in self._watchers:
+            watcher.cancel()
+        await asyncio.gather(*self._watchers, return_exceptions=True)
+        await asyncio.gather(*(channel.close() for channel in self._channels))
 
     def _channel(self) -> grpc.aio.Channel:
         if self._roots is None:
             return grpc.aio.insecure_channel(self._target, options=self._options)
         return grpc.aio.secure_channel(self._target, grpc.ssl_channel_credentials(self._roots), options=self._options)
 
-    def _kept_call(self, channel: grpc.aio.Channel) -> Call:
-        stub: Any = greet_pb2_grpc.GreeterServiceStub(channel)
-        request, deadline = self._request, self._config.client.deadline_s
-        if self._config.load.method == "SayHello":
-            say_hello = stub.SayHello
+    async def _watch(self, channel: grpc.aio.Channel) -> None:
+        """Count the times that a kept channel loses its connection, and for how long none is up."""
+        ready, state = grpc.ChannelConnectivity.READY, grpc.ChannelConnectivity.READY
+        while True:
+            await channel.wait_for_state_change(state)
+            before, state = state, channel.get_state()
+            if before is ready and state is not ready:
+                self.counters.connections_lost += 1
+                self._up -= 1
+                if not self._up:
+                    self._down_since = self._clock()
+            elif state is ready and before is not ready:
+                self._note_outage()
+                self._up += 1
 
-            async def unary() -> None:
-                await say_hello(request, timeout=deadline)
+    def _note_outage(self) -> None:
+        """Add the outage so far, if there is one."""
+        if not self._up and self._channels:
+            now = self._clock()
+            self.counters.outage_s += now - self._down_since
+            self._down_since = now
 
-            return unary
-
-        async def stream() -> None:
-            async for _ in stub.SayHelloStream(request, timeout=deadline):
-                pass
-
-        return stream
-
-    async def _fresh_call(self) -> None:
-        async with self._channel() as channel:
-            await self._kept_call(channel)()
+    # ---- windows -----------------------------------------------------------------------------------------------
 
     async def run(self, gate: Gate, recorder: Recorder, concurrency: int) -> None:
         calls = self._calls
-        await asyncio.gather(*(_caller(calls[slot % len(calls)], gate, recorder) for slot in range(concurrency)))
+        await asyncio.gather(
+            *(closed_loop(calls[slot % len(calls)], gate, recorder, self._clock) for slot in range(concurrency))
+        )
+        self._note_outage()
 
-    async def close(self) -> None:
-        await asyncio.gather(*(channel.close() for channel in self._channels))
+    async def run_open(
+        self, planned: Iterator[float], gate: Gate, recorder: Recorder, pacer: Pacer, max_in_flight: int
+    ) -> None:
+        await OpenLoop(
+            self._calls,
+            planned,
+            gate=gate,
+            recorder=recorder,
+            pacer=pacer,
+            max_in_flight=max_in_flight,
+            counters=self.counters,
+            clock=self._clock,
+        ).run()
+        self._note_outage()
+
+    # ---- calls -------------------------------------------------------------------------------------------------
+
+    async def _fresh_call(self, start_s: float, recorder: Recorder) -> tuple[int, float]:
+        """A channel for one call; opening and closing it are part of the call."""
+        async with self._channel() as channel:
+            return await self._kept_call(channel)(start_s, recorder)
+
+    def _kept_call(self, channel: grpc.aio.Channel) -> Call:
+        method, request = self._method(channel)
+        metadata, deadline_s = self._spec.grpcio_metadata or None, self._config.client.deadline_s
+        streaming = self._spec.server_streaming
+
+        async def make(start_s: float, recorder: Recorder) -> tuple[int, float]:
+            call = method(request, timeout=deadline_s, metadata=metadata)
+            residence_s, status = math.nan, OK
+            try:
+                if streaming:
+                    await self._read(call, start_s, recorder)
+                else:
+                    await call
+                if self._residence:
+                    residence_s = _residence(await call.trailing_metadata())
+            except grpc.aio.AioRpcError as error:
+                status = int(error.code().value[0])
+            except (grpc.aio.UsageError, grpc.aio.InternalError):
+                status = UNKNOWN
+            return status, residence_s
+
+        return make
+
+    def _method(self, channel: grpc.aio.Channel) -> tuple[Any, Any]:
+        """What is called and with what: our greeter by its generated stub, anything else as bytes."""
+        spec = self._spec
+        if spec.path in (f"{GREETER}SayHello", f"{GREETER}SayHelloStream"):
+            stub: Any = greet_pb2_grpc.GreeterServiceStub(channel)
+            name = spec.path.removeprefix(GREETER)
+            return getattr(stub, name), greet_pb2.HelloRequest.FromString(spec.payload)
+        shape = channel.unary_stream if spec.server_streaming else channel.unary_unary
+        return shape(spec.path), spec.payload
+
+    async def _read(self, call: Any, start_s: float, recorder: Recorder) -> None:
+        """All messages of a stream, each with the time since the one before, or since the call was sent."""
+        before = self._clock()
+        async for _ in call:
+            now = self._clock()
+            recorder.message(now - before, start_s)
+            before = now
 
 
-async def _caller(call: Call, gate: Gate, recorder: Recorder) -> None:
-    """One call after the other. A per-call channel's opening and closing are part of its call."""
-    clock = time.perf_counter
-    start = clock()
-    while gate.admit(start):
-        try:
-            await call()
-            status = OK
-        except grpc.aio.AioRpcError as error:
-            status = int(error.code().value[0])
-        except (grpc.aio.UsageError, grpc.aio.InternalError):
-            status = UNKNOWN
-        end = clock()
-        recorder.record(start, end, status)
-        start = clock()
+def _residence(trailing: Any) -> float:
+    """Seconds inside the server, as it tells in its trailing metadata; NaN where it does not."""
+    with contextlib.suppress(KeyError, TypeError, ValueError):
+        return int(trailing[RESIDENCE_KEY]) * 1e-9
+    return math.nan

@@ -1,0 +1,159 @@
+"""What one measured window brought, and whether the generator was its limit. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from grpclab.load.summary import Summary, Window, lateness, summarise
+
+BUSY_LIMIT = 0.90
+"""A worker busier than this share of a core may be the limit, not the server."""
+UNSENT_LIMIT = 0.01
+"""An open loop that has not sent more than this share of what was due by its end is not the one drawn."""
+LATE_LIMIT = 0.10
+"""A percentile of which late sends make up more than this share says more of the generator than of the server."""
+
+_NOTHING_LATE = {"p50": math.nan, "p99": math.nan, "max": math.nan}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """The measured window as it runs, all workers together."""
+
+    elapsed_s: float
+    """Since the window opened."""
+    calls: int
+    errors: int
+    latency_p99_s: float
+    """Of the calls that ended lately; of several workers, the worst one's. NaN with too few of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadRun:
+    """One measured window."""
+
+    windows: list[Window]
+    summary: Summary
+    cpu_s: float
+    """CPU time of all workers in the window, spinning included."""
+    busy_share: float
+    """The busiest worker's CPU time, without spinning, over the window's length, 0 to 1 (a little above where
+    threads overlap)."""
+    spin_s: float = 0.0
+    """Time that all workers spent spinning for the next send, with nothing to do."""
+    interrupted: bool = False
+    """Ctrl-C ended the window; what had been measured by then is here."""
+    stopped_because: str = ""
+    """Why the window was ended before its time, where someone watched it."""
+    offered_rps: float | None = None
+    """The rate of an open loop; None in a closed one."""
+    planned: int = 0
+    """Calls of the drawn schedule that were due in the window; 0 in a closed loop."""
+    sent: int = 0
+    """Calls of the window, late ones included."""
+    lateness: dict[str, float] = field(default_factory=lambda: dict(_NOTHING_LATE))
+    """How late the calls of an open loop were sent, in seconds: p50, p99, max; NaN in a closed loop."""
+    held: int = 0
+    """Calls that waited for the peer's limit of streams."""
+    bound_hits: int = 0
+    """Calls of an open loop that waited since `load.max_in_flight` others were under way."""
+    connections_lost: int = 0
+    outage_s: float = 0.0
+    """Time with no connection up; of several workers, the longest."""
+    limits: tuple[str, ...] = ()
+    """Why the generator, not the server, was the limit, in words; empty if it was not."""
+
+    def limited_by(self, pooling: str) -> str:
+        """``generator-bound``, or ``client-cpu`` where the client is the factor under test, or nothing."""
+        if not self.limits and self.busy_share <= BUSY_LIMIT:
+            return ""
+        return "client-cpu" if pooling == "per_call" else "generator-bound"
+
+
+def assemble(
+    windows: list[Window],
+    answers: Sequence[Mapping[str, Any]],
+    *,
+    rate_rps: float | None,
+    planned: int | None,
+    interrupted: bool = False,
+    stopped: str = "",
+) -> LoadRun:
+    """A run out of its windows and what the workers said at the end (see :mod:`grpclab.load.worker`)."""
+    summary = summarise(windows)
+    bound_hits = sum(answer["bound_hits"] for answer in answers)
+    # Spinning is counted by the wall clock: where the process was off its core meanwhile, it is more than the CPU.
+    busy_share = max(max(0.0, a["cpu_s"] - a["spin_s"]) / max(a["busy_s"], 1e-9) for a in answers)
+    return LoadRun(
+        windows=windows,
+        summary=summary,
+        cpu_s=sum(answer["cpu_s"] for answer in answers),
+        busy_share=busy_share,
+        spin_s=sum(answer["spin_s"] for answer in answers),
+        interrupted=interrupted,
+        stopped_because=stopped,
+        offered_rps=rate_rps,
+        planned=planned or 0,
+        sent=summary.requests,
+        lateness=dict(_NOTHING_LATE) if rate_rps is None else lateness(windows),
+        held=sum(answer["held"] for answer in answers),
+        bound_hits=bound_hits,
+        connections_lost=sum(answer["connections_lost"] for answer in answers),
+        outage_s=max(answer["outage_s"] for answer in answers),
+        limits=find_limits(windows, summary, busy_share=busy_share, planned=planned, bound_hits=bound_hits),
+    )
+
+
+def merge_reports(reports: Collection[Mapping[str, Any]], elapsed_s: float) -> Progress:
+    """What the workers report while a window runs, as one."""
+    tails = [report["latency_p99_s"] for report in reports if not math.isnan(report["latency_p99_s"])]
+    return Progress(
+        elapsed_s=elapsed_s,
+        calls=sum(report["calls"] for report in reports),
+        errors=sum(report["errors"] for report in reports),
+        latency_p99_s=max(tails, default=math.nan),
+    )
+
+
+def find_limits(
+    windows: Sequence[Window],
+    summary: Summary,
+    *,
+    busy_share: float,
+    planned: int | None = None,
+    bound_hits: int = 0,
+) -> tuple[str, ...]:
+    """The reasons why the generator was the limit, each in words; `planned` is None in a closed loop."""
+    return tuple(_limits(windows, summary, busy_share, planned, bound_hits))
+
+
+def _limits(
+    windows: Sequence[Window], summary: Summary, busy_share: float, planned: int | None, bound_hits: int
+) -> Iterator[str]:
+    if busy_share > BUSY_LIMIT:
+        yield f"a generator process was busy for {busy_share:.0%} of the window, above {BUSY_LIMIT:.0%}"
+    if planned is None:
+        return
+    waited = f" ({bound_hits:,} calls waited for load.max_in_flight)" if bound_hits else ""
+    missing = planned - sum(_sent_in_time(window) for window in windows)
+    # One call for each worker may be on its way at the border.
+    if abs(missing) > max(len(windows), UNSENT_LIMIT * planned):
+        yield f"{missing:,} of {planned:,} calls had not been sent when the window closed{waited}"
+    distorted = [
+        name
+        for name, corrected in summary.latency.items()
+        if abs(corrected - summary.latency_uncorrected[name]) > LATE_LIMIT * corrected
+    ]
+    if distorted:
+        yield f"late sends make up more than {LATE_LIMIT:.0%} of {', '.join(distorted)}{waited}"
+
+
+def _sent_in_time(window: Window) -> int:
+    """The calls of the window that had been sent when it closed."""
+    records = window.records
+    return int(np.count_nonzero(window.inside & (records.start_s + records.late_s <= window.closed_at)))

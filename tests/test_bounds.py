@@ -1,0 +1,113 @@
+"""How a load is divided over its workers, and when its window opens and closes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from grpclab.config import ClientConfig, LoadConfig, TrialConfig
+from grpclab.errors import FactorError
+from grpclab.load.bounds import Bounds, auto_workers, plan_bounds, split
+
+
+def config(client: ClientConfig | None = None, **levels: Any) -> TrialConfig:
+    return TrialConfig(client=client or ClientConfig(), load=LoadConfig(**levels))
+
+
+def parts(whole: TrialConfig, name: str) -> list[Any]:
+    return [part.flat()[name] for part in split(whole)]
+
+
+# ---- dividing ------------------------------------------------------------------------------------------------
+
+
+def test_a_closed_loop_divides_callers_calls_and_connections_exactly() -> None:
+    whole = config(ClientConfig(pooling="pool", connections=5), workers=3, concurrency=50, requests=101)
+    assert parts(whole, "load.concurrency") == [17, 17, 16]
+    assert parts(whole, "load.requests") == [34, 34, 33]
+    assert parts(whole, "client.connections") == [2, 2, 1]
+
+
+def test_an_open_loop_divides_its_bound_and_leaves_its_calls_to_the_schedule() -> None:
+    whole = config(workers=3, rate_rps=100.0, max_in_flight=10, requests=2, concurrency=1)
+    assert parts(whole, "load.max_in_flight") == [4, 3, 3]
+    assert parts(whole, "load.rate_rps") == [100.0] * 3, "the rate is that of all together"
+    assert parts(whole, "load.requests") == [2, 2, 2], "fewer calls than workers are no error"
+
+
+@pytest.mark.parametrize(
+    ("levels", "name"),
+    [
+        ({"concurrency": 3}, "load.concurrency=3"),
+        ({"requests": 3}, "load.requests=3"),
+        ({"rate_rps": 10.0, "max_in_flight": 3}, "load.max_in_flight=3"),
+    ],
+)
+def test_less_to_divide_than_workers_is_refused(levels: dict[str, Any], name: str) -> None:
+    with pytest.raises(FactorError, match=rf"{name} cannot be divided over load\.workers=4: use fewer workers"):
+        split(config(workers=4, **levels))
+
+
+def test_automatic_workers_are_one_for_each_core_that_has_something_to_do() -> None:
+    assert auto_workers(config(), [0, 1, 2]) == 3
+    assert auto_workers(config(concurrency=2), [0, 1, 2]) == 2
+    assert auto_workers(config(ClientConfig(pooling="pool", connections=1)), [0, 1, 2]) == 1
+    assert auto_workers(config(concurrency=1, rate_rps=5.0), [0, 1, 2]) == 3
+
+
+# ---- the window ----------------------------------------------------------------------------------------------
+
+
+def test_a_closed_loop_opens_after_its_warm_up_and_closes_when_its_time_is_over_if_it_has_one() -> None:
+    timed = plan_bounds(LoadConfig(warmup_s=0.5, duration_s=2.0), 100.0, 1)
+    assert (timed.starts_at, timed.opens_at, timed.closes_at) == (100.0, 100.5, 102.5)
+    assert plan_bounds(LoadConfig(warmup_s=0.5), 100.0, 1).closes_at is None
+    assert plan_bounds(LoadConfig(warmup_s=0.5), 100.0, 1, warmup_s=3.0).opens_at == 103.0
+
+
+def test_an_open_loop_of_so_many_calls_closes_when_the_next_one_would_be_due() -> None:
+    found = plan_bounds(LoadConfig(rate_rps=10.0, requests=20, warmup_s=0.5), 100.0, 1)
+    assert found.due is not None
+    assert (found.due.first, found.due.count) == (5, 20)
+    assert found.closes_at is not None
+    assert found.closes_at - found.opens_at == pytest.approx(2.0)
+
+
+def test_of_calls_and_time_an_open_loop_ends_with_what_is_first() -> None:
+    short = plan_bounds(LoadConfig(rate_rps=10.0, requests=20, duration_s=1.0, warmup_s=0), 100.0, 1)
+    assert short.due is not None
+    assert short.due.count == 10
+    assert short.closes_at == short.opens_at + 1.0
+
+
+def test_another_rate_takes_the_place_of_the_configurations() -> None:
+    found = plan_bounds(LoadConfig(requests=None, duration_s=2.0, warmup_s=0), 100.0, 1, rate_rps=50.0)
+    assert found.rate_rps == 50.0
+    assert found.due is not None
+    assert found.due.count == 100
+
+
+def test_a_long_schedule_starts_later_since_it_is_drawn_before() -> None:
+    load = LoadConfig(rate_rps=100_000.0, requests=1_000_000, warmup_s=0)
+    assert plan_bounds(load, 100.0, 1).starts_at == pytest.approx(100.05)
+
+
+def cut(cut_at: float) -> Bounds:
+    """Ten calls a second from 100 on, of which 100.5 to 102.5 count; cut short."""
+    found = plan_bounds(LoadConfig(rate_rps=10.0, requests=None, duration_s=2.0, warmup_s=0.5), 100.0, 1)
+    found.cut_at = cut_at
+    return found
+
+
+@pytest.mark.parametrize(("cut_at", "due"), [(float("inf"), 20), (103.0, 20), (101.55, 11), (100.2, 0)])
+def test_of_a_window_that_is_cut_short_only_what_was_due_by_then_was_planned(cut_at: float, due: int) -> None:
+    assert cut(cut_at).planned("constant", 1) == due
+
+
+def test_there_is_time_for_what_piles_up_behind_a_slow_server() -> None:
+    levels = {"rate_rps": 1000.0, "requests": 5000, "max_in_flight": 10, "warmup_s": 0}
+    slow = config(ClientConfig(deadline_s=2.0), **levels)
+    assert plan_bounds(slow.load, 0.0, 1).patience_s(slow) > 5 + 2.0 * 5000 / 10
+    quick = config(ClientConfig(deadline_s=2.0), **levels | {"max_in_flight": 10_000})
+    assert plan_bounds(quick.load, 0.0, 1).patience_s(quick) < 30

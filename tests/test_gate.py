@@ -1,0 +1,71 @@
+"""The gate: which calls may start, and which of them belong to the window."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from grpclab.load.gate import Gate, share
+
+
+def test_warm_up_calls_are_admitted_and_not_counted() -> None:
+    gate = Gate(opens_at=10, requests=2)
+    assert [gate.admit(now) for now in (9.0, 9.5, 9.999)] == [True] * 3
+    assert gate.admitted == 0
+
+
+def test_a_call_that_starts_as_the_window_opens_belongs_to_it() -> None:
+    gate = Gate(opens_at=10, requests=2)
+    assert gate.admit(10.0)
+    assert gate.admitted == 1
+
+
+def test_a_window_of_requests_admits_exactly_that_many() -> None:
+    gate = Gate(opens_at=10, requests=3)
+    assert [gate.admit(10 + i) for i in range(5)] == [True, True, True, False, False]
+    assert (gate.admitted, gate.closed) == (3, True)
+
+
+def test_no_call_starts_as_the_window_closes() -> None:
+    gate = Gate(opens_at=10, closes_at=12)
+    assert gate.admit(11.999)
+    assert not gate.admit(12.0)
+    assert gate.closed
+
+
+def test_of_two_bounds_the_first_one_reached_closes_the_window() -> None:
+    by_time = Gate(opens_at=10, closes_at=12, requests=100)
+    assert [by_time.admit(now) for now in (10, 11, 12)] == [True, True, False]
+    by_count = Gate(opens_at=10, closes_at=12, requests=1)
+    assert [by_count.admit(now) for now in (10, 11)] == [True, False]
+
+
+def test_a_closed_gate_stays_closed_even_for_warm_up() -> None:
+    gate = Gate(opens_at=10)
+    gate.close()
+    assert not gate.admit(9)
+    assert not gate.admit(11)
+    assert gate.admitted == 0
+
+
+def test_a_gate_is_full_once_all_of_its_calls_have_started() -> None:
+    gate = Gate(opens_at=10, requests=2)
+    fullness = [(gate.admit(now), gate.full) for now in (9, 10, 11, 12)]
+    assert fullness == [(True, False), (True, False), (True, True), (False, True)]
+    assert not Gate(opens_at=10, closes_at=12).full
+
+
+def test_a_call_belongs_to_the_window_by_its_planned_time_however_late_it_is_asked_for() -> None:
+    gate = Gate(opens_at=10, closes_at=12)
+    assert [gate.admit(planned) for planned in (9.9, 10.0, 11.9, 12.0)] == [True, True, True, False]
+    assert gate.admitted == 2
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10**9), st.integers(1, 300))
+def test_shares_are_whole_complete_and_as_equal_as_can_be(total: int, parts: int) -> None:
+    shares = share(total, parts)
+    assert sum(shares) == total
+    assert len(shares) == parts
+    assert max(shares) - min(shares) <= 1
+    assert shares == sorted(shares, reverse=True)

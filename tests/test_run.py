@@ -1,0 +1,144 @@
+"""What a run says of itself: the workers' answers as one, and the reasons why the generator was the limit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from grpclab.load.recorder import Records
+from grpclab.load.run import LoadRun, assemble, find_limits, merge_reports
+from grpclab.load.summary import Window, summarise
+
+
+def opened(late_s: Sequence[float], service_s: float = 0.010, *, length_s: float = 10.0) -> Window:
+    """An open loop's window from 100 on: calls at even distances, each sent so late."""
+    late = np.array(late_s, dtype=np.float64)
+    calls = Records(
+        start_s=np.linspace(100.0, 100.0 + length_s, len(late), endpoint=False, dtype=np.float64),
+        latency_s=late + service_s,
+        status=np.zeros(len(late), dtype=np.uint8),
+        late_s=late,
+    )
+    return Window(records=calls, opened_at=100.0, requests=None, closes_at=100.0 + length_s, held_open=True)
+
+
+def limits(window: Window, *, planned: int | None, busy_share: float = 0.5, bound_hits: int = 0) -> tuple[str, ...]:
+    return find_limits([window], summarise([window]), busy_share=busy_share, planned=planned, bound_hits=bound_hits)
+
+
+def answer(**figures: Any) -> dict[str, Any]:
+    """What a worker says at the end."""
+    nothing = {"held": 0, "bound_hits": 0, "connections_lost": 0, "outage_s": 0.0}
+    return {"cpu_s": 1.0, "spin_s": 0.0, "busy_s": 10.0, "admitted": 0, **nothing, **figures}
+
+
+# ---- the generator as the limit ------------------------------------------------------------------------------
+
+
+def test_a_generator_that_met_its_times_was_not_the_limit() -> None:
+    assert limits(opened([0.0] * 2000), planned=2000) == ()
+    assert limits(opened([0.0009] * 2000), planned=2000) == (), "under a tenth of every percentile"
+
+
+@pytest.mark.parametrize("planned", [None, 2000])
+def test_a_busy_process_is_a_limit_of_both_loops(planned: int | None) -> None:
+    window = opened([0.0] * 2000)
+    assert limits(window, planned=planned, busy_share=0.90) == ()
+    assert limits(window, planned=planned, busy_share=0.97) == (
+        "a generator process was busy for 97% of the window, above 90%",
+    )
+
+
+def test_more_than_a_hundredth_not_sent_in_time_is_a_limit() -> None:
+    # the last 21 calls of 2000 went out after the window had closed; 20 would be allowed
+    for unsent, found in ((20, ()), (21, ("21 of 2,000 calls had not been sent when the window closed",))):
+        late = [0.0] * (2000 - unsent) + [0.5] * unsent
+        window = opened(late, service_s=10.0)
+        assert limits(window, planned=2000) == found
+
+
+def test_one_call_on_its_way_at_the_border_is_no_limit_of_a_short_window() -> None:
+    assert limits(opened([0.0] * 49 + [0.3]), planned=50) == ()
+
+
+def test_calls_that_were_never_sent_are_a_limit() -> None:
+    assert limits(opened([0.0] * 1000), planned=2000) == (
+        "1,000 of 2,000 calls had not been sent when the window closed",
+    )
+
+
+def test_late_sends_that_make_up_more_than_a_tenth_of_a_percentile_are_a_limit_and_it_is_named() -> None:
+    late = [0.0] * 1900 + [0.005] * 80 + [0.0] * 20
+    assert limits(opened(late), planned=2000) == ("late sends make up more than 10% of p99",)
+    assert limits(opened([0.002] * 2000), planned=2000) == ("late sends make up more than 10% of p50, p90, p95, p99",)
+
+
+def test_a_percentile_that_there_are_too_few_calls_for_is_no_limit() -> None:
+    assert limits(opened([0.0] * 48 + [0.005] * 2), planned=50) == ()
+
+
+def test_where_calls_waited_for_the_bound_in_flight_the_reason_says_so() -> None:
+    (found,) = limits(opened([0.002] * 2000), planned=2000, bound_hits=1500)
+    assert found.endswith("p99 (1,500 calls waited for load.max_in_flight)")
+
+
+def test_in_a_closed_loop_only_the_busy_share_counts() -> None:
+    assert limits(opened([0.002] * 2000), planned=None) == ()
+
+
+def test_the_label_depends_on_what_the_client_is_there_for() -> None:
+    def run(**figures: Any) -> LoadRun:
+        window = opened([0.0] * 10)
+        return LoadRun(windows=[window], summary=summarise([window]), cpu_s=1.0, **{"busy_share": 0.5} | figures)
+
+    assert run().limited_by("shared") == ""
+    assert run(limits=("late sends",)).limited_by("pool") == "generator-bound"
+    assert run(limits=("late sends",)).limited_by("per_call") == "client-cpu"
+    assert run(busy_share=0.95).limited_by("shared") == "generator-bound"
+
+
+# ---- several workers as one ----------------------------------------------------------------------------------
+
+
+def test_the_answers_of_the_workers_add_up() -> None:
+    windows = [opened([0.001] * 2000), opened([0.003] * 2000)]
+    told = [
+        answer(cpu_s=5.0, spin_s=4.0, held=2, bound_hits=3, connections_lost=1, outage_s=0.5),
+        answer(cpu_s=9.0, spin_s=3.0, held=1, bound_hits=4, connections_lost=1, outage_s=0.7),
+    ]
+    found = assemble(windows, told, rate_rps=400.0, planned=4000)
+    assert (found.cpu_s, found.spin_s) == (14.0, 7.0)
+    assert found.busy_share == pytest.approx(0.6), "the busiest one's, without its spinning"
+    assert (found.held, found.bound_hits, found.connections_lost) == (3, 7, 2)
+    assert found.outage_s == 0.7, "the same outage, seen by two"
+    assert (found.offered_rps, found.planned, found.sent) == (400.0, 4000, 4000)
+    assert found.lateness == {"p50": 0.001, "p99": 0.003, "max": 0.003}
+    assert found.limits
+
+
+def test_a_closed_loop_offers_no_rate_and_is_never_late() -> None:
+    found = assemble([opened([0.0] * 10)], [answer()], rate_rps=None, planned=None)
+    assert found.offered_rps is None
+    assert found.planned == 0
+    assert all(math.isnan(value) for value in found.lateness.values())
+    assert found.limits == ()
+
+
+def test_more_spinning_than_cpu_time_is_not_less_than_idle() -> None:
+    found = assemble([opened([0.0] * 10)], [answer(cpu_s=1.0, spin_s=1.2)], rate_rps=10.0, planned=10)
+    assert found.busy_share == 0.0
+
+
+def test_running_figures_add_up_and_the_worst_tail_stands_for_all() -> None:
+    reports = [
+        {"calls": 10, "errors": 1, "latency_p99_s": math.nan},
+        {"calls": 2000, "errors": 0, "latency_p99_s": 0.02},
+        {"calls": 3000, "errors": 2, "latency_p99_s": 0.01},
+    ]
+    found = merge_reports(reports, 1.5)
+    assert (found.elapsed_s, found.calls, found.errors, found.latency_p99_s) == (1.5, 5010, 3, 0.02)
+    assert math.isnan(merge_reports(reports[:1], 1.5).latency_p99_s)
