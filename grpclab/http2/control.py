@@ -1,0 +1,217 @@
+"""What keeps a connection going and moves no call: settings, pings, going away, windows, header blocks in pieces.
+
+Whatever is wrong with it is a :class:`ProtocolError`, which :class:`~grpclab.http2.connection.Connection` turns into
+the end of the connection. What each side does about it, it does in the methods that this class leaves empty.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+from grpclab.http2 import frames
+from grpclab.http2.frames import ErrorCode, Setting
+from grpclab.http2.headers import MAX_LIST_BYTES
+
+MAX_BLOCK_BYTES: Final = 4 * MAX_LIST_BYTES
+"""Longest header block over all its CONTINUATION frames: Huffman coding makes a list up to four times as long."""
+MAX_FRAGMENTS: Final = 1_000
+"""Most pieces of one header block."""
+MAX_IDLE_FRAMES: Final = 10_000
+"""So many frames that move no call, one after the other, are a flood."""
+
+
+class ProtocolError(Exception):
+    """The peer broke the protocol; `code` is what it is told."""
+
+    def __init__(self, code: ErrorCode, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class Control:
+    """The state of a connection but for its calls."""
+
+    def __init__(self) -> None:
+        self.outgoing: list[bytes] = []
+        self.closed: str | None = None
+        """Why the connection is over; None while it is not."""
+        self.ready = False
+        """The peer's settings have come."""
+        self.draining = False
+        """No new call may be started here."""
+        self.peer: dict[int, int] = {}
+        """The peer's settings, as far as it has said any."""
+        self.peer_goaway: tuple[int, int, str] | None = None
+        """The peer's last GOAWAY: last stream id, error code, reason."""
+        self.pings_acked = 0
+        self.send_window = frames.DEFAULT_WINDOW
+        """What the peer is ready to receive on the whole connection, bytes."""
+        self.peer_window = frames.DEFAULT_WINDOW
+        """And on a new stream."""
+        self.peer_max_frame = frames.DEFAULT_MAX_FRAME
+        self.peer_table = frames.DEFAULT_TABLE
+        """The smallest header table the peer has ever asked for, bytes: a larger one is never used."""
+        self._idle_frames = 0
+        self._fragments: list[bytes] = []
+        self._fragments_bytes = 0
+        self._fragments_of = (0, 0)
+        self._inside_block = False
+
+    def ping(self, opaque: bytes = b"grpclab!") -> None:
+        """Ask for a sign of life; `pings_acked` counts them."""
+        self.outgoing.append(frames.ping(opaque))
+
+    # ---- for the two sides -------------------------------------------------------------------------------------
+
+    def _on_headers(self, flags: int, stream_id: int, body: bytes) -> None:
+        raise NotImplementedError
+
+    def _on_reset(self, stream_id: int, code: int) -> None:
+        raise NotImplementedError
+
+    def _on_stream_window(self, stream_id: int, increment: int) -> None:
+        raise NotImplementedError
+
+    def _on_peer_settings(self) -> None:
+        """The peer has changed a setting."""
+
+    def _on_own_settings_acked(self) -> None:
+        """The peer has taken over ours."""
+
+    def _on_going_away(self, last_stream_id: int, code: int, reason: str) -> None:
+        """The peer accepts no further streams."""
+
+    def _window_opened(self) -> None:
+        """Something that waits for a window may be sent."""
+
+    def _idle_frame(self) -> None:
+        """A frame that moved no call."""
+        self._idle_frames += 1
+        if self._idle_frames > MAX_IDLE_FRAMES:
+            raise ProtocolError(ErrorCode.ENHANCE_YOUR_CALM, f"{MAX_IDLE_FRAMES:,} frames to no purpose")
+
+    @staticmethod
+    def _unpadded(flags: int, body: bytes) -> bytes:
+        if not flags & frames.PADDED:
+            return body
+        if not body or body[0] >= len(body):
+            raise ProtocolError(ErrorCode.PROTOCOL_ERROR, "padding longer than its frame")
+        return body[1 : len(body) - body[0]]
+
+    # ---- header blocks in pieces -------------------------------------------------------------------------------
+
+    def _header_block(self, flags: int, stream_id: int, body: bytes) -> bytes | None:
+        """The block of a HEADERS frame; None where CONTINUATION frames are still to come."""
+        if stream_id == 0:
+            raise ProtocolError(ErrorCode.PROTOCOL_ERROR, "HEADERS on stream 0")
+        body = self._unpadded(flags, body)
+        if flags & frames.PRIORITISED:
+            if len(body) < 5:
+                raise ProtocolError(ErrorCode.FRAME_SIZE_ERROR, "HEADERS too short for its priority")
+            body = body[5:]
+        if flags & frames.END_HEADERS:
+            return body
+        self._fragments, self._fragments_bytes = [body], len(body)
+        self._fragments_of = (flags & frames.END_STREAM, stream_id)
+        self._inside_block = True
+        return None
+
+    def _on_continuation(self, flags: int, stream_id: int, body: bytes) -> None:
+        end_stream, expected = self._fragments_of
+        if not self._inside_block or stream_id != expected:
+            raise ProtocolError(ErrorCode.PROTOCOL_ERROR, "CONTINUATION without HEADERS")
+        if not body:
+            self._idle_frame()
+        self._fragments.append(body)
+        self._fragments_bytes += len(body)
+        if self._fragments_bytes > MAX_BLOCK_BYTES or len(self._fragments) > MAX_FRAGMENTS:
+            raise ProtocolError(ErrorCode.ENHANCE_YOUR_CALM, f"a header block of more than {MAX_BLOCK_BYTES:,} bytes")
+        if flags & frames.END_HEADERS:
+            block, self._fragments = b"".join(self._fragments), []
+            self._inside_block = False
+            self._on_headers(end_stream | frames.END_HEADERS, stream_id, block)
+
+    # ---- frames ------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _require(has_its_length: bool, has_its_stream: bool, name: str) -> None:
+        """Refuse a frame of the wrong length, or one of the connection on a stream, or the reverse."""
+        if not has_its_length:
+            raise ProtocolError(ErrorCode.FRAME_SIZE_ERROR, f"{name} of a wrong length")
+        if not has_its_stream:
+            raise ProtocolError(ErrorCode.PROTOCOL_ERROR, f"{name} on a wrong stream")
+
+    def _on_unknown(self, flags: int, stream_id: int, body: bytes) -> None:
+        self._idle_frame()
+
+    def _on_priority(self, flags: int, stream_id: int, body: bytes) -> None:
+        self._idle_frame()
+
+    def _on_push_promise(self, flags: int, stream_id: int, body: bytes) -> None:
+        raise ProtocolError(ErrorCode.PROTOCOL_ERROR, "PUSH_PROMISE, though push is off")
+
+    def _on_rst_stream(self, flags: int, stream_id: int, body: bytes) -> None:
+        self._require(len(body) == 4, stream_id != 0, "RST_STREAM")
+        self._on_reset(stream_id, int.from_bytes(body, "big"))
+
+    def _on_settings(self, flags: int, stream_id: int, body: bytes) -> None:
+        self._require(not (len(body) % 6 or (flags & frames.ACK and body)), stream_id == 0, "SETTINGS")
+        self._idle_frame()
+        if flags & frames.ACK:
+            if not self.ready:
+                raise ProtocolError(ErrorCode.PROTOCOL_ERROR, "the peer's first SETTINGS are an acknowledgement")
+            self._on_own_settings_acked()
+            return
+        for key, value in frames.parse_settings(body):
+            self._on_setting(key, value)
+        self.ready = True
+        self.outgoing.append(frames.SETTINGS_ACK)
+        self._on_peer_settings()
+        self._window_opened()
+
+    def _on_setting(self, key: int, value: int) -> None:
+        self.peer[key] = value
+        if key == Setting.INITIAL_WINDOW_SIZE:
+            if value > frames.MAX_WINDOW:
+                raise ProtocolError(ErrorCode.FLOW_CONTROL_ERROR, f"INITIAL_WINDOW_SIZE {value:,}")
+            self.peer_window = value
+        elif key == Setting.MAX_FRAME_SIZE:
+            if not frames.DEFAULT_MAX_FRAME <= value < 2**24:
+                raise ProtocolError(ErrorCode.PROTOCOL_ERROR, f"MAX_FRAME_SIZE {value:,}")
+            self.peer_max_frame = value
+        elif key == Setting.HEADER_TABLE_SIZE:
+            self.peer_table = min(self.peer_table, value)
+        elif key == Setting.ENABLE_PUSH and value > 1:
+            raise ProtocolError(ErrorCode.PROTOCOL_ERROR, f"ENABLE_PUSH {value}")
+
+    def _on_ping(self, flags: int, stream_id: int, body: bytes) -> None:
+        self._require(len(body) == 8, stream_id == 0, "PING")
+        self._idle_frame()
+        if flags & frames.ACK:
+            self.pings_acked += 1
+        else:
+            self.outgoing.append(frames.ping(body, ack=True))
+
+    def _on_goaway(self, flags: int, stream_id: int, body: bytes) -> None:
+        self._require(len(body) >= 8, stream_id == 0, "GOAWAY")
+        self._idle_frame()
+        last, code = struct.unpack_from(">II", body)
+        reason = body[8:].decode("utf-8", "replace")[:256]
+        self.peer_goaway = (last & frames.MAX_STREAM_ID, code, reason)
+        self.draining = True
+        self._on_going_away(*self.peer_goaway)
+
+    def _on_window_update(self, flags: int, stream_id: int, body: bytes) -> None:
+        self._require(len(body) == 4, True, "WINDOW_UPDATE")
+        self._idle_frame()
+        increment = int.from_bytes(body, "big") & frames.MAX_WINDOW
+        if stream_id:
+            self._on_stream_window(stream_id, increment)
+            return
+        if increment == 0:
+            raise ProtocolError(ErrorCode.PROTOCOL_ERROR, "a WINDOW_UPDATE of 0")
+        self.send_window += increment
+        if self.send_window > frames.MAX_WINDOW:
+            raise ProtocolError(ErrorCode.FLOW_CONTROL_ERROR, "the connection's window is beyond 2^31 - 1")
+        self._window_opened()

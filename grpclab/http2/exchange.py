@@ -1,0 +1,88 @@
+"""One exchange from the client's side: what every call sends, a call, and what the server's header blocks mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from grpclab.http2 import messages
+from grpclab.http2.headers import HeaderList
+from grpclab.http2.messages import MessageReader
+
+GRPC: Final = "application/grpc"
+
+NOTHING, BEGUN, DATA_CAME = range(3)
+"""How far an answer has come: nothing, its headers, some of its DATA."""
+
+
+class Call:
+    """One call. The engine may hang attributes of its own on it by subclassing.
+
+    The defaults stand on the class: making a call sets nothing.
+    """
+
+    stream_id: int = 0
+    status: int = -1
+    """The gRPC status once the call has ended."""
+    text: str = ""
+    """What the peer, or this side, said about a failure."""
+    trailers: HeaderList = []  # noqa: RUF012 (read only)
+    messages: int = 0
+    """Messages received."""
+    unprocessed: bool = False
+    """The peer surely did nothing with it: it may be sent again."""
+    _phase: int = NOTHING
+    _received: int = 0  # bytes of DATA that the stream's window was not yet given back
+    _reader: MessageReader | None = None  # in the middle of a message
+    _unsent: bytes | memoryview = b""
+    _queued: bool = False  # waiting for the connection's window
+    _half_closed: bool = True  # what is unsent is all that is to be sent
+    _sent: int = 0  # bytes of DATA, as far as anything ever waited
+    _granted: int = 0  # by WINDOW_UPDATE, bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What every call of a connection sends."""
+
+    path: str
+    authority: str
+    payload: bytes
+    scheme: str = "http"
+    server_streaming: bool = False
+    """The answer has any number of messages, not one."""
+    client_streaming: bool = False
+    """The payload is only the first message: others follow (``ClientConnection.send``)."""
+    timeout_s: float | None = None
+    metadata: tuple[tuple[str, str], ...] = ()
+
+    def headers(self, user_agent: str) -> list[tuple[str, str]]:
+        """The request's headers in the order of gRPC's protocol document."""
+        timeout = [] if self.timeout_s is None else [("grpc-timeout", messages.encode_timeout(self.timeout_s))]
+        return [
+            (":method", "POST"),
+            (":scheme", self.scheme),
+            (":path", self.path),
+            (":authority", self.authority),
+            ("te", "trailers"),
+            *timeout,
+            ("content-type", GRPC),
+            ("user-agent", user_agent),
+            *self.metadata,
+        ]
+
+
+class Answer:
+    """The meaning of a header block of the server."""
+
+    __slots__ = ("begins", "headers", "http", "informational", "status", "text")
+
+    def __init__(self, headers: HeaderList) -> None:
+        found: dict[str, str] = dict(headers)
+        self.headers = headers
+        self.http = found.get(":status", "")
+        self.informational = self.http.startswith("1")
+        # A missing content type is taken, as grpcio does: a plain HTTP/2 server can then serve as a ceiling.
+        self.begins = self.http == "200" and found.get("content-type", GRPC).startswith(GRPC)
+        self.status = messages.parse_status(found["grpc-status"]) if "grpc-status" in found else -1
+        self.text = messages.decode_text(found.get("grpc-message", ""))

@@ -1,0 +1,154 @@
+"""Header blocks (RFC 7541), coded once and looked up afterwards.
+
+A request's headers never change during a run: once the peer's decoder knows them, their block is the same few
+bytes for every call. Blocks that come in are independent of each other as soon as the peer has acknowledged
+HEADER_TABLE_SIZE 0: equal bytes then mean equal headers, and a dictionary is the decoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Generic, TypeVar
+
+from hpack import Decoder, Encoder, HPACKError
+from hpack.exceptions import OversizedHeaderListError
+
+HeaderList = list[tuple[str, str]]
+Parsed = TypeVar("Parsed")
+
+MAX_LIST_BYTES: Final = 65_536
+"""Longest header list that is taken (SETTINGS_MAX_HEADER_LIST_SIZE): a bomb is refused while it is decoded."""
+CACHED_BLOCKS: Final = 512
+CACHED_BLOCK_BYTES: Final = 2_048
+RESIDENCE_HEADER: Final = "grpclab-residence-ns"
+"""The reference server's last trailer: how long the call was inside it. No two are alike, so it is looked at apart."""
+
+
+class HeaderError(Exception):
+    """A header block that cannot be decoded."""
+
+
+class RequestHeaders:
+    """The block of headers that are the same for every call.
+
+    :meth:`block` is called once for each; the first calls may teach the peer's table, all later ones are the same
+    bytes, which :attr:`steady` holds as soon as they are known.
+    """
+
+    def __init__(self, headers: Iterable[tuple[str, str]]) -> None:
+        self._headers = list(headers)
+        self._encoder = Encoder()
+        self._table_bytes = sum(len(name) + len(value) + 32 for name, value in self._headers)
+        self.steady: bytes | None = None
+        self.limit_table(self._encoder.header_table_size)
+
+    def block(self) -> bytes:
+        """The next block."""
+        if self.steady is not None:
+            return self.steady
+        table = self._encoder.header_table
+        told_size, before = table.resized, list(table.dynamic_entries)
+        block = bytes(self._encoder.encode(self._headers, huffman=True))
+        if not told_size and list(table.dynamic_entries) == before:
+            self.steady = block  # it left the table as it found it
+        return block
+
+    def limit_table(self, size: int) -> None:
+        """The peer's decoder keeps at most this much (its HEADER_TABLE_SIZE), in bytes.
+
+        Headers that do not fit into it together would push each other out: then none is kept.
+        """
+        if self._table_bytes > size:
+            size = 0
+        if size < self._encoder.header_table_size:
+            self._encoder.header_table_size = size
+            self.steady = None
+
+
+class BlockDecoder(Generic[Parsed]):
+    """Header blocks to whatever `parse` makes of their headers."""
+
+    def __init__(self, parse: Callable[[HeaderList], Parsed]) -> None:
+        self._parse = parse
+        self._decoder = Decoder(max_header_list_size=MAX_LIST_BYTES)
+        self.known: dict[bytes, Parsed] = {}
+        """Blocks seen before; empty until the peer's blocks are independent of each other."""
+        self.is_independent = False
+        """Whether equal blocks mean equal headers."""
+        self._heads: dict[bytes, HeaderList] = {}  # what stands before RESIDENCE_HEADER
+
+    def independent(self) -> None:
+        """The peer has acknowledged HEADER_TABLE_SIZE 0: from now on blocks may be looked up."""
+        self._decoder.max_allowed_table_size = 0
+        # The peer's next block has to say so. The calls that C-core rejects when it is overloaded are answered with
+        # a block made by hand, which does not: its table is taken for empty all the same.
+        self._decoder.header_table_size = 0
+        self.is_independent = True
+
+    def decode(self, block: bytes) -> Parsed:
+        """The meaning of a block. Raises HeaderError."""
+        found = self.known.get(block)
+        if found is not None:
+            return found
+        head, value = _cut_residence(block)
+        if value and (before := self._heads.get(head)) is not None:
+            return self._parse([*before, (RESIDENCE_HEADER, value)])
+        headers = self._headers(block)
+        parsed = self._parse(headers)
+        if self.is_independent and self._decoder.header_table_size == 0 and len(block) <= CACHED_BLOCK_BYTES:
+            if value and headers[-1] == (RESIDENCE_HEADER, value):
+                _remember(self._heads, head, headers[:-1])
+            else:
+                _remember(self.known, block, parsed)
+        return parsed
+
+    def _headers(self, block: bytes) -> HeaderList:
+        try:
+            return [(_text(n), _text(v)) for n, v in self._decoder.decode(block, raw=True)]
+        except OversizedHeaderListError:
+            raise HeaderError(f"a header list of more than {MAX_LIST_BYTES:,} bytes") from None
+        except (HPACKError, ValueError, IndexError) as error:
+            raise HeaderError(f"a header block that cannot be decoded: {error}") from None
+
+
+def _text(value: bytes) -> str:
+    return bytes(value).decode("latin-1")
+
+
+def _remember(known: dict[bytes, Any], block: bytes, meaning: Any) -> None:
+    if len(known) >= CACHED_BLOCKS:
+        known.clear()
+    known[block] = meaning
+
+
+def literal(name: str, value: str) -> bytes:
+    """One header as a literal without indexing: it teaches the peer's table nothing, so its bytes never change."""
+    return _literal_name(name) + _string(value.encode("ascii"))
+
+
+def _literal_name(name: str) -> bytes:
+    return b"\x00" + _string(name.encode("ascii"))
+
+
+def _string(text: bytes) -> bytes:
+    """A string without Huffman coding, after its length (RFC 7541, 5.1 and 5.2)."""
+    length = len(text)
+    if length < 127:
+        return bytes((length,)) + text
+    out, length = bytearray((127,)), length - 127
+    while length >= 128:
+        out.append(length % 128 + 128)
+        length //= 128
+    out.append(length)
+    return bytes(out) + text
+
+
+_RESIDENCE: Final = _literal_name(RESIDENCE_HEADER)
+
+
+def _cut_residence(block: bytes) -> tuple[bytes, str]:
+    """A block that ends with RESIDENCE_HEADER as a plain literal: what stands before it, and its value; else ''."""
+    head, found, value = block.rpartition(_RESIDENCE)
+    if found and value and value[0] == len(value) - 1 < 127:
+        return head, _text(value[1:])
+    return head, ""

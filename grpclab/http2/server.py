@@ -1,0 +1,262 @@
+"""The server's side: calls in, answers out (:mod:`grpclab.http2.answering`). The hot path is
+:meth:`ServerConnection._on_usual` and :meth:`ServerConnection.reply`; everything else is rare.
+
+What makes it fast: a request whose frames are those of a request before, but for the stream id, is recognised in one
+comparison (``Connection.receive``), and an answer is a few prepared pieces of bytes joined by the stream id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from grpclab.http2 import frames, messages
+from grpclab.http2.answering import Answering, Stream
+from grpclab.http2.connection import ProtocolError
+from grpclab.http2.frames import END_HEADERS, END_STREAM, HEADERS, ErrorCode, Setting
+from grpclab.http2.headers import MAX_LIST_BYTES, BlockDecoder
+from grpclab.http2.messages import MessageError, MessageReader
+from grpclab.http2.requests import NOTHING, RequestHead
+
+__all__ = ["ServerConnection", "Stream"]
+
+_LEAVING_PING: Final = b"leaving!"
+
+
+class ServerConnection(Answering):
+    """The server's end. :meth:`receive` returns streams: each when its request is complete, and when it is cancelled.
+
+    With `watch_messages` a stream is also told when it opens and whenever messages have come on it.
+    """
+
+    def __init__(
+        self,
+        *,
+        stream_window: int,
+        connection_window: int,
+        max_streams: int | None = None,
+        settings: dict[int, int] | None = None,
+        watch_messages: bool = False,
+        make_stream: Callable[[], Stream] = Stream,
+    ) -> None:
+        own: dict[int, int] = {Setting.MAX_HEADER_LIST_SIZE: MAX_LIST_BYTES}
+        if max_streams is not None:
+            own[Setting.MAX_CONCURRENT_STREAMS] = max_streams
+        super().__init__(
+            stream_window=stream_window, connection_window=connection_window, settings=own | (settings or {})
+        )
+        self.max_streams = frames.MAX_STREAM_ID if max_streams is None else max_streams
+        self._make = make_stream
+        self._watch = watch_messages
+        self._requests = BlockDecoder(RequestHead)
+        self._known = self._requests.known
+        self._usual_request = NOTHING
+        self._usual_messages: tuple[bytes, ...] = ()
+        self._preface: bytes | None = b""
+        self._leaving = False
+        self._left = False
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing left to do here: the transport may be closed."""
+        return self.closed is not None or ((self._left or self.draining) and not self.streams)
+
+    # ---- in ----------------------------------------------------------------------------------------------------
+
+    def receive(self, data: bytes) -> list[Stream]:
+        """Take bytes from the client; returns the streams of which there is news. Never raises on what it sends."""
+        if self._preface is not None:
+            data = self._after_preface(data)
+        return super().receive(data)
+
+    def _after_preface(self, data: bytes) -> bytes:
+        assert self._preface is not None
+        data = self._preface + data
+        begin = data[: len(frames.PREFACE)]
+        if not frames.PREFACE.startswith(begin):
+            self.abort(ErrorCode.PROTOCOL_ERROR, "this is no HTTP/2: the client's preface is missing")
+        if len(begin) < len(frames.PREFACE):
+            self._preface = data
+            return b""
+        self._preface = None
+        return data[len(begin) :]
+
+    def _learn(self, ending: bytes, stream_id: int) -> None:
+        if ending[3] == HEADERS and not ending[4] & END_STREAM:
+            super()._learn(ending, stream_id)
+
+    def _is_usual(self, stream_id: int) -> bool:
+        if self._watch or not self._events or not self._requests.is_independent:
+            return False
+        stream = self._events[-1]
+        if stream.stream_id != stream_id or not stream.half_closed or stream.cancelled or stream._granted:
+            return False
+        self._usual_request, self._usual_messages = stream.request, stream.messages
+        return True
+
+    def _on_usual(self, kind: int, stream_id: int) -> bool:
+        if not self._last_id < stream_id <= frames.MAX_STREAM_ID or not stream_id & 1:
+            return False
+        if len(self.streams) >= self.max_streams or self._left:
+            return False
+        self._last_id = stream_id
+        stream = self._make()
+        stream.stream_id = stream_id
+        stream.request = self._usual_request
+        stream.messages = self._usual_messages
+        stream.half_closed = True
+        self.streams[stream_id] = stream
+        self._events.append(stream)
+        self._consumed += self._usual_data[kind]
+        if self._consumed >= self._give_back_at:
+            self._give_back()
+        self._idle_frames = 0
+        return True
+
+    def _on_headers(self, flags: int, stream_id: int, body: bytes) -> None:
+        head = self._known.get(body)
+        if head is None or flags & ~(END_STREAM | END_HEADERS) or not flags & END_HEADERS:
+            block = self._header_block(flags, stream_id, body)
+            if block is None:
+                return
+            head = self._requests.decode(block)
+        if stream_id > self._last_id and stream_id & 1:
+            self._open(stream_id, head, half_closed=bool(flags & END_STREAM))
+            return
+        stream = self.streams.get(stream_id)
+        if stream is None or stream.half_closed:
+            self._stray(stream_id)
+        elif flags & END_STREAM:
+            self._request_over(stream)
+        else:
+            self.reset(stream, ErrorCode.PROTOCOL_ERROR, "headers twice")
+
+    def _open(self, stream_id: int, head: RequestHead, *, half_closed: bool) -> None:
+        self._last_id = stream_id
+        if self._left:  # it is above the last id of our GOAWAY, so the client knows
+            self._idle_frame()
+            return
+        stream = self._make()
+        stream.stream_id = stream_id
+        stream.request = head
+        stream.half_closed = half_closed
+        if len(self.streams) >= self.max_streams or head.malformed:
+            self._idle_frame()
+            self._drop(stream, ErrorCode.PROTOCOL_ERROR if head.malformed else ErrorCode.REFUSED_STREAM)
+            return
+        self.streams[stream_id] = stream
+        if head.http_status:
+            self.refuse(stream, head.http_status)
+        elif head.status != messages.OK:
+            self.finish(stream, head.status, head.text)
+        elif half_closed:
+            self._request_over(stream)
+        elif self._watch:
+            self._events.append(stream)
+
+    def _on_data(self, flags: int, stream_id: int, body: bytes) -> None:
+        self._consumed += len(body)
+        if self._consumed >= self._give_back_at:
+            self._give_back()
+        stream = self.streams.get(stream_id)
+        if stream is None or stream.half_closed:
+            self._stray(stream_id)
+            return
+        content = self._unpadded(flags, body)
+        if content or flags & END_STREAM:
+            self._idle_frames = 0
+        else:
+            self._idle_frame()
+        if not stream._last_block:  # else it is answered, and the answer waits for a window
+            self._read(stream, content)
+        if stream_id not in self.streams:
+            return
+        if flags & END_STREAM:
+            self._request_over(stream)
+            return
+        stream._received += len(body)
+        if stream._received >= self._give_back_stream_at:
+            self._give_back_stream(stream)
+
+    def _read(self, stream: Stream, content: bytes) -> None:
+        """Cut messages out of what came; a frame that is just one message needs no reader."""
+        if stream._reader is None and content[:1] == b"\0" and int.from_bytes(content[1:5], "big") == len(content) - 5:
+            stream.messages += (content[5:],)
+            if self._watch:
+                self._events.append(stream)
+            return
+        reader = stream._reader or MessageReader(keep=True)
+        stream._reader = reader
+        try:
+            done = reader.feed(content)
+        except MessageError as error:
+            self.finish(stream, error.status, str(error))
+            return
+        if done:
+            stream.messages += tuple(reader.messages)
+            reader.messages.clear()
+            if self._watch:
+                self._events.append(stream)
+
+    def _give_back_stream(self, stream: Stream) -> None:
+        if stream._received > self.stream_window:
+            self.reset(stream, ErrorCode.FLOW_CONTROL_ERROR, "more data than the stream's window allows")
+            return
+        self.outgoing.append(frames.window_update(stream.stream_id, stream._received))
+        stream._received = 0
+
+    def _request_over(self, stream: Stream) -> None:
+        stream.half_closed = True
+        self._idle_frames = 0
+        if stream._last_block:
+            return
+        if stream._reader is not None and not stream._reader.complete:
+            self.finish(stream, messages.INTERNAL, "the last message of the request is incomplete")
+        else:
+            self._events.append(stream)
+
+    def _stray(self, stream_id: int) -> None:
+        """A frame on a stream that takes none: ended early by us, over, or never there."""
+        stream = self.streams.get(stream_id)
+        if stream_id % 2 == 0 or stream_id > self._last_id:
+            raise ProtocolError(ErrorCode.PROTOCOL_ERROR, f"a frame on stream {stream_id}, which was never opened")
+        self._idle_frame()
+        if stream is not None:
+            self.reset(stream, ErrorCode.STREAM_CLOSED, "a frame after the end of the request")
+        elif stream_id not in self._ended_early and not self._left:
+            raise ProtocolError(ErrorCode.STREAM_CLOSED, f"a frame on stream {stream_id}, which is closed")
+
+    def _on_reset(self, stream_id: int, code: int) -> None:
+        if stream_id % 2 == 0 or stream_id > self._last_id:
+            raise ProtocolError(ErrorCode.PROTOCOL_ERROR, f"RST_STREAM on stream {stream_id}, which was never opened")
+        self._idle_frame()
+        stream = self.streams.pop(stream_id, None)
+        if stream is not None:
+            stream.cancelled = f"RST_STREAM {frames.error_name(code)}"
+            self._events.append(stream)
+
+    def _on_own_settings_acked(self) -> None:
+        self._requests.independent()
+
+    def _last_peer_stream(self) -> int:
+        return self._last_id
+
+    # ---- going away --------------------------------------------------------------------------------------------
+
+    def shut_down(self) -> None:
+        """Say GOAWAY without a bound, then, when the client has surely read it, the true one (RFC 9113, 6.8)."""
+        if not self._leaving and self.closed is None:
+            self._leaving = True
+            self.outgoing.append(frames.goaway(frames.MAX_STREAM_ID, ErrorCode.NO_ERROR))
+            self.ping(_LEAVING_PING)
+
+    def leave(self) -> None:
+        """The true GOAWAY: calls that come after it are not looked at. Also for a client that answers no ping."""
+        if not self._left and self.closed is None:
+            self._left = True
+            self.outgoing.append(frames.goaway(self._last_id, ErrorCode.NO_ERROR))
+
+    def _on_ping(self, flags: int, stream_id: int, body: bytes) -> None:
+        super()._on_ping(flags, stream_id, body)
+        if self._leaving and flags & frames.ACK and body == _LEAVING_PING:
+            self.leave()

@@ -1,0 +1,182 @@
+"""Header blocks: what is sent is understood by a decoder of any size; what comes is looked up only when it may be."""
+
+from __future__ import annotations
+
+import pytest
+from hpack import Decoder, Encoder
+from hypothesis import given
+from hypothesis import strategies as st
+
+from grpclab.http2.headers import (
+    CACHED_BLOCKS,
+    MAX_LIST_BYTES,
+    RESIDENCE_HEADER,
+    BlockDecoder,
+    HeaderError,
+    HeaderList,
+    RequestHeaders,
+    literal,
+)
+
+names = st.from_regex("[a-z][a-z0-9-]{0,12}", fullmatch=True)
+values = st.text("abcXYZ 019/%.", max_size=40)
+header_lists = st.lists(st.tuples(names, values), min_size=1, max_size=8)
+
+
+def decode(decoder: Decoder, block: bytes) -> HeaderList:
+    return [(str(name), str(value)) for name, value in decoder.decode(block)]
+
+
+def blocks() -> BlockDecoder[HeaderList]:
+    """A decoder of blocks whose meaning is their headers."""
+    return BlockDecoder(lambda headers: headers)
+
+
+def independent_encoder(size: int = 0) -> Encoder:
+    encoder = Encoder()
+    encoder.header_table_size = size
+    return encoder
+
+
+# ---- requests ------------------------------------------------------------------------------------------------
+
+
+@given(header_lists, st.lists(st.integers(0, 5000), max_size=4))
+def test_every_block_says_the_same_to_a_peer_of_any_table(headers: HeaderList, sizes: list[int]) -> None:
+    request, peer = RequestHeaders(headers), Decoder()
+    for size in [4096, *sizes]:
+        request.limit_table(size)
+        peer.max_allowed_table_size = size
+        for _ in range(3):
+            assert decode(peer, request.block()) == headers
+
+
+@given(header_lists, st.integers(0, 5000))
+def test_the_block_is_soon_the_same_for_good(headers: HeaderList, size: int) -> None:
+    request, peer = RequestHeaders(headers), Decoder()
+    request.limit_table(size)
+    peer.max_allowed_table_size = size
+    for _ in range(3):
+        decode(peer, request.block())
+    assert request.steady is not None
+    assert request.block() == request.steady
+    assert decode(peer, request.steady) == headers
+    assert decode(peer, request.steady) == headers
+
+
+def test_a_block_that_speaks_of_the_table_is_not_the_steady_one() -> None:
+    request = RequestHeaders([("a", "b")])
+    request.limit_table(0)
+    first = request.block()
+    assert first[0] == 0x20  # "the table is empty from now on"
+    assert request.steady is None
+    assert request.block() == first[1:] == request.steady
+
+
+def test_headers_longer_than_the_table_are_sent_as_they_are() -> None:
+    headers = [("a", "x" * 3000), ("b", "y" * 3000)]
+    request, peer = RequestHeaders(headers), Decoder()
+    sent = [request.block() for _ in range(4)]
+    assert sent[1] == sent[2] == sent[3] == request.steady
+    assert all(decode(peer, block) == headers for block in sent)
+
+
+# ---- answers -------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(header_lists, min_size=1, max_size=6), st.lists(st.integers(0, 5), max_size=12), st.data())
+def test_blocks_mean_what_they_mean_before_and_after_they_are_independent(
+    lists: list[HeaderList], order: list[int], data: st.DataObject
+) -> None:
+    encoder, decoder = Encoder(), blocks()
+    settles_at = data.draw(st.integers(0, len(order)))
+    for place, which in enumerate(order):
+        if place == settles_at:
+            encoder.header_table_size = 0
+            decoder.independent()
+        headers = lists[which % len(lists)]
+        assert decoder.decode(bytes(encoder.encode(headers))) == headers
+
+
+def test_equal_bytes_are_not_looked_up_while_they_may_differ_in_meaning() -> None:
+    decoder = blocks()
+    newest = b"\xbe"  # "the header that was added last"
+    assert decoder.decode(b"\x40" + literal("a", "1")[1:]) == [("a", "1")]
+    assert decoder.decode(newest) == [("a", "1")]
+    assert decoder.decode(b"\x40" + literal("a", "2")[1:]) == [("a", "2")]
+    assert decoder.decode(newest) == [("a", "2")]
+    assert not decoder.known
+
+
+def test_independent_blocks_are_looked_up() -> None:
+    decoder = blocks()
+    decoder.independent()
+    block = bytes(independent_encoder().encode([("a", "1")]))
+    assert decoder.decode(block) is decoder.decode(block)
+    assert list(decoder.known) == [block]
+
+
+def test_the_table_of_a_peer_that_acknowledged_an_empty_one_is_empty_whether_it_says_so_or_not() -> None:
+    decoder = blocks()
+    encoder = Encoder()
+    decoder.decode(bytes(encoder.encode([("a", "1")])))
+    decoder.independent()
+    by_hand = literal("a", "1")  # as C-core's answers to calls that it rejects
+    assert decoder.decode(by_hand) == [("a", "1")]
+    with pytest.raises(HeaderError):
+        decoder.decode(bytes(encoder.encode([("a", "1")])))  # of the old table
+
+
+def test_and_may_not_fill_it_again() -> None:
+    decoder = blocks()
+    decoder.independent()
+    decoder.decode(bytes(independent_encoder().encode([("a", "1")])))
+    with pytest.raises(HeaderError):
+        decoder.decode(b"\x3f\xe1\x1f" + literal("a", "1"))  # "4096 bytes from now on"
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    decoder = blocks()
+    decoder.independent()
+    encoder = independent_encoder()
+    for number in range(3 * CACHED_BLOCKS):
+        assert decoder.decode(bytes(encoder.encode([("a", str(number))]))) == [("a", str(number))]
+        assert len(decoder.known) <= CACHED_BLOCKS
+    long = [("a", "x" * 5000)]
+    assert decoder.decode(bytes(encoder.encode(long))) == long
+    assert not any(len(block) > 3000 for block in decoder.known)
+
+
+def test_a_bomb_is_refused_while_it_is_decoded() -> None:
+    decoder = blocks()
+    big = bytes(Encoder().encode([("a", "x" * 4000)]))
+    with pytest.raises(HeaderError, match=f"{MAX_LIST_BYTES:,}"):
+        decoder.decode(big + b"\xbe" * 10_000)  # one byte each for a header of 4,000
+
+
+@given(st.binary(max_size=200), st.booleans())
+def test_garbage_is_a_header_error_or_headers(garbage: bytes, independent: bool) -> None:
+    decoder = blocks()
+    if independent:
+        decoder.independent()
+    for _ in range(2):
+        try:
+            decoder.decode(garbage)
+        except HeaderError:
+            break
+
+
+@given(st.lists(st.integers(0, 10**12), min_size=1, max_size=5), header_lists)
+def test_residence_times_differ_and_the_rest_is_looked_up(times: list[int], headers: HeaderList) -> None:
+    decoder = blocks()
+    decoder.independent()
+    head = bytes(independent_encoder().encode(headers))
+    for time in times:
+        whole = [*headers, (RESIDENCE_HEADER, str(time))]
+        assert decoder.decode(head + literal(RESIDENCE_HEADER, str(time))) == whole
+    assert not decoder.known
+
+
+@given(names, st.text("abc", max_size=300))
+def test_literals(name: str, value: str) -> None:
+    assert decode(Decoder(), literal(name, value)) == [(name, value)]
