@@ -1,0 +1,134 @@
+"""One transport of a lane, with its HTTP/2 connection: where the hot path of engine `wire` begins."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from grpclab.http2 import frames
+from grpclab.http2.client import Call, ClientConnection
+from grpclab.http2.frames import ErrorCode
+
+if TYPE_CHECKING:
+    from grpclab.load.engines.lane import Lane
+
+MAX_UNREAD_BYTES = 64 * 1024 * 1024
+"""A peer that leaves this much unread is given up."""
+
+
+class WireCall(Call):
+    """A call with its times, in seconds of the generator's clock."""
+
+    started: float = 0.0
+    """When the caller began, or was planned to."""
+    late: float = 0.0
+    """How long after that it was handed over."""
+    told: float = 0.0
+    """When its last message came."""
+    resent: bool = False
+    """It is a second attempt: there will be no third."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaneSettings:
+    """How a lane dials, and what it does about silence."""
+
+    host: str
+    port: int
+    tls: ssl.SSLContext | None
+    connection: Callable[[], ClientConnection]
+    deadline_s: float | None
+    keepalive_s: float | None
+    keepalive_timeout_s: float
+    resend: bool
+    single_use: bool = False
+    """For one call only: its transport is closed with it, and it dials but once."""
+
+
+class Peer(asyncio.Protocol):
+    """One transport of a lane, with its HTTP/2 connection."""
+
+    def __init__(self, lane: Lane, http2: ClientConnection) -> None:
+        self.lane = lane
+        self.http2 = http2
+        self.greeted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done once the peer's settings have come."""
+        self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._heard = True
+        self._silent_since = 0.0
+        self._pinged_at: float | None = None
+        self._transport: asyncio.Transport | None = None
+        self._reason = ""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self.flush()
+
+    def data_received(self, data: bytes) -> None:
+        """The hot path begins here: one call for each batch of answers."""
+        http2, lane = self.http2, self.lane
+        ended = http2.receive(data)
+        self._heard = True
+        if http2.arrived:
+            lane.on_messages(cast("list[WireCall]", http2.arrived))
+            http2.arrived.clear()
+        if ended:
+            lane.ended(self, ended)
+        if lane.waiting or http2.draining or lane.peer is not self:
+            self._rarely()
+        if http2.outgoing:
+            self.flush()
+
+    def _rarely(self) -> None:
+        if self.http2.ready and not self.greeted.done():
+            self.greeted.set_result(None)
+        self.lane.settle(self)
+        self.lane.flush()  # the calls that followed may have gone to its new connection
+
+    def flush(self) -> None:
+        """Hand what is to be said to the transport."""
+        if self.http2.outgoing and self._transport is not None:
+            self._transport.write(self.http2.take())
+
+    def look(self, now: float) -> None:
+        """Ping a silent peer; give up one that does not answer, or does not read."""
+        settings = self.lane.settings
+        unread = self._transport.get_write_buffer_size() if self._transport is not None else 0
+        if unread > MAX_UNREAD_BYTES:
+            self.abandon(f"the server left {unread:,} bytes unread")
+        elif settings.keepalive_s is None or not self.http2.ready:
+            return
+        elif self._heard:
+            self._heard, self._silent_since, self._pinged_at = False, now, None
+        elif self._pinged_at is not None:
+            if now - self._pinged_at >= settings.keepalive_timeout_s:
+                self.abandon(f"no answer to a keepalive ping within {settings.keepalive_timeout_s:g} s")
+        elif now - self._silent_since >= settings.keepalive_s:
+            self._pinged_at = now
+            self.http2.ping()
+            self.flush()
+
+    def close(self) -> None:
+        """Say goodbye, and close once everything is sent."""
+        if self._transport is not None and not self._transport.is_closing():
+            if self.http2.closed is None:
+                self.http2.outgoing.append(frames.goaway(0, ErrorCode.NO_ERROR))
+            self.flush()
+            self._transport.close()
+
+    def abandon(self, reason: str = "") -> None:
+        """Close without waiting for anyone."""
+        self._reason = reason
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        reason = self._reason or self.http2.closed or (str(exc) if exc else "the server closed the connection")
+        if not self.greeted.done():
+            self.greeted.set_exception(ConnectionError(reason))
+            self.greeted.exception()  # whoever waited may have given up
+        self.gone.set_result(None)
+        self.lane.lost_peer(self, reason)

@@ -1,0 +1,347 @@
+"""Engine `wire`: HTTP/2 frames of our own (:mod:`grpclab.http2`), so that the client is never the bottleneck.
+
+The hot path is one page: ``Peer.data_received`` (peer.py) hands a batch of bytes to
+``ClientConnection.receive`` and the calls that ended in it to :meth:`WireEngine._closed_loop` or
+:meth:`WireEngine._open_loop` here. The clock is read once for each batch, which is when its bytes were there; requests
+that follow are collected and written at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import ssl
+import time
+from collections.abc import Callable, Iterator
+
+from grpclab import __version__
+from grpclab.config import ClientConfig, TrialConfig
+from grpclab.http2.client import ClientConnection, Request
+from grpclab.http2.headers import RESIDENCE_HEADER, HeaderList
+from grpclab.load.calls import CallSpec
+from grpclab.load.engines import Counters, nothing_answers
+from grpclab.load.engines.lane import Lane
+from grpclab.load.engines.peer import LaneSettings, WireCall
+from grpclab.load.gate import Gate
+from grpclab.load.recorder import Recorder
+from grpclab.pacing import Pacer
+
+OWN_WINDOW_BYTES = 4 * 1024 * 1024
+"""What this side is ready to receive where `window_kib` does not say; what C-core's adaptation starts from."""
+KEEPALIVE_TIMEOUT_S = 20.0
+LOOK_S = 0.25
+"""So often at least an open loop looks whether its window was ended from outside."""
+LOOK_AT_ONE_S = 50e-6
+"""Pause for each connection that is looked after: some percent of a core at most, however many there are."""
+BATCH = 64
+"""So many late calls are sent before answers are read again."""
+
+Handler = Callable[[Lane, list[WireCall]], None]
+
+
+class WireEngine:
+    """See :class:`grpclab.load.engines.Engine`."""
+
+    def __init__(
+        self,
+        config: TrialConfig,
+        target: str,
+        root_certificates: bytes | None,
+        call: CallSpec,
+        *,
+        residence: bool = False,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.counters = Counters()
+        self._client = config.client
+        self._target = target
+        self._clock = clock
+        self._residence = residence
+        self._settings = _lane_settings(config.client, target, root_certificates, call)
+        self._streaming = call.server_streaming
+        self._single = config.client.pooling == "per_call"
+        self._look_every_s = _look_every_s(config.client)
+        self._lanes: list[Lane] = []
+        self._next_lane = 0
+        self._down_since: float | None = None
+        # Of the running window:
+        self._recorder = Recorder(None)
+        self._gate = Gate(opens_at=math.inf)
+        self._handle: Handler = self._closed_loop
+        self._running = 0
+        self._finished: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        # Of an open loop:
+        self._pacer: Pacer | None = None
+        self._planned: Iterator[float] = iter(())
+        self._due = math.inf
+        self._max_in_flight = 0
+        self._full = False
+        self._full_until = -math.inf
+
+    # ---- the hot path: calls that ended, calls that follow -----------------------------------------------------
+
+    def _closed_loop(self, lane: Lane, ended: list[WireCall]) -> None:
+        """Each caller whose call has ended calls again."""
+        now = self._clock()
+        record, admit, submit = self._recorder.record, self._gate.admit, lane.submit
+        for call in ended:
+            record(call.started, now, call.status)
+            if admit(now):
+                following = WireCall()
+                following.started = now
+                submit(following)
+            else:
+                self._running -= 1
+        self._recorder.flush_full()
+        if not self._running:
+            self._finish()
+
+    def _open_loop(self, _lane: Lane, ended: list[WireCall]) -> None:
+        """Nothing follows from a call that ended, but room for one that waited for the bound."""
+        now = self._clock()
+        record = self._recorder.record
+        for call in ended:
+            record(call.started, now, call.status, call.late)
+        self._recorder.flush_full()
+        self._running -= len(ended)
+        assert self._pacer is not None
+        self._pacer.touch()
+        if self._full or (not self._running and self._arrivals_over):
+            self._send_due()
+
+    def _send_due(self) -> None:
+        """Open loop: send what is due, however late; then wait for the next time, or for room."""
+        now = self._clock()
+        if self._full:
+            self._full, self._full_until = False, now
+        used: list[Lane] = []
+        while self._due <= now and len(used) < BATCH and not self._arrivals_over:
+            if self._running >= self._max_in_flight:
+                self._full = True
+                break
+            if self._gate.admit(self._due):
+                self.counters.bound_hits += self._due <= self._full_until
+                call = WireCall()
+                call.started = self._due
+                call.late = self._clock() - self._due
+                self._running += 1
+                lane = self._pick_lane()
+                lane.submit(call)
+                used.append(lane)
+                self._due = next(self._planned, math.inf)
+        for lane in used:
+            lane.flush()
+        if not self._arrivals_over:
+            assert self._pacer is not None
+            soon = now + LOOK_S
+            self._pacer.wake_at(soon if self._full else min(self._due, soon), self._send_due)
+        elif not self._running:
+            self._finish()
+
+    @property
+    def _arrivals_over(self) -> bool:
+        """No arrival will be admitted any more."""
+        gate, due = self._gate, self._due
+        return gate.closed or gate.full or due == math.inf or (gate.closes_at is not None and due >= gate.closes_at)
+
+    # ---- the other ways a call can be looked at ----------------------------------------------------------------
+
+    def _single_calls(self, _lane: Lane, ended: list[WireCall]) -> None:
+        """Closed loop with a connection for each call: the following one gets a lane of its own."""
+        now = self._clock()
+        for call in ended:
+            self._recorder.record(call.started, now, call.status)
+            if self._gate.admit(now):
+                following = WireCall()
+                following.started = now
+                self._pick_lane().submit(following)
+            else:
+                self._running -= 1
+        self._recorder.flush_full()
+        if not self._running:
+            self._finish()
+
+    def _with_residence(self, handle: Handler) -> Handler:
+        """`handle`, after the reference server's own account of each call has been put aside."""
+
+        def noted(lane: Lane, ended: list[WireCall]) -> None:
+            for call in ended:
+                self._recorder.residence(_residence_s(call.trailers))
+            handle(lane, ended)
+
+        return noted
+
+    def _note_messages(self, calls: list[WireCall]) -> None:
+        """Streaming: the time since the message before, or since the call was sent."""
+        now = self._clock()
+        for call in calls:
+            self._recorder.message(now - (call.told or call.started + call.late), call.started)
+            call.told = now
+        self._recorder.flush_full()
+
+    # ---- windows -----------------------------------------------------------------------------------------------
+
+    async def run(self, gate: Gate, recorder: Recorder, concurrency: int) -> None:
+        """Closed loop: see :class:`grpclab.load.engines.Engine`."""
+        with self._window(gate, recorder, self._single_calls if self._single else self._closed_loop) as finished:
+            for _ in range(concurrency):
+                now = self._clock()
+                if not gate.admit(now):
+                    break
+                call = WireCall()
+                call.started = now
+                self._running += 1
+                self._pick_lane().submit(call)
+            for lane in self._lanes:
+                lane.flush()
+            if self._running:
+                await finished
+
+    async def run_open(
+        self, planned: Iterator[float], gate: Gate, recorder: Recorder, pacer: Pacer, max_in_flight: int
+    ) -> None:
+        """Open loop: see :class:`grpclab.load.engines.Engine`."""
+        with self._window(gate, recorder, self._open_loop) as finished:
+            self._pacer, self._max_in_flight = pacer, max_in_flight
+            self._full, self._full_until = False, -math.inf
+            self._planned, self._due = planned, next(planned, math.inf)
+            self._send_due()
+            try:
+                await finished
+            finally:
+                pacer.cancel()
+
+    @contextlib.contextmanager
+    def _window(self, gate: Gate, recorder: Recorder, handle: Handler) -> Iterator[asyncio.Future[None]]:
+        """The engine is of this window's until its last call has ended, which is when the future is done."""
+        self._gate, self._recorder, self._running = gate, recorder, 0
+        self._handle = self._with_residence(handle) if self._residence else handle
+        self._finished = asyncio.get_running_loop().create_future()
+        for lane in self._lanes:
+            self._listen(lane)
+        self._down_since = None
+        self._look()
+        try:
+            yield self._finished
+        finally:
+            assert self._timer is not None
+            self._timer.cancel()
+            self._note_outage()
+
+    def _finish(self) -> None:
+        if self._finished is not None and not self._finished.done():
+            self._finished.set_result(None)
+
+    def _look(self) -> None:
+        """Deadlines, keepalive and outages: looked at now and then, so that no call pays for them."""
+        now = self._clock()
+        for lane in list(self._lanes):
+            lane.look(now)
+        self._note_outage()
+        if self._single:
+            self._lanes = [lane for lane in self._lanes if lane.open]
+        every_s = max(self._look_every_s, LOOK_AT_ONE_S * len(self._lanes))
+        self._timer = asyncio.get_running_loop().call_later(every_s, self._look)
+
+    def _note_outage(self) -> None:
+        """An outage lasts while no kept connection takes calls; what has passed of it is added now."""
+        now = self._clock()
+        if self._down_since is not None:
+            self.counters.outage_s += now - self._down_since
+        down = not self._single and all(lane.peer is None for lane in self._lanes)
+        self._down_since = now if down else None
+
+    # ---- connections -------------------------------------------------------------------------------------------
+
+    async def connect(self, timeout_s: float) -> None:
+        """Open the connections. Raises TargetError if nothing answers."""
+        count = self._client.connections if self._client.pooling == "pool" else 1
+        self._lanes = [Lane(self._settings, self.counters) for _ in range(count)]
+        try:
+            async with asyncio.timeout(timeout_s):
+                while any(lane.peer is None for lane in self._lanes):  # a lane for one call dials but once
+                    await asyncio.gather(*(lane.dial() for lane in self._lanes if lane.peer is None))
+        except TimeoutError:
+            why = self._lanes[0].error
+            await self.close()
+            raise nothing_answers(self._target, timeout_s, why) from None
+        if self._single:  # only asked whether someone is there
+            await self.close()
+        for lane in self._lanes:
+            lane.on_change = self._note_outage
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await asyncio.gather(*(lane.close() for lane in self._lanes))
+        self._lanes = []
+
+    def _pick_lane(self) -> Lane:
+        """The lanes in turn; with a connection for each call, a new one."""
+        if self._single:
+            lane = Lane(self._settings, self.counters)
+            self._lanes.append(lane)
+            self._listen(lane)
+            return lane
+        self._next_lane = (self._next_lane + 1) % len(self._lanes)
+        return self._lanes[self._next_lane]
+
+    def _listen(self, lane: Lane) -> None:
+        lane.on_ended = self._handle
+        if self._streaming:
+            lane.on_messages = self._note_messages
+
+
+def _lane_settings(client: ClientConfig, target: str, root_certificates: bytes | None, call: CallSpec) -> LaneSettings:
+    host, _, port = target.rpartition(":")
+    tls = None
+    if root_certificates is not None:
+        tls = ssl.create_default_context(cadata=root_certificates.decode())
+        tls.set_alpn_protocols(["h2"])
+    request = Request(
+        path=call.path,
+        authority=target,
+        payload=call.payload,
+        scheme="https" if tls else "http",
+        server_streaming=call.server_streaming,
+        timeout_s=client.deadline_s,
+        metadata=call.metadata,
+    )
+    fixed = client.window_kib is not None and not client.adaptive_window
+    window = (client.window_kib or 0) * 1024 if fixed else OWN_WINDOW_BYTES
+
+    def connection() -> ClientConnection:
+        return ClientConnection(
+            request,
+            stream_window=window,
+            connection_window=window,
+            user_agent=f"grpclab/{__version__}",
+            watch_messages=call.server_streaming,
+        )
+
+    return LaneSettings(
+        host=host.strip("[]"),
+        port=int(port),
+        tls=tls,
+        connection=connection,
+        deadline_s=client.deadline_s,
+        keepalive_s=client.keepalive_s,
+        keepalive_timeout_s=client.keepalive_timeout_s or KEEPALIVE_TIMEOUT_S,
+        resend=client.resend,
+        single_use=client.pooling == "per_call",
+    )
+
+
+def _look_every_s(client: ClientConfig) -> float:
+    """A fiftieth of the shortest time that is to be kept, in steps of a millisecond at least."""
+    kept = (client.deadline_s, client.keepalive_s, client.keepalive_timeout_s)
+    return max(0.001, min([0.05, *(seconds / 50 for seconds in kept if seconds is not None)]))
+
+
+def _residence_s(trailers: HeaderList) -> float:
+    """Seconds inside the server, as the reference server tells; NaN where nobody does."""
+    for name, value in reversed(trailers):  # there it is the last
+        if name == RESIDENCE_HEADER and value.isascii() and value.isdigit() and len(value) < 20:
+            return int(value) * 1e-9
+    return math.nan
