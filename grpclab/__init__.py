@@ -2,24 +2,27 @@
 
 Layout, top to bottom; each floor imports only from floors below it:
 
-    cli                      the command line
-    doctor, notebook         what this machine can measure; what the notebooks' cells call
-    publish                  from stored trials to the report
-    report/                  figures and HTML out of tidy frames
-    study/                   design, trial, the papermill runner, the store
-    analysis/                pure functions over frames: ratios, intervals, verdicts
-    profiling/               py-spy, families of work
-    load/                    gate, recorder, summary (pure); engines, workers, bench
-    servers/                 the greeter, its builders, the launcher
-    link                     the emulated link
-    link_relay               its process
-    link_model               its behaviour (pure)
-    children, procfs         child processes; what the kernel says of a process
-    environment, places      what the machine is; where things are
-    variants, channel_args   basic, optimized, the ladder; the one table factor -> channel argument
-    config                   the factors
-    errors, status           one root, a tree in its docstring; gRPC's status codes
-    generated/               the stubs of proto/greet.proto
+    cli                       the command line
+    cli_bench, cli_reference  the options of two of its commands
+    doctor, notebook          what this machine can measure; what the notebooks' cells call
+    calibration/              the lab measures itself
+    publish                   from stored trials to the report
+    report/                   figures and HTML out of tidy frames
+    study/                    design, trial, the papermill runner, the store
+    analysis/                 pure functions over frames: ratios, intervals, verdicts
+    profiling/                py-spy, families of work
+    load/                     arrivals, gate, recorder, summary (pure); engines, workers, bench
+    servers/                  the greeter, its builders, the reference server, the launcher
+    link                      the emulated link
+    link_relay                its process
+    link_model                its behaviour (pure)
+    children, procfs, pacing  child processes; what the kernel says of one; waking up on time
+    environment, places       what the machine is; where things are
+    variants, channel_args    basic, optimized, the ladder; the one table factor -> channel argument
+    config                    the factors
+    http2/                    HTTP/2 and gRPC framing without I/O, client and server side (pure)
+    errors, status            one root, a tree in its docstring; gRPC's status codes
+    generated/                the stubs of proto/greet.proto
 
 Names are loaded when first used: the children of a trial start quickly because of it.
 """

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from grpclab.config import ClientConfig, Level, ServerConfig, TrialConfig
 from grpclab.errors import FactorError
 
-DEFAULT_PORTS = {"optimized": 50051, "basic": 50052}
+DEFAULT_PORTS = {"optimized": 50051, "basic": 50052, "reference": 50053}
 
 BASIC = TrialConfig(
     server=ServerConfig(threads=10),

@@ -30,7 +30,9 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PURE = (
     *("config", "channel_args", "variants", "errors", "status", "link_model"),
-    *("load/gate", "load/recorder", "load/summary", "profiling/families"),
+    *(f"http2/{path.stem}" for path in sorted((PACKAGE / "http2").glob("[!_]*.py"))),
+    *(f"servers/reference/{name}" for name in ("service_time", "disturbances", "service")),
+    *("load/arrivals", "load/gate", "load/recorder", "load/slo", "load/summary", "profiling/families"),
     *("study/design", "study/parameters"),
 )
 CLOCKS_AND_SOCKETS = {"asyncio", "grpc", "os", "random", "socket", "subprocess", "threading", "time"}

@@ -107,7 +107,7 @@ def test_a_mix_is_the_server_of_one_and_the_client_of_the_other() -> None:
 
 def test_variants_are_found_by_name_and_have_ports_of_their_own() -> None:
     assert {name: variant(name) for name in VARIANTS} == {"basic": BASIC, "optimized": OPTIMIZED}
-    assert DEFAULT_PORTS == {"optimized": 50051, "basic": 50052}
+    assert DEFAULT_PORTS == {"optimized": 50051, "basic": 50052, "reference": 50053}
 
 
 def test_an_unknown_variant_or_rung_is_refused_with_those_there_are() -> None:

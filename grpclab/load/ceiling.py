@@ -75,7 +75,7 @@ def _measure(engine: str) -> Ceiling:
         }
     )
     with (
-        launch_reference(ReferenceSpec(), cpus=cores.server) as server,
+        launch_reference(ReferenceSpec(residence=False), cpus=cores.server) as server,
         Generator(config, server.target, cpus=cores.generator) as generator,
     ):
         run = generator.measure()

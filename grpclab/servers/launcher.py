@@ -109,13 +109,40 @@ def launch(
             from grpclab.servers import tls
 
             tls.issue(folder)
-        log_path = log_path or folder / "server.log"
-        log = stack.enter_context(log_path.open("wb"))
-        child = stack.enter_context(Child("grpclab.servers.child", name="server", cpus=cpus, log=log, env=env))
         settings = TrialConfig(server=config).differences(TrialConfig())
         spec = ServeSpec(settings=settings, port=port, hold=hold, tls_folder=str(folder))
+        roots = (folder / "ca.pem").read_bytes() if config.tls else None
+        server = stack.enter_context(
+            launched(
+                "grpclab.servers.child", vars(spec), cpus=cpus, log_path=log_path, env=env, root_certificates=roots
+            )
+        )
+        yield server
+
+
+@contextlib.contextmanager
+def launched(
+    module: str,
+    spec: Mapping[str, Any],
+    *,
+    cpus: Collection[int] | None = None,
+    log_path: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    root_certificates: bytes | None = None,
+    healthy: bool = True,
+) -> Iterator[RunningServer]:
+    """Run `module`, which serves what `spec` says, as a child process on loopback until the block is left.
+
+    Without `healthy` nobody asks whether it is. Raises ServerError.
+    """
+    with contextlib.ExitStack() as stack:
+        if log_path is None:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="grpclab-"))
+            log_path = Path(folder) / "server.log"
+        log = stack.enter_context(log_path.open("wb"))
+        child = stack.enter_context(Child(module, name="server", cpus=cpus, log=log, env=env))
         try:
-            child.send(**vars(spec))
+            child.send(**spec)
             where = child.receive(START_TIMEOUT_S)
         except WorkerError as error:
             raise ServerError(f"the server could not be started: {error}{log_tail(log_path)}") from None
@@ -125,12 +152,13 @@ def launch(
             port=where["port"],
             pids=where["pids"],
             log_path=log_path,
-            root_certificates=(folder / "ca.pem").read_bytes() if config.tls else None,
+            root_certificates=root_certificates,
         )
         strangers = procfs.listening_pids(server.port) - {*server.pids, child.pid}
         if strangers:
             raise ServerError(f"port {server.port} is shared with another server (pid {min(strangers)}): stop it")
-        check_health(server.target, server.root_certificates)
+        if healthy:
+            check_health(server.target, server.root_certificates)
         try:
             yield server
         finally:

@@ -1,0 +1,37 @@
+"""The reference server as a child process, spoken to as :mod:`grpclab.servers.child` is."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import queue
+from typing import NoReturn
+
+from grpclab.children import die_with_parent, say
+from grpclab.errors import GrpclabError
+from grpclab.servers.child import configure_logging, leave
+from grpclab.servers.reference.serving import serve_reference
+from grpclab.servers.reference.spec import ReferenceSpec
+
+log = logging.getLogger("grpclab.serve")
+
+
+def main() -> NoReturn:
+    """See the module's docstring."""
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+    die_with_parent(lines.put)
+    configure_logging(os.environ.get("GRPCLAB_LOG", "info"))
+    try:
+        spec = ReferenceSpec(**json.loads(lines.get()))
+        totals = serve_reference(spec, lambda where: say(**where))
+    except GrpclabError as error:
+        log.error("%s", error)
+        leave(error.exit_code)
+    log.info("served %d calls, at most %d at once", totals["calls"], totals["high_water"])
+    say(**totals)
+    leave(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""What the reference server does wrong on purpose while it keeps the protocol: stalls and errors. Pure."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from grpclab.errors import UsageError
+from grpclab.servers.reference.service_time import CHUNK, seconds
+from grpclab.status import OK, STATUS_NAMES
+
+
+@dataclass(frozen=True, order=True)
+class Stall:
+    """No reply goes out from `begins_s` until `ends_s`, counted from the first request; reading goes on."""
+
+    begins_s: float
+    ends_s: float
+
+
+def parse_stall(text: str) -> Stall:
+    """The stall that ``1s@3s`` means: for 1 s, 3 s after the first request. Raises UsageError."""
+    lasts, at, begins = text.partition("@")
+    try:
+        lasts_s, begins_s = seconds(lasts), seconds(begins)
+        if not at or lasts_s <= 0:
+            raise ValueError(text)
+    except ValueError:
+        raise UsageError(
+            f"--stall {text} is not possible: write how long and when, as 1s@3s (for 1 s, 3 s after the first request)"
+        ) from None
+    return Stall(begins_s, begins_s + lasts_s)
+
+
+class Stalls:
+    """Several stalls as a mapping of time."""
+
+    def __init__(self, stalls: Iterable[Stall]) -> None:
+        self._stalls = sorted(stalls)
+
+    def __bool__(self) -> bool:
+        return bool(self._stalls)
+
+    def release(self, due_s: float) -> float:
+        """When a reply that is due at `due_s` may go out; seconds since the first request."""
+        for stall in self._stalls:
+            if stall.begins_s <= due_s < stall.ends_s:
+                due_s = stall.ends_s
+        return due_s
+
+
+@dataclass(frozen=True)
+class Mishap:
+    """This share of the calls ends with this status."""
+
+    share: float
+    status: int
+
+
+def parse_mishap(text: str) -> Mishap:
+    """What ``1%:UNAVAILABLE`` means. Raises UsageError."""
+    share, _, name = text.partition(":")
+    try:
+        if not share.strip().endswith("%"):
+            raise ValueError(text)
+        value = float(share.strip().removesuffix("%")) / 100
+        status = STATUS_NAMES.index(name.strip().upper())
+        if not 0 <= value <= 1 or math.isnan(value) or status == OK:
+            raise ValueError(text)
+    except ValueError:
+        raise UsageError(
+            f"--error {text} is not possible: write a share and a status, as 1%:UNAVAILABLE"
+            f" ({', '.join(STATUS_NAMES[1:])})"
+        ) from None
+    return Mishap(value, status)
+
+
+def outcomes(mishaps: Sequence[Mishap], seed: int) -> Iterator[int]:
+    """The status of each call, in order, without end; the same for the same seed."""
+    if not mishaps:
+        return itertools.repeat(OK)
+    return _drawn(mishaps, np.random.default_rng(seed))
+
+
+def _drawn(mishaps: Sequence[Mishap], rng: np.random.Generator) -> Iterator[int]:
+    bounds = np.cumsum([mishap.share for mishap in mishaps])
+    statuses = np.array([*(mishap.status for mishap in mishaps), OK])
+    while True:
+        yield from statuses[np.searchsorted(bounds, rng.random(CHUNK), side="right")].tolist()
+
+
+def check_shares(mishaps: Sequence[Mishap]) -> None:
+    """Raise UsageError if more than all calls are to fail."""
+    total = sum(mishap.share for mishap in mishaps)
+    if total > 1 + 1e-9:
+        raise UsageError(f"the shares of --error add up to {total:.0%}: make it 100% at most")

@@ -1,0 +1,378 @@
+"""The misbehaving peer: what it says instead of a proper answer, and how it opens, reads and writes. Pure.
+
+A fault is a row of :data:`FAULTS`. Some keep the protocol and are only unusual: their calls end well. `ends` says
+how calls may end for a client that keeps the protocol and its deadline.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from grpclab.errors import UsageError
+from grpclab.http2 import frames
+from grpclab.http2.frames import CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PADDED, ErrorCode, Setting
+from grpclab.http2.headers import literal
+from grpclab.http2.replies import BEGINNING, STATUS_200, Reply, http_status, trailers
+
+NOT_FOUND: Final = 5
+FAILED_PRECONDITION: Final = 9
+PERCENT_MESSAGE: Final = "größer als 100 %"
+_PADDING: Final = 19
+_FRAGMENTS: Final = 8
+"""Frames of a header block: of more, some peers say that it is a flood."""
+_UNKNOWN_CODE: Final = 99
+_STATUSES: Final = ("abc", "99", "-1", "")
+
+
+class LastWords(bytes):
+    """Bytes after which the transport is closed."""
+
+
+@dataclass
+class Talk:
+    """What a bad peer remembers of one connection."""
+
+    n: int
+    """The number given with the fault."""
+    calls: int = 0
+    """Calls whose answer was due so far, the present one included."""
+    highest: int = 0
+    """The highest stream id among them."""
+    last_id: int = frames.MAX_STREAM_ID
+    """Of the GOAWAY that was said."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A call whose answer is due."""
+
+    talk: Talk
+    stream_id: int
+    reply: Reply
+    stamp: bytes
+
+    def proper(self) -> bytes:
+        """What should be said."""
+        return self.reply.whole(self.stream_id, self.stamp)
+
+    def frames(self, *parts: tuple[int, int, bytes]) -> bytes:
+        """Frames of its stream: type, flags, payload."""
+        return b"".join(frames.frame(kind, flags, self.stream_id, payload) for kind, flags, payload in parts)
+
+    def answer(self, body: bytes, last: bytes) -> bytes:
+        """Headers, DATA of any content, and any last block."""
+        return self.frames(
+            (HEADERS, END_HEADERS, BEGINNING), (DATA, 0, body), (HEADERS, END_HEADERS | END_STREAM, last)
+        )
+
+
+@dataclass(frozen=True)
+class Greeting:
+    """A connection that has been made; `proper` is what should be said first."""
+
+    proper: bytes
+    n: int
+
+
+Step = tuple[float, bytes]
+"""Seconds since the connection was made, and what is said then."""
+Opening = Callable[[Greeting], tuple[Step, ...]]
+"""What is said without being asked; nothing: not a word, ever."""
+Answer = Callable[[Turn], bytes]
+
+
+def _at_once(greeting: Greeting) -> tuple[Step, ...]:
+    return ((0.0, greeting.proper),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """One way to misbehave. What is not given is done properly."""
+
+    meaning: str
+    ends: tuple[str, ...] = ("OK",)
+    """The statuses that calls may end with; empty where no connection comes to stand."""
+    n: int | None = None
+    """The number, where it takes one and none is given; `meaning` says N for it."""
+    window: int | None = None
+    """What each stream may send, bytes."""
+    settings: Mapping[int, int] = field(default_factory=dict)
+    opening: Opening = _at_once
+    answer: Answer | None = None
+    reads_slowly: bool = False
+    """After each read the peer pauses for N milliseconds."""
+    dribbles: bool = False
+    """Each byte is written alone."""
+
+
+# ---- answers ---------------------------------------------------------------------------------------------------
+
+
+def _goaway(turn: Turn) -> bytes:
+    talk = turn.talk
+    if turn.stream_id > talk.last_id:
+        return b""
+    if talk.calls != talk.n:
+        return turn.proper()
+    talk.last_id = talk.highest
+    return frames.goaway(talk.last_id, ErrorCode.NO_ERROR, b"maintenance") + turn.proper()
+
+
+def _goaway_storm(turn: Turn) -> bytes:
+    ids = range(turn.talk.highest + 2 * turn.talk.n, turn.talk.highest - 1, -2)
+    return turn.proper() + b"".join(frames.goaway(last_id, ErrorCode.NO_ERROR) for last_id in ids)
+
+
+def _rst(turn: Turn) -> bytes:
+    codes = (*ErrorCode, _UNKNOWN_CODE)
+    return frames.rst_stream(turn.stream_id, codes[turn.talk.calls % len(codes)])
+
+
+def _refuse(turn: Turn) -> bytes:
+    if turn.talk.calls % turn.talk.n:
+        return turn.proper()
+    return frames.rst_stream(turn.stream_id, ErrorCode.REFUSED_STREAM)
+
+
+def _streams_flap(turn: Turn) -> bytes:
+    limit = 1 if turn.talk.calls % 3 else turn.talk.n
+    return frames.settings({Setting.MAX_CONCURRENT_STREAMS: limit}) + turn.proper()
+
+
+def _flood_ping(turn: Turn) -> bytes:
+    return frames.ping(b"floating") * turn.talk.n + turn.proper()
+
+
+def _flood_settings(turn: Turn) -> bytes:
+    return frames.settings({}) * turn.talk.n + turn.proper()
+
+
+def _flood_empty(turn: Turn) -> bytes:
+    return turn.frames((HEADERS, END_HEADERS, BEGINNING)) + turn.frames((DATA, 0, b"")) * turn.talk.n
+
+
+def _flood_continuation(turn: Turn) -> bytes:
+    return turn.frames((HEADERS, 0, STATUS_200)) + turn.frames((CONTINUATION, 0, b"")) * turn.talk.n
+
+
+def _header_bomb(turn: Turn) -> bytes:
+    # One byte each, that unpacks to ":method: GET" of 42 bytes by HTTP/2's count.
+    return frames.headers(turn.stream_id, STATUS_200 + b"\x82" * turn.talk.n, end=False)
+
+
+def _oversized_prefix(turn: Turn) -> bytes:
+    return turn.answer(b"\x00\xff\xff\xff\xff" + b"x" * 100, trailers(0))
+
+
+def _garbage(turn: Turn) -> bytes:
+    talk = turn.talk
+    return turn.proper() if talk.calls <= talk.n else random.Random(talk.calls).randbytes(500)
+
+
+def _silent_after(turn: Turn) -> bytes:
+    return turn.proper() if turn.talk.calls <= turn.talk.n else b""
+
+
+def _cut(turn: Turn) -> bytes:
+    proper = turn.proper()
+    return proper if turn.talk.calls <= turn.talk.n else LastWords(proper[: len(proper) // 2])
+
+
+def _no_trailers(turn: Turn) -> bytes:
+    return turn.frames((HEADERS, END_HEADERS, BEGINNING), (DATA, END_STREAM, turn.reply.body))
+
+
+def _no_status(turn: Turn) -> bytes:
+    return turn.answer(turn.reply.body, literal("server", "reference"))
+
+
+def _bad_status(turn: Turn) -> bytes:
+    return turn.answer(turn.reply.body, literal("grpc-status", _STATUSES[turn.talk.calls % len(_STATUSES)]))
+
+
+def _trailers_only(status: int, text: str = "") -> Answer:
+    block = BEGINNING + trailers(status, text)
+    return lambda turn: turn.frames((HEADERS, END_HEADERS | END_STREAM, block))
+
+
+def _wrong_length(turn: Turn) -> bytes:
+    announced = len(turn.reply.body) - 5 + turn.talk.n
+    return turn.answer(b"\x00" + announced.to_bytes(4, "big") + turn.reply.body[5:], trailers(0))
+
+
+def _two_messages(turn: Turn) -> bytes:
+    return turn.answer(turn.reply.body * 2, trailers(0))
+
+
+def _compressed_flag(turn: Turn) -> bytes:
+    return turn.answer(b"\x01" + turn.reply.body[1:], trailers(0))
+
+
+def _padded(turn: Turn) -> bytes:
+    def pad(payload: bytes) -> bytes:
+        return bytes((_PADDING,)) + payload + bytes(_PADDING)
+
+    return turn.frames(
+        (HEADERS, END_HEADERS | PADDED, pad(BEGINNING)),
+        (DATA, PADDED, pad(turn.reply.body)),
+        (HEADERS, END_HEADERS | END_STREAM | PADDED, pad(turn.reply.trailers(turn.stamp.decode("ascii")))),
+    )
+
+
+def _split(turn: Turn) -> bytes:
+    def block(content: bytes, flags: int) -> list[tuple[int, int, bytes]]:
+        size = -(-len(content) // _FRAGMENTS)
+        pieces = [content[at : at + size] for at in range(0, len(content), size)]
+        kinds = (HEADERS, *(CONTINUATION for _ in pieces[1:]))
+        ends = (flags, *(0 for _ in pieces[2:]), END_HEADERS)
+        return list(zip(kinds, ends, pieces, strict=True))
+
+    body = [(DATA, 0, turn.reply.body[at : at + 1]) for at in range(len(turn.reply.body))]
+    return turn.frames(*block(BEGINNING, 0), *body, *block(turn.reply.trailers(turn.stamp.decode("ascii")), END_STREAM))
+
+
+def _http_503(turn: Turn) -> bytes:
+    block = http_status(503) + literal("content-type", "text/html")
+    return turn.frames((HEADERS, END_HEADERS, block), (DATA, END_STREAM, b"<h1>Service Unavailable</h1>"))
+
+
+# ---- openings --------------------------------------------------------------------------------------------------
+
+
+def _say_nothing(_: Greeting) -> tuple[Step, ...]:
+    return ()
+
+
+def _speak_http1(_: Greeting) -> tuple[Step, ...]:
+    return ((0.0, LastWords(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")),)
+
+
+def _open_late(greeting: Greeting) -> tuple[Step, ...]:
+    return ((greeting.n / 1000, greeting.proper),)
+
+
+def _raise_streams_late(greeting: Greeting) -> tuple[Step, ...]:
+    return (0.0, greeting.proper), (greeting.n / 1000, frames.settings({Setting.MAX_CONCURRENT_STREAMS: 100}))
+
+
+_RESETS = ("INTERNAL", "CANCELLED", "UNAVAILABLE", "RESOURCE_EXHAUSTED", "PERMISSION_DENIED")
+_FLOOD = 20_000
+
+FAULTS: Final[dict[str, Fault]] = {
+    "goaway": Fault(
+        meaning="GOAWAY with the N-th answer of a connection; calls above its last id get no answer",
+        ends=("OK", "UNAVAILABLE"),
+        n=10,
+        answer=_goaway,
+    ),
+    "goaway-storm": Fault(
+        meaning="N GOAWAYs with falling last ids after each answer",
+        ends=("OK", "UNAVAILABLE"),
+        n=50,
+        answer=_goaway_storm,
+    ),
+    "rst": Fault(meaning="RST_STREAM for each call, with every error code in turn", ends=_RESETS, answer=_rst),
+    "refuse": Fault(meaning="REFUSED_STREAM for every N-th call", ends=("OK", "UNAVAILABLE"), n=1, answer=_refuse),
+    "tiny-window": Fault(meaning="streams may send 1 byte, and then the next one", window=1),
+    "zero-window": Fault(meaning="streams may never send a byte", ends=("DEADLINE_EXCEEDED",), window=0),
+    "max-streams-0": Fault(
+        meaning="no stream may be opened in the first N ms",
+        n=100,
+        settings={Setting.MAX_CONCURRENT_STREAMS: 0},
+        opening=_raise_streams_late,
+    ),
+    "max-streams-flap": Fault(
+        meaning="the limit of streams is set anew with each answer: 1, 1, N, and so on", n=100, answer=_streams_flap
+    ),
+    "slow-read": Fault(meaning="a pause of N ms after each read", n=20, reads_slowly=True),
+    "flood-ping": Fault(
+        meaning="N PINGs before each answer",
+        ends=("OK", "UNAVAILABLE"),
+        n=_FLOOD,
+        answer=_flood_ping,
+    ),
+    "flood-settings": Fault(
+        meaning="N SETTINGS before each answer",
+        ends=("OK", "UNAVAILABLE"),
+        n=_FLOOD,
+        answer=_flood_settings,
+    ),
+    "flood-empty": Fault(
+        meaning="N empty DATA frames instead of an answer",
+        ends=("UNAVAILABLE", "DEADLINE_EXCEEDED"),
+        n=_FLOOD,
+        answer=_flood_empty,
+    ),
+    "flood-continuation": Fault(
+        meaning="N empty CONTINUATION frames instead of an answer",
+        ends=("UNAVAILABLE", "DEADLINE_EXCEEDED"),
+        n=_FLOOD,
+        answer=_flood_continuation,
+    ),
+    "header-bomb": Fault(
+        meaning="a header block of N bytes that unpacks to 42 times as many",
+        ends=("UNAVAILABLE",),
+        n=16_000,
+        answer=_header_bomb,
+    ),
+    "oversized-prefix": Fault(
+        meaning="a message that is announced with 4 GiB", ends=("RESOURCE_EXHAUSTED",), answer=_oversized_prefix
+    ),
+    "garbage": Fault(
+        meaning="random bytes after N calls",
+        ends=("OK", "UNAVAILABLE", "DEADLINE_EXCEEDED"),
+        n=3,
+        answer=_garbage,
+    ),
+    "http1": Fault(meaning="HTTP/1.1 400 to everyone", ends=(), opening=_speak_http1),
+    "silent": Fault(meaning="connections are accepted, and not a word is said", ends=(), opening=_say_nothing),
+    "silent-after": Fault(
+        meaning="no answer after N calls", ends=("OK", "DEADLINE_EXCEEDED"), n=3, answer=_silent_after
+    ),
+    "cut": Fault(
+        meaning="the connection is closed amid the answer after N calls", ends=("OK", "UNAVAILABLE"), n=0, answer=_cut
+    ),
+    "no-trailers": Fault(meaning="the stream ends with DATA", ends=("UNKNOWN",), answer=_no_trailers),
+    "no-status": Fault(meaning="trailers without grpc-status", ends=("UNKNOWN",), answer=_no_status),
+    "bad-status": Fault(meaning="a grpc-status that is none", ends=("UNKNOWN",), answer=_bad_status),
+    "trailers-only": Fault(
+        meaning="NOT_FOUND in trailers alone", ends=("NOT_FOUND",), answer=_trailers_only(NOT_FOUND)
+    ),
+    "no-message": Fault(meaning="OK without a message", ends=("INTERNAL",), answer=_trailers_only(0)),
+    "wrong-length": Fault(
+        meaning="a message N bytes shorter than announced", ends=("INTERNAL",), n=10, answer=_wrong_length
+    ),
+    "two-messages": Fault(meaning="two messages for a unary call", ends=("INTERNAL",), answer=_two_messages),
+    "compressed-flag": Fault(
+        meaning="a message said to be compressed, which nobody agreed on", ends=("INTERNAL",), answer=_compressed_flag
+    ),
+    "padded": Fault(meaning="padding in every frame that may have it", answer=_padded),
+    "split": Fault(meaning="a frame for each byte of the message, header blocks in eight frames", answer=_split),
+    "late-settings": Fault(meaning="the first SETTINGS come N ms late", n=100, opening=_open_late),
+    "dribble": Fault(meaning="each byte is written alone", dribbles=True),
+    "http-503": Fault(meaning="HTTP status 503 and a page", ends=("UNAVAILABLE",), answer=_http_503),
+    "percent-message": Fault(
+        meaning="a percent-encoded grpc-message",
+        ends=("FAILED_PRECONDITION",),
+        answer=_trailers_only(FAILED_PRECONDITION, PERCENT_MESSAGE),
+    ),
+}
+"""By name."""
+
+
+def parse_fault(text: str) -> tuple[Fault, int]:
+    """The fault that ``goaway:10`` means, and its N. Raises UsageError."""
+    name, colon, number = text.strip().partition(":")
+    fault = FAULTS.get(name)
+    if fault is None:
+        raise UsageError(f"--fault {text} is not known: it is one of {', '.join(FAULTS)}")
+    if not colon:
+        return fault, fault.n or 0
+    if fault.n is None:
+        raise UsageError(f"--fault {text} is not possible: {name} takes no number")
+    if not (number.isascii() and number.isdigit()) or len(number) > 7 or (int(number) == 0 and fault.n > 0):
+        raise UsageError(f"--fault {text} is not possible: give a whole number, as {name}:{fault.n}")
+    return fault, int(number)

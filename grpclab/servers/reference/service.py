@@ -1,0 +1,230 @@
+"""What the reference server answers, and when: calls come in with the time of their bytes and wait in a heap.
+
+No sockets here: a :class:`Peer` is one connection, the clock is passed in, and one wake-up is asked for at a time.
+Calls do not wait for each other: the service time is a delay, not a queue. A call's residence is the time from when
+its bytes were read until its answer is written; it is told in the trailer ``grpclab-residence-ns``. Waiting for the
+client's flow-control window is no part of it.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, NamedTuple, Protocol
+
+from google.protobuf.message import DecodeError
+
+from grpclab.generated import greet_pb2
+from grpclab.http2 import messages
+from grpclab.http2.headers import RESIDENCE_HEADER
+from grpclab.http2.replies import Reply
+from grpclab.http2.server import ServerConnection, Stream
+from grpclab.servers.reference.disturbances import outcomes
+from grpclab.servers.reference.spec import ReferenceSpec
+from grpclab.status import STATUS_NAMES
+
+SAY_HELLO: Final = "/greet.GreeterService/SayHello"
+SAY_HELLO_STREAM: Final = "/greet.GreeterService/SayHelloStream"
+HEALTH_CHECK: Final = "/grpc.health.v1.Health/Check"
+_SERVING: Final = b"\x08\x01"
+"""``HealthCheckResponse(status=SERVING)``."""
+_HEALTHY: Final = (b"", b"\n\x14greet.GreeterService")
+"""Requests for the health of the whole server, and of the greeter."""
+KNOWN_REQUESTS: Final = 256
+"""So many different requests have their answers prepared."""
+BATCH: Final = 1000
+"""Answers and messages between two looks at the sockets."""
+LOOK_AGAIN_S: Final = 0.001
+"""A stream whose client's window is closed is looked at after this."""
+
+WakeAt = Callable[[float, Callable[[], None]], None]
+"""Asks for one wake-up; replaces the one that was pending."""
+
+
+class Visit(Stream):
+    """A call inside the server, with its times in seconds of the server's clock."""
+
+    read_at: float = 0.0
+    due: float = 0.0
+    """When it is to be answered, stalls aside; of a stream, its first message."""
+    inside: bool = False
+    peer: Peer
+    reply: Reply
+    message: bytes | None = None
+    """What a stream repeats; None for a unary call."""
+    sent: int = 0
+    """Messages of a stream so far."""
+
+
+class Peer(Protocol):
+    """A connection, as the service sees it."""
+
+    http2: ServerConnection
+
+    def answer(self, visits: Sequence[Visit], now: float) -> None:
+        """Answer these calls, which leave at `now`."""
+
+    def flush(self) -> None:
+        """Write what is to be said."""
+
+
+class _Prepared(NamedTuple):
+    """What a request is answered with."""
+
+    reply: Reply
+    counted: bool
+    message: bytes | None
+
+
+class Service:
+    """See the module. `calls`, `inside` and `high_water` count calls of the greeter."""
+
+    def __init__(
+        self, spec: ReferenceSpec, *, clock: Callable[[], float], wake_at: WakeAt, streams: bool = True
+    ) -> None:
+        self.calls = self.inside = self.high_water = 0
+        self._spec, self._clock, self._wake_at, self._streams = spec, clock, wake_at, streams
+        self._stamp = RESIDENCE_HEADER if spec.residence else ""
+        self._times = spec.distribution.draws(spec.seed)
+        self._outcomes = outcomes(spec.mishaps, spec.seed + 1)
+        self._failures = {
+            mishap.status: Reply(None, mishap.status, "as --error asked for", stamp=self._stamp)
+            for mishap in spec.mishaps
+        }
+        self._stalls = spec.stall_times
+        self._first_at: float | None = None
+        self._hold = spec.hold
+        self._held: list[Visit] = []
+        self._waiting: list[tuple[float, int, Visit]] = []
+        self._pushed = 0
+        self._known: dict[tuple[str, tuple[bytes, ...]], _Prepared] = {}
+
+    # ---- calls come in -----------------------------------------------------------------------------------------
+
+    def take(self, peer: Peer, visits: Iterable[Visit], read_at: float) -> None:
+        """There is news of these calls, in bytes that were read at `read_at`."""
+        at_once: list[Visit] = []
+        for visit in visits:
+            if visit.cancelled:
+                self.inside -= visit.inside
+                continue
+            key = (visit.request.path, visit.messages)
+            prepared = self._known.get(key) or self._prepare(key)
+            if not prepared.counted:
+                peer.http2.reply(visit, prepared.reply)
+                continue
+            self.calls += 1
+            self.inside += 1
+            visit.peer, visit.read_at, visit.inside = peer, read_at, True
+            status = next(self._outcomes)
+            if status:
+                visit.reply = self._failures[status]
+            else:
+                visit.reply, visit.message = prepared.reply, prepared.message
+            visit.due = read_at + next(self._times)
+            if self._first_at is None:
+                self._first_at = read_at
+            due = self._released(visit.due)
+            if self._hold:
+                self._hold_back(visit)
+            elif due <= read_at and visit.message is None:
+                at_once.append(visit)
+            else:
+                self._push(visit, due)
+        self.high_water = max(self.high_water, self.inside)
+        if at_once:
+            self.inside -= len(at_once)
+            peer.answer(at_once, self._clock())
+
+    def _prepare(self, key: tuple[str, tuple[bytes, ...]]) -> _Prepared:
+        prepared = self._answer_to(*key)
+        if len(self._known) >= KNOWN_REQUESTS:
+            self._known.clear()
+        self._known[key] = prepared
+        return prepared
+
+    def _answer_to(self, path: str, request: tuple[bytes, ...]) -> _Prepared:
+        def refusal(status: str, text: str) -> _Prepared:
+            return _Prepared(Reply(None, STATUS_NAMES.index(status), text), False, None)
+
+        if path not in (SAY_HELLO, SAY_HELLO_STREAM, HEALTH_CHECK):
+            return refusal("UNIMPLEMENTED", f"{path} is not served here")
+        if len(request) != 1:
+            return refusal("INTERNAL", f"{len(request)} messages in a request of one")
+        if path == HEALTH_CHECK:
+            if request[0] in _HEALTHY:
+                return _Prepared(Reply(_SERVING), False, None)
+            return refusal("NOT_FOUND", "unknown service")
+        try:
+            name = greet_pb2.HelloRequest.FromString(request[0]).name
+        except DecodeError:
+            return refusal("INTERNAL", "the request is no HelloRequest")
+        text = "x" * self._spec.response_bytes or f"Hello {name}!"
+        message = greet_pb2.HelloResponse(message=text).SerializeToString()
+        streamed = message if path == SAY_HELLO_STREAM and self._streams else None
+        return _Prepared(Reply(message, stamp=self._stamp), True, streamed)
+
+    def _released(self, due: float) -> float:
+        if not self._stalls:
+            return due
+        assert self._first_at is not None
+        return self._first_at + self._stalls.release(due - self._first_at)
+
+    def _hold_back(self, visit: Visit) -> None:
+        self._held.append(visit)
+        if self.inside >= self._hold:
+            self._hold = 0
+            for other in self._held:
+                self._push(other, self._released(other.due))
+            self._held.clear()
+
+    def _push(self, visit: Visit, at: float) -> None:
+        self._pushed += 1
+        heapq.heappush(self._waiting, (at, self._pushed, visit))
+        if self._waiting[0][2] is visit:
+            self._wake_at(at, self._wake)
+
+    # ---- answers go out ----------------------------------------------------------------------------------------
+
+    def _wake(self) -> None:
+        now = self._clock()
+        leaving: dict[Peer, list[Visit]] = {}
+        waiting = self._waiting
+        for _ in range(BATCH):
+            if not waiting or waiting[0][0] > now:
+                break
+            visit = heapq.heappop(waiting)[2]
+            if visit.cancelled:
+                continue
+            visits = leaving.setdefault(visit.peer, [])
+            if visit.message is None:
+                visits.append(visit)
+            else:
+                self._stream(visit, now)
+        for peer, visits in leaving.items():
+            self.inside -= len(visits)
+            peer.answer(visits, self._clock())
+            peer.flush()
+        if waiting:
+            self._wake_at(waiting[0][0], self._wake)
+
+    def _stream(self, visit: Visit, now: float) -> None:
+        """The next message of a stream; its trailers go with the last."""
+        assert visit.message is not None
+        http2 = visit.peer.http2
+        if visit.blocked:
+            self._push(visit, now + LOOK_AGAIN_S)
+            return
+        if self._spec.stream_messages:
+            http2.send_message(visit, visit.message)
+            visit.sent += 1
+        if visit.sent < self._spec.stream_messages:
+            self._push(visit, self._released(visit.due + visit.sent * self._spec.stream_interval_ms / 1000))
+            return
+        self.inside -= 1
+        stamp = self.stamp(visit, self._clock()).decode("ascii")
+        http2.finish(visit, messages.OK, "", ((self._stamp, stamp),) if stamp else ())
+
+    def stamp(self, visit: Visit, now: float) -> bytes:
+        """The residence time in ns, as it is told; empty where it is not."""
+        return b"%d" % int((now - visit.read_at) * 1e9) if self._stamp else b""

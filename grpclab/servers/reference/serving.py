@@ -1,0 +1,98 @@
+"""The reference server's process: listen, say so, answer until told to stop, drain, say what was served."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+
+from grpclab.errors import ServerError
+from grpclab.pacing import Pacer
+from grpclab.servers.reference.faults import parse_fault
+from grpclab.servers.reference.protocol import BadPeer, House, ReferencePeer
+from grpclab.servers.reference.service import Service
+from grpclab.servers.reference.spec import ReferenceSpec
+from grpclab.servers.serving import DRAIN_S, Announce, address, require_free_port
+
+BACKLOG = 1024
+"""Connections that may wait to be accepted."""
+LAST_CALL_S = 0.25
+"""So long a client has to acknowledge the first GOAWAY before the second."""
+GC_THRESHOLD = 100_000
+
+
+def serve_reference(spec: ReferenceSpec, announce: Announce) -> dict[str, int]:
+    """Serve in this process until SIGTERM or Ctrl-C; returns the counts. Call it on the main thread.
+
+    Raises ServerError where that cannot be started.
+    """
+    require_free_port(spec.host, spec.port)
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(_serve(spec, announce))
+    return dict(uvloop.run(_serve(spec, announce)))
+
+
+@contextlib.asynccontextmanager
+async def listening(spec: ReferenceSpec) -> AsyncIterator[tuple[House, int]]:
+    """Listen on the running loop until the block is left, then drain: what the connections share, and the port.
+
+    Raises ServerError.
+    """
+    loop, clock = asyncio.get_running_loop(), time.perf_counter
+    pacer = Pacer(loop, spin=spec.spins, clock=clock)
+    fault, n = parse_fault(spec.fault) if spec.fault else (None, 0)
+    service = Service(spec, clock=clock, wake_at=pacer.wake_at, streams=fault is None or fault.answer is None)
+    house = House(spec, service, clock, pacer.touch)
+
+    def peer() -> ReferencePeer:
+        return ReferencePeer(house, house.connection()) if fault is None else BadPeer(house, fault, n)
+
+    try:
+        server = await loop.create_server(peer, spec.host, spec.port, backlog=BACKLOG)
+    except OSError as error:
+        raise ServerError(f"cannot listen on {address(spec.host, spec.port)}: {error.strerror}") from None
+    try:
+        yield house, server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        await _drain(house)
+        pacer.close()
+
+
+async def _serve(spec: ReferenceSpec, announce: Announce) -> dict[str, int]:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with listening(spec) as (house, port):
+        # Calls leave no cycles behind; looking for them in what was loaded at the start costs a pause each time.
+        gc.freeze()
+        gc.set_threshold(GC_THRESHOLD)
+        announce({"port": port, "pids": [os.getpid()]})
+        await stop.wait()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, os._exit, 1)
+    return {"calls": house.service.calls, "high_water": house.service.high_water}
+
+
+async def _drain(house: House) -> None:
+    """Let the calls inside end, and the clients know that it is over."""
+    end = house.clock() + DRAIN_S
+    for peer in list(house.peers):
+        peer.http2.shut_down()
+        peer.flush()
+    last_call = house.clock() + LAST_CALL_S
+    while house.peers and house.clock() < end:
+        if house.clock() >= last_call:
+            for peer in list(house.peers):
+                peer.http2.leave()
+                peer.flush()
+        await asyncio.sleep(0.005)
+    for peer in list(house.peers):
+        peer.abort()
