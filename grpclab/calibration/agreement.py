@@ -1,0 +1,194 @@
+"""Whether the two engines give the same verdict: basic against optimized servers, loaded by each."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from grpclab.analysis import Comparison, compare
+from grpclab.analysis.engines import disagreement_note
+from grpclab.calibration.claims import Claim
+from grpclab.calibration.plan import Plan, core_plan, shuffled
+from grpclab.config import TrialConfig
+from grpclab.environment import CorePlan
+from grpclab.load.generator import Generator
+from grpclab.report import tables, theme, words
+from grpclab.report.blocks import figure_block
+from grpclab.servers.launcher import launch
+from grpclab.variants import BASIC, OPTIMIZED
+
+SERVERS = {"basic": BASIC.server, "optimized": OPTIMIZED.server}
+ENGINES = ("grpcio", "wire")
+SCENARIO, METRIC = "calibration", "throughput_rps"
+IN_FLIGHT = 64
+
+
+def sized(plan: Plan) -> pd.DataFrame:
+    """The frame of :func:`measure` at the sizes of a plan."""
+    return measure(core_plan(), blocks=plan.rounds, seconds=plan.seconds(0.5, 1.5), seed=plan.seed)
+
+
+def measure(cores: CorePlan, *, blocks: int, seconds: float, seed: int) -> pd.DataFrame:
+    """Both servers loaded by both engines, the same client otherwise: a pool of 4, 64 calls in flight.
+
+    One row a trial, as the analysis of studies reads them: scenario, configuration, block, order, valid, engine,
+    server, throughput_rps, requests, errors, limited_by.
+    """
+    configurations = {f"{server}-{engine}": (server, engine) for server in SERVERS for engine in ENGINES}
+    rows = []
+    with contextlib.ExitStack() as stack:
+        targets = {
+            name: stack.enter_context(launch(server, cpus=cores.server)).target for name, server in SERVERS.items()
+        }
+        generators = {}
+        for name, (server, engine) in configurations.items():
+            config = TrialConfig().replace(
+                {
+                    "client.pooling": "pool",
+                    "load.engine": engine,
+                    "load.concurrency": IN_FLIGHT,
+                    "load.requests": None,
+                    "load.duration_s": seconds,
+                    "load.warmup_s": min(0.2, seconds),
+                }
+            )
+            generators[name] = stack.enter_context(Generator(config, targets[server], cpus=cores.generator))
+        for block in range(blocks):
+            for order, name in enumerate(shuffled(list(configurations), seed, block)):
+                server, engine = configurations[name]
+                run = generators[name].measure()
+                rows.append(
+                    {
+                        "scenario": SCENARIO,
+                        "configuration": name,
+                        "block": block,
+                        "order": order,
+                        "valid": run.summary.errors == 0,
+                        "invalid_reason": f"{run.summary.errors} calls failed" if run.summary.errors else "",
+                        "engine": engine,
+                        "server": server,
+                        "throughput_rps": run.summary.throughput_rps,
+                        "requests": run.summary.requests,
+                        "errors": run.summary.errors,
+                        "limited_by": run.limited_by("pool"),
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+# ---- what is made of the frame ---------------------------------------------------------------------------------
+
+
+def comparisons(frame: pd.DataFrame) -> dict[str, Comparison]:
+    """Optimized against basic, by engine."""
+    return {
+        engine: compare(
+            frame, scenario=SCENARIO, metric=METRIC, baseline=f"basic-{engine}", candidate=f"optimized-{engine}"
+        )
+        for engine in ENGINES
+    }
+
+
+def disagreement(frame: pd.DataFrame) -> str:
+    """Opposite verdicts in words; "" for none."""
+    plan = {
+        "engines": {
+            "scenario": SCENARIO,
+            "rows": [
+                {"variant": server, "configurations": {engine: f"{server}-{engine}" for engine in ENGINES}}
+                for server in SERVERS
+            ],
+        }
+    }
+    judged = {(c.scenario, c.metric, c.baseline, c.candidate): c for c in comparisons(frame).values()}
+    return disagreement_note(plan, judged, METRIC)
+
+
+def claims(frame: pd.DataFrame) -> list[Claim]:
+    """No opposite verdicts, and no call that fails."""
+    found = comparisons(frame)
+    computed = all(c.computed for c in found.values())
+    told = [f"{words.ratio(c.ratio)} {c.verdict} with {engine}" for engine, c in found.items()]
+    errors, calls = int(frame["errors"].sum()), int(frame["requests"].sum())
+    return [
+        Claim(
+            claim="verdicts of the two engines on optimized against basic servers",
+            goal="never opposite",
+            measured=", ".join(told) if computed else "too few blocks for a verdict",
+            holds=not disagreement(frame) if computed else None,
+        ),
+        Claim(
+            claim="calls that failed on grpcio's servers",
+            goal="0",
+            measured=f"{errors:,} of {calls:,}",
+            holds=errors == 0,
+        ),
+    ]
+
+
+def body(frame: pd.DataFrame) -> str:
+    """The two ratios with their intervals."""
+    found = comparisons(frame)
+
+    def draw(figure: Figure, narrow: bool) -> None:
+        ax = figure.subplots()
+        values = [v for c in found.values() for v in (c.ratio, c.ci_low, c.ci_high)]
+        ax.axvspan(1 - 0.05, 1 + 0.05, color=theme.BAND, lw=0)
+        ax.axvline(1, color=theme.QUIET, lw=1)
+        for y, c in enumerate(found.values()):
+            colour = theme.VERDICT[c.verdict]
+            ax.plot([c.ci_low, c.ci_high], [y, y], color=colour, lw=2)
+            ax.plot(c.ratio, y, theme.VERDICT_MARKER[c.verdict], color=colour, ms=9)
+            if math.isfinite(c.ratio):
+                ax.annotate(
+                    f"{words.ratio(c.ratio)} {c.verdict}",
+                    xy=(c.ratio, y),
+                    xytext=(0, 9),
+                    textcoords="offset points",
+                    ha="center",
+                    fontweight="bold",
+                    color=colour,
+                )
+        theme.ratio_axis(ax, values, most=4 if narrow else 7, pad=0.3)
+        ax.set_yticks(range(len(found)), [f"engine {engine}" for engine in found], color=theme.INK)
+        ax.set_ylim(len(found) - 0.5, -0.7)
+        ax.set_xlabel("requests/s, optimized server over basic")
+        theme.clean(ax, grid="x")
+        ax.spines["left"].set_visible(False)
+
+    note = disagreement(frame) or "they do not contradict each other"
+    blocks = words.count(frame["block"].nunique(), "block")
+    told = words.listing([f"{words.estimate(c.as_dict())} with {engine} ({c.verdict})" for engine, c in found.items()])
+    block = figure_block(
+        title="Two engines, one verdict",
+        draw=draw,
+        wide_height_in=1.9,
+        narrow_height_in=2.1,
+        alt=f"Ratios with 95 % intervals: {told}.",
+        caption=f"Optimized server against basic: {told}. {words.sentence_case(note)}.",
+        how_to_read=(
+            "Both servers run all the time, on the same core, and are loaded in turn, "
+            f"{blocks} in random order. The ratios may differ, since a dear "
+            "client is part of what is measured with it; the verdicts must not be opposite. The bar is the 95 % "
+            "interval over blocks; inside the band the difference is below 5 %."
+        ),
+        engines="engines: grpcio and wire",
+    )
+    levels = frame.pivot_table(index="server", columns="engine", values="throughput_rps", aggfunc="median")
+    limits = frame[frame["limited_by"] != ""].groupby(["server", "engine"]).size()
+    rows = [
+        [
+            server,
+            *(
+                words.amount(levels.loc[server, engine])
+                + (tables.limits(["generator-bound"]) if (server, engine) in limits.index else "")
+                for engine in ENGINES
+            ),
+        ]
+        for server in SERVERS
+    ]
+    header = ["server", *(f"requests/s with {engine}" for engine in ENGINES)]
+    return block.html() + tables.table(header, rows, label="Requests per second, medians", numeric=(1, 2))

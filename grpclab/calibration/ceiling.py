@@ -1,0 +1,240 @@
+"""The ceiling of the generator: both engines and h2load, a generator in C, on a server in C."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import re
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from grpclab.calibration.claims import Claim
+from grpclab.calibration.plan import Plan, core_plan, shuffled
+from grpclab.calibration.program import kept
+from grpclab.calibration.targets import HINT, SAY_HELLO, StaticServer, framed, nghttpd
+from grpclab.config import Level, LoadConfig, TrialConfig
+from grpclab.environment import CorePlan
+from grpclab.errors import WorkerError
+from grpclab.load.calls import greeting
+from grpclab.load.generator import Generator
+from grpclab.report import theme, words
+from grpclab.report.blocks import figure_block
+
+CONNECTIONS, IN_FLIGHT_EACH = 4, 16
+TOOLS = ("h2load", "wire", "grpcio")
+COLOURS = {"h2load": theme.BASELINE, "wire": theme.CANDIDATE, "grpcio": theme.OTHERS[0]}
+PROBE_CALLS = 10_000
+RATE_GOAL, RATE_WISH, GRPCIO_GOAL, CPU_GOAL = 0.7, 1.0, 8.0, 1 / 15
+
+
+def sized(plan: Plan) -> pd.DataFrame:
+    """The frame of :func:`measure` at the sizes of a plan."""
+    return measure(core_plan(), rounds=plan.rounds, seconds=plan.seconds(0.5, 1.0), seed=plan.seed)
+
+
+def measure(cores: CorePlan, *, rounds: int, seconds: float, seed: int) -> pd.DataFrame:
+    """Requests/s and CPU of each tool, interleaved, against one nghttpd, 4 connections with 16 calls each.
+
+    One row a round and tool: round, tool, rps, cpu_us_per_call, calls, errors. Raises MissingDependencyError
+    without nghttpd and h2load.
+    """
+    settings: dict[str, Level] = {
+        "client.pooling": "pool",
+        "client.connections": CONNECTIONS,
+        "load.concurrency": CONNECTIONS * IN_FLIGHT_EACH,
+        "load.requests": None,
+        "load.duration_s": seconds,
+        "load.warmup_s": min(0.2, seconds),
+    }
+    rows = []
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(nghttpd(cores.server))
+        request = server.folder / "request"
+        request.write_bytes(framed(greeting(LoadConfig()).payload))
+        generators = {
+            engine: stack.enter_context(
+                Generator(
+                    TrialConfig().replace({**settings, "load.engine": engine}), server.target, cpus=cores.generator
+                )
+            )
+            for engine in ("wire", "grpcio")
+        }
+        result = h2load(server, request, calls=PROBE_CALLS, cpus=cores.generator)
+        for number in range(rounds):
+            for tool in shuffled(TOOLS, seed, number):
+                if tool == "h2load":  # its length is a number of calls: as many as it last did in that time
+                    calls = max(PROBE_CALLS, round(result.rps * seconds))
+                    row = result = h2load(server, request, calls=calls, cpus=cores.generator)
+                else:
+                    row = _engine(generators[tool])
+                rows.append({"round": number, "tool": tool, **vars(row)})
+    return pd.DataFrame(rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One run of one tool."""
+
+    rps: float
+    cpu_us_per_call: float
+    calls: int
+    errors: int
+
+
+def _engine(generator: Generator) -> Result:
+    run = generator.measure()
+    summary = run.summary
+    return Result(
+        rps=summary.throughput_rps,
+        cpu_us_per_call=run.cpu_s / max(1, summary.requests) * 1e6,
+        calls=summary.requests,
+        errors=summary.errors,
+    )
+
+
+def h2load(server: StaticServer, request: Path, *, calls: int, cpus: Collection[int] | None = None) -> Result:
+    """One run of h2load. Raises WorkerError if it fails or says what is not understood."""
+    arguments = (
+        *("-n", str(calls), "-c", str(CONNECTIONS), "-m", str(IN_FLIGHT_EACH), "-t", "1", "-d", str(request)),
+        *("-H", "te: trailers", "-H", "content-type: application/grpc", f"http://{server.target}/{SAY_HELLO}"),
+    )
+    with kept("h2load", *arguments, hint=HINT, cpus=cpus) as keeper:
+        keeper.receive(10)
+        ended = keeper.receive(60 + calls / 1000)
+    told = parse_h2load(str(ended["output"]))
+    if ended["code"] != 0 or not told:
+        last = str(ended["output"]).strip().rpartition("\n")[2]
+        raise WorkerError(f"h2load ended with exit code {ended['code']}: {last}")
+    return Result(
+        rps=told["rps"],
+        cpu_us_per_call=float(ended["cpu_s"]) / calls * 1e6,
+        calls=calls,
+        errors=calls - int(told["ok"]),
+    )
+
+
+def parse_h2load(output: str) -> dict[str, float]:
+    """``rps`` and ``ok``, the answers with a status of 2xx, out of what h2load prints; empty if it is not there."""
+    rate = re.search(r"finished in \S+, ([\d.]+) req/s", output)
+    ok = re.search(r"status codes: (\d+) 2xx", output)
+    return {"rps": float(rate[1]), "ok": float(ok[1])} if rate and ok else {}
+
+
+# ---- what is made of the frame ---------------------------------------------------------------------------------
+
+
+def ratios(frame: pd.DataFrame, column: str, of: str, to: str) -> pd.Series:
+    """A column of one tool over that of another, round by round."""
+    table = frame.pivot(index="round", columns="tool", values=column)
+    return table[of] / table[to]
+
+
+def claims(frame: pd.DataFrame) -> list[Claim]:
+    """Wire against h2load and against grpcio: medians of the rounds' ratios."""
+    to_c = float(ratios(frame, "rps", "wire", "h2load").median())
+    to_grpcio = float(ratios(frame, "rps", "wire", "grpcio").median())
+    cpu = float(ratios(frame, "cpu_us_per_call", "wire", "grpcio").median())
+    errors, calls = int(frame["errors"].sum()), int(frame["calls"].sum())
+    return [
+        Claim(
+            claim="wire engine against h2load, requests/s",
+            goal=f"at least {RATE_GOAL:g}× (wish: {RATE_WISH:g}×)",
+            measured=words.ratio(to_c),
+            holds=to_c >= RATE_GOAL,
+        ),
+        Claim(
+            claim="wire engine against grpcio engine, requests/s",
+            goal=f"at least {GRPCIO_GOAL:g}×",
+            measured=words.ratio(to_grpcio),
+            holds=to_grpcio >= GRPCIO_GOAL,
+        ),
+        Claim(
+            claim="CPU per call, wire engine against grpcio engine",
+            goal=f"at most 1/{1 / CPU_GOAL:.0f}",
+            measured=f"1/{1 / cpu:.1f}",
+            holds=cpu <= CPU_GOAL,
+        ),
+        Claim(
+            claim="calls that failed, all tools together",
+            goal="0",
+            measured=f"{errors:,} of {calls:,}",
+            holds=errors == 0,
+        ),
+    ]
+
+
+def body(frame: pd.DataFrame) -> str:
+    """The figure."""
+    medians = frame.groupby("tool")[["rps", "cpu_us_per_call"]].median()
+
+    def draw(figure: Figure, narrow: bool) -> None:
+        axes = figure.subplots(*((2, 1) if narrow else (1, 2)))
+        _dots(axes[0], frame, "rps", "requests per second, log scale", theme.compact)
+        _dots(axes[1], frame, "cpu_us_per_call", "CPU time per call, log scale", lambda v: f"{v:g} µs")
+
+    to_c = ratios(frame, "rps", "wire", "h2load")
+    to_grpcio = ratios(frame, "rps", "wire", "grpcio")
+    cpu = ratios(frame, "cpu_us_per_call", "grpcio", "wire")
+    caption = (
+        f"The wire engine sends {words.ratio(to_c.median())} of what h2load sends, and "
+        f"{words.ratio(to_grpcio.median())} of what the grpcio engine sends, which spends {words.ratio(cpu.median())} "
+        "the CPU on a call."
+    )
+    told = "; ".join(
+        f"{tool} {words.amount(medians['rps'][tool])} requests/s at {medians['cpu_us_per_call'][tool]:.1f} µs of CPU "
+        "each"
+        for tool in TOOLS
+    )
+    return figure_block(
+        title="Three generators, one C server",
+        draw=draw,
+        wide_height_in=2.3,
+        narrow_height_in=3.9,
+        alt=f"Dots by generator, medians of {words.count(frame['round'].nunique(), 'round')}: {told}.",
+        caption=caption,
+        how_to_read=(
+            "Each faint dot is a round, the bar and the figure their median; in brackets the median factor against "
+            f"h2load within the rounds. All use one core, {CONNECTIONS} connections with {IN_FLIGHT_EACH} calls in "
+            "flight each. h2load is written in C and checks nothing of gRPC; the wire engine checks framing and "
+            "status of every answer and records every latency. A server faster than the grpcio engine's bar cannot "
+            "be measured with it."
+        ),
+        engines="engines: grpcio and wire",
+    ).html()
+
+
+def _dots(ax: Axes, frame: pd.DataFrame, column: str, title: str, text: Callable[[float], str]) -> None:
+    values = frame[column]
+    ax.set_xscale("log")
+    ax.set_xlim(values.min() / 1.6, values.max() * 12)
+    for y, tool in enumerate(TOOLS):
+        mine = frame.loc[frame["tool"] == tool, column]
+        middle = float(mine.median())
+        ax.plot(mine, [y] * len(mine), "o", color=COLOURS[tool], alpha=0.35, ms=6, mew=0)
+        ax.plot([middle] * 2, [y - 0.28, y + 0.28], color=COLOURS[tool], lw=3)
+        against = "" if tool == "h2load" else f" ({words.ratio(ratios(frame, column, tool, 'h2load').median())})"
+        ax.annotate(
+            f"{_figure(column, middle)}{against}",
+            xy=(max(mine.max(), middle), y),
+            xytext=(9, 0),
+            textcoords="offset points",
+            va="center",
+            fontweight="bold",
+        )
+    ax.set_yticks(range(len(TOOLS)), TOOLS, color=theme.INK)
+    ax.set_ylim(len(TOOLS) - 0.5, -0.5)
+    low, high = ax.get_xlim()
+    exponents = range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)
+    theme.plain_ticks(ax, "x", [10.0**e for e in exponents], text)
+    theme.clean(ax, grid="x")
+    ax.spines["left"].set_visible(False)
+    ax.set_title(title)
+
+
+def _figure(column: str, value: float) -> str:
+    return words.amount(value) if column == "rps" else f"{value:.1f} µs"

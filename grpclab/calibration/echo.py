@@ -1,0 +1,119 @@
+"""This machine's own tail: a TCP echo between two pinned processes that do nothing but look."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from grpclab.calibration import tails
+from grpclab.calibration.claims import Claim
+from grpclab.calibration.plan import Plan, core_plan
+from grpclab.children import Child
+from grpclab.environment import CorePlan
+from grpclab.errors import MeasurementError
+from grpclab.load.summary import MIN_BEYOND
+from grpclab.report import theme, words
+from grpclab.report.blocks import figure_block
+
+PEER = "grpclab.calibration.echo_peer"
+START_TIMEOUT_S = 15.0
+
+
+def sized(plan: Plan) -> pd.DataFrame:
+    """The frame of :func:`measure` at the sizes of a plan."""
+    return measure(core_plan(), seconds=plan.seconds(3.0, 10.0))
+
+
+def measure(cores: CorePlan, *, seconds: float) -> pd.DataFrame:
+    """Round trips of 8 bytes, one at a time, by percentile.
+
+    Columns: share (of the trips at most as long; the last row is the longest, 1), rtt_s, trips (of the run, the same
+    in all rows). Raises MeasurementError on a single core, where two processes cannot both spin.
+    """
+    if cores.shared:
+        raise MeasurementError("two processes that spin need a core each, and this machine offers one")
+    with (
+        tempfile.TemporaryDirectory(prefix="grpclab-") as folder,
+        Child(PEER, name="the echo", cpus=cores.server[:1]) as answering,
+        Child(PEER, name="the echo's other side", cpus=cores.generator) as asking,
+    ):
+        answering.send()
+        record = Path(folder) / "trips"
+        asking.send(port=answering.receive(START_TIMEOUT_S)["port"], seconds=seconds, record=str(record))
+        asking.receive(START_TIMEOUT_S + seconds)
+        trips = np.fromfile(record)
+    if not len(trips):
+        raise MeasurementError(f"no echo came back within {seconds:g} s")
+    at, seconds_at = tails.curve(trips)
+    named = [q for q in tails.PERCENTILES.values() if len(trips) * (1 - q) >= MIN_BEYOND]
+    share = np.concatenate([at, named, [1.0]])
+    rtt_s = np.concatenate([seconds_at, np.quantile(trips, named, method="inverted_cdf"), [trips.max()]])
+    frame = pd.DataFrame({"share": share, "rtt_s": rtt_s, "trips": len(trips)})
+    return frame.drop_duplicates("share").sort_values("share", ignore_index=True)
+
+
+# ---- what is made of the frame ---------------------------------------------------------------------------------
+
+
+def trip_s(frame: pd.DataFrame, share: float) -> float:
+    """The round trip at a percentile of the frame; NaN where too few carry it."""
+    found = frame.loc[np.isclose(frame["share"], share, rtol=0, atol=1e-12), "rtt_s"]
+    return float(found.iloc[0]) if len(found) else float("nan")
+
+
+def claims(frame: pd.DataFrame) -> list[Claim]:
+    """There is no goal: it is told."""
+    named = [f"{name} {words.seconds(trip_s(frame, q))}" for name, q in tails.PERCENTILES.items()]
+    told = ", ".join([*named, f"longest {words.seconds(trip_s(frame, 1.0))}"])
+    return [Claim(claim="TCP echo between two cores of this machine, both looking all the time", measured=told)]
+
+
+def body(frame: pd.DataFrame) -> str:
+    """The curve."""
+    inner = frame[frame["share"] < 1]
+    at, rtt_s = inner["share"].to_numpy(), inner["rtt_s"].to_numpy()
+    longest, trips = trip_s(frame, 1.0), int(frame["trips"].iloc[0])
+    most = float(1 / (1 - at[-1]))
+
+    def draw(figure: Figure, narrow: bool) -> None:
+        ax = figure.subplots()
+        tails.draw(ax, at, rtt_s, colour=theme.CANDIDATE)
+        tails.axes(ax, most=most, low=float(rtt_s[0]), high=float(rtt_s[-1]), narrow=narrow)
+        for q in tails.PERCENTILES.values():
+            y = trip_s(frame, q)
+            if np.isfinite(y):
+                ax.plot(1 / (1 - q), y, "o", color=theme.CANDIDATE, ms=6)
+                ax.annotate(
+                    words.seconds(y),
+                    xy=(1 / (1 - q), y),
+                    xytext=(-4, 7),
+                    textcoords="offset points",
+                    ha="right",
+                    fontweight="bold",
+                )
+        ax.set_title("round trip of 8 bytes")
+
+    caption = (
+        f"Half of {trips:,} echoes take at most {words.seconds(trip_s(frame, 0.5))}; p99.9 is "
+        f"{words.seconds(trip_s(frame, 0.999))}, the longest {words.seconds(longest)}. No latency measured here can "
+        "have a shorter tail than this."
+    )
+    return figure_block(
+        title="A TCP echo between two cores that never sleep",
+        draw=draw,
+        wide_height_in=3.0,
+        narrow_height_in=2.9,
+        alt=f"Curve of echo round trips by percentile. {caption}",
+        caption=caption,
+        how_to_read=(
+            "Two processes, a core each, send 8 bytes to and fro over TCP on loopback and never sleep: there is no "
+            "scheduler to wait for, no gRPC and no load. What is left is the kernel's TCP and the moments in which the "
+            "machine, or the host it is a guest of, does something else. A tail of a server that is no longer than "
+            "this one says nothing of the server."
+        ),
+        engines="",
+    ).html()

@@ -1,0 +1,216 @@
+"""How late calls are sent, by rate and pacing, and what keeping the time costs."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from grpclab.calibration.claims import Claim
+from grpclab.calibration.plan import Plan, core_plan, shuffled
+from grpclab.calibration.targets import reference
+from grpclab.config import Level, TrialConfig
+from grpclab.environment import CorePlan
+from grpclab.load.generator import Generator, LoadRun
+from grpclab.report import theme, words
+from grpclab.report.blocks import figure_block
+from grpclab.servers.reference.launcher import launch_reference
+
+RATES_RPS = (500.0, 1000.0, 2000.0, 5000.0)
+PACINGS = ("spin", "timer")
+COLOURS = {"spin": theme.CANDIDATE, "timer": theme.BASELINE}
+HELD_RPS = 5000.0
+P99_GOAL_S = 1e-3
+BY_RATE, HELD = "by rate", "held"
+WARMUP_S = 0.1
+
+
+def sized(plan: Plan) -> pd.DataFrame:
+    """The frame of :func:`measure` at the sizes of a plan."""
+    return measure(
+        core_plan(),
+        rounds=plan.rounds,
+        calls=plan.calls(1100, 4000),
+        held_s=plan.seconds(1.4, 20.0),
+        seed=plan.seed,
+    )
+
+
+def measure(cores: CorePlan, *, rounds: int, calls: int, held_s: float, seed: int) -> pd.DataFrame:
+    """Every rate with either pacing, `calls` calls each; then 5,000/s, spinning, for `held_s`, `rounds` times.
+
+    One row a window: part (by rate, held), round, rate_rps, pacing, window_s, planned, sent, late_p50_s, late_p99_s,
+    late_max_s, busy_share and spin_share (of a core).
+    """
+    shared: dict[str, Level] = {"load.rate_rps": HELD_RPS, "load.warmup_s": WARMUP_S}
+    by_rate = TrialConfig().replace({**shared, "load.requests": calls})
+    held = by_rate.replace({"load.requests": None, "load.duration_s": held_s, "load.pacing": "spin"})
+    rows = []
+    with contextlib.ExitStack() as stack:
+        spec = reference(cores=cores, seed=seed)
+        server = stack.enter_context(launch_reference(spec, cpus=cores.server))
+
+        def generator(config: TrialConfig) -> Generator:
+            return stack.enter_context(Generator(config, server.target, cpus=cores.generator, seed=seed))
+
+        paced = {pacing: generator(by_rate.replace({"load.pacing": pacing})) for pacing in PACINGS}
+        steady = generator(held)
+        windows = {f"{pacing} {rate:g}": (pacing, rate) for pacing in PACINGS for rate in RATES_RPS}
+        for name in shuffled(list(windows), seed, 0):
+            pacing, rate = windows[name]
+            rows.append({"part": BY_RATE, "round": 0, "pacing": pacing, **_row(paced[pacing].measure(rate_rps=rate))})
+        for number in range(rounds):
+            rows.append({"part": HELD, "round": number, "pacing": "spin", **_row(steady.measure())})
+    return pd.DataFrame(rows)
+
+
+def _row(run: LoadRun) -> dict[str, float]:
+    window_s = run.summary.window_s
+    return {
+        "rate_rps": run.offered_rps or math.nan,
+        "window_s": window_s,
+        "planned": run.planned,
+        "sent": run.sent,
+        "late_p50_s": run.lateness["p50"],
+        "late_p99_s": run.lateness["p99"],
+        "late_max_s": run.lateness["max"],
+        "busy_share": run.busy_share,
+        "spin_share": run.spin_s / window_s,
+    }
+
+
+# ---- what is made of the frame ---------------------------------------------------------------------------------
+
+
+def held_runs(frame: pd.DataFrame) -> pd.DataFrame:
+    """The runs at 5,000/s."""
+    return frame[frame["part"] == HELD]
+
+
+def claims(frame: pd.DataFrame) -> list[Claim]:
+    """At 5,000/s: all that was planned is sent, and on time."""
+    held = held_runs(frame)
+    p99 = float(held["late_p99_s"].median())
+    planned, sent = int(held["planned"].sum()), int(held["sent"].sum())
+    runs = f"{words.count(len(held), 'run')} of {words.seconds(held['window_s'].median())}"
+    return [
+        Claim(
+            claim=f"sends at {words.amount(HELD_RPS)}/s equal the drawn schedule",
+            goal="equal in every run",
+            measured=f"{sent:,} of {planned:,}, {runs}",
+            holds=bool((held["sent"] == held["planned"]).all()),
+        ),
+        Claim(
+            claim=f"lateness of sends at {words.amount(HELD_RPS)}/s, spinning: p99, median of the runs",
+            goal=f"at most {words.seconds(P99_GOAL_S)}",
+            measured=words.seconds(p99),
+            holds=p99 <= P99_GOAL_S if math.isfinite(p99) else None,
+        ),
+    ]
+
+
+def body(frame: pd.DataFrame) -> str:
+    """Lateness by rate, and the share of a core that it takes."""
+    table = frame[frame["part"] == BY_RATE].sort_values("rate_rps")
+
+    def draw(figure: Figure, narrow: bool) -> None:
+        late, cost = figure.subplots(*((2, 1) if narrow else (1, 2)))
+        _late(late, table)
+        _cost(cost, table)
+
+    held = held_runs(frame)
+    top = table[table["rate_rps"] == table["rate_rps"].max()].set_index("pacing")
+    caption = (
+        f"At {words.amount(HELD_RPS)}/s half of the sends are at most {words.seconds(top['late_p50_s']['spin'])} late "
+        f"with spinning and {words.seconds(top['late_p50_s']['timer'])} with the timer alone; p99 "
+        f"{words.seconds(top['late_p99_s']['spin'])} and {words.seconds(top['late_p99_s']['timer'])}. In "
+        f"{words.count(len(held), 'run')} of {words.seconds(held['window_s'].median())} at that rate, "
+        f"{int(held['sent'].sum()):,} of {int(held['planned'].sum()):,} planned calls were sent, p99 "
+        f"{words.seconds(held['late_p99_s'].min())} to {words.seconds(held['late_p99_s'].max())} late."
+    )
+    told = "; ".join(
+        f"{row.pacing} at {words.amount(row.rate_rps)}/s p50 {words.seconds(row.late_p50_s)}, p99 "
+        f"{words.seconds(row.late_p99_s)}, largest {words.seconds(row.late_max_s)}, busy "
+        f"{words.percent(row.busy_share)}, spinning {words.percent(row.spin_share)}"
+        for row in table.itertuples(index=False)
+    )
+    return figure_block(
+        title="How late a send is",
+        draw=draw,
+        wide_height_in=3.5,
+        narrow_height_in=6.4,
+        alt=f"Lateness and share of a core by rate: {told}.",
+        caption=caption,
+        how_to_read=(
+            "Left: how long after its planned time a call was handed to the connection; thick p99, thin p50. The "
+            "timer sleeps until a call is due, and the kernel wakes it some tens of microseconds later; spinning "
+            "sleeps until shortly before, and then looks at the clock. Right: what it takes of the generator's core. "
+            "Spinning is counted apart from being busy, since it gives way to work: only the busy part says whether "
+            "the generator is near its end. Every call is sent, late or not, and its latency counts from its planned "
+            "time."
+        ),
+        engines="engine: wire",
+    ).html()
+
+
+def _late(ax: Axes, table: pd.DataFrame) -> None:
+    ends = []
+    for pacing in PACINGS:
+        mine = table[table["pacing"] == pacing]
+        for column, width, name in (("late_p99_s", 2.6, "p99"), ("late_p50_s", 1.2, "p50")):
+            drawn = mine[mine[column] > 0]
+            if len(drawn):
+                ax.plot(drawn["rate_rps"], drawn[column], "o-", color=COLOURS[pacing], lw=width, ms=2 + width)
+                ends.append((drawn["rate_rps"].iloc[-1], drawn[column].iloc[-1], f"{pacing} {name}", COLOURS[pacing]))
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    theme.plain_ticks(ax, "x", RATES_RPS, lambda rate: f"{words.amount(rate)}/s")
+    ax.axhline(P99_GOAL_S, color=theme.QUIET, lw=1, ls=(0, (2, 2)))
+    ax.annotate(
+        f"goal for p99: {words.seconds(P99_GOAL_S)}",
+        xy=(RATES_RPS[-1], P99_GOAL_S),
+        xytext=(0, 4),
+        textcoords="offset points",
+        ha="right",
+        color=theme.QUIET,
+        fontsize=8.5,
+    )
+    shown = [y for _, y, _, _ in ends] + [P99_GOAL_S]
+    everything = pd.concat([table["late_p50_s"], table["late_p99_s"]]).dropna()
+    low = min([*shown, *everything[everything > 0]]) / 2
+    high = max([*shown, *everything]) * 2.2
+    ax.set_ylim(low, high)
+    theme.plain_ticks(ax, "y", [10.0**e for e in range(-8, 2) if low <= 10.0**e <= high], words.seconds)
+    theme.clean(ax)
+    ax.set_title("lateness of sends")
+    ax.figure.draw_without_rendering()  # type: ignore[union-attr]
+    theme.end_labels(ax, ends)
+
+
+def _cost(ax: Axes, table: pd.DataFrame) -> None:
+    places = {name: place for place, name in enumerate(f"{rate:g} {p}" for rate in RATES_RPS for p in PACINGS)}
+    labels = []
+    for row in table.itertuples(index=False):
+        y = places[f"{row.rate_rps:g} {row.pacing}"] + 0.35 * (places[f"{row.rate_rps:g} {row.pacing}"] // 2)
+        busy, spun = words.number(row.busy_share), words.number(row.spin_share)
+        ax.barh(y, busy, height=0.78, fc=COLOURS[str(row.pacing)], ec="none")
+        ax.barh(y, spun, left=busy, height=0.78, fc=theme.PAPER, ec=COLOURS[str(row.pacing)], hatch="////", lw=0.8)
+        ax.annotate(
+            words.percent(busy),
+            xy=(busy + spun, y),
+            xytext=(5, 0),
+            textcoords="offset points",
+            va="center",
+            fontweight="bold",
+        )
+        labels.append((y, f"{words.amount(row.rate_rps)}/s {row.pacing}"))
+    ax.set_yticks([y for y, _ in labels], [text for _, text in labels], color=theme.INK)
+    ax.set_ylim(max(y for y, _ in labels) + 0.6, -0.6)
+    ax.set_xlim(0, 1.18)
+    theme.plain_ticks(ax, "x", (0, 0.5, 1), words.percent)
+    theme.clean(ax, grid="x")
+    ax.spines["left"].set_visible(False)
+    ax.set_title("core: busy, spinning (hatched)")

@@ -1,0 +1,134 @@
+"""``reports/calibration.html``: one file, made of what is stored, so that it can be made again without measuring."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nbconvert import HTMLExporter
+
+from grpclab.calibration.claims import Claim, claims_table, verdict
+from grpclab.calibration.experiments import EXPERIMENTS, Experiment
+from grpclab.calibration.store import Results
+from grpclab.places import project_root
+from grpclab.report import page, tables, words
+from grpclab.report.blocks import TEMPLATES, Section
+from grpclab.report.words import esc
+
+TITLE = "The lab measures itself"
+QUESTION = (
+    "How far can a number of this lab be trusted, on this machine? Each part measures one instrument against something "
+    "that is known: a generator in C, a server that tells the truth, a link that delays nothing."
+)
+OTHERS_LIMIT = 0.05
+"""What others may use of the machine before the report warns of it."""
+
+
+def sections(results: Results, made: Mapping[str, Section] | None = None) -> list[Section]:
+    """The report, section by section: the question, the claims, an experiment each, the machine.
+
+    `made`: the sections of experiments, by name, that have been drawn already.
+    """
+    made = made or {}
+    about = results.about()
+    groups = {e.title: experiment_claims(results, e) for e in EXPERIMENTS.values()}
+    everything = [claim for claims in groups.values() for claim in claims]
+    answer = f'<p class="gl-verdict">{esc(verdict(everything))}</p>{_warning(about)}{claims_table(groups)}'
+    return [
+        Section(title="The question", anchor="question", html=f'<p class="gl-question">{esc(QUESTION)}</p>'),
+        Section(title="Claims", anchor="answer", html=f"{answer}{_in_short(about)}"),
+        *(made.get(e.name) or section(results, e) for e in EXPERIMENTS.values()),
+        Section(title="Machine and versions", anchor="machine", html=_facts(about)),
+    ]
+
+
+def experiment_claims(results: Results, experiment: Experiment) -> list[Claim]:
+    """The claims of an experiment, or that it was not made and why."""
+    frame = results.frame(experiment.name)
+    if frame is None:
+        return [Claim(claim=f"not measured: {_why_not(results, experiment)}")]
+    return experiment.claims(frame)
+
+
+def section(results: Results, experiment: Experiment) -> Section:
+    """One experiment: its question, its figure or table."""
+    frame = results.frame(experiment.name)
+    if frame is None:
+        body = f'<p class="gl-none">Not measured: {esc(_why_not(results, experiment))}</p>'
+    else:
+        body = experiment.body(frame)
+    return Section(title=experiment.title, anchor=experiment.name, html=f"<p>{esc(experiment.question)}</p>{body}")
+
+
+def write(root: Path | None = None, made: Mapping[str, Section] | None = None) -> Path:
+    """Write the report of what is stored under the project's root; returns its path. Raises DesignError without any.
+
+    `made` as in :func:`sections`; it only saves time.
+    """
+    results = Results(root or project_root())
+    about = results.about()
+    machine = about["machine"]
+    told = {
+        "study": TITLE,
+        "created_at": about["created_at"],
+        "machine": ", ".join(str(machine[key]) for key in ("host", "cpu_model") if machine.get(key)),
+    }
+    nb = page.notebook(sections(results, made), told)
+    nb.metadata["title"] = TITLE
+    # No summary: the index lists studies, and this is none.
+    nb.metadata["grpclab"].update(kicker="Calibration", json="{}")
+    make_exporter: Any = HTMLExporter
+    html, _ = make_exporter(template_name="grpclab", extra_template_basedirs=[str(TEMPLATES)]).from_notebook_node(nb)
+    path = results.root / "reports" / "calibration.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(html, encoding="utf-8")
+    temporary.replace(path)
+    return path
+
+
+def _why_not(results: Results, experiment: Experiment) -> str:
+    return str(results.about()["notes"].get(experiment.name) or "the run was ended before it")
+
+
+def _warning(about: dict[str, Any]) -> str:
+    """What makes these figures worth less than those of another run."""
+    told = []
+    parameters, machine = about["parameters"], about["machine"]
+    if not parameters["full"]:
+        told.append("This was a short run: a full one (full = true) has longer windows.")
+    if parameters["scale"] < 1:
+        told.append(f"All durations were scaled by {parameters['scale']:g}: read no figure as a result.")
+    busy = {name: share for name, share in about["others"].items() if share > OTHERS_LIMIT}
+    if busy:
+        shares = words.listing([f"{EXPERIMENTS[name].title} {words.percent(share)}" for name, share in busy.items()])
+        told.append(f"Others used this machine at the same time, of all its cores: {shares}. Tails tell of them.")
+    if len(machine["affinity"]) == 1:
+        told.append("There is one core: generator and server take it from each other.")
+    items = "".join(f"<li>{esc(text)}</li>" for text in told)
+    return f'<ul class="gl-warnings">{items}</ul>' if told else ""
+
+
+def _in_short(about: dict[str, Any]) -> str:
+    machine, versions = about["machine"], about["versions"]
+    names = ("python", "grpcio", "uvloop")
+    pairs = [
+        ("machine", f"{machine['cpu_model'] or machine['architecture']}, {len(machine['affinity'])} cores"),
+        ("virtual machine", {True: "yes", False: "no"}.get(machine["virtual_machine"], "unknown")),
+        ("kernel", f"{machine['system']} {machine['kernel']}"),
+        ("versions", ", ".join(f"{name} {versions[name]}" for name in names if versions.get(name))),
+        ("rounds", f"{about['parameters']['rounds']}, seed {about['parameters']['seed']}"),
+        ("load average", f"{_load(machine['load_average'])} before, {_load(about.get('load_average_after'))} after"),
+    ]
+    return tables.facts(pairs)
+
+
+def _load(averages: list[float] | None) -> str:
+    return f"{averages[0]:g}" if averages else "unknown"
+
+
+def _facts(about: dict[str, Any]) -> str:
+    titles = {"machine": "Machine", "versions": "Versions", "git": "Source", "parameters": "Parameters"}
+    return "".join(f"<h3>{title}</h3>{tables.facts(tables.flat(about[key]))}" for key, title in titles.items())

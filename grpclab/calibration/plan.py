@@ -1,0 +1,73 @@
+"""What a calibration is asked for, and the sizes that follow from it."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from grpclab.environment import CorePlan, machine, split_cores
+from grpclab.errors import DesignError
+from grpclab.study.parameters import plain_values
+
+
+def _parameter(default: Any, meaning: str) -> Any:
+    return dataclasses.field(default=default, metadata={"meaning": meaning})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The parameters of ``calibration.ipynb``.
+
+    Raises DesignError, one line naming the parameter and the value, for anything it cannot be.
+    """
+
+    full: bool = _parameter(False, "all rounds and sizes, about 6 minutes; else a short run, about 90 seconds")
+    rounds: int = _parameter(5, "interleaved rounds of each comparison; figures are medians over them")
+    seed: int = _parameter(1, "order within the rounds, and arrivals")
+    scale: float = _parameter(1.0, "factor on every duration; below 1 for a trial run whose figures mean little")
+
+    def __post_init__(self) -> None:
+        checks = {
+            "full": (isinstance(self.full, bool), "true or false"),
+            "rounds": (_is_whole(self.rounds) and 1 <= self.rounds <= 1000, "a whole number of rounds, 1 to 1000"),
+            "seed": (_is_whole(self.seed) and self.seed >= 0, "a whole number, 0 or more"),
+            "scale": (_is_number(self.scale) and 0.01 <= self.scale <= 100, "a factor, 0.01 to 100"),
+        }
+        for name, (fits, wanted) in checks.items():
+            if not fits:
+                value = " ".join(str(getattr(self, name)).split())
+                raise DesignError(f"{name}={value} is not possible: it is {wanted}")
+
+    @classmethod
+    def from_namespace(cls, namespace: Mapping[str, Any]) -> Plan:
+        """The parameters among a notebook's variables. Raises DesignError for a plain value that is none of them."""
+        return cls(**plain_values(namespace, [field.name for field in dataclasses.fields(cls)]))
+
+    def seconds(self, short: float, full: float) -> float:
+        """A duration in a short run and in a full one, scaled."""
+        return (full if self.full else short) * self.scale
+
+    def calls(self, short: int, full: int) -> int:
+        """A number of calls, likewise."""
+        return max(1, round((full if self.full else short) * self.scale))
+
+
+def core_plan() -> CorePlan:
+    """The cores of this machine: the generator on the last, what it is measured against on the others."""
+    return split_cores(machine()["affinity"])
+
+
+def shuffled(names: Sequence[str], seed: int, number: int) -> list[str]:
+    """The order of one round; every round has another, the same for the same seed."""
+    return random.Random(f"{seed}/{number}").sample(list(names), len(names))
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,0 +1,61 @@
+"""Another program as a child that ends with us: the keeper between it and us.
+
+``python -m grpclab.calibration.program PROGRAM ARGUMENT...`` starts the program, says ``{"pid": N}``, and when it
+has ended ``{"code": N, "output": text, "cpu_s": seconds}``, as JSON lines on standard output. Its standard input is
+the lifeline: when that is closed, by whatever end of the parent, the program is killed. SIGTERM ends it too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Collection
+from typing import Any
+
+from grpclab.children import Child, say
+from grpclab.errors import MissingDependencyError
+
+MODULE = "grpclab.calibration.program"
+LAST_CHARACTERS = 20_000
+"""As much of a program's output is handed on."""
+
+
+def kept(program: str, *arguments: str, hint: str, cpus: Collection[int] | None = None) -> Child:
+    """The program, pinned, under a keeper. `hint` says how to get it. Raises MissingDependencyError without it."""
+    path = shutil.which(program)
+    if path is None:
+        raise MissingDependencyError(f"{program} is not installed: {hint}")
+    return Child(MODULE, path, *arguments, name=program, cpus=cpus)
+
+
+def main() -> None:
+    """See the module's docstring."""
+    process = subprocess.Popen(
+        sys.argv[1:], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+    def end(*_: Any) -> None:
+        process.kill()
+
+    def watch() -> None:
+        while os.read(0, 4096):
+            pass
+        end()
+
+    signal.signal(signal.SIGTERM, end)
+    threading.Thread(target=watch, name="lifeline", daemon=True).start()
+    with contextlib.suppress(BrokenPipeError):
+        say(pid=process.pid)
+        output, _ = process.communicate()
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        say(code=process.returncode, output=output[-LAST_CHARACTERS:], cpu_s=used.ru_utime + used.ru_stime)
+
+
+if __name__ == "__main__":
+    main()

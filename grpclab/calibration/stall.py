@@ -1,0 +1,253 @@
+"""The stall: the same server stops for a tenth of the run; who notices? Coordinated omission in one picture."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from grpclab.calibration import tails
+from grpclab.calibration.claims import Claim
+from grpclab.calibration.plan import Plan, core_plan
+from grpclab.calibration.targets import reference
+from grpclab.config import Level, TrialConfig
+from grpclab.environment import CorePlan
+from grpclab.load.generator import Generator
+from grpclab.load.recorder import Floats
+from grpclab.load.summary import percentile
+from grpclab.report import tables, theme, words
+from grpclab.report.blocks import figure_block
+from grpclab.servers.reference.launcher import launch_reference
+
+RATE_RPS = 1000.0
+SERVICE_S = 0.005
+CALLERS = round(RATE_RPS * SERVICE_S)
+"""Of the closed loop: as many as make the same load while the server runs."""
+BOUND = 10
+"""Calls in flight at most of the bounded open loop: what a client with so many threads would do."""
+STALL_SHARE, STALL_AT = 0.1, 0.3
+"""Of the window: how long the server stops, and when."""
+WARMUP_S = 0.3
+MOST_SLOW_DOTS, ONE_IN = 120, 20
+"""Of the picture over time: slow calls of a load, and one in how many of the others."""
+LEGEND_ROOM = 8
+"""The picture is so many times higher than the stall, for the names of the lines."""
+OPEN, BOUNDED, CLOSED = "open", "bounded", "closed"
+MODES = (OPEN, BOUNDED, CLOSED)
+NAMES = {
+    OPEN: "open loop, from the planned send",
+    BOUNDED: f"open loop with {BOUND} in flight, from the actual send",
+    CLOSED: f"closed loop, {CALLERS} callers",
+}
+COLOURS = {OPEN: theme.CANDIDATE, BOUNDED: theme.OTHERS[0], CLOSED: theme.BASELINE}
+STYLES = {OPEN: "-", BOUNDED: (0, (4, 2)), CLOSED: "-"}
+GOAL = (0.85, 0.95)
+"""Where the corrected p99 of the open loop must lie, in lengths of the stall."""
+
+
+def sized(plan: Plan) -> pd.DataFrame:
+    """The frame of :func:`measure` at the sizes of a plan."""
+    return measure(core_plan(), seconds=plan.seconds(4.0, 10.0), seed=plan.seed)
+
+
+def measure(cores: CorePlan, *, seconds: float, seed: int) -> pd.DataFrame:
+    """Three loads of 1,000 calls/s, each on a fresh reference server that stops for a tenth of the window.
+
+    One row a call: mode (open; bounded: open, with few calls in flight; closed), start_s (since the window opened;
+    in an open loop planned), latency_s, late_s, stall_s and stall_at_s (the same in all rows).
+    """
+    stall_s, stall_at_s = STALL_SHARE * seconds, STALL_AT * seconds
+    frames = []
+    for mode in MODES:
+        stall = f"{stall_s:g}s@{WARMUP_S + stall_at_s:g}s"
+        spec = reference(f"constant:{SERVICE_S:g}s", stall=stall, cores=cores, seed=seed)
+        config = TrialConfig().replace(_settings(mode, seconds, spin=not cores.shared))
+        with (
+            launch_reference(spec, cpus=cores.server) as server,
+            Generator(config, server.target, cpus=cores.generator, seed=seed) as generator,
+        ):
+            for window in generator.measure().windows:
+                calls = window.measured
+                frames.append(
+                    pd.DataFrame(
+                        {
+                            "mode": mode,
+                            "start_s": calls.start_s - window.opened_at,
+                            "latency_s": calls.latency_s,
+                            "late_s": calls.late_s,
+                            "stall_s": stall_s,
+                            "stall_at_s": stall_at_s,
+                        }
+                    )
+                )
+    return pd.concat(frames, ignore_index=True)
+
+
+def _settings(mode: str, seconds: float, *, spin: bool) -> dict[str, Level]:
+    settings: dict[str, Level] = {
+        "load.requests": None,
+        "load.duration_s": seconds,
+        "load.warmup_s": WARMUP_S,
+        "load.pacing": "spin" if spin else "timer",
+    }
+    if mode == CLOSED:
+        return {**settings, "load.concurrency": CALLERS}
+    settings["load.rate_rps"] = RATE_RPS
+    return {**settings, "load.max_in_flight": BOUND} if mode == BOUNDED else settings
+
+
+# ---- what is made of the frame ---------------------------------------------------------------------------------
+
+
+def latencies(frame: pd.DataFrame, mode: str, *, corrected: bool = True) -> Floats:
+    """The latencies of one load, from the planned sends or from the actual ones."""
+    mine = frame[frame["mode"] == mode]
+    found: Floats = (mine["latency_s"] if corrected else mine["latency_s"] - mine["late_s"]).to_numpy()
+    return found
+
+
+def shown(frame: pd.DataFrame, mode: str) -> Floats:
+    """What the figure shows of one load: the bounded one as a tool without correction would."""
+    return latencies(frame, mode, corrected=mode != BOUNDED)
+
+
+def claims(frame: pd.DataFrame) -> list[Claim]:
+    """The open loop shows the stall, the closed one does not."""
+    stall_s = float(frame["stall_s"].iloc[0])
+    seen = percentile(latencies(frame, OPEN), 0.99)
+    missed = percentile(latencies(frame, CLOSED), 0.99)
+    what = f"p99 with a stall of {words.seconds(stall_s)} in {words.seconds(stall_s / STALL_SHARE)}"
+    low, high = (words.seconds(share * stall_s) for share in GOAL)
+    return [
+        Claim(
+            claim=f"{what}, open loop",
+            goal=f"{low} to {high}",
+            measured=words.seconds(seen),
+            holds=GOAL[0] * stall_s <= seen <= GOAL[1] * stall_s if np.isfinite(seen) else None,
+        ),
+        Claim(
+            claim=f"{what}, closed loop: does not show it",
+            goal=f"below {words.seconds(0.1 * stall_s)}",
+            measured=words.seconds(missed),
+            holds=missed < 0.1 * stall_s if np.isfinite(missed) else None,
+        ),
+    ]
+
+
+def body(frame: pd.DataFrame) -> str:
+    """The picture, and what each way of measuring says."""
+    stall_s = float(frame["stall_s"].iloc[0])
+    curves = {mode: tails.curve(shown(frame, mode)) for mode in MODES}
+    most = max(float(1 / (1 - at[-1])) for at, _ in curves.values())
+    low = min(float(seconds[0]) for _, seconds in curves.values())
+
+    def draw(figure: Figure, narrow: bool) -> None:
+        if narrow:
+            by_percentile, over_time = figure.subplots(2, 1, height_ratios=(1.5, 1))
+        else:
+            by_percentile, over_time = figure.subplots(1, 2, width_ratios=(1.35, 1))
+        for mode, (at, seconds) in curves.items():
+            by_percentile.plot(1 / (1 - at), seconds, color=COLOURS[mode], lw=2.6, ls=STYLES[mode])
+        tails.axes(by_percentile, most=most, low=low, high=stall_s * LEGEND_ROOM, narrow=narrow)
+        by_percentile.axvline(100, color=theme.QUIET, lw=0.8, ls=(0, (2, 2)), zorder=1)
+        by_percentile.set_title("latency by percentile")
+        for place, mode in enumerate(MODES):
+            by_percentile.text(
+                0.03,
+                0.95 - (0.085 if narrow else 0.075) * place,
+                NAMES[mode],
+                color=COLOURS[mode],
+                fontweight="bold",
+                fontsize=8.5,
+                transform=by_percentile.transAxes,
+                va="top",
+            )
+        _over_time(over_time, frame)
+
+    seen, missed = percentile(latencies(frame, OPEN), 0.99), percentile(latencies(frame, CLOSED), 0.99)
+    calls = {mode: int((frame["mode"] == mode).sum()) for mode in MODES}
+    caught = int((latencies(frame, CLOSED) > stall_s / 10).sum())
+    block = figure_block(
+        title="One server, one stall, three answers",
+        draw=draw,
+        wide_height_in=4.0,
+        narrow_height_in=6.6,
+        alt=(
+            f"Latency by percentile, and over time, of a server that stops for {words.seconds(stall_s)}. p99: "
+            + "; ".join(f"{NAMES[mode]} {words.seconds(percentile(shown(frame, mode), 0.99))}" for mode in MODES)
+            + "."
+        ),
+        caption=(
+            f"The server stopped for {words.seconds(stall_s)} of {words.seconds(stall_s / STALL_SHARE)}. The open "
+            f"loop's p99 is {words.seconds(seen)}; the closed loop's is {words.seconds(missed)}, since {caught} of "
+            f"its {calls[CLOSED]:,} calls were there to see the stall."
+        ),
+        how_to_read=(
+            "Users do not stop coming because a server has stopped. In an open loop calls are due by a schedule: a "
+            "tenth of them fall into the stall and wait for what is left of it, so one call in a hundred waits for "
+            "nine tenths of the stall. A closed loop has few callers, each of which waits for its answer before it "
+            "calls again: they make one slow call each, and all calls that users would have made meanwhile are never "
+            "made, and never counted. That is coordinated omission. A tool that has a schedule but few calls in "
+            "flight, and counts from the actual send, forgets the same calls: they wait in the tool (dashed). "
+            "Counting from the planned send brings them back; adding made-up samples afterwards would count them "
+            "twice. Right: each call by the time it was due, or made."
+        ),
+        engines="engine: wire",
+    )
+    rows = []
+    for mode in MODES:
+        for corrected in (True, False) if mode != CLOSED else (True,):
+            values = latencies(frame, mode, corrected=corrected)
+            since = "" if mode == CLOSED else ", from the planned send" if corrected else ", from the actual send"
+            name = NAMES[mode].partition(", from")[0] + since
+            cells = [words.seconds(percentile(values, q)) for q in tails.PERCENTILES.values()]
+            rows.append([name, f"{len(values):,}", *cells])
+    header = ["load", "calls", *tails.PERCENTILES]
+    return block.html() + tables.table(header, rows, label="Percentiles of each load", numeric=range(1, 6))
+
+
+def _over_time(ax: Axes, frame: pd.DataFrame) -> None:
+    begins, lasts = float(frame["stall_at_s"].iloc[0]), float(frame["stall_s"].iloc[0])
+    ax.axvspan(begins, begins + lasts, color=theme.BAND, lw=0, zorder=0)
+    for mode in (OPEN, CLOSED):
+        kept = _thinned(frame[frame["mode"] == mode], lasts / 20)
+        ax.plot(kept["start_s"], kept["latency_s"], "o", ms=2.5, mew=0, color=COLOURS[mode], zorder=3)
+    seen = frame[(frame["mode"] == CLOSED) & (frame["latency_s"] > lasts / 10)]
+    ax.plot(seen["start_s"], seen["latency_s"], "o", ms=7, mew=0, color=COLOURS[CLOSED], zorder=4)
+    ax.annotate(
+        f"closed loop:\n{words.count(len(seen), 'call')}",
+        xy=(begins, lasts),
+        xytext=(-8, 0),
+        textcoords="offset points",
+        ha="right",
+        va="center",
+        color=COLOURS[CLOSED],
+        fontweight="bold",
+        fontsize=8.5,
+    )
+    waiting = int(((frame["mode"] == OPEN) & (frame["latency_s"] > lasts / 10)).sum())
+    ax.annotate(
+        f"open loop:\n{words.count(waiting, 'call')}",
+        xy=(begins + lasts / 2, lasts / 2),
+        xytext=(8, 4),
+        textcoords="offset points",
+        color=COLOURS[OPEN],
+        fontweight="bold",
+        fontsize=8.5,
+    )
+    ax.set_ylim(0, lasts * 1.15)
+    ax.set_xlim(begins - lasts, begins + 2.5 * lasts)
+    ax.yaxis.set_major_formatter(lambda value, _: words.seconds(value) if value else "0")
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:g} s")
+    ax.locator_params(axis="both", nbins=5)
+    theme.clean(ax)
+    ax.set_title("each call around the stall")
+    ax.set_xlabel("since the window opened")
+
+
+def _thinned(calls: pd.DataFrame, above_s: float) -> pd.DataFrame:
+    """As many calls as a picture can show: the few slow ones all, of many some."""
+    slow = calls["latency_s"] > above_s
+    some = max(1, int(slow.sum()) // MOST_SLOW_DOTS)
+    return pd.concat([calls[slow].iloc[::some], calls[~slow].iloc[::ONE_IN]])

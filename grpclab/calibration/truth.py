@@ -1,0 +1,192 @@
+"""Measured latency against the truth: how long each call really was inside the reference server."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from grpclab.calibration import tails
+from grpclab.calibration.claims import Claim
+from grpclab.calibration.plan import Plan, core_plan
+from grpclab.calibration.targets import reference
+from grpclab.config import TrialConfig
+from grpclab.environment import CorePlan
+from grpclab.load.generator import Generator
+from grpclab.load.recorder import Floats
+from grpclab.load.summary import percentile
+from grpclab.report import tables, theme, words
+from grpclab.report.blocks import figure_block
+from grpclab.servers.reference.launcher import launch_reference
+
+RATE_RPS = 1000.0
+SERVICE_TIME = "lognormal:2ms,0.5"
+MEDIAN_GOAL_S = 200e-6
+
+
+def sized(plan: Plan) -> pd.DataFrame:
+    """The frame of :func:`measure` at the sizes of a plan."""
+    return measure(core_plan(), rounds=plan.rounds, seconds=plan.seconds(2.0, 6.0), seed=plan.seed)
+
+
+def measure(cores: CorePlan, *, rounds: int, seconds: float, seed: int) -> pd.DataFrame:
+    """Open loop at 1,000/s, spinning, against service times drawn from a lognormal distribution.
+
+    One row a call that succeeded: round, latency_s (from the planned send), late_s, residence_s (the truth).
+    """
+    config = TrialConfig().replace(
+        {
+            "load.rate_rps": RATE_RPS,
+            "load.pacing": "timer" if cores.shared else "spin",
+            "load.requests": None,
+            "load.duration_s": seconds,
+            "load.warmup_s": min(0.1, seconds),
+        }
+    )
+    frames = []
+    with (
+        launch_reference(reference(SERVICE_TIME, cores=cores, seed=seed), cpus=cores.server) as server,
+        Generator(config, server.target, cpus=cores.generator, seed=seed, residence=True) as generator,
+    ):
+        for number in range(rounds):
+            for window in generator.measure().windows:
+                records = window.measured
+                assert records.residence_s is not None
+                told = np.isfinite(records.residence_s)
+                frames.append(
+                    pd.DataFrame(
+                        {
+                            "round": number,
+                            "latency_s": records.latency_s[told],
+                            "late_s": records.late_s[told],
+                            "residence_s": records.residence_s[told],
+                        }
+                    )
+                )
+    return pd.concat(frames, ignore_index=True)
+
+
+# ---- what is made of the frame ---------------------------------------------------------------------------------
+
+
+def added(frame: pd.DataFrame) -> Floats:
+    """What the way to the server, the way back and the generator add to each call, in seconds."""
+    found: Floats = (frame["latency_s"] - frame["residence_s"]).to_numpy()
+    return found
+
+
+def median_added_s(frame: pd.DataFrame) -> float:
+    """The median over rounds of each round's median."""
+    by_round = (frame["latency_s"] - frame["residence_s"]).groupby(frame["round"]).median()
+    return float(by_round.median())
+
+
+def claims(frame: pd.DataFrame) -> list[Claim]:
+    """The median of what is added has a goal; its tail is the machine's, and is told."""
+    middle, difference = median_added_s(frame), added(frame)
+    tail = [f"{name} {words.seconds(percentile(difference, q))}" for name, q in tails.PERCENTILES.items() if q > 0.5]
+    return [
+        Claim(
+            claim=f"measured latency less the truth, median at {words.amount(RATE_RPS)}/s, open loop",
+            goal=f"at most {words.seconds(MEDIAN_GOAL_S)}",
+            measured=words.seconds(middle),
+            holds=middle <= MEDIAN_GOAL_S,
+        ),
+        Claim(claim="the same, tail", measured=", ".join(tail)),
+    ]
+
+
+def percentile_errors(frame: pd.DataFrame) -> pd.DataFrame:
+    """Percentiles of the truth and as measured, with the error: truth_s, measured_s, error_s, error_share, added_s."""
+    truth, measured, difference = frame["residence_s"].to_numpy(), frame["latency_s"].to_numpy(), added(frame)
+    rows = {}
+    for name, q in tails.PERCENTILES.items():
+        real, seen = percentile(truth, q), percentile(measured, q)
+        rows[name] = {
+            "truth_s": real,
+            "measured_s": seen,
+            "error_s": seen - real,
+            "error_share": (seen - real) / real,
+            "added_s": percentile(difference, q),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def body(frame: pd.DataFrame) -> str:
+    """Both distributions, what is added, and the table of errors."""
+    truth, truth_s = tails.curve(frame["residence_s"].to_numpy())
+    measured, measured_s = tails.curve(frame["latency_s"].to_numpy())
+    beyond, added_s = tails.curve(added(frame))
+    added_s = np.maximum(added_s, 1e-6)
+    most = float(1 / (1 - truth[-1]))
+
+    def draw(figure: Figure, narrow: bool) -> None:
+        both, error = figure.subplots(*((2, 1) if narrow else (1, 2)))
+        tails.draw(both, measured, measured_s, colour=theme.CANDIDATE, width=4)
+        tails.draw(both, truth, truth_s, colour=theme.INK, width=1.2)
+        tails.axes(both, most=most, low=truth_s[0], high=measured_s[-1], narrow=narrow)
+        both.set_title("latency")
+        both.text(0.05, 0.93, "measured", color=theme.CANDIDATE, fontweight="bold", transform=both.transAxes, va="top")
+        both.text(0.05, 0.84, "truth", color=theme.INK, fontweight="bold", transform=both.transAxes, va="top")
+        tails.draw(error, beyond, added_s, colour=theme.CANDIDATE)
+        high = max(float(added_s[-1]), MEDIAN_GOAL_S)
+        tails.axes(error, most=most, low=max(float(added_s[0]), 1e-5), high=high, narrow=narrow)
+        error.plot([2], [MEDIAN_GOAL_S], "v", color=theme.INK, ms=7, zorder=5)
+        error.annotate(
+            f"goal for p50: {words.seconds(MEDIAN_GOAL_S)}",
+            xy=(2, MEDIAN_GOAL_S),
+            xytext=(-4, 8),
+            textcoords="offset points",
+        )
+        error.set_title("measured less truth, of each call")
+
+    errors = percentile_errors(frame)
+    middle = median_added_s(frame)
+    worst = errors["error_share"].dropna()
+    told = f" Its percentiles are off by {_percent(worst.min())} to {_percent(worst.max())}." if len(worst) else ""
+    block = figure_block(
+        title="What the lab measures, and what was true",
+        draw=draw,
+        wide_height_in=3.4,
+        narrow_height_in=6.2,
+        alt=f"Curves by percentile over {len(frame):,} calls. Measured and true latency: {_told(errors)}.",
+        caption=(
+            f"Half of the calls are measured at most {words.seconds(middle)} longer than they were inside the server:"
+            f" that is the way there and back, and the generator.{told}"
+        ),
+        how_to_read=(
+            f"The reference server keeps each call for a time drawn from {SERVICE_TIME} and says afterwards how long "
+            "the call really was inside, from its bytes being read to its answer being written. Left: the "
+            "distribution of that time and of the latency the generator measured; where the lines lie on each other, "
+            "the lab tells the truth. Right: the difference, call by call; its right end is the tail of this "
+            "machine, mostly time in which a process was not on its core. Latency counts from the planned send, so a "
+            "late send is part of it."
+        ),
+        engines="engine: wire",
+    )
+    header = ["percentile", "truth", "measured", "error", "error", "added to a call"]
+    rows = [
+        [
+            str(name),
+            words.seconds(row["truth_s"]),
+            words.seconds(row["measured_s"]),
+            words.seconds(row["error_s"]),
+            _percent(row["error_share"]),
+            words.seconds(row["added_s"]),
+        ]
+        for name, row in errors.iterrows()
+    ]
+    return block.html() + tables.table(header, rows, label="Percentiles, true and measured", numeric=range(1, 6))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:+.1f} %" if math.isfinite(share) else words.MISSING
+
+
+def _told(errors: pd.DataFrame) -> str:
+    return "; ".join(
+        f"{name} {words.seconds(row['truth_s'])} true, {words.seconds(row['measured_s'])} measured"
+        for name, row in errors.iterrows()
+    )

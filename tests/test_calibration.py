@@ -1,0 +1,505 @@
+"""The lab measures itself: what is made of its frames, and the whole notebook once at tiny size."""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+from conftest import until
+from test_notebooks import papermill
+
+from grpclab.calibration import (
+    agreement,
+    ceiling,
+    echo,
+    lateness,
+    memory,
+    page,
+    recording,
+    relay,
+    stall,
+    tails,
+    targets,
+    truth,
+)
+from grpclab.calibration.claims import Claim, claims_table, verdict
+from grpclab.calibration.experiments import EXPERIMENTS
+from grpclab.calibration.neighbours import Reading, others_share
+from grpclab.calibration.plan import Plan, shuffled
+from grpclab.calibration.program import kept
+from grpclab.calibration.store import Results
+from grpclab.children import Child
+from grpclab.errors import DesignError, MissingDependencyError
+from grpclab.places import notebook
+from grpclab.report import write_index
+
+needs_nghttp2 = pytest.mark.skipif(
+    shutil.which("nghttpd") is None or shutil.which("h2load") is None,
+    reason="nghttpd and h2load are not installed (apt install nghttp2-client nghttp2-server)",
+)
+
+
+def holds(claims: list[Claim]) -> list[bool | None]:
+    """Those of the claims that have a goal."""
+    return [claim.holds for claim in claims if claim.goal]
+
+
+# ---- what is asked for -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ({"rounds": 0}, "rounds=0 is not possible"),
+        ({"rounds": True}, "rounds=True is not possible"),
+        ({"full": "perhaps"}, "full=perhaps is not possible"),
+        ({"scale": math.inf}, "scale=inf is not possible"),
+        ({"seed": -1}, "seed=-1 is not possible"),
+        ({"round": 3}, "unknown parameter 'round': did you mean rounds?"),
+    ],
+)
+def test_a_wrong_or_unknown_parameter_is_refused_in_one_line(values: dict[str, Any], line: str) -> None:
+    with pytest.raises(DesignError, match=re.escape(line)):
+        Plan.from_namespace(values)
+
+
+def test_sizes_follow_from_the_plan() -> None:
+    assert Plan().seconds(2.0, 10.0) == 2.0
+    assert Plan(full=True, scale=0.5).seconds(2.0, 10.0) == 5.0
+    assert Plan(scale=0.01).calls(10, 1000) == 1
+
+
+def test_every_round_has_an_order_of_its_own_that_the_seed_repeats() -> None:
+    names = list("abcdefgh")
+    orders = [shuffled(names, 1, number) for number in range(5)]
+    assert all(sorted(order) == names for order in orders)
+    assert len({tuple(order) for order in orders}) == 5
+    assert orders == [shuffled(names, 1, number) for number in range(5)]
+
+
+def test_the_parameters_cell_is_the_plan() -> None:
+    cells = json.loads(notebook("calibration").read_text())["cells"]
+    (cell,) = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
+    fields = Plan.__dataclass_fields__
+    found = {}
+    for line in "".join(cell["source"]).splitlines():
+        code, _, said = line.partition("  # ")
+        (statement,) = ast.parse(code).body
+        assert isinstance(statement, ast.AnnAssign)
+        assert statement.value is not None
+        found[ast.unparse(statement.target)] = (
+            ast.unparse(statement.annotation),
+            ast.literal_eval(statement.value),
+            said,
+        )
+    assert found == {name: (field.type, field.default, field.metadata["meaning"]) for name, field in fields.items()}
+
+
+# ---- claims ----------------------------------------------------------------------------------------------------
+
+
+def test_the_sentence_counts_only_what_has_a_goal_and_names_what_fails() -> None:
+    met, failed = Claim(claim="a", goal="1", holds=True), Claim(claim="b", goal="1", holds=False)
+    assert verdict([met, Claim(claim="told")]) == "All 1 goals are met on this machine."
+    assert verdict([met, failed]).endswith("1 of 2 goals are met on this machine. Not met: b.")
+    assert "Nothing" in verdict([Claim(claim="told")])
+
+
+def test_text_in_the_table_is_escaped_and_no_verdict_is_made_up() -> None:
+    table = claims_table({"<group>": [Claim(claim="<b>", goal="<1", measured="2, 3")]})
+    assert "<group>" not in table
+    assert "&lt;b&gt;" in table
+    assert "undecided" in table
+    assert "2,<br>3" in table
+
+
+# ---- tails -----------------------------------------------------------------------------------------------------
+
+
+def test_a_curve_ends_where_ten_observations_are_left() -> None:
+    values = np.random.default_rng(1).permutation(np.arange(1, 10_001) / 1000)
+    at, seconds = tails.curve(values)
+    assert at[0] == 0
+    assert at[-1] == pytest.approx(0.999)
+    assert seconds[0] == values.min()
+    assert np.count_nonzero(values > seconds[-1]) == 10
+    assert (np.diff(seconds) >= 0).all()
+    assert len(tails.curve(values[:5])[0]) == 1
+
+
+# ---- the ceiling -----------------------------------------------------------------------------------------------
+
+H2LOAD = """\
+finished in 1.02s, 131223.55 req/s, 12.02MB/s
+requests: 131072 total, 131072 started, 131072 done, 131070 succeeded, 2 failed, 0 errored, 0 timeout
+status codes: 131070 2xx, 0 3xx, 0 4xx, 2 5xx
+"""
+
+
+def test_h2loads_output_is_read() -> None:
+    assert ceiling.parse_h2load(H2LOAD) == {"rps": 131223.55, "ok": 131070.0}
+    assert ceiling.parse_h2load("could not connect") == {}
+
+
+def rates(wire: float, grpcio: float, rounds: int = 3) -> pd.DataFrame:
+    """h2load at 100,000/s and 5 us, the engines at these factors of it; the machine slows down on the way."""
+    tools = {"h2load": 1.0, "wire": wire, "grpcio": grpcio}
+    return pd.DataFrame(
+        {
+            "round": number,
+            "tool": tool,
+            "rps": 1e5 * factor / (1 + number),
+            "cpu_us_per_call": 5 / factor,
+            "calls": 1000,
+            "errors": 0,
+        }
+        for number in range(rounds)
+        for tool, factor in tools.items()
+    )
+
+
+def test_the_ceiling_is_judged_by_ratios_within_rounds() -> None:
+    assert holds(ceiling.claims(rates(0.9, 0.05))) == [True, True, True, True]
+    assert holds(ceiling.claims(rates(0.6, 0.1))) == [False, False, False, True]
+    assert "0.90×" in ceiling.body(rates(0.9, 0.05))
+
+
+def test_a_failed_call_is_a_failed_claim() -> None:
+    frame = rates(0.9, 0.05)
+    frame.loc[0, "errors"] = 1
+    assert not ceiling.claims(frame)[-1].holds
+
+
+# ---- frames as they would be -----------------------------------------------------------------------------------
+
+
+def calls(added_s: float, count: int = 12_000) -> pd.DataFrame:
+    """The frame of truth, with so much added to each call."""
+    residence = np.random.default_rng(1).lognormal(math.log(0.002), 0.5, count)
+    return pd.DataFrame(
+        {
+            "round": np.arange(count) % 3,
+            "latency_s": residence + added_s,
+            "late_s": 0.0,
+            "residence_s": residence,
+        }
+    )
+
+
+def test_what_is_added_to_the_truth_is_found_call_by_call() -> None:
+    assert truth.median_added_s(calls(1e-4)) == pytest.approx(1e-4)
+    assert holds(truth.claims(calls(1e-4))) == [True]
+    assert holds(truth.claims(calls(3e-4))) == [False]
+    errors = truth.percentile_errors(calls(1e-4))
+    assert errors["error_s"].to_numpy() == pytest.approx(1e-4)
+    assert "p99.9" in truth.body(calls(1e-4))
+
+
+def stalled(*, seen: bool = True) -> pd.DataFrame:
+    """10 s at 1,000/s with a stall of 1 s: exact, with no machine's noise. `seen`: whether the open loop waits."""
+    start = np.arange(10_000) / 1000
+    waits = np.where((start >= 3) & (start < 4), 4 - start, 0.005)
+    few = np.arange(9000) / 900
+    missed = np.full(9000, 0.005)
+    missed[2700:2705] = 1.0
+    loads = {
+        "open": (start, waits if seen else np.full(10_000, 0.005), np.zeros(10_000)),
+        "bounded": (start, waits, waits - 0.005),
+        "closed": (few, missed, np.zeros(9000)),
+    }
+    return pd.concat(
+        pd.DataFrame({"mode": m, "start_s": s, "latency_s": lat, "late_s": late, "stall_s": 1.0, "stall_at_s": 3.0})
+        for m, (s, lat, late) in loads.items()
+    )
+
+
+def test_the_stall_is_nine_tenths_of_itself_at_p99_in_an_open_loop_and_not_there_in_a_closed_one() -> None:
+    assert holds(stall.claims(stalled())) == [True, True]
+    assert holds(stall.claims(stalled(seen=False))) == [False, True]
+    assert stall.claims(stalled())[0].measured == "900 ms"
+    body = stall.body(stalled())
+    assert "5 of its 9,000 calls were there to see the stall" in body
+
+
+def sends(p99_s: float, sent: int = 100_000) -> pd.DataFrame:
+    """The frame of lateness."""
+    shared = {"window_s": 20.0, "planned": 100_000, "late_p50_s": p99_s / 100, "late_max_s": p99_s * 2}
+    shares = {"busy_share": 0.3, "spin_share": 0.6}
+    rows = [
+        {"part": "by rate", "round": 0, "pacing": pacing, "rate_rps": rate, "sent": 100_000, "late_p99_s": p99_s}
+        for pacing in lateness.PACINGS
+        for rate in lateness.RATES_RPS
+    ]
+    rows += [
+        {"part": "held", "round": n, "pacing": "spin", "rate_rps": 5000.0, "sent": sent, "late_p99_s": p99_s}
+        for n in range(5)
+    ]
+    return pd.DataFrame([{**row, **shared, **shares} for row in rows])
+
+
+def test_one_call_that_was_not_sent_fails_the_schedule() -> None:
+    assert holds(lateness.claims(sends(5e-4))) == [True, True]
+    assert holds(lateness.claims(sends(5e-4, sent=99_999))) == [False, True]
+    assert holds(lateness.claims(sends(2e-3))) == [True, False]
+    assert holds(lateness.claims(sends(math.nan))) == [True, None]
+    assert "500,000 of 500,000" in lateness.body(sends(5e-4))
+    assert "<figure" in lateness.body(sends(math.nan))
+
+
+def growing(bytes_per_call: float) -> pd.DataFrame:
+    """The frame of memory: 40 MB and so much with each of a million calls."""
+    made = np.linspace(0, 1_000_000, 101)
+    return pd.DataFrame({"t_s": made / 1e5, "calls": made.astype(int), "rss_bytes": 40e6 + bytes_per_call * made})
+
+
+def test_memory_that_grows_slowly_is_found() -> None:
+    assert holds(memory.claims(growing(0))) == [True, True]
+    assert holds(memory.claims(growing(8))) == [True, False]
+    assert holds(memory.claims(growing(200))) == [False, False]
+    assert memory.growth_bytes(growing(8)) == pytest.approx(4e6)
+    assert "1,000,000 calls" in memory.body(growing(0))
+
+
+def test_the_recorder_is_timed_by_the_clock_it_is_given() -> None:
+    readings = iter(range(100))
+    frame = recording.measure(rounds=2, calls=100, seed=1, clock=lambda: float(next(readings)))
+    assert (frame["ns_per_call"] == 1e7).all()
+    sizes = frame.groupby("variant")["bytes_per_call"].first()
+    assert sizes[recording.MEMORY] == 0
+    assert sizes[recording.DISK] == 25
+    assert sizes[recording.RESIDENCE] == 33
+
+
+def judged(by_engine: dict[str, list[float]]) -> pd.DataFrame:
+    """The frame of agreement: the optimized server's factor over basic in each block, by engine."""
+    return pd.DataFrame(
+        {
+            "scenario": agreement.SCENARIO,
+            "configuration": f"{server}-{engine}",
+            "block": block,
+            "order": 0,
+            "valid": True,
+            "invalid_reason": "",
+            "engine": engine,
+            "server": server,
+            "throughput_rps": 1000 * (factor if server == "optimized" else 1),
+            "requests": 1000,
+            "errors": 0,
+            "limited_by": "generator-bound" if engine == "grpcio" else "",
+        }
+        for engine, factors in by_engine.items()
+        for block, factor in enumerate(factors)
+        for server in agreement.SERVERS
+    )
+
+
+def test_only_opposite_significant_verdicts_are_a_disagreement() -> None:
+    up, down, same = [1.5, 1.51, 1.52], [0.6, 0.61, 0.62], [0.9, 1.0, 1.12]
+    assert holds(agreement.claims(judged({"grpcio": up, "wire": down})))[0] is False
+    assert holds(agreement.claims(judged({"grpcio": up, "wire": up})))[0] is True
+    assert holds(agreement.claims(judged({"grpcio": same, "wire": down})))[0] is True
+    assert holds(agreement.claims(judged({"grpcio": [1.5], "wire": [0.6]})))[0] is None
+    assert "opposite verdicts" in agreement.body(judged({"grpcio": up, "wire": down}))
+    assert "generator-bound" in agreement.body(judged({"grpcio": [1.5], "wire": [0.6]}))
+
+
+def test_what_others_used_is_what_is_left_of_the_machine() -> None:
+    before = Reading(at_s=10.0, machine_s=100.0, own_s=5.0)
+    after = Reading(at_s=20.0, machine_s=115.0, own_s=15.0)
+    assert others_share(before, after, cores=2) == pytest.approx(0.25)
+    assert others_share(before, before, cores=2) == 0
+    assert others_share(before, Reading(at_s=11.0, machine_s=100.0, own_s=6.0), cores=2) == 0
+
+
+# ---- other programs --------------------------------------------------------------------------------------------
+
+KEEP = """
+import time
+from grpclab.calibration.program import kept
+with kept("sleep", "60", hint="") as keeper:
+    print(keeper.receive(10)["pid"], flush=True)
+    time.sleep(60)
+"""
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended."""
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_program_ends_with_us_even_when_we_are_killed(ours: Callable[[], list[int]]) -> None:
+    parent = subprocess.Popen([sys.executable, "-c", KEEP], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    with parent.stdout:
+        pid = int(parent.stdout.readline())
+    assert not gone(pid)
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    assert until(lambda: gone(pid) and not ours())
+
+
+def test_a_program_ends_with_its_block_and_tells_what_it_used() -> None:
+    with kept("sleep", "60", hint="") as keeper:
+        pid = int(keeper.receive(10)["pid"])
+    assert until(lambda: gone(pid))
+    with kept("echo", "hello", hint="") as keeper:
+        keeper.receive(10)
+        ended = keeper.receive(10)
+    assert ended["output"] == "hello\n"
+    assert ended["code"] == 0
+    assert ended["cpu_s"] >= 0
+
+
+def test_a_missing_program_is_named_with_the_way_to_get_it() -> None:
+    with pytest.raises(MissingDependencyError, match="no-such-program is not installed: apt install it"):
+        kept("no-such-program", hint="apt install it")
+
+
+@needs_nghttp2
+def test_nghttpd_serves_a_framed_greeting_and_is_gone_afterwards(ours: Callable[[], list[int]]) -> None:
+    with targets.nghttpd() as server:
+        assert not gone(server.pid)
+        reply = (server.folder / targets.SAY_HELLO).read_bytes()
+        assert reply[:1] == b"\0"
+        assert int.from_bytes(reply[1:5], "big") == len(reply) - 5
+    assert until(lambda: not ours())
+
+
+@needs_nghttp2
+def test_a_port_that_is_taken_is_left_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(targets, "START_TIMEOUT_S", 5.0)
+    with targets.nghttpd() as first:
+        taken = int(first.target.rpartition(":")[2])
+        ports = iter([taken, targets._free_port()])
+        monkeypatch.setattr(targets, "_free_port", lambda: next(ports))
+        with targets.nghttpd() as second:
+            assert second.target != first.target
+
+
+# ---- the report ------------------------------------------------------------------------------------------------
+
+
+def test_what_could_not_be_measured_is_said_with_its_reason(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    results.begin(Plan(scale=0.5))
+    results.put("memory", growing(0), others=0.3)
+    results.note("ceiling", "nghttpd is not installed: <apt>")
+    html = page.write(tmp_path).read_text()
+    assert "Not measured: nghttpd is not installed: &lt;apt&gt;" in html
+    assert "the run was ended before it" in html
+    assert "All 2 goals are met" in html
+    assert "All durations were scaled by 0.5" in html
+    assert "Others used this machine at the same time, of all its cores: Memory 30 %" in html
+    results.begin(Plan())
+    assert results.frame("memory") is None
+    assert results.about()["notes"] == {}
+
+
+def test_without_a_calibration_there_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(DesignError, match=r"no calibration in .*: run notebooks/calibration\.ipynb first"):
+        page.write(tmp_path)
+
+
+# ---- the whole, at tiny size -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the notebook has been run once."""
+    folder = tmp_path_factory.mktemp("lab")
+    run = papermill("calibration", folder, "-p", "rounds", "1", "-p", "scale", "0.05")
+    assert run.returncode == 0, run.stderr
+    (folder / "said.txt").write_text(run.stderr)
+    return folder
+
+
+def frame_of(root: Path, name: str) -> pd.DataFrame:
+    frame = Results(root).frame(name)
+    assert frame is not None, Results(root).about()["notes"]
+    return frame
+
+
+def test_everything_that_can_be_measured_here_is(root: Path) -> None:
+    notes = Results(root).about()["notes"]
+    without_nghttp2 = shutil.which("nghttpd") is None or shutil.which("h2load") is None
+    assert set(notes) <= ({"ceiling"} if without_nghttp2 else set())
+    assert {path.stem for path in (root / "results" / "calibration").glob("*.parquet")} == set(EXPERIMENTS) - set(notes)
+
+
+def test_the_report_is_one_file_that_loads_nothing_and_the_path_is_said(root: Path) -> None:
+    path = root / "reports" / "calibration.html"
+    assert f"report: {path}" in (root / "said.txt").read_text()
+    html = path.read_text()
+    links = re.findall(r"(?:src|href|srcset)=[\"']?([^\"'> ]+)", html)
+    assert links
+    assert all(link.startswith(("#", "data:")) for link in links)
+    for experiment in EXPERIMENTS.values():
+        assert f'<section id="{experiment.name}">' in html
+
+
+def test_the_report_can_be_made_again_without_measuring_and_is_no_study(root: Path) -> None:
+    path = root / "reports" / "calibration.html"
+    before = path.read_text()
+    path.unlink()
+    assert page.write(root).read_text() == before
+    assert "calibration.html" not in write_index(path.parent).read_text()
+
+
+@needs_nghttp2
+def test_all_three_generators_were_heard_and_every_call_succeeded(root: Path) -> None:
+    frame = frame_of(root, "ceiling")
+    assert sorted(frame["tool"]) == ["grpcio", "h2load", "wire"]
+    assert (frame["rps"] > 0).all()
+    assert frame["errors"].sum() == 0
+
+
+def test_no_call_is_measured_shorter_than_it_was(root: Path) -> None:
+    frame = frame_of(root, "truth")
+    assert len(frame) == 100
+    assert (frame["latency_s"] >= frame["residence_s"]).all()
+
+
+def test_in_the_stall_all_of_the_schedule_waits_and_few_of_the_callers_do(root: Path) -> None:
+    frame = frame_of(root, "stall")
+    slow = frame[frame["latency_s"] > frame["stall_s"] / 2].groupby("mode").size()
+    counts = frame.groupby("mode").size()
+    assert counts["open"] == counts["bounded"] == 200
+    assert slow["open"] >= 10
+    assert counts["closed"] > 0
+
+
+def test_every_planned_call_was_sent(root: Path) -> None:
+    frame = frame_of(root, "lateness")
+    assert (frame["sent"] == frame["planned"]).all()
+    assert len(frame) == len(lateness.RATES_RPS) * len(lateness.PACINGS) + 1
+
+
+def test_memory_the_link_the_echo_and_the_engines_were_measured(root: Path) -> None:
+    assert frame_of(root, "memory")["calls"].max() >= 7500
+    link = frame_of(root, "link")
+    assert link["errors"].sum() == 0
+    assert relay.far_s(link) > relay.RTT_MS / 1e3
+    assert echo.trip_s(frame_of(root, "echo"), 1.0) >= echo.trip_s(frame_of(root, "echo"), 0.5) > 0
+    found = frame_of(root, "agreement")
+    assert found["errors"].sum() == 0
+    assert len(found) == 4
+
+
+def test_a_child_of_ours_that_echoes_says_where(ours: Callable[[], list[int]]) -> None:
+    with Child(echo.PEER, name="the echo") as peer:
+        peer.send()
+        assert peer.receive(10)["port"] > 0
+    assert until(lambda: not ours())
