@@ -22,7 +22,6 @@ from grpclab.errors import TargetError
 from grpclab.http2 import frames
 from grpclab.http2.client import ClientConnection
 from grpclab.load.engines import lane as lanes
-from grpclab.load.engines import peer
 from grpclab.load.engines import peer as peers
 from grpclab.load.gate import Gate
 from grpclab.load.recorder import Recorder, Records
