@@ -76,6 +76,12 @@ def test_a_wrong_or_unknown_parameter_is_refused_in_one_line(values: dict[str, A
         Plan.from_namespace(values)
 
 
+@pytest.mark.parametrize("word", ["true", "True", True, 1])
+def test_the_switch_may_be_a_word_as_papermill_gives_it(word: Any) -> None:
+    assert Plan.from_namespace({"full": word}).full is True
+    assert Plan.from_namespace({"full": "false"}).full is False
+
+
 def test_sizes_follow_from_the_plan() -> None:
     assert Plan().seconds(2.0, 10.0) == 2.0
     assert Plan(full=True, scale=0.5).seconds(2.0, 10.0) == 5.0

@@ -30,6 +30,8 @@ class Plan:
     scale: float = _parameter(1.0, "factor on every duration; below 1 for a trial run whose figures mean little")
 
     def __post_init__(self) -> None:
+        # papermill hands `-p full true` over as a word.
+        object.__setattr__(self, "full", _SWITCH.get(str(self.full).lower(), self.full))
         checks = {
             "full": (isinstance(self.full, bool), "true or false"),
             "rounds": (_is_whole(self.rounds) and 1 <= self.rounds <= 1000, "a whole number of rounds, 1 to 1000"),
@@ -63,6 +65,9 @@ def core_plan() -> CorePlan:
 def shuffled(names: Sequence[str], seed: int, number: int) -> list[str]:
     """The order of one round; every round has another, the same for the same seed."""
     return random.Random(f"{seed}/{number}").sample(list(names), len(names))
+
+
+_SWITCH = {"true": True, "false": False, "1": True, "0": False}
 
 
 def _is_whole(value: object) -> bool:
