@@ -154,6 +154,17 @@ def test_a_bomb_is_refused_while_it_is_decoded() -> None:
         decoder.decode(big + b"\xbe" * 10_000)  # one byte each for a header of 4,000
 
 
+@pytest.mark.parametrize("block", [b"\xff", b"\x00" + b"\xff" * 100_000, b"\xff" * 100_000])
+def test_what_is_said_of_a_bad_block_is_short_and_the_same_each_time(block: bytes) -> None:
+    told = set()
+    for _ in range(3):
+        with pytest.raises(HeaderError) as caught:
+            blocks().decode(block)
+        told.add(str(caught.value))
+    assert len(told) == 1
+    assert len(told.pop()) < 100
+
+
 @given(st.binary(max_size=200), st.booleans())
 def test_garbage_is_a_header_error_or_headers(garbage: bytes, independent: bool) -> None:
     decoder = blocks()

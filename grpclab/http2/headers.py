@@ -108,7 +108,8 @@ class BlockDecoder(Generic[Parsed]):
         except OversizedHeaderListError:
             raise HeaderError(f"a header list of more than {MAX_LIST_BYTES:,} bytes") from None
         except (HPACKError, ValueError, IndexError) as error:
-            raise HeaderError(f"a header block that cannot be decoded: {error}") from None
+            # Its kind only: hpack's own words quote the block, at any length, or an address in memory.
+            raise HeaderError(f"a header block that cannot be decoded: {type(error).__name__}") from None
 
 
 def _text(value: bytes) -> str:
