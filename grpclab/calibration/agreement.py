@@ -28,7 +28,7 @@ IN_FLIGHT = 64
 
 def sized(plan: Plan) -> pd.DataFrame:
     """The frame of :func:`measure` at the sizes of a plan."""
-    return measure(core_plan(), blocks=plan.rounds, seconds=plan.seconds(0.5, 1.5), seed=plan.seed)
+    return measure(core_plan(), blocks=plan.rounds, seconds=plan.seconds(0.4, 1.5), seed=plan.seed)
 
 
 def measure(cores: CorePlan, *, blocks: int, seconds: float, seed: int) -> pd.DataFrame:
@@ -52,7 +52,7 @@ def measure(cores: CorePlan, *, blocks: int, seconds: float, seed: int) -> pd.Da
                     "load.concurrency": IN_FLIGHT,
                     "load.requests": None,
                     "load.duration_s": seconds,
-                    "load.warmup_s": min(0.2, seconds),
+                    "load.warmup_s": min(0.1, seconds),
                 }
             )
             generators[name] = stack.enter_context(Generator(config, targets[server], cpus=cores.generator))

@@ -24,8 +24,8 @@ def claims_table(groups: Mapping[str, Sequence[Claim]]) -> str:
     rows: list[list[str]] = []
     for name, claims in groups.items():
         rows.append([esc(name)])
-        rows += [[_asked(c), f"<b>{_unbroken(c.measured)}</b>", _badge(c)] for c in claims]
-    return tables.table(["claim and goal", "measured", "holds?"], rows, label="Claims and what was measured")
+        rows += [[_asked(c), _badge(c), f"<b>{_unbroken(c.measured)}</b>"] for c in claims]
+    return tables.table(["claim and goal", "holds?", "measured"], rows, label="Claims and what was measured")
 
 
 def verdict(claims: Sequence[Claim]) -> str:
@@ -40,7 +40,7 @@ def verdict(claims: Sequence[Claim]) -> str:
 
 
 def _asked(claim: Claim) -> str:
-    """The goal stands under the claim, so that the answer is in sight on a phone."""
+    """The goal stands under the claim, so that whether it holds is in sight on a phone."""
     return esc(claim.claim) + (f"<small>goal: {esc(claim.goal)}</small>" if claim.goal else "")
 
 

@@ -99,8 +99,8 @@ def body(frame: pd.DataFrame) -> str:
 
     caption = (
         f"Half of {trips:,} echoes take at most {words.seconds(trip_s(frame, 0.5))}; p99.9 is "
-        f"{words.seconds(trip_s(frame, 0.999))}, the longest {words.seconds(longest)}. No latency measured here can "
-        "have a shorter tail than this."
+        f"{words.seconds(trip_s(frame, 0.999))}, the longest {words.seconds(longest)}. Read every tail "
+        "that is measured here beside this one."
     )
     return figure_block(
         title="A TCP echo between two cores that never sleep",

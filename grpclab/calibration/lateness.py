@@ -34,7 +34,7 @@ def sized(plan: Plan) -> pd.DataFrame:
         core_plan(),
         rounds=plan.rounds,
         calls=plan.calls(1100, 4000),
-        held_s=plan.seconds(1.4, 20.0),
+        held_s=plan.seconds(1.0, 20.0),
         seed=plan.seed,
     )
 

@@ -155,9 +155,9 @@ def body(frame: pd.DataFrame) -> str:
         caption=caption,
         how_to_read=(
             "Each dot is a round, the bar their median; right of 1 for latency, left of 1 for requests/s is what the "
-            "relay takes. It is a process of its own that copies every byte, so it weighs on a machine with few "
-            "cores; both sides of a comparison over a link pay it alike. Times over a link are kept on a grid of one "
-            "millisecond, late at most and never early."
+            "relay takes (dots on both sides of 1: less than the rounds scatter). It is a process of its own that "
+            "copies every byte, so it weighs on a machine with few cores; both sides of a comparison over a link pay "
+            "it alike. Times over a link are kept on a grid of one millisecond, late at most and never early."
         ),
         engines="engine: wire",
     ).html()

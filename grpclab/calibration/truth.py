@@ -134,12 +134,8 @@ def body(frame: pd.DataFrame) -> str:
         high = max(float(added_s[-1]), MEDIAN_GOAL_S)
         tails.axes(error, most=most, low=max(float(added_s[0]), 1e-5), high=high, narrow=narrow)
         error.plot([2], [MEDIAN_GOAL_S], "v", color=theme.INK, ms=7, zorder=5)
-        error.annotate(
-            f"goal for p50: {words.seconds(MEDIAN_GOAL_S)}",
-            xy=(2, MEDIAN_GOAL_S),
-            xytext=(-4, 8),
-            textcoords="offset points",
-        )
+        goal = f"\u25bc goal for p50: {words.seconds(MEDIAN_GOAL_S)}"
+        error.text(0.05, 0.93, goal, transform=error.transAxes, va="top")
         error.set_title("measured less truth, of each call")
 
     errors = percentile_errors(frame)
