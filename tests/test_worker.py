@@ -156,3 +156,11 @@ def test_a_worker_ends_with_its_lifeline(quick_server: RunningServer) -> None:
         assert child.popen.stdin is not None
         child.popen.stdin.close()
         assert until(lambda: not child.alive)
+
+
+@pytest.mark.parametrize("engine", ["wire", "grpcio"])
+def test_a_worker_that_is_stopped_while_it_ends_says_nothing(capfd: pytest.CaptureFixture[str], engine: str) -> None:
+    for _ in range(3):  # it has not ended yet when its answer is read, and is told to
+        with worker("127.0.0.1:1", engine=engine) as child:
+            child.receive(ANSWER_S)
+    assert capfd.readouterr().err == ""

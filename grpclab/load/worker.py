@@ -23,8 +23,6 @@ import contextlib
 import dataclasses
 import gc
 import json
-import signal
-import sys
 import time
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
@@ -211,7 +209,6 @@ async def _main() -> None:
 
 def main() -> None:
     """See the module's docstring."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         import uvloop
     except ImportError:
