@@ -36,7 +36,8 @@ def worker(target: str, *, engine: str = "wire", **setup: Any) -> Iterator[Child
             target=target,
             roots=None,
             call=greeting(config.load).to_json(),
-            **{"residence": False, "spin": False, "worker": 0, "workers": 1, "seed": 1} | setup,
+            **{"residence": False, "spin": False, "worker": 0, "workers": 1, "seed": 1, "connect_timeout_s": 5.0}
+            | setup,
         )
         yield child
 
@@ -143,7 +144,7 @@ def test_records_that_cannot_be_written_are_told_and_the_worker_goes_on(
 
 @pytest.mark.parametrize("engine", ["wire", "grpcio"])
 def test_a_target_that_nobody_serves_is_told(engine: str) -> None:
-    with worker("127.0.0.1:1", engine=engine) as child:
+    with worker("127.0.0.1:1", engine=engine, connect_timeout_s=0.2) as child:
         answer = child.receive(ANSWER_S)
         assert answer["kind"] == "target"
         assert "nothing answers at 127.0.0.1:1" in answer["error"]
@@ -161,6 +162,6 @@ def test_a_worker_ends_with_its_lifeline(quick_server: RunningServer) -> None:
 @pytest.mark.parametrize("engine", ["wire", "grpcio"])
 def test_a_worker_that_is_stopped_while_it_ends_says_nothing(capfd: pytest.CaptureFixture[str], engine: str) -> None:
     for _ in range(3):  # it has not ended yet when its answer is read, and is told to
-        with worker("127.0.0.1:1", engine=engine) as child:
+        with worker("127.0.0.1:1", engine=engine, connect_timeout_s=0.2) as child:
             child.receive(ANSWER_S)
     assert capfd.readouterr().err == ""

@@ -31,6 +31,8 @@ from grpclab.load.summary import Window
 __all__ = ["BUSY_LIMIT", "Generator", "LoadRun", "Progress", "split"]
 
 START_TIMEOUT_S = 30.0
+CONNECT_TIMEOUT_S = 5.0
+"""So long a server may take to be there."""
 START_DELAY_S = 0.02
 """The common start lies this far ahead, so that every worker has heard of it."""
 OPENING_GRID_S = 0.01
@@ -120,6 +122,7 @@ class Generator:
                 worker=index,
                 workers=self.workers,
                 seed=self._seed,
+                connect_timeout_s=CONNECT_TIMEOUT_S,
             )
         for answer in receive_all(self._workers, START_TIMEOUT_S):
             if "error" in answer:

@@ -3,7 +3,8 @@
 ``python -m grpclab.load.worker`` reads, on standard input (also its lifeline):
 
 1. its configuration: ``settings``, ``target``, ``roots`` (PEM text or null), ``call``, ``residence``, ``spin``
-   (whether an open loop may keep a core busy between sends), ``worker`` of ``workers``, ``seed``; answers
+   (whether an open loop may keep a core busy between sends), ``worker`` of ``workers``, ``seed``,
+   ``connect_timeout_s``; answers
    ``{"ready": true}`` or ``{"error": text, "kind": "target"}``;
 2. any number of windows: ``starts_at``, ``opens_at`` (perf_counter, seconds), ``closes_at`` or null, ``requests``
    or null, ``rate_rps`` of all workers together (null: a closed loop), ``record`` (a file for the records, or
@@ -39,7 +40,6 @@ from grpclab.load.recorder import Recorder
 from grpclab.load.summary import PERCENTILES, percentile
 from grpclab.pacing import Pacer
 
-CONNECT_TIMEOUT_S = 5.0
 PROGRESS_EVERY_S = 0.25
 PROGRESS_CALLS = 1000
 """A running p99 is that of the last so many calls at least; fewer do not carry one."""
@@ -60,7 +60,7 @@ async def _work(commands: Commands) -> None:
         residence=setup["residence"],
     )
     try:
-        await engine.connect(CONNECT_TIMEOUT_S)
+        await engine.connect(setup["connect_timeout_s"])
     except TargetError as error:
         say(error=str(error), kind="target")
         return
