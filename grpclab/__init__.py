@@ -21,7 +21,7 @@ Layout, top to bottom; each floor imports only from floors below it:
     variants, channel_args    basic, optimized, the ladder; the one table factor -> channel argument
     config                    the factors
     http2/                    HTTP/2 and gRPC framing without I/O, client and server side (pure)
-    errors, status            one root, a tree in its docstring; gRPC's status codes
+    errors, status, units     one root, a tree in its docstring; gRPC's status codes; times with their units
     generated/                the stubs of proto/greet.proto
 
 Names are loaded when first used: the children of a trial start quickly because of it.

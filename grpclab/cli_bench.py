@@ -233,7 +233,7 @@ def _levels(given: Mapping[str, Any], settings: Mapping[str, Level]) -> dict[str
 
 def _plain(option: str, word: str) -> str:
     """The word as the factor reads it: a time in seconds, the number of workers."""
-    from grpclab.load.slo import seconds
+    from grpclab.units import seconds
 
     if option == "workers" and word == "auto":
         return "0"

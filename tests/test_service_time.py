@@ -21,25 +21,9 @@ from grpclab.servers.reference.disturbances import (
     parse_mishap,
     parse_stall,
 )
-from grpclab.servers.reference.service_time import CHUNK, parse_service_time, seconds
+from grpclab.servers.reference.service_time import CHUNK, parse_service_time
 
 N = 100_000
-
-# ---- times -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"), [("2ms", 0.002), ("1.5s", 1.5), (" 200us ", 200e-6), ("3ns", 3e-9), ("2m", 120), ("0s", 0)]
-)
-def test_a_time_has_a_unit(text: str, expected: float) -> None:
-    assert seconds(text) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize("text", ["", "1", "ms", "-1ms", "nans", "infs", "1 hour", "1e999s"])
-def test_what_is_no_time(text: str) -> None:
-    with pytest.raises(ValueError, match=r".*"):
-        seconds(text)
-
 
 # ---- distributions -----------------------------------------------------------------------------------------------
 

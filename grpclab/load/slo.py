@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 
 from grpclab.errors import UsageError
 from grpclab.load.summary import MIN_BEYOND, PERCENTILES, Summary
+from grpclab.units import seconds
 
 LATENCIES = (*PERCENTILES, "mean", "max")
 KEYS = (*LATENCIES, "errors", "rps")
 WATCHABLE = ("p99", "p999", "max", "errors", "rps")
 """What can be told exceeded from the running figures, which have no percentile but p99."""
-UNITS_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 WATCH_CALLS = 100
 """No run is stopped before so many calls have ended."""
 WATCH_REPORTS = 3
@@ -31,19 +31,6 @@ EXAMPLE = "p99=5ms,errors=0.1%,rps=1000"
 def calls_needed(q: float) -> int:
     """The fewest calls that carry this percentile."""
     return math.ceil(round(MIN_BEYOND / (1 - q), 6))
-
-
-def seconds(text: str) -> float:
-    """The seconds that ``200us``, ``5ms``, ``1.5s`` or ``2m`` mean. Raises ValueError."""
-    word = text.strip()
-    unit = next((unit for unit in sorted(UNITS_S, key=len, reverse=True) if word.endswith(unit)), None)
-    try:
-        value = float(word.removesuffix(unit or ""))
-    except ValueError:
-        value = math.nan
-    if unit is None or not 0 <= value < math.inf:
-        raise ValueError(f"{text!r} is not a time with its unit")
-    return value * UNITS_S[unit]
 
 
 @dataclass(frozen=True, kw_only=True)

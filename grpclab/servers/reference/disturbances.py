@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from grpclab.errors import UsageError
-from grpclab.servers.reference.service_time import CHUNK, seconds
+from grpclab.servers.reference.service_time import CHUNK
 from grpclab.status import OK, STATUS_NAMES
+from grpclab.units import seconds
 
 
 @dataclass(frozen=True, order=True)

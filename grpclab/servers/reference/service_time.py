@@ -10,23 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from grpclab.errors import UsageError
+from grpclab.units import seconds
 
 CHUNK = 4096
 """Draws made at once."""
-_UNITS_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 _EXAMPLES = "constant:1ms, exponential:2ms, lognormal:2ms,0.5 (median, sigma), uniform:1ms,3ms, or none"
 
 Draw = Callable[[np.random.Generator, int], "np.ndarray[tuple[int], np.dtype[np.float64]]"]
-
-
-def seconds(text: str) -> float:
-    """The seconds that ``200us``, ``5ms``, ``1.5s`` or ``2m`` mean. Raises ValueError."""
-    word = text.strip()
-    unit = next((unit for unit in sorted(_UNITS_S, key=len, reverse=True) if word.endswith(unit)), None)
-    value = float(word.removesuffix(unit)) if unit is not None else math.nan
-    if unit is None or not 0 <= value < math.inf:
-        raise ValueError(text)
-    return value * _UNITS_S[unit]
 
 
 @dataclass(frozen=True, kw_only=True)
