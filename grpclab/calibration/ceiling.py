@@ -16,10 +16,11 @@ from matplotlib.figure import Figure
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.plan import Plan, core_plan, shuffled
 from grpclab.calibration.program import kept
-from grpclab.calibration.targets import HINT, SAY_HELLO, StaticServer, framed, nghttpd
+from grpclab.calibration.targets import HINT, SAY_HELLO, StaticServer, nghttpd
 from grpclab.config import Level, LoadConfig, TrialConfig
 from grpclab.environment import CorePlan
 from grpclab.errors import WorkerError
+from grpclab.http2.messages import prefixed
 from grpclab.load.calls import greeting
 from grpclab.load.generator import Generator
 from grpclab.report import theme, words
@@ -55,7 +56,7 @@ def measure(cores: CorePlan, *, rounds: int, seconds: float, seed: int) -> pd.Da
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(nghttpd(cores.server))
         request = server.folder / "request"
-        request.write_bytes(framed(greeting(LoadConfig()).payload))
+        request.write_bytes(prefixed(greeting(LoadConfig()).payload))
         generators = {
             engine: stack.enter_context(
                 Generator(

@@ -17,6 +17,7 @@ from grpclab.children import Child
 from grpclab.environment import CorePlan
 from grpclab.errors import ServerError, WorkerError
 from grpclab.generated import greet_pb2
+from grpclab.http2.messages import prefixed
 from grpclab.servers.reference.spec import ReferenceSpec
 
 SAY_HELLO = "greet.GreeterService/SayHello"
@@ -34,11 +35,6 @@ class StaticServer:
     pid: int
 
 
-def framed(message: bytes) -> bytes:
-    """A message as it travels: not compressed, its length, itself (PROTOCOL-HTTP2.md in grpc/grpc)."""
-    return b"\0" + len(message).to_bytes(4, "big") + message
-
-
 @contextlib.contextmanager
 def nghttpd(cpus: Collection[int] | None = None) -> Iterator[StaticServer]:
     """Serve one greeting, framed and with grpc-status 0, from one thread of nghttpd on loopback.
@@ -50,7 +46,7 @@ def nghttpd(cpus: Collection[int] | None = None) -> Iterator[StaticServer]:
         reply = folder / SAY_HELLO
         reply.parent.mkdir()
         greeting = greet_pb2.HelloResponse(message="Hello world").SerializeToString()
-        reply.write_bytes(framed(greeting))
+        reply.write_bytes(prefixed(greeting))
         for attempt in range(ATTEMPTS):
             port = _free_port()
             arguments = ("--no-tls", "-n1", "-d", name, "-a", "127.0.0.1", "--trailer", "grpc-status: 0", str(port))

@@ -17,6 +17,8 @@ from grpclab.config import LoadConfig
 from grpclab.errors import UsageError
 from grpclab.link_model import loopback_target
 
+GREETER = "/greet.GreeterService/"
+"""The path of our own greeter, but for the method."""
 DEFAULT_NAME = "world"
 """Whom the greeter greets where no size is asked for."""
 
@@ -69,7 +71,7 @@ def greeting(load: LoadConfig) -> CallSpec:
 
     request = greet_pb2.HelloRequest(name="x" * load.request_bytes or DEFAULT_NAME)
     return CallSpec(
-        path=f"/greet.GreeterService/{load.method}",
+        path=GREETER + load.method,
         payload=request.SerializeToString(),
         server_streaming=load.method == "SayHelloStream",
     )

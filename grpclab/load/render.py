@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterator
 
 from grpclab.load.bench import GRADES, BenchResult
+from grpclab.load.calls import GREETER
 from grpclab.load.run import LoadRun
 from grpclab.load.slo import calls_needed
 from grpclab.load.steps import RateStep, rate_text
 from grpclab.load.summary import PERCENTILES
 
-GREETER = "/greet.GreeterService/"
 LABELS = {"p999": "p99.9"}
 COUNTED = ("p50", "p90", "p95", "p99")
 """Percentiles that are always shown; p99.9 only where there are calls enough for it."""

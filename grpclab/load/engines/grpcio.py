@@ -15,17 +15,14 @@ import grpc.aio
 from grpclab.channel_args import client_args
 from grpclab.config import TrialConfig
 from grpclab.generated import greet_pb2, greet_pb2_grpc
-from grpclab.load.calls import CallSpec
+from grpclab.http2.headers import RESIDENCE_HEADER
+from grpclab.load.calls import GREETER, CallSpec
 from grpclab.load.engines import Counters, nothing_answers
 from grpclab.load.engines.loops import Call, Clock, OpenLoop, closed_loop
 from grpclab.load.gate import Gate
 from grpclab.load.recorder import Recorder
 from grpclab.pacing import Pacer
 from grpclab.status import OK, UNKNOWN
-
-GREETER = "/greet.GreeterService/"
-RESIDENCE_KEY = "grpclab-residence-ns"
-"""Trailing metadata of the reference server."""
 
 
 class GrpcioEngine:
@@ -185,5 +182,5 @@ class GrpcioEngine:
 def _residence(trailing: Any) -> float:
     """Seconds inside the server, as it tells in its trailing metadata; NaN where it does not."""
     with contextlib.suppress(KeyError, TypeError, ValueError):
-        return int(trailing[RESIDENCE_KEY]) * 1e-9
+        return int(trailing[RESIDENCE_HEADER]) * 1e-9
     return math.nan
