@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -38,6 +39,10 @@ class Gate:
     def full(self) -> bool:
         """Whether every call of a window of `requests` has started."""
         return self.admitted == self.requests
+
+    def over(self, due: float) -> bool:
+        """Whether no call of an open loop will be admitted any more, the next being planned for `due`."""
+        return self.closed or self.full or due >= (math.inf if self.closes_at is None else self.closes_at)
 
     def close(self) -> None:
         """No call may start any more."""

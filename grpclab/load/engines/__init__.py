@@ -13,6 +13,9 @@ from grpclab.load.gate import Gate
 from grpclab.load.recorder import Recorder
 from grpclab.pacing import Pacer
 
+LOOK_S = 0.25
+"""So often at least an open loop looks whether its window was ended from outside."""
+
 
 @dataclass
 class Counters:

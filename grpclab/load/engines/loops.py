@@ -7,15 +7,12 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from grpclab.load.engines import Counters
+from grpclab.load.engines import LOOK_S, Counters
 from grpclab.load.gate import Gate
 from grpclab.load.recorder import Recorder
 from grpclab.pacing import Pacer
 
 Clock = Callable[[], float]
-
-LOOK_S = 0.25
-"""So often at least an open loop looks whether its window was ended from outside."""
 
 
 class Call(Protocol):
@@ -85,7 +82,7 @@ class OpenLoop:
         """Send all that is due now; then wait for the next, or for room."""
         now = self._clock()
         waited, self._full = self._full, False
-        while self._due <= now and not self._ended:
+        while self._due <= now and not self._gate.over(self._due):
             if len(self._tasks) >= self._max_in_flight:
                 self._full = True
                 return
@@ -93,16 +90,10 @@ class OpenLoop:
                 self._counters.bound_hits += waited
                 self._send(self._due)
                 self._due = next(self._planned)
-        if not self._ended:
+        if not self._gate.over(self._due):
             self._pacer.wake_at(min(self._due, now + LOOK_S), self._send_due)
         elif not self._tasks and not self._over.done():
             self._over.set_result(None)
-
-    @property
-    def _ended(self) -> bool:
-        """No arrival will be admitted any more."""
-        gate = self._gate
-        return gate.closed or gate.full or (gate.closes_at is not None and self._due >= gate.closes_at)
 
     def _send(self, planned: float) -> None:
         task = self._loop.create_task(self._make(self._calls[self._sent % len(self._calls)], planned))
@@ -127,5 +118,5 @@ class OpenLoop:
             self._over.cancel()
         elif (error := task.exception()) is not None:
             self._over.set_exception(error)
-        elif self._full or (self._ended and not self._tasks):
+        elif self._full or (not self._tasks and self._gate.over(self._due)):
             self._send_due()

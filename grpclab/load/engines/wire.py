@@ -20,7 +20,7 @@ from grpclab.config import ClientConfig, TrialConfig
 from grpclab.http2.client import ClientConnection, Request
 from grpclab.http2.headers import RESIDENCE_HEADER, HeaderList
 from grpclab.load.calls import CallSpec
-from grpclab.load.engines import Counters, nothing_answers
+from grpclab.load.engines import LOOK_S, Counters, nothing_answers
 from grpclab.load.engines.lane import Lane
 from grpclab.load.engines.peer import LaneSettings, WireCall
 from grpclab.load.gate import Gate
@@ -30,8 +30,6 @@ from grpclab.pacing import Pacer
 OWN_WINDOW_BYTES = 4 * 1024 * 1024
 """What this side is ready to receive where `window_kib` does not say; what C-core's adaptation starts from."""
 KEEPALIVE_TIMEOUT_S = 20.0
-LOOK_S = 0.25
-"""So often at least an open loop looks whether its window was ended from outside."""
 LOOK_AT_ONE_S = 50e-6
 """Pause for each connection that is looked after: some percent of a core at most, however many there are."""
 BATCH = 64
@@ -108,7 +106,7 @@ class WireEngine:
         self._running -= len(ended)
         assert self._pacer is not None
         self._pacer.touch()
-        if self._full or (not self._running and self._arrivals_over):
+        if self._full or (not self._running and self._gate.over(self._due)):
             self._send_due()
 
     def _send_due(self) -> None:
@@ -117,7 +115,7 @@ class WireEngine:
         if self._full:
             self._full, self._full_until = False, now
         used: list[Lane] = []
-        while self._due <= now and len(used) < BATCH and not self._arrivals_over:
+        while self._due <= now and len(used) < BATCH and not self._gate.over(self._due):
             if self._running >= self._max_in_flight:
                 self._full = True
                 break
@@ -133,18 +131,12 @@ class WireEngine:
                 self._due = next(self._planned, math.inf)
         for lane in used:
             lane.flush()
-        if not self._arrivals_over:
+        if not self._gate.over(self._due):
             assert self._pacer is not None
             soon = now + LOOK_S
             self._pacer.wake_at(soon if self._full else min(self._due, soon), self._send_due)
         elif not self._running:
             self._finish()
-
-    @property
-    def _arrivals_over(self) -> bool:
-        """No arrival will be admitted any more."""
-        gate, due = self._gate, self._due
-        return gate.closed or gate.full or due == math.inf or (gate.closes_at is not None and due >= gate.closes_at)
 
     # ---- the other ways a call can be looked at ----------------------------------------------------------------
 
