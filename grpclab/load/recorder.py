@@ -96,7 +96,7 @@ class Recorder:
     """Takes calls as they end. Without a path they are counted and forgotten.
 
     :meth:`record` is on the engines' hot path: four appends of numbers to arrays, no object is kept. Engines call
-    :meth:`flush_full` once for each batch of answers.
+    :meth:`flush_full` now and then.
     """
 
     def __init__(self, path: Path | None = None, *, residence: bool = False) -> None:

@@ -45,11 +45,17 @@ class Lane:
         self._dialled_at = float("-inf")
         self._closed = False
 
-    def submit(self, call: WireCall) -> None:
-        """Start the call now if there is room for it, else as soon as there is. :meth:`flush` sends it."""
+    def submit(self, calls: Iterable[WireCall]) -> None:
+        """Start calls now as far as there is room, else as soon as there is. :meth:`flush` sends them."""
         peer = self.peer
-        if peer is None or self.waiting or not peer.http2.start(call):
-            self._wait(call)
+        if peer is None or self.waiting:
+            for call in calls:
+                self._wait(call)
+            return
+        start = peer.http2.start
+        for call in calls:
+            if not start(call):
+                self._wait(call)
 
     def flush(self) -> None:
         """Send what was submitted."""

@@ -83,16 +83,16 @@ class WireEngine:
     def _closed_loop(self, lane: Lane, ended: list[WireCall]) -> None:
         """Each caller whose call has ended calls again."""
         now = self._clock()
-        record, admit, submit = self._recorder.record, self._gate.admit, lane.submit
-        for call in ended:
-            record(call.started, now, call.status)
+        record, admit = self._recorder.record, self._gate.admit
+        following = []
+        for over in ended:
+            record(over.started, now, over.status)
             if admit(now):
-                following = WireCall()
-                following.started = now
-                submit(following)
-            else:
-                self._running -= 1
-        self._recorder.flush_full()
+                call = WireCall()
+                call.started = now
+                following.append(call)
+        self._running -= len(ended) - len(following)
+        lane.submit(following)
         if not self._running:
             self._finish()
 
@@ -102,7 +102,6 @@ class WireEngine:
         record = self._recorder.record
         for call in ended:
             record(call.started, now, call.status, call.late)
-        self._recorder.flush_full()
         self._running -= len(ended)
         assert self._pacer is not None
         self._pacer.touch()
@@ -126,7 +125,7 @@ class WireEngine:
                 call.late = self._clock() - self._due
                 self._running += 1
                 lane = self._pick_lane()
-                lane.submit(call)
+                lane.submit((call,))
                 used.append(lane)
                 self._due = next(self._planned, math.inf)
         for lane in used:
@@ -148,10 +147,9 @@ class WireEngine:
             if self._gate.admit(now):
                 following = WireCall()
                 following.started = now
-                self._pick_lane().submit(following)
+                self._pick_lane().submit((following,))
             else:
                 self._running -= 1
-        self._recorder.flush_full()
         if not self._running:
             self._finish()
 
@@ -171,7 +169,6 @@ class WireEngine:
         for call in calls:
             self._recorder.message(now - (call.told or call.started + call.late), call.started)
             call.told = now
-        self._recorder.flush_full()
 
     # ---- windows -----------------------------------------------------------------------------------------------
 
@@ -185,7 +182,7 @@ class WireEngine:
                 call = WireCall()
                 call.started = now
                 self._running += 1
-                self._pick_lane().submit(call)
+                self._pick_lane().submit((call,))
             for lane in self._lanes:
                 lane.flush()
             if self._running:
@@ -227,8 +224,9 @@ class WireEngine:
             self._finished.set_result(None)
 
     def _look(self) -> None:
-        """Deadlines, keepalive and outages: looked at now and then, so that no call pays for them."""
+        """Deadlines, keepalive, outages, records to be written: now and then, so that no call pays for them."""
         now = self._clock()
+        self._recorder.flush_full()
         for lane in list(self._lanes):
             lane.look(now)
         self._note_outage()
