@@ -91,6 +91,7 @@ def seconds(value: object) -> str:
     x = number(value)
     if not math.isfinite(x):
         return MISSING
+    x = float(f"{x:.3g}")  # 999.8 ms is 1 s
     for factor, unit in ((1.0, "s"), (1e-3, "ms")):
         if abs(x) >= factor:
             return f"{x / factor:.3g} {unit}"
