@@ -29,6 +29,14 @@ def until(condition: Callable[[], object], within_s: float = 10.0) -> bool:
     return True
 
 
+def gone(process: psutil.Process) -> bool:
+    """Ended; a zombie that its parent has not yet taken note of counts as ended."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return True
+
+
 @contextlib.contextmanager
 def channel_to(target: str, roots: bytes | None = None) -> Iterator[grpc.Channel]:
     """A channel with a TCP connection of its own."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import pytest
-from conftest import until
+from conftest import gone, until
 from test_notebooks import papermill
 
 from grpclab.calibration import (
@@ -47,26 +47,21 @@ with kept("sleep", "60", hint="") as keeper:
 """
 
 
-def gone(pid: int) -> bool:
-    """Whether a process has ended."""
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-
-
 def test_a_program_ends_with_us_even_when_we_are_killed(ours: Callable[[], list[int]]) -> None:
     parent = subprocess.Popen([sys.executable, "-c", KEEP], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     with parent.stdout:
-        pid = int(parent.stdout.readline())
-    assert not gone(pid)
+        program = psutil.Process(int(parent.stdout.readline()))
+    assert not gone(program)
     parent.send_signal(signal.SIGKILL)
     parent.wait()
-    assert until(lambda: gone(pid) and not ours())
+    assert until(lambda: gone(program) and not ours())
 
 
 def test_a_program_ends_with_its_block_and_tells_what_it_used() -> None:
     with kept("sleep", "60", hint="") as keeper:
-        pid = int(keeper.receive(10)["pid"])
-    assert until(lambda: gone(pid))
+        program = psutil.Process(keeper.receive(10)["pid"])
+    assert until(lambda: gone(program))
     with kept("echo", "hello", hint="") as keeper:
         keeper.receive(10)
         ended = keeper.receive(10)
@@ -83,7 +78,7 @@ def test_a_missing_program_is_named_with_the_way_to_get_it() -> None:
 @needs_nghttp2
 def test_nghttpd_serves_a_framed_greeting_and_is_gone_afterwards(ours: Callable[[], list[int]]) -> None:
     with targets.nghttpd() as server:
-        assert not gone(server.pid)
+        assert not gone(psutil.Process(server.pid))
         reply = (server.folder / targets.SAY_HELLO).read_bytes()
         assert reply[:1] == b"\0"
         assert int.from_bytes(reply[1:5], "big") == len(reply) - 5

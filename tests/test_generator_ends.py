@@ -77,18 +77,19 @@ def test_rejected_calls_are_counted_beside_the_good_ones() -> None:
 
 @pytest.mark.parametrize("pooling", ["per_call", "shared", "pool"])
 def test_a_server_killed_in_mid_run_is_seen_as_errors_and_the_run_ends(pooling: Pooling) -> None:
-    config = load(ClientConfig(pooling=pooling), requests=1_500, warmup_s=0.1, workers=2)
+    config = load(ClientConfig(pooling=pooling), requests=700, concurrency=100, warmup_s=0.1, workers=2)
     with launch(ServerConfig()) as server:
         with Generator(config, server.target) as generator:
             run = generator.measure(on_open=lambda: os.kill(server.pids[0], signal.SIGKILL))
         with pytest.raises(ServerError, match="killed by SIGKILL"):
             server.require_alive()
     found = by_status(run)
-    assert sum(found.values()) == 1_500
+    assert sum(found.values()) == 700
     assert found["UNAVAILABLE"] > 0
 
 
-def test_a_target_that_nobody_serves_is_told(ours: Callable[[], list[int]]) -> None:
+def test_a_target_that_nobody_serves_is_told(ours: Callable[[], list[int]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("grpclab.load.generator.CONNECT_TIMEOUT_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         target = f"127.0.0.1:{taken.getsockname()[1]}"
     with (
