@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -17,6 +18,9 @@ from grpclab.children import STUDY_VARIABLE
 from grpclab.config import ServerConfig
 from grpclab.generated import greet_pb2, greet_pb2_grpc
 from grpclab.servers.launcher import RunningServer, launch
+
+# Tests press Ctrl-C. A shell that runs us in the background has it ignored, here and in all that we start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def until(condition: Callable[[], object], within_s: float = 10.0) -> bool:
