@@ -10,15 +10,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import signal
-import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pandas as pd
@@ -116,10 +112,8 @@ class Study:
         progress = Progress(total=len(self.trials), stored=len(self.trials) - len(missing), write=write)
         with self.store.lock():
             try:
-                with _interrupts_kept() as check:
-                    for trial in missing:
-                        progress.finished(trial.name, self._run_trial(trial))
-                        check()
+                for trial in missing:
+                    progress.finished(trial.name, self._run_trial(trial))
             except KeyboardInterrupt:
                 done = len(self.trials) - len(self.missing())
                 raise StudyInterruptedError(
@@ -171,35 +165,6 @@ class Study:
         judgement = analyse(trials, self.plan)
         write_json(self.store.folder / "verdict.json", judgement.as_dict())
         return judgement
-
-
-@contextlib.contextmanager
-def _interrupts_kept() -> Iterator[Callable[[], None]]:
-    """Ctrl-C raises KeyboardInterrupt as ever; the function raises it once more where that one was lost.
-
-    Python prints, and forgets, what is raised while it finalizes an object or runs a callback from C: a signal
-    that comes in such a moment would leave the study running to its end.
-    """
-    before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(before):
-        yield lambda: None
-        return
-    came = False
-
-    def note(number: int, frame: FrameType | None) -> None:
-        nonlocal came
-        came = True
-        before(number, frame)
-
-    def check() -> None:
-        if came:
-            raise KeyboardInterrupt
-
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield check
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _execute(folder: Path, parameters: Mapping[str, Any]) -> str:
