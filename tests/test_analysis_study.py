@@ -359,7 +359,16 @@ def test_the_judgement_becomes_plain_json() -> None:
     for frame in (trials(), pd.DataFrame()):
         stored = judged(frame).as_dict()
         assert json.loads(json.dumps(stored, allow_nan=False)) == stored
-        assert set(stored) == {"schema_version", "sentence", "headline", "comparisons", "aa", "warnings"}
+        assert set(stored) == {"schema_version", "sentence", "headline", "comparisons", "aa", "warnings", "limits"}
+
+
+def test_the_judgement_names_what_limited_each_configuration() -> None:
+    frame = trials().assign(server_cpu_s=3.0, requests=3000.0, **{"load.rate_rps": 1000.0, "server.processes": 1})
+    frame["throughput_rps"] = 1000.0
+    found = analyse(frame, plan(), {"server": [0], "shared": False}).limits
+    assert [limit.configuration for limit in found] == list(dict.fromkeys(frame["configuration"]))
+    assert {(limit.resource, limit.certain) for limit in found} == {("server-cpu", True)}
+    assert {limit.certain for limit in analyse(frame, plan()).limits} == {False}  # how many cores is not told
 
 
 def test_a_plan_without_a_headline_is_refused() -> None:

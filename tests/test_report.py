@@ -147,8 +147,8 @@ def test_sections_come_in_the_order_of_reading(made: synthetic.MadeStudy, page: 
     anchors = [section["id"] for section in page.all("section")]
     assert anchors == [
         *("question", "answer", "warnings", "sides", "engines", "throughput", "latency", "ladder", "windows"),
-        *("sweeps", "profile", "comparisons", "configurations", "mapping", "timeline", "invalid", "method", "machine"),
-        "again",
+        *("sweeps", "profile", "comparisons", "configurations", "limits", "mapping", "timeline", "invalid", "method"),
+        *("machine", "again"),
     ]
     links = {a["href"] for a in page.all("a") if a["href"].startswith("#")}
     assert links <= {f"#{anchor}" for anchor in anchors}
@@ -217,6 +217,25 @@ def test_configurations_of_the_other_engine_differ_by_that_alone(made: synthetic
     assert "the same in all, but where told otherwise: load.engine=grpcio" in text
     assert "basic-c64-wire as basic-c64 , but load.engine=wire" in text
     assert text.count("load.engine=grpcio") == 2  # once a scenario
+
+
+def test_each_configuration_is_told_what_limited_it_and_why(made: synthetic.MadeStudy) -> None:
+    text = section(made, "limits").text
+    assert "basic, 64 in flight basic-c64 client-cpu 6 of 6 trials are marked client-cpu" in text
+    assert "not certain" not in text
+    assert "chatter basic, 1 in flight" in text
+    assert all(title in text for title in (str(c["title"]) for c in made.manifest["plan"]["configurations"]))
+
+
+def test_a_limit_that_is_inferred_says_so_and_is_escaped(made: synthetic.MadeStudy) -> None:
+    limit = {"configuration": "<b>", "resource": "server-cpu", "evidence": "a < b", "certain": False}
+    text = section(synthetic.MadeStudy(made.manifest, made.trials, made.verdict | {"limits": [limit]}), "limits").text
+    assert "<b> <b> server-cpu not certain A < b" in text
+
+
+def test_a_verdict_of_before_limits_were_named_has_no_section_of_them(made: synthetic.MadeStudy) -> None:
+    verdict = {key: value for key, value in made.verdict.items() if key != "limits"}
+    assert section(synthetic.MadeStudy(made.manifest, made.trials, verdict), "limits").text == ""
 
 
 def test_an_untested_rung_is_never_a_factor_of_one(page: Page) -> None:

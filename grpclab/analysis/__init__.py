@@ -8,6 +8,10 @@ The layout, each module importing only from those above it::
     verdict     a comparison, its verdict, the blocks that would decide it
     sentence    the first thing a reader sees
     engines     whether two engines give the same answer
+    measured    levels, medians and neighbours of each configuration
+    amounts     cores, times and counts in words
+    limit_rules when a resource counts as what limited a configuration
+    resources   the limiting resource of each configuration
     study       headline, family, A/A arm, warnings: the content of verdict.json
     curves      frames for figures: levels, ladder, profiles
 """
@@ -26,6 +30,7 @@ from grpclab.analysis.ratios import (
     sign_flip_p,
     t_interval,
 )
+from grpclab.analysis.resources import Limit, limit_of, limiting_resources
 from grpclab.analysis.sentence import times
 from grpclab.analysis.study import Judgement, analyse
 from grpclab.analysis.verdict import Comparison, Verdict, blocks_needed, compare, judge
@@ -34,6 +39,7 @@ __all__ = [
     "Comparison",
     "Interval",
     "Judgement",
+    "Limit",
     "Verdict",
     "analyse",
     "block_ratios",
@@ -44,6 +50,8 @@ __all__ = [
     "judge",
     "ladder_steps",
     "levels",
+    "limit_of",
+    "limiting_resources",
     "log_t_interval",
     "lower_is_faster",
     "metric_words",

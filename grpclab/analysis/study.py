@@ -1,4 +1,4 @@
-"""A whole study judged: its headline, all other comparisons, the A/A arm, warnings and one sentence.
+"""A whole study judged: its headline, all other comparisons, the A/A arm, limits, warnings and one sentence.
 
 The headline is one hypothesis declared before the run: exact sign-flip test, not adjusted. Every other
 comparison is a paired t test, adjusted by Holm in one family per metric. The A/A arm warns about the
@@ -26,11 +26,12 @@ from grpclab.analysis.limits import (
     outages_note,
 )
 from grpclab.analysis.ratios import fewest_blocks, holm
+from grpclab.analysis.resources import Limit, limiting_resources
 from grpclab.analysis.sentence import sentence, times
 from grpclab.analysis.verdict import Comparison, compare
 from grpclab.errors import DesignError
 
-SCHEMA_VERSION = 1  # 1: the first
+SCHEMA_VERSION = 2  # 1: the first; 2: limits
 
 Key = tuple[str, str, frozenset[str]]
 
@@ -84,13 +85,15 @@ class Hypothesis:
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """What a study found. `warnings` are for people, most serious first."""
+    """What a study found. `warnings` are for people, most serious first; `limits` has what limited each
+    configuration, in the order of the plan."""
 
     sentence: str
     headline: Comparison
     comparisons: tuple[Comparison, ...]
     aa: Comparison | None
     warnings: tuple[str, ...]
+    limits: tuple[Limit, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """The content of verdict.json; `aa` is None where the plan has no A/A arm."""
@@ -101,11 +104,12 @@ class Judgement:
             "comparisons": [comparison.as_dict() for comparison in self.comparisons],
             "aa": self.aa.as_dict() if self.aa else None,
             "warnings": list(self.warnings),
+            "limits": [limit.as_dict() for limit in self.limits],
         }
 
 
-def analyse(trials: pd.DataFrame, plan: Mapping[str, Any]) -> Judgement:
-    """Judge a study: `trials` has one row a trial, `plan` is the plan in its manifest.
+def analyse(trials: pd.DataFrame, plan: Mapping[str, Any], cores: Mapping[str, Any] | None = None) -> Judgement:
+    """Judge a study: `trials` has one row a trial, `plan` and `cores` are those of its manifest.
 
     Trials that are missing, invalid or without a usable value never raise: they make comparisons without a
     ratio, notes and warnings. Raises DesignError for a plan that names no headline.
@@ -129,6 +133,7 @@ def analyse(trials: pd.DataFrame, plan: Mapping[str, Any]) -> Judgement:
         comparisons=tuple(comparisons),
         aa=aa,
         warnings=tuple(_warnings(trials, plan, judged, aa)),
+        limits=tuple(limiting_resources(trials, plan, cores or {})),
     )
 
 

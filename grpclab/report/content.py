@@ -192,6 +192,17 @@ def _configurations(study: Study) -> str:
     return tables.configurations(study) or _none("The plan names no configuration.")
 
 
+def _resources(study: Study) -> str:
+    drawn = tables.resources(study)
+    if not drawn:
+        return ""
+    return (
+        "<p>The resource that held each configuration back, by the first rule that its numbers meet; windows and "
+        "stream limits are named only where a configuration that has more of them, and differs in nothing else, is "
+        f"faster.</p>{drawn}"
+    )
+
+
 def _timeline(study: Study) -> str:
     block = figures.timeline(study)
     return block.html() if block else _none("There are no two valid trials of one configuration to compare.")
@@ -320,6 +331,7 @@ _MADE = [
     ("Profile", "profile", _profile),
     ("All comparisons", "comparisons", _comparisons),
     ("Configurations", "configurations", _configurations),
+    ("What limited each configuration", "limits", _resources),
     ("From tonic to grpcio", "mapping", tables.mapping),
     ("Timeline", "timeline", _timeline),
     ("Invalid trials", "invalid", tables.invalid),

@@ -130,6 +130,12 @@ class Study:
         """What limited the trials of a configuration, if anything did."""
         return sorted({str(text) for text in self.rows(configuration)["limited_by"] if text})
 
+    @functools.cached_property
+    def resources(self) -> dict[str, Mapping[str, Any]]:
+        """The verdict's answer to what limited each configuration, by its name; empty in verdicts of before."""
+        found = self.verdict.get("limits") or []
+        return {str(limit.get("configuration")): limit for limit in found if isinstance(limit, Mapping)}
+
     def factor(self, configuration: str, name: str) -> Any:
         """The level of a factor in a configuration: as measured, else as planned, else None."""
         mine = self.rows(configuration, valid=False)

@@ -136,6 +136,27 @@ def configurations(study: Study) -> str:
     return table(header, rows, label="Configurations", numeric={2, 3, 4}, widest=1)
 
 
+def resources(study: Study) -> str:
+    """The resource that limited each configuration, with its evidence; "" where the verdict does not say."""
+    rows: list[Cells] = []
+    scenario = None
+    for name, limit in study.resources.items():
+        mine = str(study.configurations.get(name, {}).get("scenario") or "")
+        if mine != scenario:
+            rows.append([esc(mine or "other")])
+            scenario = mine
+        unsure = "" if limit.get("certain") or limit.get("resource") == "unknown" else "<br><small>not certain</small>"
+        rows.append(
+            [
+                f"{esc(study.title(name))}<small><code>{esc(name)}</code></small>",
+                f"<b>{esc(limit.get('resource') or 'unknown')}</b>{unsure}",
+                esc(words.sentence_case(words.plain(limit.get("evidence") or "no reason given"))),
+            ]
+        )
+    header = ["configuration", "limited by", "evidence"]
+    return table(header, rows, label="What limited each configuration", widest=2) if rows else ""
+
+
 def _other_engine(study: Study) -> set[str]:
     """The configurations that are there for the other engine only: they are not what is common to all."""
     other = str((study.plan.get("engines") or {}).get("other") or "")

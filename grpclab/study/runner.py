@@ -162,7 +162,7 @@ class Study:
     def judge(self, trials: pd.DataFrame | None = None) -> Judgement:
         """What the trials say; writes verdict.json."""
         trials = self.collect() if trials is None else trials
-        judgement = analyse(trials, self.plan)
+        judgement = analyse(trials, self.plan, self.manifest.get("cores"))
         write_json(self.store.folder / "verdict.json", judgement.as_dict())
         return judgement
 
