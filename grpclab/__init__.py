@@ -11,6 +11,8 @@ Layout, top to bottom; each floor imports only from floors below it:
     study/                    design, trial, the papermill runner, the store
     analysis/                 pure functions over frames: ratios, intervals, verdicts
     profiling/                py-spy, families of work
+    effective                 which factors did not take effect
+    advertised                what both sides of a connection say first
     load/                     arrivals, gate, recorder, summary (pure); engines, workers, bench
     servers/                  the greeter, its builders, the reference server, the launcher
     link                      the emulated link

@@ -135,7 +135,12 @@ RULES: tuple[Rule, ...] = (
         " protection left on, calls at the limit fail UNAVAILABLE",
     ),
     *_window_rules("server", "uploads"),
-    _rule("server.max_frame_kib", "grpc.http2.max_frame_size", 1024, "default 16 KiB"),
+    _rule(
+        "server.max_frame_kib",
+        "grpc.http2.max_frame_size",
+        1024,
+        "default 16 KiB; no effect while adaptive_window is on: 4 MiB then",
+    ),
     Rule(
         factor="server.keepalive_s",
         arguments=(
@@ -226,6 +231,8 @@ def without_effect(config: TrialConfig) -> dict[str, str]:
             reasons[f"{section}.window_kib"] = "BDP probing overrides it: set adaptive_window=false"
         if side.keepalive_timeout_s is not None and side.keepalive_s is None:
             reasons[f"{section}.keepalive_timeout_s"] = "no pings are sent: set keepalive_s"
+    if config.server.max_frame_kib is not None and config.server.adaptive_window:
+        reasons["server.max_frame_kib"] = "BDP probing overrides it: set adaptive_window=false"
     if config.server.implementation == "sync" and config.server.event_loop != "asyncio":
         reasons["server.event_loop"] = "a sync server runs no event loop: set implementation=asyncio"
     if config.server.implementation == "asyncio":

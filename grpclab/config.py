@@ -84,7 +84,11 @@ class ServerConfig:
         True, "windows follow the bandwidth-delay product (BDP probing)", tonic="http2_adaptive_window"
     )
     max_frame_kib: int | None = _factor(
-        None, "largest HTTP/2 frame the server accepts", minimum=16, maximum=16_383, tonic="max_frame_size"
+        None,
+        "largest HTTP/2 frame the server accepts; needs adaptive_window off",
+        minimum=16,
+        maximum=16_383,
+        tonic="max_frame_size",
     )
     keepalive_s: float | None = _factor(
         None,

@@ -90,7 +90,7 @@ def key_figures(result: TrialResult) -> pd.DataFrame:
     rows: dict[str, str] = {"outcome": outcome(result.as_dict()), "load": _load_told(result.config.load)}
     if result.limited_by:
         rows["limited by"] = result.limited_by
-    if metrics:
+    if "requests" in metrics:
         latency = [f"{name} {metrics[f'latency_{name}_s'] * 1e3:.2f}" for name in ("p50", "p90", "p95", "p99")]
         rows |= {
             "calls": f"{metrics['requests']:,.0f} in {metrics['window_s']:.2f} s",
@@ -109,6 +109,7 @@ def key_figures(result: TrialResult) -> pd.DataFrame:
     if "profile_samples" in metrics or result.profile_note:
         samples = metrics.get("profile_samples", 0)
         rows["profile"] = f"{samples:,.0f} samples{'; ' if result.profile_note else ''}{result.profile_note}"
+    rows |= {factor: f"no effect: {reason}" for factor, reason in result.without_effect.items()}
     return pd.DataFrame({"value": rows})
 
 

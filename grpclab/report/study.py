@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from grpclab.config import FACTORS
 from grpclab.report import theme, words
 
 _TEXT = ("study", "trial", "scenario", "configuration", "started_at", "invalid_reason", "limited_by")
-_TEXT_EMPTY = ("errors_by_status", "profile_note")
+_TEXT_EMPTY = ("errors_by_status", "profile_note", "without_effect")
 _NUMBERS = (
     *("requests", "errors", "throughput_rps", "server_kernel_share", "profile_samples"),
     *("server_cpu_s", "client_cpu_s", "client_spin_s", "server_cpu_per_call_s", "client_cpu_per_call_s"),
@@ -121,6 +122,18 @@ class Study:
         """The trials of one configuration, in order of the blocks."""
         mine = self.trials[self.trials["configuration"] == configuration]
         return (mine[mine["valid"]] if valid else mine).sort_values(["block", "order"])
+
+    def without_effect(self, configuration: str) -> dict[str, str]:
+        """The factors that do not act in a configuration, each with the reason: by the plan's rules, or as seen.
+
+        What the trials saw comes first; where not all of them saw it, it says in how many.
+        """
+        found = dict(self.configurations.get(configuration, {}).get("without_effect") or {})
+        told = [_reasons(text) for text in self.rows(configuration)["without_effect"]]
+        for factor in dict.fromkeys(factor for reasons in told for factor in reasons):
+            seen = [reasons[factor] for reasons in told if factor in reasons]
+            found[factor] = seen[0] if len(seen) == len(told) else f"{seen[0]} (in {len(seen)} of {len(told)} trials)"
+        return found
 
     def levels(self, configurations: Sequence[str], metric: str) -> pd.DataFrame:
         """analysis.levels; empty where nothing was measured."""
@@ -246,6 +259,14 @@ _KEY = ("scenario", "metric", "baseline", "candidate")
 
 def _key(entry: object) -> tuple[str, ...]:
     return tuple(str(entry.get(key)) for key in _KEY) if isinstance(entry, Mapping) else ()
+
+
+def _reasons(text: str) -> dict[str, str]:
+    """Factors and reasons out of a cell of the frame; none where it holds none."""
+    try:
+        return {words.plain(factor): words.plain(reason) for factor, reason in json.loads(text or "{}").items()}
+    except (ValueError, AttributeError):
+        return {}
 
 
 def _pair(rung: Mapping[str, Any]) -> tuple[str, ...]:

@@ -180,16 +180,17 @@ def _settings(study: Study, configuration: Mapping[str, Any], everywhere: Mappin
 
     Where it is shorter, only what sets it apart from one of the headline's two configurations.
     """
-    told = {f: t for f, t in _told_settings(configuration).items() if _as_told(configuration, f) != everywhere.get(f)}
-    told |= {f: code(_default(f)) for f in everywhere if f not in _told_settings(configuration)}
+    mine, idle = _told_settings(study, configuration), study.without_effect(str(configuration.get("name") or ""))
+    told = {f: t for f, t in mine.items() if f in idle or _as_told(configuration, f) != everywhere.get(f)}
+    told |= {f: code(_default(f)) for f in everywhere if f not in mine}
     like = ""
     for name in (study.baseline, study.candidate):
         other = study.configurations.get(name, {})
         if other is configuration or other.get("scenario") != configuration.get("scenario"):
             continue
-        theirs = _told_settings(other)
-        apart = {f: t for f, t in _told_settings(configuration).items() if theirs.get(f) != t}
-        apart |= {f: code(_default(f)) for f in theirs if f not in _told_settings(configuration)}
+        theirs = _told_settings(study, other)
+        apart = {f: t for f, t in mine.items() if theirs.get(f) != t}
+        apart |= {f: code(_default(f)) for f in theirs if f not in mine}
         if len(apart) + 1 < len(told):
             told, like = apart, name
     marks = [f"<li>{text}</li>" for text in told.values()]
@@ -207,9 +208,9 @@ def _default(factor: str) -> str:
     return f"{factor}={format_level(FACTORS[factor].default)}" if factor in FACTORS else f"{factor} not set"
 
 
-def _told_settings(configuration: Mapping[str, Any]) -> dict[str, str]:
+def _told_settings(study: Study, configuration: Mapping[str, Any]) -> dict[str, str]:
     settings: Mapping[str, Any] = configuration.get("settings") or {}
-    idle: Mapping[str, Any] = configuration.get("without_effect") or {}
+    idle = study.without_effect(str(configuration.get("name") or ""))
     told = {factor: code(f"{factor}={_level(v)}") for factor, v in settings.items()}
     for factor, reason in idle.items():
         text = told.get(factor, code(factor))

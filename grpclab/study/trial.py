@@ -22,7 +22,8 @@ import numpy as np
 import pandas as pd
 import psutil
 
-from grpclab import procfs
+from grpclab import effective, procfs
+from grpclab.advertised import advertised_by_client, advertised_by_server
 from grpclab.channel_args import without_effect
 from grpclab.children import STUDY_VARIABLE, TRIAL_VARIABLE
 from grpclab.config import TrialConfig
@@ -73,6 +74,7 @@ METRICS: tuple[str, ...] = (
     "connections",
     "profile_samples",
     *(f"share_{family}" for family in families.FAMILIES),
+    *effective.COLUMNS,
 )
 """Numeric columns of trials.parquet; NaN where a trial did not measure one."""
 
@@ -109,12 +111,19 @@ class TrialResult:
     errors_by_status: dict[str, int] = field(default_factory=dict)
     connections_by_process: list[int] = field(default_factory=list)
     histogram: str = ""
+    advertised: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What each side said first: `server` and `client`, as in :class:`grpclab.http2.listening.Advertised`."""
+    without_effect: dict[str, str] = field(init=False)
+    """The factors that did not act, each with the reason; before anything was seen by the static rules alone."""
     threads: list[dict[str, Any]] = field(default_factory=list)
     profile_note: str = ""
     stacks: dict[str, int] = field(default_factory=dict)
     latency: pd.DataFrame = field(default_factory=pd.DataFrame)
     latency_rows_capped: bool = False
     timeline: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    def __post_init__(self) -> None:
+        self.without_effect = without_effect(self.config)
 
     def as_dict(self) -> dict[str, Any]:
         """result.json."""
@@ -127,7 +136,8 @@ class TrialResult:
             "limited_by": self.limited_by,
             "limits": self.limits,
             "factors": self.config.flat(),
-            "without_effect": without_effect(self.config),
+            "without_effect": self.without_effect,
+            "advertised": self.advertised,
             "metrics": {name: self.metrics.get(name, math.nan) for name in METRICS},
             "errors_by_status": self.errors_by_status,
             "connections_by_process": self.connections_by_process,
@@ -159,6 +169,7 @@ def row(result: Mapping[str, Any]) -> dict[str, Any]:
         "errors_by_status": json.dumps(result["errors_by_status"]),
         "connections_by_process": json.dumps(result["connections_by_process"]),
         "profile_note": result["profile_note"],
+        "without_effect": json.dumps(result["without_effect"]),
     }
 
 
@@ -174,6 +185,7 @@ def run_trial(
     result = TrialResult(identity=identity, config=config, started_at=now_text())
     try:
         with _bench_set_up(config, folder, cores, identity) as (server, generator):
+            _compare_settings(result, server)
             _measure(result, server, generator)
             if profile:
                 _profile(result, server, generator, cores)
@@ -209,6 +221,18 @@ def _bench_set_up(
         yield server, generator
         if config.link.emulated and not link.alive():
             raise WorkerError("the emulated link died during the trial")
+
+
+def _compare_settings(result: TrialResult, server: RunningServer) -> None:
+    """Before any load: what both sides advertise on a connection of its own, and what of the factors that shows.
+
+    The server is asked itself, not through the emulated link.
+    """
+    said = advertised_by_server(server.target, server.root_certificates)
+    ours = advertised_by_client(result.config)
+    result.advertised = {"server": asdict(said), "client": asdict(ours)}
+    result.without_effect = effective.effects(result.config, said, ours)
+    result.metrics |= effective.as_row(said, ours)
 
 
 def _measure(result: TrialResult, server: RunningServer, generator: Generator) -> None:

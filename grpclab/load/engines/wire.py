@@ -56,7 +56,7 @@ class WireEngine:
         self._target = target
         self._clock = clock
         self._residence = residence
-        self._settings = _lane_settings(config.client, target, root_certificates, call)
+        self._settings = lane_settings(config.client, target, root_certificates, call)
         self._streaming = call.server_streaming
         self._single = config.client.pooling == "per_call"
         self._look_every_s = _look_every_s(config.client)
@@ -283,7 +283,8 @@ class WireEngine:
             lane.on_messages = self._note_messages
 
 
-def _lane_settings(client: ClientConfig, target: str, root_certificates: bytes | None, call: CallSpec) -> LaneSettings:
+def lane_settings(client: ClientConfig, target: str, root_certificates: bytes | None, call: CallSpec) -> LaneSettings:
+    """How the connections of this client are dialled, and what each of them says and makes."""
     host, _, port = target.rpartition(":")
     tls = None
     if root_certificates is not None:

@@ -1,0 +1,95 @@
+"""One end of a connection that only listens: what the other end says at its beginning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from grpclab.http2 import frames
+from grpclab.http2.connection import Connection
+from grpclab.http2.frames import Setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advertised:
+    """What one side has said. The settings have their names of RFC 9113; None was not sent, so its default holds."""
+
+    header_table_size: int | None = None
+    enable_push: int | None = None
+    max_concurrent_streams: int | None = None
+    initial_window_size: int | None = None
+    max_frame_size: int | None = None
+    max_header_list_size: int | None = None
+    others: Mapping[str, int] = field(default_factory=dict)
+    """Settings that the RFC does not name, by their identifier as ``0xfe03``."""
+    connection_window_bytes: int = frames.DEFAULT_WINDOW
+    """65,535 and what WINDOW_UPDATE frames on stream 0 have added."""
+    goaway: str | None = None
+    """Name of the code and reason of a GOAWAY, if one came."""
+
+    @property
+    def window_bytes(self) -> int:
+        """The window of a new stream: as sent, or the RFC's default."""
+        return frames.DEFAULT_WINDOW if self.initial_window_size is None else self.initial_window_size
+
+    @property
+    def max_frame_bytes(self) -> int:
+        """The longest frame it takes: as sent, or the RFC's default."""
+        return frames.DEFAULT_MAX_FRAME if self.max_frame_size is None else self.max_frame_size
+
+
+class Listener(Connection):
+    """One end of a connection that only listens: bytes in, :meth:`advertised` out. Pure, and for either side.
+
+    It says SETTINGS, empty but for `max_streams` where that is given, and a PING; a client's preface is the caller's
+    to send, or to take off.
+    """
+
+    def __init__(self, *, max_streams: int | None = None) -> None:
+        super().__init__(stream_window=frames.DEFAULT_WINDOW, connection_window=frames.DEFAULT_WINDOW, settings={})
+        self.outgoing[:] = [
+            frames.settings({} if max_streams is None else {Setting.MAX_CONCURRENT_STREAMS: max_streams})
+        ]
+        self.ping()
+        self._said = Advertised()
+        self._said_once = False
+
+    @property
+    def complete(self) -> bool:
+        """Nothing more is to be waited for."""
+        return self.closed is not None or (self.ready and self.pings_acked > 0)
+
+    def advertised(self) -> Advertised:
+        """What the peer has said so far."""
+        away = None
+        if self.peer_goaway is not None:
+            _, code, reason = self.peer_goaway
+            away = f"{frames.error_name(code)} {reason}".rstrip()
+        return replace(self._said, connection_window_bytes=self.send_window, goaway=away)
+
+    def _on_peer_settings(self) -> None:
+        if self._said_once:  # BDP probing sends others later
+            return
+        self._said_once = True
+        named: dict[str, Any] = {s.name.lower(): self.peer[s] for s in Setting if s in self.peer}
+        others = {f"{key:#06x}": value for key, value in self.peer.items() if key not in set(Setting)}
+        self._said = Advertised(**named, others=others)
+
+    # Streams are not its matter.
+
+    def _on_data(self, flags: int, stream_id: int, body: bytes) -> None:
+        self._idle_frame()
+
+    def _on_headers(self, flags: int, stream_id: int, body: bytes) -> None:
+        self._idle_frame()
+        self._header_block(flags, stream_id, body)
+
+    def _on_reset(self, stream_id: int, code: int) -> None:
+        self._idle_frame()
+
+    def _on_stream_window(self, stream_id: int, increment: int) -> None:
+        self._idle_frame()
+
+    def _is_usual(self, stream_id: int) -> bool:
+        return False

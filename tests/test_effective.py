@@ -1,0 +1,354 @@
+"""What both sides advertise, read from real connections, and which factors it shows to be without effect."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import json
+import math
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from grpclab.advertised import advertised_by_client, advertised_by_server
+from grpclab.channel_args import without_effect
+from grpclab.config import Level, ServerConfig, TrialConfig
+from grpclab.effective import COLUMNS, as_row, effects
+from grpclab.errors import TargetError
+from grpclab.http2 import frames
+from grpclab.http2.frames import ErrorCode, Setting
+from grpclab.http2.listening import Advertised, Listener
+from grpclab.load.engines.wire import OWN_WINDOW_BYTES
+from grpclab.servers.launcher import RunningServer, launch
+from grpclab.servers.reference.launcher import launch_reference
+from grpclab.servers.reference.spec import ReferenceSpec
+from grpclab.variants import OPTIMIZED, VARIANTS
+
+MIB = 1024 * 1024
+
+
+def configured(**levels: Level) -> TrialConfig:
+    """The defaults, but for these; ``server__window_kib=64``."""
+    return TrialConfig().replace({name.replace("__", "."): level for name, level in levels.items()})
+
+
+# ---- listening, without a socket -------------------------------------------------------------------------------
+
+legal = st.fixed_dictionaries(
+    {},
+    optional={
+        Setting.HEADER_TABLE_SIZE: st.integers(0, 2**32 - 1),
+        Setting.ENABLE_PUSH: st.integers(0, 1),
+        Setting.MAX_CONCURRENT_STREAMS: st.integers(0, 2**32 - 1),
+        Setting.INITIAL_WINDOW_SIZE: st.integers(0, frames.MAX_WINDOW),
+        Setting.MAX_FRAME_SIZE: st.integers(frames.DEFAULT_MAX_FRAME, 2**24 - 1),
+        Setting.MAX_HEADER_LIST_SIZE: st.integers(0, 2**32 - 1),
+        0xFE03: st.integers(0, 2**32 - 1),
+    },
+)
+
+
+@given(legal, legal, st.integers(1, frames.MAX_WINDOW - frames.DEFAULT_WINDOW), st.binary(max_size=40), st.data())
+def test_bytes_cut_anywhere_say_the_same(
+    first: dict[int, int], later: dict[int, int], increment: int, reason: bytes, data: st.DataObject
+) -> None:
+    said = (
+        frames.settings(first)
+        + frames.window_update(0, increment)
+        + frames.ping(b"bdpprobe")
+        + frames.settings(later)
+        + frames.goaway(0, ErrorCode.ENHANCE_YOUR_CALM, reason)
+        + frames.ping(b"grpclab!", ack=True)
+    )
+    listener, at = Listener(), 0
+    for cut in [*sorted(data.draw(st.lists(st.integers(0, len(said)), max_size=6))), len(said)]:
+        assert not listener.complete
+        listener.receive(said[at:cut])
+        at = cut
+        if at == len(said):
+            break
+    heard = listener.advertised()
+    assert listener.complete
+    assert listener.closed is None
+    assert {s: getattr(heard, s.name.lower()) for s in Setting} == {s: first.get(s) for s in Setting}
+    assert heard.others == {f"{key:#x}": value for key, value in first.items() if key == 0xFE03}
+    assert heard.connection_window_bytes == frames.DEFAULT_WINDOW + increment
+    assert heard.goaway == f"ENHANCE_YOUR_CALM {reason.decode('utf-8', 'replace')}".rstrip()
+
+
+@given(st.binary(max_size=400))
+def test_a_listener_survives_whatever_a_peer_sends(noise: bytes) -> None:
+    listener = Listener()
+    assert listener.receive(frames.settings({}) + noise) == []
+    assert listener.ready
+
+
+def test_frames_of_streams_do_not_disturb_a_listener() -> None:
+    listener = Listener()
+    listener.receive(
+        frames.settings({Setting.INITIAL_WINDOW_SIZE: 7})
+        + frames.headers(1, b"x" * 20, end=True, max_frame=8)
+        + frames.data(1, b"data", end=True)
+        + frames.rst_stream(1, 0)
+        + frames.window_update(1, 5)
+        + frames.ping(b"grpclab!", ack=True)
+    )
+    assert listener.complete
+    assert listener.advertised() == Advertised(initial_window_size=7)
+
+
+# ---- real servers ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kib", [1, 64, 16_384])
+def test_with_adaptation_off_the_advertised_window_equals_the_one_asked_for(kib: int) -> None:
+    config = configured(server__window_kib=kib, server__adaptive_window=False, server__max_concurrent_streams=7)
+    with launch(config.server) as server:
+        seen = advertised_by_server(server.target)
+    assert seen.initial_window_size == kib * 1024
+    assert seen.connection_window_bytes == max(kib * 1024, frames.DEFAULT_WINDOW)
+    assert seen.max_concurrent_streams == 7
+    assert seen.goaway is None
+    assert effects(config, seen, advertised_by_client(config)) == {}
+
+
+def test_with_adaptation_on_a_window_and_a_frame_size_are_marked_as_ignored() -> None:
+    config = configured(server__window_kib=16_384, server__max_frame_kib=64)
+    with launch(config.server) as server:
+        seen = advertised_by_server(server.target)
+    told = effects(config, seen, advertised_by_client(config))
+    assert set(told) == {"server.window_kib", "server.max_frame_kib"}
+    assert told["server.window_kib"] == (
+        f"16,777,216 bytes asked for, {seen.initial_window_size:,} advertised;"
+        " BDP probing overrides it: set adaptive_window=false"
+    )
+    assert told["server.max_frame_kib"].startswith(f"65,536 bytes asked for, {seen.max_frame_size:,} advertised")
+
+
+def test_with_adaptation_off_the_frame_size_is_as_asked_over_tls_too() -> None:
+    config = configured(server__max_frame_kib=64, server__adaptive_window=False, server__tls=True)
+    with launch(config.server) as server:
+        seen = advertised_by_server(server.target, server.root_certificates)
+        with pytest.raises(TargetError, match="does not say what it advertises"):
+            advertised_by_server(server.target, timeout_s=0.5)
+    assert seen.max_frame_size == 64 * 1024
+    assert effects(config, seen, advertised_by_client(config)) == {}
+
+
+def test_a_plain_server_has_no_tls_to_be_asked_over(quick_server: RunningServer) -> None:
+    with launch(ServerConfig(tls=True)) as other:
+        roots = other.root_certificates
+    with pytest.raises(TargetError, match=f"the server at {quick_server.target} speaks no TLS with us"):
+        advertised_by_server(quick_server.target, roots)
+
+
+def test_asking_leaves_no_connection_and_no_call_behind(quick_server: RunningServer) -> None:
+    before = quick_server.connections()
+    assert advertised_by_server(quick_server.target) == advertised_by_server(quick_server.target)
+    assert quick_server.connections() == before
+
+
+def test_the_reference_server_is_read_as_well() -> None:
+    with launch_reference(ReferenceSpec()) as server:
+        seen = advertised_by_server(server.target)
+    assert seen.goaway is None
+    assert seen.window_bytes > 0
+
+
+# ---- servers that are none -------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def answering(act: Callable[[socket.socket], None]) -> Iterator[str]:
+    """A socket that lets one client in and does this with it, once its first bytes are there; the target."""
+    with socket.create_server(("127.0.0.1", 0)) as door:
+
+        def serve() -> None:
+            connection, _ = door.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.recv(1000)
+                act(connection)
+                while connection.recv(1000):
+                    pass
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"127.0.0.1:{door.getsockname()[1]}"
+        thread.join(10)
+        assert not thread.is_alive(), "the connection was not closed"
+
+
+@pytest.mark.parametrize(
+    ("act", "timeout_s", "why"),
+    [
+        (lambda _: None, 0.2, "it sends no SETTINGS within 0.2 s"),
+        (lambda c: c.shutdown(socket.SHUT_WR), 20, "it closes the connection before its SETTINGS"),
+        (lambda c: c.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n"), 20, "the peer speaks HTTP/1, not HTTP/2"),
+        (lambda c: c.sendall(b"220 mail.example ESMTP\r\n"), 20, "the peer's first frame is not SETTINGS"),
+        (lambda c: c.sendall(frames.settings({})[:5]), 0.2, "it sends no SETTINGS within 0.2 s"),
+    ],
+    ids=["silent", "closes", "http1", "other", "half"],
+)
+def test_a_server_that_says_nothing_of_use_is_one_clear_line(
+    act: Callable[[socket.socket], None], timeout_s: float, why: str
+) -> None:
+    with answering(act) as target, pytest.raises(TargetError) as raised:
+        advertised_by_server(target, timeout_s=timeout_s)
+    assert str(raised.value).startswith(f"the server at {target} does not say what it advertises: ")
+    assert why in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_nobody_there_is_one_clear_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        target = f"127.0.0.1:{door.getsockname()[1]}"
+    with pytest.raises(TargetError, match=f"^nothing answers at {target}: Connection refused$"):
+        advertised_by_server(target)
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+def test_a_server_that_answers_no_ping_counts_with_what_it_said(leaves: bool) -> None:
+    def act(connection: socket.socket) -> None:
+        connection.sendall(
+            frames.settings({Setting.MAX_CONCURRENT_STREAMS: 3})
+            + frames.window_update(0, 10)
+            + frames.goaway(0, ErrorCode.NO_ERROR, b"bye")
+        )
+        if leaves:
+            connection.shutdown(socket.SHUT_WR)
+
+    with answering(act) as target:
+        seen = advertised_by_server(target, timeout_s=1)
+    assert seen == Advertised(max_concurrent_streams=3, connection_window_bytes=65_545, goaway="NO_ERROR bye")
+
+
+# ---- clients ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", ["wire", "grpcio"])
+@pytest.mark.parametrize("pooling", ["pool", "per_call"])
+def test_a_client_advertises_the_window_it_was_asked_for(engine: str, pooling: str) -> None:
+    config = configured(
+        load__engine=engine, client__pooling=pooling, client__window_kib=128, client__adaptive_window=False
+    )
+    seen = advertised_by_client(config)
+    assert (seen.initial_window_size, seen.connection_window_bytes) == (128 * 1024, 128 * 1024)
+    assert seen.enable_push == 0
+    assert effects(config, Advertised(), seen) == {}
+
+
+@pytest.mark.parametrize(("engine", "word"), [("wire", "engine wire"), ("grpcio", "BDP probing")])
+def test_a_clients_window_is_marked_as_ignored_with_adaptation_on(engine: str, word: str) -> None:
+    config = configured(load__engine=engine, client__window_kib=64)
+    seen = advertised_by_client(config)
+    told = effects(config, Advertised(), seen)
+    assert set(told) == {"client.window_kib"}
+    assert told["client.window_kib"].startswith(f"65,536 bytes asked for, {seen.window_bytes:,} advertised; {word}")
+
+
+def test_adaptation_off_with_no_window_acts_in_grpcio_and_not_in_engine_wire() -> None:
+    wire = configured(client__adaptive_window=False)
+    grpcio = configured(load__engine="grpcio", client__adaptive_window=False)
+    assert advertised_by_client(grpcio).window_bytes == frames.DEFAULT_WINDOW
+    assert effects(grpcio, Advertised(), advertised_by_client(grpcio)) == {}
+    assert advertised_by_client(wire).window_bytes == OWN_WINDOW_BYTES
+    assert set(effects(wire, Advertised(), advertised_by_client(wire))) == {"client.adaptive_window"}
+
+
+def test_a_client_can_be_asked_inside_a_running_event_loop_and_leaves_no_thread() -> None:
+    config = configured(load__engine="grpcio")
+    before = threading.active_count()
+
+    async def asked() -> Advertised:
+        return advertised_by_client(config)
+
+    assert asyncio.run(asked()) == advertised_by_client(config)
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and thread.name != "MainThread":
+            thread.join(5)
+    assert threading.active_count() <= before
+
+
+# ---- effects and columns ---------------------------------------------------------------------------------------
+
+
+def as_asked(config: TrialConfig) -> tuple[Advertised, Advertised]:
+    """What both sides would advertise if all took effect."""
+
+    def side(window_kib: int | None, streams: int | None, frame_kib: int | None) -> Advertised:
+        window = None if window_kib is None else window_kib * 1024
+        return Advertised(
+            initial_window_size=window,
+            connection_window_bytes=max(window or 0, frames.DEFAULT_WINDOW),
+            max_concurrent_streams=streams,
+            max_frame_size=None if frame_kib is None else frame_kib * 1024,
+        )
+
+    server, client = config.server, config.client
+    return (
+        side(server.window_kib, server.max_concurrent_streams, server.max_frame_kib),
+        side(client.window_kib, None, None),
+    )
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_what_is_advertised_as_asked_has_its_effect(name: str) -> None:
+    assert effects(VARIANTS[name], *as_asked(VARIANTS[name])) == {}
+
+
+@given(
+    kib=st.integers(1, 2**21 - 1),
+    seen=st.integers(0, frames.MAX_WINDOW),
+    streams=st.integers(1, 2**31 - 1),
+    limit=st.none() | st.integers(0, 2**32 - 1),
+)
+def test_a_difference_is_told_with_both_numbers(kib: int, seen: int, streams: int, limit: int | None) -> None:
+    config = configured(
+        server__window_kib=kib,
+        server__adaptive_window=False,
+        server__max_concurrent_streams=streams,
+        server__max_frame_kib=16,
+    )
+    server = Advertised(
+        initial_window_size=seen, connection_window_bytes=frames.MAX_WINDOW, max_concurrent_streams=limit
+    )
+    told = effects(config, server, advertised_by_client(config))
+    assert ("server.window_kib" in told) == (seen != kib * 1024)
+    assert ("server.max_concurrent_streams" in told) == (limit != streams)
+    assert "server.max_frame_kib" not in told  # 16 KiB is what holds where nothing is sent
+    if "server.window_kib" in told:
+        assert told["server.window_kib"] == f"{kib * 1024:,} bytes asked for, {seen:,} advertised"
+    if "server.max_concurrent_streams" in told:
+        got = "no limit" if limit is None else f"{limit:,}"
+        assert told["server.max_concurrent_streams"] == f"{streams:,} streams asked for, {got} advertised"
+
+
+def test_a_connection_window_that_does_not_follow_is_told() -> None:
+    config = configured(server__window_kib=1024, server__adaptive_window=False)
+    told = effects(config, Advertised(initial_window_size=MIB), advertised_by_client(config))
+    assert told == {"server.window_kib": "1,048,576 bytes expected for the connection, 65,535 advertised"}
+
+
+def test_the_static_reasons_are_kept() -> None:
+    config = configured(server__keepalive_timeout_s=5.0, client__connections=9, server__event_loop="uvloop")
+    static = without_effect(config)
+    assert len(static) == 3
+    assert effects(config, Advertised(), advertised_by_client(config)) == static
+
+
+def test_the_columns_hold_numbers_and_nan_where_nothing_was_sent() -> None:
+    row = as_row(*as_asked(OPTIMIZED))
+    assert tuple(row) == COLUMNS
+    assert row["server_advertised_window_bytes"] == row["server_advertised_connection_window_bytes"] == 16 * MIB
+    assert row["server_advertised_max_streams"] == 10_000
+    bare = as_row(Advertised(), Advertised())
+    assert {name for name, value in bare.items() if not math.isnan(value)} == {
+        "server_advertised_connection_window_bytes",
+        "client_advertised_connection_window_bytes",
+    }
+    assert set(json.loads(json.dumps(dataclasses.asdict(Advertised())))) >= {"initial_window_size", "goaway", "others"}
