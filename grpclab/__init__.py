@@ -10,7 +10,7 @@ Layout, top to bottom; each floor imports only from floors below it:
     report/                   figures and HTML out of tidy frames
     study/                    design, trial, the papermill runner, the store
     analysis/                 pure functions over frames: ratios, intervals, verdicts
-    profiling/                py-spy, families of work
+    profiling/                py-spy, perf, strace, threads; families of work
     effective                 which factors did not take effect
     advertised                what both sides of a connection say first
     load/                     arrivals, gate, recorder, summary (pure); engines, workers, bench

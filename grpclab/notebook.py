@@ -106,9 +106,10 @@ def key_figures(result: TrialResult) -> pd.DataFrame:
         if metrics.get("connections_lost"):
             without = words.seconds(metrics.get("outage_s"))
             rows["connections lost"] = f"{metrics['connections_lost']:.0f}, {without} without any"
-    if "profile_samples" in metrics or result.profile_note:
+    if "profile_samples" in metrics or result.evidence.profile_note:
         samples = metrics.get("profile_samples", 0)
-        rows["profile"] = f"{samples:,.0f} samples{'; ' if result.profile_note else ''}{result.profile_note}"
+        note = result.evidence.profile_note
+        rows["profile"] = f"{samples:,.0f} samples{'; ' if note else ''}{note}"
     rows |= {factor: f"no effect: {reason}" for factor, reason in result.without_effect.items()}
     return pd.DataFrame({"value": rows})
 

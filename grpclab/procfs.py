@@ -6,14 +6,11 @@ psutil gives what it can.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import psutil
-
-_TICK_S = 1.0 / os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,16 +24,6 @@ class Usage:
     kernel_s: float
     rss_bytes: int
     peak_rss_bytes: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class ThreadTimes:
-    """CPU time of the threads of one name."""
-
-    comm: str
-    threads: int
-    user_s: float
-    kernel_s: float
 
 
 def cpu_seconds(pid: int) -> float:
@@ -78,30 +65,6 @@ def _peak_rss(pid: int) -> int:
     except OSError:
         pass
     return 0
-
-
-def thread_times(pid: int) -> list[ThreadTimes]:
-    """CPU time by thread name, the busiest first; empty where /proc is missing.
-
-    Fields 14 and 15 of ``/proc/<pid>/task/<tid>/stat`` (proc_pid_stat(5)), in ticks.
-    """
-    by_name: dict[str, tuple[int, float, float]] = {}
-    try:
-        tids = os.listdir(f"/proc/{pid}/task")
-    except OSError:
-        return []
-    for tid in tids:
-        try:
-            with open(f"/proc/{pid}/task/{tid}/stat", encoding="utf-8", errors="replace") as file:
-                text = file.read()
-        except OSError:
-            continue  # the thread ended in between
-        comm = text[text.index("(") + 1 : text.rindex(")")]
-        fields = text[text.rindex(")") + 2 :].split()
-        count, user, kernel = by_name.get(comm, (0, 0.0, 0.0))
-        by_name[comm] = (count + 1, user + int(fields[11]) * _TICK_S, kernel + int(fields[12]) * _TICK_S)
-    rows = [ThreadTimes(comm=c, threads=n, user_s=u, kernel_s=k) for c, (n, u, k) in by_name.items()]
-    return sorted(rows, key=lambda row: -(row.user_s + row.kernel_s))
 
 
 def connections(pids: Sequence[int], port: int, *, excluding: Collection[int] = ()) -> list[int]:

@@ -143,19 +143,35 @@ class StudyMaker:
             "profile_note": _NO_SAMPLES,
         }
         if name in profiled:
-            centre = (
-                [0.1, 0.08, 0.42, 0.06, 0.12, 0.11, 0.06, 0.02, 0.03]
-                if per_call
-                else [0.13, 0.07, 0.24, 0.1, 0.04, 0.24, 0.12, 0.03, 0.03]
-            )
-            shares = random.dirichlet(np.array(centre) * 900)
-            row |= dict(zip([f"share_{f}" for f in FAMILIES], shares, strict=True))
-            row |= {"profile_samples": float(random.integers(380, 420)), "profile_note": ""}
+            row |= _looks(random, per_call=per_call)
             row["server_kernel_share"] += 0.2 if per_call else 0.0
         return row
 
 
-FAMILIES = ("send", "receive", "wait", "locks", "other_kernel", "python", "grpc_core", "memory", "other")
+def _looks(random: np.random.Generator, *, per_call: bool) -> dict[str, Any]:
+    """What py-spy, perf and strace bring of one trial."""
+    looks: dict[str, Any] = {"profile_note": "", "perf_note": "", "strace_note": ""}
+    for prefix, wait, column in (("share_", 0.42 if per_call else 0.24, "profile"), ("perf_share_", 0.0, "perf")):
+        work = [12, 9, 8, 11, 2, 14, 3, 8, 4, 1] if per_call else [15, 8, 11, 5, 4, 20, 5, 12, 4, 1]
+        shares = random.dirichlet(np.array(work) * 10) * (1 - wait)
+        looks |= {f"{prefix}{f}": share for f, share in zip(FAMILIES, shares, strict=True)} | {f"{prefix}wait": wait}
+        looks[f"{column}_samples"] = float(random.integers(380, 420))
+    looks["perf_kernel_share"] = sum(looks[f"perf_share_{f}"] for f in ("send", "receive", "locks", "other_kernel"))
+    counts = (
+        {"futex": 9.0, "recvmsg": 7.6, "sendmsg": 3.0} if per_call else {"futex": 6.0, "recvmsg": 1.5, "sendmsg": 1.0}
+    )
+    looks["syscalls_per_call_by_name"] = json.dumps(counts)
+    looks["syscalls_per_call"] = sum(counts.values())
+    threads = {"python": {"user_s": 1e-4, "kernel_s": 3e-5}, "event_engine": {"user_s": 5e-5, "kernel_s": 6e-5}}
+    looks["threads_per_call"] = json.dumps(threads)
+    return looks | {
+        "server_event_engine_share": 0.45 if per_call else 0.2,
+        "server_voluntary_switches_per_call": 6.0 if per_call else 4.2,
+        "server_involuntary_switches_per_call": 2.9 if per_call else 1.6,
+    }
+
+
+FAMILIES = ("send", "receive", "locks", "other_kernel", "handler", "python", "protobuf", "grpc_core", "memory", "other")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import grpclab.analysis as room
-from grpclab.analysis import Judgement, analyse, holm, ladder_steps, levels, profile_shares, times
+from grpclab.analysis import Judgement, analyse, holm, ladder_steps, levels, times
 from grpclab.analysis.sentence import sentence
 from grpclab.errors import DesignError
 
@@ -411,7 +411,6 @@ def test_a_level_is_a_geometric_mean_over_blocks() -> None:
 
 def test_no_configurations_give_an_empty_frame_with_the_columns() -> None:
     assert list(levels(trials(), [], METRIC).columns)[:3] == ["configuration", "mean", "ci_low"]
-    assert list(profile_shares(trials(), []).columns)[:3] == ["configuration", "family", "share"]
     assert list(ladder_steps(trials(), plan(), METRIC).columns)[-1] == "cumulative"
 
 
@@ -464,21 +463,3 @@ def test_the_ladder_can_be_read_on_a_metric_the_plan_does_not_compare() -> None:
     found = ladder_steps(trials(), plan(ladder=LADDER), "latency_p99_s").set_index("name")
     assert found["verdict"]["reuse"] == "faster"
     assert found["ratio"]["reuse"] == pytest.approx(1 / 3, rel=0.1)
-
-
-def test_profile_shares_are_means_over_blocks_within_zero_and_one() -> None:
-    frame = trials({"basic": 100.0}, blocks=3, share_send=0.02, share_wait=0.9)
-    frame["share_send"] = [0.0, 0.06, math.nan]
-    found = profile_shares(frame, ["basic"]).set_index("family")
-    assert found.index.tolist()[:3] == ["send", "receive", "wait"]
-    assert found["share"]["send"] == pytest.approx(0.03)
-    assert found["blocks"]["send"] == 2
-    assert (found["ci_low"]["send"], found["ci_high"]["send"]) == (0.0, pytest.approx(0.03 + 12.7062 * 0.03))
-    assert found["ci_low"]["wait"] == pytest.approx(0.9)
-
-
-def test_a_configuration_that_was_not_profiled_has_no_shares() -> None:
-    found = profile_shares(trials(), ["basic", "absent"])
-    assert found["share"].isna().all()
-    assert (found["blocks"] == 0).all()
-    assert len(found) == 18

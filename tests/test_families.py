@@ -1,15 +1,18 @@
-"""From py-spy's stacks to families of work."""
+"""From the stacks of py-spy and perf to families of work."""
 
 from __future__ import annotations
+
+import math
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grpclab.profiling.families import FAMILIES, WAIT, classify, parse_folded, shares
+from grpclab.profiling.families import FAMILIES, OF_THE_HANDLER, WAIT, classify, kernel_share, parse_folded, shares
 from grpclab.profiling.pyspy import PERMISSION_ADVICE, _note
 
 HANDLER = "<module> (serve.py:3);SayHello (grpclab/servers/greeter.py:97)"
+LOOP = "<module> (serve.py:3);run_once (uvloop/loop.pyx:512)"
 CORE = "cygrpc (grpc/_cython/cygrpc.cpython-311-x86_64-linux-gnu.so)"
 
 LEAVES = [
@@ -31,7 +34,9 @@ LEAVES = [
     ("memory", "__memcpy_avx_unaligned_erms (libc.so.6)"),
     ("memory", "_PyObject_Malloc (libpython3.11.so.1.0)"),
     ("memory", "operator new (cygrpc.cpython-311-x86_64-linux-gnu.so)"),
-    ("python", "SayHello (grpclab/servers/greeter.py:97)"),
+    ("handler", "SayHello (grpclab/servers/greeter.py:97)"),
+    ("protobuf", "SerializeToString (_message.abi3.so)"),
+    ("protobuf", "FromString (google/protobuf/message.py:12)"),
     ("python", "_PyEval_EvalFrameDefault (libpython3.11.so.1.0)"),
     ("python", "_PyEval_EvalFrameDefault (python3.11)"),
     ("python", "uvloop_run (uvloop/loop.pyx:512)"),
@@ -44,8 +49,52 @@ LEAVES = [
 
 @pytest.mark.parametrize(("family", "leaf"), LEAVES)
 def test_the_leaf_decides_the_family(family: str, leaf: str) -> None:
-    assert classify(f"{HANDLER};{leaf}") == family
+    assert classify(f"{LOOP};{leaf}") == family
     assert classify(leaf) == family
+
+
+@pytest.mark.parametrize(("family", "leaf"), LEAVES)
+def test_what_a_handler_calls_is_its_own_doing_but_for_transport_and_messages(family: str, leaf: str) -> None:
+    expected = "handler" if family in OF_THE_HANDLER else family
+    assert classify(f"{HANDLER};{leaf}") == expected
+
+
+def test_the_file_of_the_handlers_can_be_another() -> None:
+    stack = "serve (grpc/_server.py:9);Buy (shop/api.py:5)"
+    assert classify(stack) == "python"
+    assert classify(stack, handler="shop/api.py") == "handler"
+    assert classify("Buy (workshop/api.py:5)", handler="shop/api.py") == "python"
+
+
+SYSCALL = "entry_SYSCALL_64_after_hwframe ([kernel]);do_syscall_64 ([kernel])"
+KERNEL_STACKS = [
+    (
+        "send",
+        f"python;sendmsg (libc.so.6);{SYSCALL};__sys_sendmsg ([kernel]);tcp_sendmsg ([kernel]);tcp_rcv ([kernel])",
+    ),
+    ("receive", f"event_engine;recvmsg (libc.so.6);{SYSCALL};__sys_recvmsg ([kernel]);tcp_recvmsg ([kernel])"),
+    (
+        "locks",
+        f"python;syscall (libc.so.6);{SYSCALL};__x64_sys_futex ([kernel]);futex_wait ([kernel]);schedule ([kernel])",
+    ),
+    ("locks", f"python;write (libc.so.6);{SYSCALL};ksys_write ([kernel]);eventfd_write ([kernel])"),
+    ("locks", f"python;send (libc.so.6);{SYSCALL};__sys_sendto ([kernel]);unix_stream_sendmsg ([kernel])"),
+    ("other_kernel", f"python;epoll_wait (libc.so.6);{SYSCALL};__x64_sys_epoll_wait ([kernel]);schedule ([kernel])"),
+    ("memory", "python;memcpy (libc.so.6);asm_exc_page_fault ([kernel]);do_user_addr_fault ([kernel])"),
+    ("send", "python;sendmsg (libc.so.6);finish_task_switch ([kernel])"),
+    ("locks", "python;pthread_cond_wait (libc.so.6);finish_task_switch ([kernel])"),
+    ("other_kernel", "python;epoll_wait (libc.so.6);finish_task_switch ([kernel])"),
+]
+
+
+@pytest.mark.parametrize(("family", "stack"), KERNEL_STACKS)
+def test_inside_the_kernel_the_system_call_decides_and_nothing_waits(family: str, stack: str) -> None:
+    assert classify(stack) == family
+
+
+def test_the_kernels_share_counts_leaves() -> None:
+    assert kernel_share({KERNEL_STACKS[0][1]: 3, LOOP: 1}) == 0.75
+    assert math.isnan(kernel_share({}))
 
 
 def test_every_family_can_be_reached() -> None:
@@ -60,7 +109,7 @@ def test_a_name_counts_only_whole_and_with_its_library(leaf: str) -> None:
 
 
 def test_only_the_leaf_counts_not_what_called_it() -> None:
-    assert classify(f"epoll_wait (libc.so.6);{HANDLER}") == "python"
+    assert classify(f"epoll_wait (libc.so.6);{LOOP}") == "python"
     assert classify(f"{HANDLER};{CORE};sendmsg (libc.so.6)") == "send"
 
 
@@ -71,7 +120,7 @@ def test_a_nameless_function_of_libc_is_what_its_caller_is() -> None:
 
 def test_nameless_functions_straight_under_core_or_python_are_guessed_as_little_as_possible() -> None:
     assert classify(f"{CORE};0x7f3a (libc.so.6)") == "other"
-    assert classify(f"{HANDLER};0x7f3a (libc.so.6)") == "other"
+    assert classify(f"{LOOP};0x7f3a (libc.so.6)") == "other"
     assert classify(f"{CORE};0x7f3a (libc.so.6);0x7f3b (libc.so.6)") == "locks"
 
 

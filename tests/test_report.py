@@ -122,7 +122,7 @@ def test_browsers_are_told_to_load_nothing(page: Page) -> None:
 
 def test_every_picture_says_what_it_shows(page: Page) -> None:
     images = page.all("img")
-    assert len(images) == 9
+    assert len(images) == 10
     assert all(len(image["alt"]) > 60 for image in images)
     throughput = next(i["alt"] for i in images if i["alt"].startswith("Line chart of requests per second"))
     assert re.search(r"optimized: .*requests/s at 64", throughput)
@@ -131,7 +131,7 @@ def test_every_picture_says_what_it_shows(page: Page) -> None:
 def test_pictures_are_sound_and_of_two_widths(page: Page) -> None:
     widths = [ElementTree.fromstring(svg).get("viewBox", "").split()[2] for svg in page.pictures()]
     assert sorted({round(float(width)) for width in widths}) == [302, 612]
-    assert [source["media"] for source in page.all("source")] == ["(max-width: 640px)"] * 9
+    assert [source["media"] for source in page.all("source")] == ["(max-width: 640px)"] * 10
 
 
 def test_the_verdict_stands_first(page: Page, made: synthetic.MadeStudy) -> None:
@@ -164,13 +164,13 @@ def test_what_a_reader_may_ask_is_told(page: Page, made: synthetic.MadeStudy) ->
     assert "generator-bound" in text
     assert "UNAVAILABLE 3" in text
     assert "initial_stream_window_size" in text
-    assert text.count("How to read this") == 9
+    assert text.count("How to read this") == 10
 
 
 def test_every_picture_and_the_headline_say_which_engine_they_used(page: Page) -> None:
     spoken = [image["alt"].rpartition(" Engine")[2] for image in page.all("img")]
     both, one = "s: grpcio and wire.", ": grpcio."
-    assert spoken == [both, one, one, one, one, one, one, both, both]
+    assert spoken == [both, one, one, one, one, one, one, one, both, both]
     for svg, said in zip(page.pictures(), spoken * 2, strict=True):
         assert f">engine{said.removesuffix('.')}<" in svg
     answer = page.text.partition("What each side gives")[0]

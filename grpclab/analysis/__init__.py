@@ -13,12 +13,13 @@ The layout, each module importing only from those above it::
     limit_rules when a resource counts as what limited a configuration
     resources   the limiting resource of each configuration
     study       headline, family, A/A arm, warnings: the content of verdict.json
-    curves      frames for figures: levels, ladder, profiles
+    evidence    what the looks at the server say, and how that changed
+    curves      frames for figures: levels, ladder
 """
 
 from __future__ import annotations
 
-from grpclab.analysis.curves import ladder_steps, levels, profile_shares
+from grpclab.analysis.curves import ladder_steps, levels
 from grpclab.analysis.metrics import lower_is_faster, metric_words
 from grpclab.analysis.ratios import (
     Interval,
@@ -56,7 +57,6 @@ __all__ = [
     "lower_is_faster",
     "metric_words",
     "paired_t_p",
-    "profile_shares",
     "sign_flip_p",
     "t_interval",
     "times",

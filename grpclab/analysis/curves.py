@@ -1,4 +1,4 @@
-"""Frames for figures: levels of configurations, steps of the ladder, shares of a profile."""
+"""Frames for figures: levels of configurations, steps of the ladder."""
 
 from __future__ import annotations
 
@@ -11,12 +11,8 @@ import pandas as pd
 from grpclab.analysis.limits import limits_of
 from grpclab.analysis.ratios import (
     block_values,
-    column,
     log_t_interval,
-    numbers,
-    t_interval,
     trials_of,
-    valid_trials,
 )
 from grpclab.analysis.study import (
     Hypothesis,
@@ -26,18 +22,6 @@ from grpclab.analysis.study import (
     other_hypotheses,
 )
 from grpclab.analysis.verdict import Comparison
-
-PROFILE_FAMILIES = (
-    "send",
-    "receive",
-    "wait",
-    "locks",
-    "other_kernel",
-    "python",
-    "grpc_core",
-    "memory",
-    "other",
-)
 
 
 def levels(trials: pd.DataFrame, configurations: Sequence[str], metric: str) -> pd.DataFrame:
@@ -121,32 +105,6 @@ def ladder_steps(trials: pd.DataFrame, plan: Mapping[str, Any], metric: str) -> 
         "ci_high",
     ]
     return pd.DataFrame(rows, columns=[*names, "verdict", "cumulative"])
-
-
-def profile_shares(trials: pd.DataFrame, configurations: Sequence[str]) -> pd.DataFrame:
-    """Where the samples of the profiled trials fell, by syscall family, in the order given.
-
-    Columns: configuration, family (the part after ``share_``), share (mean over blocks, 0..1), ci_low,
-    ci_high (95 % t interval over blocks, clipped to 0..1; NaN below two blocks), blocks (int: profiled and
-    valid; 0 gives NaN).
-    """
-    rows = []
-    for name in configurations:
-        mine = valid_trials(trials_of(trials, name))
-        for family in PROFILE_FAMILIES:
-            per_block = numbers(mine, f"share_{family}").groupby(column(mine, "block")).mean()
-            interval = t_interval(per_block.to_numpy())
-            rows.append(
-                {
-                    "configuration": name,
-                    "family": family,
-                    "share": interval.mean,
-                    "ci_low": _clip(interval.low),
-                    "ci_high": _clip(interval.high),
-                    "blocks": interval.blocks,
-                }
-            )
-    return pd.DataFrame(rows, columns=["configuration", "family", "share", "ci_low", "ci_high", "blocks"])
 
 
 def _step(

@@ -1,1 +1,1 @@
-"""Where the time goes: py-spy, and the classification of its stacks into families of work."""
+"""Where the time goes: py-spy, perf, strace, the kernel's accounting, and the families of work their stacks belong to."""

@@ -1,13 +1,20 @@
 """From stacks to families of work: send, receive, wait, locks, ... decided by the leaf of each stack.
 
-A stack is py-spy's folded line: frames from the root to the leaf, ``;`` between them. Native frames look like
-``sendmsg (libc.so.6)``, Python frames like ``SayHello (grpclab/servers/greeter.py:97)``. glibc's internal
-functions have no names: such a leaf is classified by the first named frame above it. Waiting is a family of its
-own and never counted as work: py-spy often takes a thread inside epoll_wait or a futex for a running one.
+A stack is a folded line: frames from the root to the leaf, ``;`` between them. Native frames look like
+``sendmsg (libc.so.6)``, Python frames like ``SayHello (grpclab/servers/greeter.py:97)``, and the kernel's, which
+only perf sees, like ``tcp_sendmsg ([kernel])``. glibc's internal functions have no names: such a leaf is
+classified by the first named frame above it. Waiting is a family of its own and never counted as work: py-spy
+often takes a thread inside epoll_wait or a futex for a running one.
+
+Inside the kernel it is the system call that decides, not the leaf: sending over loopback runs the receiver's
+half of TCP as well, and py-spy calls all of it ``sendmsg``. A sample of perf was on the CPU: what epoll_wait and
+its kin cost to fall asleep and to wake up is work (`other_kernel`), and so is a futex, also one that waits
+(`locks`). perf's `wait` is therefore next to nothing.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -19,12 +26,20 @@ FAMILIES: tuple[str, ...] = (
     WAIT,
     "locks",
     "other_kernel",
+    "handler",
     "python",
+    "protobuf",
     "grpc_core",
     "memory",
     "other",
 )
 """Every family, in the order in which they are shown."""
+
+
+HANDLER = "servers/greeter.py"
+"""The end of the path of the file that holds the application's handlers: by default our greeter's."""
+OF_THE_HANDLER = frozenset({"python", "memory", "other_kernel", "other"})
+"""What is the handler's own doing below one of its frames; sending, locks, protobuf and waiting stay what they are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +68,9 @@ LEAF_RULES: tuple[Rule, ...] = (
     ),
     _names(
         "locks",
-        "pthread_mutex_lock pthread_mutex_unlock pthread_mutex_trylock pthread_rwlock_rdlock"
-        " pthread_rwlock_wrlock pthread_rwlock_unlock pthread_cond_signal pthread_cond_broadcast sem_post"
+        "pthread_mutex_lock pthread_mutex_unlock pthread_mutex_unlock_usercnt pthread_mutex_trylock"
+        " pthread_rwlock_rdlock pthread_rwlock_wrlock pthread_rwlock_unlock pthread_cond_signal pthread_cond_broadcast"
+        " sem_post"
         " lll_lock_wait lll_lock_wait_private lll_lock_wake lll_lock_wake_private PyThread_release_lock drop_gil"
         " sched_yield syscall",  # C-core's mutexes (absl) call futex through syscall()
     ),
@@ -62,7 +78,7 @@ LEAF_RULES: tuple[Rule, ...] = (
         "other_kernel",
         "epoll_ctl accept accept4 connect socket close shutdown setsockopt getsockopt getsockname getpeername"
         " bind listen fcntl ioctl open openat fstat stat lseek eventfd_read eventfd_write timerfd_settime getpid"
-        " madvise mprotect clone clone3 clock_gettime gettimeofday",
+        " madvise mprotect clone clone3 clock_gettime vdso_clock_gettime gettimeofday",
     ),
     _names(
         "memory",
@@ -70,22 +86,72 @@ LEAF_RULES: tuple[Rule, ...] = (
         r" memset \S*memcpy\S* \S*memmove\S* \S*memset\S* malloc_consolidate int_malloc int_free"
         r" _PyObject_Malloc _PyObject_Free PyObject_Malloc PyObject_Free gc_collect_main \S*[oO]perator\s*new\S*",
     ),
-    Rule(family="python", pattern=re.compile(r"\.pyx?(?::\d+)?\)$|\(libpython[\w.]*\)$|\(python[\w.]*\)$")),
+    Rule(family="protobuf", pattern=re.compile(r"\((?:\S*/)?_message\.(?:abi3|cpython)|\(google/|_pb2\.pyi?:\d+\)$")),
+    Rule(
+        family="python",
+        pattern=re.compile(r"\.pyx?(?::\d+)?\)$|\(<[^)]*>:\d+\)$|\(libpython[\w.]*\)$|\(python[\w.]*\)$"),
+    ),
     Rule(family="python", pattern=re.compile(r"\((?:\w+/)*\w+\.[ch](?:\.h)?:\d+\)$|\(uvloop/|_asyncio")),
     Rule(family="grpc_core", pattern=re.compile(r"cygrpc|\(grpc/")),
     Rule(family="python", pattern=re.compile(r"\.abi3\.so\)$|\.cpython-[\w.-]+\)$")),
 )
 
+
+def _calls(family: str, pattern: str) -> Rule:
+    """A rule on the kernel's frames, root to leaf, ``;`` between them and at both ends."""
+    return Rule(family=family, pattern=re.compile(pattern))
+
+
+KERNEL_RULES: tuple[Rule, ...] = (
+    # Wake-ups of another thread: an eventfd, a pipe, or a socket pair. C-core's own connections, also those over
+    # a Unix socket, use sendmsg and recvmsg; loops and pollers wake each other with write, send, read and recv.
+    _calls("locks", r";(?:eventfd|pipe)_(?:write|read);|sys_(?:futex\w*|sched_yield);|;do_futex;"),
+    _calls("locks", r"sys_(?:write|read|sendto|recvfrom);(?:.*;)?unix_stream_"),
+    _calls("send", r"sys_(?:send|sendto|sendmsg|sendmmsg|sendfile\d*|p?writev?\d*);"),
+    _calls("send", r";(?:tcp|inet6?|unix_stream|sock)_sendmsg\w*;"),
+    _calls("receive", r"sys_(?:recv|recvfrom|recvmsg|recvmmsg|p?readv?\d*);"),
+    _calls("receive", r";(?:tcp|inet6?|unix_stream|sock)_recvmsg\w*;"),
+    _calls("memory", r"sys_(?:mmap\w*|munmap|mremap|brk);|page_fault;|;do_user_addr_fault;|;do_mem_abort;"),
+    _calls("other_kernel", r"sys_[a-z]\w*;|;(?:asm_sysvec_|asm_common_interrupt|irqentry_|el0_irq|ret_from_fork)"),
+)
+"""The first rule that matches anywhere among the kernel's frames decides: the system call, or the fault."""
+
 IDLE_FRAMES = re.compile(r"\bdie_with_parent\b")
 """Threads of the lab itself, which only wait (the lifeline of children.py)."""
 
-_UNNAMED = re.compile(r"^0x[0-9a-f]+ \((?:libc|libpthread|ld-)")
+KERNEL = " ([kernel])"
+"""How the kernel's frames end."""
+
+_UNNAMED = re.compile(r"^0x[0-9a-f]+ \((?:libc|libpthread|ld-|\[vdso\])")
+_POLLS = re.compile(r"poll|select|sleep")
 
 
-def classify(stack: str) -> str:
-    """The family of one folded stack."""
+def classify(stack: str, *, handler: str = HANDLER) -> str:
+    """The family of one folded stack. `handler` ends the path of the file with the application's handlers."""
     if IDLE_FRAMES.search(stack):
         return WAIT
+    family = _of_kernel(stack) if stack.endswith(KERNEL) else _of_program(stack)
+    if family in OF_THE_HANDLER and (f"({handler}:" in stack or f"/{handler}:" in stack):
+        return "handler"
+    return family
+
+
+def _of_kernel(stack: str) -> str:
+    frames = stack.split(";")
+    depth = next((n for n, frame in enumerate(reversed(frames)) if not frame.endswith(KERNEL)), len(frames))
+    program, kernel = frames[: len(frames) - depth], frames[len(frames) - depth :]
+    named = f";{';'.join(frame.removesuffix(KERNEL) for frame in kernel)};"
+    for rule in KERNEL_RULES:
+        if rule.pattern.search(named):
+            return rule.family
+    # On the way in or out, or without the kernel's symbols: the function that made the call knows.
+    family = _of_program(";".join(program[-1:]))
+    if family == WAIT:
+        return "other_kernel" if _POLLS.search(program[-1]) else "locks"
+    return family if family in ("send", "receive", "locks", "memory") else "other_kernel"
+
+
+def _of_program(stack: str) -> str:
     for depth, frame in enumerate(reversed(stack.split(";"))):
         if depth < 4 and _UNNAMED.search(frame):
             continue
@@ -101,7 +167,7 @@ def classify(stack: str) -> str:
 
 
 def parse_folded(lines: Iterable[str]) -> dict[str, int]:
-    """Samples by stack, out of py-spy's ``raw`` format (``frame;frame;frame count``)."""
+    """Samples by stack, out of lines ``frame;frame;frame count`` (py-spy's ``raw`` format)."""
     stacks: dict[str, int] = {}
     for line in lines:
         stack, _, count = line.strip().rpartition(" ")
@@ -110,13 +176,20 @@ def parse_folded(lines: Iterable[str]) -> dict[str, int]:
     return stacks
 
 
-def shares(stacks: Mapping[str, int]) -> dict[str, float]:
+def kernel_share(stacks: Mapping[str, int]) -> float:
+    """The share of the samples whose leaf is the kernel's, in those of perf; NaN without samples."""
+    total = sum(stacks.values())
+    kernel = sum(samples for stack, samples in stacks.items() if stack.endswith(KERNEL))
+    return kernel / total if total else math.nan
+
+
+def shares(stacks: Mapping[str, int], *, handler: str = HANDLER) -> dict[str, float]:
     """The share of each family in all samples, waiting included; they sum to 1 (all 0 without samples).
 
     Waiting is not work: divide by 1 - `wait` for shares of the samples that were at work.
     """
     counts = dict.fromkeys(FAMILIES, 0)
     for stack, samples in stacks.items():
-        counts[classify(stack)] += samples
+        counts[classify(stack, handler=handler)] += samples
     total = sum(counts.values())
     return {family: (n / total if total else 0.0) for family, n in counts.items()}

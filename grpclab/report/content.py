@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from grpclab.analysis import metric_words
-from grpclab.report import figures, tables, words
+from grpclab.report import evidence, figures, tables, words
 from grpclab.report.blocks import FigureBlock, Section
 from grpclab.report.figures.engines import sentence as client_cost
 from grpclab.report.study import Study
@@ -171,14 +171,11 @@ def _sweeps(study: Study) -> str:
 
 
 def _profile(study: Study) -> str:
-    block = figures.profile(study)
-    if block:
-        return block.html() + tables.shares(study)
-    names = [str(name) for name in study.plan.get("profiled") or []]
-    if not names:
+    if drawn := evidence.profile(study):
+        return drawn
+    if not study.plan.get("profiled"):
         return _none("The plan profiles no configuration.")
-    mine = study.trials[study.trials["configuration"].isin(names)]
-    reasons = list(dict.fromkeys(note for note in mine["profile_note"] if note))
+    reasons = evidence.notes(study)
     return _none(f"There is no profile: {'; '.join(reasons) if reasons else 'no trial was sampled'}.")
 
 

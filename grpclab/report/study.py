@@ -17,7 +17,7 @@ from grpclab.config import FACTORS
 from grpclab.report import theme, words
 
 _TEXT = ("study", "trial", "scenario", "configuration", "started_at", "invalid_reason", "limited_by")
-_TEXT_EMPTY = ("errors_by_status", "profile_note", "without_effect")
+_TEXT_EMPTY = ("errors_by_status", "profile_note", "perf_note", "strace_note", "without_effect")
 _NUMBERS = (
     *("requests", "errors", "throughput_rps", "server_kernel_share", "profile_samples"),
     *("server_cpu_s", "client_cpu_s", "client_spin_s", "server_cpu_per_call_s", "client_cpu_per_call_s"),

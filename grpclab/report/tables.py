@@ -13,7 +13,6 @@ from grpclab.analysis import metric_words
 from grpclab.config import FACTORS, format_level
 from grpclab.report import words
 from grpclab.report.figures.engines import by_engine, clients, variants
-from grpclab.report.figures.shares import FAMILIES, Share, profiles
 from grpclab.report.study import Study
 from grpclab.report.words import esc
 
@@ -218,19 +217,6 @@ def _told_settings(study: Study, configuration: Mapping[str, Any]) -> dict[str, 
     return told
 
 
-def shares(study: Study) -> str:
-    """The numbers of the profile figure with their intervals; "" where nothing was profiled."""
-    drawn = profiles(study)
-    if not drawn:
-        return ""
-    rows = [[esc(name), *(_share(p.families[key]) for p in drawn)] for key, (name, _) in FAMILIES.items()]
-    rows.append(["waiting, of all samples", *(_share(p.wait) for p in drawn)])
-    rows.append(["kernel, of CPU time (/proc)", *(_share(p.kernel_of_cpu) for p in drawn)])
-    rows.append(["samples", *(f"{p.samples:,} in {words.count(p.blocks, 'block')}" for p in drawn)])
-    header = ["share of the samples that did not wait", *(p.title for p in drawn)]
-    return table(header, rows, label="Profile shares", numeric=range(1, len(drawn) + 1))
-
-
 def engines(study: Study) -> str:
     """The numbers of the figure of engines with their intervals and verdicts; "" without any."""
     rows: list[Cells] = []
@@ -347,10 +333,3 @@ def _p(value: float) -> str:
     if not math.isfinite(value):
         return words.MISSING
     return "&lt; 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def _share(share: Share) -> str:
-    between = ""
-    if math.isfinite(share.low) and math.isfinite(share.high):
-        between = f" <small>{100 * share.low:.1f} to {100 * share.high:.1f}</small>"
-    return f"{words.percent(share.mean)}{between}"

@@ -1,7 +1,7 @@
 """One trial: a fresh server process, warm-up, the measured window, then a profile in a window of its own.
 
 :func:`run_trial` is what ``notebooks/trial.ipynb`` calls. It writes ``result.json``, ``latency.parquet``,
-``timeline.parquet``, ``stacks.folded`` and ``server.log`` into the trial's folder. What goes wrong with the
+``timeline.parquet``, ``stacks.folded``, ``perf.folded`` and ``server.log`` into the trial's folder. What goes wrong with the
 measurement makes an invalid trial with its reason, never an exception: the study goes on.
 """
 
@@ -11,7 +11,6 @@ import contextlib
 import json
 import math
 import os
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -32,12 +31,12 @@ from grpclab.errors import MeasurementError, WorkerError
 from grpclab.link import running_link
 from grpclab.load.generator import Generator, LoadRun
 from grpclab.load.summary import PERCENTILES, timeline
-from grpclab.profiling import families, pyspy
+from grpclab.profiling import threads
 from grpclab.servers.launcher import RunningServer, launch
+from grpclab.study import evidence
 from grpclab.study.store import SCHEMA_VERSION, write_json
 
 SAMPLE_EVERY_S = 0.25
-PROFILE_LEAD_S = 0.2
 LATENCY_ROWS = 200_000
 """The most calls that latency.parquet holds, evenly chosen; the histogram holds all."""
 
@@ -72,11 +71,15 @@ METRICS: tuple[str, ...] = (
     "client_cpu_per_call_s",
     "client_busy_share",
     "connections",
-    "profile_samples",
-    *(f"share_{family}" for family in families.FAMILIES),
+    "server_event_engine_share",
+    "server_voluntary_switches_per_call",
+    "server_involuntary_switches_per_call",
+    *evidence.METRICS,
     *effective.COLUMNS,
 )
 """Numeric columns of trials.parquet; NaN where a trial did not measure one."""
+NOTES: tuple[str, ...] = ("profile_note", "perf_note", "strace_note")
+"""Why py-spy, perf or strace brought nothing, or what to beware of; "" if all is well."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,9 +118,9 @@ class TrialResult:
     """What each side said first: `server` and `client`, as in :class:`grpclab.http2.listening.Advertised`."""
     without_effect: dict[str, str] = field(init=False)
     """The factors that did not act, each with the reason; before anything was seen by the static rules alone."""
-    threads: list[dict[str, Any]] = field(default_factory=list)
-    profile_note: str = ""
-    stacks: dict[str, int] = field(default_factory=dict)
+    threads_per_call: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What the server's threads used for one call, warm-up included, by name: :class:`threads.ThreadUse`."""
+    evidence: evidence.Evidence = field(default_factory=evidence.Evidence)
     latency: pd.DataFrame = field(default_factory=pd.DataFrame)
     latency_rows_capped: bool = False
     timeline: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -143,16 +146,18 @@ class TrialResult:
             "connections_by_process": self.connections_by_process,
             "histogram": self.histogram,
             "latency_rows_capped": self.latency_rows_capped,
-            "threads": self.threads,
-            "profile_note": self.profile_note,
+            "threads_per_call": self.threads_per_call,
+            "syscalls_per_call": self.evidence.syscalls_per_call,
+            **{name: getattr(self.evidence, name) for name in NOTES},
         }
 
     def write(self, folder: Path) -> None:
         """Write everything but the server's log, which is there already; result.json last."""
         self.latency.to_parquet(folder / "latency.parquet", index=False)
         self.timeline.to_parquet(folder / "timeline.parquet", index=False)
-        lines = [f"{stack} {count}\n" for stack, count in sorted(self.stacks.items())]
-        (folder / "stacks.folded").write_text("".join(lines))
+        for name, stacks in (("stacks", self.evidence.stacks), ("perf", self.evidence.perf_stacks)):
+            lines = [f"{stack} {count}\n" for stack, count in sorted(stacks.items())]
+            (folder / f"{name}.folded").write_text("".join(lines))
         write_json(folder / "result.json", self.as_dict())
 
 
@@ -168,7 +173,9 @@ def row(result: Mapping[str, Any]) -> dict[str, Any]:
         **{name: math.nan if metrics.get(name) is None else float(metrics[name]) for name in METRICS},
         "errors_by_status": json.dumps(result["errors_by_status"]),
         "connections_by_process": json.dumps(result["connections_by_process"]),
-        "profile_note": result["profile_note"],
+        "threads_per_call": json.dumps(result["threads_per_call"]),
+        "syscalls_per_call_by_name": json.dumps(result["syscalls_per_call"]),
+        **{name: result[name] for name in NOTES},
         "without_effect": json.dumps(result["without_effect"]),
     }
 
@@ -188,7 +195,8 @@ def run_trial(
             _compare_settings(result, server)
             _measure(result, server, generator)
             if profile:
-                _profile(result, server, generator, cores)
+                result.evidence = evidence.observe(server, generator, cpus=cores.generator)
+                result.metrics |= result.evidence.metrics
         result.valid = not result.invalid_reason
     except MeasurementError as error:
         result.invalid_reason = str(error)
@@ -239,6 +247,7 @@ def _measure(result: TrialResult, server: RunningServer, generator: Generator) -
     """The measured window, with nothing attached to the server."""
     samples: list[procfs.Usage] = []
     opened: list[procfs.Usage] = []
+    before = threads.read(server.pids)
 
     def sample() -> None:
         server.require_alive()
@@ -248,13 +257,16 @@ def _measure(result: TrialResult, server: RunningServer, generator: Generator) -
     run = generator.measure(tick=sample, every_s=SAMPLE_EVERY_S, on_open=lambda: opened.append(server.usage()))
     server.require_alive()
     closed = server.usage()
+    used = threads.difference(before, threads.read(server.pids))
     result.connections_by_process = server.connections(excluding=[os.getpid()])
-    result.threads = [asdict(times) for pid in server.pids for times in procfs.thread_times(pid)]
+    calls = _calls(run)
+    result.threads_per_call = {use.comm: asdict(use.per_call(calls)) for use in used} if calls else {}
     result.limited_by = run.limited_by(result.config.client.pooling)
     result.limits = list(run.limits)
     result.histogram = run.summary.histogram
     result.errors_by_status = run.summary.errors_by_status
     result.metrics |= _metrics(run, opened[0] if opened else samples[0], closed)
+    result.metrics |= _thread_metrics(used, calls)
     result.metrics["connections"] = sum(result.connections_by_process)
     result.metrics["server_processes"] = len(server.pids)
     result.latency, result.latency_rows_capped = _latency_frame(run)
@@ -297,6 +309,17 @@ def _metrics(run: LoadRun, opened: procfs.Usage, closed: procfs.Usage) -> dict[s
     }
 
 
+def _thread_metrics(used: list[threads.ThreadUse], calls: int) -> dict[str, float]:
+    """What all threads and C-core's own used, from the start of the warm-up until the last call had drained."""
+    whole = threads.total(used).per_call(calls)
+    native = threads.total(use for use in used if use.comm.startswith(threads.EVENT_ENGINE)).per_call(calls)
+    return {
+        "server_event_engine_share": native.cpu_s / whole.cpu_s if whole.cpu_s > 0 else math.nan,
+        "server_voluntary_switches_per_call": whole.voluntary,
+        "server_involuntary_switches_per_call": whole.involuntary,
+    }
+
+
 def _why_invalid(result: TrialResult, workers: int) -> str:
     """The reason why what was measured cannot be used, or nothing."""
     metrics, client = result.metrics, result.config.client
@@ -310,13 +333,18 @@ def _why_invalid(result: TrialResult, workers: int) -> str:
     return ""
 
 
+def _calls(run: LoadRun) -> int:
+    """All calls of a run, those of the warm-up too."""
+    return sum(len(window.records) for window in run.windows)
+
+
 def _latency_frame(run: LoadRun) -> tuple[pd.DataFrame, bool]:
     """One row a call, warm-up included (negative `start_s`): start_s, latency_s, late_s, status, worker.
 
     With more than LATENCY_ROWS calls so many of them, at even distances in the order in which they ended; the
     second value says whether some were left out.
     """
-    calls = sum(len(window.records) for window in run.windows)
+    calls = _calls(run)
     capped = calls > LATENCY_ROWS
     chosen = np.arange(min(calls, LATENCY_ROWS)) * calls // max(1, min(calls, LATENCY_ROWS))
     frames, first = [], 0
@@ -353,16 +381,3 @@ def _timeline_frame(run: LoadRun, samples: list[procfs.Usage]) -> pd.DataFrame:
         server_cpu_share=np.interp(frame["t_s"], middle, share),
         server_rss_bytes=np.interp(frame["t_s"], at, rss),
     )
-
-
-def _profile(result: TrialResult, server: RunningServer, generator: Generator, cores: CorePlan) -> None:
-    """The same load again, now with py-spy attached; nothing of it is measured."""
-    with generator.background():
-        time.sleep(PROFILE_LEAD_S)
-        profile = pyspy.record(server.pids, cpus=cores.generator)
-    server.require_alive()
-    result.stacks = profile.stacks
-    result.profile_note = profile.note
-    result.metrics["profile_samples"] = profile.samples
-    if profile.samples:
-        result.metrics |= {f"share_{name}": share for name, share in families.shares(profile.stacks).items()}

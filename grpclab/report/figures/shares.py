@@ -1,4 +1,4 @@
-"""Where the time of the profiled configurations goes: stacked shares of samples, waiting apart."""
+"""Where the time of the profiled configurations goes: stacked shares of samples, as perf and as py-spy see them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from grpclab import analysis
+from grpclab.analysis import Interval, evidence
+from grpclab.analysis.ratios import numbers
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
 from grpclab.report.study import Study
@@ -19,96 +20,125 @@ from grpclab.report.study import Study
 FAMILIES = {
     "send": ("sending (system calls)", "#0B4F8A"),
     "receive": ("receiving (system calls)", "#3E8FCB"),
-    "locks": ("locks and futexes", "#9CCBEB"),
+    "locks": ("locks and wake-ups", "#9CCBEB"),
     "other_kernel": ("other kernel work", "#C9D3DE"),
-    "python": ("Python code", "#D98A1F"),
-    "grpc_core": ("RPC library, native code", "#F2C879"),
+    "handler": ("the application's handler", "#9A3F12"),
+    "python": ("Python interpreter", "#D98A1F"),
+    "protobuf": ("protobuf", "#E8A96B"),
+    "grpc_core": ("gRPC core", "#F2C879"),
     "memory": ("memory management", "#B58BB0"),
     "other": ("everything else", "#E6E3DE"),
 }
-"""The families of samples in the order of the bar: blues are the kernel's, warm colours user space."""
-_DARK = {"send", "receive", "python", "memory"}
+"""The families of work in the order of the bar: blues are the kernel's, warm colours user space."""
+_DARK = {"send", "receive", "handler", "python", "memory"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Share:
-    """A share of 1 with its interval over blocks."""
+class View:
+    """A tool that looks at stacks: its columns in the frame, what it is called, and what it sees and misses."""
 
-    mean: float
-    low: float
-    high: float
+    prefix: str
+    samples: str
+    note: str
+    name: str
+    title: str
+    sees: str
+
+
+VIEWS = (
+    View(
+        prefix=evidence.PERF,
+        samples="perf_samples",
+        note="perf_note",
+        name="perf",
+        title="Where the server's CPU time goes: every thread, by perf",
+        sees=(
+            "perf looks at every thread while it runs on a CPU, gRPC core's own I/O threads and the inside of the "
+            "kernel included; it knows no names of Python functions, so the handler is part of the interpreter here"
+        ),
+    ),
+    View(
+        prefix=evidence.PYSPY,
+        samples="profile_samples",
+        note="profile_note",
+        name="py-spy",
+        title="What Python's threads do, by py-spy",
+        sees=(
+            "py-spy names Python's functions, and so the handler, but looks at Python's threads only: gRPC core's "
+            "I/O threads, which do much of the sending and receiving, are not in it"
+        ),
+    ),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """A profiled configuration.
+    """A profiled configuration in one view.
 
-    `families` are shares of the samples that did not wait; `wait` is of all samples.
+    `families` are shares of the samples at work; `wait`, py-spy's only, is a share of all samples. The kernel's
+    share of the CPU time is `kernel` by the samples (perf's only), and `accounted` by the kernel's own accounting.
     """
 
     configuration: str
     title: str
     colour: str
-    families: dict[str, Share]
-    wait: Share
-    kernel_of_cpu: Share
+    families: dict[str, Interval]
+    wait: Interval
+    kernel: Interval
+    accounted: Interval
     samples: int
     blocks: int
 
 
-def profiles(study: Study) -> list[Profile]:
-    """The profiled configurations that hold samples."""
-    names = [str(name) for name in study.plan.get("profiled") or []]
-    sampled = study.trials[study.trials["valid"] & (study.trials["profile_samples"] > 0)]
-    names = [name for name in names if (sampled["configuration"] == name).any()]
-    waits = analysis.profile_shares(sampled, names)
-    busy = sampled.copy()
-    share = pd.to_numeric(busy["share_wait"], errors="coerce") if "share_wait" in busy else 0.0
-    for family in FAMILIES:
-        if f"share_{family}" in busy:
-            busy[f"share_{family}"] = pd.to_numeric(busy[f"share_{family}"], errors="coerce") / (1 - share)
-    rest = analysis.profile_shares(busy, names)
+def profiles(study: Study, view: View) -> list[Profile]:
+    """The profiled configurations that hold samples of this view."""
+    counts = numbers(study.trials, view.samples)
+    trials = study.trials[study.trials["valid"] & (counts > 0)]
     found = []
-    for name in names:
-        mine = sampled[sampled["configuration"] == name]
-        kernel = analysis.t_interval(mine["server_kernel_share"].to_numpy())
+    for name in [str(name) for name in study.plan.get("profiled") or []]:
+        mine = trials[trials["configuration"] == name]
+        if mine.empty:
+            continue
+
+        def level(values: pd.Series[float], name: str = name) -> Interval:
+            return evidence.level(trials, name, values)
+
         found.append(
             Profile(
                 configuration=name,
                 title=study.title(name),
                 colour=study.colour_of(name),
-                families={family: _share(rest, name, family) for family in FAMILIES},
-                wait=_share(waits, name, "wait"),
-                kernel_of_cpu=Share(mean=kernel.mean, low=kernel.low, high=kernel.high),
-                samples=int(mine["profile_samples"].sum()),
+                families={key: level(evidence.work_shares(trials, view.prefix, key)) for key in FAMILIES},
+                wait=level(numbers(trials, f"{view.prefix}{evidence.WAIT}")),
+                kernel=level(numbers(trials, "perf_kernel_share")),
+                accounted=level(numbers(trials, "server_kernel_share")),
+                samples=int(counts[mine.index].sum()),
                 blocks=int(mine["block"].nunique()),
             )
         )
     return [p for p in found if any(math.isfinite(s.mean) for s in p.families.values())]
 
 
-def profile(study: Study) -> FigureBlock | None:
-    """The bars; None where nothing was profiled."""
-    drawn = profiles(study)
+def profile(study: Study, view: View) -> FigureBlock | None:
+    """The bars of one view; None where it brought nothing."""
+    drawn = profiles(study, view)
     if not drawn:
         return None
     present = [f for f in FAMILIES if any(p.families[f].mean > 0.0005 for p in drawn)]
+    beside = ("kernel, by perf", [p.kernel for p in drawn])
+    if view.prefix == evidence.PYSPY:
+        beside = ("waiting, of all samples", [p.wait for p in drawn])
 
     def draw(figure: Figure, narrow: bool) -> None:
         if narrow:
             axes = figure.subplots(3, 1, gridspec_kw={"height_ratios": [1.6, 1, 1]})
         else:
             axes = figure.subplots(1, 3, gridspec_kw={"width_ratios": [3.6, 1, 1]}, sharey=True)
-        busy, wait, kernel = axes
+        busy, left, right = axes
         _stack(busy, drawn, present, least=0.09 if narrow else 0.05)
-        busy.set_title("what the working samples did")
-        _bars(wait, drawn, [p.wait for p in drawn], "waiting, of all samples" if narrow else "waiting")
-        _bars(
-            kernel,
-            drawn,
-            [p.kernel_of_cpu for p in drawn],
-            "kernel, of CPU time (/proc)" if narrow else "kernel, of CPU",
-        )
+        busy.set_title("what the samples at work did")
+        _bars(left, drawn, beside[1], beside[0] if narrow else beside[0].removesuffix(", of all samples"))
+        _bars(right, drawn, [p.accounted for p in drawn], "kernel, by /proc")
         for ax in axes:
             ax.set_yticks(range(len(drawn)), [_wrapped(p.title, 14 if narrow else 20) for p in drawn], color=theme.INK)
             ax.set_ylim(len(drawn) - 0.45, -0.55)
@@ -134,20 +164,20 @@ def profile(study: Study) -> FigureBlock | None:
     samples = "; ".join(
         f"{p.title}: {words.count(p.samples, 'sample')} in {words.count(p.blocks, 'block')}" for p in drawn
     )
+    waited = ", most of them waiting" if all(p.wait.mean > 0.5 for p in drawn) else ""
     return figure_block(
-        title="Where the server's time goes",
+        title=view.title,
         draw=draw,
         wide_height_in=0.62 * len(drawn) + 1.5,
         narrow_height_in=1.45 * len(drawn) + 0.35 * ((len(present) + 1) // 2) + 1.1,
-        alt=_alt(drawn, present),
-        caption=f"{_caption(drawn)} ({samples}.)",
+        alt=_alt(drawn, present, beside),
+        caption=f"{_caption(drawn)} ({samples}{waited}.)",
         how_to_read=(
-            "Samples are looks at the stack of every server thread, taken right after the measured window "
-            "and never inside it. The long bar splits the samples in which a thread worked by what it was "
-            "doing; those in which it only waited for work say nothing about cost and stand apart, as a "
-            "share of all samples. The kernel's share of CPU time comes from the kernel's own accounting of "
-            "all threads during the measured window, so it is a check on the samples. Numbers are means "
-            "over blocks; the table below has their intervals."
+            f"{view.sees[0].upper()}{view.sees[1:]}. The samples are taken right after the measured window, under the "
+            "same load, and never inside it. The long bar splits the samples in which a thread worked by what it was "
+            "doing; waiting for work costs nothing and is no part of it. The kernel's share of the CPU time in /proc "
+            "is the kernel's own accounting of all threads during the measured window, so it is a check on the "
+            "samples. Numbers are means over blocks; the tables below have their intervals."
         ),
         engines=study.engines(p.configuration for p in drawn),
     )
@@ -155,14 +185,6 @@ def profile(study: Study) -> FigureBlock | None:
 
 def _wrapped(title: str, width: int) -> str:
     return "\n".join(textwrap.wrap(words.short(title, 2 * width), width)) or title
-
-
-def _share(table: pd.DataFrame, configuration: str, family: str) -> Share:
-    rows = table[(table["configuration"] == configuration) & (table["family"] == family)]
-    if rows.empty:
-        return Share(mean=math.nan, low=math.nan, high=math.nan)
-    row = rows.iloc[0]
-    return Share(mean=words.number(row["share"]), low=words.number(row["ci_low"]), high=words.number(row["ci_high"]))
 
 
 def _stack(ax: Axes, drawn: list[Profile], present: list[str], *, least: float) -> None:
@@ -188,7 +210,7 @@ def _stack(ax: Axes, drawn: list[Profile], present: list[str], *, least: float) 
             left += width
 
 
-def _bars(ax: Axes, drawn: list[Profile], shares: list[Share], title: str) -> None:
+def _bars(ax: Axes, drawn: list[Profile], shares: list[Interval], title: str) -> None:
     for y, (one, share) in enumerate(zip(drawn, shares, strict=True)):
         ax.barh(y, 1, height=0.3, fc="#F1F3F6", ec="none")
         if math.isfinite(share.mean):
@@ -198,13 +220,13 @@ def _bars(ax: Axes, drawn: list[Profile], shares: list[Share], title: str) -> No
     ax.set_title(title)
 
 
-def _alt(drawn: list[Profile], present: list[str]) -> str:
+def _alt(drawn: list[Profile], present: list[str], beside: tuple[str, list[Interval]]) -> str:
     told = []
-    for p in drawn:
+    for p, other in zip(drawn, beside[1], strict=True):
         parts = [f"{FAMILIES[f][0]} {words.percent(p.families[f].mean)}" for f in present]
         told.append(
-            f"{p.title}: {', '.join(parts)} of the samples that worked; waiting {words.percent(p.wait.mean)} "
-            f"of all samples; kernel {words.percent(p.kernel_of_cpu.mean)} of CPU time"
+            f"{p.title}: {', '.join(parts)} of the samples that worked; {beside[0]} {words.percent(other.mean)}; "
+            f"kernel, by /proc, {words.percent(p.accounted.mean)} of CPU time"
         )
     return f"Stacked bars of profile shares. {'; '.join(told)}."
 

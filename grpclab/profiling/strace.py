@@ -1,0 +1,173 @@
+"""``strace -c -f`` as a child process: system calls by name, over every thread.
+
+It stops the server twice at each system call and makes it several times slower: a pass of its own, after the
+measured window and after the profiles, never beside a number. What it tells is how many calls a request needs;
+even that shifts a little, because a slower server finds more work at each wake-up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from grpclab.children import pin
+
+MISSING_ADVICE = "strace is not installed (Debian: apt install strace)"
+PERMISSION_ADVICE = (
+    "strace may not attach to the server: run as root, add CAP_SYS_PTRACE,"
+    " or allow it with sysctl kernel.yama.ptrace_scope=0"
+)
+ATTACH_TIMEOUT_S = 10.0
+LIMIT_S = 120
+"""strace lets go after so long, should this process be killed meanwhile."""
+
+_ROW = re.compile(r"^\s*[\d.]+\s+([\d.]+)\s+\d+\s+(\d+)\s+(?:(\d+)\s+)?([A-Za-z_]\w*)\s*$")
+_ATTACHED = re.compile(r"[Pp]rocess (\d+) attached")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Syscall:
+    """How often one system call was made, how often it returned an error, and its CPU seconds in the kernel.
+
+    EAGAIN of a socket with nothing to read is an error like any other here. The seconds are those of a traced
+    process: good to compare with each other, nothing more.
+    """
+
+    calls: int
+    errors: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyscallCounts:
+    """What strace counted, by name. `note` says why there is nothing."""
+
+    syscalls: dict[str, Syscall] = field(default_factory=dict)
+    note: str = ""
+
+    @property
+    def calls(self) -> int:
+        """All system calls together."""
+        return sum(syscall.calls for syscall in self.syscalls.values())
+
+    def per_call(self, requests: int) -> dict[str, float]:
+        """System calls for one of so many requests, the most frequent first; empty without requests."""
+        if requests <= 0:
+            return {}
+        found = sorted(self.syscalls.items(), key=lambda item: (-item[1].calls, item[0]))
+        return {name: syscall.calls / requests for name, syscall in found}
+
+
+class Tracing:
+    """strace at work. `note` says at once why it is not; `counts` is there when it has ended."""
+
+    def __init__(self, note: str = "") -> None:
+        self.note = note
+        self.counts = SyscallCounts(note=note)
+
+
+@contextlib.contextmanager
+def attached(pids: Sequence[int], *, cpus: Collection[int] | None = None) -> Iterator[Tracing]:
+    """Count the system calls of these processes while the block runs; it begins when strace has hold of them.
+
+    ::
+
+        with attached(server.pids) as tracing:
+            run = generator.measure()
+        tracing.counts.per_call(run.summary.requests)
+
+    Never raises for what strace cannot do: see `note`, of the tracing and of the counts.
+    """
+    program, limiter = shutil.which("strace"), shutil.which("timeout")
+    if program is None or limiter is None:
+        yield Tracing(MISSING_ADVICE)
+        return
+    with tempfile.TemporaryDirectory(prefix="grpclab-") as folder:
+        table, log = Path(folder) / "table", Path(folder) / "log"
+        command = [limiter, "--foreground", "--signal=INT", str(LIMIT_S), program, "-c", "-f", "-o", str(table)]
+        command += [argument for pid in pids for argument in ("-p", str(pid))]
+        with log.open("wb") as said:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+                env={**os.environ, "LC_ALL": "C"},
+                process_group=0,
+            )
+        try:
+            if cpus:
+                pin(process.pid, cpus)
+            tracing = Tracing(_attach(process, log, pids))
+            yield tracing
+        finally:
+            _end(process)
+        tracing.counts = _counts(table, log, tracing.note)
+
+
+def count(pids: Sequence[int], *, duration_s: float = 1.5, cpus: Collection[int] | None = None) -> SyscallCounts:
+    """Count the system calls of these processes for a while."""
+    with attached(pids, cpus=cpus) as tracing:
+        if not tracing.note:
+            time.sleep(duration_s)
+    return tracing.counts
+
+
+def parse(lines: Iterable[str]) -> dict[str, Syscall]:
+    """The table of ``strace -c``: ``% time, seconds, usecs/call, calls, errors (or nothing), syscall``."""
+    found = {}
+    for line in lines:
+        row = _ROW.match(line)
+        if row is not None and row[4] != "total":
+            found[row[4]] = Syscall(calls=int(row[2]), errors=int(row[3] or 0), seconds=float(row[1]))
+    return found
+
+
+def _attach(process: subprocess.Popen[bytes], log: Path, pids: Sequence[int]) -> str:
+    """Wait until strace has hold of all; what went wrong, or nothing."""
+    end = time.monotonic() + ATTACH_TIMEOUT_S
+    while True:
+        over = process.poll() is not None
+        text = log.read_text(errors="replace")
+        if set(pids) <= {int(pid) for pid in _ATTACHED.findall(text)}:
+            return ""
+        if over:
+            return why(text)
+        if time.monotonic() > end:
+            return f"strace did not attach within {ATTACH_TIMEOUT_S:g} s"
+        time.sleep(0.02)
+
+
+def why(said: str) -> str:
+    """One line about why there is nothing, from what strace said."""
+    if re.search(r"not permitted|permission denied", said, re.IGNORECASE):
+        return PERMISSION_ADVICE
+    last = next((line for line in reversed(said.splitlines()) if line.strip()), "it said nothing")
+    return f"strace counted nothing: {last.strip()}"
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Let go of the traced processes and write the table; by force if need be."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+    try:
+        process.wait(ATTACH_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _counts(table: Path, log: Path, note: str) -> SyscallCounts:
+    if note:
+        return SyscallCounts(note=note)
+    syscalls = parse(table.read_text(errors="replace").splitlines()) if table.exists() else {}
+    return SyscallCounts(syscalls=syscalls, note="" if syscalls else why(log.read_text(errors="replace")))
