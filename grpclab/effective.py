@@ -25,6 +25,17 @@ COLUMNS: tuple[str, ...] = (
 """What :func:`as_row` gives. A client's limit of streams is for pushes only, so it is no column."""
 
 
+CHECKED: tuple[str, ...] = (
+    "server.window_kib",
+    "server.adaptive_window",
+    "server.max_concurrent_streams",
+    "server.max_frame_kib",
+    "client.window_kib",
+    "client.adaptive_window",
+)
+"""The factors whose effect shows in what the sides advertise."""
+
+
 def effects(config: TrialConfig, server: Advertised, client: Advertised) -> dict[str, str]:
     """The factors that are set and did not take effect, each with the reason in one line.
 

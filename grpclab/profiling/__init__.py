@@ -1,1 +1,1 @@
-"""Where the time goes: py-spy, perf, strace, the kernel's accounting, and the families of work their stacks belong to."""
+"""Where the time goes: py-spy, perf, strace, the kernel's accounting; and the families of work."""

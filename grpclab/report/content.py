@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from grpclab.analysis import metric_words
-from grpclab.report import evidence, figures, tables, words
+from grpclab.report import evidence, figures, settings, tables, words
 from grpclab.report.blocks import FigureBlock, Section
 from grpclab.report.figures.engines import sentence as client_cost
 from grpclab.report.study import Study
@@ -329,7 +329,7 @@ _MADE = [
     ("All comparisons", "comparisons", _comparisons),
     ("Configurations", "configurations", _configurations),
     ("What limited each configuration", "limits", _resources),
-    ("From tonic to grpcio", "mapping", tables.mapping),
+    ("From tonic to grpcio", "mapping", settings.mapping),
     ("Timeline", "timeline", _timeline),
     ("Invalid trials", "invalid", tables.invalid),
     ("Method", "method", _method),

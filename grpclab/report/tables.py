@@ -253,21 +253,6 @@ def _judged(comparison: Mapping[str, Any]) -> tuple[str, str]:
     return f"<b>{words.ratio(comparison['ratio'])}</b><br><small>{between}</small>", badge(comparison.get("verdict"))
 
 
-def mapping(study: Study) -> str:
-    """What the settings of one library are called in the other; "" where the plan has no such table."""
-    entries = study.entries("mapping")
-    rows = [
-        [
-            code(e.get("tonic")) + (f"<small>{code(e['factor'])}</small>" if e.get("factor") else ""),
-            code(e.get("grpcio")),
-            esc(e.get("note") or ""),
-        ]
-        for e in entries
-    ]
-    header = ["tonic, factor", "grpcio", "note"]
-    return table(header, rows, label="From tonic to grpcio", widest=2) if rows else ""
-
-
 def invalid(study: Study) -> str:
     """The trials that do not count, each with its reason; "" for none."""
     bad = study.trials[~study.trials["valid"]].sort_values(["block", "order"])

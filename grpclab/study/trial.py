@@ -1,8 +1,8 @@
 """One trial: a fresh server process, warm-up, the measured window, then a profile in a window of its own.
 
 :func:`run_trial` is what ``notebooks/trial.ipynb`` calls. It writes ``result.json``, ``latency.parquet``,
-``timeline.parquet``, ``stacks.folded``, ``perf.folded`` and ``server.log`` into the trial's folder. What goes wrong with the
-measurement makes an invalid trial with its reason, never an exception: the study goes on.
+``timeline.parquet``, ``stacks.folded``, ``perf.folded`` and ``server.log`` into the trial's folder. What goes wrong
+with the measurement makes an invalid trial with its reason, never an exception: the study goes on.
 """
 
 from __future__ import annotations
