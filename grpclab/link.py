@@ -35,8 +35,23 @@ from grpclab.config import LinkConfig
 from grpclab.errors import UsageError, WorkerError
 from grpclab.link_model import loopback_target
 
+ANSWER_TIMEOUT_S = 10.0
 START_TIMEOUT_S = 15.0
 """How long a relay may take to come up."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinkSeen:
+    """What has passed over a link: TCP connections opened, and what was said on them in HTTP/2.
+
+    Pings that ask, by who sent them, and GOAWAYs by code and reason (``ENHANCE_YOUR_CALM too_many_pings``) are
+    counted where the link has an idle timeout, and where no TLS hides them; 0 otherwise.
+    """
+
+    connections: int
+    client_pings: int
+    server_pings: int
+    goaways: dict[str, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +65,11 @@ class RunningLink:
     def pid(self) -> int:
         """The relay's process id."""
         return self.child.pid
+
+    def seen(self) -> LinkSeen:
+        """What has passed so far. Raises WorkerError if the relay is gone."""
+        self.child.send(seen=True)
+        return LinkSeen(**self.child.receive(ANSWER_TIMEOUT_S))
 
     def alive(self) -> bool:
         """Whether the relay process still runs; if not, what was measured through it is invalid."""

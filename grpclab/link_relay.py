@@ -1,7 +1,8 @@
 """The process of the emulated link: an asyncio relay that moves the bytes (see :mod:`grpclab.link`).
 
 What is due when is decided in :mod:`grpclab.link_model`. Standard input carries one line of JSON (``target``
-and the factors of LinkConfig) and, by ending, the order to stop; standard output carries ``{"port": N}``.
+and the factors of LinkConfig) and, by ending, the order to stop; standard output carries ``{"port": N}``. Each
+further line is answered by what has passed: connections, pings and, by code and reason, GOAWAYs.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import gc
 import json
 import math
@@ -19,10 +21,13 @@ import struct
 import sys
 import threading
 import time
+from collections import Counter
+from collections.abc import Callable
 from typing import Any, cast
 
 from grpclab.config import FACTORS, LinkConfig
 from grpclab.errors import UsageError
+from grpclab.http2.watching import FrameWatch
 from grpclab.link_model import Direction, EmulatedPath, Mark, buffer_bytes, loopback_target
 
 _WRITE_BUFFER_BYTES = 4 * 2**20
@@ -82,6 +87,7 @@ class _Connection:
 
     def __init__(self, relay: _Relay):
         self.relay = relay
+        self.watches = relay.watch()
         self.path = EmulatedPath(relay.config, opened=time.monotonic())
         self.ends = (_End(self, Direction.UP), _End(self, Direction.DOWN))
         self.timers: list[asyncio.TimerHandle | None] = [None, None]
@@ -110,6 +116,8 @@ class _Connection:
 
     def arrived(self, end: _End, item: bytes | Mark) -> None:
         """Bytes or a mark came in from the peer of `end`: put them on the path."""
+        if self.watches and isinstance(item, bytes):
+            self.watches[end.direction].feed(item)
         if not self.path.enter(end.direction, item, time.monotonic()):
             self.tidy()
             return
@@ -169,6 +177,31 @@ class _Relay:
     def __init__(self, config: LinkConfig, hosts: tuple[str, ...], port: int):
         self.config, self.hosts, self.port = config, hosts, port
         self.loop = asyncio.get_running_loop()
+        self.connections = 0
+        self.watches: list[tuple[FrameWatch, FrameWatch]] = []
+
+    def watch(self) -> tuple[FrameWatch, FrameWatch] | None:
+        """Those that count the frames of a new connection, up and down.
+
+        Only where silence matters: where megabytes pass, counting frames would cost what is being measured.
+        """
+        self.connections += 1
+        if self.config.idle_timeout_s is None:
+            return None
+        self.watches.append((FrameWatch(), FrameWatch()))
+        return self.watches[-1]
+
+    def seen(self) -> dict[str, Any]:
+        """What has passed so far, over all connections."""
+        goaways: Counter[str] = Counter()
+        for up, down in self.watches:
+            goaways += up.goaways + down.goaways
+        return {
+            "connections": self.connections,
+            "client_pings": sum(up.pings for up, _ in self.watches),
+            "server_pings": sum(down.pings for _, down in self.watches),
+            "goaways": dict(goaways),
+        }
 
     def shape_socket(self, sock: socket.socket) -> None:
         """Keep the kernel from hiding a slow link behind megabytes of receive buffer of its own."""
@@ -187,18 +220,22 @@ async def _serve(config: LinkConfig, hosts: tuple[str, ...], port: int) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, os._exit, 0)
-    server, own_port = await _Relay(config, hosts, port).listen()
+    relay = _Relay(config, hosts, port)
+    server, own_port = await relay.listen()
     gc.collect()
     gc.freeze()
     print(json.dumps({"port": own_port}), flush=True)
     # A thread, since a loop cannot watch every kind of file that standard input may be.
-    threading.Thread(target=_exit_at_end_of_stdin, daemon=True).start()
+    asked = functools.partial(loop.call_soon_threadsafe, lambda: print(json.dumps(relay.seen()), flush=True))
+    threading.Thread(target=_obey_stdin, args=(asked,), daemon=True).start()
     await server.serve_forever()
 
 
-def _exit_at_end_of_stdin() -> None:
-    while os.read(0, 4096):
-        pass
+def _obey_stdin(asked: Callable[[], object]) -> None:
+    """Each further line asks what has passed so far; the end of standard input ends this process."""
+    while data := os.read(0, 4096):
+        for _ in range(data.count(b"\n")):
+            asked()
     os._exit(0)
 
 

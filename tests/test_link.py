@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from grpclab.config import LinkConfig
 from grpclab.errors import UsageError
+from grpclab.http2 import frames
 from grpclab.link import check_link, running_link
 from grpclab.link_model import DelayLine, Direction, EmulatedPath, Mark, buffer_bytes, loopback_target
 
@@ -362,3 +363,23 @@ def test_the_link_says_what_it_really_does() -> None:
     assert 0 < found["direct_ms_p50"] < found["rtt_ms_p50"]
     assert found["overhead_ms_p50"] >= 0
     assert found["probes"] >= 1000
+
+
+def test_a_link_with_an_idle_timeout_tells_of_connections_pings_and_goaways() -> None:
+    said = frames.PREFACE + frames.ping(b"12345678")
+    answer = frames.settings({}) + frames.goaway(0, frames.ErrorCode.ENHANCE_YOUR_CALM, b"too_many_pings")
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        running_link(LinkConfig(idle_timeout_s=30.0), f"127.0.0.1:{server.getsockname()[1]}") as link,
+    ):
+        host, port = link.target.split(":")
+        with socket.create_connection((host, int(port)), timeout=10) as client:
+            client.sendall(said)
+            peer, _ = server.accept()
+            with peer:
+                assert peer.recv(len(said), socket.MSG_WAITALL) == said
+                peer.sendall(answer)
+                assert client.recv(len(answer), socket.MSG_WAITALL) == answer
+        seen = link.seen()
+    assert (seen.connections, seen.client_pings, seen.server_pings) == (1, 1, 0)
+    assert seen.goaways == {"ENHANCE_YOUR_CALM too_many_pings": 1}

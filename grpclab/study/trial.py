@@ -28,7 +28,7 @@ from grpclab.children import STUDY_VARIABLE, TRIAL_VARIABLE
 from grpclab.config import TrialConfig
 from grpclab.environment import CorePlan
 from grpclab.errors import MeasurementError, WorkerError
-from grpclab.link import running_link
+from grpclab.link import RunningLink, running_link
 from grpclab.load.generator import Generator, LoadRun
 from grpclab.load.summary import PERCENTILES, timeline
 from grpclab.profiling import threads
@@ -74,6 +74,10 @@ METRICS: tuple[str, ...] = (
     "server_event_engine_share",
     "server_voluntary_switches_per_call",
     "server_involuntary_switches_per_call",
+    "link_connections",
+    "link_client_pings",
+    "link_server_pings",
+    "link_goaways",
     *evidence.METRICS,
     *effective.COLUMNS,
 )
@@ -114,6 +118,8 @@ class TrialResult:
     errors_by_status: dict[str, int] = field(default_factory=dict)
     connections_by_process: list[int] = field(default_factory=list)
     histogram: str = ""
+    goaways: dict[str, int] = field(default_factory=dict)
+    """GOAWAYs that the emulated link saw, by code and reason."""
     advertised: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What each side said first: `server` and `client`, as in :class:`grpclab.http2.listening.Advertised`."""
     without_effect: dict[str, str] = field(init=False)
@@ -144,6 +150,7 @@ class TrialResult:
             "metrics": {name: self.metrics.get(name, math.nan) for name in METRICS},
             "errors_by_status": self.errors_by_status,
             "connections_by_process": self.connections_by_process,
+            "goaways": self.goaways,
             "histogram": self.histogram,
             "latency_rows_capped": self.latency_rows_capped,
             "threads_per_call": self.threads_per_call,
@@ -191,9 +198,11 @@ def run_trial(
     """Measure one configuration and write the trial into `folder`."""
     result = TrialResult(identity=identity, config=config, started_at=now_text())
     try:
-        with _bench_set_up(config, folder, cores, identity) as (server, generator):
+        with _bench_set_up(config, folder, cores, identity) as (server, generator, link):
             _compare_settings(result, server)
             _measure(result, server, generator)
+            if link is not None:
+                _note_passed(result, link)
             if profile:
                 result.evidence = evidence.observe(server, generator, cpus=cores.generator)
                 result.metrics |= result.evidence.metrics
@@ -207,9 +216,10 @@ def run_trial(
 @contextlib.contextmanager
 def _bench_set_up(
     config: TrialConfig, folder: Path, cores: CorePlan, identity: TrialIdentity
-) -> Iterator[tuple[RunningServer, Generator]]:
-    """Server, link and generator up and connected. All trials of a block have the same arrivals."""
+) -> Iterator[tuple[RunningServer, Generator, RunningLink | None]]:
+    """Server, generator and link, if there is one, up and connected. All trials of a block have the same arrivals."""
     env = identity.environment
+    link = None
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(launch(config.server, cpus=cores.server, log_path=folder / "server.log", env=env))
         target = server.target
@@ -226,8 +236,8 @@ def _bench_set_up(
                 seed=identity.block,
             )
         )
-        yield server, generator
-        if config.link.emulated and not link.alive():
+        yield server, generator, link
+        if link is not None and not link.alive():
             raise WorkerError("the emulated link died during the trial")
 
 
@@ -241,6 +251,18 @@ def _compare_settings(result: TrialResult, server: RunningServer) -> None:
     result.advertised = {"server": asdict(said), "client": asdict(ours)}
     result.without_effect = effective.effects(result.config, said, ours)
     result.metrics |= effective.as_row(said, ours)
+
+
+def _note_passed(result: TrialResult, link: RunningLink) -> None:
+    """Connections, pings and GOAWAYs that the link has seen until the window was over."""
+    seen = link.seen()
+    result.goaways = seen.goaways
+    result.metrics |= {
+        "link_connections": seen.connections,
+        "link_client_pings": seen.client_pings,
+        "link_server_pings": seen.server_pings,
+        "link_goaways": sum(seen.goaways.values()),
+    }
 
 
 def _measure(result: TrialResult, server: RunningServer, generator: Generator) -> None:
