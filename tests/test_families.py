@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grpclab.profiling.families import FAMILIES, OF_THE_HANDLER, WAIT, classify, kernel_share, parse_folded, shares
-from grpclab.profiling.pyspy import PERMISSION_ADVICE, _note
+from grpclab.profiling.pyspy import IDLE_NOTE, PERMISSION_ADVICE, _note
 
 HANDLER = "<module> (serve.py:3);SayHello (grpclab/servers/greeter.py:97)"
 LOOP = "<module> (serve.py:3);run_once (uvloop/loop.pyx:512)"
@@ -177,6 +177,7 @@ def test_no_stacks_are_explained_with_the_last_thing_it_said() -> None:
         "py-spy brought no stacks: Error: no such process"
     )
     assert _note([""], [False]) == "py-spy brought no stacks: it said nothing"
+    assert _note(["py-spy> Wrote raw. Samples: 0 Errors: 0"], [False]) == IDLE_NOTE
 
 
 def test_falling_behind_is_a_warning_on_the_shares() -> None:

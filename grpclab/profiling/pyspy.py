@@ -23,6 +23,7 @@ PERMISSION_ADVICE = (
     "py-spy may not attach to the server: run as root, give it CAP_SYS_PTRACE"
     " (sudo setcap cap_sys_ptrace=ep $(which py-spy)), or allow it with sysctl kernel.yama.ptrace_scope=0"
 )
+IDLE_NOTE = "py-spy saw no thread at work"
 MISSING_ADVICE = "py-spy is not installed: pip install 'grpclab[study]'"
 
 
@@ -91,6 +92,8 @@ def _note(texts: Sequence[str], found: Sequence[bool]) -> str:
     whole = "\n".join(texts)
     if re.search(r"permission denied|operation not permitted|EPERM", whole, re.IGNORECASE):
         return PERMISSION_ADVICE
+    if not any(found) and re.search(r"Samples: 0 Errors: 0", whole):
+        return IDLE_NOTE
     if not all(found):
         last = next((line for line in reversed(whole.splitlines()) if line.strip()), "it said nothing")
         return f"py-spy brought no stacks: {last.strip()}"
