@@ -3,13 +3,15 @@
 Layout, top to bottom; each floor imports only from floors below it:
 
     cli                       the command line
-    cli_bench, cli_reference  the options of two of its commands
+    cli_profile               one of its commands
+    cli_bench, cli_reference  the options of two more
     doctor, notebook          what this machine can measure; what the notebooks' cells call
     calibration/              the lab measures itself
     publish                   from stored trials to the report
     report/                   figures and HTML out of tidy frames
     study/                    design, trial, the papermill runner, the store
     analysis/                 pure functions over frames: ratios, intervals, verdicts
+    desk/                     the profiling desk, a process beside a server
     profiling/                py-spy, perf, strace, threads; families of work
     effective                 which factors did not take effect
     advertised                what both sides of a connection say first

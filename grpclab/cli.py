@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import logging
 import os
 import sys
 import traceback
@@ -17,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from grpclab import __version__, cli_bench, cli_reference
+from grpclab import __version__, cli_bench, cli_profile, cli_reference
 from grpclab.config import FACTORS, TrialConfig, format_level, from_environment, parse_settings
 from grpclab.errors import GrpclabError, MissingDependencyError, UsageError
 from grpclab.study.parameters import StudyParameters
@@ -26,7 +25,8 @@ from grpclab.variants import DEFAULT_PORTS, variant
 LOG_LEVELS = ("debug", "info", "warning", "error")
 DESCRIPTION = "Performance studies of gRPC services that hold up."
 SERVE_HELP = """The server runs in the foreground until Ctrl-C or SIGTERM, then lets running calls end.
-Environment: GRPC_SERVER_PORT, GRPC_KEEPALIVE_TIMEOUT (seconds), GRPC_CONCURRENCY_LIMIT, GRPCLAB_LOG.
+Environment: GRPC_SERVER_PORT, GRPC_KEEPALIVE_TIMEOUT (seconds), GRPC_CONCURRENCY_LIMIT, GRPCLAB_LOG;
+PPROF_ENABLED (true for optimized) and PPROF_PORT (3000): the profiling desk, on 127.0.0.1 only.
 A flag beats a variable, a variable beats the default."""
 
 
@@ -86,6 +86,8 @@ def build_parser() -> argparse.ArgumentParser:
     report.add_argument("folder", type=Path, metavar="results/STUDY", help="the study's folder")
     report.set_defaults(run=_report)
 
+    cli_profile.add_parser(commands, parents=[common])
+
     doctor = commands.add_parser("doctor", parents=[common], help="what this machine can and cannot measure well")
     doctor.add_argument("--json", metavar="FILE", help="write the findings as JSON; - is standard output")
     doctor.set_defaults(run=_doctor)
@@ -101,13 +103,13 @@ def _serve(options: argparse.Namespace) -> int:
 
     configure_logging(_log_level(options, os.environ))
     port = _port(options.port, os.environ, DEFAULT_PORTS[options.variant])
-    _warn_of_desk(os.environ)
     return cli_reference.run(options, port) if options.variant == "reference" else _serve_greeter(options, port)
 
 
 def _serve_greeter(options: argparse.Namespace, port: int) -> int:
     from grpclab.servers.child import leave
     from grpclab.servers.foreground import serve_in_foreground
+    from grpclab.servers.sidecar import desk_from_environment
 
     cli_reference.refuse_options(options)
     given = parse_settings(options.settings)
@@ -116,7 +118,10 @@ def _serve_greeter(options: argparse.Namespace, port: int) -> int:
         raise UsageError(f"{others[0]} is not a factor of the server: serve takes server.* only")
     settings = variant(options.variant).differences(TrialConfig()) | from_environment(os.environ) | given
     server_only = {name: level for name, level in settings.items() if name.startswith("server.")}
-    serve_in_foreground(options.variant, server_only, options.host, port, quiet=options.quiet)
+    desk_port = desk_from_environment(os.environ, default=options.variant == "optimized")
+    if desk_port is not None:
+        server_only = {"server.metrics": True, "server.desk": True, **server_only}
+    serve_in_foreground(options.variant, server_only, options.host, port, quiet=options.quiet, desk_port=desk_port or 0)
     leave(0)
 
 
@@ -130,15 +135,6 @@ def _port(flag: int | None, environ: Mapping[str, str], default: int) -> int:
     if not 0 <= number <= 65535:
         raise UsageError(f"{source}={port} is not a port: give a whole number from 0 to 65535")
     return number
-
-
-def _warn_of_desk(environ: Mapping[str, str]) -> None:
-    if environ.get("PPROF_ENABLED", "").lower() in ("1", "true", "yes", "on"):
-        port = environ.get("PPROF_PORT", "3000")
-        logging.getLogger("grpclab").warning(
-            "PPROF_ENABLED is set, but this version has no profiling desk: nothing will listen on port %s",
-            port,
-        )
 
 
 def _log_level(options: argparse.Namespace, environ: Mapping[str, str]) -> str:

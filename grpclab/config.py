@@ -107,6 +107,8 @@ class ServerConfig:
     )
     keepalive_without_calls: bool = _factor(False, "ping, and let clients ping, with no call open")
     tls: bool = _factor(False, "TLS with a throw-away certificate")
+    metrics: bool = _factor(False, "count calls for Prometheus, in an interceptor")
+    desk: bool = _factor(False, "a profiling desk beside the server; /metrics needs metrics, too")
     handler_work_us: float = _factor(0.0, "CPU time burnt in the handler", minimum=0, maximum=60e6)
     response_bytes: int = _factor(0, "length of the reply's text; 0 = a greeting", minimum=0, maximum=2**26)
     stream_messages: int = _factor(5, "messages of SayHelloStream", minimum=0, maximum=1_000_000)

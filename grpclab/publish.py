@@ -20,6 +20,6 @@ def publish(study: Study) -> Path:
     judgement = study.judge(trials)
     path = study.root / "reports" / f"{study.name}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_report(path, study.manifest, trials, judgement.as_dict())
+    write_report(path, study.manifest, trials, judgement.as_dict(), study.profiles(trials))
     write_index(path.parent)
     return path

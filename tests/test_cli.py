@@ -23,8 +23,8 @@ from grpclab.config import FACTORS, Level
 from grpclab.servers import child, foreground
 from grpclab.servers.launcher import RunningServer
 
-COMMANDS = ["serve", "bench", "study", "report", "doctor", "factors"]
-VARIABLES = ("GRPC_SERVER_PORT", "GRPC_KEEPALIVE_TIMEOUT", "GRPC_CONCURRENCY_LIMIT", "GRPCLAB_LOG", "PPROF_ENABLED")
+COMMANDS = ["serve", "bench", "study", "report", "profile", "doctor", "factors"]
+VARIABLES = ("GRPC_SERVER_PORT", "GRPC_KEEPALIVE_TIMEOUT", "GRPC_CONCURRENCY_LIMIT", "GRPCLAB_LOG", "PPROF_PORT")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -34,6 +34,7 @@ def clean_surroundings() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in VARIABLES:
             patch.delenv(name, raising=False)
+        patch.setenv("PPROF_ENABLED", "false")  # or port 3000 of this machine would decide
         yield
     signal.signal(signal.SIGINT, before)
 
@@ -184,7 +185,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[dict[str, Lev
     """What `serve` would serve with these words: its settings and its port."""
     seen: list[tuple[dict[str, Level], int]] = []
 
-    def remember(name: str, settings: dict[str, Level], host: str, port: int, *, quiet: bool) -> None:
+    def remember(name: str, settings: dict[str, Level], host: str, port: int, *, quiet: bool, desk_port: int) -> None:
         seen.append((settings, port))
 
     monkeypatch.setattr(foreground, "serve_in_foreground", remember)
@@ -226,12 +227,24 @@ def test_the_port_comes_from_the_flag_the_variable_or_the_variant(
     assert served("optimized", "--port", "0", GRPC_SERVER_PORT="1234")[1] == 0
 
 
+def test_optimized_has_a_desk_unless_told_not_to_and_basic_only_if_told(
+    served: Callable[..., tuple[dict[str, Level], int]],
+) -> None:
+    desk = {"server.metrics": True, "server.desk": True}
+    assert desk.items() <= served("optimized", PPROF_ENABLED="", PPROF_PORT="0")[0].items()
+    assert desk.items() <= served("basic", PPROF_ENABLED="true", PPROF_PORT="0")[0].items()
+    assert not desk.items() & served("basic", PPROF_ENABLED="")[0].items()
+    assert not desk.items() & served("optimized", PPROF_ENABLED="false")[0].items()
+    words = ("optimized", "--set", "server.metrics=false")
+    assert served(*words, PPROF_ENABLED="true", PPROF_PORT="0")[0]["server.metrics"] is False
+
+
 def test_the_variables_take_effect(closed_port: int) -> None:
     environ = {
         "GRPC_SERVER_PORT": str(closed_port),
         "GRPC_CONCURRENCY_LIMIT": "1",
         "PPROF_ENABLED": "true",
-        "PPROF_PORT": "3456",
+        "PPROF_PORT": "0",
     }
     stream = ["--set", "server.stream_messages=2", "--set", "server.stream_interval_ms=500"]
     with serving("basic", *stream, env=environ) as server, greeter_at(server.target) as stub:
@@ -243,8 +256,8 @@ def test_the_variables_take_effect(closed_port: int) -> None:
         assert refusal.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert len(list(inside)) == 1
         code, out, err = server.stop()
-    assert (code, out) == (0, "served 1 calls, at most 1 at once\n")
-    assert re.fullmatch(r".*WARNING.* PPROF_ENABLED is set, but .* port 3456\n", err)
+        assert re.search(r", profiling desk on http://127.0.0.1:\d+; Ctrl-C", server.announced)
+    assert (code, out, err) == (0, "served 1 calls, at most 1 at once\n", "")
 
 
 def test_the_flags_beat_them(closed_port: int) -> None:

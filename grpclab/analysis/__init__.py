@@ -14,6 +14,7 @@ The layout, each module importing only from those above it::
     resources   the limiting resource of each configuration
     study       headline, family, A/A arm, warnings: the content of verdict.json
     evidence    what the looks at the server say, and how that changed
+    functions   whose share of the samples changed
     curves      frames for figures: levels, ladder
 """
 

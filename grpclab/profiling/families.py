@@ -116,8 +116,8 @@ KERNEL_RULES: tuple[Rule, ...] = (
 )
 """The first rule that matches anywhere among the kernel's frames decides: the system call, or the fault."""
 
-IDLE_FRAMES = re.compile(r"\bdie_with_parent\b")
-"""Threads of the lab itself, which only wait (the lifeline of children.py)."""
+IDLE_FRAMES = re.compile(r"\bdie_with_parent\b|\b_serve \(grpclab/servers/agent\.py")
+"""Threads of the lab itself, which only wait (the lifeline of children.py, the desk's agent)."""
 
 KERNEL = " ([kernel])"
 """How the kernel's frames end."""

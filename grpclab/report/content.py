@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from grpclab.analysis import metric_words
-from grpclab.report import evidence, figures, settings, tables, words
+from grpclab.report import evidence, figures, flamegraphs, settings, tables, words
 from grpclab.report.blocks import FigureBlock, Section
 from grpclab.report.figures.engines import sentence as client_cost
 from grpclab.report.study import Study
@@ -20,15 +20,22 @@ from grpclab.report.words import esc
 _MADE: list[tuple[str, str, Callable[[Study], str]]]
 
 
-def sections(manifest: Mapping[str, Any], trials: pd.DataFrame, verdict: Mapping[str, Any]) -> list[Section]:
+def sections(
+    manifest: Mapping[str, Any],
+    trials: pd.DataFrame,
+    verdict: Mapping[str, Any],
+    profiles: flamegraphs.Profiles | None = None,
+) -> list[Section]:
     """The report of a study, section by section.
 
     `manifest` and `verdict` as stored beside the trials, `trials` with one row a trial. What is missing is
     said in a line where it would have stood; sections that have nothing to be about (no warning, no invalid
-    trial, no table of names) are left out. In a notebook each section displays itself.
+    trial, no table of names, no stacks) are left out. In a notebook each section displays itself.
     """
     study = Study.of(manifest, trials, verdict)
-    made = ((title, anchor, make(study)) for title, anchor, make in _MADE)
+    made = [(title, anchor, make(study)) for title, anchor, make in _MADE]
+    after = next(at for at, (_, anchor, _) in enumerate(made) if anchor == "profile") + 1
+    made.insert(after, ("Flamegraphs", "flamegraphs", flamegraphs.section(study, profiles or {})))
     return [Section(title=title, anchor=anchor, html=body) for title, anchor, body in made if body]
 
 

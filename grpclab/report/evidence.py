@@ -72,10 +72,10 @@ def _families(study: Study) -> str:
         for key, (name, _) in FAMILIES.items():
             shares = evidence.work_shares(trials, view.prefix, key)
             if (shares > 0).any():
-                rows.append([esc(name), *_cells(study, trials, shares, _points)])
+                rows.append([esc(name), *_cells(study, trials, shares, points)])
         if view.prefix == evidence.PYSPY:
             waits = numbers(trials, f"{view.prefix}{evidence.WAIT}")
-            rows.append(["waiting, of all samples", *_cells(study, trials, waits, _points)])
+            rows.append(["waiting, of all samples", *_cells(study, trials, waits, points)])
         rows.append([f"samples of {view.name}", *_samples(study, view)])
     return _table(study, "share of the samples at work", rows, "Profile shares")
 
@@ -85,8 +85,8 @@ def _accounts(study: Study) -> str:
     trials = study.trials
     figure: list[tuple[str, pd.Series[float], Told]] = [
         ("CPU time for a request", numbers(trials, "server_cpu_per_call_s") * _TO_US, _us),
-        ("kernel, of the CPU time", numbers(trials, "server_kernel_share"), _points),
-        ("gRPC core's I/O threads, of the CPU time", numbers(trials, "server_event_engine_share"), _points),
+        ("kernel, of the CPU time", numbers(trials, "server_kernel_share"), points),
+        ("gRPC core's I/O threads, of the CPU time", numbers(trials, "server_event_engine_share"), points),
         ("context switches, voluntary", numbers(trials, "server_voluntary_switches_per_call"), _each),
         ("context switches, involuntary", numbers(trials, "server_involuntary_switches_per_call"), _each),
     ]
@@ -140,21 +140,26 @@ def _samples(study: Study, view: View) -> list[str]:
 
 def _cells(study: Study, trials: pd.DataFrame, values: pd.Series[float], told: Told) -> list[str]:
     """A level for each profiled configuration, and the change between the headline's two."""
-    cells = [_level(evidence.level(trials, name, values), told) for name in _profiled(study)]
+    cells = [level(evidence.level(trials, name, values), told) for name in _profiled(study)]
     pair = _sides(study)
-    return cells + ([_change(evidence.shift(trials, *pair, values), told)] if pair else [])
+    return cells + ([change(evidence.shift(trials, *pair, values), told)] if pair else [])
 
 
-def _level(level: Interval, told: Told) -> str:
-    if not math.isfinite(level.mean):
+def level(found: Interval, told: Told) -> str:
+    """A level with its interval."""
+    if not math.isfinite(found.mean):
         return words.MISSING
-    between = f" <small>{told(max(0.0, level.low))} to {told(level.high)}</small>" if math.isfinite(level.low) else ""
-    return f"{told(level.mean)}{between}"
+    between = ""
+    if math.isfinite(found.low):
+        high = min(1.0, found.high) if told is points else found.high
+        between = f" <small>{told(max(0.0, found.low))} to {told(high)}</small>"
+    return f"{told(found.mean)}{between}"
 
 
-def _change(shift: Shift, told: Told) -> str:
-    change = shift.change
-    if not math.isfinite(change.mean):
+def change(shift: Shift, told: Told) -> str:
+    """A change with its sign and interval, bold where it is clear."""
+    found = shift.change
+    if not math.isfinite(found.mean):
         return words.MISSING
 
     def signed(value: float) -> str:
@@ -162,9 +167,9 @@ def _change(shift: Shift, told: Told) -> str:
         return f"{'−' if value < 0 else '+'}{text.replace(' %', ' points')}"
 
     between = ""
-    if math.isfinite(change.low):
-        between = f" <small>{signed(change.low).removesuffix(' points')} to {signed(change.high)}</small>"
-    return f"<b>{signed(change.mean)}</b>{between}" if shift.clear else f"{signed(change.mean)}{between}"
+    if math.isfinite(found.low):
+        between = f" <small>{signed(found.low).removesuffix(' points')} to {signed(found.high)}</small>"
+    return f"<b>{signed(found.mean)}</b>{between}" if shift.clear else f"{signed(found.mean)}{between}"
 
 
 def _table(study: Study, of: str, rows: list[Cells], label: str) -> str:
@@ -173,7 +178,8 @@ def _table(study: Study, of: str, rows: list[Cells], label: str) -> str:
     return table(header, rows, label=label, numeric=range(1, len(header))) if rows else ""
 
 
-def _points(share: float) -> str:
+def points(share: float) -> str:
+    """A share as per cent, with one digit."""
     return f"{100 * share:.1f} %"
 
 

@@ -17,9 +17,11 @@ import nbformat
 import pandas as pd
 from nbconvert import HTMLExporter
 
+from grpclab.profiling.flamegraph import SCRIPT_HASH
 from grpclab.report import words
 from grpclab.report.blocks import TEMPLATES, Section
 from grpclab.report.content import sections
+from grpclab.report.flamegraphs import Profiles
 
 SUMMARY_SCHEMA = 1  # 1: the first
 _SUMMARY = re.compile(r'<script[^>]*\bid="grpclab-summary"[^>]*>(.*?)</script>', re.DOTALL)
@@ -28,14 +30,19 @@ __all__ = ["notebook", "sections", "summary", "write_index", "write_report"]
 
 
 def write_report(
-    path: Path | str, manifest: Mapping[str, Any], trials: pd.DataFrame, verdict: Mapping[str, Any]
+    path: Path | str,
+    manifest: Mapping[str, Any],
+    trials: pd.DataFrame,
+    verdict: Mapping[str, Any],
+    profiles: Profiles | None = None,
 ) -> Path:
     """Write the report of a study to `path`, whole or not at all, and return that path.
 
-    `manifest` and `verdict` are the stored files' content, `trials` has one row a trial. The page is complete
+    `manifest` and `verdict` are the stored files' content, `trials` has one row a trial, `profiles` holds the stacks
+    of those that were profiled (without them there are no flamegraphs). The page is complete
     in itself: pictures, style, data and a summary for the index are inside.
     """
-    nb = notebook(sections(manifest, trials, verdict), summary(manifest, verdict))
+    nb = notebook(sections(manifest, trials, verdict, profiles), summary(manifest, verdict))
     make_exporter: Any = HTMLExporter
     exporter = make_exporter(template_name="grpclab", extra_template_basedirs=[str(TEMPLATES)])
     page, _ = exporter.from_notebook_node(nb)
@@ -55,7 +62,7 @@ def notebook(parts: list[Section], about: Mapping[str, Any]) -> nbformat.Noteboo
     ]
     metadata = {
         "title": f"{about['study']}: a performance study",
-        "grpclab": {**about, "when": _when(about["created_at"]), "json": _json(about)},
+        "grpclab": {**about, "when": _when(about["created_at"]), "json": _json(about), "script": SCRIPT_HASH},
     }
     made: nbformat.NotebookNode = v4.new_notebook(cells=cells, metadata=metadata)
     return made

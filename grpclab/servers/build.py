@@ -16,6 +16,7 @@ from grpclab.errors import ServerError
 from grpclab.generated import greet_pb2, greet_pb2_grpc
 from grpclab.servers.elastic import ElasticThreadPool
 from grpclab.servers.greeter import AsyncGreeter, CallCount, SyncGreeter
+from grpclab.servers.switched import interceptors
 
 SERVICE = "greet.GreeterService"
 
@@ -52,6 +53,7 @@ def sync_server(
     server = grpc.server(
         pool,
         options=server_args(config),
+        interceptors=interceptors(config),
         maximum_concurrent_rpcs=config.max_concurrent_rpcs,
     )
     status = health.HealthServicer()
@@ -72,7 +74,11 @@ async def async_server(
     credentials: grpc.ServerCredentials | None = None,
 ) -> tuple[grpc.aio.Server, health.aio.HealthServicer, int]:
     """The same for ``grpc.aio.server``; call it on the loop that will run it."""
-    server = grpc.aio.server(options=server_args(config), maximum_concurrent_rpcs=config.max_concurrent_rpcs)
+    server = grpc.aio.server(
+        options=server_args(config),
+        interceptors=interceptors(config),
+        maximum_concurrent_rpcs=config.max_concurrent_rpcs,
+    )
     status = health.aio.HealthServicer()
     for name in ("", SERVICE):
         await status.set(name, health_pb2.HealthCheckResponse.SERVING)

@@ -18,6 +18,7 @@ from grpclab.children import die_with_parent, say
 from grpclab.errors import GrpclabError
 from grpclab.servers.parent import serve_processes
 from grpclab.servers.serving import ServeSpec
+from grpclab.servers.sidecar import observed
 
 log = logging.getLogger("grpclab.serve")
 
@@ -41,7 +42,8 @@ def main() -> NoReturn:
     configure_logging(os.environ.get("GRPCLAB_LOG", "info"))
     spec = ServeSpec(**json.loads(lines.get()))
     try:
-        totals = serve_processes(spec, lambda where: say(**where))
+        with observed(spec, lambda where: say(**where)) as announce:
+            totals = serve_processes(spec, announce)
     except GrpclabError as error:
         log.error("%s", error)
         leave(error.exit_code)

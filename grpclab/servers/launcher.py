@@ -41,6 +41,8 @@ class RunningServer:
     pids: list[int]
     log_path: Path
     root_certificates: bytes | None = None
+    desk: str = ""
+    """Where its profiling desk is, if it has one."""
     calls: int | None = None
     high_water: int | None = None
     _stopped: bool = field(default=False, repr=False)
@@ -153,6 +155,7 @@ def launched(
             pids=where["pids"],
             log_path=log_path,
             root_certificates=root_certificates,
+            desk=where.get("desk", ""),
         )
         strangers = procfs.listening_pids(server.port) - {*server.pids, child.pid}
         if strangers:

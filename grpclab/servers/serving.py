@@ -51,8 +51,8 @@ def address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def require_free_port(host: str, port: int) -> None:
-    """Raise ServerError if anything listens there already.
+def require_free_port(host: str, port: int, *, remedy: str = "--port") -> None:
+    """Raise ServerError if anything listens there already; `remedy` is what chooses another.
 
     SO_REUSEPORT, which grpcio sets, would let two servers share a port without a word; so the port is first
     bound without it.
@@ -68,7 +68,7 @@ def require_free_port(host: str, port: int) -> None:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise ServerError(
-                f"port {port} on {host} is taken: stop what listens there, or choose another with --port"
+                f"port {port} on {host} is taken: stop what listens there, or choose another with {remedy}"
             ) from None
         raise ServerError(f"cannot listen on {address(host, port)}: {error.strerror}") from None
 

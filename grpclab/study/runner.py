@@ -26,6 +26,7 @@ from grpclab.config import LinkConfig
 from grpclab.errors import DesignError, GrpclabError, StorageError, WorkerError
 from grpclab.link import check_link
 from grpclab.places import notebook, project_root
+from grpclab.profiling.families import parse_folded
 from grpclab.study import design
 from grpclab.study.kernel import KERNEL
 from grpclab.study.parameters import StudyParameters
@@ -158,6 +159,19 @@ class Study:
         if len(trials):
             self.store.write_frame(trials)
         return trials
+
+    def profiles(self, trials: pd.DataFrame) -> dict[str, dict[str, dict[int, dict[str, int]]]]:
+        """The stacks of the valid trials that were profiled: by file, configuration and block."""
+        found: dict[str, dict[str, dict[int, dict[str, int]]]] = {}
+        names = self.plan["profiled"]
+        for row in trials[trials["valid"].eq(True) & trials["configuration"].isin(names)].itertuples():
+            for key in ("stacks", "perf"):
+                path = self.store.trials_folder / str(row.trial) / f"{key}.folded"
+                if path.exists():
+                    stacks = parse_folded(path.read_text(errors="replace").splitlines())
+                    found.setdefault(key, {}).setdefault(str(row.configuration), {})[int(str(row.block))] = stacks
+        order = {name: at for at, name in enumerate(names)}
+        return {key: dict(sorted(of.items(), key=lambda item: order[item[0]])) for key, of in found.items()}
 
     def judge(self, trials: pd.DataFrame | None = None) -> Judgement:
         """What the trials say; writes verdict.json."""

@@ -31,7 +31,7 @@ from grpclab.errors import MeasurementError, WorkerError
 from grpclab.link import RunningLink, running_link
 from grpclab.load.generator import Generator, LoadRun
 from grpclab.load.summary import PERCENTILES, timeline
-from grpclab.profiling import threads
+from grpclab.profiling import speedscope, threads
 from grpclab.servers.launcher import RunningServer, launch
 from grpclab.study import evidence
 from grpclab.study.store import SCHEMA_VERSION, write_json
@@ -165,6 +165,9 @@ class TrialResult:
         for name, stacks in (("stacks", self.evidence.stacks), ("perf", self.evidence.perf_stacks)):
             lines = [f"{stack} {count}\n" for stack, count in sorted(stacks.items())]
             (folder / f"{name}.folded").write_text("".join(lines))
+            if stacks:
+                told = speedscope.convert(stacks, name=f"{self.identity.trial}, {name}")
+                write_json(folder / f"{name}.speedscope.json", told)
         write_json(folder / "result.json", self.as_dict())
 
 

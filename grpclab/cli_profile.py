@@ -1,0 +1,220 @@
+"""``grpclab profile``: where a running Python process spends its time, and a flamegraph of it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from grpclab import procfs
+from grpclab.errors import MeasurementError, TargetError, UsageError
+from grpclab.link_model import loopback_target
+from grpclab.profiling import families, flamegraph, perf, pprof, pyspy, speedscope, threads
+from grpclab.profiling.stacks import at_work, readable
+
+LONGEST_S = 600
+MOST_FUNCTIONS = 10
+EPILOG = """py-spy looks at Python's threads and names their functions; perf, where it is installed and permitted, looks
+at every thread while it runs. The process is paused for moments while it is looked at. Files: .html is a flamegraph,
+.folded and .speedscope.json are for other tools, .pb.gz is for `go tool pprof`."""
+
+Writer = Callable[[Mapping[str, int], argparse.Namespace], bytes]
+
+
+def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> None:
+    """Add the command to the command line."""
+    parser = commands.add_parser(
+        "profile",
+        parents=parents,
+        help="profile a running Python process: families of work, flamegraph",
+        description="Profile a running Python process of this machine.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--pid", type=int, help="a process; its child processes are not looked at")
+    which.add_argument("--server", metavar="HOST:PORT", help="the processes that listen there; HOST is this machine")
+    parser.add_argument("--duration", type=int, default=5, metavar="S", help="seconds (default: %(default)s)")
+    parser.add_argument("--rate", type=int, default=100, metavar="HZ", help="samples a second (default: %(default)s)")
+    parser.add_argument(
+        "--handler",
+        default=families.HANDLER,
+        metavar="FILE",
+        help="end of the path of the file with the handlers (default: %(default)s)",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="write py-spy's stacks there: *.html, *.folded, *.speedscope.json or *.pb.gz; may be repeated",
+    )
+    parser.add_argument("--json", metavar="FILE", help="write the figures as JSON; - is standard output")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Profile, print, write. Raises UsageError, TargetError, MeasurementError."""
+    from grpclab import cli_bench
+
+    _check("--duration", options.duration, 1, LONGEST_S)
+    _check("--rate", options.rate, 1, 1000)
+    writers = [(path, _writer(path)) for path in options.output]
+    pids = [_process(options.pid)] if options.pid is not None else _server(options.server)
+    before = threads.read(pids)
+    seen = pyspy.record(pids, duration_s=options.duration, rate_hz=options.rate)
+    used = threads.difference(before, threads.read(pids))
+    if not seen.stacks and seen.note != pyspy.IDLE_NOTE:
+        raise MeasurementError(seen.note)
+    ran = perf.record(pids, duration_s=options.duration, rate_hz=options.rate)
+    if options.json != "-":
+        print("\n".join(_told(options, pids, seen, ran, used)))
+    working = readable(at_work(seen.stacks))
+    for path, write in writers:
+        path.write_bytes(write(working, options))
+        if options.json != "-" and not options.quiet:
+            print(f"written: {path}")
+    if options.json:
+        cli_bench.write(options.json, [json.dumps(_figures(options, pids, seen, ran, used), indent=1), "\n"])
+    return 0
+
+
+def _check(option: str, value: int, least: int, most: int) -> None:
+    if not least <= value <= most:
+        raise UsageError(f"{option} {value} is not possible: give a whole number from {least} to {most}")
+
+
+def _process(pid: int) -> int:
+    if not psutil.pid_exists(pid):
+        raise UsageError(f"--pid {pid}: there is no such process")
+    return pid
+
+
+def _server(target: str) -> list[int]:
+    """The processes that listen at a target of this machine. Raises UsageError, or TargetError where there are none."""
+    _, port = loopback_target(target)
+    found = sorted(procfs.listening_pids(port))
+    if not found:
+        raise TargetError(f"no process that may be looked at listens on port {port}: start the server, or give --pid")
+    return found
+
+
+def _writer(path: Path) -> Writer:
+    for ending, writer in _WRITERS.items():
+        if path.name.endswith(ending):
+            if not path.parent.is_dir():
+                raise UsageError(f"--output {path}: there is no folder {path.parent}")
+            return writer
+    raise UsageError(f"--output {path}: its ending is none of {', '.join(_WRITERS)}")
+
+
+def _html(stacks: Mapping[str, int], options: argparse.Namespace) -> bytes:
+    note = f"{_name(options)}, {options.duration} s at {options.rate} Hz by py-spy, of Python's threads at work."
+    return flamegraph.page(stacks, heading=f"{sum(stacks.values()):,} samples at work", note=note).encode()
+
+
+def _folded(stacks: Mapping[str, int], _options: argparse.Namespace) -> bytes:
+    return "".join(f"{stack} {count}\n" for stack, count in sorted(stacks.items())).encode(errors="replace")
+
+
+def _speedscope(stacks: Mapping[str, int], options: argparse.Namespace) -> bytes:
+    return json.dumps(speedscope.convert(stacks, name=_name(options))).encode(errors="replace")
+
+
+def _pprof(stacks: Mapping[str, int], options: argparse.Namespace) -> bytes:
+    started = time.time_ns() - options.duration * 10**9
+    return pprof.cpu(stacks, rate_hz=options.rate, duration_s=options.duration, time_ns=started)
+
+
+_WRITERS: dict[str, Writer] = {
+    ".html": _html,
+    ".folded": _folded,
+    ".speedscope.json": _speedscope,
+    ".pb.gz": _pprof,
+}
+
+
+def _name(options: argparse.Namespace) -> str:
+    return f"process {options.pid}" if options.pid is not None else f"server {options.server}"
+
+
+def _work(stacks: Mapping[str, int], handler: str) -> tuple[dict[str, float], float]:
+    """Shares of the samples at work by family, the greatest first, and the share of all that waited."""
+    found = families.shares(stacks, handler=handler)
+    wait = found.pop(families.WAIT)
+    work = {name: share / (1 - wait) for name, share in found.items() if share}
+    return dict(sorted(work.items(), key=lambda item: -item[1])), wait
+
+
+def _self_shares(stacks: Mapping[str, int]) -> dict[str, float]:
+    """The leaves of the samples at work, the most frequent first."""
+    total, counts = sum(stacks.values()), dict[str, int]()
+    for stack, samples in stacks.items():
+        leaf = stack.rpartition(";")[2]
+        counts[leaf] = counts.get(leaf, 0) + samples
+    return {leaf: count / total for leaf, count in sorted(counts.items(), key=lambda item: -item[1])[:MOST_FUNCTIONS]}
+
+
+def _figures(
+    options: argparse.Namespace,
+    pids: Sequence[int],
+    seen: pyspy.Profile,
+    ran: perf.Profile,
+    used: Sequence[threads.ThreadUse],
+) -> dict[str, Any]:
+    work, wait = _work(seen.stacks, options.handler)
+    return {
+        "pids": list(pids),
+        "duration_s": options.duration,
+        "py_spy": {"samples": seen.samples, "errors": seen.errors, "note": seen.note, "wait": wait, "work": work},
+        "perf": {
+            "samples": ran.samples,
+            "lost": ran.lost,
+            "note": ran.note,
+            "kernel_share": ran.kernel_share if ran.samples else None,
+            "work": _work(ran.stacks, options.handler)[0],
+        },
+        "threads": [{"name": use.comm, "user_s": use.user_s, "kernel_s": use.kernel_s} for use in used],
+        "on_top": _self_shares(readable(at_work(seen.stacks))),
+    }
+
+
+def _told(
+    options: argparse.Namespace,
+    pids: Sequence[int],
+    seen: pyspy.Profile,
+    ran: perf.Profile,
+    used: Sequence[threads.ThreadUse],
+) -> list[str]:
+    """The figures for people."""
+    whole = threads.total(used)
+    cores = whole.cpu_s / options.duration
+    some = "process" if len(pids) == 1 else "processes"
+    lines = [
+        f"{some} {', '.join(map(str, pids))}, {options.duration} s: {cores:.2f} cores used,"
+        f" {100 * whole.kernel_share if whole.cpu_s else 0:.0f} % of that in the kernel",
+    ]
+    lines += [f"  {use.comm:<18}{use.cpu_s / options.duration:>6.2f} cores" for use in used if use.cpu_s > 0]
+    for name, stacks, samples, note in (
+        ("py-spy, Python's threads", seen.stacks, seen.samples, seen.note),
+        ("perf, every thread", ran.stacks, ran.samples, ran.note),
+    ):
+        work, wait = _work(stacks, options.handler)
+        lines += ["", f"{name}: {samples:,} samples, {100 * wait:.0f} % of them waiting" if samples else name]
+        lines += [f"  {family:<18}{100 * share:>5.1f} %" for family, share in work.items()]
+        lines += [f"  {note}"] if note else []
+    top = _self_shares(readable(at_work(seen.stacks)))
+    if top:
+        lines += [
+            "",
+            "on top of Python's stacks:",
+            *(f"  {100 * share:>5.1f} %  {leaf}" for leaf, share in top.items()),
+        ]
+    return lines

@@ -1,0 +1,115 @@
+"""Folded stacks as flamegraphs in HTML: click to zoom, type to search, nothing is loaded.
+
+A page holds each set of stacks once, as a table of frames and rows of their numbers, deflated. The script unpacks and
+draws it; widths are shares of samples, rows go from callers to what they call. Frames are buttons, so the keyboard
+reaches them. Names of frames are data, never markup.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import zlib
+from collections.abc import Mapping
+
+STYLE = """
+.fg{margin:.5rem 0 1rem}.fg-bar{display:flex;gap:.8rem;flex-wrap:wrap;align-items:center;font-size:.86rem}
+.fg-bar input{font:inherit;padding:.1rem .4rem;max-width:14rem}.fg-told{opacity:.75}
+.fg-graph{position:relative;font:12px/17px system-ui,sans-serif;margin-top:.4rem;overflow:hidden}
+.fg-graph button{position:absolute;box-sizing:border-box;height:17px;padding:0 3px;border:0;border-radius:2px;
+border-right:1px solid Canvas;overflow:hidden;white-space:nowrap;text-align:left;font:inherit;
+color:#1c1c1c;cursor:pointer}
+.fg-graph button:focus-visible{outline:2px solid #06c;outline-offset:-2px;z-index:1}
+.fg-graph .fg-found{outline:2px solid #a0f;outline-offset:-2px}
+@media print{.fg-bar{display:none}}
+"""
+
+SCRIPT = r"""
+for(const home of document.querySelectorAll('.fg'))(async()=>{
+ const packed=Uint8Array.from(atob(home.dataset.stacks),c=>c.charCodeAt(0));
+ const pipe=new DecompressionStream('deflate'),into=pipe.writable.getWriter();into.write(packed);into.close();
+ let text='';const out=pipe.readable.getReader(),decoder=new TextDecoder();
+ for(let part;!(part=await out.read()).done;)text+=decoder.decode(part.value,{stream:true});
+ const {frames,stacks}=JSON.parse(text),root={n:'all',v:0,c:new Map()};
+ for(const [count,...path] of stacks){
+  root.v+=count;let node=root;
+  for(const id of path){
+   if(!node.c.has(id))node.c.set(id,{n:frames[id],v:0,c:new Map()});
+   node=node.c.get(id);node.v+=count}}
+ const made=(tag,more)=>Object.assign(document.createElement(tag),more);
+ const [bar,graph]=['fg-bar','fg-graph'].map(name=>home.appendChild(made('div',{className:name})));
+ const find=made('input',{type:'search',placeholder:'search'});
+ find.setAttribute('aria-label','search the frames');
+ const told=made('span',{className:'fg-told'});
+ told.setAttribute('role','status');bar.append(find,told);
+ const percent=(a,b)=>(100*a/b).toFixed(1)+' %';
+ function colour(name){
+  let h=0;for(const c of name.split(' (')[0])h=(h*31+c.charCodeAt(0))%997;
+  const hue=/\[kernel\]/.test(name)?200+h%15:/\.pyx?\b/.test(name)?22+h%25:/^all$/.test(name)?0:45+h%15;
+  return `hsl(${hue} ${name==='all'?0:75}% ${72+h%8}%)`}
+ function draw(path){
+  graph.replaceChildren();let rows=0,hit=0;const top=path[path.length-1],q=find.value.toLowerCase();
+  function box(node,trail,left,width,row,inside){
+   const b=document.createElement('button'),found=q&&node.n.toLowerCase().includes(q);
+   b.type='button';b.textContent=node.n;b.title=`${node.n}\n${node.v} samples, ${percent(node.v,root.v)}`;
+   b.style.cssText=`left:${left}%;width:${width}%;top:${row*18}px;background:${colour(node.n)}`;
+   if(found){b.className='fg-found';if(!inside)hit+=node.v}
+   b.onclick=()=>{draw(trail);graph.children[trail.length-1].focus()};
+   graph.append(b);rows=Math.max(rows,row+1);return found||inside}
+  path.slice(0,-1).forEach((n,i)=>box(n,path.slice(0,i+1),0,100,i,true));
+  (function down(node,trail,left,width,row,inside){
+   if(width<0.12)return;inside=box(node,trail,left,width,row,inside);
+   for(const c of [...node.c.values()].sort((a,b)=>a.n<b.n?-1:1)){
+    const w=width*c.v/node.v;down(c,[...trail,c],left,w,row+1,inside);left+=w}
+  })(top,path,0,100,path.length-1,false);
+  graph.style.height=rows*18+'px';
+  told.textContent=q?`${percent(hit,top.v)} of what is shown`:
+   path.length>1?`${percent(top.v,root.v)} of all; a frame above leads back`:
+   `${root.v.toLocaleString('en')} samples; click a frame to zoom`;
+  find.oninput=()=>draw(path)}
+ if(root.v)draw([root]);else told.textContent='No thread was at work.';
+})();
+"""
+
+
+SCRIPT_HASH = f"'sha256-{base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode('ascii')}'"
+"""The script for a Content-Security-Policy that lets it run, and no other."""
+
+
+def pack(stacks: Mapping[str, int]) -> str:
+    """Stacks as the script takes them: JSON ``{"frames": [name], "stacks": [[samples, frame, ...]]}``, the frames of a
+    stack from the root on; deflated (zlib), base64."""
+    numbers: dict[str, int] = {}
+    rows = [
+        [count, *(numbers.setdefault(frame, len(numbers)) for frame in stack.split(";"))]
+        for stack, count in sorted(stacks.items())
+    ]
+    text = json.dumps({"frames": list(numbers), "stacks": rows}, separators=(",", ":"))
+    return base64.b64encode(zlib.compress(text.encode(errors="replace"), 9)).decode("ascii")
+
+
+def unpack(packed: str) -> dict[str, int]:
+    """What :func:`pack` took."""
+    found = json.loads(zlib.decompress(base64.b64decode(packed)))
+    return {";".join(found["frames"][number] for number in path): count for count, *path in found["stacks"]}
+
+
+def fragment(stacks: Mapping[str, int]) -> str:
+    """A flamegraph as a part of a page, which must hold STYLE before and SCRIPT once, after all of them."""
+    return (
+        f'<div class="fg" data-stacks="{pack(stacks)}">'
+        "<noscript><p>This flamegraph is drawn by a script inside this page.</p></noscript></div>"
+    )
+
+
+def page(stacks: Mapping[str, int], *, heading: str, note: str = "") -> str:
+    """A page of its own."""
+    title = html.escape(heading)
+    look = "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:76rem;padding:0 1rem}"
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>{title}</title><style>:root{{color-scheme:light dark}}{look}{STYLE}</style>"
+        f"<h1>{title}</h1><p>{html.escape(note)}</p>{fragment(stacks)}<script>{SCRIPT}</script></html>"
+    )

@@ -1,0 +1,30 @@
+"""Whether this server counts its calls, and answers the desk. Off, nothing is imported and nothing listens."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from grpclab.config import ServerConfig
+from grpclab.errors import MissingDependencyError
+
+FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+"""The folder in which all server processes keep their counters; prometheus_client reads it when it is imported."""
+
+
+def interceptors(config: ServerConfig) -> list[Any]:
+    """The server's interceptors. Raises MissingDependencyError where prometheus_client is asked for and missing."""
+    folder = os.environ.get(FOLDER_VARIABLE)
+    if folder and config.desk:
+        from grpclab.servers import agent
+
+        agent.start(folder)
+    if not config.metrics:
+        return []
+    try:
+        from grpclab.servers.metrics import AsyncMetrics, SyncMetrics
+    except ImportError:
+        raise MissingDependencyError(
+            "server.metrics needs prometheus_client, which is not installed: pip install 'grpclab[desk]'"
+        ) from None
+    return [AsyncMetrics()] if config.implementation == "asyncio" else [SyncMetrics()]
