@@ -168,6 +168,12 @@ RULES: tuple[Rule, ...] = (
         build=_client_keepalive,
         note="off by default; the server must permit it (server.keepalive_s, keepalive_without_calls)",
     ),
+    _rule(
+        "client.max_pings_without_data",
+        "grpc.http2.max_pings_without_data",
+        1,
+        "keepalive_s sets no limit; at grpcio's own default of 2, pings end after two, and a silent connection is lost",
+    ),
     _timeout_rule("client.keepalive_timeout_s"),
     Rule(
         factor="client.resend",
@@ -239,6 +245,11 @@ def without_effect(config: TrialConfig) -> dict[str, str]:
         for name in ("threads", "spare_threads"):
             if getattr(config.server, name) != getattr(ServerConfig(), name):
                 reasons[f"server.{name}"] = "an asyncio server runs handlers on its loop, not in threads"
+    if config.client.max_pings_without_data is not None:
+        if config.client.keepalive_s is None:
+            reasons["client.max_pings_without_data"] = "no pings are sent: set keepalive_s"
+        elif config.load.engine == "wire":
+            reasons["client.max_pings_without_data"] = "engine wire does not limit its pings: set engine=grpcio"
     if config.client.pooling != "pool" and config.client.connections != ClientConfig().connections:
         reasons["client.connections"] = f"pooling={config.client.pooling} does not use it: set pooling=pool"
     return reasons

@@ -136,6 +136,12 @@ class ClientConfig:
     keepalive_timeout_s: float | None = _factor(
         None, "a ping unanswered for this long closes the connection", minimum=0.01, maximum=MAX_KEEPALIVE_S
     )
+    max_pings_without_data: int | None = _factor(
+        None,
+        "pings sent with no data between them; none is no limit, grpcio's own default is 2",
+        minimum=0,
+        maximum=1_000_000,
+    )
     deadline_s: float | None = _factor(20.0, "deadline of each call", minimum=0.001, tonic="timeout")
     resend: bool = _factor(False, "send again what the server surely did not process (GOAWAY, REFUSED_STREAM)")
 
@@ -154,6 +160,7 @@ class LoadConfig:
     requests: int | None = _factor(500, "calls in the measured window", minimum=1, maximum=100_000_000)
     duration_s: float | None = _factor(None, "longest measured window", minimum=0.01, maximum=86_400)
     warmup_s: float = _factor(0.5, "load before the window, not counted", minimum=0, maximum=3600)
+    pause_s: float = _factor(0.0, "silence between warm-up and window, connections open", minimum=0, maximum=3600)
     concurrency: int = _factor(50, "calls in flight (closed loop)", minimum=1, maximum=100_000)
     rate_rps: float | None = _factor(
         None, "calls sent per second (open loop); none is a closed loop", minimum=0.01, maximum=10_000_000

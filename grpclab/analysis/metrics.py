@@ -23,6 +23,7 @@ _WORDS = {
     "late_p99_s": "p99 lateness of the sends",
     "late_max_s": "greatest lateness of the sends",
     "offered_rps": "offered rate",
+    "time_to_first_success_s": "time to the first success",
     "outage_s": "time without a connection",
 }
 

@@ -148,13 +148,20 @@ class Generator:
         progress: Callable[[Progress], None] | None = None,
         stop_when: Callable[[Progress], str | None] | None = None,
     ) -> LoadRun:
-        """Warm up, then measure one window; `on_open` is called when it opens, `tick` now and then.
+        """Warm up, be silent for as long as the load asks, then measure one window.
+
+        `on_open` is called when it opens, `tick` now and then.
 
         `rate_rps` and `warmup_s` take the place of the configuration's. About four times a second, `progress` is
         told how the window goes, and `stop_when` may end it by giving a reason. With `keep_on_interrupt`, Ctrl-C
         ends the window early instead of raising KeyboardInterrupt. Raises WorkerError if a worker dies or does not
         come to an end, StorageError if the records cannot be written.
         """
+        if self.config.load.pause_s and warmup_s is None:
+            with self.background():
+                time.sleep(self.config.load.warmup_s)
+            time.sleep(self.config.load.pause_s)
+            warmup_s = 0.0
         bounds = plan_bounds(
             self.config.load, time.perf_counter() + START_DELAY_S, self._seed, rate_rps=rate_rps, warmup_s=warmup_s
         )

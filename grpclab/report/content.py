@@ -186,6 +186,13 @@ def _profile(study: Study) -> str:
     return _none(f"There is no profile: {'; '.join(reasons) if reasons else 'no trial was sampled'}.")
 
 
+def _idle(study: Study) -> str:
+    if not study.plan.get("idle"):
+        return ""
+    block = figures.idle(study)
+    return block.html() if block else _none("No trial of the scenario idle is valid.")
+
+
 def _comparisons(study: Study) -> str:
     block = figures.forest(study)
     drawn = block.html() if block else _none("No comparison has two blocks in which both sides are valid.")
@@ -329,6 +336,7 @@ _MADE = [
         "latency",
         _curves(figures.latency, "no trial of it is valid, or none has requests enough for a percentile."),
     ),
+    ("Silent connections", "idle", _idle),
     ("The ladder", "ladder", _ladder),
     ("Windows", "windows", _windows),
     ("Sweeps", "sweeps", _sweeps),

@@ -46,13 +46,14 @@ class Trial:
 
 
 @dataclass
-class _Plan:
+class Configurations:
     """Collects configurations by name, and what is to be said of them."""
 
     configurations: dict[str, dict[str, Any]] = field(default_factory=dict)
     comparisons: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, name: str, title: str, scenario: str, config: TrialConfig) -> str:
+        """One more configuration; returns its name."""
         self.configurations[name] = {
             "name": name,
             "title": title,
@@ -62,20 +63,24 @@ class _Plan:
         }
         return name
 
-    def compare(self, title: str, scenario: str, baseline: str, candidate: str) -> dict[str, Any]:
-        row = _comparison(title, scenario, baseline, candidate)
+    def compare(
+        self, title: str, scenario: str, baseline: str, candidate: str, *, metric: str = METRIC
+    ) -> dict[str, Any]:
+        """Compare two of them; returns what the plan says of that."""
+        row = comparison(title, scenario, baseline, candidate, metric=metric)
         self.comparisons.append(row)
         return row
 
 
-def _comparison(title: str, scenario: str, baseline: str, candidate: str) -> dict[str, Any]:
+def comparison(title: str, scenario: str, baseline: str, candidate: str, *, metric: str = METRIC) -> dict[str, Any]:
+    """What a plan says of a comparison; all comparisons of one metric are a family."""
     return {
         "title": title,
         "scenario": scenario,
-        "metric": METRIC,
+        "metric": metric,
         "baseline": baseline,
         "candidate": candidate,
-        "family": FAMILY,
+        "family": FAMILY if metric == METRIC else metric,
     }
 
 
@@ -86,7 +91,7 @@ def plan(parameters: StudyParameters, *, server_cores: int) -> dict[str, Any]:
     main = PREFERRED_CONCURRENCY if PREFERRED_CONCURRENCY in levels else levels[-1]
     if quick:
         levels = tuple(level for level in levels if level in (8, main))
-    out = _Plan()
+    out = Configurations()
     load: dict[str, Level] = {
         "load.engine": parameters.engine,
         "load.requests": parameters.requests,
@@ -134,14 +139,14 @@ def plan(parameters: StudyParameters, *, server_cores: int) -> dict[str, Any]:
         "metric": METRIC,
         "configurations": list(out.configurations.values()),
         "headline": {
-            **_comparison(f"optimized against basic at concurrency {main}", CHATTER, basic, optimized),
+            **comparison(f"optimized against basic at concurrency {main}", CHATTER, basic, optimized),
             "baseline_label": "basic",
             "candidate_label": "optimized",
             "at": f"at concurrency {main} with engine {parameters.engine}",
         },
         "parts": parts,
         "comparisons": out.comparisons,
-        "aa": _comparison("basic against itself (A/A)", CHATTER, basic, again),
+        "aa": comparison("basic against itself (A/A)", CHATTER, basic, again),
         "curves": [
             {
                 "title": "Throughput over concurrency",
@@ -159,7 +164,7 @@ def plan(parameters: StudyParameters, *, server_cores: int) -> dict[str, Any]:
     }
 
 
-def _engines(out: _Plan, load: Mapping[str, Level], measured: Mapping[str, str]) -> dict[str, Any]:
+def _engines(out: Configurations, load: Mapping[str, Level], measured: Mapping[str, str]) -> dict[str, Any]:
     """The variants once more with the other engine: what the client costs, and whether both engines agree.
 
     `measured` holds the configuration of each variant that the base engine loads. Ratios are wire / grpcio,
@@ -189,7 +194,7 @@ def _engines(out: _Plan, load: Mapping[str, Level], measured: Mapping[str, str])
     }
 
 
-def _ladder(out: _Plan, at_main: Any, basic: str, optimized: str, server_cores: int) -> list[dict[str, Any]]:
+def _ladder(out: Configurations, at_main: Any, basic: str, optimized: str, server_cores: int) -> list[dict[str, Any]]:
     rows = [_rung(LADDER[0], basic, "")]
     standing = {LADDER[0].name: basic}
     last_kept = LADDER[0].name
@@ -226,7 +231,7 @@ def _rung(rung: Any, configuration: str, baseline: str, not_testable: str = "") 
     }
 
 
-def _sweeps(out: _Plan, at_main: Any, optimized: str, parameters: StudyParameters) -> list[dict[str, Any]]:
+def _sweeps(out: Configurations, at_main: Any, optimized: str, parameters: StudyParameters) -> list[dict[str, Any]]:
     """One factor at a time around optimized; the level that optimized has is optimized itself."""
 
     def keepalive(level: float) -> dict[str, Level]:
@@ -268,7 +273,7 @@ def _sweeps(out: _Plan, at_main: Any, optimized: str, parameters: StudyParameter
 
 
 def _windows(
-    out: _Plan, load: Mapping[str, Level], parameters: StudyParameters, *, quick: bool
+    out: Configurations, load: Mapping[str, Level], parameters: StudyParameters, *, quick: bool
 ) -> list[dict[str, Any]]:
     """HTTP/2 windows of the receiving side, over a link with a round trip, one connection."""
     base: dict[str, Level] = {

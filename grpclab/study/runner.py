@@ -27,7 +27,7 @@ from grpclab.errors import DesignError, GrpclabError, StorageError, WorkerError
 from grpclab.link import check_link
 from grpclab.places import notebook, project_root
 from grpclab.profiling.families import parse_folded
-from grpclab.study import design
+from grpclab.study import design, idle_design
 from grpclab.study.kernel import KERNEL
 from grpclab.study.parameters import StudyParameters
 from grpclab.study.progress import Progress, duration_text, say
@@ -208,7 +208,8 @@ def _execute(folder: Path, parameters: Mapping[str, Any]) -> str:
 def _manifest(parameters: StudyParameters, root: Path) -> dict[str, Any]:
     machine, versions = environment.machine(), environment.versions()
     cores = environment.split_cores(machine["affinity"])
-    plan = design.plan(parameters, server_cores=len(cores.server))
+    idle = parameters.design == "idle"
+    plan = idle_design.plan(parameters) if idle else design.plan(parameters, server_cores=len(cores.server))
     identity = environment.identity(machine, versions)
     chosen = parameters.as_dict()
     if parameters.study == "auto":
@@ -220,7 +221,7 @@ def _manifest(parameters: StudyParameters, root: Path) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "study": chosen["study"],
         "design": parameters.design,
-        "question": design.QUESTION,
+        "question": idle_design.QUESTION if idle else design.QUESTION,
         "parameters": chosen,
         "seed": parameters.seed,
         "created_at": now_text(),

@@ -33,6 +33,7 @@ from grpclab.load.generator import Generator, LoadRun
 from grpclab.load.summary import PERCENTILES, timeline
 from grpclab.profiling import speedscope, threads
 from grpclab.servers.launcher import RunningServer, launch
+from grpclab.status import OK
 from grpclab.study import evidence
 from grpclab.study.store import SCHEMA_VERSION, write_json
 
@@ -59,6 +60,8 @@ METRICS: tuple[str, ...] = (
     "held",
     "connections_lost",
     "outage_s",
+    "time_to_first_success_s",
+    "first_success_censored",
     "server_cpu_s",
     "server_cpu_per_call_s",
     "server_user_s",
@@ -292,6 +295,8 @@ def _measure(result: TrialResult, server: RunningServer, generator: Generator) -
     result.errors_by_status = run.summary.errors_by_status
     result.metrics |= _metrics(run, opened[0] if opened else samples[0], closed)
     result.metrics |= _thread_metrics(used, calls)
+    if result.config.load.pause_s:
+        result.metrics |= _first_success(run)
     result.metrics["connections"] = sum(result.connections_by_process)
     result.metrics["server_processes"] = len(server.pids)
     result.latency, result.latency_rows_capped = _latency_frame(run)
@@ -334,6 +339,22 @@ def _metrics(run: LoadRun, opened: procfs.Usage, closed: procfs.Usage) -> dict[s
     }
 
 
+def _first_success(run: LoadRun) -> dict[str, float]:
+    """From the opening of the window to the end of the first call that succeeded; the window's length if none did.
+
+    Then it is censored: all that is known is that it would have taken longer.
+    """
+    ends = [
+        float((calls.end_s[calls.status == OK] - window.opened_at).min())
+        for window in run.windows
+        if ((calls := window.measured).status == OK).any()
+    ]
+    return {
+        "time_to_first_success_s": min(ends, default=run.summary.window_s),
+        "first_success_censored": float(not ends),
+    }
+
+
 def _thread_metrics(used: list[threads.ThreadUse], calls: int) -> dict[str, float]:
     """What all threads and C-core's own used, from the start of the warm-up until the last call had drained."""
     whole = threads.total(used).per_call(calls)
@@ -350,6 +371,8 @@ def _why_invalid(result: TrialResult, workers: int) -> str:
     metrics, client = result.metrics, result.config.client
     if not metrics["requests"]:
         return "no call started in the measured window: make max_trial_s longer"
+    if result.config.link.idle_timeout_s is not None:
+        return ""  # that calls fail, and that connections are given up, is what is measured
     if metrics["errors"] == metrics["requests"]:
         return f"every call failed: {json.dumps(result.errors_by_status)}"
     wanted = client.connections if client.pooling == "pool" else workers

@@ -9,9 +9,10 @@ from __future__ import annotations
 from grpclab.report.figures.curves import latency, throughput
 from grpclab.report.figures.engines import engines
 from grpclab.report.figures.forest import forest, sweeps
+from grpclab.report.figures.idle import idle
 from grpclab.report.figures.ladder import ladder
 from grpclab.report.figures.shares import profile
 from grpclab.report.figures.timeline import timeline
 from grpclab.report.figures.windows import windows
 
-__all__ = ["engines", "forest", "ladder", "latency", "profile", "sweeps", "throughput", "timeline", "windows"]
+__all__ = ["engines", "forest", "idle", "ladder", "latency", "profile", "sweeps", "throughput", "timeline", "windows"]
