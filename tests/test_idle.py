@@ -13,7 +13,7 @@ from grpclab.environment import machine, split_cores
 from grpclab.report import figures
 from grpclab.report.figures.idle import silences
 from grpclab.report.study import Study
-from grpclab.study import idle_design
+from grpclab.study import desk_design, idle_design
 from grpclab.study.parameters import StudyParameters
 from grpclab.study.trial import METRICS, TrialIdentity, TrialResult, run_trial
 
@@ -65,6 +65,20 @@ def test_the_design_names_five_ways_and_the_noise_and_compares_each_with_none() 
         config = TrialConfig().replace(row["settings"])
         assert config.load.pause_s > 2 * config.link.idle_timeout_s > 0  # type: ignore[operator]
         assert row["without_effect"] == {}
+
+
+def test_the_desk_is_measured_with_each_of_its_parts_as_a_factor() -> None:
+    plan = desk_design.plan(StudyParameters(design="desk", engine="wire"))
+    both = {(c["baseline"], c["candidate"]) for c in [plan["headline"], *plan["comparisons"], plan["aa"]]}
+    assert both == {("neither", other) for other in ("both", "metrics", "desk", "neither-again")}
+    configs = {row["name"]: TrialConfig().replace(row["settings"]) for row in plan["configurations"]}
+    assert {n: (c.server.metrics, c.server.desk) for n, c in configs.items()} == {
+        "neither": (False, False),
+        "metrics": (True, False),
+        "desk": (False, True),
+        "both": (True, True),
+        "neither-again": (False, False),
+    }
 
 
 def study() -> Study:

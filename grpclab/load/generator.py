@@ -109,7 +109,9 @@ class Generator:
         """Spawn the workers and connect them. Raises TargetError or WorkerError."""
         for index in range(self.workers):
             name = f"load worker {index + 1} of {self.workers}"
-            worker = Child("grpclab.load.worker", name=name, cpus=self._cores_of(index), env=self._env)
+            # What C-core would say of a server's GOAWAY on the terminal is in the statuses and counters.
+            env = {"GRPC_VERBOSITY": os.environ.get("GRPC_VERBOSITY", "NONE"), **(self._env or {})}
+            worker = Child("grpclab.load.worker", name=name, cpus=self._cores_of(index), env=env)
             self._workers.append(self._stack.enter_context(worker))
         for index, (worker, part) in enumerate(zip(self._workers, self._parts, strict=True)):
             worker.send(

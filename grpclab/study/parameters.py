@@ -13,7 +13,7 @@ from typing import Any
 from grpclab.config import FACTORS, Level
 from grpclab.errors import DesignError, FactorError
 
-DESIGNS = ("default", "quick", "idle")
+DESIGNS = ("default", "quick", "idle", "desk")
 ENGINES = FACTORS["load.engine"].choices
 
 
@@ -31,7 +31,9 @@ class StudyParameters:
     """
 
     study: str = _parameter("auto", "folder under results/; auto: made of the design and its parameters")
-    design: str = _parameter("default", "default: all, 12 minutes; quick: 13 configurations; idle: silent connections")
+    design: str = _parameter(
+        "default", "default: all, 12 minutes; quick: 13 configurations; idle: keepalive; desk: its cost"
+    )
     requests: int = _parameter(2500, "calls in each measured window")
     concurrency: tuple[int, ...] = _parameter(
         (1, 8, 64, 256), "calls in flight, the levels of the throughput curves; comparisons are made at 64"

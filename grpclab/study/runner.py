@@ -27,7 +27,7 @@ from grpclab.errors import DesignError, GrpclabError, StorageError, WorkerError
 from grpclab.link import check_link
 from grpclab.places import notebook, project_root
 from grpclab.profiling.families import parse_folded
-from grpclab.study import design, idle_design
+from grpclab.study import design, desk_design, idle_design
 from grpclab.study.kernel import KERNEL
 from grpclab.study.parameters import StudyParameters
 from grpclab.study.progress import Progress, duration_text, say
@@ -36,6 +36,10 @@ from grpclab.study.trial import TrialIdentity, TrialResult, now_text
 
 SECONDS_BESIDE_WINDOW = 2.0
 """Rough cost of a trial beside its window: server start, warm-up, notebook. For the first estimate only."""
+
+
+_SPECIAL = {"idle": idle_design, "desk": desk_design}
+"""Designs with a question of their own."""
 
 
 class StudyInterruptedError(GrpclabError):
@@ -208,8 +212,8 @@ def _execute(folder: Path, parameters: Mapping[str, Any]) -> str:
 def _manifest(parameters: StudyParameters, root: Path) -> dict[str, Any]:
     machine, versions = environment.machine(), environment.versions()
     cores = environment.split_cores(machine["affinity"])
-    idle = parameters.design == "idle"
-    plan = idle_design.plan(parameters) if idle else design.plan(parameters, server_cores=len(cores.server))
+    special = _SPECIAL.get(parameters.design)
+    plan = special.plan(parameters) if special else design.plan(parameters, server_cores=len(cores.server))
     identity = environment.identity(machine, versions)
     chosen = parameters.as_dict()
     if parameters.study == "auto":
@@ -221,7 +225,7 @@ def _manifest(parameters: StudyParameters, root: Path) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "study": chosen["study"],
         "design": parameters.design,
-        "question": idle_design.QUESTION if idle else design.QUESTION,
+        "question": (special or design).QUESTION,
         "parameters": chosen,
         "seed": parameters.seed,
         "created_at": now_text(),
