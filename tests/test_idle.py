@@ -10,7 +10,7 @@ import pytest
 
 from grpclab.config import Level, TrialConfig
 from grpclab.environment import machine, split_cores
-from grpclab.report import figures
+from grpclab.report import figures, words
 from grpclab.report.figures.idle import silences
 from grpclab.report.study import Study
 from grpclab.study import desk_design, idle_design
@@ -117,6 +117,11 @@ def test_the_figure_says_who_came_back_when_and_what_failed() -> None:
     assert "keepalive off: no success within 4 s, 120 of 160 calls failed" in block.caption
     assert "shorter than the timeout: first success after 4 ms, 0 of 160 calls failed" in block.caption
     assert "2 GOAWAYs" in block.caption
+
+
+def test_a_ratio_far_below_1_keeps_its_digits() -> None:
+    assert (words.ratio(0.00099), words.interval(0.00022, 0.0045)) == ("0.00099×", "0.00022 to 0.0045")
+    assert (words.ratio(0.5), words.interval(0.0, 0.5)) == ("0.50×", "0.00 to 0.50")
 
 
 def test_without_the_scenario_there_is_no_figure() -> None:

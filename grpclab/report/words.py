@@ -38,12 +38,14 @@ def number(value: object) -> float:
 
 
 def ratio(value: object) -> str:
-    """``6.12×``; two digits after the point below 10, as many as matter above."""
+    """``6.12×``; two digits after the point below 10, as many as matter above and far below 1."""
     x = number(value)
     if not math.isfinite(x):
         return MISSING
     if x >= 100:
         return f"{x:,.0f}×"
+    if 0 < x < 0.01:
+        return f"{x:.2g}×"
     return f"{x:.1f}×" if x >= 10 else f"{x:.2f}×"
 
 
@@ -52,6 +54,8 @@ def interval(low: object, high: object) -> str:
     a, b = number(low), number(high)
     if not (math.isfinite(a) and math.isfinite(b)):
         return MISSING
+    if 0 < b < 0.01:
+        return f"{a:.2g} to {b:.2g}"
     digits = 0 if b >= 100 else 1 if b >= 10 else 2
     return f"{a:,.{digits}f} to {b:,.{digits}f}"
 
