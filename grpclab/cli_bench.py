@@ -156,7 +156,7 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     if given.get("abort_on_slo"):
         check_watchable(objectives)
     for where in (given.get("output"), given.get("json")):
-        _require_writable(where)
+        require_writable(where)
     target = given.get("target", TARGET)
     line = ProgressLine(
         sys.stderr, duration_s=config.load.duration_s, requests=config.load.requests, quiet=bool(given.get("quiet"))
@@ -298,7 +298,7 @@ def _answer(result: BenchResult, given: Mapping[str, Any]) -> None:
         write(json_file, lines("json"))
 
 
-def _require_writable(where: str | None) -> None:
+def require_writable(where: str | None) -> None:
     """Raise UsageError before the measurement rather than lose it afterwards."""
     if where is None or where == "-":
         return

@@ -67,6 +67,8 @@ def run(options: argparse.Namespace) -> int:
     _check("--duration", options.duration, 1, LONGEST_S)
     _check("--rate", options.rate, 1, 1000)
     writers = [(path, _writer(path)) for path in options.output]
+    for where in (*map(str, options.output), options.json):
+        cli_bench.require_writable(where)
     pids = [_process(options.pid)] if options.pid is not None else _server(options.server)
     before = threads.read(pids)
     seen = pyspy.record(pids, duration_s=options.duration, rate_hz=options.rate)

@@ -72,6 +72,7 @@ def test_a_server_is_found_by_its_port(capsys: pytest.CaptureFixture[str]) -> No
         (["--pid", str(os.getpid()), "--rate", "5000"], 2, "--rate 5000 is not possible"),
         (["--pid", str(os.getpid()), "-o", "flame.png"], 2, "--output flame.png: its ending is none of .html"),
         (["--pid", str(os.getpid()), "-o", "no/such/x.html"], 2, "there is no folder no/such"),
+        (["--pid", str(os.getpid()), "--json", "no/such.json"], 2, "cannot write no/such.json: No such file"),
     ],
 )
 def test_bad_input_is_one_line(words: list[str], code: int, told: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -281,6 +281,23 @@ def test_the_frame_has_a_row_a_trial_in_the_order_of_measuring(store: Store) -> 
     assert frame["server.window_kib"].tolist() == [64] * 3
 
 
+def test_a_trial_stored_before_the_looks_at_threads_and_system_calls_is_a_row(store: Store) -> None:
+    with store.writing("t") as folder:
+        trial_result(0, 0, throughput_rps=5.0).write(folder)
+    path = store.trials_folder / "t" / "result.json"
+    result = json.loads(path.read_text())
+    for name in ("threads_per_call", "syscalls_per_call", "perf_note", "strace_note", "advertised", "goaways"):
+        del result[name]
+    for name in [name for name in result["metrics"] if name.startswith(("perf_", "link_", "syscalls"))]:
+        del result["metrics"][name]
+    path.write_text(json.dumps(result))
+    row = store.frame().iloc[0]
+    assert row["throughput_rps"] == 5.0
+    assert math.isnan(row["perf_samples"])
+    assert row["threads_per_call"] == "{}"
+    assert row["strace_note"] == ""
+
+
 def test_an_invalid_trial_is_a_row_with_its_reason_and_no_figures(store: Store) -> None:
     result = trial_result(0, 0)
     with store.writing("t") as folder:

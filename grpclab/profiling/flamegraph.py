@@ -28,6 +28,7 @@ color:#1c1c1c;cursor:pointer}
 
 SCRIPT = r"""
 for(const home of document.querySelectorAll('.fg'))(async()=>{
+ if(!window.DecompressionStream)throw Error('it cannot unpack the stacks; one of 2023 or later can');
  const packed=Uint8Array.from(atob(home.dataset.stacks),c=>c.charCodeAt(0));
  const pipe=new DecompressionStream('deflate'),into=pipe.writable.getWriter();into.write(packed);into.close();
  let text='';const out=pipe.readable.getReader(),decoder=new TextDecoder();
@@ -66,11 +67,11 @@ for(const home of document.querySelectorAll('.fg'))(async()=>{
   })(top,path,0,100,path.length-1,false);
   graph.style.height=rows*18+'px';
   told.textContent=q?`${percent(hit,top.v)} of what is shown`:
-   path.length>1?`${percent(top.v,root.v)} of all; a frame above leads back`:
+   path.length>1?`${percent(top.v,root.v)} of all; a frame above leads back, the topmost to all`:
    `${root.v.toLocaleString('en')} samples; click a frame to zoom`;
   find.oninput=()=>draw(path)}
  if(root.v)draw([root]);else told.textContent='No thread was at work.';
-})();
+})().catch(e=>home.append(`This browser cannot draw the flamegraph: ${e.message}.`));
 """
 
 

@@ -95,7 +95,8 @@ def _note(texts: Sequence[str], found: Sequence[bool]) -> str:
     if not any(found) and re.search(r"Samples: 0 Errors: 0", whole):
         return IDLE_NOTE
     if not all(found):
-        last = next((line for line in reversed(whole.splitlines()) if line.strip()), "it said nothing")
-        return f"py-spy brought no stacks: {last.strip()}"
+        lines = [line.strip() for line in whole.splitlines() if line.strip()]
+        errors = [line.removeprefix("Error:").strip() for line in lines if line.startswith("Error:")]
+        return f"py-spy brought no stacks: {(errors or lines[-1:] or ['it said nothing'])[0]}"
     behind = re.search(r"([\d.]+\w*) behind in sampling", whole)
     return f"py-spy fell {behind[1]} behind in sampling: shares are less certain" if behind else ""

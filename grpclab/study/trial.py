@@ -175,7 +175,7 @@ class TrialResult:
 
 
 def row(result: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of trials.parquet out of a result.json."""
+    """A row of trials.parquet out of a result.json; what an earlier version did not write is empty."""
     identity = ("study", "trial", "scenario", "configuration", "block", "order", "started_at", "valid")
     metrics = result["metrics"]
     return {
@@ -186,9 +186,9 @@ def row(result: Mapping[str, Any]) -> dict[str, Any]:
         **{name: math.nan if metrics.get(name) is None else float(metrics[name]) for name in METRICS},
         "errors_by_status": json.dumps(result["errors_by_status"]),
         "connections_by_process": json.dumps(result["connections_by_process"]),
-        "threads_per_call": json.dumps(result["threads_per_call"]),
-        "syscalls_per_call_by_name": json.dumps(result["syscalls_per_call"]),
-        **{name: result[name] for name in NOTES},
+        "threads_per_call": json.dumps(result.get("threads_per_call", {})),
+        "syscalls_per_call_by_name": json.dumps(result.get("syscalls_per_call", {})),
+        **{name: result.get(name, "") for name in NOTES},
         "without_effect": json.dumps(result["without_effect"]),
     }
 
