@@ -3,7 +3,7 @@
 Layout, top to bottom; each floor imports only from floors below it:
 
     cli                       the command line
-    cli_profile               one of its commands
+    cli_compare, cli_profile  two of its commands
     cli_bench, cli_reference  the options of two more
     doctor, notebook          what this machine can measure; what the notebooks' cells call
     calibration/              the lab measures itself
@@ -25,6 +25,7 @@ Layout, top to bottom; each floor imports only from floors below it:
     variants, channel_args    basic, optimized, the ladder; the one table factor -> channel argument
     config                    the factors
     http2/                    HTTP/2 and gRPC framing without I/O, client and server side (pure)
+    extras                    what is installed only with an extra
     errors, status, units     one root, a tree in its docstring; gRPC's status codes; times with their units
     generated/                the stubs of proto/greet.proto
 

@@ -1,7 +1,7 @@
 """The command line: thin. Options become factors; rooms below do the work; errors become one line.
 
 Exit codes: 0 done; 1 a verdict or threshold failed; 2 usage or bad input; 3 the measurement is invalid or a
-server could not be started; 130 Ctrl-C.
+server could not be started; 4 inconclusive; 130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from grpclab import __version__, cli_bench, cli_profile, cli_reference
+from grpclab import __version__, cli_bench, cli_compare, cli_profile, cli_reference
 from grpclab.config import FACTORS, TrialConfig, format_level, from_environment, parse_settings
-from grpclab.errors import GrpclabError, MissingDependencyError, UsageError
+from grpclab.errors import GrpclabError, UsageError
+from grpclab.extras import needs_extra
 from grpclab.study.parameters import StudyParameters
 from grpclab.variants import DEFAULT_PORTS, variant
 
@@ -81,6 +81,8 @@ def build_parser() -> argparse.ArgumentParser:
             help=f"{field.metadata['meaning']} (default: {words})",
         )
     study.set_defaults(run=_study)
+
+    cli_compare.add_parser(commands, parents=[common, settable])
 
     report = commands.add_parser("report", parents=[common], help="rebuild a report from stored results")
     report.add_argument("folder", type=Path, metavar="results/STUDY", help="the study's folder")
@@ -145,7 +147,7 @@ def _log_level(options: argparse.Namespace, environ: Mapping[str, str]) -> str:
 
 
 def _study(options: argparse.Namespace) -> int:
-    with _needs_extra("study"):
+    with needs_extra("study"):
         from grpclab.publish import publish
         from grpclab.study.runner import Study
     given = {field.name: getattr(options, field.name) for field in dataclasses.fields(StudyParameters)}
@@ -164,7 +166,7 @@ def _study(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    with _needs_extra("study"):
+    with needs_extra("study"):
         from grpclab.publish import publish
         from grpclab.study.runner import Study
     print(f"report: {publish(Study.stored(options.folder))}")
@@ -193,22 +195,6 @@ def _factors(options: argparse.Namespace) -> int:
         print(f"{name:<{width}}  {factor.meaning}")
         print(f"{'':<{width}}  {factor.range_text}; default {format_level(factor.default)}")
     return 0
-
-
-class _needs_extra:  # noqa: N801
-    """Turns a missing import into one line that says what to install."""
-
-    def __init__(self, extra: str) -> None:
-        self._extra = extra
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: Any) -> None:
-        if isinstance(error, ModuleNotFoundError):
-            raise MissingDependencyError(
-                f"this command needs {error.name}, which is not installed: pip install 'grpclab[{self._extra}]'"
-            ) from None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -48,7 +48,7 @@ Times are seconds, or have a unit: 500ms, 2m. Exit codes: 0 done, 1 --slo not me
 measurement is invalid, 130 Ctrl-C (what had been measured is printed)."""
 
 
-class _Help(argparse.RawDescriptionHelpFormatter):
+class Help(argparse.RawDescriptionHelpFormatter):
     """``-n, --requests N``: a value is named once, and options have room."""
 
     def __init__(self, prog: str) -> None:
@@ -69,20 +69,13 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
         usage="grpclab bench [HOST:PORT] [options]",
         description=DESCRIPTION,
         epilog=EPILOG,
-        formatter_class=_Help,
+        formatter_class=Help,
     )
     parser.add_argument("--config", metavar="FILE", help="options in TOML, by the flags' names; a flag beats the file")
     what = parser.add_argument_group("what is called")
     what.add_argument("target", nargs="?", metavar="HOST:PORT", help=f"a server on this machine (default: {TARGET})")
-    what.add_argument(
-        "--call", metavar="PKG.SERVICE/METHOD", help="unary or server streaming (default: our own greeter)"
-    )
-    what.add_argument("--data", metavar="JSON", help="the request (default: {})")
+    add_call_options(what)
     what.add_argument("--data-file", metavar="FILE", help="the request as JSON in a file; - is standard input")
-    what.add_argument(
-        "--metadata", metavar="KEY=VALUE", action="append", default=[], help="sent with each call; may be repeated"
-    )
-    what.add_argument("--proto", metavar="FILE", help="the schema, where the server has no reflection")
 
     much = parser.add_argument_group("how much", "The window ends at --requests or --duration, whichever is first.")
     _factor(much, "requests", "N", "-n", said="calls in the window; with a schedule, at each rate")
@@ -126,9 +119,54 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
     parser.set_defaults(run=lambda options: run(parser, options))
 
 
-def _factor(group: Any, option: str, metavar: str, *short: str, said: str | None = None) -> None:
+def add_call_options(group: Any) -> None:
+    """What is called, where it is not our own greeter."""
+    group.add_argument(
+        "--call", metavar="PKG.SERVICE/METHOD", help="unary or server streaming (default: our own greeter)"
+    )
+    group.add_argument("--data", metavar="JSON", help="the request (default: {})")
+    group.add_argument(
+        "--metadata", metavar="KEY=VALUE", action="append", default=[], help="sent with each call; may be repeated"
+    )
+    group.add_argument("--proto", metavar="FILE", help="the schema, where the server has no reflection")
+
+
+def add_load_options(group: Any, defaults: Mapping[str, Level]) -> None:
+    """The load of one window, for commands that measure several; `defaults` by factor."""
+    for option, metavar, *short in (
+        ("requests", "N", "-n"),
+        ("duration", "TIME", "-z"),
+        ("warmup", "TIME"),
+        ("concurrency", "N", "-c"),
+        ("engine", "wire|grpcio"),
+        ("deadline", "TIME"),
+    ):
+        _factor(group, option, metavar, *short, defaults=defaults)
+    group.add_argument("-r", "--rate", metavar="RATE", help="calls per second (open loop; the verdict is on p99)")
+    group.add_argument("--connections", metavar="N", help="TCP connections; more than one is a pool")
+
+
+def load_levels(options: argparse.Namespace, defaults: Mapping[str, Level]) -> dict[str, Level]:
+    """The factors' levels that :func:`add_load_options` asks for."""
+    given = {name: value for name, value in vars(options).items() if value is not None}
+    levels: dict[str, Level] = {**defaults, **_levels(given, {})}
+    if options.rate is not None:
+        levels |= {"load.rate_rps": FACTORS["load.rate_rps"].parse(options.rate)}
+        if options.requests is None:
+            levels["load.requests"] = None
+    return levels
+
+
+def _factor(
+    group: Any,
+    option: str,
+    metavar: str,
+    *short: str,
+    said: str | None = None,
+    defaults: Mapping[str, Level] | None = None,
+) -> None:
     factor = FACTORS[FACTOR_OF[option]]
-    level = TrialConfig().flat()[factor.dotted]
+    level = (TrialConfig().flat() | dict(defaults or {}))[factor.dotted]
     default = format_level(level) + (" s" if factor.name.endswith("_s") and level is not None else "")
     group.add_argument(
         *short, f"--{option}", metavar=metavar, help=f"{said or factor.meaning} (default: {default})".replace("%", "%%")
@@ -169,7 +207,7 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
             rates=rates,
             objectives=objectives,
             abort=bool(given.get("abort_on_slo")),
-            seed=_whole("--seed", given.get("seed", "1")),
+            seed=whole("--seed", given.get("seed", "1")),
             notes=notes,
             watcher=line.show if line.active else None,
         )
@@ -227,7 +265,7 @@ def _levels(given: Mapping[str, Any], settings: Mapping[str, Level]) -> dict[str
         if option in given:
             levels[name] = FACTORS[name].parse(_plain(option, str(given[option])))
     if "connections" in given:
-        levels |= pool_settings(_whole("--connections", given["connections"]))
+        levels |= pool_settings(whole("--connections", given["connections"]))
     return {**levels, **settings}
 
 
@@ -245,7 +283,8 @@ def _plain(option: str, word: str) -> str:
     return word
 
 
-def _whole(flag: str, word: object) -> int:
+def whole(flag: str, word: object) -> int:
+    """The whole number that the word is. Raises UsageError."""
     try:
         return int(str(word))
     except ValueError:

@@ -13,7 +13,7 @@ from grpclab.environment import machine, split_cores
 from grpclab.report import figures, words
 from grpclab.report.figures.idle import silences
 from grpclab.report.study import Study
-from grpclab.study import desk_design, idle_design
+from grpclab.study import desk_design, idle_design, idle_scenario
 from grpclab.study.parameters import StudyParameters
 from grpclab.study.trial import METRICS, TrialIdentity, TrialResult, run_trial
 
@@ -57,7 +57,7 @@ def test_pings_keep_a_silent_connection_usable(tmp_path: Path) -> None:
 def test_the_design_names_five_ways_and_the_noise_and_compares_each_with_none() -> None:
     plan = idle_design.plan(StudyParameters(design="idle"))
     names = [row["name"] for row in plan["configurations"]]
-    assert names == [*(f"idle-{key}" for key in idle_design.SETTINGS), "idle-off-again"]
+    assert names == [*(f"idle-{key}" for key in idle_scenario.SETTINGS), "idle-off-again"]
     assert plan["headline"]["candidate"] == "idle-working"
     assert {c["baseline"] for c in [plan["headline"], *plan["comparisons"], plan["aa"]]} == {"idle-off"}
     assert {c["metric"] for c in plan["comparisons"]} == {"time_to_first_success_s"} <= set(METRICS)

@@ -25,7 +25,7 @@ from grpclab.analysis.limits import (
     limits_of,
     outages_note,
 )
-from grpclab.analysis.ratios import fewest_blocks, holm
+from grpclab.analysis.ratios import fewest_blocks, holm, numbers
 from grpclab.analysis.resources import Limit, limiting_resources
 from grpclab.analysis.sentence import sentence, times
 from grpclab.analysis.verdict import Comparison, compare
@@ -210,16 +210,18 @@ def _warnings(
     headline, *comparisons = judged.values()
     compared = [headline, *comparisons, *([aa] if aa else [])]
     names = list(dict.fromkeys(name for c in compared for name in (c.baseline, c.candidate)))
+    # That calls fail and connections are given up is what is measured where the link forgets connections.
+    connected = trials[numbers(trials, "link.idle_timeout_s").isna()]
     found = [
-        _aa_warning(aa),
+        "" if plan.get("without_aa") else _aa_warning(aa),
         disagreement_note(plan, judged, headline.metric),
         _blocks_warning(plan, headline),
         _bound(headline, trials),
         _bounds_warning(comparisons),
         client_note(name for name in names if CLIENT in limits_of(trials, name)),
         invalid_note(trials),
-        errors_note(trials, names),
-        outages_note(trials),
+        errors_note(connected, names),
+        outages_note(connected),
         _gaps_warning(comparisons),
     ]
     return [text for text in found if text]

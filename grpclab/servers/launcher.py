@@ -123,6 +123,24 @@ def launch(
 
 
 @contextlib.contextmanager
+def launch_command(
+    command: str,
+    *,
+    cpus: Collection[int] | None = None,
+    log_path: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Iterator[RunningServer]:
+    """Run a server by its command, in which ``{port}`` becomes a free port, until the block is left.
+
+    It must listen on 127.0.0.1 without TLS. Raises ServerError.
+    """
+    with launched(
+        "grpclab.servers.command", {"command": command}, cpus=cpus, log_path=log_path, env=env, healthy=False
+    ) as server:
+        yield server
+
+
+@contextlib.contextmanager
 def launched(
     module: str,
     spec: Mapping[str, Any],

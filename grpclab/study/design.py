@@ -16,6 +16,7 @@ import numpy as np
 from grpclab.channel_args import mapping_rows, without_effect
 from grpclab.config import Level, TrialConfig, format_level
 from grpclab.errors import DesignError
+from grpclab.study import idle_scenario
 from grpclab.study.parameters import ENGINES, StudyParameters
 from grpclab.variants import BASIC, LADDER, OPTIMIZED, VARIANTS, ladder_config, mix
 
@@ -29,6 +30,10 @@ BULK_BYTES = 256 * 1024
 BULK_CONCURRENCY = 8
 PREFERRED_CONCURRENCY = 64
 FAMILY = "throughput"
+PROFILED_BLOCKS = 4
+"""So many blocks are looked into after their windows: shares need an interval, not six times the looks."""
+IDLE_PAUSE_S, IDLE_LIMIT_S = 3.0, 2.0
+"""The silence of the pair that this design borrows from the design idle, and how long calls are made after it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +138,7 @@ def plan(parameters: StudyParameters, *, server_cores: int) -> dict[str, Any]:
     ladder = [] if quick else _ladder(out, at_main, basic, optimized, server_cores)
     sweeps = [] if quick else _sweeps(out, at_main, optimized, parameters)
     windows = _windows(out, load, parameters, quick=quick)
+    idle = {} if quick else _idle(out)
     return {
         "blocks": parameters.blocks,
         "delta": DELTA,
@@ -159,7 +165,9 @@ def plan(parameters: StudyParameters, *, server_cores: int) -> dict[str, Any]:
         "windows": windows,
         "ladder": ladder,
         "sweeps": sweeps,
+        "idle": idle,
         "profiled": [basic, optimized] if parameters.profile else [],
+        "profiled_blocks": PROFILED_BLOCKS,
         "mapping": mapping_rows(),
     }
 
@@ -321,6 +329,19 @@ def _windows(
             }
         )
     return rows
+
+
+def _idle(out: Configurations) -> dict[str, Any]:
+    """Working keepalive against none, after a short silence."""
+    base = idle_scenario.load(pause_s=IDLE_PAUSE_S, limit_s=IDLE_LIMIT_S)
+    off, working = (
+        out.add(f"idle-{key}", title, idle_scenario.IDLE, TrialConfig().replace(base | settings))
+        for key in ("off", "working")
+        for title, settings in [idle_scenario.SETTINGS[key]]
+    )
+    title = "working keepalive against none, after silence"
+    out.compare(title, idle_scenario.IDLE, off, working, metric=idle_scenario.METRIC)
+    return idle_scenario.figure([off, working], pause_s=IDLE_PAUSE_S, limit_s=IDLE_LIMIT_S)
 
 
 def _size(kib: int) -> str:

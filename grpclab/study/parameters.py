@@ -135,7 +135,8 @@ def _one_of(*choices: str) -> Callable[[str, Any], Any]:
     return check
 
 
-def _study_name(name: str, value: Any) -> str:
+def study_name(name: str, value: Any) -> str:
+    """A name that a folder under results/ may have. Raises DesignError."""
     if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", value):
         raise _refusal(name, value, "letters, digits, '.', '_' and '-', 64 at most, the first a letter or digit")
     return value
@@ -150,7 +151,7 @@ def _switch(name: str, value: Any) -> bool:
 
 
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
-    "study": _study_name,
+    "study": study_name,
     "design": _one_of(*DESIGNS),
     "requests": _number(int, minimum=1, maximum=100_000_000, wanted="a whole number of calls, 1 to 100,000,000"),
     "concurrency": _levels("load.concurrency", "whole numbers of calls in flight, as 1,8,64"),

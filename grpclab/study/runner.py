@@ -22,7 +22,7 @@ import pandas as pd
 from grpclab import environment
 from grpclab.analysis import Judgement, analyse, fewest_blocks
 from grpclab.children import STUDY_VARIABLE
-from grpclab.config import LinkConfig
+from grpclab.config import LinkConfig, TrialConfig
 from grpclab.errors import DesignError, GrpclabError, StorageError, WorkerError
 from grpclab.link import check_link
 from grpclab.places import notebook, project_root
@@ -50,6 +50,8 @@ class StudyInterruptedError(GrpclabError):
 
 class Study:
     """One study: its folder, its manifest, its trials."""
+
+    CONTINUES = "the same command"
 
     def __init__(self, store: Store, manifest: Mapping[str, Any], root: Path) -> None:
         self.store = store
@@ -122,12 +124,12 @@ class Study:
             except KeyboardInterrupt:
                 done = len(self.trials) - len(self.missing())
                 raise StudyInterruptedError(
-                    f"stopped: {done} of {len(self.trials)} trials are stored; the same command continues there"
+                    f"stopped: {done} of {len(self.trials)} trials are stored; {self.CONTINUES} continues there"
                 ) from None
             except OSError as error:
                 raise StorageError(
                     f"cannot write to {self.store.folder}: {error.strerror or error}; what is stored is whole:"
-                    " mend that, and the same command continues there"
+                    f" mend that, and {self.CONTINUES} continues there"
                 ) from None
             finally:
                 KERNEL.stop()
@@ -143,19 +145,24 @@ class Study:
             block=trial.block,
             order=trial.order,
         )
-        parameters = {
-            **vars(identity),
-            "variant": "",
-            "settings": config.settings(),
-            "profile": trial.configuration in self.plan["profiled"],
-        }
         with self.store.writing(trial.name) as folder:
-            reason = _execute(folder, parameters | {"output_dir": str(folder)})
+            reason = self.measure(config, identity, folder)
             if reason or not (folder / "result.json").exists():
                 result = TrialResult(identity=identity, config=config, started_at=now_text())
                 result.invalid_reason = reason or "trial.ipynb wrote no result"
                 result.write(folder)
             return dict(json.loads((folder / "result.json").read_text()))
+
+    def measure(self, config: TrialConfig, identity: TrialIdentity, folder: Path) -> str:
+        """Measure one trial into `folder`, as a notebook of its own; the reason why that failed, or nothing."""
+        parameters = {
+            **vars(identity),
+            "variant": "",
+            "settings": config.settings(),
+            "profile": identity.configuration in self.plan["profiled"]
+            and identity.block < self.plan.get("profiled_blocks", self.plan["blocks"]),
+        }
+        return _execute(folder, parameters | {"output_dir": str(folder)})
 
     def collect(self) -> pd.DataFrame:
         """Every stored trial as one tidy frame; writes trials.parquet."""
@@ -210,32 +217,40 @@ def _execute(folder: Path, parameters: Mapping[str, Any]) -> str:
 
 
 def _manifest(parameters: StudyParameters, root: Path) -> dict[str, Any]:
-    machine, versions = environment.machine(), environment.versions()
-    cores = environment.split_cores(machine["affinity"])
+    found = surroundings(root)
     special = _SPECIAL.get(parameters.design)
-    plan = special.plan(parameters) if special else design.plan(parameters, server_cores=len(cores.server))
-    identity = environment.identity(machine, versions)
+    server_cores = len(found["cores"]["server"])
+    plan = special.plan(parameters) if special else design.plan(parameters, server_cores=server_cores)
     chosen = parameters.as_dict()
     if parameters.study == "auto":
         known = {k: v for k, v in chosen.items() if k != "study"}
-        content = json.dumps([known, plan, identity], sort_keys=True, default=str)
+        content = json.dumps([known, plan, found["identity"]], sort_keys=True, default=str)
         digest = hashlib.sha256(content.encode()).hexdigest()[:6]
         chosen["study"] = f"{parameters.design}-{parameters.requests}x{parameters.blocks}-{digest}"
     return {
-        "schema_version": SCHEMA_VERSION,
         "study": chosen["study"],
         "design": parameters.design,
         "question": (special or design).QUESTION,
         "parameters": chosen,
         "seed": parameters.seed,
+        **found,
+        "link_check": {},
+        "plan": plan,
+    }
+
+
+def surroundings(root: Path) -> dict[str, Any]:
+    """The part of a manifest that says where and with what it was measured."""
+    machine, versions = environment.machine(), environment.versions()
+    cores = environment.split_cores(machine["affinity"])
+    return {
+        "schema_version": SCHEMA_VERSION,
         "created_at": now_text(),
-        "identity": identity,
+        "identity": environment.identity(machine, versions),
         "machine": machine,
         "versions": versions,
         "git": environment.git_state(root),
         "cores": {"server": list(cores.server), "generator": list(cores.generator), "shared": cores.shared},
-        "link_check": {},
-        "plan": plan,
     }
 
 

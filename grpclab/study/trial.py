@@ -32,10 +32,11 @@ from grpclab.link import RunningLink, running_link
 from grpclab.load.generator import Generator, LoadRun
 from grpclab.load.summary import PERCENTILES, timeline
 from grpclab.profiling import speedscope, threads
-from grpclab.servers.launcher import RunningServer, launch
+from grpclab.servers.launcher import RunningServer
 from grpclab.status import OK
 from grpclab.study import evidence
 from grpclab.study.store import SCHEMA_VERSION, write_json
+from grpclab.study.subject import Subject
 
 SAMPLE_EVERY_S = 0.25
 LATENCY_ROWS = 200_000
@@ -199,12 +200,18 @@ def now_text() -> str:
 
 
 def run_trial(
-    config: TrialConfig, folder: Path, *, cores: CorePlan, identity: TrialIdentity, profile: bool = False
+    config: TrialConfig,
+    folder: Path,
+    *,
+    cores: CorePlan,
+    identity: TrialIdentity,
+    profile: bool = False,
+    subject: Subject = Subject(),  # noqa: B008
 ) -> TrialResult:
-    """Measure one configuration and write the trial into `folder`."""
+    """Measure one configuration and write the trial into `folder`. Raises UsageError if `subject` has no such call."""
     result = TrialResult(identity=identity, config=config, started_at=now_text())
     try:
-        with _bench_set_up(config, folder, cores, identity) as (server, generator, link):
+        with _bench_set_up(config, folder, cores, identity, subject) as (server, generator, link):
             _compare_settings(result, server)
             _measure(result, server, generator)
             if link is not None:
@@ -221,13 +228,15 @@ def run_trial(
 
 @contextlib.contextmanager
 def _bench_set_up(
-    config: TrialConfig, folder: Path, cores: CorePlan, identity: TrialIdentity
+    config: TrialConfig, folder: Path, cores: CorePlan, identity: TrialIdentity, subject: Subject
 ) -> Iterator[tuple[RunningServer, Generator, RunningLink | None]]:
     """Server, generator and link, if there is one, up and connected. All trials of a block have the same arrivals."""
     env = identity.environment
     link = None
     with contextlib.ExitStack() as stack:
-        server = stack.enter_context(launch(config.server, cpus=cores.server, log_path=folder / "server.log", env=env))
+        server = stack.enter_context(
+            subject.launch(config.server, cpus=cores.server, log_path=folder / "server.log", env=env)
+        )
         target = server.target
         if config.link.emulated:
             link = stack.enter_context(running_link(config.link, target, env=env))
@@ -239,6 +248,7 @@ def _bench_set_up(
                 cpus=cores.generator,
                 env=env,
                 root_certificates=server.root_certificates,
+                call=subject.call_at(server.target, config),
                 seed=identity.block,
             )
         )

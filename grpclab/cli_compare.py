@@ -1,0 +1,220 @@
+"""The command line of ``grpclab compare``: its options, the two sides, the table, the exit code."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from grpclab import cli_bench
+from grpclab.config import Level, TrialConfig, parse_settings
+from grpclab.errors import UsageError
+from grpclab.variants import VARIANTS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from grpclab.analysis.study import Judgement
+    from grpclab.study.comparing import Side
+
+DESCRIPTION = """Compare two servers, or two configurations, in interleaved blocks, and give a verdict on B.
+
+Each side is a variant (basic, optimized) with --a-set and --b-set, a command that starts any gRPC server without TLS
+(--a-cmd, --b-cmd; {port} in it becomes a free port), or a stored result, results/STUDY:CONFIGURATION."""
+
+EPILOG = """examples:
+  grpclab compare basic optimized
+  grpclab compare optimized optimized --b-set server.window_kib=64 --b-set server.adaptive_window=false
+  grpclab compare --a-cmd './old --port {port}' --b-cmd './new --port {port}' --call shop.Cart/Get --data '{"id": 7}'
+  grpclab compare results/monday:optimized-c64 results/tuesday:optimized-c64
+
+Exit codes: 0 B is faster or equivalent, 1 B is slower, 2 a wrong option, 3 a side cannot be measured, 4 inconclusive
+(0 with --allow-inconclusive), 130 Ctrl-C. What is measured is stored under results/; `grpclab report` draws it."""
+
+LOAD: dict[str, Level] = {
+    "load.requests": 2500,
+    "load.duration_s": 2.0,
+    "load.warmup_s": 0.4,
+    "load.concurrency": 64,
+}
+"""As in a study, where nothing else is asked for."""
+
+
+def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> None:
+    """Add the command to the command line."""
+    parser = commands.add_parser(
+        "compare",
+        parents=parents,
+        help="two servers or configurations, interleaved, with a verdict and an exit code",
+        usage="grpclab compare [A B] [options]",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=cli_bench.Help,
+    )
+    sides = parser.add_argument_group("the two sides")
+    sides.add_argument("a", nargs="?", metavar="A", help="the baseline: a variant or a stored result")
+    sides.add_argument("b", nargs="?", metavar="B", help="the candidate")
+    for side in "ab":
+        told = f"a factor of {side.upper()} only"
+        sides.add_argument(f"--{side}-set", metavar="FACTOR=LEVEL", action="append", default=[], help=told)
+        sides.add_argument(f"--{side}-cmd", metavar="COMMAND", help=f"starts {side.upper()}'s server")
+    cli_bench.add_call_options(sides)
+    much = parser.add_argument_group("the load of a trial")
+    cli_bench.add_load_options(much, LOAD)
+    judged = parser.add_argument_group("the judgement")
+    judged.add_argument("--blocks", default="auto", metavar="N|auto", help="auto: planned from a pilot (default: auto)")
+    judged.add_argument(
+        "--min-effect", default="5%", metavar="SHARE", help="smallest effect of interest (default: 5%%)"
+    )
+    judged.add_argument("--seed", default="1", metavar="N", help="order within the blocks (default: 1)")
+    judged.add_argument("--study", metavar="NAME", help="folder under results/; an interrupted one is gone on with")
+    judged.add_argument("--allow-inconclusive", action="store_true", help="exit with 0 where it stays open")
+    judged.add_argument("--allow-mixed", action="store_true", help="stored results of different machines or versions")
+    judged.add_argument("--json", metavar="FILE", help="write the verdict as JSON; - is standard output")
+    parser._action_groups.append(parser._action_groups.pop(1))  # -h, -q and their like last, not first
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure, judge, print; returns the exit code."""
+    from grpclab.extras import needs_extra
+
+    with needs_extra("study"):
+        from grpclab.study import comparing
+    delta = share(options.min_effect)
+    cli_bench.require_writable(options.json)
+    silent = options.quiet or options.json == "-"
+    words = {comparing.A: options.a, comparing.B: options.b}
+    if all(word and comparing.is_stored(word) for word in words.values()):
+        study = ""
+        trials, judgement = comparing.compare_stored(words, delta=delta, allow_mixed=options.allow_mixed)
+    else:
+        sides = {name: _side(options, name) for name in words}
+        running = comparing.prepare(
+            sides,
+            blocks=None if options.blocks == "auto" else _blocks(options.blocks),
+            delta=delta,
+            seed=cli_bench.whole("--seed", options.seed),
+            study=_study_name(options.study),
+            write=(lambda _: None) if silent else _say,
+        )
+        study = str(running.store.folder)
+        if not silent:
+            _say(f"{running.plan['blocks']} blocks of {len(sides)} trials, stored in results/{running.name}:")
+        running.run((lambda _: None) if silent else _say)
+        trials, judgement = comparing.judge(running)
+    verdict = judgement.headline.verdict
+    code = comparing.EXIT_CODES[verdict]
+    code = 0 if verdict == "inconclusive" and options.allow_inconclusive else code
+    if options.json != "-":
+        print("\n".join(_told(trials, judgement, quiet=options.quiet)))
+        if study and not options.quiet:
+            print(f"draw it: grpclab report results/{running.name}")
+    if options.json:
+        answer = judgement.as_dict() | {"study": study, "exit_code": code}
+        cli_bench.write(options.json, [json.dumps(answer, indent=1), "\n"])
+    return code
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def share(text: str) -> float:
+    """``3%`` or ``0.03``. Raises UsageError."""
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < 1:
+        raise UsageError(f"--min-effect {text} is not possible: give a share above 0 and below 100 %, as 3%")
+    return value
+
+
+def _blocks(text: str) -> int:
+    blocks = cli_bench.whole("--blocks", text)
+    if not 2 <= blocks <= 1000:
+        raise UsageError(f"--blocks {text} is not possible: give auto, or a whole number from 2 to 1000")
+    return blocks
+
+
+def _study_name(name: str | None) -> str | None:
+    from grpclab.study.parameters import study_name
+
+    return None if name is None else study_name("--study", name)
+
+
+def _side(options: argparse.Namespace, name: str) -> Side:
+    """What the options say of one side. Raises UsageError."""
+    from grpclab.study.comparing import Side
+    from grpclab.study.subject import Subject
+
+    word, command = getattr(options, name), getattr(options, f"{name}_cmd")
+    own = getattr(options, f"{name}_set")
+    if bool(word) == bool(command):
+        given = f"both {word!r} and --{name}-cmd" if word else "neither"
+        raise UsageError(
+            f"{name.upper()} is a variant ({', '.join(VARIANTS)}) or --{name}-cmd COMMAND; {given} was given"
+        )
+    if word and word not in VARIANTS:
+        raise UsageError(f"{name.upper()}={word} is no variant ({', '.join(VARIANTS)}), and no stored study lies there")
+    base = VARIANTS[word] if word else TrialConfig()
+    load = cli_bench.load_levels(options, LOAD)
+    levels: Mapping[str, Level] = {**load, **parse_settings(options.settings), **parse_settings(own)}
+    if command:
+        server = sorted(factor for factor in levels if factor.startswith("server."))
+        if server:
+            raise UsageError(f"{server[0]} is a factor of our own servers: --{name}-cmd brings its own")
+    label = command or word
+    label += f" with {' '.join(own)}" if own else ""
+    return Side(
+        label=" ".join(label.split()),
+        config=base.replace(levels),
+        subject=Subject(
+            command=command or "",
+            call=options.call or "",
+            data=options.data,
+            metadata=tuple(options.metadata),
+            proto=options.proto,
+        ),
+    )
+
+
+def _told(trials: pd.DataFrame, judgement: Judgement, *, quiet: bool) -> list[str]:
+    """The verdict and its table, for people."""
+    lines = [] if quiet else ["", *_table(trials, judgement), ""]
+    lines.append(judgement.sentence)
+    return lines + [f"warning: {warning}" for warning in judgement.warnings]
+
+
+def _table(trials: pd.DataFrame, judgement: Judgement) -> list[str]:
+    from grpclab.analysis import times
+
+    rows = [["", "A", "B", "B / A", "95 % interval", "verdict"]]
+    for one in (judgement.headline, *judgement.comparisons):
+        ends = f"{times(one.ci_low)} to {times(one.ci_high)}" if one.computed else "-"
+        medians = [_figure(one.metric, _median(trials, name, one.metric)) for name in (one.baseline, one.candidate)]
+        rows.append([_name(one.metric), *medians, times(one.ratio) if one.computed else "-", ends, one.verdict])
+    failed = [int(trials[trials["configuration"] == name]["errors"].sum()) for name in "ab"]
+    rows.append(["failed calls", *(f"{n:,}" for n in failed), "", "", ""])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    aligned = [str.ljust, *[str.rjust] * 4, str.ljust]
+    return ["  ".join(to(text, w) for to, text, w in zip(aligned, row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _median(trials: pd.DataFrame, configuration: str, metric: str) -> float:
+    mine = trials[(trials["configuration"] == configuration) & trials["valid"].eq(True)]
+    return float(mine[metric].median())
+
+
+def _name(metric: str) -> str:
+    from grpclab.analysis import metric_words
+
+    return metric_words(metric)
+
+
+def _figure(metric: str, value: float) -> str:
+    if metric.endswith("_rps"):
+        return f"{value:,.0f}/s"
+    return f"{value * 1e6:,.0f} us" if "cpu" in metric else f"{value * 1e3:,.2f} ms"

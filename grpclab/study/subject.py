@@ -1,0 +1,49 @@
+"""What a trial measures when it is not our greeter: a server by its command, a call of one's own."""
+
+from __future__ import annotations
+
+import shlex
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from grpclab.config import ServerConfig, TrialConfig
+from grpclab.errors import UsageError
+from grpclab.load.calls import CallSpec
+from grpclab.load.plan import choose_call
+from grpclab.servers.launcher import RunningServer, launch, launch_command
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """The server and the call of a trial; by default our greeter, as its factors say.
+
+    `command` starts a server, ``{port}`` in it is its port; the server's factors mean nothing then. `call` is
+    ``package.Service/Method`` with its request as JSON in `data`, found by reflection or in the file `proto`.
+    """
+
+    command: str = ""
+    call: str = ""
+    data: str | None = None
+    metadata: tuple[str, ...] = ()
+    proto: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.command:
+            return
+        try:
+            words = shlex.split(self.command)
+        except ValueError as error:
+            raise UsageError(f"the command {self.command!r} cannot be read: {error}") from None
+        if not words or "{port}" not in self.command:
+            raise UsageError(f"the command {self.command!r} names no port: write {{port}} where it takes its port")
+
+    def launch(self, config: ServerConfig, **options: Any) -> AbstractContextManager[RunningServer]:
+        """The server, running until the block is left; options as those of :func:`launch`."""
+        return launch_command(self.command, **options) if self.command else launch(config, **options)
+
+    def call_at(self, target: str, config: TrialConfig) -> CallSpec:
+        """What is called at a running server. Raises UsageError or TargetError."""
+        return choose_call(
+            target, config, name=self.call or None, data=self.data, metadata=self.metadata, proto=self.proto
+        )

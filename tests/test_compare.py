@@ -1,0 +1,197 @@
+"""`grpclab compare`: real servers in interleaved blocks, servers by their commands, stored results, exit codes."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from grpclab import cli
+from grpclab.analysis import Comparison
+from grpclab.analysis.verdict import judge
+from grpclab.config import TrialConfig
+from grpclab.errors import ServerError, UsageError
+from grpclab.servers.launcher import launch_command
+from grpclab.study import comparing
+from grpclab.study.subject import Subject
+
+REFERENCE = f"{sys.executable} -m grpclab serve reference --port {{port}} --service-time constant:"
+SMALL = ["-n", "150", "-z", "0.4", "--warmup", "0.05", "-c", "2"]
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRPCLAB_ROOT", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+
+
+def answer(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
+    found: dict[str, object] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_a_slower_command_is_found_stored_and_compared_again_from_what_is_stored(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["compare", "--a-cmd", f"{REFERENCE}1ms", "--b-cmd", f"{REFERENCE}4ms", *SMALL]
+    code = cli.main([*words, "--blocks", "6", "--study", "mine", "--json", "-"])
+    found = answer(capsys)
+    headline = found["headline"]
+    assert isinstance(headline, dict)
+    assert (code, found["exit_code"], headline["verdict"], headline["blocks"]) == (1, 1, "slower", 6)
+    assert 0.1 < headline["ratio"] < 0.7
+    assert Path(str(found["study"])) == tmp_path / "results" / "mine"
+    assert not any("A/A" in warning for warning in found["warnings"])  # type: ignore[attr-defined]
+
+    measured = {path: path.stat().st_mtime_ns for path in (tmp_path / "results" / "mine").glob("trials/*/result.json")}
+    assert len(measured) == 12
+    assert cli.main([*words, "--blocks", "auto", "--study", "mine", "-q"]) == 1, "all is there: nothing is measured"
+    assert {path: path.stat().st_mtime_ns for path in measured} == measured
+    capsys.readouterr()
+
+    assert cli.main(["compare", "results/mine:b", "results/mine:a", "--json", "-"]) == 0
+    turned = answer(capsys)["headline"]
+    assert isinstance(turned, dict)
+    assert turned["verdict"] == "faster"
+    assert turned["ratio"] == pytest.approx(1 / headline["ratio"])
+
+    assert cli.main(["report", "results/mine"]) == 0
+    assert "slower" in (tmp_path / "reports" / "mine.html").read_text()
+    _refuses_mixed(tmp_path, capsys)
+
+
+def _refuses_mixed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = tmp_path / "results" / "other"
+    subprocess.run(["cp", "-r", str(tmp_path / "results" / "mine"), str(other)], check=True)
+    manifest = json.loads((other / "manifest.json").read_text())
+    manifest["identity"]["host"] = "elsewhere"
+    (other / "manifest.json").write_text(json.dumps(manifest))
+    capsys.readouterr()
+    assert cli.main(["compare", "results/mine:a", "results/other:b"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "host=" in err
+    assert "elsewhere" in err
+    assert "--allow-mixed" in err
+    assert cli.main(["compare", "results/mine:a", "results/other:b", "--allow-mixed"]) == 1
+    out = capsys.readouterr().out
+    assert "warning: mixed: " in out
+    assert "warning: the two were not interleaved" in out
+
+
+def test_variants_with_factors_of_one_side_are_compared_with_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["compare", "optimized", "optimized", "--b-set", "server.handler_work_us=3000", *SMALL, "--blocks", "2"]
+    assert cli.main([*words, "--allow-inconclusive"]) in (0, 1)
+    out = capsys.readouterr().out
+    assert "2 blocks of 2 trials, stored in results/compare-" in out
+    for told in (
+        "throughput",
+        "p99 latency",
+        "server CPU per call",
+        "failed calls",
+        "B (optimized with server.handler",
+    ):
+        assert told in out
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["basic", "fast"], 2, "B=fast is no variant"),
+        (["basic"], 2, "B is a variant (basic, optimized) or --b-cmd COMMAND; neither was given"),
+        (["basic", "basic", "--b-cmd", "x {port}"], 2, "both 'basic' and --b-cmd was given"),
+        (["basic", "--b-cmd", "./server"], 2, "the command './server' names no port: write {port}"),
+        (["basic", "--b-cmd", "./server '{port}"], 2, "cannot be read"),
+        (["basic", "--b-cmd", "x {port}", "--b-set", "server.threads=3"], 2, "server.threads is a factor of our own"),
+        (["basic", "optimized", "--min-effect", "0"], 2, "--min-effect 0 is not possible"),
+        (["basic", "optimized", "--blocks", "1"], 2, "--blocks 1 is not possible"),
+        (["basic", "optimized", "--study", "a/b"], 2, "--study=a/b is not possible"),
+        (["basic", "optimized", "--json", "no/such"], 2, "cannot write no/such"),
+        (["basic", "--b-cmd", "/no/such/server {port}", "--blocks", "2"], 3, "/no/such/server: No such file"),
+        (["--a-cmd", "false {port}", "basic", "--blocks", "2"], 2, "A is a variant"),
+    ],
+)
+def test_bad_input_is_one_line(words: list[str], code: int, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["compare", *words, *SMALL, "-q"]) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert told in err
+
+
+def test_a_method_that_the_server_lacks_is_2(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["compare", "optimized", "basic", "--call", "greet.GreeterService/Nothing", "--blocks", "2", "-q", *SMALL]
+    assert cli.main(words) == 2
+    assert "Nothing" in capsys.readouterr().err
+
+
+# ---- servers by their commands -----------------------------------------------------------------------------------
+
+
+def test_a_command_is_stopped_with_what_it_started() -> None:
+    with launch_command(f"sh -c '{REFERENCE}1ms & wait'") as server:
+        family = [psutil.Process(pid) for pid in server.pids]
+        assert len(family) >= 2
+        assert server.alive
+    assert psutil.wait_procs(family, timeout=10)[1] == []
+
+
+def test_a_command_that_dies_is_told_by_its_exit() -> None:
+    with pytest.raises(ServerError, match=r"before it listened on port \d+"), launch_command("sh -c 'exit 7; {port}'"):
+        pass
+
+
+def test_a_command_ends_with_the_process_that_wanted_it() -> None:
+    code = (
+        "import time\nfrom grpclab.servers.launcher import launch_command\n"
+        f"with launch_command({REFERENCE + '1ms'!r}) as server:\n print(*server.pids, flush=True)\n time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        family = [psutil.Process(int(pid)) for pid in parent.stdout.readline().split()]
+        os.kill(parent.pid, signal.SIGKILL)
+        parent.wait()
+    assert family
+    assert psutil.wait_procs(family, timeout=10)[1] == []
+
+
+# ---- pure --------------------------------------------------------------------------------------------------------
+
+
+def pilot(ratio: float, half: float) -> Comparison:
+    low, high = ratio * math.exp(-half), ratio * math.exp(half)
+    verdict = judge(metric="throughput_rps", ratio=ratio, ci_low=low, ci_high=high, p_value=0.1, delta=0.05)
+    named = {"title": "", "scenario": "", "metric": "throughput_rps", "baseline": "a", "candidate": "b"}
+    judged = {"p_value": 0.1, "p_adjusted": 0.1, "family": "", "delta": 0.05, "blocks": 4, "verdict": verdict}
+    rest = {"blocks_needed": None, "limited_by": (), "note": ""}
+    return Comparison(ratio=ratio, ci_low=low, ci_high=high, **named, **judged, **rest)  # type: ignore[arg-type]
+
+
+def test_a_clear_pilot_plans_the_fewest_blocks_and_a_noisy_one_the_most() -> None:
+    assert comparing.planned_blocks(pilot(3.0, 0.02))[0] == 6
+    middle, told = comparing.planned_blocks(pilot(1.3, 0.3))
+    assert 6 < middle < comparing.MOST_BLOCKS
+    assert told.startswith(f"{middle} blocks are planned")
+    most, told = comparing.planned_blocks(pilot(1.0, 0.4))
+    assert most == comparing.MOST_BLOCKS
+    assert "would be needed" in told
+
+
+def test_an_open_loop_is_judged_by_its_tail_and_every_metric_is_compared_once() -> None:
+    load = TrialConfig().replace({"load.rate_rps": 100.0})
+    sides = {name: comparing.Side(label=name, config=load) for name in "ab"}
+    plan = comparing.plan(sides, blocks=6, delta=0.03)
+    assert plan["headline"]["metric"] == "latency_p99_s"
+    assert [row["metric"] for row in plan["comparisons"]] == [m for m in comparing.OTHERS if m != "latency_p99_s"]
+
+
+def test_a_command_without_its_port_is_refused() -> None:
+    with pytest.raises(UsageError, match="names no port"):
+        Subject(command="./server")
