@@ -12,6 +12,7 @@ The layout, each module importing only from those above it::
     amounts     cores, times and counts in words
     limit_rules when a resource counts as what limited a configuration
     resources   the limiting resource of each configuration
+    stability   drift over the blocks, blocks that stand apart
     study       headline, family, A/A arm, warnings: the content of verdict.json
     evidence    what the looks at the server say, and how that changed
     functions   whose share of the samples changed

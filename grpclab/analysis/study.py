@@ -28,6 +28,7 @@ from grpclab.analysis.limits import (
 from grpclab.analysis.ratios import fewest_blocks, holm, numbers
 from grpclab.analysis.resources import Limit, limiting_resources
 from grpclab.analysis.sentence import sentence, times
+from grpclab.analysis.stability import block_apart, drift_warning
 from grpclab.analysis.verdict import Comparison, compare
 from grpclab.errors import DesignError
 
@@ -216,6 +217,8 @@ def _warnings(
         "" if plan.get("without_aa") else _aa_warning(aa),
         disagreement_note(plan, judged, headline.metric),
         _blocks_warning(plan, headline),
+        drift_warning(connected, headline.delta),
+        _block_apart(headline, trials),
         _bound(headline, trials),
         _bounds_warning(comparisons),
         client_note(name for name in names if CLIENT in limits_of(trials, name)),
@@ -225,6 +228,17 @@ def _warnings(
         _gaps_warning(comparisons),
     ]
     return [text for text in found if text]
+
+
+def _block_apart(headline: Comparison, trials: pd.DataFrame) -> str:
+    told = block_apart(
+        trials,
+        scenario=headline.scenario,
+        metric=headline.metric,
+        baseline=headline.baseline,
+        candidate=headline.candidate,
+    )
+    return f"of the headline {told}" if told else ""
 
 
 def _aa_warning(aa: Comparison | None) -> str:
