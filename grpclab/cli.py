@@ -80,6 +80,10 @@ def build_parser() -> argparse.ArgumentParser:
             dest=field.name,
             help=f"{field.metadata['meaning']} (default: {words})",
         )
+    study.add_argument("--file", type=Path, metavar="FILE", help="a study of your own, in TOML (see the README)")
+    study.add_argument(
+        "--plan", action="store_true", help="measure a short pilot only; say how long it takes and what it can show"
+    )
     study.set_defaults(run=_study)
 
     cli_compare.add_parser(commands, parents=[common, settable])
@@ -151,8 +155,24 @@ def _study(options: argparse.Namespace) -> int:
         from grpclab.publish import publish
         from grpclab.study.runner import Study
     given = {field.name: getattr(options, field.name) for field in dataclasses.fields(StudyParameters)}
-    study = Study.prepare(StudyParameters(**{name: value for name, value in given.items() if value is not None}))
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if options.file and (others := sorted(set(chosen) - {"study"})):
+        raise UsageError(
+            f"--{others[0].replace('_', '-')} has no part in a study of your own: write it into {options.file}"
+        )
     write: Callable[[str], None] = (lambda _: None) if options.quiet else print
+    if options.plan:
+        from grpclab.study.planning import foretell
+
+        foretell(
+            Study.described(options.file, options.study) if options.file else Study.planned(StudyParameters(**chosen)),
+            write,
+        )
+        return 0
+    if options.file:
+        study = Study.described(options.file, options.study).begin()
+    else:
+        study = Study.prepare(StudyParameters(**chosen))
     write(study.summary())
     study.run(write)
     path = publish(study)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from grpclab import cli_bench
 from grpclab.config import Level, TrialConfig, parse_settings
 from grpclab.errors import UsageError
+from grpclab.units import share
 from grpclab.variants import VARIANTS
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
 
     with needs_extra("study"):
         from grpclab.study import comparing
-    delta = share(options.min_effect)
+    delta = share("--min-effect", options.min_effect)
     cli_bench.require_writable(options.json)
     silent = options.quiet or options.json == "-"
     words = {comparing.A: options.a, comparing.B: options.b}
@@ -119,17 +120,6 @@ def run(options: argparse.Namespace) -> int:
 
 def _say(line: str) -> None:
     print(line, flush=True)
-
-
-def share(text: str) -> float:
-    """``3%`` or ``0.03``. Raises UsageError."""
-    try:
-        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        value = -1.0
-    if not 0 < value < 1:
-        raise UsageError(f"--min-effect {text} is not possible: give a share above 0 and below 100 %, as 3%")
-    return value
 
 
 def _blocks(text: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import psutil
 import pytest
 
 from grpclab import cli
-from grpclab.analysis import Comparison
+from grpclab.analysis import Comparison, blocks_needed, smallest_effect, spread_of
 from grpclab.analysis.verdict import judge
 from grpclab.config import TrialConfig
 from grpclab.errors import ServerError, UsageError
@@ -130,6 +131,36 @@ def test_a_method_that_the_server_lacks_is_2(capsys: pytest.CaptureFixture[str])
     words = ["compare", "optimized", "basic", "--call", "greet.GreeterService/Nothing", "--blocks", "2", "-q", *SMALL]
     assert cli.main(words) == 2
     assert "Nothing" in capsys.readouterr().err
+
+
+# ---- planning a study --------------------------------------------------------------------------------------------
+
+
+def test_a_plan_says_what_the_study_can_show_and_begins_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["study", "--plan", "--design", "quick", "--requests", "100", "--max-trial-s", "0.2"]
+    assert cli.main(words) == 0
+    out = capsys.readouterr().out
+    assert "13 configurations x 6 blocks = 78 trials" in out
+    assert "pilot, 4 blocks that do not count" in out
+    assert re.search(r"with 6 blocks an effect of \d+\.\d % is found in four of five studies", out)
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_plan_that_can_reach_no_verdict_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["study", "--plan", "--blocks", "5"]) == 2
+    assert capsys.readouterr().err == (
+        "grpclab: blocks=5 cannot reach a verdict on the headline: its exact test needs 6 (blocks=6)\n"
+    )
+
+
+def test_the_smallest_effect_is_the_one_that_so_many_blocks_would_find() -> None:
+    least = smallest_effect(0.05, 10)
+    low, high = (math.exp(math.log(1 + least) + sign * 2.262 * 0.05 / math.sqrt(10)) for sign in (-1, 1))
+    assert spread_of(ci_low=low, ci_high=high, blocks=10) == pytest.approx(0.05, rel=1e-3)
+    needed = blocks_needed(ratio=1 + least, ci_low=low, ci_high=high, blocks=10, delta=0.001)
+    assert needed == 11, "one more than the ten at which it is just missed"
 
 
 # ---- servers by their commands -----------------------------------------------------------------------------------

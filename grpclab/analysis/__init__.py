@@ -36,7 +36,15 @@ from grpclab.analysis.ratios import (
 from grpclab.analysis.resources import Limit, limit_of, limiting_resources
 from grpclab.analysis.sentence import times
 from grpclab.analysis.study import Judgement, analyse
-from grpclab.analysis.verdict import Comparison, Verdict, blocks_needed, compare, judge
+from grpclab.analysis.verdict import (
+    Comparison,
+    Verdict,
+    blocks_needed,
+    compare,
+    judge,
+    smallest_effect,
+    spread_of,
+)
 
 __all__ = [
     "Comparison",
@@ -60,6 +68,8 @@ __all__ = [
     "metric_words",
     "paired_t_p",
     "sign_flip_p",
+    "smallest_effect",
+    "spread_of",
     "t_interval",
     "times",
 ]

@@ -148,9 +148,7 @@ def blocks_needed(
         return None
     low_edge, high_edge = math.log(1 - delta), math.log(1 + delta)
     middle = math.log(ratio)
-    half = (math.log(ci_high) - math.log(ci_low)) / 2
-    spread = half / float(stats.t.ppf((1 + CONFIDENCE) / 2, blocks - 1)) * math.sqrt(blocks)
-
+    spread = spread_of(ci_low=ci_low, ci_high=ci_high, blocks=blocks)
     sizes = np.arange(blocks + 1, MOST_BLOCKS + 1)
     error = spread / np.sqrt(sizes)
     margin = error * stats.t.ppf(POWER, sizes - 1)
@@ -164,6 +162,21 @@ def blocks_needed(
         if exact:
             enough &= sizes >= fewest_blocks()
     return int(sizes[enough.argmax()]) if enough.any() else None
+
+
+def spread_of(*, ci_low: float, ci_high: float, blocks: int) -> float:
+    """The standard deviation of ln ratios over blocks, read back from their 95 % interval: the block noise."""
+    half = (math.log(ci_high) - math.log(ci_low)) / 2
+    return half / float(stats.t.ppf((1 + CONFIDENCE) / 2, blocks - 1)) * math.sqrt(blocks)
+
+
+def smallest_effect(spread: float, blocks: int) -> float:
+    """The least effect, as a share, that so many blocks show in four of five studies, at this block noise.
+
+    exp((t(0.975) + t(0.8)) spread / sqrt(n)) - 1, with n - 1 degrees of freedom: see :func:`blocks_needed`.
+    """
+    quantiles = float(stats.t.ppf(1 - ALPHA / 2, blocks - 1)) + float(stats.t.ppf(POWER, blocks - 1))
+    return math.expm1(quantiles * spread / math.sqrt(blocks))
 
 
 def compare(

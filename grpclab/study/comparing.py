@@ -24,7 +24,7 @@ from grpclab.environment import CorePlan
 from grpclab.errors import DesignError, MeasurementError
 from grpclab.places import project_root
 from grpclab.study.design import Configurations, comparison
-from grpclab.study.runner import Study, surroundings
+from grpclab.study.runner import Study, manifest_of, surroundings
 from grpclab.study.store import Store
 from grpclab.study.subject import Subject
 from grpclab.study.trial import TrialIdentity, run_trial
@@ -136,47 +136,37 @@ def prepare(
     stored = store.manifest()
     found = surroundings(root)
     if blocks is None:
-        blocks = stored["plan"]["blocks"] if stored else _piloted(sides, found, delta=delta, seed=seed, write=write)
+        if stored:
+            blocks = int(stored["plan"]["blocks"])
+        else:
+            write(f"pilot, {PILOT_BLOCKS} blocks that do not count:")
+            seen = piloted(sides, metric=metric_of(sides[A].config), delta=delta, seed=seed, write=write)
+            blocks, told = planned_blocks(seen)
+            write(told)
     manifest = _manifest(name, found, plan(sides, blocks=blocks, delta=delta), seed)
     return ComparingStudy(store, store.open(manifest), root)
 
 
 def _manifest(name: str, found: Mapping[str, Any], plan_: Mapping[str, Any], seed: int) -> dict[str, Any]:
     labels = {row["name"]: row["title"] for row in plan_["configurations"]}
-    return {
-        "study": name,
-        "design": "compare",
-        "question": f"Is {labels[B]} faster than {labels[A]}?",
-        "parameters": {"study": name, "blocks": plan_["blocks"], "seed": seed},
-        "seed": seed,
-        **found,
-        "link_check": {},
-        "plan": plan_,
-    }
+    parameters = {"study": name, "blocks": plan_["blocks"], "seed": seed}
+    question = f"Is {labels[B]} faster than {labels[A]}?"
+    return manifest_of(found, plan_, design_name="compare", question=question, parameters=parameters)
 
 
-def _piloted(
-    sides: Mapping[str, Side], found: Mapping[str, Any], *, delta: float, seed: int, write: Callable[[str], None]
-) -> int:
-    """How many blocks the comparison needs, by the noise and the ratio of a few that do not count."""
-    write(f"pilot, {PILOT_BLOCKS} blocks that do not count:")
+def piloted(
+    sides: Mapping[str, Side], *, metric: str, delta: float, seed: int, write: Callable[[str], None]
+) -> Comparison:
+    """The two sides in a few blocks that do not count: nothing of them is kept."""
     with tempfile.TemporaryDirectory(prefix="grpclab-") as folder:
-        store = Store(Path(folder) / "results" / "pilot")
+        root = Path(folder)
+        store = Store(root / "results" / "pilot")
         # A seed of its own: the order of the blocks that count must not repeat that of the pilot.
-        manifest = _manifest("pilot", found, plan(sides, blocks=PILOT_BLOCKS, delta=delta), seed + 1_000_003)
-        pilot = ComparingStudy(store, store.open(manifest), Path(folder))
+        plan_ = plan(sides, blocks=PILOT_BLOCKS, delta=delta)
+        pilot = ComparingStudy(store, store.open(_manifest("pilot", surroundings(root), plan_, seed + 1_000_003)), root)
         pilot.run(write)
-        seen = _headline(pilot.collect(), pilot.plan)
-    blocks, told = planned_blocks(seen)
-    write(told)
-    return blocks
-
-
-def _headline(trials: pd.DataFrame, plan_: Mapping[str, Any]) -> Comparison:
-    asked = plan_["headline"]
-    return compare(
-        trials, scenario=SCENARIO, metric=asked["metric"], baseline=A, candidate=B, delta=plan_["delta"], exact=True
-    )
+        trials = pilot.collect()
+    return compare(trials, scenario=SCENARIO, metric=metric, baseline=A, candidate=B, delta=delta, exact=True)
 
 
 def planned_blocks(pilot: Comparison) -> tuple[int, str]:

@@ -27,9 +27,9 @@ from grpclab.errors import DesignError, GrpclabError, StorageError, WorkerError
 from grpclab.link import check_link
 from grpclab.places import notebook, project_root
 from grpclab.profiling.families import parse_folded
-from grpclab.study import design, desk_design, idle_design
+from grpclab.study import design, desk_design, file_design, idle_design
 from grpclab.study.kernel import KERNEL
-from grpclab.study.parameters import StudyParameters
+from grpclab.study.parameters import StudyParameters, study_name
 from grpclab.study.progress import Progress, duration_text, say
 from grpclab.study.store import SCHEMA_VERSION, Store, write_json
 from grpclab.study.trial import TrialIdentity, TrialResult, now_text
@@ -75,6 +75,32 @@ class Study:
         if store.manifest() is None:
             manifest["link_check"] = _link_check(manifest["plan"], parameters)
         return cls(store, store.open(manifest), root)
+
+    @classmethod
+    def described(cls, path: Path, name: str | None = None, root: Path | None = None) -> Study:
+        """The study that a TOML file describes, named after it unless told otherwise, without beginning its folder.
+
+        Raises DesignError.
+        """
+        root = root or project_root()
+        asked = file_design.read(path)
+        folder = study_name("study", name or path.stem)
+        chosen = {"study": folder, "seed": asked.seed, "max_trial_s": asked.longest_s}
+        manifest = manifest_of(
+            surroundings(root), asked.plan, design_name="file", question=asked.question, parameters=chosen
+        )
+        return cls(Store(root / "results" / folder), manifest, root)
+
+    def begin(self) -> Study:
+        """Begin the folder of a study that is only planned so far, or go on with it. Raises DesignError."""
+        return type(self)(self.store, self.store.open(self.manifest), self.root)
+
+    @classmethod
+    def planned(cls, parameters: StudyParameters, root: Path | None = None) -> Study:
+        """The study as it would be, without beginning its folder. Raises DesignError."""
+        root = root or project_root()
+        manifest = _manifest(parameters, root)
+        return cls(Store(root / "results" / manifest["study"]), manifest, root)
 
     @classmethod
     def stored(cls, folder: Path) -> Study:
@@ -227,12 +253,20 @@ def _manifest(parameters: StudyParameters, root: Path) -> dict[str, Any]:
         content = json.dumps([known, plan, found["identity"]], sort_keys=True, default=str)
         digest = hashlib.sha256(content.encode()).hexdigest()[:6]
         chosen["study"] = f"{parameters.design}-{parameters.requests}x{parameters.blocks}-{digest}"
+    question = (special or design).QUESTION
+    return manifest_of(found, plan, design_name=parameters.design, question=question, parameters=chosen)
+
+
+def manifest_of(
+    found: Mapping[str, Any], plan: Mapping[str, Any], *, design_name: str, question: str, parameters: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A manifest; `found` are its :func:`surroundings`, `parameters` hold the study's name and its seed."""
     return {
-        "study": chosen["study"],
-        "design": parameters.design,
-        "question": (special or design).QUESTION,
-        "parameters": chosen,
-        "seed": parameters.seed,
+        "study": parameters["study"],
+        "design": design_name,
+        "question": question,
+        "parameters": dict(parameters),
+        "seed": parameters["seed"],
         **found,
         "link_check": {},
         "plan": plan,
