@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from grpclab.errors import GrpclabError
     from grpclab.load.bench import BenchResult, bench
     from grpclab.servers.launcher import launch
+    from grpclab.study.comparing import Side, compare
+    from grpclab.study.comparison import CompareResult
     from grpclab.study.parameters import StudyParameters
     from grpclab.study.runner import Study
     from grpclab.variants import BASIC, OPTIMIZED
@@ -53,15 +55,18 @@ _HOMES = {
     "BASIC": "variants",
     "BenchResult": "load.bench",
     "ClientConfig": "config",
+    "CompareResult": "study.comparison",
     "GrpclabError": "errors",
     "LinkConfig": "config",
     "LoadConfig": "config",
     "OPTIMIZED": "variants",
     "ServerConfig": "config",
+    "Side": "study.comparing",
     "Study": "study.runner",
     "StudyParameters": "study.parameters",
     "TrialConfig": "config",
     "bench": "load.bench",
+    "compare": "study.comparing",
     "launch": "servers.launcher",
 }
 
@@ -70,14 +75,17 @@ __all__ = [
     "OPTIMIZED",
     "BenchResult",
     "ClientConfig",
+    "CompareResult",
     "GrpclabError",
     "LinkConfig",
     "LoadConfig",
     "ServerConfig",
+    "Side",
     "Study",
     "StudyParameters",
     "TrialConfig",
     "bench",
+    "compare",
     "launch",
 ]
 

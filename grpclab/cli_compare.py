@@ -11,12 +11,9 @@ from grpclab import cli_bench
 from grpclab.config import Level, TrialConfig, parse_settings
 from grpclab.errors import UsageError
 from grpclab.units import share
-from grpclab.variants import VARIANTS
+from grpclab.variants import LOAD, VARIANTS
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from grpclab.analysis.study import Judgement
     from grpclab.study.comparing import Side
 
 DESCRIPTION = """Compare two servers, or two configurations, in interleaved blocks, and give a verdict on B.
@@ -32,14 +29,6 @@ EPILOG = """examples:
 
 Exit codes: 0 B is faster or equivalent, 1 B is slower, 2 a wrong option, 3 a side cannot be measured, 4 inconclusive
 (0 with --allow-inconclusive), 130 Ctrl-C. What is measured is stored under results/; `grpclab report` draws it."""
-
-LOAD: dict[str, Level] = {
-    "load.requests": 2500,
-    "load.duration_s": 2.0,
-    "load.warmup_s": 0.4,
-    "load.concurrency": 64,
-}
-"""As in a study, where nothing else is asked for."""
 
 
 def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> None:
@@ -88,8 +77,7 @@ def run(options: argparse.Namespace) -> int:
     silent = options.quiet or options.json == "-"
     words = {comparing.A: options.a, comparing.B: options.b}
     if all(word and comparing.is_stored(word) for word in words.values()):
-        study = ""
-        trials, judgement = comparing.compare_stored(words, delta=delta, allow_mixed=options.allow_mixed)
+        found = comparing.compare_stored(words, delta=delta, allow_mixed=options.allow_mixed)
     else:
         sides = {name: _side(options, name) for name in words}
         running = comparing.prepare(
@@ -100,20 +88,17 @@ def run(options: argparse.Namespace) -> int:
             study=_study_name(options.study),
             write=(lambda _: None) if silent else _say,
         )
-        study = str(running.store.folder)
         if not silent:
             _say(f"{running.plan['blocks']} blocks of {len(sides)} trials, stored in results/{running.name}:")
         running.run((lambda _: None) if silent else _say)
-        trials, judgement = comparing.judge(running)
-    verdict = judgement.headline.verdict
-    code = comparing.EXIT_CODES[verdict]
-    code = 0 if verdict == "inconclusive" and options.allow_inconclusive else code
+        found = comparing.judge(running)
+    code = 0 if found.verdict == "inconclusive" and options.allow_inconclusive else comparing.EXIT_CODES[found.verdict]
     if options.json != "-":
-        print("\n".join(_told(trials, judgement, quiet=options.quiet)))
-        if study and not options.quiet:
+        print("\n".join(found.conclusion) if options.quiet else f"\n{found}")
+        if found.study and not options.quiet:
             print(f"draw it: grpclab report results/{running.name}")
     if options.json:
-        answer = judgement.as_dict() | {"study": study, "exit_code": code}
+        answer = found.judgement.as_dict() | {"study": found.study, "exit_code": code}
         cli_bench.write(options.json, [json.dumps(answer, indent=1), "\n"])
     return code
 
@@ -169,42 +154,3 @@ def _side(options: argparse.Namespace, name: str) -> Side:
             proto=options.proto,
         ),
     )
-
-
-def _told(trials: pd.DataFrame, judgement: Judgement, *, quiet: bool) -> list[str]:
-    """The verdict and its table, for people."""
-    lines = [] if quiet else ["", *_table(trials, judgement), ""]
-    lines.append(judgement.sentence)
-    return lines + [f"warning: {warning}" for warning in judgement.warnings]
-
-
-def _table(trials: pd.DataFrame, judgement: Judgement) -> list[str]:
-    from grpclab.analysis import times
-
-    rows = [["", "A", "B", "B / A", "95 % interval", "verdict"]]
-    for one in (judgement.headline, *judgement.comparisons):
-        ends = f"{times(one.ci_low)} to {times(one.ci_high)}" if one.computed else "-"
-        medians = [_figure(one.metric, _median(trials, name, one.metric)) for name in (one.baseline, one.candidate)]
-        rows.append([_name(one.metric), *medians, times(one.ratio) if one.computed else "-", ends, one.verdict])
-    failed = [int(trials[trials["configuration"] == name]["errors"].sum()) for name in "ab"]
-    rows.append(["failed calls", *(f"{n:,}" for n in failed), "", "", ""])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    aligned = [str.ljust, *[str.rjust] * 4, str.ljust]
-    return ["  ".join(to(text, w) for to, text, w in zip(aligned, row, widths, strict=True)).rstrip() for row in rows]
-
-
-def _median(trials: pd.DataFrame, configuration: str, metric: str) -> float:
-    mine = trials[(trials["configuration"] == configuration) & trials["valid"].eq(True)]
-    return float(mine[metric].median())
-
-
-def _name(metric: str) -> str:
-    from grpclab.analysis import metric_words
-
-    return metric_words(metric)
-
-
-def _figure(metric: str, value: float) -> str:
-    if metric.endswith("_rps"):
-        return f"{value:,.0f}/s"
-    return f"{value * 1e6:,.0f} us" if "cpu" in metric else f"{value * 1e3:,.2f} ms"

@@ -14,6 +14,14 @@ from grpclab.errors import FactorError
 
 DEFAULT_PORTS = {"optimized": 50051, "basic": 50052, "reference": 50053}
 
+LOAD: dict[str, Level] = {
+    "load.requests": 2500,
+    "load.duration_s": 2.0,
+    "load.warmup_s": 0.4,
+    "load.concurrency": 64,
+}
+"""The load of a trial where nobody asks for another."""
+
 BASIC = TrialConfig(
     server=ServerConfig(threads=10),
     client=ClientConfig(pooling="per_call"),

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+import grpclab
 from grpclab import cli
 from grpclab.analysis import Comparison, blocks_needed, smallest_effect, spread_of
 from grpclab.analysis.verdict import judge
@@ -131,6 +132,17 @@ def test_a_method_that_the_server_lacks_is_2(capsys: pytest.CaptureFixture[str])
     words = ["compare", "optimized", "basic", "--call", "greet.GreeterService/Nothing", "--blocks", "2", "-q", *SMALL]
     assert cli.main(words) == 2
     assert "Nothing" in capsys.readouterr().err
+
+
+def test_from_python_two_configurations_give_a_result_with_a_table() -> None:
+    load = {"load.requests": 60, "load.duration_s": 0.3, "load.warmup_s": 0.05, "load.concurrency": 2}
+    config = TrialConfig().replace({**load, "client.pooling": "shared"})
+    found = grpclab.compare(config, grpclab.Side(label="<again>", config=config), blocks=2)
+    assert set(found.to_frame()["configuration"]) == {"a", "b"}
+    assert list(found.table().columns) == ["A", "B", "B / A", "95 % interval", "verdict"]
+    assert found.judgement.sentence in str(found)
+    assert "&lt;again&gt;" in found._repr_html_()
+    assert "<again>" not in found._repr_html_()
 
 
 # ---- planning a study --------------------------------------------------------------------------------------------

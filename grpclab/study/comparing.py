@@ -16,18 +16,21 @@ from typing import Any
 
 import pandas as pd
 
-from grpclab.analysis import Comparison, analyse, blocks_needed, compare, fewest_blocks
-from grpclab.analysis.study import Judgement
+from grpclab import analysis
+from grpclab.analysis import Comparison, Judgement, analyse, blocks_needed, fewest_blocks
 from grpclab.channel_args import mapping_rows
 from grpclab.config import TrialConfig
 from grpclab.environment import CorePlan
 from grpclab.errors import DesignError, MeasurementError
 from grpclab.places import project_root
+from grpclab.study.comparison import CompareResult
 from grpclab.study.design import Configurations, comparison
-from grpclab.study.runner import Study, manifest_of, surroundings
+from grpclab.study.progress import say
+from grpclab.study.runner import Study, StudyInterruptedError, manifest_of, surroundings
 from grpclab.study.store import Store
 from grpclab.study.subject import Subject
 from grpclab.study.trial import TrialIdentity, run_trial
+from grpclab.variants import LOAD, variant
 
 SCENARIO = "compare"
 PILOT_BLOCKS = 4
@@ -92,10 +95,9 @@ def plan(sides: Mapping[str, Side], *, blocks: int, delta: float) -> dict[str, A
 class ComparingStudy(Study):
     """A study of two sides, whose trials need no notebook."""
 
-    CONTINUES = "--study with its name"
-
     def __init__(self, store: Store, manifest: Mapping[str, Any], root: Path) -> None:
         super().__init__(store, manifest, root)
+        self.CONTINUES = f"the same command with --study {self.name}"
         cores = manifest["cores"]
         self._cores = CorePlan(
             server=tuple(cores["server"]), generator=tuple(cores["generator"]), shared=cores["shared"]
@@ -164,9 +166,12 @@ def piloted(
         # A seed of its own: the order of the blocks that count must not repeat that of the pilot.
         plan_ = plan(sides, blocks=PILOT_BLOCKS, delta=delta)
         pilot = ComparingStudy(store, store.open(_manifest("pilot", surroundings(root), plan_, seed + 1_000_003)), root)
-        pilot.run(write)
+        try:
+            pilot.run(write)
+        except StudyInterruptedError:
+            raise StudyInterruptedError("stopped in the pilot, of which nothing is kept") from None
         trials = pilot.collect()
-    return compare(trials, scenario=SCENARIO, metric=metric, baseline=A, candidate=B, delta=delta, exact=True)
+    return analysis.compare(trials, scenario=SCENARIO, metric=metric, baseline=A, candidate=B, delta=delta, exact=True)
 
 
 def planned_blocks(pilot: Comparison) -> tuple[int, str]:
@@ -187,13 +192,43 @@ def planned_blocks(pilot: Comparison) -> tuple[int, str]:
     return blocks, f"{blocks} blocks are planned: enough in four of five cases at the pilot's ratio and noise"
 
 
-def judge(study: Study) -> tuple[pd.DataFrame, Judgement]:
+def compare(
+    a: Side | TrialConfig | str,
+    b: Side | TrialConfig | str,
+    *,
+    blocks: int | None = None,
+    min_effect: float = 0.05,
+    seed: int = 1,
+    study: str | None = None,
+    write: Callable[[str], None] = say,
+) -> CompareResult:
+    """Compare B with A in interleaved blocks; for notebooks and scripts.
+
+    A side is the name of a variant, a configuration (its load included), or a :class:`Side` with a label and a
+    server by its command. Without `blocks` a pilot says how many. `min_effect` is the smallest effect of interest, a
+    share. Results go to ``results/<study>/``. Raises UsageError, MeasurementError.
+    """
+    sides = {A: _side(a), B: _side(b)}
+    running = prepare(sides, blocks=blocks, delta=min_effect, seed=seed, study=study, write=write)
+    running.run(write)
+    return judge(running)
+
+
+def _side(what: Side | TrialConfig | str) -> Side:
+    if isinstance(what, Side):
+        return what
+    if isinstance(what, str):
+        return Side(label=what, config=variant(what).replace(LOAD))
+    return Side(label=what.settings() or "all factors at their defaults", config=what)
+
+
+def judge(study: Study) -> CompareResult:
     """Collect and judge; writes trials.parquet and verdict.json. Raises MeasurementError without a ratio."""
     trials = study.collect()
     judgement = study.judge(trials)
     if not judgement.headline.computed:
         raise MeasurementError(f"there is no ratio: {judgement.headline.note}")
-    return trials, judgement
+    return CompareResult(trials=trials, judgement=judgement, study=str(study.store.folder))
 
 
 # ---- two stored results ------------------------------------------------------------------------------------------
@@ -204,7 +239,7 @@ def is_stored(word: str) -> bool:
     return (Path(word.partition(":")[0]) / "manifest.json").exists()
 
 
-def compare_stored(words: Mapping[str, str], *, delta: float, allow_mixed: bool) -> tuple[pd.DataFrame, Judgement]:
+def compare_stored(words: Mapping[str, str], *, delta: float, allow_mixed: bool) -> CompareResult:
     """Compare configurations of stored studies, ``results/STUDY[:CONFIGURATION]``, block by block.
 
     Without a configuration it is the candidate of the study's headline. Raises DesignError if the studies are of
@@ -238,4 +273,4 @@ def compare_stored(words: Mapping[str, str], *, delta: float, allow_mixed: bool)
     judgement = Judgement(**{**vars(judgement), "warnings": (*warnings, *judgement.warnings)})
     if not judgement.headline.computed:
         raise MeasurementError(f"there is no ratio: {judgement.headline.note}")
-    return trials, judgement
+    return CompareResult(trials=trials, judgement=judgement)

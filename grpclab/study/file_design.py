@@ -34,7 +34,7 @@ from grpclab.config import FACTORS, Level, TrialConfig, format_level, parse_sett
 from grpclab.errors import DesignError, FactorError, UsageError
 from grpclab.study.design import METRIC, PROFILED_BLOCKS, Configurations, comparison
 from grpclab.units import share
-from grpclab.variants import VARIANTS
+from grpclab.variants import LOAD, VARIANTS
 
 SCENARIO = "custom"
 GRIDS = ("one-at-a-time", "full")
@@ -50,8 +50,6 @@ KINDS: dict[str, type] = {
     "set": dict,
     "factors": dict,
 }
-LOAD: dict[str, Level] = {"load.requests": 2500, "load.duration_s": 2.0, "load.warmup_s": 0.4, "load.concurrency": 64}
-"""As in the studies of this lab, where the file does not say."""
 
 
 @dataclass(frozen=True, kw_only=True)
