@@ -10,6 +10,7 @@ import argparse
 import dataclasses
 import json
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -220,6 +221,7 @@ def _factors(options: argparse.Namespace) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     options = build_parser().parse_args(arguments)
+    options.command_line = shlex.join(["grpclab", *(sys.argv[1:] if arguments is None else arguments)])
     try:
         return int(options.run(options))
     except GrpclabError as error:

@@ -87,6 +87,7 @@ def run(options: argparse.Namespace) -> int:
             seed=cli_bench.whole("--seed", options.seed),
             study=_study_name(options.study),
             write=(lambda _: None) if silent else _say,
+            again=options.command_line,
         )
         if not silent:
             _say(f"{running.plan['blocks']} blocks of {len(sides)} trials, stored in results/{running.name}:")

@@ -65,7 +65,10 @@ def test_a_slower_command_is_found_stored_and_compared_again_from_what_is_stored
     assert turned["ratio"] == pytest.approx(1 / headline["ratio"])
 
     assert cli.main(["report", "results/mine"]) == 0
-    assert "slower" in (tmp_path / "reports" / "mine.html").read_text()
+    page = (tmp_path / "reports" / "mine.html").read_text()
+    assert "slower" in page
+    assert "grpclab compare --a-cmd " in page, "how to run it again"
+    assert "papermill notebooks" not in page
     _refuses_mixed(tmp_path, capsys)
 
 

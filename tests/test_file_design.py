@@ -110,7 +110,7 @@ def test_a_file_is_run_and_reported(
     results = list((tmp_path / "results" / "mine").glob("trials/*/result.json"))
     assert len(results) == 2 * 3
     assert all(json.loads(path.read_text())["valid"] for path in results)
-    assert (tmp_path / "reports" / "mine.html").exists()
+    assert f"grpclab study --file {file} --study mine" in (tmp_path / "reports" / "mine.html").read_text()
     file.write_text(SMALL.replace("[4]", "[4, 8]"))
     assert cli.main(["study", "--file", str(file), "-q"]) == 2
     assert "holds a study with another plan" in capsys.readouterr().err

@@ -376,7 +376,6 @@ def nothing_at_all(made: synthetic.MadeStudy) -> synthetic.MadeStudy:
         (all_invalid, "the server fell over"),
         (one_block, "There is no profile: the profiler is not asked for in this configuration."),
         (one_configuration, "No comparison has two blocks"),
-        (bare_plan, "The plan has no ladder."),
         (nothing_at_all, "There is no verdict."),
     ],
 )
@@ -391,6 +390,15 @@ def test_poor_studies_say_what_is_missing(change: object, told: str) -> None:
     assert ">nan" not in body.lower()
     assert "nan×" not in body.lower()
     assert all(section.html for section in shown)
+
+
+def test_what_the_plan_does_not_ask_has_no_section() -> None:
+    made = bare_plan(synthetic.small_study())
+    shown = sections(made.manifest, made.trials, made.verdict)
+    assert Page("".join(section.html for section in shown)).open == []
+    anchors = {section.anchor for section in shown}
+    assert anchors.isdisjoint({"sides", "engines", "throughput", "latency", "ladder", "windows", "sweeps", "profile"})
+    assert {"answer", "comparisons", "configurations", "timeline", "method", "again"} <= anchors
 
 
 def test_a_section_shows_itself_in_a_notebook() -> None:

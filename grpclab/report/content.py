@@ -30,7 +30,7 @@ def sections(
 
     `manifest` and `verdict` as stored beside the trials, `trials` with one row a trial. What is missing is
     said in a line where it would have stood; sections that have nothing to be about (no warning, no invalid
-    trial, no table of names, no stacks) are left out. In a notebook each section displays itself.
+    trial, no stacks, no ladder in the plan) are left out. In a notebook each section displays itself.
     """
     study = Study.of(manifest, trials, verdict)
     made = [(title, anchor, make(study)) for title, anchor, make in _MADE]
@@ -104,7 +104,7 @@ def _warnings(study: Study) -> str:
 def _sides(study: Study) -> str:
     parts = study.entries("parts")
     if not parts:
-        return _none("The plan does not split the headline into parts.")
+        return ""
     cards = []
     for part in parts:
         key = [str(part.get(k) or "") for k in ("scenario", "metric", "baseline", "candidate")]
@@ -136,7 +136,7 @@ def _sides(study: Study) -> str:
 
 def _engines(study: Study) -> str:
     if not study.engine_rows:
-        return _none("The plan measures with one engine only.")
+        return ""
     block = figures.engines(study)
     if not block:
         return _none("No trial of the configurations that both engines load is valid.")
@@ -147,7 +147,7 @@ def _curves(draw: Callable[[Study, Mapping[str, Any]], FigureBlock | None], lack
     def make(study: Study) -> str:
         curves = study.entries("curves")
         if not curves:
-            return _none("The plan has no curve.")
+            return ""
         found = [(curve, draw(study, curve)) for curve in curves]
         return "".join(
             block.html() if block else _none(f"{curve.get('title') or 'A curve'}: {lacking}") for curve, block in found
@@ -158,21 +158,21 @@ def _curves(draw: Callable[[Study, Mapping[str, Any]], FigureBlock | None], lack
 
 def _ladder(study: Study) -> str:
     if not study.entries("ladder"):
-        return _none("The plan has no ladder.")
+        return ""
     block = figures.ladder(study)
     return block.html() if block else _none("No rung of the ladder has two blocks in which both sides are valid.")
 
 
 def _windows(study: Study) -> str:
     if not study.entries("windows"):
-        return _none("The plan does not vary the windows.")
+        return ""
     block = figures.windows(study)
     return block.html() if block else _none("No trial of the window curves is valid.")
 
 
 def _sweeps(study: Study) -> str:
     if not study.entries("sweeps"):
-        return _none("The plan sweeps no single factor.")
+        return ""
     block = figures.sweeps(study)
     return block.html() if block else _none("No level of a sweep has two blocks in which it and the base are valid.")
 
@@ -181,7 +181,7 @@ def _profile(study: Study) -> str:
     if drawn := evidence.profile(study):
         return drawn
     if not study.plan.get("profiled"):
-        return _none("The plan profiles no configuration.")
+        return ""
     reasons = evidence.notes(study)
     return _none(f"There is no profile: {'; '.join(reasons) if reasons else 'no trial was sampled'}.")
 
@@ -280,9 +280,12 @@ def _again(study: Study) -> str:
     lines = []
     if git.get("commit"):
         lines.append(f"git checkout {shlex.quote(str(git['commit']))}")
-    parameters: Mapping[str, Any] = manifest.get("parameters") or {}
-    told = [_parameter(str(name), value) for name, value in parameters.items() if value is not None]
-    lines.append(" \\\n    ".join(["papermill notebooks/sweep.ipynb sweep-again.ipynb", *told]))
+    if "again" in manifest:
+        lines += [str(manifest["again"])] if manifest["again"] else []
+    else:
+        parameters: Mapping[str, Any] = manifest.get("parameters") or {}
+        told = [_parameter(str(name), value) for name, value in parameters.items() if value is not None]
+        lines.append(" \\\n    ".join(["papermill notebooks/sweep.ipynb sweep-again.ipynb", *told]))
     lines.append(
         f"# this page once more, from the stored results\ngrpclab report {shlex.quote(f'results/{study.name}')}"
     )

@@ -126,9 +126,12 @@ def prepare(
     seed: int,
     study: str | None,
     write: Callable[[str], None],
+    again: str = "",
     root: Path | None = None,
 ) -> ComparingStudy:
     """Plan the comparison, by a pilot where `blocks` is None, and begin its folder or go on with it.
+
+    `again` is the command that does the same once more, for the report.
 
     Raises DesignError, UsageError, MeasurementError.
     """
@@ -145,7 +148,7 @@ def prepare(
             seen = piloted(sides, metric=metric_of(sides[A].config), delta=delta, seed=seed, write=write)
             blocks, told = planned_blocks(seen)
             write(told)
-    manifest = _manifest(name, found, plan(sides, blocks=blocks, delta=delta), seed)
+    manifest = _manifest(name, found, plan(sides, blocks=blocks, delta=delta), seed) | {"again": again}
     return ComparingStudy(store, store.open(manifest), root)
 
 

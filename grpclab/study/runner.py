@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -89,6 +90,7 @@ class Study:
         manifest = manifest_of(
             surroundings(root), asked.plan, design_name="file", question=asked.question, parameters=chosen
         )
+        manifest["again"] = shlex.join(["grpclab", "study", "--file", str(path), "--study", folder])
         return cls(Store(root / "results" / folder), manifest, root)
 
     def begin(self) -> Study:
