@@ -151,7 +151,7 @@ def test_all_three_generators_were_heard_and_every_call_succeeded(root: Path) ->
 
 def test_no_call_is_measured_shorter_than_it_was(root: Path) -> None:
     frame = frame_of(root, "truth")
-    assert len(frame) == 100
+    assert len(frame) in (100, 101), "0.1 s at 1,000/s; rounding decides on which side of its end the last call falls"
     assert (frame["latency_s"] >= frame["residence_s"]).all()
 
 
@@ -159,7 +159,7 @@ def test_in_the_stall_all_of_the_schedule_waits_and_few_of_the_callers_do(root: 
     frame = frame_of(root, "stall")
     slow = frame[frame["latency_s"] > frame["stall_s"] / 2].groupby("mode").size()
     counts = frame.groupby("mode").size()
-    assert counts["open"] == counts["bounded"] == 200
+    assert {counts["open"], counts["bounded"]} <= {200, 201}, "the last call falls on either side of the end"
     assert slow["open"] >= 10
     assert counts["closed"] > 0
 
