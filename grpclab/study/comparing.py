@@ -18,13 +18,12 @@ import pandas as pd
 
 from grpclab import analysis
 from grpclab.analysis import Comparison, Judgement, analyse, blocks_needed, fewest_blocks
-from grpclab.channel_args import mapping_rows
 from grpclab.config import TrialConfig
 from grpclab.environment import CorePlan
 from grpclab.errors import DesignError, MeasurementError
 from grpclab.places import project_root
 from grpclab.study.comparison import CompareResult
-from grpclab.study.design import Configurations, comparison
+from grpclab.study.design import Configurations, comparison, plain
 from grpclab.study.progress import say
 from grpclab.study.runner import Study, StudyInterruptedError, manifest_of, surroundings
 from grpclab.study.store import Store
@@ -68,6 +67,7 @@ def plan(sides: Mapping[str, Side], *, blocks: int, delta: float) -> dict[str, A
         if other != metric:
             out.compare(title, SCENARIO, A, B, metric=other)
     return {
+        **plain(),
         "blocks": blocks,
         "delta": delta,
         "metric": metric,
@@ -77,17 +77,9 @@ def plan(sides: Mapping[str, Side], *, blocks: int, delta: float) -> dict[str, A
             "baseline_label": f"A ({sides[A].label})",
             "candidate_label": f"B ({sides[B].label})",
         },
-        "parts": [],
         "comparisons": out.comparisons,
         "aa": {},
         "without_aa": True,
-        "curves": [],
-        "engines": {},
-        "windows": [],
-        "ladder": [],
-        "sweeps": [],
-        "profiled": [],
-        "mapping": mapping_rows(),
         "subjects": {name: asdict(side.subject) for name, side in sides.items()},
     }
 

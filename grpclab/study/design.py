@@ -89,6 +89,12 @@ def comparison(title: str, scenario: str, baseline: str, candidate: str, *, metr
     }
 
 
+def plain() -> dict[str, Any]:
+    """The parts of a plan that only some designs have, all empty: no curve, no ladder, nothing profiled."""
+    lists: dict[str, Any] = {name: [] for name in ("parts", "curves", "windows", "ladder", "sweeps", "profiled")}
+    return lists | {"engines": {}, "mapping": mapping_rows()}
+
+
 def plan(parameters: StudyParameters, *, server_cores: int) -> dict[str, Any]:
     """The plan of a study, as it stands in the manifest. `server_cores`: how many the server may use."""
     quick = parameters.design == "quick"

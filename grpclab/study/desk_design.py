@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from grpclab.channel_args import mapping_rows
 from grpclab.config import Level
 from grpclab.study.design import (
     CHATTER,
@@ -14,6 +13,7 @@ from grpclab.study.design import (
     PREFERRED_CONCURRENCY,
     Configurations,
     comparison,
+    plain,
 )
 from grpclab.study.parameters import StudyParameters
 from grpclab.variants import OPTIMIZED
@@ -45,6 +45,7 @@ def plan(parameters: StudyParameters) -> dict[str, Any]:
     for key in ("metrics", "desk"):
         out.compare(f"{SETTINGS[key][0]}, against neither", CHATTER, names["neither"], names[key])
     return {
+        **plain(),
         "blocks": parameters.blocks,
         "delta": DELTA,
         "metric": METRIC,
@@ -55,14 +56,7 @@ def plan(parameters: StudyParameters) -> dict[str, Any]:
             "candidate_label": "optimized with desk and metrics",
             "at": f"at concurrency {PREFERRED_CONCURRENCY} with engine {parameters.engine}",
         },
-        "parts": [],
         "comparisons": out.comparisons,
         "aa": comparison("neither against itself (A/A)", CHATTER, names["neither"], again),
-        "curves": [],
-        "engines": {},
-        "windows": [],
-        "ladder": [],
-        "sweeps": [],
         "profiled": [names["neither"], names["both"]] if parameters.profile else [],
-        "mapping": mapping_rows(),
     }

@@ -29,10 +29,9 @@ from pathlib import Path
 from typing import Any
 
 from grpclab.analysis import fewest_blocks
-from grpclab.channel_args import mapping_rows
 from grpclab.config import FACTORS, Level, TrialConfig, format_level, parse_settings
 from grpclab.errors import DesignError, FactorError, UsageError
-from grpclab.study.design import METRIC, PROFILED_BLOCKS, Configurations, comparison
+from grpclab.study.design import METRIC, PROFILED_BLOCKS, Configurations, comparison, plain
 from grpclab.units import share
 from grpclab.variants import LOAD, VARIANTS
 
@@ -137,6 +136,7 @@ def _plan(
             out.compare(f"{out.configurations[name]['title']}, against the baseline", SCENARIO, baseline, name)
     title = f"{headline} against the baseline"
     return {
+        **plain(),
         "blocks": blocks,
         "delta": share("min_effect", found.get("min_effect", "5%")),
         "metric": METRIC,
@@ -146,17 +146,10 @@ def _plan(
             "baseline_label": "the baseline",
             "candidate_label": headline,
         },
-        "parts": [],
         "comparisons": out.comparisons,
         "aa": comparison("the baseline against itself (A/A)", SCENARIO, baseline, again),
-        "curves": [],
-        "engines": {},
-        "windows": [],
-        "ladder": [],
-        "sweeps": [],
         "profiled": [baseline, candidate] if found.get("profile", True) else [],
         "profiled_blocks": PROFILED_BLOCKS,
-        "mapping": mapping_rows(),
     }
 
 

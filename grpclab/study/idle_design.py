@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from grpclab.channel_args import mapping_rows
 from grpclab.config import TrialConfig
-from grpclab.study.design import DELTA, Configurations, comparison
+from grpclab.study.design import DELTA, Configurations, comparison, plain
 from grpclab.study.idle_scenario import IDLE, IDLE_TIMEOUT_S, METRIC, SETTINGS, figure, load
 from grpclab.study.parameters import StudyParameters
 
@@ -34,6 +33,7 @@ def plan(parameters: StudyParameters) -> dict[str, Any]:
     for key in ("longer", "half", "punished"):
         out.compare(f"{SETTINGS[key][0]}, against none", IDLE, names["off"], names[key], metric=METRIC)
     return {
+        **plain(),
         "blocks": parameters.blocks,
         "delta": DELTA,
         "metric": METRIC,
@@ -44,15 +44,7 @@ def plan(parameters: StudyParameters) -> dict[str, Any]:
             "candidate_label": "working keepalive",
             "at": f"after {PAUSE_S:g} s of silence on a link that forgets after {IDLE_TIMEOUT_S:g} s",
         },
-        "parts": [],
         "comparisons": out.comparisons,
         "aa": comparison("no keepalive against itself (A/A)", IDLE, names["off"], again, metric=METRIC),
-        "curves": [],
-        "engines": {},
-        "windows": [],
-        "ladder": [],
-        "sweeps": [],
-        "profiled": [],
-        "mapping": mapping_rows(),
         "idle": figure(list(names.values()), pause_s=PAUSE_S, limit_s=LIMIT_S),
     }
