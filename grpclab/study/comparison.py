@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from dataclasses import dataclass
 
 import pandas as pd
@@ -70,6 +71,8 @@ class CompareResult:
 
 
 def _figure(metric: str, value: float) -> str:
+    if math.isnan(value):
+        return "-"
     if metric.endswith("_rps"):
         return f"{value:,.0f}/s"
     return f"{value * 1e6:,.0f} us" if "cpu" in metric else f"{value * 1e3:,.2f} ms"
