@@ -103,6 +103,8 @@ def key_figures(result: TrialResult) -> pd.DataFrame:
             rows["late sends"] = ", ".join(
                 f"{name} {words.seconds(metrics.get(f'late_{name}_s'))}" for name in ("p50", "p99", "max")
             )
+        if passed := _passed(result):
+            rows["pings and GOAWAYs"] = passed
         if metrics.get("connections_lost"):
             without = words.seconds(metrics.get("outage_s"))
             rows["connections lost"] = f"{metrics['connections_lost']:.0f}, {without} without any"
@@ -112,6 +114,19 @@ def key_figures(result: TrialResult) -> pd.DataFrame:
         rows["profile"] = f"{samples:,.0f} samples{'; ' if note else ''}{note}"
     rows |= {factor: f"no effect: {reason}" for factor, reason in result.without_effect.items()}
     return pd.DataFrame({"value": rows})
+
+
+def _passed(result: TrialResult) -> str:
+    """What passed on the connections beside calls; nothing where nothing did."""
+    counted = [("client_pings", "ping of the client", "pings of the client")]
+    counted += [("server_pings", "ping of the server", "pings of the server")]
+    told = [
+        f"{number:.0f} {one if number == 1 else many}"
+        for name, one, many in counted
+        if (number := result.metrics.get(name, 0.0)) > 0
+    ]
+    told += [f"GOAWAY {text}, {count} times" for text, count in result.goaways.items()]
+    return "; ".join(told)
 
 
 def _load_told(load: LoadConfig) -> str:

@@ -12,6 +12,7 @@ import pytest
 from grpclab.load.recorder import Records
 from grpclab.load.run import LoadRun, assemble, find_limits, merge_reports
 from grpclab.load.summary import Window, summarise
+from grpclab.load.traffic import Traffic
 
 
 def opened(late_s: Sequence[float], service_s: float = 0.010, *, length_s: float = 10.0) -> Window:
@@ -32,7 +33,7 @@ def limits(window: Window, *, planned: int | None, busy_share: float = 0.5, boun
 
 def answer(**figures: Any) -> dict[str, Any]:
     """What a worker says at the end."""
-    nothing = {"held": 0, "bound_hits": 0, "connections_lost": 0, "outage_s": 0.0}
+    nothing = {"held": 0, "bound_hits": 0, "connections_lost": 0, "outage_s": 0.0, "traffic": Traffic().to_json()}
     return {"cpu_s": 1.0, "spin_s": 0.0, "busy_s": 10.0, "admitted": 0, **nothing, **figures}
 
 

@@ -44,7 +44,11 @@ class Control:
         """The peer's settings, as far as it has said any."""
         self.peer_goaway: tuple[int, int, str] | None = None
         """The peer's last GOAWAY: last stream id, error code, reason."""
+        self.pings_sent = 0
         self.pings_acked = 0
+        self.pings_received = 0
+        self.goaways_received: list[tuple[int, str]] = []
+        """Error code and reason of each of the peer's GOAWAYs."""
         self.send_window = frames.DEFAULT_WINDOW
         """What the peer is ready to receive on the whole connection, bytes."""
         self.peer_window = frames.DEFAULT_WINDOW
@@ -60,6 +64,7 @@ class Control:
 
     def ping(self, opaque: bytes = b"grpclab!") -> None:
         """Ask for a sign of life; `pings_acked` counts them."""
+        self.pings_sent += 1
         self.outgoing.append(frames.ping(opaque))
 
     # ---- for the two sides -------------------------------------------------------------------------------------
@@ -191,6 +196,7 @@ class Control:
         if flags & frames.ACK:
             self.pings_acked += 1
         else:
+            self.pings_received += 1
             self.outgoing.append(frames.ping(body, ack=True))
 
     def _on_goaway(self, flags: int, stream_id: int, body: bytes) -> None:
@@ -199,6 +205,7 @@ class Control:
         last, code = struct.unpack_from(">II", body)
         reason = body[8:].decode("utf-8", "replace")[:256]
         self.peer_goaway = (last & frames.MAX_STREAM_ID, code, reason)
+        self.goaways_received.append((code, reason))
         self.draining = True
         self._on_going_away(*self.peer_goaway)
 

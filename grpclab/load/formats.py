@@ -196,6 +196,7 @@ def _own(result: BenchResult) -> dict[str, Any]:
         "generator_spin_s": run.spin_s,
         "connections_by_server_process": list(result.connections_by_process),
         "connections_lost": run.connections_lost,
+        "traffic": run.traffic.to_json(),
         "outage_s": run.outage_s,
         "held_by_stream_limit": run.held,
         "stopped_because": run.stopped_because,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -27,6 +28,7 @@ from grpclab.load.calls import CallSpec, greeting
 from grpclab.load.recorder import Records, remove
 from grpclab.load.run import BUSY_LIMIT, LoadRun, Progress, assemble, merge_reports
 from grpclab.load.summary import Window
+from grpclab.load.traffic import add_counts, read_core_log
 
 __all__ = ["BUSY_LIMIT", "Generator", "LoadRun", "Progress", "split"]
 
@@ -72,11 +74,13 @@ class Generator:
         self._residence = residence
         self._stack = contextlib.ExitStack()
         self._workers: list[Child] = []
+        self._logs: list[Path] = []
         self._windows = 0
 
     def __enter__(self) -> Generator:
         try:
             self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="grpclab-")))
+            self._stack.callback(self._repeat_what_workers_wrote)
             self.start()
         except BaseException:
             self._stack.close()
@@ -109,10 +113,7 @@ class Generator:
         """Spawn the workers and connect them. Raises TargetError or WorkerError."""
         for index in range(self.workers):
             name = f"load worker {index + 1} of {self.workers}"
-            # What C-core would say of a server's GOAWAY on the terminal is in the statuses and counters.
-            env = {"GRPC_VERBOSITY": os.environ.get("GRPC_VERBOSITY", "NONE"), **(self._env or {})}
-            worker = Child("grpclab.load.worker", name=name, cpus=self._cores_of(index), env=env)
-            self._workers.append(self._stack.enter_context(worker))
+            self._workers.append(self._stack.enter_context(self._worker(name, index)))
         for index, (worker, part) in enumerate(zip(self._workers, self._parts, strict=True)):
             worker.send(
                 settings=part.differences(TrialConfig()),
@@ -129,6 +130,16 @@ class Generator:
         for answer in receive_all(self._workers, START_TIMEOUT_S):
             if "error" in answer:
                 raise TargetError(answer["error"])
+
+    def _worker(self, name: str, index: int) -> Child:
+        cpus, env = self._cores_of(index), dict(self._env or {})
+        if self.config.load.engine != "grpcio" or "GRPC_VERBOSITY" in os.environ:
+            return Child("grpclab.load.worker", name=name, cpus=cpus, env=env)
+        # C-core tells of a server's GOAWAYs in its log only, which is read when the window is over.
+        path = self._folder / f"log-{index}"
+        self._logs.append(path)
+        with path.open("wb") as log:
+            return Child("grpclab.load.worker", name=name, cpus=cpus, env=env | {"GRPC_VERBOSITY": "INFO"}, log=log)
 
     def _cores_of(self, index: int) -> list[int] | None:
         """The cores divided, where there are enough of them."""
@@ -284,9 +295,20 @@ class Generator:
             )
             remove(file)  # a long run's is large; the map keeps it as long as it is needed
         planned = None if bounds.rate_rps is None else bounds.planned(self.config.load.arrival, self._seed)
-        return assemble(
+        run = assemble(
             windows, told, rate_rps=bounds.rate_rps, planned=planned, interrupted=interrupted, stopped=stopped
         )
+        for log in self._logs:
+            goaways, _ = read_core_log(log.read_text(errors="replace").splitlines())
+            run.traffic.goaways = add_counts(run.traffic.goaways, goaways)
+        return run
+
+    def _repeat_what_workers_wrote(self) -> None:
+        """On standard error, as if they had written there: a traceback is not to be lost in a log."""
+        for log in self._logs:
+            _, others = read_core_log(log.read_text(errors="replace").splitlines())
+            if others:
+                print(*others, sep="\n", file=sys.stderr)
 
 
 def _usable_cores() -> list[int]:

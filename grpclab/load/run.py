@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from grpclab.load.summary import Summary, Window, lateness, summarise
+from grpclab.load.traffic import Traffic
 
 BUSY_LIMIT = 0.90
 """A worker busier than this share of a core may be the limit, not the server."""
@@ -65,6 +66,8 @@ class LoadRun:
     connections_lost: int = 0
     outage_s: float = 0.0
     """Time with no connection up; of several workers, the longest."""
+    traffic: Traffic = field(default_factory=Traffic)
+    """Connections, pings and GOAWAYs since the workers connected."""
     limits: tuple[str, ...] = ()
     """Why the generator, not the server, was the limit, in words; empty if it was not."""
 
@@ -105,6 +108,7 @@ def assemble(
         bound_hits=bound_hits,
         connections_lost=sum(answer["connections_lost"] for answer in answers),
         outage_s=max(answer["outage_s"] for answer in answers),
+        traffic=sum((Traffic.from_json(answer["traffic"]) for answer in answers), start=Traffic()),
         limits=find_limits(windows, summary, busy_share=busy_share, planned=planned, bound_hits=bound_hits),
     )
 

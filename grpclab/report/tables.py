@@ -9,7 +9,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import pandas as pd
+
 from grpclab.analysis import metric_words
+from grpclab.analysis.ratios import numbers
 from grpclab.config import FACTORS, format_level
 from grpclab.report import words
 from grpclab.report.figures.engines import by_engine, clients, variants
@@ -124,7 +127,7 @@ def configurations(study: Study) -> str:
             tried = study.rows(name, valid=False)
             rows.append(
                 [
-                    f"{esc(c.get('title') or name)}<small><code>{esc(name)}</code></small>",
+                    f"{esc(c.get('title') or name)}<small><code>{esc(name)}</code></small>{_traffic(tried)}",
                     _settings(study, c, everywhere),
                     f"<b>{words.value_of(study.metric, level['mean'])}</b>{limits(study.limits(name))}",
                     words.interval(level["ci_low"], level["ci_high"]),
@@ -133,6 +136,16 @@ def configurations(study: Study) -> str:
             )
     header = ["configuration", "settings", metric_words(study.metric), "95 % interval", "valid"]
     return table(header, rows, label="Configurations", numeric={2, 3, 4}, widest=1)
+
+
+def _traffic(rows: pd.DataFrame) -> str:
+    """What passed on the connections of a configuration's valid trials beside calls; "" where nothing did."""
+    valid = rows[rows["valid"].eq(True)]
+    counted = (("client_pings", "client ping"), ("server_pings", "server ping"), ("goaways", "GOAWAY"))
+    totals = [(numbers(valid, name).fillna(0).sum(), what) for name, what in counted]
+    told = [words.count(int(total), what) for total, what in totals if total]
+    trials = words.count(len(valid), "trial")
+    return f"<small>{', '.join(told)} in {trials}</small>" if told else ""
 
 
 def resources(study: Study) -> str:

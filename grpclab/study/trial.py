@@ -29,6 +29,7 @@ from grpclab.config import TrialConfig
 from grpclab.environment import CorePlan
 from grpclab.errors import MeasurementError, WorkerError
 from grpclab.link import RunningLink, running_link
+from grpclab.load import traffic
 from grpclab.load.generator import Generator, LoadRun
 from grpclab.load.summary import PERCENTILES, timeline
 from grpclab.profiling import speedscope, threads
@@ -78,6 +79,7 @@ METRICS: tuple[str, ...] = (
     "server_event_engine_share",
     "server_voluntary_switches_per_call",
     "server_involuntary_switches_per_call",
+    *traffic.COLUMNS,
     "link_connections",
     "link_client_pings",
     "link_server_pings",
@@ -123,7 +125,7 @@ class TrialResult:
     connections_by_process: list[int] = field(default_factory=list)
     histogram: str = ""
     goaways: dict[str, int] = field(default_factory=dict)
-    """GOAWAYs that the emulated link saw, by code and reason."""
+    """GOAWAYs by code and reason: what the emulated link saw, or the client where there is none."""
     advertised: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What each side said first: `server` and `client`, as in :class:`grpclab.http2.listening.Advertised`."""
     without_effect: dict[str, str] = field(init=False)
@@ -303,6 +305,7 @@ def _measure(result: TrialResult, server: RunningServer, generator: Generator) -
     result.limits = list(run.limits)
     result.histogram = run.summary.histogram
     result.errors_by_status = run.summary.errors_by_status
+    result.goaways = run.traffic.goaways
     result.metrics |= _metrics(run, opened[0] if opened else samples[0], closed)
     result.metrics |= _thread_metrics(used, calls)
     if result.config.load.pause_s:
@@ -332,6 +335,7 @@ def _metrics(run: LoadRun, opened: procfs.Usage, closed: procfs.Usage) -> dict[s
         "latency_uncorrected_p99_s": summary.latency_uncorrected["p99"],
         "offered_rps": math.nan if run.offered_rps is None else run.offered_rps,
         **{f"late_{name}_s": value for name, value in run.lateness.items()},
+        **run.traffic.as_row(),
         "held": run.held,
         "connections_lost": run.connections_lost,
         "outage_s": run.outage_s,

@@ -11,6 +11,7 @@ from grpclab.errors import TargetError
 from grpclab.load.calls import CallSpec
 from grpclab.load.gate import Gate
 from grpclab.load.recorder import Recorder
+from grpclab.load.traffic import Traffic
 from grpclab.pacing import Pacer
 
 LOOK_S = 0.25
@@ -54,6 +55,9 @@ class Engine(Protocol):
         A late call goes out at once, and one that finds `max_in_flight` under way as soon as there is room; none is
         dropped.
         """
+
+    def traffic(self) -> Traffic:
+        """What passed beside calls since the engine connected."""
 
     async def close(self) -> None:
         """Close the connections."""

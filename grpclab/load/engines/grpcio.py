@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
 from grpclab.channel_args import client_args
 from grpclab.config import TrialConfig
@@ -21,6 +22,7 @@ from grpclab.load.engines import Counters, nothing_answers
 from grpclab.load.engines.loops import Call, Clock, OpenLoop, closed_loop
 from grpclab.load.gate import Gate
 from grpclab.load.recorder import Recorder
+from grpclab.load.traffic import Traffic, channelz_pings
 from grpclab.pacing import Pacer
 from grpclab.status import OK, UNKNOWN
 
@@ -51,6 +53,7 @@ class GrpcioEngine:
         self._calls: list[Call] = []
         self._watchers: list[asyncio.Task[None]] = []
         self._up = 0
+        self._opened = 0
         self._down_since = math.nan
 
     # ---- connections -------------------------------------------------------------------------------------------
@@ -66,10 +69,11 @@ class GrpcioEngine:
             await asyncio.gather(*(channel.close() for channel in channels))
             raise nothing_answers(self._target, timeout_s) from None
         if client.pooling == "per_call":  # only asked whether someone is there
+            self._opened = 1
             await channels[0].close()
             self._calls = [self._fresh_call]
         else:
-            self._channels, self._up = channels, count
+            self._channels, self._up, self._opened = channels, count, count
             self._calls = [self._kept_call(channel) for channel in channels]
             self._watchers = [asyncio.create_task(self._watch(channel)) for channel in channels]
 
@@ -78,6 +82,14 @@ class GrpcioEngine:
             watcher.cancel()
         await asyncio.gather(*self._watchers, return_exceptions=True)
         await asyncio.gather(*(channel.close() for channel in self._channels))
+
+    def traffic(self) -> Traffic:
+        """See :class:`grpclab.load.engines.Engine`; the GOAWAYs stand in C-core's log, which the generator reads."""
+        # What the package grpcio-channelz is made of.
+        pings = channelz_pings(
+            cygrpc.channelz_get_top_channels, cygrpc.channelz_get_subchannel, cygrpc.channelz_get_socket
+        )
+        return Traffic(connections_opened=self._opened, client_pings=pings, server_pings=math.nan)
 
     def _channel(self) -> grpc.aio.Channel:
         if self._roots is None:
@@ -98,6 +110,7 @@ class GrpcioEngine:
             elif state is ready and before is not ready:
                 self._note_outage()
                 self._up += 1
+                self._opened += 1
 
     def _note_outage(self) -> None:
         """Add the outage so far, if there is one."""
@@ -134,6 +147,7 @@ class GrpcioEngine:
 
     async def _fresh_call(self, start_s: float, recorder: Recorder) -> tuple[int, float]:
         """A channel for one call; opening and closing it are part of the call."""
+        self._opened += 1
         async with self._channel() as channel:
             return await self._kept_call(channel)(start_s, recorder)
 

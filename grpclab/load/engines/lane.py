@@ -15,6 +15,7 @@ from typing import Any, cast
 from grpclab.http2.messages import DEADLINE_EXCEEDED, UNAVAILABLE
 from grpclab.load.engines import Counters
 from grpclab.load.engines.peer import LaneSettings, Peer, WireCall
+from grpclab.load.traffic import Traffic
 
 CONNECT_TIMEOUT_S = 20.0
 """Longest attempt to connect, C-core's own; a call's deadline does not end the attempt, only the call."""
@@ -30,6 +31,7 @@ class Lane:
     def __init__(self, settings: LaneSettings, counters: Counters) -> None:
         self.settings = settings
         self.counters = counters
+        self._passed = Traffic()
         self.on_ended: Callable[[Lane, list[WireCall]], None] = _ignore
         self.on_messages: Callable[[list[WireCall]], None] = _ignore
         """Given a call for each message that came, where the connection watches them."""
@@ -114,6 +116,7 @@ class Lane:
                     server_hostname=settings.host if settings.tls else None,
                 )
                 self._peers.add(peer)
+                self._passed.connections_opened += 1
                 if settings.tls and transport.get_extra_info("ssl_object").selected_alpn_protocol() != "h2":
                     raise ConnectionError("the server did not agree on HTTP/2 in the TLS handshake (ALPN h2)")
                 await peer.greeted
@@ -125,7 +128,9 @@ class Lane:
         else:
             return peer
         peer.abandon()
-        self._peers.discard(peer)
+        if peer in self._peers:
+            self._peers.discard(peer)
+            self._passed += peer.traffic()
         return None
 
     def _fail_waiting(self) -> None:
@@ -134,6 +139,10 @@ class Lane:
             call.status, call.text = UNAVAILABLE, self.error
         if ended:
             self.on_ended(self, ended)
+
+    def traffic(self) -> Traffic:
+        """What passed beside calls, on this connection and those before it."""
+        return sum((peer.traffic() for peer in self._peers), start=self._passed)
 
     @property
     def open(self) -> bool:
@@ -184,7 +193,9 @@ class Lane:
 
     def lost_peer(self, peer: Peer, reason: str) -> None:
         """A transport is gone."""
-        self._peers.discard(peer)
+        if peer in self._peers:
+            self._peers.discard(peer)
+            self._passed += peer.traffic()
         http2 = peer.http2
         expected = not http2.calls and self.peer is not peer and http2.closed is None
         ended = cast("list[WireCall]", http2.connection_lost(reason))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 from grpclab.http2 import frames
 from grpclab.http2.client import Call, ClientConnection
 from grpclab.http2.frames import ErrorCode
+from grpclab.load.traffic import Traffic, goaway_text
 
 if TYPE_CHECKING:
     from grpclab.load.engines.lane import Lane
@@ -110,6 +112,15 @@ class Peer(asyncio.Protocol):
             self._pinged_at = now
             self.http2.ping()
             self.flush()
+
+    def traffic(self) -> Traffic:
+        """The pings and GOAWAYs of this connection."""
+        http2 = self.http2
+        return Traffic(
+            client_pings=http2.pings_sent,
+            server_pings=http2.pings_received,
+            goaways=dict(Counter(goaway_text(*said) for said in http2.goaways_received)),
+        )
 
     def close(self) -> None:
         """Say goodbye, and close once everything is sent."""

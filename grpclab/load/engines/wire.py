@@ -25,6 +25,7 @@ from grpclab.load.engines.lane import Lane
 from grpclab.load.engines.peer import LaneSettings, WireCall
 from grpclab.load.gate import Gate
 from grpclab.load.recorder import Recorder
+from grpclab.load.traffic import Traffic
 from grpclab.pacing import Pacer
 
 OWN_WINDOW_BYTES = 4 * 1024 * 1024
@@ -61,6 +62,7 @@ class WireEngine:
         self._single = config.client.pooling == "per_call"
         self._look_every_s = _look_every_s(config.client)
         self._lanes: list[Lane] = []
+        self._passed = Traffic()
         self._next_lane = 0
         self._down_since: float | None = None
         # Of the running window:
@@ -231,6 +233,7 @@ class WireEngine:
             lane.look(now)
         self._note_outage()
         if self._single:
+            self._passed = sum((lane.traffic() for lane in self._lanes if not lane.open), start=self._passed)
             self._lanes = [lane for lane in self._lanes if lane.open]
         every_s = max(self._look_every_s, LOOK_AT_ONE_S * len(self._lanes))
         self._timer = asyncio.get_running_loop().call_later(every_s, self._look)
@@ -265,7 +268,12 @@ class WireEngine:
     async def close(self) -> None:
         """Close the connections."""
         await asyncio.gather(*(lane.close() for lane in self._lanes))
+        self._passed = self.traffic()
         self._lanes = []
+
+    def traffic(self) -> Traffic:
+        """See :class:`grpclab.load.engines.Engine`."""
+        return sum((lane.traffic() for lane in self._lanes), start=self._passed)
 
     def _pick_lane(self) -> Lane:
         """The lanes in turn; with a connection for each call, a new one."""

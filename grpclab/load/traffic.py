@@ -1,0 +1,107 @@
+"""What passed on a client's connections beside calls: connections, pings, GOAWAYs. Pure.
+
+Engine `wire` counts the frames themselves. Of C-core, channelz tells the keepalive pings that were sent on the
+connections that are open, and its log the GOAWAYs with an error code; the server's pings it does not tell.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+_CORE_LINE = re.compile(r"^[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ \S+:\d+\] ")
+_GOAWAY = re.compile(r"Got goaway \[(\d+)\].*?(?:Debug Text: (.*?))?(?: \{|$)")
+
+
+@dataclass(kw_only=True)
+class Traffic:
+    """Counted since the client connected, warm-up included."""
+
+    connections_opened: int = 0
+    client_pings: int = 0
+    """Pings that the client sent: with C-core, keepalive pings on connections still open."""
+    server_pings: float = 0
+    """Pings that the server sent; NaN where the client does not tell."""
+    goaways: dict[str, int] = field(default_factory=dict)
+    """GOAWAYs from the server by error code and reason, as in ``"11 too_many_pings"``; with C-core those with an
+    error code only."""
+
+    def __add__(self, other: Traffic) -> Traffic:
+        return Traffic(
+            connections_opened=self.connections_opened + other.connections_opened,
+            client_pings=self.client_pings + other.client_pings,
+            server_pings=self.server_pings + other.server_pings,
+            goaways=add_counts(self.goaways, other.goaways),
+        )
+
+    def as_row(self) -> dict[str, float]:
+        """Its columns of trials.parquet."""
+        return {
+            "connections_opened": self.connections_opened,
+            "client_pings": self.client_pings,
+            "server_pings": self.server_pings,
+            "goaways": sum(self.goaways.values()),
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """As a worker tells it."""
+        known = None if math.isnan(self.server_pings) else self.server_pings
+        return {**vars(self), "server_pings": known}
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> Traffic:
+        """The opposite of :meth:`to_json`."""
+        return cls(**{**told, "server_pings": math.nan if told["server_pings"] is None else told["server_pings"]})
+
+
+COLUMNS = tuple(Traffic().as_row())
+
+
+def add_counts(some: Mapping[str, int], others: Mapping[str, int]) -> dict[str, int]:
+    """Counts by name, added."""
+    return dict(Counter(some) + Counter(others))
+
+
+def goaway_text(code: int, reason: str) -> str:
+    """How a GOAWAY is counted."""
+    return f"{code} {reason}".rstrip()
+
+
+def read_core_log(lines: Iterable[str]) -> tuple[dict[str, int], list[str]]:
+    """The GOAWAYs that C-core's log tells of, and the lines that are not C-core's."""
+    found: Counter[str] = Counter()
+    others = []
+    for line in lines:
+        if not _CORE_LINE.match(line):
+            others.append(line)
+        elif told := _GOAWAY.search(line):
+            found[goaway_text(int(told[1]), told[2] or "")] += 1
+    return dict(found), others
+
+
+def channelz_pings(top_channels: Callable[[int], bytes], subchannel: _Reader, socket: _Reader) -> int:
+    """Keepalive pings sent on the open connections of this process, asked of channelz by its three readers."""
+
+    def sockets() -> Iterator[Mapping[str, Any]]:
+        start = 0
+        while True:
+            page = json.loads(top_channels(start))
+            channels = page.get("channel", [])
+            for channel in channels:
+                for of_channel in channel.get("subchannelRef", []):
+                    told = json.loads(subchannel(int(of_channel["subchannelId"])))["subchannel"]
+                    for of_subchannel in told.get("socketRef", []):
+                        yield json.loads(socket(int(of_subchannel["socketId"])))["socket"]
+            if page.get("end", True) or not channels:
+                return
+            start = int(channels[-1]["ref"]["channelId"]) + 1
+
+    return sum(int(one.get("data", {}).get("keepAlivesSent", 0)) for one in sockets())
+
+
+_Reader = Callable[[int], bytes]
