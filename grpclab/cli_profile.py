@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -37,7 +38,7 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--pid", type=int, help="a process; its child processes are not looked at")
+    which.add_argument("--pid", type=int, help="a process, with its child processes that run Python")
     which.add_argument("--server", metavar="HOST:PORT", help="the processes that listen there; HOST is this machine")
     parser.add_argument("--duration", type=int, default=5, metavar="S", help="seconds (default: %(default)s)")
     parser.add_argument("--rate", type=int, default=100, metavar="HZ", help="samples a second (default: %(default)s)")
@@ -69,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
     writers = [(path, _writer(path)) for path in options.output]
     for where in (*map(str, options.output), options.json):
         cli_bench.require_writable(where)
-    pids = [_process(options.pid)] if options.pid is not None else _server(options.server)
+    pids = _processes(options.pid) if options.pid is not None else _server(options.server)
     before = threads.read(pids)
     seen = pyspy.record(pids, duration_s=options.duration, rate_hz=options.rate)
     used = threads.difference(before, threads.read(pids))
@@ -78,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
     ran = perf.record(pids, duration_s=options.duration, rate_hz=options.rate)
     if options.json != "-":
         print("\n".join(_told(options, pids, seen, ran, used)))
-    working = readable(at_work(seen.stacks))
+    working = at_work(seen.stacks)
     for path, write in writers:
         path.write_bytes(write(working, options))
         if options.json != "-" and not options.quiet:
@@ -93,10 +94,19 @@ def _check(option: str, value: int, least: int, most: int) -> None:
         raise UsageError(f"{option} {value} is not possible: give a whole number from {least} to {most}")
 
 
-def _process(pid: int) -> int:
-    if not psutil.pid_exists(pid):
-        raise UsageError(f"--pid {pid}: there is no such process")
-    return pid
+def _processes(pid: int) -> list[int]:
+    """A process and those of its descendants that run Python, such as the workers of a server."""
+    try:
+        children = psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        raise UsageError(f"--pid {pid}: there is no such process") from None
+    return [pid, *(child.pid for child in children if _runs_python(child))]
+
+
+def _runs_python(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return "python" in Path(process.exe()).name.lower()
+    return False
 
 
 def _server(target: str) -> list[int]:
@@ -119,20 +129,22 @@ def _writer(path: Path) -> Writer:
 
 def _html(stacks: Mapping[str, int], options: argparse.Namespace) -> bytes:
     note = f"{_name(options)}, {options.duration} s at {options.rate} Hz by py-spy, of Python's threads at work."
-    return flamegraph.page(stacks, heading=f"{sum(stacks.values()):,} samples at work", note=note).encode()
+    return flamegraph.page(
+        stacks, heading=f"{sum(stacks.values()):,} samples at work", note=note, handler=options.handler
+    ).encode()
 
 
 def _folded(stacks: Mapping[str, int], _options: argparse.Namespace) -> bytes:
-    return "".join(f"{stack} {count}\n" for stack, count in sorted(stacks.items())).encode(errors="replace")
+    return "".join(f"{stack} {count}\n" for stack, count in sorted(readable(stacks).items())).encode(errors="replace")
 
 
 def _speedscope(stacks: Mapping[str, int], options: argparse.Namespace) -> bytes:
-    return json.dumps(speedscope.convert(stacks, name=_name(options))).encode(errors="replace")
+    return json.dumps(speedscope.convert(readable(stacks), name=_name(options))).encode(errors="replace")
 
 
 def _pprof(stacks: Mapping[str, int], options: argparse.Namespace) -> bytes:
     started = time.time_ns() - options.duration * 10**9
-    return pprof.cpu(stacks, rate_hz=options.rate, duration_s=options.duration, time_ns=started)
+    return pprof.cpu(readable(stacks), rate_hz=options.rate, duration_s=options.duration, time_ns=started)
 
 
 _WRITERS: dict[str, Writer] = {

@@ -10,9 +10,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
-from grpclab import cli
+from grpclab import cli, cli_profile
 from grpclab.config import ServerConfig
 from grpclab.profiling import perf, pyspy
 from grpclab.servers.launcher import launch
@@ -27,6 +28,23 @@ def busy() -> Iterator[int]:
         process.stdout.readline()
         yield process.pid
         process.kill()
+
+
+def test_child_processes_that_run_python_are_looked_at_and_others_are_not() -> None:
+    popen = "subprocess.Popen"
+    code = f"import subprocess,sys\n{popen}(['sleep','30'])\n{popen}([sys.executable,'-c',{CODE!r}]).wait()"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        parent.stdout.readline()
+        children = psutil.Process(parent.pid).children()
+        try:
+            assert {child.name() for child in children} >= {"sleep"}
+            (busy_child,) = (child.pid for child in children if child.name() != "sleep")
+            assert cli_profile._processes(parent.pid) == [parent.pid, busy_child]
+        finally:
+            for child in children:
+                child.kill()
+            parent.kill()
 
 
 def test_a_busy_process_is_told_by_family_and_function_and_written_in_every_format(

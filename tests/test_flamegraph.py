@@ -57,6 +57,8 @@ addEventListener('load',()=>setTimeout(()=>{
  out.zoomed=shown();out.focus=document.activeElement.textContent;
  document.querySelector('.fg-graph button').click();out.reset=shown();
  const find=document.querySelector('.fg input');find.value='rest';find.dispatchEvent(new Event('input'));
+ out.key=[...document.querySelectorAll('.fg-key li')].map(l=>l.textContent);
+ out.colours=[...document.querySelectorAll('.fg-graph button')].map(b=>b.style.background);
  out.search=told();out.marked=[...document.querySelectorAll('.fg-found')].map(b=>b.textContent);
  document.getElementById('found').textContent=JSON.stringify(out)},300))</script>"""
 
@@ -91,3 +93,6 @@ def test_in_a_browser_it_draws_zooms_and_searches(tmp_path: Path) -> None:
     assert found["reset"] == found["drawn"]
     assert found["search"] == "25.0 % of what is shown"
     assert found["marked"] == ["rest (a.py:3)"]
+    assert found["key"] == ["everything else 75.0 %", "Python interpreter 25.0 %"]
+    assert found["colours"][0] == "rgb(228, 228, 228)", "the root is of no family"
+    assert found["colours"][2] == "rgb(217, 138, 31)", "Python's, and nothing else"

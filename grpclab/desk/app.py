@@ -71,7 +71,7 @@ class _Desk:
     async def flamegraph(self, request: web.Request) -> web.Response:
         seconds = _seconds(request)
         found = await self._record(seconds)
-        working = readable(at_work(found.stacks))
+        working = at_work(found.stacks)
         samples = sum(working.values())
         return _html(
             flamegraph.page(

@@ -36,6 +36,21 @@ FAMILIES: tuple[str, ...] = (
 """Every family, in the order in which they are shown."""
 
 
+SHOWN = {
+    "send": ("sending (system calls)", "#0B4F8A"),
+    "receive": ("receiving (system calls)", "#3E8FCB"),
+    "locks": ("locks and wake-ups", "#9CCBEB"),
+    "other_kernel": ("other kernel work", "#C9D3DE"),
+    "handler": ("the application's handler", "#9A3F12"),
+    "python": ("Python interpreter", "#D98A1F"),
+    "protobuf": ("protobuf", "#E8A96B"),
+    "grpc_core": ("gRPC core", "#F2C879"),
+    "memory": ("memory management", "#B58BB0"),
+    "other": ("everything else", "#E6E3DE"),
+}
+"""What each family of work is called, and its colour, in the order in which they are shown: blues are the kernel's,
+warm colours user space."""
+
 HANDLER = "servers/greeter.py"
 """The end of the path of the file that holds the application's handlers: by default our greeter's."""
 OF_THE_HANDLER = frozenset({"python", "memory", "other_kernel", "other"})

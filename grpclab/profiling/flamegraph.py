@@ -1,7 +1,8 @@
 """Folded stacks as flamegraphs in HTML: click to zoom, type to search, nothing is loaded.
 
 A page holds each set of stacks once, as a table of frames and rows of their numbers, deflated. The script unpacks and
-draws it; widths are shares of samples, rows go from callers to what they call. Frames are buttons, so the keyboard
+draws it; widths are shares of samples, rows go from callers to what they call. A frame has the colour of the family of
+work that most of its samples end in, the paler the more there are of others. Frames are buttons, so the keyboard
 reaches them. Names of frames are data, never markup.
 """
 
@@ -12,15 +13,21 @@ import hashlib
 import html
 import json
 import zlib
+from collections import Counter
 from collections.abc import Mapping
+
+from grpclab.profiling.families import HANDLER, SHOWN, classify
+from grpclab.profiling.stacks import readable_stack
 
 STYLE = """
 .fg{margin:.5rem 0 1rem}.fg-bar{display:flex;gap:.8rem;flex-wrap:wrap;align-items:center;font-size:.86rem}
 .fg-bar input{font:inherit;padding:.1rem .4rem;max-width:14rem}.fg-told{opacity:.75}
+.fg-key{display:flex;flex-wrap:wrap;gap:.1rem .9rem;list-style:none;margin:.4rem 0 0;padding:0;font-size:.8rem}
+.fg-key i{display:inline-block;width:.8em;height:.8em;border-radius:2px;margin-right:.35em;vertical-align:-.05em}
 .fg-graph{position:relative;font:12px/17px system-ui,sans-serif;margin-top:.4rem;overflow:hidden}
 .fg-graph button{position:absolute;box-sizing:border-box;height:17px;padding:0 3px;border:0;border-radius:2px;
 border-right:1px solid Canvas;overflow:hidden;white-space:nowrap;text-align:left;font:inherit;
-color:#1c1c1c;cursor:pointer}
+cursor:pointer}
 .fg-graph button:focus-visible{outline:2px solid #06c;outline-offset:-2px;z-index:1}
 .fg-graph .fg-found{outline:2px solid #a0f;outline-offset:-2px}
 @media print{.fg-bar{display:none}}
@@ -33,29 +40,33 @@ for(const home of document.querySelectorAll('.fg'))(async()=>{
  const pipe=new DecompressionStream('deflate'),into=pipe.writable.getWriter();into.write(packed);into.close();
  let text='';const out=pipe.readable.getReader(),decoder=new TextDecoder();
  for(let part;!(part=await out.read()).done;)text+=decoder.decode(part.value,{stream:true});
- const {frames,stacks}=JSON.parse(text),root={n:'all',v:0,c:new Map()};
- for(const [count,...path] of stacks){
-  root.v+=count;let node=root;
+ const {frames,families,stacks}=JSON.parse(text),fresh=n=>({n,v:0,f:new Map(),c:new Map()}),root=fresh('all');
+ const count=(node,family,n)=>{node.v+=n;node.f.set(family,(node.f.get(family)||0)+n)};
+ for(const [n,family,...path] of stacks){
+  let node=root;count(node,family,n);
   for(const id of path){
-   if(!node.c.has(id))node.c.set(id,{n:frames[id],v:0,c:new Map()});
-   node=node.c.get(id);node.v+=count}}
+   if(!node.c.has(id))node.c.set(id,fresh(frames[id]));
+   node=node.c.get(id);count(node,family,n)}}
  const made=(tag,more)=>Object.assign(document.createElement(tag),more);
  const [bar,graph]=['fg-bar','fg-graph'].map(name=>home.appendChild(made('div',{className:name})));
+ const key=bar.insertAdjacentElement('afterend',made('ul',{className:'fg-key'}));
  const find=made('input',{type:'search',placeholder:'search'});
  find.setAttribute('aria-label','search the frames');
  const told=made('span',{className:'fg-told'});
  told.setAttribute('role','status');bar.append(find,told);
  const percent=(a,b)=>(100*a/b).toFixed(1)+' %';
- function colour(name){
-  let h=0;for(const c of name.split(' (')[0])h=(h*31+c.charCodeAt(0))%997;
-  const hue=/\[kernel\]/.test(name)?200+h%15:/\.pyx?\b/.test(name)?22+h%25:/^all$/.test(name)?0:45+h%15;
-  return `hsl(${hue} ${name==='all'?0:75}% ${72+h%8}%)`}
+ const most=node=>[...node.f].sort((a,b)=>b[1]-a[1]);
+ function paint(style,node){
+  const [family,n]=most(node)[0],part=node===root?0:.25+.75*n/node.v;
+  const rgb=[1,3,5].map(at=>Math.round(228+part*(parseInt(families[family][1].slice(at,at+2),16)-228)));
+  style.background=`rgb(${rgb})`;
+  style.color=.299*rgb[0]+.587*rgb[1]+.114*rgb[2]<140?'#fff':'#1c1c1c'}
  function draw(path){
   graph.replaceChildren();let rows=0,hit=0;const top=path[path.length-1],q=find.value.toLowerCase();
   function box(node,trail,left,width,row,inside){
    const b=document.createElement('button'),found=q&&node.n.toLowerCase().includes(q);
    b.type='button';b.textContent=node.n;b.title=`${node.n}\n${node.v} samples, ${percent(node.v,root.v)}`;
-   b.style.cssText=`left:${left}%;width:${width}%;top:${row*18}px;background:${colour(node.n)}`;
+   b.style.cssText=`left:${left}%;width:${width}%;top:${row*18}px`;paint(b.style,node);
    if(found){b.className='fg-found';if(!inside)hit+=node.v}
    b.onclick=()=>{draw(trail);graph.children[trail.length-1].focus()};
    graph.append(b);rows=Math.max(rows,row+1);return found||inside}
@@ -66,6 +77,9 @@ for(const home of document.querySelectorAll('.fg'))(async()=>{
     const w=width*c.v/node.v;down(c,[...trail,c],left,w,row+1,inside);left+=w}
   })(top,path,0,100,path.length-1,false);
   graph.style.height=rows*18+'px';
+  key.replaceChildren(...most(top).map(([family,n])=>{
+   const item=made('li',{textContent:`${families[family][0]} ${percent(n,top.v)}`}),patch=made('i',{});
+   patch.style.background=families[family][1];item.prepend(patch);return item}));
   told.textContent=q?`${percent(hit,top.v)} of what is shown`:
    path.length>1?`${percent(top.v,root.v)} of all; a frame above leads back, the topmost to all`:
    `${root.v.toLocaleString('en')} samples; click a frame to zoom`;
@@ -79,38 +93,51 @@ SCRIPT_HASH = f"'sha256-{base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest
 """The script for a Content-Security-Policy that lets it run, and no other."""
 
 
-def pack(stacks: Mapping[str, int]) -> str:
-    """Stacks as the script takes them: JSON ``{"frames": [name], "stacks": [[samples, frame, ...]]}``, the frames of a
-    stack from the root on; deflated (zlib), base64."""
+def pack(stacks: Mapping[str, int], *, handler: str = HANDLER) -> str:
+    """Stacks as the script takes them: JSON ``{"frames": [name], "families": [[name, colour]], "stacks": [[samples,
+    family, frame, ...]]}``, the frames of a stack from the root on; deflated (zlib), base64.
+
+    The stacks are as the profiler gave them, those that wait left out: the families need what is made readable here.
+    """
+    found: Counter[tuple[str, str]] = Counter()
+    for stack, count in stacks.items():
+        family = classify(stack, handler=handler)
+        found[readable_stack(stack), family if family in SHOWN else "other"] += count
     numbers: dict[str, int] = {}
+    families = list(SHOWN)
     rows = [
-        [count, *(numbers.setdefault(frame, len(numbers)) for frame in stack.split(";"))]
-        for stack, count in sorted(stacks.items())
+        [count, families.index(family), *(numbers.setdefault(frame, len(numbers)) for frame in stack.split(";"))]
+        for (stack, family), count in sorted(found.items())
     ]
-    text = json.dumps({"frames": list(numbers), "stacks": rows}, separators=(",", ":"))
+    content = {"frames": list(numbers), "families": list(SHOWN.values()), "stacks": rows}
+    text = json.dumps(content, separators=(",", ":"))
     return base64.b64encode(zlib.compress(text.encode(errors="replace"), 9)).decode("ascii")
 
 
 def unpack(packed: str) -> dict[str, int]:
-    """What :func:`pack` took."""
+    """What :func:`pack` took, made readable."""
     found = json.loads(zlib.decompress(base64.b64decode(packed)))
-    return {";".join(found["frames"][number] for number in path): count for count, *path in found["stacks"]}
+    stacks: Counter[str] = Counter()
+    for count, _, *path in found["stacks"]:
+        stacks[";".join(found["frames"][number] for number in path)] += count
+    return dict(stacks)
 
 
-def fragment(stacks: Mapping[str, int]) -> str:
-    """A flamegraph as a part of a page, which must hold STYLE before and SCRIPT once, after all of them."""
+def fragment(stacks: Mapping[str, int], *, handler: str = HANDLER) -> str:
+    """A flamegraph as a part of a page, which must hold STYLE before and SCRIPT once, after all of them; `handler` as
+    in :func:`grpclab.profiling.families.classify`."""
     return (
-        f'<div class="fg" data-stacks="{pack(stacks)}">'
+        f'<div class="fg" data-stacks="{pack(stacks, handler=handler)}">'
         "<noscript><p>This flamegraph is drawn by a script inside this page.</p></noscript></div>"
     )
 
 
-def page(stacks: Mapping[str, int], *, heading: str, note: str = "") -> str:
+def page(stacks: Mapping[str, int], *, heading: str, note: str = "", handler: str = HANDLER) -> str:
     """A page of its own."""
     title = html.escape(heading)
     look = "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:76rem;padding:0 1rem}"
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>{title}</title><style>:root{{color-scheme:light dark}}{look}{STYLE}</style>"
-        f"<h1>{title}</h1><p>{html.escape(note)}</p>{fragment(stacks)}<script>{SCRIPT}</script></html>"
+        f"<h1>{title}</h1><p>{html.escape(note)}</p>{fragment(stacks, handler=handler)}<script>{SCRIPT}</script></html>"
     )

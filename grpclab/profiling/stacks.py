@@ -23,11 +23,16 @@ def readable(stacks: Mapping[str, int]) -> dict[str, int]:
     """
     found: Counter[str] = Counter()
     for stack, samples in stacks.items():
-        frames: list[str] = []
-        for frame in stack.split(";"):
-            nameless = _NAMELESS.fullmatch(frame)
-            name = f"[{nameless['library'].rpartition('/')[2]}]" if nameless else frame
-            if not (nameless and frames and frames[-1] == name):
-                frames.append(name)
-        found[";".join(frames)] += samples
+        found[readable_stack(stack)] += samples
     return dict(found)
+
+
+def readable_stack(stack: str) -> str:
+    """One stack, as :func:`readable` shows it."""
+    frames: list[str] = []
+    for frame in stack.split(";"):
+        nameless = _NAMELESS.fullmatch(frame)
+        name = f"[{nameless['library'].rpartition('/')[2]}]" if nameless else frame
+        if not (nameless and frames and frames[-1] == name):
+            frames.append(name)
+    return ";".join(frames)

@@ -10,8 +10,9 @@ import pandas as pd
 from grpclab.analysis import evidence
 from grpclab.analysis.evidence import Shift
 from grpclab.analysis.ratios import Interval, numbers
+from grpclab.profiling.families import SHOWN as FAMILIES
 from grpclab.report import figures, words
-from grpclab.report.figures.shares import FAMILIES, VIEWS, View
+from grpclab.report.figures.shares import VIEWS, View
 from grpclab.report.study import Study
 from grpclab.report.tables import Cells, code, table
 from grpclab.report.words import esc

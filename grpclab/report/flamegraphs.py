@@ -32,10 +32,14 @@ def section(study: Study, profiles: Profiles) -> str:
 def _at_work(by_configuration: Mapping[str, Mapping[int, Mapping[str, int]]]) -> dict[str, dict[int, dict[str, int]]]:
     """Without what waits, and without configurations of which nothing is left."""
     found = {
-        name: {block: working for block, stacks in blocks.items() if (working := readable(at_work(stacks)))}
+        name: {block: working for block, stacks in blocks.items() if (working := at_work(stacks))}
         for name, blocks in by_configuration.items()
     }
     return {name: blocks for name, blocks in found.items() if blocks}
+
+
+def _readable(blocks: Mapping[int, Mapping[str, int]]) -> dict[int, dict[str, int]]:
+    return {block: readable(stacks) for block, stacks in blocks.items()}
 
 
 def _look(study: Study, key: str, found: Mapping[str, Mapping[int, Mapping[str, int]]]) -> str:
@@ -55,7 +59,7 @@ def _look(study: Study, key: str, found: Mapping[str, Mapping[int, Mapping[str, 
 def _differences(study: Study, tool: str, found: Mapping[str, Mapping[int, Mapping[str, int]]]) -> str:
     if not {study.baseline, study.candidate} <= set(found):
         return ""
-    largest = functions.largest(found[study.baseline], found[study.candidate])
+    largest = functions.largest(*(_readable(found[side]) for side in (study.baseline, study.candidate)))
     rows = [
         [
             code(one.function),

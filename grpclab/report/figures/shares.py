@@ -13,23 +13,11 @@ from matplotlib.patches import Patch
 
 from grpclab.analysis import Interval, evidence
 from grpclab.analysis.ratios import numbers
+from grpclab.profiling.families import SHOWN as FAMILIES
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
 from grpclab.report.study import Study
 
-FAMILIES = {
-    "send": ("sending (system calls)", "#0B4F8A"),
-    "receive": ("receiving (system calls)", "#3E8FCB"),
-    "locks": ("locks and wake-ups", "#9CCBEB"),
-    "other_kernel": ("other kernel work", "#C9D3DE"),
-    "handler": ("the application's handler", "#9A3F12"),
-    "python": ("Python interpreter", "#D98A1F"),
-    "protobuf": ("protobuf", "#E8A96B"),
-    "grpc_core": ("gRPC core", "#F2C879"),
-    "memory": ("memory management", "#B58BB0"),
-    "other": ("everything else", "#E6E3DE"),
-}
-"""The families of work in the order of the bar: blues are the kernel's, warm colours user space."""
 _DARK = {"send", "receive", "handler", "python", "memory"}
 
 
