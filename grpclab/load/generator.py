@@ -64,12 +64,10 @@ class Generator:
         self._cores = sorted(cpus or _usable_cores())
         workers = config.load.workers or auto_workers(config, self._cores)
         self.config = config.replace({"load.workers": workers})
-        self.target = target
         self._parts = split(self.config)
         self._pinned = cpus is not None
         self._env = env
-        self._roots = root_certificates.decode() if root_certificates else None
-        self._call = call or greeting(config.load)
+        self.aim(target, root_certificates=root_certificates, call=call)
         self._seed = seed
         self._residence = residence
         self._stack = contextlib.ExitStack()
@@ -79,8 +77,7 @@ class Generator:
 
     def __enter__(self) -> Generator:
         try:
-            self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="grpclab-")))
-            self._stack.callback(self._repeat_what_workers_wrote)
+            self.spawn()
             self.start()
         except BaseException:
             self._stack.close()
@@ -90,6 +87,10 @@ class Generator:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the workers."""
         self._stack.close()
 
     @property
@@ -109,11 +110,24 @@ class Generator:
             return self.config.load.pacing == "spin"
         return self.workers <= len(self._cores) and len(_usable_cores()) > 1
 
-    def start(self) -> None:
-        """Spawn the workers and connect them. Raises TargetError or WorkerError."""
+    def spawn(self) -> None:
+        """Start the workers, if they are not there yet: while a server starts, they load what they need."""
+        if self._workers:
+            return
+        self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="grpclab-")))
+        self._stack.callback(self._repeat_what_workers_wrote)
         for index in range(self.workers):
             name = f"load worker {index + 1} of {self.workers}"
             self._workers.append(self._stack.enter_context(self._worker(name, index)))
+
+    def aim(self, target: str, *, root_certificates: bytes | None = None, call: CallSpec | None = None) -> None:
+        """Name the target, before :meth:`start`, where it was not known at first."""
+        self.target = target
+        self._roots = root_certificates.decode() if root_certificates else None
+        self._call = call or greeting(self.config.load)
+
+    def start(self) -> None:
+        """Connect the workers. Raises TargetError or WorkerError."""
         for index, (worker, part) in enumerate(zip(self._workers, self._parts, strict=True)):
             worker.send(
                 settings=part.differences(TrialConfig()),
@@ -133,13 +147,15 @@ class Generator:
 
     def _worker(self, name: str, index: int) -> Child:
         cpus, env = self._cores_of(index), dict(self._env or {})
-        if self.config.load.engine != "grpcio" or "GRPC_VERBOSITY" in os.environ:
-            return Child("grpclab.load.worker", name=name, cpus=cpus, env=env)
+        engine = self.config.load.engine
+        if engine != "grpcio" or "GRPC_VERBOSITY" in os.environ:
+            return Child("grpclab.load.worker", engine, name=name, cpus=cpus, env=env)
         # C-core tells of a server's GOAWAYs in its log only, which is read when the window is over.
         path = self._folder / f"log-{index}"
         self._logs.append(path)
         with path.open("wb") as log:
-            return Child("grpclab.load.worker", name=name, cpus=cpus, env=env | {"GRPC_VERBOSITY": "INFO"}, log=log)
+            env |= {"GRPC_VERBOSITY": "INFO"}
+            return Child("grpclab.load.worker", engine, name=name, cpus=cpus, env=env, log=log)
 
     def _cores_of(self, index: int) -> list[int] | None:
         """The cores divided, where there are enough of them."""

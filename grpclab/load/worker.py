@@ -1,6 +1,7 @@
 """A generator process: one engine on one event loop, told what to do in JSON lines.
 
-``python -m grpclab.load.worker`` reads, on standard input (also its lifeline):
+``python -m grpclab.load.worker [ENGINE]`` loads that engine while it waits, and reads, on standard input (also its
+lifeline):
 
 1. its configuration: ``settings``, ``target``, ``roots`` (PEM text or null), ``call``, ``residence``, ``spin``
    (whether an open loop may keep a core busy between sends), ``worker`` of ``workers``, ``seed``,
@@ -24,7 +25,9 @@ import asyncio
 import contextlib
 import dataclasses
 import gc
+import importlib
 import json
+import sys
 import time
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
@@ -211,6 +214,8 @@ async def _main() -> None:
 
 def main() -> None:
     """See the module's docstring."""
+    for name in sys.argv[1:]:
+        importlib.import_module(f"grpclab.load.engines.{name}")
     try:
         import uvloop
     except ImportError:

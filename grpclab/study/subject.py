@@ -20,6 +20,7 @@ class Subject:
 
     `command` starts a server, ``{port}`` in it is its port; the server's factors mean nothing then. `call` is
     ``package.Service/Method`` with its request as JSON in `data`, found by reflection or in the file `proto`.
+    `residence`: record the time inside the server that the reference server tells of each call.
     """
 
     command: str = ""
@@ -27,6 +28,7 @@ class Subject:
     data: str | None = None
     metadata: tuple[str, ...] = ()
     proto: str | None = None
+    residence: bool = False
 
     def __post_init__(self) -> None:
         if not self.command:

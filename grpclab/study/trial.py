@@ -75,6 +75,7 @@ METRICS: tuple[str, ...] = (
     "client_spin_s",
     "client_cpu_per_call_s",
     "client_busy_share",
+    "residence_mean_s",
     "connections",
     "server_event_engine_share",
     "server_voluntary_switches_per_call",
@@ -236,6 +237,12 @@ def _bench_set_up(
     env = identity.environment
     link = None
     with contextlib.ExitStack() as stack:
+        # The workers load what they need while the server starts, on other cores.
+        generator = Generator(
+            config, "", cpus=cores.generator, env=env, seed=identity.block, residence=subject.residence
+        )
+        stack.callback(generator.close)
+        generator.spawn()
         server = stack.enter_context(
             subject.launch(config.server, cpus=cores.server, log_path=folder / "server.log", env=env)
         )
@@ -243,17 +250,9 @@ def _bench_set_up(
         if config.link.emulated:
             link = stack.enter_context(running_link(config.link, target, env=env))
             target = link.target
-        generator = stack.enter_context(
-            Generator(
-                config,
-                target,
-                cpus=cores.generator,
-                env=env,
-                root_certificates=server.root_certificates,
-                call=subject.call_at(server.target, config),
-                seed=identity.block,
-            )
-        )
+        call = subject.call_at(server.target, config)
+        generator.aim(target, root_certificates=server.root_certificates, call=call)
+        stack.enter_context(generator)
         yield server, generator, link
         if link is not None and not link.alive():
             raise WorkerError("the emulated link died during the trial")
@@ -350,7 +349,19 @@ def _metrics(run: LoadRun, opened: procfs.Usage, closed: procfs.Usage) -> dict[s
         # Spinning is waiting, not the cost of a call.
         "client_cpu_per_call_s": max(0.0, run.cpu_s - run.spin_s) / calls if calls else math.nan,
         "client_busy_share": run.busy_share,
+        "residence_mean_s": _residence_s(run),
     }
+
+
+def _residence_s(run: LoadRun) -> float:
+    """The mean time inside the server of the calls that succeeded, as a reference server tells it; NaN elsewhere."""
+    told = [
+        measured.residence_s[measured.status == OK]
+        for window in run.windows
+        if (measured := window.measured).residence_s is not None
+    ]
+    known = np.concatenate(told) if told else np.empty(0)
+    return float(np.nanmean(known)) if np.isfinite(known).any() else math.nan
 
 
 def _first_success(run: LoadRun) -> dict[str, float]:

@@ -1,0 +1,139 @@
+"""What intervals and verdicts are worth, on simulated studies whose truth is known.
+
+Blocks have noise of their own on each side, a trend that both sides share, and now and then a block in which one side
+is hit. Every study goes through the same functions as a measured one. Seeds are fixed.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from grpclab.analysis import judge, log_t_interval, sign_flip_p
+from grpclab.calibration.claims import Claim
+from grpclab.calibration.plan import Plan
+from grpclab.load.recorder import Floats
+from grpclab.report import tables, words
+from grpclab.report.words import esc
+
+DELTA = 0.05
+TREND = 0.8
+"""What the machine's speed falls to over a study."""
+OUTLIERS = 0.05
+"""The share of blocks in which a side is hit, where any are."""
+NOISES = (0.02, 0.05, 0.10)
+COVER, APART, FOUND = "interval covers the truth", "itself called faster or slower", "a tenth is found"
+GOALS = {COVER: (0.93, 0.98), APART: (0.0, 0.05), FOUND: (0.95, 1.0)}
+"""From and to: the shares in which each must happen."""
+
+
+def sized(plan: Plan) -> pd.DataFrame:
+    """The frame of :func:`simulate` at the sizes of a plan."""
+    return simulate(studies=max(100, plan.calls(500, 2000)), seed=plan.seed)
+
+
+def simulate(*, studies: int, seed: int) -> pd.DataFrame:
+    """All cells: what (of GOALS), blocks, noise (standard deviation of ln ratio), outliers, studies, share."""
+    rows = []
+    for noise in NOISES:
+        for blocks in (6, 12):
+            for outliers in (0.0, OUTLIERS):
+                cell = {"blocks": blocks, "noise": noise, "outliers": outliers}
+                found = block_ratios(blocks, ratio=1.3, noise=noise, seed=seed, studies=studies, outliers=outliers)
+                rows.append({"what": COVER, **cell, "share": covered(found, 1.3)})
+                found = block_ratios(blocks, ratio=1.0, noise=noise, seed=seed + 1, studies=studies, outliers=outliers)
+                rows.append({"what": APART, **cell, "share": share_of(found, {"faster", "slower"})})
+    found = block_ratios(8, ratio=1.1, noise=0.02, seed=seed + 2, studies=studies)
+    rows.append({"what": FOUND, "blocks": 8, "noise": 0.02, "outliers": 0.0, "share": share_of(found, {"faster"})})
+    return pd.DataFrame(rows).assign(studies=studies)
+
+
+def block_ratios(blocks: int, *, ratio: float, noise: float, seed: int, studies: int, outliers: float = 0.0) -> Floats:
+    """Ratios, shape (studies, blocks); `noise` is the standard deviation of ln ratio over blocks.
+
+    Both sides of a block have the machine's level of that moment, which falls to TREND over the study; in a share
+    `outliers` of the blocks one side loses 4 times the noise.
+    """
+    rng = np.random.default_rng([seed, blocks])
+    level = np.exp(np.linspace(0, math.log(TREND), blocks))
+
+    def side() -> Floats:
+        own = np.exp(noise / math.sqrt(2) * rng.standard_normal((studies, blocks)))
+        hit = np.where(rng.random((studies, blocks)) < outliers / 2, math.exp(-4 * noise), 1.0)
+        return np.asarray(level * own * hit, dtype=np.float64)
+
+    return np.asarray(ratio * side() / side(), dtype=np.float64)
+
+
+def covered(ratios: Floats, truth: float) -> float:
+    """The share of studies (rows) whose interval holds the truth."""
+    intervals = [log_t_interval(study) for study in ratios]
+    return float(np.mean([interval.low <= truth <= interval.high for interval in intervals]))
+
+
+def share_of(ratios: Floats, verdicts: set[str]) -> float:
+    """The share of studies (rows) that end with one of these verdicts."""
+    return float(np.mean([verdict(study) in verdicts for study in ratios]))
+
+
+def verdict(ratios: Floats) -> str:
+    """The headline's verdict on one study's ratios, shape (blocks,)."""
+    interval = log_t_interval(ratios)
+    return judge(
+        metric="throughput_rps",
+        ratio=interval.mean,
+        ci_low=interval.low,
+        ci_high=interval.high,
+        p_value=sign_flip_p(np.log(ratios)),
+        delta=DELTA,
+    )
+
+
+# ---- what is made of the frame ---------------------------------------------------------------------------------
+
+
+def claims(frame: pd.DataFrame) -> list[Claim]:
+    """Each kind over its cells."""
+    found = []
+    for what, (low, high) in GOALS.items():
+        shares = frame.loc[frame["what"] == what, "share"]
+        goal = f"{words.percent(low)} to {words.percent(high)}" if low and high < 1 else ""
+        goal = goal or (f"at least {words.percent(low)}" if low else f"at most {words.percent(high)}")
+        span = sorted(
+            {words.percent(shares.min()), words.percent(shares.max())}, key=lambda text: float(text.split()[0])
+        )
+        found.append(
+            Claim(
+                claim=f"simulated studies: {what}, {words.count(len(shares), 'case')}",
+                goal=goal,
+                measured=" to ".join(span),
+                holds=bool(shares.between(low, high).all()),
+            )
+        )
+    return found
+
+
+def body(frame: pd.DataFrame) -> str:
+    """Every cell in a table."""
+    rows = []
+    for what, (low, high) in GOALS.items():
+        cells = frame[frame["what"] == what]
+        rows.append([esc(what)])
+        for cell in cells.itertuples():
+            share = float(str(cell.share))
+            told = "yes" if cell.outliers else "no"
+            mark = "" if low <= share <= high else " (outside its goal)"
+            rows.append(
+                [f"{words.percent(float(str(cell.noise)))}", str(cell.blocks), told, f"<b>{share:.1%}</b>{mark}"]
+            )
+    studies = int(frame["studies"].iloc[0])
+    header = ["block noise", "blocks", "outliers", "share of studies"]
+    return (
+        f"<p>{studies:,} simulated studies in each case. Both sides of a block follow the machine, which loses "
+        f"{words.percent(1 - TREND)} of its speed over the study; with outliers, one side of "
+        f"{words.percent(OUTLIERS)} of the blocks loses four times the noise. Noise is the standard deviation of the "
+        "logarithm of a block's ratio: what it is on this machine stands in the next part.</p>"
+        f"{tables.table(header, rows, label='Simulated studies', numeric={0, 1, 3})}"
+    )

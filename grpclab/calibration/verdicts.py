@@ -1,0 +1,194 @@
+"""Verdicts on this machine where the truth is known: a server against itself, and a planted difference."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from grpclab.analysis import block_ratios
+from grpclab.analysis.ratios import valid_trials
+from grpclab.calibration.claims import Claim
+from grpclab.calibration.plan import Plan
+from grpclab.config import Level, TrialConfig
+from grpclab.report import theme, words
+from grpclab.report.blocks import figure_block
+from grpclab.study.comparing import SCENARIO, A, B, Side, judge, prepare
+from grpclab.study.progress import say
+from grpclab.study.subject import Subject
+from grpclab.variants import LOAD, OPTIMIZED
+
+SAME, PLANTED = "same", "planted"
+SERVICE_TIMES = {A: "constant:1ms", B: "constant:1.3ms"}
+DELTA = 0.05
+BLOCKS = 6
+"""Of a comparison of the server with itself; those of planted ones come from a pilot."""
+MOST_FALSE_SHARE = 0.1
+LEAST_FOUND_SHARE = 0.9
+PLANTED_LOAD: dict[str, Level] = {
+    "load.engine": "wire",
+    "load.concurrency": 4,
+    "load.duration_s": 1.0,
+    "load.requests": None,
+    "load.warmup_s": 0.3,
+    "client.pooling": "shared",
+}
+
+
+def sized(plan: Plan) -> pd.DataFrame:
+    """The frame of :func:`measure` at the sizes of a plan."""
+    return measure(same=plan.calls(3, 40), planted=plan.calls(2, 10), seed=plan.seed, scale=min(1.0, plan.scale))
+
+
+def measure(*, same: int, planted: int, seed: int, scale: float = 1.0) -> pd.DataFrame:
+    """A row a comparison: kind, ratio, ci_low, ci_high, blocks, verdict, truth, noise, trials, wall_s.
+
+    `truth` is the ratio of throughput to be expected: 1, or that of the residence times which the reference servers
+    told in the same trials, A over B. `noise` is the standard deviation of ln ratio over blocks. `scale` is a factor
+    on the windows.
+    """
+    rows = []
+    for kind, number in ((SAME, same), (PLANTED, planted)):
+        for at in range(number):
+            row = _compare(_sides(kind, scale), None if kind == PLANTED else BLOCKS, seed=seed + at)
+            rows.append({"kind": kind, **row})
+            say(f"{kind} {at + 1} of {number}: {row['ratio']:.3f}, {row['verdict']}, {row['blocks']} blocks")
+    return pd.DataFrame(rows)
+
+
+def _sides(kind: str, scale: float) -> dict[str, Side]:
+    if kind == SAME:
+        config = OPTIMIZED.replace(LOAD | {"load.duration_s": 2.0 * scale})
+        return {name: Side(label="optimized", config=config) for name in (A, B)}
+    config = TrialConfig().replace(PLANTED_LOAD | {"load.duration_s": 1.0 * scale})
+    start = f"{shlex.quote(sys.executable)} -m grpclab serve reference --port {{port}} --service-time"
+    return {
+        name: Side(label=told, config=config, subject=Subject(command=f"{start} {told}", residence=True))
+        for name, told in SERVICE_TIMES.items()
+    }
+
+
+def _compare(sides: Mapping[str, Side], blocks: int | None, *, seed: int) -> dict[str, object]:
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="grpclab-") as folder:
+        study = prepare(sides, blocks=blocks, delta=DELTA, seed=seed, study="known", write=_silent, root=Path(folder))
+        study.run(_silent)
+        found = judge(study)
+    one = found.judgement.headline
+    pairs = block_ratios(found.trials, scenario=SCENARIO, metric=one.metric, baseline=A, candidate=B)
+    return {
+        "ratio": one.ratio,
+        "ci_low": one.ci_low,
+        "ci_high": one.ci_high,
+        "blocks": one.blocks,
+        "verdict": one.verdict,
+        "truth": _truth(found.trials) if sides[A].subject.residence else 1.0,
+        "noise": float(np.log(pairs["ratio"]).std(ddof=1)),
+        "trials": len(found.trials),
+        "wall_s": time.monotonic() - began,
+    }
+
+
+def _truth(trials: pd.DataFrame) -> float:
+    """The ratio of the residence times, A over B: the mean over blocks of their logarithms."""
+    table = valid_trials(trials).pivot_table(index="block", columns="configuration", values="residence_mean_s").dropna()
+    return math.exp(float(np.log(table[A] / table[B]).mean()))
+
+
+def _silent(_line: str) -> None:
+    """Forty comparisons would fill the page with their trials."""
+
+
+# ---- what is made of the frame ---------------------------------------------------------------------------------
+
+
+def noise(frame: pd.DataFrame) -> float:
+    """This machine's block noise: the root of the mean variance over the comparisons of the server with itself."""
+    return math.sqrt(float((frame.loc[frame["kind"] == SAME, "noise"] ** 2).mean()))
+
+
+def claims(frame: pd.DataFrame) -> list[Claim]:
+    """False verdicts are few, planted ones are found, intervals hold the truth."""
+    same, planted = frame[frame["kind"] == SAME], frame[frame["kind"] == PLANTED]
+    false = int(same["verdict"].isin(["faster", "slower"]).sum())
+    found = int((planted["verdict"] == "slower").sum())
+    holding = int(planted["truth"].between(planted["ci_low"], planted["ci_high"]).sum())
+    return [
+        Claim(
+            claim=f"optimized against itself: faster or slower, of {words.count(len(same), 'comparison')}",
+            goal=f"at most {words.percent(MOST_FALSE_SHARE)}",
+            measured=f"{false} of {len(same)}",
+            holds=false <= MOST_FALSE_SHARE * len(same) if len(same) else None,
+        ),
+        Claim(
+            claim=f"1.00 against 1.30 ms planted: found, of {words.count(len(planted), 'comparison')}",
+            goal=f"at least {words.percent(LEAST_FOUND_SHARE)}",
+            measured=f"{found} of {len(planted)}",
+            holds=found >= LEAST_FOUND_SHARE * len(planted) if len(planted) else None,
+        ),
+        Claim(
+            claim="their intervals hold the ratio of the realised residence times",
+            goal=f"at least {words.percent(LEAST_FOUND_SHARE)}",
+            measured=f"{holding} of {len(planted)}",
+            holds=holding >= LEAST_FOUND_SHARE * len(planted) if len(planted) else None,
+        ),
+        Claim(
+            claim="this machine's block noise (standard deviation of ln ratio, optimized against itself)",
+            measured=words.percent(noise(frame)),
+        ),
+    ]
+
+
+def body(frame: pd.DataFrame) -> str:
+    """Every comparison with its interval, and the truth."""
+    colours = {"faster": theme.CANDIDATE, "slower": theme.CANDIDATE}
+
+    def draw(figure: Figure, narrow: bool) -> None:
+        axes = np.atleast_1d(figure.subplots(2 if narrow else 1, 1 if narrow else 2))
+        titles = {SAME: "optimized against itself", PLANTED: "1.00 ms against 1.30 ms"}
+        for ax, (kind, title) in zip(axes, titles.items(), strict=True):
+            rows = frame[frame["kind"] == kind].sort_values("ratio", ignore_index=True)
+            for at, row in rows.iterrows():
+                colour = colours.get(row["verdict"], theme.BASELINE)
+                ax.plot([row["ci_low"], row["ci_high"]], [at, at], color=colour, lw=1.6, solid_capstyle="round")
+                ax.plot(row["ratio"], at, "o", ms=4, color=colour)
+                ax.plot(row["truth"], at, "|", ms=9, color=theme.INK)
+            if kind == SAME:
+                ax.axvspan(1 - DELTA, 1 + DELTA, color=theme.QUIET, alpha=0.12, lw=0)
+            ax.set_yticks([])
+            theme.clean(ax, grid="x")
+            ax.xaxis.set_major_formatter(lambda value, _: words.ratio(value))
+            ax.locator_params(axis="x", nbins=5)
+            ax.set_title(title)
+
+    same, planted = frame[frame["kind"] == SAME], frame[frame["kind"] == PLANTED]
+    false = int(same["verdict"].isin(["faster", "slower"]).sum())
+    found = int((planted["verdict"] == "slower").sum())
+    caption = (
+        f"Of {len(same)} comparisons of optimized with itself {false} came out faster or slower; of {len(planted)} "
+        f"planted differences {found} were found, with {planted['blocks'].min():g} to {planted['blocks'].max():g} "
+        f"blocks. Block noise here is {words.percent(noise(frame))}; a comparison took "
+        f"{frame['wall_s'].median():.0f} s."
+    )
+    return figure_block(
+        title="Verdicts where the truth is known",
+        draw=draw,
+        wide_height_in=4.2,
+        narrow_height_in=7.0,
+        alt=f"Intervals of {words.count(len(frame), 'comparison')} with the truth of each. {caption}",
+        caption=caption,
+        how_to_read=(
+            "A line is a comparison with its 95 % interval; the coloured ones ended with a verdict of faster or "
+            "slower. The small upright mark is the truth: 1 on the left, on the right the ratio of the times that the "
+            "reference servers told of the very calls that were measured. The grey band is 1 plus or minus 5 %."
+        ),
+        engines="engines: grpcio (left), wire (right)",
+    ).html()
