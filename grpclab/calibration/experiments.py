@@ -7,7 +7,20 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from grpclab.calibration import agreement, ceiling, echo, lateness, memory, recording, relay, stall, truth
+from grpclab.calibration import (
+    agreement,
+    ceiling,
+    crashes,
+    echo,
+    lateness,
+    memory,
+    recording,
+    relay,
+    simulation,
+    stall,
+    truth,
+    verdicts,
+)
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.plan import Plan
 
@@ -108,6 +121,36 @@ _ALL = (
         sized=agreement.sized,
         claims=agreement.claims,
         body=agreement.body,
+    ),
+    Experiment(
+        name="simulation",
+        title="Intervals and verdicts, simulated",
+        question="How often is an interval right, and a verdict wrong? Studies are drawn whose truth is known.",
+        sized=simulation.sized,
+        claims=simulation.claims,
+        body=simulation.body,
+    ),
+    Experiment(
+        name="verdicts",
+        title="Verdicts where the truth is known",
+        question=(
+            "And on this machine, with its own noise? A server is compared with itself, and with one that takes 1.3 "
+            "times as long."
+        ),
+        sized=verdicts.sized,
+        claims=verdicts.claims,
+        body=verdicts.body,
+    ),
+    Experiment(
+        name="crashes",
+        title="A study that is killed",
+        question=(
+            "A study is killed at random moments and gone on with: what is lost? The same study left alone tells what "
+            "a trial costs beside its window."
+        ),
+        sized=crashes.sized,
+        claims=crashes.claims,
+        body=crashes.body,
     ),
 )
 EXPERIMENTS: dict[str, Experiment] = {experiment.name: experiment for experiment in _ALL}

@@ -24,7 +24,7 @@ class Plan:
     Raises DesignError, one line naming the parameter and the value, for anything it cannot be.
     """
 
-    full: bool = _parameter(False, "all rounds and sizes, about 6 minutes; else a short run, about 100 seconds")
+    full: bool = _parameter(False, "all rounds and sizes, about 40 minutes; else a short run, about 6 minutes")
     rounds: int = _parameter(5, "interleaved rounds of each comparison; figures are medians over them")
     seed: int = _parameter(1, "order within the rounds, and arrivals")
     scale: float = _parameter(1.0, "factor on every duration; below 1 for a trial run whose figures mean little")

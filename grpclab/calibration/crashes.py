@@ -1,0 +1,219 @@
+"""A study that is killed again and again, and the same one left alone: what is lost, and what a trial costs beside
+its window."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import psutil
+
+from grpclab.calibration.claims import Claim
+from grpclab.calibration.plan import Plan
+from grpclab.children import STUDY_VARIABLE
+from grpclab.errors import WorkerError
+from grpclab.report import tables, words
+from grpclab.report.words import esc
+
+STUDY = "crashes"
+DESIGN = """
+variant = "optimized"
+headline = "server.threads=4"
+profile = false
+[set]
+load.requests = {requests}
+[factors]
+server.threads = [10, 4]
+"""
+KILL_AFTER_S = (1.0, 9.0)
+"""A run is killed at a moment drawn evenly from here: while it starts, while it measures, while it writes."""
+GONE_WITHIN_S = 5.0
+LONGEST_S = 600.0
+OVERHEAD_GOAL_S = 1.2
+
+
+def sized(plan: Plan) -> pd.DataFrame:
+    """The frame of :func:`measure` at the sizes of a plan."""
+    return measure(kills=plan.calls(3, 10), requests=max(100, plan.calls(2500, 2500)), seed=plan.seed)
+
+
+def measure(*, kills: int, requests: int, seed: int) -> pd.DataFrame:
+    """A row a trial of two studies of one design, `run` being undisturbed or killed.
+
+    Columns: run, trial, order_written, valid, half (whether a part of it is missing), written_s (since the first
+    trial was written), window_s (warm-up included), kills (of that run), rewritten (trials that were there before a
+    kill and not the same after), left_behind (processes that outlived a kill by GONE_WITHIN_S).
+    """
+    frames = []
+    for run, deaths in (("undisturbed", 0), ("killed", kills)):
+        with tempfile.TemporaryDirectory(prefix="grpclab-") as folder:
+            root = Path(folder)
+            (root / f"{STUDY}.toml").write_text(DESIGN.format(requests=requests))
+            rewritten, left_behind = _kill_and_go_on(root, deaths, random.Random(seed))
+            frames.append(_trials(root).assign(run=run, kills=deaths, rewritten=rewritten, left_behind=left_behind))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _kill_and_go_on(root: Path, kills: int, draw: random.Random) -> tuple[int, int]:
+    rewritten = left_behind = 0
+    for _ in range(kills):
+        running = _start(root)
+        try:
+            running.wait(draw.uniform(*KILL_AFTER_S))
+        except subprocess.TimeoutExpired:
+            running.kill()
+            running.wait()
+        kept = _stored(root)
+        left_behind += _left_behind(root)
+        rewritten += sum(_stored(root).get(name) != at for name, at in kept.items())
+    kept = _stored(root)
+    running = _start(root)
+    try:
+        code = running.wait(LONGEST_S)
+    finally:
+        running.kill()
+        running.wait()
+    if code:
+        raise WorkerError(f"the study ended with exit code {code}: {(root / 'log').read_text()[-300:]}")
+    rewritten += sum(_stored(root).get(name) != at for name, at in kept.items())
+    return rewritten, left_behind
+
+
+def _start(root: Path) -> subprocess.Popen[bytes]:
+    with (root / "log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "grpclab", "study", "--file", str(root / f"{STUDY}.toml")],
+            cwd=root,
+            env={**os.environ, "GRPCLAB_ROOT": str(root)},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            process_group=0,
+        )
+
+
+def _stored(root: Path) -> dict[str, int]:
+    """The valid trials that are there, with the moment at which each was written."""
+    found = {}
+    for path in (root / "results" / STUDY / "trials").glob("[!.]*/result.json"):
+        if json.loads(path.read_text())["valid"]:
+            found[path.parent.name] = path.stat().st_mtime_ns
+    return found
+
+
+def _left_behind(root: Path) -> int:
+    """Processes of the killed run that are still there after a while; they are ended."""
+    end = time.monotonic() + GONE_WITHIN_S
+    while (left := [one for one in psutil.process_iter() if _of_the_study(one, root)]) and time.monotonic() < end:
+        time.sleep(0.1)
+    for process in left:
+        process.kill()
+    return len(left)
+
+
+def _of_the_study(process: psutil.Process, root: Path) -> bool:
+    try:
+        found = process.environ()
+        mine = found.get(STUDY_VARIABLE) == STUDY and found.get("GRPCLAB_ROOT") == str(root)
+        return mine and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def _trials(root: Path) -> pd.DataFrame:
+    """What lies there in the end, hidden folders included."""
+    rows: list[dict[str, Any]] = []
+    for folder in (root / "results" / STUDY / "trials").iterdir():
+        files = {path.name for path in folder.iterdir()}
+        whole = {"trial.ipynb", "result.json", "latency.parquet", "timeline.parquet", "server.log"} <= files
+        result = json.loads((folder / "result.json").read_text()) if "result.json" in files else {}
+        window = float((result.get("metrics") or {}).get("window_s") or 0)
+        rows.append(
+            {
+                "trial": folder.name,
+                "valid": bool(result.get("valid")),
+                "half": folder.name.startswith(".") or not whole,
+                "written_s": (folder / "result.json").stat().st_mtime if result else 0.0,
+                "window_s": window + float((result.get("factors") or {}).get("load.warmup_s") or 0),
+            }
+        )
+    frame = pd.DataFrame(rows).sort_values("written_s", ignore_index=True)
+    return frame.assign(written_s=frame["written_s"] - frame["written_s"].min())
+
+
+# ---- what is made of the frame ---------------------------------------------------------------------------------
+
+
+def overheads(frame: pd.DataFrame) -> pd.Series:
+    """Seconds of each undisturbed trial beside warm-up and window, but for the first, before which nothing is."""
+    rows = frame[frame["run"] == "undisturbed"].sort_values("written_s")
+    return (rows["written_s"].diff() - rows["window_s"]).iloc[1:]
+
+
+def measuring_share(frame: pd.DataFrame) -> float:
+    """The share of the undisturbed study's time that is warm-up and window, its first trial left out."""
+    rows = frame[frame["run"] == "undisturbed"].sort_values("written_s")
+    return float(rows["window_s"].iloc[1:].sum() / rows["written_s"].max())
+
+
+def claims(frame: pd.DataFrame) -> list[Claim]:
+    """The same trials, each once and whole; nothing lost, nothing left behind; little beside the window."""
+    undisturbed, killed = (frame[frame["run"] == run] for run in ("undisturbed", "killed"))
+    kills = int(killed["kills"].max())
+    same = sorted(undisturbed["trial"]) == sorted(killed["trial"])
+    broken = int(killed["half"].sum() + killed["trial"].duplicated().sum() + (~killed["valid"]).sum())
+    lost, left = int(killed["rewritten"].max()), int(killed["left_behind"].max())
+    overhead = float(overheads(frame).median())
+    moments = f"kill -9 at {words.count(kills, 'random moment')}"
+    return [
+        Claim(
+            claim=f"{moments}, gone on with each time: the trials of an undisturbed run, each once and whole",
+            goal=f"all {len(undisturbed)}",
+            measured=f"{len(killed) - broken} of {len(undisturbed)}",
+            holds=same and not broken,
+        ),
+        Claim(claim="of what had been stored: lost or measured again", goal="0", measured=str(lost), holds=not lost),
+        Claim(
+            claim=f"processes left behind {GONE_WITHIN_S:g} s after a kill",
+            goal="0",
+            measured=str(left),
+            holds=not left,
+        ),
+        Claim(
+            claim="a trial beside its warm-up and window, a fresh server and its notebook included",
+            goal=f"at most {OVERHEAD_GOAL_S:g} s",
+            measured=f"{overhead:.2f} s",
+            holds=overhead <= OVERHEAD_GOAL_S,
+        ),
+        Claim(
+            claim="of the time of these short trials: warm-up and window",
+            goal="at least 50 %",
+            measured=words.percent(measuring_share(frame)),
+            holds=measuring_share(frame) >= 0.5,
+        ),
+    ]
+
+
+def body(frame: pd.DataFrame) -> str:
+    """Both runs in a table."""
+    rows = []
+    for run, trials in frame.groupby("run", sort=False):
+        cells = [
+            str(trials["kills"].max()),
+            str(len(trials)),
+            str(int(trials["valid"].sum())),
+            str(int(trials["half"].sum())),
+            str(int(trials["rewritten"].max())),
+            str(int(trials["left_behind"].max())),
+        ]
+        rows.append([esc(run), *cells])
+    header = ["run", "kills", "trials", "valid", "half", "lost or again", "left behind"]
+    return tables.table(header, rows, label="A study killed and gone on with", numeric={1, 2, 3, 4, 5, 6})
