@@ -91,6 +91,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     report = commands.add_parser("report", parents=[common], help="rebuild a report from stored results")
     report.add_argument("folder", type=Path, metavar="results/STUDY", help="the study's folder")
+    report.add_argument("--allow-mixed", action="store_true", help="trials of different machines or versions")
     report.set_defaults(run=_report)
 
     cli_profile.add_parser(commands, parents=[common])
@@ -190,7 +191,7 @@ def _report(options: argparse.Namespace) -> int:
     with needs_extra("study"):
         from grpclab.publish import publish
         from grpclab.study.runner import Study
-    print(f"report: {publish(Study.stored(options.folder))}")
+    print(f"report: {publish(Study.stored(options.folder), allow_mixed=options.allow_mixed)}")
     return 0
 
 

@@ -9,12 +9,13 @@ from grpclab.report import write_index, write_report
 from grpclab.study.runner import Study
 
 
-def publish(study: Study) -> Path:
+def publish(study: Study, *, allow_mixed: bool = False) -> Path:
     """Judge the study as it is stored and write its report; returns the report's path.
 
-    Raises MeasurementError if it holds no trial yet.
+    Raises MeasurementError if it holds no trial yet, DesignError if it holds trials of different machines or versions,
+    unless `allow_mixed`: then the report says so.
     """
-    trials = study.collect()
+    trials = study.collect(allow_mixed=allow_mixed)
     if trials.empty:
         raise MeasurementError(f"study {study.name} holds no trial yet: run it first")
     judgement = study.judge(trials)

@@ -83,7 +83,7 @@ def test_the_default_design_is_the_quick_one_and_the_ladder_sweeps_and_uploads()
     default, quick = planned(), planned(design="quick")
     assert set(names(quick)) < set(names(default))
     assert len(names(quick)) == 13
-    assert len(names(default)) == 33
+    assert len(names(default)) == 36
     assert quick["ladder"] == quick["sweeps"] == []
     assert [row["factor"] for row in quick["windows"]] == ["client.window_kib"]
     assert [row["factor"] for row in default["windows"]] == ["client.window_kib", "server.window_kib"]
@@ -173,7 +173,7 @@ def test_every_comparison_is_of_two_different_configurations_in_one_scenario(
         assert (baseline == candidate) == (row is found["aa"])
         apart = {name for name in baseline.differences(candidate) if name.startswith("load.")}
         assert not apart or any(word in row["title"] for word in ("download", "upload", "engine wire against"))
-    pairs = Counter((row["baseline"], row["candidate"]) for row in found["comparisons"])
+    pairs = Counter((row["metric"], row["baseline"], row["candidate"]) for row in found["comparisons"])
     assert set(pairs.values()) == {1}, "no hypothesis counted twice"
 
 
@@ -230,8 +230,10 @@ def test_engines_are_compared_wire_over_grpcio_and_the_variants_with_the_other_e
     assert asked["basic: engine wire against grpcio"] == (rows["basic"]["grpcio"], rows["basic"]["wire"])
     assert asked["optimized: engine wire against grpcio"] == (rows["optimized"]["grpcio"], rows["optimized"]["wire"])
     assert asked[f"optimized against basic with engine {other}"] == (rows["basic"][other], rows["optimized"][other])
-    families = {row["scenario"]: row["family"] for row in found["comparisons"]}
-    assert families == {"chatter": "throughput", "bulk": "throughput", "idle": "time_to_first_success_s"}
+    families = {(row["scenario"], row["family"]) for row in found["comparisons"]}
+    others = {("chatter", metric) for metric in ("latency_p50_s", "latency_p99_s", "server_cpu_per_call_s")}
+    throughput = {("chatter", "throughput"), ("bulk", "throughput")}
+    assert families == {*throughput, *others, ("idle", "time_to_first_success_s")}
 
 
 def test_the_headline_says_its_engine() -> None:

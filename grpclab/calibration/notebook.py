@@ -14,7 +14,7 @@ from grpclab.calibration.experiments import EXPERIMENTS
 from grpclab.calibration.neighbours import Reading, others_share
 from grpclab.calibration.plan import Plan
 from grpclab.calibration.store import Results
-from grpclab.errors import MeasurementError, MissingDependencyError
+from grpclab.errors import DesignError, MeasurementError, MissingDependencyError
 from grpclab.places import project_root
 from grpclab.report.blocks import Section
 from grpclab.study.progress import say
@@ -25,6 +25,8 @@ class CalibrationNotebook:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
+        if unknown := [name for name in plan.parts if name not in EXPERIMENTS]:
+            raise DesignError(f"only={plan.only} is not possible: {unknown[0]!r} is none of {', '.join(EXPERIMENTS)}")
         self.results = Results(project_root())
         self._made: dict[str, Section] = {}
 
@@ -45,6 +47,10 @@ class CalibrationNotebook:
         One that cannot be made here, or whose measurement is invalid, leaves a note and the others go on.
         """
         experiment, began = EXPERIMENTS[name], Reading.take()
+        if self.plan.parts and name not in self.plan.parts:
+            self.results.note(name, f"not asked for (only={self.plan.only})")
+            self._made[name] = page.section(self.results, experiment)
+            return self._made[name]
         try:
             frame = experiment.sized(self.plan)
             ended = Reading.take()

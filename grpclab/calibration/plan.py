@@ -27,6 +27,7 @@ class Plan:
     full: bool = _parameter(False, "all rounds and sizes, about 40 minutes; else a short run, about 6 minutes")
     rounds: int = _parameter(5, "interleaved rounds of each comparison; figures are medians over them")
     seed: int = _parameter(1, "order within the rounds, and arrivals")
+    only: str = _parameter("", "parts to make, their names separated by commas; empty: all")
     scale: float = _parameter(1.0, "factor on every duration; below 1 for a trial run whose figures mean little")
 
     def __post_init__(self) -> None:
@@ -38,6 +39,8 @@ class Plan:
             "seed": (_is_whole(self.seed) and self.seed >= 0, "a whole number, 0 or more"),
             "scale": (_is_number(self.scale) and 0.01 <= self.scale <= 100, "a factor, 0.01 to 100"),
         }
+        object.__setattr__(self, "only", ",".join(self.parts) if isinstance(self.only, str) else self.only)
+        checks["only"] = (isinstance(self.only, str), "names of parts, separated by commas")
         for name, (fits, wanted) in checks.items():
             if not fits:
                 value = " ".join(str(getattr(self, name)).split())
@@ -47,6 +50,11 @@ class Plan:
     def from_namespace(cls, namespace: Mapping[str, Any]) -> Plan:
         """The parameters among a notebook's variables. Raises DesignError for a plain value that is none of them."""
         return cls(**plain_values(namespace, [field.name for field in dataclasses.fields(cls)]))
+
+    @property
+    def parts(self) -> list[str]:
+        """The names in `only`; none means all."""
+        return [name for part in self.only.split(",") if (name := part.strip())]
 
     def seconds(self, short: float, full: float) -> float:
         """A duration in a short run and in a full one, scaled."""

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from grpclab.analysis import metric_words
-from grpclab.report import evidence, figures, flamegraphs, settings, tables, words
+from grpclab.report import evidence, figures, flamegraphs, leave_one_out, scalability, settings, tables, words
 from grpclab.report.blocks import FigureBlock, Section
 from grpclab.report.figures.engines import sentence as client_cost
 from grpclab.report.study import Study
@@ -156,11 +156,18 @@ def _curves(draw: Callable[[Study, Mapping[str, Any]], FigureBlock | None], lack
     return make
 
 
+def _throughput(study: Study) -> str:
+    drawn = _curves(figures.throughput, "no trial of it is valid.")(study)
+    return drawn + "".join(scalability.section(study, curve) for curve in study.entries("curves"))
+
+
 def _ladder(study: Study) -> str:
     if not study.entries("ladder"):
         return ""
     block = figures.ladder(study)
-    return block.html() if block else _none("No rung of the ladder has two blocks in which both sides are valid.")
+    if not block:
+        return _none("No rung of the ladder has two blocks in which both sides are valid.")
+    return block.html() + leave_one_out.section(study)
 
 
 def _windows(study: Study) -> str:
@@ -333,7 +340,7 @@ _MADE = [
     ("Warnings", "warnings", _warnings),
     ("What each side gives", "sides", _sides),
     ("What the client costs", "engines", _engines),
-    ("Throughput", "throughput", _curves(figures.throughput, "no trial of it is valid.")),
+    ("Throughput", "throughput", _throughput),
     (
         "Latency",
         "latency",

@@ -250,7 +250,7 @@ def compare_stored(words: Mapping[str, str], *, delta: float, allow_mixed: bool)
             raise DesignError(f"{path} has no configuration {configuration!r}: it has {', '.join(known)}")
         settings = next(row["settings"] for row in study.plan["configurations"] if row["name"] == configuration)
         sides[name] = Side(label=f"{study.name}:{configuration}", config=TrialConfig().replace(settings))
-        trials = study.collect()
+        trials = study.collect(allow_mixed=allow_mixed)
         frames.append(trials[trials["configuration"] == configuration].assign(configuration=name, scenario=SCENARIO))
     warnings = []
     mine, theirs = (studies[name].manifest["identity"] for name in (A, B))

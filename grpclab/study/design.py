@@ -16,7 +16,7 @@ import numpy as np
 from grpclab.channel_args import mapping_rows, without_effect
 from grpclab.config import Level, TrialConfig, format_level
 from grpclab.errors import DesignError
-from grpclab.study import idle_scenario
+from grpclab.study import idle_scenario, leave_one_out
 from grpclab.study.parameters import ENGINES, StudyParameters
 from grpclab.variants import BASIC, LADDER, OPTIMIZED, VARIANTS, ladder_config, mix
 
@@ -30,6 +30,8 @@ BULK_BYTES = 256 * 1024
 BULK_CONCURRENCY = 8
 PREFERRED_CONCURRENCY = 64
 FAMILY = "throughput"
+OTHER_METRICS = ("latency_p50_s", "latency_p99_s", "server_cpu_per_call_s")
+"""What else the headline's two are compared in; each metric is a family of its own."""
 PROFILED_BLOCKS = 4
 """So many blocks are looked into after their windows: shares need an interval, not six times the looks."""
 IDLE_PAUSE_S, IDLE_LIMIT_S = 3.0, 2.0
@@ -91,7 +93,9 @@ def comparison(title: str, scenario: str, baseline: str, candidate: str, *, metr
 
 def plain() -> dict[str, Any]:
     """The parts of a plan that only some designs have, all empty: no curve, no ladder, nothing profiled."""
-    lists: dict[str, Any] = {name: [] for name in ("parts", "curves", "windows", "ladder", "sweeps", "profiled")}
+    lists: dict[str, Any] = {
+        name: [] for name in ("parts", "curves", "windows", "ladder", "leave_one_out", "sweeps", "profiled")
+    }
     return lists | {"engines": {}, "mapping": mapping_rows()}
 
 
@@ -141,7 +145,10 @@ def plan(parameters: StudyParameters, *, server_cores: int) -> dict[str, Any]:
             title = f"optimized against basic at concurrency {level}"
             out.compare(title, CHATTER, f"basic-c{level}", f"optimized-c{level}")
     engines = _engines(out, chatter, {"basic": basic, "optimized": optimized})
+    for metric in OTHER_METRICS:
+        out.compare(f"optimized against basic at concurrency {main}", CHATTER, basic, optimized, metric=metric)
     ladder = [] if quick else _ladder(out, at_main, basic, optimized, server_cores)
+    top = _from_the_top(out, at_main, chatter, ladder, optimized, server_cores=server_cores)
     sweeps = [] if quick else _sweeps(out, at_main, optimized, parameters)
     windows = _windows(out, load, parameters, quick=quick)
     idle = {} if quick else _idle(out)
@@ -170,6 +177,7 @@ def plan(parameters: StudyParameters, *, server_cores: int) -> dict[str, Any]:
         "engines": engines,
         "windows": windows,
         "ladder": ladder,
+        "leave_one_out": top,
         "sweeps": sweeps,
         "idle": idle,
         "profiled": [basic, optimized] if parameters.profile else [],
@@ -227,6 +235,33 @@ def _ladder(out: Configurations, at_main: Any, basic: str, optimized: str, serve
         standing[rung.name] = name
         last_kept = rung.name if rung.kept else last_kept
     return rows
+
+
+def _from_the_top(
+    out: Configurations,
+    at_main: Any,
+    load: Mapping[str, Level],
+    ladder: list[dict[str, Any]],
+    optimized: str,
+    *,
+    server_cores: int,
+) -> list[dict[str, Any]]:
+    """Optimized without one rung at a time; a configuration that the study holds already is used again."""
+
+    def as_run(config: TrialConfig) -> str:
+        return _without_auto_processes(config, server_cores).settings()
+
+    held = {as_run(TrialConfig().replace(row["settings"])): name for name, row in out.configurations.items()}
+
+    def configuration(name: str, title: str, config: TrialConfig) -> str:
+        return held.get(as_run(config.replace(load))) or str(at_main(name, title, config))
+
+    entries = leave_one_out.entries(ladder, optimized, scenario=CHATTER, configuration=configuration)
+    climbed = {(rung["baseline"], rung["configuration"]) for rung in ladder}
+    for entry in entries:
+        if (entry["without"], optimized) not in climbed:
+            out.compare(f"from the top: {entry['title']}", CHATTER, entry["without"], optimized)
+    return entries
 
 
 def _without_auto_processes(config: TrialConfig, server_cores: int) -> TrialConfig:

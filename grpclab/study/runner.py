@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import shlex
@@ -192,12 +193,34 @@ class Study:
         }
         return _execute(folder, parameters | {"output_dir": str(folder)})
 
-    def collect(self) -> pd.DataFrame:
-        """Every stored trial as one tidy frame; writes trials.parquet."""
+    def collect(self, *, allow_mixed: bool = False) -> pd.DataFrame:
+        """Every stored trial as one tidy frame; writes trials.parquet.
+
+        Raises DesignError if some were measured on another machine or with other versions than the study, unless
+        `allow_mixed`: then :meth:`judge` warns of it.
+        """
         trials = self.store.frame()
+        if (told := self._mixed(trials)) and not allow_mixed:
+            raise DesignError(
+                f"{self.store.folder} holds trials that were {told}: remove their folders, or add --allow-mixed"
+            )
         if len(trials):
             self.store.write_frame(trials)
         return trials
+
+    def _mixed(self, trials: pd.DataFrame) -> str:
+        """Which trials were measured in other surroundings than the study, in words; "" for none."""
+        identity = json.loads(json.dumps(self.manifest.get("identity") or {}))
+        found: dict[str, str] = {}
+        for name, text in zip(trials.get("trial", []), trials.get("measured_on", []), strict=False):
+            theirs = json.loads(text or "{}")  # an earlier version did not say
+            for key in sorted(theirs):
+                if theirs[key] != identity.get(key):
+                    found.setdefault(str(name), f"{key}={theirs[key]}, the study's is {identity.get(key)}")
+        if not found:
+            return ""
+        example, differs = next(iter(found.items()))
+        return f"measured in other surroundings ({len(found)} of {len(trials)}, such as {example}: {differs})"
 
     def profiles(self, trials: pd.DataFrame) -> dict[str, dict[str, dict[int, dict[str, int]]]]:
         """The stacks of the valid trials that were profiled: by file, configuration and block."""
@@ -216,6 +239,12 @@ class Study:
         """What the trials say; writes verdict.json."""
         trials = self.collect() if trials is None else trials
         judgement = analyse(trials, self.plan, self.manifest.get("cores"))
+        if told := self._mixed(trials):
+            judgement = dataclasses.replace(
+                judgement,
+                sentence=f"{judgement.sentence} But it mixes machines or versions: see the warnings.",
+                warnings=(f"mixed: trials were {told}", *judgement.warnings),
+            )
         write_json(self.store.folder / "verdict.json", judgement.as_dict())
         return judgement
 

@@ -8,6 +8,7 @@ with the measurement makes an invalid trial with its reason, never an exception:
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import math
 import os
@@ -21,7 +22,7 @@ import numpy as np
 import pandas as pd
 import psutil
 
-from grpclab import effective, procfs
+from grpclab import effective, environment, procfs
 from grpclab.advertised import advertised_by_client, advertised_by_server
 from grpclab.channel_args import without_effect
 from grpclab.children import STUDY_VARIABLE, TRIAL_VARIABLE
@@ -152,6 +153,7 @@ class TrialResult:
             "limited_by": self.limited_by,
             "limits": self.limits,
             "factors": self.config.flat(),
+            "measured_on": measured_on(),
             "without_effect": self.without_effect,
             "advertised": self.advertised,
             "metrics": {name: self.metrics.get(name, math.nan) for name in METRICS},
@@ -178,6 +180,12 @@ class TrialResult:
         write_json(folder / "result.json", self.as_dict())
 
 
+@functools.cache
+def measured_on() -> dict[str, Any]:
+    """What makes results comparable: see :func:`grpclab.environment.identity`."""
+    return environment.identity(environment.machine(), environment.versions())
+
+
 def row(result: Mapping[str, Any]) -> dict[str, Any]:
     """A row of trials.parquet out of a result.json; what an earlier version did not write is empty."""
     identity = ("study", "trial", "scenario", "configuration", "block", "order", "started_at", "valid")
@@ -194,6 +202,7 @@ def row(result: Mapping[str, Any]) -> dict[str, Any]:
         "syscalls_per_call_by_name": json.dumps(result.get("syscalls_per_call", {})),
         **{name: result.get(name, "") for name in NOTES},
         "without_effect": json.dumps(result["without_effect"]),
+        "measured_on": json.dumps(result.get("measured_on", {}), sort_keys=True),
     }
 
 
