@@ -54,9 +54,9 @@ def test_without_a_rung_its_factors_are_back_below_it_and_all_others_stay() -> N
     assert without("reuse").client.pooling == "per_call"
     assert without("pool").client.pooling == "shared"
     for name, rung in kept.items():
-        assert set(without(name).differences(OPTIMIZED)) | set(OPTIMIZED.differences(without(name))) == set(
-            rung.changes
-        )
+        changed = set(without(name).differences(OPTIMIZED))
+        assert changed
+        assert changed <= set(rung.changes)
 
 
 def measured(**rows: list[float]) -> pd.DataFrame:
@@ -83,7 +83,8 @@ def test_a_rung_that_gives_more_on_the_way_up_than_at_the_top_is_told() -> None:
     noise = np.linspace(0.99, 1.01, 6)
     trials = measured(low=[100.0] * 6, step=list(200 * noise), top=list(220 * noise), bare=list(200 / noise))
     first, second = rungs(trials, plan, "throughput_rps")
-    assert (first.step.mean, first.top.mean) == (pytest.approx(2.0, rel=0.01), pytest.approx(1.1, rel=0.01))
+    assert first.step.mean == pytest.approx(2.0, rel=0.01)
+    assert first.top.mean == pytest.approx(1.1, rel=0.01)
     assert first.disagree
     assert second.apart.blocks == 0, "there is one comparison only"
     assert not second.disagree
@@ -93,9 +94,13 @@ def test_a_rung_that_gives_more_on_the_way_up_than_at_the_top_is_told() -> None:
 
 def test_the_report_shows_the_ladder_from_its_top_and_leaves_it_out_where_the_plan_has_none() -> None:
     made = synthetic.full_study()
-    study = Study.of(made.manifest, made.trials, made.verdict)
-    html = leave_one_out.section(study)
-    for entry in made.manifest["plan"]["leave_one_out"]:
-        assert str(entry["title"]) in html
-    bare = {**made.manifest, "plan": {**made.manifest["plan"], "leave_one_out": []}}
-    assert leave_one_out.section(Study.of(bare, made.trials, made.verdict)) == ""
+    assert leave_one_out.section(Study.of(made.manifest, made.trials, made.verdict)) == ""
+    plan = made.manifest["plan"]
+    rung = [one for one in plan["ladder"] if one["kept"] and one["configuration"]][-1]
+    scenario = plan["headline"]["scenario"]
+    entry = {"name": rung["name"], "title": "<i>a rung", "scenario": scenario}
+    entry |= {"without": plan["headline"]["baseline"], "top": plan["headline"]["candidate"]}
+    with_top = {**made.manifest, "plan": {**plan, "leave_one_out": [entry]}}
+    html = leave_one_out.section(Study.of(with_top, made.trials, made.verdict))
+    assert "&lt;i&gt;a rung" in html
+    assert "at the top" in html
