@@ -13,6 +13,7 @@ from grpclab.calibration.plan import Plan, core_plan
 from grpclab.calibration.targets import reference
 from grpclab.config import Level, TrialConfig
 from grpclab.environment import CorePlan
+from grpclab.errors import MeasurementError
 from grpclab.load.generator import Generator
 from grpclab.load.recorder import Floats
 from grpclab.load.summary import percentile
@@ -81,6 +82,10 @@ def measure(cores: CorePlan, *, seconds: float, seed: int) -> pd.DataFrame:
                         }
                     )
                 )
+        if not any(len(frame) and frame["mode"].iloc[0] == mode for frame in frames):
+            raise MeasurementError(
+                f"no call of the {mode} loop began in its window of {seconds:g} s: the machine is busy"
+            )
     return pd.concat(frames, ignore_index=True)
 
 

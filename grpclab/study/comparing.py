@@ -25,7 +25,7 @@ from grpclab.places import project_root
 from grpclab.study.comparison import CompareResult
 from grpclab.study.design import Configurations, comparison, plain
 from grpclab.study.progress import say
-from grpclab.study.runner import Study, StudyInterruptedError, manifest_of, surroundings
+from grpclab.study.runner import Study, StudyInterruptedError, link_check, manifest_of, surroundings
 from grpclab.study.store import Store
 from grpclab.study.subject import Subject
 from grpclab.study.trial import TrialIdentity, run_trial
@@ -141,6 +141,8 @@ def prepare(
             blocks, told = planned_blocks(seen)
             write(told)
     manifest = _manifest(name, found, plan(sides, blocks=blocks, delta=delta), seed) | {"again": again}
+    if not stored:
+        manifest["link_check"] = link_check(manifest["plan"])
     return ComparingStudy(store, store.open(manifest), root)
 
 

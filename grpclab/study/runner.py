@@ -75,7 +75,7 @@ class Study:
         manifest = _manifest(parameters, root)
         store = Store(root / "results" / manifest["study"])
         if store.manifest() is None:
-            manifest["link_check"] = _link_check(manifest["plan"], parameters)
+            manifest["link_check"] = link_check(manifest["plan"])
         return cls(store, store.open(manifest), root)
 
     @classmethod
@@ -96,7 +96,9 @@ class Study:
 
     def begin(self) -> Study:
         """Begin the folder of a study that is only planned so far, or go on with it. Raises DesignError."""
-        return type(self)(self.store, self.store.open(self.manifest), self.root)
+        known = self.store.manifest() is not None
+        checked = {} if known else {"link_check": link_check(self.plan)}
+        return type(self)(self.store, self.store.open({**self.manifest, **checked}), self.root)
 
     @classmethod
     def planned(cls, parameters: StudyParameters, root: Path | None = None) -> Study:
@@ -319,7 +321,7 @@ def surroundings(root: Path) -> dict[str, Any]:
     }
 
 
-def _link_check(plan: Mapping[str, Any], parameters: StudyParameters) -> dict[str, float]:
-    """What the emulated link really does, where the plan uses one."""
-    used = any("link.rtt_ms" in row["settings"] for row in plan["configurations"])
-    return check_link(LinkConfig(rtt_ms=parameters.rtt_ms)) if used else {}
+def link_check(plan: Mapping[str, Any]) -> dict[str, float]:
+    """What the emulated link really does, where the plan uses one that delays: the first of its round trips."""
+    trips = [rtt for row in plan["configurations"] if (rtt := row["settings"].get("link.rtt_ms"))]
+    return check_link(LinkConfig(rtt_ms=trips[0])) if trips else {}
