@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import math
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -12,6 +15,7 @@ from grpclab.calibration.notebook import CalibrationNotebook
 from grpclab.calibration.plan import Plan
 from grpclab.config import TrialConfig
 from grpclab.errors import DesignError
+from grpclab.study import evidence
 from grpclab.study.comparing import A, B
 
 
@@ -57,6 +61,8 @@ def test_a_planted_side_is_a_reference_server_that_is_asked_for_its_times() -> N
 def trials(run: str, names: list[str], **columns: Any) -> pd.DataFrame:
     frame = pd.DataFrame({"trial": names, "written_s": [2.0 * n for n in range(len(names))]})
     given: dict[str, Any] = {
+        "default_wall_s": math.nan,
+        "default_share": math.nan,
         "run": run,
         "valid": True,
         "half": False,
@@ -71,7 +77,7 @@ def trials(run: str, names: list[str], **columns: Any) -> pd.DataFrame:
 def test_a_killed_study_must_end_with_the_trials_of_the_undisturbed_one() -> None:
     whole = trials("undisturbed", ["a", "b", "c"])
     good = crashes.claims(pd.concat([whole, trials("killed", ["a", "b", "c"])], ignore_index=True))
-    assert [claim.holds for claim in good] == [True] * 5
+    assert [claim.holds for claim in good] == [True] * 4 + [None, None]
     assert good[3].measured == "1.00 s"
     assert good[4].measured == "50 %"
     missing = crashes.claims(pd.concat([whole, trials("killed", ["a", "b"])], ignore_index=True))
@@ -81,6 +87,25 @@ def test_a_killed_study_must_end_with_the_trials_of_the_undisturbed_one() -> Non
     lost = trials("killed", ["a", "b", "c"], rewritten=1, left_behind=2)
     assert [c.holds for c in crashes.claims(pd.concat([whole, lost], ignore_index=True))][1:3] == [False, False]
     assert "undisturbed" in crashes.body(pd.concat([whole, lost], ignore_index=True))
+
+
+def test_the_default_study_is_told_with_its_time_and_what_it_was_spent_on(tmp_path: Path) -> None:
+    assert math.isnan(crashes.default_study(tmp_path)["default_wall_s"])
+    folder = tmp_path / "one"
+    manifest = {"design": "default", "created_at": "2026-01-01", "plan": {"configurations": [{}, {}], "blocks": 2}}
+    for place in range(4):
+        trial = folder / "trials" / str(place)
+        trial.mkdir(parents=True)
+        metrics = {"window_s": 2.0, "profile_samples": None if place else 3.0}
+        factors = {"load.warmup_s": 1.0, "load.pause_s": 2.0}
+        result = {"block": place // 2, "order": place % 2, "factors": factors, "metrics": metrics}
+        (trial / "result.json").write_text(json.dumps(result | {"started_at": f"2026-01-01T00:00:{place}0+00:00"}))
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    looks = evidence.LEAD_S + evidence.PYSPY_S + evidence.PERF_S + evidence.STRACE_S
+    found = crashes.default_study(tmp_path)
+    assert found == {"default_wall_s": 30.0, "default_share": pytest.approx((15 + looks) / 30)}
+    told = crashes._of_the_default(721.0, 0.5)
+    assert [(claim.measured, claim.holds) for claim in told] == [("12 min 1 s", False), ("50 %", True)]
 
 
 def test_parts_that_do_not_exist_are_refused_by_name() -> None:
