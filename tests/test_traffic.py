@@ -62,6 +62,27 @@ def test_channelz_is_read_page_by_page_and_a_socket_without_pings_counts_none() 
     assert found == 7
 
 
+def test_what_closes_while_channelz_is_read_has_no_pings() -> None:
+    page = {"channel": [{"ref": {"channelId": "1"}, "subchannelRef": [{"subchannelId": "10"}]}], "end": True}
+
+    def gone(number: int) -> bytes:
+        raise ValueError(f"Failed to get the subchannel, please ensure your subchannel_id=={number} is valid")
+
+    def told(_number: int) -> bytes:
+        return json.dumps({"subchannel": {"socketRef": [{"socketId": "20"}]}}).encode()
+
+    assert channelz_pings(lambda _: json.dumps(page).encode(), gone, gone) == 0
+    assert channelz_pings(lambda _: json.dumps(page).encode(), told, gone) == 0
+
+
+def test_many_connections_for_a_call_each_end_the_window_well() -> None:
+    for _ in range(2):
+        load: dict[str, Level] = {"load.requests": 400, "load.concurrency": 32, "load.warmup_s": 0.0}
+        config = TrialConfig().replace(load | {"load.engine": "grpcio", "client.pooling": "per_call"})
+        with launch(ServerConfig()) as running, Generator(config, running.target) as generator:
+            assert generator.measure().traffic.connections_opened == 401
+
+
 def silent(engine: str, server: ServerConfig, **levels: Level) -> LoadRun:
     """Three calls, 0.4 s apart: the connection is silent in between."""
     load: dict[str, Level] = {"load.engine": engine, "load.rate_rps": 2.5, "load.requests": 3, "load.warmup_s": 0.0}

@@ -84,8 +84,17 @@ def read_core_log(lines: Iterable[str]) -> tuple[dict[str, int], list[str]]:
     return dict(found), others
 
 
-def channelz_pings(top_channels: Callable[[int], bytes], subchannel: _Reader, socket: _Reader) -> int:
-    """Keepalive pings sent on the open connections of this process, asked of channelz by its three readers."""
+def channelz_pings(top_channels: _Reader, subchannel: _Reader, socket: _Reader) -> int:
+    """Keepalive pings sent on the open connections of this process, asked of channelz by its three readers.
+
+    A reader raises ValueError for what has closed since it was named: that has no pings any more.
+    """
+
+    def read(reader: _Reader, number: int, kind: str) -> Mapping[str, Any]:
+        try:
+            return dict(json.loads(reader(number)).get(kind) or {})
+        except ValueError:
+            return {}
 
     def sockets() -> Iterator[Mapping[str, Any]]:
         start = 0
@@ -94,9 +103,10 @@ def channelz_pings(top_channels: Callable[[int], bytes], subchannel: _Reader, so
             channels = page.get("channel", [])
             for channel in channels:
                 for of_channel in channel.get("subchannelRef", []):
-                    told = json.loads(subchannel(int(of_channel["subchannelId"])))["subchannel"]
-                    for of_subchannel in told.get("socketRef", []):
-                        yield json.loads(socket(int(of_subchannel["socketId"])))["socket"]
+                    for of_subchannel in read(subchannel, int(of_channel["subchannelId"]), "subchannel").get(
+                        "socketRef", []
+                    ):
+                        yield read(socket, int(of_subchannel["socketId"]), "socket")
             if page.get("end", True) or not channels:
                 return
             start = int(channels[-1]["ref"]["channelId"]) + 1

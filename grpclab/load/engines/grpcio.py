@@ -85,11 +85,13 @@ class GrpcioEngine:
 
     def traffic(self) -> Traffic:
         """See :class:`grpclab.load.engines.Engine`; the GOAWAYs stand in C-core's log, which the generator reads."""
-        # What the package grpcio-channelz is made of.
-        pings = channelz_pings(
-            cygrpc.channelz_get_top_channels, cygrpc.channelz_get_subchannel, cygrpc.channelz_get_socket
-        )
-        return Traffic(connections_opened=self._opened, client_pings=pings, server_pings=math.nan)
+        passed = Traffic(connections_opened=self._opened, server_pings=math.nan)
+        if self._config.client.pooling != "per_call":  # a connection for one call is gone before it could ping
+            # What the package grpcio-channelz is made of.
+            passed.client_pings = channelz_pings(
+                cygrpc.channelz_get_top_channels, cygrpc.channelz_get_subchannel, cygrpc.channelz_get_socket
+            )
+        return passed
 
     def _channel(self) -> grpc.aio.Channel:
         if self._roots is None:
