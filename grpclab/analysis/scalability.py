@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import optimize
 
-Floats = npt.NDArray[np.float64]
+from grpclab.analysis.ratios import Floats
 
 FEWEST_LEVELS = 6
 """Three parameters from fewer levels say nothing."""

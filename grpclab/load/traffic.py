@@ -17,6 +17,9 @@ from typing import Any
 _CORE_LINE = re.compile(r"^[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ \S+:\d+\] ")
 _GOAWAY = re.compile(r"Got goaway \[(\d+)\].*?(?:Debug Text: (.*?))?(?: \{|$)")
 
+_Reader = Callable[[int], bytes]
+"""A question to channelz by number, answered in JSON."""
+
 
 @dataclass(kw_only=True)
 class Traffic:
@@ -90,28 +93,24 @@ def channelz_pings(top_channels: _Reader, subchannel: _Reader, socket: _Reader) 
     A reader raises ValueError for what has closed since it was named: that has no pings any more.
     """
 
+    def refs(told: Mapping[str, Any], kind: str) -> list[int]:
+        return [int(ref[f"{kind}Id"]) for ref in told.get(f"{kind}Ref", [])]
+
     def read(reader: _Reader, number: int, kind: str) -> Mapping[str, Any]:
         try:
-            return dict(json.loads(reader(number)).get(kind) or {})
+            return dict(json.loads(reader(number))[kind])
         except ValueError:
             return {}
 
-    def sockets() -> Iterator[Mapping[str, Any]]:
-        start = 0
-        while True:
+    def channels() -> Iterator[Mapping[str, Any]]:
+        start, ended = 0, False
+        while not ended:
             page = json.loads(top_channels(start))
-            channels = page.get("channel", [])
-            for channel in channels:
-                for of_channel in channel.get("subchannelRef", []):
-                    for of_subchannel in read(subchannel, int(of_channel["subchannelId"]), "subchannel").get(
-                        "socketRef", []
-                    ):
-                        yield read(socket, int(of_subchannel["socketId"]), "socket")
-            if page.get("end", True) or not channels:
-                return
-            start = int(channels[-1]["ref"]["channelId"]) + 1
+            found = page.get("channel", [])
+            yield from found
+            ended = page.get("end", True) or not found
+            start = int(found[-1]["ref"]["channelId"]) + 1 if found else start
 
-    return sum(int(one.get("data", {}).get("keepAlivesSent", 0)) for one in sockets())
-
-
-_Reader = Callable[[int], bytes]
+    subchannels = [read(subchannel, number, "subchannel") for one in channels() for number in refs(one, "subchannel")]
+    sockets = [read(socket, number, "socket") for one in subchannels for number in refs(one, "socket")]
+    return sum(int(one.get("data", {}).get("keepAlivesSent", 0)) for one in sockets)

@@ -127,7 +127,7 @@ def configurations(study: Study) -> str:
             tried = study.rows(name, valid=False)
             rows.append(
                 [
-                    f"{esc(c.get('title') or name)}<small><code>{esc(name)}</code></small>{_traffic(tried)}",
+                    f"{esc(c.get('title') or name)}<small><code>{esc(name)}</code></small>{_traffic(study.rows(name))}",
                     _settings(study, c, everywhere),
                     f"<b>{words.value_of(study.metric, level['mean'])}</b>{limits(study.limits(name))}",
                     words.interval(level["ci_low"], level["ci_high"]),
@@ -140,11 +140,10 @@ def configurations(study: Study) -> str:
 
 def _traffic(rows: pd.DataFrame) -> str:
     """What passed on the connections of a configuration's valid trials beside calls; "" where nothing did."""
-    valid = rows[rows["valid"].eq(True)]
     counted = (("client_pings", "client ping"), ("server_pings", "server ping"), ("goaways", "GOAWAY"))
-    totals = [(numbers(valid, name).fillna(0).sum(), what) for name, what in counted]
+    totals = [(numbers(rows, name).fillna(0).sum(), what) for name, what in counted]
     told = [words.count(int(total), what) for total, what in totals if total]
-    trials = words.count(len(valid), "trial")
+    trials = words.count(len(rows), "trial")
     return f"<small>{', '.join(told)} in {trials}</small>" if told else ""
 
 

@@ -28,10 +28,11 @@ BACKOFF_S = (0.05, 1.0)
 class Lane:
     """See the module. Calls that are over are given to `on_ended` together with the lane, in order."""
 
-    def __init__(self, settings: LaneSettings, counters: Counters) -> None:
+    def __init__(self, settings: LaneSettings, counters: Counters, traffic: Traffic) -> None:
+        """`counters` and `traffic` are those of all lanes: each lane counts into them."""
         self.settings = settings
         self.counters = counters
-        self._passed = Traffic()
+        self._traffic = traffic
         self.on_ended: Callable[[Lane, list[WireCall]], None] = _ignore
         self.on_messages: Callable[[list[WireCall]], None] = _ignore
         """Given a call for each message that came, where the connection watches them."""
@@ -116,7 +117,7 @@ class Lane:
                     server_hostname=settings.host if settings.tls else None,
                 )
                 self._peers.add(peer)
-                self._passed.connections_opened += 1
+                self._traffic.connections_opened += 1
                 if settings.tls and transport.get_extra_info("ssl_object").selected_alpn_protocol() != "h2":
                     raise ConnectionError("the server did not agree on HTTP/2 in the TLS handshake (ALPN h2)")
                 await peer.greeted
@@ -128,9 +129,7 @@ class Lane:
         else:
             return peer
         peer.abandon()
-        if peer in self._peers:
-            self._peers.discard(peer)
-            self._passed += peer.traffic()
+        self._forget(peer)
         return None
 
     def _fail_waiting(self) -> None:
@@ -140,9 +139,16 @@ class Lane:
         if ended:
             self.on_ended(self, ended)
 
-    def traffic(self) -> Traffic:
-        """What passed beside calls, on this connection and those before it."""
-        return sum((peer.traffic() for peer in self._peers), start=self._passed)
+    def _forget(self, peer: Peer) -> None:
+        """A transport is gone; what passed on it is counted once."""
+        if peer in self._peers:
+            self._peers.discard(peer)
+            peer.count_into(self._traffic)
+
+    def count_open_into(self, traffic: Traffic) -> None:
+        """Add what has passed on the transports that are there."""
+        for peer in self._peers:
+            peer.count_into(traffic)
 
     @property
     def open(self) -> bool:
@@ -193,9 +199,7 @@ class Lane:
 
     def lost_peer(self, peer: Peer, reason: str) -> None:
         """A transport is gone."""
-        if peer in self._peers:
-            self._peers.discard(peer)
-            self._passed += peer.traffic()
+        self._forget(peer)
         http2 = peer.http2
         expected = not http2.calls and self.peer is not peer and http2.closed is None
         ended = cast("list[WireCall]", http2.connection_lost(reason))

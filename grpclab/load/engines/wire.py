@@ -63,6 +63,7 @@ class WireEngine:
         self._look_every_s = _look_every_s(config.client)
         self._lanes: list[Lane] = []
         self._passed = Traffic()
+        """On transports that are gone, and every connection that was opened."""
         self._next_lane = 0
         self._down_since: float | None = None
         # Of the running window:
@@ -233,7 +234,6 @@ class WireEngine:
             lane.look(now)
         self._note_outage()
         if self._single:
-            self._passed = sum((lane.traffic() for lane in self._lanes if not lane.open), start=self._passed)
             self._lanes = [lane for lane in self._lanes if lane.open]
         every_s = max(self._look_every_s, LOOK_AT_ONE_S * len(self._lanes))
         self._timer = asyncio.get_running_loop().call_later(every_s, self._look)
@@ -251,7 +251,7 @@ class WireEngine:
     async def connect(self, timeout_s: float) -> None:
         """Open the connections. Raises TargetError if nothing answers."""
         count = self._client.connections if self._client.pooling == "pool" else 1
-        self._lanes = [Lane(self._settings, self.counters) for _ in range(count)]
+        self._lanes = [Lane(self._settings, self.counters, self._passed) for _ in range(count)]
         try:
             async with asyncio.timeout(timeout_s):
                 while any(lane.peer is None for lane in self._lanes):  # a lane for one call dials but once
@@ -268,17 +268,19 @@ class WireEngine:
     async def close(self) -> None:
         """Close the connections."""
         await asyncio.gather(*(lane.close() for lane in self._lanes))
-        self._passed = self.traffic()
         self._lanes = []
 
     def traffic(self) -> Traffic:
         """See :class:`grpclab.load.engines.Engine`."""
-        return sum((lane.traffic() for lane in self._lanes), start=self._passed)
+        traffic = self._passed + Traffic()
+        for lane in self._lanes:
+            lane.count_open_into(traffic)
+        return traffic
 
     def _pick_lane(self) -> Lane:
         """The lanes in turn; with a connection for each call, a new one."""
         if self._single:
-            lane = Lane(self._settings, self.counters)
+            lane = Lane(self._settings, self.counters, self._passed)
             self._lanes.append(lane)
             self._listen(lane)
             return lane
