@@ -8,6 +8,7 @@ Layout, top to bottom; each floor imports only from floors below it:
     doctor, notebook          what this machine can measure; what the notebooks' cells call
     calibration/              the lab measures itself
     publish                   from stored trials to the report
+    stored                    a finished study as frames, out of its folder or its report
     report/                   figures and HTML out of tidy frames
     study/                    design, trial, the papermill runner, the store
     analysis/                 pure functions over frames: ratios, intervals, verdicts
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from grpclab.errors import GrpclabError
     from grpclab.load.bench import BenchResult, bench
     from grpclab.servers.launcher import launch
+    from grpclab.stored import StoredStudy, load_study
     from grpclab.study.comparing import Side, compare
     from grpclab.study.comparison import CompareResult
     from grpclab.study.parameters import StudyParameters
@@ -62,12 +64,14 @@ _HOMES = {
     "OPTIMIZED": "variants",
     "ServerConfig": "config",
     "Side": "study.comparing",
+    "StoredStudy": "stored",
     "Study": "study.runner",
     "StudyParameters": "study.parameters",
     "TrialConfig": "config",
     "bench": "load.bench",
     "compare": "study.comparing",
     "launch": "servers.launcher",
+    "load_study": "stored",
 }
 
 __all__ = [
@@ -81,12 +85,14 @@ __all__ = [
     "LoadConfig",
     "ServerConfig",
     "Side",
+    "StoredStudy",
     "Study",
     "StudyParameters",
     "TrialConfig",
     "bench",
     "compare",
     "launch",
+    "load_study",
 ]
 
 

@@ -4,6 +4,7 @@ The layout, each module importing only from those above it::
 
     words       numbers and names as a reader sees them, escaping
     theme       colours, type, axes, the way to an SVG
+    data        the study inside its report
     blocks      FigureBlock and Section
     study       manifest, trials and verdict, and the questions asked of them
     figures/    one function a figure
