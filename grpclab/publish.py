@@ -21,6 +21,6 @@ def publish(study: Study, *, allow_mixed: bool = False) -> Path:
     judgement = study.judge(trials)
     path = study.root / "reports" / f"{study.name}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_report(path, study.manifest, trials, judgement.as_dict(), study.profiles(trials))
+    write_report(path, study.manifest, trials, judgement.as_dict(), **study.material(trials))
     write_index(path.parent)
     return path

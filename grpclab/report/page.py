@@ -17,11 +17,13 @@ import nbformat
 import pandas as pd
 from nbconvert import HTMLExporter
 
-from grpclab.profiling.flamegraph import SCRIPT_HASH
-from grpclab.report import words
+from grpclab.report import scripts, words
 from grpclab.report.blocks import TEMPLATES, Section
 from grpclab.report.content import sections
+from grpclab.report.data import Packed
 from grpclab.report.flamegraphs import Profiles
+from grpclab.report.study import Histograms
+from grpclab.report.svg import palette
 
 SUMMARY_SCHEMA = 1  # 1: the first
 _SUMMARY = re.compile(r'<script[^>]*\bid="grpclab-summary"[^>]*>(.*?)</script>', re.DOTALL)
@@ -34,15 +36,21 @@ def write_report(
     manifest: Mapping[str, Any],
     trials: pd.DataFrame,
     verdict: Mapping[str, Any],
+    *,
     profiles: Profiles | None = None,
+    histograms: Histograms | None = None,
+    details: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Path:
     """Write the report of a study to `path`, whole or not at all, and return that path.
 
     `manifest` and `verdict` are the stored files' content, `trials` has one row a trial, `profiles` holds the stacks
-    of those that were profiled (without them there are no flamegraphs). The page is complete
-    in itself: pictures, style, data and a summary for the index are inside.
+    of those that were profiled (without them there are no flamegraphs), `histograms` the latencies of each
+    configuration, `details` the rest that a reader may ask of a trial (see :class:`grpclab.report.data.Packed`). The
+    page is complete in itself: pictures, style, data and a summary for the index are inside.
     """
-    nb = notebook(sections(manifest, trials, verdict, profiles), summary(manifest, verdict))
+    packed = Packed(manifest=manifest, trials=trials, verdict=verdict, details=details or {})
+    parts = sections(manifest, trials, verdict, profiles, histograms)
+    nb = notebook(parts, {**summary(manifest, verdict), "data": packed.elements()})
     make_exporter: Any = HTMLExporter
     exporter = make_exporter(template_name="grpclab", extra_template_basedirs=[str(TEMPLATES)])
     page, _ = exporter.from_notebook_node(nb)
@@ -60,9 +68,19 @@ def notebook(parts: list[Section], about: Mapping[str, Any]) -> nbformat.Noteboo
         )
         for at, part in enumerate(parts)
     ]
+    data = about.get("data", "")
+    known = {name: value for name, value in about.items() if name != "data"}
     metadata = {
         "title": f"{about['study']}: a performance study",
-        "grpclab": {**about, "when": _when(about["created_at"]), "json": _json(about), "script": SCRIPT_HASH},
+        "grpclab": {
+            **known,
+            "when": _when(about["created_at"]),
+            "json": _json(known),
+            "policy": scripts.POLICY,
+            "palette": palette("".join(part.html for part in parts)),
+            "data": data,
+            "scripts": scripts.ELEMENTS,
+        },
     }
     made: nbformat.NotebookNode = v4.new_notebook(cells=cells, metadata=metadata)
     return made
