@@ -10,13 +10,16 @@ The layout, each module importing only from those above it::
     figures/    one function a figure
     tables      one function a table
     content     the sections, in the order in which they are read
-    page        files: the report and the index
+    files       files written whole, times in words
+    page        the report
+    index       the list of all reports
 """
 
 from __future__ import annotations
 
 from grpclab.report.blocks import FigureBlock, Section
 from grpclab.report.content import sections
-from grpclab.report.page import write_index, write_report
+from grpclab.report.index import write_index
+from grpclab.report.page import write_report
 
 __all__ = ["FigureBlock", "Section", "sections", "write_index", "write_report"]
