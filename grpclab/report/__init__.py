@@ -7,10 +7,11 @@ The layout, each module importing only from those above it::
     data        the study inside its report
     blocks      FigureBlock and Section
     study       manifest, trials and verdict, and the questions asked of them
+    files       files written whole, times in words
+    past        the summary of a study that stands in its report
     figures/    one function a figure
     tables      one function a table
     content     the sections, in the order in which they are read
-    files       files written whole, times in words
     page        the report
     index       the list of all reports
 """

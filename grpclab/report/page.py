@@ -12,12 +12,11 @@ import pandas as pd
 from nbconvert import HTMLExporter
 
 from grpclab.profiling.flamegraph import SCRIPT_HASH
-from grpclab.report import files, words
+from grpclab.report import files
 from grpclab.report.blocks import TEMPLATES, Section
 from grpclab.report.content import sections
 from grpclab.report.flamegraphs import Profiles
-
-SUMMARY_SCHEMA = 1  # 1: the first
+from grpclab.report.past import summary
 
 __all__ = ["notebook", "sections", "summary", "write_report"]
 
@@ -35,7 +34,7 @@ def write_report(
     of those that were profiled (without them there are no flamegraphs). The page is complete
     in itself: pictures, style, data and a summary for the index are inside.
     """
-    nb = notebook(sections(manifest, trials, verdict, profiles), summary(manifest, verdict))
+    nb = notebook(sections(manifest, trials, verdict, profiles), summary(manifest, verdict, trials))
     make_exporter: Any = HTMLExporter
     exporter = make_exporter(template_name="grpclab", extra_template_basedirs=[str(TEMPLATES)])
     page, _ = exporter.from_notebook_node(nb)
@@ -59,24 +58,6 @@ def notebook(parts: list[Section], about: Mapping[str, Any]) -> nbformat.Noteboo
     }
     made: nbformat.NotebookNode = v4.new_notebook(cells=cells, metadata=metadata)
     return made
-
-
-def summary(manifest: Mapping[str, Any], verdict: Mapping[str, Any]) -> dict[str, Any]:
-    """What the index says of a study."""
-    headline = verdict.get("headline") or {}
-    machine: Mapping[str, Any] = manifest.get("machine") or {}
-    known = [machine.get(key) for key in ("host", "hostname", "cpu_model", "cpu")]
-    numbers = {key: headline.get(key) for key in ("ratio", "ci_low", "ci_high")}
-    return {
-        "schema_version": SUMMARY_SCHEMA,
-        "study": words.plain(manifest.get("study") or "study"),
-        "created_at": words.plain(manifest.get("created_at") or ""),
-        "question": words.plain(manifest.get("question") or ""),
-        "sentence": words.plain(verdict.get("sentence") or ""),
-        "verdict": words.plain(headline.get("verdict") or "inconclusive"),
-        "machine": ", ".join(words.plain(k) for k in known if k),
-        **{key: value if pd.notna(value) else None for key, value in numbers.items()},
-    }
 
 
 def _json(value: Mapping[str, Any]) -> str:
