@@ -9,6 +9,7 @@ The layout, each module importing only from those above it::
     study       manifest, trials and verdict, and the questions asked of them
     files       files written whole, times in words
     past        the summary of a study that stands in its report
+    summaries   the study as Markdown, as JSON, as a table for a terminal
     figures/    one function a figure
     tables      one function a table
     content     the sections, in the order in which they are read
