@@ -99,7 +99,6 @@ def unescaped(text: str) -> str:
     "text", [PINGS, EVIL, "- a list", "1. one", "1) one", "+ x", "=== ", "# head", "> quote", "&lt;b&gt;"]
 )
 def test_text_is_shown_as_it_is_and_adds_no_markup(text: str) -> None:
-    from grpclab.report import words
 
     made = escape(text)
     assert unescaped(made) == words.plain(text)

@@ -207,6 +207,7 @@ def as_json(study: Study) -> dict[str, Any]:
         "trials": {"measured": len(study.trials), "valid": int(study.trials["valid"].sum())},
         "identity": manifest.get("identity") or {},
         "git": manifest.get("git") or {},
+        "repeats": manifest.get("repeats"),
         "report": f"{study.name}.html",
     }
     plain: dict[str, Any] = _plain(found)
