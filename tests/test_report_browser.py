@@ -75,6 +75,9 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     reports = folder / "reports"
     made = synthetic.small_study(text=" with a_name_that_is_rather_long_and_has_no_place_to_break_anywhere_at_all")
     report = write_report(reports / "long.html", made.manifest, made.trials, made.verdict)
+    again = report.read_text().replace('"created_at": "2026-11-23', '"created_at": "2026-11-24', 1)
+    (reports / "again.html").write_text(again)
+    (reports / "again.md").write_text("")
     return look({"report": report, "index": write_index(reports)}, folder)
 
 
@@ -93,6 +96,12 @@ def test_every_picture_is_drawn_at_its_width(seen: dict[str, dict[str, Any]], wi
     assert page["images"] >= 6
     assert page["drawn"] == page["images"]
     assert page["narrow"] == (page["images"] if width < 640 else 0)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_index_draws_what_recurs(seen: dict[str, dict[str, Any]], width: int) -> None:
+    page = seen[f"index-{width}"]
+    assert (page["images"], page["drawn"]) == (2, 2)
 
 
 def test_nothing_is_fetched(seen: dict[str, dict[str, Any]]) -> None:

@@ -69,7 +69,7 @@ def test_the_verdict_stands_first_with_ratio_interval_and_blocks(full: Study) ->
 def test_parts_certainty_limits_warnings_and_machine_are_told(full: Study) -> None:
     text = markdown(full)
     assert "| client: client only: same server | " in text
-    assert "p = 0.031 (exact sign flip over 6 blocks); the smallest effect of interest is 5 %" in text
+    assert "p = 0.031 (sign flip over 6 blocks); the smallest effect of interest is 5 %" in text
     assert "(A/A) gives " in text
     assert "- basic, 64 in flight: **client-cpu**; 6 of 6 trials are marked client-cpu" in text
     assert full.verdict["warnings"]

@@ -13,6 +13,8 @@ from grpclab.report.study import Study
 
 SCHEMA_VERSION = 1
 """Of :func:`as_json`. 1: the first."""
+MOST_ROWS = 200
+"""So many comparisons at most stand in the Markdown: a comment may have 65,536 characters."""
 WIDTH = 100
 """The most columns of :func:`table`."""
 
@@ -83,7 +85,7 @@ def _sure(study: Study) -> str:
     if not _known(c):
         return ""
     p = words.number(c.get("p_value"))
-    told = [f"p = {p:.2g} (exact sign flip over {words.count(_blocks(c), 'block')})" if math.isfinite(p) else ""]
+    told = [f"p = {p:.2g} (sign flip over {words.count(_blocks(c), 'block')})" if math.isfinite(p) else ""]
     told.append(f"the smallest effect of interest is {100 * study.delta:g} %")
     aa = study.verdict.get("aa")
     if aa and _known(aa):
@@ -127,7 +129,9 @@ def _all_comparisons(study: Study) -> str:
         return ""
     header = ["comparison", "metric", "ratio", "95 % interval", "verdict", "p adjusted", "blocks"]
     summary = f"<details><summary>All {words.count(len(rows), 'comparison')}</summary>"
-    return f"{summary}\n\n{_rows(header, rows)}\n\n</details>"
+    left_out = len(rows) - MOST_ROWS
+    more = f"\n\n{left_out:,} more are in the report." if left_out > 0 else ""
+    return f"{summary}\n\n{_rows(header, rows[:MOST_ROWS])}{more}\n\n</details>"
 
 
 def _machine(study: Study) -> str:
