@@ -41,6 +41,7 @@ class Line:
     """One configuration, or one headline, in the studies that hold it, the oldest first."""
 
     title: str
+    name: str
     colour: str
     marker: str
     spots: tuple[Spot, ...]
@@ -72,7 +73,8 @@ def levels(studies: Sequence[Past]) -> FigureBlock | None:
     drawn = _drawn([study for key in chosen for study, _ in same_metric[key]])
     lines = [
         Line(
-            title=_short_title(same_metric[key]),
+            title=words.short(same_metric[key][-1][1].title, 30),
+            name=words.short(same_metric[key][-1][1].name, 16),
             colour=_colour(newest, same_metric[key][0][1], at),
             marker=_MARKERS[at],
             spots=tuple(
@@ -126,7 +128,7 @@ def ratios(studies: Sequence[Past]) -> FigureBlock | None:
     spots = tuple(
         Spot(place=at, mean=one.ratio, low=one.low, high=one.high, verdict=one.verdict) for at, one in enumerate(drawn)
     )
-    line = Line(title="", colour=theme.INK, marker="o", spots=spots)
+    line = Line(title="", name="", colour=theme.INK, marker="o", spots=spots)
     borders = _borders(drawn)
     title = f"{last.candidate} against {last.baseline}"
     others = len(shared) - 1
@@ -237,10 +239,6 @@ def _colour(newest: Past, level: Level, place: int) -> str:
     return theme.OTHERS[place % len(theme.OTHERS)]
 
 
-def _short_title(pairs: Sequence[tuple[Past, Level]]) -> str:
-    return words.short(pairs[-1][1].title, 30)
-
-
 def _draw(
     lines: Sequence[Line],
     borders: Sequence[Change],
@@ -270,10 +268,9 @@ def _draw(
         if is_ratio:
             return
         figure.draw_without_rendering()
-        ends = [
-            (len(drawn) - 1, line.spots[-1].mean, words.short(line.title, 16 if narrow else 30), line.colour)
-            for line in lines
-        ]
+        last = len(drawn) - 1
+        names = [line.name if narrow and len(line.title) > 16 else line.title for line in lines]
+        ends = [(last, line.spots[-1].mean, name, line.colour) for line, name in zip(lines, names, strict=True)]
         theme.end_labels(ax, ends)
 
     return draw
@@ -305,7 +302,7 @@ def _draw_borders(ax: Axes, borders: Sequence[Change], *, most: int) -> None:
                 fontsize=8,
                 color=theme.QUIET,
                 bbox={"boxstyle": "square,pad=0.1", "fc": theme.PAPER, "ec": "none", "alpha": 0.85},
-                zorder=5,
+                zorder=2,
             )
 
 
@@ -322,8 +319,8 @@ def _y_axis(ax: Axes, lines: Sequence[Line], text: Callable[[float], str], *, ra
 
 
 def _level_ticks(low: float, high: float) -> list[float]:
-    """Round numbers between two ends of a log axis, three at least where there are so many."""
-    for steps in ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), tuple(1 + 0.5 * k for k in range(18))):
+    """Round numbers between two ends of a log axis, as many as fit."""
+    for steps in (tuple(1 + 0.5 * k for k in range(18)), (1.0, 2.0, 5.0), (1.0, 3.0), (1.0,)):
         inside = [s * 10.0**e for e in range(-9, 10) for s in steps if low <= s * 10.0**e <= high]
         if 3 <= len(inside) <= 8:
             return inside
@@ -358,7 +355,7 @@ def _moves(lines: Sequence[Line], borders: Sequence[Change]) -> str:
             told.append(f"{line.title} {words.ratio(piece[-1].mean / piece[0].mean)}")
     if not told:
         return "On its last machine none was measured twice."
-    return f"Last against first on its last machine: {words.listing(told)}."
+    return f"Last against first on its last machine: {'; '.join(told)}."
 
 
 def _agreement(spots: Sequence[Spot], borders: Sequence[Change]) -> str:
