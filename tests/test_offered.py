@@ -17,12 +17,19 @@ RATES = (100.0, 200.0, 400.0, 800.0)
 
 def plan(rates: tuple[float, ...] = RATES, **settings: Any) -> list[dict[str, Any]]:
     return [
-        {"name": f"r{rate:g}", "title": f"{rate:g}/s", "scenario": "custom", "settings": {**settings, "load.rate_rps": rate}}
+        {
+            "name": f"r{rate:g}",
+            "title": f"{rate:g}/s",
+            "scenario": "custom",
+            "settings": {**settings, "load.rate_rps": rate},
+        }
         for rate in rates
     ]
 
 
-def trials(answered: dict[float, float], p99_s: dict[float, float], *, limited: float = 0, blocks: int = 6) -> pd.DataFrame:
+def trials(
+    answered: dict[float, float], p99_s: dict[float, float], *, limited: float = 0, blocks: int = 6
+) -> pd.DataFrame:
     random = np.random.default_rng(3)
     rows = [
         {
@@ -57,7 +64,7 @@ ALL = {rate: rate for rate in RATES}
         (ALL | {800.0: 610.0}, FLAT, 0, "knee: kept up to 400/s; of 800/s only 610/s were answered"),
         (ALL, FLAT | {400.0: 0.5, 800.0: 0.9}, 0, "knee: kept up to 200/s; at 400/s calls queue"),
         (ALL, FLAT, 800.0, "knee: kept up to 400/s; at 800/s the load generator was the limit: the server may do more"),
-        ({rate: 50.0 for rate in RATES}, FLAT, 0, "no knee, the lowest was too much: of 100/s only 50/s were answered"),
+        (dict.fromkeys(RATES, 50.0), FLAT, 0, "no knee, the lowest was too much: of 100/s only 50/s were answered"),
     ],
 )
 def test_the_knee_is_where_calls_begin_to_queue(

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import synthetic
 
-from grpclab.report import Section, content, scripts, sections, write_index, write_report
+from grpclab.report import Section, content, scripts, sections, write_report
 from grpclab.report.study import Study
 from grpclab.report.svg import alone
 
@@ -278,46 +278,6 @@ def test_text_of_users_stays_text_in_pictures(evil: Path) -> None:
         assert not tags & {"script", "image", "foreignObject", "a"}
     shown = ["".join(ElementTree.fromstring(svg).itertext()) for svg in drawn]
     assert sum("<script>alert(1)" in text for text in shown) >= 8
-
-
-def test_the_summary_survives_any_text(evil: Path) -> None:
-    index = Page(write_index(evil.parent).read_text())
-    assert_loads_nothing(index)
-    assert "<script>alert(1)</script>" in index.text
-    assert not index.all("script")
-    assert not index.all("img")
-
-
-def rewritten(report: Path, folder: Path, name: str, **changes: object) -> None:
-    """A copy of a report with another summary."""
-    html = report.read_text()
-    found = re.search(r'id="grpclab-summary"[^>]*>(.*?)</script>', html, re.DOTALL)
-    assert found
-    about = json.loads(found[1]) | changes
-    (folder / name).write_text(html.replace(found[1], json.dumps(about)))
-
-
-def test_the_index_lists_the_newest_first(report: Path, made: synthetic.MadeStudy, tmp_path: Path) -> None:
-    rewritten(report, tmp_path, "old.html", study="old", created_at="2025-01-02T03:04:05+00:00")
-    rewritten(report, tmp_path, "new one.html", study="new", created_at="2026-12-24T00:00:00-05:00")
-    rewritten(report, tmp_path, "none.html", study="unjudged", created_at="", ratio=None, ci_low=None)
-    (tmp_path / "other.html").write_text("<p>not a report</p>")
-    (tmp_path / "broken.html").write_text('<script id="grpclab-summary">{</script>')
-    path = write_index(tmp_path)
-    assert path == tmp_path / "index.html"
-    page = Page(path.read_text())
-    assert [a["href"] for a in page.all("a")] == ["./new%20one.html", "./old.html", "./none.html"]
-    headline = made.verdict["headline"]
-    assert made.verdict["sentence"] in page.text
-    assert f"{headline['ratio']:.2f}×" in page.text
-    assert f"{headline['ci_low']:.2f} to {headline['ci_high']:.2f}" in page.text
-    assert "2 January 2025" in page.text
-    assert "AMD EPYC 7B13" in page.text
-    assert path.read_bytes() == write_index(tmp_path).read_bytes()
-
-
-def test_an_empty_directory_has_an_index(tmp_path: Path) -> None:
-    assert "There is no report in this directory yet." in write_index(tmp_path / "reports").read_text()
 
 
 def test_a_report_is_replaced_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,6 +44,9 @@ def reports(made: synthetic.MadeStudy, tmp_path_factory: pytest.TempPathFactory)
     ):
         material = synthetic.material(study, text=text)
         write_report(folder / f"{name}.html", study.manifest, study.trials, study.verdict, **material)
+    again = (folder / "nightly.html").read_text().replace('"created_at": "2026-11-23', '"created_at": "2026-11-24', 1)
+    (folder / "again.html").write_text(again)
+    (folder / "again.md").write_text("")
     write_index(folder)
     return folder
 
@@ -100,7 +103,10 @@ def table_of(page: Page, label: str) -> Locator:
 def column(table: Locator, at: int) -> list[list[str]]:
     """A column's visible texts, group by group."""
     return [
-        [row.locator("> *").nth(at).inner_text() for row in body.locator("> tr:not(.gl-group):not(.gl-more):visible").all()]
+        [
+            row.locator("> *").nth(at).inner_text()
+            for row in body.locator("> tr:not(.gl-group):not(.gl-more):visible").all()
+        ]
         for body in table.locator("> tbody").all()
     ]
 
@@ -243,7 +249,9 @@ def test_text_of_users_stays_text_when_it_is_opened_and_copied(browser: Browser,
             summary.click()
         assert page.locator("img").count() == 0
         assert "<script>alert(1)</script>" in page.locator(".gl-more").first.inner_text()
-        assert page.locator("script").count() == 6  # the summary, the two of the data, the flamegraphs', two of the page
+        assert (
+            page.locator("script").count() == 6
+        )  # the summary, the two of the data, the flamegraphs', two of the page
         assert found.trouble == []
 
 
@@ -254,7 +262,12 @@ def test_on_paper_no_figure_is_cut_and_no_control_is_left(browser: Browser, repo
             box = figure.bounding_box()
             assert box
             assert box["height"] < PRINTED_PX
-            assert figure.evaluate("getComputedStyle(this).breakInside" if False else "e => getComputedStyle(e).breakInside") == "avoid"
+            assert (
+                figure.evaluate(
+                    "getComputedStyle(this).breakInside" if False else "e => getComputedStyle(e).breakInside"
+                )
+                == "avoid"
+            )
             assert figure.locator(".gl-wide > svg").is_visible()
         for control in (".gl-bar", ".page-nav", ".page-tools", ".gl-button", ".gl-open"):
             assert found.page.locator(f"{control}:visible").count() == 0

@@ -110,9 +110,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.mark.parametrize("name", EXTREMES)
-def test_an_extreme_study_can_be_read(
-    name: str, full: synthetic.MadeStudy, browser: Browser, tmp_path: Path
-) -> None:
+def test_an_extreme_study_can_be_read(name: str, full: synthetic.MadeStudy, browser: Browser, tmp_path: Path) -> None:
     change, told = EXTREMES[name]
     made = change(full)
     material = {} if name == "unprofiled" else synthetic.material(made)

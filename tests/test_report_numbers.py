@@ -40,7 +40,8 @@ def interval(logs: pd.Series) -> tuple[float, float, float]:
 def logs_of(trials: pd.DataFrame, metric: str, baseline: str, candidate: str) -> pd.Series:
     """ln(candidate / baseline) in each block that has both."""
     a, b = (
-        trials[(trials.configuration == name) & trials.valid].set_index("block")[metric] for name in (baseline, candidate)
+        trials[(trials.configuration == name) & trials.valid].set_index("block")[metric]
+        for name in (baseline, candidate)
     )
     return np.log(b / a).dropna()
 
@@ -280,7 +281,9 @@ def test_the_engines(page: BeautifulSoup, trials: pd.DataFrame) -> None:
 def test_the_windows(page: BeautifulSoup, trials: pd.DataFrame) -> None:
     found = 0
     for direction in ("downloads", "uploads"):
-        (told,) = re.findall(rf"Line chart, {direction}[^:]*: (.*?)\.(?: Line| Engine|$)", alt(page, "Line chart, down"))
+        (told,) = re.findall(
+            rf"Line chart, {direction}[^:]*: (.*?)\.(?: Line| Engine|$)", alt(page, "Line chart, down")
+        )
         for value, label in re.findall(r"([\d.,]+) MB/s at ([\w ]+)", told):
             size, _, unit = label.partition(" ")
             key = size if not unit else str(int(size) * (1024 if unit == "MiB" else 1))
