@@ -192,7 +192,7 @@ def test_a_configuration_opens_to_its_trials(nightly: Page, made: synthetic.Made
     more = row.locator("+ .gl-more")
     more.locator("table").wait_for()
     mine = made.trials[made.trials["configuration"] == "optimized-c64"].sort_values("block")
-    shown = [int(float(text.replace(",", ""))) for (text,) in zip(*[iter(_cells(more, 2))])]
+    shown = [float(text.replace(",", "")) for text in cells(more, 2)]
     assert shown == [pytest.approx(value, rel=1e-3) for value in mine["throughput_rps"]]
     more.get_by_text("Server log, the end of it").first.click()
     assert more.get_by_text("INFO serving on 127.0.0.1:50051").first.is_visible()
@@ -204,7 +204,7 @@ def test_a_configuration_opens_to_its_trials(nightly: Page, made: synthetic.Made
     assert more.count() == 0
 
 
-def _cells(home: Locator, at: int) -> list[str]:
+def cells(home: Locator, at: int) -> list[str]:
     return [row.locator("td").nth(at).inner_text() for row in home.locator("tbody tr").all()]
 
 
@@ -220,14 +220,6 @@ def test_the_trials_can_be_taken_out_as_parquet_and_csv(nightly: Page, made: syn
     pd.testing.assert_frame_equal(found["CSV"], written, check_dtype=False)
 
 
-def test_tables_are_copied_as_markdown(browser: Browser, reports: Path) -> None:
-    with chromium.visit(browser, reports / "evil.html") as found:
-        found.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-        bar = found.page.locator("#comparisons .gl-bar")
-        if not bar.count():
-            pytest.skip("too few rows to copy")
-
-
 def test_what_is_copied_is_a_table_of_github(nightly: Page) -> None:
     nightly.context.grant_permissions(["clipboard-read", "clipboard-write"])
     nightly.locator("#comparisons").get_by_role("button", name="Copy as Markdown").click()
@@ -237,6 +229,9 @@ def test_what_is_copied_is_a_table_of_github(nightly: Page) -> None:
     assert re.fullmatch(r"\|( (---|--:) \|)+", lines[1])
     pipes = {len(re.findall(r"(?<!\\)\|", line)) for line in lines}
     assert pipes == {7}
+    nightly.locator("#copy-summary").click()
+    expect(nightly.locator("#copy-summary")).to_have_text("Copied")
+    assert nightly.evaluate("navigator.clipboard.readText()").startswith("**faster: ")
 
 
 def test_text_of_users_stays_text_when_it_is_opened_and_copied(browser: Browser, reports: Path) -> None:
@@ -249,9 +244,7 @@ def test_text_of_users_stays_text_when_it_is_opened_and_copied(browser: Browser,
             summary.click()
         assert page.locator("img").count() == 0
         assert "<script>alert(1)</script>" in page.locator(".gl-more").first.inner_text()
-        assert (
-            page.locator("script").count() == 6
-        )  # the summary, the two of the data, the flamegraphs', two of the page
+        assert page.locator("script").count() == 6  # the summary's, two of data, the flamegraphs', the page's two
         assert found.trouble == []
 
 
@@ -262,12 +255,7 @@ def test_on_paper_no_figure_is_cut_and_no_control_is_left(browser: Browser, repo
             box = figure.bounding_box()
             assert box
             assert box["height"] < PRINTED_PX
-            assert (
-                figure.evaluate(
-                    "getComputedStyle(this).breakInside" if False else "e => getComputedStyle(e).breakInside"
-                )
-                == "avoid"
-            )
+            assert figure.evaluate("figure => getComputedStyle(figure).breakInside") == "avoid"
             assert figure.locator(".gl-wide > svg").is_visible()
         for control in (".gl-bar", ".page-nav", ".page-tools", ".gl-button", ".gl-open"):
             assert found.page.locator(f"{control}:visible").count() == 0

@@ -1,4 +1,4 @@
-"""Every number of a report against the trials inside it, recomputed here by a few lines that know nothing of grpclab."""
+"""Every number of a report against the trials inside it, recomputed by a few lines that know nothing of grpclab."""
 
 from __future__ import annotations
 
