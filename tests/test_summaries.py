@@ -69,9 +69,9 @@ def test_the_verdict_stands_first_with_ratio_interval_and_blocks(full: Study) ->
 def test_parts_certainty_limits_warnings_and_machine_are_told(full: Study) -> None:
     text = markdown(full)
     assert "| client: client only: same server | " in text
-    assert "p = 0.031 (sign flip over 6 blocks); the smallest effect of interest is 5 %" in text
-    assert "(A/A) gives " in text
-    assert "- basic, 64 in flight: **client-cpu**; 6 of 6 trials are marked client-cpu" in text
+    assert "- **How sure:** it was faster in 6 of 6 blocks" in text
+    assert "- **Noise here:** the baseline against itself gave " in text
+    assert "- **Basic, 64 in flight is limited by:** client-cpu: 6 of 6 trials are marked client-cpu" in text
     assert full.verdict["warnings"]
     assert all(f"- {escape(w)}" in text for w in full.verdict["warnings"])
     assert "host lab-1, cpu AMD EPYC 7B13" in text

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from grpclab.analysis import metric_words
-from grpclab.report import words
+from grpclab.report import confidence, words
 from grpclab.report.study import Study
 
 SCHEMA_VERSION = 1
@@ -37,7 +37,7 @@ def markdown(study: Study) -> str:
     Whatever text is in the study: it adds no markup, loads nothing, mentions nobody and refers to no issue.
     """
     sentence = study.verdict.get("sentence") or "There is no verdict."
-    parts = [_verdict_line(study), escape(sentence), _parts(study), _sure(study), _limits(study), _warnings(study)]
+    parts = [_verdict_line(study), escape(sentence), _parts(study), _reasons(study), _warnings(study)]
     parts += [_all_comparisons(study), _machine(study)]
     parts.append(f"The whole report is one file that opens offline: {escape(f'{study.name}.html')}, beside this one.")
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -79,33 +79,14 @@ def _parts(study: Study) -> str:
     return _rows(["of it", "ratio", "95 % interval", "verdict"], rows)
 
 
-def _sure(study: Study) -> str:
-    """How sure it is: the test, what noise looks like here, and what would decide it."""
-    c = study.headline
-    if not _known(c):
+def _reasons(study: Study) -> str:
+    """How sure it is, what noise looks like here, what limits each side."""
+    if study.headline.get("ratio") is None and not study.resources:
         return ""
-    p = words.number(c.get("p_value"))
-    told = [f"p = {p:.2g} (sign flip over {words.count(_blocks(c), 'block')})" if math.isfinite(p) else ""]
-    told.append(f"the smallest effect of interest is {100 * study.delta:g} %")
-    aa = study.verdict.get("aa")
-    if aa and _known(aa):
-        told.append(f"the baseline against itself (A/A) gives {words.estimate(aa)}, {escape(aa.get('verdict') or '')}")
-    elif not study.plan.get("without_aa"):
-        told.append("this machine's noise was not checked (no A/A)")
-    if c.get("verdict") == "inconclusive" and c.get("blocks_needed"):
-        told.append(f"about {c['blocks_needed']} blocks would decide it")
-    return f"**How sure:** {'; '.join(text for text in told if text)}."
-
-
-def _limits(study: Study) -> str:
-    told = []
-    for name in dict.fromkeys((study.baseline, study.candidate)):
-        limit = study.resources.get(name)
-        if limit:
-            doubt = "" if limit.get("certain") else ", not certain"
-            evidence = escape(limit.get("evidence") or "")
-            told.append(f"- {escape(study.title(name))}: **{escape(limit.get('resource') or '')}**{doubt}; {evidence}")
-    return "**What limited each side**\n\n" + "\n".join(told) if told else ""
+    told = [f"- **{escape(term)}:** {escape(text)}" for term, text in confidence.reasons(study)]
+    if not (study.verdict.get("aa") or study.plan.get("without_aa")):
+        told.append("- **Noise here:** not checked, there is no A/A.")
+    return "\n".join(told)
 
 
 def _warnings(study: Study) -> str:
