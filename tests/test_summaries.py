@@ -68,7 +68,7 @@ def test_the_verdict_stands_first_with_ratio_interval_and_blocks(full: Study) ->
 
 def test_parts_certainty_limits_warnings_and_machine_are_told(full: Study) -> None:
     text = markdown(full)
-    assert "| client: client only: same server | " in text
+    assert "| client only: same server | " in text
     assert "- **How sure:** it was faster in 6 of 6 blocks" in text
     assert "- **Noise here:** the baseline against itself gave " in text
     assert "- **Basic, 64 in flight is limited by:** client-cpu: 6 of 6 trials are marked client-cpu" in text
@@ -165,7 +165,7 @@ def test_the_table_has_what_matters_aligned(full: Study) -> None:
     assert lines[1].startswith("optimized against basic  ")
     assert lines[-1].startswith("A/A: basic against itself")
     shown = "\n".join(lines)
-    for told in ("  in p99 latency", "  client: client only: same server", "  ladder: ", "not testable here"):
+    for told in ("  in p99 latency", "  client only: same server", "  ladder: ", "not testable here"):
         assert told in shown
     column = lines[0].index("verdict")
     assert all(line[column - 2 : column] == "  " and line[column] != " " for line in lines)

@@ -69,13 +69,7 @@ def _verdict_line(study: Study) -> str:
 
 
 def _parts(study: Study) -> str:
-    rows = [
-        [
-            f"{_colon(escape(entry.get('side') or ''))}{escape(entry.get('title') or c.get('title') or '')}",
-            *_cells(c),
-        ]
-        for entry, c in _entries(study, "parts")
-    ]
+    rows = [[escape(_part(entry, c)), *_cells(c)] for entry, c in _entries(study, "parts")]
     return _rows(["of it", "ratio", "95 % interval", "verdict"], rows)
 
 
@@ -136,10 +130,6 @@ def _bound(c: Comparison) -> str:
     """What limited the number, to stand on it."""
     labels = [escape(label) for label in c.get("limited_by") or [] if label]
     return f" ({', '.join(labels)})" if labels else ""
-
-
-def _colon(text: str) -> str:
-    return f"{text}: " if text else ""
 
 
 def _rows(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -216,9 +206,7 @@ def table(study: Study) -> str:
     """The comparisons that matter (headline, parts, ladder, A/A) in plain text, :data:`WIDTH` columns at most."""
     rows: list[tuple[str, Comparison]] = [(_title(study.headline, "the headline"), study.headline)]
     rows += [(f"  in {metric_words(str(c['metric']))}", c) for c in _other_metrics(study)]
-    for entry, c in _entries(study, "parts"):
-        side = f"{words.plain(entry['side'])}: " if entry.get("side") else ""
-        rows.append((f"  {side}{words.plain(entry.get('title') or _title(c, 'a part'))}", c))
+    rows += [(f"  {_part(entry, c)}", c) for entry, c in _entries(study, "parts")]
     rows += [(f"  ladder: {words.plain(entry.get('title') or '')}", c) for entry, c in _entries(study, "ladder")]
     rows += [
         (f"  ladder: {words.plain(entry.get('title') or '')}", {"verdict": "not testable here"})
@@ -262,6 +250,12 @@ def _entries(study: Study, key: str) -> Iterable[tuple[Mapping[str, Any], Compar
             metric = str(entry.get("metric") or study.headline.get("metric") or study.metric)
             scenario = str(entry.get("scenario") or study.configurations.get(candidate, {}).get("scenario") or "")
             yield entry, study.comparison(scenario, metric, baseline, candidate)
+
+
+def _part(entry: Mapping[str, Any], c: Comparison) -> str:
+    """A part's title, with its side in front where the title does not begin with it."""
+    title, side = words.plain(entry.get("title") or _title(c, "a part")), words.plain(entry.get("side") or "")
+    return title if title.startswith(side) else f"{side}: {title}"
 
 
 def _other_metrics(study: Study) -> list[Comparison]:
