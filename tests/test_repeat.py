@@ -236,6 +236,10 @@ def with_settings(settings: object) -> dict[str, Any]:
         ({"plan": with_settings(7)}, "holds no plan"),
         ({"plan": plan() | {"subjects": {"few": 7}}}, "holds no plan"),
         ({"seed": "x"}, "seed='x'"),
+        ({"parameters": [7]}, "holds no plan"),
+        ({"parameters": {"max_trial_s": "long"}}, "holds no plan"),
+        ({"plan": plan() | {"delta": "much"}}, "holds no plan"),
+        ({"plan": plan() | {"comparisons": 7}}, "holds no plan"),
         ({"study": "a/b"}, "study=a/b-repeat is not possible"),
     ],
 )

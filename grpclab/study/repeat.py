@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from grpclab.analysis import analyse
 from grpclab.config import TrialConfig
 from grpclab.errors import DesignError, UsageError
 from grpclab.places import project_root
@@ -62,7 +65,7 @@ def planned(original: Original, name: str | None = None, root: Path | None = Non
     root = root or project_root()
     try:
         _check(original)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         if isinstance(error, UsageError):
             raise
         raise DesignError(f"{original.source} holds no plan that can be measured: {_reason(error)}") from None
@@ -74,7 +77,7 @@ def planned(original: Original, name: str | None = None, root: Path | None = Non
         original.plan,
         design_name=str(original.manifest.get("design") or ""),
         question=str(original.manifest.get("question") or ""),
-        parameters={"max_trial_s": _WINDOW_S, **(original.manifest.get("parameters") or {}), **study},
+        parameters={**(original.manifest.get("parameters") or {}), "max_trial_s": _longest_s(original), **study},
     )
     manifest["again"] = shlex.join(["grpclab", "study", "--repeat", f"results/{folder}/manifest.json"])
     manifest["repeats"] = _told(original)
@@ -145,7 +148,15 @@ def _check(original: Original) -> None:
             raise ValueError(f"{what}={value!r}")
     if unknown := sorted({str(name) for name in plan["profiled"]} - set(names)):
         raise ValueError(f"it profiles {unknown[0]!r}, which is none of its configurations")
+    _longest_s(original)
     _check_subjects(original, names)
+    analyse(pd.DataFrame(), plan)  # what cannot be judged is not worth measuring
+
+
+def _longest_s(original: Original) -> float:
+    """The longest window, for the estimate of the time left."""
+    parameters: Mapping[str, Any] = original.manifest.get("parameters") or {}
+    return float(parameters.get("max_trial_s", _WINDOW_S))
 
 
 def _check_subjects(original: Original, names: list[str]) -> None:
