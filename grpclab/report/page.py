@@ -6,7 +6,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -86,10 +86,11 @@ def summary(manifest: Mapping[str, Any], verdict: Mapping[str, Any]) -> dict[str
     }
 
 
-def write_index(reports_dir: Path | str) -> Path:
+def write_index(reports_dir: Path | str, *, links: Sequence[tuple[str, str]] = ()) -> Path:
     """Write ``index.html`` into a directory of reports: one entry a report, the newest study first.
 
-    It is built from the summaries inside the reports; HTML files without one are left out.
+    It is built from the summaries inside the reports; HTML files without one are left out. `links` are shown on top:
+    where each leads, and its words.
     """
     folder = Path(reports_dir)
     found = []
@@ -110,7 +111,9 @@ def write_index(reports_dir: Path | str) -> Path:
     found.sort(key=_age, reverse=True)
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES / "grpclab"), autoescape=True)
     folder.mkdir(parents=True, exist_ok=True)
-    return _replace(folder / "index.html", environment.get_template("studies.html.j2").render(studies=found))
+    return _replace(
+        folder / "index.html", environment.get_template("studies.html.j2").render(studies=found, links=links)
+    )
 
 
 def _read_summary(file: Path) -> dict[str, Any] | None:
