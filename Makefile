@@ -6,7 +6,7 @@ NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 STUBS := grpclab/generated
 PROTOC = $(BIN)/python -m grpc_tools.protoc -I$(STUBS)=proto --python_out=$(1) --pyi_out=$(1) --grpc_python_out=$(1) proto/greet.proto
 
-.PHONY: study test check format stubs clean help
+.PHONY: study test check format stubs guides publish clean help
 
 help:  ## what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -35,8 +35,14 @@ format: $(VENV)/.dev  ## lay the code out, strip the notebooks
 stubs: $(VENV)/.dev  ## generate the stubs from proto/
 	$(call PROTOC,.)
 
+guides: $(VENV)/.lab  ## write the numbers of docs/ anew from reports/example.html
+	$(BIN)/python -m grpclab.guides
+
+publish: $(VENV)/.lab  ## build site/: reports and guides as a static site
+	$(BIN)/python -m grpclab.site --into site
+
 clean:  ## remove the virtual environment and caches (never results or reports)
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis out.ipynb
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis out.ipynb site
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else \

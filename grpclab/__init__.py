@@ -6,6 +6,9 @@ Layout, top to bottom; each floor imports only from floors below it:
     cli_compare, cli_profile  two of its commands
     cli_bench, cli_reference  the options of two more
     doctor, notebook          what this machine can measure; what the notebooks' cells call
+    exploring                 what those of explore.ipynb call
+    site                      reports and guides as a static site
+    guides                    the numbers in the guides
     calibration/              the lab measures itself
     publish                   from stored trials to the report
     stored                    a finished study as frames, out of its folder or its report

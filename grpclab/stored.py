@@ -1,7 +1,8 @@
-"""Asking one's own questions of a study: its frames, out of its folder or out of a report that somebody sent."""
+"""A finished study as frames, out of its folder or out of a report that somebody sent, for questions of one's own."""
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,10 +11,15 @@ from typing import Any
 
 import pandas as pd
 
+from grpclab.environment import identity
 from grpclab.errors import DesignError
 from grpclab.report import data
+from grpclab.report.study import tidy
 from grpclab.study.repeat import Original
 from grpclab.study.store import Store
+
+PARTS = ("manifest.json", "trials.parquet", "verdict.json")
+"""The files of a finished study that make up its frames."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +37,30 @@ class StoredStudy:
         return str(self.verdict.get("sentence") or "There is no verdict.")
 
     @property
+    def valid(self) -> pd.DataFrame:
+        """The valid trials, without percentiles that fewer than 10 calls lie beyond: what figures are drawn from."""
+        frame = tidy(self.trials)
+        return frame[frame["valid"]].reset_index(drop=True)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What must be equal in two studies before their absolute numbers are compared: machine and versions."""
+        known = self.manifest.get("identity")
+        machine, versions = self.manifest.get("machine") or {}, self.manifest.get("versions") or {}
+        return dict(known) if known else identity(machine, versions)
+
+    @property
     def comparisons(self) -> pd.DataFrame:
         """One row a comparison, the headline first, the A/A arm last: see verdict.json."""
         aa = self.verdict.get("aa")
-        found = [self.verdict["headline"], *self.verdict["comparisons"], *([aa] if aa else [])]
+        headline = self.verdict.get("headline")
+        found = [*([headline] if headline else []), *(self.verdict.get("comparisons") or []), *([aa] if aa else [])]
         return pd.DataFrame(found)
+
+    def _repr_html_(self) -> str:
+        """Name, verdict and extent, for a notebook."""
+        about = f"{len(self.trials):,} trials of {self.trials['configuration'].nunique()} configurations"
+        return f"<b>{html.escape(self.name)}</b>, {about}<br>{html.escape(self.sentence)}"
 
 
 def load_study(source: Path | str) -> StoredStudy:
@@ -85,3 +110,16 @@ def _verdict(folder: Path) -> Mapping[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def finished_studies(results: Path | str) -> list[Path]:
+    """The folders of finished studies in a folder of results, the newest first by the time they were begun."""
+    found = []
+    for folder in Path(results).glob("*/"):
+        try:
+            if all((folder / part).is_file() for part in PARTS):
+                begun = str(json.loads((folder / PARTS[0]).read_text()).get("created_at") or "")
+                found.append((begun, folder.name, folder))
+        except (OSError, ValueError, AttributeError):
+            continue  # half a study, or somebody else's folder
+    return [folder for _, _, folder in sorted(found, reverse=True)]

@@ -1,0 +1,142 @@
+"""The numbers in the guides: each stands between two comments that name where it comes from.
+
+In ``docs/*.md`` a number of the published example study is written
+``<!-- example: WHAT -->3.7x (2.8 to 4.9)<!-- /example -->``. Markdown shows the number alone;
+``python -m grpclab.guides`` (``make guides``) writes all of them anew from the study inside ``reports/example.html``,
+and a test checks that they agree. WHAT is one of
+
+- the title of a comparison: its ratio with the 95 % interval, throughput's where several metrics were compared;
+- ``METRIC of`` such a title: the ratio of another metric;
+- ``verdict of`` such a title: one word;
+- ``COLUMN of CONFIGURATION``, a column of trials.parquet: its mean over blocks with the 95 % interval.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from grpclab.analysis import Interval, levels, t_interval
+from grpclab.errors import DesignError, GrpclabError
+from grpclab.places import project_root
+from grpclab.stored import StoredStudy, load_study
+
+EXAMPLE = "reports/example.html"
+_MARK = re.compile(r"<!-- example: (?P<what>[^\n]+?) -->(?P<said>[^\n]*?)<!-- /example -->")
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """A number in a guide: what it is of, what the guide says, and the line it stands on (from 1)."""
+
+    what: str
+    said: str
+    line: int
+
+
+def marks(text: str) -> Iterator[Mark]:
+    """The marked numbers of a guide, in order."""
+    for found in _MARK.finditer(text):
+        yield Mark(what=found["what"], said=found["said"], line=text.count("\n", 0, found.start()) + 1)
+
+
+def refreshed(text: str, study: StoredStudy) -> str:
+    """The guide with every marked number as the study has it. Raises DesignError for what the study does not hold."""
+    return _MARK.sub(
+        lambda found: f"<!-- example: {found['what']} -->{told(found['what'], study)}<!-- /example -->", text
+    )
+
+
+def unmarked(text: str) -> str:
+    """The guide without any comment, for readers that show them."""
+    return _COMMENT.sub("", text)
+
+
+def told(what: str, study: StoredStudy) -> str:
+    """What a mark should say. Raises DesignError, which names the mark."""
+    found = study.comparisons
+    by_title = found[found["title"].eq(what)]
+    if not by_title.empty:
+        return _ratio(by_title.iloc[0])  # the headline's own metric stands before the others of that title
+    name, _, rest = what.partition(" of ")
+    of_rest = found[found["title"].eq(rest)]
+    if name == "verdict" and not of_rest.empty:
+        return str(of_rest.iloc[0]["verdict"])
+    if not (of_metric := of_rest[of_rest["metric"].eq(name)]).empty:
+        return _ratio(of_metric.iloc[0])
+    if rest and name in study.trials.columns and study.trials["configuration"].eq(rest).any():
+        return _level(study, name, rest)
+    raise DesignError(f"study {study.name} has no {what!r}: no comparison of that title, no such column of trials")
+
+
+def estimate(ratio: float, low: float, high: float) -> str:
+    """``3.7x (2.8 to 4.9)``: one digit after the point from 2 on, two below, none from 100 on."""
+    digits = 0 if ratio >= 100 else 1 if ratio >= 2 else 2
+    return f"{ratio:.{digits}f}x ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def _ratio(row: pd.Series) -> str:
+    return estimate(float(row["ratio"]), float(row["ci_low"]), float(row["ci_high"]))
+
+
+def _level(study: StoredStudy, column: str, configuration: str) -> str:
+    """A mean over blocks: geometric where it is a rate or a latency, as in the report's figures; else the mean."""
+    if column.endswith("_rps") or column.startswith("latency_"):
+        row = levels(study.trials, [configuration], column).iloc[0]
+        interval = Interval(mean=row["mean"], low=row["ci_low"], high=row["ci_high"], blocks=int(row["blocks"]))
+    else:
+        mine = study.trials[study.trials["configuration"].eq(configuration) & study.trials["valid"].eq(True)]
+        interval = t_interval(mine.groupby("block")[column].mean())
+    if not math.isfinite(interval.low):
+        raise DesignError(f"study {study.name}: {column} of {configuration} was measured in fewer than 2 blocks")
+    return amount(column, interval)
+
+
+def amount(column: str, interval: Interval) -> str:
+    """An interval with the unit that the column's name tells: ``535 us (485 to 586)``, ``44 % (40 to 48)``."""
+    scale, unit = 1.0, ""
+    if column.endswith("_rps"):
+        unit = " requests/s"
+    elif "share" in column:
+        scale, unit = 100.0, " %"
+    elif column.endswith("_s"):
+        scale, unit = (1e6, " us") if interval.mean < 1e-3 else (1e3, " ms") if interval.mean < 1 else (1.0, " s")
+    mean, low, high = (value * scale for value in (interval.mean, interval.low, interval.high))
+    digits = 0 if abs(mean) >= (10 if unit == " %" else 20) else 1
+    return f"{mean:,.{digits}f}{unit} ({low:,.{digits}f} to {high:,.{digits}f})"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the marked numbers of all guides anew."""
+    parser = argparse.ArgumentParser(prog="python -m grpclab.guides", description=main.__doc__)
+    parser.add_argument("--study", default=EXAMPLE, help="the study that the numbers are of (default: %(default)s)")
+    parser.add_argument("guides", nargs="*", type=Path, help="default: docs/*.md")
+    options = parser.parse_args(arguments)
+    root = project_root()
+    try:
+        study = load_study(root / options.study)
+        for path in options.guides or sorted((root / "docs").glob("*.md")):
+            text = path.read_text(encoding="utf-8")
+            fresh = refreshed(text, study)
+            before, after = list(marks(text)), list(marks(fresh))
+            for old, new in zip(before, after, strict=True):
+                if old.said != new.said:
+                    print(f"{path.name}:{old.line}: {old.what}: {old.said} -> {new.said}")
+            if fresh != text:
+                path.write_text(fresh, encoding="utf-8")
+    except GrpclabError as error:
+        print(f"grpclab: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
