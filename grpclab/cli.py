@@ -200,7 +200,7 @@ def _study(options: argparse.Namespace) -> int:
     return 0
 
 
-def _chosen(options: argparse.Namespace) -> dict[str, object]:
+def _chosen(options: argparse.Namespace) -> dict[str, Any]:
     """The parameters of a study that were given. Raises UsageError for those that have no part in it."""
     given = {field.name: getattr(options, field.name) for field in dataclasses.fields(StudyParameters)}
     chosen = {name: value for name, value in given.items() if value is not None}

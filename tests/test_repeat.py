@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from grpclab import cli
-from grpclab.config import TrialConfig
+from grpclab.config import Level, TrialConfig
 from grpclab.errors import DesignError, UsageError
 from grpclab.report.data import Packed
 from grpclab.stored import load_original
@@ -38,7 +38,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def plan(*, blocks: int = 1) -> dict[str, Any]:
     """Two configurations, 50 calls or 0.2 s each."""
-    load = {"load.engine": "wire", "load.requests": 50, "load.duration_s": 0.2, "load.warmup_s": 0.05}
+    load: dict[str, Level] = {"load.engine": "wire", "load.requests": 50, "load.duration_s": 0.2, "load.warmup_s": 0.05}
     out = Configurations()
     for name, threads in (("few", 2), ("many", 8)):
         config = TrialConfig().replace({**load, "server.threads": threads, "client.pooling": "shared"})
@@ -75,7 +75,7 @@ def manifest(**changed: Any) -> dict[str, Any]:
 
 
 def store(root: Path, found: dict[str, Any], verdict: dict[str, Any] | None = None) -> Path:
-    folder = root / "results" / found["study"]
+    folder = root / "results" / str(found["study"])
     folder.mkdir(parents=True)
     write_json(folder / "manifest.json", found)
     if verdict is not None:
@@ -286,8 +286,8 @@ def test_a_study_is_measured_once_more_and_held_against_the_original(
     assert "2 configurations x 1 blocks = 2 trials, order drawn from seed 7" in out
     results = [json.loads(p.read_text()) for p in (root / "results" / "tiny-repeat").glob("trials/*/result.json")]
     assert [result["valid"] for result in results] == [True, True]
-    assert "tiny (2026-11-20)   2.00x (95 % interval 1.90 to 2.10), 6 blocks: faster" in out
-    assert "tiny-repeat (now)   no ratio" in out
+    assert "tiny (2026-11-20)  2.00x (95 % interval 1.90 to 2.10), 6 blocks: faster" in out
+    assert "tiny-repeat (now)  no ratio" in out
     assert "the two are not comparable as one" in out
     assert "host elsewhere and " in out
     assert "many against few" in out

@@ -79,7 +79,7 @@ def test_a_report_carries_what_the_index_needs(tmp_path: Path) -> None:
 
 
 def test_sixty_configurations_stay_below_20_kb(made: synthetic.MadeStudy) -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "name": f"a-rather-long-name-of-a-configuration-{at}",
             "scenario": "chatter",
