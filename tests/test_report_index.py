@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import chromium
 import pandas as pd
 import pytest
 import synthetic
+from axe_playwright_python.sync_playwright import Axe
 from test_report import EVIL, Page
 
 from grpclab.report import past, write_index, write_report
@@ -341,3 +343,29 @@ def test_pictures_are_of_two_widths_and_speak(about: dict[str, Any], tmp_path: P
     assert all(len(picture["aria-label"]) > 60 for picture in pictures(page))
     assert len(page.all("svg")) == 4
     assert page.text.count("How to read this") == 2
+
+
+# ---- in a browser ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_an_index_with_a_history_fits_a_phone_and_has_nothing_serious_for_axe(
+    about: dict[str, Any], tmp_path: Path, theme: str
+) -> None:
+    long = " with_a_name_that_is_rather_long_and_has_no_place_to_break_anywhere_at_all"
+    for day in (1, 2, 3):
+        told = {"study": f"day-{day}{long}", "machine": f"lab-{day}{long}", "warnings": day}
+        put(tmp_path, f"{day}.html", study(about, day, identity=IDENTITY | {"grpcio": f"1.{day}{long}"}, **told))
+        (tmp_path / f"{day}.md").write_text("")
+    path = write_index(tmp_path, links=[("./calibration.html", "The lab measures itself")])
+    with chromium.started() as browser:
+        for width in (400, 1280):
+            with chromium.visit(browser, path, width=width, color_scheme=theme) as found:
+                window, needed = found.needs_px()
+                assert needed <= window == width
+                assert found.page.locator(".gl-picture").count() == 2
+                assert found.page.locator(".gl-picture svg:visible").count() == 2
+                assert found.trouble == []
+        with chromium.visit(browser, path, color_scheme=theme, bypass_csp=True) as found:
+            bad = [v for v in Axe().run(found.page).response["violations"] if v["impact"] in ("serious", "critical")]
+            assert [(v["id"], [node["html"][:160] for node in v["nodes"][:5]]) for v in bad] == []
