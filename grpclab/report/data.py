@@ -89,7 +89,8 @@ def _element(name: str, content: bytes) -> str:
 
 
 def _content(page: str, name: str) -> bytes:
-    found = re.search(rf'<script type="application/octet-stream" id="{name}">([A-Za-z0-9+/=]*)</script>', page)
+    # nbconvert writes attributes in an order of its own.
+    found = re.search(rf'<script\b[^>]*\bid="{name}"[^>]*>([A-Za-z0-9+/=]*)</script>', page)
     if not found:
         raise ValueError(f"there is no {name} in it")
     try:
