@@ -15,7 +15,7 @@ def study(made: synthetic.MadeStudy) -> Study:
 
 def test_all_blocks_agree() -> None:
     told = confidence.sure(study(synthetic.small_study()))
-    assert told.startswith("it was faster in 6 of 6 blocks, from ")
+    assert told.startswith("the fast one was faster in 6 of 6 blocks, from ")
     assert "once in 32 studies (exact p 0.031, the least that so many blocks can give)" in told
 
 
@@ -24,7 +24,7 @@ def test_a_slower_candidate_is_slower() -> None:
     headline = made.verdict["headline"]
     turned = {**headline, "baseline": headline["candidate"], "candidate": headline["baseline"]}
     assert confidence.sure(study(synthetic.MadeStudy(made.manifest, made.trials, {"headline": turned}))).startswith(
-        "it was slower in 6 of 6 blocks"
+        "the basic one was slower in 6 of 6 blocks"
     )
 
 

@@ -179,7 +179,7 @@ def test_what_a_reader_may_ask_is_told(page: Page, made: synthetic.MadeStudy) ->
 def test_every_picture_and_the_headline_say_which_engine_they_used(page: Page) -> None:
     spoken = [image.rpartition(" Engine")[2] for image in page.images()]
     both, one = "s: grpcio and wire.", ": grpcio."
-    assert spoken == [both, one, one, one, one, one, one, one, one, both, both, both]
+    assert spoken == [both, *[one] * 8, both, one, both]
     for svg, said in zip(page.pictures(), spoken * 2, strict=True):
         assert f">engine{said.removesuffix('.')}<" in svg
     answer = page.text.partition("What each side gives")[0]

@@ -42,7 +42,7 @@ def test_a_folder_and_its_report_tell_the_same(made: synthetic.MadeStudy, tmp_pa
 
 
 def test_the_data_of_a_page_is_there_once_and_ends_no_element() -> None:
-    trials = pd.DataFrame({"trial": [EVIL], "x": [1.0]})
+    trials = pd.DataFrame({"trial": pd.Series([EVIL], dtype=object), "x": [1.0]})
     page = data.Packed(manifest={"study": EVIL}, trials=trials, verdict={}).elements()
     assert page.count("<script") == page.count("</script>") == 2
     back = data.unpack(f"<html>{page}</html>")

@@ -100,7 +100,7 @@ def test_every_comparison_is_listed_once(study: Study) -> None:
     listed = [c for _, found in study.listed() for c in found]
     assert len(listed) == len(study.verdict["comparisons"]) + 2
     groups = [name for name, _ in study.listed()]
-    assert groups[:4] == ["headline", "each side", "engines", "ladder"]
+    assert groups[:5] == ["headline", "the same pair, other metrics", "each side", "engines", "ladder"]
     engines = dict(study.listed())["engines"]
     assert len(engines) == 3
     assert all("engine" in str(c["title"]) for c in engines)
@@ -231,10 +231,10 @@ def test_the_timeline_is_relative_and_in_order(study: Study) -> None:
         figures.timeline,
     ],
 )
-def test_without_trials_there_is_no_figure(draw: Callable[[Study], FigureBlock | None]) -> None:
+def test_without_trials_there_is_no_figure(draw: Callable[[Study], FigureBlock | list[FigureBlock] | None]) -> None:
     made = synthetic.small_study()
     empty = made.judged_again(made.trials.iloc[:0])
-    assert draw(Study.of(empty.manifest, empty.trials, empty.verdict)) is None
+    assert not draw(Study.of(empty.manifest, empty.trials, empty.verdict))
 
 
 def test_drawing_leaves_no_global_state(study: Study) -> None:
@@ -302,4 +302,7 @@ def test_the_templates_are_part_of_the_package() -> None:
     from grpclab.report.blocks import TEMPLATES
 
     names = {path.name for path in Path(TEMPLATES / "grpclab").iterdir()}
-    assert names == {"conf.json", "content.css", "index.html.j2", "page.css", "studies.html.j2"}
+    assert names == {
+        *("conf.json", "content.css", "page.css", "page.js"),
+        *("index.html.j2", "studies.html.j2", "guide.html.j2"),
+    }

@@ -116,7 +116,7 @@ def alt(page: BeautifulSoup, start: str) -> str:
 
 
 METRICS = {
-    "requests per second": "throughput_rps",
+    "throughput": "throughput_rps",
     "p50 latency": "latency_p50_s",
     "p90 latency": "latency_p90_s",
     "p99 latency": "latency_p99_s",
@@ -129,13 +129,13 @@ def test_every_comparison(page: BeautifulSoup, trials: pd.DataFrame) -> None:
     for name, ratio, between, verdict, p, blocks in rows(page, "Every comparison"):
         sides = name.find("small")
         assert isinstance(sides, Tag)
-        metric, candidate, baseline = re.fullmatch(r"(.*), (\S+) against (\S+)", sides.text).groups()  # type: ignore[union-attr]
+        metric, candidate, baseline = re.fullmatch(r"(.*?), (.+) against (.+)", sides.text).groups()  # type: ignore[union-attr]
         logs = logs_of(trials, METRICS[metric], baseline, candidate)
         mean, low, high = interval(logs)
         assert_shows(ratio.find("b").text.rstrip("×"), mean)  # type: ignore[union-attr]
         assert_shows(between.text, low, high)
         assert int(blocks.text) == len(logs)
-        headline = (baseline, candidate, metric) == ("basic-c64", "optimized-c64", "requests per second")
+        headline = (baseline, candidate, metric) == ("basic-c64", "optimized-c64", "throughput")
         aa = candidate == "basic-c64-again"
         family = "alone" if headline or aa else metric
         raw = sign_flip(logs) if headline else float(stats.ttest_1samp(logs, 0).pvalue)
@@ -149,7 +149,7 @@ def test_every_comparison(page: BeautifulSoup, trials: pd.DataFrame) -> None:
             else:
                 assert_shows(p, value)
             beyond = (low > 1 and mean > 1.05) or (high < 1 and mean < 0.95)
-            more = (mean > 1) == (metric == "requests per second")
+            more = (mean > 1) == (metric == "throughput")
             expected = "inconclusive"
             if beyond and value < 0.05:
                 expected = "faster" if more else "slower"
@@ -211,12 +211,16 @@ def test_the_parts(page: BeautifulSoup, trials: pd.DataFrame) -> None:
 
 @pytest.mark.parametrize(("metric", "what"), [(metric, what) for what, metric in METRICS.items()])
 def test_the_curves(page: BeautifulSoup, trials: pd.DataFrame, metric: str, what: str) -> None:
-    told = alt(page, f"Line chart of {'requests per second' if metric == 'throughput_rps' else 'p50 latency'}")
-    told = told.partition(f"Line chart of {what}. ")[2].partition("Line chart")[0]
-    for variant, line in re.findall(r"(basic|optimized): ([^;]*?)(?:;|\. |\.$)", told.replace(",0", "0")):
-        for value, at in re.findall(r"([\d.,]+ ?(?:requests/s|µs|ms|s)) at (\d+)", line):
+    first = {"throughput": "requests per second over load.concurrency"}.get(what, "p50 latency")
+    mine = what if what in METRICS and first == "p50 latency" else first
+    told = alt(page, f"Line chart of {first}. ").partition(f"Line chart of {mine}. ")[2].partition("Line chart")[0]
+    found = 0
+    for line in told.split(";"):
+        variant, _, values = line.strip().partition(": ")
+        for value, at in re.findall(r"([\d.,]+ (?:requests/s|µs|ms|s)) at (\d+)", values):
             assert_shows(value.removesuffix(" requests/s"), level(trials, f"{variant}-c{at}", metric)[0])
-    assert len(re.findall(r" at \d+", told)) == 10
+            found += 1
+    assert found == 10
 
 
 def test_the_ladder(page: BeautifulSoup, trials: pd.DataFrame) -> None:
@@ -242,16 +246,13 @@ def test_the_ladder(page: BeautifulSoup, trials: pd.DataFrame) -> None:
 
 
 def test_the_forest_and_the_sweeps(page: BeautifulSoup, trials: pd.DataFrame) -> None:
-    titles = {
-        re.sub(r"\s+", " ", name.find(string=True) or ""): name.find("small").text  # type: ignore[union-attr]
-        for name, *_ in rows(page, "Every comparison")
-    }
+    titles = [name.find("small").text for name, *_ in rows(page, "Every comparison")]  # type: ignore[union-attr]
     told = " ".join(str(div["aria-label"]) for div in page.select("[role=img]") if "Forest" in str(div["aria-label"]))
     found = re.findall(r"([\d.]+)× \(([\d.]+) to ([\d.]+)\), (?:faster|slower|equivalent|inconclusive)", told)
     assert len(found) == len(titles)
     expected = []
-    for sides in titles.values():
-        metric, candidate, baseline = re.fullmatch(r"(.*), (\S+) against (\S+)", sides).groups()  # type: ignore[union-attr]
+    for sides in titles:
+        metric, candidate, baseline = re.fullmatch(r"(.*?), (.+) against (.+)", sides).groups()  # type: ignore[union-attr]
         expected.append(interval(logs_of(trials, METRICS[metric], baseline, candidate)))
     for numbers, values in zip(sorted(found, key=lambda f: float(f[0])), sorted(expected), strict=True):
         assert_shows(numbers[0], values[0])

@@ -73,7 +73,8 @@ def distribution(encoded: Iterable[str]) -> Distribution:
     whole = merge(encoded)
     if whole is None:
         return Distribution(latency_s=np.empty(0), at_or_below=np.empty(0))
-    recorded = [(item.value_iterated_to, item.count_added_in_this_iter_step) for item in whole.get_recorded_iterator()]
-    values = np.array([value for value, _ in recorded], dtype=float)
-    counts = np.array([count for _, count in recorded], dtype=float)
-    return Distribution(latency_s=values / 1e6, at_or_below=np.cumsum(counts))
+    # The library's own iterator takes every empty slot in Python: a thousand times as long.
+    counts = np.ctypeslib.as_array(whole.counts).astype(float)
+    slots = np.flatnonzero(counts)
+    values = [whole.get_highest_equivalent_value(whole.get_value_from_index(int(slot))) for slot in slots]
+    return Distribution(latency_s=np.array(values, dtype=float) / 1e6, at_or_below=np.cumsum(counts[slots]))

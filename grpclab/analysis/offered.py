@@ -90,7 +90,7 @@ def series(trials: pd.DataFrame, configurations: Sequence[Mapping[str, Any]]) ->
             alike.setdefault(key, []).append((float(rate), str(one.get("name"))))
     found = []
     for members in alike.values():
-        by_rate = dict(sorted(members, reverse=True))  # an A/A arm has the rate a second time
+        by_rate = dict(reversed(members))  # of two with one rate the first in the plan: the other is an A/A arm
         names = [by_rate[rate] for rate in sorted(by_rate)]
         rates = [rate for rate in _rates(trials, names, sorted(by_rate)) if math.isfinite(rate.achieved_rps)]
         if len(rates) > 1:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-from nbconvert import HTMLExporter
 
 from grpclab.calibration.claims import Claim, claims_table, verdict
 from grpclab.calibration.experiments import EXPERIMENTS, Experiment
 from grpclab.calibration.store import Results
 from grpclab.places import project_root
-from grpclab.report import page, tables, words
-from grpclab.report.blocks import TEMPLATES, Section
+from grpclab.report import files, page, tables, words
+from grpclab.report.blocks import Section
 from grpclab.report.words import esc
 
 TITLE = "The lab measures itself"
@@ -79,14 +76,7 @@ def write(root: Path | None = None, made: Mapping[str, Section] | None = None) -
     nb.metadata["title"] = TITLE
     # No summary: the index lists studies, and this is none.
     nb.metadata["grpclab"].update(kicker="Calibration", json="{}")
-    make_exporter: Any = HTMLExporter
-    html, _ = make_exporter(template_name="grpclab", extra_template_basedirs=[str(TEMPLATES)]).from_notebook_node(nb)
-    path = results.root / "reports" / "calibration.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(html, encoding="utf-8")
-    temporary.replace(path)
-    return path
+    return files.replace(results.root / "reports" / "calibration.html", page.render(nb))
 
 
 def _why_not(results: Results, experiment: Experiment) -> str:

@@ -40,7 +40,7 @@ def sure(study: Study) -> str:
     agree = max(better, len(ratios) - better)
     way = "faster" if better * 2 >= len(ratios) else "slower"
     spread = f"from {words.ratio(min(ratios))} to {words.ratio(max(ratios))}"
-    told = f"it was {way} in {agree} of {words.count(len(ratios), 'block')}, {spread}"
+    told = f"{study.title(study.candidate)} was {way} in {agree} of {words.count(len(ratios), 'block')}, {spread}"
     p = words.number(c.get("p_value"))
     if not math.isfinite(p):
         return f"{told}."

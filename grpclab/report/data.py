@@ -56,9 +56,7 @@ def parquet(trials: pd.DataFrame) -> bytes:
     """The frame as a Parquet file; not compressed, since the page deflates it whole."""
     frame = trials.copy()
     for name in frame.columns[frame.dtypes.eq(object)]:
-        column = frame[name]
-        if column.map(lambda value: isinstance(value, str)).any():
-            frame[name] = column.map(_encodable)
+        frame[name] = frame[name].map(_encodable)
     out = io.BytesIO()
     frame.to_parquet(out, index=False, compression=None)
     return out.getvalue()

@@ -135,7 +135,7 @@ def _samples(study: Study, view: View) -> list[str]:
         counts = numbers(mine, view.samples)
         work = (counts * (1 - numbers(mine, f"{view.prefix}{evidence.WAIT}"))).sum()
         blocks = words.count(int((counts > 0).sum()), "block")
-        cells.append(f"{counts.sum():,.0f} in {blocks} <small>{work:,.0f} of them at work</small>")
+        cells.append(f"{counts.sum():,.0f} in {blocks}<br><small>{work:,.0f} of them at work</small>")
     return cells + [""] * (_sides(study) is not None)
 
 

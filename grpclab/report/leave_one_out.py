@@ -17,8 +17,8 @@ def section(study: Study) -> str:
     rows: list[Cells] = [
         [
             esc(rung.title),
-            f"<b>{words.ratio(rung.step.mean)}</b><small>{words.interval(rung.step.low, rung.step.high)}</small>",
-            f"<b>{words.ratio(rung.top.mean)}</b><small>{words.interval(rung.top.low, rung.top.high)}</small>",
+            f"<b>{words.ratio(rung.step.mean)}</b> <small>{words.interval(rung.step.low, rung.step.high)}</small>",
+            f"<b>{words.ratio(rung.top.mean)}</b> <small>{words.interval(rung.top.low, rung.top.high)}</small>",
             _apart(rung),
         ]
         for rung in found
@@ -45,4 +45,4 @@ def _apart(rung: Rung) -> str:
     if rung.apart.blocks == 0:
         return "the same comparison" if rung.step == rung.top else words.MISSING
     mark = " <b>(differs)</b>" if rung.disagree else ""
-    return f"{words.ratio(rung.apart.mean)}{mark}<small>{words.interval(rung.apart.low, rung.apart.high)}</small>"
+    return f"{words.ratio(rung.apart.mean)}{mark} <small>{words.interval(rung.apart.low, rung.apart.high)}</small>"

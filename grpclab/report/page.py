@@ -9,7 +9,7 @@ from typing import Any
 
 import nbformat
 import pandas as pd
-from nbconvert import HTMLExporter
+from nbconvert import HTMLExporter, TemplateExporter
 
 from grpclab.report import files, scripts, summaries
 from grpclab.report.blocks import TEMPLATES, Section
@@ -49,10 +49,19 @@ def write_report(
     )
     parts = sections(manifest, trials, verdict, profiles, histograms)
     nb = notebook(parts, {**summary(manifest, verdict, trials), "data": packed.elements()})
+    return files.replace(Path(path), render(nb))
+
+
+def render(nb: nbformat.NotebookNode) -> str:
+    """The page of a notebook as :func:`notebook` makes it, as text.
+
+    nbconvert's own last step is left out: it reads the page once more and writes the names of a drawing's elements in
+    small letters, which is no SVG any more.
+    """
     make_exporter: Any = HTMLExporter
     exporter = make_exporter(template_name="grpclab", extra_template_basedirs=[str(TEMPLATES)])
-    page, _ = exporter.from_notebook_node(nb)
-    return files.replace(Path(path), page)
+    page, _ = TemplateExporter.from_notebook_node(exporter, nb)
+    return str(page)
 
 
 def notebook(parts: list[Section], about: Mapping[str, Any]) -> nbformat.NotebookNode:

@@ -240,14 +240,22 @@ class Study:
             if pair != (self.baseline, self.candidate):
                 homes.setdefault(pair, "engines")
         for key, c in self._judged.items():
-            home = homes.get(key) or homes.get(key[2:]) or "other comparisons"
+            home = homes.get(key) or homes.get(key[2:]) or self._home(c)
             groups.setdefault(home, []).append(c)
-        order = ["headline", "each side", "engines", "ladder"]
+        order = ["headline", "the same pair, other metrics", "each side", "engines", "ladder"]
         named = [g for g in order if g in groups]
         rest = [g for g in groups if g not in (*order, "noise (A/A)", "other comparisons")]
         for group in [*named, *rest, "other comparisons", "noise (A/A)"]:
             if groups.get(group):
                 yield group, groups[group]
+
+    def _home(self, c: Mapping[str, Any]) -> str:
+        """The group of a comparison that no part of the plan asks for by name."""
+        if (c.get("baseline"), c.get("candidate")) == (self.baseline, self.candidate):
+            return "the same pair, other metrics"
+        scenario = words.plain(c.get("scenario") or "")
+        mine = scenario == words.plain(self.headline.get("scenario") or "")
+        return "other comparisons" if mine or not scenario else f"scenario {scenario}"
 
     def colour(self, names: Sequence[str], *, place: int = 0) -> str:
         """The colour of a series of configurations: the headline's two keep theirs throughout."""

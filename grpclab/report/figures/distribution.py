@@ -15,7 +15,9 @@ from grpclab.report.study import Study
 
 MOST_LINES = 5
 """So many configurations are drawn: the headline's two, then the other sides of its parts."""
-_TICKS = (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999)
+MOST_BLOCKS = 12
+"""So many single blocks are drawn beside the whole."""
+_TICKS = (0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,11 +48,17 @@ def lines(study: Study) -> list[Line]:
             name=study.title(name),
             colour=study.colour([name], place=place),
             whole=distribution(encoded.values()),
-            blocks=tuple(distribution([one]) for one in encoded.values()),
+            blocks=tuple(distribution([one]) for one in _some(list(encoded.values()))),
         )
         if line.whole.last > 0:
             found.append(line)
     return found
+
+
+def _some(encoded: list[str]) -> list[str]:
+    """At most MOST_BLOCKS of them, evenly chosen."""
+    step = max(1, -(-len(encoded) // MOST_BLOCKS))
+    return encoded[::step]
 
 
 def latency_distribution(study: Study) -> FigureBlock | None:
@@ -64,30 +72,25 @@ def latency_distribution(study: Study) -> FigureBlock | None:
         _by_percentile(by_percentile, drawn)
         _cumulative(cumulative, drawn)
         handles = [by_percentile.plot([], [], color=line.colour, lw=3)[0] for line in drawn]
-        figure.legend(
-            handles,
-            [words.short(line.name, 34) for line in drawn],
-            loc="outside upper left",
-            ncols=1 if narrow else min(3, len(drawn)),
-            frameon=False,
-            fontsize=8.5,
-            handlelength=1.2,
+        names = [words.short(line.name, 34) for line in drawn]
+        by_percentile.legend(
+            handles, names, loc="lower right", fontsize=8.5, handlelength=1.2, framealpha=0.85, edgecolor="none"
         )
 
     return figure_block(
         title="Latency by percentile, and how it is spread",
         draw=draw,
-        wide_height_in=3.9 + 0.2 * (len(drawn) > 3),
-        narrow_height_in=6.2 + 0.2 * len(drawn),
+        wide_height_in=3.9,
+        narrow_height_in=6.6,
         alt="Latency by percentile and as a cumulative share, logarithmic. " + " ".join(_alt(line) for line in drawn),
         caption=_caption(study, drawn),
         how_to_read=(
             "Left, latency at each percentile; both axes are logarithmic, so the far right is the slowest call in a "
             "thousand and more. Thick lines are all valid trials of a configuration, their histograms added up; thin "
-            "ones are single blocks: where they fan out, the tail is not the same from block to block. A line ends "
-            "where fewer than 10 calls lie beyond. Right, the share of calls that took no longer than so much. Failed "
-            "calls are in it. In a closed loop these are latencies of callers who wait, and grow with their number; in "
-            "an open loop they count from the planned send time."
+            f"ones are single blocks, {MOST_BLOCKS} at most: where they fan out, the tail is not the same in every "
+            "block. A line ends where fewer than 10 calls lie beyond. Right, the share of calls that took no longer "
+            "than so much. Failed calls are in it. In a closed loop these are latencies of callers who wait, and grow "
+            "with their number; in an open loop they count from the planned send time."
         ),
         engines=study.engines(line.configuration for line in drawn),
     )
@@ -136,7 +139,7 @@ def _thinned(shares: np.ndarray, most: int = 400) -> np.ndarray:
 
 
 def _percentile(share: float) -> str:
-    return "min" if share <= 1e-9 else f"{100 * share:.6g} %"
+    return f"{100 * share:.6g} %"
 
 
 def _shares(line: Line) -> list[float]:
@@ -145,7 +148,7 @@ def _shares(line: Line) -> list[float]:
 
 def _alt(line: Line) -> str:
     told = ", ".join(f"p{100 * share:.6g} {words.seconds(line.whole.at(share))}" for share in _shares(line))
-    measured = f"{words.count(line.whole.count, 'call')} in {words.count(len(line.blocks), 'block')}"
+    measured = words.count(line.whole.count, "call")
     return f"{line.name}: {told or 'too few calls for a percentile'}, of {measured}."
 
 

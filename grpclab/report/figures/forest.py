@@ -52,7 +52,7 @@ def _sheets(groups: Groups) -> list[Groups]:
 
 def _forest_sheet(study: Study, groups: Groups, every: Sequence[Comparison], at: int, of: int) -> FigureBlock:
     shown = [c for _, found in groups for c in found]
-    panels = [p for p in (_beyond(groups, far=True), _beyond(groups, far=False)) if p]
+    panels = [p for p in (_between(groups, *ends) for ends in ((20, math.inf), (2, 20), (1, 2))) if p]
 
     def draw(figure: Figure, narrow: bool) -> None:
         heights = [_height(panel, narrow=narrow) for panel in panels]
@@ -82,8 +82,8 @@ def _forest_sheet(study: Study, groups: Groups, every: Sequence[Comparison], at:
             "choice. Upward triangles are faster, downward ones slower, squares equivalent, circles "
             "inconclusive. For latencies a ratio below 1 is the faster one. All but the headline are "
             "corrected for their number (Holm, one family for each metric). Groups with effects beyond a "
-            "factor of 2 have a scale of their own. Hollow marks: the load generator may have been the "
-            "limit on one side."
+            "factor of 2, and beyond one of 20, have a scale of their own. Hollow marks: the load generator may have "
+            "been the limit on one side."
         ),
         engines=_engines(study, shown),
     )
@@ -183,10 +183,13 @@ def _engines(study: Study, shown: Sequence[Comparison]) -> str:
     return study.engines(str(c.get(side)) for c in shown for side in ("baseline", "candidate"))
 
 
-def _beyond(groups: Groups, *, far: bool) -> Groups:
-    """The groups with, or without, a ratio beyond a factor of 2."""
+def _between(groups: Groups, least: float, most: float) -> Groups:
+    """The groups whose furthest ratio is beyond a factor of `least`, and not beyond one of `most`."""
+    furthest = {name: max(abs(math.log(c["ratio"])) for c in found) for name, found in groups}
     return [
-        (name, found) for name, found in groups if far == any(abs(math.log(c["ratio"])) > math.log(2) for c in found)
+        (name, found)
+        for name, found in groups
+        if math.log(least) <= furthest[name] < (math.log(most) if math.isfinite(most) else math.inf)
     ]
 
 
@@ -280,7 +283,7 @@ def _ratio_above(ax: Axes, y: float, comparison: Comparison) -> None:
 def _subject(comparison: Comparison) -> str:
     title = words.plain(comparison.get("title") or f"{comparison.get('candidate')} vs {comparison.get('baseline')}")
     metric = str(comparison.get("metric") or "")
-    return title if metric == "throughput_rps" else f"{title} ({metric_words(metric)})"
+    return title if metric == "throughput_rps" else f"{metric_words(metric)}: {title}"
 
 
 def _words_above(ax: Axes, y: float, subject: str, comparison: Comparison) -> None:
@@ -298,9 +301,9 @@ def _words_beside(before: Axes, after: Axes, y: float, subject: str, comparison:
     left, right = before.get_yaxis_transform(), after.get_yaxis_transform()
     before.text(0.03, y, words.short(subject, 44), transform=left, **_ROW)
     between = words.interval(comparison.get("ci_low"), comparison.get("ci_high"))
-    after.text(0.17, y, words.ratio(comparison["ratio"]), transform=right, ha="right", **_BOLD)
-    after.text(0.21, y, between, transform=right, color=theme.QUIET, **_ROW)
-    after.text(0.63, y, verdict, transform=right, color=theme.VERDICT.get(verdict, theme.QUIET), **_ROW)
+    after.text(0.15, y, words.ratio(comparison["ratio"]), transform=right, ha="right", **_BOLD)
+    after.text(0.18, y, between, transform=right, color=theme.QUIET, **_ROW)
+    after.text(0.66, y, verdict, transform=right, color=theme.VERDICT.get(verdict, theme.QUIET), **_ROW)
 
 
 def _forest_alt(shown: list[Comparison]) -> str:
