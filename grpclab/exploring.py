@@ -172,7 +172,7 @@ def ratio_axes(figure: Any, which: str = "x") -> None:
         for axis in which:
             getattr(ax, f"set_{axis}scale")("log")
             low, high = getattr(ax, f"get_{axis}lim")()
-            theme.plain_ticks(ax, axis, theme.ratio_ticks(low, high), theme.tick_ratio)
+            theme.plain_ticks(ax, axis, theme.ratio_ticks(low, high, most=5), theme.tick_ratio)
 
 
 def ratios_told(ratios: pd.DataFrame, *, baseline: str, candidate: str) -> str:
