@@ -20,6 +20,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+import threading
 import time
 
 import grpc
@@ -87,7 +88,13 @@ def _by_channel(client: ClientConfig, timeout_s: float) -> Advertised:
         # A call makes it connect. So would `subscribe`, whose thread may outlive the channel and fail. No stream may
         # be opened for it: that would add to the window of the connection.
         method: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/grpclab/Connect")
-        stack.callback(method.future(b"", timeout=timeout_s).cancel)
+        ended = threading.Event()
+        call = method.future(b"", timeout=timeout_s)
+        call.add_done_callback(lambda _: ended.set())
+        # A channel that is closed while it cancels a call may wait for it for ever (grpc/grpc #20026, seen about once
+        # in a thousand). So the call ends by itself, for want of a connection, before the channel is closed.
+        stack.callback(ended.wait, timeout_s)
+        stack.callback(door.close)
         try:
             connection = stack.enter_context(door.accept()[0])
             connection.settimeout(timeout_s)

@@ -15,6 +15,7 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from grpclab import __version__, cli_bench, cli_compare, cli_profile, cli_reference
 from grpclab.config import FACTORS, TrialConfig, format_level, from_environment, parse_settings
@@ -22,6 +23,9 @@ from grpclab.errors import GrpclabError, UsageError
 from grpclab.extras import needs_extra
 from grpclab.study.parameters import StudyParameters
 from grpclab.variants import DEFAULT_PORTS, variant
+
+if TYPE_CHECKING:
+    from grpclab.study.runner import Study
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 DESCRIPTION = "Performance studies of gRPC services that hold up."
@@ -83,8 +87,15 @@ def build_parser() -> argparse.ArgumentParser:
         )
     study.add_argument("--file", type=Path, metavar="FILE", help="a study of your own, in TOML (see the README)")
     study.add_argument(
+        "--repeat",
+        type=Path,
+        metavar="STUDY",
+        help="measure a study once more: results/STUDY, its manifest.json, or a report; --study names the repeat",
+    )
+    study.add_argument(
         "--plan", action="store_true", help="measure a short pilot only; say how long it takes and what it can show"
     )
+    study.add_argument("--json", metavar="FILE", help="write the result as JSON; - is standard output")
     study.set_defaults(run=_study)
 
     cli_compare.add_parser(commands, parents=[common, settable])
@@ -92,6 +103,7 @@ def build_parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", parents=[common], help="rebuild a report from stored results")
     report.add_argument("folder", type=Path, metavar="results/STUDY", help="the study's folder")
     report.add_argument("--allow-mixed", action="store_true", help="trials of different machines or versions")
+    report.add_argument("--json", metavar="FILE", help="write the result as JSON; - is standard output")
     report.set_defaults(run=_report)
 
     cli_profile.add_parser(commands, parents=[common])
@@ -155,43 +167,80 @@ def _log_level(options: argparse.Namespace, environ: Mapping[str, str]) -> str:
 def _study(options: argparse.Namespace) -> int:
     with needs_extra("study"):
         from grpclab.publish import publish
+        from grpclab.stored import load_original
+        from grpclab.study import repeat
         from grpclab.study.runner import Study
-    given = {field.name: getattr(options, field.name) for field in dataclasses.fields(StudyParameters)}
-    chosen = {name: value for name, value in given.items() if value is not None}
-    if options.file and (others := sorted(set(chosen) - {"study"})):
-        raise UsageError(
-            f"--{others[0].replace('_', '-')} has no part in a study of your own: write it into {options.file}"
-        )
-    write: Callable[[str], None] = (lambda _: None) if options.quiet else print
+    chosen = _chosen(options)
+    cli_bench.require_writable(options.json)
+    write: Callable[[str], None] = (lambda _: None) if options.quiet or options.json == "-" else print
+    original = load_original(options.repeat) if options.repeat else None
+    if original:
+        if options.plan and original.plan.get("subjects"):
+            raise UsageError("--plan has no part in the repeat of a comparison: its number of blocks is known")
+        study = repeat.planned(original, options.study)
+    elif options.file:
+        study = Study.described(options.file, options.study)
+    elif options.plan:
+        study = Study.planned(StudyParameters(**chosen))
+    else:
+        study = Study.prepare(StudyParameters(**chosen))
     if options.plan:
         from grpclab.study.planning import foretell
 
-        foretell(
-            Study.described(options.file, options.study) if options.file else Study.planned(StudyParameters(**chosen)),
-            write,
-        )
+        foretell(study, write)
         return 0
-    if options.file:
-        study = Study.described(options.file, options.study).begin()
-    else:
-        study = Study.prepare(StudyParameters(**chosen))
+    if original or options.file:
+        study = study.begin()
     write(study.summary())
     study.run(write)
     path = publish(study)
-    verdict = json.loads((study.store.folder / "verdict.json").read_text())
-    write("")
-    print(verdict["sentence"])
-    for warning in verdict["warnings"]:
-        print(f"warning: {warning}")
-    print(f"report: {path}")
+    verdict = _tell(study, path, options)
+    if original and options.json != "-":
+        print("\n".join(["", *repeat.compared(original, study.manifest, verdict)]))
     return 0
+
+
+def _chosen(options: argparse.Namespace) -> dict[str, object]:
+    """The parameters of a study that were given. Raises UsageError for those that have no part in it."""
+    given = {field.name: getattr(options, field.name) for field in dataclasses.fields(StudyParameters)}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    others = [f"--{name.replace('_', '-')}" for name in sorted(set(chosen) - {"study"})]
+    if options.repeat and (others := [*others, *(["--file"] if options.file else [])]):
+        raise UsageError(f"{others[0]} has no part in a repeat: it measures the plan of {options.repeat}")
+    if options.file and others:
+        raise UsageError(f"{others[0]} has no part in a study of your own: write it into {options.file}")
+    return chosen
+
+
+def _tell(study: Study, path: Path, options: argparse.Namespace) -> Mapping[str, Any]:
+    """What a study found, on the terminal and as JSON where that is asked for; returns its verdict."""
+    from grpclab.report import summaries
+    from grpclab.report.study import Study as Finished
+    from grpclab.stored import load_study
+
+    stored = load_study(study.store.folder)
+    finished = Finished.of(stored.manifest, stored.trials, stored.verdict)
+    if options.json != "-":
+        if not options.quiet:
+            print(f"\n{summaries.table(finished)}\n")
+        print(stored.sentence)
+        for warning in stored.verdict["warnings"]:
+            print(f"warning: {warning}")
+        print(f"report: {path}")
+        if not options.quiet:
+            print(f"for a pull request: {path.with_suffix('.md')}\nfor a machine: {path.with_suffix('.json')}")
+    if options.json:
+        cli_bench.write(options.json, [json.dumps(summaries.as_json(finished), indent=1, allow_nan=False), "\n"])
+    return stored.verdict
 
 
 def _report(options: argparse.Namespace) -> int:
     with needs_extra("study"):
         from grpclab.publish import publish
         from grpclab.study.runner import Study
-    print(f"report: {publish(Study.stored(options.folder), allow_mixed=options.allow_mixed)}")
+    cli_bench.require_writable(options.json)
+    study = Study.stored(options.folder)
+    _tell(study, publish(study, allow_mixed=options.allow_mixed), options)
     return 0
 
 

@@ -181,7 +181,8 @@ class SweepNotebook:
         """The sections of the report, one after the other."""
         from IPython.display import display
 
-        for section in sections(self.study.manifest, self.trials, self.judgement.as_dict()):
+        histograms = self.study.material(self.trials)["histograms"]
+        for section in sections(self.study.manifest, self.trials, self.judgement.as_dict(), histograms=histograms):
             display(section)  # type: ignore[no-untyped-call]
 
     def report(self) -> None:

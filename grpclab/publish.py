@@ -1,26 +1,33 @@
-"""From stored trials to what people read: trials.parquet, verdict.json, the report, the index of reports."""
+"""From stored trials to what people read: trials.parquet, verdict.json, the report and its short forms, the index."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from grpclab.errors import MeasurementError
-from grpclab.report import write_index, write_report
+from grpclab.report import summaries, write_index, write_report
+from grpclab.report.files import replace
+from grpclab.report.study import Study as Finished
 from grpclab.study.runner import Study
 
 
 def publish(study: Study, *, allow_mixed: bool = False) -> Path:
     """Judge the study as it is stored and write its report; returns the report's path.
 
-    Raises MeasurementError if it holds no trial yet, DesignError if it holds trials of different machines or versions,
-    unless `allow_mixed`: then the report says so.
+    Beside it lie the same as Markdown and as JSON, and the index of all reports. Raises MeasurementError if it holds
+    no trial yet, DesignError if it holds trials of different machines or versions, unless `allow_mixed`: then the
+    report says so.
     """
     trials = study.collect(allow_mixed=allow_mixed)
     if trials.empty:
         raise MeasurementError(f"study {study.name} holds no trial yet: run it first")
-    judgement = study.judge(trials)
+    judgement = study.judge(trials).as_dict()
     path = study.root / "reports" / f"{study.name}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_report(path, study.manifest, trials, judgement.as_dict(), study.profiles(trials))
+    write_report(path, study.manifest, trials, judgement, **study.material(trials))
+    finished = Finished.of(study.manifest, trials, judgement)
+    replace(path.with_suffix(".md"), summaries.markdown(finished))
+    replace(path.with_suffix(".json"), f"{json.dumps(summaries.as_json(finished), indent=1, allow_nan=False)}\n")
     write_index(path.parent)
     return path

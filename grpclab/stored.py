@@ -15,6 +15,8 @@ from grpclab.environment import identity
 from grpclab.errors import DesignError
 from grpclab.report import data
 from grpclab.report.study import tidy
+from grpclab.study.repeat import Original
+from grpclab.study.store import Store
 
 PARTS = ("manifest.json", "trials.parquet", "verdict.json")
 """The files of a finished study that make up its frames."""
@@ -80,6 +82,37 @@ def load_study(source: Path | str) -> StoredStudy:
         except (OSError, ValueError) as error:
             raise DesignError(f"{path} holds no finished study: {error}; `grpclab report {path}` finishes it") from None
     return StoredStudy(name=str(manifest.get("study") or path.stem), manifest=manifest, trials=trials, verdict=verdict)
+
+
+def load_original(source: Path | str) -> Original:
+    """The study to repeat: a folder ``results/<study>``, its manifest.json, or a report that holds its study.
+
+    Trials and verdict need not be there. Raises DesignError, which names the path and what is wrong with it.
+    """
+    path = Path(source)
+    if not path.exists():
+        raise DesignError(f"no study at {path}: give results/STUDY, its manifest.json, or a report")
+    folder = path if path.is_dir() else path.parent
+    if path.is_dir() or path.name == "manifest.json":
+        manifest = Store(folder).manifest()
+        if manifest is None:
+            raise DesignError(f"no study in {path}: there is no manifest.json")
+        return Original(source=str(path), manifest=manifest, verdict=_verdict(folder))
+    try:
+        packed = data.read(path)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DesignError(f"{path} holds no study that can be read: {error!r}") from None
+    if not isinstance(packed.manifest, Mapping) or not isinstance(packed.verdict, Mapping):
+        raise DesignError(f"{path} holds no study that can be read")
+    return Original(source=str(path), manifest=packed.manifest, verdict=packed.verdict, trusted=False)
+
+
+def _verdict(folder: Path) -> Mapping[str, Any]:
+    try:
+        found = json.loads((folder / "verdict.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def finished_studies(results: Path | str) -> list[Path]:

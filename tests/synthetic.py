@@ -12,6 +12,7 @@ import pandas as pd
 
 from grpclab import analysis
 from grpclab.config import TrialConfig
+from grpclab.load.summary import histogram
 
 CONCURRENCY = (1, 4, 16, 64, 256)
 WINDOWS_KIB = (64, 256, 1024, 4096, 16_384)
@@ -185,6 +186,31 @@ class MadeStudy:
     def judged_again(self, trials: pd.DataFrame) -> MadeStudy:
         """The same plan over other trials."""
         return MadeStudy(self.manifest, trials, as_json(analysis.analyse(trials, self.manifest["plan"]).as_dict()))
+
+
+def material(made: MadeStudy, *, text: str = "") -> dict[str, Any]:
+    """What a report shows beside the frame: stacks, latencies and details of trials that never ran."""
+    random = np.random.default_rng(5)
+    profiled = made.manifest["plan"].get("profiled") or []
+    histograms: dict[str, dict[int, str]] = {}
+    profiles: dict[str, dict[str, dict[int, dict[str, int]]]] = {"stacks": {}, "perf": {}}
+    details = {}
+    for row in made.trials.to_dict("records"):
+        name, block = row["configuration"], row["block"]
+        details[row["trial"]] = {
+            "log": f"INFO serving on 127.0.0.1:50051{text}\nINFO bye{text}",
+            "advertised": {"server": {"window_bytes": 4_194_304, "max_frame_bytes": None}, "client": None},
+        }
+        if not row["valid"]:
+            continue
+        latency = row["latency_p50_s"] * np.exp(random.normal(0, 0.45, 1500))
+        histograms.setdefault(name, {})[block] = histogram(latency)
+        if name in profiled:
+            profiles["stacks"].setdefault(name, {})[block] = {
+                f"main;serve{text};handler (greeter.py:{k})": 10 * k for k in (1, 2, 3)
+            } | {"main;serve;sendmsg (socket.py:1)": 25}
+            profiles["perf"].setdefault(name, {})[block] = {"event_engine;epoll_wait;tcp_sendmsg": 30, "python;x": 9}
+    return {"profiles": profiles, "histograms": histograms, "details": details}
 
 
 def as_json(value: dict[str, Any]) -> dict[str, Any]:

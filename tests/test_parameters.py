@@ -32,6 +32,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("study", "x" * 65, "64 at most"),
     ("study", 7, "letters, digits"),
     ("study", "name\n", "letters, digits"),
+    ("study", "README", "a file of that name lies beside the reports already"),
     ("design", "fast", "it is one of default, quick"),
     ("design", None, "it is one of default, quick"),
     ("design", ["quick"], "it is one of default, quick"),

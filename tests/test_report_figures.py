@@ -249,10 +249,17 @@ def test_drawing_leaves_no_global_state(study: Study) -> None:
 
 def test_a_block_is_a_figure_with_its_words(study: Study) -> None:
     block = FigureBlock(
-        title="a & b", svg_wide="<svg/>", svg_narrow="<svg/>", alt='say "x"', caption="<b>", how_to_read="so"
+        title="a & b",
+        draw=lambda figure, narrow: None,
+        wide_height_in=1,
+        narrow_height_in=1,
+        above="",
+        alt='say "x"',
+        caption="<b>",
+        how_to_read="so",
     )
     html = block.html()
-    assert 'alt="say &quot;x&quot;"' in html
+    assert 'role="img" aria-label="say &quot;x&quot;"' in html
     assert "<figcaption>&lt;b&gt;</figcaption>" in html
     assert "<summary>How to read this</summary>" in html
 

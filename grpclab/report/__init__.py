@@ -7,16 +7,21 @@ The layout, each module importing only from those above it::
     data        the study inside its report
     blocks      FigureBlock and Section
     study       manifest, trials and verdict, and the questions asked of them
+    files       files written whole, times in words
+    past        the summary of a study that stands in its report
+    summaries   the study as Markdown, as JSON, as a table for a terminal
     figures/    one function a figure
     tables      one function a table
     content     the sections, in the order in which they are read
-    page        files: the report and the index
+    page        the report
+    index       the list of all reports
 """
 
 from __future__ import annotations
 
 from grpclab.report.blocks import FigureBlock, Section
 from grpclab.report.content import sections
-from grpclab.report.page import write_index, write_report
+from grpclab.report.index import write_index
+from grpclab.report.page import write_report
 
 __all__ = ["FigureBlock", "Section", "sections", "write_index", "write_report"]

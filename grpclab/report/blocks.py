@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import functools
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from grpclab.report import theme, words
+from grpclab.report import svg, theme, words
 from grpclab.report.words import esc
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -18,22 +19,40 @@ class FigureBlock:
     """A figure in two widths with the words that belong to it.
 
     `alt` tells what is to be seen, numbers included, to who cannot see it; `caption` is the one sentence to
-    take away; `how_to_read` explains marks and axes. All text is plain and is escaped here.
+    take away; `how_to_read` explains marks and axes. All text is plain and is escaped here. `above` stands on the
+    picture, so that it is there wherever the picture goes.
     """
 
     title: str
-    svg_wide: str
-    svg_narrow: str
+    draw: theme.Draw
+    wide_height_in: float
+    narrow_height_in: float
+    above: str
     alt: str
     caption: str
     how_to_read: str
 
+    @functools.cached_property
+    def svg_wide(self) -> str:
+        """The picture for a page, as an SVG file."""
+        return theme.draw_svg(self.draw, narrow=False, height_in=self.wide_height_in, above=self.above)
+
+    @functools.cached_property
+    def svg_narrow(self) -> str:
+        """The picture for a phone, as an SVG file."""
+        return theme.draw_svg(self.draw, narrow=True, height_in=self.narrow_height_in, above=self.above)
+
+    def png(self) -> bytes:
+        """The picture for a page, as a PNG file of 200 dots an inch."""
+        return theme.draw_png(self.draw, height_in=self.wide_height_in, above=self.above)
+
     def html(self) -> str:
-        """A ``<figure>`` whose picture is chosen by the width of the window; nothing in it is loaded."""
+        """A ``<figure>`` whose picture is chosen by the width of the window and follows the theme of the page."""
         return (
             f'<figure class="gl-figure"><h3>{esc(self.title)}</h3>'
-            f'<picture><source media="(max-width: 640px)" srcset="{_data_uri(self.svg_narrow)}">'
-            f'<img src="{_data_uri(self.svg_wide)}" alt="{esc(self.alt)}"></picture>'
+            f'<div class="gl-picture" role="img" aria-label="{esc(self.alt)}">'
+            f'<div class="gl-wide">{svg.inline(self.svg_wide)}</div>'
+            f'<div class="gl-narrow">{svg.inline(self.svg_narrow)}</div></div>'
             f"<figcaption>{esc(self.caption)}</figcaption>"
             f"<details><summary>How to read this</summary><p>{esc(self.how_to_read)}</p></details></figure>"
         )
@@ -65,27 +84,40 @@ def figure_block(
     how_to_read: str,
     engines: str,
 ) -> FigureBlock:
-    """Draw a figure at both widths; `engines` stands on it, so that it is there wherever the picture goes."""
+    """A figure of trials; `engines` are those that made its load."""
     return FigureBlock(
         title=title,
-        svg_wide=theme.draw_svg(draw, narrow=False, height_in=wide_height_in, above=engines),
-        svg_narrow=theme.draw_svg(draw, narrow=True, height_in=narrow_height_in, above=engines),
+        draw=draw,
+        wide_height_in=wide_height_in,
+        narrow_height_in=narrow_height_in,
+        above=engines,
         alt=f"{alt} {words.sentence_case(engines)}." if engines else alt,
         caption=caption,
         how_to_read=how_to_read,
     )
 
 
+_PICTURE = re.compile(
+    r'<div class="gl-picture" role="img" aria-label="([^"]*)"><div class="gl-wide">(<svg.*?</svg>)</div>'
+    r'<div class="gl-narrow">.*?</svg></div></div>',
+    re.DOTALL,
+)
+
+
 def in_notebook(body: str) -> str:
-    """A part of the page on its own, as a notebook shows it: with its style, on white whatever the theme."""
-    return f'<style>{style("content.css")}</style><div class="gl gl-cell">{body}</div>'
+    """A part of the page on its own, as a notebook shows it: with its style, on white whatever the theme.
+
+    Pictures become images: viewers that do not trust a notebook drop drawings, and keep images.
+    """
+    shown = _PICTURE.sub(lambda found: f'<img src="{_data_uri(svg.alone(found[2]))}" alt="{found[1]}">', body)
+    return f'<style>{style("content.css")}</style><div class="gl gl-cell">{shown}</div>'
 
 
 @functools.cache
 def style(name: str) -> str:
-    """A style sheet of the template, as text."""
+    """A style sheet or script of the template, as text."""
     return (TEMPLATES / "grpclab" / name).read_text(encoding="utf-8")
 
 
-def _data_uri(svg: str) -> str:
-    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode('ascii')}"
+def _data_uri(picture: str) -> str:
+    return f"data:image/svg+xml;base64,{base64.b64encode(picture.encode()).decode('ascii')}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import math
 import shlex
 from collections.abc import Callable, Mapping
@@ -11,10 +10,20 @@ from typing import Any
 import pandas as pd
 
 from grpclab.analysis import metric_words
-from grpclab.report import evidence, figures, flamegraphs, leave_one_out, scalability, settings, tables, words
+from grpclab.report import (
+    confidence,
+    evidence,
+    figures,
+    flamegraphs,
+    leave_one_out,
+    scalability,
+    settings,
+    tables,
+    words,
+)
 from grpclab.report.blocks import FigureBlock, Section
 from grpclab.report.figures.engines import sentence as client_cost
-from grpclab.report.study import Study
+from grpclab.report.study import Histograms, Study
 from grpclab.report.words import esc
 
 _MADE: list[tuple[str, str, Callable[[Study], str]]]
@@ -25,14 +34,16 @@ def sections(
     trials: pd.DataFrame,
     verdict: Mapping[str, Any],
     profiles: flamegraphs.Profiles | None = None,
+    histograms: Histograms | None = None,
 ) -> list[Section]:
     """The report of a study, section by section.
 
-    `manifest` and `verdict` as stored beside the trials, `trials` with one row a trial. What is missing is
+    `manifest` and `verdict` as stored beside the trials, `trials` with one row a trial, `histograms` the latencies of
+    its trials and `profiles` their stacks, where there are any. What is missing is
     said in a line where it would have stood; sections that have nothing to be about (no warning, no invalid
     trial, no stacks, no ladder in the plan) are left out. In a notebook each section displays itself.
     """
-    study = Study.of(manifest, trials, verdict)
+    study = Study.of(manifest, trials, verdict, histograms)
     made = [(title, anchor, make(study)) for title, anchor, make in _MADE]
     after = next(at for at, (_, anchor, _) in enumerate(made) if anchor == "profile") + 1
     made.insert(after, ("Flamegraphs", "flamegraphs", flamegraphs.section(study, profiles or {})))
@@ -50,6 +61,7 @@ def _answer(study: Study) -> str:
     return (
         f'<p class="gl-verdict">{tables.badge(headline.get("verdict"))} {esc(sentence)}</p>'
         f'<div class="gl-cards">{_ratio_card(study)}{_level_card(study)}{_errors_card(study)}</div>{noted}'
+        f"{confidence.html(study)}"
     )
 
 
@@ -161,6 +173,17 @@ def _throughput(study: Study) -> str:
     return drawn + "".join(scalability.section(study, curve) for curve in study.entries("curves"))
 
 
+def _latency(study: Study) -> str:
+    block = figures.latency_distribution(study)
+    over_factor = _curves(figures.latency, "no trial of it is valid, or none has requests enough for a percentile.")
+    return over_factor(study) + (block.html() if block else "")
+
+
+def _offered(study: Study) -> str:
+    block = figures.offered_rates(study)
+    return block.html() if block else ""
+
+
 def _ladder(study: Study) -> str:
     if not study.entries("ladder"):
         return ""
@@ -201,9 +224,9 @@ def _idle(study: Study) -> str:
 
 
 def _comparisons(study: Study) -> str:
-    block = figures.forest(study)
-    drawn = block.html() if block else _none("No comparison has two blocks in which both sides are valid.")
-    return drawn + tables.comparisons(study)
+    blocks = figures.forest(study)
+    drawn = "".join(block.html() for block in blocks)
+    return (drawn or _none("No comparison has two blocks in which both sides are valid.")) + tables.comparisons(study)
 
 
 def _configurations(study: Study) -> str:
@@ -302,9 +325,15 @@ def _again(study: Study) -> str:
         f"<p>Seed {esc(manifest.get('seed', 'not recorded'))}: with the same seed the order of the trials is "
         "the same.</p>"
         f'<pre class="gl-scroll" tabindex="0"><code>{code}</code></pre>{dirty}'
-        f'<p><a class="gl-button" download="{esc(_file_name(study.name))}-trials.csv" href="{_csv(study)}">'
-        f"All {words.count(len(study.trials), 'trial')} as CSV</a></p>"
+        f"<p>All {words.count(len(study.trials), 'trial')} of this study are inside this page, each factor and each "
+        f"metric a column: {_download(study, 'parquet', 'Parquet')} {_download(study, 'csv', 'CSV')}</p>"
     )
+
+
+def _download(study: Study, kind: str, told: str) -> str:
+    """A button that the page's script brings to life."""
+    name = esc(f"{_file_name(study.name)}-trials")
+    return f'<button type="button" class="gl-button" data-download="{kind}" data-name="{name}" hidden>{told}</button>'
 
 
 def _parameter(name: str, value: object) -> str:
@@ -318,12 +347,6 @@ def _code_line(line: str) -> str:
     """A line of code as HTML, its indentation kept."""
     indent = len(line) - len(line.lstrip(" "))
     return " " * indent + esc(line)
-
-
-def _csv(study: Study) -> str:
-    text = study.stored.to_csv(index=False, lineterminator="\n")
-    encoded = base64.b64encode(text.encode("utf-8", "replace")).decode("ascii")
-    return f"data:text/csv;charset=utf-8;base64,{encoded}"
 
 
 def _file_name(name: str) -> str:
@@ -341,11 +364,8 @@ _MADE = [
     ("What each side gives", "sides", _sides),
     ("What the client costs", "engines", _engines),
     ("Throughput", "throughput", _throughput),
-    (
-        "Latency",
-        "latency",
-        _curves(figures.latency, "no trial of it is valid, or none has requests enough for a percentile."),
-    ),
+    ("Latency", "latency", _latency),
+    ("Latency over the offered rate", "offered", _offered),
     ("Silent connections", "idle", _idle),
     ("The ladder", "ladder", _ladder),
     ("Windows", "windows", _windows),

@@ -29,13 +29,15 @@ class Packed:
     """What a report holds of its study: see manifest.json, trials.parquet and verdict.json.
 
     `details` has for each trial, by its name, what does not fit a row of a frame: `log`, the last lines of its
-    server's log, and `advertised`, the settings that each side of a connection announced.
+    server's log, and `advertised`, the settings that each side of a connection announced. `markdown` is the study as
+    :func:`grpclab.report.summaries.markdown` tells it.
     """
 
     manifest: Mapping[str, Any]
     trials: pd.DataFrame
     verdict: Mapping[str, Any]
     details: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    markdown: str = ""
 
     def elements(self) -> str:
         """The two elements, safe in HTML whatever text is in the study."""
@@ -44,6 +46,7 @@ class Packed:
             "manifest": self.manifest,
             "verdict": self.verdict,
             "details": self.details,
+            "markdown": self.markdown,
         }
         text = json.dumps(about, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
         return _element(STUDY, text.encode()) + _element(TRIALS, parquet(self.trials))
@@ -77,7 +80,7 @@ def unpack(page: str) -> Packed:
     if about.get("schema_version") != SCHEMA_VERSION:
         raise ValueError(f"schema version {about.get('schema_version')}, not {SCHEMA_VERSION}")
     trials = pd.read_parquet(io.BytesIO(_content(page, TRIALS)))
-    return Packed(manifest=about["manifest"], trials=trials, verdict=about["verdict"], details=about["details"])
+    return Packed(trials=trials, **{name: about[name] for name in ("manifest", "verdict", "details", "markdown")})
 
 
 def _element(name: str, content: bytes) -> str:

@@ -7,7 +7,7 @@ import itertools
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -29,6 +29,8 @@ _BEYOND = 10
 ENGINE = "load.engine"
 
 Plan = Mapping[str, Any]
+Histograms = Mapping[str, Mapping[int, str]]
+"""Latencies as encoded HdrHistograms (see result.json), by configuration and block."""
 
 
 def tidy(trials: pd.DataFrame) -> pd.DataFrame:
@@ -64,11 +66,18 @@ class Study:
     trials: pd.DataFrame
     verdict: Mapping[str, Any]
     stored: pd.DataFrame
+    histograms: Histograms = field(default_factory=dict)
 
     @classmethod
-    def of(cls, manifest: Mapping[str, Any], trials: pd.DataFrame, verdict: Mapping[str, Any]) -> Study:
+    def of(
+        cls,
+        manifest: Mapping[str, Any],
+        trials: pd.DataFrame,
+        verdict: Mapping[str, Any],
+        histograms: Histograms | None = None,
+    ) -> Study:
         """A study with its trials made tidy; `stored` keeps them as they came."""
-        return cls(manifest, tidy(trials), verdict, trials)
+        return cls(manifest, tidy(trials), verdict, trials, histograms or {})
 
     @property
     def name(self) -> str:
@@ -98,6 +107,11 @@ class Study:
     def headline(self) -> Mapping[str, Any]:
         """The verdict's headline, or what the plan says of it."""
         return self.verdict.get("headline") or self.plan.get("headline") or {}
+
+    @property
+    def metric_of_headline(self) -> str:
+        """The metric that the headline compares."""
+        return str(self.headline.get("metric") or self.metric)
 
     @property
     def baseline(self) -> str:

@@ -44,10 +44,15 @@ def table(header: Cells, rows: Iterable[Cells], *, label: str, numeric: Iterable
             return f'<tr class="gl-group"><th scope="rowgroup" colspan="{len(header)}">{row[0]}</th></tr>'
         return f"<tr>{''.join(cell(at, text) for at, text in enumerate(row))}</tr>"
 
-    body = "".join(line(row) for row in rows)
+    bodies: list[list[str]] = [[]]
+    for row in rows:
+        if len(row) == 1 < len(header) and bodies[-1]:
+            bodies.append([])
+        bodies[-1].append(line(row))
+    body = "".join(f"<tbody>{''.join(lines)}</tbody>" for lines in bodies)
     return (
         f'<div class="gl-scroll" tabindex="0" role="region" aria-label="{esc(label)}">'
-        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        f"<table><thead><tr>{head}</tr></thead>{body}</table></div>"
     )
 
 
@@ -127,7 +132,8 @@ def configurations(study: Study) -> str:
             tried = study.rows(name, valid=False)
             rows.append(
                 [
-                    f"{esc(c.get('title') or name)}<small><code>{esc(name)}</code></small>{_traffic(study.rows(name))}",
+                    f"{esc(c.get('title') or name)}<small><code>{esc(name)}</code> "
+                    f'<span data-trials="{esc(name)}"></span></small>{_traffic(study.rows(name))}',
                     _settings(study, c, everywhere),
                     f"<b>{words.value_of(study.metric, level['mean'])}</b>{limits(study.limits(name))}",
                     words.interval(level["ci_low"], level["ci_high"]),

@@ -7,12 +7,13 @@ alone.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import itertools
 import math
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -91,6 +92,24 @@ def draw_svg(draw: Draw, *, narrow: bool, height_in: float, above: str = "") -> 
 
     `above` is a line of words on top, for which the picture grows.
     """
+    out = io.StringIO()
+    with _drawn(draw, narrow=narrow, height_in=height_in, above=above) as figure:
+        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        canvas: Any = FigureCanvasSVG(figure)
+        canvas.print_svg(out, metadata=nothing)  # savefig would draw twice more
+    return _numbered(_FONT_IN_SVG.sub(_FACES, out.getvalue()))
+
+
+def draw_png(draw: Draw, *, height_in: float, above: str = "", dots_per_inch: int = 200) -> bytes:
+    """The wide picture of :func:`draw_svg` as a PNG file."""
+    out = io.BytesIO()
+    with _drawn(draw, narrow=False, height_in=height_in, above=above) as figure:
+        figure.savefig(out, format="png", dpi=dots_per_inch)
+    return out.getvalue()
+
+
+@contextlib.contextmanager
+def _drawn(draw: Draw, *, narrow: bool, height_in: float, above: str) -> Iterator[Figure]:
     with mpl.rc_context(_rc()), warnings.catch_warnings():
         # A study may carry any name; a letter that DejaVu lacks is there in the reader's own face.
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
@@ -105,11 +124,7 @@ def draw_svg(draw: Draw, *, narrow: bool, height_in: float, above: str = "") -> 
             middle = 1 - strip_in / 2 / height_in
             figure.text(0.08 / width_in, middle, words.plain(above), color=QUIET, fontsize=8.5, va="center")
         draw(figure, narrow)
-        out = io.StringIO()
-        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        canvas: Any = FigureCanvasSVG(figure)
-        canvas.print_svg(out, metadata=nothing)  # savefig would draw twice more
-    return _numbered(_FONT_IN_SVG.sub(_FACES, out.getvalue()))
+        yield figure
 
 
 def _numbered(svg: str) -> str:
@@ -136,6 +151,19 @@ def plain_ticks(ax: Axes, axis: str, ticks: Sequence[float], text: Callable[[flo
     which.set_major_locator(FixedLocator(list(ticks)))
     which.set_major_formatter(FuncFormatter(lambda value, _: text(value)))
     which.set_minor_locator(NullLocator())
+
+
+def latency_ticks(ax: Axes, axis: str, values_s: Sequence[float], *, most: int = 9) -> None:
+    """Limits and ticks of a logarithmic axis of latencies, seconds, around these values."""
+    ends = [v for v in values_s if math.isfinite(v) and v > 0]
+    low, high = min(ends) / 1.6, max(ends) * 1.6
+    every: list[float] = []
+    for steps in ((1, 2, 5), (1, 3), (1,)):
+        every = [m * 10.0**e for e in range(-7, 5) for m in steps if low <= m * 10.0**e <= high]
+        if len(every) <= most:
+            break
+    (ax.set_xlim if axis == "x" else ax.set_ylim)(low, high)
+    plain_ticks(ax, axis, every, words.seconds)
 
 
 _FINE = (0.01, 0.02, 0.05, 0.1, 0.2)

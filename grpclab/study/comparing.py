@@ -89,7 +89,8 @@ class ComparingStudy(Study):
 
     def __init__(self, store: Store, manifest: Mapping[str, Any], root: Path) -> None:
         super().__init__(store, manifest, root)
-        self.CONTINUES = f"the same command with --study {self.name}"
+        if "repeats" not in manifest:  # a repeat finds its folder again by itself
+            self.CONTINUES = f"the same command with --study {self.name}"
         cores = manifest["cores"]
         self._cores = CorePlan(
             server=tuple(cores["server"]), generator=tuple(cores["generator"]), shared=cores["shared"]

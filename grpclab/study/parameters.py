@@ -15,6 +15,8 @@ from grpclab.errors import DesignError, FactorError
 
 DESIGNS = ("default", "quick", "idle", "desk")
 ENGINES = FACTORS["load.engine"].choices
+TAKEN = ("calibration", "index", "readme")
+"""What lies under results/ and reports/ beside studies."""
 
 
 def _parameter(default: Any, meaning: str) -> Any:
@@ -139,6 +141,8 @@ def study_name(name: str, value: Any) -> str:
     """A name that a folder under results/ may have. Raises DesignError."""
     if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", value):
         raise _refusal(name, value, "letters, digits, '.', '_' and '-', 64 at most, the first a letter or digit")
+    if value.lower() in TAKEN:
+        raise _refusal(name, value, "a file of that name lies beside the reports already")
     return value
 
 

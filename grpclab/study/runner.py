@@ -28,8 +28,7 @@ from grpclab.config import LinkConfig, TrialConfig
 from grpclab.errors import DesignError, GrpclabError, StorageError, WorkerError
 from grpclab.link import check_link
 from grpclab.places import notebook, project_root
-from grpclab.profiling.families import parse_folded
-from grpclab.study import design, desk_design, file_design, idle_design
+from grpclab.study import design, desk_design, file_design, idle_design, material
 from grpclab.study.kernel import KERNEL
 from grpclab.study.parameters import StudyParameters, study_name
 from grpclab.study.progress import Progress, duration_text, say
@@ -224,18 +223,16 @@ class Study:
         example, differs = next(iter(found.items()))
         return f"measured in other surroundings ({len(found)} of {len(trials)}, such as {example}: {differs})"
 
-    def profiles(self, trials: pd.DataFrame) -> dict[str, dict[str, dict[int, dict[str, int]]]]:
-        """The stacks of the valid trials that were profiled: by file, configuration and block."""
-        found: dict[str, dict[str, dict[int, dict[str, int]]]] = {}
-        names = self.plan["profiled"]
-        for row in trials[trials["valid"].eq(True) & trials["configuration"].isin(names)].itertuples():
-            for key in ("stacks", "perf"):
-                path = self.store.trials_folder / str(row.trial) / f"{key}.folded"
-                if path.exists():
-                    stacks = parse_folded(path.read_text(errors="replace").splitlines())
-                    found.setdefault(key, {}).setdefault(str(row.configuration), {})[int(str(row.block))] = stacks
-        order = {name: at for at, name in enumerate(names)}
-        return {key: dict(sorted(of.items(), key=lambda item: order[item[0]])) for key, of in found.items()}
+    def material(self, trials: pd.DataFrame) -> dict[str, Any]:
+        """What a report shows beside the frame: `profiles`, `histograms` and `details` of
+        :func:`grpclab.report.write_report`."""
+        folder, results = self.store.trials_folder, self.store.results()
+        names = [row["name"] for row in self.plan["configurations"]]
+        return {
+            "profiles": material.profiles(folder, self.plan["profiled"], trials),
+            "histograms": material.histograms(results, names, trials),
+            "details": material.details(folder, results),
+        }
 
     def judge(self, trials: pd.DataFrame | None = None) -> Judgement:
         """What the trials say; writes verdict.json."""

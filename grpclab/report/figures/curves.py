@@ -73,9 +73,27 @@ def lines(study: Study, curve: Mapping[str, Any], metric: str) -> list[Line]:
     return found
 
 
+MOST_SERIES = 6
+"""So many lines can be told apart in one picture."""
+
+
+def chosen(study: Study, drawn: Sequence[Line]) -> tuple[list[Line], str]:
+    """At most MOST_SERIES lines, those of the headline first, and a sentence on what is not drawn; "" for none."""
+    if len(drawn) <= MOST_SERIES:
+        return list(drawn), ""
+    headline = {study.baseline, study.candidate}
+    ranked = sorted(drawn, key=lambda line: headline.isdisjoint(p.configuration for p in line.points))
+    kept = set(map(id, ranked[:MOST_SERIES]))
+    return (
+        [line for line in drawn if id(line) in kept],
+        f" Drawn are {MOST_SERIES} of {len(drawn)} series, the headline's first, then in the order of the plan; the "
+        "tables below have all.",
+    )
+
+
 def throughput(study: Study, curve: Mapping[str, Any]) -> FigureBlock | None:
     """Throughput of each series with its interval; None where nothing was measured."""
-    drawn = lines(study, curve, "throughput_rps")
+    drawn, not_drawn = chosen(study, lines(study, curve, "throughput_rps"))
     if not drawn:
         return None
     values = {p.configuration: study.rows(p.configuration)["throughput_rps"] for ln in drawn for p in ln.points}
@@ -106,7 +124,7 @@ def throughput(study: Study, curve: Mapping[str, Any]) -> FigureBlock | None:
         figure.draw_without_rendering()
         theme.end_labels(ax, ends)
 
-    caption = _throughput_caption(study, drawn)
+    caption = _throughput_caption(study, drawn) + not_drawn
     factor = str(curve.get("factor") or "")
     return figure_block(
         title=words.plain(curve.get("title") or "Throughput"),
@@ -128,8 +146,9 @@ def throughput(study: Study, curve: Mapping[str, Any]) -> FigureBlock | None:
 
 def latency(study: Study, curve: Mapping[str, Any]) -> FigureBlock | None:
     """p50, p90 and p99 of each series; None where nothing was measured."""
-    panels = {metric: lines(study, curve, metric) for metric in PERCENTILES}
-    panels = {metric: drawn for metric, drawn in panels.items() if drawn}
+    every = {metric: chosen(study, lines(study, curve, metric)) for metric in PERCENTILES}
+    panels = {metric: drawn for metric, (drawn, _) in every.items() if drawn}
+    not_drawn = next((told for _, told in every.values() if told), "")
     if not panels:
         return None
     everything = [p for drawn in panels.values() for ln in drawn for p in ln.points]
@@ -141,7 +160,7 @@ def latency(study: Study, curve: Mapping[str, Any]) -> FigureBlock | None:
             for line in drawn:
                 _line(ax, line)
             ax.set_yscale("log")
-            _latency_ticks(ax, everything)
+            theme.latency_ticks(ax, "y", [v for p in everything for v in (p.mean, p.low, p.high)], most=8)
             theme.clean(ax)
             ax.set_title(metric_words(metric).removesuffix(" latency"))
         for ax in axes:
@@ -167,7 +186,7 @@ def latency(study: Study, curve: Mapping[str, Any]) -> FigureBlock | None:
         wide_height_in=3.7,
         narrow_height_in=2.0 * len(panels) + 0.5,
         alt=" ".join(_alt(f"Line chart of {metric_words(metric)}", drawn, metric) for metric, drawn in panels.items()),
-        caption=_latency_caption(study, panels, missing + partial),
+        caption=_latency_caption(study, panels, missing + partial) + not_drawn,
         how_to_read=(
             "One panel for each percentile, all on one logarithmic axis: equal distances are equal ratios, "
             "and lower is better. These are latencies of a closed loop, where each caller waits for its "
@@ -217,17 +236,6 @@ def _x_axis(ax: Axes, drawn: Sequence[Line], factor: str, *, narrow: bool) -> No
 def _factor_words(curve: Mapping[str, Any]) -> str:
     factor = str(curve.get("factor") or "")
     return f"{FACTORS[factor].meaning if factor in FACTORS else words.short(factor, 48)}, both axes logarithmic"
-
-
-def _latency_ticks(ax: Axes, points: Sequence[Point]) -> None:
-    ends = [v for p in points for v in (p.mean, p.low, p.high) if math.isfinite(v) and v > 0]
-    low, high = min(ends), max(ends)
-    decades = math.log10(high / low)
-    steps = (1,) if decades > 2.6 else (1, 3) if decades > 1.3 else (1, 2, 5)
-    ticks = [m * 10.0**e for e in range(-7, 5) for m in steps]
-    inside = [t for t in ticks if low / 1.6 <= t <= high * 1.6]
-    ax.set_ylim(low / 1.6, high * 1.6)
-    theme.plain_ticks(ax, "y", inside, words.seconds)
 
 
 def _headline_gap(ax: Axes, study: Study, drawn: Sequence[Line]) -> None:

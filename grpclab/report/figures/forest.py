@@ -21,12 +21,36 @@ _ROW: dict[str, Any] = {"va": "center", "fontsize": 8.5, "in_layout": False}
 _BOLD: dict[str, Any] = {**_ROW, "fontweight": "bold"}
 
 
-def forest(study: Study) -> FigureBlock | None:
-    """Every comparison with a ratio; None where there is none."""
+MOST_ROWS = 30
+"""So many ratios stand in one picture: it fits on a sheet of paper."""
+
+
+def forest(study: Study) -> list[FigureBlock]:
+    """Every comparison with a ratio, in as many pictures as that takes; empty where there is none."""
     groups = [(name, [c for c in found if _known(c)]) for name, found in study.listed()]
     groups = [(name, found) for name, found in groups if found]
-    if not groups:
-        return None
+    sheets = _sheets(groups)
+    every = [c for _, found in groups for c in found]
+    return [_forest_sheet(study, sheet, every, at, len(sheets)) for at, sheet in enumerate(sheets, start=1)]
+
+
+def _sheets(groups: Groups) -> list[Groups]:
+    """The groups in order, divided so that no sheet has more than MOST_ROWS rows; a large group goes on on the next."""
+    sheets: list[Groups] = []
+    room = 0
+    for name, found in groups:
+        left = list(found)
+        while left:
+            if room < 4:
+                sheets.append([])
+                room = MOST_ROWS
+            taken, left = left[: room - 1], left[room - 1 :]
+            sheets[-1].append((name, taken))
+            room -= len(taken) + 1
+    return sheets
+
+
+def _forest_sheet(study: Study, groups: Groups, every: Sequence[Comparison], at: int, of: int) -> FigureBlock:
     shown = [c for _, found in groups for c in found]
     panels = [p for p in (_beyond(groups, far=True), _beyond(groups, far=False)) if p]
 
@@ -46,12 +70,12 @@ def forest(study: Study) -> FigureBlock | None:
         return sum(0.25 * _height(panel, narrow=narrow) + 0.55 for panel in panels)
 
     return figure_block(
-        title="Every comparison",
+        title="Every comparison" + (f", {at} of {of}" if of > 1 else ""),
         draw=draw,
         wide_height_in=inches(False),
         narrow_height_in=inches(True),
         alt=_forest_alt(shown),
-        caption=_forest_caption(study, shown),
+        caption=_forest_caption(study, shown, every),
         how_to_read=(
             "A dot is the ratio candidate / baseline, the line through it the 95 % interval. The grey band "
             f"is 1 ± {100 * study.delta:g} %: an effect inside it is too small to matter, by the study's own "
@@ -67,9 +91,12 @@ def forest(study: Study) -> FigureBlock | None:
 
 def sweeps(study: Study) -> FigureBlock | None:
     """One panel for each swept factor, against the base; None where nothing was measured."""
-    drawn = [(entry, points) for entry in study.entries("sweeps") if (points := _sweep(study, entry))]
+    every = [(entry, points) for entry in study.entries("sweeps") if (points := _sweep(study, entry))]
+    drawn = [(entry, _some(points)) for entry, points in every[:MOST_PANELS]]
     if not drawn:
         return None
+    levels, shown = (sum(len(points) for _, points in of) for of in (every, drawn))
+    left_out = "" if shown == levels else f" Drawn are {shown} of {levels} levels; the tables below have all."
     rows = [len(points) for _, points in drawn]
     columns = min(len(drawn), 3)
     lines = -(-len(drawn) // columns)
@@ -129,7 +156,7 @@ def sweeps(study: Study) -> FigureBlock | None:
         wide_height_in=lines * (0.33 * max(rows) + 0.85) + 0.3,
         narrow_height_in=0.3 * sum(rows) + 0.5 * len(drawn) + 0.5,
         alt=" ".join(_sweep_alt(entry, points) for entry, points in drawn),
-        caption=" ".join(_sweep_caption(entry, points) for entry, points in drawn),
+        caption=" ".join(_sweep_caption(entry, points) for entry, points in drawn) + left_out,
         how_to_read=(
             "Each panel changes one factor and leaves all others as they are in the base (hollow diamond). "
             "Dots are ratios to the base with their 95 % intervals; triangles are faster or slower, squares "
@@ -137,6 +164,19 @@ def sweeps(study: Study) -> FigureBlock | None:
         ),
         engines=_engines(study, [c for _, points in drawn for _, c in points]),
     )
+
+
+MOST_LEVELS, MOST_PANELS = 12, 12
+"""So many levels of a factor, and so many factors, are drawn in one picture."""
+
+
+def _some(points: list[tuple[str, Comparison]]) -> list[tuple[str, Comparison]]:
+    """At most MOST_LEVELS points: the base, the ends, and others evenly between, in their order."""
+    if len(points) <= MOST_LEVELS:
+        return points
+    base = [at for at, (_, c) in enumerate(points) if c["baseline"] == c["candidate"]]
+    even = [round(at * (len(points) - 1) / (MOST_LEVELS - 2)) for at in range(MOST_LEVELS - 1)]
+    return [points[at] for at in sorted({*base, *even})]
 
 
 def _engines(study: Study, shown: Sequence[Comparison]) -> str:
@@ -272,9 +312,11 @@ def _forest_alt(shown: list[Comparison]) -> str:
     return f"Forest plot of {words.count(len(shown), 'ratio')} with 95 % intervals: {'; '.join(told)}."
 
 
-def _forest_caption(study: Study, shown: list[Comparison]) -> str:
+def _forest_caption(study: Study, shown: Sequence[Comparison], every: Sequence[Comparison]) -> str:
     counts = {v: sum(c.get("verdict") == v for c in shown) for v in theme.VERDICT}
     told = words.listing([f"{n} {verdict}" for verdict, n in counts.items() if n])
+    if len(shown) < len(every):
+        return f"Of these {len(shown)} of {words.count(len(every), 'comparison')}: {told}."
     aa = study.verdict.get("aa") or {}
     noise = ""
     if _known(aa):

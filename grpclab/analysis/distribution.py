@@ -1,0 +1,79 @@
+"""Latencies of many trials as one distribution: HdrHistograms added up, never percentiles averaged. Pure.
+
+Histograms are encoded as in result.json: microseconds, 3 significant digits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from hdrh.histogram import HdrHistogram
+
+Floats = npt.NDArray[np.float64]
+
+FEWEST_BEYOND = 10
+"""No percentile from fewer observations beyond it than this."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distribution:
+    """Distinct latencies in ascending order, seconds, and how many observations are at or below each."""
+
+    latency_s: Floats
+    at_or_below: Floats
+
+    @property
+    def count(self) -> int:
+        """All observations."""
+        return int(self.at_or_below[-1]) if len(self.at_or_below) else 0
+
+    @property
+    def last(self) -> float:
+        """The highest share that has FEWEST_BEYOND observations beyond it; 0 where there are too few for any."""
+        return max(0.0, 1 - FEWEST_BEYOND / self.count) if self.count else 0.0
+
+    def at(self, share: float) -> float:
+        """The latency that so large a share of the observations does not exceed (nearest rank), NaN beyond `last`."""
+        if not self.count or share > self.last + 1e-12:
+            return float("nan")
+        rank = max(1.0, np.ceil(share * self.count - 1e-9))
+        return float(self.latency_s[np.searchsorted(self.at_or_below, rank)])
+
+    def curve(self, points: int = 200) -> tuple[Floats, Floats]:
+        """Shares from 0 to `last`, evenly spaced on the axis of 1 / (1 - share), and their latencies in seconds."""
+        if self.last <= 0:
+            return np.empty(0), np.empty(0)
+        shares = 1 - np.geomspace(1, 1 - self.last, points)
+        shares[-1] = self.last
+        return shares, np.array([self.at(share) for share in shares])
+
+
+def merge(encoded: Iterable[str]) -> HdrHistogram | None:
+    """The histograms added up; None without one. Raises ValueError for what is no histogram."""
+    whole = None
+    for text in encoded:
+        if not text:
+            continue
+        try:
+            one = HdrHistogram.decode(text)
+        except Exception as error:  # the library raises its own kinds, struct.error, zlib.error and more
+            raise ValueError(f"this is no encoded HdrHistogram: {text[:20]}") from error
+        if whole is None:
+            whole = one
+        else:
+            whole.add(one)
+    return whole
+
+
+def distribution(encoded: Iterable[str]) -> Distribution:
+    """The distribution of all observations in these histograms."""
+    whole = merge(encoded)
+    if whole is None:
+        return Distribution(latency_s=np.empty(0), at_or_below=np.empty(0))
+    recorded = [(item.value_iterated_to, item.count_added_in_this_iter_step) for item in whole.get_recorded_iterator()]
+    values = np.array([value for value, _ in recorded], dtype=float)
+    counts = np.array([count for _, count in recorded], dtype=float)
+    return Distribution(latency_s=values / 1e6, at_or_below=np.cumsum(counts))

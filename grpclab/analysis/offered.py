@@ -1,0 +1,117 @@
+"""Open-loop configurations of a study as series over the offered rate, and the knee of each. Pure."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from grpclab.analysis.curves import levels
+from grpclab.load.steps import KEPT_SHARE, KEPT_TAIL
+
+RATE = "load.rate_rps"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """One rate of a series: what was offered and answered, requests/s, and latencies with intervals, seconds."""
+
+    configuration: str
+    offered_rps: float
+    achieved_rps: float
+    p50_s: float
+    p99_s: float
+    p99_low_s: float
+    p99_high_s: float
+    limited_by: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """Configurations that differ in the offered rate alone, by ascending rate."""
+
+    rates: tuple[Rate, ...]
+
+    @property
+    def knee(self) -> Rate | None:
+        """The highest rate that was kept up with, and all below it; None if not even the lowest was.
+
+        Kept up with: at least KEPT_SHARE of the calls came back as fast as they were offered, and p99 (p50 where
+        there are too few calls for it) is at most KEPT_TAIL times that of the lowest rate, as in `grpclab bench`. A
+        rate at which the generator was the limit says nothing of the server and ends the search.
+        """
+        kept = None
+        for rate in self.rates:
+            if rate.limited_by or rate.achieved_rps < KEPT_SHARE * rate.offered_rps or self._queues(rate):
+                break
+            kept = rate
+        return kept
+
+    def _queues(self, rate: Rate) -> bool:
+        for mine, first in ((rate.p99_s, self.rates[0].p99_s), (rate.p50_s, self.rates[0].p50_s)):
+            if math.isfinite(mine) and math.isfinite(first):
+                return mine > KEPT_TAIL * first
+        return False
+
+    def sentence(self) -> str:
+        """Where the knee is, in words."""
+        first, last, knee = self.rates[0], self.rates[-1], self.knee
+        if knee is last:
+            return f"no knee: every rate up to {last.offered_rps:,.0f}/s was kept up with"
+        after = self.rates[self.rates.index(knee) + 1] if knee else first
+        if after.limited_by:
+            why = f"at {after.offered_rps:,.0f}/s the load generator was the limit: the server may do more"
+        elif after.achieved_rps < KEPT_SHARE * after.offered_rps:
+            why = f"of {after.offered_rps:,.0f}/s only {after.achieved_rps:,.0f}/s were answered"
+        else:
+            why = (
+                f"at {after.offered_rps:,.0f}/s calls queue: the tail is more than {KEPT_TAIL:g} times the first rate's"
+            )
+        return (
+            f"knee: kept up to {knee.offered_rps:,.0f}/s; {why}" if knee else f"no knee, the lowest was too much: {why}"
+        )
+
+
+def series(trials: pd.DataFrame, configurations: Sequence[Mapping[str, Any]]) -> list[Series]:
+    """Every set of two or more configurations of a plan that differ in the offered rate alone.
+
+    Rates without a valid trial are left out.
+    """
+    alike: dict[str, list[tuple[float, str]]] = {}
+    for one in configurations:
+        settings = dict(one.get("settings") or {})
+        rate = settings.pop(RATE, None)
+        if isinstance(rate, int | float) and not isinstance(rate, bool) and rate > 0 and trials.size:
+            key = json.dumps([one.get("scenario"), settings], sort_keys=True, default=str)
+            alike.setdefault(key, []).append((float(rate), str(one.get("name"))))
+    found = []
+    for members in alike.values():
+        by_rate = dict(sorted(members, reverse=True))  # an A/A arm has the rate a second time
+        names = [by_rate[rate] for rate in sorted(by_rate)]
+        rates = [rate for rate in _rates(trials, names, sorted(by_rate)) if math.isfinite(rate.achieved_rps)]
+        if len(rates) > 1:
+            found.append(Series(rates=tuple(rates)))
+    return found
+
+
+def _rates(trials: pd.DataFrame, names: list[str], offered: list[float]) -> list[Rate]:
+    achieved, p50, p99 = (
+        levels(trials, names, metric) for metric in ("throughput_rps", "latency_p50_s", "latency_p99_s")
+    )
+    return [
+        Rate(
+            configuration=name,
+            offered_rps=rate,
+            achieved_rps=float(achieved["mean"].iloc[at]),
+            p50_s=float(p50["mean"].iloc[at]),
+            p99_s=float(p99["mean"].iloc[at]),
+            p99_low_s=float(p99["ci_low"].iloc[at]),
+            p99_high_s=float(p99["ci_high"].iloc[at]),
+            limited_by=str(achieved["limited_by"].iloc[at]),
+        )
+        for at, (name, rate) in enumerate(zip(names, offered, strict=True))
+    ]

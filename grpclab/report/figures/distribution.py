@@ -1,0 +1,170 @@
+"""How latency is distributed: by percentile on logarithmic axes (an "hdr plot"), and as a cumulative share (ECDF)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from grpclab.analysis.distribution import Distribution, distribution
+from grpclab.report import theme, words
+from grpclab.report.blocks import FigureBlock, figure_block
+from grpclab.report.study import Study
+
+MOST_LINES = 5
+"""So many configurations are drawn: the headline's two, then the other sides of its parts."""
+_TICKS = (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One configuration: all its blocks together, and each block alone."""
+
+    configuration: str
+    name: str
+    colour: str
+    whole: Distribution
+    blocks: tuple[Distribution, ...]
+
+
+def chosen(study: Study) -> list[str]:
+    """The configurations that the figure is about, as far as they have latencies."""
+    parts = [str(part.get(side) or "") for part in study.entries("parts") for side in ("baseline", "candidate")]
+    names = dict.fromkeys(name for name in (study.baseline, study.candidate, *parts) if study.histograms.get(name))
+    return list(names)[:MOST_LINES]
+
+
+def lines(study: Study) -> list[Line]:
+    """What is drawn; configurations with too few calls for any percentile are left out."""
+    found = []
+    for place, name in enumerate(chosen(study)):
+        encoded = study.histograms[name]
+        line = Line(
+            configuration=name,
+            name=study.title(name),
+            colour=study.colour([name], place=place),
+            whole=distribution(encoded.values()),
+            blocks=tuple(distribution([one]) for one in encoded.values()),
+        )
+        if line.whole.last > 0:
+            found.append(line)
+    return found
+
+
+def latency_distribution(study: Study) -> FigureBlock | None:
+    """The two pictures of a distribution; None where no trial holds its latencies."""
+    drawn = lines(study)
+    if not drawn:
+        return None
+
+    def draw(figure: Figure, narrow: bool) -> None:
+        by_percentile, cumulative = figure.subplots(2, 1) if narrow else figure.subplots(1, 2, width_ratios=[1.15, 1])
+        _by_percentile(by_percentile, drawn)
+        _cumulative(cumulative, drawn)
+        handles = [by_percentile.plot([], [], color=line.colour, lw=3)[0] for line in drawn]
+        figure.legend(
+            handles,
+            [words.short(line.name, 34) for line in drawn],
+            loc="outside upper left",
+            ncols=1 if narrow else min(3, len(drawn)),
+            frameon=False,
+            fontsize=8.5,
+            handlelength=1.2,
+        )
+
+    return figure_block(
+        title="Latency by percentile, and how it is spread",
+        draw=draw,
+        wide_height_in=3.9 + 0.2 * (len(drawn) > 3),
+        narrow_height_in=6.2 + 0.2 * len(drawn),
+        alt="Latency by percentile and as a cumulative share, logarithmic. " + " ".join(_alt(line) for line in drawn),
+        caption=_caption(study, drawn),
+        how_to_read=(
+            "Left, latency at each percentile; both axes are logarithmic, so the far right is the slowest call in a "
+            "thousand and more. Thick lines are all valid trials of a configuration, their histograms added up; thin "
+            "ones are single blocks: where they fan out, the tail is not the same from block to block. A line ends "
+            "where fewer than 10 calls lie beyond. Right, the share of calls that took no longer than so much. Failed "
+            "calls are in it. In a closed loop these are latencies of callers who wait, and grow with their number; in "
+            "an open loop they count from the planned send time."
+        ),
+        engines=study.engines(line.configuration for line in drawn),
+    )
+
+
+def _by_percentile(ax: Axes, drawn: list[Line]) -> None:
+    furthest = max(line.whole.last for line in drawn)
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    seen: list[float] = []
+    for line in drawn:
+        for block in line.blocks:
+            shares, latency = block.curve(80)
+            ax.plot(1 / (1 - shares), latency, color=line.colour, lw=0.6, alpha=0.45, zorder=2)
+            seen += latency.tolist()
+        shares, latency = line.whole.curve()
+        ax.plot(1 / (1 - shares), latency, color=line.colour, lw=2.2, zorder=3)
+        seen += latency.tolist()
+    ticks = [tick for tick in _TICKS if tick <= furthest]
+    theme.plain_ticks(ax, "x", [1 / (1 - tick) for tick in ticks], lambda value: _percentile(1 - 1 / value))
+    ax.set_xlim(1, 1.25 / (1 - furthest))
+    theme.latency_ticks(ax, "y", seen)
+    theme.clean(ax, grid="both")
+    ax.set_title("latency at each percentile", fontweight="normal", color=theme.QUIET, fontsize=9.5)
+
+
+def _cumulative(ax: Axes, drawn: list[Line]) -> None:
+    ax.set_xscale("log")
+    seen: list[float] = []
+    for line in drawn:
+        shares = line.whole.at_or_below / line.whole.count
+        kept = _thinned(shares)
+        ax.step(line.whole.latency_s[kept], shares[kept], where="post", color=line.colour, lw=1.8, zorder=3)
+        seen += [line.whole.at(share) for share in (0.0, min(0.99, line.whole.last), 0.5)]
+    theme.latency_ticks(ax, "x", seen, most=5)
+    theme.plain_ticks(ax, "y", [0, 0.25, 0.5, 0.75, 1], words.percent)
+    ax.set_ylim(0, 1.02)
+    theme.clean(ax, grid="both")
+    ax.set_title("share of calls that took no longer", fontweight="normal", color=theme.QUIET, fontsize=9.5)
+
+
+def _thinned(shares: np.ndarray, most: int = 400) -> np.ndarray:
+    """The places of at most `most` steps, the highest share of each."""
+    wanted = np.linspace(shares[0], 1, most)
+    return np.unique(np.searchsorted(shares, wanted - 1e-12).clip(0, len(shares) - 1))
+
+
+def _percentile(share: float) -> str:
+    return "min" if share <= 1e-9 else f"{100 * share:.6g} %"
+
+
+def _shares(line: Line) -> list[float]:
+    return [share for share in (0.5, 0.9, 0.99, 0.999, 0.9999) if share <= line.whole.last]
+
+
+def _alt(line: Line) -> str:
+    told = ", ".join(f"p{100 * share:.6g} {words.seconds(line.whole.at(share))}" for share in _shares(line))
+    measured = f"{words.count(line.whole.count, 'call')} in {words.count(len(line.blocks), 'block')}"
+    return f"{line.name}: {told or 'too few calls for a percentile'}, of {measured}."
+
+
+def _caption(study: Study, drawn: list[Line]) -> str:
+    both = {line.configuration: line for line in drawn if line.configuration in (study.baseline, study.candidate)}
+    told = ""
+    if len(both) == 2:
+        first, second = both[study.baseline], both[study.candidate]
+        shared = [share for share in _shares(first) if share in _shares(second)]
+        shown = [shared[0], shared[-1]] if len(shared) > 1 else shared
+        pairs = [
+            f"at p{100 * share:.6g} {words.listing([words.seconds(one.whole.at(share)) for one in (first, second)])}"
+            for share in shown
+        ]
+        told = f"{words.sentence_case(first.name)} and {second.name}: {'; '.join(pairs)}." if pairs else ""
+    others = len(study.configurations) - len(drawn)
+    rest = (
+        f" Drawn: the headline's two and the sides of its parts; {others} other configurations are not."
+        if others > 0
+        else ""
+    )
+    return f"{told or _alt(drawn[0])}{rest}".strip()

@@ -1,0 +1,382 @@
+"""What became of the same configuration, and of the same headline, from study to study.
+
+Studies stand in order of time. Where the machine or a version changed in between, a line says what changed, and
+nothing is joined across it: another machine is never read as if it were the same.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from grpclab.analysis import metric_words
+from grpclab.report import theme, words
+from grpclab.report.blocks import FigureBlock, figure_block
+from grpclab.report.past import Level, Past, changes
+
+MOST_LINES = 6
+MOST_STUDIES = 40
+"""Of more studies the newest are drawn."""
+_MARKERS = "osD^vP"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spot:
+    """A value in one study; `place` counts the drawn studies from the oldest."""
+
+    place: int
+    mean: float
+    low: float
+    high: float
+    verdict: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One configuration, or one headline, in the studies that hold it, the oldest first."""
+
+    title: str
+    name: str
+    colour: str
+    marker: str
+    spots: tuple[Spot, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """Between `place` and the study after it the machine or a version changed."""
+
+    place: int
+    told: str
+
+
+def history(studies: Sequence[Past]) -> list[FigureBlock]:
+    """The figures of all that recurs, in any order of `studies`: levels first; none where nothing does."""
+    once = {(study.study, study.when): study for study in sorted(studies, key=_order, reverse=True)}  # not its copies
+    return [block for draw in (levels, ratios) if (block := draw(list(once.values()))) is not None]
+
+
+def levels(studies: Sequence[Past]) -> FigureBlock | None:
+    """The level of each configuration that two studies or more hold; None where none recurs."""
+    found = _recurring(studies)
+    if not found:
+        return None
+    newest = max(itertools.chain(*found.values()), key=lambda pair: pair[0].age)[0]
+    metric = _metric(newest, found)
+    same_metric = {key: pairs for key, pairs in found.items() if pairs[0][1].metric == metric}
+    chosen = _chosen(newest, same_metric)
+    drawn = _drawn([study for key in chosen for study, _ in same_metric[key]])
+    lines = [
+        Line(
+            title=words.short(same_metric[key][-1][1].title, 30),
+            name=words.short(same_metric[key][-1][1].name, 16),
+            colour=_colour(newest, same_metric[key][0][1], at),
+            marker=_MARKERS[at],
+            spots=tuple(
+                Spot(place=drawn.index(study), mean=level.mean, low=level.low, high=level.high)
+                for study, level in same_metric[key]
+                if study in drawn
+            ),
+        )
+        for at, key in enumerate(chosen)
+    ]
+    borders = _borders(drawn)
+    caption = (
+        f"{words.sentence_case(metric_words(metric))} in {len(drawn)} studies"
+        f" of {drawn[0].when} to {drawn[-1].when}: {_choice(len(lines), len(found))}. "
+        f"{_moves(lines, borders)}{_told_changes(borders)}"
+    )
+    return figure_block(
+        title="The same configuration, study by study",
+        draw=_draw(lines, borders, drawn, unit=metric_words(metric), text=_scale(metric)),
+        wide_height_in=4.4,
+        narrow_height_in=4.6,
+        alt=f"Line chart of {metric_words(metric)} over {len(drawn)} studies. "
+        + "; ".join(
+            f"{line.title}: {', '.join(words.value_of(metric, spot.mean) for spot in line.spots)}" for line in lines
+        )
+        + f".{_told_changes(borders)}",
+        caption=caption,
+        how_to_read=(
+            "Studies stand in order of time, evenly apart, their dates below. A point is the geometric mean over the "
+            "blocks of one study, with its 95 % interval; the axis is logarithmic, so that equal distances are equal "
+            "ratios. Only what has the same name, scenario and settings counts as the same configuration. A dashed "
+            "line across stands where the machine or a version changed, and says what; points are joined only where "
+            "nothing did, since levels of two machines do not compare."
+        ),
+        engines="",
+    )
+
+
+def ratios(studies: Sequence[Past]) -> FigureBlock | None:
+    """The newest headline that two studies or more share, as a ratio with its interval; None where none is shared."""
+    found: dict[tuple[str, ...], list[Past]] = {}
+    for study in sorted(studies, key=_order):
+        if study.same_headline:
+            found.setdefault(study.same_headline, []).append(study)
+    shared = [mine for mine in found.values() if len(mine) > 1]
+    if not shared:
+        return None
+    mine = max(shared, key=lambda mine: mine[-1].age)
+    drawn = _drawn(mine)
+    last = drawn[-1]
+    spots = tuple(
+        Spot(place=at, mean=one.ratio, low=one.low, high=one.high, verdict=one.verdict) for at, one in enumerate(drawn)
+    )
+    line = Line(title="", name="", colour=theme.INK, marker="o", spots=spots)
+    borders = _borders(drawn)
+    title = f"{last.candidate} against {last.baseline}"
+    others = len(shared) - 1
+    more = f" Other headlines that two studies or more share, and that are not drawn: {others}." if others else ""
+    return figure_block(
+        title="The same headline, study by study",
+        draw=_draw([line], borders, drawn, unit=f"ratio, {title}", text=theme.tick_ratio, delta=last.delta),
+        wide_height_in=3.6,
+        narrow_height_in=4.0,
+        alt=f"Dot plot of the ratio of {title} in {metric_words(last.metric)} over {len(drawn)} studies: "
+        + "; ".join(
+            f"{one.when} {words.ratio(one.ratio)} ({words.interval(one.low, one.high)}), {one.verdict}" for one in drawn
+        )
+        + f".{_told_changes(borders)}",
+        caption=(
+            f"{title} in {metric_words(last.metric)}, {len(drawn)} studies of the design {last.design}: from "
+            f"{words.ratio(min(s.mean for s in spots))} to {words.ratio(max(s.mean for s in spots))}, last "
+            f"{words.ratio(last.ratio)} ({_between(spots[-1])}). {_agreement(spots, borders)}{more}"
+            f"{_told_changes(borders)}"
+        ),
+        how_to_read=(
+            "A marker is the headline's ratio in one study, with its 95 % interval; its shape and colour are the "
+            "verdict (triangle up: faster, down: slower, square: equivalent, circle: inconclusive). The line at 1 is "
+            "no difference, the band around it what is too small to interest. Only studies of one design whose two "
+            "sides have the same settings are shown. Intervals of two studies that do not overlap differ by more than "
+            "the noise within them; across a dashed line they also differ by what it names."
+        ),
+        engines="",
+    )
+
+
+Found = dict[tuple[str, ...], list[tuple[Past, Level]]]
+
+
+def _recurring(studies: Sequence[Past]) -> Found:
+    """The configurations of two studies or more, each with its levels from the oldest to the newest."""
+    found: Found = {}
+    for study in sorted(studies, key=_order):
+        for key, level in {level.same: level for level in study.levels}.items():
+            found.setdefault(key, []).append((study, level))
+    return {key: pairs for key, pairs in found.items() if len(pairs) > 1}
+
+
+def _order(study: Past) -> tuple[object, ...]:
+    return study.age, study.study, study.file
+
+
+def _metric(newest: Past, found: Found) -> str:
+    """The metric of the newest study, if it recurs, else the one that recurs most."""
+    counts: dict[str, int] = {}
+    for pairs in found.values():
+        counts[pairs[0][1].metric] = counts.get(pairs[0][1].metric, 0) + 1
+    return newest.metric if newest.metric in counts else max(counts, key=lambda metric: (counts[metric], metric))
+
+
+def _chosen(newest: Past, found: Found) -> list[tuple[str, ...]]:
+    """The headline's two of the newest study, then those in most studies, then in the order of that study."""
+    places = {level.same: at for at, level in enumerate(newest.levels)}
+    sides = [level.same for name in (newest.baseline, newest.candidate) if (level := newest.level(name))]
+
+    def rank(key: tuple[str, ...]) -> tuple[object, ...]:
+        side = sides.index(key) if key in sides else len(sides)
+        return side, -len(found[key]), places.get(key, len(places)), key
+
+    return sorted(found, key=rank)[:MOST_LINES]
+
+
+def _choice(drawn: int, recurring: int) -> str:
+    """Which configurations are drawn, of how many."""
+    if recurring == 1:
+        return "the one configuration that two studies or more hold"
+    how = ": the headline's two of the newest study first, then those in most studies" if recurring > drawn else ""
+    return f"{words.count(drawn, 'configuration')} of {recurring} that two studies or more hold{how}"
+
+
+def _drawn(studies: Sequence[Past]) -> list[Past]:
+    """Each study once, the oldest first; of very many the newest."""
+    distinct = {id(study): study for study in studies}
+    return sorted(distinct.values(), key=_order)[-MOST_STUDIES:]
+
+
+def _borders(drawn: Sequence[Past]) -> list[Change]:
+    """Where the machine or a version changed between two neighbours."""
+    found = []
+    for place, (before, after) in enumerate(itertools.pairwise(drawn)):
+        if told := changes(before, after):
+            more = f" and {len(told) - 2} more" if len(told) > 2 else ""
+            found.append(Change(place=place, told=f"{', '.join(told[:2])}{more}"))
+    return found
+
+
+def _pieces(spots: Sequence[Spot], borders: Sequence[Change]) -> list[list[Spot]]:
+    """The spots in runs with no change of the machine inside."""
+    pieces: list[list[Spot]] = []
+    for spot in spots:
+        last = pieces[-1][-1].place if pieces else None
+        if last is None or any(last <= border.place < spot.place for border in borders):
+            pieces.append([spot])
+        else:
+            pieces[-1].append(spot)
+    return pieces
+
+
+def _colour(newest: Past, level: Level, place: int) -> str:
+    sides = {newest.baseline: theme.BASELINE, newest.candidate: theme.CANDIDATE}
+    if level.scenario == newest.scenario and level.name in sides:
+        return sides[level.name]
+    return theme.OTHERS[place % len(theme.OTHERS)]
+
+
+def _draw(
+    lines: Sequence[Line],
+    borders: Sequence[Change],
+    drawn: Sequence[Past],
+    *,
+    unit: str,
+    text: Callable[[float], str],
+    delta: float = math.nan,
+) -> theme.Draw:
+    is_ratio = bool(lines[0].spots[0].verdict)
+
+    def draw(figure: Figure, narrow: bool) -> None:
+        ax = figure.subplots()
+        _y_axis(ax, lines, text, ratio=is_ratio)
+        if is_ratio:
+            if math.isfinite(delta):
+                ax.axhspan(1 - delta, 1 + delta, color=theme.BAND, lw=0, zorder=0)
+            ax.axhline(1, color=theme.QUIET, lw=1, zorder=1)
+        for line in lines:
+            _draw_line(ax, line, borders)
+        ax.set_xlim(-0.5, len(drawn) - 0.5)
+        _dates(ax, drawn, most=4 if narrow else 9)
+        theme.clean(ax)
+        title = words.short(unit, 44 if narrow else 90)
+        ax.set_title(title, color=theme.QUIET, fontweight="normal", fontsize=9.5)
+        _draw_borders(ax, borders, most=6 if narrow else 14)
+        if is_ratio:
+            return
+        figure.draw_without_rendering()
+        last = len(drawn) - 1
+        names = [line.name if narrow and len(line.title) > 16 else line.title for line in lines]
+        ends = [(last, line.spots[-1].mean, name, line.colour) for line, name in zip(lines, names, strict=True)]
+        theme.end_labels(ax, ends)
+
+    return draw
+
+
+def _draw_line(ax: Axes, line: Line, borders: Sequence[Change]) -> None:
+    for piece in _pieces(line.spots, borders):
+        ax.plot([s.place for s in piece], [s.mean for s in piece], color=line.colour, lw=1.5, alpha=0.8, zorder=3)
+    for spot in line.spots:
+        colour = theme.VERDICT.get(spot.verdict, line.colour)
+        marker = theme.VERDICT_MARKER.get(spot.verdict, line.marker)
+        if math.isfinite(spot.low) and math.isfinite(spot.high):
+            ax.plot([spot.place] * 2, [spot.low, spot.high], color=colour, lw=1.4, zorder=3)
+        ax.plot(spot.place, spot.mean, marker, ms=6, mfc=colour, mec=colour, zorder=4)
+
+
+def _draw_borders(ax: Axes, borders: Sequence[Change], *, most: int) -> None:
+    for border in borders:
+        ax.axvline(border.place + 0.5, color=theme.QUIET, lw=1, ls=(0, (4, 3)), zorder=2)
+        if len(borders) <= most:
+            ax.text(
+                border.place + 0.5,
+                0.02,
+                f" {words.short(border.told, 44)}",
+                transform=ax.get_xaxis_transform(),
+                rotation=90,
+                ha="right",
+                va="bottom",
+                fontsize=8,
+                color=theme.QUIET,
+                bbox={"boxstyle": "square,pad=0.1", "fc": theme.PAPER, "ec": "none", "alpha": 0.85},
+                zorder=2,
+            )
+
+
+def _y_axis(ax: Axes, lines: Sequence[Line], text: Callable[[float], str], *, ratio: bool) -> None:
+    """A log axis with all that is drawn, intervals included."""
+    values = [v for line in lines for s in line.spots for v in (s.mean, s.low, s.high) if math.isfinite(v)]
+    values += [1.0] if ratio else []
+    low, high = math.log(min(values)), math.log(max(values))
+    margin = max(0.08 * (high - low), 0.03)
+    ends = math.exp(low - margin), math.exp(high + margin)
+    ax.set_yscale("log")
+    ax.set_ylim(*ends)
+    theme.plain_ticks(ax, "y", theme.ratio_ticks(*ends, most=6) if ratio else _level_ticks(*ends), text)
+
+
+def _level_ticks(low: float, high: float) -> list[float]:
+    """Round numbers between two ends of a log axis, as many as fit."""
+    for steps in (tuple(1 + 0.5 * k for k in range(18)), (1.0, 2.0, 5.0), (1.0, 3.0), (1.0,)):
+        inside = [s * 10.0**e for e in range(-9, 10) for s in steps if low <= s * 10.0**e <= high]
+        if 3 <= len(inside) <= 8:
+            return inside
+    middle = math.sqrt(low * high)
+    return [float(f"{value:.3g}") for value in (low * 1.02, middle, high / 1.02)]
+
+
+def _dates(ax: Axes, drawn: Sequence[Past], *, most: int) -> None:
+    """A date below every study or every so many, the newest always; with its time where two are of one day."""
+    every = max(1, math.ceil(len(drawn) / most))
+    places = list(range(len(drawn) - 1, -1, -every))[::-1]
+    days = [f"{s.at:%Y-%m-%d}" if s.at else "?" for s in drawn]
+
+    def label(place: int) -> str:
+        at = drawn[place].at
+        return f"{days[place]}\n{at:%H:%M}" if at and days.count(days[place]) > 1 else days[place]
+
+    labels = {place: label(place) for place in places}
+    theme.plain_ticks(ax, "x", [float(place) for place in places], lambda value: labels.get(round(value), ""))
+
+
+def _scale(metric: str) -> Callable[[float], str]:
+    return words.seconds if metric.endswith("_s") else theme.compact
+
+
+def _moves(lines: Sequence[Line], borders: Sequence[Change]) -> str:
+    """How far each line moved since its last machine came."""
+    told = []
+    for line in lines:
+        piece = _pieces(line.spots, borders)[-1]
+        if len(piece) > 1:
+            told.append(f"{line.title} {words.ratio(piece[-1].mean / piece[0].mean)}")
+    if not told:
+        return "On its last machine none was measured twice."
+    return f"Last against first on its last machine: {'; '.join(told)}."
+
+
+def _agreement(spots: Sequence[Spot], borders: Sequence[Change]) -> str:
+    """Whether the last study agrees with the one before it on the same machine."""
+    piece = _pieces(spots, borders)[-1]
+    if len(piece) < 2:
+        return "No other study is of the last one's machine and versions."
+    before, last = piece[-2], piece[-1]
+    if not all(math.isfinite(end) for spot in (before, last) for end in (spot.low, spot.high)):
+        return "An interval is missing: whether the last two agree cannot be said."
+    overlap = before.low <= last.high and last.low <= before.high
+    return f"The intervals of the last two studies on one machine {'overlap' if overlap else 'do not overlap'}."
+
+
+def _between(spot: Spot) -> str:
+    between = words.interval(spot.low, spot.high)
+    return f"95 % interval {between}" if between != words.MISSING else "no interval"
+
+
+def _told_changes(borders: Sequence[Change]) -> str:
+    if not borders:
+        return ""
+    times = "once" if len(borders) == 1 else f"{len(borders)} times"
+    return f" The machine or a version changed {times}, last: {borders[-1].told}."

@@ -1,0 +1,102 @@
+"""Latency over the offered rate of an open loop, with the knee: where calls begin to queue."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from grpclab.analysis.offered import Series, series
+from grpclab.report import theme, words
+from grpclab.report.blocks import FigureBlock, figure_block
+from grpclab.report.study import Study
+
+MOST_SERIES = 4
+
+
+def offered_rates(study: Study) -> FigureBlock | None:
+    """The curves; None where no two open-loop configurations differ in their rate alone."""
+    every = series(study.trials, list(study.configurations.values()))
+    drawn = every[:MOST_SERIES]
+    if not drawn:
+        return None
+    names = [_name(study, one, at) for at, one in enumerate(drawn)]
+    colours = [study.colour([r.configuration for r in one.rates], place=at) for at, one in enumerate(drawn)]
+
+    def draw(figure: Figure, narrow: bool) -> None:
+        ax = figure.subplots()
+        ax.set_yscale("log")
+        for one, colour in zip(drawn, colours, strict=True):
+            _curve(ax, one, colour)
+        seen = [v for one in drawn for r in one.rates for v in (r.p50_s, r.p99_s, r.p99_low_s, r.p99_high_s)]
+        theme.latency_ticks(ax, "y", seen)
+        rates = sorted({r.offered_rps for one in drawn for r in one.rates})
+        step = max(1, -(-len(rates) // (5 if narrow else 10)))
+        theme.plain_ticks(ax, "x", rates[::step], theme.compact)
+        ax.set_xlim(0, rates[-1] * 1.06)
+        theme.clean(ax)
+        ax.set_xlabel("offered rate, requests per second")
+        ax.set_title("latency from the planned send time", fontweight="normal", color=theme.QUIET, fontsize=9.5)
+        figure.draw_without_rendering()
+        ends = [(name, colour, _last(one)) for name, colour, one in zip(names, colours, drawn, strict=True)]
+        theme.end_labels(ax, [(x, y, f"{name} {which}", c) for name, c, end in ends for which, (x, y) in end.items()])
+
+    told = [
+        f"{words.sentence_case(name)}, {one.sentence()}."
+        if len(drawn) > 1
+        else f"{words.sentence_case(one.sentence())}."
+        for name, one in zip(names, drawn, strict=True)
+    ]
+    left_out = f" {len(every) - len(drawn)} further series are not drawn." if len(every) > len(drawn) else ""
+    return figure_block(
+        title="Latency over the offered rate",
+        draw=draw,
+        wide_height_in=3.6,
+        narrow_height_in=3.4,
+        alt=" ".join(_alt(name, one) for name, one in zip(names, drawn, strict=True)),
+        caption=" ".join(told) + left_out,
+        how_to_read=(
+            "Calls are sent when they are due, whatever became of those before, and latency counts from then on: a "
+            "server that cannot keep up shows it here as a queue. The solid line is p99 with its 95 % interval over "
+            "blocks, the dotted one p50. The vertical line is the knee: the highest rate at which 99 % of the calls "
+            "came back as fast as they were offered and the tail was no more than 10 times that of the lowest rate. "
+            "Hollow markers: the load generator may have been the limit."
+        ),
+        engines=study.engines(r.configuration for one in drawn for r in one.rates),
+    )
+
+
+def _curve(ax: Axes, one: Series, colour: str) -> None:
+    xs = [rate.offered_rps for rate in one.rates]
+    ax.plot(xs, [rate.p50_s for rate in one.rates], color=colour, lw=1.3, ls=(0, (1, 1.4)), zorder=3)
+    ax.plot(xs, [rate.p99_s for rate in one.rates], color=colour, zorder=3)
+    for rate in one.rates:
+        if rate.p99_low_s > 0 and math.isfinite(rate.p99_high_s):
+            ax.plot([rate.offered_rps] * 2, [rate.p99_low_s, rate.p99_high_s], color=colour, lw=1.1, zorder=3)
+        face = theme.PAPER if rate.limited_by else colour
+        ax.plot(rate.offered_rps, rate.p99_s, "o", ms=6, mfc=face, mec=colour, mew=1.6, zorder=4)
+    if one.knee and one.knee is not one.rates[-1]:
+        ax.axvline(one.knee.offered_rps, color=colour, lw=1, ls=(0, (4, 3)), zorder=1)
+
+
+def _last(one: Series) -> dict[str, tuple[float, float]]:
+    ends = {"p99": [(r.offered_rps, r.p99_s) for r in one.rates], "p50": [(r.offered_rps, r.p50_s) for r in one.rates]}
+    known = {which: [point for point in points if math.isfinite(point[1])] for which, points in ends.items()}
+    return {which: points[-1] for which, points in known.items() if points}
+
+
+def _name(study: Study, one: Series, at: int) -> str:
+    """What sets a series apart: the variant it is of, or its number."""
+    names: Sequence[str] = [rate.configuration for rate in one.rates]
+    return next((study.title(name) for name in names if name in (study.baseline, study.candidate)), f"series {at + 1}")
+
+
+def _alt(name: str, one: Series) -> str:
+    told = "; ".join(
+        f"at {r.offered_rps:,.0f}/s p50 {words.seconds(r.p50_s)}, p99 {words.seconds(r.p99_s)}, "
+        f"{r.achieved_rps:,.0f}/s answered"
+        for r in one.rates
+    )
+    return f"Latency over the offered rate, {name}: {told}."

@@ -1,0 +1,39 @@
+"""What the files of a report share: written whole or not at all, and times as a reader sees them."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from grpclab.report import words
+
+
+def replace(path: Path, text: str) -> Path:
+    """Write a text file whole or not at all, its folder included; returns `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as out:
+            out.write(text)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return path
+
+
+def instant(stamp: object) -> datetime:
+    """A stored time, UTC where it does not say. Raises ValueError or OverflowError if it is none."""
+    found = datetime.fromisoformat(str(stamp))
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+
+def when(stamp: object) -> str:
+    """A stored time in words; what is none stands as it is."""
+    try:
+        return f"{instant(stamp):%d %B %Y, %H:%M} UTC".lstrip("0")
+    except (ValueError, OverflowError):
+        return words.plain(stamp or "at an unknown time")

@@ -1,0 +1,108 @@
+"""``reports/index.html``: all studies of a directory, out of the summaries inside their reports. It loads nothing."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import jinja2
+
+from grpclab.report import scripts, words
+from grpclab.report.blocks import TEMPLATES
+from grpclab.report.figures.history import history
+from grpclab.report.files import replace
+from grpclab.report.past import Past, changes, read
+from grpclab.report.svg import palette
+
+SIBLINGS = (("md", "Markdown"), ("json", "JSON"))
+"""What may lie beside a report under its name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A study as the list shows it; all text is escaped by the template."""
+
+    about: Past
+    href: str
+    siblings: Sequence[tuple[str, str]]
+
+    @property
+    def badge(self) -> str:
+        """The class of its verdict's colour."""
+        known = self.about.verdict in {"faster", "slower", "equivalent"}
+        return self.about.verdict if known else "inconclusive"
+
+    @property
+    def ratio(self) -> str:
+        """The headline's ratio."""
+        return words.ratio(self.about.ratio)
+
+    @property
+    def interval(self) -> str:
+        """Its interval; "" without one."""
+        found = words.interval(self.about.low, self.about.high)
+        return "" if found == words.MISSING else found
+
+    @property
+    def warnings(self) -> str:
+        """How many warnings it carries; "" for none."""
+        return words.count(self.about.warnings, "warning") if self.about.warnings else ""
+
+    @property
+    def facts(self) -> str:
+        """What it was measured with."""
+        about = self.about
+        known = [
+            about.machine,
+            f"design {about.design}" if about.design else "",
+            words.count(about.blocks, "block") if about.blocks else "",
+            f"commit {about.git}" if about.git else "",
+        ]
+        return " · ".join(text for text in known if text)
+
+
+def write_index(reports_dir: Path | str, *, links: Sequence[tuple[str, str]] = ()) -> Path:
+    """Write ``index.html`` into a directory of reports: one entry a report, the newest study first, and the history.
+
+    It is built from the summaries inside the reports; HTML files without one are left out. `links` are (href, text),
+    shown on top.
+    """
+    folder = Path(reports_dir)
+    found = [_entry(file, about) for file in sorted(folder.glob("*.html")) if (about := _about(file))]
+    found.sort(key=lambda entry: entry.about.age, reverse=True)
+    studies = [entry.about for entry in found]
+    figures = [block.html() for block in history(studies)]
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES / "grpclab"), autoescape=True)
+    page = environment.get_template("studies.html.j2").render(
+        entries=found,
+        links=links,
+        figures=figures,
+        palette=palette("".join(figures)),
+        policy=scripts.POLICY,
+        scripts=scripts.WITHOUT_DATA,
+        changes=_changes(studies),
+    )
+    return replace(folder / "index.html", page)
+
+
+def _about(file: Path) -> Past | None:
+    return None if file.name == "index.html" else read(file)
+
+
+def _entry(file: Path, about: Past) -> Entry:
+    beside = [(file.with_suffix(f".{suffix}"), name) for suffix, name in SIBLINGS]
+    siblings = [(_href(path.name), name) for path, name in beside if path.exists()]
+    return Entry(about=about, href=_href(file.name), siblings=siblings)
+
+
+def _changes(studies: Sequence[Past]) -> list[tuple[Past, str]]:
+    """The studies, the newest first, before which the machine or a version changed, and what did."""
+    known = [study for study in sorted(studies, key=lambda study: study.age, reverse=True) if study.identity]
+    return [(after, "; ".join(told)) for after, before in itertools.pairwise(known) if (told := changes(before, after))]
+
+
+def _href(name: str) -> str:
+    return f"./{quote(name)}"

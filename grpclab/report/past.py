@@ -1,0 +1,256 @@
+"""A study in a few kilobytes: the summary that its report carries, and what the index reads out of one.
+
+Reports are sent around and edited: what a summary holds is checked value by value, and what cannot be used is left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from grpclab.report import files, words
+from grpclab.report.study import Study
+
+SUMMARY_SCHEMA = 2
+"""1: the first. 2: identity, git, design, warnings, blocks, delta, headline, levels."""
+
+_SUMMARY = re.compile(r'<script[^>]*\bid="grpclab-summary"[^>]*>(.*?)</script>', re.DOTALL)
+_TITLE_WIDTH = 48
+_VERSIONS = ("grpcio", "protobuf", "uvloop", "python", "kernel")
+"""What of an identity is told with its values; of the rest only that it changed."""
+
+
+def summary(
+    manifest: Mapping[str, Any], verdict: Mapping[str, Any], trials: pd.DataFrame | None = None
+) -> dict[str, Any]:
+    """What the index says of a study: plain values, small enough to stand in its report a second time.
+
+    Without `trials` it holds no levels, and the study is in no history of a configuration.
+    """
+    study = Study.of(manifest, pd.DataFrame() if trials is None else trials, verdict)
+    headline = study.headline
+    machine: Mapping[str, Any] = manifest.get("machine") or {}
+    git: Mapping[str, Any] = manifest.get("git") or {}
+    known = [machine.get(key) for key in ("host", "hostname", "cpu_model", "cpu")]
+    commit = words.plain(git.get("commit") or "")[:12]
+    return {
+        "schema_version": SUMMARY_SCHEMA,
+        "study": study.name,
+        "created_at": words.plain(manifest.get("created_at") or ""),
+        "question": words.plain(manifest.get("question") or ""),
+        "sentence": words.plain(verdict.get("sentence") or ""),
+        "verdict": words.plain(headline.get("verdict") or "inconclusive"),
+        "machine": ", ".join(words.plain(k) for k in known if k),
+        **{key: _finite(headline.get(key)) for key in ("ratio", "ci_low", "ci_high")},
+        "identity": {words.plain(k): words.plain(v) for k, v in (manifest.get("identity") or {}).items() if v},
+        "git": f"{commit}{'+' if commit and git.get('dirty') else ''}",
+        "design": words.plain(manifest.get("design") or ""),
+        "warnings": len([w for w in verdict.get("warnings") or [] if w]),
+        "blocks": int(_finite(headline.get("blocks")) or 0),
+        "delta": _finite(study.delta),
+        "headline": {
+            key: words.plain(headline.get(key) or "") for key in ("scenario", "metric", "baseline", "candidate")
+        },
+        "levels": _levels(study),
+    }
+
+
+def _levels(study: Study) -> list[dict[str, Any]]:
+    """The level of every configuration that was measured, in the metric that the study turns on."""
+    table = study.levels(list(study.configurations), study.metric)
+    return [
+        {
+            "name": words.plain(row.configuration),
+            "title": words.short(study.title(str(row.configuration)), _TITLE_WIDTH),
+            "scenario": words.plain(study.configurations[str(row.configuration)].get("scenario") or ""),
+            "settings": settings_digest(study.plan, str(row.configuration)),
+            "metric": study.metric,
+            "mean": _finite(row.mean),
+            "ci_low": _finite(row.ci_low),
+            "ci_high": _finite(row.ci_high),
+        }
+        for row in table.itertuples(index=False)
+        if _finite(row.mean) is not None
+    ]
+
+
+def settings_digest(plan: Mapping[str, Any], configuration: str) -> str:
+    """Eight letters for all that a plan sets in a configuration: the same settings, the same letters.
+
+    A server by its command, and a call of one's own, are settings as well.
+    """
+    rows = [row for row in plan.get("configurations") or [] if row.get("name") == configuration]
+    settings = (rows[0].get("settings") if rows else None) or {}
+    subject = (plan.get("subjects") or {}).get(configuration) or {}
+    content = [
+        sorted((str(k), float(v) if isinstance(v, (int, float)) else str(v)) for k, v in settings.items()),
+        sorted((str(k), str(v)) for k, v in subject.items() if v),
+    ]
+    return hashlib.sha256(json.dumps(content).encode("utf-8", "replace")).hexdigest()[:8]
+
+
+def _finite(value: object) -> float | None:
+    """Six digits of a number, which are more than any interval needs; None for what is none."""
+    x = words.number(value)
+    return float(f"{x:.6g}") if math.isfinite(x) else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Level:
+    """One configuration in one study: a geometric mean over blocks with its interval, in the metric's unit."""
+
+    name: str
+    title: str
+    scenario: str
+    settings: str
+    metric: str
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def same(self) -> tuple[str, ...]:
+        """What makes it the same configuration in another study."""
+        return self.name, self.scenario, self.settings, self.metric
+
+
+@dataclass(frozen=True, kw_only=True)
+class Past:
+    """A finished study as its summary tells of it. `file` is the report's name; numbers are NaN where unknown.
+
+    `identity` is empty in reports of before it was told: such a study is compared with none.
+    """
+
+    file: str
+    study: str
+    at: datetime | None
+    when: str
+    sentence: str
+    verdict: str
+    machine: str
+    ratio: float
+    low: float
+    high: float
+    identity: Mapping[str, str]
+    git: str
+    design: str
+    warnings: int
+    blocks: int
+    delta: float
+    baseline: str
+    candidate: str
+    scenario: str
+    metric: str
+    levels: Sequence[Level]
+
+    @property
+    def age(self) -> datetime:
+        """For sorting: the oldest of all where the time is unknown."""
+        return self.at or datetime.min.replace(tzinfo=UTC)
+
+    def level(self, name: str) -> Level | None:
+        """The level of one configuration of the headline's scenario."""
+        found = [level for level in self.levels if (level.name, level.scenario) == (name, self.scenario)]
+        return found[0] if found else None
+
+    @property
+    def same_headline(self) -> tuple[str, ...] | None:
+        """What makes its headline comparable with that of another study; None where nothing does."""
+        sides = self.level(self.baseline), self.level(self.candidate)
+        if not math.isfinite(self.ratio) or not self.design or None in sides:
+            return None
+        return self.design, self.metric, *(part for side in sides if side for part in side.same)
+
+
+def read(file: Path) -> Past | None:
+    """The summary inside a report; None for any other file, and for one that cannot be read."""
+    try:
+        found = _SUMMARY.search(file.read_text(encoding="utf-8", errors="replace"))
+        about = json.loads(found[1]) if found else None
+    except (OSError, ValueError, RecursionError):
+        return None
+    return past(about, file.name) if isinstance(about, dict) and about.get("study") else None
+
+
+def past(about: Mapping[str, Any], file: str = "") -> Past:
+    """A summary of any schema, whatever it holds, as a :class:`Past`."""
+    headline, identity = _mapping(about.get("headline")), _mapping(about.get("identity"))
+    stamp = about.get("created_at")
+    try:
+        at = files.instant(stamp)
+    except (ValueError, OverflowError):
+        at = None
+    levels = about.get("levels")
+    return Past(
+        file=file,
+        study=words.plain(about.get("study")),
+        at=at,
+        when=files.when(stamp),
+        sentence=words.plain(about.get("sentence") or ""),
+        verdict=words.plain(about.get("verdict") or "inconclusive"),
+        machine=words.plain(about.get("machine") or ""),
+        ratio=_positive(about.get("ratio")),
+        low=_positive(about.get("ci_low")),
+        high=_positive(about.get("ci_high")),
+        identity={words.plain(key): words.plain(value) for key, value in identity.items()},
+        git=words.plain(about.get("git") or ""),
+        design=words.plain(about.get("design") or ""),
+        warnings=_count(about.get("warnings")),
+        blocks=_count(about.get("blocks")),
+        delta=_positive(about.get("delta")),
+        **{key: words.plain(headline.get(key) or "") for key in ("baseline", "candidate", "scenario", "metric")},
+        levels=[level for one in levels if (level := _level(one))] if isinstance(levels, list) else [],
+    )
+
+
+def _level(found: object) -> Level | None:
+    values = _mapping(found)
+    mean = _positive(values.get("mean"))
+    texts = {key: words.plain(values.get(key) or "") for key in ("name", "scenario", "settings", "metric")}
+    if not math.isfinite(mean) or not texts["name"]:
+        return None
+    title = words.short(values.get("title") or texts["name"], _TITLE_WIDTH)
+    low, high = _positive(values.get("ci_low")), _positive(values.get("ci_high"))
+    return Level(title=title, mean=mean, low=low, high=high, **texts)
+
+
+def changes(before: Past, after: Past) -> list[str]:
+    """What is another machine or version in the later of two studies, in words; nothing if all is the same."""
+    if not (before.identity and after.identity):
+        return ["machine not recorded"]
+    found = []
+    for key in sorted(before.identity.keys() | after.identity.keys(), key=_rank):
+        old, new = before.identity.get(key, ""), after.identity.get(key, "")
+        if old != new:
+            told = f" {words.short(old or 'none', 24)} → {words.short(new or 'none', 24)}" if key in _VERSIONS else ""
+            found.append(f"{words.short(key.replace('_', ' '), 24)}{told}")
+    return found
+
+
+def _rank(key: str) -> tuple[int, str]:
+    """The host first: with another host all else is another as well."""
+    order = ("host", "cpu_model", "cores", *_VERSIONS)
+    return (order.index(key) if key in order else len(order), key)
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _positive(value: object) -> float:
+    x = words.number(value)
+    return x if math.isfinite(x) and x > 0 else math.nan
+
+
+def _count(value: object) -> int:
+    x = words.number(value)
+    return int(x) if math.isfinite(x) and 0 <= x < 1e9 else 0

@@ -1,0 +1,223 @@
+"""``grpclab study --repeat``: the same plan with the same seed once more, as a new study on this machine.
+
+A repeat says what a single study cannot: whether its result comes back. What was measured is only read; the repeat
+has a folder, a manifest and surroundings of its own, and its manifest says what it repeats.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from grpclab.config import TrialConfig
+from grpclab.errors import DesignError, UsageError
+from grpclab.places import project_root
+from grpclab.study.comparing import ComparingStudy
+from grpclab.study.parameters import study_name
+from grpclab.study.runner import Study, manifest_of, surroundings
+from grpclab.study.store import SCHEMA_VERSION, Store
+from grpclab.study.subject import Subject
+
+LONGEST_NAME = 64
+_WINDOW_S = 2.0
+_AGAIN = re.compile(r"-repeat(?:-\d+)?$")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+"""A configuration's name is part of a folder's name: a plan that was sent to us must not choose folders freely."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Original:
+    """A finished study that is to be repeated.
+
+    `trusted`: it lies here as a study's folder; a report may have been sent by anyone, and starts no commands.
+    """
+
+    source: str
+    manifest: Mapping[str, Any]
+    verdict: Mapping[str, Any] = field(default_factory=dict)
+    trusted: bool = True
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return str(self.manifest.get("study") or "study")
+
+    @property
+    def plan(self) -> Mapping[str, Any]:
+        """Its plan."""
+        found = self.manifest.get("plan")
+        return found if isinstance(found, Mapping) else {}
+
+
+def planned(original: Original, name: str | None = None, root: Path | None = None) -> Study:
+    """The repeat, without beginning its folder; its name is the next free one, or that of a repeat that was cut off.
+
+    Raises DesignError or UsageError, one line, if this is no plan that can be measured here.
+    """
+    root = root or project_root()
+    try:
+        _check(original)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        if isinstance(error, UsageError):
+            raise
+        raise DesignError(f"{original.source} holds no plan that can be measured: {_reason(error)}") from None
+    found = surroundings(root)
+    folder = study_name("--study", name) if name is not None else _name(original, found["identity"], root / "results")
+    study = {"study": folder, "seed": original.manifest["seed"]}
+    manifest = manifest_of(
+        found,
+        original.plan,
+        design_name=str(original.manifest.get("design") or ""),
+        question=str(original.manifest.get("question") or ""),
+        parameters={"max_trial_s": _WINDOW_S, **(original.manifest.get("parameters") or {}), **study},
+    )
+    manifest["again"] = shlex.join(["grpclab", "study", "--repeat", f"results/{folder}/manifest.json"])
+    manifest["repeats"] = _told(original)
+    kind = ComparingStudy if original.plan.get("subjects") else Study
+    return kind(Store(root / "results" / folder), manifest, root)
+
+
+def _told(original: Original) -> dict[str, Any]:
+    """What the repeat's manifest says of it."""
+    return {
+        "study": original.name,
+        "created_at": original.manifest.get("created_at"),
+        "identity": original.manifest.get("identity") or {},
+    }
+
+
+def _name(original: Original, identity: Mapping[str, Any], results: Path) -> str:
+    """``<study>-repeat``, or with the next free number; a repeat of it that was cut off goes on."""
+    base = _AGAIN.sub("", original.name)
+    number = 1
+    while True:
+        end = "-repeat" if number == 1 else f"-repeat-{number}"
+        name = study_name("study", f"{base[: LONGEST_NAME - len(end)]}{end}")
+        store = Store(results / name)
+        stored = store.manifest()
+        if stored is None or _was_cut_off(store, stored, original, identity):
+            return name
+        number += 1
+
+
+def _was_cut_off(store: Store, stored: Mapping[str, Any], original: Original, identity: Mapping[str, Any]) -> bool:
+    """Whether a stored study repeats this one, on this machine, and has trials that were never measured."""
+    told = _told(original)
+    repeats = stored.get("repeats") or {}
+    same = (
+        all(repeats.get(key) == told[key] for key in ("study", "created_at"))
+        and stored.get("seed") == (original.manifest["seed"])
+    )
+    if not same or stored.get("plan") != original.plan or stored.get("identity") != dict(identity):
+        return False
+    results = store.results()
+    return any(trial.name not in results for trial in Study(store, stored, store.folder).trials)
+
+
+def _check(original: Original) -> None:
+    """Raises UsageError, KeyError, TypeError or ValueError if the plan cannot be measured."""
+    manifest, plan = original.manifest, original.plan
+    if manifest.get("schema_version") != SCHEMA_VERSION:
+        raise DesignError(
+            f"{original.source} has schema version {manifest.get('schema_version')}; this grpclab reads version"
+            f" {SCHEMA_VERSION}"
+        )
+    names = []
+    for row in plan["configurations"]:
+        name = row["name"]
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is no name of a configuration")
+        TrialConfig().replace(row["settings"])
+        names.append(name)
+    if len(set(names)) < len(names):
+        raise ValueError("two configurations have one name")
+    headline = plan["headline"]
+    for side in ("baseline", "candidate"):
+        if headline[side] not in names:
+            raise ValueError(f"its headline names {headline[side]!r}, which is none of its configurations")
+    for what, value, least in (("blocks", plan["blocks"], 1), ("seed", manifest["seed"], 0)):
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= 2**63:
+            raise ValueError(f"{what}={value!r}")
+    if unknown := sorted({str(name) for name in plan["profiled"]} - set(names)):
+        raise ValueError(f"it profiles {unknown[0]!r}, which is none of its configurations")
+    _check_subjects(original, names)
+
+
+def _check_subjects(original: Original, names: list[str]) -> None:
+    """Servers by their commands, and calls by their files, must be there; those of a report are not started."""
+    for name, subject in (original.plan.get("subjects") or {}).items():
+        if name not in names:
+            raise ValueError(f"it has a server for {name!r}, which is none of its configurations")
+        Subject(**{**subject, "metadata": tuple(subject.get("metadata") or ())})
+        command, proto = subject.get("command"), subject.get("proto")
+        if command and not original.trusted:
+            by_hand = original.manifest.get("again") or f"grpclab compare --{name}-cmd ..."
+            raise DesignError(
+                f"{original.source} starts servers by commands of whoever made it: read them, then run them yourself:"
+                f" {' '.join(str(by_hand).split())}"
+            )
+        if command and shutil.which(program := shlex.split(command)[0]) is None:
+            raise DesignError(f"{original.name} cannot be repeated here: {program}, which starts its {name}, is gone")
+        if proto and not Path(proto).exists():
+            raise DesignError(f"{original.name} cannot be repeated here: {proto}, which describes its call, is gone")
+
+
+def _reason(error: Exception) -> str:
+    return f"{error.args[0]} is missing" if isinstance(error, KeyError) else " ".join(str(error).split())
+
+
+def compared(original: Original, manifest: Mapping[str, Any], verdict: Mapping[str, Any]) -> list[str]:
+    """How the repeat's headline stands beside the original's, in lines; `manifest` and `verdict` are the repeat's."""
+    before, after = original.verdict.get("headline") or {}, verdict.get("headline") or {}
+    names = (
+        f"{original.name} ({str(original.manifest.get('created_at') or 'at an unknown time')[:10]})",
+        (f"{manifest['study']} (now)"),
+    )
+    width = max(map(len, names))
+    lines = [f"{name:<{width}}  {_estimate(c)}" for name, c in zip(names, (before, after), strict=True)]
+    lines.append(_overlap(before, after))
+    theirs, mine = original.manifest.get("identity") or {}, manifest.get("identity") or {}
+    different = [key for key in sorted({*theirs, *mine}) if theirs.get(key) != mine.get(key)]
+    if not theirs:
+        lines.append("the original does not say on which machine it was measured: the two are not comparable as one")
+    elif different:
+        told = ", ".join(f"{key} {theirs.get(key)} and {mine.get(key)}" for key in different)
+        lines.append(f"measured in different surroundings ({told}): the two are not comparable as one")
+    else:
+        lines.append("both on the same machine with the same versions")
+    commits = [(found.get("git") or {}).get("commit") for found in (original.manifest, manifest)]
+    if commits[0] != commits[1]:
+        lines.append(f"of different commits: {' and '.join(str(commit or 'unknown')[:12] for commit in commits)}")
+    return lines
+
+
+def _estimate(c: Mapping[str, Any]) -> str:
+    if c.get("ratio") is None:
+        return "no ratio"
+    between = " (no interval)"
+    if _has_interval(c):
+        between = f" (95 % interval {_figure(c['ci_low'])} to {_figure(c['ci_high'])})"
+    return f"{_figure(c['ratio'])}x{between}, {c.get('blocks')} blocks: {c.get('verdict')}"
+
+
+def _figure(ratio: float) -> str:
+    """Both studies with the same digits, or one would look rounder than the other."""
+    return f"{ratio:.2g}" if ratio < 0.1 else f"{ratio:.2f}" if ratio < 100 else f"{ratio:,.0f}"
+
+
+def _has_interval(c: Mapping[str, Any]) -> bool:
+    return c.get("ci_low") is not None and c.get("ci_high") is not None
+
+
+def _overlap(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    if not (_has_interval(before) and _has_interval(after)):
+        return "without both intervals nothing can be said of whether the result came back"
+    apart = before["ci_low"] > after["ci_high"] or after["ci_low"] > before["ci_high"]
+    verdicts = before.get("verdict"), after.get("verdict")
+    agree = "the verdict is the same" if verdicts[0] == verdicts[1] else f"the verdict was {verdicts[0]}"
+    return f"the intervals {'do not overlap' if apart else 'overlap'}, {agree}"

@@ -1,0 +1,70 @@
+"""A real browser for tests: Debian's Chromium, headless and offline, driven by Playwright."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+CHROMIUM = Path("/usr/bin/chromium")
+OPTIONS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
+
+
+@contextlib.contextmanager
+def started() -> Iterator[Browser]:
+    """The browser; the test is skipped where there is none."""
+    if not CHROMIUM.exists():
+        pytest.skip("/usr/bin/chromium is missing: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=OPTIONS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@dataclass
+class Visit:
+    """A page that was opened, and all that went wrong or left it since."""
+
+    page: Page
+    trouble: list[str] = field(default_factory=list)
+
+    def watch(self) -> None:
+        """Note errors, dialogs and requests; nothing that is not in the file itself may be asked for."""
+        page = self.page
+        page.on("console", lambda told: self.trouble.append(told.text) if told.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: self.trouble.append(str(error)))
+        page.on("dialog", lambda dialog: (self.trouble.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        page.on("request", lambda request: self._asked(request.url))
+
+    def _asked(self, url: str) -> None:
+        if not url.startswith(("file:", "data:", "blob:")):
+            self.trouble.append(f"request: {url}")
+
+    def needs_px(self) -> tuple[int, int]:
+        """The width of the window, and the width that the page takes."""
+        widths = self.page.evaluate("[document.documentElement.clientWidth, document.documentElement.scrollWidth]")
+        return widths[0], widths[1]
+
+
+@contextlib.contextmanager
+def visit(browser: Browser, path: Path, *, width: int = 1280, height: int = 900, **context: Any) -> Iterator[Visit]:
+    """Open a file as a reader does, offline; `context` are further options of Playwright's."""
+    made = browser.new_context(viewport={"width": width, "height": height}, offline=True, **context)
+    try:
+        page = made.new_page()
+        found = Visit(page)
+        found.watch()
+        page.goto(path.as_uri())
+        yield found
+    finally:
+        made.close()

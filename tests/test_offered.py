@@ -1,0 +1,95 @@
+"""The knee of an open loop: the highest offered rate that was kept up with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from grpclab.analysis.offered import series
+from grpclab.report import figures
+from grpclab.report.study import Study
+
+RATES = (100.0, 200.0, 400.0, 800.0)
+
+
+def plan(rates: tuple[float, ...] = RATES, **settings: Any) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": f"r{rate:g}",
+            "title": f"{rate:g}/s",
+            "scenario": "custom",
+            "settings": {**settings, "load.rate_rps": rate},
+        }
+        for rate in rates
+    ]
+
+
+def trials(
+    answered: dict[float, float], p99_s: dict[float, float], *, limited: float = 0, blocks: int = 6
+) -> pd.DataFrame:
+    random = np.random.default_rng(3)
+    rows = [
+        {
+            "scenario": "custom",
+            "configuration": f"r{rate:g}",
+            "block": block,
+            "order": 0,
+            "valid": True,
+            "invalid_reason": "",
+            "limited_by": "generator-bound" if rate == limited else "",
+            "load.rate_rps": rate,
+            "throughput_rps": answered[rate],
+            "latency_p50_s": 0.001,
+            "latency_p99_s": p99_s[rate] * float(np.exp(random.normal(0, 0.01))),
+            "requests": 5000.0,
+            "errors": 0.0,
+        }
+        for rate in answered
+        for block in range(blocks)
+    ]
+    return pd.DataFrame(rows)
+
+
+FLAT = dict.fromkeys(RATES, 0.002)
+ALL = {rate: rate for rate in RATES}
+
+
+@pytest.mark.parametrize(
+    ("answered", "p99_s", "limited", "told"),
+    [
+        (ALL, FLAT, 0, "no knee: every rate up to 800/s was kept up with"),
+        (ALL | {800.0: 610.0}, FLAT, 0, "knee: kept up to 400/s; of 800/s only 610/s were answered"),
+        (ALL, FLAT | {400.0: 0.5, 800.0: 0.9}, 0, "knee: kept up to 200/s; at 400/s calls queue"),
+        (ALL, FLAT, 800.0, "knee: kept up to 400/s; at 800/s the load generator was the limit: the server may do more"),
+        (dict.fromkeys(RATES, 50.0), FLAT, 0, "no knee, the lowest was too much: of 100/s only 50/s were answered"),
+    ],
+)
+def test_the_knee_is_where_calls_begin_to_queue(
+    answered: dict[float, float], p99_s: dict[float, float], limited: float, told: str
+) -> None:
+    (found,) = series(trials(answered, p99_s, limited=limited), plan())
+    assert [rate.offered_rps for rate in found.rates] == list(RATES)
+    assert found.sentence().startswith(told)
+
+
+def test_a_series_is_what_differs_in_its_rate_alone() -> None:
+    frame = trials(ALL, FLAT)
+    assert series(frame, plan(RATES[:1])) == []
+    mixed = [*plan((100.0, 200.0)), *plan((400.0, 800.0), **{"server.threads": 4})]
+    assert [[rate.offered_rps for rate in one.rates] for one in series(frame, mixed)] == [[100, 200], [400, 800]]
+    again = {**plan((100.0,))[0], "name": "again"}
+    assert len(series(frame, [*plan(), again])[0].rates) == 4
+    assert series(frame.iloc[:0], plan()) == []
+
+
+def test_the_figure_says_where_the_knee_is() -> None:
+    frame = trials(ALL | {800.0: 610.0}, FLAT)
+    manifest = {"study": "rates", "plan": {"configurations": plan(), "delta": 0.05}}
+    block = figures.offered_rates(Study.of(manifest, frame, {}))
+    assert block is not None
+    assert block.caption.startswith("Knee: kept up to 400/s")
+    assert "at 800/s p50 1 ms, p99 2 ms, 610/s answered" in block.alt
+    assert "offered rate, requests per second" in block.svg_wide
