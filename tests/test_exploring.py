@@ -16,6 +16,7 @@ from grpclab import exploring, load_study
 from grpclab.analysis import log_t_interval
 from grpclab.config import FACTORS
 from grpclab.errors import DesignError
+from grpclab.report import write_report
 from grpclab.stored import StoredStudy, finished_studies
 
 
@@ -44,6 +45,13 @@ def test_a_folder_and_a_report_hold_the_same_study(
     assert sent.manifest == study.manifest
     assert sent.verdict == study.verdict
     pd.testing.assert_frame_equal(sent.trials, study.trials)
+
+
+def test_a_report_as_it_is_written_holds_its_study(tmp_path: Path) -> None:
+    small = synthetic.small_study()
+    sent = load_study(write_report(tmp_path / "small.html", small.manifest, small.trials, small.verdict))
+    assert sent.verdict == small.verdict
+    assert len(sent.trials) == len(small.trials)
 
 
 def test_the_newest_finished_studies_come_first_and_half_ones_not_at_all(

@@ -89,7 +89,8 @@ def _element(name: str, content: bytes) -> str:
 
 
 def _content(page: str, name: str) -> bytes:
-    found = re.search(rf'<script type="application/octet-stream" id="{name}">([A-Za-z0-9+/=]*)</script>', page)
+    # nbconvert puts a page's attributes in another order.
+    found = re.search(rf'<script\b[^>]*\bid="{name}"[^>]*>([A-Za-z0-9+/=]*)</script>', page)
     if not found:
         raise ValueError(f"there is no {name} in it")
     try:
