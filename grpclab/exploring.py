@@ -15,7 +15,7 @@ from grpclab.analysis import log_t_interval, metric_words
 from grpclab.config import FACTORS
 from grpclab.errors import DesignError
 from grpclab.places import project_root
-from grpclab.report import words
+from grpclab.report import theme, words
 from grpclab.stored import StoredStudy, finished_studies, load_study
 from grpclab.study.trial import METRICS
 
@@ -106,7 +106,7 @@ def kind_of(name: str, values: pd.Series) -> str:
 def varied(trials: pd.DataFrame) -> pd.Series:
     """The factors that have more than one level in these trials: their levels, in words."""
     found = {
-        name: words.listing(dict.fromkeys("none" if pd.isna(v) else str(v) for v in trials[name]))
+        name: words.listing(sorted(set(map(_text, trials[name])), key=_by_size))
         for name in FACTORS
         if name in trials.columns and trials[name].astype(str).nunique() > 1
     }
@@ -127,7 +127,7 @@ def rank_correlations(trials: pd.DataFrame, metrics: Iterable[str], *, target: s
         for name in names:
             both = of_block[[name, target]].dropna()
             enough = len(both) >= 3 and bool(both.nunique().gt(1).all())
-            row[name] = float(both.corr(method="spearman").iloc[0, 1]) if enough else np.nan
+            row[name] = float(both[name].corr(both[target], method="spearman")) if enough else np.nan
         rows[block] = row
     return pd.DataFrame.from_dict(rows, orient="index", columns=names).rename_axis("block")
 
@@ -164,6 +164,15 @@ def ratio_ends(ratios: pd.Series) -> tuple[float, float]:
     """The ends of their 95 % t interval on the logarithms: an `errorbar` for seaborn, whose own is a bootstrap."""
     interval = log_t_interval(ratios)
     return interval.low, interval.high
+
+
+def ratio_axes(figure: Any, which: str = "x") -> None:
+    """Make axes of ratios logarithmic, with ticks like 0.5× and 2×: of seaborn's grid, or of one plot."""
+    for ax in np.ravel(np.asarray(figure.axes, dtype=object)):
+        for axis in which:
+            getattr(ax, f"set_{axis}scale")("log")
+            low, high = getattr(ax, f"get_{axis}lim")()
+            theme.plain_ticks(ax, axis, theme.ratio_ticks(low, high, most=5), theme.tick_ratio)
 
 
 def ratios_told(ratios: pd.DataFrame, *, baseline: str, candidate: str) -> str:
@@ -288,6 +297,12 @@ def _text(level: object) -> str:
         return "none"
     number = words.number(level) if not isinstance(level, (bool, np.bool_)) else np.nan
     return f"{number:g}" if np.isfinite(number) else str(level)
+
+
+def _by_size(level: str) -> tuple[float, str]:
+    """Numbers in their order, after words."""
+    number = words.number(level)
+    return (number if np.isfinite(number) else -np.inf), level
 
 
 def scratch() -> Path:

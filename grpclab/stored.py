@@ -22,7 +22,7 @@ PARTS = ("manifest.json", "trials.parquet", "verdict.json")
 """The files of a finished study that make up its frames."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class StoredStudy:
     """A finished study. `trials` has one row a trial, as trials.parquet: every factor, every metric, base units."""
 
@@ -56,6 +56,9 @@ class StoredStudy:
         headline = self.verdict.get("headline")
         found = [*([headline] if headline else []), *(self.verdict.get("comparisons") or []), *([aa] if aa else [])]
         return pd.DataFrame(found)
+
+    def __repr__(self) -> str:
+        return f"StoredStudy({self.name!r}, {len(self.trials):,} trials)"
 
     def _repr_html_(self) -> str:
         """Name, verdict and extent, for a notebook."""

@@ -43,6 +43,17 @@ def test_a_marked_number_is_the_published_studys(name: str, mark: Mark, example:
     assert told(mark.what, example) == mark.said, "`make guides` writes the numbers of the guides anew"
 
 
+@pytest.mark.parametrize(
+    ("section", "never"),
+    [("What helps", {"slower"}), ("What does nothing", {"faster", "slower"}), ("What harms", {"faster"})],
+)
+def test_what_helps_does_nothing_or_harms_stands_under_its_heading(section: str, never: set[str]) -> None:
+    (text,) = re.findall(rf"^## {section}$(.*?)^## ", TEXTS["optimizing.md"], re.MULTILINE | re.DOTALL)
+    verdicts = [mark.said for mark in marks(text) if mark.what.startswith("verdict of ")]
+    assert verdicts
+    assert not never & set(verdicts)
+
+
 @each
 def test_marks_are_whole_and_never_begin_a_line(name: str) -> None:
     text = TEXTS[name]

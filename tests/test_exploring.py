@@ -10,11 +10,13 @@ import pandas as pd
 import pytest
 import stored_studies
 import synthetic
+from matplotlib.figure import Figure
 
 from grpclab import exploring, load_study
 from grpclab.analysis import log_t_interval
 from grpclab.config import FACTORS
 from grpclab.errors import DesignError
+from grpclab.report import write_report
 from grpclab.stored import StoredStudy, finished_studies
 
 
@@ -43,6 +45,13 @@ def test_a_folder_and_a_report_hold_the_same_study(
     assert sent.manifest == study.manifest
     assert sent.verdict == study.verdict
     pd.testing.assert_frame_equal(sent.trials, study.trials)
+
+
+def test_a_report_as_it_is_written_holds_its_study(tmp_path: Path) -> None:
+    small = synthetic.small_study()
+    sent = load_study(write_report(tmp_path / "small.html", small.manifest, small.trials, small.verdict))
+    assert sent.verdict == small.verdict
+    assert len(sent.trials) == len(small.trials)
 
 
 def test_the_newest_finished_studies_come_first_and_half_ones_not_at_all(
@@ -105,6 +114,7 @@ def test_every_column_has_a_kind_and_every_factor_its_meaning(study: StoredStudy
 def test_the_factors_that_vary_are_told_with_their_levels(study: StoredStudy) -> None:
     varied = exploring.varied(study.trials)
     assert varied["client.pooling"] == "per_call, pool and shared"
+    assert varied["load.concurrency"].startswith("1, 4, 16, 64")
     assert "server.tls" not in varied
 
 
@@ -142,6 +152,17 @@ def test_the_ratios_sentence_has_the_interval_of_analysis() -> None:
     one = exploring.ratios_told(ratios.head(1), baseline="a", candidate="b")
     assert one == "b against a: throughput 2.00× (1 block: no interval)."
     assert exploring.ratios_told(ratios.head(0), baseline="a", candidate="b") == "There is no block with both."
+
+
+def test_axes_of_ratios_have_ticks_that_read_as_ratios() -> None:
+    figure = Figure()
+    axes = figure.add_subplot()
+    axes.plot([0.4, 3.0], [0.9, 1.2])
+    exploring.ratio_axes(axes, "xy")
+    assert axes.get_xscale() == axes.get_yscale() == "log"
+    for axis in (axes.xaxis, axes.yaxis):
+        assert "1×" in [text.get_text() for text in axis.get_ticklabels()]
+        assert len(axis.get_ticklabels()) >= 3
 
 
 # ---- two studies ---------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Any
 
 import nbformat
 import pytest
+from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 from grpclab.places import notebook
@@ -25,9 +26,10 @@ SMALL: dict[str, dict[str, Any]] = {
         "profile": False,
         "rtt_ms": 5.0,
         "concurrency": "64",
+        "windows_kib": "64",
     },
     "explore": {},
-    "calibration": {"only": "simulation", "rounds": 1, "scale": 0.05},
+    "calibration": {"only": "echo", "rounds": 1, "scale": 0.05},
 }
 """The notebooks in the order in which they are run, each with its smallest parameters; `explore` looks at what `sweep`
 has measured."""
@@ -51,7 +53,7 @@ class Lab:
 
     def _nbmake(self, name: str) -> subprocess.CompletedProcess[str]:
         copy = self.folder / f"{name}.ipynb"
-        nbformat.write(parameterize_notebook(nbformat.read(notebook(name), as_version=4), SMALL[name]), copy)
+        nbformat.write(parameterize_notebook(load_notebook_node(str(notebook(name))), SMALL[name]), copy)
         env = {**os.environ, "GRPCLAB_ROOT": str(self.folder), "PYTHONWARNINGS": "ignore"}
         for inherited in ("PYTEST_CURRENT_TEST", "PYTEST_ADDOPTS"):
             env.pop(inherited, None)

@@ -87,7 +87,6 @@ def _element(name: str, content: bytes) -> str:
 
 
 def _content(page: str, name: str) -> bytes:
-    # nbconvert writes attributes in an order of its own.
     found = re.search(rf'<script\b[^>]*\bid="{name}"[^>]*>([A-Za-z0-9+/=]*)</script>', page)
     if not found:
         raise ValueError(f"there is no {name} in it")
