@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, sync_playwright
 
 CHROMIUM = Path("/usr/bin/chromium")
 OPTIONS = [
@@ -41,10 +41,18 @@ class Visit:
     def watch(self) -> None:
         """Note errors, dialogs and requests; nothing that is not in the file itself may be asked for."""
         page = self.page
-        page.on("console", lambda told: self.trouble.append(told.text) if told.type in ("error", "warning") else None)
+        page.on("console", self._said)
         page.on("pageerror", lambda error: self.trouble.append(str(error)))
-        page.on("dialog", lambda dialog: (self.trouble.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        page.on("dialog", self._interrupted)
         page.on("request", lambda request: self._asked(request.url))
+
+    def _said(self, told: ConsoleMessage) -> None:
+        if told.type in ("error", "warning"):
+            self.trouble.append(told.text)
+
+    def _interrupted(self, dialog: Dialog) -> None:
+        self.trouble.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
 
     def _asked(self, url: str) -> None:
         if not url.startswith(("file:", "data:", "blob:")):

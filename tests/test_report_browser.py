@@ -177,7 +177,7 @@ def test_a_flamegraph_zooms_and_searches(nightly: Page) -> None:
     graph = nightly.locator(".fg").first
     told = graph.locator(".fg-told")
     expect(told).to_contain_text("samples; click a frame to zoom")
-    graph.get_by_role("button", name="handler (greeter.py)").first.click()
+    graph.get_by_role("button", name="handler (greeter.py:2)").first.click()
     expect(told).to_contain_text("of all; a frame above leads back")
     graph.locator(".fg-graph button").first.click()
     expect(told).to_contain_text("click a frame to zoom")

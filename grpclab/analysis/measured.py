@@ -234,21 +234,19 @@ class Neighbours:
         ]
 
     def faster(self, of: Measured, factor: str) -> Comparison | None:
-        """The fastest of them by the project's own comparison (:func:`.verdict.compare`), not adjusted.
-
-        None where there is none, or none that is `faster`: an interval above 1 and a ratio beyond delta.
+        """The one with the highest median that is `faster` by the project's own comparison
+        (:func:`.verdict.compare`, not adjusted): an interval above 1 and a ratio beyond delta. None where none is.
         """
-        compared = [
-            compare(
-                self._trials,
-                scenario=of.scenario,
-                metric=METRIC,
-                baseline=of.configuration,
-                candidate=other.configuration,
+        for other in sorted(self.raised(of, factor), key=lambda m: -m.median(METRIC)):
+            if not other.median(METRIC) > of.median(METRIC):
+                return None
+            pair = self._trials[column(self._trials, "configuration").isin([of.configuration, other.configuration])]
+            found = compare(
+                pair, scenario=of.scenario, metric=METRIC, baseline=of.configuration, candidate=other.configuration
             )
-            for other in self.raised(of, factor)
-        ]
-        return max((c for c in compared if c.verdict == "faster"), key=lambda c: c.ratio, default=None)
+            if found.verdict == "faster":
+                return found
+        return None
 
 
 def _height(measured: Measured, factor: str) -> float:

@@ -55,8 +55,9 @@ class Packed:
 def parquet(trials: pd.DataFrame) -> bytes:
     """The frame as a Parquet file; not compressed, since the page deflates it whole."""
     frame = trials.copy()
-    for name in frame.columns[frame.dtypes.eq(object)]:
-        frame[name] = frame[name].map(_encodable)
+    for name in frame.columns:
+        if pd.api.types.is_object_dtype(frame[name]):
+            frame[name] = frame[name].map(_encodable)
     out = io.BytesIO()
     frame.to_parquet(out, index=False, compression=None)
     return out.getvalue()

@@ -134,8 +134,13 @@ class Study:
 
     def rows(self, configuration: str, *, valid: bool = True) -> pd.DataFrame:
         """The trials of one configuration, in order of the blocks."""
-        mine = self.trials[self.trials["configuration"] == configuration]
-        return (mine[mine["valid"]] if valid else mine).sort_values(["block", "order"])
+        mine = self._by_configuration.get(configuration, self.trials.iloc[:0])
+        return mine[mine["valid"]] if valid else mine
+
+    @functools.cached_property
+    def _by_configuration(self) -> dict[str, pd.DataFrame]:
+        ordered = self.trials.sort_values(["block", "order"])
+        return {str(name): mine for name, mine in ordered.groupby("configuration", sort=False)}
 
     def without_effect(self, configuration: str) -> dict[str, str]:
         """The factors that do not act in a configuration, each with the reason: by the plan's rules, or as seen.
