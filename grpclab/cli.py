@@ -103,6 +103,7 @@ def build_parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", parents=[common], help="rebuild a report from stored results")
     report.add_argument("folder", type=Path, metavar="results/STUDY", help="the study's folder")
     report.add_argument("--allow-mixed", action="store_true", help="trials of different machines or versions")
+    report.add_argument("--figures", type=Path, metavar="DIR", help="write every figure as an SVG and a PNG file, too")
     report.add_argument("--json", metavar="FILE", help="write the result as JSON; - is standard output")
     report.set_defaults(run=_report)
 
@@ -214,33 +215,36 @@ def _chosen(options: argparse.Namespace) -> dict[str, Any]:
 
 def _tell(study: Study, path: Path, options: argparse.Namespace) -> Mapping[str, Any]:
     """What a study found, on the terminal and as JSON where that is asked for; returns its verdict."""
+    from grpclab.publish import finished
     from grpclab.report import summaries
-    from grpclab.report.study import Study as Finished
-    from grpclab.stored import load_study
 
-    stored = load_study(study.store.folder)
-    finished = Finished.of(stored.manifest, stored.trials, stored.verdict)
+    found = finished(study)
     if options.json != "-":
         if not options.quiet:
-            print(f"\n{summaries.table(finished)}\n")
-        print(stored.sentence)
-        for warning in stored.verdict["warnings"]:
+            print(f"\n{summaries.table(found)}\n")
+        print(found.verdict["sentence"])
+        for warning in found.verdict["warnings"]:
             print(f"warning: {warning}")
         print(f"report: {path}")
         if not options.quiet:
             print(f"for a pull request: {path.with_suffix('.md')}\nfor a machine: {path.with_suffix('.json')}")
     if options.json:
-        cli_bench.write(options.json, [json.dumps(summaries.as_json(finished), indent=1, allow_nan=False), "\n"])
-    return stored.verdict
+        cli_bench.write(options.json, [json.dumps(summaries.as_json(found), indent=1, allow_nan=False), "\n"])
+    return found.verdict
 
 
 def _report(options: argparse.Namespace) -> int:
     with needs_extra("study"):
-        from grpclab.publish import publish
+        from grpclab.publish import finished, publish
+        from grpclab.report.album import write_figures
         from grpclab.study.runner import Study
     cli_bench.require_writable(options.json)
     study = Study.stored(options.folder)
     _tell(study, publish(study, allow_mixed=options.allow_mixed), options)
+    if options.figures:
+        written = write_figures(options.figures, finished(study))
+        if options.json != "-":
+            print(f"figures: {len(written)} in {options.figures}")
     return 0
 
 

@@ -9,6 +9,7 @@ from grpclab.errors import MeasurementError
 from grpclab.report import summaries, write_index, write_report
 from grpclab.report.files import replace
 from grpclab.report.study import Study as Finished
+from grpclab.stored import load_study
 from grpclab.study.runner import Study
 
 
@@ -26,8 +27,15 @@ def publish(study: Study, *, allow_mixed: bool = False) -> Path:
     path = study.root / "reports" / f"{study.name}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_report(path, study.manifest, trials, judgement, **study.material(trials))
-    finished = Finished.of(study.manifest, trials, judgement)
-    replace(path.with_suffix(".md"), summaries.markdown(finished))
-    replace(path.with_suffix(".json"), f"{json.dumps(summaries.as_json(finished), indent=1, allow_nan=False)}\n")
+    told = Finished.of(study.manifest, trials, judgement)
+    replace(path.with_suffix(".md"), summaries.markdown(told))
+    replace(path.with_suffix(".json"), f"{json.dumps(summaries.as_json(told), indent=1, allow_nan=False)}\n")
     write_index(path.parent)
     return path
+
+
+def finished(study: Study) -> Finished:
+    """A study as its report sees it, out of what :func:`publish` has stored."""
+    stored = load_study(study.store.folder)
+    trials = stored.trials
+    return Finished.of(stored.manifest, trials, stored.verdict, study.material(trials)["histograms"])

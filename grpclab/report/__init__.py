@@ -4,13 +4,17 @@ The layout, each module importing only from those above it::
 
     words       numbers and names as a reader sees them, escaping
     theme       colours, type, axes, the way to an SVG
+    svg         a drawing inside a page, and back into a file
     data        the study inside its report
     blocks      FigureBlock and Section
+    scripts     what a page does beyond being read, and the policy that lets nothing else run
     study       manifest, trials and verdict, and the questions asked of them
     files       files written whole, times in words
     past        the summary of a study that stands in its report
+    confidence  how sure, and what limits each side, in words
     summaries   the study as Markdown, as JSON, as a table for a terminal
     figures/    one function a figure
+    album       all figures as files
     tables      one function a table
     content     the sections, in the order in which they are read
     page        the report

@@ -317,6 +317,10 @@ def _again(study: Study) -> str:
         told = [_parameter(str(name), value) for name, value in parameters.items() if value is not None]
         lines.append(" \\\n    ".join(["papermill notebooks/sweep.ipynb sweep-again.ipynb", *told]))
     lines.append(
+        "# the same plan with the same seed as a new study, held against this one\n"
+        f"grpclab study --repeat {shlex.quote(f'results/{study.name}/manifest.json')}"
+    )
+    lines.append(
         f"# this page once more, from the stored results\ngrpclab report {shlex.quote(f'results/{study.name}')}"
     )
     code = "\n".join("\n".join(_code_line(part) for part in line.split("\n")) for line in lines)
