@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from grpclab.analysis import metric_words
-from grpclab.report import evidence, figures, flamegraphs, leave_one_out, scalability, settings, tables, words
+from grpclab.report import claims, evidence, figures, flamegraphs, leave_one_out, scalability, settings, tables, words
 from grpclab.report.blocks import FigureBlock, Section
 from grpclab.report.figures.engines import sentence as client_cost
 from grpclab.report.study import Study
@@ -339,6 +339,7 @@ _MADE = [
     ("The answer", "answer", _answer),
     ("Warnings", "warnings", _warnings),
     ("What each side gives", "sides", _sides),
+    ("The claims", "claims", claims.section),
     ("What the client costs", "engines", _engines),
     ("Throughput", "throughput", _throughput),
     (
