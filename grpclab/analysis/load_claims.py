@@ -172,7 +172,7 @@ def _carried(trials: pd.DataFrame, configuration: str, in_flight: int) -> Carrie
     failed, made = int(numbers(rows, "errors").sum()), int(numbers(rows, "requests").sum())
     n, succeeded = len(by_block), int(by_block.sum())
     told = (
-        f"at most {high.min():,.0f} in flight, {failed:,} of {made:,} calls failed, "
+        f"{high.min():,.0f} at once at the high water, {failed:,} of {made:,} calls failed, "
         f"median latency {amounts.time(numbers(rows, 'latency_p50_s').median())}; carried in {succeeded} of {n} blocks"
     )
     if succeeded == n:

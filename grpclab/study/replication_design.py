@@ -36,13 +36,15 @@ from grpclab.variants import BASIC, OPTIMIZED, VARIANTS, mix
 QUESTION = "Which claims of the seed study hold for a gRPC service in Python?"
 IN_FLIGHT = 10_000
 """The calls in flight that the seed study claims."""
-STREAMS_LONGEST_S = 2.0
+STREAMS_TIMES = 1.5
 """A window with so many calls in flight lasts this many times as long as others: each call waits for seconds."""
 PROFILED_BLOCKS = 3
 BULK_LONGEST_S, BULK_WARMUP_S = 1.0, 0.8
 """Windows of downloads are short, since there are many of them; probing has 0.8 s to adjust before they open."""
 LONGER = 3.0
 """The second round trip is so many times as long as the first."""
+LONGER_TRIP_TIMES = 2.0
+"""Windows there are so many times as long: answers come in bursts, one a round trip, and a window cuts one in two."""
 WINDOWS_KIB = {"64 KiB": 64, "1 MiB": 1024, "16 MiB": 16_384}
 OPENED, OPENED_BEHIND_LINK = "connections_opened", "link_connections"
 """Connections as the client counts them, and as the emulated link does. Engine `wire` counts each one that it makes."""
@@ -159,7 +161,7 @@ def _streams(out: Configurations, load: Mapping[str, Level], parameters: StudyPa
         "load.engine": "wire",
         "load.concurrency": IN_FLIGHT,
         "load.requests": None,
-        "load.duration_s": STREAMS_LONGEST_S * parameters.max_trial_s,
+        "load.duration_s": STREAMS_TIMES * parameters.max_trial_s,
     }
     told = f"{IN_FLIGHT:,} in flight"
     optimized = out.add("optimized-c10000", f"optimized, {told}", CHATTER, OPTIMIZED.replace(many))
@@ -239,6 +241,8 @@ def _windows(
         place = f"{rtt_ms:g} ms round trip" if rtt_ms else "plain loopback"
         slug = f"{rtt_ms:g}ms" if rtt_ms else "loopback"
         body = TrialConfig().replace({**base, "link.rtt_ms": rtt_ms})
+        if fixed is ends:
+            body = body.replace({"load.duration_s": min(parameters.max_trial_s, LONGER_TRIP_TIMES * BULK_LONGEST_S)})
         names = {
             label: out.add(
                 f"down-{slug}-{kib}kib",
