@@ -69,7 +69,7 @@ def judged(changes: Changes | None = None, *, blocks: int = 6, noise: float = 0.
 def outcome(claim: str, changes: Changes | None = None, **more: Any) -> tuple[str, str]:
     """Verdict and result of one claim."""
     row = judged(changes, **more).loc[claim]
-    return row["verdict"], row["result"]
+    return str(row["verdict"]), str(row["result"])
 
 
 def rps(**levels: float) -> dict[str, dict[str, float]]:
