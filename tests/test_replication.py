@@ -44,7 +44,7 @@ USUAL: dict[str, Any] = {
     "limited_by": "",
 }
 MANY = {"in_flight_max": 10_000.0, "requests": 20_000.0, "latency_p50_s": 2.0}
-MADE: Changes = {"optimized-c10000": MANY, "basic-server-c10000": MANY, "per-call": {"connections_opened": 2600.0}}
+MADE: Changes = {"optimized-c10000": MANY, "own-limits-c10000": MANY, "per-call": {"connections_opened": 2600.0}}
 
 
 def trials(changes: Changes | None = None, *, blocks: int = 6, noise: float = 0.005) -> pd.DataFrame:
@@ -235,7 +235,7 @@ def test_system_calls_by_what_each_tool_sees() -> None:
     assert found((0.136, 0.136), (0.04, 0.04))[0] == HOLDS
     assert found((0.136, 0.44), (0.04, 0.38)) == (
         CONDITION,
-        "only as py-spy sees it; py-spy: 13.6 % to 4.0 % (change -9.6 to -9.6 points, 3 blocks); perf: 44.0 % to "
+        "only as py-spy sees it; by py-spy: 13.6 % to 4.0 % (change -9.6 to -9.6 points, 3 blocks); by perf: 44.0 % to "
         "38.0 % (change -6.0 to -6.0 points, 3 blocks); for comparison, the kernel's own accounting of the CPU time: "
         "40.0 % to 40.0 % (change +0.0 to +0.0 points, 6 blocks)",
     )
@@ -246,17 +246,17 @@ def test_system_calls_by_what_each_tool_sees() -> None:
 def test_system_calls_that_nobody_looked_at_are_not_decided() -> None:
     verdict, told = outcome("system calls")
     assert verdict == UNDECIDED
-    assert "perf: not measured" in told
+    assert "by perf: not measured" in told
 
 
 def test_streams_hold_if_all_blocks_carry_them() -> None:
     verdict, told = outcome("streams")
     assert verdict == HOLDS
-    assert "0 of 120,000 calls failed, median latency 2 s; carried in 6 of 6 blocks" in told
+    assert "0 of 120,000 calls failed, median latency 2 s, carried in 6 of 6 blocks" in told
 
 
 def test_streams_that_only_the_raised_limits_carry_hold_under_that_condition() -> None:
-    verdict, told = outcome("streams", {"basic-server-c10000": {"errors": 9000.0}})
+    verdict, told = outcome("streams", {"own-limits-c10000": {"errors": 9000.0}})
     assert verdict == CONDITION
     assert told.startswith("only with the server's limits raised; ")
 

@@ -152,7 +152,7 @@ def _throughput(out: Configurations, load: Mapping[str, Level], base: str) -> di
 
 
 def _streams(out: Configurations, load: Mapping[str, Level], parameters: StudyParameters, few: str) -> dict[str, Any]:
-    """10,000 calls in flight at the optimized server and, with the same client, at one with grpcio's own limits.
+    """10,000 calls in flight at the optimized server, and at the same one with grpcio's own limits.
 
     Engine `wire`: a client of grpc.aio is at its end with a fraction of that. A window is bounded by time alone.
     """
@@ -165,14 +165,14 @@ def _streams(out: Configurations, load: Mapping[str, Level], parameters: StudyPa
     }
     told = f"{IN_FLIGHT:,} in flight"
     optimized = out.add("optimized-c10000", f"optimized, {told}", CHATTER, OPTIMIZED.replace(many))
-    basic = out.add(
-        "basic-server-c10000",
-        f"basic server, optimized client, {told}",
+    own_limits = out.add(
+        "own-limits-c10000",
+        f"optimized with grpcio's own limits, {told}",
         CHATTER,
-        mix(server="basic", client="optimized").replace(many),
+        OPTIMIZED.replace({**many, "server.max_concurrent_streams": None}),
     )
     out.compare(f"optimized, {told} instead of {PREFERRED_CONCURRENCY}", CHATTER, few, optimized)
-    return {"scenario": CHATTER, "in_flight": IN_FLIGHT, "optimized": optimized, "basic_server": basic, "few": few}
+    return {"scenario": CHATTER, "in_flight": IN_FLIGHT, "optimized": optimized, "own_limits": own_limits, "few": few}
 
 
 def _handshakes(out: Configurations, load: Mapping[str, Level], on: str) -> dict[str, Any]:
