@@ -20,22 +20,25 @@ def section(study: Study) -> str:
     found = replication.claims(study.trials, study.verdict, study.plan)
     rows = [
         [
-            f"{esc(claim)}<small>{esc(claimed)}</small>",
-            _badge(verdict),
-            "<br>".join(esc(words.sentence_case(part)) for part in result.split("; ")),
-            f"<small>{esc(words.sentence_case(done))}</small>",
+            f"{esc(claim)}<small>{esc(claimed)}</small>{_badge(verdict)}",
+            f"<small>{esc(words.sentence_case(done))}.</small><br>{_lines(result)}",
         ]
         for claim, claimed, done, result, verdict in found.itertuples(index=False)
     ]
     counts = Counter(found["verdict"])
-    told = words.listing([f"{counts[verdict]} {verdict}" for verdict in rules.VERDICTS if counts[verdict]])
+    told = ", ".join(f"{verdict}: {counts[verdict]}" for verdict in rules.VERDICTS if counts[verdict])
     lead = (
-        f"<p>Of {words.count(len(found), 'claim')} of the seed study: {esc(told)}. Intervals are 95 % over blocks. A "
-        "claim that is made without a condition is tested at several places, and holds under a condition where it is "
-        "confirmed at some of them only.</p>"
+        f"<p>{words.count(len(found), 'claim')} of the seed study. {esc(words.sentence_case(told))}. Intervals are "
+        "95 % over blocks. A claim that is made without a condition is tested at several places, and holds under a "
+        "condition where it is confirmed at some of them only.</p>"
     )
-    header = ["claim", "verdict", "result", "what was done"]
-    return lead + tables.table(header, rows, label="The claims of the seed study", widest=2)
+    header = ["claim and verdict", "what was done, and the result"]
+    return lead + tables.table(header, rows, label="The claims of the seed study", widest=1)
+
+
+def _lines(result: str) -> str:
+    """Each part of a result on a line of its own."""
+    return "<br>".join(esc(words.sentence_case(part)) for part in result.split("; "))
 
 
 def _badge(verdict: str) -> str:

@@ -75,7 +75,8 @@ def plan(parameters: StudyParameters) -> dict[str, Any]:
         | {"side": "server", "phrase": "the server"},
     ]
     streams = _streams(out, chatter, parameters, wire["optimized"])
-    handshakes = _handshakes(out, chatter, wire["optimized"])
+    limit_s = min(IDLE_LIMIT_S, parameters.max_trial_s)
+    handshakes = _handshakes(out, chatter, wire["optimized"], limit_s=limit_s)
     networks, figures = _windows(out, load, parameters)
     return {
         **plain(),
@@ -103,7 +104,7 @@ def plan(parameters: StudyParameters) -> dict[str, Any]:
             ],
         },
         "windows": figures,
-        "idle": idle_scenario.figure(["idle-off", "idle-working"], pause_s=IDLE_PAUSE_S, limit_s=IDLE_LIMIT_S),
+        "idle": idle_scenario.figure(["idle-off", "idle-working"], pause_s=IDLE_PAUSE_S, limit_s=limit_s),
         "profiled": [base["basic"], base["optimized"]] if parameters.profile else [],
         "profiled_blocks": PROFILED_BLOCKS,
         "replication": {
@@ -175,7 +176,7 @@ def _streams(out: Configurations, load: Mapping[str, Level], parameters: StudyPa
     return {"scenario": CHATTER, "in_flight": IN_FLIGHT, "optimized": optimized, "own_limits": own_limits, "few": few}
 
 
-def _handshakes(out: Configurations, load: Mapping[str, Level], on: str) -> dict[str, Any]:
+def _handshakes(out: Configurations, load: Mapping[str, Level], on: str, *, limit_s: float) -> dict[str, Any]:
     """The same client with keepalive and without, under load and after silence; and with a channel for each call."""
     optimized = OPTIMIZED.replace({**load, "load.engine": "wire"})
     off = out.add(
@@ -189,7 +190,7 @@ def _handshakes(out: Configurations, load: Mapping[str, Level], on: str) -> dict
     per_call = out.add(
         "per-call", "optimized, a channel for each call", CHATTER, optimized.replace({"client.pooling": "per_call"})
     )
-    silent = idle_scenario.load(pause_s=IDLE_PAUSE_S, limit_s=IDLE_LIMIT_S)
+    silent = idle_scenario.load(pause_s=IDLE_PAUSE_S, limit_s=limit_s)
     idle_off, idle_on = (
         out.add(f"idle-{key}", title, idle_scenario.IDLE, TrialConfig().replace(silent | settings))
         for key in ("off", "working")
