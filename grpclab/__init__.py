@@ -5,7 +5,8 @@ Layout, top to bottom; each floor imports only from floors below it:
     cli                       the command line
     cli_compare, cli_profile  two of its commands
     cli_bench, cli_reference  the options of two more
-    doctor, notebook          what this machine can measure; what the notebooks' cells call
+    notebook_replication      what the cells of replication.ipynb call
+    doctor, notebook          what this machine can measure; what the other notebooks' cells call
     exploring                 what those of explore.ipynb call
     site                      reports and guides as a static site
     guides                    the numbers in the guides

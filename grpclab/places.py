@@ -27,7 +27,10 @@ def project_root(start: Path | None = None) -> Path:
 
 
 def notebook(name: str) -> Path:
-    """The path of ``trial``, ``sweep`` or ``calibration``: in the installed package, or beside it in a clone."""
+    """The path of a notebook, in the installed package, or beside it in a clone.
+
+    There are ``trial``, ``sweep``, ``replication`` and ``calibration``.
+    """
     package = Path(__file__).resolve().parent
     installed = package / "notebooks" / f"{name}.ipynb"
     return installed if installed.exists() else package.parent / "notebooks" / f"{name}.ipynb"

@@ -23,6 +23,7 @@ from grpclab.load.summary import (
     Window,
     histogram,
     lateness,
+    most_in_flight,
     percentile,
     percentiles,
     summarise,
@@ -387,3 +388,32 @@ def test_the_timeline_of_no_calls_has_columns_and_no_rows() -> None:
         "latency_p50_s": [],
         "latency_max_s": [],
     }
+
+
+# ---- calls under way -----------------------------------------------------------------------------------------
+
+
+def test_the_most_calls_under_way_are_those_of_all_workers_from_the_opening_on() -> None:
+    busy_before = [(1.0, 2.0, OK), (1.0, 2.0, OK), (1.0, 2.0, OK)]
+    first = window([*busy_before, (9.0, 11.0, OK), (10.5, 12.0, OK)])
+    second = window([(10.6, 10.9, OK), (11.0, 13.0, UNAVAILABLE)])
+    assert most_in_flight([first]) == 2
+    assert most_in_flight([first, second]) == 3
+
+
+def test_a_call_that_starts_when_another_ends_is_not_under_way_with_it() -> None:
+    assert most_in_flight([window(back_to_back(9.0, 12.0, 0.25))]) == 1
+    assert most_in_flight([window([])]) == 0
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 60), st.integers(1, 30)).map(lambda call: (call[0] / 4, (call[0] + call[1]) / 4, OK)),
+        min_size=1,
+        max_size=30,
+    )
+)
+def test_the_most_calls_under_way_agree_with_counting_at_every_moment(calls: list[tuple[float, float, int]]) -> None:
+    moments = [10.0 + quarter / 4 for quarter in range(60)]
+    counted = max(sum(start <= at < end for start, end, _ in calls) for at in moments)
+    assert most_in_flight([window(calls)]) == counted

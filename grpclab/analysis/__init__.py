@@ -16,6 +16,10 @@ The layout, each module importing only from those above it::
     study       headline, family, A/A arm, warnings: the content of verdict.json
     evidence    what the looks at the server say, and how that changed
     functions   whose share of the samples changed
+    claim       what a claim is, and how its verdict comes about
+    load_claims, network_claims
+                the rules by which the seed study's claims are judged
+    replication what became of them
     curves      frames for figures: levels, ladder
 """
 

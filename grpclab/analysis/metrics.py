@@ -25,6 +25,8 @@ _WORDS = {
     "offered_rps": "offered rate",
     "time_to_first_success_s": "time to the first success",
     "outage_s": "time without a connection",
+    "connections_opened": "connections opened",
+    "link_connections": "connections opened through the link",
 }
 
 

@@ -150,6 +150,21 @@ def summarise(windows: Sequence[Window]) -> Summary:
     )
 
 
+def most_in_flight(windows: Sequence[Window]) -> int:
+    """The most calls under way at once at any time from the opening of the windows on, over all workers.
+
+    A call is under way from its start until its answer is complete; those of the warm-up that last into the window
+    count. Calls that wait for the peer's stream limit count, too: they are told apart elsewhere (`held`).
+    """
+    starts = np.sort(np.concatenate([window.records.start_s for window in windows]))
+    ends = np.sort(np.concatenate([window.records.end_s for window in windows]))
+    opened_at = min(window.opened_at for window in windows)
+    # The number under way rises only where a call starts.
+    at = np.concatenate([[opened_at], starts[starts > opened_at]])
+    under_way = np.searchsorted(starts, at, side="right") - np.searchsorted(ends, at, side="right")
+    return int(under_way.max())
+
+
 def _measured(windows: Sequence[Window], column: str) -> Floats:
     """One column of the calls that started in the windows."""
     found: Floats = np.concatenate([getattr(window.records, column)[window.inside] for window in windows])

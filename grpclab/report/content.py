@@ -11,6 +11,7 @@ import pandas as pd
 
 from grpclab.analysis import metric_words
 from grpclab.report import (
+    claims,
     confidence,
     evidence,
     figures,
@@ -366,6 +367,7 @@ _MADE = [
     ("The answer", "answer", _answer),
     ("Warnings", "warnings", _warnings),
     ("What each side gives", "sides", _sides),
+    ("The claims", "claims", claims.section),
     ("What the client costs", "engines", _engines),
     ("Throughput", "throughput", _throughput),
     ("Latency", "latency", _latency),

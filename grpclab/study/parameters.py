@@ -13,7 +13,7 @@ from typing import Any
 from grpclab.config import FACTORS, Level
 from grpclab.errors import DesignError, FactorError
 
-DESIGNS = ("default", "quick", "idle", "desk")
+DESIGNS = ("default", "quick", "idle", "desk", "replication")
 ENGINES = FACTORS["load.engine"].choices
 TAKEN = ("calibration", "index", "readme")
 """What lies under results/ and reports/ beside studies."""
@@ -34,7 +34,8 @@ class StudyParameters:
 
     study: str = _parameter("auto", "folder under results/; auto: made of the design and its parameters")
     design: str = _parameter(
-        "default", "default: all, 12 minutes; quick: 13 configurations; idle: keepalive; desk: its cost"
+        "default",
+        "default: all; quick: 13 configurations; idle: keepalive; desk: its cost; replication: claims",
     )
     requests: int = _parameter(2500, "calls in each measured window")
     concurrency: tuple[int, ...] = _parameter(

@@ -28,7 +28,7 @@ from grpclab.config import LinkConfig, TrialConfig
 from grpclab.errors import DesignError, GrpclabError, StorageError, WorkerError
 from grpclab.link import check_link
 from grpclab.places import notebook, project_root
-from grpclab.study import design, desk_design, file_design, idle_design, material
+from grpclab.study import design, desk_design, file_design, idle_design, material, replication_design
 from grpclab.study.kernel import KERNEL
 from grpclab.study.parameters import StudyParameters, study_name
 from grpclab.study.progress import Progress, duration_text, say
@@ -39,7 +39,7 @@ SECONDS_BESIDE_WINDOW = 2.0
 """Rough cost of a trial beside its window: server start, warm-up, notebook. For the first estimate only."""
 
 
-_SPECIAL = {"idle": idle_design, "desk": desk_design}
+_SPECIAL = {"idle": idle_design, "desk": desk_design, "replication": replication_design}
 """Designs with a question of their own."""
 
 

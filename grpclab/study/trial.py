@@ -32,7 +32,7 @@ from grpclab.errors import MeasurementError, WorkerError
 from grpclab.link import RunningLink, running_link
 from grpclab.load import traffic
 from grpclab.load.generator import Generator, LoadRun
-from grpclab.load.summary import PERCENTILES, timeline
+from grpclab.load.summary import PERCENTILES, most_in_flight, timeline
 from grpclab.profiling import speedscope, threads
 from grpclab.servers.launcher import RunningServer
 from grpclab.status import OK
@@ -61,6 +61,7 @@ METRICS: tuple[str, ...] = (
     "late_p99_s",
     "late_max_s",
     "held",
+    "in_flight_max",
     "connections_lost",
     "outage_s",
     "time_to_first_success_s",
@@ -345,6 +346,7 @@ def _metrics(run: LoadRun, opened: procfs.Usage, closed: procfs.Usage) -> dict[s
         **{f"late_{name}_s": value for name, value in run.lateness.items()},
         **run.traffic.as_row(),
         "held": run.held,
+        "in_flight_max": most_in_flight(run.windows),
         "connections_lost": run.connections_lost,
         "outage_s": run.outage_s,
         "server_cpu_s": server_cpu_s,
