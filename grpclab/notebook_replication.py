@@ -34,12 +34,16 @@ class ReplicationNotebook(SweepNotebook):
         """The same as a frame, one row a claim: see :data:`grpclab.analysis.replication.COLUMNS`."""
         return replication.claims(self.trials, self.judgement.as_dict(), self.study.plan)
 
-    def figure(self, name: str) -> FigureBlock | None:
-        """One of the report's figures: ``forest``, ``windows``, ``engines`` or ``idle``; a line where it lacks data."""
-        drawn: FigureBlock | None = getattr(figures, name)(self._told())
-        if drawn is None:
+    def figure(self, name: str) -> None:
+        """Show one of the report's figures: ``forest``, ``windows``, ``engines`` or ``idle``; or say that it lacks
+        data."""
+        from IPython.display import display
+
+        drawn: FigureBlock | list[FigureBlock] | None = getattr(figures, name)(self._told())
+        if not drawn:
             say(f"no figure {name}: too few valid trials")
-        return drawn
+        for block in (drawn if isinstance(drawn, list) else [drawn]) if drawn else []:
+            display(block)  # type: ignore[no-untyped-call]
 
     def _told(self) -> Told:
         return Told.of(self.study.manifest, self.trials, self.judgement.as_dict())

@@ -8,11 +8,13 @@ import signal
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
 import psutil
 import pytest
+from notebook_runs import measured
 
 from grpclab.children import STUDY_VARIABLE
 from grpclab.config import ServerConfig
@@ -82,6 +84,18 @@ def ours(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[int]]:
     study = f"test-{uuid.uuid4()}"
     monkeypatch.setenv(STUDY_VARIABLE, study)
     return lambda: processes_of(study)
+
+
+@pytest.fixture(scope="session")
+def sweep_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the smallest study has been run by ``sweep.ipynb``, once for all files of tests."""
+    return measured("sweep", tmp_path_factory.mktemp("sweep"))
+
+
+@pytest.fixture(scope="session")
+def replication_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same by ``replication.ipynb``."""
+    return measured("replication", tmp_path_factory.mktemp("replication"))
 
 
 @pytest.fixture(scope="module")

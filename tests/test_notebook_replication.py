@@ -11,7 +11,6 @@ from typing import Any
 import nbformat
 import pandas as pd
 import pytest
-from test_notebooks import papermill
 from test_project import parameters_cell
 
 from grpclab.analysis.replication import claims
@@ -21,16 +20,10 @@ from grpclab.places import notebook
 from grpclab.study import replication_design
 from grpclab.study.parameters import StudyParameters
 
-PAIRS = {"requests": "60", "blocks": "1", "max_trial_s": "0.3", "rtt_ms": "5", "profile": "false"}
-
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the smallest replication has been run once."""
-    folder = tmp_path_factory.mktemp("lab")
-    run = papermill("replication", folder, *(word for pair in PAIRS.items() for word in ("-p", *pair)))
-    assert run.returncode == 0, run.stderr
-    return folder
+def root(replication_root: Path) -> Path:
+    return replication_root
 
 
 def measured(root: Path) -> dict[str, dict[Hashable, Any]]:

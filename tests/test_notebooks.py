@@ -3,39 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import nbformat
 import pandas as pd
 import pytest
+from notebook_runs import papermill
 
 from grpclab.config import FACTORS
-from grpclab.places import notebook
 from grpclab.study.trial import METRICS
-
-PAIRS = {"requests": "60", "blocks": "1", "design": "quick", "max_trial_s": "0.4", "rtt_ms": "5", "concurrency": "64"}
-SMALL = [word for pair in PAIRS.items() for word in ("-p", *pair)]
-
-
-def papermill(name: str, root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """``papermill notebooks/<name>.ipynb out.ipynb ...`` in `root`, which becomes the project's folder."""
-    command = [sys.executable, "-m", "papermill", str(notebook(name)), "out.ipynb", *arguments]
-    env = {**os.environ, "GRPCLAB_ROOT": str(root), "PYTHONWARNINGS": "ignore"}
-    env.pop("PYTEST_CURRENT_TEST", None)  # in its presence ipykernel treats the terminal in another way
-    return subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, timeout=240, check=False)
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the small study has been run once."""
-    folder = tmp_path_factory.mktemp("lab")
-    run = papermill("sweep", folder, *SMALL)
-    assert run.returncode == 0, run.stderr
-    (folder / "first.txt").write_text(run.stderr)
-    return folder
+def root(sweep_root: Path) -> Path:
+    return sweep_root
 
 
 def study_folder(root: Path) -> Path:
@@ -109,16 +90,6 @@ def test_progress_and_the_path_of_the_report_reach_the_terminal(root: Path) -> N
     assert (root / "reports" / "index.html").exists()
 
 
-def test_the_same_command_again_measures_nothing_and_judges_again(root: Path) -> None:
-    folder = study_folder(root)
-    before = {path: path.stat().st_mtime_ns for path in folder.glob("trials/*/result.json")}
-    (folder / "verdict.json").unlink()
-    again = papermill("sweep", root, *SMALL)
-    assert again.returncode == 0, again.stderr
-    assert {path: path.stat().st_mtime_ns for path in folder.glob("trials/*/result.json")} == before
-    assert (folder / "verdict.json").exists()
-
-
 def test_every_trial_notebook_starts_from_a_clean_kernel(root: Path) -> None:
     for path in study_folder(root).glob("trials/*/trial.ipynb"):
         cells = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
@@ -132,12 +103,3 @@ def test_a_wrong_parameter_stops_the_sweep_with_one_line(tmp_path: Path) -> None
     assert len(shown) == 1
     assert "unknown parameter 'request': did you mean requests?" in shown[0]
     assert not (tmp_path / "results").exists()
-
-
-def test_a_single_trial_runs_by_hand_in_a_cold_kernel(tmp_path: Path) -> None:
-    run = papermill("trial", tmp_path, "-p", "requests", "100", "-p", "profile", "false", "-p", "variant", "basic")
-    assert run.returncode == 0, run.stderr
-    (result,) = (tmp_path / "results" / "scratch").glob("*/result.json")
-    assert json.loads(result.read_text())["metrics"]["requests"] == 100
-    outputs = [o for cell in nbformat.read(tmp_path / "out.ipynb", as_version=4).cells for o in cell.get("outputs", [])]
-    assert any("image/png" in output.get("data", {}) for output in outputs)

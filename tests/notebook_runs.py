@@ -1,0 +1,53 @@
+"""Notebooks executed by papermill as a user does it, with parameters so small that a study takes seconds."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from grpclab.places import notebook
+
+SMALL: dict[str, dict[str, Any]] = {
+    "trial": {"requests": 60, "duration_s": 0.2, "profile": False},
+    "sweep": {
+        **{"requests": 60, "blocks": 1, "design": "quick", "max_trial_s": 0.4},
+        **{"rtt_ms": 5.0, "concurrency": "64"},
+    },
+    "replication": {"requests": 60, "blocks": 1, "max_trial_s": 0.3, "rtt_ms": 5.0, "profile": False},
+    "explore": {},
+    "calibration": {"only": "echo", "rounds": 1, "scale": 0.05},
+}
+"""The smallest parameters of each notebook, in the order in which they are run: `explore` looks at what `sweep` has
+measured."""
+
+
+def environment(root: Path) -> dict[str, str]:
+    """For a process whose project lies in `root`."""
+    env = {**os.environ, "GRPCLAB_ROOT": str(root), "PYTHONWARNINGS": "ignore"}
+    for inherited in ("PYTEST_CURRENT_TEST", "PYTEST_ADDOPTS"):  # ipykernel treats the terminal in another way
+        env.pop(inherited, None)
+    return env
+
+
+def small(name: str) -> list[str]:
+    """The smallest parameters as papermill's options."""
+    return [word for key, value in SMALL[name].items() for word in ("-p", key, str(value))]
+
+
+def papermill(name: str, root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """``papermill notebooks/<name>.ipynb out.ipynb ...`` in `root`, which becomes the project's folder."""
+    command = [sys.executable, "-m", "papermill", str(notebook(name)), "out.ipynb", *arguments]
+    return subprocess.run(
+        command, cwd=root, env=environment(root), capture_output=True, text=True, timeout=240, check=False
+    )
+
+
+def measured(name: str, root: Path) -> Path:
+    """`root`, in which the smallest study of that notebook has been run once; ``first.txt`` is what it told."""
+    run = papermill(name, root, *small(name))
+    assert run.returncode == 0, run.stderr
+    (root / "first.txt").write_text(run.stderr)
+    return root
