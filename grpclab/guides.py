@@ -1,6 +1,6 @@
-"""The numbers in the guides: each stands between two comments that name where it comes from.
+"""The numbers in the guides and the README: each stands between two comments that name where it comes from.
 
-In ``docs/*.md`` a number of the published example study is written
+In ``README.md`` and ``docs/*.md`` a number of the published example study is written
 ``<!-- example: WHAT -->3.7x (2.8 to 4.9)<!-- /example -->``. Markdown shows the number alone;
 ``python -m grpclab.guides`` (``make guides``) writes all of them anew from the study inside ``reports/example.html``,
 and a test checks that they agree. WHAT is one of
@@ -118,12 +118,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write the marked numbers of all guides anew."""
     parser = argparse.ArgumentParser(prog="python -m grpclab.guides", description=main.__doc__)
     parser.add_argument("--study", default=EXAMPLE, help="the study that the numbers are of (default: %(default)s)")
-    parser.add_argument("guides", nargs="*", type=Path, help="default: docs/*.md")
+    parser.add_argument("guides", nargs="*", type=Path, help="default: README.md and docs/*.md")
     options = parser.parse_args(arguments)
     root = project_root()
     try:
         study = load_study(root / options.study)
-        for path in options.guides or sorted((root / "docs").glob("*.md")):
+        for path in options.guides or [root / "README.md", *sorted((root / "docs").glob("*.md"))]:
             text = path.read_text(encoding="utf-8")
             fresh = refreshed(text, study)
             before, after = list(marks(text)), list(marks(fresh))

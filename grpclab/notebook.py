@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,17 @@ from grpclab.environment import machine, split_cores
 from grpclab.errors import DesignError
 from grpclab.places import project_root
 from grpclab.publish import publish
-from grpclab.report import sections, words
+from grpclab.report import Section, sections, words
 from grpclab.report.trial import trial_picture
 from grpclab.study.parameters import StudyParameters, plain_values
 from grpclab.study.progress import outcome, say
 from grpclab.study.runner import Study
 from grpclab.study.trial import TrialIdentity, TrialResult, run_trial
 from grpclab.variants import variant
+
+VERDICT = ("question", "answer", "warnings", "sides", "claims")
+LAST = ("method", "machine", "again")
+"""Sections of a report by their anchors: what ``sweep.ipynb`` shows at its end, and what it leaves to the report."""
 
 
 class TrialNotebook:
@@ -177,13 +182,25 @@ class SweepNotebook:
         self.judgement = self.study.judge(self.trials)
         return self.trials
 
-    def show(self) -> None:
-        """The sections of the report, one after the other."""
+    def figures(self) -> None:
+        """Show the sections of the report that hold figures and tables, in its order."""
+        self._show(lambda anchor: anchor not in (*VERDICT, *LAST))
+
+    def verdict(self) -> None:
+        """Show the answer, how sure it is, its warnings and its parts."""
+        self._show(lambda anchor: anchor in VERDICT)
+
+    def _show(self, wanted: Callable[[str], bool]) -> None:
         from IPython.display import display
 
+        for section in self._sections:
+            if wanted(section.anchor):
+                display(section)  # type: ignore[no-untyped-call]
+
+    @functools.cached_property
+    def _sections(self) -> list[Section]:
         histograms = self.study.material(self.trials)["histograms"]
-        for section in sections(self.study.manifest, self.trials, self.judgement.as_dict(), histograms=histograms):
-            display(section)  # type: ignore[no-untyped-call]
+        return sections(self.study.manifest, self.trials, self.judgement.as_dict(), histograms=histograms)
 
     def report(self) -> None:
         """Write the HTML report and say where it is."""

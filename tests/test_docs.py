@@ -25,7 +25,8 @@ from grpclab.site import slug
 ROOT = Path(__file__).resolve().parent.parent
 GUIDES = sorted((ROOT / "docs").glob("*.md"))
 TEXTS = {path.name: path.read_text(encoding="utf-8") for path in GUIDES}
-MARKED = [(name, mark) for name, text in TEXTS.items() for mark in marks(text)]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+MARKED = [(name, mark) for name, text in [("README.md", README), *TEXTS.items()] for mark in marks(text)]
 each = pytest.mark.parametrize("name", TEXTS)
 
 

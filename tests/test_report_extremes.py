@@ -14,7 +14,8 @@ import synthetic
 from playwright.sync_api import Browser
 
 from grpclab.report import figures, write_report
-from grpclab.report.figures.forest import MOST_LEVELS, MOST_ROWS
+from grpclab.report.figures.forest import MOST_ROWS
+from grpclab.report.figures.sweeps import MOST_LEVELS
 from grpclab.report.study import Study
 
 

@@ -15,7 +15,7 @@ def drawn(text: str = "a") -> str:
     def draw(figure: Figure, narrow: bool) -> None:
         ax = figure.subplots()
         (line,) = ax.plot([1, 2, 3], [3, 1, 2], "o-", color=theme.CANDIDATE, clip_on=True)
-        line.set_gid(svg.tip(1, text))
+        theme.tip(line, text)
         ax.set_title(text)
 
     return theme.draw_svg(draw, narrow=False, height_in=2)

@@ -10,9 +10,6 @@ from __future__ import annotations
 import colorsys
 import hashlib
 import re
-from html import escape
-
-from grpclab.report.words import plain
 
 _PROLOGUE = re.compile(r"\A.*?(?=<svg\b)", re.DOTALL)
 _DEFAULTS = re.compile(r"<defs>\s*<style[^>]*>.*?</style>\s*</defs>", re.DOTALL)
@@ -21,23 +18,16 @@ _ID = re.compile(r'\sid="([^"]*)"')
 _USE = re.compile(r'(?<=href="|..url\()#([A-Za-z][\w.-]*)(?=[)"])')
 _PAINT = re.compile(r'\b(fill|stroke)="#([0-9a-fA-F]{6})"')
 """Only a style may hold a variable; matplotlib writes these attributes on elements without one, in hatches."""
-_COLOUR = re.compile(r"#([0-9a-fA-F]{6})\b(?=[;\"])")
+_COLOUR = re.compile(r"(?<=: )#([0-9a-fA-F]{6})\b(?=[;\"])")
 _VARIABLE = re.compile(r"var\(--c([0-9a-f]{6})\)")
-_TIP = re.compile(r'<g id="tip-\d+-((?:[0-9a-f]{2})*)">')
 
 ROUND = "stroke-linejoin:round;stroke-linecap:butt"
 """matplotlib's own defaults, which it writes as a rule for every element of the document."""
 
 
-def tip(number: int, text: object) -> str:
-    """A name for an artist of matplotlib (``gid``) that becomes a tooltip in the page; `number` keeps it unique."""
-    return f"tip-{number}-{plain(text).encode('utf-8', 'replace').hex()}"
-
-
 def inline(svg: str) -> str:
     """The SVG of a file as an element inside HTML. Text in it stays text: matplotlib has escaped it."""
     body = _METADATA.sub("", _DEFAULTS.sub("", _PROLOGUE.sub("", svg)))
-    body = _TIP.sub(lambda found: f"<g><title>{_text(found[1])}</title>", body)
     mine = f"p{hashlib.sha256(svg.encode()).hexdigest()[:8]}-"
     used = set(_USE.findall(body))
     body = _ID.sub(lambda found: f' id="{mine}{found[1]}"' if found[1] in used else "", body)
@@ -51,11 +41,12 @@ def inline(svg: str) -> str:
 
 
 def alone(element: str) -> str:
-    """An element of :func:`inline` as a file, in the colours of light; what is not shown in a file is left out."""
-    body = re.sub(r"<title>[^<]*</title>", "", with_colours(element))
-    return body.replace(
-        "<svg ", '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" ', 1
-    ).replace(' aria-hidden="true"', "", 1)
+    """An element of :func:`inline` as a file, in the colours of light."""
+    return (
+        with_colours(element)
+        .replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" ', 1)
+        .replace(' aria-hidden="true"', "", 1)
+    )
 
 
 def with_colours(element: str) -> str:
@@ -79,7 +70,3 @@ def in_the_dark(colour: str) -> str:
     light = 0.91 - 0.79 * max(0.0, light - 0.16) / 0.84 if grey else 0.45 + 0.45 * light
     saturation = min(saturation, 0.25) if grey else min(saturation, 0.85)
     return "#" + "".join(f"{round(255 * part):02x}" for part in colorsys.hls_to_rgb(hue, light, saturation))
-
-
-def _text(code: str) -> str:
-    return escape(bytes.fromhex(code).decode("utf-8", "replace"), quote=False)

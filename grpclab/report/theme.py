@@ -8,6 +8,7 @@ alone.
 from __future__ import annotations
 
 import contextlib
+import html
 import io
 import itertools
 import math
@@ -18,6 +19,7 @@ from typing import Any
 
 import matplotlib as mpl
 import seaborn as sns
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
@@ -42,6 +44,7 @@ Draw = Callable[[Figure, bool], None]
 _FACES = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 _FONT_IN_SVG = re.compile(r"'DejaVu Sans'[^;\"]*?sans-serif(?:, [^;\"]+)?(?=[;\"])")
 
+_TIP = re.compile(r'<g id="tip-\d+-((?:[0-9a-f]{2})*)">')
 _CLIP = re.compile(r"\bp[0-9a-f]{10}\b")
 
 
@@ -97,7 +100,17 @@ def draw_svg(draw: Draw, *, narrow: bool, height_in: float, above: str = "") -> 
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         canvas: Any = FigureCanvasSVG(figure)
         canvas.print_svg(out, metadata=nothing)  # savefig would draw twice more
-    return _numbered(_FONT_IN_SVG.sub(_FACES, out.getvalue()))
+    drawn = _TIP.sub(lambda found: f"<g>\n<title>{_untold(found[1])}</title>", out.getvalue())
+    return _numbered(_FONT_IN_SVG.sub(_FACES, drawn))
+
+
+def tip(artist: Artist, text: object) -> None:
+    """Words that show where the pointer rests on an artist: its ``<title>`` in the SVG."""
+    artist.set_gid(f"tip-{id(artist)}-{words.plain(text).encode('utf-8', 'replace').hex()}")
+
+
+def _untold(code: str) -> str:
+    return html.escape(bytes.fromhex(code).decode("utf-8", "replace"), quote=False)
 
 
 def draw_png(draw: Draw, *, height_in: float, above: str = "", dots_per_inch: int = 200) -> bytes:

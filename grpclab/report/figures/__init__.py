@@ -12,11 +12,12 @@ from grpclab.report.blocks import FigureBlock
 from grpclab.report.figures.curves import latency, throughput
 from grpclab.report.figures.distribution import latency_distribution
 from grpclab.report.figures.engines import engines
-from grpclab.report.figures.forest import forest, sweeps
+from grpclab.report.figures.forest import forest
 from grpclab.report.figures.idle import idle
 from grpclab.report.figures.ladder import ladder
 from grpclab.report.figures.offered import offered_rates
 from grpclab.report.figures.shares import VIEWS, profile
+from grpclab.report.figures.sweeps import sweeps
 from grpclab.report.figures.timeline import timeline
 from grpclab.report.figures.windows import windows
 from grpclab.report.study import Study

@@ -112,7 +112,7 @@ def throughput(study: Study, curve: Mapping[str, Any]) -> FigureBlock | None:
                 legend=False,
                 lw=0,
             )
-            _line(ax, line)
+            _line(ax, line, "throughput_rps")
         top = max(max(p.mean, p.high if math.isfinite(p.high) else 0) for ln in drawn for p in ln.points)
         ax.set_ylim(0, top * 1.1)
         _x_axis(ax, drawn, str(curve.get("factor") or ""), narrow=narrow)
@@ -158,7 +158,7 @@ def latency(study: Study, curve: Mapping[str, Any]) -> FigureBlock | None:
         axes = figure.subplots(*shape, sharex=True, sharey=True, squeeze=False).ravel()
         for ax, (metric, drawn) in zip(axes, panels.items(), strict=True):
             for line in drawn:
-                _line(ax, line)
+                _line(ax, line, metric)
             ax.set_yscale("log")
             theme.latency_ticks(ax, "y", [v for p in everything for v in (p.mean, p.low, p.high)], most=8)
             theme.clean(ax)
@@ -200,7 +200,7 @@ def latency(study: Study, curve: Mapping[str, Any]) -> FigureBlock | None:
     )
 
 
-def _line(ax: Axes, line: Line) -> None:
+def _line(ax: Axes, line: Line, metric: str) -> None:
     xs = [p.x for p in line.points]
     ax.fill_between(
         xs, [p.low for p in line.points], [p.high for p in line.points], color=line.colour, alpha=0.16, lw=0
@@ -210,7 +210,13 @@ def _line(ax: Axes, line: Line) -> None:
         if math.isfinite(point.low) and math.isfinite(point.high):
             ax.plot([point.x] * 2, [point.low, point.high], color=line.colour, lw=1.1, zorder=3)
         face = theme.PAPER if point.limited else line.colour
-        ax.plot(point.x, point.mean, "o", ms=6, mfc=face, mec=line.colour, mew=1.6, zorder=4)
+        (mark,) = ax.plot(point.x, point.mean, "o", ms=6, mfc=face, mec=line.colour, mew=1.6, zorder=4)
+        ends = [words.value_of(metric, end) for end in (point.low, point.high)]
+        theme.tip(
+            mark,
+            f"{line.name} at {point.label}: {words.value_of(metric, point.mean)}, 95 % interval {' to '.join(ends)}, "
+            f"{words.count(point.blocks, 'block')}{'; the load generator may be the limit' if point.limited else ''}",
+        )
 
 
 def _x_axis(ax: Axes, drawn: Sequence[Line], factor: str, *, narrow: bool) -> None:

@@ -1,0 +1,39 @@
+"""Ratios as dots with intervals: the marks that the forest plot and the sweeps share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from matplotlib.axes import Axes
+
+from grpclab.report import theme, words
+
+Comparison = Mapping[str, Any]
+
+
+def known(comparison: Comparison) -> bool:
+    """Whether there is a ratio to draw."""
+    return words.number(comparison.get("ratio")) > 0
+
+
+def band(ax: Axes, delta: float) -> None:
+    """What is too small to interest, and the line of no difference."""
+    if 0 < delta < 1:
+        ax.axvspan(1 - delta, 1 + delta, color=theme.BAND, lw=0, zorder=0)
+    ax.axvline(1, color=theme.QUIET, lw=1, zorder=1)
+
+
+def dot(ax: Axes, y: float, comparison: Comparison) -> None:
+    """A ratio with its interval, in the colour and shape of its verdict; hollow where it is a bound."""
+    verdict = str(comparison.get("verdict") or "inconclusive")
+    colour = theme.VERDICT.get(verdict, theme.QUIET)
+    low, high = words.number(comparison.get("ci_low")), words.number(comparison.get("ci_high"))
+    if low > 0 and math.isfinite(high):
+        ax.plot([low, high], [y, y], color=colour, lw=2, solid_capstyle="butt", zorder=3)
+    face = theme.PAPER if comparison.get("limited_by") else colour
+    marker = theme.VERDICT_MARKER.get(verdict, "o")
+    (mark,) = ax.plot(comparison["ratio"], y, marker, ms=6.5, mfc=face, mec=colour, mew=1.4, zorder=4)
+    title = comparison.get("title") or f"{comparison.get('candidate')} against {comparison.get('baseline')}"
+    theme.tip(mark, f"{title}: {words.estimate(comparison)}, {verdict}")

@@ -1,0 +1,152 @@
+"""One factor at a time: the ratio of each level to the base."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from grpclab.report import theme, words
+from grpclab.report.blocks import FigureBlock, figure_block
+from grpclab.report.figures.ratio_marks import Comparison, band, dot, known
+from grpclab.report.study import Study
+
+SIDES = ("baseline", "candidate")
+MOST_LEVELS, MOST_PANELS = 12, 12
+"""So many levels of a factor, and so many factors, are drawn in one picture."""
+
+
+def sweeps(study: Study) -> FigureBlock | None:
+    """One panel for each swept factor, against the base; None where nothing was measured."""
+    every = [(entry, points) for entry in study.entries("sweeps") if (points := _sweep(study, entry))]
+    drawn = [(entry, _some(points)) for entry, points in every[:MOST_PANELS]]
+    if not drawn:
+        return None
+    levels, shown = (sum(len(points) for _, points in of) for of in (every, drawn))
+    left_out = "" if shown == levels else f" Drawn are {shown} of {levels} levels; the tables below have all."
+    rows = [len(points) for _, points in drawn]
+    columns = min(len(drawn), 3)
+    lines = -(-len(drawn) // columns)
+
+    def draw(figure: Figure, narrow: bool) -> None:
+        if narrow:
+            axes = figure.subplots(
+                len(drawn),
+                1,
+                squeeze=False,
+                sharex=True,
+                gridspec_kw={"height_ratios": [n + 0.6 for n in rows]},
+            )
+        else:
+            axes = figure.subplots(lines, columns, squeeze=False)
+        ends = [
+            words.number(c.get(key)) for _, points in drawn for _, c in points for key in ("ratio", "ci_low", "ci_high")
+        ] + [1 - study.delta, 1 + study.delta]
+        for place, ax in enumerate(axes.ravel()):
+            if place >= len(drawn):
+                ax.set_axis_off()
+                continue
+            entry, points = drawn[place]
+            theme.ratio_axis(ax, ends, most=6 if narrow or columns == 1 else 5)
+            band(ax, study.delta)
+            for y, (_, comparison) in enumerate(points):
+                if comparison.get("baseline") == comparison.get("candidate"):
+                    ax.plot(1, y, "D", ms=6, mfc=theme.PAPER, mec=theme.QUIET, mew=1.5, zorder=4)
+                    ax.annotate(
+                        "base",
+                        xy=(1, y),
+                        xytext=(8, 0),
+                        textcoords="offset points",
+                        va="center",
+                        color=theme.QUIET,
+                        fontsize=8.5,
+                    )
+                else:
+                    dot(ax, y, comparison)
+                    _ratio_above(ax, y, comparison)
+            ax.set_yticks(range(len(points)), [words.short(label, 22) for label, _ in points], color=theme.INK)
+            ax.set_ylim(len(points) - 0.5, -0.6)
+            theme.clean(ax, grid="x")
+            ax.spines["left"].set_visible(False)
+            ax.set_title(words.short(entry.get("title") or entry.get("factor") or "", 34))
+            if narrow and place < len(drawn) - 1:
+                ax.tick_params(labelbottom=False)
+        figure.supxlabel(
+            "throughput against the base, log scale" if _rates(drawn) else "ratio against the base, log scale",
+            fontsize=9.5,
+            color=theme.QUIET,
+        )
+
+    return figure_block(
+        title="One factor at a time",
+        draw=draw,
+        wide_height_in=lines * (0.33 * max(rows) + 0.85) + 0.3,
+        narrow_height_in=0.3 * sum(rows) + 0.5 * len(drawn) + 0.5,
+        alt=" ".join(_sweep_alt(entry, points) for entry, points in drawn),
+        caption=" ".join(_sweep_caption(entry, points) for entry, points in drawn) + left_out,
+        how_to_read=(
+            "Each panel changes one factor and leaves all others as they are in the base (hollow diamond). "
+            "Dots are ratios to the base with their 95 % intervals; triangles are faster or slower, squares "
+            f"equivalent, circles inconclusive. The grey band is 1 ± {100 * study.delta:g} %."
+        ),
+        engines=study.engines(str(c.get(side)) for _, points in drawn for _, c in points for side in SIDES),
+    )
+
+
+def _some(points: list[tuple[str, Comparison]]) -> list[tuple[str, Comparison]]:
+    """At most MOST_LEVELS points: the base, the ends, and others evenly between, in their order."""
+    if len(points) <= MOST_LEVELS:
+        return points
+    base = [at for at, (_, c) in enumerate(points) if c["baseline"] == c["candidate"]]
+    even = [round(at * (len(points) - 1) / (MOST_LEVELS - 2)) for at in range(MOST_LEVELS - 1)]
+    return [points[at] for at in sorted({*base, *even})]
+
+
+def _sweep(study: Study, entry: Mapping[str, Any]) -> list[tuple[str, Comparison]]:
+    base, scenario = str(entry.get("base") or ""), str(entry.get("scenario") or "")
+    found: list[tuple[str, Comparison]] = []
+    for point in entry.get("points") or []:
+        name, label = str(point.get("configuration") or ""), words.plain(point.get("label") or "")
+        if name == base:
+            found.append((label, {"baseline": base, "candidate": base, "ratio": 1.0}))
+            continue
+        comparison = study.comparison(scenario, study.metric, base, name)
+        if known(comparison):
+            found.append((label, comparison))
+    return found if any(c["baseline"] != c["candidate"] for _, c in found) else []
+
+
+def _rates(drawn: list[tuple[Mapping[str, Any], list[tuple[str, Comparison]]]]) -> bool:
+    return all(c.get("metric", "throughput_rps") == "throughput_rps" for _, points in drawn for _, c in points)
+
+
+def _ratio_above(ax: Axes, y: float, comparison: Comparison) -> None:
+    """The ratio above its point: beside a wide interval there is no room."""
+    ax.annotate(
+        words.ratio(comparison["ratio"]),
+        xy=(comparison["ratio"], y),
+        xytext=(0, 6),
+        textcoords="offset points",
+        va="bottom",
+        ha="center",
+        color=theme.QUIET,
+        fontsize=8.5,
+    )
+
+
+def _sweep_alt(entry: Mapping[str, Any], points: list[tuple[str, Comparison]]) -> str:
+    told = [f"{label} {'is the base' if c['baseline'] == c['candidate'] else words.estimate(c)}" for label, c in points]
+    return f"Dot plot, {words.plain(entry.get('title') or '')}: {'; '.join(told)}."
+
+
+def _sweep_caption(entry: Mapping[str, Any], points: list[tuple[str, Comparison]]) -> str:
+    moved = [
+        f"{label} is {c['verdict']} ({words.ratio(c['ratio'])})"
+        for label, c in points
+        if c.get("verdict") in {"faster", "slower"}
+    ]
+    title = words.plain(entry.get("title") or entry.get("factor") or "").rstrip(":")
+    told = words.listing(moved) or "no level is clearly faster or slower than the base"
+    return f"{words.sentence_case(title)}: {told}."
