@@ -14,7 +14,7 @@ import pandas as pd
 import psutil
 import pytest
 from conftest import gone, until
-from test_notebooks import papermill
+from notebook_runs import papermill
 
 from grpclab.calibration import (
     echo,

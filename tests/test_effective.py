@@ -363,6 +363,7 @@ class Watched:
 
     def __init__(self, channel: grpc.Channel) -> None:
         self.channel = channel
+        self.method: Any = None
         self.calls: list[Any] = []
 
     def __enter__(self) -> Watched:
@@ -382,7 +383,7 @@ class Watched:
 
 
 def test_a_channel_is_closed_only_when_its_call_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    """grpcio may wait without end for a call that it cancels while the channel closes: about once in a thousand dials."""
+    """grpcio may wait without end for a call that it cancels while the channel closes: once in some thousand dials."""
     dial = grpc.insecure_channel
     monkeypatch.setattr(Watched, "closed", [])
     monkeypatch.setattr(grpc, "insecure_channel", lambda target, options: Watched(dial(target, options=options)))
