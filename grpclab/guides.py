@@ -123,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     root = project_root()
     try:
         study = load_study(root / options.study)
-        for path in options.guides or [root / "README.md", *sorted((root / "docs").glob("*.md"))]:
+        for path in options.guides or [*root.glob("README.md"), *sorted((root / "docs").glob("*.md"))]:
             text = path.read_text(encoding="utf-8")
             fresh = refreshed(text, study)
             before, after = list(marks(text)), list(marks(fresh))
