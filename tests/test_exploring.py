@@ -78,7 +78,8 @@ def test_where_nothing_was_measured_the_published_reports_stand_in(made: synthet
     assert exploring.sources("", "", tmp_path) == (example, example)
     replication = stored_studies.as_report(made, tmp_path / "reports" / "replication.html")
     assert exploring.sources("", "", tmp_path) == (example, replication)
-    assert exploring.sources("reports/replication.html", "", tmp_path) == (replication, replication)
+    sent = stored_studies.as_report(made, tmp_path / "reports" / "sent.html")
+    assert exploring.sources("reports/sent.html", "", tmp_path) == (sent, replication)
     own = stored_studies.as_folder(made, tmp_path / "results" / "own")
     assert exploring.sources("", "", tmp_path) == (own, replication)
 
