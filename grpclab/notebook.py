@@ -180,6 +180,7 @@ class SweepNotebook:
         """All trials, one row each; see results/<study>/trials.parquet."""
         self.trials = self.study.collect()
         self.judgement = self.study.judge(self.trials)
+        self.__dict__.pop("_sections", None)  # those of what was there before
         return self.trials
 
     def figures(self) -> None:

@@ -38,10 +38,14 @@ def test_few_blocks_are_said_to_be_few(blocks: int, told: str) -> None:
 
 def test_noise_is_told_by_the_arm_that_is_the_baseline_twice() -> None:
     made = synthetic.small_study()
-    assert "no difference is seen where there is none" in confidence.noise(study(made))
-    apart = {**made.verdict["aa"], "ratio": 1.2, "ci_low": 1.1, "ci_high": 1.3}
-    told = confidence.noise(study(synthetic.MadeStudy(made.manifest, made.trials, made.verdict | {"aa": apart})))
-    assert told.endswith("it differs from itself, so doubt every ratio here.")
+
+    def told(low: float, high: float) -> str:
+        aa = {**made.verdict["aa"], "ratio": (low * high) ** 0.5, "ci_low": low, "ci_high": high}
+        return confidence.noise(study(synthetic.MadeStudy(made.manifest, made.trials, made.verdict | {"aa": aa})))
+
+    assert told(0.98, 1.03).endswith("so no difference is seen where there is none.")
+    assert told(0.8, 1.3).endswith("what lies within that cannot be told from noise by so many blocks.")
+    assert told(1.1, 1.3).endswith("it differs from itself, so doubt every ratio here.")
     assert confidence.noise(study(synthetic.MadeStudy(made.manifest, made.trials, {}))) == ""
 
 

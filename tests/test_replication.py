@@ -134,7 +134,7 @@ def test_without_a_round_trip_there_is_one_network_only() -> None:
     [
         ([True, True], HOLDS, ""),
         ([True, False], CONDITION, "only p0"),
-        ([None, True, True], CONDITION, "only p1 and p2"),
+        ([None, True, True], CONDITION, "confirmed p1 and p2"),
         ([False, False], FAILS, ""),
         ([False, None], UNDECIDED, ""),
         ([None], UNDECIDED, ""),

@@ -59,14 +59,15 @@ class Comparisons:
 def combined(outcomes: Mapping[str, Outcome]) -> tuple[str, str]:
     """The verdict on a claim out of its outcome at each place, and the condition under which it holds, if one.
 
-    Confirmed at every place it holds; at some places only, it holds under the condition of being there. Refuted at
+    Confirmed at every place it holds; at some places, it holds under the condition of being there (``only`` there where
+    it was refuted at all others). Refuted at
     every place it does not hold. Else, with nothing confirmed and something open, it is not decided.
     """
     confirmed = [place for place, outcome in outcomes.items() if outcome]
     if confirmed and len(confirmed) == len(outcomes):
         return HOLDS, ""
     if confirmed:
-        return CONDITION, f"only {listing(confirmed)}"
+        return CONDITION, f"{'confirmed' if None in outcomes.values() else 'only'} {listing(confirmed)}"
     if outcomes and all(outcome is False for outcome in outcomes.values()):
         return FAILS, ""
     return UNDECIDED, ""

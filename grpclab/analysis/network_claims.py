@@ -32,15 +32,24 @@ def handshakes(trials: pd.DataFrame, compared: Comparisons, asked: Found) -> Cla
     """Keepalive reduces handshakes. The places are a client under load, and one silent on a link that forgets.
 
     Confirmed where the same client opens fewer connections with keepalive than without (comparison `faster`: less),
-    refuted where they are equivalent or more. What a channel for each call costs stands beside it and decides nothing.
+    refuted where they are equivalent or more; open where no call of the client without it succeeded before the window
+    closed, since the connection that it would open next was not seen.
+
+    What a channel for each call costs stands beside it and decides nothing.
     """
     outcomes: dict[str, Outcome] = {}
     told = []
     for entry in asked["places"]:
         c = compared.get(entry["scenario"], entry["baseline"], entry["candidate"], entry["metric"])
-        outcomes[entry["place"]] = decided(c, BETTER)
+        lost = _never_back(trials, entry["baseline"])
+        outcomes[entry["place"]] = None if lost else decided(c, BETTER)
+        why = (
+            ", open, since without it no call succeeded again: its next connection lies beyond the window"
+            if lost
+            else ""
+        )
         opened = _opened(trials, entry)
-        told.append(f"{entry['place']}: {opened} connections without and with keepalive{in_brackets(c)}")
+        told.append(f"{entry['place']}: {opened} connections without and with keepalive{in_brackets(c)}{why}")
     reuse = asked["reuse"]
     c = compared.get(reuse["scenario"], reuse["baseline"], reuse["candidate"], reuse["metric"])
     told.append(f"a channel for each call against channels that are kept: {_opened(trials, reuse)}{in_brackets(c)}")
@@ -53,6 +62,12 @@ def handshakes(trials: pd.DataFrame, compared: Comparisons, asked: Found) -> Cla
         result=told_with(condition, *told),
         verdict=verdict,
     )
+
+
+def _never_back(trials: pd.DataFrame, configuration: str) -> bool:
+    """Whether in most trials no call succeeded before the window closed."""
+    rows = valid_trials(trials_of(trials, configuration))
+    return bool(numbers(rows, "first_success_censored").median() > 0.5)
 
 
 def _opened(trials: pd.DataFrame, entry: Found) -> str:

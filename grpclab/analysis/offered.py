@@ -79,7 +79,7 @@ class Series:
 def series(trials: pd.DataFrame, configurations: Sequence[Mapping[str, Any]]) -> list[Series]:
     """Every set of two or more configurations of a plan that differ in the offered rate alone.
 
-    Rates without a valid trial are left out.
+    Rates without a valid trial, or with too few calls for any percentile, are left out.
     """
     alike: dict[str, list[tuple[float, str]]] = {}
     for one in configurations:
@@ -92,7 +92,7 @@ def series(trials: pd.DataFrame, configurations: Sequence[Mapping[str, Any]]) ->
     for members in alike.values():
         by_rate = dict(reversed(members))  # of two with one rate the first in the plan: the other is an A/A arm
         names = [by_rate[rate] for rate in sorted(by_rate)]
-        rates = [rate for rate in _rates(trials, names, sorted(by_rate)) if math.isfinite(rate.achieved_rps)]
+        rates = [rate for rate in _rates(trials, names, sorted(by_rate)) if math.isfinite(rate.p50_s)]
         if len(rates) > 1:
             found.append(Series(rates=tuple(rates)))
     return found

@@ -37,8 +37,8 @@ def sure(study: Study) -> str:
         return "not at all: fewer than two blocks hold both sides."
     less = lower_is_faster(study.metric_of_headline)
     better = sum(ratio < 1 if less else ratio > 1 for ratio in ratios)
-    agree = max(better, len(ratios) - better)
-    way = "faster" if better * 2 >= len(ratios) else "slower"
+    worse = sum(ratio > 1 if less else ratio < 1 for ratio in ratios)
+    agree, way = (better, "faster") if better >= worse else (worse, "slower")
     spread = f"from {words.ratio(min(ratios))} to {words.ratio(max(ratios))}"
     told = f"{study.title(study.candidate)} was {way} in {agree} of {words.count(len(ratios), 'block')}, {spread}"
     p = words.number(c.get("p_value"))
@@ -54,11 +54,13 @@ def sure(study: Study) -> str:
 def noise(study: Study) -> str:
     """What the A/A arm says of the machine."""
     aa = study.verdict.get("aa") or {}
-    if not math.isfinite(words.number(aa.get("ratio"))):
-        return ""
     low, high = words.number(aa.get("ci_low")), words.number(aa.get("ci_high"))
+    if not (math.isfinite(words.number(aa.get("ratio"))) and math.isfinite(low) and math.isfinite(high)):
+        return ""
     differs = low > 1 or high < 1
     told = f"the baseline against itself gave {words.estimate(aa)}"
+    if not differs and (low < 1 - study.delta or high > 1 + study.delta):
+        return f"{told}: what lies within that cannot be told from noise by so many blocks."
     return (
         f"{told}: it differs from itself, so doubt every ratio here."
         if differs

@@ -58,7 +58,8 @@ class Change:
 def history(studies: Sequence[Past]) -> list[FigureBlock]:
     """The figures of all that recurs, in any order of `studies`: levels first; none where nothing does."""
     once = {(study.study, study.when): study for study in sorted(studies, key=_order, reverse=True)}  # not its copies
-    return [block for draw in (levels, ratios) if (block := draw(list(once.values()))) is not None]
+    newest = list(once.values())[:MOST_STUDIES]
+    return [block for draw in (levels, ratios) if (block := draw(newest)) is not None]
 
 
 def levels(studies: Sequence[Past]) -> FigureBlock | None:

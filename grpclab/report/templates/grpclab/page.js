@@ -54,9 +54,9 @@ async function copy(text, button) {
     const area = document.body.appendChild(made('textarea', {value: text}));
     area.select(); document.execCommand('copy'); area.remove();
   }
-  const was = button.textContent;
+  button.dataset.label ??= button.textContent;
   button.textContent = 'Copied'; say('Copied as Markdown');
-  setTimeout(() => { button.textContent = was; }, 1500);
+  setTimeout(() => { button.textContent = button.dataset.label; }, 1500);
 }
 function save(content, type, name) {
   const link = made('a', {href: URL.createObjectURL(new Blob([content], {type})), download: name});
@@ -88,6 +88,7 @@ if (summary) {
 // ---- figures as files
 const alone = figure => {
   const drawing = figure.querySelector('.gl-wide > svg').cloneNode(true);
+  drawing.removeAttribute('aria-hidden');
   drawing.setAttribute('xmlns', 'http://www.w3.org/2000/svg');
   drawing.setAttribute('xmlns:xlink', 'http://www.w3.org/1999/xlink');
   return drawing.outerHTML.replace(/var\(--c([0-9a-f]{6})\)/g, '#$1');
