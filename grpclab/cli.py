@@ -175,6 +175,8 @@ def _study(options: argparse.Namespace) -> int:
     cli_bench.require_writable(options.json)
     write: Callable[[str], None] = (lambda _: None) if options.quiet or options.json == "-" else print
     original = load_original(options.repeat) if options.repeat else None
+    if options.plan and options.json:
+        raise UsageError("--json has no part in --plan: a plan has no result yet")
     if original:
         if options.plan and original.plan.get("subjects"):
             raise UsageError("--plan has no part in the repeat of a comparison: its number of blocks is known")
@@ -242,7 +244,7 @@ def _report(options: argparse.Namespace) -> int:
     study = Study.stored(options.folder)
     _tell(study, publish(study, allow_mixed=options.allow_mixed), options)
     if options.figures:
-        written = write_figures(options.figures, finished(study))
+        written = write_figures(options.figures, finished(study, histograms=True))
         if options.json != "-":
             print(f"figures: {len(written)} in {options.figures}")
     return 0

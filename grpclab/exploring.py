@@ -262,10 +262,15 @@ def join(first: StoredStudy, second: StoredStudy) -> Joined:
     trials = pd.concat(kept, keys=names, names=["study", None])
     trials = trials.drop(columns="study")  # each name is in the index, where two of the same name are told apart
     key = ["title", "metric"]
-    wanted = [*key, *RATIO]
-    sides = [study.comparisons.reindex(columns=wanted).drop_duplicates(key) for study in (first, second)]
+    sides = [_alike(study.comparisons, left_out).drop_duplicates(key)[[*key, *RATIO]] for study in (first, second)]
     comparisons = sides[0].merge(sides[1], on=key, suffixes=("_1", "_2")).set_index(key)
     return Joined(names=names, differences=differences, trials=trials, comparisons=comparisons, left_out=left_out)
+
+
+def _alike(comparisons: pd.DataFrame, left_out: pd.Series) -> pd.DataFrame:
+    """The comparisons of configurations that are the same in both studies."""
+    found = comparisons.reindex(columns=["title", "metric", "baseline", "candidate", *RATIO])
+    return found[~found["baseline"].isin(left_out.index) & ~found["candidate"].isin(left_out.index)]
 
 
 def _left_out(first: StoredStudy, second: StoredStudy) -> pd.Series:

@@ -26,6 +26,7 @@ import pandas as pd
 from grpclab.analysis import Interval, levels, t_interval
 from grpclab.errors import DesignError, GrpclabError
 from grpclab.places import project_root
+from grpclab.report import files
 from grpclab.stored import StoredStudy, load_study
 
 EXAMPLE = "reports/example.html"
@@ -131,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 if old.said != new.said:
                     print(f"{path.name}:{old.line}: {old.what}: {old.said} -> {new.said}")
             if fresh != text:
-                path.write_text(fresh, encoding="utf-8")
+                files.replace(path, fresh)
     except GrpclabError as error:
         print(f"grpclab: {error}", file=sys.stderr)
         return error.exit_code

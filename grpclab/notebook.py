@@ -1,4 +1,4 @@
-"""What the cells of the two notebooks call, so that the notebooks stay thin."""
+"""What the cells of ``trial.ipynb`` and ``sweep.ipynb`` call, so that the notebooks stay thin."""
 
 from __future__ import annotations
 

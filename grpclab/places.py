@@ -29,7 +29,7 @@ def project_root(start: Path | None = None) -> Path:
 def notebook(name: str) -> Path:
     """The path of a notebook, in the installed package, or beside it in a clone.
 
-    There are ``trial``, ``sweep``, ``replication`` and ``calibration``.
+    There are ``trial``, ``sweep``, ``explore``, ``replication`` and ``calibration``.
     """
     package = Path(__file__).resolve().parent
     installed = package / "notebooks" / f"{name}.ipynb"

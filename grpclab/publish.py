@@ -34,8 +34,8 @@ def publish(study: Study, *, allow_mixed: bool = False) -> Path:
     return path
 
 
-def finished(study: Study) -> Finished:
-    """A study as its report sees it, out of what :func:`publish` has stored."""
+def finished(study: Study, *, histograms: bool = False) -> Finished:
+    """A study as its report sees it, out of what :func:`publish` has stored; `histograms` only where they are drawn."""
     stored = load_study(study.store.folder)
-    trials = stored.trials
-    return Finished.of(stored.manifest, trials, stored.verdict, study.material(trials)["histograms"])
+    latencies = study.material(stored.trials)["histograms"] if histograms else None
+    return Finished.of(stored.manifest, stored.trials, stored.verdict, latencies)

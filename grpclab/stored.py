@@ -98,12 +98,7 @@ def load_original(source: Path | str) -> Original:
         if manifest is None:
             raise DesignError(f"no study in {path}: there is no manifest.json")
         return Original(source=str(path), manifest=manifest, verdict=_verdict(folder))
-    try:
-        packed = data.read(path)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise DesignError(f"{path} holds no study that can be read: {error!r}") from None
-    if not isinstance(packed.manifest, Mapping) or not isinstance(packed.verdict, Mapping):
-        raise DesignError(f"{path} holds no study that can be read")
+    packed = data.read(path)
     return Original(source=str(path), manifest=packed.manifest, verdict=packed.verdict, trusted=False)
 
 

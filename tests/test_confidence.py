@@ -16,7 +16,7 @@ def study(made: synthetic.MadeStudy) -> Study:
 def test_all_blocks_agree() -> None:
     told = confidence.sure(study(synthetic.small_study()))
     assert told.startswith("the fast one was faster in 6 of 6 blocks, from ")
-    assert "once in 32 studies (exact p 0.031, the least that so many blocks can give)" in told
+    assert "once in 32 studies (sign flip, p 0.031, the least that so many blocks can give)" in told
 
 
 def test_a_slower_candidate_is_slower() -> None:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grpclab.analysis.distribution import FEWEST_BEYOND, distribution, merge
-from grpclab.load.summary import histogram
+from grpclab.analysis.distribution import distribution, merge
+from grpclab.load.summary import MIN_BEYOND, histogram
 
 LATENCIES = st.lists(st.floats(min_value=1e-5, max_value=100), min_size=1, max_size=300)
 
@@ -40,7 +40,7 @@ def test_a_curve_ends_where_too_few_calls_lie_beyond() -> None:
     found = distribution([histogram(np.linspace(0.001, 0.1, 1000))])
     shares, latency = found.curve()
     assert shares[0] == 0
-    assert shares[-1] == found.last == 1 - FEWEST_BEYOND / 1000
+    assert shares[-1] == found.last == 1 - MIN_BEYOND / 1000
     assert (np.diff(latency) >= 0).all()
     assert np.isfinite(latency).all()
 

@@ -200,7 +200,7 @@ def test_a_configuration_opens_to_its_trials(nightly: Page, made: synthetic.Made
     assert more.get_by_text("server.max_concurrent_streams", exact=True).is_visible()
     assert "10000" in more.locator("details").first.inner_text()
     assert "4194304" in more.inner_text()
-    row.get_by_role("button", name="close").click()
+    row.get_by_role("button", name="trials of optimized-c64").click()
     assert more.count() == 0
 
 

@@ -12,10 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from hdrh.histogram import HdrHistogram
 
-Floats = npt.NDArray[np.float64]
+from grpclab.load.summary import MIN_BEYOND
 
-FEWEST_BEYOND = 10
-"""No percentile from fewer observations beyond it than this."""
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +31,8 @@ class Distribution:
 
     @property
     def last(self) -> float:
-        """The highest share that has FEWEST_BEYOND observations beyond it; 0 where there are too few for any."""
-        return max(0.0, 1 - FEWEST_BEYOND / self.count) if self.count else 0.0
+        """The highest share that has MIN_BEYOND observations beyond it; 0 where there are too few for any."""
+        return max(0.0, 1 - MIN_BEYOND / self.count) if self.count else 0.0
 
     def at(self, share: float) -> float:
         """The latency that so large a share of the observations does not exceed (nearest rank), NaN beyond `last`."""

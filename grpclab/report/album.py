@@ -19,6 +19,6 @@ def write_figures(folder: Path | str, study: Study) -> list[Path]:
     for number, block in enumerate(album(study), start=1):
         slug = re.sub(r"[^a-z0-9]+", "-", block.title.lower()).strip("-")[:60] or "figure"
         path = files.replace(Path(folder) / f"{number:02d}-{slug}.svg", block.svg_wide)
-        path.with_suffix(".png").write_bytes(block.png())
+        files.replace(path.with_suffix(".png"), block.png())
         written.append(path)
     return written

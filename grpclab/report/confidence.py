@@ -48,7 +48,7 @@ def sure(study: Study) -> str:
         return f"{told}; {words.count(len(ratios), 'block')} cannot rule out chance, {fewest_blocks()} can."
     least = ", the least that so many blocks can give" if math.isclose(p, 2 / 2 ** len(ratios), rel_tol=1e-9) else ""
     once = f"once in {round(1 / p):,} studies" if p < 0.5 else "in every other study or more"
-    return f"{told}. Were there no difference, blocks would agree so well {once} (exact p {p:.2g}{least})."
+    return f"{told}. Were there no difference, a mean so far from 1 would come up {once} (sign flip, p {p:.2g}{least})."
 
 
 def noise(study: Study) -> str:

@@ -69,7 +69,7 @@ def read(path: Path | str) -> Packed:
         return unpack(Path(path).read_text(encoding="utf-8", errors="replace"))
     except OSError as error:
         raise DesignError(f"cannot read {path}: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DesignError(f"{path} holds no study ({error}): it is no report, or one of an earlier version") from None
 
 
@@ -79,6 +79,8 @@ def unpack(page: str) -> Packed:
     if about.get("schema_version") != SCHEMA_VERSION:
         raise ValueError(f"schema version {about.get('schema_version')}, not {SCHEMA_VERSION}")
     trials = pd.read_parquet(io.BytesIO(_content(page, TRIALS)))
+    if not all(isinstance(about[name], Mapping) for name in ("manifest", "verdict", "details")):
+        raise ValueError("its parts are of another kind")
     return Packed(trials=trials, **{name: about[name] for name in ("manifest", "verdict", "details", "markdown")})
 
 

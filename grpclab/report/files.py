@@ -10,13 +10,13 @@ from pathlib import Path
 from grpclab.report import words
 
 
-def replace(path: Path, text: str) -> Path:
-    """Write a text file whole or not at all, its folder included; returns `path`."""
+def replace(path: Path, content: str | bytes) -> Path:
+    """Write a file whole or not at all, its folder included; text as UTF-8. Returns `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as out:
-            out.write(text)
+        with os.fdopen(handle, "wb") as out:
+            out.write(content.encode() if isinstance(content, str) else content)
         os.chmod(name, 0o644)
         os.replace(name, path)
     except BaseException:

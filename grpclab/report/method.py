@@ -16,20 +16,26 @@ def method(study: Study) -> str:
     plan = study.plan
     blocks = int(words.number(plan.get("blocks")) if plan.get("blocks") is not None else 0)
     valid = int(study.trials["valid"].sum())
+    profiled = ", then, never inside the window, a profile window in some of them" if plan.get("profiled") else ""
+    again = (
+        " The baseline is measured once more under another name (A/A), not adjusted either: what differs there is "
+        "noise."
+        if plan.get("aa") and not plan.get("without_aa")
+        else ""
+    )
     return (
         f"<p>{words.count(len(study.configurations), 'configuration')} in {words.count(blocks, 'block')}, "
         f"{words.count(len(study.trials), 'trial')}, {valid:,} of them valid. Every trial has a freshly "
-        "started server: warm-up, then the measured window, then, never inside the window, a profile "
-        "window. A block is one pass over all configurations in random order. The unit of evidence is the "
-        "block, not the request: within each block the two sides of a comparison give one ratio, and what "
-        "is reported is the geometric mean of these ratios with a 95 % paired t interval on their "
-        "logarithms. The p value of the headline is exact (sign flip) and not adjusted, since it is the one "
+        f"started server: warm-up, then the measured window{profiled}. A block is one pass over all "
+        "configurations in random order. The unit of evidence is the block, not the request: within each block the "
+        "two sides of a comparison give one ratio, and what is reported is the geometric mean of these ratios with a "
+        "95 % paired t interval on their logarithms. The p value of the headline is that of a sign flip (exact up to "
+        "16 blocks) and not adjusted, since it is the one "
         "hypothesis declared before the run; all other comparisons are paired t tests, corrected by Holm in "
         f"one family for each metric. The smallest effect of interest is {100 * study.delta:g} %: "
         "<i>faster</i> and <i>slower</i> need an interval that leaves out 1, a p below 0.05 and a ratio "
         "beyond 1 ± that; <i>equivalent</i> needs the whole interval inside it; all else is "
-        "<i>inconclusive</i>. The baseline is measured once more under another name (A/A): what differs "
-        f"there is noise.</p><p>{_load_words(study)}</p>"
+        f"<i>inconclusive</i>.{again}</p><p>{_load_words(study)}</p>"
     )
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 
 from grpclab import analysis
 from grpclab.config import FACTORS
+from grpclab.load.summary import MIN_BEYOND
 from grpclab.report import theme, words
 
 _TEXT = ("study", "trial", "scenario", "configuration", "started_at", "invalid_reason", "limited_by")
@@ -23,8 +24,6 @@ _NUMBERS = (
     *("server_cpu_s", "client_cpu_s", "client_spin_s", "server_cpu_per_call_s", "client_cpu_per_call_s"),
 )
 PERCENTILES = {"latency_p50_s": 0.5, "latency_p90_s": 0.9, "latency_p99_s": 0.99}
-_BEYOND = 10
-"""No percentile from fewer observations beyond it than this."""
 
 ENGINE = "load.engine"
 
@@ -53,7 +52,7 @@ def tidy(trials: pd.DataFrame) -> pd.DataFrame:
         per_call = (cpu_s / frame["requests"]).where(frame["requests"] > 0)
         frame[f"{side}_cpu_per_call_s"] = frame[f"{side}_cpu_per_call_s"].fillna(per_call)
     for name, share in PERCENTILES.items():
-        enough = frame["requests"] * (1 - share) >= _BEYOND - 1e-9
+        enough = frame["requests"] * (1 - share) >= MIN_BEYOND - 1e-9
         frame[name] = frame[name].where(enough)
     return frame
 

@@ -94,7 +94,7 @@ def _all_comparisons(study: Study) -> str:
             escape(c.get("title") or f"{c.get('candidate')} against {c.get('baseline')}"),
             escape(metric_words(str(c.get("metric") or ""))),
             *_cells(c),
-            _p(c.get("p_adjusted")),
+            words.p_value(c.get("p_adjusted")).replace("<", "&lt;"),
             str(_blocks(c)),
         ]
         for _, group in study.listed()
@@ -285,10 +285,3 @@ def _known(c: Comparison) -> bool:
 def _blocks(c: Comparison) -> int:
     found = words.number(c.get("blocks"))
     return int(found) if math.isfinite(found) else 0
-
-
-def _p(value: object) -> str:
-    p = words.number(value)
-    if not math.isfinite(p):
-        return words.MISSING
-    return "&lt; 0.001" if p < 0.001 else f"{p:.3f}"

@@ -101,7 +101,7 @@ def comparisons(study: Study) -> str:
                     f"<b>{words.ratio(c.get('ratio'))}</b>{limits(c.get('limited_by') or [])}",
                     words.interval(c.get("ci_low"), c.get("ci_high")),
                     badge(c.get("verdict")),
-                    _p(words.number(c.get("p_adjusted"))),
+                    esc(words.p_value(c.get("p_adjusted"))),
                     esc(c.get("blocks") if c.get("blocks") is not None else words.MISSING),
                 ]
             )
@@ -330,9 +330,3 @@ def _told(value: object) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(_told(v) for v in value) or words.MISSING
     return words.plain(value)
-
-
-def _p(value: float) -> str:
-    if not math.isfinite(value):
-        return words.MISSING
-    return "&lt; 0.001" if value < 0.001 else f"{value:.3f}"

@@ -102,6 +102,14 @@ def seconds(value: object) -> str:
     return f"{x / 1e-6:.3g} µs"
 
 
+def p_value(value: object) -> str:
+    """``0.031``, ``< 0.001``; a dash for none."""
+    p = number(value)
+    if not math.isfinite(p):
+        return MISSING
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def percent(share: object) -> str:
     """A share of 1 as per cent: ``37 %``, ``4.2 %``."""
     x = number(share)

@@ -165,9 +165,5 @@ def _caption(study: Study, drawn: list[Line]) -> str:
         ]
         told = f"{words.sentence_case(first.name)} and {second.name}: {'; '.join(pairs)}." if pairs else ""
     others = len(study.configurations) - len(drawn)
-    rest = (
-        f" Drawn: the headline's two and the sides of its parts; {others} other configurations are not."
-        if others > 0
-        else ""
-    )
+    rest = f" Drawn: the headline's two and the sides of its parts; not drawn: {others} more." if others > 0 else ""
     return f"{told or _alt(drawn[0])}{rest}".strip()

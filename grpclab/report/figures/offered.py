@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from grpclab.analysis.offered import Series, series
+from grpclab.load.steps import KEPT_SHARE, KEPT_TAIL
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
 from grpclab.report.study import Study
@@ -49,7 +50,7 @@ def offered_rates(study: Study) -> FigureBlock | None:
         else f"{words.sentence_case(one.sentence())}."
         for name, one in zip(names, drawn, strict=True)
     ]
-    left_out = f" {len(every) - len(drawn)} further series are not drawn." if len(every) > len(drawn) else ""
+    left_out = f" Not drawn: {len(every) - len(drawn)} further series." if len(every) > len(drawn) else ""
     return figure_block(
         title="Latency over the offered rate",
         draw=draw,
@@ -60,8 +61,9 @@ def offered_rates(study: Study) -> FigureBlock | None:
         how_to_read=(
             "Calls are sent when they are due, whatever became of those before, and latency counts from then on: a "
             "server that cannot keep up shows it here as a queue. The solid line is p99 with its 95 % interval over "
-            "blocks, the dotted one p50. The vertical line is the knee: the highest rate at which 99 % of the calls "
-            "came back as fast as they were offered and the tail was no more than 10 times that of the lowest rate. "
+            "blocks, the dotted one p50. The vertical line is the knee: the highest rate at which "
+            f"{words.percent(KEPT_SHARE)} of the calls came back as fast as they were offered and the tail was no more "
+            f"than {KEPT_TAIL:g} times that of the lowest rate (its median, where there are too few calls for p99). "
             "Hollow markers: the load generator may have been the limit."
         ),
         engines=study.engines(r.configuration for one in drawn for r in one.rates),

@@ -122,8 +122,7 @@ function amount(text) {
 const groups = table => [...table.tBodies].map(body => ({body, head: body.querySelector(':scope > .gl-group'), rows: [...body.rows].filter(row => !row.matches('.gl-group, .gl-more'))}));
 function close(row) {
   if (row.nextElementSibling?.matches('.gl-more')) row.nextElementSibling.remove();
-  const button = row.querySelector('[aria-expanded]');
-  if (button) { button.setAttribute('aria-expanded', 'false'); button.textContent = 'trials'; }
+  row.querySelector('[aria-expanded]')?.setAttribute('aria-expanded', 'false');
 }
 const quoted = text => text.replace(/\s+/g, ' ').trim().replace(/[\\`*_[\]<>|#~]/g, '\\$&').replaceAll('@', '@\u200b');
 function markdown(table) {
@@ -224,12 +223,13 @@ async function opened(name) {
 for (const home of all('[data-trials]')) {
   const button = made('button', {type: 'button', className: 'gl-open', textContent: 'trials'}), row = home.closest('tr');
   button.setAttribute('aria-expanded', 'false');
+  button.setAttribute('aria-label', `trials of ${home.dataset.trials}`);
   home.append(button);
   button.onclick = () => {
     if (row.nextElementSibling?.matches('.gl-more')) return close(row);
     const inside = made('td', {colSpan: row.cells.length});
     row.after(made('tr', {className: 'gl-more'}, inside));
-    button.setAttribute('aria-expanded', 'true'); button.textContent = 'close';
+    button.setAttribute('aria-expanded', 'true');
     failing(inside, async () => inside.append(...await opened(home.dataset.trials)));
   };
 }
