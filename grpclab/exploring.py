@@ -261,16 +261,21 @@ def join(first: StoredStudy, second: StoredStudy) -> Joined:
     kept = [study.valid[~study.valid["configuration"].isin(left_out.index)] for study in (first, second)]
     trials = pd.concat(kept, keys=names, names=["study", None])
     trials = trials.drop(columns="study")  # each name is in the index, where two of the same name are told apart
-    key = ["title", "metric"]
-    sides = [_alike(study.comparisons, left_out).drop_duplicates(key)[[*key, *RATIO]] for study in (first, second)]
-    comparisons = sides[0].merge(sides[1], on=key, suffixes=("_1", "_2")).set_index(key)
+    comparisons = _in_both(first, second)
     return Joined(names=names, differences=differences, trials=trials, comparisons=comparisons, left_out=left_out)
 
 
-def _alike(comparisons: pd.DataFrame, left_out: pd.Series) -> pd.DataFrame:
-    """The comparisons of configurations that are the same in both studies."""
-    found = comparisons.reindex(columns=["title", "metric", "baseline", "candidate", *RATIO])
-    return found[~found["baseline"].isin(left_out.index) & ~found["candidate"].isin(left_out.index)]
+def _in_both(first: StoredStudy, second: StoredStudy) -> pd.DataFrame:
+    """The comparisons of the same title and metric whose sides have equal factors, whatever they are called."""
+    key, sides = ["title", "metric"], ["baseline", "candidate"]
+    both = [study.comparisons.reindex(columns=[*key, *sides, *RATIO]).drop_duplicates(key) for study in (first, second)]
+    found = both[0].merge(both[1], on=key, suffixes=("_1", "_2"))
+    ours, theirs = _factors(first), _factors(second)
+    alike = [
+        all(ours.get(row[f"{side}_1"]) == theirs.get(row[f"{side}_2"]) for side in sides)
+        for row in found.to_dict("records")
+    ]
+    return found[alike].drop(columns=[f"{side}_{at}" for side in sides for at in (1, 2)]).set_index(key)
 
 
 def _left_out(first: StoredStudy, second: StoredStudy) -> pd.Series:
