@@ -181,6 +181,27 @@ def receive_all(
     return [child.unread.pop(0) for child in children]
 
 
+def receive_any(
+    children: Sequence[Child],
+    timeout_s: float,
+    *,
+    every_s: float,
+    tick: Callable[[], None] | None = None,
+) -> list[tuple[Child, dict[str, Any]]]:
+    """The JSON lines that come in first, each with its child; none after `timeout_s`. Otherwise as `receive_all`."""
+    end = time.monotonic() + timeout_s
+    with selectors.DefaultSelector() as selector:
+        for child in children:
+            assert child.popen.stdout is not None
+            selector.register(child.popen.stdout, selectors.EVENT_READ, child)
+        while not any(child.unread for child in children) and (left := end - time.monotonic()) > 0:
+            for key, _ in selector.select(min(left, every_s)):
+                key.data.unread += key.data.read_available()
+            if tick is not None:
+                tick()
+    return [(child, child.unread.pop(0)) for child in children if child.unread]
+
+
 def pin(pid: int, cpus: Collection[int]) -> None:
     """Let a process run on these cores only, where the system can."""
     if hasattr(os, "sched_setaffinity"):

@@ -8,6 +8,7 @@ the one key ``grpclab``.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,7 +21,7 @@ from grpclab.load.recorder import Codes, Floats
 from grpclab.load.run import LoadRun
 from grpclab.load.steps import RateStep
 from grpclab.load.summary import Window, percentile
-from grpclab.status import OK, STATUS_NAMES, go_name
+from grpclab.status import OK, RECORDED_NAMES, go_name
 
 DETAILS_CAP = 100_000
 GHZ_PERCENTAGES = (10, 25, 50, 75, 90, 95, 99)
@@ -80,9 +81,10 @@ def ghz_json(result: BenchResult) -> dict[str, Any]:
     """The result in ghz's schema."""
     summary, config = result.run.summary, result.config
     good = column(result.run.windows, "latency_s")[column(result.run.windows, "status") == OK]
-    codes = {"OK": summary.requests - summary.errors} | {
-        go_name(name): count for name, count in summary.errors_by_status.items()
-    }
+    failed: Counter[str] = Counter()
+    for name, count in summary.errors_by_status.items():  # two of our names are one of Go's
+        failed[go_name(name)] += count
+    codes = {"OK": summary.requests - summary.errors} | failed
     return {
         "name": "grpclab bench",
         "endReason": _end_reason(result),
@@ -104,9 +106,7 @@ def ghz_json(result: BenchResult) -> dict[str, Any]:
         "fastest": nanoseconds(summary.latency_min_s),
         "slowest": nanoseconds(summary.latency_max_s),
         "rps": summary.throughput_rps,
-        "errorDistribution": {
-            f"rpc error: code = {go_name(name)}": count for name, count in summary.errors_by_status.items()
-        },
+        "errorDistribution": {f"rpc error: code = {name}": count for name, count in failed.items()},
         "statusCodeDistribution": {name: count for name, count in codes.items() if count},
         "latencyDistribution": _distribution(good),
         "histogram": _histogram(good),
@@ -171,8 +171,8 @@ def _details(result: BenchResult) -> list[dict[str, Any]]:
         {
             "timestamp": (opened + timedelta(seconds=start)).astimezone(UTC).isoformat(),
             "latency": nanoseconds(latency),
-            "error": "" if status == OK else f"rpc error: code = {go_name(STATUS_NAMES[status])}",
-            "status": go_name(STATUS_NAMES[status]),
+            "error": "" if status == OK else f"rpc error: code = {go_name(RECORDED_NAMES[status])}",
+            "status": go_name(RECORDED_NAMES[status]),
         }
         for start, latency, status in rows
     ]
@@ -282,7 +282,7 @@ def csv_chunks(result: BenchResult) -> Iterator[str]:
         part = slice(first, first + CSV_CHUNK)
         columns = (calls.start_s, calls.late_s, calls.latency_s, calls.status, calls.rate_rps)
         yield "".join(
-            f"{start:.6f},{late:.9f},{latency:.9f},{STATUS_NAMES[status]}" + (f",{rate:g}\n" if scheduled else "\n")
+            f"{start:.6f},{late:.9f},{latency:.9f},{RECORDED_NAMES[status]}" + (f",{rate:g}\n" if scheduled else "\n")
             for start, late, latency, status, rate in zip(*(c[part].tolist() for c in columns), strict=True)
         )
 
