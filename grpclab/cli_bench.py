@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from grpclab import interrupts
 from grpclab.config import FACTORS, Level, TrialConfig, format_level, parse_settings
 from grpclab.errors import UsageError
 
@@ -215,7 +216,7 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
         line.erase()
     _answer(result, given)
     if result.run.interrupted:
-        return 130
+        return interrupts.exit_code()
     if result.missed:
         print(f"grpclab: --slo not met: {result.missed}", file=sys.stderr)
         return 1

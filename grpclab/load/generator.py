@@ -23,6 +23,7 @@ from typing import Any
 from grpclab.children import Child, receive_all, receive_any
 from grpclab.config import TrialConfig
 from grpclab.errors import StorageError, TargetError, WorkerError
+from grpclab.interrupts import hurried
 from grpclab.load.bounds import SILENCE_S, Bounds, auto_workers, plan_bounds, split
 from grpclab.load.calls import CallSpec, greeting
 from grpclab.load.recorder import Records, remove
@@ -91,7 +92,7 @@ class Generator:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self._stack.__exit__(kind, error, trace)
 
     def close(self) -> None:
         """End the workers."""
@@ -235,7 +236,8 @@ class Generator:
                 raise
             interrupted = True
             try:
-                self._cut(bounds, answers)
+                with hurried():
+                    self._cut(bounds, answers)
             except KeyboardInterrupt:
                 self._cut(bounds, answers, drain_s=0.0)
         return self._run(bounds, files, answers, stopped=stopped, interrupted=interrupted)
