@@ -1,4 +1,4 @@
-"""The factor ``server.handler_wait_ms``: what each servicer waits, how often, and that it uses no CPU meanwhile."""
+"""Handlers that wait: what each servicer waits and how often, what limits such a server, what its study says."""
 
 from __future__ import annotations
 
@@ -9,9 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import synthetic
 from conftest import hello
 
+from grpclab.analysis.limit_rules import Limit
+from grpclab.analysis.resources import limiting_resources
 from grpclab.config import TrialConfig
+from grpclab.report import figures, sections, summaries, waiting
+from grpclab.report.study import Study
 from grpclab.servers.greeter import AsyncGreeter, CallCount, SyncGreeter
 
 CALLS = 20
@@ -105,3 +110,50 @@ def test_waiting_takes_time_and_no_cpu() -> None:
     made.SayHello(hello(), Alive())
     assert time.perf_counter() - wall >= 0.1
     assert time.thread_time() - cpu < 0.05
+
+
+# ---- the scenario in a study -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def made() -> synthetic.MadeStudy:
+    return synthetic.waiting_study()
+
+
+def study_of(made: synthetic.MadeStudy) -> Study:
+    return Study.of(made.manifest, made.trials, made.verdict)
+
+
+def test_the_few_threads_are_named_as_the_limit_and_the_many_are_not(made: synthetic.MadeStudy) -> None:
+    found: dict[str, Limit] = {
+        limit.configuration: limit
+        for limit in limiting_resources(made.trials, made.manifest["plan"], {"server": [0], "shared": False})
+    }
+    assert found["waiting-threads-10"].resource == "threads"
+    assert found["waiting-threads-64"].resource == "server-cpu"
+
+
+def test_the_section_says_when_threads_help_and_by_how_much(made: synthetic.MadeStudy) -> None:
+    study = study_of(made)
+    told = waiting.lead(study)
+    assert told.startswith("Threads help a handler that waits, and do not help one that computes.")
+    headline = study.headline
+    assert headline["verdict"] == "faster"
+    assert f"{headline['ratio']:.2f}×" in told
+    (section,) = [
+        section for section in sections(study.manifest, study.trials, study.verdict) if section.anchor == "waiting"
+    ]
+    assert told.replace("'", "&#x27;") in section.html
+    assert "handlers that wait: asyncio against 64 threads" in summaries.table(study)
+
+
+def test_the_figure_tells_what_the_threads_allow(made: synthetic.MadeStudy) -> None:
+    block = figures.waiting(study_of(made))
+    assert block is not None
+    assert "at most 2,000 with its threads" in block.alt
+    assert "asyncio" in block.alt.rpartition("with its threads")[2]
+
+
+def test_a_study_of_before_has_no_such_section() -> None:
+    made = synthetic.small_study()
+    assert "waiting" not in {section.anchor for section in sections(made.manifest, made.trials, made.verdict)}
