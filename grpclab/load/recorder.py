@@ -16,11 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from grpclab.errors import StorageError
+from grpclab.load.failures import FailureLog
 from grpclab.status import NOT_ENDED, OK
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.uint8]
 
+GIVEN_UP, NEVER_SENT = "still under way when the run ended", "due, and not sent when the run ended"
+"""What is said of the calls that were given up."""
 CHUNK = 8192
 """Calls that are kept in memory before they are written."""
 _CALL = np.dtype([("start_s", "<f8"), ("latency_s", "<f8"), ("late_s", "<f8"), ("status", "u1")])
@@ -99,11 +102,15 @@ class Recorder:
     :meth:`flush_full` now and then.
     """
 
-    def __init__(self, path: Path | None = None, *, residence: bool = False) -> None:
+    def __init__(
+        self, path: Path | None = None, *, residence: bool = False, failures: FailureLog | None = None
+    ) -> None:
         self.starts = array("d")
         self.latencies = array("d")
         self.lates = array("d")
         self.statuses = array("B")
+        self.failures = FailureLog() if failures is None else failures
+        """What was said of the calls that failed: engines note each there."""
         self.failure = ""
         """Why records cannot be written; calls are only counted from then on."""
         self.unsent = 0
@@ -146,6 +153,7 @@ class Recorder:
         self.lates.extend(waited)
         self.statuses.frombytes(bytes([NOT_ENDED]) * len(planned))
         self.unsent += len(planned)
+        self.failures.note(NOT_ENDED, NEVER_SENT, float(planned[0]), now, calls=len(planned))
         self._flush()
 
     def residence(self, seconds: float) -> None:

@@ -12,8 +12,9 @@ lifeline):
    closed loop), ``record`` (a file for the records, or null), ``progress`` (whether to report while it runs).
    Answers, when all calls are over, with the CPU time ``cpu_s``, of which ``spin_s`` was spinning, the length
    ``busy_s`` it was used in, ``admitted``, ``unsent`` (calls that were due and never sent), and the engine's
-   counters, all since the window opened, and the ``traffic`` beside calls since it connected. ``{"close": moment,
-   "drain_s": seconds}`` in between ends the running window, and after that time the calls under way.
+   counters, all since the window opened, the ``failures`` (see :mod:`grpclab.load.failures`), and the ``traffic``
+   beside calls since it connected. ``{"close": moment, "drain_s": seconds}`` in between ends the running window, and
+   after that time the calls under way.
    ``{"progress": ...}`` come before the answer; ``{"error": text, "kind": "storage"}`` may come instead of it.
 
 No call is made before ``starts_at``, the moment that all workers have in common; between it and ``opens_at`` lies
@@ -41,6 +42,7 @@ from grpclab.errors import StorageError, TargetError
 from grpclab.load.arrivals import planned
 from grpclab.load.calls import CallSpec
 from grpclab.load.engines import ENGINES, Engine
+from grpclab.load.failures import FailureLog
 from grpclab.load.gate import Gate
 from grpclab.load.recorder import Recorder
 from grpclab.load.summary import PERCENTILES, percentile
@@ -99,7 +101,8 @@ class _Worker:
         """One window, and its answer."""
         gate = Gate(opens_at=command["opens_at"], closes_at=command["closes_at"], requests=command["requests"])
         record = Path(command["record"]) if command["record"] else None
-        recorder = Recorder(record, residence=self._setup["residence"])
+        failures = FailureLog(opens_at=gate.opens_at)
+        recorder = Recorder(record, residence=self._setup["residence"], failures=failures)
         pacer = Pacer(asyncio.get_running_loop(), spin=self._setup["spin"])
         counters = self._engine.counters
         counters.reset()
@@ -124,6 +127,7 @@ class _Worker:
             admitted=gate.admitted,
             unsent=recorder.unsent,
             traffic=self._engine.traffic().to_json(),
+            failures=failures.to_json(),
             **dataclasses.asdict(counters),
         )
 

@@ -15,6 +15,7 @@ from typing import Any, cast
 from grpclab.http2.messages import DEADLINE_EXCEEDED, UNAVAILABLE
 from grpclab.load.engines import Counters
 from grpclab.load.engines.peer import LaneSettings, Peer, WireCall
+from grpclab.load.recorder import GIVEN_UP
 from grpclab.load.traffic import Traffic
 from grpclab.status import NOT_ENDED
 
@@ -191,7 +192,7 @@ class Lane:
             self.settle(peer)
             peer.flush()
         for call in given_up:
-            call.status = NOT_ENDED
+            call.status, call.text = NOT_ENDED, GIVEN_UP
         if given_up:
             self.on_ended(self, given_up)
         if self.settings.single_use:

@@ -12,7 +12,7 @@ import numpy as np
 
 from grpclab.load.engines import LOOK_S, Counters
 from grpclab.load.gate import Gate
-from grpclab.load.recorder import Recorder
+from grpclab.load.recorder import GIVEN_UP, Recorder
 from grpclab.pacing import Pacer
 from grpclab.status import NOT_ENDED
 
@@ -43,7 +43,7 @@ class Caller:
         start = self._clock()
         while self._gate.admit(start):
             self.began = start
-            status, residence_s = await _outcome(self._call, start, self._gate, recorder)
+            status, residence_s = await _outcome(self._call, start, self._gate, recorder, self._clock)
             recorder.residence(residence_s)
             recorder.record(start, self._clock(), status)
             recorder.flush_full()
@@ -51,13 +51,14 @@ class Caller:
         self.began = math.nan
 
 
-async def _outcome(call: Call, start: float, gate: Gate, recorder: Recorder) -> tuple[int, float]:
+async def _outcome(call: Call, start: float, gate: Gate, recorder: Recorder, clock: Clock) -> tuple[int, float]:
     """What became of a call; NOT_ENDED where it was cancelled after the end of the window."""
     try:
         return await call(start, recorder)
     except asyncio.CancelledError:
         if not gate.closed:
             raise
+        recorder.failures.note(NOT_ENDED, GIVEN_UP, start, clock())
         return NOT_ENDED, math.nan
 
 
@@ -143,7 +144,7 @@ class OpenLoop:
     async def _make(self, call: Call, planned: float) -> None:
         late_s = self._clock() - planned
         self._pacer.touch()
-        status, residence_s = await _outcome(call, planned, self._gate, self._recorder)
+        status, residence_s = await _outcome(call, planned, self._gate, self._recorder, self._clock)
         self._recorder.residence(residence_s)
         self._recorder.record(planned, self._clock(), status, late_s)
         self._recorder.flush_full()
