@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from grpclab.addresses import host_port
 from grpclab.config import LoadConfig
 from grpclab.errors import UsageError
-from grpclab.link_model import loopback_target
 
 GREETER = "/greet.GreeterService/"
 """The path of our own greeter, but for the method."""
@@ -100,9 +100,8 @@ def find_call(
     service, method = _split(name)
     asked = request.parse(data)
     if proto is None:
-        loopback_target(target)
         found = schema.from_server(
-            target,
+            host_port(target),
             service,
             method,
             types=request.any_types(asked),
