@@ -49,9 +49,9 @@ class Subject:
         fields: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in stored.items()}
         return cls(**fields)
 
-    def launch(self, config: ServerConfig, **options: Any) -> AbstractContextManager[RunningServer]:
+    def launch(self, config: ServerConfig, *, seed: int, **options: Any) -> AbstractContextManager[RunningServer]:
         """The server, running until the block is left; options as those of :func:`launch`."""
-        return launch_command(self.command, **options) if self.command else launch(config, **options)
+        return launch_command(self.command, **options) if self.command else launch(config, seed=seed, **options)
 
     def call_at(self, target: str, config: TrialConfig) -> CallSpec:
         """What is called at a running server. Raises UsageError or TargetError."""
