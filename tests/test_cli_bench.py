@@ -313,7 +313,7 @@ def assert_refused(done: tuple[int, str, str], code: int, pattern: str) -> None:
         (["--call", "a.B/C", "--data", "{}", "--data-file", "x"], "--data and --data-file both give the request"),
         (["--call", "a.B/C", "--data-file", "no/such"], "cannot read no/such: No such file or directory"),
         (["--proto", "x.proto"], "--proto belongs to a call of your own: add --call"),
-        (["--metadata", "x"], "metadata 'x' is not possible: give key=value"),
+        (["--metadata", "x"], "invalid metadata=x: expected key=value"),
         (["--slo", "p99=5"], "--slo p99=5 is not a time"),
         (["--abort-on-slo"], "--abort-on-slo cannot watch anything: give --slo"),
         (["--slo", "p50=5ms", "--abort-on-slo"], "--abort-on-slo cannot watch p50"),

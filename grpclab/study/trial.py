@@ -246,7 +246,8 @@ def run_trial(
 def _bench_set_up(
     config: TrialConfig, folder: Path, cores: CorePlan, identity: TrialIdentity, subject: Subject
 ) -> Iterator[tuple[RunningServer, Generator, RunningLink | None]]:
-    """Server, generator and link, if there is one, up and connected. All trials of a block have the same arrivals."""
+    """Server, generator and link, if there is one, up and connected. All trials of a block have the same
+    arrivals, and the same waits in their handlers."""
     env = identity.environment
     link = None
     with contextlib.ExitStack() as stack:
@@ -257,7 +258,9 @@ def _bench_set_up(
         stack.callback(generator.close)
         generator.spawn()
         server = stack.enter_context(
-            subject.launch(config.server, cpus=cores.server, log_path=folder / "server.log", env=env)
+            subject.launch(
+                config.server, seed=identity.block, cpus=cores.server, log_path=folder / "server.log", env=env
+            )
         )
         target = server.target
         if config.link.emulated:
