@@ -32,6 +32,7 @@ Layout, top to bottom; each floor imports only from floors below it:
     http2/                    HTTP/2 and gRPC framing without I/O, client and server side (pure)
     extras                    what is installed only with an extra
     units                     times with their units, shares
+    notebook_html             HTML that keeps its style in the output of a notebook cell
     errors, status            one root, a tree in its docstring; gRPC's status codes
     generated/                the stubs of proto/greet.proto
 
