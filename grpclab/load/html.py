@@ -60,6 +60,7 @@ svg circle{fill:var(--paper);stroke-width:1.75} svg circle.gb-full{fill:var(--ac
 svg circle.gb-full.gb-two{fill:var(--second)}
 ul{list-style:none;margin:10px 0 0;padding:0;font-size:13px;color:var(--quiet)}
 li{margin:2px 0;padding:0}
+li.gb-said{padding-left:16px;overflow-wrap:anywhere}
 li.gb-warn{background:var(--warn);color:var(--warn-ink);border-radius:5px;padding:4px 9px}
 li.gb-met{color:var(--good)} li.gb-missed{color:var(--bad);font-weight:600}
 """
@@ -191,7 +192,8 @@ def _steps(result: BenchResult) -> str:
 
 def _remarks(result: BenchResult) -> str:
     run = result.run
-    items = [("gb-warn", text) for text in reasons(result)]
+    items = [("gb-missed", result.every_call_failed)] if result.every_call_failed else []
+    items += [("gb-warn", text) for text in reasons(result)]
     items += [("gb-warn", f"{name}: {count} {text}") for name, count, text in troubles(result)]
     if result.knee is not None:
         items.append(("", result.knee.sentence))
@@ -199,8 +201,11 @@ def _remarks(result: BenchResult) -> str:
         ("gb-met" if j.met else "gb-missed", f"slo {'met' if j.met else 'not met'}: {j.sentence}")
         for j in result.judgements
     ]
-    counts = run.summary.errors_by_status.items()
-    items += [("", f"{name}: {count:,} calls, {share(count, run.summary.requests)}") for name, count in counts]
+    for name, count in run.summary.errors_by_status.items():
+        items.append(("", f"{name}: {count:,} calls, {share(count, run.summary.requests)}"))
+        mine = [failure for failure in run.failures if failure.status == name]
+        items += [("gb-said", f"{one.calls:,} x {one.quoted}, the first at {one.first_s:.3f} s") for one in mine]
+        items += [("gb-said", detail) for one in mine for detail in one.details]
     if run.stopped_because:
         items.append(("gb-missed", f"stopped early: {run.stopped_because}"))
     if run.interrupted:

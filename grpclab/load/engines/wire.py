@@ -17,13 +17,16 @@ from collections.abc import Callable, Iterator
 
 from grpclab import __version__
 from grpclab.config import ClientConfig, TrialConfig
+from grpclab.errors import TargetError
 from grpclab.http2.client import ClientConnection, Request
 from grpclab.http2.headers import RESIDENCE_HEADER, HeaderList
+from grpclab.http2.messages import error_details
 from grpclab.load.calls import CallSpec
-from grpclab.load.engines import LOOK_S, Counters, nothing_answers
+from grpclab.load.engines import LOOK_S, Counters
 from grpclab.load.engines.lane import Lane
 from grpclab.load.engines.peer import LaneSettings, WireCall
 from grpclab.load.gate import Gate
+from grpclab.load.reachability import connected
 from grpclab.load.recorder import Recorder
 from grpclab.load.traffic import Traffic
 from grpclab.pacing import Pacer
@@ -90,6 +93,8 @@ class WireEngine:
         following = []
         for over in ended:
             record(over.started, now, over.status)
+            if over.status:
+                self._note_failure(over, now)
             if admit(now):
                 call = WireCall()
                 call.started = now
@@ -105,6 +110,8 @@ class WireEngine:
         record = self._recorder.record
         for call in ended:
             record(call.started, now, call.status, call.late)
+            if call.status:
+                self._note_failure(call, now)
         self._running -= len(ended)
         assert self._pacer is not None
         self._pacer.touch()
@@ -147,6 +154,8 @@ class WireEngine:
         now = self._clock()
         for call in ended:
             self._recorder.record(call.started, now, call.status)
+            if call.status:
+                self._note_failure(call, now)
             if self._gate.admit(now):
                 following = WireCall()
                 following.started = now
@@ -155,6 +164,10 @@ class WireEngine:
                 self._running -= 1
         if not self._running:
             self._finish()
+
+    def _note_failure(self, call: WireCall, now: float) -> None:
+        """Keep what was said of a call that failed."""
+        self._recorder.failures.note(call.status, call.text, call.started, now, error_details(call.trailers))
 
     def _with_residence(self, handle: Handler) -> Handler:
         """`handle`, after the reference server's own account of each call has been put aside."""
@@ -253,17 +266,19 @@ class WireEngine:
         count = self._client.connections if self._client.pooling == "pool" else 1
         self._lanes = [Lane(self._settings, self.counters, self._passed) for _ in range(count)]
         try:
-            async with asyncio.timeout(timeout_s):
-                while any(lane.peer is None for lane in self._lanes):  # a lane for one call dials but once
-                    await asyncio.gather(*(lane.dial() for lane in self._lanes if lane.peer is None))
-        except TimeoutError:
-            why = self._lanes[0].error
+            tls = self._settings.tls is not None
+            await connected(self._dial(), self._target, timeout_s, tls=tls, why=lambda: self._lanes[0].error)
+        except TargetError:
             await self.close()
-            raise nothing_answers(self._target, timeout_s, why) from None
+            raise
         if self._single:  # only asked whether someone is there
             await self.close()
         for lane in self._lanes:
             lane.on_change = self._note_outage
+
+    async def _dial(self) -> None:
+        while any(lane.peer is None for lane in self._lanes):  # a lane for one call dials but once
+            await asyncio.gather(*(lane.dial() for lane in self._lanes if lane.peer is None))
 
     async def close(self) -> None:
         """Close the connections."""
