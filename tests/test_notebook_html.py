@@ -23,7 +23,8 @@ from grpclab.report.study import Study
 VS_CODE = """
 table, thead, tr, th, td, tbody {border: none; border-color: transparent; border-spacing: 0; border-collapse: collapse}
 table, th, tr {vertical-align: middle; text-align: right}
-th, td {padding: 4px 8px} tr:nth-child(even) {background-color: rgba(130, 130, 130, 0.08)} tbody th {font-weight: normal}
+th, td {padding: 4px 8px} tr:nth-child(even) {background-color: #8881}
+tbody th {font-weight: normal}
 """
 """What VS Code says of tables in outputs (extensions/notebook-renderers)."""
 LEFT = """() => [...document.querySelectorAll('.gl th, .gl td')]
@@ -101,14 +102,16 @@ def test_no_cell_is_printed_over_its_neighbour(viewed: Page) -> None:
 def test_columns_are_as_wide_as_what_they_hold(viewed: Page) -> None:
     table = viewed.get_by_role("region", name="Every comparison").locator("tbody tr:not(.gl-group)").first
     first, last = table.locator("th").bounding_box(), table.locator("td").last.bounding_box()
-    assert first and last
+    assert first
+    assert last
     assert first["width"] > 3 * last["width"]
 
 
 def test_terms_and_what_they_are_stand_side_by_side(viewed: Page) -> None:
     reasons = viewed.locator(".gl-reasons").first
     term, what = reasons.locator("dt").first.bounding_box(), reasons.locator("dd").first.bounding_box()
-    assert term and what
+    assert term
+    assert what
     assert term["y"] == pytest.approx(what["y"], abs=2)
     assert term["x"] + term["width"] <= what["x"]
 

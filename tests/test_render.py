@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import re
 from html.parser import HTMLParser
 
 import numpy as np
