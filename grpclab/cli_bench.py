@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from grpclab.load.calls import CallSpec
 
 TARGET = "localhost:50051"
+DEFAULT_CALLS = TrialConfig().load.requests or 0
+RAISE = "raise -n (--requests), or --duration at a rate"
 FACTOR_OF = {
     "requests": "load.requests",
     "duration": "load.duration_s",
@@ -194,9 +196,9 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     """Measure as the options say and write the answers; returns the exit code."""
     from grpclab.load.arrivals import parse_rates
     from grpclab.load.bench import run_bench
-    from grpclab.load.plan import load_plan
+    from grpclab.load.plan import calls_planned, load_plan
     from grpclab.load.progress import ProgressLine
-    from grpclab.load.slo import check_watchable, parse_slo
+    from grpclab.load.slo import calls_for, calls_needed, check_enough, check_watchable, parse_slo, with_implied
 
     file = _read_config(parser, options.config)
     flags = {name: value for name, value in vars(options).items() if value not in (None, [], False)}
@@ -206,13 +208,21 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     if "load.rate_rps" in own and "rate" not in flags:
         given.pop("rate", None)
     rates = parse_rates(given["rate"]) if "rate" in given else ()
-    config, notes = load_plan(levels, rates)
     objectives = parse_slo(given["slo"]) if "slo" in given else ()
+    enough = calls_for(objectives)
+    if not rates and enough > DEFAULT_CALLS and not {"load.requests", "load.duration_s"} & set(levels):
+        levels["load.requests"] = enough  # nobody said how many
+    config, notes = load_plan(levels, rates)
+    planned = calls_planned(config, rates)
+    check_enough(objectives, planned, RAISE)
     if given.get("abort_on_slo"):
         check_watchable(objectives)
+    objectives = with_implied(objectives)
     for where in (given.get("output"), given.get("json")):
         require_writable(where)
     target = given.get("target", TARGET)
+    if planned is not None and planned < (needed := calls_needed(0.99)) and not given.get("quiet"):
+        print(f"grpclab: p99 needs {needed:,} calls, and {planned:,} are planned: {RAISE}", file=sys.stderr)
     line = ProgressLine(
         sys.stderr, duration_s=config.load.duration_s, requests=config.load.requests, quiet=bool(given.get("quiet"))
     )

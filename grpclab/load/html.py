@@ -13,7 +13,9 @@ from grpclab.load.bench import BenchResult
 from grpclab.load.formats import column
 from grpclab.load.render import (
     LABELS,
+    behind,
     call_text,
+    endings,
     load_text,
     ms,
     percentile_rows,
@@ -193,7 +195,8 @@ def _steps(result: BenchResult) -> str:
 def _remarks(result: BenchResult) -> str:
     run = result.run
     items = [("gb-missed", result.every_call_failed)] if result.every_call_failed else []
-    items += [("gb-warn", text) for text in reasons(result)]
+    said = [behind(run), *endings(run)] if not result.steps else []
+    items += [("gb-warn", text) for text in (*reasons(result), *said) if text]
     items += [("gb-warn", f"{name}: {count} {text}") for name, count, text in troubles(result)]
     if result.knee is not None:
         items.append(("", result.knee.sentence))

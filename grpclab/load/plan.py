@@ -48,6 +48,15 @@ def load_plan(levels: Mapping[str, Level], rates: Sequence[Step] = ()) -> tuple[
     return TrialConfig().replace(levels), tuple(notes)
 
 
+def calls_planned(config: TrialConfig, rates: Sequence[Step] = ()) -> int | None:
+    """The most calls that a window can have, of a schedule the shortest one; None where only time bounds it."""
+    load = config.load
+    found = [] if load.requests is None else [load.requests]
+    if load.duration_s is not None and load.rate_rps is not None:
+        found += [int(step.rate_rps * load.duration_s) for step in rates] or [int(load.rate_rps * load.duration_s)]
+    return min(found, default=None)
+
+
 def choose_call(
     target: str,
     config: TrialConfig,
