@@ -16,8 +16,9 @@ from hpack.exceptions import OversizedHeaderListError
 HeaderList = list[tuple[str, str]]
 Parsed = TypeVar("Parsed")
 
-MAX_LIST_BYTES: Final = 65_536
-"""Longest header list that is taken (SETTINGS_MAX_HEADER_LIST_SIZE): a bomb is refused while it is decoded."""
+MAX_LIST_BYTES: Final = 131_072
+"""Longest header list that is taken (SETTINGS_MAX_HEADER_LIST_SIZE): a bomb is refused while it is decoded. The
+engine `grpcio` has the same limit (:mod:`grpclab.channel_args`)."""
 CACHED_BLOCKS: Final = 512
 CACHED_BLOCK_BYTES: Final = 2_048
 RESIDENCE_HEADER: Final = "grpclab-residence-ns"
@@ -26,6 +27,13 @@ RESIDENCE_HEADER: Final = "grpclab-residence-ns"
 
 class HeaderError(Exception):
     """A header block that cannot be decoded."""
+
+
+class HeaderListTooLong(HeaderError):
+    """A header list of more than MAX_LIST_BYTES."""
+
+    def __init__(self) -> None:
+        super().__init__(f"a header list of more than {MAX_LIST_BYTES:,} bytes")
 
 
 class RequestHeaders:
@@ -106,7 +114,7 @@ class BlockDecoder(Generic[Parsed]):
         try:
             return [(_text(n), _text(v)) for n, v in self._decoder.decode(block, raw=True)]
         except OversizedHeaderListError:
-            raise HeaderError(f"a header list of more than {MAX_LIST_BYTES:,} bytes") from None
+            raise HeaderListTooLong from None
         except (HPACKError, ValueError, IndexError) as error:
             # Its kind only: hpack's own words quote the block, at any length, or an address in memory.
             raise HeaderError(f"a header block that cannot be decoded: {type(error).__name__}") from None

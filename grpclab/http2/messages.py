@@ -11,10 +11,16 @@ from grpclab.status import STATUS_NAMES
 
 PREFIX_BYTES: Final = 5
 MAX_MESSAGE_BYTES: Final = 128 * 1024 * 1024
-"""A longer message is refused by its prefix, before any of it is kept; the factors ask for half of it at most."""
+"""A longer message is refused by its prefix where messages are kept; the factors ask for half of it at most."""
+UNLIMITED_BYTES: Final = 2**32 - 1
+"""The longest message that a prefix can announce."""
+ENCODINGS: Final = ("deflate", "gzip")
+"""Message encodings that a client of ours accepts."""
+ACCEPTED_ENCODINGS: Final = ", ".join(("identity", *ENCODINGS))
+"""The grpc-accept-encoding that C-core sends: a compressing server then sends both engines the same."""
 
 _NAMES: Final = {name: code for code, name in enumerate(STATUS_NAMES)}
-_STATUS: Final = {str(code): code for code in range(len(STATUS_NAMES))}
+_LAST: Final = len(STATUS_NAMES) - 1
 OK, CANCELLED, UNKNOWN = _NAMES["OK"], _NAMES["CANCELLED"], _NAMES["UNKNOWN"]
 DEADLINE_EXCEEDED, INTERNAL = _NAMES["DEADLINE_EXCEEDED"], _NAMES["INTERNAL"]
 UNAVAILABLE, RESOURCE_EXHAUSTED = _NAMES["UNAVAILABLE"], _NAMES["RESOURCE_EXHAUSTED"]
@@ -49,8 +55,14 @@ def status_of_http(status: str) -> int:
 
 
 def parse_status(text: str) -> int:
-    """The code of a grpc-status header; UNKNOWN where it is none that exists."""
-    return _STATUS.get(text, UNKNOWN)
+    """The code of a grpc-status header, which is ``1*DIGIT``; UNKNOWN where it is none that exists.
+
+    ``doc/statuscodes.md``: "Error parsing returned status" is UNKNOWN.
+    """
+    if not (text.isascii() and text.isdigit()):
+        return UNKNOWN
+    digits = text.lstrip("0")
+    return int(digits or "0") if len(digits) <= 2 and int(digits or "0") <= _LAST else UNKNOWN
 
 
 def decode_text(value: str) -> str:
@@ -106,13 +118,18 @@ class MessageReader:
     """Cuts the bytes of one stream's DATA frames into messages, wherever the frames were cut.
 
     With `keep` the messages are handed out, else they are counted and only their prefixes are looked at, so that
-    memory stays flat whatever is announced.
+    memory stays flat whatever is announced. `encoding` is the one that was agreed on: messages may then be compressed
+    (they stay so). A message longer than `most` bytes is refused by its prefix.
     """
 
-    __slots__ = ("_keep", "_missing", "_pieces", "_prefix", "messages")
+    __slots__ = ("_encoding", "_keep", "_missing", "_most", "_pieces", "_prefix", "compressed", "messages")
 
-    def __init__(self, *, keep: bool) -> None:
+    def __init__(self, *, keep: bool, encoding: str = "", most: int = MAX_MESSAGE_BYTES) -> None:
         self._keep = keep
+        self._encoding = encoding
+        self._most = most
+        self.compressed = False
+        """Whether any message so far was compressed."""
         self._prefix = b""
         self._missing = -1
         self._pieces: list[bytes] = []
@@ -145,12 +162,15 @@ class MessageReader:
 
     def _length(self) -> int:
         flag, length = struct.unpack(">BI", self._prefix)
-        if flag == 1:
+        if flag == 1 and self._encoding:
+            self.compressed = True
+        elif flag == 1:
             raise MessageError("a compressed message, though no encoding was agreed on", INTERNAL)
-        if flag:
+        elif flag:
             raise MessageError(f"a message whose compression flag is {flag}", INTERNAL)
-        if length > MAX_MESSAGE_BYTES:
-            raise MessageError(f"a message of {length:,} bytes", RESOURCE_EXHAUSTED)
+        if length > self._most:
+            text = f"a message of {length:,} bytes, which is more than the limit of {self._most:,}"
+            raise MessageError(text, RESOURCE_EXHAUSTED)
         return int(length)
 
     @property
