@@ -25,8 +25,7 @@ from http2_peer import (
 from grpclab.http2 import frames
 from grpclab.http2.client import Call, Request
 from grpclab.http2.exchange import Answer
-from grpclab.http2.frames import CONTINUATION, DATA, HEADERS, WINDOW_UPDATE, ErrorCode, Setting
-from grpclab.http2.headers import MAX_LIST_BYTES
+from grpclab.http2.frames import CONTINUATION, DATA, HEADERS, MAX_LIST_BYTES, WINDOW_UPDATE, ErrorCode, Setting
 from grpclab.http2.messages import prefixed
 
 

@@ -16,7 +16,7 @@ from grpclab.http2.asking import Asking
 from grpclab.http2.connection import ProtocolError
 from grpclab.http2.exchange import BEGUN, DATA_CAME, NOTHING, Answer, Call, Request
 from grpclab.http2.frames import END_HEADERS, END_STREAM, ErrorCode
-from grpclab.http2.headers import BlockDecoder, HeaderList, HeaderListTooLong
+from grpclab.http2.headers import BlockDecoder, HeaderList, HeaderListError
 from grpclab.http2.messages import MessageError, MessageReader
 
 __all__ = ["Call", "ClientConnection", "Request"]
@@ -58,6 +58,7 @@ class ClientConnection(Asking):
         self._answers = BlockDecoder(Answer)
         self._known = self._answers.known
         self._usual_body: bytes | None = None
+        self._usual_encoded: tuple[str, bytes] | None = None  # one that was decompressed
         self._usual_trailers: list[HeaderList] = [[], []]  # as _usual_data
 
     # ---- in ----------------------------------------------------------------------------------------------------
@@ -98,7 +99,7 @@ class ClientConnection(Asking):
                 return
             try:
                 answer = self._answers.decode(block)
-            except HeaderListTooLong:
+            except HeaderListError:
                 self._on_long_block(flags, stream_id)
                 return
         call = self.calls.get(stream_id)
@@ -126,7 +127,7 @@ class ClientConnection(Asking):
 
     def _on_long_block(self, flags: int, stream_id: int) -> None:
         """More headers than are taken. It is the end of that call alone: no later block depends on this one."""
-        error = HeaderListTooLong()
+        error = HeaderListError()
         if not self._answers.is_independent:
             raise error
         call = self.calls.get(stream_id)
@@ -190,6 +191,12 @@ class ClientConnection(Asking):
             self._reset(call, messages.INTERNAL, "data before headers")
             return
         call._phase = DATA_CAME
+        if self._usual_encoded == (call._agreed, body) and flags == 0 and call._reader is None:
+            call.messages += 1
+            call.encoding = call._agreed
+            if self._watch:
+                self.arrived.append(call)
+            return
         reader = call._reader or MessageReader(keep=False, encoding=call._agreed, most=self._max_message_bytes)
         try:
             done = reader.feed(content)
@@ -202,7 +209,10 @@ class ClientConnection(Asking):
         if self._watch:
             self.arrived.extend([call] * done)
         if flags == 0 and call._reader is None and messages.is_one_message(body):
-            self._usual_body = body
+            if call.encoding:
+                self._usual_encoded = (call.encoding, body)
+            else:
+                self._usual_body = body
         call._reader = None if reader.complete else reader
         if flags & END_STREAM:
             self._end(call, messages.UNKNOWN, "the stream ended without trailers")

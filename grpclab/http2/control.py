@@ -10,8 +10,7 @@ import struct
 from typing import Final
 
 from grpclab.http2 import frames
-from grpclab.http2.frames import ErrorCode, Setting
-from grpclab.http2.headers import MAX_LIST_BYTES
+from grpclab.http2.frames import MAX_LIST_BYTES, ErrorCode, Setting
 
 MAX_BLOCK_BYTES: Final = 4 * MAX_LIST_BYTES
 """Longest header block over all its CONTINUATION frames: Huffman coding makes a list up to four times as long."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import base64
 from dataclasses import dataclass
 from typing import Final
 
@@ -103,7 +103,17 @@ class Answer:
             self.status, self.text = messages.INTERNAL, self.fault
 
 
-_BINARY: Final = re.compile(r"[A-Za-z0-9+/]*={0,2}(,[A-Za-z0-9+/]*={0,2})*")
+def _is_base64(value: str) -> bool:
+    """Whether this is the value of a header in ``-bin``: padded or not, several joined by commas."""
+    for part in value.split(","):
+        digits = part.rstrip("=")
+        try:
+            decoded = base64.b64decode(digits + "=" * (-len(digits) % 4), validate=True)
+        except ValueError:
+            return False
+        if base64.b64encode(decoded).decode("ascii").rstrip("=") != digits:
+            return False
+    return True
 
 
 def _fault(headers: HeaderList, encoding: str) -> str:
@@ -112,9 +122,11 @@ def _fault(headers: HeaderList, encoding: str) -> str:
         if name == ":status":
             if len(value) != 3 or not value.isdigit():
                 return f"malformed answer: :status {value[:40]!r}"
-        elif not name or name[0] == ":" or name != name.lower():
+        elif not name or name[0] == ":" or name != name.lower() or min(name) <= " ":
             return f"malformed answer: header name {name[:40]!r}"
-        elif name.endswith("-bin") and not _BINARY.fullmatch(value):
+        elif name == "te" and value != "trailers":
+            return f"malformed answer: te {value[:40]!r}"
+        elif name.endswith("-bin") and not _is_base64(value):
             return f"malformed answer: {name[:40]} is not base64"
     if encoding != "identity" and encoding not in messages.ENCODINGS:
         return f"grpc-encoding {encoding[:40]!r} is not one of those accepted: {messages.ACCEPTED_ENCODINGS}"

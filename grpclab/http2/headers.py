@@ -13,12 +13,11 @@ from typing import Any, Final, Generic, TypeVar
 from hpack import Decoder, Encoder, HPACKError
 from hpack.exceptions import OversizedHeaderListError
 
+from grpclab.http2.frames import MAX_LIST_BYTES
+
 HeaderList = list[tuple[str, str]]
 Parsed = TypeVar("Parsed")
 
-MAX_LIST_BYTES: Final = 131_072
-"""Longest header list that is taken (SETTINGS_MAX_HEADER_LIST_SIZE): a bomb is refused while it is decoded. The
-engine `grpcio` has the same limit (:mod:`grpclab.channel_args`)."""
 CACHED_BLOCKS: Final = 512
 CACHED_BLOCK_BYTES: Final = 2_048
 RESIDENCE_HEADER: Final = "grpclab-residence-ns"
@@ -29,7 +28,7 @@ class HeaderError(Exception):
     """A header block that cannot be decoded."""
 
 
-class HeaderListTooLong(HeaderError):
+class HeaderListError(HeaderError):
     """A header list of more than MAX_LIST_BYTES."""
 
     def __init__(self) -> None:
@@ -114,7 +113,7 @@ class BlockDecoder(Generic[Parsed]):
         try:
             return [(_text(n), _text(v)) for n, v in self._decoder.decode(block, raw=True)]
         except OversizedHeaderListError:
-            raise HeaderListTooLong from None
+            raise HeaderListError from None
         except (HPACKError, ValueError, IndexError) as error:
             # Its kind only: hpack's own words quote the block, at any length, or an address in memory.
             raise HeaderError(f"a header block that cannot be decoded: {type(error).__name__}") from None

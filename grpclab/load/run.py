@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from grpclab.load.summary import Summary, Window, lateness, summarise
-from grpclab.load.traffic import Traffic
+from grpclab.load.traffic import Traffic, add_counts
 
 BUSY_LIMIT = 0.90
 """A worker busier than this share of a core may be the limit, not the server."""
@@ -68,6 +69,8 @@ class LoadRun:
     """Time with no connection up; of several workers, the longest."""
     traffic: Traffic = field(default_factory=Traffic)
     """Connections, pings and GOAWAYs since the workers connected."""
+    encodings: dict[str, int] = field(default_factory=dict)
+    """Successful calls whose answers were compressed, by encoding; engine `grpcio` does not tell."""
     limits: tuple[str, ...] = ()
     """Why the generator, not the server, was the limit, in words; empty if it was not."""
 
@@ -109,6 +112,7 @@ def assemble(
         connections_lost=sum(answer["connections_lost"] for answer in answers),
         outage_s=max(answer["outage_s"] for answer in answers),
         traffic=sum((Traffic.from_json(answer["traffic"]) for answer in answers), start=Traffic()),
+        encodings=functools.reduce(add_counts, (answer["encodings"] for answer in answers)),
         limits=find_limits(windows, summary, busy_share=busy_share, planned=planned, bound_hits=bound_hits),
     )
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from grpclab.load.run import LoadRun
 from grpclab.load.summary import lateness, summarise
+from grpclab.load.traffic import add_counts
 
 KEPT_SHARE = 0.99
 """A rate was kept up with if at least this share of the calls that were due came back."""
@@ -126,6 +128,7 @@ def merged(runs: Sequence[LoadRun]) -> LoadRun:
         bound_hits=sum(run.bound_hits for run in runs),
         connections_lost=sum(run.connections_lost for run in runs),
         outage_s=sum(run.outage_s for run in runs),
+        encodings=functools.reduce(add_counts, (run.encodings for run in runs)),
         limits=tuple(dict.fromkeys(limit for run in runs for limit in run.limits)),
     )
 

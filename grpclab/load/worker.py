@@ -11,7 +11,8 @@ lifeline):
    or null, ``rate_rps`` of all workers together (null: a closed loop), ``record`` (a file for the records, or
    null), ``progress`` (whether to report while it runs). Answers, when all calls are over, with the CPU time
    ``cpu_s``, of which ``spin_s`` was spinning, the length ``busy_s`` it was used in, ``admitted``, and the engine's
-   counters, all since the window opened, and the ``traffic`` beside calls since it connected. ``{"close": true}`` in
+   counters and ``encodings`` of answers, all since the window opened, and the ``traffic`` beside calls since it
+   connected. ``{"close": true}`` in
    between ends the running window.
    ``{"progress": ...}`` come before the answer; ``{"error": text, "kind": "storage"}`` may come instead of it.
 
@@ -116,6 +117,7 @@ class _Worker:
             busy_s=end.at_s - opening.at_s,
             admitted=gate.admitted,
             traffic=self._engine.traffic().to_json(),
+            encodings=recorder.encodings,
             **dataclasses.asdict(counters),
         )
 
