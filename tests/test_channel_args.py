@@ -19,6 +19,8 @@ from grpclab.channel_args import (
     without_effect,
 )
 from grpclab.config import FACTORS, ClientConfig, Level, ServerConfig, TrialConfig
+from grpclab.http2.frames import MAX_LIST_BYTES
+from grpclab.load.engines.backoff import BACKOFF_S
 from grpclab.variants import BASIC, OPTIMIZED, VARIANTS
 
 SEED_SETTINGS = {

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
+
 import pytest
 from hpack import Decoder
 from http2_client_help import STREAMING, after, reset_codes, status
@@ -206,10 +209,43 @@ def test_a_compressed_message_is_taken_where_its_encoding_was_accepted() -> None
     for number in range(40):
         (call,) = start(client)
         stream, compressed = 1 + 2 * number, number % 3 > 0
-        body = bytes([compressed]) + HELLO[1:]
+        body = flagged(gzip.compress(b"hello" * (number // 9))) if compressed else HELLO
         client.receive(begin(stream, [*BEGIN, ("grpc-encoding", "gzip")]))
         client.receive(frames.data(stream, body, end=False) + trailers(stream))
         assert (status(call), call.messages, call.encoding) == ("OK", 1, "gzip" if compressed else "")
+
+
+def flagged(message: bytes) -> bytes:
+    """A message whose prefix says that it is compressed."""
+    return b"\1" + prefixed(message)[1:]
+
+
+GZIP = gzip.compress(b"hello" * 1000)
+
+
+@pytest.mark.parametrize(
+    ("message", "encoding", "expected"),
+    [
+        (GZIP, "gzip", "OK"),
+        (zlib.compress(b"hello"), "deflate", "OK"),
+        (b"", "gzip", "OK"),
+        (GZIP, "deflate", "INTERNAL"),
+        (GZIP[:-1], "gzip", "INTERNAL"),
+        (GZIP + b"x", "gzip", "INTERNAL"),
+        (b"hello", "gzip", "INTERNAL"),
+        (GZIP, "identity", "INTERNAL"),
+    ],
+)
+def test_a_compressed_message_is_what_it_claims_to_be_however_it_is_cut(
+    message: bytes, encoding: str, expected: str
+) -> None:
+    for size in (1, 7, 10_000):
+        client = ready()
+        (call,) = start(client)
+        body = flagged(message)
+        pieces = [frames.data(1, body[at : at + size], end=False) for at in range(0, len(body), size)]
+        client.receive(begin(1, [*BEGIN, ("grpc-encoding", encoding)]) + b"".join(pieces) + trailers(1))
+        assert status(call) == expected
 
 
 @pytest.mark.parametrize("size", [MAX_LIST_BYTES, 6 * MAX_LIST_BYTES])

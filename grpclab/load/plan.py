@@ -9,7 +9,8 @@ from grpclab.config import Level, TrialConfig
 from grpclab.errors import UsageError
 from grpclab.link_model import loopback_target
 from grpclab.load.arrivals import Step
-from grpclab.load.calls import CallSpec, find_call, greeting, parse_metadata
+from grpclab.load.calls import CallSpec, find_call, greeting
+from grpclab.load.metadata import parse_metadata
 
 OPEN_LOOP_S = 10.0
 """How long an open loop runs when neither a number of calls nor a duration is given."""

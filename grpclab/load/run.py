@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from grpclab.load.failures import Failure, merge
 from grpclab.load.summary import Summary, Window, lateness, summarise
 from grpclab.load.traffic import Traffic, add_counts
 
@@ -71,6 +72,8 @@ class LoadRun:
     """Connections, pings and GOAWAYs since the workers connected."""
     encodings: dict[str, int] = field(default_factory=dict)
     """Successful calls whose answers were compressed, by encoding; engine `grpcio` does not tell."""
+    failures: tuple[Failure, ...] = ()
+    """What was said of the calls that failed; their calls add up to the summary's errors."""
     limits: tuple[str, ...] = ()
     """Why the generator, not the server, was the limit, in words; empty if it was not."""
 
@@ -111,6 +114,7 @@ def assemble(
         bound_hits=bound_hits,
         connections_lost=sum(answer["connections_lost"] for answer in answers),
         outage_s=max(answer["outage_s"] for answer in answers),
+        failures=merge((answer["failures"] for answer in answers), opened_at=windows[0].opened_at),
         traffic=sum((Traffic.from_json(answer["traffic"]) for answer in answers), start=Traffic()),
         encodings=functools.reduce(add_counts, (answer["encodings"] for answer in answers)),
         limits=find_limits(windows, summary, busy_share=busy_share, planned=planned, bound_hits=bound_hits),

@@ -9,6 +9,7 @@ from typing import Any
 
 from grpclab.analysis import metric_words
 from grpclab.report import confidence, words
+from grpclab.report.figures.waiting import comparisons as waiting
 from grpclab.report.study import Study
 
 SCHEMA_VERSION = 1
@@ -203,7 +204,7 @@ def _plain(value: Any) -> Any:
 
 
 def table(study: Study) -> str:
-    """The comparisons that matter (headline, parts, ladder, A/A) in plain text, :data:`WIDTH` columns at most."""
+    """The comparisons that matter (headline, parts, ladder, handlers that wait, A/A), :data:`WIDTH` columns at most."""
     rows: list[tuple[str, Comparison]] = [(_title(study.headline, "the headline"), study.headline)]
     rows += [(f"  in {metric_words(str(c['metric']))}", c) for c in _other_metrics(study)]
     rows += [(f"  {_part(entry, c)}", c) for entry, c in _entries(study, "parts")]
@@ -213,6 +214,7 @@ def table(study: Study) -> str:
         for entry in study.entries("ladder")
         if entry.get("not_testable")
     ]
+    rows += [(f"  {_title(c, 'handlers that wait')}", c) for c in waiting(study) if c is not study.headline]
     if aa := study.verdict.get("aa"):
         rows.append((_title(aa, "A/A"), aa))
     cells = [["", "ratio", "95 % interval", "verdict"]]

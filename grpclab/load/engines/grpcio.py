@@ -205,6 +205,8 @@ class GrpcioEngine:
             if self._clock() < line.backoff.until_s:
                 left_s = await self._pause(line, deadline_s)
                 if left_s is not None and left_s <= 0:
+                    text = f"not even sent within {deadline_s:g} s"
+                    recorder.failures.note(DEADLINE_EXCEEDED, text, start_s, self._clock())
                     return DEADLINE_EXCEEDED, math.nan
             call = method(request, timeout=left_s, metadata=metadata)
             residence_s, status = math.nan, OK
@@ -213,14 +215,18 @@ class GrpcioEngine:
                     await self._read(call, start_s, recorder)
                 elif await call is None:  # "Response cardinality violation": doc/statuscodes.md
                     status = UNIMPLEMENTED
+                    recorder.failures.note(status, "0 messages in a unary answer", start_s, self._clock())
                 if self._residence:
                     residence_s = _residence(await call.trailing_metadata())
             except grpc.aio.AioRpcError as error:
                 status = int(error.code().value[0])
+                details = _error_details(error.trailing_metadata())
+                recorder.failures.note(status, error.details() or "", start_s, self._clock(), details)
                 if status == UNAVAILABLE and channel.get_state() is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
                     line.backoff.failed(self._clock())
-            except (grpc.aio.UsageError, grpc.aio.InternalError):
+            except (grpc.aio.UsageError, grpc.aio.InternalError) as error:
                 status = UNKNOWN
+                recorder.failures.note(status, f"grpcio: {error}", start_s, self._clock())
             if not kept and status != UNAVAILABLE:
                 line.backoff.succeeded()
             return status, residence_s
@@ -268,6 +274,12 @@ def _parsed(answer: bytes | None) -> Any:
         return answer if answer is None else greet_pb2.HelloResponse.FromString(answer)
     except DecodeError:
         return answer
+
+
+def _error_details(trailing: Any) -> bytes:
+    """The bytes of `grpc-status-details-bin`; none where it is not there."""
+    value = (trailing or {}).get("grpc-status-details-bin", b"")
+    return value if isinstance(value, bytes) else b""
 
 
 def _residence(trailing: Any) -> float:
