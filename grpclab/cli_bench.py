@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grpclab.config import FACTORS, Level, TrialConfig, format_level, parse_settings
-from grpclab.errors import UsageError
+from grpclab.errors import UsageError, invalid
+from grpclab.inputs import STDIN, beside, read_text
 
 if TYPE_CHECKING:
     from grpclab.load.bench import BenchResult
@@ -31,6 +32,8 @@ FACTOR_OF = {
     "deadline": "client.deadline_s",
 }
 """Options that are short for a factor."""
+AT = "@"
+"""What --data begins with where it names a file."""
 
 DESCRIPTION = """Load one running server on this machine and print what was seen.
 
@@ -44,7 +47,7 @@ EPILOG = """examples:
   grpclab bench --rate 1000 --arrival poisson -z 30 --slo p99=5ms,errors=0.1% --abort-on-slo
   grpclab bench --rate 500:5000:500@5s --json result.json
 
-Times are seconds, or have a unit: 500ms, 2m. Exit codes: 0 done, 1 --slo not met, 2 a wrong option, 3 the
+Times are seconds, or have units: 500ms, 1m30s. Exit codes: 0 done, 1 --slo not met, 2 a wrong option, 3 the
 measurement is invalid, 130 Ctrl-C (what had been measured is printed)."""
 
 
@@ -71,11 +74,14 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
         epilog=EPILOG,
         formatter_class=Help,
     )
-    parser.add_argument("--config", metavar="FILE", help="options in TOML, by the flags' names; a flag beats the file")
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="options in TOML or JSON, by the flags' names or ghz's; files it names lie beside it; a flag beats it",
+    )
     what = parser.add_argument_group("what is called")
     what.add_argument("target", nargs="?", metavar="HOST:PORT", help=f"a server on this machine (default: {TARGET})")
     add_call_options(what)
-    what.add_argument("--data-file", metavar="FILE", help="the request as JSON in a file; - is standard input")
 
     much = parser.add_argument_group("how much", "The window ends at --requests or --duration, whichever is first.")
     _factor(much, "requests", "N", "-n", said="calls in the window; with a schedule, at each rate")
@@ -124,11 +130,21 @@ def add_call_options(group: Any) -> None:
     group.add_argument(
         "--call", metavar="PKG.SERVICE/METHOD", help="unary or server streaming (default: our own greeter)"
     )
-    group.add_argument("--data", metavar="JSON", help="the request (default: {})")
+    group.add_argument("--data", metavar="JSON", help="the request, or @FILE (default: {})")
+    group.add_argument("--data-file", metavar="FILE", help="the request as JSON in a file; - is standard input")
     group.add_argument(
         "--metadata", metavar="KEY=VALUE", action="append", default=[], help="sent with each call; may be repeated"
     )
-    group.add_argument("--proto", metavar="FILE", help="the schema, where the server has no reflection")
+    group.add_argument(
+        "--proto", metavar="FILE", help="the schema, where the server has no reflection: .proto, or a descriptor set"
+    )
+    group.add_argument(
+        "--proto-path",
+        metavar="DIR",
+        action="append",
+        default=[],
+        help="a folder in which imports are looked for (protoc's -I); may be repeated",
+    )
 
 
 def add_load_options(group: Any, defaults: Mapping[str, Level]) -> None:
@@ -185,7 +201,7 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     flags = {name: value for name, value in vars(options).items() if value not in (None, [], False)}
     given: dict[str, Any] = _without_beaten(file.options, flags) | flags
     own = parse_settings(options.settings)
-    levels = _levels(file.options, parse_settings(file.settings)) | _levels(flags, own)
+    levels = _levels(file.options, parse_settings(file.settings), "") | _levels(flags, own)
     if "load.rate_rps" in own and "rate" not in flags:
         given.pop("rate", None)
     rates = parse_rates(given["rate"]) if "rate" in given else ()
@@ -238,11 +254,25 @@ def _read_config(parser: argparse.ArgumentParser, path: str | None) -> BenchFile
         kinds[kind].append(action.dest)
         if action.choices:
             choices[action.dest] = [str(choice) for choice in action.choices]
-    file = read_bench_file(_read(path), path, **kinds)
+    file = read_bench_file(read_text("--config", path), path, **kinds)
+    if path != STDIN:
+        _look_beside(file.options, Path(path).parent)
     for name, allowed in choices.items():
         if name in file.options and file.options[name] not in allowed:
-            raise UsageError(f"{path}: {name}={file.options[name]} is not possible: it is one of {', '.join(allowed)}")
+            expected = f"one of {', '.join(allowed)}"
+            raise UsageError(f"{path}: {invalid(name, file.options[name], expected)}")
     return file
+
+
+def _look_beside(options: dict[str, Any], folder: Path) -> None:
+    """Let the files that a configuration names lie beside it, not in the working folder."""
+    for name in ("proto", "data_file"):
+        if name in options:
+            options[name] = beside(options[name], folder)
+    if "proto_path" in options:
+        options["proto_path"] = [beside(one, folder) for one in options["proto_path"]]
+    if options.get("data", "").startswith(AT):
+        options["data"] = AT + beside(options["data"].removeprefix(AT), folder)
 
 
 def _without_beaten(file: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
@@ -257,31 +287,19 @@ def _without_beaten(file: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[s
     return kept
 
 
-def _levels(given: Mapping[str, Any], settings: Mapping[str, Level]) -> dict[str, Level]:
-    """The factors' levels that these options ask for; --set beats the short ways."""
+def _levels(given: Mapping[str, Any], settings: Mapping[str, Level], dashes: str = "--") -> dict[str, Level]:
+    """The factors' levels that these options ask for; --set beats the short ways. A file's options have no `dashes`."""
     from grpclab.load.plan import pool_settings
 
     levels: dict[str, Level] = {}
     for option, name in FACTOR_OF.items():
         if option in given:
-            levels[name] = FACTORS[name].parse(_plain(option, str(given[option])))
+            word = str(given[option])
+            word = "0" if (option, word) == ("workers", "auto") else word
+            levels[name] = FACTORS[name].parse(word, f"{dashes}{option}")
     if "connections" in given:
         levels |= pool_settings(whole("--connections", given["connections"]))
     return {**levels, **settings}
-
-
-def _plain(option: str, word: str) -> str:
-    """The word as the factor reads it: a time in seconds, the number of workers."""
-    from grpclab.units import seconds
-
-    if option == "workers" and word == "auto":
-        return "0"
-    if FACTOR_OF[option].endswith("_s"):
-        try:
-            return repr(seconds(word))
-        except ValueError:  # no unit: seconds; or nothing that the factor takes, which it says itself
-            return word
-    return word
 
 
 def whole(flag: str, word: object) -> int:
@@ -289,36 +307,35 @@ def whole(flag: str, word: object) -> int:
     try:
         return int(str(word))
     except ValueError:
-        raise UsageError(f"{flag} {word} is not possible: give a whole number") from None
+        raise UsageError(invalid(flag, word, "a whole number")) from None
 
 
 def _call(target: str, config: TrialConfig, given: Mapping[str, Any]) -> CallSpec:
     from grpclab.load.plan import choose_call
 
-    data = given.get("data")
-    if "data_file" in given:
-        if data is not None:
-            raise UsageError("--data and --data-file both give the request: leave one out")
-        if "call" not in given:
-            raise UsageError("--data-file belongs to a call of your own: add --call package.Service/Method")
-        data = _read(given["data_file"])
     return choose_call(
         target,
         config,
         name=given.get("call"),
-        data=data,
+        data=request_text(given),
         metadata=given.get("metadata", ()),
         proto=given.get("proto"),
+        proto_path=given.get("proto_path", ()),
     )
 
 
-def _read(where: str) -> str:
-    try:
-        return sys.stdin.read() if where == "-" else Path(where).read_text(encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot read {where}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"cannot read {where}: it is not text in UTF-8") from None
+def request_text(given: Mapping[str, Any]) -> str | None:
+    """The JSON that --data or --data-file give, read where it lies in a file; None without one. Raises UsageError."""
+    data, file = given.get("data"), given.get("data_file")
+    if data is not None and file is not None:
+        raise UsageError("--data and --data-file both give the request: leave one out")
+    if file is not None:
+        if given.get("call") is None:
+            raise UsageError("--data-file belongs to a call of your own: add --call package.Service/Method")
+        return read_text("--data-file", file)
+    if data is not None and data.startswith(AT):
+        return read_text("--data", data.removeprefix(AT) or STDIN)
+    return data if data is None else data.removeprefix("\ufeff")
 
 
 def _answer(result: BenchResult, given: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from grpclab import cli_bench
 from grpclab.config import Level, TrialConfig, parse_settings
-from grpclab.errors import UsageError
+from grpclab.errors import UsageError, invalid
 from grpclab.units import share
 from grpclab.variants import LOAD, VARIANTS
 
@@ -111,7 +111,7 @@ def _say(line: str) -> None:
 def _blocks(text: str) -> int:
     blocks = cli_bench.whole("--blocks", text)
     if not 2 <= blocks <= 1000:
-        raise UsageError(f"--blocks {text} is not possible: give auto, or a whole number from 2 to 1000")
+        raise UsageError(invalid("--blocks", text, "auto, or a whole number from 2 to 1,000"))
     return blocks
 
 
@@ -150,8 +150,9 @@ def _side(options: argparse.Namespace, name: str) -> Side:
         subject=Subject(
             command=command or "",
             call=options.call or "",
-            data=options.data,
+            data=cli_bench.request_text(vars(options)),
             metadata=tuple(options.metadata),
             proto=options.proto,
+            proto_path=tuple(options.proto_path),
         ),
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+from grpclab.addresses import host_port
 from grpclab.config import Level, TrialConfig
-from grpclab.errors import UsageError
-from grpclab.link_model import loopback_target
+from grpclab.errors import UsageError, invalid
 from grpclab.load.arrivals import Step
 from grpclab.load.calls import CallSpec, find_call, greeting
 from grpclab.load.metadata import parse_metadata
@@ -54,16 +55,18 @@ def choose_call(
     name: str | None = None,
     data: str | None = None,
     metadata: Sequence[str] = (),
-    proto: str | None = None,
+    proto: str | Path | None = None,
+    proto_path: Sequence[str | Path] = (),
 ) -> CallSpec:
     """The call that `name` means at the target, or our greeter's. `metadata` are ``key=value`` words.
 
     Raises UsageError or TargetError.
     """
-    loopback_target(target)
+    target = host_port(target)
     pairs = parse_metadata(metadata)
     if name is None:
-        given = "data" if data is not None else "proto" if proto is not None else None
+        own = {"data": data is not None, "proto": proto is not None, "proto-path": bool(proto_path)}
+        given = next((option for option, there in own.items() if there), None)
         if given is not None:
             raise UsageError(f"--{given} belongs to a call of your own: add --call package.Service/Method")
         return dataclasses.replace(greeting(config.load), metadata=pairs)
@@ -71,13 +74,17 @@ def choose_call(
     for factor in ("method", "request_bytes"):
         if getattr(config.load, factor) != getattr(defaults, factor):
             raise UsageError(f"load.{factor} is for our own greeter: leave it out, or --call {name}")
-    return find_call(target, name, data="{}" if data is None else data, metadata=pairs, proto=proto)
+    if proto_path and proto is None:
+        raise UsageError("--proto-path is where the imports of a file are looked for: add --proto FILE")
+    return find_call(
+        target, name, data="{}" if data is None else data, metadata=pairs, proto=proto, proto_paths=proto_path
+    )
 
 
 def pool_settings(connections: int) -> dict[str, Level]:
     """The factors of a client with this many connections."""
     if connections < 1:
-        raise UsageError(f"--connections {connections} is not possible: give 1 or more")
+        raise UsageError(invalid("--connections", connections, "1 or more"))
     if connections == 1:
         return {"client.pooling": "shared"}
     return {"client.pooling": "pool", "client.connections": connections}

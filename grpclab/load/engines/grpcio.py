@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import grpc
@@ -16,14 +16,16 @@ from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
 from grpclab.channel_args import client_args
 from grpclab.config import TrialConfig
+from grpclab.errors import TargetError
 from grpclab.generated import greet_pb2
 from grpclab.http2.headers import RESIDENCE_HEADER
 from grpclab.http2.messages import DEADLINE_EXCEEDED, OK, UNAVAILABLE, UNIMPLEMENTED, UNKNOWN
 from grpclab.load.calls import GREETER, CallSpec
-from grpclab.load.engines import Counters, nothing_answers
+from grpclab.load.engines import Counters
 from grpclab.load.engines.backoff import Backoff
 from grpclab.load.engines.loops import Call, Clock, OpenLoop, closed_loop
 from grpclab.load.gate import Gate
+from grpclab.load.reachability import connected
 from grpclab.load.recorder import Recorder
 from grpclab.load.traffic import Traffic, channelz_channels, channelz_connections, channelz_pings
 from grpclab.pacing import Pacer
@@ -81,11 +83,10 @@ class GrpcioEngine:
         self._foreign = {one["ref"]["channelId"] for one in channelz_channels(cygrpc.channelz_get_top_channels)}
         channels = [self._channel() for _ in range(count)]
         try:
-            async with asyncio.timeout(timeout_s):
-                await asyncio.gather(*(channel.channel_ready() for channel in channels))
-        except TimeoutError:
+            await connected(_ready(channels), self._target, timeout_s, tls=self._roots is not None)
+        except TargetError:
             await asyncio.gather(*(channel.close() for channel in channels))
-            raise nothing_answers(self._target, timeout_s) from None
+            raise
         if client.pooling == "per_call":  # only asked whether someone is there
             self._opened = 1
             await channels[0].close()
@@ -274,6 +275,10 @@ def _parsed(answer: bytes | None) -> Any:
         return answer if answer is None else greet_pb2.HelloResponse.FromString(answer)
     except DecodeError:
         return answer
+
+
+async def _ready(channels: Iterable[grpc.aio.Channel]) -> None:
+    await asyncio.gather(*(channel.channel_ready() for channel in channels))
 
 
 def _error_details(trailing: Any) -> bytes:
