@@ -25,6 +25,7 @@ Layout, top to bottom; each floor imports only from floors below it:
     link                      the emulated link
     link_relay                its process
     link_model                its behaviour (pure)
+    interrupts                signals as one exception
     children, procfs, pacing  child processes; what the kernel says of one; waking up on time
     environment, places       what the machine is; where things are
     variants, channel_args    basic, optimized, the ladder; the one table factor -> channel argument
