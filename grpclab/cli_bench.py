@@ -343,9 +343,7 @@ def whole(flag: str, word: object) -> int:
 
 
 def _call(target: str, config: TrialConfig, given: Mapping[str, Any], wait_s: float | None) -> CallSpec:
-    """The call, once the server is there to be asked for its schema."""
     from grpclab.load.plan import choose_call
-    from grpclab.load.reach import await_listener
 
     data = given.get("data")
     if "data_file" in given:
@@ -354,7 +352,6 @@ def _call(target: str, config: TrialConfig, given: Mapping[str, Any], wait_s: fl
         if "call" not in given:
             raise UsageError("--data-file belongs to a call of your own: add --call package.Service/Method")
         data = _read(given["data_file"])
-    await_listener(target, wait_s or 0.0)
     return choose_call(
         target,
         config,
@@ -362,6 +359,7 @@ def _call(target: str, config: TrialConfig, given: Mapping[str, Any], wait_s: fl
         data=data,
         metadata=given.get("metadata", ()),
         proto=given.get("proto"),
+        wait_s=wait_s or 0.0,
     )
 
 

@@ -23,7 +23,6 @@ from grpclab.config import TrialConfig
 from grpclab.errors import UsageError
 from grpclab.load import bench as bench_module
 from grpclab.load import plan as plan_module
-from grpclab.load import reach
 from grpclab.load.bench import BenchResult
 from grpclab.load.benchfile import BenchFile, read_bench_file
 from grpclab.servers.launcher import RunningServer
@@ -64,7 +63,6 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
 
     monkeypatch.setattr(bench_module, "run_bench", stop)
     monkeypatch.setattr(plan_module, "choose_call", call)
-    monkeypatch.setattr(reach, "await_listener", lambda target, wait_s: None)
 
     def ask(*words: str) -> dict[str, Any]:
         with pytest.raises(Asked) as found:
@@ -82,8 +80,7 @@ def gave(monkeypatch: pytest.MonkeyPatch, bench: Bench) -> Callable[..., tuple[i
     def run(result: BenchResult, *words: str) -> tuple[int, str, str]:
         monkeypatch.setattr(bench_module, "run_bench", lambda target, config, **_: result)
         monkeypatch.setattr(plan_module, "choose_call", lambda target, config, **_: SAY_HELLO)
-        monkeypatch.setattr(reach, "await_listener", lambda target, wait_s: None)
-        return bench(*words)
+            return bench(*words)
 
     return run
 

@@ -214,6 +214,7 @@ def run_bench(
     returns what was measured.
     """
     _, port = loopback_target(target)
+    await_listener(target, connect_timeout_s or 0.0)
     call = call or greeting(config.load)
     schedule = list(rates) if len(rates) > 1 else []
     runs: list[LoadRun] = []
@@ -335,7 +336,6 @@ async def bench(
     text = data if data is None or isinstance(data, str) else json.dumps(data)
 
     def run() -> BenchResult:
-        await_listener(target)
         check_call(call, data=text, proto=None, levels=levels)
         spec = choose_call(target, config, name=call, data=text, metadata=words)
         return run_bench(target, config, call=spec, rates=rates, seed=seed, notes=notes, without_effect=idle)

@@ -10,7 +10,9 @@ from grpclab.config import Level, TrialConfig, format_level, lookup
 from grpclab.errors import UsageError
 from grpclab.link_model import loopback_target
 from grpclab.load.arrivals import Step
+from grpclab.load.bounds import split
 from grpclab.load.calls import CallSpec, find_call, greeting, parse_metadata
+from grpclab.load.reach import await_listener
 
 OPEN_LOOP_S = 10.0
 """How long an open loop runs when neither a number of calls nor a duration is given."""
@@ -50,7 +52,10 @@ def load_plan(levels: Mapping[str, Level], rates: Sequence[Step] = ()) -> tuple[
             )
     if levels.get("load.duration_s") is not None and levels.get("load.requests") is None:
         levels["load.requests"] = None  # a duration alone is a bound of its own
-    return TrialConfig().replace(levels), tuple(notes)
+    config = TrialConfig().replace(levels)
+    if config.load.workers:  # else as many as fit
+        split(config)
+    return config, tuple(notes)
 
 
 def _refuse_server_factors(levels: Mapping[str, Level]) -> None:
@@ -112,8 +117,11 @@ def choose_call(
     data: str | None = None,
     metadata: Sequence[str] = (),
     proto: str | None = None,
+    wait_s: float = 0.0,
 ) -> CallSpec:
     """The call that `name` means at the target, or our greeter's. `metadata` are ``key=value`` words.
+
+    A server that is to be asked for its schema may be waited for.
 
     Raises UsageError or TargetError.
     """
@@ -122,6 +130,8 @@ def choose_call(
     check_call(name, data=data, proto=proto, levels=config.differences(TrialConfig()))
     if name is None:
         return dataclasses.replace(greeting(config.load), metadata=pairs)
+    if proto is None:
+        await_listener(target, wait_s)
     return find_call(target, name, data="{}" if data is None else data, metadata=pairs, proto=proto)
 
 
