@@ -80,7 +80,7 @@ def gave(monkeypatch: pytest.MonkeyPatch, bench: Bench) -> Callable[..., tuple[i
     def run(result: BenchResult, *words: str) -> tuple[int, str, str]:
         monkeypatch.setattr(bench_module, "run_bench", lambda target, config, **_: result)
         monkeypatch.setattr(plan_module, "choose_call", lambda target, config, **_: SAY_HELLO)
-            return bench(*words)
+        return bench(*words)
 
     return run
 
