@@ -147,6 +147,7 @@ def test_a_call_with_its_request(
         "data": '{"x": 1}',
         "metadata": ["k=v", "l=w"],
         "proto": "b.proto",
+        "wait_s": 0.0,
     }
     (tmp_path / "request.json").write_text('{"x": 2}')
     assert asked(*words, "--data-file", str(tmp_path / "request.json"))["call"]["data"] == '{"x": 2}'
