@@ -237,10 +237,11 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     _answer(result, given)
     if result.run.interrupted:
         return 130
+    if result.every_call_failed:
+        print(f"grpclab: {result.every_call_failed}", file=sys.stderr)
     if result.missed:
         print(f"grpclab: --slo not met: {result.missed}", file=sys.stderr)
-        return 1
-    return 0
+    return 1 if result.every_call_failed or result.missed else 0
 
 
 def _read_config(parser: argparse.ArgumentParser, path: str | None) -> BenchFile:

@@ -157,7 +157,7 @@ def test_a_plan_says_what_the_study_can_show_and_begins_nothing(
     words = ["study", "--plan", "--design", "quick", "--requests", "100", "--max-trial-s", "0.2"]
     assert cli.main(words) == 0
     out = capsys.readouterr().out
-    assert "13 configurations x 6 blocks = 78 trials" in out
+    assert "16 configurations x 6 blocks = 96 trials" in out
     assert "pilot, 4 blocks that do not count" in out
     assert re.search(r"with 6 blocks an effect of \d+\.\d % is found in four of five studies", out)
     assert not (tmp_path / "results").exists()

@@ -121,7 +121,12 @@ def test_equal_latencies_and_none_make_a_histogram_too() -> None:
 def test_details_name_every_call_with_its_moment_and_status() -> None:
     found = ghz_json(result([0.002, 0.001], [UNAVAILABLE, OK], levels={"load.warmup_s": 1.5}))["details"]
     assert found == [
-        {"timestamp": "2026-11-23T12:00:01.500000+00:00", "latency": 1_000_000, "error": "", "status": "OK"},
+        {
+            "timestamp": "2026-11-23T12:00:01.500000+00:00",
+            "latency": 1_000_000,
+            "error": "",
+            "status": "OK",
+        },
         {
             "timestamp": "2026-11-23T12:00:01.500000+00:00",
             "latency": 2_000_000,
@@ -291,10 +296,16 @@ def test_a_run_that_was_stopped_is_cancelled_with_its_reason() -> None:
 def test_csv_has_a_line_for_each_call_in_order_of_start() -> None:
     rows = list(csv.DictReader(io.StringIO(csv_text(result([0.25, 0.125], [UNAVAILABLE, OK])))))
     assert rows == [
-        {"start_s": "0.000000", "late_s": "0.000000000", "latency_s": "0.125000000", "status": "OK"},
-        {"start_s": "0.000000", "late_s": "0.000000000", "latency_s": "0.250000000", "status": "UNAVAILABLE"},
+        {"start_s": "0.000000", "late_s": "0.000000000", "latency_s": "0.125000000", "status": "OK", "error": ""},
+        {
+            "start_s": "0.000000",
+            "late_s": "0.000000000",
+            "latency_s": "0.250000000",
+            "status": "UNAVAILABLE",
+            "error": "",
+        },
     ]
-    assert csv_text(result([])) == "start_s,late_s,latency_s,status\n"
+    assert csv_text(result([])) == "start_s,late_s,latency_s,status,error\n"
 
 
 def test_csv_of_a_schedule_says_the_rate_of_each_call() -> None:

@@ -150,7 +150,8 @@ def test_thresholds_notes_and_early_ends_come_last() -> None:
 
 def test_repr_is_one_line() -> None:
     assert repr(thousand()) == (
-        "<BenchResult SayHello at localhost:50051: 1,000 calls, 990.0 requests/s, p99 990.00 ms, 10 failed>"
+        "<BenchResult greet.GreeterService/SayHello at localhost:50051: 1,000 calls, 990.0 requests/s,"
+        " p99 990.00 ms, 10 failed>"
     )
     steps = [rate_run(rate, [0.001] * 200) for rate in (50.0, 100.0)]
     assert repr(schedule(*steps)).endswith("400 calls, no knee: every rate up to 100/s was kept up with>")

@@ -33,7 +33,8 @@ def limits(window: Window, *, planned: int | None, busy_share: float = 0.5, boun
 
 def answer(**figures: Any) -> dict[str, Any]:
     """What a worker says at the end."""
-    nothing = {"held": 0, "bound_hits": 0, "connections_lost": 0, "outage_s": 0.0, "traffic": Traffic().to_json()}
+    nothing: dict[str, Any] = {"held": 0, "bound_hits": 0, "connections_lost": 0, "outage_s": 0.0}
+    nothing |= {"traffic": Traffic().to_json(), "failures": []}
     return {"cpu_s": 1.0, "spin_s": 0.0, "busy_s": 10.0, "admitted": 0, **nothing, **figures}
 
 

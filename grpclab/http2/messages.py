@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import struct
+from collections.abc import Iterable
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
@@ -56,6 +59,17 @@ def parse_status(text: str) -> int:
 def decode_text(value: str) -> str:
     """A percent-encoded grpc-message. What is not valid is kept as it came."""
     return unquote_to_bytes(value).decode("utf-8", "replace")
+
+
+def error_details(trailers: Iterable[tuple[str, str]]) -> bytes:
+    """The bytes of `grpc-status-details-bin` in the trailers; none where it is not there, or is no base64."""
+    for name, value in trailers:
+        if name == "grpc-status-details-bin":
+            try:
+                return base64.b64decode(value + "=" * (-len(value) % 4), validate=True)
+            except (binascii.Error, ValueError):
+                return b""
+    return b""
 
 
 def encode_text(value: str) -> str:

@@ -27,8 +27,9 @@ from grpclab.extras import needs
 from grpclab.link import check_link, running_link
 from grpclab.link_model import loopback_target
 from grpclab.load.arrivals import Step, parse_rates
-from grpclab.load.calls import CallSpec, greeting
+from grpclab.load.calls import GREETER, CallSpec, greeting
 from grpclab.load.ceiling import Ceiling, known
+from grpclab.load.failures import sentence
 from grpclab.load.generator import Generator
 from grpclab.load.plan import (
     check_call,
@@ -132,6 +133,21 @@ class BenchResult:
             return tuple(judge(objective, self.run.summary) for objective in self.objectives)
         windows = {rate_text(step.rate_rps): step.run.summary for step in self.steps}
         return tuple(judge_steps(objective, windows) for objective in self.objectives)
+
+    @property
+    def every_call_failed(self) -> str:
+        """What the calls failed with, and what to look at, where not one of them succeeded; else nothing."""
+        summary = self.run.summary
+        if not summary.requests or summary.errors < summary.requests:
+            return ""
+        said = f"every call to {self.call.path.removeprefix('/')} failed: {sentence(self.run.failures)}"
+        if set(summary.errors_by_status) == {"UNIMPLEMENTED"}:
+            said += ": this server does not have that method"
+            if self.call.path.startswith(GREETER):
+                said += (
+                    "; without --call, grpclab's own greeter is called: name yours, as --call package.Service/Method"
+                )
+        return said
 
     @property
     def missed(self) -> str:

@@ -18,6 +18,7 @@ import numpy as np
 
 from grpclab.config import TrialConfig, format_level
 from grpclab.load.bench import BenchResult
+from grpclab.load.failures import only_text
 from grpclab.load.recorder import Codes, Floats
 from grpclab.load.run import LoadRun
 from grpclab.load.steps import RateStep
@@ -120,9 +121,7 @@ def _head(result: BenchResult, *, listed: bool) -> dict[str, Any]:
         "fastest": nanoseconds(summary.latency_min_s),
         "slowest": nanoseconds(summary.latency_max_s),
         "rps": summary.throughput_rps,
-        "errorDistribution": {
-            f"rpc error: code = {go_name(name)}": count for name, count in summary.errors_by_status.items()
-        },
+        "errorDistribution": _error_distribution(result),
         "statusCodeDistribution": {name: count for name, count in codes.items() if count},
         "latencyDistribution": _distribution(good),
         "histogram": _histogram(good),
@@ -130,6 +129,22 @@ def _head(result: BenchResult, *, listed: bool) -> dict[str, Any]:
         "tags": {},
         "grpclab": _own(result, listed=listed),
     }
+
+
+def _error_distribution(result: BenchResult) -> dict[str, int]:
+    """The failed calls by status and text, in ghz's words; the calls whose text was not kept by status alone."""
+    counts: dict[str, int] = {}
+    rest = dict(result.run.summary.errors_by_status)
+    for failure in result.run.failures:
+        if failure.text:
+            counts[rpc_error(failure.status, failure.text)] = failure.calls
+            rest[failure.status] = rest.get(failure.status, 0) - failure.calls
+    return counts | {rpc_error(name, ""): count for name, count in rest.items() if count > 0}
+
+
+def rpc_error(status: str, text: str) -> str:
+    """An error as grpc-go, and so ghz, writes it."""
+    return f"rpc error: code = {go_name(status)}" + (f" desc = {text}" if text else "")
 
 
 def _end_reason(result: BenchResult) -> str:
@@ -181,15 +196,19 @@ def _histogram(latency_s: Floats) -> list[dict[str, float]]:
 
 def _details(result: BenchResult) -> Iterator[dict[str, Any]]:
     opened = result.started_at + timedelta(seconds=result.config.load.warmup_s)
-    calls = calls_by_start(result)
+    calls, errors = calls_by_start(result), _error_of_status(result)
     for start, latency, status in zip(calls.start_s, calls.latency_s, calls.status, strict=True):
-        name = go_name(STATUS_NAMES[status])
         yield {
             "timestamp": (opened + timedelta(seconds=float(start))).astimezone(UTC).isoformat(),
             "latency": nanoseconds(float(latency)),
-            "error": "" if status == OK else f"rpc error: code = {name}",
-            "status": name,
+            "error": errors[status],
+            "status": go_name(STATUS_NAMES[status]),
         }
+
+
+def _error_of_status(result: BenchResult) -> list[str]:
+    """By code: how ghz writes such an error, with its text where all calls of that status had the same one."""
+    return ["", *(rpc_error(name, only_text(result.run.failures, name)) for name in STATUS_NAMES[1:])]
 
 
 def _applied(result: BenchResult) -> str:
@@ -223,6 +242,8 @@ def _own(result: BenchResult, *, listed: bool) -> dict[str, Any]:
         "held_by_stream_limit": run.held,
         "stopped_because": run.stopped_because,
         "errors": summary.errors,
+        "every_call_failed": result.every_call_failed,
+        "failures": [failure.to_json() for failure in run.failures],
         "latency_s": _numbers(summary.latency),
         "latency_ok_s": _numbers(summary.latency_ok),
         "percentile_method": "nearest rank; left out with fewer than 10 calls beyond it",
@@ -296,17 +317,30 @@ def _numbers(values: Mapping[str, float]) -> dict[str, float | None]:
 
 
 def csv_chunks(result: BenchResult) -> Iterator[str]:
-    """One line a call: start_s since the window opened, late_s, latency_s, status; of a schedule the rate as well."""
+    """One line a call: start_s since the window opened, late_s, latency_s, status, error; of a schedule the rate, too.
+
+    `error` is the text of a failed call, where all calls of its status had the same one.
+    """
     calls = calls_by_start(result)
+    errors = [_csv_cell(text) for text in ("", *(only_text(result.run.failures, name) for name in STATUS_NAMES[1:]))]
     scheduled = bool(result.steps)
-    yield "start_s,late_s,latency_s,status" + (",rate_rps\n" if scheduled else "\n")
+    yield "start_s,late_s,latency_s,status,error" + (",rate_rps\n" if scheduled else "\n")
     for first in range(0, len(calls.start_s), CSV_CHUNK):
         part = slice(first, first + CSV_CHUNK)
         columns = (calls.start_s, calls.late_s, calls.latency_s, calls.status, calls.rate_rps)
         yield "".join(
-            f"{start:.6f},{late:.9f},{latency:.9f},{STATUS_NAMES[status]}" + (f",{rate:g}\n" if scheduled else "\n")
+            f"{start:.6f},{late:.9f},{latency:.9f},{STATUS_NAMES[status]},{errors[status]}"
+            + (f",{rate:g}\n" if scheduled else "\n")
             for start, late, latency, status, rate in zip(*(c[part].tolist() for c in columns), strict=True)
         )
+
+
+def _csv_cell(text: str) -> str:
+    """The text in quotes, a spreadsheet's formula made harmless; nothing for no text."""
+    if not text:
+        return ""
+    safe = f"'{text}" if text[0] in "=+-@" else text
+    return '"' + safe.replace('"', '""') + '"'
 
 
 def csv_text(result: BenchResult) -> str:

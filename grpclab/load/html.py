@@ -59,6 +59,7 @@ background:none}
 .grpclab-bench svg circle.gb-full.gb-two{fill:var(--second)}
 .grpclab-bench ul{list-style:none;margin:10px 0 0;padding:0;font-size:13px;color:var(--quiet)}
 .grpclab-bench li{margin:2px 0;padding:0}
+.grpclab-bench li.gb-said{padding-left:16px;overflow-wrap:anywhere}
 .grpclab-bench li.gb-warn{background:var(--warn);color:var(--warn-ink);border-radius:5px;padding:4px 9px}
 .grpclab-bench li.gb-met{color:var(--good)}.grpclab-bench li.gb-missed{color:var(--bad);font-weight:600}
 @media (prefers-color-scheme:dark){.grpclab-bench{--ink:#e4e9ee;--quiet:#9aa7b4;--line:#2c3742;--paper:#171d24;
@@ -191,7 +192,8 @@ def _steps(result: BenchResult) -> str:
 
 def _remarks(result: BenchResult) -> str:
     run = result.run
-    items = [("gb-warn", text) for text in reasons(result)]
+    items = [("gb-missed", result.every_call_failed)] if result.every_call_failed else []
+    items += [("gb-warn", text) for text in reasons(result)]
     items += [("gb-warn", f"{name}: {count} {text}") for name, count, text in troubles(result)]
     if result.knee is not None:
         items.append(("", result.knee.sentence))
@@ -199,8 +201,11 @@ def _remarks(result: BenchResult) -> str:
         ("gb-met" if j.met else "gb-missed", f"slo {'met' if j.met else 'not met'}: {j.sentence}")
         for j in result.judgements
     ]
-    counts = run.summary.errors_by_status.items()
-    items += [("", f"{name}: {count:,} calls, {share(count, run.summary.requests)}") for name, count in counts]
+    for name, count in run.summary.errors_by_status.items():
+        items.append(("", f"{name}: {count:,} calls, {share(count, run.summary.requests)}"))
+        mine = [failure for failure in run.failures if failure.status == name]
+        items += [("gb-said", f"{one.calls:,} x {one.quoted}, the first at {one.first_s:.3f} s") for one in mine]
+        items += [("gb-said", detail) for one in mine for detail in one.details]
     if run.stopped_because:
         items.append(("gb-missed", f"stopped early: {run.stopped_because}"))
     if run.interrupted:

@@ -11,7 +11,8 @@ from grpclab.errors import UsageError
 from grpclab.link_model import loopback_target
 from grpclab.load.arrivals import Step
 from grpclab.load.bounds import split
-from grpclab.load.calls import CallSpec, find_call, greeting, parse_metadata
+from grpclab.load.calls import CallSpec, find_call, greeting
+from grpclab.load.metadata import parse_metadata
 from grpclab.load.reach import await_listener
 
 OPEN_LOOP_S = 10.0

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from grpclab.errors import StorageError
+from grpclab.load.failures import FailureLog
 from grpclab.status import OK
 
 Floats = npt.NDArray[np.float64]
@@ -99,11 +100,15 @@ class Recorder:
     :meth:`flush_full` now and then.
     """
 
-    def __init__(self, path: Path | None = None, *, residence: bool = False) -> None:
+    def __init__(
+        self, path: Path | None = None, *, residence: bool = False, failures: FailureLog | None = None
+    ) -> None:
         self.starts = array("d")
         self.latencies = array("d")
         self.lates = array("d")
         self.statuses = array("B")
+        self.failures = FailureLog() if failures is None else failures
+        """What was said of the calls that failed: engines note each there."""
         self.failure = ""
         """Why records cannot be written; calls are only counted from then on."""
         self._residences = array("d")

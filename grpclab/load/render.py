@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator
 
 from grpclab.load.bench import GRADES, BenchResult
-from grpclab.load.calls import GREETER
 from grpclab.load.run import LoadRun
 from grpclab.load.slo import calls_needed
 from grpclab.load.steps import RateStep, rate_text
@@ -33,9 +32,8 @@ def share(part: int, whole: int) -> str:
 
 
 def call_text(result: BenchResult) -> str:
-    """What was called: the method alone for our own greeter."""
-    path = result.call.path
-    return path.removeprefix(GREETER) if path.startswith(GREETER) else path.removeprefix("/")
+    """What was called: ``package.Service/Method``."""
+    return result.call.path.removeprefix("/")
 
 
 def load_text(result: BenchResult) -> str:
@@ -224,7 +222,15 @@ def _errors(result: BenchResult) -> list[str]:
     rows = summary.errors_by_status.items()
     if not rows:
         return []
-    return ["  errors by status", *(f"    {n:<20} {c:>8,}   {share(c, summary.requests)}" for n, c in rows)]
+    lines = ["  errors by status"]
+    for name, count in rows:
+        mine = [failure for failure in result.run.failures if failure.status == name]
+        first = f"   the first at {min(one.first_s for one in mine):.3f} s" if mine else ""
+        lines.append(f"    {name:<20} {count:>8,}   {share(count, summary.requests)}{first}")
+        for one in mine:
+            lines.append(f"    {'':<20} {one.calls:>8,}   {one.quoted}")
+            lines += [f"    {'':<32} {detail}" for detail in one.details]
+    return lines
 
 
 def _surroundings(result: BenchResult) -> list[str]:
@@ -251,6 +257,8 @@ def _surroundings(result: BenchResult) -> list[str]:
 def _verdicts(result: BenchResult) -> list[str]:
     run = result.run
     lines = [f"  slo {'met' if j.met else 'NOT MET'}: {j.sentence}" for j in result.judgements]
+    if result.every_call_failed:
+        lines.insert(0, f"  {result.every_call_failed}")
     if run.stopped_because:
         lines.append(f"  stopped early: {run.stopped_because}")
     if run.interrupted:

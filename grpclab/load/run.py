@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from grpclab.load.failures import Failure, merge
 from grpclab.load.summary import Summary, Window, lateness, summarise
 from grpclab.load.traffic import Traffic
 
@@ -68,6 +69,8 @@ class LoadRun:
     """Time with no connection up; of several workers, the longest."""
     traffic: Traffic = field(default_factory=Traffic)
     """Connections, pings and GOAWAYs since the workers connected."""
+    failures: tuple[Failure, ...] = ()
+    """What was said of the calls that failed; their calls add up to the summary's errors."""
     limits: tuple[str, ...] = ()
     """Why the generator, not the server, was the limit, in words; empty if it was not."""
 
@@ -108,6 +111,7 @@ def assemble(
         bound_hits=bound_hits,
         connections_lost=sum(answer["connections_lost"] for answer in answers),
         outage_s=max(answer["outage_s"] for answer in answers),
+        failures=merge((answer["failures"] for answer in answers), opened_at=windows[0].opened_at),
         traffic=sum((Traffic.from_json(answer["traffic"]) for answer in answers), start=Traffic()),
         limits=find_limits(windows, summary, busy_share=busy_share, planned=planned, bound_hits=bound_hits),
     )

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from grpclab.load.failures import combine
 from grpclab.load.run import LoadRun
 from grpclab.load.summary import lateness, summarise
 
@@ -125,6 +126,7 @@ def merged(runs: Sequence[LoadRun]) -> LoadRun:
         held=sum(run.held for run in runs),
         bound_hits=sum(run.bound_hits for run in runs),
         connections_lost=sum(run.connections_lost for run in runs),
+        failures=combine((run.windows[0].opened_at - windows[0].opened_at, run.failures) for run in runs),
         outage_s=sum(run.outage_s for run in runs),
         limits=tuple(dict.fromkeys(limit for run in runs for limit in run.limits)),
     )

@@ -11,7 +11,8 @@ lifeline):
    or null, ``rate_rps`` of all workers together (null: a closed loop), ``record`` (a file for the records, or
    null), ``progress`` (whether to report while it runs). Answers, when all calls are over, with the CPU time
    ``cpu_s``, of which ``spin_s`` was spinning, the length ``busy_s`` it was used in, ``admitted``, and the engine's
-   counters, all since the window opened, and the ``traffic`` beside calls since it connected. ``{"close": true}`` in
+   counters, all since the window opened, the ``failures`` (see :mod:`grpclab.load.failures`), and the ``traffic``
+   beside calls since it connected. ``{"close": true}`` in
    between ends the running window.
    ``{"progress": ...}`` come before the answer; ``{"error": text, "kind": "storage"}`` may come instead of it.
 
@@ -39,6 +40,7 @@ from grpclab.errors import StorageError, TargetError
 from grpclab.load.arrivals import planned
 from grpclab.load.calls import CallSpec
 from grpclab.load.engines import ENGINES, Engine
+from grpclab.load.failures import FailureLog
 from grpclab.load.gate import Gate
 from grpclab.load.recorder import Recorder
 from grpclab.load.summary import PERCENTILES, percentile
@@ -94,7 +96,8 @@ class _Worker:
         """One window, and its answer."""
         gate = Gate(opens_at=command["opens_at"], closes_at=command["closes_at"], requests=command["requests"])
         record = Path(command["record"]) if command["record"] else None
-        recorder = Recorder(record, residence=self._setup["residence"])
+        failures = FailureLog(opens_at=gate.opens_at)
+        recorder = Recorder(record, residence=self._setup["residence"], failures=failures)
         pacer = Pacer(asyncio.get_running_loop(), spin=self._setup["spin"])
         counters = self._engine.counters
         counters.reset()
@@ -116,6 +119,7 @@ class _Worker:
             busy_s=end.at_s - opening.at_s,
             admitted=gate.admitted,
             traffic=self._engine.traffic().to_json(),
+            failures=failures.to_json(),
             **dataclasses.asdict(counters),
         )
 

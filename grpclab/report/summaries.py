@@ -9,6 +9,7 @@ from typing import Any
 
 from grpclab.analysis import metric_words
 from grpclab.report import confidence, words
+from grpclab.report.figures.waiting import comparisons as waiting
 from grpclab.report.study import Study
 
 SCHEMA_VERSION = 1
@@ -205,7 +206,8 @@ def _plain(value: Any) -> Any:
 def table(study: Study) -> str:
     """The comparisons that matter in plain text, :data:`WIDTH` columns at most.
 
-    The headline, parts, ladder and A/A; in a study without parts and ladder, every level that was compared.
+    The headline, parts, ladder, handlers that wait and A/A; in a study without parts and ladder, every level that was
+    compared.
     """
     rows: list[tuple[str, Comparison]] = [(_title(study.headline, "the headline"), study.headline)]
     rows += [(f"  in {metric_words(str(c['metric']))}", c) for c in _other_metrics(study)]
@@ -216,6 +218,7 @@ def table(study: Study) -> str:
         for entry in study.entries("ladder")
         if entry.get("not_testable")
     ]
+    rows += [(f"  {_title(c, 'handlers that wait')}", c) for c in waiting(study) if c is not study.headline]
     if not (study.entries("parts") or study.entries("ladder")):
         rows += [(f"  {_title(c, 'another')}", c) for c in _other_candidates(study)]
     if aa := study.verdict.get("aa"):

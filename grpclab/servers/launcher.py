@@ -102,6 +102,7 @@ def launch(
     log_path: Path | None = None,
     env: Mapping[str, str] | None = None,
     port: int = 0,
+    seed: int = 1,
     hold: int = 0,
 ) -> Iterator[RunningServer]:
     """Run a server of this configuration on loopback until the block is left. Raises ServerError."""
@@ -112,7 +113,7 @@ def launch(
 
             tls.issue(folder)
         settings = TrialConfig(server=config).differences(TrialConfig())
-        spec = ServeSpec(settings=settings, port=port, hold=hold, tls_folder=str(folder))
+        spec = ServeSpec(settings=settings, port=port, seed=seed, hold=hold, tls_folder=str(folder))
         roots = (folder / "ca.pem").read_bytes() if config.tls else None
         server = stack.enter_context(
             launched(

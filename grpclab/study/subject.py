@@ -40,9 +40,9 @@ class Subject:
         if not words or "{port}" not in self.command:
             raise UsageError(f"the command {self.command!r} names no port: write {{port}} where it takes its port")
 
-    def launch(self, config: ServerConfig, **options: Any) -> AbstractContextManager[RunningServer]:
+    def launch(self, config: ServerConfig, *, seed: int, **options: Any) -> AbstractContextManager[RunningServer]:
         """The server, running until the block is left; options as those of :func:`launch`."""
-        return launch_command(self.command, **options) if self.command else launch(config, **options)
+        return launch_command(self.command, **options) if self.command else launch(config, seed=seed, **options)
 
     def call_at(self, target: str, config: TrialConfig) -> CallSpec:
         """What is called at a running server. Raises UsageError or TargetError."""

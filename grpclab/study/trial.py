@@ -30,7 +30,7 @@ from grpclab.config import TrialConfig
 from grpclab.environment import CorePlan
 from grpclab.errors import MeasurementError, WorkerError
 from grpclab.link import RunningLink, running_link
-from grpclab.load import traffic
+from grpclab.load import failures, traffic
 from grpclab.load.generator import Generator, LoadRun
 from grpclab.load.summary import PERCENTILES, most_in_flight, timeline
 from grpclab.profiling import speedscope, threads
@@ -125,6 +125,7 @@ class TrialResult:
     limits: list[str] = field(default_factory=list)
     metrics: dict[str, float] = field(default_factory=dict)
     errors_by_status: dict[str, int] = field(default_factory=dict)
+    failures: tuple[failures.Failure, ...] = ()
     connections_by_process: list[int] = field(default_factory=list)
     histogram: str = ""
     goaways: dict[str, int] = field(default_factory=dict)
@@ -159,6 +160,7 @@ class TrialResult:
             "advertised": self.advertised,
             "metrics": {name: self.metrics.get(name, math.nan) for name in METRICS},
             "errors_by_status": self.errors_by_status,
+            "failures": [failure.to_json() for failure in self.failures],
             "connections_by_process": self.connections_by_process,
             "goaways": self.goaways,
             "histogram": self.histogram,
@@ -198,6 +200,7 @@ def row(result: Mapping[str, Any]) -> dict[str, Any]:
         **result["factors"],
         **{name: math.nan if metrics.get(name) is None else float(metrics[name]) for name in METRICS},
         "errors_by_status": json.dumps(result["errors_by_status"]),
+        "failures": json.dumps(result.get("failures", [])),
         "connections_by_process": json.dumps(result["connections_by_process"]),
         "threads_per_call": json.dumps(result.get("threads_per_call", {})),
         "syscalls_per_call_by_name": json.dumps(result.get("syscalls_per_call", {})),
@@ -243,7 +246,8 @@ def run_trial(
 def _bench_set_up(
     config: TrialConfig, folder: Path, cores: CorePlan, identity: TrialIdentity, subject: Subject
 ) -> Iterator[tuple[RunningServer, Generator, RunningLink | None]]:
-    """Server, generator and link, if there is one, up and connected. All trials of a block have the same arrivals."""
+    """Server, generator and link, if there is one, up and connected. All trials of a block have the same
+    arrivals, and the same waits in their handlers."""
     env = identity.environment
     link = None
     with contextlib.ExitStack() as stack:
@@ -254,7 +258,9 @@ def _bench_set_up(
         stack.callback(generator.close)
         generator.spawn()
         server = stack.enter_context(
-            subject.launch(config.server, cpus=cores.server, log_path=folder / "server.log", env=env)
+            subject.launch(
+                config.server, seed=identity.block, cpus=cores.server, log_path=folder / "server.log", env=env
+            )
         )
         target = server.target
         if config.link.emulated:
@@ -314,6 +320,7 @@ def _measure(result: TrialResult, server: RunningServer, generator: Generator) -
     result.limits = list(run.limits)
     result.histogram = run.summary.histogram
     result.errors_by_status = run.summary.errors_by_status
+    result.failures = run.failures
     result.goaways = run.traffic.goaways
     result.metrics |= _metrics(run, opened[0] if opened else samples[0], closed)
     result.metrics |= _thread_metrics(used, calls)
@@ -410,7 +417,7 @@ def _why_invalid(result: TrialResult, workers: int) -> str:
     if result.config.link.idle_timeout_s is not None:
         return ""  # that calls fail, and that connections are given up, is what is measured
     if metrics["errors"] == metrics["requests"]:
-        return f"every call failed: {json.dumps(result.errors_by_status)}"
+        return f"every call failed: {failures.sentence(result.failures)}"
     wanted = client.connections if client.pooling == "pool" else workers
     if client.pooling != "per_call" and metrics["connections"] != wanted:
         return f"{wanted} TCP connections were asked for, {metrics['connections']:g} were seen"

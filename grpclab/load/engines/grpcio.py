@@ -170,8 +170,11 @@ class GrpcioEngine:
                     residence_s = _residence(await call.trailing_metadata())
             except grpc.aio.AioRpcError as error:
                 status = int(error.code().value[0])
-            except (grpc.aio.UsageError, grpc.aio.InternalError):
+                details = _error_details(error.trailing_metadata())
+                recorder.failures.note(status, error.details() or "", start_s, self._clock(), details)
+            except (grpc.aio.UsageError, grpc.aio.InternalError) as error:
                 status = UNKNOWN
+                recorder.failures.note(status, f"grpcio: {error}", start_s, self._clock())
             return status, residence_s
 
         return make
@@ -193,6 +196,12 @@ class GrpcioEngine:
             now = self._clock()
             recorder.message(now - before, start_s)
             before = now
+
+
+def _error_details(trailing: Any) -> bytes:
+    """The bytes of `grpc-status-details-bin`; none where it is not there."""
+    value = (trailing or {}).get("grpc-status-details-bin", b"")
+    return value if isinstance(value, bytes) else b""
 
 
 def _residence(trailing: Any) -> float:

@@ -19,6 +19,7 @@ from grpclab import __version__
 from grpclab.config import ClientConfig, TrialConfig
 from grpclab.http2.client import ClientConnection, Request
 from grpclab.http2.headers import RESIDENCE_HEADER, HeaderList
+from grpclab.http2.messages import error_details
 from grpclab.load.calls import CallSpec
 from grpclab.load.engines import LOOK_S, Counters, nothing_answers
 from grpclab.load.engines.lane import Lane
@@ -90,6 +91,8 @@ class WireEngine:
         following = []
         for over in ended:
             record(over.started, now, over.status)
+            if over.status:
+                self._note_failure(over, now)
             if admit(now):
                 call = WireCall()
                 call.started = now
@@ -105,6 +108,8 @@ class WireEngine:
         record = self._recorder.record
         for call in ended:
             record(call.started, now, call.status, call.late)
+            if call.status:
+                self._note_failure(call, now)
         self._running -= len(ended)
         assert self._pacer is not None
         self._pacer.touch()
@@ -147,6 +152,8 @@ class WireEngine:
         now = self._clock()
         for call in ended:
             self._recorder.record(call.started, now, call.status)
+            if call.status:
+                self._note_failure(call, now)
             if self._gate.admit(now):
                 following = WireCall()
                 following.started = now
@@ -155,6 +162,10 @@ class WireEngine:
                 self._running -= 1
         if not self._running:
             self._finish()
+
+    def _note_failure(self, call: WireCall, now: float) -> None:
+        """Keep what was said of a call that failed."""
+        self._recorder.failures.note(call.status, call.text, call.started, now, error_details(call.trailers))
 
     def _with_residence(self, handle: Handler) -> Handler:
         """`handle`, after the reference server's own account of each call has been put aside."""
