@@ -210,7 +210,7 @@ def _study(options: argparse.Namespace) -> int:
     parameters = StudyParameters(**_chosen(options))
     cli_bench.require_writable(options.json)
     if options.file and not options.file.is_file():
-        raise UsageError(f"invalid --file={options.file}: expected a file in TOML, and there is none of that name")
+        raise UsageError(f"cannot read {options.file}: No such file or directory; expected a study in TOML")
     with needs_extra("study"):
         from grpclab.publish import publish
         from grpclab.stored import load_original
