@@ -34,7 +34,7 @@ Layout, top to bottom; each floor imports only from floors below it:
     http2/                    HTTP/2 and gRPC framing without I/O, client and server side (pure)
     extras                    what is installed only with an extra
     service_time              how long a call takes or waits: a constant or a distribution (pure)
-    units                     times with their units, shares
+    units, inputs, addresses  times with their units, shares; a user's files; what may stand for HOST:PORT
     printable                 the text of others, made harmless for a terminal
     errors, status            one root, a tree in its docstring; gRPC's status codes
     generated/                the stubs of proto/greet.proto

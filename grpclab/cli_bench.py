@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import math
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grpclab.config import FACTORS, Level, TrialConfig, format_level, parse_settings
-from grpclab.errors import UsageError
+from grpclab.errors import UsageError, invalid
+from grpclab.inputs import STDIN, beside, read_text
 
 if TYPE_CHECKING:
     from grpclab.load.bench import BenchResult
@@ -32,6 +31,8 @@ FACTOR_OF = {
     "deadline": "client.deadline_s",
 }
 """Options that are short for a factor."""
+AT = "@"
+"""What --data begins with where it names a file."""
 
 DESCRIPTION = """Load one running server on this machine and print what was seen.
 
@@ -45,7 +46,7 @@ EPILOG = """examples:
   grpclab bench --rate 1000 --arrival poisson -z 30 --slo p99=5ms,errors=0.1% --abort-on-slo
   grpclab bench --rate 500:5000:500@5s --json result.json
 
-Times are seconds, or have a unit: 500ms, 2m. Exit codes: 0 done, 1 --slo not met, 2 a wrong option, 3 the
+Times are seconds, or have units: 500ms, 1m30s. Exit codes: 0 done, 1 --slo not met, 2 a wrong option, 3 the
 measurement is invalid, 130 Ctrl-C (what had been measured is printed)."""
 
 
@@ -72,7 +73,11 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
         epilog=EPILOG,
         formatter_class=Help,
     )
-    parser.add_argument("--config", metavar="FILE", help="options in TOML, by the flags' names; a flag beats the file")
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="options in TOML or JSON, by the flags' names or ghz's; files it names lie beside it; a flag beats it",
+    )
     what = parser.add_argument_group("what is called")
     what.add_argument("target", nargs="?", metavar="HOST:PORT", help=f"a server on this machine (default: {TARGET})")
     add_call_options(what)
@@ -81,7 +86,6 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
         metavar="TIME",
         help="wait so long for the server to be there (default: 5 s for an answer, not at all where nothing listens)",
     )
-    what.add_argument("--data-file", metavar="FILE", help="the request as JSON in a file; - is standard input")
 
     much = parser.add_argument_group("how much", "The window ends at --requests or --duration, whichever is first.")
     _factor(much, "requests", "N", "-n", said="calls in the window; with a schedule, at each rate")
@@ -133,11 +137,21 @@ def add_call_options(group: Any) -> None:
     group.add_argument(
         "--call", metavar="PKG.SERVICE/METHOD", help="unary or server streaming (default: our own greeter)"
     )
-    group.add_argument("--data", metavar="JSON", help="the request (default: {})")
+    group.add_argument("--data", metavar="JSON", help="the request, or @FILE (default: {})")
+    group.add_argument("--data-file", metavar="FILE", help="the request as JSON in a file; - is standard input")
     group.add_argument(
         "--metadata", metavar="KEY=VALUE", action="append", default=[], help="sent with each call; may be repeated"
     )
-    group.add_argument("--proto", metavar="FILE", help="the schema, where the server has no reflection")
+    group.add_argument(
+        "--proto", metavar="FILE", help="the schema, where the server has no reflection: .proto, or a descriptor set"
+    )
+    group.add_argument(
+        "--proto-path",
+        metavar="DIR",
+        action="append",
+        default=[],
+        help="a folder in which imports are looked for (protoc's -I); may be repeated",
+    )
 
 
 def add_load_options(group: Any, defaults: Mapping[str, Level]) -> None:
@@ -200,14 +214,14 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     own, of_file = parse_settings(options.settings), parse_settings(file.settings)
     if "rate" in flags:
         of_file.pop("load.rate_rps", None)
-    levels = _levels(file.options, of_file) | _levels(flags, own)
+    levels = _levels(file.options, of_file, "") | _levels(flags, own)
     if "load.rate_rps" in own and "rate" not in flags:
         given.pop("rate", None)
     rates = parse_rates(given["rate"]) if "rate" in given else ()
     config, notes = load_plan(levels, rates)
-    check_call(given.get("call"), data=given.get("data"), proto=given.get("proto"), given=levels)
+    check_call(given, levels)
     idle = no_effect(config, levels) | seed_has_no_effect(config, given="seed" in given)
-    wait_s = _time("--connect-timeout", given["connect_timeout"]) if "connect_timeout" in given else None
+    wait_s = _seconds("--connect-timeout", given["connect_timeout"]) if "connect_timeout" in given else None
     objectives = parse_slo(given["slo"]) if "slo" in given else ()
     if given.get("abort_on_slo"):
         check_watchable(objectives)
@@ -259,11 +273,25 @@ def _read_config(parser: argparse.ArgumentParser, path: str | None) -> BenchFile
         kinds[kind].append(action.dest)
         if action.choices:
             choices[action.dest] = [str(choice) for choice in action.choices]
-    file = read_bench_file(_read(path), path, **kinds)
+    file = read_bench_file(read_text("--config", path), path, **kinds)
+    if path != STDIN:
+        _look_beside(file.options, Path(path).parent)
     for name, allowed in choices.items():
         if name in file.options and file.options[name] not in allowed:
-            raise UsageError(f"{path}: {name}={file.options[name]} is not possible: it is one of {', '.join(allowed)}")
+            expected = f"one of {', '.join(allowed)}"
+            raise UsageError(f"{path}: {invalid(name, file.options[name], expected)}")
     return file
+
+
+def _look_beside(options: dict[str, Any], folder: Path) -> None:
+    """Let the files that a configuration names lie beside it, not in the working folder."""
+    for name in ("proto", "data_file"):
+        if name in options:
+            options[name] = beside(options[name], folder)
+    if "proto_path" in options:
+        options["proto_path"] = [beside(one, folder) for one in options["proto_path"]]
+    if options.get("data", "").startswith(AT):
+        options["data"] = AT + beside(options["data"].removeprefix(AT), folder)
 
 
 def _without_beaten(file: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
@@ -289,50 +317,40 @@ def _check_outputs(given: Mapping[str, Any]) -> None:
         require_writable(name)
 
 
-def check_call(call: str | None, *, data: object, proto: object, given: Mapping[str, Level]) -> None:
-    """Raise UsageError where parts of a call do not go together; `given` are the factors that were set."""
+def check_call(given: Mapping[str, Any], levels: Mapping[str, Level]) -> None:
+    """Raise UsageError where parts of a call do not go together; `levels` are the factors that were set."""
     from grpclab.load import plan
 
-    plan.check_call(call, data=data, proto=proto, levels=given)
+    parts = {part: given.get(part) for part in ("data", "data_file", "proto", "proto_path")}
+    plan.check_call(given.get("call"), levels, **parts)
 
 
-def _time(flag: str, word: str) -> float:
-    """Seconds of a time with or without its unit. Raises UsageError."""
-    from grpclab.units import seconds
+def _seconds(flag: str, word: str) -> float:
+    from grpclab.units import TIMES, seconds
 
-    for read in (seconds, float):
-        with contextlib.suppress(ValueError):
-            if 0 <= (value := read(word)) < math.inf:
-                return value
-    raise UsageError(f"invalid {flag}={word}: expected a time, as 500ms, 10 or 2m")
+    try:
+        return seconds(word, bare="s")
+    except ValueError:
+        raise UsageError(invalid(flag, word, TIMES)) from None
 
 
-def _levels(given: Mapping[str, Any], settings: Mapping[str, Level]) -> dict[str, Level]:
-    """The factors' levels that these options ask for. Raises UsageError where two say the same factor."""
+def _levels(given: Mapping[str, Any], settings: Mapping[str, Level], dashes: str = "--") -> dict[str, Level]:
+    """The factors' levels that these options ask for; a file's options have no `dashes`.
+
+    Raises UsageError where an option and --set say the same factor.
+    """
     from grpclab.load.plan import pool_settings, refuse_twice
 
     levels: dict[str, Level] = {}
     for option, name in FACTOR_OF.items():
         if option in given:
-            levels[name] = FACTORS[name].parse(_plain(option, str(given[option])))
+            word = str(given[option])
+            word = "0" if (option, word) == ("workers", "auto") else word
+            levels[name] = FACTORS[name].parse(word, f"{dashes}{option}")
     if "connections" in given:
         levels |= pool_settings(whole("--connections", given["connections"]))
     refuse_twice(levels, settings)
     return {**levels, **settings}
-
-
-def _plain(option: str, word: str) -> str:
-    """The word as the factor reads it: a time in seconds, the number of workers."""
-    from grpclab.units import seconds
-
-    if option == "workers" and word == "auto":
-        return "0"
-    if FACTOR_OF[option].endswith("_s"):
-        try:
-            return repr(seconds(word))
-        except ValueError:  # no unit: seconds; or nothing that the factor takes, which it says itself
-            return word
-    return word
 
 
 def whole(flag: str, word: object) -> int:
@@ -340,37 +358,34 @@ def whole(flag: str, word: object) -> int:
     try:
         return int(str(word))
     except ValueError:
-        raise UsageError(f"{flag} {word} is not possible: give a whole number") from None
+        raise UsageError(invalid(flag, word, "a whole number")) from None
 
 
 def _call(target: str, config: TrialConfig, given: Mapping[str, Any], wait_s: float | None) -> CallSpec:
     from grpclab.load.plan import choose_call
 
-    data = given.get("data")
-    if "data_file" in given:
-        if data is not None:
-            raise UsageError("--data and --data-file both give the request: leave one out")
-        if "call" not in given:
-            raise UsageError("--data-file belongs to a call of your own: add --call package.Service/Method")
-        data = _read(given["data_file"])
     return choose_call(
         target,
         config,
         name=given.get("call"),
-        data=data,
+        data=request_text(given),
         metadata=given.get("metadata", ()),
         proto=given.get("proto"),
+        proto_path=given.get("proto_path", ()),
         wait_s=wait_s or 0.0,
     )
 
 
-def _read(where: str) -> str:
-    try:
-        return sys.stdin.read() if where == "-" else Path(where).read_text(encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot read {where}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"cannot read {where}: it is not text in UTF-8") from None
+def request_text(given: Mapping[str, Any]) -> str | None:
+    """The JSON that --data or --data-file give, read where it lies in a file; None without one. Raises UsageError."""
+    data, file = given.get("data"), given.get("data_file")
+    if data is not None and file is not None:
+        raise UsageError("--data and --data-file both give the request: leave one out")
+    if file is not None:
+        return read_text("--data-file", file)
+    if data is not None and data.startswith(AT):
+        return read_text("--data", data.removeprefix(AT) or STDIN)
+    return data if data is None else data.removeprefix("\ufeff")
 
 
 def _answer(result: BenchResult, given: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from grpclab import cli_bench
 from grpclab.channel_args import cannot_act
 from grpclab.config import Level, TrialConfig, parse_settings
-from grpclab.errors import UsageError
+from grpclab.errors import UsageError, invalid
 from grpclab.extras import needs_extra
 from grpclab.places import is_stored
 from grpclab.units import share
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SIDES = ("a", "b")
 _MEASURED = (
-    *("settings", "a_set", "b_set", "a_cmd", "b_cmd", "call", "data", "metadata", "proto"),
+    *("settings", "a_set", "b_set", "a_cmd", "b_cmd", "call", "data", "data_file", "metadata", "proto", "proto_path"),
     *("requests", "duration", "warmup", "concurrency", "engine", "deadline", "rate", "connections"),
     *("blocks", "seed", "study"),
 )
@@ -166,7 +166,7 @@ def _say(line: str) -> None:
 def _blocks(text: str) -> int:
     blocks = cli_bench.whole("--blocks", text)
     if not 2 <= blocks <= 1000:
-        raise UsageError(f"--blocks {text} is not possible: give auto, or a whole number from 2 to 1000")
+        raise UsageError(invalid("--blocks", text, "auto, or a whole number from 2 to 1,000"))
     return blocks
 
 
@@ -196,7 +196,7 @@ def _side(options: argparse.Namespace, name: str) -> dict[str, Any]:
         server = sorted(factor for factor in levels if factor.startswith("server."))
         if server:
             raise UsageError(f"{server[0]} is a factor of our own servers: --{name}-cmd brings its own")
-    cli_bench.check_call(options.call, data=options.data, proto=options.proto, given=levels)
+    cli_bench.check_call(vars(options), levels)
     label = command or word
     label += f" with {' '.join(own)}" if own else ""
     return {
@@ -205,8 +205,9 @@ def _side(options: argparse.Namespace, name: str) -> dict[str, Any]:
         "subject": Subject(
             command=command or "",
             call=options.call or "",
-            data=options.data,
+            data=cli_bench.request_text(vars(options)),
             metadata=tuple(options.metadata),
             proto=options.proto,
+            proto_path=tuple(options.proto_path),
         ),
     }

@@ -15,8 +15,8 @@ from typing import Any
 import psutil
 
 from grpclab import procfs
-from grpclab.errors import MeasurementError, TargetError, UsageError
-from grpclab.link_model import loopback_target
+from grpclab.addresses import loopback_target
+from grpclab.errors import MeasurementError, TargetError, UsageError, invalid
 from grpclab.profiling import families, flamegraph, perf, pprof, pyspy, speedscope, threads
 from grpclab.profiling.stacks import at_work, readable
 
@@ -107,7 +107,7 @@ def _tell(line: str) -> None:
 
 def _check(option: str, value: int, least: int, most: int) -> None:
     if not least <= value <= most:
-        raise UsageError(f"{option} {value} is not possible: give a whole number from {least} to {most}")
+        raise UsageError(invalid(option, value, f"a whole number from {least} to {most}"))
 
 
 def _processes(pid: int) -> list[int]:

@@ -88,7 +88,7 @@ def test_options_of_one_call_do_not_go_with_another(given: dict[str, Any], setti
 def test_several_connections_are_a_pool() -> None:
     assert pool_settings(1) == {"client.pooling": "shared"}
     assert pool_settings(4) == {"client.pooling": "pool", "client.connections": 4}
-    with pytest.raises(UsageError, match=r"--connections 0 is not possible: give 1 or more"):
+    with pytest.raises(UsageError, match=r"invalid --connections=0: expected 1 or more"):
         pool_settings(0)
 
 

@@ -29,7 +29,7 @@ PACKAGE = ROOT / "grpclab"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PURE = (
-    *("config", "channel_args", "variants", "errors", "status", "link_model", "service_time"),
+    *("config", "channel_args", "variants", "errors", "status", "link_model", "service_time", "addresses", "units"),
     *(f"http2/{path.stem}" for path in sorted((PACKAGE / "http2").glob("[!_]*.py"))),
     *(f"servers/reference/{name}" for name in ("disturbances", "service")),
     *("load/arrivals", "load/gate", "load/recorder", "load/slo", "load/summary", "profiling/families"),

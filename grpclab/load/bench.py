@@ -17,15 +17,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grpclab import procfs
+from grpclab.addresses import host_port, loopback_target
 from grpclab.config import Level, TrialConfig
 from grpclab.environment import machine, split_cores
 from grpclab.errors import WorkerError
 from grpclab.extras import needs
 from grpclab.link import check_link, running_link
-from grpclab.link_model import loopback_target
 from grpclab.load.arrivals import Step, parse_rates
 from grpclab.load.calls import GREETER, CallSpec, greeting
 from grpclab.load.ceiling import Ceiling, known
@@ -229,6 +230,7 @@ def run_bench(
     Only loopback addresses are loaded. Raises UsageError, TargetError or WorkerError. Ctrl-C ends it early and
     returns what was measured.
     """
+    target = host_port(target)
     _, port = loopback_target(target)
     await_listener(target, connect_timeout_s or 0.0)
     call = call or greeting(config.load)
@@ -319,6 +321,8 @@ async def bench(
     call: str | None = None,
     data: str | Mapping[str, Any] | None = None,
     metadata: Mapping[str, str] | None = None,
+    proto: str | Path | None = None,
+    proto_path: str | Path | Sequence[str | Path] = (),
     engine: str | None = None,
     settings: Mapping[str, Level] | None = None,
     seed: int = 1,
@@ -329,8 +333,9 @@ async def bench(
     given; 10 s at a rate). `concurrency` calls in flight (50), or an open loop of `rate_rps` calls per second,
     `arrival` constant or poisson; a text is a schedule, as ``"500:5000:500@5s"``. `connections` above 1 is a
     pool of that many. `call` is ``package.Service/Method`` with its request as JSON in `data`, found by server
-    reflection; without it, our own greeter is called. `settings` are further factors by dotted name, of the client, the
-    load and the link: the server is running already. Raises as
+    reflection or in the file `proto`, whose imports lie below the folders `proto_path`; without it, our own greeter
+    is called. `settings` are further factors by dotted name, of the client, the load and the link: the server is
+    running already. Raises as
     :func:`run_bench`.
     """
     given: dict[str, Level] = {
@@ -351,9 +356,11 @@ async def bench(
     words = [f"{key}={value}" for key, value in (metadata or {}).items()]
     text = data if data is None or isinstance(data, str) else json.dumps(data)
 
+    roots = [proto_path] if isinstance(proto_path, str | Path) else list(proto_path)
+
     def run() -> BenchResult:
-        check_call(call, data=text, proto=None, levels=levels)
-        spec = choose_call(target, config, name=call, data=text, metadata=words)
+        check_call(call, levels, data=text, proto=proto, proto_path=roots)
+        spec = choose_call(target, config, name=call, data=text, metadata=words, proto=proto, proto_path=roots)
         return run_bench(target, config, call=spec, rates=rates, seed=seed, notes=notes, without_effect=idle)
 
     return await asyncio.to_thread(run)

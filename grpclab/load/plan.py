@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 
+from grpclab.addresses import host_port
 from grpclab.channel_args import cannot_act
 from grpclab.config import Level, TrialConfig, format_level, lookup
-from grpclab.errors import UsageError
-from grpclab.link_model import loopback_target
+from grpclab.errors import UsageError, invalid
 from grpclab.load.arrivals import Step
 from grpclab.load.bounds import split
 from grpclab.load.calls import CallSpec, find_call, greeting
@@ -98,16 +99,19 @@ def refuse_twice(levels: Collection[str], settings: Mapping[str, Level]) -> None
         )
 
 
-def check_call(name: str | None, *, data: object, proto: object, levels: Collection[str]) -> None:
-    """Raise UsageError where parts of a call do not go together; `levels` are the factors that were set."""
-    if name is None:
-        given = "data" if data is not None else "proto" if proto is not None else None
-        if given is not None:
-            raise UsageError(f"--{given} belongs to a call of your own: add --call package.Service/Method")
-        return
+def check_call(name: str | None, levels: Collection[str], **parts: object) -> None:
+    """Raise UsageError where the parts of a call do not go together.
+
+    `levels` are the factors that were set, `parts` the options of a call: ``data``, ``proto``, ``proto_path``.
+    """
+    given = [f"--{part.replace('_', '-')}" for part, value in parts.items() if value not in (None, (), [])]
+    if name is None and given:
+        raise UsageError(f"{given[0]} belongs to a call of your own: add --call package.Service/Method")
     for factor in ("load.method", "load.request_bytes"):
-        if factor in levels:
+        if name is not None and factor in levels:
             raise UsageError(f"{factor} is for our own greeter: leave it out, or --call {name}")
+    if "--proto-path" in given and "--proto" not in given:
+        raise UsageError("--proto-path is where the imports of a file are looked for: add --proto FILE")
 
 
 def choose_call(
@@ -117,7 +121,8 @@ def choose_call(
     name: str | None = None,
     data: str | None = None,
     metadata: Sequence[str] = (),
-    proto: str | None = None,
+    proto: str | Path | None = None,
+    proto_path: Sequence[str | Path] = (),
     wait_s: float = 0.0,
 ) -> CallSpec:
     """The call that `name` means at the target, or our greeter's. `metadata` are ``key=value`` words.
@@ -126,20 +131,22 @@ def choose_call(
 
     Raises UsageError or TargetError.
     """
-    loopback_target(target)
+    target = host_port(target)
     pairs = parse_metadata(metadata)
-    check_call(name, data=data, proto=proto, levels=config.differences(TrialConfig()))
+    check_call(name, config.differences(TrialConfig()), data=data, proto=proto, proto_path=proto_path)
     if name is None:
         return dataclasses.replace(greeting(config.load), metadata=pairs)
     if proto is None:
         await_listener(target, wait_s)
-    return find_call(target, name, data="{}" if data is None else data, metadata=pairs, proto=proto)
+    return find_call(
+        target, name, data="{}" if data is None else data, metadata=pairs, proto=proto, proto_paths=proto_path
+    )
 
 
 def pool_settings(connections: int) -> dict[str, Level]:
     """The factors of a client with this many connections."""
     if connections < 1:
-        raise UsageError(f"--connections {connections} is not possible: give 1 or more")
+        raise UsageError(invalid("--connections", connections, "1 or more"))
     if connections == 1:
         return {"client.pooling": "shared"}
     return {"client.pooling": "pool", "client.connections": connections}

@@ -6,8 +6,8 @@ import socket
 import time
 from collections.abc import Callable
 
+from grpclab.addresses import loopback_target
 from grpclab.errors import TargetError
-from grpclab.link_model import loopback_target
 
 LOOK_AGAIN_S = 0.05
 ANSWER_S = 1.0

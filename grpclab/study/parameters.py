@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from grpclab.config import FACTORS, Level
-from grpclab.errors import DesignError, FactorError
+from grpclab.errors import DesignError, FactorError, invalid
 
 DESIGNS = ("default", "quick", "idle", "desk", "replication")
 ENGINES = FACTORS["load.engine"].choices
@@ -114,8 +114,8 @@ def _is_plain(value: object) -> bool:
     return isinstance(value, (int, float, str, list, tuple))
 
 
-def _refusal(name: str, value: object, wanted: str) -> DesignError:
-    return DesignError(f"{name}={' '.join(str(value).split())} is not possible: {wanted}")
+def _refusal(name: str, value: object, expected: str) -> DesignError:
+    return DesignError(invalid(name, value, expected))
 
 
 def _number(kind: type, *, minimum: float, wanted: str, maximum: float = math.inf) -> Callable[[str, Any], Any]:
@@ -155,7 +155,7 @@ def _levels(factor: str, wanted: str, zero_is_none: bool = False) -> Callable[[s
 def _one_of(*choices: str) -> Callable[[str, Any], Any]:
     def check(name: str, value: Any) -> Any:
         if value not in choices:
-            raise _refusal(name, value, f"it is one of {', '.join(choices)}")
+            raise _refusal(name, value, f"one of {', '.join(choices)}")
         return value
 
     return check

@@ -7,7 +7,6 @@ from dataclasses import dataclass, fields
 from typing import Protocol
 
 from grpclab.config import TrialConfig
-from grpclab.errors import TargetError
 from grpclab.load.calls import CallSpec
 from grpclab.load.gate import Gate
 from grpclab.load.recorder import Recorder
@@ -61,14 +60,6 @@ class Engine(Protocol):
 
     async def close(self) -> None:
         """Close the connections."""
-
-
-def nothing_answers(target: str, timeout_s: float, why: str = "") -> TargetError:
-    """What `connect` raises; `why` is how the last attempt ended, if that is known."""
-    return TargetError(
-        f"nothing answers at {target} within {timeout_s:g} s{f' ({why})' if why else ''}: start a server there"
-        " (`grpclab serve optimized`), or name another target"
-    )
 
 
 class EngineFactory(Protocol):

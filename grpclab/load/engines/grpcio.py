@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import grpc
@@ -15,12 +15,14 @@ from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
 from grpclab.channel_args import client_args
 from grpclab.config import TrialConfig
+from grpclab.errors import TargetError
 from grpclab.generated import greet_pb2, greet_pb2_grpc
 from grpclab.http2.headers import RESIDENCE_HEADER
 from grpclab.load.calls import GREETER, CallSpec
-from grpclab.load.engines import Counters, nothing_answers
+from grpclab.load.engines import Counters
 from grpclab.load.engines.loops import Call, Clock, OpenLoop, closed_loop
 from grpclab.load.gate import Gate
+from grpclab.load.reachability import connected
 from grpclab.load.recorder import Recorder
 from grpclab.load.traffic import Traffic, channelz_pings
 from grpclab.pacing import Pacer
@@ -63,11 +65,10 @@ class GrpcioEngine:
         count = client.connections if client.pooling == "pool" else 1
         channels = [self._channel() for _ in range(count)]
         try:
-            async with asyncio.timeout(timeout_s):
-                await asyncio.gather(*(channel.channel_ready() for channel in channels))
-        except TimeoutError:
+            await connected(_ready(channels), self._target, timeout_s, tls=self._roots is not None)
+        except TargetError:
             await asyncio.gather(*(channel.close() for channel in channels))
-            raise nothing_answers(self._target, timeout_s) from None
+            raise
         if client.pooling == "per_call":  # only asked whether someone is there
             self._opened = 1
             await channels[0].close()
@@ -196,6 +197,10 @@ class GrpcioEngine:
             now = self._clock()
             recorder.message(now - before, start_s)
             before = now
+
+
+async def _ready(channels: Iterable[grpc.aio.Channel]) -> None:
+    await asyncio.gather(*(channel.channel_ready() for channel in channels))
 
 
 def _error_details(trailing: Any) -> bytes:

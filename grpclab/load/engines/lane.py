@@ -7,7 +7,6 @@ anew; calls that find no connection, or no room under the peer's stream limit, w
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, cast
@@ -15,6 +14,7 @@ from typing import Any, cast
 from grpclab.http2.messages import DEADLINE_EXCEEDED, UNAVAILABLE
 from grpclab.load.engines import Counters
 from grpclab.load.engines.peer import LaneSettings, Peer, WireCall
+from grpclab.load.reachability import FILES_RUN_OUT, system_text
 from grpclab.load.traffic import Traffic
 
 CONNECT_TIMEOUT_S = 20.0
@@ -124,8 +124,9 @@ class Lane:
         except TimeoutError:
             self.error = f"no answer within {CONNECT_TIMEOUT_S:g} s"
         except OSError as error:
-            refused = isinstance(error, ConnectionError) and error.errno  # asyncio puts other words on it
-            self.error = os.strerror(refused) if refused else str(error) or type(error).__name__
+            # asyncio puts other words on a refused connection.
+            known = error.errno if isinstance(error, ConnectionError) or error.errno in FILES_RUN_OUT else None
+            self.error = system_text(known) if known else str(error) or type(error).__name__
         else:
             return peer
         peer.abandon()

@@ -17,14 +17,16 @@ from collections.abc import Callable, Iterator
 
 from grpclab import __version__
 from grpclab.config import ClientConfig, TrialConfig
+from grpclab.errors import TargetError
 from grpclab.http2.client import ClientConnection, Request
 from grpclab.http2.headers import RESIDENCE_HEADER, HeaderList
 from grpclab.http2.messages import error_details
 from grpclab.load.calls import CallSpec
-from grpclab.load.engines import LOOK_S, Counters, nothing_answers
+from grpclab.load.engines import LOOK_S, Counters
 from grpclab.load.engines.lane import Lane
 from grpclab.load.engines.peer import LaneSettings, WireCall
 from grpclab.load.gate import Gate
+from grpclab.load.reachability import connected
 from grpclab.load.recorder import Recorder
 from grpclab.load.traffic import Traffic
 from grpclab.pacing import Pacer
@@ -264,17 +266,19 @@ class WireEngine:
         count = self._client.connections if self._client.pooling == "pool" else 1
         self._lanes = [Lane(self._settings, self.counters, self._passed) for _ in range(count)]
         try:
-            async with asyncio.timeout(timeout_s):
-                while any(lane.peer is None for lane in self._lanes):  # a lane for one call dials but once
-                    await asyncio.gather(*(lane.dial() for lane in self._lanes if lane.peer is None))
-        except TimeoutError:
-            why = self._lanes[0].error
+            tls = self._settings.tls is not None
+            await connected(self._dial(), self._target, timeout_s, tls=tls, why=lambda: self._lanes[0].error)
+        except TargetError:
             await self.close()
-            raise nothing_answers(self._target, timeout_s, why) from None
+            raise
         if self._single:  # only asked whether someone is there
             await self.close()
         for lane in self._lanes:
             lane.on_change = self._note_outage
+
+    async def _dial(self) -> None:
+        while any(lane.peer is None for lane in self._lanes):  # a lane for one call dials but once
+            await asyncio.gather(*(lane.dial() for lane in self._lanes if lane.peer is None))
 
     async def close(self) -> None:
         """Close the connections."""
