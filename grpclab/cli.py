@@ -1,7 +1,7 @@
 """The command line: thin. Options become factors; rooms below do the work; errors become one line.
 
 Exit codes: 0 done; 1 a verdict or threshold failed; 2 usage or bad input; 3 the measurement is invalid or a
-server could not be started; 4 inconclusive; 130 Ctrl-C.
+server could not be started; 4 inconclusive; 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grpclab import __version__, cli_bench, cli_compare, cli_notebook, cli_profile, cli_reference
+from grpclab import __version__, cli_bench, cli_compare, cli_notebook, cli_profile, cli_reference, interrupts
 from grpclab.channel_args import cannot_act
 from grpclab.cli_parser import Parser, either
 from grpclab.config import FACTORS, TrialConfig, format_level, from_environment, parse_settings, table
@@ -31,6 +31,8 @@ from grpclab.variants import DEFAULT_PORTS, variant
 if TYPE_CHECKING:
     from grpclab.study.runner import Study
 
+INTERRUPTED = 130
+"""The exit code of what Ctrl-C ended; SIGTERM and SIGHUP have codes of their own."""
 LOG_LEVELS = ("debug", "info", "warning", "error")
 DESCRIPTION = "Performance studies of gRPC services that hold up."
 SERVE_HELP = """The server runs in the foreground until Ctrl-C or SIGTERM, then lets running calls end.
@@ -370,13 +372,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if not options.quiet and options.command in ("bench", "compare", "study"):
             _tell_unread_variables(options.command)
-        return int(options.run(options))
+        with interrupts.handled(leaving=arguments is None):
+            return int(options.run(options))
     except GrpclabError as error:
         _explain(error, str(error), options)
-        return error.exit_code
+        return interrupts.exit_code() if error.exit_code == INTERRUPTED else error.exit_code
     except KeyboardInterrupt:
-        print("grpclab: interrupted", file=sys.stderr)
-        return 130
+        print(f"grpclab: interrupted ({interrupts.cause()})", file=sys.stderr)
+        return interrupts.exit_code()
     except OSError as error:
         _explain(error, f"{error.filename or 'the system'}: {error.strerror or error}", options)
         return 3

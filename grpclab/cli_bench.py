@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from grpclab import interrupts
 from grpclab.config import FACTORS, Level, TrialConfig, format_level, parse_settings
 from grpclab.errors import UsageError, invalid
 from grpclab.inputs import STDIN, beside, read_text
@@ -250,7 +251,7 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
         line.erase()
     _answer(result, given)
     if result.run.interrupted:
-        return 130
+        return interrupts.exit_code()
     if result.every_call_failed:
         print(f"grpclab: {result.every_call_failed}", file=sys.stderr)
     if result.missed:

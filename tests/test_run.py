@@ -35,7 +35,7 @@ def answer(**figures: Any) -> dict[str, Any]:
     """What a worker says at the end."""
     nothing: dict[str, Any] = {"held": 0, "bound_hits": 0, "connections_lost": 0, "outage_s": 0.0}
     nothing |= {"traffic": Traffic().to_json(), "failures": []}
-    return {"cpu_s": 1.0, "spin_s": 0.0, "busy_s": 10.0, "admitted": 0, **nothing, **figures}
+    return {"cpu_s": 1.0, "spin_s": 0.0, "busy_s": 10.0, "admitted": 0, "unsent": 0, **nothing, **figures}
 
 
 # ---- the generator as the limit ------------------------------------------------------------------------------

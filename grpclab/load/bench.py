@@ -163,7 +163,7 @@ class BenchResult:
         With a schedule, `rate_rps` as well: the rate of the call's step.
         """
         from grpclab.load.formats import calls_by_start
-        from grpclab.status import STATUS_NAMES
+        from grpclab.status import RECORDED_NAMES
 
         columns = calls_by_start(self)
         frame: pd.DataFrame = _pandas().DataFrame(
@@ -171,7 +171,7 @@ class BenchResult:
                 "start_s": columns.start_s,
                 "late_s": columns.late_s,
                 "latency_s": columns.latency_s,
-                "status": _pandas().Categorical.from_codes(columns.status.astype("int16"), STATUS_NAMES),
+                "status": _pandas().Categorical.from_codes(columns.status.astype("int16"), RECORDED_NAMES),
             }
         )
         return frame.assign(rate_rps=columns.rate_rps) if self.steps else frame

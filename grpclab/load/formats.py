@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,7 +24,7 @@ from grpclab.load.recorder import Codes, Floats
 from grpclab.load.run import LoadRun
 from grpclab.load.steps import RateStep
 from grpclab.load.summary import Window, percentile
-from grpclab.status import OK, STATUS_NAMES, go_name
+from grpclab.status import OK, RECORDED_NAMES, go_name
 
 DETAILS = 1_000
 """A result with more calls lists them only where that is asked for: a second of load is megabytes of them."""
@@ -97,9 +98,10 @@ def _head(result: BenchResult, *, listed: bool) -> dict[str, Any]:
     """All but the calls; `listed`: whether they are to stand under ``details``, which is empty here."""
     summary, config = result.run.summary, result.config
     good = column(result.run.windows, "latency_s")[column(result.run.windows, "status") == OK]
-    codes = {"OK": summary.requests - summary.errors} | {
-        go_name(name): count for name, count in summary.errors_by_status.items()
-    }
+    failed: Counter[str] = Counter()
+    for name, count in summary.errors_by_status.items():  # two of our names are one of Go's
+        failed[go_name(name)] += count
+    codes = {"OK": summary.requests - summary.errors} | failed
     return {
         "name": "grpclab bench",
         "endReason": _end_reason(result),
@@ -139,7 +141,10 @@ def _error_distribution(result: BenchResult) -> dict[str, int]:
         if failure.text:
             counts[rpc_error(failure.status, failure.text)] = failure.calls
             rest[failure.status] = rest.get(failure.status, 0) - failure.calls
-    return counts | {rpc_error(name, ""): count for name, count in rest.items() if count > 0}
+    for name, count in rest.items():
+        if count > 0:  # two of our names are one of Go's
+            counts[rpc_error(name, "")] = counts.get(rpc_error(name, ""), 0) + count
+    return counts
 
 
 def rpc_error(status: str, text: str) -> str:
@@ -202,13 +207,13 @@ def _details(result: BenchResult) -> Iterator[dict[str, Any]]:
             "timestamp": (opened + timedelta(seconds=float(start))).astimezone(UTC).isoformat(),
             "latency": nanoseconds(float(latency)),
             "error": errors[status],
-            "status": go_name(STATUS_NAMES[status]),
+            "status": go_name(RECORDED_NAMES[status]),
         }
 
 
 def _error_of_status(result: BenchResult) -> list[str]:
     """By code: how ghz writes such an error, with its text where all calls of that status had the same one."""
-    return ["", *(rpc_error(name, only_text(result.run.failures, name)) for name in STATUS_NAMES[1:])]
+    return ["", *(rpc_error(name, only_text(result.run.failures, name)) for name in RECORDED_NAMES[1:])]
 
 
 def _applied(result: BenchResult) -> str:
@@ -322,14 +327,14 @@ def csv_chunks(result: BenchResult) -> Iterator[str]:
     `error` is the text of a failed call, where all calls of its status had the same one.
     """
     calls = calls_by_start(result)
-    errors = [_csv_cell(text) for text in ("", *(only_text(result.run.failures, name) for name in STATUS_NAMES[1:]))]
+    errors = [_csv_cell(text) for text in ("", *(only_text(result.run.failures, name) for name in RECORDED_NAMES[1:]))]
     scheduled = bool(result.steps)
     yield "start_s,late_s,latency_s,status,error" + (",rate_rps\n" if scheduled else "\n")
     for first in range(0, len(calls.start_s), CSV_CHUNK):
         part = slice(first, first + CSV_CHUNK)
         columns = (calls.start_s, calls.late_s, calls.latency_s, calls.status, calls.rate_rps)
         yield "".join(
-            f"{start:.6f},{late:.9f},{latency:.9f},{STATUS_NAMES[status]},{errors[status]}"
+            f"{start:.6f},{late:.9f},{latency:.9f},{RECORDED_NAMES[status]},{errors[status]}"
             + (f",{rate:g}\n" if scheduled else "\n")
             for start, late, latency, status, rate in zip(*(c[part].tolist() for c in columns), strict=True)
         )

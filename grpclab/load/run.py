@@ -58,6 +58,8 @@ class LoadRun:
     """Calls of the drawn schedule that were due in the window; 0 in a closed loop."""
     sent: int = 0
     """Calls of the window, late ones included."""
+    unsent: int = 0
+    """Calls that were due and that had not been sent when the run was given up; they count as NOT_ENDED."""
     lateness: dict[str, float] = field(default_factory=lambda: dict(_NOTHING_LATE))
     """How late the calls of an open loop were sent, in seconds: p50, p99, max; NaN in a closed loop."""
     held: int = 0
@@ -93,6 +95,7 @@ def assemble(
     """A run out of its windows and what the workers said at the end (see :mod:`grpclab.load.worker`)."""
     summary = summarise(windows)
     bound_hits = sum(answer["bound_hits"] for answer in answers)
+    unsent = sum(answer["unsent"] for answer in answers)
     # Spinning is counted by the wall clock: where the process was off its core meanwhile, it is more than the CPU.
     busy_share = max(max(0.0, a["cpu_s"] - a["spin_s"]) / max(a["busy_s"], 1e-9) for a in answers)
     return LoadRun(
@@ -105,7 +108,8 @@ def assemble(
         stopped_because=stopped,
         offered_rps=rate_rps,
         planned=planned or 0,
-        sent=summary.requests,
+        sent=summary.requests - unsent,
+        unsent=unsent,
         lateness=dict(_NOTHING_LATE) if rate_rps is None else lateness(windows),
         held=sum(answer["held"] for answer in answers),
         bound_hits=bound_hits,

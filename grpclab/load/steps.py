@@ -122,6 +122,7 @@ def merged(runs: Sequence[LoadRun]) -> LoadRun:
         offered_rps=_mean_offered(runs),
         planned=sum(run.planned for run in runs),
         sent=sum(run.sent for run in runs),
+        unsent=sum(run.unsent for run in runs),
         lateness=lateness(windows),
         held=sum(run.held for run in runs),
         bound_hits=sum(run.bound_hits for run in runs),

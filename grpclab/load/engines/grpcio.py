@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import grpc
@@ -20,7 +20,7 @@ from grpclab.generated import greet_pb2, greet_pb2_grpc
 from grpclab.http2.headers import RESIDENCE_HEADER
 from grpclab.load.calls import GREETER, CallSpec
 from grpclab.load.engines import Counters
-from grpclab.load.engines.loops import Call, Clock, OpenLoop, closed_loop
+from grpclab.load.engines.loops import Call, Caller, Clock, OpenLoop
 from grpclab.load.gate import Gate
 from grpclab.load.reachability import connected
 from grpclab.load.recorder import Recorder
@@ -57,6 +57,8 @@ class GrpcioEngine:
         self._up = 0
         self._opened = 0
         self._down_since = math.nan
+        self._under_way: Callable[[], list[float]] = list
+        self._give_up: Callable[[], None] = _nothing
 
     # ---- connections -------------------------------------------------------------------------------------------
 
@@ -126,15 +128,26 @@ class GrpcioEngine:
 
     async def run(self, gate: Gate, recorder: Recorder, concurrency: int) -> None:
         calls = self._calls
-        await asyncio.gather(
-            *(closed_loop(calls[slot % len(calls)], gate, recorder, self._clock) for slot in range(concurrency))
-        )
+        callers = [Caller(calls[slot % len(calls)], gate, recorder, self._clock) for slot in range(concurrency)]
+        tasks = [asyncio.create_task(caller.run()) for caller in callers]
+
+        def give_up() -> None:
+            gate.close()
+            for task in tasks:
+                task.cancel()
+
+        self._under_way = lambda: [caller.began for caller in callers if not math.isnan(caller.began)]
+        self._give_up = give_up
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            self._idle()
         self._note_outage()
 
     async def run_open(
         self, planned: Iterator[float], gate: Gate, recorder: Recorder, pacer: Pacer, max_in_flight: int
     ) -> None:
-        await OpenLoop(
+        loop = OpenLoop(
             self._calls,
             planned,
             gate=gate,
@@ -143,8 +156,32 @@ class GrpcioEngine:
             max_in_flight=max_in_flight,
             counters=self.counters,
             clock=self._clock,
-        ).run()
+        )
+
+        def give_up() -> None:
+            gate.close(self._clock())
+            loop.give_up()
+
+        self._under_way = lambda: loop.under_way
+        self._give_up = give_up
+        try:
+            await loop.run()
+        finally:
+            self._idle()
         self._note_outage()
+
+    def under_way(self) -> list[float]:
+        """See :class:`grpclab.load.engines.Engine`."""
+        return self._under_way()
+
+    def give_up(self) -> None:
+        """See :class:`grpclab.load.engines.Engine`."""
+        self._give_up()
+
+    def _idle(self) -> None:
+        """No window is running."""
+        self._under_way = list
+        self._give_up = _nothing
 
     # ---- calls -------------------------------------------------------------------------------------------------
 
@@ -197,6 +234,10 @@ class GrpcioEngine:
             now = self._clock()
             recorder.message(now - before, start_s)
             before = now
+
+
+def _nothing() -> None:
+    """There is no call to give up."""
 
 
 async def _ready(channels: Iterable[grpc.aio.Channel]) -> None:

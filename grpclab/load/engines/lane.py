@@ -15,7 +15,9 @@ from grpclab.http2.messages import DEADLINE_EXCEEDED, UNAVAILABLE
 from grpclab.load.engines import Counters
 from grpclab.load.engines.peer import LaneSettings, Peer, WireCall
 from grpclab.load.reachability import FILES_RUN_OUT, system_text
+from grpclab.load.recorder import GIVEN_UP
 from grpclab.load.traffic import Traffic
+from grpclab.status import NOT_ENDED
 
 CONNECT_TIMEOUT_S = 20.0
 """Longest attempt to connect, C-core's own; a call's deadline does not end the attempt, only the call."""
@@ -172,6 +174,34 @@ class Lane:
             self._dialling = None
         for peer in list(self._peers):
             peer.abandon()
+
+    # ---- the end of a window --------------------------------------------------------------------------------------
+
+    @property
+    def under_way(self) -> list[WireCall]:
+        """Calls that were submitted and have not ended."""
+        return [*(call for peer in self._peers for call in self._open(peer)), *self.waiting]
+
+    def give_up(self) -> None:
+        """End every call that is under way as NOT_ENDED; the connections stay."""
+        waiting, self.waiting = self.waiting, deque()
+        given_up = list(waiting)
+        for peer in list(self._peers):
+            for call in self._open(peer):
+                peer.http2.cancel(call, NOT_ENDED)
+                given_up.append(call)
+            self.settle(peer)
+            peer.flush()
+        for call in given_up:
+            call.status, call.text = NOT_ENDED, GIVEN_UP
+        if given_up:
+            self.on_ended(self, given_up)
+        if self.settings.single_use:
+            self.abandon()
+
+    @staticmethod
+    def _open(peer: Peer) -> list[WireCall]:
+        return list(cast("dict[int, WireCall]", peer.http2.calls).values())
 
     # ---- what is rare ------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import math
 import ssl
 import time
@@ -24,6 +25,7 @@ from grpclab.http2.messages import error_details
 from grpclab.load.calls import CallSpec
 from grpclab.load.engines import LOOK_S, Counters
 from grpclab.load.engines.lane import Lane
+from grpclab.load.engines.loops import record_never_sent
 from grpclab.load.engines.peer import LaneSettings, WireCall
 from grpclab.load.gate import Gate
 from grpclab.load.reachability import connected
@@ -217,6 +219,19 @@ class WireEngine:
                 await finished
             finally:
                 pacer.cancel()
+            record_never_sent(itertools.chain([self._due], planned), gate, recorder, self._clock())
+
+    def under_way(self) -> list[float]:
+        """See :class:`grpclab.load.engines.Engine`."""
+        return [call.started for lane in self._lanes for call in lane.under_way]
+
+    def give_up(self) -> None:
+        """See :class:`grpclab.load.engines.Engine`."""
+        self._gate.close(self._clock())
+        for lane in list(self._lanes):
+            lane.give_up()
+        if not self._running:
+            self._finish()
 
     @contextlib.contextmanager
     def _window(self, gate: Gate, recorder: Recorder, handle: Handler) -> Iterator[asyncio.Future[None]]:
