@@ -252,31 +252,61 @@ def client_args(config: ClientConfig) -> ChannelArgs:
     return list((fixed | dict(_args("client", config))).items())
 
 
+def cannot_act(config: TrialConfig) -> dict[str, str]:
+    """The factors that cannot act in this configuration, whatever their level, each with the reason (static rules)."""
+    return {**_idle_on_server(config), **_idle_in_client(config), **_idle_in_load(config)}
+
+
 def without_effect(config: TrialConfig) -> dict[str, str]:
-    """The factors that are set but cannot act in this configuration, each with the reason (static rules)."""
-    reasons: dict[str, str] = {}
-    for section in ("server", "client"):
-        side = config.server if section == "server" else config.client
-        if side.window_kib is not None and side.adaptive_window:
-            reasons[f"{section}.window_kib"] = "BDP probing overrides it: set adaptive_window=false"
-        if side.keepalive_timeout_s is not None and side.keepalive_s is None:
-            reasons[f"{section}.keepalive_timeout_s"] = "no pings are sent: set keepalive_s"
-    if config.server.max_frame_kib is not None and config.server.adaptive_window:
-        reasons["server.max_frame_kib"] = "BDP probing overrides it: set adaptive_window=false"
-    if config.server.implementation == "sync" and config.server.event_loop != "asyncio":
-        reasons["server.event_loop"] = "a sync server runs no event loop: set implementation=asyncio"
-    if config.server.implementation == "asyncio":
-        for name in ("threads", "spare_threads"):
-            if getattr(config.server, name) != getattr(ServerConfig(), name):
-                reasons[f"server.{name}"] = "an asyncio server runs handlers on its loop, not in threads"
-    if config.client.max_pings_without_data is not None:
-        if config.client.keepalive_s is None:
-            reasons["client.max_pings_without_data"] = "no pings are sent: set keepalive_s"
-        elif config.load.engine == "wire":
-            reasons["client.max_pings_without_data"] = "engine wire does not limit its pings: set engine=grpcio"
-    if config.client.pooling != "pool" and config.client.connections != ClientConfig().connections:
-        reasons["client.connections"] = f"pooling={config.client.pooling} does not use it: set pooling=pool"
+    """Those of :func:`cannot_act` that are set: not at their defaults."""
+    levels = config.flat()
+    return {name: reason for name, reason in cannot_act(config).items() if levels[name] != FACTORS[name].default}
+
+
+def _idle_windows(section: str, side: ServerConfig | ClientConfig) -> dict[str, str]:
+    reasons = {}
+    if side.adaptive_window:
+        reasons[f"{section}.window_kib"] = "BDP probing overrides it: set adaptive_window=false"
+    if side.keepalive_s is None:
+        reasons[f"{section}.keepalive_timeout_s"] = "no pings are sent: set keepalive_s"
     return reasons
+
+
+def _idle_on_server(config: TrialConfig) -> dict[str, str]:
+    server, reasons = config.server, _idle_windows("server", config.server)
+    if server.adaptive_window:
+        reasons["server.max_frame_kib"] = "BDP probing overrides it: set adaptive_window=false"
+    if server.implementation == "sync":
+        reasons["server.event_loop"] = "a sync server runs no event loop: set implementation=asyncio"
+    else:
+        for name in ("threads", "spare_threads"):
+            reasons[f"server.{name}"] = "an asyncio server runs handlers on its loop, not in threads"
+    if config.load.method != "SayHelloStream":
+        for name in ("stream_messages", "stream_interval_ms"):
+            reasons[f"server.{name}"] = f"{config.load.method} has no stream: set load.method=SayHelloStream"
+    elif server.stream_messages < 2:
+        reasons["server.stream_interval_ms"] = "there is no pause without a second message: raise stream_messages"
+    return reasons
+
+
+def _idle_in_client(config: TrialConfig) -> dict[str, str]:
+    client, reasons = config.client, _idle_windows("client", config.client)
+    if client.keepalive_s is None:
+        reasons["client.max_pings_without_data"] = "no pings are sent: set keepalive_s"
+    elif config.load.engine == "wire":
+        reasons["client.max_pings_without_data"] = "engine wire does not limit its pings: set engine=grpcio"
+    if config.load.engine == "wire" and client.window_kib is None:
+        reasons["client.adaptive_window"] = "engine wire probes nothing: set window_kib"
+    if client.pooling != "pool":
+        reasons["client.connections"] = f"pooling={client.pooling} does not use it: set pooling=pool"
+    return reasons
+
+
+def _idle_in_load(config: TrialConfig) -> dict[str, str]:
+    if config.load.rate_rps is not None:
+        return {"load.concurrency": "an open loop calls at its rate: load.max_in_flight bounds the calls in flight"}
+    names = ("load.arrival", "load.pacing", "load.max_in_flight")
+    return dict.fromkeys(names, "a closed loop has no schedule: give it a rate")
 
 
 def mapping_rows() -> list[dict[str, str]]:

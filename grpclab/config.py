@@ -395,6 +395,25 @@ FACTORS: dict[str, Factor] = _table()
 """Every factor by its dotted name."""
 
 
+def table() -> list[dict[str, Any]]:
+    """A row of plain values for each factor: name, meaning, range, default, choices, minimum, maximum, variable."""
+    return [
+        {
+            "name": name,
+            "meaning": factor.meaning,
+            "levels": factor.range_text,
+            "default": factor.default,
+            "type": factor.kind.__name__,
+            "optional": factor.optional,
+            "choices": list(factor.choices),
+            "minimum": factor.minimum,
+            "maximum": factor.maximum,
+            "environment_variable": factor.env,
+        }
+        for name, factor in FACTORS.items()
+    ]
+
+
 def lookup(name: str) -> Factor:
     """The factor of that dotted name. Raises FactorError, with the nearest names, if there is none."""
     try:

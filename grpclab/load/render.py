@@ -278,4 +278,4 @@ def _verdicts(result: BenchResult) -> list[str]:
         lines.append(f"  stopped early: {run.stopped_because}")
     if run.interrupted:
         lines.append("  interrupted: this is what had been measured by then")
-    return lines + [f"  note: {note}" for note in result.notes]
+    return lines + [f"  note: {note}" for note in result.remarks]
