@@ -13,8 +13,9 @@ lifeline):
    Answers, when all calls are over, with the CPU time ``cpu_s``, of which ``spin_s`` was spinning, the length
    ``busy_s`` it was used in, ``admitted``, ``unsent`` (calls that were due and never sent), and the engine's
    counters, all since the window opened, the ``failures`` (see :mod:`grpclab.load.failures`) and ``encodings`` of
-   the window's calls, and the ``traffic`` beside calls since it connected. ``{"close": moment, "drain_s": seconds}`` in between ends the running window, and
-   after that time the calls under way.
+   the window's calls, and the ``traffic`` beside calls since it connected.
+   ``{"close": moment, "drain_s": seconds}`` in between ends the running window, and after that time the calls under
+   way.
    ``{"progress": ...}`` come before the answer; ``{"error": text, "kind": "storage"}`` may come instead of it.
 
 No call is made before ``starts_at``, the moment that all workers have in common; between it and ``opens_at`` lies
