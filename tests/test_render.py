@@ -34,9 +34,10 @@ def test_the_summary_shows_counts_throughput_latencies_and_errors() -> None:
 def test_how_many_calls_the_missing_percentiles_need_is_said_once() -> None:
     lines = [line.split() for line in render(result([0.01] * 99)).splitlines()]
     assert ["p50", "10.00", "ms"] in lines
+    words = ["needs", "1,000", "calls", "(10", "beyond", "it),", "there", "were", "99:", "raise", "-n"]
     assert ["p90", "-"] in lines
     assert ["p95", "-"] in lines
-    assert ["p99", "-", *["needs", "1,000", "calls", "(10", "beyond", "it),", "there", "were", "99:", "raise", "-n"]] in lines
+    assert ["p99", "-", *words] in lines
 
 
 def test_a_limited_run_says_so_beside_its_figures() -> None:
@@ -115,7 +116,7 @@ def test_what_got_in_the_way_is_told_only_if_it_did() -> None:
     loud = render(open_loop(1000.0, [0.01] * 200, held=1234, bound_hits=5, connections_lost=2, outage_s=0.75))
     assert "1,234   calls waited for the peer's limit" in loud
     assert "5   calls waited, 10,000 being in flight" in loud
-    assert "2   connections; for 0.75 s there was none" in loud
+    assert "2   connections, closed by the server or broken; for 0.75 s there was none" in loud
 
 
 def test_a_schedule_is_a_table_with_its_knee_and_no_percentiles_of_all() -> None:

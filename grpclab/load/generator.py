@@ -62,6 +62,7 @@ class Generator:
         call: CallSpec | None = None,
         seed: int = 1,
         residence: bool = False,
+        connect_timeout_s: float | None = None,
     ) -> None:
         """`cpus`: the workers' cores. `call`: what is called, by default our greeter. `seed`: of the arrivals.
         `residence`: record what the reference server tells of each call's time inside it.
@@ -75,6 +76,9 @@ class Generator:
         self.aim(target, root_certificates=root_certificates, call=call)
         self._seed = seed
         self._residence = residence
+        # An emulated link delays each of the round trips of TCP, TLS and HTTP/2.
+        patience_s = CONNECT_TIMEOUT_S if connect_timeout_s is None else connect_timeout_s
+        self._connect_timeout_s = patience_s + 5 * config.link.rtt_ms / 1000
         self._stack = contextlib.ExitStack()
         self._workers: list[Child] = []
         self._logs: list[Path] = []
@@ -144,9 +148,9 @@ class Generator:
                 worker=index,
                 workers=self.workers,
                 seed=self._seed,
-                connect_timeout_s=CONNECT_TIMEOUT_S,
+                connect_timeout_s=self._connect_timeout_s,
             )
-        for answer in receive_all(self._workers, START_TIMEOUT_S):
+        for answer in receive_all(self._workers, START_TIMEOUT_S + self._connect_timeout_s):
             if "error" in answer:
                 raise TargetError(answer["error"])
 

@@ -15,6 +15,7 @@ from grpclab.load.render import (
     LABELS,
     behind,
     call_text,
+    compressed,
     endings,
     load_text,
     ms,
@@ -198,6 +199,7 @@ def _remarks(result: BenchResult) -> str:
     said = [behind(run), *endings(run)] if not result.steps else []
     items += [("gb-warn", text) for text in (*reasons(result), *said) if text]
     items += [("gb-warn", f"{name}: {count} {text}") for name, count, text in troubles(result)]
+    items += [("", text) for text in compressed(result)]
     if result.knee is not None:
         items.append(("", result.knee.sentence))
     items += [
@@ -213,6 +215,6 @@ def _remarks(result: BenchResult) -> str:
         items.append(("gb-missed", f"stopped early: {run.stopped_because}"))
     if run.interrupted:
         items.append(("gb-warn", "interrupted: this is what had been measured by then"))
-    items += [("", note) for note in result.notes]
+    items += [("", note) for note in result.remarks]
     lines = "".join(f'<li class="{kind}">{escape(text)}</li>' for kind, text in items)
     return f"<ul>{lines}</ul>" if items else ""

@@ -170,7 +170,8 @@ def check_enough(objectives: Sequence[Objective], calls: int | None, mend: str) 
         needed = calls_needed(PERCENTILES[objective.name]) if objective.name in PERCENTILES else 0
         if calls is not None and calls < needed:
             raise UsageError(
-                f"--slo {objective.name}={objective.text} needs {needed:,} calls, and {calls:,} are planned: {mend}"
+                f"invalid --slo {objective.name}={objective.text}: expected {needed:,} calls or more,"
+                f" {calls:,} are planned: {mend}"
             )
 
 

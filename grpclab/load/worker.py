@@ -13,10 +13,10 @@ lifeline):
    ``watch_s`` (the limits of latency that are watched meanwhile).
    Answers, when all calls are over, with the CPU time ``cpu_s``, of which ``spin_s`` was spinning, the length
    ``busy_s`` it was used in, ``admitted``, ``unsent`` (calls that were due and never sent), ``still_s`` (for how
-   long the event loop stood still), and the engine's
-   counters, all since the window opened, the ``failures`` (see :mod:`grpclab.load.failures`), and the ``traffic``
-   beside calls since it connected. ``{"close": moment, "drain_s": seconds}`` in between ends the running window, and
-   after that time the calls under way.
+   long the event loop stood still), and the engine's counters, all since the window opened, the ``failures`` (see
+   :mod:`grpclab.load.failures`) and ``encodings`` of the window's calls, and the ``traffic`` beside calls since it
+   connected. ``{"close": moment, "drain_s": seconds}`` in between ends the running window, and after that time the
+   calls under way.
    ``{"progress": ...}`` come before the answer; ``{"error": text, "kind": "storage"}`` may come instead of it.
 
 No call is made before ``starts_at``, the moment that all workers have in common; between it and ``opens_at`` lies
@@ -136,6 +136,7 @@ class _Worker:
             unsent=recorder.unsent,
             still_s=heartbeat.still_s,
             traffic=self._engine.traffic().to_json(),
+            encodings=recorder.encodings,
             failures=failures.to_json(),
             **dataclasses.asdict(counters),
         )
