@@ -31,6 +31,7 @@ Layout, top to bottom; each floor imports only from floors below it:
     config                    the factors
     http2/                    HTTP/2 and gRPC framing without I/O, client and server side (pure)
     extras                    what is installed only with an extra
+    arguments                 what programs pass in
     units                     times with their units, shares
     printable                 the text of others, made harmless for a terminal
     errors, status            one root, a tree in its docstring; gRPC's status codes

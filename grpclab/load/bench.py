@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from grpclab import procfs
+from grpclab.arguments import mapping, text, whole
 from grpclab.config import Level, TrialConfig
 from grpclab.environment import machine, split_cores
 from grpclab.errors import MissingDependencyError
@@ -28,6 +28,7 @@ from grpclab.load.calls import GREETER, CallSpec, greeting
 from grpclab.load.ceiling import Ceiling, known
 from grpclab.load.failures import sentence
 from grpclab.load.generator import Generator
+from grpclab.load.metadata import metadata_words
 from grpclab.load.plan import choose_call, load_plan, pool_settings
 from grpclab.load.run import LoadRun, Progress
 from grpclab.load.slo import Judgement, Objective, Watch, judge, judge_steps
@@ -204,6 +205,7 @@ def run_bench(
     returns what was measured.
     """
     _, port = loopback_target(target)
+    seed = whole("seed", seed)
     call = call or greeting(config.load)
     schedule = list(rates) if len(rates) > 1 else []
     runs: list[LoadRun] = []
@@ -266,8 +268,8 @@ async def bench(
     rate_rps: float | str | None = None,
     arrival: str | None = None,
     call: str | None = None,
-    data: str | Mapping[str, Any] | None = None,
-    metadata: Mapping[str, str] | None = None,
+    data: Any = None,
+    metadata: Any = None,
     engine: str | None = None,
     settings: Mapping[str, Level] | None = None,
     seed: int = 1,
@@ -277,9 +279,10 @@ async def bench(
     `requests` calls, or as many as fit into `duration_s` seconds, whichever is first (500 calls if neither is
     given; 10 s at a rate). `concurrency` calls in flight (50), or an open loop of `rate_rps` calls per second,
     `arrival` constant or poisson; a text is a schedule, as ``"500:5000:500@5s"``. `connections` above 1 is a
-    pool of that many. `call` is ``package.Service/Method`` with its request as JSON in `data`, found by server
-    reflection; without it, our own greeter is called. `settings` are further factors by dotted name. Raises as
-    :func:`run_bench`.
+    pool of that many. `call` is ``package.Service/Method``, found by server reflection; without it, our own greeter
+    is called. Its request in `data` is JSON as a text, or Python values: bytes and numbers of numpy are fine, a
+    datetime is a Timestamp, a timedelta a Duration. `metadata` is a mapping or pairs; a value is a text, or bytes for
+    a key in ``-bin``, or a list of them. `settings` are further factors by dotted name. Raises as :func:`run_bench`.
     """
     given: dict[str, Level] = {
         "load.requests": requests,
@@ -290,14 +293,15 @@ async def bench(
     }
     levels: dict[str, Level] = {name: level for name, level in given.items() if level is not None}
     if connections is not None:
-        levels |= pool_settings(connections)
+        levels |= pool_settings(whole("connections", connections, minimum=1))
+    target, seed = text("target", target, DEFAULT_TARGET), whole("seed", seed)
+    name = None if call is None else text("call", call, "package.Service/Method")
     rates = () if rate_rps is None else parse_rates(str(rate_rps))
-    config, notes = load_plan(levels | dict(settings or {}), rates)
-    words = [f"{key}={value}" for key, value in (metadata or {}).items()]
-    text = data if data is None or isinstance(data, str) else json.dumps(data)
+    config, notes = load_plan(levels | dict(mapping("settings", settings or {}, '{"load.workers": 2}')), rates)
+    pairs = metadata_words(metadata)
 
     def run() -> BenchResult:
-        spec = choose_call(target, config, name=call, data=text, metadata=words)
+        spec = choose_call(target, config, name=name, data=data, metadata=pairs)
         return run_bench(target, config, call=spec, rates=rates, seed=seed, notes=notes)
 
     return await asyncio.to_thread(run)

@@ -17,7 +17,7 @@ would stand on the command line.
 from __future__ import annotations
 
 import difflib
-import json
+import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -25,15 +25,21 @@ from typing import Any
 
 from grpclab.config import lookup
 from grpclab.errors import FactorError, UsageError
+from grpclab.load.request import Number
 
-SET = "set"
+SET, DATA = "set", "data"
+_FINE_TIME = re.compile(r"^[^\"']*[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}[0-9]*[1-9]", re.ASCII | re.MULTILINE)
+"""A time that is no text, of which the reader of TOML would drop decimals."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchFile:
-    """`options`: by the flag's name with underscores, a word, words or a switch's state; `settings`: for --set."""
+    """`options`: by the flag's name with underscores, a word, words or a switch's state; `settings`: for --set.
 
-    options: dict[str, str | list[str] | bool]
+    The request in `data` may be any value of TOML, its numbers and times as they were written.
+    """
+
+    options: dict[str, Any]
     settings: list[str]
 
 
@@ -49,7 +55,11 @@ def read_bench_file(
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{name} is not TOML: {' '.join(str(error).split())}") from None
-    options: dict[str, str | list[str] | bool] = {}
+    except ValueError:  # Python reads no integer of more than 4,300 digits
+        raise UsageError(f"{name} is not TOML: an integer has more than 64 bits") from None
+    except RecursionError:
+        raise UsageError(f"{name} is nested too deeply") from None
+    options: dict[str, Any] = {}
     settings: list[str] = []
     known = {*words, *lists, *switches}
     for key, value in tables.items():
@@ -69,9 +79,23 @@ def read_bench_file(
             options[option] = value
         elif option in lists:
             options[option] = _words(value, where)
+        elif option == DATA and not isinstance(value, str):
+            options[option] = _request(text, key, where)
         else:
             options[option] = _joined(value, where)
     return BenchFile(options=options, settings=settings)
+
+
+def _request(text: str, key: str, where: str) -> Any:
+    """The request, with its numbers as they were written."""
+    if _FINE_TIME.search(text):
+        raise UsageError(f"{where}: expected times of six decimals at most; write a finer one as a text")
+    return tomllib.loads(text, parse_float=_exact)[key]
+
+
+def _exact(word: str) -> Number | float:
+    bare = word.replace("_", "").removeprefix("+")
+    return float(bare) if bare.lstrip("-") in ("inf", "nan") else Number(bare)
 
 
 def _settings(value: Any, where: str) -> Iterator[str]:
@@ -110,9 +134,7 @@ def _words(value: Any, where: str) -> list[str]:
 
 
 def _joined(value: Any, where: str) -> str:
-    """One word; a table is JSON where data is asked for, else its pairs with commas between, as --slo takes them."""
+    """One word; of a table its pairs with commas between, as --slo takes them."""
     if not isinstance(value, Mapping):
         return _word(value, where)
-    if where.endswith(": data"):
-        return json.dumps(value, default=str)
     return ",".join(_pairs(value, where))

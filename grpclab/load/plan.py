@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from grpclab.config import Level, TrialConfig
 from grpclab.errors import UsageError
@@ -52,11 +53,12 @@ def choose_call(
     config: TrialConfig,
     *,
     name: str | None = None,
-    data: str | None = None,
+    data: Any = None,
     metadata: Sequence[str] = (),
     proto: str | None = None,
 ) -> CallSpec:
-    """The call that `name` means at the target, or our greeter's. `metadata` are ``key=value`` words.
+    """The call that `name` means at the target, or our greeter's. `metadata` are ``key=value`` words, `data` is
+    JSON as a text, or Python values.
 
     Raises UsageError or TargetError.
     """

@@ -141,7 +141,7 @@ def timestamp(value: Any) -> tuple[int, int]:
     """The seconds since 1970 and nanoseconds of a time in RFC 3339, or of a datetime that has a zone."""
     if isinstance(value, datetime):
         if value.tzinfo is None:
-            raise UnfitError("a time with its zone, as 2024-02-29T12:00:00Z or datetime.now(UTC)")
+            raise UnfitError("a date and a time with its zone, as 2024-02-29T12:00:00Z")
         value = value.isoformat()  # not through a float, and pandas adds its nanoseconds
     found = _TIMESTAMP.fullmatch(value) if isinstance(value, str) else None
     if found is None:
