@@ -28,7 +28,7 @@ from grpclab.errors import FactorError, UsageError
 from grpclab.load.request import Number
 
 SET, DATA = "set", "data"
-_FINE_TIME = re.compile(r"^[^\"']*[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}[0-9]*[1-9]", re.ASCII | re.MULTILINE)
+_FINE_TIME = re.compile(r"^[^\"'#\n]*[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}[0-9]*[1-9]", re.ASCII | re.MULTILINE)
 """A time that is no text, of which the reader of TOML would drop decimals."""
 
 
