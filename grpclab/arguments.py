@@ -6,16 +6,15 @@ import numbers
 from collections.abc import Mapping
 from typing import Any
 
-from grpclab.errors import UsageError
+from grpclab.errors import UsageError, invalid
 
 LARGEST = 2**63 - 1
-_SHOWN = 60
 
 
-def invalid(name: str, value: object, expected: str) -> UsageError:
-    """The error for an argument that has no meaning; long values are cut."""
-    text = ascii(value) if not isinstance(value, int) or abs(value) <= LARGEST else "<a huge integer>"
-    return UsageError(f"invalid {name}={text[:_SHOWN]}{'...' if len(text) > _SHOWN else ''}: expected {expected}")
+def refusal(name: str, value: object, expected: str) -> UsageError:
+    """The error for an argument that has no meaning."""
+    huge = isinstance(value, int) and abs(value) > LARGEST
+    return UsageError(invalid(name, "<a huge integer>" if huge else ascii(value), expected))
 
 
 def plain(value: Any) -> Any:
@@ -31,19 +30,19 @@ def whole(name: str, value: object, *, minimum: int = 0) -> int:
     if isinstance(found, float) and found.is_integer():
         found = int(found)
     if isinstance(found, bool) or not isinstance(found, numbers.Integral) or not minimum <= int(found) <= LARGEST:
-        raise invalid(name, value, f"a whole number, {minimum} or more")
+        raise refusal(name, value, f"a whole number, {minimum} or more")
     return int(found)
 
 
 def text(name: str, value: object, example: str) -> str:
     """A text. Raises UsageError."""
     if not isinstance(value, str):
-        raise invalid(name, value, f"a text, as {example!r}")
+        raise refusal(name, value, f"a text, as {example!r}")
     return str(value)
 
 
 def mapping(name: str, value: object, example: str) -> Mapping[str, Any]:
     """A mapping of texts. Raises UsageError."""
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise invalid(name, value, f"a mapping, as {example}")
+        raise refusal(name, value, f"a mapping, as {example}")
     return value

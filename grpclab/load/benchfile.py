@@ -1,4 +1,4 @@
-"""``--config FILE``: the options of ``bench`` in TOML. Pure: the text goes in, words come out.
+"""``--config FILE``: the options of ``bench`` in TOML or JSON. Pure: the text goes in, words come out.
 
 ::
 
@@ -10,13 +10,15 @@
     [set]                       # factors, as --set takes them
     client.window_kib = 1024
 
-What a value may be is decided where the flag of that name is read: here each becomes the word, or the words, that
-would stand on the command line.
+A configuration of ghz is one, too: see :mod:`grpclab.load.ghzfile`. What a value may be is decided where the flag of
+that name is read: here each becomes the word, or the words, that would stand on the command line.
 """
 
 from __future__ import annotations
 
+import datetime
 import difflib
+import json
 import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
@@ -24,8 +26,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from grpclab.config import lookup
-from grpclab.errors import FactorError, UsageError
-from grpclab.load.request import Number
+from grpclab.errors import FactorError, UsageError, invalid
+from grpclab.load import ghzfile
+from grpclab.load.request import Number, parse
 
 SET, DATA = "set", "data"
 _FINE_TIME = re.compile(r"^[^\"'#\n]*[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}[0-9]*[1-9]", re.ASCII | re.MULTILINE)
@@ -51,14 +54,9 @@ def read_bench_file(
     `words`, `lists` and `switches` are the names of the flags that take one word, may be repeated, or take none.
     Raises UsageError, one line that names the file and the key.
     """
-    try:
-        tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{name} is not TOML: {' '.join(str(error).split())}") from None
-    except ValueError:  # Python reads no integer of more than 4,300 digits
-        raise UsageError(f"{name} is not TOML: an integer has more than 64 bits") from None
-    except RecursionError:
-        raise UsageError(f"{name} is nested too deeply") from None
+    is_json = name.lower().endswith(".json") or (not name.lower().endswith(".toml") and text.lstrip().startswith("{"))
+    tables = _json(text, name) if is_json else _toml(text, name)
+    tables = ghzfile.translated(tables, name, bare_times=not is_json)
     options: dict[str, Any] = {}
     settings: list[str] = []
     known = {*words, *lists, *switches}
@@ -80,7 +78,7 @@ def read_bench_file(
         elif option in lists:
             options[option] = _words(value, where)
         elif option == DATA and not isinstance(value, str):
-            options[option] = _request(text, key, where)
+            options[option] = parse(text)[key] if is_json else _request(text, key, where)
         else:
             options[option] = _joined(value, where)
     return BenchFile(options=options, settings=settings)
@@ -89,13 +87,45 @@ def read_bench_file(
 def _request(text: str, key: str, where: str) -> Any:
     """The request, with its numbers as they were written."""
     if _FINE_TIME.search(text):
-        raise UsageError(f"{where}: expected times of six decimals at most; write a finer one as a text")
+        raise UsageError(f"{where}: expected times of six decimals at most; write a finer one as text")
     return tomllib.loads(text, parse_float=_exact)[key]
 
 
 def _exact(word: str) -> Number | float:
     bare = word.replace("_", "").removeprefix("+")
     return float(bare) if bare.lstrip("-") in ("inf", "nan") else Number(bare)
+
+
+def _toml(text: str, name: str) -> dict[str, Any]:
+    if name.lower().endswith((".yaml", ".yml")):
+        raise UsageError(invalid("--config", name, "a file in TOML or JSON; YAML is not read"))
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(invalid("--config", name, f"TOML, or JSON: {' '.join(str(error).split())}")) from None
+    except (RecursionError, ValueError):  # an integer of more digits than Python reads
+        raise UsageError(invalid("--config", name, "TOML of usual depth and numbers of usual length")) from None
+
+
+def _json(text: str, name: str) -> dict[str, Any]:
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys = [key for key, _ in pairs]
+        if twice := next((key for key in keys if keys.count(key) > 1), None):
+            raise UsageError(f"{name}: the key {twice!r} is there twice: keep one")
+        return dict(pairs)
+
+    try:
+        tables = json.loads(text, object_pairs_hook=once)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise UsageError(invalid("--config", name, f"JSON, which it is not at {where}")) from None
+    except UsageError:
+        raise
+    except (RecursionError, ValueError):  # an integer of more digits than Python reads
+        raise UsageError(invalid("--config", name, "JSON of usual depth and numbers of usual length")) from None
+    if not isinstance(tables, dict):
+        raise UsageError(invalid("--config", name, 'an object of options in JSON, as {"requests": 1000}'))
+    return {key: value for key, value in tables.items() if value is not None}
 
 
 def _settings(value: Any, where: str) -> Iterator[str]:
@@ -120,6 +150,8 @@ def _word(value: Any, where: str) -> str:
         return str(value)
     if isinstance(value, float):
         return repr(value)
+    if isinstance(value, datetime.time):  # how TOML writes 00:01:30
+        return value.isoformat()
     raise UsageError(f"{where} is a {type(value).__name__}: write a number, a text or true or false")
 
 

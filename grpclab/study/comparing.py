@@ -18,7 +18,7 @@ import pandas as pd
 
 from grpclab import analysis
 from grpclab.analysis import Comparison, Judgement, analyse, blocks_needed, fewest_blocks
-from grpclab.arguments import invalid, whole
+from grpclab.arguments import refusal, whole
 from grpclab.config import TrialConfig
 from grpclab.environment import CorePlan
 from grpclab.errors import DesignError, MeasurementError
@@ -98,10 +98,7 @@ class ComparingStudy(Study):
         self._cores = CorePlan(
             server=tuple(cores["server"]), generator=tuple(cores["generator"]), shared=cores["shared"]
         )
-        self._subjects = {
-            name: Subject(**{**found, "metadata": tuple(found["metadata"])})
-            for name, found in self.plan["subjects"].items()
-        }
+        self._subjects = {name: Subject.from_json(found) for name, found in self.plan["subjects"].items()}
         self._measured: set[str] = set()
 
     def measure(self, config: TrialConfig, identity: TrialIdentity, folder: Path) -> str:
@@ -224,7 +221,7 @@ def _side(what: Side | TrialConfig | str) -> Side:
     if isinstance(what, str):
         return Side(label=what, config=variant(what).replace(LOAD))
     if not isinstance(what, TrialConfig):
-        raise invalid("side", what, "the name of a variant, a TrialConfig or a Side, as 'optimized'")
+        raise refusal("side", what, "the name of a variant, a TrialConfig or a Side, as 'optimized'")
     return Side(label=what.settings() or "all factors at their defaults", config=what)
 
 
@@ -238,11 +235,6 @@ def judge(study: Study) -> CompareResult:
 
 
 # ---- two stored results ------------------------------------------------------------------------------------------
-
-
-def is_stored(word: str) -> bool:
-    """Whether the word names a stored study, with or without a configuration after a colon."""
-    return (Path(word.partition(":")[0]) / "manifest.json").exists()
 
 
 def compare_stored(words: Mapping[str, str], *, delta: float, allow_mixed: bool) -> CompareResult:

@@ -31,7 +31,7 @@ from grpclab.environment import CorePlan
 from grpclab.errors import MeasurementError, WorkerError
 from grpclab.link import RunningLink, running_link
 from grpclab.load import failures, traffic
-from grpclab.load.generator import Generator, LoadRun
+from grpclab.load.generator import DRAIN_S, Generator, LoadRun
 from grpclab.load.summary import PERCENTILES, most_in_flight, timeline
 from grpclab.profiling import speedscope, threads
 from grpclab.servers.launcher import RunningServer
@@ -246,7 +246,8 @@ def run_trial(
 def _bench_set_up(
     config: TrialConfig, folder: Path, cores: CorePlan, identity: TrialIdentity, subject: Subject
 ) -> Iterator[tuple[RunningServer, Generator, RunningLink | None]]:
-    """Server, generator and link, if there is one, up and connected. All trials of a block have the same arrivals."""
+    """Server, generator and link, if there is one, up and connected. All trials of a block have the same
+    arrivals, and the same waits in their handlers."""
     env = identity.environment
     link = None
     with contextlib.ExitStack() as stack:
@@ -257,7 +258,9 @@ def _bench_set_up(
         stack.callback(generator.close)
         generator.spawn()
         server = stack.enter_context(
-            subject.launch(config.server, cpus=cores.server, log_path=folder / "server.log", env=env)
+            subject.launch(
+                config.server, seed=identity.block, cpus=cores.server, log_path=folder / "server.log", env=env
+            )
         )
         target = server.target
         if config.link.emulated:
@@ -306,7 +309,12 @@ def _measure(result: TrialResult, server: RunningServer, generator: Generator) -
         with contextlib.suppress(psutil.Error):  # it died in between: the next tick says so
             samples.append(server.usage())
 
-    run = generator.measure(tick=sample, every_s=SAMPLE_EVERY_S, on_open=lambda: opened.append(server.usage()))
+    run = generator.measure(
+        tick=sample,
+        every_s=SAMPLE_EVERY_S,
+        on_open=lambda: opened.append(server.usage()),
+        drain_s=max(DRAIN_S, result.config.client.deadline_s or 0.0),  # a trial waits for each call to its deadline
+    )
     server.require_alive()
     closed = server.usage()
     used = threads.difference(before, threads.read(server.pids))
