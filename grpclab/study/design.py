@@ -138,7 +138,7 @@ def plan(parameters: StudyParameters, *, server_cores: int) -> dict[str, Any]:
         out.compare("client only, at the basic server", CHATTER, basic, client_only)
         | {"side": "client", "phrase": "the client keeping its connections"},
         out.compare("server only, with the optimized client", CHATTER, client_only, optimized)
-        | {"side": "server", "phrase": "the server"},
+        | {"side": "server", "phrase": "the server", "already": "A client that keeps its channel already"},
     ]
     out.compare("server only, with the basic client", CHATTER, basic, server_only)
     out.compare("client only, at the optimized server", CHATTER, server_only, optimized)
@@ -280,6 +280,7 @@ def _rung(rung: Any, configuration: str, baseline: str, not_testable: str = "") 
         "configuration": configuration,
         "baseline": baseline,
         "kept": rung.kept,
+        "why": rung.why,
         "not_testable": not_testable,
     }
 
