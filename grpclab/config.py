@@ -20,8 +20,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Union, get_args, get_origin
 
-from grpclab.errors import FactorError
+from grpclab.errors import FactorError, invalid
 from grpclab.service_time import parse_milliseconds
+from grpclab.units import TIMES, in_unit
 
 Level = bool | int | float | str | None
 """One value of a factor. None means "not set": the library's default, unlimited or off."""
@@ -151,6 +152,12 @@ class ClientConfig:
         minimum=0,
         maximum=1_000_000,
     )
+    max_message_mib: int | None = _factor(
+        None,
+        "longest message of an answer that is taken; none is no limit, grpcio's own default is 4",
+        minimum=1,
+        maximum=2047,
+    )
     deadline_s: float | None = _factor(20.0, "deadline of each call", minimum=0.001, tonic="timeout")
     resend: bool = _factor(False, "send again what the server surely did not process (GOAWAY, REFUSED_STREAM)")
 
@@ -278,6 +285,12 @@ class Factor:
         return f"{self.section}.{self.name}"
 
     @property
+    def time_unit(self) -> str | None:
+        """The unit of a time, from the end of its name; None where it is no time."""
+        end = self.name.rpartition("_")[2]
+        return end if self.kind is float and end in ("s", "ms", "us") else None
+
+    @property
     def range_text(self) -> str:
         """The levels it takes, for people."""
         if self.choices:
@@ -293,13 +306,16 @@ class Factor:
             text += ", exponential:MEAN, uniform:LOW,HIGH or lognormal:MEDIAN,SIGMA"
         return f"{text}|none" if self.optional else text
 
-    def parse(self, text: str) -> Level:
-        """The level that a word of a command line, a variable or a notebook means. Raises FactorError."""
+    def parse(self, text: str, called: str | None = None) -> Level:
+        """The level that a word of a command line, a variable or a notebook means.
+
+        Raises FactorError, which calls the factor as the user did.
+        """
         word = text.strip()
         try:
             return self.normal(self._convert(word))
         except ValueError:
-            raise self._refusal(word) from None
+            raise self._refusal(word, called) from None
 
     def normal(self, level: Level) -> Level:
         """The level as it is kept: a distribution in its one way of being written, anything else as it is.
@@ -319,6 +335,8 @@ class Factor:
             raise ValueError
         if self.optional and lowered in _NONE_WORDS:
             return None
+        if self.time_unit:
+            return in_unit(word, self.time_unit)
         return word if self.kind is str else self.kind(word)
 
     def check(self, level: Level) -> None:
@@ -344,8 +362,10 @@ class Factor:
             return False
         return (self.minimum or 0) <= mean <= (math.inf if self.maximum is None else self.maximum)
 
-    def _refusal(self, level: object) -> FactorError:
-        return FactorError(f"{self.dotted}={' '.join(str(level).split())} is not possible: it takes {self.range_text}")
+    def _refusal(self, level: object, called: str | None = None) -> FactorError:
+        unit = {"s": "seconds", "ms": "milliseconds", "us": "microseconds"}.get(self.time_unit or "")
+        expected = f"{self.range_text} ({unit}), or {TIMES}" if unit else self.range_text
+        return FactorError(invalid(called or self.dotted, level, expected))
 
 
 def _table() -> dict[str, Factor]:
@@ -373,6 +393,25 @@ def _table() -> dict[str, Factor]:
 
 FACTORS: dict[str, Factor] = _table()
 """Every factor by its dotted name."""
+
+
+def table() -> list[dict[str, Any]]:
+    """A row of plain values for each factor: name, meaning, range, default, choices, minimum, maximum, variable."""
+    return [
+        {
+            "name": name,
+            "meaning": factor.meaning,
+            "levels": factor.range_text,
+            "default": factor.default,
+            "type": factor.kind.__name__,
+            "optional": factor.optional,
+            "choices": list(factor.choices),
+            "minimum": factor.minimum,
+            "maximum": factor.maximum,
+            "environment_variable": factor.env,
+        }
+        for name, factor in FACTORS.items()
+    ]
 
 
 def lookup(name: str) -> Factor:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from grpclab.errors import UsageError
-from grpclab.units import UNITS_S, seconds
+from grpclab.units import in_unit, seconds
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,17 +69,12 @@ def parse_milliseconds(text: str) -> ServiceTime:
         name, rest = "constant", name
     words = [word.strip() for word in rest.split(",")]
     is_time = [not (name == "lognormal" and at == 1) for at in range(len(words))]
-    told = [f"{_milliseconds(word) if time else float(word):.15g}" for word, time in zip(words, is_time, strict=True)]
+    told = [f"{in_unit(word, 'ms') if time else float(word):.15g}" for word, time in zip(words, is_time, strict=True)]
     if name == "none":
         raise ValueError(text)
     found = _distribution(f"{name}:{','.join(told)}", lambda word: float(word) / 1e3)
     written = told[0] if name == "constant" else found.text
     return ServiceTime(text=written, mean_s=found.mean_s, draw=found.draw)
-
-
-def _milliseconds(word: str) -> float:
-    """Milliseconds, unless another unit is written."""
-    return seconds(word if word.endswith(tuple(UNITS_S)) else f"{word}ms") * 1e3
 
 
 def _distribution(text: str, time: Callable[[str], float]) -> ServiceTime:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from grpclab.addresses import host_port
 from grpclab.config import LoadConfig
 from grpclab.errors import UsageError
-from grpclab.link_model import loopback_target
 from grpclab.load.metadata import Pairs, for_grpcio
 
 GREETER = "/greet.GreeterService/"
@@ -94,9 +94,8 @@ def find_call(
     service, method = _split(name)
     asked = request.parse(data) if isinstance(data, str) else request.from_python(data)
     if proto is None:
-        loopback_target(target)
         found = schema.from_server(
-            target,
+            host_port(target),
             service,
             method,
             types=request.symbols(asked),

@@ -95,10 +95,7 @@ class ComparingStudy(Study):
         self._cores = CorePlan(
             server=tuple(cores["server"]), generator=tuple(cores["generator"]), shared=cores["shared"]
         )
-        self._subjects = {
-            name: Subject(**{**found, "metadata": tuple(found["metadata"])})
-            for name, found in self.plan["subjects"].items()
-        }
+        self._subjects = {name: Subject.from_json(found) for name, found in self.plan["subjects"].items()}
         self._measured: set[str] = set()
 
     def measure(self, config: TrialConfig, identity: TrialIdentity, folder: Path) -> str:
@@ -230,11 +227,6 @@ def judge(study: Study) -> CompareResult:
 
 
 # ---- two stored results ------------------------------------------------------------------------------------------
-
-
-def is_stored(word: str) -> bool:
-    """Whether the word names a stored study, with or without a configuration after a colon."""
-    return (Path(word.partition(":")[0]) / "manifest.json").exists()
 
 
 def compare_stored(words: Mapping[str, str], *, delta: float, allow_mixed: bool) -> CompareResult:

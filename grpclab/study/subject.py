@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,8 @@ class Subject:
     """The server and the call of a trial; by default our greeter, as its factors say.
 
     `command` starts a server, ``{port}`` in it is its port; the server's factors mean nothing then. `call` is
-    ``package.Service/Method`` with its request as JSON in `data`, found by reflection or in the file `proto`.
+    ``package.Service/Method`` with its request as JSON in `data`, found by reflection or in the file `proto`,
+    whose imports are looked for in the folders `proto_path`, too.
     `residence`: record the time inside the server that the reference server tells of each call.
     """
 
@@ -28,6 +30,7 @@ class Subject:
     data: str | None = None
     metadata: tuple[str, ...] = ()
     proto: str | None = None
+    proto_path: tuple[str, ...] = ()
     residence: bool = False
 
     def __post_init__(self) -> None:
@@ -40,6 +43,12 @@ class Subject:
         if not words or "{port}" not in self.command:
             raise UsageError(f"the command {self.command!r} names no port: write {{port}} where it takes its port")
 
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Subject:
+        """The subject that a manifest holds; one of an earlier version has fewer fields."""
+        fields: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in stored.items()}
+        return cls(**fields)
+
     def launch(self, config: ServerConfig, *, seed: int, **options: Any) -> AbstractContextManager[RunningServer]:
         """The server, running until the block is left; options as those of :func:`launch`."""
         return launch_command(self.command, **options) if self.command else launch(config, seed=seed, **options)
@@ -47,5 +56,11 @@ class Subject:
     def call_at(self, target: str, config: TrialConfig) -> CallSpec:
         """What is called at a running server. Raises UsageError or TargetError."""
         return choose_call(
-            target, config, name=self.call or None, data=self.data, metadata=self.metadata, proto=self.proto
+            target,
+            config,
+            name=self.call or None,
+            data=self.data,
+            metadata=self.metadata,
+            proto=self.proto,
+            proto_path=self.proto_path,
         )
