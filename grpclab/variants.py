@@ -131,6 +131,14 @@ OPTIMIZED = ladder_config(LADDER[-1].name)
 
 VARIANTS: dict[str, TrialConfig] = {"basic": BASIC, "optimized": OPTIMIZED}
 
+MEANINGS: dict[str, str] = {
+    "basic": "what a first server and client look like: grpc.server with 10 threads, every setting at its default, and "
+    "a client that opens a channel for each call",
+    "optimized": "the same server with larger HTTP/2 windows, keepalive and spare threads, and a client that keeps a "
+    "pool of 4 connections",
+}
+"""Each variant in words, for readers who never heard of it."""
+
 
 def variant(name: str) -> TrialConfig:
     """The named configuration. Raises FactorError if there is none of that name."""

@@ -11,14 +11,8 @@ from grpclab.errors import FactorError
 from grpclab.report import words
 from grpclab.report.study import Study
 from grpclab.report.words import esc
-from grpclab.variants import VARIANTS
+from grpclab.variants import MEANINGS, VARIANTS
 
-_VARIANTS = {
-    "basic": "what a first server and client look like: grpc.server with 10 threads, every setting at its default, and "
-    "a client that opens a channel for each call",
-    "optimized": "the same server with larger HTTP/2 windows, keepalive and spare threads, and a client that keeps a "
-    "pool of 4 connections",
-}
 _SCENARIOS = {
     "chatter": "small unary calls",
     "bulk": "messages of 256 KiB",
@@ -50,7 +44,7 @@ def explained(study: Study) -> Iterator[tuple[str, str]]:
 
 def variants(study: Study) -> Iterator[tuple[str, str]]:
     """The named configurations among them: those that a title calls by name, at their levels of server and client."""
-    for name, told in _VARIANTS.items():
+    for name, told in MEANINGS.items():
         called = re.compile(rf"\b{name}\b")
         for configuration, c in study.configurations.items():
             if called.search(f"{configuration} {c.get('title') or ''}") and _is(name, c.get("settings") or {}):

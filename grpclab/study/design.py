@@ -20,7 +20,7 @@ from grpclab.study import idle_scenario, leave_one_out, waiting_scenario
 from grpclab.study.parameters import ENGINES, StudyParameters
 from grpclab.variants import BASIC, LADDER, OPTIMIZED, VARIANTS, ladder_config, mix
 
-QUESTION = "Does the optimized server and client make a gRPC service faster than the basic ones, and why?"
+QUESTION = "How much faster is a gRPC service with all that helped (optimized) than with defaults (basic), and why?"
 DELTA = 0.05
 """Smallest effect of interest, as a share."""
 METRIC = "throughput_rps"
