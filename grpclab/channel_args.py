@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from grpclab.config import FACTORS, ClientConfig, Level, ServerConfig, TrialConfig
+from grpclab.http2.frames import MAX_LIST_BYTES
 
 ChannelArgs = list[tuple[str, int]]
 
@@ -19,6 +20,10 @@ MAX_INT = 2**31 - 1
 """The largest value of a channel argument, a C int."""
 MAX_PENDING_REQUESTS = 20_000
 """Accepted but not yet started calls before C-core rejects new ones; its own default is about 1000."""
+RECONNECT_MS = (100, 1000)
+"""Pause after the first failed attempt to connect, and the longest one; C-core's own are 1 s and 120 s."""
+TRACE_BYTES = 1024 * 1024
+"""Memory for what a channel did, of which losses of its connection are counted: for some thousands of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,6 +180,12 @@ RULES: tuple[Rule, ...] = (
         "keepalive_s sets no limit; at grpcio's own default of 2, pings end after two, and a silent connection is lost",
     ),
     _timeout_rule("client.keepalive_timeout_s"),
+    _rule(
+        "client.max_message_mib",
+        "grpc.max_receive_message_length",
+        2**20,
+        "default 4 MiB in grpcio, no limit here, or large answers would fail",
+    ),
     Rule(
         factor="client.resend",
         arguments=("grpc.enable_retries",),
@@ -210,22 +221,35 @@ def _args(section: str, config: ServerConfig | ClientConfig) -> ChannelArgs:
 
 
 def server_args(config: ServerConfig) -> ChannelArgs:
-    """Channel arguments of a server; empty where every factor is at its default, but for one.
+    """Channel arguments of a server; empty where every factor is at its default, but for two.
 
     ``grpc.so_reuseport`` is 0 for a single process: a taken port is then refused by the kernel, where grpcio's
-    default would share it silently. It acts on the listening socket only.
+    default would share it silently. It acts on the listening socket only. Requests may have any length
+    (``load.request_bytes``), where grpcio's default refuses those above 4 MiB.
     """
     reuse = [] if config.processes != 1 else [("grpc.so_reuseport", 0)]
-    return _args("server", config) + reuse
+    return [*_args("server", config), *reuse, ("grpc.max_receive_message_length", -1)]
 
 
 def client_args(config: ClientConfig) -> ChannelArgs:
     """Channel arguments of each of the client's channels.
 
     A subchannel pool of its own makes every channel a TCP connection of its own (grpcio shares one between equal
-    channels otherwise). No proxy of the environment is asked: loopback calls would go through it.
+    channels otherwise). No proxy of the environment is asked: loopback calls would go through it. The limits are
+    those of engine `wire`: for metadata one, where grpcio refuses a random share between 8 and 16 KiB; for the
+    pauses between attempts to connect (:mod:`grpclab.load.engines.backoff`).
     """
-    return [*_args("client", config), ("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
+    fixed = {
+        "grpc.use_local_subchannel_pool": 1,
+        "grpc.enable_http_proxy": 0,
+        "grpc.max_receive_message_length": -1,
+        "grpc.max_metadata_size": MAX_LIST_BYTES,
+        "grpc.absolute_max_metadata_size": MAX_LIST_BYTES,
+        "grpc.initial_reconnect_backoff_ms": RECONNECT_MS[0],
+        "grpc.max_reconnect_backoff_ms": RECONNECT_MS[1],
+        "grpc.max_channel_trace_event_memory_per_node": TRACE_BYTES,
+    }
+    return list((fixed | dict(_args("client", config))).items())
 
 
 def cannot_act(config: TrialConfig) -> dict[str, str]:

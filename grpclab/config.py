@@ -152,6 +152,12 @@ class ClientConfig:
         minimum=0,
         maximum=1_000_000,
     )
+    max_message_mib: int | None = _factor(
+        None,
+        "longest message of an answer that is taken; none is no limit, grpcio's own default is 4",
+        minimum=1,
+        maximum=2047,
+    )
     deadline_s: float | None = _factor(20.0, "deadline of each call", minimum=0.001, tonic="timeout")
     resend: bool = _factor(False, "send again what the server surely did not process (GOAWAY, REFUSED_STREAM)")
 

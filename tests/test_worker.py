@@ -22,7 +22,7 @@ from grpclab.servers.launcher import RunningServer
 ANSWER_S = 30.0
 ANSWERS = {
     *("cpu_s", "spin_s", "busy_s", "admitted", "unsent"),
-    *("held", "bound_hits", "connections_lost", "outage_s", "traffic", "failures"),
+    *("held", "bound_hits", "connections_lost", "outage_s", "traffic", "failures", "encodings"),
 }
 
 

@@ -243,6 +243,7 @@ def _own(result: BenchResult, *, listed: bool) -> dict[str, Any]:
         "connections_by_server_process": list(result.connections_by_process),
         "connections_lost": run.connections_lost,
         "traffic": run.traffic.to_json(),
+        "answers_compressed": None if load.engine == "grpcio" else run.encodings,  # by encoding; null is unknown
         "outage_s": run.outage_s,
         "held_by_stream_limit": run.held,
         "stopped_because": run.stopped_because,

@@ -14,6 +14,7 @@ from grpclab.load.formats import column
 from grpclab.load.render import (
     LABELS,
     call_text,
+    compressed,
     load_text,
     ms,
     percentile_rows,
@@ -195,6 +196,7 @@ def _remarks(result: BenchResult) -> str:
     items = [("gb-missed", result.every_call_failed)] if result.every_call_failed else []
     items += [("gb-warn", text) for text in reasons(result)]
     items += [("gb-warn", f"{name}: {count} {text}") for name, count, text in troubles(result)]
+    items += [("", text) for text in compressed(result)]
     if result.knee is not None:
         items.append(("", result.knee.sentence))
     items += [

@@ -113,6 +113,8 @@ class Recorder:
         """What was said of the calls that failed: engines note each there."""
         self.failure = ""
         """Why records cannot be written; calls are only counted from then on."""
+        self.encodings: dict[str, int] = {}
+        """Successful calls of the window whose answers were compressed, by encoding."""
         self.unsent = 0
         """Calls of :meth:`never_sent`."""
         self._residences = array("d")
@@ -164,6 +166,10 @@ class Recorder:
         """One message of a stream has come; `start_s` is its call's, by which the window is told from the warm-up."""
         self._messages.append(start_s)
         self._messages.append(latency_s)
+
+    def encoded(self, encoding: str) -> None:
+        """The answer of a successful call of the window was compressed."""
+        self.encodings[encoding] = self.encodings.get(encoding, 0) + 1
 
     def recent(self, calls: int) -> Floats:
         """The latencies of the last `calls` calls, as far as they are still in memory: some thousands."""

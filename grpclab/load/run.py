@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ import numpy as np
 
 from grpclab.load.failures import Failure, merge
 from grpclab.load.summary import Summary, Window, lateness, summarise
-from grpclab.load.traffic import Traffic
+from grpclab.load.traffic import Traffic, add_counts
 
 BUSY_LIMIT = 0.90
 """A worker busier than this share of a core may be the limit, not the server."""
@@ -71,6 +72,8 @@ class LoadRun:
     """Time with no connection up; of several workers, the longest."""
     traffic: Traffic = field(default_factory=Traffic)
     """Connections, pings and GOAWAYs since the workers connected."""
+    encodings: dict[str, int] = field(default_factory=dict)
+    """Successful calls whose answers were compressed, by encoding; engine `grpcio` does not tell."""
     failures: tuple[Failure, ...] = ()
     """What was said of the calls that failed; their calls add up to the summary's errors."""
     limits: tuple[str, ...] = ()
@@ -117,6 +120,7 @@ def assemble(
         outage_s=max(answer["outage_s"] for answer in answers),
         failures=merge((answer["failures"] for answer in answers), opened_at=windows[0].opened_at),
         traffic=sum((Traffic.from_json(answer["traffic"]) for answer in answers), start=Traffic()),
+        encodings=functools.reduce(add_counts, (answer["encodings"] for answer in answers)),
         limits=find_limits(windows, summary, busy_share=busy_share, planned=planned, bound_hits=bound_hits),
     )
 

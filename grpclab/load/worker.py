@@ -12,9 +12,10 @@ lifeline):
    closed loop), ``record`` (a file for the records, or null), ``progress`` (whether to report while it runs).
    Answers, when all calls are over, with the CPU time ``cpu_s``, of which ``spin_s`` was spinning, the length
    ``busy_s`` it was used in, ``admitted``, ``unsent`` (calls that were due and never sent), and the engine's
-   counters, all since the window opened, the ``failures`` (see :mod:`grpclab.load.failures`), and the ``traffic``
-   beside calls since it connected. ``{"close": moment, "drain_s": seconds}`` in between ends the running window, and
-   after that time the calls under way.
+   counters, all since the window opened, the ``failures`` (see :mod:`grpclab.load.failures`) and ``encodings`` of
+   the window's calls, and the ``traffic`` beside calls since it connected.
+   ``{"close": moment, "drain_s": seconds}`` in between ends the running window, and after that time the calls under
+   way.
    ``{"progress": ...}`` come before the answer; ``{"error": text, "kind": "storage"}`` may come instead of it.
 
 No call is made before ``starts_at``, the moment that all workers have in common; between it and ``opens_at`` lies
@@ -127,6 +128,7 @@ class _Worker:
             admitted=gate.admitted,
             unsent=recorder.unsent,
             traffic=self._engine.traffic().to_json(),
+            encodings=recorder.encodings,
             failures=failures.to_json(),
             **dataclasses.asdict(counters),
         )

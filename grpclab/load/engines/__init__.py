@@ -26,6 +26,7 @@ class Counters:
     bound_hits: int = 0
     """Open loop: calls that waited for `max_in_flight`."""
     connections_lost: int = 0
+    """Kept connections that the server ended, with a GOAWAY or without, or that broke."""
     outage_s: float = 0.0
     """Time with no connection up, summed."""
 
