@@ -196,8 +196,8 @@ class Watched:
         self.patch.setattr(cli_profile, "_processes", lambda pid: [pid])
         self.patch.setattr(cli_profile, "_server", lambda target: [2])
         findings = [
-            doctor.Finding(name="a", state=state, value="v", advice=advice)
-            for state, advice in (("ok", ""), ("warn", "x"))
+            doctor.Finding(name="memory", state="ok", value="much", advice=""),
+            doctor.Finding(name="load", state="warn", value="9", advice="stop it"),
         ]
         self.patch.setattr(doctor, "diagnose", lambda: findings)
 
