@@ -63,6 +63,7 @@ LEVELS: dict[str, tuple[str, str]] = {
     "client.keepalive_timeout_s": ("4", "client.keepalive_s=5"),
     "client.max_pings_without_data": ("4", "client.keepalive_s=5 load.engine=grpcio"),
     "client.deadline_s": ("4", ""),
+    "client.max_message_mib": ("8", ""),
     "client.resend": ("true", ""),
     "load.engine": ("grpcio", ""),
     "load.requests": ("4", ""),
