@@ -225,12 +225,14 @@ def run_bench(
     without_effect: Mapping[str, str] | None = None,
     connect_timeout_s: float | None = None,
     watcher: Watcher | None = None,
+    connected: Callable[[], None] | None = None,
 ) -> BenchResult:
     """Load the server at `target` as `config` says; it is running already, so the server's factors are not used.
 
     `rates` of more than one step are measured one after the other on the same connections, each with a warm-up
     of its own. `abort` ends the load as soon as the running figures break one of the `objectives`. Where the link's
-    factors ask for one, the load goes through an emulated link, which is measured first.
+    factors ask for one, the load goes through an emulated link, which is measured first. `connected` is called before
+    the first call.
 
     Only loopback addresses are loaded. Raises UsageError, TargetError or WorkerError. Ctrl-C ends it early and
     returns what was measured.
@@ -255,6 +257,8 @@ def run_bench(
                 connect_timeout_s=connect_timeout_s,
             )
         )
+        if connected is not None:
+            connected()
         started_at = datetime.now(UTC)
         for number, step in enumerate(schedule or [None], start=1):
             label = f"{number} of {len(schedule)}: {rate_text(step.rate_rps)}" if step else ""
