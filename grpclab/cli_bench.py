@@ -212,6 +212,7 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     file = _read_config(parser, options.config)
     flags = {name: value for name, value in vars(options).items() if value not in (None, [], False)}
     given: dict[str, Any] = _without_beaten(file.options, flags) | flags
+    options.verbose = options.verbose or bool(file.options.get("verbose"))
     own, of_file = parse_settings(options.settings), parse_settings(file.settings)
     if "rate" in flags:
         of_file.pop("load.rate_rps", None)
