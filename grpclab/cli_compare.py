@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from grpclab import cli_bench
 from grpclab.channel_args import cannot_act
-from grpclab.config import Level, TrialConfig, parse_settings
+from grpclab.config import Level, TrialConfig, format_level, parse_settings
 from grpclab.errors import UsageError, invalid
 from grpclab.extras import needs_extra
 from grpclab.places import is_stored
@@ -101,7 +101,7 @@ def run(options: argparse.Namespace) -> int:
         _refuse(options, ("allow_mixed",), "it is for two stored results: leave it out")
         asked = {name: _side(options, name) for name in SIDES}
         blocks = None if options.blocks in (None, "auto") else _blocks(options.blocks)
-        seed = cli_bench.whole("--seed", options.seed or "1")
+        seed = 1 if options.seed is None else cli_bench.whole("--seed", options.seed)
         study = _study_name(options.study)
     with needs_extra("study"):
         from grpclab.study import comparing
@@ -198,7 +198,10 @@ def _side(options: argparse.Namespace, name: str) -> dict[str, Any]:
     if command:
         server = sorted(factor for factor in levels if factor.startswith("server."))
         if server:
-            raise UsageError(f"{server[0]} is a factor of our own servers: --{name}-cmd brings its own")
+            raise UsageError(
+                f"invalid {server[0]}={format_level(levels[server[0]])}: expected a factor of client, load or link,"
+                f" since --{name}-cmd brings a server of its own; {name.upper()} as a variant takes it (--{name}-set)"
+            )
     cli_bench.check_call(vars(options), levels)
     label = command or word
     label += f" with {' '.join(own)}" if own else ""

@@ -24,7 +24,9 @@ from grpclab.load import plan as plan_module
 from grpclab.load.bounds import plan_bounds, split
 from grpclab.load.calls import greeting
 from grpclab.study import file_design
+from grpclab.study.comparing import Side
 from grpclab.study.design import trial_config
+from grpclab.study.subject import Subject
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +216,7 @@ def test_compare_takes_every_factor_on_either_side_and_no_servers_factor_of_a_co
     seen = observe("compare", words)
     if factor.startswith("server."):
         assert seen["code"] == 2
-        assert "is a factor of our own servers" in seen["stderr"]
+        assert "brings a server of its own" in seen["stderr"]
     else:
         assert seen[f"b.config.{factor}"] == level
 
@@ -255,3 +257,28 @@ def test_a_variable_of_a_server_is_told_where_no_server_reads_it(
         assert 7 not in [level for name, level in seen.items() if "config" in name]
         assert variable not in observe(command, f"{words} -q")["stderr"]
     assert variable not in observe("serve", "basic")["stderr"]
+
+
+def test_a_variable_that_cannot_act_on_this_server_is_told(observe: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRPC_KEEPALIVE_TIMEOUT", "7")
+    assert "no effect: server.keepalive_timeout_s" in observe("serve", "basic")["stderr"]
+    assert "no effect" not in observe("serve", "optimized")["stderr"]
+
+
+# ---- grpclab.compare ---------------------------------------------------------------------------------------------
+
+
+def test_a_side_that_brings_its_server_takes_no_factor_of_it() -> None:
+    subject = Subject(command="serve {port}")
+    assert Side(label="own", config=TrialConfig().replace({"client.resend": True}), subject=subject)
+    with pytest.raises(UsageError, match=r"^invalid server\.threads=4: "):
+        Side(label="own", config=TrialConfig().replace({"server.threads": 4}), subject=subject)
+
+
+def test_compare_says_in_python_too_what_has_no_effect(observe: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(observe.folder)
+    told: list[str] = []
+    idle = TrialConfig().replace({"client.connections": 9})
+    grpclab.compare(TrialConfig(), idle, write=told.append)
+    assert [line.partition(": ")[0] for line in told] == ["no effect on B"]
+    assert "client.connections" in told[0]

@@ -250,9 +250,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Acts(words="--set client.resend=true", proof="b.config.client.resend", after="basic optimized"),
             NoEffect(words="basic basic --set client.connections=9", name="client.connections"),
             Refused(words=f"{STORED} --set load.requests=7", where=NOT_STORED),
-            Refused(
-                words="--a-cmd {port} --b-cmd {port} --set server.threads=4", where="is a factor of our own servers"
-            ),
+            Refused(words="--a-cmd {port} --b-cmd {port} --set server.threads=4", where="brings a server of its own"),
         ],
         "a": [Acts(words="basic basic", proof="a.config.client.pooling", after="")],
         "b": [Acts(words="basic basic", proof="b.config.client.pooling", after="")],

@@ -19,9 +19,10 @@ import pandas as pd
 from grpclab import analysis
 from grpclab.analysis import Comparison, Judgement, analyse, blocks_needed, fewest_blocks
 from grpclab.arguments import refusal, whole
-from grpclab.config import TrialConfig
+from grpclab.channel_args import without_effect
+from grpclab.config import TrialConfig, format_level
 from grpclab.environment import CorePlan
-from grpclab.errors import DesignError, MeasurementError
+from grpclab.errors import DesignError, MeasurementError, UsageError, invalid
 from grpclab.places import project_root
 from grpclab.study.comparison import CompareResult
 from grpclab.study.design import Configurations, comparison, plain
@@ -52,6 +53,14 @@ class Side:
     label: str
     config: TrialConfig
     subject: Subject = field(default_factory=Subject)
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for factors of a server that comes by its command."""
+        changed = self.config.differences(TrialConfig()) if self.subject.command else {}
+        for name in (name for name in changed if name.startswith("server.")):
+            raise UsageError(
+                invalid(name, format_level(changed[name]), "no factor of the server: its command says all")
+            )
 
 
 def metric_of(config: TrialConfig) -> str:
@@ -210,6 +219,9 @@ def compare(
     seed, blocks = whole("seed", seed), None if blocks is None else whole("blocks", blocks, minimum=1)
     delta = share("min_effect", str(min_effect))
     study = None if study is None else study_name("study", study)
+    for name, side in sides.items():
+        for factor, reason in without_effect(side.config).items():
+            write(f"no effect on {name.upper()}: {factor}: {reason}")
     running = prepare(sides, blocks=blocks, delta=delta, seed=seed, study=study, write=write)
     running.run(write)
     return judge(running)
