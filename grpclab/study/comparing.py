@@ -57,10 +57,10 @@ class Side:
     def __post_init__(self) -> None:
         """Raise UsageError for factors of a server that comes by its command."""
         changed = self.config.differences(TrialConfig()) if self.subject.command else {}
-        for name in (name for name in changed if name.startswith("server.")):
-            raise UsageError(
-                invalid(name, format_level(changed[name]), "no factor of the server: its command says all")
-            )
+        name = next((name for name in changed if name.startswith("server.")), None)
+        if name is not None:
+            expected = "a factor of client, load or link, since a command brings a server of its own"
+            raise UsageError(invalid(name, format_level(changed[name]), expected))
 
 
 def metric_of(config: TrialConfig) -> str:
