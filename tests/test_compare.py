@@ -22,6 +22,7 @@ from grpclab.config import TrialConfig
 from grpclab.errors import ServerError, UsageError
 from grpclab.servers.launcher import launch_command
 from grpclab.study import comparing
+from grpclab.study.sides import Side
 from grpclab.study.subject import Subject
 
 REFERENCE = f"{sys.executable} -m grpclab serve reference --port {{port}} --service-time constant:"
@@ -213,7 +214,7 @@ def test_a_command_ends_with_the_process_that_wanted_it() -> None:
 
 def pilot(ratio: float, half: float) -> Comparison:
     low, high = ratio * math.exp(-half), ratio * math.exp(half)
-    verdict = judge(metric="throughput_rps", ratio=ratio, ci_low=low, ci_high=high, p_value=0.1, delta=0.05)
+    verdict = judge(metric="throughput_rps", ratio=ratio, ci_low=low, ci_high=high, p_value=0.1, delta=0.05, blocks=4)
     named = {"title": "", "scenario": "", "metric": "throughput_rps", "baseline": "a", "candidate": "b"}
     judged = {"p_value": 0.1, "p_adjusted": 0.1, "family": "", "delta": 0.05, "blocks": 4, "verdict": verdict}
     rest = {"blocks_needed": None, "limited_by": (), "note": ""}
@@ -232,7 +233,7 @@ def test_a_clear_pilot_plans_the_fewest_blocks_and_a_noisy_one_the_most() -> Non
 
 def test_an_open_loop_is_judged_by_its_tail_and_every_metric_is_compared_once() -> None:
     load = TrialConfig().replace({"load.rate_rps": 100.0})
-    sides = {name: comparing.Side(label=name, config=load) for name in "ab"}
+    sides = {name: Side(label=name, config=load) for name in "ab"}
     plan = comparing.plan(sides, blocks=6, delta=0.03)
     assert plan["headline"]["metric"] == "latency_p99_s"
     assert [row["metric"] for row in plan["comparisons"]] == [m for m in comparing.OTHERS if m != "latency_p99_s"]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import shlex
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 from grpclab.config import ServerConfig, TrialConfig
-from grpclab.errors import UsageError
 from grpclab.load.calls import CallSpec
 from grpclab.load.plan import choose_call
-from grpclab.servers.launcher import RunningServer, launch, launch_command
+from grpclab.servers import program
+from grpclab.servers.launcher import COMMAND_TIMEOUT_S, RunningServer, launch, launch_command
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +19,8 @@ class Subject:
 
     `command` starts a server, ``{port}`` in it is its port; the server's factors mean nothing then. `call` is
     ``package.Service/Method`` with its request as JSON in `data`, found by reflection or in the file `proto`.
-    `residence`: record the time inside the server that the reference server tells of each call.
+    `residence`: record the time inside the server that the reference server tells of each call. A server by its
+    command must listen within `start_timeout_s`, by default COMMAND_TIMEOUT_S.
     """
 
     command: str = ""
@@ -29,20 +29,18 @@ class Subject:
     metadata: tuple[str, ...] = ()
     proto: str | None = None
     residence: bool = False
+    start_timeout_s: float | None = None
 
-    def __post_init__(self) -> None:
-        if not self.command:
-            return
-        try:
-            words = shlex.split(self.command)
-        except ValueError as error:
-            raise UsageError(f"the command {self.command!r} cannot be read: {error}") from None
-        if not words or "{port}" not in self.command:
-            raise UsageError(f"the command {self.command!r} names no port: write {{port}} where it takes its port")
+    def check(self) -> None:
+        """Raise UsageError for a command that cannot be started here."""
+        if self.command:
+            program.words_of(self.command)
 
     def launch(self, config: ServerConfig, **options: Any) -> AbstractContextManager[RunningServer]:
         """The server, running until the block is left; options as those of :func:`launch`."""
-        return launch_command(self.command, **options) if self.command else launch(config, **options)
+        if not self.command:
+            return launch(config, **options)
+        return launch_command(self.command, start_timeout_s=self.start_timeout_s or COMMAND_TIMEOUT_S, **options)
 
     def call_at(self, target: str, config: TrialConfig) -> CallSpec:
         """What is called at a running server. Raises UsageError or TargetError."""
