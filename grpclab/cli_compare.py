@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from grpclab import cli_bench, units
+from grpclab.channel_args import cannot_act
 from grpclab.config import parse_settings
-from grpclab.errors import UsageError
+from grpclab.errors import UsageError, invalid
+from grpclab.extras import needs_extra
+from grpclab.places import is_stored
 from grpclab.units import share
 from grpclab.variants import LOAD, VARIANTS
 
 if TYPE_CHECKING:
-    from grpclab.study.sides import Asked, Command, Side
+    from grpclab.study.sides import Command, Side
+
+SIDES = ("a", "b")
+_MEASURED = (
+    *("settings", "a_set", "b_set", "a_cmd", "b_cmd", "call", "data", "data_file", "metadata", "proto", "proto_path"),
+    *("requests", "duration", "warmup", "concurrency", "engine", "deadline", "rate", "connections"),
+    *("blocks", "seed", "study", "start_timeout"),
+)
+"""Options that say what is measured, and how."""
 
 DESCRIPTION = """Compare two servers, or two configurations, in interleaved blocks, and give a verdict on B.
 
@@ -59,11 +71,11 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
     much = parser.add_argument_group("the load of a trial")
     cli_bench.add_load_options(much, LOAD)
     judged = parser.add_argument_group("the judgement")
-    judged.add_argument("--blocks", default="auto", metavar="N|auto", help="auto: planned from a pilot (default: auto)")
+    judged.add_argument("--blocks", metavar="N|auto", help="auto: planned from a pilot (default: auto)")
     judged.add_argument(
         "--min-effect", default="5%", metavar="SHARE", help="smallest effect of interest (default: 5%%)"
     )
-    judged.add_argument("--seed", default="1", metavar="N", help="order within the blocks (default: 1)")
+    judged.add_argument("--seed", metavar="N", help="order within the blocks (default: 1)")
     judged.add_argument("--study", metavar="NAME", help="folder under results/; an interrupted comparison resumes")
     judged.add_argument("--allow-inconclusive", action="store_true", help="exit with 0 where it stays open")
     judged.add_argument("--allow-mixed", action="store_true", help="stored results of different machines or versions")
@@ -74,28 +86,47 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
 
 def run(options: argparse.Namespace) -> int:
     """Measure, judge, print; returns the exit code."""
-    from grpclab.extras import needs_extra
-
-    with needs_extra("study"):
-        from grpclab.study import comparing
     delta = share("--min-effect", options.min_effect)
     cli_bench.require_writable(options.json)
+    words = {name: getattr(options, name) for name in SIDES}
+    names = {name: getattr(options, f"{name}_name") for name in SIDES}
+    stored = {name: bool(word and is_stored(word)) for name, word in words.items()}
+    if all(stored.values()):
+        _refuse(options, _MEASURED, "two stored results are compared as they were measured: leave it out")
+        blocks, seed, study, timeout_s = None, 1, None, None
+        sides: dict[str, Side] = {}
+    else:
+        if any(stored.values()):
+            name = next(name for name in SIDES if stored[name])
+            other = next(name for name in SIDES if not stored[name])
+            raise UsageError(
+                f"{name.upper()}={words[name]} is a stored result, {other.upper()} is not: expected two stored results,"
+                " or two servers to measure"
+            )
+        _refuse(options, ("allow_mixed",), "it is for two stored results: leave it out")
+        timeout_s = _start_timeout(options.start_timeout)
+        sides = _sides(options, names, timeout_s)
+        blocks = None if options.blocks in (None, "auto") else _blocks(options.blocks)
+        seed = cli_bench.whole("--seed", options.seed or "1")
+        study = _study_name(options.study)
+    with needs_extra("study"):
+        from grpclab.study import comparing
     silent = options.quiet or options.json == "-"
-    words = {"a": options.a, "b": options.b}
-    names = {name: getattr(options, f"{name}_name") for name in words}
-    if all(word and comparing.is_stored(word) for word in words.values()):
+    if not sides:
         found = comparing.compare_stored(words, delta=delta, allow_mixed=options.allow_mixed, names=names)
     else:
-        sides, asked = _sides(options)
+        if not options.quiet:
+            for line in idle_lines(sides, _given(options)):
+                print(f"grpclab: {line}", file=sys.stderr)
         running = comparing.prepare(
             sides,
-            blocks=None if options.blocks == "auto" else _blocks(options.blocks),
+            blocks=blocks,
             delta=delta,
-            seed=cli_bench.whole("--seed", options.seed),
-            study=_study_name(options.study),
+            seed=seed,
+            study=study,
             write=(lambda _: None) if silent else _say,
             again=options.command_line,
-            start_timeout_s=asked.start_timeout_s,
+            start_timeout_s=timeout_s,
         )
         if not silent:
             _say(f"{running.plan['blocks']} blocks of {len(sides)} trials, stored in results/{running.name}:")
@@ -105,11 +136,36 @@ def run(options: argparse.Namespace) -> int:
     if options.json != "-":
         print("\n".join(found.conclusion) if options.quiet else f"\n{found}")
         if found.study and not options.quiet:
-            print(f"draw it: grpclab report results/{running.name}")
+            print(f"draw it: grpclab report {running.name}")
     if options.json:
         answer = found.as_dict() | {"exit_code": code}
         cli_bench.write(options.json, [json.dumps(answer, indent=1), "\n"])
     return code
+
+
+def _refuse(options: argparse.Namespace, names: Sequence[str], reason: str) -> None:
+    """Raise UsageError if one of these options was given."""
+    for name in names:
+        if getattr(options, name) not in (None, [], False):
+            flag = "--set" if name == "settings" else f"--{name.replace('_', '-')}"
+            raise UsageError(f"{flag} has no part here: {reason}")
+
+
+def _given(options: argparse.Namespace) -> dict[str, set[str]]:
+    """The factors that were given for each side, by --set, --a-set, --b-set or an option that is short for one."""
+    short = {factor for option, factor in cli_bench.FACTOR_OF.items() if getattr(options, option, None) is not None}
+    both = short | set(parse_settings(options.settings))
+    return {name: both | set(parse_settings(getattr(options, f"{name}_set"))) for name in SIDES}
+
+
+def idle_lines(sides: Mapping[str, Side], given: Mapping[str, set[str]]) -> Iterator[str]:
+    """What was given and cannot act, a line for each factor."""
+    idle = {name: cannot_act(side.config) for name, side in sides.items()}
+    for factor in sorted(set().union(*given.values())):
+        where = [name for name in sides if factor in given[name]]
+        if where and all(factor in idle[name] for name in where):
+            on = " and ".join(name.upper() for name in where)
+            yield f"no effect on {on}: {factor}: {idle[where[0]][factor]}"
 
 
 def _say(line: str) -> None:
@@ -119,7 +175,7 @@ def _say(line: str) -> None:
 def _blocks(text: str) -> int:
     blocks = cli_bench.whole("--blocks", text)
     if not 2 <= blocks <= 1000:
-        raise UsageError(f"--blocks {text} is not possible: give auto, or a whole number from 2 to 1000")
+        raise UsageError(invalid("--blocks", text, "auto, or a whole number from 2 to 1,000"))
     return blocks
 
 
@@ -129,27 +185,31 @@ def _study_name(name: str | None) -> str | None:
     return None if name is None else study_name("--study", name)
 
 
-def _sides(options: argparse.Namespace) -> tuple[dict[str, Side], Asked]:
+def _sides(
+    options: argparse.Namespace, names: Mapping[str, str | None], start_timeout_s: float | None
+) -> dict[str, Side]:
     """What the options say of the two sides. Raises UsageError."""
-    from grpclab.study.sides import A, Asked, B, pair
+    from grpclab.study.sides import Asked, pair
 
-    load = cli_bench.load_levels(options, LOAD)
+    a, b = (_server(options, name) for name in SIDES)
     asked = Asked(
         call=options.call,
-        data=options.data,
+        data=cli_bench.request_text(vars(options)),
         metadata=tuple(options.metadata),
         proto=options.proto,
-        start_timeout_s=_start_timeout(options.start_timeout),
-        settings={factor: level for factor, level in load.items() if factor.startswith("client.")}
-        | parse_settings(options.settings),
-        own={name: parse_settings(getattr(options, f"{name}_set")) for name in (A, B)},
-        names={name: getattr(options, f"{name}_name") for name in (A, B)},
-        load={factor: level for factor, level in load.items() if not factor.startswith("client.")},
+        proto_path=tuple(options.proto_path),
+        start_timeout_s=start_timeout_s,
+        settings=cli_bench.load_levels(options, LOAD),
+        own={name: parse_settings(getattr(options, f"{name}_set")) for name in SIDES},
+        names=names,
     )
-    return pair(_given(options, A), _given(options, B), asked), asked
+    for own in asked.own.values():
+        cli_bench.check_call(vars(options), {**asked.settings, **own})
+    return pair(a, b, asked)
 
 
-def _given(options: argparse.Namespace, name: str) -> Command | str:
+def _server(options: argparse.Namespace, name: str) -> Command | str:
+    """A variant's name, or a command."""
     from grpclab.study.sides import Command
 
     word, command = getattr(options, name), getattr(options, f"{name}_cmd")
@@ -159,11 +219,8 @@ def _given(options: argparse.Namespace, name: str) -> Command | str:
             f"{name.upper()} is a variant ({', '.join(VARIANTS)}) or --{name}-cmd COMMAND; {given} was given"
         )
     if word and word not in VARIANTS:
-        raise UsageError(
-            f"invalid {name.upper()}={word}: expected a variant ({', '.join(VARIANTS)}), or results/STUDY:CONFIGURATION"
-            " on both sides; no stored study lies there"
-        )
-    return Command(command, f"--{name}-cmd") if command else word
+        raise UsageError(f"{name.upper()}={word} is no variant ({', '.join(VARIANTS)}), and no stored study lies there")
+    return Command(command, f"--{name}-cmd") if command else str(word)
 
 
 def _start_timeout(word: str | None) -> float | None:
@@ -172,4 +229,4 @@ def _start_timeout(word: str | None) -> float | None:
     try:
         return units.seconds(word) if word[-1:].isalpha() else float(word)
     except ValueError:
-        raise UsageError(f"invalid --start-timeout={word}: expected seconds, as 60 or 2m") from None
+        raise UsageError(invalid("--start-timeout", word, "seconds, as 60 or 2m")) from None

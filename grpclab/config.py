@@ -20,7 +20,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Union, get_args, get_origin
 
-from grpclab.errors import FactorError
+from grpclab.errors import FactorError, invalid
+from grpclab.service_time import parse_milliseconds
+from grpclab.units import TIMES, in_unit
 
 Level = bool | int | float | str | None
 """One value of a factor. None means "not set": the library's default, unlimited or off."""
@@ -40,9 +42,10 @@ def _factor(
     maximum: float | None = None,
     tonic: str | None = None,
     env: str | None = None,
+    distribution: bool = False,
 ) -> Any:
     metadata = {"meaning": meaning, "minimum": minimum, "maximum": maximum, "tonic": tonic, "env": env}
-    return field(default=default, metadata=metadata)
+    return field(default=default, metadata=metadata | {"distribution": distribution})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +113,13 @@ class ServerConfig:
     metrics: bool = _factor(False, "count calls for Prometheus, in an interceptor")
     desk: bool = _factor(False, "a profiling desk beside the server; /metrics needs metrics, too")
     handler_work_us: float = _factor(0.0, "CPU time burnt in the handler", minimum=0, maximum=60e6)
+    handler_wait_ms: str = _factor(
+        "0",
+        "time the handler waits without using the CPU, as for a database",
+        minimum=0,
+        maximum=60_000,
+        distribution=True,
+    )
     response_bytes: int = _factor(0, "length of the reply's text; 0 = a greeting", minimum=0, maximum=2**26)
     stream_messages: int = _factor(5, "messages of SayHelloStream", minimum=0, maximum=1_000_000)
     stream_interval_ms: float = _factor(100.0, "pause between two of them", minimum=0, maximum=60_000)
@@ -141,6 +151,12 @@ class ClientConfig:
         "pings sent with no data between them; none is no limit, grpcio's own default is 2",
         minimum=0,
         maximum=1_000_000,
+    )
+    max_message_mib: int | None = _factor(
+        None,
+        "longest message of an answer that is taken; none is no limit, grpcio's own default is 4",
+        minimum=1,
+        maximum=2047,
     )
     deadline_s: float | None = _factor(20.0, "deadline of each call", minimum=0.001, tonic="timeout")
     resend: bool = _factor(False, "send again what the server surely did not process (GOAWAY, REFUSED_STREAM)")
@@ -220,8 +236,7 @@ class TrialConfig:
         parts: dict[str, dict[str, Level]] = {}
         for name, level in settings.items():
             found = lookup(name)
-            found.check(level)
-            parts.setdefault(found.section, {})[found.name] = level
+            parts.setdefault(found.section, {})[found.name] = found.normal(level)
         changed: dict[str, Any] = {
             section: dataclasses.replace(getattr(self, section), **levels) for section, levels in parts.items()
         }
@@ -260,11 +275,20 @@ class Factor:
     maximum: float | None
     tonic: str | None
     env: str | None
+    distribution: bool
+    """Whether its levels are words for a distribution of times (:func:`.service_time.parse_milliseconds`); `minimum`
+    and `maximum` are then those of the mean."""
 
     @property
     def dotted(self) -> str:
         """``section.name``."""
         return f"{self.section}.{self.name}"
+
+    @property
+    def time_unit(self) -> str | None:
+        """The unit of a time, from the end of its name; None where it is no time."""
+        end = self.name.rpartition("_")[2]
+        return end if self.kind is float and end in ("s", "ms", "us") else None
 
     @property
     def range_text(self) -> str:
@@ -278,17 +302,30 @@ class Factor:
             low = "" if self.minimum is None else f" from {self.minimum:,}"
             high = "" if self.maximum is None else f" to {self.maximum:,.0f}"
             text = f"{word}{low}{high}"
+        if self.distribution:
+            text += ", exponential:MEAN, uniform:LOW,HIGH or lognormal:MEDIAN,SIGMA"
         return f"{text}|none" if self.optional else text
 
-    def parse(self, text: str) -> Level:
-        """The level that a word of a command line, a variable or a notebook means. Raises FactorError."""
+    def parse(self, text: str, called: str | None = None) -> Level:
+        """The level that a word of a command line, a variable or a notebook means.
+
+        Raises FactorError, which calls the factor as the user did.
+        """
         word = text.strip()
         try:
-            level = self._convert(word)
-            self.check(level)
+            return self.normal(self._convert(word))
         except ValueError:
-            raise self._refusal(word) from None
-        return level
+            raise self._refusal(word, called) from None
+
+    def normal(self, level: Level) -> Level:
+        """The level as it is kept: a distribution in its one way of being written, anything else as it is.
+
+        A distribution may also be given as a number, its constant. Raises FactorError.
+        """
+        if self.distribution and isinstance(level, int | float) and not isinstance(level, bool):
+            level = str(level)
+        self.check(level)
+        return parse_milliseconds(str(level)).text if self.distribution else level
 
     def _convert(self, word: str) -> Level:
         lowered = word.lower()
@@ -298,6 +335,8 @@ class Factor:
             raise ValueError
         if self.optional and lowered in _NONE_WORDS:
             return None
+        if self.time_unit:
+            return in_unit(word, self.time_unit)
         return word if self.kind is str else self.kind(word)
 
     def check(self, level: Level) -> None:
@@ -310,11 +349,23 @@ class Factor:
             low = -math.inf if self.minimum is None else self.minimum
             high = math.inf if self.maximum is None else self.maximum
             fits = low <= level <= high and (isinstance(level, int) or math.isfinite(level))
+        if fits and self.distribution:
+            fits = self._has_mean(str(level))
         if not fits or (self.choices and level not in self.choices):
             raise self._refusal(level)
 
-    def _refusal(self, level: object) -> FactorError:
-        return FactorError(f"{self.dotted}={' '.join(str(level).split())} is not possible: it takes {self.range_text}")
+    def _has_mean(self, text: str) -> bool:
+        """Whether the text is a distribution whose mean is within the bounds."""
+        try:
+            mean = parse_milliseconds(text).mean_s * 1e3
+        except ValueError:
+            return False
+        return (self.minimum or 0) <= mean <= (math.inf if self.maximum is None else self.maximum)
+
+    def _refusal(self, level: object, called: str | None = None) -> FactorError:
+        unit = {"s": "seconds", "ms": "milliseconds", "us": "microseconds"}.get(self.time_unit or "")
+        expected = f"{self.range_text} ({unit}), or {TIMES}" if unit else self.range_text
+        return FactorError(invalid(called or self.dotted, level, expected))
 
 
 def _table() -> dict[str, Factor]:
@@ -342,6 +393,25 @@ def _table() -> dict[str, Factor]:
 
 FACTORS: dict[str, Factor] = _table()
 """Every factor by its dotted name."""
+
+
+def table() -> list[dict[str, Any]]:
+    """A row of plain values for each factor: name, meaning, range, default, choices, minimum, maximum, variable."""
+    return [
+        {
+            "name": name,
+            "meaning": factor.meaning,
+            "levels": factor.range_text,
+            "default": factor.default,
+            "type": factor.kind.__name__,
+            "optional": factor.optional,
+            "choices": list(factor.choices),
+            "minimum": factor.minimum,
+            "maximum": factor.maximum,
+            "environment_variable": factor.env,
+        }
+        for name, factor in FACTORS.items()
+    ]
 
 
 def lookup(name: str) -> Factor:

@@ -70,3 +70,10 @@ class WorkerError(MeasurementError):
 
 class StorageError(MeasurementError):
     """A result cannot be written: the disk is full, or the folder is not ours to write."""
+
+
+def invalid(name: str, value: object, expected: str) -> str:
+    """The text of an error about one value: ``invalid NAME=VALUE: expected ...``, on one line, the value cut short."""
+    shown = " ".join(str(value).split())
+    shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in shown)
+    return f"invalid {name}={shown if len(shown) <= 200 else shown[:197] + '...'}: expected {expected}"

@@ -30,10 +30,10 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from grpclab.addresses import loopback_target
 from grpclab.children import Child, pin
 from grpclab.config import LinkConfig
 from grpclab.errors import UsageError, WorkerError
-from grpclab.link_model import loopback_target
 
 ANSWER_TIMEOUT_S = 10.0
 START_TIMEOUT_S = 15.0

@@ -12,11 +12,9 @@ has not seen for longer than the idle timeout.
 from __future__ import annotations
 
 import enum
-import ipaddress
 from collections import deque
 
 from grpclab.config import LinkConfig
-from grpclab.errors import UsageError
 
 UNSHAPED_BUFFER_BYTES = 64 * 2**20
 SHAPED_BUFFER_MIN_BYTES, SHAPED_BUFFER_MAX_BYTES = 64 * 2**10, 2**30
@@ -45,27 +43,6 @@ class Direction(enum.IntEnum):
     def opposite(self) -> Direction:
         """The other way."""
         return Direction(1 - self)
-
-
-def loopback_target(text: str) -> tuple[tuple[str, ...], int]:
-    """The addresses to try and the port that ``HOST:PORT`` means. Raises UsageError unless it is loopback."""
-    host, colon, port_text = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    port = int(port_text) if port_text.isascii() and port_text.isdigit() else 0
-    if not colon or not host or not 0 < port < 65536:
-        raise UsageError(f"target {text!r} is not HOST:PORT, as 127.0.0.1:50051")
-    if host.lower() == "localhost":
-        return ("127.0.0.1", "::1"), port
-    try:
-        loopback = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback:
-        raise UsageError(
-            f"target {text!r} is not on this machine: grpclab loads loopback addresses only"
-            " (127.0.0.0/8, ::1, localhost)"
-        )
-    return (host,), port
 
 
 def buffer_bytes(config: LinkConfig) -> int:

@@ -25,10 +25,11 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, cast
 
+from grpclab.addresses import loopback_target
 from grpclab.config import FACTORS, LinkConfig
 from grpclab.errors import UsageError
 from grpclab.http2.watching import FrameWatch
-from grpclab.link_model import Direction, EmulatedPath, Mark, buffer_bytes, loopback_target
+from grpclab.link_model import Direction, EmulatedPath, Mark, buffer_bytes
 
 _WRITE_BUFFER_BYTES = 4 * 2**20
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)

@@ -15,6 +15,7 @@ from grpclab.channel_args import without_effect
 from grpclab.config import FACTORS, LoadConfig, TrialConfig, format_level, parse_settings
 from grpclab.environment import machine, split_cores
 from grpclab.errors import DesignError
+from grpclab.load.failures import sentence
 from grpclab.places import project_root
 from grpclab.publish import publish
 from grpclab.report import Section, sections, words
@@ -113,6 +114,8 @@ def key_figures(result: TrialResult) -> pd.DataFrame:
         if metrics.get("connections_lost"):
             without = words.seconds(metrics.get("outage_s"))
             rows["connections lost"] = f"{metrics['connections_lost']:.0f}, {without} without any"
+    if result.failures:
+        rows["failed calls"] = sentence(result.failures)
     if "profile_samples" in metrics or result.evidence.profile_note:
         samples = metrics.get("profile_samples", 0)
         note = result.evidence.profile_note

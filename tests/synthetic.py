@@ -13,6 +13,8 @@ import pandas as pd
 from grpclab import analysis
 from grpclab.config import TrialConfig
 from grpclab.load.summary import histogram
+from grpclab.study import design, waiting_scenario
+from grpclab.study.parameters import StudyParameters
 
 CONCURRENCY = (1, 4, 16, 64, 256)
 WINDOWS_KIB = (64, 256, 1024, 4096, 16_384)
@@ -475,6 +477,30 @@ def _sweeps(maker: StudyMaker) -> list[dict[str, Any]]:
         ),
         sweep("keepalive", "server.keepalive_s", [("off", ..., 0), ("60 s", 60.0, 3490), ("1 s", 1.0, 3440)]),
     ]
+
+
+def waiting_study(*, name: str = "waiting", blocks: int = 6) -> MadeStudy:
+    """The scenario ``waiting`` of the design quick, with the throughput that its threads allow."""
+    maker = StudyMaker(blocks=blocks, engine="wire")
+    plan = design.plan(StudyParameters(design="quick", blocks=blocks), server_cores=1)
+    mine = [row for row in plan["configurations"] if row["scenario"] == waiting_scenario.WAITING]
+    truth = {"waiting-threads-10": 1900, "waiting-threads-64": 6650, "waiting-asyncio": 4400}
+    for row in mine:
+        maker.add(row["name"], row["title"], truth[row["name"]], row["settings"], scenario=row["scenario"])
+    again = maker.add("again", "10 threads once more", 1900, mine[0]["settings"], scenario=waiting_scenario.WAITING)
+    compared = [c for c in plan["comparisons"] if c["scenario"] == waiting_scenario.WAITING]
+    plan = design.plain() | {
+        "blocks": blocks,
+        "delta": 0.05,
+        "metric": "throughput_rps",
+        "configurations": maker.configurations,
+        "headline": comparison("64 against 10", mine[0]["name"], mine[1]["name"], "waiting"),
+        "comparisons": compared[1:],
+        "aa": comparison("A/A", mine[0]["name"], again, "waiting"),
+        "waiting": plan["waiting"],
+    }
+    trials = maker.trials(study=name)
+    return MadeStudy(manifest_of(name, plan, blocks=blocks), trials, as_json(analysis.analyse(trials, plan).as_dict()))
 
 
 def small_study(*, blocks: int = 6, text: str = "") -> MadeStudy:

@@ -93,7 +93,7 @@ def test_the_help_names_all_options_their_groups_defaults_and_examples(capsys: p
         cli.main(["bench", "--help"])
     text = capsys.readouterr().out
     options = "requests duration warmup concurrency rate arrival pacing connections workers engine deadline seed call"
-    options += " data data-file metadata proto slo abort-on-slo config format output json set"
+    options += " connect-timeout details data data-file metadata proto slo abort-on-slo config format output json set"
     for option in options.split():
         assert f"--{option}" in text
     for option in ("-n", "-z", "-c", "-r", "-o", "-q"):
@@ -118,7 +118,6 @@ def test_options_are_short_for_factors(asked: Callable[..., dict[str, Any]]) -> 
     assert (load.duration_s, load.concurrency, load.warmup_s, load.workers) == (120.0, 7, 0.25, 0)
     assert (load.engine, load.requests) == ("grpcio", 9)
     assert (client.deadline_s, client.pooling, client.connections) == (1.5, "pool", 3)
-    assert asked("--set", "load.requests=4", "-n", "9")["config"].load.requests == 4
 
 
 def test_without_options_the_defaults_hold(asked: Callable[..., dict[str, Any]]) -> None:
@@ -143,14 +142,18 @@ def test_a_call_with_its_request(
     asked: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ["--call", "a.B/C", "--metadata", "k=v", "--metadata", "l=w", "--proto", "b.proto"]
+    words += ["--proto-path", "x", "--proto-path", "y"]
     assert asked(*words, "--data", '{"x": 1}')["call"] == {
         "name": "a.B/C",
         "data": '{"x": 1}',
         "metadata": ["k=v", "l=w"],
         "proto": "b.proto",
+        "proto_path": ["x", "y"],
+        "wait_s": 0.0,
     }
     (tmp_path / "request.json").write_text('{"x": 2}')
     assert asked(*words, "--data-file", str(tmp_path / "request.json"))["call"]["data"] == '{"x": 2}'
+    assert asked(*words, "--data", f"@{tmp_path}/request.json")["call"]["data"] == '{"x": 2}'
     monkeypatch.setattr(sys, "stdin", io.StringIO('{"x": 3}'))
     assert asked(*words, "--data-file", "-")["call"]["data"] == '{"x": 3}'
 
@@ -221,13 +224,13 @@ def test_a_file_is_the_words_of_a_command_line() -> None:
         ("set = 3", r"set is a table of factors: write \[set\] and lines"),
         ("[set]\nclient.window = 3", r"set: unknown factor 'client.window': did you mean"),
         ("[set]\nload.requests = []", r"set\.load\.requests is a list"),
-        ("duration = ", r"is not TOML: Invalid value \(at"),
+        ("duration = ", r"invalid --config=bench.toml: expected TOML, or JSON: Invalid value \(at"),
     ],
 )
 def test_what_a_file_cannot_say_is_told_in_one_line_with_its_name(text: str, said: str) -> None:
     with pytest.raises(UsageError, match=said) as refused:
         read(text)
-    assert str(refused.value).startswith("bench.toml")
+    assert "bench.toml" in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
@@ -268,11 +271,11 @@ def test_a_file_may_give_what_is_written_and_where(gave: Callable[..., tuple[int
     where = tmp_path / "out.csv"
     file = config_file(tmp_path, f"format = 'csv'\noutput = '{where}'\nquiet = true\n")
     assert gave(thousand(), *file) == (0, "", "")
-    assert where.read_text().startswith("start_s,late_s,latency_s,status\n")
+    assert where.read_text().startswith("start_s,late_s,latency_s,status,error\n")
     file = config_file(tmp_path, "format = 'xml'")
     code, out, err = gave(thousand(), *file)
     assert (code, out) == (2, "")
-    assert "format=xml is not possible: it is one of summary, json, csv" in err
+    assert "invalid format=xml: expected one of summary, json, csv" in err
 
 
 # ---- what cannot be right ----------------------------------------------------------------------------------------
@@ -291,33 +294,44 @@ def assert_refused(done: tuple[int, str, str], code: int, pattern: str) -> None:
     [
         (["--set", "server.windows_kib=1"], r"unknown factor 'server\.windows_kib': did you mean"),
         (["--set", "load.requests"], "is not a setting: write section.name=level"),
-        (["-n", "0"], r"load\.requests=0 is not possible: it takes integer from 1"),
-        (["-n", "abc"], r"load\.requests=abc is not possible: it takes integer from 1"),
-        (["-c", "-5"], r"load\.concurrency=-5 is not possible"),
-        (["--connections", "0"], "--connections 0 is not possible: give 1 or more"),
+        (["-n", "0"], r"invalid --requests=0: expected integer from 1"),
+        (["-n", "abc"], r"invalid --requests=abc: expected integer from 1"),
+        (["-c", "-5"], r"invalid --concurrency=-5: expected"),
+        (["--connections", "0"], "invalid --connections=0: expected 1 or more"),
         (["-n", "none"], "give at least one bound"),
         (["--workers", "9", "-c", "3"], r"load\.concurrency=3 cannot be divided over load\.workers=9"),
-        (["localhost:99999"], "'localhost:99999' is not HOST:PORT"),
-        (["localhost"], "'localhost' is not HOST:PORT"),
-        (["192.0.2.1:50051"], r"'192\.0\.2\.1:50051' is not on this machine"),
-        (["example.org:443"], "is not on this machine"),
-        (["-z", "soon"], r"load\.duration_s=soon is not possible"),
-        (["--connections", "two"], "--connections two is not possible: give a whole number"),
-        (["--seed", "x"], "--seed x is not possible: give a whole number"),
-        (["--engine", "rust"], r"load\.engine=rust is not possible: it takes wire\|grpcio"),
-        (["--rate", "fast"], "--rate 'fast' is not possible"),
-        (["--arrival", "poisson"], "--arrival says how calls are sent at a rate, but there is none: add --rate"),
+        (["localhost:99999"], "invalid target=localhost:99999: expected a port from 1 to 65535"),
+        (["localhost"], "invalid target=localhost: expected a port"),
+        (["192.0.2.1:50051"], r"invalid target=192\.0\.2\.1:50051: expected .* on this machine"),
+        (["example.org:443"], "expected an address on this machine"),
+        (["-z", "soon"], r"invalid --duration=soon: expected .*, as 500ms"),
+        (["--connections", "two"], "invalid --connections=two: expected a whole number"),
+        (["--seed", "x"], "invalid --seed=x: expected a whole number"),
+        (["--engine", "rust"], r"invalid --engine=rust: expected wire\|grpcio"),
+        (["--rate", "fast"], "invalid --rate=fast: expected"),
+        (["--arrival", "poisson"], r"load\.arrival=poisson: expected a rate with it.*add --rate"),
+        (["-n", "9", "--set", "load.requests=4"], r"load\.requests=4: another option sets load\.requests already"),
+        (["--rate", "9", "--set", "load.rate_rps=4"], r"--rate and load\.rate_rps both say the rate"),
+        (["--format", "csv", "--json", "-"], "--format csv and --json both write to -"),
+        (["--details"], "--details lists calls in the JSON: add --json FILE"),
+        (["--connect-timeout", "soon"], "invalid --connect-timeout=soon: expected a time"),
         (["--rate", "5:9:2@1s", "-z", "3"], "--duration and the @1s of --rate both say"),
         (["--data", "{}"], "--data belongs to a call of your own: add --call"),
         (["--data-file", "x.json"], "--data-file belongs to a call of your own: add --call"),
         (["--call", "a.B/C", "--data", "{}", "--data-file", "x"], "--data and --data-file both give the request"),
-        (["--call", "a.B/C", "--data-file", "no/such"], "cannot read no/such: No such file or directory"),
+        (
+            ["--call", "a.B/C", "--data-file", "no/such"],
+            "invalid --data-file=no/such: expected a file .*/no: No such file",
+        ),
         (["--proto", "x.proto"], "--proto belongs to a call of your own: add --call"),
-        (["--metadata", "x"], "metadata 'x' is not possible: give key=value"),
-        (["--slo", "p99=5"], "--slo p99=5 is not a time"),
+        (["--metadata", "x"], "invalid metadata=x: expected key=value"),
+        (["--slo", "p99=5"], "invalid --slo p99=5: expected a time"),
         (["--abort-on-slo"], "--abort-on-slo cannot watch anything: give --slo"),
         (["--slo", "p50=5ms", "--abort-on-slo"], "--abort-on-slo cannot watch p50"),
-        (["--config", "no/such.toml"], "cannot read no/such.toml: No such file or directory"),
+        (
+            ["--config", "no/such.toml"],
+            "invalid --config=no/such.toml: expected .*/no: No such file",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -338,7 +352,7 @@ def test_a_run_that_fails_leaves_no_empty_file(bench: Bench, tmp_path: Path) -> 
     kept = tmp_path / "kept"
     kept.write_text("what was here before")
     words = ["--json", str(tmp_path / "new"), "-o", str(kept)]
-    assert_refused(bench("192.0.2.1:1", *words), 2, "not on this machine")
+    assert_refused(bench("192.0.2.1:1", *words), 2, "on this machine")
     assert list(tmp_path.iterdir()) == [kept]
     assert kept.read_text() == "what was here before"
 
@@ -372,13 +386,13 @@ def assert_ghz(report: dict[str, Any], calls: int) -> None:
     assert set(report) == GHZ_FIELDS | {"grpclab"}
     assert report["count"] == calls
     assert sum(report["statusCodeDistribution"].values()) == calls
-    assert len(report["details"]) == calls
+    assert len(report["details"]) == (calls if calls <= 1000 else 0)
     assert sum(mark["count"] for mark in report["histogram"]) == report["statusCodeDistribution"].get("OK", 0)
     assert isinstance(report["total"], int)
     assert report["fastest"] <= report["average"] <= report["slowest"] <= max(report["total"], report["slowest"])
 
 
-@pytest.mark.parametrize("more", [[], ["--format", "json"], ["--format", "csv"]])
+@pytest.mark.parametrize("more", [[], ["--format", "json"]])
 def test_json_on_standard_output_stands_there_alone(gave: Callable[..., tuple[int, str, str]], more: list[str]) -> None:
     assert_ghz(json.loads(gave(thousand(), "--json", "-", *more)[1]), 1000)
 
@@ -397,7 +411,7 @@ def test_the_summary_says_what_was_seen(bench: Bench, quick_server: RunningServe
     code, text, err = bench(quick_server.target, "-n", "400", "-c", "8", "--connections", "2", "--warmup", "100ms")
     assert (code, err) == (0, "")
     first, *_ = text.splitlines()
-    assert first == f"SayHello at {quick_server.target}: 8 in flight, engine wire, a pool of 2"
+    assert first == f"greet.GreeterService/SayHello at {quick_server.target}: 8 in flight, engine wire, a pool of 2"
     assert re.search(r"calls +400\n", text)
     assert re.search(r"succeeded +400 +100\.0%\n", text)
     assert re.search(r"failed +0 +0\.0%\n", text)
@@ -430,18 +444,19 @@ def test_csv_has_a_line_for_each_call(bench: Bench, quick_server: RunningServer)
     assert float(rows[-1]["start_s"]) == pytest.approx(59 / 200, abs=1e-5)
 
 
-def test_failed_calls_are_in_every_output_and_not_in_the_exit_code(
+def test_failed_calls_are_in_every_output_and_where_all_fail_in_the_exit_code(
     bench: Bench, quick_server: RunningServer, tmp_path: Path
 ) -> None:
     stream = ["--set", "load.method=SayHelloStream", "--deadline", "15ms"]
     code, out, _ = bench(quick_server.target, "-n", "40", *stream, "--json", str(tmp_path / "report.json"))
-    assert code == 0
+    assert code == 1
     assert re.search(r"failed +40 +100\.0%\n", out)
-    assert re.search(r"DEADLINE_EXCEEDED +40 +100\.0%\n", out)
+    assert re.search(r"DEADLINE_EXCEEDED +40 +100\.0%   the first at", out)
     report = json.loads((tmp_path / "report.json").read_text())
     assert_ghz(report, 40)
     assert report["statusCodeDistribution"] == {"DeadlineExceeded": 40}
-    assert report["errorDistribution"] == {"rpc error: code = DeadlineExceeded": 40}
+    assert sum(report["errorDistribution"].values()) == 40
+    assert all(text.startswith("rpc error: code = DeadlineExceeded desc = ") for text in report["errorDistribution"])
 
 
 def test_a_duration_alone_is_a_bound_of_its_own(bench: Bench, quick_server: RunningServer) -> None:

@@ -116,9 +116,9 @@ def test_variants_with_factors_of_one_side_are_compared_with_a_table(capsys: pyt
         (["basic", "--b-cmd", "./server"], 2, "the command './server' names no port: write {port}"),
         (["basic", "--b-cmd", "./server '{port}"], 2, "cannot be read"),
         (["basic", "--b-cmd", "x {port}", "--b-set", "server.threads=3"], 2, "server.threads is a factor of our own"),
-        (["basic", "optimized", "--min-effect", "0"], 2, "--min-effect 0 is not possible"),
-        (["basic", "optimized", "--blocks", "1"], 2, "--blocks 1 is not possible"),
-        (["basic", "optimized", "--study", "a/b"], 2, "--study=a/b is not possible"),
+        (["basic", "optimized", "--min-effect", "0"], 2, "invalid --min-effect=0: expected"),
+        (["basic", "optimized", "--blocks", "1"], 2, "invalid --blocks=1: expected"),
+        (["basic", "optimized", "--study", "a/b"], 2, "invalid --study=a/b: expected"),
         (["basic", "optimized", "--json", "no/such"], 2, "cannot write no/such"),
         (["basic", "--b-cmd", "/no/such/server {port}", "--blocks", "2"], 3, "/no/such/server: No such file"),
         (["--a-cmd", "false {port}", "basic", "--blocks", "2"], 2, "A is a variant"),
@@ -158,7 +158,7 @@ def test_a_plan_says_what_the_study_can_show_and_begins_nothing(
     words = ["study", "--plan", "--design", "quick", "--requests", "100", "--max-trial-s", "0.2"]
     assert cli.main(words) == 0
     out = capsys.readouterr().out
-    assert "13 configurations x 6 blocks = 78 trials" in out
+    assert "16 configurations x 6 blocks = 96 trials" in out
     assert "pilot, 4 blocks that do not count" in out
     assert re.search(r"with 6 blocks an effect of \d+\.\d % is found in four of five studies", out)
     assert not (tmp_path / "results").exists()

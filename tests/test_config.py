@@ -27,7 +27,9 @@ from grpclab.config import (
     parse_settings,
 )
 from grpclab.errors import FactorError
+from grpclab.units import TIMES
 
+WAITS = "number from 0 to 60,000, exponential:MEAN, uniform:LOW,HIGH or lognormal:MEDIAN,SIGMA"
 UNITS = ("_s", "_ms", "_us", "_kib", "_bytes", "_mbps", "_rps")
 
 
@@ -36,6 +38,8 @@ def levels_of(factor: Factor) -> st.SearchStrategy[Level]:
     kind: st.SearchStrategy[Any]
     if factor.choices:
         kind = st.sampled_from(factor.choices)
+    elif factor.distribution:
+        kind = st.sampled_from(["0", "0.25", "5", "exponential:5", "uniform:1,9.5", "lognormal:5,0.5"])
     elif factor.kind is bool:
         kind = st.booleans()
     elif factor.kind is int:
@@ -113,6 +117,13 @@ def test_configurations_are_frozen_and_take_keywords_only() -> None:
         ("server.tls", "0", False),
         ("server.event_loop", "uvloop", "uvloop"),
         ("link.rtt_ms", "2e1", 20.0),
+        ("server.handler_wait_ms", " 5.0 ", "5"),
+        ("server.handler_wait_ms", "5ms", "5"),
+        ("server.handler_wait_ms", "constant:0.25", "0.25"),
+        ("server.handler_wait_ms", "1.5s", "1500"),
+        ("server.handler_wait_ms", "exponential:2ms", "exponential:2"),
+        ("server.handler_wait_ms", "lognormal:5, 0.50", "lognormal:5,0.5"),
+        ("server.handler_wait_ms", "Uniform:1,9", "uniform:1,9"),
     ],
 )
 def test_words_are_read_as_levels(name: str, word: str, level: Level) -> None:
@@ -136,18 +147,24 @@ def test_words_are_read_as_levels(name: str, word: str, level: Level) -> None:
         ("server.tls", "perhaps", "true|false"),
         ("server.tls", "none", "true|false"),
         ("client.pooling", "Pool", "per_call|shared|pool"),
+        *(
+            ("server.handler_wait_ms", word, WAITS)
+            for word in ("-1", "60001", "nan", "inf", "none", "", "exponential", "gamma:5", "uniform:9,1", "5,6")
+        ),
+        ("server.handler_wait_ms", "lognormal:5,10", WAITS),  # its mean is e^50 times its median
     ],
 )
 def test_an_impossible_word_is_refused_in_one_line_with_what_would_do(name: str, word: str, takes: str) -> None:
     with pytest.raises(FactorError) as refusal:
         FACTORS[name].parse(word)
-    assert str(refusal.value) == f"{name}={word} is not possible: it takes {takes}"
+    example = f" ({'milli' * name.endswith('_ms')}seconds), or {TIMES}" if FACTORS[name].time_unit else ""
+    assert str(refusal.value) == f"invalid {name}={word}: expected {takes}{example}"
 
 
 def test_a_refusal_stays_on_one_line_whatever_was_given() -> None:
     with pytest.raises(FactorError) as refusal:
         FACTORS["load.workers"].parse("two\nor three")
-    assert str(refusal.value) == "load.workers=two or three is not possible: it takes integer from 0 to 256"
+    assert str(refusal.value) == "invalid load.workers=two or three: expected integer from 0 to 256"
 
 
 @pytest.mark.parametrize(
@@ -168,17 +185,23 @@ def test_a_level_of_another_type_is_refused_not_converted(name: str, level: Any)
         TrialConfig().replace({name: level})
 
 
+@pytest.mark.parametrize(("number", "level"), [(5, "5"), (0.25, "0.25"), (0, "0")])
+def test_a_wait_may_be_given_as_a_number(number: float, level: str) -> None:
+    assert TrialConfig().replace({"server.handler_wait_ms": number}).server.handler_wait_ms == level
+
+
 @pytest.mark.parametrize(
     "part",
     [
         {"server": ServerConfig(threads=0)},
+        {"server": ServerConfig(handler_wait_ms="long")},
         {"client": ClientConfig(connections=0)},
         {"load": LoadConfig(workers=-1)},
         {"link": LinkConfig(rtt_ms=-1)},
     ],
 )
 def test_no_way_of_building_a_configuration_goes_round_the_ranges(part: dict[str, Any]) -> None:
-    with pytest.raises(FactorError, match="is not possible"):
+    with pytest.raises(FactorError, match=r"^invalid .*: expected "):
         TrialConfig(**part)
 
 
@@ -240,8 +263,8 @@ def test_a_wrong_environment_variable_is_refused_by_its_name() -> None:
     with pytest.raises(FactorError) as refusal:
         from_environment({"GRPC_CONCURRENCY_LIMIT": "many"})
     assert str(refusal.value) == (
-        "environment variable GRPC_CONCURRENCY_LIMIT: server.max_concurrent_rpcs=many is not possible:"
-        " it takes integer from 1 to 2,147,483,647|none"
+        "environment variable GRPC_CONCURRENCY_LIMIT: invalid server.max_concurrent_rpcs=many:"
+        " expected integer from 1 to 2,147,483,647|none"
     )
 
 

@@ -82,8 +82,8 @@ any_parameters = st.builds(
 def test_the_default_design_is_the_quick_one_and_the_ladder_sweeps_and_uploads() -> None:
     default, quick = planned(), planned(design="quick")
     assert set(names(quick)) < set(names(default))
-    assert len(names(quick)) == 13
-    assert len(names(default)) == 36
+    assert len(names(quick)) == 16
+    assert len(names(default)) == 40
     assert quick["ladder"] == quick["sweeps"] == []
     assert [row["factor"] for row in quick["windows"]] == ["client.window_kib"]
     assert [row["factor"] for row in default["windows"]] == ["client.window_kib", "server.window_kib"]
@@ -190,7 +190,31 @@ def test_a_configuration_comes_back_from_the_plan_as_it_went_in() -> None:
         assert without_effect(config) == row["without_effect"] == {}
 
 
+# ---- handlers that wait ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("design", ["default", "quick"])
+def test_both_designs_ask_what_threads_and_asyncio_give_handlers_that_wait(design: str) -> None:
+    found = planned(design=design)
+    mine = {row["name"]: trial_config(found, row["name"]) for row in found["configurations"]}
+    mine = {name: config for name, config in mine.items() if name.startswith("waiting-")}
+    assert {config.server.handler_wait_ms for config in mine.values()} == {"5"}
+    assert {config.load.concurrency for config in mine.values()} == {64}
+    pairs = {(row["baseline"], row["candidate"]) for row in found["comparisons"] if row["scenario"] == "waiting"}
+    asked = [("waiting-threads-10", "waiting-threads-64"), ("waiting-threads-64", "waiting-asyncio")]
+    also = [("waiting-threads-10", "waiting-spare")] if design == "default" else []
+    assert pairs == {*asked, *also}
+    few, many = (mine[name] for name in asked[0])
+    assert many.differences(few) == {"server.threads": 64}
+    assert few.server.threads == 10
+    assert list(mine) == found["waiting"]["configurations"]
+
+
 # ---- engines ---------------------------------------------------------------------------------------------------
+
+
+OWN_ENGINE = {"idle": "grpcio", "waiting": "wire"}
+"""Keepalive is C-core's, whatever loads the rest; a Python client would be the limit before handlers that wait are."""
 
 
 @pytest.mark.parametrize("design", ["default", "quick"])
@@ -201,8 +225,9 @@ def test_one_engine_loads_everything_and_the_other_the_two_variants_once_more(
     found = planned(design=design, engine=engine)
     by_engine: dict[str, list[str]] = {engine: [], other: []}
     for name in names(found):
-        if name.startswith("idle-"):  # keepalive is C-core's, whatever loads the rest
-            assert trial_config(found, name).load.engine == "grpcio"
+        scenario = next(row["scenario"] for row in found["configurations"] if row["name"] == name)
+        if scenario in OWN_ENGINE:
+            assert trial_config(found, name).load.engine == OWN_ENGINE[scenario]
             continue
         by_engine[str(trial_config(found, name).load.engine)].append(name)
     assert by_engine[other] == [f"basic-c64-{other}", f"optimized-c64-{other}"]
@@ -232,7 +257,7 @@ def test_engines_are_compared_wire_over_grpcio_and_the_variants_with_the_other_e
     assert asked[f"optimized against basic with engine {other}"] == (rows["basic"][other], rows["optimized"][other])
     families = {(row["scenario"], row["family"]) for row in found["comparisons"]}
     others = {("chatter", metric) for metric in ("latency_p50_s", "latency_p99_s", "server_cpu_per_call_s")}
-    throughput = {("chatter", "throughput"), ("bulk", "throughput")}
+    throughput = {(scenario, "throughput") for scenario in ("chatter", "bulk", "waiting")}
     assert families == {*throughput, *others, ("idle", "time_to_first_success_s")}
 
 

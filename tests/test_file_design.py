@@ -69,19 +69,19 @@ def whole(**changes: object) -> dict[str, object]:
     ("found", "told"),
     [
         (whole(factor={}), "unknown key 'factor': did you mean factors?"),
-        (whole(blocks="6"), "blocks='6' is not possible: it is a whole number"),
-        (whole(blocks=True), "blocks=True is not possible"),
-        (whole(blocks=5), "blocks=5 is not possible: a verdict needs 6"),
-        (whole(seed=-1), "seed=-1 is not possible"),
-        (whole(min_effect="0%"), "min_effect 0% is not possible"),
-        (whole(variant="fast"), "variant=fast is not possible: it is one of basic, optimized"),
-        (whole(grid="half"), "grid=half is not possible: it is one of one-at-a-time, full"),
+        (whole(blocks="6"), "invalid blocks=6: expected a whole number"),
+        (whole(blocks=True), "invalid blocks=True: expected"),
+        (whole(blocks=5), "invalid blocks=5: expected 6 to 1,000"),
+        (whole(seed=-1), "invalid seed=-1: expected"),
+        (whole(min_effect="0%"), "invalid min_effect=0%: expected"),
+        (whole(variant="fast"), "invalid variant=fast: expected one of basic, optimized"),
+        (whole(grid="half"), "invalid grid=half: expected one of one-at-a-time, full"),
         (whole(factors={}), "factors is missing"),
         (
             whole(factors={"server": {"thread": [1]}}),
             "factors: unknown factor 'server.thread': did you mean server.threads?",
         ),
-        (whole(factors={"server": {"threads": 4}}), "factors: server.threads=4 is not possible: give a list"),
+        (whole(factors={"server": {"threads": 4}}), "factors: invalid server.threads=4: expected a list"),
         (whole(factors={"server": {"threads": ["many"]}}), "server.threads"),
         (whole(set={"load": {"speed": 9}}), "set: unknown factor 'load.speed'"),
         (
@@ -119,7 +119,7 @@ def test_a_file_is_run_and_reported(
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--file", "no.toml"], "cannot read no.toml: No such file"),
+        (["--file", "no.toml"], "invalid --file=no.toml: expected a file that can be read in /"),
         (["--file", "x.toml", "--blocks", "9"], "--blocks has no part in a study of your own: write it into x.toml"),
     ],
 )
@@ -131,4 +131,4 @@ def test_bad_input_is_one_line(words: list[str], told: str, capsys: pytest.Captu
 def test_what_is_no_toml_is_said_with_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "x.toml").write_text("a = \n")
     assert cli.main(["study", "--file", str(tmp_path / "x.toml")]) == 2
-    assert "is not TOML: Invalid value (at line 1" in capsys.readouterr().err
+    assert "x.toml: expected TOML: Invalid value (at line 1" in capsys.readouterr().err

@@ -19,10 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grpclab.config import LinkConfig
-from grpclab.errors import UsageError
 from grpclab.http2 import frames
 from grpclab.link import check_link, running_link
-from grpclab.link_model import DelayLine, Direction, EmulatedPath, Mark, buffer_bytes, loopback_target
+from grpclab.link_model import DelayLine, Direction, EmulatedPath, Mark, buffer_bytes
 
 UP, DOWN = Direction.UP, Direction.DOWN
 
@@ -133,20 +132,6 @@ def test_the_buffer_holds_the_bandwidth_delay_product_and_is_bounded(
 ) -> None:
     size = buffer_bytes(LinkConfig(rtt_ms=rtt_ms, bandwidth_mbps=bandwidth_mbps))
     assert (bandwidth_mbps or 0) * 125 * rtt_ms <= size <= 2**30
-
-
-@pytest.mark.parametrize("text", ["127.0.0.1:1", "127.9.9.9:50051", "[::1]:50051", "localhost:50051"])
-def test_loopback_targets_are_accepted(text: str) -> None:
-    assert loopback_target(text)[1] == int(text.rpartition(":")[2])
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["10.0.0.1:50051", "example.org:80", "0.0.0.0:80", "[2001:db8::1]:80", "localhost.example:80", "1:2", ""],
-)
-def test_any_other_target_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match=r"not on this machine|not HOST:PORT"):
-        loopback_target(text)
 
 
 # ---- the relay ---------------------------------------------------------------------------------------------

@@ -29,9 +29,9 @@ PACKAGE = ROOT / "grpclab"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PURE = (
-    *("config", "channel_args", "variants", "errors", "status", "link_model"),
+    *("config", "channel_args", "variants", "errors", "status", "link_model", "service_time", "addresses", "units"),
     *(f"http2/{path.stem}" for path in sorted((PACKAGE / "http2").glob("[!_]*.py"))),
-    *(f"servers/reference/{name}" for name in ("service_time", "disturbances", "service")),
+    *(f"servers/reference/{name}" for name in ("disturbances", "service")),
     *("load/arrivals", "load/gate", "load/recorder", "load/slo", "load/summary", "profiling/families"),
     *("study/design", "study/parameters"),
 )
@@ -222,7 +222,7 @@ def test_the_conda_environment_installs_what_the_project_asks_for() -> None:
     pip = next(entry["pip"] for entry in environment if isinstance(entry, dict))
     core = set(pyproject()["project"]["dependencies"])
     assert len(set(pip)) == len(pip)
-    assert set(pip) == core | requirements("study", "lab", "desk", "tls") | {"-e ."}
+    assert set(pip) == core | requirements("all") | {"-e ."}
     assert f"python{pyproject()['project']['requires-python']}" in environment
     assert "pip" in environment
 

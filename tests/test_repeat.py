@@ -241,7 +241,7 @@ def with_settings(settings: object) -> dict[str, Any]:
         ({"parameters": {"max_trial_s": "long"}}, "holds no plan"),
         ({"plan": plan() | {"delta": "much"}}, "holds no plan"),
         ({"plan": plan() | {"comparisons": 7}}, "holds no plan"),
-        ({"study": "a/b"}, "study=a/b-repeat is not possible"),
+        ({"study": "a/b"}, "invalid study=a/b-repeat: expected"),
     ],
 )
 def test_what_is_no_plan_is_refused_in_one_line(changed: dict[str, Any], told: str, root: Path) -> None:

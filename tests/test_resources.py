@@ -27,6 +27,7 @@ ONE, FOUR = ({"server": list(range(number)), "generator": [number], "shared": Fa
 IDLE: dict[str, Any] = {"server_cores": 0.2, "client_busy_share": 0.1}
 STREAM = {"load.method": "SayHelloStream", "server.stream_messages": 3, "server.stream_interval_ms": 50.0}
 BACKLOG = {**STREAM, "server.threads": 2, "throughput_rps": 19.0, "latency_p50_s": 2.6}
+WAITING = {**IDLE, "server.handler_wait_ms": "5", "latency_p50_s": 0.026}
 LINK = {"server.response_bytes": 100_000, "link.bandwidth_mbps": 8.0, "connections": 2.0}
 ROUND_TRIP = {**IDLE, "link.rtt_ms": 20.0, "latency_p50_s": 0.022, "load.concurrency": 8}
 
@@ -137,6 +138,18 @@ def judged(*configurations: list[dict[str, Any]], cores: Mapping[str, Any] = ONE
             True,
             "50 calls in flight on 8 handler threads",
         ),
+        ({**WAITING, "throughput_rps": 1900.0}, ONE, "threads", True, "keeps its thread for 5 ms, have 9.5 in use"),
+        ({**WAITING, "server.handler_wait_ms": "exponential:5", "throughput_rps": 1900.0}, ONE, "threads", True, "9.5"),
+        ({**WAITING, "throughput_rps": 1900.0, "server_cores": 0.75}, ONE, "threads", False, "0.75 of 1 core"),
+        ({**WAITING, "throughput_rps": 1900.0, "server_cores": 0.95}, ONE, "server-cpu", True, "0.95 of the 1 core"),
+        ({**WAITING, "throughput_rps": 1900.0, "server.spare_threads": 10_000}, ONE, "threads", True, "10 handler"),
+        (
+            {**WAITING, "server.implementation": "asyncio", "load.concurrency": 8, "latency_p50_s": 0.0055},
+            ONE,
+            "concurrency",
+            True,
+            "waits for 5 ms anyway (handler's waits)",
+        ),
         (ROUND_TRIP, ONE, "concurrency", True, "of 22 ms latency a call waits for 20 ms anyway (round trip)"),
         (
             {**ROUND_TRIP, "client.pooling": "per_call", "latency_p50_s": 0.065},
@@ -157,7 +170,7 @@ def judged(*configurations: list[dict[str, Any]], cores: Mapping[str, Any] = ONE
             ONE,
             "concurrency",
             True,
-            "handler's pauses",
+            "handler's waits",
         ),
         ({**ROUND_TRIP, "latency_p50_s": math.nan, "latency_mean_s": 0.021}, ONE, "concurrency", True, "21 ms"),
     ],
@@ -182,8 +195,8 @@ def test_each_rule_names_its_resource_with_the_numbers(
         ({**LINK, "throughput_rps": 15.0}, ONE),
         ({**LINK, "throughput_rps": 19.0, "connections": 4.0}, ONE),  # each connection has the bandwidth
         ({**IDLE, **BACKLOG, "throughput_rps": 10.0}, ONE),  # half of them are in use
-        ({**BACKLOG, "server_cores": 0.75}, ONE),
         ({**IDLE, **BACKLOG, "server.implementation": "asyncio"}, ONE),
+        ({**WAITING, "throughput_rps": 900.0}, ONE),  # half of them are in use
         ({**IDLE, **STREAM, "latency_p50_s": 0.05}, ONE),  # less than the handler's pauses: they are not understood
         ({**ROUND_TRIP, "latency_p50_s": 0.04}, ONE),  # half of it is a queue
         ({**ROUND_TRIP, "client_busy_share": 0.7}, ONE),

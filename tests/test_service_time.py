@@ -21,7 +21,7 @@ from grpclab.servers.reference.disturbances import (
     parse_mishap,
     parse_stall,
 )
-from grpclab.servers.reference.service_time import CHUNK, parse_service_time
+from grpclab.service_time import CHUNK, parse_milliseconds, parse_service_time
 
 N = 100_000
 
@@ -46,6 +46,22 @@ def test_the_mean_and_the_median_are_those_of_the_law(text: str, mean_s: float, 
     assert np.mean(drawn) == pytest.approx(mean_s, rel=0.02)
     assert np.median(drawn) == pytest.approx(median_s, rel=0.02)
     assert min(drawn) >= 0
+
+
+@pytest.mark.parametrize(
+    ("text", "same", "as_it_is_kept"),
+    [
+        ("5", "constant:5ms", "5"),
+        ("exponential:2", "exponential:2ms", "exponential:2"),
+        ("lognormal:1.5s,0.5", "lognormal:1500ms,0.5", "lognormal:1500,0.5"),
+        ("uniform:200us,3", "uniform:0.2ms,3ms", "uniform:0.2,3"),
+    ],
+)
+def test_a_time_without_a_unit_is_in_milliseconds(text: str, same: str, as_it_is_kept: str) -> None:
+    law, with_unit = parse_milliseconds(text), parse_service_time(same)
+    assert list(islice(law.draws(seed=1), 100)) == pytest.approx(list(islice(with_unit.draws(seed=1), 100)))
+    assert law.mean_s == pytest.approx(with_unit.mean_s)
+    assert law.text == as_it_is_kept == parse_milliseconds(law.text).text
 
 
 def test_a_uniform_time_stays_within_its_bounds() -> None:

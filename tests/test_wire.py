@@ -206,10 +206,13 @@ def tls_server() -> Iterator[RunningServer]:
 
 
 def test_tls_that_is_not_asked_for_or_not_offered(path: Path, tls_server: RunningServer, server: RunningServer) -> None:
-    for target, roots in ((tls_server.target, None), (server.target, tls_server.root_certificates)):
+    for target, roots, said in (
+        (tls_server.target, None, "speaks TLS"),
+        (server.target, tls_server.root_certificates, "does not speak TLS"),
+    ):
         engine = WireEngine(config(), target, roots, greeting(LoadConfig()))
-        with pytest.raises(TargetError, match=r"^nothing answers at .* within 0.3 s \(.+\): start a server"):
-            uvloop.run(engine.connect(0.3))
+        with pytest.raises(TargetError, match=said):
+            uvloop.run(engine.connect(60))
 
 
 @pytest.mark.parametrize("window_kib", [None, 1, 64])
@@ -362,4 +365,4 @@ def test_a_server_that_ends_connections_gracefully(path: Path, resend: bool) -> 
         gate.close()
         found = running.result(timeout=30)
     assert found.statuses.keys() == {"OK"}
-    assert found.counters.connections_lost == 0
+    assert found.counters.connections_lost >= 1

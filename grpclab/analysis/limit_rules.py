@@ -189,24 +189,30 @@ def stream_limit(m: Measured, neighbours: Neighbours) -> Limit | None:
 
 
 def threads(m: Measured, neighbours: Neighbours) -> Limit | None:
-    """``threads``: more calls in flight than handler threads of a sync server, all of these in use, its CPU idle.
+    """``threads``: more calls in flight than handler threads of a sync server, all of these in use, its CPU not.
 
     Threads in use are throughput x the time for which a handler keeps its thread (Little's law inside the
-    server; the same as a latency of in flight / threads times that). That time is known where it is set: pauses
-    between the messages of a stream, and handler work. Else a pair with more threads must be faster.
+    server; the same as a latency of in flight / threads times that). That time is known where it is set: waits,
+    pauses between the messages of a stream, and handler work. Threads that are all in use by it are the limit of a
+    server that is not full, certainly of one whose CPU is idle. Where the time is not known, the CPU must be idle and
+    a pair with more threads be faster. Spare threads do not count where those that are always there are in use and
+    still move: they are lent only while nothing does.
     """
-    have, rps = m.threads, m.median(METRIC)
+    rps = m.median(METRIC)
     idle = m.median("server_cores_used") <= IDLE * m.capacity
-    if not (idle and m.in_flight > have):
-        return None
-    told = f"{amounts.amount(m.in_flight)} calls in flight on {amounts.amount(have)} handler threads"
     service = m.pause_s + m.number("server.handler_work_us") / 1e6
-    if THREADS_NEAR * have <= rps * service <= have / THREADS_NEAR:
-        in_use = (
-            f"{amounts.amount(rps)} requests/s, each of which keeps its thread for {amounts.time(service)}, "
-            f"have {rps * service:.1f} in use"
-        )
-        return limit_from(m, "threads", [told, in_use, cpu_words(m)])
+    for have, kind in ((m.threads, "handler threads"), (m.own_threads, "handler threads that are always there")):
+        told = f"{amounts.amount(m.in_flight)} calls in flight on {amounts.amount(have)} {kind}"
+        if m.in_flight > have and THREADS_NEAR * have <= rps * service <= have / THREADS_NEAR and not _server_full(m):
+            in_use = (
+                f"{amounts.amount(rps)} requests/s, each of which keeps its thread for {amounts.time(service)}, "
+                f"have {rps * service:.1f} in use"
+            )
+            spare = [] if have == m.threads else ["spare threads are lent only while nothing moves, which it does"]
+            return limit_from(m, "threads", [told, in_use, *spare, cpu_words(m)], certain=idle)
+    if not (idle and m.in_flight > m.threads):
+        return None
+    told = f"{amounts.amount(m.in_flight)} calls in flight on {amounts.amount(m.threads)} handler threads"
     for factor in ("server.threads", "server.spare_threads"):
         found = neighbours.faster(m, factor)
         if found:
@@ -219,7 +225,7 @@ def concurrency(m: Measured, neighbours: Neighbours) -> Limit | None:
 
     Either a pair with more in flight, equal in all else, is faster; or the CPUs of both sides are idle and the
     latency is hardly more (NO_QUEUE) than what a call waits for without using any: the link's round trip and the
-    handler's pauses. Throughput is then in flight / latency by Little's law, and the latency would not rise.
+    handler's waits. Throughput is then in flight / latency by Little's law, and the latency would not rise.
     """
     if not m.closed:
         return None
@@ -230,7 +236,7 @@ def concurrency(m: Measured, neighbours: Neighbours) -> Limit | None:
     idle = m.median("server_cores_used") <= IDLE * m.capacity and m.median("client_busy_share") <= IDLE
     if not (idle and waits > 0 and NO_LESS * waits <= latency <= NO_QUEUE * waits):
         return None
-    for_what = [word for word, seconds in (("round trip", m.travel_s), ("handler's pauses", m.pause_s)) if seconds > 0]
+    for_what = [word for word, seconds in (("round trip", m.travel_s), ("handler's waits", m.pause_s)) if seconds > 0]
     told = (
         f"of {amounts.time(latency)} latency a call waits for {amounts.time(waits)} anyway ({', '.join(for_what)}), "
         f"and {amounts.amount(m.in_flight)} in flight / {amounts.time(latency)} is "

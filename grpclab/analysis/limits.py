@@ -13,6 +13,7 @@ import pandas as pd
 
 from grpclab.analysis.metrics import calls_needed, is_latency, metric_words
 from grpclab.analysis.ratios import column, numbers, trials_of, valid_trials
+from grpclab.printable import printable
 
 GENERATOR = "generator-bound"
 CLIENT = "client-cpu"
@@ -96,7 +97,9 @@ def errors_note(trials: pd.DataFrame, configurations: Iterable[str]) -> str:
         failed, made = int(numbers(rows, "errors").sum()), int(numbers(rows, "requests").sum())
         if failed:
             statuses = _statuses(column(rows, "errors_by_status"))
-            told = f" ({', '.join(f'{s} {n:,}' for s, n in statuses.most_common())})" if statuses else ""
+            texts = first_texts(rows)
+            said = (f"{s} {n:,}" + (f' "{texts[s]}"' if s in texts else "") for s, n in statuses.most_common())
+            told = f" ({', '.join(said)})" if statuses else ""
             parts.append(f"{name} {failed:,} of {made:,}{told}")
     return f"calls failed in configurations that are compared: {'; '.join(parts)}" if parts else ""
 
@@ -112,6 +115,18 @@ def outages_note(trials: pd.DataFrame) -> str:
         if count or seconds:
             parts.append(f"{name} {count:,}" + (f" ({seconds:.2g} s without any)" if seconds else ""))
     return f"connections were lost in valid trials: {_listed(parts)}" if parts else ""
+
+
+def first_texts(trials: pd.DataFrame) -> dict[str, str]:
+    """By status, the text that most of its failed calls in these trials came with; only what there is."""
+    counts: collections.Counter[tuple[str, str]] = collections.Counter()
+    for stored in column(trials, "failures"):
+        if isinstance(stored, str) and stored:
+            try:
+                counts.update({(str(f["status"]), str(f["text"])): int(f["calls"]) for f in json.loads(stored)})
+            except (ValueError, KeyError, TypeError):
+                continue
+    return {status: printable(text, 120) for (status, text), _ in reversed(counts.most_common()) if text}
 
 
 def _statuses(texts: Iterable[object]) -> collections.Counter[str]:

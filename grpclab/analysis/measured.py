@@ -20,6 +20,7 @@ from grpclab.analysis.ratios import column, numbers, trials_of, valid_trials
 from grpclab.analysis.verdict import Comparison, compare
 from grpclab.config import FACTORS, Level
 from grpclab.effective import unknown_factors
+from grpclab.service_time import parse_milliseconds
 
 METRIC = "throughput_rps"
 """What neighbours are compared on."""
@@ -105,9 +106,14 @@ class Measured:
     @property
     def threads(self) -> float:
         """Handler threads of all processes of a sync server, spare ones included; NaN of an asyncio server."""
+        return self.own_threads + self.number("server.spare_threads") * self.processes
+
+    @property
+    def own_threads(self) -> float:
+        """The same without spare threads, which are lent only while nothing moves."""
         if self.levels.get("server.implementation") != "sync":
             return math.nan
-        return (self.number("server.threads") + self.number("server.spare_threads")) * self.processes
+        return self.number("server.threads") * self.processes
 
     @property
     def messages(self) -> float:
@@ -119,8 +125,12 @@ class Measured:
 
     @property
     def pause_s(self) -> float:
-        """How long the handler of a call waits, using no CPU: between the messages of a stream."""
-        return max(self.messages - 1, 0.0) * self.number("server.stream_interval_ms") / 1e3
+        """How long the handler of a call waits, using no CPU: as set, and between the messages of a stream."""
+        try:
+            waits_s = parse_milliseconds(str(self.levels.get("server.handler_wait_ms"))).mean_s
+        except ValueError:  # not known, or not as this version writes it
+            waits_s = math.nan
+        return waits_s + max(self.messages - 1, 0.0) * self.number("server.stream_interval_ms") / 1e3
 
     @property
     def travel_s(self) -> float:

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from grpclab.config import FACTORS
-from grpclab.errors import UsageError
+from grpclab.errors import UsageError, invalid
 from grpclab.load.recorder import Floats
+from grpclab.units import TIMES, seconds
 
 CHUNK = 4096
 """Arrivals drawn at a time; the schedule does not depend on it."""
 MAX_STEPS = 1000
-HOLD_UNITS_S = {"ms": 1e-3, "s": 1.0, "m": 60.0}
 
 
 def planned(
@@ -120,7 +120,7 @@ class Step:
 _NUMBER = r"[^:@\s]+"
 _RATES = re.compile(
     rf"\s*(?P<start>{_NUMBER})(?::(?P<stop>{_NUMBER}):(?P<step>{_NUMBER}))?"
-    r"(?:@(?P<hold>[\d.]+)\s*(?P<unit>ms|s|m)?)?\s*"
+    r"(?:@(?P<hold>[^@]+))?\s*"
 )
 
 
@@ -131,21 +131,24 @@ def parse_rates(text: str) -> tuple[Step, ...]:
     """
     found = _RATES.fullmatch(text)
     if not found:
-        raise _refusal(text, "write a rate, as 500, or from:to:step@hold, as 500:5000:500@5s")
+        raise _refusal(text, "a rate, as 500, or FROM:TO:STEP@HOLD, as 500:5000:500@5s")
     start = _number(text, found["start"])
     hold_s = None
     if found["hold"] is not None:
-        hold_s = _number(text, found["hold"]) * HOLD_UNITS_S[found["unit"] or "s"]
+        try:
+            hold_s = seconds(found["hold"], bare="s")
+        except ValueError:
+            raise _refusal(text, f"{TIMES}, behind the @") from None
         if hold_s <= 0:
-            raise _refusal(text, "a rate must be held for some time, as @5s")
+            raise _refusal(text, "each rate to be held for longer than 0 s, as 500@5s")
     rates = [start]
     if found["step"] is not None:
         stop, step = _number(text, found["stop"]), abs(_number(text, found["step"]))
         if step == 0:
-            raise _refusal(text, "the step from one rate to the next must not be 0")
+            raise _refusal(text, "a step from one rate to the next other than 0")
         count = math.floor(abs(stop - start) / step + 1e-9) + 1
         if count > MAX_STEPS:
-            raise _refusal(text, f"these are {count:,} rates, and {MAX_STEPS:,} are the most: make the step larger")
+            raise _refusal(text, f"at most {MAX_STEPS:,} rates (there are {count:,}): make the step larger")
         rates = [start + math.copysign(step, stop - start) * number for number in range(count)]
     for rate in rates:
         FACTORS["load.rate_rps"].check(rate)
@@ -158,9 +161,9 @@ def _number(text: str, word: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise _refusal(text, f"{word!r} is not a number")
+        raise _refusal(text, f"a number in place of {word!r}")
     return value
 
 
-def _refusal(text: str, how: str) -> UsageError:
-    return UsageError(f"--rate {' '.join(text.split())!r} is not possible: {how}")
+def _refusal(text: str, expected: str) -> UsageError:
+    return UsageError(invalid("--rate", text, expected))

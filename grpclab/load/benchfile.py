@@ -1,4 +1,4 @@
-"""``--config FILE``: the options of ``bench`` in TOML. Pure: the text goes in, words come out.
+"""``--config FILE``: the options of ``bench`` in TOML or JSON. Pure: the text goes in, words come out.
 
 ::
 
@@ -10,12 +10,13 @@
     [set]                       # factors, as --set takes them
     client.window_kib = 1024
 
-What a value may be is decided where the flag of that name is read: here each becomes the word, or the words, that
-would stand on the command line.
+A configuration of ghz is one, too: see :mod:`grpclab.load.ghzfile`. What a value may be is decided where the flag of
+that name is read: here each becomes the word, or the words, that would stand on the command line.
 """
 
 from __future__ import annotations
 
+import datetime
 import difflib
 import json
 import tomllib
@@ -24,7 +25,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from grpclab.config import lookup
-from grpclab.errors import FactorError, UsageError
+from grpclab.errors import FactorError, UsageError, invalid
+from grpclab.load import ghzfile
 
 SET = "set"
 
@@ -45,10 +47,9 @@ def read_bench_file(
     `words`, `lists` and `switches` are the names of the flags that take one word, may be repeated, or take none.
     Raises UsageError, one line that names the file and the key.
     """
-    try:
-        tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{name} is not TOML: {' '.join(str(error).split())}") from None
+    is_json = name.lower().endswith(".json") or (not name.lower().endswith(".toml") and text.lstrip().startswith("{"))
+    tables = _json(text, name) if is_json else _toml(text, name)
+    tables = ghzfile.translated(tables, name, bare_times=not is_json)
     options: dict[str, str | list[str] | bool] = {}
     settings: list[str] = []
     known = {*words, *lists, *switches}
@@ -74,6 +75,34 @@ def read_bench_file(
     return BenchFile(options=options, settings=settings)
 
 
+def _toml(text: str, name: str) -> dict[str, Any]:
+    if name.lower().endswith((".yaml", ".yml")):
+        raise UsageError(invalid("--config", name, "a file in TOML or JSON; YAML is not read"))
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(invalid("--config", name, f"TOML, or JSON: {' '.join(str(error).split())}")) from None
+
+
+def _json(text: str, name: str) -> dict[str, Any]:
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys = [key for key, _ in pairs]
+        if twice := next((key for key in keys if keys.count(key) > 1), None):
+            raise UsageError(f"{name}: the key {twice!r} is there twice: keep one")
+        return dict(pairs)
+
+    try:
+        tables = json.loads(text, object_pairs_hook=once)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise UsageError(invalid("--config", name, f"JSON, which it is not at {where}")) from None
+    except (RecursionError, ValueError):  # an integer of more digits than Python reads
+        raise UsageError(invalid("--config", name, "JSON of usual depth and numbers of usual length")) from None
+    if not isinstance(tables, dict):
+        raise UsageError(invalid("--config", name, 'an object of options in JSON, as {"requests": 1000}'))
+    return {key: value for key, value in tables.items() if value is not None}
+
+
 def _settings(value: Any, where: str) -> Iterator[str]:
     """``name=level`` words; ``server.window_kib = 1`` is a table in a table for TOML, quoted it is one key."""
     if not isinstance(value, Mapping):
@@ -96,6 +125,8 @@ def _word(value: Any, where: str) -> str:
         return str(value)
     if isinstance(value, float):
         return repr(value)
+    if isinstance(value, datetime.time):  # how TOML writes 00:01:30
+        return value.isoformat()
     raise UsageError(f"{where} is a {type(value).__name__}: write a number, a text or true or false")
 
 
@@ -111,8 +142,8 @@ def _words(value: Any, where: str) -> list[str]:
 
 def _joined(value: Any, where: str) -> str:
     """One word; a table is JSON where data is asked for, else its pairs with commas between, as --slo takes them."""
+    if where.endswith(": data") and isinstance(value, Mapping | list):
+        return json.dumps(value, default=str)
     if not isinstance(value, Mapping):
         return _word(value, where)
-    if where.endswith(": data"):
-        return json.dumps(value, default=str)
     return ",".join(_pairs(value, where))

@@ -6,16 +6,16 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from grpclab.addresses import host_port
 from grpclab.config import LoadConfig
 from grpclab.errors import UsageError
-from grpclab.link_model import loopback_target
+from grpclab.load.metadata import Pairs, for_grpcio
 
 GREETER = "/greet.GreeterService/"
 """The path of our own greeter, but for the method."""
@@ -23,12 +23,6 @@ DEFAULT_NAME = "world"
 """Whom the greeter greets where no size is asked for."""
 
 REFLECTION_TIMEOUT_S = 5.0
-
-_METADATA_KEY = re.compile(r"[0-9a-z_.-]+")
-_METADATA_VALUE = re.compile(r"[\x20-\x7e]*")
-_RESERVED = {"content-length", "content-type", "host", "te", "user-agent"}
-_RESERVED |= {"connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"}
-"""Headers that the client itself sends, or that HTTP/2 forbids (RFC 9113, 8.2.2)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +32,12 @@ class CallSpec:
     path: str
     payload: bytes
     server_streaming: bool = False
-    metadata: tuple[tuple[str, str], ...] = ()
+    metadata: Pairs = ()
 
     @property
     def grpcio_metadata(self) -> tuple[tuple[str, str | bytes], ...]:
         """The metadata as grpcio takes it: it wants the bytes of ``-bin`` values and encodes them itself."""
-        return _for_grpcio(self.metadata)
+        return for_grpcio(self.metadata)
 
     def to_json(self) -> dict[str, Any]:
         """What a worker is told."""
@@ -81,32 +75,31 @@ def find_call(
     target: str,
     name: str,
     *,
-    data: str = "{}",
-    metadata: tuple[tuple[str, str], ...] = (),
+    data: Any = "{}",
+    metadata: Pairs = (),
     proto: str | Path | None = None,
     proto_paths: Sequence[str | Path] = (),
     root_certificates: bytes | None = None,
     timeout_s: float = REFLECTION_TIMEOUT_S,
 ) -> CallSpec:
-    """The call that `name` (``package.Service/Method``) and the JSON of its request mean.
+    """The call that `name` (``package.Service/Method``) and its request mean: JSON as a text, or Python values.
 
     The schema comes from the reflection of the server at `target`, which is asked with the same metadata, or from
     `proto`: see :mod:`grpclab.load.schema`. Raises UsageError, TargetError where nothing answers within `timeout_s`,
     and MissingDependencyError where a ``.proto`` file is given but no compiler is installed.
     """
     # Imported here: a worker reads a CallSpec, and the wire engine needs neither grpc nor protobuf.
-    from grpclab.load import request, schema
+    from grpclab.load import encoding, request, schema
 
     service, method = _split(name)
-    asked = request.parse(data)
+    asked = request.parse(data) if isinstance(data, str) else request.from_python(data)
     if proto is None:
-        loopback_target(target)
         found = schema.from_server(
-            target,
+            host_port(target),
             service,
             method,
-            types=request.any_types(asked),
-            metadata=_for_grpcio(metadata),
+            types=request.symbols(asked),
+            metadata=for_grpcio(metadata),
             root_certificates=root_certificates,
             timeout_s=timeout_s,
         )
@@ -120,7 +113,7 @@ def find_call(
         )
     return CallSpec(
         path=f"/{service}/{method}",
-        payload=request.encode(asked, meant.input_type, found.pool),
+        payload=encoding.encode(asked, meant.input_type, found.pool),
         server_streaming=meant.server_streaming,
         metadata=metadata,
     )
@@ -133,46 +126,3 @@ def _split(name: str) -> tuple[str, str]:
     if not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*/[A-Za-z_]\w*", f"{service}/{method}", re.ASCII):
         raise UsageError(f"{name!r} names no call: give package.Service/Method, as grpc.health.v1.Health/Check")
     return service, method
-
-
-# ---- metadata ------------------------------------------------------------------------------------------------
-
-
-def parse_metadata(words: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """The metadata that ``key=value`` words mean, in their order; a key may come more than once.
-
-    Rules: grpc/grpc, ``doc/PROTOCOL-HTTP2.md``. Raises UsageError.
-    """
-    return tuple(_parse_word(word) for word in words)
-
-
-def _parse_word(word: str) -> tuple[str, str]:
-    key, equals, value = word.partition("=")
-    if not equals or not key:
-        raise UsageError(f"metadata {word!r} is not possible: give key=value, as x-user=42")
-    if key.lower().startswith("grpc-") or key.startswith(":") or key.lower() in _RESERVED:
-        raise UsageError(f"metadata key {key!r} is reserved: HTTP/2 and gRPC set it themselves, choose another")
-    if key != key.lower():
-        raise UsageError(f"metadata key {key!r} has capitals: HTTP/2 sends lower case only, write {key.lower()!r}")
-    if not _METADATA_KEY.fullmatch(key):
-        raise UsageError(f"metadata key {key!r} is not possible: it may hold a-z, 0-9, '_', '-' and '.'")
-    if key.endswith("-bin"):
-        try:
-            return key, base64.b64encode(_decoded(value)).decode("ascii").rstrip("=")
-        except (binascii.Error, ValueError):
-            raise UsageError(f"metadata {word!r} is not possible: a key in -bin takes base64, as aGVsbG8") from None
-    if value != value.strip() or not _METADATA_VALUE.fullmatch(value):
-        raise UsageError(
-            f"metadata {word!r} is not possible: a value is printable ASCII without spaces at its ends;"
-            f" for anything else write {key}-bin= and base64"
-        )
-    return key, value
-
-
-def _for_grpcio(metadata: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str | bytes], ...]:
-    return tuple((key, _decoded(value) if key.endswith("-bin") else value) for key, value in metadata)
-
-
-def _decoded(text: str) -> bytes:
-    """Base64, padded or not."""
-    return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)

@@ -1,4 +1,4 @@
-"""A bench result in a notebook: one card of HTML, nothing outside of it, for light and dark surroundings."""
+"""A bench result in a notebook: one card of HTML, nothing outside of it, in the theme of the notebook."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from grpclab.load.formats import column
 from grpclab.load.render import (
     LABELS,
     call_text,
+    compressed,
     load_text,
     ms,
     percentile_rows,
@@ -24,56 +25,56 @@ from grpclab.load.render import (
 )
 from grpclab.load.slo import calls_needed
 from grpclab.load.summary import PERCENTILES, percentile
+from grpclab.notebook_html import in_cell
 
 STYLE = """
-.grpclab-bench{--ink:#1f2933;--quiet:#5b6672;--line:#dde3ea;--paper:#fff;--accent:#b84f00;--second:#0a5aa8;
---warn:#fff6e0;--warn-ink:#6b4a00;--good:#11774a;--bad:#b3261e;box-sizing:border-box;max-width:860px;
+.grpclab-bench{--ink:light-dark(#1f2933,#e4e9ee);--quiet:light-dark(#5b6672,#9aa7b4);--line:light-dark(#dde3ea,#2c3742);
+--paper:light-dark(#fff,#171d24);--accent:light-dark(#b84f00,#ff9a4d);--second:light-dark(#0a5aa8,#6db3f2);
+--warn:light-dark(#fff6e0,#3a2e12);--warn-ink:light-dark(#6b4a00,#f2d38b);--good:light-dark(#11774a,#5cc793);
+--bad:light-dark(#b3261e,#ff8a80);box-sizing:border-box;max-width:860px;
 padding:16px 20px 14px;border:1px solid var(--line);border-radius:10px;background:var(--paper);color:var(--ink);
 font:14px/1.45 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}
-.grpclab-bench .gb-what{margin:0;color:var(--quiet);font-size:13px;overflow-wrap:anywhere}
-.grpclab-bench .gb-what b{color:var(--ink);font-weight:600}
-.grpclab-bench .gb-head{display:flex;flex-wrap:wrap;align-items:baseline;gap:2px 22px;margin:4px 0 12px}
-.grpclab-bench .gb-head div{white-space:nowrap;color:var(--quiet)}
-.grpclab-bench .gb-head span{font-size:22px;font-weight:600;color:var(--ink);font-variant-numeric:tabular-nums}
-.grpclab-bench .gb-head .gb-main span{font-size:34px;letter-spacing:-.02em;color:var(--accent)}
-.grpclab-bench .gb-head .gb-bad span{color:var(--bad)}
-.grpclab-bench .gb-body{display:flex;flex-wrap:wrap;gap:8px 28px;align-items:flex-start}
-.grpclab-bench table{border-collapse:collapse;margin:0;font-size:13px;font-variant-numeric:tabular-nums;border:0}
-.grpclab-bench tr,.grpclab-bench tr:nth-child(even){background:none}
-.grpclab-bench th,.grpclab-bench td{padding:2.5px 0 2.5px 14px;text-align:right;border:0;color:var(--ink);
-background:none}
-.grpclab-bench thead th{color:var(--quiet);font-weight:500;border-bottom:1px solid var(--line);vertical-align:bottom}
-.grpclab-bench tbody th{font-weight:500;color:var(--quiet)}
-.grpclab-bench th:first-child{padding-left:0;text-align:left}
-.grpclab-bench td.gb-note{text-align:left;color:var(--quiet);font-size:12px}
-.grpclab-bench .gb-chart{flex:1 1 340px;min-width:0;max-width:480px}
-.grpclab-bench svg{display:block;width:100%;height:auto;color:var(--ink)}
-.grpclab-bench svg text{fill:var(--quiet);font-size:11px}
-.grpclab-bench svg .gb-grid{stroke:var(--line);stroke-width:1}
-.grpclab-bench svg path{fill:none;stroke-width:2;stroke-linejoin:round}
-.grpclab-bench svg .gb-one{stroke:var(--accent)}.grpclab-bench svg .gb-two{stroke:var(--second);stroke-width:1.5}
-.grpclab-bench svg .gb-few{stroke-width:1.25;stroke-dasharray:2 3}
-.grpclab-bench svg text.gb-one{stroke:none;fill:var(--accent)}
-.grpclab-bench svg text.gb-two{stroke:none;fill:var(--second)}
-.grpclab-bench svg circle{fill:var(--paper);stroke-width:1.75}.grpclab-bench svg circle.gb-full{fill:var(--accent)}
-.grpclab-bench svg circle.gb-full.gb-two{fill:var(--second)}
-.grpclab-bench ul{list-style:none;margin:10px 0 0;padding:0;font-size:13px;color:var(--quiet)}
-.grpclab-bench li{margin:2px 0;padding:0}
-.grpclab-bench li.gb-warn{background:var(--warn);color:var(--warn-ink);border-radius:5px;padding:4px 9px}
-.grpclab-bench li.gb-met{color:var(--good)}.grpclab-bench li.gb-missed{color:var(--bad);font-weight:600}
-@media (prefers-color-scheme:dark){.grpclab-bench{--ink:#e4e9ee;--quiet:#9aa7b4;--line:#2c3742;--paper:#171d24;
---accent:#ff9a4d;--second:#6db3f2;--warn:#3a2e12;--warn-ink:#f2d38b;--good:#5cc793;--bad:#ff8a80}}
+.gb-what{margin:0;color:var(--quiet);font-size:13px;overflow-wrap:anywhere}
+.gb-what b{color:var(--ink);font-weight:600}
+.gb-head{display:flex;flex-wrap:wrap;align-items:baseline;gap:2px 22px;margin:4px 0 12px}
+.gb-head div{white-space:nowrap;color:var(--quiet)}
+.gb-head span{font-size:22px;font-weight:600;color:var(--ink);font-variant-numeric:tabular-nums}
+.gb-head .gb-main span{font-size:34px;letter-spacing:-.02em;color:var(--accent)}
+.gb-head .gb-bad span{color:var(--bad)}
+.gb-body{display:flex;flex-wrap:wrap;gap:8px 28px;align-items:flex-start}
+table{border-collapse:collapse;font-size:13px;font-variant-numeric:tabular-nums}
+th,td{padding:2.5px 0 2.5px 14px;text-align:right;color:var(--ink)}
+thead th{color:var(--quiet);font-weight:500;border-bottom:1px solid var(--line);vertical-align:bottom}
+tbody th{font-weight:500;color:var(--quiet)}
+th:first-child{padding-left:0;text-align:left}
+td.gb-note{text-align:left;color:var(--quiet);font-size:12px}
+.gb-chart{flex:1 1 340px;min-width:0;max-width:480px}
+svg{display:block;width:100%;height:auto;color:var(--ink)}
+svg text{fill:var(--quiet);font-size:11px}
+svg .gb-grid{stroke:var(--line);stroke-width:1}
+svg path{fill:none;stroke-width:2;stroke-linejoin:round}
+svg .gb-one{stroke:var(--accent)} svg .gb-two{stroke:var(--second);stroke-width:1.5}
+svg .gb-few{stroke-width:1.25;stroke-dasharray:2 3}
+svg text.gb-one{stroke:none;fill:var(--accent)}
+svg text.gb-two{stroke:none;fill:var(--second)}
+svg circle{fill:var(--paper);stroke-width:1.75} svg circle.gb-full{fill:var(--accent)}
+svg circle.gb-full.gb-two{fill:var(--second)}
+ul{list-style:none;margin:10px 0 0;padding:0;font-size:13px;color:var(--quiet)}
+li{margin:2px 0;padding:0}
+li.gb-said{padding-left:16px;overflow-wrap:anywhere}
+li.gb-warn{background:var(--warn);color:var(--warn-ink);border-radius:5px;padding:4px 9px}
+li.gb-met{color:var(--good)} li.gb-missed{color:var(--bad);font-weight:600}
 """
 
 
 def render_html(result: BenchResult) -> str:
     """The card: a headline, a table, a small picture, and what there is to say of them."""
     body = _steps(result) if result.steps else _latencies(result)
-    return (
-        f'<style>{STYLE}</style><div class="grpclab-bench">'
-        f'<p class="gb-what"><b>{escape(call_text(result))}</b> at <b>{escape(result.target)}</b>'
-        f" &middot; {escape(load_text(result))}</p>"
-        f'{_headline(result)}<div class="gb-body">{body}</div>{_remarks(result)}</div>'
+    return in_cell(
+        STYLE,
+        f'<div class="grpclab-bench"><p class="gb-what"><b>{escape(call_text(result))}</b> at'
+        f" <b>{escape(result.target)}</b> &middot; {escape(load_text(result))}</p>"
+        f'{_headline(result)}<div class="gb-body">{body}</div>{_remarks(result)}</div>',
     )
 
 
@@ -96,10 +97,11 @@ def _headline(result: BenchResult) -> str:
 
 def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """The first cell of each row is its heading; a last cell beyond the titles is a remark."""
-    head = "".join(f'<th scope="col">{escape(title)}</th>' for title in titles)
+    first, *others = [escape(title) for title in titles]
+    head = f'<th scope="col">{first}</th>' + "".join(f'<th scope="col" class="gl-num">{title}</th>' for title in others)
     lines = []
     for heading, *cells in rows:
-        shown = "".join(f"<td>{escape(cell)}</td>" for cell in cells[: len(titles) - 1])
+        shown = "".join(f'<td class="gl-num">{escape(cell)}</td>' for cell in cells[: len(titles) - 1])
         note = "".join(f'<td class="gb-note">{escape(cell)}</td>' for cell in cells[len(titles) - 1 :])
         lines.append(f'<tr><th scope="row">{escape(heading)}</th>{shown}{note}</tr>')
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
@@ -191,20 +193,25 @@ def _steps(result: BenchResult) -> str:
 
 def _remarks(result: BenchResult) -> str:
     run = result.run
-    items = [("gb-warn", text) for text in reasons(result)]
+    items = [("gb-missed", result.every_call_failed)] if result.every_call_failed else []
+    items += [("gb-warn", text) for text in reasons(result)]
     items += [("gb-warn", f"{name}: {count} {text}") for name, count, text in troubles(result)]
+    items += [("", text) for text in compressed(result)]
     if result.knee is not None:
         items.append(("", result.knee.sentence))
     items += [
         ("gb-met" if j.met else "gb-missed", f"slo {'met' if j.met else 'not met'}: {j.sentence}")
         for j in result.judgements
     ]
-    counts = run.summary.errors_by_status.items()
-    items += [("", f"{name}: {count:,} calls, {share(count, run.summary.requests)}") for name, count in counts]
+    for name, count in run.summary.errors_by_status.items():
+        items.append(("", f"{name}: {count:,} calls, {share(count, run.summary.requests)}"))
+        mine = [failure for failure in run.failures if failure.status == name]
+        items += [("gb-said", f"{one.calls:,} x {one.quoted}, the first at {one.first_s:.3f} s") for one in mine]
+        items += [("gb-said", detail) for one in mine for detail in one.details]
     if run.stopped_because:
         items.append(("gb-missed", f"stopped early: {run.stopped_because}"))
     if run.interrupted:
         items.append(("gb-warn", "interrupted: this is what had been measured by then"))
-    items += [("", note) for note in result.notes]
+    items += [("", note) for note in result.remarks]
     lines = "".join(f'<li class="{kind}">{escape(text)}</li>' for kind, text in items)
     return f"<ul>{lines}</ul>" if items else ""

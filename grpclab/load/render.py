@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator
 
 from grpclab.load.bench import GRADES, BenchResult
-from grpclab.load.calls import GREETER
 from grpclab.load.run import LoadRun
 from grpclab.load.slo import calls_needed
 from grpclab.load.steps import RateStep, rate_text
@@ -33,9 +32,8 @@ def share(part: int, whole: int) -> str:
 
 
 def call_text(result: BenchResult) -> str:
-    """What was called: the method alone for our own greeter."""
-    path = result.call.path
-    return path.removeprefix(GREETER) if path.startswith(GREETER) else path.removeprefix("/")
+    """What was called: ``package.Service/Method``."""
+    return result.call.path.removeprefix("/")
 
 
 def load_text(result: BenchResult) -> str:
@@ -103,9 +101,23 @@ def troubles(result: BenchResult) -> Iterator[tuple[str, str, str]]:
     if run.bound_hits:
         most = result.config.load.max_in_flight
         yield "held back", f"{run.bound_hits:,}", f"calls waited, {most:,} being in flight (load.max_in_flight)"
+    limit, refused = result.config.client.max_message_mib, run.summary.errors_by_status.get("RESOURCE_EXHAUSTED", 0)
+    if limit is not None and refused:
+        yield "refused", f"{refused:,}", f"RESOURCE_EXHAUSTED, as is an answer above client.max_message_mib={limit}"
     if run.connections_lost or run.outage_s:
         some = "connection" if run.connections_lost == 1 else "connections"
-        yield "lost", f"{run.connections_lost:,}", f"{some}; for {run.outage_s:.2f} s there was none"
+        yield (
+            "lost",
+            f"{run.connections_lost:,}",
+            f"{some}, closed by the server or broken; for {run.outage_s:.2f} s there was none",
+        )
+
+
+def compressed(result: BenchResult) -> Iterator[str]:
+    """How many answers were compressed with what; nothing where none was, or the engine does not tell."""
+    good = result.run.summary.requests - result.run.summary.errors
+    for encoding, count in sorted(result.run.encodings.items()):
+        yield f"answers compressed with {encoding}: {count:,} of {good:,}"
 
 
 def render(result: BenchResult) -> str:
@@ -224,7 +236,15 @@ def _errors(result: BenchResult) -> list[str]:
     rows = summary.errors_by_status.items()
     if not rows:
         return []
-    return ["  errors by status", *(f"    {n:<20} {c:>8,}   {share(c, summary.requests)}" for n, c in rows)]
+    lines = ["  errors by status"]
+    for name, count in rows:
+        mine = [failure for failure in result.run.failures if failure.status == name]
+        first = f"   the first at {min(one.first_s for one in mine):.3f} s" if mine else ""
+        lines.append(f"    {name:<20} {count:>8,}   {share(count, summary.requests)}{first}")
+        for one in mine:
+            lines.append(f"    {'':<20} {one.calls:>8,}   {one.quoted}")
+            lines += [f"    {'':<32} {detail}" for detail in one.details]
+    return lines
 
 
 def _surroundings(result: BenchResult) -> list[str]:
@@ -239,6 +259,7 @@ def _surroundings(result: BenchResult) -> list[str]:
         *([f"{'':18}measured here once: {result.ceiling}"] if result.ceiling else []),
         *(f"{'':18}{reason}" for reason in reasons(result)),
         *(_number_row(name, count, f"   {text}") for name, count, text in troubles(result)),
+        *(f"  {text}" for text in compressed(result)),
     ]
     if not result.steps:
         letter, reason = result.grade
@@ -251,8 +272,10 @@ def _surroundings(result: BenchResult) -> list[str]:
 def _verdicts(result: BenchResult) -> list[str]:
     run = result.run
     lines = [f"  slo {'met' if j.met else 'NOT MET'}: {j.sentence}" for j in result.judgements]
+    if result.every_call_failed:
+        lines.insert(0, f"  {result.every_call_failed}")
     if run.stopped_because:
         lines.append(f"  stopped early: {run.stopped_because}")
     if run.interrupted:
         lines.append("  interrupted: this is what had been measured by then")
-    return lines + [f"  note: {note}" for note in result.notes]
+    return lines + [f"  note: {note}" for note in result.remarks]

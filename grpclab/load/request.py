@@ -1,161 +1,277 @@
-"""A request: from JSON to the bytes of its message, and where that fails, which field is wrong and why."""
+"""What a request says before its type is known: JSON text or Python values, read into one tree.
+
+The tree is made of dicts (:class:`Members` where they come from JSON), lists, texts, booleans, None and
+:class:`Number`, which keeps a number as it was written. Python values add leaves that JSON has no form for: bytes,
+datetimes, timedeltas, and floats that are not finite. :mod:`grpclab.load.encoding` makes messages of it.
+
+Errors name the place of a value: ``invalid data.items[3].price="abc": expected a number, as 12.5``.
+"""
 
 from __future__ import annotations
 
 import json
+import math
+import numbers
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from pathlib import PurePath
 from typing import Any
 
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
-from google.protobuf.descriptor_pool import DescriptorPool
-from google.protobuf.json_format import ParseDict, ParseError
-from google.protobuf.message import EncodeError, Message
-from google.protobuf.message_factory import GetMessageClass
+import numpy as np
 
 from grpclab.errors import UsageError
-from grpclab.load.schema import advice, one_line
 
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]*={0,2}")
+MAX_DEPTH = 100
+"""Levels of messages, as most readers of protobuf allow."""
+_MAX_DIGITS = 400
+"""Digits of a Python integer; no field takes as many."""
 _SHOWN = 40
 """Characters of a wrong value that an error shows."""
+_SHOWN_PATH = 160
+"""Characters of a path that an error shows."""
+_SYMBOL = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
+_NOT_JSON = {
+    "Expecting value": "a value",
+    "Expecting property name enclosed in double quotes": "a name in double quotes",
+    "Expecting ',' delimiter": "a comma",
+    "Expecting ':' delimiter": "a colon",
+    "Extra data": "the end of the text",
+    "Unterminated string starting at": "a closing quote for the text that begins there",
+    "Invalid control character at": "an escape, as \\n, for a control character",
+    "Invalid \\escape": "an escape that JSON has, as \\n or \\u00e9",
+    "Invalid \\uXXXX escape": "four hexadecimal digits after \\u",
+    "Illegal trailing comma before end of object": "no comma before the end",
+    "Illegal trailing comma before end of array": "no comma before the end",
+}
+"""What was expected, by what the standard library says."""
+
+
+class Number:
+    """A number as it was written, which is how it stays exact; also the words NaN and Infinity without quotes."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Number) and other.text == self.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def __repr__(self) -> str:
+        return f"Number({self.text!r})"
+
+
+class Members(dict[str, Any]):
+    """The members of a JSON object, and the first name in it that was given twice."""
+
+    __slots__ = ("twice",)
+    twice: str | None
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self.twice = None
+        if len(self) < len(pairs):
+            seen: set[str] = set()
+            for key, _ in pairs:
+                if key in seen:
+                    self.twice = key
+                    break
+                seen.add(key)
+
+
+# ---- places ------------------------------------------------------------------------------------------------------
+
+Place = tuple[Any, "str | int | tuple[str]"] | None
+"""Where a value stands: the place of what holds it, and a field's name, an index, or the key of a map as a tuple."""
+
+
+def path(place: Place) -> str:
+    """A place in words, as ``data.items[3].extras["on top"]``; a long one without its middle."""
+    parts = []
+    while place is not None:
+        place, part = place
+        if isinstance(part, str):
+            parts.append(cut(_text(part)) if part.startswith("[") else "." + cut(_text(part)))
+        else:
+            parts.append(f"[{part}]" if isinstance(part, int) else f'["{cut(_text(part[0]))}"]')
+    whole = "data" + "".join(reversed(parts))
+    half = _SHOWN_PATH // 2
+    return whole if len(whole) <= _SHOWN_PATH else f"{whole[:half]}...{whole[-half:]}"
+
+
+def refusal(place: Place, value: Any, expected: str) -> UsageError:
+    """The error for a value that does not fit where it stands."""
+    return UsageError(f"invalid {path(place)}={shown(value)}: expected {expected}")
+
+
+def too_deep(place: Place) -> UsageError:
+    """The error for what is nested deeper than any reader takes."""
+    return UsageError(f"invalid {path(place)}: expected at most {MAX_DEPTH} levels")
+
+
+def shown(value: Any) -> str:
+    """The beginning of a value as JSON, in printable ASCII."""
+    out = ""
+    for piece in _pieces(value):
+        out += piece
+        if len(out) > _SHOWN:
+            return out[:_SHOWN] + "..."
+    return out
+
+
+def _pieces(value: Any) -> Iterator[str]:
+    match value:
+        case str():
+            yield f'"{_text(value[: _SHOWN + 1])}"'
+        case Number():
+            yield value.text[: _SHOWN + 1]
+        case None | bool():
+            yield json.dumps(value)
+        case Mapping():
+            yield "{"
+            for index, (key, inner) in enumerate(value.items()):
+                yield ", " if index else ""
+                yield from _pieces(key)
+                yield ": "
+                yield from _pieces(inner)
+            yield "}"
+        case list() | tuple():
+            yield "["
+            for index, inner in enumerate(value):
+                yield ", " if index else ""
+                yield from _pieces(inner)
+            yield "]"
+        case bytes() | bytearray():
+            yield repr(bytes(value[: _SHOWN + 1]))
+        case int() | float() | Decimal() | date() | time() | timedelta() | PurePath():
+            yield _text(str(value)) if not isinstance(value, int) or abs(value) < 10**_SHOWN else "<a huge integer>"
+        case _:
+            yield f"<{type(value).__name__}>"
+
+
+def _text(value: str) -> str:
+    """A text as it can be shown on one line of any terminal."""
+    return json.dumps(value)[1:-1]
+
+
+def cut(text: str) -> str:
+    """The beginning of a long text."""
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
+
+
+# ---- from JSON ---------------------------------------------------------------------------------------------------
 
 
 def parse(text: str) -> Any:
-    """What some JSON says. Raises UsageError with the place where it breaks."""
+    """The tree of some JSON. Raises UsageError with the place where the text breaks."""
     try:
-        return json.loads(text, object_pairs_hook=_unique)
+        return json.loads(text, object_pairs_hook=Members, parse_int=Number, parse_float=Number, parse_constant=Number)
     except json.JSONDecodeError as error:
         near = text[max(0, error.pos - 15) : error.pos + 15]
+        needed = _NOT_JSON.get(error.msg, "something else")
         raise UsageError(
-            f"the request is not JSON: {error.msg} at line {error.lineno}, column {error.colno}, near {near!r}"
+            f"invalid data={cut(_text(text[: _SHOWN + 1]))}: expected JSON; line {error.lineno}, column {error.colno}"
+            f" needs {needed}" + (f", near {_text(near)}" if near else "")
         ) from None
     except RecursionError:
-        raise _too_deep() from None
+        raise too_deep(None) from None
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise UsageError(f"the request's JSON has {twice!r} twice in one object: leave one out")
-    return found
+# ---- from Python -------------------------------------------------------------------------------------------------
 
 
-def any_types(request: Any) -> list[str]:
-    """The messages that ``google.protobuf.Any`` values name by ``@type``: nothing else in a schema leads to them."""
-    names, rest = [], [request]
+def from_python(value: Any) -> Any:
+    """The tree of what a program gives. Raises UsageError for what has no meaning in a request."""
+    try:
+        return _plain(value, None, 0)
+    except RecursionError:
+        raise too_deep(None) from None
+
+
+def _plain(value: Any, place: Place, depth: int) -> Any:
+    if depth > 2 * MAX_DEPTH:  # a level of messages takes two where lists or maps hold them
+        raise too_deep(place)
+    match value:
+        case Enum():
+            return _plain(value.value, place, depth)
+        case str() | bytes() | bytearray() | memoryview():
+            return str(value) if isinstance(value, str) else bytes(value)
+        case Mapping():
+            return _plain_members(value, place, depth)
+        case Sequence() | np.ndarray():
+            return [_plain(inner, (place, index), depth + 1) for index, inner in enumerate(value)]
+        case numbers.Number() | np.bool_():
+            return _plain_number(value, place)
+        case None | datetime() | timedelta() if not isinstance(value, np.generic):
+            return value
+        case _:
+            expected = next((words for kinds, words in _ADVICE if isinstance(value, kinds)), _ANYTHING)
+            raise refusal(place, value, expected)
+
+
+_ANYTHING = "what JSON has (dict, list, str, int, float, bool, None), bytes, a datetime or a timedelta"
+_ADVICE: tuple[tuple[tuple[type, ...], str], ...] = (
+    ((set, frozenset), "a list, as [1, 2]: a set has no order"),
+    ((PurePath,), "a text, as str(path)"),
+    ((date, time, np.datetime64, np.timedelta64), "a datetime with a zone, as datetime.now(UTC), or a timedelta"),
+)
+
+
+def _plain_number(value: Any, place: Place) -> Any:
+    match value:
+        case bool() | np.bool_():
+            return bool(value)
+        case numbers.Integral():
+            if abs(int(value)) >= 10**_MAX_DIGITS:
+                raise refusal(place, value, f"a number of at most {_MAX_DIGITS} digits")
+            return Number(str(int(value)))
+        case Decimal():
+            return Number(str(value)) if value.is_finite() else float("nan" if value.is_nan() else value)
+        case numbers.Real() if not isinstance(value, numbers.Rational):
+            return Number(repr(float(value))) if math.isfinite(value) else float(value)
+        case _:
+            raise refusal(place, value, "an int, a float or a Decimal")
+
+
+def _plain_members(value: Mapping[Any, Any], place: Place, depth: int) -> Members:
+    pairs = []
+    for key, inner in value.items():
+        match key:
+            case str():
+                name = str(key)
+            case bool() | np.bool_():
+                name = "true" if key else "false"
+            case numbers.Integral() if abs(int(key)) < 10**_MAX_DIGITS:
+                name = str(int(key))
+            case _:
+                raise refusal(place, value, f"keys that are texts or whole numbers; one is a {type(key).__name__}")
+        pairs.append((name, _plain(inner, (place, name), depth + 1)))
+    return Members(pairs)
+
+
+# ---- names -------------------------------------------------------------------------------------------------------
+
+
+def symbols(request: Any) -> list[str]:
+    """The messages that ``@type`` names and the extensions in brackets: nothing else in a schema leads to them.
+
+    Protobuf's own are left out: they are known everywhere.
+    """
+    names: dict[str, None] = {}
+    rest = [request]
     while rest:
         value = rest.pop()
         if isinstance(value, dict):
             rest += value.values()
             if isinstance(url := value.get("@type"), str):
-                names.append(url.rpartition("/")[2])
+                names[url.rpartition("/")[2]] = None
+            names.update({key[1:-1]: None for key in value if key.startswith("[") and key.endswith("]")})
         elif isinstance(value, list):
             rest += value
-    return names
-
-
-def encode(request: Any, kind: Descriptor, pool: DescriptorPool) -> bytes:
-    """The bytes of the message of this kind that parsed JSON means. Raises UsageError."""
-    try:
-        _check(request, kind, pool, "")
-        return _message(request, kind, pool).SerializeToString()
-    except (ParseError, EncodeError) as error:
-        raise UsageError(f"the request does not fit {kind.full_name}: {_reason(error)}") from None
-    except RecursionError:
-        raise _too_deep() from None
-
-
-def _message(value: Any, kind: Descriptor, pool: DescriptorPool) -> Message:
-    return ParseDict(value, GetMessageClass(kind)(), descriptor_pool=pool)
-
-
-def _check(value: Any, kind: Descriptor, pool: DescriptorPool, where: str) -> None:
-    """Raise UsageError for the first field that is wrong, by its whole path.
-
-    Values are left to json_format, one field at a time: of a whole message it does not say which field it means.
-    """
-    if _has_own_json(kind):
-        return
-    if not isinstance(value, dict):
-        raise _wrong(where, value, f"{kind.full_name} is written {{...}}")
-    fields = {field.json_name: field for field in kind.fields} | dict(kind.fields_by_name)
-    for key, inner in value.items():
-        if inner is None or key.startswith("["):  # a field that is not set; an extension
-            continue
-        at = f"{where}.{_text(key)}".removeprefix(".")
-        if key not in fields:
-            raise UsageError(f"the request's field {at} is unknown: {kind.full_name} has {advice(key, _names(kind))}")
-        field = fields[key]
-        entry = _map_entry(field)
-        item_field = entry.fields_by_name["value"] if entry else field
-        for place, item in _items(inner, field, at):
-            if item_field.message_type:
-                _check(item, item_field.message_type, pool, place)
-            elif item_field.type == FieldDescriptor.TYPE_BYTES and not _is_base64(item):
-                # json_format skips what is not base64 and would send something else.
-                raise _wrong(place, item, 'bytes are written in base64, as "aGVsbG8="')
-        try:
-            _message({key: inner}, kind, pool)
-        except ParseError as error:
-            values = item_field.enum_type
-            known = f"; it takes {', '.join(values.values_by_name)}" if values else ""
-            raise _wrong(at, inner, _reason(error) + known) from None
-
-
-def _items(value: Any, field: FieldDescriptor, at: str) -> Iterator[tuple[str, Any]]:
-    """The single values in that of a field, each with its path."""
-    if _map_entry(field):
-        if not isinstance(value, dict):
-            raise _wrong(at, value, "a map is written {...}")
-        yield from ((f"{at}[{_text(key)}]", item) for key, item in value.items())
-    elif field.is_repeated:
-        if not isinstance(value, list):
-            raise _wrong(at, value, "a repeated field is written [...]")
-        yield from ((f"{at}[{index}]", item) for index, item in enumerate(value))
-    else:
-        yield at, value
-
-
-def _map_entry(field: FieldDescriptor) -> Descriptor | None:
-    """The message of a map's entries; None where the field is no map."""
-    kind = field.message_type
-    return kind if kind and kind.GetOptions().map_entry else None
-
-
-def _has_own_json(kind: Descriptor) -> bool:
-    """Whether this is one of the well-known types, as Timestamp: their JSON is not that of their fields."""
-    return kind.file.package == "google.protobuf"
-
-
-def _is_base64(value: Any) -> bool:
-    return isinstance(value, str) and bool(_BASE64.fullmatch(value)) and len(value.rstrip("=")) % 4 != 1
-
-
-def _names(kind: Descriptor) -> list[str]:
-    return [field.name for field in kind.fields]
-
-
-def _wrong(where: str, value: Any, rule: str) -> UsageError:
-    shown = json.dumps(value)
-    if len(shown) > _SHOWN:
-        shown = shown[:_SHOWN] + "..."
-    what = f"the request's field {where}" if where else "the request"
-    return UsageError(f"{what} cannot be {shown}: {rule}")
-
-
-def _text(key: str) -> str:
-    """A key as it can be shown on one line of any terminal."""
-    return json.dumps(key)[1:-1]
-
-
-def _reason(error: Exception) -> str:
-    """What json_format has against a value, without the path to it that it tells in places."""
-    text = re.sub(r"Failed to parse \S+ field: ", "", one_line(error))
-    return re.sub(r" at [\w.\[\]]+$", "", text.rstrip("."))
-
-
-def _too_deep() -> UsageError:
-    return UsageError("the request's JSON is nested too deeply")
+    return [name for name in names if _SYMBOL.fullmatch(name) and not name.startswith("google.protobuf.")]

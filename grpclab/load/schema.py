@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
@@ -28,6 +28,7 @@ from google.protobuf.message import DecodeError
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
 
 from grpclab.errors import MissingDependencyError, TargetError, UsageError
+from grpclab.load.reachability import LOOK_AFTER_S, PATIENCE_S, look, unreachable
 
 MAX_SCHEMA_BYTES = 64 * 2**20
 _WARNING = re.compile(r"warning:|^WARNING:|^[IW]\d{4} ")
@@ -117,13 +118,10 @@ def from_server(
     with channel:
         ready = grpc.channel_ready_future(channel)
         try:
-            ready.result(timeout=timeout_s)
-        except grpc.FutureTimeoutError:
+            _wait_until_ready(ready, target, timeout_s, tls=root_certificates is not None)
+        except TargetError:
             ready.cancel()
-            raise TargetError(
-                f"nothing answers at {target} within {timeout_s:g} s: start a server there"
-                " (`grpclab serve optimized`), or name another target"
-            ) from None
+            raise
         reflection = _Reflection(channel, target, metadata, timeout_s)
         services = reflection.services()
         files: Files = {}
@@ -135,6 +133,22 @@ def from_server(
         source = f"the server at {target}"
         _complete(files, lambda name: reflection.files(file_by_filename=name), source, "give --proto FILE")
     return Schema(pool=_pool(files, source), services=tuple(sorted(services)), source=source)
+
+
+def _wait_until_ready(ready: grpc.Future[Any], target: str, timeout_s: float, *, tls: bool) -> None:
+    """As :func:`grpclab.load.reachability.connected` does it. Raises TargetError."""
+    finding = None
+    for wait_s in (min(LOOK_AFTER_S, timeout_s), max(0.0, timeout_s - LOOK_AFTER_S)):
+        try:
+            ready.result(timeout=wait_s)
+        except grpc.FutureTimeoutError:
+            if finding is None and timeout_s > LOOK_AFTER_S:
+                finding = look(target, tls=tls, patience_s=min(PATIENCE_S, timeout_s))
+            if finding is not None and finding.final:
+                break
+        else:
+            return
+    raise unreachable(target, timeout_s, finding)
 
 
 class _Reflection:

@@ -11,9 +11,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from grpclab.errors import UsageError
+from grpclab.errors import UsageError, invalid
 from grpclab.load.summary import MIN_BEYOND, PERCENTILES, Summary
-from grpclab.units import seconds
+from grpclab.units import TIMES, seconds
 
 LATENCIES = (*PERCENTILES, "mean", "max")
 KEYS = (*LATENCIES, "errors", "rps")
@@ -119,16 +119,16 @@ def _limit(name: str, text: str) -> float:
         try:
             return seconds(text)
         except ValueError:
-            raise UsageError(f"--slo {name}={text} is not a time: write a number and us, ms or s, as 5ms") from None
+            raise UsageError(invalid(f"--slo {name}", text, f"{TIMES}, with its unit")) from None
     try:
         percent = name == "errors" and text.endswith("%")
         value = float(text.removesuffix("%")) / 100 if percent else float(text)
     except ValueError:
         value = math.nan
     if name == "errors" and not 0 <= value <= 1:
-        raise UsageError(f"--slo errors={text} is not a share of calls: write 0.1% or 0.001")
+        raise UsageError(invalid("--slo errors", text, "a share of calls, as 0.1% or 0.001"))
     if name == "rps" and not 0 < value < math.inf:
-        raise UsageError(f"--slo rps={text} is not a rate: write the least calls per second, as rps=1000")
+        raise UsageError(invalid("--slo rps", text, "the fewest calls per second, as 1000"))
     return value
 
 

@@ -16,6 +16,7 @@ The layout, each module importing only from those above it::
     figures/    one function a figure
     album       all figures as files
     tables      one function a table
+    waiting     handlers that wait and handlers that do not
     claims      the claims of the seed study as a table
     method      how it was measured, on what, how to do it again
     content     the sections, in the order in which they are read

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from grpclab.notebook_html import in_cell
 from grpclab.report import svg, theme, words
 from grpclab.report.words import esc
 
@@ -105,12 +106,12 @@ _PICTURE = re.compile(
 
 
 def in_notebook(body: str) -> str:
-    """A part of the page on its own, as a notebook shows it: with its style, on white whatever the theme.
+    """A part of the page on its own, as a notebook shows it: with its style, in the theme of the notebook.
 
     Pictures become images: viewers that do not trust a notebook drop drawings, and keep images.
     """
-    shown = _PICTURE.sub(lambda found: f'<img src="{_data_uri(svg.alone(found[2]))}" alt="{found[1]}">', body)
-    return f'<style>{style("content.css")}</style><div class="gl gl-cell">{shown}</div>'
+    shown = _PICTURE.sub(lambda found: f'<img src="{_data_uri(svg.themed(found[2]))}" alt="{found[1]}">', body)
+    return in_cell(style("content.css") + style("cell.css"), f'<div class="gl">{shown}</div>')
 
 
 @functools.cache

@@ -21,6 +21,7 @@ from grpclab.report import (
     scalability,
     settings,
     tables,
+    waiting,
     words,
 )
 from grpclab.report.blocks import FigureBlock, Section
@@ -264,6 +265,7 @@ _MADE = [
     ("Latency", "latency", _latency),
     ("Latency over the offered rate", "offered", _offered),
     ("Silent connections", "idle", _idle),
+    ("Handlers that wait", "waiting", waiting.section),
     ("The ladder", "ladder", _ladder),
     ("Windows", "windows", _windows),
     ("Sweeps", "sweeps", _sweeps),

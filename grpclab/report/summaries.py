@@ -10,6 +10,7 @@ from typing import Any
 from grpclab.analysis import metric_words
 from grpclab.analysis.setup import described, foreign, lab_words
 from grpclab.report import confidence, words
+from grpclab.report.figures.waiting import comparisons as waiting
 from grpclab.report.study import Study
 
 SCHEMA_VERSION = 1
@@ -215,7 +216,11 @@ def _plain(value: Any) -> Any:
 
 
 def table(study: Study) -> str:
-    """The comparisons that matter (headline, parts, ladder, A/A) in plain text, :data:`WIDTH` columns at most."""
+    """The comparisons that matter in plain text, :data:`WIDTH` columns at most.
+
+    The headline, parts, ladder, handlers that wait and A/A; in a study without parts and ladder, every level that was
+    compared.
+    """
     rows: list[tuple[str, Comparison]] = [(_title(study.headline, "the headline"), study.headline)]
     rows += [(f"  in {metric_words(str(c['metric']))}", c) for c in _other_metrics(study)]
     rows += [(f"  {_part(entry, c)}", c) for entry, c in _entries(study, "parts")]
@@ -225,6 +230,9 @@ def table(study: Study) -> str:
         for entry in study.entries("ladder")
         if entry.get("not_testable")
     ]
+    rows += [(f"  {_title(c, 'handlers that wait')}", c) for c in waiting(study) if c is not study.headline]
+    if not (study.entries("parts") or study.entries("ladder")):
+        rows += [(f"  {_title(c, 'another')}", c) for c in _other_candidates(study)]
     if aa := study.verdict.get("aa"):
         rows.append((_title(aa, "A/A"), aa))
     cells = [["", "ratio", "95 % interval", "verdict"]]
@@ -278,6 +286,16 @@ def _other_metrics(study: Study) -> list[Comparison]:
         c
         for c in study.verdict.get("comparisons") or []
         if all(c.get(key) == first.get(key) for key in keys) and c.get("metric") not in (None, first.get("metric"))
+    ]
+
+
+def _other_candidates(study: Study) -> list[Comparison]:
+    """What else was compared in the headline's metric."""
+    first = study.headline
+    return [
+        c
+        for c in study.verdict.get("comparisons") or []
+        if c.get("metric") == first.get("metric") and c.get("candidate") != first.get("candidate")
     ]
 
 

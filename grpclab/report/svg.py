@@ -42,11 +42,22 @@ def inline(svg: str) -> str:
 
 def alone(element: str) -> str:
     """An element of :func:`inline` as a file, in the colours of light."""
-    return (
-        with_colours(element)
-        .replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" ', 1)
-        .replace(' aria-hidden="true"', "", 1)
-    )
+    return _as_file(with_colours(element))
+
+
+def _as_file(element: str) -> str:
+    names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    return element.replace("<svg ", f"<svg {names} ", 1).replace(' aria-hidden="true"', "", 1)
+
+
+def themed(element: str) -> str:
+    """An element of :func:`inline` as a file that follows the colour scheme of where it is shown as an image."""
+    used = sorted(set(_VARIABLE.findall(element)))
+    light = "".join(f"--c{colour}:#{colour};" for colour in used)
+    dark = "".join(f"--c{colour}:{in_the_dark(colour)};" for colour in used)
+    sheet = f"<style>svg{{--paper:#171e26;{light}}}@media(prefers-color-scheme:dark){{svg{{{dark}}}}}</style>"
+    opening, _, rest = _as_file(element).partition(">")
+    return f"{opening}>{sheet}{rest}"
 
 
 def with_colours(element: str) -> str:

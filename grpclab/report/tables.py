@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from grpclab.analysis import metric_words
+from grpclab.analysis.limits import first_texts
 from grpclab.analysis.ratios import numbers
 from grpclab.config import FACTORS, format_level
 from grpclab.report import words
@@ -312,7 +313,11 @@ def errors_told(study: Study, names: Sequence[str]) -> tuple[int, int, str]:
             statuses.update({words.plain(k): int(n) for k, n in json.loads(text or "{}").items() if n})
         except (ValueError, AttributeError, TypeError):
             statuses.update({"unreadable": 1})
-    told = ", ".join(f"{status} {n:,}" for status, n in statuses.most_common())
+    texts = first_texts(mine)
+    said = (
+        f"{status} {n:,}" + (f' "{texts[status]}"' if status in texts else "") for status, n in statuses.most_common()
+    )
+    told = ", ".join(said)
     return int(mine["errors"].sum()), int(mine["requests"].sum()), told
 
 

@@ -41,6 +41,7 @@ def sync_server(
     address: str,
     *,
     count: CallCount,
+    seed: int = 1,
     hold: int = 0,
     credentials: grpc.ServerCredentials | None = None,
 ) -> tuple[grpc.Server, health.HealthServicer, int]:
@@ -59,7 +60,7 @@ def sync_server(
     status = health.HealthServicer()
     for name in ("", SERVICE):
         status.set(name, health_pb2.HealthCheckResponse.SERVING)
-    greet_pb2_grpc.add_GreeterServiceServicer_to_server(SyncGreeter(config, count, hold), server)
+    greet_pb2_grpc.add_GreeterServiceServicer_to_server(SyncGreeter(config, count, seed=seed, hold=hold), server)
     health_pb2_grpc.add_HealthServicer_to_server(status, server)
     reflection.enable_server_reflection(_service_names(), server)
     return server, status, _listen(server, address, credentials)
@@ -70,6 +71,7 @@ async def async_server(
     address: str,
     *,
     count: CallCount,
+    seed: int = 1,
     hold: int = 0,
     credentials: grpc.ServerCredentials | None = None,
 ) -> tuple[grpc.aio.Server, health.aio.HealthServicer, int]:
@@ -82,7 +84,7 @@ async def async_server(
     status = health.aio.HealthServicer()
     for name in ("", SERVICE):
         await status.set(name, health_pb2.HealthCheckResponse.SERVING)
-    greet_pb2_grpc.add_GreeterServiceServicer_to_server(AsyncGreeter(config, count, hold), server)
+    greet_pb2_grpc.add_GreeterServiceServicer_to_server(AsyncGreeter(config, count, seed=seed, hold=hold), server)
     health_pb2_grpc.add_HealthServicer_to_server(status, server)
     reflection.enable_server_reflection(_service_names(), server)
     return server, status, _listen(server, address, credentials)

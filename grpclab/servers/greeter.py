@@ -1,6 +1,6 @@
 """The greeter: what both servers answer, and the count of the calls inside it.
 
-The two servicers differ only in how they wait; replies, CPU burning and counting are shared. Each call is
+The two servicers differ only in how they wait; replies, CPU burning, drawn waits and counting are shared. Each call is
 counted from the moment its handler starts until it returns, so `high_water` is the number of calls that were
 really inside the server at once.
 """
@@ -15,6 +15,7 @@ from typing import Any
 
 from grpclab.config import ServerConfig
 from grpclab.generated import greet_pb2, greet_pb2_grpc
+from grpclab.service_time import parse_milliseconds
 
 HOLD_TIMEOUT_S = 60.0
 
@@ -67,11 +68,27 @@ class _Replies:
         return self._fixed or greet_pb2.HelloResponse(message=f"Hello {request.name}!")
 
 
+class _Waits:
+    """How long each handler waits, in seconds; the same for the same seed. Safe to use from many threads."""
+
+    def __init__(self, config: ServerConfig, seed: int) -> None:
+        law = parse_milliseconds(config.handler_wait_ms)
+        self._lock = threading.Lock()
+        self._draws = law.draws(seed) if law.mean_s else None
+
+    def next_s(self) -> float:
+        if self._draws is None:
+            return 0.0
+        with self._lock:
+            return next(self._draws)
+
+
 class SyncGreeter(greet_pb2_grpc.GreeterServiceServicer):
     """For ``grpc.server``. With `hold` above 1, every call waits inside until that many are in."""
 
-    def __init__(self, config: ServerConfig, count: CallCount, hold: int = 0) -> None:
+    def __init__(self, config: ServerConfig, count: CallCount, *, seed: int = 1, hold: int = 0) -> None:
         self._replies = _Replies(config)
+        self._waits = _Waits(config, seed)
         self._count = count
         self._hold = hold
         self._full = threading.Event()
@@ -83,9 +100,14 @@ class SyncGreeter(greet_pb2_grpc.GreeterServiceServicer):
                 self._full.set()
             self._full.wait(HOLD_TIMEOUT_S)
 
+    def _wait(self) -> None:
+        if wait_s := self._waits.next_s():
+            time.sleep(wait_s)
+
     def SayHello(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
         self._enter()
         try:
+            self._wait()
             return self._replies.reply(request)
         finally:
             self._count.leave()
@@ -93,6 +115,7 @@ class SyncGreeter(greet_pb2_grpc.GreeterServiceServicer):
     def SayHelloStream(self, request: Any, context: Any) -> Iterator[Any]:  # noqa: N802
         self._enter()
         try:
+            self._wait()
             config = self._replies.config
             for index in range(config.stream_messages):
                 if index:
@@ -107,8 +130,9 @@ class SyncGreeter(greet_pb2_grpc.GreeterServiceServicer):
 class AsyncGreeter(greet_pb2_grpc.GreeterServiceServicer):
     """For ``grpc.aio.server``; otherwise the same."""
 
-    def __init__(self, config: ServerConfig, count: CallCount, hold: int = 0) -> None:
+    def __init__(self, config: ServerConfig, count: CallCount, *, seed: int = 1, hold: int = 0) -> None:
         self._replies = _Replies(config)
+        self._waits = _Waits(config, seed)
         self._count = count
         self._hold = hold
         self._full = asyncio.Event()
@@ -120,9 +144,14 @@ class AsyncGreeter(greet_pb2_grpc.GreeterServiceServicer):
                 self._full.set()
             await asyncio.wait_for(self._full.wait(), HOLD_TIMEOUT_S)
 
+    async def _wait(self) -> None:
+        if wait_s := self._waits.next_s():
+            await asyncio.sleep(wait_s)
+
     async def SayHello(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
         await self._enter()
         try:
+            await self._wait()
             return self._replies.reply(request)
         finally:
             self._count.leave()
@@ -130,6 +159,7 @@ class AsyncGreeter(greet_pb2_grpc.GreeterServiceServicer):
     async def SayHelloStream(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: ARG002, N802
         await self._enter()
         try:
+            await self._wait()
             config = self._replies.config
             for index in range(config.stream_messages):
                 if index:

@@ -85,6 +85,11 @@ class RunningServer:
                 self.calls, self.high_water = totals["calls"], totals["high_water"]
         self.child.stop()
 
+    def abandon(self) -> None:
+        """Stop it at once, whatever calls it has."""
+        self._stopped = True
+        self.child.abandon()
+
 
 def log_tail(path: Path, lines: int = 3) -> str:
     """The last telling lines of a log as ``: ...``, or nothing.
@@ -118,6 +123,7 @@ def launch(
     log_path: Path | None = None,
     env: Mapping[str, str] | None = None,
     port: int = 0,
+    seed: int = 1,
     hold: int = 0,
 ) -> Iterator[RunningServer]:
     """Run a server of this configuration on loopback until the block is left. Raises ServerError."""
@@ -128,7 +134,7 @@ def launch(
 
             tls.issue(folder)
         settings = TrialConfig(server=config).differences(TrialConfig())
-        spec = ServeSpec(settings=settings, port=port, hold=hold, tls_folder=str(folder))
+        spec = ServeSpec(settings=settings, port=port, seed=seed, hold=hold, tls_folder=str(folder))
         roots = (folder / "ca.pem").read_bytes() if config.tls else None
         server = stack.enter_context(
             launched(
@@ -208,6 +214,9 @@ def launched(
             check_health(server.target, server.root_certificates)
         try:
             yield server
+        except KeyboardInterrupt:  # a handler that never ends must not hold up who wants to leave
+            server.abandon()
+            raise
         finally:
             server.stop()
 

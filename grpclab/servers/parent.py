@@ -18,6 +18,8 @@ from grpclab.errors import ServerError, WorkerError
 from grpclab.servers.serving import DRAIN_S, Announce, ServeSpec, address, require_free_port, serve
 
 START_TIMEOUT_S = 30.0
+SEED_STEP = 1_000_003
+"""Between the seeds of two processes: each draws its own, and no seed of another trial's."""
 
 
 def process_count(config: ServerConfig) -> int:
@@ -56,8 +58,9 @@ def serve_processes(spec: ServeSpec, announce: Announce) -> dict[str, int]:
             for index in range(count)
         ]
         try:
-            for child in children:
-                child.send(**(vars(spec) | {"port": port, "shared_port": True}))
+            for index, child in enumerate(children):
+                own = {"port": port, "shared_port": True, "seed": spec.seed + SEED_STEP * index}
+                child.send(**(vars(spec) | own))
             answers = receive_all(children, START_TIMEOUT_S)
             announce({"port": port, "pids": [answer["pids"][0] for answer in answers]})
             while not stopping:

@@ -32,6 +32,8 @@ class ServeSpec:
     port: int = 0
     hold: int = 0
     """Keep every call inside until this many are in (for tests of capacity)."""
+    seed: int = 1
+    """Of what is drawn: how long each handler waits."""
     tls_folder: str = ""
     shared_port: bool = False
     """One of several processes on a port that their parent holds."""
@@ -106,7 +108,12 @@ def _serve_sync(spec: ServeSpec, announce: Announce) -> dict[str, int]:
         signal.signal(number, lambda n, _frame: stop.put(n))
     count = CallCount()
     server, health, port = sync_server(
-        spec.config, address(spec.host, spec.port), count=count, hold=spec.hold, credentials=credentials(spec)
+        spec.config,
+        address(spec.host, spec.port),
+        count=count,
+        seed=spec.seed,
+        hold=spec.hold,
+        credentials=credentials(spec),
     )
     server.start()
     announce({"port": port, "pids": [os.getpid()]})
@@ -130,7 +137,12 @@ async def _serve_async(spec: ServeSpec, announce: Announce) -> dict[str, int]:
         loop.add_signal_handler(number, stop.set)
     count = CallCount()
     server, health, port = await async_server(
-        spec.config, address(spec.host, spec.port), count=count, hold=spec.hold, credentials=credentials(spec)
+        spec.config,
+        address(spec.host, spec.port),
+        count=count,
+        seed=spec.seed,
+        hold=spec.hold,
+        credentials=credentials(spec),
     )
     await server.start()
     announce({"port": port, "pids": [os.getpid()]})

@@ -25,7 +25,7 @@ from grpclab.config import Level, LoadConfig, TrialConfig
 from grpclab.effective import unknown_factors
 from grpclab.environment import CorePlan
 from grpclab.errors import DesignError, MeasurementError, UsageError
-from grpclab.places import project_root
+from grpclab.places import is_stored, project_root
 from grpclab.servers import program
 from grpclab.study.comparison import CompareResult
 from grpclab.study.design import Configurations, comparison, plain
@@ -137,7 +137,7 @@ class ComparingStudy(Study):
         )
         timeout = manifest["parameters"].get("start_timeout_s")
         self._subjects = {
-            name: Subject(**{**found, "metadata": tuple(found["metadata"]), "start_timeout_s": timeout})
+            name: Subject.from_json({**found, "start_timeout_s": timeout})
             for name, found in self.plan["subjects"].items()
         }
         self._measured: set[str] = set()
@@ -272,6 +272,7 @@ def compare(
     data: str | None = None,
     metadata: Sequence[str] = (),
     proto: str | None = None,
+    proto_path: Sequence[str] = (),
     settings: Mapping[str, Level] | None = None,
     a_settings: Mapping[str, Level] | None = None,
     b_settings: Mapping[str, Level] | None = None,
@@ -304,6 +305,7 @@ def compare(
         data=data,
         metadata=tuple(metadata),
         proto=proto,
+        proto_path=tuple(proto_path),
         start_timeout_s=start_timeout_s,
         settings=settings or {},
         own={A: a_settings or {}, B: b_settings or {}},
@@ -329,11 +331,6 @@ def judge(study: Study) -> CompareResult:
 
 
 # ---- two stored results ------------------------------------------------------------------------------------------
-
-
-def is_stored(word: str) -> bool:
-    """Whether the word names a stored study, with or without a configuration after a colon."""
-    return (Path(word.partition(":")[0]) / "manifest.json").exists()
 
 
 def compare_stored(

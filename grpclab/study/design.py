@@ -16,7 +16,7 @@ import numpy as np
 from grpclab.channel_args import mapping_rows, without_effect
 from grpclab.config import Level, TrialConfig, format_level
 from grpclab.errors import DesignError
-from grpclab.study import idle_scenario, leave_one_out
+from grpclab.study import idle_scenario, leave_one_out, waiting_scenario
 from grpclab.study.parameters import ENGINES, StudyParameters
 from grpclab.variants import BASIC, LADDER, OPTIMIZED, VARIANTS, ladder_config, mix
 
@@ -153,6 +153,7 @@ def plan(parameters: StudyParameters, *, server_cores: int) -> dict[str, Any]:
     top = _from_the_top(out, at_main, chatter, ladder, optimized, server_cores=server_cores)
     sweeps = [] if quick else _sweeps(out, at_main, optimized, parameters)
     windows = _windows(out, load, parameters, quick=quick)
+    waiting = _waiting(out, load, quick=quick)
     idle = {} if quick else _idle(out)
     return {
         "blocks": parameters.blocks,
@@ -181,6 +182,7 @@ def plan(parameters: StudyParameters, *, server_cores: int) -> dict[str, Any]:
         "ladder": ladder,
         "leave_one_out": top,
         "sweeps": sweeps,
+        "waiting": waiting,
         "idle": idle,
         "profiled": [basic, optimized] if parameters.profile else [],
         "profiled_blocks": QUICK_PROFILED_BLOCKS if quick else PROFILED_BLOCKS,
@@ -372,6 +374,20 @@ def _windows(
             }
         )
     return rows
+
+
+def _waiting(out: Configurations, load: Mapping[str, Level], *, quick: bool) -> dict[str, Any]:
+    """Handlers that wait: few threads, many, asyncio."""
+    asked = waiting_scenario.ASKED if quick else waiting_scenario.ASKED + waiting_scenario.ALSO_ASKED
+    base = TrialConfig().replace({**load, "load.warmup_s": CHATTER_WARMUP_S, **waiting_scenario.LOAD})
+    names = {}
+    for short in dict.fromkeys(short for pair in asked for short in pair):
+        server = waiting_scenario.SERVERS[short]
+        names[short] = out.add(server.name, server.title, waiting_scenario.WAITING, base.replace(server.settings))
+    for baseline, candidate in asked:
+        title = waiting_scenario.title(baseline, candidate)
+        out.compare(title, waiting_scenario.WAITING, names[baseline], names[candidate])
+    return waiting_scenario.figure(list(names.values()))
 
 
 def _idle(out: Configurations) -> dict[str, Any]:

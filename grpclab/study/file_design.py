@@ -19,6 +19,7 @@ baseline has the first level of every factor. All other configurations are compa
 
 from __future__ import annotations
 
+import datetime
 import difflib
 import itertools
 import re
@@ -30,7 +31,8 @@ from typing import Any
 
 from grpclab.analysis import fewest_blocks
 from grpclab.config import FACTORS, Level, TrialConfig, format_level, parse_settings
-from grpclab.errors import DesignError, FactorError, UsageError
+from grpclab.errors import DesignError, FactorError, UsageError, invalid
+from grpclab.inputs import read_text
 from grpclab.study.design import METRIC, PROFILED_BLOCKS, Configurations, comparison, plain
 from grpclab.units import share
 from grpclab.variants import LOAD, VARIANTS
@@ -64,11 +66,11 @@ class FileDesign:
 def read(path: Path) -> FileDesign:
     """The design in a file. Raises DesignError, one line that names the file and the key."""
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DesignError(f"cannot read {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DesignError(f"{path} is not TOML: {error}") from None
+        found = tomllib.loads(read_text("--file", path))
+    except tomllib.TOMLDecodeError as error:
+        raise DesignError(invalid("--file", path, f"TOML: {error}")) from None
+    except UsageError as error:
+        raise DesignError(str(error)) from None
     try:
         return design(found)
     except UsageError as error:
@@ -80,7 +82,7 @@ def design(found: Mapping[str, Any]) -> FileDesign:
     _check_keys(found)
     variant = found.get("variant")
     if variant is not None and variant not in VARIANTS:
-        raise DesignError(f"variant={variant} is not possible: it is one of {', '.join(VARIANTS)}")
+        raise DesignError(invalid("variant", variant, f"one of {', '.join(VARIANTS)}"))
     start = (VARIANTS[variant] if variant else TrialConfig()).replace(LOAD)
     start = start.replace({name: _level(name, value) for name, value in _dotted("set", found.get("set", {}))})
     factors = {name: _levels(name, value) for name, value in _dotted("factors", found.get("factors", {}))}
@@ -88,13 +90,13 @@ def design(found: Mapping[str, Any]) -> FileDesign:
         raise DesignError("factors is missing: name a factor and its levels, as server.threads = [4, 16]")
     grid = found.get("grid", GRIDS[0])
     if grid not in GRIDS:
-        raise DesignError(f"grid={grid} is not possible: it is one of {', '.join(GRIDS)}")
+        raise DesignError(invalid("grid", grid, f"one of {', '.join(GRIDS)}"))
     blocks = found.get("blocks", fewest_blocks())
     if not fewest_blocks() <= blocks <= 1000:
-        raise DesignError(f"blocks={blocks} is not possible: a verdict needs {fewest_blocks()}, and 1000 are the most")
+        raise DesignError(invalid("blocks", blocks, f"{fewest_blocks()} to 1,000: a verdict needs {fewest_blocks()}"))
     seed = found.get("seed", 1)
     if seed < 0:
-        raise DesignError(f"seed={seed} is not possible: give 0 or more")
+        raise DesignError(invalid("seed", seed, "0 or more"))
     if grid == "full":
         start = start.replace({name: levels[0] for name, levels in factors.items()})
         wanted: list[dict[str, Level]] = [
@@ -182,7 +184,7 @@ def _check_keys(found: Mapping[str, Any]) -> None:
             )
         if not isinstance(value, KINDS[key]) or (KINDS[key] is int and isinstance(value, bool)):
             kind = {str: "a text in quotes", int: "a whole number", bool: "true or false", dict: "a table"}[KINDS[key]]
-            raise DesignError(f"{key}={value!r} is not possible: it is {kind}")
+            raise DesignError(invalid(key, value, kind))
 
 
 def _dotted(table: str, found: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -199,10 +201,12 @@ def _dotted(table: str, found: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _level(name: str, value: object) -> Level:
-    return FACTORS[name].parse(str(value).lower() if isinstance(value, bool) else str(value))
+    if isinstance(value, bool):
+        value = str(value).lower()
+    return FACTORS[name].parse(value.isoformat() if isinstance(value, datetime.time) else str(value))
 
 
 def _levels(name: str, value: object) -> list[Level]:
     if not isinstance(value, list) or not value:
-        raise FactorError(f"factors: {name}={value!r} is not possible: give a list of levels in brackets")
+        raise FactorError(f"factors: {invalid(name, value, 'a list of levels in brackets, as [1, 8]')}")
     return list(dict.fromkeys(_level(name, one) for one in value))

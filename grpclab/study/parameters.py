@@ -6,15 +6,25 @@ import dataclasses
 import difflib
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from grpclab.config import FACTORS, Level
-from grpclab.errors import DesignError, FactorError
+from grpclab.errors import DesignError, FactorError, invalid
 
 DESIGNS = ("default", "quick", "idle", "desk", "replication")
 ENGINES = FACTORS["load.engine"].choices
+_SWEPT = ("stream_limits", "keepalive_s", "pool_sizes")
+_NO_BULK = ("concurrency", "windows_kib", *_SWEPT, "rtt_ms")
+WITHOUT_PART: dict[str, tuple[str, ...]] = {
+    "default": (),
+    "quick": _SWEPT,
+    "idle": ("requests", *_NO_BULK, "engine", "profile", "max_trial_s"),
+    "desk": _NO_BULK,
+    "replication": ("concurrency", "windows_kib", *_SWEPT),
+}
+"""The parameters that a design does not use."""
 TAKEN = ("calibration", "index", "readme")
 """What lies under results/ and reports/ beside studies."""
 
@@ -35,7 +45,7 @@ class StudyParameters:
     study: str = _parameter("auto", "folder under results/; auto: made of the design and its parameters")
     design: str = _parameter(
         "default",
-        "default: all; quick: 13 configurations; idle: keepalive; desk: its cost; replication: claims",
+        "default: all; quick: 16 configurations; idle: keepalive; desk: its cost; replication: claims",
     )
     requests: int = _parameter(2500, "calls in each measured window")
     concurrency: tuple[int, ...] = _parameter(
@@ -65,11 +75,24 @@ class StudyParameters:
         papermill only warns of a name that no cell declares, and assigns it all the same: any plain value that
         is not a parameter is refused here, with the nearest name.
         """
-        return cls(**plain_values(namespace, [field.name for field in dataclasses.fields(cls)]))
+        found = cls(**plain_values(namespace, [field.name for field in dataclasses.fields(cls)]))
+        standard = cls()
+        changed = [f.name for f in dataclasses.fields(cls) if getattr(found, f.name) != getattr(standard, f.name)]
+        refuse_without_part(found.design, changed)
+        return found
 
     def as_dict(self) -> dict[str, Any]:
         """For the manifest: lists instead of tuples."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+
+
+def refuse_without_part(design: str, names: Iterable[str], written: str = "{}") -> None:
+    """Raise DesignError if one of the parameters is not used by the design; `written` is how the user writes one."""
+    for name in names:
+        if name in WITHOUT_PART.get(design, ()):
+            users = ", ".join(other for other in DESIGNS if name not in WITHOUT_PART[other])
+            told = written.format(name.replace("_", "-") if written != "{}" else name)
+            raise DesignError(f"{told} has no part in design={design}: leave it out; it belongs to {users}")
 
 
 def plain_values(namespace: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
@@ -91,8 +114,8 @@ def _is_plain(value: object) -> bool:
     return isinstance(value, (int, float, str, list, tuple))
 
 
-def _refusal(name: str, value: object, wanted: str) -> DesignError:
-    return DesignError(f"{name}={' '.join(str(value).split())} is not possible: {wanted}")
+def _refusal(name: str, value: object, expected: str) -> DesignError:
+    return DesignError(invalid(name, value, expected))
 
 
 def _number(kind: type, *, minimum: float, wanted: str, maximum: float = math.inf) -> Callable[[str, Any], Any]:
@@ -132,7 +155,7 @@ def _levels(factor: str, wanted: str, zero_is_none: bool = False) -> Callable[[s
 def _one_of(*choices: str) -> Callable[[str, Any], Any]:
     def check(name: str, value: Any) -> Any:
         if value not in choices:
-            raise _refusal(name, value, f"it is one of {', '.join(choices)}")
+            raise _refusal(name, value, f"one of {', '.join(choices)}")
         return value
 
     return check

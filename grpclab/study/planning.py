@@ -12,10 +12,11 @@ from grpclab.study.runner import Study, no_verdict
 from grpclab.study.sides import A, B, Side
 
 
-def foretell(study: Study, write: Callable[[str], None]) -> None:
+def foretell(study: Study, write: Callable[[str], None], *, progress: Callable[[str], None]) -> None:
     """Say how many trials, how long, and what the headline can show at the noise of a pilot of its two sides.
 
-    Where the blocks are too few for a verdict, that is all there is to say, and no pilot is measured.
+    Where the blocks are too few for a verdict, that is all there is to say, and no pilot is measured. The pilot's
+    trials go to `progress`.
     """
     blocks = study.plan["blocks"]
     write(study.summary())
@@ -25,7 +26,7 @@ def foretell(study: Study, write: Callable[[str], None]) -> None:
     sides = {name: _side(study.plan, headline[role]) for name, role in ((A, "baseline"), (B, "candidate"))}
     write(f"\nheadline: {headline['title']}; pilot, {PILOT_BLOCKS} blocks that do not count:")
     seen = piloted(
-        sides, metric=headline["metric"], delta=study.plan["delta"], seed=study.manifest["seed"], write=write
+        sides, metric=headline["metric"], delta=study.plan["delta"], seed=study.manifest["seed"], write=progress
     )
     spread = spread_of(ci_low=seen.ci_low, ci_high=seen.ci_high, blocks=seen.blocks)
     least = smallest_effect(spread, blocks)

@@ -20,6 +20,7 @@ from grpclab.analysis import analyse
 from grpclab.config import TrialConfig
 from grpclab.errors import DesignError, UsageError
 from grpclab.places import project_root
+from grpclab.printable import printable
 from grpclab.study.comparing import ComparingStudy, servers_of
 from grpclab.study.parameters import study_name
 from grpclab.study.runner import Study, manifest_of, surroundings
@@ -172,7 +173,7 @@ def _check_subjects(original: Original, names: list[str]) -> None:
             by_hand = original.manifest.get("again") or f"grpclab compare --{name}-cmd ..."
             raise DesignError(
                 f"{original.source} starts servers by commands of whoever made it: read them, then run them yourself:"
-                f" {_printable(' '.join(str(by_hand).split()))}"
+                f" {printable(str(by_hand))}"
             )
         if command and shutil.which(program := shlex.split(command)[0]) is None:
             raise DesignError(f"{original.name} cannot be repeated here: {program}, which starts its {name}, is gone")
@@ -182,7 +183,7 @@ def _check_subjects(original: Original, names: list[str]) -> None:
 
 
 def _reason(error: Exception) -> str:
-    return f"{error.args[0]} is missing" if isinstance(error, KeyError) else _printable(" ".join(str(error).split()))
+    return f"{error.args[0]} is missing" if isinstance(error, KeyError) else printable(str(error))
 
 
 def compared(original: Original, manifest: Mapping[str, Any], verdict: Mapping[str, Any]) -> list[str]:
@@ -211,18 +212,13 @@ def compared(original: Original, manifest: Mapping[str, Any], verdict: Mapping[s
     commits = [(found.get("git") or {}).get("commit") for found in (original.manifest, manifest)]
     if commits[0] != commits[1]:
         lines.append(f"of different commits: {' and '.join(str(commit or 'unknown')[:12] for commit in commits)}")
-    return [_printable(line) for line in lines]
+    return [printable(line) for line in lines]
 
 
 def _other_program(name: str, servers: list[Any]) -> bool:
     """Whether the files behind a side's command have changed; False where that is not known."""
     digests = [[file.get("sha256") for file in ((found or {}).get(name) or {}).get("files") or []] for found in servers]
     return all(digests) and digests[0] != digests[1]
-
-
-def _printable(text: str) -> str:
-    """Without control characters: a report that was sent to us must not write on our terminal as it likes."""
-    return "".join(letter for letter in text if letter.isprintable())
 
 
 def _estimate(c: Mapping[str, Any]) -> str:

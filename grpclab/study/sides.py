@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from grpclab.config import Level, TrialConfig, format_level
-from grpclab.errors import UsageError
-from grpclab.load.calls import parse_metadata
+from grpclab.errors import UsageError, invalid
+from grpclab.load.metadata import parse_metadata
+from grpclab.load.plan import check_call
 from grpclab.servers import program
 from grpclab.study.subject import Subject
 from grpclab.variants import LOAD, VARIANTS
@@ -45,17 +46,17 @@ class Command:
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What is asked of both sides, and in `own` and `names` of one of them. `load` takes the place of LOAD."""
+    """What is asked of both sides, and in `own` and `names` of one of them."""
 
     call: str | None = None
     data: str | None = None
     metadata: Sequence[str] = ()
     proto: str | None = None
+    proto_path: Sequence[str] = ()
     start_timeout_s: float | None = None
     settings: Mapping[str, Level] = field(default_factory=dict)
     own: Mapping[str, Mapping[str, Level]] = field(default_factory=dict)
     names: Mapping[str, str | None] = field(default_factory=dict)
-    load: Mapping[str, Level] | None = None
 
 
 Given = Side | TrialConfig | Command | str
@@ -68,7 +69,7 @@ def pair(a: Given, b: Given, asked: Asked) -> dict[str, Side]:
     labels = _labels(given, asked)
     sides = {}
     for name, other in ((A, B), (B, A)):
-        config = _config(given[name], given[other], asked)
+        config = _config(given[name], given[other])
         own = asked.own.get(name, {})
         side = given[name]
         subject = side.subject if isinstance(side, Side) else Subject()
@@ -88,13 +89,11 @@ def _read(name: str, given: Given) -> Given:
     if isinstance(given, str) and program.PORT in given:
         return Command(given, name)
     kinds = f"a variant ({', '.join(VARIANTS)}), a command with {program.PORT}, a TrialConfig or a Side"
-    raise UsageError(
-        f"invalid {name}={' '.join(str(given).split())}: expected {kinds}, or a stored result"
-        " (results/STUDY:CONFIGURATION) on both sides"
-    )
+    stored = "or a stored result (results/STUDY:CONFIGURATION) on both sides"
+    raise UsageError(invalid(name, given, f"{kinds}, {stored}"))
 
 
-def _config(given: Given, other: Given, asked: Asked) -> TrialConfig:
+def _config(given: Given, other: Given) -> TrialConfig:
     """The factors of a side, those of its own settings apart."""
     if isinstance(given, Side):
         return given.config
@@ -107,12 +106,17 @@ def _config(given: Given, other: Given, asked: Asked) -> TrialConfig:
         base = dataclasses.replace(base, client=theirs.client)
     if explicit is not None:
         return dataclasses.replace(base, load=explicit.load, link=explicit.link)
-    return base.replace(asked.load or LOAD)
+    return base.replace(LOAD)
 
 
 def _calling(subject: Subject, asked: Asked) -> Subject:
     return dataclasses.replace(
-        subject, call=asked.call or "", data=asked.data, metadata=tuple(asked.metadata), proto=asked.proto
+        subject,
+        call=asked.call or "",
+        data=asked.data,
+        metadata=tuple(asked.metadata),
+        proto=asked.proto,
+        proto_path=tuple(asked.proto_path),
     )
 
 
@@ -146,7 +150,7 @@ def checked_name(side: str, name: str | None) -> str:
         return ""
     text = " ".join(str(name).split())
     if not text or len(text) > LONGEST_NAME or not text.isprintable():
-        raise UsageError(f"invalid --{side}-name={text}: expected 1 to {LONGEST_NAME} printable characters")
+        raise UsageError(invalid(f"--{side}-name", text, f"1 to {LONGEST_NAME} printable characters"))
     return text
 
 
@@ -156,13 +160,9 @@ def checked_name(side: str, name: str | None) -> str:
 def _check(asked: Asked) -> None:
     timeout = asked.start_timeout_s
     if timeout is not None and not 0 < timeout <= MOST_START_S:
-        raise UsageError(f"invalid --start-timeout={timeout:g}: expected seconds above 0, up to {MOST_START_S:,.0f}")
-    if asked.call is None:
-        for option, value in (("--data", asked.data), ("--proto", asked.proto)):
-            if value is not None:
-                raise UsageError(
-                    f"invalid {option}: it belongs to a call of your own, add --call package.Service/Method"
-                )
+        raise UsageError(invalid("--start-timeout", f"{timeout:g}", f"seconds above 0, up to {MOST_START_S:,.0f}"))
+    levels = set(asked.settings).union(*asked.own.values())
+    check_call(asked.call, levels, data=asked.data, proto=asked.proto, proto_path=asked.proto_path)
     parse_metadata(asked.metadata)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,8 @@ class Subject:
     """The server and the call of a trial; by default our greeter, as its factors say.
 
     `command` starts a server, ``{port}`` in it is its port; the server's factors mean nothing then. `call` is
-    ``package.Service/Method`` with its request as JSON in `data`, found by reflection or in the file `proto`.
+    ``package.Service/Method`` with its request as JSON in `data`, found by reflection or in the file `proto`,
+    whose imports are looked for in the folders `proto_path`, too.
     `residence`: record the time inside the server that the reference server tells of each call. A server by its
     command must listen within `start_timeout_s`, by default COMMAND_TIMEOUT_S.
     """
@@ -28,6 +30,7 @@ class Subject:
     data: str | None = None
     metadata: tuple[str, ...] = ()
     proto: str | None = None
+    proto_path: tuple[str, ...] = ()
     residence: bool = False
     start_timeout_s: float | None = None
 
@@ -36,14 +39,26 @@ class Subject:
         if self.command:
             program.words_of(self.command)
 
-    def launch(self, config: ServerConfig, **options: Any) -> AbstractContextManager[RunningServer]:
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Subject:
+        """The subject that a manifest holds; one of an earlier version has fewer fields."""
+        fields: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in stored.items()}
+        return cls(**fields)
+
+    def launch(self, config: ServerConfig, *, seed: int, **options: Any) -> AbstractContextManager[RunningServer]:
         """The server, running until the block is left; options as those of :func:`launch`."""
         if not self.command:
-            return launch(config, **options)
+            return launch(config, seed=seed, **options)
         return launch_command(self.command, start_timeout_s=self.start_timeout_s or COMMAND_TIMEOUT_S, **options)
 
     def call_at(self, target: str, config: TrialConfig) -> CallSpec:
         """What is called at a running server. Raises UsageError or TargetError."""
         return choose_call(
-            target, config, name=self.call or None, data=self.data, metadata=self.metadata, proto=self.proto
+            target,
+            config,
+            name=self.call or None,
+            data=self.data,
+            metadata=self.metadata,
+            proto=self.proto,
+            proto_path=self.proto_path,
         )

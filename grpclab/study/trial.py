@@ -34,8 +34,8 @@ from grpclab.environment import CorePlan
 from grpclab.errors import MeasurementError, WorkerError
 from grpclab.http2.listening import Advertised
 from grpclab.link import RunningLink, running_link
-from grpclab.load import traffic
-from grpclab.load.generator import Generator, LoadRun
+from grpclab.load import failures, traffic
+from grpclab.load.generator import DRAIN_S, Generator, LoadRun
 from grpclab.load.summary import PERCENTILES, most_in_flight, timeline
 from grpclab.profiling import speedscope, threads
 from grpclab.servers.launcher import RunningServer
@@ -135,6 +135,7 @@ class TrialResult:
     limits: list[str] = field(default_factory=list)
     metrics: dict[str, float] = field(default_factory=dict)
     errors_by_status: dict[str, int] = field(default_factory=dict)
+    failures: tuple[failures.Failure, ...] = ()
     connections_by_process: list[int] = field(default_factory=list)
     histogram: str = ""
     goaways: dict[str, int] = field(default_factory=dict)
@@ -180,6 +181,7 @@ class TrialResult:
             "advertised": self.advertised,
             "metrics": {name: self.metrics.get(name, math.nan) for name in METRICS},
             "errors_by_status": self.errors_by_status,
+            "failures": [failure.to_json() for failure in self.failures],
             "connections_by_process": self.connections_by_process,
             "goaways": self.goaways,
             "histogram": self.histogram,
@@ -219,6 +221,7 @@ def row(result: Mapping[str, Any]) -> dict[str, Any]:
         **{name: result["factors"].get(name) for name in FACTORS},
         **{name: math.nan if metrics.get(name) is None else float(metrics[name]) for name in METRICS},
         "errors_by_status": json.dumps(result["errors_by_status"]),
+        "failures": json.dumps(result.get("failures", [])),
         "connections_by_process": json.dumps(result["connections_by_process"]),
         "threads_per_call": json.dumps(result.get("threads_per_call", {})),
         "syscalls_per_call_by_name": json.dumps(result.get("syscalls_per_call", {})),
@@ -264,7 +267,8 @@ def run_trial(
 def _bench_set_up(
     config: TrialConfig, folder: Path, cores: CorePlan, identity: TrialIdentity, subject: Subject
 ) -> Iterator[tuple[RunningServer, Generator, RunningLink | None]]:
-    """Server, generator and link, if there is one, up and connected. All trials of a block have the same arrivals."""
+    """Server, generator and link, if there is one, up and connected. All trials of a block have the same
+    arrivals, and the same waits in their handlers."""
     env = identity.environment
     link = None
     with contextlib.ExitStack() as stack:
@@ -275,7 +279,9 @@ def _bench_set_up(
         stack.callback(generator.close)
         generator.spawn()
         server = stack.enter_context(
-            subject.launch(config.server, cpus=cores.server, log_path=folder / "server.log", env=env)
+            subject.launch(
+                config.server, seed=identity.block, cpus=cores.server, log_path=folder / "server.log", env=env
+            )
         )
         target = server.target
         if config.link.emulated:
@@ -350,7 +356,12 @@ def _measure(result: TrialResult, server: RunningServer, generator: Generator) -
         with contextlib.suppress(psutil.Error):  # it died in between: the next tick says so
             samples.append(server.usage())
 
-    run = generator.measure(tick=sample, every_s=SAMPLE_EVERY_S, on_open=lambda: opened.append(server.usage()))
+    run = generator.measure(
+        tick=sample,
+        every_s=SAMPLE_EVERY_S,
+        on_open=lambda: opened.append(server.usage()),
+        drain_s=max(DRAIN_S, result.config.client.deadline_s or 0.0),  # a trial waits for each call to its deadline
+    )
     server.require_alive()
     closed = server.usage()
     used = threads.difference(before, threads.read(server.pids))
@@ -361,6 +372,7 @@ def _measure(result: TrialResult, server: RunningServer, generator: Generator) -
     result.limits = list(run.limits)
     result.histogram = run.summary.histogram
     result.errors_by_status = run.summary.errors_by_status
+    result.failures = run.failures
     result.goaways = run.traffic.goaways
     result.metrics |= _metrics(run, opened[0] if opened else samples[0], closed)
     result.metrics |= _thread_metrics(used, calls)
@@ -457,7 +469,7 @@ def _why_invalid(result: TrialResult, workers: int) -> str:
     if result.config.link.idle_timeout_s is not None:
         return ""  # that calls fail, and that connections are given up, is what is measured
     if metrics["errors"] == metrics["requests"]:
-        return f"every call failed: {json.dumps(result.errors_by_status)}"
+        return f"every call failed: {failures.sentence(result.failures)}"
     wanted = client.connections if client.pooling == "pool" else workers
     if client.pooling != "per_call" and metrics["connections"] != wanted:
         return f"{wanted} TCP connections were asked for, {metrics['connections']:g} were seen"

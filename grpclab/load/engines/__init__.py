@@ -7,7 +7,6 @@ from dataclasses import dataclass, fields
 from typing import Protocol
 
 from grpclab.config import TrialConfig
-from grpclab.errors import TargetError
 from grpclab.load.calls import CallSpec
 from grpclab.load.gate import Gate
 from grpclab.load.recorder import Recorder
@@ -27,6 +26,7 @@ class Counters:
     bound_hits: int = 0
     """Open loop: calls that waited for `max_in_flight`."""
     connections_lost: int = 0
+    """Kept connections that the server ended, with a GOAWAY or without, or that broke."""
     outage_s: float = 0.0
     """Time with no connection up, summed."""
 
@@ -53,22 +53,20 @@ class Engine(Protocol):
         """Open loop: send a call at each planned time that the gate admits; wait for the last to end.
 
         A late call goes out at once, and one that finds `max_in_flight` under way as soon as there is room; none is
-        dropped.
+        dropped: what was due and not sent when the run was ended is recorded as NOT_ENDED.
         """
+
+    def under_way(self) -> list[float]:
+        """When each call that is under way began, or was planned to."""
+
+    def give_up(self) -> None:
+        """Start no further call and end those under way, which are recorded as NOT_ENDED; the run ends with them."""
 
     def traffic(self) -> Traffic:
         """What passed beside calls since the engine connected."""
 
     async def close(self) -> None:
         """Close the connections."""
-
-
-def nothing_answers(target: str, timeout_s: float, why: str = "") -> TargetError:
-    """What `connect` raises; `why` is how the last attempt ended, if that is known."""
-    return TargetError(
-        f"nothing answers at {target} within {timeout_s:g} s{f' ({why})' if why else ''}: start a server there"
-        " (`grpclab serve optimized`), or name another target"
-    )
 
 
 class EngineFactory(Protocol):

@@ -19,6 +19,7 @@ from grpclab.report.figures.offered import offered_rates
 from grpclab.report.figures.shares import VIEWS, profile
 from grpclab.report.figures.sweeps import sweeps
 from grpclab.report.figures.timeline import timeline
+from grpclab.report.figures.waiting import waiting
 from grpclab.report.figures.windows import windows
 from grpclab.report.study import Study
 
@@ -35,6 +36,7 @@ __all__ = [
     "sweeps",
     "throughput",
     "timeline",
+    "waiting",
     "windows",
 ]
 
@@ -48,6 +50,7 @@ def album(study: Study) -> Iterator[FigureBlock]:
         latency_distribution(study),
         offered_rates(study),
         idle(study) if study.plan.get("idle") else None,
+        waiting(study),
         ladder(study),
         windows(study),
         sweeps(study),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from grpclab.errors import UsageError
-from grpclab.servers.reference.service_time import CHUNK
+from grpclab.service_time import CHUNK
 from grpclab.status import OK, STATUS_NAMES
 from grpclab.units import seconds
 

@@ -1,0 +1,99 @@
+"""What may stand for a server's address, and the rule that load goes to this machine only. Pure.
+
+``HOST:PORT`` is what the rest of the package uses. Here the other ways in which people and tools write the same
+address become that: URLs (``http://localhost:50051``), gRPC's own names (``dns:///``, ``passthrough:///``,
+``ipv4:``, ``ipv6:``), the addresses that a server listens on (``0.0.0.0:50051``, ``[::]:50051``, ``:50051``).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from grpclab.errors import UsageError, invalid
+
+EXAMPLE = "127.0.0.1:50051"
+LOOPBACK = "127.0.0.0/8, ::1 or localhost"
+
+_SCHEME = re.compile(
+    r"([A-Za-z][A-Za-z0-9+.-]*):(?=//)|(dns|passthrough|ipv4|ipv6|unix|unix-abstract|vsock|xds):(?!\d+$)"
+)
+_PLAIN = ("http", "grpc", "tcp", "dns", "passthrough", "ipv4", "ipv6")
+"""Schemes behind which ``HOST:PORT`` stands."""
+_TLS = ("https", "grpcs")
+_UNIX = ("unix", "unix-abstract")
+
+
+def loopback_target(text: object) -> tuple[tuple[str, ...], int]:
+    """The addresses to try and the port that `text` means. Raises UsageError unless it is on this machine."""
+    host, port = _parse(text)
+    return (("127.0.0.1", "::1") if host == "localhost" else (host,)), port
+
+
+def host_port(text: object) -> str:
+    """The same as one ``HOST:PORT``, as grpcio takes it. Raises UsageError likewise."""
+    host, port = _parse(text)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _parse(text: object) -> tuple[str, int]:
+    """Host and port; the host is ``localhost`` or a loopback address without brackets."""
+    if not isinstance(text, str):
+        raise _refused(text, f"text such as {EXAMPLE!r}")
+    rest = _without_scheme(text)
+    if not (found := re.fullmatch(r"(?P<host>\[[^][]*\]|[^:]*):(?P<port>\d{1,5})", rest, re.ASCII)):
+        raise _refused(text, _instead(rest))
+    port = int(found["port"])
+    if not 0 < port < 65536:
+        raise _refused(text, "a port from 1 to 65535")
+    host = found["host"].lower()
+    if host in ("", "*", "localhost", "localhost."):
+        return "localhost", port
+    try:
+        if host.startswith("["):
+            return _loopback(ipaddress.IPv6Address(host[1:-1])), port
+        return _loopback(ipaddress.IPv4Address(host)), port
+    except ValueError:
+        raise _refused(
+            text, f"an address on this machine ({LOOPBACK}), where alone grpclab sends load, as localhost:{port}"
+        ) from None
+
+
+def _without_scheme(text: str) -> str:
+    """The ``HOST:PORT`` of an address in one of its other forms."""
+    rest = text.strip()
+    if not (found := _SCHEME.match(rest)):
+        return rest
+    scheme, rest = (found[1] or found[2]).lower(), rest[found.end() :]
+    if scheme in _TLS:
+        raise _refused(text, f"a server without TLS, which grpclab does not speak yet, as http://{EXAMPLE}")
+    if scheme in _UNIX:
+        raise _refused(text, f"a TCP port, as {EXAMPLE}: Unix sockets cannot be loaded yet")
+    if scheme not in _PLAIN:
+        raise _refused(text, f"HOST:PORT, as {EXAMPLE}, alone or after {', '.join(f'{one}://' for one in _PLAIN[:2])}")
+    # dns://AUTHORITY/HOST:PORT asks a name server; of the names that have a meaning here, none needs one.
+    return rest.removeprefix("///" if scheme not in ("http", "grpc", "tcp") else "//").removesuffix("/")
+
+
+def _loopback(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    """The address to call. Raises ValueError where it is not on this machine."""
+    if isinstance(address, ipaddress.IPv6Address):
+        address = address.ipv4_mapped or address
+    if address.is_unspecified:  # a server that listens on all addresses answers on this one, too
+        return "127.0.0.1" if address.version == 4 else "::1"
+    if not address.is_loopback or getattr(address, "scope_id", None):
+        raise ValueError
+    return str(address)
+
+
+def _instead(rest: str) -> str:
+    """How an address that cannot be read is to be written."""
+    try:
+        host = rest if rest.lower() == "localhost" else _loopback(ipaddress.ip_address(rest.strip("[]")))
+    except ValueError:
+        return f"HOST:PORT, as {EXAMPLE}"
+    return f"a port behind it, as {f'[{host}]' if ':' in host else host}:50051"
+
+
+def _refused(text: object, expected: str) -> UsageError:
+    return UsageError(invalid("target", text, expected))

@@ -1,0 +1,119 @@
+"""The keys of a ghz configuration in the words of ``bench``. Pure: tables go in, tables come out.
+
+What acts here is renamed; what has no counterpart is refused with the reason, unless it has the value that ghz takes
+for "not set". ghz: https://ghz.sh/docs/options
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from grpclab.errors import UsageError, invalid
+
+RENAMED = {
+    "host": "target",
+    "total": "requests",
+    "rps": "rate",
+    "max-duration": "duration",
+    "timeout": "deadline",
+    "protoset": "proto",
+    "import-paths": "proto-path",
+}
+"""Keys of ghz that mean the same as another one of bench."""
+TIMES = ("duration", "max-duration", "timeout", "keepalive", "load-step-duration")
+_TLS = "grpclab does not speak TLS yet"
+_STREAM = "a server streaming call ends when the server ends it"
+_ANY = "grpclab has no such setting"
+REFUSED = {
+    **dict.fromkeys(("skipTLS", "cacert", "cert", "key", "cname"), _TLS),
+    **dict.fromkeys(
+        ("stream-interval", "stream-call-duration", "stream-call-count", "stream-dynamic-messages"), _STREAM
+    ),
+    **dict.fromkeys(
+        ("concurrency-schedule", "concurrency-start", "concurrency-end", "concurrency-step"),
+        "only a rate can follow a schedule: rate = '500:5000:500@5s'",
+    ),
+    **dict.fromkeys(("concurrency-step-duration", "concurrency-max-duration"), "only a rate can follow a schedule"),
+    "load-max-duration": "a schedule ends with its last rate",
+    "skipFirst": "warm-up is a time: write warmup, as '1s'",
+    "metadata-file": "write the table metadata itself",
+    "binary": "write the request as JSON: data, or data-file",
+    "binary-file": "write the request as JSON: data, or data-file",
+    "reflect-metadata": "the metadata of the call is sent to reflection, too",
+    "connect-timeout": "bench waits for a server by itself",
+    "cpus": "write workers, the number of generator processes",
+    "duration-stop": "calls under way at the end of the window are waited for",
+    "enable-compression": "requests are sent uncompressed",
+    **dict.fromkeys(
+        ("authority", "lb-strategy", "debug", "name", "tags", "max-recv-message-size", "max-send-message-size"), _ANY
+    ),
+    **dict.fromkeys(("disable-template-functions", "disable-template-data"), "there are no templates in data"),
+}
+"""Keys of ghz that cannot act, and why."""
+_SCHEDULE = ("load-start", "load-end", "load-step", "load-step-duration")
+KEYS = frozenset(
+    (*RENAMED, *REFUSED, *_SCHEDULE, "insecure", "async", "count-errors", "keepalive", "load-schedule", "config")
+)
+"""What a ghz configuration may hold that bench has no flag for."""
+
+
+def translated(tables: Mapping[str, Any], name: str, *, bare_times: bool) -> dict[str, Any]:
+    """The tables of a configuration called `name` with bench's keys for those of ghz.
+
+    `bare_times`: whether a time may be a number without a unit. Raises UsageError.
+    """
+    out: dict[str, Any] = {}
+    for key, value in tables.items():
+        if key in TIMES and not bare_times and isinstance(value, int | float) and value:
+            raise _refused(name, key, value, "a time with its unit, as '10s' (ghz counts nanoseconds, grpclab seconds)")
+        if key not in KEYS:
+            out[key] = value
+        elif not _unset(key, value):
+            _translate(out, tables, key, value, name)
+    if not _unset("keepalive", keepalive := tables.get("keepalive")):
+        out["set"] = {"client.keepalive_s": keepalive, **out.get("set", {})}
+    return out
+
+
+def _translate(out: dict[str, Any], tables: Mapping[str, Any], key: str, value: Any, name: str) -> None:
+    """Add one key of ghz that is set."""
+    if key in REFUSED:
+        raise _refused(name, key, value, f"no such key: {REFUSED[key]}")
+    if key in RENAMED:
+        new = RENAMED[key]
+        if key == "total" and "duration" in tables:
+            return  # a duration alone ends the load then, in ghz
+        if new in tables or new in out:
+            raise _refused(name, key, value, f"one of {key} and {new}: both say the same")
+        out[new] = value
+    elif key == "load-schedule":
+        if {"rps", "rate"} & tables.keys():
+            raise _refused(name, key, value, "either a schedule or one rate")
+        out["rate"] = _schedule(tables, value, name)
+    elif key in _SCHEDULE and tables.get("load-schedule") != "step":
+        raise _refused(name, key, value, "load-schedule=step as well")
+    elif key == "async" and not {"rps", "rate", "load-schedule"} & tables.keys():
+        raise _refused(name, key, value, "a rate as well: calls are then sent when they are due")
+    elif key == "insecure" and value is not True:
+        raise _refused(name, key, value, f"true: {_TLS}")
+    # insecure = true and count-errors = true are what bench does anyway.
+
+
+def _unset(key: str, value: Any) -> bool:
+    """Whether a value is what ghz takes for "not set"."""
+    return value in (None, "", 0, [], {}, "0", "0s", "const", "close") and key != "insecure"
+
+
+def _schedule(tables: Mapping[str, Any], value: Any, name: str) -> str:
+    """``FROM:TO:STEP@HOLD`` out of ghz's keys for the same."""
+    if value != "step":
+        raise _refused(name, "load-schedule", value, "step or const")
+    for key in _SCHEDULE:
+        if not tables.get(key):
+            raise UsageError(f"{name}: load-schedule=step needs {key} as well")
+    return "{load-start}:{load-end}:{load-step}@{load-step-duration}".format(**tables)
+
+
+def _refused(name: str, key: str, value: object, expected: str) -> UsageError:
+    return UsageError(f"{name}: {invalid(key, value, expected)}")

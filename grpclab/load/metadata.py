@@ -1,0 +1,120 @@
+"""Metadata: from words or Python values to the pairs that go over the wire. Pure.
+
+Rules: grpc/grpc, ``doc/PROTOCOL-HTTP2.md``. Values of ``-bin`` keys are base64 without padding, as on the wire.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import numbers
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from grpclab.errors import UsageError
+
+Pairs = tuple[tuple[str, str], ...]
+
+_KEY = re.compile(r"[0-9a-z_.-]+")
+_VALUE = re.compile(r"[\x20-\x7e]*")
+_BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}|[A-Za-z0-9_-]*={0,2}")
+_RESERVED = {"content-length", "content-type", "host", "te", "user-agent"}
+_RESERVED |= {"connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"}
+"""Headers that the client itself sends, or that HTTP/2 forbids (RFC 9113, 8.2.2)."""
+_RESERVED |= {"grpc-accept-encoding", "grpc-encoding", "grpc-internal-encoding-request", "grpc-message"}
+_RESERVED |= {"grpc-message-type", "grpc-previous-rpc-attempts", "grpc-retry-pushback-ms", "grpc-status"}
+_RESERVED |= {"grpc-status-details-bin", "grpc-timeout"}
+"""Headers of the protocol. Others that begin with grpc-, as grpc-trace-bin, are for whoever knows them."""
+_SHOWN = 60
+
+
+def parse_metadata(words: Iterable[str]) -> Pairs:
+    """The metadata that ``key=value`` words mean, in their order; a key may come more than once. Raises UsageError."""
+    return tuple(_parse_word(word) for word in words)
+
+
+def words(given: Any) -> tuple[str, ...]:
+    """The ``key=value`` words of what a program gives: a mapping, pairs, or words; a value may be a list of them.
+
+    Bytes are for keys that end in ``-bin``, whose texts are base64 as on the command line. Raises UsageError.
+    """
+    if given is None:
+        return ()
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+        raise _invalid("", given, 'a mapping, as {"x-user": "42"}')
+    found: list[str] = []
+    for item in given.items() if isinstance(given, Mapping) else given:
+        if isinstance(item, str):
+            found.append(item)
+            continue
+        if not isinstance(item, list | tuple) or len(item) != 2 or not isinstance(item[0], str):
+            raise _invalid("", item, 'pairs of a key and its value, as ("x-user", "42")')
+        key, value = item
+        values = value if isinstance(value, list | tuple) else [value]
+        found += [f"{key}={_value(key, one)}" for one in values]
+    return tuple(found)
+
+
+def _value(key: str, value: Any) -> str:
+    binary = key.endswith("-bin")
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bytes | bytearray) and binary:
+        return base64.b64encode(value).decode("ascii")
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+    if number and not binary:
+        return str(int(value)) if isinstance(value, numbers.Integral) else repr(float(value))
+    raise _invalid(key, value, 'bytes or base64, as b"hello" or "aGVsbG8"' if binary else 'a text, as "42"')
+
+
+def _invalid(key: str, value: Any, expected: str) -> UsageError:
+    name = f"metadata[{_shown(key)}]" if key else "metadata"
+    return UsageError(f"invalid {name}={_shown(value)}: expected {expected}")
+
+
+def _shown(value: Any) -> str:
+    """A value on one line of any terminal."""
+    text = json.dumps(value)[1:-1] if isinstance(value, str) else ascii(value)
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
+
+
+def _parse_word(word: str) -> tuple[str, str]:
+    key, equals, value = word.partition("=")
+    if not equals or not key:
+        raise _invalid("", word, "key=value, as x-user=42")
+    if key.startswith(":") or key.lower() in _RESERVED:
+        raise _invalid("", word, f"a key of your own; HTTP/2 and gRPC set {_shown(key)} themselves")
+    if key != key.lower():
+        raise _invalid("", word, f"{_shown(key.lower())} without capitals, as HTTP/2 sends it")
+    if not _KEY.fullmatch(key):
+        raise _invalid("", word, "a key of a-z, 0-9, '_', '-' and '.', as x-user")
+    if key.endswith("-bin"):
+        decoded = decode_base64(value)
+        if decoded is None:
+            raise _invalid("", word, f"base64 for a key in -bin, as {_shown(key)}=aGVsbG8")
+        return key, base64.b64encode(decoded).decode("ascii").rstrip("=")
+    if value != value.strip() or not _VALUE.fullmatch(value):
+        raise _invalid(
+            "",
+            word,
+            f"printable ASCII without spaces at its ends; for anything else write {_shown(key)}-bin= and base64",
+        )
+    return key, value
+
+
+def for_grpcio(metadata: Pairs) -> tuple[tuple[str, str | bytes], ...]:
+    """The metadata as grpcio takes it: it wants the bytes of ``-bin`` values and encodes them itself."""
+    return tuple(
+        (key, base64.b64decode(value + "=" * (-len(value) % 4)) if key.endswith("-bin") else value)
+        for key, value in metadata
+    )
+
+
+def decode_base64(text: str) -> bytes | None:
+    """The bytes of some base64, in the standard or the URL-safe alphabet, padded or not; None where it is none."""
+    bare = text.rstrip("=")
+    if not _BASE64.fullmatch(text) or len(bare) % 4 == 1 or (len(bare) < len(text) and len(text) % 4):
+        return None
+    return base64.b64decode(bare.translate({ord("-"): "+", ord("_"): "/"}) + "=" * (-len(bare) % 4))

@@ -1,0 +1,157 @@
+"""Why a target cannot be loaded: a socket of our own asks who is there, so that both engines say the same.
+
+A plaintext client learns little from a server that speaks TLS or HTTP/1.1: the connection closes, or nothing comes.
+:func:`look` tells these apart from a port where nothing listens and from a server that is only slow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+import ssl
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from grpclab.errors import TargetError
+from grpclab.http2 import frames
+from grpclab.printable import printable
+
+try:  # here, since it cannot be loaded any more once no file can be opened
+    import resource
+except ModuleNotFoundError:  # not a Unix
+    resource = None  # type: ignore[assignment]
+
+LOOK_AFTER_S = 0.25
+"""A target that is not ready by then is looked at, so that what cannot end well is not waited for; no look is made
+where the wait is no longer than this."""
+PATIENCE_S = 1.0
+"""Longest wait for one answer of a look; there are two questions at most."""
+_START = "start a server there (`grpclab serve optimized`), or name another target"
+FILES_RUN_OUT = (errno.EMFILE, errno.ENFILE)
+"""The errors of a process, or a system, that may open no further file."""
+_TLS_ALERT = b"\x15\x03"
+_SHOWN = 24
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What was found at a target."""
+
+    text: str
+    """A clause about the target: ``the server at localhost:1 speaks TLS: ...``; empty where an HTTP/2 server is there,
+    or nothing is known."""
+    final: bool
+    """Waiting longer does not help."""
+
+
+def look(target: str, *, tls: bool = False, patience_s: float = PATIENCE_S) -> Finding:
+    """Ask who is at ``host:port``, for a client that speaks `tls` or does not."""
+    host, _, port = target.rpartition(":")
+    address = (host.strip("[]"), int(port))
+    try:
+        greeting = _handshake(address, patience_s) if tls else _greeting(address, patience_s)
+        if tls:
+            text = "" if greeting else f"the server at {target} does not speak TLS: leave server.tls out"
+            return Finding(text=text, final=bool(text))
+        if greeting is None or greeting.startswith(_TLS_ALERT):  # closed, silent, or an alert: as TLS servers do
+            if _handshake(address, patience_s):
+                plain = "grpclab speaks no TLS to such a server yet: name a port without TLS"
+                return Finding(text=f"the server at {target} speaks TLS: {plain}", final=True)
+            return Finding(text="", final=False)
+    except OSError as error:
+        return _failed(target, error)
+    if greeting[3:4] == bytes([frames.SETTINGS]):
+        return Finding(text="", final=False)
+    if greeting.startswith(b"HTTP/1"):
+        text = f"the server at {target} speaks HTTP/1.1, and gRPC needs HTTP/2: name its gRPC port"
+    else:
+        shown = printable(repr(greeting[:_SHOWN]))
+        text = f"what answers at {target} is no HTTP/2 server, it begins with {shown}: name a gRPC port"
+    return Finding(text=text, final=True)
+
+
+def _greeting(address: tuple[str, int], patience_s: float) -> bytes | None:
+    """The first bytes that come after HTTP/2's own; None where none come. Raises OSError if there is no connection."""
+    with socket.create_connection(address, timeout=patience_s) as plain:
+        try:
+            plain.sendall(frames.PREFACE + frames.settings({}))
+            return plain.recv(256) or None
+        except OSError:
+            return None
+
+
+def _handshake(address: tuple[str, int], patience_s: float) -> bytes | None:
+    """Something where the peer speaks TLS, whatever its certificate; None where it does not."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    with socket.create_connection(address, timeout=patience_s) as plain:
+        try:
+            with context.wrap_socket(plain):
+                return b"tls"
+        except ssl.SSLError as error:
+            # An alert is TLS as well: it wants a certificate of ours, or another version.
+            return b"tls" if "ALERT" in (error.reason or "") else None
+        except OSError:
+            return None
+
+
+def _failed(target: str, error: OSError) -> Finding:
+    if error.errno in FILES_RUN_OUT:
+        return Finding(text=f"no connection to {target} can be opened, {too_many_files()}", final=True)
+    return Finding(text="", final=False)
+
+
+def too_many_files() -> str:
+    """What EMFILE means, with the limit and the way to raise it."""
+    limit = f" {resource.getrlimit(resource.RLIMIT_NOFILE)[0]:,}" if resource else " few"
+    return f"since this process may have only{limit} files open: raise `ulimit -n`, or use fewer connections"
+
+
+def unreachable(target: str, timeout_s: float, finding: Finding | None = None, why: str = "") -> TargetError:
+    """The error to raise; `why` is how the last attempt to connect ended, where that is known."""
+    if finding is not None and finding.text:
+        return TargetError(finding.text)
+    return TargetError(f"nothing answers at {target} within {timeout_s:g} s{f' ({why})' if why else ''}: {_START}")
+
+
+async def connected(
+    opening: Coroutine[Any, Any, Any],
+    target: str,
+    timeout_s: float,
+    *,
+    tls: bool,
+    why: Callable[[], str] = str,
+) -> None:
+    """Wait until `opening` has connected. Raises TargetError when time is over, or as soon as that cannot help.
+
+    `why` tells how the last attempt ended, or nothing.
+    """
+    task = asyncio.ensure_future(opening)
+    loop = asyncio.get_running_loop()
+    ends_at = loop.time() + timeout_s
+    finding = None
+    try:
+        await asyncio.wait({task}, timeout=min(LOOK_AFTER_S, timeout_s))
+        if not task.done() and timeout_s > LOOK_AFTER_S:
+            finding = await asyncio.to_thread(look, target, tls=tls, patience_s=min(PATIENCE_S, timeout_s))
+            if not finding.final:
+                await asyncio.wait({task}, timeout=max(0.0, ends_at - loop.time()))
+        if not task.done():
+            raise unreachable(target, timeout_s, finding, why())
+        task.result()
+    finally:
+        if not task.done():
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+def system_text(number: int) -> str:
+    """The system's word for an error number, with the remedy where there is one."""
+    said = os.strerror(number)
+    return f"{said}, {too_many_files()}" if number in FILES_RUN_OUT else said

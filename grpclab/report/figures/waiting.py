@@ -1,0 +1,142 @@
+"""Handlers that wait: how many calls a second a server answers with few threads, with many, and with asyncio."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from grpclab.report import theme, words
+from grpclab.report.blocks import FigureBlock, figure_block
+from grpclab.report.study import Study
+from grpclab.service_time import parse_milliseconds
+
+_METRIC = "throughput_rps"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """A server whose handlers wait. `most_rps` is what its threads allow, threads / wait; infinite for asyncio.
+
+    Spare threads are not counted: they are lent only while nothing moves.
+    """
+
+    configuration: str
+    title: str
+    mean: float
+    low: float
+    high: float
+    most_rps: float
+    limits: tuple[str, ...]
+
+
+def servers(study: Study) -> list[Waiting]:
+    """The configurations of the plan's ``waiting`` that have valid trials."""
+    names = [str(name) for name in (study.plan.get("waiting") or {}).get("configurations") or []]
+    found = []
+    for row in study.levels(names, _METRIC).itertuples(index=False):
+        name = str(row.configuration)
+        if math.isfinite(words.number(row.mean)):
+            found.append(
+                Waiting(
+                    configuration=name,
+                    title=study.title(name),
+                    mean=words.number(row.mean),
+                    low=words.number(row.ci_low),
+                    high=words.number(row.ci_high),
+                    most_rps=_most_rps(study, name),
+                    limits=tuple(study.limits(name)),
+                )
+            )
+    return found
+
+
+def comparisons(study: Study) -> list[Mapping[str, Any]]:
+    """The verdict's comparisons of that scenario in throughput, those with a ratio."""
+    scenario = (study.plan.get("waiting") or {}).get("scenario")
+    return [
+        c
+        for c in (study.headline, *(study.verdict.get("comparisons") or []))
+        if c.get("scenario") == scenario and c.get("metric") == _METRIC and math.isfinite(words.number(c.get("ratio")))
+    ]
+
+
+def waiting(study: Study) -> FigureBlock | None:
+    """The bars; None where no trial of the scenario is valid."""
+    drawn = servers(study)
+    if not drawn:
+        return None
+    ends = [value for one in drawn for value in (one.mean, one.high) if math.isfinite(value)]
+    longest = min(max(ends), 1.3 * max(one.mean for one in drawn))
+
+    def draw(figure: Figure, narrow: bool) -> None:
+        ax = figure.subplots()
+        ax.set_xlim(0, longest * (1.45 if narrow else 1.25))
+        for y, one in enumerate(drawn):
+            face = theme.PAPER if one.limits else theme.OTHERS[0]
+            bar = ax.barh(y, one.mean, height=0.56, fc=face, ec=theme.OTHERS[0], lw=1.6, zorder=2)
+            theme.tip(bar[0], f"{one.title}: {words.value_of(_METRIC, one.mean)}")
+            end = one.mean
+            if math.isfinite(one.low) and math.isfinite(one.high):
+                end = min(longest, one.high)
+                ax.plot([one.low, end], [y, y], color=theme.INK, lw=1.2, zorder=3)
+            if one.most_rps <= longest * 1.2:
+                ax.plot([one.most_rps] * 2, [y - 0.38, y + 0.38], color=theme.CANDIDATE, lw=2, zorder=4)
+                end = max(end, one.most_rps)
+            ax.annotate(words.amount(one.mean), xy=(end, y), xytext=(6, 0), textcoords="offset points", va="center")
+        width = 20 if narrow else 44
+        ax.set_yticks(range(len(drawn)), [words.short(one.title, width) for one in drawn], color=theme.INK)
+        ax.set_ylim(len(drawn) - 0.45, -0.55)
+        theme.clean(ax, grid="x")
+        ax.spines["left"].set_visible(False)
+        ax.xaxis.set_major_formatter(lambda value, _: theme.compact(value))
+        ax.locator_params(axis="x", nbins=5)
+        ax.set_xlabel("requests per second")
+
+    return figure_block(
+        title="Handlers that wait",
+        draw=draw,
+        wide_height_in=0.44 * len(drawn) + 0.7,
+        narrow_height_in=0.5 * len(drawn) + 0.7,
+        alt=f"Bar chart. {'; '.join(_told(one) for one in drawn)}.",
+        caption=_caption(study),
+        how_to_read=(
+            "Each bar is a server whose handlers wait and use no CPU meanwhile, with its 95 % interval. The upright "
+            "mark is what its threads allow: a thread that waits serves no other call, so threads divided by the wait "
+            "is the most that they can answer; an asyncio server has no such mark. Where a bar ends at its mark, "
+            "more threads give more; where it ends before, something else is the limit, most often the server's CPU. "
+            "Hollow bars: the load generator was the limit."
+        ),
+        engines=study.engines(one.configuration for one in drawn),
+    )
+
+
+def _most_rps(study: Study, name: str) -> float:
+    """The threads that are always there / the mean wait."""
+    threads = words.number(study.factor(name, "server.threads") or 10)
+    processes = words.number(study.factor(name, "server.processes") or 1)
+    try:
+        wait_s = parse_milliseconds(str(study.factor(name, "server.handler_wait_ms"))).mean_s
+    except ValueError:
+        return math.inf
+    sync = study.factor(name, "server.implementation") != "asyncio"
+    return threads * processes / wait_s if sync and wait_s > 0 else math.inf
+
+
+def _told(one: Waiting) -> str:
+    most = f", at most {words.amount(one.most_rps)} with its threads" if math.isfinite(one.most_rps) else ""
+    return f"{one.title} {words.value_of(_METRIC, one.mean)}{most}"
+
+
+def pair(c: Mapping[str, Any]) -> str:
+    """What a comparison of the scenario compares, without the words that all of them begin with."""
+    title = words.plain(c.get("title") or f"{c.get('candidate')} against {c.get('baseline')}")
+    return title.removeprefix("handlers that wait: ")
+
+
+def _caption(study: Study) -> str:
+    told = [f"{pair(c)} {words.ratio(c['ratio'])} ({c.get('verdict')})" for c in comparisons(study)]
+    return f"{words.sentence_case('; '.join(told))}." if told else "Requests per second, by server."

@@ -1,0 +1,110 @@
+"""What may stand for the address of a server, and that nothing but this machine is ever loaded."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from grpclab.addresses import host_port, loopback_target
+from grpclab.errors import UsageError
+
+BOTH = ("127.0.0.1", "::1")
+
+
+@pytest.mark.parametrize(
+    ("text", "meant", "hosts"),
+    [
+        ("127.0.0.1:1", "127.0.0.1:1", ("127.0.0.1",)),
+        ("127.9.9.9:65535", "127.9.9.9:65535", ("127.9.9.9",)),
+        ("[::1]:50051", "[::1]:50051", ("::1",)),
+        ("[0:0:0:0:0:0:0:1]:7", "[::1]:7", ("::1",)),
+        ("[::ffff:127.0.0.1]:7", "127.0.0.1:7", ("127.0.0.1",)),
+        ("localhost:50051", "localhost:50051", BOTH),
+        ("LocalHost.:50051", "localhost:50051", BOTH),
+        (" localhost:50051\n", "localhost:50051", BOTH),
+        # what a server listens on
+        ("0.0.0.0:7", "127.0.0.1:7", ("127.0.0.1",)),
+        ("[::]:7", "[::1]:7", ("::1",)),
+        (":7", "localhost:7", BOTH),
+        ("*:7", "localhost:7", BOTH),
+        # URLs
+        ("http://localhost:7", "localhost:7", BOTH),
+        ("HTTP://127.0.0.1:7/", "127.0.0.1:7", ("127.0.0.1",)),
+        ("grpc://[::1]:7", "[::1]:7", ("::1",)),
+        ("tcp://localhost:7", "localhost:7", BOTH),
+        # gRPC's names
+        ("dns:localhost:7", "localhost:7", BOTH),
+        ("dns:///localhost:7", "localhost:7", BOTH),
+        ("passthrough:///localhost:7", "localhost:7", BOTH),
+        ("ipv4:127.0.0.1:7", "127.0.0.1:7", ("127.0.0.1",)),
+        ("ipv6:[::1]:7", "[::1]:7", ("::1",)),
+    ],
+)
+def test_an_address_may_be_written_in_many_ways(text: str, meant: str, hosts: tuple[str, ...]) -> None:
+    assert host_port(text) == meant
+    assert loopback_target(text) == (hosts, int(meant.rpartition(":")[2]))
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("localhost", "localhost:50051"),
+        ("127.0.0.1", "127.0.0.1:50051"),
+        ("http://localhost", "localhost:50051"),
+        ("::1", r"\[::1\]:50051"),
+        ("[::1]", r"\[::1\]:50051"),
+        ("::1:8080", "HOST:PORT"),
+        ("localhost:0", "1 to 65535"),
+        ("localhost:65536", "1 to 65535"),
+        ("localhost:٣", "HOST:PORT"),
+        ("", "HOST:PORT"),
+        ("localhost:7/path", "HOST:PORT"),
+        ("http://user:word@localhost:7", "HOST:PORT"),
+        ("ipv4:127.0.0.1:7,127.0.0.2:8", "HOST:PORT"),
+        ("https://localhost:7", "without TLS"),
+        ("grpcs://localhost:7", "without TLS"),
+        ("unix:/tmp/s", "TCP port"),
+        ("unix:///tmp/s", "TCP port"),
+        ("unix-abstract:s", "TCP port"),
+        ("xds:///service", "HOST:PORT"),
+        ("10.0.0.1:50051", "on this machine"),
+        ("10.0.0.1", "HOST:PORT"),
+        ("example.org:80", "on this machine"),
+        ("http://example.org:80", "on this machine"),
+        ("dns://8.8.8.8/localhost:7", "on this machine"),
+        ("[2001:db8::1]:80", "on this machine"),
+        ("[::1%eth0]:80", "on this machine"),
+        ("localhost.example:80", "on this machine"),
+        ("1:2", "on this machine"),
+        (50051, "text"),
+        (None, "text"),
+        (b"localhost:7", "text"),
+    ],
+)
+def test_any_other_address_is_refused_with_what_would_do(text: Any, hint: str) -> None:
+    for parse in (host_port, loopback_target):
+        with pytest.raises(UsageError, match=rf"^invalid target={re.escape(str(text))}: expected .*{hint}"):
+            parse(text)
+
+
+_PIECES = ["localhost", "127.0.0.1", "0.0.0.0", "10.1.2.3", "[::1]", "::", "/", ":", "//", "http:", "dns:", "ipv6:"]
+_PIECES += ["unix:", "50051", "0", "%", "@", " ", "é", "[", "]", "example.org"]
+
+
+@given(st.one_of(st.text(max_size=30), st.lists(st.sampled_from(_PIECES), max_size=7).map("".join)))
+def test_whatever_is_written_is_refused_or_means_this_machine(text: str) -> None:
+    try:
+        meant = host_port(text)
+    except UsageError as error:
+        assert len(str(error).splitlines()) == 1  # noqa: PT017
+        return
+    hosts, port = loopback_target(text)
+    assert all(ipaddress.ip_address(host).is_loopback for host in hosts)
+    assert 0 < port < 65536
+    assert host_port(meant) == meant
+    assert loopback_target(meant) == (hosts, port)
