@@ -208,8 +208,6 @@ def prepare(
     opened["parameters"]["start_timeout_s"] = start_timeout_s
     running = ComparingStudy(store, opened, root)
     running.fresh = stored is None
-    for told in running.plan.get("left_out") or []:
-        write(told)
     return running
 
 
