@@ -24,6 +24,7 @@ from grpclab.cli_parser import Parser, either
 from grpclab.config import FACTORS, TrialConfig, format_level, from_environment, parse_settings, table
 from grpclab.errors import DesignError, GrpclabError, UsageError
 from grpclab.extras import needs_extra
+from grpclab.inputs import STDIN, read_text
 from grpclab.places import project_root
 from grpclab.study.parameters import StudyParameters, refuse_without_part
 from grpclab.variants import DEFAULT_PORTS, variant
@@ -211,8 +212,8 @@ def _log_level(options: argparse.Namespace, environ: Mapping[str, str]) -> str:
 def _study(options: argparse.Namespace) -> int:
     parameters = StudyParameters(**_chosen(options))
     cli_bench.require_writable(options.json)
-    if options.file and not options.file.is_file():
-        raise UsageError(f"cannot read {options.file}: No such file or directory; expected a study in TOML")
+    if options.file and str(options.file) != STDIN:
+        read_text("--file", options.file)  # what cannot be read is told before much is loaded
     with needs_extra("study"):
         from grpclab.publish import publish
         from grpclab.stored import load_original
@@ -352,12 +353,16 @@ def _factors(options: argparse.Namespace) -> int:
     return 0
 
 
-def _tell_unread_variables(command: str) -> None:
-    """Say on standard error which variables that name factors of a server are not read by this command."""
+def _tell_unread_variables(options: argparse.Namespace) -> None:
+    """Say on standard error which variables that name factors of a server are not read, where a load is measured."""
+    command = f"serve {options.variant}" if options.command == "serve" else options.command
+    if command not in ("bench", "compare", "study", "serve reference"):
+        return
     for factor in FACTORS.values():
         if factor.env and os.environ.get(factor.env):
             print(
-                f"grpclab: {factor.env} is not used: it sets {factor.dotted} in `grpclab serve`, not in {command}",
+                f"grpclab: {factor.env} is not used: it sets {factor.dotted} of `grpclab serve basic|optimized`,"
+                f" not of {command}",
                 file=sys.stderr,
             )
 
@@ -370,8 +375,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("no command was named: `grpclab --help` lists them")
     options.command_line = shlex.join(["grpclab", *(sys.argv[1:] if arguments is None else arguments)])
     try:
-        if not options.quiet and options.command in ("bench", "compare", "study"):
-            _tell_unread_variables(options.command)
+        if not options.quiet:
+            _tell_unread_variables(options)
         with interrupts.handled(leaving=arguments is None):
             return int(options.run(options))
     except GrpclabError as error:

@@ -232,7 +232,8 @@ def table(study: Study) -> str:
     ]
     rows += [(f"  {_title(c, 'handlers that wait')}", c) for c in waiting(study) if c is not study.headline]
     if not (study.entries("parts") or study.entries("ladder")):
-        rows += [(f"  {_title(c, 'another')}", c) for c in _other_candidates(study)]
+        shown = [c for _, c in rows]
+        rows += [(f"  {_title(c, 'another')}", c) for c in _other_candidates(study) if c not in shown]
     if aa := study.verdict.get("aa"):
         rows.append((_title(aa, "A/A"), aa))
     cells = [["", "ratio", "95 % interval", "verdict"]]
