@@ -13,6 +13,7 @@ import json
 import os
 import shlex
 import sys
+import textwrap
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -27,7 +28,7 @@ from grpclab.extras import needs_extra
 from grpclab.inputs import STDIN, read_text
 from grpclab.places import project_root
 from grpclab.study.parameters import StudyParameters, refuse_without_part
-from grpclab.variants import DEFAULT_PORTS, variant
+from grpclab.variants import DEFAULT_PORTS, MEANINGS, variant
 
 if TYPE_CHECKING:
     from grpclab.study.runner import Study
@@ -65,7 +66,13 @@ def build_parser() -> argparse.ArgumentParser:
         parents=[common, settable],
         help="run a server in the foreground",
         usage=f"grpclab serve {'|'.join(DEFAULT_PORTS)} [options]",
-        description="Run a server in the foreground.",
+        description="\n".join(
+            [
+                "Run a server in the foreground.",
+                "",
+                *(textwrap.fill(f"{name}: {meaning}.", 78) for name, meaning in MEANINGS.items()),
+            ]
+        ),
         epilog=SERVE_HELP + cli_reference.epilog(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -291,8 +291,8 @@ def _look_beside(options: dict[str, Any], folder: Path) -> None:
             options[name] = beside(options[name], folder)
     if "proto_path" in options:
         options["proto_path"] = [beside(one, folder) for one in options["proto_path"]]
-    if options.get("data", "").startswith(AT):
-        options["data"] = AT + beside(options["data"].removeprefix(AT), folder)
+    if isinstance(data := options.get("data"), str) and data.startswith(AT):
+        options["data"] = AT + beside(data.removeprefix(AT), folder)
 
 
 def _without_beaten(file: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
@@ -369,7 +369,7 @@ def _call(target: str, config: TrialConfig, given: Mapping[str, Any], wait_s: fl
         target,
         config,
         name=given.get("call"),
-        data=request_text(given),
+        data=request_data(given),
         metadata=given.get("metadata", ()),
         proto=given.get("proto"),
         proto_path=given.get("proto_path", ()),
@@ -377,16 +377,19 @@ def _call(target: str, config: TrialConfig, given: Mapping[str, Any], wait_s: fl
     )
 
 
-def request_text(given: Mapping[str, Any]) -> str | None:
-    """The JSON that --data or --data-file give, read where it lies in a file; None without one. Raises UsageError."""
+def request_data(given: Mapping[str, Any]) -> Any:
+    """The request that --data or --data-file give: JSON, read where it lies in a file, or what a configuration holds.
+
+    None without one. Raises UsageError.
+    """
     data, file = given.get("data"), given.get("data_file")
     if data is not None and file is not None:
         raise UsageError("--data and --data-file both give the request: leave one out")
     if file is not None:
         return read_text("--data-file", file)
-    if data is not None and data.startswith(AT):
+    if isinstance(data, str) and data.startswith(AT):
         return read_text("--data", data.removeprefix(AT) or STDIN)
-    return data if data is None else data.removeprefix("\ufeff")
+    return data.removeprefix("\ufeff") if isinstance(data, str) else data
 
 
 def _answer(result: BenchResult, given: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from grpclab.errors import UsageError, invalid
 from grpclab.extras import needs_extra
 from grpclab.places import is_stored
 from grpclab.units import share
-from grpclab.variants import LOAD, VARIANTS
+from grpclab.variants import LOAD, MEANINGS, VARIANTS
 
 if TYPE_CHECKING:
     from grpclab.study.sides import Command, Side
@@ -32,7 +33,9 @@ DESCRIPTION = """Compare two servers, or two configurations, in interleaved bloc
 
 Each side is a variant (basic, optimized) with --a-set and --b-set, a command that starts any gRPC server without TLS
 (--a-cmd, --b-cmd; {port} in it becomes a free port), or a stored result, results/STUDY:CONFIGURATION. A command is
-started without a shell: env NAME=VALUE ./server sets a variable, sh -c '...' runs anything else."""
+started without a shell: env NAME=VALUE ./server sets a variable, sh -c '...' runs anything else.
+
+""" + "\n".join(textwrap.fill(f"{name}: {meaning}.", 118) for name, meaning in MEANINGS.items())
 
 EPILOG = """examples:
   grpclab compare basic optimized
@@ -194,7 +197,7 @@ def _sides(
     a, b = (_server(options, name) for name in SIDES)
     asked = Asked(
         call=options.call,
-        data=cli_bench.request_text(vars(options)),
+        data=cli_bench.request_data(vars(options)),
         metadata=tuple(options.metadata),
         proto=options.proto,
         proto_path=tuple(options.proto_path),
@@ -227,6 +230,6 @@ def _start_timeout(word: str | None) -> float | None:
     if word is None:
         return None
     try:
-        return units.seconds(word) if word[-1:].isalpha() else float(word)
+        return units.seconds(word, bare="s")
     except ValueError:
         raise UsageError(invalid("--start-timeout", word, "seconds, as 60 or 2m")) from None

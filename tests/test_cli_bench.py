@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import re
 import signal
 import subprocess
@@ -13,15 +14,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
+import kinds
 import pytest
 from bench_results import SAY_HELLO, thousand
 from command import GRPCLAB, unused_port
 from conftest import until
+from google.protobuf import text_format
 
 from grpclab import cli, procfs
 from grpclab.config import TrialConfig
 from grpclab.errors import UsageError
 from grpclab.load import bench as bench_module
+from grpclab.load import encoding, request
 from grpclab.load import plan as plan_module
 from grpclab.load.bench import BenchResult
 from grpclab.load.benchfile import BenchFile, read_bench_file
@@ -178,10 +182,10 @@ load.max_in_flight = 77
 """
 
 
-def read(text: str) -> BenchFile:
+def read(text: str, name: str = "bench.toml") -> BenchFile:
     return read_bench_file(
         text,
-        "bench.toml",
+        name,
         words=["target", "duration", "connections", "rate", "slo", "call", "data", "data_file"],
         lists=["metadata"],
         switches=["abort_on_slo"],
@@ -198,7 +202,7 @@ def test_a_file_is_the_words_of_a_command_line() -> None:
         "slo": "p99=5ms,errors=0.01",
         "abort_on_slo": True,
         "call": "a.B/C",
-        "data": '{"x": [1, 2]}',
+        "data": {"x": [1, 2]},
         "metadata": ["tenant=a", "b=c"],
         "data_file": "-",
     }
@@ -225,6 +229,9 @@ def test_a_file_is_the_words_of_a_command_line() -> None:
         ("[set]\nclient.window = 3", r"set: unknown factor 'client.window': did you mean"),
         ("[set]\nload.requests = []", r"set\.load\.requests is a list"),
         ("duration = ", r"invalid --config=bench.toml: expected TOML, or JSON: Invalid value \(at"),
+        ("duration = " + "9" * 5000, r"invalid --config=bench.toml: expected TOML of usual depth"),
+        ("data = " + "[" * 5000, r"invalid --config=bench.toml: expected TOML of usual depth"),
+        ("[data]\nts = 2024-01-01T00:00:00.1234567Z", r"data: expected times of six decimals at most"),
     ],
 )
 def test_what_a_file_cannot_say_is_told_in_one_line_with_its_name(text: str, said: str) -> None:
@@ -232,6 +239,40 @@ def test_what_a_file_cannot_say_is_told_in_one_line_with_its_name(text: str, sai
         read(text)
     assert "bench.toml" in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("data = '{\"i32\": 5}'", "i32: 5"),
+        ("[data]\ni64 = 9007199254740993.0\nd = 1_0.5\nf = +inf\nmany = [0x10, 1e1]", ""),
+        ("[data]\nts = 2024-02-29T12:00:00.5+01:00 # 12:00:00.1234567", "ts { seconds: 1709204400 nanos: 500000000 }"),
+        ("[data]\nts = '2024-02-29T12:00:00.123456789Z'", "ts { seconds: 1709208000 nanos: 123456789 }"),
+        ('{"data": {"i64": 9007199254740993.0, "d": 10.5, "f": "Infinity", "many": [16, 10]}}', ""),
+        ('{"data": {"v": NaN}}', None),
+        ("[data.subs]", None),
+        ("[data]\nts = 2024-02-29T12:00:00", None),
+        ("[data]\nts = 2024-02-29", None),
+        ("[data]\ns = 2024-02-29T12:00:00Z", None),
+        ("[data]\nv = nan", None),
+        ("data = [1]", None),
+    ],
+)
+def test_a_request_in_a_file_is_sent_as_it_was_written(text: str, message: str | None) -> None:
+    def sent() -> Any:
+        name = "bench.json" if text.startswith("{") else "bench.toml"
+        data = read(text, name).options["data"]
+        tree = request.parse(data) if isinstance(data, str) else request.from_python(data)
+        return kinds.message().FromString(encoding.encode(tree, kinds.kind(), kinds.pool()))
+
+    if message is None:
+        with pytest.raises(UsageError, match=r"^invalid data"):
+            sent()
+    elif message:
+        assert sent() == text_format.Parse(message, kinds.message())
+    else:
+        found = sent()
+        assert (found.i64, found.d, found.f, list(found.many)) == (9007199254740993, 10.5, math.inf, [16, 10])
 
 
 def config_file(tmp_path: Path, text: str) -> list[str]:

@@ -53,7 +53,7 @@ def test_the_claims_stand_in_the_notebook_and_in_the_report(root: Path) -> None:
     shown = "".join(str(o.get("data", {}).get("text/html", "")) for cell in cells for o in cell.get("outputs", []))
     report = (root / "reports" / "replication.html").read_text()
     for page in (shown, report):
-        assert "The claims of the seed study" in page
+        assert "The claims of the Rust demo" in page
         assert "cannot be expressed in grpcio" in page
         assert "not decided" in page
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from grpclab.addresses import host_port
 from grpclab.channel_args import cannot_act
@@ -104,7 +105,8 @@ def check_call(name: str | None, levels: Collection[str], **parts: object) -> No
 
     `levels` are the factors that were set, `parts` the options of a call: ``data``, ``proto``, ``proto_path``.
     """
-    given = [f"--{part.replace('_', '-')}" for part, value in parts.items() if value not in (None, (), [])]
+    absent = (type(None), list, tuple)
+    given = [f"--{part.replace('_', '-')}" for part, value in parts.items() if not isinstance(value, absent) or value]
     if name is None and given:
         raise UsageError(f"{given[0]} belongs to a call of your own: add --call package.Service/Method")
     for factor in ("load.method", "load.request_bytes"):
@@ -119,13 +121,14 @@ def choose_call(
     config: TrialConfig,
     *,
     name: str | None = None,
-    data: str | None = None,
+    data: Any = None,
     metadata: Sequence[str] = (),
     proto: str | Path | None = None,
     proto_path: Sequence[str | Path] = (),
     wait_s: float = 0.0,
 ) -> CallSpec:
-    """The call that `name` means at the target, or our greeter's. `metadata` are ``key=value`` words.
+    """The call that `name` means at the target, or our greeter's. `metadata` are ``key=value`` words, `data` is
+    JSON as a text, or Python values.
 
     A server that is to be asked for its schema may be waited for.
 

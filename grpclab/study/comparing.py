@@ -21,6 +21,7 @@ from grpclab import analysis
 from grpclab.analysis import Comparison, Judgement, analyse, blocks_needed, fewest_blocks
 from grpclab.analysis.metrics import calls_needed, metric_words
 from grpclab.analysis.setup import described
+from grpclab.arguments import whole
 from grpclab.config import Level, LoadConfig, TrialConfig
 from grpclab.effective import unknown_factors
 from grpclab.environment import CorePlan
@@ -29,12 +30,14 @@ from grpclab.places import is_stored, project_root
 from grpclab.servers import program
 from grpclab.study.comparison import CompareResult
 from grpclab.study.design import Configurations, comparison, plain
+from grpclab.study.parameters import study_name
 from grpclab.study.progress import say
 from grpclab.study.runner import Study, StudyInterruptedError, link_check, manifest_of, no_verdict, surroundings
 from grpclab.study.sides import A, Asked, B, Side, check_pair, checked_name, pair
 from grpclab.study.store import Store
 from grpclab.study.subject import Subject
 from grpclab.study.trial import TrialIdentity, run_trial
+from grpclab.units import share
 
 SCENARIO = "compare"
 PILOT_BLOCKS = 4
@@ -268,7 +271,7 @@ def compare(
     *,
     call: str | None = None,
     data: str | None = None,
-    metadata: Sequence[str] = (),
+    metadata: Any = (),
     proto: str | None = None,
     proto_path: Sequence[str] = (),
     settings: Mapping[str, Level] | None = None,
@@ -296,12 +299,15 @@ def compare(
     Raises UsageError, MeasurementError.
     """
     names = {A: a_name, B: b_name}
+    delta = share("min_effect", str(min_effect))
     if isinstance(a, str) and isinstance(b, str) and is_stored(a) and is_stored(b):
-        return compare_stored({A: a, B: b}, delta=min_effect, allow_mixed=allow_mixed, names=names)
+        return compare_stored({A: a, B: b}, delta=delta, allow_mixed=allow_mixed, names=names)
+    seed, blocks = whole("seed", seed), None if blocks is None else whole("blocks", blocks, minimum=1)
+    study = None if study is None else study_name("study", study)
     asked = Asked(
         call=call,
         data=data,
-        metadata=tuple(metadata),
+        metadata=metadata,
         proto=proto,
         proto_path=tuple(proto_path),
         start_timeout_s=start_timeout_s,
@@ -311,7 +317,7 @@ def compare(
     )
     sides = pair(a, b, asked)
     running = prepare(
-        sides, blocks=blocks, delta=min_effect, seed=seed, study=study, write=write, start_timeout_s=start_timeout_s
+        sides, blocks=blocks, delta=delta, seed=seed, study=study, write=write, start_timeout_s=start_timeout_s
     )
     running.run(write)
     return judge(running)

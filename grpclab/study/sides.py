@@ -15,7 +15,7 @@ from typing import Any
 
 from grpclab.config import Level, TrialConfig, format_level
 from grpclab.errors import UsageError, invalid
-from grpclab.load.metadata import parse_metadata
+from grpclab.load.metadata import metadata_words, parse_metadata
 from grpclab.load.plan import check_call
 from grpclab.servers import program
 from grpclab.study.subject import Subject
@@ -50,7 +50,7 @@ class Asked:
 
     call: str | None = None
     data: str | None = None
-    metadata: Sequence[str] = ()
+    metadata: Any = ()
     proto: str | None = None
     proto_path: Sequence[str] = ()
     start_timeout_s: float | None = None
@@ -114,7 +114,7 @@ def _calling(subject: Subject, asked: Asked) -> Subject:
         subject,
         call=asked.call or "",
         data=asked.data,
-        metadata=tuple(asked.metadata),
+        metadata=metadata_words(asked.metadata),
         proto=asked.proto,
         proto_path=tuple(asked.proto_path),
     )
@@ -163,7 +163,7 @@ def _check(asked: Asked) -> None:
         raise UsageError(invalid("--start-timeout", f"{timeout:g}", f"seconds above 0, up to {MOST_START_S:,.0f}"))
     levels = set(asked.settings).union(*asked.own.values())
     check_call(asked.call, levels, data=asked.data, proto=asked.proto, proto_path=asked.proto_path)
-    parse_metadata(asked.metadata)
+    parse_metadata(metadata_words(asked.metadata))
 
 
 def _check_side(name: str, side: Side) -> None:

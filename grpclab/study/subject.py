@@ -7,8 +7,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
+from grpclab.arguments import text
 from grpclab.config import ServerConfig, TrialConfig
 from grpclab.load.calls import CallSpec
+from grpclab.load.metadata import metadata_words
 from grpclab.load.plan import choose_call
 from grpclab.servers import program
 from grpclab.servers.launcher import COMMAND_TIMEOUT_S, RunningServer, launch, launch_command
@@ -33,6 +35,11 @@ class Subject:
     proto_path: tuple[str, ...] = ()
     residence: bool = False
     start_timeout_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.data is not None:
+            text("data", self.data, '{"name": "world"}')  # kept in the study's manifest
+        object.__setattr__(self, "metadata", metadata_words(self.metadata))
 
     def check(self) -> None:
         """Raise UsageError for a command that cannot be started here."""
