@@ -97,6 +97,14 @@ def exact(word: str) -> Fraction | None:
     return -value if word.startswith("-") else value
 
 
+def double(word: str) -> float | None:
+    """The double nearest to a number; None for what is none, or beyond the last one."""
+    number = exact(word)
+    if number is None or abs(number) >= 2**1024 - 2**970:
+        return None
+    return float(number) or math.copysign(0.0, -1 if word.startswith("-") else 1)
+
+
 whole_words = st.one_of(
     st.integers(-(2**65), 2**65).map(str),
     st.builds(
@@ -161,9 +169,9 @@ def test_numbers_with_a_point(field: str, word: str, quoted: bool) -> None:
         assert found == kinds.message()
         return
     value: float | None = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}.get(bare if quoted else "")
-    if value is None and (number := exact(bare)) is not None and abs(number) < 2**1024 - 2**970:
-        value = float(number) or math.copysign(0.0, -1 if bare.startswith("-") else 1)
-        if field in ("f", "fv") and abs(Fraction(value)) >= 2**128 - 2**103:
+    if value is None:
+        value = double(bare)
+        if field in ("f", "fv") and value is not None and abs(Fraction(value)) >= 2**128 - 2**103:
             value = None
     if value is None:
         assert found is REFUSED
@@ -400,8 +408,8 @@ def has_surrogate(word: str) -> bool:
 def plain_value(tree: Any) -> Any:
     """A tree as Python's json would have it; REFUSED where a part of it has no form in google.protobuf.Value."""
     if isinstance(tree, Raw):
-        number = exact(tree)
-        return float(number) if number is not None and abs(number) < 2**1024 - 2**970 else REFUSED
+        number = double(tree)
+        return REFUSED if number is None else number
     if isinstance(tree, str):
         return REFUSED if has_surrogate(tree) else tree
     if isinstance(tree, list):
