@@ -40,7 +40,7 @@ DESCRIPTION = "Performance studies of gRPC services that hold up."
 SERVE_HELP = """The server runs in the foreground until Ctrl-C or SIGTERM, then lets running calls end.
 Environment: GRPC_SERVER_PORT, GRPC_KEEPALIVE_TIMEOUT (seconds), GRPC_CONCURRENCY_LIMIT, GRPCLAB_LOG;
 PPROF_ENABLED (true for optimized) and PPROF_PORT (3000): the profiling desk, on 127.0.0.1 only.
-A flag beats a variable, a variable beats the default."""
+A flag beats a variable, a variable beats the default; other commands do not read them."""
 
 
 def build_parser() -> argparse.ArgumentParser:

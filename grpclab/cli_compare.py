@@ -208,7 +208,7 @@ def _side(options: argparse.Namespace, name: str) -> dict[str, Any]:
         "subject": Subject(
             command=command or "",
             call=options.call or "",
-            data=cli_bench.request_text(vars(options)),
+            data=cli_bench.request_data(vars(options)),
             metadata=tuple(options.metadata),
             proto=options.proto,
             proto_path=tuple(options.proto_path),
