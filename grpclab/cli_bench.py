@@ -304,7 +304,7 @@ def _look_beside(options: dict[str, Any], folder: Path) -> None:
     if "proto_path" in options:
         options["proto_path"] = [beside(one, folder) for one in options["proto_path"]]
     if isinstance(data := options.get("data"), str) and data.startswith(AT):
-        options["data"] = AT + beside(data.removeprefix(AT), folder)
+        options["data"] = AT + beside(data.removeprefix(AT) or STDIN, folder)
 
 
 def _without_beaten(file: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
