@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,10 @@ from typing import Any
 from grpclab.environment import CorePlan, machine, split_cores
 from grpclab.errors import DesignError
 from grpclab.study.parameters import plain_values
+
+PUBLISHED, OWN = "calibration", "calibration-own"
+"""The calibration whose report this project publishes, and the one that a run replaces unless told otherwise."""
+_NAME = re.compile(r"calibration(-[A-Za-z0-9._-]{1,50})?")
 
 
 def _parameter(default: Any, meaning: str) -> Any:
@@ -24,6 +29,7 @@ class Plan:
     Raises DesignError, one line naming the parameter and the value, for anything it cannot be.
     """
 
+    name: str = _parameter(OWN, "folder under results/, report under reports/; calibration is the published one")
     full: bool = _parameter(False, "all rounds and sizes, about 40 minutes; else a short run, about 6 minutes")
     rounds: int = _parameter(5, "interleaved rounds of each comparison; figures are medians over them")
     seed: int = _parameter(1, "order within the rounds, and arrivals")
@@ -34,6 +40,10 @@ class Plan:
         # papermill hands `-p full true` over as a word.
         object.__setattr__(self, "full", _SWITCH.get(str(self.full).lower(), self.full))
         checks = {
+            "name": (
+                isinstance(self.name, str) and _NAME.fullmatch(self.name),
+                "calibration, or calibration- and letters, digits, '.', '_' and '-'",
+            ),
             "full": (isinstance(self.full, bool), "true or false"),
             "rounds": (_is_whole(self.rounds) and 1 <= self.rounds <= 1000, "a whole number of rounds, 1 to 1000"),
             "seed": (_is_whole(self.seed) and self.seed >= 0, "a whole number, 0 or more"),

@@ -142,8 +142,8 @@ def study_name(name: str, value: Any) -> str:
     """A name that a folder under results/ may have. Raises DesignError."""
     if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", value):
         raise _refusal(name, value, "letters, digits, '.', '_' and '-', 64 at most, the first a letter or digit")
-    if value.lower() in TAKEN:
-        raise _refusal(name, value, "a file of that name lies beside the reports already")
+    if value.lower() in TAKEN or value.lower().startswith("calibration-"):
+        raise _refusal(name, value, "a file of that name lies beside the reports already, or will")
     return value
 
 
