@@ -4,7 +4,9 @@ Layout, top to bottom; each floor imports only from floors below it:
 
     cli                       the command line
     cli_compare, cli_profile  two of its commands
+    cli_notebook              one more
     cli_bench, cli_reference  the options of two more
+    cli_parser                what a mistake on the command line is answered with
     notebook_replication      what the cells of replication.ipynb call
     doctor, notebook          what this machine can measure; what the other notebooks' cells call
     exploring                 what those of explore.ipynb call
@@ -26,6 +28,7 @@ Layout, top to bottom; each floor imports only from floors below it:
     link                      the emulated link
     link_relay                its process
     link_model                its behaviour (pure)
+    interrupts                signals as one exception
     children, procfs, pacing  child processes; what the kernel says of one; waking up on time
     environment, places       what the machine is; where things are
     variants, channel_args    basic, optimized, the ladder; the one table factor -> channel argument

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from grpclab.config import FACTORS, ClientConfig, Level, ServerConfig, TrialConfig
+from grpclab.http2.frames import MAX_LIST_BYTES
 
 ChannelArgs = list[tuple[str, int]]
 
@@ -19,6 +20,10 @@ MAX_INT = 2**31 - 1
 """The largest value of a channel argument, a C int."""
 MAX_PENDING_REQUESTS = 20_000
 """Accepted but not yet started calls before C-core rejects new ones; its own default is about 1000."""
+RECONNECT_MS = (100, 1000)
+"""Pause after the first failed attempt to connect, and the longest one; C-core's own are 1 s and 120 s."""
+TRACE_BYTES = 1024 * 1024
+"""Memory for what a channel did, of which losses of its connection are counted: for some thousands of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,6 +180,12 @@ RULES: tuple[Rule, ...] = (
         "keepalive_s sets no limit; at grpcio's own default of 2, pings end after two, and a silent connection is lost",
     ),
     _timeout_rule("client.keepalive_timeout_s"),
+    _rule(
+        "client.max_message_mib",
+        "grpc.max_receive_message_length",
+        2**20,
+        "default 4 MiB in grpcio, no limit here, or large answers would fail",
+    ),
     Rule(
         factor="client.resend",
         arguments=("grpc.enable_retries",),
@@ -210,49 +221,92 @@ def _args(section: str, config: ServerConfig | ClientConfig) -> ChannelArgs:
 
 
 def server_args(config: ServerConfig) -> ChannelArgs:
-    """Channel arguments of a server; empty where every factor is at its default, but for one.
+    """Channel arguments of a server; empty where every factor is at its default, but for two.
 
     ``grpc.so_reuseport`` is 0 for a single process: a taken port is then refused by the kernel, where grpcio's
-    default would share it silently. It acts on the listening socket only.
+    default would share it silently. It acts on the listening socket only. Requests may have any length
+    (``load.request_bytes``), where grpcio's default refuses those above 4 MiB.
     """
     reuse = [] if config.processes != 1 else [("grpc.so_reuseport", 0)]
-    return _args("server", config) + reuse
+    return [*_args("server", config), *reuse, ("grpc.max_receive_message_length", -1)]
 
 
 def client_args(config: ClientConfig) -> ChannelArgs:
     """Channel arguments of each of the client's channels.
 
     A subchannel pool of its own makes every channel a TCP connection of its own (grpcio shares one between equal
-    channels otherwise). No proxy of the environment is asked: loopback calls would go through it.
+    channels otherwise). No proxy of the environment is asked: loopback calls would go through it. The limits are
+    those of engine `wire`: for metadata one, where grpcio refuses a random share between 8 and 16 KiB; for the
+    pauses between attempts to connect (:mod:`grpclab.load.engines.backoff`).
     """
-    return [*_args("client", config), ("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
+    fixed = {
+        "grpc.use_local_subchannel_pool": 1,
+        "grpc.enable_http_proxy": 0,
+        "grpc.max_receive_message_length": -1,
+        "grpc.max_metadata_size": MAX_LIST_BYTES,
+        "grpc.absolute_max_metadata_size": MAX_LIST_BYTES,
+        "grpc.initial_reconnect_backoff_ms": RECONNECT_MS[0],
+        "grpc.max_reconnect_backoff_ms": RECONNECT_MS[1],
+        "grpc.max_channel_trace_event_memory_per_node": TRACE_BYTES,
+    }
+    return list((fixed | dict(_args("client", config))).items())
+
+
+def cannot_act(config: TrialConfig) -> dict[str, str]:
+    """The factors that cannot act in this configuration, whatever their level, each with the reason (static rules)."""
+    return {**_idle_on_server(config), **_idle_in_client(config), **_idle_in_load(config)}
 
 
 def without_effect(config: TrialConfig) -> dict[str, str]:
-    """The factors that are set but cannot act in this configuration, each with the reason (static rules)."""
-    reasons: dict[str, str] = {}
-    for section in ("server", "client"):
-        side = config.server if section == "server" else config.client
-        if side.window_kib is not None and side.adaptive_window:
-            reasons[f"{section}.window_kib"] = "BDP probing overrides it: set adaptive_window=false"
-        if side.keepalive_timeout_s is not None and side.keepalive_s is None:
-            reasons[f"{section}.keepalive_timeout_s"] = "no pings are sent: set keepalive_s"
-    if config.server.max_frame_kib is not None and config.server.adaptive_window:
-        reasons["server.max_frame_kib"] = "BDP probing overrides it: set adaptive_window=false"
-    if config.server.implementation == "sync" and config.server.event_loop != "asyncio":
-        reasons["server.event_loop"] = "a sync server runs no event loop: set implementation=asyncio"
-    if config.server.implementation == "asyncio":
-        for name in ("threads", "spare_threads"):
-            if getattr(config.server, name) != getattr(ServerConfig(), name):
-                reasons[f"server.{name}"] = "an asyncio server runs handlers on its loop, not in threads"
-    if config.client.max_pings_without_data is not None:
-        if config.client.keepalive_s is None:
-            reasons["client.max_pings_without_data"] = "no pings are sent: set keepalive_s"
-        elif config.load.engine == "wire":
-            reasons["client.max_pings_without_data"] = "engine wire does not limit its pings: set engine=grpcio"
-    if config.client.pooling != "pool" and config.client.connections != ClientConfig().connections:
-        reasons["client.connections"] = f"pooling={config.client.pooling} does not use it: set pooling=pool"
+    """Those of :func:`cannot_act` that are set: not at their defaults."""
+    levels = config.flat()
+    return {name: reason for name, reason in cannot_act(config).items() if levels[name] != FACTORS[name].default}
+
+
+def _idle_windows(section: str, side: ServerConfig | ClientConfig) -> dict[str, str]:
+    reasons = {}
+    if side.adaptive_window:
+        reasons[f"{section}.window_kib"] = "BDP probing overrides it: set adaptive_window=false"
+    if side.keepalive_s is None:
+        reasons[f"{section}.keepalive_timeout_s"] = "no pings are sent: set keepalive_s"
     return reasons
+
+
+def _idle_on_server(config: TrialConfig) -> dict[str, str]:
+    server, reasons = config.server, _idle_windows("server", config.server)
+    if server.adaptive_window:
+        reasons["server.max_frame_kib"] = "BDP probing overrides it: set adaptive_window=false"
+    if server.implementation == "sync":
+        reasons["server.event_loop"] = "a sync server runs no event loop: set implementation=asyncio"
+    else:
+        for name in ("threads", "spare_threads"):
+            reasons[f"server.{name}"] = "an asyncio server runs handlers on its loop, not in threads"
+    if config.load.method != "SayHelloStream":
+        for name in ("stream_messages", "stream_interval_ms"):
+            reasons[f"server.{name}"] = f"{config.load.method} has no stream: set load.method=SayHelloStream"
+    elif server.stream_messages < 2:
+        reasons["server.stream_interval_ms"] = "there is no pause without a second message: raise stream_messages"
+    return reasons
+
+
+def _idle_in_client(config: TrialConfig) -> dict[str, str]:
+    client, reasons = config.client, _idle_windows("client", config.client)
+    if client.keepalive_s is None:
+        reasons["client.max_pings_without_data"] = "no pings are sent: set keepalive_s"
+    elif config.load.engine == "wire":
+        reasons["client.max_pings_without_data"] = "engine wire does not limit its pings: set engine=grpcio"
+    if config.load.engine == "wire" and client.window_kib is None:
+        reasons["client.adaptive_window"] = "engine wire probes nothing: set window_kib"
+    if client.pooling != "pool":
+        reasons["client.connections"] = f"pooling={client.pooling} does not use it: set pooling=pool"
+    return reasons
+
+
+def _idle_in_load(config: TrialConfig) -> dict[str, str]:
+    if config.load.rate_rps is not None:
+        return {"load.concurrency": "an open loop calls at its rate: load.max_in_flight bounds the calls in flight"}
+    names = ("load.arrival", "load.pacing", "load.max_in_flight")
+    return dict.fromkeys(names, "a closed loop has no schedule: give it a rate")
 
 
 def mapping_rows() -> list[dict[str, str]]:

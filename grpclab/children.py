@@ -142,11 +142,23 @@ class Child:
         self.popen.kill()
         self.stop()
 
+    def abandon(self, grace_s: float = 1.0) -> None:
+        """End it, and what it started, without letting anything drain: by its lifeline, else by SIGKILL."""
+        assert self.popen.stdin is not None
+        with contextlib.suppress(OSError):  # an unsent line to a dead child
+            self.popen.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.popen.wait(timeout=grace_s)
+        self.kill()
+
     def __enter__(self) -> Child:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.stop()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self.abandon()
+        else:
+            self.stop()
 
 
 def receive_all(
@@ -179,6 +191,27 @@ def receive_all(
             if tick is not None:
                 tick()
     return [child.unread.pop(0) for child in children]
+
+
+def receive_any(
+    children: Sequence[Child],
+    timeout_s: float,
+    *,
+    every_s: float,
+    tick: Callable[[], None] | None = None,
+) -> list[tuple[Child, dict[str, Any]]]:
+    """The JSON lines that come in first, each with its child; none after `timeout_s`. Otherwise as `receive_all`."""
+    end = time.monotonic() + timeout_s
+    with selectors.DefaultSelector() as selector:
+        for child in children:
+            assert child.popen.stdout is not None
+            selector.register(child.popen.stdout, selectors.EVENT_READ, child)
+        while not any(child.unread for child in children) and (left := end - time.monotonic()) > 0:
+            for key, _ in selector.select(min(left, every_s)):
+                key.data.unread += key.data.read_available()
+            if tick is not None:
+                tick()
+    return [(child, child.unread.pop(0)) for child in children if child.unread]
 
 
 def pin(pid: int, cpus: Collection[int]) -> None:

@@ -1,13 +1,14 @@
 """The command line: thin. Options become factors; rooms below do the work; errors become one line.
 
 Exit codes: 0 done; 1 a verdict or threshold failed; 2 usage or bad input; 3 the measurement is invalid or a
-server could not be started; 4 inconclusive; 130 Ctrl-C.
+server could not be started; 4 inconclusive; 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import difflib
 import json
 import os
 import shlex
@@ -17,16 +18,21 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grpclab import __version__, cli_bench, cli_compare, cli_profile, cli_reference
-from grpclab.config import FACTORS, TrialConfig, format_level, from_environment, parse_settings
-from grpclab.errors import GrpclabError, UsageError
+from grpclab import __version__, cli_bench, cli_compare, cli_notebook, cli_profile, cli_reference, interrupts
+from grpclab.channel_args import cannot_act
+from grpclab.cli_parser import Parser, either
+from grpclab.config import FACTORS, TrialConfig, format_level, from_environment, parse_settings, table
+from grpclab.errors import DesignError, GrpclabError, UsageError
 from grpclab.extras import needs_extra
-from grpclab.study.parameters import StudyParameters
+from grpclab.places import project_root
+from grpclab.study.parameters import StudyParameters, refuse_without_part
 from grpclab.variants import DEFAULT_PORTS, variant
 
 if TYPE_CHECKING:
     from grpclab.study.runner import Study
 
+INTERRUPTED = 130
+"""The exit code of what Ctrl-C ended; SIGTERM and SIGHUP have codes of their own."""
 LOG_LEVELS = ("debug", "info", "warning", "error")
 DESCRIPTION = "Performance studies of gRPC services that hold up."
 SERVE_HELP = """The server runs in the foreground until Ctrl-C or SIGTERM, then lets running calls end.
@@ -37,10 +43,10 @@ A flag beats a variable, a variable beats the default."""
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of every command."""
-    common = argparse.ArgumentParser(add_help=False)
+    common = Parser(add_help=False)
     common.add_argument("-q", "--quiet", action="store_true", help="say only what is asked for, and errors")
     common.add_argument("-v", "--verbose", action="store_true", help="show tracebacks of errors")
-    settable = argparse.ArgumentParser(add_help=False)
+    settable = Parser(add_help=False)
     settable.add_argument(
         "--set",
         dest="settings",
@@ -49,19 +55,20 @@ def build_parser() -> argparse.ArgumentParser:
         default=[],
         help="set any factor, as server.window_kib=1024 (`grpclab factors` lists them); may be repeated",
     )
-    parser = argparse.ArgumentParser(prog="grpclab", description=DESCRIPTION)
+    parser = Parser(prog="grpclab", description=DESCRIPTION, usage="grpclab COMMAND [options]")
     parser.add_argument("--version", action="version", version=f"grpclab {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", prog="grpclab")
 
     serve = commands.add_parser(
         "serve",
         parents=[common, settable],
         help="run a server in the foreground",
+        usage=f"grpclab serve {'|'.join(DEFAULT_PORTS)} [options]",
         description="Run a server in the foreground.",
         epilog=SERVE_HELP + cli_reference.epilog(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    serve.add_argument("variant", choices=sorted(DEFAULT_PORTS), help="which server")
+    serve.add_argument("variant", nargs="?", metavar="VARIANT", help=either(sorted(DEFAULT_PORTS)))
     ports = ", ".join(f"{name} {port}" for name, port in DEFAULT_PORTS.items())
     serve.add_argument("--port", type=int, help=f"TCP port, 0 for any free one (default: {ports})")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
@@ -74,6 +81,7 @@ def build_parser() -> argparse.ArgumentParser:
         "study",
         parents=[common],
         help="measure a sweep of configurations, judge it, write its report",
+        usage="grpclab study [options]",
         description="The study of notebooks/sweep.ipynb, in the terminal. Results go to results/<study>/, the report"
         " to reports/<study>.html. Ctrl-C loses nothing; the same command goes on where it stopped.",
     )
@@ -100,21 +108,41 @@ def build_parser() -> argparse.ArgumentParser:
 
     cli_compare.add_parser(commands, parents=[common, settable])
 
-    report = commands.add_parser("report", parents=[common], help="rebuild a report from stored results")
-    report.add_argument("folder", type=Path, metavar="results/STUDY", help="the study's folder")
+    report = commands.add_parser(
+        "report",
+        parents=[common],
+        help="rebuild a report from stored results",
+        usage="grpclab report STUDY [options]",
+        description="Rebuild the report of a stored study, without measuring.",
+    )
+    report.add_argument("study", nargs="?", metavar="STUDY", help="its name, or its folder: results/STUDY")
     report.add_argument("--allow-mixed", action="store_true", help="trials of different machines or versions")
     report.add_argument("--figures", type=Path, metavar="DIR", help="write every figure as an SVG and a PNG file, too")
     report.add_argument("--json", metavar="FILE", help="write the result as JSON; - is standard output")
     report.set_defaults(run=_report)
 
     cli_profile.add_parser(commands, parents=[common])
+    cli_notebook.add_parser(commands, parents=[common])
 
-    doctor = commands.add_parser("doctor", parents=[common], help="what this machine can and cannot measure well")
+    doctor = commands.add_parser(
+        "doctor",
+        parents=[common],
+        help="what this machine can and cannot measure well",
+        usage="grpclab doctor [options]",
+        description="Say what this machine can and cannot measure well; with -q only what is not well.",
+    )
     doctor.add_argument("--json", metavar="FILE", help="write the findings as JSON; - is standard output")
     doctor.set_defaults(run=_doctor)
 
-    factors = commands.add_parser("factors", parents=[common], help="list every factor and its levels")
+    factors = commands.add_parser(
+        "factors",
+        parents=[common],
+        help="list every factor and its levels",
+        usage="grpclab factors [options]",
+        description="List every factor, its levels and its default; with -q only the names.",
+    )
     factors.add_argument("--tonic", action="store_true", help='the table "from tonic to grpcio", in Markdown')
+    factors.add_argument("--json", metavar="FILE", help="write the table as JSON; - is standard output")
     factors.set_defaults(run=_factors)
     return parser
 
@@ -122,6 +150,9 @@ def build_parser() -> argparse.ArgumentParser:
 def _serve(options: argparse.Namespace) -> int:
     from grpclab.servers.child import configure_logging
 
+    if options.variant not in DEFAULT_PORTS:
+        given = "no server was named" if options.variant is None else f"invalid VARIANT={options.variant}"
+        raise UsageError(f"{given}: expected grpclab serve {either(sorted(DEFAULT_PORTS))}")
     configure_logging(_log_level(options, os.environ))
     port = _port(options.port, os.environ, DEFAULT_PORTS[options.variant])
     return cli_reference.run(options, port) if options.variant == "reference" else _serve_greeter(options, port)
@@ -136,14 +167,26 @@ def _serve_greeter(options: argparse.Namespace, port: int) -> int:
     given = parse_settings(options.settings)
     others = sorted(name for name in given if not name.startswith("server."))
     if others:
-        raise UsageError(f"{others[0]} is not a factor of the server: serve takes server.* only")
+        raise UsageError(
+            f"invalid --set {others[0]}={format_level(given[others[0]])}: expected a factor of the server;"
+            f" `grpclab bench --set {others[0]}=...` loads the server with it"
+        )
     settings = variant(options.variant).differences(TrialConfig()) | from_environment(os.environ) | given
     server_only = {name: level for name, level in settings.items() if name.startswith("server.")}
+    if not options.quiet:
+        _tell_idle(variant(options.variant).replace(given), given)
     desk_port = desk_from_environment(os.environ, default=options.variant == "optimized")
     if desk_port is not None:
         server_only = {"server.metrics": True, "server.desk": True, **server_only}
     serve_in_foreground(options.variant, server_only, options.host, port, quiet=options.quiet, desk_port=desk_port or 0)
     leave(0)
+
+
+def _tell_idle(config: TrialConfig, given: Mapping[str, object]) -> None:
+    """Say on standard error which of the given factors of a server cannot act; it may be sent any call."""
+    for name, reason in cannot_act(config.replace({"load.method": "SayHelloStream"})).items():
+        if name in given:
+            print(f"grpclab: no effect: {name}: {reason}", file=sys.stderr)
 
 
 def _port(flag: int | None, environ: Mapping[str, str], default: int) -> int:
@@ -166,17 +209,18 @@ def _log_level(options: argparse.Namespace, environ: Mapping[str, str]) -> str:
 
 
 def _study(options: argparse.Namespace) -> int:
+    parameters = StudyParameters(**_chosen(options))
+    cli_bench.require_writable(options.json)
+    if options.file and not options.file.is_file():
+        raise UsageError(f"cannot read {options.file}: No such file or directory; expected a study in TOML")
     with needs_extra("study"):
         from grpclab.publish import publish
         from grpclab.stored import load_original
         from grpclab.study import repeat
+        from grpclab.study.planning import foretell
         from grpclab.study.runner import Study
-    chosen = _chosen(options)
-    cli_bench.require_writable(options.json)
     write: Callable[[str], None] = (lambda _: None) if options.quiet or options.json == "-" else print
     original = load_original(options.repeat) if options.repeat else None
-    if options.plan and options.json:
-        raise UsageError("--json has no part in --plan: a plan has no result yet")
     if original:
         if options.plan and original.plan.get("subjects"):
             raise UsageError("--plan has no part in the repeat of a comparison: its number of blocks is known")
@@ -184,13 +228,11 @@ def _study(options: argparse.Namespace) -> int:
     elif options.file:
         study = Study.described(options.file, options.study)
     elif options.plan:
-        study = Study.planned(StudyParameters(**chosen))
+        study = Study.planned(parameters)
     else:
-        study = Study.prepare(StudyParameters(**chosen))
+        study = Study.prepare(parameters)
     if options.plan:
-        from grpclab.study.planning import foretell
-
-        foretell(study, write)
+        foretell(study, print, progress=write)
         return 0
     if original or options.file:
         study = study.begin()
@@ -212,6 +254,9 @@ def _chosen(options: argparse.Namespace) -> dict[str, Any]:
         raise UsageError(f"{others[0]} has no part in a repeat: it measures the plan of {options.repeat}")
     if options.file and others:
         raise UsageError(f"{others[0]} has no part in a study of your own: write it into {options.file}")
+    if options.plan and options.json:
+        raise UsageError("--json has no part in --plan: a plan has no result yet")
+    refuse_without_part(chosen.get("design", "default"), [name for name in chosen if name != "study"], written="--{}")
     return chosen
 
 
@@ -236,12 +281,13 @@ def _tell(study: Study, path: Path, options: argparse.Namespace) -> Mapping[str,
 
 
 def _report(options: argparse.Namespace) -> int:
+    folder = _stored(options.study)
+    cli_bench.require_writable(options.json)
     with needs_extra("study"):
         from grpclab.publish import finished, publish
         from grpclab.report.album import write_figures
         from grpclab.study.runner import Study
-    cli_bench.require_writable(options.json)
-    study = Study.stored(options.folder)
+    study = Study.stored(folder)
     _tell(study, publish(study, allow_mixed=options.allow_mixed), options)
     if options.figures:
         written = write_figures(options.figures, finished(study, histograms=True))
@@ -250,12 +296,35 @@ def _report(options: argparse.Namespace) -> int:
     return 0
 
 
+def _stored(name: str | None) -> Path:
+    """The folder of a stored study, by its path or its name. Raises UsageError, with the names that are near."""
+    results = project_root() / "results"
+    known = sorted(path.parent.name for path in results.glob("*/manifest.json"))
+    if name is None:
+        raise UsageError(f"no study was named: expected grpclab report STUDY; {_some(known, results)}")
+    for folder in (Path(name), results / name):
+        if (folder / "manifest.json").is_file():
+            return folder
+    near = difflib.get_close_matches(Path(name).name, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else _some(known, results)
+    raise DesignError(f"no study in {name}, nor in {results / name}: there is no manifest.json; {hint}")
+
+
+def _some(known: Sequence[str], results: Path) -> str:
+    if not known:
+        return f"{results} holds no study yet"
+    more = f" and {len(known) - 5} more" if len(known) > 5 else ""
+    return f"there are {', '.join(known[:5])}{more}"
+
+
 def _doctor(options: argparse.Namespace) -> int:
     from grpclab import doctor
 
     findings = doctor.diagnose()
     if options.json != "-":
-        print(doctor.render(findings))
+        shown = [one for one in findings if one.state != "ok"] if options.quiet else findings
+        if shown:
+            print(doctor.render(shown))
     if options.json:
         cli_bench.write(options.json, [json.dumps(doctor.to_json(findings), indent=1), "\n"])
     return 0
@@ -265,7 +334,16 @@ def _factors(options: argparse.Namespace) -> int:
     if options.tonic:
         from grpclab.channel_args import mapping_markdown
 
+        if options.json:
+            raise UsageError("--json has no part in --tonic: that table is Markdown")
         sys.stdout.write(mapping_markdown())
+        return 0
+    if options.json:
+        cli_bench.write(options.json, [json.dumps(table(), indent=1), "\n"])
+    if options.json == "-":
+        return 0
+    if options.quiet:
+        print("\n".join(FACTORS))
         return 0
     width = max(len(name) for name in FACTORS)
     for name, factor in FACTORS.items():
@@ -274,18 +352,34 @@ def _factors(options: argparse.Namespace) -> int:
     return 0
 
 
+def _tell_unread_variables(command: str) -> None:
+    """Say on standard error which variables that name factors of a server are not read by this command."""
+    for factor in FACTORS.values():
+        if factor.env and os.environ.get(factor.env):
+            print(
+                f"grpclab: {factor.env} is not used: it sets {factor.dotted} in `grpclab serve`, not in {command}",
+                file=sys.stderr,
+            )
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
-    options = build_parser().parse_args(arguments)
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.error("no command was named: `grpclab --help` lists them")
     options.command_line = shlex.join(["grpclab", *(sys.argv[1:] if arguments is None else arguments)])
     try:
-        return int(options.run(options))
+        if not options.quiet and options.command in ("bench", "compare", "study"):
+            _tell_unread_variables(options.command)
+        with interrupts.handled(leaving=arguments is None):
+            return int(options.run(options))
     except GrpclabError as error:
         _explain(error, str(error), options)
-        return error.exit_code
+        return interrupts.exit_code() if error.exit_code == INTERRUPTED else error.exit_code
     except KeyboardInterrupt:
-        print("grpclab: interrupted", file=sys.stderr)
-        return 130
+        print(f"grpclab: interrupted ({interrupts.cause()})", file=sys.stderr)
+        return interrupts.exit_code()
     except OSError as error:
         _explain(error, f"{error.filename or 'the system'}: {error.strerror or error}", options)
         return 3

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from grpclab import interrupts
 from grpclab.config import FACTORS, Level, TrialConfig, format_level, parse_settings
 from grpclab.errors import UsageError, invalid
 from grpclab.inputs import STDIN, beside, read_text
@@ -82,6 +82,11 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
     what = parser.add_argument_group("what is called")
     what.add_argument("target", nargs="?", metavar="HOST:PORT", help=f"a server on this machine (default: {TARGET})")
     add_call_options(what)
+    what.add_argument(
+        "--connect-timeout",
+        metavar="TIME",
+        help="wait so long for the server to be there (default: 5 s for an answer, not at all where nothing listens)",
+    )
 
     much = parser.add_argument_group("how much", "The window ends at --requests or --duration, whichever is first.")
     _factor(much, "requests", "N", "-n", said="calls in the window; with a schedule, at each rate")
@@ -121,6 +126,9 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
     )
     output.add_argument("-o", "--output", metavar="FILE", help="print it into this file")
     output.add_argument("--json", metavar="FILE", help="write ghz-compatible JSON as well; - is standard output")
+    output.add_argument(
+        "--details", action="store_true", help="list every call in the JSON (default: where there are 1,000 or fewer)"
+    )
     parser._action_groups.append(parser._action_groups.pop(1))  # -h, -q and their like last, not first
     parser.set_defaults(run=lambda options: run(parser, options))
 
@@ -163,10 +171,14 @@ def add_load_options(group: Any, defaults: Mapping[str, Level]) -> None:
 
 
 def load_levels(options: argparse.Namespace, defaults: Mapping[str, Level]) -> dict[str, Level]:
-    """The factors' levels that :func:`add_load_options` asks for."""
+    """The factors' levels that :func:`add_load_options` and --set ask for. Raises UsageError."""
+    from grpclab.load.plan import refuse_twice
+
     given = {name: value for name, value in vars(options).items() if value is not None}
-    levels: dict[str, Level] = {**defaults, **_levels(given, {})}
+    settings = parse_settings(options.settings)
+    levels: dict[str, Level] = {**defaults, **_levels(given, settings)}
     if options.rate is not None:
+        refuse_twice(("load.rate_rps",), settings)
         levels |= {"load.rate_rps": FACTORS["load.rate_rps"].parse(options.rate)}
         if options.requests is None:
             levels["load.requests"] = None
@@ -193,25 +205,31 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     """Measure as the options say and write the answers; returns the exit code."""
     from grpclab.load.arrivals import parse_rates
     from grpclab.load.bench import run_bench
-    from grpclab.load.plan import load_plan
+    from grpclab.load.plan import load_plan, no_effect, seed_has_no_effect
     from grpclab.load.progress import ProgressLine
     from grpclab.load.slo import check_watchable, parse_slo
 
     file = _read_config(parser, options.config)
     flags = {name: value for name, value in vars(options).items() if value not in (None, [], False)}
     given: dict[str, Any] = _without_beaten(file.options, flags) | flags
-    own = parse_settings(options.settings)
-    levels = _levels(file.options, parse_settings(file.settings), "") | _levels(flags, own)
+    own, of_file = parse_settings(options.settings), parse_settings(file.settings)
+    if "rate" in flags:
+        of_file.pop("load.rate_rps", None)
+    levels = _levels(file.options, of_file, "") | _levels(flags, own)
     if "load.rate_rps" in own and "rate" not in flags:
         given.pop("rate", None)
     rates = parse_rates(given["rate"]) if "rate" in given else ()
     config, notes = load_plan(levels, rates)
+    check_call(given, levels)
+    idle = no_effect(config, levels) | seed_has_no_effect(config, given="seed" in given)
+    wait_s = _seconds("--connect-timeout", given["connect_timeout"]) if "connect_timeout" in given else None
     objectives = parse_slo(given["slo"]) if "slo" in given else ()
     if given.get("abort_on_slo"):
         check_watchable(objectives)
-    for where in (given.get("output"), given.get("json")):
-        require_writable(where)
+    _check_outputs(given)
     target = given.get("target", TARGET)
+    seed = whole("--seed", given.get("seed", "1"))
+    call = _call(target, config, given, wait_s)
     line = ProgressLine(
         sys.stderr, duration_s=config.load.duration_s, requests=config.load.requests, quiet=bool(given.get("quiet"))
     )
@@ -219,19 +237,21 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
         result = run_bench(
             target,
             config,
-            call=_call(target, config, given),
+            call=call,
             rates=rates,
             objectives=objectives,
             abort=bool(given.get("abort_on_slo")),
-            seed=whole("--seed", given.get("seed", "1")),
+            seed=seed,
             notes=notes,
+            without_effect=idle,
+            connect_timeout_s=wait_s,
             watcher=line.show if line.active else None,
         )
     finally:
         line.erase()
     _answer(result, given)
     if result.run.interrupted:
-        return 130
+        return interrupts.exit_code()
     if result.every_call_failed:
         print(f"grpclab: {result.every_call_failed}", file=sys.stderr)
     if result.missed:
@@ -287,9 +307,40 @@ def _without_beaten(file: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[s
     return kept
 
 
+def _check_outputs(given: Mapping[str, Any]) -> None:
+    """Raise UsageError where outputs cannot be written, or two would be written in one place."""
+    where, json_file, format_ = given.get("output", "-"), given.get("json"), given.get("format")
+    if where == json_file and format_ not in (None, "json"):
+        raise UsageError(f"--format {format_} and --json both write to {where}: give another file to one of them")
+    if given.get("details") and json_file is None and format_ != "json":
+        raise UsageError("--details lists calls in the JSON: add --json FILE or --format json")
+    for name in (where, json_file):
+        require_writable(name)
+
+
+def check_call(given: Mapping[str, Any], levels: Mapping[str, Level]) -> None:
+    """Raise UsageError where parts of a call do not go together; `levels` are the factors that were set."""
+    from grpclab.load import plan
+
+    parts = {part: given.get(part) for part in ("data", "data_file", "proto", "proto_path")}
+    plan.check_call(given.get("call"), levels, **parts)
+
+
+def _seconds(flag: str, word: str) -> float:
+    from grpclab.units import TIMES, seconds
+
+    try:
+        return seconds(word, bare="s")
+    except ValueError:
+        raise UsageError(invalid(flag, word, TIMES)) from None
+
+
 def _levels(given: Mapping[str, Any], settings: Mapping[str, Level], dashes: str = "--") -> dict[str, Level]:
-    """The factors' levels that these options ask for; --set beats the short ways. A file's options have no `dashes`."""
-    from grpclab.load.plan import pool_settings
+    """The factors' levels that these options ask for; a file's options have no `dashes`.
+
+    Raises UsageError where an option and --set say the same factor.
+    """
+    from grpclab.load.plan import pool_settings, refuse_twice
 
     levels: dict[str, Level] = {}
     for option, name in FACTOR_OF.items():
@@ -299,6 +350,7 @@ def _levels(given: Mapping[str, Any], settings: Mapping[str, Level], dashes: str
             levels[name] = FACTORS[name].parse(word, f"{dashes}{option}")
     if "connections" in given:
         levels |= pool_settings(whole("--connections", given["connections"]))
+    refuse_twice(levels, settings)
     return {**levels, **settings}
 
 
@@ -310,7 +362,7 @@ def whole(flag: str, word: object) -> int:
         raise UsageError(invalid(flag, word, "a whole number")) from None
 
 
-def _call(target: str, config: TrialConfig, given: Mapping[str, Any]) -> CallSpec:
+def _call(target: str, config: TrialConfig, given: Mapping[str, Any], wait_s: float | None) -> CallSpec:
     from grpclab.load.plan import choose_call
 
     return choose_call(
@@ -321,6 +373,7 @@ def _call(target: str, config: TrialConfig, given: Mapping[str, Any]) -> CallSpe
         metadata=given.get("metadata", ()),
         proto=given.get("proto"),
         proto_path=given.get("proto_path", ()),
+        wait_s=wait_s or 0.0,
     )
 
 
@@ -330,8 +383,6 @@ def request_text(given: Mapping[str, Any]) -> str | None:
     if data is not None and file is not None:
         raise UsageError("--data and --data-file both give the request: leave one out")
     if file is not None:
-        if given.get("call") is None:
-            raise UsageError("--data-file belongs to a call of your own: add --call package.Service/Method")
         return read_text("--data-file", file)
     if data is not None and data.startswith(AT):
         return read_text("--data", data.removeprefix(AT) or STDIN)
@@ -340,13 +391,15 @@ def request_text(given: Mapping[str, Any]) -> str | None:
 
 def _answer(result: BenchResult, given: Mapping[str, Any]) -> None:
     """Write what was asked for, in its one or two places."""
-    from grpclab.load.formats import csv_chunks, ghz_json
+    from grpclab.load.formats import csv_chunks, json_chunks
     from grpclab.load.render import render
 
     def lines(format_: str) -> Iterable[str]:
         if format_ == "csv":
             return csv_chunks(result)
-        return [json.dumps(ghz_json(result), indent=1) if format_ == "json" else render(result), "\n"]
+        if format_ == "json":
+            return json_chunks(result, details=bool(given.get("details")))
+        return [render(result), "\n"]
 
     where, json_file = given.get("output", "-"), given.get("json")
     if where != json_file:  # two answers in one place would be readable as neither

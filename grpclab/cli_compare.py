@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from grpclab import cli_bench
+from grpclab.channel_args import cannot_act
 from grpclab.config import Level, TrialConfig, parse_settings
 from grpclab.errors import UsageError, invalid
+from grpclab.extras import needs_extra
+from grpclab.places import is_stored
 from grpclab.units import share
 from grpclab.variants import LOAD, VARIANTS
 
 if TYPE_CHECKING:
     from grpclab.study.comparing import Side
+
+SIDES = ("a", "b")
+_MEASURED = (
+    *("settings", "a_set", "b_set", "a_cmd", "b_cmd", "call", "data", "data_file", "metadata", "proto", "proto_path"),
+    *("requests", "duration", "warmup", "concurrency", "engine", "deadline", "rate", "connections"),
+    *("blocks", "seed", "study"),
+)
+"""Options that say what is measured, and how."""
 
 DESCRIPTION = """Compare two servers, or two configurations, in interleaved blocks, and give a verdict on B.
 
@@ -53,11 +65,11 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
     much = parser.add_argument_group("the load of a trial")
     cli_bench.add_load_options(much, LOAD)
     judged = parser.add_argument_group("the judgement")
-    judged.add_argument("--blocks", default="auto", metavar="N|auto", help="auto: planned from a pilot (default: auto)")
+    judged.add_argument("--blocks", metavar="N|auto", help="auto: planned from a pilot (default: auto)")
     judged.add_argument(
         "--min-effect", default="5%", metavar="SHARE", help="smallest effect of interest (default: 5%%)"
     )
-    judged.add_argument("--seed", default="1", metavar="N", help="order within the blocks (default: 1)")
+    judged.add_argument("--seed", metavar="N", help="order within the blocks (default: 1)")
     judged.add_argument("--study", metavar="NAME", help="folder under results/; an interrupted one is gone on with")
     judged.add_argument("--allow-inconclusive", action="store_true", help="exit with 0 where it stays open")
     judged.add_argument("--allow-mixed", action="store_true", help="stored results of different machines or versions")
@@ -68,24 +80,42 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
 
 def run(options: argparse.Namespace) -> int:
     """Measure, judge, print; returns the exit code."""
-    from grpclab.extras import needs_extra
-
-    with needs_extra("study"):
-        from grpclab.study import comparing
     delta = share("--min-effect", options.min_effect)
     cli_bench.require_writable(options.json)
+    words = {name: getattr(options, name) for name in SIDES}
+    stored = {name: bool(word and is_stored(word)) for name, word in words.items()}
+    if all(stored.values()):
+        _refuse(options, _MEASURED, "two stored results are compared as they were measured: leave it out")
+        blocks, seed, study, asked = None, 1, None, {}
+    else:
+        if any(stored.values()):
+            name = next(name for name in SIDES if stored[name])
+            other = next(name for name in SIDES if not stored[name])
+            raise UsageError(
+                f"{name.upper()}={words[name]} is a stored result, {other.upper()} is not: expected two stored results,"
+                " or two servers to measure"
+            )
+        _refuse(options, ("allow_mixed",), "it is for two stored results: leave it out")
+        asked = {name: _side(options, name) for name in SIDES}
+        blocks = None if options.blocks in (None, "auto") else _blocks(options.blocks)
+        seed = cli_bench.whole("--seed", options.seed or "1")
+        study = _study_name(options.study)
+    with needs_extra("study"):
+        from grpclab.study import comparing
     silent = options.quiet or options.json == "-"
-    words = {comparing.A: options.a, comparing.B: options.b}
-    if all(word and comparing.is_stored(word) for word in words.values()):
+    if not asked:
         found = comparing.compare_stored(words, delta=delta, allow_mixed=options.allow_mixed)
     else:
-        sides = {name: _side(options, name) for name in words}
+        sides = {name: comparing.Side(**side) for name, side in asked.items()}
+        if not options.quiet:
+            for line in idle_lines(sides, _given(options)):
+                print(f"grpclab: {line}", file=sys.stderr)
         running = comparing.prepare(
             sides,
-            blocks=None if options.blocks == "auto" else _blocks(options.blocks),
+            blocks=blocks,
             delta=delta,
-            seed=cli_bench.whole("--seed", options.seed),
-            study=_study_name(options.study),
+            seed=seed,
+            study=study,
             write=(lambda _: None) if silent else _say,
             again=options.command_line,
         )
@@ -97,11 +127,36 @@ def run(options: argparse.Namespace) -> int:
     if options.json != "-":
         print("\n".join(found.conclusion) if options.quiet else f"\n{found}")
         if found.study and not options.quiet:
-            print(f"draw it: grpclab report results/{running.name}")
+            print(f"draw it: grpclab report {running.name}")
     if options.json:
         answer = found.judgement.as_dict() | {"study": found.study, "exit_code": code}
         cli_bench.write(options.json, [json.dumps(answer, indent=1), "\n"])
     return code
+
+
+def _refuse(options: argparse.Namespace, names: Sequence[str], reason: str) -> None:
+    """Raise UsageError if one of these options was given."""
+    for name in names:
+        if getattr(options, name) not in (None, [], False):
+            flag = "--set" if name == "settings" else f"--{name.replace('_', '-')}"
+            raise UsageError(f"{flag} has no part here: {reason}")
+
+
+def _given(options: argparse.Namespace) -> dict[str, set[str]]:
+    """The factors that were given for each side, by --set, --a-set, --b-set or an option that is short for one."""
+    short = {factor for option, factor in cli_bench.FACTOR_OF.items() if getattr(options, option, None) is not None}
+    both = short | set(parse_settings(options.settings))
+    return {name: both | set(parse_settings(getattr(options, f"{name}_set"))) for name in SIDES}
+
+
+def idle_lines(sides: Mapping[str, Side], given: Mapping[str, set[str]]) -> Iterator[str]:
+    """What was given and cannot act, a line for each factor."""
+    idle = {name: cannot_act(side.config) for name, side in sides.items()}
+    for factor in sorted(set().union(*given.values())):
+        where = [name for name in sides if factor in given[name]]
+        if where and all(factor in idle[name] for name in where):
+            on = " and ".join(name.upper() for name in where)
+            yield f"no effect on {on}: {factor}: {idle[where[0]][factor]}"
 
 
 def _say(line: str) -> None:
@@ -121,9 +176,8 @@ def _study_name(name: str | None) -> str | None:
     return None if name is None else study_name("--study", name)
 
 
-def _side(options: argparse.Namespace, name: str) -> Side:
-    """What the options say of one side. Raises UsageError."""
-    from grpclab.study.comparing import Side
+def _side(options: argparse.Namespace, name: str) -> dict[str, Any]:
+    """What the options say of one side, as the arguments of Side. Raises UsageError."""
     from grpclab.study.subject import Subject
 
     word, command = getattr(options, name), getattr(options, f"{name}_cmd")
@@ -137,17 +191,18 @@ def _side(options: argparse.Namespace, name: str) -> Side:
         raise UsageError(f"{name.upper()}={word} is no variant ({', '.join(VARIANTS)}), and no stored study lies there")
     base = VARIANTS[word] if word else TrialConfig()
     load = cli_bench.load_levels(options, LOAD)
-    levels: Mapping[str, Level] = {**load, **parse_settings(options.settings), **parse_settings(own)}
+    levels: Mapping[str, Level] = {**load, **parse_settings(own)}
     if command:
         server = sorted(factor for factor in levels if factor.startswith("server."))
         if server:
             raise UsageError(f"{server[0]} is a factor of our own servers: --{name}-cmd brings its own")
+    cli_bench.check_call(vars(options), levels)
     label = command or word
     label += f" with {' '.join(own)}" if own else ""
-    return Side(
-        label=" ".join(label.split()),
-        config=base.replace(levels),
-        subject=Subject(
+    return {
+        "label": " ".join(label.split()),
+        "config": base.replace(levels),
+        "subject": Subject(
             command=command or "",
             call=options.call or "",
             data=cli_bench.request_text(vars(options)),
@@ -155,4 +210,4 @@ def _side(options: argparse.Namespace, name: str) -> Side:
             proto=options.proto,
             proto_path=tuple(options.proto_path),
         ),
-    )
+    }

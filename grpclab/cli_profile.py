@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import shutil
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -35,9 +37,10 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
         help="profile a running Python process: families of work, flamegraph",
         description="Profile a running Python process of this machine.",
         epilog=EPILOG,
+        usage="grpclab profile (--pid N | --server HOST:PORT) [options]",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    which = parser.add_mutually_exclusive_group(required=True)
+    which = parser.add_argument_group("the process")
     which.add_argument("--pid", type=int, help="a process, with its child processes that run Python")
     which.add_argument("--server", metavar="HOST:PORT", help="the processes that listen there; HOST is this machine")
     parser.add_argument("--duration", type=int, default=5, metavar="S", help="seconds (default: %(default)s)")
@@ -65,17 +68,25 @@ def run(options: argparse.Namespace) -> int:
     """Profile, print, write. Raises UsageError, TargetError, MeasurementError."""
     from grpclab import cli_bench
 
+    if (options.pid is None) == (options.server is None):
+        given = "neither was" if options.pid is None else "both were"
+        raise UsageError(f"expected one of --pid N and --server HOST:PORT; {given} given")
     _check("--duration", options.duration, 1, LONGEST_S)
     _check("--rate", options.rate, 1, 1000)
     writers = [(path, _writer(path)) for path in options.output]
     for where in (*map(str, options.output), options.json):
         cli_bench.require_writable(where)
     pids = _processes(options.pid) if options.pid is not None else _server(options.server)
+    some = f"{len(pids)} process{'es' if len(pids) > 1 else ''} ({', '.join(map(str, pids))})"
+    doing = (lambda _: None) if options.quiet else _tell
+    doing(f"py-spy samples {some} for {options.duration} s")
     before = threads.read(pids)
     seen = pyspy.record(pids, duration_s=options.duration, rate_hz=options.rate)
     used = threads.difference(before, threads.read(pids))
     if not seen.stacks and seen.note != pyspy.IDLE_NOTE:
         raise MeasurementError(seen.note)
+    if shutil.which("perf"):
+        doing(f"perf samples the same for {options.duration} s")
     ran = perf.record(pids, duration_s=options.duration, rate_hz=options.rate)
     if options.json != "-":
         print("\n".join(_told(options, pids, seen, ran, used)))
@@ -87,6 +98,11 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         cli_bench.write(options.json, [json.dumps(_figures(options, pids, seen, ran, used), indent=1), "\n"])
     return 0
+
+
+def _tell(line: str) -> None:
+    """Say on standard error what is being done: standard output is for the figures."""
+    print(f"grpclab: {line} ...", file=sys.stderr, flush=True)
 
 
 def _check(option: str, value: int, least: int, most: int) -> None:

@@ -152,6 +152,12 @@ class ClientConfig:
         minimum=0,
         maximum=1_000_000,
     )
+    max_message_mib: int | None = _factor(
+        None,
+        "longest message of an answer that is taken; none is no limit, grpcio's own default is 4",
+        minimum=1,
+        maximum=2047,
+    )
     deadline_s: float | None = _factor(20.0, "deadline of each call", minimum=0.001, tonic="timeout")
     resend: bool = _factor(False, "send again what the server surely did not process (GOAWAY, REFUSED_STREAM)")
 
@@ -387,6 +393,25 @@ def _table() -> dict[str, Factor]:
 
 FACTORS: dict[str, Factor] = _table()
 """Every factor by its dotted name."""
+
+
+def table() -> list[dict[str, Any]]:
+    """A row of plain values for each factor: name, meaning, range, default, choices, minimum, maximum, variable."""
+    return [
+        {
+            "name": name,
+            "meaning": factor.meaning,
+            "levels": factor.range_text,
+            "default": factor.default,
+            "type": factor.kind.__name__,
+            "optional": factor.optional,
+            "choices": list(factor.choices),
+            "minimum": factor.minimum,
+            "maximum": factor.maximum,
+            "environment_variable": factor.env,
+        }
+        for name, factor in FACTORS.items()
+    ]
 
 
 def lookup(name: str) -> Factor:

@@ -20,6 +20,7 @@ from grpclab import environment
 from grpclab.config import FACTORS
 from grpclab.environment import Facts, read_int, read_text, split_cores, timer_quality
 from grpclab.errors import MeasurementError
+from grpclab.extras import install_command
 from grpclab.load.ceiling import CALLS, ceiling
 
 State = Literal["ok", "warn", "fail"]
@@ -324,7 +325,7 @@ def _extras(facts: Facts) -> Finding:
     return _warn(
         "studies",
         f"without {', '.join(missing)}",
-        "`grpclab study` and `grpclab report` need them: `pip install 'grpclab[study]'`",
+        f"`grpclab study`, `compare` and `report` need them: `{install_command('study')}`",
     )
 
 

@@ -1,11 +1,43 @@
-"""What is installed only with an extra of this package."""
+"""What is installed only with an extra of this package, and the command that installs it."""
 
 from __future__ import annotations
 
 import contextlib
+import json
+import shlex
 from collections.abc import Iterator
+from importlib import metadata
+from urllib.parse import unquote, urlsplit
 
 from grpclab.errors import MissingDependencyError
+
+NAME = "grpclab"
+
+
+def install_command(extra: str) -> str:
+    """The command that adds an extra to this installation: from the clone, the wheel or the repository it came from."""
+    try:
+        source = json.loads(metadata.distribution(NAME).read_text("direct_url.json") or "{}")
+    except (metadata.PackageNotFoundError, ValueError):
+        source = {}
+    return f"pip install {_requirement(extra, source)}"
+
+
+def _requirement(extra: str, source: dict[str, dict[str, object]] | dict[str, str]) -> str:
+    """What pip is given; `source` is direct_url.json (PEP 610), empty for a package of an index."""
+    url, folder = str(source.get("url") or ""), source.get("dir_info")
+    if isinstance(folder, dict):
+        editable = "-e " if folder.get("editable") else ""
+        return f"{editable}{shlex.quote(f'{unquote(urlsplit(url).path)}[{extra}]')}"
+    vcs = source.get("vcs_info")
+    if isinstance(vcs, dict):
+        url = f"{vcs.get('vcs')}+{url}@{vcs.get('commit_id')}"
+    return f"'{NAME}[{extra}] @ {url}'" if url else f"'{NAME}[{extra}]'"
+
+
+def needs(what: str, package: str, extra: str) -> MissingDependencyError:
+    """The error of what needs a package that is not installed."""
+    return MissingDependencyError(f"{what} needs {package}, which is not installed: {install_command(extra)}")
 
 
 @contextlib.contextmanager
@@ -14,6 +46,4 @@ def needs_extra(extra: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise MissingDependencyError(
-            f"this command needs {error.name}, which is not installed: pip install 'grpclab[{extra}]'"
-        ) from None
+        raise needs("this command", str(error.name), extra) from None

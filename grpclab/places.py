@@ -26,11 +26,22 @@ def project_root(start: Path | None = None) -> Path:
     return here
 
 
-def notebook(name: str) -> Path:
-    """The path of a notebook, in the installed package, or beside it in a clone.
+def is_stored(word: str) -> bool:
+    """Whether the word names a stored study by its folder, with or without a configuration after a colon."""
+    return (Path(word.partition(":")[0]) / "manifest.json").exists()
 
-    There are ``trial``, ``sweep``, ``explore``, ``replication`` and ``calibration``.
-    """
+
+def notebook(name: str) -> Path:
+    """The path of a notebook, in the installed package, or beside it in a clone."""
+    return _notebook_folder() / f"{name}.ipynb"
+
+
+def notebooks() -> list[str]:
+    """The names of all notebooks."""
+    return sorted(path.stem for path in _notebook_folder().glob("*.ipynb"))
+
+
+def _notebook_folder() -> Path:
     package = Path(__file__).resolve().parent
-    installed = package / "notebooks" / f"{name}.ipynb"
-    return installed if installed.exists() else package.parent / "notebooks" / f"{name}.ipynb"
+    installed = package / "notebooks"
+    return installed if installed.is_dir() else package.parent / "notebooks"

@@ -25,10 +25,14 @@ STATUS_NAMES: tuple[str, ...] = (
 
 OK = 0
 UNKNOWN = 2
+NOT_ENDED = len(STATUS_NAMES)
+"""The generator's own mark, no code of gRPC: the call was given up while under way, or was due and never sent."""
+RECORDED_NAMES: tuple[str, ...] = (*STATUS_NAMES, "NOT_ENDED")
+"""Name of each code that a record of calls may hold."""
 
 
 def go_name(name: str) -> str:
     """The name as grpc-go and ghz write it: ``DEADLINE_EXCEEDED`` is ``DeadlineExceeded``, ``OK`` stays."""
     if name == "OK":
         return name
-    return "Canceled" if name == "CANCELLED" else name.title().replace("_", "")
+    return "Canceled" if name in ("CANCELLED", "NOT_ENDED") else name.title().replace("_", "")

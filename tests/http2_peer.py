@@ -48,7 +48,9 @@ def block(headers: Headers) -> bytes:
     """A header block that depends on none before it, and that none depends on."""
     encoder = Encoder()
     encoder.header_table_size = 0
-    return bytes(encoder.encode(list(headers)))
+    headers = list(headers)
+    short = sum(len(value) for _, value in headers) < 4096  # hpack takes seconds for Huffman codes of long ones
+    return bytes(encoder.encode(headers, huffman=short))
 
 
 def begin(stream_id: int, headers: Headers = BEGIN) -> bytes:

@@ -12,11 +12,11 @@ import pytest
 from bench_results import OK, UNAVAILABLE, open_loop, rate_run, result, schedule, thousand
 
 import grpclab
-from grpclab.config import ServerConfig, TrialConfig
+from grpclab.config import Level, ServerConfig, TrialConfig
 from grpclab.errors import FactorError, MissingDependencyError, UsageError
 from grpclab.load.arrivals import parse_rates
 from grpclab.load.bench import run_bench
-from grpclab.load.plan import choose_call, load_plan, pool_settings
+from grpclab.load.plan import choose_call, load_plan, no_effect, pool_settings
 from grpclab.load.run import LoadRun, Progress
 from grpclab.load.slo import parse_slo
 from grpclab.load.steps import KEPT_SHARE, RateStep, find_knee, merged
@@ -54,11 +54,12 @@ def test_a_schedule_holds_each_rate_for_as_long_as_it_says() -> None:
 
 
 def test_what_has_no_part_in_the_loop_is_told_or_refused() -> None:
-    assert "--concurrency has no part in an open loop" in load_plan({"load.concurrency": 9}, parse_rates("5@1s"))[1][0]
-    with pytest.raises(UsageError, match=r"--arrival says how calls are sent at a rate, but there is none: add --rate"):
-        load_plan({"load.arrival": "poisson"})
-    with pytest.raises(UsageError, match=r"--pacing says how"):
-        load_plan({"load.pacing": "spin"})
+    levels: dict[str, Level] = {"load.concurrency": 9}
+    assert list(no_effect(load_plan(levels, parse_rates("5@1s"))[0], levels)) == ["load.concurrency"]
+    alones: list[dict[str, Level]] = [{"load.arrival": "poisson"}, {"load.pacing": "spin"}, {"load.max_in_flight": 5}]
+    for alone in alones:
+        with pytest.raises(UsageError, match="add --rate"):
+            load_plan(alone)
     with pytest.raises(FactorError, match="give at least one bound"):
         load_plan({"load.requests": None})
 
@@ -243,7 +244,7 @@ def test_the_frames_of_a_schedule_know_the_rates() -> None:
 
 def test_without_pandas_a_frame_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'grpclab\[study\]'"):
+    with pytest.raises(MissingDependencyError, match=r"needs pandas.*pip install .*\[study\]"):
         thousand().to_frame()
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from grpclab.config import ClientConfig, LoadConfig, TrialConfig
 from grpclab.errors import FactorError
-from grpclab.load.bounds import Bounds, auto_workers, plan_bounds, split
+from grpclab.load.bounds import SILENCE_S, Bounds, auto_workers, plan_bounds, split
 
 
 def config(client: ClientConfig | None = None, **levels: Any) -> TrialConfig:
@@ -105,9 +105,14 @@ def test_of_a_window_that_is_cut_short_only_what_was_due_by_then_was_planned(cut
     assert cut(cut_at).planned("constant", 1) == due
 
 
-def test_there_is_time_for_what_piles_up_behind_a_slow_server() -> None:
-    levels = {"rate_rps": 1000.0, "requests": 5000, "max_in_flight": 10, "warmup_s": 0}
-    slow = config(ClientConfig(deadline_s=2.0), **levels)
-    assert plan_bounds(slow.load, 0.0, 1).patience_s(slow) > 5 + 2.0 * 5000 / 10
-    quick = config(ClientConfig(deadline_s=2.0), **levels | {"max_in_flight": 10_000})
-    assert plan_bounds(quick.load, 0.0, 1).patience_s(quick) < 30
+def test_a_window_that_ends_by_the_clock_is_waited_for_no_longer_than_its_calls_may_go_on() -> None:
+    for levels in ({"rate_rps": 1000.0, "requests": 5000, "max_in_flight": 10}, {"requests": None, "duration_s": 5.0}):
+        for deadline_s in (2.0, 300.0, None):
+            asked = config(ClientConfig(deadline_s=deadline_s), **{"warmup_s": 0} | levels)
+            patience_s = plan_bounds(asked.load, 0.0, 1).patience_s(asked, 3.0)
+            assert patience_s == pytest.approx(5 + 3 + SILENCE_S, abs=0.1)
+
+
+def test_a_number_of_calls_is_waited_for_as_long_as_their_deadlines_allow() -> None:
+    asked = config(ClientConfig(deadline_s=2.0), requests=500, concurrency=5, warmup_s=0)
+    assert plan_bounds(asked.load, 0.0, 1).patience_s(asked, 3.0) > 2.0 * 500 / 5

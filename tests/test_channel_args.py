@@ -19,6 +19,8 @@ from grpclab.channel_args import (
     without_effect,
 )
 from grpclab.config import FACTORS, ClientConfig, Level, ServerConfig, TrialConfig
+from grpclab.http2.frames import MAX_LIST_BYTES
+from grpclab.load.engines.backoff import BACKOFF_S
 from grpclab.variants import BASIC, OPTIMIZED, VARIANTS
 
 SEED_SETTINGS = {
@@ -58,8 +60,8 @@ def bounds(factor: str) -> list[Level]:
     return [found.kind(found.minimum), found.kind(found.maximum)]
 
 
-def test_a_default_server_only_refuses_to_share_its_port() -> None:
-    assert of_server() == {"grpc.so_reuseport": 0}
+def test_a_default_server_refuses_to_share_its_port_and_takes_any_request() -> None:
+    assert of_server() == {"grpc.so_reuseport": 0, "grpc.max_receive_message_length": -1}
 
 
 @pytest.mark.parametrize("processes", [0, 2])
@@ -68,12 +70,20 @@ def test_several_server_processes_share_their_port(processes: int) -> None:
 
 
 def test_a_client_counts_every_error_and_has_a_connection_for_each_channel() -> None:
-    assert of_client() == {
-        "grpc.enable_retries": 0,
-        "grpc.use_local_subchannel_pool": 1,
-        "grpc.enable_http_proxy": 0,
-    }
+    args = of_client()
+    assert (args["grpc.enable_retries"], args["grpc.use_local_subchannel_pool"]) == (0, 1)
+    assert args["grpc.enable_http_proxy"] == 0
     assert of_client(resend=True)["grpc.enable_retries"] == 1
+
+
+def test_a_client_has_the_limits_of_engine_wire() -> None:
+    args = of_client()
+    assert args["grpc.max_metadata_size"] == args["grpc.absolute_max_metadata_size"] == MAX_LIST_BYTES
+    assert (args["grpc.initial_reconnect_backoff_ms"], args["grpc.max_reconnect_backoff_ms"]) == tuple(
+        1000 * seconds for seconds in BACKOFF_S
+    )
+    assert args["grpc.max_receive_message_length"] == -1
+    assert of_client(max_message_mib=4)["grpc.max_receive_message_length"] == 4 * 2**20
 
 
 @pytest.mark.parametrize("section", ["server", "client"])

@@ -23,7 +23,7 @@ from grpclab.config import FACTORS, Level
 from grpclab.servers import child, foreground
 from grpclab.servers.launcher import RunningServer
 
-COMMANDS = ["serve", "bench", "study", "report", "profile", "doctor", "factors"]
+COMMANDS = ["serve", "bench", "study", "compare", "report", "profile", "notebook", "doctor", "factors"]
 VARIABLES = ("GRPC_SERVER_PORT", "GRPC_KEEPALIVE_TIMEOUT", "GRPC_CONCURRENCY_LIMIT", "GRPCLAB_LOG", "PPROF_PORT")
 
 
@@ -125,7 +125,10 @@ def test_sigterm_ends_serve_like_ctrl_c() -> None:
     [
         (["serve", "basic", "--port", "70000"], "--port=70000 is not a port: give a whole number from 0 to 65535"),
         (["serve", "basic", "--port", "-1"], "--port=-1 is not a port"),
-        (["serve", "basic", "--set", "client.pooling=shared"], r"client\.pooling is not a factor of the server"),
+        (
+            ["serve", "basic", "--set", "client.pooling=shared"],
+            "client.pooling=shared: expected a factor of the",
+        ),
         (["serve", "basic", "--set", "server.threads=0"], r"invalid server\.threads=0: expected integer from 1"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -169,12 +172,66 @@ def test_verbose_shows_the_traceback() -> None:
     assert "Traceback" in done.stderr
 
 
-@pytest.mark.parametrize("words", [[], ["serve"], ["serve", "fast"], ["bench", "--format", "xml"], ["fly"]])
-def test_words_that_are_no_command_are_2_with_the_usage(words: list[str]) -> None:
-    done = run(*words)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("usage: grpclab")
-    assert "Traceback" not in done.stderr
+MISTAKES = [
+    ([], "grpclab", "no command was named"),
+    (["benhc"], "grpclab", "unknown command 'benhc': did you mean bench"),
+    (["--foo", "bench"], "grpclab", "unknown option --foo"),
+    (["bench", "--conccurency", "5"], "grpclab bench", "unknown option --conccurency: did you mean --concurrency"),
+    (["bench", "--conc", "5"], "grpclab bench", "unknown option --conc"),
+    (["bench", "--format", "xml"], "grpclab bench", "invalid --format=xml: expected summary, json or csv"),
+    (["bench", "--rate"], "grpclab bench", "--rate is without its value"),
+    (["serve", "basic", "--port", "x"], "grpclab serve", "invalid --port=x: expected a whole number"),
+    (["compare", "a", "b", "c"], "grpclab compare", "unexpected argument 'c'"),
+    (["study", "--desing", "idle"], "grpclab study", "unknown option --desing: did you mean --design"),
+]
+
+
+@pytest.mark.parametrize(("words", "usage", "said"), MISTAKES, ids=str)
+def test_a_mistake_is_two_lines_the_usage_of_that_command_and_what_is_wrong(
+    words: list[str], usage: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match=r"^2$"):
+        cli.main(words)
+    out, err = capsys.readouterr()
+    first, second, end = err.split("\n")
+    assert (out, end) == ("", "")
+    assert first.startswith(f"usage: {usage} ")
+    assert second.startswith("grpclab: ")
+    assert said in second
+
+
+HEAVY = ("pandas", "scipy", "matplotlib", "pyarrow", "papermill", "seaborn", "jinja2")
+
+
+def test_help_and_mistakes_load_only_the_core(tmp_path: Path) -> None:
+    cases = [
+        *([name, "--help"] for name in COMMANDS),
+        *(words for words, _, _ in MISTAKES),
+        ["compare", "basic", "optimised"],
+        ["compare", "basic", "basic", "--min-effect", "2"],
+        ["compare", "basic", "basic", "--blocks", "1"],
+        ["compare", "basic", "basic", "--b-set", "server.thread=3"],
+        ["compare", "basic", "basic", "--data", "{}"],
+        ["study", "--design", "fast"],
+        ["study", "--design", "idle", "--requests", "5"],
+        ["study", "--file", "no.toml"],
+        ["report", "none"],
+        ["profile"],
+        ["serve"],
+        ["notebook", "none"],
+    ]
+    code = (
+        "import contextlib, io, sys\n"
+        "from grpclab import cli\n"
+        f"for words in {cases!r}:\n"
+        "  with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):\n"
+        "    try: code = cli.main(words)\n"
+        "    except SystemExit as end: code = end.code\n"
+        "  assert code == (0 if '--help' in words else 2), (words, code)\n"
+        f"  assert not [name for name in {HEAVY!r} if name in sys.modules], words\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.stderr == ""
 
 
 # ---- flag beats variable beats default ---------------------------------------------------------------------

@@ -93,7 +93,7 @@ def test_the_help_names_all_options_their_groups_defaults_and_examples(capsys: p
         cli.main(["bench", "--help"])
     text = capsys.readouterr().out
     options = "requests duration warmup concurrency rate arrival pacing connections workers engine deadline seed call"
-    options += " data data-file metadata proto slo abort-on-slo config format output json set"
+    options += " connect-timeout details data data-file metadata proto slo abort-on-slo config format output json set"
     for option in options.split():
         assert f"--{option}" in text
     for option in ("-n", "-z", "-c", "-r", "-o", "-q"):
@@ -118,7 +118,6 @@ def test_options_are_short_for_factors(asked: Callable[..., dict[str, Any]]) -> 
     assert (load.duration_s, load.concurrency, load.warmup_s, load.workers) == (120.0, 7, 0.25, 0)
     assert (load.engine, load.requests) == ("grpcio", 9)
     assert (client.deadline_s, client.pooling, client.connections) == (1.5, "pool", 3)
-    assert asked("--set", "load.requests=4", "-n", "9")["config"].load.requests == 4
 
 
 def test_without_options_the_defaults_hold(asked: Callable[..., dict[str, Any]]) -> None:
@@ -150,6 +149,7 @@ def test_a_call_with_its_request(
         "metadata": ["k=v", "l=w"],
         "proto": "b.proto",
         "proto_path": ["x", "y"],
+        "wait_s": 0.0,
     }
     (tmp_path / "request.json").write_text('{"x": 2}')
     assert asked(*words, "--data-file", str(tmp_path / "request.json"))["call"]["data"] == '{"x": 2}'
@@ -309,7 +309,12 @@ def assert_refused(done: tuple[int, str, str], code: int, pattern: str) -> None:
         (["--seed", "x"], "invalid --seed=x: expected a whole number"),
         (["--engine", "rust"], r"invalid --engine=rust: expected wire\|grpcio"),
         (["--rate", "fast"], "invalid --rate=fast: expected"),
-        (["--arrival", "poisson"], "--arrival says how calls are sent at a rate, but there is none: add --rate"),
+        (["--arrival", "poisson"], r"load\.arrival=poisson: expected a rate with it.*add --rate"),
+        (["-n", "9", "--set", "load.requests=4"], r"load\.requests=4: another option sets load\.requests already"),
+        (["--rate", "9", "--set", "load.rate_rps=4"], r"--rate and load\.rate_rps both say the rate"),
+        (["--format", "csv", "--json", "-"], "--format csv and --json both write to -"),
+        (["--details"], "--details lists calls in the JSON: add --json FILE"),
+        (["--connect-timeout", "soon"], "invalid --connect-timeout=soon: expected a time"),
         (["--rate", "5:9:2@1s", "-z", "3"], "--duration and the @1s of --rate both say"),
         (["--data", "{}"], "--data belongs to a call of your own: add --call"),
         (["--data-file", "x.json"], "--data-file belongs to a call of your own: add --call"),
@@ -381,13 +386,13 @@ def assert_ghz(report: dict[str, Any], calls: int) -> None:
     assert set(report) == GHZ_FIELDS | {"grpclab"}
     assert report["count"] == calls
     assert sum(report["statusCodeDistribution"].values()) == calls
-    assert len(report["details"]) == calls
+    assert len(report["details"]) == (calls if calls <= 1000 else 0)
     assert sum(mark["count"] for mark in report["histogram"]) == report["statusCodeDistribution"].get("OK", 0)
     assert isinstance(report["total"], int)
     assert report["fastest"] <= report["average"] <= report["slowest"] <= max(report["total"], report["slowest"])
 
 
-@pytest.mark.parametrize("more", [[], ["--format", "json"], ["--format", "csv"]])
+@pytest.mark.parametrize("more", [[], ["--format", "json"]])
 def test_json_on_standard_output_stands_there_alone(gave: Callable[..., tuple[int, str, str]], more: list[str]) -> None:
     assert_ghz(json.loads(gave(thousand(), "--json", "-", *more)[1]), 1000)
 

@@ -122,7 +122,7 @@ def test_a_good_machine_has_nothing_to_do() -> None:
         ("disk", {"disk_free_bytes": None}, "ok", "unknown"),
         ("versions", {"versions": {**VERSIONS, "uvloop": None}}, "warn", "pip install uvloop"),
         ("versions", {"versions": {**VERSIONS, "grpcio": None}}, "fail", "pip install grpcio"),
-        ("studies", {"versions": {**VERSIONS, "scipy": None}}, "warn", "grpclab[study]"),
+        ("studies", {"versions": {**VERSIONS, "scipy": None}}, "warn", "[study]"),
         ("perf", {"tools": {"perf": "/usr/bin/perf"}}, "ok", "/usr/bin/perf"),
         ("h2load", {}, "ok", "optional"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import math
@@ -16,7 +17,7 @@ from hdrh.histogram import HdrHistogram
 
 from grpclab.load.bench import BenchResult
 from grpclab.load.calls import CallSpec
-from grpclab.load.formats import calls_by_start, csv_chunks, csv_text, ghz_json, nanoseconds
+from grpclab.load.formats import DETAILS, csv_chunks, csv_text, ghz_json, json_chunks, nanoseconds
 from grpclab.status import STATUS_NAMES, go_name
 
 GHZ_KEYS = [
@@ -135,12 +136,22 @@ def test_details_name_every_call_with_its_moment_and_status() -> None:
     ]
 
 
-def test_details_are_capped_and_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("grpclab.load.formats.DETAILS_CAP", 5)
-    capped, whole = ghz_json(result([0.1] * 6)), ghz_json(result([0.1] * 5))
-    assert (len(capped["details"]), capped["grpclab"]["details_capped_at"]) == (5, 5)
-    assert (len(whole["details"]), whole["grpclab"]["details_capped_at"]) == (5, None)
-    assert capped["count"] == 6
+def test_more_than_a_thousand_calls_are_listed_only_where_that_is_asked_for() -> None:
+    many, few = result([0.1] * (DETAILS + 1)), result([0.1] * DETAILS)
+    assert (ghz_json(many)["details"], ghz_json(many)["count"]) == ([], DETAILS + 1)
+    assert "--details" in ghz_json(many)["grpclab"]["details_note"]
+    for whole in (ghz_json(many, details=True), ghz_json(few)):
+        assert len(whole["details"]) == whole["count"]
+        assert whole["grpclab"]["details_note"] == ""
+
+
+@pytest.mark.parametrize("details", [False, True])
+def test_the_text_made_piece_by_piece_is_the_same_json(details: bool) -> None:
+    for case in (thousand(), result([]), result([0.1] * (DETAILS + 1), [UNAVAILABLE] * (DETAILS + 1))):
+        found, wanted = json.loads("".join(json_chunks(case, details=details))), ghz_json(case, details=details)
+        for one in (found, wanted):
+            one["grpclab"].pop("written_at")
+        assert found == wanted
 
 
 @pytest.mark.parametrize(
@@ -182,6 +193,14 @@ def test_the_options_can_be_given_back_to_the_bench() -> None:
     own = ghz_json(thousand(levels={"client.pooling": "pool", "client.connections": 2}))["grpclab"]
     assert "client.pooling=pool" in own["settings"].split()
     assert "client.connections=2" in own["settings"].split()
+
+
+def test_what_had_no_effect_is_told_and_is_no_setting() -> None:
+    reasons = {"client.connections": "pooling=shared does not use it", "seed": "nothing is drawn"}
+    case = dataclasses.replace(thousand(levels={"client.connections": 2}), without_effect=reasons)
+    own = ghz_json(case)["grpclab"]
+    assert (own["without_effect"], "client.connections" in own["settings"]) == (reasons, False)
+    assert "no effect: client.connections: pooling=shared does not use it" in str(case)
 
 
 def test_status_codes_are_grpcs_and_have_gos_names() -> None:
@@ -269,13 +288,6 @@ def test_a_run_that_was_stopped_is_cancelled_with_its_reason() -> None:
     found = ghz_json(thousand(stopped_because="p99 was 9 ms"))
     assert found["endReason"] == "cancel"
     assert found["grpclab"]["stopped_because"] == "p99 was 9 ms"
-
-
-def test_only_as_many_rows_are_made_as_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    case = open_loop(1000.0, np.arange(1, 501) / 1000)
-    assert calls_by_start(case, 7).start_s == pytest.approx(np.arange(7) / 1000)
-    assert calls_by_start(case, 7).latency_s == pytest.approx(np.arange(1, 8) / 1000)
-    assert len(calls_by_start(case, 1000).start_s) == 500
 
 
 # ---- CSV -----------------------------------------------------------------------------------------------------

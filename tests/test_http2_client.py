@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
+
 import pytest
 from hpack import Decoder
 from http2_client_help import STREAMING, after, reset_codes, status
@@ -25,7 +28,7 @@ from http2_peer import (
 from grpclab.http2 import frames
 from grpclab.http2.client import Call, Request
 from grpclab.http2.exchange import Answer
-from grpclab.http2.frames import CONTINUATION, DATA, HEADERS, WINDOW_UPDATE, ErrorCode, Setting
+from grpclab.http2.frames import CONTINUATION, DATA, HEADERS, MAX_LIST_BYTES, WINDOW_UPDATE, ErrorCode, Setting
 from grpclab.http2.messages import prefixed
 
 
@@ -44,7 +47,7 @@ def test_it_begins_with_the_preface_and_its_settings() -> None:
         Setting.INITIAL_WINDOW_SIZE: 1000,
         Setting.HEADER_TABLE_SIZE: 0,
         Setting.ENABLE_PUSH: 0,
-        Setting.MAX_HEADER_LIST_SIZE: 65_536,
+        Setting.MAX_HEADER_LIST_SIZE: MAX_LIST_BYTES,
     }
     assert (window.kind, int.from_bytes(window.body, "big")) == (WINDOW_UPDATE, 100_000 - 65_535)
 
@@ -65,6 +68,7 @@ def test_a_request() -> None:
             ("te", "trailers"),
             ("grpc-timeout", "1500000u"),
             ("content-type", "application/grpc"),
+            ("grpc-accept-encoding", "identity, deflate, gzip"),
             ("user-agent", "me"),
             ("a", "b"),
             ("a", "c"),
@@ -127,8 +131,9 @@ def test_the_status_is_what_the_trailers_say(end: Headers, expected: str, text: 
     ("headers", "expected"),
     [
         ([*BEGIN, ("grpc-status", "12")], "UNIMPLEMENTED"),
-        ([("grpc-status", "7")], "PERMISSION_DENIED"),
-        ([*BEGIN, ("grpc-status", "0")], "INTERNAL"),  # a unary call without its message
+        ([(":status", "200"), ("grpc-status", "7")], "PERMISSION_DENIED"),
+        ([("grpc-status", "7")], "INTERNAL"),  # :status is missing
+        ([*BEGIN, ("grpc-status", "0")], "UNIMPLEMENTED"),  # a unary call without its message
         (BEGIN, "UNKNOWN"),
         ([(":status", "404"), ("content-type", "text/html")], "UNIMPLEMENTED"),
         ([(":status", "503")], "UNAVAILABLE"),
@@ -142,17 +147,21 @@ def test_trailers_only(headers: Headers, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("headers", "expected"),
+    ("headers", "expected", "code"),
     [
-        ([(":status", "502"), ("content-type", "text/html")], "UNAVAILABLE"),
-        ([(":status", "200"), ("content-type", "text/html")], "UNKNOWN"),
-        ([("content-type", "application/grpc")], "UNKNOWN"),
+        ([(":status", "502"), ("content-type", "text/html")], "UNAVAILABLE", ErrorCode.CANCEL),
+        ([(":status", "200"), ("content-type", "text/html")], "UNKNOWN", ErrorCode.CANCEL),
+        ([("content-type", "application/grpc")], "INTERNAL", ErrorCode.PROTOCOL_ERROR),
+        ([*BEGIN, ("X-Upper", "a")], "INTERNAL", ErrorCode.PROTOCOL_ERROR),
+        ([*BEGIN, (":path", "/")], "INTERNAL", ErrorCode.PROTOCOL_ERROR),
+        ([*BEGIN, ("a-bin", "!")], "INTERNAL", ErrorCode.PROTOCOL_ERROR),
+        ([*BEGIN, ("grpc-encoding", "zstd")], "INTERNAL", ErrorCode.PROTOCOL_ERROR),
     ],
 )
-def test_an_answer_that_is_not_grpc(headers: Headers, expected: str) -> None:
+def test_an_answer_that_is_not_grpc(headers: Headers, expected: str, code: ErrorCode) -> None:
     client, call = after(begin(1, headers) + frames.data(1, b"<html>", end=True))
     assert status(call) == expected
-    assert reset_codes(client) == {1: ErrorCode.CANCEL}
+    assert reset_codes(client) == {1: code}
     assert client.closed is None
 
 
@@ -164,12 +173,12 @@ def test_informational_headers_come_before_the_real_ones() -> None:
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        (b"", "INTERNAL"),
-        (HELLO * 2, "INTERNAL"),
-        (HELLO[:-1], "INTERNAL"),
+        (b"", "UNIMPLEMENTED"),
+        (HELLO * 2, "UNIMPLEMENTED"),
+        (HELLO[:-1], "UNIMPLEMENTED"),
         (HELLO + b"\0", "INTERNAL"),
         (b"\x01" + HELLO[1:], "INTERNAL"),
-        (b"\0\xff\xff\xff\xff", "RESOURCE_EXHAUSTED"),
+        (b"\0\xff\xff\xff\xff", "UNIMPLEMENTED"),
         (prefixed(b""), "OK"),
     ],
 )
@@ -181,6 +190,75 @@ def test_the_message_of_a_unary_answer(body: bytes, expected: str) -> None:
         client.receive(answer(1 + 2 * number, body))
         assert status(call) == expected
     assert client.closed is None
+
+
+def test_a_message_above_the_limit_ends_its_call_before_it_has_come() -> None:
+    for size, expected in ((100, "OK"), (101, "RESOURCE_EXHAUSTED")):
+        client = ready(max_message_bytes=100)
+        (call,) = start(client)
+        client.receive(begin(1) + frames.data(1, prefixed(bytes(size))[:50], end=False))
+        assert (call.status < 0) == (expected == "OK")
+        if call.status < 0:
+            client.receive(frames.data(1, prefixed(bytes(size))[50:], end=False) + trailers(1))
+        assert status(call) == expected
+        assert client.closed is None
+
+
+def test_a_compressed_message_is_taken_where_its_encoding_was_accepted() -> None:
+    client = ready()
+    for number in range(40):
+        (call,) = start(client)
+        stream, compressed = 1 + 2 * number, number % 3 > 0
+        body = flagged(gzip.compress(b"hello" * (number // 9))) if compressed else HELLO
+        client.receive(begin(stream, [*BEGIN, ("grpc-encoding", "gzip")]))
+        client.receive(frames.data(stream, body, end=False) + trailers(stream))
+        assert (status(call), call.messages, call.encoding) == ("OK", 1, "gzip" if compressed else "")
+
+
+def flagged(message: bytes) -> bytes:
+    """A message whose prefix says that it is compressed."""
+    return b"\1" + prefixed(message)[1:]
+
+
+GZIP = gzip.compress(b"hello" * 1000)
+
+
+@pytest.mark.parametrize(
+    ("message", "encoding", "expected"),
+    [
+        (GZIP, "gzip", "OK"),
+        (zlib.compress(b"hello"), "deflate", "OK"),
+        (b"", "gzip", "OK"),
+        (GZIP, "deflate", "INTERNAL"),
+        (GZIP[:-1], "gzip", "INTERNAL"),
+        (GZIP + b"x", "gzip", "INTERNAL"),
+        (b"hello", "gzip", "INTERNAL"),
+        (GZIP, "identity", "INTERNAL"),
+    ],
+)
+def test_a_compressed_message_is_what_it_claims_to_be_however_it_is_cut(
+    message: bytes, encoding: str, expected: str
+) -> None:
+    for size in (1, 7, 10_000):
+        client = ready()
+        (call,) = start(client)
+        body = flagged(message)
+        pieces = [frames.data(1, body[at : at + size], end=False) for at in range(0, len(body), size)]
+        client.receive(begin(1, [*BEGIN, ("grpc-encoding", encoding)]) + b"".join(pieces) + trailers(1))
+        assert status(call) == expected
+
+
+@pytest.mark.parametrize("size", [MAX_LIST_BYTES, 6 * MAX_LIST_BYTES])
+def test_more_headers_than_are_taken_end_their_call_alone(size: int) -> None:
+    client = ready()
+    large = [*BEGIN, ("x", "v" * size)]
+    for stream, data in ((1, begin(1, large)), (3, begin(3) + trailers(3, large)), (5, trailers(5, large))):
+        (call,) = start(client)
+        client.receive(data)
+        assert (call.stream_id, status(call)) == (stream, "RESOURCE_EXHAUSTED")
+    (call,) = start(client)
+    client.receive(answer(7))
+    assert status(call) == "OK"
 
 
 def test_a_failure_stays_a_failure_whatever_came_before_it() -> None:

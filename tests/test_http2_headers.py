@@ -7,9 +7,9 @@ from hpack import Decoder, Encoder
 from hypothesis import given
 from hypothesis import strategies as st
 
+from grpclab.http2.frames import MAX_LIST_BYTES
 from grpclab.http2.headers import (
     CACHED_BLOCKS,
-    MAX_LIST_BYTES,
     RESIDENCE_HEADER,
     BlockDecoder,
     HeaderError,

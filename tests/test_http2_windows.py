@@ -95,7 +95,7 @@ def test_the_second_half_of_a_message_does_not_stand_for_a_whole_one(monkeypatch
     (call,) = start(client)
     client.receive(begin(call.stream_id))
     client.receive(frames.data(call.stream_id, tail, end=False) + trailers(call.stream_id))
-    assert (status(call), call.messages) == ("INTERNAL", 2)
+    assert (status(call), call.messages) == ("UNIMPLEMENTED", 2)
 
 
 def test_the_end_of_an_answer_does_not_stand_for_a_whole_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,8 +21,8 @@ from grpclab.config import ClientConfig
 from grpclab.errors import TargetError
 from grpclab.http2 import frames
 from grpclab.http2.client import ClientConnection
-from grpclab.load.engines import lane as lanes
 from grpclab.load.engines import peer as peers
+from grpclab.load.engines.backoff import BACKOFF_S
 from grpclab.load.gate import Gate
 from grpclab.load.recorder import Recorder, Records
 
@@ -333,7 +333,7 @@ def test_connections_that_end_as_soon_as_they_are_made_are_not_dialled_in_a_fren
         return bench.net
 
     net = on_a_net(main, path, ClientConfig(deadline_s=0.5))
-    assert 2 <= len(net.attempts) <= 2.6 / lanes.BACKOFF_S[0]
+    assert 2 <= len(net.attempts) <= 2.6 / BACKOFF_S[0]
 
 
 def test_after_goaway_accepted_calls_finish_and_new_ones_take_a_new_connection(path: Path) -> None:
@@ -352,7 +352,7 @@ def test_after_goaway_accepted_calls_finish_and_new_ones_take_a_new_connection(p
     assert statuses(records).keys() == {"OK"}
     assert set(records.latency_s) == {8 * MS}
     assert len(bench.net.servers) == 2
-    assert bench.counters.connections_lost == 0
+    assert bench.counters.connections_lost == 1, "the server ended it; grpcio tells no more either"
     assert bench.net.servers[0].said_goodbye
     assert bench.net.servers[0].cable.closed
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from virtual import VirtualLoop, pacer, run
 
 from grpclab.load.engines import Counters
-from grpclab.load.engines.loops import Call, OpenLoop, closed_loop
+from grpclab.load.engines.loops import Call, Caller, OpenLoop
 from grpclab.load.gate import Gate
 from grpclab.load.recorder import Recorder, Records
 from grpclab.load.summary import PERCENTILES, Window, percentiles, summarise
@@ -93,7 +93,7 @@ async def send(
 async def call_again(loop: VirtualLoop, path: Path, call: Call, gate: Gate, *, callers: int = 1) -> Records:
     """A closed loop to its end, and what was recorded."""
     recorder = Recorder(path)
-    await asyncio.gather(*(closed_loop(call, gate, recorder, loop.time) for _ in range(callers)))
+    await asyncio.gather(*(Caller(call, gate, recorder, loop.time).run() for _ in range(callers)))
     recorder.close()
     return Records.load(path)
 

@@ -222,7 +222,7 @@ def test_the_conda_environment_installs_what_the_project_asks_for() -> None:
     pip = next(entry["pip"] for entry in environment if isinstance(entry, dict))
     core = set(pyproject()["project"]["dependencies"])
     assert len(set(pip)) == len(pip)
-    assert set(pip) == core | requirements("study", "lab", "desk", "tls") | {"-e ."}
+    assert set(pip) == core | requirements("all") | {"-e ."}
     assert f"python{pyproject()['project']['requires-python']}" in environment
     assert "pip" in environment
 

@@ -114,7 +114,7 @@ def test_what_got_in_the_way_is_told_only_if_it_did() -> None:
     loud = render(open_loop(1000.0, [0.01] * 200, held=1234, bound_hits=5, connections_lost=2, outage_s=0.75))
     assert "1,234   calls waited for the peer's limit" in loud
     assert "5   calls waited, 10,000 being in flight" in loud
-    assert "2   connections; for 0.75 s there was none" in loud
+    assert "2   connections, closed by the server or broken; for 0.75 s there was none" in loud
 
 
 def test_a_schedule_is_a_table_with_its_knee_and_no_percentiles_of_all() -> None:

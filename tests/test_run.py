@@ -34,8 +34,8 @@ def limits(window: Window, *, planned: int | None, busy_share: float = 0.5, boun
 def answer(**figures: Any) -> dict[str, Any]:
     """What a worker says at the end."""
     nothing: dict[str, Any] = {"held": 0, "bound_hits": 0, "connections_lost": 0, "outage_s": 0.0}
-    nothing |= {"traffic": Traffic().to_json(), "failures": []}
-    return {"cpu_s": 1.0, "spin_s": 0.0, "busy_s": 10.0, "admitted": 0, **nothing, **figures}
+    nothing |= {"traffic": Traffic().to_json(), "failures": [], "encodings": {}}
+    return {"cpu_s": 1.0, "spin_s": 0.0, "busy_s": 10.0, "admitted": 0, "unsent": 0, **nothing, **figures}
 
 
 # ---- the generator as the limit ------------------------------------------------------------------------------
@@ -109,13 +109,14 @@ def test_the_label_depends_on_what_the_client_is_there_for() -> None:
 def test_the_answers_of_the_workers_add_up() -> None:
     windows = [opened([0.001] * 2000), opened([0.003] * 2000)]
     told = [
-        answer(cpu_s=5.0, spin_s=4.0, held=2, bound_hits=3, connections_lost=1, outage_s=0.5),
-        answer(cpu_s=9.0, spin_s=3.0, held=1, bound_hits=4, connections_lost=1, outage_s=0.7),
+        answer(cpu_s=5.0, spin_s=4.0, held=2, bound_hits=3, connections_lost=1, outage_s=0.5, encodings={"gzip": 5}),
+        answer(cpu_s=9.0, spin_s=3.0, held=1, bound_hits=4, connections_lost=1, outage_s=0.7, encodings={"gzip": 1}),
     ]
     found = assemble(windows, told, rate_rps=400.0, planned=4000)
     assert (found.cpu_s, found.spin_s) == (14.0, 7.0)
     assert found.busy_share == pytest.approx(0.6), "the busiest one's, without its spinning"
     assert (found.held, found.bound_hits, found.connections_lost) == (3, 7, 2)
+    assert found.encodings == {"gzip": 6}
     assert found.outage_s == 0.7, "the same outage, seen by two"
     assert (found.offered_rps, found.planned, found.sent) == (400.0, 4000, 4000)
     assert found.lateness == {"p50": 0.001, "p99": 0.003, "max": 0.003}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -226,9 +227,9 @@ def _half(request: ServerReflectionRequest, context: grpc.ServicerContext) -> Se
     [
         (lambda request, context: error(grpc.StatusCode.INTERNAL, "no\nidea"), r"schema \(error 13, no idea\): give"),
         (_garbage, r"does not tell its schema \(it sent a schema that is none\): give --proto FILE"),
-        (_contradiction, "the schema of the server at .* cannot be used: Couldn't build proto file"),
-        (_circle, "cannot be used: .*cycle"),
-        (_half, "is not whole: a.proto imports google/protobuf/nothing.proto, which it lacks; give --proto FILE"),
+        (_contradiction, "the schema of the server at .* cannot be used: a.proto uses nowhere.N, which none of its"),
+        (_circle, "cannot be used: its files import each other: a -> b -> c -> a; give --proto FILE"),
+        (_half, "cannot be used: a.proto imports google/protobuf/nothing.proto, which it lacks; give --proto FILE"),
         (lambda request, context: ServerReflectionResponse(), "has no service shop.v1.Orders; it has none"),
     ],
 )
@@ -291,8 +292,8 @@ def test_a_descriptor_set_may_leave_out_the_well_known_types_but_no_others(
     assert find("", proto=made) == expected
     made.write_bytes(descriptors(tmp_path, with_imports=False).SerializeToString())
     assert refusal(UsageError, "", proto=made) == (
-        f"the schema of --proto {made} is not whole: shop/orders.proto imports shop/money.proto, which it lacks;"
-        " make it with `protoc --include_imports --descriptor_set_out=FILE`"
+        f"invalid --proto={made}: expected a whole schema without contradictions: shop/orders.proto imports"
+        " shop/money.proto, which it lacks; make it with `protoc --include_imports --descriptor_set_out=FILE`"
     )
 
 
@@ -300,20 +301,35 @@ def test_without_a_compiler_a_proto_file_is_refused_with_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert "needs a compiler: pip install grpcio-tools" in refusal(MissingDependencyError, "", proto=write(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    line = refusal(MissingDependencyError, "", proto=write(tmp_path))
+    assert "needs a compiler: pip install grpcio-tools, or apt install protobuf-compiler" in line
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+@pytest.mark.skipif(shutil.which("protoc") is None, reason="there is no protoc on the PATH")
+def test_protoc_on_the_path_does_where_grpcio_tools_is_missing(
+    expected: CallSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert find("", proto=write(tmp_path)) == expected
+
+
+def test_a_file_that_is_not_there_is_told_with_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("x.proto", "x.binpb"):
         line = refusal(UsageError, "", proto=tmp_path / name)
-        assert line == f"--proto {tmp_path / name} cannot be read: No such file or directory"
-    assert "cannot be read: Is a directory" in refusal(UsageError, "", proto=tmp_path)
+        wanted = f"a .proto file or a descriptor set in {tmp_path}"
+        assert line == f"invalid --proto={tmp_path / name}: expected {wanted}: No such file or directory"
+    assert "Is a directory" in refusal(UsageError, "", proto=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert f" in {tmp_path}: No such file" in refusal(UsageError, "", proto="x.proto")
+    line = refusal(UsageError, "", proto="x.proto", proto_paths=["nowhere"])
+    assert line == f"invalid --proto-path=nowhere: expected a folder; there is none at {tmp_path}/nowhere"
 
 
 def test_a_file_that_is_no_schema_is_told(tmp_path: Path) -> None:
     file = tmp_path / "x.binpb"
     file.write_bytes(b"no schema")
-    assert "is neither a .proto file nor a descriptor set" in refusal(UsageError, "", proto=file)
+    assert "expected a .proto file or a descriptor set: make it with" in refusal(UsageError, "", proto=file)
     file.write_bytes(b"")
     assert f"--proto {file} has no service {SERVICE}; it has none" in refusal(UsageError, "", proto=file)
 
@@ -324,18 +340,194 @@ def test_what_protoc_says_first_is_told(tmp_path: Path) -> None:
         'syntax = "proto3";\nimport "google/protobuf/empty.proto";\nmessage M { strin s = 1; }\nmesage N {}'
     )
     line = refusal(UsageError, "", proto=file)
-    assert line.startswith(f"--proto {file} does not compile: ")
+    assert line.startswith(f"invalid --proto={file}: expected a schema that compiles: ")
     assert "x.proto:4:1: Expected top-level statement" in line
-    proto = write(tmp_path)  # without the folder that its imports are below
-    assert "does not compile: shop/money.proto: File not found" in refusal(UsageError, "", proto=proto)
-    assert "does not compile: " in refusal(UsageError, "", proto=proto, proto_paths=[tmp_path / "nowhere"])
+
+
+# ---- folders below which imports lie -----------------------------------------------------------------------------
+
+COIN = 'syntax = "proto3"; package common; message Coin { int64 units = 1; }'
+TILL = """
+    syntax = "proto3"; package shop.v1;
+    // import "nowhere/a.proto";
+    /* import "nowhere/b.proto"; */
+    import public 'common/coin.proto';
+    message Ask { common.Coin price = 1; string text = 2 [default_text]; }
+    service Till { rpc Pay(Ask) returns (Ask); }
+""".replace(" [default_text]", "")
+
+
+def tree(root: Path, files: dict[str, str]) -> Path:
+    """Files by their paths below a folder."""
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+def pay(proto: Path | str, *roots: Path | str) -> CallSpec:
+    return find_call("", "shop.v1.Till/Pay", data='{"price": {"units": 5}}', proto=proto, proto_paths=roots)
+
+
+def why_not(proto: Path | str, *roots: Path | str) -> str:
+    with pytest.raises(UsageError) as caught:
+        pay(proto, *roots)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+PAID = CallSpec(path="/shop.v1.Till/Pay", payload=b"\n\x02\x08\x05")
+
+
+@pytest.mark.parametrize("folder", ["plain", "with blank", "a:b", "a=b", "a,b", "-x", "ö"])
+def test_the_root_is_found_where_an_import_makes_it_plain(tmp_path: Path, folder: str) -> None:
+    root = tree(tmp_path / folder, {"shop/v1/till.proto": TILL, "common/coin.proto": COIN})
+    assert pay(root / "shop/v1/till.proto") == PAID
+
+
+@pytest.mark.parametrize("name", ["a:b.proto", "with blank.proto", "-x.proto", "@x.proto", "a=b.proto"])
+def test_a_file_may_have_any_name(tmp_path: Path, name: str) -> None:
+    root = tree(tmp_path, {f"shop/v1/{name}": TILL, "common/coin.proto": COIN})
+    assert pay(root / "shop/v1" / name) == PAID
+
+
+def test_imports_of_imports_are_found_from_the_file_that_names_them(tmp_path: Path) -> None:
+    coin = COIN.replace("package common;", 'package common; import "deep/x.proto"; import "side.proto";')
+    files = {"shop/v1/till.proto": TILL, "shop/v1/side.proto": 'syntax = "proto3";', "common/coin.proto": coin}
+    root = tree(tmp_path / "own", files)
+    tree(tmp_path, {"deep/x.proto": 'syntax = "proto3";'})
+    assert pay(root / "shop/v1/till.proto") == PAID
+
+
+def test_a_root_that_cannot_be_found_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree(tmp_path / "own", {"shop/v1/till.proto": TILL})
+    tree(tmp_path / "lib:1", {"common/coin.proto": COIN})
+    till = tmp_path / "own/shop/v1/till.proto"
+    line = why_not(till)
+    assert 'shop/v1/till.proto imports "common/coin.proto"' in line or 'till.proto imports "common/coin.proto"' in line
+    assert str(till.parent) in line
+    assert "--proto-path" in line
+    assert pay(till, tmp_path / "lib:1") == PAID
+    monkeypatch.chdir(tmp_path)
+    assert pay("own/shop/v1/till.proto", "own", "lib:1") == PAID
+    assert pay("shop/v1/till.proto", "own", "lib:1") == PAID  # a name below a root, as protoc takes it, too
+
+
+def test_a_given_root_comes_before_what_would_be_found(tmp_path: Path) -> None:
+    root = tree(tmp_path / "own", {"shop/v1/till.proto": TILL, "common/coin.proto": "no schema"})
+    tree(tmp_path / "lib", {"common/coin.proto": COIN})
+    assert pay(root / "shop/v1/till.proto", tmp_path / "lib") == PAID
+
+
+def test_a_file_is_itself_even_where_a_root_holds_another_of_its_name(tmp_path: Path) -> None:
+    root = tree(tmp_path, {"own/till.proto": TILL, "lib/till.proto": "no schema", "lib/common/coin.proto": COIN})
+    assert pay(root / "own/till.proto", root / "lib") == PAID
+
+
+@pytest.mark.parametrize(
+    ("text", "home"),
+    [
+        ("google.protobuf.Timestamp t = 1;", "google/protobuf/timestamp.proto"),
+        (".google.protobuf.Int64Value t = 1;", "google/protobuf/wrappers.proto"),
+        ("map<string, google.protobuf.Value> t = 1;", "google/protobuf/struct.proto"),
+        ("google.type.Money t = 1;", "google/type/money.proto"),
+        ("common.Coin t = 1;", "common/coin.proto"),
+        ("common.Coin.Side t = 1;", "common/coin.proto"),
+        ("Kind t = 1;", "shop/v1/kind.proto"),
+    ],
+)
+def test_a_forgotten_import_is_told_with_its_line(tmp_path: Path, text: str, home: str) -> None:
+    side = COIN.replace("int64", "enum Side { HEAD = 0; } int64")
+    kind = 'syntax = "proto3"; package shop.v1; import "common/coin.proto"; enum Kind { A = 0; }'
+    till = (
+        f'syntax = "proto3"; package shop.v1; message Ask {{ {text} }} service Till {{ rpc Pay(Ask) returns (Ask); }}'
+    )
+    root = tree(tmp_path, {"shop/v1/till.proto": till, "shop/v1/kind.proto": kind, "common/coin.proto": side})
+    assert why_not(root / "shop/v1/till.proto", root).endswith(f'add the line import "{home}";')
+
+
+def test_a_type_that_is_nowhere_is_told_with_its_line(tmp_path: Path) -> None:
+    root = tree(tmp_path, {"till.proto": TILL.replace("common.Coin", "Coyn"), "common/coin.proto": COIN})
+    assert why_not(root / "till.proto").endswith('till.proto:6:19: "Coyn" is not defined.')
+
+
+def test_a_byte_order_mark_is_no_part_of_a_schema_and_utf_16_is_refused(tmp_path: Path) -> None:
+    root = tree(tmp_path, {"till.proto": "\ufeff" + TILL.strip(), "common/coin.proto": COIN})
+    assert pay(root / "till.proto") == PAID
+    (root / "till.proto").write_bytes(TILL.encode("utf-16"))
+    assert "UTF-16" in why_not(root / "till.proto")
+
+
+# ---- descriptor sets that contradict themselves ------------------------------------------------------------------
+
+
+def descriptor_set(folder: Path, *files: FileDescriptorProto) -> Path:
+    made = folder / "set.binpb"
+    made.write_bytes(FileDescriptorSet(file=files).SerializeToString())
+    return made
+
+
+def file(name: str, *dependency: str, values: str = "", uses: str = "") -> FileDescriptorProto:
+    """A file of package p that defines an enum with these values, and perhaps a message that uses a type."""
+    made = FileDescriptorProto(name=name, package="p", dependency=dependency, syntax="proto3")
+    if values:
+        enum = made.enum_type.add(name=f"Enum{name[0].upper()}")
+        for number, value in enumerate(values.split()):
+            enum.value.add(name=value, number=number)
+    if uses:
+        made.message_type.add(name=f"Ask{name[0].upper()}").field.add(
+            name="f", number=1, label=1, type=11, type_name=uses
+        )
+    return made
+
+
+def service(*dependency: str) -> FileDescriptorProto:
+    made = file("s.proto", *dependency)
+    made.message_type.add(name="Ask")
+    made.service.add(name="S").method.add(name="M", input_type=".p.Ask", output_type=".p.Ask")
+    return made
+
+
+def test_a_set_that_holds_together_is_used_however_it_is_ordered(tmp_path: Path) -> None:
+    same = file("a.proto", values="NONE")
+    timestamp = file("b.proto", uses=".google.protobuf.Timestamp")  # whose import was forgotten
+    late = file("c.proto", uses=".p.AskD")  # defined in a file that it does not import
+    other = file("d.proto", uses=".p.Ask")
+    made = descriptor_set(tmp_path, same, late, other, timestamp, service("a.proto"), same)
+    assert find_call("", "p.S/M", proto=made) == CallSpec(path="/p.S/M", payload=b"")
+
+
+@pytest.mark.parametrize(
+    ("files", "why"),
+    [
+        (
+            [file("a.proto", "b.proto"), file("b.proto", "a.proto"), service("a.proto")],
+            "import each other: a.proto -> b",
+        ),
+        ([service("s.proto")], "s.proto imports itself"),
+        (
+            [file("a.proto", values="NONE"), file("b.proto", values="NONE"), service("a.proto", "b.proto")],
+            "p.NONE is defined in a.proto and again in b.proto",
+        ),
+        ([file("a.proto", values="A"), file("a.proto", values="B"), service("a.proto")], "a.proto is in it twice"),
+        ([service("nowhere.proto")], "s.proto imports nowhere.proto, which it lacks"),
+        ([file("a.proto", uses=".p.Gone"), service("a.proto")], "a.proto uses p.Gone, which none of its files defines"),
+        ([file("a.proto", values="A A"), service("a.proto")], "a.proto: duplicate"),
+    ],
+    ids=["circle", "self-import", "clash", "twice", "missing", "undefined", "inside"],
+)
+def test_a_set_that_contradicts_itself_is_one_line(tmp_path: Path, files: list[FileDescriptorProto], why: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        find_call("", "p.S/M", proto=descriptor_set(tmp_path, *files))
+    assert why in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_warning_of_protoc_is_none_of_its_errors(tmp_path: Path) -> None:
     file = tmp_path / "x.proto"
     file.write_text('syntax = "proto3"; import "old.proto"; message M { strin s = 1; }')
     (tmp_path / "old.proto").write_text("message Old {}")  # no syntax is named
-    line = refusal(UsageError, "", proto=file, proto_paths=[tmp_path / "nowhere"])
+    line = refusal(UsageError, "", proto=file)
     assert '"strin" is not defined' in line
 
 

@@ -365,4 +365,4 @@ def test_a_server_that_ends_connections_gracefully(path: Path, resend: bool) -> 
         gate.close()
         found = running.result(timeout=30)
     assert found.statuses.keys() == {"OK"}
-    assert found.counters.connections_lost == 0
+    assert found.counters.connections_lost >= 1

@@ -21,8 +21,8 @@ from grpclab.servers.launcher import RunningServer
 
 ANSWER_S = 30.0
 ANSWERS = {
-    *("cpu_s", "spin_s", "busy_s", "admitted"),
-    *("held", "bound_hits", "connections_lost", "outage_s", "traffic", "failures"),
+    *("cpu_s", "spin_s", "busy_s", "admitted", "unsent"),
+    *("held", "bound_hits", "connections_lost", "outage_s", "traffic", "failures", "encodings"),
 }
 
 
@@ -49,7 +49,7 @@ def window(**bounds: Any) -> dict[str, Any]:
     absolute = {
         name: None if times[name] is None else now + times[name] for name in ("starts_at", "opens_at", "closes_at")
     }
-    return {"requests": None, "rate_rps": None, "record": None, "progress": False} | bounds | absolute
+    return {"requests": None, "rate_rps": None, "record": None, "progress": False, "drain_s": 3.0} | bounds | absolute
 
 
 @pytest.mark.parametrize("engine", ["wire", "grpcio"])
@@ -106,7 +106,7 @@ def test_a_window_is_ended_by_a_word_however_far_the_next_call_is(
         child.receive(ANSWER_S)
         child.send(**window(rate_rps=rate_rps))
         time.sleep(0.1)
-        child.send(close=True)
+        child.send(close=time.perf_counter(), drain_s=1.0)
         assert set(child.receive(ANSWER_S)) == ANSWERS
         child.send(**window(requests=10))
         assert child.receive(ANSWER_S)["admitted"] == 10, "and the next one is not"

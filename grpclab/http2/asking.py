@@ -11,8 +11,8 @@ from typing import Final
 from grpclab.http2 import frames, messages
 from grpclab.http2.connection import Connection
 from grpclab.http2.exchange import Call, Request
-from grpclab.http2.frames import END_HEADERS, END_STREAM, ErrorCode, Setting, pack_id
-from grpclab.http2.headers import MAX_LIST_BYTES, RequestHeaders
+from grpclab.http2.frames import END_HEADERS, END_STREAM, MAX_LIST_BYTES, ErrorCode, Setting, pack_id
+from grpclab.http2.headers import RequestHeaders
 
 UNLIMITED: Final = frames.MAX_STREAM_ID
 LAST_STREAM_ID: Final = frames.MAX_STREAM_ID

@@ -16,10 +16,12 @@ from grpclab.http2.asking import Asking
 from grpclab.http2.connection import ProtocolError
 from grpclab.http2.exchange import BEGUN, DATA_CAME, NOTHING, Answer, Call, Request
 from grpclab.http2.frames import END_HEADERS, END_STREAM, ErrorCode
-from grpclab.http2.headers import BlockDecoder, HeaderList
+from grpclab.http2.headers import BlockDecoder, HeaderList, HeaderListError
 from grpclab.http2.messages import MessageError, MessageReader
 
 __all__ = ["Call", "ClientConnection", "Request"]
+
+NO_HTTP_STATUS = "malformed answer: :status is missing"
 
 
 class ClientConnection(Asking):
@@ -37,6 +39,7 @@ class ClientConnection(Asking):
         user_agent: str = "grpclab",
         watch_messages: bool = False,
         first_stream_id: int = 1,
+        max_message_bytes: int = messages.UNLIMITED_BYTES,
     ) -> None:
         super().__init__(
             request,
@@ -46,12 +49,16 @@ class ClientConnection(Asking):
             first_stream_id=first_stream_id,
         )
         self.arrived: list[Call] = []
+        self.encoded = False
+        """Whether any message so far was compressed: calls then have their `encoding`."""
+        self._max_message_bytes = max_message_bytes
         self._watch = watch_messages
         self._unary = not request.server_streaming
         self._has_usual = self._unary and not request.client_streaming and not watch_messages
         self._answers = BlockDecoder(Answer)
         self._known = self._answers.known
         self._usual_body: bytes | None = None
+        self._usual_encoded: tuple[str, bytes] | None = None  # one that was decompressed
         self._usual_trailers: list[HeaderList] = [[], []]  # as _usual_data
 
     # ---- in ----------------------------------------------------------------------------------------------------
@@ -76,6 +83,8 @@ class ClientConnection(Asking):
         if not self._has_usual or not self._events or not self._answers.is_independent:
             return False
         call: Call = self._events[-1]
+        if call.encoding:  # each of these is looked at, so that it is counted
+            return False
         # Had some of its DATA come before these bytes, they would not stand for a whole message.
         return call.stream_id == stream_id and call.status == messages.OK and call._received == self._ending_data
 
@@ -88,7 +97,11 @@ class ClientConnection(Asking):
             block = self._header_block(flags, stream_id, body)
             if block is None:
                 return
-            answer = self._answers.decode(block)
+            try:
+                answer = self._answers.decode(block)
+            except HeaderListError:
+                self._on_long_block(flags, stream_id)
+                return
         call = self.calls.get(stream_id)
         if call is None:
             self._stray(stream_id)
@@ -96,7 +109,7 @@ class ClientConnection(Asking):
         elif flags & END_STREAM:
             self._idle_frames = 0
             call.trailers = answer.headers
-            if answer.status or (self._unary and call.messages != 1) or call._reader is not None:
+            if answer.status or call._phase != DATA_CAME or (self._unary and call.messages != 1) or call._reader:
                 self._end_oddly(call, answer)
             else:
                 self._end(call, messages.OK, answer.text)
@@ -104,21 +117,42 @@ class ClientConnection(Asking):
             call._phase = BEGUN
         elif call._phase != NOTHING:
             self._reset(call, messages.INTERNAL, "headers twice")
+        elif answer.fault or not answer.http:
+            self._reset(call, messages.INTERNAL, answer.fault or NO_HTTP_STATUS)
+        elif answer.begins_encoded:
+            call._phase, call._agreed = BEGUN, answer.encoding
         elif not answer.informational:
-            text = f"HTTP status {answer.http or 'missing'}, not gRPC"
+            text = f"HTTP status {answer.http}, not gRPC"
             self._reset(call, messages.status_of_http(answer.http), text, ErrorCode.CANCEL)
+
+    def _on_long_block(self, flags: int, stream_id: int) -> None:
+        """More headers than are taken. It is the end of that call alone: no later block depends on this one."""
+        error = HeaderListError()
+        if not self._answers.is_independent:
+            raise error
+        call = self.calls.get(stream_id)
+        if call is None:
+            self._stray(stream_id)
+            self._idle_frame()
+        elif flags & END_STREAM:
+            self._end(call, messages.RESOURCE_EXHAUSTED, str(error))
+        else:
+            self._reset(call, messages.RESOURCE_EXHAUSTED, str(error), ErrorCode.CANCEL)
 
     def _end_oddly(self, call: Call, answer: Answer) -> None:
         """Trailers that are not those of a call that went well and is complete."""
         status, text = answer.status, answer.text
-        if status < 0:
+        if call._phase == NOTHING and not (answer.http or answer.fault):
+            status, text = messages.INTERNAL, NO_HTTP_STATUS
+        elif status < 0:
             foreign = call._phase == NOTHING and answer.http != "200"
             status = messages.status_of_http(answer.http) if foreign else messages.UNKNOWN
             text = f"no grpc-status; HTTP status {answer.http}" if answer.http else "no grpc-status"
+        elif status == messages.OK and self._unary and call.messages != 1:
+            # "Response cardinality violation": doc/statuscodes.md
+            status, text = messages.UNIMPLEMENTED, f"{call.messages} messages in a unary answer"
         elif status == messages.OK and call._reader is not None:
             status, text = messages.INTERNAL, "the last message is incomplete"
-        elif status == messages.OK:
-            status, text = messages.INTERNAL, f"{call.messages} messages in a unary answer"
         self._end(call, status, text)
 
     def _on_data(self, flags: int, stream_id: int, body: bytes) -> None:
@@ -157,17 +191,28 @@ class ClientConnection(Asking):
             self._reset(call, messages.INTERNAL, "data before headers")
             return
         call._phase = DATA_CAME
-        reader = call._reader or MessageReader(keep=False)
+        if self._usual_encoded == (call._agreed, body) and flags == 0 and call._reader is None:
+            call.messages += 1
+            call.encoding = call._agreed
+            if self._watch:
+                self.arrived.append(call)
+            return
+        reader = call._reader or MessageReader(keep=False, encoding=call._agreed, most=self._max_message_bytes)
         try:
             done = reader.feed(content)
         except MessageError as error:
             self._reset(call, error.status, str(error), ErrorCode.CANCEL)
             return
         call.messages += done
+        if reader.compressed:
+            call.encoding, self.encoded = call._agreed, True
         if self._watch:
             self.arrived.extend([call] * done)
         if flags == 0 and call._reader is None and messages.is_one_message(body):
-            self._usual_body = body
+            if call.encoding:
+                self._usual_encoded = (call.encoding, body)
+            else:
+                self._usual_body = body
         call._reader = None if reader.complete else reader
         if flags & END_STREAM:
             self._end(call, messages.UNKNOWN, "the stream ended without trailers")

@@ -10,13 +10,12 @@ import struct
 from typing import Final
 
 from grpclab.http2 import frames
-from grpclab.http2.frames import ErrorCode, Setting
-from grpclab.http2.headers import MAX_LIST_BYTES
+from grpclab.http2.frames import MAX_LIST_BYTES, ErrorCode, Setting
 
 MAX_BLOCK_BYTES: Final = 4 * MAX_LIST_BYTES
 """Longest header block over all its CONTINUATION frames: Huffman coding makes a list up to four times as long."""
 MAX_FRAGMENTS: Final = 1_000
-"""Most pieces of one header block."""
+"""Most pieces of one header block; those beyond MAX_BLOCK_BYTES are not kept."""
 MAX_IDLE_FRAMES: Final = 10_000
 """So many frames that move no call, one after the other, are a flood."""
 
@@ -84,6 +83,10 @@ class Control:
     def _on_own_settings_acked(self) -> None:
         """The peer has taken over ours."""
 
+    def _on_long_block(self, flags: int, stream_id: int) -> None:
+        """A header block of more than MAX_BLOCK_BYTES has come to its end; it was not kept."""
+        raise ProtocolError(ErrorCode.ENHANCE_YOUR_CALM, f"a header block of more than {MAX_BLOCK_BYTES:,} bytes")
+
     def _on_going_away(self, last_stream_id: int, code: int, reason: str) -> None:
         """The peer accepts no further streams."""
 
@@ -128,14 +131,18 @@ class Control:
             raise ProtocolError(ErrorCode.PROTOCOL_ERROR, "CONTINUATION without HEADERS")
         if not body:
             self._idle_frame()
-        self._fragments.append(body)
         self._fragments_bytes += len(body)
-        if self._fragments_bytes > MAX_BLOCK_BYTES or len(self._fragments) > MAX_FRAGMENTS:
-            raise ProtocolError(ErrorCode.ENHANCE_YOUR_CALM, f"a header block of more than {MAX_BLOCK_BYTES:,} bytes")
+        self._fragments.append(body if self._fragments_bytes <= MAX_BLOCK_BYTES else b"")
+        if len(self._fragments) > MAX_FRAGMENTS:
+            raise ProtocolError(ErrorCode.ENHANCE_YOUR_CALM, f"a header block in more than {MAX_FRAGMENTS:,} pieces")
         if flags & frames.END_HEADERS:
             block, self._fragments = b"".join(self._fragments), []
             self._inside_block = False
-            self._on_headers(end_stream | frames.END_HEADERS, stream_id, block)
+            flags = end_stream | frames.END_HEADERS
+            if self._fragments_bytes > MAX_BLOCK_BYTES:
+                self._on_long_block(flags, stream_id)
+            else:
+                self._on_headers(flags, stream_id, block)
 
     # ---- frames ------------------------------------------------------------------------------------------------
 

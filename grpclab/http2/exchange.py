@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,11 +30,14 @@ class Call:
     trailers: HeaderList = []  # noqa: RUF012 (read only)
     messages: int = 0
     """Messages received."""
+    encoding: str = ""
+    """What its messages were compressed with; empty where none was."""
     unprocessed: bool = False
     """The peer surely did nothing with it: it may be sent again."""
     _phase: int = NOTHING
     _received: int = 0  # bytes of DATA that the stream's window was not yet given back
     _reader: MessageReader | None = None  # in the middle of a message
+    _agreed: str = ""  # the encoding that compressed messages have
     _unsent: bytes | memoryview = b""
     _queued: bool = False  # waiting for the connection's window
     _half_closed: bool = True  # what is unsent is all that is to be sent
@@ -67,22 +71,63 @@ class Request:
             ("te", "trailers"),
             *timeout,
             ("content-type", GRPC),
+            ("grpc-accept-encoding", messages.ACCEPTED_ENCODINGS),
             ("user-agent", user_agent),
             *self.metadata,
         ]
 
 
 class Answer:
-    """The meaning of a header block of the server."""
+    """The meaning of a header block of the server.
 
-    __slots__ = ("begins", "headers", "http", "informational", "status", "text")
+    One that is malformed (RFC 9113, 8.1.1) or names an unknown encoding is INTERNAL, whatever else it says.
+    """
+
+    __slots__ = ("begins", "begins_encoded", "encoding", "fault", "headers", "http", "informational", "status", "text")
 
     def __init__(self, headers: HeaderList) -> None:
         found: dict[str, str] = dict(headers)
         self.headers = headers
         self.http = found.get(":status", "")
         self.informational = self.http.startswith("1")
+        self.encoding = found.get("grpc-encoding", "identity")
+        self.fault = _fault(headers, self.encoding)
+        """Why nothing of it can be used; empty where it can."""
         # A missing content type is taken, as grpcio does: a plain HTTP/2 server can then serve as a ceiling.
-        self.begins = self.http == "200" and found.get("content-type", GRPC).startswith(GRPC)
+        grpc = self.http == "200" and found.get("content-type", GRPC).lower().startswith(GRPC) and not self.fault
+        self.begins = grpc and self.encoding == "identity"
+        self.begins_encoded = grpc and not self.begins
         self.status = messages.parse_status(found["grpc-status"]) if "grpc-status" in found else -1
         self.text = messages.decode_text(found.get("grpc-message", ""))
+        if self.fault:
+            self.status, self.text = messages.INTERNAL, self.fault
+
+
+def _is_base64(value: str) -> bool:
+    """Whether this is the value of a header in ``-bin``: padded or not, several joined by commas."""
+    for part in value.split(","):
+        digits = part.rstrip("=")
+        try:
+            decoded = base64.b64decode(digits + "=" * (-len(digits) % 4), validate=True)
+        except ValueError:
+            return False
+        if base64.b64encode(decoded).decode("ascii").rstrip("=") != digits:
+            return False
+    return True
+
+
+def _fault(headers: HeaderList, encoding: str) -> str:
+    """Why these headers make an answer malformed; what grpcio lets pass as well is let pass."""
+    for name, value in headers:
+        if name == ":status":
+            if len(value) != 3 or not value.isdigit():
+                return f"malformed answer: :status {value[:40]!r}"
+        elif not name or name[0] == ":" or name != name.lower() or min(name) <= " ":
+            return f"malformed answer: header name {name[:40]!r}"
+        elif name == "te" and value != "trailers":
+            return f"malformed answer: te {value[:40]!r}"
+        elif name.endswith("-bin") and not _is_base64(value):
+            return f"malformed answer: {name[:40]} is not base64"
+    if encoding != "identity" and encoding not in messages.ENCODINGS:
+        return f"grpc-encoding {encoding[:40]!r} is not one of those accepted: {messages.ACCEPTED_ENCODINGS}"
+    return ""

@@ -19,6 +19,9 @@ END_STREAM, ACK, END_HEADERS, PADDED, PRIORITISED = 0x1, 0x1, 0x4, 0x8, 0x20
 DEFAULT_WINDOW: Final = 65_535
 DEFAULT_MAX_FRAME: Final = 16_384
 DEFAULT_TABLE: Final = 4_096
+MAX_LIST_BYTES: Final = 131_072
+"""Longest header list that is taken (SETTINGS_MAX_HEADER_LIST_SIZE): a bomb is refused while it is decoded. The
+engine `grpcio` has the same limit (:mod:`grpclab.channel_args`)."""
 MAX_WINDOW: Final = 2**31 - 1
 MAX_STREAM_ID: Final = 2**31 - 1
 

@@ -13,11 +13,11 @@ from typing import Any, Final, Generic, TypeVar
 from hpack import Decoder, Encoder, HPACKError
 from hpack.exceptions import OversizedHeaderListError
 
+from grpclab.http2.frames import MAX_LIST_BYTES
+
 HeaderList = list[tuple[str, str]]
 Parsed = TypeVar("Parsed")
 
-MAX_LIST_BYTES: Final = 65_536
-"""Longest header list that is taken (SETTINGS_MAX_HEADER_LIST_SIZE): a bomb is refused while it is decoded."""
 CACHED_BLOCKS: Final = 512
 CACHED_BLOCK_BYTES: Final = 2_048
 RESIDENCE_HEADER: Final = "grpclab-residence-ns"
@@ -26,6 +26,13 @@ RESIDENCE_HEADER: Final = "grpclab-residence-ns"
 
 class HeaderError(Exception):
     """A header block that cannot be decoded."""
+
+
+class HeaderListError(HeaderError):
+    """A header list of more than MAX_LIST_BYTES."""
+
+    def __init__(self) -> None:
+        super().__init__(f"a header list of more than {MAX_LIST_BYTES:,} bytes")
 
 
 class RequestHeaders:
@@ -106,7 +113,7 @@ class BlockDecoder(Generic[Parsed]):
         try:
             return [(_text(n), _text(v)) for n, v in self._decoder.decode(block, raw=True)]
         except OversizedHeaderListError:
-            raise HeaderError(f"a header list of more than {MAX_LIST_BYTES:,} bytes") from None
+            raise HeaderListError from None
         except (HPACKError, ValueError, IndexError) as error:
             # Its kind only: hpack's own words quote the block, at any length, or an address in memory.
             raise HeaderError(f"a header block that cannot be decoded: {type(error).__name__}") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import struct
+import zlib
 from collections.abc import Iterable
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes
@@ -14,10 +15,18 @@ from grpclab.status import STATUS_NAMES
 
 PREFIX_BYTES: Final = 5
 MAX_MESSAGE_BYTES: Final = 128 * 1024 * 1024
-"""A longer message is refused by its prefix, before any of it is kept; the factors ask for half of it at most."""
+"""A longer message is refused by its prefix where messages are kept; the factors ask for half of it at most."""
+UNLIMITED_BYTES: Final = 2**32 - 1
+"""The longest message that a prefix can announce."""
+ENCODINGS: Final = {"deflate": zlib.MAX_WBITS, "gzip": zlib.MAX_WBITS | 16}
+"""Message encodings that a client of ours accepts, with the format that zlib knows each by."""
+INFLATED_BYTES: Final = 64 * 1024
+"""So much of a compressed message is in memory at a time."""
+ACCEPTED_ENCODINGS: Final = ", ".join(("identity", *ENCODINGS))
+"""The grpc-accept-encoding that C-core sends: a compressing server then sends both engines the same."""
 
 _NAMES: Final = {name: code for code, name in enumerate(STATUS_NAMES)}
-_STATUS: Final = {str(code): code for code in range(len(STATUS_NAMES))}
+_LAST: Final = len(STATUS_NAMES) - 1
 OK, CANCELLED, UNKNOWN = _NAMES["OK"], _NAMES["CANCELLED"], _NAMES["UNKNOWN"]
 DEADLINE_EXCEEDED, INTERNAL = _NAMES["DEADLINE_EXCEEDED"], _NAMES["INTERNAL"]
 UNAVAILABLE, RESOURCE_EXHAUSTED = _NAMES["UNAVAILABLE"], _NAMES["RESOURCE_EXHAUSTED"]
@@ -52,8 +61,14 @@ def status_of_http(status: str) -> int:
 
 
 def parse_status(text: str) -> int:
-    """The code of a grpc-status header; UNKNOWN where it is none that exists."""
-    return _STATUS.get(text, UNKNOWN)
+    """The code of a grpc-status header, which is ``1*DIGIT``; UNKNOWN where it is none that exists.
+
+    ``doc/statuscodes.md``: "Error parsing returned status" is UNKNOWN.
+    """
+    if not (text.isascii() and text.isdigit()):
+        return UNKNOWN
+    digits = text.lstrip("0")
+    return int(digits or "0") if len(digits) <= 2 and int(digits or "0") <= _LAST else UNKNOWN
 
 
 def decode_text(value: str) -> str:
@@ -104,8 +119,8 @@ def prefixed(message: bytes) -> bytes:
 
 
 def is_one_message(body: bytes) -> bool:
-    """Whether these bytes are one message, whole and not compressed."""
-    return len(body) >= PREFIX_BYTES and body[0] == 0 and int.from_bytes(body[1:5], "big") == len(body) - PREFIX_BYTES
+    """Whether these bytes are one message, and whole."""
+    return len(body) >= PREFIX_BYTES and int.from_bytes(body[1:5], "big") == len(body) - PREFIX_BYTES
 
 
 class MessageError(Exception):
@@ -116,17 +131,60 @@ class MessageError(Exception):
         self.status = status
 
 
+class Inflation:
+    """Whether a message is compressed as it claims; what is in it is thrown away."""
+
+    __slots__ = ("_encoding", "_zlib")
+
+    def __init__(self, encoding: str) -> None:
+        self._encoding = encoding
+        self._zlib = zlib.decompressobj(ENCODINGS[encoding])
+
+    def feed(self, piece: bytes) -> None:
+        """The next bytes of the message. Raises MessageError."""
+        try:
+            while piece:
+                self._zlib.decompress(piece, INFLATED_BYTES)
+                piece = self._zlib.unconsumed_tail
+        except zlib.error:
+            raise self._error() from None
+
+    def finish(self) -> None:
+        """The message is over. Raises MessageError."""
+        if not self._zlib.eof or self._zlib.unused_data:
+            raise self._error()
+
+    def _error(self) -> MessageError:
+        return MessageError(f"a message that cannot be decompressed: it is no {self._encoding}", INTERNAL)
+
+
 class MessageReader:
     """Cuts the bytes of one stream's DATA frames into messages, wherever the frames were cut.
 
     With `keep` the messages are handed out, else they are counted and only their prefixes are looked at, so that
-    memory stays flat whatever is announced.
+    memory stays flat whatever is announced. `encoding` is the one that was agreed on: messages may then be compressed,
+    which is verified; they are handed out as they came. A message longer than `most` bytes is refused by its prefix.
     """
 
-    __slots__ = ("_keep", "_missing", "_pieces", "_prefix", "messages")
+    __slots__ = (
+        "_encoding",
+        "_inflation",
+        "_keep",
+        "_missing",
+        "_most",
+        "_pieces",
+        "_prefix",
+        "compressed",
+        "messages",
+    )
 
-    def __init__(self, *, keep: bool) -> None:
+    def __init__(self, *, keep: bool, encoding: str = "", most: int = MAX_MESSAGE_BYTES) -> None:
         self._keep = keep
+        self._encoding = encoding
+        self._most = most
+        self._inflation: Inflation | None = None
+        self.compressed = False
+        """Whether any message so far was compressed."""
         self._prefix = b""
         self._missing = -1
         self._pieces: list[bytes] = []
@@ -147,11 +205,16 @@ class MessageReader:
             taken = min(self._missing, end - at)
             if self._keep and taken:
                 self._pieces.append(chunk[at : at + taken])
+            if self._inflation is not None:
+                self._inflation.feed(chunk[at : at + taken])
             at += taken
             self._missing -= taken
             if self._missing == 0:
                 done += 1
                 self._prefix, self._missing = b"", -1
+                if self._inflation is not None:
+                    self._inflation.finish()
+                    self._inflation = None
                 if self._keep:
                     self.messages.append(b"".join(self._pieces))
                     self._pieces.clear()
@@ -159,12 +222,16 @@ class MessageReader:
 
     def _length(self) -> int:
         flag, length = struct.unpack(">BI", self._prefix)
-        if flag == 1:
+        if flag == 1 and self._encoding:
+            self.compressed = True
+            self._inflation = Inflation(self._encoding) if length else None
+        elif flag == 1:
             raise MessageError("a compressed message, though no encoding was agreed on", INTERNAL)
-        if flag:
+        elif flag:
             raise MessageError(f"a message whose compression flag is {flag}", INTERNAL)
-        if length > MAX_MESSAGE_BYTES:
-            raise MessageError(f"a message of {length:,} bytes", RESOURCE_EXHAUSTED)
+        if length > self._most:
+            text = f"a message of {length:,} bytes, which is more than the limit of {self._most:,}"
+            raise MessageError(text, RESOURCE_EXHAUSTED)
         return int(length)
 
     @property

@@ -13,8 +13,8 @@ from typing import Final
 from grpclab.http2 import frames, messages
 from grpclab.http2.answering import Answering, Stream
 from grpclab.http2.connection import ProtocolError
-from grpclab.http2.frames import END_HEADERS, END_STREAM, HEADERS, ErrorCode, Setting
-from grpclab.http2.headers import MAX_LIST_BYTES, BlockDecoder
+from grpclab.http2.frames import END_HEADERS, END_STREAM, HEADERS, MAX_LIST_BYTES, ErrorCode, Setting
+from grpclab.http2.headers import BlockDecoder
 from grpclab.http2.messages import MessageError, MessageReader
 from grpclab.http2.requests import NOTHING, RequestHead
 

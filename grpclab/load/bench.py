@@ -10,10 +10,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -23,13 +24,24 @@ from grpclab import procfs
 from grpclab.addresses import host_port, loopback_target
 from grpclab.config import Level, TrialConfig
 from grpclab.environment import machine, split_cores
-from grpclab.errors import MissingDependencyError
+from grpclab.errors import WorkerError
+from grpclab.extras import needs
+from grpclab.link import check_link, running_link
 from grpclab.load.arrivals import Step, parse_rates
 from grpclab.load.calls import GREETER, CallSpec, greeting
 from grpclab.load.ceiling import Ceiling, known
 from grpclab.load.failures import sentence
 from grpclab.load.generator import Generator
-from grpclab.load.plan import choose_call, load_plan, pool_settings
+from grpclab.load.plan import (
+    check_call,
+    choose_call,
+    load_plan,
+    no_effect,
+    pool_settings,
+    refuse_twice,
+    seed_has_no_effect,
+)
+from grpclab.load.reach import await_listener
 from grpclab.load.run import LoadRun, Progress
 from grpclab.load.slo import Judgement, Objective, Watch, judge, judge_steps
 from grpclab.load.steps import Knee, RateStep, find_knee, merged, rate_text
@@ -45,6 +57,9 @@ GRADES: tuple[tuple[str, float, float], ...] = (
     ("D", 0.05, 16.0),
 )
 """Grade, most errors as a share, most the tail may be above the median; F is what is worse."""
+
+LINK_OFF_MS, LINK_OFF_SHARE = 2.5, 0.1
+"""An emulated link that is further off than both does not do what it was asked for."""
 
 Watcher = Callable[[str, Progress], None]
 """Is told of the running load: what is being measured ("" or the step), and the figures so far."""
@@ -66,8 +81,18 @@ class BenchResult:
     objectives: tuple[Objective, ...] = ()
     notes: tuple[str, ...] = ()
     """What the reader of the figures should know of how they came about."""
+    without_effect: Mapping[str, str] = field(default_factory=dict)
+    """What was asked for and could not act, by factor or option, each with the reason."""
+    link: Mapping[str, float] | None = None
+    """What the emulated link does, as :func:`grpclab.link.check_link` measures it; None without a link."""
     ceiling: Ceiling | None = None
     """What a generator process can do on this machine, where that is known."""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """A sentence for each thing to know of the figures: the notes, what had no effect, what the link does."""
+        idle = (f"no effect: {name}: {reason}" for name, reason in self.without_effect.items())
+        return (*self.notes, *idle, *([link_text(self.link)] if self.link else []))
 
     @property
     def limited_by(self) -> str:
@@ -138,7 +163,7 @@ class BenchResult:
         With a schedule, `rate_rps` as well: the rate of the call's step.
         """
         from grpclab.load.formats import calls_by_start
-        from grpclab.status import STATUS_NAMES
+        from grpclab.status import RECORDED_NAMES
 
         columns = calls_by_start(self)
         frame: pd.DataFrame = _pandas().DataFrame(
@@ -146,7 +171,7 @@ class BenchResult:
                 "start_s": columns.start_s,
                 "late_s": columns.late_s,
                 "latency_s": columns.latency_s,
-                "status": _pandas().Categorical.from_codes(columns.status.astype("int16"), STATUS_NAMES),
+                "status": _pandas().Categorical.from_codes(columns.status.astype("int16"), RECORDED_NAMES),
             }
         )
         return frame.assign(rate_rps=columns.rate_rps) if self.steps else frame
@@ -178,9 +203,7 @@ def _pandas() -> Any:
     try:
         import pandas as pd
     except ModuleNotFoundError:
-        raise MissingDependencyError(
-            "a frame needs pandas, which is not installed: pip install 'grpclab[study]'"
-        ) from None
+        raise needs("a frame", "pandas", "study") from None
     return pd
 
 
@@ -194,22 +217,38 @@ def run_bench(
     abort: bool = False,
     seed: int = 1,
     notes: Sequence[str] = (),
+    without_effect: Mapping[str, str] | None = None,
+    connect_timeout_s: float | None = None,
     watcher: Watcher | None = None,
 ) -> BenchResult:
-    """Load the server at `target` as `config` says (its server and link factors are not used).
+    """Load the server at `target` as `config` says; it is running already, so the server's factors are not used.
 
     `rates` of more than one step are measured one after the other on the same connections, each with a warm-up
-    of its own. `abort` ends the load as soon as the running figures break one of the `objectives`.
+    of its own. `abort` ends the load as soon as the running figures break one of the `objectives`. Where the link's
+    factors ask for one, the load goes through an emulated link, which is measured first.
 
     Only loopback addresses are loaded. Raises UsageError, TargetError or WorkerError. Ctrl-C ends it early and
     returns what was measured.
     """
     target = host_port(target)
     _, port = loopback_target(target)
+    await_listener(target, connect_timeout_s or 0.0)
     call = call or greeting(config.load)
     schedule = list(rates) if len(rates) > 1 else []
     runs: list[LoadRun] = []
-    with Generator(config, target, cpus=_cores(config.load.workers), call=call, seed=seed) as generator:
+    checked = check_link(config.link) if config.link.emulated else None
+    with contextlib.ExitStack() as stack:
+        link = stack.enter_context(running_link(config.link, target)) if config.link.emulated else None
+        generator = stack.enter_context(
+            Generator(
+                config,
+                link.target if link else target,
+                cpus=_cores(config.load.workers),
+                call=call,
+                seed=seed,
+                connect_timeout_s=connect_timeout_s,
+            )
+        )
         started_at = datetime.now(UTC)
         for number, step in enumerate(schedule or [None], start=1):
             label = f"{number} of {len(schedule)}: {rate_text(step.rate_rps)}" if step else ""
@@ -224,7 +263,10 @@ def run_bench(
             runs.append(run)
             if run.interrupted or run.stopped_because:
                 break
-        connections = procfs.outgoing_connections(generator.pids, port)
+        if link is not None and not link.alive():
+            raise WorkerError("the emulated link died during the measurement: run it again")
+        _, dialled = loopback_target(generator.target)
+        connections = procfs.outgoing_connections(generator.pids, dialled)
         servers = sorted(procfs.listening_pids(port))
         by_process = tuple(procfs.connections(servers, port)) if servers else ()
     return BenchResult(
@@ -241,8 +283,17 @@ def run_bench(
         ),
         objectives=tuple(objectives),
         notes=tuple(notes),
+        without_effect=dict(without_effect or {}),
+        link=checked,
         ceiling=known(config.load.engine),
     )
+
+
+def link_text(found: Mapping[str, float]) -> str:
+    """What an emulated link was asked for and does, in a sentence."""
+    asked, p50 = found["rtt_ms_asked"], found["rtt_ms_p50"]
+    text = f"emulated link: {asked:g} ms asked for, {p50:.2f} ms measured (p99 {found['rtt_ms_p99']:.2f} ms)"
+    return text + ("; it does not keep its time" if abs(p50 - asked) > max(LINK_OFF_MS, LINK_OFF_SHARE * asked) else "")
 
 
 def _broken(watch: Watch, seen: Progress) -> str | None:
@@ -283,7 +334,8 @@ async def bench(
     `arrival` constant or poisson; a text is a schedule, as ``"500:5000:500@5s"``. `connections` above 1 is a
     pool of that many. `call` is ``package.Service/Method`` with its request as JSON in `data`, found by server
     reflection or in the file `proto`, whose imports lie below the folders `proto_path`; without it, our own greeter
-    is called. `settings` are further factors by dotted name. Raises as
+    is called. `settings` are further factors by dotted name, of the client, the load and the link: the server is
+    running already. Raises as
     :func:`run_bench`.
     """
     given: dict[str, Level] = {
@@ -297,14 +349,18 @@ async def bench(
     if connections is not None:
         levels |= pool_settings(connections)
     rates = () if rate_rps is None else parse_rates(str(rate_rps))
-    config, notes = load_plan(levels | dict(settings or {}), rates)
+    refuse_twice(levels, settings or {})
+    levels |= settings or {}
+    config, notes = load_plan(levels, rates)
+    idle = no_effect(config, levels) | seed_has_no_effect(config, given=seed != 1)
     words = [f"{key}={value}" for key, value in (metadata or {}).items()]
     text = data if data is None or isinstance(data, str) else json.dumps(data)
 
     roots = [proto_path] if isinstance(proto_path, str | Path) else list(proto_path)
 
     def run() -> BenchResult:
+        check_call(call, levels, data=text, proto=proto, proto_path=roots)
         spec = choose_call(target, config, name=call, data=text, metadata=words, proto=proto, proto_path=roots)
-        return run_bench(target, config, call=spec, rates=rates, seed=seed, notes=notes)
+        return run_bench(target, config, call=spec, rates=rates, seed=seed, notes=notes, without_effect=idle)
 
     return await asyncio.to_thread(run)

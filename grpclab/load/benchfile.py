@@ -96,6 +96,8 @@ def _json(text: str, name: str) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise UsageError(invalid("--config", name, f"JSON, which it is not at {where}")) from None
+    except UsageError:
+        raise
     except (RecursionError, ValueError):  # an integer of more digits than Python reads
         raise UsageError(invalid("--config", name, "JSON of usual depth and numbers of usual length")) from None
     if not isinstance(tables, dict):

@@ -14,7 +14,9 @@ from grpclab.load.gate import share
 PLANNING_S = 50e-9
 """Time to draw one arrival of an open loop, amply; the schedule is drawn before the load starts."""
 NO_DEADLINE_S = 60.0
-"""Where calls have no deadline, they are waited for as if it were this."""
+"""Where a window ends by its number of calls alone and they have no deadline: the longest time in which none ends."""
+SILENCE_S = 15.0
+"""A worker that has not answered so long after its window ought to be over counts as lost."""
 
 
 def auto_workers(config: TrialConfig, cpus: Collection[int]) -> int:
@@ -77,17 +79,13 @@ class Bounds:
             closes_at=max(self.cut_at, self.opens_at),
         )
 
-    def patience_s(self, config: TrialConfig) -> float:
-        """Longest time the window may take before its workers count as lost."""
+    def patience_s(self, config: TrialConfig, drain_s: float) -> float:
+        """Longest time the window may take, its calls under way `drain_s` beyond its end, before it is cut short."""
         load, deadline = config.load, config.client.deadline_s or NO_DEADLINE_S
-        warmup_s = self.opens_at - self.starts_at
-        if self.due is not None:  # what has piled up by the end goes out as fast as its deadlines let it
-            queued_s = deadline * self.due.count / load.max_in_flight
-            return warmup_s + self.due.closes_at - self.opens_at + queued_s + 2 * deadline + 10
         if self.closes_at is not None:
-            return warmup_s + self.closes_at - self.opens_at + 2 * deadline + 10
+            return self.closes_at - self.starts_at + drain_s + SILENCE_S
         assert load.requests is not None
-        return warmup_s + deadline * (2 + load.requests / load.concurrency) + 10
+        return self.opens_at - self.starts_at + deadline * (2 + load.requests / load.concurrency) + SILENCE_S
 
 
 def plan_bounds(

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from grpclab.printable import printable
-from grpclab.status import STATUS_NAMES
+from grpclab.status import RECORDED_NAMES
 
 MOST_TEXTS = 8
 """Different texts that are kept for each status; the calls of further ones are counted together, without a text."""
@@ -31,7 +31,7 @@ class Failure:
     """The failed calls of one status that came with one text."""
 
     status: str
-    """The status' name, as in :data:`grpclab.status.STATUS_NAMES`."""
+    """The status' name, as in :data:`grpclab.status.RECORDED_NAMES`."""
     text: str
     """What the server or the engine said, on one line; empty where it said nothing."""
     calls: int
@@ -75,8 +75,10 @@ class FailureLog:
         self._entries: dict[int, dict[str, _Entry]] = {}
         self._further: dict[int, _Entry] = {}
 
-    def note(self, status: int, text: str, start_s: float, end_s: float, details: bytes = b"") -> None:
-        """One call failed: `details` is the value of its `grpc-status-details-bin`, decoded from base64."""
+    def note(
+        self, status: int, text: str, start_s: float, end_s: float, details: bytes = b"", *, calls: int = 1
+    ) -> None:
+        """One call, or several alike, failed: `details` is the value of its `grpc-status-details-bin`, decoded."""
         if start_s < self._opens_at:
             return
         texts = self._entries.setdefault(status, {})
@@ -86,7 +88,7 @@ class FailureLog:
                 entry = texts[text[:LONGEST_TEXT]] = _Entry(0, end_s, details[: LONGEST_DETAILS + 1])
             else:
                 entry = self._further.setdefault(status, _Entry(0, end_s, b""))
-        entry.calls += 1
+        entry.calls += calls
         entry.first_at = min(entry.first_at, end_s)
 
     def to_json(self) -> list[dict[str, Any]]:
@@ -95,7 +97,7 @@ class FailureLog:
         kept += [(status, "", entry, True) for status, entry in self._further.items()]
         return [
             {
-                "status": STATUS_NAMES[status],
+                "status": RECORDED_NAMES[status],
                 "text": text,
                 "calls": entry.calls,
                 "first_at": entry.first_at,

@@ -7,7 +7,9 @@ the one key ``grpclab``.
 
 from __future__ import annotations
 
+import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,15 +17,17 @@ from typing import Any
 
 import numpy as np
 
+from grpclab.config import TrialConfig, format_level
 from grpclab.load.bench import BenchResult
 from grpclab.load.failures import only_text
 from grpclab.load.recorder import Codes, Floats
 from grpclab.load.run import LoadRun
 from grpclab.load.steps import RateStep
 from grpclab.load.summary import Window, percentile
-from grpclab.status import OK, STATUS_NAMES, go_name
+from grpclab.status import OK, RECORDED_NAMES, go_name
 
-DETAILS_CAP = 100_000
+DETAILS = 1_000
+"""A result with more calls lists them only where that is asked for: a second of load is megabytes of them."""
 GHZ_PERCENTAGES = (10, 25, 50, 75, 90, 95, 99)
 HISTOGRAM_BUCKETS = 10
 CSV_CHUNK = 10_000
@@ -47,16 +51,13 @@ class Calls:
     """The rate of the call's step; NaN without a schedule."""
 
 
-def calls_by_start(result: BenchResult, most: int | None = None) -> Calls:
-    """The calls of all windows, by start (then by latency); the first `most` of them."""
+def calls_by_start(result: BenchResult) -> Calls:
+    """The calls of all windows, by start (then by latency)."""
     runs = [(step.rate_rps, step.run) for step in result.steps] or [(math.nan, result.run)]
     windows = [window for _, run in runs for window in run.windows]
     start = column(windows, "start_s") - min(window.opened_at for window in windows)
     latency = column(windows, "latency_s")
-    first = np.arange(len(start))
-    if most is not None and most < len(start):
-        first = np.argpartition(start, most)[:most]  # so that millions are not sorted for the sake of some
-    order = first[np.lexsort((latency[first], start[first]))]
+    order = np.lexsort((latency, start))
     rates = [np.full(np.count_nonzero(window.inside), rate) for rate, run in runs for window in run.windows]
     return Calls(
         start_s=start[order],
@@ -77,13 +78,30 @@ def call_name(result: BenchResult) -> str:
     return result.call.path.removeprefix("/").replace("/", ".")
 
 
-def ghz_json(result: BenchResult) -> dict[str, Any]:
-    """The result in ghz's schema."""
+def ghz_json(result: BenchResult, *, details: bool = False) -> dict[str, Any]:
+    """The result in ghz's schema. With more than :data:`DETAILS` calls, they are listed only with `details`."""
+    listed = details or result.run.summary.requests <= DETAILS
+    return _head(result, listed=listed) | {"details": list(_details(result)) if listed else []}
+
+
+def json_chunks(result: BenchResult, *, details: bool = False) -> Iterator[str]:
+    """The text of :func:`ghz_json`, a call a line, made piece by piece: there may be millions of them."""
+    listed = details or result.run.summary.requests <= DETAILS
+    before, _, after = json.dumps(_head(result, listed=listed), indent=1).partition('"details": []')
+    yield f'{before}"details": ['
+    for number, row in enumerate(_details(result) if listed else ()):
+        yield f"{',' if number else ''}\n  {json.dumps(row)}"
+    yield f"]{after}\n"
+
+
+def _head(result: BenchResult, *, listed: bool) -> dict[str, Any]:
+    """All but the calls; `listed`: whether they are to stand under ``details``, which is empty here."""
     summary, config = result.run.summary, result.config
     good = column(result.run.windows, "latency_s")[column(result.run.windows, "status") == OK]
-    codes = {"OK": summary.requests - summary.errors} | {
-        go_name(name): count for name, count in summary.errors_by_status.items()
-    }
+    failed: Counter[str] = Counter()
+    for name, count in summary.errors_by_status.items():  # two of our names are one of Go's
+        failed[go_name(name)] += count
+    codes = {"OK": summary.requests - summary.errors} | failed
     return {
         "name": "grpclab bench",
         "endReason": _end_reason(result),
@@ -109,9 +127,9 @@ def ghz_json(result: BenchResult) -> dict[str, Any]:
         "statusCodeDistribution": {name: count for name, count in codes.items() if count},
         "latencyDistribution": _distribution(good),
         "histogram": _histogram(good),
-        "details": _details(result),
+        "details": [],
         "tags": {},
-        "grpclab": _own(result),
+        "grpclab": _own(result, listed=listed),
     }
 
 
@@ -123,7 +141,10 @@ def _error_distribution(result: BenchResult) -> dict[str, int]:
         if failure.text:
             counts[rpc_error(failure.status, failure.text)] = failure.calls
             rest[failure.status] = rest.get(failure.status, 0) - failure.calls
-    return counts | {rpc_error(name, ""): count for name, count in rest.items() if count > 0}
+    for name, count in rest.items():
+        if count > 0:  # two of our names are one of Go's
+            counts[rpc_error(name, "")] = counts.get(rpc_error(name, ""), 0) + count
+    return counts
 
 
 def rpc_error(status: str, text: str) -> str:
@@ -178,37 +199,41 @@ def _histogram(latency_s: Floats) -> list[dict[str, float]]:
     ]
 
 
-def _details(result: BenchResult) -> list[dict[str, Any]]:
+def _details(result: BenchResult) -> Iterator[dict[str, Any]]:
     opened = result.started_at + timedelta(seconds=result.config.load.warmup_s)
-    calls = calls_by_start(result, DETAILS_CAP)
-    rows = zip(calls.start_s.tolist(), calls.latency_s.tolist(), calls.status.tolist(), strict=True)
-    errors = _error_of_status(result)
-    return [
-        {
-            "timestamp": (opened + timedelta(seconds=start)).astimezone(UTC).isoformat(),
-            "latency": nanoseconds(latency),
+    calls, errors = calls_by_start(result), _error_of_status(result)
+    for start, latency, status in zip(calls.start_s, calls.latency_s, calls.status, strict=True):
+        yield {
+            "timestamp": (opened + timedelta(seconds=float(start))).astimezone(UTC).isoformat(),
+            "latency": nanoseconds(float(latency)),
             "error": errors[status],
-            "status": go_name(STATUS_NAMES[status]),
+            "status": go_name(RECORDED_NAMES[status]),
         }
-        for start, latency, status in rows
-    ]
 
 
 def _error_of_status(result: BenchResult) -> list[str]:
     """By code: how ghz writes such an error, with its text where all calls of that status had the same one."""
-    return ["", *(rpc_error(name, only_text(result.run.failures, name)) for name in STATUS_NAMES[1:])]
+    return ["", *(rpc_error(name, only_text(result.run.failures, name)) for name in RECORDED_NAMES[1:])]
 
 
-def _own(result: BenchResult) -> dict[str, Any]:
+def _applied(result: BenchResult) -> str:
+    """The settings that are not the defaults, without those that had no effect, as ``name=level`` words."""
+    changed = result.config.differences(TrialConfig())
+    return " ".join(f"{n}={format_level(v)}" for n, v in changed.items() if n not in result.without_effect)
+
+
+def _own(result: BenchResult, *, listed: bool) -> dict[str, Any]:
     run, summary, load = result.run, result.run.summary, result.config.load
     letter, reason = result.grade
     knee = result.knee
     return {
         "schema_version": 2,  # 1: closed loop only
         "engine": load.engine,
-        "settings": result.config.settings(),
+        "settings": _applied(result),
+        "without_effect": dict(result.without_effect),
+        "link": None if result.link is None else _numbers(result.link),
         "notes": list(result.notes),
-        "details_capped_at": DETAILS_CAP if summary.requests > DETAILS_CAP else None,
+        "details_note": "" if listed else f"{summary.requests:,} calls are not listed: --details lists them",
         "limited_by": result.limited_by,
         "limits": list(run.limits),
         "generator_busy_share": run.busy_share,
@@ -218,6 +243,7 @@ def _own(result: BenchResult) -> dict[str, Any]:
         "connections_by_server_process": list(result.connections_by_process),
         "connections_lost": run.connections_lost,
         "traffic": run.traffic.to_json(),
+        "answers_compressed": None if load.engine == "grpcio" else run.encodings,  # by encoding; null is unknown
         "outage_s": run.outage_s,
         "held_by_stream_limit": run.held,
         "stopped_because": run.stopped_because,
@@ -302,14 +328,14 @@ def csv_chunks(result: BenchResult) -> Iterator[str]:
     `error` is the text of a failed call, where all calls of its status had the same one.
     """
     calls = calls_by_start(result)
-    errors = [_csv_cell(text) for text in ("", *(only_text(result.run.failures, name) for name in STATUS_NAMES[1:]))]
+    errors = [_csv_cell(text) for text in ("", *(only_text(result.run.failures, name) for name in RECORDED_NAMES[1:]))]
     scheduled = bool(result.steps)
     yield "start_s,late_s,latency_s,status,error" + (",rate_rps\n" if scheduled else "\n")
     for first in range(0, len(calls.start_s), CSV_CHUNK):
         part = slice(first, first + CSV_CHUNK)
         columns = (calls.start_s, calls.late_s, calls.latency_s, calls.status, calls.rate_rps)
         yield "".join(
-            f"{start:.6f},{late:.9f},{latency:.9f},{STATUS_NAMES[status]},{errors[status]}"
+            f"{start:.6f},{late:.9f},{latency:.9f},{RECORDED_NAMES[status]},{errors[status]}"
             + (f",{rate:g}\n" if scheduled else "\n")
             for start, late, latency, status, rate in zip(*(c[part].tolist() for c in columns), strict=True)
         )

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+
+import numpy as np
+
+from grpclab.load.recorder import Floats
 
 
 @dataclass
@@ -22,6 +28,8 @@ class Gate:
     admitted: int = 0
     """Calls of the window started so far."""
     closed: bool = False
+    cut_at: float = math.inf
+    """When the window was ended before its time."""
 
     def admit(self, now: float) -> bool:
         """Whether a call may start at `now`; counts it if it belongs to the window."""
@@ -44,9 +52,19 @@ class Gate:
         """Whether no call of an open loop will be admitted any more, the next being planned for `due`."""
         return self.closed or self.full or due >= (math.inf if self.closes_at is None else self.closes_at)
 
-    def close(self) -> None:
-        """No call may start any more."""
+    def close(self, at: float = -math.inf) -> None:
+        """No call may start any more; `at` says when the window ended, where what was due by then matters."""
         self.closed = True
+        self.cut_at = min(self.cut_at, at)
+
+    def never_sent(self, due: Iterator[float]) -> Floats:
+        """Of the arrivals of an open loop that are still to be sent, those that were due in the window."""
+        end = min(self.cut_at, math.inf if self.closes_at is None else self.closes_at)
+        left = None if self.requests is None else self.requests - self.admitted
+        if left is None and end == math.inf:
+            return np.empty(0)
+        within = itertools.takewhile(lambda when: when < end, itertools.dropwhile(lambda t: t < self.opens_at, due))
+        return np.fromiter(itertools.islice(within, left), np.float64)
 
 
 def share(total: int, parts: int) -> list[int]:

@@ -20,10 +20,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from grpclab.children import Child, receive_all
+from grpclab.children import Child, receive_all, receive_any
 from grpclab.config import TrialConfig
 from grpclab.errors import StorageError, TargetError, WorkerError
-from grpclab.load.bounds import Bounds, auto_workers, plan_bounds, split
+from grpclab.interrupts import hurried
+from grpclab.load.bounds import SILENCE_S, Bounds, auto_workers, plan_bounds, split
 from grpclab.load.calls import CallSpec, greeting
 from grpclab.load.recorder import Records, remove
 from grpclab.load.run import BUSY_LIMIT, LoadRun, Progress, assemble, merge_reports
@@ -37,6 +38,10 @@ CONNECT_TIMEOUT_S = 5.0
 """So long a server may take to be there."""
 START_DELAY_S = 0.02
 """The common start lies this far ahead, so that every worker has heard of it."""
+DRAIN_S = 3.0
+"""So long calls may go on after the end of a window that ends by the clock; then they are given up, and counted."""
+CUT_DRAIN_S = 1.0
+"""The same where the window was cut short: Ctrl-C, a signal, a threshold that was broken."""
 OPENING_GRID_S = 0.01
 """How exactly the coordinator, which sleeps meanwhile, meets the window's opening."""
 
@@ -57,6 +62,7 @@ class Generator:
         call: CallSpec | None = None,
         seed: int = 1,
         residence: bool = False,
+        connect_timeout_s: float | None = None,
     ) -> None:
         """`cpus`: the workers' cores. `call`: what is called, by default our greeter. `seed`: of the arrivals.
         `residence`: record what the reference server tells of each call's time inside it.
@@ -70,6 +76,9 @@ class Generator:
         self.aim(target, root_certificates=root_certificates, call=call)
         self._seed = seed
         self._residence = residence
+        # An emulated link delays each of the round trips of TCP, TLS and HTTP/2.
+        patience_s = CONNECT_TIMEOUT_S if connect_timeout_s is None else connect_timeout_s
+        self._connect_timeout_s = patience_s + 5 * config.link.rtt_ms / 1000
         self._stack = contextlib.ExitStack()
         self._workers: list[Child] = []
         self._logs: list[Path] = []
@@ -87,7 +96,7 @@ class Generator:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self._stack.__exit__(kind, error, trace)
 
     def close(self) -> None:
         """End the workers."""
@@ -139,9 +148,9 @@ class Generator:
                 worker=index,
                 workers=self.workers,
                 seed=self._seed,
-                connect_timeout_s=CONNECT_TIMEOUT_S,
+                connect_timeout_s=self._connect_timeout_s,
             )
-        for answer in receive_all(self._workers, START_TIMEOUT_S):
+        for answer in receive_all(self._workers, START_TIMEOUT_S + self._connect_timeout_s):
             if "error" in answer:
                 raise TargetError(answer["error"])
 
@@ -176,6 +185,7 @@ class Generator:
         warmup_s: float | None = None,
         progress: Callable[[Progress], None] | None = None,
         stop_when: Callable[[Progress], str | None] | None = None,
+        drain_s: float = DRAIN_S,
     ) -> LoadRun:
         """Warm up, be silent for as long as the load asks, then measure one window.
 
@@ -183,8 +193,9 @@ class Generator:
 
         `rate_rps` and `warmup_s` take the place of the configuration's. About four times a second, `progress` is
         told how the window goes, and `stop_when` may end it by giving a reason. With `keep_on_interrupt`, Ctrl-C
-        ends the window early instead of raising KeyboardInterrupt. Raises WorkerError if a worker dies or does not
-        come to an end, StorageError if the records cannot be written.
+        ends the window early instead of raising KeyboardInterrupt, and a second one the calls under way. Calls that
+        are under way `drain_s` after the end of the window are given up: recorded as NOT_ENDED. Raises WorkerError if
+        a worker dies or does not come to an end, StorageError if the records cannot be written.
         """
         if self.config.load.pause_s and warmup_s is None:
             with self.background():
@@ -194,7 +205,7 @@ class Generator:
         bounds = plan_bounds(
             self.config.load, time.perf_counter() + START_DELAY_S, self._seed, rate_rps=rate_rps, warmup_s=warmup_s
         )
-        files = self._order(bounds, report=bool(progress or stop_when))
+        files = self._order(bounds, report=bool(progress or stop_when), drain_s=drain_s)
         opened, next_tick, stopped = False, 0.0, ""
 
         def step() -> None:
@@ -218,16 +229,29 @@ class Generator:
                 self._close(bounds)
 
         answers: dict[int, Message] = {}
-        patience_s = bounds.patience_s(self.config)
+        patience_s = bounds.patience_s(self.config, drain_s)
+        interrupted = False
         try:
-            self._collect(answers, patience_s, tick=step, told=told)
+            if not self._collect(answers, patience_s, tick=step, told=told):
+                stopped = stopped or f"calls had not ended after {patience_s:,.0f} s"
+                self._cut(bounds, answers, drain_s=0.0)
         except KeyboardInterrupt:
             if not keep_on_interrupt:
                 raise
-            self._close(bounds)
-            self._collect(answers, patience_s)
-            return self._run(bounds, files, answers, stopped=stopped, interrupted=True)
-        return self._run(bounds, files, answers, stopped=stopped)
+            interrupted = True
+            try:
+                with hurried():
+                    self._cut(bounds, answers)
+            except KeyboardInterrupt:
+                self._cut(bounds, answers, drain_s=0.0)
+        return self._run(bounds, files, answers, stopped=stopped, interrupted=interrupted)
+
+    def _cut(self, bounds: Bounds, answers: dict[int, Message], drain_s: float = CUT_DRAIN_S) -> None:
+        """End the window and, after `drain_s`, its calls; collect the answers. Raises WorkerError."""
+        self._close(bounds, drain_s)
+        if not self._collect(answers, drain_s + SILENCE_S):
+            names = ", ".join(worker.name for worker in self._workers if worker.pid not in answers)
+            raise WorkerError(f"{names} did not come to an end within {drain_s + SILENCE_S:.0f} s")
 
     @contextlib.contextmanager
     def background(self, limit_s: float = 60.0) -> Iterator[None]:
@@ -239,10 +263,11 @@ class Generator:
             yield
         finally:
             with contextlib.suppress(WorkerError):
-                self._close(bounds)
-                self._collect({}, limit_s + (self.config.client.deadline_s or 60.0))
+                self._cut(bounds, {})
 
-    def _order(self, bounds: Bounds, *, record: bool = True, report: bool = False) -> list[Path]:
+    def _order(
+        self, bounds: Bounds, *, record: bool = True, report: bool = False, drain_s: float = DRAIN_S
+    ) -> list[Path]:
         """Tell the workers of a window; returns the files that they will write."""
         self._windows += 1
         files = [self._folder / f"window-{self._windows}-worker-{index}" for index in range(self.workers)]
@@ -258,14 +283,15 @@ class Generator:
                 rate_rps=bounds.rate_rps,
                 record=str(file) if record else None,
                 progress=report,
+                drain_s=drain_s,
             )
         return files
 
-    def _close(self, bounds: Bounds) -> None:
-        """End the running window."""
+    def _close(self, bounds: Bounds, drain_s: float = CUT_DRAIN_S) -> None:
+        """End the running window now, and its calls after `drain_s`."""
         bounds.cut_at = min(time.perf_counter(), bounds.cut_at)
         for worker in self._workers:
-            worker.send(close=True)
+            worker.send(close=bounds.cut_at, drain_s=drain_s)
 
     def _collect(
         self,
@@ -274,22 +300,25 @@ class Generator:
         *,
         tick: Callable[[], None] | None = None,
         told: Callable[[Collection[Message]], None] | None = None,
-    ) -> None:
-        """Wait until every worker has its answer among the `answers`; their reports go to `told` meanwhile."""
+    ) -> bool:
+        """Wait until every worker has its answer among the `answers`; their reports go to `told` meanwhile.
+
+        False where some have none after `timeout_s`. Raises WorkerError if a worker dies.
+        """
         end = time.monotonic() + timeout_s
         reports: dict[int, Message] = {}
         while running := [worker for worker in self._workers if worker.pid not in answers]:
             if (left := end - time.monotonic()) <= 0:
-                names = ", ".join(worker.name for worker in running)
-                raise WorkerError(f"{names} did not come to an end within {timeout_s:.0f} s")
-            messages = receive_all(running, left + 1, every_s=OPENING_GRID_S, tick=tick)
-            for worker, message in zip(running, messages, strict=True):
+                return False
+            messages = receive_any(running, left, every_s=OPENING_GRID_S, tick=tick)
+            for worker, message in messages:
                 if "progress" in message:
                     reports[worker.pid] = message["progress"]
                 else:
                     answers[worker.pid] = message
-            if told is not None and any("progress" in message for message in messages):
+            if told is not None and any("progress" in message for _, message in messages):
                 told(reports.values())
+        return True
 
     def _run(
         self, bounds: Bounds, files: list[Path], answers: dict[int, Message], *, stopped: str, interrupted: bool = False
@@ -307,6 +336,7 @@ class Generator:
                     requests=part.load.requests if bounds.rate_rps is None else None,
                     closes_at=bounds.closes_at,
                     held_open=bounds.rate_rps is not None and not cut,
+                    cut_at=bounds.cut_at,
                 )
             )
             remove(file)  # a long run's is large; the map keeps it as long as it is needed

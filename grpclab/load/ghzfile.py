@@ -52,9 +52,7 @@ REFUSED = {
 }
 """Keys of ghz that cannot act, and why."""
 _SCHEDULE = ("load-start", "load-end", "load-step", "load-step-duration")
-KEYS = frozenset(
-    (*RENAMED, *REFUSED, *_SCHEDULE, "insecure", "async", "count-errors", "keepalive", "load-schedule", "config")
-)
+KEYS = frozenset((*RENAMED, *REFUSED, *_SCHEDULE, "insecure", "async", "count-errors", "keepalive", "load-schedule"))
 """What a ghz configuration may hold that bench has no flag for."""
 
 
@@ -79,7 +77,7 @@ def translated(tables: Mapping[str, Any], name: str, *, bare_times: bool) -> dic
 def _translate(out: dict[str, Any], tables: Mapping[str, Any], key: str, value: Any, name: str) -> None:
     """Add one key of ghz that is set."""
     if key in REFUSED:
-        raise _refused(name, key, value, f"no such key: {REFUSED[key]}")
+        raise _refused(name, key, value, f"this key to be left out: {REFUSED[key]}")
     if key in RENAMED:
         new = RENAMED[key]
         if key == "total" and "duration" in tables:

@@ -14,6 +14,7 @@ from grpclab.load.formats import column
 from grpclab.load.render import (
     LABELS,
     call_text,
+    compressed,
     load_text,
     ms,
     percentile_rows,
@@ -195,6 +196,7 @@ def _remarks(result: BenchResult) -> str:
     items = [("gb-missed", result.every_call_failed)] if result.every_call_failed else []
     items += [("gb-warn", text) for text in reasons(result)]
     items += [("gb-warn", f"{name}: {count} {text}") for name, count, text in troubles(result)]
+    items += [("", text) for text in compressed(result)]
     if result.knee is not None:
         items.append(("", result.knee.sentence))
     items += [
@@ -210,6 +212,6 @@ def _remarks(result: BenchResult) -> str:
         items.append(("gb-missed", f"stopped early: {run.stopped_because}"))
     if run.interrupted:
         items.append(("gb-warn", "interrupted: this is what had been measured by then"))
-    items += [("", note) for note in result.notes]
+    items += [("", note) for note in result.remarks]
     lines = "".join(f'<li class="{kind}">{escape(text)}</li>' for kind, text in items)
     return f"<ul>{lines}</ul>" if items else ""

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from grpclab.addresses import host_port
-from grpclab.config import Level, TrialConfig
+from grpclab.channel_args import cannot_act
+from grpclab.config import Level, TrialConfig, format_level, lookup
 from grpclab.errors import UsageError, invalid
 from grpclab.load.arrivals import Step
+from grpclab.load.bounds import split
 from grpclab.load.calls import CallSpec, find_call, greeting
 from grpclab.load.metadata import parse_metadata
+from grpclab.load.reach import await_listener
 
 OPEN_LOOP_S = 10.0
 """How long an open loop runs when neither a number of calls nor a duration is given."""
+OF_A_RATE = ("load.arrival", "load.pacing", "load.max_in_flight")
+"""Factors of an open loop only: who sets one has forgotten the rate."""
 
 
 def load_plan(levels: Mapping[str, Level], rates: Sequence[Step] = ()) -> tuple[TrialConfig, tuple[str, ...]]:
@@ -23,9 +28,12 @@ def load_plan(levels: Mapping[str, Level], rates: Sequence[Step] = ()) -> tuple[
     Without a number of calls and a duration, a closed loop makes 500 calls and an open one runs for 10 s. Raises
     UsageError, one line.
     """
+    _refuse_server_factors(levels)
     levels, notes = dict(levels), []
     hold_s = next((step.hold_s for step in rates if step.hold_s is not None), None)
     if rates:
+        if levels.get("load.rate_rps") is not None:
+            raise UsageError("--rate and load.rate_rps both say the rate: give one")
         levels["load.rate_rps"] = rates[0].rate_rps
     if hold_s is not None:
         if levels.get("load.duration_s") is not None:
@@ -37,15 +45,73 @@ def load_plan(levels: Mapping[str, Level], rates: Sequence[Step] = ()) -> tuple[
             levels["load.duration_s"] = OPEN_LOOP_S
             each = "each rate" if len(rates) > 1 else "an open loop"
             notes.append(f"{each} runs for {OPEN_LOOP_S:g} s where neither --requests nor --duration is given")
-        if levels.get("load.concurrency") is not None:
-            notes.append("--concurrency has no part in an open loop; load.max_in_flight bounds the calls in flight")
     else:
-        idle = next((name for name in ("arrival", "pacing") if f"load.{name}" in levels), None)
+        idle = next((name for name in OF_A_RATE if name in levels), None)
         if idle is not None:
-            raise UsageError(f"--{idle} says how calls are sent at a rate, but there is none: add --rate")
+            raise UsageError(
+                f"invalid {idle}={format_level(levels[idle])}: expected a rate with it, since it says how calls"
+                " are sent at one: add --rate"
+            )
     if levels.get("load.duration_s") is not None and levels.get("load.requests") is None:
         levels["load.requests"] = None  # a duration alone is a bound of its own
-    return TrialConfig().replace(levels), tuple(notes)
+    config = TrialConfig().replace(levels)
+    if config.load.workers:  # else as many as fit
+        split(config)
+    return config, tuple(notes)
+
+
+def _refuse_server_factors(levels: Mapping[str, Level]) -> None:
+    """Raise UsageError for a factor of the server: it is running already."""
+    for name, level in levels.items():
+        if lookup(name).section != "server":
+            continue
+        word = f"{name}={format_level(level)}"
+        if name == "server.tls" and level:
+            raise UsageError(
+                f"invalid {word}: bench does not speak TLS yet to a server that it did not start; measure one of the"
+                f" lab's own with it: grpclab compare basic basic --b-set {word}"
+            )
+        raise UsageError(
+            f"invalid {word}: expected a factor of client, load or link, since bench loads a server that is running"
+            f" already; start one with it (grpclab serve basic --set {word}), or measure it (grpclab compare basic"
+            f" basic --b-set {word})"
+        )
+
+
+def no_effect(config: TrialConfig, given: Collection[str]) -> dict[str, str]:
+    """Those of the `given` factors that cannot act in this configuration, each with the reason."""
+    return {name: reason for name, reason in cannot_act(config).items() if name in given}
+
+
+def seed_has_no_effect(config: TrialConfig, *, given: bool) -> dict[str, str]:
+    """As :func:`no_effect`, of a seed: only Poisson arrivals are drawn."""
+    drawn = config.load.rate_rps is not None and config.load.arrival == "poisson"
+    return {"seed": "nothing is drawn at random: it is for load.arrival=poisson"} if given and not drawn else {}
+
+
+def refuse_twice(levels: Collection[str], settings: Mapping[str, Level]) -> None:
+    """Raise UsageError for a factor that two options set: an option that is short for it, and --set."""
+    both = sorted(set(levels) & set(settings))
+    if both:
+        name = both[0]
+        raise UsageError(
+            f"invalid {name}={format_level(settings[name])}: another option sets {name} already: give one of the two"
+        )
+
+
+def check_call(name: str | None, levels: Collection[str], **parts: object) -> None:
+    """Raise UsageError where the parts of a call do not go together.
+
+    `levels` are the factors that were set, `parts` the options of a call: ``data``, ``proto``, ``proto_path``.
+    """
+    given = [f"--{part.replace('_', '-')}" for part, value in parts.items() if value not in (None, (), [])]
+    if name is None and given:
+        raise UsageError(f"{given[0]} belongs to a call of your own: add --call package.Service/Method")
+    for factor in ("load.method", "load.request_bytes"):
+        if name is not None and factor in levels:
+            raise UsageError(f"{factor} is for our own greeter: leave it out, or --call {name}")
+    if "--proto-path" in given and "--proto" not in given:
+        raise UsageError("--proto-path is where the imports of a file are looked for: add --proto FILE")
 
 
 def choose_call(
@@ -57,25 +123,21 @@ def choose_call(
     metadata: Sequence[str] = (),
     proto: str | Path | None = None,
     proto_path: Sequence[str | Path] = (),
+    wait_s: float = 0.0,
 ) -> CallSpec:
     """The call that `name` means at the target, or our greeter's. `metadata` are ``key=value`` words.
+
+    A server that is to be asked for its schema may be waited for.
 
     Raises UsageError or TargetError.
     """
     target = host_port(target)
     pairs = parse_metadata(metadata)
+    check_call(name, config.differences(TrialConfig()), data=data, proto=proto, proto_path=proto_path)
     if name is None:
-        own = {"data": data is not None, "proto": proto is not None, "proto-path": bool(proto_path)}
-        given = next((option for option, there in own.items() if there), None)
-        if given is not None:
-            raise UsageError(f"--{given} belongs to a call of your own: add --call package.Service/Method")
         return dataclasses.replace(greeting(config.load), metadata=pairs)
-    defaults = TrialConfig().load
-    for factor in ("method", "request_bytes"):
-        if getattr(config.load, factor) != getattr(defaults, factor):
-            raise UsageError(f"load.{factor} is for our own greeter: leave it out, or --call {name}")
-    if proto_path and proto is None:
-        raise UsageError("--proto-path is where the imports of a file are looked for: add --proto FILE")
+    if proto is None:
+        await_listener(target, wait_s)
     return find_call(
         target, name, data="{}" if data is None else data, metadata=pairs, proto=proto, proto_paths=proto_path
     )

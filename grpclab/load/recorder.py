@@ -17,11 +17,13 @@ import numpy.typing as npt
 
 from grpclab.errors import StorageError
 from grpclab.load.failures import FailureLog
-from grpclab.status import OK
+from grpclab.status import NOT_ENDED, OK
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.uint8]
 
+GIVEN_UP, NEVER_SENT = "still under way when the run ended", "due, and not sent when the run ended"
+"""What is said of the calls that were given up."""
 CHUNK = 8192
 """Calls that are kept in memory before they are written."""
 _CALL = np.dtype([("start_s", "<f8"), ("latency_s", "<f8"), ("late_s", "<f8"), ("status", "u1")])
@@ -111,6 +113,10 @@ class Recorder:
         """What was said of the calls that failed: engines note each there."""
         self.failure = ""
         """Why records cannot be written; calls are only counted from then on."""
+        self.encodings: dict[str, int] = {}
+        """Successful calls of the window whose answers were compressed, by encoding."""
+        self.unsent = 0
+        """Calls of :meth:`never_sent`."""
         self._residences = array("d")
         self._messages = array("d")  # start, latency, start, latency, ...
         self._dtype = _CALL_WITH_RESIDENCE if residence else _CALL
@@ -138,6 +144,20 @@ class Recorder:
         self.lates.append(late_s)
         self.statuses.append(status)
 
+    def never_sent(self, planned: Floats, now: float) -> None:
+        """Calls that were due and that nobody has sent by `now`: NOT_ENDED, and as late as they took."""
+        if not len(planned):
+            return
+        self._flush()
+        waited = array("d", (now - planned).tobytes())
+        self.starts.frombytes(planned.tobytes())
+        self.latencies.extend(waited)
+        self.lates.extend(waited)
+        self.statuses.frombytes(bytes([NOT_ENDED]) * len(planned))
+        self.unsent += len(planned)
+        self.failures.note(NOT_ENDED, NEVER_SENT, float(planned[0]), now, calls=len(planned))
+        self._flush()
+
     def residence(self, seconds: float) -> None:
         """What the server told of the call that is recorded next; NaN if nothing."""
         self._residences.append(seconds)
@@ -146,6 +166,10 @@ class Recorder:
         """One message of a stream has come; `start_s` is its call's, by which the window is told from the warm-up."""
         self._messages.append(start_s)
         self._messages.append(latency_s)
+
+    def encoded(self, encoding: str) -> None:
+        """The answer of a successful call of the window was compressed."""
+        self.encodings[encoding] = self.encodings.get(encoding, 0) + 1
 
     def recent(self, calls: int) -> Floats:
         """The latencies of the last `calls` calls, as far as they are still in memory: some thousands."""
@@ -186,7 +210,8 @@ class Recorder:
             rows["late_s"] = np.frombuffer(self.lates)
             rows["status"] = np.frombuffer(self.statuses, np.uint8)
             if self._dtype is _CALL_WITH_RESIDENCE:
-                rows["residence_s"] = np.array(self._residences) if self._residences else math.nan
+                known = np.array(self._residences)
+                rows["residence_s"] = known if len(known) == len(rows) else math.nan
         return rows
 
     def _append(self, path: Path, data: bytes) -> None:

@@ -101,9 +101,23 @@ def troubles(result: BenchResult) -> Iterator[tuple[str, str, str]]:
     if run.bound_hits:
         most = result.config.load.max_in_flight
         yield "held back", f"{run.bound_hits:,}", f"calls waited, {most:,} being in flight (load.max_in_flight)"
+    limit, refused = result.config.client.max_message_mib, run.summary.errors_by_status.get("RESOURCE_EXHAUSTED", 0)
+    if limit is not None and refused:
+        yield "refused", f"{refused:,}", f"RESOURCE_EXHAUSTED, as is an answer above client.max_message_mib={limit}"
     if run.connections_lost or run.outage_s:
         some = "connection" if run.connections_lost == 1 else "connections"
-        yield "lost", f"{run.connections_lost:,}", f"{some}; for {run.outage_s:.2f} s there was none"
+        yield (
+            "lost",
+            f"{run.connections_lost:,}",
+            f"{some}, closed by the server or broken; for {run.outage_s:.2f} s there was none",
+        )
+
+
+def compressed(result: BenchResult) -> Iterator[str]:
+    """How many answers were compressed with what; nothing where none was, or the engine does not tell."""
+    good = result.run.summary.requests - result.run.summary.errors
+    for encoding, count in sorted(result.run.encodings.items()):
+        yield f"answers compressed with {encoding}: {count:,} of {good:,}"
 
 
 def render(result: BenchResult) -> str:
@@ -245,6 +259,7 @@ def _surroundings(result: BenchResult) -> list[str]:
         *([f"{'':18}measured here once: {result.ceiling}"] if result.ceiling else []),
         *(f"{'':18}{reason}" for reason in reasons(result)),
         *(_number_row(name, count, f"   {text}") for name, count, text in troubles(result)),
+        *(f"  {text}" for text in compressed(result)),
     ]
     if not result.steps:
         letter, reason = result.grade
@@ -263,4 +278,4 @@ def _verdicts(result: BenchResult) -> list[str]:
         lines.append(f"  stopped early: {run.stopped_because}")
     if run.interrupted:
         lines.append("  interrupted: this is what had been measured by then")
-    return lines + [f"  note: {note}" for note in result.notes]
+    return lines + [f"  note: {note}" for note in result.remarks]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ import numpy as np
 
 from grpclab.load.failures import Failure, merge
 from grpclab.load.summary import Summary, Window, lateness, summarise
-from grpclab.load.traffic import Traffic
+from grpclab.load.traffic import Traffic, add_counts
 
 BUSY_LIMIT = 0.90
 """A worker busier than this share of a core may be the limit, not the server."""
@@ -58,6 +59,8 @@ class LoadRun:
     """Calls of the drawn schedule that were due in the window; 0 in a closed loop."""
     sent: int = 0
     """Calls of the window, late ones included."""
+    unsent: int = 0
+    """Calls that were due and that had not been sent when the run was given up; they count as NOT_ENDED."""
     lateness: dict[str, float] = field(default_factory=lambda: dict(_NOTHING_LATE))
     """How late the calls of an open loop were sent, in seconds: p50, p99, max; NaN in a closed loop."""
     held: int = 0
@@ -69,6 +72,8 @@ class LoadRun:
     """Time with no connection up; of several workers, the longest."""
     traffic: Traffic = field(default_factory=Traffic)
     """Connections, pings and GOAWAYs since the workers connected."""
+    encodings: dict[str, int] = field(default_factory=dict)
+    """Successful calls whose answers were compressed, by encoding; engine `grpcio` does not tell."""
     failures: tuple[Failure, ...] = ()
     """What was said of the calls that failed; their calls add up to the summary's errors."""
     limits: tuple[str, ...] = ()
@@ -93,6 +98,7 @@ def assemble(
     """A run out of its windows and what the workers said at the end (see :mod:`grpclab.load.worker`)."""
     summary = summarise(windows)
     bound_hits = sum(answer["bound_hits"] for answer in answers)
+    unsent = sum(answer["unsent"] for answer in answers)
     # Spinning is counted by the wall clock: where the process was off its core meanwhile, it is more than the CPU.
     busy_share = max(max(0.0, a["cpu_s"] - a["spin_s"]) / max(a["busy_s"], 1e-9) for a in answers)
     return LoadRun(
@@ -105,7 +111,8 @@ def assemble(
         stopped_because=stopped,
         offered_rps=rate_rps,
         planned=planned or 0,
-        sent=summary.requests,
+        sent=summary.requests - unsent,
+        unsent=unsent,
         lateness=dict(_NOTHING_LATE) if rate_rps is None else lateness(windows),
         held=sum(answer["held"] for answer in answers),
         bound_hits=bound_hits,
@@ -113,6 +120,7 @@ def assemble(
         outage_s=max(answer["outage_s"] for answer in answers),
         failures=merge((answer["failures"] for answer in answers), opened_at=windows[0].opened_at),
         traffic=sum((Traffic.from_json(answer["traffic"]) for answer in answers), start=Traffic()),
+        encodings=functools.reduce(add_counts, (answer["encodings"] for answer in answers)),
         limits=find_limits(windows, summary, busy_share=busy_share, planned=planned, bound_hits=bound_hits),
     )
 

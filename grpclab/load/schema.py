@@ -7,16 +7,9 @@ each other's types, nor those of this process.
 from __future__ import annotations
 
 import difflib
-import importlib
-import importlib.util
-import re
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,16 +20,16 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
 
-from grpclab.errors import MissingDependencyError, TargetError, UsageError
+from grpclab.errors import TargetError, UsageError, invalid
+from grpclab.inputs import unreadable
+from grpclab.load import protofile
+from grpclab.load.descriptors import Files, UnusableError, add, add_once, complete, one_line, pool_of
 from grpclab.load.reachability import LOOK_AFTER_S, PATIENCE_S, look, unreachable
 
 MAX_SCHEMA_BYTES = 64 * 2**20
-_WARNING = re.compile(r"warning:|^WARNING:|^[IW]\d{4} ")
-"""What protoc, and the log below it, say besides errors."""
 _LISTED = 20
 """Names that an error lists at most."""
 
-Files = dict[str, FileDescriptorProto]
 Metadata = tuple[tuple[str, str | bytes], ...]
 
 
@@ -83,11 +76,6 @@ def _all(names: Collection[str], service: str = "") -> str:
     return ", ".join(shown) + (f" and {more} more" if more else "") if names else "none"
 
 
-def one_line(error: object) -> str:
-    """A text with its line breaks taken out."""
-    return " ".join(str(error).split())
-
-
 # ---- from the server -----------------------------------------------------------------------------------------
 
 
@@ -127,12 +115,20 @@ def from_server(
         files: Files = {}
         for symbol in (service, f"{service}.{method}"):  # the second: a service was named, and no method
             if not files:
-                _add(files, reflection.files(file_containing_symbol=symbol))
+                add(files, reflection.files(file_containing_symbol=symbol))
         for symbol in types:
-            _add(files, reflection.files(file_containing_symbol=symbol))
+            add(files, reflection.files(file_containing_symbol=symbol))
         source = f"the server at {target}"
-        _complete(files, lambda name: reflection.files(file_by_filename=name), source, "give --proto FILE")
-    return Schema(pool=_pool(files, source), services=tuple(sorted(services)), source=source)
+        try:
+            complete(
+                files,
+                lambda name: reflection.files(file_by_filename=name),
+                lambda name: reflection.files(file_containing_symbol=name),
+            )
+            pool = pool_of(files)
+        except UnusableError as error:
+            raise UsageError(f"the schema of {source} cannot be used: {error}; give --proto FILE") from None
+    return Schema(pool=pool, services=tuple(sorted(services)), source=source)
 
 
 def _wait_until_ready(ready: grpc.Future[Any], target: str, timeout_s: float, *, tls: bool) -> None:
@@ -243,90 +239,32 @@ class _Reflection:
 def from_file(path: Path, include: Sequence[Path] = ()) -> Schema:
     """The files of a ``.proto`` file and its imports; any other name is that of a serialized FileDescriptorSet.
 
-    Imports are looked for in `include`, the file's own folder, and the well-known types that come with the compiler.
-    Raises UsageError, and MissingDependencyError without grpcio-tools.
+    A relative name is looked for in the working folder, then below `include`, as its imports are: see
+    :mod:`grpclab.load.protofile`. Raises UsageError, and MissingDependencyError without a compiler.
     """
     source = f"--proto {path}"
+    for folder in include:
+        if not folder.is_dir():
+            raise UsageError(invalid("--proto-path", folder, f"a folder; there is none at {folder.absolute()}"))
+    if not path.exists():
+        path = next((folder / path for folder in include if (folder / path).exists()), path)
     try:
-        path.stat()
-        content = _compile(path, include) if path.suffix == ".proto" else path.read_bytes()
+        if path.suffix == ".proto" and not path.is_dir():
+            path.stat()
+            content = protofile.compile_file(path, include)
+        else:
+            content = path.read_bytes()
     except OSError as error:
-        raise UsageError(f"{source} cannot be read: {error.strerror}") from None
+        raise unreadable("--proto", path, "a .proto file or a descriptor set", error) from None
     mend = "make it with `protoc --include_imports --descriptor_set_out=FILE`"
     files: Files = {}
     try:
-        _add(files, FileDescriptorSet.FromString(content).file)
+        add_once(files, FileDescriptorSet.FromString(content).file)
+        services = sorted(f"{f.package}.{s.name}".removeprefix(".") for f in files.values() for s in f.service)
+        complete(files)
+        pool = pool_of(files)
     except DecodeError:
-        raise UsageError(f"{source} is neither a .proto file nor a descriptor set: {mend}") from None
-    services = sorted(f"{f.package}.{s.name}".removeprefix(".") for f in files.values() for s in f.service)
-    _complete(files, lambda _: [], source, mend)
-    return Schema(pool=_pool(files, source), services=tuple(services), source=source)
-
-
-def _compile(path: Path, include: Sequence[Path]) -> bytes:
-    """The descriptor set that protoc makes of a file."""
-    if importlib.util.find_spec("grpc_tools") is None:
-        raise MissingDependencyError(
-            f"--proto {path} needs a compiler: pip install grpcio-tools, or give a descriptor set"
-            " (`protoc --include_imports --descriptor_set_out=FILE.binpb`)"
-        )
-    with tempfile.TemporaryDirectory(prefix="grpclab-") as folder:
-        made = Path(folder) / "schema.binpb"
-        # The folders given come first: protoc calls the file by its path below the first that holds it, and that
-        # must be the name by which its imports call it, or each other. `-m grpc_tools.protoc` adds its own at the end.
-        where = [f"--proto_path={p.resolve()}" for p in (*include, path.parent)]
-        command = [sys.executable, "-m", "grpc_tools.protoc", *where, "--include_imports"]
-        command += [f"--descriptor_set_out={made}", str(path.resolve())]
-        run = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-        if run.returncode:
-            said = [line for line in run.stderr.splitlines() if line.strip() and not _WARNING.search(line)]
-            raise UsageError(f"--proto {path} does not compile: {said[0] if said else 'protoc does not say why'}")
-        return made.read_bytes()
-
-
-# ---- from files to a pool ------------------------------------------------------------------------------------
-
-
-def _add(files: Files, more: Iterable[FileDescriptorProto]) -> None:
-    for file in more:
-        files.setdefault(file.name, file)
-
-
-def _complete(files: Files, find: Callable[[str], Iterable[FileDescriptorProto]], source: str, mend: str) -> None:
-    """Add all that the files import, and so on; what is not to be found is looked for among protobuf's own."""
-    rest = list(files)
-    while rest:
-        by = rest.pop()
-        for name in files[by].dependency:
-            if name in files:
-                continue
-            before = set(files)
-            _add(files, find(name))
-            if name not in files:
-                _add(files, _well_known(name))
-            if name not in files:
-                raise UsageError(f"the schema of {source} is not whole: {by} imports {name}, which it lacks; {mend}")
-            rest += files.keys() - before
-
-
-def _well_known(name: str) -> list[FileDescriptorProto]:
-    """``google/protobuf/timestamp.proto`` and its like, which sources may leave out."""
-    if not name.startswith("google/protobuf/"):
-        return []
-    try:
-        module = importlib.import_module(name.removesuffix(".proto").replace("/", ".") + "_pb2")
-    except ImportError:
-        return []
-    file = FileDescriptorProto()
-    module.DESCRIPTOR.CopyToProto(file)
-    return [file]
-
-
-def _pool(files: Files, source: str) -> DescriptorPool:
-    pool = DescriptorPool()
-    try:
-        for name in TopologicalSorter({name: file.dependency for name, file in files.items()}).static_order():
-            pool.Add(files[name])
-    except (CycleError, TypeError) as error:  # a pool's word for what contradicts itself
-        raise UsageError(f"the schema of {source} cannot be used: {one_line(error)}") from None
-    return pool
+        raise UsageError(invalid("--proto", path, f"a .proto file or a descriptor set: {mend}")) from None
+    except UnusableError as error:
+        raise UsageError(invalid("--proto", path, f"a whole schema without contradictions: {error}; {mend}")) from None
+    return Schema(pool=pool, services=tuple(services), source=source)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from grpclab.load.failures import combine
 from grpclab.load.run import LoadRun
 from grpclab.load.summary import lateness, summarise
+from grpclab.load.traffic import add_counts
 
 KEPT_SHARE = 0.99
 """A rate was kept up with if at least this share of the calls that were due came back."""
@@ -122,12 +124,14 @@ def merged(runs: Sequence[LoadRun]) -> LoadRun:
         offered_rps=_mean_offered(runs),
         planned=sum(run.planned for run in runs),
         sent=sum(run.sent for run in runs),
+        unsent=sum(run.unsent for run in runs),
         lateness=lateness(windows),
         held=sum(run.held for run in runs),
         bound_hits=sum(run.bound_hits for run in runs),
         connections_lost=sum(run.connections_lost for run in runs),
         failures=combine((run.windows[0].opened_at - windows[0].opened_at, run.failures) for run in runs),
         outage_s=sum(run.outage_s for run in runs),
+        encodings=functools.reduce(add_counts, (run.encodings for run in runs)),
         limits=tuple(dict.fromkeys(limit for run in runs for limit in run.limits)),
     )
 

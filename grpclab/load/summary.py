@@ -23,7 +23,7 @@ import numpy.typing as npt
 from hdrh.histogram import HdrHistogram
 
 from grpclab.load.recorder import Floats, Records
-from grpclab.status import OK, STATUS_NAMES
+from grpclab.status import NOT_ENDED, OK, RECORDED_NAMES
 
 Mask = npt.NDArray[np.bool_]
 
@@ -48,6 +48,8 @@ class Window:
     closes_at: float | None
     held_open: bool = False
     """The window lasts until `closes_at` though its last call ended before: an open loop's, unless interrupted."""
+    cut_at: float = math.inf
+    """When the window was ended before its time."""
 
     @cached_property
     def inside(self) -> Mask:
@@ -75,17 +77,22 @@ class Window:
     def closed_at(self) -> float:
         """When the window ended: see the module's docstring. Equal to `opened_at` if nothing ended in it.
 
-        A window that was interrupted ended with its last call, before `closes_at`.
+        A window that was interrupted ended with its last call, before `closes_at`; where calls had to be given up, at
+        the interruption.
         """
         if self.held_open and self.closes_at is not None:
             return self.closes_at
+        given_up = self.records.status == NOT_ENDED
         ends = self.records.end_s
-        ends = ends[ends > self.opened_at]
-        if not len(ends):
-            return self.opened_at
-        if self.requests is not None and min(int(np.count_nonzero(self.inside)), len(ends)) >= self.requests:
-            return float(np.partition(ends, self.requests - 1)[self.requests - 1])
-        return float(ends.max()) if self.closes_at is None else min(self.closes_at, float(ends.max()))
+        after = ends > self.opened_at
+        ended = ends[after & ~given_up]
+        if self.requests is not None and min(int(np.count_nonzero(self.inside)), len(ended)) >= self.requests:
+            return float(np.partition(ended, self.requests - 1)[self.requests - 1])
+        closes_at = math.inf if self.closes_at is None else self.closes_at
+        last = float(ended.max(initial=self.opened_at))
+        if (after & given_up).any():
+            last = max(last, min(self.cut_at, float(ends.max())))
+        return min(closes_at, last)
 
     @property
     def throughput_rps(self) -> float:
@@ -135,7 +142,7 @@ def summarise(windows: Sequence[Window]) -> Summary:
     return Summary(
         requests=len(latency),
         errors=len(failed),
-        errors_by_status={STATUS_NAMES[code]: int(n) for code, n in zip(codes, counts, strict=True)},
+        errors_by_status={RECORDED_NAMES[code]: int(n) for code, n in zip(codes, counts, strict=True)},
         window_s=max(window.closed_at - window.opened_at for window in windows),
         throughput_rps=sum(window.throughput_rps for window in windows),
         latency_mean_s=float(latency.mean()) if len(latency) else math.nan,

@@ -6,6 +6,7 @@ connections that are open, and its log the GOAWAYs with an error code; the serve
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
@@ -16,6 +17,7 @@ from typing import Any
 
 _CORE_LINE = re.compile(r"^[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ \S+:\d+\] ")
 _GOAWAY = re.compile(r"Got goaway \[(\d+)\].*?(?:Debug Text: (.*?))?(?: \{|$)")
+_CHANGE = "Channel state change to "
 
 _Reader = Callable[[int], bytes]
 """A question to channelz by number, answered in JSON."""
@@ -87,6 +89,31 @@ def read_core_log(lines: Iterable[str]) -> tuple[dict[str, int], list[str]]:
     return dict(found), others
 
 
+def channelz_channels(top_channels: _Reader) -> Iterator[Mapping[str, Any]]:
+    """The channels of this process, as channelz tells of them."""
+    start, ended = 0, False
+    while not ended:
+        page = json.loads(top_channels(start))
+        found = page.get("channel", [])
+        yield from found
+        ended = page.get("end", True) or not found
+        start = int(found[-1]["ref"]["channelId"]) + 1 if found else start
+
+
+def channelz_connections(channel: Mapping[str, Any]) -> tuple[int, int]:
+    """How often the channel has had a new connection, and how often it has lost one: became READY, ceased to be so.
+
+    A watcher of its state does not see what is over before it looks.
+    """
+    states = [
+        event["description"].removeprefix(_CHANGE)
+        for event in channel.get("data", {}).get("trace", {}).get("events", [])
+        if event.get("description", "").startswith(_CHANGE)
+    ]
+    changes = [(before == "READY", after == "READY") for before, after in itertools.pairwise(["", *states])]
+    return changes.count((False, True)), changes.count((True, False))
+
+
 def channelz_pings(top_channels: _Reader, subchannel: _Reader, socket: _Reader) -> int:
     """Keepalive pings sent on the open connections of this process, asked of channelz by its three readers.
 
@@ -102,15 +129,10 @@ def channelz_pings(top_channels: _Reader, subchannel: _Reader, socket: _Reader) 
         except ValueError:
             return {}
 
-    def channels() -> Iterator[Mapping[str, Any]]:
-        start, ended = 0, False
-        while not ended:
-            page = json.loads(top_channels(start))
-            found = page.get("channel", [])
-            yield from found
-            ended = page.get("end", True) or not found
-            start = int(found[-1]["ref"]["channelId"]) + 1 if found else start
-
-    subchannels = [read(subchannel, number, "subchannel") for one in channels() for number in refs(one, "subchannel")]
+    subchannels = [
+        read(subchannel, number, "subchannel")
+        for one in channelz_channels(top_channels)
+        for number in refs(one, "subchannel")
+    ]
     sockets = [read(socket, number, "socket") for one in subchannels for number in refs(one, "socket")]
     return sum(int(one.get("data", {}).get("keepAlivesSent", 0)) for one in sockets)

@@ -8,12 +8,14 @@ lifeline):
    ``connect_timeout_s``; answers
    ``{"ready": true}`` or ``{"error": text, "kind": "target"}``;
 2. any number of windows: ``starts_at``, ``opens_at`` (perf_counter, seconds), ``closes_at`` or null, ``requests``
-   or null, ``rate_rps`` of all workers together (null: a closed loop), ``record`` (a file for the records, or
-   null), ``progress`` (whether to report while it runs). Answers, when all calls are over, with the CPU time
-   ``cpu_s``, of which ``spin_s`` was spinning, the length ``busy_s`` it was used in, ``admitted``, and the engine's
-   counters, all since the window opened, the ``failures`` (see :mod:`grpclab.load.failures`), and the ``traffic``
-   beside calls since it connected. ``{"close": true}`` in
-   between ends the running window.
+   or null, ``drain_s`` (how long calls may go on after ``closes_at``), ``rate_rps`` of all workers together (null: a
+   closed loop), ``record`` (a file for the records, or null), ``progress`` (whether to report while it runs).
+   Answers, when all calls are over, with the CPU time ``cpu_s``, of which ``spin_s`` was spinning, the length
+   ``busy_s`` it was used in, ``admitted``, ``unsent`` (calls that were due and never sent), and the engine's
+   counters, all since the window opened, the ``failures`` (see :mod:`grpclab.load.failures`) and ``encodings`` of
+   the window's calls, and the ``traffic`` beside calls since it connected.
+   ``{"close": moment, "drain_s": seconds}`` in between ends the running window, and after that time the calls under
+   way.
    ``{"progress": ...}`` come before the answer; ``{"error": text, "kind": "storage"}`` may come instead of it.
 
 No call is made before ``starts_at``, the moment that all workers have in common; between it and ``opens_at`` lies
@@ -28,6 +30,7 @@ import dataclasses
 import gc
 import importlib
 import json
+import math
 import sys
 import time
 from collections.abc import AsyncIterator, Coroutine
@@ -49,6 +52,9 @@ from grpclab.pacing import Pacer
 PROGRESS_EVERY_S = 0.25
 PROGRESS_CALLS = 1000
 """A running p99 is that of the last so many calls at least; fewer do not carry one."""
+
+GIVE_UP_S = 1.0
+"""So long an engine may take to end the calls that were given up."""
 
 Message = dict[str, Any]
 Commands = asyncio.Queue[Message]
@@ -102,14 +108,16 @@ class _Worker:
         counters = self._engine.counters
         counters.reset()
         running = asyncio.create_task(self._load(command, gate, recorder, pacer))
-        async with _beside(self._close_on_command(gate)):
+        async with _beside(self._end_in_time(gate, command["drain_s"], running)):
             # The window's own share of a core: from its opening (the warm-up left out) to the end of its last call.
             await _until(gate.opens_at, running)
             opening = _Reading.take(recorder, pacer)
             if command["opens_at"] > command["starts_at"]:  # else what is counted so far is the window's own
                 counters.reset()
             async with _beside(_watch(recorder, gate, opening, tell=command["progress"])):
-                await running
+                await asyncio.wait([running])
+        if not running.cancelled():
+            running.result()
         end = _Reading.take(recorder, pacer)
         pacer.close()
         recorder.close()
@@ -118,7 +126,9 @@ class _Worker:
             spin_s=end.spin_s - opening.spin_s,
             busy_s=end.at_s - opening.at_s,
             admitted=gate.admitted,
+            unsent=recorder.unsent,
             traffic=self._engine.traffic().to_json(),
+            encodings=recorder.encodings,
             failures=failures.to_json(),
             **dataclasses.asdict(counters),
         )
@@ -140,10 +150,19 @@ class _Worker:
         )
         await self._engine.run_open(due, gate, recorder, pacer, load.max_in_flight)
 
-    async def _close_on_command(self, gate: Gate) -> None:
-        while not gate.closed:
-            if (await self._commands.get()).get("close"):
-                gate.close()
+    async def _end_in_time(self, gate: Gate, drain_s: float, running: asyncio.Task[None]) -> None:
+        """Give the calls up that are still under way so long after the end of the window, which a command may bring."""
+        clock = time.perf_counter
+        give_up_at = math.inf if gate.closes_at is None else gate.closes_at + drain_s
+        while (left_s := give_up_at - clock()) > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left_s if left_s < math.inf else None):
+                    if (command := await self._commands.get()).get("close"):
+                        gate.close(command["close"])
+                        give_up_at = min(give_up_at, clock() + command["drain_s"])
+        self._engine.give_up()
+        await asyncio.wait([running], timeout=GIVE_UP_S)
+        running.cancel()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ PERMISSION_ADVICE = (
     " (sudo setcap cap_sys_ptrace=ep $(which py-spy)), or allow it with sysctl kernel.yama.ptrace_scope=0"
 )
 IDLE_NOTE = "py-spy saw no thread at work"
-MISSING_ADVICE = "py-spy is not installed: pip install 'grpclab[study]'"
+MISSING_ADVICE = "py-spy is not installed: pip install py-spy"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -204,7 +204,11 @@ def _plain(value: Any) -> Any:
 
 
 def table(study: Study) -> str:
-    """The comparisons that matter (headline, parts, ladder, handlers that wait, A/A), :data:`WIDTH` columns at most."""
+    """The comparisons that matter in plain text, :data:`WIDTH` columns at most.
+
+    The headline, parts, ladder, handlers that wait and A/A; in a study without parts and ladder, every level that was
+    compared.
+    """
     rows: list[tuple[str, Comparison]] = [(_title(study.headline, "the headline"), study.headline)]
     rows += [(f"  in {metric_words(str(c['metric']))}", c) for c in _other_metrics(study)]
     rows += [(f"  {_part(entry, c)}", c) for entry, c in _entries(study, "parts")]
@@ -215,6 +219,8 @@ def table(study: Study) -> str:
         if entry.get("not_testable")
     ]
     rows += [(f"  {_title(c, 'handlers that wait')}", c) for c in waiting(study) if c is not study.headline]
+    if not (study.entries("parts") or study.entries("ladder")):
+        rows += [(f"  {_title(c, 'another')}", c) for c in _other_candidates(study)]
     if aa := study.verdict.get("aa"):
         rows.append((_title(aa, "A/A"), aa))
     cells = [["", "ratio", "95 % interval", "verdict"]]
@@ -268,6 +274,16 @@ def _other_metrics(study: Study) -> list[Comparison]:
         c
         for c in study.verdict.get("comparisons") or []
         if all(c.get(key) == first.get(key) for key in keys) and c.get("metric") not in (None, first.get("metric"))
+    ]
+
+
+def _other_candidates(study: Study) -> list[Comparison]:
+    """What else was compared in the headline's metric."""
+    first = study.headline
+    return [
+        c
+        for c in study.verdict.get("comparisons") or []
+        if c.get("metric") == first.get("metric") and c.get("candidate") != first.get("candidate")
     ]
 
 

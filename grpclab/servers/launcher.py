@@ -79,6 +79,11 @@ class RunningServer:
                 self.calls, self.high_water = totals["calls"], totals["high_water"]
         self.child.stop()
 
+    def abandon(self) -> None:
+        """Stop it at once, whatever calls it has."""
+        self._stopped = True
+        self.child.abandon()
+
 
 def log_tail(path: Path, lines: int = 3) -> str:
     """The last telling lines of a log as ``: ...``, or nothing.
@@ -183,6 +188,9 @@ def launched(
             check_health(server.target, server.root_certificates)
         try:
             yield server
+        except KeyboardInterrupt:  # a handler that never ends must not hold up who wants to leave
+            server.abandon()
+            raise
         finally:
             server.stop()
 

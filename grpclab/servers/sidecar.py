@@ -17,6 +17,7 @@ from typing import Any
 
 from grpclab.children import Child
 from grpclab.errors import MissingDependencyError, ServerError, UsageError, WorkerError
+from grpclab.extras import needs
 from grpclab.servers.serving import Announce, ServeSpec, require_free_port
 from grpclab.servers.switched import FOLDER_VARIABLE
 
@@ -31,7 +32,7 @@ def require_desk() -> None:
     """Raise MissingDependencyError, with the remedy, where the desk's libraries are missing."""
     for name in NEEDS:
         if importlib.util.find_spec(name) is None:
-            raise MissingDependencyError(f"the profiling desk needs {name}: pip install 'grpclab[desk]'")
+            raise needs("the profiling desk", name, "desk")
 
 
 def desk_from_environment(environ: Mapping[str, str], *, default: bool) -> int | None:

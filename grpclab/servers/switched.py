@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from grpclab.config import ServerConfig
-from grpclab.errors import MissingDependencyError
+from grpclab.extras import needs
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """The folder in which all server processes keep their counters; prometheus_client reads it when it is imported."""
@@ -24,7 +24,5 @@ def interceptors(config: ServerConfig) -> list[Any]:
     try:
         from grpclab.servers.metrics import AsyncMetrics, SyncMetrics
     except ImportError:
-        raise MissingDependencyError(
-            "server.metrics needs prometheus_client, which is not installed: pip install 'grpclab[desk]'"
-        ) from None
+        raise needs("server.metrics", "prometheus_client", "desk") from None
     return [AsyncMetrics()] if config.implementation == "asyncio" else [SyncMetrics()]

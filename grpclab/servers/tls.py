@@ -6,7 +6,7 @@ from pathlib import Path
 
 import grpc
 
-from grpclab.errors import MissingDependencyError
+from grpclab.extras import needs
 
 
 def issue(folder: Path) -> None:
@@ -17,7 +17,7 @@ def issue(folder: Path) -> None:
     try:
         import trustme
     except ImportError:
-        raise MissingDependencyError("server.tls=true needs trustme: pip install 'grpclab[tls]'") from None
+        raise needs("server.tls=true", "trustme", "tls") from None
     authority = trustme.CA()
     certificate = authority.issue_cert("localhost", "127.0.0.1", "::1")
     authority.cert_pem.write_to_path(str(folder / "ca.pem"))

@@ -229,11 +229,6 @@ def judge(study: Study) -> CompareResult:
 # ---- two stored results ------------------------------------------------------------------------------------------
 
 
-def is_stored(word: str) -> bool:
-    """Whether the word names a stored study, with or without a configuration after a colon."""
-    return (Path(word.partition(":")[0]) / "manifest.json").exists()
-
-
 def compare_stored(words: Mapping[str, str], *, delta: float, allow_mixed: bool) -> CompareResult:
     """Compare configurations of stored studies, ``results/STUDY[:CONFIGURATION]``, block by block.
 

@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,16 @@ from grpclab.errors import DesignError, FactorError, invalid
 
 DESIGNS = ("default", "quick", "idle", "desk", "replication")
 ENGINES = FACTORS["load.engine"].choices
+_SWEPT = ("stream_limits", "keepalive_s", "pool_sizes")
+_NO_BULK = ("concurrency", "windows_kib", *_SWEPT, "rtt_ms")
+WITHOUT_PART: dict[str, tuple[str, ...]] = {
+    "default": (),
+    "quick": _SWEPT,
+    "idle": ("requests", *_NO_BULK, "engine", "profile", "max_trial_s"),
+    "desk": _NO_BULK,
+    "replication": ("concurrency", "windows_kib", *_SWEPT),
+}
+"""The parameters that a design does not use."""
 TAKEN = ("calibration", "index", "readme")
 """What lies under results/ and reports/ beside studies."""
 
@@ -65,11 +75,24 @@ class StudyParameters:
         papermill only warns of a name that no cell declares, and assigns it all the same: any plain value that
         is not a parameter is refused here, with the nearest name.
         """
-        return cls(**plain_values(namespace, [field.name for field in dataclasses.fields(cls)]))
+        found = cls(**plain_values(namespace, [field.name for field in dataclasses.fields(cls)]))
+        standard = cls()
+        changed = [f.name for f in dataclasses.fields(cls) if getattr(found, f.name) != getattr(standard, f.name)]
+        refuse_without_part(found.design, changed)
+        return found
 
     def as_dict(self) -> dict[str, Any]:
         """For the manifest: lists instead of tuples."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+
+
+def refuse_without_part(design: str, names: Iterable[str], written: str = "{}") -> None:
+    """Raise DesignError if one of the parameters is not used by the design; `written` is how the user writes one."""
+    for name in names:
+        if name in WITHOUT_PART.get(design, ()):
+            users = ", ".join(other for other in DESIGNS if name not in WITHOUT_PART[other])
+            told = written.format(name.replace("_", "-") if written != "{}" else name)
+            raise DesignError(f"{told} has no part in design={design}: leave it out; it belongs to {users}")
 
 
 def plain_values(namespace: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:

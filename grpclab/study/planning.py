@@ -12,8 +12,10 @@ from grpclab.study.design import configuration_row, trial_config
 from grpclab.study.runner import Study
 
 
-def foretell(study: Study, write: Callable[[str], None]) -> None:
+def foretell(study: Study, write: Callable[[str], None], *, progress: Callable[[str], None]) -> None:
     """Say how many trials, how long, and what the headline can show at the noise of a pilot of its two sides.
+
+    The pilot's trials go to `progress`.
 
     Raises DesignError where no verdict can be reached.
     """
@@ -28,7 +30,7 @@ def foretell(study: Study, write: Callable[[str], None]) -> None:
     sides = {name: _side(study.plan, headline[role]) for name, role in ((A, "baseline"), (B, "candidate"))}
     write(f"\nheadline: {headline['title']}; pilot, {PILOT_BLOCKS} blocks that do not count:")
     seen = piloted(
-        sides, metric=headline["metric"], delta=study.plan["delta"], seed=study.manifest["seed"], write=write
+        sides, metric=headline["metric"], delta=study.plan["delta"], seed=study.manifest["seed"], write=progress
     )
     spread = spread_of(ci_low=seen.ci_low, ci_high=seen.ci_high, blocks=seen.blocks)
     least = smallest_effect(spread, blocks)

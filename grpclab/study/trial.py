@@ -31,7 +31,7 @@ from grpclab.environment import CorePlan
 from grpclab.errors import MeasurementError, WorkerError
 from grpclab.link import RunningLink, running_link
 from grpclab.load import failures, traffic
-from grpclab.load.generator import Generator, LoadRun
+from grpclab.load.generator import DRAIN_S, Generator, LoadRun
 from grpclab.load.summary import PERCENTILES, most_in_flight, timeline
 from grpclab.profiling import speedscope, threads
 from grpclab.servers.launcher import RunningServer
@@ -309,7 +309,12 @@ def _measure(result: TrialResult, server: RunningServer, generator: Generator) -
         with contextlib.suppress(psutil.Error):  # it died in between: the next tick says so
             samples.append(server.usage())
 
-    run = generator.measure(tick=sample, every_s=SAMPLE_EVERY_S, on_open=lambda: opened.append(server.usage()))
+    run = generator.measure(
+        tick=sample,
+        every_s=SAMPLE_EVERY_S,
+        on_open=lambda: opened.append(server.usage()),
+        drain_s=max(DRAIN_S, result.config.client.deadline_s or 0.0),  # a trial waits for each call to its deadline
+    )
     server.require_alive()
     closed = server.usage()
     used = threads.difference(before, threads.read(server.pids))

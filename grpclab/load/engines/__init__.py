@@ -26,6 +26,7 @@ class Counters:
     bound_hits: int = 0
     """Open loop: calls that waited for `max_in_flight`."""
     connections_lost: int = 0
+    """Kept connections that the server ended, with a GOAWAY or without, or that broke."""
     outage_s: float = 0.0
     """Time with no connection up, summed."""
 
@@ -52,8 +53,14 @@ class Engine(Protocol):
         """Open loop: send a call at each planned time that the gate admits; wait for the last to end.
 
         A late call goes out at once, and one that finds `max_in_flight` under way as soon as there is room; none is
-        dropped.
+        dropped: what was due and not sent when the run was ended is recorded as NOT_ENDED.
         """
+
+    def under_way(self) -> list[float]:
+        """When each call that is under way began, or was planned to."""
+
+    def give_up(self) -> None:
+        """Start no further call and end those under way, which are recorded as NOT_ENDED; the run ends with them."""
 
     def traffic(self) -> Traffic:
         """What passed beside calls since the engine connected."""

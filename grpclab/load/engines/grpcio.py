@@ -6,32 +6,45 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import grpc
 import grpc.aio
+from google.protobuf.message import DecodeError
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
 from grpclab.channel_args import client_args
 from grpclab.config import TrialConfig
 from grpclab.errors import TargetError
-from grpclab.generated import greet_pb2, greet_pb2_grpc
+from grpclab.generated import greet_pb2
 from grpclab.http2.headers import RESIDENCE_HEADER
+from grpclab.http2.messages import DEADLINE_EXCEEDED, OK, UNAVAILABLE, UNIMPLEMENTED, UNKNOWN
 from grpclab.load.calls import GREETER, CallSpec
 from grpclab.load.engines import Counters
-from grpclab.load.engines.loops import Call, Clock, OpenLoop, closed_loop
+from grpclab.load.engines.backoff import Backoff
+from grpclab.load.engines.loops import Call, Caller, Clock, OpenLoop
 from grpclab.load.gate import Gate
 from grpclab.load.reachability import connected
 from grpclab.load.recorder import Recorder
-from grpclab.load.traffic import Traffic, channelz_pings
+from grpclab.load.traffic import Traffic, channelz_channels, channelz_connections, channelz_pings
 from grpclab.pacing import Pacer
-from grpclab.status import OK, UNKNOWN
+
+COUNT_EVERY_S = 0.25
+"""So often at most it is counted, while connections come and go, how many were lost."""
+
+
+class _Line:
+    """A kept channel or, with one for each call, all of them: whether it is up, and when to try again if not."""
+
+    def __init__(self) -> None:
+        self.up = asyncio.Event()
+        self.backoff = Backoff()
 
 
 class GrpcioEngine:
     """See :class:`grpclab.load.engines.Engine`. C-core queues calls beyond the peer's stream limit out of sight:
-    `counters.held` stays 0."""
+    `counters.held` stays 0. So does it decompress answers: `Recorder.encodings` stays empty."""
 
     def __init__(
         self,
@@ -54,15 +67,22 @@ class GrpcioEngine:
         self._channels: list[grpc.aio.Channel] = []
         self._calls: list[Call] = []
         self._watchers: list[asyncio.Task[None]] = []
+        self._foreign: set[str] = set()
+        """Channels of this process that are not this engine's, by channelz id."""
+        self._lost = 0
+        self._counted_at = -math.inf
         self._up = 0
         self._opened = 0
         self._down_since = math.nan
+        self._under_way: Callable[[], list[float]] = list
+        self._give_up: Callable[[], None] = _nothing
 
     # ---- connections -------------------------------------------------------------------------------------------
 
     async def connect(self, timeout_s: float) -> None:
         client = self._config.client
         count = client.connections if client.pooling == "pool" else 1
+        self._foreign = {one["ref"]["channelId"] for one in channelz_channels(cygrpc.channelz_get_top_channels)}
         channels = [self._channel() for _ in range(count)]
         try:
             await connected(_ready(channels), self._target, timeout_s, tls=self._roots is not None)
@@ -72,11 +92,12 @@ class GrpcioEngine:
         if client.pooling == "per_call":  # only asked whether someone is there
             self._opened = 1
             await channels[0].close()
-            self._calls = [self._fresh_call]
+            self._calls = [self._fresh_call(_Line())]
         else:
             self._channels, self._up, self._opened = channels, count, count
-            self._calls = [self._kept_call(channel) for channel in channels]
-            self._watchers = [asyncio.create_task(self._watch(channel)) for channel in channels]
+            lines = [_Line() for _ in channels]
+            self._calls = [self._kept_call(*pair) for pair in zip(channels, lines, strict=True)]
+            self._watchers = [asyncio.create_task(self._watch(*pair)) for pair in zip(channels, lines, strict=True)]
 
     async def close(self) -> None:
         for watcher in self._watchers:
@@ -99,21 +120,36 @@ class GrpcioEngine:
             return grpc.aio.insecure_channel(self._target, options=self._options)
         return grpc.aio.secure_channel(self._target, grpc.ssl_channel_credentials(self._roots), options=self._options)
 
-    async def _watch(self, channel: grpc.aio.Channel) -> None:
-        """Count the times that a kept channel loses its connection, and for how long none is up."""
+    async def _watch(self, channel: grpc.aio.Channel, line: _Line) -> None:
+        """Tell the calls of a kept channel when it is up, and count for how long none is."""
         ready, state = grpc.ChannelConnectivity.READY, grpc.ChannelConnectivity.READY
+        line.up.set()
         while True:
             await channel.wait_for_state_change(state)
             before, state = state, channel.get_state()
+            if self._clock() >= self._counted_at + COUNT_EVERY_S:
+                self._count_losses()
             if before is ready and state is not ready:
-                self.counters.connections_lost += 1
+                line.up.clear()
                 self._up -= 1
                 if not self._up:
                     self._down_since = self._clock()
             elif state is ready and before is not ready:
+                line.up.set()
+                line.backoff.succeeded()
                 self._note_outage()
                 self._up += 1
-                self._opened += 1
+
+    def _count_losses(self) -> None:
+        """Add the connections that were lost since this was last done."""
+        ours = [
+            one
+            for one in channelz_channels(cygrpc.channelz_get_top_channels)
+            if one["ref"]["channelId"] not in self._foreign
+        ]
+        opened, lost = (sum(counts) for counts in zip(*map(channelz_connections, ours), strict=True))
+        self.counters.connections_lost += max(0, lost - self._lost)
+        self._opened, self._lost, self._counted_at = opened, lost, self._clock()
 
     def _note_outage(self) -> None:
         """Add the outage so far, if there is one."""
@@ -126,15 +162,26 @@ class GrpcioEngine:
 
     async def run(self, gate: Gate, recorder: Recorder, concurrency: int) -> None:
         calls = self._calls
-        await asyncio.gather(
-            *(closed_loop(calls[slot % len(calls)], gate, recorder, self._clock) for slot in range(concurrency))
-        )
-        self._note_outage()
+        callers = [Caller(calls[slot % len(calls)], gate, recorder, self._clock) for slot in range(concurrency)]
+        tasks = [asyncio.create_task(caller.run()) for caller in callers]
+
+        def give_up() -> None:
+            gate.close()
+            for task in tasks:
+                task.cancel()
+
+        self._under_way = lambda: [caller.began for caller in callers if not math.isnan(caller.began)]
+        self._give_up = give_up
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            self._idle()
+        self._window_over()
 
     async def run_open(
         self, planned: Iterator[float], gate: Gate, recorder: Recorder, pacer: Pacer, max_in_flight: int
     ) -> None:
-        await OpenLoop(
+        loop = OpenLoop(
             self._calls,
             planned,
             gate=gate,
@@ -143,52 +190,112 @@ class GrpcioEngine:
             max_in_flight=max_in_flight,
             counters=self.counters,
             clock=self._clock,
-        ).run()
+        )
+
+        def give_up() -> None:
+            gate.close(self._clock())
+            loop.give_up()
+
+        self._under_way = lambda: loop.under_way
+        self._give_up = give_up
+        try:
+            await loop.run()
+        finally:
+            self._idle()
+        self._window_over()
+
+    def _window_over(self) -> None:
         self._note_outage()
+        if self._channels:
+            self._count_losses()
+
+    def under_way(self) -> list[float]:
+        """See :class:`grpclab.load.engines.Engine`."""
+        return self._under_way()
+
+    def give_up(self) -> None:
+        """See :class:`grpclab.load.engines.Engine`."""
+        self._give_up()
+
+    def _idle(self) -> None:
+        """No window is running."""
+        self._under_way = list
+        self._give_up = _nothing
 
     # ---- calls -------------------------------------------------------------------------------------------------
 
-    async def _fresh_call(self, start_s: float, recorder: Recorder) -> tuple[int, float]:
-        """A channel for one call; opening and closing it are part of the call."""
-        self._opened += 1
-        async with self._channel() as channel:
-            return await self._kept_call(channel)(start_s, recorder)
+    def _fresh_call(self, line: _Line) -> Call:
+        async def make(start_s: float, recorder: Recorder) -> tuple[int, float]:
+            """A channel for one call; opening and closing it are part of the call."""
+            self._opened += 1
+            async with self._channel() as channel:
+                return await self._kept_call(channel, line)(start_s, recorder)
 
-    def _kept_call(self, channel: grpc.aio.Channel) -> Call:
+        return make
+
+    def _kept_call(self, channel: grpc.aio.Channel, line: _Line) -> Call:
         method, request = self._method(channel)
         metadata, deadline_s = self._spec.grpcio_metadata or None, self._config.client.deadline_s
-        streaming = self._spec.server_streaming
+        streaming, kept = self._spec.server_streaming, bool(self._channels)
 
         async def make(start_s: float, recorder: Recorder) -> tuple[int, float]:
-            call = method(request, timeout=deadline_s, metadata=metadata)
+            left_s = deadline_s
+            if self._clock() < line.backoff.until_s:
+                left_s = await self._pause(line, deadline_s)
+                if left_s is not None and left_s <= 0:
+                    text = f"not even sent within {deadline_s:g} s"
+                    recorder.failures.note(DEADLINE_EXCEEDED, text, start_s, self._clock())
+                    return DEADLINE_EXCEEDED, math.nan
+            call = method(request, timeout=left_s, metadata=metadata)
             residence_s, status = math.nan, OK
             try:
                 if streaming:
                     await self._read(call, start_s, recorder)
-                else:
-                    await call
+                elif await call is None:  # "Response cardinality violation": doc/statuscodes.md
+                    status = UNIMPLEMENTED
+                    recorder.failures.note(status, "0 messages in a unary answer", start_s, self._clock())
                 if self._residence:
                     residence_s = _residence(await call.trailing_metadata())
             except grpc.aio.AioRpcError as error:
                 status = int(error.code().value[0])
                 details = _error_details(error.trailing_metadata())
                 recorder.failures.note(status, error.details() or "", start_s, self._clock(), details)
+                if status == UNAVAILABLE and channel.get_state() is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+                    line.backoff.failed(self._clock())
             except (grpc.aio.UsageError, grpc.aio.InternalError) as error:
                 status = UNKNOWN
                 recorder.failures.note(status, f"grpcio: {error}", start_s, self._clock())
+            if not kept and status != UNAVAILABLE:
+                line.backoff.succeeded()
             return status, residence_s
 
         return make
 
+    async def _pause(self, line: _Line, deadline_s: float | None) -> float | None:
+        """Wait for the connection or for the next attempt, as engine `wire` does; C-core would fail the call at once.
+
+        Returns what is left of the deadline.
+        """
+        begun = self._clock()
+        pause_s = line.backoff.until_s - begun
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause_s if deadline_s is None else min(pause_s, deadline_s)):
+                await line.up.wait()
+        return None if deadline_s is None else deadline_s - (self._clock() - begun)
+
     def _method(self, channel: grpc.aio.Channel) -> tuple[Any, Any]:
-        """What is called and with what: our greeter by its generated stub, anything else as bytes."""
+        """What is called and with what: our greeter by its messages, as a Python client does, anything else as bytes.
+
+        An answer that cannot be parsed counts as one in either case, as engine `wire` has it.
+        """
         spec = self._spec
-        if spec.path in (f"{GREETER}SayHello", f"{GREETER}SayHelloStream"):
-            stub: Any = greet_pb2_grpc.GreeterServiceStub(channel)
-            name = spec.path.removeprefix(GREETER)
-            return getattr(stub, name), greet_pb2.HelloRequest.FromString(spec.payload)
         shape = channel.unary_stream if spec.server_streaming else channel.unary_unary
-        return shape(spec.path), spec.payload
+        if spec.path not in (f"{GREETER}SayHello", f"{GREETER}SayHelloStream"):
+            return shape(spec.path), spec.payload
+        request = greet_pb2.HelloRequest.FromString(spec.payload)
+        return shape(
+            spec.path, request_serializer=type(request).SerializeToString, response_deserializer=_parsed
+        ), request
 
     async def _read(self, call: Any, start_s: float, recorder: Recorder) -> None:
         """All messages of a stream, each with the time since the one before, or since the call was sent."""
@@ -197,6 +304,18 @@ class GrpcioEngine:
             now = self._clock()
             recorder.message(now - before, start_s)
             before = now
+
+
+def _parsed(answer: bytes | None) -> Any:
+    """The greeter's answer; None where there was none."""
+    try:
+        return answer if answer is None else greet_pb2.HelloResponse.FromString(answer)
+    except DecodeError:
+        return answer
+
+
+def _nothing() -> None:
+    """There is no call to give up."""
 
 
 async def _ready(channels: Iterable[grpc.aio.Channel]) -> None:

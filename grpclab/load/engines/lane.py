@@ -13,29 +13,39 @@ from typing import Any, cast
 
 from grpclab.http2.messages import DEADLINE_EXCEEDED, UNAVAILABLE
 from grpclab.load.engines import Counters
+from grpclab.load.engines.backoff import BACKOFF_S, Backoff
 from grpclab.load.engines.peer import LaneSettings, Peer, WireCall
 from grpclab.load.reachability import FILES_RUN_OUT, system_text
+from grpclab.load.recorder import GIVEN_UP
 from grpclab.load.traffic import Traffic
+from grpclab.status import NOT_ENDED
 
 CONNECT_TIMEOUT_S = 20.0
 """Longest attempt to connect, C-core's own; a call's deadline does not end the attempt, only the call."""
 CLOSE_TIMEOUT_S = 1.0
 """Longest wait for transports to be gone, once they were told to."""
-BACKOFF_S = (0.05, 1.0)
-"""From one attempt to the next: at least, and at most; it doubles in between."""
 
 
 class Lane:
     """See the module. Calls that are over are given to `on_ended` together with the lane, in order."""
 
-    def __init__(self, settings: LaneSettings, counters: Counters, traffic: Traffic) -> None:
-        """`counters` and `traffic` are those of all lanes: each lane counts into them."""
+    def __init__(
+        self, settings: LaneSettings, counters: Counters, traffic: Traffic, *, backoff: Backoff | None = None
+    ) -> None:
+        """`counters` and `traffic` are those of all lanes: each lane counts into them. So is `backoff` with a
+        connection for each call.
+        """
         self.settings = settings
         self.counters = counters
         self._traffic = traffic
+        self._backoff = backoff or Backoff()
         self.on_ended: Callable[[Lane, list[WireCall]], None] = _ignore
         self.on_messages: Callable[[list[WireCall]], None] = _ignore
         """Given a call for each message that came, where the connection watches them."""
+        self.on_encoded: Callable[[list[WireCall]], None] = _ignore
+        """Given the calls that are over on a connection with compressed messages, before `on_ended`."""
+        self.on_turn: Callable[[], None] = _ignore
+        """Called after each piece of what a peer has sent: a flood of it keeps timers from firing."""
         self.on_change: Callable[[], None] = _ignore
         """Called when the connection has come or gone."""
         self.peer: Peer | None = None
@@ -82,18 +92,20 @@ class Lane:
 
     async def _dial(self) -> None:
         clock = asyncio.get_running_loop().time
-        pause_s, longest_s = BACKOFF_S
         while True:
             # Connections that end as soon as they are made are no reason to dial faster than ones that never are.
-            early_s = self._dialled_at + pause_s - clock()
+            early_s = max(self._dialled_at + BACKOFF_S[0], self._backoff.until_s) - clock()
             if early_s > 0:
                 await asyncio.sleep(early_s)
             self._dialled_at = clock()
             peer = await self._attempt()
-            if peer is not None or self.settings.single_use:
+            if peer is not None:
+                self._backoff.succeeded()
+                break
+            self._backoff.failed(clock())
+            if self.settings.single_use:
                 break
             self._fail_waiting()
-            pause_s = min(2 * pause_s, longest_s)
         self._dialling = None
         if peer is None:
             self._fail_waiting()
@@ -173,6 +185,34 @@ class Lane:
         for peer in list(self._peers):
             peer.abandon()
 
+    # ---- the end of a window --------------------------------------------------------------------------------------
+
+    @property
+    def under_way(self) -> list[WireCall]:
+        """Calls that were submitted and have not ended."""
+        return [*(call for peer in self._peers for call in self._open(peer)), *self.waiting]
+
+    def give_up(self) -> None:
+        """End every call that is under way as NOT_ENDED; the connections stay."""
+        waiting, self.waiting = self.waiting, deque()
+        given_up = list(waiting)
+        for peer in list(self._peers):
+            for call in self._open(peer):
+                peer.http2.cancel(call, NOT_ENDED)
+                given_up.append(call)
+            self.settle(peer)
+            peer.flush()
+        for call in given_up:
+            call.status, call.text = NOT_ENDED, GIVEN_UP
+        if given_up:
+            self.on_ended(self, given_up)
+        if self.settings.single_use:
+            self.abandon()
+
+    @staticmethod
+    def _open(peer: Peer) -> list[WireCall]:
+        return list(cast("dict[int, WireCall]", peer.http2.calls).values())
+
     # ---- what is rare ------------------------------------------------------------------------------------------
 
     def settle(self, peer: Peer) -> None:
@@ -180,7 +220,7 @@ class Lane:
         http2 = peer.http2
         if self.peer is peer:
             if http2.draining:
-                self._down()
+                self._down(lost=http2.closed is not None or http2.peer_goaway is not None)
             while self.waiting and http2.start(self.waiting[0]):
                 self.waiting.popleft()
         if http2.closed is not None or (http2.draining and not http2.calls):
@@ -201,22 +241,22 @@ class Lane:
     def lost_peer(self, peer: Peer, reason: str) -> None:
         """A transport is gone."""
         self._forget(peer)
-        http2 = peer.http2
-        expected = not http2.calls and self.peer is not peer and http2.closed is None
-        ended = cast("list[WireCall]", http2.connection_lost(reason))
+        ended = cast("list[WireCall]", peer.http2.connection_lost(reason))
         if self._closed:
             return
-        if http2.ready and not expected:
-            self.counters.connections_lost += 1
         if self.peer is peer:
-            self._down()
+            self._down(lost=True)
         if ended:
             self.ended(peer, ended)
             self.flush()
 
-    def _down(self) -> None:
-        """The connection takes no further call."""
+    def _down(self, *, lost: bool) -> None:
+        """The connection takes no further call; `lost` unless that is for want of stream ids.
+
+        As with grpcio, one that the server has said GOAWAY to is lost, and one that was for a single call is not.
+        """
         self.peer = None
+        self.counters.connections_lost += lost and not self.settings.single_use
         if self.waiting or not self.settings.single_use:
             self.dial()
         self.on_change()

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
+import numpy as np
+
 from grpclab.load.engines import LOOK_S, Counters
 from grpclab.load.gate import Gate
-from grpclab.load.recorder import Recorder
+from grpclab.load.recorder import GIVEN_UP, Recorder
 from grpclab.pacing import Pacer
+from grpclab.status import NOT_ENDED
 
 Clock = Callable[[], float]
 
@@ -25,15 +29,37 @@ class Call(Protocol):
         """
 
 
-async def closed_loop(call: Call, gate: Gate, recorder: Recorder, clock: Clock) -> None:
-    """One caller: one call after the other."""
-    start = clock()
-    while gate.admit(start):
-        status, residence_s = await call(start, recorder)
-        recorder.residence(residence_s)
-        recorder.record(start, clock(), status)
-        recorder.flush_full()
-        start = clock()
+class Caller:
+    """One caller of a closed loop: one call after the other."""
+
+    def __init__(self, call: Call, gate: Gate, recorder: Recorder, clock: Clock) -> None:
+        self._call, self._gate, self._recorder, self._clock = call, gate, recorder, clock
+        self.began = math.nan
+        """When the call under way began; NaN where there is none."""
+
+    async def run(self) -> None:
+        """Call until the gate refuses; cancelled after the gate has closed, the call under way is given up."""
+        recorder = self._recorder
+        start = self._clock()
+        while self._gate.admit(start):
+            self.began = start
+            status, residence_s = await _outcome(self._call, start, self._gate, recorder, self._clock)
+            recorder.residence(residence_s)
+            recorder.record(start, self._clock(), status)
+            recorder.flush_full()
+            start = self._clock()
+        self.began = math.nan
+
+
+async def _outcome(call: Call, start: float, gate: Gate, recorder: Recorder, clock: Clock) -> tuple[int, float]:
+    """What became of a call; NOT_ENDED where it was cancelled after the end of the window."""
+    try:
+        return await call(start, recorder)
+    except asyncio.CancelledError:
+        if not gate.closed:
+            raise
+        recorder.failures.note(NOT_ENDED, GIVEN_UP, start, clock())
+        return NOT_ENDED, math.nan
 
 
 class OpenLoop:
@@ -63,7 +89,8 @@ class OpenLoop:
         self._sent = 0
         self._full = False
         """The arrivals that are due wait for `max_in_flight`."""
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], float] = {}
+        """Each call under way, and when it was planned to be sent."""
         self._loop = asyncio.get_running_loop()
         self._over: asyncio.Future[None] = self._loop.create_future()
 
@@ -77,6 +104,19 @@ class OpenLoop:
             self._pacer.cancel()
             for task in self._tasks:  # none is left but where this was cancelled, or a call raised
                 task.cancel()
+        record_never_sent(itertools.chain([self._due], self._planned), self._gate, self._recorder, self._clock())
+
+    @property
+    def under_way(self) -> list[float]:
+        """When each call under way was planned to be sent."""
+        return list(self._tasks.values())
+
+    def give_up(self) -> None:
+        """End the calls under way, after the gate has closed."""
+        for task in self._tasks:
+            task.cancel()
+        if not self._tasks:
+            self._send_due()
 
     def _send_due(self) -> None:
         """Send all that is due now; then wait for the next, or for room."""
@@ -98,21 +138,26 @@ class OpenLoop:
     def _send(self, planned: float) -> None:
         task = self._loop.create_task(self._make(self._calls[self._sent % len(self._calls)], planned))
         self._sent += 1
-        self._tasks.add(task)
+        self._tasks[task] = planned
         task.add_done_callback(self._done)
 
     async def _make(self, call: Call, planned: float) -> None:
         late_s = self._clock() - planned
         self._pacer.touch()
-        status, residence_s = await call(planned, self._recorder)
+        status, residence_s = await _outcome(call, planned, self._gate, self._recorder, self._clock)
         self._recorder.residence(residence_s)
         self._recorder.record(planned, self._clock(), status, late_s)
         self._recorder.flush_full()
         self._pacer.touch()
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        planned = self._tasks.pop(task, math.nan)
         if self._over.done():
+            return
+        if task.cancelled() and self._gate.closed:  # given up before its first step
+            self._recorder.never_sent(np.array([planned]), self._clock())
+            if not self._tasks:
+                self._send_due()
             return
         if task.cancelled():
             self._over.cancel()
@@ -120,3 +165,9 @@ class OpenLoop:
             self._over.set_exception(error)
         elif self._full or (not self._tasks and self._gate.over(self._due)):
             self._send_due()
+
+
+def record_never_sent(due: Iterator[float], gate: Gate, recorder: Recorder, now: float) -> None:
+    """Record the arrivals that were due in the window and that nobody sent, where it was ended before they were."""
+    if gate.closed:
+        recorder.never_sent(gate.never_sent(due), now)

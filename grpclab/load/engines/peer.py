@@ -16,6 +16,8 @@ from grpclab.load.traffic import Traffic, goaway_text
 if TYPE_CHECKING:
     from grpclab.load.engines.lane import Lane
 
+TURN_BYTES = 32 * 1024
+"""So much is taken in at a time, and then looked for what else is due."""
 MAX_UNREAD_BYTES = 64 * 1024 * 1024
 """A peer that leaves this much unread is given up."""
 
@@ -70,6 +72,10 @@ class Peer(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """The hot path begins here: one call for each batch of answers."""
+        if len(data) > TURN_BYTES:
+            for at in range(0, len(data), TURN_BYTES):
+                self.data_received(data[at : at + TURN_BYTES])
+            return
         http2, lane = self.http2, self.lane
         ended = http2.receive(data)
         self._heard = True
@@ -77,11 +83,14 @@ class Peer(asyncio.Protocol):
             lane.on_messages(cast("list[WireCall]", http2.arrived))
             http2.arrived.clear()
         if ended:
+            if http2.encoded:
+                lane.on_encoded(ended)
             lane.ended(self, ended)
         if lane.waiting or http2.draining or lane.peer is not self:
             self._rarely()
         if http2.outgoing:
             self.flush()
+        lane.on_turn()
 
     def _rarely(self) -> None:
         if self.http2.ready and not self.greeted.done():

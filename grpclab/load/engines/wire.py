@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import math
 import ssl
 import time
@@ -18,18 +19,22 @@ from collections.abc import Callable, Iterator
 from grpclab import __version__
 from grpclab.config import ClientConfig, TrialConfig
 from grpclab.errors import TargetError
+from grpclab.http2 import messages
 from grpclab.http2.client import ClientConnection, Request
 from grpclab.http2.headers import RESIDENCE_HEADER, HeaderList
 from grpclab.http2.messages import error_details
 from grpclab.load.calls import CallSpec
 from grpclab.load.engines import LOOK_S, Counters
+from grpclab.load.engines.backoff import Backoff
 from grpclab.load.engines.lane import Lane
+from grpclab.load.engines.loops import record_never_sent
 from grpclab.load.engines.peer import LaneSettings, WireCall
 from grpclab.load.gate import Gate
 from grpclab.load.reachability import connected
 from grpclab.load.recorder import Recorder
 from grpclab.load.traffic import Traffic
 from grpclab.pacing import Pacer
+from grpclab.status import OK
 
 OWN_WINDOW_BYTES = 4 * 1024 * 1024
 """What this side is ready to receive where `window_kib` does not say; what C-core's adaptation starts from."""
@@ -67,6 +72,7 @@ class WireEngine:
         self._lanes: list[Lane] = []
         self._passed = Traffic()
         """On transports that are gone, and every connection that was opened."""
+        self._backoff = Backoff() if self._single else None
         self._next_lane = 0
         self._down_since: float | None = None
         # Of the running window:
@@ -76,6 +82,7 @@ class WireEngine:
         self._running = 0
         self._finished: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._look_at = math.inf
         # Of an open loop:
         self._pacer: Pacer | None = None
         self._planned: Iterator[float] = iter(())
@@ -186,6 +193,12 @@ class WireEngine:
             self._recorder.message(now - (call.told or call.started + call.late), call.started)
             call.told = now
 
+    def _note_encoded(self, calls: list[WireCall]) -> None:
+        """Count the answers of the window that were compressed."""
+        for call in calls:
+            if call.encoding and call.status == OK and call.started >= self._gate.opens_at:
+                self._recorder.encoded(call.encoding)
+
     # ---- windows -----------------------------------------------------------------------------------------------
 
     async def run(self, gate: Gate, recorder: Recorder, concurrency: int) -> None:
@@ -217,6 +230,19 @@ class WireEngine:
                 await finished
             finally:
                 pacer.cancel()
+            record_never_sent(itertools.chain([self._due], planned), gate, recorder, self._clock())
+
+    def under_way(self) -> list[float]:
+        """See :class:`grpclab.load.engines.Engine`."""
+        return [call.started for lane in self._lanes for call in lane.under_way]
+
+    def give_up(self) -> None:
+        """See :class:`grpclab.load.engines.Engine`."""
+        self._gate.close(self._clock())
+        for lane in list(self._lanes):
+            lane.give_up()
+        if not self._running:
+            self._finish()
 
     @contextlib.contextmanager
     def _window(self, gate: Gate, recorder: Recorder, handle: Handler) -> Iterator[asyncio.Future[None]]:
@@ -233,15 +259,24 @@ class WireEngine:
         finally:
             assert self._timer is not None
             self._timer.cancel()
+            self._look_at = math.inf
             self._note_outage()
 
     def _finish(self) -> None:
         if self._finished is not None and not self._finished.done():
             self._finished.set_result(None)
 
+    def _look_if_due(self) -> None:
+        """While peers send without a pause, the timer would come late."""
+        if self._clock() >= self._look_at:
+            assert self._timer is not None
+            self._timer.cancel()
+            self._look()
+
     def _look(self) -> None:
         """Deadlines, keepalive, outages, records to be written: now and then, so that no call pays for them."""
         now = self._clock()
+        self._look_at = math.inf  # not again from within
         self._recorder.flush_full()
         for lane in list(self._lanes):
             lane.look(now)
@@ -250,6 +285,7 @@ class WireEngine:
             self._lanes = [lane for lane in self._lanes if lane.open]
         every_s = max(self._look_every_s, LOOK_AT_ONE_S * len(self._lanes))
         self._timer = asyncio.get_running_loop().call_later(every_s, self._look)
+        self._look_at = now + every_s
 
     def _note_outage(self) -> None:
         """An outage lasts while no kept connection takes calls; what has passed of it is added now."""
@@ -295,7 +331,7 @@ class WireEngine:
     def _pick_lane(self) -> Lane:
         """The lanes in turn; with a connection for each call, a new one."""
         if self._single:
-            lane = Lane(self._settings, self.counters, self._passed)
+            lane = Lane(self._settings, self.counters, self._passed, backoff=self._backoff)
             self._lanes.append(lane)
             self._listen(lane)
             return lane
@@ -304,6 +340,8 @@ class WireEngine:
 
     def _listen(self, lane: Lane) -> None:
         lane.on_ended = self._handle
+        lane.on_encoded = self._note_encoded
+        lane.on_turn = self._look_if_due
         if self._streaming:
             lane.on_messages = self._note_messages
 
@@ -327,6 +365,8 @@ def lane_settings(client: ClientConfig, target: str, root_certificates: bytes | 
     fixed = client.window_kib is not None and not client.adaptive_window
     window = (client.window_kib or 0) * 1024 if fixed else OWN_WINDOW_BYTES
 
+    most = messages.UNLIMITED_BYTES if client.max_message_mib is None else client.max_message_mib * 2**20
+
     def connection() -> ClientConnection:
         return ClientConnection(
             request,
@@ -334,6 +374,7 @@ def lane_settings(client: ClientConfig, target: str, root_certificates: bytes | 
             connection_window=window,
             user_agent=f"grpclab/{__version__}",
             watch_messages=call.server_streaming,
+            max_message_bytes=most,
         )
 
     return LaneSettings(

@@ -1,0 +1,232 @@
+"""Configurations of bench: TOML, JSON and those of ghz; which files they name; what they cannot say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from grpclab import cli
+from grpclab.errors import UsageError
+from grpclab.load import bench as bench_module
+from grpclab.load import plan as plan_module
+from grpclab.load.benchfile import BenchFile, read_bench_file
+from grpclab.load.ghzfile import KEYS, REFUSED, RENAMED
+
+FLAGS = {
+    "words": [
+        "target",
+        "duration",
+        "concurrency",
+        "requests",
+        "connections",
+        "deadline",
+        "rate",
+        "call",
+        "data",
+        "proto",
+    ],
+    "lists": ["metadata", "proto_path"],
+    "switches": ["quiet"],
+}
+
+
+def read(tables: dict[str, Any] | str, name: str = "ghz.json") -> BenchFile:
+    return read_bench_file(tables if isinstance(tables, str) else json.dumps(tables), name, **FLAGS)
+
+
+def refused(tables: dict[str, Any] | str, name: str = "ghz.json") -> str:
+    with pytest.raises(UsageError) as caught:
+        read(tables, name)
+    assert "\n" not in str(caught.value)
+    assert name in str(caught.value)
+    return str(caught.value)
+
+
+GHZ = {
+    "proto": "shop/v1/till.proto",
+    "import-paths": ["roots", "/include"],
+    "call": "shop.v1.Till.Pay",
+    "host": "0.0.0.0:50051",
+    "insecure": True,
+    "total": 2000,
+    "concurrency": 50,
+    "connections": 2,
+    "rps": 100,
+    "async": True,
+    "timeout": "5s",
+    "keepalive": "30s",
+    "data": {"price": {"units": 5}},
+    "metadata": {"tenant": "a"},
+    "count-errors": True,
+    "name": "",
+    "tags": {},
+    "skipTLS": False,
+    "load-schedule": "const",
+    "stream-interval": "0s",
+    "cpus": 0,
+}
+READ = {
+    "proto": "shop/v1/till.proto",
+    "proto_path": ["roots", "/include"],
+    "call": "shop.v1.Till.Pay",
+    "target": "0.0.0.0:50051",
+    "requests": "2000",
+    "concurrency": "50",
+    "connections": "2",
+    "rate": "100",
+    "deadline": "5s",
+    "data": '{"price": {"units": 5}}',
+    "metadata": ["tenant=a"],
+}
+
+
+def test_a_configuration_of_ghz_is_read_with_its_own_keys() -> None:
+    assert read(GHZ) == BenchFile(options=READ, settings=["client.keepalive_s=30s"])  # type: ignore[arg-type]
+
+
+def test_the_keys_of_ghz_are_read_in_toml_too() -> None:
+    text = 'host = "localhost:7"\ntotal = 10\ntimeout = "5s"\n[metadata]\na = "b"\n'
+    options = {"target": "localhost:7", "requests": "10", "deadline": "5s", "metadata": ["a=b"]}
+    assert read(text, "ghz.toml").options == options
+
+
+def test_the_flags_names_are_read_in_json() -> None:
+    found = read({"requests": 10, "proto_path": "roots", "quiet": True, "rate": None, "set": {"load.workers": 2}})
+    assert found.options == {"requests": "10", "proto_path": ["roots"], "quiet": True}
+    assert found.settings == ["load.workers=2"]
+
+
+@pytest.mark.parametrize(
+    ("tables", "options"),
+    [
+        ({"total": 100, "duration": "10s"}, {"duration": "10s"}),  # ghz ignores the total then
+        ({"total": 100, "max-duration": "10s"}, {"requests": "100", "duration": "10s"}),
+        ({"protoset": "shop.binpb"}, {"proto": "shop.binpb"}),
+        ({"data": [{"a": 1}]}, {"data": '[{"a": 1}]'}),
+        (
+            {"load-schedule": "step", "load-start": 50, "load-end": 150, "load-step": 10, "load-step-duration": "5s"},
+            {"rate": "50:150:10@5s"},
+        ),
+    ],
+)
+def test_what_ghz_means_by_several_keys_is_kept(tables: dict[str, Any], options: dict[str, str]) -> None:
+    assert read(tables).options == options
+
+
+@pytest.mark.parametrize("key", sorted(REFUSED))
+def test_what_cannot_act_is_refused_with_the_reason(key: str) -> None:
+    assert refused({key: "x"}) == f"ghz.json: invalid {key}=x: expected this key to be left out: {REFUSED[key]}"
+
+
+@pytest.mark.parametrize(
+    ("tables", "why"),
+    [
+        ({"insecure": False}, "invalid insecure=False: expected true: grpclab does not speak TLS yet"),
+        ({"async": True}, "invalid async=True: expected a rate as well"),
+        ({"load-schedule": "line"}, "invalid load-schedule=line: expected step or const"),
+        ({"load-schedule": "step", "load-start": 5}, "load-schedule=step needs load-end as well"),
+        ({"load-schedule": "step", "rps": 5}, "expected either a schedule or one rate"),
+        ({"load-start": 5}, "invalid load-start=5: expected load-schedule=step as well"),
+        ({"duration": 10_000_000_000}, "expected a time with its unit, as '10s'"),
+        ({"timeout": 20.5}, "expected a time with its unit, as '10s'"),
+        ({"total": 5, "requests": 5}, "both say the same"),
+        ({"proto": "a", "protoset": "b"}, "both say the same"),
+        ({"totale": 5}, "unknown key 'totale'"),
+        ("[1]", "expected an object of options in JSON"),
+        ("{,}", "expected JSON, which it is not at line 1, column 2"),
+        ('{"total": 1, "total": 2}', "the key 'total' is there twice"),
+        ("[" * 100_000, "expected JSON of usual depth"),
+        ('{"requests": ' + "9" * 5000 + "}", "expected JSON of usual depth and numbers of usual length"),
+    ],
+)
+def test_what_contradicts_itself_is_one_line(tables: dict[str, Any] | str, why: str) -> None:
+    assert why in refused(tables)
+
+
+@pytest.mark.parametrize("name", ["bench.yaml", "bench.YML"])
+def test_yaml_is_refused_by_its_ending(name: str) -> None:
+    assert refused("total: 5", name) == f"invalid --config={name}: expected a file in TOML or JSON; YAML is not read"
+
+
+def test_json_is_known_without_its_ending() -> None:
+    assert read('  {"total": 5}', "config").options == read("total = 5", "config").options == {"requests": "5"}
+
+
+def test_every_key_of_ghz_is_either_renamed_or_refused_or_known_to_do_nothing() -> None:
+    rest = KEYS - set(RENAMED) - set(REFUSED)
+    assert {key for key in rest if not key.startswith("load-")} == {"insecure", "async", "count-errors", "keepalive"}
+
+
+def test_a_time_of_toml_is_a_time() -> None:
+    assert read("duration = 00:01:30", "bench.toml").options == {"duration": "00:01:30"}
+    assert "invalid" not in refused("duration = 2026-11-23", "bench.toml")
+
+
+# ---- the files that a configuration names ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+    """What a call of the command line asks for, as far as the call goes."""
+
+    class AskedError(Exception):
+        pass
+
+    def choose(target: str, config: Any, **more: Any) -> NoReturn:
+        raise AskedError({"target": target, "config": config} | more)
+
+    monkeypatch.setattr(plan_module, "choose_call", choose)
+    monkeypatch.setattr(bench_module, "run_bench", lambda *_, **__: None)
+
+    def run(*words: str) -> dict[str, Any]:
+        with pytest.raises(AskedError) as caught:
+            cli.main(["bench", *words])
+        return dict(caught.value.args[0])
+
+    return run
+
+
+CONFIG = """
+proto = "./till.proto"
+proto-path = ["roots", "/include"]
+data-file = "ask.json"
+call = "shop.v1.Till/Pay"
+duration = 00:01:30
+"""
+
+
+def test_files_lie_beside_the_configuration_that_names_them(
+    asked: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "configs"
+    folder.mkdir()
+    (folder / "bench.toml").write_text(CONFIG, encoding="utf-16")
+    (folder / "ask.json").write_text("{}", encoding="utf-8-sig")
+    (tmp_path / "ask.json").write_text('{"price": {}}')
+    monkeypatch.chdir(tmp_path)
+    found = asked("--config", "configs/bench.toml")
+    assert (found["proto"], found["proto_path"]) == ("configs/till.proto", ["configs/roots", "/include"])
+    assert found["data"] == "{}"
+    assert found["config"].load.duration_s == 90.0
+    # what the command line names lies in the working folder
+    found = asked(
+        "--config", "configs/bench.toml", "--data-file", "ask.json", "--proto", "x.proto", "--proto-path", "y"
+    )
+    assert (found["proto"], found["proto_path"], found["data"]) == ("x.proto", ["y"], '{"price": {}}')
+    (folder / "ghz.json").write_text(json.dumps({"call": "a.B/C", "data": "@ask.json"}))
+    assert asked("--config", "configs/ghz.json")["data"] == "{}"
+
+
+def test_a_mark_before_the_request_is_no_part_of_it(asked: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    assert asked("--call", "a.B/C", "--data", '\ufeff{"a": 1}')["data"] == '{"a": 1}'
+
+
+def test_a_file_that_is_missing_is_told_with_the_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "bench.toml").write_text(CONFIG)
+    assert cli.main(["bench", "--config", str(tmp_path / "bench.toml")]) == 2
+    told = f"grpclab: invalid --data-file={tmp_path}/ask.json: expected a file that can be read in {tmp_path}: No such"
+    assert capsys.readouterr().err.startswith(told)
