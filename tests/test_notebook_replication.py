@@ -86,6 +86,7 @@ def test_another_parameter_of_a_study_is_refused(tmp_path: Path, monkeypatch: py
 
 
 def test_the_notebook_names_every_claim() -> None:
-    text = "".join(json.loads(notebook("replication").read_text())["cells"][0]["source"])
+    cells = json.loads(notebook("replication").read_text())["cells"]
+    text = "\n".join("".join(cell["source"]) for cell in cells)
     plan = replication_design.plan(StudyParameters(design="replication"))
     assert len(re.findall(r"^\d\. ", text, re.MULTILINE)) == len(claims(pd.DataFrame(), {}, plan))
