@@ -35,6 +35,7 @@ Layout, top to bottom; each floor imports only from floors below it:
     config                    the factors
     http2/                    HTTP/2 and gRPC framing without I/O, client and server side (pure)
     extras                    what is installed only with an extra
+    arguments                 what programs pass in
     service_time              how long a call takes or waits: a constant or a distribution (pure)
     units                     times with their units, shares
     notebook_html             HTML that keeps its style in the output of a notebook cell

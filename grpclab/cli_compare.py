@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from grpclab.errors import UsageError, invalid
 from grpclab.extras import needs_extra
 from grpclab.places import is_stored
 from grpclab.units import share
-from grpclab.variants import LOAD, VARIANTS
+from grpclab.variants import LOAD, MEANINGS, VARIANTS
 
 if TYPE_CHECKING:
     from grpclab.study.comparing import Side
@@ -31,7 +32,9 @@ _MEASURED = (
 DESCRIPTION = """Compare two servers, or two configurations, in interleaved blocks, and give a verdict on B.
 
 Each side is a variant (basic, optimized) with --a-set and --b-set, a command that starts any gRPC server without TLS
-(--a-cmd, --b-cmd; {port} in it becomes a free port), or a stored result, results/STUDY:CONFIGURATION."""
+(--a-cmd, --b-cmd; {port} in it becomes a free port), or a stored result, results/STUDY:CONFIGURATION.
+
+""" + "\n".join(textwrap.fill(f"{name}: {meaning}.", 118) for name, meaning in MEANINGS.items())
 
 EPILOG = """examples:
   grpclab compare basic optimized
@@ -205,7 +208,7 @@ def _side(options: argparse.Namespace, name: str) -> dict[str, Any]:
         "subject": Subject(
             command=command or "",
             call=options.call or "",
-            data=cli_bench.request_text(vars(options)),
+            data=cli_bench.request_data(vars(options)),
             metadata=tuple(options.metadata),
             proto=options.proto,
             proto_path=tuple(options.proto_path),

@@ -172,6 +172,15 @@ def test_a_part_that_is_undecided_is_marked() -> None:
     assert "from the server (" in judged(trials(means)).sentence
 
 
+def test_what_a_client_that_keeps_its_channel_gains_is_said_with_its_interval() -> None:
+    client, server = plan()["parts"]
+    found = judged(parts=[client, server | {"already": "A client that keeps its channel already"}])
+    part = next(c for c in found.comparisons if c.candidate == "optimized")
+    told = found.sentence.partition(". ")[2]
+    assert told.startswith(f"A client that keeps its channel already gains {times(part.ratio)}, 95 % interval ")
+    assert told.endswith(f": {part.verdict}.")
+
+
 def test_without_trials_nothing_is_claimed_and_nothing_raises() -> None:
     for frame in (pd.DataFrame(), trials().iloc[:0]):
         found = judged(frame)
@@ -292,7 +301,7 @@ def test_a_generator_bound_candidate_makes_the_headline_a_lower_bound() -> None:
     frame.loc[frame["configuration"].eq("optimized"), "limited_by"] = "generator-bound"
     found = judged(frame)
     bound = (
-        "optimized was limited by the load generator: its true throughput is at least this, "
+        "the load generator reached its limit in trials of optimized: its true throughput is at least this, "
         "so the ratio is a lower bound"
     )
     assert bound in found.warnings

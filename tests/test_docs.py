@@ -43,7 +43,12 @@ def example() -> StoredStudy:
 
 @pytest.mark.parametrize(("name", "mark"), MARKED, ids=[f"{name}:{mark.line}:{mark.what}" for name, mark in MARKED])
 def test_a_marked_number_is_the_published_studys(name: str, mark: Mark, example: StoredStudy) -> None:
-    assert told(mark.what, example) == mark.said, "`make guides` writes the numbers of the guides anew"
+    try:
+        found = told(mark.what, example)
+    except DesignError:
+        assert mark.if_measured
+        pytest.skip("the published example is older than this scenario")
+    assert found == mark.said, "`make guides` writes the numbers of the guides anew"
 
 
 @pytest.mark.parametrize(
@@ -60,7 +65,7 @@ def test_what_helps_does_nothing_or_harms_stands_under_its_heading(section: str,
 @each
 def test_marks_are_whole_and_never_begin_a_line(name: str) -> None:
     text = TEXTS[name]
-    assert text.count("<!-- example:") == text.count("<!-- /example -->") == len(list(marks(text)))
+    assert text.count("<!-- example") == text.count("<!-- /example -->") == len(list(marks(text)))
     assert not re.search(r"^\s*<!--", text, re.MULTILINE), "Markdown takes such a line for HTML, as it stands"
 
 

@@ -58,7 +58,7 @@ def test_the_claims_stand_in_the_notebook_and_in_the_report(root: Path) -> None:
     top = next(cell for cell in cells if cell.cell_type == "code")
     report = (root / "reports" / f"{study_folder(root).name}.html").read_text()
     for page in (top.outputs[0].data["text/html"], report):
-        assert "The claims of the seed study" in page
+        assert "The claims of the Rust demo" in page
         assert "cannot be expressed in grpcio" in page
         assert "not decided" in page
 

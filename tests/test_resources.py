@@ -184,6 +184,22 @@ def test_each_rule_names_its_resource_with_the_numbers(
     assert found.evidence.endswith("; medians of 3 trials")
 
 
+def test_what_the_generator_limited_now_and_then_is_said_beside_the_limit_which_is_then_not_certain() -> None:
+    sure, unsure = (
+        judged(rows(**{**WAITING, "throughput_rps": 1900.0, "limited_by": marks}))
+        for marks in (["", "", ""], ["generator-bound", "", ""])
+    )
+    assert (sure.resource, sure.certain) == (unsure.resource, True) == ("threads", True)
+    assert not unsure.certain
+    assert unsure.evidence == f"{sure.evidence}; in 1 of 3 trials the load generator reached its limit as well"
+
+
+def test_nothing_limits_calls_after_a_silence() -> None:
+    found = judged(rows(**{**IDLE, "link.idle_timeout_s": 2.0, "load.rate_rps": 20.0, "offered_rps": 20.0}))
+    assert (found.resource, found.certain) == ("unknown", False)
+    assert "on purpose" in found.evidence
+
+
 @pytest.mark.parametrize(
     ("changes", "cores"),
     [

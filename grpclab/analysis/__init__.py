@@ -18,7 +18,7 @@ The layout, each module importing only from those above it::
     functions   whose share of the samples changed
     claim       what a claim is, and how its verdict comes about
     load_claims, network_claims
-                the rules by which the seed study's claims are judged
+                the rules by which the Rust demo's claims are judged
     replication what became of them
     curves      frames for figures: levels, ladder
 """

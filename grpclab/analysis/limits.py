@@ -26,8 +26,8 @@ def limits_of(trials: pd.DataFrame, configuration: str, scenario: str | None = N
 
 
 def bound_note(metric: str, *, baseline: str, candidate: str, limited: Iterable[str]) -> str:
-    """Which way a ratio errs when the generator limited the configurations in `limited`; "" when it limited
-    neither.
+    """Which way a ratio errs when the generator limited trials of the configurations in `limited`; "" when it
+    limited neither.
 
     A limited side was truly at least as fast as measured. Of a throughput ratio (candidate / baseline) a
     limited candidate therefore makes a lower bound and a limited baseline an upper bound; of a latency
@@ -38,10 +38,10 @@ def bound_note(metric: str, *, baseline: str, candidate: str, limited: Iterable[
         return ""
     if len(named) == 2 or baseline == candidate:
         return (
-            f"{baseline} and {candidate} were both limited by the load generator: "
-            "the ratio compares the generator with itself and is a bound in neither direction"
+            f"the load generator reached its limit in trials of {baseline} and of {candidate}: "
+            "the ratio may compare the generator with itself, and is a bound in neither direction"
         )
-    text = f"{named[0]} was limited by the load generator"
+    text = f"the load generator reached its limit in trials of {named[0]}"
     words = metric_words(metric)
     if metric == "throughput_rps":
         bound = "a lower bound" if named[0] == candidate else "an upper bound"

@@ -22,7 +22,8 @@ def sentence(headline: Comparison, plan: Mapping[str, Any], parts: Sequence[Part
 
     Names come from the keys `candidate_label`, `baseline_label` and `at` of ``plan["headline"]``, else from
     a title like "optimized against basic at concurrency 64", else they are the configurations' own. The
-    words for a part are its `phrase`, else its side.
+    words for a part are its `phrase`, else its side. A part with an `already` is told once more with its interval, for
+    readers to whom the other parts are nothing new: ``a client that keeps its channel already``.
     """
     candidate, baseline, at = _names(headline, plan)
     where = f" {at}" if at else ""
@@ -45,7 +46,7 @@ def sentence(headline: Comparison, plan: Mapping[str, Any], parts: Sequence[Part
     if headline.verdict == "inconclusive":
         text += f"; {_advice(headline)}"
     shares = _parts(headline, parts)
-    return f"{text}; {shares}." if shares else f"{text}."
+    return " ".join([f"{text}; {shares}." if shares else f"{text}.", *_already(parts)])
 
 
 def times(ratio: float) -> str:
@@ -76,7 +77,7 @@ def _advice(headline: Comparison) -> str:
         return f"at this noise a new study of about {headline.blocks_needed} blocks would decide it"
     return (
         f"at this noise not even {MOST_BLOCKS:,} blocks would decide it, the ratio is too near "
-        f"to the edge of 1 +/- {_percent(headline.delta)}: choose another delta, or a quieter machine"
+        f"to the edge of 1 +/- {_percent(headline.delta)}: choose another smallest effect, or a quieter machine"
     )
 
 
@@ -96,6 +97,15 @@ def _parts(headline: Comparison, parts: Sequence[Part]) -> str:
     (ratio, who, doubt), *others = told
     text = f"{ratio} of it comes from {who}{doubt}"
     return text + "".join(f", {ratio} from {who}{doubt}" for ratio, who, doubt in others)
+
+
+def _already(parts: Sequence[Part]) -> list[str]:
+    told = []
+    for entry, part in parts:
+        if part.computed and entry.get("already"):
+            low, high = _interval(part.ci_low, part.ci_high)
+            told.append(f"{entry['already']} gains {times(part.ratio)}, 95 % interval {low} to {high}: {part.verdict}.")
+    return told
 
 
 def _interval(low: float, high: float) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from grpclab.analysis import replication
 from grpclab.analysis.engines import Judged, disagreement_note
 from grpclab.analysis.limits import (
     CLIENT,
@@ -127,9 +128,11 @@ def analyse(trials: pd.DataFrame, plan: Mapping[str, Any], cores: Mapping[str, A
     entries = [(entry, Hypothesis.read(entry, plan)) for entry in plan.get("parts") or []]
     parts = [(entry, judged[_directed(part)]) for entry, part in entries if part.testable]
     told = sentence(headline, plan, parts)
+    found = {"headline": headline.as_dict(), "comparisons": [c.as_dict() for c in comparisons]}
+    answer = replication.answer(replication.claims(trials, found, plan))
     cautions = [_caution(headline, trials), _aa_caution(aa)]
     return Judgement(
-        sentence=" ".join([told, *(text for text in cautions if text)]),
+        sentence=" ".join(text for text in [answer, f"Here {told}" if answer else told, *cautions] if text),
         headline=headline,
         comparisons=tuple(comparisons),
         aa=aa,

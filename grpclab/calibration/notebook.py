@@ -11,7 +11,7 @@ from grpclab.calibration.experiments import EXPERIMENTS
 from grpclab.calibration.neighbours import Reading, others_share
 from grpclab.calibration.plan import Plan
 from grpclab.calibration.store import Results
-from grpclab.errors import DesignError, MeasurementError, MissingDependencyError
+from grpclab.errors import DesignError, MeasurementError, MissingDependencyError, invalid
 from grpclab.notebook_live import Output, note, report_link
 from grpclab.places import project_root
 from grpclab.report import tables
@@ -38,7 +38,7 @@ class CalibrationNotebook:
         self.plan = Plan.from_namespace(namespace)
         if unknown := [name for name in self.plan.parts if name not in EXPERIMENTS]:
             raise DesignError(
-                f"only={self.plan.only} is not possible: {unknown[0]!r} is none of {', '.join(EXPERIMENTS)}"
+                invalid("only", self.plan.only, f"names out of {', '.join(EXPERIMENTS)}; {unknown[0]!r} is none")
             )
         self.results = Results(project_root(), self.plan.name)
         self.results.begin(self.plan)

@@ -21,7 +21,7 @@ RENAMED = {
     "import-paths": "proto-path",
 }
 """Keys of ghz that mean the same as another one of bench."""
-TIMES = ("duration", "max-duration", "timeout", "keepalive", "load-step-duration")
+TIMES = ("duration", "max-duration", "timeout", "connect-timeout", "keepalive", "load-step-duration")
 _TLS = "grpclab does not speak TLS yet"
 _STREAM = "a server streaming call ends when the server ends it"
 _ANY = "grpclab has no such setting"
@@ -41,7 +41,6 @@ REFUSED = {
     "binary": "write the request as JSON: data, or data-file",
     "binary-file": "write the request as JSON: data, or data-file",
     "reflect-metadata": "the metadata of the call is sent to reflection, too",
-    "connect-timeout": "bench waits for a server by itself",
     "cpus": "write workers, the number of generator processes",
     "duration-stop": "calls under way at the end of the window are waited for",
     "enable-compression": "requests are sent uncompressed",

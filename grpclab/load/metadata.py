@@ -35,7 +35,7 @@ def parse_metadata(words: Iterable[str]) -> Pairs:
     return tuple(_parse_word(word) for word in words)
 
 
-def words(given: Any) -> tuple[str, ...]:
+def metadata_words(given: Any) -> tuple[str, ...]:
     """The ``key=value`` words of what a program gives: a mapping, pairs, or words; a value may be a list of them.
 
     Bytes are for keys that end in ``-bin``, whose texts are base64 as on the command line. Raises UsageError.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,9 +13,11 @@ from grpclab.analysis import metric_words
 from grpclab.report import (
     claims,
     confidence,
+    decisions,
     evidence,
     figures,
     flamegraphs,
+    glossary,
     leave_one_out,
     method,
     scalability,
@@ -27,6 +30,8 @@ from grpclab.report.blocks import FigureBlock, Section
 from grpclab.report.figures.engines import sentence as client_cost
 from grpclab.report.study import Histograms, Study
 from grpclab.report.words import esc
+
+_SENTENCES = re.compile(r"(?<=\.) (?=[A-Z])")
 
 _MADE: list[tuple[str, str, Callable[[Study], str]]]
 
@@ -60,8 +65,12 @@ def _answer(study: Study) -> str:
     headline = study.headline
     sentence = study.verdict.get("sentence") or "There is no verdict."
     noted = f'<p class="gl-note">{esc(headline["note"])}</p>' if headline.get("note") else ""
+    # Of a replication the claims are the answer: a word on one ratio would not be.
+    badge = "" if study.plan.get("replication") else f"{tables.badge(headline.get('verdict'))} "
+    first, *more = _SENTENCES.split(words.plain(sentence), maxsplit=1)
+    rest = "".join(f' <span class="gl-more">{esc(text)}</span>' for text in more)
     return (
-        f'<p class="gl-verdict">{tables.badge(headline.get("verdict"))} {esc(sentence)}</p>'
+        f'<p class="gl-verdict">{badge}{esc(first)}{rest}</p>{glossary.html(study)}'
         f'<div class="gl-cards">{_ratio_card(study)}{_level_card(study)}{_errors_card(study)}</div>{noted}'
         f"{confidence.html(study)}"
     )
@@ -105,7 +114,21 @@ def _errors_card(study: Study) -> str:
     everywhere, all_made, _ = tables.errors_told(study, list(study.trials["configuration"].unique()))
     what = f"failed of {made:,} calls in the headline's trials"
     more = f"{esc(told)}<br>" if told else ""
-    return _card(f"{failed:,}", what, f"{more}{everywhere:,} of {all_made:,} in the whole study")
+    return _card(
+        f"{failed:,}", what, f"{more}{everywhere:,} of {all_made:,} in the whole study{_on_purpose(study, everywhere)}"
+    )
+
+
+def _on_purpose(study: Study, failed: int) -> str:
+    """How many of the failed calls are what is measured, and where; "" for none."""
+    by_name = {name: tables.errors_told(study, [name])[0] for name in study.failing_on_purpose}
+    named = {name: count for name, count in by_name.items() if count}
+    if not named:
+        return ""
+    inside = sum(named.values())
+    share = "all of them" if inside == failed else f"{inside:,} of them"
+    places = "; ".join(f"{study.title(name)}: {count:,}" for name, count in named.items())
+    return f", {share} where failing is what is measured ({esc(places)})"
 
 
 def _warnings(study: Study) -> str:
@@ -192,7 +215,7 @@ def _ladder(study: Study) -> str:
     block = figures.ladder(study)
     if not block:
         return _none("No rung of the ladder has two blocks in which both sides are valid.")
-    return block.html() + leave_one_out.section(study)
+    return block.html() + decisions.section(study) + leave_one_out.section(study)
 
 
 def _windows(study: Study) -> str:

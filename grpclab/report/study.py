@@ -157,6 +157,20 @@ class Study:
         """analysis.levels; empty where nothing was measured."""
         return analysis.levels(self.trials, list(configurations), metric)
 
+    @functools.cached_property
+    def failing_on_purpose(self) -> list[str]:
+        """The configurations in which failing calls are what is measured.
+
+        Those whose link forgets silent connections, and the server at grpcio's own limits that a replication asks to
+        carry more calls than these allow.
+        """
+        beyond = ((self.plan.get("replication") or {}).get("streams") or {}).get("own_limits")
+        return [
+            name
+            for name, c in self.configurations.items()
+            if name == beyond or (c.get("settings") or {}).get("link.idle_timeout_s") is not None
+        ]
+
     def limits(self, configuration: str) -> list[str]:
         """What limited the trials of a configuration, if anything did."""
         return sorted({str(text) for text in self.rows(configuration)["limited_by"] if text})

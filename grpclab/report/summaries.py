@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from grpclab.analysis import metric_words
-from grpclab.report import confidence, words
+from grpclab.report import confidence, glossary, words
 from grpclab.report.figures.waiting import comparisons as waiting
 from grpclab.report.study import Study
 
@@ -38,7 +38,8 @@ def markdown(study: Study) -> str:
     Whatever text is in the study: it adds no markup, loads nothing, mentions nobody and refers to no issue.
     """
     sentence = study.verdict.get("sentence") or "There is no verdict."
-    parts = [_verdict_line(study), escape(sentence), _parts(study), _reasons(study), _warnings(study)]
+    first = [] if study.plan.get("replication") else [_verdict_line(study)]
+    parts = [*first, escape(sentence), escape(glossary.line(study)), _parts(study), _reasons(study), _warnings(study)]
     parts += [_all_comparisons(study), _machine(study)]
     parts.append(f"The whole report is one file that opens offline: {escape(f'{study.name}.html')}, beside this one.")
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -212,15 +213,16 @@ def table(study: Study) -> str:
     rows: list[tuple[str, Comparison]] = [(_title(study.headline, "the headline"), study.headline)]
     rows += [(f"  in {metric_words(str(c['metric']))}", c) for c in _other_metrics(study)]
     rows += [(f"  {_part(entry, c)}", c) for entry, c in _entries(study, "parts")]
-    rows += [(f"  ladder: {words.plain(entry.get('title') or '')}", c) for entry, c in _entries(study, "ladder")]
+    rows += [(f"  ladder: {_rung(entry)}", c) for entry, c in _entries(study, "ladder")]
     rows += [
-        (f"  ladder: {words.plain(entry.get('title') or '')}", {"verdict": "not testable here"})
+        (f"  ladder: {_rung(entry)}", {"verdict": "not testable here"})
         for entry in study.entries("ladder")
         if entry.get("not_testable")
     ]
     rows += [(f"  {_title(c, 'handlers that wait')}", c) for c in waiting(study) if c is not study.headline]
     if not (study.entries("parts") or study.entries("ladder")):
-        rows += [(f"  {_title(c, 'another')}", c) for c in _other_candidates(study)]
+        shown = [c for _, c in rows]
+        rows += [(f"  {_title(c, 'another')}", c) for c in _other_candidates(study) if c not in shown]
     if aa := study.verdict.get("aa"):
         rows.append((_title(aa, "A/A"), aa))
     cells = [["", "ratio", "95 % interval", "verdict"]]
@@ -258,6 +260,11 @@ def _entries(study: Study, key: str) -> Iterable[tuple[Mapping[str, Any], Compar
             metric = str(entry.get("metric") or study.headline.get("metric") or study.metric)
             scenario = str(entry.get("scenario") or study.configurations.get(candidate, {}).get("scenario") or "")
             yield entry, study.comparison(scenario, metric, baseline, candidate)
+
+
+def _rung(entry: Mapping[str, Any]) -> str:
+    """A rung's title, and whether optimized rejects it."""
+    return words.plain(entry.get("title") or "") + ("" if entry.get("kept", True) else " (rejected)")
 
 
 def _part(entry: Mapping[str, Any], c: Comparison) -> str:

@@ -18,17 +18,20 @@ import pandas as pd
 
 from grpclab import analysis
 from grpclab.analysis import Comparison, Judgement, analyse, blocks_needed, fewest_blocks
+from grpclab.arguments import refusal, whole
 from grpclab.config import TrialConfig
 from grpclab.environment import CorePlan
 from grpclab.errors import DesignError, MeasurementError
 from grpclab.places import project_root
 from grpclab.study.comparison import CompareResult
 from grpclab.study.design import Configurations, comparison, plain
+from grpclab.study.parameters import study_name
 from grpclab.study.progress import say
 from grpclab.study.runner import Study, StudyInterruptedError, link_check, manifest_of, surroundings
 from grpclab.study.store import Store
 from grpclab.study.subject import Subject
 from grpclab.study.trial import TrialIdentity, run_trial
+from grpclab.units import share
 from grpclab.variants import LOAD, variant
 
 SCENARIO = "compare"
@@ -204,7 +207,10 @@ def compare(
     share. Results go to ``results/<study>/``. Raises UsageError, MeasurementError.
     """
     sides = {A: _side(a), B: _side(b)}
-    running = prepare(sides, blocks=blocks, delta=min_effect, seed=seed, study=study, write=write)
+    seed, blocks = whole("seed", seed), None if blocks is None else whole("blocks", blocks, minimum=1)
+    delta = share("min_effect", str(min_effect))
+    study = None if study is None else study_name("study", study)
+    running = prepare(sides, blocks=blocks, delta=delta, seed=seed, study=study, write=write)
     running.run(write)
     return judge(running)
 
@@ -214,6 +220,8 @@ def _side(what: Side | TrialConfig | str) -> Side:
         return what
     if isinstance(what, str):
         return Side(label=what, config=variant(what).replace(LOAD))
+    if not isinstance(what, TrialConfig):
+        raise refusal("side", what, "the name of a variant, a TrialConfig or a Side, as 'optimized'")
     return Side(label=what.settings() or "all factors at their defaults", config=what)
 
 

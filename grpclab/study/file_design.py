@@ -24,12 +24,13 @@ import difflib
 import itertools
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from grpclab.analysis import fewest_blocks
+from grpclab.channel_args import cannot_act
 from grpclab.config import FACTORS, Level, TrialConfig, format_level, parse_settings
 from grpclab.errors import DesignError, FactorError, UsageError, invalid
 from grpclab.inputs import read_text
@@ -104,11 +105,23 @@ def design(found: Mapping[str, Any]) -> FileDesign:
         ]
     else:
         wanted = [{name: level} for name, levels in factors.items() for level in levels]
+    changed = dict(_dotted("set", found.get("set", {})))
+    _refuse_idle("set", changed, [start, *(start.replace(levels) for levels in wanted)])
+    for name in factors:
+        _refuse_idle("factors", [name], [start.replace(levels) for levels in wanted if name in levels])
     plan = _plan(start, wanted, found, blocks)
     if grid == "one-at-a-time":
         plan["sweeps"] = _sweeps(start, factors, plan)
     question = found.get("question") or f"Which levels of {', '.join(factors)} make the service faster?"
     return FileDesign(question=question, seed=seed, plan=plan, longest_s=start.load.duration_s or 10.0)
+
+
+def _refuse_idle(table: str, names: Iterable[str], configs: Sequence[TrialConfig]) -> None:
+    """Raise DesignError for a factor that can act in none of the configurations."""
+    for name in names:
+        reasons = [cannot_act(config).get(name) for config in configs]
+        if all(reasons):
+            raise DesignError(f"{table}: {name} cannot act: {reasons[0]}")
 
 
 def _plan(

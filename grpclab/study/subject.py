@@ -8,9 +8,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
+from grpclab.arguments import text
 from grpclab.config import ServerConfig, TrialConfig
 from grpclab.errors import UsageError
 from grpclab.load.calls import CallSpec
+from grpclab.load.metadata import metadata_words
 from grpclab.load.plan import choose_call
 from grpclab.servers.launcher import RunningServer, launch, launch_command
 
@@ -34,6 +36,9 @@ class Subject:
     residence: bool = False
 
     def __post_init__(self) -> None:
+        if self.data is not None:
+            text("data", self.data, '{"name": "world"}')  # kept in the study's manifest
+        object.__setattr__(self, "metadata", metadata_words(self.metadata))
         if not self.command:
             return
         try:

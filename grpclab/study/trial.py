@@ -322,7 +322,7 @@ def _measure(result: TrialResult, server: RunningServer, generator: Generator) -
     calls = _calls(run)
     result.threads_per_call = {use.comm: asdict(use.per_call(calls)) for use in used} if calls else {}
     result.limited_by = run.limited_by(result.config.client.pooling)
-    result.limits = list(run.limits)
+    result.limits = [*run.limits, *([run.held_back] if run.held_back else [])]
     result.histogram = run.summary.histogram
     result.errors_by_status = run.summary.errors_by_status
     result.failures = run.failures

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from grpclab.analysis.offered import Series, series
-from grpclab.load.steps import KEPT_SHARE, KEPT_TAIL
+from grpclab.load.run import KEPT_SHARE
+from grpclab.load.steps import KEPT_TAIL
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
 from grpclab.report.study import Study

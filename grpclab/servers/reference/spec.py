@@ -84,6 +84,11 @@ class ReferenceSpec:
         return mishaps
 
     @property
+    def draws(self) -> bool:
+        """Whether anything is drawn at random, from `seed`."""
+        return bool(self.errors) or self.service_time.partition(":")[0].strip().lower() not in ("none", "constant")
+
+    @property
     def spins(self) -> bool:
         """Whether times are kept by spinning."""
         return self.pacing == "spin" or (self.pacing == "auto" and (os.cpu_count() or 1) >= 2)
