@@ -60,10 +60,11 @@ if TYPE_CHECKING:
     from grpclab.load.bench import BenchResult, bench
     from grpclab.servers.launcher import launch
     from grpclab.stored import StoredStudy, load_study
-    from grpclab.study.comparing import Side, compare
+    from grpclab.study.comparing import compare
     from grpclab.study.comparison import CompareResult
     from grpclab.study.parameters import StudyParameters
     from grpclab.study.runner import Study
+    from grpclab.study.sides import Side
     from grpclab.variants import BASIC, OPTIMIZED
 
 _HOMES = {
@@ -76,7 +77,7 @@ _HOMES = {
     "LoadConfig": "config",
     "OPTIMIZED": "variants",
     "ServerConfig": "config",
-    "Side": "study.comparing",
+    "Side": "study.sides",
     "StoredStudy": "stored",
     "Study": "study.runner",
     "StudyParameters": "study.parameters",

@@ -16,7 +16,7 @@ from grpclab.calibration.plan import Plan
 from grpclab.config import TrialConfig
 from grpclab.errors import DesignError
 from grpclab.study import evidence
-from grpclab.study.comparing import A, B
+from grpclab.study.sides import A, B
 
 
 def compared(same: list[str], planted: list[str], **columns: Any) -> pd.DataFrame:

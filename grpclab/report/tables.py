@@ -100,7 +100,7 @@ def comparisons(study: Study) -> str:
                 [
                     f"{esc(title)}<small>{esc(sides)}</small>{f'<small>{esc(told)}</small>' if told else ''}",
                     f"<b>{words.ratio(c.get('ratio'))}</b>{limits(c.get('limited_by') or [])}",
-                    words.interval(c.get("ci_low"), c.get("ci_high")),
+                    words.interval_of(c),
                     badge(c.get("verdict")),
                     esc(words.p_value(c.get("p_adjusted"))),
                     esc(c.get("blocks") if c.get("blocks") is not None else words.MISSING),
@@ -211,11 +211,14 @@ def _settings(study: Study, configuration: Mapping[str, Any], everywhere: Mappin
     """
     mine, idle = _told_settings(study, configuration), study.without_effect(str(configuration.get("name") or ""))
     told = {f: t for f, t in mine.items() if f in idle or _as_told(configuration, f) != everywhere.get(f)}
-    told |= {f: code(_default(f)) for f in everywhere if f not in mine}
+    unknown = study.unknown_factors(str(configuration.get("name") or ""))
+    told |= {f: code(_default(f)) for f in everywhere if f not in mine and f not in unknown}
     like = ""
     for name in (study.baseline, study.candidate):
         other = study.configurations.get(name, {})
         if other is configuration or other.get("scenario") != configuration.get("scenario"):
+            continue
+        if unknown != study.unknown_factors(name):  # another server is not like one of ours, but for something
             continue
         theirs = _told_settings(study, other)
         apart = {f: t for f, t in mine.items() if theirs.get(f) != t}
@@ -279,7 +282,7 @@ def _judged(comparison: Mapping[str, Any]) -> tuple[str, str]:
         return "", ""
     if not math.isfinite(words.number(comparison.get("ratio"))):
         return words.MISSING, esc(comparison.get("note") or "")
-    between = words.interval(comparison.get("ci_low"), comparison.get("ci_high"))
+    between = words.interval_of(comparison)
     return f"<b>{words.ratio(comparison['ratio'])}</b><br><small>{between}</small>", badge(comparison.get("verdict"))
 
 
