@@ -84,7 +84,7 @@ def gave(monkeypatch: pytest.MonkeyPatch, bench: Bench) -> Callable[..., tuple[i
     def run(result: BenchResult, *words: str) -> tuple[int, str, str]:
         monkeypatch.setattr(bench_module, "run_bench", lambda target, config, **_: result)
         monkeypatch.setattr(plan_module, "choose_call", lambda target, config, **_: SAY_HELLO)
-        return bench(*words)
+        return bench("-n", "1000", *words)
 
     return run
 
@@ -133,10 +133,10 @@ def test_without_options_the_defaults_hold(asked: Callable[..., dict[str, Any]])
 
 
 def test_a_rate_a_schedule_and_thresholds(asked: Callable[..., dict[str, Any]]) -> None:
-    found = asked("localhost:7", "-r", "100:300:100@2s", "--slo", "p99=5ms,rps=9", "--abort-on-slo", "--seed", "5")
+    found = asked("localhost:7", "-r", "100:300:100@20s", "--slo", "p99=5ms,rps=9", "--abort-on-slo", "--seed", "5")
     assert [step.rate_rps for step in found["rates"]] == [100, 200, 300]
-    assert found["config"].load.duration_s == 2.0
-    assert [objective.name for objective in found["objectives"]] == ["p99", "rps"]
+    assert found["config"].load.duration_s == 20.0
+    assert [objective.name for objective in found["objectives"]] == ["p99", "rps", "errors"]
     assert (found["target"], found["abort"], found["seed"]) == ("localhost:7", True, 5)
     config = asked("--rate", "100", "--arrival", "poisson", "--pacing", "timer")["config"]
     assert (config.load.rate_rps, config.load.arrival, config.load.pacing) == (100.0, "poisson", "timer")
@@ -289,13 +289,13 @@ def test_a_flag_beats_the_file(asked: Callable[..., dict[str, Any]], tmp_path: P
     assert (found["config"].client.window_kib, found["config"].load.max_in_flight) == (64, 77)
     assert found["call"]["metadata"] == ["tenant=a", "b=c"]
 
-    flags = ["localhost:8", "-z", "3", "--connections", "1", "--metadata", "tenant=z", "--slo", "p99=9ms"]
-    flags += ["--set", "client.window_kib=128", "--rate", "5"]
+    flags = ["localhost:8", "-z", "3", "--connections", "1", "--metadata", "tenant=z", "--slo", "p50=9ms"]
+    flags += ["--set", "client.window_kib=128", "--rate", "7"]
     found = asked(*file, *flags)
     assert found["target"] == "localhost:8"
     assert (found["config"].load.duration_s, found["config"].client.pooling) == (3.0, "shared")
     assert (found["config"].client.window_kib, found["config"].load.max_in_flight) == (128, 77)
-    assert (found["config"].load.rate_rps, found["objectives"][0].text) == (5.0, "9ms")
+    assert (found["config"].load.rate_rps, found["objectives"][0].text) == (7.0, "9ms")
     assert found["call"]["metadata"] == ["b=c", "tenant=z"]
 
 
@@ -368,7 +368,10 @@ def assert_refused(done: tuple[int, str, str], code: int, pattern: str) -> None:
         (["--metadata", "x"], "invalid metadata=x: expected key=value"),
         (["--slo", "p99=5"], "invalid --slo p99=5: expected a time"),
         (["--abort-on-slo"], "--abort-on-slo cannot watch anything: give --slo"),
-        (["--slo", "p50=5ms", "--abort-on-slo"], "--abort-on-slo cannot watch p50"),
+        (["--slo", "mean=5ms", "--abort-on-slo"], "--abort-on-slo cannot watch mean"),
+        (["-n", "999", "--slo", "p99=5ms"], "invalid --slo p99=5ms: expected 1,000 calls or more, 999 are planned"),
+        (["-r", "50", "-z", "10", "--slo", "p99=5ms"], "invalid --slo p99=5ms: expected 1,000 calls or more, 500 are"),
+        (["-r", "40:90:20@20s", "--slo", "p99=5ms"], "expected 1,000 calls or more, 800 are planned: hold each rate"),
         (
             ["--config", "no/such.toml"],
             "invalid --config=no/such.toml: expected .*/no: No such file",
@@ -405,10 +408,10 @@ def test_a_missed_threshold_is_1_with_one_line_after_the_summary(gave: Callable[
     code, out, err = gave(thousand(slo="p50=400ms,errors=5%"))
     assert code == 1
     assert "slo NOT MET: p50" in out
-    assert err == "grpclab: --slo not met: p50 was 500.00 ms, 25.0% above the 400ms allowed\n"
+    assert err == "grpclab: --slo not met: p50 was 495.00 ms, 23.7% above the 400ms allowed\n"
     code, out, err = gave(thousand(slo="p999=400ms"), "--format", "json")
     assert (code, json.loads(out)["grpclab"]["slo"][0]["met"]) == (1, False)
-    assert err == "grpclab: --slo not met: not enough calls to judge p999=400ms: it needs 10,000, there were 1,000\n"
+    assert err == "grpclab: --slo not met: not enough calls to judge p999=400ms: it needs 10,000, there were 990\n"
     assert gave(thousand(slo="p50=600ms"))[::2] == (0, "")
 
 
@@ -450,7 +453,8 @@ def test_files_are_written_beside_each_other(gave: Callable[..., tuple[int, str,
 
 def test_the_summary_says_what_was_seen(bench: Bench, quick_server: RunningServer) -> None:
     code, text, err = bench(quick_server.target, "-n", "400", "-c", "8", "--connections", "2", "--warmup", "100ms")
-    assert (code, err) == (0, "")
+    assert code == 0
+    assert err == "grpclab: p99 needs 1,000 calls, and 400 are planned: raise -n (--requests)\n", "before it measures"
     first, *_ = text.splitlines()
     assert first == f"greet.GreeterService/SayHello at {quick_server.target}: 8 in flight, engine wire, a pool of 2"
     assert re.search(r"calls +400\n", text)
@@ -458,7 +462,7 @@ def test_the_summary_says_what_was_seen(bench: Bench, quick_server: RunningServe
     assert re.search(r"failed +0 +0\.0%\n", text)
     assert re.search(r"throughput +[\d,.]+ requests/s\n", text)
     assert re.search(r"p95 +[\d.,]+ ms\n", text)
-    assert re.search(r"p99 +- +needs 1,000 calls \(10 beyond it\)\n", text)
+    assert re.search(r"p99 +- +needs 1,000 calls \(10 beyond it\), there were 400", text)
     assert re.search(r"connections +2 +open at the end, seen from outside\n", text)
     assert re.search(r"generator +\d+% +of a core", text)
 

@@ -43,7 +43,7 @@ from grpclab.load.plan import (
     seed_has_no_effect,
 )
 from grpclab.load.reach import await_listener
-from grpclab.load.run import LoadRun, Progress
+from grpclab.load.run import GENERATOR_BOUND, LoadRun, Progress
 from grpclab.load.slo import Judgement, Objective, Watch, judge, judge_steps
 from grpclab.load.steps import Knee, RateStep, find_knee, merged, rate_text
 
@@ -97,7 +97,7 @@ class BenchResult:
 
     @property
     def limited_by(self) -> str:
-        """``generator-bound``, ``client-cpu`` or nothing; of a schedule, if any step was."""
+        """What :meth:`LoadRun.limited_by` says; of a schedule, of the first step of which it says something."""
         if self.steps:
             return next((step.limited_by for step in self.steps if step.limited_by), "")
         return self.run.limited_by(self.config.client.pooling)
@@ -117,11 +117,15 @@ class BenchResult:
         summary = self.run.summary
         name, tail = self.tail
         median = summary.latency["p50"]
+        if self.run.stood_still or self.limited_by == GENERATOR_BOUND:
+            return "-", "the generator was the limit: this says nothing of the server"
         if not name or not summary.requests:
             return "-", "too few calls to judge"
         errors, spread = summary.errors / summary.requests, tail / median
-        letter = next((g for g, most, ratio in GRADES if errors <= most and spread <= ratio), "F")
-        return letter, f"{errors:.1%} errors, {name} is {spread:.1f} x the median"
+        missing = 0.0 if self.run.keeps_up else 1 - summary.throughput_rps / self.run.due_rps
+        letter = next((g for g, most, ratio in GRADES if max(errors, missing) <= most and spread <= ratio), "F")
+        behind = f"{missing:.1%} of the rate missing, " if missing else ""
+        return letter, f"{behind}{errors:.1%} errors, {name} is {spread:.1f} x the median"
 
     @property
     def knee(self) -> Knee | None:
@@ -255,12 +259,16 @@ def run_bench(
         for number, step in enumerate(schedule or [None], start=1):
             label = f"{number} of {len(schedule)}: {rate_text(step.rate_rps)}" if step else ""
             # No single step is meant to reach a rate of calls; see judge_steps.
-            watch = Watch(objectives=[o for o in objectives if not (step and o.at_least)])
+            watch = Watch(
+                objectives=[o for o in objectives if not (step and o.at_least)],
+                callers=config.load.concurrency if config.load.rate_rps is None else None,
+            )
             run = generator.measure(
                 keep_on_interrupt=True,
                 rate_rps=step.rate_rps if step else None,
                 progress=partial(watcher, label) if watcher else None,
-                stop_when=partial(_broken, watch) if abort else None,
+                stop_when=watch.reason if abort else None,
+                watch_s=watch.limits_s if abort else (),
             )
             runs.append(run)
             if run.interrupted or run.stopped_because:
@@ -296,12 +304,6 @@ def link_text(found: Mapping[str, float]) -> str:
     asked, p50 = found["rtt_ms_asked"], found["rtt_ms_p50"]
     text = f"emulated link: {asked:g} ms asked for, {p50:.2f} ms measured (p99 {found['rtt_ms_p99']:.2f} ms)"
     return text + ("; it does not keep its time" if abs(p50 - asked) > max(LINK_OFF_MS, LINK_OFF_SHARE * asked) else "")
-
-
-def _broken(watch: Watch, seen: Progress) -> str | None:
-    return watch.reason(
-        elapsed_s=seen.elapsed_s, calls=seen.calls, errors=seen.errors, latency_p99_s=seen.latency_p99_s
-    )
 
 
 def _cores(workers: int) -> tuple[int, ...]:

@@ -116,6 +116,24 @@ def check_call(name: str | None, levels: Collection[str], **parts: object) -> No
         raise UsageError("--proto-path is where the imports of a file are looked for: add --proto FILE")
 
 
+def calls_planned(config: TrialConfig, rates: Sequence[Step] = ()) -> int | None:
+    """The most calls that a window can have, of a schedule the shortest one; None where only time bounds it."""
+    load = config.load
+    found = [] if load.requests is None else [load.requests]
+    if load.duration_s is not None and load.rate_rps is not None:
+        found += [int(step.rate_rps * load.duration_s) for step in rates] or [int(load.rate_rps * load.duration_s)]
+    return min(found, default=None)
+
+
+def how_to_plan_more(config: TrialConfig, rates: Sequence[Step] = ()) -> str:
+    """What to change for a window of more calls."""
+    if len(rates) > 1:
+        return "hold each rate for longer, or begin with a higher one"
+    return (
+        "raise -n (--requests)" if config.load.rate_rps is None else "raise --duration (-z), and -n where it is given"
+    )
+
+
 def choose_call(
     target: str,
     config: TrialConfig,
