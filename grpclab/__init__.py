@@ -13,6 +13,7 @@ Layout, top to bottom; each floor imports only from floors below it:
     site                      reports and guides as a static site
     guides                    the numbers in the guides
     calibration/              the lab measures itself
+    notebook_live             outputs of a notebook that are renewed in place
     publish                   from stored trials to the report
     stored                    a finished study as frames, out of its folder or its report
     report/                   figures and HTML out of tidy frames

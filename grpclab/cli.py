@@ -23,7 +23,7 @@ from grpclab import __version__, cli_bench, cli_compare, cli_notebook, cli_profi
 from grpclab.channel_args import cannot_act
 from grpclab.cli_parser import Parser, either
 from grpclab.config import FACTORS, TrialConfig, format_level, from_environment, parse_settings, table
-from grpclab.errors import DesignError, GrpclabError, UsageError
+from grpclab.errors import DesignError, GrpclabError, UsageError, invalid
 from grpclab.extras import needs_extra
 from grpclab.inputs import STDIN, read_text
 from grpclab.places import project_root
@@ -213,7 +213,7 @@ def _port(flag: int | None, environ: Mapping[str, str], default: int) -> int:
 def _log_level(options: argparse.Namespace, environ: Mapping[str, str]) -> str:
     level = environ.get("GRPCLAB_LOG", "info").lower()
     if level not in LOG_LEVELS:
-        raise UsageError(f"GRPCLAB_LOG={level} is not possible: it is one of {', '.join(LOG_LEVELS)}")
+        raise UsageError(invalid("GRPCLAB_LOG", level, f"one of {', '.join(LOG_LEVELS)}"))
     return "debug" if options.verbose else level
 
 

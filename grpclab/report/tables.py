@@ -112,14 +112,14 @@ def comparisons(study: Study) -> str:
     return table(header, rows, label="Every comparison", numeric={1, 2, 4, 5})
 
 
-def configurations(study: Study) -> str:
-    """Every configuration with the settings in which they differ, and its level of the study's metric."""
+def configurations(study: Study, *, measured: bool = True) -> str:
+    """Every configuration with the settings in which they differ; if `measured`, its level of the study's metric."""
     if not study.configurations:
         return ""
     scenarios: dict[str, dict[str, Mapping[str, Any]]] = {}
     for name, c in study.configurations.items():
         scenarios.setdefault(str(c.get("scenario") or ""), {})[name] = c
-    levels = study.levels(list(study.configurations), study.metric).set_index("configuration")
+    levels = study.levels(list(study.configurations), study.metric).set_index("configuration") if measured else None
     rows: list[Cells] = []
     for scenario, mine in scenarios.items():
         once_more = _other_engine(study)
@@ -129,12 +129,15 @@ def configurations(study: Study) -> str:
         shared = f'<ul class="gl-settings"><li>the same in all{but}:</li>{same}</ul>' if same else ""
         rows.append([f"{esc(scenario)}{shared}"])
         for name, c in mine.items():
+            what = f"{esc(c.get('title') or name)}<small><code>{esc(name)}</code>"
+            if levels is None:
+                rows.append([f"{what}</small>", _settings(study, c, everywhere)])
+                continue
             level = levels.loc[name]
             tried = study.rows(name, valid=False)
             rows.append(
                 [
-                    f"{esc(c.get('title') or name)}<small><code>{esc(name)}</code> "
-                    f'<span data-trials="{esc(name)}"></span></small>{_traffic(study.rows(name))}',
+                    f'{what} <span data-trials="{esc(name)}"></span></small>{_traffic(study.rows(name))}',
                     _settings(study, c, everywhere),
                     f"<b>{words.value_of(study.metric, level['mean'])}</b>{limits(study.limits(name))}",
                     words.interval(level["ci_low"], level["ci_high"]),
@@ -142,7 +145,15 @@ def configurations(study: Study) -> str:
                 ]
             )
     header = ["configuration", "settings", metric_words(study.metric), "95 % interval", "valid"]
+    if not measured:
+        return table(header[:2], rows, label="Configurations", widest=1)
     return table(header, rows, label="Configurations", numeric={2, 3, 4}, widest=1)
+
+
+def frame(values: pd.DataFrame, *, label: str) -> str:
+    """A frame of words as it stands, its index as headings."""
+    rows = [[esc(name), *map(esc, row)] for name, row in zip(values.index, values.to_numpy(), strict=True)]
+    return table(["", *map(str, values.columns)], rows, label=label, widest=1)
 
 
 def _traffic(rows: pd.DataFrame) -> str:
