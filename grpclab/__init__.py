@@ -13,6 +13,7 @@ Layout, top to bottom; each floor imports only from floors below it:
     site                      reports and guides as a static site
     guides                    the numbers in the guides
     calibration/              the lab measures itself
+    notebook_live             outputs of a notebook that are renewed in place
     publish                   from stored trials to the report
     stored                    a finished study as frames, out of its folder or its report
     report/                   figures and HTML out of tidy frames
@@ -59,10 +60,11 @@ if TYPE_CHECKING:
     from grpclab.load.bench import BenchResult, bench
     from grpclab.servers.launcher import launch
     from grpclab.stored import StoredStudy, load_study
-    from grpclab.study.comparing import Side, compare
+    from grpclab.study.comparing import compare
     from grpclab.study.comparison import CompareResult
     from grpclab.study.parameters import StudyParameters
     from grpclab.study.runner import Study
+    from grpclab.study.sides import Side
     from grpclab.variants import BASIC, OPTIMIZED
 
 _HOMES = {
@@ -75,7 +77,7 @@ _HOMES = {
     "LoadConfig": "config",
     "OPTIMIZED": "variants",
     "ServerConfig": "config",
-    "Side": "study.comparing",
+    "Side": "study.sides",
     "StoredStudy": "stored",
     "Study": "study.runner",
     "StudyParameters": "study.parameters",

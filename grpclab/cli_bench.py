@@ -14,6 +14,7 @@ from grpclab import interrupts
 from grpclab.config import FACTORS, Level, TrialConfig, format_level, parse_settings
 from grpclab.errors import UsageError, invalid
 from grpclab.inputs import STDIN, beside, read_text
+from grpclab.units import time_option
 
 if TYPE_CHECKING:
     from grpclab.load.bench import BenchResult
@@ -214,6 +215,7 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     file = _read_config(parser, options.config)
     flags = {name: value for name, value in vars(options).items() if value not in (None, [], False)}
     given: dict[str, Any] = _without_beaten(file.options, flags) | flags
+    options.verbose = options.verbose or bool(file.options.get("verbose"))
     own, of_file = parse_settings(options.settings), parse_settings(file.settings)
     if "rate" in flags:
         of_file.pop("load.rate_rps", None)
@@ -233,7 +235,7 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
         check_watchable(objectives)
     check_call(given, levels)
     idle = no_effect(config, levels) | seed_has_no_effect(config, given="seed" in given)
-    wait_s = _seconds("--connect-timeout", given["connect_timeout"]) if "connect_timeout" in given else None
+    wait_s = time_option("--connect-timeout", given["connect_timeout"]) if "connect_timeout" in given else None
     objectives = with_implied(objectives)
     _check_outputs(given)
     target = given.get("target", TARGET)
@@ -312,7 +314,7 @@ def _look_beside(options: dict[str, Any], folder: Path) -> None:
     if "proto_path" in options:
         options["proto_path"] = [beside(one, folder) for one in options["proto_path"]]
     if isinstance(data := options.get("data"), str) and data.startswith(AT):
-        options["data"] = AT + beside(data.removeprefix(AT), folder)
+        options["data"] = AT + beside(data.removeprefix(AT) or STDIN, folder)
 
 
 def _without_beaten(file: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
@@ -344,15 +346,6 @@ def check_call(given: Mapping[str, Any], levels: Mapping[str, Level]) -> None:
 
     parts = {part: given.get(part) for part in ("data", "data_file", "proto", "proto_path")}
     plan.check_call(given.get("call"), levels, **parts)
-
-
-def _seconds(flag: str, word: str) -> float:
-    from grpclab.units import TIMES, seconds
-
-    try:
-        return seconds(word, bare="s")
-    except ValueError:
-        raise UsageError(invalid(flag, word, TIMES)) from None
 
 
 def _levels(given: Mapping[str, Any], settings: Mapping[str, Level], dashes: str = "--") -> dict[str, Level]:

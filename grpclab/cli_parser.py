@@ -70,7 +70,7 @@ class Parser(argparse.ArgumentParser):
             return super()._match_argument(action, arg_strings_pattern)
         except argparse.ArgumentError:
             wanted = action.metavar if isinstance(action.metavar, str) else "a value"
-            raise argparse.ArgumentError(None, f"{_name(action)} is without its value: expected {wanted}") from None
+            raise argparse.ArgumentError(None, f"no value for {_name(action)}: expected {wanted}") from None
 
 
 def either(words: Sequence[str]) -> str:

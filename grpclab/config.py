@@ -365,7 +365,7 @@ class Factor:
 
     def _refusal(self, level: object, called: str | None = None) -> FactorError:
         unit = {"s": "seconds", "ms": "milliseconds", "us": "microseconds"}.get(self.time_unit or "")
-        expected = f"{self.range_text} ({unit}), or {TIMES}" if unit else self.range_text
+        expected = f"{self.range_text.replace('number', unit, 1)}, or {TIMES}" if unit else self.range_text
         return FactorError(invalid(called or self.dotted, level, expected))
 
 

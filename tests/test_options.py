@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,6 +53,7 @@ Row = Acts | Refused | NoEffect
 QUIET: list[Row] = [Acts(words="-q", proof="quiet")]
 VERBOSE: list[Row] = [Acts(words="-v", proof="verbose")]
 CALL = "--call a.B/C"
+COMMANDS = "--a-cmd 'true {port}' --b-cmd 'true {port}'"
 STORED = "results/x:a results/y:b"
 NOT_STORED = "two stored results are compared as they were measured"
 LOAD_ROWS: dict[str, list[Row]] = {
@@ -248,9 +251,8 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Acts(words="--set client.resend=true", proof="b.config.client.resend", after="basic optimized"),
             NoEffect(words="basic basic --set client.connections=9", name="client.connections"),
             Refused(words=f"{STORED} --set load.requests=7", where=NOT_STORED),
-            Refused(
-                words="--a-cmd {port} --b-cmd {port} --set server.threads=4", where="is a factor of our own servers"
-            ),
+            Refused(words=f"{COMMANDS} --set server.threads=4", where="started by a command"),
+            Refused(words=f"{COMMANDS} --set server.threads=10", where="started by a command"),
         ],
         "a": [Acts(words="basic basic", proof="a.config.client.pooling", after="")],
         "b": [Acts(words="basic basic", proof="b.config.client.pooling", after="")],
@@ -264,14 +266,26 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             for side in "ab"
         },
         "a_cmd": [
-            Acts(words="--a-cmd {port}", proof="a.call.command", after="--b-cmd {port}"),
-            Refused(words="basic basic --a-cmd {port}", where="both"),
-            Refused(words=f"{STORED} --a-cmd {{port}}", where=NOT_STORED),
+            Acts(words="--a-cmd 'true {port}'", proof="a.call.command", after="--b-cmd 'true {port}'"),
+            Refused(words="basic basic --a-cmd 'true {port}'", where="both"),
+            Refused(words=f"{STORED} --a-cmd 'true {{port}}'", where=NOT_STORED),
         ],
         "b_cmd": [
-            Acts(words="--b-cmd {port}", proof="b.call.command", after="--a-cmd {port}"),
-            Refused(words="basic basic --b-cmd {port}", where="both"),
-            Refused(words=f"{STORED} --b-cmd {{port}}", where=NOT_STORED),
+            Acts(words="--b-cmd 'true {port}'", proof="b.call.command", after="--a-cmd 'true {port}'"),
+            Refused(words="basic basic --b-cmd 'true {port}'", where="both"),
+            Refused(words=f"{STORED} --b-cmd 'true {{port}}'", where=NOT_STORED),
+        ],
+        **{
+            f"{side}_name": [
+                Acts(words=f"--{side}-name mine", proof=f"{side}.label", after="basic basic"),
+                Acts(words=f"--{side}-name mine", proof=f"names.{side}", after=STORED),
+            ]
+            for side in "ab"
+        },
+        "start_timeout": [
+            Acts(words="--start-timeout 7", proof="start_timeout_s", after=COMMANDS),
+            Refused(words="basic basic --start-timeout 7", where="add --a-cmd or --b-cmd"),
+            Refused(words=f"{STORED} --start-timeout 7", where=NOT_STORED),
         ],
         **in_compare(CALL_ROWS),
         **in_compare(LOAD_ROWS),
@@ -394,6 +408,40 @@ def test_an_option_does_what_its_row_says(observe: Watched, command: str, option
         seen = observe(command, row.words)
         assert seen["code"] != 2
         assert re.search(rf"no effect( on A and B)?: {re.escape(row.name)}: ", seen["stderr"] + seen["stdout"])
+
+
+def as_file(words: str) -> str:
+    """The options of a command line of `bench` as a file in the working folder, and how that is given."""
+    options = vars(cli.build_parser().parse_args(["bench", *words.split()]))
+    names = options_of(parsers()["bench"]) - {"settings"}
+    given = {name.replace("_", "-"): options[name] for name in names if options[name] not in (None, [], False)}
+    levels = [word.partition("=")[::2] for word in options["settings"]]
+    lines = [f"{name} = {json.dumps(value)}" for name, value in given.items()]
+    lines += ["[set]", *(f'"{name}" = {json.dumps(level)}' for name, level in levels)]
+    Path("all.toml").write_text("\n".join(lines))
+    return "--config all.toml"
+
+
+IN_FILE = [
+    (option, row)
+    for option, rows in OPTIONS["bench"].items()
+    for row in rows
+    if option not in ("quiet", "config", "settings")
+]
+
+
+@pytest.mark.parametrize(("option", "row"), IN_FILE, ids=[f"{o}-{type(r).__name__}-{r.words}" for o, r in IN_FILE])
+def test_an_option_in_a_file_does_what_its_flag_does(observe: Watched, option: str, row: Row) -> None:
+    after = row.after if isinstance(row, Acts) else ""
+    seen = dict(observe("bench", as_file(f"{after} {row.words}")))
+    if isinstance(row, Acts):
+        assert seen["code"] != 2, seen["stderr"]
+        assert seen.get(row.proof) != observe("bench", as_file(after)).get(row.proof)
+    elif isinstance(row, Refused):
+        assert seen["code"] == 2
+        assert row.where in seen["stderr"]
+    else:
+        assert re.search(rf"no effect: {re.escape(row.name)}: ", seen["stdout"])
 
 
 @pytest.mark.parametrize("design", DESIGNS)

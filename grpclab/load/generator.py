@@ -135,8 +135,8 @@ class Generator:
         self._roots = root_certificates.decode() if root_certificates else None
         self._call = call or greeting(self.config.load)
 
-    def start(self) -> None:
-        """Connect the workers. Raises TargetError or WorkerError."""
+    def start(self, tick: Callable[[], None] | None = None) -> None:
+        """Connect the workers; `tick` is called now and then meanwhile. Raises TargetError or WorkerError."""
         for index, (worker, part) in enumerate(zip(self._workers, self._parts, strict=True)):
             worker.send(
                 settings=part.differences(TrialConfig()),
@@ -150,7 +150,8 @@ class Generator:
                 seed=self._seed,
                 connect_timeout_s=self._connect_timeout_s,
             )
-        for answer in receive_all(self._workers, START_TIMEOUT_S + self._connect_timeout_s):
+        patience_s = START_TIMEOUT_S + self._connect_timeout_s
+        for answer in receive_all(self._workers, patience_s, every_s=0.1, tick=tick):
             if "error" in answer:
                 raise TargetError(answer["error"])
 
