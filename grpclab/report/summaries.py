@@ -161,6 +161,7 @@ def as_json(study: Study) -> dict[str, Any]:
         "seed": manifest.get("seed"),
         "question": manifest.get("question"),
         "sentence": verdict.get("sentence"),
+        "words": dict(glossary.explained(study)),
         "headline": verdict.get("headline"),
         "comparisons": verdict.get("comparisons") or [],
         "aa": verdict.get("aa"),
