@@ -128,8 +128,8 @@ class Level:
 class Past:
     """A finished study as its summary tells of it. `file` is the report's name; numbers are NaN where unknown.
 
-    `claims`: whether it tests claims, so that the headline's verdict is not its answer. `identity` is empty in reports of
-    before it was told: such a study is compared with none.
+    `claims`: whether it tests claims, so that the headline's verdict is not its answer. `identity` is empty in
+    reports of before it was told: such a study is compared with none.
     """
 
     file: str

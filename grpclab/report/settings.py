@@ -39,8 +39,8 @@ def mapping(study: Study) -> str:
     ]
     header = ["tonic, factor", "grpcio", "takes effect", "moved the result by"]
     lead = (
-        "<p>tonic is the gRPC library of the Rust demo, whose README claims +277 % for such settings. Beside each: what "
-        "it is in grpcio, whether it acted here, and how far it moved the result.</p>"
+        "<p>tonic is the gRPC library of the Rust demo, whose README claims +277 % for such settings. Beside each: "
+        "what it is in grpcio, whether it acted here, and how far it moved the result.</p>"
     )
     return lead + table(header, rows, label="From tonic to grpcio", widest=1) if rows else ""
 
