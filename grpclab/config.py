@@ -337,7 +337,7 @@ class Factor:
             return None
         if self.time_unit:
             return in_unit(word, self.time_unit)
-        return word if self.kind is str else self.kind(word)
+        return word if self.kind is str else self.kind(word) if self.kind is float else _whole(word)
 
     def check(self, level: Level) -> None:
         """Raise FactorError unless the level is one that this factor can take."""
@@ -366,6 +366,17 @@ class Factor:
         unit = {"s": "seconds", "ms": "milliseconds", "us": "microseconds"}.get(self.time_unit or "")
         expected = f"{self.range_text} ({unit}), or {TIMES}" if unit else self.range_text
         return FactorError(invalid(called or self.dotted, level, expected))
+
+
+def _whole(word: str) -> int:
+    """The whole number of a word; papermill and other tools write 4.0 and 2e3 for some. Raises ValueError."""
+    try:
+        return int(word)
+    except ValueError:
+        number = float(word)
+        if not number.is_integer() or abs(number) > 2**53:
+            raise
+        return int(number)
 
 
 def _table() -> dict[str, Factor]:

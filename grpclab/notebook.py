@@ -14,13 +14,14 @@ import pandas as pd
 from grpclab.channel_args import without_effect
 from grpclab.config import FACTORS, LoadConfig, TrialConfig, format_level, parse_settings
 from grpclab.environment import machine, split_cores
-from grpclab.errors import DesignError
+from grpclab.errors import DesignError, invalid
 from grpclab.load.failures import sentence
 from grpclab.places import project_root
 from grpclab.publish import publish
 from grpclab.report import Section, sections, words
 from grpclab.report.trial import trial_picture
-from grpclab.study.parameters import StudyParameters, plain_values
+from grpclab.study import values
+from grpclab.study.parameters import StudyParameters, number, plain_values, switch
 from grpclab.study.progress import outcome, say
 from grpclab.study.runner import Study
 from grpclab.study.trial import TrialIdentity, TrialResult, run_trial
@@ -37,23 +38,31 @@ class TrialNotebook:
     LOAD = ("requests", "duration_s", "concurrency")
     NAMES = (*LOAD, "variant", "settings", "profile", "output_dir", *TrialIdentity.__dataclass_fields__)
 
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        base = variant(values["variant"]) if values["variant"] else TrialConfig()
-        load = {f"load.{name}": values[name] for name in self.LOAD}
-        self.config = base.replace(load).replace(parse_settings(str(values["settings"]).split()))
-        self.identity = TrialIdentity(**{name: values[name] for name in TrialIdentity.__dataclass_fields__})
-        self.profile = bool(values["profile"])
-        self.folder = Path(values["output_dir"] or _scratch_folder()).resolve()
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        base = variant(_word(given, "variant")) if given["variant"] else TrialConfig()
+        load = {f"load.{name}": FACTORS[f"load.{name}"].parse(str(given[name]), name) for name in self.LOAD}
+        self.config = base.replace(load).replace(parse_settings(_word(given, "settings").split()))
+        place = number(int, minimum=0, maximum=10**6, wanted="a whole number, 0 or more")
+        self.identity = TrialIdentity(
+            study=_word(given, "study"),
+            trial=_word(given, "trial"),
+            scenario=_word(given, "scenario"),
+            configuration=_word(given, "configuration"),
+            block=place("block", given["block"]),
+            order=place("order", given["order"]),
+        )
+        self.profile = switch("profile", given["profile"])
+        self.folder = Path(_word(given, "output_dir") or _scratch_folder()).resolve()
         self.cores = split_cores(machine()["affinity"])
 
     @classmethod
     def from_namespace(cls, namespace: Mapping[str, Any]) -> TrialNotebook:
         """Out of the notebook's variables. Raises FactorError or DesignError, shown in one line."""
-        values = plain_values(namespace, cls.NAMES)
-        missing = [name for name in cls.NAMES if name not in values]
+        given = plain_values(namespace, cls.NAMES)
+        missing = [name for name in cls.NAMES if name not in given]
         if missing:
             raise DesignError(f"parameter {missing[0]!r} is missing: run the parameters cell first")
-        return cls(values)
+        return cls(given)
 
     def settings_table(self) -> pd.DataFrame:
         """The factors that are not at their default, with what they mean and whether they can act."""
@@ -84,6 +93,14 @@ class TrialNotebook:
         png = trial_picture(self.result.timeline, self.result.latency, title)
         alt = f"Calls per second over time, and latency by percentile: {' '.join(title.split())}"
         return Image(data=png, alt=alt)  # type: ignore[no-untyped-call]
+
+
+def _word(given: Mapping[str, Any], name: str) -> str:
+    """A parameter that is a word, whatever papermill made of it. Raises DesignError."""
+    try:
+        return values.text(given[name])
+    except ValueError:
+        raise DesignError(invalid(name, given[name], "a word")) from None
 
 
 def _scratch_folder() -> Path:
@@ -147,17 +164,21 @@ def _load_told(load: LoadConfig) -> str:
 class SweepNotebook:
     """``sweep.ipynb``: the study."""
 
-    def __init__(self, parameters: StudyParameters) -> None:
+    def __init__(self, parameters: StudyParameters, *, name: object = "") -> None:
+        """`name`: the study's name as it came, which may not have been a word."""
         self.study = Study.prepare(parameters)
+        self._note = values.note("study", name)
 
     @classmethod
     def from_namespace(cls, namespace: Mapping[str, Any]) -> SweepNotebook:
         """Out of the notebook's variables. Raises DesignError, shown in one line."""
-        return cls(StudyParameters.from_namespace(namespace))
+        return cls(StudyParameters.from_namespace(namespace), name=namespace.get("study", ""))
 
     def design(self) -> pd.DataFrame:
         """Print the design in short; returns the configurations."""
         print(self.study.summary())
+        if self._note:
+            print(self._note)
         rows = [
             {
                 "configuration": row["name"],

@@ -24,7 +24,8 @@ class ReplicationNotebook(SweepNotebook):
     @classmethod
     def from_namespace(cls, namespace: Mapping[str, Any]) -> ReplicationNotebook:
         """Out of the notebook's variables. Raises DesignError, shown in one line."""
-        return cls(StudyParameters(design="replication", **plain_values(namespace, cls.NAMES)))
+        given = plain_values(namespace, cls.NAMES)
+        return cls(StudyParameters(design="replication", **given), name=given.get("study", ""))
 
     def claims(self) -> Section:
         """The claims with their verdicts, as the report shows them."""

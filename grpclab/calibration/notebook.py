@@ -14,7 +14,7 @@ from grpclab.calibration.experiments import EXPERIMENTS
 from grpclab.calibration.neighbours import Reading, others_share
 from grpclab.calibration.plan import Plan
 from grpclab.calibration.store import Results
-from grpclab.errors import DesignError, MeasurementError, MissingDependencyError
+from grpclab.errors import DesignError, MeasurementError, MissingDependencyError, invalid
 from grpclab.places import project_root
 from grpclab.report.blocks import Section
 from grpclab.study.progress import say
@@ -26,7 +26,9 @@ class CalibrationNotebook:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         if unknown := [name for name in plan.parts if name not in EXPERIMENTS]:
-            raise DesignError(f"only={plan.only} is not possible: {unknown[0]!r} is none of {', '.join(EXPERIMENTS)}")
+            raise DesignError(
+                invalid("only", plan.only, f"names out of {', '.join(EXPERIMENTS)}; {unknown[0]!r} is none")
+            )
         self.results = Results(project_root())
         self._made: dict[str, Section] = {}
 
