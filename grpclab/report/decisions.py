@@ -93,8 +93,8 @@ def section(study: Study) -> str:
     header = ["rung", "here", "in optimized", "decided on", "this study"]
     body = tables.table(header, rows, label="Why each rung is kept or rejected", numeric={1}, widest=3)
     other = (
-        " The ladder's handlers do not wait, so threads and asyncio do not help them; for handlers that wait they do: see "
-        '<a href="#waiting">Handlers that wait</a>.'
+        " The ladder's handlers do not wait, so threads and asyncio do not help them; handlers that wait are another "
+        'case: see <a href="#waiting">Handlers that wait</a>.'
         if study.plan.get("waiting")
         else ""
     )
