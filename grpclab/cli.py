@@ -23,7 +23,7 @@ from grpclab import __version__, cli_bench, cli_compare, cli_notebook, cli_profi
 from grpclab.channel_args import cannot_act
 from grpclab.cli_parser import Parser, either
 from grpclab.config import FACTORS, TrialConfig, format_level, from_environment, parse_settings, table
-from grpclab.errors import DesignError, GrpclabError, UsageError
+from grpclab.errors import DesignError, GrpclabError, UsageError, invalid
 from grpclab.extras import needs_extra
 from grpclab.inputs import STDIN, read_text
 from grpclab.places import project_root
@@ -40,7 +40,7 @@ DESCRIPTION = "Performance studies of gRPC services that hold up."
 SERVE_HELP = """The server runs in the foreground until Ctrl-C or SIGTERM, then lets running calls end.
 Environment: GRPC_SERVER_PORT, GRPC_KEEPALIVE_TIMEOUT (seconds), GRPC_CONCURRENCY_LIMIT, GRPCLAB_LOG;
 PPROF_ENABLED (true for optimized) and PPROF_PORT (3000): the profiling desk, on 127.0.0.1 only.
-A flag beats a variable, a variable beats the default."""
+A flag beats a variable, a variable beats the default; other commands do not read them."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -212,7 +212,7 @@ def _port(flag: int | None, environ: Mapping[str, str], default: int) -> int:
 def _log_level(options: argparse.Namespace, environ: Mapping[str, str]) -> str:
     level = environ.get("GRPCLAB_LOG", "info").lower()
     if level not in LOG_LEVELS:
-        raise UsageError(f"GRPCLAB_LOG={level} is not possible: it is one of {', '.join(LOG_LEVELS)}")
+        raise UsageError(invalid("GRPCLAB_LOG", level, f"one of {', '.join(LOG_LEVELS)}"))
     return "debug" if options.verbose else level
 
 

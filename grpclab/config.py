@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Union, get_args, get_origin
 
+from grpclab.arguments import plain
 from grpclab.errors import FactorError, invalid
 from grpclab.service_time import parse_milliseconds
 from grpclab.units import TIMES, in_unit
@@ -236,7 +237,7 @@ class TrialConfig:
         parts: dict[str, dict[str, Level]] = {}
         for name, level in settings.items():
             found = lookup(name)
-            parts.setdefault(found.section, {})[found.name] = found.normal(level)
+            parts.setdefault(found.section, {})[found.name] = found.normal(plain(level))
         changed: dict[str, Any] = {
             section: dataclasses.replace(getattr(self, section), **levels) for section, levels in parts.items()
         }
@@ -364,7 +365,7 @@ class Factor:
 
     def _refusal(self, level: object, called: str | None = None) -> FactorError:
         unit = {"s": "seconds", "ms": "milliseconds", "us": "microseconds"}.get(self.time_unit or "")
-        expected = f"{self.range_text} ({unit}), or {TIMES}" if unit else self.range_text
+        expected = f"{self.range_text.replace('number', unit, 1)}, or {TIMES}" if unit else self.range_text
         return FactorError(invalid(called or self.dotted, level, expected))
 
 
@@ -430,7 +431,7 @@ def lookup(name: str) -> Factor:
     try:
         return FACTORS[name]
     except KeyError:
-        near = difflib.get_close_matches(name, FACTORS, n=3, cutoff=0.5)
+        near = difflib.get_close_matches(str(name), FACTORS, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else "`grpclab factors` lists them all"
         raise FactorError(f"unknown factor {name!r}: {hint}") from None
 

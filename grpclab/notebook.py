@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,20 +16,24 @@ from grpclab.config import FACTORS, LoadConfig, TrialConfig, format_level, parse
 from grpclab.environment import machine, split_cores
 from grpclab.errors import DesignError, invalid
 from grpclab.load.failures import sentence
+from grpclab.notebook_live import Output, TrialProgress, note, report_link
 from grpclab.places import project_root
 from grpclab.publish import publish
-from grpclab.report import Section, sections, words
+from grpclab.report import Section, sections, tables, words
+from grpclab.report.blocks import Shown, folded
+from grpclab.report.study import Study as Finished
 from grpclab.report.trial import trial_picture
+from grpclab.report.words import esc
 from grpclab.study import values
 from grpclab.study.parameters import StudyParameters, number, plain_values, switch
-from grpclab.study.progress import outcome, say
+from grpclab.study.progress import outcome, tell_terminal
 from grpclab.study.runner import Study
 from grpclab.study.trial import TrialIdentity, TrialResult, run_trial
 from grpclab.variants import variant
 
-VERDICT = ("question", "answer", "warnings", "sides", "claims")
-LAST = ("method", "machine", "again")
-"""Sections of a report by their anchors: what ``sweep.ipynb`` shows at its end, and what it leaves to the report."""
+VERDICT = ("answer", "warnings", "sides", "claims")
+LAST = ("question", "method", "machine", "again")
+"""Sections of a report by their anchors: what a notebook of a study shows on top, and what it leaves to the report."""
 
 
 class TrialNotebook:
@@ -64,7 +68,7 @@ class TrialNotebook:
             raise DesignError(f"parameter {missing[0]!r} is missing: run the parameters cell first")
         return cls(given)
 
-    def settings_table(self) -> pd.DataFrame:
+    def settings_table(self) -> Shown:
         """The factors that are not at their default, with what they mean and whether they can act."""
         idle = without_effect(self.config)
         rows = {
@@ -75,15 +79,15 @@ class TrialNotebook:
             }
             for name, level in self.config.differences(TrialConfig()).items()
         }
-        return pd.DataFrame.from_dict(rows, orient="index", columns=["level", "meaning", "effect"])
+        return _table(pd.DataFrame.from_dict(rows, orient="index", columns=["level", "meaning", "effect"]), "Settings")
 
-    def run(self) -> pd.DataFrame:
+    def run(self) -> Shown:
         """Measure and write; returns the key figures."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.result = run_trial(
             self.config, self.folder, cores=self.cores, identity=self.identity, profile=self.profile
         )
-        return key_figures(self.result)
+        return _table(key_figures(self.result), "Key figures")
 
     def figure(self) -> Any:
         """The trial's own picture: the run over time, and its latencies by percentile."""
@@ -93,6 +97,10 @@ class TrialNotebook:
         png = trial_picture(self.result.timeline, self.result.latency, title)
         alt = f"Calls per second over time, and latency by percentile: {' '.join(title.split())}"
         return Image(data=png, alt=alt)  # type: ignore[no-untyped-call]
+
+
+def _table(frame: pd.DataFrame, label: str) -> Shown:
+    return Shown(html=tables.frame(frame, label=label), text=frame.to_string())
 
 
 def _word(given: Mapping[str, Any], name: str) -> str:
@@ -162,71 +170,75 @@ def _load_told(load: LoadConfig) -> str:
 
 
 class SweepNotebook:
-    """``sweep.ipynb``: the study."""
+    """``sweep.ipynb``: the study. The answer stands on top, and is filled in when the study is complete."""
 
-    def __init__(self, parameters: StudyParameters, *, name: object = "") -> None:
-        """`name`: the study's name as it came, which may not have been a word."""
-        self.study = Study.prepare(parameters)
-        self._note = values.note("study", name)
+    TOP: tuple[str, ...] = ("answer",)
+    """The sections of the answer, by their anchors; the other ones of `VERDICT` are folded below it."""
+    OPEN: tuple[str, ...] = ("throughput",)
+    """The sections of :meth:`figures` that are not folded."""
 
-    @classmethod
-    def from_namespace(cls, namespace: Mapping[str, Any]) -> SweepNotebook:
-        """Out of the notebook's variables. Raises DesignError, shown in one line."""
-        return cls(StudyParameters.from_namespace(namespace), name=namespace.get("study", ""))
+    def __init__(self) -> None:
+        self._top = Output()
 
-    def design(self) -> pd.DataFrame:
-        """Print the design in short; returns the configurations."""
-        print(self.study.summary())
-        if self._note:
-            print(self._note)
-        rows = [
-            {
-                "configuration": row["name"],
-                "scenario": row["scenario"],
-                "what": row["title"],
-                "settings": " ".join(
-                    f"{name}={format_level(level)}"
-                    for name, level in row["settings"].items()
-                    if not name.startswith("load.")
-                ),
-            }
-            for row in self.study.plan["configurations"]
-        ]
-        with_full_text = pd.DataFrame(rows).set_index("configuration")
-        pd.set_option("display.max_colwidth", None)
-        return with_full_text
+    def answer(self) -> None:
+        """Reserve the place of the answer."""
+        self._top.show(note("Not measured yet. The answer appears here when the study is complete."))
+
+    def prepare(self, namespace: Mapping[str, Any]) -> Shown:
+        """Plan the study of the notebook's variables; returns its design. Raises DesignError, shown in one line."""
+        self.study = Study.prepare(self.parameters(namespace))
+        planned = Finished.of(self.study.manifest, pd.DataFrame(), {})
+        title = words.count(len(planned.configurations), "configuration")
+        section = Section(title=title, html=tables.configurations(planned, measured=False))
+        told = values.note("study", namespace.get("study", ""))
+        summary = "\n".join(line for line in (self.study.summary(), told) if line)
+        return Shown(html=f"<p>{'<br>'.join(map(esc, summary.splitlines()))}</p>{folded([section])}", text=summary)
+
+    @staticmethod
+    def parameters(namespace: Mapping[str, Any]) -> StudyParameters:
+        """The study's parameters among a notebook's variables."""
+        return StudyParameters.from_namespace(namespace)
 
     def run(self) -> None:
-        """Measure what is missing; a line for each trial."""
-        self.study.run()
+        """Measure what is missing; how far it is stands here and on top."""
+        total, stored = len(self.study.trials), len(self.study.trials) - len(self.study.missing())
+        progress = TrialProgress(
+            total=total, stored=stored, output=Output(), elsewhere=self._top, terminal=tell_terminal
+        )
+        try:
+            self.study.run(progress.write)
+        finally:
+            progress.end()
 
     def collect(self) -> pd.DataFrame:
-        """All trials, one row each; see results/<study>/trials.parquet."""
+        """All trials, one row each; see results/<study>/trials.parquet. Fills in the answer."""
         self.trials = self.study.collect()
         self.judgement = self.study.judge(self.trials)
         self.__dict__.pop("_sections", None)  # those of what was there before
+        self._top.update(self._answered())
         return self.trials
 
-    def figures(self) -> None:
-        """Show the sections of the report that hold figures and tables, in its order."""
-        self._show(lambda anchor: anchor not in (*VERDICT, *LAST))
+    def figures(self) -> Shown:
+        """The sections of the report that hold figures and tables, in its order, all but the first folded."""
+        rest = [section for section in self._sections if section.anchor not in (*VERDICT, *LAST)]
+        return Shown(html=folded(rest, unfolded=self.OPEN), text="\n".join(section.title for section in rest))
 
-    def verdict(self) -> None:
-        """Show the answer, how sure it is, its warnings and its parts."""
-        self._show(lambda anchor: anchor in VERDICT)
+    def report(self) -> Shown:
+        """Write the HTML report; returns the way to it, which then stands on top, too."""
+        path = publish(self.study)
+        tell_terminal(f"report: {path}")
+        link = report_link(path)
+        self._top.update(self._answered(link))
+        return link
 
-    def _show(self, wanted: Callable[[str], bool]) -> None:
-        from IPython.display import display
-
-        for section in self._sections:
-            if wanted(section.anchor):
-                display(section)  # type: ignore[no-untyped-call]
+    def _answered(self, link: Shown | None = None) -> Shown:
+        """The answer, with the link to the report where there is one; what it rests on is folded."""
+        top = "".join(section.html for section in self._sections if section.anchor in self.TOP)
+        more = [section for section in self._sections if section.anchor in VERDICT and section.anchor not in self.TOP]
+        links = link.html if link else ""
+        return Shown(html=f"{top}{links}{folded(more)}", text=self.judgement.sentence)
 
     @functools.cached_property
     def _sections(self) -> list[Section]:
         histograms = self.study.material(self.trials)["histograms"]
         return sections(self.study.manifest, self.trials, self.judgement.as_dict(), histograms=histograms)
-
-    def report(self) -> None:
-        """Write the HTML report and say where it is."""
-        say(f"report: {publish(self.study)}")

@@ -141,14 +141,22 @@ def test_an_inconclusive_headline_says_how_many_blocks_would_decide() -> None:
 def test_two_blocks_promise_nothing() -> None:
     found = headline_only(3.4, blocks=2)
     assert (found.headline.verdict, found.headline.blocks_needed) == ("inconclusive", None)
-    assert found.sentence.endswith("2 blocks cannot tell how noisy this is, run at least 6.")
-    assert "cannot fall below p = 0.5" in warning(found, "the study has 2 blocks")
+    assert found.sentence.endswith("2 blocks: inconclusive; 2 blocks are too few for a verdict, run at least 6.")
+    assert "6 can carry one" in warning(found, "the study has 2 blocks")
 
 
-def test_two_blocks_that_happen_to_agree_are_only_a_first_look() -> None:
-    found = headline_only(1.0, noise=1e-4, blocks=2)
-    assert found.headline.verdict == "equivalent"
-    assert "a first look only, run at least 6 blocks" in found.sentence
+@pytest.mark.parametrize("blocks", [2, 3, 4, 5])
+@pytest.mark.parametrize("ratio", [0.3, 1.0, 3.4])
+def test_fewer_blocks_than_can_carry_a_verdict_give_none_anywhere(blocks: int, ratio: float) -> None:
+    means = {name: level * ratio**at for at, (name, level) in enumerate(LEVELS.items())}
+    frame = trials(means, noise=1e-4, blocks=blocks)
+    found = judged(frame, blocks=blocks)
+    for one in (found.headline, *found.comparisons, found.aa):
+        assert one is not None
+        assert one.verdict == "inconclusive"
+        assert math.isnan(one.p_value)
+        assert math.isnan(one.p_adjusted)
+        assert one.has_interval == (blocks >= 3)
 
 
 def test_a_ratio_on_the_edge_of_delta_is_not_promised_a_decision() -> None:
@@ -195,7 +203,7 @@ def test_a_headline_with_one_valid_block_is_inconclusive() -> None:
     frame.loc[frame["block"] > 0, "valid"] = False
     found = judged(frame)
     assert found.headline.blocks == 1
-    assert "the headline rests on 1 of 6 planned blocks: it has no p value" in warning(found, "headline")
+    assert "the headline rests on 1 of 6 planned blocks: too few for a verdict" in warning(found, "headline")
 
 
 def test_failed_blocks_are_warned_of_even_when_enough_remain() -> None:
@@ -411,8 +419,8 @@ def test_levels_keep_the_order_given_and_say_what_is_missing() -> None:
 
 
 def test_a_level_is_a_geometric_mean_over_blocks() -> None:
-    frame = trials({"c1": 1.0}, blocks=2, noise=0.0)
-    frame[METRIC] = [100.0, 400.0]
+    frame = trials({"c1": 1.0}, blocks=3, noise=0.0)
+    frame[METRIC] = [100.0, 200.0, 400.0]
     (row,) = levels(frame, ["c1"], METRIC).to_dict("records")
     assert row["mean"] == pytest.approx(200.0)
     assert row["ci_low"] < 200 < row["ci_high"]

@@ -19,9 +19,9 @@ from grpclab.load.arrivals import parse_rates
 from grpclab.load.bench import link_text, run_bench
 from grpclab.load.formats import ghz_json
 from grpclab.load.plan import choose_call, load_plan, no_effect, pool_settings
-from grpclab.load.run import LoadRun, Progress
+from grpclab.load.run import KEPT_SHARE, LoadRun, Progress
 from grpclab.load.slo import parse_slo
-from grpclab.load.steps import KEPT_SHARE, RateStep, find_knee, merged
+from grpclab.load.steps import RateStep, find_knee, merged
 from grpclab.servers.launcher import RunningServer, launch
 
 # ---- the plan ------------------------------------------------------------------------------------------------

@@ -144,7 +144,7 @@ def test_what_cannot_be_right_is_refused_with_2(words: list[str], pattern: str) 
         ("GRPC_SERVER_PORT", "", "GRPC_SERVER_PORT= is not a port"),
         ("GRPC_KEEPALIVE_TIMEOUT", "soon", "variable GRPC_KEEPALIVE_TIMEOUT: invalid .*=soon: expected"),
         ("GRPC_CONCURRENCY_LIMIT", "0", "variable GRPC_CONCURRENCY_LIMIT: invalid .*=0: expected"),
-        ("GRPCLAB_LOG", "loud", "GRPCLAB_LOG=loud is not possible: it is one of debug, info"),
+        ("GRPCLAB_LOG", "loud", "invalid GRPCLAB_LOG=loud: expected one of debug, info"),
     ],
 )
 def test_a_variable_that_cannot_be_right_is_refused_by_its_name(name: str, value: str, pattern: str) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from conftest import until
 from generator_help import by_status, load
 from test_loops import Queue, evenly, send
 from virtual import VirtualLoop, run
@@ -29,14 +30,20 @@ from grpclab.load.generator import Generator
 from grpclab.load.recorder import Recorder, Records
 from grpclab.status import NOT_ENDED, OK
 
+TAKEN: list[float] = []
+"""When the silent server took each call."""
+
 
 @pytest.fixture(scope="module")
 def silent() -> Iterator[str]:
     """The address of a server that takes every call and answers none; a stream sends messages for ever."""
     over = threading.Event()
+    TAKEN.clear()
 
-    def unary(_request: bytes, _context: grpc.ServicerContext) -> bytes:
-        over.wait()
+    def unary(_request: bytes, context: grpc.ServicerContext) -> bytes:
+        TAKEN.append(time.monotonic())
+        while context.is_active() and not over.wait(0.02):
+            pass
         return b""
 
     def stream(_request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
@@ -192,10 +199,9 @@ def test_a_signal_ends_bench_with_what_was_measured(
     silent: str, tmp_path: Path, numbers: list[signal.Signals], code: int
 ) -> None:
     command = [sys.executable, "-m", "grpclab", "bench", silent, "--deadline", "none", "-z", "60", "-c", "5"]
-    env = os.environ | {"TMPDIR": str(tmp_path)}
+    env, taken = os.environ | {"TMPDIR": str(tmp_path)}, len(TAKEN)
     process = subprocess.Popen([*command, "--warmup", "0"], env=env, stdout=subprocess.PIPE, text=True)
-    while not list(tmp_path.glob("*/window-*")):
-        time.sleep(0.02)
+    assert until(lambda: len(TAKEN) == taken + 5, within_s=30)
     for number in numbers:
         process.send_signal(number)
         time.sleep(0.1)

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -394,6 +396,40 @@ def test_an_option_does_what_its_row_says(observe: Watched, command: str, option
         seen = observe(command, row.words)
         assert seen["code"] != 2
         assert re.search(rf"no effect( on A and B)?: {re.escape(row.name)}: ", seen["stderr"] + seen["stdout"])
+
+
+def as_file(words: str) -> str:
+    """The options of a command line of `bench` as a file in the working folder, and how that is given."""
+    options = vars(cli.build_parser().parse_args(["bench", *words.split()]))
+    names = options_of(parsers()["bench"]) - {"settings"}
+    given = {name.replace("_", "-"): options[name] for name in names if options[name] not in (None, [], False)}
+    levels = [word.partition("=")[::2] for word in options["settings"]]
+    lines = [f"{name} = {json.dumps(value)}" for name, value in given.items()]
+    lines += ["[set]", *(f'"{name}" = {json.dumps(level)}' for name, level in levels)]
+    Path("all.toml").write_text("\n".join(lines))
+    return "--config all.toml"
+
+
+IN_FILE = [
+    (option, row)
+    for option, rows in OPTIONS["bench"].items()
+    for row in rows
+    if option not in ("quiet", "config", "settings")
+]
+
+
+@pytest.mark.parametrize(("option", "row"), IN_FILE, ids=[f"{o}-{type(r).__name__}-{r.words}" for o, r in IN_FILE])
+def test_an_option_in_a_file_does_what_its_flag_does(observe: Watched, option: str, row: Row) -> None:
+    after = row.after if isinstance(row, Acts) else ""
+    seen = dict(observe("bench", as_file(f"{after} {row.words}")))
+    if isinstance(row, Acts):
+        assert seen["code"] != 2, seen["stderr"]
+        assert seen.get(row.proof) != observe("bench", as_file(after)).get(row.proof)
+    elif isinstance(row, Refused):
+        assert seen["code"] == 2
+        assert row.where in seen["stderr"]
+    else:
+        assert re.search(rf"no effect: {re.escape(row.name)}: ", seen["stdout"])
 
 
 @pytest.mark.parametrize("design", DESIGNS)

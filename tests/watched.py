@@ -43,12 +43,13 @@ class Watched:
     def __init__(self, patch: pytest.MonkeyPatch, folder: Path) -> None:
         self.patch, self.folder = patch, folder
         self.seen: Observed = {}
+        self.options: argparse.Namespace | None = None
         parser = cli.build_parser()
         parse = parser.parse_args
 
         def parsed(words: list[str]) -> argparse.Namespace:
             options = parse(words)
-            self.note(quiet=options.quiet, verbose=options.verbose)
+            self.options = options
             return options
 
         patch.setattr(parser, "parse_args", parsed)
@@ -75,7 +76,7 @@ class Watched:
 
     def __call__(self, command: str, words: str) -> Observed:
         """What `grpclab COMMAND WORDS` does: see the module's docstring."""
-        self.seen = {}
+        self.seen, self.options = {}, None
         before = set(self.folder.rglob("*"))
         out, err = io.StringIO(), io.StringIO()
         line = [command, *words.split()]
@@ -84,6 +85,8 @@ class Watched:
                 self.note(code=cli.main(line))
             except SystemExit as end:
                 self.note(code=end.code)
+        if self.options is not None:
+            self.note(quiet=self.options.quiet, verbose=self.options.verbose)
         written = set(self.folder.rglob("*")) - before
         self.note(stdout=out.getvalue(), stderr=err.getvalue(), files=sorted(path.name for path in written))
         for path in written:

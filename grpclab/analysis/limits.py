@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from grpclab.analysis.metrics import is_latency, metric_words
+from grpclab.analysis.metrics import calls_needed, is_latency, metric_words
 from grpclab.analysis.ratios import column, numbers, trials_of, valid_trials
 from grpclab.printable import printable
 
@@ -58,9 +58,22 @@ def client_note(configurations: Iterable[str]) -> str:
     if not names:
         return ""
     return (
-        f"{_listed(names)} spent all the CPU the client has (client-cpu): a fact about a client "
+        f"in trials of {_listed(names)} the client spent all the CPU it has (client-cpu): a fact about a client "
         "that opens a channel for each call, which is the factor under test here, not an invalid result"
     )
+
+
+def too_few_calls(trials: pd.DataFrame, metric: str, configurations: Iterable[str]) -> str:
+    """That a percentile was not measured because no trial of a side made as many calls as it needs; "" otherwise."""
+    needed = calls_needed(metric)
+    for name in configurations:
+        rows = valid_trials(trials_of(trials, name))
+        most = numbers(rows, "requests").max()
+        if numbers(rows, metric).isna().all() and most < needed:
+            return (
+                f"{metric_words(metric)} needs {needed:,} calls in each trial, there were {most:,.0f} at most: raise -n"
+            )
+    return ""
 
 
 def invalid_note(trials: pd.DataFrame) -> str:

@@ -33,16 +33,17 @@ def sentence(headline: Comparison, plan: Mapping[str, Any], parts: Sequence[Part
             f"{candidate} against {baseline} in {metric}{where}: inconclusive, there is no ratio "
             f"({headline.note}); run at least {fewest_blocks()} blocks."
         )
-    low, high = _interval(headline.ci_low, headline.ci_high)
+    between = ""
+    if headline.has_interval:
+        low, high = _interval(headline.ci_low, headline.ci_high)
+        between = f", 95 % interval {low} to {high}"
     direction = ", where less is faster" if lower_is_faster(headline.metric) else ""
     text = (
-        f"{candidate} is {times(headline.ratio)} {baseline} in {metric}{where}{direction}, "
-        f"95 % interval {low} to {high}, {headline.blocks} blocks: {headline.verdict}"
+        f"{candidate} is {times(headline.ratio)} {baseline} in {metric}{where}{direction}"
+        f"{between}, {headline.blocks} blocks: {headline.verdict}"
     )
     if headline.verdict == "equivalent":
         text += f", the whole interval lies within {_percent(headline.delta)} of 1"
-        if headline.blocks < 3:
-            text += f", a first look only, run at least {fewest_blocks()} blocks"
     if headline.verdict == "inconclusive":
         text += f"; {_advice(headline)}"
     shares = _parts(headline, parts)
@@ -71,8 +72,8 @@ def _names(headline: Comparison, plan: Mapping[str, Any]) -> tuple[str, str, str
 
 def _advice(headline: Comparison) -> str:
     fewest = fewest_blocks()
-    if headline.blocks < 3:
-        return f"{headline.blocks} blocks cannot tell how noisy this is, run at least {fewest}"
+    if headline.blocks < fewest:
+        return f"{headline.blocks} blocks are too few for a verdict, run at least {fewest}"
     if headline.blocks_needed is not None:
         return f"at this noise a new study of about {headline.blocks_needed} blocks would decide it"
     return (

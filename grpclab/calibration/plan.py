@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,15 @@ from grpclab.environment import CorePlan, machine, split_cores
 from grpclab.errors import DesignError, invalid
 from grpclab.study import parameters
 from grpclab.study.parameters import plain_values
+
+PUBLISHED, OWN = "calibration", "calibration-own"
+"""The calibration whose report this project publishes, and the one that a run replaces unless told otherwise."""
+
+
+def _name(name: str, value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"calibration(-[A-Za-z0-9._-]{1,50})?", value):
+        raise DesignError(invalid(name, value, "calibration, or calibration- and letters, digits, '.', '_' and '-'"))
+    return value
 
 
 def _parameter(default: Any, meaning: str) -> Any:
@@ -25,6 +35,7 @@ class Plan:
     Raises DesignError, one line naming the parameter and the value, for anything it cannot be.
     """
 
+    name: str = _parameter(OWN, "folder under results/, report under reports/; calibration is the published one")
     full: bool = _parameter(False, "all rounds and sizes, about 40 minutes; else a short run, about 6 minutes")
     rounds: int = _parameter(5, "interleaved rounds of each comparison; figures are medians over them")
     seed: int = _parameter(1, "order within the rounds, and arrivals")
@@ -33,6 +44,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         checks = {
+            "name": _name,
             "full": parameters.switch,
             "rounds": parameters.number(int, minimum=1, maximum=1000, wanted="a whole number of rounds, 1 to 1000"),
             "seed": parameters.CHECKS["seed"],

@@ -13,8 +13,10 @@ from grpclab.load.bench import BenchResult
 from grpclab.load.formats import column
 from grpclab.load.render import (
     LABELS,
+    behind,
     call_text,
     compressed,
+    endings,
     load_text,
     ms,
     percentile_rows,
@@ -194,7 +196,8 @@ def _steps(result: BenchResult) -> str:
 def _remarks(result: BenchResult) -> str:
     run = result.run
     items = [("gb-missed", result.every_call_failed)] if result.every_call_failed else []
-    items += [("gb-warn", text) for text in reasons(result)]
+    said = [behind(run), *endings(run)] if not result.steps else []
+    items += [("gb-warn", text) for text in (*reasons(result), *said) if text]
     items += [("gb-warn", f"{name}: {count} {text}") for name, count, text in troubles(result)]
     items += [("", text) for text in compressed(result)]
     if result.knee is not None:

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from grpclab.analysis import metric_words
+from grpclab.analysis.setup import described
 from grpclab.report import (
     claims,
     confidence,
@@ -58,7 +59,9 @@ def sections(
 
 
 def _question(study: Study) -> str:
-    return f'<p class="gl-question">{esc(study.manifest.get("question") or "No question was written down.")}</p>'
+    asked = f'<p class="gl-question">{esc(study.manifest.get("question") or "No question was written down.")}</p>'
+    setup = described(study.manifest)
+    return asked + (tables.facts(setup) if setup else "")
 
 
 def _answer(study: Study) -> str:
@@ -84,7 +87,6 @@ def _ratio_card(study: Study) -> str:
     c = study.headline
     if not math.isfinite(words.number(c.get("ratio"))):
         return _card(words.MISSING, "ratio", "could not be computed")
-    between = words.interval(c.get("ci_low"), c.get("ci_high"))
     blocks = words.count(int(c.get("blocks") or 0), "block")
     engines = esc(study.engines([study.baseline, study.candidate]))
     title = c.get("title") or f"{c.get('candidate')} against {c.get('baseline')}"
@@ -92,13 +94,13 @@ def _ratio_card(study: Study) -> str:
     return _card(
         f"{words.ratio(c['ratio'])}{tables.limits(c.get('limited_by') or [])}",
         esc(sides),
-        f"95 % interval {between}, {blocks}{f'<br>{engines}' if engines else ''}",
+        f"{words.with_interval(c)}, {blocks}{f'<br>{engines}' if engines else ''}",
     )
 
 
 def _level_card(study: Study) -> str:
     metric = str(study.headline.get("metric") or study.metric)
-    table = study.levels([study.baseline, study.candidate], metric)
+    table = study.levels_of_pair(metric, study.baseline, study.candidate)
     values = [words.value_of(metric, v).removesuffix(" requests/s") for v in table["mean"]]
     unit = "requests per second" if metric == "throughput_rps" else esc(metric_words(metric))
     told = []
@@ -147,10 +149,8 @@ def _sides(study: Study) -> str:
         key = [str(part.get(k) or "") for k in ("scenario", "metric", "baseline", "candidate")]
         c = study.comparison(key[0], key[1] or study.metric, key[2], key[3])
         known = math.isfinite(words.number(c.get("ratio")))
-        between = words.interval(c.get("ci_low"), c.get("ci_high"))
-        more = (
-            f"95 % interval {between} {tables.badge(c.get('verdict'))}" if known else esc(c.get("note") or "no ratio")
-        )
+        told = f"{words.with_interval(c)} {tables.badge(c.get('verdict'))}"
+        more = told if known else esc(c.get("note") or "no ratio")
         cards.append(
             _card(
                 f"{words.ratio(c.get('ratio'))}{tables.limits(c.get('limited_by') or [])}",
@@ -160,9 +160,8 @@ def _sides(study: Study) -> str:
             )
         )
     whole = study.headline
-    between = words.interval(whole.get("ci_low"), whole.get("ci_high"))
     cards.append(
-        _card(words.ratio(whole.get("ratio")), "<b>both together</b>, the headline", f"95 % interval {between}")
+        _card(words.ratio(whole.get("ratio")), "<b>both together</b>, the headline", words.with_interval(whole))
     )
     signs = ["×"] * (len(cards) - 2) + ["="]
     chain = cards[0] + "".join(

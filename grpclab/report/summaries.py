@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from grpclab.analysis import metric_words
+from grpclab.analysis.setup import described, foreign, lab_words
 from grpclab.report import confidence, glossary, words
 from grpclab.report.figures.waiting import comparisons as waiting
 from grpclab.report.study import Study
@@ -26,7 +27,8 @@ _BLOCK = re.compile(r"^(?:[-+=]|\d+(?=[.)]))")
 _REFERENCE = re.compile(r"(@|#|\bgh(?=-)|:(?=//)|\bwww(?=\.))", re.IGNORECASE)
 _NOTHING = "&#8203;"
 """A space of no width: what it stands in is read as before, and neither pings anyone nor becomes a link."""
-_FACTS = ("host", "cpu_model", "cores", "kernel", "python", "grpcio", "protobuf", "uvloop")
+_VERSIONS = ("python", "grpcio", "protobuf", "uvloop")
+_FACTS = ("host", "cpu_model", "cores", "kernel", *_VERSIONS)
 
 
 # ---- Markdown ----------------------------------------------------------------------------------------------------
@@ -39,7 +41,8 @@ def markdown(study: Study) -> str:
     """
     sentence = study.verdict.get("sentence") or "There is no verdict."
     first = [] if study.plan.get("replication") else [_verdict_line(study)]
-    parts = [*first, escape(sentence), escape(glossary.line(study)), _parts(study), _reasons(study), _warnings(study)]
+    parts = [*first, escape(sentence), escape(glossary.line(study)), _setup(study)]
+    parts += [_parts(study), _reasons(study), _warnings(study)]
     parts += [_all_comparisons(study), _machine(study)]
     parts.append(f"The whole report is one file that opens offline: {escape(f'{study.name}.html')}, beside this one.")
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -65,9 +68,14 @@ def _verdict_line(study: Study) -> str:
     if not _known(c):
         return f"**{verdict}**: no ratio could be computed in {metric} ({title})"
     return (
-        f"**{verdict}: {words.ratio(c['ratio'])}{_bound(c)}** in {metric}, 95 % interval "
-        f"{words.interval(c.get('ci_low'), c.get('ci_high'))}, {words.count(_blocks(c), 'block')} ({title})"
+        f"**{verdict}: {words.ratio(c['ratio'])}{_bound(c)}** in {metric}, {words.with_interval(c)}, "
+        f"{words.count(_blocks(c), 'block')} ({title})"
     )
+
+
+def _setup(study: Study) -> str:
+    """What a comparison called, how, and of which servers."""
+    return "\n".join(f"- **{escape(term)}:** {escape(text)}" for term, text in described(study.manifest))
 
 
 def _parts(study: Study) -> str:
@@ -114,17 +122,20 @@ def _all_comparisons(study: Study) -> str:
 def _machine(study: Study) -> str:
     manifest = study.manifest
     found: dict[str, Any] = {**(manifest.get("versions") or {}), **(manifest.get("machine") or {})}
-    facts = [f"{key.replace('_model', '').replace('_', ' ')} {found[key]}" for key in _FACTS if found.get(key)]
+    theirs = bool(foreign(study.plan))  # then versions are not the server's, and are said to be the lab's
+    machine = [key for key in _FACTS if found.get(key) and not (theirs and key in _VERSIONS)]
+    facts = [f"{key.replace('_model', '').replace('_', ' ')} {found[key]}" for key in machine]
     commit = words.plain((manifest.get("git") or {}).get("commit") or "")[:12]
     dirty = " with changes" if (manifest.get("git") or {}).get("dirty") else ""
     told = [str(manifest.get("created_at") or ""), *facts, f"commit {commit}{dirty}" if commit else ""]
+    told.append(f"by {lab_words(manifest)}" if theirs else "")
     told.append(f"seed {manifest['seed']}" if manifest.get("seed") is not None else "")
     text = ", ".join(escape(text) for text in told if text)
     return f"Measured: {text}." if text else ""
 
 
 def _cells(c: Comparison) -> list[str]:
-    between = words.interval(c.get("ci_low"), c.get("ci_high"))
+    between = words.interval_of(c)
     return [f"{words.ratio(c.get('ratio'))}{_bound(c)}", between, escape(c.get("verdict") or "")]
 
 
@@ -160,6 +171,8 @@ def as_json(study: Study) -> dict[str, Any]:
         "design": manifest.get("design"),
         "seed": manifest.get("seed"),
         "question": manifest.get("question"),
+        "setup": dict(described(manifest)),
+        "servers": manifest.get("servers") or {},
         "sentence": verdict.get("sentence"),
         "words": dict(glossary.explained(study)),
         "headline": verdict.get("headline"),
@@ -245,7 +258,7 @@ def _cut(title: str, width: int) -> str:
 def _plain_cells(c: Comparison) -> list[str]:
     labels = [words.plain(label) for label in c.get("limited_by") or [] if label]
     verdict = words.plain(c.get("verdict") or "-") + (f" ({', '.join(labels)})" if labels else "")
-    found = [words.ratio(c.get("ratio")), words.interval(c.get("ci_low"), c.get("ci_high")), words.short(verdict, 44)]
+    found = [words.ratio(c.get("ratio")), words.interval_of(c), words.short(verdict, 44)]
     return [text.replace("×", "x").replace(words.MISSING, "-").replace("…", "~") for text in found]
 
 

@@ -174,7 +174,7 @@ def study_name(name: str, value: Any) -> str:
         word = ""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", word):
         raise _refusal(name, value, "letters, digits, '.', '_' and '-', 64 at most, the first a letter or digit")
-    if word.lower() in TAKEN:
+    if word.lower() in TAKEN or word.lower().startswith("calibration-"):
         raise _refusal(name, value, "another name: a file of this one lies beside the reports already")
     return word
 
