@@ -17,6 +17,7 @@ from shop import SERVICE, Handler, Shop, descriptors, write
 
 from grpclab.errors import MissingDependencyError, TargetError, UsageError
 from grpclab.load.calls import CallSpec, find_call
+from grpclab.load.descriptors import WELL_KNOWN, well_known
 from grpclab.load.schema import advice
 from grpclab.servers import tls
 
@@ -541,3 +542,11 @@ def test_a_file_without_the_service_is_told_with_those_it_has(tmp_path: Path) ->
 
 def test_a_long_list_of_names_is_cut_and_counted() -> None:
     assert advice("x", [f"n{i}" for i in range(23)]) == ", ".join(f"n{i}" for i in range(20)) + " and 3 more"
+
+
+def test_the_table_of_well_known_types_names_the_files_that_define_them() -> None:
+    for name, home in WELL_KNOWN.items():
+        for file in well_known(home):  # google.type is there only with googleapis-common-protos
+            assert name.rpartition(".")[2] in {one.name for one in (*file.message_type, *file.enum_type)}, name
+    ours = [name for name in WELL_KNOWN if name.startswith("google.protobuf.")]
+    assert all(well_known(WELL_KNOWN[name]) for name in ours)
