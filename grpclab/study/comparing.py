@@ -22,6 +22,7 @@ from grpclab.analysis import Comparison, Judgement, analyse, blocks_needed, fewe
 from grpclab.analysis.metrics import calls_needed, metric_words
 from grpclab.analysis.setup import described
 from grpclab.arguments import whole
+from grpclab.channel_args import mapping_rows
 from grpclab.config import Level, LoadConfig, TrialConfig
 from grpclab.effective import unknown_factors
 from grpclab.environment import CorePlan
@@ -74,6 +75,7 @@ def plan(sides: Mapping[str, Side], *, blocks: int, delta: float) -> dict[str, A
             out.compare(title, SCENARIO, A, B, metric=other)
     return {
         **plain(),
+        "mapping": [row for row in mapping_rows() if any(row["factor"] in _known_settings(s) for s in sides.values())],
         "blocks": blocks,
         "delta": delta,
         "metric": metric,
