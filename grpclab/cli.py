@@ -23,7 +23,7 @@ from grpclab import __version__, cli_bench, cli_compare, cli_notebook, cli_profi
 from grpclab.channel_args import cannot_act
 from grpclab.cli_parser import Parser, either
 from grpclab.config import FACTORS, TrialConfig, format_level, from_environment, parse_settings, table
-from grpclab.errors import DesignError, GrpclabError, UsageError
+from grpclab.errors import DesignError, GrpclabError, UsageError, invalid
 from grpclab.extras import needs_extra
 from grpclab.inputs import STDIN, read_text
 from grpclab.places import project_root
@@ -179,10 +179,11 @@ def _serve_greeter(options: argparse.Namespace, port: int) -> int:
             f"invalid --set {others[0]}={format_level(given[others[0]])}: expected a factor of the server;"
             f" `grpclab bench --set {others[0]}=...` loads the server with it"
         )
-    settings = variant(options.variant).differences(TrialConfig()) | from_environment(os.environ) | given
+    asked = from_environment(os.environ) | given
+    settings = variant(options.variant).differences(TrialConfig()) | asked
     server_only = {name: level for name, level in settings.items() if name.startswith("server.")}
     if not options.quiet:
-        _tell_idle(variant(options.variant).replace(given), given)
+        _tell_idle(TrialConfig().replace(server_only), asked)
     desk_port = desk_from_environment(os.environ, default=options.variant == "optimized")
     if desk_port is not None:
         server_only = {"server.metrics": True, "server.desk": True, **server_only}
@@ -212,7 +213,7 @@ def _port(flag: int | None, environ: Mapping[str, str], default: int) -> int:
 def _log_level(options: argparse.Namespace, environ: Mapping[str, str]) -> str:
     level = environ.get("GRPCLAB_LOG", "info").lower()
     if level not in LOG_LEVELS:
-        raise UsageError(f"GRPCLAB_LOG={level} is not possible: it is one of {', '.join(LOG_LEVELS)}")
+        raise UsageError(invalid("GRPCLAB_LOG", level, f"one of {', '.join(LOG_LEVELS)}"))
     return "debug" if options.verbose else level
 
 

@@ -31,7 +31,7 @@ Level = bool | int | float | str | None
 MAX_KEEPALIVE_S = 2_147_483
 """grpcio counts milliseconds in a C int."""
 
-_NONE_WORDS = {"none", "off", "unlimited", ""}
+_NONE_WORDS = {"none", "off", "unlimited"}
 _TRUE_WORDS, _FALSE_WORDS = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 
 
@@ -365,7 +365,7 @@ class Factor:
 
     def _refusal(self, level: object, called: str | None = None) -> FactorError:
         unit = {"s": "seconds", "ms": "milliseconds", "us": "microseconds"}.get(self.time_unit or "")
-        expected = f"{self.range_text} ({unit}), or {TIMES}" if unit else self.range_text
+        expected = f"{self.range_text.replace('number', unit, 1)}, or {TIMES}" if unit else self.range_text
         return FactorError(invalid(called or self.dotted, level, expected))
 
 
@@ -451,7 +451,7 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, Level]:
     """The levels that environment variables give. Raises FactorError naming the variable."""
     settings: dict[str, Level] = {}
     for name, factor in FACTORS.items():
-        if factor.env and factor.env in environ:
+        if factor.env and environ.get(factor.env, "").strip():  # an empty variable is an unset one
             try:
                 settings[name] = factor.parse(environ[factor.env])
             except FactorError as error:

@@ -69,6 +69,10 @@ GHZ = {
     "load-schedule": "const",
     "stream-interval": "0s",
     "cpus": 0,
+    "duration": "0s",
+    "connect-timeout": 0,
+    "protoset": "",
+    "data-file": "",
 }
 READ = {
     "proto": "shop/v1/till.proto",
@@ -106,6 +110,7 @@ def test_the_flags_names_are_read_in_json() -> None:
     [
         ({"total": 100, "duration": "10s"}, {"duration": "10s"}),  # ghz ignores the total then
         ({"total": 100, "max-duration": "10s"}, {"requests": "100", "duration": "10s"}),
+        ({"total": 100, "duration": "0s", "rps": 0}, {"requests": "100"}),
         ({"protoset": "shop.binpb"}, {"proto": "shop.binpb"}),
         ({"data": [{"a": 1.50}]}, {"data": [{"a": Number("1.5")}]}),
         (

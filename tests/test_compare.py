@@ -10,15 +10,18 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import psutil
 import pytest
+from bs4 import BeautifulSoup
 
 import grpclab
 from grpclab import cli
 from grpclab.analysis import Comparison, blocks_needed, smallest_effect, spread_of
 from grpclab.analysis.verdict import judge
-from grpclab.config import TrialConfig
+from grpclab.config import FACTORS, TrialConfig
 from grpclab.errors import ServerError, UsageError
 from grpclab.servers.launcher import launch_command
 from grpclab.study import comparing
@@ -143,6 +146,86 @@ def test_bad_input_is_one_line(words: list[str], code: int, told: str, capsys: p
     assert told in err
 
 
+FOREIGN = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+import grpc
+
+class Handler(grpc.GenericRpcHandler):
+    def service(self, details):
+        return grpc.unary_unary_rpc_method_handler(lambda request, context: b"")
+
+server = grpc.server(ThreadPoolExecutor(3))
+server.add_generic_rpc_handlers((Handler(),))
+server.add_insecure_port(f"127.0.0.1:{sys.argv[1]}")
+server.start()
+server.wait_for_termination()
+"""
+SHOP = 'syntax = "proto3"; package shop; message Item { int32 id = 1; } service Cart { rpc Get(Item) returns (Item); }'
+OURS = re.compile(
+    r"SayHello|GreeterService|server\.[a-z_]+ ?=|\"server\.|\d+ (handler )?threads|one thread of a process|tonic"
+)
+"""What only our own servers and our own call have."""
+
+
+def test_no_output_states_of_a_foreign_server_what_was_not_seen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "shop.py").write_text(FOREIGN)
+    (tmp_path / "shop.proto").write_text(SHOP)
+    command = f"{sys.executable} shop.py {{port}}"
+    words = ["compare", "--a-cmd", f"{command} old", "--b-cmd", f"{command} new", "--b-name", "the new build"]
+    words += ["--call", "shop.Cart/Get", "--proto", "shop.proto", "--data", '{"id": 7}', *SMALL]
+    assert cli.main([*words, "--blocks", "2", "--study", "mine", "--json", "found.json"]) == 4
+    assert cli.main(["report", "results/mine"]) == 0
+    terminal = capsys.readouterr().out
+    for told in (
+        'shop.Cart/Get {"id": 7}',
+        "2 calls in flight",
+        "SHA-256",
+        "grpclab 0.1.0 and its load generator",
+        "the new build",
+    ):
+        assert told in terminal.partition("throughput")[0] or told in terminal
+
+    page = (tmp_path / "reports" / "mine.html").read_text()
+    read = BeautifulSoup(page, "html.parser")
+    for element in read(["script", "style"]):
+        element.decompose()
+    files = {path: path.read_text() for path in tmp_path.rglob("*.*") if path.suffix in (".json", ".md")}
+    files |= {tmp_path / "terminal": terminal, tmp_path / "page": read.get_text(" ")}
+    assert len(files) >= 9
+    assert {path.name: found[0] for path, text in files.items() if (found := OURS.search(text))} == {}
+    trials = pd.read_parquet(tmp_path / "results" / "mine" / "trials.parquet")
+    unknown = [name for name in FACTORS if name.startswith("server.")] + ["load.method", "load.request_bytes"]
+    assert trials[unknown].isna().all().all()
+    assert set(trials["load.concurrency"]) == {2}
+    _levels_agree(
+        json.loads((tmp_path / "found.json").read_text()), json.loads((tmp_path / "reports/mine.json").read_text())
+    )
+
+
+def _levels_agree(found: dict[str, Any], report: dict[str, Any]) -> None:
+    levels = {row["configuration"]: row["mean"] for row in report["levels"]}
+    assert levels == pytest.approx(found["levels"]["throughput_rps"])
+    assert levels["b"] / levels["a"] == pytest.approx(found["headline"]["ratio"])
+    for one in found["comparisons"]:
+        two = found["levels"][one["metric"]]
+        assert two["b"] / two["a"] == pytest.approx(one["ratio"])
+        assert (one["verdict"], one["p_adjusted"], one["ci_low"]) == ("inconclusive", None, None)
+
+
+def test_a_server_that_cannot_be_measured_is_told_by_its_last_line_and_leaves_no_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad.py").write_text("import sys; print('no database', flush=True); sys.exit(sys.argv[1] and 7)")
+    command = f"{sys.executable} bad.py {{port}}"
+    assert cli.main(["compare", "--a-cmd", command, "--b-cmd", command, "--blocks", "2", "-q", *SMALL]) == 3
+    assert "exit code 7" in (err := capsys.readouterr().err)
+    assert "no database" in err
+    assert not (tmp_path / "results").exists()
+
+
 def test_a_method_that_the_server_lacks_is_2(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["compare", "optimized", "basic", "--call", "greet.GreeterService/Nothing", "--blocks", "2", "-q", *SMALL]
     assert cli.main(words) == 2
@@ -199,6 +282,17 @@ def test_a_command_is_stopped_with_what_it_started() -> None:
         assert len(family) >= 2
         assert server.alive
     assert psutil.wait_procs(family, timeout=10)[1] == []
+
+
+def test_a_server_that_listens_elsewhere_is_told_where(tmp_path: Path) -> None:
+    (tmp_path / "unix.py").write_text(
+        "import socket, time\ns = socket.socket(socket.AF_UNIX)\ns.bind('x.sock')\ns.listen()\ntime.sleep(60)"
+    )
+    with (
+        pytest.raises(ServerError, match=r"within 1 s .*it listens on the Unix socket x\.sock"),
+        launch_command(f"{sys.executable} unix.py {{port}}", start_timeout_s=1),
+    ):
+        pass
 
 
 def test_a_command_that_dies_is_told_by_its_exit() -> None:

@@ -193,6 +193,7 @@ HUGE = "9" * 5000
         ('{"new": {"needed": 1, "closed": 3}}', "data.new.closed"),
         ('{"old": {"shut": 0}}', "data.old.shut"),
         ('{"nope": null}', "data.nope"),
+        ('{"\x7f\\u0000\\u2028": null}', "data.\\u007f\\u0000\\u2028"),
         ('{"UserName": "a"}', "data.UserName"),
         ('{"sub": {"subs": [{}, {"y": 1}]}}', "data.sub.subs[1].y"),
         ('{"subs": {}}', "data.subs"),

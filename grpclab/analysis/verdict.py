@@ -29,7 +29,7 @@ from grpclab.analysis.ratios import (
     paired_t_p,
     sign_flip_p,
 )
-from grpclab.errors import UsageError
+from grpclab.errors import UsageError, invalid
 
 Verdict = Literal["faster", "slower", "equivalent", "inconclusive"]
 
@@ -208,7 +208,7 @@ def compare(
     UsageError on an impossible delta.
     """
     if not 0 < delta < 1:
-        raise UsageError(f"delta={delta:g} is not possible: it is a share above 0 and below 1, as 0.05 for 5 %")
+        raise UsageError(invalid("delta", f"{delta:g}", "a share above 0 and below 1, as 0.05 for 5 %"))
     paired = pair_blocks(trials, scenario=scenario, metric=metric, baseline=baseline, candidate=candidate)
     interval = log_t_interval(paired.frame["ratio"])
     notes = list(paired.notes)

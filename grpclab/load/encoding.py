@@ -10,7 +10,7 @@ given twice, two members of a oneof) the request is refused, for one of the two 
 
 from __future__ import annotations
 
-import importlib
+import contextlib
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -19,13 +19,13 @@ from functools import partial
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
-from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import EncodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from grpclab.errors import UsageError
 from grpclab.load import scalars
+from grpclab.load.descriptors import WELL_KNOWN, well_known
 from grpclab.load.request import MAX_DEPTH, Members, Number, Place, cut, path, refusal, too_deep
 from grpclab.load.scalars import UnfitError
 from grpclab.load.schema import advice
@@ -72,11 +72,6 @@ _WELL_KNOWN: dict[str, tuple[str, ...]] = {
 }
 """The messages whose JSON is not that of their fields, and their fields: a user's own by such a name has others."""
 _NULLS = {"google.protobuf.Value", "google.protobuf.NullValue"}
-_FILES = (
-    *("any", "descriptor", "duration", "empty", "field_mask", "source_context", "struct", "timestamp", "wrappers"),
-    *("type", "api"),
-)
-"""The files of the well-known types, which a schema may leave out; those that others import come first."""
 _TYPE_URL = re.compile(r"[!-~]+/([A-Za-z_]\w*(\.[A-Za-z_]\w*)*)", re.ASCII)
 _ANY = 'an object with "@type", as {"@type": "type.googleapis.com/package.Message", ...}'
 
@@ -317,16 +312,19 @@ class _Encoder:
         return None
 
     def _add_well_known(self) -> None:
-        for name in _FILES:
-            try:
-                self._pool.FindFileByName(f"google/protobuf/{name}.proto")
-            except KeyError:
-                file = FileDescriptorProto()
-                importlib.import_module(f"google.protobuf.{name}_pb2").DESCRIPTOR.CopyToProto(file)
-                try:
-                    self._pool.Add(file)
-                except TypeError:  # the schema has one of these names in a file of its own
-                    continue
+        for name in sorted(set(WELL_KNOWN.values())):
+            self._add(name)
+
+    def _add(self, name: str) -> None:
+        """Add a file of the well-known types, after those that it imports, where the schema lacks it."""
+        with contextlib.suppress(KeyError):
+            self._pool.FindFileByName(name)
+            return
+        for file in well_known(name):
+            for other in file.dependency:
+                self._add(other)
+            with contextlib.suppress(TypeError):  # the schema has one of these names in a file of its own
+                self._pool.Add(file)
 
     def _struct(self, message: Any, value: Any, place: Place, depth: int) -> None:
         if not isinstance(value, dict):

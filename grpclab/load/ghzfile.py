@@ -53,6 +53,7 @@ REFUSED = {
 _SCHEDULE = ("load-start", "load-end", "load-step", "load-step-duration")
 KEYS = frozenset((*RENAMED, *REFUSED, *_SCHEDULE, "insecure", "async", "count-errors", "keepalive", "load-schedule"))
 """What a ghz configuration may hold that bench has no flag for."""
+_MAYBE_UNSET = KEYS | {"duration", "proto", "data", "data-file", "metadata", "output", "connect-timeout"}
 
 
 def translated(tables: Mapping[str, Any], name: str, *, bare_times: bool) -> dict[str, Any]:
@@ -61,15 +62,17 @@ def translated(tables: Mapping[str, Any], name: str, *, bare_times: bool) -> dic
     `bare_times`: whether a time may be a number without a unit. Raises UsageError.
     """
     out: dict[str, Any] = {}
+    if not KEYS.isdisjoint(tables):  # ghz writes out what is not set, too
+        tables = {key: value for key, value in tables.items() if not (key in _MAYBE_UNSET and _unset(key, value))}
     for key, value in tables.items():
         if key in TIMES and not bare_times and isinstance(value, int | float) and value:
             raise _refused(name, key, value, "a time with its unit, as '10s' (ghz counts nanoseconds, grpclab seconds)")
         if key not in KEYS:
             out[key] = value
-        elif not _unset(key, value):
+        else:
             _translate(out, tables, key, value, name)
-    if not _unset("keepalive", keepalive := tables.get("keepalive")):
-        out["set"] = {"client.keepalive_s": keepalive, **out.get("set", {})}
+    if "keepalive" in tables:
+        out["set"] = {"client.keepalive_s": tables["keepalive"], **out.get("set", {})}
     return out
 
 

@@ -152,12 +152,12 @@ def _pieces(value: Any) -> Iterator[str]:
         case int() | float() | Decimal() | date() | time() | timedelta() | PurePath():
             yield _text(str(value)) if not isinstance(value, int) or abs(value) < 10**_SHOWN else "<a huge integer>"
         case _:
-            yield f"<{type(value).__name__}>"
+            yield _text(f"<{type(value).__name__}>")
 
 
 def _text(value: str) -> str:
     """A text as it can be shown on one line of any terminal."""
-    return json.dumps(value)[1:-1]
+    return json.dumps(value)[1:-1].replace("\x7f", "\\u007f")
 
 
 def cut(text: str) -> str:

@@ -26,8 +26,9 @@ VERSION_TIMEOUT_S = 5.0
 MOST_LABEL = 40
 """Characters of a default label."""
 
-_INTERPRETER = re.compile(r"(python|pypy|node|nodejs|ruby|perl|php|java|dotnet|deno|bun)[0-9.]*")
 _SHELLS = ("sh", "bash", "dash", "zsh", "ksh", "fish")
+_LANGUAGES = ("python", "pypy", "node", "nodejs", "ruby", "perl", "php", "java", "dotnet", "deno", "bun")
+_INTERPRETER = re.compile(rf"({'|'.join([*_LANGUAGES, *_SHELLS])})[0-9.]*")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 _OPERATOR = re.compile(r"&&|\|\||>>|[|;&<>`]|\$\(")
 _EXPANSION = re.compile(r"\$(?:[A-Za-z_]\w*|\{[A-Za-z_]\w*\})|(?:(?<=\s)|(?<==)|^)~(?=[/\w]|\s|$)")
@@ -67,16 +68,16 @@ def _refusal(command: str, name: str, why: str) -> UsageError:
 
 
 def _refuse_shell(command: str, name: str) -> None:
+    command = " ".join(command.split())
     expanded = re.sub(r"'[^']*'|\\.", "_", command)  # a shell expands between double quotes, too
     plain = re.sub(r'"[^"]*"', "_", expanded)
-    first = command.split(maxsplit=1)[0] if command.split() else ""
+    first = command.partition(" ")[0]
     if _ASSIGNMENT.match(first):
-        raise _refusal(command, name, f"there is no shell to set {first}: write env {command.strip()}")
+        raise _refusal(command, name, f"there is no shell to set {first}: write env {command}")
     found = _OPERATOR.search(plain) or _EXPANSION.search(expanded)
     if found or first in _BUILTINS:
         what = found[0] if found else first
-        whole = command.strip() if found and _OPERATOR.search(plain) else f"exec {command.strip()}"
-        whole = command.strip() if first in _BUILTINS else whole
+        whole = command if first in _BUILTINS or _OPERATOR.search(plain) else f"exec {command}"
         raise _refusal(command, name, f"there is no shell to understand {what!r}: write sh -c {shlex.quote(whole)}")
 
 
@@ -219,13 +220,13 @@ def _split(command: str) -> list[str]:
 def _name(words: Sequence[str], *, long: bool) -> str:
     program = os.path.basename(words[0])
     path = words[0]
+    if program in _SHELLS and "-c" in words[:-1]:
+        return _cut(words[words.index("-c") + 1])
     if _INTERPRETER.fullmatch(program):
         if (script := _script(words)) is not None:
             path = script
         elif "-m" in words[:-1]:
             return words[words.index("-m") + 1]
-    elif program in _SHELLS and "-c" in words[:-1]:
-        return _cut(words[words.index("-c") + 1])
     parts = Path(path).parts
     return _cut("/".join(parts[-2:] if long else parts[-1:]))
 

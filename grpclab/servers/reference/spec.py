@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from grpclab.errors import UsageError
+from grpclab.errors import UsageError, invalid
 from grpclab.servers.reference.disturbances import Mishap, Stalls, check_shares, parse_mishap, parse_stall
 from grpclab.servers.reference.faults import parse_fault
 from grpclab.service_time import ServiceTime, parse_service_time
@@ -57,9 +57,9 @@ class ReferenceSpec:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 flag = f"--{name.replace('_', '-')}"
-                raise UsageError(f"{flag} {value} is not possible: it takes a number from {low:,} to {high:,}")
+                raise UsageError(invalid(flag, value, f"a number from {low:,} to {high:,}"))
         if self.pacing not in get_args(Pacing):
-            raise UsageError(f"--pacing {self.pacing} is not possible: it is one of {', '.join(get_args(Pacing))}")
+            raise UsageError(invalid("--pacing", self.pacing, f"one of {', '.join(get_args(Pacing))}"))
         for name in ("stalls", "errors"):  # JSON knows lists only
             object.__setattr__(self, name, tuple(getattr(self, name)))
         _ = self.distribution, self.stall_times, self.mishaps
