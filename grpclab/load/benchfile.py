@@ -146,6 +146,8 @@ def _settings(value: Any, where: str) -> Iterator[str]:
 def _word(value: Any, where: str) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, str) and not value.strip():
+        raise UsageError(f"{where} is empty: give it a value, or leave it out")
     if isinstance(value, int | str):
         return str(value)
     if isinstance(value, float):
