@@ -13,6 +13,7 @@ Layout, top to bottom; each floor imports only from floors below it:
     site                      reports and guides as a static site
     guides                    the numbers in the guides
     calibration/              the lab measures itself
+    notebook_live             outputs of a notebook that are renewed in place
     publish                   from stored trials to the report
     stored                    a finished study as frames, out of its folder or its report
     report/                   figures and HTML out of tidy frames
@@ -34,6 +35,7 @@ Layout, top to bottom; each floor imports only from floors below it:
     config                    the factors
     http2/                    HTTP/2 and gRPC framing without I/O, client and server side (pure)
     extras                    what is installed only with an extra
+    arguments                 what programs pass in
     service_time              how long a call takes or waits: a constant or a distribution (pure)
     units                     times with their units, shares
     notebook_html             HTML that keeps its style in the output of a notebook cell
@@ -58,10 +60,11 @@ if TYPE_CHECKING:
     from grpclab.load.bench import BenchResult, bench
     from grpclab.servers.launcher import launch
     from grpclab.stored import StoredStudy, load_study
-    from grpclab.study.comparing import Side, compare
+    from grpclab.study.comparing import compare
     from grpclab.study.comparison import CompareResult
     from grpclab.study.parameters import StudyParameters
     from grpclab.study.runner import Study
+    from grpclab.study.sides import Side
     from grpclab.variants import BASIC, OPTIMIZED
 
 _HOMES = {
@@ -74,7 +77,7 @@ _HOMES = {
     "LoadConfig": "config",
     "OPTIMIZED": "variants",
     "ServerConfig": "config",
-    "Side": "study.comparing",
+    "Side": "study.sides",
     "StoredStudy": "stored",
     "Study": "study.runner",
     "StudyParameters": "study.parameters",

@@ -54,9 +54,8 @@ def _parse(text: object) -> tuple[str, int]:
             return _loopback(ipaddress.IPv6Address(host[1:-1])), port
         return _loopback(ipaddress.IPv4Address(host)), port
     except ValueError:
-        raise _refused(
-            text, f"an address on this machine ({LOOPBACK}), where alone grpclab sends load, as localhost:{port}"
-        ) from None
+        expected = f"an address on this machine ({LOOPBACK}), as localhost:{port}: grpclab loads nothing else"
+        raise _refused(text, expected) from None
 
 
 def _without_scheme(text: str) -> str:

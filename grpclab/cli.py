@@ -13,6 +13,7 @@ import json
 import os
 import shlex
 import sys
+import textwrap
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,11 +23,12 @@ from grpclab import __version__, cli_bench, cli_compare, cli_notebook, cli_profi
 from grpclab.channel_args import cannot_act
 from grpclab.cli_parser import Parser, either
 from grpclab.config import FACTORS, TrialConfig, format_level, from_environment, parse_settings, table
-from grpclab.errors import DesignError, GrpclabError, UsageError
+from grpclab.errors import DesignError, GrpclabError, UsageError, invalid
 from grpclab.extras import needs_extra
+from grpclab.inputs import STDIN, read_text
 from grpclab.places import project_root
 from grpclab.study.parameters import StudyParameters, refuse_without_part
-from grpclab.variants import DEFAULT_PORTS, variant
+from grpclab.variants import DEFAULT_PORTS, MEANINGS, variant
 
 if TYPE_CHECKING:
     from grpclab.study.runner import Study
@@ -38,7 +40,7 @@ DESCRIPTION = "Performance studies of gRPC services that hold up."
 SERVE_HELP = """The server runs in the foreground until Ctrl-C or SIGTERM, then lets running calls end.
 Environment: GRPC_SERVER_PORT, GRPC_KEEPALIVE_TIMEOUT (seconds), GRPC_CONCURRENCY_LIMIT, GRPCLAB_LOG;
 PPROF_ENABLED (true for optimized) and PPROF_PORT (3000): the profiling desk, on 127.0.0.1 only.
-A flag beats a variable, a variable beats the default."""
+A flag beats a variable, a variable beats the default; other commands do not read them."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -64,7 +66,13 @@ def build_parser() -> argparse.ArgumentParser:
         parents=[common, settable],
         help="run a server in the foreground",
         usage=f"grpclab serve {'|'.join(DEFAULT_PORTS)} [options]",
-        description="Run a server in the foreground.",
+        description="\n".join(
+            [
+                "Run a server in the foreground.",
+                "",
+                *(textwrap.fill(f"{name}: {meaning}.", 78) for name, meaning in MEANINGS.items()),
+            ]
+        ),
         epilog=SERVE_HELP + cli_reference.epilog(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -171,10 +179,11 @@ def _serve_greeter(options: argparse.Namespace, port: int) -> int:
             f"invalid --set {others[0]}={format_level(given[others[0]])}: expected a factor of the server;"
             f" `grpclab bench --set {others[0]}=...` loads the server with it"
         )
-    settings = variant(options.variant).differences(TrialConfig()) | from_environment(os.environ) | given
+    asked = from_environment(os.environ) | given
+    settings = variant(options.variant).differences(TrialConfig()) | asked
     server_only = {name: level for name, level in settings.items() if name.startswith("server.")}
     if not options.quiet:
-        _tell_idle(variant(options.variant).replace(given), given)
+        _tell_idle(TrialConfig().replace(server_only), asked)
     desk_port = desk_from_environment(os.environ, default=options.variant == "optimized")
     if desk_port is not None:
         server_only = {"server.metrics": True, "server.desk": True, **server_only}
@@ -204,15 +213,15 @@ def _port(flag: int | None, environ: Mapping[str, str], default: int) -> int:
 def _log_level(options: argparse.Namespace, environ: Mapping[str, str]) -> str:
     level = environ.get("GRPCLAB_LOG", "info").lower()
     if level not in LOG_LEVELS:
-        raise UsageError(f"GRPCLAB_LOG={level} is not possible: it is one of {', '.join(LOG_LEVELS)}")
+        raise UsageError(invalid("GRPCLAB_LOG", level, f"one of {', '.join(LOG_LEVELS)}"))
     return "debug" if options.verbose else level
 
 
 def _study(options: argparse.Namespace) -> int:
     parameters = StudyParameters(**_chosen(options))
     cli_bench.require_writable(options.json)
-    if options.file and not options.file.is_file():
-        raise UsageError(f"cannot read {options.file}: No such file or directory; expected a study in TOML")
+    if options.file and str(options.file) != STDIN:
+        read_text("--file", options.file)  # what cannot be read is told before much is loaded
     with needs_extra("study"):
         from grpclab.publish import publish
         from grpclab.stored import load_original
@@ -352,12 +361,16 @@ def _factors(options: argparse.Namespace) -> int:
     return 0
 
 
-def _tell_unread_variables(command: str) -> None:
-    """Say on standard error which variables that name factors of a server are not read by this command."""
+def _tell_unread_variables(options: argparse.Namespace) -> None:
+    """Say on standard error which variables that name factors of a server are not read, where a load is measured."""
+    command = f"serve {options.variant}" if options.command == "serve" else options.command
+    if command not in ("bench", "compare", "study", "serve reference"):
+        return
     for factor in FACTORS.values():
         if factor.env and os.environ.get(factor.env):
             print(
-                f"grpclab: {factor.env} is not used: it sets {factor.dotted} in `grpclab serve`, not in {command}",
+                f"grpclab: {factor.env} is not used: it sets {factor.dotted} of `grpclab serve basic|optimized`,"
+                f" not of {command}",
                 file=sys.stderr,
             )
 
@@ -370,8 +383,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("no command was named: `grpclab --help` lists them")
     options.command_line = shlex.join(["grpclab", *(sys.argv[1:] if arguments is None else arguments)])
     try:
-        if not options.quiet and options.command in ("bench", "compare", "study"):
-            _tell_unread_variables(options.command)
+        if not options.quiet:
+            _tell_unread_variables(options)
         with interrupts.handled(leaving=arguments is None):
             return int(options.run(options))
     except GrpclabError as error:

@@ -6,6 +6,7 @@ import argparse
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from grpclab import interrupts
 from grpclab.config import FACTORS, Level, TrialConfig, format_level, parse_settings
 from grpclab.errors import UsageError, invalid
 from grpclab.inputs import STDIN, beside, read_text
+from grpclab.units import time_option
 
 if TYPE_CHECKING:
     from grpclab.load.bench import BenchResult
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from grpclab.load.calls import CallSpec
 
 TARGET = "localhost:50051"
+DEFAULT_CALLS = TrialConfig().load.requests or 0
 FACTOR_OF = {
     "requests": "load.requests",
     "duration": "load.duration_s",
@@ -205,13 +208,14 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     """Measure as the options say and write the answers; returns the exit code."""
     from grpclab.load.arrivals import parse_rates
     from grpclab.load.bench import run_bench
-    from grpclab.load.plan import load_plan, no_effect, seed_has_no_effect
+    from grpclab.load.plan import calls_planned, how_to_plan_more, load_plan, no_effect, seed_has_no_effect
     from grpclab.load.progress import ProgressLine
-    from grpclab.load.slo import check_watchable, parse_slo
+    from grpclab.load.slo import calls_for, check_enough, check_watchable, parse_slo, with_implied
 
     file = _read_config(parser, options.config)
     flags = {name: value for name, value in vars(options).items() if value not in (None, [], False)}
     given: dict[str, Any] = _without_beaten(file.options, flags) | flags
+    options.verbose = options.verbose or bool(file.options.get("verbose"))
     own, of_file = parse_settings(options.settings), parse_settings(file.settings)
     if "rate" in flags:
         of_file.pop("load.rate_rps", None)
@@ -219,13 +223,20 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     if "load.rate_rps" in own and "rate" not in flags:
         given.pop("rate", None)
     rates = parse_rates(given["rate"]) if "rate" in given else ()
-    config, notes = load_plan(levels, rates)
-    check_call(given, levels)
-    idle = no_effect(config, levels) | seed_has_no_effect(config, given="seed" in given)
-    wait_s = _seconds("--connect-timeout", given["connect_timeout"]) if "connect_timeout" in given else None
     objectives = parse_slo(given["slo"]) if "slo" in given else ()
+    enough = calls_for(objectives)
+    if not rates and enough > DEFAULT_CALLS and not {"load.requests", "load.duration_s"} & set(levels):
+        levels["load.requests"] = enough  # nobody said how many
+    config, notes = load_plan(levels, rates)
+    planned = calls_planned(config, rates)
+    more = how_to_plan_more(config, rates)
+    check_enough(objectives, planned, more)
     if given.get("abort_on_slo"):
         check_watchable(objectives)
+    check_call(given, levels)
+    idle = no_effect(config, levels) | seed_has_no_effect(config, given="seed" in given)
+    wait_s = time_option("--connect-timeout", given["connect_timeout"]) if "connect_timeout" in given else None
+    objectives = with_implied(objectives)
     _check_outputs(given)
     target = given.get("target", TARGET)
     seed = whole("--seed", given.get("seed", "1"))
@@ -246,6 +257,7 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
             without_effect=idle,
             connect_timeout_s=wait_s,
             watcher=line.show if line.active else None,
+            connected=partial(_tell_too_few, None if given.get("quiet") else planned, more),
         )
     finally:
         line.erase()
@@ -257,6 +269,16 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     if result.missed:
         print(f"grpclab: --slo not met: {result.missed}", file=sys.stderr)
     return 1 if result.every_call_failed or result.missed else 0
+
+
+def _tell_too_few(planned: int | None, mend: str) -> None:
+    """Say before the load, rather than after it, that it will have no p99."""
+    from grpclab.load.slo import calls_needed
+    from grpclab.load.summary import PERCENTILES
+
+    needed = calls_needed(PERCENTILES["p99"])
+    if planned is not None and planned < needed:
+        print(f"grpclab: p99 needs {needed:,} calls, and {planned:,} are planned: {mend}", file=sys.stderr)
 
 
 def _read_config(parser: argparse.ArgumentParser, path: str | None) -> BenchFile:
@@ -291,8 +313,8 @@ def _look_beside(options: dict[str, Any], folder: Path) -> None:
             options[name] = beside(options[name], folder)
     if "proto_path" in options:
         options["proto_path"] = [beside(one, folder) for one in options["proto_path"]]
-    if options.get("data", "").startswith(AT):
-        options["data"] = AT + beside(options["data"].removeprefix(AT), folder)
+    if isinstance(data := options.get("data"), str) and data.startswith(AT):
+        options["data"] = AT + beside(data.removeprefix(AT) or STDIN, folder)
 
 
 def _without_beaten(file: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
@@ -324,15 +346,6 @@ def check_call(given: Mapping[str, Any], levels: Mapping[str, Level]) -> None:
 
     parts = {part: given.get(part) for part in ("data", "data_file", "proto", "proto_path")}
     plan.check_call(given.get("call"), levels, **parts)
-
-
-def _seconds(flag: str, word: str) -> float:
-    from grpclab.units import TIMES, seconds
-
-    try:
-        return seconds(word, bare="s")
-    except ValueError:
-        raise UsageError(invalid(flag, word, TIMES)) from None
 
 
 def _levels(given: Mapping[str, Any], settings: Mapping[str, Level], dashes: str = "--") -> dict[str, Level]:
@@ -369,7 +382,7 @@ def _call(target: str, config: TrialConfig, given: Mapping[str, Any], wait_s: fl
         target,
         config,
         name=given.get("call"),
-        data=request_text(given),
+        data=request_data(given),
         metadata=given.get("metadata", ()),
         proto=given.get("proto"),
         proto_path=given.get("proto_path", ()),
@@ -377,16 +390,19 @@ def _call(target: str, config: TrialConfig, given: Mapping[str, Any], wait_s: fl
     )
 
 
-def request_text(given: Mapping[str, Any]) -> str | None:
-    """The JSON that --data or --data-file give, read where it lies in a file; None without one. Raises UsageError."""
+def request_data(given: Mapping[str, Any]) -> Any:
+    """The request that --data or --data-file give: JSON, read where it lies in a file, or what a configuration holds.
+
+    None without one. Raises UsageError.
+    """
     data, file = given.get("data"), given.get("data_file")
     if data is not None and file is not None:
         raise UsageError("--data and --data-file both give the request: leave one out")
     if file is not None:
         return read_text("--data-file", file)
-    if data is not None and data.startswith(AT):
+    if isinstance(data, str) and data.startswith(AT):
         return read_text("--data", data.removeprefix(AT) or STDIN)
-    return data if data is None else data.removeprefix("\ufeff")
+    return data.removeprefix("\ufeff") if isinstance(data, str) else data
 
 
 def _answer(result: BenchResult, given: Mapping[str, Any]) -> None:

@@ -5,38 +5,43 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from grpclab import cli_bench
+from grpclab import cli_bench, units
 from grpclab.channel_args import cannot_act
-from grpclab.config import Level, TrialConfig, parse_settings
+from grpclab.config import parse_settings
 from grpclab.errors import UsageError, invalid
 from grpclab.extras import needs_extra
 from grpclab.places import is_stored
 from grpclab.units import share
-from grpclab.variants import LOAD, VARIANTS
+from grpclab.variants import LOAD, MEANINGS, VARIANTS
 
 if TYPE_CHECKING:
-    from grpclab.study.comparing import Side
+    from grpclab.study.sides import Command, Side
 
 SIDES = ("a", "b")
 _MEASURED = (
     *("settings", "a_set", "b_set", "a_cmd", "b_cmd", "call", "data", "data_file", "metadata", "proto", "proto_path"),
     *("requests", "duration", "warmup", "concurrency", "engine", "deadline", "rate", "connections"),
-    *("blocks", "seed", "study"),
+    *("blocks", "seed", "study", "start_timeout"),
 )
 """Options that say what is measured, and how."""
 
 DESCRIPTION = """Compare two servers, or two configurations, in interleaved blocks, and give a verdict on B.
 
 Each side is a variant (basic, optimized) with --a-set and --b-set, a command that starts any gRPC server without TLS
-(--a-cmd, --b-cmd; {port} in it becomes a free port), or a stored result, results/STUDY:CONFIGURATION."""
+(--a-cmd, --b-cmd; {port} in it becomes a free port), or a stored result, results/STUDY:CONFIGURATION. A command is
+started without a shell: env NAME=VALUE ./server sets a variable, sh -c '...' runs anything else.
+
+""" + "\n".join(textwrap.fill(f"{name}: {meaning}.", 118) for name, meaning in MEANINGS.items())
 
 EPILOG = """examples:
   grpclab compare basic optimized
   grpclab compare optimized optimized --b-set server.window_kib=64 --b-set server.adaptive_window=false
   grpclab compare --a-cmd './old --port {port}' --b-cmd './new --port {port}' --call shop.Cart/Get --data '{"id": 7}'
+  grpclab compare --a-cmd 'env THREADS=4 ./srv --port {port}' --a-name 4 --b-cmd './srv --port {port}' --b-name default
   grpclab compare results/monday:optimized-c64 results/tuesday:optimized-c64
 
 Exit codes: 0 B is faster or equivalent, 1 B is slower, 2 a wrong option, 3 a side cannot be measured, 4 inconclusive
@@ -61,6 +66,10 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
         told = f"a factor of {side.upper()} only"
         sides.add_argument(f"--{side}-set", metavar="FACTOR=LEVEL", action="append", default=[], help=told)
         sides.add_argument(f"--{side}-cmd", metavar="COMMAND", help=f"starts {side.upper()}'s server")
+        sides.add_argument(f"--{side}-name", metavar="NAME", help=f"what {side.upper()} is called in every output")
+    sides.add_argument(
+        "--start-timeout", metavar="SECONDS", help="longest wait until a command's server listens (default: 25)"
+    )
     cli_bench.add_call_options(sides)
     much = parser.add_argument_group("the load of a trial")
     cli_bench.add_load_options(much, LOAD)
@@ -70,7 +79,7 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
         "--min-effect", default="5%", metavar="SHARE", help="smallest effect of interest (default: 5%%)"
     )
     judged.add_argument("--seed", metavar="N", help="order within the blocks (default: 1)")
-    judged.add_argument("--study", metavar="NAME", help="folder under results/; an interrupted one is gone on with")
+    judged.add_argument("--study", metavar="NAME", help="folder under results/; an interrupted comparison resumes")
     judged.add_argument("--allow-inconclusive", action="store_true", help="exit with 0 where it stays open")
     judged.add_argument("--allow-mixed", action="store_true", help="stored results of different machines or versions")
     judged.add_argument("--json", metavar="FILE", help="write the verdict as JSON; - is standard output")
@@ -83,10 +92,12 @@ def run(options: argparse.Namespace) -> int:
     delta = share("--min-effect", options.min_effect)
     cli_bench.require_writable(options.json)
     words = {name: getattr(options, name) for name in SIDES}
+    names = {name: getattr(options, f"{name}_name") for name in SIDES}
     stored = {name: bool(word and is_stored(word)) for name, word in words.items()}
     if all(stored.values()):
         _refuse(options, _MEASURED, "two stored results are compared as they were measured: leave it out")
-        blocks, seed, study, asked = None, 1, None, {}
+        blocks, seed, study, timeout_s = None, 1, None, None
+        sides: dict[str, Side] = {}
     else:
         if any(stored.values()):
             name = next(name for name in SIDES if stored[name])
@@ -96,17 +107,19 @@ def run(options: argparse.Namespace) -> int:
                 " or two servers to measure"
             )
         _refuse(options, ("allow_mixed",), "it is for two stored results: leave it out")
-        asked = {name: _side(options, name) for name in SIDES}
+        if options.a_cmd is None and options.b_cmd is None:
+            _refuse(options, ("start_timeout",), "it is for a server by its command: add --a-cmd or --b-cmd")
+        timeout_s = _start_timeout(options.start_timeout)
+        sides = _sides(options, names, timeout_s)
         blocks = None if options.blocks in (None, "auto") else _blocks(options.blocks)
-        seed = cli_bench.whole("--seed", options.seed or "1")
+        seed = 1 if options.seed is None else cli_bench.whole("--seed", options.seed)
         study = _study_name(options.study)
     with needs_extra("study"):
         from grpclab.study import comparing
     silent = options.quiet or options.json == "-"
-    if not asked:
-        found = comparing.compare_stored(words, delta=delta, allow_mixed=options.allow_mixed)
+    if not sides:
+        found = comparing.compare_stored(words, delta=delta, allow_mixed=options.allow_mixed, names=names)
     else:
-        sides = {name: comparing.Side(**side) for name, side in asked.items()}
         if not options.quiet:
             for line in idle_lines(sides, _given(options)):
                 print(f"grpclab: {line}", file=sys.stderr)
@@ -118,6 +131,7 @@ def run(options: argparse.Namespace) -> int:
             study=study,
             write=(lambda _: None) if silent else _say,
             again=options.command_line,
+            start_timeout_s=timeout_s,
         )
         if not silent:
             _say(f"{running.plan['blocks']} blocks of {len(sides)} trials, stored in results/{running.name}:")
@@ -129,7 +143,7 @@ def run(options: argparse.Namespace) -> int:
         if found.study and not options.quiet:
             print(f"draw it: grpclab report {running.name}")
     if options.json:
-        answer = found.judgement.as_dict() | {"study": found.study, "exit_code": code}
+        answer = found.as_dict() | {"exit_code": code}
         cli_bench.write(options.json, [json.dumps(answer, indent=1), "\n"])
     return code
 
@@ -176,12 +190,34 @@ def _study_name(name: str | None) -> str | None:
     return None if name is None else study_name("--study", name)
 
 
-def _side(options: argparse.Namespace, name: str) -> dict[str, Any]:
-    """What the options say of one side, as the arguments of Side. Raises UsageError."""
-    from grpclab.study.subject import Subject
+def _sides(
+    options: argparse.Namespace, names: Mapping[str, str | None], start_timeout_s: float | None
+) -> dict[str, Side]:
+    """What the options say of the two sides. Raises UsageError."""
+    from grpclab.study.sides import Asked, pair
+
+    a, b = (_server(options, name) for name in SIDES)
+    asked = Asked(
+        call=options.call,
+        data=cli_bench.request_data(vars(options)),
+        metadata=tuple(options.metadata),
+        proto=options.proto,
+        proto_path=tuple(options.proto_path),
+        start_timeout_s=start_timeout_s,
+        settings=cli_bench.load_levels(options, LOAD),
+        own={name: parse_settings(getattr(options, f"{name}_set")) for name in SIDES},
+        names=names,
+    )
+    for own in asked.own.values():
+        cli_bench.check_call(vars(options), {**asked.settings, **own})
+    return pair(a, b, asked)
+
+
+def _server(options: argparse.Namespace, name: str) -> Command | str:
+    """A variant's name, or a command."""
+    from grpclab.study.sides import Command
 
     word, command = getattr(options, name), getattr(options, f"{name}_cmd")
-    own = getattr(options, f"{name}_set")
     if bool(word) == bool(command):
         given = f"both {word!r} and --{name}-cmd" if word else "neither"
         raise UsageError(
@@ -189,25 +225,13 @@ def _side(options: argparse.Namespace, name: str) -> dict[str, Any]:
         )
     if word and word not in VARIANTS:
         raise UsageError(f"{name.upper()}={word} is no variant ({', '.join(VARIANTS)}), and no stored study lies there")
-    base = VARIANTS[word] if word else TrialConfig()
-    load = cli_bench.load_levels(options, LOAD)
-    levels: Mapping[str, Level] = {**load, **parse_settings(own)}
-    if command:
-        server = sorted(factor for factor in levels if factor.startswith("server."))
-        if server:
-            raise UsageError(f"{server[0]} is a factor of our own servers: --{name}-cmd brings its own")
-    cli_bench.check_call(vars(options), levels)
-    label = command or word
-    label += f" with {' '.join(own)}" if own else ""
-    return {
-        "label": " ".join(label.split()),
-        "config": base.replace(levels),
-        "subject": Subject(
-            command=command or "",
-            call=options.call or "",
-            data=cli_bench.request_text(vars(options)),
-            metadata=tuple(options.metadata),
-            proto=options.proto,
-            proto_path=tuple(options.proto_path),
-        ),
-    }
+    return Command(command, f"--{name}-cmd") if command else str(word)
+
+
+def _start_timeout(word: str | None) -> float | None:
+    if word is None:
+        return None
+    try:
+        return units.seconds(word, bare="s")
+    except ValueError:
+        raise UsageError(invalid("--start-timeout", word, "seconds, as 60 or 2m")) from None

@@ -19,6 +19,7 @@ from grpclab.addresses import loopback_target
 from grpclab.errors import MeasurementError, TargetError, UsageError, invalid
 from grpclab.profiling import families, flamegraph, perf, pprof, pyspy, speedscope, threads
 from grpclab.profiling.stacks import at_work, readable
+from grpclab.units import time_option
 
 LONGEST_S = 600
 MOST_FUNCTIONS = 10
@@ -43,7 +44,7 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
     which = parser.add_argument_group("the process")
     which.add_argument("--pid", type=int, help="a process, with its child processes that run Python")
     which.add_argument("--server", metavar="HOST:PORT", help="the processes that listen there; HOST is this machine")
-    parser.add_argument("--duration", type=int, default=5, metavar="S", help="seconds (default: %(default)s)")
+    parser.add_argument("--duration", default="5s", metavar="TIME", help="whole seconds (default: %(default)s)")
     parser.add_argument("--rate", type=int, default=100, metavar="HZ", help="samples a second (default: %(default)s)")
     parser.add_argument(
         "--handler",
@@ -71,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
     if (options.pid is None) == (options.server is None):
         given = "neither was" if options.pid is None else "both were"
         raise UsageError(f"expected one of --pid N and --server HOST:PORT; {given} given")
-    _check("--duration", options.duration, 1, LONGEST_S)
+    options.duration = _whole_seconds(options.duration)
     _check("--rate", options.rate, 1, 1000)
     writers = [(path, _writer(path)) for path in options.output]
     for where in (*map(str, options.output), options.json):
@@ -103,6 +104,14 @@ def run(options: argparse.Namespace) -> int:
 def _tell(line: str) -> None:
     """Say on standard error what is being done: standard output is for the figures."""
     print(f"grpclab: {line} ...", file=sys.stderr, flush=True)
+
+
+def _whole_seconds(word: str) -> int:
+    """What py-spy and perf take. Raises UsageError."""
+    asked = time_option("--duration", word)
+    if not asked.is_integer() or not 1 <= asked <= LONGEST_S:
+        raise UsageError(invalid("--duration", word, f"whole seconds from 1 to {LONGEST_S}, as 30s or 1m30s"))
+    return int(asked)
 
 
 def _check(option: str, value: int, least: int, most: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Any, Final
 
 from grpclab.errors import UsageError
@@ -85,5 +86,8 @@ def run(options: argparse.Namespace, port: int) -> int:
     if options.settings:
         raise UsageError(f"--set {options.settings[0]}: serve reference has options of its own, see `serve --help`")
     given = {field: getattr(options, name) for name, field in _FIELDS.items() if getattr(options, name) is not None}
-    serve_reference_in_foreground(ReferenceSpec(host=options.host, port=port, **given), quiet=options.quiet)
+    spec = ReferenceSpec(host=options.host, port=port, **given)
+    if "seed" in given and not spec.draws and not options.quiet:
+        print("grpclab: no effect: --seed: nothing is drawn at random: see --service-time and --error", file=sys.stderr)
+    serve_reference_in_foreground(spec, quiet=options.quiet)
     leave(0)

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Union, get_args, get_origin
 
+from grpclab.arguments import plain
 from grpclab.errors import FactorError, invalid
 from grpclab.service_time import parse_milliseconds
 from grpclab.units import TIMES, in_unit
@@ -30,7 +31,7 @@ Level = bool | int | float | str | None
 MAX_KEEPALIVE_S = 2_147_483
 """grpcio counts milliseconds in a C int."""
 
-_NONE_WORDS = {"none", "off", "unlimited", ""}
+_NONE_WORDS = {"none", "off", "unlimited"}
 _TRUE_WORDS, _FALSE_WORDS = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 
 
@@ -236,7 +237,7 @@ class TrialConfig:
         parts: dict[str, dict[str, Level]] = {}
         for name, level in settings.items():
             found = lookup(name)
-            parts.setdefault(found.section, {})[found.name] = found.normal(level)
+            parts.setdefault(found.section, {})[found.name] = found.normal(plain(level))
         changed: dict[str, Any] = {
             section: dataclasses.replace(getattr(self, section), **levels) for section, levels in parts.items()
         }
@@ -320,8 +321,10 @@ class Factor:
     def normal(self, level: Level) -> Level:
         """The level as it is kept: a distribution in its one way of being written, anything else as it is.
 
-        A distribution may also be given as a number, its constant. Raises FactorError.
+        A distribution may also be given as a number, its constant; a time as text with its unit. Raises FactorError.
         """
+        if self.time_unit and isinstance(level, str):
+            return self.parse(level)
         if self.distribution and isinstance(level, int | float) and not isinstance(level, bool):
             level = str(level)
         self.check(level)
@@ -337,7 +340,7 @@ class Factor:
             return None
         if self.time_unit:
             return in_unit(word, self.time_unit)
-        return word if self.kind is str else self.kind(word)
+        return word if self.kind is str else self.kind(word) if self.kind is float else _whole(word)
 
     def check(self, level: Level) -> None:
         """Raise FactorError unless the level is one that this factor can take."""
@@ -364,8 +367,19 @@ class Factor:
 
     def _refusal(self, level: object, called: str | None = None) -> FactorError:
         unit = {"s": "seconds", "ms": "milliseconds", "us": "microseconds"}.get(self.time_unit or "")
-        expected = f"{self.range_text} ({unit}), or {TIMES}" if unit else self.range_text
+        expected = f"{self.range_text.replace('number', unit, 1)}, or {TIMES}" if unit else self.range_text
         return FactorError(invalid(called or self.dotted, level, expected))
+
+
+def _whole(word: str) -> int:
+    """The whole number of a word; papermill and other tools write 4.0 and 2e3 for some. Raises ValueError."""
+    try:
+        return int(word)
+    except ValueError:
+        number = float(word)
+        if not number.is_integer() or abs(number) > 2**53:
+            raise
+        return int(number)
 
 
 def _table() -> dict[str, Factor]:
@@ -419,7 +433,7 @@ def lookup(name: str) -> Factor:
     try:
         return FACTORS[name]
     except KeyError:
-        near = difflib.get_close_matches(name, FACTORS, n=3, cutoff=0.5)
+        near = difflib.get_close_matches(str(name), FACTORS, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else "`grpclab factors` lists them all"
         raise FactorError(f"unknown factor {name!r}: {hint}") from None
 
@@ -439,7 +453,7 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, Level]:
     """The levels that environment variables give. Raises FactorError naming the variable."""
     settings: dict[str, Level] = {}
     for name, factor in FACTORS.items():
-        if factor.env and factor.env in environ:
+        if factor.env and environ.get(factor.env, "").strip():  # an empty variable is an unset one
             try:
                 settings[name] = factor.parse(environ[factor.env])
             except FactorError as error:

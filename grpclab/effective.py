@@ -1,4 +1,4 @@
-"""Which factors did not take effect: what was asked for, beside what each side advertised.
+"""Which factors did not take effect: what was asked for, beside what each side advertised; and which say nothing.
 
 Static rules (:func:`grpclab.channel_args.without_effect`) say what cannot act; what was seen
 (:mod:`grpclab.advertised`) says what did not. Pure functions.
@@ -7,9 +7,11 @@ Static rules (:func:`grpclab.channel_args.without_effect`) say what cannot act; 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from grpclab.channel_args import without_effect
-from grpclab.config import ClientConfig, ServerConfig, TrialConfig
+from grpclab.config import FACTORS, ClientConfig, ServerConfig, TrialConfig
 from grpclab.http2 import frames
 from grpclab.http2.listening import Advertised
 
@@ -24,6 +26,9 @@ COLUMNS: tuple[str, ...] = (
 )
 """What :func:`as_row` gives. A client's limit of streams is for pushes only, so it is no column."""
 
+
+OF_OUR_CALL = ("load.method", "load.request_bytes")
+"""The factors that describe our own greeter's call."""
 
 CHECKED: tuple[str, ...] = (
     "server.window_kib",
@@ -53,6 +58,20 @@ def effects(config: TrialConfig, server: Advertised, client: Advertised) -> dict
     found |= _streams(config.server, server)
     found |= _frame(config.server, server)
     return found
+
+
+def unknown_factors(subject: Mapping[str, Any] | None, settings: Mapping[str, Any]) -> frozenset[str]:
+    """The factors that say nothing of a trial: its server is not ours, or its call is not our greeter's.
+
+    `subject` as in a plan (``command``, ``call``), None for our own greeter; `settings` the factors that were set.
+    """
+    command, call = (subject or {}).get("command"), (subject or {}).get("call")
+    found = {name for name in FACTORS if name.startswith("server.")} if command else set()
+    if call:
+        found |= set(OF_OUR_CALL)
+    elif command:  # our greeting to somebody else's greeter: only what was asked for is known of it
+        found |= {name for name in OF_OUR_CALL if name not in settings}
+    return frozenset(found)
 
 
 def as_row(server: Advertised, client: Advertised) -> dict[str, float]:

@@ -13,10 +13,11 @@ import pandas as pd
 
 from grpclab.analysis import log_t_interval, metric_words
 from grpclab.config import FACTORS
-from grpclab.errors import DesignError
+from grpclab.errors import DesignError, invalid
 from grpclab.places import project_root
 from grpclab.report import theme, words
 from grpclab.stored import StoredStudy, finished_studies, load_study
+from grpclab.study import values
 from grpclab.study.trial import METRICS
 
 NAMES = ("study", "other")
@@ -35,9 +36,25 @@ def studies(namespace: Mapping[str, Any], root: Path | None = None) -> tuple[Sto
         near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.75)
         if near and name not in NAMES and isinstance(value, str):
             raise DesignError(f"unknown parameter {name!r}: did you mean {near[0]}?")
-    values = {name: str(namespace.get(name, "")) for name in NAMES}
-    first, second = sources(values["study"], values["other"], root or project_root())
+    root = root or project_root()
+    given = {name: _written(name, namespace.get(name, ""), root) for name in NAMES}
+    first, second = sources(given["study"], given["other"], root)
     return load_study(first), load_study(second)
+
+
+def _written(name: str, value: Any, root: Path) -> str:
+    """The name of a study as it was written: of a number that of the one study which papermill reads as that.
+
+    Raises DesignError.
+    """
+    try:
+        word = values.text(value)
+    except ValueError:
+        raise DesignError(invalid(name, value, "the name of a study, or a path")) from None
+    if isinstance(value, str) or (root / "results" / word).exists():
+        return word
+    known = sorted(path.name for path in root.glob("results/*/") if values.as_papermill_reads(path.name) == value)
+    return known[0] if len(known) == 1 else word
 
 
 def sources(study: str, other: str, root: Path) -> tuple[Path, Path]:

@@ -3,7 +3,8 @@
 In ``README.md`` and ``docs/*.md`` a number of the published example study is written
 ``<!-- example: WHAT -->3.7x (2.8 to 4.9)<!-- /example -->``. Markdown shows the number alone;
 ``python -m grpclab.guides`` (``make guides``) writes all of them anew from the study inside ``reports/example.html``,
-and a test checks that they agree. WHAT is one of
+and a test checks that they agree. ``<!-- example, if measured: WHAT -->`` keeps what stands there while the study does
+not hold it, as for a scenario that is newer than the study. WHAT is one of
 
 - the title of a comparison: its ratio with the 95 % interval, throughput's where several metrics were compared;
 - ``METRIC of`` such a title: the ratio of another metric;
@@ -30,30 +31,46 @@ from grpclab.report import files
 from grpclab.stored import StoredStudy, load_study
 
 EXAMPLE = "reports/example.html"
-_MARK = re.compile(r"<!-- example: (?P<what>[^\n]+?) -->(?P<said>[^\n]*?)<!-- /example -->")
+_MARK = re.compile(
+    r"(?P<open><!-- example(?P<later>, if measured)?: (?P<what>[^\n]+?) -->)"
+    r"(?P<said>[^\n]*?)(?P<close><!-- /example -->)"
+)
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mark:
-    """A number in a guide: what it is of, what the guide says, and the line it stands on (from 1)."""
+    """A number in a guide: what it is of, what the guide says, and the line it stands on (from 1).
+
+    A number that stands there `if_measured` is kept as it is while the study does not hold it.
+    """
 
     what: str
     said: str
     line: int
+    if_measured: bool = False
 
 
 def marks(text: str) -> Iterator[Mark]:
     """The marked numbers of a guide, in order."""
     for found in _MARK.finditer(text):
-        yield Mark(what=found["what"], said=found["said"], line=text.count("\n", 0, found.start()) + 1)
+        line = text.count("\n", 0, found.start()) + 1
+        yield Mark(what=found["what"], said=found["said"], line=line, if_measured=found["later"] is not None)
 
 
 def refreshed(text: str, study: StoredStudy) -> str:
     """The guide with every marked number as the study has it. Raises DesignError for what the study does not hold."""
-    return _MARK.sub(
-        lambda found: f"<!-- example: {found['what']} -->{told(found['what'], study)}<!-- /example -->", text
-    )
+
+    def fresh(found: re.Match[str]) -> str:
+        try:
+            said = told(found["what"], study)
+        except DesignError:
+            if not found["later"]:
+                raise
+            said = found["said"]
+        return f"{found['open']}{said}{found['close']}"
+
+    return _MARK.sub(fresh, text)
 
 
 def unmarked(text: str) -> str:

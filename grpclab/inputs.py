@@ -58,7 +58,7 @@ def decode(option: str, name: str | Path, content: bytes) -> str:
         if mark
         else "UTF-8, or UTF-16 with its byte order mark"
     )
-    raise UsageError(invalid(option, name, f"text in {told}: byte {at:,} is 0x{content[at]:02x}, which is none"))
+    raise UsageError(invalid(option, name, f"text in {told}: byte {at:,} is 0x{content[at]:02x}"))
 
 
 def _standard_input() -> bytes | str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,21 +14,26 @@ import pandas as pd
 from grpclab.channel_args import without_effect
 from grpclab.config import FACTORS, LoadConfig, TrialConfig, format_level, parse_settings
 from grpclab.environment import machine, split_cores
-from grpclab.errors import DesignError
+from grpclab.errors import DesignError, invalid
 from grpclab.load.failures import sentence
+from grpclab.notebook_live import Output, TrialProgress, note, report_link
 from grpclab.places import project_root
 from grpclab.publish import publish
-from grpclab.report import Section, sections, words
+from grpclab.report import Section, sections, tables, words
+from grpclab.report.blocks import Shown, folded
+from grpclab.report.study import Study as Finished
 from grpclab.report.trial import trial_picture
-from grpclab.study.parameters import StudyParameters, plain_values
-from grpclab.study.progress import outcome, say
+from grpclab.report.words import esc
+from grpclab.study import values
+from grpclab.study.parameters import StudyParameters, number, plain_values, switch
+from grpclab.study.progress import outcome, tell_terminal
 from grpclab.study.runner import Study
 from grpclab.study.trial import TrialIdentity, TrialResult, run_trial
 from grpclab.variants import variant
 
-VERDICT = ("question", "answer", "warnings", "sides", "claims")
-LAST = ("method", "machine", "again")
-"""Sections of a report by their anchors: what ``sweep.ipynb`` shows at its end, and what it leaves to the report."""
+VERDICT = ("answer", "warnings", "sides", "claims")
+LAST = ("question", "method", "machine", "again")
+"""Sections of a report by their anchors: what a notebook of a study shows on top, and what it leaves to the report."""
 
 
 class TrialNotebook:
@@ -37,25 +42,36 @@ class TrialNotebook:
     LOAD = ("requests", "duration_s", "concurrency")
     NAMES = (*LOAD, "variant", "settings", "profile", "output_dir", *TrialIdentity.__dataclass_fields__)
 
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        base = variant(values["variant"]) if values["variant"] else TrialConfig()
-        load = {f"load.{name}": values[name] for name in self.LOAD}
-        self.config = base.replace(load).replace(parse_settings(str(values["settings"]).split()))
-        self.identity = TrialIdentity(**{name: values[name] for name in TrialIdentity.__dataclass_fields__})
-        self.profile = bool(values["profile"])
-        self.folder = Path(values["output_dir"] or _scratch_folder()).resolve()
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        base = variant(_word(given, "variant")) if given["variant"] else TrialConfig()
+        load = {f"load.{name}": FACTORS[f"load.{name}"].parse(str(given[name]), name) for name in self.LOAD}
+        self.config = base.replace(load).replace(parse_settings(_word(given, "settings").split()))
+        place = number(int, minimum=0, maximum=10**6, wanted="a whole number, 0 or more")
+        self.identity = TrialIdentity(
+            study=_word(given, "study"),
+            trial=_word(given, "trial"),
+            scenario=_word(given, "scenario"),
+            configuration=_word(given, "configuration"),
+            block=place("block", given["block"]),
+            order=place("order", given["order"]),
+        )
+        self.profile = switch("profile", given["profile"])
+        self.folder = Path(_word(given, "output_dir") or _scratch_folder()).resolve()
         self.cores = split_cores(machine()["affinity"])
 
     @classmethod
     def from_namespace(cls, namespace: Mapping[str, Any]) -> TrialNotebook:
         """Out of the notebook's variables. Raises FactorError or DesignError, shown in one line."""
-        values = plain_values(namespace, cls.NAMES)
-        missing = [name for name in cls.NAMES if name not in values]
+        given = plain_values(namespace, cls.NAMES)
+        missing = [name for name in cls.NAMES if name not in given]
         if missing:
             raise DesignError(f"parameter {missing[0]!r} is missing: run the parameters cell first")
-        return cls(values)
+        for name in ("study", "trial", "configuration"):
+            if told := values.note(name, given[name]):
+                print(told)
+        return cls(given)
 
-    def settings_table(self) -> pd.DataFrame:
+    def settings_table(self) -> Shown:
         """The factors that are not at their default, with what they mean and whether they can act."""
         idle = without_effect(self.config)
         rows = {
@@ -66,15 +82,15 @@ class TrialNotebook:
             }
             for name, level in self.config.differences(TrialConfig()).items()
         }
-        return pd.DataFrame.from_dict(rows, orient="index", columns=["level", "meaning", "effect"])
+        return _table(pd.DataFrame.from_dict(rows, orient="index", columns=["level", "meaning", "effect"]), "Settings")
 
-    def run(self) -> pd.DataFrame:
+    def run(self) -> Shown:
         """Measure and write; returns the key figures."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.result = run_trial(
             self.config, self.folder, cores=self.cores, identity=self.identity, profile=self.profile
         )
-        return key_figures(self.result)
+        return _table(key_figures(self.result), "Key figures")
 
     def figure(self) -> Any:
         """The trial's own picture: the run over time, and its latencies by percentile."""
@@ -84,6 +100,18 @@ class TrialNotebook:
         png = trial_picture(self.result.timeline, self.result.latency, title)
         alt = f"Calls per second over time, and latency by percentile: {' '.join(title.split())}"
         return Image(data=png, alt=alt)  # type: ignore[no-untyped-call]
+
+
+def _table(frame: pd.DataFrame, label: str) -> Shown:
+    return Shown(html=tables.frame(frame, label=label), text=frame.to_string())
+
+
+def _word(given: Mapping[str, Any], name: str) -> str:
+    """A parameter that is a word, whatever papermill made of it. Raises DesignError."""
+    try:
+        return values.text(given[name])
+    except ValueError:
+        raise DesignError(invalid(name, given[name], "a word")) from None
 
 
 def _scratch_folder() -> Path:
@@ -145,67 +173,75 @@ def _load_told(load: LoadConfig) -> str:
 
 
 class SweepNotebook:
-    """``sweep.ipynb``: the study."""
+    """``sweep.ipynb``: the study. The answer stands on top, and is filled in when the study is complete."""
 
-    def __init__(self, parameters: StudyParameters) -> None:
-        self.study = Study.prepare(parameters)
+    TOP: tuple[str, ...] = ("answer",)
+    """The sections of the answer, by their anchors; the other ones of `VERDICT` are folded below it."""
+    OPEN: tuple[str, ...] = ("throughput",)
+    """The sections of :meth:`figures` that are not folded."""
 
-    @classmethod
-    def from_namespace(cls, namespace: Mapping[str, Any]) -> SweepNotebook:
-        """Out of the notebook's variables. Raises DesignError, shown in one line."""
-        return cls(StudyParameters.from_namespace(namespace))
+    def __init__(self) -> None:
+        self._top = Output()
 
-    def design(self) -> pd.DataFrame:
-        """Print the design in short; returns the configurations."""
-        print(self.study.summary())
-        rows = [
-            {
-                "configuration": row["name"],
-                "scenario": row["scenario"],
-                "what": row["title"],
-                "settings": " ".join(
-                    f"{name}={format_level(level)}"
-                    for name, level in row["settings"].items()
-                    if not name.startswith("load.")
-                ),
-            }
-            for row in self.study.plan["configurations"]
-        ]
-        with_full_text = pd.DataFrame(rows).set_index("configuration")
-        pd.set_option("display.max_colwidth", None)
-        return with_full_text
+    def answer(self) -> None:
+        """Reserve the place of the answer."""
+        self._top.show(note("Not measured yet. The answer appears here when the study is complete."))
+
+    def prepare(self, namespace: Mapping[str, Any]) -> Shown:
+        """Plan the study of the notebook's variables; returns its design. Raises DesignError, shown in one line."""
+        self.study = Study.prepare(self.parameters(namespace))
+        planned = Finished.of(self.study.manifest, pd.DataFrame(), {})
+        title = words.count(len(planned.configurations), "configuration")
+        section = Section(title=title, html=tables.configurations(planned, measured=False))
+        told = values.note("study", namespace.get("study", ""))
+        summary = "\n".join(line for line in (self.study.summary(), told) if line)
+        return Shown(html=f"<p>{'<br>'.join(map(esc, summary.splitlines()))}</p>{folded([section])}", text=summary)
+
+    @staticmethod
+    def parameters(namespace: Mapping[str, Any]) -> StudyParameters:
+        """The study's parameters among a notebook's variables."""
+        return StudyParameters.from_namespace(namespace)
 
     def run(self) -> None:
-        """Measure what is missing; a line for each trial."""
-        self.study.run()
+        """Measure what is missing; how far it is stands here and on top."""
+        total, stored = len(self.study.trials), len(self.study.trials) - len(self.study.missing())
+        progress = TrialProgress(
+            total=total, stored=stored, output=Output(), elsewhere=self._top, terminal=tell_terminal
+        )
+        try:
+            self.study.run(progress.write)
+        finally:
+            progress.end()
 
     def collect(self) -> pd.DataFrame:
-        """All trials, one row each; see results/<study>/trials.parquet."""
+        """All trials, one row each; see results/<study>/trials.parquet. Fills in the answer."""
         self.trials = self.study.collect()
         self.judgement = self.study.judge(self.trials)
         self.__dict__.pop("_sections", None)  # those of what was there before
+        self._top.update(self._answered())
         return self.trials
 
-    def figures(self) -> None:
-        """Show the sections of the report that hold figures and tables, in its order."""
-        self._show(lambda anchor: anchor not in (*VERDICT, *LAST))
+    def figures(self) -> Shown:
+        """The sections of the report that hold figures and tables, in its order, all but the first folded."""
+        rest = [section for section in self._sections if section.anchor not in (*VERDICT, *LAST)]
+        return Shown(html=folded(rest, unfolded=self.OPEN), text="\n".join(section.title for section in rest))
 
-    def verdict(self) -> None:
-        """Show the answer, how sure it is, its warnings and its parts."""
-        self._show(lambda anchor: anchor in VERDICT)
+    def report(self) -> Shown:
+        """Write the HTML report; returns the way to it, which then stands on top, too."""
+        path = publish(self.study)
+        tell_terminal(f"report: {path}")
+        link = report_link(path)
+        self._top.update(self._answered(link))
+        return link
 
-    def _show(self, wanted: Callable[[str], bool]) -> None:
-        from IPython.display import display
-
-        for section in self._sections:
-            if wanted(section.anchor):
-                display(section)  # type: ignore[no-untyped-call]
+    def _answered(self, link: Shown | None = None) -> Shown:
+        """The answer, with the link to the report where there is one; what it rests on is folded."""
+        top = "".join(section.html for section in self._sections if section.anchor in self.TOP)
+        more = [section for section in self._sections if section.anchor in VERDICT and section.anchor not in self.TOP]
+        links = link.html if link else ""
+        return Shown(html=f"{top}{links}{folded(more)}", text=self.judgement.sentence)
 
     @functools.cached_property
     def _sections(self) -> list[Section]:
         histograms = self.study.material(self.trials)["histograms"]
         return sections(self.study.manifest, self.trials, self.judgement.as_dict(), histograms=histograms)
-
-    def report(self) -> None:
-        """Write the HTML report and say where it is."""
-        say(f"report: {publish(self.study)}")

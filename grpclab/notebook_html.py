@@ -32,21 +32,26 @@ background:var(--jp-layout-color0,var(--vscode-editor-background,light-dark(#fff
 """
 
 
+_REM = re.compile(r"(?<![\w.])(\d*\.?\d+)rem\b")
+
+
 def in_cell(style: str, body: str) -> str:
     """An element with `body`, and with `style` for it alone, above every rule of the viewer around it.
 
-    `style` is CSS without at-rules other than ``@media``: its rules are nested into that of the element.
+    `style` is CSS without at-rules other than ``@media``: its rules are nested into that of the element. ``rem`` in it
+    is 16 pixels, whatever the viewer makes of its root.
     """
-    sheet = f"{_SURROUNDINGS}{_SELF * 4}{{\n{style}\n}}"
+    own = _REM.sub(lambda found: f"{16 * float(found[1]):g}px", style)
+    sheet = f"{_SURROUNDINGS}{_SELF * 4}{{\n{own}\n}}"
     return f'<div class="{CELL}"><style>{sheet}</style>{with_attributes(body)}</div>'
 
 
 _ATTRIBUTES = {
     "gl-num": "text-align:right",
-    "gl-big": "font-size:1.75rem;font-weight:700",
-    "gl-verdict": "font-size:1.3rem;font-weight:600",
+    "gl-big": "font-size:24px;font-weight:700",
+    "gl-verdict": "font-size:21px;font-weight:600",
     "gl-badge": "border-radius:99px;padding:1px 9px",
-    "gl-limit": "border:1px solid #c9a13f;border-radius:5px;padding:0 5px;font-size:.74rem;font-weight:600",
+    "gl-limit": "border:1px solid #c9a13f;border-radius:5px;padding:0 5px;font-size:12px;font-weight:600",
     "gl-faster": "background-color:#11774a;color:#fff",
     "gl-slower": "background-color:#b3261e;color:#fff",
     "gl-equivalent": "background-color:#2b5fa8;color:#fff",

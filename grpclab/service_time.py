@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from grpclab.errors import UsageError
+from grpclab.errors import UsageError, invalid
 from grpclab.units import in_unit, seconds
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def parse_service_time(text: str) -> ServiceTime:
     try:
         return _distribution(text, seconds)
     except ValueError:
-        raise UsageError(f"--service-time {text} is not possible: write {_EXAMPLES}") from None
+        raise UsageError(invalid("--service-time", text, _EXAMPLES)) from None
 
 
 def parse_milliseconds(text: str) -> ServiceTime:

@@ -65,6 +65,9 @@ def build(root: Path, into: Path, *, repository: str = "") -> Path:
                 shutil.copyfile(path, into / path.name)
     links = _guides(root, into, {path.name for path in into.iterdir()}, repository)
     links += [(f"{name}.html", title) for name, title in WELL_KNOWN.items() if (into / f"{name}.html").exists()]
+    links += [
+        (path.name, f"Calibration {path.stem.partition('-')[2]}") for path in sorted(into.glob("calibration-*.html"))
+    ]
     links += [(repository, "Source")] if repository else []
     return write_index(into, links=links)
 

@@ -64,6 +64,14 @@ def _exact(text: str, bare: str | None) -> Fraction:
     return total
 
 
+def time_option(name: str, text: str) -> float:
+    """The seconds that the option `name` asks for; a number without a unit is seconds. Raises UsageError."""
+    try:
+        return seconds(text, bare="s")
+    except ValueError:
+        raise UsageError(invalid(name, text, TIMES)) from None
+
+
 def share(name: str, text: str) -> float:
     """``3%`` or ``0.03``, above 0 and below 1. Raises UsageError, which names it."""
     try:

@@ -33,7 +33,8 @@ class Rung:
     """One step of the ladder: the factors it changes, and what it starts from.
 
     A `kept` rung starts from the kept rung before it. A rejected one branches off the rung named in `after`
-    and leads nowhere: it was slower, or did not pay.
+    and leads nowhere: it was slower, or did not pay. `why` says on what evidence it was kept or rejected: three
+    studies of earlier versions with 18 blocks in all, unless it says otherwise. Its handlers do not wait.
     """
 
     name: str
@@ -41,18 +42,26 @@ class Rung:
     changes: dict[str, Level] = field(default_factory=dict)
     kept: bool = True
     after: str = ""
+    why: str = ""
 
 
 LADDER: tuple[Rung, ...] = (
     Rung(name="basic", title="basic"),
-    Rung(name="reuse", title="channel reuse", changes={"client.pooling": "shared"}),
-    Rung(name="pool", title="connection pool", changes={"client.pooling": "pool", "client.connections": 4}),
+    Rung(name="reuse", title="channel reuse", changes={"client.pooling": "shared"}, why="3.65x (3.32 to 4.00)"),
+    Rung(
+        name="pool",
+        title="connection pool",
+        changes={"client.pooling": "pool", "client.connections": 4},
+        why="connections are what spreads over several server processes; with one server core it did not pay, 0.85x "
+        "(0.75 to 0.97)",
+    ),
     Rung(
         name="asyncio",
         title="asyncio server",
         changes={"server.implementation": "asyncio"},
         kept=False,
         after="pool",
+        why="0.64x (0.57 to 0.73)",
     ),
     Rung(
         name="uvloop",
@@ -60,6 +69,7 @@ LADDER: tuple[Rung, ...] = (
         changes={"server.implementation": "asyncio", "server.event_loop": "uvloop"},
         kept=False,
         after="pool",
+        why="0.74x (0.66 to 0.82)",
     ),
     Rung(
         name="threads",
@@ -67,8 +77,14 @@ LADDER: tuple[Rung, ...] = (
         changes={"server.threads": 10_000},
         kept=False,
         after="pool",
+        why="0.81x to 0.96x in four series of 8 to 18 blocks, one of them clear of 1: 0.81x (0.74 to 0.90)",
     ),
-    Rung(name="spare", title="10,000 spare threads", changes={"server.spare_threads": 10_000}),
+    Rung(
+        name="spare",
+        title="10,000 spare threads",
+        changes={"server.spare_threads": 10_000},
+        why="handlers that block for long need threads, and these are lent only then; 1.12x (0.99 to 1.26)",
+    ),
     Rung(
         name="http2",
         title="HTTP/2 settings",
@@ -84,8 +100,14 @@ LADDER: tuple[Rung, ...] = (
             "client.keepalive_s": 60.0,
             "client.keepalive_timeout_s": 20.0,
         },
+        why="they are for long links and silent connections; on loopback they did nothing, 0.98x (0.85 to 1.14)",
     ),
-    Rung(name="processes", title="a process per core", changes={"server.processes": 0}),
+    Rung(
+        name="processes",
+        title="a process per core",
+        changes={"server.processes": 0},
+        why="one Python process uses about one core; with one server core it changes nothing",
+    ),
 )
 
 
@@ -108,6 +130,14 @@ def ladder_config(name: str) -> TrialConfig:
 OPTIMIZED = ladder_config(LADDER[-1].name)
 
 VARIANTS: dict[str, TrialConfig] = {"basic": BASIC, "optimized": OPTIMIZED}
+
+MEANINGS: dict[str, str] = {
+    "basic": "what a first server and client look like: grpc.server with 10 threads, every setting at its default, and "
+    "a client that opens a channel for each call",
+    "optimized": "the same server with larger HTTP/2 windows, keepalive and spare threads, and a client that keeps a "
+    "pool of 4 connections",
+}
+"""Each variant in words, for readers who never heard of it."""
 
 
 def variant(name: str) -> TrialConfig:

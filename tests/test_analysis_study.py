@@ -141,14 +141,22 @@ def test_an_inconclusive_headline_says_how_many_blocks_would_decide() -> None:
 def test_two_blocks_promise_nothing() -> None:
     found = headline_only(3.4, blocks=2)
     assert (found.headline.verdict, found.headline.blocks_needed) == ("inconclusive", None)
-    assert found.sentence.endswith("2 blocks cannot tell how noisy this is, run at least 6.")
-    assert "cannot fall below p = 0.5" in warning(found, "the study has 2 blocks")
+    assert found.sentence.endswith("2 blocks: inconclusive; 2 blocks are too few for a verdict, run at least 6.")
+    assert "6 can carry one" in warning(found, "the study has 2 blocks")
 
 
-def test_two_blocks_that_happen_to_agree_are_only_a_first_look() -> None:
-    found = headline_only(1.0, noise=1e-4, blocks=2)
-    assert found.headline.verdict == "equivalent"
-    assert "a first look only, run at least 6 blocks" in found.sentence
+@pytest.mark.parametrize("blocks", [2, 3, 4, 5])
+@pytest.mark.parametrize("ratio", [0.3, 1.0, 3.4])
+def test_fewer_blocks_than_can_carry_a_verdict_give_none_anywhere(blocks: int, ratio: float) -> None:
+    means = {name: level * ratio**at for at, (name, level) in enumerate(LEVELS.items())}
+    frame = trials(means, noise=1e-4, blocks=blocks)
+    found = judged(frame, blocks=blocks)
+    for one in (found.headline, *found.comparisons, found.aa):
+        assert one is not None
+        assert one.verdict == "inconclusive"
+        assert math.isnan(one.p_value)
+        assert math.isnan(one.p_adjusted)
+        assert one.has_interval == (blocks >= 3)
 
 
 def test_a_ratio_on_the_edge_of_delta_is_not_promised_a_decision() -> None:
@@ -172,6 +180,15 @@ def test_a_part_that_is_undecided_is_marked() -> None:
     assert "from the server (" in judged(trials(means)).sentence
 
 
+def test_what_a_client_that_keeps_its_channel_gains_is_said_with_its_interval() -> None:
+    client, server = plan()["parts"]
+    found = judged(parts=[client, server | {"already": "A client that keeps its channel already"}])
+    part = next(c for c in found.comparisons if c.candidate == "optimized")
+    told = found.sentence.partition(". ")[2]
+    assert told.startswith(f"A client that keeps its channel already gains {times(part.ratio)}, 95 % interval ")
+    assert told.endswith(f": {part.verdict}.")
+
+
 def test_without_trials_nothing_is_claimed_and_nothing_raises() -> None:
     for frame in (pd.DataFrame(), trials().iloc[:0]):
         found = judged(frame)
@@ -186,7 +203,7 @@ def test_a_headline_with_one_valid_block_is_inconclusive() -> None:
     frame.loc[frame["block"] > 0, "valid"] = False
     found = judged(frame)
     assert found.headline.blocks == 1
-    assert "the headline rests on 1 of 6 planned blocks: it has no p value" in warning(found, "headline")
+    assert "the headline rests on 1 of 6 planned blocks: too few for a verdict" in warning(found, "headline")
 
 
 def test_failed_blocks_are_warned_of_even_when_enough_remain() -> None:
@@ -292,7 +309,7 @@ def test_a_generator_bound_candidate_makes_the_headline_a_lower_bound() -> None:
     frame.loc[frame["configuration"].eq("optimized"), "limited_by"] = "generator-bound"
     found = judged(frame)
     bound = (
-        "optimized was limited by the load generator: its true throughput is at least this, "
+        "the load generator reached its limit in trials of optimized: its true throughput is at least this, "
         "so the ratio is a lower bound"
     )
     assert bound in found.warnings
@@ -402,8 +419,8 @@ def test_levels_keep_the_order_given_and_say_what_is_missing() -> None:
 
 
 def test_a_level_is_a_geometric_mean_over_blocks() -> None:
-    frame = trials({"c1": 1.0}, blocks=2, noise=0.0)
-    frame[METRIC] = [100.0, 400.0]
+    frame = trials({"c1": 1.0}, blocks=3, noise=0.0)
+    frame[METRIC] = [100.0, 200.0, 400.0]
     (row,) = levels(frame, ["c1"], METRIC).to_dict("records")
     assert row["mean"] == pytest.approx(200.0)
     assert row["ci_low"] < 200 < row["ci_high"]

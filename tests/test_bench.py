@@ -10,16 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 from bench_results import OK, UNAVAILABLE, open_loop, rate_run, result, schedule, thousand
+from command import unused_port
 
 import grpclab
 from grpclab.config import Level, ServerConfig, TrialConfig
-from grpclab.errors import FactorError, MissingDependencyError, UsageError
+from grpclab.errors import FactorError, MissingDependencyError, TargetError, UsageError
 from grpclab.load.arrivals import parse_rates
-from grpclab.load.bench import run_bench
+from grpclab.load.bench import link_text, run_bench
+from grpclab.load.formats import ghz_json
 from grpclab.load.plan import choose_call, load_plan, no_effect, pool_settings
-from grpclab.load.run import LoadRun, Progress
+from grpclab.load.run import KEPT_SHARE, LoadRun, Progress
 from grpclab.load.slo import parse_slo
-from grpclab.load.steps import KEPT_SHARE, RateStep, find_knee, merged
+from grpclab.load.steps import RateStep, find_knee, merged
 from grpclab.servers.launcher import RunningServer, launch
 
 # ---- the plan ------------------------------------------------------------------------------------------------
@@ -319,3 +321,23 @@ def test_a_broken_threshold_ends_the_run_early(server: RunningServer) -> None:
     assert found.run.stopped_because.startswith("rps was ")
     assert found.missed.startswith("stopped early: rps was ")
     assert seen[-1].calls >= seen[0].calls > 0
+
+
+def test_a_link_in_front_of_the_target_acts_and_says_what_it_does(server: RunningServer) -> None:
+    config, _ = load_plan({"link.rtt_ms": 30.0, "load.requests": 20, "load.concurrency": 1, "load.warmup_s": 0.05})
+    found = run_bench(server.target, config)
+    assert found.link is not None
+    assert found.run.summary.latency_min_s >= 0.030
+    assert (found.target, found.connections, found.run.summary.errors) == (server.target, 1, 0)
+    assert "emulated link: 30 ms asked for" in str(found)
+    assert "emulated link: 30 ms asked for" in found._repr_html_()
+    assert ghz_json(found)["grpclab"]["link"]["rtt_ms_asked"] == 30
+    assert "link.rtt_ms=30" in ghz_json(found)["grpclab"]["settings"]
+    assert "does not keep its time" in link_text({**found.link, "rtt_ms_p50": 36.0})
+
+
+def test_a_link_to_nobody_is_told_by_the_targets_own_name() -> None:
+    config, _ = load_plan({"link.rtt_ms": 30.0})
+    target = f"127.0.0.1:{unused_port()}"
+    with pytest.raises(TargetError, match=rf"nothing answers at {target} \(connection refused\)"):
+        run_bench(target, config)

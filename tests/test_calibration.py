@@ -30,6 +30,7 @@ from grpclab.calibration.plan import Plan, shuffled
 from grpclab.calibration.store import Results
 from grpclab.errors import DesignError
 from grpclab.places import notebook
+from grpclab.study.parameters import StudyParameters
 
 
 def holds(claims: list[Claim]) -> list[bool | None]:
@@ -43,11 +44,11 @@ def holds(claims: list[Claim]) -> list[bool | None]:
 @pytest.mark.parametrize(
     ("values", "line"),
     [
-        ({"rounds": 0}, "rounds=0 is not possible"),
-        ({"rounds": True}, "rounds=True is not possible"),
-        ({"full": "perhaps"}, "full=perhaps is not possible"),
-        ({"scale": math.inf}, "scale=inf is not possible"),
-        ({"seed": -1}, "seed=-1 is not possible"),
+        ({"rounds": 0}, "invalid rounds=0: expected"),
+        ({"rounds": True}, "invalid rounds=True: expected"),
+        ({"full": "perhaps"}, "invalid full=perhaps: expected"),
+        ({"scale": math.inf}, "invalid scale=inf: expected"),
+        ({"seed": -1}, "invalid seed=-1: expected"),
         ({"round": 3}, "unknown parameter 'round': did you mean rounds?"),
     ],
 )
@@ -318,7 +319,7 @@ def test_what_could_not_be_measured_is_said_with_its_reason(tmp_path: Path) -> N
     results.begin(Plan(scale=0.5))
     results.put("memory", growing(0), others=0.3)
     results.note("ceiling", "nghttpd is not installed: <apt>")
-    html = page.write(tmp_path).read_text()
+    html = page.write(results).read_text()
     assert "Not measured: nghttpd is not installed: &lt;apt&gt;" in html
     assert "the run was ended before it" in html
     assert "All 2 goals are met" in html
@@ -329,6 +330,16 @@ def test_what_could_not_be_measured_is_said_with_its_reason(tmp_path: Path) -> N
     assert results.about()["notes"] == {}
 
 
+def test_the_published_calibration_is_replaced_only_by_its_own_name(tmp_path: Path) -> None:
+    assert Results(tmp_path, Plan().name).report == tmp_path / "reports" / "calibration-own.html"
+    assert Results(tmp_path, Plan(name="calibration").name).report == tmp_path / "reports" / "calibration.html"
+    for name in ("mine", "calibration-", "calibration-../x", 5):
+        with pytest.raises(DesignError, match="name="):
+            Plan(name=name)  # type: ignore[arg-type]
+    with pytest.raises(DesignError, match="study=calibration-own"):
+        StudyParameters(study=Plan().name)
+
+
 def test_without_a_calibration_there_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(DesignError, match=r"no calibration in .*: run notebooks/calibration\.ipynb first"):
-        page.write(tmp_path)
+        page.write(Results(tmp_path))

@@ -125,11 +125,11 @@ def test_everything_that_can_be_measured_here_is(root: Path) -> None:
     without_nghttp2 = shutil.which("nghttpd") is None or shutil.which("h2load") is None
     assert set(notes) == LONG | ({"ceiling"} if without_nghttp2 else set())
     assert notes["crashes"].startswith("not asked for")
-    assert {path.stem for path in (root / "results" / "calibration").glob("*.parquet")} == set(EXPERIMENTS) - set(notes)
+    assert {path.stem for path in Results(root).folder.glob("*.parquet")} == set(EXPERIMENTS) - set(notes)
 
 
 def test_the_report_is_one_file_that_loads_nothing_and_the_path_is_said(root: Path) -> None:
-    path = root / "reports" / "calibration.html"
+    path = Results(root).report
     assert f"report: {path}" in (root / "said.txt").read_text()
     html = path.read_text()
     links = re.findall(r"(?:src|href|srcset)=[\"']?([^\"'> ]+)", html)
@@ -140,11 +140,11 @@ def test_the_report_is_one_file_that_loads_nothing_and_the_path_is_said(root: Pa
 
 
 def test_the_report_can_be_made_again_without_measuring_and_is_no_study(root: Path) -> None:
-    path = root / "reports" / "calibration.html"
+    path = Results(root).report
     before = path.read_text()
     path.unlink()
-    assert page.write(root).read_text() == before
-    assert "calibration.html" not in write_index(path.parent).read_text()
+    assert page.write(Results(root)).read_text() == before
+    assert path.name not in write_index(path.parent).read_text()
 
 
 @needs_nghttp2

@@ -16,7 +16,7 @@ from grpclab.calibration.plan import Plan
 from grpclab.config import TrialConfig
 from grpclab.errors import DesignError
 from grpclab.study import evidence
-from grpclab.study.comparing import A, B
+from grpclab.study.sides import A, B
 
 
 def compared(same: list[str], planted: list[str], **columns: Any) -> pd.DataFrame:
@@ -110,5 +110,5 @@ def test_the_default_study_is_told_with_its_time_and_what_it_was_spent_on(tmp_pa
 
 def test_parts_that_do_not_exist_are_refused_by_name() -> None:
     assert Plan(only=" truth , echo").parts == ["truth", "echo"]
-    with pytest.raises(DesignError, match="only=truth,walls is not possible: 'walls' is none of ceiling, truth"):
-        CalibrationNotebook(Plan(only="truth,walls"))
+    with pytest.raises(DesignError, match="invalid only=truth,walls: expected names out of ceiling, truth"):
+        CalibrationNotebook().prepare({"only": "truth,walls"})

@@ -87,7 +87,9 @@ def test_a_server_is_found_by_its_port(capsys: pytest.CaptureFixture[str]) -> No
     [
         (["--pid", "99999999"], 2, "--pid 99999999: there is no such process"),
         (["--server", "example.com:80"], 2, "example.com"),
-        (["--pid", str(os.getpid()), "--duration", "0"], 2, "invalid --duration=0: expected"),
+        (["--pid", str(os.getpid()), "--duration", "0"], 2, "invalid --duration=0: expected whole seconds"),
+        (["--pid", str(os.getpid()), "--duration", "1.5s"], 2, "invalid --duration=1.5s: expected whole seconds"),
+        (["--pid", str(os.getpid()), "--duration", "soon"], 2, "invalid --duration=soon: expected a time"),
         (["--pid", str(os.getpid()), "--rate", "5000"], 2, "invalid --rate=5000: expected"),
         (["--pid", str(os.getpid()), "-o", "flame.png"], 2, "--output flame.png: its ending is none of .html"),
         (["--pid", str(os.getpid()), "-o", "no/such/x.html"], 2, "there is no folder no/such"),

@@ -10,18 +10,22 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import psutil
 import pytest
+from bs4 import BeautifulSoup
 
 import grpclab
 from grpclab import cli
 from grpclab.analysis import Comparison, blocks_needed, smallest_effect, spread_of
 from grpclab.analysis.verdict import judge
-from grpclab.config import TrialConfig
+from grpclab.config import FACTORS, TrialConfig
 from grpclab.errors import ServerError, UsageError
 from grpclab.servers.launcher import launch_command
 from grpclab.study import comparing
+from grpclab.study.sides import Side
 from grpclab.study.subject import Subject
 
 REFERENCE = f"{sys.executable} -m grpclab serve reference --port {{port}} --service-time constant:"
@@ -112,14 +116,25 @@ def test_variants_with_factors_of_one_side_are_compared_with_a_table(capsys: pyt
         (["basic", "fast"], 2, "B=fast is no variant"),
         (["basic"], 2, "B is a variant (basic, optimized) or --b-cmd COMMAND; neither was given"),
         (["basic", "basic", "--b-cmd", "x {port}"], 2, "both 'basic' and --b-cmd was given"),
-        (["basic", "--b-cmd", "./server"], 2, "the command './server' names no port: write {port}"),
-        (["basic", "--b-cmd", "./server '{port}"], 2, "cannot be read"),
-        (["basic", "--b-cmd", "x {port}", "--b-set", "server.threads=3"], 2, "server.threads is a factor of our own"),
+        (["basic", "--b-cmd", "./server"], 2, "invalid --b-cmd=./server: it names no port: write {port}"),
+        (["basic", "--b-cmd", "./server '{port}"], 2, "its quotes cannot be read"),
+        (["basic", "--b-cmd", "sh {port}", "--b-set", "server.threads=3"], 2, "server.threads is a factor of our own"),
+        (["basic", "--b-cmd", "THREADS=4 ./srv {port}"], 2, "write env THREADS=4 ./srv {port}"),
+        (["basic", "--b-cmd", "cd x && ./srv {port}"], 2, "write sh -c 'cd x && ./srv {port}'"),
+        (["basic", "--b-cmd", "$HOME/srv {port}"], 2, "write sh -c 'exec $HOME/srv {port}'"),
+        (["basic", "--b-cmd", "./srv --unix /tmp/x.sock"], 2, "a Unix socket cannot be measured"),
+        (["basic", "--b-cmd", "sh {port}", "--start-timeout", "soon"], 2, "invalid --start-timeout=soon: expected"),
+        (["basic", "--b-cmd", "sh {port}", "--start-timeout", "0"], 2, "invalid --start-timeout=0: expected"),
+        (["basic", "basic", "--b-name", ""], 2, "invalid --b-name=: expected"),
+        (["basic", "basic", "--b-set", "load.rate_rps=9"], 2, "invalid load.rate_rps: none for A and 9 for B"),
+        (["basic", "basic", "--rate", "100"], 2, "p99 latency needs 1,000 calls"),
         (["basic", "optimized", "--min-effect", "0"], 2, "invalid --min-effect=0: expected"),
         (["basic", "optimized", "--blocks", "1"], 2, "invalid --blocks=1: expected"),
         (["basic", "optimized", "--study", "a/b"], 2, "invalid --study=a/b: expected"),
         (["basic", "optimized", "--json", "no/such"], 2, "cannot write no/such"),
-        (["basic", "--b-cmd", "/no/such/server {port}", "--blocks", "2"], 3, "/no/such/server: No such file"),
+        (["basic", "--b-cmd", "/no/such/server {port}", "--blocks", "2"], 2, "/no/such/server: No such file"),
+        (["basic", "--b-cmd", "/etc {port}"], 2, "/etc is a folder"),
+        (["basic", "--b-cmd", "nosuchserver {port}"], 2, "no program nosuchserver on the PATH"),
         (["--a-cmd", "false {port}", "basic", "--blocks", "2"], 2, "A is a variant"),
     ],
 )
@@ -129,6 +144,86 @@ def test_bad_input_is_one_line(words: list[str], code: int, told: str, capsys: p
     assert out == ""
     assert err.count("\n") == 1
     assert told in err
+
+
+FOREIGN = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+import grpc
+
+class Handler(grpc.GenericRpcHandler):
+    def service(self, details):
+        return grpc.unary_unary_rpc_method_handler(lambda request, context: b"")
+
+server = grpc.server(ThreadPoolExecutor(3))
+server.add_generic_rpc_handlers((Handler(),))
+server.add_insecure_port(f"127.0.0.1:{sys.argv[1]}")
+server.start()
+server.wait_for_termination()
+"""
+SHOP = 'syntax = "proto3"; package shop; message Item { int32 id = 1; } service Cart { rpc Get(Item) returns (Item); }'
+OURS = re.compile(
+    r"SayHello|GreeterService|server\.[a-z_]+ ?=|\"server\.|\d+ (handler )?threads|one thread of a process|tonic"
+)
+"""What only our own servers and our own call have."""
+
+
+def test_no_output_states_of_a_foreign_server_what_was_not_seen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "shop.py").write_text(FOREIGN)
+    (tmp_path / "shop.proto").write_text(SHOP)
+    command = f"{sys.executable} shop.py {{port}}"
+    words = ["compare", "--a-cmd", f"{command} old", "--b-cmd", f"{command} new", "--b-name", "the new build"]
+    words += ["--call", "shop.Cart/Get", "--proto", "shop.proto", "--data", '{"id": 7}', *SMALL]
+    assert cli.main([*words, "--blocks", "2", "--study", "mine", "--json", "found.json"]) == 4
+    assert cli.main(["report", "results/mine"]) == 0
+    terminal = capsys.readouterr().out
+    for told in (
+        'shop.Cart/Get {"id": 7}',
+        "2 calls in flight",
+        "SHA-256",
+        "grpclab 0.1.0 and its load generator",
+        "the new build",
+    ):
+        assert told in terminal.partition("throughput")[0] or told in terminal
+
+    page = (tmp_path / "reports" / "mine.html").read_text()
+    read = BeautifulSoup(page, "html.parser")
+    for element in read(["script", "style"]):
+        element.decompose()
+    files = {path: path.read_text() for path in tmp_path.rglob("*.*") if path.suffix in (".json", ".md")}
+    files |= {tmp_path / "terminal": terminal, tmp_path / "page": read.get_text(" ")}
+    assert len(files) >= 9
+    assert {path.name: found[0] for path, text in files.items() if (found := OURS.search(text))} == {}
+    trials = pd.read_parquet(tmp_path / "results" / "mine" / "trials.parquet")
+    unknown = [name for name in FACTORS if name.startswith("server.")] + ["load.method", "load.request_bytes"]
+    assert trials[unknown].isna().all().all()
+    assert set(trials["load.concurrency"]) == {2}
+    _levels_agree(
+        json.loads((tmp_path / "found.json").read_text()), json.loads((tmp_path / "reports/mine.json").read_text())
+    )
+
+
+def _levels_agree(found: dict[str, Any], report: dict[str, Any]) -> None:
+    levels = {row["configuration"]: row["mean"] for row in report["levels"]}
+    assert levels == pytest.approx(found["levels"]["throughput_rps"])
+    assert levels["b"] / levels["a"] == pytest.approx(found["headline"]["ratio"])
+    for one in found["comparisons"]:
+        two = found["levels"][one["metric"]]
+        assert two["b"] / two["a"] == pytest.approx(one["ratio"])
+        assert (one["verdict"], one["p_adjusted"], one["ci_low"]) == ("inconclusive", None, None)
+
+
+def test_a_server_that_cannot_be_measured_is_told_by_its_last_line_and_leaves_no_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad.py").write_text("import sys; print('no database', flush=True); sys.exit(sys.argv[1] and 7)")
+    command = f"{sys.executable} bad.py {{port}}"
+    assert cli.main(["compare", "--a-cmd", command, "--b-cmd", command, "--blocks", "2", "-q", *SMALL]) == 3
+    assert "exit code 7" in (err := capsys.readouterr().err)
+    assert "no database" in err
+    assert not (tmp_path / "results").exists()
 
 
 def test_a_method_that_the_server_lacks_is_2(capsys: pytest.CaptureFixture[str]) -> None:
@@ -163,11 +258,11 @@ def test_a_plan_says_what_the_study_can_show_and_begins_nothing(
     assert not (tmp_path / "results").exists()
 
 
-def test_a_plan_that_can_reach_no_verdict_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["study", "--plan", "--blocks", "5"]) == 2
-    assert capsys.readouterr().err == (
-        "grpclab: blocks=5 cannot reach a verdict on the headline: its exact test needs 6 (blocks=6)\n"
-    )
+def test_a_plan_that_can_reach_no_verdict_says_so_and_measures_no_pilot(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["study", "--plan", "--blocks", "5"]) == 0
+    out = capsys.readouterr().out
+    assert "no verdict with 5 blocks: it takes 6 or more" in out
+    assert "pilot" not in out
 
 
 def test_the_smallest_effect_is_the_one_that_so_many_blocks_would_find() -> None:
@@ -187,6 +282,17 @@ def test_a_command_is_stopped_with_what_it_started() -> None:
         assert len(family) >= 2
         assert server.alive
     assert psutil.wait_procs(family, timeout=10)[1] == []
+
+
+def test_a_server_that_listens_elsewhere_is_told_where(tmp_path: Path) -> None:
+    (tmp_path / "unix.py").write_text(
+        "import socket, time\ns = socket.socket(socket.AF_UNIX)\ns.bind('x.sock')\ns.listen()\ntime.sleep(60)"
+    )
+    with (
+        pytest.raises(ServerError, match=r"within 1 s .*it listens on the Unix socket x\.sock"),
+        launch_command(f"{sys.executable} unix.py {{port}}", start_timeout_s=1),
+    ):
+        pass
 
 
 def test_a_command_that_dies_is_told_by_its_exit() -> None:
@@ -213,7 +319,7 @@ def test_a_command_ends_with_the_process_that_wanted_it() -> None:
 
 def pilot(ratio: float, half: float) -> Comparison:
     low, high = ratio * math.exp(-half), ratio * math.exp(half)
-    verdict = judge(metric="throughput_rps", ratio=ratio, ci_low=low, ci_high=high, p_value=0.1, delta=0.05)
+    verdict = judge(metric="throughput_rps", ratio=ratio, ci_low=low, ci_high=high, p_value=0.1, delta=0.05, blocks=4)
     named = {"title": "", "scenario": "", "metric": "throughput_rps", "baseline": "a", "candidate": "b"}
     judged = {"p_value": 0.1, "p_adjusted": 0.1, "family": "", "delta": 0.05, "blocks": 4, "verdict": verdict}
     rest = {"blocks_needed": None, "limited_by": (), "note": ""}
@@ -231,8 +337,8 @@ def test_a_clear_pilot_plans_the_fewest_blocks_and_a_noisy_one_the_most() -> Non
 
 
 def test_an_open_loop_is_judged_by_its_tail_and_every_metric_is_compared_once() -> None:
-    load = TrialConfig().replace({"load.rate_rps": 100.0})
-    sides = {name: comparing.Side(label=name, config=load) for name in "ab"}
+    load = TrialConfig().replace({"load.rate_rps": 100.0, "load.requests": 1000})
+    sides = {name: Side(label=name, config=load) for name in "ab"}
     plan = comparing.plan(sides, blocks=6, delta=0.03)
     assert plan["headline"]["metric"] == "latency_p99_s"
     assert [row["metric"] for row in plan["comparisons"]] == [m for m in comparing.OTHERS if m != "latency_p99_s"]
@@ -240,4 +346,4 @@ def test_an_open_loop_is_judged_by_its_tail_and_every_metric_is_compared_once() 
 
 def test_a_command_without_its_port_is_refused() -> None:
     with pytest.raises(UsageError, match="names no port"):
-        Subject(command="./server")
+        Subject(command="./server").check()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import re
 import shlex
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -41,7 +43,12 @@ def example() -> StoredStudy:
 
 @pytest.mark.parametrize(("name", "mark"), MARKED, ids=[f"{name}:{mark.line}:{mark.what}" for name, mark in MARKED])
 def test_a_marked_number_is_the_published_studys(name: str, mark: Mark, example: StoredStudy) -> None:
-    assert told(mark.what, example) == mark.said, "`make guides` writes the numbers of the guides anew"
+    try:
+        found = told(mark.what, example)
+    except DesignError:
+        assert mark.if_measured
+        pytest.skip("the published example is older than this scenario")
+    assert found == mark.said, "`make guides` writes the numbers of the guides anew"
 
 
 @pytest.mark.parametrize(
@@ -58,7 +65,7 @@ def test_what_helps_does_nothing_or_harms_stands_under_its_heading(section: str,
 @each
 def test_marks_are_whole_and_never_begin_a_line(name: str) -> None:
     text = TEXTS[name]
-    assert text.count("<!-- example:") == text.count("<!-- /example -->") == len(list(marks(text)))
+    assert text.count("<!-- example") == text.count("<!-- /example -->") == len(list(marks(text)))
     assert not re.search(r"^\s*<!--", text, re.MULTILINE), "Markdown takes such a line for HTML, as it stands"
 
 
@@ -158,3 +165,23 @@ def test_the_guides_are_all_listed() -> None:
 def test_a_guide_is_short_and_begins_with_its_title(name: str) -> None:
     assert TEXTS[name].startswith("# ")
     assert len(unmarked(TEXTS[name]).split()) < 1300
+
+
+WRITTEN = re.compile(r"(?:papermill \S+| -o| --json| --figures| >) ([\w./-]+)")
+"""What a command of the README writes, by the option or argument that names it."""
+
+
+def test_git_ignores_what_the_commands_of_the_readme_write(tmp_path: Path) -> None:
+    commands = "\n".join(re.findall(r"^```\w*\n(.*?)^```$", README, re.MULTILINE | re.DOTALL))
+    written = {name.removesuffix("/") for name in WRITTEN.findall(commands)}
+    assert {"out.ipynb", "result.json", "figures", "cpu.pb.gz"} <= written
+    written |= {"sweep.ipynb", "site/index.html", "results/mine/manifest.json", "grpclab-0.1.0-py3-none-any.whl"}
+    written |= {f"reports/{name}.html" for name in ("index", "mine", "calibration-own", "replication-2500x6-0a1b2c")}
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    shutil.copy(ROOT / ".gitignore", tmp_path)
+    (tmp_path / "figures").mkdir()
+    asked = [*sorted(written), "README.md", "reports/example.html"]
+    found = subprocess.run(
+        ["git", "check-ignore", *asked], cwd=tmp_path, capture_output=True, text=True, check=False
+    ).stdout.split()
+    assert sorted(found) == sorted(written)

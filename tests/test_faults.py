@@ -212,12 +212,12 @@ def test_every_fault_says_what_it_does(name: str, fault: Fault) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("goawy", "is not known: it is one of goaway, "),
-        ("", "is not known"),
-        ("goaway:0", "give a whole number, as goaway:10"),
-        ("goaway:x", "give a whole number, as goaway:10"),
-        ("goaway:-1", "give a whole number, as goaway:10"),
-        ("silent:3", "silent takes no number"),
+        ("goawy", "invalid --fault=goawy: expected one of goaway, "),
+        ("", "invalid --fault=: expected one of goaway, "),
+        ("goaway:0", "expected a whole number, as goaway:10"),
+        ("goaway:x", "expected a whole number, as goaway:10"),
+        ("goaway:-1", "expected a whole number, as goaway:10"),
+        ("silent:3", "expected silent without a number"),
     ],
 )
 def test_what_is_no_fault_is_refused_in_one_line(text: str, why: str) -> None:

@@ -278,7 +278,7 @@ def test_a_stream_has_the_latency_of_its_messages() -> None:
 
 def test_thresholds_and_their_fate_are_there() -> None:
     (first, second) = ghz_json(thousand(slo="p50=400ms,errors=5%"))["grpclab"]["slo"]
-    assert (first["name"], first["limit"], first["figure"], first["met"]) == ("p50", 0.4, 0.5, False)
+    assert (first["name"], first["limit"], first["figure"], first["met"]) == ("p50", 0.4, 0.495, False)
     assert (second["name"], second["met"]) == ("errors", True)
     (unknown,) = ghz_json(result([0.1], slo="p99=5ms"))["grpclab"]["slo"]
     assert (unknown["figure"], unknown["met"]) == (None, False)

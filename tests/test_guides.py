@@ -70,6 +70,17 @@ def test_a_mark_of_what_the_study_does_not_hold_is_refused(what: str, study: Sto
         guides.told(what, study)
 
 
+def test_a_number_that_is_not_measured_yet_stays_until_it_is(study: StoredStudy) -> None:
+    later = "<!-- example, if measured: optimized against nothing -->3.5x<!-- /example -->"
+    (mark,) = guides.marks(later)
+    assert mark.if_measured
+    assert guides.refreshed(later, study) == later
+    now = later.replace("nothing", "basic")
+    assert guides.told("optimized against basic", study) in guides.refreshed(now, study)
+    with pytest.raises(DesignError):
+        guides.refreshed(later.replace(", if measured", ""), study)
+
+
 def test_one_block_has_no_interval_to_tell(tmp_path: Path) -> None:
     lonely = load_study(stored_studies.as_folder(synthetic.full_study(blocks=1), tmp_path / "lonely"))
     with pytest.raises(DesignError, match="fewer than 2 blocks"):

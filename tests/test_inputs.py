@@ -30,10 +30,10 @@ def test_either_order_of_bytes_is_read_after_its_mark(encoding: str) -> None:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b'{"a": "\xe9"}', "text in UTF-8, or UTF-16 with its byte order mark: byte 7 is 0xe9, which is none"),
-        (b"\xef\xbb\xbfab\xff", "text in UTF-8: byte 5 is 0xff, which is none"),
-        ("{}".encode("utf-16-le"), "text in UTF-8, or UTF-16 with its byte order mark: byte 1 is 0x00, which is none"),
-        (b"\xff\xfea", "text in UTF-16: byte 2 is 0x61, which is none"),
+        (b'{"a": "\xe9"}', "text in UTF-8, or UTF-16 with its byte order mark: byte 7 is 0xe9"),
+        (b"\xef\xbb\xbfab\xff", "text in UTF-8: byte 5 is 0xff"),
+        ("{}".encode("utf-16-le"), "text in UTF-8, or UTF-16 with its byte order mark: byte 1 is 0x00"),
+        (b"\xff\xfea", "text in UTF-16: byte 2 is 0x61"),
     ],
 )
 def test_bytes_that_are_no_text_are_told_with_their_place(content: bytes, told: str, tmp_path: Path) -> None:

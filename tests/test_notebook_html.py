@@ -107,6 +107,11 @@ def test_columns_are_as_wide_as_what_they_hold(viewed: Page) -> None:
     assert first["width"] > 3 * last["width"]
 
 
+def test_letters_are_as_large_in_every_viewer(viewed: Page) -> None:
+    sizes = viewed.evaluate("[...document.querySelectorAll('.gl td')].map(cell => getComputedStyle(cell).fontSize)")
+    assert set(sizes) == {"14.08px"}
+
+
 def test_terms_and_what_they_are_stand_side_by_side(viewed: Page) -> None:
     reasons = viewed.locator(".gl-reasons").first
     term, what = reasons.locator("dt").first.bounding_box(), reasons.locator("dd").first.bounding_box()
@@ -119,6 +124,7 @@ def test_terms_and_what_they_are_stand_side_by_side(viewed: Page) -> None:
 def test_the_bench_card_has_its_figures_on_the_right(viewed: Page) -> None:
     card = viewed.locator(".grpclab-bench")
     assert card.locator("td.gl-num").first.evaluate("cell => getComputedStyle(cell).textAlign") == "right"
+    assert card.locator("svg").is_visible()
     assert card.locator("tbody th").first.evaluate("cell => getComputedStyle(cell).textAlign") == "left"
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
 from notebook_runs import papermill
 
 from grpclab.config import FACTORS
@@ -88,6 +91,48 @@ def test_progress_and_the_path_of_the_report_reach_the_terminal(root: Path) -> N
     assert f"report: {report}" in terminal
     assert report.exists()
     assert (root / "reports" / "index.html").exists()
+
+
+def outputs(root: Path) -> dict[str, list[Any]]:
+    """What each cell of the executed notebook shows, by the cell's last line."""
+    cells = nbformat.read(root / "out.ipynb", as_version=4).cells
+    return {cell.source.splitlines()[-1]: cell.outputs for cell in cells if cell.cell_type == "code"}
+
+
+def test_the_answer_stands_in_the_first_cell_that_shows_anything(root: Path) -> None:
+    shown = outputs(root)
+    assert next(source for source, found in shown.items() if found) == "lab.answer()"
+    (answer,) = shown["lab.answer()"]
+    sentence = json.loads((study_folder(root) / "verdict.json").read_text())["sentence"]
+    assert answer.data["text/plain"] == sentence
+    page = BeautifulSoup(answer.data["text/html"], "html.parser")
+    assert sentence in page.select(".gl-verdict")[0].get_text()
+    assert page.get_text().index(sentence) < page.get_text().index("Warnings")
+
+
+def test_the_progress_is_one_output_and_the_terminal_gets_a_few_lines(root: Path) -> None:
+    trials = len(list((study_folder(root) / "trials").iterdir()))
+    (progress,) = outputs(root)["lab.run()"]
+    assert progress.data["text/plain"].startswith(f"{trials} of {trials} trials, measured")
+    page = BeautifulSoup(progress.data["text/html"], "html.parser")
+    assert len(page.select("details pre")[0].get_text().splitlines()) == trials
+    assert len(re.findall(r"^\[ *\d+/\d+\]", (root / "first.txt").read_text(), re.MULTILINE)) <= 11
+
+
+def test_figures_are_folded_but_for_the_first(root: Path) -> None:
+    (figures,) = outputs(root)["lab.figures()"]
+    folds = BeautifulSoup(figures.data["text/html"], "html.parser").select("details.gl-fold")
+    assert len(folds) > 5
+    assert [fold.b.get_text() for fold in folds if fold.has_attr("open") and fold.b] == ["Throughput"]
+
+
+def test_links_to_the_report_lead_there_from_the_notebook(root: Path) -> None:
+    for cell in ("lab.answer()", "lab.report()"):
+        (output,) = outputs(root)[cell]
+        links = [link["href"] for link in BeautifulSoup(output.data["text/html"], "html.parser").select("a")]
+        assert [(root / str(link)).resolve() for link in links] == [
+            root.resolve() / "reports" / f"{study_folder(root).name}.html"
+        ]
 
 
 def test_every_trial_notebook_starts_from_a_clean_kernel(root: Path) -> None:

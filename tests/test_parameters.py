@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
 import math
 from typing import Any
@@ -30,9 +31,11 @@ BAD: list[tuple[str, Any, str]] = [
     ("study", ".hidden", "the first a letter or digit"),
     ("study", "two words", "letters, digits"),
     ("study", "x" * 65, "64 at most"),
-    ("study", 7, "letters, digits"),
+    ("study", None, "letters, digits"),
+    ("study", -7, "letters, digits"),
+    ("study", ["a"], "letters, digits"),
     ("study", "name\n", "letters, digits"),
-    ("study", "README", "a file of that name lies beside the reports already"),
+    ("study", "README", "a file of this one lies beside the reports already"),
     ("design", "fast", "one of default, quick"),
     ("design", None, "one of default, quick"),
     ("design", ["quick"], "one of default, quick"),
@@ -78,11 +81,15 @@ BAD: list[tuple[str, Any, str]] = [
     ("profile", "maybe", "true or false"),
     ("profile", 2, "true or false"),
     ("profile", None, "true or false"),
-    ("seed", -1, "0 or more"),
-    ("seed", 1.5, "0 or more"),
+    ("seed", -1, "0 to 10^18"),
+    ("seed", 1.5, "0 to 10^18"),
     ("max_trial_s", 0, "0.05 to 3600"),
     ("max_trial_s", 3601, "0.05 to 3600"),
-    ("max_trial_s", "2 s", "0.05 to 3600"),
+    ("max_trial_s", "2 h", "0.05 to 3600"),
+    ("max_trial_s", "2 x", "0.05 to 3600"),
+    ("seed", "1e999999", "10^18"),
+    ("seed", None, "10^18"),
+    ("requests", "2,500", "a whole number of calls"),
 ]
 
 
@@ -124,7 +131,27 @@ def test_the_defaults_are_values_like_any_other() -> None:
         ("profile", "1", True),
         ("profile", False, False),
         ("max_trial_s", 1, 1.0),
+        ("max_trial_s", "1s500ms", 1.5),
+        ("max_trial_s", "1m30s", 90.0),
+        ("rtt_ms", "0.02s", 20.0),
+        ("keepalive_s", "0s,1m", (0.0, 60.0)),
+        ("pool_sizes", 4.0, (4,)),
+        ("concurrency", "8.0,1e2", (8, 100)),
+        ("blocks", "7.0", 7),
+        ("seed", 7.0, 7),
+        ("seed", "7", 7),
+        ("requests", 2.5e3, 2500),
+        ("requests", "2.5e3", 2500),
+        ("requests", np.float64(300), 300),
+        ("profile", "on", True),
+        ("profile", "No", False),
+        ("design", " Quick", "quick"),
         ("study", "my-study_2.1", "my-study_2.1"),
+        ("study", 2024, "2024"),
+        ("study", 20.5, "20.5"),
+        ("study", True, "True"),
+        ("study", datetime.date(2024, 1, 1), "2024-01-01"),
+        ("study", np.int64(7), "7"),
     ],
 )
 def test_values_are_taken_as_a_command_line_or_a_notebook_gives_them(name: str, given_as: Any, value: Any) -> None:

@@ -302,16 +302,16 @@ def test_the_residence_is_not_told_where_it_is_not_wanted() -> None:
 @pytest.mark.parametrize(
     ("asked", "why"),
     [
-        ({"service_time": "gamma:1ms"}, "--service-time gamma:1ms is not possible"),
-        ({"stalls": ["now"]}, "--stall now is not possible"),
-        ({"errors": ["1%:NO"]}, "--error 1%:NO is not possible"),
+        ({"service_time": "gamma:1ms"}, "invalid --service-time=gamma:1ms: expected"),
+        ({"stalls": ["now"]}, "invalid --stall=now: expected"),
+        ({"errors": ["1%:NO"]}, "invalid --error=1%:NO: expected"),
         ({"errors": ["60%:INTERNAL"] * 2}, "add up to 120%"),
-        ({"pacing": "often"}, "--pacing often is not possible: it is one of auto, spin, timer"),
-        ({"fault": "bad"}, "--fault bad is not known"),
-        ({"response_bytes": -1}, "--response-bytes -1 is not possible: it takes a number from 0 to"),
-        ({"max_concurrent_streams": 0}, "--max-concurrent-streams 0 is not possible"),
-        ({"window_kib": 0}, "--window-kib 0 is not possible"),
-        ({"stream_interval_ms": math.nan}, "--stream-interval-ms nan is not possible"),
+        ({"pacing": "often"}, "invalid --pacing=often: expected one of auto, spin, timer"),
+        ({"fault": "bad"}, "invalid --fault=bad: expected one of goaway"),
+        ({"response_bytes": -1}, "invalid --response-bytes=-1: expected a number from 0 to"),
+        ({"max_concurrent_streams": 0}, "invalid --max-concurrent-streams=0: expected"),
+        ({"window_kib": 0}, "invalid --window-kib=0: expected"),
+        ({"stream_interval_ms": math.nan}, "invalid --stream-interval-ms=nan: expected"),
     ],
 )
 def test_what_cannot_be_asked_for_is_refused_in_one_line(asked: dict[str, Any], why: str) -> None:

@@ -31,11 +31,13 @@ def test_the_summary_shows_counts_throughput_latencies_and_errors() -> None:
     assert str(thousand()) == render(thousand())
 
 
-def test_a_percentile_that_is_missing_says_how_many_calls_it_needs() -> None:
+def test_how_many_calls_the_missing_percentiles_need_is_said_once() -> None:
     lines = [line.split() for line in render(result([0.01] * 99)).splitlines()]
     assert ["p50", "10.00", "ms"] in lines
-    for name, calls in {"p90": "100", "p95": "200", "p99": "1,000"}.items():
-        assert [name, "-", *f"needs {calls} calls (10 beyond it)".split()] in lines
+    words = ["needs", "1,000", "calls", "(10", "beyond", "it),", "there", "were", "99:", "raise", "-n"]
+    assert ["p90", "-"] in lines
+    assert ["p95", "-"] in lines
+    assert ["p99", "-", *words] in lines
 
 
 def test_a_limited_run_says_so_beside_its_figures() -> None:
@@ -140,7 +142,7 @@ def test_a_stream_shows_the_latency_of_its_messages() -> None:
 def test_thresholds_notes_and_early_ends_come_last() -> None:
     text = render(thousand(slo="p50=400ms,errors=5%", notes=("look here",), stopped_because="p50 was too high"))
     assert text.splitlines()[-4:] == [
-        "  slo NOT MET: p50 was 500.00 ms, 25.0% above the 400ms allowed",
+        "  slo NOT MET: p50 was 495.00 ms, 23.7% above the 400ms allowed",
         "  slo met: errors were 1.00%, within 5%",
         "  stopped early: p50 was too high",
         "  note: look here",

@@ -17,10 +17,11 @@ from grpclab.errors import DesignError, UsageError
 from grpclab.report.data import Packed
 from grpclab.stored import load_original
 from grpclab.study import comparing, repeat
-from grpclab.study.comparing import ComparingStudy, Side
+from grpclab.study.comparing import ComparingStudy
 from grpclab.study.design import Configurations, comparison, plain
 from grpclab.study.repeat import Original, compared, planned
 from grpclab.study.runner import Study
+from grpclab.study.sides import Side
 from grpclab.study.store import Store, write_json
 from grpclab.study.subject import Subject
 

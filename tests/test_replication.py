@@ -1,8 +1,11 @@
-"""The seed study's claims: what is measured for each, and which trials lead to which verdict."""
+"""The Rust demo's claims: what is measured for each, and which trials lead to which verdict."""
 
 from __future__ import annotations
 
+import html
 import itertools
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -19,6 +22,7 @@ from grpclab.analysis.load_claims import CLAIMED_RATIO
 from grpclab.analysis.replication import COLUMNS, claims
 from grpclab.config import TrialConfig
 from grpclab.report import claims as claims_section
+from grpclab.report import sections, summaries
 from grpclab.report.study import Study
 from grpclab.study import replication_design
 from grpclab.study.parameters import StudyParameters
@@ -374,12 +378,39 @@ def test_a_plan_that_tests_no_claim_has_none() -> None:
 # ---- in the report -------------------------------------------------------------------------------------------
 
 
+def test_the_question_is_answered_by_how_many_claims_hold() -> None:
+    made = trials(rps(**FAST))
+    verdict = analyse(made, PLAN)
+    counts = Counter(claims(made, as_json(verdict.as_dict()), PLAN)["verdict"])
+    first = verdict.sentence.partition(". ")[0]
+    assert first.startswith("Of 8 claims of the Rust demo's README ")
+    assert f"{counts[HOLDS]} hold" in first
+    assert sum(int(number) for number in re.findall(r"\b(\d+) (?:hold|do|is|are|can)", first)) == 8
+    study = Study.of(manifest_of("replication", PLAN), made, as_json(verdict.as_dict()))
+    (answer,) = [part for part in sections(study.manifest, made, study.verdict) if part.anchor == "answer"]
+    assert answer.html.startswith(f'<p class="gl-verdict">{html.escape(first)}.')
+    assert summaries.markdown(study).startswith(summaries.escape(first))
+
+
+def test_failures_that_are_what_is_measured_are_said_to_be() -> None:
+    asked = {"own-limits-c10000": {"errors": 200.0}, "idle-off": {"errors": 40.0}}
+    made = trials(asked, blocks=2)
+    study = Study.of(manifest_of("replication", PLAN), made, as_json(analyse(made, PLAN).as_dict()))
+    assert study.failing_on_purpose == ["own-limits-c10000", "idle-off", "idle-working"]
+    (answer,) = [part for part in sections(study.manifest, made, study.verdict) if part.anchor == "answer"]
+    assert "all of them where failing is what is measured" in answer.html
+    made = trials(asked | {"optimized-c10000": {"errors": 3.0}}, blocks=2)
+    (answer,) = [part for part in sections(study.manifest, made, study.verdict) if part.anchor == "answer"]
+    assert "486 of " in answer.html
+    assert "480 of them where failing is what is measured" in answer.html
+
+
 def test_the_report_has_a_section_of_claims_where_the_plan_tests_some() -> None:
     made = trials(rps(**FAST))
     study = Study.of(manifest_of("replication", PLAN), made, as_json(analyse(made, PLAN).as_dict()))
-    html = claims_section.section(study)
-    assert html.count("<tr>") == 9
-    assert '<span class="gl-badge gl-faster">holds</span>' in html
-    assert '<span class="gl-badge gl-inconclusive">cannot be expressed in grpcio</span>' in html
-    assert "&lt;" not in html
+    drawn = claims_section.section(study)
+    assert drawn.count("<tr>") == 9
+    assert '<span class="gl-badge gl-faster">holds</span>' in drawn
+    assert '<span class="gl-badge gl-inconclusive">cannot be expressed in grpcio</span>' in drawn
+    assert "&lt;" not in drawn
     assert claims_section.section(Study.of({"plan": {}}, made, {})) == ""

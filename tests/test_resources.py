@@ -184,6 +184,22 @@ def test_each_rule_names_its_resource_with_the_numbers(
     assert found.evidence.endswith("; medians of 3 trials")
 
 
+def test_what_the_generator_limited_now_and_then_is_said_beside_the_limit_which_is_then_not_certain() -> None:
+    sure, unsure = (
+        judged(rows(**{**WAITING, "throughput_rps": 1900.0, "limited_by": marks}))
+        for marks in (["", "", ""], ["generator-bound", "", ""])
+    )
+    assert (sure.resource, sure.certain) == (unsure.resource, True) == ("threads", True)
+    assert not unsure.certain
+    assert unsure.evidence == f"{sure.evidence}; in 1 of 3 trials the load generator reached its limit as well"
+
+
+def test_nothing_limits_calls_after_a_silence() -> None:
+    found = judged(rows(**{**IDLE, "link.idle_timeout_s": 2.0, "load.rate_rps": 20.0, "offered_rps": 20.0}))
+    assert (found.resource, found.certain) == ("unknown", False)
+    assert "on purpose" in found.evidence
+
+
 @pytest.mark.parametrize(
     ("changes", "cores"),
     [
@@ -209,7 +225,7 @@ def test_no_rule_names_what_the_numbers_do_not_show(changes: dict[str, Any], cor
     assert (found.resource, found.certain) == ("unknown", False), found.evidence
 
 
-NOISE = [1.01, 0.99, 1.0]
+NOISE = [1.01, 0.99, 1.0, 1.005, 0.995, 1.0]
 WINDOW = {"client.adaptive_window": False, "client.window_kib": 64}
 PAIRS: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
     (WINDOW, {"client.window_kib": 1024}, "window", "with more of client.window_kib than 64, more has 2.0x"),
@@ -226,7 +242,7 @@ PAIRS: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
         "stream-limit",
         "900 calls of a window waited for a stream",
     ),
-    ({"server.max_concurrent_streams": 2}, {"server.max_concurrent_streams": None}, "stream-limit", "3 blocks"),
+    ({"server.max_concurrent_streams": 2}, {"server.max_concurrent_streams": None}, "stream-limit", "6 blocks"),
     (IDLE, {"server.threads": 1000}, "threads", "50 calls in flight on 10 handler threads"),
     (IDLE, {"server.spare_threads": 1000}, "threads", "server.spare_threads"),
     ({}, {"load.concurrency": 200}, "concurrency", "with more of load.concurrency than 50"),
@@ -235,7 +251,7 @@ PAIRS: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
 
 def pair(low: dict[str, Any], high: dict[str, Any], *, ratio: float) -> list[list[dict[str, Any]]]:
     faster = [1000 * ratio * noise for noise in NOISE]
-    return [rows(**low), rows("more", **{**low, **high, "throughput_rps": faster})]
+    return [rows(blocks=6, **low), rows("more", blocks=6, **{**low, **high, "throughput_rps": faster})]
 
 
 @pytest.mark.parametrize(("low", "high", "resource", "told"), PAIRS)
@@ -257,13 +273,13 @@ def test_a_pair_that_is_not_faster_names_nothing(
 
 @pytest.mark.parametrize(("low", "high", "resource", "told"), PAIRS)
 @pytest.mark.parametrize(
-    "besides", [{"server.tls": True}, {"scenario": "bulk"}, {"valid": False}, {"throughput_rps": [9e3, 1e3, 500.0]}]
+    "besides", [{"server.tls": True}, {"scenario": "bulk"}, {"valid": False}, {"throughput_rps": [9e3, 1e3, 500.0] * 2}]
 )
 def test_a_pair_that_is_none_or_too_noisy_names_nothing(
     low: dict[str, Any], high: dict[str, Any], resource: str, told: str, besides: dict[str, Any]
 ) -> None:
     mine, other = pair(low, high, ratio=2.0)
-    changes = rows("more", **besides)
+    changes = rows("more", blocks=6, **besides)
     for row, change in zip(other, changes, strict=True):
         row |= {key: change[key] for key in besides}
     assert judged(mine, other).resource == "unknown"
@@ -281,7 +297,7 @@ def test_a_window_that_bdp_probing_overrides_is_not_named() -> None:
 
 def test_of_several_pairs_the_fastest_is_the_evidence() -> None:
     slower: dict[str, Any] = {"load.concurrency": 100, "throughput_rps": [1500 * noise for noise in NOISE]}
-    some = rows("some", **slower)
+    some = rows("some", blocks=6, **slower)
     found = judged(*pair({}, {"load.concurrency": 200}, ratio=2.0), some)
     assert "more has 2.0x" in found.evidence
 
@@ -384,7 +400,7 @@ def frames(draw: st.DrawFn) -> pd.DataFrame:
     for name in ("a", "b", "c"):
         levels = {key: draw(st.sampled_from(options)) for key, options in LEVELS.items() if draw(st.booleans())}
         rps = draw(st.sampled_from([500.0, 1000.0, 4000.0]))
-        found += rows(name, **levels, throughput_rps=[rps * noise for noise in NOISE])
+        found += rows(name, blocks=len(NOISE), **levels, throughput_rps=[rps * noise for noise in NOISE])
     frame = pd.DataFrame(found).astype(object)
     for key in draw(st.lists(st.sampled_from(MEASURES), max_size=6)):
         frame[key] = draw(st.lists(st.sampled_from(NUMBERS), min_size=len(frame), max_size=len(frame)))
@@ -536,6 +552,8 @@ def test_a_pair_of_real_trials_tells_what_held_the_slower_one_back(
             for name, side in sides.items()
         ]
     )
+    # What is real are the trials; a verdict takes six blocks, which the two stand for.
+    frame = pd.concat([frame.assign(block=frame["block"] + 2 * copy) for copy in range(3)], ignore_index=True)
     found = limit_of("less", frame, {}, recorded(cores))
     assert (found.resource, found.certain) == (resource, True), found.evidence
     assert limit_of("more", frame, {}, recorded(cores)).resource != resource

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from grpclab.load.recorder import Records
-from grpclab.load.run import LoadRun, assemble, find_limits, merge_reports
+from grpclab.load.run import GENERATOR_BOUND, HELD_BACK, LoadRun, assemble, find_limits, merge_reports
+from grpclab.load.running import Tally
 from grpclab.load.summary import Window, summarise
 from grpclab.load.traffic import Traffic
 
@@ -27,15 +28,15 @@ def opened(late_s: Sequence[float], service_s: float = 0.010, *, length_s: float
     return Window(records=calls, opened_at=100.0, requests=None, closes_at=100.0 + length_s, held_open=True)
 
 
-def limits(window: Window, *, planned: int | None, busy_share: float = 0.5, bound_hits: int = 0) -> tuple[str, ...]:
-    return find_limits([window], summarise([window]), busy_share=busy_share, planned=planned, bound_hits=bound_hits)
+def limits(window: Window, *, planned: int | None, busy_share: float = 0.5, still_s: float = 0.0) -> tuple[str, ...]:
+    return find_limits([window], summarise([window]), busy_share=busy_share, planned=planned, still_s=still_s)
 
 
 def answer(**figures: Any) -> dict[str, Any]:
     """What a worker says at the end."""
     nothing: dict[str, Any] = {"held": 0, "bound_hits": 0, "connections_lost": 0, "outage_s": 0.0}
-    nothing |= {"traffic": Traffic().to_json(), "failures": [], "encodings": {}}
-    return {"cpu_s": 1.0, "spin_s": 0.0, "busy_s": 10.0, "admitted": 0, "unsent": 0, **nothing, **figures}
+    nothing |= {"traffic": Traffic().to_json(), "failures": [], "encodings": {}, "unsent": 0, "still_s": 0.0}
+    return {"cpu_s": 1.0, "spin_s": 0.0, "busy_s": 10.0, "admitted": 0, **nothing, **figures}
 
 
 # ---- the generator as the limit ------------------------------------------------------------------------------
@@ -83,9 +84,34 @@ def test_a_percentile_that_there_are_too_few_calls_for_is_no_limit() -> None:
     assert limits(opened([0.0] * 48 + [0.005] * 2), planned=50) == ()
 
 
-def test_where_calls_waited_for_the_bound_in_flight_the_reason_says_so() -> None:
-    (found,) = limits(opened([0.002] * 2000), planned=2000, bound_hits=1500)
-    assert found.endswith("p99 (1,500 calls waited for load.max_in_flight)")
+def test_a_limit_of_calls_in_flight_that_a_slow_server_meets_is_not_the_generator() -> None:
+    def found(**figures: Any) -> LoadRun:
+        window = opened([0.0] * 500 + [0.5] * 1500)
+        return assemble([window], [answer(**figures)], rate_rps=200.0, planned=2000)
+
+    assert found(bound_hits=1400).limited_by("shared") == HELD_BACK
+    assert found(bound_hits=1400).limits == ()
+    assert found(bound_hits=100, unsent=1300).limited_by("shared") == HELD_BACK
+    assert found(bound_hits=1400, cpu_s=9.5).limited_by("shared") == GENERATOR_BOUND, "a busy one is the limit itself"
+    assert found(bound_hits=10).limited_by("shared") == GENERATOR_BOUND, "most were late for another reason"
+    assert found().limited_by("shared") == GENERATOR_BOUND
+
+
+@pytest.mark.parametrize("planned", [None, 2000])
+def test_a_generator_that_stood_still_is_a_limit_of_both_loops(planned: int | None) -> None:
+    assert limits(opened([0.0] * 2000), planned=planned, still_s=0.1) == ()
+    (found,) = limits(opened([0.0] * 2000), planned=planned, still_s=5.0)
+    assert found.startswith("the generator stood still for 5.0 s of 10.0 s")
+    run = assemble([opened([0.0] * 2000)], [answer(), answer(still_s=5.0)], rate_rps=None, planned=None)
+    assert run.stood_still
+    assert run.limited_by("shared") == GENERATOR_BOUND
+
+
+def test_a_rate_is_kept_up_with_if_what_was_due_came_back() -> None:
+    late = assemble([opened([0.0] * 620 + [9.0] * 380)], [answer()], rate_rps=100.0, planned=1000)
+    assert (late.keeps_up, late.due_rps) == (False, 100.0)
+    assert assemble([opened([0.0] * 1000)], [answer()], rate_rps=100.0, planned=1000).keeps_up
+    assert assemble([opened([0.0] * 900)], [answer()], rate_rps=100.0, planned=900).keeps_up, "Poisson drew fewer"
 
 
 def test_in_a_closed_loop_only_the_busy_share_counts() -> None:
@@ -137,11 +163,22 @@ def test_more_spinning_than_cpu_time_is_not_less_than_idle() -> None:
 
 
 def test_running_figures_add_up_and_the_worst_tail_stands_for_all() -> None:
+    def report(under_way: Sequence[float], **figures: Any) -> dict[str, Any]:
+        """At 10 s, of calls under way since then."""
+        tally = Tally(limits_s=[0.5])
+        tally.add([1.0, 2.0, 3.0], [0.1, 0.6, 0.9], [0, 0, 14])
+        return {"over": False} | tally.report(under_way, 10.0) | figures
+
     reports = [
-        {"calls": 10, "errors": 1, "latency_p99_s": math.nan},
-        {"calls": 2000, "errors": 0, "latency_p99_s": 0.02},
-        {"calls": 3000, "errors": 2, "latency_p99_s": 0.01},
+        report([], calls=10, errors=1, latency_p99_s=math.nan),
+        report([9.0, 9.75], calls=2000, errors=0, latency_p99_s=0.02),
+        report([8.0], calls=3000, errors=2, latency_p99_s=0.01, over=True),
     ]
-    found = merge_reports(reports, 1.5)
+    found = merge_reports(reports, 1.5, [0.5])
     assert (found.elapsed_s, found.calls, found.errors, found.latency_p99_s) == (1.5, 5010, 3, 0.02)
+    assert (found.succeeded, found.longest_s, found.slow) == (6, 0.6, {0.5: 3})
+    assert (found.under_way, found.oldest_s, found.overdue) == (3, 2.0, {0.5: 2})
+    assert found.youngest_s == 0.0, "one worker has none under way"
+    assert merge_reports(reports[1:], 1.5, [0.5]).youngest_s == 0.25
+    assert found.over
     assert math.isnan(merge_reports(reports[:1], 1.5).latency_p99_s)

@@ -98,7 +98,7 @@ def test_the_same_seed_draws_the_same_times_and_another_one_others() -> None:
     ],
 )
 def test_what_is_no_law_is_refused_in_one_line_that_shows_how(text: str) -> None:
-    with pytest.raises(UsageError, match=r"--service-time .* is not possible: write constant:1ms, ") as refusal:
+    with pytest.raises(UsageError, match=r"invalid --service-time=.*: expected constant:1ms, ") as refusal:
         parse_service_time(text)
     assert "\n" not in str(refusal.value)
 
@@ -136,7 +136,7 @@ def test_a_release_is_never_early_never_inside_a_stall_and_keeps_the_order(
 
 @pytest.mark.parametrize("text", ["1s", "1s@", "@3s", "1@3", "0s@1s", "1s@-1s", "soon"])
 def test_what_is_no_stall_is_refused_in_one_line_that_shows_how(text: str) -> None:
-    with pytest.raises(UsageError, match=r"--stall .* is not possible: write how long and when, as 1s@3s"):
+    with pytest.raises(UsageError, match=r"invalid --stall=.*: expected how long and when, as 1s@3s"):
         parse_stall(text)
 
 
@@ -163,7 +163,7 @@ def test_no_errors_all_errors_and_none_at_all() -> None:
     "text", ["1%", "1:UNAVAILABLE", "1%:OK", "101%:INTERNAL", "-1%:INTERNAL", "1%:BROKEN", "nan%:INTERNAL"]
 )
 def test_what_is_no_error_is_refused_in_one_line_that_shows_how(text: str) -> None:
-    with pytest.raises(UsageError, match=r"--error .* is not possible: write a share and a status, as 1%:UNAVAILABLE"):
+    with pytest.raises(UsageError, match=r"invalid --error=.*: expected a share and a status, as 1%:UNAVAILABLE"):
         parse_mishap(text)
 
 

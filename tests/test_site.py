@@ -48,7 +48,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("project")
     for name in ("example", "replication"):
         stored_studies.as_report(synthetic.small_study(), root / "reports" / f"{name}.html")
-    (root / "reports" / "calibration.html").write_text("<!DOCTYPE html><title>c</title><h1>Calibration</h1>")
+    for name in ("calibration", "calibration-own"):
+        (root / "reports" / f"{name}.html").write_text("<!DOCTYPE html><title>c</title><h1>Calibration</h1>")
     (root / "reports" / "index.html").write_text("an index of before")
     for name in ("example.md", "example.json", "example.svg", "README.md", "notes.txt", "gone.md"):
         (root / "reports" / name).write_text("{}")
@@ -94,7 +95,7 @@ def assert_loads_nothing(page: Page) -> None:
 
 def test_reports_with_what_belongs_to_them_are_published_and_nothing_else(built: Path) -> None:
     files = {str(path.relative_to(built)) for path in built.rglob("*") if path.is_file()}
-    reports = {f"{name}.html" for name in ("index", "example", "replication", "calibration")}
+    reports = {f"{name}.html" for name in ("index", "example", "replication", "calibration", "calibration-own")}
     guides = {"guides/index.html", "guides/pools.html"}
     assert reports | guides | {".nojekyll", "example.md", "example.json", "example.svg"} <= files
     assert not files & {"README.md", "notes.txt", "gone.md", "docs/README.md"}
@@ -109,7 +110,7 @@ def test_every_link_leads_to_a_page_and_every_page_can_be_reached(built: Path) -
 
 def test_the_index_lists_the_studies_and_names_the_other_pages(built: Path) -> None:
     hrefs = [a["href"].removeprefix("./") for a in Page((built / "index.html").read_text()).all("a")]
-    links = ["guides/index.html", "calibration.html", "replication.html", REPOSITORY]
+    links = ["guides/index.html", "calibration.html", "replication.html", "calibration-own.html", REPOSITORY]
     assert [href for href in hrefs if href in links][: len(links)] == links
     assert {"example.html", "replication.html"} <= set(hrefs)
 

@@ -12,9 +12,11 @@ import pytest
 import synthetic
 from test_report import EVIL
 
+from grpclab.analysis import analyse
 from grpclab.report import confidence, summaries, words
 from grpclab.report.study import Study
 from grpclab.report.summaries import as_json, escape, markdown, table
+from grpclab.study import file_design
 
 PINGS = (
     " @octocat @org/team #123 GH-7 org/repo#9 https://github.com/o/r/issues/1 www.evil.example a|b `code` *bold* _it_"
@@ -172,6 +174,19 @@ def test_the_table_has_what_matters_aligned(full: Study) -> None:
     assert max(map(len, lines)) <= summaries.WIDTH
     assert "\x1b" not in shown
     assert shown.isascii()
+
+
+def test_a_study_of_levels_shows_every_level() -> None:
+    asked = {"headline": "server.threads=64", "factors": {"server.threads": [4, 16, 64], "server.tls": [True]}}
+    plan = file_design.design(asked).plan
+    maker = synthetic.StudyMaker()
+    for row in plan["configurations"]:
+        maker.add(row["name"], row["title"], 1000, row["settings"], scenario=row["scenario"])
+    trials = maker.trials(study="threads")
+    verdict = synthetic.as_json(analyse(trials, plan).as_dict())
+    lines = table(Study.of(synthetic.manifest_of("threads", plan), trials, verdict)).splitlines()
+    for level in ("threads=4,", "threads=16", "threads=64", "tls=true"):
+        assert sum(level in line for line in lines) == 1, level
 
 
 def test_long_names_are_cut_to_a_hundred_columns() -> None:

@@ -21,7 +21,7 @@ from grpclab.servers.launcher import RunningServer
 
 ANSWER_S = 30.0
 ANSWERS = {
-    *("cpu_s", "spin_s", "busy_s", "admitted", "unsent"),
+    *("cpu_s", "spin_s", "busy_s", "admitted", "unsent", "still_s"),
     *("held", "bound_hits", "connections_lost", "outage_s", "traffic", "failures", "encodings"),
 }
 
@@ -49,7 +49,11 @@ def window(**bounds: Any) -> dict[str, Any]:
     absolute = {
         name: None if times[name] is None else now + times[name] for name in ("starts_at", "opens_at", "closes_at")
     }
-    return {"requests": None, "rate_rps": None, "record": None, "progress": False, "drain_s": 3.0} | bounds | absolute
+    return (
+        {"requests": None, "rate_rps": None, "record": None, "progress": False, "drain_s": 3.0, "watch_s": []}
+        | bounds
+        | absolute
+    )
 
 
 @pytest.mark.parametrize("engine", ["wire", "grpcio"])

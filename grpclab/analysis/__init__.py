@@ -18,8 +18,9 @@ The layout, each module importing only from those above it::
     functions   whose share of the samples changed
     claim       what a claim is, and how its verdict comes about
     load_claims, network_claims
-                the rules by which the seed study's claims are judged
+                the rules by which the Rust demo's claims are judged
     replication what became of them
+    setup       what was compared and how it was loaded, in words
     curves      frames for figures: levels, ladder
 """
 
@@ -33,6 +34,7 @@ from grpclab.analysis.ratios import (
     fewest_blocks,
     holm,
     log_t_interval,
+    paired_levels,
     paired_t_p,
     sign_flip_p,
     t_interval,
@@ -70,6 +72,7 @@ __all__ = [
     "log_t_interval",
     "lower_is_faster",
     "metric_words",
+    "paired_levels",
     "paired_t_p",
     "sign_flip_p",
     "smallest_effect",

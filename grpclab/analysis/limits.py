@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from grpclab.analysis.metrics import is_latency, metric_words
+from grpclab.analysis.metrics import calls_needed, is_latency, metric_words
 from grpclab.analysis.ratios import column, numbers, trials_of, valid_trials
 from grpclab.printable import printable
 
@@ -26,8 +26,8 @@ def limits_of(trials: pd.DataFrame, configuration: str, scenario: str | None = N
 
 
 def bound_note(metric: str, *, baseline: str, candidate: str, limited: Iterable[str]) -> str:
-    """Which way a ratio errs when the generator limited the configurations in `limited`; "" when it limited
-    neither.
+    """Which way a ratio errs when the generator limited trials of the configurations in `limited`; "" when it
+    limited neither.
 
     A limited side was truly at least as fast as measured. Of a throughput ratio (candidate / baseline) a
     limited candidate therefore makes a lower bound and a limited baseline an upper bound; of a latency
@@ -38,10 +38,10 @@ def bound_note(metric: str, *, baseline: str, candidate: str, limited: Iterable[
         return ""
     if len(named) == 2 or baseline == candidate:
         return (
-            f"{baseline} and {candidate} were both limited by the load generator: "
-            "the ratio compares the generator with itself and is a bound in neither direction"
+            f"the load generator reached its limit in trials of {baseline} and of {candidate}: "
+            "the ratio may compare the generator with itself, and is a bound in neither direction"
         )
-    text = f"{named[0]} was limited by the load generator"
+    text = f"the load generator reached its limit in trials of {named[0]}"
     words = metric_words(metric)
     if metric == "throughput_rps":
         bound = "a lower bound" if named[0] == candidate else "an upper bound"
@@ -61,6 +61,19 @@ def client_note(configurations: Iterable[str]) -> str:
         f"{_listed(names)} spent all the CPU the client has (client-cpu): a fact about a client "
         "that opens a channel for each call, which is the factor under test here, not an invalid result"
     )
+
+
+def too_few_calls(trials: pd.DataFrame, metric: str, configurations: Iterable[str]) -> str:
+    """That a percentile was not measured because no trial of a side made as many calls as it needs; "" otherwise."""
+    needed = calls_needed(metric)
+    for name in configurations:
+        rows = valid_trials(trials_of(trials, name))
+        most = numbers(rows, "requests").max()
+        if numbers(rows, metric).isna().all() and most < needed:
+            return (
+                f"{metric_words(metric)} needs {needed:,} calls in each trial, there were {most:,.0f} at most: raise -n"
+            )
+    return ""
 
 
 def invalid_note(trials: pd.DataFrame) -> str:

@@ -1,4 +1,4 @@
-"""The claims of the seed study about a server under load: throughput, system calls, streams, errors. Pure."""
+"""The claims of the Rust demo about a server under load: throughput, system calls, streams, errors. Pure."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ import pandas as pd
 from grpclab.analysis.ratios import column, numbers, trials_of, valid_trials
 from grpclab.analysis.verdict import Comparison, compare
 from grpclab.config import FACTORS, Level
+from grpclab.effective import unknown_factors
 from grpclab.service_time import parse_milliseconds
 
 METRIC = "throughput_rps"
@@ -42,6 +43,7 @@ class Measured:
     `levels` holds the factors that are known, by dotted name; `medians` metrics of trials.parquet and
     ``server_cores_used``, ``client_cores_used`` (CPU of a call x calls ended per second of window; spinning is
     left out) and ``processes_at_work`` (with a connection);
+    a server of which nothing is known but its command has no ``server.`` level at all;
     `labels` how many trials carry each label of `limited_by`; `cores` how many cores the server may use, NaN
     where that is not recorded; `shared` whether the generator runs on the same core.
     """
@@ -92,9 +94,14 @@ class Measured:
         return _least(asked, self.median("processes_at_work"))
 
     @property
+    def foreign(self) -> bool:
+        """Whether somebody's command started the server: nothing is known of what is inside."""
+        return not any(name.startswith("server.") for name in self.levels)
+
+    @property
     def capacity(self) -> float:
-        """Cores the server can fill: those it may use, but no more than one for each process at work."""
-        return _least(self.cores, self.processes)
+        """Cores the server can fill: those it may use, but of our own no more than one for each process at work."""
+        return self.cores if self.foreign else _least(self.cores, self.processes)
 
     @property
     def threads(self) -> float:
@@ -111,8 +118,10 @@ class Measured:
     @property
     def messages(self) -> float:
         """Responses of a call."""
-        streamed = self.levels.get("load.method") == "SayHelloStream"
-        return self.number("server.stream_messages") if streamed else 1.0
+        method = self.levels.get("load.method")
+        if method is None:
+            return math.nan
+        return self.number("server.stream_messages") if method == "SayHelloStream" else 1.0
 
     @property
     def pause_s(self) -> float:
@@ -121,7 +130,7 @@ class Measured:
             waits_s = parse_milliseconds(str(self.levels.get("server.handler_wait_ms"))).mean_s
         except ValueError:  # not known, or not as this version writes it
             waits_s = math.nan
-        return waits_s + max(0.0, self.messages - 1) * self.number("server.stream_interval_ms") / 1e3
+        return waits_s + max(self.messages - 1, 0.0) * self.number("server.stream_interval_ms") / 1e3
 
     @property
     def travel_s(self) -> float:
@@ -137,17 +146,27 @@ def measure(trials: pd.DataFrame, plan: Mapping[str, Any], cores: Mapping[str, A
     """
     planned = {str(entry.get("name")): entry for entry in plan.get("configurations") or []}
     seen = [str(name) for name in column(trials, "configuration").dropna().unique()]
-    return [_one(trials, name, planned.get(name), cores) for name in dict.fromkeys([*planned, *seen])]
+    subjects = plan.get("subjects") or {}
+    return [
+        _one(trials, name, planned.get(name), cores, subjects.get(name)) for name in dict.fromkeys([*planned, *seen])
+    ]
 
 
-def _one(trials: pd.DataFrame, name: str, entry: Mapping[str, Any] | None, cores: Mapping[str, Any]) -> Measured:
+def _one(
+    trials: pd.DataFrame,
+    name: str,
+    entry: Mapping[str, Any] | None,
+    cores: Mapping[str, Any],
+    subject: Mapping[str, Any] | None,
+) -> Measured:
     rows = valid_trials(trials_of(trials, name))
     settings = None if entry is None else entry.get("settings") or {}
     scenarios = [*column(rows, "scenario").dropna().unique(), (entry or {}).get("scenario") or ""]
     labels = [str(label) for label in column(rows, "limited_by").dropna() if label]
     server = cores.get("server")
     mine = float(len(server)) if isinstance(server, list | tuple) and server else math.nan
-    levels = _levels(rows, settings)
+    unknown = unknown_factors(subject, settings or {})
+    levels = {factor: level for factor, level in _levels(rows, settings).items() if factor not in unknown}
     return Measured(
         configuration=name,
         scenario=str(scenarios[0]),

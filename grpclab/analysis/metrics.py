@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
+
+from grpclab.load.summary import MIN_BEYOND
 
 _PERCENTILE = re.compile(r"latency_(?P<ok>ok_)?p(?P<digits>\d+)_s")
 _WORDS = {
@@ -39,6 +42,13 @@ def lower_is_faster(metric: str) -> bool:
     """
     counted = metric.endswith("_rps") or "_per_" in metric or metric == "requests"
     return not counted or metric.endswith("_per_call_s")
+
+
+def calls_needed(metric: str) -> int:
+    """The fewest calls that carry this metric: a percentile needs MIN_BEYOND of them beyond it, anything else one."""
+    found = _PERCENTILE.fullmatch(metric)
+    beyond = 1 - float(f"0.{found['digits']}") if found else 1.0
+    return math.ceil(MIN_BEYOND / beyond - 1e-6) if found else 1
 
 
 def is_latency(metric: str) -> bool:

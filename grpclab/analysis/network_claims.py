@@ -1,4 +1,4 @@
-"""The claims of the seed study about connections and the network: keepalive, no-delay, windows. Pure."""
+"""The claims of the Rust demo about connections and the network: keepalive, no-delay, windows. Pure."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def large_windows(trials: pd.DataFrame, compared: Comparisons, networks: Sequenc
         claim="large windows",
         claimed="large HTTP/2 windows raise throughput",
         done="256 KiB downloads on one connection, 8 in flight, with fixed windows of the client, which govern what it "
-        "receives (the seed study set the server's, which govern uploads)",
+        "receives (the Rust demo set the server's, which govern uploads)",
         result=told_with(condition, *told),
         verdict=verdict,
     )

@@ -11,7 +11,8 @@ from typing import Any
 import pandas as pd
 
 from grpclab.analysis.curves import levels
-from grpclab.load.steps import KEPT_SHARE, KEPT_TAIL
+from grpclab.load.run import HELD_BACK, KEPT_SHARE
+from grpclab.load.steps import KEPT_TAIL
 
 RATE = "load.rate_rps"
 
@@ -63,7 +64,7 @@ class Series:
         if knee is last:
             return f"no knee: every rate up to {last.offered_rps:,.0f}/s was kept up with"
         after = self.rates[self.rates.index(knee) + 1] if knee else first
-        if after.limited_by:
+        if after.limited_by not in ("", HELD_BACK):
             why = f"at {after.offered_rps:,.0f}/s the load generator was the limit: the server may do more"
         elif after.achieved_rps < KEPT_SHARE * after.offered_rps:
             why = f"of {after.offered_rps:,.0f}/s only {after.achieved_rps:,.0f}/s were answered"

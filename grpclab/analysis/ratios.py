@@ -24,6 +24,11 @@ Floats = npt.NDArray[np.float64]
 
 CONFIDENCE = 0.95
 ALPHA = 0.05
+FEWEST_FOR_INTERVAL = 3
+"""On two values the t interval has one degree of freedom: it is thirteen times as wide as they are apart, or says
+"0 to 2,864,277,723"."""
+TOO_FEW = "too few blocks"
+"""What stands in the place of an interval that there is none of."""
 _RESAMPLES = 99_999  # scipy tries all 2^n where they are no more than this: up to 16 blocks
 
 
@@ -41,7 +46,7 @@ class Pairing:
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A mean over blocks and its t interval; all NaN without blocks, the ends NaN with one."""
+    """A mean over blocks and its t interval; all NaN without blocks, the ends NaN below FEWEST_FOR_INTERVAL."""
 
     mean: float
     low: float
@@ -161,15 +166,24 @@ def block_ratios(trials: pd.DataFrame, *, scenario: str, metric: str, baseline: 
     return paired.frame
 
 
+def paired_levels(
+    trials: pd.DataFrame, *, scenario: str, metric: str, baseline: str, candidate: str
+) -> tuple[Interval, Interval]:
+    """The levels of two configurations over the blocks in which both are valid: candidate / baseline of the two
+    geometric means is the ratio that :func:`grpclab.analysis.compare` gives."""
+    pairs = block_ratios(trials, scenario=scenario, metric=metric, baseline=baseline, candidate=candidate)
+    return log_t_interval(pairs["baseline"]), log_t_interval(pairs["candidate"])
+
+
 def t_interval(values: npt.ArrayLike) -> Interval:
     """The mean and its two-sided 95 % t interval, mean -/+ t(0.975, n - 1) s / sqrt(n). Values that are not
-    finite are left out."""
+    finite are left out; below FEWEST_FOR_INTERVAL of them there is no interval."""
     sample = _finite(values)
     if not sample.size:
         return Interval(mean=math.nan, low=math.nan, high=math.nan, blocks=0)
     mean = float(sample.mean())
-    if sample.size == 1:
-        return Interval(mean=mean, low=math.nan, high=math.nan, blocks=1)
+    if sample.size < FEWEST_FOR_INTERVAL:
+        return Interval(mean=mean, low=math.nan, high=math.nan, blocks=int(sample.size))
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, sample.size - 1)) * _spread(sample) / math.sqrt(sample.size)
     return Interval(mean=mean, low=mean - half, high=mean + half, blocks=int(sample.size))
 

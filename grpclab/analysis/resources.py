@@ -7,14 +7,16 @@ needed to tell.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
-from grpclab.analysis.amounts import amount
+from grpclab.analysis.amounts import amount, count
 from grpclab.analysis.limit_rules import RESOURCES, RULES, Limit, Resource, cpu_words, limit_from
+from grpclab.analysis.limits import CLIENT, GENERATOR
 from grpclab.analysis.measured import METRIC, Measured, Neighbours, measure
 
 __all__ = ["RESOURCES", "Limit", "Resource", "limit_of", "limiting_resources"]
@@ -43,13 +45,26 @@ def limit_of(configuration: str, trials: pd.DataFrame, plan: Mapping[str, Any], 
 
 def _judge(measured: Measured, neighbours: Neighbours) -> Limit:
     found = (rule(measured, neighbours) for rule in RULES)
-    return next((limit for limit in found if limit), None) or _unknown(measured, neighbours)
+    limit = next((limit for limit in found if limit), None) or _unknown(measured, neighbours)
+    return limit if limit.resource in (GENERATOR, CLIENT) else _with_marks(limit, measured)
+
+
+def _with_marks(limit: Limit, m: Measured) -> Limit:
+    """The limit with the trials in which the load generator was at its end as well: then it is not certain."""
+    marked = sum(m.labels.get(label, 0) for label in (GENERATOR, CLIENT))
+    if not marked:
+        return limit
+    told = f"in {marked} of {count(m.trials, 'trial', 'trials')} the load generator reached its limit as well"
+    return dataclasses.replace(limit, evidence=f"{limit.evidence}; {told}", certain=False)
 
 
 def _unknown(m: Measured, neighbours: Neighbours) -> Limit:
     """``unknown``: what is seen, and which measurement would tell."""
     if not m.trials:
         return limit_from(m, "unknown", ["it has no valid trial"], certain=False)
+    if m.number("link.idle_timeout_s") > 0:
+        told = "calls come at a low rate on purpose: what is measured is how soon one succeeds after a silence"
+        return limit_from(m, "unknown", [told], certain=False)
     return limit_from(m, "unknown", [f"no rule explains it: {cpu_words(m)}", _would_tell(m, neighbours)], certain=False)
 
 

@@ -22,7 +22,8 @@ def sentence(headline: Comparison, plan: Mapping[str, Any], parts: Sequence[Part
 
     Names come from the keys `candidate_label`, `baseline_label` and `at` of ``plan["headline"]``, else from
     a title like "optimized against basic at concurrency 64", else they are the configurations' own. The
-    words for a part are its `phrase`, else its side.
+    words for a part are its `phrase`, else its side. A part with an `already` is told once more with its interval, for
+    readers to whom the other parts are nothing new: ``a client that keeps its channel already``.
     """
     candidate, baseline, at = _names(headline, plan)
     where = f" {at}" if at else ""
@@ -32,20 +33,21 @@ def sentence(headline: Comparison, plan: Mapping[str, Any], parts: Sequence[Part
             f"{candidate} against {baseline} in {metric}{where}: inconclusive, there is no ratio "
             f"({headline.note}); run at least {fewest_blocks()} blocks."
         )
-    low, high = _interval(headline.ci_low, headline.ci_high)
+    between = ""
+    if headline.has_interval:
+        low, high = _interval(headline.ci_low, headline.ci_high)
+        between = f", 95 % interval {low} to {high}"
     direction = ", where less is faster" if lower_is_faster(headline.metric) else ""
     text = (
-        f"{candidate} is {times(headline.ratio)} {baseline} in {metric}{where}{direction}, "
-        f"95 % interval {low} to {high}, {headline.blocks} blocks: {headline.verdict}"
+        f"{candidate} is {times(headline.ratio)} {baseline} in {metric}{where}{direction}"
+        f"{between}, {headline.blocks} blocks: {headline.verdict}"
     )
     if headline.verdict == "equivalent":
         text += f", the whole interval lies within {_percent(headline.delta)} of 1"
-        if headline.blocks < 3:
-            text += f", a first look only, run at least {fewest_blocks()} blocks"
     if headline.verdict == "inconclusive":
         text += f"; {_advice(headline)}"
     shares = _parts(headline, parts)
-    return f"{text}; {shares}." if shares else f"{text}."
+    return " ".join([f"{text}; {shares}." if shares else f"{text}.", *_already(parts)])
 
 
 def times(ratio: float) -> str:
@@ -70,13 +72,13 @@ def _names(headline: Comparison, plan: Mapping[str, Any]) -> tuple[str, str, str
 
 def _advice(headline: Comparison) -> str:
     fewest = fewest_blocks()
-    if headline.blocks < 3:
-        return f"{headline.blocks} blocks cannot tell how noisy this is, run at least {fewest}"
+    if headline.blocks < fewest:
+        return f"{headline.blocks} blocks are too few for a verdict, run at least {fewest}"
     if headline.blocks_needed is not None:
         return f"at this noise a new study of about {headline.blocks_needed} blocks would decide it"
     return (
         f"at this noise not even {MOST_BLOCKS:,} blocks would decide it, the ratio is too near "
-        f"to the edge of 1 +/- {_percent(headline.delta)}: choose another delta, or a quieter machine"
+        f"to the edge of 1 +/- {_percent(headline.delta)}: choose another smallest effect, or a quieter machine"
     )
 
 
@@ -96,6 +98,15 @@ def _parts(headline: Comparison, parts: Sequence[Part]) -> str:
     (ratio, who, doubt), *others = told
     text = f"{ratio} of it comes from {who}{doubt}"
     return text + "".join(f", {ratio} from {who}{doubt}" for ratio, who, doubt in others)
+
+
+def _already(parts: Sequence[Part]) -> list[str]:
+    told = []
+    for entry, part in parts:
+        if part.computed and entry.get("already"):
+            low, high = _interval(part.ci_low, part.ci_high)
+            told.append(f"{entry['already']} gains {times(part.ratio)}, 95 % interval {low} to {high}: {part.verdict}.")
+    return told
 
 
 def _interval(low: float, high: float) -> tuple[str, str]:

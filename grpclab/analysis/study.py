@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from grpclab.analysis import replication
 from grpclab.analysis.engines import Judged, disagreement_note
 from grpclab.analysis.limits import (
     CLIENT,
@@ -127,9 +128,11 @@ def analyse(trials: pd.DataFrame, plan: Mapping[str, Any], cores: Mapping[str, A
     entries = [(entry, Hypothesis.read(entry, plan)) for entry in plan.get("parts") or []]
     parts = [(entry, judged[_directed(part)]) for entry, part in entries if part.testable]
     told = sentence(headline, plan, parts)
+    found = {"headline": headline.as_dict(), "comparisons": [c.as_dict() for c in comparisons]}
+    answer = replication.answer(replication.claims(trials, found, plan))
     cautions = [_caution(headline, trials), _aa_caution(aa)]
     return Judgement(
-        sentence=" ".join([told, *(text for text in cautions if text)]),
+        sentence=" ".join(text for text in [answer, f"Here {told}" if answer else told, *cautions] if text),
         headline=headline,
         comparisons=tuple(comparisons),
         aa=aa,
@@ -226,6 +229,7 @@ def _warnings(
         errors_note(connected, names),
         outages_note(connected),
         _gaps_warning(comparisons),
+        *(str(text) for text in plan.get("left_out") or []),
     ]
     return [text for text in found if text]
 
@@ -246,6 +250,8 @@ def _aa_warning(aa: Comparison | None) -> str:
         return "the study has no A/A arm: this machine's noise has not been checked"
     if not aa.computed:
         return f"the A/A arm could not be computed ({aa.note}): this machine's noise has not been checked"
+    if not aa.has_interval:
+        return f"the A/A arm has {aa.blocks} blocks, too few for an interval: this machine's noise has not been checked"
     if not aa.excludes_one:
         return ""
     return (
@@ -263,8 +269,7 @@ def _blocks_warning(plan: Mapping[str, Any], headline: Comparison) -> str:
     have = f"the headline rests on {counted} of {planned} planned blocks" if counted < planned else ""
     if counted < fewest:
         have = have or f"the study has {counted} block{'' if counted == 1 else 's'}"
-        least = f"its exact test cannot fall below p = {2 / 2**counted:.3g}" if counted > 1 else "it has no p value"
-        return f"{have}: {least}, so it can be neither faster nor slower; {fewest} blocks can{told}"
+        return f"{have}: too few for a verdict on anything, {fewest} can carry one{told}"
     return f"{have}{told}" if have else ""
 
 
@@ -280,7 +285,11 @@ def _bounds_warning(comparisons: Iterable[Comparison]) -> str:
 
 def _gaps_warning(comparisons: Iterable[Comparison]) -> str:
     gaps = [c for c in comparisons if not c.computed]
-    return f"there is no ratio for {_some([c.title for c in gaps])}: {gaps[0].note}" if gaps else ""
+    if not gaps:
+        return ""
+    # The sides of one comparison in several metrics have one title; a metric that is missing names itself.
+    named = f" for {_some([c.title for c in gaps])}" if len({c.title for c in comparisons}) > 1 else ""
+    return f"there is no ratio{named}: {gaps[0].note}"
 
 
 def _some(titles: Sequence[str]) -> str:

@@ -2,7 +2,8 @@
 
 ``faster`` and ``slower``: the interval lies beyond 1, the p (adjusted within its family) is below 0.05, and
 the ratio is beyond 1 +/- delta. ``equivalent``: the whole interval lies inside 1 +/- delta. Anything else
-is ``inconclusive``, with the number of blocks that would decide it at the noise seen. The ratio is always
+is ``inconclusive``, with the number of blocks that would decide it at the noise seen, and so is everything below the
+number of blocks that can carry a verdict (:func:`.ratios.fewest_blocks`), which has no p either. The ratio is always
 candidate / baseline of the raw metric; where less is better (latency), a ratio below 1 is faster.
 """
 
@@ -17,7 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from grpclab.analysis.limits import CLIENT, GENERATOR, bound_note, limits_of
+from grpclab.analysis.limits import CLIENT, GENERATOR, bound_note, limits_of, too_few_calls
 from grpclab.analysis.metrics import lower_is_faster
 from grpclab.analysis.ratios import (
     ALPHA,
@@ -28,7 +29,7 @@ from grpclab.analysis.ratios import (
     paired_t_p,
     sign_flip_p,
 )
-from grpclab.errors import UsageError
+from grpclab.errors import UsageError, invalid
 
 Verdict = Literal["faster", "slower", "equivalent", "inconclusive"]
 
@@ -43,10 +44,10 @@ _FEWEST_FOR_NOISE = 3  # two blocks estimate the noise on one degree of freedom:
 class Comparison:
     """A candidate against a baseline on one metric of one scenario.
 
-    `ratio`, `ci_low`, `ci_high` (95 %) and the p values are NaN below two valid blocks. `p_adjusted` is
-    `p_value` where nothing was corrected; `family` names the Holm family, "" for none. `blocks_needed` is
-    None when the verdict stands, and where no number can be given. `limited_by` holds the distinct labels
-    of either side.
+    `ratio` is NaN below two valid blocks, `ci_low` and `ci_high` (95 %) below three, the p values below as many as
+    a verdict takes. `p_adjusted` is `p_value` where nothing was corrected; `family` names the Holm family, "" for
+    none. `blocks_needed` is None when the verdict stands, and where no number can be given. `limited_by` holds the
+    distinct labels of either side.
     """
 
     title: str
@@ -73,6 +74,11 @@ class Comparison:
         return not math.isnan(self.ratio)
 
     @property
+    def has_interval(self) -> bool:
+        """Whether there were blocks enough for an interval."""
+        return not (math.isnan(self.ci_low) or math.isnan(self.ci_high))
+
+    @property
     def excludes_one(self) -> bool:
         """Whether the interval lies wholly on one side of 1."""
         return self.ci_low > 1 or self.ci_high < 1
@@ -87,6 +93,7 @@ class Comparison:
             ci_high=self.ci_high,
             p_value=p_adjusted,
             delta=self.delta,
+            blocks=self.blocks,
         )
         needed = None
         if outcome == "inconclusive":
@@ -110,9 +117,13 @@ class Comparison:
         return plain | {"limited_by": list(self.limited_by)}
 
 
-def judge(*, metric: str, ratio: float, ci_low: float, ci_high: float, p_value: float, delta: float) -> Verdict:
-    """The verdict on a ratio candidate / baseline, from its interval, its p (adjusted) and delta. NaN decides
-    nothing."""
+def judge(
+    *, metric: str, ratio: float, ci_low: float, ci_high: float, p_value: float, delta: float, blocks: int
+) -> Verdict:
+    """The verdict on a ratio candidate / baseline, from its interval, its p (adjusted), delta and the number of blocks.
+    NaN decides nothing, nor do fewer blocks than :func:`.ratios.fewest_blocks`."""
+    if blocks < fewest_blocks():
+        return "inconclusive"
     if ci_low > 1 and ratio > 1 + delta and p_value < ALPHA:
         return "slower" if lower_is_faster(metric) else "faster"
     if ci_high < 1 and ratio < 1 - delta and p_value < ALPHA:
@@ -129,7 +140,6 @@ def blocks_needed(
     ci_high: float,
     blocks: int,
     delta: float,
-    exact: bool = False,
     tests: int = 1,
 ) -> int | None:
     """How many blocks a new study needs to reach a verdict in four cases of five, at the ratio and noise
@@ -139,8 +149,8 @@ def blocks_needed(
     decided when |ln ratio| >= (t(1 - 0.05 / (2 tests)) + t(0.8)) s / sqrt(n) and ln ratio keeps t(0.8) s /
     sqrt(n) from the edge; one inside, when it keeps (t(0.975) + t(0.8)) s / sqrt(n) from the nearer edge; t
     has n - 1 degrees of freedom (the usual sample size for a paired t, Julious, Statist. Med. 23 (2004),
-    1921-1986). `tests` is the size of the Holm family, taken at its worst (Bonferroni). An `exact` p also
-    needs 2 / 2^n < 0.05.
+    1921-1986). `tests` is the size of the Holm family, taken at its worst (Bonferroni). No verdict takes fewer than
+    :func:`.ratios.fewest_blocks`.
 
     None where there is nothing to estimate from (below 3 blocks), or where more than 1000 would be needed.
     """
@@ -159,8 +169,7 @@ def blocks_needed(
         gap = middle - high_edge if middle > 0 else low_edge - middle
         strict = error * stats.t.ppf(1 - ALPHA / (2 * max(1, tests)), sizes - 1)
         enough = (abs(middle) > strict + margin) & (gap > margin)
-        if exact:
-            enough &= sizes >= fewest_blocks()
+    enough &= sizes >= fewest_blocks()
     return int(sizes[enough.argmax()]) if enough.any() else None
 
 
@@ -199,21 +208,30 @@ def compare(
     UsageError on an impossible delta.
     """
     if not 0 < delta < 1:
-        raise UsageError(f"delta={delta:g} is not possible: it is a share above 0 and below 1, as 0.05 for 5 %")
+        raise UsageError(invalid("delta", f"{delta:g}", "a share above 0 and below 1, as 0.05 for 5 %"))
     paired = pair_blocks(trials, scenario=scenario, metric=metric, baseline=baseline, candidate=candidate)
     interval = log_t_interval(paired.frame["ratio"])
     notes = list(paired.notes)
     ratio = interval.mean
     p_value = math.nan
     if interval.blocks < 2:
-        notes.insert(0, f"{_blocks(interval.blocks)} with both sides valid: a ratio needs at least 2")
+        few = too_few_calls(trials, metric, (baseline, candidate))
+        counted = f"{_blocks(interval.blocks)} with both sides valid: a ratio needs at least 2"
+        notes = [few] if few else [counted, *notes]
         ratio = math.nan
     else:
         ln_ratios = np.log(paired.frame["ratio"].to_numpy())
-        p_value = sign_flip_p(ln_ratios) if exact else paired_t_p(ln_ratios)
+        if interval.blocks >= fewest_blocks():
+            p_value = sign_flip_p(ln_ratios) if exact else paired_t_p(ln_ratios)
 
     outcome = judge(
-        metric=metric, ratio=ratio, ci_low=interval.low, ci_high=interval.high, p_value=p_value, delta=delta
+        metric=metric,
+        ratio=ratio,
+        ci_low=interval.low,
+        ci_high=interval.high,
+        p_value=p_value,
+        delta=delta,
+        blocks=interval.blocks,
     )
     needed = None
     if outcome == "inconclusive":
@@ -223,7 +241,6 @@ def compare(
             ci_high=interval.high,
             blocks=interval.blocks,
             delta=delta,
-            exact=exact,
         )
     labels = {name: limits_of(trials, name, scenario) for name in (baseline, candidate)}
     limited = [name for name, found in labels.items() if GENERATOR in found]

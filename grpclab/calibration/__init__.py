@@ -11,8 +11,8 @@ The layout, each module importing only from those above it::
     ceiling, truth, stall, lateness, recording, memory, relay, echo, agreement
                     one experiment each: parameters -> tidy frame -> claims and figure
     experiments     all of them, in the order in which they are read
-    store           results/calibration/
-    page            reports/calibration.html, out of what is stored
+    store           results/<name>/
+    page            reports/<name>.html, out of what is stored
     notebook        what the cells of calibration.ipynb call
 
 Every comparison is interleaved within one run and told as a ratio: absolute times are this machine's, on this day.

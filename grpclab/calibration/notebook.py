@@ -6,40 +6,45 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
-
 from grpclab.calibration import page
-from grpclab.calibration.claims import claims_table
 from grpclab.calibration.experiments import EXPERIMENTS
 from grpclab.calibration.neighbours import Reading, others_share
 from grpclab.calibration.plan import Plan
 from grpclab.calibration.store import Results
-from grpclab.errors import DesignError, MeasurementError, MissingDependencyError
+from grpclab.errors import DesignError, MeasurementError, MissingDependencyError, invalid
+from grpclab.notebook_live import Output, note, report_link
 from grpclab.places import project_root
-from grpclab.report.blocks import Section
-from grpclab.study.progress import say
+from grpclab.report import tables
+from grpclab.report.blocks import Section, Shown, folded
+from grpclab.study.progress import say, tell_terminal
 
 
 class CalibrationNotebook:
-    """``calibration.ipynb``: the lab measures itself."""
+    """``calibration.ipynb``: the lab measures itself. The answer stands on top, and is filled in at the end."""
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        if unknown := [name for name in plan.parts if name not in EXPERIMENTS]:
-            raise DesignError(f"only={plan.only} is not possible: {unknown[0]!r} is none of {', '.join(EXPERIMENTS)}")
-        self.results = Results(project_root())
+    def __init__(self) -> None:
+        self._top = Output()
         self._made: dict[str, Section] = {}
 
-    @classmethod
-    def from_namespace(cls, namespace: Mapping[str, Any]) -> CalibrationNotebook:
-        """Out of the notebook's variables. Raises DesignError, shown in one line."""
-        return cls(Plan.from_namespace(namespace))
+    def answer(self) -> None:
+        """Reserve the place of the answer."""
+        self._top.show(note("Not measured yet. The answer appears here when every part is measured."))
 
-    def machine(self) -> pd.DataFrame:
-        """Begin: what an earlier run has left goes. Returns the facts of the machine."""
+    def prepare(self, namespace: Mapping[str, Any]) -> Shown:
+        """Begin the calibration that the notebook's variables ask for; an earlier one of that name is removed.
+
+        Returns the facts of the machine. Raises DesignError, shown in one line.
+        """
+        self.plan = Plan.from_namespace(namespace)
+        if unknown := [name for name in self.plan.parts if name not in EXPERIMENTS]:
+            raise DesignError(
+                invalid("only", self.plan.only, f"names out of {', '.join(EXPERIMENTS)}; {unknown[0]!r} is none")
+            )
+        self.results = Results(project_root(), self.plan.name)
         self.results.begin(self.plan)
-        facts = self.results.about()["machine"]
-        return pd.DataFrame({"value": {name: str(value) for name, value in facts.items() if value is not None}})
+        facts = tables.flat(self.results.about()["machine"])
+        section = Section(title="The machine", html=tables.facts(facts))
+        return Shown(html=folded([section]), text="\n".join(f"{term}: {told}" for term, told in facts))
 
     def measure(self, name: str) -> Section:
         """Make one experiment and store it; returns its section of the report.
@@ -49,8 +54,7 @@ class CalibrationNotebook:
         experiment, began = EXPERIMENTS[name], Reading.take()
         if self.plan.parts and name not in self.plan.parts:
             self.results.note(name, f"not asked for (only={self.plan.only})")
-            self._made[name] = page.section(self.results, experiment)
-            return self._made[name]
+            return self._shown(name)
         try:
             frame = experiment.sized(self.plan)
             ended = Reading.take()
@@ -60,14 +64,28 @@ class CalibrationNotebook:
             say(f"{experiment.title}: not measured: {error}")
         else:
             say(f"{experiment.title}: {ended.at_s - began.at_s:.0f} s")
-        self._made[name] = page.section(self.results, experiment)
+        return self._shown(name)
+
+    def _shown(self, name: str) -> Section:
+        """The section of an experiment; the top says how many there are."""
+        self._made[name] = page.section(self.results, EXPERIMENTS[name])
+        self._top.update(note(f"{len(self._made)} of {len(EXPERIMENTS)} parts are measured."))
         return self._made[name]
 
     def claims(self) -> Section:
-        """What must hold, and whether it does."""
-        groups = {e.title: page.experiment_claims(self.results, e) for e in EXPERIMENTS.values()}
-        return Section(title="Claims", html=claims_table(groups))
+        """What must hold, and whether it does; fills in the answer on top."""
+        self._answer()
+        return page.claims(self.results)
 
-    def report(self) -> None:
-        """Write the HTML report and say where it is."""
-        say(f"report: {page.write(self.results.root, self._made)}")
+    def report(self) -> Shown:
+        """Write the HTML report; returns the way to it, which then stands on top, too."""
+        path = page.write(self.results, self._made)
+        tell_terminal(f"report: {path}")
+        link = report_link(path)
+        self._answer(link)
+        return link
+
+    def _answer(self, link: Shown | None = None) -> None:
+        answer = page.answer(self.results)
+        more = f"{link.html if link else ''}{folded([page.claims(self.results)])}"
+        self._top.update(Shown(html=f"{answer.html}{more}", text=answer.text))

@@ -1,4 +1,4 @@
-"""``reports/calibration.html``: one file, made of what is stored, so that it can be made again without measuring."""
+"""``reports/<name>.html``: one file, made of what is stored, so that it can be made again without measuring."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import Any
 from grpclab.calibration.claims import Claim, claims_table, verdict
 from grpclab.calibration.experiments import EXPERIMENTS, Experiment
 from grpclab.calibration.store import Results
-from grpclab.places import project_root
 from grpclab.report import files, page, tables, words
-from grpclab.report.blocks import Section
+from grpclab.report.blocks import Section, Shown
 from grpclab.report.words import esc
 
 TITLE = "The lab measures itself"
@@ -30,15 +29,29 @@ def sections(results: Results, made: Mapping[str, Section] | None = None) -> lis
     """
     made = made or {}
     about = results.about()
-    groups = {e.title: experiment_claims(results, e) for e in EXPERIMENTS.values()}
-    everything = [claim for claims in groups.values() for claim in claims]
-    answer = f'<p class="gl-verdict">{esc(verdict(everything))}</p>{_warning(about)}{claims_table(groups)}'
     return [
         Section(title="The question", anchor="question", html=f'<p class="gl-question">{esc(QUESTION)}</p>'),
-        Section(title="Claims", anchor="answer", html=f"{answer}{_in_short(about)}"),
+        Section(
+            title="Claims", anchor="answer", html=f"{answer(results).html}{claims(results).html}{_in_short(about)}"
+        ),
         *(made.get(e.name) or section(results, e) for e in EXPERIMENTS.values()),
         Section(title="Machine and versions", anchor="machine", html=_facts(about)),
     ]
+
+
+def answer(results: Results) -> Shown:
+    """How many goals are met, and what makes the figures worth less than those of another run."""
+    told = verdict([claim for claims in _claims(results).values() for claim in claims])
+    return Shown(html=f'<p class="gl-verdict">{esc(told)}</p>{_warning(results.about())}', text=told)
+
+
+def claims(results: Results) -> Section:
+    """Every claim with its goal and what was measured."""
+    return Section(title="Claims", anchor="claims", html=claims_table(_claims(results)))
+
+
+def _claims(results: Results) -> dict[str, list[Claim]]:
+    return {e.title: experiment_claims(results, e) for e in EXPERIMENTS.values()}
 
 
 def experiment_claims(results: Results, experiment: Experiment) -> list[Claim]:
@@ -59,12 +72,11 @@ def section(results: Results, experiment: Experiment) -> Section:
     return Section(title=experiment.title, anchor=experiment.name, html=f"<p>{esc(experiment.question)}</p>{body}")
 
 
-def write(root: Path | None = None, made: Mapping[str, Section] | None = None) -> Path:
-    """Write the report of what is stored under the project's root; returns its path. Raises DesignError without any.
+def write(results: Results, made: Mapping[str, Section] | None = None) -> Path:
+    """Write the report of what is stored; returns its path. Raises DesignError where nothing is.
 
     `made` as in :func:`sections`; it only saves time.
     """
-    results = Results(root or project_root())
     about = results.about()
     machine = about["machine"]
     told = {
@@ -76,7 +88,7 @@ def write(root: Path | None = None, made: Mapping[str, Section] | None = None) -
     nb.metadata["title"] = TITLE
     # No summary: the index lists studies, and this is none.
     nb.metadata["grpclab"].update(kicker="Calibration", json="{}")
-    return files.replace(results.root / "reports" / "calibration.html", page.render(nb))
+    return files.replace(results.report, page.render(nb))
 
 
 def _why_not(results: Results, experiment: Experiment) -> str:

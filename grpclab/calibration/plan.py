@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import random
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from grpclab.environment import CorePlan, machine, split_cores
-from grpclab.errors import DesignError
+from grpclab.errors import DesignError, invalid
+from grpclab.study import parameters
 from grpclab.study.parameters import plain_values
+
+PUBLISHED, OWN = "calibration", "calibration-own"
+"""The calibration whose report this project publishes, and the one that a run replaces unless told otherwise."""
+
+
+def _name(name: str, value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"calibration(-[A-Za-z0-9._-]{1,50})?", value):
+        raise DesignError(invalid(name, value, "calibration, or calibration- and letters, digits, '.', '_' and '-'"))
+    return value
 
 
 def _parameter(default: Any, meaning: str) -> Any:
@@ -24,6 +35,7 @@ class Plan:
     Raises DesignError, one line naming the parameter and the value, for anything it cannot be.
     """
 
+    name: str = _parameter(OWN, "folder under results/, report under reports/; calibration is the published one")
     full: bool = _parameter(False, "all rounds and sizes, about 40 minutes; else a short run, about 6 minutes")
     rounds: int = _parameter(5, "interleaved rounds of each comparison; figures are medians over them")
     seed: int = _parameter(1, "order within the rounds, and arrivals")
@@ -31,20 +43,18 @@ class Plan:
     scale: float = _parameter(1.0, "factor on every duration; below 1 for a trial run whose figures mean little")
 
     def __post_init__(self) -> None:
-        # papermill hands `-p full true` over as a word.
-        object.__setattr__(self, "full", _SWITCH.get(str(self.full).lower(), self.full))
         checks = {
-            "full": (isinstance(self.full, bool), "true or false"),
-            "rounds": (_is_whole(self.rounds) and 1 <= self.rounds <= 1000, "a whole number of rounds, 1 to 1000"),
-            "seed": (_is_whole(self.seed) and self.seed >= 0, "a whole number, 0 or more"),
-            "scale": (_is_number(self.scale) and 0.01 <= self.scale <= 100, "a factor, 0.01 to 100"),
+            "name": _name,
+            "full": parameters.switch,
+            "rounds": parameters.number(int, minimum=1, maximum=1000, wanted="a whole number of rounds, 1 to 1000"),
+            "seed": parameters.CHECKS["seed"],
+            "scale": parameters.number(float, minimum=0.01, maximum=100, wanted="a factor, 0.01 to 100"),
         }
-        object.__setattr__(self, "only", ",".join(self.parts) if isinstance(self.only, str) else self.only)
-        checks["only"] = (isinstance(self.only, str), "names of parts, separated by commas")
-        for name, (fits, wanted) in checks.items():
-            if not fits:
-                value = " ".join(str(getattr(self, name)).split())
-                raise DesignError(f"{name}={value} is not possible: it is {wanted}")
+        for name, check in checks.items():
+            object.__setattr__(self, name, check(name, getattr(self, name)))
+        if not isinstance(self.only, str):
+            raise DesignError(invalid("only", self.only, "names of parts, separated by commas"))
+        object.__setattr__(self, "only", ",".join(self.parts))
 
     @classmethod
     def from_namespace(cls, namespace: Mapping[str, Any]) -> Plan:
@@ -73,14 +83,3 @@ def core_plan() -> CorePlan:
 def shuffled(names: Sequence[str], seed: int, number: int) -> list[str]:
     """The order of one round; every round has another, the same for the same seed."""
     return random.Random(f"{seed}/{number}").sample(list(names), len(names))
-
-
-_SWITCH = {"true": True, "false": False, "1": True, "0": False}
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -88,6 +88,7 @@ def verdict(ratios: Floats) -> str:
         ci_high=interval.high,
         p_value=sign_flip_p(np.log(ratios)),
         delta=DELTA,
+        blocks=interval.blocks,
     )
 
 

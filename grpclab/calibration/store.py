@@ -1,4 +1,4 @@
-"""Where a calibration lies: ``results/calibration/``, a parquet file an experiment and ``about.json``."""
+"""Where a calibration lies: ``results/<name>/``, a parquet file an experiment and ``about.json``."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from typing import Any
 import pandas as pd
 
 from grpclab import environment
-from grpclab.calibration.plan import Plan
+from grpclab.calibration.plan import OWN, Plan
 from grpclab.errors import DesignError
 from grpclab.study.store import write_json
 from grpclab.study.trial import now_text
 
-FOLDER = "calibration"
 SCHEMA_VERSION = 1
 """Of about.json and the frames. 1: first version."""
 
 
 class Results:
-    """The results of one calibration, under the project's root."""
+    """The results of the calibration `name`, under the project's root."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, name: str = OWN) -> None:
         self.root = root
-        self.folder = root / "results" / FOLDER
+        self.folder = root / "results" / name
+        self.report = root / "reports" / f"{name}.html"
 
     def begin(self, plan: Plan) -> None:
         """Begin anew: what an earlier calibration has left is removed, so that no two machines or days mix."""

@@ -21,8 +21,9 @@ from grpclab.calibration.plan import Plan
 from grpclab.config import Level, TrialConfig
 from grpclab.report import theme, words
 from grpclab.report.blocks import figure_block
-from grpclab.study.comparing import SCENARIO, A, B, Side, judge, prepare
+from grpclab.study.comparing import SCENARIO, judge, prepare
 from grpclab.study.progress import say
+from grpclab.study.sides import A, B, Side
 from grpclab.study.subject import Subject
 from grpclab.variants import LOAD, OPTIMIZED
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from grpclab import procfs
 from grpclab.addresses import host_port, loopback_target
+from grpclab.arguments import mapping, text, whole
 from grpclab.config import Level, TrialConfig
 from grpclab.environment import machine, split_cores
 from grpclab.errors import WorkerError
@@ -32,6 +32,7 @@ from grpclab.load.calls import GREETER, CallSpec, greeting
 from grpclab.load.ceiling import Ceiling, known
 from grpclab.load.failures import sentence
 from grpclab.load.generator import Generator
+from grpclab.load.metadata import metadata_words
 from grpclab.load.plan import (
     check_call,
     choose_call,
@@ -42,7 +43,7 @@ from grpclab.load.plan import (
     seed_has_no_effect,
 )
 from grpclab.load.reach import await_listener
-from grpclab.load.run import LoadRun, Progress
+from grpclab.load.run import GENERATOR_BOUND, LoadRun, Progress
 from grpclab.load.slo import Judgement, Objective, Watch, judge, judge_steps
 from grpclab.load.steps import Knee, RateStep, find_knee, merged, rate_text
 
@@ -96,7 +97,7 @@ class BenchResult:
 
     @property
     def limited_by(self) -> str:
-        """``generator-bound``, ``client-cpu`` or nothing; of a schedule, if any step was."""
+        """What :meth:`LoadRun.limited_by` says; of a schedule, of the first step of which it says something."""
         if self.steps:
             return next((step.limited_by for step in self.steps if step.limited_by), "")
         return self.run.limited_by(self.config.client.pooling)
@@ -116,11 +117,15 @@ class BenchResult:
         summary = self.run.summary
         name, tail = self.tail
         median = summary.latency["p50"]
+        if self.run.stood_still or self.limited_by == GENERATOR_BOUND:
+            return "-", "the generator was the limit: this says nothing of the server"
         if not name or not summary.requests:
             return "-", "too few calls to judge"
         errors, spread = summary.errors / summary.requests, tail / median
-        letter = next((g for g, most, ratio in GRADES if errors <= most and spread <= ratio), "F")
-        return letter, f"{errors:.1%} errors, {name} is {spread:.1f} x the median"
+        missing = 0.0 if self.run.keeps_up else 1 - summary.throughput_rps / self.run.due_rps
+        letter = next((g for g, most, ratio in GRADES if max(errors, missing) <= most and spread <= ratio), "F")
+        behind = f"{missing:.1%} of the rate missing, " if missing else ""
+        return letter, f"{behind}{errors:.1%} errors, {name} is {spread:.1f} x the median"
 
     @property
     def knee(self) -> Knee | None:
@@ -220,18 +225,21 @@ def run_bench(
     without_effect: Mapping[str, str] | None = None,
     connect_timeout_s: float | None = None,
     watcher: Watcher | None = None,
+    connected: Callable[[], None] | None = None,
 ) -> BenchResult:
     """Load the server at `target` as `config` says; it is running already, so the server's factors are not used.
 
     `rates` of more than one step are measured one after the other on the same connections, each with a warm-up
     of its own. `abort` ends the load as soon as the running figures break one of the `objectives`. Where the link's
-    factors ask for one, the load goes through an emulated link, which is measured first.
+    factors ask for one, the load goes through an emulated link, which is measured first. `connected` is called before
+    the first call.
 
     Only loopback addresses are loaded. Raises UsageError, TargetError or WorkerError. Ctrl-C ends it early and
     returns what was measured.
     """
     target = host_port(target)
     _, port = loopback_target(target)
+    seed = whole("seed", seed)
     await_listener(target, connect_timeout_s or 0.0)
     call = call or greeting(config.load)
     schedule = list(rates) if len(rates) > 1 else []
@@ -249,16 +257,22 @@ def run_bench(
                 connect_timeout_s=connect_timeout_s,
             )
         )
+        if connected is not None:
+            connected()
         started_at = datetime.now(UTC)
         for number, step in enumerate(schedule or [None], start=1):
             label = f"{number} of {len(schedule)}: {rate_text(step.rate_rps)}" if step else ""
             # No single step is meant to reach a rate of calls; see judge_steps.
-            watch = Watch(objectives=[o for o in objectives if not (step and o.at_least)])
+            watch = Watch(
+                objectives=[o for o in objectives if not (step and o.at_least)],
+                callers=config.load.concurrency if config.load.rate_rps is None else None,
+            )
             run = generator.measure(
                 keep_on_interrupt=True,
                 rate_rps=step.rate_rps if step else None,
                 progress=partial(watcher, label) if watcher else None,
-                stop_when=partial(_broken, watch) if abort else None,
+                stop_when=watch.reason if abort else None,
+                watch_s=watch.limits_s if abort else (),
             )
             runs.append(run)
             if run.interrupted or run.stopped_because:
@@ -296,12 +310,6 @@ def link_text(found: Mapping[str, float]) -> str:
     return text + ("; it does not keep its time" if abs(p50 - asked) > max(LINK_OFF_MS, LINK_OFF_SHARE * asked) else "")
 
 
-def _broken(watch: Watch, seen: Progress) -> str | None:
-    return watch.reason(
-        elapsed_s=seen.elapsed_s, calls=seen.calls, errors=seen.errors, latency_p99_s=seen.latency_p99_s
-    )
-
-
 def _cores(workers: int) -> tuple[int, ...]:
     """The generator's core; the last few where more workers than that are asked for."""
     affinity = machine()["affinity"]
@@ -319,24 +327,26 @@ async def bench(
     rate_rps: float | str | None = None,
     arrival: str | None = None,
     call: str | None = None,
-    data: str | Mapping[str, Any] | None = None,
-    metadata: Mapping[str, str] | None = None,
+    data: Any = None,
+    metadata: Any = None,
     proto: str | Path | None = None,
     proto_path: str | Path | Sequence[str | Path] = (),
     engine: str | None = None,
     settings: Mapping[str, Level] | None = None,
     seed: int = 1,
+    connect_timeout_s: float | None = None,
 ) -> BenchResult:
     """Load the server at `target` and return what was seen; for notebooks and scripts.
 
     `requests` calls, or as many as fit into `duration_s` seconds, whichever is first (500 calls if neither is
     given; 10 s at a rate). `concurrency` calls in flight (50), or an open loop of `rate_rps` calls per second,
     `arrival` constant or poisson; a text is a schedule, as ``"500:5000:500@5s"``. `connections` above 1 is a
-    pool of that many. `call` is ``package.Service/Method`` with its request as JSON in `data`, found by server
-    reflection or in the file `proto`, whose imports lie below the folders `proto_path`; without it, our own greeter
-    is called. `settings` are further factors by dotted name, of the client, the load and the link: the server is
-    running already. Raises as
-    :func:`run_bench`.
+    pool of that many. `call` is ``package.Service/Method``, found by server reflection or in the file `proto`, whose
+    imports lie below the folders `proto_path`; without it, our own greeter is called. Its request in `data` is JSON
+    as a text, or Python values: bytes and numbers of numpy are fine, a datetime is a Timestamp, a timedelta a
+    Duration. `metadata` is a mapping or pairs; a value is a text, or bytes for a key in ``-bin``, or a list of them.
+    `settings` are further factors by dotted name, of the client, the load and the link: the server is running
+    already. `connect_timeout_s` waits so long for a server that is about to start. Raises as :func:`run_bench`.
     """
     given: dict[str, Level] = {
         "load.requests": requests,
@@ -347,20 +357,40 @@ async def bench(
     }
     levels: dict[str, Level] = {name: level for name, level in given.items() if level is not None}
     if connections is not None:
-        levels |= pool_settings(connections)
+        levels |= pool_settings(whole("connections", connections, minimum=1))
+    target, seed = text("target", target, DEFAULT_TARGET), whole("seed", seed)
+    name = None if call is None else text("call", call, "package.Service/Method")
     rates = () if rate_rps is None else parse_rates(str(rate_rps))
-    refuse_twice(levels, settings or {})
-    levels |= settings or {}
+    settings = mapping("settings", settings or {}, '{"load.workers": 2}')
+    refuse_twice(levels, settings)
+    levels |= settings
     config, notes = load_plan(levels, rates)
     idle = no_effect(config, levels) | seed_has_no_effect(config, given=seed != 1)
-    words = [f"{key}={value}" for key, value in (metadata or {}).items()]
-    text = data if data is None or isinstance(data, str) else json.dumps(data)
+    pairs = metadata_words(metadata)
 
     roots = [proto_path] if isinstance(proto_path, str | Path) else list(proto_path)
 
     def run() -> BenchResult:
-        check_call(call, levels, data=text, proto=proto, proto_path=roots)
-        spec = choose_call(target, config, name=call, data=text, metadata=words, proto=proto, proto_path=roots)
-        return run_bench(target, config, call=spec, rates=rates, seed=seed, notes=notes, without_effect=idle)
+        check_call(name, levels, data=data, proto=proto, proto_path=roots)
+        spec = choose_call(
+            target,
+            config,
+            name=name,
+            data=data,
+            metadata=pairs,
+            proto=proto,
+            proto_path=roots,
+            wait_s=connect_timeout_s or 0.0,
+        )
+        return run_bench(
+            target,
+            config,
+            call=spec,
+            rates=rates,
+            seed=seed,
+            notes=notes,
+            without_effect=idle,
+            connect_timeout_s=connect_timeout_s,
+        )
 
     return await asyncio.to_thread(run)

@@ -19,6 +19,7 @@ from __future__ import annotations
 import datetime
 import difflib
 import json
+import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -27,15 +28,21 @@ from typing import Any
 from grpclab.config import lookup
 from grpclab.errors import FactorError, UsageError, invalid
 from grpclab.load import ghzfile
+from grpclab.load.request import Number, parse
 
-SET = "set"
+SET, DATA = "set", "data"
+_FINE_TIME = re.compile(r"^[^\"'#\n]*[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}[0-9]*[1-9]", re.ASCII | re.MULTILINE)
+"""A time that is no text, of which the reader of TOML would drop decimals."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchFile:
-    """`options`: by the flag's name with underscores, a word, words or a switch's state; `settings`: for --set."""
+    """`options`: by the flag's name with underscores, a word, words or a switch's state; `settings`: for --set.
 
-    options: dict[str, str | list[str] | bool]
+    The request in `data` may be any value of TOML, its numbers and times as they were written.
+    """
+
+    options: dict[str, Any]
     settings: list[str]
 
 
@@ -50,7 +57,7 @@ def read_bench_file(
     is_json = name.lower().endswith(".json") or (not name.lower().endswith(".toml") and text.lstrip().startswith("{"))
     tables = _json(text, name) if is_json else _toml(text, name)
     tables = ghzfile.translated(tables, name, bare_times=not is_json)
-    options: dict[str, str | list[str] | bool] = {}
+    options: dict[str, Any] = {}
     settings: list[str] = []
     known = {*words, *lists, *switches}
     for key, value in tables.items():
@@ -63,16 +70,30 @@ def read_bench_file(
             near = difflib.get_close_matches(key.replace("_", "-"), names, n=1, cutoff=0)
             raise UsageError(f"{name}: unknown key {key!r}: the nearest is {near[0]!r}; keys are the flags of bench")
         elif option in options:
-            raise UsageError(f"{where} is there twice, with a dash and with an underscore")
+            raise UsageError(f"{where} is there twice, with a dash and with an underscore: keep one")
         elif option in switches:
             if not isinstance(value, bool):
-                raise UsageError(f"{where} is a switch: write true or false")
+                raise _refused(where, value, "true or false")
             options[option] = value
         elif option in lists:
             options[option] = _words(value, where)
+        elif option == DATA and not isinstance(value, str):
+            options[option] = parse(text)[key] if is_json else _request(text, key, where)
         else:
             options[option] = _joined(value, where)
     return BenchFile(options=options, settings=settings)
+
+
+def _request(text: str, key: str, where: str) -> Any:
+    """The request, with its numbers as they were written."""
+    if _FINE_TIME.search(text):
+        raise UsageError(f"{where}: expected times of six decimals at most; write a finer one as text")
+    return tomllib.loads(text, parse_float=_exact)[key]
+
+
+def _exact(word: str) -> Number | float:
+    bare = word.replace("_", "").removeprefix("+")
+    return float(bare) if bare.lstrip("-") in ("inf", "nan") else Number(bare)
 
 
 def _toml(text: str, name: str) -> dict[str, Any]:
@@ -82,6 +103,8 @@ def _toml(text: str, name: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(invalid("--config", name, f"TOML, or JSON: {' '.join(str(error).split())}")) from None
+    except (RecursionError, ValueError):  # an integer of more digits than Python reads
+        raise UsageError(invalid("--config", name, "TOML of usual depth and numbers of usual length")) from None
 
 
 def _json(text: str, name: str) -> dict[str, Any]:
@@ -108,7 +131,7 @@ def _json(text: str, name: str) -> dict[str, Any]:
 def _settings(value: Any, where: str) -> Iterator[str]:
     """``name=level`` words; ``server.window_kib = 1`` is a table in a table for TOML, quoted it is one key."""
     if not isinstance(value, Mapping):
-        raise UsageError(f"{where} is a table of factors: write [set] and lines such as client.window_kib = 1024")
+        raise _refused(where, value, "a table of factors: [set], and lines such as client.window_kib = 1024")
     for key, level in value.items():
         if isinstance(level, Mapping):
             yield from _settings({f"{key}.{inner}": deeper for inner, deeper in level.items()}, where)
@@ -123,13 +146,20 @@ def _settings(value: Any, where: str) -> Iterator[str]:
 def _word(value: Any, where: str) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, str) and not value.strip():
+        raise UsageError(f"{where} is empty: give it a value, or leave it out")
     if isinstance(value, int | str):
         return str(value)
     if isinstance(value, float):
         return repr(value)
     if isinstance(value, datetime.time):  # how TOML writes 00:01:30
         return value.isoformat()
-    raise UsageError(f"{where} is a {type(value).__name__}: write a number, a text or true or false")
+    raise _refused(where, value, "a number, a text, or true or false")
+
+
+def _refused(where: str, value: object, expected: str) -> UsageError:
+    name, _, key = where.rpartition(": ")
+    return UsageError(f"{name}: {invalid(key, value, expected)}")
 
 
 def _pairs(table: Mapping[str, Any], where: str) -> list[str]:
@@ -143,9 +173,7 @@ def _words(value: Any, where: str) -> list[str]:
 
 
 def _joined(value: Any, where: str) -> str:
-    """One word; a table is JSON where data is asked for, else its pairs with commas between, as --slo takes them."""
-    if where.endswith(": data") and isinstance(value, Mapping | list):
-        return json.dumps(value, default=str)
+    """One word; of a table its pairs with commas between, as --slo takes them."""
     if not isinstance(value, Mapping):
         return _word(value, where)
     return ",".join(_pairs(value, where))

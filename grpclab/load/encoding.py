@@ -10,7 +10,7 @@ given twice, two members of a oneof) the request is refused, for one of the two 
 
 from __future__ import annotations
 
-import importlib
+import contextlib
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -19,13 +19,13 @@ from functools import partial
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
-from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import EncodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from grpclab.errors import UsageError
 from grpclab.load import scalars
+from grpclab.load.descriptors import WELL_KNOWN, well_known
 from grpclab.load.request import MAX_DEPTH, Members, Number, Place, cut, path, refusal, too_deep
 from grpclab.load.scalars import UnfitError
 from grpclab.load.schema import advice
@@ -71,11 +71,7 @@ _WELL_KNOWN: dict[str, tuple[str, ...]] = {
     ),
 }
 """The messages whose JSON is not that of their fields, and their fields: a user's own by such a name has others."""
-_FILES = (
-    *("any", "descriptor", "duration", "empty", "field_mask", "source_context", "struct", "timestamp", "wrappers"),
-    *("type", "api"),
-)
-"""The files of the well-known types, which a schema may leave out; those that others import come first."""
+_NULLS = {"google.protobuf.Value", "google.protobuf.NullValue"}
 _TYPE_URL = re.compile(r"[!-~]+/([A-Za-z_]\w*(\.[A-Za-z_]\w*)*)", re.ASCII)
 _ANY = 'an object with "@type", as {"@type": "type.googleapis.com/package.Message", ...}'
 
@@ -103,19 +99,40 @@ def _bytes(message: Message) -> bytes:
     return type(message).SerializeToString(message)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Names:
-    """The fields of a kind of message by the names that they have in JSON, and those that must be there."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Field:
+    """What is needed of a field for each of its values; a descriptor tells some of it only slowly."""
 
-    fields: Mapping[str, FieldDescriptor]
-    required: tuple[FieldDescriptor, ...]
+    descriptor: FieldDescriptor
+    name: str
+    number: int
+    repeated: bool
+    entry: tuple[_Field, _Field] | None
+    """Key and value of a map."""
+    read: Callable[[Any], Any] | None
+    """The reader of a single value; None where the field holds messages."""
+    takes_null: bool
+    """Whether null is a value of the field's type, rather than its absence."""
+    oneof: str | None
+    extension: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Kind:
+    """A kind of message: its fields by the names that they have in JSON, and those that must be there."""
+
+    name: str
+    fields: Mapping[str, _Field]
+    required: tuple[_Field, ...]
+    write: Callable[[Any, Any, Place, int], None] | None
+    """What writes a well-known type, whose JSON is not that of its fields."""
 
 
 class _Encoder:
     def __init__(self, pool: DescriptorPool) -> None:
         self._pool = pool
-        self._names: dict[str, _Names] = {}
-        self._special: dict[str, Callable[[Any, Any, Place, int], None]] = {
+        self._kinds: dict[Descriptor, _Kind] = {}
+        self._writers: dict[str, Callable[[Any, Any, Place, int], None]] = {
             "google.protobuf.Any": self._any,
             "google.protobuf.ListValue": self._list_value,
             "google.protobuf.Struct": self._struct,
@@ -126,127 +143,122 @@ class _Encoder:
         """Write a value into a message of any kind."""
         if depth > MAX_DEPTH:
             raise too_deep(place)
-        kind = type(message).DESCRIPTOR
-        if not _is_well_known(kind):
+        kind = self._kind(type(message).DESCRIPTOR)
+        if kind.write is None:
             self._members(message, value, place, depth)
-        elif kind.full_name in self._special:
-            self._special[kind.full_name](message, value, place, depth)
-        elif kind.full_name in _TEXTS:
-            self._read(partial(_TEXTS[kind.full_name], message), value, place)
         else:
-            message.value = self._scalar(kind.fields_by_name["value"], value, place)
+            kind.write(message, value, place, depth)
 
     # ---- fields --------------------------------------------------------------------------------------------------
 
     def _members(self, message: Any, value: Any, place: Place, depth: int, *, leaving_out: str | None = None) -> None:
         """Write an object into the fields of a message, but for one member."""
-        kind = type(message).DESCRIPTOR
-        names = self._names_of(kind)
-        members = _object(value, place, f"an object for {kind.full_name}, as {_example(kind)}")
+        descriptor = type(message).DESCRIPTOR
+        kind = self._kind(descriptor)
+        if not isinstance(value, dict):
+            raise refusal(place, value, f"an object for {kind.name}, as {_example(descriptor)}")
+        _check_names(value, place)
         given: dict[int, str] = {}
         chosen: dict[str, str] = {}
         filled: set[int] = set()
-        for key, inner in members.items():
+        for key, inner in value.items():
             if key == leaving_out:
                 continue
             at = (place, key)
-            field = names.fields.get(key) or self._extension(kind, key)
+            field = kind.fields.get(key) or self._extension(descriptor, key)
             if field is None:
-                known = _advice(key, [field.name for field in kind.fields])
-                raise UsageError(f"invalid {path(at)}: expected a field of {kind.full_name}, which has {known}")
+                known = _advice(key, [field.name for field in descriptor.fields])
+                raise UsageError(f"invalid {path(at)}: expected a field of {kind.name}, which has {known}")
             if field.number in given:
                 raise refusal(at, inner, f"one value; {given[field.number]} and {key} are one field")
             given[field.number] = key
-            if inner is None and (field.is_repeated or not _takes_null(field)):
+            if inner is None and (field.repeated or not field.takes_null):
                 continue  # not set
-            if field.containing_oneof is not None:
-                oneof = field.containing_oneof.name
-                if oneof in chosen:
-                    raise refusal(at, inner, f"{chosen[oneof]} or {key}, not both: they are members of oneof {oneof}")
-                chosen[oneof] = key
+            if field.oneof is not None:
+                if field.oneof in chosen:
+                    both = f"{chosen[field.oneof]} or {key}, not both"
+                    raise refusal(at, inner, f"{both}: they are members of oneof {field.oneof}")
+                chosen[field.oneof] = key
             self._field(message, field, inner, at, depth)
             filled.add(field.number)
-        for field in names.required:
+        for field in kind.required:
             if field.number not in filled:
-                at = (place, field.json_name)
-                raise UsageError(f"invalid {path(at)}: expected a value, as {_sample(field)}: the field is required")
+                at = (place, field.descriptor.json_name)
+                example = _sample(field.descriptor)
+                raise UsageError(f"invalid {path(at)}: expected a value, as {example}: the field is required")
 
-    def _field(self, message: Any, field: FieldDescriptor, value: Any, at: Place, depth: int) -> None:
-        extensions = object.__getattribute__(message, "Extensions") if field.is_extension else {}
-        entry = _map_entry(field)
-        if field.message_type is None and not field.is_repeated:
-            scalar = self._scalar(field, value, at)
-            if field.is_extension:
-                extensions[field] = scalar
+    def _field(self, message: Any, field: _Field, value: Any, at: Place, depth: int) -> None:
+        extensions = object.__getattribute__(message, "Extensions") if field.extension else {}
+        if field.read is not None and not field.repeated:
+            scalar = _read(field.read, value, at)
+            if field.extension:
+                extensions[field.descriptor] = scalar
             else:
                 setattr(message, field.name, scalar)
             return
-        inner = extensions[field] if field.is_extension else getattr(message, field.name)
-        if entry is not None:
-            self._map(inner, entry, value, at, depth)
-        elif field.is_repeated:
+        inner = extensions[field.descriptor] if field.extension else getattr(message, field.name)
+        if field.entry is not None:
+            self._map(inner, field.entry, value, at, depth)
+        elif field.repeated:
             self._items(inner, field, value, at, depth)
         else:
             type(inner).SetInParent(inner)
             self.fill(inner, value, at, depth + 1)
 
-    def _items(self, container: Any, field: FieldDescriptor, value: Any, at: Place, depth: int) -> None:
+    def _items(self, container: Any, field: _Field, value: Any, at: Place, depth: int) -> None:
         if not isinstance(value, list):
-            raise refusal(at, value, f"a list, as [{_sample(field)}]")
-        if field.message_type is not None:
-            empty = _takes_null(field)
-            for index, item in enumerate(value):
-                if item is None and not empty:
-                    raise refusal((at, index), item, f"a value, as {_sample(field)}; null is none")
-                self.fill(container.add(), item, (at, index), depth + 1)
-        else:
-            container.extend([self._scalar(field, item, (at, index)) for index, item in enumerate(value)])
+            raise refusal(at, value, f"a list, as [{_sample(field.descriptor)}]")
+        if field.read is not None:
+            container.extend([_read(field.read, item, (at, index)) for index, item in enumerate(value)])
+            return
+        for index, item in enumerate(value):
+            if item is None and not field.takes_null:
+                raise refusal((at, index), item, f"a value, as {_sample(field.descriptor)}; null is none")
+            self.fill(container.add(), item, (at, index), depth + 1)
 
-    def _map(self, container: Any, entry: Descriptor, value: Any, at: Place, depth: int) -> None:
-        key_field, item_field = entry.fields_by_name["key"], entry.fields_by_name["value"]
-        members = _object(value, at, f"an object, as {{{_key_sample(key_field)}: {_sample(item_field)}}}", keys=True)
-        for word, item in members.items():
+    def _map(self, container: Any, entry: tuple[_Field, _Field], value: Any, at: Place, depth: int) -> None:
+        key_field, item_field = entry
+        sample = _sample(item_field.descriptor)
+        if not isinstance(value, dict):
+            raise refusal(at, value, f"an object, as {{{_key_sample(key_field.descriptor)}: {sample}}}")
+        _check_names(value, at, keys=True)
+        read_key = _key_reader(key_field.descriptor)
+        for word, item in value.items():
             inner_at = (at, (word,))
-            key = self._key(key_field, word, at)
-            if item_field.message_type is None:
-                container[key] = self._scalar(item_field, item, inner_at)
-            elif item is None and not _takes_null(item_field):
-                raise refusal(inner_at, item, f"a value, as {_sample(item_field)}; null is none")
+            try:
+                key = read_key(word)
+            except UnfitError as error:
+                raise UsageError(f"invalid {path(inner_at)}: expected {error}") from None
+            if item_field.read is not None:
+                container[key] = _read(item_field.read, item, inner_at)
+            elif item is None and not item_field.takes_null:
+                raise refusal(inner_at, item, f"a value, as {sample}; null is none")
             else:
                 self.fill(container[key], item, inner_at, depth + 1)
 
-    def _key(self, field: FieldDescriptor, word: str, at: Place) -> Any:
-        try:
-            if field.type == F.TYPE_STRING:
-                return scalars.text(word)
-            if field.type == F.TYPE_BOOL:
-                if word in ("true", "false"):
-                    return word == "true"
-                raise UnfitError('a key that is "true" or "false"')
-            return scalars.map_key(word, *_INTEGERS[field.type])
-        except UnfitError as error:
-            raise UsageError(f"invalid {path((at, (word,)))}: expected {error}") from None
-
-    def _scalar(self, field: FieldDescriptor, value: Any, at: Place) -> Any:
-        read = _SCALARS[field.type] if field.enum_type is None else partial(_enum, field.enum_type)
-        return self._read(read, value, at)
-
-    def _read(self, read: Callable[[Any], Any], value: Any, at: Place) -> Any:
-        try:
-            return read(value)
-        except UnfitError as error:
-            raise refusal(at, value, str(error)) from None
-
-    def _names_of(self, kind: Descriptor) -> _Names:
-        names = self._names.get(kind.full_name)
-        if names is None:
-            names = self._names[kind.full_name] = _Names(
-                fields={**kind.fields_by_name, **{field.json_name: field for field in kind.fields}},
-                required=tuple(field for field in kind.fields if field.is_required),
+    def _kind(self, descriptor: Descriptor) -> _Kind:
+        kind = self._kinds.get(descriptor)
+        if kind is None:
+            fields = [_describe(field) for field in descriptor.fields]
+            by_name = {field.name: field for field in fields}
+            kind = self._kinds[descriptor] = _Kind(
+                name=descriptor.full_name,
+                fields=by_name | {field.descriptor.json_name: field for field in fields},
+                required=tuple(field for field in fields if field.descriptor.is_required),
+                write=self._writer(descriptor),
             )
-        return names
+        return kind
 
-    def _extension(self, kind: Descriptor, key: str) -> FieldDescriptor | None:
+    def _writer(self, descriptor: Descriptor) -> Callable[[Any, Any, Place, int], None] | None:
+        name = descriptor.full_name
+        if not _is_well_known(descriptor):
+            return None
+        if name in self._writers:
+            return self._writers[name]
+        write = _TEXTS.get(name) or partial(_write_wrapper, _SCALARS[descriptor.fields_by_name["value"].type])
+        return lambda message, value, place, _: _read(partial(write, message), value, place)
+
+    def _extension(self, descriptor: Descriptor, key: str) -> _Field | None:
         """The extension that ``[package.name]`` is."""
         if not re.fullmatch(r"\[[A-Za-z_][\w.]*\]", key, re.ASCII):
             return None
@@ -255,19 +267,19 @@ class _Encoder:
                 found = self._pool.FindExtensionByName(name)
             except KeyError:
                 continue
-            if found.containing_type is not None and found.containing_type.full_name == kind.full_name:
-                return found
+            if found.containing_type is not None and found.containing_type.full_name == descriptor.full_name:
+                return _describe(found)
         return None
 
     # ---- well-known types ----------------------------------------------------------------------------------------
 
     def _any(self, message: Any, value: Any, place: Place, depth: int) -> None:
-        members = _object(value, place, _ANY)
-        if not members:
-            return
-        if "@type" not in members:
+        if not isinstance(value, dict) or (value and "@type" not in value):
             raise refusal(place, value, _ANY)
-        at, url = (place, "@type"), members["@type"]
+        _check_names(value, place)
+        if not value:
+            return
+        at, url = (place, "@type"), value["@type"]
         named = _TYPE_URL.fullmatch(url) if isinstance(url, str) else None
         if named is None:
             raise refusal(at, url, 'the type of the message, as "type.googleapis.com/package.Message"')
@@ -276,12 +288,12 @@ class _Encoder:
             raise refusal(at, url, f"a message of the schema, which has no {cut(named[1])}: import its file")
         inner = _new(kind)
         if _is_well_known(kind):
-            for key in members:
+            for key, other in value.items():
                 if key not in ("@type", "value"):
-                    raise refusal((place, key), members[key], f'"@type" and "value" only beside {kind.full_name}')
-            if "value" not in members:
+                    raise refusal((place, key), other, f'"@type" and "value" alone for {kind.full_name}')
+            if "value" not in value:
                 raise refusal(place, value, f'{kind.full_name} in "value", as "value": {_example(kind)}')
-            self.fill(inner, members["value"], (place, "value"), depth + 1)
+            self.fill(inner, value["value"], (place, "value"), depth + 1)
         else:
             self._members(inner, value, place, depth + 1, leaving_out="@type")
         message.type_url = url
@@ -300,22 +312,27 @@ class _Encoder:
         return None
 
     def _add_well_known(self) -> None:
-        for name in _FILES:
-            try:
-                self._pool.FindFileByName(f"google/protobuf/{name}.proto")
-            except KeyError:
-                file = FileDescriptorProto()
-                importlib.import_module(f"google.protobuf.{name}_pb2").DESCRIPTOR.CopyToProto(file)
-                try:
-                    self._pool.Add(file)
-                except TypeError:  # the schema has one of these names in a file of its own
-                    continue
+        for name in sorted(set(WELL_KNOWN.values())):
+            self._add(name)
+
+    def _add(self, name: str) -> None:
+        """Add a file of the well-known types, after those that it imports, where the schema lacks it."""
+        with contextlib.suppress(KeyError):
+            self._pool.FindFileByName(name)
+            return
+        for file in well_known(name):
+            for other in file.dependency:
+                self._add(other)
+            with contextlib.suppress(TypeError):  # the schema has one of these names in a file of its own
+                self._pool.Add(file)
 
     def _struct(self, message: Any, value: Any, place: Place, depth: int) -> None:
-        members = _object(value, place, 'an object, as {"any": "value"}')
-        field = message.DESCRIPTOR.fields_by_name["fields"].message_type.fields_by_name["key"]
-        for key, inner in members.items():
-            self.fill(message.fields[self._key(field, key, place)], inner, (place, key), depth + 1)
+        if not isinstance(value, dict):
+            raise refusal(place, value, 'an object, as {"any": "value"}')
+        _check_names(value, place)
+        for key, inner in value.items():
+            at = (place, key)
+            self.fill(message.fields[_read(scalars.text, key, at)], inner, at, depth + 1)
 
     def _list_value(self, message: Any, value: Any, place: Place, depth: int) -> None:
         if not isinstance(value, list):
@@ -324,14 +341,13 @@ class _Encoder:
             self.fill(message.values.add(), item, (place, index), depth + 1)
 
     def _value(self, message: Any, value: Any, place: Place, depth: int) -> None:
-        field = message.DESCRIPTOR.fields_by_name
         match value:
             case None:
                 message.null_value = 0
             case bool():
                 message.bool_value = value
             case str():
-                message.string_value = self._scalar(field["string_value"], value, place)
+                message.string_value = _read(scalars.text, value, place)
             case dict():
                 message.struct_value.SetInParent()
                 self.fill(message.struct_value, value, place, depth + 1)
@@ -339,7 +355,14 @@ class _Encoder:
                 message.list_value.SetInParent()
                 self.fill(message.list_value, value, place, depth + 1)
             case _:
-                message.number_value = self._read(scalars.finite, value, place)
+                message.number_value = _read(scalars.finite, value, place)
+
+
+def _read(read: Callable[[Any], Any], value: Any, at: Place) -> Any:
+    try:
+        return read(value)
+    except UnfitError as error:
+        raise refusal(at, value, str(error)) from None
 
 
 def _write_duration(message: Any, value: Any) -> None:
@@ -354,6 +377,10 @@ def _write_mask(message: Any, value: Any) -> None:
     message.paths.extend(scalars.field_mask(value))
 
 
+def _write_wrapper(read: Callable[[Any], Any], message: Any, value: Any) -> None:
+    message.value = read(value)
+
+
 _TEXTS: dict[str, Callable[[Any, Any], None]] = {
     "google.protobuf.Duration": _write_duration,
     "google.protobuf.FieldMask": _write_mask,
@@ -365,14 +392,33 @@ _TEXTS: dict[str, Callable[[Any, Any], None]] = {
 # ---- descriptors -------------------------------------------------------------------------------------------------
 
 
-def _object(value: Any, place: Place, expected: str, *, keys: bool = False) -> Mapping[str, Any]:
-    """The members of an object; `keys`: they are keys of a map, not names of fields."""
-    if not isinstance(value, dict):
-        raise refusal(place, value, expected)
-    if isinstance(value, Members) and value.twice is not None:
-        at = (place, (value.twice,) if keys else value.twice)
-        raise refusal(at, value[value.twice], "one value; its name is there twice in one object")
-    return value
+def _describe(field: FieldDescriptor) -> _Field:
+    kind = field.message_type
+    entry = None
+    if kind is not None and kind.GetOptions().map_entry:
+        entry = _describe(kind.fields_by_name["key"]), _describe(kind.fields_by_name["value"])
+    read = None
+    if kind is None:
+        read = _SCALARS[field.type] if field.enum_type is None else partial(_enum, field.enum_type)
+    null_kind = kind if kind is not None else field.enum_type
+    return _Field(
+        descriptor=field,
+        name=field.name,
+        number=field.number,
+        repeated=field.is_repeated,
+        entry=entry,
+        read=read,
+        takes_null=null_kind is not None and null_kind.full_name in _NULLS,
+        oneof=field.containing_oneof.name if field.containing_oneof is not None else None,
+        extension=field.is_extension,
+    )
+
+
+def _check_names(members: Mapping[str, Any], place: Place, *, keys: bool = False) -> None:
+    """Raise UsageError where one name stands twice in an object; `keys`: they are keys of a map."""
+    if isinstance(members, Members) and members.twice is not None:
+        at = (place, (members.twice,) if keys else members.twice)
+        raise refusal(at, members[members.twice], "one value; its name is there twice in one object")
 
 
 def _is_well_known(kind: Descriptor) -> bool:
@@ -380,17 +426,13 @@ def _is_well_known(kind: Descriptor) -> bool:
     return fields is not None and all(name in kind.fields_by_name for name in fields)
 
 
-def _takes_null(field: FieldDescriptor) -> bool:
-    """Whether null is a value of the field's type, rather than its absence."""
-    if field.message_type is not None:
-        return field.message_type.full_name == "google.protobuf.Value"
-    return field.enum_type is not None and field.enum_type.full_name == "google.protobuf.NullValue"
-
-
-def _map_entry(field: FieldDescriptor) -> Descriptor | None:
-    """The message of a map's entries; None where the field is no map."""
-    kind = field.message_type
-    return kind if kind is not None and kind.GetOptions().map_entry else None
+def _key_reader(field: FieldDescriptor) -> Callable[[str], Any]:
+    if field.type == F.TYPE_STRING:
+        return scalars.text
+    if field.type == F.TYPE_BOOL:
+        return scalars.boolean_key
+    low, high = _INTEGERS[field.type]
+    return partial(scalars.whole_key, low=low, high=high)
 
 
 def _advice(word: Any, names: list[str]) -> str:
@@ -399,15 +441,15 @@ def _advice(word: Any, names: list[str]) -> str:
 
 
 def _enum(kind: EnumDescriptor, value: Any) -> int:
-    if value is None and kind.full_name == "google.protobuf.NullValue":
+    if value is None and kind.full_name in _NULLS:
         return 0
-    known = [one.name for one in kind.values]
     if isinstance(value, str) and value in kind.values_by_name:
         return kind.values_by_name[value].number
     if isinstance(value, Number):
         number = scalars.whole(value, *scalars.INT32)
         if not kind.is_closed or number in kind.values_by_number:
             return number
+    known = [one.name for one in kind.values]
     raise UnfitError(f"a name or number of {kind.full_name}: {_advice(value, known)}")
 
 

@@ -236,6 +236,10 @@ def _own(result: BenchResult, *, listed: bool) -> dict[str, Any]:
         "details_note": "" if listed else f"{summary.requests:,} calls are not listed: --details lists them",
         "limited_by": result.limited_by,
         "limits": list(run.limits),
+        "generator_still_s": run.still_s,
+        "held_back": run.held_back,
+        "not_ended": summary.not_ended,
+        "not_ended_in_warmup": summary.not_ended_before,
         "generator_busy_share": run.busy_share,
         "generator_cpu_s": run.cpu_s,
         "generator_ceiling_rps": result.ceiling.calls_per_s if result.ceiling else None,
@@ -264,6 +268,7 @@ def _own(result: BenchResult, *, listed: bool) -> dict[str, Any]:
                 "limit": j.objective.limit,
                 "figure": _number(j.figure),
                 "met": j.met,
+                "implied": j.objective.implied,
                 "sentence": j.sentence,
             }
             for j in result.judgements
@@ -282,6 +287,8 @@ def _open_loop(result: BenchResult, run: LoadRun) -> dict[str, Any]:
         "achieved_rps": run.summary.throughput_rps,
         "planned": run.planned,
         "sent": run.sent,
+        "never_sent": run.unsent,
+        "keeps_up": run.keeps_up,
         "latency_from": "the planned send time",
         "latency_uncorrected_s": _numbers(run.summary.latency_uncorrected),
         "lateness_s": _numbers(run.lateness),

@@ -15,7 +15,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -135,8 +135,8 @@ class Generator:
         self._roots = root_certificates.decode() if root_certificates else None
         self._call = call or greeting(self.config.load)
 
-    def start(self) -> None:
-        """Connect the workers. Raises TargetError or WorkerError."""
+    def start(self, tick: Callable[[], None] | None = None) -> None:
+        """Connect the workers; `tick` is called now and then meanwhile. Raises TargetError or WorkerError."""
         for index, (worker, part) in enumerate(zip(self._workers, self._parts, strict=True)):
             worker.send(
                 settings=part.differences(TrialConfig()),
@@ -150,7 +150,8 @@ class Generator:
                 seed=self._seed,
                 connect_timeout_s=self._connect_timeout_s,
             )
-        for answer in receive_all(self._workers, START_TIMEOUT_S + self._connect_timeout_s):
+        patience_s = START_TIMEOUT_S + self._connect_timeout_s
+        for answer in receive_all(self._workers, patience_s, every_s=0.1, tick=tick):
             if "error" in answer:
                 raise TargetError(answer["error"])
 
@@ -186,13 +187,15 @@ class Generator:
         progress: Callable[[Progress], None] | None = None,
         stop_when: Callable[[Progress], str | None] | None = None,
         drain_s: float = DRAIN_S,
+        watch_s: Sequence[float] = (),
     ) -> LoadRun:
         """Warm up, be silent for as long as the load asks, then measure one window.
 
         `on_open` is called when it opens, `tick` now and then.
 
         `rate_rps` and `warmup_s` take the place of the configuration's. About four times a second, `progress` is
-        told how the window goes, and `stop_when` may end it by giving a reason. With `keep_on_interrupt`, Ctrl-C
+        told how the window goes, and `stop_when` may end it by giving a reason;
+        `watch_s` are limits of latency whose breaking it tells of. With `keep_on_interrupt`, Ctrl-C
         ends the window early instead of raising KeyboardInterrupt, and a second one the calls under way. Calls that
         are under way `drain_s` after the end of the window are given up: recorded as NOT_ENDED. Raises WorkerError if
         a worker dies or does not come to an end, StorageError if the records cannot be written.
@@ -205,7 +208,7 @@ class Generator:
         bounds = plan_bounds(
             self.config.load, time.perf_counter() + START_DELAY_S, self._seed, rate_rps=rate_rps, warmup_s=warmup_s
         )
-        files = self._order(bounds, report=bool(progress or stop_when), drain_s=drain_s)
+        files = self._order(bounds, report=bool(progress or stop_when), drain_s=drain_s, watch_s=watch_s)
         opened, next_tick, stopped = False, 0.0, ""
 
         def step() -> None:
@@ -221,7 +224,7 @@ class Generator:
 
         def told(reports: Collection[Message]) -> None:
             nonlocal stopped
-            seen = merge_reports(reports, time.perf_counter() - bounds.opens_at)
+            seen = merge_reports(reports, time.perf_counter() - bounds.opens_at, watch_s)
             if progress is not None:
                 progress(seen)
             if stop_when is not None and not stopped and (reason := stop_when(seen)):
@@ -266,7 +269,13 @@ class Generator:
                 self._cut(bounds, {})
 
     def _order(
-        self, bounds: Bounds, *, record: bool = True, report: bool = False, drain_s: float = DRAIN_S
+        self,
+        bounds: Bounds,
+        *,
+        record: bool = True,
+        report: bool = False,
+        drain_s: float = DRAIN_S,
+        watch_s: Sequence[float] = (),
     ) -> list[Path]:
         """Tell the workers of a window; returns the files that they will write."""
         self._windows += 1
@@ -284,6 +293,7 @@ class Generator:
                 record=str(file) if record else None,
                 progress=report,
                 drain_s=drain_s,
+                watch_s=list(watch_s),
             )
         return files
 

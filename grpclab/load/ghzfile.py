@@ -21,7 +21,7 @@ RENAMED = {
     "import-paths": "proto-path",
 }
 """Keys of ghz that mean the same as another one of bench."""
-TIMES = ("duration", "max-duration", "timeout", "keepalive", "load-step-duration")
+TIMES = ("duration", "max-duration", "timeout", "connect-timeout", "keepalive", "load-step-duration")
 _TLS = "grpclab does not speak TLS yet"
 _STREAM = "a server streaming call ends when the server ends it"
 _ANY = "grpclab has no such setting"
@@ -41,7 +41,6 @@ REFUSED = {
     "binary": "write the request as JSON: data, or data-file",
     "binary-file": "write the request as JSON: data, or data-file",
     "reflect-metadata": "the metadata of the call is sent to reflection, too",
-    "connect-timeout": "bench waits for a server by itself",
     "cpus": "write workers, the number of generator processes",
     "duration-stop": "calls under way at the end of the window are waited for",
     "enable-compression": "requests are sent uncompressed",
@@ -54,6 +53,7 @@ REFUSED = {
 _SCHEDULE = ("load-start", "load-end", "load-step", "load-step-duration")
 KEYS = frozenset((*RENAMED, *REFUSED, *_SCHEDULE, "insecure", "async", "count-errors", "keepalive", "load-schedule"))
 """What a ghz configuration may hold that bench has no flag for."""
+_MAYBE_UNSET = KEYS | {"duration", "proto", "data", "data-file", "metadata", "output", "connect-timeout"}
 
 
 def translated(tables: Mapping[str, Any], name: str, *, bare_times: bool) -> dict[str, Any]:
@@ -62,15 +62,17 @@ def translated(tables: Mapping[str, Any], name: str, *, bare_times: bool) -> dic
     `bare_times`: whether a time may be a number without a unit. Raises UsageError.
     """
     out: dict[str, Any] = {}
+    if not KEYS.isdisjoint(tables):  # ghz writes out what is not set, too
+        tables = {key: value for key, value in tables.items() if not (key in _MAYBE_UNSET and _unset(key, value))}
     for key, value in tables.items():
         if key in TIMES and not bare_times and isinstance(value, int | float) and value:
             raise _refused(name, key, value, "a time with its unit, as '10s' (ghz counts nanoseconds, grpclab seconds)")
         if key not in KEYS:
             out[key] = value
-        elif not _unset(key, value):
+        else:
             _translate(out, tables, key, value, name)
-    if not _unset("keepalive", keepalive := tables.get("keepalive")):
-        out["set"] = {"client.keepalive_s": keepalive, **out.get("set", {})}
+    if "keepalive" in tables:
+        out["set"] = {"client.keepalive_s": tables["keepalive"], **out.get("set", {})}
     return out
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from grpclab.addresses import host_port
 from grpclab.channel_args import cannot_act
@@ -104,7 +105,8 @@ def check_call(name: str | None, levels: Collection[str], **parts: object) -> No
 
     `levels` are the factors that were set, `parts` the options of a call: ``data``, ``proto``, ``proto_path``.
     """
-    given = [f"--{part.replace('_', '-')}" for part, value in parts.items() if value not in (None, (), [])]
+    absent = (type(None), list, tuple)
+    given = [f"--{part.replace('_', '-')}" for part, value in parts.items() if not isinstance(value, absent) or value]
     if name is None and given:
         raise UsageError(f"{given[0]} belongs to a call of your own: add --call package.Service/Method")
     for factor in ("load.method", "load.request_bytes"):
@@ -114,18 +116,37 @@ def check_call(name: str | None, levels: Collection[str], **parts: object) -> No
         raise UsageError("--proto-path is where the imports of a file are looked for: add --proto FILE")
 
 
+def calls_planned(config: TrialConfig, rates: Sequence[Step] = ()) -> int | None:
+    """The most calls that a window can have, of a schedule the shortest one; None where only time bounds it."""
+    load = config.load
+    found = [] if load.requests is None else [load.requests]
+    if load.duration_s is not None and load.rate_rps is not None:
+        found += [int(step.rate_rps * load.duration_s) for step in rates] or [int(load.rate_rps * load.duration_s)]
+    return min(found, default=None)
+
+
+def how_to_plan_more(config: TrialConfig, rates: Sequence[Step] = ()) -> str:
+    """What to change for a window of more calls."""
+    if len(rates) > 1:
+        return "hold each rate for longer, or begin with a higher one"
+    return (
+        "raise -n (--requests)" if config.load.rate_rps is None else "raise --duration (-z), and -n where it is given"
+    )
+
+
 def choose_call(
     target: str,
     config: TrialConfig,
     *,
     name: str | None = None,
-    data: str | None = None,
+    data: Any = None,
     metadata: Sequence[str] = (),
     proto: str | Path | None = None,
     proto_path: Sequence[str | Path] = (),
     wait_s: float = 0.0,
 ) -> CallSpec:
-    """The call that `name` means at the target, or our greeter's. `metadata` are ``key=value`` words.
+    """The call that `name` means at the target, or our greeter's. `metadata` are ``key=value`` words, `data` is
+    JSON as a text, or Python values.
 
     A server that is to be asked for its schema may be waited for.
 

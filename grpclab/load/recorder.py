@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from grpclab.errors import StorageError
 from grpclab.load.failures import FailureLog
+from grpclab.load.running import Tally
 from grpclab.status import NOT_ENDED, OK
 
 Floats = npt.NDArray[np.float64]
@@ -103,7 +104,12 @@ class Recorder:
     """
 
     def __init__(
-        self, path: Path | None = None, *, residence: bool = False, failures: FailureLog | None = None
+        self,
+        path: Path | None = None,
+        *,
+        residence: bool = False,
+        failures: FailureLog | None = None,
+        tally: Tally | None = None,
     ) -> None:
         self.starts = array("d")
         self.latencies = array("d")
@@ -117,6 +123,8 @@ class Recorder:
         """Successful calls of the window whose answers were compressed, by encoding."""
         self.unsent = 0
         """Calls of :meth:`never_sent`."""
+        self.tally = Tally() if tally is None else tally
+        """The calls that have been written; see :meth:`running`."""
         self._residences = array("d")
         self._messages = array("d")  # start, latency, start, latency, ...
         self._dtype = _CALL_WITH_RESIDENCE if residence else _CALL
@@ -177,6 +185,12 @@ class Recorder:
         latest: Floats = np.concatenate([self._last_chunk, buffered])
         return latest[max(0, len(latest) - calls) :]
 
+    def running(self) -> Tally:
+        """The calls so far, those in memory included."""
+        tally = self.tally.copy()
+        tally.add(self.starts, self.latencies, self.statuses)
+        return tally
+
     def flush_full(self) -> None:
         """Write what has come together if it fills a chunk."""
         if len(self.starts) >= CHUNK or len(self._messages) >= 2 * CHUNK:
@@ -197,6 +211,8 @@ class Recorder:
                 self._append(_beside(self._path), self._messages.tobytes())
         if self.starts:
             self._last_chunk = np.array(self.latencies, dtype=np.float64)
+            if self.tally.limits_s:
+                self.tally.add(self.starts, self.latencies, self.statuses)
         self._written_errors = self.errors
         self._written_calls = self.calls
         for column in (self.starts, self.latencies, self.lates, self.statuses, self._residences, self._messages):

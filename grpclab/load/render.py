@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from grpclab.load.bench import GRADES, BenchResult
-from grpclab.load.run import LoadRun
+from grpclab.load.run import GENERATOR_BOUND, HELD_BACK, LoadRun
 from grpclab.load.slo import calls_needed
 from grpclab.load.steps import RateStep, rate_text
 from grpclab.load.summary import PERCENTILES
@@ -73,7 +73,9 @@ def percentile_rows(result: BenchResult) -> Iterator[tuple[str, float, float, st
     for name, q in PERCENTILES.items():
         value = summary.latency[name]
         if name in COUNTED or not math.isnan(value):
-            note = f"needs {calls_needed(q):,} calls (10 beyond it)" if math.isnan(value) else ""
+            note = ""
+            if math.isnan(value) and name == COUNTED[-1]:  # what the highest needs is enough for the others
+                note = f"needs {calls_needed(q):,} calls (10 beyond it), there were {summary.requests:,}: raise -n"
             yield LABELS.get(name, name), value, summary.latency_uncorrected.get(name, math.nan), note
 
 
@@ -82,15 +84,44 @@ def reasons(result: BenchResult) -> list[str]:
     limited = [step for step in result.steps if step.limited_by]
     if limited:
         return [f"{rate_text(step.rate_rps)} is {step.limited_by}: {_said(step.run)}" for step in limited]
-    if result.limited_by == "generator-bound":
+    if result.limited_by == GENERATOR_BOUND:
         return [f"GENERATOR-BOUND, not the server's limit: {_said(result.run)}"]
+    if result.limited_by == HELD_BACK:
+        return [f"HELD BACK by load.max_in_flight={result.config.load.max_in_flight:,}: {result.run.held_back}"]
     if result.limited_by:
         return [f"{result.limited_by}: the client's own cost is in every figure"]
     return []
 
 
 def _said(run: LoadRun) -> str:
-    return "; ".join(run.limits) or f"its busiest process was busy for {run.busy_share:.0%} of the window"
+    return (
+        "; ".join(run.limits) or run.held_back or f"its busiest process was busy for {run.busy_share:.0%} of the window"
+    )
+
+
+def behind(run: LoadRun) -> str:
+    """By how much the rate of an open loop was not kept up with; nothing if it was."""
+    if run.keeps_up:
+        return ""
+    return f"{run.summary.throughput_rps:,.0f} of {run.due_rps:,.0f} requests/s: the rate was NOT KEPT UP WITH"
+
+
+def endings(run: LoadRun) -> list[str]:
+    """What has to be said of calls that did not end, or not in the window, a sentence each."""
+    summary, said = run.summary, []
+    if not summary.ended:
+        later = summary.requests - (summary.not_ended - summary.not_ended_before)
+        rest = f"; {later:,} ended after it: give it more time (--duration)" if later else ""
+        said.append(f"NO CALL ENDED in the {summary.window_s:,.2f} s of the window{rest}")
+    if summary.not_ended:
+        calls = "1 call" if summary.not_ended == 1 else f"{summary.not_ended:,} calls"
+        parts = {
+            f"{run.unsent:,} due and never sent": run.unsent,
+            f"{summary.not_ended_before:,} from the warm-up, in no other figure": summary.not_ended_before,
+        }
+        more = f" ({', '.join(part for part, count in parts.items() if count)})" if any(parts.values()) else ""
+        said.append(f"{calls} had not ended when the run did: NOT_ENDED{more}")
+    return said
 
 
 def troubles(result: BenchResult) -> Iterator[tuple[str, str, str]]:
@@ -98,7 +129,7 @@ def troubles(result: BenchResult) -> Iterator[tuple[str, str, str]]:
     run = result.run
     if run.held:
         yield "held", f"{run.held:,}", "calls waited for the peer's limit of open streams"
-    if run.bound_hits:
+    if run.bound_hits and result.limited_by != HELD_BACK:
         most = result.config.load.max_in_flight
         yield "held back", f"{run.bound_hits:,}", f"calls waited, {most:,} being in flight (load.max_in_flight)"
     limit, refused = result.config.client.max_message_mib, run.summary.errors_by_status.get("RESOURCE_EXHAUSTED", 0)
@@ -163,6 +194,7 @@ def _counts(result: BenchResult) -> list[str]:
                 _number_row("offered", f"{run.offered_rps:,.1f}", f" requests/s   {run.planned:,} calls were due")
             )
         lines.append(_number_row("throughput", f"{summary.throughput_rps:,.1f}", " requests/s"))
+        lines += [f"{'':18}{said}" for said in (behind(run), *endings(run)) if said]
     return lines
 
 

@@ -152,12 +152,12 @@ def _pieces(value: Any) -> Iterator[str]:
         case int() | float() | Decimal() | date() | time() | timedelta() | PurePath():
             yield _text(str(value)) if not isinstance(value, int) or abs(value) < 10**_SHOWN else "<a huge integer>"
         case _:
-            yield f"<{type(value).__name__}>"
+            yield _text(f"<{type(value).__name__}>")
 
 
 def _text(value: str) -> str:
     """A text as it can be shown on one line of any terminal."""
-    return json.dumps(value)[1:-1]
+    return json.dumps(value)[1:-1].replace("\x7f", "\\u007f")
 
 
 def cut(text: str) -> str:
@@ -208,7 +208,7 @@ def _plain(value: Any, place: Place, depth: int) -> Any:
             return [_plain(inner, (place, index), depth + 1) for index, inner in enumerate(value)]
         case numbers.Number() | np.bool_():
             return _plain_number(value, place)
-        case None | datetime() | timedelta() if not isinstance(value, np.generic):
+        case None | Number() | datetime() | timedelta() if not isinstance(value, np.generic):
             return value
         case _:
             expected = next((words for kinds, words in _ADVICE if isinstance(value, kinds)), _ANYTHING)
@@ -219,7 +219,7 @@ _ANYTHING = "what JSON has (dict, list, str, int, float, bool, None), bytes, a d
 _ADVICE: tuple[tuple[tuple[type, ...], str], ...] = (
     ((set, frozenset), "a list, as [1, 2]: a set has no order"),
     ((PurePath,), "a text, as str(path)"),
-    ((date, time, np.datetime64, np.timedelta64), "a datetime with a zone, as datetime.now(UTC), or a timedelta"),
+    ((date, time, np.datetime64, np.timedelta64), "a date and a time with its zone, as 2024-02-29T12:00:00Z"),
 )
 
 

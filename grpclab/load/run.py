@@ -21,6 +21,15 @@ UNSENT_LIMIT = 0.01
 LATE_LIMIT = 0.10
 """A percentile of which late sends make up more than this share says more of the generator than of the server."""
 
+LATE_S = 0.001
+"""A send that is late by more than this had to wait for something."""
+STILL_LIMIT = 0.01
+"""A generator that stood still for more than this share of the window is its limit."""
+KEPT_SHARE = 0.99
+"""A rate was kept up with if at least this share of the calls that were due came back."""
+GENERATOR_BOUND, HELD_BACK = "generator-bound", "max-in-flight"
+"""What :meth:`LoadRun.limited_by` may say."""
+
 _NOTHING_LATE = {"p50": math.nan, "p99": math.nan, "max": math.nan}
 
 
@@ -34,6 +43,21 @@ class Progress:
     errors: int
     latency_p99_s: float
     """Of the calls that ended lately; of several workers, the worst one's. NaN with too few of them."""
+    over: bool = False
+    """The window is over, and calls are still under way."""
+    succeeded: int = 0
+    under_way: int = 0
+    """Calls that have not ended."""
+    longest_s: float = 0.0
+    """The longest call that succeeded."""
+    oldest_s: float = 0.0
+    """For how long the oldest call has been under way."""
+    youngest_s: float = 0.0
+    """The same of the one that began last, over all workers."""
+    slow: Mapping[float, int] = field(default_factory=dict)
+    """By watched limit: the calls that succeeded and took longer."""
+    overdue: Mapping[float, int] = field(default_factory=dict)
+    """By watched limit: the calls that have been under way for longer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,12 +102,35 @@ class LoadRun:
     """What was said of the calls that failed; their calls add up to the summary's errors."""
     limits: tuple[str, ...] = ()
     """Why the generator, not the server, was the limit, in words; empty if it was not."""
+    still_s: float = 0.0
+    """For how long the event loop of a worker stood still in the window; of several workers, the longest."""
+    held_back: str = ""
+    """Why `load.max_in_flight` was the limit, where it was: a slow server meets it, not a slow generator."""
 
     def limited_by(self, pooling: str) -> str:
-        """``generator-bound``, or ``client-cpu`` where the client is the factor under test, or nothing."""
+        """GENERATOR_BOUND, ``client-cpu`` where the client is the factor under test, HELD_BACK, or nothing."""
         if not self.limits and self.busy_share <= BUSY_LIMIT:
-            return ""
-        return "client-cpu" if pooling == "per_call" else "generator-bound"
+            return HELD_BACK if self.held_back else ""
+        return "client-cpu" if pooling == "per_call" else GENERATOR_BOUND
+
+    @property
+    def stood_still(self) -> bool:
+        """Whether the generator stood still for so long that no figure is the server's alone."""
+        return self.still_s > STILL_LIMIT * self.summary.window_s
+
+    @property
+    def due_rps(self) -> float:
+        """The rate that was asked for; a Poisson schedule draws a few calls more or less, and the drawn ones count."""
+        window_s = self.summary.window_s
+        return min(self.offered_rps or 0.0, self.planned / window_s) if window_s > 0 else 0.0
+
+    @property
+    def keeps_up(self) -> bool:
+        """Whether the calls of an open loop came back as fast as they were due; one may fall over the edge."""
+        window_s = self.summary.window_s
+        if self.offered_rps is None or window_s <= 0:
+            return self.offered_rps is None
+        return self.summary.throughput_rps >= KEPT_SHARE * self.due_rps - 1 / window_s
 
 
 def assemble(
@@ -99,8 +146,10 @@ def assemble(
     summary = summarise(windows)
     bound_hits = sum(answer["bound_hits"] for answer in answers)
     unsent = sum(answer["unsent"] for answer in answers)
+    still_s = max(answer["still_s"] for answer in answers)
     # Spinning is counted by the wall clock: where the process was off its core meanwhile, it is more than the CPU.
     busy_share = max(max(0.0, a["cpu_s"] - a["spin_s"]) / max(a["busy_s"], 1e-9) for a in answers)
+    held_back = find_bound(windows, bound_hits=bound_hits, unsent=unsent, busy_share=busy_share)
     return LoadRun(
         windows=windows,
         summary=summary,
@@ -121,11 +170,15 @@ def assemble(
         failures=merge((answer["failures"] for answer in answers), opened_at=windows[0].opened_at),
         traffic=sum((Traffic.from_json(answer["traffic"]) for answer in answers), start=Traffic()),
         encodings=functools.reduce(add_counts, (answer["encodings"] for answer in answers)),
-        limits=find_limits(windows, summary, busy_share=busy_share, planned=planned, bound_hits=bound_hits),
+        still_s=still_s,
+        limits=find_limits(
+            windows, summary, busy_share=busy_share, planned=planned, still_s=still_s, held_back=held_back
+        ),
+        held_back=held_back,
     )
 
 
-def merge_reports(reports: Collection[Mapping[str, Any]], elapsed_s: float) -> Progress:
+def merge_reports(reports: Collection[Mapping[str, Any]], elapsed_s: float, watch_s: Sequence[float] = ()) -> Progress:
     """What the workers report while a window runs, as one."""
     tails = [report["latency_p99_s"] for report in reports if not math.isnan(report["latency_p99_s"])]
     return Progress(
@@ -133,7 +186,25 @@ def merge_reports(reports: Collection[Mapping[str, Any]], elapsed_s: float) -> P
         calls=sum(report["calls"] for report in reports),
         errors=sum(report["errors"] for report in reports),
         latency_p99_s=max(tails, default=math.nan),
+        over=any(report["over"] for report in reports),
+        succeeded=sum(report["succeeded"] for report in reports),
+        under_way=sum(report["under_way"] for report in reports),
+        longest_s=max(report["longest_s"] for report in reports),
+        oldest_s=max(report["oldest_s"] for report in reports),
+        youngest_s=min(report["youngest_s"] for report in reports),
+        slow={limit: sum(report["slow"][at] for report in reports) for at, limit in enumerate(watch_s)},
+        overdue={limit: sum(report["overdue"][at] for report in reports) for at, limit in enumerate(watch_s)},
     )
+
+
+def find_bound(windows: Sequence[Window], *, bound_hits: int, unsent: int, busy_share: float) -> str:
+    """Why `load.max_in_flight` made the calls of an open loop late, in words; nothing where something else did."""
+    late = sum(int(np.count_nonzero(window.records.late_s[window.inside] > LATE_S)) for window in windows)
+    waited = bound_hits + unsent
+    if not bound_hits or busy_share > BUSY_LIMIT or 2 * waited < late:
+        return ""
+    never = f", {unsent:,} of them to the end" if unsent else ""
+    return f"{waited:,} calls waited for room{never}: the server answers too slowly for this rate and that limit"
 
 
 def find_limits(
@@ -142,31 +213,37 @@ def find_limits(
     *,
     busy_share: float,
     planned: int | None = None,
-    bound_hits: int = 0,
+    still_s: float = 0.0,
+    held_back: str = "",
 ) -> tuple[str, ...]:
-    """The reasons why the generator was the limit, each in words; `planned` is None in a closed loop."""
-    return tuple(_limits(windows, summary, busy_share, planned, bound_hits))
+    """The reasons why the generator was the limit, each in words; `planned` is None in a closed loop.
 
-
-def _limits(
-    windows: Sequence[Window], summary: Summary, busy_share: float, planned: int | None, bound_hits: int
-) -> Iterator[str]:
+    Calls that were late since `load.max_in_flight` was reached (`held_back`) are none of them.
+    """
+    found = []
     if busy_share > BUSY_LIMIT:
-        yield f"a generator process was busy for {busy_share:.0%} of the window, above {BUSY_LIMIT:.0%}"
-    if planned is None:
-        return
-    waited = f" ({bound_hits:,} calls waited for load.max_in_flight)" if bound_hits else ""
+        found.append(f"a generator process was busy for {busy_share:.0%} of the window, above {BUSY_LIMIT:.0%}")
+    if still_s > STILL_LIMIT * summary.window_s:
+        found.append(
+            f"the generator stood still for {still_s:.1f} s of {summary.window_s:.1f} s, as if it were stopped"
+        )
+    if planned is not None and not held_back:
+        found += _late(windows, summary, planned)
+    return tuple(found)
+
+
+def _late(windows: Sequence[Window], summary: Summary, planned: int) -> Iterator[str]:
     missing = planned - sum(_sent_in_time(window) for window in windows)
     # One call for each worker may be on its way at the border.
     if abs(missing) > max(len(windows), UNSENT_LIMIT * planned):
-        yield f"{missing:,} of {planned:,} calls had not been sent when the window closed{waited}"
+        yield f"{missing:,} of {planned:,} calls had not been sent when the window closed"
     distorted = [
         name
         for name, corrected in summary.latency.items()
         if abs(corrected - summary.latency_uncorrected[name]) > LATE_LIMIT * corrected
     ]
     if distorted:
-        yield f"late sends make up more than {LATE_LIMIT:.0%} of {', '.join(distorted)}{waited}"
+        yield f"late sends make up more than {LATE_LIMIT:.0%} of {', '.join(distorted)}"
 
 
 def _sent_in_time(window: Window) -> int:

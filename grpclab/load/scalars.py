@@ -43,23 +43,24 @@ class UnfitError(ValueError):
 
 def whole(value: Any, low: int, high: int) -> int:
     """A whole number, written in any of the ways in which JSON writes numbers, quoted or not."""
-    expected = f"a whole number from {low:,} to {high:,}, as 42"
     text = value.text if isinstance(value, Number) else value
     found = _NUMBER.fullmatch(text) if isinstance(text, str) else None
-    if found is None:
-        raise UnfitError(expected)
-    sign, digits, fraction, exponent = found.groups()
-    if fraction or exponent:
-        # Exact, and never through a double; an exponent of any length costs nothing.
-        digits, power = (digits + (fraction or "")).lstrip("0"), _small(exponent) - len(fraction or "")
-        digits, power = digits.rstrip("0"), power + len(digits) - len(digits.rstrip("0"))
-        if digits and (power < 0 or len(digits) + power > 20):
-            raise UnfitError(expected)
-        digits = (digits or "0") + "0" * (power if digits else 0)
-    number = int(sign + digits) if len(digits) <= 20 else high + 1
-    if not low <= number <= high:
-        raise UnfitError(expected)
-    return number
+    if found is not None:
+        number = _exact(*found.groups()) if found[3] or found[4] else int(text) if len(text) <= 20 else None
+        if number is not None and low <= number <= high:
+            return number
+    raise UnfitError(f"a whole number from {low:,} to {high:,}, as 42")
+
+
+def _exact(sign: str, digits: str, fraction: str | None, exponent: str | None) -> int | None:
+    """A number with a fraction or exponent, never through a double; None where it is not whole, or above 64 bits."""
+    power = _small(exponent) - len(fraction or "")
+    digits = (digits + (fraction or "")).lstrip("0")
+    significant = digits.rstrip("0")
+    power += len(digits) - len(significant)
+    if not significant:
+        return 0
+    return int(sign + significant) * 10**power if power >= 0 and len(significant) + power <= 20 else None
 
 
 def _small(exponent: str | None) -> int:
@@ -69,11 +70,21 @@ def _small(exponent: str | None) -> int:
     return -size if exponent and exponent.startswith("-") else size
 
 
-def map_key(text: str, low: int, high: int) -> int:
-    """A key that is a whole number: it has one spelling only."""
-    if not re.fullmatch(r"-?(0|[1-9][0-9]*)", text, re.ASCII):
-        raise UnfitError(f'a key that is a whole number from {low:,} to {high:,}, as "42"')
-    return whole(text, low, high)
+def whole_key(text: str, low: int, high: int) -> int:
+    """A key that is a whole number, in its one spelling."""
+    try:
+        if re.fullmatch(r"-?(0|[1-9][0-9]*)", text, re.ASCII):
+            return whole(text, low, high)
+    except UnfitError:
+        pass
+    raise UnfitError(f'a key that is a whole number from {low:,} to {high:,}, as "42"')
+
+
+def boolean_key(text: str) -> bool:
+    """A key that is true or false."""
+    if text not in ("true", "false"):
+        raise UnfitError('a key that is "true" or "false"')
+    return text == "true"
 
 
 def double(value: Any, *, largest: str = "a double, at most 1.7976931348623157e+308") -> float:
@@ -141,7 +152,7 @@ def timestamp(value: Any) -> tuple[int, int]:
     """The seconds since 1970 and nanoseconds of a time in RFC 3339, or of a datetime that has a zone."""
     if isinstance(value, datetime):
         if value.tzinfo is None:
-            raise UnfitError("a time with its zone, as 2024-02-29T12:00:00Z or datetime.now(UTC)")
+            raise UnfitError("a date and a time with its zone, as 2024-02-29T12:00:00Z")
         value = value.isoformat()  # not through a float, and pandas adds its nanoseconds
     found = _TIMESTAMP.fullmatch(value) if isinstance(value, str) else None
     if found is None:

@@ -1,7 +1,9 @@
 """Thresholds: ``--slo p99=5ms,errors=0.1%,rps=1000``, judged at the end or watched while the load runs. Pure.
 
-A latency must not be above its limit (all calls count, whatever became of them), the share of failed calls not
-either, the successful calls per second not below. What too few calls were made for is never passed: it is said.
+A latency must not be above its limit, over the calls that succeeded and those that were given up: a call that had
+not ended is as long as it had been under way, and where none succeeded no limit is kept. The share of failed calls
+must not be above its limit either (IMPLIED_ERRORS, where a latency or a rate is given and no ``errors``), nor the
+successful calls per second below theirs. What too few calls were made for is never passed: it is said.
 """
 
 from __future__ import annotations
@@ -12,25 +14,35 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from grpclab.errors import UsageError, invalid
+from grpclab.load.run import Progress
 from grpclab.load.summary import MIN_BEYOND, PERCENTILES, Summary
 from grpclab.units import TIMES, seconds
 
 LATENCIES = (*PERCENTILES, "mean", "max")
 KEYS = (*LATENCIES, "errors", "rps")
-WATCHABLE = ("p99", "p999", "max", "errors", "rps")
-"""What can be told exceeded from the running figures, which have no percentile but p99."""
+WATCHABLE = (*PERCENTILES, "max", "errors", "rps")
+"""What can be told broken while the load runs."""
+IMPLIED_ERRORS = "1%"
+"""The most failed calls where thresholds are given, but none for errors."""
 WATCH_CALLS = 100
-"""No run is stopped before so many calls have ended."""
-WATCH_REPORTS = 3
-"""A running p99 is that of a fraction of a second: so many in a row must be above the limit."""
+"""After so many calls a share of errors, or a rate, is no chance."""
+WATCH_REPORTS = 5
+"""So many reports in a row (half a second) must find a percentile broken."""
 WATCH_FROM_S = 1.0
 """A rate is not judged before the window has been open for so long."""
+STALL_S = 0.5
+"""All callers of a closed loop wait for so long at least before that alone breaks a percentile."""
 EXAMPLE = "p99=5ms,errors=0.1%,rps=1000"
 
 
 def calls_needed(q: float) -> int:
     """The fewest calls that carry this percentile."""
     return math.ceil(round(MIN_BEYOND / (1 - q), 6))
+
+
+def calls_for(objectives: Sequence[Objective]) -> int:
+    """The fewest calls by which these can be judged."""
+    return max((calls_needed(PERCENTILES[o.name]) for o in objectives if o.name in PERCENTILES), default=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +52,8 @@ class Objective:
     name: str
     limit: float
     text: str
+    implied: bool = False
+    """Nobody gave it: it comes with the others."""
 
     @property
     def at_least(self) -> bool:
@@ -65,19 +79,29 @@ class Judgement:
     figure: float
     """NaN where there were too few calls."""
     calls: int
+    """Those that it was judged by."""
+    why: str = ""
+    """Why it is broken, where no figure says so."""
     at: str = ""
     """Where in a schedule, as ``3,000/s``."""
 
     @property
     def met(self) -> bool:
         """Whether the threshold was kept; not if it could not be judged."""
-        return not math.isnan(self.figure) and not self.objective.exceeded(self.figure)
+        return not self.why and not math.isnan(self.figure) and not self.objective.exceeded(self.figure)
 
     @property
     def sentence(self) -> str:
         """``p99 was 8.20 ms, 64.0% above the 5ms allowed``."""
+        implied = f" (implied: --slo has no errors={self.objective.text} of its own)" if self.objective.implied else ""
+        return self._said + implied
+
+    @property
+    def _said(self) -> str:
         objective, name = self.objective, self.objective.name
         where = f" at {self.at}" if self.at else ""
+        if self.why:
+            return f"{name}={objective.text}{where} is broken: {self.why}"
         if math.isnan(self.figure):
             needed = calls_needed(PERCENTILES[name]) if name in PERCENTILES else 1
             judged = f"{name}={objective.text}{where}"
@@ -132,16 +156,54 @@ def _limit(name: str, text: str) -> float:
     return value
 
 
+def with_implied(objectives: Sequence[Objective]) -> tuple[Objective, ...]:
+    """The thresholds and, where none of them is about errors, IMPLIED_ERRORS: refusing is no way to be fast."""
+    if not objectives or any(objective.name == "errors" for objective in objectives):
+        return tuple(objectives)
+    implied = Objective(name="errors", limit=_limit("errors", IMPLIED_ERRORS), text=IMPLIED_ERRORS, implied=True)
+    return (*objectives, implied)
+
+
+def check_enough(objectives: Sequence[Objective], calls: int | None, mend: str) -> None:
+    """Raise UsageError for a percentile that so many planned calls cannot carry; None is a number nobody knows."""
+    for objective in objectives:
+        needed = calls_needed(PERCENTILES[objective.name]) if objective.name in PERCENTILES else 0
+        if calls is not None and calls < needed:
+            raise UsageError(
+                f"invalid --slo {objective.name}={objective.text}: expected {needed:,} calls or more,"
+                f" {calls:,} are planned: {mend}"
+            )
+
+
 def judge(objective: Objective, summary: Summary, at: str = "") -> Judgement:
     """What became of a threshold in a measured window; `at` says which, of several."""
-    calls = summary.requests
-    figures = summary.latency | {
-        "mean": summary.latency_mean_s,
-        "max": summary.latency_max_s,
-        "errors": summary.errors / calls if calls else math.nan,
-        "rps": summary.throughput_rps,
-    }
-    return Judgement(objective=objective, figure=figures[objective.name], calls=calls, at=at)
+    if objective.name in LATENCIES:
+        return Judgement(
+            objective=objective,
+            figure=summary.latency_judged[objective.name],
+            calls=summary.judged,
+            why=_why_broken(objective, summary),
+            at=at,
+        )
+    calls = summary.requests + summary.not_ended_before
+    errors = summary.errors + summary.not_ended_before
+    figure = summary.throughput_rps if objective.at_least else errors / calls if calls else math.nan
+    return Judgement(objective=objective, figure=figure, calls=calls, at=at)
+
+
+def _why_broken(objective: Objective, summary: Summary) -> str:
+    """Why a latency cannot have been kept though its figure, or that there is none, does not say so."""
+    if summary.requests + summary.not_ended and not summary.succeeded:
+        return "no call succeeded"
+    stalled_s = summary.stalled_s
+    if stalled_s > max(objective.limit, _allowed_share(objective) * summary.window_s):
+        return f"no call ended in the last {stalled_s:.1f} s of {summary.window_s:.1f} s, all callers were waiting"
+    return ""
+
+
+def _allowed_share(objective: Objective) -> float:
+    """The share of calls that may be slower than the limit."""
+    return 1 - PERCENTILES.get(objective.name, 1.0)
 
 
 def judge_steps(objective: Objective, windows: Mapping[str, Summary]) -> Judgement:
@@ -169,29 +231,55 @@ class Watch:
     """Follows the running figures of one window and says when a threshold is broken."""
 
     objectives: Sequence[Objective]
+    callers: int | None = None
+    """Those of a closed loop."""
     _streak: dict[str, int] = field(default_factory=dict)
 
-    def reason(self, *, elapsed_s: float, calls: int, errors: int, latency_p99_s: float) -> str | None:
-        """Why the run may end now, or None. `latency_p99_s` is of the last moments, the rest since the opening."""
-        figures: Mapping[str, float] = {
-            "errors": errors / calls if calls else math.nan,
-            "rps": (calls - errors) / elapsed_s if elapsed_s >= WATCH_FROM_S else math.nan,
-            "p99": latency_p99_s,
-            "p999": latency_p99_s,  # it and the longest are never below the p99
-            "max": latency_p99_s,
-        }
-        broken = None
+    @property
+    def limits_s(self) -> tuple[float, ...]:
+        """The limits of latency among them, each once."""
+        return tuple(dict.fromkeys(o.limit for o in self.objectives if o.name in (*PERCENTILES, "max")))
+
+    def reason(self, seen: Progress) -> str | None:
+        """Why the run may end now, or None."""
         for objective in self.objectives:
-            figure = figures.get(objective.name, math.nan)
-            if math.isnan(figure):
-                continue
-            needed = WATCH_REPORTS if objective.name in LATENCIES else 1
-            streak = self._streak.get(objective.name, 0) + 1 if objective.exceeded(figure) else 0
-            self._streak[objective.name] = streak
-            if broken is None and streak >= needed and calls >= WATCH_CALLS:
-                shown = "p99" if objective.name in LATENCIES else objective.name
-                broken = (
-                    f"{shown} {objective.say(figure)} after {calls:,} calls, against the"
-                    f" {objective.name}={objective.text} of --slo"
-                )
-        return broken
+            said = _broken(objective, seen)
+            streak = self._streak[objective.name] = self._streak.get(objective.name, 0) + 1 if said else 0
+            at_once = objective.name in ("max", "errors") or (objective.name == "rps" and seen.calls >= WATCH_CALLS)
+            if objective.name in PERCENTILES and _stalled(objective, seen, self.callers):
+                said, at_once = f"no call has ended for {seen.youngest_s:.1f} s, all callers are waiting", True
+            if said and (at_once or streak >= WATCH_REPORTS):
+                implied = " (implied)" if objective.implied else ""
+                return f"{said}, against the {objective.name}={objective.text} of --slo{implied}"
+        return None
+
+
+def _stalled(objective: Objective, seen: Progress, callers: int | None) -> bool:
+    """Whether all callers of a closed loop have waited for longer than the percentile allows calls to be slow."""
+    longest_s = max(objective.limit, STALL_S, _allowed_share(objective) * seen.elapsed_s)
+    return callers is not None and seen.under_way >= callers and seen.youngest_s > longest_s
+
+
+def _broken(objective: Objective, seen: Progress) -> str:
+    """How the figures so far break a threshold; nothing if they do not."""
+    after = f"after {seen.calls:,} calls"
+    found = ""
+    if objective.name == "errors" and seen.calls:
+        share = seen.errors / seen.calls
+        if objective.exceeded(share) and (seen.errors >= MIN_BEYOND or seen.calls >= WATCH_CALLS):
+            found = f"errors {objective.say(share)} {after}"
+    elif objective.name == "rps" and seen.elapsed_s >= WATCH_FROM_S and not seen.over:
+        rate = (seen.calls - seen.errors) / seen.elapsed_s
+        if objective.exceeded(rate):
+            found = f"rps {objective.say(rate)} {after}"
+    elif objective.name == "max" and objective.exceeded(seen.longest_s):
+        found = f"max {objective.say(seen.longest_s)} {after}"
+    elif objective.name == "max" and objective.exceeded(seen.oldest_s):
+        found = f"a call has been under way for {seen.oldest_s:.2f} s"
+    elif objective.name in PERCENTILES:
+        overdue = seen.overdue[objective.limit]
+        slow, calls = seen.slow[objective.limit] + overdue, seen.succeeded + overdue
+        if slow > _allowed_share(objective) * calls and (slow >= MIN_BEYOND or slow == calls):
+            waiting = f", {overdue:,} of them still under way" if overdue else ""
+            found = f"{slow:,} of {calls:,} calls ({slow / calls:.1%}) took longer than {objective.text}{waiting}"
+    return found

@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from grpclab.load.failures import combine
-from grpclab.load.run import LoadRun
+from grpclab.load.run import HELD_BACK, LoadRun
 from grpclab.load.summary import lateness, summarise
 from grpclab.load.traffic import add_counts
 
-KEPT_SHARE = 0.99
-"""A rate was kept up with if at least this share of the calls that were due came back."""
 KEPT_TAIL = 10.0
-"""... and if the tail is not so many times that of the first step: by then there is a queue."""
+"""A rate was kept up with if the run keeps up, and if its tail is not so many times that of the first step: by then
+there is a queue."""
 
 
 def rate_text(rate_rps: float) -> str:
@@ -31,7 +30,7 @@ class RateStep:
     rate_rps: float
     run: LoadRun
     limited_by: str
-    """``generator-bound``, ``client-cpu`` or nothing."""
+    """What :meth:`LoadRun.limited_by` says."""
 
     @property
     def achieved_rps(self) -> float:
@@ -40,16 +39,8 @@ class RateStep:
 
     @property
     def keeps_up(self) -> bool:
-        """Whether the calls that were due came back as fast as they were due.
-
-        A Poisson schedule draws a few calls more or less than the rate says, so it is the drawn calls that
-        count; one call may fall over the edge of the window.
-        """
-        window_s = self.run.summary.window_s
-        if window_s <= 0:
-            return False
-        due_rps = min(self.rate_rps, self.run.planned / window_s)
-        return self.achieved_rps >= KEPT_SHARE * due_rps - 1 / window_s
+        """Whether the calls that were due came back as fast as they were due."""
+        return self.run.keeps_up
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +61,7 @@ def find_knee(steps: Sequence[RateStep]) -> Knee:
     ordered = sorted(steps, key=lambda step: step.rate_rps)
     first, kept = ordered[0], None
     for step in ordered:
-        if step.limited_by:
+        if step.limited_by not in ("", HELD_BACK):
             ended = f"at {_rate(step)} the generator was the limit"
             if kept is None:
                 return Knee(rate_rps=None, sentence=f"no knee: {ended}, already at the lowest rate")
@@ -128,6 +119,8 @@ def merged(runs: Sequence[LoadRun]) -> LoadRun:
         lateness=lateness(windows),
         held=sum(run.held for run in runs),
         bound_hits=sum(run.bound_hits for run in runs),
+        still_s=max(run.still_s for run in runs),
+        held_back="; ".join(dict.fromkeys(run.held_back for run in runs if run.held_back)),
         connections_lost=sum(run.connections_lost for run in runs),
         failures=combine((run.windows[0].opened_at - windows[0].opened_at, run.failures) for run in runs),
         outage_s=sum(run.outage_s for run in runs),

@@ -94,6 +94,30 @@ class Window:
             last = max(last, min(self.cut_at, float(ends.max())))
         return min(closes_at, last)
 
+    @cached_property
+    def ended(self) -> int:
+        """Calls that ended in the window, given up ones left out."""
+        ends = self.records.end_s
+        return int(((ends > self.opened_at) & (ends <= self.closed_at) & (self.records.status != NOT_ENDED)).sum())
+
+    @property
+    def given_up_before(self) -> Floats:
+        """For how long each call of the warm-up that was given up had been under way since the window opened."""
+        ends = self.records.end_s
+        rows = ~self.inside & (self.records.status == NOT_ENDED) & (ends > self.opened_at)
+        found: Floats = ends[rows] - self.opened_at
+        return found
+
+    @property
+    def stalled_s(self) -> float:
+        """See Summary. In a closed loop nothing is sent while all wait, so no percentile shows it."""
+        records = self.records
+        given_up = records.status == NOT_ENDED
+        if records.late_s.any() or self.held_open or not given_up.any():
+            return 0.0
+        last = float(records.end_s[~given_up].max(initial=self.opened_at))
+        return max(0.0, self.closed_at - max(last, float(records.start_s[given_up].max()), self.opened_at))
+
     @property
     def throughput_rps(self) -> float:
         """Successful calls that ended in the window, per second."""
@@ -127,6 +151,24 @@ class Summary:
     """Messages of streams."""
     message_latency: dict[str, float] = field(default_factory=dict)
     """Percentiles of the time from one message to the next; empty without messages."""
+    ended: int = 0
+    """Calls that ended inside the window, whenever they had started."""
+    not_ended: int = 0
+    """Calls that were given up: under way at the end of the run, or due and never sent."""
+    not_ended_before: int = 0
+    """Those of them that had begun in the warm-up, and so are none of `requests`."""
+    judged: int = 0
+    """Calls that a limit of latency is about: those that succeeded, and those that were given up."""
+    latency_judged: dict[str, float] = field(default_factory=dict)
+    """Percentiles, `mean` and `max` of those; a call that was given up is as long as it had been under way."""
+    stalled_s: float = 0.0
+    """In a closed loop whose callers all waited for a call that was given up: the time to the window's end in which
+    no call ended."""
+
+    @property
+    def succeeded(self) -> int:
+        """Calls that went well."""
+        return self.requests - self.errors
 
 
 def summarise(windows: Sequence[Window]) -> Summary:
@@ -136,7 +178,9 @@ def summarise(windows: Sequence[Window]) -> Summary:
     late = _measured(windows, "late_s")
     status = np.concatenate([window.records.status[window.inside] for window in windows])
     messages = np.concatenate([w.records.message_s[w.records.message_start_s >= w.opened_at] for w in windows])
+    before = np.concatenate([window.given_up_before for window in windows])
     failed = status[status != OK]
+    judged = np.concatenate([latency[(status == OK) | (status == NOT_ENDED)], before])
     codes, counts = np.unique(failed, return_counts=True)
     corrected = percentiles(latency)
     return Summary(
@@ -154,6 +198,16 @@ def summarise(windows: Sequence[Window]) -> Summary:
         histogram=histogram(latency),
         messages=len(messages),
         message_latency=percentiles(messages) if len(messages) else {},
+        ended=sum(window.ended for window in windows),
+        not_ended=int((status == NOT_ENDED).sum()) + len(before),
+        not_ended_before=len(before),
+        judged=len(judged),
+        latency_judged=percentiles(judged)
+        | {
+            "mean": float(judged.mean()) if len(judged) else math.nan,
+            "max": float(judged.max()) if len(judged) else math.nan,
+        },
+        stalled_s=min(window.stalled_s for window in windows),
     )
 
 

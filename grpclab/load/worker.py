@@ -9,13 +9,14 @@ lifeline):
    ``{"ready": true}`` or ``{"error": text, "kind": "target"}``;
 2. any number of windows: ``starts_at``, ``opens_at`` (perf_counter, seconds), ``closes_at`` or null, ``requests``
    or null, ``drain_s`` (how long calls may go on after ``closes_at``), ``rate_rps`` of all workers together (null: a
-   closed loop), ``record`` (a file for the records, or null), ``progress`` (whether to report while it runs).
+   closed loop), ``record`` (a file for the records, or null), ``progress`` (whether to report while it runs),
+   ``watch_s`` (the limits of latency that are watched meanwhile).
    Answers, when all calls are over, with the CPU time ``cpu_s``, of which ``spin_s`` was spinning, the length
-   ``busy_s`` it was used in, ``admitted``, ``unsent`` (calls that were due and never sent), and the engine's
-   counters, all since the window opened, the ``failures`` (see :mod:`grpclab.load.failures`) and ``encodings`` of
-   the window's calls, and the ``traffic`` beside calls since it connected.
-   ``{"close": moment, "drain_s": seconds}`` in between ends the running window, and after that time the calls under
-   way.
+   ``busy_s`` it was used in, ``admitted``, ``unsent`` (calls that were due and never sent), ``still_s`` (for how
+   long the event loop stood still), and the engine's counters, all since the window opened, the ``failures`` (see
+   :mod:`grpclab.load.failures`) and ``encodings`` of the window's calls, and the ``traffic`` beside calls since it
+   connected. ``{"close": moment, "drain_s": seconds}`` in between ends the running window, and after that time the
+   calls under way.
    ``{"progress": ...}`` come before the answer; ``{"error": text, "kind": "storage"}`` may come instead of it.
 
 No call is made before ``starts_at``, the moment that all workers have in common; between it and ``opens_at`` lies
@@ -41,15 +42,19 @@ from grpclab.children import die_with_parent, say
 from grpclab.config import TrialConfig
 from grpclab.errors import StorageError, TargetError
 from grpclab.load.arrivals import planned
+from grpclab.load.bounds import NO_DEADLINE_S
 from grpclab.load.calls import CallSpec
 from grpclab.load.engines import ENGINES, Engine
 from grpclab.load.failures import FailureLog
 from grpclab.load.gate import Gate
 from grpclab.load.recorder import Recorder
+from grpclab.load.running import BEAT_S, Heartbeat, Tally
 from grpclab.load.summary import PERCENTILES, percentile
 from grpclab.pacing import Pacer
 
 PROGRESS_EVERY_S = 0.25
+WATCH_EVERY_S = 0.1
+"""The same where thresholds are watched."""
 PROGRESS_CALLS = 1000
 """A running p99 is that of the last so many calls at least; fewer do not carry one."""
 
@@ -103,18 +108,20 @@ class _Worker:
         gate = Gate(opens_at=command["opens_at"], closes_at=command["closes_at"], requests=command["requests"])
         record = Path(command["record"]) if command["record"] else None
         failures = FailureLog(opens_at=gate.opens_at)
-        recorder = Recorder(record, residence=self._setup["residence"], failures=failures)
+        tally = Tally(opens_at=gate.opens_at, limits_s=command["watch_s"])
+        recorder = Recorder(record, residence=self._setup["residence"], failures=failures, tally=tally)
+        heartbeat = Heartbeat(opens_at=gate.opens_at, closes_at=gate.closes_at or math.inf)
         pacer = Pacer(asyncio.get_running_loop(), spin=self._setup["spin"])
         counters = self._engine.counters
         counters.reset()
         running = asyncio.create_task(self._load(command, gate, recorder, pacer))
-        async with _beside(self._end_in_time(gate, command["drain_s"], running)):
+        async with _beside(self._end_in_time(gate, command["drain_s"], running)), _beside(_beat(heartbeat)):
             # The window's own share of a core: from its opening (the warm-up left out) to the end of its last call.
             await _until(gate.opens_at, running)
             opening = _Reading.take(recorder, pacer)
             if command["opens_at"] > command["starts_at"]:  # else what is counted so far is the window's own
                 counters.reset()
-            async with _beside(_watch(recorder, gate, opening, tell=command["progress"])):
+            async with _beside(self._watch(recorder, gate, opening, tell=command["progress"])):
                 await asyncio.wait([running])
         if not running.cancelled():
             running.result()
@@ -127,6 +134,7 @@ class _Worker:
             busy_s=end.at_s - opening.at_s,
             admitted=gate.admitted,
             unsent=recorder.unsent,
+            still_s=heartbeat.still_s,
             traffic=self._engine.traffic().to_json(),
             encodings=recorder.encodings,
             failures=failures.to_json(),
@@ -164,6 +172,38 @@ class _Worker:
         await asyncio.wait([running], timeout=GIVE_UP_S)
         running.cancel()
 
+    async def _watch(self, recorder: Recorder, gate: Gate, opened: _Reading, *, tell: bool) -> None:
+        """Report now and then how the window goes; end it when its records cannot be written, or nothing ends it."""
+        told, ended_at = opened.calls, opened.at_s
+        watched = bool(recorder.tally.limits_s)
+        endless = gate.closes_at is None and self._config.client.deadline_s is None
+        while True:
+            await asyncio.sleep(WATCH_EVERY_S if watched else PROGRESS_EVERY_S)
+            now, calls = time.perf_counter(), recorder.calls
+            if recorder.failure:
+                gate.close()
+            if calls != told:
+                ended_at = now
+            if endless and now - ended_at > NO_DEADLINE_S:
+                self._engine.give_up()
+            if tell:
+                lately = min(max(calls - told, PROGRESS_CALLS), calls - opened.calls)
+                report = {
+                    "calls": calls - opened.calls,
+                    "errors": recorder.errors - opened.errors,
+                    "latency_p99_s": percentile(recorder.recent(lately), PERCENTILES["p99"]),
+                    "over": gate.closed or (gate.closes_at is not None and now >= gate.closes_at),
+                }
+                say(progress=report | recorder.running().report(self._engine.under_way(), now))
+            told = calls
+
+
+async def _beat(heartbeat: Heartbeat) -> None:
+    """Let it beat for as long as it is let."""
+    while True:
+        heartbeat.beat(time.perf_counter())
+        await asyncio.sleep(BEAT_S)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Reading:
@@ -184,26 +224,6 @@ class _Reading:
             calls=recorder.calls,
             errors=recorder.errors,
         )
-
-
-async def _watch(recorder: Recorder, gate: Gate, opened: _Reading, *, tell: bool) -> None:
-    """Report now and then how the window goes; end it when its records cannot be written."""
-    told = opened.calls
-    while True:
-        await asyncio.sleep(PROGRESS_EVERY_S)
-        if recorder.failure:
-            gate.close()
-        if tell:
-            calls = recorder.calls
-            lately = min(max(calls - told, PROGRESS_CALLS), calls - opened.calls)
-            told = calls
-            say(
-                progress={
-                    "calls": calls - opened.calls,
-                    "errors": recorder.errors - opened.errors,
-                    "latency_p99_s": percentile(recorder.recent(lately), PERCENTILES["p99"]),
-                }
-            )
 
 
 async def _until(moment: float, running: asyncio.Task[None]) -> None:

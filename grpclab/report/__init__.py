@@ -16,8 +16,10 @@ The layout, each module importing only from those above it::
     figures/    one function a figure
     album       all figures as files
     tables      one function a table
+    glossary    the lab's own words, each with what it means
+    decisions   why a rung of the ladder is kept or rejected
     waiting     handlers that wait and handlers that do not
-    claims      the claims of the seed study as a table
+    claims      the claims of the Rust demo as a table
     method      how it was measured, on what, how to do it again
     content     the sections, in the order in which they are read
     page        the report

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import functools
 import re
-from dataclasses import dataclass
+from collections.abc import Container, Iterable
+from dataclasses import dataclass, field
+from html import unescape
 from pathlib import Path
 
 from grpclab.notebook_html import in_cell
@@ -67,11 +69,50 @@ class Section:
     """A part of the page. `html` is complete and escaped; `anchor` names it within the page."""
 
     title: str
-    html: str
+    html: str = field(repr=False)
     anchor: str = ""
 
     def _repr_html_(self) -> str:
         return in_notebook(f"<h2>{esc(self.title)}</h2>{self.html}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """What a notebook cell shows: HTML in the report's style, and the same as text for who sees no HTML."""
+
+    html: str
+    text: str
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def _repr_html_(self) -> str:
+        return in_notebook(self.html)
+
+
+def folded(parts: Iterable[Section], *, unfolded: Container[str] = ()) -> str:
+    """Sections one below the other, each folded to its title and what it shows first, but for the anchors `unfolded`.
+
+    A reader sees on one screen what there is.
+    """
+    return "".join(
+        f'<details class="gl-fold"{" open" if part.anchor in unfolded else ""}>'
+        f"<summary><b>{esc(part.title)}</b>{_gist(part.html)}</summary>{part.html}</details>"
+        for part in parts
+    )
+
+
+_CAPTION = re.compile(r"<figcaption>(.*?)</figcaption>", re.DOTALL)
+_WARNINGS = re.compile(r'<ul class="gl-warnings">(.*?)</ul>', re.DOTALL)
+_GIST = 140
+"""So many letters of a caption stand beside a folded section's title."""
+
+
+def _gist(html: str) -> str:
+    if found := _WARNINGS.search(html):
+        return f" <small>({found[1].count('<li>')})</small>"
+    caption = _CAPTION.search(html)
+    return f" <small>{esc(words.short(unescape(caption[1]), _GIST))}</small>" if caption else ""
 
 
 def figure_block(

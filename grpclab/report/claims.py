@@ -1,4 +1,4 @@
-"""The claims of the seed study as a table: what was done, what came of it, and the verdict."""
+"""The claims of the Rust demo as a table: what was done, what came of it, and the verdict."""
 
 from __future__ import annotations
 
@@ -28,12 +28,13 @@ def section(study: Study) -> str:
     counts = Counter(found["verdict"])
     told = ", ".join(f"{verdict}: {counts[verdict]}" for verdict in rules.VERDICTS if counts[verdict])
     lead = (
-        f"<p>{words.count(len(found), 'claim')} of the seed study. {esc(words.sentence_case(told))}. Intervals are "
+        f"<p>{words.count(len(found), 'claim')} of the Rust demo's README: a gRPC server in Rust (tonic), which says "
+        f"what its settings give. {esc(words.sentence_case(told))}. Intervals are "
         "95 % over blocks. A claim that is made without a condition is tested at several places, and holds under a "
         "condition where it is confirmed at some of them only.</p>"
     )
     header = ["claim and verdict", "what was done, and the result"]
-    return lead + tables.table(header, rows, label="The claims of the seed study", widest=1)
+    return lead + tables.table(header, rows, label="The claims of the Rust demo", widest=1)
 
 
 def _lines(result: str) -> str:

@@ -41,11 +41,11 @@ def sure(study: Study) -> str:
     agree, way = (better, "faster") if better >= worse else (worse, "slower")
     spread = f"from {words.ratio(min(ratios))} to {words.ratio(max(ratios))}"
     told = f"{study.title(study.candidate)} was {way} in {agree} of {words.count(len(ratios), 'block')}, {spread}"
+    if len(ratios) < fewest_blocks():
+        return f"{told}; {words.count(len(ratios), 'block')} cannot rule out chance, {fewest_blocks()} can."
     p = words.number(c.get("p_value"))
     if not math.isfinite(p):
         return f"{told}."
-    if len(ratios) < fewest_blocks():
-        return f"{told}; {words.count(len(ratios), 'block')} cannot rule out chance, {fewest_blocks()} can."
     least = ", the least that so many blocks can give" if math.isclose(p, 2 / 2 ** len(ratios), rel_tol=1e-9) else ""
     once = f"once in {round(1 / p):,} studies" if p < 0.5 else "in every other study or more"
     return f"{told}. Were there no difference, a mean so far from 1 would come up {once} (sign flip, p {p:.2g}{least})."

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
 
 from grpclab.analysis import metric_words
+from grpclab.analysis.setup import described
 from grpclab.report import (
     claims,
     confidence,
+    decisions,
     evidence,
     figures,
     flamegraphs,
+    glossary,
     leave_one_out,
     method,
     scalability,
@@ -27,6 +31,8 @@ from grpclab.report.blocks import FigureBlock, Section
 from grpclab.report.figures.engines import sentence as client_cost
 from grpclab.report.study import Histograms, Study
 from grpclab.report.words import esc
+
+_SENTENCES = re.compile(r"(?<=\.) (?=[A-Z])")
 
 _MADE: list[tuple[str, str, Callable[[Study], str]]]
 
@@ -53,15 +59,21 @@ def sections(
 
 
 def _question(study: Study) -> str:
-    return f'<p class="gl-question">{esc(study.manifest.get("question") or "No question was written down.")}</p>'
+    asked = f'<p class="gl-question">{esc(study.manifest.get("question") or "No question was written down.")}</p>'
+    setup = described(study.manifest)
+    return asked + (tables.facts(setup) if setup else "")
 
 
 def _answer(study: Study) -> str:
     headline = study.headline
     sentence = study.verdict.get("sentence") or "There is no verdict."
     noted = f'<p class="gl-note">{esc(headline["note"])}</p>' if headline.get("note") else ""
+    # Of a replication the claims are the answer: a word on one ratio would not be.
+    badge = "" if study.plan.get("replication") else f"{tables.badge(headline.get('verdict'))} "
+    first, *more = _SENTENCES.split(words.plain(sentence), maxsplit=1)
+    rest = "".join(f' <span class="gl-more">{esc(text)}</span>' for text in more)
     return (
-        f'<p class="gl-verdict">{tables.badge(headline.get("verdict"))} {esc(sentence)}</p>'
+        f'<p class="gl-verdict">{badge}{esc(first)}{rest}</p>{glossary.html(study)}'
         f'<div class="gl-cards">{_ratio_card(study)}{_level_card(study)}{_errors_card(study)}</div>{noted}'
         f"{confidence.html(study)}"
     )
@@ -75,7 +87,6 @@ def _ratio_card(study: Study) -> str:
     c = study.headline
     if not math.isfinite(words.number(c.get("ratio"))):
         return _card(words.MISSING, "ratio", "could not be computed")
-    between = words.interval(c.get("ci_low"), c.get("ci_high"))
     blocks = words.count(int(c.get("blocks") or 0), "block")
     engines = esc(study.engines([study.baseline, study.candidate]))
     title = c.get("title") or f"{c.get('candidate')} against {c.get('baseline')}"
@@ -83,13 +94,13 @@ def _ratio_card(study: Study) -> str:
     return _card(
         f"{words.ratio(c['ratio'])}{tables.limits(c.get('limited_by') or [])}",
         esc(sides),
-        f"95 % interval {between}, {blocks}{f'<br>{engines}' if engines else ''}",
+        f"{words.with_interval(c)}, {blocks}{f'<br>{engines}' if engines else ''}",
     )
 
 
 def _level_card(study: Study) -> str:
     metric = str(study.headline.get("metric") or study.metric)
-    table = study.levels([study.baseline, study.candidate], metric)
+    table = study.levels_of_pair(metric, study.baseline, study.candidate)
     values = [words.value_of(metric, v).removesuffix(" requests/s") for v in table["mean"]]
     unit = "requests per second" if metric == "throughput_rps" else esc(metric_words(metric))
     told = []
@@ -105,7 +116,21 @@ def _errors_card(study: Study) -> str:
     everywhere, all_made, _ = tables.errors_told(study, list(study.trials["configuration"].unique()))
     what = f"failed of {made:,} calls in the headline's trials"
     more = f"{esc(told)}<br>" if told else ""
-    return _card(f"{failed:,}", what, f"{more}{everywhere:,} of {all_made:,} in the whole study")
+    return _card(
+        f"{failed:,}", what, f"{more}{everywhere:,} of {all_made:,} in the whole study{_on_purpose(study, everywhere)}"
+    )
+
+
+def _on_purpose(study: Study, failed: int) -> str:
+    """How many of the failed calls are what is measured, and where; "" for none."""
+    by_name = {name: tables.errors_told(study, [name])[0] for name in study.failing_on_purpose}
+    named = {name: count for name, count in by_name.items() if count}
+    if not named:
+        return ""
+    inside = sum(named.values())
+    share = "all of them" if inside == failed else f"{inside:,} of them"
+    places = "; ".join(f"{study.title(name)}: {count:,}" for name, count in named.items())
+    return f", {share} where failing is what is measured ({esc(places)})"
 
 
 def _warnings(study: Study) -> str:
@@ -124,10 +149,8 @@ def _sides(study: Study) -> str:
         key = [str(part.get(k) or "") for k in ("scenario", "metric", "baseline", "candidate")]
         c = study.comparison(key[0], key[1] or study.metric, key[2], key[3])
         known = math.isfinite(words.number(c.get("ratio")))
-        between = words.interval(c.get("ci_low"), c.get("ci_high"))
-        more = (
-            f"95 % interval {between} {tables.badge(c.get('verdict'))}" if known else esc(c.get("note") or "no ratio")
-        )
+        told = f"{words.with_interval(c)} {tables.badge(c.get('verdict'))}"
+        more = told if known else esc(c.get("note") or "no ratio")
         cards.append(
             _card(
                 f"{words.ratio(c.get('ratio'))}{tables.limits(c.get('limited_by') or [])}",
@@ -137,9 +160,8 @@ def _sides(study: Study) -> str:
             )
         )
     whole = study.headline
-    between = words.interval(whole.get("ci_low"), whole.get("ci_high"))
     cards.append(
-        _card(words.ratio(whole.get("ratio")), "<b>both together</b>, the headline", f"95 % interval {between}")
+        _card(words.ratio(whole.get("ratio")), "<b>both together</b>, the headline", words.with_interval(whole))
     )
     signs = ["×"] * (len(cards) - 2) + ["="]
     chain = cards[0] + "".join(
@@ -192,7 +214,7 @@ def _ladder(study: Study) -> str:
     block = figures.ladder(study)
     if not block:
         return _none("No rung of the ladder has two blocks in which both sides are valid.")
-    return block.html() + leave_one_out.section(study)
+    return block.html() + decisions.section(study) + leave_one_out.section(study)
 
 
 def _windows(study: Study) -> str:

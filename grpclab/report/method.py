@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from grpclab.analysis.setup import foreign
 from grpclab.report import tables, words
 from grpclab.report.study import Study
 from grpclab.report.words import esc
@@ -63,7 +64,7 @@ def machine(study: Study) -> str:
     parts = []
     named = (
         ("machine", "Machine"),
-        ("versions", "Versions"),
+        ("versions", "Versions of grpclab and its load generator" if foreign(study.plan) else "Versions"),
         ("git", "Source"),
         ("link_check", "Check of the emulated link"),
     )

@@ -27,7 +27,7 @@ class Tried:
 
 
 def mapping(study: Study) -> str:
-    """The table; "" where the plan has none."""
+    """The table; "" where the plan has none. Of a comparison it holds only what was set on a side."""
     rows: list[Cells] = [
         [
             code(entry.get("tonic")) + (f"<small>{code(entry['factor'])}</small>" if entry.get("factor") else ""),
@@ -36,6 +36,7 @@ def mapping(study: Study) -> str:
             _moved(study, str(entry.get("factor") or "")),
         ]
         for entry in study.entries("mapping")
+        if not study.plan.get("subjects") or _where_set(study, str(entry.get("factor") or ""))
     ]
     header = ["tonic, factor", "grpcio", "takes effect", "moved the result by"]
     return table(header, rows, label="From tonic to grpcio", widest=1) if rows else ""
@@ -62,11 +63,16 @@ def _differences(study: Study, baseline: str, candidate: str) -> set[str]:
     return {name for name in sides[0] | sides[1] if sides[0].get(name) != sides[1].get(name)}
 
 
+def _where_set(study: Study, factor: str) -> list[str]:
+    """The configurations in which the plan sets a factor."""
+    return [name for name, c in study.configurations.items() if factor in (c.get("settings") or {})]
+
+
 def _effect(study: Study, factor: str) -> str:
     """Whether the factor acted where it was set, as the trials saw it."""
     if not factor:
         return "cannot be set"
-    where = [name for name, c in study.configurations.items() if factor in (c.get("settings") or {})]
+    where = _where_set(study, factor)
     if not where:
         return "not set in this study"
     reasons = [study.without_effect(name).get(factor, "") for name in where]
@@ -90,6 +96,6 @@ def _told(one: Tried) -> str:
     c = one.comparison
     with_others = f", with {words.count(one.others, 'other setting')}" if one.others else ""
     return (
-        f"<b>{words.ratio(c.get('ratio'))}</b> {words.interval(c.get('ci_low'), c.get('ci_high'))} "
+        f"<b>{words.ratio(c.get('ratio'))}</b> {words.interval_of(c)} "
         f"{badge(c.get('verdict'))}<br><small>{esc(one.scenario)}: {esc(c.get('title') or '')}{with_others}</small>"
     )

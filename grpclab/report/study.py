@@ -13,7 +13,9 @@ from typing import Any
 import pandas as pd
 
 from grpclab import analysis
+from grpclab.analysis.setup import sides_of
 from grpclab.config import FACTORS
+from grpclab.effective import unknown_factors
 from grpclab.load.summary import MIN_BEYOND
 from grpclab.report import theme, words
 
@@ -154,8 +156,42 @@ class Study:
         return found
 
     def levels(self, configurations: Sequence[str], metric: str) -> pd.DataFrame:
-        """analysis.levels; empty where nothing was measured."""
+        """analysis.levels; empty where nothing was measured. The two sides of a comparison are levels of their pair."""
+        if configurations and list(configurations) == sides_of(self.plan):
+            return self.levels_of_pair(metric, *configurations)
         return analysis.levels(self.trials, list(configurations), metric)
+
+    def levels_of_pair(self, metric: str, baseline: str, candidate: str) -> pd.DataFrame:
+        """The levels of two configurations beside their ratio, as :meth:`levels`: over the blocks that make the ratio,
+        so that it is the ratio of the two."""
+        found = analysis.levels(self.trials, [baseline, candidate], metric)
+        scenario = str(self.configurations.get(candidate, {}).get("scenario") or self.headline.get("scenario") or "")
+        sides = analysis.paired_levels(
+            self.trials, scenario=scenario, metric=metric, baseline=baseline, candidate=candidate
+        )
+        if sides[0].blocks:
+            for column, name in (("mean", "mean"), ("ci_low", "low"), ("ci_high", "high"), ("blocks", "blocks")):
+                found[column] = [getattr(side, name) for side in sides]
+        return found
+
+    def unknown_factors(self, configuration: str) -> frozenset[str]:
+        """The factors that say nothing of a configuration, since a command started its server."""
+        settings = self.configurations.get(configuration, {}).get("settings") or {}
+        return unknown_factors((self.plan.get("subjects") or {}).get(configuration), settings)
+
+    @functools.cached_property
+    def failing_on_purpose(self) -> list[str]:
+        """The configurations in which failing calls are what is measured.
+
+        Those whose link forgets silent connections, and the server at grpcio's own limits that a replication asks to
+        carry more calls than these allow.
+        """
+        beyond = ((self.plan.get("replication") or {}).get("streams") or {}).get("own_limits")
+        return [
+            name
+            for name, c in self.configurations.items()
+            if name == beyond or (c.get("settings") or {}).get("link.idle_timeout_s") is not None
+        ]
 
     def limits(self, configuration: str) -> list[str]:
         """What limited the trials of a configuration, if anything did."""
@@ -169,6 +205,8 @@ class Study:
 
     def factor(self, configuration: str, name: str) -> Any:
         """The level of a factor in a configuration: as measured, else as planned, else None."""
+        if name in self.unknown_factors(configuration):
+            return None
         mine = self.rows(configuration, valid=False)
         if name in mine.columns and not mine.empty:
             return mine[name].iloc[0]

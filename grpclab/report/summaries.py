@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from grpclab.analysis import metric_words
-from grpclab.report import confidence, words
+from grpclab.analysis.setup import described, foreign, lab_words
+from grpclab.report import confidence, glossary, words
 from grpclab.report.figures.waiting import comparisons as waiting
 from grpclab.report.study import Study
 
@@ -26,7 +27,8 @@ _BLOCK = re.compile(r"^(?:[-+=]|\d+(?=[.)]))")
 _REFERENCE = re.compile(r"(@|#|\bgh(?=-)|:(?=//)|\bwww(?=\.))", re.IGNORECASE)
 _NOTHING = "&#8203;"
 """A space of no width: what it stands in is read as before, and neither pings anyone nor becomes a link."""
-_FACTS = ("host", "cpu_model", "cores", "kernel", "python", "grpcio", "protobuf", "uvloop")
+_VERSIONS = ("python", "grpcio", "protobuf", "uvloop")
+_FACTS = ("host", "cpu_model", "cores", "kernel", *_VERSIONS)
 
 
 # ---- Markdown ----------------------------------------------------------------------------------------------------
@@ -38,7 +40,9 @@ def markdown(study: Study) -> str:
     Whatever text is in the study: it adds no markup, loads nothing, mentions nobody and refers to no issue.
     """
     sentence = study.verdict.get("sentence") or "There is no verdict."
-    parts = [_verdict_line(study), escape(sentence), _parts(study), _reasons(study), _warnings(study)]
+    first = [] if study.plan.get("replication") else [_verdict_line(study)]
+    parts = [*first, escape(sentence), escape(glossary.line(study)), _setup(study)]
+    parts += [_parts(study), _reasons(study), _warnings(study)]
     parts += [_all_comparisons(study), _machine(study)]
     parts.append(f"The whole report is one file that opens offline: {escape(f'{study.name}.html')}, beside this one.")
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -64,9 +68,14 @@ def _verdict_line(study: Study) -> str:
     if not _known(c):
         return f"**{verdict}**: no ratio could be computed in {metric} ({title})"
     return (
-        f"**{verdict}: {words.ratio(c['ratio'])}{_bound(c)}** in {metric}, 95 % interval "
-        f"{words.interval(c.get('ci_low'), c.get('ci_high'))}, {words.count(_blocks(c), 'block')} ({title})"
+        f"**{verdict}: {words.ratio(c['ratio'])}{_bound(c)}** in {metric}, {words.with_interval(c)}, "
+        f"{words.count(_blocks(c), 'block')} ({title})"
     )
+
+
+def _setup(study: Study) -> str:
+    """What a comparison called, how, and of which servers."""
+    return "\n".join(f"- **{escape(term)}:** {escape(text)}" for term, text in described(study.manifest))
 
 
 def _parts(study: Study) -> str:
@@ -113,17 +122,20 @@ def _all_comparisons(study: Study) -> str:
 def _machine(study: Study) -> str:
     manifest = study.manifest
     found: dict[str, Any] = {**(manifest.get("versions") or {}), **(manifest.get("machine") or {})}
-    facts = [f"{key.replace('_model', '').replace('_', ' ')} {found[key]}" for key in _FACTS if found.get(key)]
+    theirs = bool(foreign(study.plan))  # then versions are not the server's, and are said to be the lab's
+    machine = [key for key in _FACTS if found.get(key) and not (theirs and key in _VERSIONS)]
+    facts = [f"{key.replace('_model', '').replace('_', ' ')} {found[key]}" for key in machine]
     commit = words.plain((manifest.get("git") or {}).get("commit") or "")[:12]
     dirty = " with changes" if (manifest.get("git") or {}).get("dirty") else ""
     told = [str(manifest.get("created_at") or ""), *facts, f"commit {commit}{dirty}" if commit else ""]
+    told.append(f"by {lab_words(manifest)}" if theirs else "")
     told.append(f"seed {manifest['seed']}" if manifest.get("seed") is not None else "")
     text = ", ".join(escape(text) for text in told if text)
     return f"Measured: {text}." if text else ""
 
 
 def _cells(c: Comparison) -> list[str]:
-    between = words.interval(c.get("ci_low"), c.get("ci_high"))
+    between = words.interval_of(c)
     return [f"{words.ratio(c.get('ratio'))}{_bound(c)}", between, escape(c.get("verdict") or "")]
 
 
@@ -159,6 +171,8 @@ def as_json(study: Study) -> dict[str, Any]:
         "design": manifest.get("design"),
         "seed": manifest.get("seed"),
         "question": manifest.get("question"),
+        "setup": dict(described(manifest)),
+        "servers": manifest.get("servers") or {},
         "sentence": verdict.get("sentence"),
         "headline": verdict.get("headline"),
         "comparisons": verdict.get("comparisons") or [],
@@ -212,15 +226,16 @@ def table(study: Study) -> str:
     rows: list[tuple[str, Comparison]] = [(_title(study.headline, "the headline"), study.headline)]
     rows += [(f"  in {metric_words(str(c['metric']))}", c) for c in _other_metrics(study)]
     rows += [(f"  {_part(entry, c)}", c) for entry, c in _entries(study, "parts")]
-    rows += [(f"  ladder: {words.plain(entry.get('title') or '')}", c) for entry, c in _entries(study, "ladder")]
+    rows += [(f"  ladder: {_rung(entry)}", c) for entry, c in _entries(study, "ladder")]
     rows += [
-        (f"  ladder: {words.plain(entry.get('title') or '')}", {"verdict": "not testable here"})
+        (f"  ladder: {_rung(entry)}", {"verdict": "not testable here"})
         for entry in study.entries("ladder")
         if entry.get("not_testable")
     ]
     rows += [(f"  {_title(c, 'handlers that wait')}", c) for c in waiting(study) if c is not study.headline]
     if not (study.entries("parts") or study.entries("ladder")):
-        rows += [(f"  {_title(c, 'another')}", c) for c in _other_candidates(study)]
+        shown = [c for _, c in rows]
+        rows += [(f"  {_title(c, 'another')}", c) for c in _other_candidates(study) if c not in shown]
     if aa := study.verdict.get("aa"):
         rows.append((_title(aa, "A/A"), aa))
     cells = [["", "ratio", "95 % interval", "verdict"]]
@@ -242,7 +257,7 @@ def _cut(title: str, width: int) -> str:
 def _plain_cells(c: Comparison) -> list[str]:
     labels = [words.plain(label) for label in c.get("limited_by") or [] if label]
     verdict = words.plain(c.get("verdict") or "-") + (f" ({', '.join(labels)})" if labels else "")
-    found = [words.ratio(c.get("ratio")), words.interval(c.get("ci_low"), c.get("ci_high")), words.short(verdict, 44)]
+    found = [words.ratio(c.get("ratio")), words.interval_of(c), words.short(verdict, 44)]
     return [text.replace("×", "x").replace(words.MISSING, "-").replace("…", "~") for text in found]
 
 
@@ -258,6 +273,11 @@ def _entries(study: Study, key: str) -> Iterable[tuple[Mapping[str, Any], Compar
             metric = str(entry.get("metric") or study.headline.get("metric") or study.metric)
             scenario = str(entry.get("scenario") or study.configurations.get(candidate, {}).get("scenario") or "")
             yield entry, study.comparison(scenario, metric, baseline, candidate)
+
+
+def _rung(entry: Mapping[str, Any]) -> str:
+    """A rung's title, and whether optimized rejects it."""
+    return words.plain(entry.get("title") or "") + ("" if entry.get("kept", True) else " (rejected)")
 
 
 def _part(entry: Mapping[str, Any], c: Comparison) -> str:

@@ -28,7 +28,7 @@ def table(header: Cells, rows: Iterable[Cells], *, label: str, numeric: Iterable
     """A table in a container that scrolls sideways on its own.
 
     The first cell of a row is its heading; a row of one cell heads those that follow. The column `widest`
-    takes the room that is left.
+    takes the room that is left, none if it is -1.
     """
     right = set(numeric)
 
@@ -100,7 +100,7 @@ def comparisons(study: Study) -> str:
                 [
                     f"{esc(title)}<small>{esc(sides)}</small>{f'<small>{esc(told)}</small>' if told else ''}",
                     f"<b>{words.ratio(c.get('ratio'))}</b>{limits(c.get('limited_by') or [])}",
-                    words.interval(c.get("ci_low"), c.get("ci_high")),
+                    words.interval_of(c),
                     badge(c.get("verdict")),
                     esc(words.p_value(c.get("p_adjusted"))),
                     esc(c.get("blocks") if c.get("blocks") is not None else words.MISSING),
@@ -112,14 +112,14 @@ def comparisons(study: Study) -> str:
     return table(header, rows, label="Every comparison", numeric={1, 2, 4, 5})
 
 
-def configurations(study: Study) -> str:
-    """Every configuration with the settings in which they differ, and its level of the study's metric."""
+def configurations(study: Study, *, measured: bool = True) -> str:
+    """Every configuration with the settings in which they differ; if `measured`, its level of the study's metric."""
     if not study.configurations:
         return ""
     scenarios: dict[str, dict[str, Mapping[str, Any]]] = {}
     for name, c in study.configurations.items():
         scenarios.setdefault(str(c.get("scenario") or ""), {})[name] = c
-    levels = study.levels(list(study.configurations), study.metric).set_index("configuration")
+    levels = study.levels(list(study.configurations), study.metric).set_index("configuration") if measured else None
     rows: list[Cells] = []
     for scenario, mine in scenarios.items():
         once_more = _other_engine(study)
@@ -129,12 +129,15 @@ def configurations(study: Study) -> str:
         shared = f'<ul class="gl-settings"><li>the same in all{but}:</li>{same}</ul>' if same else ""
         rows.append([f"{esc(scenario)}{shared}"])
         for name, c in mine.items():
+            what = f"{esc(c.get('title') or name)}<small><code>{esc(name)}</code>"
+            if levels is None:
+                rows.append([f"{what}</small>", _settings(study, c, everywhere)])
+                continue
             level = levels.loc[name]
             tried = study.rows(name, valid=False)
             rows.append(
                 [
-                    f"{esc(c.get('title') or name)}<small><code>{esc(name)}</code> "
-                    f'<span data-trials="{esc(name)}"></span></small>{_traffic(study.rows(name))}',
+                    f'{what} <span data-trials="{esc(name)}"></span></small>{_traffic(study.rows(name))}',
                     _settings(study, c, everywhere),
                     f"<b>{words.value_of(study.metric, level['mean'])}</b>{limits(study.limits(name))}",
                     words.interval(level["ci_low"], level["ci_high"]),
@@ -142,7 +145,15 @@ def configurations(study: Study) -> str:
                 ]
             )
     header = ["configuration", "settings", metric_words(study.metric), "95 % interval", "valid"]
+    if not measured:
+        return table(header[:2], rows, label="Configurations", widest=1)
     return table(header, rows, label="Configurations", numeric={2, 3, 4}, widest=1)
+
+
+def frame(values: pd.DataFrame, *, label: str) -> str:
+    """A frame of words as it stands, its index as headings."""
+    rows = [[esc(name), *map(esc, row)] for name, row in zip(values.index, values.to_numpy(), strict=True)]
+    return table(["", *map(str, values.columns)], rows, label=label, widest=-1)
 
 
 def _traffic(rows: pd.DataFrame) -> str:
@@ -200,11 +211,14 @@ def _settings(study: Study, configuration: Mapping[str, Any], everywhere: Mappin
     """
     mine, idle = _told_settings(study, configuration), study.without_effect(str(configuration.get("name") or ""))
     told = {f: t for f, t in mine.items() if f in idle or _as_told(configuration, f) != everywhere.get(f)}
-    told |= {f: code(_default(f)) for f in everywhere if f not in mine}
+    unknown = study.unknown_factors(str(configuration.get("name") or ""))
+    told |= {f: code(_default(f)) for f in everywhere if f not in mine and f not in unknown}
     like = ""
     for name in (study.baseline, study.candidate):
         other = study.configurations.get(name, {})
         if other is configuration or other.get("scenario") != configuration.get("scenario"):
+            continue
+        if unknown != study.unknown_factors(name):  # another server is not like one of ours, but for something
             continue
         theirs = _told_settings(study, other)
         apart = {f: t for f, t in mine.items() if theirs.get(f) != t}
@@ -268,7 +282,7 @@ def _judged(comparison: Mapping[str, Any]) -> tuple[str, str]:
         return "", ""
     if not math.isfinite(words.number(comparison.get("ratio"))):
         return words.MISSING, esc(comparison.get("note") or "")
-    between = words.interval(comparison.get("ci_low"), comparison.get("ci_high"))
+    between = words.interval_of(comparison)
     return f"<b>{words.ratio(comparison['ratio'])}</b><br><small>{between}</small>", badge(comparison.get("verdict"))
 
 

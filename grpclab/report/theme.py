@@ -179,6 +179,31 @@ def latency_ticks(ax: Axes, axis: str, values_s: Sequence[float], *, most: int =
     plain_ticks(ax, axis, every, words.seconds)
 
 
+REACH = 2.5
+"""An interval's end moves a log axis by this factor beyond the points at most, or by their own span if that is more."""
+
+
+def within_reach(points: Sequence[float], ends: Sequence[float], *, also: Sequence[float] = ()) -> list[float]:
+    """The points, and the ends of their intervals no further out than REACH allows: a log axis that holds them follows
+    no interval that says nothing. `also` are values that the axis holds in any case. Positive numbers; others go."""
+    inside = [v for v in (*points, *also) if math.isfinite(v) and v > 0]
+    if not inside:
+        return []
+    factor = max(REACH, max(inside) / min(inside))
+    low, high = min(inside) / factor, max(inside) * factor
+    return [*inside, *(min(max(v, low), high) for v in ends if not math.isnan(v))]
+
+
+def arrowheads(ax: Axes, axis: str, ends: tuple[float, float], at: float, colour: str) -> None:
+    """Marks at the edges of the axes where an interval goes on beyond them; call it when the axes have their limits."""
+    edges = sorted(ax.get_xlim() if axis == "x" else ax.get_ylim())
+    beyond = (ends[0] < edges[0], ends[1] > edges[1])
+    for edge, goes_on, marker in zip(edges, beyond, "<>" if axis == "x" else "v^", strict=True):
+        if goes_on:
+            place = (edge, at) if axis == "x" else (at, edge)
+            ax.plot(*place, marker, color=colour, ms=5, mew=0, clip_on=False, zorder=4)
+
+
 _FINE = (0.01, 0.02, 0.05, 0.1, 0.2)
 _STEPS: tuple[tuple[float, ...], ...] = (
     *(tuple(round(1 + k * step, 2) for k in range(round(-0.8 / step), round(2 / step) + 1)) for step in _FINE),
@@ -198,7 +223,9 @@ def ratio_ticks(low: float, high: float, *, most: int = 7) -> list[float]:
         gaps = [math.log(b / a) for a, b in itertools.pairwise(inside)]
         if steps[0] <= low * 1.5 and steps[-1] >= high / 1.5 and len(inside) >= 3 and min(gaps) >= apart:
             return inside
-    return [10.0**e for e in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)]
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    every = max(1, math.ceil((last - first + 1) / most))
+    return [10.0**e for e in range(first, last + 1) if e % every == 0]
 
 
 def ratio_axis(ax: Axes, values: Sequence[float], *, most: int, pad: float = 0.06) -> tuple[float, float]:

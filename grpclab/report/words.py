@@ -8,7 +8,12 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from grpclab.analysis.ratios import TOO_FEW
+
 MISSING = "–"
+WIDEST = 100
+"""An interval whose ends are further apart than by this factor says nothing."""
+TOO_WIDE = "too wide to tell"
 
 
 def plain(text: object) -> str:
@@ -50,23 +55,38 @@ def ratio(value: object) -> str:
 
 
 def interval(low: object, high: object) -> str:
-    """``5.90 to 6.35``, with no unit; a dash where there is none."""
+    """``5.90 to 6.35``, with no unit; a dash where there is none, TOO_WIDE where it says nothing."""
     a, b = number(low), number(high)
     if not (math.isfinite(a) and math.isfinite(b)):
         return MISSING
+    if a >= 0 and b > a * WIDEST:
+        return TOO_WIDE
     if 0 < b < 0.01:
         return f"{a:.2g} to {b:.2g}"
     digits = 0 if b >= 100 else 1 if b >= 10 else 2
     return f"{a:,.{digits}f} to {b:,.{digits}f}"
 
 
+def interval_of(comparison: Mapping[str, Any]) -> str:
+    """The interval of a comparison, or that its blocks are too few for one."""
+    known = math.isfinite(number(comparison.get("ratio")))
+    between = interval(comparison.get("ci_low"), comparison.get("ci_high"))
+    return TOO_FEW if known and between == MISSING else between
+
+
+def with_interval(comparison: Mapping[str, Any]) -> str:
+    """The same in a sentence: ``95 % interval 5.90 to 6.35``, ``too few blocks for an interval``."""
+    between = interval_of(comparison)
+    if between == TOO_FEW:
+        return f"{TOO_FEW} for an interval"
+    return f"95 % interval {between}"
+
+
 def estimate(comparison: Mapping[str, Any]) -> str:
     """A ratio with its interval: ``6.12× (95 % interval 5.90 to 6.35)``, or that it could not be computed."""
     if not math.isfinite(number(comparison.get("ratio"))):
         return "no ratio could be computed"
-    text = ratio(comparison["ratio"])
-    between = interval(comparison.get("ci_low"), comparison.get("ci_high"))
-    return text if between == MISSING else f"{text} (95 % interval {between})"
+    return f"{ratio(comparison['ratio'])} ({with_interval(comparison)})"
 
 
 def amount(value: object) -> str:

@@ -1,8 +1,8 @@
 """A server that somebody's command starts, as a child process of ours.
 
-``python -m grpclab.servers.command`` reads one JSON line ``{"command": "... {port} ..."}`` on standard input, which
-stays open as the lifeline: when it closes, for whatever reason, the command and what it started end. One line goes
-out when something listens on the port (``port``, ``pids``). What the command writes goes to standard error.
+``python -m grpclab.servers.command`` reads one JSON line ``{"command": "... {port} ...", "timeout_s": 25}`` on standard
+input, which stays open as the lifeline: when it closes, for whatever reason, the command and what it started end. One
+line goes out when something listens on the port (``port``, ``pids``). What the command writes goes to standard error.
 """
 
 from __future__ import annotations
@@ -25,8 +25,6 @@ import psutil
 from grpclab import procfs
 from grpclab.children import describe_exit, say
 
-READY_TIMEOUT_S = 25.0
-"""So long a command may take until it listens; less than its parent waits."""
 DRAIN_S = 5.0
 LOOK_EVERY_S = 0.02
 
@@ -52,7 +50,8 @@ def main() -> NoReturn:
         os._exit(1)
 
     threading.Thread(target=lifeline, name="lifeline", daemon=True).start()
-    command = json.loads(lines.get())["command"]
+    spec = json.loads(lines.get())
+    command = spec["command"]
     port = _free_port()
     try:
         process = subprocess.Popen(
@@ -66,7 +65,7 @@ def main() -> NoReturn:
     running.append(process)
     signal.signal(signal.SIGTERM, _asked)
     try:
-        _wait_until_it_listens(process, port)
+        _wait_until_it_listens(process, port, spec["timeout_s"])
         say(port=port, pids=sorted({*_family(process.pid), *procfs.listening_pids(port)}))
         _leave(f"the command {describe_exit(process.wait())}")
     except _AskedToStop:
@@ -88,8 +87,8 @@ def _signal(process: subprocess.Popen[bytes], number: int) -> None:
         os.killpg(process.pid, number)
 
 
-def _wait_until_it_listens(process: subprocess.Popen[bytes], port: int) -> None:
-    give_up = time.monotonic() + READY_TIMEOUT_S
+def _wait_until_it_listens(process: subprocess.Popen[bytes], port: int, timeout_s: float) -> None:
+    give_up = time.monotonic() + timeout_s
     while time.monotonic() < give_up:
         code = process.poll()
         if code is not None:
@@ -97,8 +96,22 @@ def _wait_until_it_listens(process: subprocess.Popen[bytes], port: int) -> None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
         time.sleep(LOOK_EVERY_S)
+    elsewhere = _listens_on(_family(process.pid))
     _signal(process, signal.SIGKILL)
-    _leave(f"the command did not listen on 127.0.0.1:{port} within {READY_TIMEOUT_S:g} s")
+    told = f"; it listens on {elsewhere}: have it listen on 127.0.0.1, at {{port}}" if elsewhere else ""
+    _leave(f"the command did not listen on 127.0.0.1:{port} within {timeout_s:g} s (--start-timeout){told}")
+
+
+def _listens_on(pids: list[int]) -> str:
+    """Where these processes listen, TCP and Unix sockets, in words; "" where they do not."""
+    found: list[str] = []
+    for pid in pids:
+        with contextlib.suppress(psutil.Error):
+            sockets = psutil.Process(pid).net_connections(kind="all")
+            found += [f"{s.laddr.ip}:{s.laddr.port}" for s in sockets if s.status == psutil.CONN_LISTEN]
+            named = [str(s.laddr) for s in sockets if s.family == socket.AF_UNIX and s.laddr and not s.raddr]
+            found += [f"the Unix socket {name.lstrip(chr(0))}" for name in named]
+    return " and ".join(dict.fromkeys(found))
 
 
 def _free_port() -> int:

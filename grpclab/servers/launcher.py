@@ -29,6 +29,8 @@ from grpclab.errors import ServerError, WorkerError
 from grpclab.servers.serving import ServeSpec, address
 
 START_TIMEOUT_S = 30.0
+COMMAND_TIMEOUT_S = 25.0
+"""So long a command may take until it listens, unless told otherwise."""
 
 
 @dataclass
@@ -43,6 +45,8 @@ class RunningServer:
     root_certificates: bytes | None = None
     desk: str = ""
     """Where its profiling desk is, if it has one."""
+    by_command: bool = False
+    """Whether somebody's command started it."""
     calls: int | None = None
     high_water: int | None = None
     _stopped: bool = field(default=False, repr=False)
@@ -55,6 +59,8 @@ class RunningServer:
     def require_alive(self) -> None:
         """Raise ServerError, with the last lines of its log, if it has died."""
         if not self.alive:
+            if self.by_command:
+                raise ServerError(_told_by_command(self.log_path))
             code = self.child.popen.poll()
             assert code is not None
             raise ServerError(f"the server {describe_exit(code)}{log_tail(self.log_path)}")
@@ -91,12 +97,22 @@ def log_tail(path: Path, lines: int = 3) -> str:
     Indented lines are left out: they are the frames of tracebacks, and where several processes end at once those of
     one hide what the other said.
     """
+    found = _telling_lines(path)[-lines:]
+    return f": {' | '.join(found)}" if found else ""
+
+
+def _telling_lines(path: Path) -> list[str]:
     try:
         written = path.read_text(errors="replace").splitlines()
     except OSError:
-        return ""
-    found = [line for line in written if line.strip() and not line.startswith((" ", "Traceback (most recent"))][-lines:]
-    return f": {' | '.join(found)}" if found else ""
+        return []
+    return [line for line in written if line.strip() and not line.startswith((" ", "Traceback (most recent"))]
+
+
+def _told_by_command(path: Path) -> str:
+    """Why a command's server ended, by the last line of its log, and the last line that it wrote itself."""
+    *written, why = _telling_lines(path) or ["the command ended"]
+    return f"{why}; its last line was: {' '.join(written[-1].split())[:200]}" if written else f"{why}; it wrote nothing"
 
 
 @contextlib.contextmanager
@@ -135,13 +151,20 @@ def launch_command(
     cpus: Collection[int] | None = None,
     log_path: Path | None = None,
     env: Mapping[str, str] | None = None,
+    start_timeout_s: float = COMMAND_TIMEOUT_S,
 ) -> Iterator[RunningServer]:
     """Run a server by its command, in which ``{port}`` becomes a free port, until the block is left.
 
-    It must listen on 127.0.0.1 without TLS. Raises ServerError.
+    It must listen on 127.0.0.1 without TLS, within `start_timeout_s`. Raises ServerError.
     """
     with launched(
-        "grpclab.servers.command", {"command": command}, cpus=cpus, log_path=log_path, env=env, healthy=False
+        "grpclab.servers.command",
+        {"command": command, "timeout_s": start_timeout_s},
+        cpus=cpus,
+        log_path=log_path,
+        env=env,
+        healthy=False,
+        timeout_s=START_TIMEOUT_S + start_timeout_s,  # what starts the command needs some of it, on a busy machine
     ) as server:
         yield server
 
@@ -156,10 +179,11 @@ def launched(
     env: Mapping[str, str] | None = None,
     root_certificates: bytes | None = None,
     healthy: bool = True,
+    timeout_s: float = START_TIMEOUT_S,
 ) -> Iterator[RunningServer]:
     """Run `module`, which serves what `spec` says, as a child process on loopback until the block is left.
 
-    Without `healthy` nobody asks whether it is. Raises ServerError.
+    Without `healthy` nobody asks whether it is. It may take `timeout_s` to start. Raises ServerError.
     """
     with contextlib.ExitStack() as stack:
         if log_path is None:
@@ -169,9 +193,10 @@ def launched(
         child = stack.enter_context(Child(module, name="server", cpus=cpus, log=log, env=env))
         try:
             child.send(**spec)
-            where = child.receive(START_TIMEOUT_S)
+            where = child.receive(timeout_s)
         except WorkerError as error:
-            raise ServerError(f"the server could not be started: {error}{log_tail(log_path)}") from None
+            why = f"{error}{log_tail(log_path)}" if healthy else _told_by_command(log_path)
+            raise ServerError(f"the server could not be started: {why}") from None
         server = RunningServer(
             child=child,
             target=address("127.0.0.1", where["port"]),
@@ -180,6 +205,7 @@ def launched(
             log_path=log_path,
             root_certificates=root_certificates,
             desk=where.get("desk", ""),
+            by_command=not healthy,
         )
         strangers = procfs.listening_pids(server.port) - {*server.pids, child.pid}
         if strangers:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from grpclab.children import Child
-from grpclab.errors import MissingDependencyError, ServerError, UsageError, WorkerError
+from grpclab.errors import MissingDependencyError, ServerError, UsageError, WorkerError, invalid
 from grpclab.extras import needs
 from grpclab.servers.serving import Announce, ServeSpec, require_free_port
 from grpclab.servers.switched import FOLDER_VARIABLE
@@ -43,7 +43,7 @@ def desk_from_environment(environ: Mapping[str, str], *, default: bool) -> int |
     """
     asked = environ.get("PPROF_ENABLED", "").strip().lower()
     if asked not in ("", *_YES, *_NO):
-        raise UsageError(f"PPROF_ENABLED={asked} is not possible: give true or false")
+        raise UsageError(invalid("PPROF_ENABLED", asked, "true or false"))
     text = environ.get("PPROF_PORT", "").strip() or str(DEFAULT_PORT)
     if not text.isdecimal() or int(text) > 65535:
         raise UsageError(f"PPROF_PORT={text} is not a port: give a whole number from 0 to 65535")

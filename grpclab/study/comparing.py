@@ -7,9 +7,10 @@ pilot's trials are no part of it. What is measured lies under ``results/<study>/
 
 from __future__ import annotations
 
+import math
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,37 +19,36 @@ import pandas as pd
 
 from grpclab import analysis
 from grpclab.analysis import Comparison, Judgement, analyse, blocks_needed, fewest_blocks
-from grpclab.config import TrialConfig
+from grpclab.analysis.metrics import calls_needed, metric_words
+from grpclab.analysis.setup import described
+from grpclab.arguments import whole
+from grpclab.channel_args import mapping_rows, without_effect
+from grpclab.config import Level, LoadConfig, TrialConfig
+from grpclab.effective import unknown_factors
 from grpclab.environment import CorePlan
-from grpclab.errors import DesignError, MeasurementError
-from grpclab.places import project_root
+from grpclab.errors import DesignError, MeasurementError, UsageError
+from grpclab.places import is_stored, project_root
+from grpclab.servers import program
 from grpclab.study.comparison import CompareResult
 from grpclab.study.design import Configurations, comparison, plain
+from grpclab.study.parameters import study_name
 from grpclab.study.progress import say
-from grpclab.study.runner import Study, StudyInterruptedError, link_check, manifest_of, surroundings
+from grpclab.study.runner import Study, StudyInterruptedError, link_check, manifest_of, no_verdict, surroundings
+from grpclab.study.sides import A, Asked, B, Side, check_pair, checked_name, pair
 from grpclab.study.store import Store
 from grpclab.study.subject import Subject
 from grpclab.study.trial import TrialIdentity, run_trial
-from grpclab.variants import LOAD, variant
+from grpclab.units import share
+from grpclab.variants import LOAD
 
 SCENARIO = "compare"
 PILOT_BLOCKS = 4
 MOST_BLOCKS = 30
 """No more are planned by a pilot, however noisy the machine."""
-A, B = "a", "b"
 CLOSED, OPEN = "throughput_rps", "latency_p99_s"
 OTHERS = (CLOSED, "latency_p50_s", "latency_p99_s", "server_cpu_per_call_s")
 EXIT_CODES = {"equivalent": 0, "faster": 0, "slower": 1, "inconclusive": 4}
 """Of the verdict on the candidate."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Side:
-    """One of the two that are compared."""
-
-    label: str
-    config: TrialConfig
-    subject: Subject = field(default_factory=Subject)
 
 
 def metric_of(config: TrialConfig) -> str:
@@ -57,17 +57,26 @@ def metric_of(config: TrialConfig) -> str:
 
 
 def plan(sides: Mapping[str, Side], *, blocks: int, delta: float) -> dict[str, Any]:
-    """The plan of the study, as :func:`grpclab.study.design.plan` gives it."""
+    """The plan of the study, as :func:`grpclab.study.design.plan` gives it.
+
+    A percentile that the planned calls cannot carry is left out, and said once. Raises UsageError where it is the
+    metric of the verdict.
+    """
     out = Configurations()
     for name, side in sides.items():
         out.add(name, f"{name.upper()}: {side.label}", SCENARIO, side.config)
+        out.configurations[name]["settings"] = _known_settings(side)
     metric = metric_of(sides[A].config)
     title = f"{sides[B].label} against {sides[A].label}"
+    left_out = too_few_calls(sides)
+    if metric in left_out:
+        raise UsageError(f"the verdict on an open loop is on its p99 latency: {left_out[metric]}")
     for other in OTHERS:
-        if other != metric:
+        if other != metric and other not in left_out:
             out.compare(title, SCENARIO, A, B, metric=other)
     return {
         **plain(),
+        "mapping": [row for row in mapping_rows() if any(row["factor"] in _known_settings(s) for s in sides.values())],
         "blocks": blocks,
         "delta": delta,
         "metric": metric,
@@ -78,10 +87,47 @@ def plan(sides: Mapping[str, Side], *, blocks: int, delta: float) -> dict[str, A
             "candidate_label": f"B ({sides[B].label})",
         },
         "comparisons": out.comparisons,
+        "left_out": list(left_out.values()),
         "aa": {},
         "without_aa": True,
-        "subjects": {name: asdict(side.subject) for name, side in sides.items()},
+        "subjects": {name: _without_timeout(side.subject) for name, side in sides.items()},
     }
+
+
+def _known_settings(side: Side) -> dict[str, Level]:
+    settings = side.config.differences(TrialConfig())
+    unknown = unknown_factors(asdict(side.subject), settings)
+    return {factor: level for factor, level in settings.items() if factor not in unknown}
+
+
+def _without_timeout(subject: Subject) -> dict[str, Any]:
+    """How long one waits for a server is no part of what is measured."""
+    return {name: value for name, value in asdict(subject).items() if name != "start_timeout_s"}
+
+
+def too_few_calls(sides: Mapping[str, Side]) -> dict[str, str]:
+    """The metrics that need more calls than a trial will make at most, each with a sentence that says so."""
+    planned = min(_most_calls(side.config.load) for side in sides.values())
+    found = {}
+    for metric in OTHERS:
+        needed = calls_needed(metric)
+        if planned < needed:
+            told = f"{metric_words(metric)} needs {needed:,} calls in each trial, {planned:,.0f} are planned: raise -n"
+            found[metric] = told
+    return found
+
+
+def _most_calls(load: LoadConfig) -> float:
+    bounds = [math.inf if load.requests is None else load.requests]
+    if load.rate_rps is not None and load.duration_s is not None:
+        bounds.append(load.rate_rps * load.duration_s)
+    return min(bounds)
+
+
+def servers_of(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """The commands of a plan with the files they run, by configuration."""
+    commands = {name: subject.get("command") for name, subject in (plan.get("subjects") or {}).items()}
+    return {name: program.as_dict(command) for name, command in commands.items() if command}
 
 
 class ComparingStudy(Study):
@@ -95,8 +141,23 @@ class ComparingStudy(Study):
         self._cores = CorePlan(
             server=tuple(cores["server"]), generator=tuple(cores["generator"]), shared=cores["shared"]
         )
-        self._subjects = {name: Subject.from_json(found) for name, found in self.plan["subjects"].items()}
+        timeout = manifest["parameters"].get("start_timeout_s")
+        self._subjects = {
+            name: Subject.from_json({**found, "start_timeout_s": timeout})
+            for name, found in self.plan["subjects"].items()
+        }
         self._measured: set[str] = set()
+        self.fresh = False
+        """Whether its folder is new: one that holds nothing is then removed again."""
+
+    def run(self, write: Callable[[str], None] = say) -> None:
+        """As :meth:`Study.run`; a new folder goes again where nothing could be measured."""
+        try:
+            super().run(write)
+        except BaseException:
+            if self.fresh and not self.store.results():
+                self.store.discard()
+            raise
 
     def measure(self, config: TrialConfig, identity: TrialIdentity, folder: Path) -> str:
         """Measure one trial into `folder`. Raises MeasurementError if the first of a side is invalid."""
@@ -117,11 +178,13 @@ def prepare(
     study: str | None,
     write: Callable[[str], None],
     again: str = "",
+    start_timeout_s: float | None = None,
     root: Path | None = None,
 ) -> ComparingStudy:
-    """Plan the comparison, by a pilot where `blocks` is None, and begin its folder or go on with it.
+    """Plan the comparison, by a pilot where `blocks` is None, and begin its folder or continue it.
 
-    `again` is the command that does the same once more, for the report.
+    `again` is the command that does the same once more, for the report. A server by its command may take
+    `start_timeout_s` until it listens.
 
     Raises DesignError, UsageError, MeasurementError.
     """
@@ -130,29 +193,46 @@ def prepare(
     store = Store(root / "results" / name)
     stored = store.manifest()
     found = surroundings(root)
+    plan(sides, blocks=PILOT_BLOCKS, delta=delta)  # what cannot be judged is refused before anything is measured
     if blocks is None:
         if stored:
             blocks = int(stored["plan"]["blocks"])
         else:
             write(f"pilot, {PILOT_BLOCKS} blocks that do not count:")
-            seen = piloted(sides, metric=metric_of(sides[A].config), delta=delta, seed=seed, write=write)
+            timeout = {"start_timeout_s": start_timeout_s}
+            metric = metric_of(sides[A].config)
+            seen = piloted(sides, metric=metric, delta=delta, seed=seed, write=write, parameters=timeout)
             blocks, told = planned_blocks(seen)
             write(told)
+    if told := no_verdict(blocks):
+        write(told)
     manifest = _manifest(name, found, plan(sides, blocks=blocks, delta=delta), seed) | {"again": again}
+    manifest["parameters"]["start_timeout_s"] = start_timeout_s
     if not stored:
         manifest["link_check"] = link_check(manifest["plan"])
-    return ComparingStudy(store, store.open(manifest), root)
+    opened = store.open(manifest)
+    opened["parameters"]["start_timeout_s"] = start_timeout_s
+    running = ComparingStudy(store, opened, root)
+    running.fresh = stored is None
+    return running
 
 
 def _manifest(name: str, found: Mapping[str, Any], plan_: Mapping[str, Any], seed: int) -> dict[str, Any]:
     labels = {row["name"]: row["title"] for row in plan_["configurations"]}
     parameters = {"study": name, "blocks": plan_["blocks"], "seed": seed}
     question = f"Is {labels[B]} faster than {labels[A]}?"
-    return manifest_of(found, plan_, design_name="compare", question=question, parameters=parameters)
+    made = manifest_of(found, plan_, design_name="compare", question=question, parameters=parameters)
+    return made | {"servers": servers_of(plan_)}
 
 
 def piloted(
-    sides: Mapping[str, Side], *, metric: str, delta: float, seed: int, write: Callable[[str], None]
+    sides: Mapping[str, Side],
+    *,
+    metric: str,
+    delta: float,
+    seed: int,
+    write: Callable[[str], None],
+    parameters: Mapping[str, Any] | None = None,
 ) -> Comparison:
     """The two sides in a few blocks that do not count: nothing of them is kept."""
     with tempfile.TemporaryDirectory(prefix="grpclab-") as folder:
@@ -160,7 +240,9 @@ def piloted(
         store = Store(root / "results" / "pilot")
         # A seed of its own: the order of the blocks that count must not repeat that of the pilot.
         plan_ = plan(sides, blocks=PILOT_BLOCKS, delta=delta)
-        pilot = ComparingStudy(store, store.open(_manifest("pilot", surroundings(root), plan_, seed + 1_000_003)), root)
+        manifest = _manifest("pilot", surroundings(root), plan_, seed + 1_000_003)
+        manifest["parameters"] |= parameters or {}
+        pilot = ComparingStudy(store, store.open(manifest), root)
         try:
             pilot.run(write)
         except StudyInterruptedError:
@@ -177,7 +259,6 @@ def planned_blocks(pilot: Comparison) -> tuple[int, str]:
         ci_high=pilot.ci_high,
         blocks=pilot.blocks,
         delta=pilot.delta,
-        exact=True,
     )
     fewest = fewest_blocks()
     if needed is None or needed > MOST_BLOCKS:
@@ -191,30 +272,62 @@ def compare(
     a: Side | TrialConfig | str,
     b: Side | TrialConfig | str,
     *,
+    call: str | None = None,
+    data: str | None = None,
+    metadata: Any = (),
+    proto: str | None = None,
+    proto_path: Sequence[str] = (),
+    settings: Mapping[str, Level] | None = None,
+    a_settings: Mapping[str, Level] | None = None,
+    b_settings: Mapping[str, Level] | None = None,
+    a_name: str | None = None,
+    b_name: str | None = None,
     blocks: int | None = None,
     min_effect: float = 0.05,
     seed: int = 1,
     study: str | None = None,
+    start_timeout_s: float | None = None,
+    allow_mixed: bool = False,
     write: Callable[[str], None] = say,
 ) -> CompareResult:
     """Compare B with A in interleaved blocks; for notebooks and scripts.
 
-    A side is the name of a variant, a configuration (its load included), or a :class:`Side` with a label and a
-    server by its command. Without `blocks` a pilot says how many. `min_effect` is the smallest effect of interest, a
-    share. Results go to ``results/<study>/``. Raises UsageError, MeasurementError.
+    A side is the name of a variant, a command that starts a server (``{port}`` in it becomes a free port), a
+    configuration (its load included), a :class:`Side`, or, on both sides, a stored result
+    ``results/STUDY:CONFIGURATION``. What a side does not say is the other's: a name beside a configuration is loaded
+    as that one. `settings` are factors of both, `a_settings` and `b_settings` of one. `call` is
+    ``package.Service/Method``, `data` its request as JSON. Without `blocks` a pilot says how many. `min_effect` is the
+    smallest effect of interest, a share. Results go to ``results/<study>/``.
+
+    Raises UsageError, MeasurementError.
     """
-    sides = {A: _side(a), B: _side(b)}
-    running = prepare(sides, blocks=blocks, delta=min_effect, seed=seed, study=study, write=write)
+    names = {A: a_name, B: b_name}
+    delta = share("min_effect", str(min_effect))
+    if isinstance(a, str) and isinstance(b, str) and is_stored(a) and is_stored(b):
+        return compare_stored({A: a, B: b}, delta=delta, allow_mixed=allow_mixed, names=names)
+    seed, blocks = whole("seed", seed), None if blocks is None else whole("blocks", blocks, minimum=1)
+    study = None if study is None else study_name("study", study)
+    asked = Asked(
+        call=call,
+        data=data,
+        metadata=metadata,
+        proto=proto,
+        proto_path=tuple(proto_path),
+        start_timeout_s=start_timeout_s,
+        settings=settings or {},
+        own={A: a_settings or {}, B: b_settings or {}},
+        names=names,
+    )
+    sides = pair(a, b, asked)
+    for name, side in sides.items():
+        for factor, reason in without_effect(side.config).items():
+            if side.config.flat()[factor] != LOAD.get(factor):  # which nobody asked for
+                write(f"no effect on {name.upper()}: {factor}: {reason}")
+    running = prepare(
+        sides, blocks=blocks, delta=delta, seed=seed, study=study, write=write, start_timeout_s=start_timeout_s
+    )
     running.run(write)
     return judge(running)
-
-
-def _side(what: Side | TrialConfig | str) -> Side:
-    if isinstance(what, Side):
-        return what
-    if isinstance(what, str):
-        return Side(label=what, config=variant(what).replace(LOAD))
-    return Side(label=what.settings() or "all factors at their defaults", config=what)
 
 
 def judge(study: Study) -> CompareResult:
@@ -223,19 +336,24 @@ def judge(study: Study) -> CompareResult:
     judgement = study.judge(trials)
     if not judgement.headline.computed:
         raise MeasurementError(f"there is no ratio: {judgement.headline.note}")
-    return CompareResult(trials=trials, judgement=judgement, study=str(study.store.folder))
+    return CompareResult(
+        trials=trials, judgement=judgement, study=str(study.store.folder), setup=tuple(described(study.manifest))
+    )
 
 
 # ---- two stored results ------------------------------------------------------------------------------------------
 
 
-def compare_stored(words: Mapping[str, str], *, delta: float, allow_mixed: bool) -> CompareResult:
+def compare_stored(
+    words: Mapping[str, str], *, delta: float, allow_mixed: bool, names: Mapping[str, str | None] | None = None
+) -> CompareResult:
     """Compare configurations of stored studies, ``results/STUDY[:CONFIGURATION]``, block by block.
 
-    Without a configuration it is the candidate of the study's headline. Raises DesignError if the studies are of
-    different machines or versions, unless `allow_mixed`: then that is a warning.
+    Without a configuration it is the candidate of the study's headline. `names` are labels of one's own. Raises
+    DesignError if the studies are of different machines or versions, unless `allow_mixed`: then that is a warning.
     """
     studies, sides, frames = {}, {}, []
+    servers: dict[str, Any] = {}
     for name, word in words.items():
         path, _, configuration = word.partition(":")
         study = studies[name] = Study.stored(Path(path))
@@ -243,8 +361,10 @@ def compare_stored(words: Mapping[str, str], *, delta: float, allow_mixed: bool)
         known = [row["name"] for row in study.plan["configurations"]]
         if configuration not in known:
             raise DesignError(f"{path} has no configuration {configuration!r}: it has {', '.join(known)}")
-        settings = next(row["settings"] for row in study.plan["configurations"] if row["name"] == configuration)
-        sides[name] = Side(label=f"{study.name}:{configuration}", config=TrialConfig().replace(settings))
+        label = checked_name(name, (names or {}).get(name)) or f"{study.name}:{configuration}"
+        sides[name] = _stored_side(study, configuration, label)
+        if server := (study.manifest.get("servers") or {}).get(configuration):
+            servers[name] = server
         trials = study.collect(allow_mixed=allow_mixed)
         frames.append(trials[trials["configuration"] == configuration].assign(configuration=name, scenario=SCENARIO))
     warnings = []
@@ -259,8 +379,25 @@ def compare_stored(words: Mapping[str, str], *, delta: float, allow_mixed: bool)
         warnings.append("the two were not interleaved: what changed on the machine in between is in the ratio")
     trials = pd.concat(frames, ignore_index=True)
     blocks = int(trials["block"].max()) + 1 if len(trials) else 0
-    judgement = analyse(trials, plan(sides, blocks=blocks, delta=delta), studies[A].manifest.get("cores"))
+    check_pair(sides)
+    plan_ = plan(sides, blocks=blocks, delta=delta)
+    judgement = analyse(trials, plan_, studies[A].manifest.get("cores"))
     judgement = Judgement(**{**vars(judgement), "warnings": (*warnings, *judgement.warnings)})
     if not judgement.headline.computed:
         raise MeasurementError(f"there is no ratio: {judgement.headline.note}")
-    return CompareResult(trials=trials, judgement=judgement)
+    versions = studies[A].manifest.get("versions")
+    setup = described({"plan": plan_, "servers": servers, "versions": versions})
+    return CompareResult(trials=trials, judgement=judgement, setup=tuple(setup))
+
+
+def _stored_side(study: Study, configuration: str, label: str) -> Side:
+    """A stored configuration with its server's command, which need not be there any more, and its call."""
+    settings = next(row["settings"] for row in study.plan["configurations"] if row["name"] == configuration)
+    found = (study.plan.get("subjects") or {}).get(configuration) or {}
+    subject = Subject(
+        command=found.get("command") or "",
+        call=found.get("call") or "",
+        data=found.get("data"),
+        metadata=tuple(found.get("metadata") or ()),
+    )
+    return Side(label=label, config=TrialConfig().replace(settings), subject=subject)

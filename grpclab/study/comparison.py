@@ -5,20 +5,25 @@ from __future__ import annotations
 import html
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
-from grpclab.analysis import Judgement, Verdict, metric_words, times
-from grpclab.analysis.ratios import trials_of, valid_trials
+from grpclab.analysis import Judgement, Verdict, metric_words, paired_levels, times
+from grpclab.analysis.ratios import TOO_FEW, trials_of
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class CompareResult:
-    """Two sides compared. `trials` has a row a trial, configuration ``a`` or ``b``; `study` is the folder, if any."""
+    """Two sides compared. `trials` has a row a trial, configuration ``a`` or ``b``; `study` is the folder, if any.
+
+    `setup` says what was called and how, as pairs of a term and its text.
+    """
 
     trials: pd.DataFrame
     judgement: Judgement
     study: str = ""
+    setup: tuple[tuple[str, str], ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -35,15 +40,18 @@ class CompareResult:
         return self.trials
 
     def table(self) -> pd.DataFrame:
-        """A row a metric, in words: the medians of A and B, the ratio B / A, its interval and verdict."""
+        """A row a metric, in words: the levels of A and B, the ratio B / A, its interval and verdict.
+
+        Levels are geometric means over the blocks of the ratio, so that B / A of the levels is the ratio.
+        """
         rows = {}
         for one in (self.judgement.headline, *self.judgement.comparisons):
             known = one.computed
+            between = f"{times(one.ci_low)} to {times(one.ci_high)}" if one.has_interval else TOO_FEW
             rows[metric_words(one.metric)] = [
-                _figure(one.metric, self._median("a", one.metric)),
-                _figure(one.metric, self._median("b", one.metric)),
+                *(_figure(one.metric, level) for level in self.levels(one.metric)),
                 times(one.ratio) if known else "-",
-                f"{times(one.ci_low)} to {times(one.ci_high)}" if known else "-",
+                between if known else "-",
                 one.verdict,
             ]
         failed = [f"{int(trials_of(self.trials, name)['errors'].sum()):,}" for name in "ab"]
@@ -51,8 +59,24 @@ class CompareResult:
         columns = ["A", "B", "B / A", "95 % interval", "verdict"]
         return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
-    def _median(self, configuration: str, metric: str) -> float:
-        return float(valid_trials(trials_of(self.trials, configuration))[metric].median())
+    def levels(self, metric: str) -> tuple[float, float]:
+        """A and B in one metric, in its unit: geometric means over the blocks in which both are valid."""
+        first = self.judgement.headline
+        before, after = paired_levels(
+            self.trials,
+            scenario=first.scenario,
+            metric=metric,
+            baseline=first.baseline,
+            candidate=first.candidate,
+        )
+        return before.mean, after.mean
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a machine: the content of verdict.json, the setup, and the levels of A and B by metric."""
+        metrics = [one.metric for one in (self.judgement.headline, *self.judgement.comparisons)]
+        levels = {metric: dict(zip("ab", self.levels(metric), strict=True)) for metric in metrics}
+        known = {m: {side: None if math.isnan(v) else v for side, v in two.items()} for m, two in levels.items()}
+        return self.judgement.as_dict() | {"setup": dict(self.setup), "levels": known, "study": self.study}
 
     def __str__(self) -> str:
         table = self.table()
@@ -60,14 +84,17 @@ class CompareResult:
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         aligned = [str.ljust, *[str.rjust] * 4, str.ljust]
         lines = ["  ".join(to(t, w) for to, t, w in zip(aligned, row, widths, strict=True)).rstrip() for row in rows]
-        return "\n".join([*lines, "", *self.conclusion])
+        width = max((len(term) for term, _ in self.setup), default=0)
+        setup = [f"{term:<{width}}  {text}" for term, text in self.setup]
+        return "\n".join([*setup, *([""] if setup else []), *lines, "", *self.conclusion])
 
     def __repr__(self) -> str:
         return f"<CompareResult {self.judgement.sentence}>"
 
     def _repr_html_(self) -> str:
         told = "".join(f"<p>{html.escape(line)}</p>" for line in self.conclusion)
-        return f"{told}{self.table().to_html()}"
+        setup = "".join(f"<li>{html.escape(f'{term}: {text}')}</li>" for term, text in self.setup)
+        return f"{told}{f'<ul>{setup}</ul>' if setup else ''}{self.table().to_html()}"
 
 
 def _figure(metric: str, value: float) -> str:

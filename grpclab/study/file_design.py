@@ -24,12 +24,13 @@ import difflib
 import itertools
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from grpclab.analysis import fewest_blocks
+from grpclab.channel_args import cannot_act
 from grpclab.config import FACTORS, Level, TrialConfig, format_level, parse_settings
 from grpclab.errors import DesignError, FactorError, UsageError, invalid
 from grpclab.inputs import read_text
@@ -104,11 +105,23 @@ def design(found: Mapping[str, Any]) -> FileDesign:
         ]
     else:
         wanted = [{name: level} for name, levels in factors.items() for level in levels]
+    changed = dict(_dotted("set", found.get("set", {})))
+    _refuse_idle("set", changed, [start, *(start.replace(levels) for levels in wanted)])
+    for name in factors:
+        _refuse_idle("factors", [name], [start.replace(levels) for levels in wanted if name in levels])
     plan = _plan(start, wanted, found, blocks)
     if grid == "one-at-a-time":
         plan["sweeps"] = _sweeps(start, factors, plan)
     question = found.get("question") or f"Which levels of {', '.join(factors)} make the service faster?"
     return FileDesign(question=question, seed=seed, plan=plan, longest_s=start.load.duration_s or 10.0)
+
+
+def _refuse_idle(table: str, names: Iterable[str], configs: Sequence[TrialConfig]) -> None:
+    """Raise DesignError for a factor that can act in none of the configurations."""
+    for name in names:
+        reasons = [cannot_act(config).get(name) for config in configs]
+        if all(reasons):
+            raise DesignError(f"{table}: {name} cannot act: {reasons[0]}")
 
 
 def _plan(
@@ -132,7 +145,7 @@ def _plan(
     candidate = by_config.get(start.replace(parse_settings(headline.split())))
     if candidate in (None, baseline):
         titles = [row["title"] for row in out.configurations.values() if row["name"] not in (baseline, again)]
-        raise DesignError(f"headline={headline!r} is none of the configurations: {'; '.join(titles)}")
+        raise DesignError(invalid("headline", headline, f"one of the configurations: {'; '.join(titles)}"))
     for name in by_config.values():
         if name not in (baseline, candidate):
             out.compare(f"{out.configurations[name]['title']}, against the baseline", SCENARIO, baseline, name)
@@ -140,7 +153,7 @@ def _plan(
     return {
         **plain(),
         "blocks": blocks,
-        "delta": share("min_effect", found.get("min_effect", "5%")),
+        "delta": share("min_effect", str(found.get("min_effect", "5%"))),
         "metric": METRIC,
         "configurations": list(out.configurations.values()),
         "headline": {
@@ -182,6 +195,8 @@ def _check_keys(found: Mapping[str, Any]) -> None:
             raise DesignError(
                 f"unknown key {key!r}: {f'did you mean {near[0]}?' if near else f'there are {chr(44).join(KINDS)}'}"
             )
+        if key == "min_effect" and isinstance(value, float):
+            continue  # 0.05 is as clear as "5%"
         if not isinstance(value, KINDS[key]) or (KINDS[key] is int and isinstance(value, bool)):
             kind = {str: "a text in quotes", int: "a whole number", bool: "true or false", dict: "a table"}[KINDS[key]]
             raise DesignError(invalid(key, value, kind))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ from typing import Any
 
 from grpclab.config import FACTORS, Level
 from grpclab.errors import DesignError, FactorError, invalid
+from grpclab.study import values
+from grpclab.units import in_unit
 
 DESIGNS = ("default", "quick", "idle", "desk", "replication")
 ENGINES = FACTORS["load.engine"].choices
@@ -66,7 +67,7 @@ class StudyParameters:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            object.__setattr__(self, field.name, _CHECKS[field.name](field.name, getattr(self, field.name)))
+            object.__setattr__(self, field.name, CHECKS[field.name](field.name, getattr(self, field.name)))
 
     @classmethod
     def from_namespace(cls, namespace: Mapping[str, Any]) -> StudyParameters:
@@ -118,16 +119,19 @@ def _refusal(name: str, value: object, expected: str) -> DesignError:
     return DesignError(invalid(name, value, expected))
 
 
-def _number(kind: type, *, minimum: float, wanted: str, maximum: float = math.inf) -> Callable[[str, Any], Any]:
+def number(
+    kind: type, *, minimum: float, maximum: float, wanted: str, unit: str | None = None
+) -> Callable[[str, Any], Any]:
+    """A number within bounds; with a `unit` a time, too, which counts in that."""
+
     def check(name: str, value: Any) -> Any:
         try:
-            number = kind(value)
-            fits = not isinstance(value, bool) and number == float(value) and minimum <= number <= maximum
-        except (TypeError, ValueError, OverflowError):
-            fits = False
-        if not fits:
+            found = values.number(value, unit)
+        except ValueError:
+            raise _refusal(name, value, wanted) from None
+        if not minimum <= float(found) <= maximum or (kind is int and found != found.to_integral_value()):
             raise _refusal(name, value, wanted)
-        return number
+        return kind(found)
 
     return check
 
@@ -141,7 +145,7 @@ def _levels(factor: str, wanted: str, zero_is_none: bool = False) -> Callable[[s
         levels: list[Level] = []
         try:
             for word in words:
-                zero = zero_is_none and float(word) == 0
+                zero = zero_is_none and in_unit(str(word), FACTORS[factor].time_unit or "s") == 0
                 levels.append(0.0 if zero else FACTORS[factor].parse(str(word)))
         except (FactorError, ValueError, OverflowError):
             raise _refusal(name, value, wanted) from None
@@ -154,43 +158,49 @@ def _levels(factor: str, wanted: str, zero_is_none: bool = False) -> Callable[[s
 
 def _one_of(*choices: str) -> Callable[[str, Any], Any]:
     def check(name: str, value: Any) -> Any:
-        if value not in choices:
+        word = value.strip().lower() if isinstance(value, str) else value
+        if word not in choices:
             raise _refusal(name, value, f"one of {', '.join(choices)}")
-        return value
+        return word
 
     return check
 
 
 def study_name(name: str, value: Any) -> str:
-    """A name that a folder under results/ may have. Raises DesignError."""
-    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", value):
-        raise _refusal(name, value, "letters, digits, '.', '_' and '-', 64 at most, the first a letter or digit")
-    if value.lower() in TAKEN:
-        raise _refusal(name, value, "a file of that name lies beside the reports already")
-    return value
-
-
-def _switch(name: str, value: Any) -> bool:
-    words = {"true": True, "false": False, "1": True, "0": False}
+    """A name that a folder under results/ may have; a number or a date is the word that it was. Raises DesignError."""
     try:
-        return words[str(value).lower()]
-    except KeyError:
+        word = values.text(value)
+    except ValueError:
+        word = ""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", word):
+        raise _refusal(name, value, "letters, digits, '.', '_' and '-', 64 at most, the first a letter or digit")
+    if word.lower() in TAKEN or word.lower().startswith("calibration-"):
+        raise _refusal(name, value, "another name: a file of this one lies beside the reports already")
+    return word
+
+
+def switch(name: str, value: Any) -> bool:
+    """Yes or no. Raises DesignError."""
+    try:
+        return values.switch(value)
+    except ValueError:
         raise _refusal(name, value, "true or false") from None
 
 
-_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "study": study_name,
     "design": _one_of(*DESIGNS),
-    "requests": _number(int, minimum=1, maximum=100_000_000, wanted="a whole number of calls, 1 to 100,000,000"),
+    "requests": number(int, minimum=1, maximum=100_000_000, wanted="a whole number of calls, 1 to 100,000,000"),
     "concurrency": _levels("load.concurrency", "whole numbers of calls in flight, as 1,8,64"),
-    "blocks": _number(int, minimum=1, maximum=1000, wanted="a whole number of blocks, 1 to 1000"),
+    "blocks": number(int, minimum=1, maximum=1000, wanted="a whole number of blocks, 1 to 1000"),
     "windows_kib": _levels("client.window_kib", "window sizes in KiB, as 64,1024"),
     "stream_limits": _levels("server.max_concurrent_streams", "whole numbers of streams, as 8,10000"),
     "keepalive_s": _levels("client.keepalive_s", "seconds, 0 for off, as 0,60", zero_is_none=True),
     "pool_sizes": _levels("client.connections", "whole numbers of connections, as 1,4,16"),
-    "rtt_ms": _number(float, minimum=0, maximum=10_000, wanted="milliseconds, 0 to 10000"),
+    "rtt_ms": number(float, minimum=0, maximum=10_000, unit="ms", wanted="milliseconds, 0 to 10000, or 20ms"),
     "engine": _one_of(*ENGINES),
-    "profile": _switch,
-    "seed": _number(int, minimum=0, wanted="a whole number, 0 or more"),
-    "max_trial_s": _number(float, minimum=0.05, maximum=3600, wanted="seconds, 0.05 to 3600"),
+    "profile": switch,
+    "seed": number(int, minimum=0, maximum=10**18, wanted="a whole number, 0 to 10^18"),
+    "max_trial_s": number(float, minimum=0.05, maximum=3600, unit="s", wanted="seconds, 0.05 to 3600, or 1m30s"),
 }
+"""What takes each parameter as what it can mean, and raises DesignError where it can mean nothing."""

@@ -5,27 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from grpclab.analysis import fewest_blocks, smallest_effect, spread_of
-from grpclab.errors import DesignError
-from grpclab.study.comparing import PILOT_BLOCKS, A, B, Side, piloted
+from grpclab.analysis import smallest_effect, spread_of
+from grpclab.study.comparing import PILOT_BLOCKS, piloted
 from grpclab.study.design import configuration_row, trial_config
-from grpclab.study.runner import Study
+from grpclab.study.runner import Study, no_verdict
+from grpclab.study.sides import A, B, Side
 
 
 def foretell(study: Study, write: Callable[[str], None], *, progress: Callable[[str], None]) -> None:
     """Say how many trials, how long, and what the headline can show at the noise of a pilot of its two sides.
 
-    The pilot's trials go to `progress`.
-
-    Raises DesignError where no verdict can be reached.
+    Where the blocks are too few for a verdict, that is all there is to say, and no pilot is measured. The pilot's
+    trials go to `progress`.
     """
     blocks = study.plan["blocks"]
-    if blocks < fewest_blocks():
-        raise DesignError(
-            f"blocks={blocks} cannot reach a verdict on the headline: its exact test needs {fewest_blocks()}"
-            f" (blocks={fewest_blocks()})"
-        )
     write(study.summary())
+    if no_verdict(blocks):
+        return
     headline = study.plan["headline"]
     sides = {name: _side(study.plan, headline[role]) for name, role in ((A, "baseline"), (B, "candidate"))}
     write(f"\nheadline: {headline['title']}; pilot, {PILOT_BLOCKS} blocks that do not count:")

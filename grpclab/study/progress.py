@@ -54,18 +54,26 @@ def outcome(result: Mapping[str, Any]) -> str:
 def say(line: str) -> None:
     """To the notebook or terminal; under papermill also to the terminal behind it, which else stays mute."""
     print(line, flush=True)
-    terminal = _terminal_behind_papermill()
+    tell_terminal(line)
+
+
+def tell_terminal(line: str) -> None:
+    """To the terminal of papermill or nbconvert, where one of them runs this kernel; nowhere else."""
+    terminal = _terminal_behind()
     if terminal is not None:
         with contextlib.suppress(OSError):
             os.write(terminal, f"{line}\n".encode())
 
 
-def _terminal_behind_papermill() -> int | None:
-    """The kernel's own standard error (which it shares with papermill), where papermill runs this kernel."""
+_RUNNERS = ("papermill", "nbconvert", "jupyter-execute")
+
+
+def _terminal_behind() -> int | None:
+    """The kernel's own standard error, which it shares with the program that runs the notebook."""
     stream = getattr(sys.stderr, "_original_stdstream_copy", None)
     if stream is None:
         return None
     with contextlib.suppress(psutil.Error):
-        if any("papermill" in word for word in psutil.Process(os.getppid()).cmdline()):
+        if any(runner in word for word in psutil.Process(os.getppid()).cmdline() for runner in _RUNNERS):
             return int(stream)
     return None

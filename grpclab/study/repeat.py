@@ -21,7 +21,7 @@ from grpclab.config import TrialConfig
 from grpclab.errors import DesignError, UsageError
 from grpclab.places import project_root
 from grpclab.printable import printable
-from grpclab.study.comparing import ComparingStudy
+from grpclab.study.comparing import ComparingStudy, servers_of
 from grpclab.study.parameters import study_name
 from grpclab.study.runner import Study, manifest_of, surroundings
 from grpclab.study.store import SCHEMA_VERSION, Store
@@ -82,6 +82,8 @@ def planned(original: Original, name: str | None = None, root: Path | None = Non
     )
     manifest["again"] = shlex.join(["grpclab", "study", "--repeat", f"results/{folder}/manifest.json"])
     manifest["repeats"] = _told(original)
+    if original.plan.get("subjects"):
+        manifest["servers"] = servers_of(original.plan)
     kind = ComparingStudy if original.plan.get("subjects") else Study
     return kind(Store(root / "results" / folder), manifest, root)
 
@@ -165,7 +167,7 @@ def _check_subjects(original: Original, names: list[str]) -> None:
     for name, subject in (original.plan.get("subjects") or {}).items():
         if name not in names:
             raise ValueError(f"it has a server for {name!r}, which is none of its configurations")
-        Subject(**{**subject, "metadata": tuple(subject.get("metadata") or ())})
+        wanted = Subject(**{**subject, "metadata": tuple(subject.get("metadata") or ())})
         command, proto = subject.get("command"), subject.get("proto")
         if command and not original.trusted:
             by_hand = original.manifest.get("again") or f"grpclab compare --{name}-cmd ..."
@@ -175,6 +177,7 @@ def _check_subjects(original: Original, names: list[str]) -> None:
             )
         if command and shutil.which(program := shlex.split(command)[0]) is None:
             raise DesignError(f"{original.name} cannot be repeated here: {program}, which starts its {name}, is gone")
+        wanted.check()
         if proto and not Path(proto).exists():
             raise DesignError(f"{original.name} cannot be repeated here: {proto}, which describes its call, is gone")
 
@@ -202,10 +205,20 @@ def compared(original: Original, manifest: Mapping[str, Any], verdict: Mapping[s
         lines.append(f"measured in different surroundings ({told}): the two are not comparable as one")
     else:
         lines.append("both on the same machine with the same versions")
+    servers = [found.get("servers") for found in (original.manifest, manifest)]
+    lines += [
+        f"the program of {name} is not the one of then" for name in (servers[1] or {}) if _other_program(name, servers)
+    ]
     commits = [(found.get("git") or {}).get("commit") for found in (original.manifest, manifest)]
     if commits[0] != commits[1]:
         lines.append(f"of different commits: {' and '.join(str(commit or 'unknown')[:12] for commit in commits)}")
     return [printable(line) for line in lines]
+
+
+def _other_program(name: str, servers: list[Any]) -> bool:
+    """Whether the files behind a side's command have changed; False where that is not known."""
+    digests = [[file.get("sha256") for file in ((found or {}).get(name) or {}).get("files") or []] for found in servers]
+    return all(digests) and digests[0] != digests[1]
 
 
 def _estimate(c: Mapping[str, Any]) -> str:

@@ -1,10 +1,10 @@
-"""The design ``replication``: what the seed study claimed, each claim as something that can be measured. Pure.
+"""The design ``replication``: what the Rust demo claimed, each claim as something that can be measured. Pure.
 
-The seed study is a demonstration in Rust whose README says what its optimized server gives. Each of its claims is
+The Rust demo is a demonstration in Rust whose README says what its optimized server gives. Each of its claims is
 put to grpcio here, as far as grpcio has the knob: ``plan["replication"]`` names the configurations that a claim is
 judged by (:mod:`grpclab.analysis.replication` judges), and every comparison it needs stands in the plan.
 
-A window governs what its own side receives: the client's, downloads; the server's, uploads. The seed study set the
+A window governs what its own side receives: the client's, downloads; the server's, uploads. The Rust demo set the
 server's. Responses are what is large here, so the client's window is the one that is varied.
 """
 
@@ -33,9 +33,9 @@ from grpclab.study.design import (
 from grpclab.study.parameters import ENGINES, StudyParameters
 from grpclab.variants import BASIC, OPTIMIZED, VARIANTS, mix
 
-QUESTION = "Which claims of the seed study hold for a gRPC service in Python?"
+QUESTION = "Which performance claims that a README of a gRPC demo in Rust makes hold in Python?"
 IN_FLIGHT = 10_000
-"""The calls in flight that the seed study claims."""
+"""The calls in flight that the Rust demo claims."""
 STREAMS_TIMES = 1.5
 """A window with so many calls in flight lasts this many times as long as others: each call waits for seconds."""
 PROFILED_BLOCKS = 3
@@ -72,7 +72,7 @@ def plan(parameters: StudyParameters) -> dict[str, Any]:
         out.compare("client only, at the basic server", CHATTER, base["basic"], client_only)
         | {"side": "client", "phrase": "the client keeping its connections"},
         out.compare("server only, with the optimized client", CHATTER, client_only, base["optimized"])
-        | {"side": "server", "phrase": "the server"},
+        | {"side": "server", "phrase": "the server", "already": "A client that keeps its channel already"},
     ]
     streams = _streams(out, chatter, parameters, wire["optimized"])
     limit_s = min(IDLE_LIMIT_S, parameters.max_trial_s)

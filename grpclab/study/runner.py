@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 import shlex
 import warnings
 from collections.abc import Callable, Mapping
@@ -25,7 +26,8 @@ from grpclab import environment
 from grpclab.analysis import Judgement, analyse, fewest_blocks
 from grpclab.children import STUDY_VARIABLE
 from grpclab.config import LinkConfig, TrialConfig
-from grpclab.errors import DesignError, GrpclabError, StorageError, WorkerError
+from grpclab.effective import unknown_factors
+from grpclab.errors import DesignError, GrpclabError, MeasurementError, StorageError, WorkerError
 from grpclab.link import check_link
 from grpclab.places import notebook, project_root
 from grpclab.study import design, desk_design, file_design, idle_design, material, replication_design
@@ -41,6 +43,38 @@ SECONDS_BESIDE_WINDOW = 2.0
 
 _SPECIAL = {"idle": idle_design, "desk": desk_design, "replication": replication_design}
 """Designs with a question of their own."""
+
+
+FAILED_ALIKE = 3
+"""After so many equal failures and not one valid trial a study stops."""
+
+
+@dataclasses.dataclass
+class Failing:
+    """Watches the trials of a study for failures that will not pass. `valid`: whether one was valid."""
+
+    valid: bool
+    reasons: list[str] = dataclasses.field(default_factory=list)
+
+    def enough(self, result: Mapping[str, Any]) -> bool:
+        """Whether, with this result, it is clear that the others would fail in the same way."""
+        if result["valid"]:
+            self.valid = True
+        else:
+            self.reasons.append(str(result.get("invalid_reason") or "no reason given"))
+        # Ports, process ids and counts differ from trial to trial.
+        alike = {re.sub(r"\d+", "0", reason) for reason in self.reasons[-FAILED_ALIKE:]}
+        return not self.valid and len(self.reasons) >= FAILED_ALIKE and len(alike) == 1
+
+    def told(self, trials: int) -> str:
+        """How many failed, and why the last one did."""
+        return f"none of {len(self.reasons)} measured trials (of {trials}) is valid; the last one: {self.reasons[-1]}"
+
+
+def no_verdict(blocks: int) -> str:
+    """That so few blocks give no verdict, and how many do; "" where they can."""
+    fewest = fewest_blocks()
+    return "" if blocks >= fewest else f"no verdict with {blocks} blocks: it takes {fewest} or more (blocks={fewest})"
 
 
 class StudyInterruptedError(GrpclabError):
@@ -133,24 +167,28 @@ class Study:
             lines.append(f"{len(self.trials) - len(missing)} trials are stored already, {len(missing)} are missing")
         if missing:
             lines.append(f"about {duration_text(len(missing) * length)} to go; Ctrl-C (Interrupt) loses nothing")
-        if self.plan["blocks"] < fewest_blocks():
-            lines.append(
-                f"warning: {self.plan['blocks']} blocks cannot reach a verdict on the headline:"
-                f" it needs {fewest_blocks()} (blocks={fewest_blocks()})"
-            )
+        if told := no_verdict(self.plan["blocks"]):
+            lines.append(told)
         return "\n".join(lines)
 
     def run(self, write: Callable[[str], None] = say) -> None:
         """Execute trial.ipynb for every trial that is missing, in the order of the design.
 
-        Raises StudyInterruptedError on Ctrl-C; everything measured so far is stored.
+        Raises StudyInterruptedError on Ctrl-C, and MeasurementError where no trial is valid: at the end, and as soon
+        as the first few failed alike. Everything measured so far is stored.
         """
         missing = self.missing()
         progress = Progress(total=len(self.trials), stored=len(self.trials) - len(missing), write=write)
+        failing = Failing(valid=len(missing) < len(self.trials))
         with self.store.lock():
             try:
                 for trial in missing:
-                    progress.finished(trial.name, self._run_trial(trial))
+                    result = self._run_trial(trial)
+                    progress.finished(trial.name, result)
+                    if failing.enough(result):
+                        raise MeasurementError(f"stopped: {failing.told(len(self.trials))}; {self._kept()}")
+                if missing and not failing.valid:
+                    raise MeasurementError(f"{failing.told(len(self.trials))}; {self._kept()}")
             except KeyboardInterrupt:
                 done = len(self.trials) - len(self.missing())
                 raise StudyInterruptedError(
@@ -163,6 +201,9 @@ class Study:
                 ) from None
             finally:
                 KERNEL.stop()
+
+    def _kept(self) -> str:
+        return f"what was measured is in {self.store.folder}: mend that, and {self.CONTINUES} measures them again"
 
     def _run_trial(self, trial: design.Trial) -> dict[str, Any]:
         config = design.trial_config(self.plan, trial.configuration)
@@ -200,13 +241,22 @@ class Study:
         Raises DesignError if some were measured on another machine or with other versions than the study, unless
         `allow_mixed`: then :meth:`judge` warns of it.
         """
-        trials = self.store.frame()
+        trials = self._without_unknown(self.store.frame())
         if (told := self._mixed(trials)) and not allow_mixed:
             raise DesignError(
                 f"{self.store.folder} holds trials that were {told}: remove their folders, or add --allow-mixed"
             )
         if len(trials):
             self.store.write_frame(trials)
+        return trials
+
+    def _without_unknown(self, trials: pd.DataFrame) -> pd.DataFrame:
+        """Nothing in the place of factors that do not describe a command's server: an earlier version stored ours."""
+        for row in self.plan["configurations"]:
+            subject = (self.plan.get("subjects") or {}).get(row["name"])
+            unknown = [name for name in unknown_factors(subject, row["settings"]) if name in trials]
+            for name in unknown:
+                trials[name] = trials[name].astype(object).mask(trials["configuration"].eq(row["name"]), None)
         return trials
 
     def _mixed(self, trials: pd.DataFrame) -> str:

@@ -89,12 +89,23 @@ class Store:
             assert stored is not None
         wanted = _plain(manifest)
         different = [key for key in MUST_AGREE if stored.get(key) != wanted.get(key)]
+        if "servers" in stored and stored["servers"] != wanted.get("servers"):  # an earlier version did not say
+            different.append("program behind a server's command")
         if different:
             raise DesignError(
                 f"{self.folder} holds a study with another {' and '.join(different)}{_example(stored, wanted)}:"
                 " give this one a name of its own (study=...), or remove that folder"
             )
         return stored
+
+    def discard(self) -> None:
+        """Remove a study that holds no trial; what is not a study's own stays, and its folder with it."""
+        shutil.rmtree(self.trials_folder, ignore_errors=True)
+        for name in ("manifest.json", ".lock"):
+            (self.folder / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.folder.rmdir()
+            self.folder.parent.rmdir()
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:

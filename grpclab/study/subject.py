@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
+from grpclab.arguments import text
 from grpclab.config import ServerConfig, TrialConfig
-from grpclab.errors import UsageError
 from grpclab.load.calls import CallSpec
+from grpclab.load.metadata import metadata_words
 from grpclab.load.plan import choose_call
-from grpclab.servers.launcher import RunningServer, launch, launch_command
+from grpclab.servers import program
+from grpclab.servers.launcher import COMMAND_TIMEOUT_S, RunningServer, launch, launch_command
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +23,8 @@ class Subject:
     `command` starts a server, ``{port}`` in it is its port; the server's factors mean nothing then. `call` is
     ``package.Service/Method`` with its request as JSON in `data`, found by reflection or in the file `proto`,
     whose imports are looked for in the folders `proto_path`, too.
-    `residence`: record the time inside the server that the reference server tells of each call.
+    `residence`: record the time inside the server that the reference server tells of each call. A server by its
+    command must listen within `start_timeout_s`, by default COMMAND_TIMEOUT_S.
     """
 
     command: str = ""
@@ -32,16 +34,17 @@ class Subject:
     proto: str | None = None
     proto_path: tuple[str, ...] = ()
     residence: bool = False
+    start_timeout_s: float | None = None
 
     def __post_init__(self) -> None:
-        if not self.command:
-            return
-        try:
-            words = shlex.split(self.command)
-        except ValueError as error:
-            raise UsageError(f"the command {self.command!r} cannot be read: {error}") from None
-        if not words or "{port}" not in self.command:
-            raise UsageError(f"the command {self.command!r} names no port: write {{port}} where it takes its port")
+        if self.data is not None:
+            text("data", self.data, '{"name": "world"}')  # kept in the study's manifest
+        object.__setattr__(self, "metadata", metadata_words(self.metadata))
+
+    def check(self) -> None:
+        """Raise UsageError for a command that cannot be started here."""
+        if self.command:
+            program.words_of(self.command)
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Subject:
@@ -51,7 +54,9 @@ class Subject:
 
     def launch(self, config: ServerConfig, *, seed: int, **options: Any) -> AbstractContextManager[RunningServer]:
         """The server, running until the block is left; options as those of :func:`launch`."""
-        return launch_command(self.command, **options) if self.command else launch(config, seed=seed, **options)
+        if not self.command:
+            return launch(config, seed=seed, **options)
+        return launch_command(self.command, start_timeout_s=self.start_timeout_s or COMMAND_TIMEOUT_S, **options)
 
     def call_at(self, target: str, config: TrialConfig) -> CallSpec:
         """What is called at a running server. Raises UsageError or TargetError."""

@@ -7,16 +7,19 @@ with the measurement makes an invalid trial with its reason, never an exception:
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import functools
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -26,9 +29,10 @@ from grpclab import effective, environment, procfs
 from grpclab.advertised import advertised_by_client, advertised_by_server
 from grpclab.channel_args import without_effect
 from grpclab.children import STUDY_VARIABLE, TRIAL_VARIABLE
-from grpclab.config import TrialConfig
+from grpclab.config import FACTORS, TrialConfig
 from grpclab.environment import CorePlan
 from grpclab.errors import MeasurementError, WorkerError
+from grpclab.http2.listening import Advertised
 from grpclab.link import RunningLink, running_link
 from grpclab.load import failures, traffic
 from grpclab.load.generator import DRAIN_S, Generator, LoadRun
@@ -40,7 +44,12 @@ from grpclab.study import evidence
 from grpclab.study.store import SCHEMA_VERSION, write_json
 from grpclab.study.subject import Subject
 
+T = TypeVar("T")
+
 SAMPLE_EVERY_S = 0.25
+LOOK_EVERY_S = 0.05
+LEAVE_S = 0.3
+"""So long after a failure a server that has just ended may take to be gone."""
 LATENCY_ROWS = 200_000
 """The most calls that latency.parquet holds, evenly chosen; the histogram holds all."""
 
@@ -119,6 +128,7 @@ class TrialResult:
     identity: TrialIdentity
     config: TrialConfig
     started_at: str
+    subject: Subject = field(default_factory=Subject)
     valid: bool = False
     invalid_reason: str = ""
     limited_by: str = ""
@@ -142,7 +152,18 @@ class TrialResult:
     timeline: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def __post_init__(self) -> None:
-        self.without_effect = without_effect(self.config)
+        self.without_effect = self._known(without_effect(self.config))
+
+    def _known(self, by_factor: Mapping[str, Any]) -> dict[str, Any]:
+        """Without the factors that do not describe this server, or this call."""
+        unknown = effective.unknown_factors(asdict(self.subject), self.config.differences(TrialConfig()))
+        return {factor: value for factor, value in by_factor.items() if factor not in unknown}
+
+    def note_effects(self, server: Advertised, client: Advertised) -> None:
+        """Which factors did not take effect, by what both sides advertised."""
+        self.advertised = {"server": asdict(server), "client": asdict(client)}
+        self.without_effect = self._known(effective.effects(self.config, server, client))
+        self.metrics |= effective.as_row(server, client)
 
     def as_dict(self) -> dict[str, Any]:
         """result.json."""
@@ -154,7 +175,7 @@ class TrialResult:
             "invalid_reason": self.invalid_reason,
             "limited_by": self.limited_by,
             "limits": self.limits,
-            "factors": self.config.flat(),
+            "factors": self._known(self.config.flat()),
             "measured_on": measured_on(),
             "without_effect": self.without_effect,
             "advertised": self.advertised,
@@ -197,7 +218,7 @@ def row(result: Mapping[str, Any]) -> dict[str, Any]:
         **{name: result[name] for name in identity},
         "invalid_reason": result["invalid_reason"],
         "limited_by": result["limited_by"],
-        **result["factors"],
+        **{name: result["factors"].get(name) for name in FACTORS},
         **{name: math.nan if metrics.get(name) is None else float(metrics[name]) for name in METRICS},
         "errors_by_status": json.dumps(result["errors_by_status"]),
         "failures": json.dumps(result.get("failures", [])),
@@ -225,7 +246,7 @@ def run_trial(
     subject: Subject = Subject(),  # noqa: B008
 ) -> TrialResult:
     """Measure one configuration and write the trial into `folder`. Raises UsageError if `subject` has no such call."""
-    result = TrialResult(identity=identity, config=config, started_at=now_text())
+    result = TrialResult(identity=identity, config=config, started_at=now_text(), subject=subject)
     try:
         with _bench_set_up(config, folder, cores, identity, subject) as (server, generator, link):
             _compare_settings(result, server)
@@ -266,12 +287,41 @@ def _bench_set_up(
         if config.link.emulated:
             link = stack.enter_context(running_link(config.link, target, env=env))
             target = link.target
-        call = subject.call_at(server.target, config)
-        generator.aim(target, root_certificates=server.root_certificates, call=call)
-        stack.enter_context(generator)
-        yield server, generator, link
+        with _told_by_server(server):
+            call = _while_alive(server, lambda: subject.call_at(server.target, config))
+            generator.aim(target, root_certificates=server.root_certificates, call=call)
+            generator.start(server.require_alive)
+            yield server, generator, link
         if link is not None and not link.alive():
             raise WorkerError("the emulated link died during the trial")
+
+
+@contextlib.contextmanager
+def _told_by_server(server: RunningServer) -> Iterator[None]:
+    """What a server that has ended said last, instead of what others made of its silence."""
+    try:
+        yield
+    except MeasurementError:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.child.popen.wait(LEAVE_S)
+        server.require_alive()
+        raise
+
+
+def _while_alive(server: RunningServer, ask: Callable[[], T]) -> T:
+    """What `ask` gives, which may wait for a server's answer; ServerError as soon as the server has ended."""
+    asked: concurrent.futures.Future[T] = concurrent.futures.Future()
+
+    def run() -> None:
+        try:
+            asked.set_result(ask())
+        except BaseException as error:
+            asked.set_exception(error)
+
+    threading.Thread(target=run, name="ask the server", daemon=True).start()
+    while not concurrent.futures.wait([asked], timeout=LOOK_EVERY_S).done:
+        server.require_alive()
+    return asked.result()
 
 
 def _compare_settings(result: TrialResult, server: RunningServer) -> None:
@@ -280,10 +330,7 @@ def _compare_settings(result: TrialResult, server: RunningServer) -> None:
     The server is asked itself, not through the emulated link.
     """
     said = advertised_by_server(server.target, server.root_certificates)
-    ours = advertised_by_client(result.config)
-    result.advertised = {"server": asdict(said), "client": asdict(ours)}
-    result.without_effect = effective.effects(result.config, said, ours)
-    result.metrics |= effective.as_row(said, ours)
+    result.note_effects(said, advertised_by_client(result.config))
 
 
 def _note_passed(result: TrialResult, link: RunningLink) -> None:
@@ -322,7 +369,7 @@ def _measure(result: TrialResult, server: RunningServer, generator: Generator) -
     calls = _calls(run)
     result.threads_per_call = {use.comm: asdict(use.per_call(calls)) for use in used} if calls else {}
     result.limited_by = run.limited_by(result.config.client.pooling)
-    result.limits = list(run.limits)
+    result.limits = [*run.limits, *([run.held_back] if run.held_back else [])]
     result.histogram = run.summary.histogram
     result.errors_by_status = run.summary.errors_by_status
     result.failures = run.failures

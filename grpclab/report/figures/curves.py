@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from grpclab.analysis import metric_words
+from grpclab.analysis.ratios import TOO_FEW
 from grpclab.config import FACTORS
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
@@ -91,6 +92,14 @@ def chosen(study: Study, drawn: Sequence[Line]) -> tuple[list[Line], str]:
     )
 
 
+def highest(levels: Sequence[tuple[float, float]]) -> float:
+    """The top of an axis from 0 for levels with the upper ends of their intervals, which reach no further than
+    theme.REACH times the highest level."""
+    most = max(mean for mean, _ in levels)
+    ends = [min(high, most * theme.REACH) for _, high in levels if math.isfinite(high)]
+    return max([most, *ends])
+
+
 def throughput(study: Study, curve: Mapping[str, Any]) -> FigureBlock | None:
     """Throughput of each series with its interval; None where nothing was measured."""
     drawn, not_drawn = chosen(study, lines(study, curve, "throughput_rps"))
@@ -113,8 +122,7 @@ def throughput(study: Study, curve: Mapping[str, Any]) -> FigureBlock | None:
                 lw=0,
             )
             _line(ax, line, "throughput_rps")
-        top = max(max(p.mean, p.high if math.isfinite(p.high) else 0) for ln in drawn for p in ln.points)
-        ax.set_ylim(0, top * 1.1)
+        ax.set_ylim(0, highest([(p.mean, p.high) for ln in drawn for p in ln.points]) * 1.1)
         _x_axis(ax, drawn, str(curve.get("factor") or ""), narrow=narrow)
         theme.clean(ax)
         ax.yaxis.set_major_formatter(lambda value, _: theme.compact(value))
@@ -160,7 +168,8 @@ def latency(study: Study, curve: Mapping[str, Any]) -> FigureBlock | None:
             for line in drawn:
                 _line(ax, line, metric)
             ax.set_yscale("log")
-            theme.latency_ticks(ax, "y", [v for p in everything for v in (p.mean, p.low, p.high)], most=8)
+            ends = [v for p in everything for v in (p.low, p.high)]
+            theme.latency_ticks(ax, "y", theme.within_reach([p.mean for p in everything], ends), most=8)
             theme.clean(ax)
             ax.set_title(metric_words(metric).removesuffix(" latency"))
         for ax in axes:
@@ -212,9 +221,10 @@ def _line(ax: Axes, line: Line, metric: str) -> None:
         face = theme.PAPER if point.limited else line.colour
         (mark,) = ax.plot(point.x, point.mean, "o", ms=6, mfc=face, mec=line.colour, mew=1.6, zorder=4)
         ends = [words.value_of(metric, end) for end in (point.low, point.high)]
+        between = TOO_FEW if words.MISSING in ends else f"95 % interval {' to '.join(ends)}"
         theme.tip(
             mark,
-            f"{line.name} at {point.label}: {words.value_of(metric, point.mean)}, 95 % interval {' to '.join(ends)}, "
+            f"{line.name} at {point.label}: {words.value_of(metric, point.mean)}, {between}, "
             f"{words.count(point.blocks, 'block')}{'; the load generator may be the limit' if point.limited else ''}",
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,7 +68,8 @@ def clients(study: Study) -> list[Client]:
     found = []
     scenario = str((study.plan.get("engines") or {}).get("scenario") or "")
     for variant, names in study.engine_rows.items():
-        rows = tuple(_row(study, engine, names[engine]) for engine in ORDER if engine in names)
+        pair = [names[engine] for engine in ("grpcio", "wire") if engine in names]
+        rows = tuple(_row(study, engine, names[engine], pair) for engine in ORDER if engine in names)
         rows = tuple(row for row in rows if math.isfinite(row.throughput_rps.mean))
         if rows:
             found.append(
@@ -176,9 +177,10 @@ def by_engine(study: Study) -> list[tuple[str, Mapping[str, Any]]]:
     return [(engine, c) for engine, c in found if math.isfinite(words.number(c.get("ratio")))]
 
 
-def _row(study: Study, engine: str, configuration: str) -> Row:
+def _row(study: Study, engine: str, configuration: str, pair: Sequence[str]) -> Row:
     def level(metric: str) -> Level:
-        row = next(study.levels([configuration], metric).itertuples(index=False))
+        table = study.levels_of_pair(metric, *pair) if len(pair) == 2 else study.levels([configuration], metric)
+        row = next(table[table["configuration"] == configuration].itertuples(index=False))
         return Level(mean=words.number(row.mean), low=words.number(row.ci_low), high=words.number(row.ci_high))
 
     return Row(

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from grpclab.analysis import metric_words
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
-from grpclab.report.figures.ratio_marks import Comparison, band, dot, known
+from grpclab.report.figures.ratio_marks import Comparison, band, dot, known, reach
 from grpclab.report.study import Study
 
 Groups = list[tuple[str, list[Comparison]]]
@@ -111,8 +111,7 @@ def _height(panel: Groups, *, narrow: bool) -> float:
 def _forest_panel(row: Sequence[Axes], panel: Groups, delta: float, *, narrow: bool) -> None:
     before, ax, after = (row[0],) * 3 if narrow else row
     shown = [c for _, found in panel for c in found]
-    ends = [words.number(c.get(key)) for c in shown for key in ("ratio", "ci_low", "ci_high")]
-    theme.ratio_axis(ax, [*ends, 1 - delta, 1 + delta], most=6, pad=0.04)
+    theme.ratio_axis(ax, [*reach(shown), 1 - delta, 1 + delta], most=6, pad=0.04)
     band(ax, delta)
     y = 0.0
     for name, found in panel:
@@ -157,7 +156,7 @@ def _words_beside(before: Axes, after: Axes, y: float, subject: str, comparison:
     verdict = str(comparison.get("verdict") or "inconclusive")
     left, right = before.get_yaxis_transform(), after.get_yaxis_transform()
     before.text(0.03, y, words.short(subject, 44), transform=left, **_ROW)
-    between = words.interval(comparison.get("ci_low"), comparison.get("ci_high"))
+    between = words.interval_of(comparison)
     after.text(0.15, y, words.ratio(comparison["ratio"]), transform=right, ha="right", **_BOLD)
     after.text(0.18, y, between, transform=right, color=theme.QUIET, **_ROW)
     after.text(0.66, y, verdict, transform=right, color=theme.VERDICT.get(verdict, theme.QUIET), **_ROW)
@@ -166,7 +165,7 @@ def _words_beside(before: Axes, after: Axes, y: float, subject: str, comparison:
 def _forest_alt(shown: list[Comparison]) -> str:
     told = [
         f"{words.plain(c.get('title') or c.get('candidate'))} {words.ratio(c['ratio'])} "
-        f"({words.interval(c.get('ci_low'), c.get('ci_high'))}), {c.get('verdict')}"
+        f"({words.interval_of(c)}), {c.get('verdict')}"
         for c in shown
     ]
     return f"Forest plot of {words.count(len(shown), 'ratio')} with 95 % intervals: {'; '.join(told)}."

@@ -284,7 +284,10 @@ def _draw_line(ax: Axes, line: Line, borders: Sequence[Change]) -> None:
         colour = theme.VERDICT.get(spot.verdict, line.colour)
         marker = theme.VERDICT_MARKER.get(spot.verdict, line.marker)
         if math.isfinite(spot.low) and math.isfinite(spot.high):
-            ax.plot([spot.place] * 2, [spot.low, spot.high], color=colour, lw=1.4, zorder=3)
+            bottom, top = ax.get_ylim()
+            ends = [max(spot.low, bottom), min(spot.high, top)]
+            ax.plot([spot.place] * 2, ends, color=colour, lw=1.4, zorder=3)
+            theme.arrowheads(ax, "y", (spot.low, spot.high), spot.place, colour)
         ax.plot(spot.place, spot.mean, marker, ms=6, mfc=colour, mec=colour, zorder=4)
 
 
@@ -308,9 +311,10 @@ def _draw_borders(ax: Axes, borders: Sequence[Change], *, most: int) -> None:
 
 
 def _y_axis(ax: Axes, lines: Sequence[Line], text: Callable[[float], str], *, ratio: bool) -> None:
-    """A log axis with all that is drawn, intervals included."""
-    values = [v for line in lines for s in line.spots for v in (s.mean, s.low, s.high) if math.isfinite(v)]
-    values += [1.0] if ratio else []
+    """A log axis with all that is drawn, intervals included as far as they say something."""
+    spots = [spot for line in lines for spot in line.spots]
+    intervals = [v for spot in spots for v in (spot.low, spot.high)]
+    values = theme.within_reach([spot.mean for spot in spots], intervals, also=[1.0] if ratio else [])
     low, high = math.log(min(values)), math.log(max(values))
     margin = max(0.08 * (high - low), 0.03)
     ends = math.exp(low - margin), math.exp(high + margin)

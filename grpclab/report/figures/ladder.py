@@ -82,7 +82,8 @@ def ladder(study: Study) -> FigureBlock | None:
     whole = words.number(total.get("ratio"))
     if not _spans(study):
         whole = math.nan
-    ends = [v for s in rungs for v in (s.start, s.end, s.start * s.low, s.start * s.high)] + [whole]
+    bars = [v for s in rungs for v in (s.start, s.end)] + [whole]
+    ends = theme.within_reach(bars, [v for s in rungs for v in (s.start * s.low, s.start * s.high)], also=[1.0])
     if any(not math.isfinite(s.ratio) for s in rungs):
         spread = [v for v in [*ends, 1.0] if math.isfinite(v)]
         ends.append(max(s.start for s in rungs) * (max(spread) / min(spread)) ** _SLOT)
@@ -207,8 +208,10 @@ def _rung(ax: Axes, y: int, step: Step, *, narrow: bool) -> None:
 
 def _whisker(ax: Axes, y: float, low: float, high: float, colour: str) -> None:
     if math.isfinite(low) and math.isfinite(high):
-        ax.plot([low, high], [y, y], color=colour, lw=1.2, zorder=4)
-        for end in (low, high):
+        left, right = ax.get_xlim()
+        ax.plot([max(low, left), min(high, right)], [y, y], color=colour, lw=1.2, zorder=4)
+        theme.arrowheads(ax, "x", (low, high), y, colour)
+        for end in (end for end in (low, high) if left <= end <= right):
             ax.plot([end] * 2, [y - 0.09, y + 0.09], color=colour, lw=1.2, zorder=4)
 
 
@@ -225,10 +228,10 @@ def _note(
 ) -> None:
     """The factor inside its bar where the bar is long, else beside it, on the side with room."""
     (start, end), (low, high) = bar, ends
-    edges = [v for v in (start, end, low, high) if math.isfinite(v)]
     left, right = ax.get_xlim()
+    edges = [min(max(v, left), right) for v in (start, end, low, high) if math.isfinite(v)]
     scale = math.log(right / left)
-    inner = min(v for v in (end, low) if math.isfinite(v))
+    inner = min(max(v, left) for v in (end, low) if math.isfinite(v))
     inside = end > start and math.log(inner / start) / scale > (0.28 if narrow else 0.14)
     on_right = math.log(right / max(edges)) / scale > (0.3 if narrow else 0.16)
     x, ha = (inner, "right") if inside else (max(edges), "left") if on_right else (min(edges), "right")
@@ -271,7 +274,8 @@ def _alt(study: Study, rungs: list[Step], whole: float) -> str:
     for s in rungs:
         if math.isfinite(s.ratio):
             kept = "kept" if s.kept else "rejected"
-            told.append(f"{s.title} {words.ratio(s.ratio)} ({words.interval(s.low, s.high)}), {kept}")
+            between = words.interval_of({"ratio": s.ratio, "ci_low": s.low, "ci_high": s.high})
+            told.append(f"{s.title} {words.ratio(s.ratio)} ({between}), {kept}")
         else:
             told.append(f"{s.title}: {s.reason}")
     end = f"; all together {words.ratio(whole)}" if math.isfinite(whole) else ""

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from grpclab.analysis.offered import Series, series
-from grpclab.load.steps import KEPT_SHARE, KEPT_TAIL
+from grpclab.load.run import KEPT_SHARE
+from grpclab.load.steps import KEPT_TAIL
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
 from grpclab.report.study import Study
@@ -31,8 +32,9 @@ def offered_rates(study: Study) -> FigureBlock | None:
         ax.set_yscale("log")
         for one, colour in zip(drawn, colours, strict=True):
             _curve(ax, one, colour)
-        seen = [v for one in drawn for r in one.rates for v in (r.p50_s, r.p99_s, r.p99_low_s, r.p99_high_s)]
-        theme.latency_ticks(ax, "y", seen)
+        points = [v for one in drawn for r in one.rates for v in (r.p50_s, r.p99_s)]
+        intervals = [v for one in drawn for r in one.rates for v in (r.p99_low_s, r.p99_high_s)]
+        theme.latency_ticks(ax, "y", theme.within_reach(points, intervals))
         rates = sorted({r.offered_rps for one in drawn for r in one.rates})
         step = max(1, -(-len(rates) // (5 if narrow else 10)))
         theme.plain_ticks(ax, "x", rates[::step], theme.compact)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -18,6 +18,13 @@ def known(comparison: Comparison) -> bool:
     return words.number(comparison.get("ratio")) > 0
 
 
+def reach(comparisons: Iterable[Comparison]) -> list[float]:
+    """What an axis of these comparisons has to hold: every ratio, and of the intervals as much as says something."""
+    drawn = [c for c in comparisons if known(c)]
+    ends = [words.number(c.get(key)) for c in drawn for key in ("ci_low", "ci_high")]
+    return theme.within_reach([words.number(c["ratio"]) for c in drawn], ends, also=[1.0])
+
+
 def band(ax: Axes, delta: float) -> None:
     """What is too small to interest, and the line of no difference."""
     if 0 < delta < 1:
@@ -30,8 +37,10 @@ def dot(ax: Axes, y: float, comparison: Comparison) -> None:
     verdict = str(comparison.get("verdict") or "inconclusive")
     colour = theme.VERDICT.get(verdict, theme.QUIET)
     low, high = words.number(comparison.get("ci_low")), words.number(comparison.get("ci_high"))
-    if low > 0 and math.isfinite(high):
-        ax.plot([low, high], [y, y], color=colour, lw=2, solid_capstyle="butt", zorder=3)
+    if low >= 0 and math.isfinite(high):
+        left, right = ax.get_xlim()
+        ax.plot([max(low, left), min(high, right)], [y, y], color=colour, lw=2, solid_capstyle="butt", zorder=3)
+        theme.arrowheads(ax, "x", (low, high), y, colour)
     face = theme.PAPER if comparison.get("limited_by") else colour
     marker = theme.VERDICT_MARKER.get(verdict, "o")
     (mark,) = ax.plot(comparison["ratio"], y, marker, ms=6.5, mfc=face, mec=colour, mew=1.4, zorder=4)

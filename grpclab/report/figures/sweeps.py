@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
-from grpclab.report.figures.ratio_marks import Comparison, band, dot, known
+from grpclab.report.figures.ratio_marks import Comparison, band, dot, known, reach
 from grpclab.report.study import Study
 
 SIDES = ("baseline", "candidate")
@@ -41,9 +41,7 @@ def sweeps(study: Study) -> FigureBlock | None:
             )
         else:
             axes = figure.subplots(lines, columns, squeeze=False)
-        ends = [
-            words.number(c.get(key)) for _, points in drawn for _, c in points for key in ("ratio", "ci_low", "ci_high")
-        ] + [1 - study.delta, 1 + study.delta]
+        ends = [*reach([c for _, points in drawn for _, c in points]), 1 - study.delta, 1 + study.delta]
         for place, ax in enumerate(axes.ravel()):
             if place >= len(drawn):
                 ax.set_axis_off()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grpclab.errors import UsageError
+from grpclab.errors import UsageError, invalid
 from grpclab.service_time import CHUNK
 from grpclab.status import OK, STATUS_NAMES
 from grpclab.units import seconds
@@ -31,9 +31,8 @@ def parse_stall(text: str) -> Stall:
         if not at or lasts_s <= 0:
             raise ValueError(text)
     except ValueError:
-        raise UsageError(
-            f"--stall {text} is not possible: write how long and when, as 1s@3s (for 1 s, 3 s after the first request)"
-        ) from None
+        expected = "how long and when, as 1s@3s (for 1 s, 3 s after the first request)"
+        raise UsageError(invalid("--stall", text, expected)) from None
     return Stall(begins_s, begins_s + lasts_s)
 
 
@@ -73,10 +72,8 @@ def parse_mishap(text: str) -> Mishap:
         if not 0 <= value <= 1 or math.isnan(value) or status == OK:
             raise ValueError(text)
     except ValueError:
-        raise UsageError(
-            f"--error {text} is not possible: write a share and a status, as 1%:UNAVAILABLE"
-            f" ({', '.join(STATUS_NAMES[1:])})"
-        ) from None
+        expected = f"a share and a status, as 1%:UNAVAILABLE ({', '.join(STATUS_NAMES[1:])})"
+        raise UsageError(invalid("--error", text, expected)) from None
     return Mishap(value, status)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from grpclab.errors import UsageError
+from grpclab.errors import UsageError, invalid
 from grpclab.http2 import frames
 from grpclab.http2.frames import CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PADDED, ErrorCode, Setting
 from grpclab.http2.headers import literal
@@ -368,11 +368,11 @@ def parse_fault(text: str) -> tuple[Fault, int]:
     name, colon, number = text.strip().partition(":")
     fault = FAULTS.get(name)
     if fault is None:
-        raise UsageError(f"--fault {text} is not known: it is one of {', '.join(FAULTS)}")
+        raise UsageError(invalid("--fault", text, f"one of {', '.join(FAULTS)}"))
     if not colon:
         return fault, fault.n or 0
     if fault.n is None:
-        raise UsageError(f"--fault {text} is not possible: {name} takes no number")
+        raise UsageError(invalid("--fault", text, f"{name} without a number"))
     if not (number.isascii() and number.isdigit()) or len(number) > 7 or (int(number) == 0 and fault.n > 0):
-        raise UsageError(f"--fault {text} is not possible: give a whole number, as {name}:{fault.n}")
+        raise UsageError(invalid("--fault", text, f"a whole number, as {name}:{fault.n}"))
     return fault, int(number)

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from grpclab.errors import UsageError
+from grpclab.errors import UsageError, invalid
 from grpclab.servers.reference.disturbances import Mishap, Stalls, check_shares, parse_mishap, parse_stall
 from grpclab.servers.reference.faults import parse_fault
 from grpclab.service_time import ServiceTime, parse_service_time
@@ -57,9 +57,9 @@ class ReferenceSpec:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 flag = f"--{name.replace('_', '-')}"
-                raise UsageError(f"{flag} {value} is not possible: it takes a number from {low:,} to {high:,}")
+                raise UsageError(invalid(flag, value, f"a number from {low:,} to {high:,}"))
         if self.pacing not in get_args(Pacing):
-            raise UsageError(f"--pacing {self.pacing} is not possible: it is one of {', '.join(get_args(Pacing))}")
+            raise UsageError(invalid("--pacing", self.pacing, f"one of {', '.join(get_args(Pacing))}"))
         for name in ("stalls", "errors"):  # JSON knows lists only
             object.__setattr__(self, name, tuple(getattr(self, name)))
         _ = self.distribution, self.stall_times, self.mishaps
@@ -82,6 +82,11 @@ class ReferenceSpec:
         mishaps = tuple(map(parse_mishap, self.errors))
         check_shares(mishaps)
         return mishaps
+
+    @property
+    def draws(self) -> bool:
+        """Whether anything is drawn at random, from `seed`."""
+        return bool(self.errors) or self.service_time.partition(":")[0].strip().lower() not in ("none", "constant")
 
     @property
     def spins(self) -> bool:

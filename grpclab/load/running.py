@@ -1,0 +1,79 @@
+"""What a window shows while it runs: calls that ended, calls under way, and whether the generator stood still. Pure.
+
+A call under way for longer than a limit has already broken it, so calls count before they have ended: from when they
+began, or were planned to, and from the window's opening where that was in the warm-up.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from grpclab.status import OK
+
+BEAT_S = 0.05
+"""From one heartbeat of a worker to the next."""
+STILL_S = 0.25
+"""A heartbeat that is late by less than this is ordinary: a collection, a burst of answers, the scheduler."""
+
+
+class Tally:
+    """The successful calls of a window so far, and how many of them took longer than each of some limits."""
+
+    def __init__(self, *, opens_at: float = -math.inf, limits_s: Sequence[float] = ()) -> None:
+        self.opens_at = opens_at
+        self.limits_s = tuple(limits_s)
+        self.succeeded = 0
+        self.longest_s = 0.0
+        self.slow = [0] * len(self.limits_s)
+        """By limit: the calls that took longer."""
+
+    def add(self, starts: Sequence[float], latencies: Sequence[float], statuses: Sequence[int]) -> None:
+        """Calls that have ended."""
+        if not len(starts):
+            return
+        good = (np.asarray(starts) >= self.opens_at) & (np.asarray(statuses) == OK)
+        latency = np.asarray(latencies)[good]
+        self.succeeded += len(latency)
+        self.longest_s = max(self.longest_s, float(latency.max(initial=0.0)))
+        self.slow = [n + int((latency > limit).sum()) for n, limit in zip(self.slow, self.limits_s, strict=True)]
+
+    def copy(self) -> Tally:
+        """One of its own, to add what has not been added yet."""
+        other = Tally(opens_at=self.opens_at, limits_s=self.limits_s)
+        other.succeeded, other.longest_s, other.slow = self.succeeded, self.longest_s, list(self.slow)
+        return other
+
+    def report(self, under_way: Sequence[float], now: float) -> dict[str, Any]:
+        """The figures, for the coordinator; `under_way` says when each call that has not ended began."""
+        ages = now - np.maximum(np.asarray(under_way, dtype=np.float64), self.opens_at)
+        return {
+            "succeeded": self.succeeded,
+            "longest_s": self.longest_s,
+            "slow": self.slow,
+            "under_way": len(ages),
+            "oldest_s": float(ages.max(initial=0.0)),
+            "youngest_s": float(ages.min()) if len(ages) else 0.0,
+            "overdue": [int((ages > limit).sum()) for limit in self.limits_s],
+        }
+
+
+class Heartbeat:
+    """Notices where an event loop did not run: its process was stopped, had no core, or did one thing for long."""
+
+    def __init__(self, *, opens_at: float, closes_at: float = math.inf) -> None:
+        """Only what lies between the two counts."""
+        self._opens_at, self._closes_at = opens_at, closes_at
+        self._last = math.inf
+        self.still_s = 0.0
+        """For how long it stood still, short gaps left out."""
+
+    def beat(self, now: float) -> None:
+        """The loop runs, which happens every BEAT_S where nothing keeps it from that."""
+        gap_s = min(now, self._closes_at) - max(self._last, self._opens_at) - BEAT_S
+        if gap_s > STILL_S:
+            self.still_s += gap_s
+        self._last = now

@@ -1,0 +1,241 @@
+"""The program behind a server's command: whether it can be started, which file it is, and a short name for it.
+
+A command is split into words as a shell would do, but no shell runs it: what only a shell understands is refused
+with the words that mean the same without one. Files are read, never run; the one exception is ``--version`` of a
+well-known interpreter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from grpclab.errors import UsageError
+
+PORT = "{port}"
+"""What becomes a free port in a command."""
+VERSION_TIMEOUT_S = 5.0
+MOST_LABEL = 40
+"""Characters of a default label."""
+
+_SHELLS = ("sh", "bash", "dash", "zsh", "ksh", "fish")
+_LANGUAGES = ("python", "pypy", "node", "nodejs", "ruby", "perl", "php", "java", "dotnet", "deno", "bun")
+_INTERPRETER = re.compile(rf"({'|'.join([*_LANGUAGES, *_SHELLS])})[0-9.]*")
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
+_OPERATOR = re.compile(r"&&|\|\||>>|[|;&<>`]|\$\(")
+_EXPANSION = re.compile(r"\$(?:[A-Za-z_]\w*|\{[A-Za-z_]\w*\})|(?:(?<=\s)|(?<==)|^)~(?=[/\w]|\s|$)")
+_BUILTINS = ("cd", "export", "source", ".", "exec", "ulimit", "eval")
+_GO_MAGIC = b"\xff Go buildinf:"
+_GO_INLINE, _GO_HEADER = 2, 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProgramFile:
+    """A file that a command runs. `version` is "" where the file does not tell one."""
+
+    name: str
+    bytes: int
+    sha256: str
+    version: str = ""
+
+
+def words_of(command: str, name: str = "command") -> list[str]:
+    """The words of a command that can be started here; `name` is the option that gave it.
+
+    Raises UsageError, one line, for shell syntax, a missing ``{port}`` and a program that is not there.
+    """
+    _refuse_shell(command, name)
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise _refusal(command, name, f"its quotes cannot be read ({error})") from None
+    if PORT not in command or not words:
+        raise _refusal(command, name, f"it names no port: write {PORT} where the server takes its port{_unix(command)}")
+    _require_program(command, name, program_words(words)[0])
+    return words
+
+
+def _refusal(command: str, name: str, why: str) -> UsageError:
+    return UsageError(f"invalid {name}={shlex.quote(' '.join(command.split()))}: {why}")
+
+
+def _refuse_shell(command: str, name: str) -> None:
+    command = " ".join(command.split())
+    expanded = re.sub(r"'[^']*'|\\.", "_", command)  # a shell expands between double quotes, too
+    plain = re.sub(r'"[^"]*"', "_", expanded)
+    first = command.partition(" ")[0]
+    if _ASSIGNMENT.match(first):
+        raise _refusal(command, name, f"there is no shell to set {first}: write env {command}")
+    found = _OPERATOR.search(plain) or _EXPANSION.search(expanded)
+    if found or first in _BUILTINS:
+        what = found[0] if found else first
+        whole = command if first in _BUILTINS or _OPERATOR.search(plain) else f"exec {command}"
+        raise _refusal(command, name, f"there is no shell to understand {what!r}: write sh -c {shlex.quote(whole)}")
+
+
+def _unix(command: str) -> str:
+    if re.search(r"unix:|\.sock\b", command):
+        return ", on 127.0.0.1 (a Unix socket cannot be measured)"
+    return ""
+
+
+def program_words(words: Sequence[str]) -> list[str]:
+    """The words from the program on: without ``env`` and the variables that it sets."""
+    if os.path.basename(words[0]) != "env":
+        return list(words)
+    at = 1
+    while at < len(words) and (_ASSIGNMENT.match(words[at]) or words[at] in ("-i", "-", "-u", "--")):
+        at += 2 if words[at] == "-u" else 1
+    return list(words[at:] or words)
+
+
+def _require_program(command: str, name: str, program: str) -> None:
+    if shutil.which(program):
+        return
+    if "/" not in program:
+        raise _refusal(command, name, f"there is no program {program} on the PATH: install it, or give its path")
+    path = Path(program)
+    if path.is_dir():
+        raise _refusal(command, name, f"{program} is a folder: name the program in it")
+    if path.exists():
+        raise _refusal(command, name, f"{program} is not executable: chmod +x it, or name its interpreter before it")
+    raise _refusal(command, name, f"{program}: No such file; the working folder is {Path.cwd()}")
+
+
+def files_of(words: Sequence[str]) -> tuple[ProgramFile, ...]:
+    """The executable that a command runs and, behind an interpreter, the script, with their SHA-256."""
+    words = program_words(words)
+    executable = shutil.which(words[0])
+    if executable is None:
+        return ()
+    interpreter = bool(_INTERPRETER.fullmatch(os.path.basename(words[0])))
+    found = [_file(Path(executable), version=_interpreter_version(executable) if interpreter else None)]
+    script = _script(words) if interpreter else None
+    return (*found, _file(Path(script), version="")) if script else tuple(found)
+
+
+def _file(path: Path, *, version: str | None) -> ProgramFile:
+    """`version` None: the file itself may tell one."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    told = go_version(path.read_bytes()) if version is None else version
+    return ProgramFile(name=path.name, bytes=path.stat().st_size, sha256=digest, version=told)
+
+
+def _interpreter_version(path: str) -> str:
+    try:
+        run = subprocess.run(
+            [path, "--version"],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=VERSION_TIMEOUT_S,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    lines = (run.stdout.strip() or run.stderr.strip()).splitlines()
+    return lines[0].strip()[:80] if lines and run.returncode == 0 else ""
+
+
+def _script(words: Sequence[str]) -> str | None:
+    """The file that an interpreter runs; None for a module, an expression, and where no word is a file."""
+    for word in words[1:]:
+        if word in ("-m", "-c", "-e"):
+            return None
+        if Path(word).is_file():
+            return word
+    return None
+
+
+def go_version(content: bytes) -> str:
+    """What a Go binary tells of its build: the compiler's version, then the module's or its commit. "" for others.
+
+    The layout is that of ``debug/buildinfo`` since Go 1.18: 32 bytes of header, then two strings, each after its
+    length as a varint; the second is the text of ``go version -m`` between two marks of 16 bytes.
+    """
+    at = content.find(_GO_MAGIC)
+    while at >= 0:
+        if len(content) > at + _GO_HEADER and content[at + 15] & _GO_INLINE:
+            compiler, end = _varint_text(content, at + _GO_HEADER)
+            if compiler.startswith("go") or compiler.startswith("devel"):
+                return ", ".join([compiler, *_go_module(_varint_text(content, end)[0])])
+        at = content.find(_GO_MAGIC, at + 1)
+    return ""
+
+
+def _varint_text(content: bytes, at: int) -> tuple[str, int]:
+    """The text at an offset, and where it ends."""
+    length = shift = 0
+    while at < len(content) and shift < 32:
+        byte = content[at]
+        at += 1
+        length |= (byte & 0x7F) << shift
+        shift += 7
+        if not byte & 0x80:
+            break
+    return content[at : at + length].decode("utf-8", "replace"), at + length
+
+
+def _go_module(text: str) -> list[str]:
+    """The module with its version, and the commit."""
+    told = [f"{m[1]} {m[2]}" for m in re.finditer(r"(?m)^mod\t(\S+)\t(\S+)", text) if m[2] != "(devel)"]
+    told += [f"commit {m[1][:12]}" for m in re.finditer(r"(?m)^build\tvcs\.revision=(\w+)", text)]
+    return told
+
+
+# ---- names -------------------------------------------------------------------------------------------------------
+
+
+def labels(commands: Sequence[str]) -> list[str]:
+    """A short name for each command: its program or script, and where two have the same, what sets them apart."""
+    split = [_split(command) for command in commands]
+    names = [_name(words, long=False) for words in split]
+    if len(set(names)) == len(names):
+        return names
+    longer = [_name(words, long=True) for words in split]
+    names = longer if len(set(longer)) == len(longer) else names
+    apart = [[word for word in words[1:] if any(word not in other for other in split)] for words in split]
+    if len(set(names)) < len(names):
+        names = [" ".join([name, *words]) for name, words in zip(names, apart, strict=True)]
+    return [_cut(name) for name in names]
+
+
+def _split(command: str) -> list[str]:
+    words = [word for word in shlex.split(command) if PORT not in word]
+    env = [word for word in words if _ASSIGNMENT.match(word)]
+    found = program_words(words) if words else [command]
+    return [*found, *(word for word in env if word not in found)]
+
+
+def _name(words: Sequence[str], *, long: bool) -> str:
+    program = os.path.basename(words[0])
+    path = words[0]
+    if program in _SHELLS and "-c" in words[:-1]:
+        return _cut(words[words.index("-c") + 1])
+    if _INTERPRETER.fullmatch(program):
+        if (script := _script(words)) is not None:
+            path = script
+        elif "-m" in words[:-1]:
+            return words[words.index("-m") + 1]
+    parts = Path(path).parts
+    return _cut("/".join(parts[-2:] if long else parts[-1:]))
+
+
+def _cut(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= MOST_LABEL else f"{text[: MOST_LABEL - 1].rstrip()}…"
+
+
+def as_dict(command: str) -> dict[str, Any]:
+    """A command and its files, as plain values for a manifest."""
+    return {"command": command, "files": [vars(file) for file in files_of(shlex.split(command))]}

@@ -1,0 +1,193 @@
+"""The two sides of a comparison, out of what was asked for: they differ in nothing that nobody asked for.
+
+A variant's name brings a server and a client, a command a server only. What a side does not bring is the other
+side's, so that ``compare(config, "optimized")`` loads both as `config` does, and a command set against a variant is
+called by that variant's client.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from grpclab.config import Level, TrialConfig, format_level
+from grpclab.errors import UsageError, invalid
+from grpclab.load.metadata import metadata_words, parse_metadata
+from grpclab.load.plan import check_call
+from grpclab.servers import program
+from grpclab.study.subject import Subject
+from grpclab.variants import LOAD, VARIANTS
+
+A, B = "a", "b"
+LONGEST_NAME = 60
+MOST_START_S = 3600.0
+"""The longest wait for a server that a command starts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """One of the two that are compared."""
+
+    label: str
+    config: TrialConfig
+    subject: Subject = field(default_factory=Subject)
+
+
+@dataclass(frozen=True)
+class Command:
+    """A server by its command; `option` is where it was given."""
+
+    text: str
+    option: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What is asked of both sides, and in `own` and `names` of one of them."""
+
+    call: str | None = None
+    data: str | None = None
+    metadata: Any = ()
+    proto: str | None = None
+    proto_path: Sequence[str] = ()
+    start_timeout_s: float | None = None
+    settings: Mapping[str, Level] = field(default_factory=dict)
+    own: Mapping[str, Mapping[str, Level]] = field(default_factory=dict)
+    names: Mapping[str, str | None] = field(default_factory=dict)
+
+
+Given = Side | TrialConfig | Command | str
+
+
+def pair(a: Given, b: Given, asked: Asked) -> dict[str, Side]:
+    """Both sides, ready to be measured. Raises UsageError, one line."""
+    _check(asked)
+    given = {A: _read(A, a), B: _read(B, b)}
+    labels = _labels(given, asked)
+    sides = {}
+    for name, other in ((A, B), (B, A)):
+        config = _config(given[name], given[other])
+        own = asked.own.get(name, {})
+        side = given[name]
+        subject = side.subject if isinstance(side, Side) else Subject()
+        if isinstance(side, Command):
+            subject = Subject(command=side.text, start_timeout_s=asked.start_timeout_s)
+        if subject == Subject(command=subject.command, start_timeout_s=subject.start_timeout_s):
+            subject = _calling(subject, asked)
+        sides[name] = Side(label=labels[name], config=config.replace({**asked.settings, **own}), subject=subject)
+        _check_side(name, sides[name], {*asked.settings, *own})
+    check_pair(sides)
+    return sides
+
+
+def _read(name: str, given: Given) -> Given:
+    if isinstance(given, (Side, TrialConfig, Command)) or given in VARIANTS:
+        return given
+    if isinstance(given, str) and program.PORT in given:
+        return Command(given, name)
+    kinds = f"a variant ({', '.join(VARIANTS)}), a command with {program.PORT}, a TrialConfig or a Side"
+    stored = "or a stored result (results/STUDY:CONFIGURATION) on both sides"
+    raise UsageError(invalid(name, given, f"{kinds}, {stored}"))
+
+
+def _config(given: Given, other: Given) -> TrialConfig:
+    """The factors of a side, those of its own settings apart."""
+    if isinstance(given, Side):
+        return given.config
+    if isinstance(given, TrialConfig):
+        return given
+    explicit = other.config if isinstance(other, Side) else other if isinstance(other, TrialConfig) else None
+    base = VARIANTS[given] if isinstance(given, str) else TrialConfig()
+    if isinstance(given, Command):
+        theirs = explicit or (VARIANTS[other] if isinstance(other, str) else base)
+        base = dataclasses.replace(base, client=theirs.client)
+    if explicit is not None:
+        return dataclasses.replace(base, load=explicit.load, link=explicit.link)
+    return base.replace(LOAD)
+
+
+def _calling(subject: Subject, asked: Asked) -> Subject:
+    return dataclasses.replace(
+        subject,
+        call=asked.call or "",
+        data=asked.data,
+        metadata=metadata_words(asked.metadata),
+        proto=asked.proto,
+        proto_path=tuple(asked.proto_path),
+    )
+
+
+# ---- labels ------------------------------------------------------------------------------------------------------
+
+
+def _labels(given: Mapping[str, Given], asked: Asked) -> dict[str, str]:
+    """A short name for each side: the one given, else what it is, and what was set on it alone."""
+    commands = [side.text for side in given.values() if isinstance(side, Command)]
+    for side in given.values():
+        if isinstance(side, Command):
+            program.words_of(side.text, side.option)
+    short = iter(program.labels(commands))
+    labels = {}
+    for name, side in given.items():
+        label = next(short) if isinstance(side, Command) else _label(side)
+        own = " ".join(f"{factor}={format_level(level)}" for factor, level in asked.own.get(name, {}).items())
+        labels[name] = checked_name(name, asked.names.get(name)) or (f"{label} with {own}" if own else label)
+    return labels
+
+
+def _label(side: Side | TrialConfig | str | Any) -> str:
+    if isinstance(side, Side):
+        return side.label
+    return (side.settings() or "all factors at their defaults") if isinstance(side, TrialConfig) else str(side)
+
+
+def checked_name(side: str, name: str | None) -> str:
+    """A side's name as it was given, "" for none. Raises UsageError."""
+    if name is None:
+        return ""
+    text = " ".join(str(name).split())
+    if not text or len(text) > LONGEST_NAME or not text.isprintable():
+        raise UsageError(invalid(f"--{side}-name", text, f"1 to {LONGEST_NAME} printable characters"))
+    return text
+
+
+# ---- what cannot be ----------------------------------------------------------------------------------------------
+
+
+def _check(asked: Asked) -> None:
+    timeout = asked.start_timeout_s
+    if timeout is not None and not 0 < timeout <= MOST_START_S:
+        raise UsageError(invalid("--start-timeout", f"{timeout:g}", f"seconds above 0, up to {MOST_START_S:,.0f}"))
+    levels = set(asked.settings).union(*asked.own.values())
+    check_call(asked.call, levels, data=asked.data, proto=asked.proto, proto_path=asked.proto_path)
+    parse_metadata(metadata_words(asked.metadata))
+
+
+def _check_side(name: str, side: Side, given: Collection[str]) -> None:
+    """`given` are the factors that were named for this side, at their defaults or not."""
+    side.subject.check()
+    settings = side.config.flat()
+    foreign = sorted(
+        factor for factor in {*side.config.differences(TrialConfig()), *given} if factor.startswith("server.")
+    )
+    if side.subject.command and foreign:
+        raise UsageError(
+            f"invalid {foreign[0]}={format_level(settings[foreign[0]])}: {foreign[0]} is a factor of our own servers,"
+            f" and {name.upper()} is started by a command: set it in that command"
+        )
+    if side.subject.call and side.subject.proto and Path(side.subject.proto).is_file():
+        side.subject.call_at("127.0.0.1:1", side.config)  # the file holds the schema: no server is asked
+
+
+def check_pair(sides: Mapping[str, Side]) -> None:
+    """Raise UsageError if there is nothing in which the two can be compared."""
+    rates = [side.config.load.rate_rps for side in sides.values()]
+    if (rates[0] is None) != (rates[1] is None):
+        told = " and ".join(f"{format_level(rate)} for {name.upper()}" for name, rate in zip(sides, rates, strict=True))
+        raise UsageError(
+            f"invalid load.rate_rps: {told}; expected a rate on both sides or on neither, since a closed loop and an"
+            " open one have no metric in common"
+        )

@@ -1,0 +1,56 @@
+"""A study whose trials all fail: it stops early, keeps what was measured, and its exit code says so."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from grpclab.config import TrialConfig
+from grpclab.errors import MeasurementError
+from grpclab.study.parameters import StudyParameters
+from grpclab.study.runner import FAILED_ALIKE, Failing, Study
+from grpclab.study.store import Store
+from grpclab.study.trial import TrialIdentity
+
+
+class FailingStudy(Study):
+    """Every trial fails, for the next of these reasons."""
+
+    reasons: Iterator[str] = iter(())
+
+    def measure(self, config: TrialConfig, identity: TrialIdentity, folder: Path) -> str:  # noqa: ARG002
+        return next(self.reasons)
+
+
+def study(root: Path, reasons: Iterable[str]) -> FailingStudy:
+    parameters = StudyParameters(study="x", design="quick", concurrency="8", blocks=1)  # type: ignore[arg-type]
+    planned = Study.planned(parameters, root)
+    made = FailingStudy(Store(root / "results" / "x"), planned.manifest, root)
+    made.store.open(planned.manifest)
+    made.reasons = iter(reasons)
+    return made
+
+
+def test_a_study_stops_after_equal_failures_and_keeps_what_was_measured(tmp_path: Path) -> None:
+    running = study(tmp_path, (f"nothing answers at 127.0.0.1:{port}" for port in itertools.count(4000)))
+    with pytest.raises(MeasurementError) as caught:
+        running.run(lambda _: None)
+    assert caught.value.exit_code == 3
+    assert "127.0.0.1:4002" in str(caught.value)
+    assert len(running.store.results()) == FAILED_ALIKE < len(running.trials)
+
+
+def test_failures_that_differ_are_all_tried_and_the_study_is_invalid_in_the_end(tmp_path: Path) -> None:
+    running = study(tmp_path, (f"reason {'ab'[number % 2]}" for number in itertools.count()))
+    with pytest.raises(MeasurementError):
+        running.run(lambda _: None)
+    assert len(running.store.results()) == len(running.trials)
+
+
+def test_one_valid_trial_is_enough_to_go_on() -> None:
+    failing = Failing(valid=False)
+    failed = {"valid": False, "invalid_reason": "no"}
+    assert not any(failing.enough(result) for result in ({"valid": True}, failed, failed, failed, failed))

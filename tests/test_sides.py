@@ -1,0 +1,82 @@
+"""The two sides of a comparison differ in what was asked for, and in nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from grpclab import BASIC, OPTIMIZED, Side, TrialConfig
+from grpclab.errors import UsageError
+from grpclab.study.sides import Asked, Command, Given, pair
+from grpclab.study.subject import Subject
+from grpclab.variants import LOAD
+
+COMMAND = Command("sh server.sh {port}", "--a-cmd")
+OTHER = Command("sh other.sh {port}", "--b-cmd")
+
+
+def differences(a: Given, b: Given, **asked: Any) -> set[str]:
+    """The sections in which two sides differ."""
+    sides = pair(a, b, Asked(**asked))
+    return {name.partition(".")[0] for name in sides["b"].config.differences(sides["a"].config)}
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "sections"),
+    [
+        (OPTIMIZED, "optimized", set()),
+        ("optimized", OPTIMIZED.replace({"load.concurrency": 7, "link.rtt_ms": 5.0}), set()),
+        (BASIC, "optimized", {"server", "client"}),
+        ("basic", "optimized", {"server", "client"}),
+        (COMMAND, OTHER, set()),
+        (COMMAND, TrialConfig().replace({"load.concurrency": 7, "client.pooling": "pool"}), set()),
+        (OPTIMIZED, COMMAND, {"server"}),
+    ],
+)
+def test_what_a_side_does_not_bring_is_the_others(a: Given, b: Given, sections: set[str]) -> None:
+    assert differences(a, b) == sections
+
+
+def test_a_command_is_called_by_the_client_of_the_variant_that_it_is_set_against() -> None:
+    sides = pair("optimized", COMMAND, Asked())
+    assert sides["a"].config.client == sides["b"].config.client == OPTIMIZED.client
+    assert sides["b"].config.server == TrialConfig().server, "nothing is known of its server"
+
+
+def test_two_names_have_the_load_of_a_comparison_and_settings_are_of_both() -> None:
+    sides = pair("basic", "optimized", Asked(settings={"load.concurrency": 3}, own={"b": {"server.threads": 5}}))
+    for side in sides.values():
+        assert {**LOAD, "load.concurrency": 3}.items() <= side.config.flat().items()
+    assert sides["b"].config.server.threads == 5
+    assert sides["b"].label == "optimized with server.threads=5"
+
+
+def test_a_name_of_ones_own_stands_for_the_label(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other.sh").touch()
+    sides = pair(COMMAND, OTHER, Asked(names={"a": "old  build", "b": None}, start_timeout_s=60))
+    assert [side.label for side in sides.values()] == ["old build", "other.sh"]
+    assert sides["a"].subject.start_timeout_s == 60
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "asked", "told"),
+    [
+        ("basic", "fast", {}, "invalid b=fast: expected a variant"),
+        ("basic", 5, {}, "invalid b=5: expected a variant"),
+        ("basic", "basic", {"own": {"b": {"load.rate_rps": 100.0}}}, "invalid load.rate_rps"),
+        ("basic", COMMAND, {"own": {"b": {"server.threads": 3}}}, "invalid server.threads=3"),
+        (Side(label="x", config=OPTIMIZED, subject=Subject(command="sh x {port}")), "basic", {}, "factor of our own"),
+        ("basic", "basic", {"start_timeout_s": -1}, "invalid --start-timeout=-1"),
+        ("basic", "basic", {"names": {"a": "x" * 100}}, "invalid --a-name"),
+        ("basic", "basic", {"data": "{}"}, "--data belongs to a call"),
+        ("basic", "basic", {"call": "a.B/C", "settings": {"load.method": "SayHelloStream"}}, "load.method is for"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_in_one_line(a: Any, b: Any, asked: dict[str, Any], told: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        pair(a, b, Asked(**asked))
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
