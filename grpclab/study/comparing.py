@@ -22,7 +22,7 @@ from grpclab.analysis import Comparison, Judgement, analyse, blocks_needed, fewe
 from grpclab.analysis.metrics import calls_needed, metric_words
 from grpclab.analysis.setup import described
 from grpclab.arguments import whole
-from grpclab.channel_args import mapping_rows
+from grpclab.channel_args import mapping_rows, without_effect
 from grpclab.config import Level, LoadConfig, TrialConfig
 from grpclab.effective import unknown_factors
 from grpclab.environment import CorePlan
@@ -39,6 +39,7 @@ from grpclab.study.store import Store
 from grpclab.study.subject import Subject
 from grpclab.study.trial import TrialIdentity, run_trial
 from grpclab.units import share
+from grpclab.variants import LOAD
 
 SCENARIO = "compare"
 PILOT_BLOCKS = 4
@@ -318,6 +319,10 @@ def compare(
         names=names,
     )
     sides = pair(a, b, asked)
+    for name, side in sides.items():
+        for factor, reason in without_effect(side.config).items():
+            if side.config.flat()[factor] != LOAD.get(factor):  # which nobody asked for
+                write(f"no effect on {name.upper()}: {factor}: {reason}")
     running = prepare(
         sides, blocks=blocks, delta=delta, seed=seed, study=study, write=write, start_timeout_s=start_timeout_s
     )
