@@ -179,10 +179,11 @@ def _serve_greeter(options: argparse.Namespace, port: int) -> int:
             f"invalid --set {others[0]}={format_level(given[others[0]])}: expected a factor of the server;"
             f" `grpclab bench --set {others[0]}=...` loads the server with it"
         )
-    settings = variant(options.variant).differences(TrialConfig()) | from_environment(os.environ) | given
+    asked = from_environment(os.environ) | given
+    settings = variant(options.variant).differences(TrialConfig()) | asked
     server_only = {name: level for name, level in settings.items() if name.startswith("server.")}
     if not options.quiet:
-        _tell_idle(variant(options.variant).replace(given), given)
+        _tell_idle(TrialConfig().replace(server_only), asked)
     desk_port = desk_from_environment(os.environ, default=options.variant == "optimized")
     if desk_port is not None:
         server_only = {"server.metrics": True, "server.desk": True, **server_only}

@@ -6,6 +6,7 @@ import argparse
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -209,7 +210,7 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     from grpclab.load.bench import run_bench
     from grpclab.load.plan import calls_planned, how_to_plan_more, load_plan, no_effect, seed_has_no_effect
     from grpclab.load.progress import ProgressLine
-    from grpclab.load.slo import calls_for, calls_needed, check_enough, check_watchable, parse_slo, with_implied
+    from grpclab.load.slo import calls_for, check_enough, check_watchable, parse_slo, with_implied
 
     file = _read_config(parser, options.config)
     flags = {name: value for name, value in vars(options).items() if value not in (None, [], False)}
@@ -240,8 +241,6 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     target = given.get("target", TARGET)
     seed = whole("--seed", given.get("seed", "1"))
     call = _call(target, config, given, wait_s)
-    if planned is not None and planned < (needed := calls_needed(0.99)) and not given.get("quiet"):
-        print(f"grpclab: p99 needs {needed:,} calls, and {planned:,} are planned: {more}", file=sys.stderr)
     line = ProgressLine(
         sys.stderr, duration_s=config.load.duration_s, requests=config.load.requests, quiet=bool(given.get("quiet"))
     )
@@ -258,6 +257,7 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
             without_effect=idle,
             connect_timeout_s=wait_s,
             watcher=line.show if line.active else None,
+            connected=partial(_tell_too_few, None if given.get("quiet") else planned, more),
         )
     finally:
         line.erase()
@@ -269,6 +269,16 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     if result.missed:
         print(f"grpclab: --slo not met: {result.missed}", file=sys.stderr)
     return 1 if result.every_call_failed or result.missed else 0
+
+
+def _tell_too_few(planned: int | None, mend: str) -> None:
+    """Say before the load, rather than after it, that it will have no p99."""
+    from grpclab.load.slo import calls_needed
+    from grpclab.load.summary import PERCENTILES
+
+    needed = calls_needed(PERCENTILES["p99"])
+    if planned is not None and planned < needed:
+        print(f"grpclab: p99 needs {needed:,} calls, and {planned:,} are planned: {mend}", file=sys.stderr)
 
 
 def _read_config(parser: argparse.ArgumentParser, path: str | None) -> BenchFile:

@@ -107,10 +107,12 @@ def run(options: argparse.Namespace) -> int:
                 " or two servers to measure"
             )
         _refuse(options, ("allow_mixed",), "it is for two stored results: leave it out")
+        if options.a_cmd is None and options.b_cmd is None:
+            _refuse(options, ("start_timeout",), "it is for a server by its command: add --a-cmd or --b-cmd")
         timeout_s = _start_timeout(options.start_timeout)
         sides = _sides(options, names, timeout_s)
         blocks = None if options.blocks in (None, "auto") else _blocks(options.blocks)
-        seed = cli_bench.whole("--seed", options.seed or "1")
+        seed = 1 if options.seed is None else cli_bench.whole("--seed", options.seed)
         study = _study_name(options.study)
     with needs_extra("study"):
         from grpclab.study import comparing

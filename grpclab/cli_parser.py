@@ -55,6 +55,10 @@ class Parser(argparse.ArgumentParser):
         raise argparse.ArgumentError(None, f"invalid {_name(action)}={value}: expected {either(choices)}")
 
     def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        if not arg_string.strip() and action.nargs != argparse.PARSER:  # whose words are those of its command
+            wanted = action.metavar if isinstance(action.metavar, str) else "a value"
+            said = f"invalid {_name(action)}={arg_string}: expected {wanted}, not nothing: is a variable unset?"
+            raise argparse.ArgumentError(None, said)
         try:
             return super()._get_value(action, arg_string)
         except argparse.ArgumentError:
@@ -66,7 +70,7 @@ class Parser(argparse.ArgumentParser):
             return super()._match_argument(action, arg_strings_pattern)
         except argparse.ArgumentError:
             wanted = action.metavar if isinstance(action.metavar, str) else "a value"
-            raise argparse.ArgumentError(None, f"{_name(action)} is without its value: expected {wanted}") from None
+            raise argparse.ArgumentError(None, f"no value for {_name(action)}: expected {wanted}") from None
 
 
 def either(words: Sequence[str]) -> str:

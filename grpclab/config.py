@@ -31,7 +31,7 @@ Level = bool | int | float | str | None
 MAX_KEEPALIVE_S = 2_147_483
 """grpcio counts milliseconds in a C int."""
 
-_NONE_WORDS = {"none", "off", "unlimited", ""}
+_NONE_WORDS = {"none", "off", "unlimited"}
 _TRUE_WORDS, _FALSE_WORDS = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 
 
@@ -321,8 +321,10 @@ class Factor:
     def normal(self, level: Level) -> Level:
         """The level as it is kept: a distribution in its one way of being written, anything else as it is.
 
-        A distribution may also be given as a number, its constant. Raises FactorError.
+        A distribution may also be given as a number, its constant; a time as text with its unit. Raises FactorError.
         """
+        if self.time_unit and isinstance(level, str):
+            return self.parse(level)
         if self.distribution and isinstance(level, int | float) and not isinstance(level, bool):
             level = str(level)
         self.check(level)
@@ -451,7 +453,7 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, Level]:
     """The levels that environment variables give. Raises FactorError naming the variable."""
     settings: dict[str, Level] = {}
     for name, factor in FACTORS.items():
-        if factor.env and factor.env in environ:
+        if factor.env and environ.get(factor.env, "").strip():  # an empty variable is an unset one
             try:
                 settings[name] = factor.parse(environ[factor.env])
             except FactorError as error:

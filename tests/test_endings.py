@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import os
 import signal
@@ -23,7 +24,10 @@ from test_loops import Queue, evenly, send
 from virtual import VirtualLoop, run
 
 from grpclab import interrupts
-from grpclab.config import ClientConfig
+from grpclab.cli import build_parser, main
+from grpclab.config import ClientConfig, parse_settings
+from grpclab.errors import FactorError, UsageError
+from grpclab.load.benchfile import read_bench_file
 from grpclab.load.engines.loops import Caller
 from grpclab.load.gate import Gate
 from grpclab.load.generator import Generator
@@ -221,3 +225,29 @@ def test_never_sent_calls_keep_their_rows_whole_where_the_server_tells_of_itself
     assert found.latency_s.tolist() == [1.0, 2.5, 1.5]
     assert found.residence_s is not None
     assert np.array_equal(found.residence_s, [0.5, np.nan, np.nan], equal_nan=True)
+
+
+# ---- values that are nothing ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["bench", "compare", "study", "serve", "report", "profile", "doctor"])
+def test_an_empty_value_of_any_option_of_any_command_is_refused(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An unset variable of a shell would else mean something: no deadline, no end."""
+    (commands,) = (a for a in build_parser()._actions if isinstance(a, argparse._SubParsersAction))
+    for action in commands.choices[command]._actions:
+        if action.nargs == 0 or not action.option_strings:
+            continue
+        for empty in ("", " "):
+            with pytest.raises(SystemExit) as refused:
+                main([command, action.option_strings[-1], empty])
+            assert refused.value.code == 2
+            assert f"invalid {action.option_strings[-1]}=" in capsys.readouterr().err
+
+
+def test_a_factor_that_is_set_to_nothing_is_refused() -> None:
+    with pytest.raises(FactorError):
+        parse_settings(["client.deadline_s="])
+    with pytest.raises(UsageError):
+        read_bench_file('deadline = ""', "b.toml", words=["deadline"], lists=[], switches=[])

@@ -25,6 +25,8 @@ from grpclab.load.bounds import plan_bounds, split
 from grpclab.load.calls import greeting
 from grpclab.study import file_design
 from grpclab.study.design import trial_config
+from grpclab.study.sides import Side
+from grpclab.study.subject import Subject
 
 
 @pytest.fixture(scope="module")
@@ -200,21 +202,25 @@ def test_bench_takes_every_factor_but_the_servers(observe: Watched, factor: str,
 def test_compare_takes_every_factor_on_either_side_and_no_servers_factor_of_a_command(
     observe: Watched, factor: str
 ) -> None:
-    level = FACTORS[factor].parse(LEVELS[factor][0])
-    plain = " ".join(f"--set {name}={format_level(f.default)}" for name, f in FACTORS.items() if name == factor)
+    level, standard = FACTORS[factor].parse(LEVELS[factor][0]), f"{factor}={format_level(FACTORS[factor].default)}"
     seen = observe("compare", f"basic basic --set client.pooling=shared {set_words(factor)}")
     assert (seen[f"a.config.{factor}"], seen[f"b.config.{factor}"]) == (level, level)
     assert "no effect" not in told(seen)
-    seen = observe("compare", f"basic basic {plain} {set_words(factor, flag='--b-set')}")
-    assert (seen[f"a.config.{factor}"], seen[f"b.config.{factor}"]) == (FACTORS[factor].default, level)
+    both = " ".join(f"--set {word}" for word in LEVELS[factor][1].split())
+    seen = observe("compare", f"basic basic {both} --set {standard} --b-set {factor}={LEVELS[factor][0]}")
+    if factor == "load.rate_rps":
+        assert seen["code"] == 2
+        assert "a rate on both sides or on neither" in seen["stderr"]
+    else:
+        assert (seen[f"a.config.{factor}"], seen[f"b.config.{factor}"]) == (FACTORS[factor].default, level)
     if LEVELS[factor][1]:
         alone = observe("compare", f"basic basic {set_words(factor, with_context=False)}")
         assert f"no effect on A and B: {factor}: " in alone["stderr"]
-    words = f"--a-cmd {{port}} --b-cmd {{port}} --set {factor}={LEVELS[factor][0]}"
+    words = f"--a-cmd 'true {{port}}' --b-cmd 'true {{port}}' --set {factor}={LEVELS[factor][0]}"
     seen = observe("compare", words)
     if factor.startswith("server."):
         assert seen["code"] == 2
-        assert "is a factor of our own servers" in seen["stderr"]
+        assert "started by a command" in seen["stderr"]
     else:
         assert seen[f"b.config.{factor}"] == level
 
@@ -255,3 +261,30 @@ def test_a_variable_of_a_server_is_told_where_no_server_reads_it(
         assert 7 not in [level for name, level in seen.items() if "config" in name]
         assert variable not in observe(command, f"{words} -q")["stderr"]
     assert variable not in observe("serve", "basic")["stderr"]
+
+
+def test_a_variable_that_cannot_act_on_this_server_is_told(observe: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRPC_KEEPALIVE_TIMEOUT", "7")
+    assert "no effect: server.keepalive_timeout_s" in observe("serve", "basic")["stderr"]
+    assert "no effect" not in observe("serve", "optimized")["stderr"]
+
+
+# ---- grpclab.compare ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("observe")
+def test_a_side_that_brings_its_server_takes_no_factor_of_it() -> None:
+    side = Side(
+        label="own", config=TrialConfig().replace({"server.threads": 4}), subject=Subject(command="true {port}")
+    )
+    with pytest.raises(UsageError, match=r"^invalid server\.threads=4: "):
+        grpclab.compare(side, "basic")
+
+
+def test_compare_says_in_python_too_what_has_no_effect(observe: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(observe.folder)
+    told: list[str] = []
+    idle = TrialConfig().replace({"client.connections": 9})
+    grpclab.compare(TrialConfig(), idle, write=told.append)
+    assert [line.partition(": ")[0] for line in told] == ["no effect on B"]
+    assert "client.connections" in told[0]

@@ -53,6 +53,7 @@ Row = Acts | Refused | NoEffect
 QUIET: list[Row] = [Acts(words="-q", proof="quiet")]
 VERBOSE: list[Row] = [Acts(words="-v", proof="verbose")]
 CALL = "--call a.B/C"
+COMMANDS = "--a-cmd 'true {port}' --b-cmd 'true {port}'"
 STORED = "results/x:a results/y:b"
 NOT_STORED = "two stored results are compared as they were measured"
 LOAD_ROWS: dict[str, list[Row]] = {
@@ -250,9 +251,8 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Acts(words="--set client.resend=true", proof="b.config.client.resend", after="basic optimized"),
             NoEffect(words="basic basic --set client.connections=9", name="client.connections"),
             Refused(words=f"{STORED} --set load.requests=7", where=NOT_STORED),
-            Refused(
-                words="--a-cmd {port} --b-cmd {port} --set server.threads=4", where="is a factor of our own servers"
-            ),
+            Refused(words=f"{COMMANDS} --set server.threads=4", where="started by a command"),
+            Refused(words=f"{COMMANDS} --set server.threads=10", where="started by a command"),
         ],
         "a": [Acts(words="basic basic", proof="a.config.client.pooling", after="")],
         "b": [Acts(words="basic basic", proof="b.config.client.pooling", after="")],
@@ -266,14 +266,26 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             for side in "ab"
         },
         "a_cmd": [
-            Acts(words="--a-cmd {port}", proof="a.call.command", after="--b-cmd {port}"),
-            Refused(words="basic basic --a-cmd {port}", where="both"),
-            Refused(words=f"{STORED} --a-cmd {{port}}", where=NOT_STORED),
+            Acts(words="--a-cmd 'true {port}'", proof="a.call.command", after="--b-cmd 'true {port}'"),
+            Refused(words="basic basic --a-cmd 'true {port}'", where="both"),
+            Refused(words=f"{STORED} --a-cmd 'true {{port}}'", where=NOT_STORED),
         ],
         "b_cmd": [
-            Acts(words="--b-cmd {port}", proof="b.call.command", after="--a-cmd {port}"),
-            Refused(words="basic basic --b-cmd {port}", where="both"),
-            Refused(words=f"{STORED} --b-cmd {{port}}", where=NOT_STORED),
+            Acts(words="--b-cmd 'true {port}'", proof="b.call.command", after="--a-cmd 'true {port}'"),
+            Refused(words="basic basic --b-cmd 'true {port}'", where="both"),
+            Refused(words=f"{STORED} --b-cmd 'true {{port}}'", where=NOT_STORED),
+        ],
+        **{
+            f"{side}_name": [
+                Acts(words=f"--{side}-name mine", proof=f"{side}.label", after="basic basic"),
+                Acts(words=f"--{side}-name mine", proof=f"names.{side}", after=STORED),
+            ]
+            for side in "ab"
+        },
+        "start_timeout": [
+            Acts(words="--start-timeout 7", proof="start_timeout_s", after=COMMANDS),
+            Refused(words="basic basic --start-timeout 7", where="add --a-cmd or --b-cmd"),
+            Refused(words=f"{STORED} --start-timeout 7", where=NOT_STORED),
         ],
         **in_compare(CALL_ROWS),
         **in_compare(LOAD_ROWS),

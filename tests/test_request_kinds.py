@@ -193,6 +193,7 @@ HUGE = "9" * 5000
         ('{"new": {"needed": 1, "closed": 3}}', "data.new.closed"),
         ('{"old": {"shut": 0}}', "data.old.shut"),
         ('{"nope": null}', "data.nope"),
+        ('{"\x7f\\u0000\\u2028": null}', "data.\\u007f\\u0000\\u2028"),
         ('{"UserName": "a"}', "data.UserName"),
         ('{"sub": {"subs": [{}, {"y": 1}]}}', "data.sub.subs[1].y"),
         ('{"subs": {}}', "data.subs"),
@@ -446,6 +447,22 @@ def test_values_of_python_that_hold_themselves_are_refused() -> None:
     ring["sub"] = ring
     with pytest.raises(UsageError, match="expected at most 100 levels"):
         kinds.read_python(ring)
+
+
+def test_python_values_are_kept_as_json_where_json_has_them() -> None:
+    value = {
+        "i64": np.int64(2**53 + 1),
+        "d": decimal.Decimal("1E+3"),
+        "s": "é\\ud800",
+        "many": (1,),
+        5: None,
+        "t": True,
+    }
+    assert request.parse(request.json_text(value)) == request.from_python(value)
+    for bad, place in (({"b": [b"x"]}, "data.b[0]"), ({"ts": MOMENT}, "data.ts"), ({"d": math.nan}, "data.d")):
+        with pytest.raises(UsageError) as error:
+            request.json_text(bad)
+        refused(error, place)
 
 
 # ---- metadata ----------------------------------------------------------------------------------------------------

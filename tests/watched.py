@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import dataclasses
 import io
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -63,7 +64,7 @@ class Watched:
             (folder / "results" / name).mkdir(parents=True)
             (folder / "results" / name / "manifest.json").write_text("{}")
         (folder / "request.json").write_text('{"x": 1}')
-        (folder / "a.proto").write_text("")
+        (folder / "a.proto").write_text(PROTO)
         (folder / "explore.ipynb").write_text("one's own")
         (folder / "bench.toml").write_text("requests = 7\n")
         (folder / "study.toml").write_text(STUDY)
@@ -79,7 +80,7 @@ class Watched:
         self.seen, self.options = {}, None
         before = set(self.folder.rglob("*"))
         out, err = io.StringIO(), io.StringIO()
-        line = [command, *words.split()]
+        line = [command, *shlex.split(words)]
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
                 self.note(code=cli.main(line))
@@ -155,12 +156,12 @@ class Watched:
 
     def _compare(self) -> None:
         judgement = SimpleNamespace(as_dict=dict)
-        found = SimpleNamespace(verdict="inconclusive", conclusion=[], judgement=judgement, study="")
+        found = SimpleNamespace(verdict="inconclusive", conclusion=[], judgement=judgement, study="", as_dict=dict)
 
         def prepare(sides: Mapping[str, Any], **more: Any) -> Any:
             for name, side in sides.items():
                 self.note(**{f"{name}.config": side.config, f"{name}.call": side.subject})
-                self.seen[f"{name}.call.name"] = side.subject.call
+                self.seen |= {f"{name}.call.name": side.subject.call, f"{name}.label": side.label}
             self.note(**more)
             return SimpleNamespace(plan={"blocks": 1}, name="x", run=lambda write: None)
 
@@ -211,6 +212,11 @@ class Watched:
         self.patch.setattr("os.execv", execute)
 
 
+PROTO = """syntax = "proto3";
+package a;
+message M { int32 x = 1; }
+service B { rpc C (M) returns (M); }
+"""
 STUDY = """
 headline = "server.threads=4"
 [factors]

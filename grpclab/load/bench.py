@@ -225,12 +225,14 @@ def run_bench(
     without_effect: Mapping[str, str] | None = None,
     connect_timeout_s: float | None = None,
     watcher: Watcher | None = None,
+    connected: Callable[[], None] | None = None,
 ) -> BenchResult:
     """Load the server at `target` as `config` says; it is running already, so the server's factors are not used.
 
     `rates` of more than one step are measured one after the other on the same connections, each with a warm-up
     of its own. `abort` ends the load as soon as the running figures break one of the `objectives`. Where the link's
-    factors ask for one, the load goes through an emulated link, which is measured first.
+    factors ask for one, the load goes through an emulated link, which is measured first. `connected` is called before
+    the first call.
 
     Only loopback addresses are loaded. Raises UsageError, TargetError or WorkerError. Ctrl-C ends it early and
     returns what was measured.
@@ -255,6 +257,8 @@ def run_bench(
                 connect_timeout_s=connect_timeout_s,
             )
         )
+        if connected is not None:
+            connected()
         started_at = datetime.now(UTC)
         for number, step in enumerate(schedule or [None], start=1):
             label = f"{number} of {len(schedule)}: {rate_text(step.rate_rps)}" if step else ""
@@ -330,6 +334,7 @@ async def bench(
     engine: str | None = None,
     settings: Mapping[str, Level] | None = None,
     seed: int = 1,
+    connect_timeout_s: float | None = None,
 ) -> BenchResult:
     """Load the server at `target` and return what was seen; for notebooks and scripts.
 
@@ -341,7 +346,7 @@ async def bench(
     as a text, or Python values: bytes and numbers of numpy are fine, a datetime is a Timestamp, a timedelta a
     Duration. `metadata` is a mapping or pairs; a value is a text, or bytes for a key in ``-bin``, or a list of them.
     `settings` are further factors by dotted name, of the client, the load and the link: the server is running
-    already. Raises as :func:`run_bench`.
+    already. `connect_timeout_s` waits so long for a server that is about to start. Raises as :func:`run_bench`.
     """
     given: dict[str, Level] = {
         "load.requests": requests,
@@ -367,7 +372,25 @@ async def bench(
 
     def run() -> BenchResult:
         check_call(name, levels, data=data, proto=proto, proto_path=roots)
-        spec = choose_call(target, config, name=name, data=data, metadata=pairs, proto=proto, proto_path=roots)
-        return run_bench(target, config, call=spec, rates=rates, seed=seed, notes=notes, without_effect=idle)
+        spec = choose_call(
+            target,
+            config,
+            name=name,
+            data=data,
+            metadata=pairs,
+            proto=proto,
+            proto_path=roots,
+            wait_s=connect_timeout_s or 0.0,
+        )
+        return run_bench(
+            target,
+            config,
+            call=spec,
+            rates=rates,
+            seed=seed,
+            notes=notes,
+            without_effect=idle,
+            connect_timeout_s=connect_timeout_s,
+        )
 
     return await asyncio.to_thread(run)

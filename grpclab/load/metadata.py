@@ -6,7 +6,6 @@ Rules: grpc/grpc, ``doc/PROTOCOL-HTTP2.md``. Values of ``-bin`` keys are base64 
 from __future__ import annotations
 
 import base64
-import json
 import math
 import numbers
 import re
@@ -76,7 +75,7 @@ def _invalid(key: str, value: Any, expected: str) -> UsageError:
 
 def _shown(value: Any) -> str:
     """A value on one line of any terminal."""
-    text = json.dumps(value)[1:-1] if isinstance(value, str) else ascii(value)
+    text = ascii(value)[1:-1] if isinstance(value, str) else ascii(value)
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
 
 

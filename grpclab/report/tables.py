@@ -28,7 +28,7 @@ def table(header: Cells, rows: Iterable[Cells], *, label: str, numeric: Iterable
     """A table in a container that scrolls sideways on its own.
 
     The first cell of a row is its heading; a row of one cell heads those that follow. The column `widest`
-    takes the room that is left.
+    takes the room that is left, none if it is -1.
     """
     right = set(numeric)
 
@@ -153,7 +153,7 @@ def configurations(study: Study, *, measured: bool = True) -> str:
 def frame(values: pd.DataFrame, *, label: str) -> str:
     """A frame of words as it stands, its index as headings."""
     rows = [[esc(name), *map(esc, row)] for name, row in zip(values.index, values.to_numpy(), strict=True)]
-    return table(["", *map(str, values.columns)], rows, label=label, widest=1)
+    return table(["", *map(str, values.columns)], rows, label=label, widest=-1)
 
 
 def _traffic(rows: pd.DataFrame) -> str:

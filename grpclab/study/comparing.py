@@ -22,7 +22,7 @@ from grpclab.analysis import Comparison, Judgement, analyse, blocks_needed, fewe
 from grpclab.analysis.metrics import calls_needed, metric_words
 from grpclab.analysis.setup import described
 from grpclab.arguments import whole
-from grpclab.channel_args import mapping_rows
+from grpclab.channel_args import mapping_rows, without_effect
 from grpclab.config import Level, LoadConfig, TrialConfig
 from grpclab.effective import unknown_factors
 from grpclab.environment import CorePlan
@@ -39,6 +39,7 @@ from grpclab.study.store import Store
 from grpclab.study.subject import Subject
 from grpclab.study.trial import TrialIdentity, run_trial
 from grpclab.units import share
+from grpclab.variants import LOAD
 
 SCENARIO = "compare"
 PILOT_BLOCKS = 4
@@ -187,6 +188,7 @@ def prepare(
 
     Raises DesignError, UsageError, MeasurementError.
     """
+    seed, blocks = whole("seed", seed), None if blocks is None else whole("blocks", blocks, minimum=1)
     root = root or project_root()
     name = study or f"compare-{datetime.now():%Y%m%d-%H%M%S}"
     store = Store(root / "results" / name)
@@ -272,7 +274,7 @@ def compare(
     b: Side | TrialConfig | str,
     *,
     call: str | None = None,
-    data: str | None = None,
+    data: Any = None,
     metadata: Any = (),
     proto: str | None = None,
     proto_path: Sequence[str] = (),
@@ -295,8 +297,8 @@ def compare(
     configuration (its load included), a :class:`Side`, or, on both sides, a stored result
     ``results/STUDY:CONFIGURATION``. What a side does not say is the other's: a name beside a configuration is loaded
     as that one. `settings` are factors of both, `a_settings` and `b_settings` of one. `call` is
-    ``package.Service/Method``, `data` its request as JSON. Without `blocks` a pilot says how many. `min_effect` is the
-    smallest effect of interest, a share. Results go to ``results/<study>/``.
+    ``package.Service/Method``, `data` its request as JSON, or Python values that JSON has. Without `blocks` a pilot
+    says how many. `min_effect` is the smallest effect of interest, a share. Results go to ``results/<study>/``.
 
     Raises UsageError, MeasurementError.
     """
@@ -304,7 +306,6 @@ def compare(
     delta = share("min_effect", str(min_effect))
     if isinstance(a, str) and isinstance(b, str) and is_stored(a) and is_stored(b):
         return compare_stored({A: a, B: b}, delta=delta, allow_mixed=allow_mixed, names=names)
-    seed, blocks = whole("seed", seed), None if blocks is None else whole("blocks", blocks, minimum=1)
     study = None if study is None else study_name("study", study)
     asked = Asked(
         call=call,
@@ -318,6 +319,10 @@ def compare(
         names=names,
     )
     sides = pair(a, b, asked)
+    for name, side in sides.items():
+        for factor, reason in without_effect(side.config).items():
+            if side.config.flat()[factor] != LOAD.get(factor):  # which nobody asked for
+                write(f"no effect on {name.upper()}: {factor}: {reason}")
     running = prepare(
         sides, blocks=blocks, delta=delta, seed=seed, study=study, write=write, start_timeout_s=start_timeout_s
     )

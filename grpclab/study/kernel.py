@@ -10,7 +10,10 @@ import atexit
 import contextlib
 import logging
 import os
+import shutil
 import signal
+import tempfile
+import time
 from typing import Any
 
 from jupyter_client.manager import AsyncKernelManager
@@ -20,6 +23,8 @@ from nbclient.exceptions import DeadKernelError
 from grpclab.errors import WorkerError
 
 READY_TIMEOUT_S = 60
+REMOVALS = 10
+"""So often at most the kernel's temporary files are removed."""
 
 _REMEMBER = """
 import os as _os
@@ -51,6 +56,7 @@ class WarmKernel:
     def __init__(self) -> None:
         self._manager: Any = None
         self._client: Any = None
+        self._files = ""
 
     @property
     def pid(self) -> int | None:
@@ -74,7 +80,9 @@ class WarmKernel:
 
     def _start(self, kernel_name: str, env: dict[str, str]) -> None:
         self._manager = AsyncKernelManager(kernel_name=kernel_name, transport="ipc")
-        run_sync(self._manager.start_kernel)(env={**os.environ, **env})
+        # It is killed where a study is interrupted, and could not remove what its servers and workers wrote.
+        self._files = tempfile.mkdtemp(prefix="grpclab-")
+        run_sync(self._manager.start_kernel)(env={**os.environ, **env, "TMPDIR": self._files})
         self._client = self._manager.client()
         self._client.start_channels()
         run_sync(self._client.wait_for_ready)(timeout=READY_TIMEOUT_S)
@@ -95,12 +103,23 @@ class WarmKernel:
         if manager is not None:
             with contextlib.suppress(Exception):
                 run_sync(manager.shutdown_kernel)(now=True)
+        self._remove_files()
 
     def kill(self) -> None:
         """End the kernel without ceremony, for the end of this process."""
         if self.pid is not None:
             with contextlib.suppress(OSError):
                 os.kill(self.pid, signal.SIGKILL)
+        self._remove_files()
+
+    def _remove_files(self) -> None:
+        """Remove what the kernel and its children wrote for themselves, though some may write while they end."""
+        folder, self._files = self._files, ""
+        for _ in range(REMOVALS):
+            if not folder or not os.path.exists(folder):
+                return
+            shutil.rmtree(folder, ignore_errors=True)
+            time.sleep(0.02)
 
 
 def _expect_its_end() -> None:

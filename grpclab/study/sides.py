@@ -8,7 +8,7 @@ called by that variant's client.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,7 @@ def pair(a: Given, b: Given, asked: Asked) -> dict[str, Side]:
         if subject == Subject(command=subject.command, start_timeout_s=subject.start_timeout_s):
             subject = _calling(subject, asked)
         sides[name] = Side(label=labels[name], config=config.replace({**asked.settings, **own}), subject=subject)
-        _check_side(name, sides[name])
+        _check_side(name, sides[name], {*asked.settings, *own})
     check_pair(sides)
     return sides
 
@@ -166,10 +166,13 @@ def _check(asked: Asked) -> None:
     parse_metadata(metadata_words(asked.metadata))
 
 
-def _check_side(name: str, side: Side) -> None:
+def _check_side(name: str, side: Side, given: Collection[str]) -> None:
+    """`given` are the factors that were named for this side, at their defaults or not."""
     side.subject.check()
-    settings = side.config.differences(TrialConfig())
-    foreign = sorted(factor for factor in settings if factor.startswith("server."))
+    settings = side.config.flat()
+    foreign = sorted(
+        factor for factor in {*side.config.differences(TrialConfig()), *given} if factor.startswith("server.")
+    )
     if side.subject.command and foreign:
         raise UsageError(
             f"invalid {foreign[0]}={format_level(settings[foreign[0]])}: {foreign[0]} is a factor of our own servers,"
