@@ -170,6 +170,7 @@ def cut(text: str) -> str:
 
 def parse(text: str) -> Any:
     """The tree of some JSON. Raises UsageError with the place where the text breaks."""
+    text = text.removeprefix("\ufeff")
     try:
         return json.loads(text, object_pairs_hook=Members, parse_int=Number, parse_float=Number, parse_constant=Number)
     except json.JSONDecodeError as error:
@@ -253,6 +254,25 @@ def _plain_members(value: Mapping[Any, Any], place: Place, depth: int) -> Member
                 raise refusal(place, value, f"keys that are texts or whole numbers; one is a {type(key).__name__}")
         pairs.append((name, _plain(inner, (place, name), depth + 1)))
     return Members(pairs)
+
+
+def json_text(value: Any) -> str:
+    """What a program gives as JSON. Raises UsageError for what has no form in it: bytes, times, NaN."""
+    return _json(from_python(value), None)
+
+
+def _json(tree: Any, place: Place) -> str:
+    match tree:
+        case Number():
+            return tree.text
+        case Members() if tree.twice is None:
+            return "{" + ", ".join(f"{json.dumps(key)}: {_json(tree[key], (place, key))}" for key in tree) + "}"
+        case list():
+            return "[" + ", ".join(_json(item, (place, index)) for index, item in enumerate(tree)) + "]"
+        case None | bool() | str():
+            return json.dumps(tree)
+        case _:
+            raise refusal(place, tree, 'JSON, with bytes in base64, as "aGVsbG8=", and times and NaN as text')
 
 
 # ---- names -------------------------------------------------------------------------------------------------------
