@@ -58,7 +58,7 @@ def client_note(configurations: Iterable[str]) -> str:
     if not names:
         return ""
     return (
-        f"{_listed(names)} spent all the CPU the client has (client-cpu): a fact about a client "
+        f"in trials of {_listed(names)} the client spent all the CPU it has (client-cpu): a fact about a client "
         "that opens a channel for each call, which is the factor under test here, not an invalid result"
     )
 
