@@ -646,7 +646,7 @@ def test_a_deadline_is_kept_while_the_server_sends_without_a_pause(path: Path, m
             server.cable._deliver(flood)
             monkeypatch.undo()
             paused.append(server.cable.paused)
-            bench.loop.call_later(MS, lambda: paused.append(server.cable.paused))
+            bench.loop.call_soon(lambda: paused.append(server.cable.paused))
 
         bench.net.on_request = answer
         return await bench.closed_loop(1, requests=6)

@@ -487,7 +487,7 @@ def test_metadata_of_python_means(given: Any, words: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     "given",
     [
-        *(5, "a=b", b"a", [5], [("a",)], [("a", "b", "c")], {5: "a"}),
+        *({"a=b": "c"}, {"": "a"}, {"é": "a"}, 5, "a=b", b"a", [5], [("a",)], [("a", "b", "c")], {5: "a"}),
         *(
             {"a": None},
             {"a": True},

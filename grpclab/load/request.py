@@ -160,6 +160,11 @@ def _text(value: str) -> str:
     return json.dumps(value)[1:-1].replace("\x7f", "\\u007f")
 
 
+def _raw(text: str) -> str:
+    """JSON as it can be shown: its quotes stay as they are."""
+    return _text(text).replace('\\"', '"')
+
+
 def cut(text: str) -> str:
     """The beginning of a long text."""
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
@@ -177,8 +182,8 @@ def parse(text: str) -> Any:
         near = text[max(0, error.pos - 15) : error.pos + 15]
         needed = _NOT_JSON.get(error.msg, "something else")
         raise UsageError(
-            f"invalid data={cut(_text(text[: _SHOWN + 1]))}: expected JSON; line {error.lineno}, column {error.colno}"
-            f" needs {needed}" + (f", near {_text(near)}" if near else "")
+            f"invalid data={cut(_raw(text[: _SHOWN + 1]))}: expected JSON; line {error.lineno}, column {error.colno}"
+            f" needs {needed}" + (f", near {_raw(near)}" if near else "")
         ) from None
     except RecursionError:
         raise too_deep(None) from None
