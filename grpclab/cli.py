@@ -272,13 +272,14 @@ def _chosen(options: argparse.Namespace) -> dict[str, Any]:
 def _tell(study: Study, path: Path, options: argparse.Namespace) -> Mapping[str, Any]:
     """What a study found, on the terminal and as JSON where that is asked for; returns its verdict."""
     from grpclab.publish import finished
-    from grpclab.report import summaries
+    from grpclab.report import glossary, summaries
 
     found = finished(study)
     if options.json != "-":
         if not options.quiet:
             print(f"\n{summaries.table(found)}\n")
         print(found.verdict["sentence"])
+        print("".join(f"{line}\n" for line in textwrap.wrap(glossary.line(found), summaries.WIDTH)), end="")
         for warning in found.verdict["warnings"]:
             print(f"warning: {warning}")
         print(f"report: {path}")

@@ -321,8 +321,10 @@ class Factor:
     def normal(self, level: Level) -> Level:
         """The level as it is kept: a distribution in its one way of being written, anything else as it is.
 
-        A distribution may also be given as a number, its constant. Raises FactorError.
+        A distribution may also be given as a number, its constant; a time as text with its unit. Raises FactorError.
         """
+        if self.time_unit and isinstance(level, str):
+            return self.parse(level)
         if self.distribution and isinstance(level, int | float) and not isinstance(level, bool):
             level = str(level)
         self.check(level)

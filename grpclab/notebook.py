@@ -66,6 +66,9 @@ class TrialNotebook:
         missing = [name for name in cls.NAMES if name not in given]
         if missing:
             raise DesignError(f"parameter {missing[0]!r} is missing: run the parameters cell first")
+        for name in ("study", "trial", "configuration"):
+            if told := values.note(name, given[name]):
+                print(told)
         return cls(given)
 
     def settings_table(self) -> Shown:

@@ -41,6 +41,7 @@ class Cable(asyncio.Transport):
         self.closed = False
         self.unread = 0
         """Bytes that the server has not read."""
+        self.paused = 0
 
     def write(self, data: Any) -> None:
         self._loop.call_soon(self._server.received, bytes(data))
@@ -67,6 +68,13 @@ class Cable(asyncio.Transport):
 
     def is_closing(self) -> bool:
         return self.closed
+
+    def pause_reading(self) -> None:
+        """Counted; what the server has said arrives all the same."""
+        self.paused += 1
+
+    def resume_reading(self) -> None:
+        self.paused -= 1
 
     def get_write_buffer_size(self) -> int:
         return self.unread

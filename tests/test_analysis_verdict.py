@@ -217,7 +217,7 @@ def test_an_endless_interval_becomes_null() -> None:
 
 @pytest.mark.parametrize("delta", [0.0, 1.0, -0.1, 5.0])
 def test_an_impossible_delta_is_refused(delta: float) -> None:
-    with pytest.raises(UsageError, match="it is a share above 0 and below 1"):
+    with pytest.raises(UsageError, match="expected a share above 0 and below 1"):
         against(trials([1, 1], [2, 2]), delta=delta)
 
 
@@ -251,7 +251,7 @@ def test_a_comparison_carries_the_limits_of_both_sides() -> None:
     found = against(frame)
     assert found.limited_by == ("client-cpu", "generator-bound")
     assert "so the ratio is a lower bound" in found.note
-    assert "old: the client, the factor under test, was the limit" in found.note
+    assert "old: the client, the factor under test, reached its limit" in found.note
     assert found.verdict == "faster"
 
 

@@ -104,8 +104,8 @@ def test_the_default_study_is_told_with_its_time_and_what_it_was_spent_on(tmp_pa
     looks = evidence.LEAD_S + evidence.PYSPY_S + evidence.PERF_S + evidence.STRACE_S
     found = crashes.default_study(tmp_path)
     assert found == {"default_wall_s": 30.0, "default_share": pytest.approx((15 + looks) / 30)}
-    told = crashes._of_the_default(721.0, 0.5)
-    assert [(claim.measured, claim.holds) for claim in told] == [("12 min 1 s", False), ("50 %", True)]
+    told = crashes._of_the_default(781.0, 0.5)
+    assert [(claim.measured, claim.holds) for claim in told] == [("13 min 1 s", False), ("50 %", True)]
 
 
 def test_parts_that_do_not_exist_are_refused_by_name() -> None:

@@ -86,7 +86,7 @@ def whole(**changes: object) -> dict[str, object]:
         (whole(set={"load": {"speed": 9}}), "set: unknown factor 'load.speed'"),
         (
             whole(headline="server.threads=9"),
-            "'server.threads=9' is none of the configurations: server.threads=2",
+            "invalid headline=server.threads=9: expected one of the configurations: server.threads=2",
         ),
         ({"factors": {"server": {"threads": [2, 4]}}}, "headline is missing"),
     ],

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from h2.settings import SettingCodes
+from http2_peer import block
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from net import MS, STREAM_CALL, Bench, Net, Server, on_a_net, statuses
@@ -618,3 +619,42 @@ def test_a_window_that_was_cancelled_leaves_no_timer(path: Path) -> None:
         assert bench.engine._timer.cancelled()
 
     on_a_net(main, path)
+
+
+# ---- floods --------------------------------------------------------------------------------------------------
+
+
+def test_a_deadline_is_kept_while_the_server_sends_without_a_pause(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two seconds of what does not answer, without a turn of the event loop; reading then waits for one."""
+    flood = frames.headers(1, block([(":status", "103")]), end=False) * 3000
+    paused: list[int] = []
+
+    async def main(bench: Bench) -> Records:
+        receive = ClientConnection.receive
+
+        def slowly(connection: ClientConnection, data: bytes) -> list[Any]:
+            bench.loop.selector.now += 8 * MS
+            return receive(connection, data)
+
+        monkeypatch.setattr(peers, "TURN_BYTES", len(flood) // 256)
+
+        def answer(server: Server, stream_id: int) -> None:
+            if stream_id > 1:
+                server.answer(stream_id)
+                return
+            monkeypatch.setattr(ClientConnection, "receive", slowly)
+            server.cable._deliver(flood)
+            monkeypatch.undo()
+            paused.append(server.cable.paused)
+            bench.loop.call_soon(lambda: paused.append(server.cable.paused))
+
+        bench.net.on_request = answer
+        return await bench.closed_loop(1, requests=6)
+
+    records = on_a_net(main, path, ClientConfig(deadline_s=0.5))
+    assert statuses(records).keys() == {"DEADLINE_EXCEEDED", "OK"}, "those of the flood, and those after it"
+    late = records.latency_s[records.status != 0] - 0.5
+    assert len(late) >= 3
+    assert late.min() >= 0
+    assert late.max() <= 32 * MS
+    assert paused == [1, 0]

@@ -124,6 +124,7 @@ def test_terms_and_what_they_are_stand_side_by_side(viewed: Page) -> None:
 def test_the_bench_card_has_its_figures_on_the_right(viewed: Page) -> None:
     card = viewed.locator(".grpclab-bench")
     assert card.locator("td.gl-num").first.evaluate("cell => getComputedStyle(cell).textAlign") == "right"
+    assert card.locator("svg").is_visible()
     assert card.locator("tbody th").first.evaluate("cell => getComputedStyle(cell).textAlign") == "left"
 
 

@@ -23,6 +23,7 @@ from grpclab.analysis.replication import COLUMNS, claims
 from grpclab.config import TrialConfig
 from grpclab.report import claims as claims_section
 from grpclab.report import sections, summaries
+from grpclab.report.past import summary
 from grpclab.report.study import Study
 from grpclab.study import replication_design
 from grpclab.study.parameters import StudyParameters
@@ -390,6 +391,7 @@ def test_the_question_is_answered_by_how_many_claims_hold() -> None:
     (answer,) = [part for part in sections(study.manifest, made, study.verdict) if part.anchor == "answer"]
     assert answer.html.startswith(f'<p class="gl-verdict">{html.escape(first)}.')
     assert summaries.markdown(study).startswith(summaries.escape(first))
+    assert summary(study.manifest, study.verdict)["claims"] is True
 
 
 def test_failures_that_are_what_is_measured_are_said_to_be() -> None:

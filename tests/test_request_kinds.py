@@ -449,6 +449,22 @@ def test_values_of_python_that_hold_themselves_are_refused() -> None:
         kinds.read_python(ring)
 
 
+def test_python_values_are_kept_as_json_where_json_has_them() -> None:
+    value = {
+        "i64": np.int64(2**53 + 1),
+        "d": decimal.Decimal("1E+3"),
+        "s": "é\\ud800",
+        "many": (1,),
+        5: None,
+        "t": True,
+    }
+    assert request.parse(request.json_text(value)) == request.from_python(value)
+    for bad, place in (({"b": [b"x"]}, "data.b[0]"), ({"ts": MOMENT}, "data.ts"), ({"d": math.nan}, "data.d")):
+        with pytest.raises(UsageError) as error:
+            request.json_text(bad)
+        refused(error, place)
+
+
 # ---- metadata ----------------------------------------------------------------------------------------------------
 
 
@@ -471,7 +487,7 @@ def test_metadata_of_python_means(given: Any, words: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     "given",
     [
-        *(5, "a=b", b"a", [5], [("a",)], [("a", "b", "c")], {5: "a"}),
+        *({"a=b": "c"}, {"": "a"}, {"é": "a"}, 5, "a=b", b"a", [5], [("a",)], [("a", "b", "c")], {5: "a"}),
         *(
             {"a": None},
             {"a": True},

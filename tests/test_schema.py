@@ -13,10 +13,13 @@ import grpc
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from shop import SERVICE, Handler, Shop, descriptors, write
 
 from grpclab.errors import MissingDependencyError, TargetError, UsageError
 from grpclab.load.calls import CallSpec, find_call
+from grpclab.load.descriptors import WELL_KNOWN, well_known
 from grpclab.load.schema import advice
 from grpclab.servers import tls
 
@@ -541,3 +544,46 @@ def test_a_file_without_the_service_is_told_with_those_it_has(tmp_path: Path) ->
 
 def test_a_long_list_of_names_is_cut_and_counted() -> None:
     assert advice("x", [f"n{i}" for i in range(23)]) == ", ".join(f"n{i}" for i in range(20)) + " and 3 more"
+
+
+NAMES = [f"{letter}.proto" for letter in "abcd"]
+
+
+@st.composite
+def any_file(draw: st.DrawFn) -> FileDescriptorProto:
+    """A file that imports, defines and uses anything, whether it is there or not."""
+    made = FileDescriptorProto(name=draw(st.sampled_from(NAMES)), package=draw(st.sampled_from(["", "p", "p.q"])))
+    made.dependency.extend(draw(st.lists(st.sampled_from([*NAMES, "google/protobuf/any.proto", ""]), max_size=3)))
+    for name in draw(st.lists(st.sampled_from("ABC"), max_size=2)):
+        message = made.message_type.add(name=name)
+        for number, used in enumerate(draw(st.lists(st.sampled_from(["A", ".p.A", ".p.q.B", "", "."]), max_size=2))):
+            message.field.add(name=f"f{number}", number=number, label=1, type=11, type_name=used)
+    for name in draw(st.lists(st.sampled_from(["S", "A"]), max_size=1)):
+        made.service.add(name=name).method.add(
+            name="M", input_type=".p.A", output_type=draw(st.sampled_from([".p.A", ""]))
+        )
+    return made
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@given(files=st.lists(any_file(), max_size=4))
+def test_any_set_gives_a_call_or_one_line(tmp_path: Path, files: list[FileDescriptorProto]) -> None:
+    try:
+        find_call("", "p.S/M", proto=descriptor_set(tmp_path, *files))
+    except UsageError as refused:
+        assert len(str(refused).splitlines()) == 1  # noqa: PT017
+
+
+def test_an_import_that_no_file_can_have_is_left_to_protoc(tmp_path: Path) -> None:
+    for name in ("/etc/hostname", "a\0b.proto", "../x.proto", "", "x" * 300):
+        (tmp_path / "till.proto").write_text(f'syntax = "proto3"; import "{name}"; message A {{}}')
+        assert "--proto" in why_not(tmp_path / "till.proto")
+
+
+def test_the_table_of_well_known_types_names_the_files_that_define_them() -> None:
+    for name, home in WELL_KNOWN.items():
+        for found in well_known(home):  # google.type is there only with googleapis-common-protos
+            messages, enums = ({one.name for one in kind} for kind in (found.message_type, found.enum_type))
+            assert name.rpartition(".")[2] in messages | enums, name
+    ours = [name for name in WELL_KNOWN if name.startswith("google.protobuf.")]
+    assert all(well_known(WELL_KNOWN[name]) for name in ours)

@@ -141,6 +141,7 @@ def test_machines_get_plain_values(full: Study, made: synthetic.MadeStudy) -> No
     assert found["limits"] == made.verdict["limits"]
     assert (found["aa"], found["sentence"]) == (made.verdict["aa"], made.verdict["sentence"])
     assert found["warnings"] == made.verdict["warnings"]
+    assert found["words"]["chatter"] == "small unary calls"
     assert found["report"] == "nightly.html"
     levels = {level["configuration"]: level for level in found["levels"]}
     assert list(levels) == list(full.configurations)

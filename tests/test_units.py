@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grpclab.config import FACTORS, format_level
+from grpclab.config import FACTORS, TrialConfig, format_level
 from grpclab.errors import FactorError, UsageError
 from grpclab.load.arrivals import parse_rates
 from grpclab.load.slo import parse_slo
@@ -90,6 +90,13 @@ def test_every_factor_that_is_a_time_takes_units() -> None:
         assert FACTORS[name].parse(f"3{unit}") == FACTORS[name].parse("3") == 3.0
     assert FACTORS["link.rtt_ms"].parse("0.02s") == 20.0
     assert FACTORS["server.handler_work_us"].parse("5ms") == 5000.0
+
+
+def test_a_time_may_be_text_in_python_too() -> None:
+    config = TrialConfig().replace({"client.deadline_s": "1m30s", "link.rtt_ms": "0.02s"})
+    assert (config.client.deadline_s, config.link.rtt_ms) == (90.0, 20.0)
+    with pytest.raises(FactorError, match=r"^invalid client.deadline_s=soon: expected seconds"):
+        TrialConfig().replace({"client.deadline_s": "soon"})
 
 
 def test_a_time_prints_as_it_was_meant() -> None:

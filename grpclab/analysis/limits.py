@@ -58,7 +58,7 @@ def client_note(configurations: Iterable[str]) -> str:
     if not names:
         return ""
     return (
-        f"{_listed(names)} spent all the CPU the client has (client-cpu): a fact about a client "
+        f"in trials of {_listed(names)} the client spent all the CPU it has (client-cpu): a fact about a client "
         "that opens a channel for each call, which is the factor under test here, not an invalid result"
     )
 
@@ -70,9 +70,8 @@ def too_few_calls(trials: pd.DataFrame, metric: str, configurations: Iterable[st
         rows = valid_trials(trials_of(trials, name))
         most = numbers(rows, "requests").max()
         if numbers(rows, metric).isna().all() and most < needed:
-            return (
-                f"{metric_words(metric)} needs {needed:,} calls in each trial, there were {most:,.0f} at most: raise -n"
-            )
+            made = f"there were {most:,.0f} at most"
+            return f"{metric_words(metric)} needs {needed:,} calls in each trial, {made}: raise -n or -z"
     return ""
 
 

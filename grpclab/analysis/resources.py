@@ -54,7 +54,8 @@ def _with_marks(limit: Limit, m: Measured) -> Limit:
     marked = sum(m.labels.get(label, 0) for label in (GENERATOR, CLIENT))
     if not marked:
         return limit
-    told = f"in {marked} of {count(m.trials, 'trial', 'trials')} the load generator reached its limit as well"
+    who = "client" if m.per_call else "load generator"
+    told = f"in {marked} of {count(m.trials, 'trial', 'trials')} the {who} reached its limit as well"
     return dataclasses.replace(limit, evidence=f"{limit.evidence}; {told}", certain=False)
 
 

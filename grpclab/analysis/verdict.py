@@ -247,7 +247,8 @@ def compare(
     bound = bound_note(metric, baseline=baseline, candidate=candidate, limited=limited)
     clients = [name for name, found in labels.items() if CLIENT in found]
     notes += [bound] if bound else []
-    notes += [f"{' and '.join(clients)}: the client, the factor under test, was the limit"] if clients else []
+    if clients:
+        notes.append(f"{' and '.join(clients)}: the client, the factor under test, reached its limit")
     return Comparison(
         title=title or f"{candidate} against {baseline}",
         scenario=scenario,

@@ -43,7 +43,7 @@ KILL_AFTER_S = (1.0, 9.0)
 GONE_WITHIN_S = 5.0
 LONGEST_S = 600.0
 OVERHEAD_GOAL_S = 1.2
-DEFAULT_GOAL_S = 720.0
+DEFAULT_GOAL_S = 780.0
 
 
 def sized(plan: Plan) -> pd.DataFrame:

@@ -70,10 +70,10 @@ def read_bench_file(
             near = difflib.get_close_matches(key.replace("_", "-"), names, n=1, cutoff=0)
             raise UsageError(f"{name}: unknown key {key!r}: the nearest is {near[0]!r}; keys are the flags of bench")
         elif option in options:
-            raise UsageError(f"{where} is there twice, with a dash and with an underscore")
+            raise UsageError(f"{where} is there twice, with a dash and with an underscore: keep one")
         elif option in switches:
             if not isinstance(value, bool):
-                raise UsageError(f"{where} is a switch: write true or false")
+                raise _refused(where, value, "true or false")
             options[option] = value
         elif option in lists:
             options[option] = _words(value, where)
@@ -131,7 +131,7 @@ def _json(text: str, name: str) -> dict[str, Any]:
 def _settings(value: Any, where: str) -> Iterator[str]:
     """``name=level`` words; ``server.window_kib = 1`` is a table in a table for TOML, quoted it is one key."""
     if not isinstance(value, Mapping):
-        raise UsageError(f"{where} is a table of factors: write [set] and lines such as client.window_kib = 1024")
+        raise _refused(where, value, "a table of factors: [set], and lines such as client.window_kib = 1024")
     for key, level in value.items():
         if isinstance(level, Mapping):
             yield from _settings({f"{key}.{inner}": deeper for inner, deeper in level.items()}, where)
@@ -154,7 +154,12 @@ def _word(value: Any, where: str) -> str:
         return repr(value)
     if isinstance(value, datetime.time):  # how TOML writes 00:01:30
         return value.isoformat()
-    raise UsageError(f"{where} is a {type(value).__name__}: write a number, a text or true or false")
+    raise _refused(where, value, "a number, a text, or true or false")
+
+
+def _refused(where: str, value: object, expected: str) -> UsageError:
+    name, _, key = where.rpartition(": ")
+    return UsageError(f"{name}: {invalid(key, value, expected)}")
 
 
 def _pairs(table: Mapping[str, Any], where: str) -> list[str]:

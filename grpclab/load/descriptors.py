@@ -17,6 +17,8 @@ Find = Callable[[str], Iterable[FileDescriptorProto]]
 _PROTOBUF = {
     "any": "Any",
     "api": "Api Method Mixin",
+    "descriptor": "FileDescriptorSet FileDescriptorProto DescriptorProto EnumDescriptorProto ServiceDescriptorProto"
+    " FileOptions MessageOptions FieldOptions EnumOptions EnumValueOptions ServiceOptions MethodOptions OneofOptions",
     "duration": "Duration",
     "empty": "Empty",
     "field_mask": "FieldMask",

@@ -50,7 +50,7 @@ thead th{color:var(--quiet);font-weight:500;border-bottom:1px solid var(--line);
 tbody th{font-weight:500;color:var(--quiet)}
 th:first-child{padding-left:0;text-align:left}
 td.gb-note{text-align:left;color:var(--quiet);font-size:12px}
-.gb-chart{flex:1 1 340px;min-width:0;max-width:480px}
+.gb-chart{display:block;flex:1 1 340px;min-width:0;max-width:480px}
 svg{display:block;width:100%;height:auto;color:var(--ink)}
 svg text{fill:var(--quiet);font-size:11px}
 svg .gb-grid{stroke:var(--line);stroke-width:1}
@@ -129,6 +129,11 @@ def _latencies(result: BenchResult) -> str:
     return _table(titles, rows) + _percentile_chart(result)
 
 
+def _picture(svg: str) -> str:
+    """The chart; hidden without the card's style: of a drawing, untrusted notebooks keep the words and nothing else."""
+    return f'<div class="gb-chart" hidden="hidden">{svg}</div>'
+
+
 def _percentile_chart(result: BenchResult) -> str:
     """Latency by percentile: each nine as wide as the one before, latency on a log axis."""
     windows = result.run.windows
@@ -143,7 +148,7 @@ def _percentile_chart(result: BenchResult) -> str:
     last = _nines(1 - 1 / len(latency))
     ticks = [(_nines(q), text) for q, text in chart.PERCENTILE_TICKS if _nines(q) <= last + 1e-9]
     told = f"Latency by percentile: p50 {ms(percentile(latency, 0.5))}, slowest {ms(float(latency[-1]))}"
-    return f'<div class="gb-chart">{chart.draw(curves, ticks, "percentile of calls", told)}</div>'
+    return _picture(chart.draw(curves, ticks, "percentile of calls", told))
 
 
 def _nines(q: float) -> float:
@@ -189,7 +194,7 @@ def _steps(result: BenchResult) -> str:
         told = f"Latency over the rate offered. {result.knee.sentence if result.knee else ''}"
         ticks = chart.rate_ticks([step.rate_rps for step in result.steps])
         hollow = "; hollow: the generator's limit" if any(step.limited_by for step in result.steps) else ""
-        picture = f'<div class="gb-chart">{chart.draw(drawn, ticks, f"requests/s offered{hollow}", told)}</div>'
+        picture = _picture(chart.draw(drawn, ticks, f"requests/s offered{hollow}", told))
     return _table(titles, rows) + picture
 
 

@@ -51,6 +51,8 @@ def metadata_words(given: Any) -> tuple[str, ...]:
         if not isinstance(item, list | tuple) or len(item) != 2 or not isinstance(item[0], str):
             raise _invalid("", item, 'pairs of a key and its value, as ("x-user", "42")')
         key, value = item
+        if not _KEY.fullmatch(key.lower()) and not key.startswith(":"):  # a word would be split at another "="
+            raise _invalid("", item, "a key of a-z, 0-9, '_', '-' and '.', as x-user")
         values = value if isinstance(value, list | tuple) else [value]
         found += [f"{key}={_value(key, one)}" for one in values]
     return tuple(found)

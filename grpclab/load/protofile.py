@@ -108,7 +108,7 @@ def imports(file: Path) -> list[str]:
         if word == "import" and (at == 0 or words[at - 1] in (";", "}")):
             named = [one for one in words[at + 1 : at + 3] if one[0] in "\"'"]
             found += [one[1:-1] for one in named[:1]]
-    return found
+    return [name for name in found if name.isprintable() and not name.startswith("/")]  # others no file can have
 
 
 def _words(file: Path) -> list[str]:

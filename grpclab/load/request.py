@@ -160,6 +160,11 @@ def _text(value: str) -> str:
     return json.dumps(value)[1:-1].replace("\x7f", "\\u007f")
 
 
+def _raw(text: str) -> str:
+    """JSON as it can be shown: its quotes stay as they are."""
+    return _text(text).replace('\\"', '"')
+
+
 def cut(text: str) -> str:
     """The beginning of a long text."""
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
@@ -170,14 +175,15 @@ def cut(text: str) -> str:
 
 def parse(text: str) -> Any:
     """The tree of some JSON. Raises UsageError with the place where the text breaks."""
+    text = text.removeprefix("\ufeff")
     try:
         return json.loads(text, object_pairs_hook=Members, parse_int=Number, parse_float=Number, parse_constant=Number)
     except json.JSONDecodeError as error:
         near = text[max(0, error.pos - 15) : error.pos + 15]
         needed = _NOT_JSON.get(error.msg, "something else")
         raise UsageError(
-            f"invalid data={cut(_text(text[: _SHOWN + 1]))}: expected JSON; line {error.lineno}, column {error.colno}"
-            f" needs {needed}" + (f", near {_text(near)}" if near else "")
+            f"invalid data={cut(_raw(text[: _SHOWN + 1]))}: expected JSON; line {error.lineno}, column {error.colno}"
+            f" needs {needed}" + (f", near {_raw(near)}" if near else "")
         ) from None
     except RecursionError:
         raise too_deep(None) from None
@@ -253,6 +259,25 @@ def _plain_members(value: Mapping[Any, Any], place: Place, depth: int) -> Member
                 raise refusal(place, value, f"keys that are texts or whole numbers; one is a {type(key).__name__}")
         pairs.append((name, _plain(inner, (place, name), depth + 1)))
     return Members(pairs)
+
+
+def json_text(value: Any) -> str:
+    """What a program gives as JSON. Raises UsageError for what has no form in it: bytes, times, NaN."""
+    return _json(from_python(value), None)
+
+
+def _json(tree: Any, place: Place) -> str:
+    match tree:
+        case Number():
+            return tree.text
+        case Members() if tree.twice is None:
+            return "{" + ", ".join(f"{json.dumps(key)}: {_json(tree[key], (place, key))}" for key in tree) + "}"
+        case list():
+            return "[" + ", ".join(_json(item, (place, index)) for index, item in enumerate(tree)) + "]"
+        case None | bool() | str():
+            return json.dumps(tree)
+        case _:
+            raise refusal(place, tree, 'JSON, with bytes in base64, as "aGVsbG8=", and times and NaN as text')
 
 
 # ---- names -------------------------------------------------------------------------------------------------------

@@ -255,7 +255,7 @@ def from_file(path: Path, include: Sequence[Path] = ()) -> Schema:
         else:
             content = path.read_bytes()
     except OSError as error:
-        raise unreadable("--proto", path, "a .proto file or a descriptor set", error) from None
+        raise unreadable("--proto", error.filename or path, "a .proto file or a descriptor set", error) from None
     mend = "make it with `protoc --include_imports --descriptor_set_out=FILE`"
     files: Files = {}
     try:

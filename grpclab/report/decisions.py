@@ -92,4 +92,10 @@ def section(study: Study) -> str:
     ]
     header = ["rung", "here", "in optimized", "decided on", "this study"]
     body = tables.table(header, rows, label="Why each rung is kept or rejected", numeric={1}, widest=3)
-    return f"<h3>Why each rung is kept or rejected</h3><p>{esc(told(found))}</p>{body}"
+    other = (
+        " The ladder's handlers do not wait, so threads and asyncio do not help them; handlers that wait are another "
+        'case: see <a href="#waiting">Handlers that wait</a>.'
+        if study.plan.get("waiting")
+        else ""
+    )
+    return f"<h3>Why each rung is kept or rejected</h3><p>{esc(told(found))}{other}</p>{body}"

@@ -32,19 +32,24 @@ class Entry:
     @property
     def badge(self) -> str:
         """The class of its verdict's colour."""
-        known = self.about.verdict in {"faster", "slower", "equivalent"}
-        return self.about.verdict if known else "inconclusive"
+        known = self.verdict in {"faster", "slower", "equivalent"}
+        return self.verdict if known else "inconclusive"
+
+    @property
+    def verdict(self) -> str:
+        """The headline's verdict; of a replication, whose sentence says how many claims hold, that it tests claims."""
+        return "claims tested" if self.about.claims else self.about.verdict
 
     @property
     def ratio(self) -> str:
-        """The headline's ratio."""
-        return words.ratio(self.about.ratio)
+        """The headline's ratio; "" of a replication, whose answer is not a ratio."""
+        return "" if self.about.claims else words.ratio(self.about.ratio)
 
     @property
     def interval(self) -> str:
         """Its interval; "" without one."""
         found = words.interval(self.about.low, self.about.high)
-        return "" if found == words.MISSING else found
+        return "" if found == words.MISSING or self.about.claims else found
 
     @property
     def warnings(self) -> str:

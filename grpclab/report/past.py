@@ -49,6 +49,7 @@ def summary(
         "question": words.plain(manifest.get("question") or ""),
         "sentence": words.plain(verdict.get("sentence") or ""),
         "verdict": words.plain(headline.get("verdict") or "inconclusive"),
+        "claims": bool(study.plan.get("replication")),
         "machine": ", ".join(words.plain(k) for k in known if k),
         **{key: _finite(headline.get(key)) for key in ("ratio", "ci_low", "ci_high")},
         "identity": {words.plain(k): words.plain(v) for k, v in (manifest.get("identity") or {}).items() if v},
@@ -127,7 +128,8 @@ class Level:
 class Past:
     """A finished study as its summary tells of it. `file` is the report's name; numbers are NaN where unknown.
 
-    `identity` is empty in reports of before it was told: such a study is compared with none.
+    `claims`: whether it tests claims, so that the headline's verdict is not its answer. `identity` is empty in
+    reports of before it was told: such a study is compared with none.
     """
 
     file: str
@@ -136,6 +138,7 @@ class Past:
     when: str
     sentence: str
     verdict: str
+    claims: bool
     machine: str
     ratio: float
     low: float
@@ -197,6 +200,7 @@ def past(about: Mapping[str, Any], file: str = "") -> Past:
         when=files.when(stamp),
         sentence=words.plain(about.get("sentence") or ""),
         verdict=words.plain(about.get("verdict") or "inconclusive"),
+        claims=about.get("claims") is True,
         machine=words.plain(about.get("machine") or ""),
         ratio=_positive(about.get("ratio")),
         low=_positive(about.get("ci_low")),

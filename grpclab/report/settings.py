@@ -39,7 +39,11 @@ def mapping(study: Study) -> str:
         if not study.plan.get("subjects") or _where_set(study, str(entry.get("factor") or ""))
     ]
     header = ["tonic, factor", "grpcio", "takes effect", "moved the result by"]
-    return table(header, rows, label="From tonic to grpcio", widest=1) if rows else ""
+    lead = (
+        "<p>tonic is the gRPC library of the Rust demo, whose README claims +277 % for such settings. Beside each: "
+        "what it is in grpcio, whether it acted here, and how far it moved the result.</p>"
+    )
+    return lead + table(header, rows, label="From tonic to grpcio", widest=1) if rows else ""
 
 
 def tried(study: Study, factor: str) -> list[Tried]:

@@ -174,6 +174,7 @@ def as_json(study: Study) -> dict[str, Any]:
         "setup": dict(described(manifest)),
         "servers": manifest.get("servers") or {},
         "sentence": verdict.get("sentence"),
+        "words": dict(glossary.explained(study)),
         "headline": verdict.get("headline"),
         "comparisons": verdict.get("comparisons") or [],
         "aa": verdict.get("aa"),

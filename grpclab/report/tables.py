@@ -28,7 +28,7 @@ def table(header: Cells, rows: Iterable[Cells], *, label: str, numeric: Iterable
     """A table in a container that scrolls sideways on its own.
 
     The first cell of a row is its heading; a row of one cell heads those that follow. The column `widest`
-    takes the room that is left.
+    takes the room that is left, none if it is -1.
     """
     right = set(numeric)
 
@@ -153,7 +153,7 @@ def configurations(study: Study, *, measured: bool = True) -> str:
 def frame(values: pd.DataFrame, *, label: str) -> str:
     """A frame of words as it stands, its index as headings."""
     rows = [[esc(name), *map(esc, row)] for name, row in zip(values.index, values.to_numpy(), strict=True)]
-    return table(["", *map(str, values.columns)], rows, label=label, widest=1)
+    return table(["", *map(str, values.columns)], rows, label=label, widest=-1)
 
 
 def _traffic(rows: pd.DataFrame) -> str:
@@ -165,6 +165,19 @@ def _traffic(rows: pd.DataFrame) -> str:
     return f"<small>{', '.join(told)} in {trials}</small>" if told else ""
 
 
+_REMEDIES = {
+    "server-cpu": "remedy: more server cores and processes, or less CPU per call",
+    "client-cpu": "remedy: a client that costs less, or more cores for it",
+    "link": "remedy: more bandwidth",
+    "window": "remedy: a larger HTTP/2 window",
+    "stream-limit": "remedy: more streams per connection",
+    "concurrency": "remedy: more calls in flight",
+    "threads": "remedy: more handler threads",
+    "generator-bound": "remedy: more load; the server can do more",
+}
+"""What raises the throughput, by resource."""
+
+
 def resources(study: Study) -> str:
     """The resource that limited each configuration, with its evidence; "" where the verdict does not say."""
     rows: list[Cells] = []
@@ -174,11 +187,13 @@ def resources(study: Study) -> str:
         if mine != scenario:
             rows.append([esc(mine or "other")])
             scenario = mine
-        unsure = "" if limit.get("certain") or limit.get("resource") == "unknown" else "<br><small>not certain</small>"
+        resource = words.plain(limit.get("resource") or "unknown")
+        unsure = [] if limit.get("certain") or resource == "unknown" else ["not certain"]
+        more = "".join(f"<br><small>{esc(text)}</small>" for text in [*unsure, _REMEDIES.get(resource, "")] if text)
         rows.append(
             [
                 f"{esc(study.title(name))}<small><code>{esc(name)}</code></small>",
-                f"<b>{esc(limit.get('resource') or 'unknown')}</b>{unsure}",
+                f"<b>{esc(resource)}</b>{more}",
                 esc(words.sentence_case(words.plain(limit.get("evidence") or "no reason given"))),
             ]
         )

@@ -24,7 +24,7 @@ def lead(study: Study) -> str:
     wait = words.plain(about.get("handler_wait_ms"))
     wait = f"{wait} ms" if wait.replace(".", "").isdigit() else f"for {wait} (ms)"
     ladder = (
-        " The ladder's handler never waits: there a thread more is one more that wants the same CPU."
+        " The ladder's handlers never wait: there, another thread only competes for the same CPU."
         if study.plan.get("ladder")
         else ""
     )

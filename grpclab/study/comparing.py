@@ -188,6 +188,7 @@ def prepare(
 
     Raises DesignError, UsageError, MeasurementError.
     """
+    seed, blocks = whole("seed", seed), None if blocks is None else whole("blocks", blocks, minimum=1)
     root = root or project_root()
     name = study or f"compare-{datetime.now():%Y%m%d-%H%M%S}"
     store = Store(root / "results" / name)
@@ -273,7 +274,7 @@ def compare(
     b: Side | TrialConfig | str,
     *,
     call: str | None = None,
-    data: str | None = None,
+    data: Any = None,
     metadata: Any = (),
     proto: str | None = None,
     proto_path: Sequence[str] = (),
@@ -296,8 +297,8 @@ def compare(
     configuration (its load included), a :class:`Side`, or, on both sides, a stored result
     ``results/STUDY:CONFIGURATION``. What a side does not say is the other's: a name beside a configuration is loaded
     as that one. `settings` are factors of both, `a_settings` and `b_settings` of one. `call` is
-    ``package.Service/Method``, `data` its request as JSON. Without `blocks` a pilot says how many. `min_effect` is the
-    smallest effect of interest, a share. Results go to ``results/<study>/``.
+    ``package.Service/Method``, `data` its request as JSON, or Python values that JSON has. Without `blocks` a pilot
+    says how many. `min_effect` is the smallest effect of interest, a share. Results go to ``results/<study>/``.
 
     Raises UsageError, MeasurementError.
     """
@@ -305,7 +306,6 @@ def compare(
     delta = share("min_effect", str(min_effect))
     if isinstance(a, str) and isinstance(b, str) and is_stored(a) and is_stored(b):
         return compare_stored({A: a, B: b}, delta=delta, allow_mixed=allow_mixed, names=names)
-    seed, blocks = whole("seed", seed), None if blocks is None else whole("blocks", blocks, minimum=1)
     study = None if study is None else study_name("study", study)
     asked = Asked(
         call=call,

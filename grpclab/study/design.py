@@ -35,7 +35,7 @@ OTHER_METRICS = ("latency_p50_s", "latency_p99_s", "server_cpu_per_call_s")
 PROFILED_BLOCKS = 4
 """So many blocks are looked into after their windows: shares need an interval, not six times the looks."""
 QUICK_PROFILED_BLOCKS, QUICK_LONGEST_S = 3, 1.0
-"""The design quick looks less often, and its windows are shorter, so that it ends within 4 minutes."""
+"""The design quick looks less often, and its windows are shorter, so that it ends within 5 minutes."""
 IDLE_PAUSE_S, IDLE_LIMIT_S = 3.0, 2.0
 """The silence of the pair that this design borrows from the design idle, and how long calls are made after it."""
 

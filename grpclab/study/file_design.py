@@ -145,7 +145,7 @@ def _plan(
     candidate = by_config.get(start.replace(parse_settings(headline.split())))
     if candidate in (None, baseline):
         titles = [row["title"] for row in out.configurations.values() if row["name"] not in (baseline, again)]
-        raise DesignError(f"headline={headline!r} is none of the configurations: {'; '.join(titles)}")
+        raise DesignError(invalid("headline", headline, f"one of the configurations: {'; '.join(titles)}"))
     for name in by_config.values():
         if name not in (baseline, candidate):
             out.compare(f"{out.configurations[name]['title']}, against the baseline", SCENARIO, baseline, name)
@@ -153,7 +153,7 @@ def _plan(
     return {
         **plain(),
         "blocks": blocks,
-        "delta": share("min_effect", found.get("min_effect", "5%")),
+        "delta": share("min_effect", str(found.get("min_effect", "5%"))),
         "metric": METRIC,
         "configurations": list(out.configurations.values()),
         "headline": {
@@ -195,6 +195,8 @@ def _check_keys(found: Mapping[str, Any]) -> None:
             raise DesignError(
                 f"unknown key {key!r}: {f'did you mean {near[0]}?' if near else f'there are {chr(44).join(KINDS)}'}"
             )
+        if key == "min_effect" and isinstance(value, float):
+            continue  # 0.05 is as clear as "5%"
         if not isinstance(value, KINDS[key]) or (KINDS[key] is int and isinstance(value, bool)):
             kind = {str: "a text in quotes", int: "a whole number", bool: "true or false", dict: "a table"}[KINDS[key]]
             raise DesignError(invalid(key, value, kind))

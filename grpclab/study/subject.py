@@ -7,11 +7,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from grpclab.arguments import text
 from grpclab.config import ServerConfig, TrialConfig
 from grpclab.load.calls import CallSpec
 from grpclab.load.metadata import metadata_words
 from grpclab.load.plan import choose_call
+from grpclab.load.request import json_text
 from grpclab.servers import program
 from grpclab.servers.launcher import COMMAND_TIMEOUT_S, RunningServer, launch, launch_command
 
@@ -37,8 +37,8 @@ class Subject:
     start_timeout_s: float | None = None
 
     def __post_init__(self) -> None:
-        if self.data is not None:
-            text("data", self.data, '{"name": "world"}')  # kept in the study's manifest
+        if self.data is not None and not isinstance(self.data, str):  # a manifest keeps it as text
+            object.__setattr__(self, "data", json_text(self.data))
         object.__setattr__(self, "metadata", metadata_words(self.metadata))
 
     def check(self) -> None:

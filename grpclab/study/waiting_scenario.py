@@ -56,7 +56,11 @@ SERVERS = {
     )
 }
 """By their short names."""
-ASKED = ((f"{FEW} threads", f"{MANY} threads"), (f"{MANY} threads", "asyncio"))
+ASKED = (
+    (f"{FEW} threads", f"{MANY} threads"),
+    (f"{FEW} threads", "asyncio"),
+    (f"{MANY} threads", "asyncio"),
+)
 """What every design with this scenario compares, baseline first."""
 ALSO_ASKED = ((f"{FEW} threads", "spare threads"),)
 """What a design with time for it compares as well."""

@@ -44,8 +44,8 @@ class Lane:
         """Given a call for each message that came, where the connection watches them."""
         self.on_encoded: Callable[[list[WireCall]], None] = _ignore
         """Given the calls that are over on a connection with compressed messages, before `on_ended`."""
-        self.on_turn: Callable[[], None] = _ignore
-        """Called after each piece of what a peer has sent: a flood of it keeps timers from firing."""
+        self.on_turn: Callable[[Peer], None] = _ignore
+        """Given a peer after each piece of what it has sent: a flood of that keeps timers from firing."""
         self.on_change: Callable[[], None] = _ignore
         """Called when the connection has come or gone."""
         self.peer: Peer | None = None

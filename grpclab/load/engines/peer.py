@@ -90,7 +90,7 @@ class Peer(asyncio.Protocol):
             self._rarely()
         if http2.outgoing:
             self.flush()
-        lane.on_turn()
+        lane.on_turn(self)
 
     def _rarely(self) -> None:
         if self.http2.ready and not self.greeted.done():
@@ -102,6 +102,16 @@ class Peer(asyncio.Protocol):
         """Hand what is to be said to the transport."""
         if self.http2.outgoing and self._transport is not None:
             self._transport.write(self.http2.take())
+
+    def pause(self) -> None:
+        """Read nothing more until :meth:`resume`."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read on."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def look(self, now: float) -> None:
         """Ping a silent peer; give up one that does not answer, or does not read."""

@@ -28,7 +28,7 @@ from grpclab.load.engines import LOOK_S, Counters
 from grpclab.load.engines.backoff import Backoff
 from grpclab.load.engines.lane import Lane
 from grpclab.load.engines.loops import record_never_sent
-from grpclab.load.engines.peer import LaneSettings, WireCall
+from grpclab.load.engines.peer import LaneSettings, Peer, WireCall
 from grpclab.load.gate import Gate
 from grpclab.load.reachability import connected
 from grpclab.load.recorder import Recorder
@@ -41,6 +41,8 @@ OWN_WINDOW_BYTES = 4 * 1024 * 1024
 KEEPALIVE_TIMEOUT_S = 20.0
 LOOK_AT_ONE_S = 50e-6
 """Pause for each connection that is looked after: some percent of a core at most, however many there are."""
+TURN_S = 0.02
+"""After so long without a turn of the event loop, peers that send without a pause are not read until there was one."""
 BATCH = 64
 """So many late calls are sent before answers are read again."""
 
@@ -83,6 +85,8 @@ class WireEngine:
         self._finished: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._look_at = math.inf
+        self._turned_at = math.inf
+        self._paused: set[Peer] = set()
         # Of an open loop:
         self._pacer: Pacer | None = None
         self._planned: Iterator[float] = iter(())
@@ -255,6 +259,7 @@ class WireEngine:
         for lane in self._lanes:
             self._listen(lane)
         self._down_since = None
+        self._turned_at = self._clock()
         self._look()
         try:
             yield self._finished
@@ -268,12 +273,28 @@ class WireEngine:
         if self._finished is not None and not self._finished.done():
             self._finished.set_result(None)
 
-    def _look_if_due(self) -> None:
-        """While peers send without a pause, the timer would come late."""
-        if self._clock() >= self._look_at:
+    def _after_reading(self, peer: Peer) -> None:
+        """While peers send without a pause, timers would come late: ours is not waited for, the others get a turn.
+
+        uvloop reads a connection up to 32 times in a row, and each of them, before it looks at the time.
+        """
+        now = self._clock()
+        if now >= self._look_at:
             assert self._timer is not None
             self._timer.cancel()
             self._look()
+        if now - self._turned_at > TURN_S and peer not in self._paused:
+            if not self._paused:
+                asyncio.get_running_loop().call_soon(self._turn)
+            self._paused.add(peer)
+            peer.pause()
+
+    def _turn(self) -> None:
+        """The event loop has come round."""
+        self._turned_at = self._clock()
+        paused, self._paused = self._paused, set()
+        for peer in paused:
+            peer.resume()
 
     def _look(self) -> None:
         """Deadlines, keepalive, outages, records to be written: now and then, so that no call pays for them."""
@@ -343,7 +364,7 @@ class WireEngine:
     def _listen(self, lane: Lane) -> None:
         lane.on_ended = self._handle
         lane.on_encoded = self._note_encoded
-        lane.on_turn = self._look_if_due
+        lane.on_turn = self._after_reading
         if self._streaming:
             lane.on_messages = self._note_messages
 
