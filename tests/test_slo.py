@@ -170,7 +170,9 @@ def test_a_window_in_which_no_call_ended_is_no_success() -> None:
     assert dataclasses.replace(idle, run=dataclasses.replace(idle.run, summary=summary)).every_call_failed
 
 
-@pytest.mark.parametrize(("run", "letter"), [({}, "A"), ({"offered_rps": 9000.0, "planned": 9000}, "F"), ({"still_s": 0.5}, "-")])
+@pytest.mark.parametrize(
+    ("run", "letter"), [({}, "A"), ({"offered_rps": 9000.0, "planned": 9000}, "F"), ({"still_s": 0.5}, "-")]
+)
 def test_a_rate_that_is_missed_or_a_generator_that_stood_still_is_no_grade_a(run: dict[str, Any], letter: str) -> None:
     assert open_loop(1000.0, [0.01] * 1000, **run).grade[0] == letter
 
