@@ -70,9 +70,8 @@ def too_few_calls(trials: pd.DataFrame, metric: str, configurations: Iterable[st
         rows = valid_trials(trials_of(trials, name))
         most = numbers(rows, "requests").max()
         if numbers(rows, metric).isna().all() and most < needed:
-            return (
-                f"{metric_words(metric)} needs {needed:,} calls in each trial, there were {most:,.0f} at most: raise -n"
-            )
+            made = f"there were {most:,.0f} at most"
+            return f"{metric_words(metric)} needs {needed:,} calls in each trial, {made}: raise -n or -z"
     return ""
 
 
