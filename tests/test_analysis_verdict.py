@@ -217,7 +217,7 @@ def test_an_endless_interval_becomes_null() -> None:
 
 @pytest.mark.parametrize("delta", [0.0, 1.0, -0.1, 5.0])
 def test_an_impossible_delta_is_refused(delta: float) -> None:
-    with pytest.raises(UsageError, match="it is a share above 0 and below 1"):
+    with pytest.raises(UsageError, match="expected a share above 0 and below 1"):
         against(trials([1, 1], [2, 2]), delta=delta)
 
 
