@@ -50,8 +50,11 @@ EPILOG = """examples:
   grpclab bench --rate 1000 --arrival poisson -z 30 --slo p99=5ms,errors=0.1% --abort-on-slo
   grpclab bench --rate 500:5000:500@5s --json result.json
 
+Calls still under way 3 s after the window, or 1 s after Ctrl-C, SIGTERM or SIGHUP, are given up: NOT_ENDED. Limits
+of latency are judged over calls that succeeded, and over these as long as they had been under way.
+
 Times are seconds, or have units: 500ms, 1m30s. Exit codes: 0 done, 1 --slo not met, 2 a wrong option, 3 the
-measurement is invalid, 130 Ctrl-C (what had been measured is printed)."""
+measurement is invalid, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP (what had been measured is printed)."""
 
 
 class Help(argparse.RawDescriptionHelpFormatter):
@@ -116,7 +119,8 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
     limits.add_argument(
         "--slo",
         metavar="NAME=LIMIT,...",
-        help="exit with 1 unless kept: p50 p90 p95 p99 p999 mean max (5ms), errors (0.1%%), rps (at least)",
+        help="exit with 1 unless kept: p50 p90 p95 p99 p999 mean max (5ms) of the calls that succeeded, errors"
+        " (0.1%%; 1%% is implied), rps (at least, successful ones)",
     )
     limits.add_argument("--abort-on-slo", action="store_true", help="end the load as soon as --slo is broken")
 

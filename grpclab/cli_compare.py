@@ -45,7 +45,8 @@ EPILOG = """examples:
   grpclab compare results/monday:optimized-c64 results/tuesday:optimized-c64
 
 Exit codes: 0 B is faster or equivalent, 1 B is slower, 2 a wrong option, 3 a side cannot be measured, 4 inconclusive
-(0 with --allow-inconclusive), 130 Ctrl-C. What is measured is stored under results/; `grpclab report` draws it."""
+(0 with --allow-inconclusive), 130 Ctrl-C, 143 SIGTERM. What is measured is stored under results/; `grpclab report`
+draws it."""
 
 
 def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> None:

@@ -125,7 +125,6 @@ def test_variants_with_factors_of_one_side_are_compared_with_a_table(capsys: pyt
         (["basic", "--b-cmd", "./srv --unix /tmp/x.sock"], 2, "a Unix socket cannot be measured"),
         (["basic", "--b-cmd", "sh {port}", "--start-timeout", "soon"], 2, "invalid --start-timeout=soon: expected"),
         (["basic", "--b-cmd", "sh {port}", "--start-timeout", "0"], 2, "invalid --start-timeout=0: expected"),
-        (["basic", "basic", "--b-name", ""], 2, "invalid --b-name=: expected"),
         (["basic", "basic", "--b-set", "load.rate_rps=9"], 2, "invalid load.rate_rps: none for A and 9 for B"),
         (["basic", "basic", "--rate", "100"], 2, "p99 latency needs 1,000 calls"),
         (["basic", "optimized", "--min-effect", "0"], 2, "invalid --min-effect=0: expected"),

@@ -152,7 +152,8 @@ def test_calls_that_a_limit_held_back_are_given_up_and_none_is_lost(silent: str,
     with Generator(config, silent) as generator:
         measured = generator.measure(drain_s=0.1)
     assert by_status(measured) == {"OK": 0, "NOT_ENDED": 30}
-    assert (measured.sent, measured.unsent) == (5, 25)
+    assert (measured.sent, measured.unsent, measured.bound_hits) == (5, 25, 25)
+    assert measured.held_back
 
 
 def test_a_warm_up_that_never_ends_ends_with_the_window(silent: str) -> None:

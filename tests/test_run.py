@@ -91,7 +91,7 @@ def test_a_limit_of_calls_in_flight_that_a_slow_server_meets_is_not_the_generato
 
     assert found(bound_hits=1400).limited_by("shared") == HELD_BACK
     assert found(bound_hits=1400).limits == ()
-    assert found(bound_hits=100, unsent=1300).limited_by("shared") == HELD_BACK
+    assert found(bound_hits=1400, unsent=1300).limited_by("shared") == HELD_BACK
     assert found(bound_hits=1400, cpu_s=9.5).limited_by("shared") == GENERATOR_BOUND, "a busy one is the limit itself"
     assert found(bound_hits=10).limited_by("shared") == GENERATOR_BOUND, "most were late for another reason"
     assert found().limited_by("shared") == GENERATOR_BOUND

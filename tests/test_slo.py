@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bench_results import OK, UNAVAILABLE, rate_run, result, schedule, thousand
+from bench_results import OK, UNAVAILABLE, open_loop, rate_run, result, schedule, thousand
 
 from grpclab.errors import UsageError
 from grpclab.load.recorder import Records
@@ -161,6 +161,20 @@ def test_a_call_of_the_warm_up_that_was_given_up_breaks_limits_from_the_opening_
     assert summary.latency_judged["max"] == 5.0
     assert not judge(parse_slo("max=5500ms")[0], summary).met
     assert judge(parse_slo("errors=1%")[0], summary).figure == 1.0
+
+
+def test_a_window_in_which_no_call_ended_is_no_success() -> None:
+    idle = result([])
+    assert not idle.every_call_failed
+    summary = dataclasses.replace(idle.run.summary, not_ended=3, not_ended_before=3)
+    assert dataclasses.replace(idle, run=dataclasses.replace(idle.run, summary=summary)).every_call_failed
+
+
+@pytest.mark.parametrize(
+    ("run", "letter"), [({}, "A"), ({"offered_rps": 9000.0, "planned": 9000}, "F"), ({"still_s": 0.5}, "-")]
+)
+def test_a_rate_that_is_missed_or_a_generator_that_stood_still_is_no_grade_a(run: dict[str, Any], letter: str) -> None:
+    assert open_loop(1000.0, [0.01] * 1000, **run).grade[0] == letter
 
 
 def test_callers_that_all_wait_to_the_end_break_a_percentile_that_they_are_too_few_for() -> None:

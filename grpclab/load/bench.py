@@ -144,6 +144,10 @@ class BenchResult:
     def every_call_failed(self) -> str:
         """What the calls failed with, and what to look at, where not one of them succeeded; else nothing."""
         summary = self.run.summary
+        if not summary.requests and summary.not_ended:
+            return (
+                f"no call to {self.call.path.removeprefix('/')} ended: {summary.not_ended:,} were under way to the end"
+            )
         if not summary.requests or summary.errors < summary.requests:
             return ""
         said = f"every call to {self.call.path.removeprefix('/')} failed: {sentence(self.run.failures)}"

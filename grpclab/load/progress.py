@@ -22,6 +22,9 @@ def progress_text(seen: Progress, label: str = "", duration_s: float | None = No
         rate = seen.calls / seen.elapsed_s
         parts.append(f"{rate:,.0f}/s" if rate >= 100 else f"{rate:.1f}/s")
     parts.append(f"{seen.errors:,} failed")
+    if seen.over:
+        calls = "1 call" if seen.under_way == 1 else f"{seen.under_way:,} calls"
+        return "  ".join([*parts, f"the window is over, {calls} still under way"])
     if not math.isnan(seen.latency_p99_s):
         parts.append(f"p99 {seen.latency_p99_s * 1e3:,.2f} ms")
     return "  ".join(parts)

@@ -90,7 +90,8 @@ class LoadRun:
     held: int = 0
     """Calls that waited for the peer's limit of streams."""
     bound_hits: int = 0
-    """Calls of an open loop that waited since `load.max_in_flight` others were under way."""
+    """Calls of an open loop that waited since `load.max_in_flight` others were under way, until they could be sent or
+    to the end."""
     connections_lost: int = 0
     outage_s: float = 0.0
     """Time with no connection up; of several workers, the longest."""
@@ -200,11 +201,10 @@ def merge_reports(reports: Collection[Mapping[str, Any]], elapsed_s: float, watc
 def find_bound(windows: Sequence[Window], *, bound_hits: int, unsent: int, busy_share: float) -> str:
     """Why `load.max_in_flight` made the calls of an open loop late, in words; nothing where something else did."""
     late = sum(int(np.count_nonzero(window.records.late_s[window.inside] > LATE_S)) for window in windows)
-    waited = bound_hits + unsent
-    if not bound_hits or busy_share > BUSY_LIMIT or 2 * waited < late:
+    if not bound_hits or busy_share > BUSY_LIMIT or 2 * bound_hits < late:
         return ""
     never = f", {unsent:,} of them to the end" if unsent else ""
-    return f"{waited:,} calls waited for room{never}: the server answers too slowly for this rate and that limit"
+    return f"{bound_hits:,} calls waited for room{never}: the server answers too slowly for this rate and that limit"
 
 
 def find_limits(

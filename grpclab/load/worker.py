@@ -58,7 +58,7 @@ WATCH_EVERY_S = 0.1
 PROGRESS_CALLS = 1000
 """A running p99 is that of the last so many calls at least; fewer do not carry one."""
 
-GIVE_UP_S = 1.0
+GIVE_UP_S = 8.0
 """So long an engine may take to end the calls that were given up."""
 
 Message = dict[str, Any]

@@ -80,10 +80,16 @@ class CompareResult:
 
     def __str__(self) -> str:
         table = self.table()
-        rows = [["", *table.columns], *([str(name), *row] for name, row in zip(table.index, table.values, strict=True))]
+        found = [[str(name), *row] for name, row in zip(table.index, table.values, strict=True)]
+        unknown = [row[0] for row in found if row[1:4] == ["-", "-", "-"]]
+        rows = [["", *table.columns], *(row for row in found if row[0] not in unknown)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         aligned = [str.ljust, *[str.rjust] * 4, str.ljust]
         lines = ["  ".join(to(t, w) for to, t, w in zip(aligned, row, widths, strict=True)).rstrip() for row in rows]
+        if unknown:
+            lines.append(
+                f"nothing can be said of {', '.join(unknown)}: too few calls or none that went well (raise -n)"
+            )
         width = max((len(term) for term, _ in self.setup), default=0)
         setup = [f"{term:<{width}}  {text}" for term, text in self.setup]
         return "\n".join([*setup, *([""] if setup else []), *lines, "", *self.conclusion])

@@ -89,6 +89,8 @@ class OpenLoop:
         self._sent = 0
         self._full = False
         """The arrivals that are due wait for `max_in_flight`."""
+        self._waited = False
+        """They did so when the run was given up."""
         self._tasks: dict[asyncio.Task[None], float] = {}
         """Each call under way, and when it was planned to be sent."""
         self._loop = asyncio.get_running_loop()
@@ -104,7 +106,10 @@ class OpenLoop:
             self._pacer.cancel()
             for task in self._tasks:  # none is left but where this was cancelled, or a call raised
                 task.cancel()
-        record_never_sent(itertools.chain([self._due], self._planned), self._gate, self._recorder, self._clock())
+        unsent = record_never_sent(
+            itertools.chain([self._due], self._planned), self._gate, self._recorder, self._clock()
+        )
+        self._counters.bound_hits += unsent if self._waited else 0
 
     @property
     def under_way(self) -> list[float]:
@@ -113,6 +118,7 @@ class OpenLoop:
 
     def give_up(self) -> None:
         """End the calls under way, after the gate has closed."""
+        self._waited = self._full
         for task in self._tasks:
             task.cancel()
         if not self._tasks:
@@ -167,7 +173,8 @@ class OpenLoop:
             self._send_due()
 
 
-def record_never_sent(due: Iterator[float], gate: Gate, recorder: Recorder, now: float) -> None:
-    """Record the arrivals that were due in the window and that nobody sent, where it was ended before they were."""
-    if gate.closed:
-        recorder.never_sent(gate.never_sent(due), now)
+def record_never_sent(due: Iterator[float], gate: Gate, recorder: Recorder, now: float) -> int:
+    """Record the arrivals that were due in the window and never sent, where it was ended before; returns how many."""
+    unsent = gate.never_sent(due) if gate.closed else np.empty(0)
+    recorder.never_sent(unsent, now)
+    return len(unsent)

@@ -92,7 +92,7 @@ class WireEngine:
         self._planned: Iterator[float] = iter(())
         self._due = math.inf
         self._max_in_flight = 0
-        self._full = False
+        self._full = self._waited = False
         self._full_until = -math.inf
 
     # ---- the hot path: calls that ended, calls that follow -----------------------------------------------------
@@ -227,14 +227,15 @@ class WireEngine:
         """Open loop: see :class:`grpclab.load.engines.Engine`."""
         with self._window(gate, recorder, self._open_loop) as finished:
             self._pacer, self._max_in_flight = pacer, max_in_flight
-            self._full, self._full_until = False, -math.inf
+            self._full, self._waited, self._full_until = False, False, -math.inf
             self._planned, self._due = planned, next(planned, math.inf)
             self._send_due()
             try:
                 await finished
             finally:
                 pacer.cancel()
-            record_never_sent(itertools.chain([self._due], planned), gate, recorder, self._clock())
+            unsent = record_never_sent(itertools.chain([self._due], planned), gate, recorder, self._clock())
+            self.counters.bound_hits += unsent if self._waited else 0
 
     def under_way(self) -> list[float]:
         """See :class:`grpclab.load.engines.Engine`."""
@@ -243,6 +244,7 @@ class WireEngine:
     def give_up(self) -> None:
         """See :class:`grpclab.load.engines.Engine`."""
         self._gate.close(self._clock())
+        self._waited = self._full  # by then, calls that are due wait for `max_in_flight`
         for lane in list(self._lanes):
             lane.give_up()
         if not self._running:
