@@ -230,7 +230,8 @@ def test_configurations_of_the_other_engine_differ_by_that_alone(made: synthetic
 
 def test_each_configuration_is_told_what_limited_it_and_why(made: synthetic.MadeStudy) -> None:
     text = section(made, "limits").text
-    assert "basic, 64 in flight basic-c64 client-cpu 6 of 6 trials are marked client-cpu" in text
+    remedy = "remedy: a client that costs less, or more cores for it"
+    assert f"basic, 64 in flight basic-c64 client-cpu {remedy} 6 of 6 trials are marked client-cpu" in text
     assert "not certain" not in text
     assert "chatter basic, 1 in flight" in text
     assert all(title in text for title in (str(c["title"]) for c in made.manifest["plan"]["configurations"]))

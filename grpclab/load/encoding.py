@@ -11,14 +11,13 @@ given twice, two members of a oneof) the request is refused, for one of the two 
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import EncodeError, Message
 from google.protobuf.message_factory import GetMessageClass
@@ -26,52 +25,20 @@ from google.protobuf.message_factory import GetMessageClass
 from grpclab.errors import UsageError
 from grpclab.load import scalars
 from grpclab.load.descriptors import WELL_KNOWN, well_known
-from grpclab.load.request import MAX_DEPTH, Members, Number, Place, cut, path, refusal, too_deep
+from grpclab.load.fields import (
+    SCALARS,
+    Field,
+    describe,
+    example,
+    is_well_known,
+    key_reader,
+    key_sample,
+    known_names,
+    sample,
+)
+from grpclab.load.request import MAX_DEPTH, Members, Place, cut, path, refusal, too_deep
 from grpclab.load.scalars import UnfitError
-from grpclab.load.schema import advice
 
-F = FieldDescriptor
-_INTEGERS = {
-    **dict.fromkeys((F.TYPE_INT32, F.TYPE_SINT32, F.TYPE_SFIXED32), scalars.INT32),
-    **dict.fromkeys((F.TYPE_INT64, F.TYPE_SINT64, F.TYPE_SFIXED64), scalars.INT64),
-    **dict.fromkeys((F.TYPE_UINT32, F.TYPE_FIXED32), scalars.UINT32),
-    **dict.fromkeys((F.TYPE_UINT64, F.TYPE_FIXED64), scalars.UINT64),
-}
-_SCALARS: dict[int, Callable[[Any], Any]] = {
-    **{kind: partial(scalars.whole, low=low, high=high) for kind, (low, high) in _INTEGERS.items()},
-    F.TYPE_DOUBLE: scalars.double,
-    F.TYPE_FLOAT: scalars.single,
-    F.TYPE_BOOL: scalars.boolean,
-    F.TYPE_STRING: scalars.text,
-    F.TYPE_BYTES: scalars.base64_bytes,
-}
-_EXAMPLES: dict[int, Any] = {
-    **dict.fromkeys(_INTEGERS, 42),
-    **dict.fromkeys((F.TYPE_DOUBLE, F.TYPE_FLOAT), 12.5),
-    F.TYPE_BOOL: True,
-    F.TYPE_STRING: "hello",
-    F.TYPE_BYTES: "aGVsbG8=",
-}
-_WRAPPERS = ("Double", "Float", "Int64", "UInt64", "Int32", "UInt32", "Bool", "String", "Bytes")
-_WELL_KNOWN: dict[str, tuple[str, ...]] = {
-    **{f"google.protobuf.{name}Value": ("value",) for name in _WRAPPERS},
-    "google.protobuf.Any": ("type_url", "value"),
-    "google.protobuf.Duration": ("seconds", "nanos"),
-    "google.protobuf.FieldMask": ("paths",),
-    "google.protobuf.ListValue": ("values",),
-    "google.protobuf.Struct": ("fields",),
-    "google.protobuf.Timestamp": ("seconds", "nanos"),
-    "google.protobuf.Value": (
-        "null_value",
-        "number_value",
-        "string_value",
-        "bool_value",
-        "struct_value",
-        "list_value",
-    ),
-}
-"""The messages whose JSON is not that of their fields, and their fields: a user's own by such a name has others."""
-_NULLS = {"google.protobuf.Value", "google.protobuf.NullValue"}
 _TYPE_URL = re.compile(r"[!-~]+/([A-Za-z_]\w*(\.[A-Za-z_]\w*)*)", re.ASCII)
 _ANY = 'an object with "@type", as {"@type": "type.googleapis.com/package.Message", ...}'
 
@@ -100,30 +67,12 @@ def _bytes(message: Message) -> bytes:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Field:
-    """What is needed of a field for each of its values; a descriptor tells some of it only slowly."""
-
-    descriptor: FieldDescriptor
-    name: str
-    number: int
-    repeated: bool
-    entry: tuple[_Field, _Field] | None
-    """Key and value of a map."""
-    read: Callable[[Any], Any] | None
-    """The reader of a single value; None where the field holds messages."""
-    takes_null: bool
-    """Whether null is a value of the field's type, rather than its absence."""
-    oneof: str | None
-    extension: bool
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class _Kind:
     """A kind of message: its fields by the names that they have in JSON, and those that must be there."""
 
     name: str
-    fields: Mapping[str, _Field]
-    required: tuple[_Field, ...]
+    fields: Mapping[str, Field]
+    required: tuple[Field, ...]
     write: Callable[[Any, Any, Place, int], None] | None
     """What writes a well-known type, whose JSON is not that of its fields."""
 
@@ -156,7 +105,7 @@ class _Encoder:
         descriptor = type(message).DESCRIPTOR
         kind = self._kind(descriptor)
         if not isinstance(value, dict):
-            raise refusal(place, value, f"an object for {kind.name}, as {_example(descriptor)}")
+            raise refusal(place, value, f"an object for {kind.name}, as {example(descriptor)}")
         _check_names(value, place)
         given: dict[int, str] = {}
         chosen: dict[str, str] = {}
@@ -167,7 +116,7 @@ class _Encoder:
             at = (place, key)
             field = kind.fields.get(key) or self._extension(descriptor, key)
             if field is None:
-                known = _advice(key, [field.name for field in descriptor.fields])
+                known = known_names(key, [field.name for field in descriptor.fields])
                 raise UsageError(f"invalid {path(at)}: expected a field of {kind.name}, which has {known}")
             if field.number in given:
                 raise refusal(at, inner, f"one value; {given[field.number]} and {key} are one field")
@@ -184,10 +133,10 @@ class _Encoder:
         for field in kind.required:
             if field.number not in filled:
                 at = (place, field.descriptor.json_name)
-                example = _sample(field.descriptor)
-                raise UsageError(f"invalid {path(at)}: expected a value, as {example}: the field is required")
+                shown = sample(field.descriptor)
+                raise UsageError(f"invalid {path(at)}: expected a value, as {shown}: the field is required")
 
-    def _field(self, message: Any, field: _Field, value: Any, at: Place, depth: int) -> None:
+    def _field(self, message: Any, field: Field, value: Any, at: Place, depth: int) -> None:
         extensions = object.__getattribute__(message, "Extensions") if field.extension else {}
         if field.read is not None and not field.repeated:
             scalar = _read(field.read, value, at)
@@ -205,24 +154,24 @@ class _Encoder:
             type(inner).SetInParent(inner)
             self.fill(inner, value, at, depth + 1)
 
-    def _items(self, container: Any, field: _Field, value: Any, at: Place, depth: int) -> None:
+    def _items(self, container: Any, field: Field, value: Any, at: Place, depth: int) -> None:
         if not isinstance(value, list):
-            raise refusal(at, value, f"a list, as [{_sample(field.descriptor)}]")
+            raise refusal(at, value, f"a list, as [{sample(field.descriptor)}]")
         if field.read is not None:
             container.extend([_read(field.read, item, (at, index)) for index, item in enumerate(value)])
             return
         for index, item in enumerate(value):
             if item is None and not field.takes_null:
-                raise refusal((at, index), item, f"a value, as {_sample(field.descriptor)}; null is none")
+                raise refusal((at, index), item, f"a value, as {sample(field.descriptor)}; null is none")
             self.fill(container.add(), item, (at, index), depth + 1)
 
-    def _map(self, container: Any, entry: tuple[_Field, _Field], value: Any, at: Place, depth: int) -> None:
+    def _map(self, container: Any, entry: tuple[Field, Field], value: Any, at: Place, depth: int) -> None:
         key_field, item_field = entry
-        sample = _sample(item_field.descriptor)
+        item_sample = sample(item_field.descriptor)
         if not isinstance(value, dict):
-            raise refusal(at, value, f"an object, as {{{_key_sample(key_field.descriptor)}: {sample}}}")
+            raise refusal(at, value, f"an object, as {{{key_sample(key_field.descriptor)}: {item_sample}}}")
         _check_names(value, at, keys=True)
-        read_key = _key_reader(key_field.descriptor)
+        read_key = key_reader(key_field.descriptor)
         for word, item in value.items():
             inner_at = (at, (word,))
             try:
@@ -232,14 +181,14 @@ class _Encoder:
             if item_field.read is not None:
                 container[key] = _read(item_field.read, item, inner_at)
             elif item is None and not item_field.takes_null:
-                raise refusal(inner_at, item, f"a value, as {sample}; null is none")
+                raise refusal(inner_at, item, f"a value, as {item_sample}; null is none")
             else:
                 self.fill(container[key], item, inner_at, depth + 1)
 
     def _kind(self, descriptor: Descriptor) -> _Kind:
         kind = self._kinds.get(descriptor)
         if kind is None:
-            fields = [_describe(field) for field in descriptor.fields]
+            fields = [describe(field) for field in descriptor.fields]
             by_name = {field.name: field for field in fields}
             kind = self._kinds[descriptor] = _Kind(
                 name=descriptor.full_name,
@@ -251,14 +200,14 @@ class _Encoder:
 
     def _writer(self, descriptor: Descriptor) -> Callable[[Any, Any, Place, int], None] | None:
         name = descriptor.full_name
-        if not _is_well_known(descriptor):
+        if not is_well_known(descriptor):
             return None
         if name in self._writers:
             return self._writers[name]
-        write = _TEXTS.get(name) or partial(_write_wrapper, _SCALARS[descriptor.fields_by_name["value"].type])
+        write = _TEXTS.get(name) or partial(_write_wrapper, SCALARS[descriptor.fields_by_name["value"].type])
         return lambda message, value, place, _: _read(partial(write, message), value, place)
 
-    def _extension(self, descriptor: Descriptor, key: str) -> _Field | None:
+    def _extension(self, descriptor: Descriptor, key: str) -> Field | None:
         """The extension that ``[package.name]`` is."""
         if not re.fullmatch(r"\[[A-Za-z_][\w.]*\]", key, re.ASCII):
             return None
@@ -268,7 +217,7 @@ class _Encoder:
             except KeyError:
                 continue
             if found.containing_type is not None and found.containing_type.full_name == descriptor.full_name:
-                return _describe(found)
+                return describe(found)
         return None
 
     # ---- well-known types ----------------------------------------------------------------------------------------
@@ -287,12 +236,12 @@ class _Encoder:
         if kind is None:
             raise refusal(at, url, f"a message of the schema, which has no {cut(named[1])}: import its file")
         inner = _new(kind)
-        if _is_well_known(kind):
+        if is_well_known(kind):
             for key, other in value.items():
                 if key not in ("@type", "value"):
                     raise refusal((place, key), other, f'"@type" and "value" alone for {kind.full_name}')
             if "value" not in value:
-                raise refusal(place, value, f'{kind.full_name} in "value", as "value": {_example(kind)}')
+                raise refusal(place, value, f'{kind.full_name} in "value", as "value": {example(kind)}')
             self.fill(inner, value["value"], (place, "value"), depth + 1)
         else:
             self._members(inner, value, place, depth + 1, leaving_out="@type")
@@ -358,6 +307,13 @@ class _Encoder:
                 message.number_value = _read(scalars.finite, value, place)
 
 
+def _check_names(members: Mapping[str, Any], place: Place, *, keys: bool = False) -> None:
+    """Raise UsageError where one name stands twice in an object; `keys`: they are keys of a map."""
+    if isinstance(members, Members) and members.twice is not None:
+        at = (place, (members.twice,) if keys else members.twice)
+        raise refusal(at, members[members.twice], "one value; its name is there twice in one object")
+
+
 def _read(read: Callable[[Any], Any], value: Any, at: Place) -> Any:
     try:
         return read(value)
@@ -387,106 +343,3 @@ _TEXTS: dict[str, Callable[[Any, Any], None]] = {
     "google.protobuf.Timestamp": _write_timestamp,
 }
 """The messages that are written as a text."""
-
-
-# ---- descriptors -------------------------------------------------------------------------------------------------
-
-
-def _describe(field: FieldDescriptor) -> _Field:
-    kind = field.message_type
-    entry = None
-    if kind is not None and kind.GetOptions().map_entry:
-        entry = _describe(kind.fields_by_name["key"]), _describe(kind.fields_by_name["value"])
-    read = None
-    if kind is None:
-        read = _SCALARS[field.type] if field.enum_type is None else partial(_enum, field.enum_type)
-    null_kind = kind if kind is not None else field.enum_type
-    return _Field(
-        descriptor=field,
-        name=field.name,
-        number=field.number,
-        repeated=field.is_repeated,
-        entry=entry,
-        read=read,
-        takes_null=null_kind is not None and null_kind.full_name in _NULLS,
-        oneof=field.containing_oneof.name if field.containing_oneof is not None else None,
-        extension=field.is_extension,
-    )
-
-
-def _check_names(members: Mapping[str, Any], place: Place, *, keys: bool = False) -> None:
-    """Raise UsageError where one name stands twice in an object; `keys`: they are keys of a map."""
-    if isinstance(members, Members) and members.twice is not None:
-        at = (place, (members.twice,) if keys else members.twice)
-        raise refusal(at, members[members.twice], "one value; its name is there twice in one object")
-
-
-def _is_well_known(kind: Descriptor) -> bool:
-    fields = _WELL_KNOWN.get(kind.full_name)
-    return fields is not None and all(name in kind.fields_by_name for name in fields)
-
-
-def _key_reader(field: FieldDescriptor) -> Callable[[str], Any]:
-    if field.type == F.TYPE_STRING:
-        return scalars.text
-    if field.type == F.TYPE_BOOL:
-        return scalars.boolean_key
-    low, high = _INTEGERS[field.type]
-    return partial(scalars.whole_key, low=low, high=high)
-
-
-def _advice(word: Any, names: list[str]) -> str:
-    """The names that there are, after the nearest ones to a word that is none of them."""
-    return advice(word if isinstance(word, str) and len(word) <= 100 else "", names)
-
-
-def _enum(kind: EnumDescriptor, value: Any) -> int:
-    if value is None and kind.full_name in _NULLS:
-        return 0
-    if isinstance(value, str) and value in kind.values_by_name:
-        return kind.values_by_name[value].number
-    if isinstance(value, Number):
-        number = scalars.whole(value, *scalars.INT32)
-        if not kind.is_closed or number in kind.values_by_number:
-            return number
-    known = [one.name for one in kind.values]
-    raise UnfitError(f"a name or number of {kind.full_name}: {_advice(value, known)}")
-
-
-# ---- examples ----------------------------------------------------------------------------------------------------
-
-
-def _sample(field: FieldDescriptor) -> str:
-    """A value of a field's type, as JSON."""
-    if field.message_type is not None:
-        return _example(field.message_type)
-    if field.enum_type is not None:
-        return json.dumps(field.enum_type.values[-1].name)
-    return json.dumps(_EXAMPLES[field.type])
-
-
-def _key_sample(field: FieldDescriptor) -> str:
-    return json.dumps({F.TYPE_STRING: "key", F.TYPE_BOOL: "true"}.get(field.type, "42"))
-
-
-def _example(kind: Descriptor) -> str:
-    """A message of a kind, as JSON, one level deep."""
-    if kind.full_name in _EXAMPLE_OF:
-        return _EXAMPLE_OF[kind.full_name]
-    if _is_well_known(kind):
-        return json.dumps(_EXAMPLES[kind.fields_by_name["value"].type])
-    for field in kind.fields:
-        if field.message_type is None and not field.is_repeated:
-            return f"{{{json.dumps(field.json_name)}: {_sample(field)}}}"
-    return "{...}" if kind.fields else "{}"
-
-
-_EXAMPLE_OF = {
-    "google.protobuf.Any": '{"@type": "type.googleapis.com/package.Message", ...}',
-    "google.protobuf.Duration": '"1.5s"',
-    "google.protobuf.FieldMask": '"user.displayName,photo"',
-    "google.protobuf.ListValue": '[1, "two"]',
-    "google.protobuf.Struct": '{"any": "value"}',
-    "google.protobuf.Timestamp": '"2024-02-29T12:00:00.5Z"',
-    "google.protobuf.Value": '"anything"',
-}

@@ -59,7 +59,7 @@ def interval(low: object, high: object) -> str:
     a, b = number(low), number(high)
     if not (math.isfinite(a) and math.isfinite(b)):
         return MISSING
-    if a >= 0 and b > a * WIDEST:
+    if b > (a or 1) * WIDEST and a >= 0:
         return TOO_WIDE
     if 0 < b < 0.01:
         return f"{a:.2g} to {b:.2g}"
