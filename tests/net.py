@@ -143,10 +143,10 @@ class Server:
             self.h2.send_headers(stream_id, [("grpc-status", str(status)), *further], end_stream=True)
             self.flush()
 
-    def refuse(self, stream_id: int) -> None:
-        """REFUSED_STREAM."""
+    def refuse(self, stream_id: int, code: frames.ErrorCode = frames.ErrorCode.REFUSED_STREAM) -> None:
+        """Reset it."""
         self.net.in_flight -= 1
-        self.h2.reset_stream(stream_id, frames.ErrorCode.REFUSED_STREAM)
+        self.h2.reset_stream(stream_id, code)
         self.flush()
 
     def go_away(self, last_stream_id: int) -> None:

@@ -223,6 +223,18 @@ def test_a_deadline_ends_the_call_and_tells_the_server(path: Path, client: Clien
     assert net.in_flight == 0
 
 
+@pytest.mark.parametrize(("after_s", "status"), [(0.5, "CANCELLED"), (1.0 + MS, "DEADLINE_EXCEEDED")])
+def test_a_server_that_cancels_at_the_deadline_means_the_deadline(path: Path, after_s: float, status: str) -> None:
+    async def main(bench: Bench) -> Records:
+        def cancel(server: Server, stream_id: int) -> None:
+            bench.net.at(after_s, lambda: server.refuse(stream_id, frames.ErrorCode.CANCEL))
+
+        bench.net.on_request = cancel
+        return await bench.closed_loop(requests=1)
+
+    assert statuses(on_a_net(main, path, ClientConfig(deadline_s=1.0))) == {status: 1}
+
+
 @pytest.mark.parametrize("pooling", ["shared", "per_call"])
 def test_a_deadline_holds_for_calls_that_were_never_sent(path: Path, pooling: Any) -> None:
     async def main(bench: Bench) -> tuple[Records, Net]:

@@ -22,7 +22,7 @@ from grpclab.errors import TargetError
 from grpclab.http2 import messages
 from grpclab.http2.client import ClientConnection, Request
 from grpclab.http2.headers import RESIDENCE_HEADER, HeaderList
-from grpclab.http2.messages import error_details
+from grpclab.http2.messages import CANCELLED, DEADLINE_EXCEEDED, error_details
 from grpclab.load.calls import CallSpec
 from grpclab.load.engines import LOOK_S, Counters
 from grpclab.load.engines.backoff import Backoff
@@ -103,9 +103,9 @@ class WireEngine:
         record, admit = self._recorder.record, self._gate.admit
         following = []
         for over in ended:
-            record(over.started, now, over.status)
             if over.status:
                 self._note_failure(over, now)
+            record(over.started, now, over.status)
             if admit(now):
                 call = WireCall()
                 call.started = now
@@ -120,9 +120,9 @@ class WireEngine:
         now = self._clock()
         record = self._recorder.record
         for call in ended:
-            record(call.started, now, call.status, call.late)
             if call.status:
                 self._note_failure(call, now)
+            record(call.started, now, call.status, call.late)
         self._running -= len(ended)
         assert self._pacer is not None
         self._pacer.touch()
@@ -164,9 +164,9 @@ class WireEngine:
         """Closed loop with a connection for each call: the following one gets a lane of its own."""
         now = self._clock()
         for call in ended:
-            self._recorder.record(call.started, now, call.status)
             if call.status:
                 self._note_failure(call, now)
+            self._recorder.record(call.started, now, call.status)
             if self._gate.admit(now):
                 following = WireCall()
                 following.started = now
@@ -177,7 +177,14 @@ class WireEngine:
             self._finish()
 
     def _note_failure(self, call: WireCall, now: float) -> None:
-        """Keep what was said of a call that failed."""
+        """Keep what was said of a call that failed.
+
+        A server resets with CANCEL what it gives up at the call's deadline; where that has passed here too, the
+        status is DEADLINE_EXCEEDED, as in C-core.
+        """
+        deadline_s = self._client.deadline_s
+        if call.status == CANCELLED and deadline_s is not None and now - call.started - call.late >= deadline_s:
+            call.status = DEADLINE_EXCEEDED
         self._recorder.failures.note(call.status, call.text, call.started, now, error_details(call.trailers))
 
     def _with_residence(self, handle: Handler) -> Handler:
