@@ -86,7 +86,7 @@ class Window:
         ends = self.records.end_s
         after = ends > self.opened_at
         ended = ends[after & ~given_up]
-        if self.requests is not None and min(int(np.count_nonzero(self.inside)), len(ended)) >= self.requests:
+        if self.requests and min(int(np.count_nonzero(self.inside)), len(ended)) >= self.requests:
             return float(np.partition(ended, self.requests - 1)[self.requests - 1])
         closes_at = math.inf if self.closes_at is None else self.closes_at
         last = float(ended.max(initial=self.opened_at))
