@@ -240,7 +240,7 @@ def test_each_configuration_is_told_what_limited_it_and_why(made: synthetic.Made
 def test_a_limit_that_is_inferred_says_so_and_is_escaped(made: synthetic.MadeStudy) -> None:
     limit = {"configuration": "<b>", "resource": "server-cpu", "evidence": "a < b", "certain": False}
     text = section(synthetic.MadeStudy(made.manifest, made.trials, made.verdict | {"limits": [limit]}), "limits").text
-    assert "<b> <b> server-cpu not certain A < b" in text
+    assert "<b> <b> server-cpu not certain remedy: more server cores and processes, or less CPU per call A < b" in text
 
 
 def test_a_verdict_of_before_limits_were_named_has_no_section_of_them(made: synthetic.MadeStudy) -> None:
