@@ -24,6 +24,8 @@ from grpclab.http2 import frames
 from grpclab.http2.client import ClientConnection
 from grpclab.load.engines import peer as peers
 from grpclab.load.engines.backoff import BACKOFF_S
+from grpclab.load.engines.peer import Peer
+from grpclab.load.engines.wire import TURN_S
 from grpclab.load.gate import Gate
 from grpclab.load.recorder import Recorder, Records
 
@@ -670,3 +672,11 @@ def test_a_deadline_is_kept_while_the_server_sends_without_a_pause(path: Path, m
     assert late.min() >= 0
     assert late.max() <= 32 * MS
     assert paused == [1, 0]
+
+
+def test_reading_is_not_paused_while_the_event_loop_turns(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paused: list[Peer] = []
+    monkeypatch.setattr(Peer, "pause", paused.append)
+    records = on_a_net(lambda bench: bench.closed_loop(1, requests=100), path)
+    assert np.ptp(records.start_s) > 3 * TURN_S
+    assert not paused

@@ -86,6 +86,7 @@ class WireEngine:
         self._timer: asyncio.TimerHandle | None = None
         self._look_at = math.inf
         self._turned_at = math.inf
+        self._turn_asked = False
         self._paused: set[Peer] = set()
         # Of an open loop:
         self._pacer: Pacer | None = None
@@ -290,15 +291,18 @@ class WireEngine:
             assert self._timer is not None
             self._timer.cancel()
             self._look()
-        if now - self._turned_at > TURN_S and peer not in self._paused:
-            if not self._paused:
-                asyncio.get_running_loop().call_soon(self._turn)
+        if now - self._turned_at <= TURN_S:
+            return
+        if not self._turn_asked:  # turns are not counted, so one is asked for: it comes at once but in a flood
+            self._turn_asked, self._turned_at = True, now
+            asyncio.get_running_loop().call_soon(self._turn)
+        elif peer not in self._paused:
             self._paused.add(peer)
             peer.pause()
 
     def _turn(self) -> None:
         """The event loop has come round."""
-        self._turned_at = self._clock()
+        self._turn_asked, self._turned_at = False, self._clock()
         paused, self._paused = self._paused, set()
         for peer in paused:
             peer.resume()
