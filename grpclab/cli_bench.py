@@ -277,8 +277,7 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
 
 def _tell_too_few(planned: int | None, mend: str) -> None:
     """Say before the load, rather than after it, that it will have no p99."""
-    from grpclab.load.slo import calls_needed
-    from grpclab.load.summary import PERCENTILES
+    from grpclab.load.summary import PERCENTILES, calls_needed
 
     needed = calls_needed(PERCENTILES["p99"])
     if planned is not None and planned < needed:

@@ -19,7 +19,6 @@ from grpclab.load.slo import (
     WATCH_REPORTS,
     Judgement,
     Watch,
-    calls_needed,
     check_enough,
     check_watchable,
     judge,
@@ -27,7 +26,7 @@ from grpclab.load.slo import (
     parse_slo,
     with_implied,
 )
-from grpclab.load.summary import PERCENTILES, Window, summarise
+from grpclab.load.summary import PERCENTILES, Window, calls_needed, summarise
 from grpclab.status import NOT_ENDED
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import re
 
-from grpclab.load.summary import MIN_BEYOND
+from grpclab.load import summary
 
 _PERCENTILE = re.compile(r"latency_(?P<ok>ok_)?p(?P<digits>\d+)_s")
 _WORDS = {
@@ -45,10 +44,9 @@ def lower_is_faster(metric: str) -> bool:
 
 
 def calls_needed(metric: str) -> int:
-    """The fewest calls that carry this metric: a percentile needs MIN_BEYOND of them beyond it, anything else one."""
+    """The fewest calls that carry this metric: as many as a percentile needs, for anything else one."""
     found = _PERCENTILE.fullmatch(metric)
-    beyond = 1 - float(f"0.{found['digits']}") if found else 1.0
-    return math.ceil(MIN_BEYOND / beyond - 1e-6) if found else 1
+    return summary.calls_needed(float(f"0.{found['digits']}")) if found else 1
 
 
 def is_latency(metric: str) -> bool:

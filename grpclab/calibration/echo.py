@@ -15,7 +15,7 @@ from grpclab.calibration.plan import Plan, core_plan
 from grpclab.children import Child
 from grpclab.environment import CorePlan
 from grpclab.errors import MeasurementError
-from grpclab.load.summary import MIN_BEYOND
+from grpclab.load.summary import calls_needed
 from grpclab.report import theme, words
 from grpclab.report.blocks import figure_block
 
@@ -49,7 +49,7 @@ def measure(cores: CorePlan, *, seconds: float) -> pd.DataFrame:
     if not len(trips):
         raise MeasurementError(f"no echo came back within {seconds:g} s")
     at, seconds_at = tails.curve(trips)
-    named = [q for q in tails.PERCENTILES.values() if len(trips) * (1 - q) >= MIN_BEYOND]
+    named = [q for q in tails.PERCENTILES.values() if len(trips) >= calls_needed(q)]
     share = np.concatenate([at, named, [1.0]])
     rtt_s = np.concatenate([seconds_at, np.quantile(trips, named, method="inverted_cdf"), [trips.max()]])
     frame = pd.DataFrame({"share": share, "rtt_s": rtt_s, "trips": len(trips)})

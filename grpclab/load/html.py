@@ -25,8 +25,7 @@ from grpclab.load.render import (
     step_cells,
     troubles,
 )
-from grpclab.load.slo import calls_needed
-from grpclab.load.summary import PERCENTILES, percentile
+from grpclab.load.summary import PERCENTILES, calls_needed, percentile
 from grpclab.notebook_html import in_cell
 
 STYLE = """

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from grpclab.errors import UsageError, invalid
 from grpclab.load.run import Progress
-from grpclab.load.summary import MIN_BEYOND, PERCENTILES, Summary
+from grpclab.load.summary import MIN_BEYOND, PERCENTILES, Summary, calls_needed
 from grpclab.units import TIMES, seconds
 
 LATENCIES = (*PERCENTILES, "mean", "max")
@@ -33,11 +33,6 @@ WATCH_FROM_S = 1.0
 STALL_S = 0.5
 """All callers of a closed loop wait for so long at least before that alone breaks a percentile."""
 EXAMPLE = "p99=5ms,errors=0.1%,rps=1000"
-
-
-def calls_needed(q: float) -> int:
-    """The fewest calls that carry this percentile."""
-    return math.ceil(round(MIN_BEYOND / (1 - q), 6))
 
 
 def calls_for(objectives: Sequence[Objective]) -> int:

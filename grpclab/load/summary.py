@@ -243,7 +243,7 @@ def lateness(windows: Sequence[Window]) -> dict[str, float]:
 
 def percentiles(latency_s: Floats) -> dict[str, float]:
     """The percentiles of PERCENTILES, in seconds; NaN where too few observations lie beyond one."""
-    carried = [name for name, q in PERCENTILES.items() if _carries(len(latency_s), q)]
+    carried = [name for name, q in PERCENTILES.items() if len(latency_s) >= calls_needed(q)]
     if not carried:
         return dict.fromkeys(PERCENTILES, math.nan)
     # All at once: one copy and one partial sort.
@@ -253,12 +253,12 @@ def percentiles(latency_s: Floats) -> dict[str, float]:
 
 def percentile(latency_s: Floats, q: float) -> float:
     """One observed percentile; NaN with fewer than MIN_BEYOND observations beyond it."""
-    return float(np.quantile(latency_s, q, method="inverted_cdf")) if _carries(len(latency_s), q) else math.nan
+    return float(np.quantile(latency_s, q, method="inverted_cdf")) if len(latency_s) >= calls_needed(q) else math.nan
 
 
-def _carries(observations: int, q: float) -> bool:
-    """Whether so many lie beyond that percentile as it needs."""
-    return observations * (1 - q) >= MIN_BEYOND - 1e-9
+def calls_needed(q: float) -> int:
+    """The fewest calls that carry this percentile: MIN_BEYOND of them lie beyond it."""
+    return math.ceil(round(MIN_BEYOND / (1 - q), 6))
 
 
 def histogram(latency_s: Floats) -> str:

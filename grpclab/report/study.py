@@ -16,7 +16,7 @@ from grpclab import analysis
 from grpclab.analysis.setup import sides_of
 from grpclab.config import FACTORS
 from grpclab.effective import unknown_factors
-from grpclab.load.summary import MIN_BEYOND
+from grpclab.load.summary import calls_needed
 from grpclab.report import theme, words
 
 _TEXT = ("study", "trial", "scenario", "configuration", "started_at", "invalid_reason", "limited_by")
@@ -54,8 +54,7 @@ def tidy(trials: pd.DataFrame) -> pd.DataFrame:
         per_call = (cpu_s / frame["requests"]).where(frame["requests"] > 0)
         frame[f"{side}_cpu_per_call_s"] = frame[f"{side}_cpu_per_call_s"].fillna(per_call)
     for name, share in PERCENTILES.items():
-        enough = frame["requests"] * (1 - share) >= MIN_BEYOND - 1e-9
-        frame[name] = frame[name].where(enough)
+        frame[name] = frame[name].where(frame["requests"] >= calls_needed(share))
     return frame
 
 
