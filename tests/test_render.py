@@ -13,7 +13,7 @@ from bench_results import open_loop, rate_run, result, schedule, thousand
 from grpclab.load import chart
 from grpclab.load.calls import CallSpec
 from grpclab.load.progress import ERASE, ProgressLine, progress_text
-from grpclab.load.render import ms, render, share
+from grpclab.load.render import behind, ms, render, share
 from grpclab.load.run import Progress
 
 # ---- the summary for people ----------------------------------------------------------------------------------
@@ -34,10 +34,15 @@ def test_the_summary_shows_counts_throughput_latencies_and_errors() -> None:
 def test_how_many_calls_the_missing_percentiles_need_is_said_once() -> None:
     lines = [line.split() for line in render(result([0.01] * 99)).splitlines()]
     assert ["p50", "10.00", "ms"] in lines
-    words = ["needs", "1,000", "calls", "(10", "beyond", "it),", "there", "were", "99:", "raise", "-n"]
+    words = ["needs", "1,000", "calls", "(10", "beyond", "it),", "there", "were", "99:", "raise", "-n", "(--requests)"]
     assert ["p90", "-"] in lines
     assert ["p95", "-"] in lines
     assert ["p99", "-", *words] in lines
+
+
+def test_a_load_bounded_by_time_is_to_last_longer_for_more_percentiles() -> None:
+    timed = result([0.01] * 99, levels={"load.requests": None, "load.duration_s": 5.0})
+    assert "there were 99: raise --duration (-z)" in render(timed)
 
 
 def test_a_limited_run_says_so_beside_its_figures() -> None:

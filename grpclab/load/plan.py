@@ -129,9 +129,10 @@ def how_to_plan_more(config: TrialConfig, rates: Sequence[Step] = ()) -> str:
     """What to change for a window of more calls."""
     if len(rates) > 1:
         return "hold each rate for longer, or begin with a higher one"
-    return (
-        "raise -n (--requests)" if config.load.rate_rps is None else "raise --duration (-z), and -n where it is given"
-    )
+    if config.load.rate_rps is not None:
+        return "raise --duration (-z), and -n where it is given"
+    bounds = {"-n (--requests)": config.load.requests, "--duration (-z)": config.load.duration_s}
+    return f"raise {' and '.join(option for option, bound in bounds.items() if bound is not None)}"
 
 
 def choose_call(

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator
 
 from grpclab.load.bench import GRADES, BenchResult
+from grpclab.load.plan import how_to_plan_more
 from grpclab.load.run import GENERATOR_BOUND, HELD_BACK, LoadRun
-from grpclab.load.slo import calls_needed
 from grpclab.load.steps import RateStep, rate_text
-from grpclab.load.summary import PERCENTILES
+from grpclab.load.summary import PERCENTILES, calls_needed
 
 LABELS = {"p999": "p99.9"}
 COUNTED = ("p50", "p90", "p95", "p99")
@@ -75,7 +75,8 @@ def percentile_rows(result: BenchResult) -> Iterator[tuple[str, float, float, st
         if name in COUNTED or not math.isnan(value):
             note = ""
             if math.isnan(value) and name == COUNTED[-1]:  # what the highest needs is enough for the others
-                note = f"needs {calls_needed(q):,} calls (10 beyond it), there were {summary.requests:,}: raise -n"
+                more = how_to_plan_more(result.config)
+                note = f"needs {calls_needed(q):,} calls (10 beyond it), there were {summary.requests:,}: {more}"
             yield LABELS.get(name, name), value, summary.latency_uncorrected.get(name, math.nan), note
 
 
