@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import math
 from html.parser import HTMLParser
@@ -53,6 +54,12 @@ def test_a_limited_run_says_so_beside_its_figures() -> None:
     calm = render(thousand(busy_share=0.90))
     assert "GENERATOR-BOUND" not in calm
     assert "client-cpu" not in calm
+
+
+def test_a_rate_of_which_no_call_was_due_was_not_missed() -> None:
+    run = rate_run(100, [0.01] * 10)
+    cut = dataclasses.replace(run, planned=0, summary=dataclasses.replace(run.summary, window_s=0.0))
+    assert behind(cut) == ""
 
 
 def test_a_run_without_a_call_is_rendered_without_figures() -> None:

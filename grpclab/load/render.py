@@ -101,8 +101,8 @@ def _said(run: LoadRun) -> str:
 
 
 def behind(run: LoadRun) -> str:
-    """By how much the rate of an open loop was not kept up with; nothing if it was."""
-    if run.keeps_up:
+    """By how much the rate of an open loop was not kept up with; nothing if it was, or if no call was due."""
+    if run.keeps_up or not run.due_rps:
         return ""
     return f"{run.summary.throughput_rps:,.0f} of {run.due_rps:,.0f} requests/s: the rate was NOT KEPT UP WITH"
 
