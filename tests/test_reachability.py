@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import resource
 import socket
 import subprocess
@@ -19,7 +20,7 @@ from grpclab.errors import TargetError
 from grpclab.http2 import frames
 from grpclab.load.calls import find_call, greeting
 from grpclab.load.engines import ENGINES
-from grpclab.load.reachability import Finding, look, unreachable
+from grpclab.load.reachability import Finding, await_listener, look, unreachable
 from grpclab.servers.launcher import RunningServer, launch
 
 PATIENCE_S = 0.3
@@ -132,3 +133,16 @@ def test_too_few_open_files_are_called_so(engine: str, tmp_path: Path) -> None:
     assert done.returncode == 3
     assert "ulimit -n" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_where_no_file_can_be_opened_nobody_says_that_nothing_listens(
+    number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(number, "full")
+
+    monkeypatch.setattr(socket, "create_connection", full)
+    with pytest.raises(TargetError, match="can be opened, since") as caught:
+        await_listener("localhost:1")
+    assert ("ulimit" in str(caught.value)) == (number == errno.EMFILE)

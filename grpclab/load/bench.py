@@ -42,7 +42,7 @@ from grpclab.load.plan import (
     refuse_twice,
     seed_has_no_effect,
 )
-from grpclab.load.reach import await_listener
+from grpclab.load.reachability import await_listener
 from grpclab.load.run import GENERATOR_BOUND, LoadRun, Progress
 from grpclab.load.slo import Judgement, Objective, Watch, judge, judge_steps
 from grpclab.load.steps import Knee, RateStep, find_knee, merged, rate_text

@@ -15,7 +15,7 @@ from grpclab.load.arrivals import Step
 from grpclab.load.bounds import split
 from grpclab.load.calls import CallSpec, find_call, greeting
 from grpclab.load.metadata import parse_metadata
-from grpclab.load.reach import await_listener
+from grpclab.load.reachability import await_listener
 
 OPEN_LOOP_S = 10.0
 """How long an open loop runs when neither a number of calls nor a duration is given."""

@@ -2,6 +2,7 @@
 
 A plaintext client learns little from a server that speaks TLS or HTTP/1.1: the connection closes, or nothing comes.
 :func:`look` tells these apart from a port where nothing listens and from a server that is only slow.
+:func:`await_listener` asks no more than whether somebody listens.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import errno
 import os
 import socket
 import ssl
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from grpclab.addresses import loopback_target
 from grpclab.errors import TargetError
 from grpclab.http2 import frames
 from grpclab.printable import printable
@@ -33,6 +36,10 @@ PATIENCE_S = 1.0
 _START = "start a server there (`grpclab serve optimized`), or name another target"
 FILES_RUN_OUT = (errno.EMFILE, errno.ENFILE)
 """The errors of a process, or a system, that may open no further file."""
+LISTEN_AGAIN_S = 0.05
+"""From one look whether somebody listens to the next."""
+ANSWER_S = 1.0
+"""A kernel accepts or refuses a connection on loopback at once."""
 _TLS_ALERT = b"\x15\x03"
 _SHOWN = 24
 
@@ -102,12 +109,14 @@ def _handshake(address: tuple[str, int], patience_s: float) -> bytes | None:
 
 def _failed(target: str, error: OSError) -> Finding:
     if error.errno in FILES_RUN_OUT:
-        return Finding(text=f"no connection to {target} can be opened, {too_many_files()}", final=True)
+        return Finding(text=f"no connection to {target} can be opened, {too_many_files(error.errno)}", final=True)
     return Finding(text="", final=False)
 
 
-def too_many_files() -> str:
-    """What EMFILE means, with the limit and the way to raise it."""
+def too_many_files(number: int) -> str:
+    """What an error of FILES_RUN_OUT means, with the limit of a process and the way to raise it."""
+    if number == errno.ENFILE:
+        return "since too many files are open on this machine: end something that holds them"
     limit = f" {resource.getrlimit(resource.RLIMIT_NOFILE)[0]:,}" if resource else " few"
     return f"since this process may have only{limit} files open: raise `ulimit -n`, or use fewer connections"
 
@@ -117,6 +126,47 @@ def unreachable(target: str, timeout_s: float, finding: Finding | None = None, w
     if finding is not None and finding.text:
         return TargetError(finding.text)
     return TargetError(f"nothing answers at {target} within {timeout_s:g} s{f' ({why})' if why else ''}: {_START}")
+
+
+# ---- before a load is prepared ------------------------------------------------------------------------------------
+
+
+def await_listener(
+    target: str,
+    wait_s: float = 0.0,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Return as soon as somebody listens at the target. Raises TargetError where nobody does within `wait_s`.
+
+    What else is wrong with a target (it accepts and says nothing, it speaks another protocol) shows when it is called.
+    """
+    hosts, port = loopback_target(target)
+    end = clock() + wait_s
+    while all(_refuses(host, port) for host in hosts):
+        if clock() >= end:
+            waited = f" within {wait_s:g} s" if wait_s else ""
+            raise TargetError(
+                f"nothing answers at {target}{waited} (connection refused): start a server there (`grpclab serve"
+                " optimized`), name another target, or wait for one with --connect-timeout 30s"
+            )
+        sleep(LISTEN_AGAIN_S)
+
+
+def _refuses(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=ANSWER_S).close()
+    except TimeoutError:
+        return False  # a full queue of connections: somebody listens
+    except OSError as error:
+        if error.errno in FILES_RUN_OUT:
+            raise TargetError(_failed(f"{host}:{port}", error).text) from None
+        return True
+    return False
+
+
+# ---- while an engine connects -------------------------------------------------------------------------------------
 
 
 async def connected(
@@ -154,4 +204,4 @@ async def connected(
 def system_text(number: int) -> str:
     """The system's word for an error number, with the remedy where there is one."""
     said = os.strerror(number)
-    return f"{said}, {too_many_files()}" if number in FILES_RUN_OUT else said
+    return f"{said}, {too_many_files(number)}" if number in FILES_RUN_OUT else said
