@@ -254,6 +254,21 @@ def test_a_server_that_goes_away_meanwhile_is_one_line(shop: Shop) -> None:
         assert "went away while it was asked for its schema" in refusal(TargetError, target)
 
 
+def test_a_server_without_a_word_is_told_by_its_status(shop: Shop) -> None:
+    def mute(request: ServerReflectionRequest, context: grpc.ServicerContext) -> ServerReflectionResponse:
+        context.abort(grpc.StatusCode.PERMISSION_DENIED, "")
+
+    with shop.serve(answering(mute)) as target:
+        assert "does not tell its schema (PERMISSION_DENIED)" in refusal(UsageError, target)
+
+
+def test_what_a_server_says_of_its_schema_is_fit_for_a_terminal(shop: Shop) -> None:
+    with shop.serve(answering(lambda request, context: error(grpc.StatusCode.INTERNAL, "\x1b[2J no"))) as target:
+        line = refusal(UsageError, target)
+    assert "[2J no" in line
+    assert line.isprintable()
+
+
 # ---- files ---------------------------------------------------------------------------------------------------
 
 

@@ -11,6 +11,8 @@ from graphlib import CycleError, TopologicalSorter
 from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 
+from grpclab.printable import printable
+
 Files = dict[str, FileDescriptorProto]
 Find = Callable[[str], Iterable[FileDescriptorProto]]
 
@@ -61,8 +63,8 @@ class UnusableError(ValueError):
 
 
 def one_line(error: object) -> str:
-    """A text with its line breaks taken out."""
-    return " ".join(str(error).split())
+    """What protobuf, protoc or a server said, on one line and fit for a terminal."""
+    return printable(" ".join(str(error).split()))
 
 
 def add(files: Files, more: Iterable[FileDescriptorProto]) -> None:

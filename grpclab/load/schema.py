@@ -224,7 +224,7 @@ class _Reflection:
             raise TargetError(
                 f"the server at {self._target} went away while it was asked for its schema: start it again"
             )
-        raise self._refused(f"{code.name}, {one_line(details)}")
+        raise self._refused(f"{code.name}, {one_line(details)}" if details else code.name)
 
     def _refused(self, why: str) -> UsageError:
         return UsageError(
