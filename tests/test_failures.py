@@ -27,8 +27,9 @@ from grpclab.load.failures import LONGEST_TEXT, MOST_TEXTS, Failure, FailureLog,
 from grpclab.load.formats import csv_text, ghz_json
 from grpclab.load.plan import load_plan
 from grpclab.printable import printable
+from grpclab.status import NOT_ENDED
 
-UNKNOWN, UNAUTHENTICATED = 2, 16
+CANCELLED, UNKNOWN, UNAUTHENTICATED = 1, 2, 16
 
 # ---- the log -------------------------------------------------------------------------------------------------
 
@@ -153,6 +154,14 @@ def test_a_text_is_a_calls_own_only_where_its_status_had_no_other() -> None:
         "rpc error: code = Unavailable desc = no fan": 1,
         "rpc error: code = Unavailable": 1,
     }
+
+
+def test_calls_whose_statuses_are_one_in_ghz_are_counted_together() -> None:
+    said = tuple(
+        Failure(status=status, text="over", calls=n, first_s=0.0) for status, n in (("CANCELLED", 1), ("NOT_ENDED", 2))
+    )
+    found = ghz_json(result([0.1] * 3, [CANCELLED, NOT_ENDED, NOT_ENDED], failures=said))
+    assert found["errorDistribution"] == {"rpc error: code = Canceled desc = over": 3}
 
 
 def test_a_text_is_no_formula_in_a_spreadsheet() -> None:

@@ -135,16 +135,16 @@ def _head(result: BenchResult, *, listed: bool) -> dict[str, Any]:
 
 def _error_distribution(result: BenchResult) -> dict[str, int]:
     """The failed calls by status and text, in ghz's words; the calls whose text was not kept by status alone."""
-    counts: dict[str, int] = {}
-    rest = dict(result.run.summary.errors_by_status)
+    counts: Counter[str] = Counter()  # two of our names are one of Go's
+    rest = Counter(result.run.summary.errors_by_status)
     for failure in result.run.failures:
         if failure.text:
-            counts[rpc_error(failure.status, failure.text)] = failure.calls
-            rest[failure.status] = rest.get(failure.status, 0) - failure.calls
+            counts[rpc_error(failure.status, failure.text)] += failure.calls
+            rest[failure.status] -= failure.calls
     for name, count in rest.items():
-        if count > 0:  # two of our names are one of Go's
-            counts[rpc_error(name, "")] = counts.get(rpc_error(name, ""), 0) + count
-    return counts
+        if count > 0:
+            counts[rpc_error(name, "")] += count
+    return dict(counts)
 
 
 def rpc_error(status: str, text: str) -> str:
