@@ -85,6 +85,14 @@ def go_binary(compiler: str, module: str) -> bytes:
     )
 
 
+def test_a_program_that_cannot_be_read_has_no_digest(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    assert program.files_of(["sh", "--port", "{port}"]) == ()
+
+
 def test_a_go_binary_tells_its_compiler_its_module_and_its_commit() -> None:
     module = "path\tshop/srv\nmod\texample.com/shop\tv1.2.3\th1:x=\nbuild\tvcs.revision=0123456789abcdef\n"
     assert program.go_version(go_binary("go1.25.1", module)) == "go1.25.1, example.com/shop v1.2.3, commit 0123456789ab"

@@ -118,16 +118,19 @@ def files_of(words: Sequence[str]) -> tuple[ProgramFile, ...]:
         return ()
     interpreter = bool(_INTERPRETER.fullmatch(os.path.basename(words[0])))
     found = [_file(Path(executable), version=_interpreter_version(executable) if interpreter else None)]
-    script = _script(words) if interpreter else None
-    return (*found, _file(Path(script), version="")) if script else tuple(found)
+    if interpreter and (script := _script(words)):
+        found.append(_file(Path(script), version=""))
+    return tuple(file for file in found if file is not None)
 
 
-def _file(path: Path, *, version: str | None) -> ProgramFile:
-    """`version` None: the file itself may tell one."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    told = go_version(path.read_bytes()) if version is None else version
-    return ProgramFile(name=path.name, bytes=path.stat().st_size, sha256=digest, version=told)
+def _file(path: Path, *, version: str | None) -> ProgramFile | None:
+    """`version` None: the file itself may tell one. None for a program that may be run and not read."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    told = go_version(content) if version is None else version
+    return ProgramFile(name=path.name, bytes=len(content), sha256=hashlib.sha256(content).hexdigest(), version=told)
 
 
 def _interpreter_version(path: str) -> str:
