@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 from dataclasses import dataclass
 from typing import Final
 
@@ -116,13 +117,19 @@ def _is_base64(value: str) -> bool:
     return True
 
 
+@functools.lru_cache(maxsize=256)
+def _is_name(name: str) -> bool:
+    """Whether this can be the name of a header; looked at for every header that differs from call to call."""
+    return bool(name) and name[0] != ":" and name == name.lower() and min(name) > " "
+
+
 def _fault(headers: HeaderList, encoding: str) -> str:
     """Why these headers make an answer malformed; what grpcio lets pass as well is let pass."""
     for name, value in headers:
         if name == ":status":
             if len(value) != 3 or not value.isdigit():
                 return f"malformed answer: :status {value[:40]!r}"
-        elif not name or name[0] == ":" or name != name.lower() or min(name) <= " ":
+        elif not _is_name(name):
             return f"malformed answer: header name {name[:40]!r}"
         elif name == "te" and value != "trailers":
             return f"malformed answer: te {value[:40]!r}"
