@@ -299,6 +299,22 @@ def test_a_command_that_dies_is_told_by_its_exit() -> None:
         pass
 
 
+def test_what_a_command_leaves_behind_when_it_ends_is_ended(tmp_path: Path) -> None:
+    script = f"sleep 600 & echo $! > {tmp_path}/pid; exit 7; {{port}}"
+    with pytest.raises(ServerError, match="exit code 7"), launch_command(f'sh -c "{script}"'):
+        pass
+    left = int((tmp_path / "pid").read_text())
+    assert not psutil.pid_exists(left) or psutil.Process(left).status() == psutil.STATUS_ZOMBIE
+
+
+def test_the_last_line_of_a_command_cannot_write_on_the_terminal_as_it_likes() -> None:
+    command = f'{sys.executable} -c \'print("\\x1b[2Jgone"); exit("{{port}}" and 7)\''
+    with pytest.raises(ServerError) as caught, launch_command(command):
+        pass
+    assert "gone" in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
 def test_a_command_ends_with_the_process_that_wanted_it() -> None:
     code = (
         "import time\nfrom grpclab.servers.launcher import launch_command\n"

@@ -37,37 +37,56 @@ def _asked(*_: object) -> NoReturn:
     raise _AskedToStop
 
 
+class _Command:
+    """The process of the command. It is started under a lock, so that the lifeline never misses it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, words: list[str]) -> subprocess.Popen[bytes]:
+        """Start it in a process group of its own. Raises OSError."""
+        with self._lock:
+            self._process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=sys.stderr, process_group=0)
+            return self._process
+
+    def kill(self) -> None:
+        """End it and what it started, if it was started."""
+        with self._lock:
+            if self._process is not None:
+                _signal(self._process, signal.SIGKILL)
+
+
 def main() -> NoReturn:
     """See the module's docstring."""
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-    running: list[subprocess.Popen[bytes]] = []
+    running = _Command()
 
     def lifeline() -> None:
         for line in iter(lambda: os.read(0, 1 << 16), b""):
             lines.put(line.decode())
-        for process in running:
-            _signal(process, signal.SIGKILL)
+        running.kill()
         os._exit(1)
 
     threading.Thread(target=lifeline, name="lifeline", daemon=True).start()
     spec = json.loads(lines.get())
     command = spec["command"]
     port = _free_port()
+    early: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: early.append(number))  # an exception would lose the new process
     try:
-        process = subprocess.Popen(
-            shlex.split(command.replace("{port}", str(port))),
-            stdin=subprocess.DEVNULL,
-            stdout=sys.stderr,
-            process_group=0,
-        )
+        process = running.start(shlex.split(command.replace("{port}", str(port))))
     except OSError as error:
         _leave(f"{shlex.split(command)[0]}: {error.strerror}")
-    running.append(process)
-    signal.signal(signal.SIGTERM, _asked)
     try:
+        signal.signal(signal.SIGTERM, _asked)
+        if early:
+            raise _AskedToStop
         _wait_until_it_listens(process, port, spec["timeout_s"])
         say(port=port, pids=sorted({*_family(process.pid), *procfs.listening_pids(port)}))
-        _leave(f"the command {describe_exit(process.wait())}")
+        code = process.wait()
+        running.kill()  # what it has left behind
+        _leave(f"the command {describe_exit(code)}")
     except _AskedToStop:
         _stop(process)
 
@@ -92,6 +111,7 @@ def _wait_until_it_listens(process: subprocess.Popen[bytes], port: int, timeout_
     while time.monotonic() < give_up:
         code = process.poll()
         if code is not None:
+            _signal(process, signal.SIGKILL)  # what it has left behind
             _leave(f"the command {describe_exit(code)} before it listened on port {port}")
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return

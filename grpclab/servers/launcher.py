@@ -26,6 +26,7 @@ from grpclab import procfs
 from grpclab.children import Child, describe_exit
 from grpclab.config import ServerConfig, TrialConfig
 from grpclab.errors import ServerError, WorkerError
+from grpclab.printable import printable
 from grpclab.servers.serving import ServeSpec, address
 
 START_TIMEOUT_S = 30.0
@@ -112,7 +113,7 @@ def _telling_lines(path: Path) -> list[str]:
 def _told_by_command(path: Path) -> str:
     """Why a command's server ended, by the last line of its log, and the last line that it wrote itself."""
     *written, why = _telling_lines(path) or ["the command ended"]
-    return f"{why}; its last line was: {' '.join(written[-1].split())[:200]}" if written else f"{why}; it wrote nothing"
+    return f"{why}; its last line was: {printable(written[-1], 200)}" if written else f"{why}; it wrote nothing"
 
 
 @contextlib.contextmanager
