@@ -9,13 +9,13 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from grpclab import cli_bench, units
+from grpclab import cli_bench
 from grpclab.channel_args import cannot_act
 from grpclab.config import parse_settings
 from grpclab.errors import UsageError, invalid
 from grpclab.extras import needs_extra
 from grpclab.places import is_stored
-from grpclab.units import share
+from grpclab.units import share, time_option
 from grpclab.variants import LOAD, MEANINGS, VARIANTS
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
         sides.add_argument(f"--{side}-cmd", metavar="COMMAND", help=f"starts {side.upper()}'s server")
         sides.add_argument(f"--{side}-name", metavar="NAME", help=f"what {side.upper()} is called in every output")
     sides.add_argument(
-        "--start-timeout", metavar="SECONDS", help="longest wait until a command's server listens (default: 25)"
+        "--start-timeout", metavar="TIME", help="longest wait until a command's server listens (default: 25)"
     )
     cli_bench.add_call_options(sides)
     much = parser.add_argument_group("the load of a trial")
@@ -110,7 +110,8 @@ def run(options: argparse.Namespace) -> int:
         _refuse(options, ("allow_mixed",), "it is for two stored results: leave it out")
         if options.a_cmd is None and options.b_cmd is None:
             _refuse(options, ("start_timeout",), "it is for a server by its command: add --a-cmd or --b-cmd")
-        timeout_s = _start_timeout(options.start_timeout)
+        given_s = options.start_timeout
+        timeout_s = None if given_s is None else time_option("--start-timeout", given_s)
         sides = _sides(options, names, timeout_s)
         blocks = None if options.blocks in (None, "auto") else _blocks(options.blocks)
         seed = 1 if options.seed is None else cli_bench.whole("--seed", options.seed)
@@ -227,12 +228,3 @@ def _server(options: argparse.Namespace, name: str) -> Command | str:
     if word and word not in VARIANTS:
         raise UsageError(f"{name.upper()}={word} is no variant ({', '.join(VARIANTS)}), and no stored study lies there")
     return Command(command, f"--{name}-cmd") if command else str(word)
-
-
-def _start_timeout(word: str | None) -> float | None:
-    if word is None:
-        return None
-    try:
-        return units.seconds(word, bare="s")
-    except ValueError:
-        raise UsageError(invalid("--start-timeout", word, "seconds, as 60 or 2m")) from None
