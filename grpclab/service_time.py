@@ -101,9 +101,13 @@ def _distribution(text: str, time: Callable[[str], float]) -> ServiceTime:
         if not median_s > 0 or not 0 <= sigma <= 10:
             raise ValueError(text)
         mu = math.log(median_s)
+        try:
+            mean_s = math.exp(mu + sigma**2 / 2)
+        except OverflowError:
+            raise ValueError(text) from None
         return ServiceTime(
             text=text,
-            mean_s=math.exp(mu + sigma**2 / 2),
+            mean_s=mean_s,
             draw=lambda rng, size: rng.lognormal(mu, sigma, size),
         )
     raise ValueError(text)

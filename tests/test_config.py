@@ -152,6 +152,7 @@ def test_words_are_read_as_levels(name: str, word: str, level: Level) -> None:
             for word in ("-1", "60001", "nan", "inf", "none", "", "exponential", "gamma:5", "uniform:9,1", "5,6")
         ),
         ("server.handler_wait_ms", "lognormal:5,10", WAITS),  # its mean is e^50 times its median
+        ("server.handler_wait_ms", "lognormal:1e305,10", WAITS),  # and here no number
     ],
 )
 def test_an_impossible_word_is_refused_in_one_line_with_what_would_do(name: str, word: str, takes: str) -> None:

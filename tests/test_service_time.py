@@ -95,6 +95,7 @@ def test_the_same_seed_draws_the_same_times_and_another_one_others() -> None:
         "lognormal:2ms,-1",
         "lognormal:2ms,1,1",
         "lognormal:2ms,nan",
+        "lognormal:1e305s,10",
     ],
 )
 def test_what_is_no_law_is_refused_in_one_line_that_shows_how(text: str) -> None:
