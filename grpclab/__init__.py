@@ -3,9 +3,10 @@
 Layout, top to bottom; each floor imports only from floors below it:
 
     cli                       the command line
-    cli_compare, cli_profile  two of its commands
-    cli_notebook              one more
-    cli_bench, cli_reference  the options of two more
+    cli_compare, cli_study    commands that judge: compare; study and report
+    cli_profile               profile
+    cli_notebook              notebook
+    cli_bench, cli_reference  the options of bench and of serve reference
     cli_parser                what a mistake on the command line is answered with
     notebook_replication      what the cells of replication.ipynb call
     doctor, notebook          what this machine can measure; what the other notebooks' cells call
@@ -37,7 +38,6 @@ Layout, top to bottom; each floor imports only from floors below it:
     extras                    what is installed only with an extra
     arguments                 what programs pass in
     service_time              how long a call takes or waits: a constant or a distribution (pure)
-    units                     times with their units, shares
     notebook_html             HTML that keeps its style in the output of a notebook cell
     units, inputs, addresses  times with their units, shares; a user's files; what may stand for HOST:PORT
     printable                 the text of others, made harmless for a terminal

@@ -11,7 +11,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from grpclab import cli, extras, places
+from grpclab import cli, cli_study, extras, places
 from grpclab.errors import MissingDependencyError, UsageError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -104,8 +104,8 @@ def test_a_report_is_found_by_the_studys_name_and_a_wrong_one_is_told_with_the_n
     folder = here / "results" / "monday"
     folder.mkdir(parents=True)
     (folder / "manifest.json").write_text("{}")
-    assert cli._stored("monday") == folder
-    assert cli._stored("results/monday") == Path("results/monday")
+    assert cli_study.stored_folder("monday") == folder
+    assert cli_study.stored_folder("results/monday") == Path("results/monday")
     for wrong, told in (("mondya", "did you mean monday?"), ("zzz", "there are monday"), ("results/mondai", "monday?")):
         assert cli.main(["report", wrong]) == 2
         assert told in capsys.readouterr().err

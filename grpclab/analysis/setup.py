@@ -86,7 +86,11 @@ def load_words(plan: Plan, configuration: str) -> str:
         told.append(f"{'at most ' if calls is not None else ''}{amounts.time(float(seconds))}")
     pooling = level("client.pooling")
     connections = level("client.connections") if pooling == "pool" else 1
-    told.append("a connection for each call" if pooling == "per_call" else amounts.count(connections, "connection", "connections"))
+    told.append(
+        "a connection for each call"
+        if pooling == "per_call"
+        else amounts.count(connections, "connection", "connections")
+    )
     told.append(f"engine {level('load.engine')}")
     links = [name for name in FACTORS if name.startswith("link.") and level(name) != FACTORS[name].default]
     told += [f"{name}={format_level(level(name))}" for name in links]
