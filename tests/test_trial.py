@@ -15,7 +15,7 @@ from grpclab.environment import CorePlan, machine, split_cores
 from grpclab.load.recorder import Records
 from grpclab.load.run import LoadRun
 from grpclab.load.summary import Window, summarise
-from grpclab.study import trial
+from grpclab.study import window
 from grpclab.study.trial import METRICS, TrialIdentity, TrialResult, row, run_trial
 
 
@@ -102,8 +102,8 @@ def many(calls: int, workers: int) -> LoadRun:
 def test_of_many_calls_the_latency_file_keeps_so_many_evenly_chosen(
     monkeypatch: pytest.MonkeyPatch, calls: int, workers: int, capped: bool
 ) -> None:
-    monkeypatch.setattr(trial, "LATENCY_ROWS", 100)
-    frame, was_capped = trial._latency_frame(many(calls, workers))
+    monkeypatch.setattr(window, "LATENCY_ROWS", 100)
+    frame, was_capped = window.latency_frame(many(calls, workers))
     assert was_capped is capped
     assert len(frame) == 100
     chosen = frame["latency_s"].to_numpy()
@@ -113,5 +113,5 @@ def test_of_many_calls_the_latency_file_keeps_so_many_evenly_chosen(
 
 
 def test_a_window_without_calls_has_a_latency_file_without_rows() -> None:
-    frame, capped = trial._latency_frame(many(0, 2))
+    frame, capped = window.latency_frame(many(0, 2))
     assert (len(frame), capped) == (0, False)

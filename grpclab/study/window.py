@@ -1,0 +1,144 @@
+"""What a trial keeps of its measured window: metrics, and the frames of latencies and of time. Pure."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from grpclab import procfs
+from grpclab.load.run import LoadRun
+from grpclab.load.summary import most_in_flight, timeline
+from grpclab.profiling import threads
+from grpclab.status import OK
+
+LATENCY_ROWS = 200_000
+"""The most calls that latency.parquet holds, evenly chosen; the histogram holds all."""
+
+
+def metrics(run: LoadRun, opened: procfs.Usage, closed: procfs.Usage) -> dict[str, float]:
+    """The figures of the calls, and of the server's and the generator's CPU between the opening and the end."""
+    summary = run.summary
+    user, kernel = closed.user_s - opened.user_s, closed.kernel_s - opened.kernel_s
+    server_cpu_s, calls = closed.cpu_s - opened.cpu_s, summary.requests
+    return {
+        "requests": summary.requests,
+        "errors": summary.errors,
+        "throughput_rps": summary.throughput_rps,
+        "window_s": summary.window_s,
+        "latency_mean_s": summary.latency_mean_s,
+        "latency_min_s": summary.latency_min_s,
+        "latency_max_s": summary.latency_max_s,
+        **{f"latency_{name}_s": value for name, value in summary.latency.items()},
+        "latency_ok_p50_s": summary.latency_ok["p50"],
+        "latency_ok_p99_s": summary.latency_ok["p99"],
+        "latency_uncorrected_p99_s": summary.latency_uncorrected["p99"],
+        "offered_rps": math.nan if run.offered_rps is None else run.offered_rps,
+        **{f"late_{name}_s": value for name, value in run.lateness.items()},
+        **run.traffic.as_row(),
+        "held": run.held,
+        "in_flight_max": most_in_flight(run.windows),
+        "connections_lost": run.connections_lost,
+        "outage_s": run.outage_s,
+        "server_cpu_s": server_cpu_s,
+        "server_cpu_per_call_s": server_cpu_s / calls if calls else math.nan,
+        "server_user_s": user,
+        "server_kernel_s": kernel,
+        "server_kernel_share": kernel / (user + kernel) if user + kernel > 0 else math.nan,
+        "server_peak_rss_bytes": closed.peak_rss_bytes,
+        "client_cpu_s": run.cpu_s,
+        "client_spin_s": run.spin_s,
+        # Spinning is waiting, not the cost of a call.
+        "client_cpu_per_call_s": max(0.0, run.cpu_s - run.spin_s) / calls if calls else math.nan,
+        "client_busy_share": run.busy_share,
+        "residence_mean_s": _residence_s(run),
+    }
+
+
+def _residence_s(run: LoadRun) -> float:
+    """The mean time inside the server of the calls that succeeded, as a reference server tells it; NaN elsewhere."""
+    told = [
+        measured.residence_s[measured.status == OK]
+        for window in run.windows
+        if (measured := window.measured).residence_s is not None
+    ]
+    known = np.concatenate(told) if told else np.empty(0)
+    return float(np.nanmean(known)) if np.isfinite(known).any() else math.nan
+
+
+def first_success(run: LoadRun) -> dict[str, float]:
+    """From the opening of the window to the end of the first call that succeeded; the window's length if none did.
+
+    Then it is censored: all that is known is that it would have taken longer.
+    """
+    ends = [
+        float((calls.end_s[calls.status == OK] - window.opened_at).min())
+        for window in run.windows
+        if ((calls := window.measured).status == OK).any()
+    ]
+    return {
+        "time_to_first_success_s": min(ends, default=run.summary.window_s),
+        "first_success_censored": float(not ends),
+    }
+
+
+def thread_metrics(used: list[threads.ThreadUse], calls: int) -> dict[str, float]:
+    """What all threads and C-core's own used, from the start of the warm-up until the last call had drained."""
+    whole = threads.total(used).per_call(calls)
+    native = threads.total(use for use in used if use.comm.startswith(threads.EVENT_ENGINE)).per_call(calls)
+    return {
+        "server_event_engine_share": native.cpu_s / whole.cpu_s if whole.cpu_s > 0 else math.nan,
+        "server_voluntary_switches_per_call": whole.voluntary,
+        "server_involuntary_switches_per_call": whole.involuntary,
+    }
+
+
+def all_calls(run: LoadRun) -> int:
+    """All calls of a run, those of the warm-up too."""
+    return sum(len(window.records) for window in run.windows)
+
+
+def latency_frame(run: LoadRun) -> tuple[pd.DataFrame, bool]:
+    """One row a call, warm-up included (negative `start_s`): start_s, latency_s, late_s, status, worker.
+
+    With more than LATENCY_ROWS calls so many of them, at even distances in the order in which they ended; the
+    second value says whether some were left out.
+    """
+    calls = all_calls(run)
+    capped = calls > LATENCY_ROWS
+    chosen = np.arange(min(calls, LATENCY_ROWS)) * calls // max(1, min(calls, LATENCY_ROWS))
+    frames, first = [], 0
+    for index, window in enumerate(run.windows):
+        records = window.records
+        rows = chosen[(chosen >= first) & (chosen < first + len(records))] - first
+        first += len(records)
+        frames.append(
+            pd.DataFrame(
+                {
+                    "start_s": records.start_s[rows] - window.opened_at,
+                    "latency_s": records.latency_s[rows],
+                    "late_s": records.late_s[rows],
+                    "status": records.status[rows],
+                    "worker": np.uint8(index),
+                }
+            )
+        )
+    return pd.concat(frames, ignore_index=True), capped
+
+
+def timeline_frame(run: LoadRun, samples: list[procfs.Usage]) -> pd.DataFrame:
+    """Bins of 0.1 s: the calls that ended in each, the server's CPU share and memory at the nearest sample."""
+    frame = pd.DataFrame(timeline(run.windows))
+    if len(frame) == 0 or len(samples) < 2:
+        return frame.assign(server_cpu_share=math.nan, server_rss_bytes=math.nan)
+    opened_at = run.windows[0].opened_at
+    at = np.array([usage.at_s for usage in samples]) - opened_at
+    cpu = np.array([usage.cpu_s for usage in samples])
+    rss = np.array([float(usage.rss_bytes) for usage in samples])
+    middle = (at[1:] + at[:-1]) / 2
+    share = np.diff(cpu) / np.maximum(np.diff(at), 1e-9)
+    return frame.assign(
+        server_cpu_share=np.interp(frame["t_s"], middle, share),
+        server_rss_bytes=np.interp(frame["t_s"], at, rss),
+    )
