@@ -150,7 +150,7 @@ class Watched:
 
         self.patch.setattr(publish, "publish", published)
         verdict = {"sentence": "It is so.", "warnings": []}
-        self.patch.setattr(publish, "finished", lambda *_, **__: SimpleNamespace(verdict=verdict))
+        self.patch.setattr(publish, "finished", lambda *_, **__: SimpleNamespace(verdict=verdict, configurations={}))
         for name, told in (("table", "a table"), ("as_json", {})):
             self.patch.setattr(f"grpclab.report.summaries.{name}", lambda _, told=told: told)
 
