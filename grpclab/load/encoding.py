@@ -311,7 +311,7 @@ def _check_names(members: Mapping[str, Any], place: Place, *, keys: bool = False
     """Raise UsageError where one name stands twice in an object; `keys`: they are keys of a map."""
     if isinstance(members, Members) and members.twice is not None:
         at = (place, (members.twice,) if keys else members.twice)
-        raise refusal(at, members[members.twice], "one value; its name is there twice in one object")
+        raise refusal(at, members[members.twice], "one value; its name is given twice in one object")
 
 
 def _read(read: Callable[[Any], Any], value: Any, at: Place) -> Any:
