@@ -208,7 +208,7 @@ def threads(m: Measured, neighbours: Neighbours) -> Limit | None:
                 f"{amounts.amount(rps)} requests/s, each of which keeps its thread for {amounts.time(service)}, "
                 f"have {rps * service:.1f} in use"
             )
-            spare = [] if have == m.threads else ["spare threads are lent only while no call gets a thread"]
+            spare = [] if have == m.threads else ["spare threads are lent only while nothing moves, which it does"]
             return limit_from(m, "threads", [told, in_use, *spare, cpu_words(m)], certain=idle)
     if not (idle and m.in_flight > m.threads):
         return None
