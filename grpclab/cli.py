@@ -46,24 +46,15 @@ A flag beats a variable, a variable beats the default; other commands do not rea
 def build_parser() -> argparse.ArgumentParser:
     """The parser of every command."""
     common = Parser(add_help=False)
-    common.add_argument("-q", "--quiet", action="store_true", help="say only what is asked for, and errors")
+    common.add_argument("-q", "--quiet", action="store_true", help="print only the result, and errors")
     common.add_argument("-v", "--verbose", action="store_true", help="show tracebacks of errors")
-    settable = Parser(add_help=False)
-    settable.add_argument(
-        "--set",
-        dest="settings",
-        metavar="FACTOR=LEVEL",
-        action="append",
-        default=[],
-        help="set any factor, as server.window_kib=1024 (`grpclab factors` lists them); may be repeated",
-    )
     parser = Parser(prog="grpclab", description=DESCRIPTION, usage="grpclab COMMAND [options]")
     parser.add_argument("--version", action="version", version=f"grpclab {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", prog="grpclab")
 
     serve = commands.add_parser(
         "serve",
-        parents=[common, settable],
+        parents=[common, _settable("a factor of the server, as server.window_kib=1024")],
         help="run a server in the foreground",
         usage=f"grpclab serve {'|'.join(DEFAULT_PORTS)} [options]",
         description="\n".join(
@@ -83,7 +74,7 @@ def build_parser() -> argparse.ArgumentParser:
     cli_reference.add_options(serve)
     serve.set_defaults(run=_serve)
 
-    cli_bench.add_parser(commands, parents=[common, settable])
+    cli_bench.add_parser(commands, parents=[common, _settable("a factor of client, load or link, as link.rtt_ms=20")])
 
     study = commands.add_parser(
         "study",
@@ -91,7 +82,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="measure a sweep of configurations, judge it, write its report",
         usage="grpclab study [options]",
         description="The study of notebooks/sweep.ipynb, in the terminal. Results go to results/<study>/, the report"
-        " to reports/<study>.html. Ctrl-C loses nothing; the same command goes on where it stopped.",
+        " to reports/<study>.html. Ctrl-C loses no finished trial; the same command resumes the study.",
+        epilog="Exit codes: 0 done, whatever the verdict, 2 a wrong option, 3 nothing could be measured, 130 Ctrl-C,"
+        " 143 SIGTERM, 129 SIGHUP.",
     )
     for field in dataclasses.fields(StudyParameters):
         words = field.default if not isinstance(field.default, tuple) else ",".join(f"{v:g}" for v in field.default)
@@ -114,7 +107,7 @@ def build_parser() -> argparse.ArgumentParser:
     study.add_argument("--json", metavar="FILE", help="write the result as JSON; - is standard output")
     study.set_defaults(run=_study)
 
-    cli_compare.add_parser(commands, parents=[common, settable])
+    cli_compare.add_parser(commands, parents=[common, _settable("a factor of both sides, as server.window_kib=1024")])
 
     report = commands.add_parser(
         "report",
@@ -124,7 +117,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Rebuild the report of a stored study, without measuring.",
     )
     report.add_argument("study", nargs="?", metavar="STUDY", help="its name, or its folder: results/STUDY")
-    report.add_argument("--allow-mixed", action="store_true", help="trials of different machines or versions")
+    report.add_argument("--allow-mixed", action="store_true", help="accept trials of different machines or versions")
     report.add_argument("--figures", type=Path, metavar="DIR", help="write every figure as an SVG and a PNG file, too")
     report.add_argument("--json", metavar="FILE", help="write the result as JSON; - is standard output")
     report.set_defaults(run=_report)
@@ -137,7 +130,7 @@ def build_parser() -> argparse.ArgumentParser:
         parents=[common],
         help="what this machine can and cannot measure well",
         usage="grpclab doctor [options]",
-        description="Say what this machine can and cannot measure well; with -q only what is not well.",
+        description="Say what this machine can and cannot measure well; with -q only the problems.",
     )
     doctor.add_argument("--json", metavar="FILE", help="write the findings as JSON; - is standard output")
     doctor.set_defaults(run=_doctor)
@@ -152,6 +145,20 @@ def build_parser() -> argparse.ArgumentParser:
     factors.add_argument("--tonic", action="store_true", help='the table "from tonic to grpcio", in Markdown')
     factors.add_argument("--json", metavar="FILE", help="write the table as JSON; - is standard output")
     factors.set_defaults(run=_factors)
+    return parser
+
+
+def _settable(what: str) -> Parser:
+    """The option --set, by which `what` is set."""
+    parser = Parser(add_help=False)
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        metavar="FACTOR=LEVEL",
+        action="append",
+        default=[],
+        help=f"set {what} (`grpclab factors` lists them); may be repeated",
+    )
     return parser
 
 
@@ -232,7 +239,7 @@ def _study(options: argparse.Namespace) -> int:
     original = load_original(options.repeat) if options.repeat else None
     if original:
         if options.plan and original.plan.get("subjects"):
-            raise UsageError("--plan has no part in the repeat of a comparison: its number of blocks is known")
+            raise UsageError("--plan does not go with the repeat of a comparison: its number of blocks is known")
         study = repeat.planned(original, options.study)
     elif options.file:
         study = Study.described(options.file, options.study)
@@ -260,11 +267,11 @@ def _chosen(options: argparse.Namespace) -> dict[str, Any]:
     chosen = {name: value for name, value in given.items() if value is not None}
     others = [f"--{name.replace('_', '-')}" for name in sorted(set(chosen) - {"study"})]
     if options.repeat and (others := [*others, *(["--file"] if options.file else [])]):
-        raise UsageError(f"{others[0]} has no part in a repeat: it measures the plan of {options.repeat}")
+        raise UsageError(f"{others[0]} does not go with --repeat: it measures the plan of {options.repeat}")
     if options.file and others:
-        raise UsageError(f"{others[0]} has no part in a study of your own: write it into {options.file}")
+        raise UsageError(f"{others[0]} does not go with --file: write it into {options.file}")
     if options.plan and options.json:
-        raise UsageError("--json has no part in --plan: a plan has no result yet")
+        raise UsageError("--json does not go with --plan: a plan has no result yet")
     refuse_without_part(chosen.get("design", "default"), [name for name in chosen if name != "study"], written="--{}")
     return chosen
 
@@ -345,7 +352,7 @@ def _factors(options: argparse.Namespace) -> int:
         from grpclab.channel_args import mapping_markdown
 
         if options.json:
-            raise UsageError("--json has no part in --tonic: that table is Markdown")
+            raise UsageError("--json does not go with --tonic: that table is Markdown")
         sys.stdout.write(mapping_markdown())
         return 0
     if options.json:
