@@ -59,7 +59,7 @@ def advertised_by_server(
             try:
                 connection = stack.enter_context(_tls(root_certificates, plain, host.strip("[]"), deadline))
             except OSError as error:
-                raise TargetError(f"the server at {target} speaks no TLS with us: {error}") from None
+                raise TargetError(f"no TLS connection to the server at {target}: {error}") from None
         return _heard(connection, listener, deadline, who=f"the server at {target}", timeout_s=timeout_s)
 
 

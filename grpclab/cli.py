@@ -35,24 +35,15 @@ A flag beats a variable, a variable beats the default; other commands do not rea
 def build_parser() -> argparse.ArgumentParser:
     """The parser of every command."""
     common = Parser(add_help=False)
-    common.add_argument("-q", "--quiet", action="store_true", help="say only what is asked for, and errors")
+    common.add_argument("-q", "--quiet", action="store_true", help="print only the result, and errors")
     common.add_argument("-v", "--verbose", action="store_true", help="show tracebacks of errors")
-    settable = Parser(add_help=False)
-    settable.add_argument(
-        "--set",
-        dest="settings",
-        metavar="FACTOR=LEVEL",
-        action="append",
-        default=[],
-        help="set any factor, as server.window_kib=1024 (`grpclab factors` lists them); may be repeated",
-    )
     parser = Parser(prog="grpclab", description=DESCRIPTION, usage="grpclab COMMAND [options]")
     parser.add_argument("--version", action="version", version=f"grpclab {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", prog="grpclab")
 
     serve = commands.add_parser(
         "serve",
-        parents=[common, settable],
+        parents=[common, _settable("a factor of the server, as server.window_kib=1024")],
         help="run a server in the foreground",
         usage=f"grpclab serve {'|'.join(DEFAULT_PORTS)} [options]",
         description="\n".join(
@@ -72,10 +63,10 @@ def build_parser() -> argparse.ArgumentParser:
     cli_reference.add_options(serve)
     serve.set_defaults(run=_serve)
 
-    cli_bench.add_parser(commands, parents=[common, settable])
+    cli_bench.add_parser(commands, parents=[common, _settable("a factor of client, load or link, as link.rtt_ms=20")])
 
     cli_study.add_study(commands, parents=[common])
-    cli_compare.add_parser(commands, parents=[common, settable])
+    cli_compare.add_parser(commands, parents=[common, _settable("a factor of both sides, as server.window_kib=1024")])
 
     cli_study.add_report(commands, parents=[common])
     cli_profile.add_parser(commands, parents=[common])
@@ -86,7 +77,7 @@ def build_parser() -> argparse.ArgumentParser:
         parents=[common],
         help="what this machine can and cannot measure well",
         usage="grpclab doctor [options]",
-        description="Say what this machine can and cannot measure well; with -q only what is not well.",
+        description="Say what this machine can and cannot measure well; with -q only the problems.",
     )
     doctor.add_argument("--json", metavar="FILE", help="write the findings as JSON; - is standard output")
     doctor.set_defaults(run=_doctor)
@@ -101,6 +92,20 @@ def build_parser() -> argparse.ArgumentParser:
     factors.add_argument("--tonic", action="store_true", help='the table "from tonic to grpcio", in Markdown')
     factors.add_argument("--json", metavar="FILE", help="write the table as JSON; - is standard output")
     factors.set_defaults(run=_factors)
+    return parser
+
+
+def _settable(what: str) -> Parser:
+    """The option --set, by which `what` is set."""
+    parser = Parser(add_help=False)
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        metavar="FACTOR=LEVEL",
+        action="append",
+        default=[],
+        help=f"set {what} (`grpclab factors` lists them); may be repeated",
+    )
     return parser
 
 
@@ -184,7 +189,7 @@ def _factors(options: argparse.Namespace) -> int:
         from grpclab.channel_args import mapping_markdown
 
         if options.json:
-            raise UsageError("--json has no part in --tonic: that table is Markdown")
+            raise UsageError("--json does not go with --tonic: that table is Markdown")
         sys.stdout.write(mapping_markdown())
         return 0
     if options.json:

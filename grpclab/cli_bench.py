@@ -38,11 +38,11 @@ FACTOR_OF = {
 AT = "@"
 """What --data begins with where it names a file."""
 
-DESCRIPTION = """Load one running server on this machine and print what was seen.
+DESCRIPTION = """Load one running server on this machine and print a summary.
 
 Without --rate the loop is closed: --concurrency callers, each waiting for its answer before it calls again; its
-figure is the throughput. With --rate the loop is open: calls are sent when they are due, whatever became of those
-before, and latency counts from the planned send time."""
+figure is the throughput. With --rate the loop is open: calls are sent when they are due, whether or not earlier ones
+have ended, and latency counts from the planned send time."""
 
 EPILOG = """examples:
   grpclab bench -n 2500 -c 50
@@ -50,11 +50,12 @@ EPILOG = """examples:
   grpclab bench --rate 1000 --arrival poisson -z 30 --slo p99=5ms,errors=0.1% --abort-on-slo
   grpclab bench --rate 500:5000:500@5s --json result.json
 
-Calls still under way 3 s after the window, or 1 s after Ctrl-C, SIGTERM or SIGHUP, are given up: NOT_ENDED. Limits
-of latency are judged over calls that succeeded, and over these as long as they had been under way.
+Calls still under way 3 s after the window, or 1 s after Ctrl-C, SIGTERM or SIGHUP, are given up and counted as failed,
+with the status NOT_ENDED. Latency thresholds are judged over the calls that succeeded and those given up, which count
+with the time that they had been under way.
 
-Times are seconds, or have units: 500ms, 1m30s. Exit codes: 0 done, 1 --slo not met, 2 a wrong option, 3 the
-measurement is invalid, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP (what had been measured is printed)."""
+Times are seconds, or have units: 500ms, 1m30s. Exit codes: 0 done, 1 --slo not met or every call failed, 2 a wrong
+option, 3 nothing could be measured, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP (what had been measured is printed)."""
 
 
 class Help(argparse.RawDescriptionHelpFormatter):
@@ -83,7 +84,8 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
     parser.add_argument(
         "--config",
         metavar="FILE",
-        help="options in TOML or JSON, by the flags' names or ghz's; files it names lie beside it; a flag beats it",
+        help="options in TOML or JSON, named as here or as in ghz; files named in it are looked for beside it; an"
+        " option on the command line wins",
     )
     what = parser.add_argument_group("what is called")
     what.add_argument("target", nargs="?", metavar="HOST:PORT", help=f"a server on this machine (default: {TARGET})")
@@ -91,11 +93,13 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
     what.add_argument(
         "--connect-timeout",
         metavar="TIME",
-        help="wait so long for the server to be there (default: 5 s for an answer, not at all where nothing listens)",
+        help="longest wait for the server (default: 5 s for an answer; none where nothing listens)",
     )
 
     much = parser.add_argument_group("how much", "The window ends at --requests or --duration, whichever is first.")
-    _factor(much, "requests", "N", "-n", said="calls in the window; with a schedule, at each rate")
+    _factor(
+        much, "requests", "N", "-n", said="calls in the window (of a schedule, at each rate); more if --slo needs them"
+    )
     _factor(much, "duration", "TIME", "-z", said="longest window; 10 s at a --rate where neither is given")
     _factor(much, "warmup", "TIME")
 
@@ -113,14 +117,14 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
     _factor(sent, "workers", "N|auto", said="generator processes; auto: one per core the generator may use")
     _factor(sent, "engine", "wire|grpcio")
     _factor(sent, "deadline", "TIME")
-    sent.add_argument("--seed", metavar="N", help="of a Poisson schedule (default: 1)")
+    sent.add_argument("--seed", metavar="N", help="seed of a Poisson schedule (default: 1)")
 
     limits = parser.add_argument_group("thresholds")
     limits.add_argument(
         "--slo",
         metavar="NAME=LIMIT,...",
-        help="exit with 1 unless kept: p50 p90 p95 p99 p999 mean max (5ms) of the calls that succeeded, errors"
-        " (0.1%%; 1%% is implied), rps (at least, successful ones)",
+        help="exit with 1 unless all are met: p50 p90 p95 p99 p999 mean max (at most, as 5ms), errors (at most, as"
+        " 0.1%%; errors=1%% is implied), rps (at least, of successful calls)",
     )
     limits.add_argument("--abort-on-slo", action="store_true", help="end the load as soon as --slo is broken")
 

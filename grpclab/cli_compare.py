@@ -45,8 +45,8 @@ EPILOG = """examples:
   grpclab compare results/monday:optimized-c64 results/tuesday:optimized-c64
 
 Exit codes: 0 B is faster or equivalent, 1 B is slower, 2 a wrong option, 3 a side cannot be measured, 4 inconclusive
-(0 with --allow-inconclusive), 130 Ctrl-C, 143 SIGTERM. What is measured is stored under results/; `grpclab report`
-draws it."""
+(0 with --allow-inconclusive), 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP. What is measured is stored under results/;
+`grpclab report` draws it."""
 
 
 def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> None:
@@ -74,15 +74,15 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
     cli_bench.add_call_options(sides)
     much = parser.add_argument_group("the load of a trial")
     cli_bench.add_load_options(much, LOAD)
-    judged = parser.add_argument_group("the judgement")
+    judged = parser.add_argument_group("the verdict")
     judged.add_argument("--blocks", metavar="N|auto", help="auto: planned from a pilot (default: auto)")
     judged.add_argument(
         "--min-effect", default="5%", metavar="SHARE", help="smallest effect of interest (default: 5%%)"
     )
     judged.add_argument("--seed", metavar="N", help="order within the blocks (default: 1)")
     judged.add_argument("--study", metavar="NAME", help="folder under results/; an interrupted comparison resumes")
-    judged.add_argument("--allow-inconclusive", action="store_true", help="exit with 0 where it stays open")
-    judged.add_argument("--allow-mixed", action="store_true", help="stored results of different machines or versions")
+    judged.add_argument("--allow-inconclusive", action="store_true", help="exit with 0 if the verdict is inconclusive")
+    judged.add_argument("--allow-mixed", action="store_true", help="accept results of different machines or versions")
     judged.add_argument("--json", metavar="FILE", help="write the verdict as JSON; - is standard output")
     parser._action_groups.append(parser._action_groups.pop(1))  # -h, -q and their like last, not first
     parser.set_defaults(run=run)
@@ -155,7 +155,7 @@ def _refuse(options: argparse.Namespace, names: Sequence[str], reason: str) -> N
     for name in names:
         if getattr(options, name) not in (None, [], False):
             flag = "--set" if name == "settings" else f"--{name.replace('_', '-')}"
-            raise UsageError(f"{flag} has no part here: {reason}")
+            raise UsageError(f"{flag} cannot be used here: {reason}")
 
 
 def _given(options: argparse.Namespace) -> dict[str, set[str]]:
@@ -226,5 +226,5 @@ def _server(options: argparse.Namespace, name: str) -> Command | str:
             f"{name.upper()} is a variant ({', '.join(VARIANTS)}) or --{name}-cmd COMMAND; {given} was given"
         )
     if word and word not in VARIANTS:
-        raise UsageError(f"{name.upper()}={word} is no variant ({', '.join(VARIANTS)}), and no stored study lies there")
+        raise UsageError(f"{name.upper()}={word} is no variant ({', '.join(VARIANTS)}) and no folder of a stored study")
     return Command(command, f"--{name}-cmd") if command else str(word)

@@ -24,7 +24,7 @@ from grpclab.units import time_option
 LONGEST_S = 600
 MOST_FUNCTIONS = 10
 EPILOG = """py-spy looks at Python's threads and names their functions; perf, where it is installed and permitted, looks
-at every thread while it runs. The process is paused for moments while it is looked at. Files: .html is a flamegraph,
+at every thread while it runs. py-spy pauses the process briefly for each sample. Files: .html is a flamegraph,
 .folded and .speedscope.json are for other tools, .pb.gz is for `go tool pprof`."""
 
 Writer = Callable[[Mapping[str, int], argparse.Namespace], bytes]

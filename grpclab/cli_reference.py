@@ -32,7 +32,8 @@ serve reference, for example:
   grpclab serve reference --service-time exponential:2ms
   grpclab serve reference --service-time constant:1ms --stall 1s@3s --error 1%:UNAVAILABLE
   grpclab serve reference --fault goaway:100
-Each reply tells in its trailer grpclab-residence-ns how long the call was inside, in ns. Faults (N in brackets):
+The trailer grpclab-residence-ns of each reply says how long the call was in the server, in ns.
+Faults of --fault (default of N in brackets):
 """
 
 
@@ -64,10 +65,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--max-concurrent-streams", "N", "calls open at once on one connection", "unlimited", type=int)
     add("--window-kib", "N", "HTTP/2 window for what the server receives", _DEFAULTS.window_kib, type=int)
     group.add_argument(
-        "--no-residence", dest="residence", action="store_const", const=False, help="do not tell the residence time"
+        "--no-residence",
+        dest="residence",
+        action="store_const",
+        const=False,
+        help="send no trailer with the time in the server",
     )
     add("--fault", "NAME[:N]", "misbehave: see below", None)
-    add("--seed", "N", "of what is drawn", _DEFAULTS.seed, type=int)
+    add("--seed", "N", "seed of what is drawn at random", _DEFAULTS.seed, type=int)
 
 
 def refuse_options(options: argparse.Namespace) -> None:

@@ -30,7 +30,9 @@ def add_study(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> None
         help="measure a sweep of configurations, judge it, write its report",
         usage="grpclab study [options]",
         description="The study of notebooks/sweep.ipynb, in the terminal. Results go to results/<study>/, the report"
-        " to reports/<study>.html. Ctrl-C loses nothing; the same command goes on where it stopped.",
+        " to reports/<study>.html. Ctrl-C loses no finished trial; the same command resumes the study.",
+        epilog="Exit codes: 0 done, whatever the verdict, 2 a wrong option, 3 nothing could be measured, 130 Ctrl-C,"
+        " 143 SIGTERM, 129 SIGHUP.",
     )
     for field in dataclasses.fields(StudyParameters):
         words = field.default if not isinstance(field.default, tuple) else ",".join(f"{v:g}" for v in field.default)
@@ -64,7 +66,7 @@ def add_report(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
         description="Rebuild the report of a stored study, without measuring.",
     )
     report.add_argument("study", nargs="?", metavar="STUDY", help="its name, or its folder: results/STUDY")
-    report.add_argument("--allow-mixed", action="store_true", help="trials of different machines or versions")
+    report.add_argument("--allow-mixed", action="store_true", help="accept trials of different machines or versions")
     report.add_argument("--figures", type=Path, metavar="DIR", help="write every figure as an SVG and a PNG file, too")
     report.add_argument("--json", metavar="FILE", help="write the result as JSON; - is standard output")
     report.set_defaults(run=_report)
@@ -85,7 +87,7 @@ def _study(options: argparse.Namespace) -> int:
     original = load_original(options.repeat) if options.repeat else None
     if original:
         if options.plan and original.plan.get("subjects"):
-            raise UsageError("--plan has no part in the repeat of a comparison: its number of blocks is known")
+            raise UsageError("--plan does not go with the repeat of a comparison: its number of blocks is known")
         study = repeat.planned(original, options.study)
     elif options.file:
         study = Study.described(options.file, options.study)
@@ -113,11 +115,11 @@ def _chosen(options: argparse.Namespace) -> dict[str, Any]:
     chosen = {name: value for name, value in given.items() if value is not None}
     others = [f"--{name.replace('_', '-')}" for name in sorted(set(chosen) - {"study"})]
     if options.repeat and (others := [*others, *(["--file"] if options.file else [])]):
-        raise UsageError(f"{others[0]} has no part in a repeat: it measures the plan of {options.repeat}")
+        raise UsageError(f"{others[0]} does not go with --repeat: it measures the plan of {options.repeat}")
     if options.file and others:
-        raise UsageError(f"{others[0]} has no part in a study of your own: write it into {options.file}")
+        raise UsageError(f"{others[0]} does not go with --file: write it into {options.file}")
     if options.plan and options.json:
-        raise UsageError("--json has no part in --plan: a plan has no result yet")
+        raise UsageError("--json does not go with --plan: a plan has no result yet")
     refuse_without_part(chosen.get("design", "default"), [name for name in chosen if name != "study"], written="--{}")
     return chosen
 

@@ -182,11 +182,13 @@ def test_a_part_that_is_undecided_is_marked() -> None:
 
 def test_what_a_client_that_keeps_its_channel_gains_is_said_with_its_interval() -> None:
     client, server = plan()["parts"]
-    found = judged(parts=[client, server | {"already": "A client that keeps its channel already"}])
+    found = judged(parts=[client, server | {"already": "A client that already keeps its channel"}])
     part = next(c for c in found.comparisons if c.candidate == "optimized")
     told = found.sentence.partition(". ")[2]
-    assert told.startswith(f"A client that keeps its channel already gains {times(part.ratio)}, 95 % interval ")
-    assert told.endswith(f": {part.verdict}.")
+    assert told.startswith(
+        f"What is left for a client that already keeps its channel: {times(part.ratio)}, 95 % interval "
+    )
+    assert told.endswith(f", {part.verdict}.")
 
 
 def test_without_trials_nothing_is_claimed_and_nothing_raises() -> None:

@@ -333,7 +333,7 @@ def test_a_link_in_front_of_the_target_acts_and_says_what_it_does(server: Runnin
     assert "emulated link: 30 ms asked for" in found._repr_html_()
     assert ghz_json(found)["grpclab"]["link"]["rtt_ms_asked"] == 30
     assert "link.rtt_ms=30" in ghz_json(found)["grpclab"]["settings"]
-    assert "does not keep its time" in link_text({**found.link, "rtt_ms_p50": 36.0})
+    assert "it is not as asked for" in link_text({**found.link, "rtt_ms_p50": 36.0})
 
 
 def test_a_link_to_nobody_is_told_by_the_targets_own_name() -> None:

@@ -144,9 +144,9 @@ def test_what_cannot_act_is_refused_with_the_reason(key: str) -> None:
         ({"totale": 5}, "unknown key 'totale'"),
         ("[1]", "expected an object of options in JSON"),
         ("{,}", "expected JSON, which it is not at line 1, column 2"),
-        ('{"total": 1, "total": 2}', "the key 'total' is there twice"),
-        ("[" * 100_000, "expected JSON of usual depth"),
-        ('{"requests": ' + "9" * 5000 + "}", "expected JSON of usual depth and numbers of usual length"),
+        ('{"total": 1, "total": 2}', "the key 'total' is given twice"),
+        ("[" * 100_000, "expected JSON with less nesting"),
+        ('{"requests": ' + "9" * 5000 + "}", "expected JSON with less nesting and shorter numbers"),
     ],
 )
 def test_what_contradicts_itself_is_one_line(tables: dict[str, Any] | str, why: str) -> None:

@@ -145,7 +145,7 @@ def test_with_adaptation_off_the_frame_size_is_as_asked_over_tls_too() -> None:
 def test_a_plain_server_has_no_tls_to_be_asked_over(quick_server: RunningServer) -> None:
     with launch(ServerConfig(tls=True)) as other:
         roots = other.root_certificates
-    with pytest.raises(TargetError, match=f"the server at {quick_server.target} speaks no TLS with us"):
+    with pytest.raises(TargetError, match=f"no TLS connection to the server at {quick_server.target}"):
         advertised_by_server(quick_server.target, roots)
 
 

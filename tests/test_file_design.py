@@ -120,7 +120,7 @@ def test_a_file_is_run_and_reported(
     ("words", "told"),
     [
         (["--file", "no.toml"], "invalid --file=no.toml: expected a file that can be read in /"),
-        (["--file", "x.toml", "--blocks", "9"], "--blocks has no part in a study of your own: write it into x.toml"),
+        (["--file", "x.toml", "--blocks", "9"], "--blocks does not go with --file: write it into x.toml"),
     ],
 )
 def test_bad_input_is_one_line(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -212,7 +212,9 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
                 Refused(words=f"--file study.toml --{name.replace('_', '-')} {word}", where="write it into study.toml")
                 if name != "study"
                 else Acts(words="--study mine", proof="name", after="--file study.toml"),
-                Refused(words=f"--repeat results/x --{name.replace('_', '-')} {word}", where="has no part in a repeat")
+                Refused(
+                    words=f"--repeat results/x --{name.replace('_', '-')} {word}", where="does not go with --repeat"
+                )
                 if name != "study"
                 else Acts(words="--study mine", proof="name", after="--repeat results/x"),
             ]
@@ -235,7 +237,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         },
         "file": [
             Acts(words="--file study.toml", proof="file"),
-            Refused(words="--repeat results/x --file study.toml", where="has no part in a repeat"),
+            Refused(words="--repeat results/x --file study.toml", where="does not go with --repeat"),
         ],
         "repeat": [Acts(words="--repeat results/x", proof="repeat")],
         "plan": [

@@ -261,8 +261,8 @@ def test_what_is_no_plan_is_refused_in_one_line(changed: dict[str, Any], told: s
         (["--repeat", "nowhere"], "no study at nowhere: give results/STUDY, its manifest.json, or a report"),
         (["--repeat", "."], "no study in .: there is no manifest.json"),
         (["--repeat", "x.html"], "x.html holds no study"),
-        (["--repeat", "x.html", "--blocks", "9"], "--blocks has no part in a repeat: it measures the plan of x.html"),
-        (["--repeat", "x.html", "--file", "x.toml"], "--file has no part in a repeat"),
+        (["--repeat", "x.html", "--blocks", "9"], "--blocks does not go with --repeat: it measures the plan of x.html"),
+        (["--repeat", "x.html", "--file", "x.toml"], "--file does not go with --repeat"),
         (["--json", "no/such"], "cannot write no/such"),
     ],
 )

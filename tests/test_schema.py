@@ -142,7 +142,7 @@ def test_the_metadata_of_the_call_is_sent_to_reflection_too(shop: Shop, expected
         metadata = (("authorization", "Bearer 1"),)
         assert find(target, metadata=metadata).payload == expected.payload
         assert refusal(UsageError, target) == (
-            f"the server at {target} does not tell its schema (UNAUTHENTICATED, who are you?):"
+            f"the server at {target} does not send its schema (UNAUTHENTICATED, who are you?):"
             " give --proto FILE, or the --metadata that it asks for"
         )
 
@@ -198,7 +198,7 @@ def test_a_server_that_keeps_its_schema_to_itself_is_not_waited_for(shop: Shop) 
             line = refusal(TargetError, target, timeout_s=0.5)
         finally:
             ended.set()
-    assert line.startswith(f"the server at {target} did not tell its schema within 0.5 s")
+    assert line.startswith(f"the server at {target} did not send its schema within 0.5 s")
 
 
 def _garbage(request: ServerReflectionRequest, context: grpc.ServicerContext) -> ServerReflectionResponse:
@@ -229,10 +229,10 @@ def _half(request: ServerReflectionRequest, context: grpc.ServicerContext) -> Se
     ("answer", "line"),
     [
         (lambda request, context: error(grpc.StatusCode.INTERNAL, "no\nidea"), r"schema \(error 13, no idea\): give"),
-        (_garbage, r"does not tell its schema \(it sent a schema that is none\): give --proto FILE"),
+        (_garbage, r"does not send its schema \(what it sent is not a schema\): give --proto FILE"),
         (_contradiction, "the schema of the server at .* cannot be used: a.proto uses nowhere.N, which none of its"),
         (_circle, "cannot be used: its files import each other: a -> b -> c -> a; give --proto FILE"),
-        (_half, "cannot be used: a.proto imports google/protobuf/nothing.proto, which it lacks; give --proto FILE"),
+        (_half, "cannot be used: a.proto imports google/protobuf/nothing.proto, which is missing; give --proto FILE"),
         (lambda request, context: ServerReflectionResponse(), "has no service shop.v1.Orders; it has none"),
     ],
 )
@@ -243,7 +243,7 @@ def test_a_schema_that_is_none_is_one_line(shop: Shop, answer: Answer, line: str
 
 def test_a_call_that_ends_without_an_answer_is_one_line(shop: Shop) -> None:
     with shop.serve(lambda requests, context: iter(())) as target:
-        assert "does not tell its schema (it ended the call without an answer)" in refusal(UsageError, target)
+        assert "does not send its schema (it ended the call without an answer)" in refusal(UsageError, target)
 
 
 def test_a_server_that_goes_away_meanwhile_is_one_line(shop: Shop) -> None:
@@ -310,8 +310,8 @@ def test_a_descriptor_set_may_leave_out_the_well_known_types_but_no_others(
     assert find("", proto=made) == expected
     made.write_bytes(descriptors(tmp_path, with_imports=False).SerializeToString())
     assert refusal(UsageError, "", proto=made) == (
-        f"invalid --proto={made}: expected a whole schema without contradictions: shop/orders.proto imports"
-        " shop/money.proto, which it lacks; make it with `protoc --include_imports --descriptor_set_out=FILE`"
+        f"invalid --proto={made}: expected a complete and consistent schema: shop/orders.proto imports"
+        " shop/money.proto, which is missing; make it with `protoc --include_imports --descriptor_set_out=FILE`"
     )
 
 
@@ -528,7 +528,7 @@ def test_a_set_that_holds_together_is_used_however_it_is_ordered(tmp_path: Path)
             "p.NONE is defined in a.proto and again in b.proto",
         ),
         ([file("a.proto", values="A"), file("a.proto", values="B"), service("a.proto")], "a.proto is in it twice"),
-        ([service("nowhere.proto")], "s.proto imports nowhere.proto, which it lacks"),
+        ([service("nowhere.proto")], "s.proto imports nowhere.proto, which is missing"),
         ([file("a.proto", uses=".p.Gone"), service("a.proto")], "a.proto uses p.Gone, which none of its files defines"),
         ([file("a.proto", values="A A"), service("a.proto")], "a.proto: duplicate"),
     ],

@@ -23,7 +23,7 @@ def sentence(headline: Comparison, plan: Mapping[str, Any], parts: Sequence[Part
     Names come from the keys `candidate_label`, `baseline_label` and `at` of ``plan["headline"]``, else from
     a title like "optimized against basic at concurrency 64", else they are the configurations' own. The
     words for a part are its `phrase`, else its side. A part with an `already` is told once more with its interval, for
-    readers to whom the other parts are nothing new: ``a client that keeps its channel already``.
+    readers to whom the other parts are nothing new: ``a client that already keeps its channel``.
     """
     candidate, baseline, at = _names(headline, plan)
     where = f" {at}" if at else ""
@@ -104,8 +104,12 @@ def _already(parts: Sequence[Part]) -> list[str]:
     told = []
     for entry, part in parts:
         if part.computed and entry.get("already"):
-            low, high = _interval(part.ci_low, part.ci_high)
-            told.append(f"{entry['already']} gains {times(part.ratio)}, 95 % interval {low} to {high}: {part.verdict}.")
+            who = str(entry["already"])
+            between = ""
+            if part.has_interval:
+                low, high = _interval(part.ci_low, part.ci_high)
+                between = f", 95 % interval {low} to {high}"
+            told.append(f"What is left for {who[:1].lower()}{who[1:]}: {times(part.ratio)}{between}, {part.verdict}.")
     return told
 
 

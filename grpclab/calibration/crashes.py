@@ -209,7 +209,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
     moments = f"kill -9 at {words.count(kills, 'random moment')}"
     return [
         Claim(
-            claim=f"{moments}, gone on with each time: the trials of an undisturbed run, each once and whole",
+            claim=f"{moments}, resumed each time: the trials of an undisturbed run, each once and whole",
             goal=f"all {len(undisturbed)}",
             measured=f"{len(killed) - broken} of {len(undisturbed)}",
             holds=same and not broken,
@@ -269,4 +269,4 @@ def body(frame: pd.DataFrame) -> str:
         ]
         rows.append([esc(run), *cells])
     header = ["run", "kills", "trials", "valid", "half", "lost or again", "left behind"]
-    return tables.table(header, rows, label="A study killed and gone on with", numeric={1, 2, 3, 4, 5, 6})
+    return tables.table(header, rows, label="A study killed and resumed", numeric={1, 2, 3, 4, 5, 6})

@@ -53,7 +53,7 @@ _ALL = (
         name="truth",
         title="Measured latency and the truth",
         question=(
-            "Is the latency that the lab tells the latency that was? The reference server says of each call how long "
+            "Is the latency that the lab reports the true one? The reference server says of each call how long "
             "it was really inside."
         ),
         sized=truth.sized,
@@ -93,7 +93,7 @@ _ALL = (
     Experiment(
         name="memory",
         title="Memory",
-        question="Can a run be as long as one likes?",
+        question="Can a run have any length?",
         sized=memory.sized,
         claims=memory.claims,
         body=memory.body,
@@ -147,7 +147,7 @@ _ALL = (
         name="crashes",
         title="A study that is killed",
         question=(
-            "A study is killed at random moments and gone on with: what is lost? The same study left alone tells what "
+            "A study is killed at random moments and resumed: what is lost? The same study, left alone, shows what "
             "a trial costs beside its window."
         ),
         sized=crashes.sized,

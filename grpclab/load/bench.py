@@ -146,7 +146,7 @@ class BenchResult:
         summary = self.run.summary
         if not summary.requests and summary.not_ended:
             return (
-                f"no call to {self.call.path.removeprefix('/')} ended: {summary.not_ended:,} were under way to the end"
+                f"no call to {self.call.path.removeprefix('/')} ended: {summary.not_ended:,} were given up at the end"
             )
         if not summary.requests or summary.errors < summary.requests:
             return ""
@@ -311,7 +311,7 @@ def link_text(found: Mapping[str, float]) -> str:
     """What an emulated link was asked for and does, in a sentence."""
     asked, p50 = found["rtt_ms_asked"], found["rtt_ms_p50"]
     text = f"emulated link: {asked:g} ms asked for, {p50:.2f} ms measured (p99 {found['rtt_ms_p99']:.2f} ms)"
-    return text + ("; it does not keep its time" if abs(p50 - asked) > max(LINK_OFF_MS, LINK_OFF_SHARE * asked) else "")
+    return text + ("; it is not as asked for" if abs(p50 - asked) > max(LINK_OFF_MS, LINK_OFF_SHARE * asked) else "")
 
 
 def _cores(workers: int) -> tuple[int, ...]:

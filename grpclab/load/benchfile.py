@@ -70,7 +70,7 @@ def read_bench_file(
             near = difflib.get_close_matches(key.replace("_", "-"), names, n=1, cutoff=0)
             raise UsageError(f"{name}: unknown key {key!r}: the nearest is {near[0]!r}; keys are the flags of bench")
         elif option in options:
-            raise UsageError(f"{where} is there twice, with a dash and with an underscore: keep one")
+            raise UsageError(f"{where} is given twice, with a dash and with an underscore: keep one")
         elif option in switches:
             if not isinstance(value, bool):
                 raise _refused(where, value, "true or false")
@@ -104,14 +104,14 @@ def _toml(text: str, name: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise UsageError(invalid("--config", name, f"TOML, or JSON: {' '.join(str(error).split())}")) from None
     except (RecursionError, ValueError):  # an integer of more digits than Python reads
-        raise UsageError(invalid("--config", name, "TOML of usual depth and numbers of usual length")) from None
+        raise UsageError(invalid("--config", name, "TOML with less nesting and shorter numbers")) from None
 
 
 def _json(text: str, name: str) -> dict[str, Any]:
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         keys = [key for key, _ in pairs]
         if twice := next((key for key in keys if keys.count(key) > 1), None):
-            raise UsageError(f"{name}: the key {twice!r} is there twice: keep one")
+            raise UsageError(f"{name}: the key {twice!r} is given twice: keep one")
         return dict(pairs)
 
     try:
@@ -122,7 +122,7 @@ def _json(text: str, name: str) -> dict[str, Any]:
     except UsageError:
         raise
     except (RecursionError, ValueError):  # an integer of more digits than Python reads
-        raise UsageError(invalid("--config", name, "JSON of usual depth and numbers of usual length")) from None
+        raise UsageError(invalid("--config", name, "JSON with less nesting and shorter numbers")) from None
     if not isinstance(tables, dict):
         raise UsageError(invalid("--config", name, 'an object of options in JSON, as {"requests": 1000}'))
     return {key: value for key, value in tables.items() if value is not None}

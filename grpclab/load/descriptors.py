@@ -97,7 +97,7 @@ def complete(files: Files, find: Find = lambda _: (), find_type: Find = lambda _
             if name not in files:
                 add(files, well_known(name))
             if name not in files:
-                raise UnusableError(f"{by} imports {name}, which it lacks")
+                raise UnusableError(f"{by} imports {name}, which is missing")
             rest += files.keys() - before
         if not rest:
             before = set(files)

@@ -162,7 +162,7 @@ class _Encoder:
             return
         for index, item in enumerate(value):
             if item is None and not field.takes_null:
-                raise refusal((at, index), item, f"a value, as {sample(field.descriptor)}; null is none")
+                raise refusal((at, index), item, f"a value, as {sample(field.descriptor)}; null is not one")
             self.fill(container.add(), item, (at, index), depth + 1)
 
     def _map(self, container: Any, entry: tuple[Field, Field], value: Any, at: Place, depth: int) -> None:
@@ -181,7 +181,7 @@ class _Encoder:
             if item_field.read is not None:
                 container[key] = _read(item_field.read, item, inner_at)
             elif item is None and not item_field.takes_null:
-                raise refusal(inner_at, item, f"a value, as {item_sample}; null is none")
+                raise refusal(inner_at, item, f"a value, as {item_sample}; null is not one")
             else:
                 self.fill(container[key], item, inner_at, depth + 1)
 
@@ -311,7 +311,7 @@ def _check_names(members: Mapping[str, Any], place: Place, *, keys: bool = False
     """Raise UsageError where one name stands twice in an object; `keys`: they are keys of a map."""
     if isinstance(members, Members) and members.twice is not None:
         at = (place, (members.twice,) if keys else members.twice)
-        raise refusal(at, members[members.twice], "one value; its name is there twice in one object")
+        raise refusal(at, members[members.twice], "one value; its name is given twice in one object")
 
 
 def _read(read: Callable[[Any], Any], value: Any, at: Place) -> Any:

@@ -42,7 +42,7 @@ REFUSED = {
     "binary-file": "write the request as JSON: data, or data-file",
     "reflect-metadata": "the metadata of the call is sent to reflection, too",
     "cpus": "write workers, the number of generator processes",
-    "duration-stop": "calls under way at the end of the window are waited for",
+    "duration-stop": "calls under way at the end of the window get 3 s more",
     "enable-compression": "requests are sent uncompressed",
     **dict.fromkeys(
         ("authority", "lb-strategy", "debug", "name", "tags", "max-recv-message-size", "max-send-message-size"), _ANY

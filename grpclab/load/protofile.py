@@ -132,7 +132,7 @@ def _explained(said: str, file: Path, roots: Sequence[Path], compiler: Sequence[
         where = ", ".join(str(root) for root in roots)
         return (
             f'{by} imports "{lost["file"]}", which is in none of the folders {where}:'
-            " name the one it lies below with --proto-path"
+            " name the folder that its path starts from with --proto-path"
         )
     if found := _NOT_IMPORTED.search(first):
         return _import_line(found["by"], found["type"], found["file"])

@@ -66,7 +66,7 @@ def look(target: str, *, tls: bool = False, patience_s: float = PATIENCE_S) -> F
             return Finding(text=text, final=bool(text))
         if greeting is None or greeting.startswith(_TLS_ALERT):  # closed, silent, or an alert: as TLS servers do
             if _handshake(address, patience_s):
-                plain = "grpclab speaks no TLS to such a server yet: name a port without TLS"
+                plain = "grpclab cannot do that yet with a server that it did not start: name a port without TLS"
                 return Finding(text=f"the server at {target} speaks TLS: {plain}", final=True)
             return Finding(text="", final=False)
     except OSError as error:
@@ -77,7 +77,7 @@ def look(target: str, *, tls: bool = False, patience_s: float = PATIENCE_S) -> F
         text = f"the server at {target} speaks HTTP/1.1, and gRPC needs HTTP/2: name its gRPC port"
     else:
         shown = printable(repr(greeting[:_SHOWN]))
-        text = f"what answers at {target} is no HTTP/2 server, it begins with {shown}: name a gRPC port"
+        text = f"the server at {target} does not speak HTTP/2, its answer begins with {shown}: name a gRPC port"
     return Finding(text=text, final=True)
 
 

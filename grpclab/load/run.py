@@ -203,8 +203,8 @@ def find_bound(windows: Sequence[Window], *, bound_hits: int, unsent: int, busy_
     late = sum(int(np.count_nonzero(window.records.late_s[window.inside] > LATE_S)) for window in windows)
     if not bound_hits or busy_share > BUSY_LIMIT or 2 * bound_hits < late:
         return ""
-    never = f", {unsent:,} of them to the end" if unsent else ""
-    return f"{bound_hits:,} calls waited for room{never}: the server answers too slowly for this rate and that limit"
+    never = f" ({unsent:,} were never sent)" if unsent else ""
+    return f"{bound_hits:,} calls had to wait{never}: the server answers too slowly for this rate and that limit"
 
 
 def find_limits(

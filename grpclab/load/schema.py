@@ -182,7 +182,7 @@ class _Reflection:
         try:
             return [FileDescriptorProto.FromString(b) for b in answer.file_descriptor_response.file_descriptor_proto]
         except DecodeError:
-            raise self._refused("it sent a schema that is none") from None
+            raise self._refused("what it sent is not a schema") from None
 
     def _ask(self, **question: str) -> ServerReflectionResponse | None:
         """The answer to one question; None where that is "not found"."""
@@ -217,7 +217,7 @@ class _Reflection:
             return None
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
             raise TargetError(
-                f"the server at {self._target} did not tell its schema within {self._timeout:g} s:"
+                f"the server at {self._target} did not send its schema within {self._timeout:g} s:"
                 " see whether it hangs, or give --proto FILE"
             )
         if code is grpc.StatusCode.UNAVAILABLE:
@@ -228,7 +228,7 @@ class _Reflection:
 
     def _refused(self, why: str) -> UsageError:
         return UsageError(
-            f"the server at {self._target} does not tell its schema ({why}):"
+            f"the server at {self._target} does not send its schema ({why}):"
             " give --proto FILE, or the --metadata that it asks for"
         )
 
@@ -266,5 +266,5 @@ def from_file(path: Path, include: Sequence[Path] = ()) -> Schema:
     except DecodeError:
         raise UsageError(invalid("--proto", path, f"a .proto file or a descriptor set: {mend}")) from None
     except UnusableError as error:
-        raise UsageError(invalid("--proto", path, f"a whole schema without contradictions: {error}; {mend}")) from None
+        raise UsageError(invalid("--proto", path, f"a complete and consistent schema: {error}; {mend}")) from None
     return Schema(pool=pool, services=tuple(services), source=source)

@@ -55,8 +55,9 @@ def words_of(command: str, name: str = "command") -> list[str]:
     _refuse_shell(command, name)
     try:
         words = shlex.split(command)
-    except ValueError as error:
-        raise _refusal(command, name, f"its quotes cannot be read ({error})") from None
+    except ValueError:
+        found = "its quotes cannot be read: one is not closed, or a backslash is last"
+        raise _refusal(command, name, found) from None
     if PORT not in command or not words:
         raise _refusal(command, name, f"it names no port: write {PORT} where the server takes its port{_unix(command)}")
     _require_program(command, name, program_words(words)[0])

@@ -138,7 +138,7 @@ def plan(parameters: StudyParameters, *, server_cores: int) -> dict[str, Any]:
         out.compare("client only, at the basic server", CHATTER, basic, client_only)
         | {"side": "client", "phrase": "the client keeping its connections"},
         out.compare("server only, with the optimized client", CHATTER, client_only, optimized)
-        | {"side": "server", "phrase": "the server", "already": "A client that keeps its channel already"},
+        | {"side": "server", "phrase": "the server", "already": "a client that already keeps its channel"},
     ]
     out.compare("server only, with the basic client", CHATTER, basic, server_only)
     out.compare("client only, at the optimized server", CHATTER, server_only, optimized)

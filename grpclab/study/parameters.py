@@ -93,7 +93,7 @@ def refuse_without_part(design: str, names: Iterable[str], written: str = "{}") 
         if name in WITHOUT_PART.get(design, ()):
             users = ", ".join(other for other in DESIGNS if name not in WITHOUT_PART[other])
             told = written.format(name.replace("_", "-") if written != "{}" else name)
-            raise DesignError(f"{told} has no part in design={design}: leave it out; it belongs to {users}")
+            raise DesignError(f"{told} is not used by design={design}: leave it out; it belongs to {users}")
 
 
 def plain_values(namespace: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:

@@ -207,7 +207,9 @@ def compared(original: Original, manifest: Mapping[str, Any], verdict: Mapping[s
         lines.append("both on the same machine with the same versions")
     servers = [found.get("servers") for found in (original.manifest, manifest)]
     lines += [
-        f"the program of {name} is not the one of then" for name in (servers[1] or {}) if _other_program(name, servers)
+        f"the program of {name} is another one than in the original"
+        for name in (servers[1] or {})
+        if _other_program(name, servers)
     ]
     commits = [(found.get("git") or {}).get("commit") for found in (original.manifest, manifest)]
     if commits[0] != commits[1]:

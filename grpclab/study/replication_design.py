@@ -72,7 +72,7 @@ def plan(parameters: StudyParameters) -> dict[str, Any]:
         out.compare("client only, at the basic server", CHATTER, base["basic"], client_only)
         | {"side": "client", "phrase": "the client keeping its connections"},
         out.compare("server only, with the optimized client", CHATTER, client_only, base["optimized"])
-        | {"side": "server", "phrase": "the server", "already": "A client that keeps its channel already"},
+        | {"side": "server", "phrase": "the server", "already": "a client that already keeps its channel"},
     ]
     streams = _streams(out, chatter, parameters, wire["optimized"])
     limit_s = min(IDLE_LIMIT_S, parameters.max_trial_s)

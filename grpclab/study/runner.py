@@ -196,14 +196,14 @@ class Study:
                 ) from None
             except OSError as error:
                 raise StorageError(
-                    f"cannot write to {self.store.folder}: {error.strerror or error}; what is stored is whole:"
-                    f" mend that, and {self.CONTINUES} continues there"
+                    f"cannot write to {self.store.folder}: {error.strerror or error}; the stored trials are"
+                    f" complete: solve that, and {self.CONTINUES} continues there"
                 ) from None
             finally:
                 KERNEL.stop()
 
     def _kept(self) -> str:
-        return f"what was measured is in {self.store.folder}: mend that, and {self.CONTINUES} measures them again"
+        return f"what was measured is in {self.store.folder}: fix the cause, and {self.CONTINUES} measures them again"
 
     def _run_trial(self, trial: design.Trial) -> dict[str, Any]:
         config = design.trial_config(self.plan, trial.configuration)

@@ -53,7 +53,7 @@ def note(name: str, value: Any) -> str:
     if isinstance(value, str):
         return ""
     return (
-        f"{name}={text(value)}: this name came as a number or the like, of which papermill keeps no spelling (001 is 1"
+        f"{name}={text(value)}: papermill passed this name as a number or the like, which loses its spelling (001 is 1"
         f" then); `papermill -r {name} NAME` passes it as it is written"
     )
 

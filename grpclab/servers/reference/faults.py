@@ -285,7 +285,7 @@ FAULTS: Final[dict[str, Fault]] = {
         opening=_raise_streams_late,
     ),
     "max-streams-flap": Fault(
-        meaning="the limit of streams is set anew with each answer: 1, 1, N, and so on", n=100, answer=_streams_flap
+        meaning="the limit of open streams changes with each answer: 1, 1, N, and so on", n=100, answer=_streams_flap
     ),
     "slow-read": Fault(meaning="a pause of N ms after each read", n=20, reads_slowly=True),
     "flood-ping": Fault(
@@ -327,8 +327,8 @@ FAULTS: Final[dict[str, Fault]] = {
         n=3,
         answer=_garbage,
     ),
-    "http1": Fault(meaning="HTTP/1.1 400 to everyone", ends=(), opening=_speak_http1),
-    "silent": Fault(meaning="connections are accepted, and not a word is said", ends=(), opening=_say_nothing),
+    "http1": Fault(meaning="HTTP/1.1 400 to every client", ends=(), opening=_speak_http1),
+    "silent": Fault(meaning="connections are accepted and never answered", ends=(), opening=_say_nothing),
     "silent-after": Fault(
         meaning="no answer after N calls", ends=("OK", "DEADLINE_EXCEEDED"), n=3, answer=_silent_after
     ),
@@ -337,7 +337,7 @@ FAULTS: Final[dict[str, Fault]] = {
     ),
     "no-trailers": Fault(meaning="the stream ends with DATA", ends=("UNKNOWN",), answer=_no_trailers),
     "no-status": Fault(meaning="trailers without grpc-status", ends=("UNKNOWN",), answer=_no_status),
-    "bad-status": Fault(meaning="a grpc-status that is none", ends=("UNKNOWN",), answer=_bad_status),
+    "bad-status": Fault(meaning="a grpc-status that is not a status code", ends=("UNKNOWN",), answer=_bad_status),
     "trailers-only": Fault(
         meaning="NOT_FOUND in trailers alone", ends=("NOT_FOUND",), answer=_trailers_only(NOT_FOUND)
     ),
@@ -347,7 +347,7 @@ FAULTS: Final[dict[str, Fault]] = {
     ),
     "two-messages": Fault(meaning="two messages for a unary call", ends=("INTERNAL",), answer=_two_messages),
     "compressed-flag": Fault(
-        meaning="a message said to be compressed, which nobody agreed on", ends=("INTERNAL",), answer=_compressed_flag
+        meaning="a message marked as compressed, with no encoding named", ends=("INTERNAL",), answer=_compressed_flag
     ),
     "padded": Fault(meaning="padding in every frame that may have it", answer=_padded),
     "split": Fault(meaning="a frame for each byte of the message, header blocks in eight frames", answer=_split),
