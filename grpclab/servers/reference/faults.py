@@ -314,12 +314,14 @@ FAULTS: Final[dict[str, Fault]] = {
     ),
     "header-bomb": Fault(
         meaning="a header block of N bytes that unpacks to 42 times as many",
-        ends=("UNAVAILABLE",),
+        ends=("RESOURCE_EXHAUSTED",),
         n=16_000,
         answer=_header_bomb,
     ),
     "oversized-prefix": Fault(
-        meaning="a message that is announced with 4 GiB", ends=("RESOURCE_EXHAUSTED",), answer=_oversized_prefix
+        meaning="a message that is announced with 4 GiB",
+        ends=("UNIMPLEMENTED", "RESOURCE_EXHAUSTED"),  # without and with a limit on messages
+        answer=_oversized_prefix,
     ),
     "garbage": Fault(
         meaning="random bytes after N calls",
@@ -341,11 +343,11 @@ FAULTS: Final[dict[str, Fault]] = {
     "trailers-only": Fault(
         meaning="NOT_FOUND in trailers alone", ends=("NOT_FOUND",), answer=_trailers_only(NOT_FOUND)
     ),
-    "no-message": Fault(meaning="OK without a message", ends=("INTERNAL",), answer=_trailers_only(0)),
+    "no-message": Fault(meaning="OK without a message", ends=("UNIMPLEMENTED",), answer=_trailers_only(0)),
     "wrong-length": Fault(
-        meaning="a message N bytes shorter than announced", ends=("INTERNAL",), n=10, answer=_wrong_length
+        meaning="a message N bytes shorter than announced", ends=("UNIMPLEMENTED",), n=10, answer=_wrong_length
     ),
-    "two-messages": Fault(meaning="two messages for a unary call", ends=("INTERNAL",), answer=_two_messages),
+    "two-messages": Fault(meaning="two messages for a unary call", ends=("UNIMPLEMENTED",), answer=_two_messages),
     "compressed-flag": Fault(
         meaning="a message marked as compressed, with no encoding named", ends=("INTERNAL",), answer=_compressed_flag
     ),
