@@ -8,7 +8,7 @@ import math
 import pandas as pd
 from matplotlib.figure import Figure
 
-from grpclab.analysis import Comparison, compare
+from grpclab.analysis import Comparison, compare, fewest_blocks
 from grpclab.analysis.engines import disagreement_note
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.plan import Plan, core_plan, shuffled
@@ -110,15 +110,15 @@ def disagreement(frame: pd.DataFrame) -> str:
 def claims(frame: pd.DataFrame) -> list[Claim]:
     """No opposite verdicts, and no call that fails."""
     found = comparisons(frame)
-    computed = all(c.computed for c in found.values())
+    enough = all(c.computed and c.blocks >= fewest_blocks() for c in found.values())
     told = [f"{words.ratio(c.ratio)} {c.verdict} with {engine}" for engine, c in found.items()]
     errors, calls = int(frame["errors"].sum()), int(frame["requests"].sum())
     return [
         Claim(
             claim="verdicts of the two engines on optimized against basic servers",
             goal="never opposite",
-            measured=", ".join(told) if computed else "too few blocks for a verdict",
-            holds=not disagreement(frame) if computed else None,
+            measured=", ".join(told) if enough else "too few blocks for a verdict",
+            holds=not disagreement(frame) if enough else None,
         ),
         Claim(
             claim="calls that failed on grpcio's servers",
