@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import papermill
 import pytest
 import yaml
 
@@ -304,3 +305,14 @@ def test_notebooks_are_valid_stripped_and_thin(path: Path) -> None:
 def test_both_notebooks_are_found_by_name() -> None:
     assert {path.stem for path in NOTEBOOKS} >= {"sweep", "trial"}
     assert all(notebook(path.stem).read_bytes() == path.read_bytes() for path in NOTEBOOKS)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_papermill_reads_every_line_of_a_parameters_cell(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """An equals sign in a comment is enough for it to pass over a parameter."""
+    (cell,) = (
+        cell for cell in nbformat.read(path, as_version=4).cells if "parameters" in cell.metadata.get("tags", [])
+    )
+    wanted = [line.partition(":")[0] for line in cell.source.splitlines() if line and not line.startswith("#")]
+    assert list(papermill.inspect_notebook(str(path))) == wanted
+    assert not caplog.records
