@@ -489,7 +489,10 @@ def recorded(cores: CorePlan) -> dict[str, Any]:
             },
         ),
         ("client-cpu", {"client.pooling": "per_call", "load.engine": "grpcio", "load.concurrency": 16}),
-        ("generator-bound", {"load.rate_rps": 20_000.0, "load.duration_s": 0.2, "load.max_in_flight": 50}),
+        (
+            "generator-bound",  # one that cannot send so fast, whatever the server does
+            {"load.engine": "grpcio", "load.rate_rps": 20_000.0, "load.duration_s": 0.2},
+        ),
         ("link", {"link.bandwidth_mbps": 4.0, "server.response_bytes": 4096, "load.concurrency": 8}),
         ("concurrency", {"link.rtt_ms": 50.0, "load.concurrency": 4}),
         (
