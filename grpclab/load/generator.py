@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -30,6 +29,7 @@ from grpclab.load.recorder import Records, remove
 from grpclab.load.run import BUSY_LIMIT, LoadRun, Progress, assemble, merge_reports
 from grpclab.load.summary import Window
 from grpclab.load.traffic import add_counts, read_core_log
+from grpclab.temporary import TemporaryFolder
 
 __all__ = ["BUSY_LIMIT", "Generator", "LoadRun", "Progress", "split"]
 
@@ -123,7 +123,7 @@ class Generator:
         """Start the workers, if they are not there yet: while a server starts, they load what they need."""
         if self._workers:
             return
-        self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="grpclab-")))
+        self._folder = self._stack.enter_context(TemporaryFolder())
         self._stack.callback(self._repeat_what_workers_wrote)
         for index in range(self.workers):
             name = f"load worker {index + 1} of {self.workers}"
