@@ -40,8 +40,9 @@ Layout, top to bottom; each floor imports only from floors below it:
     service_time              how long a call takes or waits: a constant or a distribution (pure)
     notebook_html             HTML that keeps its style in the output of a notebook cell
     units, inputs, addresses  times with their units, shares; a user's files; what may stand for HOST:PORT
-    printable                 the text of others, made harmless for a terminal
+    terminal                  standard output and error: the one place where text leaves for a terminal
     errors, status            one root, a tree in its docstring; gRPC's status codes
+    printable                 the text of others, made harmless for a terminal
     generated/                the stubs of proto/greet.proto
 
 Names are loaded when first used: the children of a trial start quickly because of it.
