@@ -37,6 +37,7 @@ Layout, top to bottom; each floor imports only from floors below it:
     variants, channel_args    basic, optimized, the ladder; the one table factor -> channel argument
     config                    the factors
     http2/                    HTTP/2 and gRPC framing without I/O, client and server side (pure)
+    channels                  every gRPC channel, past the proxies of the environment
     extras                    what is installed only with an extra
     arguments                 what programs pass in
     service_time              how long a call takes or waits: a constant or a distribution (pure)
