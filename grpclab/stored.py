@@ -13,6 +13,7 @@ import pandas as pd
 
 from grpclab.environment import identity
 from grpclab.errors import DesignError
+from grpclab.printable import printable
 from grpclab.report import data
 from grpclab.report.study import tidy
 from grpclab.study.repeat import Original
@@ -34,7 +35,7 @@ class StoredStudy:
     @property
     def sentence(self) -> str:
         """The verdict in a sentence."""
-        return str(self.verdict.get("sentence") or "There is no verdict.")
+        return printable(str(self.verdict.get("sentence") or "There is no verdict."))
 
     @property
     def valid(self) -> pd.DataFrame:
