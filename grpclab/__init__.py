@@ -35,11 +35,13 @@ Layout, top to bottom; each floor imports only from floors below it:
     variants, channel_args    basic, optimized, the ladder; the one table factor -> channel argument
     config                    the factors
     http2/                    HTTP/2 and gRPC framing without I/O, client and server side (pure)
+    frames                    data frames in Parquet files, read within bounds
     extras                    what is installed only with an extra
     arguments                 what programs pass in
     service_time              how long a call takes or waits: a constant or a distribution (pure)
     notebook_html             HTML that keeps its style in the output of a notebook cell
     units, inputs, addresses  times with their units, shares; a user's files; what may stand for HOST:PORT
+    bounded                   files that somebody else may have written, read within bounds
     printable                 the text of others, made harmless for a terminal
     errors, status            one root, a tree in its docstring; gRPC's status codes
     generated/                the stubs of proto/greet.proto
