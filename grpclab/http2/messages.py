@@ -87,9 +87,18 @@ def error_details(trailers: Iterable[tuple[str, str]]) -> bytes:
     return b""
 
 
+_UNRESERVED: Final = "".join(chr(code) for code in range(0x20, 0x7F) if code != ord("%"))
+
+
 def encode_text(value: str) -> str:
-    """A grpc-message, percent-encoded: printable ASCII but ``%`` stays."""
-    return quote(value, safe="".join(chr(c) for c in range(0x20, 0x7F) if c != ord("%")))
+    """A grpc-message, percent-encoded: printable ASCII but ``%`` stays, and no space at either end.
+
+    A header's value may not begin or end with a space (RFC 9113, 8.2.1).
+    """
+    encoded = quote(value, safe=_UNRESERVED)
+    middle = encoded.strip(" ")
+    before = len(encoded) - len(encoded.lstrip(" "))
+    return "%20" * before + middle + "%20" * (len(encoded) - before - len(middle))
 
 
 _UNITS: Final = (("n", 1e-9), ("u", 1e-6), ("m", 1e-3), ("S", 1.0), ("M", 60.0), ("H", 3600.0))

@@ -311,4 +311,5 @@ def _verdicts(result: BenchResult) -> list[str]:
         lines.append(f"  stopped early: {run.stopped_because}")
     if run.interrupted:
         lines.append("  interrupted: this is what had been measured by then")
+    lines += [f"  {notice.severity}: {notice}" for notice in result.notices]
     return lines + [f"  note: {note}" for note in result.remarks]

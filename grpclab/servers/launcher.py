@@ -23,6 +23,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from grpclab import procfs
+from grpclab.channels import open_channel
 from grpclab.children import Child, describe_exit
 from grpclab.config import ServerConfig, TrialConfig
 from grpclab.errors import ServerError, WorkerError
@@ -224,13 +225,7 @@ def launched(
 
 def check_health(target: str, root_certificates: bytes | None = None, timeout_s: float = START_TIMEOUT_S) -> None:
     """Wait until the health service at `target` says SERVING. Raises ServerError after `timeout_s`."""
-    options = [("grpc.use_local_subchannel_pool", 1)]
-    if root_certificates is None:
-        channel = grpc.insecure_channel(target, options=options)
-    else:
-        credentials = grpc.ssl_channel_credentials(root_certificates)
-        channel = grpc.secure_channel(target, credentials, options=options)
-    with channel:
+    with open_channel(target, root_certificates=root_certificates) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)
         try:
             answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=timeout_s, wait_for_ready=True)
