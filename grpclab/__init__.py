@@ -45,9 +45,10 @@ Layout, top to bottom; each floor imports only from floors below it:
     notebook_html             HTML that keeps its style in the output of a notebook cell
     units, inputs, addresses  times with their units, shares; a user's files; what may stand for HOST:PORT
     bounded                   files that somebody else may have written, read within bounds
+    terminal                  standard output and error: the one place where text leaves for a terminal
     notices                   what the reader of a figure should know, as values (pure)
-    printable                 the text of others, made harmless for a terminal
     errors, status            one root, a tree in its docstring; gRPC's status codes
+    printable                 the text of others, made harmless for a terminal
     generated/                the stubs of proto/greet.proto
 
 Names are loaded when first used: the children of a trial start quickly because of it.

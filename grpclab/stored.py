@@ -39,7 +39,7 @@ class StoredStudy:
     @property
     def sentence(self) -> str:
         """The verdict in a sentence."""
-        return str(self.verdict.get("sentence") or "There is no verdict.")
+        return printable(str(self.verdict.get("sentence") or "There is no verdict."))
 
     @property
     def valid(self) -> pd.DataFrame:
