@@ -6,12 +6,16 @@ their C frames), not C-core's own I/O threads; the kernel share over all threads
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
 import tempfile
+import threading
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +29,10 @@ PERMISSION_ADVICE = (
 )
 IDLE_NOTE = "py-spy saw no thread at work"
 MISSING_ADVICE = "py-spy is not installed: pip install py-spy"
+LOOK_S = 0.1
+"""So often at least it is asked whether to end early."""
+LETTING_GO_S = 5.0
+"""Longest wait for a py-spy that was told to end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +52,17 @@ def executable() -> str | None:
 
 
 def record(
-    pids: Sequence[int], *, duration_s: int = 2, rate_hz: int = 40, cpus: Collection[int] | None = None
+    pids: Sequence[int],
+    *,
+    duration_s: int = 2,
+    rate_hz: int = 40,
+    cpus: Collection[int] | None = None,
+    stop: threading.Event | None = None,
 ) -> Profile:
-    """Sample these processes side by side; whole seconds. Never raises for what py-spy cannot do: see `note`."""
+    """Sample these processes side by side; whole seconds. Never raises for what py-spy cannot do: see `note`.
+
+    `stop`, once set, ends it early.
+    """
     program = executable()
     if program is None:
         return Profile(note=MISSING_ADVICE)
@@ -63,7 +79,7 @@ def record(
             if cpus:
                 pin(process.pid, cpus)
             running.append(process)
-        texts = [_finish(process, duration_s + 20.0) for process in running]
+        texts = _finish(running, duration_s + 20.0, stop or threading.Event())
         found = [file.read_text(errors="replace").splitlines() if file.exists() else [] for file in files]
     stacks = parse_folded(line for lines in found for line in lines)
     return Profile(
@@ -74,17 +90,32 @@ def record(
     )
 
 
-def _finish(process: subprocess.Popen[str], timeout_s: float) -> str:
+def _finish(running: Sequence[subprocess.Popen[str]], timeout_s: float, stop: threading.Event) -> list[str]:
+    """What each py-spy says, once it has ended. None is left behind, whatever happens."""
+    end = time.monotonic() + timeout_s
     try:
-        return process.communicate(timeout=timeout_s)[0]
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
-        return f"py-spy did not end within {timeout_s:g} s and was killed"
-    except BaseException:
-        process.kill()
-        process.communicate()
-        raise
+        for process in running:
+            while not stop.is_set() and time.monotonic() < end:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(LOOK_S)  # what it says is a few lines, less than a pipe takes
+                    break
+        overdue = [process.poll() is None and not stop.is_set() for process in running]
+    finally:
+        for process in running:
+            _end(process)
+    late = f"py-spy did not end within {timeout_s:g} s and was ended"
+    return [late if over else process.communicate()[0] for over, process in zip(overdue, running, strict=True)]
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """By SIGINT, on which py-spy lets go of the threads that it has paused; SIGKILL only where that does not help."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(LETTING_GO_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _note(texts: Sequence[str], found: Sequence[bool]) -> str:
