@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 import sysconfig
-import tempfile
 import threading
 import time
 from collections.abc import Collection, Sequence
@@ -22,6 +21,7 @@ from pathlib import Path
 
 from grpclab.children import pin
 from grpclab.profiling.families import parse_folded
+from grpclab.temporary import TemporaryFolder
 
 PERMISSION_ADVICE = (
     "py-spy may not attach to the server: run as root, give it CAP_SYS_PTRACE"
@@ -67,8 +67,8 @@ def record(
     if program is None:
         return Profile(note=MISSING_ADVICE)
     native = [] if sys.platform == "darwin" else ["--native"]
-    with tempfile.TemporaryDirectory(prefix="grpclab-") as folder:
-        files = [Path(folder) / f"{pid}.folded" for pid in pids]
+    with TemporaryFolder() as folder:
+        files = [folder / f"{pid}.folded" for pid in pids]
         running = []
         for pid, file in zip(pids, files, strict=True):
             command = [program, "record", *native, "--format", "raw", "--rate", str(rate_hz)]

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from grpclab.config import Level
@@ -14,6 +12,7 @@ from grpclab.servers.exposure import ListenAddress
 from grpclab.servers.parent import serve_processes
 from grpclab.servers.serving import ServeSpec, address
 from grpclab.servers.sidecar import DeskAddress, observed
+from grpclab.temporary import TemporaryFolder
 
 log = logging.getLogger("grpclab.serve")
 
@@ -29,12 +28,12 @@ def serve_in_foreground(
 ) -> None:
     """Serve until Ctrl-C or SIGTERM. Raises ServerError where that, or the desk, cannot be started."""
     host = where.host
-    with tempfile.TemporaryDirectory(prefix="grpclab-") as folder:
-        spec = ServeSpec(settings=settings, host=host, port=port, tls_folder=folder)
+    with TemporaryFolder() as folder:
+        spec = ServeSpec(settings=settings, host=host, port=port, tls_folder=str(folder))
         if spec.config.tls:
             from grpclab.servers import tls
 
-            tls.issue(Path(folder))
+            tls.issue(folder)
 
         def announce(served: dict[str, Any]) -> None:
             from grpclab.servers.build import service_names

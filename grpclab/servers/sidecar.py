@@ -13,7 +13,6 @@ import importlib.util
 import logging
 import os
 import secrets
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +24,7 @@ from grpclab.extras import needs
 from grpclab.servers.exposure import listen_address
 from grpclab.servers.serving import Announce, ServeSpec, address, require_free_port
 from grpclab.servers.switched import FOLDER_VARIABLE
+from grpclab.temporary import TemporaryFolder
 
 DEFAULT_PORT = 3000
 START_TIMEOUT_S = 20.0
@@ -116,7 +116,7 @@ def observed(spec: ServeSpec, announce: Announce, *, desk: DeskAddress = DeskAdd
         yield announce
         return
     with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="grpclab-desk-"))
+        folder = str(stack.enter_context(TemporaryFolder()))
         os.environ[FOLDER_VARIABLE] = folder
         stack.callback(os.environ.pop, FOLDER_VARIABLE, None)
 
