@@ -248,6 +248,10 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Refused(words="--repeat results/x --file study.toml", where="does not go with --repeat"),
         ],
         "repeat": [Acts(words="--repeat results/x", proof="repeat")],
+        "yes": [
+            Acts(words="--yes", proof="consent", after="--repeat results/x"),
+            Refused(words="--yes", where="--yes goes with --repeat only"),
+        ],
         "plan": [
             Acts(words="--plan", proof="foretold"),
             Refused(words="--plan --json plan.json", where="a plan has no result yet"),

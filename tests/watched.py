@@ -131,7 +131,8 @@ class Watched:
         study.begin = lambda: study
 
         def noted(kind: str) -> Callable[..., Any]:
-            def make(*given: Any) -> Any:
+            def make(*given: Any, **more: Any) -> Any:
+                self.note(**more)
                 names = {"file": ("file", "name"), "repeat": ("repeat", "name")}.get(kind, (kind,))
                 self.note(**dict(zip(names, given, strict=False)))
                 return study
@@ -143,7 +144,7 @@ class Watched:
         self.patch.setattr(Study, "described", noted("file"))
         self.patch.setattr(repeat, "planned", noted("repeat"))
         self.patch.setattr(repeat, "compared", lambda *_: [])
-        self.patch.setattr(stored, "load_original", lambda path: SimpleNamespace(plan={}, path=path))
+        self.patch.setattr(stored, "load_original", lambda path: SimpleNamespace(plan={}, path=path, trusted=False))
         self.patch.setattr(planning, "foretell", lambda *_, **__: self.note(foretold=True))
 
         def published(study: Any, allow_mixed: bool = False) -> Path:
