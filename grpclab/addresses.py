@@ -1,14 +1,19 @@
-"""What may stand for a server's address, and the rule that load goes to this machine only. Pure.
+"""What may stand for a server's address, and the rule that load goes to this machine only.
 
 ``HOST:PORT`` is what the rest of the package uses. Here the other ways in which people and tools write the same
 address become that: URLs (``http://localhost:50051``), gRPC's own names (``dns:///``, ``passthrough:///``,
 ``ipv4:``, ``ipv6:``), the addresses that a server listens on (``0.0.0.0:50051``, ``[::]:50051``, ``:50051``).
+
+No name but ``localhost`` is looked up, and that one is judged by what it stands for: a line in ``/etc/hosts`` may point
+it elsewhere. Whoever dials takes the addresses of :func:`loopback_target`, each of which was judged, never the name: a
+connection that is dialled again goes to the same addresses.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
+import socket
 
 from grpclab.errors import UsageError, invalid
 
@@ -25,9 +30,25 @@ _UNIX = ("unix", "unix-abstract")
 
 
 def loopback_target(text: object) -> tuple[tuple[str, ...], int]:
-    """The addresses to try and the port that `text` means. Raises UsageError unless it is on this machine."""
+    """The addresses to dial and the port that `text` means. Raises UsageError unless all are on this machine."""
     host, port = _parse(text)
-    return (("127.0.0.1", "::1") if host == "localhost" else (host,)), port
+    if host != "localhost":
+        return (host,), port
+    found = _resolved(host)
+    if outside := [address for address in found if not is_loopback(address)]:
+        expected = f"an address on this machine, as 127.0.0.1:{port}: localhost is {', '.join(outside)} here"
+        raise _refused(text, f"{expected} (see /etc/hosts)")
+    return found or ("127.0.0.1", "::1"), port  # RFC 6761, 6.3: localhost is loopback where no resolver knows it
+
+
+def _resolved(name: str) -> tuple[str, ...]:
+    """What a name stands for on this machine, IPv4 first; nothing where it is not known."""
+    try:
+        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return ()
+    addresses = dict.fromkeys(str(where[0]) for _, _, _, _, where in found)
+    return tuple(sorted(addresses, key=lambda address: ":" in address))
 
 
 def host_port(text: object) -> str:

@@ -25,6 +25,7 @@ import time
 
 import grpc
 
+from grpclab.addresses import loopback_target
 from grpclab.channel_args import client_args
 from grpclab.channels import open_channel
 from grpclab.config import ClientConfig, TrialConfig
@@ -34,6 +35,7 @@ from grpclab.http2.frames import ErrorCode
 from grpclab.http2.listening import Advertised, Listener
 from grpclab.load.calls import greeting
 from grpclab.load.engines.wire import lane_settings
+from grpclab.load.reachability import open_connection
 
 TIMEOUT_S = 10.0
 """How long a peer on loopback may take to say what it advertises: milliseconds, but machines are busy at times."""
@@ -47,18 +49,19 @@ def advertised_by_server(
     With `root_certificates` it speaks TLS. Of a server of several processes one answers.
     """
     deadline = time.monotonic() + timeout_s
-    host, _, port = target.rpartition(":")
+    hosts, port = loopback_target(target)
+    name = target.rpartition(":")[0].strip("[]")
     listener = Listener()
     listener.outgoing.insert(0, frames.PREFACE)
     try:
-        plain = socket.create_connection((host.strip("[]"), int(port)), timeout=timeout_s)
+        plain = open_connection(hosts, port, timeout_s=timeout_s)
     except OSError as error:
         raise TargetError(f"nothing answers at {target}: {error.strerror or error}") from None
     with contextlib.ExitStack() as stack:
         connection = stack.enter_context(plain)
         if root_certificates is not None:
             try:
-                connection = stack.enter_context(_tls(root_certificates, plain, host.strip("[]"), deadline))
+                connection = stack.enter_context(_tls(root_certificates, plain, name, deadline))
             except OSError as error:
                 raise TargetError(f"no TLS connection to the server at {target}: {error}") from None
         return _heard(connection, listener, deadline, who=f"the server at {target}", timeout_s=timeout_s)
