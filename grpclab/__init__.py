@@ -29,7 +29,7 @@ Layout, top to bottom; each floor imports only from floors below it:
     link                      the emulated link
     link_relay                its process
     link_model                its behaviour (pure)
-    interrupts                signals as one exception
+    programs                  programs of others as children that end with us
     children, procfs, pacing  child processes; what the kernel says of one; waking up on time
     environment, places       what the machine is; where things are
     variants, channel_args    basic, optimized, the ladder; the one table factor -> channel argument
@@ -41,6 +41,7 @@ Layout, top to bottom; each floor imports only from floors below it:
     notebook_html             HTML that keeps its style in the output of a notebook cell
     units, inputs, addresses  times with their units, shares; a user's files; what may stand for HOST:PORT
     printable                 the text of others, made harmless for a terminal
+    interrupts, tether        signals as one exception; a program that the kernel ends with its parent
     errors, status            one root, a tree in its docstring; gRPC's status codes
     generated/                the stubs of proto/greet.proto
 

@@ -23,7 +23,7 @@ from typing import Any
 from grpclab.children import Child, receive_all, receive_any
 from grpclab.config import TrialConfig
 from grpclab.errors import StorageError, TargetError, WorkerError
-from grpclab.interrupts import hurried
+from grpclab.interrupts import hurried, raised
 from grpclab.load.bounds import SILENCE_S, Bounds, auto_workers, plan_bounds, split
 from grpclab.load.calls import CallSpec, greeting
 from grpclab.load.recorder import Records, remove
@@ -201,9 +201,10 @@ class Generator:
         a worker dies or does not come to an end, StorageError if the records cannot be written.
         """
         if self.config.load.pause_s and warmup_s is None:
-            with self.background():
-                time.sleep(self.config.load.warmup_s)
-            time.sleep(self.config.load.pause_s)
+            with raised():
+                with self.background():
+                    time.sleep(self.config.load.warmup_s)
+                time.sleep(self.config.load.pause_s)
             warmup_s = 0.0
         bounds = plan_bounds(
             self.config.load, time.perf_counter() + START_DELAY_S, self._seed, rate_rps=rate_rps, warmup_s=warmup_s
@@ -235,7 +236,9 @@ class Generator:
         patience_s = bounds.patience_s(self.config, drain_s)
         interrupted = False
         try:
-            if not self._collect(answers, patience_s, tick=step, told=told):
+            with raised():
+                ended = self._collect(answers, patience_s, tick=step, told=told)
+            if not ended:
                 stopped = stopped or f"calls had not ended after {patience_s:,.0f} s"
                 self._cut(bounds, answers, drain_s=0.0)
         except KeyboardInterrupt:
@@ -320,13 +323,13 @@ class Generator:
         while running := [worker for worker in self._workers if worker.pid not in answers]:
             if (left := end - time.monotonic()) <= 0:
                 return False
-            messages = receive_any(running, left, every_s=OPENING_GRID_S, tick=tick)
-            for worker, message in messages:
+            told_more = False
+            for worker, message in receive_any(running, left, every_s=OPENING_GRID_S, tick=tick):
                 if "progress" in message:
-                    reports[worker.pid] = message["progress"]
+                    reports[worker.pid], told_more = message["progress"], True
                 else:
                     answers[worker.pid] = message
-            if told is not None and any("progress" in message for _, message in messages):
+            if told is not None and told_more:
                 told(reports.values())
         return True
 

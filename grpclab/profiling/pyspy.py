@@ -6,6 +6,7 @@ their C frames), not C-core's own I/O threads; the kernel share over all threads
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import subprocess
@@ -16,8 +17,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from grpclab.children import pin
 from grpclab.profiling.families import parse_folded
+from grpclab.programs import running
 
 PERMISSION_ADVICE = (
     "py-spy may not attach to the server: run as root, give it CAP_SYS_PTRACE"
@@ -53,17 +54,14 @@ def record(
     native = [] if sys.platform == "darwin" else ["--native"]
     with tempfile.TemporaryDirectory(prefix="grpclab-") as folder:
         files = [Path(folder) / f"{pid}.folded" for pid in pids]
-        running = []
-        for pid, file in zip(pids, files, strict=True):
-            command = [program, "record", *native, "--format", "raw", "--rate", str(rate_hz)]
-            command += ["--duration", str(duration_s), "--output", str(file), "--pid", str(pid)]
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-            )
-            if cpus:
-                pin(process.pid, cpus)
-            running.append(process)
-        texts = [_finish(process, duration_s + 20.0) for process in running]
+        with contextlib.ExitStack() as stack:
+            started = []
+            for pid, file in zip(pids, files, strict=True):
+                command = [program, "record", *native, "--format", "raw", "--rate", str(rate_hz)]
+                command += ["--duration", str(duration_s), "--output", str(file), "--pid", str(pid)]
+                # Not SIGKILL, at first: in the middle of a sample that would leave what it samples stopped.
+                started.append(stack.enter_context(running(command, cpus=cpus, stderr=subprocess.STDOUT)))
+            texts = [_finish(process, duration_s + 20.0) for process in started]
         found = [file.read_text(errors="replace").splitlines() if file.exists() else [] for file in files]
     stacks = parse_folded(line for lines in found for line in lines)
     return Profile(
@@ -78,13 +76,7 @@ def _finish(process: subprocess.Popen[str], timeout_s: float) -> str:
     try:
         return process.communicate(timeout=timeout_s)[0]
     except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
-        return f"py-spy did not end within {timeout_s:g} s and was killed"
-    except BaseException:
-        process.kill()
-        process.communicate()
-        raise
+        return f"py-spy did not end within {timeout_s:g} s and was stopped"
 
 
 def _note(texts: Sequence[str], found: Sequence[bool]) -> str:
