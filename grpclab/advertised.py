@@ -26,6 +26,7 @@ import time
 import grpc
 
 from grpclab.channel_args import client_args
+from grpclab.channels import open_channel
 from grpclab.config import ClientConfig, TrialConfig
 from grpclab.errors import TargetError
 from grpclab.http2 import frames
@@ -84,7 +85,7 @@ def _by_channel(client: ClientConfig, timeout_s: float) -> Advertised:
         door = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         door.settimeout(timeout_s)
         target = f"127.0.0.1:{door.getsockname()[1]}"
-        channel = stack.enter_context(grpc.insecure_channel(target, options=client_args(client)))
+        channel = stack.enter_context(open_channel(target, options=client_args(client)))
         # A call makes it connect. So would `subscribe`, whose thread may outlive the channel and fail. No stream may
         # be opened for it: that would add to the window of the connection.
         method: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/grpclab/Connect")

@@ -234,14 +234,11 @@ def server_args(config: ServerConfig) -> ChannelArgs:
 def client_args(config: ClientConfig) -> ChannelArgs:
     """Channel arguments of each of the client's channels.
 
-    A subchannel pool of its own makes every channel a TCP connection of its own (grpcio shares one between equal
-    channels otherwise). No proxy of the environment is asked: loopback calls would go through it. The limits are
-    those of engine `wire`: for metadata one, where grpcio refuses a random share between 8 and 16 KiB; for the
-    pauses between attempts to connect (:mod:`grpclab.load.engines.backoff`).
+    Those that every channel has are in :mod:`grpclab.channels`. The limits are those of engine `wire`: for metadata
+    one, where grpcio refuses a random share between 8 and 16 KiB; for the pauses between attempts to connect
+    (:mod:`grpclab.load.engines.backoff`).
     """
     fixed = {
-        "grpc.use_local_subchannel_pool": 1,
-        "grpc.enable_http_proxy": 0,
         "grpc.max_receive_message_length": -1,
         "grpc.max_metadata_size": MAX_LIST_BYTES,
         "grpc.absolute_max_metadata_size": MAX_LIST_BYTES,

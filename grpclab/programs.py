@@ -26,7 +26,8 @@ import psutil
 from grpclab import interrupts, tether
 from grpclab.children import pin
 
-GRACE_S = 2.0
+GRACE_S = 5.0
+"""Longest wait for a program that was asked to end."""
 KILLING_S = 5.0
 """So long at most descendants are killed: one that the kernel holds may take longer to go."""
 
@@ -66,19 +67,23 @@ def running(
         yield process
     finally:
         with interrupts.deferred():
-            _end(process, ends_by, grace_s)
+            end(process, ends_by, grace_s)
+            for pipe in (process.stdout, process.stderr):
+                if pipe is not None:
+                    pipe.close()
 
 
-def _end(process: subprocess.Popen[str], number: int, grace_s: float) -> None:
+def end(process: subprocess.Popen[str], number: int = signal.SIGINT, grace_s: float = GRACE_S) -> None:
+    """End a program of :func:`running` before its time.
+
+    Not by SIGKILL at first: py-spy, in the middle of a sample, would leave the process that it samples stopped.
+    """
     if process.poll() is None:
         signal_group(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(grace_s)
         signal_group(process.pid, signal.SIGKILL)
         process.wait()
-    for pipe in (process.stdout, process.stderr):
-        if pipe is not None:
-            pipe.close()
 
 
 def signal_group(pid: int, number: int) -> None:

@@ -16,6 +16,7 @@ import psutil
 import pytest
 from notebook_runs import measured
 
+from grpclab.channels import open_channel
 from grpclab.children import STUDY_VARIABLE
 from grpclab.config import ServerConfig
 from grpclab.generated import greet_pb2, greet_pb2_grpc
@@ -46,12 +47,7 @@ def gone(process: psutil.Process) -> bool:
 @contextlib.contextmanager
 def channel_to(target: str, roots: bytes | None = None) -> Iterator[grpc.Channel]:
     """A channel with a TCP connection of its own."""
-    options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
-    if roots is None:
-        channel = grpc.insecure_channel(target, options=options)
-    else:
-        channel = grpc.secure_channel(target, grpc.ssl_channel_credentials(roots), options=options)
-    with channel:
+    with open_channel(target, root_certificates=roots, options=[("grpc.enable_retries", 0)]) as channel:
         yield channel
 
 
@@ -76,6 +72,12 @@ def processes_of(study: str) -> list[int]:
             if marked and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process.pid)
     return found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def state_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test reads or makes the key in this user's home."""
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ pytest.importorskip("prometheus_client", reason="pip install 'grpclab[desk]'")
 
 from conftest import until
 
+from grpclab.channels import open_channel
 from grpclab.config import ServerConfig
 from grpclab.generated import greet_pb2, greet_pb2_grpc
 from grpclab.servers.launcher import RunningServer, launch
@@ -37,8 +38,7 @@ def values(text: str, name: str, method: str) -> dict[str, float]:
 def test_the_counters_of_all_processes_equal_the_calls_sent(implementation: str, processes: int) -> None:
     with launch(observed(implementation, processes)) as server:
         for _ in range(8):
-            options = [("grpc.use_local_subchannel_pool", 1)]
-            with grpc.insecure_channel(server.target, options=options) as channel:
+            with open_channel(server.target) as channel:
                 stub: Any = greet_pb2_grpc.GreeterServiceStub(channel)
                 for _ in range(3):
                     stub.SayHello(greet_pb2.HelloRequest(name="a"), timeout=10)

@@ -17,8 +17,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from grpclab import advertised
 from grpclab.advertised import advertised_by_client, advertised_by_server
 from grpclab.channel_args import without_effect
+from grpclab.channels import open_channel
 from grpclab.config import Level, ServerConfig, TrialConfig
 from grpclab.effective import COLUMNS, as_row, effects
 from grpclab.errors import TargetError
@@ -384,9 +386,10 @@ class Watched:
 
 def test_a_channel_is_closed_only_when_its_call_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """grpcio may wait without end for a call that it cancels while the channel closes: once in some thousand dials."""
-    dial = grpc.insecure_channel
     monkeypatch.setattr(Watched, "closed", [])
-    monkeypatch.setattr(grpc, "insecure_channel", lambda target, options: Watched(dial(target, options=options)))
+    monkeypatch.setattr(
+        advertised, "open_channel", lambda target, options: Watched(open_channel(target, options=options))
+    )
     for _ in range(20):
         advertised_by_client(configured(load__engine="grpcio"))
     assert Watched.closed == [[True]] * 20

@@ -101,6 +101,13 @@ def test_the_pure_core_has_no_clock_no_socket_and_no_process(module: str) -> Non
     assert {name.partition(".")[0] for name in found} & CLOCKS_AND_SOCKETS == set()
 
 
+def test_one_module_opens_every_channel() -> None:
+    openers = re.compile(r"\b(?:in)?secure_channel\(")
+    assert [path.name for path in MODULES if openers.search(path.read_text()) and "generated" not in path.parts] == [
+        "channels.py"
+    ]
+
+
 # ---- public names --------------------------------------------------------------------------------------------
 
 

@@ -87,9 +87,18 @@ def error_details(trailers: Iterable[tuple[str, str]]) -> bytes:
     return b""
 
 
+_UNRESERVED: Final = "".join(chr(code) for code in range(0x20, 0x7F) if code != ord("%"))
+
+
 def encode_text(value: str) -> str:
-    """A grpc-message, percent-encoded: printable ASCII but ``%`` stays."""
-    return quote(value, safe="".join(chr(c) for c in range(0x20, 0x7F) if c != ord("%")))
+    """A grpc-message, percent-encoded: printable ASCII but ``%`` stays, and no space at either end.
+
+    A header's value may not begin or end with a space (RFC 9113, 8.2.1).
+    """
+    encoded = quote(value, safe=_UNRESERVED)
+    middle = encoded.strip(" ")
+    before = len(encoded) - len(encoded.lstrip(" "))
+    return "%20" * before + middle + "%20" * (len(encoded) - before - len(middle))
 
 
 _UNITS: Final = (("n", 1e-9), ("u", 1e-6), ("m", 1e-3), ("S", 1.0), ("M", 60.0), ("H", 3600.0))
@@ -172,7 +181,7 @@ class MessageReader:
         "_keep",
         "_missing",
         "_most",
-        "_pieces",
+        "_part",
         "_prefix",
         "compressed",
         "messages",
@@ -187,7 +196,7 @@ class MessageReader:
         """Whether any message so far was compressed."""
         self._prefix = b""
         self._missing = -1
-        self._pieces: list[bytes] = []
+        self._part = bytearray()
         self.messages: list[bytes] = []
         """Complete messages that nobody has taken yet (`keep` only)."""
 
@@ -204,7 +213,7 @@ class MessageReader:
                 self._missing = self._length()
             taken = min(self._missing, end - at)
             if self._keep and taken:
-                self._pieces.append(chunk[at : at + taken])
+                self._part += chunk[at : at + taken]
             if self._inflation is not None:
                 self._inflation.feed(chunk[at : at + taken])
             at += taken
@@ -216,8 +225,8 @@ class MessageReader:
                     self._inflation.finish()
                     self._inflation = None
                 if self._keep:
-                    self.messages.append(b"".join(self._pieces))
-                    self._pieces.clear()
+                    self.messages.append(bytes(self._part))
+                    self._part = bytearray()
         return done
 
     def _length(self) -> int:
@@ -233,6 +242,11 @@ class MessageReader:
             text = f"a message of {length:,} bytes, which is more than the limit of {self._most:,}"
             raise MessageError(text, RESOURCE_EXHAUSTED)
         return int(length)
+
+    @property
+    def held(self) -> int:
+        """Bytes that are kept of a message which is not complete."""
+        return len(self._part)
 
     @property
     def complete(self) -> bool:

@@ -23,7 +23,6 @@ Trailers = tuple[tuple[str, str], ...]
 
 def trailers(status: int, text: str = "", further: Trailers = ()) -> bytes:
     """The block with which a gRPC answer ends."""
-    text = text.strip()  # no header's value may begin or end with a space
     said = (("grpc-message", messages.encode_text(text)),) if text else ()
     return b"".join(literal(name, value) for name, value in (("grpc-status", str(status)), *said, *further))
 

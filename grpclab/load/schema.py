@@ -20,6 +20,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
 
+from grpclab.channels import open_channel
 from grpclab.errors import TargetError, UsageError, invalid
 from grpclab.inputs import unreadable
 from grpclab.load import protofile
@@ -93,17 +94,8 @@ def from_server(
 
     Raises TargetError where nothing answers in time, UsageError where the server does not tell.
     """
-    options = [
-        ("grpc.use_local_subchannel_pool", 1),
-        ("grpc.enable_retries", 0),
-        ("grpc.enable_http_proxy", 0),  # grpcio would send calls of loopback through $http_proxy too
-        ("grpc.max_receive_message_length", MAX_SCHEMA_BYTES),
-    ]
-    if root_certificates is None:
-        channel = grpc.insecure_channel(target, options=options)
-    else:
-        channel = grpc.secure_channel(target, grpc.ssl_channel_credentials(root_certificates), options=options)
-    with channel:
+    options = [("grpc.enable_retries", 0), ("grpc.max_receive_message_length", MAX_SCHEMA_BYTES)]
+    with open_channel(target, root_certificates=root_certificates, options=options) as channel:
         ready = grpc.channel_ready_future(channel)
         try:
             _wait_until_ready(ready, target, timeout_s, tls=root_certificates is not None)

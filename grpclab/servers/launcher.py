@@ -13,7 +13,6 @@ SERVING before anyone is let in: a stale server cannot be measured by mistake.
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,11 +22,13 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from grpclab import procfs
+from grpclab.channels import open_channel
 from grpclab.children import Child, describe_exit
 from grpclab.config import ServerConfig, TrialConfig
 from grpclab.errors import ServerError, WorkerError
 from grpclab.printable import printable
 from grpclab.servers.serving import ServeSpec, address
+from grpclab.temporary import TemporaryFolder
 
 START_TIMEOUT_S = 30.0
 COMMAND_TIMEOUT_S = 25.0
@@ -129,7 +130,7 @@ def launch(
 ) -> Iterator[RunningServer]:
     """Run a server of this configuration on loopback until the block is left. Raises ServerError."""
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="grpclab-")))
+        folder = stack.enter_context(TemporaryFolder())
         if config.tls:
             from grpclab.servers import tls
 
@@ -188,8 +189,8 @@ def launched(
     """
     with contextlib.ExitStack() as stack:
         if log_path is None:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="grpclab-"))
-            log_path = Path(folder) / "server.log"
+            folder = stack.enter_context(TemporaryFolder())
+            log_path = folder / "server.log"
         log = stack.enter_context(log_path.open("wb"))
         child = stack.enter_context(Child(module, name="server", cpus=cpus, log=log, env=env))
         try:
@@ -224,13 +225,7 @@ def launched(
 
 def check_health(target: str, root_certificates: bytes | None = None, timeout_s: float = START_TIMEOUT_S) -> None:
     """Wait until the health service at `target` says SERVING. Raises ServerError after `timeout_s`."""
-    options = [("grpc.use_local_subchannel_pool", 1)]
-    if root_certificates is None:
-        channel = grpc.insecure_channel(target, options=options)
-    else:
-        credentials = grpc.ssl_channel_credentials(root_certificates)
-        channel = grpc.secure_channel(target, credentials, options=options)
-    with channel:
+    with open_channel(target, root_certificates=root_certificates) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)
         try:
             answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=timeout_s, wait_for_ready=True)

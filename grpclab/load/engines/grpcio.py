@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
 from grpclab.channel_args import client_args
+from grpclab.channels import open_aio_channel
 from grpclab.config import TrialConfig
 from grpclab.errors import TargetError
 from grpclab.generated import greet_pb2
@@ -116,9 +117,7 @@ class GrpcioEngine:
         return passed
 
     def _channel(self) -> grpc.aio.Channel:
-        if self._roots is None:
-            return grpc.aio.insecure_channel(self._target, options=self._options)
-        return grpc.aio.secure_channel(self._target, grpc.ssl_channel_credentials(self._roots), options=self._options)
+        return open_aio_channel(self._target, root_certificates=self._roots, options=self._options)
 
     async def _watch(self, channel: grpc.aio.Channel, line: _Line) -> None:
         """Tell the calls of a kept channel when it is up, and count for how long none is."""
