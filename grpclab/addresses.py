@@ -1,19 +1,14 @@
-"""What may stand for a server's address, and the rule that load goes to this machine only.
+"""What may stand for a server's address, and the rule that load goes to this machine only. Pure.
 
 ``HOST:PORT`` is what the rest of the package uses. Here the other ways in which people and tools write the same
 address become that: URLs (``http://localhost:50051``), gRPC's own names (``dns:///``, ``passthrough:///``,
 ``ipv4:``, ``ipv6:``), the addresses that a server listens on (``0.0.0.0:50051``, ``[::]:50051``, ``:50051``).
-
-No name but ``localhost`` is looked up, and that one is judged by what it stands for: a line in ``/etc/hosts`` may point
-it elsewhere. Whoever dials takes the addresses of :func:`loopback_target`, each of which was judged, never the name: a
-connection that is dialled again goes to the same addresses.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
-import socket
 
 from grpclab.errors import UsageError, invalid
 
@@ -29,44 +24,22 @@ _TLS = ("https", "grpcs")
 _UNIX = ("unix", "unix-abstract")
 
 
-def loopback_target(text: object) -> tuple[tuple[str, ...], int]:
-    """The addresses to dial and the port that `text` means. Raises UsageError unless all are on this machine."""
-    host, port = _parse(text)
-    if host != "localhost":
-        return (host,), port
-    found = _resolved(host)
-    if outside := [address for address in found if not is_loopback(address)]:
-        expected = f"an address on this machine, as 127.0.0.1:{port}: localhost is {', '.join(outside)} here"
-        raise _refused(text, f"{expected} (see /etc/hosts)")
-    return found or ("127.0.0.1", "::1"), port  # RFC 6761, 6.3: localhost is loopback where no resolver knows it
-
-
-def _resolved(name: str) -> tuple[str, ...]:
-    """What a name stands for on this machine, IPv4 first; nothing where it is not known."""
-    try:
-        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    except OSError:
-        return ()
-    addresses = dict.fromkeys(str(where[0]) for _, _, _, _, where in found)
-    return tuple(sorted(addresses, key=lambda address: ":" in address))
-
-
 def host_port(text: object) -> str:
-    """The same as one ``HOST:PORT``, as grpcio takes it. Raises UsageError likewise."""
-    host, port = _parse(text)
+    """The one ``HOST:PORT`` that `text` means. Raises UsageError unless it is on this machine."""
+    host, port = parse(text)
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _parse(text: object) -> tuple[str, int]:
-    """Host and port; the host is ``localhost`` or a loopback address without brackets."""
+def parse(text: object) -> tuple[str, int]:
+    """Host and port; the host is ``localhost`` or a loopback address without brackets. Raises UsageError."""
     if not isinstance(text, str):
-        raise _refused(text, f"text such as {EXAMPLE!r}")
+        raise refused(text, f"text such as {EXAMPLE!r}")
     rest = _without_scheme(text)
     if not (found := re.fullmatch(r"(?P<host>\[[^][]*\]|[^:]*):(?P<port>\d{1,5})", rest, re.ASCII)):
-        raise _refused(text, _instead(rest))
+        raise refused(text, _instead(rest))
     port = int(found["port"])
     if not 0 < port < 65536:
-        raise _refused(text, "a port from 1 to 65535")
+        raise refused(text, "a port from 1 to 65535")
     host = found["host"].lower()
     if host in ("", "*", "localhost", "localhost."):
         return "localhost", port
@@ -76,7 +49,7 @@ def _parse(text: object) -> tuple[str, int]:
         return _loopback(ipaddress.IPv4Address(host)), port
     except ValueError:
         expected = f"an address on this machine ({LOOPBACK}), as localhost:{port}: grpclab loads nothing else"
-        raise _refused(text, expected) from None
+        raise refused(text, expected) from None
 
 
 def _without_scheme(text: str) -> str:
@@ -86,11 +59,11 @@ def _without_scheme(text: str) -> str:
         return rest
     scheme, rest = (found[1] or found[2]).lower(), rest[found.end() :]
     if scheme in _TLS:
-        raise _refused(text, f"a server without TLS, which grpclab does not speak yet, as http://{EXAMPLE}")
+        raise refused(text, f"a server without TLS, which grpclab does not speak yet, as http://{EXAMPLE}")
     if scheme in _UNIX:
-        raise _refused(text, f"a TCP port, as {EXAMPLE}: Unix sockets cannot be loaded yet")
+        raise refused(text, f"a TCP port, as {EXAMPLE}: Unix sockets cannot be loaded yet")
     if scheme not in _PLAIN:
-        raise _refused(text, f"HOST:PORT, as {EXAMPLE}, alone or after {', '.join(f'{one}://' for one in _PLAIN[:2])}")
+        raise refused(text, f"HOST:PORT, as {EXAMPLE}, alone or after {', '.join(f'{one}://' for one in _PLAIN[:2])}")
     # dns://AUTHORITY/HOST:PORT asks a name server; of the names that have a meaning here, none needs one.
     return rest.removeprefix("///" if scheme not in ("http", "grpc", "tcp") else "//").removesuffix("/")
 
@@ -126,5 +99,5 @@ def _instead(rest: str) -> str:
     return f"a port behind it, as {f'[{host}]' if ':' in host else host}:50051"
 
 
-def _refused(text: object, expected: str) -> UsageError:
+def refused(text: object, expected: str) -> UsageError:
     return UsageError(invalid("target", text, expected))

@@ -25,17 +25,16 @@ import time
 
 import grpc
 
-from grpclab.addresses import loopback_target
 from grpclab.channel_args import client_args
 from grpclab.channels import open_channel
 from grpclab.config import ClientConfig, TrialConfig
+from grpclab.dialling import loopback_target, open_connection
 from grpclab.errors import TargetError
 from grpclab.http2 import frames
 from grpclab.http2.frames import ErrorCode
 from grpclab.http2.listening import Advertised, Listener
 from grpclab.load.calls import greeting
 from grpclab.load.engines.wire import lane_settings
-from grpclab.load.reachability import open_connection
 
 TIMEOUT_S = 10.0
 """How long a peer on loopback may take to say what it advertises: milliseconds, but machines are busy at times."""

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grpclab.addresses import host_port, loopback_target
+from grpclab.addresses import host_port
 from grpclab.config import ServerConfig, TrialConfig
+from grpclab.dialling import loopback_target
 from grpclab.errors import UsageError
 from grpclab.load.calls import greeting
 from grpclab.load.engines import ENGINES

@@ -18,7 +18,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from grpclab.addresses import loopback_target
+from grpclab.dialling import loopback_target, open_connection
 from grpclab.errors import TargetError
 from grpclab.http2 import frames
 from grpclab.printable import printable
@@ -78,17 +78,6 @@ def look(target: str, *, tls: bool = False, patience_s: float = PATIENCE_S) -> F
         shown = printable(repr(greeting[:_SHOWN]))
         text = f"the server at {target} does not speak HTTP/2, its answer begins with {shown}: name a gRPC port"
     return Finding(text=text, final=True)
-
-
-def open_connection(hosts: Sequence[str], port: int, *, timeout_s: float) -> socket.socket:
-    """A connection to the first of these addresses where somebody listens. Raises OSError, that of the first."""
-    refused: list[OSError] = []
-    for host in hosts:
-        try:
-            return socket.create_connection((host, port), timeout=timeout_s)
-        except OSError as error:
-            refused.append(error)
-    raise refused[0]
 
 
 def _greeting(address: tuple[Sequence[str], int], patience_s: float) -> bytes | None:

@@ -17,8 +17,8 @@ import time
 from collections.abc import Callable, Iterator
 
 from grpclab import __version__
-from grpclab.addresses import loopback_target
 from grpclab.config import ClientConfig, TrialConfig
+from grpclab.dialling import loopback_target
 from grpclab.errors import TargetError
 from grpclab.http2 import messages
 from grpclab.http2.client import ClientConnection, Request
