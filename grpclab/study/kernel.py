@@ -16,10 +16,12 @@ import tempfile
 import time
 from typing import Any
 
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import run_sync
 from nbclient.exceptions import DeadKernelError
 
+from grpclab.children import module_command
 from grpclab.errors import WorkerError
 
 READY_TIMEOUT_S = 60
@@ -44,6 +46,17 @@ import gc as _gc
 _gc.collect()
 del _gc
 """
+
+
+class _OwnKernels(KernelSpecManager):
+    """Every name is a kernel of this Python that imports nothing from the working folder."""
+
+    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+        """How the kernel is started."""
+        argv = module_command("ipykernel_launcher", "-f", "{connection_file}")
+        # IPython before 9.7 adds the working folder in spite of -P.
+        argv.append("--InteractiveShellApp.ignore_cwd=True")
+        return KernelSpec(argv=argv, display_name=kernel_name, language="python")
 
 
 class WarmKernel:
@@ -79,7 +92,7 @@ class WarmKernel:
         return self._manager, self._client
 
     def _start(self, kernel_name: str, env: dict[str, str]) -> None:
-        self._manager = AsyncKernelManager(kernel_name=kernel_name, transport="ipc")
+        self._manager = AsyncKernelManager(kernel_name=kernel_name, transport="ipc", kernel_spec_manager=_OwnKernels())
         # It is killed where a study is interrupted, and could not remove what its servers and workers wrote.
         self._files = tempfile.mkdtemp(prefix="grpclab-")
         run_sync(self._manager.start_kernel)(env={**os.environ, **env, "TMPDIR": self._files})
