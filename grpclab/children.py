@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import selectors
 import signal
@@ -213,10 +214,11 @@ def receive_all(
             if not child.unread:
                 selector.register(child.popen.stdout, selectors.EVENT_READ, child)
         while silent := [child.name for child in children if not child.unread]:
-            left = end - time.monotonic()
-            if left <= 0:
+            left = max(0.0, end - time.monotonic())
+            ready = selector.select(min(left, every_s or left))
+            if not ready and left <= 0:  # what came in while this process was stopped itself is no silence
                 raise WorkerError(f"{', '.join(silent)} did not answer within {timeout_s:g} s")
-            for key, _ in selector.select(min(left, every_s or left)):
+            for key, _ in ready:
                 child = key.data
                 child.unread += child.read_available()
                 if child.unread:
@@ -239,8 +241,10 @@ def receive_any(
         for child in children:
             assert child.popen.stdout is not None
             selector.register(child.popen.stdout, selectors.EVENT_READ, child)
-        while not any(child.unread for child in children) and (left := end - time.monotonic()) > 0:
-            for key, _ in selector.select(min(left, every_s)):
+        left = math.inf
+        while not any(child.unread for child in children) and left > 0:
+            left = max(0.0, end - time.monotonic())
+            for key, _ in selector.select(min(left, every_s)):  # at the end, too: this process may have been stopped
                 key.data.unread += key.data.read_available()
             if tick is not None:
                 tick()

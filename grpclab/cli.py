@@ -15,11 +15,22 @@ import textwrap
 import traceback
 from collections.abc import Mapping, Sequence
 
-from grpclab import __version__, cli_bench, cli_compare, cli_notebook, cli_profile, cli_reference, cli_study, interrupts
+from grpclab import (
+    __version__,
+    cli_bench,
+    cli_compare,
+    cli_notebook,
+    cli_profile,
+    cli_reference,
+    cli_study,
+    interrupts,
+    terminal,
+)
 from grpclab.channel_args import cannot_act
 from grpclab.cli_parser import Parser, either
 from grpclab.config import FACTORS, TrialConfig, format_level, from_environment, parse_settings, table
 from grpclab.errors import GrpclabError, UsageError, invalid
+from grpclab.printable import printable
 from grpclab.variants import DEFAULT_PORTS, MEANINGS, variant
 
 INTERRUPTED = 130
@@ -222,6 +233,11 @@ def _tell_unread_variables(options: argparse.Namespace) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
+    with terminal.guarded():
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     parser = build_parser()
     options = parser.parse_args(arguments)
     if options.command is None:
@@ -246,5 +262,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _explain(error: BaseException, line: str, options: argparse.Namespace) -> None:
     """One line on standard error; with -v the traceback before it."""
     if options.verbose:
-        traceback.print_exception(error)
-    print(f"grpclab: {line}", file=sys.stderr)
+        told = "".join(traceback.format_exception(error))
+        print(textwrap.indent(told, "  "), end="", file=sys.stderr)  # no line of others looks like one of ours
+    print(f"grpclab: {printable(line)}", file=sys.stderr)

@@ -16,6 +16,7 @@ from grpclab.errors import DesignError, UsageError
 from grpclab.extras import needs_extra
 from grpclab.inputs import STDIN, read_text
 from grpclab.places import project_root
+from grpclab.printable import printable
 from grpclab.study.parameters import StudyParameters, refuse_without_part
 
 if TYPE_CHECKING:
@@ -133,10 +134,10 @@ def _tell(study: Study, path: Path, options: argparse.Namespace) -> Mapping[str,
     if options.json != "-":
         if not options.quiet:
             print(f"\n{summaries.table(found)}\n")
-        print(found.verdict["sentence"])
+        print(printable(str(found.verdict["sentence"])))
         print("".join(f"{line}\n" for line in textwrap.wrap(glossary.line(found), summaries.WIDTH)), end="")
         for warning in found.verdict["warnings"]:
-            print(f"warning: {warning}")
+            print(f"warning: {printable(str(warning))}")
         print(f"report: {path}")
         if not options.quiet:
             print(f"for a pull request: {path.with_suffix('.md')}\nfor a machine: {path.with_suffix('.json')}")

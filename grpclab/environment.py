@@ -64,10 +64,14 @@ def read_int(path: Path) -> int | None:
         return None
 
 
-def cgroup_folders(controller: str, root: Path = Path("/")) -> list[Path]:
-    """This process's folders of a cgroup controller, v2 and v1, innermost first; the limits of all hold."""
+def cgroup_folders(controller: str, root: Path = Path("/"), *, pid: int | None = None) -> list[Path]:
+    """The folders of a cgroup controller that a process is in, by default this one, v2 and v1, innermost first.
+
+    The limits of all hold.
+    """
     folders: list[Path] = []
-    for line in (read_text(root / "proc/self/cgroup") or "").splitlines():
+    who = "self" if pid is None else str(pid)
+    for line in (read_text(root / f"proc/{who}/cgroup") or "").splitlines():
         _, _, rest = line.partition(":")
         names, _, inner = rest.partition(":")
         if names and controller not in names.split(","):
@@ -82,10 +86,10 @@ def cgroup_folders(controller: str, root: Path = Path("/")) -> list[Path]:
     return list(dict.fromkeys(folders))
 
 
-def cpu_quota(root: Path = Path("/")) -> float | None:
-    """The cores' worth of CPU time that cgroups allow; None for no limit."""
+def cpu_quota(root: Path = Path("/"), *, pid: int | None = None) -> float | None:
+    """The cores' worth of CPU time that cgroups allow a process, by default this one; None for no limit."""
     quotas: list[float] = []
-    for folder in cgroup_folders("cpu", root):
+    for folder in cgroup_folders("cpu", root, pid=pid):
         quota, _, period = (read_text(folder / "cpu.max") or "").partition(" ")
         if quota.isdigit() and period.isdigit():
             quotas.append(int(quota) / int(period))
@@ -97,7 +101,6 @@ def cpu_quota(root: Path = Path("/")) -> float | None:
 
 def machine(root: Path = Path("/")) -> Facts:
     """The machine as it is now: a dictionary of plain values, None for what cannot be read."""
-    cpus = root / "sys/devices/system/cpu"
     cpuinfo = _cpuinfo(root)
     capabilities = _status_field(root, "CapEff")
     nofile_soft, nofile_hard = _open_files()
@@ -110,8 +113,7 @@ def machine(root: Path = Path("/")) -> Facts:
         "virtual_machine": "hypervisor" in cpuinfo["flags"].split() if "flags" in cpuinfo else None,
         "cores": os.cpu_count(),
         "affinity": _affinity(),
-        "governor": read_text(cpus / "cpu0/cpufreq/scaling_governor"),
-        "turbo": _turbo(cpus),
+        **frequency(root),
         "load_average": _load_average(),
         "memory_bytes": _memory_bytes(),
         "cpu_quota_cores": cpu_quota(root),
@@ -150,6 +152,12 @@ def _affinity() -> list[int]:
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
+
+
+def frequency(root: Path = Path("/")) -> Facts:
+    """What decides on the cores' clock: ``governor`` and ``turbo``."""
+    cpus = root / "sys/devices/system/cpu"
+    return {"governor": read_text(cpus / "cpu0/cpufreq/scaling_governor"), "turbo": _turbo(cpus)}
 
 
 def _turbo(cpus: Path) -> bool | None:

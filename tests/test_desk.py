@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 import psutil
 import pytest
@@ -23,6 +21,7 @@ from grpclab.load.generator import Generator
 from grpclab.profiling import pyspy
 from grpclab.servers.launcher import RunningServer, launch
 from grpclab.servers.sidecar import beside, desk_from_environment
+from grpclab.temporary import location
 
 pytest.importorskip("aiohttp", reason="pip install 'grpclab[desk]'")
 DESK = TrialConfig().replace({"server.implementation": "asyncio", "server.metrics": True, "server.desk": True}).server
@@ -120,7 +119,7 @@ def test_nothing_of_it_listens_beyond_loopback(server: RunningServer) -> None:
 def test_the_desk_ends_with_its_server() -> None:
     with launch(DESK) as running:
         assert fetch(f"{running.desk}/healthz")[0] == 200
-        folders = set(Path(tempfile.gettempdir()).glob("grpclab-desk-*"))
+        folders = set(location().glob("grpclab-*"))
     with pytest.raises(urllib.error.URLError):
         fetch(f"{running.desk}/healthz")
     assert any(not folder.exists() for folder in folders)

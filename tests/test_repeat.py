@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from stored_studies import result
 
 from grpclab import cli
 from grpclab.config import Level, TrialConfig
@@ -138,7 +139,7 @@ def test_one_that_was_cut_off_goes_on_and_a_finished_one_is_followed_by_the_next
     assert planned(original).name == "tiny-repeat", "nothing of it is measured yet"
     for trial in first.trials:
         with first.store.writing(trial.name) as folder:
-            write_json(folder / "result.json", {"valid": False})
+            write_json(folder / "result.json", result(trial.name, valid=False))
     assert planned(original).name == "tiny-repeat-2"
     planned(original).begin()
     assert planned(original).name == "tiny-repeat-2"

@@ -36,7 +36,8 @@ def answer(**figures: Any) -> dict[str, Any]:
     """What a worker says at the end."""
     nothing: dict[str, Any] = {"held": 0, "bound_hits": 0, "connections_lost": 0, "outage_s": 0.0}
     nothing |= {"traffic": Traffic().to_json(), "failures": [], "encodings": {}, "unsent": 0, "still_s": 0.0}
-    return {"cpu_s": 1.0, "spin_s": 0.0, "busy_s": 10.0, "admitted": 0, **nothing, **figures}
+    used = {"cpu_s": 1.0, "spin_s": 0.0, "busy_s": 10.0, "loop_s": 1.0, "waited_s": 0.0}
+    return {**used, "admitted": 0, **nothing, **figures}
 
 
 # ---- the generator as the limit ------------------------------------------------------------------------------
@@ -54,6 +55,49 @@ def test_a_busy_process_is_a_limit_of_both_loops(planned: int | None) -> None:
     assert limits(window, planned=planned, busy_share=0.97) == (
         "a generator process was busy for 97% of the window, above 90%",
     )
+
+
+@pytest.mark.parametrize(("waited_s", "worked_s", "bound"), [(4.8, 4.6, True), (4.8, 3.0, False), (0.5, 8.8, False)])
+def test_a_generator_that_shares_its_core_is_a_limit_once_it_is_never_idle(
+    waited_s: float, worked_s: float, bound: bool
+) -> None:
+    run = assemble(
+        [opened([0.0] * 2000)],
+        [answer(loop_s=worked_s, cpu_s=worked_s, waited_s=waited_s)],
+        rate_rps=None,
+        planned=None,
+    )
+    assert (run.limited_by("pool") == GENERATOR_BOUND) is bound
+
+
+def test_pacing_is_no_work_of_a_generator_that_shares_its_core() -> None:
+    told = answer(loop_s=6.0, cpu_s=6.0, spin_s=5.0, waited_s=3.5)
+    assert assemble([opened([0.0] * 2000)], [told], rate_rps=200.0, planned=2000).limits == ()
+
+
+def standstill(rate_rps: float | None, **told: Any) -> LoadRun:
+    """50 callers on a server that answers in 10 ms, and once not for two seconds."""
+    each = np.concatenate([np.arange(0.0, 4.0, 0.010), np.arange(6.0, 10.0, 0.010)])
+    start = np.repeat(100.0 + each, 50)
+    latency = np.where(np.isclose(start, 103.99), 2.01, 0.0099)
+    calls = Records(start_s=start, latency_s=latency, status=np.zeros(len(start), dtype=np.uint8))
+    window = Window(records=calls, opened_at=100.0, requests=None, closes_at=110.0)
+    planned = None if rate_rps is None else len(start)
+    return assemble([window], [answer(**told)], rate_rps=rate_rps, planned=planned)
+
+
+def test_a_closed_loop_says_that_no_call_ended_since_its_percentiles_do_not() -> None:
+    run = standstill(None)
+    assert run.summary.latency["p99"] < 0.02
+    (notice,) = run.notices
+    assert (notice.kind, notice.severity) == ("silence", "warning")
+    assert run.silence == pytest.approx((2.0, 4.0), abs=0.02)
+
+
+def test_a_silence_that_is_the_generators_own_is_told_by_its_limit_alone() -> None:
+    run = standstill(None, still_s=1.95)
+    assert run.notices == ()
+    assert run.limited_by("pool") == GENERATOR_BOUND
 
 
 def test_more_than_a_hundredth_not_sent_in_time_is_a_limit() -> None:
@@ -101,7 +145,7 @@ def test_a_limit_of_calls_in_flight_that_a_slow_server_meets_is_not_the_generato
 def test_a_generator_that_stood_still_is_a_limit_of_both_loops(planned: int | None) -> None:
     assert limits(opened([0.0] * 2000), planned=planned, still_s=0.1) == ()
     (found,) = limits(opened([0.0] * 2000), planned=planned, still_s=5.0)
-    assert found.startswith("the generator stood still for 5.0 s of 10.0 s")
+    assert found.startswith("the generator stood still for 5.00 s of 10.00 s")
     run = assemble([opened([0.0] * 2000)], [answer(), answer(still_s=5.0)], rate_rps=None, planned=None)
     assert run.stood_still
     assert run.limited_by("shared") == GENERATOR_BOUND

@@ -40,6 +40,17 @@ def test_gaps_between_beats_are_the_time_for_which_a_generator_stood_still() -> 
     assert beats(1.0, 1.0 + BEAT_S + 0.9 * STILL_S, 1.5) == 0.0, "short gaps are ordinary"
 
 
+def test_a_short_gap_in_which_the_process_did_nothing_counts_as_well() -> None:
+    def gap(cpu_s: float) -> float:
+        heartbeat = Heartbeat(opens_at=0.0)
+        heartbeat.beat(1.0, 0.5)
+        heartbeat.beat(1.1, 0.5 + cpu_s)
+        return heartbeat.still_s
+
+    assert gap(cpu_s=0.001) == pytest.approx(0.1 - BEAT_S), "it was stopped for a tenth of a second"
+    assert gap(cpu_s=0.09) == 0.0, "it was at work"
+
+
 def test_only_what_lies_in_the_window_counts() -> None:
     assert beats(1.0, 9.0, opens_at=5.0) == pytest.approx(4.0 - BEAT_S)
     assert beats(1.0, 9.0, closes_at=4.0) == pytest.approx(3.0 - BEAT_S)

@@ -23,12 +23,14 @@ from grpclab.load.summary import (
     Window,
     histogram,
     lateness,
+    longest_silence,
     most_in_flight,
     percentile,
     percentiles,
     summarise,
     timeline,
 )
+from grpclab.status import NOT_ENDED
 
 OK, DEADLINE_EXCEEDED, UNAVAILABLE = 0, 4, 14
 
@@ -417,3 +419,38 @@ def test_the_most_calls_under_way_agree_with_counting_at_every_moment(calls: lis
     moments = [10.0 + quarter / 4 for quarter in range(60)]
     counted = max(sum(start <= at < end for start, end, _ in calls) for at in moments)
     assert most_in_flight([window(calls)]) == counted
+
+
+# ---- silence -------------------------------------------------------------------------------------------------
+
+
+def test_a_silence_begins_with_the_second_call_under_way() -> None:
+    calls = [(10.0, 10.5, OK), (10.0, 10.6, OK), (11.0, 14.0, OK), (12.0, 14.1, OK)]
+    assert longest_silence([window(calls)]) == pytest.approx((2.0, 2.0))
+
+
+def test_of_one_call_at_a_time_and_of_none_there_is_no_silence() -> None:
+    assert longest_silence([window(back_to_back(10.0, 20.0, 2.0))]) == (0.0, 0.0)
+    assert longest_silence([window([])]) == (0.0, 0.0)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 40), st.integers(1, 20), st.sampled_from([OK, NOT_ENDED])).map(
+            lambda call: (call[0] / 4, (call[0] + call[1]) / 4, call[2])
+        ),
+        max_size=12,
+    ),
+    st.integers(0, 5),
+)
+def test_a_silence_agrees_with_looking_at_every_moment(calls: list[tuple[float, float, int]], opened_at: int) -> None:
+    found, _ = longest_silence([window(calls[::2], opened_at=opened_at), window(calls[1::2], opened_at=opened_at)])
+    ends = sorted({end for _, end, status in calls if status == OK and end > opened_at})
+    longest = run = 0
+    for step in range(opened_at * 4, int(max(ends, default=0) * 4)):
+        at = step / 4
+        under_way = sum(start <= at and (end > at or status == NOT_ENDED) for start, end, status in calls)
+        run = 1 if at in ends else run + 1
+        run = run if under_way >= 2 else 0
+        longest = max(longest, run)
+    assert found == pytest.approx(longest / 4)

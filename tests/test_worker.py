@@ -21,7 +21,7 @@ from grpclab.servers.launcher import RunningServer
 
 ANSWER_S = 30.0
 ANSWERS = {
-    *("cpu_s", "spin_s", "busy_s", "admitted", "unsent", "still_s"),
+    *("cpu_s", "spin_s", "busy_s", "loop_s", "waited_s", "admitted", "unsent", "still_s"),
     *("held", "bound_hits", "connections_lost", "outage_s", "traffic", "failures", "encodings"),
 }
 

@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from grpclab.analysis import replication
+from grpclab.analysis.disturbances import study_notices
 from grpclab.analysis.engines import Judged, disagreement_note
 from grpclab.analysis.limits import (
     CLIENT,
@@ -32,6 +33,7 @@ from grpclab.analysis.sentence import sentence, times
 from grpclab.analysis.stability import block_apart, drift_warning
 from grpclab.analysis.verdict import Comparison, compare
 from grpclab.errors import DesignError
+from grpclab.notices import Notice
 
 SCHEMA_VERSION = 2  # 1: the first; 2: limits
 
@@ -96,6 +98,8 @@ class Judgement:
     aa: Comparison | None
     warnings: tuple[str, ...]
     limits: tuple[Limit, ...]
+    notices: tuple[Notice, ...] = ()
+    """What happened around the trials; their sentences are among the warnings."""
 
     def as_dict(self) -> dict[str, Any]:
         """The content of verdict.json; `aa` is None where the plan has no A/A arm."""
@@ -107,6 +111,7 @@ class Judgement:
             "aa": self.aa.as_dict() if self.aa else None,
             "warnings": list(self.warnings),
             "limits": [limit.as_dict() for limit in self.limits],
+            "notices": [notice.to_json() for notice in self.notices],
         }
 
 
@@ -138,6 +143,7 @@ def analyse(trials: pd.DataFrame, plan: Mapping[str, Any], cores: Mapping[str, A
         aa=aa,
         warnings=tuple(_warnings(trials, plan, judged, aa)),
         limits=tuple(limiting_resources(trials, plan, cores or {})),
+        notices=study_notices(trials),
     )
 
 
@@ -229,6 +235,7 @@ def _warnings(
         errors_note(connected, names),
         outages_note(connected),
         _gaps_warning(comparisons),
+        *(str(notice) for notice in study_notices(trials)),
         *(str(text) for text in plan.get("left_out") or []),
     ]
     return [text for text in found if text]

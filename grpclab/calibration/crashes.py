@@ -8,7 +8,6 @@ import math
 import os
 import random
 import subprocess
-import tempfile
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -26,6 +25,7 @@ from grpclab.places import project_root
 from grpclab.report import tables, words
 from grpclab.report.words import esc
 from grpclab.study import evidence
+from grpclab.temporary import TemporaryFolder
 
 STUDY = "crashes"
 DESIGN = """
@@ -60,8 +60,7 @@ def measure(*, kills: int, requests: int, seed: int) -> pd.DataFrame:
     """
     frames = []
     for run, deaths in (("undisturbed", 0), ("killed", kills)):
-        with tempfile.TemporaryDirectory(prefix="grpclab-") as folder:
-            root = Path(folder)
+        with TemporaryFolder() as root:
             (root / f"{STUDY}.toml").write_text(DESIGN.format(requests=requests))
             rewritten, left_behind = _kill_and_go_on(root, deaths, random.Random(seed))
             frames.append(_trials(root).assign(run=run, kills=deaths, rewritten=rewritten, left_behind=left_behind))

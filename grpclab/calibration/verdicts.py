@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 import shlex
-import tempfile
 import time
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -25,6 +23,7 @@ from grpclab.study.comparing import SCENARIO, judge, prepare
 from grpclab.study.progress import say
 from grpclab.study.sides import A, B, Side
 from grpclab.study.subject import Subject
+from grpclab.temporary import TemporaryFolder
 from grpclab.variants import LOAD, OPTIMIZED
 
 SAME, PLANTED = "same", "planted"
@@ -80,8 +79,8 @@ def _sides(kind: str, scale: float) -> dict[str, Side]:
 
 def _compare(sides: Mapping[str, Side], blocks: int | None, *, seed: int) -> dict[str, object]:
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="grpclab-") as folder:
-        study = prepare(sides, blocks=blocks, delta=DELTA, seed=seed, study="known", write=_silent, root=Path(folder))
+    with TemporaryFolder() as folder:
+        study = prepare(sides, blocks=blocks, delta=DELTA, seed=seed, study="known", write=_silent, root=folder)
         study.run(_silent)
         found = judge(study)
     one = found.judgement.headline

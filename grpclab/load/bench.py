@@ -46,6 +46,8 @@ from grpclab.load.reachability import await_listener
 from grpclab.load.run import GENERATOR_BOUND, LoadRun, Progress
 from grpclab.load.slo import Judgement, Objective, Watch, judge, judge_steps
 from grpclab.load.steps import Knee, RateStep, find_knee, merged, rate_text
+from grpclab.notices import Notice
+from grpclab.surroundings import LINK, SERVER
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,6 +96,11 @@ class BenchResult:
         """A sentence for each thing to know of the figures: the notes, what had no effect, what the link does."""
         idle = (f"no effect: {name}: {reason}" for name, reason in self.without_effect.items())
         return (*self.notes, *idle, *([link_text(self.link)] if self.link else []))
+
+    @property
+    def notices(self) -> tuple[Notice, ...]:
+        """What happened around the measurement and may have changed its figures."""
+        return self.run.notices
 
     @property
     def limited_by(self) -> str:
@@ -261,6 +268,9 @@ def run_bench(
                 connect_timeout_s=connect_timeout_s,
             )
         )
+        generator.beside[SERVER] = sorted(procfs.listening_pids(port))
+        if link is not None:
+            generator.beside[LINK] = [link.pid]
         if connected is not None:
             connected()
         started_at = datetime.now(UTC)

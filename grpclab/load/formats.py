@@ -24,6 +24,7 @@ from grpclab.load.recorder import Codes, Floats
 from grpclab.load.run import LoadRun
 from grpclab.load.steps import RateStep
 from grpclab.load.summary import Window, percentile
+from grpclab.notices import kinds
 from grpclab.status import OK, RECORDED_NAMES, go_name
 
 DETAILS = 1_000
@@ -233,6 +234,8 @@ def _own(result: BenchResult, *, listed: bool) -> dict[str, Any]:
         "without_effect": dict(result.without_effect),
         "link": None if result.link is None else _numbers(result.link),
         "notes": list(result.notes),
+        "notices": [notice.to_json() for notice in result.notices],
+        "surroundings": run.surroundings.to_json(),
         "details_note": "" if listed else f"{summary.requests:,} calls are not listed: --details lists them",
         "limited_by": result.limited_by,
         "limits": list(run.limits),
@@ -317,6 +320,7 @@ def step_row(step: RateStep) -> dict[str, Any]:
         **{f"late_{name}_s": value for name, value in run.lateness.items()},
         "generator_busy_share": run.busy_share,
         "limited_by": step.limited_by,
+        "notices": " ".join(kinds(run.notices)),
     }
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -30,6 +29,9 @@ from grpclab.load.recorder import Records, remove
 from grpclab.load.run import BUSY_LIMIT, LoadRun, Progress, assemble, merge_reports
 from grpclab.load.summary import Window
 from grpclab.load.traffic import add_counts, read_core_log
+from grpclab.load.watching import Watch
+from grpclab.surroundings import GENERATOR, Surroundings
+from grpclab.temporary import TemporaryFolder
 
 __all__ = ["BUSY_LIMIT", "Generator", "LoadRun", "Progress", "split"]
 
@@ -84,6 +86,9 @@ class Generator:
         self._logs: dict[int, Path] = {}
         """By the worker's number."""
         self._windows = 0
+        self.beside: dict[str, list[int]] = {}
+        """The processes of the other parties (:mod:`grpclab.surroundings`), for what is said of the window's
+        surroundings: those of the server and the link, as far as they are known."""
 
     def __enter__(self) -> Generator:
         try:
@@ -124,7 +129,7 @@ class Generator:
         """Start the workers, if they are not there yet: while a server starts, they load what they need."""
         if self._workers:
             return
-        self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="grpclab-")))
+        self._folder = self._stack.enter_context(TemporaryFolder())
         self._stack.callback(self._repeat_what_workers_wrote)
         for index in range(self.workers):
             name = f"load worker {index + 1} of {self.workers}"
@@ -211,6 +216,7 @@ class Generator:
                 time.sleep(self.config.load.warmup_s)
             time.sleep(self.config.load.pause_s)
             warmup_s = 0.0
+        watch = Watch({GENERATOR: self.pids, **self.beside})  # takes some milliseconds: before the start is fixed
         bounds = plan_bounds(
             self.config.load, time.perf_counter() + START_DELAY_S, self._seed, rate_rps=rate_rps, warmup_s=warmup_s
         )
@@ -224,6 +230,8 @@ class Generator:
                 opened = True
                 if on_open is not None:
                     on_open()
+                watch.open(late_s=now - bounds.opens_at)
+            watch.look()
             if tick is not None and now >= next_tick:
                 next_tick = now + every_s
                 tick()
@@ -253,7 +261,7 @@ class Generator:
                     self._cut(bounds, answers)
             except KeyboardInterrupt:
                 self._cut(bounds, answers, drain_s=0.0)
-        return self._run(bounds, files, answers, stopped=stopped, interrupted=interrupted)
+        return self._run(bounds, files, answers, watch.close(), stopped=stopped, interrupted=interrupted)
 
     def _cut(self, bounds: Bounds, answers: dict[int, Message], drain_s: float = CUT_DRAIN_S) -> None:
         """End the window and, after `drain_s`, its calls; collect the answers. Raises WorkerError."""
@@ -324,9 +332,10 @@ class Generator:
         end = time.monotonic() + timeout_s
         reports: dict[int, Message] = {}
         while running := [worker for worker in self._workers if worker.pid not in answers]:
-            if (left := end - time.monotonic()) <= 0:
-                return False
+            left = max(0.0, end - time.monotonic())
             messages = receive_any(running, left, every_s=OPENING_GRID_S, tick=tick)
+            if not messages and left <= 0:
+                return False
             for worker, message in messages:
                 if "progress" in message:
                     reports[worker.pid] = message["progress"]
@@ -337,7 +346,14 @@ class Generator:
         return True
 
     def _run(
-        self, bounds: Bounds, files: list[Path], answers: dict[int, Message], *, stopped: str, interrupted: bool = False
+        self,
+        bounds: Bounds,
+        files: list[Path],
+        answers: dict[int, Message],
+        surroundings: Surroundings,
+        *,
+        stopped: str,
+        interrupted: bool = False,
     ) -> LoadRun:
         told = [answers[worker.pid] for worker in self._workers]
         if failure := next((answer["error"] for answer in told if "error" in answer), None):
@@ -358,10 +374,16 @@ class Generator:
             remove(file)  # a long run's is large; the map keeps it as long as it is needed
         planned = None if bounds.rate_rps is None else bounds.planned(self.config.load.arrival, self._seed)
         run = assemble(
-            windows, told, rate_rps=bounds.rate_rps, planned=planned, interrupted=interrupted, stopped=stopped
+            windows,
+            told,
+            rate_rps=bounds.rate_rps,
+            planned=planned,
+            interrupted=interrupted,
+            stopped=stopped,
+            surroundings=surroundings,
         )
         for log in self._logs.values():
-            goaways, _ = read_core_log(log.read_text(errors="replace").splitlines())
+            goaways, _ = read_core_log(_lines(log))
             run.traffic.goaways = add_counts(run.traffic.goaways, goaways)
         return run
 
@@ -370,9 +392,17 @@ class Generator:
         for index, log in self._logs.items():
             if index < len(self._workers) and self._workers[index].died:
                 continue
-            _, others = read_core_log(log.read_text(errors="replace").splitlines())
+            _, others = read_core_log(_lines(log))
             if others:
                 print(*others, sep="\n", file=sys.stderr)
+
+
+def _lines(log: Path) -> list[str]:
+    """The lines of a log; none where the folder of temporary files has been cleared."""
+    try:
+        return log.read_text(errors="replace").splitlines()
+    except FileNotFoundError:
+        return []
 
 
 def _usable_cores() -> list[int]:

@@ -219,6 +219,7 @@ def _remarks(result: BenchResult) -> str:
         items.append(("gb-missed", f"stopped early: {run.stopped_because}"))
     if run.interrupted:
         items.append(("gb-warn", "interrupted: this is what had been measured by then"))
+    items += [("gb-warn" if one.severity == "warning" else "", str(one)) for one in result.notices]
     items += [("", note) for note in result.remarks]
     lines = "".join(f'<li class="{kind}">{escape(text)}</li>' for kind, text in items)
     return f"<ul>{lines}</ul>" if items else ""

@@ -13,7 +13,6 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from grpclab.children import module_command
 from grpclab.errors import MissingDependencyError, UsageError, invalid
 from grpclab.load.descriptors import WELL_KNOWN, Files, add, complete, well_known
+from grpclab.temporary import TemporaryFolder
 
 MOST_FILES = 2000
 """Files that are looked through for a type that is not imported."""
@@ -49,8 +49,7 @@ def compile_file(path: Path, include: Sequence[Path]) -> bytes:
     if any((root / name).exists() for root in roots[:at]):  # protoc would take that one
         roots.insert(0, roots.pop(at))
         at = 0
-    with tempfile.TemporaryDirectory(prefix="grpclab-") as temporary:
-        folder = Path(temporary)
+    with TemporaryFolder() as folder:
         for number, root in enumerate(roots):
             (folder / f"r{number}").symlink_to(root, target_is_directory=True)
         (folder / "known.binpb").write_bytes(FileDescriptorSet(file=known.values()).SerializeToString())

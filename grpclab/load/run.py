@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from grpclab.load.failures import Failure, merge
-from grpclab.load.summary import Summary, Window, lateness, summarise
+from grpclab.load.summary import Summary, Window, lateness, longest_silence, summarise
 from grpclab.load.traffic import Traffic, add_counts
+from grpclab.notices import Notice
+from grpclab.surroundings import Surroundings
 
 BUSY_LIMIT = 0.90
 """A worker busier than this share of a core may be the limit, not the server."""
@@ -23,8 +25,12 @@ LATE_LIMIT = 0.10
 
 LATE_S = 0.001
 """A send that is late by more than this had to wait for something."""
+WAITED_LIMIT = 0.10
+"""A worker that waits for a core for more than this share of the window shares it with others."""
 STILL_LIMIT = 0.01
 """A generator that stood still for more than this share of the window is its limit."""
+SILENCE_S, SILENCE_MEDIANS = 0.05, 10
+"""So long, and so many times the median latency, no call must have ended for a standstill."""
 KEPT_SHARE = 0.99
 """A rate was kept up with if at least this share of the calls that were due came back."""
 GENERATOR_BOUND, HELD_BACK = "generator-bound", "max-in-flight"
@@ -108,6 +114,36 @@ class LoadRun:
     held_back: str = ""
     """Why `load.max_in_flight` was the limit, where it was: a slow server meets it, not a slow generator."""
 
+    surroundings: Surroundings = field(default_factory=Surroundings)
+    """What happened on the machine meanwhile."""
+
+    silence: tuple[float, float] = (0.0, 0.0)
+    """The longest time in which no call ended, and when it began: :func:`grpclab.load.summary.longest_silence`."""
+
+    @property
+    def notices(self) -> tuple[Notice, ...]:
+        """What to know of the figures, beside what limited them."""
+        return (*self.surroundings.notices, *self._silence())
+
+    def _silence(self) -> Iterator[Notice]:
+        """That no call ended for long, where nothing else explains it; a closed loop's percentiles do not show it."""
+        silence_s, at_s = self.silence
+        if silence_s < SILENCE_S or silence_s < SILENCE_MEDIANS * self.summary.latency["p50"]:
+            return
+        if self.still_s < silence_s / 2 and not any(self.surroundings.stopped_s.values()):
+            closed = self.offered_rps is None
+            yield Notice(
+                kind="silence",
+                severity="warning" if closed else "note",
+                text=(
+                    f"no call ended for {silence_s:.2g} s, from {at_s:.2f} s on, while the generator ran: the server, "
+                    "or what lies between, stood still"
+                ),
+                remedy="a closed loop sends nothing meanwhile, an open loop (--rate) counts such a pause in full"
+                if closed
+                else "",
+            )
+
     def limited_by(self, pooling: str) -> str:
         """GENERATOR_BOUND, ``client-cpu`` where the client is the factor under test, HELD_BACK, or nothing."""
         if not self.limits and self.busy_share <= BUSY_LIMIT:
@@ -142,12 +178,14 @@ def assemble(
     planned: int | None,
     interrupted: bool = False,
     stopped: str = "",
+    surroundings: Surroundings | None = None,
 ) -> LoadRun:
     """A run out of its windows and what the workers said at the end (see :mod:`grpclab.load.worker`)."""
     summary = summarise(windows)
     bound_hits = sum(answer["bound_hits"] for answer in answers)
     unsent = sum(answer["unsent"] for answer in answers)
     still_s = max(answer["still_s"] for answer in answers)
+    crowded = max((_crowded(answer) for answer in answers), default=(0.0, 0.0))
     # Spinning is counted by the wall clock: where the process was off its core meanwhile, it is more than the CPU.
     busy_share = max(max(0.0, a["cpu_s"] - a["spin_s"]) / max(a["busy_s"], 1e-9) for a in answers)
     held_back = find_bound(windows, bound_hits=bound_hits, unsent=unsent, busy_share=busy_share)
@@ -173,10 +211,24 @@ def assemble(
         encodings=functools.reduce(add_counts, (answer["encodings"] for answer in answers)),
         still_s=still_s,
         limits=find_limits(
-            windows, summary, busy_share=busy_share, planned=planned, still_s=still_s, held_back=held_back
+            windows,
+            summary,
+            busy_share=busy_share,
+            planned=planned,
+            still_s=still_s,
+            held_back=held_back,
+            crowded=crowded,
         ),
         held_back=held_back,
+        surroundings=surroundings or Surroundings(),
+        silence=longest_silence(windows),
     )
+
+
+def _crowded(answer: Mapping[str, Any]) -> tuple[float, float]:
+    """The shares of the window in which a worker's event loop waited for a core, and was at work."""
+    seconds = max(answer["busy_s"], 1e-9)
+    return answer["waited_s"] / seconds, max(0.0, answer["loop_s"] - answer["spin_s"]) / seconds
 
 
 def merge_reports(reports: Collection[Mapping[str, Any]], elapsed_s: float, watch_s: Sequence[float] = ()) -> Progress:
@@ -215,8 +267,11 @@ def find_limits(
     planned: int | None = None,
     still_s: float = 0.0,
     held_back: str = "",
+    crowded: tuple[float, float] = (0.0, 0.0),
 ) -> tuple[str, ...]:
     """The reasons why the generator was the limit, each in words; `planned` is None in a closed loop.
+
+    `crowded`: the shares of the window in which its event loop waited for a core, and was at work.
 
     Calls that were late since `load.max_in_flight` was reached (`held_back`) are none of them.
     """
@@ -225,7 +280,12 @@ def find_limits(
         found.append(f"a generator process was busy for {busy_share:.0%} of the window, above {BUSY_LIMIT:.0%}")
     if still_s > STILL_LIMIT * summary.window_s:
         found.append(
-            f"the generator stood still for {still_s:.1f} s of {summary.window_s:.1f} s, as if it were stopped"
+            f"the generator stood still for {still_s:.2f} s of {summary.window_s:.2f} s, as if it were stopped"
+        )
+    waited, worked = crowded
+    if waited > WAITED_LIMIT and waited + worked > BUSY_LIMIT >= busy_share:
+        found.append(
+            f"a generator process waited for a core for {waited:.0%} of the window and worked for {worked:.0%} of it"
         )
     if planned is not None and not held_back:
         found += _late(windows, summary, planned)

@@ -18,6 +18,11 @@ BEAT_S = 0.05
 """From one heartbeat of a worker to the next."""
 STILL_S = 0.25
 """A heartbeat that is late by less than this is ordinary: a collection, a burst of answers, the scheduler."""
+OFF_CORE_S = 0.045
+"""The same where the process did next to nothing meanwhile: it was stopped, or had no core. A stop of 100 ms makes a
+heartbeat late by 50 ms at least."""
+AT_WORK = 0.5
+"""A process that used this share of a gap was at work in it."""
 
 
 class Tally:
@@ -67,13 +72,17 @@ class Heartbeat:
     def __init__(self, *, opens_at: float, closes_at: float = math.inf) -> None:
         """Only what lies between the two counts."""
         self._opens_at, self._closes_at = opens_at, closes_at
-        self._last = math.inf
+        self._last, self._cpu_s = math.inf, 0.0
         self.still_s = 0.0
         """For how long it stood still, short gaps left out."""
 
-    def beat(self, now: float) -> None:
-        """The loop runs, which happens every BEAT_S where nothing keeps it from that."""
-        gap_s = min(now, self._closes_at) - max(self._last, self._opens_at) - BEAT_S
-        if gap_s > STILL_S:
-            self.still_s += gap_s
-        self._last = now
+    def beat(self, now: float, cpu_s: float = math.inf) -> None:
+        """The loop runs, which happens every BEAT_S where nothing keeps it from that.
+
+        `cpu_s` is the CPU time that its thread has used so far: a gap without any is no work of its own.
+        """
+        late_s = min(now, self._closes_at) - max(self._last, self._opens_at) - BEAT_S
+        idle = cpu_s - self._cpu_s < AT_WORK * (now - self._last)
+        if late_s > (OFF_CORE_S if idle else STILL_S):
+            self.still_s += late_s
+        self._last, self._cpu_s = now, cpu_s

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -126,6 +127,8 @@ def merged(runs: Sequence[LoadRun]) -> LoadRun:
         outage_s=sum(run.outage_s for run in runs),
         encodings=functools.reduce(add_counts, (run.encodings for run in runs)),
         limits=tuple(dict.fromkeys(limit for run in runs for limit in run.limits)),
+        surroundings=functools.reduce(operator.add, (run.surroundings for run in runs)),
+        silence=max(run.silence for run in runs),
     )
 
 

@@ -226,6 +226,30 @@ def most_in_flight(windows: Sequence[Window]) -> int:
     return int(under_way.max())
 
 
+FEWEST_WAITING = 2
+"""Of a single call that is under way nobody can tell whether it is slow or the server stands still."""
+
+
+def longest_silence(windows: Sequence[Window]) -> tuple[float, float]:
+    """The longest time in which no call ended though FEWEST_WAITING were under way all the time, over all workers, and
+    when it began after the windows' opening. Calls that were given up count as under way until then, and as no end.
+    """
+    opened_at = min(window.opened_at for window in windows)
+    starts = np.sort(np.concatenate([window.records.start_s + window.records.late_s for window in windows]))
+    given_up = np.concatenate([window.records.status == NOT_ENDED for window in windows])
+    all_ends = np.concatenate([window.records.end_s for window in windows])
+    ends = np.sort(np.concatenate([[opened_at], all_ends[~given_up & (all_ends > opened_at)]]))
+    if len(ends) < 2:
+        return 0.0, 0.0
+    # Before an end, the last FEWEST_WAITING-th call to start that has not ended: from then on so many were under way.
+    ended_before = np.arange(len(ends) - 1) + np.count_nonzero(all_ends[~given_up] <= opened_at)
+    never = np.full(FEWEST_WAITING + len(ends), np.inf)
+    began = np.maximum(ends[:-1], np.concatenate([starts, never])[ended_before + FEWEST_WAITING - 1])
+    silence = ends[1:] - began
+    at = int(silence.argmax())
+    return (float(silence[at]), float(began[at] - opened_at)) if silence[at] > 0 else (0.0, 0.0)
+
+
 def _measured(windows: Sequence[Window], column: str) -> Floats:
     """One column of the calls that started in the windows."""
     found: Floats = np.concatenate([getattr(window.records, column)[window.inside] for window in windows])

@@ -12,7 +12,8 @@ lifeline):
    closed loop), ``record`` (a file for the records, or null), ``progress`` (whether to report while it runs),
    ``watch_s`` (the limits of latency that are watched meanwhile).
    Answers, when all calls are over, with the CPU time ``cpu_s``, of which ``spin_s`` was spinning, the length
-   ``busy_s`` it was used in, ``admitted``, ``unsent`` (calls that were due and never sent), ``still_s`` (for how
+   ``busy_s`` it was used in, the CPU time of the event loop's thread ``loop_s`` and ``waited_s``, for how long that
+   could have run and had no core, ``admitted``, ``unsent`` (calls that were due and never sent), ``still_s`` (for how
    long the event loop stood still), and the engine's counters, all since the window opened, the ``failures`` (see
    :mod:`grpclab.load.failures`) and ``encodings`` of the window's calls, and the ``traffic`` beside calls since it
    connected. ``{"close": moment, "drain_s": seconds}`` in between ends the running window, and after that time the
@@ -38,6 +39,7 @@ from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
 
+from grpclab.accounting import thread_waited_seconds
 from grpclab.children import die_with_parent, say
 from grpclab.config import TrialConfig
 from grpclab.errors import StorageError, TargetError
@@ -132,6 +134,8 @@ class _Worker:
             cpu_s=end.cpu_s - opening.cpu_s,
             spin_s=end.spin_s - opening.spin_s,
             busy_s=end.at_s - opening.at_s,
+            loop_s=end.loop_s - opening.loop_s,
+            waited_s=end.waited_s - opening.waited_s,
             admitted=gate.admitted,
             unsent=recorder.unsent,
             still_s=heartbeat.still_s,
@@ -201,7 +205,7 @@ class _Worker:
 async def _beat(heartbeat: Heartbeat) -> None:
     """Let it beat for as long as it is let."""
     while True:
-        heartbeat.beat(time.perf_counter())
+        heartbeat.beat(time.perf_counter(), time.thread_time())
         await asyncio.sleep(BEAT_S)
 
 
@@ -212,6 +216,8 @@ class _Reading:
     at_s: float
     cpu_s: float
     spin_s: float
+    loop_s: float
+    waited_s: float
     calls: int
     errors: int
 
@@ -221,6 +227,8 @@ class _Reading:
             at_s=time.perf_counter(),
             cpu_s=time.process_time(),
             spin_s=pacer.spin_s,
+            loop_s=time.thread_time(),
+            waited_s=thread_waited_seconds(),
             calls=recorder.calls,
             errors=recorder.errors,
         )

@@ -12,7 +12,6 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from grpclab.children import pin
 from grpclab.profiling.families import KERNEL, kernel_share
+from grpclab.temporary import TemporaryFolder
 
 MISSING_ADVICE = "perf is not installed (Debian: apt install linux-perf)"
 PERMISSION_ADVICE = (
@@ -71,8 +71,8 @@ def record(
         return Profile(note=MISSING_ADVICE)
     mine = ",".join(map(str, pids))
     told = ""
-    with tempfile.TemporaryDirectory(prefix="grpclab-") as folder:
-        file = os.path.join(folder, "perf.data")
+    with TemporaryFolder() as folder:
+        file = str(folder / "perf.data")
         for chosen in (["-C", _cpus_of(pids)], ["-p", mine]):
             command = [program, "record", "-e", "cpu-clock", "-g", "-F", str(rate_hz), *chosen]
             command += ["--no-buildid", "--no-buildid-cache", "-o", file, "--", "sleep", f"{duration_s:g}"]

@@ -11,13 +11,13 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import tempfile
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from grpclab.children import pin
 from grpclab.profiling.families import parse_folded
+from grpclab.temporary import TemporaryFolder
 
 PERMISSION_ADVICE = (
     "py-spy may not attach to the server: run as root, give it CAP_SYS_PTRACE"
@@ -51,8 +51,8 @@ def record(
     if program is None:
         return Profile(note=MISSING_ADVICE)
     native = [] if sys.platform == "darwin" else ["--native"]
-    with tempfile.TemporaryDirectory(prefix="grpclab-") as folder:
-        files = [Path(folder) / f"{pid}.folded" for pid in pids]
+    with TemporaryFolder() as folder:
+        files = [folder / f"{pid}.folded" for pid in pids]
         running = []
         for pid, file in zip(pids, files, strict=True):
             command = [program, "record", *native, "--format", "raw", "--rate", str(rate_hz)]

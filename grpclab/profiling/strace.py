@@ -13,13 +13,13 @@ import re
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from grpclab.children import pin
+from grpclab.temporary import TemporaryFolder
 
 MISSING_ADVICE = "strace is not installed (Debian: apt install strace)"
 PERMISSION_ADVICE = (
@@ -91,8 +91,8 @@ def attached(pids: Sequence[int], *, cpus: Collection[int] | None = None) -> Ite
     if program is None or limiter is None:
         yield Tracing(MISSING_ADVICE)
         return
-    with tempfile.TemporaryDirectory(prefix="grpclab-") as folder:
-        table, log = Path(folder) / "table", Path(folder) / "log"
+    with TemporaryFolder() as folder:
+        table, log = folder / "table", folder / "log"
         command = [limiter, "--foreground", "--signal=INT", str(LIMIT_S), program, "-c", "-f", "-o", str(table)]
         command += [argument for pid in pids for argument in ("-p", str(pid))]
         with log.open("wb") as said:

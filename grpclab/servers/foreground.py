@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import tempfile
-from pathlib import Path
 from typing import Any
 
 from grpclab.config import Level
 from grpclab.servers.parent import serve_processes
 from grpclab.servers.serving import ServeSpec, address
 from grpclab.servers.sidecar import observed
+from grpclab.temporary import TemporaryFolder
 
 log = logging.getLogger("grpclab.serve")
 
@@ -19,12 +18,12 @@ def serve_in_foreground(
     name: str, settings: dict[str, Level], host: str, port: int, *, quiet: bool, desk_port: int = 0
 ) -> None:
     """Serve until Ctrl-C or SIGTERM. Raises ServerError where that, or the desk, cannot be started."""
-    with tempfile.TemporaryDirectory(prefix="grpclab-") as folder:
-        spec = ServeSpec(settings=settings, host=host, port=port, tls_folder=folder)
+    with TemporaryFolder() as folder:
+        spec = ServeSpec(settings=settings, host=host, port=port, tls_folder=str(folder))
         if spec.config.tls:
             from grpclab.servers import tls
 
-            tls.issue(Path(folder))
+            tls.issue(folder)
 
         def announce(where: dict[str, Any]) -> None:
             if not quiet:

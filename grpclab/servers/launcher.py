@@ -13,7 +13,6 @@ SERVING before anyone is let in: a stale server cannot be measured by mistake.
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +28,7 @@ from grpclab.config import ServerConfig, TrialConfig
 from grpclab.errors import ServerError, WorkerError
 from grpclab.printable import printable
 from grpclab.servers.serving import ServeSpec, address
+from grpclab.temporary import TemporaryFolder
 
 START_TIMEOUT_S = 30.0
 COMMAND_TIMEOUT_S = 25.0
@@ -125,7 +125,7 @@ def launch(
 ) -> Iterator[RunningServer]:
     """Run a server of this configuration on loopback until the block is left. Raises ServerError."""
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="grpclab-")))
+        folder = stack.enter_context(TemporaryFolder())
         if config.tls:
             from grpclab.servers import tls
 
@@ -184,8 +184,8 @@ def launched(
     """
     with contextlib.ExitStack() as stack:
         if log_path is None:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="grpclab-"))
-            log_path = Path(folder) / "server.log"
+            folder = stack.enter_context(TemporaryFolder())
+            log_path = folder / "server.log"
         log = stack.enter_context(log_path.open("wb"))
         child = stack.enter_context(Child(module, name="server", cpus=cpus, log=log, env=env))
         try:

@@ -11,7 +11,6 @@ import contextlib
 import importlib.util
 import logging
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ from grpclab.errors import MissingDependencyError, ServerError, UsageError, Work
 from grpclab.extras import needs
 from grpclab.servers.serving import Announce, ServeSpec, require_free_port
 from grpclab.servers.switched import FOLDER_VARIABLE
+from grpclab.temporary import TemporaryFolder
 
 DEFAULT_PORT = 3000
 START_TIMEOUT_S = 20.0
@@ -90,7 +90,7 @@ def observed(spec: ServeSpec, announce: Announce, *, port: int = 0) -> Iterator[
         yield announce
         return
     with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="grpclab-desk-"))
+        folder = str(stack.enter_context(TemporaryFolder()))
         os.environ[FOLDER_VARIABLE] = folder
         stack.callback(os.environ.pop, FOLDER_VARIABLE, None)
 

@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 import pandas as pd
 import psutil
 
-from grpclab import effective, environment, procfs
+from grpclab import effective, environment, procfs, surroundings
 from grpclab.advertised import advertised_by_client, advertised_by_server
 from grpclab.channel_args import without_effect
 from grpclab.children import STUDY_VARIABLE, TRIAL_VARIABLE
@@ -36,11 +36,13 @@ from grpclab.link import RunningLink, running_link
 from grpclab.load import failures, traffic
 from grpclab.load.generator import DRAIN_S, Generator
 from grpclab.load.summary import PERCENTILES
+from grpclab.notices import Notice
 from grpclab.profiling import speedscope, threads
 from grpclab.servers.launcher import RunningServer
 from grpclab.study import evidence, window
 from grpclab.study.store import SCHEMA_VERSION, write_json
 from grpclab.study.subject import Subject
+from grpclab.surroundings import LINK, SERVER
 
 T = TypeVar("T")
 
@@ -94,6 +96,9 @@ METRICS: tuple[str, ...] = (
     "link_goaways",
     *evidence.METRICS,
     *effective.COLUMNS,
+    *surroundings.COLUMNS,
+    "generator_still_s",
+    "silence_s",
 )
 """Numeric columns of trials.parquet; NaN where a trial did not measure one."""
 NOTES: tuple[str, ...] = ("profile_note", "perf_note", "strace_note")
@@ -129,6 +134,7 @@ class TrialResult:
     invalid_reason: str = ""
     limited_by: str = ""
     limits: list[str] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
     metrics: dict[str, float] = field(default_factory=dict)
     errors_by_status: dict[str, int] = field(default_factory=dict)
     failures: tuple[failures.Failure, ...] = ()
@@ -171,6 +177,7 @@ class TrialResult:
             "invalid_reason": self.invalid_reason,
             "limited_by": self.limited_by,
             "limits": self.limits,
+            "notices": [notice.to_json() for notice in self.notices],
             "factors": self._known(self.config.flat()),
             "measured_on": measured_on(),
             "without_effect": self.without_effect,
@@ -218,6 +225,7 @@ def row(result: Mapping[str, Any]) -> dict[str, Any]:
         **{name: math.nan if metrics.get(name) is None else float(metrics[name]) for name in METRICS},
         "errors_by_status": json.dumps(result["errors_by_status"]),
         "failures": json.dumps(result.get("failures", [])),
+        "notices": json.dumps(result.get("notices", [])),
         "connections_by_process": json.dumps(result["connections_by_process"]),
         "threads_per_call": json.dumps(result.get("threads_per_call", {})),
         "syscalls_per_call_by_name": json.dumps(result.get("syscalls_per_call", {})),
@@ -283,6 +291,7 @@ def _bench_set_up(
         if config.link.emulated:
             link = stack.enter_context(running_link(config.link, target, env=env))
             target = link.target
+        generator.beside = {SERVER: server.pids, LINK: [link.pid] if link is not None else []}
         with _told_by_server(server):
             call = _while_alive(server, lambda: subject.call_at(server.target, config))
             generator.aim(target, root_certificates=server.root_certificates, call=call)
@@ -370,6 +379,7 @@ def _measure(result: TrialResult, server: RunningServer, generator: Generator) -
     result.errors_by_status = run.summary.errors_by_status
     result.failures = run.failures
     result.goaways = run.traffic.goaways
+    result.notices = list(run.notices)
     result.metrics |= window.metrics(run, opened[0] if opened else samples[0], closed)
     result.metrics |= window.thread_metrics(used, calls)
     if result.config.load.pause_s:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -13,13 +14,20 @@ from grpclab.load.summary import most_in_flight, timeline
 from grpclab.profiling import threads
 from grpclab.status import OK
 
+LATE_READING_S, LATE_READING_SHARE = 0.05, 0.02
+"""The server's CPU time at the opening of the window may be read later by the larger of these."""
 LATENCY_ROWS = 200_000
 """The most calls that latency.parquet holds, evenly chosen; the histogram holds all."""
 
 
 def metrics(run: LoadRun, opened: procfs.Usage, closed: procfs.Usage) -> dict[str, float]:
-    """The figures of the calls, and of the server's and the generator's CPU between the opening and the end."""
+    """The figures of the calls, and of the server's and the generator's CPU between the opening and the end.
+
+    Where the opening was read too late, since this process was stopped itself, the server's CPU is not known: NaN.
+    """
     summary = run.summary
+    if opened.at_s - run.windows[0].opened_at > max(LATE_READING_S, LATE_READING_SHARE * summary.window_s):
+        opened = dataclasses.replace(opened, cpu_s=math.nan, user_s=math.nan, kernel_s=math.nan)
     user, kernel = closed.user_s - opened.user_s, closed.kernel_s - opened.kernel_s
     server_cpu_s, calls = closed.cpu_s - opened.cpu_s, summary.requests
     return {
@@ -53,6 +61,9 @@ def metrics(run: LoadRun, opened: procfs.Usage, closed: procfs.Usage) -> dict[st
         "client_cpu_per_call_s": max(0.0, run.cpu_s - run.spin_s) / calls if calls else math.nan,
         "client_busy_share": run.busy_share,
         "residence_mean_s": _residence_s(run),
+        **run.surroundings.as_row(),
+        "generator_still_s": run.still_s,
+        "silence_s": run.silence[0],
     }
 
 

@@ -1,0 +1,50 @@
+"""What happened around the trials of a study: the notices on them as notices of the study. Pure."""
+
+from __future__ import annotations
+
+import collections
+import json
+from typing import Any
+
+import pandas as pd
+
+from grpclab.analysis.ratios import column, valid_trials
+from grpclab.notices import Notice
+from grpclab.printable import printable
+
+MOST_NAMED = 4
+"""So many configurations are named."""
+
+
+def study_notices(trials: pd.DataFrame) -> tuple[Notice, ...]:
+    """One notice for each kind on valid trials: on how many, of which configurations; warnings first."""
+    rows = valid_trials(trials)
+    marked: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+    for configuration, stored in zip(column(rows, "configuration"), column(rows, "notices"), strict=True):
+        for notice in _read(stored):
+            marked.setdefault(str(notice["kind"]), []).append((str(configuration), notice))
+    found = [_combined(kind, on, len(rows)) for kind, on in marked.items()]
+    return tuple(sorted(found, key=lambda notice: notice.severity != "warning"))
+
+
+def _read(stored: object) -> list[dict[str, Any]]:
+    """The notices of a trial; none where an earlier version, or somebody else, wrote what is no list of them."""
+    try:
+        found = json.loads(stored) if isinstance(stored, str) else []
+        return [one for one in found if {"kind", "severity", "text"} <= set(one)]
+    except (ValueError, TypeError):
+        return []
+
+
+def _combined(kind: str, on: list[tuple[str, dict[str, Any]]], trials: int) -> Notice:
+    """The notices of one kind as one; its text is that of the first trial that carries it."""
+    counts = collections.Counter(configuration for configuration, _ in on)
+    named = ", ".join(f"{name} {count}" for name, count in counts.most_common(MOST_NAMED))
+    rest = f" and {len(counts) - MOST_NAMED} more" if len(counts) > MOST_NAMED else ""
+    some = f"{len(on)} of {trials} valid trials ({named}{rest})"
+    return Notice(
+        kind=printable(kind, 40),
+        severity="warning" if any(notice["severity"] == "warning" for _, notice in on) else "note",
+        text=f"in {'all valid trials' if len(on) == trials else some} {printable(str(on[0][1]['text']), 300)}",
+        remedy=printable(str(on[0][1].get("remedy") or ""), 300),
+    )

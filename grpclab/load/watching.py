@@ -1,0 +1,95 @@
+"""Watches the machine, and the processes of a measurement, while its window is open.
+
+The calls are made and timed by the workers; this runs in the process that waits for them, and takes two readings of
+the kernel's counts and a look at the processes' states in between.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import time
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+
+import psutil
+
+from grpclab.accounting import Reading, is_stopped
+from grpclab.environment import cpu_quota, frequency
+from grpclab.surroundings import UNWATCHED_S, Party, Surroundings, between
+
+LOOK_S = 0.04
+"""From one look at the processes' states to the next: a stop of 100 ms is seen twice."""
+
+
+class Watch:
+    """One window's. `parties` are the processes by who they are (see :mod:`grpclab.surroundings`)."""
+
+    def __init__(
+        self,
+        parties: Mapping[str, Collection[int]],
+        *,
+        clock: Callable[[], float] = time.perf_counter,
+        root: Path = Path("/"),
+    ) -> None:
+        self._clock, self._root = clock, root
+        self._parties = {name: party_of(pids, root) for name, pids in parties.items() if pids}
+        self._frequency = frequency(root)
+        everyone = {pid for party in self._parties.values() for pid in party.pids}
+        self._pids = sorted(everyone | _ours())
+        self._before: Reading | None = None
+        self._looked_at = math.inf
+        self._stopped_s = dict.fromkeys(self._parties, 0.0)
+        self._unwatched_s = 0.0
+
+    def open(self, *, late_s: float = 0.0) -> None:
+        """The window has opened, so long ago."""
+        self._before = Reading.take(self._pids, root=self._root)
+        self._looked_at = self._clock()
+        self._unwatched_s += late_s if late_s > UNWATCHED_S else 0.0
+
+    def look(self) -> None:
+        """Look at the states of the processes, where it is time to; to be called more often than each LOOK_S."""
+        now = self._clock()
+        since_s = now - self._looked_at
+        if since_s < LOOK_S:
+            return
+        self._looked_at = now
+        if since_s > UNWATCHED_S:
+            self._unwatched_s += since_s
+        for name, party in self._parties.items():
+            if any(is_stopped(pid, self._root) for pid in party.pids):
+                self._stopped_s[name] += min(since_s, UNWATCHED_S)
+
+    def close(self) -> Surroundings:
+        """The window is over: what happened around it; nothing where it never opened."""
+        if self._before is None:
+            return Surroundings()
+        self.look()
+        return between(
+            self._before,
+            Reading.take(self._pids, root=self._root),
+            self._parties,
+            stopped_s=self._stopped_s,
+            unwatched_s=self._unwatched_s,
+            **self._frequency,
+        )
+
+
+def party_of(pids: Collection[int], root: Path = Path("/")) -> Party:
+    """These processes as a party: the cores that they may use, and the tightest quota above one of them."""
+    cores: set[int] = set()
+    for pid in pids:
+        with contextlib.suppress(OSError, AttributeError):  # it is gone; the system has no affinity
+            cores |= os.sched_getaffinity(pid)
+    quotas = [quota for pid in pids if (quota := cpu_quota(root, pid=pid)) is not None]
+    return Party(pids=tuple(pids), cores=frozenset(cores), quota_cores=min(quotas, default=None))
+
+
+def _ours() -> set[int]:
+    """This process and all below it."""
+    found = {os.getpid()}
+    with contextlib.suppress(psutil.Error):
+        found |= {child.pid for child in psutil.Process().children(recursive=True)}
+    return found

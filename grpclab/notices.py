@@ -1,0 +1,33 @@
+"""Notices: what the reader of a figure should know of how it came about, as values. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Severity = Literal["warning", "note"]
+"""A warning may have changed the figures; a note has not, or not so that anyone can tell."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """One thing to know. `kind` is a word for programs; `text` says what was, `remedy` what to do about it."""
+
+    kind: str
+    severity: Severity
+    text: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        """The text and its remedy, in one line."""
+        return f"{self.text}: {self.remedy}" if self.remedy else self.text
+
+    def to_json(self) -> dict[str, Any]:
+        """The four fields."""
+        return asdict(self)
+
+
+def kinds(notices: Iterable[Notice]) -> tuple[str, ...]:
+    """The kinds of some notices, each once, in their order."""
+    return tuple(dict.fromkeys(notice.kind for notice in notices))
