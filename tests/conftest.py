@@ -82,6 +82,12 @@ def processes_of(study: str) -> list[int]:
     return found
 
 
+@pytest.fixture(scope="session", autouse=True)
+def state_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test reads or makes the key in this user's home."""
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
+
+
 @pytest.fixture
 def ours(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[int]]:
     """Finds, from outside, the processes that descend from this test."""

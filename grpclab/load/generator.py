@@ -22,7 +22,7 @@ from typing import IO, Any
 from grpclab.children import Child, receive_all, receive_any
 from grpclab.config import TrialConfig
 from grpclab.errors import StorageError, TargetError, WorkerError
-from grpclab.interrupts import hurried
+from grpclab.interrupts import hurried, raised
 from grpclab.load.bounds import SILENCE_S, Bounds, auto_workers, plan_bounds, split
 from grpclab.load.calls import CallSpec, greeting
 from grpclab.load.recorder import Records, remove
@@ -212,9 +212,10 @@ class Generator:
         a worker dies or does not come to an end, StorageError if the records cannot be written.
         """
         if self.config.load.pause_s and warmup_s is None:
-            with self.background():
-                time.sleep(self.config.load.warmup_s)
-            time.sleep(self.config.load.pause_s)
+            with raised():
+                with self.background():
+                    time.sleep(self.config.load.warmup_s)
+                time.sleep(self.config.load.pause_s)
             warmup_s = 0.0
         watch = Watch({GENERATOR: self.pids, **self.beside})  # takes some milliseconds: before the start is fixed
         bounds = plan_bounds(
@@ -249,7 +250,9 @@ class Generator:
         patience_s = bounds.patience_s(self.config, drain_s)
         interrupted = False
         try:
-            if not self._collect(answers, patience_s, tick=step, told=told):
+            with raised():
+                ended = self._collect(answers, patience_s, tick=step, told=told)
+            if not ended:
                 stopped = stopped or f"calls had not ended after {patience_s:,.0f} s"
                 self._cut(bounds, answers, drain_s=0.0)
         except KeyboardInterrupt:
@@ -333,15 +336,16 @@ class Generator:
         reports: dict[int, Message] = {}
         while running := [worker for worker in self._workers if worker.pid not in answers]:
             left = max(0.0, end - time.monotonic())
-            messages = receive_any(running, left, every_s=OPENING_GRID_S, tick=tick)
-            if not messages and left <= 0:
-                return False
-            for worker, message in messages:
+            heard = told_more = False
+            for worker, message in receive_any(running, left, every_s=OPENING_GRID_S, tick=tick):
+                heard = True
                 if "progress" in message:
-                    reports[worker.pid] = message["progress"]
+                    reports[worker.pid], told_more = message["progress"], True
                 else:
                     answers[worker.pid] = message
-            if told is not None and any("progress" in message for _, message in messages):
+            if not heard and left <= 0:
+                return False
+            if told is not None and told_more:
                 told(reports.values())
         return True
 
