@@ -22,6 +22,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import IO, Any
 
 from grpclab.errors import WorkerError
+from grpclab.printable import printable
 
 STUDY_VARIABLE = "GRPCLAB_STUDY"
 """Every process of a study carries the study's id in this environment variable."""
@@ -54,6 +55,19 @@ def say(**message: Any) -> None:
     sys.stdout.flush()
 
 
+LOG_BYTES = 1 << 16
+"""The end of a child's log that is looked at."""
+LONGEST_REASON = 200
+
+
+def module_command(module: str, *arguments: str) -> list[str]:
+    """The command that runs a module in this Python, which imports nothing from the working folder.
+
+    That is ``-P``. As an option it holds for this one process; a variable would reach a user's server too.
+    """
+    return [sys.executable, "-P", "-m", module, *arguments]
+
+
 @dataclasses.dataclass(kw_only=True)
 class _Read:
     """What has been read of a pipe: bytes as they came, and the messages before them."""
@@ -65,7 +79,8 @@ class _Read:
 class Child:
     """A Python module running as a child process of ours, spoken to in JSON lines.
 
-    `log` takes the child's standard error. `cpus` pins it. Use as a context manager: leaving it ends the child.
+    `log` takes the child's standard error; where it can also be read, the error about a child that ended has its last
+    line. `cpus` pins it. Use as a context manager: leaving it ends the child.
     """
 
     def __init__(
@@ -79,7 +94,7 @@ class Child:
     ) -> None:
         self.name = name
         self.popen = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
+            module_command(module, *arguments),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log if log is not None else None,
@@ -88,6 +103,9 @@ class Child:
             process_group=0,
         )
         self.pid = self.popen.pid
+        self._log = log if log is not None and log.readable() else None
+        self.died = False
+        """Whether it had ended before it was stopped."""
         if cpus:
             pin(self.pid, cpus)
         self._read = _Read()
@@ -141,7 +159,20 @@ class Child:
             code = self.popen.wait(timeout=2)
         except subprocess.TimeoutExpired:
             return WorkerError(f"{self.name} (pid {self.pid}) closed its pipe")
-        return WorkerError(f"{self.name} (pid {self.pid}) {describe_exit(code)}")
+        written = self._written()
+        lines = telling_lines(written)
+        reason = f": {printable(lines[-1], LONGEST_REASON)}" if lines else ""
+        error = WorkerError(f"{self.name} (pid {self.pid}) {describe_exit(code)}{reason}")
+        if lines:
+            error.add_note(written)
+        return error
+
+    def _written(self) -> str:
+        """The end of its log. The child's descriptor has the same position as ours: it is left where it is."""
+        if self._log is None:
+            return ""
+        file = self._log.fileno()
+        return os.pread(file, LOG_BYTES, max(0, os.fstat(file).st_size - LOG_BYTES)).decode(errors="replace")
 
     @property
     def alive(self) -> bool:
@@ -152,6 +183,8 @@ class Child:
         """End it: SIGTERM, then SIGKILL after `grace_s`. Returns its exit code."""
         if self.alive:
             self.popen.terminate()
+        elif self.popen.stdin is not None and not self.popen.stdin.closed:
+            self.died = True
         try:
             code = self.popen.wait(timeout=grace_s)
         except subprocess.TimeoutExpired:
@@ -249,6 +282,15 @@ def receive_any(
         while child.unread:
             yield child, child.unread[0]
             child.unread.pop(0)
+
+
+def telling_lines(log: str) -> list[str]:
+    """The lines of a log that say what happened.
+
+    Indented lines are left out: they are the frames of tracebacks, and where several processes end at once those of
+    one hide what the other said.
+    """
+    return [line for line in log.splitlines() if line.strip() and not line.startswith((" ", "Traceback (most recent"))]
 
 
 def pin(pid: int, cpus: Collection[int]) -> None:
