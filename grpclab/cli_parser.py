@@ -10,6 +10,8 @@ import difflib
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
+from grpclab.printable import printable
+
 KINDS: dict[type, str] = {int: "a whole number", float: "a number"}
 
 
@@ -24,7 +26,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """End with exit code 2."""
-        self.exit(2, f"{self.format_usage()}grpclab: {message}\n")
+        self.exit(2, f"{self.format_usage()}grpclab: {printable(message)}\n")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         """As argparse does, but what is left over is an error of this parser, not of the one above it."""

@@ -19,11 +19,16 @@ command line returns for it.
 
 from __future__ import annotations
 
+from grpclab.printable import printable
+
 
 class GrpclabError(Exception):
-    """Root of all errors of this package."""
+    """Root of all errors of this package. Its text is one line, whatever others wrote is part of it."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
     def _render_traceback_(self) -> list[str]:
         """What a notebook shows instead of a traceback (IPython asks exceptions for this method)."""

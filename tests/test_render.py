@@ -13,9 +13,10 @@ from bench_results import open_loop, rate_run, result, schedule, thousand
 
 from grpclab.load import chart
 from grpclab.load.calls import CallSpec
-from grpclab.load.progress import ERASE, ProgressLine, progress_text
+from grpclab.load.progress import ProgressLine, progress_text
 from grpclab.load.render import behind, ms, render, share
 from grpclab.load.run import Progress
+from grpclab.terminal import ERASE
 
 # ---- the summary for people ----------------------------------------------------------------------------------
 

@@ -7,8 +7,7 @@ import shutil
 from typing import TextIO
 
 from grpclab.load.run import Progress
-
-ERASE = "\r\x1b[2K"
+from grpclab.terminal import erase
 
 
 def progress_text(seen: Progress, label: str = "", duration_s: float | None = None, requests: int | None = None) -> str:
@@ -43,12 +42,13 @@ class ProgressLine:
         """Replace what is shown by these figures."""
         width = shutil.get_terminal_size().columns
         self._shown = True
-        self._stream.write(ERASE + progress_text(seen, label, *self._bounds)[: width - 1])
+        erase(self._stream)
+        self._stream.write(progress_text(seen, label, *self._bounds)[: width - 1])
         self._stream.flush()
 
     def erase(self) -> None:
         """Leave the line empty."""
         if self._shown:
-            self._stream.write(ERASE)
+            erase(self._stream)
             self._stream.flush()
             self._shown = False

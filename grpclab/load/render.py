@@ -10,6 +10,7 @@ from grpclab.load.plan import how_to_plan_more
 from grpclab.load.run import GENERATOR_BOUND, HELD_BACK, LoadRun
 from grpclab.load.steps import RateStep, rate_text
 from grpclab.load.summary import PERCENTILES, calls_needed
+from grpclab.printable import harmless, printable
 
 LABELS = {"p999": "p99.9"}
 COUNTED = ("p50", "p90", "p95", "p99")
@@ -149,7 +150,7 @@ def compressed(result: BenchResult) -> Iterator[str]:
     """How many answers were compressed with what; nothing where none was, or the engine does not tell."""
     good = result.run.summary.requests - result.run.summary.errors
     for encoding, count in sorted(result.run.encodings.items()):
-        yield f"answers compressed with {encoding}: {count:,} of {good:,}"
+        yield f"answers compressed with {printable(encoding, 40)}: {count:,} of {good:,}"
 
 
 def render(result: BenchResult) -> str:
@@ -164,7 +165,7 @@ def render(result: BenchResult) -> str:
         _surroundings(result),
         _verdicts(result),
     ]
-    return "\n\n".join("\n".join(lines) for lines in parts if lines)
+    return harmless("\n\n".join("\n".join(lines) for lines in parts if lines))
 
 
 def _row(name: str, value: str, note: str = "", width: int = 12) -> str:

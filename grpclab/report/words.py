@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import html
 import math
-import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from grpclab.analysis.ratios import TOO_FEW
+from grpclab.printable import printable
 
 MISSING = "–"
 WIDEST = 100
@@ -17,10 +17,8 @@ TOO_WIDE = "too wide to tell"
 
 
 def plain(text: object) -> str:
-    """One line without control characters, which neither XML nor a table cell can hold."""
-    words = str(text).replace("\n", " ").replace("\t", " ")
-    kept = (c for c in words if unicodedata.category(c) not in {"Cc", "Cs", "Co", "Cn"})
-    return " ".join("".join(kept).split())
+    """One line without control and formatting characters, which neither XML nor a table cell can hold."""
+    return " ".join(printable(str(text)).split())
 
 
 def short(text: object, width: int) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from grpclab.analysis import Judgement, Verdict, metric_words, paired_levels, times
 from grpclab.analysis.ratios import TOO_FEW, trials_of
+from grpclab.printable import printable
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -33,7 +34,8 @@ class CompareResult:
     @property
     def conclusion(self) -> list[str]:
         """The sentence, then the warnings, a line each."""
-        return [self.judgement.sentence, *(f"warning: {warning}" for warning in self.judgement.warnings)]
+        told = [self.judgement.sentence, *(f"warning: {warning}" for warning in self.judgement.warnings)]
+        return [printable(line) for line in told]
 
     def to_frame(self) -> pd.DataFrame:
         """A row a trial: every factor, every metric."""
@@ -89,7 +91,7 @@ class CompareResult:
         if unknown:
             lines.append(f"no figures for {', '.join(unknown)}: too few calls, or none that succeeded (raise -n)")
         width = max((len(term) for term, _ in self.setup), default=0)
-        setup = [f"{term:<{width}}  {text}" for term, text in self.setup]
+        setup = [f"{term:<{width}}  {printable(text)}" for term, text in self.setup]
         return "\n".join([*setup, *([""] if setup else []), *lines, "", *self.conclusion])
 
     def __repr__(self) -> str:

@@ -11,6 +11,8 @@ from typing import Any
 
 import psutil
 
+from grpclab.printable import harmless, printable
+
 Clock = Callable[[], float]
 
 
@@ -43,7 +45,7 @@ class Progress:
 def outcome(result: Mapping[str, Any]) -> str:
     """A trial's result in a few words."""
     if not result["valid"]:
-        return f"INVALID: {result['invalid_reason'][:200]}"
+        return f"INVALID: {printable(str(result['invalid_reason']), 200)}"
     metrics = result["metrics"]
     text = f"{metrics['throughput_rps']:>9,.0f} requests/s"
     if metrics["latency_p50_s"] is not None:
@@ -53,7 +55,7 @@ def outcome(result: Mapping[str, Any]) -> str:
 
 def say(line: str) -> None:
     """To the notebook or terminal; under papermill also to the terminal behind it, which else stays mute."""
-    print(line, flush=True)
+    print(harmless(line), flush=True)
     tell_terminal(line)
 
 
@@ -62,7 +64,7 @@ def tell_terminal(line: str) -> None:
     terminal = _terminal_behind()
     if terminal is not None:
         with contextlib.suppress(OSError):
-            os.write(terminal, f"{line}\n".encode())
+            os.write(terminal, f"{harmless(line)}\n".encode())
 
 
 _RUNNERS = ("papermill", "nbconvert", "jupyter-execute")
