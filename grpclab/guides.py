@@ -33,6 +33,7 @@ from grpclab.analysis import Interval, levels, t_interval
 from grpclab.calibration import disturbances
 from grpclab.calibration.plan import PUBLISHED
 from grpclab.errors import DesignError, GrpclabError
+from grpclab.frames import read_own
 from grpclab.places import project_root
 from grpclab.report import files
 from grpclab.stored import StoredStudy, load_study
@@ -111,7 +112,7 @@ def _take_newer(results: Path, folder: Path) -> None:
     for what in TABLES:
         measured, kept = results / f"{what}.parquet", folder / f"{what}.jsonl"
         if measured.exists() and (not kept.exists() or measured.stat().st_mtime > kept.stat().st_mtime):
-            rows = pd.read_parquet(measured).to_json(orient="records", lines=True, double_precision=6)
+            rows = read_own(measured).to_json(orient="records", lines=True, double_precision=6)
             files.replace(kept, rows)
 
 
