@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from grpclab.bounded import MIB, size_text
+from grpclab.errors import DesignError
 
 MOST_BYTES = 16 * MIB
 COMPRESSED_BYTES = 4 * MIB
@@ -28,11 +29,14 @@ _CODECS = ("UNCOMPRESSED", "SNAPPY")
 
 
 def read_own(path: Path) -> pd.DataFrame:
-    """The frame in a Parquet file that this program wrote."""
+    """The frame in a Parquet file that this program wrote. Raises DesignError if it is damaged."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    return _to_pandas(pq.read_table(pa.BufferReader(path.read_bytes()), use_threads=False, pre_buffer=False))
+    try:
+        return _to_pandas(pq.read_table(pa.BufferReader(path.read_bytes()), use_threads=False, pre_buffer=False))
+    except pa.ArrowException:
+        raise DesignError(f"{path} is damaged: remove it, and measure again") from None
 
 
 def from_parquet(content: bytes) -> pd.DataFrame:

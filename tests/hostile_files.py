@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import base64
 import copy
+import functools
 import io
 import json
 import math
@@ -35,6 +36,7 @@ from grpclab.config import TrialConfig
 from grpclab.errors import GrpclabError
 from grpclab.load.summary import histogram
 from grpclab.report.data import STUDY, TRIALS, parquet
+from grpclab.report.past import summary
 from grpclab.study.design import Configurations, comparison, plain
 
 MB = 1_000_000
@@ -105,6 +107,7 @@ def verdict() -> dict[str, Any]:
     }
 
 
+@functools.cache
 def results() -> dict[str, dict[str, Any]]:
     """result.json of each trial."""
     made = {}
@@ -119,11 +122,18 @@ def results() -> dict[str, dict[str, Any]]:
     return made
 
 
+@functools.cache
 def trials() -> pd.DataFrame:
     """A row a trial."""
     from grpclab.study.trial import row
 
     return pd.DataFrame([row(one) for one in results().values()])
+
+
+@functools.cache
+def whole_table() -> bytes:
+    """trials.parquet."""
+    return parquet(trials())
 
 
 def encoded(value: Any) -> bytes:
@@ -246,7 +256,7 @@ TEXTS = (
 
 def tables(kind: str, rng: random.Random) -> bytes:
     """A Parquet file that is hard to read, of some kind."""
-    whole = parquet(trials())
+    whole = whole_table()
     made: dict[str, Callable[[], bytes]] = {
         "many rows": lambda: table({"a": pa.nulls(50 * MB, pa.int8())}),
         "one text in many rows": lambda: table({"a": repeated("x" * MB, 90_000)}, store_schema=False),
@@ -355,7 +365,7 @@ _WHOLE = about()
 
 def _reports() -> dict[str, Make]:
     def small(rng: random.Random) -> bytes:
-        return parquet(trials())
+        return whole_table()
 
     made: dict[str, Make] = {
         "report, whole": _report(lambda rng: page(encoded(_WHOLE), small(rng))),
@@ -374,6 +384,7 @@ def _reports() -> dict[str, Make]:
         "report, values of the verdict": _report(
             lambda rng: page(encoded(about(verdict=altered(verdict(), rng))), small(rng))
         ),
+        "report, values of the summary": _report(lambda rng: page(encoded(_WHOLE), b"", before=_summary(rng))),
         "report, commands": _report(lambda rng: page(encoded(about(manifest=_with_commands(rng))), small(rng))),
         "report, openings": _report(lambda rng: b"<script " * rng.choice((100_000, 5_000_000))),
         "report, elements without an end": _report(lambda rng: f'<script id="{STUDY}">'.encode() * 1_000_000),
@@ -394,8 +405,13 @@ def _reports() -> dict[str, Make]:
     return made
 
 
+def _summary(rng: random.Random) -> str:
+    found = encoded(altered(summary(manifest(), verdict(), trials()), rng)).decode().replace("<", "\\u003c")
+    return f'<script type="application/json" id="grpclab-summary">{found}</script>'
+
+
 def _text_report(kind: str) -> Make:
-    return _report(lambda rng: page(texts(kind, rng), parquet(trials())))
+    return _report(lambda rng: page(texts(kind, rng), whole_table()))
 
 
 def _table_report(kind: str) -> Make:
@@ -425,12 +441,12 @@ def store(folder: Path) -> Path:
     """A whole study in a folder of results."""
     study = folder / "results" / "tiny"
     study.mkdir(parents=True)
-    for name, content in zip(FILES, (encoded(manifest()), encoded(verdict()), parquet(trials())), strict=True):
+    for name, content in zip(FILES, (encoded(manifest()), encoded(verdict()), whole_table()), strict=True):
         (study / name).write_bytes(content)
     for trial, one in results().items():
         (study / "trials" / trial).mkdir(parents=True)
         for name in OF_A_TRIAL:
-            content = encoded(one) if name == "result.json" else parquet(trials()) if name.endswith("parquet") else b""
+            content = encoded(one) if name == "result.json" else whole_table() if name.endswith("parquet") else b""
             (study / "trials" / trial / name).write_bytes(content or b"main;work (a.py:1) 3\n")
     return study
 
@@ -483,7 +499,7 @@ def _stores() -> dict[str, Make]:
             f"store, {name}: {kind}": _put(name, lambda rng, kind=kind: texts(kind, rng))  # type: ignore[misc]
             for kind in TEXTS
         }
-    made["store, trials.parquet: bytes"] = _put("trials.parquet", lambda rng: flipped(parquet(trials()), rng))
+    made["store, trials.parquet: bytes"] = _put("trials.parquet", lambda rng: flipped(whole_table(), rng))
     made |= {
         f"store, trials.parquet: {kind}": _put("trials.parquet", lambda rng, kind=kind: tables(kind, rng))  # type: ignore[misc]
         for kind in TABLES
@@ -634,7 +650,7 @@ DRAWN = ("values", "bytes", "histogram", "counts", "deep", "whole", "trials", "c
 def ways(case: Case) -> dict[str, Callable[[Path], object]]:
     """How a report or a store is read: by a script, for a repeat, and by `grpclab report`."""
     from grpclab.publish import publish
-    from grpclab.report.past import read as summary_of
+    from grpclab.report import write_index
     from grpclab.stored import finished_studies, load_original, load_study
     from grpclab.study.repeat import planned
     from grpclab.study.runner import Study
@@ -646,6 +662,9 @@ def ways(case: Case) -> dict[str, Callable[[Path], object]]:
 
     def repeated_(path: Path) -> None:
         planned(load_original(path), root=path.parent / "root")
+
+    def indexed(path: Path) -> None:
+        write_index(path.parent)
 
     def published(path: Path) -> None:
         with evaluating(path):
@@ -659,7 +678,7 @@ def ways(case: Case) -> dict[str, Callable[[Path], object]]:
             study.material(found)
 
     if case.kind.startswith("report"):
-        return {"load_study": loaded, "repeat": repeated_, "index": summary_of}
+        return {"load_study": loaded, "repeat": repeated_, "index": indexed}
     return {
         "load_study": loaded,
         "repeat": repeated_,
@@ -676,6 +695,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="a part of the names of kinds")
     parser.add_argument("--lines", action="store_true", help="print the messages, too")
     options = parser.parse_args()
+    whole_table()
     kinds = {name: make for name, make in KINDS.items() if options.only in name}
     readings = []
     with tempfile.TemporaryDirectory(prefix="hostile-") as folder:

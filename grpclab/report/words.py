@@ -33,10 +33,10 @@ def esc(text: object) -> str:
 
 
 def number(value: object) -> float:
-    """A float; NaN for None and for what is no number."""
+    """A float; NaN for None, and for what is no number or too large for one."""
     try:
         return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return math.nan
 
 
