@@ -624,6 +624,11 @@ def read(case: Case, ways: Mapping[str, Callable[[Path], object]]) -> Reading:
                 way(case.path)
             except GrpclabError as error:
                 lines.append(str(error))
+            except OSError as error:
+                if name == "report":  # where a result cannot be written, which the command says in a line of its own
+                    lines.append(f"{error.filename}: {error.strerror}")
+                else:
+                    fault = f"{name}: {error!r}"
             except BaseException as error:
                 fault = f"{name}: {type(error).__name__}: {str(error)[:200]}"
         with os.fdopen(sending, "w") as pipe:

@@ -31,6 +31,8 @@ from grpclab.study.stored_values import check_plan
 from grpclab.study.subject import Subject
 
 LONGEST_NAME = 64
+LONGEST_SHOWN = 500
+"""Of a command that is shown before it runs; what is longer is read in the manifest."""
 _WINDOW_S = 2.0
 _AGAIN = re.compile(r"-repeat(?:-\d+)?$")
 
@@ -64,7 +66,7 @@ class Original:
         if is_sealed(self.manifest):
             return []
         return [
-            f"{name}: {what} {printable(str(value))}"
+            f"{name}: {what} {printable(str(value), LONGEST_SHOWN)}"
             for name, started in started_by(self.manifest).items()
             for what, value in started.items()
         ]
