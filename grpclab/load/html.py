@@ -120,7 +120,10 @@ def _latencies(result: BenchResult) -> str:
     rows.append(["slowest", ms(summary.latency_max_s), *blank])
     if opened:
         rows.append(["sent late, p99", ms(run.lateness["p99"]), ""])
-    for title, times in (("first message", summary.first_message), ("gap between messages", summary.message_gap)):
+    for title, times in (
+        ("time to the first message", summary.first_message),
+        ("gap between messages", summary.message_gap),
+    ):
         shown = {n: v for n, v in times.items() if n in ("p50", "p99")}
         rows += [[f"{title}, {LABELS.get(n, n)}", ms(v), *blank] for n, v in shown.items()]
     rows.append(["connections", f"{result.connections:,}", *blank])

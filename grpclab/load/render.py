@@ -258,7 +258,10 @@ def _messages(result: BenchResult) -> list[str]:
     if not summary.messages:
         return []
     lines = [_number_row("messages", f"{summary.messages:,}", "")]
-    for title, times in (("time to the first", summary.first_message), ("gap to the next", summary.message_gap)):
+    for title, times in (
+        ("time to the first message", summary.first_message),
+        ("gap between messages", summary.message_gap),
+    ):
         rows = [
             _row(LABELS.get(name, name), ms(value))
             for name, value in times.items()
