@@ -27,6 +27,10 @@ STUDY_VARIABLE = "GRPCLAB_STUDY"
 TRIAL_VARIABLE = "GRPCLAB_TRIAL"
 """And the trial's folder name in this one."""
 
+MARK = b"\x1e"
+"""Precedes each JSON line of a child (the record separator of RFC 7464): a ``sitecustomize``, a library or an
+application may print to the same standard output."""
+
 
 def die_with_parent(on_line: Callable[[str], None] | None = None) -> None:
     """In a child: end this process, without ceremony, as soon as standard input is closed.
@@ -49,7 +53,7 @@ def die_with_parent(on_line: Callable[[str], None] | None = None) -> None:
 
 def say(**message: Any) -> None:
     """In a child: one JSON line to the parent."""
-    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.write(f"{MARK.decode()}{json.dumps(message)}\n")
     sys.stdout.flush()
 
 
@@ -81,6 +85,8 @@ class Child:
         self.pid = self.popen.pid
         if cpus:
             pin(self.pid, cpus)
+        self._printed = os.dup(2 if log is None else log.fileno())
+        """Takes what it prints beside its messages: where its standard error goes, too."""
         self._buffer = b""
         self.unread: list[dict[str, Any]] = []
         """Lines that came in, but that nobody has taken yet."""
@@ -106,10 +112,15 @@ class Child:
         if not data:
             raise self._gone()
         *lines, self._buffer = (self._buffer + data).split(b"\n")
-        try:
-            return [json.loads(line) for line in lines if line.strip()]
-        except ValueError:
-            raise WorkerError(f"{self.name} (pid {self.pid}) wrote something that is not JSON: {data[:80]!r}") from None
+        messages = []
+        for line in lines:
+            printed, mark, message = line.partition(MARK)
+            if printed or not mark:
+                with contextlib.suppress(OSError):
+                    os.write(self._printed, printed + b"\n")
+            if mark:
+                messages.append(json.loads(message))
+        return messages
 
     def _gone(self) -> WorkerError:
         try:
@@ -136,6 +147,9 @@ class Child:
             if pipe is not None:
                 with contextlib.suppress(OSError):  # an unsent line to a dead child
                     pipe.close()
+        if self._printed >= 0:
+            os.close(self._printed)
+            self._printed = -1
         return code
 
     def kill(self) -> None:
