@@ -237,8 +237,11 @@ def _tell_unread_variables(options: argparse.Namespace) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
-    with terminal.guarded():
-        return _run(arguments)
+    with terminal.guarded(), interrupts.handled(leaving=arguments is None):
+        try:
+            return _run(arguments)
+        except KeyboardInterrupt:
+            return interrupts.explain()
 
 
 def _run(arguments: Sequence[str] | None) -> int:
@@ -250,14 +253,10 @@ def _run(arguments: Sequence[str] | None) -> int:
     try:
         if not options.quiet:
             _tell_unread_variables(options)
-        with interrupts.handled(leaving=arguments is None):
-            return int(options.run(options))
+        return int(options.run(options))
     except GrpclabError as error:
         _explain(error, str(error), options)
         return interrupts.exit_code() if error.exit_code == INTERRUPTED else error.exit_code
-    except KeyboardInterrupt:
-        print(f"grpclab: interrupted ({interrupts.cause()})", file=sys.stderr)
-        return interrupts.exit_code()
     except OSError as error:
         _explain(error, f"{error.filename or 'the system'}: {error.strerror or error}", options)
         return 3

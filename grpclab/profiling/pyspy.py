@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import sysconfig
@@ -19,8 +18,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from grpclab.children import pin
 from grpclab.profiling.families import parse_folded
+from grpclab.programs import end, running
 from grpclab.temporary import TemporaryFolder
 
 PERMISSION_ADVICE = (
@@ -31,8 +30,6 @@ IDLE_NOTE = "py-spy saw no thread at work"
 MISSING_ADVICE = "py-spy is not installed: pip install py-spy"
 LOOK_S = 0.1
 """So often at least it is asked whether to end early."""
-LETTING_GO_S = 5.0
-"""Longest wait for a py-spy that was told to end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,19 +64,14 @@ def record(
     if program is None:
         return Profile(note=MISSING_ADVICE)
     native = [] if sys.platform == "darwin" else ["--native"]
-    with TemporaryFolder() as folder:
+    with TemporaryFolder() as folder, contextlib.ExitStack() as stack:
         files = [folder / f"{pid}.folded" for pid in pids]
-        running = []
+        started = []
         for pid, file in zip(pids, files, strict=True):
             command = [program, "record", *native, "--format", "raw", "--rate", str(rate_hz)]
             command += ["--duration", str(duration_s), "--output", str(file), "--pid", str(pid)]
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-            )
-            if cpus:
-                pin(process.pid, cpus)
-            running.append(process)
-        texts = _finish(running, duration_s + 20.0, stop or threading.Event())
+            started.append(stack.enter_context(running(command, cpus=cpus, stderr=subprocess.STDOUT)))
+        texts = _finish(started, duration_s + 20.0, stop or threading.Event())
         found = [file.read_text(errors="replace").splitlines() if file.exists() else [] for file in files]
     stacks = parse_folded(line for lines in found for line in lines)
     return Profile(
@@ -90,32 +82,19 @@ def record(
     )
 
 
-def _finish(running: Sequence[subprocess.Popen[str]], timeout_s: float, stop: threading.Event) -> list[str]:
-    """What each py-spy says, once it has ended. None is left behind, whatever happens."""
-    end = time.monotonic() + timeout_s
-    try:
-        for process in running:
-            while not stop.is_set() and time.monotonic() < end:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(LOOK_S)  # what it says is a few lines, less than a pipe takes
-                    break
-        overdue = [process.poll() is None and not stop.is_set() for process in running]
-    finally:
-        for process in running:
-            _end(process)
+def _finish(started: Sequence[subprocess.Popen[str]], timeout_s: float, stop: threading.Event) -> list[str]:
+    """What each py-spy says, once it has ended."""
+    limit = time.monotonic() + timeout_s
+    for process in started:
+        while not stop.is_set() and time.monotonic() < limit:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(LOOK_S)  # what it says is a few lines, less than a pipe takes
+                break
+    overdue = [process.poll() is None and not stop.is_set() for process in started]
+    for process in started:
+        end(process)
     late = f"py-spy did not end within {timeout_s:g} s and was ended"
-    return [late if over else process.communicate()[0] for over, process in zip(overdue, running, strict=True)]
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    """By SIGINT, on which py-spy lets go of the threads that it has paused; SIGKILL only where that does not help."""
-    if process.poll() is None:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(LETTING_GO_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    return [late if over else process.communicate()[0] for over, process in zip(overdue, started, strict=True)]
 
 
 def _note(texts: Sequence[str], found: Sequence[bool]) -> str:
