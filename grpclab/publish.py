@@ -23,7 +23,8 @@ def publish(study: Study, *, allow_mixed: bool = False) -> Path:
     """
     trials = study.collect(allow_mixed=allow_mixed)
     if trials.empty:
-        raise MeasurementError(f"study {study.name} holds no trial yet: run it first")
+        damaged = study.damaged_warning()
+        raise MeasurementError(damaged or f"study {study.name} holds no trial yet: run it first")
     judgement = study.judge(trials).as_dict()
     path = study.root / "reports" / f"{study.name}.html"
     material, told = study.material(trials), Finished.of(study.manifest, trials, judgement)

@@ -285,7 +285,7 @@ class Study:
         example, differs = next(iter(found.items()))
         return f"measured in other surroundings ({len(found)} of {len(trials)}, such as {example}: {differs})"
 
-    def _damaged(self) -> str:
+    def damaged_warning(self) -> str:
         """Which stored trials are damaged, in words; "" for none."""
         damaged = self.store.damaged()
         if not damaged:
@@ -293,8 +293,8 @@ class Study:
         trials = "1 trial is" if len(damaged) == 1 else f"{len(damaged):,} trials are"
         name, why = next(iter(damaged.items()))
         return (
-            f"damaged: {trials} left out, such as {printable(name, 100)}: {why}; the command that began the study"
-            " sets it aside and measures it again"
+            f"damaged: of {self.name} {trials} left out, such as {printable(name, 100)}: {why}; the command that began"
+            " the study sets it aside and measures it again"
         )
 
     def material(self, trials: pd.DataFrame) -> dict[str, Any]:
@@ -318,7 +318,7 @@ class Study:
                 sentence=f"{judgement.sentence} But it mixes machines or versions: see the warnings.",
                 warnings=(f"mixed: trials were {told}", *judgement.warnings),
             )
-        if told := self._damaged():
+        if told := self.damaged_warning():
             judgement = dataclasses.replace(judgement, warnings=(told, *judgement.warnings))
         with written_to(self.store.folder):
             write_json(self.store.folder / "verdict.json", judgement.as_dict())
