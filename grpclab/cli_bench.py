@@ -215,7 +215,7 @@ def _factor(
 
 def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     """Measure as the options say and write the answers; returns the exit code."""
-    from grpclab.load.arrivals import parse_rates
+    from grpclab.load.arrivals import parse_rates, schedule_note
     from grpclab.load.bench import run_bench
     from grpclab.load.plan import calls_planned, how_to_plan_more, load_plan, no_effect, seed_has_no_effect
     from grpclab.load.progress import ProgressLine
@@ -237,6 +237,8 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     if not rates and enough > DEFAULT_CALLS and not {"load.requests", "load.duration_s"} & set(levels):
         levels["load.requests"] = enough  # nobody said how many
     config, notes = load_plan(levels, rates)
+    if rates and (note := schedule_note(given["rate"])):
+        notes = (note, *notes)
     planned = calls_planned(config, rates)
     more = how_to_plan_more(config, rates)
     check_enough(objectives, planned, more)
