@@ -76,7 +76,7 @@ class Running:
         for number in numbers:
             self.process.send_signal(number)
             time.sleep(0.05 if len(numbers) > 1 else 0)
-        out, err = self.process.communicate(timeout=60)
+        out, err = self.process.communicate(timeout=120)
         assert until(lambda: not self.family(), 10), [process.cmdline() for process in self.family()]
         for folder in ("tmp", "home"):
             left = [path for path in (self.root / folder).rglob("*") if not path.is_dir() or "grpclab" in path.name]
@@ -144,7 +144,7 @@ def test_a_signal_ends_a_command_with_a_line_and_its_exit_code_and_leaves_nothin
     with running(
         tmp_path, *(word.format(target=quick_server.target, pid=quick_server.pids[0]) for word in words)
     ) as command:
-        assert until(lambda: command.reaches(phase) or command.process.poll() is not None, 60)
+        assert until(lambda: command.reaches(phase) or command.process.poll() is not None, 180)
         code, out, err = command.ends(number)
     assert code == 128 + number, err
     told = [line for line in err.splitlines() if "interrupted" in line or "stopped" in line]
