@@ -40,6 +40,7 @@ Layout, top to bottom; each floor imports only from floors below it:
     temporary                 temporary folders that end with their process
     frames                    data frames in Parquet files, read within bounds
     channels                  every gRPC channel, past the proxies of the environment
+    dialling                  the addresses that a target stands for, each of them judged
     extras                    what is installed only with an extra
     arguments                 what programs pass in
     service_time              how long a call takes or waits: a constant or a distribution (pure)

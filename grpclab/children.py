@@ -22,11 +22,16 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import IO, Any
 
 from grpclab.errors import WorkerError
+from grpclab.printable import printable
 
 STUDY_VARIABLE = "GRPCLAB_STUDY"
 """Every process of a study carries the study's id in this environment variable."""
 TRIAL_VARIABLE = "GRPCLAB_TRIAL"
 """And the trial's folder name in this one."""
+
+MARK = b"\x1e"
+"""Precedes each JSON line of a child (the record separator of RFC 7464): a ``sitecustomize``, a library or an
+application may print to the same standard output."""
 
 
 def die_with_parent(on_line: Callable[[str], None] | None = None) -> None:
@@ -50,8 +55,21 @@ def die_with_parent(on_line: Callable[[str], None] | None = None) -> None:
 
 def say(**message: Any) -> None:
     """In a child: one JSON line to the parent."""
-    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.write(f"{MARK.decode()}{json.dumps(message)}\n")
     sys.stdout.flush()
+
+
+LOG_BYTES = 1 << 16
+"""The end of a child's log that is looked at."""
+LONGEST_REASON = 200
+
+
+def module_command(module: str, *arguments: str) -> list[str]:
+    """The command that runs a module in this Python, which imports nothing from the working folder.
+
+    That is ``-P``. As an option it holds for this one process; a variable would reach a user's server too.
+    """
+    return [sys.executable, "-P", "-m", module, *arguments]
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -65,7 +83,8 @@ class _Read:
 class Child:
     """A Python module running as a child process of ours, spoken to in JSON lines.
 
-    `log` takes the child's standard error. `cpus` pins it. Use as a context manager: leaving it ends the child.
+    `log` takes the child's standard error; where it can also be read, the error about a child that ended has its last
+    line. `cpus` pins it. Use as a context manager: leaving it ends the child.
     """
 
     def __init__(
@@ -79,7 +98,7 @@ class Child:
     ) -> None:
         self.name = name
         self.popen = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
+            module_command(module, *arguments),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log if log is not None else None,
@@ -88,8 +107,13 @@ class Child:
             process_group=0,
         )
         self.pid = self.popen.pid
+        self._log = log if log is not None and log.readable() else None
+        self.died = False
+        """Whether it had ended before it was stopped."""
         if cpus:
             pin(self.pid, cpus)
+        self._printed = os.dup(2 if log is None else log.fileno())
+        """Takes what it prints beside its messages: where its standard error goes, too."""
         self._read = _Read()
 
     def send(self, **message: Any) -> None:
@@ -122,26 +146,39 @@ class Child:
         self.parse()
 
     def parse(self) -> None:
-        """Make messages of what has been read. Raises WorkerError at the pipe's end, and for what is no JSON."""
+        """Make messages of what has been read. Raises WorkerError at the pipe's end."""
         read = self._read
         if not read.chunks:
             return
         *lines, rest = b"".join(read.chunks).split(b"\n")
-        try:
-            messages = [json.loads(line) for line in lines if line.strip()]
-        except ValueError:
-            told = f"{self.name} (pid {self.pid}) wrote something that is not JSON: {read.chunks[-1][:80]!r}"
-            raise WorkerError(told) from None
+        parts = [line.partition(MARK) for line in lines]
+        messages = [json.loads(message) for _, mark, message in parts if mark]
         if not read.chunks[-1] and not messages:
             raise self._gone()
         self._read = _Read(chunks=[rest] if rest else [], messages=[*read.messages, *messages])
+        if printed := b"".join(text + b"\n" for text, mark, _ in parts if text or not mark):
+            with contextlib.suppress(OSError):
+                os.write(self._printed, printed)
 
     def _gone(self) -> WorkerError:
         try:
             code = self.popen.wait(timeout=2)
         except subprocess.TimeoutExpired:
             return WorkerError(f"{self.name} (pid {self.pid}) closed its pipe")
-        return WorkerError(f"{self.name} (pid {self.pid}) {describe_exit(code)}")
+        written = self._written()
+        lines = telling_lines(written)
+        reason = f": {printable(lines[-1], LONGEST_REASON)}" if lines else ""
+        error = WorkerError(f"{self.name} (pid {self.pid}) {describe_exit(code)}{reason}")
+        if lines:
+            error.add_note(written)
+        return error
+
+    def _written(self) -> str:
+        """The end of its log. The child's descriptor has the same position as ours: it is left where it is."""
+        if self._log is None:
+            return ""
+        file = self._log.fileno()
+        return os.pread(file, LOG_BYTES, max(0, os.fstat(file).st_size - LOG_BYTES)).decode(errors="replace")
 
     @property
     def alive(self) -> bool:
@@ -152,6 +189,8 @@ class Child:
         """End it: SIGTERM, then SIGKILL after `grace_s`. Returns its exit code."""
         if self.alive:
             self.popen.terminate()
+        elif self.popen.stdin is not None and not self.popen.stdin.closed:
+            self.died = True
         try:
             code = self.popen.wait(timeout=grace_s)
         except subprocess.TimeoutExpired:
@@ -161,6 +200,9 @@ class Child:
             if pipe is not None:
                 with contextlib.suppress(OSError):  # an unsent line to a dead child
                     pipe.close()
+        if self._printed >= 0:
+            os.close(self._printed)
+            self._printed = -1
         return code
 
     def kill(self) -> None:
@@ -249,6 +291,15 @@ def receive_any(
         while child.unread:
             yield child, child.unread[0]
             child.unread.pop(0)
+
+
+def telling_lines(log: str) -> list[str]:
+    """The lines of a log that say what happened.
+
+    Indented lines are left out: they are the frames of tracebacks, and where several processes end at once those of
+    one hide what the other said.
+    """
+    return [line for line in log.splitlines() if line.strip() and not line.startswith((" ", "Traceback (most recent"))]
 
 
 def pin(pid: int, cpus: Collection[int]) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from grpclab import procfs, terminal
-from grpclab.addresses import loopback_target
+from grpclab.dialling import loopback_target
 from grpclab.errors import MeasurementError, TargetError, UsageError, invalid
 from grpclab.profiling import families, flamegraph, perf, pprof, pyspy, speedscope, subjects, threads
 from grpclab.profiling.stacks import at_work, readable

@@ -172,8 +172,11 @@ def _report(options: argparse.Namespace) -> int:
         from grpclab.publish import finished, publish
         from grpclab.report.album import write_figures
         from grpclab.study.runner import Study
-    study = Study.stored(folder)
-    _tell(study, publish(study, allow_mixed=options.allow_mixed), options)
+        from grpclab.study.stored_values import evaluating
+    with evaluating(folder):
+        study = Study.stored(folder)
+        path = publish(study, allow_mixed=options.allow_mixed)
+    _tell(study, path, options)
     if options.figures:
         written = write_figures(options.figures, finished(study, histograms=True))
         if options.json != "-":

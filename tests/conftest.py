@@ -15,6 +15,7 @@ import grpc
 import psutil
 import pytest
 from notebook_runs import measured
+from proxies import Proxy
 
 from grpclab.channels import open_channel
 from grpclab.children import STUDY_VARIABLE
@@ -61,6 +62,13 @@ def greeter_at(target: str, roots: bytes | None = None) -> Iterator[Any]:
 def hello(name: str = "world") -> Any:
     """A request."""
     return greet_pb2.HelloRequest(name=name)
+
+
+@pytest.fixture
+def proxy() -> Iterator[Proxy]:
+    """A proxy that counts its connections; a test names it in the environment."""
+    with contextlib.closing(Proxy()) as found:
+        yield found
 
 
 def processes_of(study: str) -> list[int]:

@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from grpclab import procfs
 from grpclab.config import TrialConfig
 from grpclab.environment import CorePlan, machine, split_cores
 from grpclab.load.recorder import Records
 from grpclab.load.run import LoadRun
 from grpclab.load.summary import Window, summarise
+from grpclab.notices import Notice
 from grpclab.study import window
 from grpclab.study.trial import METRICS, TrialIdentity, TrialResult, row, run_trial
 
@@ -72,6 +74,34 @@ def test_automatic_workers_have_a_connection_each(tmp_path: Path, cores: CorePla
     result = measured(tmp_path, cores, **{"load.workers": 0})
     assert result.valid, result.invalid_reason
     assert result.metrics["connections"] == len(cores.generator)
+
+
+def test_a_trial_carries_its_notices_and_the_numbers_behind_them(
+    tmp_path: Path, cores: CorePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def with_notices(self: LoadRun) -> tuple[Notice, ...]:
+        return (Notice(kind="throttled", severity="warning", text="held back", remedy="whole cores"),)
+
+    monkeypatch.setattr(LoadRun, "notices", property(with_notices))
+    result = measured(tmp_path, cores)
+    stored = json.loads((tmp_path / "result.json").read_text())
+    assert stored["notices"] == [notice.to_json() for notice in result.notices]
+    assert stored["notices"][0]["kind"] == "throttled"
+    assert json.loads(row(stored)["notices"]) == stored["notices"]
+    for name in ("others_cores", "stolen_s", "throttled_s", "stopped_s", "generator_still_s", "silence_s"):
+        assert result.metrics[name] >= 0, name
+
+
+def test_the_servers_cpu_is_not_known_where_the_opening_was_read_too_late() -> None:
+    def usage(at_s: float) -> procfs.Usage:
+        return procfs.Usage(at_s=at_s, cpu_s=at_s, user_s=at_s, kernel_s=at_s, rss_bytes=1, peak_rss_bytes=1)
+
+    run = many(100, 1)
+    assert window.metrics(run, usage(0.01), usage(100.0))["server_cpu_s"] == pytest.approx(99.99)
+    late = window.metrics(run, usage(50.0), usage(100.0))
+    assert math.isnan(late["server_cpu_s"])
+    assert math.isnan(late["server_cpu_per_call_s"])
+    assert late["requests"] == 100
 
 
 def test_every_metric_of_a_result_is_a_column_and_no_column_is_named_twice() -> None:

@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grpclab import interrupts, procfs
-from grpclab.addresses import host_port, loopback_target
+from grpclab.addresses import host_port
 from grpclab.arguments import mapping, text, whole
 from grpclab.config import Level, TrialConfig
+from grpclab.dialling import loopback_target
 from grpclab.environment import machine, split_cores
 from grpclab.errors import WorkerError
 from grpclab.extras import needs

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 from grpclab.children import Child, receive_all, receive_any
 from grpclab.config import TrialConfig
@@ -83,7 +83,8 @@ class Generator:
         self._connect_timeout_s = patience_s + 5 * config.link.rtt_ms / 1000
         self._stack = contextlib.ExitStack()
         self._workers: list[Child] = []
-        self._logs: list[Path] = []
+        self._logs: dict[int, Path] = {}
+        """By the worker's number."""
         self._windows = 0
         self.beside: dict[str, list[int]] = {}
         """The processes of the other parties (:mod:`grpclab.surroundings`), for what is said of the window's
@@ -163,14 +164,19 @@ class Generator:
     def _worker(self, name: str, index: int) -> Child:
         cpus, env = self._cores_of(index), dict(self._env or {})
         engine = self.config.load.engine
-        if engine != "grpcio" or "GRPC_VERBOSITY" in os.environ:
-            return Child("grpclab.load.worker", engine, name=name, cpus=cpus, env=env)
-        # C-core tells of a server's GOAWAYs in its log only, which is read when the window is over.
+        log = None
+        if engine != "grpcio":
+            log = self._log(index)
+        elif "GRPC_VERBOSITY" not in os.environ:  # whoever set it wants to see C-core's log
+            # C-core tells of a server's GOAWAYs in its log only, which is read when the window is over.
+            log, env["GRPC_VERBOSITY"] = self._log(index), "INFO"
+        return Child("grpclab.load.worker", engine, name=name, cpus=cpus, env=env, log=log)
+
+    def _log(self, index: int) -> IO[bytes]:
+        """The file that a worker's standard error goes to."""
         path = self._folder / f"log-{index}"
-        self._logs.append(path)
-        with path.open("wb") as log:
-            env |= {"GRPC_VERBOSITY": "INFO"}
-            return Child("grpclab.load.worker", engine, name=name, cpus=cpus, env=env, log=log)
+        self._logs[index] = path
+        return self._stack.enter_context(path.open("w+b"))
 
     def _cores_of(self, index: int) -> list[int] | None:
         """The cores divided, where there are enough of them."""
@@ -380,17 +386,27 @@ class Generator:
             stopped=stopped,
             surroundings=surroundings,
         )
-        for log in self._logs:
-            goaways, _ = read_core_log(log.read_text(errors="replace").splitlines())
+        for log in self._logs.values():
+            goaways, _ = read_core_log(_lines(log))
             run.traffic.goaways = add_counts(run.traffic.goaways, goaways)
         return run
 
     def _repeat_what_workers_wrote(self) -> None:
-        """On standard error, as if they had written there: a traceback is not to be lost in a log."""
-        for log in self._logs:
-            _, others = read_core_log(log.read_text(errors="replace").splitlines())
+        """On standard error, as if they had written there. What one that died wrote is in the error about its end."""
+        for index, log in self._logs.items():
+            if index < len(self._workers) and self._workers[index].died:
+                continue
+            _, others = read_core_log(_lines(log))
             if others:
                 print(*others, sep="\n", file=sys.stderr)
+
+
+def _lines(log: Path) -> list[str]:
+    """The lines of a log; none where the folder of temporary files has been cleared."""
+    try:
+        return log.read_text(errors="replace").splitlines()
+    except FileNotFoundError:
+        return []
 
 
 def _usable_cores() -> list[int]:

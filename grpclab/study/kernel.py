@@ -11,7 +11,6 @@ import contextlib
 import logging
 import os
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from jupyter_core.utils import run_sync
 from nbclient.exceptions import DeadKernelError
 
 from grpclab import interrupts
+from grpclab.children import module_command
 from grpclab.errors import WorkerError
 from grpclab.servers.launcher import log_tail
 from grpclab.temporary import TemporaryFolder
@@ -58,7 +58,7 @@ class _Manager(AsyncKernelManager):
         if self.kernel_name != NATIVE_KERNEL_NAME:
             return super().kernel_spec
         return KernelSpec(
-            argv=[sys.executable, "-P", "-m", "grpclab.study.trial_kernel", "-f", "{connection_file}"],
+            argv=module_command("grpclab.study.trial_kernel", "-f", "{connection_file}"),
             display_name="grpclab",
             language="python",
             metadata={"kernel_provisioner": {"provisioner_name": "local-provisioner"}},
