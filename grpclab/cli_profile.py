@@ -95,15 +95,15 @@ def run(options: argparse.Namespace) -> int:
         raise MeasurementError(seen.note)
     ran = perf.Profile(note="the process had ended before perf's turn") if gone == pids else _by_perf(options, pids)
     figures = Figures(pids=pids, seen=seen, ran=ran, used=used, gone=gone, took_s=took_s)
-    if options.json != "-":
-        print("\n".join(_told(options, figures)))
     working = at_work(seen.stacks)
-    for path, write in writers:
+    for path, write in writers:  # files first: standard output may be read by `head`
         path.write_bytes(write(working, options))
-        if options.json != "-" and not options.quiet:
-            print(f"written: {path}")
     if options.json:
         cli_bench.write(options.json, [json.dumps(_as_json(options, figures), indent=1), "\n"])
+    if options.json != "-":
+        print("\n".join(_told(options, figures)))
+        if not options.quiet:
+            print("".join(f"written: {path}\n" for path, _ in writers), end="")
     return 0
 
 
