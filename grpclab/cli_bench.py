@@ -435,10 +435,11 @@ def _answer(result: BenchResult, given: Mapping[str, Any]) -> None:
         return [render(result), "\n"]
 
     where, json_file = given.get("output", "-"), given.get("json")
-    if where != json_file:  # two answers in one place would be readable as neither
-        write(where, lines(given.get("format", "summary")))
+    answers = {where: given.get("format", "summary")}
     if json_file:
-        write(json_file, lines("json"))
+        answers[json_file] = "json"  # two answers in one place would be readable as neither
+    for one in sorted(answers, key=lambda name: name == "-"):  # files first: standard output may be read by `head`
+        write(one, lines(answers[one]))
 
 
 def require_writable(where: str | None) -> None:
