@@ -58,8 +58,8 @@ def calls_needed(metric: str) -> int:
 
 
 def is_latency(metric: str) -> bool:
-    """Whether this metric is a latency."""
-    return metric.startswith("latency_")
+    """Whether this metric is a latency, of a call or of a message."""
+    return metric.startswith(("latency_", "first_message_", "message_gap_"))
 
 
 def metric_words(metric: str) -> str:
