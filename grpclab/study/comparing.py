@@ -32,7 +32,15 @@ from grpclab.study.comparison import CompareResult
 from grpclab.study.design import Configurations, comparison, plain
 from grpclab.study.parameters import study_name
 from grpclab.study.progress import say
-from grpclab.study.runner import Study, StudyInterruptedError, link_check, manifest_of, no_verdict, surroundings
+from grpclab.study.runner import (
+    Study,
+    StudyInterruptedError,
+    link_check,
+    manifest_of,
+    no_verdict,
+    require_outputs,
+    surroundings,
+)
 from grpclab.study.sides import A, Asked, B, Side, check_pair, checked_name, pair
 from grpclab.study.store import Store
 from grpclab.study.stored_values import evaluating
@@ -151,6 +159,11 @@ class ComparingStudy(Study):
         self.fresh = False
         """Whether its folder is new: one that holds nothing is then removed again."""
 
+    @property
+    def outputs(self) -> list[Path]:
+        """Its folder; only a repeat writes a report of its own accord."""
+        return super().outputs if "repeats" in self.manifest else [self.store.folder]
+
     def run(self, write: Callable[[str], None] = say) -> None:
         """As :meth:`Study.run`; a new folder goes again where nothing could be measured."""
         try:
@@ -196,6 +209,7 @@ def prepare(
     stored = store.manifest()
     found = surroundings(root)
     plan(sides, blocks=PILOT_BLOCKS, delta=delta)  # what cannot be judged is refused before anything is measured
+    require_outputs(store.folder)
     if blocks is None:
         if stored:
             blocks = int(stored["plan"]["blocks"])
