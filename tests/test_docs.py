@@ -15,12 +15,13 @@ import psutil
 import pytest
 
 from grpclab import StoredStudy, load_study
+from grpclab.calibration import disturbances
 from grpclab.channel_args import client_args, server_args
 from grpclab.cli import build_parser
 from grpclab.config import ClientConfig, ServerConfig, parse_settings
 from grpclab.errors import DesignError
 from grpclab.generated import greet_pb2, greet_pb2_grpc
-from grpclab.guides import EXAMPLE, Mark, marks, told, unmarked
+from grpclab.guides import EXAMPLE, Mark, marks, told, unmarked, with_tables
 from grpclab.servers.launcher import RunningServer
 from grpclab.site import slug
 
@@ -49,6 +50,16 @@ def test_a_marked_number_is_the_published_studys(name: str, mark: Mark, example:
         assert mark.if_measured
         pytest.skip("the published example is older than this scenario")
     assert found == mark.said, "`make guides` writes the numbers of the guides anew"
+
+
+@each
+def test_the_table_of_a_calibration_is_made_of_the_frame_beside_it(name: str) -> None:
+    assert with_tables(TEXTS[name], ROOT / "docs") == TEXTS[name], "`make guides` makes it anew"
+
+
+def test_every_disturbance_in_the_table_is_marked_or_does_not_matter() -> None:
+    assert "calibration: disturbances" in TEXTS["disturbances.md"]
+    assert disturbances.UNTOLD not in TEXTS["disturbances.md"]
 
 
 @pytest.mark.parametrize(
