@@ -19,9 +19,11 @@ import pandas as pd
 from grpclab.analysis import analyse
 from grpclab.config import TrialConfig
 from grpclab.errors import DesignError, UsageError
+from grpclab.load.metadata import is_reference
 from grpclab.places import project_root
 from grpclab.printable import printable
-from grpclab.study.comparing import ComparingStudy, servers_of
+from grpclab.redaction import without_digits
+from grpclab.study.comparing import ComparingStudy, references_of, servers_of
 from grpclab.study.parameters import study_name
 from grpclab.study.runner import Study, manifest_of, surroundings
 from grpclab.study.store import SCHEMA_VERSION, Store
@@ -83,7 +85,7 @@ def planned(original: Original, name: str | None = None, root: Path | None = Non
     manifest["again"] = shlex.join(["grpclab", "study", "--repeat", f"results/{folder}/manifest.json"])
     manifest["repeats"] = _told(original)
     if original.plan.get("subjects"):
-        manifest["servers"] = servers_of(original.plan)
+        manifest |= {"servers": servers_of(original.plan), "references": references_of(original.plan)}
     kind = ComparingStudy if original.plan.get("subjects") else Study
     return kind(Store(root / "results" / folder), manifest, root)
 
@@ -119,7 +121,8 @@ def _was_cut_off(store: Store, stored: Mapping[str, Any], original: Original, id
         all(repeats.get(key) == told[key] for key in ("study", "created_at"))
         and stored.get("seed") == (original.manifest["seed"])
     )
-    if not same or stored.get("plan") != original.plan or stored.get("identity") != dict(identity):
+    same = same and without_digits(stored.get("plan")) == without_digits(original.plan)
+    if not same or stored.get("identity") != dict(identity):
         return False
     results = store.results()
     return any(trial.name not in results for trial in Study(store, stored, store.folder).trials)
@@ -174,6 +177,10 @@ def _check_subjects(original: Original, names: list[str]) -> None:
             raise DesignError(
                 f"{original.source} starts servers by commands of whoever made it: read them, then run them yourself:"
                 f" {printable(str(by_hand))}"
+            )
+        if not original.trusted and any(map(is_reference, wanted.metadata)):
+            raise DesignError(
+                f"{original.source} asks for variables or files of yours in its metadata: it is not repeated"
             )
         if command and shutil.which(program := shlex.split(command)[0]) is None:
             raise DesignError(f"{original.name} cannot be repeated here: {program}, which starts its {name}, is gone")
