@@ -23,20 +23,8 @@ if TYPE_CHECKING:
 
 SIDES = ("a", "b")
 _MEASURED = (
-    *(
-        "settings",
-        "a_set",
-        "b_set",
-        "a_cmd",
-        "b_cmd",
-        "call",
-        "data",
-        "data_file",
-        "metadata",
-        "metadata_file",
-        "proto",
-        "proto_path",
-    ),
+    *("settings", "a_set", "b_set", "a_cmd", "b_cmd"),
+    *("call", "data", "data_file", "metadata", "metadata_file", "proto", "proto_path"),
     *("requests", "duration", "warmup", "concurrency", "engine", "deadline", "rate", "connections"),
     *("blocks", "seed", "study", "start_timeout"),
 )

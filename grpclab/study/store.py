@@ -24,6 +24,7 @@ from grpclab.bounded import JSON_BYTES, is_inside, json_object, read_bytes
 from grpclab.errors import DesignError
 from grpclab.printable import printable
 from grpclab.redaction import SALT, SALT_BYTES, Redactor, without_digits
+from grpclab.study.origin import seal
 from grpclab.study.stored_values import check_plan, check_result
 
 SCHEMA_VERSION = 1
@@ -119,7 +120,9 @@ class Store:
             self._require_same_trials(manifest)
             self.trials_folder.mkdir(parents=True, exist_ok=True)
             self._begin_salt()
-            write_json(self.folder / "manifest.json", self.redactor().manifest(_plain(manifest)))
+            clean = self.redactor().manifest(_plain(manifest))
+            sealed = {"seal": mark} if (mark := seal(clean)) else {}
+            write_json(self.folder / "manifest.json", {**clean, **sealed})
             stored = self.manifest()
             assert stored is not None
         stored, wanted = self._without_secrets(stored, _plain(manifest))
