@@ -353,7 +353,8 @@ class Redactor:
             return f"{name}={self.placeholder(value)}"
         if word.startswith(("{", "[")):
             return self.request(word)
-        return self.command(word) if " " in word else self.text(word)
+        clean = self.text(word)
+        return self.command(clean) if " " in clean else clean
 
     def request(self, data: str) -> str:
         """A request in JSON; as it was written, but for the secrets among its fields."""
