@@ -61,7 +61,7 @@ _ASSIGNED = re.compile(
     rf"""(?:(?i:{"|".join(_SCHEMES)})\s+)?[^\s"'\\&,;<>]+)"""
 )
 _USERINFO = re.compile(r"(?P<scheme>\b[A-Za-z][A-Za-z0-9+.-]*://)(?P<who>[^\s/@\"'<>]+)@")
-_USER_AND_PASSWORD = re.compile(r"(?<![\w/@])(?P<who>[A-Za-z][^\s/@:\"'=<>]*:[^\s/@\"'<>]+)@(?=[\w.\[-])")
+_USER_AND_PASSWORD = re.compile(r"(?P<scheme>(?<![\w/@]))(?P<who>[A-Za-z][^\s/@:\"'=<>]*:[^\s/@\"'<>]+)@(?=[\w.\[-])")
 _NEEDS_NO_QUOTES = re.compile(r"[\w@%+=:,./{}-]+", re.ASCII)
 """Those of shlex, and braces: ``{port}`` stays as it was written."""
 _BETWEEN_WORDS = re.compile(r"[\s\"'<>&;,=()\[\]{}\\|]+")
@@ -260,11 +260,7 @@ def _telling(value: str) -> bool:
 
 def mask(text: str) -> str:
     """The text without the secrets of this process and without the credentials in URLs: for outputs of our own."""
-    text = _KNOWN.replace(text, lambda _: MASK)
-    if "@" not in text:
-        return text
-    text = _USERINFO.sub(lambda match: f"{match['scheme']}{MASK}@", text)
-    return _USER_AND_PASSWORD.sub(f"{MASK}@", text)
+    return _without_userinfo(_KNOWN.replace(text, lambda _: MASK), lambda _: MASK)
 
 
 def mask_foreign(text: str) -> str:
@@ -289,6 +285,18 @@ def scrub(folder: Path) -> None:
             text = path.read_text("utf-8", "surrogateescape")
             if (clean := mask(text)) != text:
                 path.write_text(clean, "utf-8", "surrogateescape")
+
+
+def _without_userinfo(text: str, by: Callable[[str], str]) -> str:
+    """The text with something in the place of who logs in, before the @ of a URL or an address."""
+    if "@" not in text:
+        return text
+    for pattern in (_USERINFO, _USER_AND_PASSWORD):
+        text = pattern.sub(
+            lambda match: f"{match['scheme']}{match['who'] if is_placeholder(match['who']) else by(match['who'])}@",
+            text,
+        )
+    return text
 
 
 def _by_name(text: str, by: Callable[[str], str]) -> str:
@@ -393,15 +401,11 @@ class Redactor:
         return _by_name(self._known(text), self.placeholder)
 
     def _known(self, text: str) -> str:
-        text = _KNOWN.replace(text, self.placeholder)
-        if "@" in text:
-            text = _USERINFO.sub(lambda match: f"{match['scheme']}{self.placeholder(match['who'])}@", text)
-            text = _USER_AND_PASSWORD.sub(lambda match: f"{self.placeholder(match['who'])}@", text)
-        return text
+        return _without_userinfo(_KNOWN.replace(text, self.placeholder), self.placeholder)
 
     def leaked(self, text: str, manifest: Any) -> bool:
         """Whether a text holds a secret of this process, or one of those that were taken out of a manifest."""
-        if mask(text) != text:
+        if _KNOWN.replace(text, lambda _: MASK) != text:
             return True
         taken_out = set(_PLACEHOLDER.findall(json.dumps(manifest, default=str)))
         words = {word for word in _BETWEEN_WORDS.split(text) if len(word) >= SHORTEST} if taken_out else set()
