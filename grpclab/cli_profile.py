@@ -89,15 +89,15 @@ def run(options: argparse.Namespace) -> int:
     if shutil.which("perf"):
         doing(f"perf samples the same for {options.duration} s")
     ran = perf.record(pids, duration_s=options.duration, rate_hz=options.rate)
-    if options.json != "-":
-        print("\n".join(_told(options, pids, seen, ran, used)))
     working = at_work(seen.stacks)
-    for path, write in writers:
+    for path, write in writers:  # files first: standard output may be read by `head`
         path.write_bytes(write(working, options))
-        if options.json != "-" and not options.quiet:
-            print(f"written: {path}")
     if options.json:
         cli_bench.write(options.json, [json.dumps(_figures(options, pids, seen, ran, used), indent=1), "\n"])
+    if options.json != "-":
+        print("\n".join(_told(options, pids, seen, ran, used)))
+        if not options.quiet:
+            print("".join(f"written: {path}\n" for path, _ in writers), end="")
     return 0
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from grpclab.errors import MeasurementError, StorageError
+from grpclab.places import written_to
 from grpclab.redaction import Redactor, mask_foreign, masked
 from grpclab.report import data, summaries, write_index, write_report
 from grpclab.report.files import replace
@@ -28,20 +29,21 @@ def publish(study: Study, *, allow_mixed: bool = False) -> Path:
     """
     trials = study.collect(allow_mixed=allow_mixed)
     if trials.empty:
-        raise MeasurementError(f"study {study.name} holds no trial yet: run it first")
-    judgement = masked(study.judge(trials).as_dict())
-    redactor = study.store.redactor()
-    manifest = redactor.manifest(study.manifest)
-    trials = _masked_frame(trials)
+        damaged = study.damaged_warning()
+        raise MeasurementError(damaged or f"study {study.name} holds no trial yet: run it first")
+    judgement, redactor = masked(study.judge(trials).as_dict()), study.store.redactor()
+    manifest, trials = redactor.manifest(study.manifest), _masked_frame(trials)
     path = study.root / "reports" / f"{study.name}.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    material = study.material(trials)
-    write_report(path, manifest, trials, judgement, **material | {"details": masked(material["details"])})
-    told = Finished.of(manifest, trials, judgement)
-    replace(path.with_suffix(".md"), summaries.markdown(told))
-    replace(path.with_suffix(".json"), f"{json.dumps(summaries.as_json(told), indent=1, allow_nan=False)}\n")
-    _refuse_secrets(path, manifest, redactor)
-    write_index(path.parent)
+    material, told = study.material(trials), Finished.of(manifest, trials, judgement)
+    material["details"] = masked(material["details"])
+    solved = f"the results are stored; once that is solved, `grpclab report {study.name}` writes it"
+    with written_to(path.parent, solved):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_report(path, manifest, trials, judgement, **material)
+        replace(path.with_suffix(".md"), summaries.markdown(told))
+        replace(path.with_suffix(".json"), f"{json.dumps(summaries.as_json(told), indent=1, allow_nan=False)}\n")
+        _refuse_secrets(path, manifest, redactor)
+        write_index(path.parent)
     return path
 
 

@@ -211,7 +211,7 @@ def test_a_manifest_is_read_by_its_fields(redactor: Redactor) -> None:
 
 def test_the_same_setting_with_a_secret_is_the_same_in_two_studies() -> None:
     def plan(salt: bytes, name: str) -> dict[str, Any]:
-        return Redactor(salt).manifest({"subjects": {"a": {"metadata": ["authorization=x", f"user={name}"]}}})
+        return dict(Redactor(salt).manifest({"subjects": {"a": {"metadata": ["authorization=x", f"user={name}"]}}}))
 
     assert settings_digest(plan(b"1", "me"), "a") == settings_digest(plan(b"2", "me"), "a")
     assert settings_digest(plan(b"1", "me"), "a") != settings_digest(plan(b"1", "you"), "a")
