@@ -38,7 +38,8 @@ INTERRUPTED = 130
 """The exit code of what Ctrl-C ended; SIGTERM and SIGHUP have codes of their own."""
 LOG_LEVELS = ("debug", "info", "warning", "error")
 DESCRIPTION = "Performance studies of gRPC services that hold up."
-SERVE_HELP = """The server runs in the foreground until Ctrl-C or SIGTERM, then lets running calls end.
+SERVE_HELP = """The server runs in the foreground until Ctrl-C, SIGTERM or SIGHUP, then lets running calls end; a second
+signal cuts them off.
 Environment: GRPC_SERVER_PORT, GRPC_KEEPALIVE_TIMEOUT (seconds), GRPC_CONCURRENCY_LIMIT, GRPCLAB_LOG;
 PPROF_ENABLED (true for optimized) and PPROF_PORT (3000): the profiling desk, on 127.0.0.1 unless --desk-host
 names another address; there it wants the token that is printed with its address.
