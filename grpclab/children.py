@@ -29,6 +29,10 @@ STUDY_VARIABLE = "GRPCLAB_STUDY"
 TRIAL_VARIABLE = "GRPCLAB_TRIAL"
 """And the trial's folder name in this one."""
 
+START_TIMEOUT_S = 60.0
+"""So long a child may take to answer first. One that ended is noticed at once; one that lives is slow, where several
+studies share a machine."""
+
 MARK = b"\x1e"
 """Precedes each JSON line of a child (the record separator of RFC 7464): a ``sitecustomize``, a library or an
 application may print to the same standard output."""
