@@ -1,4 +1,4 @@
-"""How much memory this process may have (``ulimit -v``): too little is said before libraries fail in their own words."""
+"""How much memory this process may have (``ulimit -v``): too little is said before a library fails."""
 
 from __future__ import annotations
 
