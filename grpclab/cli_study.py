@@ -150,6 +150,8 @@ def _tell(study: Study, path: Path, options: argparse.Namespace) -> Mapping[str,
     from grpclab.report import glossary, summaries
 
     found = finished(study)
+    if options.json:  # first: standard output may be read by `head`
+        cli_bench.write(options.json, [json.dumps(summaries.as_json(found), indent=1, allow_nan=False), "\n"])
     if options.json != "-":
         if not options.quiet:
             print(f"\n{summaries.table(found)}\n")
@@ -160,8 +162,6 @@ def _tell(study: Study, path: Path, options: argparse.Namespace) -> Mapping[str,
         print(f"report: {path}")
         if not options.quiet:
             print(f"for a pull request: {path.with_suffix('.md')}\nfor a machine: {path.with_suffix('.json')}")
-    if options.json:
-        cli_bench.write(options.json, [json.dumps(summaries.as_json(found), indent=1, allow_nan=False), "\n"])
     return found.verdict
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from bench_results import result
 
 from grpclab import procfs
 from grpclab.config import TrialConfig
@@ -90,6 +91,15 @@ def test_a_trial_carries_its_notices_and_the_numbers_behind_them(
     assert json.loads(row(stored)["notices"]) == stored["notices"]
     for name in ("others_cores", "stolen_s", "throttled_s", "stopped_s", "generator_still_s", "silence_s"):
         assert result.metrics[name] >= 0, name
+
+
+def test_a_stream_s_first_message_and_its_gaps_are_columns_of_their_own() -> None:
+    run = result([0.5] * 20, first_s=[0.2] * 20, gap_s=[0.1] * 80).run
+    usage = procfs.Usage(at_s=0, cpu_s=0, user_s=0, kernel_s=0, rss_bytes=1, peak_rss_bytes=1)
+    found = window.metrics(run, usage, usage)
+    assert (found["first_message_p50_s"], found["message_gap_p50_s"]) == (0.2, 0.1)
+    assert math.isnan(window.metrics(many(100, 1), usage, usage)["first_message_p50_s"])
+    assert set(found) <= set(METRICS)
 
 
 def test_the_servers_cpu_is_not_known_where_the_opening_was_read_too_late() -> None:
