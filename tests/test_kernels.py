@@ -191,7 +191,7 @@ def test_studies_at_once_in_one_folder_and_one_in_a_read_only_folder_are_valid_a
     read_only.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", read_only], capture_output=True, check=False)
     running: list[subprocess.Popen[str]] = []
-    places = [working, working, working, *([read_only] if mounted.returncode == 0 else [])]
+    places = [working, working, *([read_only] if mounted.returncode == 0 else [])]
     try:
         running += [
             subprocess.Popen(
