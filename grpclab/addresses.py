@@ -80,9 +80,20 @@ def _loopback(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
         address = address.ipv4_mapped or address
     if address.is_unspecified:  # a server that listens on all addresses answers on this one, too
         return "127.0.0.1" if address.version == 4 else "::1"
-    if not address.is_loopback or getattr(address, "scope_id", None):
+    if not is_loopback(str(address)):
         raise ValueError
     return str(address)
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address in numbers, as a resolver gives it, is one of this machine's own, which no other reaches."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(found, ipaddress.IPv6Address):
+        found = found.ipv4_mapped or found
+    return found.is_loopback and not getattr(found, "scope_id", None)
 
 
 def _instead(rest: str) -> str:

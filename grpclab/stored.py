@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import html
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
+from grpclab.bounded import JSON_BYTES, json_object, read_bytes
 from grpclab.environment import identity
 from grpclab.errors import DesignError
+from grpclab.frames import MOST_BYTES, from_parquet
 from grpclab.printable import printable
 from grpclab.report import data
 from grpclab.report.study import tidy
 from grpclab.study.repeat import Original
 from grpclab.study.store import Store
+from grpclab.study.stored_values import check_manifest, check_verdict
+
+T = TypeVar("T")
 
 PARTS = ("manifest.json", "trials.parquet", "verdict.json")
 """The files of a finished study that make up its frames."""
@@ -76,13 +80,33 @@ def load_study(source: Path | str) -> StoredStudy:
     if not path.is_dir():
         packed = data.read(path)
         manifest, trials, verdict = packed.manifest, packed.trials, packed.verdict
+        where = f"{path} holds no study that can be read"
     else:
+        where = f"{path} holds no finished study"
         try:
-            manifest, verdict = (json.loads((path / f"{part}.json").read_text()) for part in ("manifest", "verdict"))
-            trials = pd.read_parquet(path / "trials.parquet")
+            manifest, verdict = (_object(path, part) for part in (PARTS[0], PARTS[2]))
+            trials = _read(path, PARTS[1], MOST_BYTES, from_parquet)
         except (OSError, ValueError) as error:
-            raise DesignError(f"{path} holds no finished study: {error}; `grpclab report {path}` finishes it") from None
+            told = f"no {error.filename}" if isinstance(error, FileNotFoundError) else printable(str(error), 300)
+            raise DesignError(f"{where}: {told}; `grpclab report {path}` finishes it") from None
+    try:
+        check_manifest(manifest)
+        check_verdict(verdict)
+    except ValueError as error:
+        raise DesignError(f"{where}: {printable(str(error), 300)}") from None
     return StoredStudy(name=str(manifest.get("study") or path.stem), manifest=manifest, trials=trials, verdict=verdict)
+
+
+def _object(folder: Path, part: str) -> dict[str, Any]:
+    return _read(folder, part, JSON_BYTES, json_object)
+
+
+def _read(folder: Path, part: str, most: int, reading: Callable[[bytes], T]) -> T:
+    """A file of a study, as it is read. Raises OSError, and ValueError that names it."""
+    try:
+        return reading(read_bytes(folder / part, most, inside=folder))
+    except ValueError as error:
+        raise ValueError(f"{part} {error}") from None
 
 
 def load_original(source: Path | str) -> Original:
@@ -100,15 +124,20 @@ def load_original(source: Path | str) -> Original:
             raise DesignError(f"no study in {path}: there is no manifest.json")
         return Original(source=str(path), manifest=manifest, verdict=_verdict(folder))
     packed = data.read(path)
+    try:
+        check_verdict(packed.verdict)
+    except ValueError as error:
+        raise DesignError(f"{path} holds no study that can be read: {printable(str(error), 300)}") from None
     return Original(source=str(path), manifest=packed.manifest, verdict=packed.verdict, trusted=False)
 
 
 def _verdict(folder: Path) -> Mapping[str, Any]:
     try:
-        found = json.loads((folder / "verdict.json").read_text())
+        found = _object(folder, PARTS[2])
+        check_verdict(found)
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return found
 
 
 def finished_studies(results: Path | str) -> list[Path]:
@@ -117,8 +146,8 @@ def finished_studies(results: Path | str) -> list[Path]:
     for folder in Path(results).glob("*/"):
         try:
             if all((folder / part).is_file() for part in PARTS):
-                begun = str(json.loads((folder / PARTS[0]).read_text()).get("created_at") or "")
+                begun = str(_object(folder, PARTS[0]).get("created_at") or "")
                 found.append((begun, folder.name, folder))
-        except (OSError, ValueError, AttributeError):
+        except (OSError, ValueError):
             continue  # half a study, or somebody else's folder
     return [folder for _, _, folder in sorted(found, reverse=True)]

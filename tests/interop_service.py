@@ -79,7 +79,7 @@ class TestService(Service):
     def _converse(self, http2: ServerConnection, visit: Visit) -> None:
         """Answer the messages that have come since the last time; end when the client has."""
         self._begin(http2, visit)
-        for data in tuple(visit.messages)[visit.sent :]:
+        for data in visit.received[visit.sent :]:
             visit.sent += 1
             request = self._message("StreamingOutputCallRequest", data)
             if request.response_status.code:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import html
 import json
 from pathlib import Path
+from typing import Any
 
 import synthetic
 
+from grpclab.config import TrialConfig
 from grpclab.report.data import Packed
 from grpclab.report.page import summary
+from grpclab.study.trial import TrialIdentity, TrialResult
 
 
 def as_folder(made: synthetic.MadeStudy, folder: Path) -> Path:
@@ -32,3 +35,15 @@ def as_report(made: synthetic.MadeStudy, path: Path) -> Path:
         f"<body><main><h1>Study</h1>{packed.elements()}</main></body></html>"
     )
     return path
+
+
+def result(trial: str, *, valid: bool = True, reason: str = "", **metrics: float) -> dict[str, Any]:
+    """What result.json of a trial holds, named as the store names them: ``BB-OOO-CONFIGURATION``."""
+    block, order, configuration = trial.split("-", 2)
+    identity = TrialIdentity(
+        study="mine", trial=trial, configuration=configuration, block=int(block), order=int(order), scenario="tiny"
+    )
+    made = TrialResult(identity=identity, config=TrialConfig(), started_at="2026-11-23T12:00:00+00:00", valid=valid)
+    made.invalid_reason = reason
+    made.metrics |= metrics
+    return made.as_dict()

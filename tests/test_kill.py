@@ -36,7 +36,7 @@ ROLES = {
     "worker": "grpclab.load.worker",
     "relay": "grpclab.link",
     "py-spy": "py-spy",
-    "trial kernel": "ipykernel_launcher",
+    "trial kernel": "grpclab.study.trial_kernel",
 }
 
 

@@ -55,6 +55,7 @@ class Room:
         while self.client.outgoing or self.http2.outgoing:
             news: list[Any] = self.http2.receive(self.client.take())
             self.service.take(self, news, self.now)
+            self.http2.written()
             self.ended += [(self.now, call) for call in self.client.receive(self.http2.take())]
 
     def call(self, count: int = 1) -> list[Call]:

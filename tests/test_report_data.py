@@ -58,7 +58,7 @@ def test_a_study_without_a_trial_can_be_packed() -> None:
     ("content", "told"),
     [
         ("<p>no report</p>", "there is no grpclab-study in it"),
-        ('<script type="application/octet-stream" id="grpclab-study">AAAA</script>', "grpclab-study is damaged"),
+        ('<script id="grpclab-study">AAAA</script><script id="grpclab-trials"></script>', "grpclab-study is damaged"),
     ],
 )
 def test_what_is_no_report_is_refused_in_a_line(content: str, told: str, tmp_path: Path) -> None:

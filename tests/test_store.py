@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from stored_studies import result
 
 from grpclab.config import FACTORS, TrialConfig
 from grpclab.errors import DesignError
 from grpclab.study.store import SCHEMA_VERSION, Store, write_json
 from grpclab.study.trial import METRICS, TrialIdentity, TrialResult
 
+PLAN = {"blocks": 6, "configurations": [{"name": "basic", "settings": {}}]}
 HOLD_THE_LOCK = """
 import sys
 from pathlib import Path
@@ -45,16 +47,24 @@ def manifest(**changes: Any) -> dict[str, Any]:
         "parameters": {"study": "mine", "requests": 2500, "blocks": 6},
         "seed": 1,
         "identity": {"host": "here", "cores": 2, "grpcio": "1.85.1"},
-        "plan": {"blocks": 6, "levels": (1, 8)},
+        "plan": PLAN,
         "created_at": "2026-11-23T12:00:00",
         **changes,
     }
 
 
-def put(store: Store, trial: str, **values: Any) -> None:
-    """Store a trial with this result."""
+T = "00-000-basic"
+
+
+def put(store: Store, trial: str = T, *, valid: bool = True) -> None:
+    """Store a trial."""
     with store.writing(trial) as folder:
-        write_json(folder / "result.json", values)
+        write_json(folder / "result.json", result(trial, valid=valid))
+
+
+def validity(store: Store) -> dict[str, bool]:
+    """The trials that are there, and whether each is valid."""
+    return {name: found["valid"] for name, found in store.results().items()}
 
 
 @contextmanager
@@ -98,11 +108,11 @@ def test_json_is_replaced_whole_or_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_trial_is_not_there_until_it_is_whole(store: Store) -> None:
-    with store.writing("00-000-basic") as folder:
-        write_json(folder / "result.json", {"valid": True})
+    with store.writing(T) as folder:
+        write_json(folder / "result.json", result(T))
         assert store.results() == {}
-        assert not (store.trials_folder / "00-000-basic").exists()
-    assert store.results() == {"00-000-basic": {"valid": True}}
+        assert not (store.trials_folder / T).exists()
+    assert validity(store) == {T: True}
     assert not folder.exists()
 
 
@@ -120,23 +130,22 @@ def test_a_trial_that_fails_leaves_nothing(store: Store, error: type[BaseExcepti
 
 
 def test_a_trial_measured_again_replaces_the_first_one_whole(store: Store) -> None:
-    with store.writing("t") as folder:
-        write_json(folder / "result.json", {"valid": False})
-        (folder / "old.txt").write_text("old")
-    put(store, "t", valid=True)
-    assert store.results() == {"t": {"valid": True}}
-    assert [path.name for path in (store.trials_folder / "t").iterdir()] == ["result.json"]
+    put(store, valid=False)
+    (store.trials_folder / T / "old.txt").write_text("old")
+    put(store, valid=True)
+    assert validity(store) == {T: True}
+    assert [path.name for path in (store.trials_folder / T).iterdir()] == ["result.json"]
 
 
 def test_a_second_attempt_that_fails_keeps_the_first_one(store: Store) -> None:
-    put(store, "t", valid=False)
-    with pytest.raises(RuntimeError), store.writing("t"):
+    put(store, valid=False)
+    with pytest.raises(RuntimeError), store.writing(T):
         raise RuntimeError
-    assert store.results() == {"t": {"valid": False}}
+    assert validity(store) == {T: False}
 
 
 def test_what_a_killed_run_left_is_no_trial_and_the_next_run_removes_it(store: Store) -> None:
-    put(store, "00-000-whole", valid=True)
+    put(store, "00-000-whole")
     leftover = store.trials_folder / ".00-001-cut-off"
     leftover.mkdir()
     (leftover / "result.json").write_text("{")
@@ -147,10 +156,10 @@ def test_what_a_killed_run_left_is_no_trial_and_the_next_run_removes_it(store: S
 
 
 def test_opening_a_study_that_runs_elsewhere_leaves_its_trial_alone(store: Store) -> None:
-    with store.writing("00-000-basic") as folder:
+    with store.writing(T) as folder:
         Store(store.folder).open(manifest())
         assert folder.exists()
-        write_json(folder / "result.json", {"valid": True})
+        write_json(folder / "result.json", result(T))
     assert list(store.results()) == ["00-000-basic"]
 
 
@@ -176,7 +185,7 @@ def test_a_study_is_begun_once_and_gone_on_with(tmp_path: Path) -> None:
             ["another seed", "there seed=None, here seed=2"],
         ),
         (
-            {"plan": {"blocks": 8}, "parameters": {"study": "mine", "requests": 2500, "blocks": 8}},
+            {"plan": PLAN | {"blocks": 8}, "parameters": {"study": "mine", "requests": 2500, "blocks": 8}},
             ["another plan", "there blocks=6, here blocks=8"],
         ),
         (
@@ -207,7 +216,9 @@ def test_a_study_written_by_another_version_is_refused(store: Store) -> None:
         store.manifest()
 
 
-@pytest.mark.parametrize(("text", "says"), [("{", "is not readable"), ("[]", "has schema version None")])
+@pytest.mark.parametrize(
+    ("text", "says"), [("{", "is damaged"), ("[]", "is damaged"), ("{}", "has schema version None")]
+)
 def test_a_manifest_that_is_none_is_refused_by_its_path(store: Store, text: str, says: str) -> None:
     path = store.folder / "manifest.json"
     path.write_text(text)
@@ -258,7 +269,7 @@ def test_two_studies_may_be_locked_at_once(store: Store) -> None:
 
 def trial_result(block: int, order: int, **metrics: float) -> TrialResult:
     return TrialResult(
-        identity=TrialIdentity(study="mine", trial=f"t{block}{order}", block=block, order=order),
+        identity=TrialIdentity(study="mine", trial=f"{block:02d}-{order:03d}-t", block=block, order=order),
         config=TrialConfig().replace({"server.window_kib": 64, "server.adaptive_window": False}),
         started_at="2026-11-23T12:00:00+00:00",
         valid=bool(metrics),
@@ -271,9 +282,9 @@ def trial_result(block: int, order: int, **metrics: float) -> TrialResult:
 def test_the_frame_has_a_row_a_trial_in_the_order_of_measuring(store: Store) -> None:
     assert store.frame().empty
     for block, order in ((1, 0), (0, 10), (0, 2)):
-        result = trial_result(block, order, throughput_rps=100.0 * block + order)
-        with store.writing(result.identity.trial) as folder:
-            result.write(folder)
+        made = trial_result(block, order, throughput_rps=100.0 * block + order)
+        with store.writing(made.identity.trial) as folder:
+            made.write(folder)
     frame = store.frame()
     assert list(zip(frame["block"], frame["order"], strict=True)) == [(0, 2), (0, 10), (1, 0)]
     assert frame["throughput_rps"].tolist() == [2.0, 10.0, 100.0]
@@ -282,15 +293,15 @@ def test_the_frame_has_a_row_a_trial_in_the_order_of_measuring(store: Store) -> 
 
 
 def test_a_trial_stored_before_the_looks_at_threads_and_system_calls_is_a_row(store: Store) -> None:
-    with store.writing("t") as folder:
+    with store.writing("00-000-t") as folder:
         trial_result(0, 0, throughput_rps=5.0).write(folder)
-    path = store.trials_folder / "t" / "result.json"
-    result = json.loads(path.read_text())
+    path = store.trials_folder / "00-000-t" / "result.json"
+    stored = json.loads(path.read_text())
     for name in ("threads_per_call", "syscalls_per_call", "perf_note", "strace_note", "advertised", "goaways"):
-        del result[name]
-    for name in [name for name in result["metrics"] if name.startswith(("perf_", "link_", "syscalls"))]:
-        del result["metrics"][name]
-    path.write_text(json.dumps(result))
+        del stored[name]
+    for name in [name for name in stored["metrics"] if name.startswith(("perf_", "link_", "syscalls"))]:
+        del stored["metrics"][name]
+    path.write_text(json.dumps(stored))
     row = store.frame().iloc[0]
     assert row["throughput_rps"] == 5.0
     assert math.isnan(row["perf_samples"])
@@ -299,9 +310,9 @@ def test_a_trial_stored_before_the_looks_at_threads_and_system_calls_is_a_row(st
 
 
 def test_an_invalid_trial_is_a_row_with_its_reason_and_no_figures(store: Store) -> None:
-    result = trial_result(0, 0)
-    with store.writing("t") as folder:
-        result.write(folder)
+    made = trial_result(0, 0)
+    with store.writing("00-000-t") as folder:
+        made.write(folder)
     row = store.frame().iloc[0]
     assert not row["valid"]
     assert row["invalid_reason"] == "the server died"
@@ -309,9 +320,9 @@ def test_an_invalid_trial_is_a_row_with_its_reason_and_no_figures(store: Store) 
 
 
 def test_the_frame_comes_back_from_its_file(store: Store) -> None:
-    result = trial_result(0, 0, throughput_rps=5.0, errors=2.0)
-    with store.writing("t") as folder:
-        result.write(folder)
+    made = trial_result(0, 0, throughput_rps=5.0, errors=2.0)
+    with store.writing("00-000-t") as folder:
+        made.write(folder)
     frame = store.frame()
     store.write_frame(frame)
     store.write_frame(frame)

@@ -8,8 +8,6 @@ import math
 import os
 import random
 import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -21,12 +19,13 @@ import psutil
 
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.plan import Plan
-from grpclab.children import STUDY_VARIABLE
+from grpclab.children import STUDY_VARIABLE, module_command
 from grpclab.errors import WorkerError
 from grpclab.places import project_root
 from grpclab.report import tables, words
 from grpclab.report.words import esc
 from grpclab.study import evidence
+from grpclab.temporary import TemporaryFolder
 
 STUDY = "crashes"
 DESIGN = """
@@ -61,8 +60,7 @@ def measure(*, kills: int, requests: int, seed: int) -> pd.DataFrame:
     """
     frames = []
     for run, deaths in (("undisturbed", 0), ("killed", kills)):
-        with tempfile.TemporaryDirectory(prefix="grpclab-") as folder:
-            root = Path(folder)
+        with TemporaryFolder() as root:
             (root / f"{STUDY}.toml").write_text(DESIGN.format(requests=requests))
             rewritten, left_behind = _kill_and_go_on(root, deaths, random.Random(seed))
             frames.append(_trials(root).assign(run=run, kills=deaths, rewritten=rewritten, left_behind=left_behind))
@@ -124,7 +122,7 @@ def _kill_and_go_on(root: Path, kills: int, draw: random.Random) -> tuple[int, i
 def _start(root: Path) -> subprocess.Popen[bytes]:
     with (root / "log").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "grpclab", "study", "--file", str(root / f"{STUDY}.toml")],
+            module_command("grpclab", "study", "--file", str(root / f"{STUDY}.toml")),
             cwd=root,
             env={**os.environ, "GRPCLAB_ROOT": str(root)},
             stdin=subprocess.DEVNULL,

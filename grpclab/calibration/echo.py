@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -18,6 +15,7 @@ from grpclab.errors import MeasurementError
 from grpclab.load.summary import calls_needed
 from grpclab.report import theme, words
 from grpclab.report.blocks import figure_block
+from grpclab.temporary import TemporaryFolder
 
 PEER = "grpclab.calibration.echo_peer"
 START_TIMEOUT_S = 15.0
@@ -37,12 +35,12 @@ def measure(cores: CorePlan, *, seconds: float) -> pd.DataFrame:
     if cores.shared:
         raise MeasurementError("two processes that spin need a core each, and this machine offers one")
     with (
-        tempfile.TemporaryDirectory(prefix="grpclab-") as folder,
+        TemporaryFolder() as folder,
         Child(PEER, name="the echo", cpus=cores.server[:1]) as answering,
         Child(PEER, name="the echo's other side", cpus=cores.generator) as asking,
     ):
         answering.send()
-        record = Path(folder) / "trips"
+        record = folder / "trips"
         asking.send(port=answering.receive(START_TIMEOUT_S)["port"], seconds=seconds, record=str(record))
         asking.receive(START_TIMEOUT_S + seconds)
         trips = np.fromfile(record)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pandas as pd
 
@@ -15,6 +13,7 @@ from grpclab.load.recorder import Recorder
 from grpclab.report import tables, words
 from grpclab.report.words import esc
 from grpclab.status import OK
+from grpclab.temporary import TemporaryFolder
 
 BATCH = 64
 """Calls between two looks at whether a chunk is full, as the engines do it."""
@@ -33,10 +32,10 @@ def measure(*, rounds: int, calls: int, seed: int, clock: Callable[[], float] = 
     One row a round and variant: round, variant, calls, ns_per_call (CPU time, writing included), bytes_per_call.
     """
     rows = []
-    with tempfile.TemporaryDirectory(prefix="grpclab-") as folder:
+    with TemporaryFolder() as folder:
         for number in range(rounds):
             for variant in shuffled(VARIANTS, seed, number):
-                path = None if variant == MEMORY else Path(folder) / "records"
+                path = None if variant == MEMORY else folder / "records"
                 recorder = Recorder(path, residence=variant == RESIDENCE)
                 began = clock()
                 _record(recorder, calls, residence=variant == RESIDENCE)

@@ -13,6 +13,7 @@ import pandas as pd
 from grpclab import environment
 from grpclab.calibration.plan import OWN, Plan
 from grpclab.errors import DesignError
+from grpclab.frames import read_own
 from grpclab.study.store import write_json
 from grpclab.study.trial import now_text
 
@@ -63,7 +64,7 @@ class Results:
     def frame(self, name: str) -> pd.DataFrame | None:
         """The frame of an experiment, or None where there is none."""
         path = self.folder / f"{name}.parquet"
-        return pd.read_parquet(path) if path.exists() else None
+        return read_own(path) if path.exists() else None
 
     def about(self) -> dict[str, Any]:
         """When, where, with which parameters. Raises DesignError where there is no calibration that can be read."""

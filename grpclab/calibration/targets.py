@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import tempfile
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from grpclab.errors import ServerError, WorkerError
 from grpclab.generated import greet_pb2
 from grpclab.http2.messages import prefixed
 from grpclab.servers.reference.spec import ReferenceSpec
+from grpclab.temporary import TemporaryFolder
 
 SAY_HELLO = "greet.GreeterService/SayHello"
 HINT = "sudo apt install nghttp2-client nghttp2-server"
@@ -41,15 +41,15 @@ def nghttpd(cpus: Collection[int] | None = None) -> Iterator[StaticServer]:
 
     Raises MissingDependencyError where it is not installed, ServerError where it does not start.
     """
-    with tempfile.TemporaryDirectory(prefix="grpclab-") as name:
-        folder = Path(name)
+    with TemporaryFolder() as folder:
         reply = folder / SAY_HELLO
         reply.parent.mkdir()
         greeting = greet_pb2.HelloResponse(message="Hello world").SerializeToString()
         reply.write_bytes(prefixed(greeting))
         for attempt in range(ATTEMPTS):
             port = _free_port()
-            arguments = ("--no-tls", "-n1", "-d", name, "-a", "127.0.0.1", "--trailer", "grpc-status: 0", str(port))
+            where = ("-d", str(folder), "-a", "127.0.0.1")
+            arguments = ("--no-tls", "-n1", *where, "--trailer", "grpc-status: 0", str(port))
             with kept("nghttpd", *arguments, hint=HINT, cpus=cpus) as keeper:
                 pid = int(keeper.receive(START_TIMEOUT_S)["pid"])
                 if not _listens(keeper, pid, port) and attempt + 1 < ATTEMPTS:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import math
 import shlex
-import sys
-import tempfile
 import time
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,6 +15,7 @@ from grpclab.analysis import block_ratios
 from grpclab.analysis.ratios import valid_trials
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.plan import Plan
+from grpclab.children import module_command
 from grpclab.config import Level, TrialConfig
 from grpclab.report import theme, words
 from grpclab.report.blocks import figure_block
@@ -25,6 +23,7 @@ from grpclab.study.comparing import SCENARIO, judge, prepare
 from grpclab.study.progress import say
 from grpclab.study.sides import A, B, Side
 from grpclab.study.subject import Subject
+from grpclab.temporary import TemporaryFolder
 from grpclab.variants import LOAD, OPTIMIZED
 
 SAME, PLANTED = "same", "planted"
@@ -71,7 +70,7 @@ def _sides(kind: str, scale: float) -> dict[str, Side]:
         config = OPTIMIZED.replace(LOAD | {"load.duration_s": 2.0 * scale})
         return {name: Side(label="optimized", config=config) for name in (A, B)}
     config = TrialConfig().replace(PLANTED_LOAD | {"load.duration_s": 1.0 * scale})
-    start = f"{shlex.quote(sys.executable)} -m grpclab serve reference --port {{port}} --service-time"
+    start = f"{shlex.join(module_command('grpclab'))} serve reference --port {{port}} --service-time"
     return {
         name: Side(label=told, config=config, subject=Subject(command=f"{start} {told}", residence=True))
         for name, told in SERVICE_TIMES.items()
@@ -80,8 +79,8 @@ def _sides(kind: str, scale: float) -> dict[str, Side]:
 
 def _compare(sides: Mapping[str, Side], blocks: int | None, *, seed: int) -> dict[str, object]:
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="grpclab-") as folder:
-        study = prepare(sides, blocks=blocks, delta=DELTA, seed=seed, study="known", write=_silent, root=Path(folder))
+    with TemporaryFolder() as folder:
+        study = prepare(sides, blocks=blocks, delta=DELTA, seed=seed, study="known", write=_silent, root=folder)
         study.run(_silent)
         found = judge(study)
     one = found.judgement.headline

@@ -154,6 +154,7 @@ class Connection(Control):
         self._events = []
         if self.closed is None:
             self._finish(reason)
+        self._handlers = ()  # they are a cycle, which would keep all this until it is looked for
         return self._events
 
     # ---- for the two sides -------------------------------------------------------------------------------------
@@ -188,6 +189,8 @@ class Connection(Control):
     def _finish(self, reason: str) -> None:
         self.closed = reason
         self.draining = True
+        self._rest, self._fragments, self._fragments_bytes = b"", [], 0
+        self._usual.clear()
         self._end_everything(reason)
 
     def _give_back(self) -> None:

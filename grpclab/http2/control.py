@@ -17,7 +17,13 @@ MAX_BLOCK_BYTES: Final = 4 * MAX_LIST_BYTES
 MAX_FRAGMENTS: Final = 1_000
 """Most pieces of one header block; those beyond MAX_BLOCK_BYTES are not kept."""
 MAX_IDLE_FRAMES: Final = 10_000
-"""So many frames that move no call, one after the other, are a flood."""
+"""So many frames that move no call, one after the other, are a flood where they come within FLOOD_S."""
+FLOOD_S: Final = 10.0
+"""Seconds of :attr:`Control.now`; where nobody sets that, time stands still and only the number counts."""
+MAX_SETTINGS: Final = 64
+"""So many different settings of the peer are remembered."""
+MAX_GOAWAYS: Final = 1_000
+"""So many GOAWAYs of the peer are remembered."""
 
 
 class ProtocolError(Exception):
@@ -33,6 +39,8 @@ class Control:
 
     def __init__(self) -> None:
         self.outgoing: list[bytes] = []
+        self.now = 0.0
+        """The time in seconds, as whoever owns the connection says it; floods are counted by it."""
         self.closed: str | None = None
         """Why the connection is over; None while it is not."""
         self.ready = False
@@ -56,6 +64,7 @@ class Control:
         self.peer_table = frames.DEFAULT_TABLE
         """The smallest header table the peer has ever asked for, bytes: a larger one is never used."""
         self._idle_frames = 0
+        self._idle_since = 0.0
         self._fragments: list[bytes] = []
         self._fragments_bytes = 0
         self._fragments_of = (0, 0)
@@ -97,7 +106,9 @@ class Control:
         """A frame that moved no call."""
         self._idle_frames += 1
         if self._idle_frames > MAX_IDLE_FRAMES:
-            raise ProtocolError(ErrorCode.ENHANCE_YOUR_CALM, f"{MAX_IDLE_FRAMES:,} frames to no purpose")
+            if self.now - self._idle_since < FLOOD_S:
+                raise ProtocolError(ErrorCode.ENHANCE_YOUR_CALM, f"{MAX_IDLE_FRAMES:,} frames to no purpose")
+            self._idle_frames, self._idle_since = 0, self.now
 
     @staticmethod
     def _unpadded(flags: int, body: bytes) -> bytes:
@@ -117,6 +128,7 @@ class Control:
         if flags & frames.PRIORITISED:
             if len(body) < 5:
                 raise ProtocolError(ErrorCode.FRAME_SIZE_ERROR, "HEADERS too short for its priority")
+            self._check_dependency(stream_id, body)
             body = body[5:]
         if flags & frames.END_HEADERS:
             return body
@@ -129,8 +141,7 @@ class Control:
         end_stream, expected = self._fragments_of
         if not self._inside_block or stream_id != expected:
             raise ProtocolError(ErrorCode.PROTOCOL_ERROR, "CONTINUATION without HEADERS")
-        if not body:
-            self._idle_frame()
+        self._idle_frame()
         self._fragments_bytes += len(body)
         self._fragments.append(body if self._fragments_bytes <= MAX_BLOCK_BYTES else b"")
         if len(self._fragments) > MAX_FRAGMENTS:
@@ -139,7 +150,8 @@ class Control:
             block, self._fragments = b"".join(self._fragments), []
             self._inside_block = False
             flags = end_stream | frames.END_HEADERS
-            if self._fragments_bytes > MAX_BLOCK_BYTES:
+            length, self._fragments_bytes = self._fragments_bytes, 0
+            if length > MAX_BLOCK_BYTES:
                 self._on_long_block(flags, stream_id)
             else:
                 self._on_headers(flags, stream_id, block)
@@ -158,7 +170,15 @@ class Control:
         self._idle_frame()
 
     def _on_priority(self, flags: int, stream_id: int, body: bytes) -> None:
+        self._require(len(body) == 5, stream_id != 0, "PRIORITY")
+        self._check_dependency(stream_id, body)
         self._idle_frame()
+
+    @staticmethod
+    def _check_dependency(stream_id: int, body: bytes) -> None:
+        """Refuse a stream that depends on itself (RFC 7540, 5.3.1); priorities are not looked at otherwise."""
+        if int.from_bytes(body[:4], "big") & frames.MAX_STREAM_ID == stream_id:
+            raise ProtocolError(ErrorCode.PROTOCOL_ERROR, f"stream {stream_id} depends on itself")
 
     def _on_push_promise(self, flags: int, stream_id: int, body: bytes) -> None:
         raise ProtocolError(ErrorCode.PROTOCOL_ERROR, "PUSH_PROMISE, though push is off")
@@ -183,7 +203,8 @@ class Control:
         self._window_opened()
 
     def _on_setting(self, key: int, value: int) -> None:
-        self.peer[key] = value
+        if key in self.peer or len(self.peer) < MAX_SETTINGS:
+            self.peer[key] = value
         if key == Setting.INITIAL_WINDOW_SIZE:
             if value > frames.MAX_WINDOW:
                 raise ProtocolError(ErrorCode.FLOW_CONTROL_ERROR, f"INITIAL_WINDOW_SIZE {value:,}")
@@ -212,7 +233,8 @@ class Control:
         last, code = struct.unpack_from(">II", body)
         reason = body[8:].decode("utf-8", "replace")[:256]
         self.peer_goaway = (last & frames.MAX_STREAM_ID, code, reason)
-        self.goaways_received.append((code, reason))
+        if len(self.goaways_received) < MAX_GOAWAYS:
+            self.goaways_received.append((code, reason))
         self.draining = True
         self._on_going_away(*self.peer_goaway)
 
@@ -225,7 +247,11 @@ class Control:
             return
         if increment == 0:
             raise ProtocolError(ErrorCode.PROTOCOL_ERROR, "a WINDOW_UPDATE of 0")
+        self._widen(increment)
+        self._window_opened()
+
+    def _widen(self, increment: int) -> None:
+        """The peer is ready to receive so much more on the whole connection."""
         self.send_window += increment
         if self.send_window > frames.MAX_WINDOW:
             raise ProtocolError(ErrorCode.FLOW_CONTROL_ERROR, "the connection's window is beyond 2^31 - 1")
-        self._window_opened()

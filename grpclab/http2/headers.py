@@ -20,6 +20,12 @@ Parsed = TypeVar("Parsed")
 
 CACHED_BLOCKS: Final = 512
 CACHED_BLOCK_BYTES: Final = 2_048
+CACHED_BYTES: Final = 256 * 1024
+"""So much memory, by :func:`memory_of`, the blocks that are remembered take at most."""
+HEADER_BYTES: Final = 160
+"""Memory that one decoded header takes besides its characters."""
+HUFFMAN_BYTES: Final = 1_024
+"""Longer values are sent as they are: the time that `hpack` takes to code one grows with the square of its length."""
 RESIDENCE_HEADER: Final = "grpclab-residence-ns"
 """The reference server's last trailer: how long the call was inside it. No two are alike, so it is looked at apart."""
 
@@ -45,6 +51,7 @@ class RequestHeaders:
     def __init__(self, headers: Iterable[tuple[str, str]]) -> None:
         self._headers = list(headers)
         self._encoder = Encoder()
+        self._huffman = all(len(value) <= HUFFMAN_BYTES for _, value in self._headers)
         self._table_bytes = sum(len(name) + len(value) + 32 for name, value in self._headers)
         self.steady: bytes | None = None
         self.limit_table(self._encoder.header_table_size)
@@ -55,7 +62,7 @@ class RequestHeaders:
             return self.steady
         table = self._encoder.header_table
         told_size, before = table.resized, list(table.dynamic_entries)
-        block = bytes(self._encoder.encode(self._headers, huffman=True))
+        block = bytes(self._encoder.encode(self._headers, huffman=self._huffman))
         if not told_size and list(table.dynamic_entries) == before:
             self.steady = block  # it left the table as it found it
         return block
@@ -82,6 +89,8 @@ class BlockDecoder(Generic[Parsed]):
         """Blocks seen before; empty until the peer's blocks are independent of each other."""
         self.is_independent = False
         """Whether equal blocks mean equal headers."""
+        self.cached_bytes = 0
+        """Memory that the blocks seen before take, about."""
         self._heads: dict[bytes, HeaderList] = {}  # what stands before RESIDENCE_HEADER
 
     def independent(self) -> None:
@@ -103,11 +112,26 @@ class BlockDecoder(Generic[Parsed]):
         headers = self._headers(block)
         parsed = self._parse(headers)
         if self.is_independent and self._decoder.header_table_size == 0 and len(block) <= CACHED_BLOCK_BYTES:
+            size = len(block) + memory_of(headers)
             if value and headers[-1] == (RESIDENCE_HEADER, value):
-                _remember(self._heads, head, headers[:-1])
+                self._remember(self._heads, head, headers[:-1], size)
             else:
-                _remember(self.known, block, parsed)
+                self._remember(self.known, block, parsed, size)
         return parsed
+
+    def _remember(self, known: dict[bytes, Any], block: bytes, meaning: Any, size: int) -> None:
+        if size > CACHED_BYTES // 16:
+            return
+        if len(known) >= CACHED_BLOCKS or self.cached_bytes + size > CACHED_BYTES:
+            self.forget()
+        known[block] = meaning
+        self.cached_bytes += size
+
+    def forget(self) -> None:
+        """Decode every block anew."""
+        self.known.clear()
+        self._heads.clear()
+        self.cached_bytes = 0
 
     def _headers(self, block: bytes) -> HeaderList:
         try:
@@ -123,10 +147,9 @@ def _text(value: bytes) -> str:
     return bytes(value).decode("latin-1")
 
 
-def _remember(known: dict[bytes, Any], block: bytes, meaning: Any) -> None:
-    if len(known) >= CACHED_BLOCKS:
-        known.clear()
-    known[block] = meaning
+def memory_of(headers: HeaderList) -> int:
+    """About how many bytes of memory a decoded list takes."""
+    return sum(len(name) + len(value) + HEADER_BYTES for name, value in headers)
 
 
 def literal(name: str, value: str) -> bytes:

@@ -181,7 +181,7 @@ class MessageReader:
         "_keep",
         "_missing",
         "_most",
-        "_pieces",
+        "_part",
         "_prefix",
         "compressed",
         "messages",
@@ -196,7 +196,7 @@ class MessageReader:
         """Whether any message so far was compressed."""
         self._prefix = b""
         self._missing = -1
-        self._pieces: list[bytes] = []
+        self._part = bytearray()
         self.messages: list[bytes] = []
         """Complete messages that nobody has taken yet (`keep` only)."""
 
@@ -213,7 +213,7 @@ class MessageReader:
                 self._missing = self._length()
             taken = min(self._missing, end - at)
             if self._keep and taken:
-                self._pieces.append(chunk[at : at + taken])
+                self._part += chunk[at : at + taken]
             if self._inflation is not None:
                 self._inflation.feed(chunk[at : at + taken])
             at += taken
@@ -225,8 +225,8 @@ class MessageReader:
                     self._inflation.finish()
                     self._inflation = None
                 if self._keep:
-                    self.messages.append(b"".join(self._pieces))
-                    self._pieces.clear()
+                    self.messages.append(bytes(self._part))
+                    self._part = bytearray()
         return done
 
     def _length(self) -> int:
@@ -242,6 +242,11 @@ class MessageReader:
             text = f"a message of {length:,} bytes, which is more than the limit of {self._most:,}"
             raise MessageError(text, RESOURCE_EXHAUSTED)
         return int(length)
+
+    @property
+    def held(self) -> int:
+        """Bytes that are kept of a message which is not complete."""
+        return len(self._part)
 
     @property
     def complete(self) -> bool:

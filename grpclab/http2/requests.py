@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from grpclab.http2 import messages
-from grpclab.http2.headers import HeaderList
+from grpclab.http2.headers import HeaderList, memory_of
 
 _PSEUDO: Final = frozenset((":method", ":scheme", ":path", ":authority"))
 _OF_ONE_HOP: Final = frozenset(("connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"))
@@ -14,16 +14,33 @@ _OF_ONE_HOP: Final = frozenset(("connection", "keep-alive", "proxy-connection", 
 class RequestHead:
     """The headers of a call, read once for all calls whose headers are the same bytes."""
 
-    __slots__ = ("headers", "http_status", "malformed", "path", "status", "text", "timeout_s")
+    __slots__ = (
+        "content_length",
+        "headers",
+        "http_status",
+        "malformed",
+        "malformed_trailers",
+        "memory",
+        "path",
+        "status",
+        "text",
+        "timeout_s",
+    )
 
     def __init__(self, headers: HeaderList) -> None:
         found = dict(headers)
         self.headers = headers
+        self.memory = memory_of(headers)
+        """About how many bytes it takes."""
         self.path = found.get(":path", "")
         self.timeout_s: float | None = None
         """What `grpc-timeout` says, in seconds."""
         self.malformed = _malformed(headers)
         """Why the stream is to be reset; empty if the request is sound HTTP/2."""
+        self.malformed_trailers = _malformed_fields(headers, pseudo=False)
+        """The same where these headers come behind the request's DATA."""
+        self.content_length = _content_length(found.get("content-length"))
+        """How many bytes of DATA were announced; None where nothing was."""
         self.http_status = 0
         """The HTTP status with which it is refused, as it is not gRPC; 0 if it is."""
         self.status, self.text = messages.OK, ""
@@ -44,12 +61,16 @@ def _is_grpc(content_type: str) -> bool:
     return content_type == "application/grpc" or content_type.startswith(("application/grpc+", "application/grpc;"))
 
 
-def _malformed(headers: HeaderList) -> str:
+def _content_length(value: str | None) -> int | None:
+    return int(value) if value and value.isascii() and value.isdigit() and len(value) < 20 else None
+
+
+def _malformed_fields(headers: HeaderList, *, pseudo: bool) -> str:
     seen: set[str] = set()
     regular = False
     for name, value in headers:
         if name.startswith(":"):
-            if regular or name in seen or name not in _PSEUDO:
+            if not pseudo or regular or name in seen or name not in _PSEUDO:
                 return f"pseudo-header {name} is unknown, twice there, or behind another header"
             seen.add(name)
             continue
@@ -58,6 +79,12 @@ def _malformed(headers: HeaderList) -> str:
             return f"header name {name!r}"
         if name in _OF_ONE_HOP or (name == "te" and value != "trailers"):
             return f"header {name} has no place in HTTP/2"
+    return ""
+
+
+def _malformed(headers: HeaderList) -> str:
+    if fault := _malformed_fields(headers, pseudo=True):
+        return fault
     found = dict(headers)
     return next((f"{name} is missing" for name in (":method", ":scheme", ":path") if not found.get(name)), "")
 

@@ -7,11 +7,12 @@ comparison (``Connection.receive``), and an answer is a few prepared pieces of b
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from grpclab.http2 import frames, messages
-from grpclab.http2.answering import Answering, Stream
+from grpclab.http2.answering import REMEMBERED_BYTES, STREAM_BYTES, Answering, Stream
 from grpclab.http2.connection import ProtocolError
 from grpclab.http2.frames import END_HEADERS, END_STREAM, HEADERS, MAX_LIST_BYTES, ErrorCode, Setting
 from grpclab.http2.headers import BlockDecoder
@@ -21,12 +22,19 @@ from grpclab.http2.requests import NOTHING, RequestHead
 __all__ = ["ServerConnection", "Stream"]
 
 _LEAVING_PING: Final = b"leaving!"
+_MESSAGE_BYTES: Final = 64
+"""Memory that a message takes besides its bytes."""
+_SMALL_DATA: Final = 1_024
+"""Shorter DATA on a stream that takes none moves nothing."""
+CALMED_BY_REQUEST: Final = 100
+"""A complete request makes up for so many idle frames."""
 
 
 class ServerConnection(Answering):
     """The server's end. :meth:`receive` returns streams: each when its request is complete, and when it is cancelled.
 
-    With `watch_messages` a stream is also told when it opens and whenever messages have come on it.
+    With `watch_messages` a stream is also told when it opens and whenever messages have come on it. A message of more
+    than `max_message_bytes` is refused, and so is what would make the connection hold more than `max_held_bytes`.
     """
 
     def __init__(
@@ -37,15 +45,25 @@ class ServerConnection(Answering):
         max_streams: int | None = None,
         settings: dict[int, int] | None = None,
         watch_messages: bool = False,
+        max_message_bytes: int = messages.MAX_MESSAGE_BYTES,
+        max_held_bytes: int | None = None,
+        write_ahead: int | None = None,
         make_stream: Callable[[], Stream] = Stream,
     ) -> None:
         own: dict[int, int] = {Setting.MAX_HEADER_LIST_SIZE: MAX_LIST_BYTES}
         if max_streams is not None:
             own[Setting.MAX_CONCURRENT_STREAMS] = max_streams
         super().__init__(
-            stream_window=stream_window, connection_window=connection_window, settings=own | (settings or {})
+            stream_window=stream_window,
+            connection_window=connection_window,
+            settings=own | (settings or {}),
+            write_ahead=write_ahead,
         )
+        self._max_message = max_message_bytes
+        self._max_held = max_held_bytes or sys.maxsize
         self.max_streams = frames.MAX_STREAM_ID if max_streams is None else max_streams
+        if max_held_bytes is not None:
+            self.max_streams = min(self.max_streams, max_held_bytes // STREAM_BYTES)
         self._make = make_stream
         self._watch = watch_messages
         self._requests = BlockDecoder(RequestHead)
@@ -61,13 +79,28 @@ class ServerConnection(Answering):
         """Whether there is nothing left to do here: the transport may be closed."""
         return self.closed is not None or ((self._left or self.draining) and not self.streams)
 
+    @property
+    def held(self) -> int:
+        """About how many bytes of memory the client makes this connection hold, outgoing bytes aside."""
+        return (
+            len(self.streams) * STREAM_BYTES
+            + self._kept
+            + len(self._rest)
+            + self._fragments_bytes
+            + self._requests.cached_bytes
+            + len(self._ended_early) * REMEMBERED_BYTES
+        )
+
     # ---- in ----------------------------------------------------------------------------------------------------
 
     def receive(self, data: bytes) -> list[Stream]:
         """Take bytes from the client; returns the streams of which there is news. Never raises on what it sends."""
         if self._preface is not None:
             data = self._after_preface(data)
-        return super().receive(data)
+        events: list[Stream] = super().receive(data)
+        if self._windows_moved:
+            self._move_windows()
+        return events
 
     def _after_preface(self, data: bytes) -> bytes:
         assert self._preface is not None
@@ -110,7 +143,8 @@ class ServerConnection(Answering):
         self._consumed += self._usual_data[kind]
         if self._consumed >= self._give_back_at:
             self._give_back()
-        self._idle_frames = 0
+        if self._idle_frames:
+            self._calm(CALMED_BY_REQUEST)
         return True
 
     def _on_headers(self, flags: int, stream_id: int, body: bytes) -> None:
@@ -121,17 +155,19 @@ class ServerConnection(Answering):
                 return
             head = self._requests.decode(block)
         if stream_id > self._last_id and stream_id & 1:
-            self._open(stream_id, head, half_closed=bool(flags & END_STREAM))
+            self._open(stream_id, head, half_closed=bool(flags & END_STREAM), shared=self._known.get(body) is head)
             return
         stream = self.streams.get(stream_id)
         if stream is None or stream.half_closed:
             self._stray(stream_id)
-        elif flags & END_STREAM:
-            self._request_over(stream)
-        else:
+        elif not flags & END_STREAM:
             self.reset(stream, ErrorCode.PROTOCOL_ERROR, "headers twice")
+        elif head.malformed_trailers:
+            self.reset(stream, ErrorCode.PROTOCOL_ERROR, f"in trailers: {head.malformed_trailers}")
+        else:
+            self._request_over(stream)
 
-    def _open(self, stream_id: int, head: RequestHead, *, half_closed: bool) -> None:
+    def _open(self, stream_id: int, head: RequestHead, *, half_closed: bool, shared: bool) -> None:
         self._last_id = stream_id
         if self._left:  # it is above the last id of our GOAWAY, so the client knows
             self._idle_frame()
@@ -143,8 +179,14 @@ class ServerConnection(Answering):
         if len(self.streams) >= self.max_streams or head.malformed:
             self._idle_frame()
             self._drop(stream, ErrorCode.PROTOCOL_ERROR if head.malformed else ErrorCode.REFUSED_STREAM)
+            if head.malformed:
+                self._count_reset()
             return
         self.streams[stream_id] = stream
+        if not shared:
+            self._keep(stream, head.memory)
+            if stream_id not in self.streams:
+                return
         if head.http_status:
             self.refuse(stream, head.http_status)
         elif head.status != messages.OK:
@@ -160,13 +202,15 @@ class ServerConnection(Answering):
             self._give_back()
         stream = self.streams.get(stream_id)
         if stream is None or stream.half_closed:
-            self._stray(stream_id)
+            self._stray(stream_id, moves=len(body) >= _SMALL_DATA)
             return
         content = self._unpadded(flags, body)
         if content or flags & END_STREAM:
-            self._idle_frames = 0
+            self._calm(1)
         else:
             self._idle_frame()
+        if stream.request.content_length is not None:
+            stream._content += len(content)
         if not stream._last_block:  # else it is answered, and the answer waits for a window
             self._read(stream, content)
         if stream_id not in self.streams:
@@ -180,23 +224,45 @@ class ServerConnection(Answering):
 
     def _read(self, stream: Stream, content: bytes) -> None:
         """Cut messages out of what came; a frame that is just one message needs no reader."""
-        if stream._reader is None and content[:1] == b"\0" and int.from_bytes(content[1:5], "big") == len(content) - 5:
-            stream.messages += (content[5:],)
-            if self._watch:
-                self._events.append(stream)
+        length = len(content) - messages.PREFIX_BYTES
+        if (
+            stream._reader is None
+            and content[:1] == b"\0"
+            and int.from_bytes(content[1:5], "big") == length <= self._max_message
+        ):
+            self._message_came(stream, (content[5:],), length + _MESSAGE_BYTES)
             return
-        reader = stream._reader or MessageReader(keep=True)
+        reader = stream._reader or MessageReader(keep=True, most=self._max_message)
         stream._reader = reader
+        before = reader.held
         try:
             done = reader.feed(content)
         except MessageError as error:
             self.finish(stream, error.status, str(error))
             return
+        grown = reader.held - before
         if done:
-            stream.messages += tuple(reader.messages)
+            grown += sum(map(len, reader.messages)) + done * _MESSAGE_BYTES
+            self._message_came(stream, reader.messages, grown)
             reader.messages.clear()
-            if self._watch:
-                self._events.append(stream)
+        else:
+            self._keep(stream, grown)
+
+    def _message_came(self, stream: Stream, came: Iterable[bytes], grown: int) -> None:
+        if not isinstance(stream.received, list):
+            stream.received = []
+        stream.received.extend(came)
+        if self._watch:
+            self._events.append(stream)
+        self._keep(stream, grown)
+
+    def _keep(self, stream: Stream, grown: int) -> None:
+        """A call takes so much more memory."""
+        stream._kept += grown
+        self._kept += grown
+        if self._kept > self._max_held:
+            text = f"the calls of one connection hold more than {self._max_held:,} bytes"
+            self.finish(stream, messages.RESOURCE_EXHAUSTED, text)
 
     def _give_back_stream(self, stream: Stream) -> None:
         if stream._received > self.stream_window:
@@ -207,20 +273,26 @@ class ServerConnection(Answering):
 
     def _request_over(self, stream: Stream) -> None:
         stream.half_closed = True
-        self._idle_frames = 0
+        self._calm(CALMED_BY_REQUEST)
         if stream._last_block:
             return
+        if stream.request.content_length not in (None, stream._content):
+            text = f"content-length is {stream.request.content_length:,}, DATA {stream._content:,} bytes long"
+            self.reset(stream, ErrorCode.PROTOCOL_ERROR, text)
+            return
+        stream.messages = tuple(stream.received)
         if stream._reader is not None and not stream._reader.complete:
             self.finish(stream, messages.INTERNAL, "the last message of the request is incomplete")
         else:
             self._events.append(stream)
 
-    def _stray(self, stream_id: int) -> None:
+    def _stray(self, stream_id: int, *, moves: bool = False) -> None:
         """A frame on a stream that takes none: ended early by us, over, or never there."""
         stream = self.streams.get(stream_id)
         if stream_id % 2 == 0 or stream_id > self._last_id:
             raise ProtocolError(ErrorCode.PROTOCOL_ERROR, f"a frame on stream {stream_id}, which was never opened")
-        self._idle_frame()
+        if not moves:
+            self._idle_frame()
         if stream is not None:
             self.reset(stream, ErrorCode.STREAM_CLOSED, "a frame after the end of the request")
         elif stream_id not in self._ended_early and not self._left:
@@ -230,10 +302,16 @@ class ServerConnection(Answering):
         if stream_id % 2 == 0 or stream_id > self._last_id:
             raise ProtocolError(ErrorCode.PROTOCOL_ERROR, f"RST_STREAM on stream {stream_id}, which was never opened")
         self._idle_frame()
-        stream = self.streams.pop(stream_id, None)
+        stream = self.streams.get(stream_id)
         if stream is not None:
+            self._forget(stream)
             stream.cancelled = f"RST_STREAM {frames.error_name(code)}"
             self._events.append(stream)
+            self._count_reset()
+
+    def _end_everything(self, reason: str) -> None:
+        super()._end_everything(reason)
+        self._requests.forget()
 
     def _on_own_settings_acked(self) -> None:
         self._requests.independent()

@@ -13,15 +13,15 @@ import os
 import re
 import shutil
 import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
+from grpclab.children import module_command
 from grpclab.errors import MissingDependencyError, UsageError, invalid
 from grpclab.load.descriptors import WELL_KNOWN, Files, add, complete, well_known
+from grpclab.temporary import TemporaryFolder
 
 MOST_FILES = 2000
 """Files that are looked through for a type that is not imported."""
@@ -49,8 +49,7 @@ def compile_file(path: Path, include: Sequence[Path]) -> bytes:
     if any((root / name).exists() for root in roots[:at]):  # protoc would take that one
         roots.insert(0, roots.pop(at))
         at = 0
-    with tempfile.TemporaryDirectory(prefix="grpclab-") as temporary:
-        folder = Path(temporary)
+    with TemporaryFolder() as folder:
         for number, root in enumerate(roots):
             (folder / f"r{number}").symlink_to(root, target_is_directory=True)
         (folder / "known.binpb").write_bytes(FileDescriptorSet(file=known.values()).SerializeToString())
@@ -66,7 +65,7 @@ def compile_file(path: Path, include: Sequence[Path]) -> bytes:
 def _compiler(path: Path) -> list[str]:
     """The command that starts protoc. Raises MissingDependencyError."""
     if importlib.util.find_spec("grpc_tools") is not None:
-        return [sys.executable, "-m", "grpc_tools.protoc"]
+        return module_command("grpc_tools.protoc")
     if found := shutil.which("protoc"):
         return [os.path.abspath(found)]
     raise MissingDependencyError(

@@ -12,14 +12,14 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from grpclab.children import pin
 from grpclab.profiling.families import KERNEL, kernel_share
+from grpclab.programs import running
+from grpclab.temporary import TemporaryFolder
 
 MISSING_ADVICE = "perf is not installed (Debian: apt install linux-perf)"
 PERMISSION_ADVICE = (
@@ -71,8 +71,8 @@ def record(
         return Profile(note=MISSING_ADVICE)
     mine = ",".join(map(str, pids))
     told = ""
-    with tempfile.TemporaryDirectory(prefix="grpclab-") as folder:
-        file = os.path.join(folder, "perf.data")
+    with TemporaryFolder() as folder:
+        file = str(folder / "perf.data")
         for chosen in (["-C", _cpus_of(pids)], ["-p", mine]):
             command = [program, "record", "-e", "cpu-clock", "-g", "-F", str(rate_hz), *chosen]
             command += ["--no-buildid", "--no-buildid-cache", "-o", file, "--", "sleep", f"{duration_s:g}"]
@@ -166,19 +166,9 @@ def _paranoid() -> int:
 
 
 def _run(command: Sequence[str], timeout_s: float, cpus: Collection[int] | None) -> tuple[str, str]:
-    """Standard output and standard error of a program that is killed if it takes too long."""
-    process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace"
-    )
-    try:
-        if cpus:
-            pin(process.pid, cpus)
-        return process.communicate(timeout=timeout_s)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
-        return "", f"it did not end within {timeout_s:g} s and was killed"
-    except BaseException:
-        process.kill()
-        process.communicate()
-        raise
+    """Standard output and standard error of a program that is stopped if it takes too long."""
+    with running(command, cpus=cpus) as process:
+        try:
+            return process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            return "", f"it did not end within {timeout_s:g} s and was stopped"

@@ -5,6 +5,7 @@ The layout, each module importing only from those above it::
     words       numbers and names as a reader sees them, escaping
     theme       colours, type, axes, the way to an SVG
     svg         a drawing inside a page, and back into a file
+    elements    the elements of a page that hold data for a program
     data        the study inside its report
     blocks      FigureBlock and Section
     scripts     what a page does beyond being read, and the policy that lets nothing else run

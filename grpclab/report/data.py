@@ -7,18 +7,23 @@ report that was sent away is still a study: the page reads them for its tables a
 from __future__ import annotations
 
 import base64
+import binascii
 import io
 import json
-import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
+from grpclab.bounded import JSON_BYTES, inflate, is_small, json_object
 from grpclab.errors import DesignError
+from grpclab.frames import MOST_BYTES, from_parquet
+from grpclab.report.elements import element, read_page
+
+T = TypeVar("T")
 
 SCHEMA_VERSION = 1  # 1: the first
 TRIALS, STUDY = "grpclab-trials", "grpclab-study"
@@ -40,7 +45,7 @@ class Packed:
     markdown: str = ""
 
     def elements(self) -> str:
-        """The two elements, safe in HTML whatever text is in the study."""
+        """The two elements, safe in HTML whatever text is in the study; details that make it too large are left out."""
         about = {
             "schema_version": SCHEMA_VERSION,
             "manifest": self.manifest,
@@ -48,8 +53,14 @@ class Packed:
             "details": self.details,
             "markdown": self.markdown,
         }
-        text = json.dumps(about, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-        return _element(STUDY, text.encode()) + _element(TRIALS, parquet(self.trials))
+        text = _compact(about)
+        if not is_small(text):
+            text = _compact(about | {"details": {}})
+        return _element(STUDY, text) + _element(TRIALS, parquet(self.trials))
+
+
+def _compact(about: Mapping[str, Any]) -> bytes:
+    return json.dumps(about, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
 
 
 def parquet(trials: pd.DataFrame) -> bytes:
@@ -66,37 +77,55 @@ def parquet(trials: pd.DataFrame) -> bytes:
 def read(path: Path | str) -> Packed:
     """The study inside a report. Raises DesignError if `path` is none, or one of a version that held no study."""
     try:
-        return unpack(Path(path).read_text(encoding="utf-8", errors="replace"))
+        return unpack(read_page(path))
     except OSError as error:
         raise DesignError(f"cannot read {path}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except ValueError as error:
         raise DesignError(f"{path} holds no study ({error}): it is no report, or one of an earlier version") from None
 
 
-def unpack(page: str) -> Packed:
+def unpack(page: bytes | str) -> Packed:
     """The study inside the text of a report. Raises ValueError where there is none."""
-    about = json.loads(_content(page, STUDY))
+    content = page.encode("utf-8", "replace") if isinstance(page, str) else page
+    packed = {name: _packed(content, name) for name in (STUDY, TRIALS)}
+    del page, content  # the largest of all that is in memory meanwhile
+    about = _named(STUDY, json_object, _inflated(packed, STUDY, JSON_BYTES))
     if about.get("schema_version") != SCHEMA_VERSION:
-        raise ValueError(f"schema version {about.get('schema_version')}, not {SCHEMA_VERSION}")
-    trials = pd.read_parquet(io.BytesIO(_content(page, TRIALS)))
-    if not all(isinstance(about[name], Mapping) for name in ("manifest", "verdict", "details")):
+        raise ValueError(f"schema version {str(about.get('schema_version'))[:20]}, not {SCHEMA_VERSION}")
+    parts: dict[str, Any] = {name: about.get(name) for name in ("manifest", "verdict", "details", "markdown")}
+    if not all(isinstance(part, str if name == "markdown" else dict) for name, part in parts.items()):
         raise ValueError("its parts are of another kind")
-    return Packed(trials=trials, **{name: about[name] for name in ("manifest", "verdict", "details", "markdown")})
+    trials = _named(TRIALS, from_parquet, _inflated(packed, TRIALS, MOST_BYTES))
+    return Packed(trials=trials, **parts)
+
+
+def _packed(page: bytes, name: str) -> bytes:
+    found = element(page, name)
+    if found is None:
+        raise ValueError(f"there is no {name} in it")
+    return found
+
+
+def _inflated(packed: dict[str, bytes], name: str, most: int) -> bytes:
+    """The content of an element, which is let go."""
+    try:
+        content = binascii.a2b_base64(packed.pop(name))
+    except binascii.Error:
+        raise ValueError(f"{name} is damaged") from None
+    return _named(name, inflate, content, most)
+
+
+def _named(name: str, read_part: Callable[..., T], *content: Any) -> T:
+    """What a part is read as; its name in the error otherwise."""
+    try:
+        return read_part(*content)
+    except ValueError as error:
+        raise ValueError(f"{name} {error}") from None
 
 
 def _element(name: str, content: bytes) -> str:
     packed = base64.b64encode(zlib.compress(content, 9)).decode("ascii")
     return f'<script type="application/octet-stream" id="{name}">{packed}</script>'
-
-
-def _content(page: str, name: str) -> bytes:
-    found = re.search(rf'<script\b[^>]*\bid="{name}"[^>]*>([A-Za-z0-9+/=]*)</script>', page)
-    if not found:
-        raise ValueError(f"there is no {name} in it")
-    try:
-        return zlib.decompress(base64.b64decode(found[1]))
-    except zlib.error as error:
-        raise ValueError(f"{name} is damaged: {error}") from None
 
 
 def _encodable(value: object) -> object:

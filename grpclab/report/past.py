@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,13 +16,14 @@ from typing import Any
 
 import pandas as pd
 
+from grpclab.bounded import json_object
 from grpclab.report import files, words
+from grpclab.report.elements import element, read_page
 from grpclab.report.study import Study
 
 SUMMARY_SCHEMA = 2
 """1: the first. 2: identity, git, design, warnings, blocks, delta, headline, levels."""
 
-_SUMMARY = re.compile(r'<script[^>]*\bid="grpclab-summary"[^>]*>(.*?)</script>', re.DOTALL)
 _TITLE_WIDTH = 48
 _VERSIONS = ("grpcio", "protobuf", "uvloop", "python", "kernel")
 """What of an identity is told with its values; of the rest only that it changed."""
@@ -177,11 +177,11 @@ class Past:
 def read(file: Path) -> Past | None:
     """The summary inside a report; None for any other file, and for one that cannot be read."""
     try:
-        found = _SUMMARY.search(file.read_text(encoding="utf-8", errors="replace"))
-        about = json.loads(found[1]) if found else None
-    except (OSError, ValueError, RecursionError):
+        found = element(read_page(file), "grpclab-summary")
+        about = json_object(found) if found else {}
+    except (OSError, ValueError):
         return None
-    return past(about, file.name) if isinstance(about, dict) and about.get("study") else None
+    return past(about, file.name) if about.get("study") else None
 
 
 def past(about: Mapping[str, Any], file: str = "") -> Past:

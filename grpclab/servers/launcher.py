@@ -13,7 +13,6 @@ SERVING before anyone is let in: a stale server cannot be measured by mistake.
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,11 +23,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from grpclab import procfs
 from grpclab.channels import open_channel
-from grpclab.children import Child, describe_exit
+from grpclab.children import Child, describe_exit, telling_lines
 from grpclab.config import ServerConfig, TrialConfig
 from grpclab.errors import ServerError, WorkerError
 from grpclab.printable import printable
 from grpclab.servers.serving import ServeSpec, address
+from grpclab.temporary import TemporaryFolder
 
 START_TIMEOUT_S = 30.0
 COMMAND_TIMEOUT_S = 25.0
@@ -94,21 +94,16 @@ class RunningServer:
 
 
 def log_tail(path: Path, lines: int = 3) -> str:
-    """The last telling lines of a log as ``: ...``, or nothing.
-
-    Indented lines are left out: they are the frames of tracebacks, and where several processes end at once those of
-    one hide what the other said.
-    """
+    """The last telling lines of a log as ``: ...``, or nothing."""
     found = _telling_lines(path)[-lines:]
     return f": {' | '.join(found)}" if found else ""
 
 
 def _telling_lines(path: Path) -> list[str]:
     try:
-        written = path.read_text(errors="replace").splitlines()
+        return telling_lines(path.read_text(errors="replace"))
     except OSError:
         return []
-    return [line for line in written if line.strip() and not line.startswith((" ", "Traceback (most recent"))]
 
 
 def _told_by_command(path: Path) -> str:
@@ -130,7 +125,7 @@ def launch(
 ) -> Iterator[RunningServer]:
     """Run a server of this configuration on loopback until the block is left. Raises ServerError."""
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="grpclab-")))
+        folder = stack.enter_context(TemporaryFolder())
         if config.tls:
             from grpclab.servers import tls
 
@@ -189,8 +184,8 @@ def launched(
     """
     with contextlib.ExitStack() as stack:
         if log_path is None:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="grpclab-"))
-            log_path = Path(folder) / "server.log"
+            folder = stack.enter_context(TemporaryFolder())
+            log_path = folder / "server.log"
         log = stack.enter_context(log_path.open("wb"))
         child = stack.enter_context(Child(module, name="server", cpus=cpus, log=log, env=env))
         try:

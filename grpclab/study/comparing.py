@@ -8,7 +8,6 @@ pilot's trials are no part of it. What is measured lies under ``results/<study>/
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -38,6 +37,7 @@ from grpclab.study.sides import A, Asked, B, Side, check_pair, checked_name, pai
 from grpclab.study.store import Store
 from grpclab.study.subject import Subject
 from grpclab.study.trial import TrialIdentity, run_trial
+from grpclab.temporary import TemporaryFolder
 from grpclab.units import share
 from grpclab.variants import LOAD
 
@@ -236,8 +236,7 @@ def piloted(
     parameters: Mapping[str, Any] | None = None,
 ) -> Comparison:
     """The two sides in a few blocks that do not count: nothing of them is kept."""
-    with tempfile.TemporaryDirectory(prefix="grpclab-") as folder:
-        root = Path(folder)
+    with TemporaryFolder() as root:
         store = Store(root / "results" / "pilot")
         # A seed of its own: the order of the blocks that count must not repeat that of the pilot.
         plan_ = plan(sides, blocks=PILOT_BLOCKS, delta=delta)

@@ -10,21 +10,25 @@ import atexit
 import contextlib
 import logging
 import os
-import shutil
 import signal
-import tempfile
-import time
+from pathlib import Path
 from typing import Any
 
+from jupyter_client.kernelspec import NATIVE_KERNEL_NAME, KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import run_sync
 from nbclient.exceptions import DeadKernelError
 
+from grpclab import interrupts
+from grpclab.children import module_command
 from grpclab.errors import WorkerError
+from grpclab.servers.launcher import log_tail
+from grpclab.temporary import TemporaryFolder
 
-READY_TIMEOUT_S = 60
-REMOVALS = 10
-"""So often at most the kernel's temporary files are removed."""
+READY_TIMEOUT_S = 180
+"""So long a kernel may take to start: on a busy machine it is the import of a large library, many times slowed down."""
+LONGEST_SOCKET = 100
+"""Bytes of a Unix socket's path: Linux takes 107, macOS 103."""
 
 _REMEMBER = """
 import os as _os
@@ -46,6 +50,21 @@ del _gc
 """
 
 
+class _Manager(AsyncKernelManager):
+    """Starts this Python's kernel, whatever kernel of that name is installed or found through JUPYTER_PATH."""
+
+    @property
+    def kernel_spec(self) -> KernelSpec | None:
+        if self.kernel_name != NATIVE_KERNEL_NAME:
+            return super().kernel_spec
+        return KernelSpec(
+            argv=module_command("grpclab.study.trial_kernel", "-f", "{connection_file}"),
+            display_name="grpclab",
+            language="python",
+            metadata={"kernel_provisioner": {"provisioner_name": "local-provisioner"}},
+        )
+
+
 class WarmKernel:
     """One IPython kernel, started when first needed and kept until :meth:`stop`.
 
@@ -56,7 +75,8 @@ class WarmKernel:
     def __init__(self) -> None:
         self._manager: Any = None
         self._client: Any = None
-        self._files = ""
+        self._files = contextlib.ExitStack()
+        self._log = Path(os.devnull)
 
     @property
     def pid(self) -> int | None:
@@ -74,15 +94,24 @@ class WarmKernel:
                 self._execute(_REMEMBER)
             self._execute(_RESET)
         except (RuntimeError, TimeoutError) as error:
+            said = log_tail(self._log)
             self.stop()
-            raise WorkerError(f"the notebooks' kernel could not be started: {error}") from None
+            raise WorkerError(f"the notebooks' kernel could not be started: {error}{said}") from None
         return self._manager, self._client
 
     def _start(self, kernel_name: str, env: dict[str, str]) -> None:
-        self._manager = AsyncKernelManager(kernel_name=kernel_name, transport="ipc")
         # It is killed where a study is interrupted, and could not remove what its servers and workers wrote.
-        self._files = tempfile.mkdtemp(prefix="grpclab-")
-        run_sync(self._manager.start_kernel)(env={**os.environ, **env, "TMPDIR": self._files})
+        folder = self._files.enter_context(TemporaryFolder())
+        self._log = folder / "kernel.log"
+        own = {"TMPDIR": str(folder), "IPYTHONDIR": str(folder / "ipython")}
+        log = self._files.enter_context(self._log.open("wb"))
+        self._manager = _Manager(
+            kernel_name=kernel_name,
+            transport="ipc",
+            ip=str(self._socket_folder(folder) / "kernel"),
+            connection_file=str(folder / "kernel.json"),
+        )
+        run_sync(self._manager.start_kernel)(env={**os.environ, **env, **own}, stdout=log, stderr=log)
         self._client = self._manager.client()
         self._client.start_channels()
         run_sync(self._client.wait_for_ready)(timeout=READY_TIMEOUT_S)
@@ -96,30 +125,28 @@ class WarmKernel:
 
     def stop(self) -> None:
         """End the kernel; what it had started ends with it. Safe to call twice."""
-        manager, client, self._manager, self._client = self._manager, self._client, None, None
-        if client is not None:
-            client.stop_channels()
-            _expect_its_end()
-        if manager is not None:
-            with contextlib.suppress(Exception):
-                run_sync(manager.shutdown_kernel)(now=True)
-        self._remove_files()
+        with interrupts.deferred():
+            manager, client, self._manager, self._client = self._manager, self._client, None, None
+            if client is not None:
+                client.stop_channels()
+                _expect_its_end()
+            if manager is not None:
+                with contextlib.suppress(Exception):
+                    run_sync(manager.shutdown_kernel)(now=True)
+            self._files.close()
 
     def kill(self) -> None:
         """End the kernel without ceremony, for the end of this process."""
         if self.pid is not None:
             with contextlib.suppress(OSError):
                 os.kill(self.pid, signal.SIGKILL)
-        self._remove_files()
+        self._files.close()
 
-    def _remove_files(self) -> None:
-        """Remove what the kernel and its children wrote for themselves, though some may write while they end."""
-        folder, self._files = self._files, ""
-        for _ in range(REMOVALS):
-            if not folder or not os.path.exists(folder):
-                return
-            shutil.rmtree(folder, ignore_errors=True)
-            time.sleep(0.02)
+    def _socket_folder(self, folder: Path) -> Path:
+        """`folder`, or where its path is too long for a socket a shorter one. Raises StorageError."""
+        if len(os.fsencode(folder / "kernel-10")) <= LONGEST_SOCKET:
+            return folder
+        return self._files.enter_context(TemporaryFolder(Path("/tmp")))
 
 
 def _expect_its_end() -> None:

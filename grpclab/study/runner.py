@@ -24,12 +24,14 @@ import pandas as pd
 
 from grpclab import environment
 from grpclab.analysis import Judgement, analyse, fewest_blocks
+from grpclab.bounded import JSON_BYTES, json_object, read_bytes
 from grpclab.children import STUDY_VARIABLE
 from grpclab.config import LinkConfig, TrialConfig
 from grpclab.effective import unknown_factors
 from grpclab.errors import DesignError, GrpclabError, MeasurementError, StorageError, WorkerError
 from grpclab.link import check_link
 from grpclab.places import notebook, project_root
+from grpclab.printable import printable
 from grpclab.study import design, desk_design, file_design, idle_design, material, replication_design
 from grpclab.study.kernel import KERNEL
 from grpclab.study.parameters import StudyParameters, study_name
@@ -177,11 +179,13 @@ class Study:
         Raises StudyInterruptedError on Ctrl-C, and MeasurementError where no trial is valid: at the end, and as soon
         as the first few failed alike. Everything measured so far is stored.
         """
-        missing = self.missing()
-        progress = Progress(total=len(self.trials), stored=len(self.trials) - len(missing), write=write)
-        failing = Failing(valid=len(missing) < len(self.trials))
         with self.store.lock():
             try:
+                for name, why in self.store.set_aside().items():
+                    write(f"trial {name} is damaged: {why}; set aside in {self.store.folder / 'damaged'}")
+                missing = self.missing()
+                progress = Progress(total=len(self.trials), stored=len(self.trials) - len(missing), write=write)
+                failing = Failing(valid=len(missing) < len(self.trials))
                 for trial in missing:
                     result = self._run_trial(trial)
                     progress.finished(trial.name, result)
@@ -222,7 +226,7 @@ class Study:
                 result = TrialResult(identity=identity, config=config, started_at=now_text())
                 result.invalid_reason = reason or "trial.ipynb wrote no result"
                 result.write(folder)
-            return dict(json.loads((folder / "result.json").read_text()))
+            return json_object(read_bytes(folder / "result.json", JSON_BYTES))
 
     def measure(self, config: TrialConfig, identity: TrialIdentity, folder: Path) -> str:
         """Measure one trial into `folder`, as a notebook of its own; the reason why that failed, or nothing."""
@@ -273,6 +277,18 @@ class Study:
         example, differs = next(iter(found.items()))
         return f"measured in other surroundings ({len(found)} of {len(trials)}, such as {example}: {differs})"
 
+    def _damaged(self) -> str:
+        """Which stored trials are damaged, in words; "" for none."""
+        damaged = self.store.damaged()
+        if not damaged:
+            return ""
+        trials = "1 trial is" if len(damaged) == 1 else f"{len(damaged):,} trials are"
+        name, why = next(iter(damaged.items()))
+        return (
+            f"damaged: {trials} left out, such as {printable(name, 100)}: {why}; the command that began the study"
+            " sets it aside and measures it again"
+        )
+
     def material(self, trials: pd.DataFrame) -> dict[str, Any]:
         """What a report shows beside the frame: `profiles`, `histograms` and `details` of
         :func:`grpclab.report.write_report`."""
@@ -294,6 +310,8 @@ class Study:
                 sentence=f"{judgement.sentence} But it mixes machines or versions: see the warnings.",
                 warnings=(f"mixed: trials were {told}", *judgement.warnings),
             )
+        if told := self._damaged():
+            judgement = dataclasses.replace(judgement, warnings=(told, *judgement.warnings))
         write_json(self.store.folder / "verdict.json", judgement.as_dict())
         return judgement
 

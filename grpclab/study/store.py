@@ -1,23 +1,29 @@
 """Where a study lives: ``results/<study>/``, a folder for each trial, each there whole or not at all.
 
 A trial is written into a hidden folder and renamed when it is complete; a rename is atomic. What was cut off
-leaves a hidden folder, which the next run removes.
+leaves a hidden folder, which the next run removes. A folder may come from somebody else: its files are read within
+bounds, and nothing is read or written through a symbolic link that leads out of it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pandas as pd
 
+from grpclab.bounded import JSON_BYTES, is_inside, json_object, read_bytes
 from grpclab.errors import DesignError
+from grpclab.printable import printable
+from grpclab.study.origin import seal
+from grpclab.study.stored_values import check_plan, check_result
 
 SCHEMA_VERSION = 1
 """Of manifest.json, result.json and verdict.json. 1: first version."""
@@ -29,7 +35,8 @@ MUST_AGREE = ("design", "plan", "seed", "identity")
 def write_json(path: Path, value: Any) -> None:
     """Write JSON whole or not at all; NaN becomes null."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w") as file:
+    temporary.unlink(missing_ok=True)
+    with temporary.open("x") as file:  # never through a symbolic link that lay there
         json.dump(_plain(value), file, indent=1, allow_nan=False)
         file.write("\n")
         file.flush()
@@ -66,25 +73,52 @@ class Store:
         """The manifest, or None where there is no study yet. Raises DesignError if it cannot be read."""
         path = self.folder / "manifest.json"
         try:
-            manifest = json.loads(path.read_text())
+            manifest = self._object(path)
+            found = manifest.get("schema_version")
+            if found == SCHEMA_VERSION:
+                check_plan(manifest)
         except FileNotFoundError:
             return None
+        except NotADirectoryError:
+            raise DesignError(f"no study in {self.folder}: it is a file") from None
+        except OSError as error:
+            raise DesignError(f"cannot read {path}: {error.strerror}") from None
         except ValueError as error:
-            raise DesignError(f"{path} is not readable: {error}") from None
-        found = manifest.get("schema_version") if isinstance(manifest, dict) else None
+            raise DesignError(f"{path} {_clause(error)}: {self._rescue()}") from None
         if found != SCHEMA_VERSION:
-            raise DesignError(f"{path} has schema version {found}; this grpclab reads version {SCHEMA_VERSION}")
-        return dict(manifest)
+            told = printable(str(found), 20)
+            raise DesignError(
+                f"{path} has schema version {told}; this grpclab reads version {SCHEMA_VERSION}"
+                + (f": {self._rescue()}" if found is None else "")
+            )
+        return manifest
+
+    def _rescue(self) -> str:
+        """What of a study whose manifest is damaged can be saved, and how."""
+        whole = len(self.results())
+        if not whole:
+            return "no trial of it is whole, so remove the folder and begin the study again"
+        trials = "1 whole trial is" if whole == 1 else f"{whole:,} whole trials are"
+        saved = f"its {trials} kept if you remove that file and give the command that began the study again"
+        report = self.folder.parent.parent / "reports" / f"{self.name}.html"
+        return f"{saved}; {report} still holds the manifest" if report.is_file() else saved
+
+    def _object(self, path: Path) -> dict[str, Any]:
+        """The JSON object in a file of the study. Raises OSError, and ValueError for what is damaged."""
+        return json_object(read_bytes(path, JSON_BYTES, inside=self.folder))
 
     def open(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
         """Begin the study, or go on with it; returns the stored manifest.
 
-        Raises DesignError if the folder holds another design, or one measured on another machine or version.
+        Raises DesignError if the folder holds another design, or one measured on another machine or version, and for a
+        plan that is too large.
         """
         stored = self.manifest()
         if stored is None:
+            self._require_same_trials(manifest)
             self.trials_folder.mkdir(parents=True, exist_ok=True)
-            write_json(self.folder / "manifest.json", manifest)
+            sealed = {"seal": mark} if (mark := seal(_plain(manifest))) else {}
+            write_json(self.folder / "manifest.json", {**manifest, **sealed})
             stored = self.manifest()
             assert stored is not None
         wanted = _plain(manifest)
@@ -97,6 +131,17 @@ class Store:
                 " give this one a name of its own (study=...), or remove that folder"
             )
         return stored
+
+    def _require_same_trials(self, manifest: Mapping[str, Any]) -> None:
+        """Raise DesignError if the trials of a study without a manifest were measured by another plan."""
+        settings = {row["name"]: _plain(row["settings"]) for row in manifest["plan"].get("configurations") or []}
+        for name, result in self.results().items():
+            planned, factors = settings.get(result["configuration"]), result["factors"]
+            if planned is None or any(factors.get(key, level) != level for key, level in planned.items()):
+                raise DesignError(
+                    f"{self.trials_folder} holds a trial of another plan ({name}) and the folder has no manifest.json:"
+                    " give this study a name of its own (study=...), or remove that folder"
+                )
 
     def discard(self) -> None:
         """Remove a study that holds no trial; what is not a study's own stays, and its folder with it."""
@@ -117,22 +162,34 @@ class Store:
         import fcntl
 
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / ".lock").open("w") as file:
+        with self._open_lock() as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise DesignError(
                     f"study {self.name!r} is being measured by another process: wait for it, or give another name"
                 ) from None
+            self._require_own_folder()
             for leftover in self.trials_folder.glob(".*"):
                 shutil.rmtree(leftover, ignore_errors=True)
             yield
+
+    def _open_lock(self) -> IO[bytes]:
+        path = self.folder / ".lock"
+        if path.is_symlink():
+            raise DesignError(f"{path} is a symbolic link: remove it")
+        return open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644), "wb")
+
+    def _require_own_folder(self) -> None:
+        """Raise DesignError if what is removed and written in the folder of trials would lie somewhere else."""
+        if not is_inside(self.trials_folder, self.folder):
+            raise DesignError(f"{self.trials_folder} is a symbolic link out of {self.folder}: remove it")
 
     @contextlib.contextmanager
     def writing(self, trial: str) -> Iterator[Path]:
         """A hidden folder to write a trial into; it becomes the trial's folder when the block ends well."""
         hidden = self.trials_folder / f".{trial}"
-        shutil.rmtree(hidden, ignore_errors=True)
+        _remove(hidden)
         hidden.mkdir(parents=True)
         try:
             yield hidden
@@ -140,15 +197,50 @@ class Store:
             shutil.rmtree(hidden, ignore_errors=True)
             raise
         final = self.trials_folder / trial
-        shutil.rmtree(final, ignore_errors=True)  # an invalid one that was measured again
+        _remove(final)  # an invalid one that was measured again
         hidden.replace(final)
 
     def results(self) -> dict[str, dict[str, Any]]:
-        """result.json of every trial that is there, by the trial's name."""
-        found = {}
-        for path in sorted(self.trials_folder.glob("[!.]*/result.json")):
-            found[path.parent.name] = json.loads(path.read_text())
-        return found
+        """result.json of every trial that is there and whole, by the trial's name."""
+        return self._read()[0]
+
+    def damaged(self) -> dict[str, str]:
+        """The trials whose result.json cannot be used, each with the reason."""
+        return self._read()[1]
+
+    def _read(self) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+        found, damaged = {}, {}
+        for folder in sorted(self.trials_folder.glob("[!.]*")):
+            try:
+                if not (folder.is_dir() and is_inside(folder, self.folder)):
+                    raise ValueError("is no folder of this study")
+                result = self._object(folder / "result.json")
+                if result.get("schema_version", SCHEMA_VERSION) != SCHEMA_VERSION:
+                    raise ValueError(f"has schema version {printable(str(result['schema_version']), 20)}")
+                check_result(result, folder.name)
+                found[folder.name] = result
+            except FileNotFoundError:
+                damaged[folder.name] = "there is no result.json"
+            except OSError as error:
+                damaged[folder.name] = f"result.json: {error.strerror}"
+            except ValueError as error:
+                damaged[folder.name] = f"result.json {_clause(error)}"
+        return found, damaged
+
+    def set_aside(self) -> dict[str, str]:
+        """Move damaged trials into ``damaged/``, where nothing reads them; returns what :meth:`damaged` told of them.
+
+        Only the holder of the lock may.
+        """
+        damaged = self.damaged()
+        aside = self.folder / "damaged"
+        for name in damaged:
+            if not is_inside(aside, self.folder):
+                raise DesignError(f"{aside} is a symbolic link out of {self.folder}: remove it")
+            aside.mkdir(exist_ok=True)
+            free = next(path for n in itertools.count(1) if not os.path.lexists(path := aside / f"{name}.{n}"))
+            (self.trials_folder / name).rename(free)
+        return damaged
 
     def frame(self) -> pd.DataFrame:
         """One row a trial: identity, every factor, every metric. See grpclab.study.trial.row."""
@@ -161,8 +253,22 @@ class Store:
     def write_frame(self, frame: pd.DataFrame) -> None:
         """Write trials.parquet, whole or not at all."""
         temporary = self.folder / ".trials.parquet"
+        temporary.unlink(missing_ok=True)  # never through a symbolic link that lay there
         frame.to_parquet(temporary, index=False)
         temporary.replace(self.folder / "trials.parquet")
+
+
+def _clause(error: ValueError) -> str:
+    """The reason on one line, after a file's name: ``is damaged (...)``."""
+    return f"is damaged ({printable(str(error), 200)})"
+
+
+def _remove(path: Path) -> None:
+    """Remove a folder; of a symbolic link or a file only that itself."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    else:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _example(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:

@@ -7,13 +7,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
+from grpclab.http2.frames import ErrorCode
 from grpclab.http2.server import ServerConnection
+from grpclab.servers.reference.bounds import (
+    CONNECTION_BYTES,
+    MAX_MESSAGE_BYTES,
+    STEP_BYTES,
+    TURN_BYTES,
+    TURN_S,
+    WRITE_AHEAD_BYTES,
+    Holder,
+    Ledger,
+)
 from grpclab.servers.reference.faults import Fault, Greeting, LastWords, Talk, Turn
 from grpclab.servers.reference.service import Service, Visit
 from grpclab.servers.reference.spec import ReferenceSpec
 
-WRITE_BUFFER_BYTES = 1024 * 1024
+WRITE_BUFFER_BYTES = 512 * 1024
 """A client that leaves more unread is not read from until it has read."""
+LINGER_S = 1.0
+"""So long a client has to read the last words of a connection."""
 
 
 @dataclass
@@ -27,24 +40,42 @@ class House:
     """Says that work was done."""
     peers: set[ReferencePeer] = field(default_factory=set)
     """The connections that are up."""
+    ledger: Ledger = field(default_factory=Ledger)
+    """What they hold."""
 
     def connection(self, fault: Fault | None = None) -> ServerConnection:
         """The HTTP/2 end of a new connection."""
         window = self.spec.window_kib * 1024
-        return ServerConnection(
+        made = ServerConnection(
             stream_window=window if fault is None or fault.window is None else fault.window,
             connection_window=window,
             max_streams=self.spec.max_concurrent_streams,
             settings={} if fault is None else dict(fault.settings),
+            max_message_bytes=MAX_MESSAGE_BYTES,
+            max_held_bytes=CONNECTION_BYTES,
+            write_ahead=WRITE_AHEAD_BYTES if fault is None else None,
             make_stream=Visit,
         )
+        made.now = self.clock()
+        return made
 
 
 class ReferencePeer(asyncio.Protocol):
-    """One transport. Everything that is read at once and due at once is answered in one write."""
+    """One transport. Everything that is read at once and due at once is answered in one write.
+
+    Much that comes at once is read in turns (:data:`TURN_BYTES`, :data:`TURN_S`), between which others have theirs.
+    """
 
     def __init__(self, house: House, http2: ServerConnection) -> None:
         self.http2 = http2
+        self.read_at = http2.now
+        self._settled = 0
+        self._unread = b""
+        self._turn_is_due = False
+        self._stuffed = False
+        """The client leaves too much unread."""
+        self._resting = False
+        """Nothing is to be read for a while (the misbehaving peer)."""
         self._house = house
         self._take, self._clock, self._touch = house.service.take, house.clock, house.touch
         self._transport: asyncio.Transport | None = None
@@ -53,16 +84,50 @@ class ReferencePeer(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(WRITE_BUFFER_BYTES)
         self._house.peers.add(self)
+        self._dismiss(self._house.ledger.admit(self), "too many connections, and this one has been silent for long")
         self.flush()
+
+    @property
+    def held(self) -> int:
+        """About how many bytes of memory the client makes the server hold."""
+        unread = 0 if self._transport is None else self._transport.get_write_buffer_size()
+        return self.http2.held + len(self._unread) + unread
 
     def data_received(self, data: bytes) -> None:
         """The hot path begins here."""
-        read_at = self._clock()
+        if len(data) > TURN_BYTES or self._unread:
+            self._unread += data
+            if not self._turn_is_due:
+                self._turn()
+            return
+        self._receive(data)
+        self.flush()
+        self._touch()
+
+    def _receive(self, data: bytes) -> None:
+        self.read_at = self.http2.now = read_at = self._clock()
         news = self.http2.receive(data)
         if news:
             self._take(self, cast("list[Visit]", news), read_at)
-        self.flush()
+
+    def _turn(self) -> None:
+        """Read on in what has come, for a while."""
+        self._turn_is_due = False
+        begun, unread, at = self._clock(), self._unread, 0
+        while at < len(unread) and not (self._stuffed or self._resting) and self._clock() - begun < TURN_S:
+            self._receive(unread[at : at + TURN_BYTES])
+            at += TURN_BYTES
+            self.flush()
+        self._unread = b"" if self.http2.closed is not None else unread[at:]
+        self._read_on()
         self._touch()
+        self._take_turn()
+
+    def _take_turn(self) -> None:
+        """Wait in line, if there is anything to be read on in."""
+        if self._unread and not (self._turn_is_due or self._stuffed or self._resting):
+            self._turn_is_due = True
+            asyncio.get_running_loop().call_soon(self._turn)
 
     def answer(self, visits: Sequence[Visit], now: float) -> None:
         """Answer these calls, which leave at `now`."""
@@ -72,25 +137,60 @@ class ReferencePeer(asyncio.Protocol):
 
     def flush(self) -> None:
         """Write what is to be said; close where that was the last."""
-        if self._transport is not None:
-            if self.http2.outgoing:
-                self._transport.write(self.http2.take())
-            if self.http2.finished:
-                self._transport.close()
+        transport, http2 = self._transport, self.http2
+        if transport is None or transport.is_closing():
+            http2.outgoing.clear()
+            return
+        if http2.outgoing:
+            transport.write(http2.take())
+        while http2.waits_for_writing and not self._stuffed:
+            http2.written()
+            if not http2.outgoing:
+                break
+            transport.write(http2.take())
+        held = http2.held
+        if not -STEP_BYTES < held - self._settled < STEP_BYTES or self._stuffed:
+            self._settle()
+        if http2.finished:
+            transport.close()
+            asyncio.get_running_loop().call_later(LINGER_S, self.abort)
+
+    def _settle(self) -> None:
+        self._settled = self.http2.held
+        gone = self._house.ledger.settle(self, self.held)
+        self._dismiss(gone, "the server holds too much, and this connection the most of it")
+
+    @staticmethod
+    def _dismiss(gone: Sequence[Holder], why: str) -> None:
+        for peer in gone:
+            asyncio.get_running_loop().call_soon(cast("ReferencePeer", peer).dismiss, why)
+
+    def dismiss(self, why: str) -> None:
+        """End the connection, for the sake of others."""
+        self._take(self, cast("list[Visit]", self.http2.abort(ErrorCode.ENHANCE_YOUR_CALM, why)), self._clock())
+        if self._stuffed:
+            self.abort()
+        else:
+            self.flush()
 
     def pause_writing(self) -> None:
-        self._pause()
-
-    def resume_writing(self) -> None:
+        self._stuffed = True
         self._read_on()
 
-    def _pause(self) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.pause_reading()
+    def resume_writing(self) -> None:
+        self._stuffed = False
+        self.flush()
+        self._settle()
+        self._take_turn()
+        self._read_on()
 
     def _read_on(self) -> None:
+        """Read from the transport, or not."""
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
+            if self._stuffed or self._resting or self._unread:
+                self._transport.pause_reading()
+            else:
+                self._transport.resume_reading()
 
     def abort(self) -> None:
         """Close at once."""
@@ -99,6 +199,8 @@ class ReferencePeer(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._house.peers.discard(self)
+        self._house.ledger.forget(self)
+        self._unread = b""
         self._transport = None
         ended = self.http2.connection_lost(str(exc) if exc else "the client closed the connection")
         self._take(self, cast("list[Visit]", ended), self._clock())
@@ -129,8 +231,14 @@ class BadPeer(ReferencePeer):
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self._fault.reads_slowly:
-            self._pause()
-            asyncio.get_running_loop().call_later(self._talk.n / 1000, self._read_on)
+            self._resting = True
+            self._read_on()
+            asyncio.get_running_loop().call_later(self._talk.n / 1000, self._rested)
+
+    def _rested(self) -> None:
+        self._resting = False
+        self._take_turn()
+        self._read_on()
 
     def answer(self, visits: Sequence[Visit], now: float) -> None:
         if self._fault.answer is None:

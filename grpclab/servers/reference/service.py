@@ -31,11 +31,14 @@ _SERVING: Final = b"\x08\x01"
 _HEALTHY: Final = (b"", b"\n\x14greet.GreeterService")
 """Requests for the health of the whole server, and of the greeter."""
 KNOWN_REQUESTS: Final = 256
-"""So many different requests have their answers prepared."""
+"""So many different requests have their answers prepared..."""
+KNOWN_REQUEST_BYTES: Final = 4_096
+"""...unless they are longer."""
+CANCELLED_WAITING: Final = 1_000
+"""So many cancelled calls may wait for their time, unless most are."""
+_SHOWN: Final = 200
 BATCH: Final = 1000
 """Answers and messages between two looks at the sockets."""
-LOOK_AGAIN_S: Final = 0.001
-"""A stream whose client's window is closed is looked at after this."""
 
 WakeAt = Callable[[float, Callable[[], None]], None]
 """Asks for one wake-up; replaces the one that was pending."""
@@ -96,6 +99,11 @@ class Service:
         self._hold = spec.hold
         self._held: list[Visit] = []
         self._waiting: list[tuple[float, int, Visit]] = []
+        self._cancelled = 0
+        """Calls in `_waiting` and `_held` that are over already, about."""
+        text = "x" * spec.response_bytes
+        self._same = {streamed: self._greeting(text, streamed=streamed) for streamed in (False, True)} if text else {}
+        """The answers where they are the same to every request."""
         self._pushed = 0
         self._known: dict[tuple[str, tuple[bytes, ...]], _Prepared] = {}
 
@@ -106,7 +114,7 @@ class Service:
         at_once: list[Visit] = []
         for visit in visits:
             if visit.cancelled:
-                self.inside -= visit.inside
+                self._cancel(visit)
                 continue
             key = (visit.request.path, visit.messages)
             prepared = self._known.get(key) or self._prepare(key)
@@ -138,17 +146,34 @@ class Service:
 
     def _prepare(self, key: tuple[str, tuple[bytes, ...]]) -> _Prepared:
         prepared = self._answer_to(*key)
-        if len(self._known) >= KNOWN_REQUESTS:
-            self._known.clear()
-        self._known[key] = prepared
+        if len(key[0]) + sum(map(len, key[1])) <= KNOWN_REQUEST_BYTES and len(key[1]) < 2:
+            if len(self._known) >= KNOWN_REQUESTS:
+                self._known.clear()
+            self._known[key] = prepared
         return prepared
+
+    def _cancel(self, visit: Visit) -> None:
+        visit.messages = ()
+        if not visit.inside or visit.answered:
+            return
+        visit.inside = False
+        self.inside -= 1
+        self._cancelled += 1
+        if self._cancelled > max(CANCELLED_WAITING, (len(self._waiting) + len(self._held)) // 2):
+            self._forget_cancelled()
+
+    def _forget_cancelled(self) -> None:
+        self._waiting[:] = [waiting for waiting in self._waiting if not waiting[2].cancelled]
+        heapq.heapify(self._waiting)
+        self._held[:] = [visit for visit in self._held if not visit.cancelled]
+        self._cancelled = 0
 
     def _answer_to(self, path: str, request: tuple[bytes, ...]) -> _Prepared:
         def refusal(status: str, text: str) -> _Prepared:
             return _Prepared(Reply(None, STATUS_NAMES.index(status), text), False, None)
 
         if path not in (SAY_HELLO, SAY_HELLO_STREAM, HEALTH_CHECK):
-            return refusal("UNIMPLEMENTED", f"{path} is not served here")
+            return refusal("UNIMPLEMENTED", f"{path[:_SHOWN]} is not served here")
         if len(request) != 1:
             return refusal("INTERNAL", f"{len(request)} messages in a request of one")
         if path == HEALTH_CHECK:
@@ -159,10 +184,14 @@ class Service:
             name = greet_pb2.HelloRequest.FromString(request[0]).name
         except DecodeError:
             return refusal("INTERNAL", "the request is no HelloRequest")
-        text = "x" * self._spec.response_bytes or f"Hello {name}!"
+        streamed = path == SAY_HELLO_STREAM and self._streams
+        return self._same[streamed] if self._same else self._greeting(f"Hello {name}!", streamed=streamed)
+
+    def _greeting(self, text: str, *, streamed: bool) -> _Prepared:
         message = greet_pb2.HelloResponse(message=text).SerializeToString()
-        streamed = message if path == SAY_HELLO_STREAM and self._streams else None
-        return _Prepared(Reply(message, stamp=self._stamp), True, streamed)
+        if streamed:
+            return _Prepared(Reply(None, stamp=self._stamp), True, message)
+        return _Prepared(Reply(message, stamp=self._stamp), True, None)
 
     def _released(self, due: float) -> float:
         if not self._stalls:
@@ -200,7 +229,7 @@ class Service:
             if visit.message is None:
                 visits.append(visit)
             else:
-                self._stream(visit, now)
+                self._stream(visit)
         for peer, visits in leaving.items():
             self.inside -= len(visits)
             peer.answer(visits, self._clock())
@@ -208,12 +237,12 @@ class Service:
         if waiting:
             self._wake_at(waiting[0][0], self._wake)
 
-    def _stream(self, visit: Visit, now: float) -> None:
+    def _stream(self, visit: Visit) -> None:
         """The next message of a stream; its trailers go with the last."""
         assert visit.message is not None
         http2 = visit.peer.http2
         if visit.blocked:
-            self._push(visit, now + LOOK_AGAIN_S)
+            visit.on_drained = self._resume
             return
         if self._spec.stream_messages:
             http2.send_message(visit, visit.message)
@@ -224,6 +253,11 @@ class Service:
         self.inside -= 1
         stamp = self.stamp(visit, self._clock()).decode("ascii")
         http2.finish(visit, messages.OK, "", ((self._stamp, stamp),) if stamp else ())
+
+    def _resume(self, visit: Visit) -> None:
+        """The client's window was closed to a stream, and is open again."""
+        visit.on_drained = None
+        self._push(visit, self._clock())
 
     def stamp(self, visit: Visit, now: float) -> bytes:
         """The residence time in ns, as it is told; empty where it is not."""

@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import gc
 import os
+import resource
 import signal
 import time
 from collections.abc import AsyncIterator
 
 from grpclab.errors import ServerError
 from grpclab.pacing import Pacer
+from grpclab.servers.reference.bounds import MAX_CONNECTIONS, SPARE_FILES, Ledger
 from grpclab.servers.reference.faults import parse_fault
 from grpclab.servers.reference.protocol import BadPeer, House, ReferencePeer
 from grpclab.servers.reference.service import Service
@@ -48,7 +50,7 @@ async def listening(spec: ReferenceSpec) -> AsyncIterator[tuple[House, int]]:
     pacer = Pacer(loop, spin=spec.spins, clock=clock)
     fault, n = parse_fault(spec.fault) if spec.fault else (None, 0)
     service = Service(spec, clock=clock, wake_at=pacer.wake_at, streams=fault is None or fault.answer is None)
-    house = House(spec, service, clock, pacer.touch)
+    house = House(spec, service, clock, pacer.touch, ledger=Ledger(most_connections=_most_connections()))
 
     def peer() -> ReferencePeer:
         return ReferencePeer(house, house.connection()) if fault is None else BadPeer(house, fault, n)
@@ -63,6 +65,11 @@ async def listening(spec: ReferenceSpec) -> AsyncIterator[tuple[House, int]]:
         server.close()
         await _drain(house)
         pacer.close()
+
+
+def _most_connections() -> int:
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MAX_CONNECTIONS if files == resource.RLIM_INFINITY else min(MAX_CONNECTIONS, files - SPARE_FILES)
 
 
 async def _serve(spec: ReferenceSpec, announce: Announce) -> dict[str, int]:
