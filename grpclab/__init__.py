@@ -40,6 +40,7 @@ Layout, top to bottom; each floor imports only from floors below it:
     temporary                 temporary folders that end with their process
     frames                    data frames in Parquet files, read within bounds
     channels                  every gRPC channel, past the proxies of the environment
+    dialling                  the addresses that a target stands for, each of them judged
     extras                    what is installed only with an extra
     arguments                 what programs pass in
     service_time              how long a call takes or waits: a constant or a distribution (pure)
@@ -49,8 +50,10 @@ Layout, top to bottom; each floor imports only from floors below it:
     bounded                   files that somebody else may have written, read within bounds
     terminal                  standard output and error: the one place where text leaves for a terminal
     notices                   what the reader of a figure should know, as values (pure)
+    address_space             how much memory this process may have
+    open_files                how many files a process may have open
     errors, status            one root, a tree in its docstring; gRPC's status codes
-    printable                 the text of others, made harmless for a terminal
+    printable, redaction      the text of others, made harmless for a terminal; what stands in a secret's place
     generated/                the stubs of proto/greet.proto
 
 Names are loaded when first used: the children of a trial start quickly because of it.

@@ -1,7 +1,7 @@
 """The command line: thin. Options become factors; rooms below do the work; errors become one line.
 
 Exit codes: 0 done; 1 a verdict or threshold failed; 2 usage or bad input; 3 the measurement is invalid or a
-server could not be started; 4 inconclusive; 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP.
+server could not be started; 4 inconclusive; 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP; 141 who read standard output left.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 
 from grpclab import (
     __version__,
+    address_space,
     cli_bench,
     cli_compare,
     cli_notebook,
@@ -24,6 +25,7 @@ from grpclab import (
     cli_reference,
     cli_study,
     interrupts,
+    redaction,
     terminal,
 )
 from grpclab.channel_args import cannot_act
@@ -37,7 +39,8 @@ INTERRUPTED = 130
 """The exit code of what Ctrl-C ended; SIGTERM and SIGHUP have codes of their own."""
 LOG_LEVELS = ("debug", "info", "warning", "error")
 DESCRIPTION = "Performance studies of gRPC services that hold up."
-SERVE_HELP = """The server runs in the foreground until Ctrl-C or SIGTERM, then lets running calls end.
+SERVE_HELP = """The server runs in the foreground until Ctrl-C, SIGTERM or SIGHUP, then lets running calls end; a second
+signal cuts them off.
 Environment: GRPC_SERVER_PORT, GRPC_KEEPALIVE_TIMEOUT (seconds), GRPC_CONCURRENCY_LIMIT, GRPCLAB_LOG;
 PPROF_ENABLED (true for optimized) and PPROF_PORT (3000): the profiling desk, on 127.0.0.1 unless --desk-host
 names another address; there it wants the token that is printed with its address.
@@ -49,6 +52,14 @@ def build_parser() -> argparse.ArgumentParser:
     common = Parser(add_help=False)
     common.add_argument("-q", "--quiet", action="store_true", help="print only the result, and errors")
     common.add_argument("-v", "--verbose", action="store_true", help="show tracebacks of errors")
+    common.add_argument(
+        "--redact",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="keep what has this name (of metadata, a variable, an option of a command) out of all outputs, as what is"
+        " called token, password, key and the like; may be repeated",
+    )
     parser = Parser(prog="grpclab", description=DESCRIPTION, usage="grpclab COMMAND [options]")
     parser.add_argument("--version", action="version", version=f"grpclab {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", prog="grpclab")
@@ -239,17 +250,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     with terminal.guarded(), interrupts.handled(leaving=arguments is None):
         try:
-            return _run(arguments)
+            try:
+                return _run(arguments)
+            finally:
+                sys.stdout.flush()
         except KeyboardInterrupt:
             return interrupts.explain()
+        except OSError as error:  # of standard output
+            if isinstance(error, BrokenPipeError):
+                return terminal.PIPE_CLOSED
+            print(f"grpclab: {error.filename}: {error.strerror}", file=sys.stderr)
+            return 3
 
 
 def _run(arguments: Sequence[str] | None) -> int:
+    redaction.learn_words(sys.argv[1:] if arguments is None else arguments)
     parser = build_parser()
     options = parser.parse_args(arguments)
     if options.command is None:
         parser.error("no command was named: `grpclab --help` lists them")
     options.command_line = shlex.join(["grpclab", *(sys.argv[1:] if arguments is None else arguments)])
+    if options.redact:
+        redaction.redact(options.redact)
+        redaction.learn_words(sys.argv[1:] if arguments is None else arguments)
     try:
         if not options.quiet:
             _tell_unread_variables(options)
@@ -257,7 +280,14 @@ def _run(arguments: Sequence[str] | None) -> int:
     except GrpclabError as error:
         _explain(error, str(error), options)
         return interrupts.exit_code() if error.exit_code == INTERRUPTED else error.exit_code
+    except (MemoryError, RuntimeError) as error:
+        if not address_space.exhausted(error):
+            raise
+        _explain(error, address_space.ENDED, options)
+        return 3
     except OSError as error:
+        if error.filename == terminal.OUTPUT:
+            raise
         _explain(error, f"{error.filename or 'the system'}: {error.strerror or error}", options)
         return 3
 

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grpclab import interrupts
+from grpclab import interrupts, redaction
 from grpclab.config import FACTORS, Level, TrialConfig, format_level, parse_settings
 from grpclab.errors import UsageError, invalid
 from grpclab.inputs import STDIN, beside, read_text
@@ -156,6 +156,11 @@ def add_call_options(group: Any) -> None:
         "--metadata", metavar="KEY=VALUE", action="append", default=[], help="sent with each call; may be repeated"
     )
     group.add_argument(
+        "--metadata-file",
+        metavar="FILE",
+        help="more of it, key=value a line; a value env:NAME, here and there, is that of a variable",
+    )
+    group.add_argument(
         "--proto", metavar="FILE", help="the schema, where the server has no reflection: .proto, or a descriptor set"
     )
     group.add_argument(
@@ -215,7 +220,7 @@ def _factor(
 
 def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     """Measure as the options say and write the answers; returns the exit code."""
-    from grpclab.load.arrivals import parse_rates
+    from grpclab.load.arrivals import parse_rates, schedule_note
     from grpclab.load.bench import run_bench
     from grpclab.load.plan import calls_planned, how_to_plan_more, load_plan, no_effect, seed_has_no_effect
     from grpclab.load.progress import ProgressLine
@@ -237,6 +242,8 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     if not rates and enough > DEFAULT_CALLS and not {"load.requests", "load.duration_s"} & set(levels):
         levels["load.requests"] = enough  # nobody said how many
     config, notes = load_plan(levels, rates)
+    if rates and (note := schedule_note(given["rate"])):
+        notes = (note, *notes)
     planned = calls_planned(config, rates)
     more = how_to_plan_more(config, rates)
     check_enough(objectives, planned, more)
@@ -311,7 +318,12 @@ def _read_config(parser: argparse.ArgumentParser, path: str | None) -> BenchFile
         kinds[kind].append(action.dest)
         if action.choices:
             choices[action.dest] = [str(choice) for choice in action.choices]
-    file = read_bench_file(read_text("--config", path), path, **kinds)
+    text = read_text("--config", path)
+    redaction.learn_from(text)
+    file = read_bench_file(text, path, **kinds)
+    if names := file.options.get("redact"):
+        redaction.redact(names)
+        redaction.learn_from(text)
     if path != STDIN:
         _look_beside(file.options, Path(path).parent)
     for name, allowed in choices.items():
@@ -323,7 +335,7 @@ def _read_config(parser: argparse.ArgumentParser, path: str | None) -> BenchFile
 
 def _look_beside(options: dict[str, Any], folder: Path) -> None:
     """Let the files that a configuration names lie beside it, not in the working folder."""
-    for name in ("proto", "data_file"):
+    for name in ("proto", "data_file", "metadata_file"):
         if name in options:
             options[name] = beside(options[name], folder)
     if "proto_path" in options:
@@ -398,11 +410,19 @@ def _call(target: str, config: TrialConfig, given: Mapping[str, Any], wait_s: fl
         config,
         name=given.get("call"),
         data=request_data(given),
-        metadata=given.get("metadata", ()),
+        metadata=metadata_given(given),
         proto=given.get("proto"),
         proto_path=given.get("proto_path", ()),
         wait_s=wait_s or 0.0,
     )
+
+
+def metadata_given(given: Mapping[str, Any]) -> tuple[str, ...]:
+    """The words of --metadata and one for --metadata-file, which is read when the metadata is needed."""
+    from grpclab.load.metadata import file_word
+
+    file = given.get("metadata_file")
+    return (*given.get("metadata", ()), *([file_word(file)] if file else []))
 
 
 def request_data(given: Mapping[str, Any]) -> Any:
@@ -433,10 +453,11 @@ def _answer(result: BenchResult, given: Mapping[str, Any]) -> None:
         return [render(result), "\n"]
 
     where, json_file = given.get("output", "-"), given.get("json")
-    if where != json_file:  # two answers in one place would be readable as neither
-        write(where, lines(given.get("format", "summary")))
+    answers = {where: given.get("format", "summary")}
     if json_file:
-        write(json_file, lines("json"))
+        answers[json_file] = "json"  # two answers in one place would be readable as neither
+    for one in sorted(answers, key=lambda name: name == "-"):  # files first: standard output may be read by `head`
+        write(one, lines(answers[one]))
 
 
 def require_writable(where: str | None) -> None:
@@ -460,6 +481,6 @@ def write(where: str, parts: Iterable[str]) -> None:
         return
     try:
         with Path(where).open("w", encoding="utf-8") as file:
-            file.writelines(parts)
+            file.writelines(map(redaction.mask, parts))
     except OSError as error:
         raise UsageError(f"cannot write {where}: {error.strerror}") from None

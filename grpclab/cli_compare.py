@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 SIDES = ("a", "b")
 _MEASURED = (
-    *("settings", "a_set", "b_set", "a_cmd", "b_cmd", "call", "data", "data_file", "metadata", "proto", "proto_path"),
+    *("settings", "a_set", "b_set", "a_cmd", "b_cmd"),
+    *("call", "data", "data_file", "metadata", "metadata_file", "proto", "proto_path"),
     *("requests", "duration", "warmup", "concurrency", "engine", "deadline", "rate", "connections"),
     *("blocks", "seed", "study", "start_timeout"),
 )
@@ -140,13 +141,13 @@ def run(options: argparse.Namespace) -> int:
         running.run((lambda _: None) if silent else _say)
         found = comparing.judge(running)
     code = 0 if found.verdict == "inconclusive" and options.allow_inconclusive else comparing.EXIT_CODES[found.verdict]
+    if options.json:  # first: standard output may be read by `head`
+        answer = found.as_dict() | {"exit_code": code}
+        cli_bench.write(options.json, [json.dumps(answer, indent=1), "\n"])
     if options.json != "-":
         print("\n".join(found.conclusion) if options.quiet else f"\n{found}")
         if found.study and not options.quiet:
             print(f"draw it: grpclab report {running.name}")
-    if options.json:
-        answer = found.as_dict() | {"exit_code": code}
-        cli_bench.write(options.json, [json.dumps(answer, indent=1), "\n"])
     return code
 
 
@@ -202,7 +203,7 @@ def _sides(
     asked = Asked(
         call=options.call,
         data=cli_bench.request_data(vars(options)),
-        metadata=tuple(options.metadata),
+        metadata=cli_bench.metadata_given(vars(options)),
         proto=options.proto,
         proto_path=tuple(options.proto_path),
         start_timeout_s=start_timeout_s,

@@ -30,9 +30,9 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from grpclab.addresses import loopback_target
 from grpclab.children import Child, pin
 from grpclab.config import LinkConfig
+from grpclab.dialling import loopback_target
 from grpclab.errors import UsageError, WorkerError
 
 ANSWER_TIMEOUT_S = 10.0

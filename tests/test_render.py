@@ -16,6 +16,7 @@ from grpclab.load.calls import CallSpec
 from grpclab.load.progress import ProgressLine, progress_text
 from grpclab.load.render import behind, ms, render, share
 from grpclab.load.run import Progress
+from grpclab.surroundings import SERVER, Surroundings
 from grpclab.terminal import ERASE
 
 # ---- the summary for people ----------------------------------------------------------------------------------
@@ -31,6 +32,17 @@ def test_the_summary_shows_counts_throughput_latencies_and_errors() -> None:
     assert ["UNAVAILABLE", "7", "0.7%"] in lines
     assert ["DEADLINE_EXCEEDED", "3", "0.3%"] in lines
     assert str(thousand()) == render(thousand())
+
+
+def test_what_happened_around_the_window_stands_under_the_figures_with_its_remedy() -> None:
+    around = Surroundings(seconds=10.0, stopped_s={SERVER: 1.0}, clock_step_s=3600.0)
+    found = result([0.01] * 99, surroundings=around)
+    last = [line.strip() for line in render(found).splitlines()[-2:]]
+    assert last == [f"{notice.severity}: {notice}" for notice in around.notices]
+    assert [line.partition(":")[0] for line in last] == ["warning", "note"]
+    html = found._repr_html_()
+    assert f'<li class="gb-warn">{around.notices[0]}</li>' in html
+    assert f'<li class="">{around.notices[1]}</li>' in html
 
 
 def test_how_many_calls_the_missing_percentiles_need_is_said_once() -> None:
@@ -146,10 +158,18 @@ def test_a_schedule_is_a_table_with_its_knee_and_no_percentiles_of_all() -> None
     assert "p95" not in text
 
 
-def test_a_stream_shows_the_latency_of_its_messages() -> None:
-    lines = [line.split() for line in render(result([0.5] * 20, message_s=[0.1] * 100)).splitlines()]
-    assert ["messages", "100", "latency", "of", "each,", "since", "the", "one", "before"] in lines
-    assert ["p90", "100.00", "ms"] in lines
+def test_a_stream_shows_when_its_first_message_came_and_the_gaps_between_them() -> None:
+    lines = [line.split() for line in render(result([0.5] * 20, first_s=[0.2] * 20, gap_s=[0.1] * 80)).splitlines()]
+    shown = lines[lines.index(["messages", "100"]) :]
+    first, gap = (shown.index(title.split()) for title in ("time to the first message", "gap between messages"))
+    assert ["p50", "200.00", "ms"] in shown[first:gap]
+    assert ["p50", "100.00", "ms"] in shown[gap:]
+
+
+def test_streams_of_one_message_have_no_gaps() -> None:
+    text = render(result([0.5] * 20, first_s=[0.2] * 20))
+    assert "time to the first message" in text
+    assert "gap" not in text
 
 
 def test_thresholds_notes_and_early_ends_come_last() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,15 +26,25 @@ from grpclab.config import Level, LoadConfig, TrialConfig
 from grpclab.effective import unknown_factors
 from grpclab.environment import CorePlan
 from grpclab.errors import DesignError, MeasurementError, UsageError
+from grpclab.load.metadata import references
 from grpclab.places import is_stored, project_root
 from grpclab.servers import program
 from grpclab.study.comparison import CompareResult
 from grpclab.study.design import Configurations, comparison, plain
 from grpclab.study.parameters import study_name
 from grpclab.study.progress import say
-from grpclab.study.runner import Study, StudyInterruptedError, link_check, manifest_of, no_verdict, surroundings
+from grpclab.study.runner import (
+    Study,
+    StudyInterruptedError,
+    link_check,
+    manifest_of,
+    no_verdict,
+    require_outputs,
+    surroundings,
+)
 from grpclab.study.sides import A, Asked, B, Side, check_pair, checked_name, pair
 from grpclab.study.store import Store
+from grpclab.study.stored_values import evaluating
 from grpclab.study.subject import Subject
 from grpclab.study.trial import TrialIdentity, run_trial
 from grpclab.temporary import TemporaryFolder
@@ -130,10 +140,19 @@ def servers_of(plan: Mapping[str, Any]) -> dict[str, Any]:
     return {name: program.as_dict(command) for name, command in commands.items() if command}
 
 
+def references_of(plan: Mapping[str, Any]) -> dict[str, str]:
+    """What the references in the metadata of a plan stand for now. Raises UsageError."""
+    subjects = (plan.get("subjects") or {}).values()
+    return references([word for subject in subjects for word in subject.get("metadata") or ()])
+
+
 class ComparingStudy(Study):
     """A study of two sides, whose trials need no notebook."""
 
-    def __init__(self, store: Store, manifest: Mapping[str, Any], root: Path) -> None:
+    def __init__(
+        self, store: Store, manifest: Mapping[str, Any], root: Path, subjects: Mapping[str, Subject] | None = None
+    ) -> None:
+        """`subjects`: those of the manifest, with the secrets that it does not hold."""
         super().__init__(store, manifest, root)
         if "repeats" not in manifest:  # a repeat finds its folder again by itself
             self.CONTINUES = f"the same command with --study {self.name}"
@@ -142,13 +161,23 @@ class ComparingStudy(Study):
             server=tuple(cores["server"]), generator=tuple(cores["generator"]), shared=cores["shared"]
         )
         timeout = manifest["parameters"].get("start_timeout_s")
+        stored = {name: Subject.from_json(found) for name, found in self.plan["subjects"].items()}
         self._subjects = {
-            name: Subject.from_json({**found, "start_timeout_s": timeout})
-            for name, found in self.plan["subjects"].items()
+            name: replace(subject, start_timeout_s=timeout) for name, subject in {**stored, **(subjects or {})}.items()
         }
         self._measured: set[str] = set()
         self.fresh = False
         """Whether its folder is new: one that holds nothing is then removed again."""
+
+    @property
+    def outputs(self) -> list[Path]:
+        """Its folder; only a repeat writes a report of its own accord."""
+        return super().outputs if "repeats" in self.manifest else [self.store.folder]
+
+    def begin(self) -> ComparingStudy:
+        """As :meth:`Study.begin`; the folder's manifest holds no secrets, this study still does."""
+        begun = super().begin()
+        return type(self)(begun.store, begun.manifest, begun.root, self._subjects)
 
     def run(self, write: Callable[[str], None] = say) -> None:
         """As :meth:`Study.run`; a new folder goes again where nothing could be measured."""
@@ -195,6 +224,7 @@ def prepare(
     stored = store.manifest()
     found = surroundings(root)
     plan(sides, blocks=PILOT_BLOCKS, delta=delta)  # what cannot be judged is refused before anything is measured
+    require_outputs(store.folder)
     if blocks is None:
         if stored:
             blocks = int(stored["plan"]["blocks"])
@@ -213,7 +243,9 @@ def prepare(
         manifest["link_check"] = link_check(manifest["plan"])
     opened = store.open(manifest)
     opened["parameters"]["start_timeout_s"] = start_timeout_s
-    running = ComparingStudy(store, opened, root)
+    for reference in store.changed_references(manifest):
+        write(f"{reference} has another value than when this study was begun")
+    running = ComparingStudy(store, opened, root, {name: side.subject for name, side in sides.items()})
     running.fresh = stored is None
     return running
 
@@ -223,7 +255,7 @@ def _manifest(name: str, found: Mapping[str, Any], plan_: Mapping[str, Any], see
     parameters = {"study": name, "blocks": plan_["blocks"], "seed": seed}
     question = f"Is {labels[B]} faster than {labels[A]}?"
     made = manifest_of(found, plan_, design_name="compare", question=question, parameters=parameters)
-    return made | {"servers": servers_of(plan_)}
+    return made | {"servers": servers_of(plan_), "references": references_of(plan_)}
 
 
 def piloted(
@@ -242,7 +274,7 @@ def piloted(
         plan_ = plan(sides, blocks=PILOT_BLOCKS, delta=delta)
         manifest = _manifest("pilot", surroundings(root), plan_, seed + 1_000_003)
         manifest["parameters"] |= parameters or {}
-        pilot = ComparingStudy(store, store.open(manifest), root)
+        pilot = ComparingStudy(store, store.open(manifest), root, {name: side.subject for name, side in sides.items()})
         try:
             pilot.run(write)
         except StudyInterruptedError:
@@ -351,6 +383,13 @@ def compare_stored(
     Without a configuration it is the candidate of the study's headline. `names` are labels of one's own. Raises
     DesignError if the studies are of different machines or versions, unless `allow_mixed`: then that is a warning.
     """
+    with evaluating(" and ".join(words.values())):
+        return _compared_stored(words, delta=delta, allow_mixed=allow_mixed, names=names or {})
+
+
+def _compared_stored(
+    words: Mapping[str, str], *, delta: float, allow_mixed: bool, names: Mapping[str, str | None]
+) -> CompareResult:
     studies, sides, frames = {}, {}, []
     servers: dict[str, Any] = {}
     for name, word in words.items():
@@ -360,14 +399,14 @@ def compare_stored(
         known = [row["name"] for row in study.plan["configurations"]]
         if configuration not in known:
             raise DesignError(f"{path} has no configuration {configuration!r}: it has {', '.join(known)}")
-        label = checked_name(name, (names or {}).get(name)) or f"{study.name}:{configuration}"
+        label = checked_name(name, names.get(name)) or f"{study.name}:{configuration}"
         sides[name] = _stored_side(study, configuration, label)
         if server := (study.manifest.get("servers") or {}).get(configuration):
             servers[name] = server
         trials = study.collect(allow_mixed=allow_mixed)
         frames.append(trials[trials["configuration"] == configuration].assign(configuration=name, scenario=SCENARIO))
-    warnings = []
-    mine, theirs = (studies[name].manifest["identity"] for name in (A, B))
+    warnings = list(dict.fromkeys(told for study in studies.values() if (told := study.damaged_warning())))
+    mine, theirs = (studies[name].manifest.get("identity") or {} for name in (A, B))
     different = sorted(key for key in {*mine, *theirs} if mine.get(key) != theirs.get(key))
     if different:
         told = ", ".join(f"{key}={mine.get(key)} and {theirs.get(key)}" for key in different)

@@ -29,8 +29,8 @@ class WireCall(Call):
     """When the caller began, or was planned to."""
     late: float = 0.0
     """How long after that it was handed over."""
-    told: float = 0.0
-    """When its last message came."""
+    heard: float = 0.0
+    """When its last message came; 0 before the first."""
     resent: bool = False
     """It is a second attempt: there will be no third."""
 
@@ -40,6 +40,9 @@ class LaneSettings:
     """How a lane dials, and what it does about silence."""
 
     host: str
+    """The name that the server's certificate has to hold."""
+    addresses: tuple[str, ...]
+    """What is dialled, one after the other until one answers."""
     port: int
     tls: ssl.SSLContext | None
     connection: Callable[[], ClientConnection]

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 
 from grpclab import __version__
 from grpclab.config import ClientConfig, TrialConfig
+from grpclab.dialling import loopback_target
 from grpclab.errors import TargetError
 from grpclab.http2 import messages
 from grpclab.http2.client import ClientConnection, Request
@@ -199,11 +200,11 @@ class WireEngine:
         return noted
 
     def _note_messages(self, calls: list[WireCall]) -> None:
-        """Streaming: the time since the message before, or since the call was sent."""
+        """Streaming: when each message came, and the one before it."""
         now = self._clock()
         for call in calls:
-            self._recorder.message(now - (call.told or call.started + call.late), call.started)
-            call.told = now
+            self._recorder.message(now, call.heard, call.started)
+            call.heard = now
 
     def _note_encoded(self, calls: list[WireCall]) -> None:
         """Count the answers of the window that were compressed."""
@@ -381,8 +382,8 @@ class WireEngine:
 
 
 def lane_settings(client: ClientConfig, target: str, root_certificates: bytes | None, call: CallSpec) -> LaneSettings:
-    """How the connections of this client are dialled, and what each of them says and makes."""
-    host, _, port = target.rpartition(":")
+    """How the connections of this client are dialled, and what each of them says and makes. Raises UsageError."""
+    addresses, port = loopback_target(target)
     tls = None
     if root_certificates is not None:
         tls = ssl.create_default_context(cadata=root_certificates.decode())
@@ -412,8 +413,9 @@ def lane_settings(client: ClientConfig, target: str, root_certificates: bytes | 
         )
 
     return LaneSettings(
-        host=host.strip("[]"),
-        port=int(port),
+        host=target.rpartition(":")[0].strip("[]"),
+        addresses=addresses,
+        port=port,
         tls=tls,
         connection=connection,
         deadline_s=client.deadline_s,
