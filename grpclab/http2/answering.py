@@ -78,7 +78,8 @@ class Answering(Connection):
     ) -> None:
         super().__init__(stream_window=stream_window, connection_window=connection_window, settings=settings)
         self._write_ahead = write_ahead
-        self._refill_at = (write_ahead or 0) // 2
+        self.refill_at = -1 if write_ahead is None else write_ahead // 2
+        """A `send_window` that is not above it may be widened by :meth:`written`."""
         self._withheld = 0
         """What the client is ready to receive besides `send_window`, bytes."""
         self._kept = 0
@@ -240,11 +241,6 @@ class Answering(Connection):
             self._idle_frames = max(0, self._idle_frames - frames_due)
 
     # ---- windows and endings -----------------------------------------------------------------------------------
-
-    @property
-    def waits_for_writing(self) -> bool:
-        """Whether the client is ready to receive more than what may be said before :meth:`written`."""
-        return self._withheld > 0 and self.send_window <= self._refill_at
 
     def written(self) -> None:
         """What was taken has left for the most part: `write_ahead` bytes may follow."""

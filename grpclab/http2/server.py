@@ -26,6 +26,8 @@ _MESSAGE_BYTES: Final = 64
 """Memory that a message takes besides its bytes."""
 _SMALL_DATA: Final = 1_024
 """Shorter DATA on a stream that takes none moves nothing."""
+_DECODING_STEPS, _DECODED_BYTES = 20, 4
+"""Decoding a block of headers is as much work as so many frames, and one more for so many of its bytes."""
 CALMED_BY_REQUEST: Final = 100
 """A complete request makes up for so many idle frames."""
 
@@ -47,6 +49,7 @@ class ServerConnection(Answering):
         watch_messages: bool = False,
         max_message_bytes: int = messages.MAX_MESSAGE_BYTES,
         max_held_bytes: int | None = None,
+        steps_at_once: int = sys.maxsize,
         write_ahead: int | None = None,
         make_stream: Callable[[], Stream] = Stream,
     ) -> None:
@@ -59,6 +62,7 @@ class ServerConnection(Answering):
             settings=own | (settings or {}),
             write_ahead=write_ahead,
         )
+        self.steps_at_once = steps_at_once
         self._max_message = max_message_bytes
         self._max_held = max_held_bytes or sys.maxsize
         self.max_streams = frames.MAX_STREAM_ID if max_streams is None else max_streams
@@ -154,6 +158,7 @@ class ServerConnection(Answering):
             if block is None:
                 return
             head = self._requests.decode(block)
+            self._further_steps += _DECODING_STEPS + len(block) // _DECODED_BYTES
         if stream_id > self._last_id and stream_id & 1:
             self._open(stream_id, head, half_closed=bool(flags & END_STREAM), shared=self._known.get(body) is head)
             return
@@ -245,6 +250,7 @@ class ServerConnection(Answering):
             grown += sum(map(len, reader.messages)) + done * _MESSAGE_BYTES
             self._message_came(stream, reader.messages, grown)
             reader.messages.clear()
+            self._further_steps += done
         else:
             self._keep(stream, grown)
 
