@@ -29,7 +29,7 @@ Layout, top to bottom; each floor imports only from floors below it:
     link                      the emulated link
     link_relay                its process
     link_model                its behaviour (pure)
-    interrupts                signals as one exception
+    programs                  programs of others as children that end with us
     surroundings              what happened around a measurement, and what it means (pure)
     accounting                what the kernel counts of the machine, before and after
     children, procfs, pacing  child processes; what the kernel says of one; waking up on time
@@ -40,11 +40,13 @@ Layout, top to bottom; each floor imports only from floors below it:
     temporary                 temporary folders that end with their process
     frames                    data frames in Parquet files, read within bounds
     channels                  every gRPC channel, past the proxies of the environment
+    dialling                  the addresses that a target stands for, each of them judged
     extras                    what is installed only with an extra
     arguments                 what programs pass in
     service_time              how long a call takes or waits: a constant or a distribution (pure)
     notebook_html             HTML that keeps its style in the output of a notebook cell
     units, inputs, addresses  times with their units, shares; a user's files; what may stand for HOST:PORT
+    interrupts, tether        signals as one exception; a program that the kernel ends with its parent
     bounded                   files that somebody else may have written, read within bounds
     terminal                  standard output and error: the one place where text leaves for a terminal
     notices                   what the reader of a figure should know, as values (pure)

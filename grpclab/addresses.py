@@ -24,28 +24,22 @@ _TLS = ("https", "grpcs")
 _UNIX = ("unix", "unix-abstract")
 
 
-def loopback_target(text: object) -> tuple[tuple[str, ...], int]:
-    """The addresses to try and the port that `text` means. Raises UsageError unless it is on this machine."""
-    host, port = _parse(text)
-    return (("127.0.0.1", "::1") if host == "localhost" else (host,)), port
-
-
 def host_port(text: object) -> str:
-    """The same as one ``HOST:PORT``, as grpcio takes it. Raises UsageError likewise."""
-    host, port = _parse(text)
+    """The one ``HOST:PORT`` that `text` means. Raises UsageError unless it is on this machine."""
+    host, port = parse(text)
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _parse(text: object) -> tuple[str, int]:
-    """Host and port; the host is ``localhost`` or a loopback address without brackets."""
+def parse(text: object) -> tuple[str, int]:
+    """Host and port; the host is ``localhost`` or a loopback address without brackets. Raises UsageError."""
     if not isinstance(text, str):
-        raise _refused(text, f"text such as {EXAMPLE!r}")
+        raise refused(text, f"text such as {EXAMPLE!r}")
     rest = _without_scheme(text)
     if not (found := re.fullmatch(r"(?P<host>\[[^][]*\]|[^:]*):(?P<port>\d{1,5})", rest, re.ASCII)):
-        raise _refused(text, _instead(rest))
+        raise refused(text, _instead(rest))
     port = int(found["port"])
     if not 0 < port < 65536:
-        raise _refused(text, "a port from 1 to 65535")
+        raise refused(text, "a port from 1 to 65535")
     host = found["host"].lower()
     if host in ("", "*", "localhost", "localhost."):
         return "localhost", port
@@ -55,7 +49,7 @@ def _parse(text: object) -> tuple[str, int]:
         return _loopback(ipaddress.IPv4Address(host)), port
     except ValueError:
         expected = f"an address on this machine ({LOOPBACK}), as localhost:{port}: grpclab loads nothing else"
-        raise _refused(text, expected) from None
+        raise refused(text, expected) from None
 
 
 def _without_scheme(text: str) -> str:
@@ -65,11 +59,11 @@ def _without_scheme(text: str) -> str:
         return rest
     scheme, rest = (found[1] or found[2]).lower(), rest[found.end() :]
     if scheme in _TLS:
-        raise _refused(text, f"a server without TLS, which grpclab does not speak yet, as http://{EXAMPLE}")
+        raise refused(text, f"a server without TLS, which grpclab does not speak yet, as http://{EXAMPLE}")
     if scheme in _UNIX:
-        raise _refused(text, f"a TCP port, as {EXAMPLE}: Unix sockets cannot be loaded yet")
+        raise refused(text, f"a TCP port, as {EXAMPLE}: Unix sockets cannot be loaded yet")
     if scheme not in _PLAIN:
-        raise _refused(text, f"HOST:PORT, as {EXAMPLE}, alone or after {', '.join(f'{one}://' for one in _PLAIN[:2])}")
+        raise refused(text, f"HOST:PORT, as {EXAMPLE}, alone or after {', '.join(f'{one}://' for one in _PLAIN[:2])}")
     # dns://AUTHORITY/HOST:PORT asks a name server; of the names that have a meaning here, none needs one.
     return rest.removeprefix("///" if scheme not in ("http", "grpc", "tcp") else "//").removesuffix("/")
 
@@ -80,9 +74,20 @@ def _loopback(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
         address = address.ipv4_mapped or address
     if address.is_unspecified:  # a server that listens on all addresses answers on this one, too
         return "127.0.0.1" if address.version == 4 else "::1"
-    if not address.is_loopback or getattr(address, "scope_id", None):
+    if not is_loopback(str(address)):
         raise ValueError
     return str(address)
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address in numbers, as a resolver gives it, is one of this machine's own, which no other reaches."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(found, ipaddress.IPv6Address):
+        found = found.ipv4_mapped or found
+    return found.is_loopback and not getattr(found, "scope_id", None)
 
 
 def _instead(rest: str) -> str:
@@ -94,5 +99,5 @@ def _instead(rest: str) -> str:
     return f"a port behind it, as {f'[{host}]' if ':' in host else host}:50051"
 
 
-def _refused(text: object, expected: str) -> UsageError:
+def refused(text: object, expected: str) -> UsageError:
     return UsageError(invalid("target", text, expected))

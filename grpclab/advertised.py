@@ -28,6 +28,7 @@ import grpc
 from grpclab.channel_args import client_args
 from grpclab.channels import open_channel
 from grpclab.config import ClientConfig, TrialConfig
+from grpclab.dialling import loopback_target, open_connection
 from grpclab.errors import TargetError
 from grpclab.http2 import frames
 from grpclab.http2.frames import ErrorCode
@@ -47,18 +48,19 @@ def advertised_by_server(
     With `root_certificates` it speaks TLS. Of a server of several processes one answers.
     """
     deadline = time.monotonic() + timeout_s
-    host, _, port = target.rpartition(":")
+    hosts, port = loopback_target(target)
+    name = target.rpartition(":")[0].strip("[]")
     listener = Listener()
     listener.outgoing.insert(0, frames.PREFACE)
     try:
-        plain = socket.create_connection((host.strip("[]"), int(port)), timeout=timeout_s)
+        plain = open_connection(hosts, port, timeout_s=timeout_s)
     except OSError as error:
         raise TargetError(f"nothing answers at {target}: {error.strerror or error}") from None
     with contextlib.ExitStack() as stack:
         connection = stack.enter_context(plain)
         if root_certificates is not None:
             try:
-                connection = stack.enter_context(_tls(root_certificates, plain, host.strip("[]"), deadline))
+                connection = stack.enter_context(_tls(root_certificates, plain, name, deadline))
             except OSError as error:
                 raise TargetError(f"no TLS connection to the server at {target}: {error}") from None
         return _heard(connection, listener, deadline, who=f"the server at {target}", timeout_s=timeout_s)

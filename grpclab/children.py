@@ -8,6 +8,7 @@ for children of children, needs no privilege, and leaves nothing to clean up.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import math
 import os
@@ -17,10 +18,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import IO, Any
 
 from grpclab.errors import WorkerError
+from grpclab.printable import printable
 
 STUDY_VARIABLE = "GRPCLAB_STUDY"
 """Every process of a study carries the study's id in this environment variable."""
@@ -53,10 +55,32 @@ def say(**message: Any) -> None:
     sys.stdout.flush()
 
 
+LOG_BYTES = 1 << 16
+"""The end of a child's log that is looked at."""
+LONGEST_REASON = 200
+
+
+def module_command(module: str, *arguments: str) -> list[str]:
+    """The command that runs a module in this Python, which imports nothing from the working folder.
+
+    That is ``-P``. As an option it holds for this one process; a variable would reach a user's server too.
+    """
+    return [sys.executable, "-P", "-m", module, *arguments]
+
+
+@dataclasses.dataclass(kw_only=True)
+class _Read:
+    """What has been read of a pipe: bytes as they came, and the messages before them."""
+
+    chunks: list[bytes] = dataclasses.field(default_factory=list)
+    messages: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+
+
 class Child:
     """A Python module running as a child process of ours, spoken to in JSON lines.
 
-    `log` takes the child's standard error. `cpus` pins it. Use as a context manager: leaving it ends the child.
+    `log` takes the child's standard error; where it can also be read, the error about a child that ended has its last
+    line. `cpus` pins it. Use as a context manager: leaving it ends the child.
     """
 
     def __init__(
@@ -70,7 +94,7 @@ class Child:
     ) -> None:
         self.name = name
         self.popen = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
+            module_command(module, *arguments),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log if log is not None else None,
@@ -79,11 +103,12 @@ class Child:
             process_group=0,
         )
         self.pid = self.popen.pid
+        self._log = log if log is not None and log.readable() else None
+        self.died = False
+        """Whether it had ended before it was stopped."""
         if cpus:
             pin(self.pid, cpus)
-        self._buffer = b""
-        self.unread: list[dict[str, Any]] = []
-        """Lines that came in, but that nobody has taken yet."""
+        self._read = _Read()
 
     def send(self, **message: Any) -> None:
         """One JSON line to the child. Raises WorkerError if it is gone."""
@@ -99,24 +124,55 @@ class Child:
         got = receive_all([self], timeout_s)
         return got[0]
 
-    def read_available(self) -> list[dict[str, Any]]:
-        """What can be read now (call when its pipe is readable). Raises WorkerError at its end."""
+    @property
+    def unread(self) -> list[dict[str, Any]]:
+        """The lines that have been read, but that nobody has taken yet."""
+        return self._read.messages
+
+    def read_available(self) -> None:
+        """Read what its pipe holds (call when that is readable) into `unread`. Raises WorkerError at its end.
+
+        A signal may raise between any two steps of this; what was read is there when it is called again.
+        """
         assert self.popen.stdout is not None
-        data = os.read(self.popen.stdout.fileno(), 1 << 16)
-        if not data:
-            raise self._gone()
-        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        # In one step of the interpreter: between os.read and an assignment a signal would lose what was read.
+        self._read.chunks.extend(map(os.read, (self.popen.stdout.fileno(),), (1 << 16,)))
+        self.parse()
+
+    def parse(self) -> None:
+        """Make messages of what has been read. Raises WorkerError at the pipe's end, and for what is no JSON."""
+        read = self._read
+        if not read.chunks:
+            return
+        *lines, rest = b"".join(read.chunks).split(b"\n")
         try:
-            return [json.loads(line) for line in lines if line.strip()]
+            messages = [json.loads(line) for line in lines if line.strip()]
         except ValueError:
-            raise WorkerError(f"{self.name} (pid {self.pid}) wrote something that is not JSON: {data[:80]!r}") from None
+            told = f"{self.name} (pid {self.pid}) wrote something that is not JSON: {read.chunks[-1][:80]!r}"
+            raise WorkerError(told) from None
+        if not read.chunks[-1] and not messages:
+            raise self._gone()
+        self._read = _Read(chunks=[rest] if rest else [], messages=[*read.messages, *messages])
 
     def _gone(self) -> WorkerError:
         try:
             code = self.popen.wait(timeout=2)
         except subprocess.TimeoutExpired:
             return WorkerError(f"{self.name} (pid {self.pid}) closed its pipe")
-        return WorkerError(f"{self.name} (pid {self.pid}) {describe_exit(code)}")
+        written = self._written()
+        lines = telling_lines(written)
+        reason = f": {printable(lines[-1], LONGEST_REASON)}" if lines else ""
+        error = WorkerError(f"{self.name} (pid {self.pid}) {describe_exit(code)}{reason}")
+        if lines:
+            error.add_note(written)
+        return error
+
+    def _written(self) -> str:
+        """The end of its log. The child's descriptor has the same position as ours: it is left where it is."""
+        if self._log is None:
+            return ""
+        file = self._log.fileno()
+        return os.pread(file, LOG_BYTES, max(0, os.fstat(file).st_size - LOG_BYTES)).decode(errors="replace")
 
     @property
     def alive(self) -> bool:
@@ -127,6 +183,8 @@ class Child:
         """End it: SIGTERM, then SIGKILL after `grace_s`. Returns its exit code."""
         if self.alive:
             self.popen.terminate()
+        elif self.popen.stdin is not None and not self.popen.stdin.closed:
+            self.died = True
         try:
             code = self.popen.wait(timeout=grace_s)
         except subprocess.TimeoutExpired:
@@ -178,6 +236,7 @@ def receive_all(
     with selectors.DefaultSelector() as selector:
         for child in children:
             assert child.popen.stdout is not None
+            child.parse()
             if not child.unread:
                 selector.register(child.popen.stdout, selectors.EVENT_READ, child)
         while silent := [child.name for child in children if not child.unread]:
@@ -187,7 +246,7 @@ def receive_all(
                 raise WorkerError(f"{', '.join(silent)} did not answer within {timeout_s:g} s")
             for key, _ in ready:
                 child = key.data
-                child.unread += child.read_available()
+                child.read_available()
                 if child.unread:
                     selector.unregister(key.fileobj)
             if tick is not None:
@@ -201,21 +260,37 @@ def receive_any(
     *,
     every_s: float,
     tick: Callable[[], None] | None = None,
-) -> list[tuple[Child, dict[str, Any]]]:
-    """The JSON lines that come in first, each with its child; none after `timeout_s`. Otherwise as `receive_all`."""
+) -> Iterator[tuple[Child, dict[str, Any]]]:
+    """The JSON lines that come in first, each with its child; none after `timeout_s`. Otherwise as `receive_all`.
+
+    A line is taken when the next one is asked for: one that a signal kept from being looked at comes again.
+    """
     end = time.monotonic() + timeout_s
     with selectors.DefaultSelector() as selector:
         for child in children:
             assert child.popen.stdout is not None
+            child.parse()
             selector.register(child.popen.stdout, selectors.EVENT_READ, child)
         left = math.inf
         while not any(child.unread for child in children) and left > 0:
             left = max(0.0, end - time.monotonic())
             for key, _ in selector.select(min(left, every_s)):  # at the end, too: this process may have been stopped
-                key.data.unread += key.data.read_available()
+                key.data.read_available()
             if tick is not None:
                 tick()
-    return [(child, child.unread.pop(0)) for child in children if child.unread]
+    for child in children:
+        while child.unread:
+            yield child, child.unread[0]
+            child.unread.pop(0)
+
+
+def telling_lines(log: str) -> list[str]:
+    """The lines of a log that say what happened.
+
+    Indented lines are left out: they are the frames of tracebacks, and where several processes end at once those of
+    one hide what the other said.
+    """
+    return [line for line in log.splitlines() if line.strip() and not line.startswith((" ", "Traceback (most recent"))]
 
 
 def pin(pid: int, cpus: Collection[int]) -> None:

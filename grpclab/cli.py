@@ -39,7 +39,8 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 DESCRIPTION = "Performance studies of gRPC services that hold up."
 SERVE_HELP = """The server runs in the foreground until Ctrl-C or SIGTERM, then lets running calls end.
 Environment: GRPC_SERVER_PORT, GRPC_KEEPALIVE_TIMEOUT (seconds), GRPC_CONCURRENCY_LIMIT, GRPCLAB_LOG;
-PPROF_ENABLED (true for optimized) and PPROF_PORT (3000): the profiling desk, on 127.0.0.1 only.
+PPROF_ENABLED (true for optimized) and PPROF_PORT (3000): the profiling desk, on 127.0.0.1 unless --desk-host
+names another address; there it wants the token that is printed with its address.
 A flag beats a variable, a variable beats the default; other commands do not read them."""
 
 
@@ -71,6 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
     ports = ", ".join(f"{name} {port}" for name, port in DEFAULT_PORTS.items())
     serve.add_argument("--port", type=int, help=f"TCP port, 0 for any free one (default: {ports})")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    serve.add_argument("--desk-host", metavar="HOST", help="address of the profiling desk (default: 127.0.0.1)")
     cli_reference.add_options(serve)
     serve.set_defaults(run=_serve)
 
@@ -133,8 +135,9 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _serve_greeter(options: argparse.Namespace, port: int) -> int:
     from grpclab.servers.child import leave
+    from grpclab.servers.exposure import listen_address
     from grpclab.servers.foreground import serve_in_foreground
-    from grpclab.servers.sidecar import desk_from_environment
+    from grpclab.servers.sidecar import chosen_desk
 
     cli_reference.refuse_options(options)
     given = parse_settings(options.settings)
@@ -149,10 +152,11 @@ def _serve_greeter(options: argparse.Namespace, port: int) -> int:
     server_only = {name: level for name, level in settings.items() if name.startswith("server.")}
     if not options.quiet:
         _tell_idle(TrialConfig().replace(server_only), asked)
-    desk_port = desk_from_environment(os.environ, default=options.variant == "optimized")
-    if desk_port is not None:
+    where = listen_address(options.host)
+    desk = chosen_desk(os.environ, default=options.variant == "optimized", host=options.desk_host)
+    if desk is not None:
         server_only = {"server.metrics": True, "server.desk": True, **server_only}
-    serve_in_foreground(options.variant, server_only, options.host, port, quiet=options.quiet, desk_port=desk_port or 0)
+    serve_in_foreground(options.variant, server_only, where, port, quiet=options.quiet, desk=desk)
     leave(0)
 
 
@@ -233,8 +237,11 @@ def _tell_unread_variables(options: argparse.Namespace) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
-    with terminal.guarded():
-        return _run(arguments)
+    with terminal.guarded(), interrupts.handled(leaving=arguments is None):
+        try:
+            return _run(arguments)
+        except KeyboardInterrupt:
+            return interrupts.explain()
 
 
 def _run(arguments: Sequence[str] | None) -> int:
@@ -246,14 +253,10 @@ def _run(arguments: Sequence[str] | None) -> int:
     try:
         if not options.quiet:
             _tell_unread_variables(options)
-        with interrupts.handled(leaving=arguments is None):
-            return int(options.run(options))
+        return int(options.run(options))
     except GrpclabError as error:
         _explain(error, str(error), options)
         return interrupts.exit_code() if error.exit_code == INTERRUPTED else error.exit_code
-    except KeyboardInterrupt:
-        print(f"grpclab: interrupted ({interrupts.cause()})", file=sys.stderr)
-        return interrupts.exit_code()
     except OSError as error:
         _explain(error, f"{error.filename or 'the system'}: {error.strerror or error}", options)
         return 3

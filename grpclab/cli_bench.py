@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -252,24 +253,25 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     line = ProgressLine(
         sys.stderr, duration_s=config.load.duration_s, requests=config.load.requests, quiet=bool(given.get("quiet"))
     )
-    try:
-        result = run_bench(
-            target,
-            config,
-            call=call,
-            rates=rates,
-            objectives=objectives,
-            abort=bool(given.get("abort_on_slo")),
-            seed=seed,
-            notes=notes,
-            without_effect=idle,
-            connect_timeout_s=wait_s,
-            watcher=line.show if line.active else None,
-            connected=partial(_tell_too_few, None if given.get("quiet") else planned, more),
-        )
-    finally:
-        line.erase()
-    _answer(result, given)
+    with contextlib.ExitStack() as keeping:
+        try:
+            result = run_bench(
+                target,
+                config,
+                call=call,
+                rates=rates,
+                objectives=objectives,
+                abort=bool(given.get("abort_on_slo")),
+                seed=seed,
+                notes=notes,
+                without_effect=idle,
+                connect_timeout_s=wait_s,
+                watcher=line.show if line.active else None,
+                connected=partial(_begin, keeping, None if given.get("quiet") else planned, more),
+            )
+        finally:
+            line.erase()
+        _answer(result, given)
     if result.run.interrupted:
         return interrupts.exit_code()
     if result.every_call_failed:
@@ -277,6 +279,12 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     if result.missed:
         print(f"grpclab: --slo not met: {result.missed}", file=sys.stderr)
     return 1 if result.every_call_failed or result.missed else 0
+
+
+def _begin(keeping: contextlib.ExitStack, planned: int | None, more: str) -> None:
+    """Call it before the load: from then on a signal ends the load alone, and what was measured is written."""
+    _tell_too_few(planned, more)
+    keeping.enter_context(interrupts.deferred())
 
 
 def _tell_too_few(planned: int | None, mend: str) -> None:

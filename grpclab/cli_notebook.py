@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from grpclab.children import module_command
 from grpclab.errors import UsageError
 from grpclab.extras import needs
 from grpclab.places import notebook, notebooks
@@ -55,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
         if not options.quiet:
             print(f"written: {target}")
     if options.open:
-        os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", str(target)])
+        os.execv(sys.executable, module_command("jupyterlab", str(target)))
     return 0
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from grpclab import procfs
-from grpclab.addresses import loopback_target
+from grpclab.dialling import loopback_target
 from grpclab.errors import MeasurementError, TargetError, UsageError, invalid
 from grpclab.profiling import families, flamegraph, perf, pprof, pyspy, speedscope, threads
 from grpclab.profiling.stacks import at_work, readable

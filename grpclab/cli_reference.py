@@ -90,6 +90,8 @@ def run(options: argparse.Namespace, port: int) -> int:
 
     if options.settings:
         raise UsageError(f"--set {options.settings[0]}: serve reference has options of its own, see `serve --help`")
+    if options.desk_host is not None:
+        raise UsageError("--desk-host is an option of `serve basic` and `serve optimized`: reference has no desk")
     given = {field: getattr(options, name) for name, field in _FIELDS.items() if getattr(options, name) is not None}
     spec = ReferenceSpec(host=options.host, port=port, **given)
     if "seed" in given and not spec.draws and not options.quiet:

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import difflib
 import json
+import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from grpclab.printable import printable
 from grpclab.study.parameters import StudyParameters, refuse_without_part
 
 if TYPE_CHECKING:
+    from grpclab.study.repeat import Original
     from grpclab.study.runner import Study
 
 
@@ -49,6 +51,11 @@ def add_study(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> None
         type=Path,
         metavar="STUDY",
         help="measure a study once more: results/STUDY, its manifest.json, or a report; --study names the repeat",
+    )
+    study.add_argument(
+        "--yes",
+        action="store_true",
+        help="with --repeat: start the commands of a study that another user or machine recorded without asking",
     )
     study.add_argument(
         "--plan", action="store_true", help="measure a short pilot only; say how long it takes and what it can show"
@@ -89,7 +96,7 @@ def _study(options: argparse.Namespace) -> int:
     if original:
         if options.plan and original.plan.get("subjects"):
             raise UsageError("--plan does not go with the repeat of a comparison: its number of blocks is known")
-        study = repeat.planned(original, options.study)
+        study = repeat.planned(original, options.study, consent=options.yes or _agreed(original))
     elif options.file:
         study = Study.described(options.file, options.study)
     elif options.plan:
@@ -110,6 +117,16 @@ def _study(options: argparse.Namespace) -> int:
     return 0
 
 
+def _agreed(original: Original) -> bool:
+    """Whether the user, shown what a study of another user or machine starts and opens, agrees to that."""
+    foreign = original.foreign() if original.trusted else []
+    if not (foreign and sys.stdin.isatty() and sys.stdout.isatty()):
+        return False
+    print(f"{original.source} was recorded by another user or on another machine; it starts or opens:")
+    print("\n".join(f"  {line}" for line in foreign))
+    return input("Go on? [y/N] ").strip().lower() in ("y", "yes")
+
+
 def _chosen(options: argparse.Namespace) -> dict[str, Any]:
     """The parameters of a study that were given. Raises UsageError for those that have no part in it."""
     given = {field.name: getattr(options, field.name) for field in dataclasses.fields(StudyParameters)}
@@ -117,6 +134,8 @@ def _chosen(options: argparse.Namespace) -> dict[str, Any]:
     others = [f"--{name.replace('_', '-')}" for name in sorted(set(chosen) - {"study"})]
     if options.repeat and (others := [*others, *(["--file"] if options.file else [])]):
         raise UsageError(f"{others[0]} does not go with --repeat: it measures the plan of {options.repeat}")
+    if options.yes and not options.repeat:
+        raise UsageError("--yes goes with --repeat only: nothing else asks")
     if options.file and others:
         raise UsageError(f"{others[0]} does not go with --file: write it into {options.file}")
     if options.plan and options.json:

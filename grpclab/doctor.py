@@ -333,7 +333,7 @@ def _grpc_environment(facts: Facts) -> Finding:
     variables = facts["versions"]["grpc_environment"]
     if not variables:
         return _ok("GRPC_ variables", "none set")
-    harmless = {"GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", *(factor.env for factor in FACTORS.values())}
+    harmless = {"GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", "GRPC_PROXY", *(factor.env for factor in FACTORS.values())}
     acting = [name for name in variables if name not in harmless]
     if not acting:
         return _ok("GRPC_ variables", ", ".join(variables))

@@ -1,14 +1,15 @@
 """SIGINT, SIGTERM and SIGHUP as one exception that unwinds, so that what was measured is kept and files go.
 
-The first signal raises :class:`Interrupted`, a KeyboardInterrupt. While things are being brought to an end a further
-one must not break that: it is swallowed, unless someone waits who can end sooner (:func:`hurried`). Who is
-determined enough gets out with the fifth.
+The first signal raises :class:`Interrupted`, a KeyboardInterrupt: at once, or at the end of what must not be broken
+(:func:`deferred`). While things are being brought to an end a further one must not break that: it is swallowed, unless
+someone waits who can end sooner (:func:`hurried`). Who is determined enough gets out with the fifth.
 """
 
 from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
@@ -34,26 +35,41 @@ class _Received:
         self.first: int | None = None
         self.count = 0
         self.hurried = False
+        self.deferring = False
+        self.deferred: int | None = None
+        """The signal that has not been raised yet."""
 
     def handle(self, number: int, _frame: FrameType | None) -> None:
         self.count += 1
         if self.first is None:
             self.first = number
-        if self.count == 1 or self.hurried or self.count > SWALLOWED:
+        if self.count > SWALLOWED or self.hurried:
+            raise Interrupted(number)
+        if self.count == 1:
+            self.deferred = number
+            self.deliver()
+
+    def deliver(self) -> None:
+        """Raise the signal that waits, unless it has to wait for longer."""
+        if self.deferred is not None and not self.deferring:
+            number, self.deferred = self.deferred, None
             raise Interrupted(number)
 
 
 _received = _Received()
+_handling = False
 
 
 @contextlib.contextmanager
 def handled(*, leaving: bool = False) -> Iterator[None]:
     """Turn SIGNALS into :class:`Interrupted` while the block runs; those that were ignored stay so.
 
-    With `leaving` the process ends after the block: if a signal ended it, a further one is ignored from then on.
+    With `leaving` the process ends after the block, and what it had to do is done: signals are ignored from then on.
+    Otherwise a SIGTERM or SIGHUP that came is sent again after the block, to whoever handles it there. Inside another
+    such block this one changes nothing.
     """
-    global _received  # noqa: PLW0603
-    if threading.current_thread() is not threading.main_thread():
+    global _received, _handling  # noqa: PLW0603
+    if _handling or not _in_main_thread():
         yield
         return
     _received = _Received()
@@ -62,11 +78,20 @@ def handled(*, leaving: bool = False) -> Iterator[None]:
     }
     for number in before:
         signal.signal(number, _received.handle)
+    _handling = True
     try:
         yield
     finally:
+        _handling = False
         for number, handler in before.items():
-            signal.signal(number, signal.SIG_IGN if leaving and _received.first else handler)
+            signal.signal(number, signal.SIG_IGN if leaving else handler)
+        if not leaving and _received.first in (signal.SIGTERM, signal.SIGHUP):
+            signal.raise_signal(_received.first)
+
+
+def _in_main_thread() -> bool:
+    """Whether Python runs the handlers of signals in this thread."""
+    return threading.current_thread() is threading.main_thread()
 
 
 @contextlib.contextmanager
@@ -80,6 +105,41 @@ def hurried() -> Iterator[None]:
         received.hurried = False
 
 
+@contextlib.contextmanager
+def deferred() -> Iterator[None]:
+    """The first signal raises at the end of the block, so that nothing in it is left half done."""
+    received = _received
+    if not _in_main_thread():
+        yield
+        return
+    before, received.deferring = received.deferring, True
+    try:
+        yield
+    finally:
+        received.deferring = before
+        received.deliver()
+
+
+@contextlib.contextmanager
+def raised() -> Iterator[None]:
+    """Inside :func:`deferred`: the first signal raises at once while the block runs, one that came before as well."""
+    received = _received
+    if not _in_main_thread():
+        yield
+        return
+    before, received.deferring = received.deferring, False
+    try:
+        received.deliver()
+        yield
+    finally:
+        received.deferring = before
+
+
+def waiting() -> bool:
+    """Whether a signal waits for the end of :func:`deferred`: nothing new should be begun."""
+    return _received.deferred is not None
+
+
 def exit_code() -> int:
     """128 and the number of the signal that came first: 130 for Ctrl-C, which is also what none means."""
     return 128 + int(_received.first or signal.SIGINT)
@@ -89,3 +149,9 @@ def cause() -> str:
     """What came first: ``Ctrl-C``, ``SIGTERM``, ``SIGHUP``."""
     first = _received.first or signal.SIGINT
     return "Ctrl-C" if first == signal.SIGINT else signal.Signals(first).name
+
+
+def explain() -> int:
+    """Say on standard error what ended this process; returns its exit code."""
+    print(f"grpclab: interrupted ({cause()})", file=sys.stderr)
+    return exit_code()

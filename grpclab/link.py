@@ -30,9 +30,9 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from grpclab.addresses import loopback_target
 from grpclab.children import Child, pin
 from grpclab.config import LinkConfig
+from grpclab.dialling import loopback_target
 from grpclab.errors import UsageError, WorkerError
 
 ANSWER_TIMEOUT_S = 10.0
@@ -97,13 +97,8 @@ def running_link(
                 pin(child.pid, cpus)
             except OSError as error:
                 raise UsageError(f"cannot pin the link to cores {sorted(cpus)}: {error.strerror}") from None
-        try:
-            child.send(target=target, **dataclasses.asdict(config))
-            port = child.receive(START_TIMEOUT_S)["port"]
-        except WorkerError as error:
-            log.seek(0)
-            reason = log.read().decode(errors="replace").strip().rpartition("\n")[2]
-            raise WorkerError(f"the emulated link did not start: {reason or error}") from None
+        child.send(target=target, **dataclasses.asdict(config))
+        port = child.receive(START_TIMEOUT_S)["port"]
         yield RunningLink(target=f"127.0.0.1:{port}", child=child)
 
 

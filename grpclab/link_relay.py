@@ -25,8 +25,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, cast
 
-from grpclab.addresses import loopback_target
 from grpclab.config import FACTORS, LinkConfig
+from grpclab.dialling import loopback_target
 from grpclab.errors import UsageError
 from grpclab.http2.watching import FrameWatch
 from grpclab.link_model import Direction, EmulatedPath, Mark, buffer_bytes

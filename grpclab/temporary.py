@@ -14,10 +14,12 @@ import shutil
 import stat
 import tempfile
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
+from grpclab import interrupts
 from grpclab.errors import StorageError
 
 PREFIX = "grpclab-"
@@ -42,7 +44,9 @@ class TemporaryFolder:
         try:
             if parent == location():
                 remove_abandoned(parent)
-            self.path, self._lock = _owned(parent)
+            with interrupts.deferred():  # a folder that nobody knows of would stay
+                self.path, lock = _owned(parent)
+                self._finalizer = weakref.finalize(self, _remove, self.path, lock, os.getpid())
         except OSError as error:
             raise StorageError(_told(parent, error)) from None
         try:
@@ -53,14 +57,8 @@ class TemporaryFolder:
 
     def remove(self) -> None:
         """Remove the folder. Safe to call twice."""
-        for _ in range(REMOVALS):
-            shutil.rmtree(self.path, ignore_errors=True)
-            if not self.path.exists():
-                break
-            time.sleep(0.02)
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        with interrupts.deferred():
+            self._finalizer()
 
     def __enter__(self) -> Path:
         return self.path
@@ -69,6 +67,18 @@ class TemporaryFolder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.remove()
+
+
+def _remove(path: Path, lock: int | None, owner: int) -> None:
+    if os.getpid() != owner:
+        return  # a copy of its owner, by fork
+    for _ in range(REMOVALS):
+        shutil.rmtree(path, ignore_errors=True)
+        if not path.exists():
+            break
+        time.sleep(0.02)
+    if lock is not None:
+        os.close(lock)
 
 
 def location() -> Path:

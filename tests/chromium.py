@@ -19,12 +19,12 @@ OPTIONS = [
 
 
 @contextlib.contextmanager
-def started() -> Iterator[Browser]:
-    """The browser; the test is skipped where there is none."""
+def started(*more: str) -> Iterator[Browser]:
+    """The browser, with `more` of its switches; the test is skipped where there is none."""
     if not CHROMIUM.exists():
         pytest.skip("/usr/bin/chromium is missing: apt-get install chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=OPTIONS)
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=[*OPTIONS, *more])
         try:
             yield browser
         finally:

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 
-GRPCLAB = [sys.executable, "-m", "grpclab"]
+GRPCLAB = [sys.executable, "-P", "-m", "grpclab"]
 
 
 def run(*words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:

@@ -15,6 +15,7 @@ import grpc
 import psutil
 import pytest
 from notebook_runs import measured
+from proxies import Proxy
 
 from grpclab.channels import open_channel
 from grpclab.children import STUDY_VARIABLE
@@ -63,6 +64,13 @@ def hello(name: str = "world") -> Any:
     return greet_pb2.HelloRequest(name=name)
 
 
+@pytest.fixture
+def proxy() -> Iterator[Proxy]:
+    """A proxy that counts its connections; a test names it in the environment."""
+    with contextlib.closing(Proxy()) as found:
+        yield found
+
+
 def processes_of(study: str) -> list[int]:
     """The running processes that carry this study's id in their environment."""
     found = []
@@ -72,6 +80,12 @@ def processes_of(study: str) -> list[int]:
             if marked and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process.pid)
     return found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def state_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test reads or makes the key in this user's home."""
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
 
 
 @pytest.fixture

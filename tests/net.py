@@ -218,7 +218,9 @@ class Bench:
         self.path = path
         self.residence = residence
         self.net = Net(loop)
-        self.engine = WireEngine(TrialConfig(client=client), "here:1", None, call, residence=residence, clock=loop.time)
+        self.engine = WireEngine(
+            TrialConfig(client=client), "127.0.0.1:1", None, call, residence=residence, clock=loop.time
+        )
         self.engine._look_every_s = 16 * MS
         self.accidents: list[Any] = []
         loop.set_exception_handler(lambda _, context: self.accidents.append(context))

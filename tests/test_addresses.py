@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import re
+import socket
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grpclab.addresses import host_port, loopback_target
+from grpclab.addresses import host_port
+from grpclab.config import ServerConfig, TrialConfig
+from grpclab.dialling import loopback_target
 from grpclab.errors import UsageError
+from grpclab.load.calls import greeting
+from grpclab.load.engines import ENGINES
+from grpclab.servers.launcher import launch
 
 BOTH = ("127.0.0.1", "::1")
+Resolver = Callable[..., None]
+
+
+@pytest.fixture
+def resolver(monkeypatch: pytest.MonkeyPatch) -> Resolver:
+    """Lets `localhost` stand for some addresses; no other name is looked up."""
+
+    def stands_for(*addresses: str) -> None:
+        def resolve(name: object, *_: Any, **__: Any) -> list[Any]:
+            assert name == "localhost"
+            if not addresses:
+                raise socket.gaierror(socket.EAI_NONAME, "not known")
+            return [(None, None, 6, "", (address, 0)) for address in addresses for _ in range(2)]
+
+        monkeypatch.setattr(socket, "getaddrinfo", resolve)
+
+    return stands_for
 
 
 @pytest.mark.parametrize(
@@ -45,7 +70,10 @@ BOTH = ("127.0.0.1", "::1")
         ("ipv6:[::1]:7", "[::1]:7", ("::1",)),
     ],
 )
-def test_an_address_may_be_written_in_many_ways(text: str, meant: str, hosts: tuple[str, ...]) -> None:
+def test_an_address_may_be_written_in_many_ways(
+    resolver: Resolver, text: str, meant: str, hosts: tuple[str, ...]
+) -> None:
+    resolver("::1", "127.0.0.1")
     assert host_port(text) == meant
     assert loopback_target(text) == (hosts, int(meant.rpartition(":")[2]))
 
@@ -81,6 +109,15 @@ def test_an_address_may_be_written_in_many_ways(text: str, meant: str, hosts: tu
         ("[::1%eth0]:80", "on this machine"),
         ("localhost.example:80", "on this machine"),
         ("1:2", "on this machine"),
+        ("2130706433:80", "on this machine"),
+        ("0x7f000001:80", "on this machine"),
+        ("0177.0.0.1:80", "on this machine"),
+        ("127.1:80", "on this machine"),
+        ("127.0.0.1.:80", "on this machine"),
+        ("[::ffff:10.0.0.1]:80", "on this machine"),
+        ("[::127.0.0.1]:80", "on this machine"),
+        ("[::1%1]:80", "on this machine"),
+        ("127.0.0.1%lo:80", "on this machine"),
         (50051, "text"),
         (None, "text"),
         (b"localhost:7", "text"),
@@ -90,6 +127,49 @@ def test_any_other_address_is_refused_with_what_would_do(text: Any, hint: str) -
     for parse in (host_port, loopback_target):
         with pytest.raises(UsageError, match=rf"^invalid target={re.escape(str(text))}: expected .*{hint}"):
             parse(text)
+
+
+@pytest.mark.parametrize("addresses", [("127.0.0.1",), ("127.0.0.1", "127.0.1.1"), ("::1",), ("::ffff:127.0.0.1",)])
+def test_localhost_is_what_it_stands_for(resolver: Resolver, addresses: tuple[str, ...]) -> None:
+    resolver(*addresses)
+    assert loopback_target("localhost:7") == (addresses, 7)
+
+
+def test_localhost_that_no_resolver_knows_is_loopback(resolver: Resolver) -> None:
+    resolver()
+    assert loopback_target("localhost:7") == (BOTH, 7)
+
+
+@pytest.mark.parametrize(
+    "outside", ["192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1", "0.0.0.0", "::", "fe80::1%eth0", "::1%eth0"]
+)
+@pytest.mark.parametrize("more", [(), ("127.0.0.1",)])
+def test_localhost_that_stands_for_another_machine_is_refused(
+    resolver: Resolver, outside: str, more: tuple[str, ...]
+) -> None:
+    resolver(*more, outside)
+    with pytest.raises(UsageError, match=rf"^invalid target=localhost:7: .*{re.escape(outside)}"):
+        loopback_target("localhost:7")
+
+
+@pytest.mark.parametrize("engine", ["wire", "grpcio"])
+def test_an_engine_dials_the_addresses_that_were_judged(resolver: Resolver, engine: str) -> None:
+    # The second lookup is of a resolver that has changed its mind: there must be none.
+    with launch(ServerConfig()) as server:
+        port = server.target.rpartition(":")[2]
+        resolver("::1", "127.0.0.1")
+        asyncio.run(one_connection(engine, f"localhost:{port}", lambda: resolver("192.0.2.1")))
+        with pytest.raises(UsageError, match="192"):
+            asyncio.run(one_connection(engine, f"localhost:{port}", lambda: None))
+
+
+async def one_connection(engine: str, target: str, made: Callable[[], None]) -> None:
+    """Make an engine, and let it connect."""
+    config = TrialConfig().replace({"load.engine": engine})
+    found = ENGINES[engine](config, target, None, greeting(config.load), residence=False)
+    made()
+    await found.connect(20.0)
+    await found.close()
 
 
 _PIECES = ["localhost", "127.0.0.1", "0.0.0.0", "10.1.2.3", "[::1]", "::", "/", ":", "//", "http:", "dns:", "ipv6:"]

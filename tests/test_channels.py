@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
-import threading
 from collections.abc import Iterator
 from concurrent import futures
 from typing import Any
@@ -14,41 +11,11 @@ import grpc
 import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
+from proxies import VARIABLES, Proxy
 
 from grpclab.channels import open_aio_channel, open_channel
 from grpclab.load.schema import from_server
 from grpclab.servers.launcher import check_health
-
-VARIABLES = ("grpc_proxy", "https_proxy", "http_proxy", "all_proxy")
-ALL_VARIABLES = (*VARIABLES, *map(str.upper, VARIABLES))
-
-
-class Proxy:
-    """A listener that counts who connects, and closes the connection."""
-
-    def __init__(self) -> None:
-        self.connections = 0
-        self._door = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._door.getsockname()[1]}"
-        self._thread = threading.Thread(target=self._count, daemon=True)
-        self._thread.start()
-
-    def _count(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                self._door.accept()[0].close()
-                self.connections += 1
-
-    def close(self) -> None:
-        self._door.shutdown(socket.SHUT_RDWR)
-        self._door.close()
-        self._thread.join(5)
-
-
-@pytest.fixture
-def proxy() -> Iterator[Proxy]:
-    with contextlib.closing(Proxy()) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +41,7 @@ def test_a_channel_of_grpcio_obeys_a_proxy_variable(target: str, proxy: Proxy, m
     assert proxy.connections > 0
 
 
-@pytest.mark.parametrize("variable", ALL_VARIABLES)
+@pytest.mark.parametrize("variable", VARIABLES)
 def test_no_channel_goes_to_a_proxy(variable: str, target: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(variable, proxy.url)
     check_health(target)

@@ -112,6 +112,20 @@ def test_a_variant_is_served_loaded_and_stopped(variant: str) -> None:
     assert err == ""
 
 
+@pytest.mark.parametrize("variant", ["basic", "reference"])
+def test_a_server_that_others_reach_says_so_in_one_line(variant: str) -> None:
+    command = [*GRPCLAB, "serve", variant, "--port", "0", "--host", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        announced = process.stdout.readline()
+        process.terminate()
+        _, said = process.communicate(timeout=20)
+    assert announced.startswith(f"{variant} server on 0.0.0.0:")
+    (line,) = (line for line in said.splitlines() if line.startswith("grpclab: "))
+    assert "greet.GreeterService" in line
+    assert ("grpc.reflection.v1alpha.ServerReflection" in line) == (variant == "basic")
+
+
 def test_sigterm_ends_serve_like_ctrl_c() -> None:
     with serving("basic", "--port", "0") as server:
         assert server.stop(signal.SIGTERM) == (0, "served 0 calls, at most 0 at once\n", "")
@@ -242,7 +256,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[dict[str, Lev
     """What `serve` would serve with these words: its settings and its port."""
     seen: list[tuple[dict[str, Level], int]] = []
 
-    def remember(name: str, settings: dict[str, Level], host: str, port: int, *, quiet: bool, desk_port: int) -> None:
+    def remember(name: str, settings: dict[str, Level], where: object, port: int, *, quiet: bool, desk: object) -> None:
         seen.append((settings, port))
 
     monkeypatch.setattr(foreground, "serve_in_foreground", remember)

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import psutil
 import pytest
+from conftest import until
 from pprof_message import folded, read
 
 from grpclab.config import ServerConfig, TrialConfig
@@ -20,7 +21,7 @@ from grpclab.errors import ServerError, UsageError
 from grpclab.load.generator import Generator
 from grpclab.profiling import pyspy
 from grpclab.servers.launcher import RunningServer, launch
-from grpclab.servers.sidecar import beside, desk_from_environment
+from grpclab.servers.sidecar import DeskAddress, beside, chosen_desk
 from grpclab.temporary import location
 
 pytest.importorskip("aiohttp", reason="pip install 'grpclab[desk]'")
@@ -66,12 +67,12 @@ def test_the_first_page_links_to_what_there_is(desk: str) -> None:
 
 
 @pytest.mark.parametrize("page", ["profile", "heap", "flamegraph"])
-@pytest.mark.parametrize("seconds", ["0", "301", "-1", "1.5", "x", "", "999999"])
+@pytest.mark.parametrize("seconds", ["0", "61", "-1", "1.5", "x", "", "999999"])
 def test_seconds_out_of_range_are_refused_in_one_line(desk: str, page: str, seconds: str) -> None:
     status, body = fetch(f"{desk}/debug/pprof/{page}?seconds={seconds}")
     assert status == 400
     assert body.count(b"\n") == 1
-    assert b"from 1 to 300" in body
+    assert b"from 1 to 60" in body
 
 
 def test_another_name_for_this_machine_is_refused(desk: str) -> None:
@@ -93,6 +94,53 @@ def test_two_profiles_at_once_are_one_profile_that_names_the_handler_and_one_409
     handlers = [frame for stack in folded(profile) for frame in stack if frame[0].endswith("SayHello")]
     assert handlers
     assert all(file.endswith("greeter.py") and line > 0 for _, file, line in handlers)
+
+
+@contextlib.contextmanager
+def asking(url: str) -> Iterator[None]:
+    """A client that has asked for `url`, and is gone at the end of the block."""
+    host, _, path = url.removeprefix("http://").partition("/")
+    name, _, port = host.partition(":")
+    with socket.create_connection((name, int(port))) as client:
+        client.sendall(f"GET /{path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        yield
+
+
+def test_a_profile_ends_with_its_connection(server: RunningServer) -> None:
+    def samplers() -> list[int]:
+        return [one.pid for one in psutil.Process(server.child.pid).children(recursive=True) if "py-spy" in one.name()]
+
+    with asking(f"{server.desk}/debug/pprof/profile?seconds=60"):
+        if not until(lambda: bool(samplers()), 10):
+            pytest.skip(pyspy.MISSING_ADVICE)
+        assert fetch(f"{server.desk}/debug/pprof/profile?seconds=1")[0] == 409
+    assert until(lambda: not samplers(), 10)
+    assert all(psutil.Process(pid).status() != psutil.STATUS_STOPPED for pid in server.pids)
+
+
+def test_a_heap_profile_ends_with_its_connection(server: RunningServer) -> None:
+    url = f"{server.desk}/debug/pprof/heap?seconds="
+    with asking(f"{url}60"):
+        assert until(lambda: fetch(f"{url}1")[0] == 409, 10)
+    assert until(lambda: fetch(f"{url}1")[0] == 200, 10)
+
+
+def test_head_starts_nothing(server: RunningServer) -> None:
+    request = urllib.request.Request(f"{server.desk}/debug/pprof/profile?seconds=60", method="HEAD")
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=30)
+    with refused.value as answer:
+        assert (answer.code, answer.headers["Allow"]) == (405, "GET")
+
+
+def test_a_desk_beyond_loopback_wants_its_token(server: RunningServer) -> None:
+    with beside(server.pids, where=DeskAddress(host="0.0.0.0")) as url:
+        root, _, token = url.replace("0.0.0.0", "127.0.0.1").partition("?")
+        assert fetch(f"{root}healthz")[0] == 401
+        status, page = fetch(f"{root}?{token}")
+        assert status == 200
+        assert f"/debug/pprof/profile?seconds=30&amp;{token}".encode() in page
+        assert fetch(f"{root}healthz?{token}")[0] == 200
 
 
 def test_the_heap_names_the_lines_that_hold_memory(server: RunningServer) -> None:
@@ -128,7 +176,7 @@ def test_the_desk_ends_with_its_server() -> None:
 def test_a_process_that_is_gone_is_a_503() -> None:
     with launch(ServerConfig()) as server:
         pids = server.pids
-    with beside(pids, port=0) as url:
+    with beside(pids) as url:
         status, body = fetch(f"{url}/debug/pprof/flamegraph?seconds=1")
     assert status == 503
     assert b"py-spy" in body
@@ -145,7 +193,7 @@ def test_advice_is_a_refusal_and_samples_are_none(advice: str) -> None:
 def test_a_taken_port_is_said_in_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as held:
         port = held.getsockname()[1]
-        with pytest.raises(ServerError, match="PPROF_PORT"), beside([1], port=port):
+        with pytest.raises(ServerError, match="PPROF_PORT"), beside([1], where=DeskAddress(port=port)):
             pass
 
 
@@ -159,7 +207,7 @@ def test_a_taken_port_is_said_in_one_line() -> None:
     ],
 )
 def test_the_environment_decides_on_the_desk(environ: dict[str, str], default: bool, port: int | None) -> None:
-    assert desk_from_environment(environ, default=default) == port
+    assert chosen_desk(environ, default=default) == (None if port is None else DeskAddress(port=port))
 
 
 @pytest.mark.parametrize(
@@ -167,13 +215,13 @@ def test_the_environment_decides_on_the_desk(environ: dict[str, str], default: b
 )
 def test_what_is_no_switch_or_no_port_is_refused_by_name(environ: dict[str, str]) -> None:
     with pytest.raises(UsageError, match=next(iter(environ))):
-        desk_from_environment(environ, default=True)
+        chosen_desk(environ, default=True)
 
 
 def test_a_taken_port_is_a_warning_unless_the_desk_was_asked_for(caplog: pytest.LogCaptureFixture) -> None:
     with socket.create_server(("127.0.0.1", 0)) as held:
         taken = {"PPROF_PORT": str(held.getsockname()[1])}
-        assert desk_from_environment(taken, default=True) is None
+        assert chosen_desk(taken, default=True) is None
         with pytest.raises(ServerError, match="choose another with PPROF_PORT"):
-            desk_from_environment({**taken, "PPROF_ENABLED": "true"}, default=True)
+            chosen_desk({**taken, "PPROF_ENABLED": "true"}, default=True)
     assert "no profiling desk: port" in caplog.text

@@ -134,7 +134,9 @@ def test_a_finding_says_what_is_wrong_and_what_to_do(name: str, changes: dict[st
     assert bool(found.advice) == (state != "ok")
 
 
-@pytest.mark.parametrize(("variable", "state"), [("GRPC_TRACE", "warn"), ("GRPC_CONCURRENCY_LIMIT", "ok")])
+@pytest.mark.parametrize(
+    ("variable", "state"), [("GRPC_TRACE", "warn"), ("GRPC_CONCURRENCY_LIMIT", "ok"), ("GRPC_PROXY", "ok")]
+)
 def test_variables_that_change_grpcio_are_named(variable: str, state: str) -> None:
     found = look("GRPC_ variables", versions={**VERSIONS, "grpc_environment": {variable: "1"}})
     assert found.state == state

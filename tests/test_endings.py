@@ -23,7 +23,6 @@ from generator_help import by_status, load
 from test_loops import Queue, evenly, send
 from virtual import VirtualLoop, run
 
-from grpclab import interrupts
 from grpclab.cli import build_parser, main
 from grpclab.config import ClientConfig, parse_settings
 from grpclab.errors import FactorError, UsageError
@@ -165,38 +164,6 @@ def test_a_warm_up_that_never_ends_ends_with_the_window(silent: str) -> None:
 
 
 # ---- signals ---------------------------------------------------------------------------------------------------
-
-
-def test_only_the_first_signal_breaks_what_runs_and_the_clean_up_is_left_alone() -> None:
-    with interrupts.handled():
-        with pytest.raises(interrupts.Interrupted):
-            signal.raise_signal(signal.SIGTERM)
-        for _ in range(interrupts.SWALLOWED - 1):
-            signal.raise_signal(signal.SIGINT)
-        assert (interrupts.exit_code(), interrupts.cause()) == (143, "SIGTERM")
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-
-
-def test_who_can_end_sooner_hears_of_the_second_signal() -> None:
-    with interrupts.handled(), pytest.raises(KeyboardInterrupt):
-        signal.raise_signal(signal.SIGINT)
-    with interrupts.handled():
-        for number in (signal.SIGINT, signal.SIGHUP):
-            with pytest.raises(KeyboardInterrupt), interrupts.hurried():
-                signal.raise_signal(number)
-        assert interrupts.exit_code() == 130
-
-
-def test_what_was_ignored_stays_ignored_and_the_handlers_come_back() -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with interrupts.handled():
-            signal.raise_signal(signal.SIGHUP)
-        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    finally:
-        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize(("numbers", "code"), [([signal.SIGTERM], 143), ([signal.SIGINT, signal.SIGINT], 130)])

@@ -128,7 +128,15 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         ],
         "variant": [Acts(words="basic", proof="name"), Refused(words="fast", where="basic, optimized or reference")],
         "port": [Acts(words="--port 5", proof="port", after="basic")],
-        "host": [Acts(words="--host 127.0.0.2", proof="host", after="basic")],
+        "host": [
+            Acts(words="--host 127.0.0.2", proof="host", after="basic"),
+            Refused(words="basic --host 127.0.0.256", where="--host=127.0.0.256"),
+        ],
+        "desk_host": [
+            Acts(words="--desk-host 127.0.0.2", proof="desk.host", after="basic"),
+            Refused(words="reference --desk-host 127.0.0.2", where="reference has no desk"),
+            Refused(words="basic --desk-host 127.0.0.256", where="--desk-host=127.0.0.256"),
+        ],
         **{
             option: [
                 Acts(words=words, proof=f"spec.{field or option}", after="reference"),
@@ -240,6 +248,10 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Refused(words="--repeat results/x --file study.toml", where="does not go with --repeat"),
         ],
         "repeat": [Acts(words="--repeat results/x", proof="repeat")],
+        "yes": [
+            Acts(words="--yes", proof="consent", after="--repeat results/x"),
+            Refused(words="--yes", where="--yes goes with --repeat only"),
+        ],
         "plan": [
             Acts(words="--plan", proof="foretold"),
             Refused(words="--plan --json plan.json", where="a plan has no result yet"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pandas as pd
 import pytest
 from stored_studies import result
 
-from grpclab import cli
+from grpclab import cli, cli_study
 from grpclab.config import Level, TrialConfig
 from grpclab.errors import DesignError, UsageError
 from grpclab.report.data import Packed
@@ -176,7 +177,7 @@ def commands(a: str, b: str, **subject: Any) -> dict[str, Any]:
 
 
 def test_a_comparison_is_repeated_as_one(root: Path) -> None:
-    again = planned(load_original(store(root, commands(f"{REFERENCE}1ms", f"{REFERENCE}2ms"))))
+    again = planned(load_original(store(root, commands(f"{REFERENCE}1ms", f"{REFERENCE}2ms"))), consent=True)
     assert isinstance(again, ComparingStudy)
     assert again.CONTINUES == "the same command"
     assert "about" in again.summary()
@@ -194,14 +195,70 @@ def test_a_comparison_is_repeated_as_one(root: Path) -> None:
 )
 def test_a_comparison_whose_servers_are_gone_says_so(found: dict[str, Any], told: str, root: Path) -> None:
     with pytest.raises(DesignError, match=told):
-        planned(load_original(store(root, found)))
+        planned(load_original(store(root, found)), consent=True)
 
 
 def test_commands_that_came_with_a_report_are_not_started(root: Path) -> None:
     path = report(root, commands("sh -c 'touch pwned; {port}'", "sh {port}"), {})
-    with pytest.raises(DesignError, match=r"run them yourself: grpclab compare --a-cmd x --b-cmd y$"):
-        planned(load_original(path))
+    for consent in (False, True):
+        with pytest.raises(DesignError, match=r"run them yourself: grpclab compare --a-cmd x --b-cmd y$"):
+            planned(load_original(path), consent=consent)
     assert planned(load_original(report(root, manifest(), {}))).name == "tiny-repeat"
+
+
+@pytest.mark.parametrize("subject", [{"proto": "/dev/zero"}, {"proto_path": ["/"]}])
+def test_files_that_a_report_names_are_not_opened(subject: dict[str, Any], root: Path) -> None:
+    made = plan() | {"subjects": {"few": {"call": "a.B/C"} | subject}}
+    with pytest.raises(DesignError, match="opens files, of whoever made it"):
+        planned(load_original(report(root, manifest(plan=made), {})), consent=True)
+
+
+def test_the_description_of_a_call_must_be_a_file(root: Path) -> None:
+    os.mkfifo(root / "pipe.proto")
+    for name in (str(root / "pipe.proto"), "/dev/zero"):
+        made = commands("sh {port}", "sh {port}", call="a.B/C", proto=name)
+        (root / "results").mkdir(exist_ok=True)
+        with pytest.raises(DesignError, match="which describes its call, is no file"):
+            planned(load_original(store(root, made | {"study": Path(name).name})), consent=True)
+
+
+def sealed(root: Path) -> Path:
+    """The study of two commands that this user began here."""
+    found = commands(f"{sys.executable} -c '' {{port}}", "sh {port}")
+    made = Store(root / "results" / "tiny")
+    made.open(found | {"servers": {}})
+    return made.folder
+
+
+def test_commands_that_this_user_recorded_here_need_no_consent(root: Path) -> None:
+    original = load_original(sealed(root))
+    assert original.foreign() == []
+    assert planned(original).name == "tiny-repeat"
+
+
+@pytest.mark.parametrize("change", ["another command", "another key", "no seal", "a key that others can read"])
+def test_commands_of_another_user_or_machine_need_consent(
+    change: str, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = root / "state"
+    monkeypatch.setenv("XDG_STATE_HOME", str(state))
+    path = sealed(root) / "manifest.json"
+    found = json.loads(path.read_text())
+    if change == "another command":
+        found["plan"]["subjects"]["a"]["command"] = "sh -c 'touch pwned; {port}'"
+    elif change == "no seal":
+        del found["seal"]
+    elif change == "another key":
+        (state / "grpclab" / "key").write_bytes(bytes(32))
+    else:
+        (state / "grpclab" / "key").chmod(0o644)
+    path.write_text(json.dumps(found))
+    original = load_original(path)
+    assert [line.partition(":")[0] for line in original.foreign()] == ["a", "b"]
+    with pytest.raises(DesignError, match="--yes"):
+        planned(original)
+    assert planned(original, consent=True).name == "tiny-repeat"
+    assert not (root / "pwned").exists()
 
 
 def without(key: str) -> dict[str, Any]:
@@ -224,10 +281,11 @@ def with_settings(settings: object) -> dict[str, Any]:
     ("changed", "told"),
     [
         ({"schema_version": 9}, "has schema version 9; this grpclab reads version 1"),
-        ({"plan": None}, "holds no plan that can be measured: configurations is missing"),
+        ({"plan": None}, "holds no plan that can be measured: plan is missing"),
         ({"plan": without("headline")}, "headline is missing"),
         ({"plan": without("blocks")}, "blocks is missing"),
         ({"plan": plan() | {"blocks": 0}}, "blocks=0"),
+        ({"plan": plan() | {"blocks": 2**62}}, f"blocks={2**62}"),
         ({"plan": plan() | {"blocks": "many"}}, "blocks='many'"),
         ({"plan": plan() | {"profiled": ["nobody"]}}, "profiles 'nobody'"),
         ({"plan": plan() | {"configurations": "text"}}, "holds no plan"),
@@ -276,6 +334,38 @@ def test_bad_input_is_one_line_and_2(
     assert out == ""
     assert err.count("\n") == 1
     assert told in err
+
+
+def test_without_a_terminal_foreign_commands_are_refused_and_yes_goes_on(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = store(root, commands("sh -c 'touch pwned; {port}'", "sh {port}"))
+    assert cli.main(["study", "--repeat", str(folder)]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert "touch pwned" in err
+    assert "--yes" in err
+    assert [path.name for path in root.iterdir()] == ["results"]
+
+    def begin(study: Study) -> Study:
+        raise InterruptedError(study.name)
+
+    monkeypatch.setattr(Study, "begin", begin)
+    assert cli.main(["study", "--repeat", str(folder), "--yes"]) == 3
+    assert "tiny-repeat" in capsys.readouterr().err, "the repeat was about to begin"
+
+
+@pytest.mark.parametrize(("answer", "goes_on"), [("y", True), ("", False), ("no", False)])
+def test_at_a_terminal_the_commands_are_shown_and_asked_for(
+    answer: str, goes_on: bool, root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = store(root, commands("sh -c 'touch pwned; {port}'", "sh {port}"))
+    for stream in (sys.stdin, sys.stdout):
+        monkeypatch.setattr(stream, "isatty", lambda: True)
+    monkeypatch.setattr("builtins.input", lambda _: answer)
+    original = load_original(folder)
+    assert cli_study._agreed(original) is goes_on
+    assert "a: command sh -c 'touch pwned; {port}'" in capsys.readouterr().out
 
 
 def test_a_study_is_measured_once_more_and_held_against_the_original(

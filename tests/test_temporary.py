@@ -18,7 +18,7 @@ from grpclab.errors import StorageError
 from grpclab.servers.launcher import RunningServer
 from grpclab.temporary import OWNER, UNOWNED_S, TemporaryFolder, remove_abandoned, require_room
 
-HOLD = "from grpclab.temporary import TemporaryFolder; print(TemporaryFolder().path, flush=True); input()"
+HOLD = "from grpclab.temporary import TemporaryFolder; own = TemporaryFolder(); print(own.path, flush=True); input()"
 
 
 @pytest.fixture

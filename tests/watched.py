@@ -21,6 +21,7 @@ from grpclab.config import FACTORS, Level, TrialConfig
 from grpclab.load import bench as bench_module
 from grpclab.load import plan as plan_module
 from grpclab.profiling import perf, pyspy
+from grpclab.servers.exposure import ListenAddress
 from grpclab.study import comparing
 
 Observed = dict[str, Any]
@@ -59,7 +60,8 @@ class Watched:
         patch.setenv("GRPCLAB_ROOT", str(folder))
         for name in ("GRPC_SERVER_PORT", *filter(None, (factor.env for factor in FACTORS.values()))):
             patch.delenv(name, raising=False)
-        patch.setenv("PPROF_ENABLED", "false")
+        patch.delenv("PPROF_ENABLED", raising=False)
+        patch.setenv("PPROF_PORT", "0")  # or port 3000 of this machine would decide
         for name in "xy":
             (folder / "results" / name).mkdir(parents=True)
             (folder / "results" / name / "manifest.json").write_text("{}")
@@ -98,8 +100,8 @@ class Watched:
         from grpclab.servers import child, foreground
         from grpclab.servers.reference import foreground as reference
 
-        def serve(name: str, settings: dict[str, Level], host: str, port: int, **more: Any) -> None:
-            self.note(name=name, settings=settings, host=host, port=port, **more)
+        def serve(name: str, settings: dict[str, Level], where: ListenAddress, port: int, **more: Any) -> None:
+            self.note(name=name, settings=settings, host=where.host, port=port, **more)
 
         self.patch.setattr(foreground, "serve_in_foreground", serve)
         self.patch.setattr(reference, "serve_reference_in_foreground", lambda spec, quiet: self.note(spec=spec))
@@ -129,7 +131,8 @@ class Watched:
         study.begin = lambda: study
 
         def noted(kind: str) -> Callable[..., Any]:
-            def make(*given: Any) -> Any:
+            def make(*given: Any, **more: Any) -> Any:
+                self.note(**more)
                 names = {"file": ("file", "name"), "repeat": ("repeat", "name")}.get(kind, (kind,))
                 self.note(**dict(zip(names, given, strict=False)))
                 return study
@@ -141,7 +144,7 @@ class Watched:
         self.patch.setattr(Study, "described", noted("file"))
         self.patch.setattr(repeat, "planned", noted("repeat"))
         self.patch.setattr(repeat, "compared", lambda *_: [])
-        self.patch.setattr(stored, "load_original", lambda path: SimpleNamespace(plan={}, path=path))
+        self.patch.setattr(stored, "load_original", lambda path: SimpleNamespace(plan={}, path=path, trusted=False))
         self.patch.setattr(planning, "foretell", lambda *_, **__: self.note(foretold=True))
 
         def published(study: Any, allow_mixed: bool = False) -> Path:

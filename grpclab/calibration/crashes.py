@@ -8,7 +8,6 @@ import math
 import os
 import random
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -20,7 +19,7 @@ import psutil
 
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.plan import Plan
-from grpclab.children import STUDY_VARIABLE
+from grpclab.children import STUDY_VARIABLE, module_command
 from grpclab.errors import WorkerError
 from grpclab.places import project_root
 from grpclab.report import tables, words
@@ -123,7 +122,7 @@ def _kill_and_go_on(root: Path, kills: int, draw: random.Random) -> tuple[int, i
 def _start(root: Path) -> subprocess.Popen[bytes]:
     with (root / "log").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "grpclab", "study", "--file", str(root / f"{STUDY}.toml")],
+            module_command("grpclab", "study", "--file", str(root / f"{STUDY}.toml")),
             cwd=root,
             env={**os.environ, "GRPCLAB_ROOT": str(root)},
             stdin=subprocess.DEVNULL,

@@ -20,6 +20,7 @@ from typing import Any
 
 from grpclab.children import Child, say
 from grpclab.errors import MissingDependencyError
+from grpclab.programs import adopt_orphans, kill_descendants, tied
 
 MODULE = "grpclab.calibration.program"
 LAST_CHARACTERS = 20_000
@@ -36,12 +37,13 @@ def kept(program: str, *arguments: str, hint: str, cpus: Collection[int] | None 
 
 def main() -> None:
     """See the module's docstring."""
+    adopt_orphans()
     process = subprocess.Popen(
-        sys.argv[1:], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        tied(sys.argv[1:]), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
 
     def end(*_: Any) -> None:
-        process.kill()
+        kill_descendants()
 
     def watch() -> None:
         while os.read(0, 4096):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import shlex
-import sys
 import time
 from collections.abc import Mapping
 
@@ -16,6 +15,7 @@ from grpclab.analysis import block_ratios
 from grpclab.analysis.ratios import valid_trials
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.plan import Plan
+from grpclab.children import module_command
 from grpclab.config import Level, TrialConfig
 from grpclab.report import theme, words
 from grpclab.report.blocks import figure_block
@@ -70,7 +70,7 @@ def _sides(kind: str, scale: float) -> dict[str, Side]:
         config = OPTIMIZED.replace(LOAD | {"load.duration_s": 2.0 * scale})
         return {name: Side(label="optimized", config=config) for name in (A, B)}
     config = TrialConfig().replace(PLANTED_LOAD | {"load.duration_s": 1.0 * scale})
-    start = f"{shlex.quote(sys.executable)} -m grpclab serve reference --port {{port}} --service-time"
+    start = f"{shlex.join(module_command('grpclab'))} serve reference --port {{port}} --service-time"
     return {
         name: Side(label=told, config=config, subject=Subject(command=f"{start} {told}", residence=True))
         for name, told in SERVICE_TIMES.items()

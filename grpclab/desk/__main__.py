@@ -1,6 +1,6 @@
 """``python -m grpclab.desk``: the desk's process. It ends with its parent; see :mod:`grpclab.servers.sidecar`.
 
-One JSON line comes in (``pids``, ``port``, ``folder``), one goes out: ``port``, or ``error``.
+One JSON line comes in (``pids``, ``host``, ``port``, ``folder``, ``token``), one goes out: ``port``, or ``error``.
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ from aiohttp import web
 
 from grpclab.children import die_with_parent, say
 from grpclab.desk.app import build
+from grpclab.servers.serving import address
 
 
-async def _serve(pids: list[int], port: int, folder: str) -> None:
-    runner = web.AppRunner(build(pids, folder=folder), access_log=None)
+async def _serve(pids: list[int], host: str, port: int, folder: str, token: str) -> None:
+    # A handler whose client has gone is cancelled, and ends what it has begun.
+    runner = web.AppRunner(build(pids, folder=folder, token=token), access_log=None, handler_cancellation=True)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", port).start()
+        await web.TCPSite(runner, host, port).start()
     except OSError as error:
-        say(error=f"the desk cannot listen on 127.0.0.1:{port}: {error.strerror}; choose another with PPROF_PORT")
+        say(error=f"the desk cannot listen on {address(host, port)}: {error.strerror}; choose another with PPROF_PORT")
         return
     say(port=runner.addresses[0][1])
     await asyncio.Event().wait()

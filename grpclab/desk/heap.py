@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePath
 from typing import Any
 
@@ -14,14 +14,19 @@ GRACE_S = 30.0
 """How much longer than asked for a snapshot may take."""
 
 
-def collect(folder: str, pids: Sequence[int], seconds: float) -> list[Sample]:
+async def collect(folder: str, pids: Sequence[int], seconds: float) -> list[Sample]:
     """What all processes allocated in so many seconds and still held; the processes are asked side by side.
 
-    Raises OSError or ValueError where one does not answer.
+    A process whose question is cancelled traces no longer. Raises OSError or ValueError where one does not answer.
     """
-    with ThreadPoolExecutor(max_workers=len(pids)) as pool:
-        answers = pool.map(lambda pid: agent.ask(folder, pid, seconds + GRACE_S, heap_s=seconds), pids)
-        return list(samples(found for answer in answers for found in answer))
+    asking = [asyncio.ensure_future(agent.ask_later(folder, pid, seconds + GRACE_S, heap_s=seconds)) for pid in pids]
+    try:
+        answers = await asyncio.gather(*asking)
+    finally:
+        for question in asking:
+            question.cancel()
+        await asyncio.wait(asking)
+    return list(samples(found for answer in answers for found in answer))
 
 
 def samples(allocations: Iterable[Mapping[str, Any]]) -> Iterable[Sample]:

@@ -15,8 +15,15 @@ dt{font-weight:600}dd{margin:.1rem 0 0}code{font:.88em ui-monospace,monospace}
 """
 
 
-def index(pids: Sequence[int], *, rate_hz: int, longest_s: int, whole: bool) -> str:
-    """The page for these server processes; `whole`: they count their calls and tell of their memory."""
+def _with(link: str, token: str) -> str:
+    return f"{'&amp;' if '?' in link else '?'}token={token}" if token else ""
+
+
+def index(pids: Sequence[int], *, rate_hz: int, longest_s: int, whole: bool, token: str = "") -> str:
+    """The page for these server processes; `whole`: they count their calls and tell of their memory.
+
+    A `token` is part of each link.
+    """
     entries = [
         (
             "/debug/pprof/flamegraph?seconds=5",
@@ -45,7 +52,8 @@ def index(pids: Sequence[int], *, rate_hz: int, longest_s: int, whole: bool) -> 
         ]
     entries.append(("/healthz", "Health", "Whether this desk is there."))
     items = "".join(
-        f'<div><dt><a href="{link}">{title}</a> <code class="quiet">{link}</code></dt><dd>{told}</dd></div>'
+        f'<div><dt><a href="{link}{_with(link, token)}">{title}</a> <code class="quiet">{link}</code></dt>'
+        f"<dd>{told}</dd></div>"
         for link, title, told in entries
     )
     named = ", ".join(map(str, pids))

@@ -19,10 +19,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grpclab import procfs
-from grpclab.addresses import host_port, loopback_target
+from grpclab import interrupts, procfs
+from grpclab.addresses import host_port
 from grpclab.arguments import mapping, text, whole
 from grpclab.config import Level, TrialConfig
+from grpclab.dialling import loopback_target
 from grpclab.environment import machine, split_cores
 from grpclab.errors import WorkerError
 from grpclab.extras import needs
@@ -275,6 +276,8 @@ def run_bench(
             connected()
         started_at = datetime.now(UTC)
         for number, step in enumerate(schedule or [None], start=1):
+            if runs and interrupts.waiting():
+                break
             label = f"{number} of {len(schedule)}: {rate_text(step.rate_rps)}" if step else ""
             # No single step is meant to reach a rate of calls; see judge_steps.
             watch = Watch(

@@ -17,12 +17,12 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 from grpclab.children import Child, receive_all, receive_any
 from grpclab.config import TrialConfig
 from grpclab.errors import StorageError, TargetError, WorkerError
-from grpclab.interrupts import hurried
+from grpclab.interrupts import hurried, raised
 from grpclab.load.bounds import SILENCE_S, Bounds, auto_workers, plan_bounds, split
 from grpclab.load.calls import CallSpec, greeting
 from grpclab.load.recorder import Records, remove
@@ -83,7 +83,8 @@ class Generator:
         self._connect_timeout_s = patience_s + 5 * config.link.rtt_ms / 1000
         self._stack = contextlib.ExitStack()
         self._workers: list[Child] = []
-        self._logs: list[Path] = []
+        self._logs: dict[int, Path] = {}
+        """By the worker's number."""
         self._windows = 0
         self.beside: dict[str, list[int]] = {}
         """The processes of the other parties (:mod:`grpclab.surroundings`), for what is said of the window's
@@ -163,14 +164,19 @@ class Generator:
     def _worker(self, name: str, index: int) -> Child:
         cpus, env = self._cores_of(index), dict(self._env or {})
         engine = self.config.load.engine
-        if engine != "grpcio" or "GRPC_VERBOSITY" in os.environ:
-            return Child("grpclab.load.worker", engine, name=name, cpus=cpus, env=env)
-        # C-core tells of a server's GOAWAYs in its log only, which is read when the window is over.
+        log = None
+        if engine != "grpcio":
+            log = self._log(index)
+        elif "GRPC_VERBOSITY" not in os.environ:  # whoever set it wants to see C-core's log
+            # C-core tells of a server's GOAWAYs in its log only, which is read when the window is over.
+            log, env["GRPC_VERBOSITY"] = self._log(index), "INFO"
+        return Child("grpclab.load.worker", engine, name=name, cpus=cpus, env=env, log=log)
+
+    def _log(self, index: int) -> IO[bytes]:
+        """The file that a worker's standard error goes to."""
         path = self._folder / f"log-{index}"
-        self._logs.append(path)
-        with path.open("wb") as log:
-            env |= {"GRPC_VERBOSITY": "INFO"}
-            return Child("grpclab.load.worker", engine, name=name, cpus=cpus, env=env, log=log)
+        self._logs[index] = path
+        return self._stack.enter_context(path.open("w+b"))
 
     def _cores_of(self, index: int) -> list[int] | None:
         """The cores divided, where there are enough of them."""
@@ -206,9 +212,10 @@ class Generator:
         a worker dies or does not come to an end, StorageError if the records cannot be written.
         """
         if self.config.load.pause_s and warmup_s is None:
-            with self.background():
-                time.sleep(self.config.load.warmup_s)
-            time.sleep(self.config.load.pause_s)
+            with raised():
+                with self.background():
+                    time.sleep(self.config.load.warmup_s)
+                time.sleep(self.config.load.pause_s)
             warmup_s = 0.0
         watch = Watch({GENERATOR: self.pids, **self.beside})  # takes some milliseconds: before the start is fixed
         bounds = plan_bounds(
@@ -243,7 +250,9 @@ class Generator:
         patience_s = bounds.patience_s(self.config, drain_s)
         interrupted = False
         try:
-            if not self._collect(answers, patience_s, tick=step, told=told):
+            with raised():
+                ended = self._collect(answers, patience_s, tick=step, told=told)
+            if not ended:
                 stopped = stopped or f"calls had not ended after {patience_s:,.0f} s"
                 self._cut(bounds, answers, drain_s=0.0)
         except KeyboardInterrupt:
@@ -327,15 +336,16 @@ class Generator:
         reports: dict[int, Message] = {}
         while running := [worker for worker in self._workers if worker.pid not in answers]:
             left = max(0.0, end - time.monotonic())
-            messages = receive_any(running, left, every_s=OPENING_GRID_S, tick=tick)
-            if not messages and left <= 0:
-                return False
-            for worker, message in messages:
+            heard = told_more = False
+            for worker, message in receive_any(running, left, every_s=OPENING_GRID_S, tick=tick):
+                heard = True
                 if "progress" in message:
-                    reports[worker.pid] = message["progress"]
+                    reports[worker.pid], told_more = message["progress"], True
                 else:
                     answers[worker.pid] = message
-            if told is not None and any("progress" in message for _, message in messages):
+            if not heard and left <= 0:
+                return False
+            if told is not None and told_more:
                 told(reports.values())
         return True
 
@@ -376,17 +386,27 @@ class Generator:
             stopped=stopped,
             surroundings=surroundings,
         )
-        for log in self._logs:
-            goaways, _ = read_core_log(log.read_text(errors="replace").splitlines())
+        for log in self._logs.values():
+            goaways, _ = read_core_log(_lines(log))
             run.traffic.goaways = add_counts(run.traffic.goaways, goaways)
         return run
 
     def _repeat_what_workers_wrote(self) -> None:
-        """On standard error, as if they had written there: a traceback is not to be lost in a log."""
-        for log in self._logs:
-            _, others = read_core_log(log.read_text(errors="replace").splitlines())
+        """On standard error, as if they had written there. What one that died wrote is in the error about its end."""
+        for index, log in self._logs.items():
+            if index < len(self._workers) and self._workers[index].died:
+                continue
+            _, others = read_core_log(_lines(log))
             if others:
                 print(*others, sep="\n", file=sys.stderr)
+
+
+def _lines(log: Path) -> list[str]:
+    """The lines of a log; none where the folder of temporary files has been cleared."""
+    try:
+        return log.read_text(errors="replace").splitlines()
+    except FileNotFoundError:
+        return []
 
 
 def _usable_cores() -> list[int]:

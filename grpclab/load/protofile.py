@@ -13,12 +13,12 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
+from grpclab.children import module_command
 from grpclab.errors import MissingDependencyError, UsageError, invalid
 from grpclab.load.descriptors import WELL_KNOWN, Files, add, complete, well_known
 from grpclab.temporary import TemporaryFolder
@@ -65,7 +65,7 @@ def compile_file(path: Path, include: Sequence[Path]) -> bytes:
 def _compiler(path: Path) -> list[str]:
     """The command that starts protoc. Raises MissingDependencyError."""
     if importlib.util.find_spec("grpc_tools") is not None:
-        return [sys.executable, "-m", "grpc_tools.protoc"]
+        return module_command("grpc_tools.protoc")
     if found := shutil.which("protoc"):
         return [os.path.abspath(found)]
     raise MissingDependencyError(

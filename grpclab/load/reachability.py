@@ -14,11 +14,11 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from grpclab.addresses import loopback_target
+from grpclab.dialling import loopback_target, open_connection
 from grpclab.errors import TargetError
 from grpclab.http2 import frames
 from grpclab.printable import printable
@@ -57,8 +57,7 @@ class Finding:
 
 def look(target: str, *, tls: bool = False, patience_s: float = PATIENCE_S) -> Finding:
     """Ask who is at ``host:port``, for a client that speaks `tls` or does not."""
-    host, _, port = target.rpartition(":")
-    address = (host.strip("[]"), int(port))
+    address = loopback_target(target)
     try:
         greeting = _handshake(address, patience_s) if tls else _greeting(address, patience_s)
         if tls:
@@ -81,9 +80,9 @@ def look(target: str, *, tls: bool = False, patience_s: float = PATIENCE_S) -> F
     return Finding(text=text, final=True)
 
 
-def _greeting(address: tuple[str, int], patience_s: float) -> bytes | None:
+def _greeting(address: tuple[Sequence[str], int], patience_s: float) -> bytes | None:
     """The first bytes that come after HTTP/2's own; None where none come. Raises OSError if there is no connection."""
-    with socket.create_connection(address, timeout=patience_s) as plain:
+    with open_connection(*address, timeout_s=patience_s) as plain:
         try:
             plain.sendall(frames.PREFACE + frames.settings({}))
             return plain.recv(256) or None
@@ -91,12 +90,12 @@ def _greeting(address: tuple[str, int], patience_s: float) -> bytes | None:
             return None
 
 
-def _handshake(address: tuple[str, int], patience_s: float) -> bytes | None:
+def _handshake(address: tuple[Sequence[str], int], patience_s: float) -> bytes | None:
     """Something where the peer speaks TLS, whatever its certificate; None where it does not."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_alpn_protocols(["h2"])
-    with socket.create_connection(address, timeout=patience_s) as plain:
+    with open_connection(*address, timeout_s=patience_s) as plain:
         try:
             with context.wrap_socket(plain):
                 return b"tls"

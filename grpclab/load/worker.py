@@ -42,7 +42,7 @@ from typing import Any
 from grpclab.accounting import thread_waited_seconds
 from grpclab.children import die_with_parent, say
 from grpclab.config import TrialConfig
-from grpclab.errors import StorageError, TargetError
+from grpclab.errors import StorageError, TargetError, UsageError
 from grpclab.load.arrivals import planned
 from grpclab.load.bounds import NO_DEADLINE_S
 from grpclab.load.calls import CallSpec
@@ -71,16 +71,16 @@ async def _work(commands: Commands) -> None:
     setup = await commands.get()
     config = TrialConfig().replace(setup["settings"])
     roots = setup["roots"]
-    engine = ENGINES[config.load.engine](
-        config,
-        setup["target"],
-        roots.encode() if roots else None,
-        CallSpec.from_json(setup["call"]),
-        residence=setup["residence"],
-    )
     try:
+        engine = ENGINES[config.load.engine](
+            config,
+            setup["target"],
+            roots.encode() if roots else None,
+            CallSpec.from_json(setup["call"]),
+            residence=setup["residence"],
+        )
         await engine.connect(setup["connect_timeout_s"])
-    except TargetError as error:
+    except (TargetError, UsageError) as error:  # UsageError: a target that is not on this machine, after all
         say(error=str(error), kind="target")
         return
     say(ready=True)

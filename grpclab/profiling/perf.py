@@ -17,8 +17,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from grpclab.children import pin
 from grpclab.profiling.families import KERNEL, kernel_share
+from grpclab.programs import running
 from grpclab.temporary import TemporaryFolder
 
 MISSING_ADVICE = "perf is not installed (Debian: apt install linux-perf)"
@@ -166,19 +166,9 @@ def _paranoid() -> int:
 
 
 def _run(command: Sequence[str], timeout_s: float, cpus: Collection[int] | None) -> tuple[str, str]:
-    """Standard output and standard error of a program that is killed if it takes too long."""
-    process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace"
-    )
-    try:
-        if cpus:
-            pin(process.pid, cpus)
-        return process.communicate(timeout=timeout_s)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
-        return "", f"it did not end within {timeout_s:g} s and was killed"
-    except BaseException:
-        process.kill()
-        process.communicate()
-        raise
+    """Standard output and standard error of a program that is stopped if it takes too long."""
+    with running(command, cpus=cpus) as process:
+        try:
+            return process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            return "", f"it did not end within {timeout_s:g} s and was stopped"

@@ -6,17 +6,20 @@ their C frames), not C-core's own I/O threads; the kernel share over all threads
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import subprocess
 import sys
 import sysconfig
+import threading
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from grpclab.children import pin
 from grpclab.profiling.families import parse_folded
+from grpclab.programs import end, running
 from grpclab.temporary import TemporaryFolder
 
 PERMISSION_ADVICE = (
@@ -25,6 +28,8 @@ PERMISSION_ADVICE = (
 )
 IDLE_NOTE = "py-spy saw no thread at work"
 MISSING_ADVICE = "py-spy is not installed: pip install py-spy"
+LOOK_S = 0.1
+"""So often at least it is asked whether to end early."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,26 +49,29 @@ def executable() -> str | None:
 
 
 def record(
-    pids: Sequence[int], *, duration_s: int = 2, rate_hz: int = 40, cpus: Collection[int] | None = None
+    pids: Sequence[int],
+    *,
+    duration_s: int = 2,
+    rate_hz: int = 40,
+    cpus: Collection[int] | None = None,
+    stop: threading.Event | None = None,
 ) -> Profile:
-    """Sample these processes side by side; whole seconds. Never raises for what py-spy cannot do: see `note`."""
+    """Sample these processes side by side; whole seconds. Never raises for what py-spy cannot do: see `note`.
+
+    `stop`, once set, ends it early.
+    """
     program = executable()
     if program is None:
         return Profile(note=MISSING_ADVICE)
     native = [] if sys.platform == "darwin" else ["--native"]
-    with TemporaryFolder() as folder:
+    with TemporaryFolder() as folder, contextlib.ExitStack() as stack:
         files = [folder / f"{pid}.folded" for pid in pids]
-        running = []
+        started = []
         for pid, file in zip(pids, files, strict=True):
             command = [program, "record", *native, "--format", "raw", "--rate", str(rate_hz)]
             command += ["--duration", str(duration_s), "--output", str(file), "--pid", str(pid)]
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-            )
-            if cpus:
-                pin(process.pid, cpus)
-            running.append(process)
-        texts = [_finish(process, duration_s + 20.0) for process in running]
+            started.append(stack.enter_context(running(command, cpus=cpus, stderr=subprocess.STDOUT)))
+        texts = _finish(started, duration_s + 20.0, stop or threading.Event())
         found = [file.read_text(errors="replace").splitlines() if file.exists() else [] for file in files]
     stacks = parse_folded(line for lines in found for line in lines)
     return Profile(
@@ -74,17 +82,19 @@ def record(
     )
 
 
-def _finish(process: subprocess.Popen[str], timeout_s: float) -> str:
-    try:
-        return process.communicate(timeout=timeout_s)[0]
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
-        return f"py-spy did not end within {timeout_s:g} s and was killed"
-    except BaseException:
-        process.kill()
-        process.communicate()
-        raise
+def _finish(started: Sequence[subprocess.Popen[str]], timeout_s: float, stop: threading.Event) -> list[str]:
+    """What each py-spy says, once it has ended."""
+    limit = time.monotonic() + timeout_s
+    for process in started:
+        while not stop.is_set() and time.monotonic() < limit:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(LOOK_S)  # what it says is a few lines, less than a pipe takes
+                break
+    overdue = [process.poll() is None and not stop.is_set() for process in started]
+    for process in started:
+        end(process)
+    late = f"py-spy did not end within {timeout_s:g} s and was ended"
+    return [late if over else process.communicate()[0] for over, process in zip(overdue, started, strict=True)]
 
 
 def _note(texts: Sequence[str], found: Sequence[bool]) -> str:

@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from grpclab.children import pin
+from grpclab.programs import running
 from grpclab.temporary import TemporaryFolder
 
 MISSING_ADVICE = "strace is not installed (Debian: apt install strace)"
@@ -95,22 +95,21 @@ def attached(pids: Sequence[int], *, cpus: Collection[int] | None = None) -> Ite
         table, log = folder / "table", folder / "log"
         command = [limiter, "--foreground", "--signal=INT", str(LIMIT_S), program, "-c", "-f", "-o", str(table)]
         command += [argument for pid in pids for argument in ("-p", str(pid))]
-        with log.open("wb") as said:
-            process = subprocess.Popen(
+        env = {**os.environ, "LC_ALL": "C"}
+        with (
+            log.open("wb") as said,
+            running(
                 command,
-                stdin=subprocess.DEVNULL,
+                ends_by=signal.SIGINT,  # strace lets go of what it traces, and writes the table
+                grace_s=ATTACH_TIMEOUT_S,
+                cpus=cpus,
                 stdout=subprocess.DEVNULL,
                 stderr=said,
-                env={**os.environ, "LC_ALL": "C"},
-                process_group=0,
-            )
-        try:
-            if cpus:
-                pin(process.pid, cpus)
+                env=env,
+            ) as process,
+        ):
             tracing = Tracing(_attach(process, log, pids))
             yield tracing
-        finally:
-            _end(process)
         tracing.counts = _counts(table, log, tracing.note)
 
 
@@ -132,7 +131,7 @@ def parse(lines: Iterable[str]) -> dict[str, Syscall]:
     return found
 
 
-def _attach(process: subprocess.Popen[bytes], log: Path, pids: Sequence[int]) -> str:
+def _attach(process: subprocess.Popen[str], log: Path, pids: Sequence[int]) -> str:
     """Wait until strace has hold of all; what went wrong, or nothing."""
     end = time.monotonic() + ATTACH_TIMEOUT_S
     while True:
@@ -153,17 +152,6 @@ def why(said: str) -> str:
         return PERMISSION_ADVICE
     last = next((line for line in reversed(said.splitlines()) if line.strip()), "it said nothing")
     return f"strace counted nothing: {last.strip()}"
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Let go of the traced processes and write the table; by force if need be."""
-    if process.poll() is None:
-        process.send_signal(signal.SIGINT)
-    try:
-        process.wait(ATTACH_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def _counts(table: Path, log: Path, note: str) -> SyscallCounts:

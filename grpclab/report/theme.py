@@ -17,8 +17,8 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import matplotlib as mpl
 import seaborn as sns
+from matplotlib import style
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -123,7 +123,8 @@ def draw_png(draw: Draw, *, height_in: float, above: str = "", dots_per_inch: in
 
 @contextlib.contextmanager
 def _drawn(draw: Draw, *, narrow: bool, height_in: float, above: str) -> Iterator[Figure]:
-    with mpl.rc_context(_rc()), warnings.catch_warnings():
+    # From matplotlib's own defaults: a matplotlibrc of the user, or one in the working folder, is for other pictures.
+    with style.context(["default", _rc()]), warnings.catch_warnings():
         # A study may carry any name; a letter that DejaVu lacks is there in the reader's own face.
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
         warnings.filterwarnings("ignore", message=r"constrained_layout not applied")

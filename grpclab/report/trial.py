@@ -6,6 +6,7 @@ import io
 
 import numpy as np
 import pandas as pd
+from matplotlib import style
 from matplotlib.figure import Figure
 
 PERCENT_TICKS = (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999)
@@ -14,7 +15,8 @@ PERCENT_TICKS = (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999)
 def trial_picture(timeline: pd.DataFrame, latency: pd.DataFrame, title: str) -> bytes:
     """The figure of :func:`trial_figure` as PNG."""
     buffer = io.BytesIO()
-    trial_figure(timeline, latency, title).savefig(buffer, format="png", dpi=100)
+    with style.context("default"):  # a matplotlibrc of the user, or one in the working folder, is for other pictures
+        trial_figure(timeline, latency, title).savefig(buffer, format="png", dpi=100)
     return buffer.getvalue()
 
 

@@ -6,6 +6,7 @@ traced until it is asked for, and tracing ends with the answer.
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import json
 import os
@@ -13,11 +14,11 @@ import socket
 import threading
 import time
 import tracemalloc
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-LONGEST_S = 300.0
+LONGEST_S = 60.0
 FRAMES = 16
 """So deep is a stack of an allocation."""
 MOST_STACKS = 5000
@@ -48,6 +49,17 @@ def ask(folder: str, pid: int, timeout_s: float, **question: Any) -> Any:
             return json.loads(answer.readline())
 
 
+async def ask_later(folder: str, pid: int, timeout_s: float, **question: Any) -> Any:
+    """The same on an event loop; cancelled, it hangs up."""
+    async with asyncio.timeout(timeout_s):
+        answer, connection = await asyncio.open_unix_connection(path_of(folder, pid))
+        try:
+            connection.write(json.dumps(question).encode() + b"\n")
+            return json.loads(await answer.read())
+        finally:
+            connection.close()
+
+
 def _serve(listener: socket.socket) -> None:
     while True:
         connection, _ = listener.accept()
@@ -59,13 +71,27 @@ def _answer(connection: socket.socket) -> None:
         try:
             question = json.loads(lines.readline())
             seconds = question.get("heap_s")
-            found = gc.get_stats() if seconds is None else allocations(min(float(seconds), LONGEST_S))
+            if seconds is None:
+                found: Any = gc.get_stats()
+            else:
+                found = allocations(min(float(seconds), LONGEST_S), lambda pause_s: _wait(connection, pause_s))
             connection.sendall(json.dumps(found).encode() + b"\n")
         except (OSError, ValueError, AttributeError):
             return  # nobody waits any more, or nobody of ours asked
 
 
-def allocations(seconds: float) -> list[dict[str, Any]]:
+def _wait(connection: socket.socket, pause_s: float) -> None:
+    """Wait as long as somebody waits for the answer. Raises ConnectionError when nobody does."""
+    connection.settimeout(pause_s)
+    try:
+        connection.recv(1)
+    except TimeoutError:
+        connection.settimeout(None)
+        return
+    raise ConnectionAbortedError
+
+
+def allocations(seconds: float, wait: Callable[[float], None] = time.sleep) -> list[dict[str, Any]]:
     """What is allocated in so many seconds and still held at their end, by stack.
 
     Each is ``{"bytes": int, "blocks": int, "frames": [[file, line], ...]}``, the root first. tracemalloc slows the
@@ -74,7 +100,7 @@ def allocations(seconds: float) -> list[dict[str, Any]]:
     with _tracing:
         tracemalloc.start(FRAMES)
         try:
-            time.sleep(seconds)
+            wait(seconds)
             snapshot = tracemalloc.take_snapshot()
         finally:
             tracemalloc.stop()

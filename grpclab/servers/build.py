@@ -21,7 +21,8 @@ from grpclab.servers.switched import interceptors
 SERVICE = "greet.GreeterService"
 
 
-def _service_names() -> tuple[str, ...]:
+def service_names() -> tuple[str, ...]:
+    """What a server offers."""
     assert greet_pb2.DESCRIPTOR.services_by_name["GreeterService"].full_name == SERVICE
     return (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
 
@@ -62,7 +63,7 @@ def sync_server(
         status.set(name, health_pb2.HealthCheckResponse.SERVING)
     greet_pb2_grpc.add_GreeterServiceServicer_to_server(SyncGreeter(config, count, seed=seed, hold=hold), server)
     health_pb2_grpc.add_HealthServicer_to_server(status, server)
-    reflection.enable_server_reflection(_service_names(), server)
+    reflection.enable_server_reflection(service_names(), server)
     return server, status, _listen(server, address, credentials)
 
 
@@ -86,5 +87,5 @@ async def async_server(
         await status.set(name, health_pb2.HealthCheckResponse.SERVING)
     greet_pb2_grpc.add_GreeterServiceServicer_to_server(AsyncGreeter(config, count, seed=seed, hold=hold), server)
     health_pb2_grpc.add_HealthServicer_to_server(status, server)
-    reflection.enable_server_reflection(_service_names(), server)
+    reflection.enable_server_reflection(service_names(), server)
     return server, status, _listen(server, address, credentials)

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import logging
+import sys
+from collections.abc import Mapping
 from typing import Any
 
 from grpclab.config import Level
+from grpclab.servers.exposure import ListenAddress
 from grpclab.servers.parent import serve_processes
 from grpclab.servers.serving import ServeSpec, address
-from grpclab.servers.sidecar import observed
+from grpclab.servers.sidecar import DeskAddress, observed
 from grpclab.temporary import TemporaryFolder
 
 log = logging.getLogger("grpclab.serve")
 
 
 def serve_in_foreground(
-    name: str, settings: dict[str, Level], host: str, port: int, *, quiet: bool, desk_port: int = 0
+    name: str,
+    settings: dict[str, Level],
+    where: ListenAddress,
+    port: int,
+    *,
+    quiet: bool,
+    desk: DeskAddress | None = None,
 ) -> None:
     """Serve until Ctrl-C or SIGTERM. Raises ServerError where that, or the desk, cannot be started."""
+    host = where.host
     with TemporaryFolder() as folder:
         spec = ServeSpec(settings=settings, host=host, port=port, tls_folder=str(folder))
         if spec.config.tls:
@@ -25,20 +35,34 @@ def serve_in_foreground(
 
             tls.issue(folder)
 
-        def announce(where: dict[str, Any]) -> None:
+        def announce(served: dict[str, Any]) -> None:
+            from grpclab.servers.build import service_names
+
+            exposed = where.exposure(service_names(), tls=spec.config.tls, desk=_about(desk, served))
+            if exposed or (desk and not desk.local):
+                print(f"grpclab: {exposed or _about(desk, served)}", file=sys.stderr, flush=True)
             if not quiet:
-                pids = where["pids"]
+                pids = served["pids"]
                 processes = "1 process" if len(pids) == 1 else f"{len(pids)} processes"
-                at = address(host, where["port"])
+                at = address(host, served["port"])
                 tls_text = f", TLS with {folder}/ca.pem" if spec.config.tls else ""
-                desk_text = f", profiling desk on {where['desk']}" if "desk" in where else ""
+                desk_text = f", profiling desk on {served['desk']}" if "desk" in served else ""
                 print(
                     f"{name} server on {at} ({spec.config.implementation}, {processes}, pid"
                     f" {', '.join(map(str, pids))}{tls_text}){desk_text}; Ctrl-C stops it",
                     flush=True,
                 )
 
-        with observed(spec, announce, port=desk_port) as announce_both:
+        with observed(spec, announce, desk=desk or DeskAddress()) as announce_both:
             totals = serve_processes(spec, announce_both)
     if not quiet:
         print(f"served {totals['calls']:,} calls, at most {totals['high_water']:,} at once", flush=True)
+
+
+def _about(desk: DeskAddress | None, served: Mapping[str, Any]) -> str:
+    """Who reaches the desk, beside a server that others reach."""
+    if "desk" not in served or desk is None:
+        return "there is no profiling desk"
+    if desk.local:
+        return f"the profiling desk and the metrics are on {desk.host}, for this machine only"
+    return f"whoever has its token reaches the profiling desk and the metrics: {served['desk']}"

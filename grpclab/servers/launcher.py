@@ -23,7 +23,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from grpclab import procfs
 from grpclab.channels import open_channel
-from grpclab.children import Child, describe_exit
+from grpclab.children import Child, describe_exit, telling_lines
 from grpclab.config import ServerConfig, TrialConfig
 from grpclab.errors import ServerError, WorkerError
 from grpclab.printable import printable
@@ -94,21 +94,16 @@ class RunningServer:
 
 
 def log_tail(path: Path, lines: int = 3) -> str:
-    """The last telling lines of a log as ``: ...``, or nothing.
-
-    Indented lines are left out: they are the frames of tracebacks, and where several processes end at once those of
-    one hide what the other said.
-    """
+    """The last telling lines of a log as ``: ...``, or nothing."""
     found = _telling_lines(path)[-lines:]
     return f": {' | '.join(found)}" if found else ""
 
 
 def _telling_lines(path: Path) -> list[str]:
     try:
-        written = path.read_text(errors="replace").splitlines()
+        return telling_lines(path.read_text(errors="replace"))
     except OSError:
         return []
-    return [line for line in written if line.strip() and not line.startswith((" ", "Traceback (most recent"))]
 
 
 def _told_by_command(path: Path) -> str:

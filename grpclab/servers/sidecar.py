@@ -8,16 +8,21 @@ folder: prometheus_client's counters, and a socket of each process for what only
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib.util
 import logging
 import os
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from grpclab.addresses import is_loopback
 from grpclab.children import Child
 from grpclab.errors import MissingDependencyError, ServerError, UsageError, WorkerError, invalid
 from grpclab.extras import needs
-from grpclab.servers.serving import Announce, ServeSpec, require_free_port
+from grpclab.servers.exposure import listen_address
+from grpclab.servers.serving import Announce, ServeSpec, address, require_free_port
 from grpclab.servers.switched import FOLDER_VARIABLE
 from grpclab.temporary import TemporaryFolder
 
@@ -35,51 +40,72 @@ def require_desk() -> None:
             raise needs("the profiling desk", name, "desk")
 
 
-def desk_from_environment(environ: Mapping[str, str], *, default: bool) -> int | None:
-    """The desk's port by PPROF_ENABLED and PPROF_PORT; None for no desk.
+@dataclass(frozen=True, kw_only=True)
+class DeskAddress:
+    """Where a desk listens; `port` 0 is any free one."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+
+    @property
+    def local(self) -> bool:
+        """Whether only this machine reaches it."""
+        return is_loopback(self.host)
+
+
+def chosen_desk(environ: Mapping[str, str], *, default: bool, host: str | None = None) -> DeskAddress | None:
+    """Where the desk is to listen, by PPROF_ENABLED, PPROF_PORT and `host`, which asks for it; None for no desk.
 
     Where nobody asked for it, a desk that cannot be had is a warning, and None. Raises UsageError for what is no
     switch or no port, and MissingDependencyError or ServerError for a desk that was asked for and cannot be had.
     """
     asked = environ.get("PPROF_ENABLED", "").strip().lower()
+    wanted = asked or host is not None
     if asked not in ("", *_YES, *_NO):
         raise UsageError(invalid("PPROF_ENABLED", asked, "true or false"))
     text = environ.get("PPROF_PORT", "").strip() or str(DEFAULT_PORT)
     if not text.isdecimal() or int(text) > 65535:
         raise UsageError(f"PPROF_PORT={text} is not a port: give a whole number from 0 to 65535")
-    if asked in _NO or not (asked or default):
+    if asked in _NO and host is not None:
+        raise UsageError(invalid("--desk-host", host, "no such option where PPROF_ENABLED turns the desk off"))
+    if asked in _NO or not (wanted or default):
         return None
+    desk = DeskAddress(port=int(text))
+    if host is not None:
+        desk = dataclasses.replace(desk, host=listen_address(host, option="--desk-host").addresses[0])
     try:
         require_desk()
-        require_free_port("127.0.0.1", int(text), remedy="PPROF_PORT")
+        require_free_port(desk.host, desk.port, remedy="PPROF_PORT")
     except (MissingDependencyError, ServerError) as error:
-        if asked:
+        if wanted:
             raise
         log.warning("no profiling desk: %s", error)
         return None
-    return int(text)
+    return desk
 
 
 @contextlib.contextmanager
-def beside(pids: Sequence[int], *, port: int = 0, folder: str = "") -> Iterator[str]:
-    """Run the desk for these processes until the block is left; gives its address. `port` 0 is any free one.
+def beside(pids: Sequence[int], *, where: DeskAddress = DeskAddress(), folder: str = "") -> Iterator[str]:
+    """Run the desk for these processes until the block is left; gives its address.
 
-    Raises MissingDependencyError without its libraries, ServerError if it cannot start.
+    Beyond loopback the address holds a token, without which the desk does not answer. Raises MissingDependencyError
+    without its libraries, ServerError if it cannot start.
     """
     require_desk()
+    token = "" if where.local else secrets.token_urlsafe(24)
     with Child("grpclab.desk", name="the profiling desk") as child:
         try:
-            child.send(pids=list(pids), port=port, folder=folder)
+            child.send(pids=list(pids), host=where.host, port=where.port, folder=folder, token=token)
             answer = child.receive(START_TIMEOUT_S)
         except WorkerError as error:
             raise ServerError(str(error)) from None
         if "error" in answer:
             raise ServerError(answer["error"])
-        yield f"http://127.0.0.1:{answer['port']}"
+        yield f"http://{address(where.host, answer['port'])}{f'/?token={token}' if token else ''}"
 
 
 @contextlib.contextmanager
-def observed(spec: ServeSpec, announce: Announce, *, port: int = 0) -> Iterator[Announce]:
+def observed(spec: ServeSpec, announce: Announce, *, desk: DeskAddress = DeskAddress()) -> Iterator[Announce]:
     """What a server asks for beside itself: the folder of its counters, and its desk.
 
     Yields the `announce` to give to the server: it starts the desk, adds its address as ``desk``, and passes on. One of
@@ -96,7 +122,7 @@ def observed(spec: ServeSpec, announce: Announce, *, port: int = 0) -> Iterator[
 
         def with_desk(where: dict[str, Any]) -> None:
             if config.desk:
-                where = {**where, "desk": stack.enter_context(beside(where["pids"], port=port, folder=folder))}
+                where = {**where, "desk": stack.enter_context(beside(where["pids"], where=desk, folder=folder))}
             announce(where)
 
         yield with_desk

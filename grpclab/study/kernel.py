@@ -11,7 +11,6 @@ import contextlib
 import logging
 import os
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,8 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import run_sync
 from nbclient.exceptions import DeadKernelError
 
+from grpclab import interrupts
+from grpclab.children import module_command
 from grpclab.errors import WorkerError
 from grpclab.servers.launcher import log_tail
 from grpclab.temporary import TemporaryFolder
@@ -57,7 +58,7 @@ class _Manager(AsyncKernelManager):
         if self.kernel_name != NATIVE_KERNEL_NAME:
             return super().kernel_spec
         return KernelSpec(
-            argv=[sys.executable, "-P", "-m", "grpclab.study.trial_kernel", "-f", "{connection_file}"],
+            argv=module_command("grpclab.study.trial_kernel", "-f", "{connection_file}"),
             display_name="grpclab",
             language="python",
             metadata={"kernel_provisioner": {"provisioner_name": "local-provisioner"}},
@@ -124,14 +125,15 @@ class WarmKernel:
 
     def stop(self) -> None:
         """End the kernel; what it had started ends with it. Safe to call twice."""
-        manager, client, self._manager, self._client = self._manager, self._client, None, None
-        if client is not None:
-            client.stop_channels()
-            _expect_its_end()
-        if manager is not None:
-            with contextlib.suppress(Exception):
-                run_sync(manager.shutdown_kernel)(now=True)
-        self._files.close()
+        with interrupts.deferred():
+            manager, client, self._manager, self._client = self._manager, self._client, None, None
+            if client is not None:
+                client.stop_channels()
+                _expect_its_end()
+            if manager is not None:
+                with contextlib.suppress(Exception):
+                    run_sync(manager.shutdown_kernel)(now=True)
+            self._files.close()
 
     def kill(self) -> None:
         """End the kernel without ceremony, for the end of this process."""

@@ -6,6 +6,7 @@ has a folder, a manifest and surroundings of its own, and its manifest says what
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -22,23 +23,24 @@ from grpclab.errors import DesignError, UsageError
 from grpclab.places import project_root
 from grpclab.printable import printable
 from grpclab.study.comparing import ComparingStudy, servers_of
+from grpclab.study.origin import is_sealed, started_by
 from grpclab.study.parameters import study_name
 from grpclab.study.runner import Study, manifest_of, surroundings
 from grpclab.study.store import SCHEMA_VERSION, Store
+from grpclab.study.stored_values import check_plan
 from grpclab.study.subject import Subject
 
 LONGEST_NAME = 64
 _WINDOW_S = 2.0
 _AGAIN = re.compile(r"-repeat(?:-\d+)?$")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-"""A configuration's name is part of a folder's name: a plan that was sent to us must not choose folders freely."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Original:
     """A finished study that is to be repeated.
 
-    `trusted`: it lies here as a study's folder; a report may have been sent by anyone, and starts no commands.
+    `trusted`: it lies here as a study's folder; a report may have been sent by anyone, and neither starts commands nor
+    opens files. A folder may have been sent, too: see :meth:`foreign`.
     """
 
     source: str
@@ -57,15 +59,33 @@ class Original:
         found = self.manifest.get("plan")
         return found if isinstance(found, Mapping) else {}
 
+    def foreign(self) -> list[str]:
+        """What it would start or open, a line each, if this user did not record it on this machine."""
+        if is_sealed(self.manifest):
+            return []
+        return [
+            f"{name}: {what} {printable(str(value))}"
+            for name, started in started_by(self.manifest).items()
+            for what, value in started.items()
+        ]
 
-def planned(original: Original, name: str | None = None, root: Path | None = None) -> Study:
+
+def planned(original: Original, name: str | None = None, root: Path | None = None, *, consent: bool = False) -> Study:
     """The repeat, without beginning its folder; its name is the next free one, or that of a repeat that was cut off.
+
+    `consent`: start its commands and open its files although another user or machine recorded them.
 
     Raises DesignError or UsageError, one line, if this is no plan that can be measured here.
     """
     root = root or project_root()
     try:
         _check(original)
+        if not consent and (foreign := original.foreign()):
+            raise DesignError(
+                f"{original.source} was recorded by another user or on another machine, and starts or opens what it"
+                f" names ({foreign[0]}): read its manifest.json, then add --yes"
+            )
+        _check_subjects(original)
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         if isinstance(error, UsageError):
             raise
@@ -133,26 +153,25 @@ def _check(original: Original) -> None:
             f"{original.source} has schema version {manifest.get('schema_version')}; this grpclab reads version"
             f" {SCHEMA_VERSION}"
         )
-    names = []
+    check_plan(manifest)
+    names = [row["name"] for row in plan["configurations"]]
     for row in plan["configurations"]:
-        name = row["name"]
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise ValueError(f"{name!r} is no name of a configuration")
         TrialConfig().replace(row["settings"])
-        names.append(name)
-    if len(set(names)) < len(names):
-        raise ValueError("two configurations have one name")
     headline = plan["headline"]
     for side in ("baseline", "candidate"):
         if headline[side] not in names:
             raise ValueError(f"its headline names {headline[side]!r}, which is none of its configurations")
-    for what, value, least in (("blocks", plan["blocks"], 1), ("seed", manifest["seed"], 0)):
-        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= 2**63:
-            raise ValueError(f"{what}={value!r}")
     if unknown := sorted({str(name) for name in plan["profiled"]} - set(names)):
         raise ValueError(f"it profiles {unknown[0]!r}, which is none of its configurations")
     _longest_s(original)
-    _check_subjects(original, names)
+    if unknown := sorted(set(plan.get("subjects") or {}) - set(names)):
+        raise ValueError(f"it has a server for {unknown[0]!r}, which is none of its configurations")
+    if not original.trusted and started_by(manifest):
+        by_hand = manifest.get("again") or "grpclab compare ..."
+        raise DesignError(
+            f"{original.source} starts servers by commands, or opens files, of whoever made it: read them, then run"
+            f" them yourself: {printable(str(by_hand))}"
+        )
     analyse(pd.DataFrame(), plan)  # what cannot be judged is not worth measuring
 
 
@@ -162,24 +181,17 @@ def _longest_s(original: Original) -> float:
     return float(parameters.get("max_trial_s", _WINDOW_S))
 
 
-def _check_subjects(original: Original, names: list[str]) -> None:
-    """Servers by their commands, and calls by their files, must be there; those of a report are not started."""
+def _check_subjects(original: Original) -> None:
+    """Servers by their commands, and calls by their files, must be there."""
     for name, subject in (original.plan.get("subjects") or {}).items():
-        if name not in names:
-            raise ValueError(f"it has a server for {name!r}, which is none of its configurations")
         wanted = Subject(**{**subject, "metadata": tuple(subject.get("metadata") or ())})
         command, proto = subject.get("command"), subject.get("proto")
-        if command and not original.trusted:
-            by_hand = original.manifest.get("again") or f"grpclab compare --{name}-cmd ..."
-            raise DesignError(
-                f"{original.source} starts servers by commands of whoever made it: read them, then run them yourself:"
-                f" {printable(str(by_hand))}"
-            )
         if command and shutil.which(program := shlex.split(command)[0]) is None:
             raise DesignError(f"{original.name} cannot be repeated here: {program}, which starts its {name}, is gone")
         wanted.check()
-        if proto and not Path(proto).exists():
-            raise DesignError(f"{original.name} cannot be repeated here: {proto}, which describes its call, is gone")
+        if proto and not Path(proto).is_file():
+            why = "is no file" if os.path.lexists(proto) else "is gone"
+            raise DesignError(f"{original.name} cannot be repeated here: {proto}, which describes its call, {why}")
 
 
 def _reason(error: Exception) -> str:

@@ -22,6 +22,7 @@ import pandas as pd
 from grpclab.bounded import JSON_BYTES, is_inside, json_object, read_bytes
 from grpclab.errors import DesignError
 from grpclab.printable import printable
+from grpclab.study.origin import seal
 from grpclab.study.stored_values import check_plan, check_result
 
 SCHEMA_VERSION = 1
@@ -116,7 +117,8 @@ class Store:
         if stored is None:
             self._require_same_trials(manifest)
             self.trials_folder.mkdir(parents=True, exist_ok=True)
-            write_json(self.folder / "manifest.json", manifest)
+            sealed = {"seal": mark} if (mark := seal(_plain(manifest))) else {}
+            write_json(self.folder / "manifest.json", {**manifest, **sealed})
             stored = self.manifest()
             assert stored is not None
         wanted = _plain(manifest)

@@ -21,6 +21,9 @@ class TrialKernelApp(IPKernelApp):
     def init_code(self) -> None:
         """Run none."""
 
+    def init_path(self) -> None:
+        """Leave the working folder out, as -P asks; IPython before 9.7 adds it all the same."""
+
 
 def main(argv: list[str] | None = None, **options: Any) -> None:
     """Run the kernel until it is told to end."""

@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
 from grpclab.channel_args import client_args
-from grpclab.channels import open_aio_channel
+from grpclab.channels import addresses, open_aio_channel
 from grpclab.config import TrialConfig
 from grpclab.errors import TargetError
 from grpclab.generated import greet_pb2
@@ -60,6 +60,7 @@ class GrpcioEngine:
         self.counters = Counters()
         self._config = config
         self._target = target
+        self._dialled = addresses(target)
         self._roots = root_certificates
         self._spec = call
         self._residence = residence
@@ -117,7 +118,9 @@ class GrpcioEngine:
         return passed
 
     def _channel(self) -> grpc.aio.Channel:
-        return open_aio_channel(self._target, root_certificates=self._roots, options=self._options)
+        return open_aio_channel(
+            self._target, dialled=self._dialled, root_certificates=self._roots, options=self._options
+        )
 
     async def _watch(self, channel: grpc.aio.Channel, line: _Line) -> None:
         """Tell the calls of a kept channel when it is up, and count for how long none is."""

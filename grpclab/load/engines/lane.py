@@ -7,6 +7,7 @@ anew; calls that find no connection, or no room under the peer's stream limit, w
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, cast
@@ -121,13 +122,7 @@ class Lane:
         peer = Peer(self, settings.connection())
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                transport, _ = await asyncio.get_running_loop().create_connection(
-                    lambda: peer,
-                    settings.host,
-                    settings.port,
-                    ssl=settings.tls,
-                    server_hostname=settings.host if settings.tls else None,
-                )
+                transport = await self._connect(peer)
                 self._peers.add(peer)
                 self._traffic.connections_opened += 1
                 if settings.tls and transport.get_extra_info("ssl_object").selected_alpn_protocol() != "h2":
@@ -144,6 +139,30 @@ class Lane:
         peer.abandon()
         self._forget(peer)
         return None
+
+    async def _connect(self, peer: Peer) -> asyncio.BaseTransport:
+        """A transport to the first address where somebody listens. Raises OSError, that of the first where none does.
+
+        They are addresses: nothing is looked up here that was not judged.
+        """
+        settings, nobody = self.settings, None
+        for address in settings.addresses:
+            try:
+                transport, _ = await asyncio.get_running_loop().create_connection(
+                    lambda: peer,
+                    address,
+                    settings.port,
+                    ssl=settings.tls,
+                    server_hostname=settings.host if settings.tls else None,
+                )
+            except OSError as error:
+                if isinstance(error, ssl.SSLError):
+                    raise
+                nobody = nobody or error
+            else:
+                return transport
+        assert nobody is not None
+        raise nobody
 
     def _fail_waiting(self) -> None:
         ended, self.waiting = list(self.waiting), deque()

@@ -40,6 +40,9 @@ class LaneSettings:
     """How a lane dials, and what it does about silence."""
 
     host: str
+    """The name that the server's certificate has to hold."""
+    addresses: tuple[str, ...]
+    """What is dialled, one after the other until one answers."""
     port: int
     tls: ssl.SSLContext | None
     connection: Callable[[], ClientConnection]

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 
 from grpclab import __version__
 from grpclab.config import ClientConfig, TrialConfig
+from grpclab.dialling import loopback_target
 from grpclab.errors import TargetError
 from grpclab.http2 import messages
 from grpclab.http2.client import ClientConnection, Request
@@ -381,8 +382,8 @@ class WireEngine:
 
 
 def lane_settings(client: ClientConfig, target: str, root_certificates: bytes | None, call: CallSpec) -> LaneSettings:
-    """How the connections of this client are dialled, and what each of them says and makes."""
-    host, _, port = target.rpartition(":")
+    """How the connections of this client are dialled, and what each of them says and makes. Raises UsageError."""
+    addresses, port = loopback_target(target)
     tls = None
     if root_certificates is not None:
         tls = ssl.create_default_context(cadata=root_certificates.decode())
@@ -412,8 +413,9 @@ def lane_settings(client: ClientConfig, target: str, root_certificates: bytes | 
         )
 
     return LaneSettings(
-        host=host.strip("[]"),
-        port=int(port),
+        host=target.rpartition(":")[0].strip("[]"),
+        addresses=addresses,
+        port=port,
         tls=tls,
         connection=connection,
         deadline_s=client.deadline_s,

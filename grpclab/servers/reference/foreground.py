@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
+import sys
 from typing import Any
 
+from grpclab.servers.exposure import listen_address
+from grpclab.servers.reference.service import HEALTH_CHECK, SAY_HELLO
 from grpclab.servers.reference.serving import serve_reference
 from grpclab.servers.reference.spec import ReferenceSpec
 from grpclab.servers.serving import address
 
+SERVICES = tuple(path.split("/")[1] for path in (SAY_HELLO, HEALTH_CHECK))
+
 
 def serve_reference_in_foreground(spec: ReferenceSpec, *, quiet: bool) -> None:
     """Serve until Ctrl-C or SIGTERM. Raises ServerError where that cannot be started."""
+    listening = listen_address(spec.host)
+    spec = dataclasses.replace(spec, host=listening.host)
 
     def announce(where: dict[str, Any]) -> None:
+        if exposed := listening.exposure(SERVICES):
+            print(f"grpclab: {exposed}", file=sys.stderr, flush=True)
         if not quiet:
             time_text = f"service time {spec.service_time}, {'spin' if spec.spins else 'timer'}"
             fault_text = f", fault {spec.fault}" if spec.fault else ""
