@@ -208,6 +208,9 @@ class ServerConnection(Answering):
         stream = self.streams.get(stream_id)
         if stream is None or stream.half_closed:
             self._stray(stream_id, moves=len(body) >= _SMALL_DATA)
+            self._stray_bytes += len(body)
+            if self._stray_bytes > 0:
+                raise ProtocolError(ErrorCode.ENHANCE_YOUR_CALM, "more data on streams that are over than was allowed")
             return
         content = self._unpadded(flags, body)
         if content or flags & END_STREAM:
@@ -216,6 +219,9 @@ class ServerConnection(Answering):
             self._idle_frame()
         if stream.request.content_length is not None:
             stream._content += len(content)
+            if stream._content > stream.request.content_length:
+                self._wrong_length(stream)
+                return
         if not stream._last_block:  # else it is answered, and the answer waits for a window
             self._read(stream, content)
         if stream_id not in self.streams:
@@ -283,14 +289,17 @@ class ServerConnection(Answering):
         if stream._last_block:
             return
         if stream.request.content_length not in (None, stream._content):
-            text = f"content-length is {stream.request.content_length:,}, DATA {stream._content:,} bytes long"
-            self.reset(stream, ErrorCode.PROTOCOL_ERROR, text)
+            self._wrong_length(stream)
             return
         stream.messages = tuple(stream.received)
         if stream._reader is not None and not stream._reader.complete:
             self.finish(stream, messages.INTERNAL, "the last message of the request is incomplete")
         else:
             self._events.append(stream)
+
+    def _wrong_length(self, stream: Stream) -> None:
+        text = f"content-length is {stream.request.content_length:,}, of DATA came {stream._content:,} bytes"
+        self.reset(stream, ErrorCode.PROTOCOL_ERROR, text)
 
     def _stray(self, stream_id: int, *, moves: bool = False) -> None:
         """A frame on a stream that takes none: ended early by us, over, or never there."""
