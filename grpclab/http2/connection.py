@@ -18,6 +18,8 @@ from grpclab.http2.headers import HeaderError
 
 __all__ = ["LEARN_EVERY", "MAX_IDLE_FRAMES", "Connection", "ProtocolError"]
 
+USUAL_STEPS: Final = 3
+"""A whole stream that is recognised is as much work as so many more frames."""
 LEARN_EVERY: Final = 16
 """Every so many unusual exchanges one is learnt: where they all differ, the attempt must cost nothing."""
 
@@ -89,6 +91,7 @@ class Connection(Control):
                     whole = name.join(pieces)
                     if data.startswith(whole, at) and self._on_usual(data[at + 3], int.from_bytes(name, "big")):
                         at += len(whole)
+                        steps -= USUAL_STEPS
                         continue
                 high, low, kind, flags, stream_id = unpack_header(data, at)
                 if stream_id != begun_id:
@@ -204,6 +207,7 @@ class Connection(Control):
     def _finish(self, reason: str) -> None:
         self.closed = reason
         self.draining = True
+        self.behind = False
         self._rest, self._fragments, self._fragments_bytes = b"", [], 0
         self._usual.clear()
         self._end_everything(reason)

@@ -28,6 +28,8 @@ _SMALL_DATA: Final = 1_024
 """Shorter DATA on a stream that takes none moves nothing."""
 _DECODING_STEPS, _DECODED_BYTES = 20, 4
 """Decoding a block of headers is as much work as so many frames, and one more for so many of its bytes."""
+_REQUEST_STEPS = 2
+"""And so many more frames is the work on a complete request, which has to be answered."""
 CALMED_BY_REQUEST: Final = 100
 """A complete request makes up for so many idle frames."""
 
@@ -286,6 +288,7 @@ class ServerConnection(Answering):
     def _request_over(self, stream: Stream) -> None:
         stream.half_closed = True
         self._calm(CALMED_BY_REQUEST)
+        self._further_steps += _REQUEST_STEPS
         if stream._last_block:
             return
         if stream.request.content_length not in (None, stream._content):
