@@ -50,6 +50,7 @@ Layout, top to bottom; each floor imports only from floors below it:
     bounded                   files that somebody else may have written, read within bounds
     terminal                  standard output and error: the one place where text leaves for a terminal
     notices                   what the reader of a figure should know, as values (pure)
+    open_files                how many files a process may have open
     errors, status            one root, a tree in its docstring; gRPC's status codes
     printable                 the text of others, made harmless for a terminal
     generated/                the stubs of proto/greet.proto

@@ -2,11 +2,17 @@
 
 import sys
 
-from grpclab import interrupts
+if __name__ == "__main__" and not sys.flags.safe_path:
+    del sys.path[0]  # the working folder: a file there that is called as a module is not meant
+
+from grpclab import interrupts, terminal
 
 
 def main() -> int:
     """Run the command that the arguments name; returns its exit code."""
+    if refused := terminal.open_streams():
+        print(f"grpclab: {refused}", file=sys.stderr)
+        return 2
     with interrupts.handled(leaving=True):
         try:
             with interrupts.deferred():  # libraries that are being loaded lose an exception, or wrap it

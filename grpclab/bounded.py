@@ -5,6 +5,7 @@ What is refused raises ValueError, whose text goes on after the file's name: "is
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -13,7 +14,7 @@ import stat
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 MIB = 2**20
 JSON_BYTES = 16 * MIB
@@ -33,19 +34,33 @@ def read_bytes(path: Path | str, most: int, *, inside: Path | None = None) -> by
     """
     if inside is not None and not is_inside(path, inside):
         raise ValueError(f"is a symbolic link out of {inside}")
-    _require_regular(os.stat(path))
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(handle, "rb") as file:
-        _require_regular(os.fstat(handle))
+    with _opened(path) as file:
         content = file.read(most + 1)
     if len(content) > most:
         raise ValueError(f"is larger than {size_text(most)}")
     return content
 
 
+def read_tail(path: Path | str, most: int, *, inside: Path) -> bytes:
+    """The last bytes of a regular file; as :func:`read_bytes` otherwise."""
+    if not is_inside(path, inside):
+        raise ValueError(f"is a symbolic link out of {inside}")
+    with _opened(path) as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - most))
+        return file.read(most)
+
+
 def is_inside(path: Path | str, folder: Path) -> bool:
     """Whether a path is below a folder after following every symbolic link."""
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
+@contextlib.contextmanager
+def _opened(path: Path | str) -> Iterator[BinaryIO]:
+    _require_regular(os.stat(path))
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        _require_regular(os.fstat(file.fileno()))
+        yield file
 
 
 def _require_regular(found: os.stat_result) -> None:

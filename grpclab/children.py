@@ -29,6 +29,10 @@ STUDY_VARIABLE = "GRPCLAB_STUDY"
 TRIAL_VARIABLE = "GRPCLAB_TRIAL"
 """And the trial's folder name in this one."""
 
+MARK = b"\x1e"
+"""Precedes each JSON line of a child (the record separator of RFC 7464): a ``sitecustomize``, a library or an
+application may print to the same standard output."""
+
 
 class Lines:
     """Cuts bytes into lines as they come; a long line costs no more than its length, in however many pieces."""
@@ -67,7 +71,7 @@ def die_with_parent(on_line: Callable[[str], None] | None = None) -> None:
 
 def say(**message: Any) -> None:
     """In a child: one JSON line to the parent."""
-    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.write(f"{MARK.decode()}{json.dumps(message)}\n")
     sys.stdout.flush()
 
 
@@ -126,6 +130,8 @@ class Child:
         """Whether it had ended before it was stopped."""
         if cpus:
             pin(self.pid, cpus)
+        self._printed = os.dup(2 if log is None else log.fileno())
+        """Takes what it prints beside its messages: where its standard error goes, too."""
         self._read = _Read()
 
     def send(self, **message: Any) -> None:
@@ -158,7 +164,7 @@ class Child:
         self.parse()
 
     def parse(self) -> None:
-        """Make messages of what has been read. Raises WorkerError at the pipe's end, and for what is no JSON."""
+        """Make messages of what has been read. Raises WorkerError at the pipe's end."""
         read = self._read
         if not read.chunks:
             return
@@ -166,14 +172,14 @@ class Child:
             read.searched = len(read.chunks)
             return  # no line has come to its end
         *lines, rest = b"".join(read.chunks).split(b"\n")
-        try:
-            messages = [json.loads(line) for line in lines if line.strip()]
-        except ValueError:
-            told = f"{self.name} (pid {self.pid}) wrote something that is not JSON: {read.chunks[-1][:80]!r}"
-            raise WorkerError(told) from None
+        parts = [line.partition(MARK) for line in lines]
+        messages = [json.loads(message) for _, mark, message in parts if mark]
         if not read.chunks[-1] and not messages:
             raise self._gone()
         self._read = _Read(chunks=[rest] if rest else [], messages=[*read.messages, *messages])
+        if printed := b"".join(text + b"\n" for text, mark, _ in parts if text or not mark):
+            with contextlib.suppress(OSError):
+                os.write(self._printed, printed)
 
     def _gone(self) -> WorkerError:
         try:
@@ -215,6 +221,9 @@ class Child:
             if pipe is not None:
                 with contextlib.suppress(OSError):  # an unsent line to a dead child
                     pipe.close()
+        if self._printed >= 0:
+            os.close(self._printed)
+            self._printed = -1
         return code
 
     def kill(self) -> None:

@@ -1,7 +1,7 @@
 """The command line: thin. Options become factors; rooms below do the work; errors become one line.
 
 Exit codes: 0 done; 1 a verdict or threshold failed; 2 usage or bad input; 3 the measurement is invalid or a
-server could not be started; 4 inconclusive; 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP.
+server could not be started; 4 inconclusive; 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP; 141 who read standard output left.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ INTERRUPTED = 130
 """The exit code of what Ctrl-C ended; SIGTERM and SIGHUP have codes of their own."""
 LOG_LEVELS = ("debug", "info", "warning", "error")
 DESCRIPTION = "Performance studies of gRPC services that hold up."
-SERVE_HELP = """The server runs in the foreground until Ctrl-C or SIGTERM, then lets running calls end.
+SERVE_HELP = """The server runs in the foreground until Ctrl-C, SIGTERM or SIGHUP, then lets running calls end; a second
+signal cuts them off.
 Environment: GRPC_SERVER_PORT, GRPC_KEEPALIVE_TIMEOUT (seconds), GRPC_CONCURRENCY_LIMIT, GRPCLAB_LOG;
 PPROF_ENABLED (true for optimized) and PPROF_PORT (3000): the profiling desk, on 127.0.0.1 unless --desk-host
 names another address; there it wants the token that is printed with its address.
@@ -239,9 +240,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     with terminal.guarded(), interrupts.handled(leaving=arguments is None):
         try:
-            return _run(arguments)
+            try:
+                return _run(arguments)
+            finally:
+                sys.stdout.flush()
         except KeyboardInterrupt:
             return interrupts.explain()
+        except OSError as error:  # of standard output
+            if isinstance(error, BrokenPipeError):
+                return terminal.PIPE_CLOSED
+            print(f"grpclab: {error.filename}: {error.strerror}", file=sys.stderr)
+            return 3
 
 
 def _run(arguments: Sequence[str] | None) -> int:
@@ -258,6 +267,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         _explain(error, str(error), options)
         return interrupts.exit_code() if error.exit_code == INTERRUPTED else error.exit_code
     except OSError as error:
+        if error.filename == terminal.OUTPUT:
+            raise
         _explain(error, f"{error.filename or 'the system'}: {error.strerror or error}", options)
         return 3
 

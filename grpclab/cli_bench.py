@@ -215,7 +215,7 @@ def _factor(
 
 def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     """Measure as the options say and write the answers; returns the exit code."""
-    from grpclab.load.arrivals import parse_rates
+    from grpclab.load.arrivals import parse_rates, schedule_note
     from grpclab.load.bench import run_bench
     from grpclab.load.plan import calls_planned, how_to_plan_more, load_plan, no_effect, seed_has_no_effect
     from grpclab.load.progress import ProgressLine
@@ -237,6 +237,8 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     if not rates and enough > DEFAULT_CALLS and not {"load.requests", "load.duration_s"} & set(levels):
         levels["load.requests"] = enough  # nobody said how many
     config, notes = load_plan(levels, rates)
+    if rates and (note := schedule_note(given["rate"])):
+        notes = (note, *notes)
     planned = calls_planned(config, rates)
     more = how_to_plan_more(config, rates)
     check_enough(objectives, planned, more)
@@ -433,10 +435,11 @@ def _answer(result: BenchResult, given: Mapping[str, Any]) -> None:
         return [render(result), "\n"]
 
     where, json_file = given.get("output", "-"), given.get("json")
-    if where != json_file:  # two answers in one place would be readable as neither
-        write(where, lines(given.get("format", "summary")))
+    answers = {where: given.get("format", "summary")}
     if json_file:
-        write(json_file, lines("json"))
+        answers[json_file] = "json"  # two answers in one place would be readable as neither
+    for one in sorted(answers, key=lambda name: name == "-"):  # files first: standard output may be read by `head`
+        write(one, lines(answers[one]))
 
 
 def require_writable(where: str | None) -> None:

@@ -140,13 +140,13 @@ def run(options: argparse.Namespace) -> int:
         running.run((lambda _: None) if silent else _say)
         found = comparing.judge(running)
     code = 0 if found.verdict == "inconclusive" and options.allow_inconclusive else comparing.EXIT_CODES[found.verdict]
+    if options.json:  # first: standard output may be read by `head`
+        answer = found.as_dict() | {"exit_code": code}
+        cli_bench.write(options.json, [json.dumps(answer, indent=1), "\n"])
     if options.json != "-":
         print("\n".join(found.conclusion) if options.quiet else f"\n{found}")
         if found.study and not options.quiet:
             print(f"draw it: grpclab report {running.name}")
-    if options.json:
-        answer = found.as_dict() | {"exit_code": code}
-        cli_bench.write(options.json, [json.dumps(answer, indent=1), "\n"])
     return code
 
 

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
+import itertools
 import json
 import shutil
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
-from grpclab import procfs
+from grpclab import procfs, terminal
 from grpclab.dialling import loopback_target
 from grpclab.errors import MeasurementError, TargetError, UsageError, invalid
-from grpclab.profiling import families, flamegraph, perf, pprof, pyspy, speedscope, threads
+from grpclab.profiling import families, flamegraph, perf, pprof, pyspy, speedscope, subjects, threads
 from grpclab.profiling.stacks import at_work, readable
 from grpclab.units import time_option
 
 LONGEST_S = 600
 MOST_FUNCTIONS = 10
+FEW_SAMPLES = 5
+"""Of so few, none is no surprise."""
 EPILOG = """py-spy looks at Python's threads and names their functions; perf, where it is installed and permitted, looks
 at every thread while it runs. py-spy pauses the process briefly for each sample. Files: .html is a flamegraph,
 .folded and .speedscope.json are for other tools, .pb.gz is for `go tool pprof`."""
@@ -77,33 +81,90 @@ def run(options: argparse.Namespace) -> int:
     writers = [(path, _writer(path)) for path in options.output]
     for where in (*map(str, options.output), options.json):
         cli_bench.require_writable(where)
-    pids = _processes(options.pid) if options.pid is not None else _server(options.server)
-    some = f"{len(pids)} process{'es' if len(pids) > 1 else ''} ({', '.join(map(str, pids))})"
-    doing = (lambda _: None) if options.quiet else _tell
-    doing(f"py-spy samples {some} for {options.duration} s")
-    before = threads.read(pids)
-    seen = pyspy.record(pids, duration_s=options.duration, rate_hz=options.rate)
-    used = threads.difference(before, threads.read(pids))
+    pids = subjects.by_pid(options.pid) if options.pid is not None else _server(options.server)
+    passes = 2 if shutil.which("perf") else 1
+    with _pass(options, f"1 of {passes}: py-spy samples {_some(pids)} for {options.duration} s"):
+        began, before = time.monotonic(), threads.read(pids)
+        seen = pyspy.record(pids, duration_s=options.duration, rate_hz=options.rate)
+        used = threads.difference(before, threads.read(pids))
+        took_s = time.monotonic() - began
+    gone = subjects.ended(pids)
+    if not seen.stacks and gone:
+        raise MeasurementError(f"{_some(gone)} ended before py-spy had a sample: profile one that runs for longer")
     if not seen.stacks and seen.note != pyspy.IDLE_NOTE:
         raise MeasurementError(seen.note)
-    if shutil.which("perf"):
-        doing(f"perf samples the same for {options.duration} s")
-    ran = perf.record(pids, duration_s=options.duration, rate_hz=options.rate)
-    if options.json != "-":
-        print("\n".join(_told(options, pids, seen, ran, used)))
+    ran = perf.Profile(note="the process had ended before perf's turn") if gone == pids else _by_perf(options, pids)
+    figures = Figures(pids=pids, seen=seen, ran=ran, used=used, gone=gone, took_s=took_s)
     working = at_work(seen.stacks)
-    for path, write in writers:
+    for path, write in writers:  # files first: standard output may be read by `head`
         path.write_bytes(write(working, options))
-        if options.json != "-" and not options.quiet:
-            print(f"written: {path}")
     if options.json:
-        cli_bench.write(options.json, [json.dumps(_figures(options, pids, seen, ran, used), indent=1), "\n"])
+        cli_bench.write(options.json, [json.dumps(_as_json(options, figures), indent=1), "\n"])
+    if options.json != "-":
+        print("\n".join(_told(options, figures)))
+        if not options.quiet:
+            print("".join(f"written: {path}\n" for path, _ in writers), end="")
     return 0
 
 
-def _tell(line: str) -> None:
-    """Say on standard error what is being done: standard output is for the figures."""
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """What both passes found of some processes; `gone` ended meanwhile, and py-spy's pass took `took_s`."""
+
+    pids: Sequence[int]
+    seen: pyspy.Profile
+    ran: perf.Profile
+    used: Sequence[threads.ThreadUse]
+    gone: Sequence[int]
+    took_s: float
+
+
+def _by_perf(options: argparse.Namespace, pids: Sequence[int]) -> perf.Profile:
+    """perf's pass. Where it has no samples, what the processes used in it says why, not what they used before."""
+    if shutil.which("perf") is None:
+        return perf.Profile(note=perf.MISSING_ADVICE)
+    with _pass(options, f"2 of 2: perf samples {_some(pids)} for {options.duration} s"):
+        before = threads.read(pids)
+        ran = perf.record(pids, duration_s=options.duration, rate_hz=options.rate)
+        cpu_s = threads.total(threads.difference(before, threads.read(pids))).cpu_s
+    if ran.samples or ran.note == perf.PERMISSION_ADVICE:
+        return ran
+    if cpu_s * options.rate < FEW_SAMPLES:
+        note = f"the processes ran for {cpu_s:.2f} s of perf's {options.duration} s, too little for a sample"
+        return dataclasses.replace(ran, note=f"{note}: keep the load up for both passes")
+    return dataclasses.replace(ran, note=f"{ran.note}, though the processes ran for {cpu_s:.2f} s of perf's time")
+
+
+def _some(pids: Sequence[int]) -> str:
+    return f"{len(pids)} process{'es' if len(pids) > 1 else ''} ({', '.join(map(str, pids))})"
+
+
+@contextlib.contextmanager
+def _pass(options: argparse.Namespace, line: str) -> Iterator[None]:
+    """Say on standard error what is done while the block runs, on a terminal with the seconds that have passed."""
+    if options.quiet:
+        yield
+        return
     print(f"grpclab: {line} ...", file=sys.stderr, flush=True)
+    over = threading.Event()
+    ticking = threading.Thread(target=_tick, args=(over, options.duration), daemon=True)
+    if sys.stderr.isatty():
+        ticking.start()
+    try:
+        yield
+    finally:
+        over.set()
+        if ticking.is_alive():
+            ticking.join()
+            terminal.erase(sys.stderr)
+
+
+def _tick(over: threading.Event, duration_s: int) -> None:
+    for second in itertools.count():
+        terminal.erase(sys.stderr)
+        print(f"{min(second, duration_s)} of {duration_s} s", end="", file=sys.stderr, flush=True)
+        if over.wait(1):
+            return
 
 
 def _whole_seconds(word: str) -> int:
@@ -119,28 +180,13 @@ def _check(option: str, value: int, least: int, most: int) -> None:
         raise UsageError(invalid(option, value, f"a whole number from {least} to {most}"))
 
 
-def _processes(pid: int) -> list[int]:
-    """A process and those of its descendants that run Python, such as the workers of a server."""
-    try:
-        children = psutil.Process(pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        raise UsageError(f"--pid {pid}: there is no such process") from None
-    return [pid, *(child.pid for child in children if _runs_python(child))]
-
-
-def _runs_python(process: psutil.Process) -> bool:
-    with contextlib.suppress(psutil.Error):
-        return "python" in Path(process.exe()).name.lower()
-    return False
-
-
 def _server(target: str) -> list[int]:
     """The processes that listen at a target of this machine. Raises UsageError, or TargetError where there are none."""
     _, port = loopback_target(target)
     found = sorted(procfs.listening_pids(port))
     if not found:
         raise TargetError(f"no process that may be looked at listens on port {port}: start the server, or give --pid")
-    return found
+    return subjects.by_port(found, target)
 
 
 def _writer(path: Path) -> Writer:
@@ -201,16 +247,12 @@ def _self_shares(stacks: Mapping[str, int]) -> dict[str, float]:
     return {leaf: count / total for leaf, count in sorted(counts.items(), key=lambda item: -item[1])[:MOST_FUNCTIONS]}
 
 
-def _figures(
-    options: argparse.Namespace,
-    pids: Sequence[int],
-    seen: pyspy.Profile,
-    ran: perf.Profile,
-    used: Sequence[threads.ThreadUse],
-) -> dict[str, Any]:
+def _as_json(options: argparse.Namespace, figures: Figures) -> dict[str, Any]:
+    seen, ran = figures.seen, figures.ran
     work, wait = _work(seen.stacks, options.handler)
     return {
-        "pids": list(pids),
+        "pids": list(figures.pids),
+        "ended": list(figures.gone),
         "duration_s": options.duration,
         "py_spy": {"samples": seen.samples, "errors": seen.errors, "note": seen.note, "wait": wait, "work": work},
         "perf": {
@@ -220,30 +262,25 @@ def _figures(
             "kernel_share": ran.kernel_share if ran.samples else None,
             "work": _work(ran.stacks, options.handler)[0],
         },
-        "threads": [{"name": use.comm, "user_s": use.user_s, "kernel_s": use.kernel_s} for use in used],
+        "threads": [{"name": use.comm, "user_s": use.user_s, "kernel_s": use.kernel_s} for use in figures.used],
         "on_top": _self_shares(readable(at_work(seen.stacks))),
     }
 
 
-def _told(
-    options: argparse.Namespace,
-    pids: Sequence[int],
-    seen: pyspy.Profile,
-    ran: perf.Profile,
-    used: Sequence[threads.ThreadUse],
-) -> list[str]:
+def _told(options: argparse.Namespace, figures: Figures) -> list[str]:
     """The figures for people."""
-    whole = threads.total(used)
+    seen, ran = figures.seen, figures.ran
+    whole = threads.total(figures.used)
+    some = f"{'process' if len(figures.pids) == 1 else 'processes'} {', '.join(map(str, figures.pids))}"
+    kernel = 100 * whole.kernel_share if whole.cpu_s else 0
     cores = whole.cpu_s / options.duration
-    some = "process" if len(pids) == 1 else "processes"
-    lines = [
-        f"{some} {', '.join(map(str, pids))}, {options.duration} s: {cores:.2f} cores used,"
-        f" {100 * whole.kernel_share if whole.cpu_s else 0:.0f} % of that in the kernel",
-    ]
-    lines += [f"  {use.comm:<18}{use.cpu_s / options.duration:>6.2f} cores" for use in used if use.cpu_s > 0]
+    lines = [f"{some}, {options.duration} s: {cores:.2f} cores used, {kernel:.0f} % of that in the kernel"]
+    if figures.gone:  # what it had used went with it
+        lines = [f"{some}: {_some(figures.gone)} ended within {figures.took_s:.0f} s; this is of the time until then"]
+    lines += [f"  {use.comm:<18}{use.cpu_s / options.duration:>6.2f} cores" for use in figures.used if use.cpu_s > 0]
     for name, stacks, samples, note in (
         ("py-spy, Python's threads", seen.stacks, seen.samples, seen.note),
-        ("perf, every thread", ran.stacks, ran.samples, ran.note),
+        ("perf, every thread, after that", ran.stacks, ran.samples, ran.note),
     ):
         work, wait = _work(stacks, options.handler)
         lines += ["", f"{name}: {samples:,} samples, {100 * wait:.0f} % of them waiting" if samples else name]

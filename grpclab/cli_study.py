@@ -150,6 +150,8 @@ def _tell(study: Study, path: Path, options: argparse.Namespace) -> Mapping[str,
     from grpclab.report import glossary, summaries
 
     found = finished(study)
+    if options.json:  # first: standard output may be read by `head`
+        cli_bench.write(options.json, [json.dumps(summaries.as_json(found), indent=1, allow_nan=False), "\n"])
     if options.json != "-":
         if not options.quiet:
             print(f"\n{summaries.table(found)}\n")
@@ -160,8 +162,6 @@ def _tell(study: Study, path: Path, options: argparse.Namespace) -> Mapping[str,
         print(f"report: {path}")
         if not options.quiet:
             print(f"for a pull request: {path.with_suffix('.md')}\nfor a machine: {path.with_suffix('.json')}")
-    if options.json:
-        cli_bench.write(options.json, [json.dumps(summaries.as_json(found), indent=1, allow_nan=False), "\n"])
     return found.verdict
 
 
@@ -172,8 +172,11 @@ def _report(options: argparse.Namespace) -> int:
         from grpclab.publish import finished, publish
         from grpclab.report.album import write_figures
         from grpclab.study.runner import Study
-    study = Study.stored(folder)
-    _tell(study, publish(study, allow_mixed=options.allow_mixed), options)
+        from grpclab.study.stored_values import evaluating
+    with evaluating(folder):
+        study = Study.stored(folder)
+        path = publish(study, allow_mixed=options.allow_mixed)
+    _tell(study, path, options)
     if options.figures:
         written = write_figures(options.figures, finished(study, histograms=True))
         if options.json != "-":

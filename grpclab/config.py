@@ -368,7 +368,8 @@ class Factor:
     def _refusal(self, level: object, called: str | None = None) -> FactorError:
         unit = {"s": "seconds", "ms": "milliseconds", "us": "microseconds"}.get(self.time_unit or "")
         expected = f"{self.range_text.replace('number', unit, 1)}, or {TIMES}" if unit else self.range_text
-        return FactorError(invalid(called or self.dotted, level, expected))
+        shown = f"{level:.12g}" if isinstance(level, float) else level  # 100 * 1e-6 is 9.999999999999999e-05
+        return FactorError(invalid(called or self.dotted, shown, expected))
 
 
 def _whole(word: str) -> int:

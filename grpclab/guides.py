@@ -10,21 +10,28 @@ not hold it, as for a scenario that is newer than the study. WHAT is one of
 - ``METRIC of`` such a title: the ratio of another metric;
 - ``verdict of`` such a title: one word;
 - ``COLUMN of CONFIGURATION``, a column of trials.parquet: its mean over blocks with the 95 % interval.
+
+A table of a calibration stands between the lines ``<!-- calibration: EXPERIMENT -->`` and ``<!-- /calibration -->``. It
+is made of ``docs/EXPERIMENT.jsonl``, the experiment's frame, which is taken from ``results/calibration/`` where that
+holds a newer one.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from grpclab.analysis import Interval, levels, t_interval
+from grpclab.calibration import disturbances
+from grpclab.calibration.plan import PUBLISHED
 from grpclab.errors import DesignError, GrpclabError
 from grpclab.places import project_root
 from grpclab.report import files
@@ -34,6 +41,11 @@ EXAMPLE = "reports/example.html"
 _MARK = re.compile(
     r"(?P<open><!-- example(?P<later>, if measured)?: (?P<what>[^\n]+?) -->)"
     r"(?P<said>[^\n]*?)(?P<close><!-- /example -->)"
+)
+TABLES: dict[str, Callable[[pd.DataFrame], str]] = {"disturbances": disturbances.markdown}
+"""The experiments of the calibration whose tables stand in a guide, and what makes one of a frame."""
+_TABLE = re.compile(
+    r"(?P<open><!-- calibration: (?P<what>[a-z]+) -->\n)(?P<said>.*?)(?P<close>\n<!-- /calibration -->)", re.DOTALL
 )
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 
@@ -71,6 +83,36 @@ def refreshed(text: str, study: StoredStudy) -> str:
         return f"{found['open']}{said}{found['close']}"
 
     return _MARK.sub(fresh, text)
+
+
+def with_tables(text: str, folder: Path) -> str:
+    """The guide with every table of a calibration as the frames in `folder` have it. Raises DesignError."""
+
+    def fresh(found: re.Match[str]) -> str:
+        return f"{found['open']}{table(found['what'], folder)}{found['close']}"
+
+    return _TABLE.sub(fresh, text)
+
+
+def table(what: str, folder: Path) -> str:
+    """The table of an experiment of the calibration, out of its stored frame. Raises DesignError without one."""
+    path = folder / f"{what}.jsonl"
+    if what not in TABLES:
+        raise DesignError(f"no table of a calibration is called {what!r}: expected {', '.join(TABLES)}")
+    try:
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return TABLES[what](pd.DataFrame(rows))
+    except (OSError, ValueError, KeyError) as error:
+        raise DesignError(f"{path} holds no results of the calibration: {error}") from None
+
+
+def _take_newer(results: Path, folder: Path) -> None:
+    """Store the frame of each table whose experiment was made anew beside the guides."""
+    for what in TABLES:
+        measured, kept = results / f"{what}.parquet", folder / f"{what}.jsonl"
+        if measured.exists() and (not kept.exists() or measured.stat().st_mtime > kept.stat().st_mtime):
+            rows = pd.read_parquet(measured).to_json(orient="records", lines=True, double_precision=6)
+            files.replace(kept, rows)
 
 
 def unmarked(text: str) -> str:
@@ -136,14 +178,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write the marked numbers of all guides anew."""
     parser = argparse.ArgumentParser(prog="python -m grpclab.guides", description=main.__doc__)
     parser.add_argument("--study", default=EXAMPLE, help="the study that the numbers are of (default: %(default)s)")
+    parser.add_argument("--calibration", default=PUBLISHED, help="its tables, below results/ (default: %(default)s)")
     parser.add_argument("guides", nargs="*", type=Path, help="default: README.md and docs/*.md")
     options = parser.parse_args(arguments)
     root = project_root()
     try:
         study = load_study(root / options.study)
+        _take_newer(root / "results" / options.calibration, root / "docs")
         for path in options.guides or [*root.glob("README.md"), *sorted((root / "docs").glob("*.md"))]:
             text = path.read_text(encoding="utf-8")
-            fresh = refreshed(text, study)
+            fresh = with_tables(refreshed(text, study), root / "docs")
             before, after = list(marks(text)), list(marks(fresh))
             for old, new in zip(before, after, strict=True):
                 if old.said != new.said:

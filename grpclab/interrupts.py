@@ -147,8 +147,12 @@ def exit_code() -> int:
 
 def cause() -> str:
     """What came first: ``Ctrl-C``, ``SIGTERM``, ``SIGHUP``."""
-    first = _received.first or signal.SIGINT
-    return "Ctrl-C" if first == signal.SIGINT else signal.Signals(first).name
+    return name(_received.first or signal.SIGINT)
+
+
+def name(number: int) -> str:
+    """A signal, in the words of a user."""
+    return "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
 
 
 def explain() -> int:

@@ -25,6 +25,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, cast
 
+from grpclab import open_files
 from grpclab.config import FACTORS, LinkConfig
 from grpclab.dialling import loopback_target
 from grpclab.errors import UsageError
@@ -221,6 +222,7 @@ async def _serve(config: LinkConfig, hosts: tuple[str, ...], port: int) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, os._exit, 0)
+    open_files.raise_limit()
     relay = _Relay(config, hosts, port)
     server, own_port = await relay.listen()
     gc.collect()

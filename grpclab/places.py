@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from grpclab.errors import StorageError
+from grpclab.temporary import require_room
+
 ROOT_VARIABLE = "GRPCLAB_ROOT"
+SCARCE = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
+"""Processes, memory, open files: no other folder would help."""
+ROOM_BYTES = 1 << 20
+"""A folder with less room than this, about one report, counts as full."""
 
 
 def project_root(start: Path | None = None) -> Path:
@@ -24,6 +34,34 @@ def project_root(start: Path | None = None) -> Path:
         except OSError:
             continue
     return here
+
+
+def require_writable(folder: Path) -> None:
+    """Raise StorageError where a file could not be written into a folder, which need not be there yet.
+
+    It is asked for before anything is measured, and leaves nothing behind.
+    """
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    with written_to(folder):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            require_room(folder, ROOM_BYTES)
+        finally:
+            for path in missing:
+                with suppress(OSError):
+                    path.rmdir()
+
+
+@contextmanager
+def written_to(folder: Path, advice: str = "") -> Iterator[None]:
+    """Turn an OSError of writing in the block into a StorageError that names the folder and says how to mend it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in SCARCE:
+            raise
+        mend = advice or f"free some space, or let {ROOT_VARIABLE} name another folder for results and reports"
+        raise StorageError(f"cannot write to {folder} ({error.strerror or error}): {mend}") from None
 
 
 def is_stored(word: str) -> bool:

@@ -18,7 +18,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import IO
 
 import psutil
@@ -97,14 +97,11 @@ def adopt_orphans() -> bool:
     return tether.prctl(tether.SET_CHILD_SUBREAPER, 1)
 
 
-def descendants() -> list[psutil.Process]:
-    """All that this process started, and they in turn, and that still run."""
-    found = []
-    for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            if process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-    return found
+def descendants(pid: int | None = None) -> list[psutil.Process]:
+    """All that this process, or that with this id, started, and they in turn, and that still run."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return [process for process in psutil.Process(pid).children(recursive=True) if _runs(process)]
+    return []
 
 
 def kill_descendants(known: Collection[psutil.Process] = ()) -> None:
@@ -114,10 +111,15 @@ def kill_descendants(known: Collection[psutil.Process] = ()) -> None:
         left = {*descendants(), *(process for process in known if _runs(process))}
         if not left:
             return
-        for process in left:
-            with contextlib.suppress(psutil.Error):
-                process.kill()
+        kill(left)
         time.sleep(0.005)
+
+
+def kill(processes: Iterable[psutil.Process]) -> None:
+    """Kill those of these processes that still run."""
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
 
 
 def _runs(process: psutil.Process) -> bool:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from grpclab.errors import MeasurementError
+from grpclab.places import written_to
 from grpclab.report import summaries, write_index, write_report
 from grpclab.report.files import replace
 from grpclab.report.study import Study as Finished
@@ -22,15 +23,18 @@ def publish(study: Study, *, allow_mixed: bool = False) -> Path:
     """
     trials = study.collect(allow_mixed=allow_mixed)
     if trials.empty:
-        raise MeasurementError(f"study {study.name} holds no trial yet: run it first")
+        damaged = study.damaged_warning()
+        raise MeasurementError(damaged or f"study {study.name} holds no trial yet: run it first")
     judgement = study.judge(trials).as_dict()
     path = study.root / "reports" / f"{study.name}.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_report(path, study.manifest, trials, judgement, **study.material(trials))
-    told = Finished.of(study.manifest, trials, judgement)
-    replace(path.with_suffix(".md"), summaries.markdown(told))
-    replace(path.with_suffix(".json"), f"{json.dumps(summaries.as_json(told), indent=1, allow_nan=False)}\n")
-    write_index(path.parent)
+    material, told = study.material(trials), Finished.of(study.manifest, trials, judgement)
+    solved = f"the results are stored; once that is solved, `grpclab report {study.name}` writes it"
+    with written_to(path.parent, solved):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_report(path, study.manifest, trials, judgement, **material)
+        replace(path.with_suffix(".md"), summaries.markdown(told))
+        replace(path.with_suffix(".json"), f"{json.dumps(summaries.as_json(told), indent=1, allow_nan=False)}\n")
+        write_index(path.parent)
     return path
 
 

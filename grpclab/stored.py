@@ -67,7 +67,8 @@ class StoredStudy:
 
     def _repr_html_(self) -> str:
         """Name, verdict and extent, for a notebook."""
-        about = f"{len(self.trials):,} trials of {self.trials['configuration'].nunique()} configurations"
+        configurations = self.trials["configuration"].nunique() if "configuration" in self.trials else 0
+        about = f"{len(self.trials):,} trials of {configurations} configurations"
         return f"<b>{html.escape(self.name)}</b>, {about}<br>{html.escape(self.sentence)}"
 
 

@@ -97,15 +97,11 @@ def location() -> Path:
 
 
 def require_room(folder: Path, size: int) -> None:
-    """Write `size` bytes into an existing folder and remove them again. Raises OSError where that fails."""
-    handle, name = tempfile.mkstemp(prefix=".room.", dir=folder)
-    try:
-        with os.fdopen(handle, "wb", buffering=0) as file:
-            rest = memoryview(bytes(size))
-            while rest:  # a disk that is nearly full takes a part, and refuses the next one
-                rest = rest[file.write(rest) :]
-    finally:
-        os.unlink(name)
+    """Write `size` bytes into an existing folder, in a file without a name. Raises OSError where that fails."""
+    with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+        rest = memoryview(bytes(size))
+        while rest:  # a disk that is nearly full takes a part, and refuses the next one
+            rest = rest[file.write(rest) :]
 
 
 @functools.cache

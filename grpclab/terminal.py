@@ -14,6 +14,8 @@ Commands, tables, progress, errors, warnings, logs, tracebacks and argparse all 
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, TextIO, cast
@@ -24,16 +26,42 @@ ERASE = "\r\x1b[2K"
 """Back to the beginning of the line, and leave it empty."""
 
 
-class Guarded:
-    """A text stream that writes what :func:`harmless` leaves of a text. Otherwise it is the stream behind it."""
+OUTPUT = "standard output"
+"""The file name of an error that standard output raises."""
+PIPE_CLOSED = 128 + signal.SIGPIPE
+"""The exit code where standard output went to a program that did not read it to its end, as ``head``."""
 
-    def __init__(self, stream: TextIO) -> None:
+
+class Guarded:
+    """A text stream that writes what :func:`harmless` leaves of a text. Otherwise it is the stream behind it.
+
+    An OSError of standard output carries the name OUTPUT. Standard error raises none: what cannot be said there is
+    lost, and the measurement goes on.
+    """
+
+    def __init__(self, stream: TextIO, *, output: bool) -> None:
         self._stream = stream
+        self._output = output
 
     def write(self, text: str) -> int:
         """As a text stream does, but only what a terminal may be sent."""
-        self._stream.write(_encodable(harmless(text), self._stream))
+        with self._explained():
+            self._stream.write(_encodable(harmless(text), self._stream))
         return len(text)
+
+    def flush(self) -> None:
+        """As a text stream does."""
+        with self._explained():
+            self._stream.flush()
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            _discard(self._stream)
+            if self._output:
+                raise OSError(error.errno, error.strerror, OUTPUT) from None
 
     def writelines(self, lines: Iterable[str]) -> None:
         """As :meth:`write`, for each of them."""
@@ -42,7 +70,8 @@ class Guarded:
 
     def erase(self) -> None:
         """Leave the line empty."""
-        self._stream.write(ERASE)
+        with self._explained():
+            self._stream.write(ERASE)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -52,7 +81,7 @@ class Guarded:
 def guarded() -> Iterator[None]:
     """Let everything that this process prints meanwhile pass through here."""
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (_guard(stream) for stream in before)
+    sys.stdout, sys.stderr = _guard(before[0], output=True), _guard(before[1], output=False)
     try:
         yield
     finally:
@@ -67,9 +96,42 @@ def erase(stream: TextIO) -> None:
         stream.write(ERASE)
 
 
-def _guard(stream: TextIO) -> TextIO:
+def open_streams() -> str:
+    """Open what this process was started without of its three standard streams; an error line, or nothing.
+
+    A file that is opened later would get the number of a closed stream, and what is printed would end in it. Results
+    that would go nowhere are refused; what would have been said on standard error is not missed.
+    """
+    closed = [number for number in range(3) if not _is_open(number)]
+    for number in closed:  # in this order: the system gives the lowest number that is free
+        os.open(os.devnull, os.O_RDWR)
+        os.set_inheritable(number, True)
+    if 2 in closed:
+        sys.stderr = open(2, "w", encoding="utf-8")  # noqa: SIM115
+    return "standard output is closed: leave out >&-, or send it to /dev/null" if 1 in closed else ""
+
+
+def _is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
+
+
+def _discard(stream: TextIO) -> None:
+    """Send what is left to be written to a stream that fails nowhere: Python would try again when it ends."""
+    with contextlib.suppress(OSError, ValueError):  # a stream of a test has no file
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def _guard(stream: TextIO, *, output: bool) -> TextIO:
     # A process may have been started with a closed stream, which is None.
-    return stream if stream is None or isinstance(stream, Guarded) else cast("TextIO", Guarded(stream))
+    if stream is None or isinstance(stream, Guarded):
+        return stream
+    return cast("TextIO", Guarded(stream, output=output))
 
 
 def _encodable(text: str, stream: TextIO) -> str:

@@ -96,6 +96,8 @@ def test_metrics_have_words() -> None:
     assert metric_words("latency_p50_s") == "p50 latency"
     assert metric_words("latency_p999_s") == "p99.9 latency"
     assert metric_words("latency_ok_p99_s") == "p99 latency of successful calls"
+    assert metric_words("first_message_p50_s") == "p50 time to the first message"
+    assert metric_words("message_gap_p99_s") == "p99 gap between messages"
     assert metric_words("client_cpu_per_call_s") == "client CPU per call"
     assert metric_words("latency_uncorrected_p99_s") == "p99 latency from the actual sends"
     assert metric_words("something_new") == "something_new"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from grpclab.errors import FactorError, UsageError
 from grpclab.load import arrivals
-from grpclab.load.arrivals import Step, count_between, parse_rates, plan_window, planned
+from grpclab.load.arrivals import Step, count_between, parse_rates, plan_window, planned, schedule_note
 
 ARRIVALS = st.sampled_from(["constant", "poisson"])
 RATES = st.floats(0.01, 1e6)
@@ -166,7 +166,8 @@ def test_a_rate_or_a_schedule_of_rates_is_read(text: str, rates: list[float], ho
         ("500:5000:500@5d", "a time, as 500ms"),
         ("500:lots:500@5s", "a number in place of 'lots'"),
         ("500:5000:0@5s", "other than 0"),
-        ("500@0s", "held for longer than 0 s"),
+        ("500@0s", "held for 0.01 to 86,400 s"),
+        ("500@100us", "held for 0.01 to 86,400 s"),
         ("500@1.2.3s", "a time, as 500ms"),
         ("nan", "a number in place of 'nan'"),
         ("1:1e6:1@1s", "at most 1,000 rates (there are 1,000,000)"),
@@ -178,6 +179,24 @@ def test_what_is_no_rate_is_refused_in_one_line(text: str, why: str) -> None:
     assert str(refusal.value).startswith(f"invalid --rate={text}: expected ")
     assert why in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "end"),
+    [
+        ("1:50:5", "46/s"),
+        ("50:1:5", "5/s"),
+        ("10:100:1000@1s", "one rate 10/s"),
+        ("0.1:0.35:0.1", "0.3/s"),
+    ],
+)
+def test_a_schedule_that_does_not_end_where_it_says_is_noted(text: str, end: str) -> None:
+    assert f"{end}: " in schedule_note(text)
+
+
+@pytest.mark.parametrize("text", ["500", "500@5s", "1:51:5", "0.1:0.3:0.1", "50:50:5", "500:100:-200"])
+def test_a_schedule_that_ends_where_it_says_is_not(text: str) -> None:
+    assert schedule_note(text) == ""
 
 
 @pytest.mark.parametrize("text", ["0", "-5", "1e9", "500:0:100@1s"])

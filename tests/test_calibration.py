@@ -16,6 +16,7 @@ import pytest
 from grpclab.calibration import (
     agreement,
     ceiling,
+    disturbances,
     lateness,
     memory,
     page,
@@ -343,3 +344,79 @@ def test_the_published_calibration_is_replaced_only_by_its_own_name(tmp_path: Pa
 def test_without_a_calibration_there_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(DesignError, match=r"no calibration in .*: run notebooks/calibration\.ipynb first"):
         page.write(Results(tmp_path))
+
+
+# ---- disturbances ----------------------------------------------------------------------------------------------
+
+
+def disturbed(**changed: Any) -> pd.DataFrame:
+    """A frame in which everything is marked as it should be; `changed`: columns of the windows that have a `what`."""
+    what = changed.pop("what", "")
+    rows = []
+    for engine, loop in disturbances.COLUMNS:
+        for one in [*disturbances.QUIET, *disturbances.LASTING, *disturbances.stops([0.1, 1.0])]:
+            row: dict[str, Any] = {
+                "engine": engine,
+                "loop": loop,
+                "disturbance": one.name,
+                "kind": one.kind,
+                "who": one.who,
+                "stop_s": one.seconds if one.kind == "stop" else math.nan,
+                "route": one.route,
+                "throughput_rps": 500.0 if one.kind else 1000.0,
+                "p99_s": 0.002,
+                "max_s": 0.01 + (one.seconds or 0.0),
+                "errors": 0,
+                "limited_by": "generator-bound" if "generator-bound" in one.marks else "",
+                "notices": " ".join(sorted(one.marks - {"generator-bound"})),
+                "wanted": " ".join(sorted(one.marks)),
+            }
+            rows.append(row | (changed if one.name == what else {}))
+    return pd.DataFrame(rows)
+
+
+def test_a_disturbance_that_is_marked_is_told() -> None:
+    frame = disturbed()
+    assert set(disturbances.judged(frame)["outcome"]) == {disturbances.MARKED}
+    assert holds(disturbances.claims(frame)) == [True, True, True]
+
+
+@pytest.mark.parametrize(
+    ("figures", "outcome"),
+    [
+        ({}, disturbances.UNTOLD),
+        ({"throughput_rps": 990.0, "max_s": 0.02}, disturbances.NO_MATTER),
+        ({"throughput_rps": 990.0, "max_s": 1.0}, disturbances.UNTOLD),
+        ({"throughput_rps": 990.0, "max_s": 0.02, "errors": 3}, disturbances.UNTOLD),
+    ],
+)
+def test_without_its_mark_it_must_not_matter(figures: dict[str, Any], outcome: str) -> None:
+    frame = disturbed(what="server stopped for 1 s", notices="others", **figures)
+    found = disturbances.judged(frame)
+    assert set(found[found["disturbance"] == "server stopped for 1 s"]["outcome"]) == {outcome}
+    everything, party, _ = holds(disturbances.claims(frame))
+    assert everything is (outcome != disturbances.UNTOLD)
+    assert party is False, "another party's mark does not do"
+
+
+def test_a_stop_that_the_slowest_call_of_an_open_loop_does_not_show_fails_its_claim() -> None:
+    assert holds(disturbances.claims(disturbed(what="server stopped for 1 s", max_s=0.3)))[2] is False
+
+
+def test_the_table_has_a_row_for_each_disturbance_and_a_cell_for_each_engine_and_loop() -> None:
+    frame = disturbed()
+    lines = disturbances.markdown(frame).splitlines()
+    names = [one.name for one in [*disturbances.LASTING, *disturbances.stops([0.1, 1.0])]]
+    assert [line.split(" | ")[0].removeprefix("| ") for line in lines[2:]] == ["nothing", *names]
+    assert {line.count(" | ") for line in lines} == {len(disturbances.COLUMNS)}
+    assert "marked: server-stopped (0.50×" in disturbances.markdown(frame)
+    assert all(
+        name.replace("'", "&#x27;") in disturbances.body(frame) or name in disturbances.body(frame) for name in names
+    )
+
+
+def test_where_the_clock_cannot_be_set_the_table_says_so() -> None:
+    frame = disturbed()
+    frame = frame[frame["route"] != disturbances.OTHER_CLOCK]
+    (line,) = [line for line in disturbances.markdown(frame).splitlines() if "wall clock" in line]
+    assert line.count("libfaketime") == len(disturbances.COLUMNS)

@@ -99,14 +99,14 @@ def test_a_port_that_is_taken_is_left_for_another(monkeypatch: pytest.MonkeyPatc
 # ---- the whole, at tiny size -----------------------------------------------------------------------------------
 
 
-LONG = {"verdicts", "crashes"}
+LONG = {"verdicts", "crashes", "disturbances"}
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the notebook has been run once."""
     folder = tmp_path_factory.mktemp("lab")
-    # Whole comparisons and killed studies take minutes: test_compare and test_crash_safety have them small.
+    # These take minutes: test_compare, test_crash_safety and test_stopped have them small.
     only = ",".join(name for name in EXPERIMENTS if name not in LONG)
     run = papermill("calibration", folder, "-p", "rounds", "1", "-p", "scale", "0.05", "-p", "only", only)
     assert run.returncode == 0, run.stderr

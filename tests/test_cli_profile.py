@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import os
+import shlex
+import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+from conftest import until
 
-from grpclab import cli, cli_profile
+from grpclab import cli
 from grpclab.config import ServerConfig
-from grpclab.profiling import perf, pyspy
+from grpclab.errors import MeasurementError
+from grpclab.profiling import perf, pyspy, subjects
 from grpclab.servers.launcher import launch
 
 CODE = "def busy_work():\n while True:\n  sum(range(1000))\nprint(flush=True)\nbusy_work()"
@@ -40,7 +47,7 @@ def test_child_processes_that_run_python_are_looked_at_and_others_are_not() -> N
         try:
             assert {child.name() for child in children} >= {"sleep"}
             (busy_child,) = (child.pid for child in children if child.name() != "sleep")
-            assert cli_profile._processes(parent.pid) == [parent.pid, busy_child]
+            assert sorted(subjects.by_pid(parent.pid)) == sorted([parent.pid, busy_child])
         finally:
             for child in children:
                 child.kill()
@@ -86,6 +93,9 @@ def test_a_server_is_found_by_its_port(capsys: pytest.CaptureFixture[str]) -> No
     ("words", "code", "told"),
     [
         (["--pid", "99999999"], 2, "--pid 99999999: there is no such process"),
+        (["--pid", "-1"], 2, "invalid --pid=-1: expected a process id"),
+        (["--pid", "0"], 2, "invalid --pid=0: expected a process id"),
+        (["--pid", str(2**64)], 2, f"invalid --pid={2**64}: expected a process id"),
         (["--server", "example.com:80"], 2, "example.com"),
         (["--pid", str(os.getpid()), "--duration", "0"], 2, "invalid --duration=0: expected whole seconds"),
         (["--pid", str(os.getpid()), "--duration", "1.5s"], 2, "invalid --duration=1.5s: expected whole seconds"),
@@ -109,3 +119,116 @@ def test_a_port_where_nobody_listens_is_3(capsys: pytest.CaptureFixture[str]) ->
 
     assert cli.main(["profile", "--server", f"127.0.0.1:{unused_port()}"]) == 3
     assert "start the server, or give --pid" in capsys.readouterr().err
+
+
+# ---- what else a process id may name ---------------------------------------------------------------------------------
+
+
+def refused(pid: int, capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line by which a profile of that is refused."""
+    assert cli.main(["profile", "--pid", str(pid), "--duration", "1"]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert f"invalid --pid={pid}: expected" in err
+    return err
+
+
+@contextlib.contextmanager
+def program(*words: str | Path, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """A program that runs until the block is left."""
+    with subprocess.Popen(words, **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_program_that_is_not_python_is_named_with_what_to_use_instead(capsys: pytest.CaptureFixture[str]) -> None:
+    with program("sleep", "60") as process:
+        assert until(lambda: psutil.Process(process.pid).name() == "sleep")
+        assert "runs sleep: for others there is perf" in refused(process.pid, capsys)
+
+
+def test_a_zombie_and_a_thread_are_no_processes(capsys: pytest.CaptureFixture[str]) -> None:
+    with subprocess.Popen(["true"]) as ended:
+        zombie = psutil.Process(ended.pid)
+        assert until(lambda: zombie.status() == psutil.STATUS_ZOMBIE)
+        assert "zombie" in refused(ended.pid, capsys)
+    over = threading.Event()
+    other = threading.Thread(target=over.wait)
+    other.start()
+    try:
+        assert other.native_id
+        assert f"give --pid {os.getpid()}" in refused(other.native_id, capsys)
+    finally:
+        over.set()
+
+
+@pytest.mark.skipif(not Path("/proc/2/comm").exists(), reason="no thread of the kernel can be seen here")
+def test_a_thread_of_the_kernel_is_told_as_such(capsys: pytest.CaptureFixture[str]) -> None:
+    if Path("/proc/2/comm").read_text() != "kthreadd\n":
+        pytest.skip("in a container 2 is anything")
+    assert "of the kernel" in refused(2, capsys)
+
+
+def test_a_process_that_may_not_be_looked_at_says_whose_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(self: psutil.Process) -> str:
+        raise psutil.AccessDenied(self.pid)
+
+    monkeypatch.setattr(psutil.Process, "exe", denied)
+    with pytest.raises(MeasurementError, match=f"belongs to user {psutil.Process().username()}"):
+        subjects.by_pid(os.getpid())
+
+
+@pytest.fixture
+def renamed(tmp_path: Path) -> Path:
+    """This interpreter, under a name that says nothing."""
+    path = tmp_path / "server"
+    shutil.copy2(Path(sys.executable).resolve(), path)
+    return path
+
+
+def test_a_renamed_interpreter_below_a_shell_is_found(renamed: Path) -> None:
+    env = {**os.environ, "PYTHONHOME": sys.base_prefix}
+    with program("sh", "-c", f"{renamed} -c {shlex.quote(CODE)}; true", stdout=subprocess.PIPE, env=env) as shell:
+        assert shell.stdout is not None
+        shell.stdout.readline()
+        (child,) = psutil.Process(shell.pid).children()
+        try:
+            assert subjects.by_pid(shell.pid) == [child.pid]
+        finally:
+            child.kill()
+
+
+@pytest.mark.parametrize("stacks", [{"thread;work (x.py)": 9}, {}])
+def test_a_process_that_ends_meanwhile_keeps_what_was_seen_of_it(
+    stacks: dict[str, int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def record(*_: object, **__: object) -> pyspy.Profile:
+        process.kill()
+        process.wait()
+        return pyspy.Profile(stacks=stacks, samples=sum(stacks.values()), note="py-spy says something of its own")
+
+    monkeypatch.setattr(pyspy, "record", record)
+    with program(sys.executable, "-c", CODE, stdout=subprocess.DEVNULL) as process:
+        assert until(lambda: subjects.runs_python(psutil.Process(process.pid)))
+        code = cli.main(["profile", "--pid", str(process.pid), "--duration", "1", "--json", "-"])
+    out, err = capsys.readouterr()
+    if stacks:
+        assert (code, json.loads(out)["ended"]) == (0, [process.pid])
+    else:
+        assert (code, out) == (3, "")
+        assert f"1 process ({process.pid}) ended before py-spy had a sample" in err
+
+
+def test_perf_without_samples_is_told_with_what_was_used_in_its_own_time(
+    busy: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = pyspy.Profile(stacks={"thread;work (x.py)": 9}, samples=9)
+    monkeypatch.setattr(shutil, "which", lambda name: name)
+    monkeypatch.setattr(pyspy, "record", lambda *_, **__: seen)
+    monkeypatch.setattr(perf, "record", lambda *_, **__: perf.Profile(note="perf brought no samples: nothing ran"))
+    assert cli.main(["profile", "--pid", str(busy), "--duration", "1", "--json", "-"]) == 0
+    out, err = capsys.readouterr()
+    assert "too little for a sample" in json.loads(out)["perf"]["note"]
+    assert ["1 of 2" in line or "2 of 2" in line for line in err.splitlines()] == [True, True]

@@ -163,6 +163,11 @@ def test_an_impossible_word_is_refused_in_one_line_with_what_would_do(name: str,
     assert str(refusal.value) == f"invalid {name}={word}: expected {takes}"
 
 
+def test_a_computed_number_is_shown_as_a_person_writes_it() -> None:
+    with pytest.raises(FactorError, match=r"^invalid client\.deadline_s=0\.0001: expected "):
+        TrialConfig().replace({"client.deadline_s": 100 * 1e-6})
+
+
 def test_a_refusal_stays_on_one_line_whatever_was_given() -> None:
     with pytest.raises(FactorError) as refusal:
         FACTORS["load.workers"].parse("two\nor three")

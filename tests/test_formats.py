@@ -268,12 +268,13 @@ def test_a_schedule_has_its_steps_and_its_knee() -> None:
     json.dumps(found, allow_nan=False)
 
 
-def test_a_stream_has_the_latency_of_its_messages() -> None:
+def test_a_stream_has_the_time_to_its_first_message_and_the_gaps_between_them() -> None:
     call = CallSpec(path="/greet.GreeterService/SayHelloStream", payload=b"", server_streaming=True)
-    own = ghz_json(result([0.5] * 20, call=call, message_s=[0.1] * 100))["grpclab"]
-    assert own["streaming"]["messages"] == 100
-    assert own["streaming"]["message_latency_s"]["p90"] == 0.1
-    assert own["streaming"]["message_latency_s"]["p99"] is None
+    own = ghz_json(result([0.5] * 20, call=call, first_s=[0.2] * 20, gap_s=[0.1] * 100))["grpclab"]
+    assert own["streaming"]["messages"] == 120
+    assert own["streaming"]["time_to_first_message_s"]["p50"] == 0.2
+    assert own["streaming"]["time_to_first_message_s"]["p90"] is None
+    assert own["streaming"]["message_gap_s"]["p90"] == 0.1
 
 
 def test_thresholds_and_their_fate_are_there() -> None:

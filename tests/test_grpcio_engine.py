@@ -120,7 +120,9 @@ def test_the_bound_in_flight_holds_against_a_slow_server(quick_server: RunningSe
 # ---- calls ---------------------------------------------------------------------------------------------------
 
 
-def test_each_message_of_a_stream_has_a_latency(quick_server: RunningServer, tmp_path: Path) -> None:
+def test_the_first_message_of_a_stream_is_told_from_the_gaps_between_them(
+    quick_server: RunningServer, tmp_path: Path
+) -> None:
     records, _ = loaded(quick_server.target, tmp_path / "calls", closed(12), call=stream())
     assert len(records.message_s) == 12 * 3
     assert sorted(set(records.message_start_s.tolist())) == sorted(records.start_s.tolist())
@@ -128,6 +130,8 @@ def test_each_message_of_a_stream_has_a_latency(quick_server: RunningServer, tmp
         gaps = records.message_s[records.message_start_s == start]
         assert len(gaps) == 3
         assert 0.040 <= gaps.sum() <= latency
+        assert records.message_first[records.message_start_s == start].tolist() == [True, False, False]
+    assert records.message_s[~records.message_first].min() > records.message_s[records.message_first].min()
 
 
 def test_a_call_of_another_service_goes_as_bytes(quick_server: RunningServer, tmp_path: Path) -> None:

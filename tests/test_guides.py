@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import stored_studies
 import synthetic
@@ -110,3 +111,36 @@ def test_without_a_study_there_is_one_line(
     monkeypatch.setenv("GRPCLAB_ROOT", str(tmp_path))
     assert guides.main([]) == 2
     assert capsys.readouterr().err.startswith("grpclab: cannot read")
+
+
+# ---- tables of a calibration -----------------------------------------------------------------------------------
+
+
+def test_a_table_is_made_of_the_newest_frame_and_kept_beside_the_guides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRPCLAB_ROOT", str(tmp_path))
+    monkeypatch.setitem(guides.TABLES, "disturbances", lambda frame: f"| {frame['said'].iloc[0]} |")
+    stored_studies.as_report(synthetic.full_study(), tmp_path / "reports" / "example.html")
+    measured = tmp_path / "results" / "calibration" / "disturbances.parquet"
+    measured.parent.mkdir(parents=True)
+    pd.DataFrame({"said": ["", "b"]}).to_parquet(measured)
+    guide = tmp_path / "docs" / "a.md"
+    guide.parent.mkdir()
+    around = "# A\n\n<!-- calibration: disturbances -->\n{}\n<!-- /calibration -->\n"
+    guide.write_text(around.format("| old |\n| older |"))
+    assert guides.main([]) == 0
+    assert guide.read_text() == around.format("|  |"), "an empty text stays one"
+    measured.unlink()
+    assert guides.main([]) == 0
+    assert guide.read_text() == around.format("|  |")
+
+
+@pytest.mark.parametrize(
+    ("what", "rows"), [("nonsense", "{}"), ("disturbances", None), ("disturbances", "{"), ("disturbances", '{"a": 1}')]
+)
+def test_a_table_that_cannot_be_made_is_one_line(what: str, rows: str | None, tmp_path: Path) -> None:
+    if rows is not None:
+        (tmp_path / f"{what}.jsonl").write_text(rows)
+    with pytest.raises(DesignError, match=what):
+        guides.table(what, tmp_path)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from grpclab import interrupts
-from grpclab.children import Child, receive_any
+from grpclab.children import MARK, Child, receive_any
 from grpclab.cli import main
 
 
@@ -139,9 +139,11 @@ def speaking(*messages: dict[str, int]) -> Iterator[Child]:
     ours, theirs = os.pipe()
     with os.fdopen(ours, "rb") as out, os.fdopen(theirs, "wb") as its_out, pytest.MonkeyPatch.context() as patch:
         patch.setattr(subprocess, "Popen", lambda *_, **__: SimpleNamespace(pid=os.getpid(), stdout=out))
-        its_out.write("".join(json.dumps(message) + "\n" for message in messages).encode())
+        its_out.write(b"".join(MARK + json.dumps(message).encode() + b"\n" for message in messages))
         its_out.flush()
-        yield Child("this", name="a child")
+        child = Child("this", name="a child")
+        yield child
+        os.close(child._printed)
 
 
 @pytest.mark.parametrize("step", range(1, 70))

@@ -11,13 +11,13 @@ from grpclab.study import material
 
 def test_the_end_of_a_log_is_short_and_readable(tmp_path: Path) -> None:
     log = tmp_path / "server.log"
-    assert material.log_tail(log) == ""
+    assert material.log_tail(log, tmp_path) == ""
     log.write_bytes(b"\n".join(b"line %d \xff" % n for n in range(10_000)))
-    tail = material.log_tail(log).splitlines()
+    tail = material.log_tail(log, tmp_path).splitlines()
     assert len(tail) == material.LOG_LINES
     assert tail[-1] == "line 9999 \ufffd"
     log.write_text("x" * 5000)
-    assert len(material.log_tail(log)) == material.LOG_CHARACTERS
+    assert len(material.log_tail(log, tmp_path)) == material.LOG_CHARACTERS
 
 
 def test_latencies_are_those_of_valid_trials_that_were_asked_for() -> None:

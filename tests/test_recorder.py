@@ -106,13 +106,15 @@ def test_the_time_inside_the_server_is_left_out_where_it_was_not_asked_for(tmp_p
 def test_messages_have_a_file_of_their_own_and_know_the_start_of_their_call(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path / "calls")
     for number in range(CHUNK + 3):
-        recorder.message(0.25, float(number))
+        recorder.message(number + 0.25, 0.0, float(number))
+        recorder.message(number + 0.75, number + 0.25, float(number))
         recorder.flush_full()
     recorder.record(1.0, 2.0, OK)
     recorder.close()
     found = Records.load(tmp_path / "calls")
-    assert found.message_s.tolist() == [0.25] * (CHUNK + 3)
-    assert found.message_start_s.tolist() == list(range(CHUNK + 3))
+    assert found.message_s.tolist() == [0.25, 0.5] * (CHUNK + 3)
+    assert found.message_first.tolist() == [True, False] * (CHUNK + 3)
+    assert found.message_start_s.tolist() == [number for number in range(CHUNK + 3) for _ in range(2)]
     assert len(found) == 1
 
 
@@ -120,7 +122,7 @@ def test_without_a_path_calls_are_counted_and_forgotten() -> None:
     recorder = Recorder()
     for number in range(3 * CHUNK + 1):
         recorder.record(number, number + 1, UNAVAILABLE)
-        recorder.message(0.1, 1.0)
+        recorder.message(1.1, 0.0, 1.0)
         recorder.flush_full()
     assert (recorder.calls, recorder.errors) == (3 * CHUNK + 1, 3 * CHUNK + 1)
     assert len(recorder.starts) == 1
@@ -185,7 +187,7 @@ def test_a_disk_that_fills_up_is_told(tmp_path: Path) -> None:
 def test_removed_files_stay_readable_for_whoever_has_loaded_them(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path / "calls")
     recorder.record(1.0, 2.0, OK)
-    recorder.message(0.5, 1.0)
+    recorder.message(1.5, 0.0, 1.0)
     recorder.close()
     found = Records.load(tmp_path / "calls")
     remove(tmp_path / "calls")

@@ -146,10 +146,18 @@ def test_a_schedule_is_a_table_with_its_knee_and_no_percentiles_of_all() -> None
     assert "p95" not in text
 
 
-def test_a_stream_shows_the_latency_of_its_messages() -> None:
-    lines = [line.split() for line in render(result([0.5] * 20, message_s=[0.1] * 100)).splitlines()]
-    assert ["messages", "100", "latency", "of", "each,", "since", "the", "one", "before"] in lines
-    assert ["p90", "100.00", "ms"] in lines
+def test_a_stream_shows_when_its_first_message_came_and_the_gaps_between_them() -> None:
+    lines = [line.split() for line in render(result([0.5] * 20, first_s=[0.2] * 20, gap_s=[0.1] * 80)).splitlines()]
+    shown = lines[lines.index(["messages", "100"]) :]
+    first, gap = (shown.index(title.split()) for title in ("time to the first message", "gap between messages"))
+    assert ["p50", "200.00", "ms"] in shown[first:gap]
+    assert ["p50", "100.00", "ms"] in shown[gap:]
+
+
+def test_streams_of_one_message_have_no_gaps() -> None:
+    text = render(result([0.5] * 20, first_s=[0.2] * 20))
+    assert "time to the first message" in text
+    assert "gap" not in text
 
 
 def test_thresholds_notes_and_early_ends_come_last() -> None:

@@ -231,13 +231,16 @@ def test_messages_are_those_of_the_calls_of_the_window() -> None:
         status=calls.status,
         message_s=gaps,
         message_start_s=starts,
+        message_first=np.arange(60) % 2 == 0,
     )
     one = Window(records=streams, opened_at=10.0, requests=None, closes_at=None)
     found = summarise([one, one])
     assert found.messages == 60
-    assert found.message_latency["p50"] == pytest.approx(0.015)
-    assert len(one.measured.message_s) == 30
-    assert summarise([window([(10.0, 10.1, OK)])]).message_latency == {}
+    assert found.first_message["p50"] == pytest.approx(0.015)
+    assert found.message_gap["p50"] == pytest.approx(0.016)
+    assert len(one.measured.message_s) == len(one.measured.message_first) == 30
+    none = summarise([window([(10.0, 10.1, OK)])])
+    assert (none.messages, none.first_message, none.message_gap) == (0, {}, {})
 
 
 # ---- the summary ---------------------------------------------------------------------------------------------

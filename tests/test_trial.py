@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from bench_results import result
 
+from grpclab import procfs
 from grpclab.config import TrialConfig
 from grpclab.environment import CorePlan, machine, split_cores
 from grpclab.load.recorder import Records
 from grpclab.load.run import LoadRun
 from grpclab.load.summary import Window, summarise
+from grpclab.notices import Notice
 from grpclab.study import window
 from grpclab.study.trial import METRICS, TrialIdentity, TrialResult, row, run_trial
 
@@ -72,6 +75,43 @@ def test_automatic_workers_have_a_connection_each(tmp_path: Path, cores: CorePla
     result = measured(tmp_path, cores, **{"load.workers": 0})
     assert result.valid, result.invalid_reason
     assert result.metrics["connections"] == len(cores.generator)
+
+
+def test_a_trial_carries_its_notices_and_the_numbers_behind_them(
+    tmp_path: Path, cores: CorePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def with_notices(self: LoadRun) -> tuple[Notice, ...]:
+        return (Notice(kind="throttled", severity="warning", text="held back", remedy="whole cores"),)
+
+    monkeypatch.setattr(LoadRun, "notices", property(with_notices))
+    result = measured(tmp_path, cores)
+    stored = json.loads((tmp_path / "result.json").read_text())
+    assert stored["notices"] == [notice.to_json() for notice in result.notices]
+    assert stored["notices"][0]["kind"] == "throttled"
+    assert json.loads(row(stored)["notices"]) == stored["notices"]
+    for name in ("others_cores", "stolen_s", "throttled_s", "stopped_s", "generator_still_s", "silence_s"):
+        assert result.metrics[name] >= 0, name
+
+
+def test_a_stream_s_first_message_and_its_gaps_are_columns_of_their_own() -> None:
+    run = result([0.5] * 20, first_s=[0.2] * 20, gap_s=[0.1] * 80).run
+    usage = procfs.Usage(at_s=0, cpu_s=0, user_s=0, kernel_s=0, rss_bytes=1, peak_rss_bytes=1)
+    found = window.metrics(run, usage, usage)
+    assert (found["first_message_p50_s"], found["message_gap_p50_s"]) == (0.2, 0.1)
+    assert math.isnan(window.metrics(many(100, 1), usage, usage)["first_message_p50_s"])
+    assert set(found) <= set(METRICS)
+
+
+def test_the_servers_cpu_is_not_known_where_the_opening_was_read_too_late() -> None:
+    def usage(at_s: float) -> procfs.Usage:
+        return procfs.Usage(at_s=at_s, cpu_s=at_s, user_s=at_s, kernel_s=at_s, rss_bytes=1, peak_rss_bytes=1)
+
+    run = many(100, 1)
+    assert window.metrics(run, usage(0.01), usage(100.0))["server_cpu_s"] == pytest.approx(99.99)
+    late = window.metrics(run, usage(50.0), usage(100.0))
+    assert math.isnan(late["server_cpu_s"])
+    assert math.isnan(late["server_cpu_per_call_s"])
+    assert late["requests"] == 100
 
 
 def test_every_metric_of_a_result_is_a_column_and_no_column_is_named_twice() -> None:

@@ -134,6 +134,7 @@ def test_streams_and_their_messages(path: Path, server: RunningServer) -> None:
         gaps = records.message_s[records.message_start_s == start]
         assert len(gaps) == 3 * len(took)
         assert 0.010 * len(took) < gaps.sum() <= took.sum()
+    assert records.message_first.sum() == 40
 
 
 def test_an_open_loop_sends_the_schedule_and_nothing_else(path: Path, server: RunningServer) -> None:

@@ -4,7 +4,7 @@ The layout, each module importing only from those above it::
 
     metrics     which direction of a metric is faster, and the words for it
     ratios      ratios within blocks, t intervals, sign flip, paired t, Holm
-    disturbances what happened around the trials
+    notices     what happened around the trials
     limits      generator-bound numbers, invalid trials, failed calls, outages
     verdict     a comparison, its verdict, the blocks that would decide it
     sentence    the first thing a reader sees

@@ -5,6 +5,9 @@ Histograms are encoded as in result.json: microseconds, 3 significant digits.
 
 from __future__ import annotations
 
+import base64
+import binascii
+import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -12,7 +15,15 @@ import numpy as np
 import numpy.typing as npt
 from hdrh.histogram import HdrHistogram
 
-from grpclab.load.summary import MIN_BEYOND
+from grpclab.bounded import MIB, inflate
+from grpclab.load.summary import HDR_DIGITS, HDR_HIGHEST_US, HDR_LOWEST_US, MIN_BEYOND
+
+HISTOGRAM_BYTES = MIB
+"""All of its 23,552 counters take at most 9 bytes each."""
+_OUTER = 8
+"""A cookie and a length stand before the deflated part."""
+_HEADER = struct.Struct(">12xIQQ")
+"""Digits, lowest and highest value, after a cookie, a length and an offset."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -50,6 +61,18 @@ class Distribution:
         return shares, np.array([self.at(share) for share in shares])
 
 
+def check_histogram(text: str) -> None:
+    """Raise ValueError for what is no encoded HdrHistogram as the load generator makes them."""
+    try:
+        packed = base64.b64decode(text, validate=True)
+        payload = inflate(packed[_OUTER:], HISTOGRAM_BYTES)
+        digits, lowest, highest = _HEADER.unpack_from(payload)
+    except (binascii.Error, struct.error):
+        raise ValueError("is no encoded HdrHistogram") from None
+    if (digits, lowest, highest) != (HDR_DIGITS, HDR_LOWEST_US, HDR_HIGHEST_US):
+        raise ValueError("is a HdrHistogram of another range")
+
+
 def merge(encoded: Iterable[str]) -> HdrHistogram | None:
     """The histograms added up; None without one. Raises ValueError for what is no histogram."""
     whole = None
@@ -57,6 +80,7 @@ def merge(encoded: Iterable[str]) -> HdrHistogram | None:
         if not text:
             continue
         try:
+            check_histogram(text)
             one = HdrHistogram.decode(text)
         except Exception as error:  # the library raises its own kinds, struct.error, zlib.error and more
             raise ValueError(f"this is no encoded HdrHistogram: {text[:20]}") from error

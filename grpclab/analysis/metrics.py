@@ -6,7 +6,13 @@ import re
 
 from grpclab.load import summary
 
-_PERCENTILE = re.compile(r"latency_(?P<ok>ok_)?p(?P<digits>\d+)_s")
+_PERCENTILE = re.compile(r"(?P<what>latency|latency_ok|first_message|message_gap)_p(?P<digits>\d+)_s")
+_PERCENTILE_WORDS = {
+    "latency": "p{} latency",
+    "latency_ok": "p{} latency of successful calls",
+    "first_message": "p{} time to the first message",
+    "message_gap": "p{} gap between messages",
+}
 _WORDS = {
     "throughput_rps": "throughput",
     "latency_mean_s": "mean latency",
@@ -46,12 +52,14 @@ def lower_is_faster(metric: str) -> bool:
 def calls_needed(metric: str) -> int:
     """The fewest calls that carry this metric: as many as a percentile needs, for anything else one."""
     found = _PERCENTILE.fullmatch(metric)
-    return summary.calls_needed(float(f"0.{found['digits']}")) if found else 1
+    if not found or found["what"] == "message_gap":  # a call has many
+        return 1
+    return summary.calls_needed(float(f"0.{found['digits']}"))
 
 
 def is_latency(metric: str) -> bool:
-    """Whether this metric is a latency."""
-    return metric.startswith("latency_")
+    """Whether this metric is a latency, of a call or of a message."""
+    return metric.startswith(("latency_", "first_message_", "message_gap_"))
 
 
 def metric_words(metric: str) -> str:
@@ -62,4 +70,4 @@ def metric_words(metric: str) -> str:
         return _WORDS.get(metric, metric)
     digits = found["digits"]
     percentile = digits if len(digits) <= 2 else f"{digits[:2]}.{digits[2:]}"
-    return f"p{percentile} latency" + (" of successful calls" if found["ok"] else "")
+    return _PERCENTILE_WORDS[found["what"]].format(percentile)

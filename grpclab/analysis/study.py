@@ -15,7 +15,6 @@ from typing import Any
 import pandas as pd
 
 from grpclab.analysis import replication
-from grpclab.analysis.disturbances import study_notices
 from grpclab.analysis.engines import Judged, disagreement_note
 from grpclab.analysis.limits import (
     CLIENT,
@@ -27,6 +26,7 @@ from grpclab.analysis.limits import (
     limits_of,
     outages_note,
 )
+from grpclab.analysis.notices import study_notices
 from grpclab.analysis.ratios import fewest_blocks, holm, numbers
 from grpclab.analysis.resources import Limit, limiting_resources
 from grpclab.analysis.sentence import sentence, times

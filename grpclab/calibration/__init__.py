@@ -8,7 +8,8 @@ The layout, each module importing only from those above it::
     neighbours      how much of the machine others used meanwhile
     program         another program as a child that ends with us
     targets         what is measured against: nghttpd, the reference server
-    ceiling, truth, stall, lateness, recording, memory, relay, echo, agreement
+    disturber       a process that disturbs others on purpose
+    ceiling, truth, stall, lateness, recording, memory, relay, echo, agreement, disturbances
                     one experiment each: parameters -> tidy frame -> claims and figure
     experiments     all of them, in the order in which they are read
     store           results/<name>/

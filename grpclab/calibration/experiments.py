@@ -11,6 +11,7 @@ from grpclab.calibration import (
     agreement,
     ceiling,
     crashes,
+    disturbances,
     echo,
     lateness,
     memory,
@@ -153,6 +154,17 @@ _ALL = (
         sized=crashes.sized,
         claims=crashes.claims,
         body=crashes.body,
+    ),
+    Experiment(
+        name="disturbances",
+        title="Disturbances inside the window",
+        question=(
+            "Others keep the cores busy, or somebody stops the server, the generator or the link for a while: does "
+            "the result say so? It is true where the disturbance is marked on it, or does not matter."
+        ),
+        sized=disturbances.sized,
+        claims=disturbances.claims,
+        body=disturbances.body,
     ),
 )
 EXPERIMENTS: dict[str, Experiment] = {experiment.name: experiment for experiment in _ALL}

@@ -139,8 +139,9 @@ def parse_rates(text: str) -> tuple[Step, ...]:
             hold_s = seconds(found["hold"], bare="s")
         except ValueError:
             raise _refusal(text, f"{TIMES}, behind the @") from None
-        if hold_s <= 0:
-            raise _refusal(text, "each rate to be held for longer than 0 s, as 500@5s")
+        held = FACTORS["load.duration_s"]
+        if not (held.minimum or 0) <= hold_s <= (held.maximum or math.inf):
+            raise _refusal(text, f"each rate to be held for {held.minimum:g} to {held.maximum:,} s, as 500@5s")
     rates = [start]
     if found["step"] is not None:
         stop, step = _number(text, found["stop"]), abs(_number(text, found["step"]))
@@ -153,6 +154,17 @@ def parse_rates(text: str) -> tuple[Step, ...]:
     for rate in rates:
         FACTORS["load.rate_rps"].check(rate)
     return tuple(Step(rate_rps=rate, hold_s=hold_s) for rate in rates)
+
+
+def schedule_note(text: str) -> str:
+    """Where a schedule ends, if that is not where it says; text as :func:`parse_rates` takes it."""
+    found, steps = _RATES.fullmatch(text), parse_rates(text)
+    if found is None or found["stop"] is None or math.isclose(steps[-1].rate_rps, float(found["stop"])):
+        return ""
+    if len(steps) == 1:
+        beyond = f"a step of {found['step']} leads past {found['stop']}"
+        return f"--rate {text} is the one rate {steps[0].rate_rps:,g}/s: {beyond}"
+    return f"--rate {text} ends at {steps[-1].rate_rps:,g}/s: no step falls on {found['stop']}"
 
 
 def _number(text: str, word: str) -> float:

@@ -28,7 +28,7 @@ from grpclab.environment import machine, split_cores
 from grpclab.errors import WorkerError
 from grpclab.extras import needs
 from grpclab.link import check_link, running_link
-from grpclab.load.arrivals import Step, parse_rates
+from grpclab.load.arrivals import Step, parse_rates, schedule_note
 from grpclab.load.calls import GREETER, CallSpec, greeting
 from grpclab.load.ceiling import Ceiling, known
 from grpclab.load.failures import sentence
@@ -382,6 +382,8 @@ async def bench(
     refuse_twice(levels, settings)
     levels |= settings
     config, notes = load_plan(levels, rates)
+    if rates and (note := schedule_note(str(rate_rps))):
+        notes = (note, *notes)
     idle = no_effect(config, levels) | seed_has_no_effect(config, given=seed != 1)
     pairs = metadata_words(metadata)
 

@@ -37,6 +37,14 @@ def split(config: TrialConfig) -> list[TrialConfig]:
     return [config.replace({name: part[index] for name, part in parts.items()}) for index in range(workers)]
 
 
+def connections(config: TrialConfig) -> int:
+    """The connections that the client has open at once; of an open loop that opens one for each call nobody knows."""
+    if config.client.pooling == "pool":
+        return config.client.connections
+    closed = config.load.rate_rps is None
+    return config.load.concurrency if config.client.pooling == "per_call" and closed else 1
+
+
 def _divided(config: TrialConfig) -> dict[str, int]:
     """The factors that are divided over the workers. The calls of an open loop are not: its schedule is."""
     load = config.load

@@ -303,7 +303,11 @@ def _streaming(result: BenchResult) -> dict[str, Any] | None:
     summary = result.run.summary
     if not result.call.server_streaming:
         return None
-    return {"messages": summary.messages, "message_latency_s": _numbers(summary.message_latency)}
+    return {
+        "messages": summary.messages,
+        "time_to_first_message_s": _numbers(summary.first_message),
+        "message_gap_s": _numbers(summary.message_gap),
+    }
 
 
 def step_row(step: RateStep) -> dict[str, Any]:

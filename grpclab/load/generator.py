@@ -19,11 +19,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+from grpclab import open_files
 from grpclab.children import Child, receive_all, receive_any
 from grpclab.config import TrialConfig
 from grpclab.errors import StorageError, TargetError, WorkerError
 from grpclab.interrupts import hurried, raised
-from grpclab.load.bounds import SILENCE_S, Bounds, auto_workers, plan_bounds, split
+from grpclab.load.bounds import SILENCE_S, Bounds, auto_workers, connections, plan_bounds, split
 from grpclab.load.calls import CallSpec, greeting
 from grpclab.load.recorder import Records, remove
 from grpclab.load.run import BUSY_LIMIT, LoadRun, Progress, assemble, merge_reports
@@ -73,6 +74,7 @@ class Generator:
         workers = config.load.workers or auto_workers(config, self._cores)
         self.config = config.replace({"load.workers": workers})
         self._parts = split(self.config)
+        open_files.require(max(connections(part) for part in self._parts))
         self._pinned = cpus is not None
         self._env = env
         self.aim(target, root_certificates=root_certificates, call=call)

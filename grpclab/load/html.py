@@ -120,9 +120,12 @@ def _latencies(result: BenchResult) -> str:
     rows.append(["slowest", ms(summary.latency_max_s), *blank])
     if opened:
         rows.append(["sent late, p99", ms(run.lateness["p99"]), ""])
-    if summary.messages:
-        shown = {n: v for n, v in summary.message_latency.items() if n in ("p50", "p99")}
-        rows += [[f"a message, {LABELS.get(n, n)}", ms(v), *blank] for n, v in shown.items()]
+    for title, times in (
+        ("time to the first message", summary.first_message),
+        ("gap between messages", summary.message_gap),
+    ):
+        shown = {n: v for n, v in times.items() if n in ("p50", "p99")}
+        rows += [[f"{title}, {LABELS.get(n, n)}", ms(v), *blank] for n, v in shown.items()]
     rows.append(["connections", f"{result.connections:,}", *blank])
     rows.append(["generator", f"{run.busy_share:.0%} of a core", *blank])
     return _table(titles, rows) + _percentile_chart(result)

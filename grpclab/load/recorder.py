@@ -22,6 +22,7 @@ from grpclab.status import NOT_ENDED, OK
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
 
 GIVEN_UP, NEVER_SENT = "still under way when the run ended", "due, and not sent when the run ended"
 """What is said of the calls that were given up."""
@@ -29,7 +30,7 @@ CHUNK = 8192
 """Calls that are kept in memory before they are written."""
 _CALL = np.dtype([("start_s", "<f8"), ("latency_s", "<f8"), ("late_s", "<f8"), ("status", "u1")])
 _CALL_WITH_RESIDENCE = np.dtype([*_CALL.descr, ("residence_s", "<f8")])
-_MESSAGE = np.dtype([("start_s", "<f8"), ("message_s", "<f8")])
+_MESSAGE = np.dtype([("start_s", "<f8"), ("message_s", "<f8"), ("first", "?")])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,9 +49,11 @@ class Records:
     residence_s: Floats | None = None
     """(n,) How long the call was inside the server, as the reference server tells; NaN where it did not."""
     message_s: Floats = field(default_factory=lambda: np.zeros(0))
-    """(m,) Of each message of a stream: since the one before it, or since the call was sent."""
+    """(m,) Of each message of a stream: since the one before it; of the first, since its call's `start_s`."""
     message_start_s: Floats = field(default_factory=lambda: np.zeros(0))
     """(m,) `start_s` of the call that the message belongs to."""
+    message_first: Mask = field(default_factory=lambda: np.zeros(0, np.bool_))
+    """(m,) Whether it is the first of its call."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "late_s", np.broadcast_to(self.late_s, self.start_s.shape))
@@ -76,6 +79,7 @@ class Records:
             residence_s=calls["residence_s"] if residence else None,
             message_s=messages["message_s"],
             message_start_s=messages["start_s"],
+            message_first=messages["first"],
         )
 
 
@@ -126,7 +130,8 @@ class Recorder:
         self.tally = Tally() if tally is None else tally
         """The calls that have been written; see :meth:`running`."""
         self._residences = array("d")
-        self._messages = array("d")  # start, latency, start, latency, ...
+        self._messages = array("d")  # start, time, start, time, ...
+        self._firsts = array("B")
         self._dtype = _CALL_WITH_RESIDENCE if residence else _CALL
         self._path = path
         self._files: dict[Path, FileIO] = {}
@@ -170,10 +175,14 @@ class Recorder:
         """What the server told of the call that is recorded next; NaN if nothing."""
         self._residences.append(seconds)
 
-    def message(self, latency_s: float, start_s: float) -> None:
-        """One message of a stream has come; `start_s` is its call's, by which the window is told from the warm-up."""
+    def message(self, now: float, before_s: float, start_s: float) -> None:
+        """One message of a stream has come, the one before it at `before_s`, which is 0 for the first.
+
+        `start_s` is its call's, by which the window is told from the warm-up.
+        """
         self._messages.append(start_s)
-        self._messages.append(latency_s)
+        self._messages.append(now - (before_s or start_s))
+        self._firsts.append(not before_s)
 
     def encoded(self, encoding: str) -> None:
         """The answer of a successful call of the window was compressed."""
@@ -208,14 +217,15 @@ class Recorder:
         if self._path is not None and not self.failure:
             self._append(self._path, self._rows().tobytes())
             if self._messages:
-                self._append(_beside(self._path), self._messages.tobytes())
+                self._append(_beside(self._path), self._message_rows().tobytes())
         if self.starts:
             self._last_chunk = np.array(self.latencies, dtype=np.float64)
             if self.tally.limits_s:
                 self.tally.add(self.starts, self.latencies, self.statuses)
         self._written_errors = self.errors
         self._written_calls = self.calls
-        for column in (self.starts, self.latencies, self.lates, self.statuses, self._residences, self._messages):
+        calls = (self.starts, self.latencies, self.lates, self.statuses, self._residences)
+        for column in (*calls, self._messages, self._firsts):
             del column[:]
 
     def _rows(self) -> npt.NDArray[np.void]:
@@ -228,6 +238,12 @@ class Recorder:
             if self._dtype is _CALL_WITH_RESIDENCE:
                 known = np.array(self._residences)
                 rows["residence_s"] = known if len(known) == len(rows) else math.nan
+        return rows
+
+    def _message_rows(self) -> npt.NDArray[np.void]:
+        rows = np.empty(len(self._firsts), _MESSAGE)
+        rows["start_s"], rows["message_s"] = np.frombuffer(self._messages).reshape(-1, 2).T
+        rows["first"] = np.frombuffer(self._firsts, np.bool_)
         return rows
 
     def _append(self, path: Path, data: bytes) -> None:

@@ -257,12 +257,18 @@ def _messages(result: BenchResult) -> list[str]:
     summary = result.run.summary
     if not summary.messages:
         return []
-    rows = [
-        _row(LABELS.get(name, name), ms(value))
-        for name, value in summary.message_latency.items()
-        if name in COUNTED or not math.isnan(value)
-    ]
-    return [_number_row("messages", f"{summary.messages:,}", "   latency of each, since the one before"), *rows]
+    lines = [_number_row("messages", f"{summary.messages:,}", "")]
+    for title, times in (
+        ("time to the first message", summary.first_message),
+        ("gap between messages", summary.message_gap),
+    ):
+        rows = [
+            _row(LABELS.get(name, name), ms(value))
+            for name, value in times.items()
+            if name in COUNTED or not math.isnan(value)
+        ]
+        lines += [f"  {title}", *rows] if rows else []
+    return lines
 
 
 def _errors(result: BenchResult) -> list[str]:

@@ -5,7 +5,8 @@ closed loop, a window bounded by a number of requests ends when that many calls 
 of the warm-up that end in it stand for those of the window that end after it). The window of an open loop ends
 when the schedule says, whatever has ended by then. Latencies are those of all calls that *started* in the window,
 each waited for to its end; in an open loop a call starts when it is planned to, which is what corrects for
-coordinated omission. `latency_uncorrected` counts from the actual sends instead.
+coordinated omission. `latency_uncorrected` counts from the actual sends instead. The first message of a stream is timed
+from where its call's latency is; each that follows, from the one before it: two distributions, never one.
 
 Percentiles are observed values (nearest rank, numpy's ``inverted_cdf``), and are left out (NaN) where fewer
 than 10 observations lie beyond them.
@@ -19,13 +20,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 from hdrh.histogram import HdrHistogram
 
-from grpclab.load.recorder import Floats, Records
+from grpclab.load.recorder import Floats, Mask, Records
 from grpclab.status import NOT_ENDED, OK, RECORDED_NAMES
-
-Mask = npt.NDArray[np.bool_]
 
 PERCENTILES: dict[str, float] = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99, "p999": 0.999}
 MIN_BEYOND = 10
@@ -71,6 +69,7 @@ class Window:
             residence_s=None if records.residence_s is None else records.residence_s[mask],
             message_s=records.message_s[of_window],
             message_start_s=records.message_start_s[of_window],
+            message_first=records.message_first[of_window],
         )
 
     @cached_property
@@ -149,8 +148,10 @@ class Summary:
     """HdrHistogram of all latencies in microseconds, V2 compressed, base64."""
     messages: int = 0
     """Messages of streams."""
-    message_latency: dict[str, float] = field(default_factory=dict)
-    """Percentiles of the time from one message to the next; empty without messages."""
+    first_message: dict[str, float] = field(default_factory=dict)
+    """Percentiles of the time from the start of a call to its first message; empty without messages."""
+    message_gap: dict[str, float] = field(default_factory=dict)
+    """Percentiles of the time from one message of a stream to the next; empty where no stream had two."""
     ended: int = 0
     """Calls that ended inside the window, whenever they had started."""
     not_ended: int = 0
@@ -177,7 +178,7 @@ def summarise(windows: Sequence[Window]) -> Summary:
     latency = _measured(windows, "latency_s")
     late = _measured(windows, "late_s")
     status = np.concatenate([window.records.status[window.inside] for window in windows])
-    messages = np.concatenate([w.records.message_s[w.records.message_start_s >= w.opened_at] for w in windows])
+    firsts, gaps = (_messages(windows, first=first) for first in (True, False))
     before = np.concatenate([window.given_up_before for window in windows])
     failed = status[status != OK]
     judged = np.concatenate([latency[(status == OK) | (status == NOT_ENDED)], before])
@@ -196,8 +197,9 @@ def summarise(windows: Sequence[Window]) -> Summary:
         latency_ok=percentiles(latency[status == OK]) if len(failed) else dict(corrected),
         latency_uncorrected=percentiles(latency - late) if late.any() else dict(corrected),
         histogram=histogram(latency),
-        messages=len(messages),
-        message_latency=percentiles(messages) if len(messages) else {},
+        messages=len(firsts) + len(gaps),
+        first_message=percentiles(firsts) if len(firsts) else {},
+        message_gap=percentiles(gaps) if len(gaps) else {},
         ended=sum(window.ended for window in windows),
         not_ended=int((status == NOT_ENDED).sum()) + len(before),
         not_ended_before=len(before),
@@ -253,6 +255,19 @@ def longest_silence(windows: Sequence[Window]) -> tuple[float, float]:
 def _measured(windows: Sequence[Window], column: str) -> Floats:
     """One column of the calls that started in the windows."""
     found: Floats = np.concatenate([getattr(window.records, column)[window.inside] for window in windows])
+    return found
+
+
+def _messages(windows: Sequence[Window], *, first: bool) -> Floats:
+    """How long the first messages of the calls of the windows took to come, or all others after the one before."""
+    found: Floats = np.concatenate(
+        [
+            window.records.message_s[
+                (window.records.message_start_s >= window.opened_at) & (window.records.message_first == first)
+            ]
+            for window in windows
+        ]
+    )
     return found
 
 

@@ -13,8 +13,6 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-import psutil
-
 from grpclab.accounting import Reading, is_stopped
 from grpclab.environment import cpu_quota, frequency
 from grpclab.surroundings import UNWATCHED_S, Party, Surroundings, between
@@ -37,7 +35,7 @@ class Watch:
         self._parties = {name: party_of(pids, root) for name, pids in parties.items() if pids}
         self._frequency = frequency(root)
         everyone = {pid for party in self._parties.values() for pid in party.pids}
-        self._pids = sorted(everyone | _ours())
+        self._pids = sorted(everyone | {os.getpid()})
         self._before: Reading | None = None
         self._looked_at = math.inf
         self._stopped_s = dict.fromkeys(self._parties, 0.0)
@@ -85,11 +83,3 @@ def party_of(pids: Collection[int], root: Path = Path("/")) -> Party:
             cores |= os.sched_getaffinity(pid)
     quotas = [quota for pid in pids if (quota := cpu_quota(root, pid=pid)) is not None]
     return Party(pids=tuple(pids), cores=frozenset(cores), quota_cores=min(quotas, default=None))
-
-
-def _ours() -> set[int]:
-    """This process and all below it."""
-    found = {os.getpid()}
-    with contextlib.suppress(psutil.Error):
-        found |= {child.pid for child in psutil.Process().children(recursive=True)}
-    return found

@@ -39,6 +39,7 @@ from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
 
+from grpclab import open_files
 from grpclab.accounting import thread_waited_seconds
 from grpclab.children import die_with_parent, say
 from grpclab.config import TrialConfig
@@ -265,6 +266,7 @@ async def _main() -> None:
 
 def main() -> None:
     """See the module's docstring."""
+    open_files.raise_limit()
     for name in sys.argv[1:]:
         importlib.import_module(f"grpclab.load.engines.{name}")
     try:

@@ -181,12 +181,16 @@ def _of_program(stack: str) -> str:
     return "other"
 
 
+MOST_DIGITS = 15
+"""Of a count of samples."""
+
+
 def parse_folded(lines: Iterable[str]) -> dict[str, int]:
     """Samples by stack, out of lines ``frame;frame;frame count`` (py-spy's ``raw`` format)."""
     stacks: dict[str, int] = {}
     for line in lines:
         stack, _, count = line.strip().rpartition(" ")
-        if stack and count.isdigit():
+        if stack and count.isdecimal() and len(count) <= MOST_DIGITS:
             stacks[stack] = stacks.get(stack, 0) + int(count)
     return stacks
 

@@ -85,16 +85,16 @@ def record(
 def _finish(started: Sequence[subprocess.Popen[str]], timeout_s: float, stop: threading.Event) -> list[str]:
     """What each py-spy says, once it has ended."""
     limit = time.monotonic() + timeout_s
-    for process in started:
-        while not stop.is_set() and time.monotonic() < limit:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(LOOK_S)  # what it says is a few lines, less than a pipe takes
-                break
-    overdue = [process.poll() is None and not stop.is_set() for process in started]
+    said: dict[int, str] = {}
+    while len(said) < len(started) and not stop.is_set() and time.monotonic() < limit:
+        for process in started:  # each is read meanwhile: one whose pipe is full would not go on
+            if process.pid not in said:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    said[process.pid] = process.communicate(timeout=LOOK_S)[0]
     for process in started:
         end(process)
     late = f"py-spy did not end within {timeout_s:g} s and was ended"
-    return [late if over else process.communicate()[0] for over, process in zip(overdue, started, strict=True)]
+    return [said.get(process.pid, "" if stop.is_set() else late) for process in started]
 
 
 def _note(texts: Sequence[str], found: Sequence[bool]) -> str:

@@ -2,6 +2,7 @@
 
 The layout, each module importing only from those above it::
 
+    backend     matplotlib, whatever MPLBACKEND names
     words       numbers and names as a reader sees them, escaping
     theme       colours, type, axes, the way to an SVG
     svg         a drawing inside a page, and back into a file
@@ -29,6 +30,7 @@ The layout, each module importing only from those above it::
 
 from __future__ import annotations
 
+import grpclab.report.backend  # noqa: F401  # before anything else loads matplotlib
 from grpclab.report.blocks import FigureBlock, Section
 from grpclab.report.content import sections
 from grpclab.report.index import write_index

@@ -14,6 +14,7 @@ import queue
 import sys
 from typing import NoReturn
 
+from grpclab import open_files
 from grpclab.children import die_with_parent, say
 from grpclab.errors import GrpclabError
 from grpclab.servers.parent import serve_processes
@@ -39,6 +40,7 @@ def main() -> NoReturn:
     """See the module's docstring."""
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     die_with_parent(lines.put)
+    open_files.raise_limit()
     configure_logging(os.environ.get("GRPCLAB_LOG", "info"))
     spec = ServeSpec(**json.loads(lines.get()))
     try:

@@ -30,6 +30,7 @@ from grpclab.children import describe_exit, say
 
 DRAIN_S = 5.0
 LOOK_EVERY_S = 0.02
+SETTLED_S, MOST_LOOKS = 0.1, 10
 
 
 class _AskedToStop(BaseException):
@@ -61,6 +62,16 @@ class _Command:
         found = programs.descendants()
         self._known.update(found)
         return [process.pid for process in found]
+
+    def settled(self) -> list[int]:
+        """As :meth:`look`, once that has been the same for a moment: servers fork workers when they listen."""
+        found = self.look()
+        for _ in range(MOST_LOOKS):
+            time.sleep(SETTLED_S)
+            before, found = found, self.look()
+            if found == before:
+                break
+        return found
 
     def ask(self) -> None:
         """Ask it and what it started to end."""
@@ -107,7 +118,7 @@ def main() -> NoReturn:
         if early:
             raise _AskedToStop
         _wait_until_it_listens(running, process, port, spec["timeout_s"])
-        started = running.look()
+        started = running.settled()
         say(port=port, pids=sorted({*started, *procfs.listening_pids(port)}), started=started)
         code = process.wait()
         running.kill()  # what it has left behind

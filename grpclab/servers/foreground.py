@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from collections.abc import Mapping
-from typing import Any
+from functools import partial
+from typing import Any, NoReturn
 
+from grpclab import interrupts
 from grpclab.config import Level
+from grpclab.servers.child import leave
 from grpclab.servers.exposure import ListenAddress
 from grpclab.servers.parent import serve_processes
 from grpclab.servers.serving import ServeSpec, address
@@ -26,10 +30,11 @@ def serve_in_foreground(
     quiet: bool,
     desk: DeskAddress | None = None,
 ) -> None:
-    """Serve until Ctrl-C or SIGTERM. Raises ServerError where that, or the desk, cannot be started."""
+    """Serve until a signal stops it. Raises ServerError where that, or the desk, cannot be started."""
     host = where.host
-    with TemporaryFolder() as folder:
-        spec = ServeSpec(settings=settings, host=host, port=port, tls_folder=str(folder))
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(TemporaryFolder())
+        spec = ServeSpec(settings=settings, host=host, port=port, folder=str(folder))
         if spec.config.tls:
             from grpclab.servers import tls
 
@@ -54,9 +59,16 @@ def serve_in_foreground(
                 )
 
         with observed(spec, announce, desk=desk or DeskAddress()) as announce_both:
-            totals = serve_processes(spec, announce_both)
+            totals = serve_processes(spec, announce_both, at_once=partial(end_at_once, stack))
     if not quiet:
         print(f"served {totals['calls']:,} calls, at most {totals['high_water']:,} at once", flush=True)
+
+
+def end_at_once(stack: contextlib.ExitStack, number: int) -> NoReturn:
+    """End this process, whatever calls it has, with a line; what it has written for itself goes."""
+    stack.close()
+    print(f"grpclab: ended by a second {interrupts.name(number)}: running calls were cut off", file=sys.stderr)
+    leave(128 + number)
 
 
 def _about(desk: DeskAddress | None, served: Mapping[str, Any]) -> str:

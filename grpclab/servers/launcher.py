@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import psutil
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from grpclab import procfs
@@ -27,6 +28,7 @@ from grpclab.children import Child, describe_exit, telling_lines
 from grpclab.config import ServerConfig, TrialConfig
 from grpclab.errors import ServerError, WorkerError
 from grpclab.printable import printable
+from grpclab.programs import descendants, kill
 from grpclab.servers.serving import ServeSpec, address
 from grpclab.temporary import TemporaryFolder
 
@@ -131,7 +133,7 @@ def launch(
 
             tls.issue(folder)
         settings = TrialConfig(server=config).differences(TrialConfig())
-        spec = ServeSpec(settings=settings, port=port, seed=seed, hold=hold, tls_folder=str(folder))
+        spec = ServeSpec(settings=settings, port=port, seed=seed, hold=hold, folder=str(folder))
         roots = (folder / "ca.pem").read_bytes() if config.tls else None
         server = stack.enter_context(
             launched(
@@ -187,6 +189,8 @@ def launched(
             folder = stack.enter_context(TemporaryFolder())
             log_path = folder / "server.log"
         log = stack.enter_context(log_path.open("wb"))
+        started: list[psutil.Process] = []
+        stack.callback(kill, started)  # what is left of a command, where the child that looks after it was killed
         child = stack.enter_context(Child(module, name="server", cpus=cpus, log=log, env=env))
         try:
             child.send(**spec)
@@ -194,6 +198,9 @@ def launched(
         except WorkerError as error:
             why = f"{error}{log_tail(log_path)}" if healthy else _told_by_command(log_path)
             raise ServerError(f"the server could not be started: {why}") from None
+        for pid in where.get("started", ()):
+            with contextlib.suppress(psutil.Error):
+                started.append(psutil.Process(pid))
         server = RunningServer(
             child=child,
             target=address("127.0.0.1", where["port"]),
@@ -205,6 +212,7 @@ def launched(
             by_command=not healthy,
         )
         strangers = procfs.listening_pids(server.port) - {*server.pids, child.pid}
+        strangers -= {process.pid for process in descendants(child.pid)}  # workers that came up meanwhile
         if strangers:
             raise ServerError(f"port {server.port} is shared with another server (pid {min(strangers)}): stop it")
         if healthy:

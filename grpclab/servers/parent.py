@@ -15,7 +15,17 @@ from collections.abc import Iterator
 from grpclab.children import Child, receive_all
 from grpclab.config import ServerConfig
 from grpclab.errors import ServerError, WorkerError
-from grpclab.servers.serving import DRAIN_S, Announce, ServeSpec, address, require_free_port, serve
+from grpclab.servers.serving import (
+    DRAIN_S,
+    Announce,
+    AtOnce,
+    ServeSpec,
+    address,
+    leave_at_once,
+    require_free_port,
+    serve,
+    stop_signals,
+)
 
 START_TIMEOUT_S = 30.0
 SEED_STEP = 1_000_003
@@ -31,27 +41,27 @@ def process_count(config: ServerConfig) -> int:
     return os.cpu_count() or 1
 
 
-def serve_processes(spec: ServeSpec, announce: Announce) -> dict[str, int]:
-    """Serve in as many processes as the factor says, until SIGTERM or Ctrl-C. Returns the counts.
+def serve_processes(spec: ServeSpec, announce: Announce, at_once: AtOnce = leave_at_once) -> dict[str, int]:
+    """Serve in as many processes as the factor says, until a signal stops them. Returns the counts.
 
     `calls` is the sum over the processes, `high_water` that of the fullest one. Raises ServerError when one of
     them cannot start or dies.
     """
     if spec.shared_port:
-        return serve(spec, announce)
+        return serve(spec, announce, at_once)
     count = process_count(spec.config)
     if count == 1:
-        return serve(spec.replace(settings={**spec.settings, "server.processes": 1}), announce)
+        return serve(spec.replace(settings={**spec.settings, "server.processes": 1}), announce, at_once)
     require_free_port(spec.host, spec.port)
     with _reserved(spec.host, spec.port) as port, contextlib.ExitStack() as stack:
         stopping: list[int] = []
 
         def stop(number: int, _frame: object) -> None:
             if stopping:
-                os._exit(1)  # a second signal does not wait for the calls inside; the children end with us
+                at_once(number)  # the children end with us
             stopping.append(number)
 
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in stop_signals():
             signal.signal(number, stop)
         children = [
             stack.enter_context(Child("grpclab.servers.child", name=f"server process {index + 1} of {count}"))

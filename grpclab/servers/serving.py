@@ -12,7 +12,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from grpclab.config import Level, ServerConfig, TrialConfig
 from grpclab.errors import ServerError
@@ -21,6 +21,21 @@ DRAIN_S = 5.0
 
 Announce = Callable[[dict[str, Any]], None]
 """Is given ``{"port": int, "pids": [int]}`` once the server answers."""
+
+
+AtOnce = Callable[[int], object]
+"""Ends the process on a second signal, which does not wait for the calls that are still inside; is given its number."""
+
+
+def leave_at_once(_number: int) -> NoReturn:
+    """As a child does: what it leaves behind is its parent's."""
+    os._exit(1)
+
+
+def stop_signals() -> list[signal.Signals]:
+    """The signals that stop a server; SIGHUP is none of them where nohup has it ignored."""
+    hung_up = [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP]
+    return [signal.SIGTERM, signal.SIGINT, *hung_up]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +49,8 @@ class ServeSpec:
     """Keep every call inside until this many are in (for tests of capacity)."""
     seed: int = 1
     """Of what is drawn: how long each handler waits."""
-    tls_folder: str = ""
+    folder: str = ""
+    """Private to this server and removed by who started it: certificates, counters, sockets."""
     shared_port: bool = False
     """One of several processes on a port that their parent holds."""
 
@@ -81,30 +97,30 @@ def credentials(spec: ServeSpec) -> Any:
         return None
     from grpclab.servers import tls
 
-    return tls.server_credentials(Path(spec.tls_folder))
+    return tls.server_credentials(Path(spec.folder))
 
 
-def serve(spec: ServeSpec, announce: Announce) -> dict[str, int]:
-    """Serve in this process until SIGTERM or Ctrl-C; returns the counts. Call it on the main thread."""
+def serve(spec: ServeSpec, announce: Announce, at_once: AtOnce = leave_at_once) -> dict[str, int]:
+    """Serve in this process until a signal stops it; returns the counts. Call it on the main thread."""
     if not spec.shared_port:
         require_free_port(spec.host, spec.port)
     if spec.config.implementation == "sync":
-        return _serve_sync(spec, announce)
+        return _serve_sync(spec, announce, at_once)
     if spec.config.event_loop == "uvloop":
         try:
             import uvloop
         except ImportError:
             raise ServerError("server.event_loop=uvloop: uvloop is not installed (pip install uvloop)") from None
-        return dict(uvloop.run(_serve_async(spec, announce)))
-    return asyncio.run(_serve_async(spec, announce))
+        return dict(uvloop.run(_serve_async(spec, announce, at_once)))
+    return asyncio.run(_serve_async(spec, announce, at_once))
 
 
-def _serve_sync(spec: ServeSpec, announce: Announce) -> dict[str, int]:
+def _serve_sync(spec: ServeSpec, announce: Announce, at_once: AtOnce) -> dict[str, int]:
     from grpclab.servers.build import sync_server
     from grpclab.servers.greeter import CallCount
 
     stop: queue.SimpleQueue[int] = queue.SimpleQueue()  # put() is safe in a signal handler
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in stop_signals():
         signal.signal(number, lambda n, _frame: stop.put(n))
     count = CallCount()
     server, health, port = sync_server(
@@ -123,17 +139,17 @@ def _serve_sync(spec: ServeSpec, announce: Announce) -> dict[str, int]:
     # A second signal does not wait for the calls that are still inside.
     while not drained.wait(0.05):
         if not stop.empty():
-            os._exit(1)
+            at_once(stop.get())
     return count.as_dict()
 
 
-async def _serve_async(spec: ServeSpec, announce: Announce) -> dict[str, int]:
+async def _serve_async(spec: ServeSpec, announce: Announce, at_once: AtOnce) -> dict[str, int]:
     from grpclab.servers.build import async_server
     from grpclab.servers.greeter import CallCount
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in stop_signals():
         loop.add_signal_handler(number, stop.set)
     count = CallCount()
     server, health, port = await async_server(
@@ -147,8 +163,8 @@ async def _serve_async(spec: ServeSpec, announce: Announce) -> dict[str, int]:
     await server.start()
     announce({"port": port, "pids": [os.getpid()]})
     await stop.wait()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, os._exit, 1)
+    for number in stop_signals():
+        loop.add_signal_handler(number, at_once, number)
     await health.enter_graceful_shutdown()
     await server.stop(DRAIN_S)
     return count.as_dict()

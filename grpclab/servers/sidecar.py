@@ -93,7 +93,8 @@ def beside(pids: Sequence[int], *, where: DeskAddress = DeskAddress(), folder: s
     """
     require_desk()
     token = "" if where.local else secrets.token_urlsafe(24)
-    with Child("grpclab.desk", name="the profiling desk") as child:
+    # What the desk writes while it profiles goes with the folder: it is ended without ceremony.
+    with Child("grpclab.desk", name="the profiling desk", env={"TMPDIR": folder} if folder else None) as child:
         try:
             child.send(pids=list(pids), host=where.host, port=where.port, folder=folder, token=token)
             answer = child.receive(START_TIMEOUT_S)
@@ -116,7 +117,7 @@ def observed(spec: ServeSpec, announce: Announce, *, desk: DeskAddress = DeskAdd
         yield announce
         return
     with contextlib.ExitStack() as stack:
-        folder = str(stack.enter_context(TemporaryFolder()))
+        folder = spec.folder or str(stack.enter_context(TemporaryFolder()))
         os.environ[FOLDER_VARIABLE] = folder
         stack.callback(os.environ.pop, FOLDER_VARIABLE, None)
 

@@ -32,9 +32,18 @@ from grpclab.study.comparison import CompareResult
 from grpclab.study.design import Configurations, comparison, plain
 from grpclab.study.parameters import study_name
 from grpclab.study.progress import say
-from grpclab.study.runner import Study, StudyInterruptedError, link_check, manifest_of, no_verdict, surroundings
+from grpclab.study.runner import (
+    Study,
+    StudyInterruptedError,
+    link_check,
+    manifest_of,
+    no_verdict,
+    require_outputs,
+    surroundings,
+)
 from grpclab.study.sides import A, Asked, B, Side, check_pair, checked_name, pair
 from grpclab.study.store import Store
+from grpclab.study.stored_values import evaluating
 from grpclab.study.subject import Subject
 from grpclab.study.trial import TrialIdentity, run_trial
 from grpclab.temporary import TemporaryFolder
@@ -150,6 +159,11 @@ class ComparingStudy(Study):
         self.fresh = False
         """Whether its folder is new: one that holds nothing is then removed again."""
 
+    @property
+    def outputs(self) -> list[Path]:
+        """Its folder; only a repeat writes a report of its own accord."""
+        return super().outputs if "repeats" in self.manifest else [self.store.folder]
+
     def run(self, write: Callable[[str], None] = say) -> None:
         """As :meth:`Study.run`; a new folder goes again where nothing could be measured."""
         try:
@@ -195,6 +209,7 @@ def prepare(
     stored = store.manifest()
     found = surroundings(root)
     plan(sides, blocks=PILOT_BLOCKS, delta=delta)  # what cannot be judged is refused before anything is measured
+    require_outputs(store.folder)
     if blocks is None:
         if stored:
             blocks = int(stored["plan"]["blocks"])
@@ -351,6 +366,13 @@ def compare_stored(
     Without a configuration it is the candidate of the study's headline. `names` are labels of one's own. Raises
     DesignError if the studies are of different machines or versions, unless `allow_mixed`: then that is a warning.
     """
+    with evaluating(" and ".join(words.values())):
+        return _compared_stored(words, delta=delta, allow_mixed=allow_mixed, names=names or {})
+
+
+def _compared_stored(
+    words: Mapping[str, str], *, delta: float, allow_mixed: bool, names: Mapping[str, str | None]
+) -> CompareResult:
     studies, sides, frames = {}, {}, []
     servers: dict[str, Any] = {}
     for name, word in words.items():
@@ -360,14 +382,14 @@ def compare_stored(
         known = [row["name"] for row in study.plan["configurations"]]
         if configuration not in known:
             raise DesignError(f"{path} has no configuration {configuration!r}: it has {', '.join(known)}")
-        label = checked_name(name, (names or {}).get(name)) or f"{study.name}:{configuration}"
+        label = checked_name(name, names.get(name)) or f"{study.name}:{configuration}"
         sides[name] = _stored_side(study, configuration, label)
         if server := (study.manifest.get("servers") or {}).get(configuration):
             servers[name] = server
         trials = study.collect(allow_mixed=allow_mixed)
         frames.append(trials[trials["configuration"] == configuration].assign(configuration=name, scenario=SCENARIO))
-    warnings = []
-    mine, theirs = (studies[name].manifest["identity"] for name in (A, B))
+    warnings = list(dict.fromkeys(told for study in studies.values() if (told := study.damaged_warning())))
+    mine, theirs = (studies[name].manifest.get("identity") or {} for name in (A, B))
     different = sorted(key for key in {*mine, *theirs} if mine.get(key) != theirs.get(key))
     if different:
         told = ", ".join(f"{key}={mine.get(key)} and {theirs.get(key)}" for key in different)

@@ -8,10 +8,13 @@ from typing import Any
 
 import pandas as pd
 
+from grpclab.bounded import MIB, read_bytes, read_tail
 from grpclab.profiling.families import parse_folded
 
 LOG_LINES, LOG_CHARACTERS = 20, 2000
 """So much of the end of a server's log goes into the report."""
+PROFILE_BYTES = 16 * MIB
+"""A profile of a trial has some hundred kilobytes."""
 
 Stacks = dict[str, int]
 
@@ -21,12 +24,18 @@ def profiles(folder: Path, names: Sequence[str], trials: pd.DataFrame) -> dict[s
     found: dict[str, dict[str, dict[int, Stacks]]] = {}
     for row in _valid(trials, names).itertuples():
         for key in ("stacks", "perf"):
-            path = folder / str(row.trial) / f"{key}.folded"
-            if path.exists():
-                stacks = parse_folded(path.read_text(errors="replace").splitlines())
+            if stacks := _stacks(folder / str(row.trial) / f"{key}.folded", folder.parent):
                 found.setdefault(key, {}).setdefault(str(row.configuration), {})[int(str(row.block))] = stacks
     order = {name: at for at, name in enumerate(names)}
     return {key: dict(sorted(of.items(), key=lambda item: order[item[0]])) for key, of in found.items()}
+
+
+def _stacks(path: Path, study: Path) -> Stacks:
+    """The stacks in a file of a study; none where it cannot be read."""
+    try:
+        return parse_folded(read_bytes(path, PROFILE_BYTES, inside=study).decode("utf-8", "replace").splitlines())
+    except (OSError, ValueError):
+        return {}
 
 
 def histograms(
@@ -48,18 +57,19 @@ def details(folder: Path, results: Mapping[str, Mapping[str, Any]]) -> dict[str,
     """Of each trial what no row of a frame holds: see :class:`grpclab.report.data.Packed`."""
     found: dict[str, dict[str, Any]] = {}
     for name, result in results.items():
-        mine = {"advertised": result.get("advertised") or {}, "log": log_tail(folder / name / "server.log")}
+        mine = {
+            "advertised": result.get("advertised") or {},
+            "log": log_tail(folder / name / "server.log", folder.parent),
+        }
         found[name] = {key: value for key, value in mine.items() if value}
     return found
 
 
-def log_tail(path: Path) -> str:
-    """The last lines of a log; "" where there is none."""
+def log_tail(path: Path, study: Path) -> str:
+    """The last lines of a log in the folder of a study; "" where there is none."""
     try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - LOG_CHARACTERS))
-            text = file.read().decode("utf-8", "replace")
-    except OSError:
+        text = read_tail(path, LOG_CHARACTERS, inside=study).decode("utf-8", "replace")
+    except (OSError, ValueError):
         return ""
     return "\n".join(text.splitlines()[-LOG_LINES:])
 

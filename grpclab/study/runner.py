@@ -28,9 +28,9 @@ from grpclab.bounded import JSON_BYTES, json_object, read_bytes
 from grpclab.children import STUDY_VARIABLE
 from grpclab.config import LinkConfig, TrialConfig
 from grpclab.effective import unknown_factors
-from grpclab.errors import DesignError, GrpclabError, MeasurementError, StorageError, WorkerError
+from grpclab.errors import DesignError, GrpclabError, MeasurementError, WorkerError
 from grpclab.link import check_link
-from grpclab.places import notebook, project_root
+from grpclab.places import notebook, project_root, require_writable, written_to
 from grpclab.printable import printable
 from grpclab.study import design, desk_design, file_design, idle_design, material, replication_design
 from grpclab.study.kernel import KERNEL
@@ -38,6 +38,7 @@ from grpclab.study.parameters import StudyParameters, study_name
 from grpclab.study.progress import Progress, duration_text, say
 from grpclab.study.store import SCHEMA_VERSION, Store, write_json
 from grpclab.study.trial import TrialIdentity, TrialResult, now_text
+from grpclab.temporary import TemporaryFolder
 
 SECONDS_BESIDE_WINDOW = 2.0
 """Rough cost of a trial beside its window: server start, warm-up, notebook. For the first estimate only."""
@@ -110,6 +111,7 @@ class Study:
         manifest = _manifest(parameters, root)
         store = Store(root / "results" / manifest["study"])
         if store.manifest() is None:
+            require_outputs(store.folder, root / "reports")
             manifest["link_check"] = link_check(manifest["plan"])
         return cls(store, store.open(manifest), root)
 
@@ -131,8 +133,10 @@ class Study:
 
     def begin(self) -> Study:
         """Begin the folder of a study that is only planned so far, or go on with it. Raises DesignError."""
-        known = self.store.manifest() is not None
-        checked = {} if known else {"link_check": link_check(self.plan)}
+        checked = {}
+        if self.store.manifest() is None:
+            require_outputs(*self.outputs)
+            checked = {"link_check": link_check(self.plan)}
         return type(self)(self.store, self.store.open({**self.manifest, **checked}), self.root)
 
     @classmethod
@@ -150,6 +154,11 @@ class Study:
         if manifest is None:
             raise DesignError(f"no study in {folder}: there is no manifest.json")
         return cls(store, manifest, store.folder.parent.parent)
+
+    @property
+    def outputs(self) -> list[Path]:
+        """The folders that it writes into."""
+        return [self.store.folder, self.root / "reports"]
 
     def missing(self) -> list[design.Trial]:
         """The trials not yet there; invalid ones are measured again."""
@@ -177,9 +186,12 @@ class Study:
         """Execute trial.ipynb for every trial that is missing, in the order of the design.
 
         Raises StudyInterruptedError on Ctrl-C, and MeasurementError where no trial is valid: at the end, and as soon
-        as the first few failed alike. Everything measured so far is stored.
+        as the first few failed alike; StorageError where one of its folders is full or cannot be written to. Everything
+        measured so far is stored.
         """
-        with self.store.lock():
+        require_outputs(*self.outputs)
+        solved = f"the stored trials are complete; once that is solved, {self.CONTINUES} continues there"
+        with written_to(self.store.folder, solved), self.store.lock():
             try:
                 for name, why in self.store.set_aside().items():
                     write(f"trial {name} is damaged: {why}; set aside in {self.store.folder / 'damaged'}")
@@ -197,11 +209,6 @@ class Study:
                 done = len(self.trials) - len(self.missing())
                 raise StudyInterruptedError(
                     f"stopped: {done} of {len(self.trials)} trials are stored; {self.CONTINUES} continues there"
-                ) from None
-            except OSError as error:
-                raise StorageError(
-                    f"cannot write to {self.store.folder}: {error.strerror or error}; the stored trials are"
-                    f" complete: solve that, and {self.CONTINUES} continues there"
                 ) from None
             finally:
                 KERNEL.stop()
@@ -251,7 +258,8 @@ class Study:
                 f"{self.store.folder} holds trials that were {told}: remove their folders, or add --allow-mixed"
             )
         if len(trials):
-            self.store.write_frame(trials)
+            with written_to(self.store.folder):
+                self.store.write_frame(trials)
         return trials
 
     def _without_unknown(self, trials: pd.DataFrame) -> pd.DataFrame:
@@ -277,7 +285,7 @@ class Study:
         example, differs = next(iter(found.items()))
         return f"measured in other surroundings ({len(found)} of {len(trials)}, such as {example}: {differs})"
 
-    def _damaged(self) -> str:
+    def damaged_warning(self) -> str:
         """Which stored trials are damaged, in words; "" for none."""
         damaged = self.store.damaged()
         if not damaged:
@@ -285,8 +293,8 @@ class Study:
         trials = "1 trial is" if len(damaged) == 1 else f"{len(damaged):,} trials are"
         name, why = next(iter(damaged.items()))
         return (
-            f"damaged: {trials} left out, such as {printable(name, 100)}: {why}; the command that began the study"
-            " sets it aside and measures it again"
+            f"damaged: of {self.name} {trials} left out, such as {printable(name, 100)}: {why}; the command that began"
+            " the study sets it aside and measures it again"
         )
 
     def material(self, trials: pd.DataFrame) -> dict[str, Any]:
@@ -310,10 +318,18 @@ class Study:
                 sentence=f"{judgement.sentence} But it mixes machines or versions: see the warnings.",
                 warnings=(f"mixed: trials were {told}", *judgement.warnings),
             )
-        if told := self._damaged():
+        if told := self.damaged_warning():
             judgement = dataclasses.replace(judgement, warnings=(told, *judgement.warnings))
-        write_json(self.store.folder / "verdict.json", judgement.as_dict())
+        with written_to(self.store.folder):
+            write_json(self.store.folder / "verdict.json", judgement.as_dict())
         return judgement
+
+
+def require_outputs(*folders: Path) -> None:
+    """Raise StorageError where one of these folders, or that of temporary files, is full or cannot be written to."""
+    TemporaryFolder().remove()
+    for folder in folders:
+        require_writable(folder)
 
 
 def _execute(folder: Path, parameters: Mapping[str, Any]) -> str:

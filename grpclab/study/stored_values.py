@@ -7,9 +7,13 @@ not known here may hold what they like.
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+from grpclab.analysis.distribution import check_histogram
+from grpclab.errors import DesignError, GrpclabError
 
 MOST_BLOCKS = 1000
 MOST_CONFIGURATIONS = 2000
@@ -24,6 +28,8 @@ CONFIGURATION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 ANY = object
 """Any JSON value."""
+LEVEL = (str, int, float, bool)
+"""A level of a factor: no list and no object."""
 
 Kind = Any
 """A type; ``[kind]``, a list; ``{str: kind}``, an object whose values are of one kind; ``{"key": kind}``, one with
@@ -38,7 +44,7 @@ _PLAN: Kind = {
     "delta": float,
     "metric": str,
     "configurations": [
-        {"name": str, "title": str, "scenario": str, "settings": {str: ANY}, "without_effect": _TEXTS},
+        {"name": str, "title": str, "scenario": str, "settings": {str: LEVEL}, "without_effect": _TEXTS},
     ],
     "headline": {**_COMPARISON, "baseline_label": str, "candidate_label": str, "at": str},
     "comparisons": [_COMPARISON],
@@ -99,7 +105,7 @@ _RESULT: Kind = {
     **dict.fromkeys(("block", "order"), int),
     "valid": bool,
     "limits": [str],
-    "factors": {str: ANY},
+    "factors": {str: LEVEL},
     "measured_on": {str: ANY},
     "without_effect": _TEXTS,
     "advertised": {str: {str: ANY}},
@@ -158,8 +164,27 @@ def check_result(result: Mapping[str, Any], trial: str) -> None:
         if result.get(key) is None:
             raise ValueError(f"{key} is missing")
     _check(result, _RESULT, "")
+    if text := result.get("histogram"):
+        try:
+            check_histogram(text)
+        except ValueError as error:
+            raise ValueError(f"its histogram {error}") from None
     if result["trial"] != trial:
         raise ValueError(f"is of the trial {_shown(result['trial'])}")
+
+
+@contextlib.contextmanager
+def evaluating(source: object) -> Iterator[None]:
+    """While what a study holds is evaluated: anything that fails on its values becomes a DesignError that names it.
+
+    The checks above are of types and bounds; a plan may still refer to what is not there, or contradict itself.
+    """
+    try:
+        yield
+    except GrpclabError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError, MemoryError) as error:
+        raise DesignError(f"{source} cannot be evaluated: its parts do not fit together (-v shows where)") from error
 
 
 def _check(value: Any, kind: Kind, where: str) -> None:
@@ -180,6 +205,9 @@ def _check(value: Any, kind: Kind, where: str) -> None:
     elif kind is str:
         _require(isinstance(value, str), where, value, _WORDS[str])
         _require(len(value) <= MOST_TEXT, where, value, f"a text of at most {MOST_TEXT:,} letters")
+    elif kind is LEVEL:
+        _require(isinstance(value, kind), where, value, "a level")
+        _check(value, str if isinstance(value, str) else bool if isinstance(value, bool) else float, where)
     elif kind is bool:
         _require(isinstance(value, bool), where, value, _WORDS[bool])
     else:

@@ -42,6 +42,11 @@ def metrics(run: LoadRun, opened: procfs.Usage, closed: procfs.Usage) -> dict[st
         "latency_ok_p50_s": summary.latency_ok["p50"],
         "latency_ok_p99_s": summary.latency_ok["p99"],
         "latency_uncorrected_p99_s": summary.latency_uncorrected["p99"],
+        **{
+            f"{column}_{name}_s": times.get(name, math.nan)
+            for column, times in (("first_message", summary.first_message), ("message_gap", summary.message_gap))
+            for name in ("p50", "p99")
+        },
         "offered_rps": math.nan if run.offered_rps is None else run.offered_rps,
         **{f"late_{name}_s": value for name, value in run.lateness.items()},
         **run.traffic.as_row(),

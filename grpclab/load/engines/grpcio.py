@@ -300,11 +300,11 @@ class GrpcioEngine:
         ), request
 
     async def _read(self, call: Any, start_s: float, recorder: Recorder) -> None:
-        """All messages of a stream, each with the time since the one before, or since the call was sent."""
-        before = self._clock()
+        """All messages of a stream, and when each came."""
+        before = 0.0
         async for _ in call:
             now = self._clock()
-            recorder.message(now - before, start_s)
+            recorder.message(now, before, start_s)
             before = now
 
 

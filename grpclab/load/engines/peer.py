@@ -29,8 +29,8 @@ class WireCall(Call):
     """When the caller began, or was planned to."""
     late: float = 0.0
     """How long after that it was handed over."""
-    told: float = 0.0
-    """When its last message came."""
+    heard: float = 0.0
+    """When its last message came; 0 before the first."""
     resent: bool = False
     """It is a second attempt: there will be no third."""
 

@@ -200,11 +200,11 @@ class WireEngine:
         return noted
 
     def _note_messages(self, calls: list[WireCall]) -> None:
-        """Streaming: the time since the message before, or since the call was sent."""
+        """Streaming: when each message came, and the one before it."""
         now = self._clock()
         for call in calls:
-            self._recorder.message(now - (call.told or call.started + call.late), call.started)
-            call.told = now
+            self._recorder.message(now, call.heard, call.started)
+            call.heard = now
 
     def _note_encoded(self, calls: list[WireCall]) -> None:
         """Count the answers of the window that were compressed."""

@@ -8,6 +8,7 @@ import os
 import queue
 from typing import NoReturn
 
+from grpclab import open_files
 from grpclab.children import die_with_parent, say
 from grpclab.errors import GrpclabError
 from grpclab.servers.child import configure_logging, leave
@@ -21,6 +22,7 @@ def main() -> NoReturn:
     """See the module's docstring."""
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     die_with_parent(lines.put)
+    open_files.raise_limit()
     configure_logging(os.environ.get("GRPCLAB_LOG", "info"))
     try:
         spec = ReferenceSpec(**json.loads(lines.get()))

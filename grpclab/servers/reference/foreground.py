@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sys
+from functools import partial
 from typing import Any
 
 from grpclab.servers.exposure import listen_address
+from grpclab.servers.foreground import end_at_once
 from grpclab.servers.reference.service import HEALTH_CHECK, SAY_HELLO
 from grpclab.servers.reference.serving import serve_reference
 from grpclab.servers.reference.spec import ReferenceSpec
@@ -16,7 +19,7 @@ SERVICES = tuple(path.split("/")[1] for path in (SAY_HELLO, HEALTH_CHECK))
 
 
 def serve_reference_in_foreground(spec: ReferenceSpec, *, quiet: bool) -> None:
-    """Serve until Ctrl-C or SIGTERM. Raises ServerError where that cannot be started."""
+    """Serve until a signal stops it. Raises ServerError where that cannot be started."""
     listening = listen_address(spec.host)
     spec = dataclasses.replace(spec, host=listening.host)
 
@@ -32,6 +35,6 @@ def serve_reference_in_foreground(spec: ReferenceSpec, *, quiet: bool) -> None:
                 flush=True,
             )
 
-    totals = serve_reference(spec, announce)
+    totals = serve_reference(spec, announce, at_once=partial(end_at_once, contextlib.ExitStack()))
     if not quiet:
         print(f"served {totals['calls']:,} calls, at most {totals['high_water']:,} at once", flush=True)

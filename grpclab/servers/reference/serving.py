@@ -7,7 +7,6 @@ import contextlib
 import gc
 import os
 import resource
-import signal
 import time
 from collections.abc import AsyncIterator
 
@@ -18,7 +17,7 @@ from grpclab.servers.reference.faults import parse_fault
 from grpclab.servers.reference.protocol import BadPeer, House, ReferencePeer
 from grpclab.servers.reference.service import Service
 from grpclab.servers.reference.spec import ReferenceSpec
-from grpclab.servers.serving import DRAIN_S, Announce, address, require_free_port
+from grpclab.servers.serving import DRAIN_S, Announce, AtOnce, address, leave_at_once, require_free_port, stop_signals
 
 BACKLOG = 1024
 """Connections that may wait to be accepted."""
@@ -28,8 +27,8 @@ GC_THRESHOLDS = (10_000, 10_000, 1_000)
 """Only what is young is looked through for cycles: to go through all that many calls hold would take too long."""
 
 
-def serve_reference(spec: ReferenceSpec, announce: Announce) -> dict[str, int]:
-    """Serve in this process until SIGTERM or Ctrl-C; returns the counts. Call it on the main thread.
+def serve_reference(spec: ReferenceSpec, announce: Announce, at_once: AtOnce = leave_at_once) -> dict[str, int]:
+    """Serve in this process until a signal stops it; returns the counts. Call it on the main thread.
 
     Raises ServerError where that cannot be started.
     """
@@ -37,8 +36,8 @@ def serve_reference(spec: ReferenceSpec, announce: Announce) -> dict[str, int]:
     try:
         import uvloop
     except ImportError:
-        return asyncio.run(_serve(spec, announce))
-    return dict(uvloop.run(_serve(spec, announce)))
+        return asyncio.run(_serve(spec, announce, at_once))
+    return dict(uvloop.run(_serve(spec, announce, at_once)))
 
 
 @contextlib.asynccontextmanager
@@ -73,10 +72,10 @@ def _most_connections() -> int:
     return MAX_CONNECTIONS if files == resource.RLIM_INFINITY else min(MAX_CONNECTIONS, files - SPARE_FILES)
 
 
-async def _serve(spec: ReferenceSpec, announce: Announce) -> dict[str, int]:
+async def _serve(spec: ReferenceSpec, announce: Announce, at_once: AtOnce) -> dict[str, int]:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in stop_signals():
         loop.add_signal_handler(number, stop.set)
     async with listening(spec) as (house, port):
         # Calls leave no cycles behind; looking for them in what was loaded at the start costs a pause each time.
@@ -84,8 +83,8 @@ async def _serve(spec: ReferenceSpec, announce: Announce) -> dict[str, int]:
         gc.set_threshold(*GC_THRESHOLDS)
         announce({"port": port, "pids": [os.getpid()]})
         await stop.wait()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, os._exit, 1)
+        for number in stop_signals():
+            loop.add_signal_handler(number, at_once, number)
     return {"calls": house.service.calls, "high_water": house.service.high_water}
 
 

@@ -10,7 +10,7 @@ import pytest
 import synthetic
 
 from grpclab.analysis import analyse
-from grpclab.analysis.disturbances import study_notices
+from grpclab.analysis.notices import study_notices
 
 
 def notice(kind: str, severity: str = "warning", text: str = "it was so") -> dict[str, Any]:

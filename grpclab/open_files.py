@@ -1,0 +1,42 @@
+"""How many files a process may have open: each connection is one."""
+
+from __future__ import annotations
+
+import math
+
+from grpclab.errors import MeasurementError
+
+try:
+    import resource
+except ModuleNotFoundError:  # not a Unix
+    resource = None  # type: ignore[assignment]
+
+OWN_FILES = 28
+"""Open in a load worker besides its connections: about 20, and some at times."""
+
+
+def most() -> float:
+    """As many as a process that we start may have; its own limit may be lower until it is raised."""
+    if resource is None:
+        return math.inf
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return math.inf if limit == resource.RLIM_INFINITY else limit
+
+
+def raise_limit() -> None:
+    """Let this process have as many as the system permits. For processes of ours: a user's server keeps its limit."""
+    if resource is None:
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY:  # macOS refuses it
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def require(connections: int, limit: float | None = None) -> None:
+    """Raise MeasurementError where a load worker cannot have so many connections; `limit` is :func:`most`."""
+    limit = most() if limit is None else limit
+    if connections + OWN_FILES > limit:
+        raise MeasurementError(
+            f"{connections:,} connections of a load worker need {connections + OWN_FILES:,} open files, and this system"
+            f" allows a process {limit:,}: raise `ulimit -n`, or use fewer connections"
+        )
