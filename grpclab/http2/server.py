@@ -177,6 +177,7 @@ class ServerConnection(Answering):
     def _open(self, stream_id: int, head: RequestHead, *, half_closed: bool, shared: bool) -> None:
         self._last_id = stream_id
         if self._left:  # it is above the last id of our GOAWAY, so the client knows
+            self._stray_bytes -= self.stream_window
             self._idle_frame()
             return
         stream = self._make()
