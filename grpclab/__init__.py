@@ -52,7 +52,7 @@ Layout, top to bottom; each floor imports only from floors below it:
     notices                   what the reader of a figure should know, as values (pure)
     open_files                how many files a process may have open
     errors, status            one root, a tree in its docstring; gRPC's status codes
-    printable                 the text of others, made harmless for a terminal
+    printable, redaction      the text of others, made harmless for a terminal; what stands in a secret's place
     generated/                the stubs of proto/greet.proto
 
 Names are loaded when first used: the children of a trial start quickly because of it.

@@ -24,6 +24,7 @@ from grpclab import (
     cli_reference,
     cli_study,
     interrupts,
+    redaction,
     terminal,
 )
 from grpclab.channel_args import cannot_act
@@ -50,6 +51,14 @@ def build_parser() -> argparse.ArgumentParser:
     common = Parser(add_help=False)
     common.add_argument("-q", "--quiet", action="store_true", help="print only the result, and errors")
     common.add_argument("-v", "--verbose", action="store_true", help="show tracebacks of errors")
+    common.add_argument(
+        "--redact",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="keep what has this name (of metadata, a variable, an option of a command) out of all outputs, as what is"
+        " called token, password, key and the like; may be repeated",
+    )
     parser = Parser(prog="grpclab", description=DESCRIPTION, usage="grpclab COMMAND [options]")
     parser.add_argument("--version", action="version", version=f"grpclab {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", prog="grpclab")
@@ -254,11 +263,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
+    redaction.learn_words(sys.argv[1:] if arguments is None else arguments)
     parser = build_parser()
     options = parser.parse_args(arguments)
     if options.command is None:
         parser.error("no command was named: `grpclab --help` lists them")
     options.command_line = shlex.join(["grpclab", *(sys.argv[1:] if arguments is None else arguments)])
+    if options.redact:
+        redaction.redact(options.redact)
+        redaction.learn_words(sys.argv[1:] if arguments is None else arguments)
     try:
         if not options.quiet:
             _tell_unread_variables(options)

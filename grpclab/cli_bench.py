@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grpclab import interrupts
+from grpclab import interrupts, redaction
 from grpclab.config import FACTORS, Level, TrialConfig, format_level, parse_settings
 from grpclab.errors import UsageError, invalid
 from grpclab.inputs import STDIN, beside, read_text
@@ -154,6 +154,11 @@ def add_call_options(group: Any) -> None:
     group.add_argument("--data-file", metavar="FILE", help="the request as JSON in a file; - is standard input")
     group.add_argument(
         "--metadata", metavar="KEY=VALUE", action="append", default=[], help="sent with each call; may be repeated"
+    )
+    group.add_argument(
+        "--metadata-file",
+        metavar="FILE",
+        help="more of it, key=value a line; a value env:NAME, here and there, is that of a variable",
     )
     group.add_argument(
         "--proto", metavar="FILE", help="the schema, where the server has no reflection: .proto, or a descriptor set"
@@ -313,7 +318,12 @@ def _read_config(parser: argparse.ArgumentParser, path: str | None) -> BenchFile
         kinds[kind].append(action.dest)
         if action.choices:
             choices[action.dest] = [str(choice) for choice in action.choices]
-    file = read_bench_file(read_text("--config", path), path, **kinds)
+    text = read_text("--config", path)
+    redaction.learn_from(text)
+    file = read_bench_file(text, path, **kinds)
+    if names := file.options.get("redact"):
+        redaction.redact(names)
+        redaction.learn_from(text)
     if path != STDIN:
         _look_beside(file.options, Path(path).parent)
     for name, allowed in choices.items():
@@ -325,7 +335,7 @@ def _read_config(parser: argparse.ArgumentParser, path: str | None) -> BenchFile
 
 def _look_beside(options: dict[str, Any], folder: Path) -> None:
     """Let the files that a configuration names lie beside it, not in the working folder."""
-    for name in ("proto", "data_file"):
+    for name in ("proto", "data_file", "metadata_file"):
         if name in options:
             options[name] = beside(options[name], folder)
     if "proto_path" in options:
@@ -400,11 +410,19 @@ def _call(target: str, config: TrialConfig, given: Mapping[str, Any], wait_s: fl
         config,
         name=given.get("call"),
         data=request_data(given),
-        metadata=given.get("metadata", ()),
+        metadata=metadata_given(given),
         proto=given.get("proto"),
         proto_path=given.get("proto_path", ()),
         wait_s=wait_s or 0.0,
     )
+
+
+def metadata_given(given: Mapping[str, Any]) -> tuple[str, ...]:
+    """The words of --metadata and one for --metadata-file, which is read when the metadata is needed."""
+    from grpclab.load.metadata import file_word
+
+    file = given.get("metadata_file")
+    return (*given.get("metadata", ()), *([file_word(file)] if file else []))
 
 
 def request_data(given: Mapping[str, Any]) -> Any:
@@ -463,6 +481,6 @@ def write(where: str, parts: Iterable[str]) -> None:
         return
     try:
         with Path(where).open("w", encoding="utf-8") as file:
-            file.writelines(parts)
+            file.writelines(map(redaction.mask, parts))
     except OSError as error:
         raise UsageError(f"cannot write {where}: {error.strerror}") from None

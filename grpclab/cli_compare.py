@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 SIDES = ("a", "b")
 _MEASURED = (
-    *("settings", "a_set", "b_set", "a_cmd", "b_cmd", "call", "data", "data_file", "metadata", "proto", "proto_path"),
+    *("settings", "a_set", "b_set", "a_cmd", "b_cmd"),
+    *("call", "data", "data_file", "metadata", "metadata_file", "proto", "proto_path"),
     *("requests", "duration", "warmup", "concurrency", "engine", "deadline", "rate", "connections"),
     *("blocks", "seed", "study", "start_timeout"),
 )
@@ -202,7 +203,7 @@ def _sides(
     asked = Asked(
         call=options.call,
         data=cli_bench.request_data(vars(options)),
-        metadata=tuple(options.metadata),
+        metadata=cli_bench.metadata_given(vars(options)),
         proto=options.proto,
         proto_path=tuple(options.proto_path),
         start_timeout_s=start_timeout_s,

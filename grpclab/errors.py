@@ -20,15 +20,16 @@ command line returns for it.
 from __future__ import annotations
 
 from grpclab.printable import printable
+from grpclab.redaction import mask
 
 
 class GrpclabError(Exception):
-    """Root of all errors of this package. Its text is one line, whatever others wrote is part of it."""
+    """Root of all errors of this package. Its text is one line without secrets, whatever is quoted in it."""
 
     exit_code = 1
 
     def __str__(self) -> str:
-        return printable(super().__str__())
+        return printable(mask(super().__str__()))
 
     def _render_traceback_(self) -> list[str]:
         """What a notebook shows instead of a traceback (IPython asks exceptions for this method)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 from collections.abc import Mapping
 from datetime import datetime
@@ -124,12 +125,15 @@ def key_figures(result: TrialResult) -> pd.DataFrame:
     rows: dict[str, str] = {"outcome": outcome(result.as_dict()), "load": _load_told(result.config.load)}
     if result.limited_by:
         rows["limited by"] = result.limited_by
+    rows |= {notice.kind: str(notice) for notice in result.notices}
     if "requests" in metrics:
         latency = [f"{name} {metrics[f'latency_{name}_s'] * 1e3:.2f}" for name in ("p50", "p90", "p95", "p99")]
         rows |= {
             "calls": f"{metrics['requests']:,.0f} in {metrics['window_s']:.2f} s",
             "latency, ms": "  ".join(latency),
-            "server CPU": f"{metrics['server_cpu_s']:.2f} s, {metrics['server_kernel_share']:.0%} in the kernel",
+            "server CPU": "not known"
+            if math.isnan(metrics["server_cpu_s"])
+            else f"{metrics['server_cpu_s']:.2f} s, {metrics['server_kernel_share']:.0%} in the kernel",
             "generator": f"{metrics['client_busy_share']:.0%} of a core",
             "connections": f"{metrics['connections']:.0f}, by server process {result.connections_by_process}",
         }

@@ -7,8 +7,9 @@
         erase(sys.stderr)           # the one sequence of our own
 
 Commands, tables, progress, errors, warnings, logs, tracebacks and argparse all write to ``sys.stdout`` and
-``sys.stderr``, and none of it passes unread. A text of others that belongs on one line of ours goes through
-:func:`grpclab.printable.printable` where that line is made: here a line that they forged looks like any other.
+``sys.stderr``, and none of it passes unread; :func:`grpclab.redaction.mask` takes the secrets out of it, too. A text of
+others that belongs on one line of ours goes through :func:`grpclab.printable.printable` where that line is made: here a
+line that they forged looks like any other.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TextIO, cast
 
 from grpclab.printable import harmless
+from grpclab.redaction import mask
 
 ERASE = "\r\x1b[2K"
 """Back to the beginning of the line, and leave it empty."""
@@ -33,7 +35,7 @@ PIPE_CLOSED = 128 + signal.SIGPIPE
 
 
 class Guarded:
-    """A text stream that writes what :func:`harmless` leaves of a text. Otherwise it is the stream behind it.
+    """A text stream without secrets and without what a terminal obeys. Otherwise it is the stream behind it.
 
     An OSError of standard output carries the name OUTPUT. Standard error raises none: what cannot be said there is
     lost, and the measurement goes on.
@@ -46,7 +48,7 @@ class Guarded:
     def write(self, text: str) -> int:
         """As a text stream does, but only what a terminal may be sent."""
         with self._explained():
-            self._stream.write(_encodable(harmless(text), self._stream))
+            self._stream.write(_encodable(harmless(mask(text)), self._stream))
         return len(text)
 
     def flush(self) -> None:

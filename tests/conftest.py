@@ -17,6 +17,7 @@ import pytest
 from notebook_runs import measured
 from proxies import Proxy
 
+from grpclab import redaction
 from grpclab.channels import open_channel
 from grpclab.children import STUDY_VARIABLE
 from grpclab.config import ServerConfig
@@ -25,6 +26,13 @@ from grpclab.servers.launcher import RunningServer, launch
 
 # Tests press Ctrl-C. A shell that runs us in the background has it ignored, here and in all that we start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test learned as a secret is none in the next."""
+    monkeypatch.setattr(redaction, "_KNOWN", redaction._Known())
+    monkeypatch.setenv(redaction.VARIABLE, "")
 
 
 def until(condition: Callable[[], object], within_s: float = 10.0) -> bool:

@@ -15,12 +15,13 @@ import psutil
 import pytest
 
 from grpclab import StoredStudy, load_study
+from grpclab.calibration import disturbances
 from grpclab.channel_args import client_args, server_args
 from grpclab.cli import build_parser
 from grpclab.config import ClientConfig, ServerConfig, parse_settings
 from grpclab.errors import DesignError
 from grpclab.generated import greet_pb2, greet_pb2_grpc
-from grpclab.guides import EXAMPLE, Mark, marks, told, unmarked
+from grpclab.guides import EXAMPLE, Mark, marks, told, unmarked, with_tables
 from grpclab.servers.launcher import RunningServer
 from grpclab.site import slug
 
@@ -51,6 +52,16 @@ def test_a_marked_number_is_the_published_studys(name: str, mark: Mark, example:
     assert found == mark.said, "`make guides` writes the numbers of the guides anew"
 
 
+@each
+def test_the_table_of_a_calibration_is_made_of_the_frame_beside_it(name: str) -> None:
+    assert with_tables(TEXTS[name], ROOT / "docs") == TEXTS[name], "`make guides` makes it anew"
+
+
+def test_every_disturbance_in_the_table_is_marked_or_does_not_matter() -> None:
+    assert "calibration: disturbances" in TEXTS["disturbances.md"]
+    assert disturbances.UNTOLD not in TEXTS["disturbances.md"]
+
+
 @pytest.mark.parametrize(
     ("section", "never"),
     [("What helps", {"slower"}), ("What does nothing", {"faster", "slower"}), ("What harms", {"faster"})],
@@ -66,7 +77,8 @@ def test_what_helps_does_nothing_or_harms_stands_under_its_heading(section: str,
 def test_marks_are_whole_and_never_begin_a_line(name: str) -> None:
     text = TEXTS[name]
     assert text.count("<!-- example") == text.count("<!-- /example -->") == len(list(marks(text)))
-    assert not re.search(r"^\s*<!--", text, re.MULTILINE), "Markdown takes such a line for HTML, as it stands"
+    # Markdown takes such a line for HTML, as it stands; around a table of a calibration the comment is all of it.
+    assert not re.search(r"^\s*<!--(?! /?calibration[^>]*-->$)", text, re.MULTILINE)
 
 
 def code(language: str) -> list[tuple[str, str]]:
@@ -164,7 +176,7 @@ def test_the_guides_are_all_listed() -> None:
 @each
 def test_a_guide_is_short_and_begins_with_its_title(name: str) -> None:
     assert TEXTS[name].startswith("# ")
-    assert len(unmarked(TEXTS[name]).split()) < 1300
+    assert len(re.sub(r"^\|.*$", "", unmarked(TEXTS[name]), flags=re.MULTILINE).split()) < 1300, "tables left out"
 
 
 WRITTEN = re.compile(r"(?:papermill \S+| -o| --json| --figures| >) ([\w./-]+)")

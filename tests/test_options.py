@@ -52,6 +52,7 @@ Row = Acts | Refused | NoEffect
 
 QUIET: list[Row] = [Acts(words="-q", proof="quiet")]
 VERBOSE: list[Row] = [Acts(words="-v", proof="verbose")]
+REDACT: list[Row] = [Acts(words="--redact tenant", proof="tenant_is_secret")]
 CALL = "--call a.B/C"
 COMMANDS = "--a-cmd 'true {port}' --b-cmd 'true {port}'"
 STORED = "results/x:a results/y:b"
@@ -87,6 +88,10 @@ CALL_ROWS: dict[str, list[Row]] = {
         Refused(words="--data-file request.json", where="add --call"),
     ],
     "metadata": [Acts(words="--metadata a=b", proof="call.metadata", after=CALL)],
+    "metadata_file": [
+        Acts(words="--metadata-file metadata.txt", proof="call.metadata", after=CALL),
+        Acts(words="--metadata-file metadata.txt", proof="call.metadata"),
+    ],
     "proto": [
         Acts(words="--proto a.proto", proof="call.proto", after=CALL),
         Refused(words="--proto a.proto", where="add --call"),
@@ -121,6 +126,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
     "serve": {
         "quiet": [Acts(words="basic -q", proof="quiet")],
         "verbose": [Acts(words="basic -v", proof="log_level", after="")],
+        "redact": [Acts(words="basic --redact tenant", proof="tenant_is_secret", after="")],
         "settings": [
             Acts(words="--set server.threads=4", proof="settings.server.threads", after="basic"),
             Refused(words="reference --set server.threads=4", where="options of its own"),
@@ -165,6 +171,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
     "bench": {
         "quiet": QUIET,
         "verbose": VERBOSE,
+        "redact": REDACT,
         "settings": [
             Acts(words="--set load.requests=7", proof="config.load.requests"),
             Refused(words="--set server.threads=1", where="grpclab serve basic --set server.threads=1"),
@@ -209,6 +216,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
     "study": {
         "quiet": QUIET,
         "verbose": VERBOSE,
+        "redact": REDACT,
         **{
             name: [
                 Acts(words=f"--{name.replace('_', '-')} {word}", proof=f"parameters.{name}"),
@@ -261,6 +269,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
     "compare": {
         "quiet": [Acts(words="-q", proof="quiet", after="basic optimized")],
         "verbose": [Acts(words="-v", proof="verbose", after="basic optimized")],
+        "redact": [Acts(words="--redact tenant", proof="tenant_is_secret", after="basic optimized")],
         "settings": [
             Acts(words="--set client.resend=true", proof="b.config.client.resend", after="basic optimized"),
             NoEffect(words="basic basic --set client.connections=9", name="client.connections"),
@@ -329,6 +338,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
     "report": {
         "quiet": [Acts(words="-q", proof="stdout", after="x")],
         "verbose": [Acts(words="-v", proof="verbose", after="x")],
+        "redact": [Acts(words="--redact tenant", proof="tenant_is_secret", after="x")],
         "study": [Acts(words="x", proof="folder"), Refused(words="nothing", where="no study in nothing")],
         "allow_mixed": [Acts(words="--allow-mixed", proof="allow_mixed", after="x")],
         "figures": [Acts(words="--figures drawn", proof="figures", after="x")],
@@ -337,6 +347,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
     "profile": {
         "quiet": [Acts(words="-q", proof="stderr", after="--pid 1")],
         "verbose": [Acts(words="-v", proof="verbose", after="--pid 1")],
+        "redact": [Acts(words="--redact tenant", proof="tenant_is_secret", after="--pid 1")],
         "pid": [Acts(words="--pid 1", proof="pids"), Refused(words="--pid 1 --server localhost:1", where="one of")],
         "server": [Acts(words="--server localhost:1", proof="pids"), Refused(words="", where="one of --pid N and")],
         "duration": [Acts(words="--duration 7", proof="duration_s", after="--pid 1")],
@@ -348,6 +359,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
     "notebook": {
         "quiet": [Acts(words="-q", proof="stdout", after="")],
         "verbose": VERBOSE,
+        "redact": REDACT,
         "name": [Acts(words="sweep", proof="files"), Refused(words="swep", where="did you mean sweep")],
         "force": [
             Acts(words="--force", proof="code", after="explore"),
@@ -361,11 +373,13 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
     "doctor": {
         "quiet": [Acts(words="-q", proof="stdout")],
         "verbose": VERBOSE,
+        "redact": REDACT,
         "json": [Acts(words="--json out.json", proof="files")],
     },
     "factors": {
         "quiet": [Acts(words="-q", proof="stdout")],
         "verbose": VERBOSE,
+        "redact": REDACT,
         "tonic": [Acts(words="--tonic", proof="stdout"), Refused(words="--tonic --json -", where="Markdown")],
         "json": [Acts(words="--json out.json", proof="files")],
     },

@@ -16,6 +16,7 @@ from grpclab.load.calls import CallSpec
 from grpclab.load.progress import ProgressLine, progress_text
 from grpclab.load.render import behind, ms, render, share
 from grpclab.load.run import Progress
+from grpclab.surroundings import SERVER, Surroundings
 from grpclab.terminal import ERASE
 
 # ---- the summary for people ----------------------------------------------------------------------------------
@@ -31,6 +32,17 @@ def test_the_summary_shows_counts_throughput_latencies_and_errors() -> None:
     assert ["UNAVAILABLE", "7", "0.7%"] in lines
     assert ["DEADLINE_EXCEEDED", "3", "0.3%"] in lines
     assert str(thousand()) == render(thousand())
+
+
+def test_what_happened_around_the_window_stands_under_the_figures_with_its_remedy() -> None:
+    around = Surroundings(seconds=10.0, stopped_s={SERVER: 1.0}, clock_step_s=3600.0)
+    found = result([0.01] * 99, surroundings=around)
+    last = [line.strip() for line in render(found).splitlines()[-2:]]
+    assert last == [f"{notice.severity}: {notice}" for notice in around.notices]
+    assert [line.partition(":")[0] for line in last] == ["warning", "note"]
+    html = found._repr_html_()
+    assert f'<li class="gb-warn">{around.notices[0]}</li>' in html
+    assert f'<li class="">{around.notices[1]}</li>' in html
 
 
 def test_how_many_calls_the_missing_percentiles_need_is_said_once() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -18,7 +19,8 @@ from generator_help import load
 from grpclab.accounting import is_stopped
 from grpclab.calibration import disturbances
 from grpclab.calibration.disturber import MODULE
-from grpclab.children import Child
+from grpclab.children import Child, receive_all, receive_any
+from grpclab.errors import WorkerError
 from grpclab.load.generator import Generator
 from grpclab.load.run import GENERATOR_BOUND, LoadRun
 from grpclab.notices import kinds
@@ -37,7 +39,7 @@ def stopped_in_window(generator: Generator, hand: Child, pids: list[int]) -> Loa
         hand.send(kind="stop", at=time.perf_counter() + 0.1, seconds=STOP_S, pids=pids)
 
     run = generator.measure(on_open=stop)
-    assert hand.receive(10) == {"done": True}
+    assert hand.receive(10)["ended_s"] > run.windows[0].opened_at
     return run
 
 
@@ -67,7 +69,8 @@ def test_a_stop_inside_the_window_is_marked_by_the_one_who_was_stopped(
 COORDINATOR = """
 import json, os, sys, time
 from grpclab.calibration.disturber import MODULE
-from grpclab.children import Child
+from grpclab.children import Child, receive_all, receive_any
+from grpclab.errors import WorkerError
 from grpclab.config import LoadConfig, TrialConfig
 from grpclab.load.generator import Generator
 from grpclab.notices import kinds
@@ -123,8 +126,8 @@ def test_a_disturbance_lasts_as_long_as_it_was_asked_for(
         hand.receive(10)
         end = time.perf_counter() + 0.1
         hand.send(kind=kind, at=end - 0.1, seconds=0.1, **more)
-        assert hand.receive(10) == {"done": True}
-        assert time.perf_counter() >= end
+        done = hand.receive(10)
+        assert done["began_s"] < end <= done["ended_s"]
 
 
 # ---- the wall clock --------------------------------------------------------------------------------------------
@@ -165,3 +168,17 @@ def test_a_wall_clock_set_by_an_hour_inside_the_window_changes_no_figure(
     assert run.summary.errors == 0
     assert run.summary.window_s == pytest.approx(0.5, abs=1e-6)
     assert 0 < run.summary.latency_max_s < 60
+
+
+def test_what_a_child_said_while_its_parent_was_stopped_is_no_silence() -> None:
+    with Child(MODULE, name="disturber") as hand:
+        pipe = hand.popen.stdout
+        assert pipe is not None
+        assert until(lambda: select.select([pipe], [], [], 0)[0])
+        assert list(receive_any([hand], 0.0, every_s=1.0)) == [(hand, {"ready": True})]
+        assert list(receive_any([hand], 0.0, every_s=1.0)) == []
+        hand.send(kind="burn", at=0.0, seconds=0.0)
+        assert until(lambda: select.select([pipe], [], [], 0)[0])
+        assert set(receive_all([hand], 0.0)[0]) == {"began_s", "ended_s"}
+        with pytest.raises(WorkerError):
+            receive_all([hand], 0.0)

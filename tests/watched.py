@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import pytest
 from bench_results import SAY_HELLO, result
 
-from grpclab import cli
+from grpclab import cli, redaction
 from grpclab.config import FACTORS, Level, TrialConfig
 from grpclab.load import bench as bench_module
 from grpclab.load import plan as plan_module
@@ -66,6 +66,7 @@ class Watched:
             (folder / "results" / name).mkdir(parents=True)
             (folder / "results" / name / "manifest.json").write_text("{}")
         (folder / "request.json").write_text('{"x": 1}')
+        (folder / "metadata.txt").write_text("tenant = a  \n# a comment\n")
         (folder / "a.proto").write_text(PROTO)
         (folder / "explore.ipynb").write_text("one's own")
         (folder / "bench.toml").write_text("requests = 7\n")
@@ -80,6 +81,7 @@ class Watched:
     def __call__(self, command: str, words: str) -> Observed:
         """What `grpclab COMMAND WORDS` does: see the module's docstring."""
         self.seen, self.options = {}, None
+        self.patch.setenv(redaction.VARIABLE, "")
         before = set(self.folder.rglob("*"))
         out, err = io.StringIO(), io.StringIO()
         line = [command, *shlex.split(words)]
@@ -90,6 +92,7 @@ class Watched:
                 self.note(code=end.code)
         if self.options is not None:
             self.note(quiet=self.options.quiet, verbose=self.options.verbose)
+            self.note(tenant_is_secret=redaction.is_secret("tenant"))
         written = set(self.folder.rglob("*")) - before
         self.note(stdout=out.getvalue(), stderr=err.getvalue(), files=sorted(path.name for path in written))
         for path in written:

@@ -24,6 +24,7 @@ from grpclab.calibration.plan import Plan, core_plan, shuffled
 from grpclab.children import Child
 from grpclab.config import Level, LinkConfig, TrialConfig
 from grpclab.environment import CorePlan
+from grpclab.errors import MeasurementError
 from grpclab.link import running_link
 from grpclab.load.generator import Generator
 from grpclab.load.run import GENERATOR_BOUND, LoadRun
@@ -41,6 +42,8 @@ WARMUP_S, AT_SHARE = 0.3, 0.2
 LASTS_S = 1.0
 """What lasts as long as the window goes on for so much longer."""
 DRAIN_S, ANSWER_S = 15.0, 60.0
+MOST_LATE_SHARE, ATTEMPTS = 0.5, 5
+"""A disturbance must begin in this first share of the window; else there is another window, so many times at most."""
 CLOCK_STEP_S = 3600
 FAKETIME = tuple(
     Path(folder, "faketime/libfaketime.so.1")
@@ -214,7 +217,17 @@ class _Hands:
 
 
 def _window(what: Disturbance, route: _Route, hands: _Hands, seconds: float) -> LoadRun:
-    """One window, and the disturbance in it."""
+    """One window with the disturbance in it; another one where that came too late. Raises MeasurementError."""
+    for _ in range(ATTEMPTS):
+        run, began = _attempt(what, route, hands, seconds)
+        window = run.windows[0]
+        if all(at <= window.opened_at + MOST_LATE_SHARE * seconds for at in began):
+            return run
+    raise MeasurementError(f"{what.name}: the machine is too busy to disturb it in time")
+
+
+def _attempt(what: Disturbance, route: _Route, hands: _Hands, seconds: float) -> tuple[LoadRun, list[float]]:
+    """A window, and when whoever disturbed it began."""
     busy: list[Child] = []
     generator = route.generator
     pids = {"server": route.server.pids, "worker": generator.pids, "link": generator.beside.get(LINK, [])}
@@ -232,9 +245,7 @@ def _window(what: Disturbance, route: _Route, hands: _Hands, seconds: float) -> 
     if what.kind in ("burn", "memory", "fsync"):
         busy.extend(hands.order(what, at=time.perf_counter(), seconds=WARMUP_S + seconds + LASTS_S))
     run = generator.measure(on_open=opened, drain_s=DRAIN_S)
-    for hand in busy:
-        hand.receive(ANSWER_S)
-    return run
+    return run, [hand.receive(ANSWER_S)["began_s"] for hand in busy]
 
 
 def _row(what: Disturbance, run: LoadRun) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Disturbs a measurement on purpose: a process that stops others, keeps a core busy, fills memory or writes a file.
 
-``python -m grpclab.calibration.disturber`` reads orders, a JSON line each, and answers ``{"done": true}`` to each.
+``python -m grpclab.calibration.disturber`` reads orders, a JSON line each, and answers ``{"began_s": N, "ended_s": N}``
+to each when it is done: a busy machine may have kept it from being on time.
 An order has a ``kind``, ``at`` (perf_counter, seconds) and ``seconds``:
 
 - ``stop``: SIGSTOP to the processes ``pids``, SIGCONT after that time;
@@ -79,7 +80,7 @@ def _send(pids: list[int], number: signal.Signals) -> None:
 def _stop(order: Order, lines: _Lines) -> None:
     try:
         _send(order["pids"], signal.SIGSTOP)
-        lines.wait_until(order["at"] + order["seconds"])
+        lines.wait_until(time.perf_counter() + order["seconds"])
     finally:
         _send(order["pids"], signal.SIGCONT)
 
@@ -131,8 +132,9 @@ def main() -> None:
         while True:
             order = json.loads(lines.next())
             lines.wait_until(order["at"])
+            began_s = time.perf_counter()
             KINDS[order["kind"]](order, lines)
-            say(done=True)
+            say(began_s=began_s, ended_s=time.perf_counter())
 
 
 if __name__ == "__main__":

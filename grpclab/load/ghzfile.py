@@ -37,7 +37,6 @@ REFUSED = {
     **dict.fromkeys(("concurrency-step-duration", "concurrency-max-duration"), "only a rate can follow a schedule"),
     "load-max-duration": "a schedule ends with its last rate",
     "skipFirst": "warm-up is a time: write warmup, as '1s'",
-    "metadata-file": "write the table metadata itself",
     "binary": "write the request as JSON: data, or data-file",
     "binary-file": "write the request as JSON: data, or data-file",
     "reflect-metadata": "the metadata of the call is sent to reflection, too",

@@ -1,4 +1,7 @@
-"""Metadata: from words or Python values to the pairs that go over the wire. Pure.
+"""Metadata: from words or Python values to the pairs that go over the wire.
+
+A value may be kept where it is no part of a command line or a manifest: ``authorization=Bearer env:TOKEN`` is read from
+the variable, ``@FILE`` stands for the pairs in a file, when the metadata is needed.
 
 Rules: grpc/grpc, ``doc/PROTOCOL-HTTP2.md``. Values of ``-bin`` keys are base64 without padding, as on the wire.
 """
@@ -6,13 +9,18 @@ Rules: grpc/grpc, ``doc/PROTOCOL-HTTP2.md``. Values of ``-bin`` keys are base64 
 from __future__ import annotations
 
 import base64
+import json
 import math
 import numbers
+import os
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
-from grpclab.errors import UsageError
+from grpclab import redaction
+from grpclab.errors import UsageError, invalid
+from grpclab.inputs import read_text
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -27,11 +35,81 @@ _RESERVED |= {"grpc-message-type", "grpc-previous-rpc-attempts", "grpc-retry-pus
 _RESERVED |= {"grpc-status-details-bin", "grpc-timeout"}
 """Headers of the protocol. Others that begin with grpc-, as grpc-trace-bin, are for whoever knows them."""
 _SHOWN = 60
+FILE = "@"
+"""What a word begins with that stands for the metadata in a file; no key does."""
 
 
 def parse_metadata(words: Iterable[str]) -> Pairs:
-    """The metadata that ``key=value`` words mean, in their order; a key may come more than once. Raises UsageError."""
-    return tuple(_parse_word(word) for word in words)
+    """The metadata that ``key=value`` words mean, in their order; a key may come more than once. Raises UsageError.
+
+    ``key=env:NAME`` has its value in a variable, ``@FILE`` stands for the words in a file.
+    """
+    return tuple(_parse_word(word) for given in words for word in _expanded(given))
+
+
+def file_word(path: str) -> str:
+    """The word that stands for the metadata in a file."""
+    return f"{FILE}{os.path.abspath(Path(path).expanduser())}"
+
+
+def is_reference(word: str) -> bool:
+    """Whether a word stands for what is in a variable or a file of whoever reads it."""
+    return word.startswith(FILE) or bool(redaction.REFERENCE.fullmatch(word.partition("=")[2]))
+
+
+def references(words: Iterable[str]) -> dict[str, str]:
+    """What the references among the words (``env:NAME``, ``@FILE``) stand for now. Raises UsageError."""
+    found = {}
+    for word in words:
+        if word.startswith(FILE):
+            found[word] = "\n".join(_expanded(word))
+        elif match := redaction.REFERENCE.fullmatch(word.partition("=")[2]):
+            found[f"env:{match['variable']}"] = _variable(word, match["variable"])
+    return found
+
+
+def _expanded(word: str) -> list[str]:
+    """The words that a reference stands for; the secrets among them are known from now on."""
+    if word.startswith(FILE):
+        path = word.removeprefix(FILE)
+        words = [one for line in _words_of_file(path) for one in _expanded(line)]
+    else:
+        key, _, value = word.partition("=")
+        match = redaction.REFERENCE.fullmatch(value)
+        words = [f"{key}={match['scheme'] or ''}{_variable(word, match['variable'])}"] if match else [word]
+        if not match:
+            redaction.learn_words(words)
+            return words
+    for one in words:
+        redaction.learn(one.partition("=")[2])
+    return words
+
+
+def _variable(word: str, name: str) -> str:
+    value = os.environ.get(name, "").strip()
+    if not value:
+        raise UsageError(invalid("metadata", word, f"{name} to be set: export {name}=..."))
+    return value
+
+
+def _words_of_file(path: str) -> list[str]:
+    """``key=value`` or ``key: value`` a line, # for comments; or an object of JSON, as ghz has it."""
+    text = read_text("--metadata-file", path)
+    if text.lstrip().startswith("{"):
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError):
+            raise UsageError(invalid("--metadata-file", path, 'an object in JSON, as {"x-user": "42"}')) from None
+        return list(metadata_words(values))
+    words = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        content = line.strip()
+        if content and not content.startswith("#"):
+            match = re.fullmatch(r"([^\s=:]+)\s*[=:]\s*(.*)", content)
+            if match is None:
+                raise UsageError(invalid("--metadata-file", path, f"key=value in line {number:,}, as x-user=42"))
+            words.append(f"{match[1]}={match[2]}")
+    return words
 
 
 def metadata_words(given: Any) -> tuple[str, ...]:
@@ -72,7 +150,17 @@ def _value(key: str, value: Any) -> str:
 
 def _invalid(key: str, value: Any, expected: str) -> UsageError:
     name = f"metadata[{_shown(key)}]" if key else "metadata"
-    return UsageError(f"invalid {name}={_shown(value)}: expected {expected}")
+    return UsageError(f"invalid {name}={_shown(_without_secret(key, value))}: expected {expected}")
+
+
+def _without_secret(key: str, value: Any) -> Any:
+    """What a message may show of a value, or of a word with its key before it."""
+    word = isinstance(value, str) and not key
+    pair = isinstance(value, list | tuple) and len(value) > 0 and not key
+    name = value.partition("=")[0] if word else str(value[0]) if pair else key
+    if not redaction.names_secret(name):
+        return value
+    return f"{name}={redaction.MASK}" if word else redaction.MASK
 
 
 def _shown(value: Any) -> str:
@@ -83,6 +171,10 @@ def _shown(value: Any) -> str:
 
 def _parse_word(word: str) -> tuple[str, str]:
     key, equals, value = word.partition("=")
+    if redaction.is_placeholder(value):
+        raise UsageError(
+            f"the value of {_shown(key)} is a secret, which is not stored: give it again, as {_shown(key)}=env:NAME"
+        )
     if not equals or not key:
         raise _invalid("", word, "key=value, as x-user=42")
     if key.startswith(":") or key.lower() in _RESERVED:

@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 
 from grpclab.bounded import json_object
+from grpclab.redaction import without_digits
 from grpclab.report import files, words
 from grpclab.report.elements import element, read_page
 from grpclab.report.study import Study
@@ -94,7 +95,7 @@ def settings_digest(plan: Mapping[str, Any], configuration: str) -> str:
     subject = (plan.get("subjects") or {}).get(configuration) or {}
     content = [
         sorted((str(k), float(v) if isinstance(v, (int, float)) else str(v)) for k, v in settings.items()),
-        sorted((str(k), str(v)) for k, v in subject.items() if v),
+        sorted((str(k), without_digits(str(v))) for k, v in subject.items() if v),
     ]
     return hashlib.sha256(json.dumps(content).encode("utf-8", "replace")).hexdigest()[:8]
 

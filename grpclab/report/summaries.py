@@ -179,6 +179,7 @@ def as_json(study: Study) -> dict[str, Any]:
         "comparisons": verdict.get("comparisons") or [],
         "aa": verdict.get("aa"),
         "warnings": _said(study),
+        "notices": verdict.get("notices") or [],
         "limits": verdict.get("limits") or [],
         "levels": [
             {

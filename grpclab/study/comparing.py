@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from grpclab.config import Level, LoadConfig, TrialConfig
 from grpclab.effective import unknown_factors
 from grpclab.environment import CorePlan
 from grpclab.errors import DesignError, MeasurementError, UsageError
+from grpclab.load.metadata import references
 from grpclab.places import is_stored, project_root
 from grpclab.servers import program
 from grpclab.study.comparison import CompareResult
@@ -139,10 +140,19 @@ def servers_of(plan: Mapping[str, Any]) -> dict[str, Any]:
     return {name: program.as_dict(command) for name, command in commands.items() if command}
 
 
+def references_of(plan: Mapping[str, Any]) -> dict[str, str]:
+    """What the references in the metadata of a plan stand for now. Raises UsageError."""
+    subjects = (plan.get("subjects") or {}).values()
+    return references([word for subject in subjects for word in subject.get("metadata") or ()])
+
+
 class ComparingStudy(Study):
     """A study of two sides, whose trials need no notebook."""
 
-    def __init__(self, store: Store, manifest: Mapping[str, Any], root: Path) -> None:
+    def __init__(
+        self, store: Store, manifest: Mapping[str, Any], root: Path, subjects: Mapping[str, Subject] | None = None
+    ) -> None:
+        """`subjects`: those of the manifest, with the secrets that it does not hold."""
         super().__init__(store, manifest, root)
         if "repeats" not in manifest:  # a repeat finds its folder again by itself
             self.CONTINUES = f"the same command with --study {self.name}"
@@ -151,9 +161,9 @@ class ComparingStudy(Study):
             server=tuple(cores["server"]), generator=tuple(cores["generator"]), shared=cores["shared"]
         )
         timeout = manifest["parameters"].get("start_timeout_s")
+        stored = {name: Subject.from_json(found) for name, found in self.plan["subjects"].items()}
         self._subjects = {
-            name: Subject.from_json({**found, "start_timeout_s": timeout})
-            for name, found in self.plan["subjects"].items()
+            name: replace(subject, start_timeout_s=timeout) for name, subject in {**stored, **(subjects or {})}.items()
         }
         self._measured: set[str] = set()
         self.fresh = False
@@ -163,6 +173,11 @@ class ComparingStudy(Study):
     def outputs(self) -> list[Path]:
         """Its folder; only a repeat writes a report of its own accord."""
         return super().outputs if "repeats" in self.manifest else [self.store.folder]
+
+    def begin(self) -> ComparingStudy:
+        """As :meth:`Study.begin`; the folder's manifest holds no secrets, this study still does."""
+        begun = super().begin()
+        return type(self)(begun.store, begun.manifest, begun.root, self._subjects)
 
     def run(self, write: Callable[[str], None] = say) -> None:
         """As :meth:`Study.run`; a new folder goes again where nothing could be measured."""
@@ -228,7 +243,9 @@ def prepare(
         manifest["link_check"] = link_check(manifest["plan"])
     opened = store.open(manifest)
     opened["parameters"]["start_timeout_s"] = start_timeout_s
-    running = ComparingStudy(store, opened, root)
+    for reference in store.changed_references(manifest):
+        write(f"{reference} has another value than when this study was begun")
+    running = ComparingStudy(store, opened, root, {name: side.subject for name, side in sides.items()})
     running.fresh = stored is None
     return running
 
@@ -238,7 +255,7 @@ def _manifest(name: str, found: Mapping[str, Any], plan_: Mapping[str, Any], see
     parameters = {"study": name, "blocks": plan_["blocks"], "seed": seed}
     question = f"Is {labels[B]} faster than {labels[A]}?"
     made = manifest_of(found, plan_, design_name="compare", question=question, parameters=parameters)
-    return made | {"servers": servers_of(plan_)}
+    return made | {"servers": servers_of(plan_), "references": references_of(plan_)}
 
 
 def piloted(
@@ -257,7 +274,7 @@ def piloted(
         plan_ = plan(sides, blocks=PILOT_BLOCKS, delta=delta)
         manifest = _manifest("pilot", surroundings(root), plan_, seed + 1_000_003)
         manifest["parameters"] |= parameters or {}
-        pilot = ComparingStudy(store, store.open(manifest), root)
+        pilot = ComparingStudy(store, store.open(manifest), root, {name: side.subject for name, side in sides.items()})
         try:
             pilot.run(write)
         except StudyInterruptedError:

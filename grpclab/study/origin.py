@@ -17,15 +17,18 @@ from pathlib import Path
 from typing import Any
 
 from grpclab.bounded import read_bytes
+from grpclab.load.metadata import is_reference
 
 KEY_BYTES = 32
 
 
 def started_by(manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """What a study's plan starts or opens beside this program: by configuration, the command and the files."""
+    """What a study's plan starts or opens beside this program: by configuration, command, files, variables."""
     found = {}
     for name, subject in ((manifest.get("plan") or {}).get("subjects") or {}).items():
         parts = {key: value for key in ("command", "proto", "proto_path") if (value := (subject or {}).get(key))}
+        if referred := [word for word in (subject or {}).get("metadata") or () if is_reference(str(word))]:
+            parts["metadata"] = referred
         if parts:
             found[name] = parts
     return found

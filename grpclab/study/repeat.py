@@ -22,7 +22,8 @@ from grpclab.config import TrialConfig
 from grpclab.errors import DesignError, UsageError
 from grpclab.places import project_root
 from grpclab.printable import printable
-from grpclab.study.comparing import ComparingStudy, servers_of
+from grpclab.redaction import without_digits
+from grpclab.study.comparing import ComparingStudy, references_of, servers_of
 from grpclab.study.origin import is_sealed, started_by
 from grpclab.study.parameters import study_name
 from grpclab.study.runner import Study, manifest_of, surroundings
@@ -103,7 +104,7 @@ def planned(original: Original, name: str | None = None, root: Path | None = Non
     manifest["again"] = shlex.join(["grpclab", "study", "--repeat", f"results/{folder}/manifest.json"])
     manifest["repeats"] = _told(original)
     if original.plan.get("subjects"):
-        manifest["servers"] = servers_of(original.plan)
+        manifest |= {"servers": servers_of(original.plan), "references": references_of(original.plan)}
     kind = ComparingStudy if original.plan.get("subjects") else Study
     return kind(Store(root / "results" / folder), manifest, root)
 
@@ -139,7 +140,8 @@ def _was_cut_off(store: Store, stored: Mapping[str, Any], original: Original, id
         all(repeats.get(key) == told[key] for key in ("study", "created_at"))
         and stored.get("seed") == (original.manifest["seed"])
     )
-    if not same or stored.get("plan") != original.plan or stored.get("identity") != dict(identity):
+    same = same and without_digits(stored.get("plan")) == without_digits(original.plan)
+    if not same or stored.get("identity") != dict(identity):
         return False
     results = store.results()
     return any(trial.name not in results for trial in Study(store, stored, store.folder).trials)

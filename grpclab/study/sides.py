@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from grpclab import redaction
 from grpclab.config import Level, TrialConfig, format_level
 from grpclab.errors import UsageError, invalid
 from grpclab.load.metadata import metadata_words, parse_metadata
@@ -42,6 +43,9 @@ class Command:
 
     text: str
     option: str
+
+    def __post_init__(self) -> None:
+        redaction.learn_command(self.text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +129,7 @@ def _calling(subject: Subject, asked: Asked) -> Subject:
 
 def _labels(given: Mapping[str, Given], asked: Asked) -> dict[str, str]:
     """A short name for each side: the one given, else what it is, and what was set on it alone."""
-    commands = [side.text for side in given.values() if isinstance(side, Command)]
+    commands = [redaction.mask_command(side.text) for side in given.values() if isinstance(side, Command)]
     for side in given.values():
         if isinstance(side, Command):
             program.words_of(side.text, side.option)

@@ -19,9 +19,11 @@ from typing import IO, Any
 
 import pandas as pd
 
+from grpclab import redaction
 from grpclab.bounded import JSON_BYTES, is_inside, json_object, read_bytes
 from grpclab.errors import DesignError
 from grpclab.printable import printable
+from grpclab.redaction import SALT, SALT_BYTES, Redactor, without_digits
 from grpclab.study.origin import seal
 from grpclab.study.stored_values import check_plan, check_result
 
@@ -37,7 +39,7 @@ def write_json(path: Path, value: Any) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.unlink(missing_ok=True)
     with temporary.open("x") as file:  # never through a symbolic link that lay there
-        json.dump(_plain(value), file, indent=1, allow_nan=False)
+        json.dump(redaction.masked(_plain(value)), file, indent=1, allow_nan=False)
         file.write("\n")
         file.flush()
         os.fsync(file.fileno())
@@ -117,12 +119,19 @@ class Store:
         if stored is None:
             self._require_same_trials(manifest)
             self.trials_folder.mkdir(parents=True, exist_ok=True)
-            sealed = {"seal": mark} if (mark := seal(_plain(manifest))) else {}
-            write_json(self.folder / "manifest.json", {**manifest, **sealed})
+            self._begin_salt()
+            clean = self.redactor().manifest(_plain(manifest))
+            sealed = {"seal": mark} if (mark := seal(clean)) else {}
+            write_json(self.folder / "manifest.json", {**clean, **sealed})
             stored = self.manifest()
             assert stored is not None
-        wanted = _plain(manifest)
+        stored, wanted = self._without_secrets(stored, _plain(manifest))
         different = [key for key in MUST_AGREE if stored.get(key) != wanted.get(key)]
+        if different == ["plan"] and without_digits(stored["plan"]) == without_digits(wanted["plan"]):
+            raise DesignError(
+                f"{self.folder} was begun with another secret (--metadata, --data or a command): give the same one, or"
+                " give this study a name of its own (study=...)"
+            )
         if "servers" in stored and stored["servers"] != wanted.get("servers"):  # an earlier version did not say
             different.append("program behind a server's command")
         if different:
@@ -131,6 +140,39 @@ class Store:
                 " give this one a name of its own (study=...), or remove that folder"
             )
         return stored
+
+    def redactor(self) -> Redactor:
+        """What takes the secrets out of a manifest of this study; under a salt of the moment where its own is gone."""
+        return Redactor(self._salt() or os.urandom(SALT_BYTES))
+
+    def _salt(self) -> bytes | None:
+        try:
+            return read_bytes(self.folder / SALT, SALT_BYTES, inside=self.folder)
+        except (OSError, ValueError):
+            return None
+
+    def _begin_salt(self) -> None:
+        temporary = self.folder / f"{SALT}.{os.getpid()}"
+        temporary.unlink(missing_ok=True)
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(os.urandom(SALT_BYTES))
+        temporary.replace(self.folder / SALT)
+
+    def changed_references(self, manifest: Mapping[str, Any]) -> list[str]:
+        """The references (``env:NAME``, a file) whose value is another one than when the study was begun."""
+        stored = (self.manifest() or {}).get("references") or {}
+        now = self.redactor().manifest({"references": manifest.get("references") or {}})["references"]
+        return [name for name, value in now.items() if self._salt() and stored.get(name) not in (None, value)]
+
+    def _without_secrets(
+        self, stored: Mapping[str, Any], wanted: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Two manifests without their secrets, which all look the same where the salt is gone."""
+        redactor = self.redactor()
+        both = [redactor.manifest(one) for one in (stored, wanted)]
+        if self._salt() is None:
+            both = [without_digits(one) for one in both]
+        return both[0], both[1]
 
     def _require_same_trials(self, manifest: Mapping[str, Any]) -> None:
         """Raise DesignError if the trials of a study without a manifest were measured by another plan."""
@@ -146,7 +188,7 @@ class Store:
     def discard(self) -> None:
         """Remove a study that holds no trial; what is not a study's own stays, and its folder with it."""
         shutil.rmtree(self.trials_folder, ignore_errors=True)
-        for name in ("manifest.json", ".lock"):
+        for name in ("manifest.json", ".lock", SALT):
             (self.folder / name).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self.folder.rmdir()
@@ -196,6 +238,7 @@ class Store:
         except BaseException:
             shutil.rmtree(hidden, ignore_errors=True)
             raise
+        redaction.scrub(hidden)
         final = self.trials_folder / trial
         _remove(final)  # an invalid one that was measured again
         hidden.replace(final)

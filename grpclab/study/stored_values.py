@@ -92,12 +92,14 @@ _JUDGED: Kind = {
     "limited_by": [str],
     "note": str,
 }
+_NOTICE: Kind = dict.fromkeys(("kind", "severity", "text", "remedy"), str)
 _VERDICT: Kind = {
     "sentence": str,
     "headline": _JUDGED,
     "comparisons": [_JUDGED],
     "aa": _JUDGED,
     "warnings": [str],
+    "notices": [_NOTICE],
     "limits": [{"configuration": str, "resource": str, "evidence": str, "certain": bool}],
 }
 _RESULT: Kind = {
@@ -105,6 +107,7 @@ _RESULT: Kind = {
     **dict.fromkeys(("block", "order"), int),
     "valid": bool,
     "limits": [str],
+    "notices": [_NOTICE],
     "factors": {str: LEVEL},
     "measured_on": {str: ANY},
     "without_effect": _TEXTS,

@@ -7,9 +7,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
+from grpclab import redaction
 from grpclab.config import ServerConfig, TrialConfig
+from grpclab.errors import UsageError
 from grpclab.load.calls import CallSpec
-from grpclab.load.metadata import metadata_words
+from grpclab.load.metadata import metadata_words, parse_metadata
 from grpclab.load.plan import choose_call
 from grpclab.load.request import json_text
 from grpclab.servers import program
@@ -40,9 +42,16 @@ class Subject:
         if self.data is not None and not isinstance(self.data, str):  # a manifest keeps it as text
             object.__setattr__(self, "data", json_text(self.data))
         object.__setattr__(self, "metadata", metadata_words(self.metadata))
+        redaction.learn_words(self.metadata)
+        redaction.learn_command(self.command)
+        redaction.learn_request(self.data)
 
     def check(self) -> None:
-        """Raise UsageError for a command that cannot be started here."""
+        """Raise UsageError for a command that cannot be started here, or of which a secret was not stored."""
+        for what, text in (("command", self.command), ("request", self.data or "")):
+            if redaction.is_placeholder(text):
+                raise UsageError(f"a secret of the {what} {text} is not stored: give the {what} again, with its value")
+        parse_metadata(self.metadata)
         if self.command:
             program.words_of(self.command)
 

@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 import pandas as pd
 import psutil
 
-from grpclab import effective, environment, procfs, surroundings
+from grpclab import effective, environment, procfs, redaction, surroundings
 from grpclab.advertised import advertised_by_client, advertised_by_server
 from grpclab.channel_args import without_effect
 from grpclab.children import STUDY_VARIABLE, TRIAL_VARIABLE
@@ -43,6 +43,7 @@ from grpclab.study import evidence, window
 from grpclab.study.store import SCHEMA_VERSION, write_json
 from grpclab.study.subject import Subject
 from grpclab.surroundings import LINK, SERVER
+from grpclab.temporary import TemporaryFolder
 
 T = TypeVar("T")
 
@@ -286,10 +287,9 @@ def _bench_set_up(
         )
         stack.callback(generator.close)
         generator.spawn()
+        log_path = stack.enter_context(_private_log(folder / "server.log"))
         server = stack.enter_context(
-            subject.launch(
-                config.server, seed=identity.block, cpus=cores.server, log_path=folder / "server.log", env=env
-            )
+            subject.launch(config.server, seed=identity.block, cpus=cores.server, log_path=log_path, env=env)
         )
         target = server.target
         if config.link.emulated:
@@ -303,6 +303,22 @@ def _bench_set_up(
             yield server, generator, link
         if link is not None and not link.alive():
             raise WorkerError("the emulated link died during the trial")
+
+
+@contextlib.contextmanager
+def _private_log(path: Path) -> Iterator[Path]:
+    """Where a server writes its log; `path` gets it without secrets when the server has ended.
+
+    So a run that is killed leaves no secret among the results: until then the log lies where only its user may read.
+    """
+    with TemporaryFolder() as folder:
+        private = folder / path.name
+        try:
+            yield private
+        finally:
+            if private.exists():
+                with private.open(errors="replace") as log, path.open("w") as clean:
+                    clean.writelines(map(redaction.mask_foreign, log))
 
 
 @contextlib.contextmanager

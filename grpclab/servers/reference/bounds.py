@@ -11,9 +11,9 @@ from typing import Final, Protocol
 MIB: Final = 1024 * 1024
 MAX_MESSAGE_BYTES: Final = 4 * MIB
 """Longest message that is received, as C-core's default (``grpc.max_receive_message_length``)."""
-CONNECTION_BYTES: Final = 32 * MIB
+CONNECTION_BYTES: Final = 24 * MIB
 """What the calls of one connection hold: further calls and messages are refused."""
-SERVER_BYTES: Final = 64 * MIB
+SERVER_BYTES: Final = 48 * MIB
 """What all connections hold, unread answers included: beyond it those that hold the most are ended."""
 CALM: Final = 0.9
 """Ending them goes on until this share of SERVER_BYTES is left, so that it does not come one by one."""
