@@ -59,8 +59,8 @@ def h2spec() -> Path:
 
 def outcomes(program: Path, port: int, report: Path, *sections: str) -> dict[str, str]:
     """What became of each case, by the section and its number there."""
-    command = [program, "-h", "127.0.0.1", "-p", str(port), "-P", "/greet.GreeterService/SayHello", "--strict"]
-    subprocess.run([*command, "-j", report, *sections], capture_output=True, timeout=120, check=False)
+    command = [str(program), "-h", "127.0.0.1", "-p", str(port), "-P", "/greet.GreeterService/SayHello", "--strict"]
+    subprocess.run([*command, "-j", str(report), *sections], capture_output=True, timeout=120, check=False)
     found: dict[str, str] = {}
     text = re.sub(r"[\0-\x08\x0b\x0c\x0e-\x1f]", "", report.read_text(errors="replace"))  # it quotes frames as they are
     for suite in ET.fromstring(text):
