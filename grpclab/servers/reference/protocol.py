@@ -68,6 +68,9 @@ class ReferencePeer(asyncio.Protocol):
     Much that comes at once is read in turns (:data:`TURN_STEPS`), between which others have theirs.
     """
 
+    lingers = True
+    """At the end it waits for the client to close."""
+
     def __init__(self, house: House, http2: ServerConnection) -> None:
         self.http2 = http2
         self._house = house
@@ -101,6 +104,8 @@ class ReferencePeer(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """The hot path begins here."""
         http2 = self.http2
+        if self._closing:
+            return
         http2.now = read_at = self._clock()
         news = http2.receive(data)
         if news:
@@ -148,7 +153,11 @@ class ReferencePeer(asyncio.Protocol):
                 self._settle()
         if http2.finished:
             self._closing = True
-            transport.close()
+            if self.lingers:  # with something of the client's unread, close() would reset what it has yet to read
+                transport.write_eof()
+                transport.resume_reading()
+            else:
+                transport.close()
             asyncio.get_running_loop().call_later(LINGER_S, self.abort)
 
     def _settle(self) -> None:
@@ -204,6 +213,8 @@ class ReferencePeer(asyncio.Protocol):
 
 class BadPeer(ReferencePeer):
     """One that misbehaves."""
+
+    lingers = False
 
     def __init__(self, house: House, fault: Fault, n: int) -> None:
         super().__init__(house, house.connection(fault))
