@@ -50,6 +50,7 @@ Layout, top to bottom; each floor imports only from floors below it:
     bounded                   files that somebody else may have written, read within bounds
     terminal                  standard output and error: the one place where text leaves for a terminal
     notices                   what the reader of a figure should know, as values (pure)
+    address_space             how much memory this process may have
     open_files                how many files a process may have open
     errors, status            one root, a tree in its docstring; gRPC's status codes
     printable, redaction      the text of others, made harmless for a terminal; what stands in a secret's place

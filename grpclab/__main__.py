@@ -5,7 +5,7 @@ import sys
 if __name__ == "__main__" and not sys.flags.safe_path:
     del sys.path[0]  # the working folder: a file there that is called as a module is not meant
 
-from grpclab import interrupts, terminal
+from grpclab import address_space, interrupts, terminal
 
 
 def main() -> int:
@@ -13,6 +13,9 @@ def main() -> int:
     if refused := terminal.open_streams():
         print(f"grpclab: {refused}", file=sys.stderr)
         return 2
+    if refused := address_space.too_small():
+        print(f"grpclab: {refused}", file=sys.stderr)
+        return 3
     with interrupts.handled(leaving=True):
         try:
             with interrupts.deferred():  # libraries that are being loaded lose an exception, or wrap it

@@ -29,9 +29,30 @@ STUDY_VARIABLE = "GRPCLAB_STUDY"
 TRIAL_VARIABLE = "GRPCLAB_TRIAL"
 """And the trial's folder name in this one."""
 
+START_TIMEOUT_S = 60.0
+"""So long a child may take to answer first. One that ended is noticed at once; one that lives is slow, where several
+studies share a machine."""
+
 MARK = b"\x1e"
 """Precedes each JSON line of a child (the record separator of RFC 7464): a ``sitecustomize``, a library or an
 application may print to the same standard output."""
+
+
+class Lines:
+    """Cuts bytes into lines as they come; a long line costs no more than its length, in however many pieces."""
+
+    def __init__(self) -> None:
+        self._begun: list[bytes] = []
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The lines that these bytes complete, without their ends."""
+        *lines, rest = data.split(b"\n")
+        if lines:
+            lines[0] = b"".join((*self._begun, lines[0]))
+            self._begun.clear()
+        if rest:
+            self._begun.append(rest)
+        return lines
 
 
 def die_with_parent(on_line: Callable[[str], None] | None = None) -> None:
@@ -42,10 +63,9 @@ def die_with_parent(on_line: Callable[[str], None] | None = None) -> None:
 
     def watch() -> None:
         # os.read, not sys.stdin: a daemon thread inside a buffered reader makes the interpreter's exit fail.
-        buffer = b""
+        lines = Lines()
         while data := os.read(0, 1 << 16):
-            *lines, buffer = (buffer + data).split(b"\n")
-            for line in lines:
+            for line in lines.feed(data):
                 if on_line is not None:
                     on_line(line.decode())
         os.kill(os.getpid(), signal.SIGKILL)
@@ -77,6 +97,8 @@ class _Read:
     """What has been read of a pipe: bytes as they came, and the messages before them."""
 
     chunks: list[bytes] = dataclasses.field(default_factory=list)
+    searched: int = 0
+    """So many of the chunks are known to hold no end of a line."""
     messages: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
 
@@ -150,6 +172,9 @@ class Child:
         read = self._read
         if not read.chunks:
             return
+        if read.chunks[-1] and not any(b"\n" in chunk for chunk in read.chunks[read.searched :]):
+            read.searched = len(read.chunks)
+            return  # no line has come to its end
         *lines, rest = b"".join(read.chunks).split(b"\n")
         parts = [line.partition(MARK) for line in lines]
         messages = [json.loads(message) for _, mark, message in parts if mark]

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 
 from grpclab import (
     __version__,
+    address_space,
     cli_bench,
     cli_compare,
     cli_notebook,
@@ -279,6 +280,11 @@ def _run(arguments: Sequence[str] | None) -> int:
     except GrpclabError as error:
         _explain(error, str(error), options)
         return interrupts.exit_code() if error.exit_code == INTERRUPTED else error.exit_code
+    except (MemoryError, RuntimeError) as error:
+        if not address_space.exhausted(error):
+            raise
+        _explain(error, address_space.ENDED, options)
+        return 3
     except OSError as error:
         if error.filename == terminal.OUTPUT:
             raise

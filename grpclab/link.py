@@ -30,13 +30,12 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from grpclab.children import Child, pin
+from grpclab.children import START_TIMEOUT_S, Child, pin
 from grpclab.config import LinkConfig
 from grpclab.dialling import loopback_target
 from grpclab.errors import UsageError, WorkerError
 
 ANSWER_TIMEOUT_S = 10.0
-START_TIMEOUT_S = 15.0
 """How long a relay may take to come up."""
 
 

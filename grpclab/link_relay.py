@@ -26,6 +26,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from grpclab import open_files
+from grpclab.children import say
 from grpclab.config import FACTORS, LinkConfig
 from grpclab.dialling import loopback_target
 from grpclab.errors import UsageError
@@ -227,9 +228,9 @@ async def _serve(config: LinkConfig, hosts: tuple[str, ...], port: int) -> None:
     server, own_port = await relay.listen()
     gc.collect()
     gc.freeze()
-    print(json.dumps({"port": own_port}), flush=True)
+    say(port=own_port)
     # A thread, since a loop cannot watch every kind of file that standard input may be.
-    asked = functools.partial(loop.call_soon_threadsafe, lambda: print(json.dumps(relay.seen()), flush=True))
+    asked = functools.partial(loop.call_soon_threadsafe, lambda: say(**relay.seen()))
     threading.Thread(target=_obey_stdin, args=(asked,), daemon=True).start()
     await server.serve_forever()
 
@@ -259,14 +260,6 @@ def _read_order(line: bytes) -> tuple[LinkConfig, tuple[str, ...], int]:
     return LinkConfig(**order), hosts, port
 
 
-def _more_open_files() -> None:
-    import resource
-
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
 def _first_line() -> bytes:
     """Standard input up to its first line end, and not a byte more: the rest is for the watching thread."""
     line = b""
@@ -282,7 +275,6 @@ def main() -> int:
     except UsageError as error:
         print(f"grpclab.link: {error}", file=sys.stderr)
         return error.exit_code
-    _more_open_files()  # each connection takes two
     run: Any = asyncio.run
     with contextlib.suppress(ImportError):
         import uvloop

@@ -61,7 +61,9 @@ _ASSIGNED = re.compile(
     rf"""(?:(?i:{"|".join(_SCHEMES)})\s+)?[^\s"'\\&,;<>]+)"""
 )
 _USERINFO = re.compile(r"(?P<scheme>\b[A-Za-z][A-Za-z0-9+.-]*://)(?P<who>[^\s/@\"'<>]+)@")
-_USER_AND_PASSWORD = re.compile(r"(?P<scheme>(?<![\w/@]))(?P<who>[A-Za-z][^\s/@:\"'=<>]*:[^\s/@\"'<>]+)@(?=[\w.\[-])")
+_HOST = r"(?:localhost\b|\[|[\w.-]+:\d|[\w.-]+\.[A-Za-z]{2,}\b|(?:\d+\.){3}\d+\b)"
+"""What stands behind the @ where no scheme says that it is an address: `STEP@HOLD` and `500@5s` are rates."""
+_USER_AND_PASSWORD = re.compile(rf"(?P<scheme>(?<![\w/@]))(?P<who>[A-Za-z][^\s/@:\"'=<>]*:[^\s/@\"'<>]+)@(?={_HOST})")
 _NEEDS_NO_QUOTES = re.compile(r"[\w@%+=:,./{}-]+", re.ASCII)
 """Those of shlex, and braces: ``{port}`` stays as it was written."""
 _BETWEEN_WORDS = re.compile(r"[\s\"'<>&;,=()\[\]{}\\|]+")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -17,21 +19,61 @@ def go_program(package: str, version: str) -> Path:
 
     `package` is the import path of its main package. `GRPCLAB_GO_PROGRAMS` names a folder in place of the cache.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = Path(os.environ.get("GRPCLAB_GO_PROGRAMS") or cache / "grpclab-tests") / version
-    program = folder / package.replace("/", "-") / package.rpartition("/")[2]
-    if program.exists():
+    program = _cache() / version / package.replace("/", "-") / package.rpartition("/")[2]
+    if not program.exists():
+        program.parent.mkdir(parents=True, exist_ok=True)
+        _go(program.parent, program.parent, "install", f"{package}@{version}")
+    return program
+
+
+def changed_go_program(
+    module: str, version: str, package: str, changes: Mapping[str, tuple[tuple[str, str], ...]], needs: tuple[str, ...]
+) -> Path:
+    """The same for a package of a module in which some texts of some files are replaced.
+
+    `needs` are the modules that it is built with, as they stand in a ``go.mod``, for a module that has none.
+    """
+    folder = _cache() / version / f"{module.replace('/', '-')}-changed"
+    program = folder / "bin" / package.rpartition("/")[2]
+    wanted = json.dumps([changes, needs])
+    built_from = folder / "changes.json"
+    if program.exists() and built_from.exists() and built_from.read_text() == wanted:
         return program
-    command = f"GOBIN={program.parent} go install {package}@{version}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    told = json.loads(_go(folder, folder / "bin", "mod", "download", "-json", f"{module}@{version}"))
+    source = folder / "source"
+    shutil.copytree(told["Dir"], source, copy_function=shutil.copyfile)
+    for path in [source, *source.rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    (source / "go.mod").write_text(f"module {module}\ngo 1.21\nrequire (\n" + "\n".join(needs) + "\n)\n")
+    for name, replaced in changes.items():
+        text = (source / name).read_text()
+        for before, after in replaced:
+            assert text.count(before) == 1, f"{name} of {module}@{version} is not what it was"
+            text = text.replace(before, after)
+        (source / name).write_text(text)
+    _go(source, folder / "bin", "install", f"./{package}")
+    built_from.write_text(wanted)
+    return program
+
+
+def _cache() -> Path:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(os.environ.get("GRPCLAB_GO_PROGRAMS") or cache / "grpclab-tests")
+
+
+def _go(folder: Path, into: Path, *arguments: str) -> str:
+    """Run Go in a folder; what it installs goes `into` another. Returns what it says."""
+    command = f"GOBIN={into} go {' '.join(arguments)}"
     go = shutil.which("go")
     if go is None:
         pytest.skip(f"needs Go (https://go.dev/dl/), then: {command}")
-    program.parent.mkdir(parents=True, exist_ok=True)
     try:
-        built = subprocess.run(
-            [go, "install", f"{package}@{version}"],
-            env={**os.environ, "GOBIN": str(program.parent), "GOFLAGS": "-mod=mod"},
-            cwd=program.parent,
+        done = subprocess.run(
+            [go, *arguments],
+            env={**os.environ, "GOBIN": str(into), "GOFLAGS": "-mod=mod"},
+            cwd=folder,
             capture_output=True,
             text=True,
             timeout=BUILD_S,
@@ -39,6 +81,6 @@ def go_program(package: str, version: str) -> Path:
         )
     except subprocess.TimeoutExpired:
         pytest.skip(f"not built within {BUILD_S} s: {command}")
-    if built.returncode:
-        pytest.skip(f"cannot be built ({(built.stderr.splitlines() or ['no reason given'])[-1]}): {command}")
-    return program
+    if done.returncode:
+        pytest.skip(f"cannot be built ({(done.stderr.splitlines() or ['no reason given'])[-1]}): {command}")
+    return done.stdout

@@ -378,7 +378,8 @@ def test_the_judgement_becomes_plain_json() -> None:
     for frame in (trials(), pd.DataFrame()):
         stored = judged(frame).as_dict()
         assert json.loads(json.dumps(stored, allow_nan=False)) == stored
-        assert set(stored) == {"schema_version", "sentence", "headline", "comparisons", "aa", "warnings", "limits"}
+        parts = {"schema_version", "sentence", "headline", "comparisons", "aa", "warnings", "notices", "limits"}
+        assert set(stored) == parts
 
 
 def test_the_judgement_names_what_limited_each_configuration() -> None:

@@ -150,7 +150,7 @@ def test_a_call_with_its_request(
     assert asked(*words, "--data", '{"x": 1}')["call"] == {
         "name": "a.B/C",
         "data": '{"x": 1}',
-        "metadata": ["k=v", "l=w"],
+        "metadata": ("k=v", "l=w"),
         "proto": "b.proto",
         "proto_path": ["x", "y"],
         "wait_s": 0.0,
@@ -287,7 +287,7 @@ def test_a_flag_beats_the_file(asked: Callable[..., dict[str, Any]], tmp_path: P
     assert (found["target"], found["abort"]) == ("localhost:7", True)
     assert (found["config"].load.duration_s, found["config"].client.connections) == (10.0, 2)
     assert (found["config"].client.window_kib, found["config"].load.max_in_flight) == (64, 77)
-    assert found["call"]["metadata"] == ["tenant=a", "b=c"]
+    assert found["call"]["metadata"] == ("tenant=a", "b=c")
 
     flags = ["localhost:8", "-z", "3", "--connections", "1", "--metadata", "tenant=z", "--slo", "p50=9ms"]
     flags += ["--set", "client.window_kib=128", "--rate", "7"]
@@ -296,7 +296,7 @@ def test_a_flag_beats_the_file(asked: Callable[..., dict[str, Any]], tmp_path: P
     assert (found["config"].load.duration_s, found["config"].client.pooling) == (3.0, "shared")
     assert (found["config"].client.window_kib, found["config"].load.max_in_flight) == (128, 77)
     assert (found["config"].load.rate_rps, found["objectives"][0].text) == (7.0, "9ms")
-    assert found["call"]["metadata"] == ["b=c", "tenant=z"]
+    assert found["call"]["metadata"] == ("b=c", "tenant=z")
 
 
 def test_a_flag_beats_the_file_under_another_name_too(asked: Callable[..., dict[str, Any]], tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def example() -> StoredStudy:
 def test_todays_code_comes_to_the_published_verdict(name: str) -> None:
     published = load_study(ROOT / "reports" / f"{name}.html")
     again = analysis.analyse(published.trials, published.manifest["plan"], published.manifest.get("cores"))
-    assert again.as_dict() == published.verdict
+    assert again.as_dict() == {"notices": [], **published.verdict}  # they were measured before there were notices
 
 
 def words_of(html: str) -> list[str]:

@@ -10,7 +10,7 @@ import sys
 import pytest
 from command import GRPCLAB, assert_refused
 
-from grpclab import open_files
+from grpclab import address_space, open_files
 from grpclab.config import TrialConfig
 from grpclab.errors import MeasurementError
 from grpclab.load.bounds import connections
@@ -52,3 +52,20 @@ def test_a_process_of_ours_raises_its_limit_as_far_as_it_may() -> None:
     done = subprocess.run(limited, capture_output=True, text=True, check=True)
     soft, hard = re.findall(r"-?\d+", done.stdout)
     assert soft == hard
+
+
+def test_too_little_memory_is_told_before_a_library_fails() -> None:
+    limited = ["sh", "-c", 'ulimit -v 150000; exec "$@"', "sh", *GRPCLAB, "factors"]
+    done = subprocess.run(limited, capture_output=True, text=True, check=False)
+    assert_refused(done, 3, "146 MiB.*ulimit -v")
+
+
+@pytest.mark.parametrize("limit", [-1, address_space.LEAST_BYTES, 2**63 - 1])
+def test_enough_memory_is_no_error(limit: int) -> None:
+    assert address_space.too_small(limit) == ""
+
+
+def test_only_memory_and_threads_that_ran_out_are_explained_as_such() -> None:
+    assert address_space.exhausted(MemoryError())
+    assert address_space.exhausted(RuntimeError("can't start new thread"))
+    assert not address_space.exhausted(RuntimeError("another"))

@@ -127,6 +127,7 @@ def test_a_value_that_could_be_part_of_anything_is_taken_out_only_where_its_name
         ("https://token123@host/x", "https://redacted@host/x"),
         ("at me:pw@host:80", "at redacted@host:80"),
         ("500:5000:500@5s and a@b.c", "500:5000:500@5s and a@b.c"),
+        ("FROM:TO:STEP@HOLD 500:lots:500@1.5s", "FROM:TO:STEP@HOLD 500:lots:500@1.5s"),
     ],
 )
 def test_credentials_in_urls(text: str, left: str) -> None:

@@ -52,7 +52,7 @@ class Room:
         self.exchange()
 
     def exchange(self) -> None:
-        while self.client.outgoing or self.http2.outgoing:
+        while self.client.outgoing or self.http2.outgoing or self.http2.behind:
             news: list[Any] = self.http2.receive(self.client.take())
             self.service.take(self, news, self.now)
             self.http2.written()

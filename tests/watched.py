@@ -193,7 +193,7 @@ class Watched:
 
     def _others(self) -> None:
         from grpclab import cli_profile, doctor
-        from grpclab.profiling import threads
+        from grpclab.profiling import subjects, threads
 
         def sample(pids: list[int], *, duration_s: int, rate_hz: int) -> pyspy.Profile:
             self.note(pids=pids, duration_s=duration_s, rate_hz=rate_hz)
@@ -203,7 +203,7 @@ class Watched:
         self.patch.setattr(perf, "record", lambda pids, **_: perf.Profile(stacks={}, samples=0))
         self.patch.setattr(threads, "read", lambda pids: {})
         self.patch.setattr(threads, "difference", lambda before, after: [])
-        self.patch.setattr(cli_profile, "_processes", lambda pid: [pid])
+        self.patch.setattr(subjects, "by_pid", lambda pid: [pid])
         self.patch.setattr(cli_profile, "_server", lambda target: [2])
         findings = [
             doctor.Finding(name="memory", state="ok", value="much", advice=""),

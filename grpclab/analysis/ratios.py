@@ -209,9 +209,11 @@ def sign_flip_p(ln_ratios: npt.ArrayLike) -> float:
     sample = _finite(ln_ratios)
     if sample.size < 2:
         return math.nan
+    # In units of the largest and rounded, so that means that are equal tie, in whatever order they were summed.
+    scaled = sample / (np.abs(sample).max() or 1.0)
     result = stats.permutation_test(
-        (sample,),
-        _mean,
+        (scaled,),
+        _rounded_mean,
         permutation_type="samples",
         vectorized=True,
         alternative="two-sided",
@@ -254,8 +256,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _mean(sample: Floats, axis: int) -> Floats:
-    return np.asarray(np.mean(sample, axis=axis), dtype=np.float64)
+def _rounded_mean(sample: Floats, axis: int) -> Floats:
+    return np.asarray(np.round(np.mean(sample, axis=axis), 12), dtype=np.float64)
 
 
 def _finite(values: npt.ArrayLike) -> Floats:

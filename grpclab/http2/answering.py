@@ -21,7 +21,7 @@ _REMEMBERED: Final = 16_384
 """So many streams are known to have been ended early by this side: what is still under way on them is expected."""
 REMEMBERED_BYTES: Final = 100
 """Memory that each of them takes."""
-STREAM_BYTES: Final = 1_024
+STREAM_BYTES: Final = 2_048
 """Memory that an open call takes besides its messages."""
 MAX_RESETS: Final = 10_000
 """So many calls, more than were answered meanwhile, may be reset within FLOOD_S (CVE-2023-44487, CVE-2025-8671)."""
@@ -78,7 +78,8 @@ class Answering(Connection):
     ) -> None:
         super().__init__(stream_window=stream_window, connection_window=connection_window, settings=settings)
         self._write_ahead = write_ahead
-        self._refill_at = (write_ahead or 0) // 2
+        self.refill_at = -1 if write_ahead is None else write_ahead // 2
+        """A `send_window` that is not above it may be widened by :meth:`written`."""
         self._withheld = 0
         """What the client is ready to receive besides `send_window`, bytes."""
         self._kept = 0
@@ -90,6 +91,8 @@ class Answering(Connection):
         self._last_id = 0
         self._writable: deque[Stream] = deque()
         self._ended_early: dict[int, None] = {}
+        self._stray_bytes = 0
+        """DATA on streams that were ended early, less what their windows allowed when they were."""
 
     def reply(self, stream: Stream, reply: Reply, stamp: bytes = b"") -> None:
         """Answer a call with what was prepared; `stamp` is the value of its last trailer."""
@@ -182,6 +185,7 @@ class Answering(Connection):
         if len(self._ended_early) >= _REMEMBERED:
             del self._ended_early[next(iter(self._ended_early))]
         self._ended_early[stream.stream_id] = None
+        self._stray_bytes -= self.stream_window
 
     def _begin(self, stream: Stream) -> None:
         if not stream._begun:
@@ -240,11 +244,6 @@ class Answering(Connection):
             self._idle_frames = max(0, self._idle_frames - frames_due)
 
     # ---- windows and endings -----------------------------------------------------------------------------------
-
-    @property
-    def waits_for_writing(self) -> bool:
-        """Whether the client is ready to receive more than what may be said before :meth:`written`."""
-        return self._withheld > 0 and self.send_window <= self._refill_at
 
     def written(self) -> None:
         """What was taken has left for the most part: `write_ahead` bytes may follow."""

@@ -7,6 +7,7 @@ says why. What is rare is next door (:mod:`grpclab.http2.control`).
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -17,6 +18,8 @@ from grpclab.http2.headers import HeaderError
 
 __all__ = ["LEARN_EVERY", "MAX_IDLE_FRAMES", "Connection", "ProtocolError"]
 
+USUAL_STEPS: Final = 3
+"""A whole stream that is recognised is as much work as so many more frames."""
 LEARN_EVERY: Final = 16
 """Every so many unusual exchanges one is learnt: where they all differ, the attempt must cost nothing."""
 
@@ -33,6 +36,13 @@ class Connection(Control):
         self._give_back_stream_at = max(1, stream_window // 2)
         self._events: list[Any] = []
         self._rest = b""
+        self.steps_at_once = sys.maxsize
+        """After so much work, about a frame each, :meth:`receive` leaves the rest for the next time."""
+        self.behind = False
+        """It did: ``receive(b"")`` goes on."""
+        self.unusual = True
+        """Frames came that were not recognised; for the owner to reset."""
+        self._further_steps = 0
         # The usual frames up to the end of a stream, cut at its id; found by their first five bytes. At most two: a
         # whole stream, which begins with HEADERS, and what is left of one whose HEADERS came before, from DATA on.
         self._usual: dict[bytes, tuple[bytes, ...]] = {}
@@ -69,8 +79,10 @@ class Connection(Control):
         at, end = 0, len(data)
         begun_at, begun_id = 0, 0
         usual = self._usual
+        steps = self.steps_at_once
         try:
-            while at + 9 <= end:
+            while at + 9 <= end and steps > 0:
+                steps -= 1
                 pieces = usual.get(data[at : at + 5])
                 if pieces is not None:
                     # The fast way: frames up to the end of a stream that are those of a stream before, but for
@@ -79,6 +91,7 @@ class Connection(Control):
                     whole = name.join(pieces)
                     if data.startswith(whole, at) and self._on_usual(data[at + 3], int.from_bytes(name, "big")):
                         at += len(whole)
+                        steps -= USUAL_STEPS
                         continue
                 high, low, kind, flags, stream_id = unpack_header(data, at)
                 if stream_id != begun_id:
@@ -94,7 +107,12 @@ class Connection(Control):
                 if flags & END_STREAM and kind <= HEADERS:
                     self._learn(data[begun_at:stop], stream_id)
                     begun_id = 0
+                self.unusual = True
+                if self._further_steps:
+                    steps -= self._further_steps
+                    self._further_steps = 0
             self._rest = data[at:]
+            self.behind = steps <= 0
         except ProtocolError as error:
             self._break_off(error.code, str(error))
         except HeaderError as error:
@@ -189,6 +207,7 @@ class Connection(Control):
     def _finish(self, reason: str) -> None:
         self.closed = reason
         self.draining = True
+        self.behind = False
         self._rest, self._fragments, self._fragments_bytes = b"", [], 0
         self._usual.clear()
         self._end_everything(reason)

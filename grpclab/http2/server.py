@@ -26,6 +26,10 @@ _MESSAGE_BYTES: Final = 64
 """Memory that a message takes besides its bytes."""
 _SMALL_DATA: Final = 1_024
 """Shorter DATA on a stream that takes none moves nothing."""
+_DECODING_STEPS, _DECODED_BYTES = 20, 4
+"""Decoding a block of headers is as much work as so many frames, and one more for so many of its bytes."""
+_REQUEST_STEPS = 2
+"""And so many more frames is the work on a complete request, which has to be answered."""
 CALMED_BY_REQUEST: Final = 100
 """A complete request makes up for so many idle frames."""
 
@@ -47,6 +51,7 @@ class ServerConnection(Answering):
         watch_messages: bool = False,
         max_message_bytes: int = messages.MAX_MESSAGE_BYTES,
         max_held_bytes: int | None = None,
+        steps_at_once: int = sys.maxsize,
         write_ahead: int | None = None,
         make_stream: Callable[[], Stream] = Stream,
     ) -> None:
@@ -59,6 +64,7 @@ class ServerConnection(Answering):
             settings=own | (settings or {}),
             write_ahead=write_ahead,
         )
+        self.steps_at_once = steps_at_once
         self._max_message = max_message_bytes
         self._max_held = max_held_bytes or sys.maxsize
         self.max_streams = frames.MAX_STREAM_ID if max_streams is None else max_streams
@@ -154,6 +160,7 @@ class ServerConnection(Answering):
             if block is None:
                 return
             head = self._requests.decode(block)
+            self._further_steps += _DECODING_STEPS + len(block) // _DECODED_BYTES
         if stream_id > self._last_id and stream_id & 1:
             self._open(stream_id, head, half_closed=bool(flags & END_STREAM), shared=self._known.get(body) is head)
             return
@@ -170,6 +177,7 @@ class ServerConnection(Answering):
     def _open(self, stream_id: int, head: RequestHead, *, half_closed: bool, shared: bool) -> None:
         self._last_id = stream_id
         if self._left:  # it is above the last id of our GOAWAY, so the client knows
+            self._stray_bytes -= self.stream_window
             self._idle_frame()
             return
         stream = self._make()
@@ -203,6 +211,9 @@ class ServerConnection(Answering):
         stream = self.streams.get(stream_id)
         if stream is None or stream.half_closed:
             self._stray(stream_id, moves=len(body) >= _SMALL_DATA)
+            self._stray_bytes += len(body)
+            if self._stray_bytes > 0:
+                raise ProtocolError(ErrorCode.ENHANCE_YOUR_CALM, "more data on streams that are over than was allowed")
             return
         content = self._unpadded(flags, body)
         if content or flags & END_STREAM:
@@ -211,6 +222,9 @@ class ServerConnection(Answering):
             self._idle_frame()
         if stream.request.content_length is not None:
             stream._content += len(content)
+            if stream._content > stream.request.content_length:
+                self._wrong_length(stream)
+                return
         if not stream._last_block:  # else it is answered, and the answer waits for a window
             self._read(stream, content)
         if stream_id not in self.streams:
@@ -245,6 +259,7 @@ class ServerConnection(Answering):
             grown += sum(map(len, reader.messages)) + done * _MESSAGE_BYTES
             self._message_came(stream, reader.messages, grown)
             reader.messages.clear()
+            self._further_steps += done
         else:
             self._keep(stream, grown)
 
@@ -274,17 +289,21 @@ class ServerConnection(Answering):
     def _request_over(self, stream: Stream) -> None:
         stream.half_closed = True
         self._calm(CALMED_BY_REQUEST)
+        self._further_steps += _REQUEST_STEPS
         if stream._last_block:
             return
         if stream.request.content_length not in (None, stream._content):
-            text = f"content-length is {stream.request.content_length:,}, DATA {stream._content:,} bytes long"
-            self.reset(stream, ErrorCode.PROTOCOL_ERROR, text)
+            self._wrong_length(stream)
             return
         stream.messages = tuple(stream.received)
         if stream._reader is not None and not stream._reader.complete:
             self.finish(stream, messages.INTERNAL, "the last message of the request is incomplete")
         else:
             self._events.append(stream)
+
+    def _wrong_length(self, stream: Stream) -> None:
+        text = f"content-length is {stream.request.content_length:,}, of DATA came {stream._content:,} bytes"
+        self.reset(stream, ErrorCode.PROTOCOL_ERROR, text)
 
     def _stray(self, stream_id: int, *, moves: bool = False) -> None:
         """A frame on a stream that takes none: ended early by us, over, or never there."""

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from grpclab import open_files
-from grpclab.children import Child, receive_all, receive_any
+from grpclab.children import START_TIMEOUT_S, Child, receive_all, receive_any
 from grpclab.config import TrialConfig
 from grpclab.errors import StorageError, TargetError, WorkerError
 from grpclab.interrupts import hurried, raised
@@ -36,7 +36,6 @@ from grpclab.temporary import TemporaryFolder
 
 __all__ = ["BUSY_LIMIT", "Generator", "LoadRun", "Progress", "split"]
 
-START_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 5.0
 """So long a server may take to be there."""
 START_DELAY_S = 0.02

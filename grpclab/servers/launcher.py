@@ -24,7 +24,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from grpclab import procfs
 from grpclab.channels import open_channel
-from grpclab.children import Child, describe_exit, telling_lines
+from grpclab.children import START_TIMEOUT_S, Child, describe_exit, telling_lines
 from grpclab.config import ServerConfig, TrialConfig
 from grpclab.errors import ServerError, WorkerError
 from grpclab.printable import printable
@@ -32,7 +32,7 @@ from grpclab.programs import descendants, kill
 from grpclab.servers.serving import ServeSpec, address
 from grpclab.temporary import TemporaryFolder
 
-START_TIMEOUT_S = 30.0
+HEALTH_TIMEOUT_S = 30.0
 COMMAND_TIMEOUT_S = 25.0
 """So long a command may take until it listens, unless told otherwise."""
 
@@ -226,7 +226,7 @@ def launched(
             server.stop()
 
 
-def check_health(target: str, root_certificates: bytes | None = None, timeout_s: float = START_TIMEOUT_S) -> None:
+def check_health(target: str, root_certificates: bytes | None = None, timeout_s: float = HEALTH_TIMEOUT_S) -> None:
     """Wait until the health service at `target` says SERVING. Raises ServerError after `timeout_s`."""
     with open_channel(target, root_certificates=root_certificates) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)

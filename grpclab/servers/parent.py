@@ -12,7 +12,7 @@ import socket
 import time
 from collections.abc import Iterator
 
-from grpclab.children import Child, receive_all
+from grpclab.children import START_TIMEOUT_S, Child, receive_all
 from grpclab.config import ServerConfig
 from grpclab.errors import ServerError, WorkerError
 from grpclab.servers.serving import (
@@ -27,7 +27,6 @@ from grpclab.servers.serving import (
     stop_signals,
 )
 
-START_TIMEOUT_S = 30.0
 SEED_STEP = 1_000_003
 """Between the seeds of two processes: each draws its own, and no seed of another trial's."""
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from grpclab.addresses import is_loopback
-from grpclab.children import Child
+from grpclab.children import START_TIMEOUT_S, Child
 from grpclab.errors import MissingDependencyError, ServerError, UsageError, WorkerError, invalid
 from grpclab.extras import needs
 from grpclab.servers.exposure import listen_address
@@ -27,7 +27,6 @@ from grpclab.servers.switched import FOLDER_VARIABLE
 from grpclab.temporary import TemporaryFolder
 
 DEFAULT_PORT = 3000
-START_TIMEOUT_S = 20.0
 _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 log = logging.getLogger("grpclab.serve")
 NEEDS = ("aiohttp", "prometheus_client")

@@ -11,9 +11,9 @@ from typing import Final, Protocol
 MIB: Final = 1024 * 1024
 MAX_MESSAGE_BYTES: Final = 4 * MIB
 """Longest message that is received, as C-core's default (``grpc.max_receive_message_length``)."""
-CONNECTION_BYTES: Final = 32 * MIB
+CONNECTION_BYTES: Final = 24 * MIB
 """What the calls of one connection hold: further calls and messages are refused."""
-SERVER_BYTES: Final = 64 * MIB
+SERVER_BYTES: Final = 48 * MIB
 """What all connections hold, unread answers included: beyond it those that hold the most are ended."""
 CALM: Final = 0.9
 """Ending them goes on until this share of SERVER_BYTES is left, so that it does not come one by one."""
@@ -23,19 +23,22 @@ SPARE_FILES: Final = 64
 """Files that the server needs besides its connections."""
 WRITE_AHEAD_BYTES: Final = MIB
 """DATA given to a transport before it has written what it had."""
-TURN_BYTES: Final = 8 * 1024
-"""What is read of a connection at a time..."""
-TURN_S: Final = 0.0003
-"""...until this has passed; then it is the turn of the others."""
+TURN_STEPS: Final = 500
+"""After so much work, about a frame each, on what one connection has said it is the turn of the others."""
+TURN_BYTES: Final = 64 * 1024
+"""...and after a read of so many bytes: the loop reads on and on where a client is faster than it."""
 STEP_BYTES: Final = 4 * 1024
-"""Smaller changes of what a connection holds are not looked at."""
+"""Smaller changes of what a connection holds are not looked at..."""
+FEW_STREAMS: Final = 64
+"""...nor is it while so many calls that are all alike are all there is."""
 
 
 class Holder(Protocol):
     """A connection, as :class:`Ledger` sees it."""
 
-    read_at: float
-    """When something came from it last."""
+    @property
+    def read_at(self) -> float:
+        """When something came from it last."""
 
     @property
     def held(self) -> int:

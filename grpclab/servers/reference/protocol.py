@@ -11,10 +11,11 @@ from grpclab.http2.frames import ErrorCode
 from grpclab.http2.server import ServerConnection
 from grpclab.servers.reference.bounds import (
     CONNECTION_BYTES,
+    FEW_STREAMS,
     MAX_MESSAGE_BYTES,
     STEP_BYTES,
     TURN_BYTES,
-    TURN_S,
+    TURN_STEPS,
     WRITE_AHEAD_BYTES,
     Holder,
     Ledger,
@@ -53,6 +54,7 @@ class House:
             settings={} if fault is None else dict(fault.settings),
             max_message_bytes=MAX_MESSAGE_BYTES,
             max_held_bytes=CONNECTION_BYTES,
+            steps_at_once=TURN_STEPS,
             write_ahead=WRITE_AHEAD_BYTES if fault is None else None,
             make_stream=Visit,
         )
@@ -63,22 +65,24 @@ class House:
 class ReferencePeer(asyncio.Protocol):
     """One transport. Everything that is read at once and due at once is answered in one write.
 
-    Much that comes at once is read in turns (:data:`TURN_BYTES`, :data:`TURN_S`), between which others have theirs.
+    Much that comes at once is read in turns (:data:`TURN_STEPS`), between which others have theirs.
     """
+
+    lingers = True
+    """At the end it waits for the client to close."""
 
     def __init__(self, house: House, http2: ServerConnection) -> None:
         self.http2 = http2
-        self.read_at = http2.now
+        self._house = house
+        self._take, self._clock, self._touch = house.service.take, house.clock, house.touch
+        self._transport: asyncio.Transport | None = None
+        self._closing = False
         self._settled = 0
-        self._unread = b""
         self._turn_is_due = False
         self._stuffed = False
         """The client leaves too much unread."""
         self._resting = False
         """Nothing is to be read for a while (the misbehaving peer)."""
-        self._house = house
-        self._take, self._clock, self._touch = house.service.take, house.clock, house.touch
-        self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -88,46 +92,41 @@ class ReferencePeer(asyncio.Protocol):
         self.flush()
 
     @property
+    def read_at(self) -> float:
+        """When something came from the client last."""
+        return self.http2.now
+
+    @property
     def held(self) -> int:
         """About how many bytes of memory the client makes the server hold."""
-        unread = 0 if self._transport is None else self._transport.get_write_buffer_size()
-        return self.http2.held + len(self._unread) + unread
+        return self.http2.held + (0 if self._transport is None else self._transport.get_write_buffer_size())
 
     def data_received(self, data: bytes) -> None:
         """The hot path begins here."""
-        if len(data) > TURN_BYTES or self._unread:
-            self._unread += data
-            if not self._turn_is_due:
-                self._turn()
+        http2 = self.http2
+        if self._closing:
             return
-        self._receive(data)
-        self.flush()
-        self._touch()
-
-    def _receive(self, data: bytes) -> None:
-        self.read_at = self.http2.now = read_at = self._clock()
-        news = self.http2.receive(data)
+        http2.now = read_at = self._clock()
+        news = http2.receive(data)
         if news:
             self._take(self, cast("list[Visit]", news), read_at)
-
-    def _turn(self) -> None:
-        """Read on in what has come, for a while."""
-        self._turn_is_due = False
-        begun, unread, at = self._clock(), self._unread, 0
-        while at < len(unread) and not (self._stuffed or self._resting) and self._clock() - begun < TURN_S:
-            self._receive(unread[at : at + TURN_BYTES])
-            at += TURN_BYTES
-            self.flush()
-        self._unread = b"" if self.http2.closed is not None else unread[at:]
-        self._read_on()
+        self.flush()
         self._touch()
-        self._take_turn()
+        if http2.behind or len(data) >= TURN_BYTES:
+            self._wait_for_turn()
+            self._read_on()
 
-    def _take_turn(self) -> None:
-        """Wait in line, if there is anything to be read on in."""
-        if self._unread and not (self._turn_is_due or self._stuffed or self._resting):
+    def _wait_for_turn(self) -> None:
+        """Go on, with what has come first, when others have had their turn."""
+        if not self._turn_is_due:
             self._turn_is_due = True
             asyncio.get_running_loop().call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._turn_is_due = False
+        if self.http2.behind and not (self._stuffed or self._resting):
+            self.data_received(b"")
+        self._read_on()
 
     def answer(self, visits: Sequence[Visit], now: float) -> None:
         """Answer these calls, which leave at `now`."""
@@ -138,25 +137,32 @@ class ReferencePeer(asyncio.Protocol):
     def flush(self) -> None:
         """Write what is to be said; close where that was the last."""
         transport, http2 = self._transport, self.http2
-        if transport is None or transport.is_closing():
+        if transport is None or self._closing:
             http2.outgoing.clear()
             return
         if http2.outgoing:
             transport.write(http2.take())
-        while http2.waits_for_writing and not self._stuffed:
+        while http2.send_window <= http2.refill_at and not self._stuffed:
             http2.written()
             if not http2.outgoing:
                 break
             transport.write(http2.take())
-        held = http2.held
-        if not -STEP_BYTES < held - self._settled < STEP_BYTES or self._stuffed:
-            self._settle()
+        if http2.unusual or self._settled or len(http2.streams) > FEW_STREAMS:
+            http2.unusual = False
+            if self._stuffed or abs(http2.held - self._settled) >= STEP_BYTES:
+                self._settle()
         if http2.finished:
-            transport.close()
+            self._closing = True
+            if self.lingers:  # with something of the client's unread, close() would reset what it has yet to read
+                transport.write_eof()
+                transport.resume_reading()
+            else:
+                transport.close()
             asyncio.get_running_loop().call_later(LINGER_S, self.abort)
 
     def _settle(self) -> None:
-        self._settled = self.http2.held
+        held = self.http2.held
+        self._settled = held if held >= STEP_BYTES else 0
         gone = self._house.ledger.settle(self, self.held)
         self._dismiss(gone, "the server holds too much, and this connection the most of it")
 
@@ -181,13 +187,13 @@ class ReferencePeer(asyncio.Protocol):
         self._stuffed = False
         self.flush()
         self._settle()
-        self._take_turn()
+        self._wait_for_turn()
         self._read_on()
 
     def _read_on(self) -> None:
         """Read from the transport, or not."""
-        if self._transport is not None and not self._transport.is_closing():
-            if self._stuffed or self._resting or self._unread:
+        if self._transport is not None and not self._closing:
+            if self._stuffed or self._resting or self._turn_is_due:
                 self._transport.pause_reading()
             else:
                 self._transport.resume_reading()
@@ -200,7 +206,6 @@ class ReferencePeer(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._house.peers.discard(self)
         self._house.ledger.forget(self)
-        self._unread = b""
         self._transport = None
         ended = self.http2.connection_lost(str(exc) if exc else "the client closed the connection")
         self._take(self, cast("list[Visit]", ended), self._clock())
@@ -208,6 +213,8 @@ class ReferencePeer(asyncio.Protocol):
 
 class BadPeer(ReferencePeer):
     """One that misbehaves."""
+
+    lingers = False
 
     def __init__(self, house: House, fault: Fault, n: int) -> None:
         super().__init__(house, house.connection(fault))
@@ -237,7 +244,7 @@ class BadPeer(ReferencePeer):
 
     def _rested(self) -> None:
         self._resting = False
-        self._take_turn()
+        self._wait_for_turn()
         self._read_on()
 
     def answer(self, visits: Sequence[Visit], now: float) -> None:

@@ -32,8 +32,8 @@ _HEALTHY: Final = (b"", b"\n\x14greet.GreeterService")
 """Requests for the health of the whole server, and of the greeter."""
 KNOWN_REQUESTS: Final = 256
 """So many different requests have their answers prepared..."""
-KNOWN_REQUEST_BYTES: Final = 4_096
-"""...unless they are longer."""
+KNOWN_BYTES: Final = 4 * 1024 * 1024
+"""...and not more than so many bytes of requests."""
 CANCELLED_WAITING: Final = 1_000
 """So many cancelled calls may wait for their time, unless most are."""
 _SHOWN: Final = 200
@@ -106,6 +106,7 @@ class Service:
         """The answers where they are the same to every request."""
         self._pushed = 0
         self._known: dict[tuple[str, tuple[bytes, ...]], _Prepared] = {}
+        self._known_bytes = 0
 
     # ---- calls come in -----------------------------------------------------------------------------------------
 
@@ -146,10 +147,13 @@ class Service:
 
     def _prepare(self, key: tuple[str, tuple[bytes, ...]]) -> _Prepared:
         prepared = self._answer_to(*key)
-        if len(key[0]) + sum(map(len, key[1])) <= KNOWN_REQUEST_BYTES and len(key[1]) < 2:
-            if len(self._known) >= KNOWN_REQUESTS:
+        size = len(key[0]) + sum(map(len, key[1]))
+        if len(key[1]) == 1 and size <= KNOWN_BYTES // 4:
+            if len(self._known) >= KNOWN_REQUESTS or self._known_bytes + size > KNOWN_BYTES:
                 self._known.clear()
+                self._known_bytes = 0
             self._known[key] = prepared
+            self._known_bytes += size
         return prepared
 
     def _cancel(self, visit: Visit) -> None:

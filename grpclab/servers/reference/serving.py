@@ -23,7 +23,8 @@ BACKLOG = 1024
 """Connections that may wait to be accepted."""
 LAST_CALL_S = 0.25
 """So long a client has to acknowledge the first GOAWAY before the second."""
-GC_THRESHOLD = 100_000
+GC_THRESHOLDS = (10_000, 10_000, 1_000)
+"""Only what is young is looked through for cycles: to go through all that many calls hold would take too long."""
 
 
 def serve_reference(spec: ReferenceSpec, announce: Announce, at_once: AtOnce = leave_at_once) -> dict[str, int]:
@@ -79,7 +80,7 @@ async def _serve(spec: ReferenceSpec, announce: Announce, at_once: AtOnce) -> di
     async with listening(spec) as (house, port):
         # Calls leave no cycles behind; looking for them in what was loaded at the start costs a pause each time.
         gc.freeze()
-        gc.set_threshold(GC_THRESHOLD)
+        gc.set_threshold(*GC_THRESHOLDS)
         announce({"port": port, "pids": [os.getpid()]})
         await stop.wait()
         for number in stop_signals():

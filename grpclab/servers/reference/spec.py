@@ -20,7 +20,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "stream_interval_ms": (0, 60_000),
     "max_concurrent_streams": (1, 2**31 - 1),
     "window_kib": (1, MAX_WINDOW_KIB),
-    "hold": (0, 1_000_000),
+    "hold": (0, 20_000),
     "seed": (0, 2**63 - 1),
 }
 
