@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from grpclab import open_files
 from grpclab.errors import UsageError
 
 Facts = dict[str, Any]
@@ -103,7 +104,7 @@ def machine(root: Path = Path("/")) -> Facts:
     """The machine as it is now: a dictionary of plain values, None for what cannot be read."""
     cpuinfo = _cpuinfo(root)
     capabilities = _status_field(root, "CapEff")
-    nofile_soft, nofile_hard = _open_files()
+    nofile_soft, nofile_hard = (None if math.isinf(limit) else int(limit) for limit in open_files.limits())
     return {
         "host": socket.gethostname(),
         "system": platform.system(),
@@ -179,16 +180,6 @@ def _memory_bytes() -> int | None:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (OSError, ValueError, AttributeError):
         return None
-
-
-def _open_files() -> tuple[int | None, int | None]:
-    """Soft and hard limit of open files; None stands for no limit (and for a system that has none)."""
-    try:
-        import resource
-    except ImportError:
-        return None, None
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return tuple(None if limit == resource.RLIM_INFINITY else limit for limit in (soft, hard))  # type: ignore[return-value]
 
 
 def process_limit() -> int | None:

@@ -6,7 +6,7 @@ import math
 
 from grpclab.errors import MeasurementError
 
-try:
+try:  # here, since it cannot be loaded any more once no file can be opened
     import resource
 except ModuleNotFoundError:  # not a Unix
     resource = None  # type: ignore[assignment]
@@ -15,12 +15,19 @@ OWN_FILES = 28
 """Open in a load worker besides its connections: about 20, and some at times."""
 
 
+def limits() -> tuple[float, float]:
+    """The soft and the hard limit of this process; infinity for none."""
+    if resource is None:
+        return math.inf, math.inf
+    soft, hard = (
+        math.inf if limit == resource.RLIM_INFINITY else limit for limit in resource.getrlimit(resource.RLIMIT_NOFILE)
+    )
+    return soft, hard
+
+
 def most() -> float:
     """As many as a process that we start may have; its own limit may be lower until it is raised."""
-    if resource is None:
-        return math.inf
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    return math.inf if limit == resource.RLIM_INFINITY else limit
+    return limits()[1]
 
 
 def raise_limit() -> None:

@@ -26,8 +26,6 @@ from grpclab.redaction import mask
 
 ERASE = "\r\x1b[2K"
 """Back to the beginning of the line, and leave it empty."""
-
-
 OUTPUT = "standard output"
 """The file name of an error that standard output raises."""
 PIPE_CLOSED = 128 + signal.SIGPIPE
@@ -48,7 +46,7 @@ class Guarded:
     def write(self, text: str) -> int:
         """As a text stream does, but only what a terminal may be sent."""
         with self._explained():
-            self._stream.write(_encodable(harmless(mask(text)), self._stream))
+            self._stream.write(_encodable(clean(text), self._stream))
         return len(text)
 
     def flush(self) -> None:
@@ -77,6 +75,11 @@ class Guarded:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+def clean(text: str) -> str:
+    """The text without secrets and without what a terminal obeys."""
+    return harmless(mask(text))
 
 
 @contextlib.contextmanager

@@ -5,7 +5,10 @@ from __future__ import annotations
 import ast
 import json
 import math
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +65,11 @@ def test_a_wrong_or_unknown_parameter_is_refused_in_one_line(values: dict[str, A
 def test_the_switch_may_be_a_word_as_papermill_gives_it(word: Any) -> None:
     assert Plan.from_namespace({"full": word}).full is True
     assert Plan.from_namespace({"full": "false"}).full is False
+
+
+def test_a_backend_of_matplotlib_that_is_none_does_not_keep_the_experiments_from_loading() -> None:
+    command = [sys.executable, "-c", "import grpclab.calibration.experiments"]
+    subprocess.run(command, env={**os.environ, "MPLBACKEND": "nonsense"}, check=True)
 
 
 def test_sizes_follow_from_the_plan() -> None:

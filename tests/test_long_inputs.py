@@ -3,12 +3,14 @@ the time, where work that grows with the square would take 64 times."""
 
 from __future__ import annotations
 
+import shlex
+import sys
 import time
 from collections.abc import Callable
 
 import pytest
 
-from grpclab.children import Lines
+from grpclab.children import START_TIMEOUT_S, Child, Lines
 from grpclab.http2 import frames, messages
 from grpclab.http2.headers import HUFFMAN_BYTES, BlockDecoder, RequestHeaders, literal
 from grpclab.http2.messages import MessageReader
@@ -84,3 +86,11 @@ def test_lines_come_out_as_they_went_in_however_they_were_cut() -> None:
 def test_a_long_header_arrives_as_it_was(size: int) -> None:
     headers = [("short", "value"), ("mark", "q" * size)]
     assert BlockDecoder(lambda found: found).decode(RequestHeaders(headers).block()) == headers
+
+
+def test_a_command_longer_than_a_pipe_starts_its_server() -> None:
+    serving = "import socket, sys, time; held = socket.create_server(('127.0.0.1', int(sys.argv[1]))); time.sleep(60)"
+    command = f"{shlex.join([sys.executable, '-c', serving])} {{port}} {'x' * 90_000}"
+    with Child("grpclab.servers.command", name="server") as child:
+        child.send(command=command, timeout_s=START_TIMEOUT_S)
+        assert child.receive(START_TIMEOUT_S)["started"]

@@ -18,14 +18,14 @@ from hostile_server import FORGED, HOSTILE
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grpclab import cli
+from grpclab import cli, redaction
 from grpclab.config import TrialConfig
 from grpclab.errors import GrpclabError
 from grpclab.load.failures import Failure
 from grpclab.load.progress import ProgressLine
 from grpclab.load.run import Progress
 from grpclab.printable import harmless, printable
-from grpclab.study.progress import outcome
+from grpclab.study.progress import outcome, say
 from grpclab.study.store import write_json
 from grpclab.study.trial import TrialIdentity, TrialResult
 from grpclab.terminal import ERASE, erase, guarded
@@ -98,6 +98,15 @@ def test_a_closed_stream_stays_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     with guarded():
         assert sys.stdout is None
         print("nowhere")
+
+
+def test_the_progress_of_a_study_holds_no_secret_where_nothing_is_guarded(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(redaction, "_KNOWN", redaction._Known())
+    redaction.learn("tOken-9f8e7d6c")
+    say("the server said tOken-9f8e7d6c\x1b[2J")
+    assert capsys.readouterr().out == "the server said redacted[2J\n"
 
 
 def test_what_the_encoding_lacks_is_written_as_an_escape(monkeypatch: pytest.MonkeyPatch) -> None:

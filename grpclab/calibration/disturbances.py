@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from grpclab.report import tables, words
 from grpclab.report.words import esc
 from grpclab.servers.launcher import RunningServer, launch
 from grpclab.surroundings import LINK, SERVER
+from grpclab.temporary import TemporaryFolder
 from grpclab.variants import BASIC
 
 ENGINES, LOOPS = ("wire", "grpcio"), ("closed", "open")
@@ -175,7 +175,7 @@ def _routes(config: TrialConfig, cores: CorePlan, seed: int, stack: contextlib.E
     found[THROUGH_LINK].generator.beside[LINK] = [link.pid]
     library = next((path for path in FAKETIME if path.exists()), None)
     if library is not None:
-        clock = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="grpclab-"))) / "clock"
+        clock = stack.enter_context(TemporaryFolder()) / "clock"
         clock.write_text("+0")
         # Not the server's: under libfaketime the waits of its threads do not end.
         env = faked(library, clock)

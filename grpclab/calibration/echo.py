@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from grpclab.calibration import tails
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.plan import Plan, core_plan
-from grpclab.children import Child
+from grpclab.children import START_TIMEOUT_S, Child
 from grpclab.environment import CorePlan
 from grpclab.errors import MeasurementError
 from grpclab.load.summary import calls_needed
@@ -18,7 +18,6 @@ from grpclab.report.blocks import figure_block
 from grpclab.temporary import TemporaryFolder
 
 PEER = "grpclab.calibration.echo_peer"
-START_TIMEOUT_S = 15.0
 
 
 def sized(plan: Plan) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+import grpclab.report.backend  # noqa: F401  # before an experiment loads matplotlib
 from grpclab.calibration import (
     agreement,
     ceiling,

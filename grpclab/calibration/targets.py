@@ -12,7 +12,7 @@ from pathlib import Path
 
 from grpclab import procfs
 from grpclab.calibration.program import kept
-from grpclab.children import Child
+from grpclab.children import START_TIMEOUT_S, Child
 from grpclab.environment import CorePlan
 from grpclab.errors import ServerError, WorkerError
 from grpclab.generated import greet_pb2
@@ -22,7 +22,7 @@ from grpclab.temporary import TemporaryFolder
 
 SAY_HELLO = "greet.GreeterService/SayHello"
 HINT = "sudo apt install nghttp2-client nghttp2-server"
-START_TIMEOUT_S = 10.0
+LISTEN_TIMEOUT_S = 10.0
 ATTEMPTS = 3
 
 
@@ -66,7 +66,7 @@ def _free_port() -> int:
 
 def _listens(keeper: Child, pid: int, port: int) -> bool:
     """Wait until the program listens, and it alone."""
-    end = time.monotonic() + START_TIMEOUT_S
+    end = time.monotonic() + LISTEN_TIMEOUT_S
     while time.monotonic() < end and keeper.alive:
         if procfs.listening_pids(port) == {pid}:
             return True

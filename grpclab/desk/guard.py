@@ -58,7 +58,7 @@ def refusal(
             status=403, text="the desk does not answer to other web pages: type its address into the address bar"
         )
     if token and not _carries(token, headers, query):
-        return Refusal(status=401, text="the desk answers with its token only: `grpclab serve` said the whole address")
+        return Refusal(status=401, text="the desk requires its token: `grpclab serve` printed the whole address")
     return None
 
 

@@ -18,15 +18,11 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from grpclab import open_files
 from grpclab.dialling import loopback_target, open_connection
 from grpclab.errors import TargetError
 from grpclab.http2 import frames
 from grpclab.printable import printable
-
-try:  # here, since it cannot be loaded any more once no file can be opened
-    import resource
-except ModuleNotFoundError:  # not a Unix
-    resource = None  # type: ignore[assignment]
 
 LOOK_AFTER_S = 0.25
 """A target that is not ready by then is looked at, so that what cannot end well is not waited for; no look is made
@@ -116,8 +112,8 @@ def too_many_files(number: int) -> str:
     """What an error of FILES_RUN_OUT means, with the limit of a process and the way to raise it."""
     if number == errno.ENFILE:
         return "since too many files are open on this machine: end something that holds them"
-    limit = f" {resource.getrlimit(resource.RLIMIT_NOFILE)[0]:,}" if resource else " few"
-    return f"since this process may have only{limit} files open: raise `ulimit -n`, or use fewer connections"
+    soft, _ = open_files.limits()
+    return f"since this process may have only {soft:,} files open: raise `ulimit -n`, or use fewer connections"
 
 
 def unreachable(target: str, timeout_s: float, finding: Finding | None = None, why: str = "") -> TargetError:

@@ -93,7 +93,7 @@ def _finish(started: Sequence[subprocess.Popen[str]], timeout_s: float, stop: th
                     said[process.pid] = process.communicate(timeout=LOOK_S)[0]
     for process in started:
         end(process)
-    late = f"py-spy did not end within {timeout_s:g} s and was ended"
+    late = f"py-spy did not end within {timeout_s:g} s and was stopped"
     return [said.get(process.pid, "" if stop.is_set() else late) for process in started]
 
 

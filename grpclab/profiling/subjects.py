@@ -69,7 +69,7 @@ def runs_python(process: psutil.Process) -> bool:
     except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
         return False
     except (psutil.AccessDenied, PermissionError):
-        mend = "profile it as that user, or as root" if os.geteuid() else "it takes CAP_SYS_PTRACE"
+        mend = "profile it as that user, or as root" if os.geteuid() else "this requires CAP_SYS_PTRACE"
         raise MeasurementError(
             f"process {process.pid} ({process.name()}) belongs to user {_user(process)} and may not be read: {mend}"
         ) from None

@@ -26,7 +26,7 @@ from typing import NoReturn
 import psutil
 
 from grpclab import procfs, programs
-from grpclab.children import describe_exit, say
+from grpclab.children import Lines, describe_exit, say
 
 DRAIN_S = 5.0
 LOOK_EVERY_S = 0.02
@@ -97,8 +97,10 @@ def main() -> NoReturn:
     running = _Command()
 
     def lifeline() -> None:
-        for line in iter(lambda: os.read(0, 1 << 16), b""):
-            lines.put(line.decode())
+        come = Lines()
+        while data := os.read(0, 1 << 16):
+            for line in come.feed(data):
+                lines.put(line.decode())
         running.kill()
         os._exit(1)
 

@@ -66,7 +66,7 @@ def chosen_desk(environ: Mapping[str, str], *, default: bool, host: str | None =
     if not text.isdecimal() or int(text) > 65535:
         raise UsageError(f"PPROF_PORT={text} is not a port: give a whole number from 0 to 65535")
     if asked in _NO and host is not None:
-        raise UsageError(invalid("--desk-host", host, "no such option where PPROF_ENABLED turns the desk off"))
+        raise UsageError(invalid("--desk-host", host, "no --desk-host, since PPROF_ENABLED turns the desk off"))
     if asked in _NO or not (wanted or default):
         return None
     desk = DeskAddress(port=int(text))

@@ -11,7 +11,8 @@ from typing import Any
 
 import psutil
 
-from grpclab.printable import harmless, printable
+from grpclab.printable import printable
+from grpclab.terminal import clean
 
 Clock = Callable[[], float]
 
@@ -55,7 +56,7 @@ def outcome(result: Mapping[str, Any]) -> str:
 
 def say(line: str) -> None:
     """To the notebook or terminal; under papermill also to the terminal behind it, which else stays mute."""
-    print(harmless(line), flush=True)
+    print(clean(line), flush=True)
     tell_terminal(line)
 
 
@@ -64,7 +65,7 @@ def tell_terminal(line: str) -> None:
     terminal = _terminal_behind()
     if terminal is not None:
         with contextlib.suppress(OSError):
-            os.write(terminal, f"{harmless(line)}\n".encode())
+            os.write(terminal, f"{clean(line)}\n".encode())
 
 
 _RUNNERS = ("papermill", "nbconvert", "jupyter-execute")

@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import gc
 import os
-import resource
 import time
 from collections.abc import AsyncIterator
 
+from grpclab import open_files
 from grpclab.errors import ServerError
 from grpclab.pacing import Pacer
 from grpclab.servers.reference.bounds import MAX_CONNECTIONS, SPARE_FILES, Ledger
@@ -68,8 +68,8 @@ async def listening(spec: ReferenceSpec) -> AsyncIterator[tuple[House, int]]:
 
 
 def _most_connections() -> int:
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return MAX_CONNECTIONS if files == resource.RLIM_INFINITY else min(MAX_CONNECTIONS, files - SPARE_FILES)
+    files, _ = open_files.limits()
+    return int(min(MAX_CONNECTIONS, files - SPARE_FILES))
 
 
 async def _serve(spec: ReferenceSpec, announce: Announce, at_once: AtOnce) -> dict[str, int]:
