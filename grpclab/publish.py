@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from grpclab.errors import MeasurementError, StorageError
+from grpclab.errors import GrpclabError, MeasurementError, StorageError
 from grpclab.places import written_to
 from grpclab.redaction import Redactor, mask_foreign, masked
 from grpclab.report import data, summaries, write_index, write_report
@@ -57,9 +57,14 @@ def _masked_frame(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def _refuse_secrets(path: Path, manifest: Mapping[str, Any], redactor: Redactor) -> None:
-    """Remove a report again in which a secret is left; raises StorageError."""
+    """Remove a report again in which a secret is left, or that cannot be looked through; raises StorageError."""
     files = [path, path.with_suffix(".md"), path.with_suffix(".json")]
-    packed = data.read(path)
+    try:
+        packed = data.read(path)
+    except GrpclabError as error:
+        for file in files:
+            file.unlink()
+        raise StorageError(f"{path} is not written: it could not be read again: {error}") from None
     inside = json.dumps([packed.manifest, packed.verdict, packed.details, packed.markdown], default=str)
     texts = [*(file.read_text(encoding="utf-8") for file in files), inside, packed.trials.to_csv()]
     if any(redactor.leaked(text, manifest) for text in texts):

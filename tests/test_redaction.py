@@ -24,6 +24,7 @@ from grpclab.errors import DesignError, GrpclabError, StorageError, UsageError
 from grpclab.load.metadata import file_word, parse_metadata, references
 from grpclab.publish import publish
 from grpclab.redaction import MASK, Redactor, is_placeholder, is_secret, learn, learn_words, mask, mask_foreign
+from grpclab.report import elements
 from grpclab.report.past import settings_digest
 from grpclab.study.runner import Study
 from grpclab.study.store import Store, write_json
@@ -337,8 +338,12 @@ def whole(path: Path) -> str:
     return path.read_text() + inside + path.with_suffix(".md").read_text() + path.with_suffix(".json").read_text()
 
 
-def test_a_report_with_a_secret_is_not_published(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redaction.Redactor, "leaked", lambda *_: True)
+@pytest.mark.parametrize("why", ["a secret in it", "too large to be looked through"])
+def test_a_report_with_a_secret_is_not_published(old: Path, monkeypatch: pytest.MonkeyPatch, why: str) -> None:
+    if why == "a secret in it":
+        monkeypatch.setattr(redaction.Redactor, "leaked", lambda *_: True)
+    else:
+        monkeypatch.setattr(elements, "PAGE_BYTES", 100)
     with pytest.raises(StorageError):
         publish(Study.stored(old), allow_mixed=True)
     assert not list((old.parent.parent / "reports").glob("old.*"))

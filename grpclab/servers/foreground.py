@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, NoReturn
 
-from grpclab import interrupts
+from grpclab import interrupts, open_files
 from grpclab.config import Level
 from grpclab.servers.child import leave
 from grpclab.servers.exposure import ListenAddress
@@ -32,6 +32,7 @@ def serve_in_foreground(
 ) -> None:
     """Serve until a signal stops it. Raises ServerError where that, or the desk, cannot be started."""
     host = where.host
+    open_files.raise_limit()
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(TemporaryFolder())
         spec = ServeSpec(settings=settings, host=host, port=port, folder=str(folder))

@@ -8,6 +8,7 @@ import sys
 from functools import partial
 from typing import Any
 
+from grpclab import open_files
 from grpclab.servers.exposure import listen_address
 from grpclab.servers.foreground import end_at_once
 from grpclab.servers.reference.service import HEALTH_CHECK, SAY_HELLO
@@ -20,6 +21,7 @@ SERVICES = tuple(path.split("/")[1] for path in (SAY_HELLO, HEALTH_CHECK))
 
 def serve_reference_in_foreground(spec: ReferenceSpec, *, quiet: bool) -> None:
     """Serve until a signal stops it. Raises ServerError where that cannot be started."""
+    open_files.raise_limit()
     listening = listen_address(spec.host)
     spec = dataclasses.replace(spec, host=listening.host)
 
