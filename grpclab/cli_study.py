@@ -190,16 +190,21 @@ def stored_folder(name: str | None) -> Path:
     known = sorted(path.parent.name for path in results.glob("*/manifest.json"))
     if name is None:
         raise UsageError(f"no study was named: expected grpclab report STUDY; {_some(known, results)}")
-    for folder in (Path(name), results / name):
+    if Path(name).is_file():
+        hint = "a report is read by a browser or by grpclab.load_study" if name.endswith(".html") else "that is a file"
+        raise DesignError(f"no study in {name}: expected the name of a study or its folder; {hint}")
+    places = list(dict.fromkeys((Path(name), results / name)))
+    for folder in places:
         if (folder / "manifest.json").is_file():
             return folder
     near = difflib.get_close_matches(Path(name).name, known, n=1)
     hint = f"did you mean {near[0]}?" if near else _some(known, results)
-    raise DesignError(f"no study in {name}, nor in {results / name}: there is no manifest.json; {hint}")
+    where = ", nor in ".join(map(str, places))
+    raise DesignError(f"no study in {where}: there is no manifest.json; {hint}")
 
 
 def _some(known: Sequence[str], results: Path) -> str:
     if not known:
         return f"{results} holds no study yet"
     more = f" and {len(known) - 5} more" if len(known) > 5 else ""
-    return f"there are {', '.join(known[:5])}{more}"
+    return f"{results} holds {', '.join(known[:5])}{more}"

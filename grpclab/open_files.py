@@ -44,6 +44,6 @@ def require(connections: int, limit: float | None = None) -> None:
     limit = most() if limit is None else limit
     if connections + OWN_FILES > limit:
         raise MeasurementError(
-            f"{connections:,} connections of a load worker need {connections + OWN_FILES:,} open files, and this system"
-            f" allows a process {limit:,}: raise `ulimit -n`, or use fewer connections"
+            f"a load worker with {connections:,} connections needs {connections + OWN_FILES:,} open files, and this"
+            f" system allows a process {limit:,}: raise `ulimit -n`, or use fewer connections"
         )

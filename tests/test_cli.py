@@ -177,7 +177,13 @@ def test_a_taken_port_is_3(quick_server: RunningServer, variant: str) -> None:
 
 
 def test_a_folder_without_a_study_is_2(tmp_path: Path) -> None:
-    assert_refused(run("report", str(tmp_path)), 2, f"no study in {tmp_path}")
+    assert_refused(run("report", str(tmp_path)), 2, f"no study in {tmp_path}:")
+
+
+def test_a_report_is_no_study_to_report_on(tmp_path: Path) -> None:
+    page = tmp_path / "a.html"
+    page.write_text("<html>")
+    assert_refused(run("report", str(page)), 2, f"no study in {page}: .*load_study")
 
 
 def test_verbose_shows_the_traceback() -> None:

@@ -232,3 +232,10 @@ def test_perf_without_samples_is_told_with_what_was_used_in_its_own_time(
     out, err = capsys.readouterr()
     assert "too little for a sample" in json.loads(out)["perf"]["note"]
     assert ["1 of 2" in line or "2 of 2" in line for line in err.splitlines()] == [True, True]
+
+
+def test_the_profile_of_a_shell_leaves_out_the_command_that_was_started_in_it() -> None:
+    command = '"$0" -P -m grpclab profile --pid $$ --duration 1; echo "ended with $?"'
+    done = subprocess.run(["sh", "-c", command, sys.executable], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "ended with 2\n"
+    assert "expected a process that runs Python" in done.stderr

@@ -22,7 +22,7 @@ _SYMBOL = b"_PyRuntime"
 
 
 def by_pid(pid: int) -> list[int]:
-    """Of a process and its descendants, such as the workers of a server, those that run Python.
+    """Of a process and its descendants, such as the workers of a server, those that run Python, but this one.
 
     Raises UsageError where none does, or it is no process; MeasurementError where that may not be looked at.
     """
@@ -33,7 +33,8 @@ def by_pid(pid: int) -> list[int]:
         raise UsageError(invalid(given, pid, f"a process; that is a thread of one: give --pid {process_of}"))
     try:
         process = psutil.Process(pid)
-        family = [process, *process.children(recursive=True)]
+        below = [child for child in process.children(recursive=True) if child.pid != os.getpid()]
+        family = [process, *below]
         if process.status() == psutil.STATUS_ZOMBIE:
             raise UsageError(invalid(given, pid, "a running process; that one has ended (it is a zombie)"))
     except psutil.NoSuchProcess:

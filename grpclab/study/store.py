@@ -88,9 +88,9 @@ class Store:
         except ValueError as error:
             raise DesignError(f"{path} {_clause(error)}: {self._rescue()}") from None
         if found != SCHEMA_VERSION:
-            told = printable(str(found), 20)
+            version = "no schema version" if found is None else f"schema version {printable(str(found), 20)}"
             raise DesignError(
-                f"{path} has schema version {told}; this grpclab reads version {SCHEMA_VERSION}"
+                f"{path} has {version}; this grpclab reads version {SCHEMA_VERSION}"
                 + (f": {self._rescue()}" if found is None else "")
             )
         return manifest
