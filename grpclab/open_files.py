@@ -32,11 +32,9 @@ def most() -> float:
 
 def raise_limit() -> None:
     """Let this process have as many as the system permits. For processes of ours: a user's server keeps its limit."""
-    if resource is None:
-        return
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY:  # macOS refuses it
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    _, hard = limits()
+    if hard < math.inf:  # macOS refuses to lift it altogether
+        resource.setrlimit(resource.RLIMIT_NOFILE, (int(hard), int(hard)))
 
 
 def require(connections: int, limit: float | None = None) -> None:

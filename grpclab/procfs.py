@@ -6,6 +6,7 @@ psutil gives what it can.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,13 @@ class Usage:
     kernel_s: float
     rss_bytes: int
     peak_rss_bytes: int
+
+
+def runs(process: psutil.Process) -> bool:
+    """Whether a process still runs; a zombie does not."""
+    with contextlib.suppress(psutil.Error):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def cpu_seconds(pid: int) -> float:

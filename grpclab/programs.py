@@ -23,7 +23,7 @@ from typing import IO
 
 import psutil
 
-from grpclab import interrupts, tether
+from grpclab import interrupts, procfs, tether
 from grpclab.children import pin
 
 GRACE_S = 5.0
@@ -100,7 +100,7 @@ def adopt_orphans() -> bool:
 def descendants(pid: int | None = None) -> list[psutil.Process]:
     """All that this process, or that with this id, started, and they in turn, and that still run."""
     with contextlib.suppress(psutil.NoSuchProcess):
-        return [process for process in psutil.Process(pid).children(recursive=True) if _runs(process)]
+        return [process for process in psutil.Process(pid).children(recursive=True) if procfs.runs(process)]
     return []
 
 
@@ -108,7 +108,7 @@ def kill_descendants(known: Collection[psutil.Process] = ()) -> None:
     """Kill all that this process started, with what they start meanwhile, and those that were `known` to be its own."""
     end = time.monotonic() + KILLING_S
     while time.monotonic() < end:
-        left = {*descendants(), *(process for process in known if _runs(process))}
+        left = {*descendants(), *(process for process in known if procfs.runs(process))}
         if not left:
             return
         kill(left)
@@ -120,9 +120,3 @@ def kill(processes: Iterable[psutil.Process]) -> None:
     for process in processes:
         with contextlib.suppress(psutil.Error):
             process.kill()
-
-
-def _runs(process: psutil.Process) -> bool:
-    with contextlib.suppress(psutil.Error):
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    return False

@@ -1,14 +1,18 @@
-"""gRPC's interoperability test service on the connections of the reference server."""
+"""gRPC's interoperability test service: on the connections of the reference server, and the one in Go."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import re
+import subprocess
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from go_programs import go_program
 from google.protobuf.message_factory import GetMessageClass
 
 from grpclab.http2 import frames, messages
@@ -22,6 +26,7 @@ from grpclab.servers.reference.spec import ReferenceSpec
 
 PROTO = Path(__file__).parent / "interop.proto"
 INITIAL, TRAILING = "x-grpc-test-echo-initial", "x-grpc-test-echo-trailing-bin"
+GO_VERSION = "v1.85.0"
 _PREFIX = "/grpc.testing.TestService/"
 
 
@@ -140,3 +145,17 @@ async def serving() -> AsyncIterator[tuple[TestService, int]]:
         server.close()
         for peer in list(house.peers):
             peer.abort()
+
+
+@contextlib.contextmanager
+def go_server() -> Iterator[str]:
+    """Run gRPC's own server in Go until the block is left: its target. Skips the test where it cannot be built."""
+    program = go_program("google.golang.org/grpc/interop/server", GO_VERSION)
+    env = {**os.environ, "GRPC_GO_LOG_SEVERITY_LEVEL": "info"}
+    with subprocess.Popen([program, "-port=0"], stderr=subprocess.PIPE, text=True, env=env) as server:
+        assert server.stderr is not None
+        try:
+            port = next(found[1] for line in server.stderr if (found := re.search(r"listening on .*:(\d+)", line)))
+            yield f"127.0.0.1:{port}"
+        finally:
+            server.kill()

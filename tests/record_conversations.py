@@ -9,14 +9,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import re
-import subprocess
 from pathlib import Path
 from typing import Any, Literal
 
 import interop_service
-from go_programs import go_program
-from test_interop import VERSION
 
 from grpclab.config import LoadConfig, ServerConfig
 from grpclab.http2.client import Call, ClientConnection, Request
@@ -99,14 +95,8 @@ def main() -> None:
             record(f"C-core {kind}", server.target, greeter_calls(stream=kind == "sync"))
     with launch_reference(ReferenceSpec(stream_interval_ms=1)) as server:
         record("reference", server.target, greeter_calls(stream=True))
-    program = go_program("google.golang.org/grpc/interop/server", VERSION)
-    with subprocess.Popen(
-        [program, "-port=0"], stderr=subprocess.PIPE, text=True, env={"GRPC_GO_LOG_SEVERITY_LEVEL": "info"}
-    ) as go:
-        assert go.stderr is not None
-        port = next(found[1] for line in go.stderr if (found := re.search(r"listening on .*:(\d+)", line)))
-        record("Go", f"127.0.0.1:{port}", interop_calls(f"127.0.0.1:{port}"))
-        go.kill()
+    with interop_service.go_server() as target:
+        record("Go", target, interop_calls(target))
     FILE.write_text(json.dumps(conversations, indent=1) + "\n")
 
 

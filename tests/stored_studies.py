@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import html
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import synthetic
 
-from grpclab.config import TrialConfig
+from grpclab.config import Level, TrialConfig
 from grpclab.report.data import Packed
 from grpclab.report.page import summary
+from grpclab.study.design import Configurations, comparison, plain
 from grpclab.study.trial import TrialIdentity, TrialResult
 
 
@@ -35,6 +37,25 @@ def as_report(made: synthetic.MadeStudy, path: Path) -> Path:
         f"<body><main><h1>Study</h1>{packed.elements()}</main></body></html>"
     )
     return path
+
+
+def plan_of_two(levels: Mapping[str, Level] | None = None, *, blocks: int) -> dict[str, Any]:
+    """A plan of two configurations, few and many threads, that share these levels."""
+    out = Configurations()
+    for name, threads in (("few", 2), ("many", 8)):
+        config = TrialConfig().replace({**(levels or {}), "server.threads": threads})
+        out.add(name, f"{threads} threads", "tiny", config)
+    return {
+        **plain(),
+        "blocks": blocks,
+        "delta": 0.05,
+        "metric": "throughput_rps",
+        "configurations": list(out.configurations.values()),
+        "headline": comparison("many against few", "tiny", "few", "many"),
+        "comparisons": [],
+        "aa": {},
+        "without_aa": True,
+    }
 
 
 def result(trial: str, *, valid: bool = True, reason: str = "", **metrics: float) -> dict[str, Any]:

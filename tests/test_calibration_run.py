@@ -29,6 +29,7 @@ from grpclab.calibration.store import Results
 from grpclab.children import Child
 from grpclab.errors import MissingDependencyError
 from grpclab.report import write_index
+from grpclab.servers.serving import free_port
 
 needs_nghttp2 = pytest.mark.skipif(
     shutil.which("nghttpd") is None or shutil.which("h2load") is None,
@@ -90,8 +91,8 @@ def test_a_port_that_is_taken_is_left_for_another(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(targets, "START_TIMEOUT_S", 5.0)
     with targets.nghttpd() as first:
         taken = int(first.target.rpartition(":")[2])
-        ports = iter([taken, targets._free_port()])
-        monkeypatch.setattr(targets, "_free_port", lambda: next(ports))
+        ports = iter([taken, free_port()])
+        monkeypatch.setattr(targets, "free_port", lambda: next(ports))
         with targets.nghttpd() as second:
             assert second.target != first.target
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hostile_contents
 import hostile_files
 import pytest
 
@@ -69,11 +70,11 @@ def test_a_script_that_reads_a_report_leaves_no_thread_of_pyarrow_behind_and_end
 )
 def test_no_such_json_is_read(kind: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        json_object(hostile_files.texts(kind, RNG))
+        json_object(hostile_contents.texts(kind, RNG))
 
 
 def test_json_within_its_bounds_is_read() -> None:
-    assert json_object(b'{"a": ' + hostile_files.nested(JSON_DEPTH - 1) + b"}")
+    assert json_object(b'{"a": ' + hostile_contents.nested(JSON_DEPTH - 1) + b"}")
     assert json_object(b'{"quoted": "[[[\\"{{{", "n": -1.5e3}') == {"quoted": '[[["{{{', "n": -1500.0}
 
 
@@ -82,11 +83,11 @@ def test_json_within_its_bounds_is_read() -> None:
 )
 def test_no_such_table_is_read(kind: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        from_parquet(hostile_files.tables(kind, RNG))
+        from_parquet(hostile_contents.tables(kind, RNG))
 
 
 def test_an_index_that_a_table_only_claims_is_left_out() -> None:
-    assert list(from_parquet(hostile_files.tables("an index of its own", RNG)).index) == [0]
+    assert list(from_parquet(hostile_contents.tables("an index of its own", RNG)).index) == [0]
 
 
 @pytest.mark.parametrize("kind", hostile_files.SPECIAL[:5] + hostile_files.SPECIAL[6:])
@@ -107,7 +108,7 @@ def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
 
 def test_a_report_that_is_too_large_to_be_read_again_leaves_out_details() -> None:
     details = {str(n): {"log": "x" * 2000} for n in range(9000)}
-    page = Packed(manifest={}, trials=hostile_files.trials(), verdict={}, details=details).elements()
+    page = Packed(manifest={}, trials=hostile_contents.trials(), verdict={}, details=details).elements()
     assert unpack(page).details == {}
 
 
@@ -135,7 +136,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
         return ""
 
     monkeypatch.setattr(Study, "measure", measure)
-    made_here = hostile_files.manifest() | {"identity": measured_on(), "plan": hostile_files.plan(blocks=1)}
+    made_here = hostile_contents.manifest() | {"identity": measured_on(), "plan": hostile_contents.plan(blocks=1)}
     found = Study(Store(tmp_path / "results" / "tiny"), made_here, tmp_path).begin()
     found.run(lambda line: None)
     return found
@@ -201,7 +202,7 @@ def test_a_damaged_manifest_says_what_is_saved_and_beginning_again_saves_it(
 
 def test_trials_of_another_plan_are_not_taken_for_those_of_a_new_one(study: Study) -> None:
     (study.store.folder / "manifest.json").unlink()
-    other = hostile_files.manifest()
+    other = hostile_contents.manifest()
     other["plan"]["configurations"][0]["settings"]["server.threads"] = 3
     with pytest.raises(DesignError, match="a trial of another plan"):
         Study(study.store, other, study.root).begin()
@@ -224,7 +225,7 @@ def test_what_lies_behind_links_is_neither_read_nor_written_nor_removed(study: S
     details = material.details(study.store.trials_folder, study.store.results())
     assert "notes" not in json.dumps(details)
     study.collect()
-    write_json(study.store.folder / "manifest.json", hostile_files.manifest())
+    write_json(study.store.folder / "manifest.json", hostile_contents.manifest())
     with pytest.raises(DesignError, match="symbolic link"):
         study.run(lambda line: None)
     (study.store.folder / ".lock").unlink()

@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,7 +24,6 @@ from grpclab.load.gate import Gate
 from grpclab.load.recorder import Recorder, Records
 from grpclab.status import NOT_ENDED, OK, STATUS_NAMES
 
-VERSION = "v1.85.0"
 BOTH = pytest.mark.parametrize("engine", ["wire", "grpcio"])
 LARGE_REQUEST, LARGE_RESPONSE = 271_828, 314_159
 STREAMED = (31_415, 9, 2_653, 58_979)
@@ -37,7 +35,7 @@ SPECIAL = "\t\ntest with whitespace\r\nand Unicode BMP ☺ and non-BMP 😈\t\n"
 
 @pytest.fixture(scope="module")
 def go_client() -> Path:
-    return go_program("google.golang.org/grpc/interop/client", VERSION)
+    return go_program("google.golang.org/grpc/interop/client", interop_service.GO_VERSION)
 
 
 CASES = {
@@ -86,20 +84,8 @@ def test_the_client_in_go_is_content_with_the_reference_server(go_client: Path, 
 
 @pytest.fixture(scope="module")
 def target() -> Iterator[str]:
-    program = go_program("google.golang.org/grpc/interop/server", VERSION)
-    server = subprocess.Popen(
-        [program, "-port=0"],
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "GRPC_GO_LOG_SEVERITY_LEVEL": "info"},
-    )
-    assert server.stderr is not None
-    try:
-        port = next(found[1] for line in server.stderr if (found := re.search(r"listening on .*:(\d+)", line)))
-        yield f"127.0.0.1:{port}"
-    finally:
-        server.kill()
-        server.communicate()
+    with interop_service.go_server() as target:
+        yield target
 
 
 def call_of(target: str, method: str, data: Any, **further: Any) -> CallSpec:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from stored_studies import result
+from stored_studies import plan_of_two, result
 
 from grpclab import cli, cli_study
 from grpclab.config import Level, TrialConfig
@@ -20,7 +20,6 @@ from grpclab.report.data import Packed
 from grpclab.stored import load_original
 from grpclab.study import comparing, repeat
 from grpclab.study.comparing import ComparingStudy
-from grpclab.study.design import Configurations, comparison, plain
 from grpclab.study.repeat import Original, compared, planned
 from grpclab.study.runner import Study
 from grpclab.study.sides import Side
@@ -42,21 +41,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def plan(*, blocks: int = 1) -> dict[str, Any]:
     """Two configurations, 50 calls or 0.2 s each."""
     load: dict[str, Level] = {"load.engine": "wire", "load.requests": 50, "load.duration_s": 0.2, "load.warmup_s": 0.05}
-    out = Configurations()
-    for name, threads in (("few", 2), ("many", 8)):
-        config = TrialConfig().replace({**load, "server.threads": threads, "client.pooling": "shared"})
-        out.add(name, f"{threads} threads", "tiny", config)
-    return {
-        **plain(),
-        "blocks": blocks,
-        "delta": 0.05,
-        "metric": "throughput_rps",
-        "configurations": list(out.configurations.values()),
-        "headline": comparison("many against few", "tiny", "few", "many"),
-        "comparisons": [],
-        "aa": {},
-        "without_aa": True,
-    }
+    return plan_of_two({**load, "client.pooling": "shared"}, blocks=blocks)
 
 
 def manifest(**changed: Any) -> dict[str, Any]:

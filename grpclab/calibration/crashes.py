@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 import psutil
 
+from grpclab import procfs
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.plan import Plan
 from grpclab.children import STUDY_VARIABLE, module_command
@@ -155,7 +156,7 @@ def _of_the_study(process: psutil.Process, root: Path) -> bool:
     try:
         found = process.environ()
         mine = found.get(STUDY_VARIABLE) == STUDY and found.get("GRPCLAB_ROOT") == str(root)
-        return mine and process.status() != psutil.STATUS_ZOMBIE
+        return mine and procfs.runs(process)
     except psutil.Error:
         return False
 

@@ -4,7 +4,6 @@ reference server, which tells how long each call was inside it."""
 from __future__ import annotations
 
 import contextlib
-import socket
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from grpclab.errors import ServerError, WorkerError
 from grpclab.generated import greet_pb2
 from grpclab.http2.messages import prefixed
 from grpclab.servers.reference.spec import ReferenceSpec
+from grpclab.servers.serving import free_port
 from grpclab.temporary import TemporaryFolder
 
 SAY_HELLO = "greet.GreeterService/SayHello"
@@ -47,7 +47,7 @@ def nghttpd(cpus: Collection[int] | None = None) -> Iterator[StaticServer]:
         greeting = greet_pb2.HelloResponse(message="Hello world").SerializeToString()
         reply.write_bytes(prefixed(greeting))
         for attempt in range(ATTEMPTS):
-            port = _free_port()
+            port = free_port()
             where = ("-d", str(folder), "-a", "127.0.0.1")
             arguments = ("--no-tls", "-n1", *where, "--trailer", "grpc-status: 0", str(port))
             with kept("nghttpd", *arguments, hint=HINT, cpus=cpus) as keeper:
@@ -57,11 +57,6 @@ def nghttpd(cpus: Collection[int] | None = None) -> Iterator[StaticServer]:
                 _require(keeper, pid, port)
                 yield StaticServer(target=f"127.0.0.1:{port}", folder=folder, pid=pid)
                 return
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def _listens(keeper: Child, pid: int, port: int) -> bool:

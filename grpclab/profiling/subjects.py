@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 
+from grpclab import procfs
 from grpclab.errors import MeasurementError, UsageError, invalid
 
 PROC = Path("/proc")
@@ -84,7 +85,7 @@ def ended(pids: Sequence[int]) -> list[int]:
 def _process(pid: int) -> psutil.Process | None:
     with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else process
+        return process if procfs.runs(process) else None
     return None
 
 

@@ -27,6 +27,7 @@ import psutil
 
 from grpclab import procfs, programs
 from grpclab.children import Lines, describe_exit, say
+from grpclab.servers.serving import free_port
 
 DRAIN_S = 5.0
 LOOK_EVERY_S = 0.02
@@ -108,7 +109,7 @@ def main() -> NoReturn:
     threading.Thread(target=lifeline, name="lifeline", daemon=True).start()
     spec = json.loads(lines.get())
     command = spec["command"]
-    port = _free_port()
+    port = free_port()
     early: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: early.append(number))  # an exception would lose the new process
     words = shlex.split(command.replace("{port}", str(port)))
@@ -172,12 +173,6 @@ def _listens_on(pids: list[int]) -> str:
             named = [str(s.laddr) for s in sockets if s.family == socket.AF_UNIX and s.laddr and not s.raddr]
             found += [f"the Unix socket {name.lstrip(chr(0))}" for name in named]
     return " and ".join(dict.fromkeys(found))
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def _leave(why: str) -> NoReturn:

@@ -69,6 +69,12 @@ def address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def free_port() -> int:
+    """A port of loopback that nobody uses at the moment."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
 def require_free_port(host: str, port: int, *, remedy: str = "--port") -> None:
     """Raise ServerError if anything listens there already; `remedy` is what chooses another.
 
