@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import itertools
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,6 +31,7 @@ from grpclab.servers.reference.service import (
     Service,
     Visit,
 )
+from grpclab.servers.reference.serving import listening
 from grpclab.servers.reference.spec import ReferenceSpec
 
 MIB = 1024 * 1024
@@ -195,6 +199,31 @@ def test_headers_that_repeat_are_remembered_only_so_far() -> None:
         server.receive(frames.headers(stream_id, BLOCK + marks, end=False) + frames.rst_stream(stream_id, 8))
         server.take()
     assert server.held < MIB
+
+
+def test_a_connection_that_is_lost_with_unsent_answers_is_not_kept_by_its_calls() -> None:
+    """The server looks for cycles among young objects only: one of its own would stay for ever."""
+
+    async def main() -> None:
+        async with listening(ReferenceSpec(pacing="timer")) as (house, port):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            closed_window = frames.settings({Setting.INITIAL_WINDOW_SIZE: 0})
+            calls = (frames.headers(n, BLOCK, end=False) + frames.data(n, HELLO, end=True) for n in (1, 3, 5))
+            writer.write(frames.PREFACE + closed_window + b"".join(calls))
+            async with asyncio.timeout(10):
+                while house.service.calls < 3:
+                    await asyncio.sleep(0.001)
+                (kept,) = (weakref.ref(peer.http2) for peer in house.peers)
+                writer.close()
+                while kept() is not None:
+                    await asyncio.sleep(0.001)
+
+    gc.collect()
+    gc.disable()
+    try:
+        asyncio.run(main())
+    finally:
+        gc.enable()
 
 
 def test_an_answer_is_given_to_the_transport_piece_by_piece() -> None:

@@ -172,8 +172,10 @@ class Connection(Control):
         self._events = []
         if self.closed is None:
             self._finish(reason)
-        self._handlers = ()  # they are a cycle, which would keep all this until it is looked for
-        return self._events
+        # Cycles would keep all this until they are looked for: the handlers, and calls that know their connection.
+        self._handlers = ()
+        ended, self._events = self._events, []
+        return ended
 
     # ---- for the two sides -------------------------------------------------------------------------------------
 
