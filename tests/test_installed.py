@@ -106,7 +106,7 @@ def test_a_report_is_found_by_the_studys_name_and_a_wrong_one_is_told_with_the_n
     (folder / "manifest.json").write_text("{}")
     assert cli_study.stored_folder("monday") == folder
     assert cli_study.stored_folder("results/monday") == Path("results/monday")
-    for wrong, told in (("mondya", "did you mean monday?"), ("zzz", "there are monday"), ("results/mondai", "monday?")):
+    for wrong, told in (("mondya", "did you mean monday?"), ("zzz", "holds monday"), ("results/mondai", "monday?")):
         assert cli.main(["report", wrong]) == 2
         assert told in capsys.readouterr().err
 
