@@ -216,9 +216,7 @@ def test_a_study_written_by_another_version_is_refused(store: Store) -> None:
         store.manifest()
 
 
-@pytest.mark.parametrize(
-    ("text", "says"), [("{", "is damaged"), ("[]", "is damaged"), ("{}", "has no schema version")]
-)
+@pytest.mark.parametrize(("text", "says"), [("{", "is damaged"), ("[]", "is damaged"), ("{}", "has no schema version")])
 def test_a_manifest_that_is_none_is_refused_by_its_path(store: Store, text: str, says: str) -> None:
     path = store.folder / "manifest.json"
     path.write_text(text)
