@@ -49,6 +49,8 @@ _OF_REQUESTS = {"key", "keys", "session", "pass", "auth", "signature"}
 _ENDINGS: tuple[str, ...] = ("authorization", "cookie", "passwd", "password", "secret", "token")
 _ENDINGS += ("apikey", "accesskey", "privatekey", "secretkey")
 _NEVER = {"pwd", "oldpwd", "public_key"}
+_BEARER = re.compile(r"\b(?P<scheme>(?:bearer|dpop)\s+)(?P<value>[\w.~+/=-]+)", re.IGNORECASE)
+"""A token in a sentence, behind its scheme; ``basic`` is a word of ours, too."""
 _SCHEMES = ("basic", "bearer", "digest", "dpop", "negotiate", "token")
 _SCHEME = re.compile(rf"(?i:{'|'.join(_SCHEMES)})\s+(?=\S)")
 
@@ -314,7 +316,12 @@ def _by_name(text: str, by: Callable[[str], str]) -> str:
         quote = value[0] if value[0] in "\"'" else ""
         return f"{match['name']}{match['between']}{quote}{by(bare)}{quote}"
 
-    return _ASSIGNED.sub(replaced, text)
+    def behind_scheme(match: re.Match[str]) -> str:
+        value = match["value"]
+        token = _telling(value) and any(letter.isdigit() for letter in value)  # "bearer authentication" is none
+        return f"{match['scheme']}{by(value)}" if token else match[0]
+
+    return _BEARER.sub(behind_scheme, _ASSIGNED.sub(replaced, text))
 
 
 def _mapped(value: Any, by: Callable[[str], str]) -> Any:

@@ -141,6 +141,8 @@ def test_credentials_in_urls(text: str, left: str) -> None:
         ("db_password=hunter2 ok", "db_password=redacted ok"),
         ('{"api_key": "a1b2c3d4"}', '{"api_key": "redacted"}'),
         ("Authorization: Bearer a1b2c3d4", "Authorization: redacted"),
+        ("does Bearer a1b2c3d4 help?", "does Bearer redacted help?"),
+        ("bearer authentication is off", "bearer authentication is off"),
         ("KeyError: 'a1b2c3d4'", "KeyError: 'a1b2c3d4'"),
         ("unexpected token: end of line", "unexpected token: end of line"),
         ("x-app=env:TOKEN", "x-app=env:TOKEN"),
