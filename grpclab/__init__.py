@@ -1,103 +1,77 @@
 """grpclab: performance studies of gRPC services that hold up.
 
-Layout, top to bottom; each floor imports only from floors below it:
+The rooms of the house, top to bottom; each floor imports only from floors below it:
 
-    cli                       the command line
-    cli_compare, cli_study    commands that judge: compare; study and report
-    cli_profile               profile
-    cli_notebook              notebook
-    cli_bench, cli_reference  the options of bench and of serve reference
-    cli_parser                what a mistake on the command line is answered with
-    notebook_replication      what the cells of replication.ipynb call
-    doctor, notebook          what this machine can measure; what the other notebooks' cells call
-    exploring                 what those of explore.ipynb call
-    site                      reports and guides as a static site
-    guides                    the numbers in the guides
-    calibration/              the lab measures itself
-    notebook_live             outputs of a notebook that are renewed in place
-    publish                   from stored trials to the report
-    stored                    a finished study as frames, out of its folder or its report
-    report/                   figures and HTML out of tidy frames
-    study/                    design, trial, the papermill runner, the store
-    analysis/                 pure functions over frames: ratios, intervals, verdicts
-    desk/                     the profiling desk, a process beside a server
-    profiling/                py-spy, perf, strace, threads; families of work
-    effective                 which factors did not take effect
-    advertised                what both sides of a connection say first
-    load/                     arrivals, gate, recorder, summary (pure); engines, workers, bench
-    servers/                  the greeter, its builders, the reference server, the launcher
-    link                      the emulated link
-    link_relay                its process
-    link_model                its behaviour (pure)
-    programs                  programs of others as children that end with us
-    surroundings              what happened around a measurement, and what it means (pure)
-    accounting                what the kernel counts of the machine, before and after
-    children, procfs, pacing  child processes; what the kernel says of one; waking up on time
-    environment, places       what the machine is; where things are
-    variants, channel_args    basic, optimized, the ladder; the one table factor -> channel argument
-    config                    the factors
-    http2/                    HTTP/2 and gRPC framing without I/O, client and server side (pure)
-    temporary                 temporary folders that end with their process
-    frames                    data frames in Parquet files, read within bounds
-    channels                  every gRPC channel, past the proxies of the environment
-    dialling                  the addresses that a target stands for, each of them judged
-    extras                    what is installed only with an extra
-    arguments                 what programs pass in
-    service_time              how long a call takes or waits: a constant or a distribution (pure)
-    notebook_html             HTML that keeps its style in the output of a notebook cell
-    units, inputs, addresses  times with their units, shares; a user's files; what may stand for HOST:PORT
-    interrupts, tether        signals as one exception; a program that the kernel ends with its parent
-    bounded                   files that somebody else may have written, read within bounds
-    terminal                  standard output and error: the one place where text leaves for a terminal
-    notices                   what the reader of a figure should know, as values (pure)
-    address_space             how much memory this process may have
-    open_files                how many files a process may have open
-    errors, status            one root, a tree in its docstring; gRPC's status codes
-    printable, redaction      the text of others, made harmless for a terminal; what stands in a secret's place
-    generated/                the stubs of proto/greet.proto
+    cli           the command line: one module a command
+    notebook      what the cells of the notebooks call
+    site          reports and guides as a static site
+    guides        the numbers in the guides
+    calibration   the lab measures itself: one experiment, one module
+    report        a study as frames, figures, HTML, Markdown; the site
+    study         the designs, a trial, the runner that executes one notebook for each trial, the store
+    analysis      pure functions over frames: ratios, intervals, verdicts, limits, claims
+    diagnostics   the pprof and metrics server beside a server
+    profiling     py-spy, perf, strace, threads; families of work, flamegraphs
+    load          the load generator: its pure core, what a call sends, the engines, their workers, outputs
+    servers       the greeter, the reference server, a server as a process
+    link          the emulated network path
+    factors       the table of factors, channel arguments, variants, which factors took effect
+    http2         HTTP/2 and gRPC framing without I/O, client and server side
+    system        child processes, files, the terminal, the kernel's accounting, signals
+    quantities    times with their units, shares
+    errors        one root, a tree in its docstring
+    status        gRPC's status codes
+    text          the text of others made harmless, secrets taken out of it
+    generated     the stubs of proto/greet.proto
 
-Names are loaded when first used: the children of a trial start quickly because of it.
+The docstring of each room is its map. Names are loaded when first used: the children of a trial start quickly because
+of it.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.abc
+import importlib.machinery
+import sys
+from collections.abc import Sequence
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from grpclab.config import ClientConfig, LinkConfig, LoadConfig, ServerConfig, TrialConfig
     from grpclab.errors import GrpclabError
+    from grpclab.factors.config import ClientConfig, LinkConfig, LoadConfig, ServerConfig, TrialConfig
+    from grpclab.factors.variants import BASIC, OPTIMIZED
     from grpclab.load.bench import BenchResult, bench
-    from grpclab.servers.launcher import launch
-    from grpclab.stored import StoredStudy, load_study
+    from grpclab.report.stored import StoredStudy, load_study
+    from grpclab.servers.process.launcher import launch
     from grpclab.study.comparing import compare
     from grpclab.study.comparison import CompareResult
     from grpclab.study.parameters import StudyParameters
     from grpclab.study.runner import Study
     from grpclab.study.sides import Side
-    from grpclab.variants import BASIC, OPTIMIZED
 
 _HOMES = {
-    "BASIC": "variants",
+    "BASIC": "factors.variants",
     "BenchResult": "load.bench",
-    "ClientConfig": "config",
+    "ClientConfig": "factors.config",
     "CompareResult": "study.comparison",
     "GrpclabError": "errors",
-    "LinkConfig": "config",
-    "LoadConfig": "config",
-    "OPTIMIZED": "variants",
-    "ServerConfig": "config",
+    "LinkConfig": "factors.config",
+    "LoadConfig": "factors.config",
+    "OPTIMIZED": "factors.variants",
+    "ServerConfig": "factors.config",
     "Side": "study.sides",
-    "StoredStudy": "stored",
+    "StoredStudy": "report.stored",
     "Study": "study.runner",
     "StudyParameters": "study.parameters",
-    "TrialConfig": "config",
+    "TrialConfig": "factors.config",
     "bench": "load.bench",
     "compare": "study.comparing",
-    "launch": "servers.launcher",
-    "load_study": "stored",
+    "launch": "servers.process.launcher",
+    "load_study": "report.stored",
 }
 
 __all__ = [
@@ -120,6 +94,37 @@ __all__ = [
     "launch",
     "load_study",
 ]
+
+_ALIASES = {
+    "grpclab.calibration.notebook": "grpclab.notebook.calibration",
+    "grpclab.exploring": "grpclab.notebook.explore",
+    "grpclab.notebook_replication": "grpclab.notebook.replication",
+}
+"""Modules that notebooks of the first edition import, and where they are now; until 1.0."""
+
+
+class _Aliases(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Imports a module under the name that it had in the first edition."""
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None = None,  # noqa: ARG002
+        target: ModuleType | None = None,  # noqa: ARG002
+    ) -> importlib.machinery.ModuleSpec | None:
+        return importlib.machinery.ModuleSpec(fullname, self) if fullname in _ALIASES else None
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
+        module = importlib.import_module(_ALIASES[spec.name])
+        spec.loader_state = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        assert module.__spec__ is not None
+        module.__spec__ = module.__spec__.loader_state  # the import system has just set that of the alias
+
+
+sys.meta_path.append(_Aliases())
 
 
 def __getattr__(name: str) -> Any:

@@ -5,7 +5,7 @@ import sys
 if __name__ == "__main__" and not sys.flags.safe_path:
     del sys.path[0]  # the working folder: a file there that is called as a module is not meant
 
-from grpclab import address_space, interrupts, terminal
+from grpclab.system import address_space, interrupts, terminal
 
 
 def main() -> int:
@@ -19,10 +19,10 @@ def main() -> int:
     with interrupts.handled(leaving=True):
         try:
             with interrupts.deferred():  # libraries that are being loaded lose an exception, or wrap it
-                from grpclab import cli
+                from grpclab.cli import commands
         except KeyboardInterrupt:
             return interrupts.explain()
-        return cli.main()
+        return commands.main()
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ command line returns for it.
 
 from __future__ import annotations
 
-from grpclab.printable import printable
-from grpclab.redaction import mask
+from grpclab.text.printable import printable
+from grpclab.text.redaction import mask
 
 
 class GrpclabError(Exception):

@@ -33,10 +33,10 @@ from grpclab.analysis import Interval, levels, t_interval
 from grpclab.calibration import disturbances
 from grpclab.calibration.plan import PUBLISHED
 from grpclab.errors import DesignError, GrpclabError
-from grpclab.frames import read_own
-from grpclab.places import project_root
 from grpclab.report import files
-from grpclab.stored import StoredStudy, load_study
+from grpclab.report.stored import StoredStudy, load_study
+from grpclab.system.frames import read_own
+from grpclab.system.paths import project_root
 
 EXAMPLE = "reports/example.html"
 _MARK = re.compile(

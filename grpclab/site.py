@@ -25,9 +25,9 @@ import mistune
 
 from grpclab.errors import DesignError, GrpclabError
 from grpclab.guides import unmarked
-from grpclab.places import project_root
 from grpclab.report import write_index
 from grpclab.report.blocks import TEMPLATES
+from grpclab.system.paths import project_root
 
 GUIDES = "guides"
 """The folder of the site that holds the guides."""

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from grpclab.config import Level, TrialConfig
+from grpclab.factors.config import Level, TrialConfig
 from grpclab.load.bench import BenchResult
-from grpclab.load.calls import CallSpec
-from grpclab.load.recorder import Floats, Records
+from grpclab.load.calls.method import CallSpec
+from grpclab.load.core.recorder import Floats, Records
+from grpclab.load.core.summary import Window, lateness, summarise
 from grpclab.load.run import LoadRun
 from grpclab.load.slo import parse_slo
 from grpclab.load.steps import RateStep, merged
-from grpclab.load.summary import Window, lateness, summarise
 
 OK, DEADLINE_EXCEEDED, UNAVAILABLE = 0, 4, 14
 SAY_HELLO = CallSpec(path="/greet.GreeterService/SayHello", payload=b"")

@@ -17,12 +17,12 @@ import pytest
 from notebook_runs import measured
 from proxies import Proxy
 
-from grpclab import redaction
-from grpclab.channels import open_channel
-from grpclab.children import STUDY_VARIABLE
-from grpclab.config import ServerConfig
+from grpclab.factors.config import ServerConfig
 from grpclab.generated import greet_pb2, greet_pb2_grpc
-from grpclab.servers.launcher import RunningServer, launch
+from grpclab.servers.process.launcher import RunningServer, launch
+from grpclab.system.channels import open_channel
+from grpclab.system.subprocesses import STUDY_VARIABLE
+from grpclab.text import redaction
 
 # Tests press Ctrl-C. A shell that runs us in the background has it ignored, here and in all that we start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from grpclab.config import ClientConfig, LoadConfig, TrialConfig
+from grpclab.factors.config import ClientConfig, LoadConfig, TrialConfig
 from grpclab.load.generator import LoadRun
 
 Pooling = Literal["per_call", "shared", "pool"]

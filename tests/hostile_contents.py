@@ -19,9 +19,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from stored_studies import plan_of_two, result
 
-from grpclab.load.summary import histogram
+from grpclab.load.core.summary import histogram
 from grpclab.report.data import STUDY, TRIALS, parquet
-from grpclab.study.design import comparison
+from grpclab.study.designs.design import comparison
 
 MB = 1_000_000
 

@@ -397,9 +397,9 @@ DRAWN = ("values", "bytes", "histogram", "counts", "deep", "whole", "trials", "c
 
 def ways(case: Case) -> dict[str, Callable[[Path], object]]:
     """How a report or a store is read: by a script, for a repeat, and by `grpclab report`."""
-    from grpclab.publish import publish
     from grpclab.report import write_index
-    from grpclab.stored import finished_studies, load_original, load_study
+    from grpclab.report.publish import publish
+    from grpclab.report.stored import finished_studies, load_original, load_study
     from grpclab.study.repeat import planned
     from grpclab.study.runner import Study
     from grpclab.study.stored_values import evaluating

@@ -19,7 +19,7 @@ from grpclab.http2 import frames, messages
 from grpclab.http2.headers import literal
 from grpclab.http2.replies import BEGINNING, Trailers
 from grpclab.http2.server import ServerConnection
-from grpclab.load.schema import from_file
+from grpclab.load.calls.schema import from_file
 from grpclab.servers.reference.protocol import House, ReferencePeer
 from grpclab.servers.reference.service import Service, Visit
 from grpclab.servers.reference.spec import ReferenceSpec

@@ -14,7 +14,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 
-from grpclab.load import encoding, request
+from grpclab.load.calls import encoding, request
 
 MODERN = """
 syntax = "proto3";

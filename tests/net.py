@@ -16,13 +16,13 @@ from h2.settings import SettingCodes, Settings
 from http2_peer import BEGIN, HELLO
 from virtual import VirtualLoop, run
 
-from grpclab.config import ClientConfig, TrialConfig
+from grpclab.factors.config import ClientConfig, TrialConfig
 from grpclab.http2 import frames
 from grpclab.load import reachability
-from grpclab.load.calls import CallSpec
+from grpclab.load.calls.method import CallSpec
+from grpclab.load.core.gate import Gate
+from grpclab.load.core.recorder import Recorder, Records
 from grpclab.load.engines.wire import WireEngine
-from grpclab.load.gate import Gate
-from grpclab.load.recorder import Recorder, Records
 from grpclab.status import STATUS_NAMES
 
 MS = 1 / 1024

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from grpclab.places import notebook
+from grpclab.system.paths import notebook
 
 SMALL: dict[str, dict[str, Any]] = {
     "trial": {"requests": 60, "duration_s": 0.2, "profile": False},

@@ -14,10 +14,10 @@ from typing import Any, Literal
 
 import interop_service
 
-from grpclab.config import LoadConfig, ServerConfig
+from grpclab.factors.config import LoadConfig, ServerConfig
 from grpclab.http2.client import Call, ClientConnection, Request
-from grpclab.load.calls import CallSpec, find_call, greeting
-from grpclab.servers.launcher import launch
+from grpclab.load.calls.method import CallSpec, find_call, greeting
+from grpclab.servers.process.launcher import launch
 from grpclab.servers.reference.launcher import launch_reference
 from grpclab.servers.reference.spec import ReferenceSpec
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import synthetic
 
-from grpclab.config import Level, TrialConfig
+from grpclab.factors.config import Level, TrialConfig
 from grpclab.report.data import Packed
 from grpclab.report.page import summary
-from grpclab.study.design import Configurations, comparison, plain
+from grpclab.study.designs.design import Configurations, comparison, plain
 from grpclab.study.trial import TrialIdentity, TrialResult
 
 

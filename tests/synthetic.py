@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from grpclab import analysis
-from grpclab.config import TrialConfig
-from grpclab.load.summary import histogram
-from grpclab.study import design, waiting_scenario
+from grpclab.factors.config import TrialConfig
+from grpclab.load.core.summary import histogram
+from grpclab.study.designs import design, waiting_scenario
 from grpclab.study.parameters import StudyParameters
 
 CONCURRENCY = (1, 4, 16, 64, 256)

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from conftest import until
 
-from grpclab.accounting import MOST_THREADS, Reading, Throttling, is_stopped, throttling, waited_seconds
-from grpclab.environment import cpu_quota
+from grpclab.system.accounting import MOST_THREADS, Reading, Throttling, is_stopped, throttling, waited_seconds
+from grpclab.system.environment import cpu_quota
 
 OWN = os.getpid()
 

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grpclab.addresses import host_port
-from grpclab.config import ServerConfig, TrialConfig
-from grpclab.dialling import loopback_target
 from grpclab.errors import UsageError
-from grpclab.load.calls import greeting
+from grpclab.factors.config import ServerConfig, TrialConfig
+from grpclab.load.calls.method import greeting
 from grpclab.load.engines import ENGINES
-from grpclab.servers.launcher import launch
+from grpclab.servers.process.launcher import launch
+from grpclab.system.addresses import host_port
+from grpclab.system.dialling import loopback_target
 
 BOTH = ("127.0.0.1", "::1")
 Resolver = Callable[..., None]

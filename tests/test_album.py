@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 
 import synthetic
 
-from grpclab.report.album import write_figures
-from grpclab.report.study import Study
+from grpclab.report.finished import Study
+from grpclab.report.sections.album import write_figures
 
 
 def test_every_figure_is_there_as_svg_and_png(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from grpclab.analysis import evidence
-from grpclab.analysis.ratios import numbers
+from grpclab.analysis.inference import evidence
+from grpclab.analysis.inference.ratios import numbers
 
 WORDS = {"send": "sending", "python": "the interpreter"}
 

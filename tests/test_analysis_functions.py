@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from grpclab.analysis.functions import largest, shares
+from grpclab.analysis.inference.functions import largest, shares
 
 
 def test_a_function_counts_once_for_a_stack_and_by_its_file_not_its_line() -> None:

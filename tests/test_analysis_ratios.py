@@ -22,7 +22,7 @@ from grpclab.analysis import (
     sign_flip_p,
     t_interval,
 )
-from grpclab.analysis.ratios import pair_blocks
+from grpclab.analysis.inference.ratios import pair_blocks
 
 METRIC = "throughput_rps"
 rates = st.floats(min_value=1.0, max_value=1e5)

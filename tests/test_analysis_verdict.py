@@ -23,7 +23,7 @@ from grpclab.analysis import (
     lower_is_faster,
     metric_words,
 )
-from grpclab.analysis.limits import bound_note
+from grpclab.analysis.inference.validity import bound_note
 from grpclab.errors import UsageError
 
 THROUGHPUT, LATENCY = "throughput_rps", "latency_p99_s"

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grpclab.errors import FactorError, UsageError
-from grpclab.load import arrivals
-from grpclab.load.arrivals import Step, count_between, parse_rates, plan_window, planned, schedule_note
+from grpclab.load.core import arrivals
+from grpclab.load.core.arrivals import Step, count_between, parse_rates, plan_window, planned, schedule_note
 
 ARRIVALS = st.sampled_from(["constant", "poisson"])
 RATES = st.floats(0.01, 1e6)

@@ -13,16 +13,16 @@ from bench_results import OK, UNAVAILABLE, open_loop, rate_run, result, schedule
 from command import unused_port
 
 import grpclab
-from grpclab.config import Level, ServerConfig, TrialConfig
 from grpclab.errors import FactorError, MissingDependencyError, TargetError, UsageError
-from grpclab.load.arrivals import parse_rates
+from grpclab.factors.config import Level, ServerConfig, TrialConfig
 from grpclab.load.bench import link_text, run_bench
-from grpclab.load.formats import ghz_json
+from grpclab.load.core.arrivals import parse_rates
+from grpclab.load.output.formats import ghz_json
 from grpclab.load.plan import choose_call, load_plan, no_effect, pool_settings
 from grpclab.load.run import KEPT_SHARE, LoadRun, Progress
 from grpclab.load.slo import parse_slo
 from grpclab.load.steps import RateStep, find_knee, merged
-from grpclab.servers.launcher import RunningServer, launch
+from grpclab.servers.process.launcher import RunningServer, launch
 
 # ---- the plan ------------------------------------------------------------------------------------------------
 

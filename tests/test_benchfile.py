@@ -9,13 +9,13 @@ from typing import Any, NoReturn
 
 import pytest
 
-from grpclab import cli
+from grpclab.cli import commands
 from grpclab.errors import UsageError
 from grpclab.load import bench as bench_module
 from grpclab.load import plan as plan_module
-from grpclab.load.benchfile import BenchFile, read_bench_file
-from grpclab.load.ghzfile import KEYS, REFUSED, RENAMED
-from grpclab.load.request import Number
+from grpclab.load.calls.request import Number
+from grpclab.load.output.config_file import BenchFile, read_bench_file
+from grpclab.load.output.ghz_config import KEYS, REFUSED, RENAMED
 
 FLAGS = {
     "words": [
@@ -192,7 +192,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
 
     def run(*words: str) -> dict[str, Any]:
         with pytest.raises(AskedError) as caught:
-            cli.main(["bench", *words])
+            commands.main(["bench", *words])
         return dict(caught.value.args[0])
 
     return run
@@ -235,6 +235,6 @@ def test_a_mark_before_the_request_is_no_part_of_it(asked: Callable[..., dict[st
 
 def test_a_file_that_is_missing_is_told_with_the_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "bench.toml").write_text(CONFIG)
-    assert cli.main(["bench", "--config", str(tmp_path / "bench.toml")]) == 2
+    assert commands.main(["bench", "--config", str(tmp_path / "bench.toml")]) == 2
     told = f"grpclab: invalid --data-file={tmp_path}/ask.json: expected a file that can be read in {tmp_path}: No such"
     assert capsys.readouterr().err.startswith(told)

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from grpclab.config import ClientConfig, LoadConfig, TrialConfig
 from grpclab.errors import FactorError
-from grpclab.load.bounds import SILENCE_S, Bounds, auto_workers, plan_bounds, split
+from grpclab.factors.config import ClientConfig, LoadConfig, TrialConfig
+from grpclab.load.core.bounds import SILENCE_S, Bounds, auto_workers, plan_bounds, split
 
 
 def config(client: ClientConfig | None = None, **levels: Any) -> TrialConfig:

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from grpclab.config import ClientConfig, LoadConfig, ServerConfig, TrialConfig
+from grpclab.factors.config import ClientConfig, LoadConfig, ServerConfig, TrialConfig
+from grpclab.factors.variants import BASIC, OPTIMIZED
 from grpclab.load.generator import Generator, LoadRun
-from grpclab.servers.launcher import RunningServer, launch
+from grpclab.servers.process.launcher import RunningServer, launch
 from grpclab.status import OK
-from grpclab.variants import BASIC, OPTIMIZED
 
 CALLS = 10_000
 

@@ -33,8 +33,8 @@ from grpclab.calibration.neighbours import Reading, others_share
 from grpclab.calibration.plan import Plan, shuffled
 from grpclab.calibration.store import Results
 from grpclab.errors import DesignError
-from grpclab.places import notebook
 from grpclab.study.parameters import StudyParameters
+from grpclab.system.paths import notebook
 
 
 def holds(claims: list[Claim]) -> list[bool | None]:

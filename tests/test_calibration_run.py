@@ -16,20 +16,14 @@ import pytest
 from conftest import gone, until
 from notebook_runs import papermill
 
-from grpclab.calibration import (
-    echo,
-    lateness,
-    page,
-    relay,
-    targets,
-)
+from grpclab.calibration import echo, lateness, page, relay, servers
 from grpclab.calibration.experiments import EXPERIMENTS
 from grpclab.calibration.program import kept
 from grpclab.calibration.store import Results
-from grpclab.children import Child
 from grpclab.errors import MissingDependencyError
 from grpclab.report import write_index
-from grpclab.servers.serving import free_port
+from grpclab.servers.process.serving import free_port
+from grpclab.system.subprocesses import Child
 
 needs_nghttp2 = pytest.mark.skipif(
     shutil.which("nghttpd") is None or shutil.which("h2load") is None,
@@ -78,9 +72,9 @@ def test_a_missing_program_is_named_with_the_way_to_get_it() -> None:
 
 @needs_nghttp2
 def test_nghttpd_serves_a_framed_greeting_and_is_gone_afterwards(ours: Callable[[], list[int]]) -> None:
-    with targets.nghttpd() as server:
+    with servers.nghttpd() as server:
         assert not gone(psutil.Process(server.pid))
-        reply = (server.folder / targets.SAY_HELLO).read_bytes()
+        reply = (server.folder / servers.SAY_HELLO).read_bytes()
         assert reply[:1] == b"\0"
         assert int.from_bytes(reply[1:5], "big") == len(reply) - 5
     assert until(lambda: not ours())
@@ -88,12 +82,12 @@ def test_nghttpd_serves_a_framed_greeting_and_is_gone_afterwards(ours: Callable[
 
 @needs_nghttp2
 def test_a_port_that_is_taken_is_left_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(targets, "START_TIMEOUT_S", 5.0)
-    with targets.nghttpd() as first:
+    monkeypatch.setattr(servers, "START_TIMEOUT_S", 5.0)
+    with servers.nghttpd() as first:
         taken = int(first.target.rpartition(":")[2])
         ports = iter([taken, free_port()])
-        monkeypatch.setattr(targets, "free_port", lambda: next(ports))
-        with targets.nghttpd() as second:
+        monkeypatch.setattr(servers, "free_port", lambda: next(ports))
+        with servers.nghttpd() as second:
             assert second.target != first.target
 
 

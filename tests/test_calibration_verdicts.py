@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 from grpclab.calibration import crashes, verdicts
-from grpclab.calibration.notebook import CalibrationNotebook
 from grpclab.calibration.plan import Plan
-from grpclab.config import TrialConfig
 from grpclab.errors import DesignError
+from grpclab.factors.config import TrialConfig
+from grpclab.notebook.calibration import CalibrationNotebook
 from grpclab.study import evidence
 from grpclab.study.sides import A, B
 

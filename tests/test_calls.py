@@ -16,12 +16,12 @@ from google.protobuf import descriptor_pool
 from grpc_health.v1 import health_pb2
 from shop import Shop, write
 
-from grpclab.config import LoadConfig
 from grpclab.errors import UsageError
+from grpclab.factors.config import LoadConfig
 from grpclab.generated import greet_pb2
-from grpclab.load.calls import CallSpec, find_call, greeting
-from grpclab.load.metadata import parse_metadata
-from grpclab.servers.launcher import RunningServer
+from grpclab.load.calls.metadata import parse_metadata
+from grpclab.load.calls.method import CallSpec, find_call, greeting
+from grpclab.servers.process.launcher import RunningServer
 
 
 def unary(target: str, spec: CallSpec) -> bytes:
@@ -102,7 +102,7 @@ def test_the_greeter_answers_the_call(quick_server: RunningServer) -> None:
 
 
 def test_a_worker_reads_a_call_without_grpc_and_protobuf() -> None:
-    code = "import sys, grpclab.load.calls; print([n for n in ('grpc', 'google.protobuf') if n in sys.modules])"
+    code = "import sys, grpclab.load.calls.method; print([n for n in ('grpc', 'google.protobuf') if n in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
 

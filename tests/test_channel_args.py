@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 import pytest
 
-from grpclab.channel_args import (
+from grpclab.factors.channel_args import (
     NO_COUNTERPART,
     NOT_CHANNEL_ARGUMENTS,
     RULES,
@@ -18,11 +18,11 @@ from grpclab.channel_args import (
     server_args,
     without_effect,
 )
-from grpclab.channels import OPTIONS
-from grpclab.config import FACTORS, ClientConfig, Level, ServerConfig, TrialConfig
+from grpclab.factors.config import FACTORS, ClientConfig, Level, ServerConfig, TrialConfig
+from grpclab.factors.variants import BASIC, OPTIMIZED, VARIANTS
 from grpclab.http2.frames import MAX_LIST_BYTES
 from grpclab.load.engines.backoff import BACKOFF_S
-from grpclab.variants import BASIC, OPTIMIZED, VARIANTS
+from grpclab.system.channels import OPTIONS
 
 SEED_SETTINGS = {
     "tcp_keepalive",

@@ -13,9 +13,9 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from proxies import VARIABLES, Proxy
 
-from grpclab.channels import open_aio_channel, open_channel
-from grpclab.load.schema import from_server
-from grpclab.servers.launcher import check_health
+from grpclab.load.calls.schema import from_server
+from grpclab.servers.process.launcher import check_health
+from grpclab.system.channels import open_aio_channel, open_channel
 
 
 @pytest.fixture(scope="module")

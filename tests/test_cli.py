@@ -18,10 +18,10 @@ import pytest
 from command import GRPCLAB, assert_refused, run, unused_port
 from conftest import greeter_at, hello
 
-from grpclab import cli
-from grpclab.config import FACTORS, Level
-from grpclab.servers import child, foreground
-from grpclab.servers.launcher import RunningServer
+from grpclab.cli import commands
+from grpclab.factors.config import FACTORS, Level
+from grpclab.servers.process import child, foreground
+from grpclab.servers.process.launcher import RunningServer
 
 COMMANDS = ["serve", "bench", "study", "compare", "report", "profile", "notebook", "doctor", "factors"]
 VARIABLES = ("GRPC_SERVER_PORT", "GRPC_KEEPALIVE_TIMEOUT", "GRPC_CONCURRENCY_LIMIT", "GRPCLAB_LOG", "PPROF_PORT")
@@ -211,7 +211,7 @@ def test_a_mistake_is_two_lines_the_usage_of_that_command_and_what_is_wrong(
     words: list[str], usage: str, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit, match=r"^2$"):
-        cli.main(words)
+        commands.main(words)
     out, err = capsys.readouterr()
     first, second, end = err.split("\n")
     assert (out, end) == ("", "")
@@ -242,7 +242,7 @@ def test_help_and_mistakes_load_only_the_core(tmp_path: Path) -> None:
     ]
     code = (
         "import contextlib, io, sys\n"
-        "from grpclab import cli\n"
+        "from grpclab.cli import commands as cli\n"
         f"for words in {cases!r}:\n"
         "  with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):\n"
         "    try: code = cli.main(words)\n"
@@ -274,7 +274,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[dict[str, Lev
             for name, value in environ.items():
                 patch.setenv(name, value)
             with pytest.raises(SystemExit, match=r"^0$"):
-                cli.main(["serve", *words])
+                commands.main(["serve", *words])
         return seen.pop()
 
     return serve

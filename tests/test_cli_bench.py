@@ -21,15 +21,16 @@ from command import GRPCLAB, unused_port
 from conftest import until
 from google.protobuf import text_format
 
-from grpclab import cli, procfs
-from grpclab.config import TrialConfig
+from grpclab.cli import commands
 from grpclab.errors import UsageError
+from grpclab.factors.config import TrialConfig
 from grpclab.load import bench as bench_module
-from grpclab.load import encoding, request
 from grpclab.load import plan as plan_module
 from grpclab.load.bench import BenchResult
-from grpclab.load.benchfile import BenchFile, read_bench_file
-from grpclab.servers.launcher import RunningServer
+from grpclab.load.calls import encoding, request
+from grpclab.load.output.config_file import BenchFile, read_bench_file
+from grpclab.servers.process.launcher import RunningServer
+from grpclab.system import procfs
 
 GHZ_FIELDS = {
     *("name", "endReason", "date", "options", "count", "total", "average", "fastest", "slowest", "rps"),
@@ -44,7 +45,7 @@ def bench(capsys: pytest.CaptureFixture[str]) -> Bench:
     """`grpclab bench` with these words: its exit code, and what it wrote to its two streams."""
 
     def run(*words: str) -> tuple[int, str, str]:
-        code = cli.main(["bench", *words])
+        code = commands.main(["bench", *words])
         told = capsys.readouterr()
         return code, told.out, told.err
 
@@ -70,7 +71,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
 
     def ask(*words: str) -> dict[str, Any]:
         with pytest.raises(Asked) as found:
-            cli.main(["bench", *words])
+            commands.main(["bench", *words])
         asked: dict[str, Any] = found.value.args[0]
         return asked
 
@@ -94,7 +95,7 @@ def gave(monkeypatch: pytest.MonkeyPatch, bench: Bench) -> Callable[..., tuple[i
 
 def test_the_help_names_all_options_their_groups_defaults_and_examples(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match=r"^0$"):
-        cli.main(["bench", "--help"])
+        commands.main(["bench", "--help"])
     text = capsys.readouterr().out
     options = "requests duration warmup concurrency rate arrival pacing connections workers engine deadline seed call"
     options += " connect-timeout details data data-file metadata proto slo abort-on-slo config format output json set"

@@ -19,11 +19,11 @@ import psutil
 import pytest
 from conftest import until
 
-from grpclab import cli
-from grpclab.config import ServerConfig
+from grpclab.cli import commands
 from grpclab.errors import MeasurementError
-from grpclab.profiling import perf, pyspy, subjects
-from grpclab.servers.launcher import launch
+from grpclab.factors.config import ServerConfig
+from grpclab.profiling import perf, processes, pyspy
+from grpclab.servers.process.launcher import launch
 
 CODE = "def busy_work():\n while True:\n  sum(range(1000))\nprint(flush=True)\nbusy_work()"
 
@@ -47,7 +47,7 @@ def test_child_processes_that_run_python_are_looked_at_and_others_are_not() -> N
         try:
             assert {child.name() for child in children} >= {"sleep"}
             (busy_child,) = (child.pid for child in children if child.name() != "sleep")
-            assert sorted(subjects.by_pid(parent.pid)) == sorted([parent.pid, busy_child])
+            assert sorted(processes.by_pid(parent.pid)) == sorted([parent.pid, busy_child])
         finally:
             for child in children:
                 child.kill()
@@ -60,7 +60,7 @@ def test_a_busy_process_is_told_by_family_and_function_and_written_in_every_form
     monkeypatch.chdir(tmp_path)
     files = ["flame.html", "x.folded", "x.speedscope.json", "x.pb.gz"]
     words = [word for file in files for word in ("-o", file)]
-    code = cli.main(["profile", "--pid", str(busy), "--duration", "1", "--json", "figures.json", *words])
+    code = commands.main(["profile", "--pid", str(busy), "--duration", "1", "--json", "figures.json", *words])
     out, err = capsys.readouterr()
     if err.strip().endswith((pyspy.PERMISSION_ADVICE, pyspy.MISSING_ADVICE)):
         pytest.skip(err)
@@ -81,7 +81,7 @@ def test_a_busy_process_is_told_by_family_and_function_and_written_in_every_form
 
 def test_a_server_is_found_by_its_port(capsys: pytest.CaptureFixture[str]) -> None:
     with launch(ServerConfig()) as server:
-        code = cli.main(["profile", "--server", server.target, "--duration", "1", "--json", "-"])
+        code = commands.main(["profile", "--server", server.target, "--duration", "1", "--json", "-"])
     out, err = capsys.readouterr()
     if err.strip().endswith((pyspy.PERMISSION_ADVICE, pyspy.MISSING_ADVICE)):
         pytest.skip(err)
@@ -107,7 +107,7 @@ def test_a_server_is_found_by_its_port(capsys: pytest.CaptureFixture[str]) -> No
     ],
 )
 def test_bad_input_is_one_line(words: list[str], code: int, told: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["profile", *words]) == code
+    assert commands.main(["profile", *words]) == code
     out, err = capsys.readouterr()
     assert out == ""
     assert err.count("\n") == 1
@@ -117,7 +117,7 @@ def test_bad_input_is_one_line(words: list[str], code: int, told: str, capsys: p
 def test_a_port_where_nobody_listens_is_3(capsys: pytest.CaptureFixture[str]) -> None:
     from command import unused_port
 
-    assert cli.main(["profile", "--server", f"127.0.0.1:{unused_port()}"]) == 3
+    assert commands.main(["profile", "--server", f"127.0.0.1:{unused_port()}"]) == 3
     assert "start the server, or give --pid" in capsys.readouterr().err
 
 
@@ -126,7 +126,7 @@ def test_a_port_where_nobody_listens_is_3(capsys: pytest.CaptureFixture[str]) ->
 
 def refused(pid: int, capsys: pytest.CaptureFixture[str]) -> str:
     """The one line by which a profile of that is refused."""
-    assert cli.main(["profile", "--pid", str(pid), "--duration", "1"]) == 2
+    assert commands.main(["profile", "--pid", str(pid), "--duration", "1"]) == 2
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     assert f"invalid --pid={pid}: expected" in err
@@ -177,7 +177,7 @@ def test_a_process_that_may_not_be_looked_at_says_whose_it_is(monkeypatch: pytes
 
     monkeypatch.setattr(psutil.Process, "exe", denied)
     with pytest.raises(MeasurementError, match=f"belongs to user {psutil.Process().username()}"):
-        subjects.by_pid(os.getpid())
+        processes.by_pid(os.getpid())
 
 
 @pytest.fixture
@@ -195,7 +195,7 @@ def test_a_renamed_interpreter_below_a_shell_is_found(renamed: Path) -> None:
         shell.stdout.readline()
         (child,) = psutil.Process(shell.pid).children()
         try:
-            assert subjects.by_pid(shell.pid) == [child.pid]
+            assert processes.by_pid(shell.pid) == [child.pid]
         finally:
             child.kill()
 
@@ -211,8 +211,8 @@ def test_a_process_that_ends_meanwhile_keeps_what_was_seen_of_it(
 
     monkeypatch.setattr(pyspy, "record", record)
     with program(sys.executable, "-c", CODE, stdout=subprocess.DEVNULL) as process:
-        assert until(lambda: subjects.runs_python(psutil.Process(process.pid)))
-        code = cli.main(["profile", "--pid", str(process.pid), "--duration", "1", "--json", "-"])
+        assert until(lambda: processes.runs_python(psutil.Process(process.pid)))
+        code = commands.main(["profile", "--pid", str(process.pid), "--duration", "1", "--json", "-"])
     out, err = capsys.readouterr()
     if stacks:
         assert (code, json.loads(out)["ended"]) == (0, [process.pid])
@@ -228,7 +228,7 @@ def test_perf_without_samples_is_told_with_what_was_used_in_its_own_time(
     monkeypatch.setattr(shutil, "which", lambda name: name)
     monkeypatch.setattr(pyspy, "record", lambda *_, **__: seen)
     monkeypatch.setattr(perf, "record", lambda *_, **__: perf.Profile(note="perf brought no samples: nothing ran"))
-    assert cli.main(["profile", "--pid", str(busy), "--duration", "1", "--json", "-"]) == 0
+    assert commands.main(["profile", "--pid", str(busy), "--duration", "1", "--json", "-"]) == 0
     out, err = capsys.readouterr()
     assert "too little for a sample" in json.loads(out)["perf"]["note"]
     assert ["1 of 2" in line or "2 of 2" in line for line in err.splitlines()] == [True, True]

@@ -18,15 +18,15 @@ import pytest
 from bs4 import BeautifulSoup
 
 import grpclab
-from grpclab import cli
 from grpclab.analysis import Comparison, blocks_needed, smallest_effect, spread_of
-from grpclab.analysis.verdict import judge
-from grpclab.config import FACTORS, TrialConfig
+from grpclab.analysis.inference.verdict import judge
+from grpclab.cli import commands
 from grpclab.errors import ServerError, UsageError
-from grpclab.servers.launcher import launch_command
+from grpclab.factors.config import FACTORS, TrialConfig
+from grpclab.servers.process.launcher import launch_command
 from grpclab.study import comparing
 from grpclab.study.sides import Side
-from grpclab.study.subject import Subject
+from grpclab.study.target import Subject
 
 REFERENCE = f"{sys.executable} -m grpclab serve reference --port {{port}} --service-time constant:"
 SMALL = ["-n", "150", "-z", "0.4", "--warmup", "0.05", "-c", "2"]
@@ -47,7 +47,7 @@ def test_a_slower_command_is_found_stored_and_compared_again_from_what_is_stored
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["compare", "--a-cmd", f"{REFERENCE}1ms", "--b-cmd", f"{REFERENCE}4ms", *SMALL]
-    code = cli.main([*words, "--blocks", "6", "--study", "mine", "--json", "-"])
+    code = commands.main([*words, "--blocks", "6", "--study", "mine", "--json", "-"])
     found = answer(capsys)
     headline = found["headline"]
     assert isinstance(headline, dict)
@@ -58,17 +58,17 @@ def test_a_slower_command_is_found_stored_and_compared_again_from_what_is_stored
 
     measured = {path: path.stat().st_mtime_ns for path in (tmp_path / "results" / "mine").glob("trials/*/result.json")}
     assert len(measured) == 12
-    assert cli.main([*words, "--blocks", "auto", "--study", "mine", "-q"]) == 1, "all is there: nothing is measured"
+    assert commands.main([*words, "--blocks", "auto", "--study", "mine", "-q"]) == 1, "nothing is measured"
     assert {path: path.stat().st_mtime_ns for path in measured} == measured
     capsys.readouterr()
 
-    assert cli.main(["compare", "results/mine:b", "results/mine:a", "--json", "-"]) == 0
+    assert commands.main(["compare", "results/mine:b", "results/mine:a", "--json", "-"]) == 0
     turned = answer(capsys)["headline"]
     assert isinstance(turned, dict)
     assert turned["verdict"] == "faster"
     assert turned["ratio"] == pytest.approx(1 / headline["ratio"])
 
-    assert cli.main(["report", "results/mine"]) == 0
+    assert commands.main(["report", "results/mine"]) == 0
     page = (tmp_path / "reports" / "mine.html").read_text()
     assert "slower" in page
     assert "grpclab compare --a-cmd " in page, "how to run it again"
@@ -83,13 +83,13 @@ def _refuses_mixed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     manifest["identity"]["host"] = "elsewhere"
     (other / "manifest.json").write_text(json.dumps(manifest))
     capsys.readouterr()
-    assert cli.main(["compare", "results/mine:a", "results/other:b"]) == 2
+    assert commands.main(["compare", "results/mine:a", "results/other:b"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert "host=" in err
     assert "elsewhere" in err
     assert "--allow-mixed" in err
-    assert cli.main(["compare", "results/mine:a", "results/other:b", "--allow-mixed"]) == 1
+    assert commands.main(["compare", "results/mine:a", "results/other:b", "--allow-mixed"]) == 1
     out = capsys.readouterr().out
     assert "warning: mixed: " in out
     assert "warning: the two were not interleaved" in out
@@ -97,7 +97,7 @@ def _refuses_mixed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_variants_with_factors_of_one_side_are_compared_with_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["compare", "optimized", "optimized", "--b-set", "server.handler_work_us=3000", *SMALL, "--blocks", "2"]
-    assert cli.main([*words, "--allow-inconclusive"]) in (0, 1)
+    assert commands.main([*words, "--allow-inconclusive"]) in (0, 1)
     out = capsys.readouterr().out
     assert "2 blocks of 2 trials, stored in results/compare-" in out
     for told in (
@@ -138,7 +138,7 @@ def test_variants_with_factors_of_one_side_are_compared_with_a_table(capsys: pyt
     ],
 )
 def test_bad_input_is_one_line(words: list[str], code: int, told: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["compare", *words, *SMALL, "-q"]) == code
+    assert commands.main(["compare", *words, *SMALL, "-q"]) == code
     out, err = capsys.readouterr()
     assert out == ""
     assert err.count("\n") == 1
@@ -175,8 +175,8 @@ def test_no_output_states_of_a_foreign_server_what_was_not_seen(
     command = f"{sys.executable} shop.py {{port}}"
     words = ["compare", "--a-cmd", f"{command} old", "--b-cmd", f"{command} new", "--b-name", "the new build"]
     words += ["--call", "shop.Cart/Get", "--proto", "shop.proto", "--data", '{"id": 7}', *SMALL]
-    assert cli.main([*words, "--blocks", "2", "--study", "mine", "--json", "found.json"]) == 4
-    assert cli.main(["report", "results/mine"]) == 0
+    assert commands.main([*words, "--blocks", "2", "--study", "mine", "--json", "found.json"]) == 4
+    assert commands.main(["report", "results/mine"]) == 0
     terminal = capsys.readouterr().out
     for told in (
         'shop.Cart/Get {"id": 7}',
@@ -219,7 +219,7 @@ def test_a_server_that_cannot_be_measured_is_told_by_its_last_line_and_leaves_no
 ) -> None:
     (tmp_path / "bad.py").write_text("import sys; print('no database', flush=True); sys.exit(sys.argv[1] and 7)")
     command = f"{sys.executable} bad.py {{port}}"
-    assert cli.main(["compare", "--a-cmd", command, "--b-cmd", command, "--blocks", "2", "-q", *SMALL]) == 3
+    assert commands.main(["compare", "--a-cmd", command, "--b-cmd", command, "--blocks", "2", "-q", *SMALL]) == 3
     assert "exit code 7" in (err := capsys.readouterr().err)
     assert "no database" in err
     assert not (tmp_path / "results").exists()
@@ -227,7 +227,7 @@ def test_a_server_that_cannot_be_measured_is_told_by_its_last_line_and_leaves_no
 
 def test_a_method_that_the_server_lacks_is_2(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["compare", "optimized", "basic", "--call", "greet.GreeterService/Nothing", "--blocks", "2", "-q", *SMALL]
-    assert cli.main(words) == 2
+    assert commands.main(words) == 2
     assert "Nothing" in capsys.readouterr().err
 
 
@@ -249,7 +249,7 @@ def test_a_plan_says_what_the_study_can_show_and_begins_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["study", "--plan", "--design", "quick", "--requests", "100", "--max-trial-s", "0.2"]
-    assert cli.main(words) == 0
+    assert commands.main(words) == 0
     out = capsys.readouterr().out
     assert "16 configurations x 6 blocks = 96 trials" in out
     assert "pilot, 4 blocks that do not count" in out
@@ -258,7 +258,7 @@ def test_a_plan_says_what_the_study_can_show_and_begins_nothing(
 
 
 def test_a_plan_that_can_reach_no_verdict_says_so_and_measures_no_pilot(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["study", "--plan", "--blocks", "5"]) == 0
+    assert commands.main(["study", "--plan", "--blocks", "5"]) == 0
     out = capsys.readouterr().out
     assert "no verdict with 5 blocks: it takes 6 or more" in out
     assert "pilot" not in out
@@ -317,7 +317,7 @@ def test_the_last_line_of_a_command_cannot_write_on_the_terminal_as_it_likes() -
 
 def test_a_command_ends_with_the_process_that_wanted_it() -> None:
     code = (
-        "import time\nfrom grpclab.servers.launcher import launch_command\n"
+        "import time\nfrom grpclab.servers.process.launcher import launch_command\n"
         f"with launch_command({REFERENCE + '1ms'!r}) as server:\n print(*server.pids, flush=True)\n time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:

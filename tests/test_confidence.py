@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import synthetic
 
-from grpclab.report import confidence
-from grpclab.report.study import Study
+from grpclab.report.finished import Study
+from grpclab.report.sections import confidence
 
 
 def study(made: synthetic.MadeStudy) -> Study:

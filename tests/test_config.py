@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grpclab.config import (
+from grpclab.errors import FactorError
+from grpclab.factors.config import (
     FACTORS,
     SECTIONS,
     ClientConfig,
@@ -26,8 +27,7 @@ from grpclab.config import (
     lookup,
     parse_settings,
 )
-from grpclab.errors import FactorError
-from grpclab.units import TIMES
+from grpclab.quantities import TIMES
 
 WAITS = "number from 0 to 60,000, exponential:MEAN, uniform:LOW,HIGH or lognormal:MEDIAN,SIGMA"
 UNITS = ("_s", "_ms", "_us", "_kib", "_bytes", "_mbps", "_rps")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from grpclab import cli
+from grpclab.cli import commands
 from grpclab.study.runner import Study
 
 DESIGN = """
@@ -100,12 +100,12 @@ def test_a_report_of_trials_from_another_machine_or_version_is_refused_or_labell
     result = json.loads(one.read_text())
     result["measured_on"]["grpcio"] = "1.0.0"
     one.write_text(json.dumps(result))
-    assert cli.main(["report", str(folder)]) == 2
+    assert commands.main(["report", str(folder)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "1 of 18" in line
     assert "grpcio=1.0.0" in line
     assert "--allow-mixed" in line
-    assert cli.main(["report", str(folder), "--allow-mixed"]) == 0
+    assert commands.main(["report", str(folder), "--allow-mixed"]) == 0
     verdict = json.loads((folder / "verdict.json").read_text())
     assert verdict["warnings"][0].startswith("mixed: trials were measured in other surroundings (1 of 18")
     assert "But it mixes machines or versions" in verdict["sentence"]

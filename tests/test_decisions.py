@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import synthetic
 
-from grpclab.report import decisions, glossary, summaries
-from grpclab.report.study import Study
-from grpclab.variants import LADDER
+from grpclab.factors.variants import LADDER
+from grpclab.report import summaries
+from grpclab.report.finished import Study
+from grpclab.report.sections import decisions, glossary
 
 
 @pytest.fixture(scope="module")

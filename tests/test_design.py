@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grpclab.analysis import fewest_blocks
-from grpclab.channel_args import without_effect
-from grpclab.config import TrialConfig
-from grpclab.study.design import Trial, plan, schedule, trial_config
+from grpclab.factors.channel_args import without_effect
+from grpclab.factors.config import TrialConfig
+from grpclab.factors.variants import BASIC, LADDER, OPTIMIZED, Rung
+from grpclab.study.designs.design import Trial, plan, schedule, trial_config
 from grpclab.study.parameters import StudyParameters
-from grpclab.variants import BASIC, LADDER, OPTIMIZED, Rung
 
 Plan = dict[str, Any]
 FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
@@ -328,8 +328,8 @@ def test_a_rejected_rung_far_above_its_branch_is_compared_with_the_branch(
 ) -> None:
     spread = (*LADDER[:-1], Rung(name="late", title="late", kept=False, after="reuse", changes={"server.tls": True}))
     ladder = (*spread, LADDER[-1])
-    monkeypatch.setattr("grpclab.variants.LADDER", ladder)
-    monkeypatch.setattr("grpclab.study.design.LADDER", ladder)
+    monkeypatch.setattr("grpclab.factors.variants.LADDER", ladder)
+    monkeypatch.setattr("grpclab.study.designs.design.LADDER", ladder)
     found = planned(server_cores=2)
     assert rung(found, "late")["baseline"] == rung(found, "reuse")["configuration"]
     assert rung(found, LAST_RUNG)["baseline"] != rung(found, "late")["configuration"]

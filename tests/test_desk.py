@@ -16,13 +16,13 @@ import pytest
 from conftest import until
 from pprof_message import folded, read
 
-from grpclab.config import ServerConfig, TrialConfig
 from grpclab.errors import ServerError, UsageError
+from grpclab.factors.config import ServerConfig, TrialConfig
 from grpclab.load.generator import Generator
 from grpclab.profiling import pyspy
-from grpclab.servers.launcher import RunningServer, launch
-from grpclab.servers.sidecar import DeskAddress, beside, chosen_desk
-from grpclab.temporary import location
+from grpclab.servers.process.launcher import RunningServer, launch
+from grpclab.servers.process.sidecar import DeskAddress, beside, chosen_desk
+from grpclab.system.temporary import location
 
 pytest.importorskip("aiohttp", reason="pip install 'grpclab[desk]'")
 DESK = TrialConfig().replace({"server.implementation": "asyncio", "server.metrics": True, "server.desk": True}).server
@@ -184,7 +184,7 @@ def test_a_process_that_is_gone_is_a_503() -> None:
 
 @pytest.mark.parametrize("advice", [pyspy.PERMISSION_ADVICE, pyspy.MISSING_ADVICE])
 def test_advice_is_a_refusal_and_samples_are_none(advice: str) -> None:
-    from grpclab.desk.app import refusal
+    from grpclab.diagnostics.app import refusal
 
     assert refusal(pyspy.Profile(note=advice)) == advice
     assert refusal(pyspy.Profile(stacks={"a": 1}, samples=1, note="py-spy fell behind")) == ""

@@ -19,8 +19,8 @@ from aiohttp import web
 from chromium import started
 from multidict import CIMultiDict
 
-from grpclab.desk import guard
-from grpclab.desk.app import build
+from grpclab.diagnostics import guard
+from grpclab.diagnostics.app import build
 from grpclab.profiling import pyspy
 
 HERE = "127.0.0.1:3000"

@@ -13,11 +13,11 @@ pytest.importorskip("prometheus_client", reason="pip install 'grpclab[desk]'")
 
 from conftest import until
 
-from grpclab.channels import open_channel
-from grpclab.config import ServerConfig
+from grpclab.factors.config import ServerConfig
 from grpclab.generated import greet_pb2, greet_pb2_grpc
-from grpclab.servers.launcher import RunningServer, launch
-from grpclab.servers.metrics import code_name
+from grpclab.servers.process.launcher import RunningServer, launch
+from grpclab.servers.prometheus import code_name
+from grpclab.system.channels import open_channel
 
 
 def observed(implementation: str, processes: int) -> ServerConfig:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grpclab.analysis.distribution import distribution, merge
-from grpclab.load.summary import MIN_BEYOND, histogram
+from grpclab.analysis.inference.distribution import distribution, merge
+from grpclab.load.core.summary import MIN_BEYOND, histogram
 
 LATENCIES = st.lists(st.floats(min_value=1e-5, max_value=100), min_size=1, max_size=300)
 

@@ -16,13 +16,13 @@ import pytest
 
 from grpclab import StoredStudy, load_study
 from grpclab.calibration import disturbances
-from grpclab.channel_args import client_args, server_args
-from grpclab.cli import build_parser
-from grpclab.config import ClientConfig, ServerConfig, parse_settings
+from grpclab.cli.commands import build_parser
 from grpclab.errors import DesignError
+from grpclab.factors.channel_args import client_args, server_args
+from grpclab.factors.config import ClientConfig, ServerConfig, parse_settings
 from grpclab.generated import greet_pb2, greet_pb2_grpc
 from grpclab.guides import EXAMPLE, Mark, marks, told, unmarked, with_tables
-from grpclab.servers.launcher import RunningServer
+from grpclab.servers.process.launcher import RunningServer
 from grpclab.site import slug
 
 ROOT = Path(__file__).resolve().parent.parent

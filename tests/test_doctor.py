@@ -8,17 +8,8 @@ from typing import Any
 
 import pytest
 
-from grpclab.doctor import (
-    TOOLS,
-    Finding,
-    diagnose,
-    gather,
-    judge,
-    render,
-    summary,
-    to_json,
-)
-from grpclab.environment import timer_quality
+from grpclab.cli.doctor import TOOLS, Finding, diagnose, gather, judge, render, summary, to_json
+from grpclab.system.environment import timer_quality
 
 VERSIONS = {
     "python": "3.12.1",

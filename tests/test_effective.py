@@ -17,21 +17,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grpclab import advertised
-from grpclab.advertised import advertised_by_client, advertised_by_server
-from grpclab.channel_args import without_effect
-from grpclab.channels import open_channel
-from grpclab.config import Level, ServerConfig, TrialConfig
-from grpclab.effective import COLUMNS, as_row, effects
 from grpclab.errors import TargetError
+from grpclab.factors.channel_args import without_effect
+from grpclab.factors.config import Level, ServerConfig, TrialConfig
+from grpclab.factors.effective import COLUMNS, as_row, effects
+from grpclab.factors.variants import OPTIMIZED, VARIANTS
 from grpclab.http2 import frames
 from grpclab.http2.frames import ErrorCode, Setting
-from grpclab.http2.listening import Advertised, Listener
+from grpclab.http2.peer_settings import Advertised, Listener
+from grpclab.load import peer_probe
 from grpclab.load.engines.wire import OWN_WINDOW_BYTES
-from grpclab.servers.launcher import RunningServer, launch
+from grpclab.load.peer_probe import advertised_by_client, advertised_by_server
+from grpclab.servers.process.launcher import RunningServer, launch
 from grpclab.servers.reference.launcher import launch_reference
 from grpclab.servers.reference.spec import ReferenceSpec
-from grpclab.variants import OPTIMIZED, VARIANTS
+from grpclab.system.channels import open_channel
 
 MIB = 1024 * 1024
 
@@ -388,7 +388,7 @@ def test_a_channel_is_closed_only_when_its_call_has_ended(monkeypatch: pytest.Mo
     """grpcio may wait without end for a call that it cancels while the channel closes: once in some thousand dials."""
     monkeypatch.setattr(Watched, "closed", [])
     monkeypatch.setattr(
-        advertised, "open_channel", lambda target, options: Watched(open_channel(target, options=options))
+        peer_probe, "open_channel", lambda target, options: Watched(open_channel(target, options=options))
     )
     for _ in range(20):
         advertised_by_client(configured(load__engine="grpcio"))

@@ -10,13 +10,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from grpclab.config import TrialConfig
-from grpclab.effective import COLUMNS
-from grpclab.environment import machine, split_cores
-from grpclab.notebook import key_figures
-from grpclab.report import tables
-from grpclab.report.study import Study
+from grpclab.factors.config import TrialConfig
+from grpclab.factors.effective import COLUMNS
+from grpclab.notebook.cells import key_figures
+from grpclab.report.finished import Study
+from grpclab.report.sections import tables
 from grpclab.study.trial import TrialIdentity, TrialResult, row, run_trial
+from grpclab.system.environment import machine, split_cores
 
 
 def measured(folder: Path, **levels: Any) -> TrialResult:

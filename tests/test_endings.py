@@ -23,14 +23,14 @@ from generator_help import by_status, load
 from test_loops import Queue, evenly, send
 from virtual import VirtualLoop, run
 
-from grpclab.cli import build_parser, main
-from grpclab.config import ClientConfig, parse_settings
+from grpclab.cli.commands import build_parser, main
 from grpclab.errors import FactorError, UsageError
-from grpclab.load.benchfile import read_bench_file
+from grpclab.factors.config import ClientConfig, parse_settings
+from grpclab.load.core.gate import Gate
+from grpclab.load.core.recorder import Recorder, Records
 from grpclab.load.engines.loops import Caller
-from grpclab.load.gate import Gate
 from grpclab.load.generator import Generator
-from grpclab.load.recorder import Recorder, Records
+from grpclab.load.output.config_file import read_bench_file
 from grpclab.status import NOT_ENDED, OK
 
 TAKEN: list[float] = []

@@ -14,12 +14,12 @@ import pytest
 from answer_server import PLAIN, AnswerServer, close
 from answer_shapes import STREAM, UNARY, Shape
 
-from grpclab.config import ClientConfig, LoadConfig, TrialConfig
-from grpclab.load.calls import CallSpec, greeting
+from grpclab.factors.config import ClientConfig, LoadConfig, TrialConfig
+from grpclab.load.calls.method import CallSpec, greeting
+from grpclab.load.core.gate import Gate
+from grpclab.load.core.recorder import Recorder
 from grpclab.load.engines import ENGINES, Engine
 from grpclab.load.engines.backoff import BACKOFF_S, Backoff
-from grpclab.load.gate import Gate
-from grpclab.load.recorder import Recorder
 from grpclab.status import STATUS_NAMES
 
 T = TypeVar("T")

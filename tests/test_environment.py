@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from grpclab.environment import (
+from grpclab.errors import UsageError
+from grpclab.system.environment import (
     IDENTITY,
     CorePlan,
     cgroup_folders,
@@ -20,7 +21,6 @@ from grpclab.environment import (
     split_cores,
     versions,
 )
-from grpclab.errors import UsageError
 
 
 def lay(root: Path, files: dict[str, str]) -> Path:

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from grpclab.config import Level, TrialConfig
-from grpclab.environment import machine, split_cores
+from grpclab.factors.config import Level, TrialConfig
 from grpclab.load.generator import Generator
 from grpclab.profiling import perf, pyspy, strace
 from grpclab.study import evidence
 from grpclab.study.trial import TrialIdentity, TrialResult, row, run_trial
+from grpclab.system.environment import machine, split_cores
 
 BASE: dict[str, Level] = {"load.warmup_s": 0.2, "load.requests": 20_000, "load.duration_s": 1.0}
 TOOLS = ("py-spy", "perf", "strace")

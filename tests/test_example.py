@@ -10,8 +10,8 @@ from bs4 import BeautifulSoup
 
 from grpclab import analysis, load_study
 from grpclab.report import figures, sections
-from grpclab.report.study import Study
-from grpclab.stored import StoredStudy
+from grpclab.report.finished import Study
+from grpclab.report.stored import StoredStudy
 
 ROOT = Path(__file__).resolve().parent.parent
 PUBLISHED = ("example", "replication")

@@ -12,12 +12,13 @@ import stored_studies
 import synthetic
 from matplotlib.figure import Figure
 
-from grpclab import exploring, load_study
+from grpclab import load_study
 from grpclab.analysis import log_t_interval
-from grpclab.config import FACTORS
 from grpclab.errors import DesignError
+from grpclab.factors.config import FACTORS
+from grpclab.notebook import explore
 from grpclab.report import write_report
-from grpclab.stored import StoredStudy, finished_studies
+from grpclab.report.stored import StoredStudy, finished_studies
 
 
 @pytest.fixture(scope="module")
@@ -66,41 +67,41 @@ def test_the_newest_finished_studies_come_first_and_half_ones_not_at_all(
     (tmp_path / "results" / "scratch").mkdir()
     assert finished_studies(tmp_path / "results") == [new, old]
     assert finished_studies(tmp_path / "nowhere") == []
-    assert exploring.sources("", "", tmp_path) == (new, old)
-    assert exploring.sources("z-old", "", tmp_path) == (old, new)
-    assert exploring.sources("results/z-old", str(old), tmp_path) == (old, old)
+    assert explore.sources("", "", tmp_path) == (new, old)
+    assert explore.sources("z-old", "", tmp_path) == (old, new)
+    assert explore.sources("results/z-old", str(old), tmp_path) == (old, old)
 
 
 def test_where_nothing_was_measured_the_published_reports_stand_in(made: synthetic.MadeStudy, tmp_path: Path) -> None:
     with pytest.raises(DesignError, match="grpclab study --design quick"):
-        exploring.sources("", "", tmp_path)
+        explore.sources("", "", tmp_path)
     example = stored_studies.as_report(made, tmp_path / "reports" / "example.html")
-    assert exploring.sources("", "", tmp_path) == (example, example)
+    assert explore.sources("", "", tmp_path) == (example, example)
     replication = stored_studies.as_report(made, tmp_path / "reports" / "replication.html")
-    assert exploring.sources("", "", tmp_path) == (example, replication)
+    assert explore.sources("", "", tmp_path) == (example, replication)
     sent = stored_studies.as_report(made, tmp_path / "reports" / "sent.html")
-    assert exploring.sources("reports/sent.html", "", tmp_path) == (sent, replication)
+    assert explore.sources("reports/sent.html", "", tmp_path) == (sent, replication)
     own = stored_studies.as_folder(made, tmp_path / "results" / "own")
-    assert exploring.sources("", "", tmp_path) == (own, replication)
+    assert explore.sources("", "", tmp_path) == (own, replication)
 
 
 def test_the_notebooks_variables_name_them_and_a_misspelt_one_is_told(
     made: synthetic.MadeStudy, tmp_path: Path
 ) -> None:
     stored_studies.as_folder(made, tmp_path / "results" / "monday")
-    first, second = exploring.studies({"study": "monday", "other": "", "palette": "muted"}, tmp_path)
+    first, second = explore.studies({"study": "monday", "other": "", "palette": "muted"}, tmp_path)
     assert first.name == second.name == "monday"
     with pytest.raises(DesignError, match=r"unknown parameter 'others': did you mean other\?"):
-        exploring.studies({"study": "", "other": "", "others": "tuesday"}, tmp_path)
+        explore.studies({"study": "", "other": "", "others": "tuesday"}, tmp_path)
     with pytest.raises(DesignError, match="tuesday"):
-        exploring.studies({"study": "monday", "other": "tuesday"}, tmp_path)
+        explore.studies({"study": "monday", "other": "tuesday"}, tmp_path)
 
 
 # ---- the frame -----------------------------------------------------------------------------------------------
 
 
 def test_every_column_has_a_kind_and_every_factor_its_meaning(study: StoredStudy) -> None:
-    columns = exploring.columns(study.trials)
+    columns = explore.columns(study.trials)
     assert set(columns.index) == set(study.trials.columns)
     kinds = columns["kind"]
     assert set(kinds[kinds == "factor"].index) == set(FACTORS)
@@ -113,7 +114,7 @@ def test_every_column_has_a_kind_and_every_factor_its_meaning(study: StoredStudy
 
 
 def test_the_factors_that_vary_are_told_with_their_levels(study: StoredStudy) -> None:
-    varied = exploring.varied(study.trials)
+    varied = explore.varied(study.trials)
     assert varied["client.pooling"] == "per_call, pool and shared"
     assert varied["load.concurrency"].startswith("1, 4, 16, 64")
     assert "server.tls" not in varied
@@ -133,33 +134,33 @@ def test_rank_correlations_are_taken_inside_each_block() -> None:
     frame = pd.DataFrame(
         {"block": [0, 0, 0, 1, 1, 1], "throughput_rps": rates, "cpu": cpu, "none": np.nan, "even": 1.0}
     )
-    found = exploring.rank_correlations(frame, ["cpu", "none", "even"])
+    found = explore.rank_correlations(frame, ["cpu", "none", "even"])
     assert found["cpu"].tolist() == [-1, -1]
     assert found[["none", "even"]].isna().all().all()
-    said = exploring.strongest(found)
+    said = explore.strongest(found)
     assert "most closely with cpu: rank correlation -1.00" in said
     assert "ahead of the others in 2" in said
     assert "Not measured with enough calls: none and even" in said
-    assert "Nothing can be told" in exploring.strongest(found[["none"]])
+    assert "Nothing can be told" in explore.strongest(found[["none"]])
 
 
 def test_the_ratios_sentence_has_the_interval_of_analysis() -> None:
     ratios = pd.DataFrame({"metric": "throughput_rps", "ratio": [2.0, 2.1, 1.9]})
     interval = log_t_interval(ratios["ratio"])
-    assert exploring.mean_ratio(ratios["ratio"]) == interval.mean
-    assert exploring.ratio_ends(ratios["ratio"]) == (interval.low, interval.high)
-    said = exploring.ratios_told(ratios, baseline="a", candidate="b")
+    assert explore.mean_ratio(ratios["ratio"]) == interval.mean
+    assert explore.ratio_ends(ratios["ratio"]) == (interval.low, interval.high)
+    said = explore.ratios_told(ratios, baseline="a", candidate="b")
     assert said == f"b against a: throughput 2.00× (3 blocks, {interval.low:.2f} to {interval.high:.2f})."
-    one = exploring.ratios_told(ratios.head(1), baseline="a", candidate="b")
+    one = explore.ratios_told(ratios.head(1), baseline="a", candidate="b")
     assert one == "b against a: throughput 2.00× (1 block: no interval)."
-    assert exploring.ratios_told(ratios.head(0), baseline="a", candidate="b") == "There is no block with both."
+    assert explore.ratios_told(ratios.head(0), baseline="a", candidate="b") == "There is no block with both."
 
 
 def test_axes_of_ratios_have_ticks_that_read_as_ratios() -> None:
     figure = Figure()
     axes = figure.add_subplot()
     axes.plot([0.4, 3.0], [0.9, 1.2])
-    exploring.ratio_axes(axes, "xy")
+    explore.ratio_axes(axes, "xy")
     assert axes.get_xscale() == axes.get_yscale() == "log"
     for axis in (axes.xaxis, axes.yaxis):
         assert "1×" in [text.get_text() for text in axis.get_ticklabels()]
@@ -175,7 +176,7 @@ def another(made: synthetic.MadeStudy, **changes: object) -> StoredStudy:
 
 
 def test_studies_of_one_machine_are_joined_with_their_names(made: synthetic.MadeStudy, study: StoredStudy) -> None:
-    joined = exploring.join(study, another(made))
+    joined = explore.join(study, another(made))
     assert joined.comparable
     assert joined.left_out.empty
     assert list(joined.trials.index.get_level_values("study").unique()) == ["monday", "tuesday"]
@@ -191,7 +192,7 @@ def test_another_machine_is_told_and_absolute_numbers_are_withheld(
     made: synthetic.MadeStudy, study: StoredStudy
 ) -> None:
     versions = made.manifest["versions"] | {"grpcio": "1.90.0"}
-    joined = exploring.join(study, another(made, versions=versions))
+    joined = explore.join(study, another(made, versions=versions))
     assert joined.differences.to_dict("index") == {"grpcio": {"monday": "1.85.1", "tuesday": "1.90.0"}}
     assert not joined.comparable
     assert joined.levels("throughput_rps").empty
@@ -206,13 +207,13 @@ def test_a_configuration_with_another_level_is_left_out_with_the_reason(
     mine = other.trials["configuration"] == "basic-c64"
     other.trials.loc[mine, "server.threads"] = 20
     other = dataclasses.replace(other, trials=other.trials[other.trials["configuration"] != "basic-c1"])
-    joined = exploring.join(study, other)
+    joined = explore.join(study, other)
     assert joined.left_out.to_dict() == {"basic-c1": "only in monday", "basic-c64": "not the same server.threads"}
     assert not joined.trials["configuration"].isin(["basic-c1", "basic-c64"]).any()
 
 
 def test_a_study_beside_itself_has_two_names(study: StoredStudy) -> None:
-    joined = exploring.join(study, study)
+    joined = explore.join(study, study)
     assert joined.names == ("monday", "monday (2)")
     assert joined.trials.reset_index("study")["study"].value_counts().nunique() == 1
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from grpclab.errors import UsageError
-from grpclab.servers.exposure import ListenAddress, listen_address
+from grpclab.servers.process.exposure import ListenAddress, listen_address
 
 SERVICES = ("a.B", "c.D")
 

@@ -17,16 +17,16 @@ import pytest
 from watched import Observed, Watched
 
 import grpclab
-from grpclab.channel_args import RULES, cannot_act, client_args, server_args
-from grpclab.config import FACTORS, SECTIONS, TrialConfig, format_level, parse_settings
 from grpclab.errors import GrpclabError, UsageError
+from grpclab.factors.channel_args import RULES, cannot_act, client_args, server_args
+from grpclab.factors.config import FACTORS, SECTIONS, TrialConfig, format_level, parse_settings
 from grpclab.load import plan as plan_module
-from grpclab.load.bounds import plan_bounds, split
-from grpclab.load.calls import greeting
-from grpclab.study import file_design
-from grpclab.study.design import trial_config
+from grpclab.load.calls.method import greeting
+from grpclab.load.core.bounds import plan_bounds, split
+from grpclab.study.designs import file_design
+from grpclab.study.designs.design import trial_config
 from grpclab.study.sides import Side
-from grpclab.study.subject import Subject
+from grpclab.study.target import Subject
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from grpclab.config import TrialConfig
 from grpclab.errors import MeasurementError
+from grpclab.factors.config import TrialConfig
 from grpclab.study.parameters import StudyParameters
 from grpclab.study.runner import FAILED_ALIKE, Failing, Study
 from grpclab.study.store import Store

@@ -20,14 +20,23 @@ from google.rpc.status_pb2 import Status
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grpclab.config import Level
+from grpclab.factors.config import Level
 from grpclab.load.bench import BenchResult, run_bench
-from grpclab.load.error_details import describe
-from grpclab.load.failures import LONGEST_TEXT, MOST_TEXTS, Failure, FailureLog, combine, merge, only_text, sentence
-from grpclab.load.formats import csv_text, ghz_json
+from grpclab.load.core.error_details import describe
+from grpclab.load.core.failures import (
+    LONGEST_TEXT,
+    MOST_TEXTS,
+    Failure,
+    FailureLog,
+    combine,
+    merge,
+    only_text,
+    sentence,
+)
+from grpclab.load.output.formats import csv_text, ghz_json
 from grpclab.load.plan import load_plan
-from grpclab.printable import printable
 from grpclab.status import NOT_ENDED
+from grpclab.text.printable import printable
 
 CANCELLED, UNKNOWN, UNAUTHENTICATED = 1, 2, 16
 

@@ -131,7 +131,7 @@ def test_a_stack_of_nothing_but_nameless_functions_is_other() -> None:
 
 
 def test_the_labs_own_lifeline_thread_only_waits() -> None:
-    assert classify("watch (die_with_parent grpclab/children.py:40);read (libc.so.6)") == WAIT
+    assert classify("watch (die_with_parent grpclab/system/subprocesses.py:40);read (libc.so.6)") == WAIT
 
 
 def test_folded_lines_are_read_and_equal_stacks_added() -> None:

@@ -17,16 +17,16 @@ import h2.events
 import pytest
 from conftest import greeter_at, hello
 
-from grpclab.config import TrialConfig
 from grpclab.errors import TargetError, UsageError
+from grpclab.factors.config import TrialConfig
 from grpclab.http2 import frames
 from grpclab.http2.client import Call, ClientConnection, Request
 from grpclab.http2.messages import prefixed
 from grpclab.http2.replies import Reply
-from grpclab.load.calls import greeting
+from grpclab.load.calls.method import greeting
+from grpclab.load.core.gate import Gate
+from grpclab.load.core.recorder import Recorder
 from grpclab.load.engines.wire import WireEngine
-from grpclab.load.gate import Gate
-from grpclab.load.recorder import Recorder
 from grpclab.servers.reference.faults import FAULTS, PERCENT_MESSAGE, Fault, Talk, Turn, parse_fault
 from grpclab.servers.reference.serving import listening
 from grpclab.servers.reference.spec import ReferenceSpec

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from grpclab import cli
+from grpclab.cli import commands
 from grpclab.errors import UsageError
-from grpclab.study import file_design
-from grpclab.study.design import trial_config
-from grpclab.study.file_design import design
+from grpclab.study.designs import file_design
+from grpclab.study.designs.design import trial_config
+from grpclab.study.designs.file_design import design
 
 README = Path(__file__).parent.parent / "README.md"
 SMALL = """
@@ -105,14 +105,14 @@ def test_a_file_is_run_and_reported(
     monkeypatch.setattr(file_design, "fewest_blocks", lambda: 2)  # the blocks of a file that names none
     file = tmp_path / "mine.toml"
     file.write_text(SMALL)
-    assert cli.main(["study", "--file", str(file), "-q"]) == 0
+    assert commands.main(["study", "--file", str(file), "-q"]) == 0
     assert "server.threads=4 is " in capsys.readouterr().out
     results = list((tmp_path / "results" / "mine").glob("trials/*/result.json"))
     assert len(results) == 2 * 3
     assert all(json.loads(path.read_text())["valid"] for path in results)
     assert f"grpclab study --file {file} --study mine" in (tmp_path / "reports" / "mine.html").read_text()
     file.write_text(SMALL.replace("[4]", "[4, 8]"))
-    assert cli.main(["study", "--file", str(file), "-q"]) == 2
+    assert commands.main(["study", "--file", str(file), "-q"]) == 2
     assert "holds a study with another plan" in capsys.readouterr().err
 
 
@@ -124,11 +124,11 @@ def test_a_file_is_run_and_reported(
     ],
 )
 def test_bad_input_is_one_line(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["study", *words]) == 2
+    assert commands.main(["study", *words]) == 2
     assert told in capsys.readouterr().err
 
 
 def test_what_is_no_toml_is_said_with_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "x.toml").write_text("a = \n")
-    assert cli.main(["study", "--file", str(tmp_path / "x.toml")]) == 2
+    assert commands.main(["study", "--file", str(tmp_path / "x.toml")]) == 2
     assert "x.toml: expected TOML: Invalid value (at line 1" in capsys.readouterr().err

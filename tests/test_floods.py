@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from generator_help import by_status, load
 
-from grpclab.config import ClientConfig
+from grpclab.factors.config import ClientConfig
 from grpclab.http2 import frames
 from grpclab.http2.frames import DATA, END_STREAM, PREFACE, PRIORITY, SETTINGS, ErrorCode
 from grpclab.http2.replies import BEGINNING, Reply

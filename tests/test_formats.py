@@ -16,10 +16,10 @@ from bench_results import OK, UNAVAILABLE, open_loop, rate_run, result, schedule
 from hdrh.histogram import HdrHistogram
 
 from grpclab.load.bench import BenchResult
-from grpclab.load.calls import CallSpec
-from grpclab.load.formats import DETAILS, csv_chunks, csv_text, ghz_json, json_chunks, nanoseconds
+from grpclab.load.calls.method import CallSpec
+from grpclab.load.output.formats import DETAILS, csv_chunks, csv_text, ghz_json, json_chunks, nanoseconds
 from grpclab.status import STATUS_NAMES, go_name
-from grpclab.surroundings import SERVER, Surroundings
+from grpclab.system.surroundings import SERVER, Surroundings
 
 GHZ_KEYS = [
     *("name", "endReason", "date", "options", "count", "total"),
@@ -336,6 +336,6 @@ def test_csv_of_a_schedule_says_the_rate_of_each_call() -> None:
 
 
 def test_csv_is_made_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("grpclab.load.formats.CSV_CHUNK", 2)
+    monkeypatch.setattr("grpclab.load.output.formats.CSV_CHUNK", 2)
     pieces = list(csv_chunks(result([0.1] * 5)))
     assert [piece.count("\n") for piece in pieces] == [1, 2, 2, 1]

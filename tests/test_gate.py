@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grpclab.load.gate import Gate, share
+from grpclab.load.core.gate import Gate, share
 
 
 def test_warm_up_calls_are_admitted_and_not_counted() -> None:

@@ -16,14 +16,14 @@ import pytest
 from conftest import until
 from generator_help import Pooling, by_status, load
 
-from grpclab import procfs
-from grpclab.config import ClientConfig, LinkConfig, ServerConfig, TrialConfig
 from grpclab.errors import FactorError
-from grpclab.link import running_link
-from grpclab.load.arrivals import planned
+from grpclab.factors.config import ClientConfig, LinkConfig, ServerConfig, TrialConfig
+from grpclab.link.emulation import running_link
+from grpclab.load.core.arrivals import planned
 from grpclab.load.generator import Generator, LoadRun
 from grpclab.load.run import HELD_BACK
-from grpclab.servers.launcher import RunningServer, launch
+from grpclab.servers.process.launcher import RunningServer, launch
+from grpclab.system import procfs
 
 # ---- connections, counted from outside -----------------------------------------------------------------------
 

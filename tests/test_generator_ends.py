@@ -14,10 +14,10 @@ import pytest
 from conftest import until
 from generator_help import Pooling, by_status, load
 
-from grpclab.config import ClientConfig, ServerConfig
 from grpclab.errors import ServerError, StorageError, TargetError, WorkerError
+from grpclab.factors.config import ClientConfig, ServerConfig
 from grpclab.load.generator import Generator, Progress
-from grpclab.servers.launcher import RunningServer, launch
+from grpclab.servers.process.launcher import RunningServer, launch
 
 # ---- watching it ---------------------------------------------------------------------------------------------
 

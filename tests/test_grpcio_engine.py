@@ -18,15 +18,15 @@ import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2
 
-from grpclab.config import ClientConfig, LoadConfig, ServerConfig, TrialConfig
 from grpclab.errors import TargetError
-from grpclab.load.calls import CallSpec, greeting
+from grpclab.factors.config import ClientConfig, LoadConfig, ServerConfig, TrialConfig
+from grpclab.load.calls.method import CallSpec, greeting
+from grpclab.load.core.gate import Gate
+from grpclab.load.core.recorder import Recorder, Records
 from grpclab.load.engines.grpcio import GrpcioEngine
-from grpclab.load.gate import Gate
-from grpclab.load.recorder import Recorder, Records
-from grpclab.pacing import Pacer
-from grpclab.servers.launcher import RunningServer, launch
+from grpclab.servers.process.launcher import RunningServer, launch
 from grpclab.status import STATUS_NAMES
+from grpclab.system.pacing import Pacer
 
 Load = Callable[[GrpcioEngine, Recorder], Awaitable[None]]
 

@@ -12,7 +12,7 @@ import synthetic
 from grpclab import guides, load_study
 from grpclab.analysis import Interval
 from grpclab.errors import DesignError
-from grpclab.stored import StoredStudy
+from grpclab.report.stored import StoredStudy
 
 
 @pytest.fixture(scope="module")

@@ -16,17 +16,17 @@ import hostile_contents
 import hostile_files
 import pytest
 
-from grpclab import cli
-from grpclab.analysis.distribution import merge
-from grpclab.bounded import JSON_DEPTH, json_object, read_bytes, read_tail
+from grpclab.analysis.inference.distribution import merge
+from grpclab.cli import commands
 from grpclab.errors import DesignError
-from grpclab.frames import from_parquet
-from grpclab.places import project_root
 from grpclab.report.data import Packed, unpack
-from grpclab.study import material
+from grpclab.study import artifacts
 from grpclab.study.runner import Study
 from grpclab.study.store import Store, write_json
 from grpclab.study.trial import TrialIdentity, TrialResult, measured_on
+from grpclab.system.bounded import JSON_DEPTH, json_object, read_bytes, read_tail
+from grpclab.system.frames import from_parquet
+from grpclab.system.paths import project_root
 
 EXAMPLE = project_root() / "reports" / "example.html"
 COUNT = os.environ.get("GRPCLAB_HOSTILE", "16")
@@ -49,7 +49,7 @@ def test_damaged_and_hostile_files_are_a_line_each_within_seconds_and_500_mb(tmp
 
 
 LOAD = f"""
-import os, grpclab.stored, pyarrow.parquet
+import os, grpclab.report.stored, pyarrow.parquet
 threads = lambda: len(os.listdir("/proc/self/task"))
 before = threads()
 grpclab.load_study({str(EXAMPLE)!r})
@@ -191,7 +191,7 @@ def test_a_damaged_manifest_says_what_is_saved_and_beginning_again_saves_it(
     path = study.store.folder / "manifest.json"
     path.write_text(content)
     for words in (["report", "tiny"], ["study", "--repeat", str(path)], ["compare", *[f"{path.parent}:few"] * 2]):
-        assert cli.main(words) == 2
+        assert commands.main(words) == 2
         out, err = capsys.readouterr()
         assert (out, err.count("\n")) == ("", 1)
         assert "its 2 whole trials are kept if you remove that file" in err
@@ -222,7 +222,7 @@ def test_what_lies_behind_links_is_neither_read_nor_written_nor_removed(study: S
         link.symlink_to(home / "notes")
     (trial / "server.log").unlink(missing_ok=True)
     (trial / "server.log").symlink_to(home / "notes")
-    details = material.details(study.store.trials_folder, study.store.results())
+    details = artifacts.details(study.store.trials_folder, study.store.results())
     assert "notes" not in json.dumps(details)
     study.collect()
     write_json(study.store.folder / "manifest.json", hostile_contents.manifest())

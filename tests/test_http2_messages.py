@@ -86,7 +86,7 @@ def test_prefixes_that_are_refused_before_anything_else_comes(prefix: bytes, exp
 
 
 def test_the_largest_message_the_factors_can_ask_for_is_taken() -> None:
-    from grpclab.config import FACTORS
+    from grpclab.factors.config import FACTORS
 
     largest = max(FACTORS[factor].maximum or 0 for factor in ("load.request_bytes", "server.response_bytes"))
     assert largest + 100 < messages.MAX_MESSAGE_BYTES

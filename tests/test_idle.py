@@ -8,14 +8,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from grpclab.config import Level, TrialConfig
-from grpclab.environment import machine, split_cores
+from grpclab.factors.config import Level, TrialConfig
 from grpclab.report import figures, words
 from grpclab.report.figures.idle import silences
-from grpclab.report.study import Study
-from grpclab.study import desk_design, idle_design, idle_scenario
+from grpclab.report.finished import Study
+from grpclab.study.designs import desk_design, idle_design, idle_scenario
 from grpclab.study.parameters import StudyParameters
 from grpclab.study.trial import METRICS, TrialIdentity, TrialResult, run_trial
+from grpclab.system.environment import machine, split_cores
 
 SHORT: dict[str, Level] = {
     "load.engine": "grpcio",

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grpclab.errors import UsageError
-from grpclab.inputs import beside, decode, read_text
+from grpclab.system.inputs import beside, decode, read_text
 
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-32")  # each but the first writes its mark
 

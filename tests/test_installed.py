@@ -11,8 +11,10 @@ from typing import Any
 import nbformat
 import pytest
 
-from grpclab import cli, cli_study, extras, places
+from grpclab.cli import commands, study
 from grpclab.errors import MissingDependencyError, UsageError
+from grpclab.system import optional as extras
+from grpclab.system import paths
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -60,18 +62,18 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_every_notebook_is_listed_with_its_title(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["notebook"]) == 0
+    assert commands.main(["notebook"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == places.notebooks()
+    assert [line.split()[0] for line in lines] == paths.notebooks()
     assert all(len(line.split()) > 3 for line in lines)
 
 
 @pytest.mark.parametrize("name", ["sweep", "sweep.ipynb"])
 def test_a_notebook_is_copied_whole(here: Path, name: str) -> None:
-    assert cli.main(["notebook", name]) == 0
-    assert (here / "sweep.ipynb").read_bytes() == places.notebook("sweep").read_bytes()
+    assert commands.main(["notebook", name]) == 0
+    assert (here / "sweep.ipynb").read_bytes() == paths.notebook("sweep").read_bytes()
     nbformat.validate(nbformat.read(here / "sweep.ipynb", as_version=4))
-    assert cli.main(["notebook", name]) == 0, "the same file is no harm"
+    assert commands.main(["notebook", name]) == 0, "the same file is no harm"
 
 
 def test_ones_own_work_is_not_replaced_unless_that_is_asked_for(
@@ -79,14 +81,14 @@ def test_ones_own_work_is_not_replaced_unless_that_is_asked_for(
 ) -> None:
     mine = here / "sweep.ipynb"
     mine.write_text("mine")
-    assert cli.main(["notebook", "sweep"]) == UsageError.exit_code
+    assert commands.main(["notebook", "sweep"]) == UsageError.exit_code
     assert "--force" in capsys.readouterr().err
     opened: list[list[str]] = []
     monkeypatch.setattr("os.execv", lambda program, words: opened.append(words))
-    assert cli.main(["notebook", "sweep", "--open"]) == 0
+    assert commands.main(["notebook", "sweep", "--open"]) == 0
     assert (mine.read_text(), opened[0][-1]) == ("mine", "sweep.ipynb")
-    assert cli.main(["notebook", "sweep", "--force"]) == 0
-    assert mine.read_bytes() == places.notebook("sweep").read_bytes()
+    assert commands.main(["notebook", "sweep", "--force"]) == 0
+    assert mine.read_bytes() == paths.notebook("sweep").read_bytes()
 
 
 def test_a_wheel_carries_the_notebooks_where_they_are_looked_for() -> None:
@@ -104,15 +106,15 @@ def test_a_report_is_found_by_the_studys_name_and_a_wrong_one_is_told_with_the_n
     folder = here / "results" / "monday"
     folder.mkdir(parents=True)
     (folder / "manifest.json").write_text("{}")
-    assert cli_study.stored_folder("monday") == folder
-    assert cli_study.stored_folder("results/monday") == Path("results/monday")
+    assert study.stored_folder("monday") == folder
+    assert study.stored_folder("results/monday") == Path("results/monday")
     for wrong, told in (("mondya", "did you mean monday?"), ("zzz", "holds monday"), ("results/mondai", "monday?")):
-        assert cli.main(["report", wrong]) == 2
+        assert commands.main(["report", wrong]) == 2
         assert told in capsys.readouterr().err
 
 
 def test_factors_are_plain_values_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["factors", "--json", "-"]) == 0
+    assert commands.main(["factors", "--json", "-"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
     assert rows["server.threads"]["default"] == 10
     assert rows["load.engine"]["choices"] == ["wire", "grpcio"]

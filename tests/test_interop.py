@@ -16,12 +16,12 @@ import interop_service
 import pytest
 from go_programs import go_program
 
-from grpclab.config import ClientConfig, TrialConfig
+from grpclab.factors.config import ClientConfig, TrialConfig
 from grpclab.http2.client import Call, ClientConnection, Request
-from grpclab.load.calls import CallSpec, find_call
+from grpclab.load.calls.method import CallSpec, find_call
+from grpclab.load.core.gate import Gate
+from grpclab.load.core.recorder import Recorder, Records
 from grpclab.load.engines import ENGINES
-from grpclab.load.gate import Gate
-from grpclab.load.recorder import Recorder, Records
 from grpclab.status import NOT_ENDED, OK, STATUS_NAMES
 
 BOTH = pytest.mark.parametrize("engine", ["wire", "grpcio"])

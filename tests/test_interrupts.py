@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from grpclab import interrupts
-from grpclab.children import MARK, Child, receive_any
-from grpclab.cli import main
+from grpclab.cli.commands import main
+from grpclab.system import interrupts
+from grpclab.system.subprocesses import MARK, Child, receive_any
 
 
 @pytest.fixture(autouse=True)
@@ -109,7 +109,7 @@ def test_a_program_that_calls_ours_hears_of_the_signal_when_we_have_cleaned_up(
 def test_sigterm_ends_the_program_and_not_the_command_in_it_alone(
     passed_on: list[int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("grpclab.doctor.diagnose", lambda: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr("grpclab.cli.doctor.diagnose", lambda: signal.raise_signal(signal.SIGTERM))
     assert main(["doctor"]) == 143
     assert passed_on == [signal.SIGTERM]
     assert capsys.readouterr().err == "grpclab: interrupted (SIGTERM)\n"
@@ -124,7 +124,7 @@ def test_the_handlers_of_a_program_hold_for_the_command_in_it() -> None:
 
 
 def test_after_its_end_a_program_is_not_broken_by_a_signal() -> None:
-    code = "import signal\nfrom grpclab import interrupts\nwith interrupts.handled(leaving=True): pass\n"
+    code = "import signal\nfrom grpclab.system import interrupts\nwith interrupts.handled(leaving=True): pass\n"
     code += "for number in interrupts.SIGNALS: signal.raise_signal(number)\nprint('whole')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "whole\n", "")

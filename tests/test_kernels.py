@@ -15,7 +15,7 @@ from conftest import until
 
 from grpclab.errors import WorkerError
 from grpclab.study.kernel import LONGEST_SOCKET, WarmKernel
-from grpclab.temporary import remove_abandoned
+from grpclab.system.temporary import remove_abandoned
 
 ASK = """
 import json, os, sys

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from grpclab.config import Level, TrialConfig
-from grpclab.notebook import key_figures
+from grpclab.factors.config import Level, TrialConfig
+from grpclab.notebook.cells import key_figures
 from grpclab.study.trial import TrialIdentity, TrialResult
 
 

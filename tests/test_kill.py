@@ -15,8 +15,8 @@ import psutil
 import pytest
 from conftest import gone, until
 
-from grpclab.children import STUDY_VARIABLE, TRIAL_VARIABLE
-from grpclab.places import notebook
+from grpclab.system.paths import notebook
+from grpclab.system.subprocesses import STUDY_VARIABLE, TRIAL_VARIABLE
 
 GONE_WITHIN_S = 5.0
 PARAMETERS = {
@@ -32,9 +32,9 @@ PARAMETERS = {
 }
 """In the order drawn from this seed the link comes second, the profiled `optimized-c64` last."""
 ROLES = {
-    "server": "grpclab.servers.child",
+    "server": "grpclab.servers.process.child",
     "worker": "grpclab.load.worker",
-    "relay": "grpclab.link",
+    "relay": "grpclab.link.emulation",
     "py-spy": "py-spy",
     "trial kernel": "grpclab.study.trial_kernel",
 }

@@ -18,16 +18,16 @@ from hypothesis import strategies as st
 from net import MS, STREAM_CALL, Bench, Net, Server, on_a_net, statuses
 from virtual import pacer
 
-from grpclab.config import ClientConfig
 from grpclab.errors import TargetError
+from grpclab.factors.config import ClientConfig
 from grpclab.http2 import frames
 from grpclab.http2.client import ClientConnection
+from grpclab.load.core.gate import Gate
+from grpclab.load.core.recorder import Recorder, Records
 from grpclab.load.engines import peer as peers
 from grpclab.load.engines.backoff import BACKOFF_S
 from grpclab.load.engines.peer import Peer
 from grpclab.load.engines.wire import TURN_S
-from grpclab.load.gate import Gate
-from grpclab.load.recorder import Recorder, Records
 
 POOL = ClientConfig(pooling="pool", connections=2)
 PER_CALL = ClientConfig(pooling="per_call")

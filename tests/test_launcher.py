@@ -16,10 +16,10 @@ import psutil
 import pytest
 from conftest import greeter_at, hello, until
 
-from grpclab.config import ClientConfig, ServerConfig, TrialConfig
 from grpclab.errors import ServerError
+from grpclab.factors.config import ClientConfig, ServerConfig, TrialConfig
 from grpclab.load.generator import Generator
-from grpclab.servers.launcher import launch, log_tail
+from grpclab.servers.process.launcher import launch, log_tail
 
 can_pin = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot pin")
 one_and_several = pytest.mark.parametrize("processes", [1, 2])
@@ -123,10 +123,10 @@ def test_stopping_twice_is_stopping_once() -> None:
 
 STUDY_SCRIPT = """
 import sys
-from grpclab.config import ClientConfig, LinkConfig, LoadConfig, ServerConfig, TrialConfig
-from grpclab.link import running_link
+from grpclab.factors.config import ClientConfig, LinkConfig, LoadConfig, ServerConfig, TrialConfig
+from grpclab.link.emulation import running_link
 from grpclab.load.generator import Generator
-from grpclab.servers.launcher import launch, log_tail
+from grpclab.servers.process.launcher import launch, log_tail
 
 config = TrialConfig(
     client=ClientConfig(pooling="pool", connections=4),

@@ -18,11 +18,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grpclab.children import MARK
-from grpclab.config import LinkConfig
+from grpclab.factors.config import LinkConfig
 from grpclab.http2 import frames
-from grpclab.link import check_link, running_link
-from grpclab.link_model import DelayLine, Direction, EmulatedPath, Mark, buffer_bytes
+from grpclab.link.emulation import check_link, running_link
+from grpclab.link.model import DelayLine, Direction, EmulatedPath, Mark, buffer_bytes
+from grpclab.system.subprocesses import MARK
 
 UP, DOWN = Direction.UP, Direction.DOWN
 
@@ -176,7 +176,7 @@ def echo(sock: socket.socket) -> None:
 
 def run_relay(order: str) -> subprocess.CompletedProcess[str]:
     """The relay's process with an order, to its end."""
-    command = [sys.executable, "-m", "grpclab.link"]
+    command = [sys.executable, "-m", "grpclab.link.emulation"]
     return subprocess.run(command, input=order + "\n", capture_output=True, text=True, check=False)
 
 
@@ -316,7 +316,7 @@ def test_an_order_that_makes_no_sense_is_refused(order: str) -> None:
 @pytest.mark.parametrize("how", ["end of stdin", "SIGTERM"])
 def test_the_relay_ends_with_its_parent(how: str) -> None:
     with subprocess.Popen(
-        [sys.executable, "-m", "grpclab.link"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-m", "grpclab.link.emulation"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -337,7 +337,7 @@ def test_nothing_is_left_behind() -> None:
 
 
 def test_starting_the_relay_does_not_import_the_laboratory() -> None:
-    code = "import sys, grpclab.link_relay; print({'grpc', 'numpy', 'pandas', 'google'} & set(sys.modules))"
+    code = "import sys, grpclab.link.relay; print({'grpc', 'numpy', 'pandas', 'google'} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"
 

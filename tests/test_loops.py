@@ -16,11 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from virtual import VirtualLoop, pacer, run
 
+from grpclab.load.core.gate import Gate
+from grpclab.load.core.recorder import Recorder, Records
+from grpclab.load.core.summary import PERCENTILES, Window, percentiles, summarise
 from grpclab.load.engines import Counters
 from grpclab.load.engines.loops import Call, Caller, OpenLoop
-from grpclab.load.gate import Gate
-from grpclab.load.recorder import Recorder, Records
-from grpclab.load.summary import PERCENTILES, Window, percentiles, summarise
 from grpclab.status import OK
 
 MS = 1 / 1024

@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from grpclab.study import material
+from grpclab.study import artifacts
 
 
 def test_the_end_of_a_log_is_short_and_readable(tmp_path: Path) -> None:
     log = tmp_path / "server.log"
-    assert material.log_tail(log, tmp_path) == ""
+    assert artifacts.log_tail(log, tmp_path) == ""
     log.write_bytes(b"\n".join(b"line %d \xff" % n for n in range(10_000)))
-    tail = material.log_tail(log, tmp_path).splitlines()
-    assert len(tail) == material.LOG_LINES
+    tail = artifacts.log_tail(log, tmp_path).splitlines()
+    assert len(tail) == artifacts.LOG_LINES
     assert tail[-1] == "line 9999 \ufffd"
     log.write_text("x" * 5000)
-    assert len(material.log_tail(log, tmp_path)) == material.LOG_CHARACTERS
+    assert len(artifacts.log_tail(log, tmp_path)) == artifacts.LOG_CHARACTERS
 
 
 def test_latencies_are_those_of_valid_trials_that_were_asked_for() -> None:
@@ -30,14 +30,14 @@ def test_latencies_are_those_of_valid_trials_that_were_asked_for() -> None:
         }
     )
     results = {name: {"histogram": f"H{name}"} for name in ("a0", "a1", "c0")} | {"b0": {"histogram": ""}}
-    assert material.histograms(results, ["a", "b"], trials) == {"a": {0: "Ha0"}}
+    assert artifacts.histograms(results, ["a", "b"], trials) == {"a": {0: "Ha0"}}
 
 
 def test_details_hold_what_a_trial_has(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "server.log").write_text("INFO served\n")
     results = {"one": {"advertised": {"server": {"x": 1}}}, "two": {}}
-    assert material.details(tmp_path, results) == {
+    assert artifacts.details(tmp_path, results) == {
         "one": {"advertised": {"server": {"x": 1}}, "log": "INFO served"},
         "two": {},
     }

@@ -15,10 +15,11 @@ from bench_results import open_loop
 from nbconvert import HTMLExporter
 from playwright.sync_api import Browser, Page
 
-from grpclab.notebook_html import in_cell, with_attributes
-from grpclab.report import confidence, figures, settings, tables
+from grpclab.load.output.notebook_html import in_cell, with_attributes
+from grpclab.report import figures
 from grpclab.report.blocks import in_notebook
-from grpclab.report.study import Study
+from grpclab.report.finished import Study
+from grpclab.report.sections import confidence, settings, tables
 
 VS_CODE = """
 table, thead, tr, th, td, tbody {border: none; border-color: transparent; border-spacing: 0; border-collapse: collapse}

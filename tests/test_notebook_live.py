@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from bs4 import BeautifulSoup
 
-from grpclab import notebook_live
-from grpclab.notebook_live import Output, TrialProgress, note, papermill_output, report_link
+from grpclab.notebook import live
+from grpclab.notebook.live import Output, TrialProgress, note, papermill_output, report_link
 from grpclab.report.blocks import Section, Shown, folded
 
 
@@ -94,7 +94,7 @@ def test_the_notebook_that_papermill_writes_stands_in_its_command(command: str, 
 
 
 def test_a_link_to_the_report_leads_there_from_the_notebook(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(notebook_live, "notebook_folder", lambda: tmp_path / "books")
+    monkeypatch.setattr(live, "notebook_folder", lambda: tmp_path / "books")
     link = BeautifulSoup(report_link(tmp_path / "reports" / "a study.html").html, "html.parser")
     assert [there["href"] for there in link.select("a")] == ["../reports/a%20study.html"]
     assert str(tmp_path / "reports" / "a study.html") in link.get_text()
@@ -102,7 +102,7 @@ def test_a_link_to_the_report_leads_there_from_the_notebook(monkeypatch: pytest.
 
 def test_jupyters_server_says_where_the_notebook_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JPY_SESSION_NAME", "/home/me/books/mine.ipynb")
-    assert notebook_live.notebook_folder() == Path("/home/me/books")
+    assert live.notebook_folder() == Path("/home/me/books")
 
 
 def test_folded_sections_tell_their_title_and_their_first_caption() -> None:

@@ -13,12 +13,12 @@ import pandas as pd
 import pytest
 from test_project import parameters_cell
 
-from grpclab.analysis.replication import claims
+from grpclab.analysis.claims.replication import claims
 from grpclab.errors import DesignError
-from grpclab.notebook_replication import ReplicationNotebook
-from grpclab.places import notebook
-from grpclab.study import replication_design
+from grpclab.notebook.replication import ReplicationNotebook
+from grpclab.study.designs import replication_design
 from grpclab.study.parameters import StudyParameters
+from grpclab.system.paths import notebook
 
 
 @pytest.fixture(scope="module")

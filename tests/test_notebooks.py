@@ -13,7 +13,7 @@ import pytest
 from bs4 import BeautifulSoup
 from notebook_runs import papermill
 
-from grpclab.config import FACTORS
+from grpclab.factors.config import FACTORS
 from grpclab.study.trial import METRICS
 
 

@@ -15,7 +15,7 @@ from notebook_runs import SMALL, environment
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
-from grpclab.places import notebook
+from grpclab.system.paths import notebook
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -11,7 +11,7 @@ import pytest
 
 from grpclab.analysis.offered import series
 from grpclab.report import figures
-from grpclab.report.study import Study
+from grpclab.report.finished import Study
 
 RATES = (100.0, 200.0, 400.0, 800.0)
 

@@ -10,10 +10,10 @@ import sys
 import pytest
 from command import GRPCLAB, assert_refused
 
-from grpclab import address_space, open_files
-from grpclab.config import TrialConfig
 from grpclab.errors import MeasurementError
-from grpclab.load.bounds import connections
+from grpclab.factors.config import TrialConfig
+from grpclab.load.core.bounds import connections
+from grpclab.system import address_space, open_files
 
 
 def test_connections_that_a_worker_cannot_open_are_refused_with_the_remedy() -> None:
@@ -47,7 +47,8 @@ def test_a_low_limit_is_told_before_anything_is_measured(engine: str) -> None:
 
 
 def test_a_process_of_ours_raises_its_limit_as_far_as_it_may() -> None:
-    code = "import resource as r; from grpclab import open_files; open_files.raise_limit(); print(r.getrlimit(7))"
+    code = "import resource as r\n"
+    code += "from grpclab.system import open_files; open_files.raise_limit(); print(r.getrlimit(7))"
     limited = ["sh", "-c", 'ulimit -Sn 64; exec "$@"', "sh", sys.executable, "-c", code]
     done = subprocess.run(limited, capture_output=True, text=True, check=True)
     soft, hard = re.findall(r"-?\d+", done.stdout)

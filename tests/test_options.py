@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from watched import Watched
 
-from grpclab import cli
+from grpclab.cli import commands
 from grpclab.study.parameters import DESIGNS, WITHOUT_PART, StudyParameters
 
 
@@ -389,7 +389,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
 
 def parsers() -> dict[str, argparse.ArgumentParser]:
     """Every command's parser."""
-    found = next(a for a in cli.build_parser()._actions if isinstance(a, argparse._SubParsersAction))
+    found = next(a for a in commands.build_parser()._actions if isinstance(a, argparse._SubParsersAction))
     return dict(found.choices)
 
 
@@ -440,7 +440,7 @@ def test_an_option_does_what_its_row_says(observe: Watched, command: str, option
 
 def as_file(words: str) -> str:
     """The options of a command line of `bench` as a file in the working folder, and how that is given."""
-    options = vars(cli.build_parser().parse_args(["bench", *words.split()]))
+    options = vars(commands.build_parser().parse_args(["bench", *words.split()]))
     names = options_of(parsers()["bench"]) - {"settings"}
     given = {name.replace("_", "-"): options[name] for name in names if options[name] not in (None, [], False)}
     levels = [word.partition("=")[::2] for word in options["settings"]]
@@ -474,7 +474,7 @@ def test_an_option_in_a_file_does_what_its_flag_does(observe: Watched, option: s
 
 @pytest.mark.parametrize("design", DESIGNS)
 def test_the_parameters_without_part_in_a_design_are_those_that_its_plan_does_not_follow(design: str) -> None:
-    from grpclab.study.design import plan
+    from grpclab.study.designs.design import plan
     from grpclab.study.runner import _SPECIAL
 
     def planned(**changed: Any) -> Any:

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grpclab import pacing
-from grpclab.pacing import SPIN_STRETCH_S, Pacer
+from grpclab.system import pacing
+from grpclab.system.pacing import SPIN_STRETCH_S, Pacer
 
 TURN_S = 0.000_01
 

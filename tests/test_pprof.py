@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pprof_message import folded, read
 
-from grpclab.desk import heap
+from grpclab.diagnostics import heap
 from grpclab.profiling import pprof
 
 FRAMES = st.tuples(

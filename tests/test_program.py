@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grpclab.errors import UsageError
-from grpclab.servers import program
+from grpclab.servers.process import program
 
 
 @pytest.mark.parametrize(

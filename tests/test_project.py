@@ -20,21 +20,25 @@ import yaml
 
 import grpclab
 from grpclab import errors
-from grpclab.channel_args import mapping_markdown
-from grpclab.notebook import TrialNotebook
-from grpclab.places import notebook, project_root
+from grpclab.factors.channel_args import mapping_markdown
+from grpclab.notebook.cells import TrialNotebook
 from grpclab.study.parameters import StudyParameters
+from grpclab.system.paths import notebook, project_root
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "grpclab"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PURE = (
-    *("config", "channel_args", "variants", "errors", "status", "link_model", "service_time", "addresses", "units"),
-    *(f"http2/{path.stem}" for path in sorted((PACKAGE / "http2").glob("[!_]*.py"))),
+    *("errors", "status", "quantities", "link/model", "system/addresses", "profiling/families"),
+    *(f"factors/{name}" for name in ("config", "channel_args", "variants", "service_time")),
     *(f"servers/reference/{name}" for name in ("disturbances", "service")),
-    *("load/arrivals", "load/gate", "load/recorder", "load/slo", "load/summary", "profiling/families"),
-    *("study/design", "study/parameters"),
+    *("load/slo", "study/designs/design", "study/parameters"),
+    *(
+        path.relative_to(PACKAGE).with_suffix("").as_posix()
+        for room in ("http2", "analysis", "load/core")
+        for path in sorted((PACKAGE / room).rglob("[!_]*.py"))
+    ),
 )
 CLOCKS_AND_SOCKETS = {"asyncio", "grpc", "os", "random", "socket", "subprocess", "threading", "time"}
 
@@ -141,7 +145,7 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
-    code = "import sys, grpclab.config; print([n for n in ('grpc', 'numpy', 'pandas') if n in sys.modules])"
+    code = "import sys, grpclab.factors.config; print([n for n in ('grpc', 'numpy', 'pandas') if n in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
 

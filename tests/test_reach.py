@@ -16,8 +16,8 @@ from grpclab.report import theme, words
 from grpclab.report.figures import forest
 from grpclab.report.figures.history import history
 from grpclab.report.figures.ratio_marks import dot, reach
+from grpclab.report.finished import Study
 from grpclab.report.past import past, summary
-from grpclab.report.study import Study
 
 HUGE = {"ratio": 1.3, "ci_low": 3e-9, "ci_high": 2_864_277_723.0, "verdict": "inconclusive", "blocks": 2}
 TIGHT = {"ratio": 0.8, "ci_low": 0.7, "ci_high": 0.9, "verdict": "slower", "blocks": 6}

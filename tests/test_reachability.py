@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from grpclab.config import ServerConfig, TrialConfig
 from grpclab.errors import TargetError
+from grpclab.factors.config import ServerConfig, TrialConfig
 from grpclab.http2 import frames
-from grpclab.load.calls import find_call, greeting
+from grpclab.load.calls.method import find_call, greeting
 from grpclab.load.engines import ENGINES
 from grpclab.load.reachability import Finding, await_listener, look, unreachable
-from grpclab.servers.launcher import RunningServer, launch
+from grpclab.servers.process.launcher import RunningServer, launch
 
 PATIENCE_S = 0.3
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from grpclab.errors import StorageError
-from grpclab.load.recorder import CHUNK, Recorder, Records, remove
+from grpclab.load.core.recorder import CHUNK, Recorder, Records, remove
 
 OK, UNAVAILABLE = 0, 14
 

@@ -19,16 +19,17 @@ from stored_studies import as_folder
 from synthetic import small_study
 from test_terminal import measured
 
-from grpclab import cli, redaction
+from grpclab.cli import commands
 from grpclab.errors import DesignError, GrpclabError, StorageError, UsageError
-from grpclab.load.metadata import file_word, parse_metadata, references
-from grpclab.publish import publish
-from grpclab.redaction import MASK, Redactor, is_placeholder, is_secret, learn, learn_words, mask, mask_foreign
+from grpclab.load.calls.metadata import file_word, parse_metadata, references
 from grpclab.report import elements
 from grpclab.report.past import settings_digest
+from grpclab.report.publish import publish
 from grpclab.study.runner import Study
 from grpclab.study.store import Store, write_json
-from grpclab.study.subject import Subject
+from grpclab.study.target import Subject
+from grpclab.text import redaction
+from grpclab.text.redaction import MASK, Redactor, is_placeholder, is_secret, learn, learn_words, mask, mask_foreign
 
 TOKEN = "PLANTED-7f3a.x"
 """What no file may hold."""
@@ -74,7 +75,7 @@ def test_a_name_that_was_given_is_secret_in_child_processes_too() -> None:
     assert not is_secret("x-tenant")
     redaction.redact(["X-Tenant"])
     assert is_secret("x-tenant")
-    told = "from grpclab.redaction import is_secret; print(is_secret('x-tenant'))"
+    told = "from grpclab.text.redaction import is_secret; print(is_secret('x-tenant'))"
     assert subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True).stdout == "True\n"
 
 
@@ -376,7 +377,7 @@ def test_planted_secrets_are_in_no_file_and_on_no_stream(
     def code_of(*words: str) -> int:
         """The exit code of a command in a process that knows nothing yet; nothing it writes holds a secret."""
         monkeypatch.setattr(redaction, "_KNOWN", redaction._Known())
-        code = cli.main(words)
+        code = commands.main(words)
         assert TOKEN not in "".join(capfd.readouterr())
         return code
 
@@ -408,7 +409,7 @@ def test_no_command_line_shows_its_secrets_in_an_error(capfd: pytest.CaptureFixt
         [f"--token={TOKEN}"],
     ):
         try:
-            code = cli.main(words)
+            code = commands.main(words)
         except SystemExit as end:
             code = int(end.code or 0)
         assert code in (2, 3)

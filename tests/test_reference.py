@@ -19,14 +19,14 @@ from conftest import channel_to, greeter_at, hello, until
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from test_launcher import taken_port
 
-from grpclab.config import TrialConfig
 from grpclab.errors import ServerError
+from grpclab.factors.config import TrialConfig
 from grpclab.http2.headers import RESIDENCE_HEADER
-from grpclab.load.calls import greeting
+from grpclab.load.calls.method import greeting
+from grpclab.load.core.gate import Gate
+from grpclab.load.core.recorder import Recorder
 from grpclab.load.engines.wire import WireEngine
-from grpclab.load.gate import Gate
-from grpclab.load.recorder import Recorder
-from grpclab.servers.launcher import RunningServer
+from grpclab.servers.process.launcher import RunningServer
 from grpclab.servers.reference.faults import FAULTS
 from grpclab.servers.reference.launcher import launch_reference
 from grpclab.servers.reference.serving import listening

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from bench_results import open_loop, rate_run, result, schedule, thousand
 
-from grpclab.load import chart
-from grpclab.load.calls import CallSpec
-from grpclab.load.progress import ProgressLine, progress_text
-from grpclab.load.render import behind, ms, render, share
+from grpclab.load.calls.method import CallSpec
+from grpclab.load.output import chart
+from grpclab.load.output.progress import ProgressLine, progress_text
+from grpclab.load.output.render import behind, ms, render, share
 from grpclab.load.run import Progress
-from grpclab.surroundings import SERVER, Surroundings
-from grpclab.terminal import ERASE
+from grpclab.system.surroundings import SERVER, Surroundings
+from grpclab.system.terminal import ERASE
 
 # ---- the summary for people ----------------------------------------------------------------------------------
 

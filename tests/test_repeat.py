@@ -13,18 +13,19 @@ import pandas as pd
 import pytest
 from stored_studies import plan_of_two, result
 
-from grpclab import cli, cli_study
-from grpclab.config import Level, TrialConfig
+from grpclab.cli import commands as cli
+from grpclab.cli import study as cli_study
 from grpclab.errors import DesignError, UsageError
+from grpclab.factors.config import Level, TrialConfig
 from grpclab.report.data import Packed
-from grpclab.stored import load_original
+from grpclab.report.stored import load_original
 from grpclab.study import comparing, repeat
 from grpclab.study.comparing import ComparingStudy
 from grpclab.study.repeat import Original, compared, planned
 from grpclab.study.runner import Study
 from grpclab.study.sides import Side
 from grpclab.study.store import Store, write_json
-from grpclab.study.subject import Subject
+from grpclab.study.target import Subject
 
 IDENTITY = {"host": "elsewhere", "grpcio": "1.85.1"}
 HEADLINE = {"ratio": 2.0, "ci_low": 1.9, "ci_high": 2.1, "blocks": 6, "verdict": "faster"}

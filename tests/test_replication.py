@@ -17,15 +17,15 @@ from hypothesis import strategies as st
 from synthetic import as_json, manifest_of
 
 from grpclab.analysis import analyse
-from grpclab.analysis.claim import CONDITION, FAILS, HOLDS, NOT_EXPRESSIBLE, UNDECIDED, VERDICTS, combined
-from grpclab.analysis.load_claims import CLAIMED_RATIO
-from grpclab.analysis.replication import COLUMNS, claims
-from grpclab.config import TrialConfig
-from grpclab.report import claims as claims_section
+from grpclab.analysis.claims.claim import CONDITION, FAILS, HOLDS, NOT_EXPRESSIBLE, UNDECIDED, VERDICTS, combined
+from grpclab.analysis.claims.load_claims import CLAIMED_RATIO
+from grpclab.analysis.claims.replication import COLUMNS, claims
+from grpclab.factors.config import TrialConfig
 from grpclab.report import sections, summaries
+from grpclab.report.finished import Study
 from grpclab.report.past import summary
-from grpclab.report.study import Study
-from grpclab.study import replication_design
+from grpclab.report.sections import claims as claims_section
+from grpclab.study.designs import replication_design
 from grpclab.study.parameters import StudyParameters
 from grpclab.study.trial import METRICS
 

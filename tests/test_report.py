@@ -14,7 +14,7 @@ import pytest
 import synthetic
 
 from grpclab.report import Section, content, scripts, sections, write_report
-from grpclab.report.study import Study
+from grpclab.report.finished import Study
 from grpclab.report.svg import alone
 
 EVIL = (

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser
 from grpclab.report import figures, write_report
 from grpclab.report.figures.forest import MOST_ROWS
 from grpclab.report.figures.sweeps import MOST_LEVELS
-from grpclab.report.study import Study
+from grpclab.report.finished import Study
 
 
 def many(configurations: int, *, blocks: int = 6, levels: int | None = None) -> synthetic.MadeStudy:

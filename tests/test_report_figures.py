@@ -21,7 +21,7 @@ from grpclab.report.figures.ladder import steps
 from grpclab.report.figures.shares import VIEWS, View, profiles
 from grpclab.report.figures.timeline import relative
 from grpclab.report.figures.windows import panels
-from grpclab.report.study import Study, tidy
+from grpclab.report.finished import Study, tidy
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ import synthetic
 
 from grpclab.profiling import flamegraph
 from grpclab.report import write_report
-from grpclab.report.flamegraphs import Profiles, section
-from grpclab.report.study import Study
-from grpclab.study.design import schedule
+from grpclab.report.finished import Study
+from grpclab.report.sections.flamegraphs import Profiles, section
+from grpclab.study.designs.design import schedule
 from grpclab.study.parameters import StudyParameters
 from grpclab.study.runner import Study as StoredStudy
 

@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from grpclab.report.settings import mapping, tried
-from grpclab.report.study import Study
+from grpclab.report.finished import Study
+from grpclab.report.sections.settings import mapping, tried
 
 WINDOW, ADAPTIVE, STREAMS = "client.window_kib", "client.adaptive_window", "server.max_concurrent_streams"
 

@@ -28,12 +28,12 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import DataReceived, RequestReceived, StreamEnded
 
-from grpclab.config import Level, TrialConfig
 from grpclab.errors import UsageError
-from grpclab.load import encoding, request
+from grpclab.factors.config import Level, TrialConfig
 from grpclab.load.bench import run_bench
-from grpclab.load.calls import find_call
-from grpclab.load.metadata import metadata_words, parse_metadata
+from grpclab.load.calls import encoding, request
+from grpclab.load.calls.metadata import metadata_words, parse_metadata
+from grpclab.load.calls.method import find_call
 
 
 def meant(text: str, name: str = "k.All") -> Any:

@@ -17,11 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic import full_study
 
-from grpclab.analysis.resources import RESOURCES, Limit, limit_of, limiting_resources
-from grpclab.config import FACTORS, TrialConfig
-from grpclab.environment import CorePlan, machine, split_cores
+from grpclab.analysis.limits.resources import RESOURCES, Limit, limit_of, limiting_resources
+from grpclab.factors.config import FACTORS, TrialConfig
 from grpclab.study import trial
 from grpclab.study.trial import TrialIdentity, run_trial
+from grpclab.system.environment import CorePlan, machine, split_cores
 
 ONE, FOUR = ({"server": list(range(number)), "generator": [number], "shared": False} for number in (1, 4))
 IDLE: dict[str, Any] = {"server_cores": 0.2, "client_busy_share": 0.1}

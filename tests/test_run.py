@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from grpclab.load.recorder import Records
+from grpclab.load.core.recorder import Records
+from grpclab.load.core.running import Tally
+from grpclab.load.core.summary import Window, summarise
+from grpclab.load.core.traffic import Traffic
 from grpclab.load.run import GENERATOR_BOUND, HELD_BACK, LoadRun, assemble, find_limits, merge_reports
-from grpclab.load.running import Tally
-from grpclab.load.summary import Window, summarise
-from grpclab.load.traffic import Traffic
 
 
 def opened(late_s: Sequence[float], service_s: float = 0.010, *, length_s: float = 10.0) -> Window:

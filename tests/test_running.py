@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from grpclab.load.progress import progress_text
+from grpclab.load.core.running import BEAT_S, STILL_S, Heartbeat, Tally
+from grpclab.load.output.progress import progress_text
 from grpclab.load.run import Progress
-from grpclab.load.running import BEAT_S, STILL_S, Heartbeat, Tally
 from grpclab.status import OK
 
 

@@ -11,12 +11,12 @@ import synthetic
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grpclab.analysis.interaction import rungs
-from grpclab.analysis.scalability import FEWEST_LEVELS, fit
-from grpclab.report import leave_one_out, scalability
-from grpclab.report.study import Study
-from grpclab.study.leave_one_out import without
-from grpclab.variants import LADDER, OPTIMIZED
+from grpclab.analysis.inference.interaction import rungs
+from grpclab.analysis.inference.scalability import FEWEST_LEVELS, fit
+from grpclab.factors.variants import LADDER, OPTIMIZED
+from grpclab.report.finished import Study
+from grpclab.report.sections import leave_one_out, scalability
+from grpclab.study.designs.leave_one_out import without
 
 LEVELS = [1, 2, 4, 8, 16, 32, 64]
 

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from shop import SERVICE, Handler, Shop, descriptors, write
 
 from grpclab.errors import MissingDependencyError, TargetError, UsageError
-from grpclab.load.calls import CallSpec, find_call
-from grpclab.load.descriptors import WELL_KNOWN, well_known
-from grpclab.load.schema import advice
+from grpclab.load.calls.descriptors import WELL_KNOWN, well_known
+from grpclab.load.calls.method import CallSpec, find_call
+from grpclab.load.calls.schema import advice
 from grpclab.servers import tls
 
 DATA = '{"customer": "Ada", "placed_at": "2024-02-29T12:00:00Z"}'

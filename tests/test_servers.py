@@ -17,10 +17,10 @@ from conftest import channel_to, greeter_at, hello, until
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from grpclab.config import LoadConfig, ServerConfig, TrialConfig
 from grpclab.errors import ServerError
+from grpclab.factors.config import LoadConfig, ServerConfig, TrialConfig
 from grpclab.load.generator import Generator
-from grpclab.servers.launcher import RunningServer, launch
+from grpclab.servers.process.launcher import RunningServer, launch
 
 CONFIGS = {
     "sync": ServerConfig(),

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grpclab.errors import UsageError
+from grpclab.factors.service_time import CHUNK, parse_milliseconds, parse_service_time
 from grpclab.servers.reference.disturbances import (
     Mishap,
     Stall,
@@ -21,7 +22,6 @@ from grpclab.servers.reference.disturbances import (
     parse_mishap,
     parse_stall,
 )
-from grpclab.service_time import CHUNK, parse_milliseconds, parse_service_time
 
 N = 100_000
 

@@ -9,9 +9,9 @@ import pytest
 
 from grpclab import BASIC, OPTIMIZED, Side, TrialConfig
 from grpclab.errors import UsageError
+from grpclab.factors.variants import LOAD
 from grpclab.study.sides import Asked, Command, Given, pair
-from grpclab.study.subject import Subject
-from grpclab.variants import LOAD
+from grpclab.study.target import Subject
 
 COMMAND = Command("sh server.sh {port}", "--a-cmd")
 OTHER = Command("sh other.sh {port}", "--b-cmd")

@@ -27,8 +27,8 @@ from command import GRPCLAB
 from conftest import until
 from stored_studies import as_folder
 
-from grpclab.interrupts import SIGNALS
-from grpclab.servers.launcher import RunningServer, launch_command
+from grpclab.servers.process.launcher import RunningServer, launch_command
+from grpclab.system.interrupts import SIGNALS
 
 MARK = "GRPCLAB_TEST_MARK"
 """The name of a variable by which all that a command started is found."""
@@ -119,8 +119,8 @@ PHASES = [
     (["doctor"], HANDLED),
     (["bench", "{target}", "-z", "60"], HANDLED),
     (["bench", "{target}", "-z", "60"], "grpclab.load.worker"),
-    (["bench", "{target}", "-z", "60", "--set", "link.rtt_ms=5"], "grpclab.link"),
-    (["compare", "basic", "optimized", *SMALL], "grpclab.servers.child"),
+    (["bench", "{target}", "-z", "60", "--set", "link.rtt_ms=5"], "grpclab.link.emulation"),
+    (["compare", "basic", "optimized", *SMALL], "grpclab.servers.process.child"),
     (["compare", "basic", "optimized", *SMALL, "--set", "server.metrics=true"], "grpclab.load.worker"),
     (["compare", "basic", "basic", *SMALL[:-4]], "grpclab.load.worker"),  # the pilot
     (STUDY, HANDLED),
@@ -212,9 +212,8 @@ def test_workers_in_sessions_of_their_own_do_not_survive(how: dict[str, str], ki
     family = partial(marked, mark)
     many = 5 if how is STAYS else 3
     if killed == "launcher":
-        code = (
-            f"import sys\nfrom grpclab.servers.launcher import launch_command\nwith launch_command({command!r}) as s:\n"
-        )
+        code = "import sys\nfrom grpclab.servers.process.launcher import launch_command\n"
+        code += f"with launch_command({command!r}) as s:\n"
         code += " print('up', flush=True)\n sys.stdin.read()"
         with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stdin=subprocess.PIPE) as launcher:
             assert launcher.stdout is not None

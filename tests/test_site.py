@@ -143,7 +143,7 @@ def test_a_guide_is_a_page_with_anchors_and_only_links_that_lead_somewhere(built
         ("pools.md#two-words", "pools.html#two-words"),
         ("../reports/example.html#ladder", "../example.html#ladder"),
         ("../reports/never.html", f"{REPOSITORY}/blob/main/reports/never.html"),
-        ("../grpclab/link.py", f"{REPOSITORY}/blob/main/grpclab/link.py"),
+        ("../grpclab/link/emulation.py", f"{REPOSITORY}/blob/main/grpclab/link/emulation.py"),
         ("../../elsewhere", None),
     ],
 )

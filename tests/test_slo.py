@@ -11,7 +11,8 @@ import pytest
 from bench_results import OK, UNAVAILABLE, open_loop, rate_run, result, schedule, thousand
 
 from grpclab.errors import UsageError
-from grpclab.load.recorder import Records
+from grpclab.load.core.recorder import Records
+from grpclab.load.core.summary import PERCENTILES, Window, calls_needed, summarise
 from grpclab.load.run import Progress
 from grpclab.load.slo import (
     IMPLIED_ERRORS,
@@ -26,7 +27,6 @@ from grpclab.load.slo import (
     parse_slo,
     with_implied,
 )
-from grpclab.load.summary import PERCENTILES, Window, calls_needed, summarise
 from grpclab.status import NOT_ENDED
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from grpclab.analysis.stability import block_apart, drift, drift_warning, outlier_p
+from grpclab.analysis.inference.stability import block_apart, drift, drift_warning, outlier_p
 
 ARMS = {"a": 1000.0, "b": 3000.0, "c": 500.0}
 

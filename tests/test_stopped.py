@@ -16,16 +16,16 @@ import pytest
 from conftest import until
 from generator_help import load
 
-from grpclab.accounting import is_stopped
 from grpclab.calibration import disturbances
 from grpclab.calibration.disturber import MODULE
-from grpclab.children import Child, receive_all, receive_any
 from grpclab.errors import WorkerError
 from grpclab.load.generator import Generator
 from grpclab.load.run import GENERATOR_BOUND, LoadRun
-from grpclab.notices import kinds
-from grpclab.servers.launcher import RunningServer
-from grpclab.surroundings import SERVER
+from grpclab.servers.process.launcher import RunningServer
+from grpclab.system.accounting import is_stopped
+from grpclab.system.notices import kinds
+from grpclab.system.subprocesses import Child, receive_all, receive_any
+from grpclab.system.surroundings import SERVER
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc")
 
@@ -69,11 +69,11 @@ def test_a_stop_inside_the_window_is_marked_by_the_one_who_was_stopped(
 COORDINATOR = """
 import json, os, sys, time
 from grpclab.calibration.disturber import MODULE
-from grpclab.children import Child, receive_all, receive_any
+from grpclab.system.subprocesses import Child, receive_all, receive_any
 from grpclab.errors import WorkerError
-from grpclab.config import LoadConfig, TrialConfig
+from grpclab.factors.config import LoadConfig, TrialConfig
 from grpclab.load.generator import Generator
-from grpclab.notices import kinds
+from grpclab.system.notices import kinds
 config = TrialConfig(load=LoadConfig(requests=None, duration_s=1.0, warmup_s=0.1, concurrency=8))
 with Child(MODULE, name="disturber") as hand, Generator(config, sys.argv[1]) as generator:
     hand.receive(10)

@@ -16,8 +16,8 @@ import pandas as pd
 import pytest
 from stored_studies import result
 
-from grpclab.config import FACTORS, TrialConfig
 from grpclab.errors import DesignError
+from grpclab.factors.config import FACTORS, TrialConfig
 from grpclab.study.store import SCHEMA_VERSION, Store, write_json
 from grpclab.study.trial import METRICS, TrialIdentity, TrialResult
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from command import GRPCLAB, assert_refused
 
-from grpclab import cli
-from grpclab.config import ServerConfig
-from grpclab.servers.launcher import launch
-from grpclab.terminal import PIPE_CLOSED
+from grpclab.cli import commands
+from grpclab.factors.config import ServerConfig
+from grpclab.servers.process.launcher import launch
+from grpclab.system.terminal import PIPE_CLOSED
 
 
 def run(*words: str, redirected: str = "") -> subprocess.CompletedProcess[str]:
@@ -81,7 +81,7 @@ def test_files_are_written_before_a_reader_can_leave(tmp_path: Path, monkeypatch
     with launch(ServerConfig()) as server:
         monkeypatch.setattr(sys, "stdout", Unread())
         words = [server.target, "-n", "20", "-c", "2", "--warmup", "0", "-q", "--json", str(file)]
-        assert cli.main(["bench", *words]) == PIPE_CLOSED
+        assert commands.main(["bench", *words]) == PIPE_CLOSED
     assert json.loads(file.read_text())["count"] == 20
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from grpclab import places
-from grpclab.cli import main
+from grpclab.cli.commands import main
 from grpclab.errors import StorageError
-from grpclab.places import require_writable, written_to
-from grpclab.publish import publish
+from grpclab.report.publish import publish
 from grpclab.study.runner import Study
 from grpclab.study.trial import TrialResult
+from grpclab.system import paths
+from grpclab.system.paths import require_writable, written_to
 
 DESIGN = """
 headline = "server.threads=4"
@@ -143,7 +143,7 @@ def test_looking_for_room_leaves_what_was_there_and_nothing_else(tmp_path: Path)
     assert [path.name for path in tmp_path.rglob("*")] == ["results"]
 
 
-@pytest.mark.parametrize("number", places.SCARCE)
+@pytest.mark.parametrize("number", paths.SCARCE)
 def test_a_want_of_processes_or_memory_is_not_blamed_on_a_folder(tmp_path: Path, number: int) -> None:
     with pytest.raises(OSError, match=os.strerror(number)) as caught, written_to(tmp_path):
         raise OSError(number, os.strerror(number))

@@ -13,10 +13,11 @@ import synthetic
 from test_report import EVIL
 
 from grpclab.analysis import analyse
-from grpclab.report import confidence, summaries, words
-from grpclab.report.study import Study
+from grpclab.report import summaries, words
+from grpclab.report.finished import Study
+from grpclab.report.sections import confidence
 from grpclab.report.summaries import as_json, escape, markdown, table
-from grpclab.study import file_design
+from grpclab.study.designs import file_design
 
 PINGS = (
     " @octocat @org/team #123 GH-7 org/repo#9 https://github.com/o/r/issues/1 www.evil.example a|b `code` *bold* _it_"

@@ -13,9 +13,9 @@ from hdrh.histogram import HdrHistogram
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grpclab.load.gate import Gate
-from grpclab.load.recorder import Records
-from grpclab.load.summary import (
+from grpclab.load.core.gate import Gate
+from grpclab.load.core.recorder import Records
+from grpclab.load.core.summary import (
     HDR_DIGITS,
     HDR_HIGHEST_US,
     HDR_LOWEST_US,

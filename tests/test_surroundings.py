@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from grpclab.accounting import Reading, Throttling
 from grpclab.load.watching import LOOK_S, Watch
-from grpclab.notices import Notice, kinds
-from grpclab.surroundings import COLUMNS, GENERATOR, LINK, SERVER, UNWATCHED_S, Party, Surroundings, between
+from grpclab.system.accounting import Reading, Throttling
+from grpclab.system.notices import Notice, kinds
+from grpclab.system.surroundings import COLUMNS, GENERATOR, LINK, SERVER, UNWATCHED_S, Party, Surroundings, between
 
 PARTIES = {
     SERVER: Party(pids=(10, 11), cores=frozenset({0})),

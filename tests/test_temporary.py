@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from grpclab import temporary
-from grpclab.cli import main
+from grpclab.cli.commands import main
 from grpclab.errors import StorageError
-from grpclab.servers.launcher import RunningServer
-from grpclab.temporary import OWNER, UNOWNED_S, TemporaryFolder, remove_abandoned, require_room
+from grpclab.servers.process.launcher import RunningServer
+from grpclab.system import temporary
+from grpclab.system.temporary import OWNER, UNOWNED_S, TemporaryFolder, remove_abandoned, require_room
 
-HOLD = "from grpclab.temporary import TemporaryFolder; own = TemporaryFolder(); print(own.path, flush=True); input()"
+HOLD = "from grpclab.system.temporary import TemporaryFolder\n"
+HOLD += "own = TemporaryFolder(); print(own.path, flush=True); input()"
 
 
 @pytest.fixture

@@ -18,17 +18,18 @@ from hostile_server import FORGED, HOSTILE
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grpclab import cli, redaction
-from grpclab.config import TrialConfig
+from grpclab.cli import commands
 from grpclab.errors import GrpclabError
-from grpclab.load.failures import Failure
-from grpclab.load.progress import ProgressLine
+from grpclab.factors.config import TrialConfig
+from grpclab.load.core.failures import Failure
+from grpclab.load.output.progress import ProgressLine
 from grpclab.load.run import Progress
-from grpclab.printable import harmless, printable
 from grpclab.study.progress import outcome, say
 from grpclab.study.store import write_json
 from grpclab.study.trial import TrialIdentity, TrialResult
-from grpclab.terminal import ERASE, erase, guarded
+from grpclab.system.terminal import ERASE, erase, guarded
+from grpclab.text import redaction
+from grpclab.text.printable import harmless, printable
 
 SERVER = str(Path(__file__).parent / "hostile_server.py")
 ALLOWED = {"\n", "\t"}
@@ -222,7 +223,7 @@ def test_no_command_passes_on_what_a_terminal_obeys(
     if words[1:2] == ["--a-cmd"]:
         words += [*ONCE, "--blocks", "2"]
     with contextlib.suppress(SystemExit):
-        cli.main(words)
+        commands.main(words)
     written = "".join(capfd.readouterr())
     assert written
     assert_harmless(written)

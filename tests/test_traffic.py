@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from grpclab.config import Level, ServerConfig, TrialConfig
+from grpclab.factors.config import Level, ServerConfig, TrialConfig
+from grpclab.load.core.traffic import Traffic, channelz_pings, read_core_log
 from grpclab.load.generator import Generator
 from grpclab.load.run import LoadRun
-from grpclab.load.traffic import Traffic, channelz_pings, read_core_log
-from grpclab.servers.launcher import launch
+from grpclab.servers.process.launcher import launch
 
 LOG = """\
 I1124 13:49:02.898480   19666 chttp2_transport.cc:1403] ipv4:127.0.0.1:54205: Got goaway [11] err=UNAVAILABLE:GOAWAY \

@@ -11,15 +11,15 @@ import pandas as pd
 import pytest
 from bench_results import result
 
-from grpclab import procfs
-from grpclab.config import TrialConfig
-from grpclab.environment import CorePlan, machine, split_cores
-from grpclab.load.recorder import Records
+from grpclab.factors.config import TrialConfig
+from grpclab.load.core.recorder import Records
+from grpclab.load.core.summary import Window, summarise
 from grpclab.load.run import LoadRun
-from grpclab.load.summary import Window, summarise
-from grpclab.notices import Notice
 from grpclab.study import window
 from grpclab.study.trial import METRICS, TrialIdentity, TrialResult, row, run_trial
+from grpclab.system import procfs
+from grpclab.system.environment import CorePlan, machine, split_cores
+from grpclab.system.notices import Notice
 
 
 @pytest.fixture(scope="module")

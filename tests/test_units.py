@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grpclab.config import FACTORS, TrialConfig, format_level
 from grpclab.errors import FactorError, UsageError
-from grpclab.load.arrivals import parse_rates
+from grpclab.factors.config import FACTORS, TrialConfig, format_level
+from grpclab.load.core.arrivals import parse_rates
 from grpclab.load.slo import parse_slo
-from grpclab.units import UNITS_S, in_unit, seconds, share
+from grpclab.quantities import UNITS_S, in_unit, seconds, share
 
 TIMES = {
     "1h": 3600.0,

@@ -15,14 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from papermill.cli import _resolve_type
 
-from grpclab import exploring
 from grpclab.calibration.plan import Plan
 from grpclab.errors import DesignError
-from grpclab.notebook import TrialNotebook
-from grpclab.notebook_replication import ReplicationNotebook
-from grpclab.places import notebook
+from grpclab.notebook import explore
+from grpclab.notebook.cells import TrialNotebook
+from grpclab.notebook.replication import ReplicationNotebook
 from grpclab.study import values
 from grpclab.study.parameters import StudyParameters, plain_values
+from grpclab.system.paths import notebook
 
 WORDS = ("2024", "001", "2024-01-01", "7.0", "2.5e3", "true", "True", "a1", "None", "nan", "1_0", " x ")
 
@@ -140,10 +140,10 @@ def test_what_a_trial_cannot_take_is_refused_by_its_name(name: str, value: Any) 
 def test_the_explorer_finds_the_study_that_a_number_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("001", "2024", "monday"):
         (tmp_path / "results" / name).mkdir(parents=True)
-    monkeypatch.setattr(exploring, "load_study", lambda path: path.name)
+    monkeypatch.setattr(explore, "load_study", lambda path: path.name)
 
     def found(given: dict[str, Any]) -> tuple[Any, Any]:
-        return exploring.studies(given, tmp_path)
+        return explore.studies(given, tmp_path)
 
     for study, other in (("001", "2024"), ("2024", "001"), ("monday", "001")):
         given = {"study": _resolve_type(study), "other": _resolve_type(other)}
@@ -151,4 +151,4 @@ def test_the_explorer_finds_the_study_that_a_number_was(tmp_path: Path, monkeypa
     (tmp_path / "results" / "1").mkdir()
     assert found({"study": 1, "other": "001"}) == ("1", "001")
     with pytest.raises(DesignError, match=r"^invalid other="):
-        exploring.studies({"study": "001", "other": [1]}, tmp_path)
+        explore.studies({"study": "001", "other": [1]}, tmp_path)

@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import pytest
 
-from grpclab.config import Level, TrialConfig
 from grpclab.errors import FactorError
-from grpclab.variants import (
+from grpclab.factors.config import Level, TrialConfig
+from grpclab.factors.variants import (
     BASIC,
     DEFAULT_PORTS,
     LADDER,
@@ -70,7 +70,7 @@ def test_a_rejected_rung_knows_nothing_of_the_rungs_between(monkeypatch: pytest.
         Rung(name="aside", title="aside", changes={"server.tls": True}, kept=False, after="low"),
         Rung(name="top", title="top", changes={"server.processes": 2}),
     )
-    monkeypatch.setattr("grpclab.variants.LADDER", ladder)
+    monkeypatch.setattr("grpclab.factors.variants.LADDER", ladder)
     assert changed(BASIC, ladder_config("aside")) == {"client.pooling": "shared", "server.tls": True}
     assert changed(ladder_config("high"), ladder_config("top")) == {"server.processes": 2}
 

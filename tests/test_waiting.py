@@ -12,11 +12,12 @@ import pytest
 import synthetic
 from conftest import hello
 
-from grpclab.analysis.limit_rules import Limit
-from grpclab.analysis.resources import limiting_resources
-from grpclab.config import TrialConfig
-from grpclab.report import figures, sections, summaries, waiting
-from grpclab.report.study import Study
+from grpclab.analysis.limits.resources import limiting_resources
+from grpclab.analysis.limits.rules import Limit
+from grpclab.factors.config import TrialConfig
+from grpclab.report import figures, sections, summaries
+from grpclab.report.finished import Study
+from grpclab.report.sections import waiting
 from grpclab.servers.greeter import AsyncGreeter, CallCount, SyncGreeter
 
 CALLS = 20

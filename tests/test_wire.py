@@ -19,16 +19,16 @@ import uvloop
 from conftest import until
 from net import statuses
 
-from grpclab.config import ClientConfig, LoadConfig, ServerConfig, TrialConfig
 from grpclab.errors import TargetError
-from grpclab.load.calls import CallSpec, greeting
+from grpclab.factors.config import ClientConfig, LoadConfig, ServerConfig, TrialConfig
+from grpclab.load.calls.method import CallSpec, greeting
+from grpclab.load.core.gate import Gate
+from grpclab.load.core.recorder import Recorder, Records
 from grpclab.load.engines import ENGINES, Counters, Engine
 from grpclab.load.engines.wire import WireEngine
-from grpclab.load.gate import Gate
-from grpclab.load.recorder import Recorder, Records
-from grpclab.pacing import Pacer
-from grpclab.servers.launcher import RunningServer, launch
+from grpclab.servers.process.launcher import RunningServer, launch
 from grpclab.status import STATUS_NAMES
+from grpclab.system.pacing import Pacer
 
 RUNNERS: dict[str, Callable[..., Any]] = {"asyncio": asyncio.run, "uvloop": uvloop.run}
 

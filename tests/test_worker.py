@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from conftest import until
 
-from grpclab.children import Child
-from grpclab.config import LoadConfig, TrialConfig
-from grpclab.load.arrivals import plan_window, planned
-from grpclab.load.calls import greeting
-from grpclab.load.recorder import Records
-from grpclab.servers.launcher import RunningServer
+from grpclab.factors.config import LoadConfig, TrialConfig
+from grpclab.load.calls.method import greeting
+from grpclab.load.core.arrivals import plan_window, planned
+from grpclab.load.core.recorder import Records
+from grpclab.servers.process.launcher import RunningServer
+from grpclab.system.subprocesses import Child
 
 ANSWER_S = 30.0
 ANSWERS = {

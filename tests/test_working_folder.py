@@ -12,13 +12,13 @@ import pytest
 from command import GRPCLAB
 from proxies import VARIABLES, Proxy
 
-from grpclab.children import Child
-from grpclab.config import LinkConfig, ServerConfig
 from grpclab.errors import WorkerError
-from grpclab.link import running_link
-from grpclab.load.schema import from_file
-from grpclab.servers.launcher import launch
+from grpclab.factors.config import LinkConfig, ServerConfig
+from grpclab.link.emulation import running_link
+from grpclab.load.calls.schema import from_file
+from grpclab.servers.process.launcher import launch
 from grpclab.study.kernel import WarmKernel
+from grpclab.system.subprocesses import Child
 
 NAMES = {*sys.stdlib_module_names, *importlib.metadata.packages_distributions(), "grpclab", "sitecustomize"}
 TRAP = """

@@ -7,7 +7,7 @@ import selectors
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar, cast
 
-from grpclab.pacing import Pacer
+from grpclab.system.pacing import Pacer
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class VirtualPacer:
-    """See :class:`grpclab.pacing.Pacer`; always in time."""
+    """See :class:`grpclab.system.pacing.Pacer`; always in time."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop

@@ -16,13 +16,14 @@ from typing import Any, NoReturn
 import pytest
 from bench_results import SAY_HELLO, result
 
-from grpclab import cli, redaction
-from grpclab.config import FACTORS, Level, TrialConfig
+from grpclab.cli import commands
+from grpclab.factors.config import FACTORS, Level, TrialConfig
 from grpclab.load import bench as bench_module
 from grpclab.load import plan as plan_module
 from grpclab.profiling import perf, pyspy
-from grpclab.servers.exposure import ListenAddress
+from grpclab.servers.process.exposure import ListenAddress
 from grpclab.study import comparing
+from grpclab.text import redaction
 
 Observed = dict[str, Any]
 
@@ -46,7 +47,7 @@ class Watched:
         self.patch, self.folder = patch, folder
         self.seen: Observed = {}
         self.options: argparse.Namespace | None = None
-        parser = cli.build_parser()
+        parser = commands.build_parser()
         parse = parser.parse_args
 
         def parsed(words: list[str]) -> argparse.Namespace:
@@ -55,7 +56,7 @@ class Watched:
             return options
 
         patch.setattr(parser, "parse_args", parsed)
-        patch.setattr(cli, "build_parser", lambda: parser)
+        patch.setattr(commands, "build_parser", lambda: parser)
         patch.chdir(folder)
         patch.setenv("GRPCLAB_ROOT", str(folder))
         for name in ("GRPC_SERVER_PORT", *filter(None, (factor.env for factor in FACTORS.values()))):
@@ -87,7 +88,7 @@ class Watched:
         line = [command, *shlex.split(words)]
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
-                self.note(code=cli.main(line))
+                self.note(code=commands.main(line))
             except SystemExit as end:
                 self.note(code=end.code)
         if self.options is not None:
@@ -100,7 +101,7 @@ class Watched:
         return self.seen
 
     def _serve(self) -> None:
-        from grpclab.servers import child, foreground
+        from grpclab.servers.process import child, foreground
         from grpclab.servers.reference import foreground as reference
 
         def serve(name: str, settings: dict[str, Level], where: ListenAddress, port: int, **more: Any) -> None:
@@ -126,7 +127,7 @@ class Watched:
         self.patch.setattr(plan_module, "choose_call", call)
 
     def _study(self) -> None:
-        from grpclab import publish, stored
+        from grpclab.report import publish, stored
         from grpclab.study import planning, repeat
         from grpclab.study.runner import Study
 
@@ -180,7 +181,7 @@ class Watched:
         self.patch.setattr(comparing, "judge", lambda running: found)
 
     def _report(self) -> None:
-        from grpclab.report import album
+        from grpclab.report.sections import album
         from grpclab.study.runner import Study
 
         self.patch.setattr(Study, "stored", lambda folder: self.note(folder=folder))
@@ -192,8 +193,8 @@ class Watched:
         self.patch.setattr(album, "write_figures", draw)
 
     def _others(self) -> None:
-        from grpclab import cli_profile, doctor
-        from grpclab.profiling import subjects, threads
+        from grpclab.cli import doctor, profile
+        from grpclab.profiling import processes, threads
 
         def sample(pids: list[int], *, duration_s: int, rate_hz: int) -> pyspy.Profile:
             self.note(pids=pids, duration_s=duration_s, rate_hz=rate_hz)
@@ -203,8 +204,8 @@ class Watched:
         self.patch.setattr(perf, "record", lambda pids, **_: perf.Profile(stacks={}, samples=0))
         self.patch.setattr(threads, "read", lambda pids: {})
         self.patch.setattr(threads, "difference", lambda before, after: [])
-        self.patch.setattr(subjects, "by_pid", lambda pid: [pid])
-        self.patch.setattr(cli_profile, "_server", lambda target: [2])
+        self.patch.setattr(processes, "by_pid", lambda pid: [pid])
+        self.patch.setattr(profile, "_server", lambda target: [2])
         findings = [
             doctor.Finding(name="memory", state="ok", value="much", advice=""),
             doctor.Finding(name="load", state="warn", value="9", advice="stop it"),

@@ -1,35 +1,26 @@
 """Judging a study: pure functions over frames, no gRPC, no files.
 
-The layout, each module importing only from those above it::
+Each line imports only from those above it::
 
-    metrics     which direction of a metric is faster, and the words for it
-    ratios      ratios within blocks, t intervals, sign flip, paired t, Holm
-    notices     what happened around the trials
-    limits      generator-bound numbers, invalid trials, failed calls, outages
-    verdict     a comparison, its verdict, the blocks that would decide it
-    sentence    the first thing a reader sees
-    engines     whether two engines give the same answer
-    measured    levels, medians and neighbours of each configuration
-    amounts     cores, times and counts in words
-    limit_rules when a resource counts as what limited a configuration
-    resources   the limiting resource of each configuration
-    stability   drift over the blocks, blocks that stand apart
-    study       headline, family, A/A arm, warnings: the content of verdict.json
-    evidence    what the looks at the server say, and how that changed
-    functions   whose share of the samples changed
-    claim       what a claim is, and how its verdict comes about
-    load_claims, network_claims
-                the rules by which the Rust demo's claims are judged
-    replication what became of them
-    setup       what was compared and how it was loaded, in words
-    curves      frames for figures: levels, ladder
+    amounts                cores, times and counts in words
+    metrics                which direction of a metric is faster, and the words for it
+    inference/             ratios within blocks, intervals, tests and verdicts
+    claims/                published claims, and what became of them when they were measured anew
+    configuration_summary  what is known of each configuration of a study: its levels, its medians, its neighbours
+    notices                what happened around the trials
+    sentence               the first thing a reader sees
+    engines                whether two engines give the same answer
+    limits/                generator-bound numbers, invalid trials, failed calls, outages
+    judgement              A whole study judged
+    curves                 frames for figures: levels, ladder
+    offered                Open-loop configurations of a study as series over the offered rate
+    setup                  what was compared and how it was loaded, in words
 """
 
 from __future__ import annotations
 
 from grpclab.analysis.curves import ladder_steps, levels
-from grpclab.analysis.metrics import lower_is_faster, metric_words
-from grpclab.analysis.ratios import (
+from grpclab.analysis.inference.ratios import (
     Interval,
     block_ratios,
     fewest_blocks,
@@ -40,10 +31,7 @@ from grpclab.analysis.ratios import (
     sign_flip_p,
     t_interval,
 )
-from grpclab.analysis.resources import Limit, limit_of, limiting_resources
-from grpclab.analysis.sentence import times
-from grpclab.analysis.study import Judgement, analyse
-from grpclab.analysis.verdict import (
+from grpclab.analysis.inference.verdict import (
     Comparison,
     Verdict,
     blocks_needed,
@@ -52,6 +40,10 @@ from grpclab.analysis.verdict import (
     smallest_effect,
     spread_of,
 )
+from grpclab.analysis.judgement import Judgement, analyse
+from grpclab.analysis.limits.resources import Limit, limit_of, limiting_resources
+from grpclab.analysis.metrics import lower_is_faster, metric_words
+from grpclab.analysis.sentence import times
 
 __all__ = [
     "Comparison",

@@ -8,20 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from grpclab.analysis.limits import limits_of
-from grpclab.analysis.ratios import (
-    block_values,
-    log_t_interval,
-    trials_of,
-)
-from grpclab.analysis.study import (
-    Hypothesis,
-    delta_of,
-    headline_of,
-    judge_family,
-    other_hypotheses,
-)
-from grpclab.analysis.verdict import Comparison
+from grpclab.analysis.inference.ratios import block_values, log_t_interval, trials_of
+from grpclab.analysis.inference.validity import limits_of
+from grpclab.analysis.inference.verdict import Comparison
+from grpclab.analysis.judgement import Hypothesis, delta_of, headline_of, judge_family, other_hypotheses
 
 
 def levels(trials: pd.DataFrame, configurations: Sequence[str], metric: str) -> pd.DataFrame:

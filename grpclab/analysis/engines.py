@@ -10,8 +10,8 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
+from grpclab.analysis.inference.verdict import Comparison
 from grpclab.analysis.sentence import times
-from grpclab.analysis.verdict import Comparison
 
 Judged = Mapping[tuple[str, str, str, str], Comparison]
 """Comparisons by scenario, metric, baseline and candidate."""

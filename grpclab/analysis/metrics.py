@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from grpclab.load import summary
+from grpclab.load.core import summary
 
 _PERCENTILE = re.compile(r"(?P<what>latency|latency_ok|first_message|message_gap)_p(?P<digits>\d+)_s")
 _PERCENTILE_WORDS = {

@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from grpclab.analysis.ratios import column, valid_trials
-from grpclab.notices import Notice
-from grpclab.printable import printable
+from grpclab.analysis.inference.ratios import column, valid_trials
+from grpclab.system.notices import Notice
+from grpclab.text.printable import printable
 
 MOST_NAMED = 4
 """So many configurations are named."""

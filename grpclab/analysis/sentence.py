@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from grpclab.analysis.inference.ratios import fewest_blocks
+from grpclab.analysis.inference.verdict import MOST_BLOCKS, Comparison
 from grpclab.analysis.metrics import lower_is_faster, metric_words
-from grpclab.analysis.ratios import fewest_blocks
-from grpclab.analysis.verdict import MOST_BLOCKS, Comparison
 
 Part = tuple[Mapping[str, Any], Comparison]
 """An entry of ``plan["parts"]`` and what became of it."""

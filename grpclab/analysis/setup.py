@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from grpclab.analysis import amounts
-from grpclab.config import FACTORS, Level, format_level
+from grpclab.factors.config import FACTORS, Level, format_level
 
 GREETER = "greet.GreeterService"
 LONGEST_REQUEST = 80

@@ -1,20 +1,31 @@
 """The lab measures itself: what its generator, its recorder, its link and this machine add to a number.
 
-The layout, each module importing only from those above it::
+Each line imports only from those above it::
 
-    plan            what a run is asked for, and the sizes that follow from it
-    claims          what must hold, and the table of whether it does
-    tails           a distribution by percentile, as numbers and on axes
-    neighbours      how much of the machine others used meanwhile
-    program         another program as a child that ends with us
-    targets         what is measured against: nghttpd, the reference server
-    disturber       a process that disturbs others on purpose
-    ceiling, truth, stall, lateness, recording, memory, relay, echo, agreement, disturbances
-                    one experiment each: parameters -> tidy frame -> claims and figure
-    experiments     all of them, in the order in which they are read
-    store           results/<name>/
-    page            reports/<name>.html, out of what is stored
-    notebook        what the cells of calibration.ipynb call
+    claims        what must hold, and the table of whether it does
+    disturber     a process that disturbs others on purpose
+    echo_peer     A process of the echo: sockets that are looked at without a pause, as fast as one core can
+    neighbours    how much of the machine others used meanwhile
+    plan          what a run is asked for, and the sizes that follow from it
+    agreement     whether the two engines give the same verdict: basic against optimized servers, loaded by each
+    crashes       A study that is killed again and again
+    disturbances  disturbances inside the window, on purpose: does the result say what became of it?
+    program       another program as a child that ends with us
+    recording     what it costs to record a call: the recorder alone, in this process
+    relay         what the emulated link adds of its own
+    servers       what the lab is measured against
+    ceiling       the ceiling of the generator: both engines and h2load, a generator in C, on a server in C.
+    lateness      how late calls are sent, by rate and pacing, and what keeping the time costs
+    memory        A worker's memory over a long run: bounded, and level
+    simulation    what intervals and verdicts are worth, on simulated studies whose truth is known
+    store         results/<name>/
+    tails         a distribution by percentile, as numbers and on axes
+    echo          this machine's own tail: a TCP echo between two pinned processes that do nothing but look
+    stall         the stall
+    truth         measured latency against the truth: how long each call really was inside the reference server
+    verdicts      verdicts on this machine where the truth is known
+    experiments   all of them, in the order in which they are read
+    page          reports/<name>.html, out of what is stored
 
 Every comparison is interleaved within one run and told as a ratio: absolute times are this machine's, on this day.
 """

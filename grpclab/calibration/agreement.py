@@ -12,13 +12,14 @@ from grpclab.analysis import Comparison, compare, fewest_blocks
 from grpclab.analysis.engines import disagreement_note
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.plan import Plan, core_plan, shuffled
-from grpclab.config import TrialConfig
-from grpclab.environment import CorePlan
+from grpclab.factors.config import TrialConfig
+from grpclab.factors.variants import BASIC, OPTIMIZED
 from grpclab.load.generator import Generator
-from grpclab.report import tables, theme, words
+from grpclab.report import theme, words
 from grpclab.report.blocks import figure_block
-from grpclab.servers.launcher import launch
-from grpclab.variants import BASIC, OPTIMIZED
+from grpclab.report.sections import tables
+from grpclab.servers.process.launcher import launch
+from grpclab.system.environment import CorePlan
 
 SERVERS = {"basic": BASIC.server, "optimized": OPTIMIZED.server}
 ENGINES = ("grpcio", "wire")

@@ -16,15 +16,15 @@ from matplotlib.figure import Figure
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.plan import Plan, core_plan, shuffled
 from grpclab.calibration.program import kept
-from grpclab.calibration.targets import HINT, SAY_HELLO, StaticServer, nghttpd
-from grpclab.config import Level, LoadConfig, TrialConfig
-from grpclab.environment import CorePlan
+from grpclab.calibration.servers import HINT, SAY_HELLO, StaticServer, nghttpd
 from grpclab.errors import WorkerError
+from grpclab.factors.config import Level, LoadConfig, TrialConfig
 from grpclab.http2.messages import prefixed
-from grpclab.load.calls import greeting
+from grpclab.load.calls.method import greeting
 from grpclab.load.generator import Generator
 from grpclab.report import theme, words
 from grpclab.report.blocks import figure_block
+from grpclab.system.environment import CorePlan
 
 CONNECTIONS, IN_FLIGHT_EACH = 4, 16
 TOOLS = ("h2load", "wire", "grpcio")

@@ -17,16 +17,17 @@ from typing import Any
 import pandas as pd
 import psutil
 
-from grpclab import procfs
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.plan import Plan
-from grpclab.children import STUDY_VARIABLE, module_command
 from grpclab.errors import WorkerError
-from grpclab.places import project_root
-from grpclab.report import tables, words
+from grpclab.report import words
+from grpclab.report.sections import tables
 from grpclab.report.words import esc
 from grpclab.study import evidence
-from grpclab.temporary import TemporaryFolder
+from grpclab.system import procfs
+from grpclab.system.paths import project_root
+from grpclab.system.subprocesses import STUDY_VARIABLE, module_command
+from grpclab.system.temporary import TemporaryFolder
 
 STUDY = "crashes"
 DESIGN = """

@@ -20,20 +20,21 @@ import pandas as pd
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.disturber import MODULE
 from grpclab.calibration.plan import Plan, core_plan, shuffled
-from grpclab.children import Child
-from grpclab.config import Level, LinkConfig, TrialConfig
-from grpclab.environment import CorePlan
 from grpclab.errors import MeasurementError
-from grpclab.link import running_link
+from grpclab.factors.config import Level, LinkConfig, TrialConfig
+from grpclab.factors.variants import BASIC
+from grpclab.link.emulation import running_link
 from grpclab.load.generator import Generator
 from grpclab.load.run import GENERATOR_BOUND, LoadRun
-from grpclab.notices import kinds
-from grpclab.report import tables, words
+from grpclab.report import words
+from grpclab.report.sections import tables
 from grpclab.report.words import esc
-from grpclab.servers.launcher import RunningServer, launch
-from grpclab.surroundings import LINK, SERVER
-from grpclab.temporary import TemporaryFolder
-from grpclab.variants import BASIC
+from grpclab.servers.process.launcher import RunningServer, launch
+from grpclab.system.environment import CorePlan
+from grpclab.system.notices import kinds
+from grpclab.system.subprocesses import Child
+from grpclab.system.surroundings import LINK, SERVER
+from grpclab.system.temporary import TemporaryFolder
 
 ENGINES, LOOPS = ("wire", "grpcio"), ("closed", "open")
 CALLERS, RATE_RPS, MAX_IN_FLIGHT = 16, 500.0, 10_000

@@ -26,7 +26,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from grpclab.children import say
+from grpclab.system.subprocesses import say
 
 MODULE = "grpclab.calibration.disturber"
 MEMORY_BYTES = 512 * 2**20

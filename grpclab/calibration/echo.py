@@ -9,13 +9,13 @@ from matplotlib.figure import Figure
 from grpclab.calibration import tails
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.plan import Plan, core_plan
-from grpclab.children import START_TIMEOUT_S, Child
-from grpclab.environment import CorePlan
 from grpclab.errors import MeasurementError
-from grpclab.load.summary import calls_needed
+from grpclab.load.core.summary import calls_needed
 from grpclab.report import theme, words
 from grpclab.report.blocks import figure_block
-from grpclab.temporary import TemporaryFolder
+from grpclab.system.environment import CorePlan
+from grpclab.system.subprocesses import START_TIMEOUT_S, Child
+from grpclab.system.temporary import TemporaryFolder
 
 PEER = "grpclab.calibration.echo_peer"
 

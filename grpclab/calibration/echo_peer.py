@@ -15,7 +15,7 @@ from array import array
 from pathlib import Path
 from typing import Any
 
-from grpclab.children import die_with_parent, say
+from grpclab.system.subprocesses import die_with_parent, say
 
 QUESTION = b"12345678"
 WARMUP_S = 0.1

@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.plan import Plan, core_plan, shuffled
-from grpclab.calibration.targets import reference
-from grpclab.config import Level, TrialConfig
-from grpclab.environment import CorePlan
+from grpclab.calibration.servers import reference
+from grpclab.factors.config import Level, TrialConfig
 from grpclab.load.generator import Generator, LoadRun
 from grpclab.report import theme, words
 from grpclab.report.blocks import figure_block
 from grpclab.servers.reference.launcher import launch_reference
+from grpclab.system.environment import CorePlan
 
 RATES_RPS = (500.0, 1000.0, 2000.0, 5000.0)
 PACINGS = ("spin", "timer")

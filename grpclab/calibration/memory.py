@@ -8,16 +8,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from grpclab import procfs
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.plan import Plan, core_plan
-from grpclab.calibration.targets import reference
-from grpclab.config import TrialConfig
-from grpclab.environment import CorePlan
+from grpclab.calibration.servers import reference
+from grpclab.factors.config import TrialConfig
 from grpclab.load.generator import Generator
 from grpclab.report import theme, words
 from grpclab.report.blocks import figure_block
 from grpclab.servers.reference.launcher import launch_reference
+from grpclab.system import procfs
+from grpclab.system.environment import CorePlan
 
 GOAL_BYTES = 150e6
 GROWTH_BYTES = 1e6

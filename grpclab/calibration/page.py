@@ -9,8 +9,9 @@ from typing import Any
 from grpclab.calibration.claims import Claim, claims_table, verdict
 from grpclab.calibration.experiments import EXPERIMENTS, Experiment
 from grpclab.calibration.store import Results
-from grpclab.report import files, page, tables, words
+from grpclab.report import files, page, words
 from grpclab.report.blocks import Section, Shown
+from grpclab.report.sections import tables
 from grpclab.report.words import esc
 
 TITLE = "The lab measures itself"

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from grpclab.environment import CorePlan, machine, split_cores
 from grpclab.errors import DesignError, invalid
 from grpclab.study import parameters
 from grpclab.study.parameters import plain_values
+from grpclab.system.environment import CorePlan, machine, split_cores
 
 PUBLISHED, OWN = "calibration", "calibration-own"
 """The calibration whose report this project publishes, and the one that a run replaces unless told otherwise."""

@@ -18,9 +18,9 @@ import threading
 from collections.abc import Collection
 from typing import Any
 
-from grpclab.children import Child, say
 from grpclab.errors import MissingDependencyError
-from grpclab.programs import adopt_orphans, kill_descendants, tied
+from grpclab.system.programs import adopt_orphans, kill_descendants, tied
+from grpclab.system.subprocesses import Child, say
 
 MODULE = "grpclab.calibration.program"
 LAST_CHARACTERS = 20_000

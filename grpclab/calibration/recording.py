@@ -9,11 +9,12 @@ import pandas as pd
 
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.plan import Plan, shuffled
-from grpclab.load.recorder import Recorder
-from grpclab.report import tables, words
+from grpclab.load.core.recorder import Recorder
+from grpclab.report import words
+from grpclab.report.sections import tables
 from grpclab.report.words import esc
 from grpclab.status import OK
-from grpclab.temporary import TemporaryFolder
+from grpclab.system.temporary import TemporaryFolder
 
 BATCH = 64
 """Calls between two looks at whether a chunk is full, as the engines do it."""

@@ -9,13 +9,13 @@ from matplotlib.figure import Figure
 
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.plan import Plan, core_plan, shuffled
-from grpclab.config import LinkConfig, ServerConfig, TrialConfig
-from grpclab.environment import CorePlan
-from grpclab.link import running_link
+from grpclab.factors.config import LinkConfig, ServerConfig, TrialConfig
+from grpclab.link.emulation import running_link
 from grpclab.load.generator import Generator
 from grpclab.report import theme, words
 from grpclab.report.blocks import figure_block
-from grpclab.servers.launcher import launch
+from grpclab.servers.process.launcher import launch
+from grpclab.system.environment import CorePlan
 
 DIRECT, RELAY, FAR = "direct", "relay", "20 ms"
 NOTHING_MBPS = 100_000.0

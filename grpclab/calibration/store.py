@@ -10,12 +10,12 @@ from typing import Any
 
 import pandas as pd
 
-from grpclab import environment
 from grpclab.calibration.plan import OWN, Plan
 from grpclab.errors import DesignError
-from grpclab.frames import read_own
 from grpclab.study.store import write_json
 from grpclab.study.trial import now_text
+from grpclab.system import environment
+from grpclab.system.frames import read_own
 
 SCHEMA_VERSION = 1
 """Of about.json and the frames. 1: first version."""

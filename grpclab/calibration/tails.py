@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from grpclab.load.recorder import Floats
-from grpclab.load.summary import MIN_BEYOND
+from grpclab.load.core.recorder import Floats
+from grpclab.load.core.summary import MIN_BEYOND
 from grpclab.report import theme, words
 
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}

@@ -11,15 +11,16 @@ from matplotlib.figure import Figure
 from grpclab.calibration import tails
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.plan import Plan, core_plan
-from grpclab.calibration.targets import reference
-from grpclab.config import TrialConfig
-from grpclab.environment import CorePlan
+from grpclab.calibration.servers import reference
+from grpclab.factors.config import TrialConfig
+from grpclab.load.core.recorder import Floats
+from grpclab.load.core.summary import percentile
 from grpclab.load.generator import Generator
-from grpclab.load.recorder import Floats
-from grpclab.load.summary import percentile
-from grpclab.report import tables, theme, words
+from grpclab.report import theme, words
 from grpclab.report.blocks import figure_block
+from grpclab.report.sections import tables
 from grpclab.servers.reference.launcher import launch_reference
+from grpclab.system.environment import CorePlan
 
 RATE_RPS = 1000.0
 SERVICE_TIME = "lognormal:2ms,0.5"

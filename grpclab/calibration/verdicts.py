@@ -12,19 +12,19 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from grpclab.analysis import block_ratios
-from grpclab.analysis.ratios import valid_trials
+from grpclab.analysis.inference.ratios import valid_trials
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.plan import Plan
-from grpclab.children import module_command
-from grpclab.config import Level, TrialConfig
+from grpclab.factors.config import Level, TrialConfig
+from grpclab.factors.variants import LOAD, OPTIMIZED
 from grpclab.report import theme, words
 from grpclab.report.blocks import figure_block
 from grpclab.study.comparing import SCENARIO, judge, prepare
 from grpclab.study.progress import say
 from grpclab.study.sides import A, B, Side
-from grpclab.study.subject import Subject
-from grpclab.temporary import TemporaryFolder
-from grpclab.variants import LOAD, OPTIMIZED
+from grpclab.study.target import Subject
+from grpclab.system.subprocesses import module_command
+from grpclab.system.temporary import TemporaryFolder
 
 SAME, PLANTED = "same", "planted"
 SERVICE_TIMES = {A: "constant:1ms", B: "constant:1.3ms"}

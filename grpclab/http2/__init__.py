@@ -1,5 +1,22 @@
 """HTTP/2 and gRPC framing without I/O: bytes in, events out; no socket, no clock.
 
+Each line imports only from those above it::
+
+    frames         HTTP/2 frames as bytes (RFC 9113, section 6)
+    control        what keeps a connection going and moves no call
+    headers        header blocks (RFC 7541), coded once and looked up afterwards
+    connection     what both sides of a connection share
+    messages       gRPC on top of HTTP/2
+    exchange       one exchange from the client's side
+    asking         the client's half that speaks: requests, within the server's windows
+    client         the client's side: calls out (:mod:`grpclab.http2.asking`), answers in
+    peer_settings  one end of a connection that only listens: what the other end says at its beginning
+    replies        what a server says
+    requests       what a client's header block asks for
+    answering      the server's half that speaks: answers, prepared or piece by piece, within the client's windows
+    server         the server's side: calls in, answers out (:mod:`grpclab.http2.answering`)
+    watching       counting the frames that pass by in one direction of a connection, without taking part in it
+
 :mod:`frames` builds frames, :mod:`headers` codes header blocks, :mod:`messages` is gRPC's own framing,
 :mod:`exchange` a call as its client sees it. :mod:`connection` takes frames in for both sides and :mod:`control` has
 what is rare in that; :mod:`client` with :mod:`asking` (requests out) and :mod:`server` with :mod:`requests`,

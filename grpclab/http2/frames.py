@@ -21,7 +21,7 @@ DEFAULT_MAX_FRAME: Final = 16_384
 DEFAULT_TABLE: Final = 4_096
 MAX_LIST_BYTES: Final = 131_072
 """Longest header list that is taken (SETTINGS_MAX_HEADER_LIST_SIZE): a bomb is refused while it is decoded. The
-engine `grpcio` has the same limit (:mod:`grpclab.channel_args`)."""
+engine `grpcio` has the same limit (:mod:`grpclab.factors.channel_args`)."""
 MAX_WINDOW: Final = 2**31 - 1
 MAX_STREAM_ID: Final = 2**31 - 1
 

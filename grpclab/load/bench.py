@@ -19,21 +19,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grpclab import interrupts, procfs
-from grpclab.addresses import host_port
-from grpclab.arguments import mapping, text, whole
-from grpclab.config import Level, TrialConfig
-from grpclab.dialling import loopback_target
-from grpclab.environment import machine, split_cores
 from grpclab.errors import WorkerError
-from grpclab.extras import needs
-from grpclab.link import check_link, running_link
-from grpclab.load.arrivals import Step, parse_rates, schedule_note
-from grpclab.load.calls import GREETER, CallSpec, greeting
+from grpclab.factors.config import Level, TrialConfig
+from grpclab.link.emulation import check_link, running_link
+from grpclab.load.calls.metadata import metadata_words
+from grpclab.load.calls.method import GREETER, CallSpec, greeting
 from grpclab.load.ceiling import Ceiling, known
-from grpclab.load.failures import sentence
+from grpclab.load.core.arrivals import Step, parse_rates, schedule_note
+from grpclab.load.core.failures import sentence
 from grpclab.load.generator import Generator
-from grpclab.load.metadata import metadata_words
 from grpclab.load.plan import (
     check_call,
     choose_call,
@@ -47,8 +41,14 @@ from grpclab.load.reachability import await_listener
 from grpclab.load.run import GENERATOR_BOUND, LoadRun, Progress
 from grpclab.load.slo import Judgement, Objective, Watch, judge, judge_steps
 from grpclab.load.steps import Knee, RateStep, find_knee, merged, rate_text
-from grpclab.notices import Notice
-from grpclab.surroundings import LINK, SERVER
+from grpclab.system import interrupts, procfs
+from grpclab.system.addresses import host_port
+from grpclab.system.arguments import mapping, text, whole
+from grpclab.system.dialling import loopback_target
+from grpclab.system.environment import machine, split_cores
+from grpclab.system.notices import Notice
+from grpclab.system.optional import needs
+from grpclab.system.surroundings import LINK, SERVER
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,7 +88,7 @@ class BenchResult:
     without_effect: Mapping[str, str] = field(default_factory=dict)
     """What was asked for and could not act, by factor or option, each with the reason."""
     link: Mapping[str, float] | None = None
-    """What the emulated link does, as :func:`grpclab.link.check_link` measures it; None without a link."""
+    """What the emulated link does, as :func:`grpclab.link.emulation.check_link` measures it; None without a link."""
     ceiling: Ceiling | None = None
     """What a generator process can do on this machine, where that is known."""
 
@@ -179,7 +179,7 @@ class BenchResult:
 
         With a schedule, `rate_rps` as well: the rate of the call's step.
         """
-        from grpclab.load.formats import calls_by_start
+        from grpclab.load.output.formats import calls_by_start
         from grpclab.status import RECORDED_NAMES
 
         columns = calls_by_start(self)
@@ -195,23 +195,23 @@ class BenchResult:
 
     def steps_frame(self) -> pd.DataFrame:
         """A row for each step of a schedule; without one, no rows."""
-        from grpclab.load.formats import step_row
+        from grpclab.load.output.formats import step_row
 
         frame: pd.DataFrame = _pandas().DataFrame([step_row(step) for step in self.steps])
         return frame
 
     def __str__(self) -> str:
-        from grpclab.load.render import render
+        from grpclab.load.output.render import render
 
         return render(self)
 
     def __repr__(self) -> str:
-        from grpclab.load.render import one_line
+        from grpclab.load.output.render import one_line
 
         return f"<BenchResult {one_line(self)}>"
 
     def _repr_html_(self) -> str:
-        from grpclab.load.html import render_html
+        from grpclab.load.output.html import render_html
 
         return render_html(self)
 

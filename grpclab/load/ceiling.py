@@ -14,11 +14,11 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from grpclab.config import TrialConfig
-from grpclab.environment import identity, machine, split_cores, versions
+from grpclab.factors.config import TrialConfig
 from grpclab.load.generator import Generator
 from grpclab.servers.reference.launcher import launch_reference
 from grpclab.servers.reference.spec import ReferenceSpec
+from grpclab.system.environment import identity, machine, split_cores, versions
 
 CALLS = {"wire": 50_000, "grpcio": 3_000}
 """Calls of the measurement, by engine: about half a second each."""

@@ -19,20 +19,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from grpclab import open_files
-from grpclab.children import START_TIMEOUT_S, Child, receive_all, receive_any
-from grpclab.config import TrialConfig
 from grpclab.errors import StorageError, TargetError, WorkerError
-from grpclab.interrupts import hurried, raised
-from grpclab.load.bounds import SILENCE_S, Bounds, auto_workers, connections, plan_bounds, split
-from grpclab.load.calls import CallSpec, greeting
-from grpclab.load.recorder import Records, remove
+from grpclab.factors.config import TrialConfig
+from grpclab.load.calls.method import CallSpec, greeting
+from grpclab.load.core.bounds import SILENCE_S, Bounds, auto_workers, connections, plan_bounds, split
+from grpclab.load.core.recorder import Records, remove
+from grpclab.load.core.summary import Window
+from grpclab.load.core.traffic import add_counts, read_core_log
 from grpclab.load.run import BUSY_LIMIT, LoadRun, Progress, assemble, merge_reports
-from grpclab.load.summary import Window
-from grpclab.load.traffic import add_counts, read_core_log
 from grpclab.load.watching import Watch
-from grpclab.surroundings import GENERATOR, Surroundings
-from grpclab.temporary import TemporaryFolder
+from grpclab.system import open_files
+from grpclab.system.interrupts import hurried, raised
+from grpclab.system.subprocesses import START_TIMEOUT_S, Child, receive_all, receive_any
+from grpclab.system.surroundings import GENERATOR, Surroundings
+from grpclab.system.temporary import TemporaryFolder
 
 __all__ = ["BUSY_LIMIT", "Generator", "LoadRun", "Progress", "split"]
 
@@ -88,7 +88,7 @@ class Generator:
         """By the worker's number."""
         self._windows = 0
         self.beside: dict[str, list[int]] = {}
-        """The processes of the other parties (:mod:`grpclab.surroundings`), for what is said of the window's
+        """The processes of the other parties (:mod:`grpclab.system.surroundings`), for what is said of the window's
         surroundings: those of the server and the link, as far as they are known."""
 
     def __enter__(self) -> Generator:

@@ -7,15 +7,15 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from grpclab.addresses import host_port
-from grpclab.channel_args import cannot_act
-from grpclab.config import Level, TrialConfig, format_level, lookup
 from grpclab.errors import UsageError, invalid
-from grpclab.load.arrivals import Step
-from grpclab.load.bounds import split
-from grpclab.load.calls import CallSpec, find_call, greeting
-from grpclab.load.metadata import parse_metadata
+from grpclab.factors.channel_args import cannot_act
+from grpclab.factors.config import Level, TrialConfig, format_level, lookup
+from grpclab.load.calls.metadata import parse_metadata
+from grpclab.load.calls.method import CallSpec, find_call, greeting
+from grpclab.load.core.arrivals import Step
+from grpclab.load.core.bounds import split
 from grpclab.load.reachability import await_listener
+from grpclab.system.addresses import host_port
 
 OPEN_LOOP_S = 10.0
 """How long an open loop runs when neither a number of calls nor a duration is given."""

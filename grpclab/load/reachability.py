@@ -18,11 +18,11 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from grpclab import open_files
-from grpclab.dialling import loopback_target, open_connection
 from grpclab.errors import TargetError
 from grpclab.http2 import frames
-from grpclab.printable import printable
+from grpclab.system import open_files
+from grpclab.system.dialling import loopback_target, open_connection
+from grpclab.text.printable import printable
 
 LOOK_AFTER_S = 0.25
 """A target that is not ready by then is looked at, so that what cannot end well is not waited for; no look is made

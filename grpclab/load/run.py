@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from grpclab.load.failures import Failure, merge
-from grpclab.load.summary import Summary, Window, lateness, longest_silence, summarise
-from grpclab.load.traffic import Traffic, add_counts
-from grpclab.notices import Notice
-from grpclab.surroundings import Surroundings
+from grpclab.load.core.failures import Failure, merge
+from grpclab.load.core.summary import Summary, Window, lateness, longest_silence, summarise
+from grpclab.load.core.traffic import Traffic, add_counts
+from grpclab.system.notices import Notice
+from grpclab.system.surroundings import Surroundings
 
 BUSY_LIMIT = 0.90
 """A worker busier than this share of a core may be the limit, not the server."""
@@ -118,7 +118,7 @@ class LoadRun:
     """What happened on the machine meanwhile."""
 
     silence: tuple[float, float] = (0.0, 0.0)
-    """The longest time in which no call ended, and when it began: :func:`grpclab.load.summary.longest_silence`."""
+    """The longest time in which no call ended, and when it began: :func:`grpclab.load.core.summary.longest_silence`."""
 
     @property
     def notices(self) -> tuple[Notice, ...]:

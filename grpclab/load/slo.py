@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from grpclab.errors import UsageError, invalid
+from grpclab.load.core.summary import MIN_BEYOND, PERCENTILES, Summary, calls_needed
 from grpclab.load.run import Progress
-from grpclab.load.summary import MIN_BEYOND, PERCENTILES, Summary, calls_needed
-from grpclab.units import TIMES, seconds
+from grpclab.quantities import TIMES, seconds
 
 LATENCIES = (*PERCENTILES, "mean", "max")
 KEYS = (*LATENCIES, "errors", "rps")

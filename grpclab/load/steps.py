@@ -9,10 +9,10 @@ import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from grpclab.load.failures import combine
+from grpclab.load.core.failures import combine
+from grpclab.load.core.summary import lateness, summarise
+from grpclab.load.core.traffic import add_counts
 from grpclab.load.run import HELD_BACK, LoadRun
-from grpclab.load.summary import lateness, summarise
-from grpclab.load.traffic import add_counts
 
 KEPT_TAIL = 10.0
 """A rate was kept up with if the run keeps up, and if its tail is not so many times that of the first step: by then

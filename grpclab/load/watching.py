@@ -13,16 +13,16 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-from grpclab.accounting import Reading, is_stopped
-from grpclab.environment import cpu_quota, frequency
-from grpclab.surroundings import UNWATCHED_S, Party, Surroundings, between
+from grpclab.system.accounting import Reading, is_stopped
+from grpclab.system.environment import cpu_quota, frequency
+from grpclab.system.surroundings import UNWATCHED_S, Party, Surroundings, between
 
 LOOK_S = 0.04
 """From one look at the processes' states to the next: a stop of 100 ms is seen twice."""
 
 
 class Watch:
-    """One window's. `parties` are the processes by who they are (see :mod:`grpclab.surroundings`)."""
+    """One window's. `parties` are the processes by who they are (see :mod:`grpclab.system.surroundings`)."""
 
     def __init__(
         self,

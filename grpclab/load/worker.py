@@ -15,7 +15,7 @@ lifeline):
    ``busy_s`` it was used in, the CPU time of the event loop's thread ``loop_s`` and ``waited_s``, for how long that
    could have run and had no core, ``admitted``, ``unsent`` (calls that were due and never sent), ``still_s`` (for how
    long the event loop stood still), and the engine's counters, all since the window opened, the ``failures`` (see
-   :mod:`grpclab.load.failures`) and ``encodings`` of the window's calls, and the ``traffic`` beside calls since it
+   :mod:`grpclab.load.core.failures`) and ``encodings`` of the window's calls, and the ``traffic`` beside calls since it
    connected. ``{"close": moment, "drain_s": seconds}`` in between ends the running window, and after that time the
    calls under way.
    ``{"progress": ...}`` come before the answer; ``{"error": text, "kind": "storage"}`` may come instead of it.
@@ -39,21 +39,21 @@ from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
 
-from grpclab import open_files
-from grpclab.accounting import thread_waited_seconds
-from grpclab.children import die_with_parent, say
-from grpclab.config import TrialConfig
 from grpclab.errors import StorageError, TargetError, UsageError
-from grpclab.load.arrivals import planned
-from grpclab.load.bounds import NO_DEADLINE_S
-from grpclab.load.calls import CallSpec
+from grpclab.factors.config import TrialConfig
+from grpclab.load.calls.method import CallSpec
+from grpclab.load.core.arrivals import planned
+from grpclab.load.core.bounds import NO_DEADLINE_S
+from grpclab.load.core.failures import FailureLog
+from grpclab.load.core.gate import Gate
+from grpclab.load.core.recorder import Recorder
+from grpclab.load.core.running import BEAT_S, Heartbeat, Tally
+from grpclab.load.core.summary import PERCENTILES, percentile
 from grpclab.load.engines import ENGINES, Engine
-from grpclab.load.failures import FailureLog
-from grpclab.load.gate import Gate
-from grpclab.load.recorder import Recorder
-from grpclab.load.running import BEAT_S, Heartbeat, Tally
-from grpclab.load.summary import PERCENTILES, percentile
-from grpclab.pacing import Pacer
+from grpclab.system import open_files
+from grpclab.system.accounting import thread_waited_seconds
+from grpclab.system.pacing import Pacer
+from grpclab.system.subprocesses import die_with_parent, say
 
 PROGRESS_EVERY_S = 0.25
 WATCH_EVERY_S = 0.1

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from grpclab.profiling.families import KERNEL, kernel_share
-from grpclab.programs import running
-from grpclab.temporary import TemporaryFolder
+from grpclab.system.programs import running
+from grpclab.system.temporary import TemporaryFolder
 
 MISSING_ADVICE = "perf is not installed (Debian: apt install linux-perf)"
 PERMISSION_ADVICE = (

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from grpclab.profiling.families import parse_folded
-from grpclab.programs import end, running
-from grpclab.temporary import TemporaryFolder
+from grpclab.system.programs import end, running
+from grpclab.system.temporary import TemporaryFolder
 
 PERMISSION_ADVICE = (
     "py-spy may not attach to the server: run as root, give it CAP_SYS_PTRACE"

@@ -18,8 +18,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from grpclab.programs import running
-from grpclab.temporary import TemporaryFolder
+from grpclab.system.programs import running
+from grpclab.system.temporary import TemporaryFolder
 
 MISSING_ADVICE = "strace is not installed (Debian: apt install strace)"
 PERMISSION_ADVICE = (

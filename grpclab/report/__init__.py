@@ -1,31 +1,27 @@
 """Reports: figures and self-contained HTML out of a study's manifest, trials and verdict.
 
-The layout, each module importing only from those above it::
+Each line imports only from those above it::
 
-    backend     matplotlib, whatever MPLBACKEND names
-    words       numbers and names as a reader sees them, escaping
-    theme       colours, type, axes, the way to an SVG
-    svg         a drawing inside a page, and back into a file
-    elements    the elements of a page that hold data for a program
-    data        the study inside its report
-    blocks      FigureBlock and Section
-    scripts     what a page does beyond being read, and the policy that lets nothing else run
-    study       manifest, trials and verdict, and the questions asked of them
-    files       files written whole, times in words
-    past        the summary of a study that stands in its report
-    confidence  how sure, and what limits each side, in words
-    summaries   the study as Markdown, as JSON, as a table for a terminal
-    figures/    one function a figure
-    album       all figures as files
-    tables      one function a table
-    glossary    the lab's own words, each with what it means
-    decisions   why a rung of the ladder is kept or rejected
-    waiting     handlers that wait and handlers that do not
-    claims      the claims of the Rust demo as a table
-    method      how it was measured, on what, how to do it again
-    content     the sections, in the order in which they are read
-    page        the report
-    index       the list of all reports
+    backend    matplotlib, whatever MPLBACKEND names
+    elements   the elements of a page that hold data for a program
+    data       the study inside its report
+    svg        a drawing inside a page, and back into a file
+    trial      the picture of a single trial, for its own notebook: the run over time, and latency by percentile
+    words      numbers and names as a reader sees them, escaping
+    files      files written whole, times in words
+    theme      colours, type, axes, the way to an SVG
+    blocks     figureBlock and Section
+    finished   A finished study as the report sees it
+    past       the summary of a study that stands in its report
+    figures/   one function a figure
+    scripts    what a page does beyond being read, and the policy that lets nothing else run
+    index      the list of all reports
+    sections/  the sections of a report and the tables in them
+    content    the sections, in the order in which they are read
+    stored     A finished study as frames
+    summaries  the study as Markdown, as JSON, as a table for a terminal
+    page       the report
+    publish    from stored trials to what people read
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from html import unescape
 from pathlib import Path
 
-from grpclab.notebook_html import in_cell
+from grpclab.load.output.notebook_html import in_cell
 from grpclab.report import svg, theme, words
 from grpclab.report.words import esc
 

@@ -11,12 +11,15 @@ import pandas as pd
 
 from grpclab.analysis import metric_words
 from grpclab.analysis.setup import described
-from grpclab.report import (
+from grpclab.report import figures, words
+from grpclab.report.blocks import FigureBlock, Section
+from grpclab.report.figures.engines import sentence as client_cost
+from grpclab.report.finished import Histograms, Study
+from grpclab.report.sections import (
     claims,
     confidence,
     decisions,
     evidence,
-    figures,
     flamegraphs,
     glossary,
     leave_one_out,
@@ -25,11 +28,7 @@ from grpclab.report import (
     settings,
     tables,
     waiting,
-    words,
 )
-from grpclab.report.blocks import FigureBlock, Section
-from grpclab.report.figures.engines import sentence as client_cost
-from grpclab.report.study import Histograms, Study
 from grpclab.report.words import esc
 
 _SENTENCES = re.compile(r"(?<=\.) (?=[A-Z])")

@@ -18,10 +18,10 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
-from grpclab.bounded import JSON_BYTES, inflate, is_small, json_object
 from grpclab.errors import DesignError
-from grpclab.frames import MOST_BYTES, from_parquet
 from grpclab.report.elements import element, read_page
+from grpclab.system.bounded import JSON_BYTES, inflate, is_small, json_object
+from grpclab.system.frames import MOST_BYTES, from_parquet
 
 T = TypeVar("T")
 

@@ -15,9 +15,9 @@ from grpclab.report import files, scripts, summaries
 from grpclab.report.blocks import TEMPLATES, Section
 from grpclab.report.content import sections
 from grpclab.report.data import Packed
-from grpclab.report.flamegraphs import Profiles
+from grpclab.report.finished import Histograms, Study
 from grpclab.report.past import summary
-from grpclab.report.study import Histograms, Study
+from grpclab.report.sections.flamegraphs import Profiles
 from grpclab.report.svg import palette
 
 __all__ = ["notebook", "sections", "summary", "write_report"]

@@ -16,11 +16,11 @@ from typing import Any
 
 import pandas as pd
 
-from grpclab.bounded import json_object
-from grpclab.redaction import without_digits
 from grpclab.report import files, words
 from grpclab.report.elements import element, read_page
-from grpclab.report.study import Study
+from grpclab.report.finished import Study
+from grpclab.system.bounded import json_object
+from grpclab.text.redaction import without_digits
 
 SUMMARY_SCHEMA = 2
 """1: the first. 2: identity, git, design, warnings, blocks, delta, headline, levels."""

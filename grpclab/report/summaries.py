@@ -9,9 +9,10 @@ from typing import Any
 
 from grpclab.analysis import metric_words
 from grpclab.analysis.setup import described, foreign, lab_words
-from grpclab.report import confidence, glossary, words
+from grpclab.report import words
 from grpclab.report.figures.waiting import comparisons as waiting
-from grpclab.report.study import Study
+from grpclab.report.finished import Study
+from grpclab.report.sections import confidence, glossary
 
 SCHEMA_VERSION = 1
 """Of :func:`as_json`. 1: the first."""

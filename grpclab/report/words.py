@@ -7,8 +7,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from grpclab.analysis.ratios import TOO_FEW
-from grpclab.printable import printable
+from grpclab.analysis.inference.ratios import TOO_FEW
+from grpclab.text.printable import printable
 
 MISSING = "–"
 WIDEST = 100

@@ -10,9 +10,9 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from grpclab.channel_args import server_args
-from grpclab.config import ServerConfig
 from grpclab.errors import ServerError
+from grpclab.factors.channel_args import server_args
+from grpclab.factors.config import ServerConfig
 from grpclab.generated import greet_pb2, greet_pb2_grpc
 from grpclab.servers.elastic import ElasticThreadPool
 from grpclab.servers.greeter import AsyncGreeter, CallCount, SyncGreeter

@@ -13,9 +13,9 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from grpclab.config import ServerConfig
+from grpclab.factors.config import ServerConfig
+from grpclab.factors.service_time import parse_milliseconds
 from grpclab.generated import greet_pb2, greet_pb2_grpc
-from grpclab.service_time import parse_milliseconds
 
 HOLD_TIMEOUT_S = 60.0
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from grpclab.config import ServerConfig
-from grpclab.extras import needs
+from grpclab.factors.config import ServerConfig
+from grpclab.system.optional import needs
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """The folder in which all server processes keep their counters; prometheus_client reads it when it is imported."""
@@ -22,7 +22,7 @@ def interceptors(config: ServerConfig) -> list[Any]:
     if not config.metrics:
         return []
     try:
-        from grpclab.servers.metrics import AsyncMetrics, SyncMetrics
+        from grpclab.servers.prometheus import AsyncMetrics, SyncMetrics
     except ImportError:
         raise needs("server.metrics", "prometheus_client", "desk") from None
     return [AsyncMetrics()] if config.implementation == "asyncio" else [SyncMetrics()]

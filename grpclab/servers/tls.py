@@ -6,7 +6,7 @@ from pathlib import Path
 
 import grpc
 
-from grpclab.extras import needs
+from grpclab.system.optional import needs
 
 
 def issue(folder: Path) -> None:

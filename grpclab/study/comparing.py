@@ -20,17 +20,16 @@ from grpclab import analysis
 from grpclab.analysis import Comparison, Judgement, analyse, blocks_needed, fewest_blocks
 from grpclab.analysis.metrics import calls_needed, metric_words
 from grpclab.analysis.setup import described
-from grpclab.arguments import whole
-from grpclab.channel_args import mapping_rows, without_effect
-from grpclab.config import Level, LoadConfig, TrialConfig
-from grpclab.effective import unknown_factors
-from grpclab.environment import CorePlan
 from grpclab.errors import DesignError, MeasurementError, UsageError
-from grpclab.load.metadata import references
-from grpclab.places import is_stored, project_root
-from grpclab.servers import program
+from grpclab.factors.channel_args import mapping_rows, without_effect
+from grpclab.factors.config import Level, LoadConfig, TrialConfig
+from grpclab.factors.effective import unknown_factors
+from grpclab.factors.variants import LOAD
+from grpclab.load.calls.metadata import references
+from grpclab.quantities import share
+from grpclab.servers.process import program
 from grpclab.study.comparison import CompareResult
-from grpclab.study.design import Configurations, comparison, plain
+from grpclab.study.designs.design import Configurations, comparison, plain
 from grpclab.study.parameters import study_name
 from grpclab.study.progress import say
 from grpclab.study.runner import (
@@ -45,11 +44,12 @@ from grpclab.study.runner import (
 from grpclab.study.sides import A, Asked, B, Side, check_pair, checked_name, pair
 from grpclab.study.store import Store
 from grpclab.study.stored_values import evaluating
-from grpclab.study.subject import Subject
+from grpclab.study.target import Subject
 from grpclab.study.trial import TrialIdentity, run_trial
-from grpclab.temporary import TemporaryFolder
-from grpclab.units import share
-from grpclab.variants import LOAD
+from grpclab.system.arguments import whole
+from grpclab.system.environment import CorePlan
+from grpclab.system.paths import is_stored, project_root
+from grpclab.system.temporary import TemporaryFolder
 
 SCENARIO = "compare"
 PILOT_BLOCKS = 4
@@ -67,7 +67,7 @@ def metric_of(config: TrialConfig) -> str:
 
 
 def plan(sides: Mapping[str, Side], *, blocks: int, delta: float) -> dict[str, Any]:
-    """The plan of the study, as :func:`grpclab.study.design.plan` gives it.
+    """The plan of the study, as :func:`grpclab.study.designs.design.plan` gives it.
 
     A percentile that the planned calls cannot carry is left out, and said once. Raises UsageError where it is the
     metric of the verdict.

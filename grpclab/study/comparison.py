@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from grpclab.analysis import Judgement, Verdict, metric_words, paired_levels, times
-from grpclab.analysis.ratios import TOO_FEW, trials_of
-from grpclab.printable import printable
+from grpclab.analysis.inference.ratios import TOO_FEW, trials_of
+from grpclab.text.printable import printable
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from grpclab.load.generator import Generator
 from grpclab.load.run import Progress
 from grpclab.profiling import families, perf, pyspy, strace
-from grpclab.servers.launcher import RunningServer
+from grpclab.servers.process.launcher import RunningServer
 
 LEAD_S = 0.2
 """The load runs alone for so long before the first look."""

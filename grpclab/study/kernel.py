@@ -19,11 +19,11 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import run_sync
 from nbclient.exceptions import DeadKernelError
 
-from grpclab import interrupts
-from grpclab.children import module_command
 from grpclab.errors import WorkerError
-from grpclab.servers.launcher import log_tail
-from grpclab.temporary import TemporaryFolder
+from grpclab.servers.process.launcher import log_tail
+from grpclab.system import interrupts
+from grpclab.system.subprocesses import module_command
+from grpclab.system.temporary import TemporaryFolder
 
 READY_TIMEOUT_S = 180
 """So long a kernel may take to start: on a busy machine it is the import of a large library, many times slowed down."""

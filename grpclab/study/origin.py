@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from grpclab.bounded import read_bytes
-from grpclab.load.metadata import is_reference
+from grpclab.load.calls.metadata import is_reference
+from grpclab.system.bounded import read_bytes
 
 KEY_BYTES = 32
 

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from grpclab.config import FACTORS, Level
 from grpclab.errors import DesignError, FactorError, invalid
+from grpclab.factors.config import FACTORS, Level
+from grpclab.quantities import in_unit
 from grpclab.study import values
-from grpclab.units import in_unit
 
 DESIGNS = ("default", "quick", "idle", "desk", "replication")
 ENGINES = FACTORS["load.engine"].choices

@@ -7,7 +7,7 @@ from typing import Any
 
 from grpclab.analysis import smallest_effect, spread_of
 from grpclab.study.comparing import PILOT_BLOCKS, piloted
-from grpclab.study.design import configuration_row, trial_config
+from grpclab.study.designs.design import configuration_row, trial_config
 from grpclab.study.runner import Study, no_verdict
 from grpclab.study.sides import A, B, Side
 

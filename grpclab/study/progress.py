@@ -11,8 +11,8 @@ from typing import Any
 
 import psutil
 
-from grpclab.printable import printable
-from grpclab.terminal import clean
+from grpclab.system.terminal import clean
+from grpclab.text.printable import printable
 
 Clock = Callable[[], float]
 

@@ -18,18 +18,18 @@ from typing import Any
 import pandas as pd
 
 from grpclab.analysis import analyse
-from grpclab.config import TrialConfig
 from grpclab.errors import DesignError, UsageError
-from grpclab.places import project_root
-from grpclab.printable import printable
-from grpclab.redaction import without_digits
+from grpclab.factors.config import TrialConfig
 from grpclab.study.comparing import ComparingStudy, references_of, servers_of
 from grpclab.study.origin import is_sealed, started_by
 from grpclab.study.parameters import study_name
 from grpclab.study.runner import Study, manifest_of, surroundings
 from grpclab.study.store import SCHEMA_VERSION, Store
 from grpclab.study.stored_values import check_plan
-from grpclab.study.subject import Subject
+from grpclab.study.target import Subject
+from grpclab.system.paths import project_root
+from grpclab.text.printable import printable
+from grpclab.text.redaction import without_digits
 
 LONGEST_NAME = 64
 LONGEST_SHOWN = 500

@@ -22,23 +22,24 @@ from typing import Any
 
 import pandas as pd
 
-from grpclab import environment
 from grpclab.analysis import Judgement, analyse, fewest_blocks
-from grpclab.bounded import JSON_BYTES, json_object, read_bytes
-from grpclab.children import STUDY_VARIABLE
-from grpclab.config import LinkConfig, TrialConfig
-from grpclab.effective import unknown_factors
 from grpclab.errors import DesignError, GrpclabError, MeasurementError, WorkerError
-from grpclab.link import check_link
-from grpclab.places import notebook, project_root, require_writable, written_to
-from grpclab.printable import printable
-from grpclab.study import design, desk_design, file_design, idle_design, material, replication_design
+from grpclab.factors.config import LinkConfig, TrialConfig
+from grpclab.factors.effective import unknown_factors
+from grpclab.link.emulation import check_link
+from grpclab.study import artifacts
+from grpclab.study.designs import design, desk_design, file_design, idle_design, replication_design
 from grpclab.study.kernel import KERNEL
 from grpclab.study.parameters import StudyParameters, study_name
 from grpclab.study.progress import Progress, duration_text, say
 from grpclab.study.store import SCHEMA_VERSION, Store, write_json
 from grpclab.study.trial import TrialIdentity, TrialResult, now_text
-from grpclab.temporary import TemporaryFolder
+from grpclab.system import environment
+from grpclab.system.bounded import JSON_BYTES, json_object, read_bytes
+from grpclab.system.paths import notebook, project_root, require_writable, written_to
+from grpclab.system.subprocesses import STUDY_VARIABLE
+from grpclab.system.temporary import TemporaryFolder
+from grpclab.text.printable import printable
 
 SECONDS_BESIDE_WINDOW = 2.0
 """Rough cost of a trial beside its window: server start, warm-up, notebook. For the first estimate only."""
@@ -303,9 +304,9 @@ class Study:
         folder, results = self.store.trials_folder, self.store.results()
         names = [row["name"] for row in self.plan["configurations"]]
         return {
-            "profiles": material.profiles(folder, self.plan["profiled"], trials),
-            "histograms": material.histograms(results, names, trials),
-            "details": material.details(folder, results),
+            "profiles": artifacts.profiles(folder, self.plan["profiled"], trials),
+            "histograms": artifacts.histograms(results, names, trials),
+            "details": artifacts.details(folder, results),
         }
 
     def judge(self, trials: pd.DataFrame | None = None) -> Judgement:

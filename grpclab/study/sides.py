@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from grpclab import redaction
-from grpclab.config import Level, TrialConfig, format_level
 from grpclab.errors import UsageError, invalid
-from grpclab.load.metadata import metadata_words, parse_metadata
+from grpclab.factors.config import Level, TrialConfig, format_level
+from grpclab.factors.variants import LOAD, VARIANTS
+from grpclab.load.calls.metadata import metadata_words, parse_metadata
 from grpclab.load.plan import check_call
-from grpclab.servers import program
-from grpclab.study.subject import Subject
-from grpclab.variants import LOAD, VARIANTS
+from grpclab.servers.process import program
+from grpclab.study.target import Subject
+from grpclab.text import redaction
 
 A, B = "a", "b"
 LONGEST_NAME = 60

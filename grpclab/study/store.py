@@ -19,13 +19,13 @@ from typing import IO, Any
 
 import pandas as pd
 
-from grpclab import redaction
-from grpclab.bounded import JSON_BYTES, is_inside, json_object, read_bytes
 from grpclab.errors import DesignError
-from grpclab.printable import printable
-from grpclab.redaction import SALT, SALT_BYTES, Redactor, without_digits
 from grpclab.study.origin import seal
 from grpclab.study.stored_values import check_plan, check_result
+from grpclab.system.bounded import JSON_BYTES, is_inside, json_object, read_bytes
+from grpclab.text import redaction
+from grpclab.text.printable import printable
+from grpclab.text.redaction import SALT, SALT_BYTES, Redactor, without_digits
 
 SCHEMA_VERSION = 1
 """Of manifest.json, result.json and verdict.json. 1: first version."""

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from grpclab.analysis.distribution import check_histogram
+from grpclab.analysis.inference.distribution import check_histogram
 from grpclab.errors import DesignError, GrpclabError
 
 MOST_BLOCKS = 1000

@@ -24,26 +24,28 @@ from typing import Any, TypeVar
 import pandas as pd
 import psutil
 
-from grpclab import effective, environment, procfs, redaction, surroundings
-from grpclab.advertised import advertised_by_client, advertised_by_server
-from grpclab.channel_args import without_effect
-from grpclab.children import STUDY_VARIABLE, TRIAL_VARIABLE
-from grpclab.config import FACTORS, TrialConfig
-from grpclab.environment import CorePlan
 from grpclab.errors import MeasurementError, WorkerError
-from grpclab.http2.listening import Advertised
-from grpclab.link import RunningLink, running_link
-from grpclab.load import failures, traffic
+from grpclab.factors import effective
+from grpclab.factors.channel_args import without_effect
+from grpclab.factors.config import FACTORS, TrialConfig
+from grpclab.http2.peer_settings import Advertised
+from grpclab.link.emulation import RunningLink, running_link
+from grpclab.load.core import failures, traffic
+from grpclab.load.core.summary import PERCENTILES
 from grpclab.load.generator import DRAIN_S, Generator
-from grpclab.load.summary import PERCENTILES
-from grpclab.notices import Notice
+from grpclab.load.peer_probe import advertised_by_client, advertised_by_server
 from grpclab.profiling import speedscope, threads
-from grpclab.servers.launcher import RunningServer
+from grpclab.servers.process.launcher import RunningServer
 from grpclab.study import evidence, window
 from grpclab.study.store import SCHEMA_VERSION, write_json
-from grpclab.study.subject import Subject
-from grpclab.surroundings import LINK, SERVER
-from grpclab.temporary import TemporaryFolder
+from grpclab.study.target import Subject
+from grpclab.system import environment, procfs, surroundings
+from grpclab.system.environment import CorePlan
+from grpclab.system.notices import Notice
+from grpclab.system.subprocesses import STUDY_VARIABLE, TRIAL_VARIABLE
+from grpclab.system.surroundings import LINK, SERVER
+from grpclab.system.temporary import TemporaryFolder
+from grpclab.text import redaction
 
 T = TypeVar("T")
 
@@ -148,7 +150,7 @@ class TrialResult:
     goaways: dict[str, int] = field(default_factory=dict)
     """GOAWAYs by code and reason: what the emulated link saw, or the client where there is none."""
     advertised: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """What each side said first: `server` and `client`, as in :class:`grpclab.http2.listening.Advertised`."""
+    """What each side said first: `server` and `client`, as in :class:`grpclab.http2.peer_settings.Advertised`."""
     without_effect: dict[str, str] = field(init=False)
     """The factors that did not act, each with the reason; before anything was seen by the static rules alone."""
     threads_per_call: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -214,7 +216,7 @@ class TrialResult:
 
 @functools.cache
 def measured_on() -> dict[str, Any]:
-    """What makes results comparable: see :func:`grpclab.environment.identity`."""
+    """What makes results comparable: see :func:`grpclab.system.environment.identity`."""
     return environment.identity(environment.machine(), environment.versions())
 
 

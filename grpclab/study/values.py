@@ -10,7 +10,7 @@ import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from grpclab.units import in_unit
+from grpclab.quantities import in_unit
 
 _SWITCH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 

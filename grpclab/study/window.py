@@ -8,11 +8,11 @@ import math
 import numpy as np
 import pandas as pd
 
-from grpclab import procfs
+from grpclab.load.core.summary import most_in_flight, timeline
 from grpclab.load.run import LoadRun
-from grpclab.load.summary import most_in_flight, timeline
 from grpclab.profiling import threads
 from grpclab.status import OK
+from grpclab.system import procfs
 
 LATE_READING_S, LATE_READING_SHARE = 0.05, 0.02
 """The server's CPU time at the opening of the window may be read later by the larger of these."""

@@ -1,4 +1,14 @@
-"""Implementations of the load generator, by name."""
+"""Implementations of the load generator, by name.
+
+Its map::
+
+    backoff       how long a client without a connection waits between two attempts: the same in both engines
+    loops         A closed and an open loop over calls that are awaited
+    grpcio        engine `grpcio`
+    peer          one transport of a lane, with its HTTP/2 connection: where the hot path of engine `wire` begins
+    reconnecting  A lane: one of the client's connections, dialled, kept alive, and dialled again when it is gone
+    wire          engine `wire`
+"""
 
 from __future__ import annotations
 
@@ -6,12 +16,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Protocol
 
-from grpclab.config import TrialConfig
-from grpclab.load.calls import CallSpec
-from grpclab.load.gate import Gate
-from grpclab.load.recorder import Recorder
-from grpclab.load.traffic import Traffic
-from grpclab.pacing import Pacer
+from grpclab.factors.config import TrialConfig
+from grpclab.load.calls.method import CallSpec
+from grpclab.load.core.gate import Gate
+from grpclab.load.core.recorder import Recorder
+from grpclab.load.core.traffic import Traffic
+from grpclab.system.pacing import Pacer
 
 LOOK_S = 0.25
 """So often at least an open loop looks whether its window was ended from outside."""

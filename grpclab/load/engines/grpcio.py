@@ -14,22 +14,22 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
-from grpclab.channel_args import client_args
-from grpclab.channels import addresses, open_aio_channel
-from grpclab.config import TrialConfig
 from grpclab.errors import TargetError
+from grpclab.factors.channel_args import client_args
+from grpclab.factors.config import TrialConfig
 from grpclab.generated import greet_pb2
 from grpclab.http2.headers import RESIDENCE_HEADER
 from grpclab.http2.messages import DEADLINE_EXCEEDED, OK, UNAVAILABLE, UNIMPLEMENTED, UNKNOWN
-from grpclab.load.calls import GREETER, CallSpec
+from grpclab.load.calls.method import GREETER, CallSpec
+from grpclab.load.core.gate import Gate
+from grpclab.load.core.recorder import Recorder
+from grpclab.load.core.traffic import Traffic, channelz_channels, channelz_connections, channelz_pings
 from grpclab.load.engines import Counters
 from grpclab.load.engines.backoff import Backoff
 from grpclab.load.engines.loops import Call, Caller, Clock, OpenLoop
-from grpclab.load.gate import Gate
 from grpclab.load.reachability import connected
-from grpclab.load.recorder import Recorder
-from grpclab.load.traffic import Traffic, channelz_channels, channelz_connections, channelz_pings
-from grpclab.pacing import Pacer
+from grpclab.system.channels import addresses, open_aio_channel
+from grpclab.system.pacing import Pacer
 
 COUNT_EVERY_S = 0.25
 """So often at most it is counted, while connections come and go, how many were lost."""

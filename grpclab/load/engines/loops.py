@@ -10,11 +10,11 @@ from typing import Protocol
 
 import numpy as np
 
+from grpclab.load.core.gate import Gate
+from grpclab.load.core.recorder import GIVEN_UP, Recorder
 from grpclab.load.engines import LOOK_S, Counters
-from grpclab.load.gate import Gate
-from grpclab.load.recorder import GIVEN_UP, Recorder
-from grpclab.pacing import Pacer
 from grpclab.status import NOT_ENDED
+from grpclab.system.pacing import Pacer
 
 Clock = Callable[[], float]
 

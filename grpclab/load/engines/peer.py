@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, cast
 from grpclab.http2 import frames
 from grpclab.http2.client import Call, ClientConnection
 from grpclab.http2.frames import ErrorCode
-from grpclab.load.traffic import Traffic, goaway_text
+from grpclab.load.core.traffic import Traffic, goaway_text
 
 if TYPE_CHECKING:
-    from grpclab.load.engines.lane import Lane
+    from grpclab.load.engines.reconnecting import Lane
 
 TURN_BYTES = 32 * 1024
 """So much is taken in at a time, and then looked for what else is due."""

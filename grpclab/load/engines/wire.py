@@ -17,25 +17,25 @@ import time
 from collections.abc import Callable, Iterator
 
 from grpclab import __version__
-from grpclab.config import ClientConfig, TrialConfig
-from grpclab.dialling import loopback_target
 from grpclab.errors import TargetError
+from grpclab.factors.config import ClientConfig, TrialConfig
 from grpclab.http2 import messages
 from grpclab.http2.client import ClientConnection, Request
 from grpclab.http2.headers import RESIDENCE_HEADER, HeaderList
 from grpclab.http2.messages import CANCELLED, DEADLINE_EXCEEDED, error_details
-from grpclab.load.calls import CallSpec
+from grpclab.load.calls.method import CallSpec
+from grpclab.load.core.gate import Gate
+from grpclab.load.core.recorder import Recorder
+from grpclab.load.core.traffic import Traffic
 from grpclab.load.engines import LOOK_S, Counters
 from grpclab.load.engines.backoff import Backoff
-from grpclab.load.engines.lane import Lane
 from grpclab.load.engines.loops import record_never_sent
 from grpclab.load.engines.peer import LaneSettings, Peer, WireCall
-from grpclab.load.gate import Gate
+from grpclab.load.engines.reconnecting import Lane
 from grpclab.load.reachability import connected
-from grpclab.load.recorder import Recorder
-from grpclab.load.traffic import Traffic
-from grpclab.pacing import Pacer
 from grpclab.status import OK
+from grpclab.system.dialling import loopback_target
+from grpclab.system.pacing import Pacer
 
 OWN_WINDOW_BYTES = 4 * 1024 * 1024
 """What this side is ready to receive where `window_kib` does not say; what C-core's adaptation starts from."""

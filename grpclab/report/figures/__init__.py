@@ -1,4 +1,21 @@
-"""The figures of a report, each a function of a :class:`~grpclab.report.study.Study`.
+"""The figures of a report, each a function of a :class:`~grpclab.report.finished.Study`.
+
+Each line imports only from those above it::
+
+    curves        curves over a factor, usually the concurrency: throughput, and percentiles of latency
+    distribution  how latency is distributed
+    engines       what the client costs
+    history       what became of the same configuration, and of the same headline, from study to study
+    idle          silent connections: how long until the first call succeeds again, and how many fail until then
+    ladder        the ladder
+    offered       latency over the offered rate of an open loop, with the knee: where calls begin to queue
+    ratio_marks   ratios as dots with intervals: the marks that the forest plot and the sweeps share
+    forest        every comparison of the study as a dot with its interval: the forest plot
+    shares        where the time of the profiled configurations goes
+    sweeps        one factor at a time: the ratio of each level to the base
+    timeline      every trial in the order it ran
+    waiting       handlers that wait and handlers that do not
+    windows       how throughput depends on a setting of size: one panel for each entry of the plan's `windows`
 
 Each answers one question and returns a FigureBlock, or None where the study holds nothing to answer it with:
 the page then says so in a line.
@@ -21,7 +38,7 @@ from grpclab.report.figures.sweeps import sweeps
 from grpclab.report.figures.timeline import timeline
 from grpclab.report.figures.waiting import waiting
 from grpclab.report.figures.windows import windows
-from grpclab.report.study import Study
+from grpclab.report.finished import Study
 
 __all__ = [
     "album",

@@ -13,11 +13,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from grpclab.analysis import metric_words
-from grpclab.analysis.ratios import TOO_FEW
-from grpclab.config import FACTORS
+from grpclab.analysis.inference.ratios import TOO_FEW
+from grpclab.factors.config import FACTORS
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
-from grpclab.report.study import PERCENTILES, Study
+from grpclab.report.finished import PERCENTILES, Study
 
 
 @dataclass(frozen=True, kw_only=True)

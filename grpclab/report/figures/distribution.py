@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from grpclab.analysis.distribution import Distribution, distribution
+from grpclab.analysis.inference.distribution import Distribution, distribution
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
-from grpclab.report.study import Study
+from grpclab.report.finished import Study
 
 MOST_LINES = 5
 """So many configurations are drawn: the headline's two, then the other sides of its parts."""

@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
-from grpclab.report.study import Study
+from grpclab.report.finished import Study
 
 ORDER = ("grpcio", "wire")
 """The engines in the order of reading: the client that people have first."""

@@ -13,7 +13,7 @@ from grpclab.analysis import metric_words
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
 from grpclab.report.figures.ratio_marks import Comparison, band, dot, known, reach
-from grpclab.report.study import Study
+from grpclab.report.finished import Study
 
 Groups = list[tuple[str, list[Comparison]]]
 # Words in columns have their place; the layout must not make room for them a second time.

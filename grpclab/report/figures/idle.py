@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from grpclab.analysis.ratios import numbers
+from grpclab.analysis.inference.ratios import numbers
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
-from grpclab.report.study import Study
+from grpclab.report.finished import Study
 
 
 @dataclass(frozen=True, kw_only=True)

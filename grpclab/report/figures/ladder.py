@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from grpclab import analysis
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
-from grpclab.report.study import Study
+from grpclab.report.finished import Study
 
 _SLOT = 0.07  # the width of an empty slot, as a share of the axis
 

@@ -13,7 +13,7 @@ from grpclab.load.run import KEPT_SHARE
 from grpclab.load.steps import KEPT_TAIL
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
-from grpclab.report.study import Study
+from grpclab.report.finished import Study
 
 MOST_SERIES = 4
 

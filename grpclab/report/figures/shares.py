@@ -11,12 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from grpclab.analysis import Interval, evidence
-from grpclab.analysis.ratios import numbers
+from grpclab.analysis import Interval
+from grpclab.analysis.inference import evidence
+from grpclab.analysis.inference.ratios import numbers
 from grpclab.profiling.families import SHOWN as FAMILIES
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
-from grpclab.report.study import Study
+from grpclab.report.finished import Study
 
 _DARK = {"send", "receive", "handler", "python", "memory"}
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
 from grpclab.report.figures.ratio_marks import Comparison, band, dot, known, reach
-from grpclab.report.study import Study
+from grpclab.report.finished import Study
 
 SIDES = ("baseline", "candidate")
 MOST_LEVELS, MOST_PANELS = 12, 12

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
-from grpclab.report.study import Study
+from grpclab.report.finished import Study
 
 
 def relative(study: Study) -> pd.DataFrame:

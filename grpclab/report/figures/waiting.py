@@ -9,10 +9,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from grpclab.factors.service_time import parse_milliseconds
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
-from grpclab.report.study import Study
-from grpclab.service_time import parse_milliseconds
+from grpclab.report.finished import Study
 
 _METRIC = "throughput_rps"
 

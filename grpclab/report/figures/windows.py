@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
-from grpclab.report.study import Study
+from grpclab.report.finished import Study
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The reference server as a child process, spoken to as :mod:`grpclab.servers.child` is."""
+"""The reference server as a child process, spoken to as :mod:`grpclab.servers.process.child` is."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import os
 import queue
 from typing import NoReturn
 
-from grpclab import open_files
-from grpclab.children import die_with_parent, say
 from grpclab.errors import GrpclabError
-from grpclab.servers.child import configure_logging, leave
+from grpclab.servers.process.child import configure_logging, leave
 from grpclab.servers.reference.serving import serve_reference
 from grpclab.servers.reference.spec import ReferenceSpec
+from grpclab.system import open_files
+from grpclab.system.subprocesses import die_with_parent, say
 
 log = logging.getLogger("grpclab.serve")
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from grpclab.errors import UsageError, invalid
-from grpclab.service_time import CHUNK
+from grpclab.factors.service_time import CHUNK
+from grpclab.quantities import seconds
 from grpclab.status import OK, STATUS_NAMES
-from grpclab.units import seconds
 
 
 @dataclass(frozen=True, order=True)

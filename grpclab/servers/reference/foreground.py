@@ -8,13 +8,13 @@ import sys
 from functools import partial
 from typing import Any
 
-from grpclab import open_files
-from grpclab.servers.exposure import listen_address
-from grpclab.servers.foreground import end_at_once
+from grpclab.servers.process.exposure import listen_address
+from grpclab.servers.process.foreground import end_at_once
+from grpclab.servers.process.serving import address
 from grpclab.servers.reference.service import HEALTH_CHECK, SAY_HELLO
 from grpclab.servers.reference.serving import serve_reference
 from grpclab.servers.reference.spec import ReferenceSpec
-from grpclab.servers.serving import address
+from grpclab.system import open_files
 
 SERVICES = tuple(path.split("/")[1] for path in (SAY_HELLO, HEALTH_CHECK))
 

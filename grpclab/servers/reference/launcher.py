@@ -1,4 +1,5 @@
-"""Start the reference server as a child process, as :mod:`grpclab.servers.launcher` starts the servers under test."""
+"""Start the reference server as a child process, as :mod:`grpclab.servers.process.launcher` starts the servers under
+test."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ import dataclasses
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
-from grpclab.servers.launcher import RunningServer, launched
+from grpclab.servers.process.launcher import RunningServer, launched
 from grpclab.servers.reference.spec import ReferenceSpec
 
 

@@ -9,15 +9,23 @@ import os
 import time
 from collections.abc import AsyncIterator
 
-from grpclab import open_files
 from grpclab.errors import ServerError
-from grpclab.pacing import Pacer
+from grpclab.servers.process.serving import (
+    DRAIN_S,
+    Announce,
+    AtOnce,
+    address,
+    leave_at_once,
+    require_free_port,
+    stop_signals,
+)
 from grpclab.servers.reference.bounds import MAX_CONNECTIONS, SPARE_FILES, Ledger
 from grpclab.servers.reference.faults import parse_fault
 from grpclab.servers.reference.protocol import BadPeer, House, ReferencePeer
 from grpclab.servers.reference.service import Service
 from grpclab.servers.reference.spec import ReferenceSpec
-from grpclab.servers.serving import DRAIN_S, Announce, AtOnce, address, leave_at_once, require_free_port, stop_signals
+from grpclab.system import open_files
+from grpclab.system.pacing import Pacer
 
 BACKLOG = 1024
 """Connections that may wait to be accepted."""

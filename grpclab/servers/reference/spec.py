@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from grpclab.errors import UsageError, invalid
+from grpclab.factors.service_time import ServiceTime, parse_service_time
 from grpclab.servers.reference.disturbances import Mishap, Stalls, check_shares, parse_mishap, parse_stall
 from grpclab.servers.reference.faults import parse_fault
-from grpclab.service_time import ServiceTime, parse_service_time
 
 Pacing = Literal["auto", "spin", "timer"]
 MAX_WINDOW_KIB = 2**21 - 1
@@ -32,7 +32,7 @@ class ReferenceSpec:
     host: str = "127.0.0.1"
     port: int = 0
     service_time: str = "none"
-    """How long a call stays inside, as :func:`~grpclab.service_time.parse_service_time` reads it."""
+    """How long a call stays inside, as :func:`~grpclab.factors.service_time.parse_service_time` reads it."""
     pacing: Pacing = "auto"
     """`spin` keeps times best and takes a core; `auto` spins where the machine has two."""
     stalls: tuple[str, ...] = ()

@@ -1,0 +1,73 @@
+"""The claims of the Rust demo, each judged by the trials of the design ``replication``. Pure.
+
+The Rust demo is a gRPC server in Rust (tonic) whose README says what its optimized configuration gives, +277 % of
+throughput among it.
+
+A claim that is made without a condition is tested at several places (with both engines, over several networks, under
+load and after silence). At each place it is confirmed, refuted or left open, by the rule in the docstring of its
+function in :mod:`.load_claims` and :mod:`.network_claims`; :func:`.claim.combined` makes one verdict of that. Fewer
+than LEAST_BLOCKS blocks decide nothing, but one failed call is enough against "zero errors". Comparisons are those of
+``verdict.json``, adjusted within their family.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pandas as pd
+
+from grpclab.analysis.claims import load_claims, network_claims
+from grpclab.analysis.claims.claim import (
+    CONDITION,
+    FAILS,
+    HOLDS,
+    NOT_EXPRESSIBLE,
+    UNDECIDED,
+    Claim,
+    Comparisons,
+    Found,
+    listing,
+)
+
+COLUMNS = ("claim", "what was claimed", "what was done", "result", "verdict")
+
+
+def claims(trials: pd.DataFrame, verdict: Found, plan: Found) -> pd.DataFrame:
+    """The claims of the Rust demo with what became of them here: columns COLUMNS, all text, one row a claim.
+
+    `trials` has one row a trial, `verdict` is the content of verdict.json, `plan` the manifest's. Empty where the plan
+    has no ``replication``. Nothing missing raises: it makes a claim `not decided`.
+    """
+    asked = plan.get("replication")
+    rows: list[Claim] = []
+    if asked:
+        compared, delta = Comparisons(verdict), float(plan.get("delta") or 0.05)
+        rows = [
+            load_claims.throughput(trials, compared, asked["throughput"], delta),
+            load_claims.syscalls(trials, asked["syscalls"]),
+            load_claims.streams(trials, compared, asked["streams"]),
+            load_claims.errors(trials, asked["errors"]),
+            network_claims.handshakes(trials, compared, asked["handshakes"]),
+            network_claims.no_delay(plan.get("mapping") or []),
+            network_claims.large_windows(trials, compared, asked["windows"]),
+            network_claims.adaptive(trials, compared, asked["windows"], delta),
+        ]
+    told = [(row.claim, row.claimed, row.done, row.result, row.verdict) for row in rows]
+    return pd.DataFrame(told, columns=list(COLUMNS), dtype=object)
+
+
+_TOLD = {
+    HOLDS: ("holds", "hold"),
+    CONDITION: ("holds under a condition", "hold under a condition"),
+    FAILS: ("does not hold", "do not hold"),
+    NOT_EXPRESSIBLE: ("cannot be expressed in grpcio", "cannot be expressed in grpcio"),
+    UNDECIDED: ("is open", "are open"),
+}
+
+
+def answer(found: pd.DataFrame) -> str:
+    """How many claims hold, in a sentence: ``Of 8 claims 1 holds, 3 hold under a condition, ...``; "" for none."""
+    counts = Counter(found["verdict"])
+    told = [f"{counts[verdict]} {words[counts[verdict] > 1]}" for verdict, words in _TOLD.items() if counts[verdict]]
+    claimed = "claim" if len(found) == 1 else "claims"
+    return f"Of {len(found)} {claimed} of the Rust demo's README {listing(told)}." if told else ""

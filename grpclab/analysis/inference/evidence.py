@@ -1,0 +1,141 @@
+"""How the figures of two configurations differ, block by block: what the looks at the server say. Pure.
+
+The independent unit is the block, never the sample: each block gives one value a side, and the change is the mean
+of the differences within the blocks that hold both, with its paired t interval.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from grpclab.analysis import amounts
+from grpclab.analysis.inference.ratios import Interval, column, numbers, t_interval, trials_of, valid_trials
+
+PYSPY, PERF = "share_", "perf_share_"
+WAIT = "wait"
+Told = Callable[[float], str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shift:
+    """A figure in two configurations, in its own unit, and its change from the baseline to the candidate."""
+
+    baseline: Interval
+    candidate: Interval
+    change: Interval
+
+    @property
+    def clear(self) -> bool:
+        """Whether the interval of the change leaves out 0."""
+        return self.change.low > 0 or self.change.high < 0
+
+
+def level(trials: pd.DataFrame, configuration: str, values: pd.Series[float]) -> Interval:
+    """The mean over blocks. `values` has one value a trial, with the index of `trials`; NaN where there is none."""
+    return t_interval(_by_block(trials, configuration, values).to_numpy())
+
+
+def shift(trials: pd.DataFrame, baseline: str, candidate: str, values: pd.Series[float]) -> Shift:
+    """What changed from one configuration to the other; `values` as in :func:`level`."""
+    change = _by_block(trials, candidate, values) - _by_block(trials, baseline, values)
+    return Shift(
+        baseline=level(trials, baseline, values),
+        candidate=level(trials, candidate, values),
+        change=t_interval(change.to_numpy()),
+    )
+
+
+def _by_block(trials: pd.DataFrame, configuration: str, values: pd.Series[float]) -> pd.Series[float]:
+    mine = valid_trials(trials_of(trials, configuration))
+    return values.loc[mine.index].groupby(column(mine, "block")).mean()
+
+
+def work_shares(trials: pd.DataFrame, prefix: str, family: str) -> pd.Series[float]:
+    """The share of a family in the samples at work, of py-spy (PYSPY) or of perf (PERF), for each trial.
+
+    py-spy's waiting threads are left out; what perf calls waiting ran on a CPU, if hardly ever.
+    """
+    found = numbers(trials, f"{prefix}{family}")
+    return found / (1 - numbers(trials, f"{prefix}{WAIT}")) if prefix == PYSPY else found
+
+
+def keyed(trials: pd.DataFrame, name: str, *path: str) -> pd.Series[float]:
+    """A value out of the JSON object that a column holds in each trial, by the keys that lead to it.
+
+    0 where the object holds others only, NaN where there is none.
+    """
+
+    def value(text: object) -> float:
+        found = _object(text)
+        if not found:
+            return math.nan
+        for key in path:
+            found = found.get(key, {}) if isinstance(found, dict) else {}
+        return float(found) if isinstance(found, int | float) else 0.0
+
+    return column(trials, name).map(value).astype(float)
+
+
+def keys(trials: pd.DataFrame, name: str, *path: str) -> list[str]:
+    """The keys of the JSON objects in a column, the one with the greatest sum of values, at `path`, first."""
+    found = {key for text in column(trials, name) for key in _object(text)}
+    return sorted(found, key=lambda key: (-keyed(trials, name, key, *path).sum(), key))
+
+
+def _object(text: object) -> dict[str, Any]:
+    try:
+        found = json.loads(text) if isinstance(text, str) and text else {}
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def moved(trials: pd.DataFrame, baseline: str, candidate: str, families: Mapping[str, str]) -> str:
+    """One sentence on what the candidate's server spends less, or more, for a request; "" without a profile.
+
+    `families`: the families of work, each with its words. The cost of a family is its share of perf's samples,
+    which cover all threads, of the server's CPU time for a call; without perf the sentence is about py-spy's shares.
+    """
+    cost = numbers(trials, "server_cpu_per_call_s")
+    if numbers(trials, "perf_samples").gt(0).any():
+        costs = {name: shift(trials, baseline, candidate, work_shares(trials, PERF, name) * cost) for name in families}
+        return _whole(shift(trials, baseline, candidate, cost)) + _largest(costs, families, amounts.time)
+    shares = {name: shift(trials, baseline, candidate, work_shares(trials, PYSPY, name)) for name in families}
+    told = _largest(shares, families, amounts.percent)
+    return f"As shares of the samples at work, in Python's threads only{told}" if told else ""
+
+
+def _whole(cpu: Shift) -> str:
+    if not math.isfinite(cpu.change.mean):
+        return ""
+    way = "did not change clearly" if not cpu.clear else "fell" if cpu.change.mean < 0 else "rose"
+    return (
+        f"The server's CPU time for a request {way}: {amounts.time(cpu.baseline.mean)} to "
+        f"{amounts.time(cpu.candidate.mean)}{_between(cpu, amounts.time)}"
+    )
+
+
+def _largest(shifts: Mapping[str, Shift], words: Mapping[str, str], told: Told) -> str:
+    """What changed most among those that changed clearly."""
+    clear = [name for name in shifts if shifts[name].clear]
+    if not clear:
+        return "; no family of work changed clearly." if any(s.baseline.blocks for s in shifts.values()) else ""
+    name = max(clear, key=lambda key: abs(shifts[key].change.mean))
+    most = shifts[name]
+    ends = f"{told(most.baseline.mean)} to {told(most.candidate.mean)}"
+    return f"; what moved most is {words[name]}: {ends}{_between(most, told)}."
+
+
+def _between(one: Shift, told: Told) -> str:
+    """The interval of the change, in brackets."""
+    change = one.change
+    if not math.isfinite(change.low):
+        return ""
+    low, high = (f"{'-' if end < 0 else '+'}{told(abs(end))}" for end in (change.low, change.high))
+    return f" (change {low} to {high}, {change.blocks} blocks)"

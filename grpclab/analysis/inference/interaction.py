@@ -1,0 +1,59 @@
+"""Whether a rung of the ladder gives the same on the way up as at the top: order matters where it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from grpclab.analysis.inference.ratios import Interval, block_ratios, log_t_interval
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rung:
+    """What one rung gives, as ratios with intervals: on the way up, taken away from the top, and one over the other.
+
+    `apart` is all NaN where both are the same comparison.
+    """
+
+    name: str
+    title: str
+    step: Interval
+    top: Interval
+    apart: Interval
+
+    @property
+    def disagree(self) -> bool:
+        """Whether the interval of one over the other leaves out 1."""
+        return self.apart.low > 1 or self.apart.high < 1
+
+
+def rungs(trials: pd.DataFrame, plan: Mapping[str, Any], metric: str) -> list[Rung]:
+    """The rungs that the plan takes away from the top, in its order; see ``leave_one_out`` of the plan."""
+    steps = {rung["name"]: rung for rung in plan.get("ladder") or []}
+    found = []
+    for entry in plan.get("leave_one_out") or []:
+        step = steps[entry["name"]]
+        up = _ratios(trials, entry["scenario"], metric, step["baseline"], step["configuration"])
+        top = _ratios(trials, entry["scenario"], metric, entry["without"], entry["top"])
+        same = (step["baseline"], step["configuration"]) == (entry["without"], entry["top"])
+        both = up.to_frame("up").join(top.rename("top"), how="inner")
+        apart = log_t_interval([] if same else both["up"] / both["top"])
+        found.append(
+            Rung(
+                name=entry["name"],
+                title=entry["title"],
+                step=log_t_interval(up),
+                top=log_t_interval(top),
+                apart=apart,
+            )
+        )
+    return found
+
+
+def _ratios(trials: pd.DataFrame, scenario: str, metric: str, baseline: str, candidate: str) -> pd.Series:
+    """Ratio by block."""
+    frame = block_ratios(trials, scenario=scenario, metric=metric, baseline=baseline, candidate=candidate)
+    return frame.set_index("block")["ratio"]

@@ -1,0 +1,274 @@
+"""A comparison and its verdict.
+
+``faster`` and ``slower``: the interval lies beyond 1, the p (adjusted within its family) is below 0.05, and
+the ratio is beyond 1 +/- delta. ``equivalent``: the whole interval lies inside 1 +/- delta. Anything else
+is ``inconclusive``, with the number of blocks that would decide it at the noise seen, and so is everything below the
+number of blocks that can carry a verdict (:func:`.ratios.fewest_blocks`), which has no p either. The ratio is always
+candidate / baseline of the raw metric; where less is better (latency), a ratio below 1 is faster.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from grpclab.analysis.inference.ratios import (
+    ALPHA,
+    CONFIDENCE,
+    fewest_blocks,
+    log_t_interval,
+    pair_blocks,
+    paired_t_p,
+    sign_flip_p,
+)
+from grpclab.analysis.inference.validity import CLIENT, GENERATOR, bound_note, limits_of, too_few_calls
+from grpclab.analysis.metrics import lower_is_faster
+from grpclab.errors import UsageError, invalid
+
+Verdict = Literal["faster", "slower", "equivalent", "inconclusive"]
+
+POWER = 0.8
+"""With how many blocks "would decide it": the chance that they do, if ratio and noise are those seen."""
+MOST_BLOCKS = 1000
+"""No study is sent off to run more blocks than this."""
+_FEWEST_FOR_NOISE = 3  # two blocks estimate the noise on one degree of freedom: off by a factor of ten either way
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """A candidate against a baseline on one metric of one scenario.
+
+    `ratio` is NaN below two valid blocks, `ci_low` and `ci_high` (95 %) below three, the p values below as many as
+    a verdict takes. `p_adjusted` is `p_value` where nothing was corrected; `family` names the Holm family, "" for
+    none. `blocks_needed` is None when the verdict stands, and where no number can be given. `limited_by` holds the
+    distinct labels of either side.
+    """
+
+    title: str
+    scenario: str
+    metric: str
+    baseline: str
+    candidate: str
+    ratio: float
+    ci_low: float
+    ci_high: float
+    p_value: float
+    p_adjusted: float
+    family: str
+    delta: float
+    blocks: int
+    verdict: Verdict
+    blocks_needed: int | None
+    limited_by: tuple[str, ...]
+    note: str
+
+    @property
+    def computed(self) -> bool:
+        """Whether there were blocks enough for a ratio and its interval."""
+        return not math.isnan(self.ratio)
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether there were blocks enough for an interval."""
+        return not (math.isnan(self.ci_low) or math.isnan(self.ci_high))
+
+    @property
+    def excludes_one(self) -> bool:
+        """Whether the interval lies wholly on one side of 1."""
+        return self.ci_low > 1 or self.ci_high < 1
+
+    def adjusted(self, p_adjusted: float, *, tests: int) -> Comparison:
+        """This comparison judged anew with a p that was corrected in a family of so many `tests` (paired
+        t)."""
+        outcome = judge(
+            metric=self.metric,
+            ratio=self.ratio,
+            ci_low=self.ci_low,
+            ci_high=self.ci_high,
+            p_value=p_adjusted,
+            delta=self.delta,
+            blocks=self.blocks,
+        )
+        needed = None
+        if outcome == "inconclusive":
+            needed = blocks_needed(
+                ratio=self.ratio,
+                ci_low=self.ci_low,
+                ci_high=self.ci_high,
+                blocks=self.blocks,
+                delta=self.delta,
+                tests=tests,
+            )
+        return dataclasses.replace(self, p_adjusted=p_adjusted, verdict=outcome, blocks_needed=needed)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields as verdict.json holds them: what is not a finite number becomes None."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        plain = {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in fields.items()
+        }
+        return plain | {"limited_by": list(self.limited_by)}
+
+
+def judge(
+    *, metric: str, ratio: float, ci_low: float, ci_high: float, p_value: float, delta: float, blocks: int
+) -> Verdict:
+    """The verdict on a ratio candidate / baseline, from its interval, its p (adjusted), delta and the number of blocks.
+    NaN decides nothing, nor do fewer blocks than :func:`.ratios.fewest_blocks`."""
+    if blocks < fewest_blocks():
+        return "inconclusive"
+    if ci_low > 1 and ratio > 1 + delta and p_value < ALPHA:
+        return "slower" if lower_is_faster(metric) else "faster"
+    if ci_high < 1 and ratio < 1 - delta and p_value < ALPHA:
+        return "faster" if lower_is_faster(metric) else "slower"
+    if ci_low > 1 - delta and ci_high < 1 + delta:
+        return "equivalent"
+    return "inconclusive"
+
+
+def blocks_needed(
+    *,
+    ratio: float,
+    ci_low: float,
+    ci_high: float,
+    blocks: int,
+    delta: float,
+    tests: int = 1,
+) -> int | None:
+    """How many blocks a new study needs to reach a verdict in four cases of five, at the ratio and noise
+    seen.
+
+    With s the standard deviation of ln ratios (read back from the interval), a ratio beyond 1 +/- delta is
+    decided when |ln ratio| >= (t(1 - 0.05 / (2 tests)) + t(0.8)) s / sqrt(n) and ln ratio keeps t(0.8) s /
+    sqrt(n) from the edge; one inside, when it keeps (t(0.975) + t(0.8)) s / sqrt(n) from the nearer edge; t
+    has n - 1 degrees of freedom (the usual sample size for a paired t, Julious, Statist. Med. 23 (2004),
+    1921-1986). `tests` is the size of the Holm family, taken at its worst (Bonferroni). No verdict takes fewer than
+    :func:`.ratios.fewest_blocks`.
+
+    None where there is nothing to estimate from (below 3 blocks), or where more than 1000 would be needed.
+    """
+    if blocks < _FEWEST_FOR_NOISE or not all(math.isfinite(x) and x > 0 for x in (ratio, ci_low, ci_high)):
+        return None
+    low_edge, high_edge = math.log(1 - delta), math.log(1 + delta)
+    middle = math.log(ratio)
+    spread = spread_of(ci_low=ci_low, ci_high=ci_high, blocks=blocks)
+    sizes = np.arange(blocks + 1, MOST_BLOCKS + 1)
+    error = spread / np.sqrt(sizes)
+    margin = error * stats.t.ppf(POWER, sizes - 1)
+    if low_edge <= middle <= high_edge:
+        gap = min(high_edge - middle, middle - low_edge)
+        enough = gap > error * stats.t.ppf((1 + CONFIDENCE) / 2, sizes - 1) + margin
+    else:
+        gap = middle - high_edge if middle > 0 else low_edge - middle
+        strict = error * stats.t.ppf(1 - ALPHA / (2 * max(1, tests)), sizes - 1)
+        enough = (abs(middle) > strict + margin) & (gap > margin)
+    enough &= sizes >= fewest_blocks()
+    return int(sizes[enough.argmax()]) if enough.any() else None
+
+
+def spread_of(*, ci_low: float, ci_high: float, blocks: int) -> float:
+    """The standard deviation of ln ratios over blocks, read back from their 95 % interval: the block noise."""
+    half = (math.log(ci_high) - math.log(ci_low)) / 2
+    return half / float(stats.t.ppf((1 + CONFIDENCE) / 2, blocks - 1)) * math.sqrt(blocks)
+
+
+def smallest_effect(spread: float, blocks: int) -> float:
+    """The least effect, as a share, that so many blocks show in four of five studies, at this block noise.
+
+    exp((t(0.975) + t(0.8)) spread / sqrt(n)) - 1, with n - 1 degrees of freedom: see :func:`blocks_needed`.
+    """
+    quantiles = float(stats.t.ppf(1 - ALPHA / 2, blocks - 1)) + float(stats.t.ppf(POWER, blocks - 1))
+    return math.expm1(quantiles * spread / math.sqrt(blocks))
+
+
+def compare(
+    trials: pd.DataFrame,
+    *,
+    title: str = "",
+    scenario: str,
+    metric: str,
+    baseline: str,
+    candidate: str,
+    family: str = "",
+    delta: float = 0.05,
+    exact: bool = False,
+) -> Comparison:
+    """Compare two configurations of one scenario, block by block, on one metric.
+
+    `trials` has one row a trial. The p is the exact sign-flip test's with `exact`, else the paired t
+    test's, and is not adjusted: :func:`grpclab.analysis.analyse` does that over a family. Too few blocks,
+    missing configurations and values without a logarithm give a comparison that says so in `note`. Raises
+    UsageError on an impossible delta.
+    """
+    if not 0 < delta < 1:
+        raise UsageError(invalid("delta", f"{delta:g}", "a share above 0 and below 1, as 0.05 for 5 %"))
+    paired = pair_blocks(trials, scenario=scenario, metric=metric, baseline=baseline, candidate=candidate)
+    interval = log_t_interval(paired.frame["ratio"])
+    notes = list(paired.notes)
+    ratio = interval.mean
+    p_value = math.nan
+    if interval.blocks < 2:
+        few = too_few_calls(trials, metric, (baseline, candidate))
+        counted = f"{_blocks(interval.blocks)} with both sides valid: a ratio needs at least 2"
+        notes = [few] if few else [counted, *notes]
+        ratio = math.nan
+    else:
+        ln_ratios = np.log(paired.frame["ratio"].to_numpy())
+        if interval.blocks >= fewest_blocks():
+            p_value = sign_flip_p(ln_ratios) if exact else paired_t_p(ln_ratios)
+
+    outcome = judge(
+        metric=metric,
+        ratio=ratio,
+        ci_low=interval.low,
+        ci_high=interval.high,
+        p_value=p_value,
+        delta=delta,
+        blocks=interval.blocks,
+    )
+    needed = None
+    if outcome == "inconclusive":
+        needed = blocks_needed(
+            ratio=ratio,
+            ci_low=interval.low,
+            ci_high=interval.high,
+            blocks=interval.blocks,
+            delta=delta,
+        )
+    labels = {name: limits_of(trials, name, scenario) for name in (baseline, candidate)}
+    limited = [name for name, found in labels.items() if GENERATOR in found]
+    bound = bound_note(metric, baseline=baseline, candidate=candidate, limited=limited)
+    clients = [name for name, found in labels.items() if CLIENT in found]
+    notes += [bound] if bound else []
+    if clients:
+        notes.append(f"{' and '.join(clients)}: the client, the factor under test, reached its limit")
+    return Comparison(
+        title=title or f"{candidate} against {baseline}",
+        scenario=scenario,
+        metric=metric,
+        baseline=baseline,
+        candidate=candidate,
+        ratio=ratio,
+        ci_low=interval.low,
+        ci_high=interval.high,
+        p_value=p_value,
+        p_adjusted=p_value,
+        family=family,
+        delta=delta,
+        blocks=interval.blocks,
+        verdict=outcome,
+        blocks_needed=needed,
+        limited_by=tuple(sorted({label for found in labels.values() for label in found})),
+        note="; ".join(notes),
+    )
+
+
+def _blocks(number: int) -> str:
+    return {0: "no block", 1: "only 1 block"}.get(number, f"{number} blocks")

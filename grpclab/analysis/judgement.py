@@ -1,0 +1,305 @@
+"""A whole study judged: its headline, all other comparisons, the A/A arm, limits, warnings and one sentence.
+
+The headline is one hypothesis declared before the run: exact sign-flip test, not adjusted. Every other
+comparison is a paired t test, adjusted by Holm in one family per metric. The A/A arm warns about the
+machine; it never widens delta, which would count the same noise twice.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from grpclab.analysis.claims import replication
+from grpclab.analysis.engines import Judged, disagreement_note
+from grpclab.analysis.inference.ratios import fewest_blocks, holm, numbers
+from grpclab.analysis.inference.stability import block_apart, drift_warning
+from grpclab.analysis.inference.validity import (
+    CLIENT,
+    GENERATOR,
+    bound_note,
+    client_note,
+    errors_note,
+    invalid_note,
+    limits_of,
+    outages_note,
+)
+from grpclab.analysis.inference.verdict import Comparison, compare
+from grpclab.analysis.limits.resources import Limit, limiting_resources
+from grpclab.analysis.notices import study_notices
+from grpclab.analysis.sentence import sentence, times
+from grpclab.errors import DesignError
+from grpclab.system.notices import Notice
+
+SCHEMA_VERSION = 2  # 1: the first; 2: limits
+
+Key = tuple[str, str, frozenset[str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hypothesis:
+    """An entry of the plan that compares two configurations."""
+
+    title: str
+    scenario: str
+    metric: str
+    baseline: str
+    candidate: str
+
+    @classmethod
+    def read(cls, entry: Mapping[str, Any], plan: Mapping[str, Any]) -> Hypothesis:
+        """The hypothesis in an entry of the plan; scenario and metric fall back to the headline's."""
+        headline = plan.get("headline") or {}
+        return cls(
+            title=str(entry.get("title") or ""),
+            scenario=str(entry.get("scenario") or headline.get("scenario") or ""),
+            metric=str(entry.get("metric") or headline.get("metric") or plan.get("metric") or "throughput_rps"),
+            baseline=str(entry.get("baseline") or ""),
+            candidate=str(entry.get("candidate") or ""),
+        )
+
+    @property
+    def key(self) -> Key:
+        """What makes two hypotheses one: the same two sides, in either direction."""
+        return self.scenario, self.metric, frozenset((self.baseline, self.candidate))
+
+    @property
+    def testable(self) -> bool:
+        """Whether both sides exist; the plan leaves them empty for what this machine cannot test."""
+        return bool(self.baseline and self.candidate)
+
+    def compare(self, trials: pd.DataFrame, *, delta: float, family: str = "", exact: bool = False) -> Comparison:
+        """Put it to the trials, unadjusted."""
+        return compare(
+            trials,
+            title=self.title,
+            scenario=self.scenario,
+            metric=self.metric,
+            baseline=self.baseline,
+            candidate=self.candidate,
+            family=family,
+            delta=delta,
+            exact=exact,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """What a study found. `warnings` are for people, most serious first; `limits` has what limited each
+    configuration, in the order of the plan."""
+
+    sentence: str
+    headline: Comparison
+    comparisons: tuple[Comparison, ...]
+    aa: Comparison | None
+    warnings: tuple[str, ...]
+    limits: tuple[Limit, ...]
+    notices: tuple[Notice, ...] = ()
+    """What happened around the trials; their sentences are among the warnings."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The content of verdict.json; `aa` is None where the plan has no A/A arm."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "sentence": self.sentence,
+            "headline": self.headline.as_dict(),
+            "comparisons": [comparison.as_dict() for comparison in self.comparisons],
+            "aa": self.aa.as_dict() if self.aa else None,
+            "warnings": list(self.warnings),
+            "limits": [limit.as_dict() for limit in self.limits],
+            "notices": [notice.to_json() for notice in self.notices],
+        }
+
+
+def analyse(trials: pd.DataFrame, plan: Mapping[str, Any], cores: Mapping[str, Any] | None = None) -> Judgement:
+    """Judge a study: `trials` has one row a trial, `plan` and `cores` are those of its manifest.
+
+    Trials that are missing, invalid or without a usable value never raise: they make comparisons without a
+    ratio, notes and warnings. Raises DesignError for a plan that names no headline.
+    """
+    delta = delta_of(plan)
+    first = headline_of(plan)
+    headline = first.compare(trials, delta=delta, exact=True)
+    comparisons = judge_family(trials, other_hypotheses(plan), delta=delta)
+    aa = None
+    if plan.get("aa"):
+        aa = Hypothesis.read(plan["aa"], plan).compare(trials, delta=delta)
+
+    judged = {_directed(c): c for c in (headline, *comparisons)}
+    entries = [(entry, Hypothesis.read(entry, plan)) for entry in plan.get("parts") or []]
+    parts = [(entry, judged[_directed(part)]) for entry, part in entries if part.testable]
+    told = sentence(headline, plan, parts)
+    found = {"headline": headline.as_dict(), "comparisons": [c.as_dict() for c in comparisons]}
+    answer = replication.answer(replication.claims(trials, found, plan))
+    cautions = [_caution(headline, trials), _aa_caution(aa)]
+    return Judgement(
+        sentence=" ".join(text for text in [answer, f"Here {told}" if answer else told, *cautions] if text),
+        headline=headline,
+        comparisons=tuple(comparisons),
+        aa=aa,
+        warnings=tuple(_warnings(trials, plan, judged, aa)),
+        limits=tuple(limiting_resources(trials, plan, cores or {})),
+        notices=study_notices(trials),
+    )
+
+
+def delta_of(plan: Mapping[str, Any]) -> float:
+    """The smallest effect that interests the user, as a share; 0.05 where the plan does not say."""
+    delta = plan.get("delta")
+    return 0.05 if delta is None else float(delta)
+
+
+def headline_of(plan: Mapping[str, Any]) -> Hypothesis:
+    """The one hypothesis declared before the run. Raises DesignError where there is none."""
+    found = Hypothesis.read(plan.get("headline") or {}, plan)
+    if not found.testable:
+        raise DesignError("the plan names no headline: give it a baseline and a candidate")
+    return found
+
+
+def other_hypotheses(plan: Mapping[str, Any]) -> list[Hypothesis]:
+    """Every comparison of the plan but the headline; parts that it forgot to list stand at the end."""
+    headline = headline_of(plan)
+    found = [Hypothesis.read(entry, plan) for entry in plan.get("comparisons") or []]
+    listed = {_directed(h) for h in found}
+    parts = [Hypothesis.read(entry, plan) for entry in plan.get("parts") or []]
+    found += [part for part in parts if _directed(part) not in listed]
+    return [h for h in found if h.testable and _directed(h) != _directed(headline)]
+
+
+def judge_family(trials: pd.DataFrame, hypotheses: Sequence[Hypothesis], *, delta: float) -> list[Comparison]:
+    """Compare all of them by the paired t test, in the order given, adjusted by Holm in one family per
+    metric.
+
+    The family carries the metric's name. A hypothesis that is listed twice, or once in each direction,
+    counts once; one without a ratio has no p and does not count.
+    """
+    raw = [h.compare(trials, delta=delta, family=h.metric) for h in hypotheses]
+    keys = [h.key for h in hypotheses]
+    p_values = {key: c.p_value for key, c in zip(keys, raw, strict=True)}
+    adjusted: dict[Key, float] = {}
+    tests: dict[str, int] = {}
+    for metric in {h.metric for h in hypotheses}:
+        family = {key: p for key, p in p_values.items() if key[1] == metric}
+        adjusted |= dict(zip(family, holm(list(family.values())), strict=True))
+        tests[metric] = sum(not math.isnan(p) for p in family.values())
+    return [
+        c.adjusted(adjusted[key], tests=tests[c.metric]) if c.computed else c for key, c in zip(keys, raw, strict=True)
+    ]
+
+
+def _directed(what: Hypothesis | Comparison) -> tuple[str, str, str, str]:
+    return what.scenario, what.metric, what.baseline, what.candidate
+
+
+def _bound(headline: Comparison, trials: pd.DataFrame) -> str:
+    sides = (headline.baseline, headline.candidate)
+    limited = [name for name in sides if GENERATOR in limits_of(trials, name, headline.scenario)]
+    return bound_note(headline.metric, baseline=headline.baseline, candidate=headline.candidate, limited=limited)
+
+
+def _caution(headline: Comparison, trials: pd.DataFrame) -> str:
+    bound = _bound(headline, trials)
+    return f"But {bound}." if bound and headline.computed else ""
+
+
+def _aa_caution(aa: Comparison | None) -> str:
+    return "But the A/A arm differs from itself: see the warnings." if aa and aa.excludes_one else ""
+
+
+def _warnings(
+    trials: pd.DataFrame,
+    plan: Mapping[str, Any],
+    judged: Judged,
+    aa: Comparison | None,
+) -> list[str]:
+    headline, *comparisons = judged.values()
+    compared = [headline, *comparisons, *([aa] if aa else [])]
+    names = list(dict.fromkeys(name for c in compared for name in (c.baseline, c.candidate)))
+    # That calls fail and connections are given up is what is measured where the link forgets connections.
+    connected = trials[numbers(trials, "link.idle_timeout_s").isna()]
+    found = [
+        "" if plan.get("without_aa") else _aa_warning(aa),
+        disagreement_note(plan, judged, headline.metric),
+        _blocks_warning(plan, headline),
+        drift_warning(connected, headline.delta),
+        _block_apart(headline, trials),
+        _bound(headline, trials),
+        _bounds_warning(comparisons),
+        client_note(name for name in names if CLIENT in limits_of(trials, name)),
+        invalid_note(trials),
+        errors_note(connected, names),
+        outages_note(connected),
+        _gaps_warning(comparisons),
+        *(str(notice) for notice in study_notices(trials)),
+        *(str(text) for text in plan.get("left_out") or []),
+    ]
+    return [text for text in found if text]
+
+
+def _block_apart(headline: Comparison, trials: pd.DataFrame) -> str:
+    told = block_apart(
+        trials,
+        scenario=headline.scenario,
+        metric=headline.metric,
+        baseline=headline.baseline,
+        candidate=headline.candidate,
+    )
+    return f"of the headline {told}" if told else ""
+
+
+def _aa_warning(aa: Comparison | None) -> str:
+    if aa is None:
+        return "the study has no A/A arm: this machine's noise has not been checked"
+    if not aa.computed:
+        return f"the A/A arm could not be computed ({aa.note}): this machine's noise has not been checked"
+    if not aa.has_interval:
+        return f"the A/A arm has {aa.blocks} blocks, too few for an interval: this machine's noise has not been checked"
+    if not aa.excludes_one:
+        return ""
+    return (
+        f"the A/A arm excludes 1: {aa.candidate} is {times(aa.ratio)} {aa.baseline} (95 % interval "
+        f"{aa.ci_low:.3f} to {aa.ci_high:.3f}, {aa.blocks} blocks) and they are the same configuration. "
+        "One study in 20 shows this by chance; else the blocks are not independent of what ran before, "
+        "and every ratio of this study is in doubt"
+    )
+
+
+def _blocks_warning(plan: Mapping[str, Any], headline: Comparison) -> str:
+    fewest, counted = fewest_blocks(), headline.blocks
+    planned = int(plan.get("blocks") or counted)
+    told = f"; {headline.note}" if headline.note else ""
+    have = f"the headline rests on {counted} of {planned} planned blocks" if counted < planned else ""
+    if counted < fewest:
+        have = have or f"the study has {counted} block{'' if counted == 1 else 's'}"
+        return f"{have}: too few for a verdict on anything, {fewest} can carry one{told}"
+    return f"{have}{told}" if have else ""
+
+
+def _bounds_warning(comparisons: Iterable[Comparison]) -> str:
+    titles = [c.title for c in comparisons if c.computed and GENERATOR in c.limited_by]
+    if not titles:
+        return ""
+    return (
+        f"the load generator limited a side of {_some(titles)}: "
+        "such ratios are bounds, the note on each says in which direction"
+    )
+
+
+def _gaps_warning(comparisons: Iterable[Comparison]) -> str:
+    gaps = [c for c in comparisons if not c.computed]
+    if not gaps:
+        return ""
+    # The sides of one comparison in several metrics have one title; a metric that is missing names itself.
+    named = f" for {_some([c.title for c in gaps])}" if len({c.title for c in comparisons}) > 1 else ""
+    return f"there is no ratio{named}: {gaps[0].note}"
+
+
+def _some(titles: Sequence[str]) -> str:
+    distinct = list(dict.fromkeys(titles))
+    more = f" and {len(distinct) - 4} more" if len(distinct) > 4 else ""
+    return ", ".join(f"'{title}'" for title in distinct[:4]) + more

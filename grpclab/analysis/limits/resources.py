@@ -1,0 +1,85 @@
+"""The resource that limited each configuration of a study, with the numbers that say so. Pure.
+
+The rules (:data:`grpclab.analysis.limits.rules.RULES`) are tried in their order on the medians over the valid
+trials, and the first that applies gives the answer. What no rule explains is ``unknown``, with what would be
+needed to tell.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from grpclab.analysis.amounts import amount, count
+from grpclab.analysis.configuration_summary import METRIC, Measured, Neighbours, measure
+from grpclab.analysis.inference.validity import CLIENT, GENERATOR
+from grpclab.analysis.limits.rules import RESOURCES, RULES, Limit, Resource, cpu_words, limit_from
+
+__all__ = ["RESOURCES", "Limit", "Resource", "limit_of", "limiting_resources"]
+
+
+def limiting_resources(trials: pd.DataFrame, plan: Mapping[str, Any], cores: Mapping[str, Any]) -> list[Limit]:
+    """What limited every configuration, in the order of the plan.
+
+    `trials` has one row a trial; `plan` and `cores` (``server``: the cores it may use, ``shared``) are those of
+    the manifest. Columns, levels and numbers that are missing never raise.
+    """
+    measured = measure(trials, plan, cores)
+    neighbours = Neighbours(trials, measured)
+    return [_judge(m, neighbours) for m in measured]
+
+
+def limit_of(configuration: str, trials: pd.DataFrame, plan: Mapping[str, Any], cores: Mapping[str, Any]) -> Limit:
+    """The same for one configuration; ``unknown`` where nobody has heard of it."""
+    measured = measure(trials, plan, cores)
+    mine = [m for m in measured if m.configuration == configuration]
+    if not mine:
+        evidence = f"neither the plan nor a trial names {configuration}"
+        return Limit(configuration=configuration, resource="unknown", evidence=evidence, certain=False)
+    return _judge(mine[0], Neighbours(trials, measured))
+
+
+def _judge(measured: Measured, neighbours: Neighbours) -> Limit:
+    found = (rule(measured, neighbours) for rule in RULES)
+    limit = next((limit for limit in found if limit), None) or _unknown(measured, neighbours)
+    return limit if limit.resource in (GENERATOR, CLIENT) else _with_marks(limit, measured)
+
+
+def _with_marks(limit: Limit, m: Measured) -> Limit:
+    """The limit with the trials in which the load generator was at its end as well: then it is not certain."""
+    marked = sum(m.labels.get(label, 0) for label in (GENERATOR, CLIENT))
+    if not marked:
+        return limit
+    who = "client" if m.per_call else "load generator"
+    told = f"in {marked} of {count(m.trials, 'trial', 'trials')} the {who} reached its limit as well"
+    return dataclasses.replace(limit, evidence=f"{limit.evidence}; {told}", certain=False)
+
+
+def _unknown(m: Measured, neighbours: Neighbours) -> Limit:
+    """``unknown``: what is seen, and which measurement would tell."""
+    if not m.trials:
+        return limit_from(m, "unknown", ["it has no valid trial"], certain=False)
+    if m.number("link.idle_timeout_s") > 0:
+        told = "calls come at a low rate on purpose: what is measured is how soon one succeeds after a silence"
+        return limit_from(m, "unknown", [told], certain=False)
+    return limit_from(m, "unknown", [f"no rule explains it: {cpu_words(m)}", _would_tell(m, neighbours)], certain=False)
+
+
+def _would_tell(m: Measured, neighbours: Neighbours) -> str:
+    if not m.closed and not math.isnan(m.median("offered_rps")):
+        answered, offered = amount(m.median(METRIC)), amount(m.median("offered_rps"))
+        return f"{answered} of {offered} offered requests/s were answered, and a higher load.rate_rps would tell"
+    if m.median("held") > 0:
+        factor, seen = "server.max_concurrent_streams", f"{m.median('held'):,.0f} calls waited for a stream, and "
+    elif m.in_flight > m.threads:
+        factor, seen = "server.threads", f"more calls are in flight than its {amount(m.threads)} threads, and "
+    else:
+        factor, seen = "load.concurrency", ""
+    tried = [other.configuration for other in neighbours.raised(m, factor)]
+    if tried:
+        return f"{seen}more of {factor} ({', '.join(tried)}) was not faster: a profile of what it waits for would tell"
+    return f"{seen}a configuration equal to it but for more of {factor} would tell"

@@ -1,0 +1,288 @@
+"""The rules by which a resource counts as what limited a configuration. Pure.
+
+Each takes a configuration and its neighbours (:mod:`grpclab.analysis.configuration_summary`) and gives the limit with
+its evidence, or None. A rule whose numbers are missing is skipped, never guessed.
+
+Windows and stream limits are named only where a configuration that differs in nothing else, and has more of it,
+is faster: C-core widens a stream's window to fit the message that waits, so that throughput is not window /
+round trip, and a client that queues for streams does so silently.
+
+Little's law (Operations Research 9 (1961), 383-387): calls in flight = throughput x latency. In a closed loop it
+always holds, so by itself it says nothing; it names ``concurrency`` only where the latency is what a call waits
+for anyway, with nothing of it spent in a queue.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from grpclab.analysis import amounts
+from grpclab.analysis.configuration_summary import METRIC, Measured, Neighbours
+from grpclab.analysis.inference.validity import CLIENT, GENERATOR
+from grpclab.analysis.inference.verdict import Comparison
+from grpclab.analysis.sentence import times
+from grpclab.factors.config import format_level
+from grpclab.load.run import BUSY_LIMIT
+
+Resource = Literal[
+    "server-cpu",
+    "client-cpu",
+    "link",
+    "window",
+    "stream-limit",
+    "concurrency",
+    "threads",
+    "generator-bound",
+    "unknown",
+]
+RESOURCES: tuple[Resource, ...] = get_args(Resource)
+
+MARKED = 0.5
+"""More than this share of the valid trials must carry a label before the configuration does: a few bad windows are
+not its limit."""
+NEAR = 0.85
+"""Share of its cores from which on a server counts as full: the scheduler and the window's edges take the rest."""
+IDLE = 0.5
+"""Share below which a CPU counts as idle: at least twice the load would still fit."""
+LINK_NEAR = 0.8
+"""Share of the bandwidth that payload takes on a full link: headers, frames and the window's edges take the rest."""
+THREADS_NEAR = 0.8
+"""Share of the handler threads in use from which on they count as all in use: handing over takes time too."""
+NO_LESS = 0.9
+"""Share of what a call is thought to wait for that its latency must reach, or the thought is wrong."""
+NO_QUEUE = 1.5
+"""A latency up to so many times what a call waits for anyway has no queue in it worth the name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limit:
+    """What limited a configuration. `evidence` is one sentence with its numbers; `certain` is False where it is
+    inferred from what is not seen, and where the resource is ``unknown``."""
+
+    configuration: str
+    resource: Resource
+    evidence: str
+    certain: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields as verdict.json holds them."""
+        return dataclasses.asdict(self)
+
+
+Rule = Callable[[Measured, Neighbours], Limit | None]
+
+
+def generator(m: Measured, _: Neighbours) -> Limit | None:
+    """``generator-bound``, or ``client-cpu`` where the client is the factor: the trials' own label.
+
+    A trial is marked where a generator process was busy for more than 90 % of the window, or did not keep to
+    the schedule of an open loop (:mod:`grpclab.load.run`). More than half of the trials must be (MARKED), or
+    the median of the busy share lie above the limit; the answer is certain where all trials are marked
+    and the server was not full as well.
+    """
+    marked = sum(m.labels.get(label, 0) for label in (GENERATOR, CLIENT))
+    busy = m.median("client_busy_share")
+    if not (m.trials and marked / m.trials > MARKED) and not busy > BUSY_LIMIT:
+        return None
+    own = m.per_call or m.labels.get(CLIENT, 0) > m.labels.get(GENERATOR, 0)
+    label: Resource = "client-cpu" if own else "generator-bound"
+    trials = amounts.count(m.trials, "trial", "trials")
+    told = [f"{marked} of {trials} {'is' if marked == 1 else 'are'} marked {label}"]
+    if busy > BUSY_LIMIT:
+        who = "client" if own else "generator"
+        bound = f"of the window (limit {amounts.percent(BUSY_LIMIT)})"
+        told.append(f"the busiest {who} process was busy for {amounts.percent(busy)} {bound}")
+    elif not m.closed:
+        told.append("it did not keep to the schedule of the open loop")
+    offered = m.median("offered_rps")
+    if not math.isnan(offered):
+        told.append(f"{amounts.amount(m.median(METRIC))} of {amounts.amount(offered)} offered requests/s were answered")
+    cost = m.median("client_cpu_per_call_s")
+    if own and not math.isnan(cost):
+        told.append(f"a call costs it {amounts.time(cost)} of CPU")
+    server = m.median("server_cores_used")
+    if not math.isnan(server):
+        told.append(f"the server used {_of_cores(m)}")
+    return limit_from(m, label, told, certain=marked == m.trials and not _server_full(m))
+
+
+def shared_core(m: Measured, _: Neighbours) -> Limit | None:
+    """``unknown`` where server and generator fill one core together: no number of it tells one from the other."""
+    server, client = m.median("server_cores_used"), m.median("client_cores_used")
+    if not (m.shared and server + client >= NEAR):
+        return None
+    told = f"server ({server:.2f}) and generator ({client:.2f}) fill the one core that they share"
+    return limit_from(m, "unknown", [told, "give each a core of its own to tell which is the limit"], certain=False)
+
+
+def server_cpu(m: Measured, _: Neighbours) -> Limit | None:
+    """``server-cpu``: the server's CPU seconds per second come to NEAR of the cores it can fill.
+
+    These are the cores it may use, but no more than one for each process with a connection, since Python runs
+    one thread of a process at a time (the GIL). Where that, not the cores, is the bound, the answer is not
+    certain: the sum over threads does not tell those that hold the GIL from gRPC's own.
+    """
+    used, capacity = m.median("server_cores_used"), m.capacity
+    if m.shared or not _server_full(m):
+        return None
+    cost = m.median("server_cpu_per_call_s")
+    per_call = [] if math.isnan(cost) else [f"a call costs {amounts.time(cost)} of CPU"]
+    if capacity == m.cores:
+        told = f"the server used {used:.2f} of the {amounts.cores(m.cores)} it may use"
+        return limit_from(m, "server-cpu", [told, *per_call])
+    free = "" if math.isnan(m.cores) else f" although it may use {amounts.cores(m.cores)}"
+    told = (
+        f"{amounts.count(m.processes, 'server process', 'server processes')} at work used {amounts.cores(used)}{free}: "
+        "Python runs one thread of a process at a time (GIL)"
+    )
+    return limit_from(m, "server-cpu", [told, *per_call], certain=False)
+
+
+def link(m: Measured, _: Neighbours) -> Limit | None:
+    """``link``: the payload of one direction comes to LINK_NEAR of the emulated bandwidth.
+
+    The bandwidth holds for each connection and direction (:mod:`grpclab.link.emulation`). Payload is counted from the
+    sizes asked for, without headers, so a link full of small messages is not recognised by it.
+    """
+    limit = m.number("link.bandwidth_mbps") * 1e6 / 8 * _connections(m)
+    rates = {
+        "responses": m.median(METRIC) * m.number("server.response_bytes") * m.messages,
+        "requests": m.median(METRIC) * m.number("load.request_bytes"),
+    }
+    known = {what: rate for what, rate in rates.items() if not math.isnan(rate)}
+    what = max(known, key=lambda name: known[name], default="")
+    if not what or not limit > 0 or not known[what] >= LINK_NEAR * limit:
+        return None
+    share = amounts.percent(known[what] / limit)
+    told = (
+        f"{what} took {known[what] / 1e6:.3g} of the {limit / 1e6:.3g} MB/s ({share}) that "
+        f"{m.number('link.bandwidth_mbps'):g} Mbit/s give {amounts.count(_connections(m), 'connection', 'connections')}"
+    )
+    return limit_from(m, "link", [told])
+
+
+def window(m: Measured, neighbours: Neighbours) -> Limit | None:
+    """``window``: a pair with a larger HTTP/2 window, equal in all else, is faster; never from arithmetic.
+
+    With BDP probing on (``adaptive_window``) the window set has no effect, and the rule is skipped.
+    """
+    for side in ("client", "server"):
+        if m.levels.get(f"{side}.adaptive_window") is False:
+            found = neighbours.faster(m, f"{side}.window_kib")
+            if found:
+                return limit_from(m, "window", [_raised(m, f"{side}.window_kib", found)])
+    return None
+
+
+def stream_limit(m: Measured, neighbours: Neighbours) -> Limit | None:
+    """``stream-limit``: a pair with more streams for each connection, equal in all else, is faster."""
+    found = neighbours.faster(m, "server.max_concurrent_streams")
+    if not found:
+        return None
+    held = m.median("held")
+    waited = [f"{held:,.0f} calls of a window waited for a stream"] if held > 0 else []
+    return limit_from(m, "stream-limit", [_raised(m, "server.max_concurrent_streams", found), *waited])
+
+
+def threads(m: Measured, neighbours: Neighbours) -> Limit | None:
+    """``threads``: more calls in flight than handler threads of a sync server, all of these in use, its CPU not.
+
+    Threads in use are throughput x the time for which a handler keeps its thread (Little's law inside the
+    server; the same as a latency of in flight / threads times that). That time is known where it is set: waits,
+    pauses between the messages of a stream, and handler work. Threads that are all in use by it are the limit of a
+    server that is not full, certainly of one whose CPU is idle. Where the time is not known, the CPU must be idle and
+    a pair with more threads be faster. Spare threads do not count where those that are always there are in use and
+    still move: they are lent only while nothing does.
+    """
+    rps = m.median(METRIC)
+    idle = m.median("server_cores_used") <= IDLE * m.capacity
+    service = m.pause_s + m.number("server.handler_work_us") / 1e6
+    for have, kind in ((m.threads, "handler threads"), (m.own_threads, "handler threads that are always there")):
+        told = f"{amounts.amount(m.in_flight)} calls in flight on {amounts.amount(have)} {kind}"
+        if m.in_flight > have and THREADS_NEAR * have <= rps * service <= have / THREADS_NEAR and not _server_full(m):
+            in_use = (
+                f"{amounts.amount(rps)} requests/s, each of which keeps its thread for {amounts.time(service)}, "
+                f"have {rps * service:.1f} in use"
+            )
+            spare = [] if have == m.threads else ["spare threads are lent only while nothing moves, which it does"]
+            return limit_from(m, "threads", [told, in_use, *spare, cpu_words(m)], certain=idle)
+    if not (idle and m.in_flight > m.threads):
+        return None
+    told = f"{amounts.amount(m.in_flight)} calls in flight on {amounts.amount(m.threads)} handler threads"
+    for factor in ("server.threads", "server.spare_threads"):
+        found = neighbours.faster(m, factor)
+        if found:
+            return limit_from(m, "threads", [told, _raised(m, factor, found), cpu_words(m)])
+    return None
+
+
+def concurrency(m: Measured, neighbours: Neighbours) -> Limit | None:
+    """``concurrency``: a closed loop in which more calls in flight give more throughput.
+
+    Either a pair with more in flight, equal in all else, is faster; or the CPUs of both sides are idle and the
+    latency is hardly more (NO_QUEUE) than what a call waits for without using any: the link's round trip and the
+    handler's waits. Throughput is then in flight / latency by Little's law, and the latency would not rise.
+    """
+    if not m.closed:
+        return None
+    found = neighbours.faster(m, "load.concurrency")
+    if found:
+        return limit_from(m, "concurrency", [_raised(m, "load.concurrency", found), cpu_words(m)])
+    waits, latency = m.travel_s + m.pause_s, m.latency_s
+    idle = m.median("server_cores_used") <= IDLE * m.capacity and m.median("client_busy_share") <= IDLE
+    if not (idle and waits > 0 and NO_LESS * waits <= latency <= NO_QUEUE * waits):
+        return None
+    for_what = [word for word, seconds in (("round trip", m.travel_s), ("handler's waits", m.pause_s)) if seconds > 0]
+    told = (
+        f"of {amounts.time(latency)} latency a call waits for {amounts.time(waits)} anyway ({', '.join(for_what)}), "
+        f"and {amounts.amount(m.in_flight)} in flight / {amounts.time(latency)} is "
+        f"{amounts.amount(m.in_flight / latency)} requests/s: "
+        "more in flight would give more (Little's law)"
+    )
+    return limit_from(m, "concurrency", [told, cpu_words(m)])
+
+
+def limit_from(m: Measured, resource: Resource, told: list[str], *, certain: bool = True) -> Limit:
+    """The answer for a configuration, its evidence joined into a sentence."""
+    over = [] if m.trials < 2 else [f"medians of {m.trials} trials"]
+    evidence = "; ".join([*told, *over])
+    return Limit(configuration=m.configuration, resource=resource, evidence=evidence, certain=certain)
+
+
+def _connections(m: Measured) -> float:
+    """TCP connections that carry calls at once: those seen, or as many as calls where each has its own."""
+    return m.in_flight if m.per_call else m.median("connections")
+
+
+def _raised(m: Measured, factor: str, found: Comparison) -> str:
+    level = m.levels.get(factor)
+    now = "unset" if level is None else format_level(level)
+    return (
+        f"with more of {factor} than {now}, {found.candidate} has {times(found.ratio)} its throughput "
+        f"(95 % interval {found.ci_low:.3g} to {found.ci_high:.3g}, {found.blocks} blocks)"
+    )
+
+
+def _server_full(m: Measured) -> bool:
+    return m.median("server_cores_used") >= NEAR * m.capacity
+
+
+def cpu_words(m: Measured) -> str:
+    """How busy both sides were, as far as that was measured."""
+    client = m.median("client_busy_share")
+    told = [] if math.isnan(m.median("server_cores_used")) else [f"the server used {_of_cores(m)}"]
+    told += [] if math.isnan(client) else [f"the busiest generator process was busy for {amounts.percent(client)}"]
+    return " and ".join(told) or "the CPU of neither side was measured"
+
+
+def _of_cores(m: Measured) -> str:
+    used = f"{m.median('server_cores_used'):.2f}"
+    return f"{used} cores" if math.isnan(m.capacity) else f"{used} of {amounts.cores(m.capacity)}"
+
+
+RULES: tuple[Rule, ...] = (generator, shared_core, server_cpu, link, window, stream_limit, threads, concurrency)
+"""In the order in which they are tried: what spoils a number first, then what the numbers show, then pairs."""

@@ -1,0 +1,487 @@
+"""The command line of ``grpclab bench``: its options, the file that may give them, and where the answers go."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import shutil
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from grpclab.errors import UsageError, invalid
+from grpclab.factors.config import FACTORS, Level, TrialConfig, format_level, parse_settings
+from grpclab.quantities import time_option
+from grpclab.system import interrupts
+from grpclab.system.inputs import STDIN, beside, read_text
+from grpclab.text import redaction
+
+if TYPE_CHECKING:
+    from grpclab.load.bench import BenchResult
+    from grpclab.load.calls.method import CallSpec
+    from grpclab.load.output.config_file import BenchFile
+
+TARGET = "localhost:50051"
+DEFAULT_CALLS = TrialConfig().load.requests or 0
+FACTOR_OF = {
+    "requests": "load.requests",
+    "duration": "load.duration_s",
+    "warmup": "load.warmup_s",
+    "concurrency": "load.concurrency",
+    "arrival": "load.arrival",
+    "pacing": "load.pacing",
+    "workers": "load.workers",
+    "engine": "load.engine",
+    "deadline": "client.deadline_s",
+}
+"""Options that are short for a factor."""
+AT = "@"
+"""What --data begins with where it names a file."""
+
+DESCRIPTION = """Load one running server on this machine and print a summary.
+
+Without --rate the loop is closed: --concurrency callers, each waiting for its answer before it calls again; its
+figure is the throughput. With --rate the loop is open: calls are sent when they are due, whether or not earlier ones
+have ended, and latency counts from the planned send time."""
+
+EPILOG = """examples:
+  grpclab bench -n 2500 -c 50
+  grpclab bench localhost:8080 --call shop.Cart/Get --data '{"id": 7}' --metadata tenant=a -z 10
+  grpclab bench --rate 1000 --arrival poisson -z 30 --slo p99=5ms,errors=0.1% --abort-on-slo
+  grpclab bench --rate 500:5000:500@5s --json result.json
+
+Calls still under way 3 s after the window, or 1 s after Ctrl-C, SIGTERM or SIGHUP, are given up and counted as failed,
+with the status NOT_ENDED. Latency thresholds are judged over the calls that succeeded and those given up, which count
+with the time that they had been under way.
+
+Times are seconds, or have units: 500ms, 1m30s. Exit codes: 0 done, 1 --slo not met or every call failed, 2 a wrong
+option, 3 nothing could be measured, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP (what had been measured is printed)."""
+
+
+class Help(argparse.RawDescriptionHelpFormatter):
+    """``-n, --requests N``: a value is named once, and options have room."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30, width=min(104, shutil.get_terminal_size().columns - 2))
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if not action.option_strings or action.nargs == 0:
+            return super()._format_action_invocation(action)
+        return f"{', '.join(action.option_strings)} {self._format_args(action, action.dest.upper())}"
+
+
+def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> None:
+    """The parser of `bench`. Every option is None, empty or off unless given: a file may give it instead."""
+    parser = commands.add_parser(
+        "bench",
+        parents=parents,
+        help="load one running server, print a summary",
+        usage="grpclab bench [HOST:PORT] [options]",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=Help,
+    )
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="options in TOML or JSON, named as here or as in ghz; files named in it are looked for beside it; an"
+        " option on the command line wins",
+    )
+    what = parser.add_argument_group("what is called")
+    what.add_argument("target", nargs="?", metavar="HOST:PORT", help=f"a server on this machine (default: {TARGET})")
+    add_call_options(what)
+    what.add_argument(
+        "--connect-timeout",
+        metavar="TIME",
+        help="longest wait for the server (default: 5 s for an answer; none where nothing listens)",
+    )
+
+    much = parser.add_argument_group("how much", "The window ends at --requests or --duration, whichever is first.")
+    _factor(
+        much, "requests", "N", "-n", said="calls in the window (of a schedule, at each rate); more if --slo needs them"
+    )
+    _factor(much, "duration", "TIME", "-z", said="longest window; 10 s at a --rate where neither is given")
+    _factor(much, "warmup", "TIME")
+
+    sent = parser.add_argument_group("how it is sent")
+    _factor(sent, "concurrency", "N", "-c")
+    sent.add_argument(
+        "-r",
+        "--rate",
+        metavar="RATE",
+        help="calls per second (open loop), or a schedule FROM:TO:STEP@HOLD, as 500:5000:500@5s",
+    )
+    _factor(sent, "arrival", "constant|poisson")
+    _factor(sent, "pacing", "auto|spin|timer")
+    sent.add_argument("--connections", metavar="N", help="TCP connections; more than one is a pool (default: 1)")
+    _factor(sent, "workers", "N|auto", said="generator processes; auto: one per core the generator may use")
+    _factor(sent, "engine", "wire|grpcio")
+    _factor(sent, "deadline", "TIME")
+    sent.add_argument("--seed", metavar="N", help="seed of a Poisson schedule (default: 1)")
+
+    limits = parser.add_argument_group("thresholds")
+    limits.add_argument(
+        "--slo",
+        metavar="NAME=LIMIT,...",
+        help="exit with 1 unless all are met: p50 p90 p95 p99 p999 mean max (at most, as 5ms), errors (at most, as"
+        " 0.1%%; errors=1%% is implied), rps (at least, of successful calls)",
+    )
+    limits.add_argument("--abort-on-slo", action="store_true", help="end the load as soon as --slo is broken")
+
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--format",
+        choices=("summary", "json", "csv"),
+        metavar="summary|json|csv",
+        help="what to print (default: summary)",
+    )
+    output.add_argument("-o", "--output", metavar="FILE", help="print it into this file")
+    output.add_argument("--json", metavar="FILE", help="write ghz-compatible JSON as well; - is standard output")
+    output.add_argument(
+        "--details", action="store_true", help="list every call in the JSON (default: where there are 1,000 or fewer)"
+    )
+    parser._action_groups.append(parser._action_groups.pop(1))  # -h, -q and their like last, not first
+    parser.set_defaults(run=lambda options: run(parser, options))
+
+
+def add_call_options(group: Any) -> None:
+    """What is called, where it is not our own greeter."""
+    group.add_argument(
+        "--call", metavar="PKG.SERVICE/METHOD", help="unary or server streaming (default: our own greeter)"
+    )
+    group.add_argument("--data", metavar="JSON", help="the request, or @FILE (default: {})")
+    group.add_argument("--data-file", metavar="FILE", help="the request as JSON in a file; - is standard input")
+    group.add_argument(
+        "--metadata", metavar="KEY=VALUE", action="append", default=[], help="sent with each call; may be repeated"
+    )
+    group.add_argument(
+        "--metadata-file",
+        metavar="FILE",
+        help="more of it, key=value a line; a value env:NAME, here and there, is that of a variable",
+    )
+    group.add_argument(
+        "--proto", metavar="FILE", help="the schema, where the server has no reflection: .proto, or a descriptor set"
+    )
+    group.add_argument(
+        "--proto-path",
+        metavar="DIR",
+        action="append",
+        default=[],
+        help="a folder in which imports are looked for (protoc's -I); may be repeated",
+    )
+
+
+def add_load_options(group: Any, defaults: Mapping[str, Level]) -> None:
+    """The load of one window, for commands that measure several; `defaults` by factor."""
+    for option, metavar, *short in (
+        ("requests", "N", "-n"),
+        ("duration", "TIME", "-z"),
+        ("warmup", "TIME"),
+        ("concurrency", "N", "-c"),
+        ("engine", "wire|grpcio"),
+        ("deadline", "TIME"),
+    ):
+        _factor(group, option, metavar, *short, defaults=defaults)
+    group.add_argument("-r", "--rate", metavar="RATE", help="calls per second (open loop; the verdict is on p99)")
+    group.add_argument("--connections", metavar="N", help="TCP connections; more than one is a pool")
+
+
+def load_levels(options: argparse.Namespace, defaults: Mapping[str, Level]) -> dict[str, Level]:
+    """The factors' levels that :func:`add_load_options` and --set ask for. Raises UsageError."""
+    from grpclab.load.plan import refuse_twice
+
+    given = {name: value for name, value in vars(options).items() if value is not None}
+    settings = parse_settings(options.settings)
+    levels: dict[str, Level] = {**defaults, **_levels(given, settings)}
+    if options.rate is not None:
+        refuse_twice(("load.rate_rps",), settings)
+        levels |= {"load.rate_rps": FACTORS["load.rate_rps"].parse(options.rate)}
+        if options.requests is None:
+            levels["load.requests"] = None
+    return levels
+
+
+def _factor(
+    group: Any,
+    option: str,
+    metavar: str,
+    *short: str,
+    said: str | None = None,
+    defaults: Mapping[str, Level] | None = None,
+) -> None:
+    factor = FACTORS[FACTOR_OF[option]]
+    level = (TrialConfig().flat() | dict(defaults or {}))[factor.dotted]
+    default = format_level(level) + (" s" if factor.name.endswith("_s") and level is not None else "")
+    group.add_argument(
+        *short, f"--{option}", metavar=metavar, help=f"{said or factor.meaning} (default: {default})".replace("%", "%%")
+    )
+
+
+def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+    """Measure as the options say and write the answers; returns the exit code."""
+    from grpclab.load.bench import run_bench
+    from grpclab.load.core.arrivals import parse_rates, schedule_note
+    from grpclab.load.output.progress import ProgressLine
+    from grpclab.load.plan import calls_planned, how_to_plan_more, load_plan, no_effect, seed_has_no_effect
+    from grpclab.load.slo import calls_for, check_enough, check_watchable, parse_slo, with_implied
+
+    file = _read_config(parser, options.config)
+    flags = {name: value for name, value in vars(options).items() if value not in (None, [], False)}
+    given: dict[str, Any] = _without_beaten(file.options, flags) | flags
+    options.verbose = options.verbose or bool(file.options.get("verbose"))
+    own, of_file = parse_settings(options.settings), parse_settings(file.settings)
+    if "rate" in flags:
+        of_file.pop("load.rate_rps", None)
+    levels = _levels(file.options, of_file, "") | _levels(flags, own)
+    if "load.rate_rps" in own and "rate" not in flags:
+        given.pop("rate", None)
+    rates = parse_rates(given["rate"]) if "rate" in given else ()
+    objectives = parse_slo(given["slo"]) if "slo" in given else ()
+    enough = calls_for(objectives)
+    if not rates and enough > DEFAULT_CALLS and not {"load.requests", "load.duration_s"} & set(levels):
+        levels["load.requests"] = enough  # nobody said how many
+    config, notes = load_plan(levels, rates)
+    if rates and (note := schedule_note(given["rate"])):
+        notes = (note, *notes)
+    planned = calls_planned(config, rates)
+    more = how_to_plan_more(config, rates)
+    check_enough(objectives, planned, more)
+    if given.get("abort_on_slo"):
+        check_watchable(objectives)
+    check_call(given, levels)
+    idle = no_effect(config, levels) | seed_has_no_effect(config, given="seed" in given)
+    wait_s = time_option("--connect-timeout", given["connect_timeout"]) if "connect_timeout" in given else None
+    objectives = with_implied(objectives)
+    _check_outputs(given)
+    target = given.get("target", TARGET)
+    seed = whole("--seed", given.get("seed", "1"))
+    call = _call(target, config, given, wait_s)
+    line = ProgressLine(
+        sys.stderr, duration_s=config.load.duration_s, requests=config.load.requests, quiet=bool(given.get("quiet"))
+    )
+    with contextlib.ExitStack() as keeping:
+        try:
+            result = run_bench(
+                target,
+                config,
+                call=call,
+                rates=rates,
+                objectives=objectives,
+                abort=bool(given.get("abort_on_slo")),
+                seed=seed,
+                notes=notes,
+                without_effect=idle,
+                connect_timeout_s=wait_s,
+                watcher=line.show if line.active else None,
+                connected=partial(_begin, keeping, None if given.get("quiet") else planned, more),
+            )
+        finally:
+            line.erase()
+        _answer(result, given)
+    if result.run.interrupted:
+        return interrupts.exit_code()
+    if result.every_call_failed:
+        print(f"grpclab: {result.every_call_failed}", file=sys.stderr)
+    if result.missed:
+        print(f"grpclab: --slo not met: {result.missed}", file=sys.stderr)
+    return 1 if result.every_call_failed or result.missed else 0
+
+
+def _begin(keeping: contextlib.ExitStack, planned: int | None, more: str) -> None:
+    """Call it before the load: from then on a signal ends the load alone, and what was measured is written."""
+    _tell_too_few(planned, more)
+    keeping.enter_context(interrupts.deferred())
+
+
+def _tell_too_few(planned: int | None, mend: str) -> None:
+    """Say before the load, rather than after it, that it will have no p99."""
+    from grpclab.load.core.summary import PERCENTILES, calls_needed
+
+    needed = calls_needed(PERCENTILES["p99"])
+    if planned is not None and planned < needed:
+        print(f"grpclab: p99 needs {needed:,} calls, and {planned:,} are planned: {mend}", file=sys.stderr)
+
+
+def _read_config(parser: argparse.ArgumentParser, path: str | None) -> BenchFile:
+    """The options that the file gives; what they may be called is what the parser's flags are called."""
+    from grpclab.load.output.config_file import BenchFile, read_bench_file
+
+    if path is None:
+        return BenchFile(options={}, settings=[])
+    kinds: dict[str, list[str]] = {"words": [], "lists": [], "switches": []}
+    choices: dict[str, Sequence[str]] = {}
+    for action in parser._actions:
+        if action.dest in ("help", "config", "settings"):
+            continue
+        kind = "switches" if action.nargs == 0 else "lists" if action.default == [] else "words"
+        kinds[kind].append(action.dest)
+        if action.choices:
+            choices[action.dest] = [str(choice) for choice in action.choices]
+    text = read_text("--config", path)
+    redaction.learn_from(text)
+    file = read_bench_file(text, path, **kinds)
+    if names := file.options.get("redact"):
+        redaction.redact(names)
+        redaction.learn_from(text)
+    if path != STDIN:
+        _look_beside(file.options, Path(path).parent)
+    for name, allowed in choices.items():
+        if name in file.options and file.options[name] not in allowed:
+            expected = f"one of {', '.join(allowed)}"
+            raise UsageError(f"{path}: {invalid(name, file.options[name], expected)}")
+    return file
+
+
+def _look_beside(options: dict[str, Any], folder: Path) -> None:
+    """Let the files that a configuration names lie beside it, not in the working folder."""
+    for name in ("proto", "data_file", "metadata_file"):
+        if name in options:
+            options[name] = beside(options[name], folder)
+    if "proto_path" in options:
+        options["proto_path"] = [beside(one, folder) for one in options["proto_path"]]
+    if isinstance(data := options.get("data"), str) and data.startswith(AT):
+        options["data"] = AT + beside(data.removeprefix(AT) or STDIN, folder)
+
+
+def _without_beaten(file: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
+    """The file's options without those that a flag replaces under another name, or key by key."""
+    kept = dict(file)
+    if "data" in flags or "data_file" in flags:
+        kept.pop("data", None)
+        kept.pop("data_file", None)
+    if "metadata" in flags and "metadata" in kept:
+        beaten = {word.partition("=")[0] for word in flags["metadata"]}
+        flags["metadata"][:0] = [word for word in kept["metadata"] if word.partition("=")[0] not in beaten]
+    return kept
+
+
+def _check_outputs(given: Mapping[str, Any]) -> None:
+    """Raise UsageError where outputs cannot be written, or two would be written in one place."""
+    where, json_file, format_ = given.get("output", "-"), given.get("json"), given.get("format")
+    if where == json_file and format_ not in (None, "json"):
+        raise UsageError(f"--format {format_} and --json both write to {where}: give another file to one of them")
+    if given.get("details") and json_file is None and format_ != "json":
+        raise UsageError("--details lists calls in the JSON: add --json FILE or --format json")
+    for name in (where, json_file):
+        require_writable(name)
+
+
+def check_call(given: Mapping[str, Any], levels: Mapping[str, Level]) -> None:
+    """Raise UsageError where parts of a call do not go together; `levels` are the factors that were set."""
+    from grpclab.load import plan
+
+    parts = {part: given.get(part) for part in ("data", "data_file", "proto", "proto_path")}
+    plan.check_call(given.get("call"), levels, **parts)
+
+
+def _levels(given: Mapping[str, Any], settings: Mapping[str, Level], dashes: str = "--") -> dict[str, Level]:
+    """The factors' levels that these options ask for; a file's options have no `dashes`.
+
+    Raises UsageError where an option and --set say the same factor.
+    """
+    from grpclab.load.plan import pool_settings, refuse_twice
+
+    levels: dict[str, Level] = {}
+    for option, name in FACTOR_OF.items():
+        if option in given:
+            word = str(given[option])
+            word = "0" if (option, word) == ("workers", "auto") else word
+            levels[name] = FACTORS[name].parse(word, f"{dashes}{option}")
+    if "connections" in given:
+        levels |= pool_settings(whole("--connections", given["connections"]))
+    refuse_twice(levels, settings)
+    return {**levels, **settings}
+
+
+def whole(flag: str, word: object) -> int:
+    """The whole number that the word is. Raises UsageError."""
+    try:
+        return int(str(word))
+    except ValueError:
+        raise UsageError(invalid(flag, word, "a whole number")) from None
+
+
+def _call(target: str, config: TrialConfig, given: Mapping[str, Any], wait_s: float | None) -> CallSpec:
+    from grpclab.load.plan import choose_call
+
+    return choose_call(
+        target,
+        config,
+        name=given.get("call"),
+        data=request_data(given),
+        metadata=metadata_given(given),
+        proto=given.get("proto"),
+        proto_path=given.get("proto_path", ()),
+        wait_s=wait_s or 0.0,
+    )
+
+
+def metadata_given(given: Mapping[str, Any]) -> tuple[str, ...]:
+    """The words of --metadata and one for --metadata-file, which is read when the metadata is needed."""
+    from grpclab.load.calls.metadata import file_word
+
+    file = given.get("metadata_file")
+    return (*given.get("metadata", ()), *([file_word(file)] if file else []))
+
+
+def request_data(given: Mapping[str, Any]) -> Any:
+    """The request that --data or --data-file give: JSON, read where it lies in a file, or what a configuration holds.
+
+    None without one. Raises UsageError.
+    """
+    data, file = given.get("data"), given.get("data_file")
+    if data is not None and file is not None:
+        raise UsageError("--data and --data-file both give the request: leave one out")
+    if file is not None:
+        return read_text("--data-file", file)
+    if isinstance(data, str) and data.startswith(AT):
+        return read_text("--data", data.removeprefix(AT) or STDIN)
+    return data.removeprefix("\ufeff") if isinstance(data, str) else data
+
+
+def _answer(result: BenchResult, given: Mapping[str, Any]) -> None:
+    """Write what was asked for, in its one or two places."""
+    from grpclab.load.output.formats import csv_chunks, json_chunks
+    from grpclab.load.output.render import render
+
+    def lines(format_: str) -> Iterable[str]:
+        if format_ == "csv":
+            return csv_chunks(result)
+        if format_ == "json":
+            return json_chunks(result, details=bool(given.get("details")))
+        return [render(result), "\n"]
+
+    where, json_file = given.get("output", "-"), given.get("json")
+    answers = {where: given.get("format", "summary")}
+    if json_file:
+        answers[json_file] = "json"  # two answers in one place would be readable as neither
+    for one in sorted(answers, key=lambda name: name == "-"):  # files first: standard output may be read by `head`
+        write(one, lines(answers[one]))
+
+
+def require_writable(where: str | None) -> None:
+    """Raise UsageError before the measurement rather than lose it afterwards."""
+    if where is None or where == "-":
+        return
+    existed = Path(where).exists()
+    try:
+        Path(where).open("a").close()
+        if not existed:
+            Path(where).unlink()
+    except OSError as error:
+        raise UsageError(f"cannot write {where}: {error.strerror}") from None
+
+
+def write(where: str, parts: Iterable[str]) -> None:
+    """Write the parts one after the other; ``-`` is standard output. Raises UsageError."""
+    if where == "-":
+        sys.stdout.writelines(parts)
+        sys.stdout.flush()
+        return
+    try:
+        with Path(where).open("w", encoding="utf-8") as file:
+            file.writelines(map(redaction.mask, parts))
+    except OSError as error:
+        raise UsageError(f"cannot write {where}: {error.strerror}") from None

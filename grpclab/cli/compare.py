@@ -1,0 +1,231 @@
+"""The command line of ``grpclab compare``: its options, the two sides, the table, the exit code."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from grpclab.cli import bench
+from grpclab.errors import UsageError, invalid
+from grpclab.factors.channel_args import cannot_act
+from grpclab.factors.config import parse_settings
+from grpclab.factors.variants import LOAD, MEANINGS, VARIANTS
+from grpclab.quantities import share, time_option
+from grpclab.system.optional import needs_extra
+from grpclab.system.paths import is_stored
+
+if TYPE_CHECKING:
+    from grpclab.study.sides import Command, Side
+
+SIDES = ("a", "b")
+_MEASURED = (
+    *("settings", "a_set", "b_set", "a_cmd", "b_cmd"),
+    *("call", "data", "data_file", "metadata", "metadata_file", "proto", "proto_path"),
+    *("requests", "duration", "warmup", "concurrency", "engine", "deadline", "rate", "connections"),
+    *("blocks", "seed", "study", "start_timeout"),
+)
+"""Options that say what is measured, and how."""
+
+DESCRIPTION = """Compare two servers, or two configurations, in interleaved blocks, and give a verdict on B.
+
+Each side is a variant (basic, optimized) with --a-set and --b-set, a command that starts any gRPC server without TLS
+(--a-cmd, --b-cmd; {port} in it becomes a free port), or a stored result, results/STUDY:CONFIGURATION. A command is
+started without a shell: env NAME=VALUE ./server sets a variable, sh -c '...' runs anything else.
+
+""" + "\n".join(textwrap.fill(f"{name}: {meaning}.", 118) for name, meaning in MEANINGS.items())
+
+EPILOG = """examples:
+  grpclab compare basic optimized
+  grpclab compare optimized optimized --b-set server.window_kib=64 --b-set server.adaptive_window=false
+  grpclab compare --a-cmd './old --port {port}' --b-cmd './new --port {port}' --call shop.Cart/Get --data '{"id": 7}'
+  grpclab compare --a-cmd 'env THREADS=4 ./srv --port {port}' --a-name 4 --b-cmd './srv --port {port}' --b-name default
+  grpclab compare results/monday:optimized-c64 results/tuesday:optimized-c64
+
+Exit codes: 0 B is faster or equivalent, 1 B is slower, 2 a wrong option, 3 a side cannot be measured, 4 inconclusive
+(0 with --allow-inconclusive), 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP. What is measured is stored under results/;
+`grpclab report` draws it."""
+
+
+def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> None:
+    """Add the command to the command line."""
+    parser = commands.add_parser(
+        "compare",
+        parents=parents,
+        help="two servers or configurations, interleaved, with a verdict and an exit code",
+        usage="grpclab compare [A B] [options]",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=bench.Help,
+    )
+    sides = parser.add_argument_group("the two sides")
+    sides.add_argument("a", nargs="?", metavar="A", help="the baseline: a variant or a stored result")
+    sides.add_argument("b", nargs="?", metavar="B", help="the candidate")
+    for side in "ab":
+        told = f"a factor of {side.upper()} only"
+        sides.add_argument(f"--{side}-set", metavar="FACTOR=LEVEL", action="append", default=[], help=told)
+        sides.add_argument(f"--{side}-cmd", metavar="COMMAND", help=f"starts {side.upper()}'s server")
+        sides.add_argument(f"--{side}-name", metavar="NAME", help=f"what {side.upper()} is called in every output")
+    sides.add_argument(
+        "--start-timeout", metavar="TIME", help="longest wait until a command's server listens (default: 25)"
+    )
+    bench.add_call_options(sides)
+    much = parser.add_argument_group("the load of a trial")
+    bench.add_load_options(much, LOAD)
+    judged = parser.add_argument_group("the verdict")
+    judged.add_argument("--blocks", metavar="N|auto", help="auto: planned from a pilot (default: auto)")
+    judged.add_argument(
+        "--min-effect", default="5%", metavar="SHARE", help="smallest effect of interest (default: 5%%)"
+    )
+    judged.add_argument("--seed", metavar="N", help="order within the blocks (default: 1)")
+    judged.add_argument("--study", metavar="NAME", help="folder under results/; an interrupted comparison resumes")
+    judged.add_argument("--allow-inconclusive", action="store_true", help="exit with 0 if the verdict is inconclusive")
+    judged.add_argument("--allow-mixed", action="store_true", help="accept results of different machines or versions")
+    judged.add_argument("--json", metavar="FILE", help="write the verdict as JSON; - is standard output")
+    parser._action_groups.append(parser._action_groups.pop(1))  # -h, -q and their like last, not first
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure, judge, print; returns the exit code."""
+    delta = share("--min-effect", options.min_effect)
+    bench.require_writable(options.json)
+    words = {name: getattr(options, name) for name in SIDES}
+    names = {name: getattr(options, f"{name}_name") for name in SIDES}
+    stored = {name: bool(word and is_stored(word)) for name, word in words.items()}
+    if all(stored.values()):
+        _refuse(options, _MEASURED, "two stored results are compared as they were measured: leave it out")
+        blocks, seed, study, timeout_s = None, 1, None, None
+        sides: dict[str, Side] = {}
+    else:
+        if any(stored.values()):
+            name = next(name for name in SIDES if stored[name])
+            other = next(name for name in SIDES if not stored[name])
+            raise UsageError(
+                f"{name.upper()}={words[name]} is a stored result, {other.upper()} is not: expected two stored results,"
+                " or two servers to measure"
+            )
+        _refuse(options, ("allow_mixed",), "it is for two stored results: leave it out")
+        if options.a_cmd is None and options.b_cmd is None:
+            _refuse(options, ("start_timeout",), "it is for a server by its command: add --a-cmd or --b-cmd")
+        given_s = options.start_timeout
+        timeout_s = None if given_s is None else time_option("--start-timeout", given_s)
+        sides = _sides(options, names, timeout_s)
+        blocks = None if options.blocks in (None, "auto") else _blocks(options.blocks)
+        seed = 1 if options.seed is None else bench.whole("--seed", options.seed)
+        study = _study_name(options.study)
+    with needs_extra("study"):
+        from grpclab.study import comparing
+    silent = options.quiet or options.json == "-"
+    if not sides:
+        found = comparing.compare_stored(words, delta=delta, allow_mixed=options.allow_mixed, names=names)
+    else:
+        if not options.quiet:
+            for line in idle_lines(sides, _given(options)):
+                print(f"grpclab: {line}", file=sys.stderr)
+        running = comparing.prepare(
+            sides,
+            blocks=blocks,
+            delta=delta,
+            seed=seed,
+            study=study,
+            write=(lambda _: None) if silent else _say,
+            again=options.command_line,
+            start_timeout_s=timeout_s,
+        )
+        if not silent:
+            _say(f"{running.plan['blocks']} blocks of {len(sides)} trials, stored in results/{running.name}:")
+        running.run((lambda _: None) if silent else _say)
+        found = comparing.judge(running)
+    code = 0 if found.verdict == "inconclusive" and options.allow_inconclusive else comparing.EXIT_CODES[found.verdict]
+    if options.json:  # first: standard output may be read by `head`
+        answer = found.as_dict() | {"exit_code": code}
+        bench.write(options.json, [json.dumps(answer, indent=1), "\n"])
+    if options.json != "-":
+        print("\n".join(found.conclusion) if options.quiet else f"\n{found}")
+        if found.study and not options.quiet:
+            print(f"draw it: grpclab report {running.name}")
+    return code
+
+
+def _refuse(options: argparse.Namespace, names: Sequence[str], reason: str) -> None:
+    """Raise UsageError if one of these options was given."""
+    for name in names:
+        if getattr(options, name) not in (None, [], False):
+            flag = "--set" if name == "settings" else f"--{name.replace('_', '-')}"
+            raise UsageError(f"{flag} cannot be used here: {reason}")
+
+
+def _given(options: argparse.Namespace) -> dict[str, set[str]]:
+    """The factors that were given for each side, by --set, --a-set, --b-set or an option that is short for one."""
+    short = {factor for option, factor in bench.FACTOR_OF.items() if getattr(options, option, None) is not None}
+    both = short | set(parse_settings(options.settings))
+    return {name: both | set(parse_settings(getattr(options, f"{name}_set"))) for name in SIDES}
+
+
+def idle_lines(sides: Mapping[str, Side], given: Mapping[str, set[str]]) -> Iterator[str]:
+    """What was given and cannot act, a line for each factor."""
+    idle = {name: cannot_act(side.config) for name, side in sides.items()}
+    for factor in sorted(set().union(*given.values())):
+        where = [name for name in sides if factor in given[name]]
+        if where and all(factor in idle[name] for name in where):
+            on = " and ".join(name.upper() for name in where)
+            yield f"no effect on {on}: {factor}: {idle[where[0]][factor]}"
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _blocks(text: str) -> int:
+    blocks = bench.whole("--blocks", text)
+    if not 2 <= blocks <= 1000:
+        raise UsageError(invalid("--blocks", text, "auto, or a whole number from 2 to 1,000"))
+    return blocks
+
+
+def _study_name(name: str | None) -> str | None:
+    from grpclab.study.parameters import study_name
+
+    return None if name is None else study_name("--study", name)
+
+
+def _sides(
+    options: argparse.Namespace, names: Mapping[str, str | None], start_timeout_s: float | None
+) -> dict[str, Side]:
+    """What the options say of the two sides. Raises UsageError."""
+    from grpclab.study.sides import Asked, pair
+
+    a, b = (_server(options, name) for name in SIDES)
+    asked = Asked(
+        call=options.call,
+        data=bench.request_data(vars(options)),
+        metadata=bench.metadata_given(vars(options)),
+        proto=options.proto,
+        proto_path=tuple(options.proto_path),
+        start_timeout_s=start_timeout_s,
+        settings=bench.load_levels(options, LOAD),
+        own={name: parse_settings(getattr(options, f"{name}_set")) for name in SIDES},
+        names=names,
+    )
+    for own in asked.own.values():
+        bench.check_call(vars(options), {**asked.settings, **own})
+    return pair(a, b, asked)
+
+
+def _server(options: argparse.Namespace, name: str) -> Command | str:
+    """A variant's name, or a command."""
+    from grpclab.study.sides import Command
+
+    word, command = getattr(options, name), getattr(options, f"{name}_cmd")
+    if bool(word) == bool(command):
+        given = f"both {word!r} and --{name}-cmd" if word else "neither"
+        raise UsageError(
+            f"{name.upper()} is a variant ({', '.join(VARIANTS)}) or --{name}-cmd COMMAND; {given} was given"
+        )
+    if word and word not in VARIANTS:
+        raise UsageError(f"{name.upper()}={word} is no variant ({', '.join(VARIANTS)}) and no folder of a stored study")
+    return Command(command, f"--{name}-cmd") if command else str(word)

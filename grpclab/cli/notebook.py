@@ -1,0 +1,93 @@
+"""``grpclab notebook``: list the notebooks that come with the package, or copy one into the working folder."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from grpclab.errors import UsageError
+from grpclab.system.optional import needs
+from grpclab.system.paths import notebook, notebooks
+from grpclab.system.subprocesses import module_command
+
+EPILOG = """examples:
+  grpclab notebook                       list them
+  grpclab notebook sweep --open          copy sweep.ipynb here and open it in JupyterLab
+  papermill sweep.ipynb out.ipynb -p requests 2500"""
+
+
+def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> None:
+    """Add the command to the command line."""
+    parser = commands.add_parser(
+        "notebook",
+        parents=parents,
+        help="list the notebooks, or copy one into this folder",
+        usage="grpclab notebook [NAME] [options]",
+        description="List the notebooks that come with grpclab, or copy one into this folder.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", nargs="?", metavar="NAME", help="the notebook to copy")
+    parser.add_argument("--force", action="store_true", help="replace a file of that name")
+    parser.add_argument("--open", action="store_true", help="open it in JupyterLab: the copy here, or a new one")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """List, or copy and open. Raises UsageError, MissingDependencyError."""
+    if options.name is None:
+        for flag in ("force", "open"):
+            if getattr(options, flag):
+                raise UsageError(f"--{flag} belongs to one notebook: expected grpclab notebook NAME --{flag}")
+        _list(quiet=options.quiet)
+        return 0
+    if options.open and importlib.util.find_spec("jupyterlab") is None:
+        raise needs("--open", "jupyterlab", "lab")
+    target = Path(f"{options.name.removesuffix('.ipynb')}.ipynb")
+    if not (options.open and target.exists() and not options.force):  # one's own copy is opened as it is
+        copy(options.name, Path.cwd(), force=options.force)
+        if not options.quiet:
+            print(f"written: {target}")
+    if options.open:
+        os.execv(sys.executable, module_command("jupyterlab", str(target)))
+    return 0
+
+
+def copy(name: str, folder: Path, *, force: bool) -> Path:
+    """Copy a notebook into the folder; returns the copy. Raises UsageError for a name or a file in the way."""
+    known = notebooks()
+    stem = name.removesuffix(".ipynb")
+    if stem not in known:
+        near = difflib.get_close_matches(stem, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
+        raise UsageError(f"unknown notebook {name!r}: {hint}")
+    source, target = notebook(stem), folder / f"{stem}.ipynb"
+    content = source.read_bytes()
+    if target.exists() and target.read_bytes() != content and not force:
+        raise UsageError(f"{target.name} is here already and differs: keep it, or replace it with --force")
+    if not target.exists() or not target.samefile(source):
+        target.write_bytes(content)
+    return target
+
+
+def _list(*, quiet: bool) -> None:
+    known = notebooks()
+    width = max(map(len, known))
+    for name in known:
+        print(name if quiet else f"{name:<{width}}  {_title(notebook(name))}")
+
+
+def _title(path: Path) -> str:
+    """The first heading of a notebook."""
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        for line in "".join(cell["source"]).splitlines():
+            if line.startswith("# "):
+                return line.removeprefix("# ")
+    return ""

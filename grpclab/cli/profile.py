@@ -1,0 +1,296 @@
+"""``grpclab profile``: where a running Python process spends its time, and a flamegraph of it."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import itertools
+import json
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from grpclab.errors import MeasurementError, TargetError, UsageError, invalid
+from grpclab.profiling import families, flamegraph, perf, pprof, processes, pyspy, speedscope, threads
+from grpclab.profiling.stacks import at_work, readable
+from grpclab.quantities import time_option
+from grpclab.system import procfs, terminal
+from grpclab.system.dialling import loopback_target
+
+LONGEST_S = 600
+MOST_FUNCTIONS = 10
+FEW_SAMPLES = 5
+"""Of so few, none is no surprise."""
+EPILOG = """py-spy looks at Python's threads and names their functions; perf, where it is installed and permitted, looks
+at every thread while it runs. py-spy pauses the process briefly for each sample. Files: .html is a flamegraph,
+.folded and .speedscope.json are for other tools, .pb.gz is for `go tool pprof`."""
+
+Writer = Callable[[Mapping[str, int], argparse.Namespace], bytes]
+
+
+def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> None:
+    """Add the command to the command line."""
+    parser = commands.add_parser(
+        "profile",
+        parents=parents,
+        help="profile a running Python process: families of work, flamegraph",
+        description="Profile a running Python process of this machine.",
+        epilog=EPILOG,
+        usage="grpclab profile (--pid N | --server HOST:PORT) [options]",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    which = parser.add_argument_group("the process")
+    which.add_argument("--pid", type=int, help="a process, with its child processes that run Python")
+    which.add_argument("--server", metavar="HOST:PORT", help="the processes that listen there; HOST is this machine")
+    parser.add_argument("--duration", default="5s", metavar="TIME", help="whole seconds (default: %(default)s)")
+    parser.add_argument("--rate", type=int, default=100, metavar="HZ", help="samples a second (default: %(default)s)")
+    parser.add_argument(
+        "--handler",
+        default=families.HANDLER,
+        metavar="FILE",
+        help="end of the path of the file with the handlers (default: %(default)s)",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="write py-spy's stacks there: *.html, *.folded, *.speedscope.json or *.pb.gz; may be repeated",
+    )
+    parser.add_argument("--json", metavar="FILE", help="write the figures as JSON; - is standard output")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Profile, print, write. Raises UsageError, TargetError, MeasurementError."""
+    from grpclab.cli import bench
+
+    if (options.pid is None) == (options.server is None):
+        given = "neither was" if options.pid is None else "both were"
+        raise UsageError(f"expected one of --pid N and --server HOST:PORT; {given} given")
+    options.duration = _whole_seconds(options.duration)
+    _check("--rate", options.rate, 1, 1000)
+    writers = [(path, _writer(path)) for path in options.output]
+    for where in (*map(str, options.output), options.json):
+        bench.require_writable(where)
+    pids = processes.by_pid(options.pid) if options.pid is not None else _server(options.server)
+    passes = 2 if shutil.which("perf") else 1
+    with _pass(options, f"1 of {passes}: py-spy samples {_some(pids)} for {options.duration} s"):
+        began, before = time.monotonic(), threads.read(pids)
+        seen = pyspy.record(pids, duration_s=options.duration, rate_hz=options.rate)
+        used = threads.difference(before, threads.read(pids))
+        took_s = time.monotonic() - began
+    gone = processes.ended(pids)
+    if not seen.stacks and gone:
+        raise MeasurementError(f"{_some(gone)} ended before py-spy had a sample: profile one that runs for longer")
+    if not seen.stacks and seen.note != pyspy.IDLE_NOTE:
+        raise MeasurementError(seen.note)
+    ran = perf.Profile(note="the process had ended before perf's turn") if gone == pids else _by_perf(options, pids)
+    figures = Figures(pids=pids, seen=seen, ran=ran, used=used, gone=gone, took_s=took_s)
+    working = at_work(seen.stacks)
+    for path, write in writers:  # files first: standard output may be read by `head`
+        path.write_bytes(write(working, options))
+    if options.json:
+        bench.write(options.json, [json.dumps(_as_json(options, figures), indent=1), "\n"])
+    if options.json != "-":
+        print("\n".join(_told(options, figures)))
+        if not options.quiet:
+            print("".join(f"written: {path}\n" for path, _ in writers), end="")
+    return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """What both passes found of some processes; `gone` ended meanwhile, and py-spy's pass took `took_s`."""
+
+    pids: Sequence[int]
+    seen: pyspy.Profile
+    ran: perf.Profile
+    used: Sequence[threads.ThreadUse]
+    gone: Sequence[int]
+    took_s: float
+
+
+def _by_perf(options: argparse.Namespace, pids: Sequence[int]) -> perf.Profile:
+    """perf's pass. Where it has no samples, what the processes used in it says why, not what they used before."""
+    if shutil.which("perf") is None:
+        return perf.Profile(note=perf.MISSING_ADVICE)
+    with _pass(options, f"2 of 2: perf samples {_some(pids)} for {options.duration} s"):
+        before = threads.read(pids)
+        ran = perf.record(pids, duration_s=options.duration, rate_hz=options.rate)
+        cpu_s = threads.total(threads.difference(before, threads.read(pids))).cpu_s
+    if ran.samples or ran.note == perf.PERMISSION_ADVICE:
+        return ran
+    if cpu_s * options.rate < FEW_SAMPLES:
+        note = f"the processes ran for {cpu_s:.2f} s of perf's {options.duration} s, too little for a sample"
+        return dataclasses.replace(ran, note=f"{note}: keep the load up for both passes")
+    return dataclasses.replace(ran, note=f"{ran.note}, though the processes ran for {cpu_s:.2f} s of perf's time")
+
+
+def _some(pids: Sequence[int]) -> str:
+    return f"{len(pids)} process{'es' if len(pids) > 1 else ''} ({', '.join(map(str, pids))})"
+
+
+@contextlib.contextmanager
+def _pass(options: argparse.Namespace, line: str) -> Iterator[None]:
+    """Say on standard error what is done while the block runs, on a terminal with the seconds that have passed."""
+    if options.quiet:
+        yield
+        return
+    print(f"grpclab: {line} ...", file=sys.stderr, flush=True)
+    over = threading.Event()
+    ticking = threading.Thread(target=_tick, args=(over, options.duration), daemon=True)
+    if sys.stderr.isatty():
+        ticking.start()
+    try:
+        yield
+    finally:
+        over.set()
+        if ticking.is_alive():
+            ticking.join()
+            terminal.erase(sys.stderr)
+
+
+def _tick(over: threading.Event, duration_s: int) -> None:
+    for second in itertools.count():
+        terminal.erase(sys.stderr)
+        print(f"{min(second, duration_s)} of {duration_s} s", end="", file=sys.stderr, flush=True)
+        if over.wait(1):
+            return
+
+
+def _whole_seconds(word: str) -> int:
+    """What py-spy and perf take. Raises UsageError."""
+    asked = time_option("--duration", word)
+    if not asked.is_integer() or not 1 <= asked <= LONGEST_S:
+        raise UsageError(invalid("--duration", word, f"whole seconds from 1 to {LONGEST_S}, as 30s or 1m30s"))
+    return int(asked)
+
+
+def _check(option: str, value: int, least: int, most: int) -> None:
+    if not least <= value <= most:
+        raise UsageError(invalid(option, value, f"a whole number from {least} to {most}"))
+
+
+def _server(target: str) -> list[int]:
+    """The processes that listen at a target of this machine. Raises UsageError, or TargetError where there are none."""
+    _, port = loopback_target(target)
+    found = sorted(procfs.listening_pids(port))
+    if not found:
+        raise TargetError(f"no process that may be looked at listens on port {port}: start the server, or give --pid")
+    return processes.by_port(found, target)
+
+
+def _writer(path: Path) -> Writer:
+    for ending, writer in _WRITERS.items():
+        if path.name.endswith(ending):
+            if not path.parent.is_dir():
+                raise UsageError(f"--output {path}: there is no folder {path.parent}")
+            return writer
+    raise UsageError(f"--output {path}: its ending is none of {', '.join(_WRITERS)}")
+
+
+def _html(stacks: Mapping[str, int], options: argparse.Namespace) -> bytes:
+    note = f"{_name(options)}, {options.duration} s at {options.rate} Hz by py-spy, of Python's threads at work."
+    return flamegraph.page(
+        stacks, heading=f"{sum(stacks.values()):,} samples at work", note=note, handler=options.handler
+    ).encode()
+
+
+def _folded(stacks: Mapping[str, int], _options: argparse.Namespace) -> bytes:
+    return "".join(f"{stack} {count}\n" for stack, count in sorted(readable(stacks).items())).encode(errors="replace")
+
+
+def _speedscope(stacks: Mapping[str, int], options: argparse.Namespace) -> bytes:
+    return json.dumps(speedscope.convert(readable(stacks), name=_name(options))).encode(errors="replace")
+
+
+def _pprof(stacks: Mapping[str, int], options: argparse.Namespace) -> bytes:
+    started = time.time_ns() - options.duration * 10**9
+    return pprof.cpu(readable(stacks), rate_hz=options.rate, duration_s=options.duration, time_ns=started)
+
+
+_WRITERS: dict[str, Writer] = {
+    ".html": _html,
+    ".folded": _folded,
+    ".speedscope.json": _speedscope,
+    ".pb.gz": _pprof,
+}
+
+
+def _name(options: argparse.Namespace) -> str:
+    return f"process {options.pid}" if options.pid is not None else f"server {options.server}"
+
+
+def _work(stacks: Mapping[str, int], handler: str) -> tuple[dict[str, float], float]:
+    """Shares of the samples at work by family, the greatest first, and the share of all that waited."""
+    found = families.shares(stacks, handler=handler)
+    wait = found.pop(families.WAIT)
+    work = {name: share / (1 - wait) for name, share in found.items() if share}
+    return dict(sorted(work.items(), key=lambda item: -item[1])), wait
+
+
+def _self_shares(stacks: Mapping[str, int]) -> dict[str, float]:
+    """The leaves of the samples at work, the most frequent first."""
+    total, counts = sum(stacks.values()), dict[str, int]()
+    for stack, samples in stacks.items():
+        leaf = stack.rpartition(";")[2]
+        counts[leaf] = counts.get(leaf, 0) + samples
+    return {leaf: count / total for leaf, count in sorted(counts.items(), key=lambda item: -item[1])[:MOST_FUNCTIONS]}
+
+
+def _as_json(options: argparse.Namespace, figures: Figures) -> dict[str, Any]:
+    seen, ran = figures.seen, figures.ran
+    work, wait = _work(seen.stacks, options.handler)
+    return {
+        "pids": list(figures.pids),
+        "ended": list(figures.gone),
+        "duration_s": options.duration,
+        "py_spy": {"samples": seen.samples, "errors": seen.errors, "note": seen.note, "wait": wait, "work": work},
+        "perf": {
+            "samples": ran.samples,
+            "lost": ran.lost,
+            "note": ran.note,
+            "kernel_share": ran.kernel_share if ran.samples else None,
+            "work": _work(ran.stacks, options.handler)[0],
+        },
+        "threads": [{"name": use.comm, "user_s": use.user_s, "kernel_s": use.kernel_s} for use in figures.used],
+        "on_top": _self_shares(readable(at_work(seen.stacks))),
+    }
+
+
+def _told(options: argparse.Namespace, figures: Figures) -> list[str]:
+    """The figures for people."""
+    seen, ran = figures.seen, figures.ran
+    whole = threads.total(figures.used)
+    some = f"{'process' if len(figures.pids) == 1 else 'processes'} {', '.join(map(str, figures.pids))}"
+    kernel = 100 * whole.kernel_share if whole.cpu_s else 0
+    cores = whole.cpu_s / options.duration
+    lines = [f"{some}, {options.duration} s: {cores:.2f} cores used, {kernel:.0f} % of that in the kernel"]
+    if figures.gone:  # what it had used went with it
+        lines = [f"{some}: {_some(figures.gone)} ended within {figures.took_s:.0f} s; this is of the time until then"]
+    lines += [f"  {use.comm:<18}{use.cpu_s / options.duration:>6.2f} cores" for use in figures.used if use.cpu_s > 0]
+    for name, stacks, samples, note in (
+        ("py-spy, Python's threads", seen.stacks, seen.samples, seen.note),
+        ("perf, every thread, after that", ran.stacks, ran.samples, ran.note),
+    ):
+        work, wait = _work(stacks, options.handler)
+        lines += ["", f"{name}: {samples:,} samples, {100 * wait:.0f} % of them waiting" if samples else name]
+        lines += [f"  {family:<18}{100 * share:>5.1f} %" for family, share in work.items()]
+        lines += [f"  {note}"] if note else []
+    top = _self_shares(readable(at_work(seen.stacks)))
+    if top:
+        lines += [
+            "",
+            "on top of Python's stacks:",
+            *(f"  {100 * share:>5.1f} %  {leaf}" for leaf, share in top.items()),
+        ]
+    return lines

@@ -1,0 +1,342 @@
+"""What each factor becomes in grpcio: the one table from factor to channel argument.
+
+A row says which side's factor it reads, which arguments it sets, and what people should know. The servers and
+the engine build their argument lists from it (:func:`server_args`, :func:`client_args`); the report and the
+README print it (:func:`mapping_rows`). Facts about the arguments: grpc/grpc,
+``include/grpc/impl/channel_arg_names.h`` and ``doc/keepalive.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from grpclab.factors.config import FACTORS, ClientConfig, Level, ServerConfig, TrialConfig
+from grpclab.http2.frames import MAX_LIST_BYTES
+
+ChannelArgs = list[tuple[str, int]]
+
+MAX_INT = 2**31 - 1
+"""The largest value of a channel argument, a C int."""
+MAX_PENDING_REQUESTS = 20_000
+"""Accepted but not yet started calls before C-core rejects new ones; its own default is about 1000."""
+RECONNECT_MS = (100, 1000)
+"""Pause after the first failed attempt to connect, and the longest one; C-core's own are 1 s and 120 s."""
+TRACE_BYTES = 1024 * 1024
+"""Memory for what a channel did, of which losses of its connection are counted: for some thousands of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """How one level of one factor is said to grpcio."""
+
+    factor: str
+    arguments: tuple[str, ...]
+    build: Callable[[Level], ChannelArgs]
+    note: str
+
+
+def _one(argument: str, scale: float = 1) -> Callable[[Level], ChannelArgs]:
+    def build(level: Level) -> ChannelArgs:
+        assert isinstance(level, (int, float))
+        return [(argument, round(level * scale))]
+
+    return build
+
+
+def _rule(factor: str, argument: str, scale: float, note: str) -> Rule:
+    return Rule(factor=factor, arguments=(argument,), build=_one(argument, scale), note=note)
+
+
+def _fixed(factor: str, arguments: ChannelArgs, note: str) -> Rule:
+    """A rule for a switch: these arguments where the level is true, else nothing."""
+    return Rule(
+        factor=factor,
+        arguments=tuple(name for name, _ in arguments),
+        build=lambda level: list(arguments) if level else [],
+        note=note,
+    )
+
+
+def _streams(level: Level) -> ChannelArgs:
+    assert isinstance(level, int)
+    pending = max(MAX_PENDING_REQUESTS, 2 * level)
+    return [
+        ("grpc.max_concurrent_streams", level),
+        ("grpc.server.max_pending_requests", min(pending, MAX_INT)),
+        ("grpc.server.max_pending_requests_hard_limit", min(2 * pending, MAX_INT)),
+        # At its default of 1 the server resets streams beyond the limit, since a client counts a stream as
+        # closed a moment earlier than the server does: calls then fail UNAVAILABLE instead of waiting.
+        ("grpc.http.overload_protection", 0),
+    ]
+
+
+def _server_keepalive(level: Level) -> ChannelArgs:
+    assert isinstance(level, (int, float))
+    # A client that pings as often as this server does must not be taken for an attacker: allow twice as often.
+    return [
+        ("grpc.keepalive_time_ms", round(level * 1000)),
+        ("grpc.http2.min_ping_interval_without_data_ms", round(level * 500)),
+        ("grpc.http2.max_pings_without_data", 0),
+    ]
+
+
+def _client_keepalive(level: Level) -> ChannelArgs:
+    assert isinstance(level, (int, float))
+    return [
+        ("grpc.keepalive_time_ms", round(level * 1000)),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),
+    ]
+
+
+def _timeout(level: Level) -> ChannelArgs:
+    assert isinstance(level, (int, float))
+    milliseconds = round(level * 1000)
+    return [("grpc.keepalive_timeout_ms", milliseconds), ("grpc.http2.ping_timeout_ms", milliseconds)]
+
+
+def _timeout_rule(factor: str) -> Rule:
+    return Rule(
+        factor=factor,
+        arguments=("grpc.keepalive_timeout_ms", "grpc.http2.ping_timeout_ms"),
+        build=_timeout,
+        note="default 20 s; both are set, since the shorter ping timeout alone does not close a dead connection",
+    )
+
+
+def _bdp(level: Level) -> ChannelArgs:
+    return [] if level else [("grpc.http2.bdp_probe", 0)]
+
+
+def _window_rules(section: str, receives: str) -> tuple[Rule, Rule]:
+    return (
+        _rule(
+            f"{section}.window_kib",
+            "grpc.http2.lookahead_bytes",
+            1024,
+            f"governs {receives}; the connection window follows; no effect while adaptive_window is on",
+        ),
+        Rule(
+            factor=f"{section}.adaptive_window",
+            arguments=("grpc.http2.bdp_probe",),
+            build=_bdp,
+            note="on by default; overrides window_kib. In tonic it resets both windows to 65,535",
+        ),
+    )
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        factor="server.max_concurrent_streams",
+        arguments=(
+            "grpc.max_concurrent_streams",
+            "grpc.server.max_pending_requests",
+            "grpc.server.max_pending_requests_hard_limit",
+            "grpc.http.overload_protection",
+        ),
+        build=_streams,
+        note="unlimited by default; clients queue the excess silently, so it shows as latency; with overload"
+        " protection left on, calls at the limit fail UNAVAILABLE",
+    ),
+    *_window_rules("server", "uploads"),
+    _rule(
+        "server.max_frame_kib",
+        "grpc.http2.max_frame_size",
+        1024,
+        "default 16 KiB; no effect while adaptive_window is on: 4 MiB then",
+    ),
+    Rule(
+        factor="server.keepalive_s",
+        arguments=(
+            "grpc.keepalive_time_ms",
+            "grpc.http2.min_ping_interval_without_data_ms",
+            "grpc.http2.max_pings_without_data",
+        ),
+        build=_server_keepalive,
+        note="default 2 h; sets the ping policing to match, so that such a client is not sent too_many_pings",
+    ),
+    _timeout_rule("server.keepalive_timeout_s"),
+    _fixed(
+        "server.keepalive_without_calls",
+        [("grpc.keepalive_permit_without_calls", 1)],
+        "off by default; a client that pings without calls is then punished",
+    ),
+    *_window_rules("client", "downloads"),
+    Rule(
+        factor="client.keepalive_s",
+        arguments=(
+            "grpc.keepalive_time_ms",
+            "grpc.keepalive_permit_without_calls",
+            "grpc.http2.max_pings_without_data",
+        ),
+        build=_client_keepalive,
+        note="off by default; the server must permit it (server.keepalive_s, keepalive_without_calls)",
+    ),
+    _rule(
+        "client.max_pings_without_data",
+        "grpc.http2.max_pings_without_data",
+        1,
+        "keepalive_s sets no limit; at grpcio's own default of 2, pings end after two, and a silent connection is lost",
+    ),
+    _timeout_rule("client.keepalive_timeout_s"),
+    _rule(
+        "client.max_message_mib",
+        "grpc.max_receive_message_length",
+        2**20,
+        "default 4 MiB in grpcio, no limit here, or large answers would fail",
+    ),
+    Rule(
+        factor="client.resend",
+        arguments=("grpc.enable_retries",),
+        build=lambda level: [("grpc.enable_retries", int(bool(level)))],
+        note="on in grpcio, off here, or errors would be hidden",
+    ),
+)
+
+NOT_CHANNEL_ARGUMENTS: dict[str, tuple[str, str]] = {
+    "server.max_concurrent_rpcs": (
+        "grpc.server(maximum_concurrent_rpcs=)",
+        "per server, and it rejects; grpcio has no limit per connection",
+    ),
+    "client.deadline_s": ("timeout= of each call", "grpcio has no deadline on the server's side"),
+}
+"""Factors with a tonic name that grpcio takes elsewhere: where, and what to know."""
+
+NO_COUNTERPART: dict[str, str] = {
+    "tcp_keepalive": "no argument sets SO_KEEPALIVE; HTTP/2 pings (server.keepalive_s) take its place",
+    "tcp_nodelay": "C-core sets TCP_NODELAY on every socket: always on, not a factor",
+}
+"""Settings of tonic that cannot be expressed in grpcio."""
+
+
+def _args(section: str, config: ServerConfig | ClientConfig) -> ChannelArgs:
+    args: dict[str, int] = {}
+    for rule in RULES:
+        if rule.factor.startswith(f"{section}."):
+            level = getattr(config, FACTORS[rule.factor].name)
+            if level is not None:
+                args.update(rule.build(level))
+    return list(args.items())
+
+
+def server_args(config: ServerConfig) -> ChannelArgs:
+    """Channel arguments of a server; empty where every factor is at its default, but for two.
+
+    ``grpc.so_reuseport`` is 0 for a single process: a taken port is then refused by the kernel, where grpcio's
+    default would share it silently. It acts on the listening socket only. Requests may have any length
+    (``load.request_bytes``), where grpcio's default refuses those above 4 MiB.
+    """
+    reuse = [] if config.processes != 1 else [("grpc.so_reuseport", 0)]
+    return [*_args("server", config), *reuse, ("grpc.max_receive_message_length", -1)]
+
+
+def client_args(config: ClientConfig) -> ChannelArgs:
+    """Channel arguments of each of the client's channels.
+
+    Those that every channel has are in :mod:`grpclab.system.channels`. The limits are those of engine `wire`: for
+    metadata one, where grpcio refuses a random share between 8 and 16 KiB; for the pauses between attempts to connect
+    (:mod:`grpclab.load.engines.backoff`).
+    """
+    fixed = {
+        "grpc.max_receive_message_length": -1,
+        "grpc.max_metadata_size": MAX_LIST_BYTES,
+        "grpc.absolute_max_metadata_size": MAX_LIST_BYTES,
+        "grpc.initial_reconnect_backoff_ms": RECONNECT_MS[0],
+        "grpc.max_reconnect_backoff_ms": RECONNECT_MS[1],
+        "grpc.max_channel_trace_event_memory_per_node": TRACE_BYTES,
+    }
+    return list((fixed | dict(_args("client", config))).items())
+
+
+def cannot_act(config: TrialConfig) -> dict[str, str]:
+    """The factors that cannot act in this configuration, whatever their level, each with the reason (static rules)."""
+    return {**_idle_on_server(config), **_idle_in_client(config), **_idle_in_load(config)}
+
+
+def without_effect(config: TrialConfig) -> dict[str, str]:
+    """Those of :func:`cannot_act` that are set: not at their defaults."""
+    levels = config.flat()
+    return {name: reason for name, reason in cannot_act(config).items() if levels[name] != FACTORS[name].default}
+
+
+def _idle_windows(section: str, side: ServerConfig | ClientConfig) -> dict[str, str]:
+    reasons = {}
+    if side.adaptive_window:
+        reasons[f"{section}.window_kib"] = "BDP probing overrides it: set adaptive_window=false"
+    if side.keepalive_s is None:
+        reasons[f"{section}.keepalive_timeout_s"] = "no pings are sent: set keepalive_s"
+    return reasons
+
+
+def _idle_on_server(config: TrialConfig) -> dict[str, str]:
+    server, reasons = config.server, _idle_windows("server", config.server)
+    if server.adaptive_window:
+        reasons["server.max_frame_kib"] = "BDP probing overrides it: set adaptive_window=false"
+    if server.implementation == "sync":
+        reasons["server.event_loop"] = "a sync server runs no event loop: set implementation=asyncio"
+    else:
+        for name in ("threads", "spare_threads"):
+            reasons[f"server.{name}"] = "an asyncio server runs handlers on its loop, not in threads"
+    if config.load.method != "SayHelloStream":
+        for name in ("stream_messages", "stream_interval_ms"):
+            reasons[f"server.{name}"] = f"{config.load.method} has no stream: set load.method=SayHelloStream"
+    elif server.stream_messages < 2:
+        reasons["server.stream_interval_ms"] = "there is no pause without a second message: raise stream_messages"
+    return reasons
+
+
+def _idle_in_client(config: TrialConfig) -> dict[str, str]:
+    client, reasons = config.client, _idle_windows("client", config.client)
+    if client.keepalive_s is None:
+        reasons["client.max_pings_without_data"] = "no pings are sent: set keepalive_s"
+    elif config.load.engine == "wire":
+        reasons["client.max_pings_without_data"] = "engine wire does not limit its pings: set engine=grpcio"
+    if config.load.engine == "wire" and client.window_kib is None:
+        reasons["client.adaptive_window"] = "engine wire probes nothing: set window_kib"
+    if client.pooling != "pool":
+        reasons["client.connections"] = f"pooling={client.pooling} does not use it: set pooling=pool"
+    return reasons
+
+
+def _idle_in_load(config: TrialConfig) -> dict[str, str]:
+    if config.load.rate_rps is not None:
+        return {"load.concurrency": "an open loop calls at its rate: load.max_in_flight bounds the calls in flight"}
+    names = ("load.arrival", "load.pacing", "load.max_in_flight")
+    return dict.fromkeys(names, "a closed loop has no schedule: give it a rate")
+
+
+def mapping_rows() -> list[dict[str, str]]:
+    """The table "from tonic to grpcio": columns tonic, factor, grpcio, note; all strings."""
+    rows = [
+        {
+            "tonic": FACTORS[rule.factor].tonic or "",
+            "factor": rule.factor,
+            "grpcio": ", ".join(rule.arguments),
+            "note": rule.note,
+        }
+        for rule in RULES
+    ]
+    rows += [
+        {
+            "tonic": FACTORS[factor].tonic or "",
+            "factor": factor,
+            "grpcio": where,
+            "note": note,
+        }
+        for factor, (where, note) in NOT_CHANNEL_ARGUMENTS.items()
+    ]
+    rows += [{"tonic": name, "factor": "", "grpcio": "none", "note": why} for name, why in NO_COUNTERPART.items()]
+    return sorted(rows, key=lambda row: (not row["tonic"], row["tonic"], row["factor"]))
+
+
+def mapping_markdown() -> str:
+    """The rows of :func:`mapping_rows` that have a tonic name, as a table in Markdown (the README's)."""
+    lines = ["| tonic | factor | grpcio | what to know |", "| --- | --- | --- | --- |"]
+    for row in mapping_rows():
+        if row["tonic"]:
+            names = ", ".join(f"`{name}`" for name in row["tonic"].split(", "))
+            factor = f"`{row['factor']}`" if row["factor"] else ""
+            arguments = [f"`{word}`" if word.startswith("grpc.") else word for word in row["grpcio"].split(", ")]
+            lines.append(f"| {names} | {factor} | {', '.join(arguments)} | {row['note']} |")
+    return "\n".join(lines) + "\n"

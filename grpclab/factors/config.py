@@ -1,0 +1,471 @@
+"""The factors: every knob of the server, the client, the load and the link, in one table.
+
+Four frozen dataclasses hold the levels, :class:`TrialConfig` holds one of each. Everything else that names a
+factor is derived from :data:`FACTORS`: ``--set server.window_kib=1024``, the environment variables, the
+notebooks' ``settings`` parameter, the columns of ``trials.parquet`` (``server.window_kib``), the tables of the
+report and of the README. What a factor becomes in grpcio stands in :mod:`grpclab.factors.channel_args`.
+
+Units are in the names: ``_s`` seconds, ``_ms`` milliseconds, ``_us`` microseconds, ``_kib`` 1024 bytes,
+``_bytes`` bytes, ``_mbps`` 10^6 bits per second.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Union, get_args, get_origin
+
+from grpclab.errors import FactorError, invalid
+from grpclab.factors.service_time import parse_milliseconds
+from grpclab.quantities import TIMES, in_unit
+from grpclab.system.arguments import plain
+
+Level = bool | int | float | str | None
+"""One value of a factor. None means "not set": the library's default, unlimited or off."""
+
+MAX_KEEPALIVE_S = 2_147_483
+"""grpcio counts milliseconds in a C int."""
+
+_NONE_WORDS = {"none", "off", "unlimited"}
+_TRUE_WORDS, _FALSE_WORDS = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
+
+
+def _factor(
+    default: Level,
+    meaning: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    tonic: str | None = None,
+    env: str | None = None,
+    distribution: bool = False,
+) -> Any:
+    metadata = {"meaning": meaning, "minimum": minimum, "maximum": maximum, "tonic": tonic, "env": env}
+    return field(default=default, metadata=metadata | {"distribution": distribution})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerConfig:
+    """The server under test. Every default is grpcio's own."""
+
+    implementation: Literal["sync", "asyncio"] = _factor("sync", "grpc.server with threads, or grpc.aio")
+    event_loop: Literal["asyncio", "uvloop"] = _factor("asyncio", "event loop of an asyncio server")
+    processes: int = _factor(
+        1, "server processes on one port (SO_REUSEPORT); 0 = one per core it may use", minimum=0, maximum=256
+    )
+    threads: int = _factor(10, "handler threads of a sync server", minimum=1, maximum=20_000)
+    spare_threads: int = _factor(
+        0, "further threads, lent only while all others are blocked", minimum=0, maximum=20_000
+    )
+    max_concurrent_streams: int | None = _factor(
+        None,
+        "calls open at once on one connection; clients queue the rest",
+        minimum=1,
+        maximum=2**31 - 1,
+        tonic="max_concurrent_streams",
+    )
+    max_concurrent_rpcs: int | None = _factor(
+        None,
+        "calls at once in one server process; the rest fail with RESOURCE_EXHAUSTED",
+        minimum=1,
+        maximum=2**31 - 1,
+        tonic="concurrency_limit_per_connection",
+        env="GRPC_CONCURRENCY_LIMIT",
+    )
+    window_kib: int | None = _factor(
+        None,
+        "HTTP/2 window for what the server receives (uploads); needs adaptive_window off",
+        minimum=1,
+        maximum=2**21 - 1,
+        tonic="initial_stream_window_size, initial_connection_window_size",
+    )
+    adaptive_window: bool = _factor(
+        True, "windows follow the bandwidth-delay product (BDP probing)", tonic="http2_adaptive_window"
+    )
+    max_frame_kib: int | None = _factor(
+        None,
+        "largest HTTP/2 frame the server accepts; needs adaptive_window off",
+        minimum=16,
+        maximum=16_383,
+        tonic="max_frame_size",
+    )
+    keepalive_s: float | None = _factor(
+        None,
+        "server pings a silent connection after this",
+        minimum=0.01,
+        maximum=MAX_KEEPALIVE_S,
+        tonic="http2_keepalive_interval",
+    )
+    keepalive_timeout_s: float | None = _factor(
+        None,
+        "a ping unanswered for this long closes the connection",
+        minimum=0.01,
+        maximum=MAX_KEEPALIVE_S,
+        tonic="http2_keepalive_timeout",
+        env="GRPC_KEEPALIVE_TIMEOUT",
+    )
+    keepalive_without_calls: bool = _factor(False, "ping, and let clients ping, with no call open")
+    tls: bool = _factor(False, "TLS with a throw-away certificate")
+    metrics: bool = _factor(False, "count calls for Prometheus, in an interceptor")
+    desk: bool = _factor(False, "a profiling desk beside the server; /metrics needs metrics, too")
+    handler_work_us: float = _factor(0.0, "CPU time burnt in the handler", minimum=0, maximum=60e6)
+    handler_wait_ms: str = _factor(
+        "0",
+        "time the handler waits without using the CPU, as for a database",
+        minimum=0,
+        maximum=60_000,
+        distribution=True,
+    )
+    response_bytes: int = _factor(0, "length of the reply's text; 0 = a greeting", minimum=0, maximum=2**26)
+    stream_messages: int = _factor(5, "messages of SayHelloStream", minimum=0, maximum=1_000_000)
+    stream_interval_ms: float = _factor(100.0, "pause between two of them", minimum=0, maximum=60_000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientConfig:
+    """The client's channels, inside the load generator."""
+
+    pooling: Literal["per_call", "shared", "pool"] = _factor(
+        "shared", "a channel for each call, one for all, or a pool of `connections`"
+    )
+    connections: int = _factor(4, "channels (TCP connections) of a pool", minimum=1, maximum=10_000)
+    window_kib: int | None = _factor(
+        None,
+        "HTTP/2 window for what the client receives (downloads); needs adaptive_window off",
+        minimum=1,
+        maximum=2**21 - 1,
+    )
+    adaptive_window: bool = _factor(True, "windows follow the bandwidth-delay product (BDP probing)")
+    keepalive_s: float | None = _factor(
+        None, "client pings a silent connection after this", minimum=0.01, maximum=MAX_KEEPALIVE_S
+    )
+    keepalive_timeout_s: float | None = _factor(
+        None, "a ping unanswered for this long closes the connection", minimum=0.01, maximum=MAX_KEEPALIVE_S
+    )
+    max_pings_without_data: int | None = _factor(
+        None,
+        "pings sent with no data between them; none is no limit, grpcio's own default is 2",
+        minimum=0,
+        maximum=1_000_000,
+    )
+    max_message_mib: int | None = _factor(
+        None,
+        "longest message of an answer that is taken; none is no limit, grpcio's own default is 4",
+        minimum=1,
+        maximum=2047,
+    )
+    deadline_s: float | None = _factor(20.0, "deadline of each call", minimum=0.001, tonic="timeout")
+    resend: bool = _factor(False, "send again what the server surely did not process (GOAWAY, REFUSED_STREAM)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadConfig:
+    """What the generator sends. A window ends after `requests` or `duration_s`, whichever is first.
+
+    Closed loop: `concurrency` callers, each waiting for its answer before it calls again. With `rate_rps` the loop
+    is open: calls are sent when they are due, whatever became of those before.
+    """
+
+    engine: Literal["wire", "grpcio"] = _factor(
+        "wire", "HTTP/2 frames of our own, or grpc.aio: what a Python client really does and costs"
+    )
+    requests: int | None = _factor(500, "calls in the measured window", minimum=1, maximum=100_000_000)
+    duration_s: float | None = _factor(None, "longest measured window", minimum=0.01, maximum=86_400)
+    warmup_s: float = _factor(0.5, "load before the window, not counted", minimum=0, maximum=3600)
+    pause_s: float = _factor(0.0, "silence between warm-up and window, connections open", minimum=0, maximum=3600)
+    concurrency: int = _factor(50, "calls in flight (closed loop)", minimum=1, maximum=100_000)
+    rate_rps: float | None = _factor(
+        None, "calls sent per second (open loop); none is a closed loop", minimum=0.01, maximum=10_000_000
+    )
+    arrival: Literal["constant", "poisson"] = _factor("constant", "spacing of an open loop's calls")
+    pacing: Literal["auto", "spin", "timer"] = _factor(
+        "auto", "how an open loop meets its times: spin takes a whole core; auto spins where there are two"
+    )
+    max_in_flight: int = _factor(
+        10_000, "open loop: calls in flight at most; later ones wait, and are counted", minimum=1, maximum=1_000_000
+    )
+    workers: int = _factor(1, "generator processes; 0 = one per core the generator may use", minimum=0, maximum=256)
+    request_bytes: int = _factor(0, "length of the request's text; 0 = a name", minimum=0, maximum=2**26)
+    method: Literal["SayHello", "SayHelloStream"] = _factor("SayHello", "the call that is made")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinkConfig:
+    """The emulated network path. All defaults: no relay, plain loopback."""
+
+    rtt_ms: float = _factor(0.0, "round-trip time added", minimum=0, maximum=10_000)
+    bandwidth_mbps: float | None = _factor(None, "rate of each direction", minimum=0.01)
+    idle_timeout_s: float | None = _factor(
+        None, "a connection silent for longer is black-holed, as by a middlebox", minimum=0.01
+    )
+
+    @property
+    def emulated(self) -> bool:
+        """Whether this path needs a relay."""
+        return self != LinkConfig()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialConfig:
+    """One level for every factor."""
+
+    server: ServerConfig = ServerConfig()
+    client: ClientConfig = ClientConfig()
+    load: LoadConfig = LoadConfig()
+    link: LinkConfig = LinkConfig()
+
+    def __post_init__(self) -> None:
+        for name, level in self.flat().items():
+            FACTORS[name].check(level)
+        if self.load.requests is None and self.load.duration_s is None:
+            raise FactorError("load.requests and load.duration_s are both unset: give at least one bound")
+
+    def flat(self) -> dict[str, Level]:
+        """Every factor by its dotted name, in the order of the table."""
+        return {name: getattr(getattr(self, f.section), f.name) for name, f in FACTORS.items()}
+
+    def replace(self, settings: Mapping[str, Level]) -> TrialConfig:
+        """A copy with some factors, named with a dot, at other levels.
+
+        Raises FactorError on an unknown name or an impossible level.
+        """
+        parts: dict[str, dict[str, Level]] = {}
+        for name, level in settings.items():
+            found = lookup(name)
+            parts.setdefault(found.section, {})[found.name] = found.normal(plain(level))
+        changed: dict[str, Any] = {
+            section: dataclasses.replace(getattr(self, section), **levels) for section, levels in parts.items()
+        }
+        return dataclasses.replace(self, **changed)
+
+    def differences(self, base: TrialConfig) -> dict[str, Level]:
+        """The factors whose levels differ from those of `base`, with this configuration's levels."""
+        theirs = base.flat()
+        return {name: level for name, level in self.flat().items() if level != theirs[name]}
+
+    def settings(self) -> str:
+        """This configuration as ``name=level`` words: what differs from the defaults, parsed by parse_settings."""
+        return " ".join(f"{n}={format_level(v)}" for n, v in self.differences(TrialConfig()).items())
+
+
+SECTIONS: dict[str, type] = {
+    "server": ServerConfig,
+    "client": ClientConfig,
+    "load": LoadConfig,
+    "link": LinkConfig,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Factor:
+    """A row of the table: one knob with its type, range and meaning."""
+
+    section: str
+    name: str
+    kind: type
+    optional: bool
+    choices: tuple[str, ...]
+    default: Level
+    meaning: str
+    minimum: float | None
+    maximum: float | None
+    tonic: str | None
+    env: str | None
+    distribution: bool
+    """Whether its levels are words for a distribution of times (:func:`.service_time.parse_milliseconds`); `minimum`
+    and `maximum` are then those of the mean."""
+
+    @property
+    def dotted(self) -> str:
+        """``section.name``."""
+        return f"{self.section}.{self.name}"
+
+    @property
+    def time_unit(self) -> str | None:
+        """The unit of a time, from the end of its name; None where it is no time."""
+        end = self.name.rpartition("_")[2]
+        return end if self.kind is float and end in ("s", "ms", "us") else None
+
+    @property
+    def range_text(self) -> str:
+        """The levels it takes, for people."""
+        if self.choices:
+            text = "|".join(self.choices)
+        elif self.kind is bool:
+            text = "true|false"
+        else:
+            word = "integer" if self.kind is int else "number"
+            low = "" if self.minimum is None else f" from {self.minimum:,}"
+            high = "" if self.maximum is None else f" to {self.maximum:,.0f}"
+            text = f"{word}{low}{high}"
+        if self.distribution:
+            text += ", exponential:MEAN, uniform:LOW,HIGH or lognormal:MEDIAN,SIGMA"
+        return f"{text}|none" if self.optional else text
+
+    def parse(self, text: str, called: str | None = None) -> Level:
+        """The level that a word of a command line, a variable or a notebook means.
+
+        Raises FactorError, which calls the factor as the user did.
+        """
+        word = text.strip()
+        try:
+            return self.normal(self._convert(word))
+        except ValueError:
+            raise self._refusal(word, called) from None
+
+    def normal(self, level: Level) -> Level:
+        """The level as it is kept: a distribution in its one way of being written, anything else as it is.
+
+        A distribution may also be given as a number, its constant; a time as text with its unit. Raises FactorError.
+        """
+        if self.time_unit and isinstance(level, str):
+            return self.parse(level)
+        if self.distribution and isinstance(level, int | float) and not isinstance(level, bool):
+            level = str(level)
+        self.check(level)
+        return parse_milliseconds(str(level)).text if self.distribution else level
+
+    def _convert(self, word: str) -> Level:
+        lowered = word.lower()
+        if self.kind is bool:
+            if lowered in _TRUE_WORDS | _FALSE_WORDS:
+                return lowered in _TRUE_WORDS
+            raise ValueError
+        if self.optional and lowered in _NONE_WORDS:
+            return None
+        if self.time_unit:
+            return in_unit(word, self.time_unit)
+        return word if self.kind is str else self.kind(word) if self.kind is float else _whole(word)
+
+    def check(self, level: Level) -> None:
+        """Raise FactorError unless the level is one that this factor can take."""
+        if level is None and self.optional:
+            return
+        accepted = (int, float) if self.kind is float else self.kind
+        fits = isinstance(level, accepted) and (self.kind is bool or not isinstance(level, bool))
+        if fits and isinstance(level, (int, float)) and self.kind is not bool:
+            low = -math.inf if self.minimum is None else self.minimum
+            high = math.inf if self.maximum is None else self.maximum
+            fits = low <= level <= high and (isinstance(level, int) or math.isfinite(level))
+        if fits and self.distribution:
+            fits = self._has_mean(str(level))
+        if not fits or (self.choices and level not in self.choices):
+            raise self._refusal(level)
+
+    def _has_mean(self, text: str) -> bool:
+        """Whether the text is a distribution whose mean is within the bounds."""
+        try:
+            mean = parse_milliseconds(text).mean_s * 1e3
+        except ValueError:
+            return False
+        return (self.minimum or 0) <= mean <= (math.inf if self.maximum is None else self.maximum)
+
+    def _refusal(self, level: object, called: str | None = None) -> FactorError:
+        unit = {"s": "seconds", "ms": "milliseconds", "us": "microseconds"}.get(self.time_unit or "")
+        expected = f"{self.range_text.replace('number', unit, 1)}, or {TIMES}" if unit else self.range_text
+        shown = f"{level:.12g}" if isinstance(level, float) else level  # 100 * 1e-6 is 9.999999999999999e-05
+        return FactorError(invalid(called or self.dotted, shown, expected))
+
+
+def _whole(word: str) -> int:
+    """The whole number of a word; papermill and other tools write 4.0 and 2e3 for some. Raises ValueError."""
+    try:
+        return int(word)
+    except ValueError:
+        number = float(word)
+        if not number.is_integer() or abs(number) > 2**53:
+            raise
+        return int(number)
+
+
+def _table() -> dict[str, Factor]:
+    table = {}
+    for section, cls in SECTIONS.items():
+        hints = typing.get_type_hints(cls)
+        for f in dataclasses.fields(cls):
+            hint = hints[f.name]
+            members = [m for m in get_args(hint) if m is not types.NoneType]
+            optional = get_origin(hint) in (Union, types.UnionType)
+            choices = tuple(members) if get_origin(hint) is Literal else ()
+            kind = str if choices else (members[0] if optional else hint)
+            factor = Factor(
+                section=section,
+                name=f.name,
+                kind=kind,
+                optional=optional,
+                choices=choices,
+                default=typing.cast("Level", f.default),
+                **f.metadata,
+            )
+            table[factor.dotted] = factor
+    return table
+
+
+FACTORS: dict[str, Factor] = _table()
+"""Every factor by its dotted name."""
+
+
+def table() -> list[dict[str, Any]]:
+    """A row of plain values for each factor: name, meaning, range, default, choices, minimum, maximum, variable."""
+    return [
+        {
+            "name": name,
+            "meaning": factor.meaning,
+            "levels": factor.range_text,
+            "default": factor.default,
+            "type": factor.kind.__name__,
+            "optional": factor.optional,
+            "choices": list(factor.choices),
+            "minimum": factor.minimum,
+            "maximum": factor.maximum,
+            "environment_variable": factor.env,
+        }
+        for name, factor in FACTORS.items()
+    ]
+
+
+def lookup(name: str) -> Factor:
+    """The factor of that dotted name. Raises FactorError, with the nearest names, if there is none."""
+    try:
+        return FACTORS[name]
+    except KeyError:
+        near = difflib.get_close_matches(str(name), FACTORS, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else "`grpclab factors` lists them all"
+        raise FactorError(f"unknown factor {name!r}: {hint}") from None
+
+
+def parse_settings(words: Iterable[str]) -> dict[str, Level]:
+    """The levels that ``section.name=level`` words give, in order; a later word beats an earlier one."""
+    settings: dict[str, Level] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals:
+            raise FactorError(f"{word!r} is not a setting: write section.name=level, as server.window_kib=1024")
+        settings[name.strip()] = lookup(name.strip()).parse(text)
+    return settings
+
+
+def from_environment(environ: Mapping[str, str]) -> dict[str, Level]:
+    """The levels that environment variables give. Raises FactorError naming the variable."""
+    settings: dict[str, Level] = {}
+    for name, factor in FACTORS.items():
+        if factor.env and environ.get(factor.env, "").strip():  # an empty variable is an unset one
+            try:
+                settings[name] = factor.parse(environ[factor.env])
+            except FactorError as error:
+                raise FactorError(f"environment variable {factor.env}: {error}") from None
+    return settings
+
+
+def format_level(level: Level) -> str:
+    """A level as a word that Factor.parse reads back."""
+    if level is None:
+        return "none"
+    if isinstance(level, bool):
+        return "true" if level else "false"
+    return f"{level:g}" if isinstance(level, float) and level == float(f"{level:g}") else str(level)

@@ -1,0 +1,128 @@
+"""Which factors did not take effect: what was asked for, beside what each side advertised; and which say nothing.
+
+Static rules (:func:`grpclab.factors.channel_args.without_effect`) say what cannot act; what was seen
+(:mod:`grpclab.load.peer_probe`) says what did not. Pure functions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from grpclab.factors.channel_args import without_effect
+from grpclab.factors.config import FACTORS, ClientConfig, ServerConfig, TrialConfig
+from grpclab.http2 import frames
+from grpclab.http2.peer_settings import Advertised
+
+COLUMNS: tuple[str, ...] = (
+    "server_advertised_window_bytes",
+    "server_advertised_connection_window_bytes",
+    "server_advertised_max_streams",
+    "server_advertised_max_frame_bytes",
+    "client_advertised_window_bytes",
+    "client_advertised_connection_window_bytes",
+    "client_advertised_max_frame_bytes",
+)
+"""What :func:`as_row` gives. A client's limit of streams is for pushes only, so it is no column."""
+
+
+OF_OUR_CALL = ("load.method", "load.request_bytes")
+"""The factors that describe our own greeter's call."""
+
+CHECKED: tuple[str, ...] = (
+    "server.window_kib",
+    "server.adaptive_window",
+    "server.max_concurrent_streams",
+    "server.max_frame_kib",
+    "client.window_kib",
+    "client.adaptive_window",
+)
+"""The factors whose effect shows in what the sides advertise."""
+
+
+def effects(config: TrialConfig, server: Advertised, client: Advertised) -> dict[str, str]:
+    """The factors that are set and did not take effect, each with the reason in one line.
+
+    As :func:`~grpclab.factors.channel_args.without_effect`, whose reasons gain the numbers that were seen; without
+    "no effect:", which whoever shows a reason puts before it.
+    """
+    found = without_effect(config)
+    wire = config.load.engine == "wire"
+    found |= _window("server.window_kib", config.server, server)
+    found |= _window("client.window_kib", config.client, client, probes=not wire)
+    if wire and not config.client.adaptive_window and config.client.window_kib is None:
+        found["client.adaptive_window"] = (
+            f"engine wire probes nothing, its window is {client.window_bytes:,} bytes either way: set window_kib"
+        )
+    found |= _streams(config.server, server)
+    found |= _frame(config.server, server)
+    return found
+
+
+def unknown_factors(subject: Mapping[str, Any] | None, settings: Mapping[str, Any]) -> frozenset[str]:
+    """The factors that say nothing of a trial: its server is not ours, or its call is not our greeter's.
+
+    `subject` as in a plan (``command``, ``call``), None for our own greeter; `settings` the factors that were set.
+    """
+    command, call = (subject or {}).get("command"), (subject or {}).get("call")
+    found = {name for name in FACTORS if name.startswith("server.")} if command else set()
+    if call:
+        found |= set(OF_OUR_CALL)
+    elif command:  # our greeting to somebody else's greeter: only what was asked for is known of it
+        found |= {name for name in OF_OUR_CALL if name not in settings}
+    return frozenset(found)
+
+
+def as_row(server: Advertised, client: Advertised) -> dict[str, float]:
+    """The columns of :data:`COLUMNS`: bytes, and streams; NaN for a setting that was not sent.
+
+    The windows of the connection are never NaN: without a WINDOW_UPDATE it is 65,535.
+    """
+    values = (
+        server.initial_window_size,
+        server.connection_window_bytes,
+        server.max_concurrent_streams,
+        server.max_frame_size,
+        client.initial_window_size,
+        client.connection_window_bytes,
+        client.max_frame_size,
+    )
+    return {name: math.nan if value is None else float(value) for name, value in zip(COLUMNS, values, strict=True)}
+
+
+def _window(factor: str, side: ServerConfig | ClientConfig, seen: Advertised, *, probes: bool = True) -> dict[str, str]:
+    """The window of a stream; that of the connection follows it, but never below the RFC's 65,535."""
+    if side.window_kib is None:
+        return {}
+    asked = side.window_kib * 1024
+    numbers = f"{asked:,} bytes asked for, {seen.window_bytes:,} advertised"
+    if side.adaptive_window:
+        why = "BDP probing overrides it" if probes else "engine wire takes it only as a fixed one"
+        return {factor: f"{numbers}; {why}: set adaptive_window=false"}
+    if seen.window_bytes != asked:
+        return {factor: numbers}
+    connection = max(asked, frames.DEFAULT_WINDOW)
+    if seen.connection_window_bytes < connection:
+        return {
+            factor: f"{connection:,} bytes expected for the connection, {seen.connection_window_bytes:,} advertised"
+        }
+    return {}
+
+
+def _streams(side: ServerConfig, seen: Advertised) -> dict[str, str]:
+    asked, got = side.max_concurrent_streams, seen.max_concurrent_streams
+    if asked is None or asked == got:
+        return {}
+    told = "no limit" if got is None else f"{got:,}"
+    return {"server.max_concurrent_streams": f"{asked:,} streams asked for, {told} advertised"}
+
+
+def _frame(side: ServerConfig, seen: Advertised) -> dict[str, str]:
+    if side.max_frame_kib is None:
+        return {}
+    asked, got = side.max_frame_kib * 1024, seen.max_frame_bytes
+    text = f"{asked:,} bytes asked for, {got:,} advertised"
+    if side.adaptive_window:
+        return {"server.max_frame_kib": f"{text}; BDP probing overrides it: set adaptive_window=false"}
+    return {} if asked == got else {"server.max_frame_kib": text}

@@ -1,0 +1,153 @@
+"""The named configurations: `basic`, `optimized`, and the ladder between them, one factor at a time.
+
+`basic` is what a first gRPC server and client look like. `optimized` holds what helped, or did no harm, when
+it was measured; what was tried and rejected stays on the ladder as a rung of its own, so that every study shows
+why. The README's table says which study decided.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from grpclab.errors import FactorError
+from grpclab.factors.config import ClientConfig, Level, ServerConfig, TrialConfig
+
+DEFAULT_PORTS = {"optimized": 50051, "basic": 50052, "reference": 50053}
+
+LOAD: dict[str, Level] = {
+    "load.requests": 2500,
+    "load.duration_s": 2.0,
+    "load.warmup_s": 0.4,
+    "load.concurrency": 64,
+}
+"""The load of a trial where nobody asks for another."""
+
+BASIC = TrialConfig(
+    server=ServerConfig(threads=10),
+    client=ClientConfig(pooling="per_call"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rung:
+    """One step of the ladder: the factors it changes, and what it starts from.
+
+    A `kept` rung starts from the kept rung before it. A rejected one branches off the rung named in `after`
+    and leads nowhere: it was slower, or did not pay. `why` says on what evidence it was kept or rejected: three
+    studies of earlier versions with 18 blocks in all, unless it says otherwise. Its handlers do not wait.
+    """
+
+    name: str
+    title: str
+    changes: dict[str, Level] = field(default_factory=dict)
+    kept: bool = True
+    after: str = ""
+    why: str = ""
+
+
+LADDER: tuple[Rung, ...] = (
+    Rung(name="basic", title="basic"),
+    Rung(name="reuse", title="channel reuse", changes={"client.pooling": "shared"}, why="3.65x (3.32 to 4.00)"),
+    Rung(
+        name="pool",
+        title="connection pool",
+        changes={"client.pooling": "pool", "client.connections": 4},
+        why="connections are what spreads over several server processes; with one server core it did not pay, 0.85x "
+        "(0.75 to 0.97)",
+    ),
+    Rung(
+        name="asyncio",
+        title="asyncio server",
+        changes={"server.implementation": "asyncio"},
+        kept=False,
+        after="pool",
+        why="0.64x (0.57 to 0.73)",
+    ),
+    Rung(
+        name="uvloop",
+        title="asyncio on uvloop",
+        changes={"server.implementation": "asyncio", "server.event_loop": "uvloop"},
+        kept=False,
+        after="pool",
+        why="0.74x (0.66 to 0.82)",
+    ),
+    Rung(
+        name="threads",
+        title="10,000 handler threads",
+        changes={"server.threads": 10_000},
+        kept=False,
+        after="pool",
+        why="0.81x to 0.96x in four series of 8 to 18 blocks, one of them clear of 1: 0.81x (0.74 to 0.90)",
+    ),
+    Rung(
+        name="spare",
+        title="10,000 spare threads",
+        changes={"server.spare_threads": 10_000},
+        why="handlers that block for long need threads, and these are lent only then; 1.12x (0.99 to 1.26)",
+    ),
+    Rung(
+        name="http2",
+        title="HTTP/2 settings",
+        changes={
+            "server.max_concurrent_streams": 10_000,
+            "server.window_kib": 16_384,
+            "server.adaptive_window": False,
+            "server.keepalive_s": 60.0,
+            "server.keepalive_timeout_s": 20.0,
+            "server.keepalive_without_calls": True,
+            "client.window_kib": 16_384,
+            "client.adaptive_window": False,
+            "client.keepalive_s": 60.0,
+            "client.keepalive_timeout_s": 20.0,
+        },
+        why="they are for long links and silent connections; on loopback they did nothing, 0.98x (0.85 to 1.14)",
+    ),
+    Rung(
+        name="processes",
+        title="a process per core",
+        changes={"server.processes": 0},
+        why="one Python process uses about one core; with one server core it changes nothing",
+    ),
+)
+
+
+def ladder_config(name: str) -> TrialConfig:
+    """The configuration that stands on the rung of that name (all kept rungs up to it, then its own changes)."""
+    config = BASIC
+    by_name = {rung.name: rung for rung in LADDER}
+    if name not in by_name:
+        raise FactorError(f"no rung {name!r} on the ladder: {', '.join(by_name)}")
+    target = by_name[name]
+    last = target.name if target.kept else target.after
+    for rung in LADDER:
+        if rung.kept:
+            config = config.replace(rung.changes)
+        if rung.name == last:
+            break
+    return config if target.kept else config.replace(target.changes)
+
+
+OPTIMIZED = ladder_config(LADDER[-1].name)
+
+VARIANTS: dict[str, TrialConfig] = {"basic": BASIC, "optimized": OPTIMIZED}
+
+MEANINGS: dict[str, str] = {
+    "basic": "what a first server and client look like: grpc.server with 10 threads, every setting at its default, and "
+    "a client that opens a channel for each call",
+    "optimized": "the same server with larger HTTP/2 windows, keepalive and spare threads, and a client that keeps a "
+    "pool of 4 connections",
+}
+"""Each variant in words, for readers who never heard of it."""
+
+
+def variant(name: str) -> TrialConfig:
+    """The named configuration. Raises FactorError if there is none of that name."""
+    try:
+        return VARIANTS[name]
+    except KeyError:
+        raise FactorError(f"unknown variant {name!r}: it is one of {', '.join(VARIANTS)}") from None
+
+
+def mix(*, server: str, client: str) -> TrialConfig:
+    """The server of one variant with the client of another: what the two halves give apart."""
+    return TrialConfig(server=variant(server).server, client=variant(client).client)

@@ -1,0 +1,8 @@
+"""The emulated network path between the client and the server.
+
+Each line imports only from those above it::
+
+    model      the emulated link without its sockets: what is due when, and what is lost
+    relay      the process of the emulated link
+    emulation  the emulated link: a relay on loopback that delays, shapes and forgets, in a process of its own
+"""

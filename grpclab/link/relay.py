@@ -1,0 +1,284 @@
+"""The process of the emulated link: an asyncio relay that moves the bytes (see :mod:`grpclab.link.emulation`).
+
+What is due when is decided in :mod:`grpclab.link.model`. Standard input carries one line of JSON (``target``
+and the factors of LinkConfig) and, by ending, the order to stop; standard output carries ``{"port": N}``. Each
+further line is answered by what has passed: connections, pings and, by code and reason, GOAWAYs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import functools
+import gc
+import json
+import math
+import os
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, cast
+
+from grpclab.errors import UsageError
+from grpclab.factors.config import FACTORS, LinkConfig
+from grpclab.http2.watching import FrameWatch
+from grpclab.link.model import Direction, EmulatedPath, Mark, buffer_bytes
+from grpclab.system import open_files
+from grpclab.system.dialling import loopback_target
+from grpclab.system.subprocesses import say
+
+_WRITE_BUFFER_BYTES = 4 * 2**20
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class _End(asyncio.Protocol):
+    """One end of a connection: the client's socket, or the target's. What it reads travels in `direction`."""
+
+    transport: asyncio.Transport | None = None
+    finished = False
+    """The peer has sent its last byte, or is gone."""
+    lost = False
+    reading = True
+    writable = True
+
+    def __init__(self, relay: _Connection, direction: Direction):
+        self.relay, self.direction = relay, direction
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
+        sock = transport.get_extra_info("socket")
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.relay.end_is_up(self)
+
+    def data_received(self, data: bytes) -> None:
+        self.relay.arrived(self, data)
+
+    def eof_received(self) -> bool:
+        self.finished = True
+        self.relay.arrived(self, Mark.END)
+        return True  # half-close: the other direction goes on
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost = self.finished = True
+        self.relay.end_is_lost(self, reset=exc is not None)
+
+    def pause_writing(self) -> None:
+        self.writable = False
+
+    def resume_writing(self) -> None:
+        self.writable = True
+        self.relay.drain(self.direction.opposite)
+
+    def reset(self) -> None:
+        """Close with RST rather than FIN."""
+        if self.transport is not None and not self.lost:
+            with contextlib.suppress(OSError):
+                sock = self.transport.get_extra_info("socket")
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            self.transport.abort()
+
+
+class _Connection:
+    """A client's connection, its counterpart to the target, and the path between."""
+
+    def __init__(self, relay: _Relay):
+        self.relay = relay
+        self.watches = relay.watch()
+        self.path = EmulatedPath(relay.config, opened=time.monotonic())
+        self.ends = (_End(self, Direction.UP), _End(self, Direction.DOWN))
+        self.timers: list[asyncio.TimerHandle | None] = [None, None]
+        self.dialling: asyncio.Task[None] | None = None
+
+    def end_is_up(self, end: _End) -> None:
+        if end.direction is Direction.UP:
+            self.dialling = self.relay.loop.create_task(self.dial())
+        else:
+            self.drain(Direction.UP)
+
+    async def dial(self) -> None:
+        """Connect to the target once the emulated handshake is over; reset the client if that fails."""
+        await asyncio.sleep(max(0.0, self.path.established - time.monotonic()))
+        for host in self.relay.hosts:
+            sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+            try:
+                sock.setblocking(False)
+                self.relay.shape_socket(sock)
+                await self.relay.loop.sock_connect(sock, (host, self.relay.port))
+                await self.relay.loop.create_connection(lambda: self.ends[Direction.DOWN], sock=sock)
+                return
+            except OSError:
+                sock.close()
+        self.ends[Direction.UP].reset()
+
+    def arrived(self, end: _End, item: bytes | Mark) -> None:
+        """Bytes or a mark came in from the peer of `end`: put them on the path."""
+        if self.watches and isinstance(item, bytes):
+            self.watches[end.direction].feed(item)
+        if not self.path.enter(end.direction, item, time.monotonic()):
+            self.tidy()
+            return
+        if self.path.lines[end.direction].full and end.reading and not end.finished:
+            assert end.transport is not None
+            end.reading = False
+            end.transport.pause_reading()
+        if self.timers[end.direction] is None:
+            self.drain(end.direction)
+
+    def drain(self, direction: Direction) -> None:
+        """Hand over what has arrived at the far end of `direction`, and come back for the rest."""
+        handle, self.timers[direction] = self.timers[direction], None
+        if handle is not None:
+            handle.cancel()
+        line, source, sink = self.path.lines[direction], self.ends[direction], self.ends[direction.opposite]
+        if sink.lost:
+            line.clear()
+        elif sink.transport is not None and sink.writable:
+            now = time.monotonic()
+            chunks, mark = self.path.leave(direction, now)
+            if chunks:
+                sink.transport.writelines(chunks)
+            if mark is Mark.END:
+                sink.transport.write_eof()
+            elif mark is Mark.RESET:
+                sink.reset()
+            due = line.next_due
+            if due is not None and sink.writable:
+                # From one tick of the millisecond grid to another: uvloop's timers know no others.
+                ticks = math.ceil(due * 1e3) - math.floor(now * 1e3)
+                self.timers[direction] = self.relay.loop.call_later(ticks / 1e3, self.drain, direction)
+        if not source.reading and line.has_room and not source.lost:
+            assert source.transport is not None
+            source.reading = True
+            source.transport.resume_reading()
+        self.tidy()
+
+    def end_is_lost(self, end: _End, *, reset: bool) -> None:
+        if reset and self.path.enter(end.direction, Mark.RESET, time.monotonic()):
+            self.drain(end.direction)
+        self.drain(end.direction.opposite)  # nobody is left to take it
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Close both sockets once nothing can come through any more."""
+        delivered = self.path.black_holed or all(line.next_due is None for line in self.path.lines)
+        if delivered and all(end.finished for end in self.ends):
+            for end in self.ends:
+                if end.transport is not None and not end.lost:
+                    end.transport.close()
+
+
+class _Relay:
+    """What all connections of the link share."""
+
+    def __init__(self, config: LinkConfig, hosts: tuple[str, ...], port: int):
+        self.config, self.hosts, self.port = config, hosts, port
+        self.loop = asyncio.get_running_loop()
+        self.connections = 0
+        self.watches: list[tuple[FrameWatch, FrameWatch]] = []
+
+    def watch(self) -> tuple[FrameWatch, FrameWatch] | None:
+        """Those that count the frames of a new connection, up and down.
+
+        Only where silence matters: where megabytes pass, counting frames would cost what is being measured.
+        """
+        self.connections += 1
+        if self.config.idle_timeout_s is None:
+            return None
+        self.watches.append((FrameWatch(), FrameWatch()))
+        return self.watches[-1]
+
+    def seen(self) -> dict[str, Any]:
+        """What has passed so far, over all connections."""
+        goaways: Counter[str] = Counter()
+        for up, down in self.watches:
+            goaways += up.goaways + down.goaways
+        return {
+            "connections": self.connections,
+            "client_pings": sum(up.pings for up, _ in self.watches),
+            "server_pings": sum(down.pings for _, down in self.watches),
+            "goaways": dict(goaways),
+        }
+
+    def shape_socket(self, sock: socket.socket) -> None:
+        """Keep the kernel from hiding a slow link behind megabytes of receive buffer of its own."""
+        if self.config.bandwidth_mbps is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, min(buffer_bytes(self.config), 2**22))
+
+    async def listen(self) -> tuple[asyncio.Server, int]:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self.shape_socket(sock)
+        sock.bind(("127.0.0.1", 0))
+        server = await self.loop.create_server(lambda: _Connection(self).ends[0], sock=sock, backlog=4096)
+        return server, int(sock.getsockname()[1])
+
+
+async def _serve(config: LinkConfig, hosts: tuple[str, ...], port: int) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, os._exit, 0)
+    open_files.raise_limit()
+    relay = _Relay(config, hosts, port)
+    server, own_port = await relay.listen()
+    gc.collect()
+    gc.freeze()
+    say(port=own_port)
+    # A thread, since a loop cannot watch every kind of file that standard input may be.
+    asked = functools.partial(loop.call_soon_threadsafe, lambda: say(**relay.seen()))
+    threading.Thread(target=_obey_stdin, args=(asked,), daemon=True).start()
+    await server.serve_forever()
+
+
+def _obey_stdin(asked: Callable[[], object]) -> None:
+    """Each further line asks what has passed so far; the end of standard input ends this process."""
+    while data := os.read(0, 4096):
+        for _ in range(data.count(b"\n")):
+            asked()
+    os._exit(0)
+
+
+def _read_order(line: bytes) -> tuple[LinkConfig, tuple[str, ...], int]:
+    """What the line of JSON asks for. Raises UsageError."""
+    try:
+        order = json.loads(line)
+    except ValueError:
+        raise UsageError("the link reads one line of JSON from standard input and got none") from None
+    if not isinstance(order, dict) or not isinstance(order.get("target"), str):
+        raise UsageError('the link\'s line of JSON names no target, as {"target": "127.0.0.1:50051"}')
+    hosts, port = loopback_target(order.pop("target"))
+    names = [f.name for f in dataclasses.fields(LinkConfig)]
+    if unknown := sorted(set(order) - set(names)):
+        raise UsageError(f"the link knows no {', '.join(unknown)}: it takes target, {', '.join(names)}")
+    for name, level in order.items():
+        FACTORS[f"link.{name}"].check(level)
+    return LinkConfig(**order), hosts, port
+
+
+def _first_line() -> bytes:
+    """Standard input up to its first line end, and not a byte more: the rest is for the watching thread."""
+    line = b""
+    while not line.endswith(b"\n") and (byte := os.read(0, 1)):
+        line += byte
+    return line
+
+
+def main() -> int:
+    """The relay process; until standard input ends; returns only an exit code for a bad order."""
+    try:
+        order = _read_order(_first_line())
+    except UsageError as error:
+        print(f"grpclab.link.emulation: {error}", file=sys.stderr)
+        return error.exit_code
+    run: Any = asyncio.run
+    with contextlib.suppress(ImportError):
+        import uvloop
+
+        run = uvloop.run
+    run(_serve(*order))
+    return 0

@@ -1,0 +1,14 @@
+"""What a call sends: its schema, its request, its metadata.
+
+Each line imports only from those above it::
+
+    descriptors  files of descriptors, from whatever source: completed by protobuf's own, checked, put into a pool
+    metadata     Metadata: from words or Python values to the pairs that go over the wire
+    protofile    A ``.proto`` file and what it imports, made into descriptors by protoc
+    request      what a request says before its type is known: JSON text or Python values, read into one tree
+    scalars      single values of the JSON mapping of protobuf
+    schema       where the schema of a call comes from
+    fields       what a descriptor says of a field that matters to its JSON
+    encoding     from the tree of a request to the bytes of its message, by the JSON mapping of protobuf
+    method       what a generator calls: the path, the request encoded once, and what goes with it
+"""

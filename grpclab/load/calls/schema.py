@@ -1,0 +1,262 @@
+"""Where the schema of a call comes from: the server's reflection, a ``.proto`` file, or a descriptor set.
+
+All three give files as descriptors; :class:`Schema` puts them into a pool of its own, so that two calls never see
+each other's types, nor those of this process.
+"""
+
+from __future__ import annotations
+
+import difflib
+import time
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import DecodeError
+from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
+
+from grpclab.errors import TargetError, UsageError, invalid
+from grpclab.load.calls import protofile
+from grpclab.load.calls.descriptors import Files, UnusableError, add, add_once, complete, one_line, pool_of
+from grpclab.load.reachability import LOOK_AFTER_S, PATIENCE_S, look, unreachable
+from grpclab.system.channels import open_channel
+from grpclab.system.inputs import unreadable
+
+MAX_SCHEMA_BYTES = 64 * 2**20
+_LISTED = 20
+"""Names that an error lists at most."""
+
+Metadata = tuple[tuple[str, str | bytes], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schema:
+    """The types of a service, the services that its source has, and what that source is called."""
+
+    pool: DescriptorPool
+    services: tuple[str, ...]
+    source: str
+
+    def method(self, service: str, method: str) -> MethodDescriptor:
+        """The method of this name. Raises UsageError with the names that there are."""
+        found = self._service(service)
+        if found is None:
+            whole = f"{service}.{method}"
+            if named := self._service(whole):
+                raise UsageError(f"{whole} is a service: name one of its methods, {_all(named.methods_by_name, whole)}")
+            if service in self.services:
+                raise UsageError(f"{self.source} lists {service} but does not describe it: give --proto FILE")
+            raise UsageError(f"{self.source} has no service {service}; it has {advice(service, self.services)}")
+        if method not in found.methods_by_name:
+            raise UsageError(f"{service} has no method {method}; it has {advice(method, found.methods_by_name)}")
+        return found.methods_by_name[method]
+
+    def _service(self, name: str) -> ServiceDescriptor | None:
+        try:
+            return self.pool.FindServiceByName(name)
+        except KeyError:
+            return None
+
+
+def advice(name: str, there: Collection[str]) -> str:
+    """The names that there are, after the nearest ones to a name that is not."""
+    last = name.lower().rpartition(".")[2]
+    near = [other for other in there if other.lower().rpartition(".")[2] == last]
+    near = near or difflib.get_close_matches(name, there, n=2)
+    return _all(there) + (f": did you mean {' or '.join(near)}?" if near else "")
+
+
+def _all(names: Collection[str], service: str = "") -> str:
+    shown = [f"{service}/{name}".removeprefix("/") for name in names][:_LISTED]
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "") if names else "none"
+
+
+# ---- from the server -----------------------------------------------------------------------------------------
+
+
+def from_server(
+    target: str,
+    service: str,
+    method: str,
+    *,
+    types: Iterable[str] = (),
+    metadata: Metadata = (),
+    root_certificates: bytes | None = None,
+    timeout_s: float,
+) -> Schema:
+    """The file of a service, those of further `types` where the server has them, and all that they import.
+
+    Raises TargetError where nothing answers in time, UsageError where the server does not tell.
+    """
+    options = [("grpc.enable_retries", 0), ("grpc.max_receive_message_length", MAX_SCHEMA_BYTES)]
+    with open_channel(target, root_certificates=root_certificates, options=options) as channel:
+        ready = grpc.channel_ready_future(channel)
+        try:
+            _wait_until_ready(ready, target, timeout_s, tls=root_certificates is not None)
+        except TargetError:
+            ready.cancel()
+            raise
+        reflection = _Reflection(channel, target, metadata, timeout_s)
+        services = reflection.services()
+        files: Files = {}
+        for symbol in (service, f"{service}.{method}"):  # the second: a service was named, and no method
+            if not files:
+                add(files, reflection.files(file_containing_symbol=symbol))
+        for symbol in types:
+            add(files, reflection.files(file_containing_symbol=symbol))
+        source = f"the server at {target}"
+        try:
+            complete(
+                files,
+                lambda name: reflection.files(file_by_filename=name),
+                lambda name: reflection.files(file_containing_symbol=name),
+            )
+            pool = pool_of(files)
+        except UnusableError as error:
+            raise UsageError(f"the schema of {source} cannot be used: {error}; give --proto FILE") from None
+    return Schema(pool=pool, services=tuple(sorted(services)), source=source)
+
+
+def _wait_until_ready(ready: grpc.Future[Any], target: str, timeout_s: float, *, tls: bool) -> None:
+    """As :func:`grpclab.load.reachability.connected` does it. Raises TargetError."""
+    finding = None
+    for wait_s in (min(LOOK_AFTER_S, timeout_s), max(0.0, timeout_s - LOOK_AFTER_S)):
+        try:
+            ready.result(timeout=wait_s)
+        except grpc.FutureTimeoutError:
+            if finding is None and timeout_s > LOOK_AFTER_S:
+                finding = look(target, tls=tls, patience_s=min(PATIENCE_S, timeout_s))
+            if finding is not None and finding.final:
+                break
+        else:
+            return
+    raise unreachable(target, timeout_s, finding)
+
+
+class _Reflection:
+    """Questions to a server's reflection service, all within one time limit.
+
+    Versions v1 and v1alpha differ only in the package's name, so the messages of grpcio-reflection, which has
+    v1alpha alone, do for both; its own client has no deadline. Servers in Python offer v1alpha, others often both
+    or, as tonic's, v1 alone.
+    """
+
+    def __init__(self, channel: grpc.Channel, target: str, metadata: Metadata, timeout_s: float) -> None:
+        self._target = target
+        self._metadata = metadata
+        self._timeout = timeout_s
+        self._ends_at = time.monotonic() + timeout_s
+        self._versions = [
+            channel.stream_stream(
+                f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+                request_serializer=ServerReflectionRequest.SerializeToString,
+                response_deserializer=ServerReflectionResponse.FromString,
+            )
+            for version in ("v1", "v1alpha")
+        ]
+
+    def services(self) -> list[str]:
+        """The full names of the services."""
+        answer = self._ask(list_services="")
+        return [service.name for service in answer.list_services_response.service] if answer else []
+
+    def files(self, **question: str) -> list[FileDescriptorProto]:
+        """The files that the server sends for a symbol or a name; none where it knows no such thing."""
+        answer = self._ask(**question)
+        if answer is None:
+            return []
+        try:
+            return [FileDescriptorProto.FromString(b) for b in answer.file_descriptor_response.file_descriptor_proto]
+        except DecodeError:
+            raise self._refused("what it sent is not a schema") from None
+
+    def _ask(self, **question: str) -> ServerReflectionResponse | None:
+        """The answer to one question; None where that is "not found"."""
+        request = ServerReflectionRequest(**question)  # type: ignore[arg-type]
+        left_s = max(0.001, self._ends_at - time.monotonic())
+        call = self._versions[0](iter([request]), timeout=left_s, metadata=self._metadata)
+        try:
+            answer = next(call, None)
+        except grpc.RpcError as error:
+            failed = cast("grpc.Call", error)  # what a call raises is the call
+            return self._failed(failed.code(), failed.details(), question)
+        finally:
+            call.cancel()  # one answer is all that is wanted; some servers would keep the stream open
+        if answer is None:
+            raise self._refused("it ended the call without an answer")
+        problem = answer.error_response
+        if not answer.HasField("error_response"):
+            return answer
+        if problem.error_code == grpc.StatusCode.NOT_FOUND.value[0]:
+            return None
+        raise self._refused(f"error {problem.error_code}, {one_line(problem.error_message)}")
+
+    def _failed(
+        self, code: grpc.StatusCode, details: str | None, question: dict[str, str]
+    ) -> ServerReflectionResponse | None:
+        if code is grpc.StatusCode.UNIMPLEMENTED:
+            self._versions.pop(0)
+            if self._versions:
+                return self._ask(**question)
+            raise UsageError(f"the server at {self._target} has no reflection: give --proto FILE")
+        if code is grpc.StatusCode.NOT_FOUND:  # some servers answer so instead of in a message
+            return None
+        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            raise TargetError(
+                f"the server at {self._target} did not send its schema within {self._timeout:g} s:"
+                " see whether it hangs, or give --proto FILE"
+            )
+        if code is grpc.StatusCode.UNAVAILABLE:
+            raise TargetError(
+                f"the server at {self._target} went away while it was asked for its schema: start it again"
+            )
+        raise self._refused(f"{code.name}, {one_line(details)}" if details else code.name)
+
+    def _refused(self, why: str) -> UsageError:
+        return UsageError(
+            f"the server at {self._target} does not send its schema ({why}):"
+            " give --proto FILE, or the --metadata that it asks for"
+        )
+
+
+# ---- from a file ---------------------------------------------------------------------------------------------
+
+
+def from_file(path: Path, include: Sequence[Path] = ()) -> Schema:
+    """The files of a ``.proto`` file and its imports; any other name is that of a serialized FileDescriptorSet.
+
+    A relative name is looked for in the working folder, then below `include`, as its imports are: see
+    :mod:`grpclab.load.calls.protofile`. Raises UsageError, and MissingDependencyError without a compiler.
+    """
+    source = f"--proto {path}"
+    for folder in include:
+        if not folder.is_dir():
+            raise UsageError(invalid("--proto-path", folder, f"a folder; there is none at {folder.absolute()}"))
+    if not path.exists():
+        path = next((folder / path for folder in include if (folder / path).exists()), path)
+    try:
+        if path.suffix == ".proto" and not path.is_dir():
+            path.stat()
+            content = protofile.compile_file(path, include)
+        else:
+            content = path.read_bytes()
+    except OSError as error:
+        raise unreadable("--proto", error.filename or path, "a .proto file or a descriptor set", error) from None
+    mend = "make it with `protoc --include_imports --descriptor_set_out=FILE`"
+    files: Files = {}
+    try:
+        add_once(files, FileDescriptorSet.FromString(content).file)
+        services = sorted(f"{f.package}.{s.name}".removeprefix(".") for f in files.values() for s in f.service)
+        complete(files)
+        pool = pool_of(files)
+    except DecodeError:
+        raise UsageError(invalid("--proto", path, f"a .proto file or a descriptor set: {mend}")) from None
+    except UnusableError as error:
+        raise UsageError(invalid("--proto", path, f"a complete and consistent schema: {error}; {mend}")) from None
+    return Schema(pool=pool, services=tuple(services), source=source)

@@ -1,0 +1,14 @@
+"""The core of the load generator: when a call may start, what is recorded of it, what a summary says.
+
+Each line imports only from those above it::
+
+    error_details  the details of an error
+    failures       why calls failed
+    running        what a window shows while it runs
+    recorder       what happened to each call
+    arrivals       when the calls of an open loop are due
+    gate           when a call may start: warm-up, the measured window, and its end
+    bounds         how a load is divided over its workers, and when its window opens and closes
+    summary        from the record of calls to figures: throughput, percentiles, histogram, timeline
+    traffic        what passed on a client's connections beside calls: connections, pings, GOAWAYs
+"""

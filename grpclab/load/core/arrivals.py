@@ -1,0 +1,181 @@
+"""When the calls of an open loop are due. Pure: the start and the seed are passed in.
+
+One schedule is drawn for all workers; worker w of N takes its arrivals w, w + N, w + 2N and so on, so that the
+rate is divided exactly. An arrival belongs to the window ``[opens_at, closes_at)`` by its planned time.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from grpclab.errors import UsageError, invalid
+from grpclab.factors.config import FACTORS
+from grpclab.load.core.recorder import Floats
+from grpclab.quantities import TIMES, seconds
+
+CHUNK = 4096
+"""Arrivals drawn at a time; the schedule does not depend on it."""
+MAX_STEPS = 1000
+
+
+def planned(
+    rate_rps: float, arrival: str, *, starts_at: float, seed: int, worker: int = 0, workers: int = 1
+) -> Iterator[float]:
+    """The planned send times of one worker, without end.
+
+    ``constant``: ``starts_at + i / rate``, each computed from its number, so that no error adds up. ``poisson``:
+    exponential gaps of mean ``1 / rate`` (numpy's ``default_rng(seed)``), the first one before the first arrival.
+    """
+    for first, times in _chunks(rate_rps, arrival, starts_at, seed):
+        yield from times[(worker - first) % workers :: workers].tolist()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedWindow:
+    """The arrivals of a schedule that fall into a window: from number `first` on, `count` of them."""
+
+    first: int
+    count: int
+    closes_at: float
+    """When the window ends: its given end, or when the first arrival beyond its number of calls is due."""
+
+    def of_worker(self, worker: int, workers: int) -> int:
+        """How many of them belong to one worker."""
+
+        def below(number: int) -> int:
+            return (number - worker + workers - 1) // workers
+
+        return below(self.first + self.count) - below(self.first)
+
+
+def plan_window(
+    rate_rps: float,
+    arrival: str,
+    *,
+    starts_at: float,
+    seed: int,
+    opens_at: float,
+    closes_at: float | None = None,
+    requests: int | None = None,
+) -> PlannedWindow:
+    """The arrivals in ``[opens_at, closes_at)``, the first `requests` of them; at least one bound is needed."""
+    if closes_at is None and requests is None:
+        raise ValueError("a window of an open loop needs an end: closes_at or requests")
+    end = math.inf if closes_at is None else closes_at
+    first: int | None = None
+    for number, times in _chunks(rate_rps, arrival, starts_at, seed):
+        if first is None and times[-1] >= opens_at:
+            first = number + int(np.searchsorted(times, opens_at))
+        if first is None:
+            continue
+        last = max(first, number + int(np.searchsorted(times, end)))
+        if requests is not None:
+            last = min(last, first + requests)
+        if last < number + len(times):
+            beyond = float(times[last - number])
+            return PlannedWindow(first=first, count=last - first, closes_at=min(end, beyond))
+    raise AssertionError("a schedule has no end")
+
+
+def count_between(
+    rate_rps: float, arrival: str, *, starts_at: float, seed: int, opens_at: float, closes_at: float
+) -> int:
+    """How many arrivals of the whole schedule fall into ``[opens_at, closes_at)``."""
+    return plan_window(rate_rps, arrival, starts_at=starts_at, seed=seed, opens_at=opens_at, closes_at=closes_at).count
+
+
+def _chunks(rate_rps: float, arrival: str, starts_at: float, seed: int) -> Iterator[tuple[int, Floats]]:
+    """The schedule, CHUNK arrivals at a time, each with the number of its first one."""
+    first = 0
+    if arrival == "constant":
+        while True:
+            yield first, starts_at + np.arange(first, first + CHUNK) / rate_rps
+            first += CHUNK
+    rng, elapsed = np.random.default_rng(seed), 0.0
+    while True:
+        gaps = rng.exponential(1 / rate_rps, CHUNK)
+        gaps[0] += elapsed
+        since = np.cumsum(gaps)
+        elapsed = float(since[-1])
+        yield first, starts_at + since
+        first += CHUNK
+
+
+# ---- what a person writes ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One rate of a schedule and how long it is held; None where that is said elsewhere."""
+
+    rate_rps: float
+    hold_s: float | None = None
+
+
+_NUMBER = r"[^:@\s]+"
+_RATES = re.compile(
+    rf"\s*(?P<start>{_NUMBER})(?::(?P<stop>{_NUMBER}):(?P<step>{_NUMBER}))?"
+    r"(?:@(?P<hold>[^@]+))?\s*"
+)
+
+
+def parse_rates(text: str) -> tuple[Step, ...]:
+    """The rates that ``500``, ``500@10s`` or ``500:5000:500@5s`` mean (from:to:step@hold, calls per second).
+
+    `to` is included where a step falls on it; from above to, the rates go down. Raises UsageError.
+    """
+    found = _RATES.fullmatch(text)
+    if not found:
+        raise _refusal(text, "a rate, as 500, or FROM:TO:STEP@HOLD, as 500:5000:500@5s")
+    start = _number(text, found["start"])
+    hold_s = None
+    if found["hold"] is not None:
+        try:
+            hold_s = seconds(found["hold"], bare="s")
+        except ValueError:
+            raise _refusal(text, f"{TIMES}, behind the @") from None
+        held = FACTORS["load.duration_s"]
+        if not (held.minimum or 0) <= hold_s <= (held.maximum or math.inf):
+            raise _refusal(text, f"each rate to be held for {held.minimum:g} to {held.maximum:,} s, as 500@5s")
+    rates = [start]
+    if found["step"] is not None:
+        stop, step = _number(text, found["stop"]), abs(_number(text, found["step"]))
+        if step == 0:
+            raise _refusal(text, "a step from one rate to the next other than 0")
+        count = math.floor(abs(stop - start) / step + 1e-9) + 1
+        if count > MAX_STEPS:
+            raise _refusal(text, f"at most {MAX_STEPS:,} rates (there are {count:,}): make the step larger")
+        rates = [start + math.copysign(step, stop - start) * number for number in range(count)]
+    for rate in rates:
+        FACTORS["load.rate_rps"].check(rate)
+    return tuple(Step(rate_rps=rate, hold_s=hold_s) for rate in rates)
+
+
+def schedule_note(text: str) -> str:
+    """Where a schedule ends, if that is not where it says; text as :func:`parse_rates` takes it."""
+    found, steps = _RATES.fullmatch(text), parse_rates(text)
+    if found is None or found["stop"] is None or math.isclose(steps[-1].rate_rps, float(found["stop"])):
+        return ""
+    if len(steps) == 1:
+        beyond = f"a step of {found['step']} leads past {found['stop']}"
+        return f"--rate {text} is the one rate {steps[0].rate_rps:,g}/s: {beyond}"
+    return f"--rate {text} ends at {steps[-1].rate_rps:,g}/s: no step falls on {found['stop']}"
+
+
+def _number(text: str, word: str) -> float:
+    try:
+        value = float(word)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise _refusal(text, f"a number in place of {word!r}")
+    return value
+
+
+def _refusal(text: str, expected: str) -> UsageError:
+    return UsageError(invalid("--rate", text, expected))

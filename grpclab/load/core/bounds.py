@@ -1,0 +1,124 @@
+"""How a load is divided over its workers, and when its window opens and closes. Pure: the time is passed in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from grpclab.errors import FactorError
+from grpclab.factors.config import LoadConfig, TrialConfig
+from grpclab.load.core.arrivals import PlannedWindow, count_between, plan_window
+from grpclab.load.core.gate import share
+
+PLANNING_S = 50e-9
+"""Time to draw one arrival of an open loop, amply; the schedule is drawn before the load starts."""
+NO_DEADLINE_S = 60.0
+"""Where a window ends by its number of calls alone and they have no deadline: the longest time in which none ends."""
+SILENCE_S = 15.0
+"""A worker that has not answered so long after its window ought to be over counts as lost."""
+
+
+def auto_workers(config: TrialConfig, cpus: Collection[int]) -> int:
+    """A worker for each core, as far as there is something for each to do."""
+    return min([len(cpus), *_divided(config).values()])
+
+
+def split(config: TrialConfig) -> list[TrialConfig]:
+    """The configuration of each worker: what there is to divide is divided exactly.
+
+    Raises FactorError where there is less to divide than there are workers.
+    """
+    workers, divided = config.load.workers, _divided(config)
+    for name, total in divided.items():
+        if total < workers:
+            raise FactorError(f"{name}={total} cannot be divided over load.workers={workers}: use fewer workers")
+    parts = {name: share(total, workers) for name, total in divided.items()}
+    return [config.replace({name: part[index] for name, part in parts.items()}) for index in range(workers)]
+
+
+def connections(config: TrialConfig) -> int:
+    """The connections that the client has open at once; of an open loop that opens one for each call nobody knows."""
+    if config.client.pooling == "pool":
+        return config.client.connections
+    closed = config.load.rate_rps is None
+    return config.load.concurrency if config.client.pooling == "per_call" and closed else 1
+
+
+def _divided(config: TrialConfig) -> dict[str, int]:
+    """The factors that are divided over the workers. The calls of an open loop are not: its schedule is."""
+    load = config.load
+    divided = {"load.max_in_flight": load.max_in_flight}
+    if load.rate_rps is None:
+        divided["load.concurrency"] = load.concurrency
+        if load.requests is not None:
+            divided["load.requests"] = load.requests
+    if config.client.pooling == "pool":
+        divided["client.connections"] = config.client.connections
+    return divided
+
+
+@dataclass(kw_only=True)
+class Bounds:
+    """When a window starts (with its warm-up), opens and closes; seconds on the workers' common clock."""
+
+    starts_at: float
+    opens_at: float
+    closes_at: float | None
+    rate_rps: float | None = None
+    """None is a closed loop."""
+    due: PlannedWindow | None = None
+    """The arrivals of an open loop that belong to the window; None where it ends by its time alone."""
+    cut_at: float = math.inf
+    """When it was ended before its time."""
+
+    def planned(self, arrival: str, seed: int) -> int:
+        """How many arrivals of an open loop were due in the window, up to its end or until it was cut short."""
+        assert self.rate_rps is not None
+        assert self.due is not None
+        if self.cut_at >= self.due.closes_at:
+            return self.due.count
+        return count_between(
+            self.rate_rps,
+            arrival,
+            starts_at=self.starts_at,
+            seed=seed,
+            opens_at=self.opens_at,
+            closes_at=max(self.cut_at, self.opens_at),
+        )
+
+    def patience_s(self, config: TrialConfig, drain_s: float) -> float:
+        """Longest time the window may take, its calls under way `drain_s` beyond its end, before it is cut short."""
+        load, deadline = config.load, config.client.deadline_s or NO_DEADLINE_S
+        if self.closes_at is not None:
+            return self.closes_at - self.starts_at + drain_s + SILENCE_S
+        assert load.requests is not None
+        return self.opens_at - self.starts_at + deadline * (2 + load.requests / load.concurrency) + SILENCE_S
+
+
+def plan_bounds(
+    load: LoadConfig, starts_at: float, seed: int, *, rate_rps: float | None = None, warmup_s: float | None = None
+) -> Bounds:
+    """The window that a load asks for if it starts at `starts_at`; later, if its schedule takes time to draw.
+
+    `rate_rps` and `warmup_s` take the place of the load's own.
+    """
+    rate_rps = load.rate_rps if rate_rps is None else rate_rps
+    warmup_s = load.warmup_s if warmup_s is None else warmup_s
+    if rate_rps is None:
+        opens_at = starts_at + warmup_s
+        closes_at = None if load.duration_s is None else opens_at + load.duration_s
+        return Bounds(starts_at=starts_at, opens_at=opens_at, closes_at=closes_at)
+    length_s = min(load.duration_s or math.inf, (load.requests or math.inf) / rate_rps)
+    starts_at += (warmup_s + length_s) * rate_rps * PLANNING_S
+    opens_at = starts_at + warmup_s
+    due = plan_window(
+        rate_rps,
+        load.arrival,
+        starts_at=starts_at,
+        seed=seed,
+        opens_at=opens_at,
+        closes_at=None if load.duration_s is None else opens_at + load.duration_s,
+        requests=load.requests,
+    )
+    return Bounds(starts_at=starts_at, opens_at=opens_at, closes_at=due.closes_at, rate_rps=rate_rps, due=due)

@@ -1,0 +1,164 @@
+"""Why calls failed, in the words of the server or of the engine: the different texts of each status, counted. Pure.
+
+A worker's :class:`FailureLog` takes each failed call of the window; its memory is bounded whatever servers send.
+:func:`merge` makes one list of several workers' logs, and :func:`combine` of several windows'.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from grpclab.status import RECORDED_NAMES
+from grpclab.text.printable import printable
+
+MOST_TEXTS = 8
+"""Different texts that are kept for each status; the calls of further ones are counted together, without a text."""
+LONGEST_TEXT = 500
+"""Characters of a text that are kept."""
+LONGEST_DETAILS = 16_384
+"""Bytes of a `grpc-status-details-bin` that are kept; a longer one is left out whole: half of one says nothing."""
+QUOTED = 160
+"""Characters of a text that a sentence quotes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """The failed calls of one status that came with one text."""
+
+    status: str
+    """The status' name, as in :data:`grpclab.status.RECORDED_NAMES`."""
+    text: str
+    """What the server or the engine said, on one line; empty where it said nothing."""
+    calls: int
+    first_s: float
+    """When the first of them ended, in seconds since the window opened."""
+    details: tuple[str, ...] = ()
+    """The `google.rpc.Status` details that came with the first of them, a line each."""
+    further: bool = False
+    """These are the calls whose texts were too many to be kept."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return dataclasses.asdict(self) | {"details": list(self.details)}
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> Failure:
+        """The opposite of :meth:`to_json`."""
+        return cls(**{**told, "details": tuple(told["details"])})
+
+    @property
+    def quoted(self) -> str:
+        """The text in quotation marks, cut to a readable length; says so where there is none."""
+        if self.further:
+            return "(other texts)"
+        return f'"{printable(self.text, QUOTED)}"' if self.text else "(no text)"
+
+
+@dataclass
+class _Entry:
+    calls: int
+    first_at: float
+    details: bytes
+
+
+class FailureLog:
+    """Takes the failed calls of one window in one worker."""
+
+    def __init__(self, *, opens_at: float = -math.inf) -> None:
+        """Calls that started before `opens_at` belong to the warm-up and are left out."""
+        self._opens_at = opens_at
+        self._entries: dict[int, dict[str, _Entry]] = {}
+        self._further: dict[int, _Entry] = {}
+
+    def note(
+        self, status: int, text: str, start_s: float, end_s: float, details: bytes = b"", *, calls: int = 1
+    ) -> None:
+        """One call, or several alike, failed: `details` is the value of its `grpc-status-details-bin`, decoded."""
+        if start_s < self._opens_at:
+            return
+        texts = self._entries.setdefault(status, {})
+        entry = texts.get(text[:LONGEST_TEXT])
+        if entry is None:
+            if len(texts) < MOST_TEXTS:
+                entry = texts[text[:LONGEST_TEXT]] = _Entry(0, end_s, details[: LONGEST_DETAILS + 1])
+            else:
+                entry = self._further.setdefault(status, _Entry(0, end_s, b""))
+        entry.calls += calls
+        entry.first_at = min(entry.first_at, end_s)
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """For :func:`merge`, over a pipe."""
+        kept = [(status, text, e, False) for status, texts in self._entries.items() for text, e in texts.items()]
+        kept += [(status, "", entry, True) for status, entry in self._further.items()]
+        return [
+            {
+                "status": RECORDED_NAMES[status],
+                "text": text,
+                "calls": entry.calls,
+                "first_at": entry.first_at,
+                "details": base64.b64encode(entry.details).decode() if len(entry.details) <= LONGEST_DETAILS else "",
+                "further": further,
+            }
+            for status, text, entry, further in kept
+        ]
+
+
+def merge(logs: Iterable[Sequence[Mapping[str, Any]]], *, opened_at: float) -> tuple[Failure, ...]:
+    """One list out of what several workers' logs gave as JSON."""
+    from grpclab.load.core.error_details import describe  # loads protobuf, which a run without failures does not need
+
+    return _sorted(
+        Failure(
+            status=told["status"],
+            text=printable(told["text"]),
+            calls=told["calls"],
+            first_s=max(0.0, told["first_at"] - opened_at),
+            details=describe(base64.b64decode(told["details"])) if told["details"] else (),
+            further=told["further"],
+        )
+        for log in logs
+        for told in log
+    )
+
+
+def combine(windows: Iterable[tuple[float, Sequence[Failure]]]) -> tuple[Failure, ...]:
+    """One list out of those of several windows, each with the seconds from the first one's opening to its own."""
+    return _sorted(
+        dataclasses.replace(failure, first_s=failure.first_s + after_s)
+        for after_s, failures in windows
+        for failure in failures
+    )
+
+
+def _sorted(failures: Iterable[Failure]) -> tuple[Failure, ...]:
+    """Equal ones as one; the status of most calls first, in it the text of most calls."""
+    found: dict[tuple[str, str, bool], Failure] = {}
+    for failure in failures:
+        key = (failure.status, failure.text, failure.further)
+        before = found.get(key, failure)
+        first = min(before, failure, key=lambda one: one.first_s)
+        calls = failure.calls + (before.calls if key in found else 0)
+        found[key] = dataclasses.replace(first, calls=calls)
+    totals: dict[str, int] = {}
+    for failure in found.values():
+        totals[failure.status] = totals.get(failure.status, 0) + failure.calls
+    return tuple(sorted(found.values(), key=lambda f: (-totals[f.status], f.status, f.further, -f.calls, f.first_s)))
+
+
+def only_text(failures: Sequence[Failure], status: str) -> str:
+    """The text of all failed calls of that status; nothing where they had several texts, or none."""
+    texts = [failure.text for failure in failures if failure.status == status]
+    return texts[0] if len(texts) == 1 else ""
+
+
+def sentence(failures: Sequence[Failure]) -> str:
+    """The failures in one line: ``UNKNOWN "authentication-failure" (50 calls)``."""
+    return ", ".join(
+        f"{failure.status} {failure.quoted} ({failure.calls:,} {'call' if failure.calls == 1 else 'calls'})"
+        for failure in failures[:3]
+    ) + (f" and {len(failures) - 3} more" if len(failures) > 3 else "")

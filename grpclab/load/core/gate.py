@@ -1,0 +1,73 @@
+"""When a call may start: warm-up, the measured window, and its end. Pure: the clock's reading is passed in."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from grpclab.load.core.recorder import Floats
+
+
+@dataclass
+class Gate:
+    """Admits the calls of one worker in one window. Times are seconds on the workers' common clock.
+
+    The load runs on through the border between warm-up and window; a call belongs to the window if it starts at
+    or after `opens_at`. The window ends once `requests` such calls have started, or at `closes_at`, whichever
+    is first; None means no such bound. In an open loop a call starts when it is planned to, however late it is
+    sent: the planned times are what is asked for, in their order.
+    """
+
+    opens_at: float
+    closes_at: float | None = None
+    requests: int | None = None
+    admitted: int = 0
+    """Calls of the window started so far."""
+    closed: bool = False
+    cut_at: float = math.inf
+    """When the window was ended before its time."""
+
+    def admit(self, now: float) -> bool:
+        """Whether a call may start at `now`; counts it if it belongs to the window."""
+        if self.closed:
+            return False
+        if now < self.opens_at:
+            return True
+        if (self.closes_at is not None and now >= self.closes_at) or self.admitted == self.requests:
+            self.closed = True
+            return False
+        self.admitted += 1
+        return True
+
+    @property
+    def full(self) -> bool:
+        """Whether every call of a window of `requests` has started."""
+        return self.admitted == self.requests
+
+    def over(self, due: float) -> bool:
+        """Whether no call of an open loop will be admitted any more, the next being planned for `due`."""
+        return self.closed or self.full or due >= (math.inf if self.closes_at is None else self.closes_at)
+
+    def close(self, at: float = -math.inf) -> None:
+        """No call may start any more; `at` says when the window ended, where what was due by then matters."""
+        self.closed = True
+        self.cut_at = min(self.cut_at, at)
+
+    def never_sent(self, due: Iterator[float]) -> Floats:
+        """Of the arrivals of an open loop that are still to be sent, those that were due in the window."""
+        end = min(self.cut_at, math.inf if self.closes_at is None else self.closes_at)
+        left = None if self.requests is None else self.requests - self.admitted
+        if left is None and end == math.inf:
+            return np.empty(0)
+        within = itertools.takewhile(lambda when: when < end, itertools.dropwhile(lambda t: t < self.opens_at, due))
+        return np.fromiter(itertools.islice(within, left), np.float64)
+
+
+def share(total: int, parts: int) -> list[int]:
+    """`total` divided exactly into `parts` whole numbers that differ by one at most."""
+    quotient, rest = divmod(total, parts)
+    return [quotient + (index < rest) for index in range(parts)]

@@ -1,0 +1,260 @@
+"""What happened to each call, in a file of 25 bytes a call; memory holds a chunk of them, however long the run.
+
+An engine appends to columns (:class:`Recorder`), which go to disk a chunk at a time; :class:`Records` is what
+was written, mapped into memory.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from dataclasses import dataclass, field
+from io import FileIO
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from grpclab.errors import StorageError
+from grpclab.load.core.failures import FailureLog
+from grpclab.load.core.running import Tally
+from grpclab.status import NOT_ENDED, OK
+
+Floats = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
+
+GIVEN_UP, NEVER_SENT = "still under way when the run ended", "due, and not sent when the run ended"
+"""What is said of the calls that were given up."""
+CHUNK = 8192
+"""Calls that are kept in memory before they are written."""
+_CALL = np.dtype([("start_s", "<f8"), ("latency_s", "<f8"), ("late_s", "<f8"), ("status", "u1")])
+_CALL_WITH_RESIDENCE = np.dtype([*_CALL.descr, ("residence_s", "<f8")])
+_MESSAGE = np.dtype([("start_s", "<f8"), ("message_s", "<f8"), ("first", "?")])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Records:
+    """Calls in the order in which they ended. Seconds; start times are on the workers' common clock."""
+
+    start_s: Floats
+    """(n,) When the caller began; in an open loop, when the call was planned to be sent."""
+    latency_s: Floats
+    """(n,) From `start_s` until the answer was complete."""
+    status: Codes
+    """(n,) gRPC status codes."""
+    late_s: Floats = field(default_factory=lambda: np.zeros(1))
+    """(n,) How long after `start_s` the generator handed the call to the connection; 0 in a closed loop. Waiting
+    for the peer's stream limit is no lateness."""
+    residence_s: Floats | None = None
+    """(n,) How long the call was inside the server, as the reference server tells; NaN where it did not."""
+    message_s: Floats = field(default_factory=lambda: np.zeros(0))
+    """(m,) Of each message of a stream: since the one before it; of the first, since its call's `start_s`."""
+    message_start_s: Floats = field(default_factory=lambda: np.zeros(0))
+    """(m,) `start_s` of the call that the message belongs to."""
+    message_first: Mask = field(default_factory=lambda: np.zeros(0, np.bool_))
+    """(m,) Whether it is the first of its call."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "late_s", np.broadcast_to(self.late_s, self.start_s.shape))
+
+    def __len__(self) -> int:
+        return len(self.start_s)
+
+    @property
+    def end_s(self) -> Floats:
+        """When each call was over."""
+        return self.start_s + self.latency_s
+
+    @classmethod
+    def load(cls, path: Path, *, residence: bool = False) -> Records:
+        """What a :class:`Recorder` wrote there, mapped: the file may be removed, it goes with the last column."""
+        calls = _mapped(path, _CALL_WITH_RESIDENCE if residence else _CALL)
+        messages = _mapped(_beside(path), _MESSAGE)
+        return cls(
+            start_s=calls["start_s"],
+            latency_s=calls["latency_s"],
+            status=calls["status"],
+            late_s=calls["late_s"],
+            residence_s=calls["residence_s"] if residence else None,
+            message_s=messages["message_s"],
+            message_start_s=messages["start_s"],
+            message_first=messages["first"],
+        )
+
+
+def remove(path: Path) -> None:
+    """Remove the files of one recorder."""
+    path.unlink(missing_ok=True)
+    _beside(path).unlink(missing_ok=True)
+
+
+def _beside(path: Path) -> Path:
+    """Where the messages are, which are another table."""
+    return path.with_suffix(".messages")
+
+
+def _mapped(path: Path, dtype: np.dtype[np.void]) -> npt.NDArray[np.void]:
+    if not path.exists() or not path.stat().st_size:  # nothing cannot be mapped
+        return np.zeros(0, dtype)
+    return np.asarray(np.memmap(path, dtype, mode="r"))
+
+
+class Recorder:
+    """Takes calls as they end. Without a path they are counted and forgotten.
+
+    :meth:`record` is on the engines' hot path: four appends of numbers to arrays, no object is kept. Engines call
+    :meth:`flush_full` now and then.
+    """
+
+    def __init__(
+        self,
+        path: Path | None = None,
+        *,
+        residence: bool = False,
+        failures: FailureLog | None = None,
+        tally: Tally | None = None,
+    ) -> None:
+        self.starts = array("d")
+        self.latencies = array("d")
+        self.lates = array("d")
+        self.statuses = array("B")
+        self.failures = FailureLog() if failures is None else failures
+        """What was said of the calls that failed: engines note each there."""
+        self.failure = ""
+        """Why records cannot be written; calls are only counted from then on."""
+        self.encodings: dict[str, int] = {}
+        """Successful calls of the window whose answers were compressed, by encoding."""
+        self.unsent = 0
+        """Calls of :meth:`never_sent`."""
+        self.tally = Tally() if tally is None else tally
+        """The calls that have been written; see :meth:`running`."""
+        self._residences = array("d")
+        self._messages = array("d")  # start, time, start, time, ...
+        self._firsts = array("B")
+        self._dtype = _CALL_WITH_RESIDENCE if residence else _CALL
+        self._path = path
+        self._files: dict[Path, FileIO] = {}
+        self._written_calls = self._written_errors = 0
+        self._last_chunk: Floats = np.zeros(0)
+        if path is not None:
+            self._append(path, b"")
+
+    @property
+    def calls(self) -> int:
+        """Calls that have ended so far."""
+        return self._written_calls + len(self.starts)
+
+    @property
+    def errors(self) -> int:
+        """Those of them that failed."""
+        return self._written_errors + len(self.statuses) - self.statuses.count(OK)
+
+    def record(self, start_s: float, end_s: float, status: int, late_s: float = 0.0) -> None:
+        """One call is over."""
+        self.starts.append(start_s)
+        self.latencies.append(end_s - start_s)
+        self.lates.append(late_s)
+        self.statuses.append(status)
+
+    def never_sent(self, planned: Floats, now: float) -> None:
+        """Calls that were due and that nobody has sent by `now`: NOT_ENDED, and as late as they took."""
+        if not len(planned):
+            return
+        self._flush()
+        waited = array("d", (now - planned).tobytes())
+        self.starts.frombytes(planned.tobytes())
+        self.latencies.extend(waited)
+        self.lates.extend(waited)
+        self.statuses.frombytes(bytes([NOT_ENDED]) * len(planned))
+        self.unsent += len(planned)
+        self.failures.note(NOT_ENDED, NEVER_SENT, float(planned[0]), now, calls=len(planned))
+        self._flush()
+
+    def residence(self, seconds: float) -> None:
+        """What the server told of the call that is recorded next; NaN if nothing."""
+        self._residences.append(seconds)
+
+    def message(self, now: float, before_s: float, start_s: float) -> None:
+        """One message of a stream has come, the one before it at `before_s`, which is 0 for the first.
+
+        `start_s` is its call's, by which the window is told from the warm-up.
+        """
+        self._messages.append(start_s)
+        self._messages.append(now - (before_s or start_s))
+        self._firsts.append(not before_s)
+
+    def encoded(self, encoding: str) -> None:
+        """The answer of a successful call of the window was compressed."""
+        self.encodings[encoding] = self.encodings.get(encoding, 0) + 1
+
+    def recent(self, calls: int) -> Floats:
+        """The latencies of the last `calls` calls, as far as they are still in memory: some thousands."""
+        buffered = np.array(self.latencies, dtype=np.float64)
+        latest: Floats = np.concatenate([self._last_chunk, buffered])
+        return latest[max(0, len(latest) - calls) :]
+
+    def running(self) -> Tally:
+        """The calls so far, those in memory included."""
+        tally = self.tally.copy()
+        tally.add(self.starts, self.latencies, self.statuses)
+        return tally
+
+    def flush_full(self) -> None:
+        """Write what has come together if it fills a chunk."""
+        if len(self.starts) >= CHUNK or len(self._messages) >= 2 * CHUNK:
+            self._flush()
+
+    def close(self) -> None:
+        """Write the rest. Raises StorageError if not everything could be written."""
+        self._flush()
+        for file in self._files.values():
+            file.close()
+        if self.failure:
+            raise StorageError(self.failure)
+
+    def _flush(self) -> None:
+        if self._path is not None and not self.failure:
+            self._append(self._path, self._rows().tobytes())
+            if self._messages:
+                self._append(_beside(self._path), self._message_rows().tobytes())
+        if self.starts:
+            self._last_chunk = np.array(self.latencies, dtype=np.float64)
+            if self.tally.limits_s:
+                self.tally.add(self.starts, self.latencies, self.statuses)
+        self._written_errors = self.errors
+        self._written_calls = self.calls
+        calls = (self.starts, self.latencies, self.lates, self.statuses, self._residences)
+        for column in (*calls, self._messages, self._firsts):
+            del column[:]
+
+    def _rows(self) -> npt.NDArray[np.void]:
+        rows = np.empty(len(self.starts), self._dtype)
+        if self.starts:  # an empty array has no buffer
+            rows["start_s"] = np.frombuffer(self.starts)
+            rows["latency_s"] = np.frombuffer(self.latencies)
+            rows["late_s"] = np.frombuffer(self.lates)
+            rows["status"] = np.frombuffer(self.statuses, np.uint8)
+            if self._dtype is _CALL_WITH_RESIDENCE:
+                known = np.array(self._residences)
+                rows["residence_s"] = known if len(known) == len(rows) else math.nan
+        return rows
+
+    def _message_rows(self) -> npt.NDArray[np.void]:
+        rows = np.empty(len(self._firsts), _MESSAGE)
+        rows["start_s"], rows["message_s"] = np.frombuffer(self._messages).reshape(-1, 2).T
+        rows["first"] = np.frombuffer(self._firsts, np.bool_)
+        return rows
+
+    def _append(self, path: Path, data: bytes) -> None:
+        try:
+            if path not in self._files:
+                self._files[path] = path.open("wb", buffering=0)
+            rest = memoryview(data)
+            while rest:  # a disk that is nearly full takes a part, and refuses the next one
+                rest = rest[self._files[path].write(rest) :]
+        except OSError as error:
+            self.failure = (
+                f"the calls' records cannot be written to {path} ({error.strerror}): free some space,"
+                " or let TMPDIR name a folder that has it"
+            )

@@ -1,0 +1,343 @@
+"""From the record of calls to figures: throughput, percentiles, histogram, timeline. Pure.
+
+Throughput is counted at steady state: successful calls that *ended* inside the window, over its length. In a
+closed loop, a window bounded by a number of requests ends when that many calls have ended since it opened (calls
+of the warm-up that end in it stand for those of the window that end after it). The window of an open loop ends
+when the schedule says, whatever has ended by then. Latencies are those of all calls that *started* in the window,
+each waited for to its end; in an open loop a call starts when it is planned to, which is what corrects for
+coordinated omission. `latency_uncorrected` counts from the actual sends instead. The first message of a stream is timed
+from where its call's latency is; each that follows, from the one before it: two distributions, never one.
+
+Percentiles are observed values (nearest rank, numpy's ``inverted_cdf``), and are left out (NaN) where fewer
+than 10 observations lie beyond them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from hdrh.histogram import HdrHistogram
+
+from grpclab.load.core.recorder import Floats, Mask, Records
+from grpclab.status import NOT_ENDED, OK, RECORDED_NAMES
+
+PERCENTILES: dict[str, float] = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99, "p999": 0.999}
+MIN_BEYOND = 10
+"""A percentile needs this many observations beyond it."""
+HDR_LOWEST_US, HDR_HIGHEST_US, HDR_DIGITS = 1, 3_600_000_000, 3
+"""The histogram holds microseconds, 1 us to 1 h, 3 significant digits."""
+HDR_BITS = 11
+"""Bits of a value that 3 digits keep: values that agree in them share a slot (2048 sub-buckets)."""
+SLICE = 1_000_000
+"""Observations that are sorted at a time where all at once would cost memory."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """The calls of one worker, and the bounds of its window on the workers' common clock, in seconds."""
+
+    records: Records
+    opened_at: float
+    requests: int | None
+    closes_at: float | None
+    held_open: bool = False
+    """The window lasts until `closes_at` though its last call ended before: an open loop's, unless interrupted."""
+    cut_at: float = math.inf
+    """When the window was ended before its time."""
+
+    @cached_property
+    def inside(self) -> Mask:
+        """Which calls started in the window."""
+        return np.asarray(self.records.start_s >= self.opened_at)
+
+    @property
+    def measured(self) -> Records:
+        """The calls that started in the window, and their messages."""
+        records, mask = self.records, self.inside
+        if mask.all():
+            return records
+        of_window = records.message_start_s >= self.opened_at
+        return Records(
+            start_s=records.start_s[mask],
+            latency_s=records.latency_s[mask],
+            status=records.status[mask],
+            late_s=records.late_s[mask],
+            residence_s=None if records.residence_s is None else records.residence_s[mask],
+            message_s=records.message_s[of_window],
+            message_start_s=records.message_start_s[of_window],
+            message_first=records.message_first[of_window],
+        )
+
+    @cached_property
+    def closed_at(self) -> float:
+        """When the window ended: see the module's docstring. Equal to `opened_at` if nothing ended in it.
+
+        A window that was interrupted ended with its last call, before `closes_at`; where calls had to be given up, at
+        the interruption.
+        """
+        if self.held_open and self.closes_at is not None:
+            return self.closes_at
+        given_up = self.records.status == NOT_ENDED
+        ends = self.records.end_s
+        after = ends > self.opened_at
+        ended = ends[after & ~given_up]
+        if self.requests and min(int(np.count_nonzero(self.inside)), len(ended)) >= self.requests:
+            return float(np.partition(ended, self.requests - 1)[self.requests - 1])
+        closes_at = math.inf if self.closes_at is None else self.closes_at
+        last = float(ended.max(initial=self.opened_at))
+        if (after & given_up).any():
+            last = max(last, min(self.cut_at, float(ends.max())))
+        return min(closes_at, last)
+
+    @cached_property
+    def ended(self) -> int:
+        """Calls that ended in the window, given up ones left out."""
+        ends = self.records.end_s
+        return int(((ends > self.opened_at) & (ends <= self.closed_at) & (self.records.status != NOT_ENDED)).sum())
+
+    @property
+    def given_up_before(self) -> Floats:
+        """For how long each call of the warm-up that was given up had been under way since the window opened."""
+        ends = self.records.end_s
+        rows = ~self.inside & (self.records.status == NOT_ENDED) & (ends > self.opened_at)
+        found: Floats = ends[rows] - self.opened_at
+        return found
+
+    @property
+    def stalled_s(self) -> float:
+        """See Summary. In a closed loop nothing is sent while all wait, so no percentile shows it."""
+        records = self.records
+        given_up = records.status == NOT_ENDED
+        if records.late_s.any() or self.held_open or not given_up.any():
+            return 0.0
+        last = float(records.end_s[~given_up].max(initial=self.opened_at))
+        return max(0.0, self.closed_at - max(last, float(records.start_s[given_up].max()), self.opened_at))
+
+    @property
+    def throughput_rps(self) -> float:
+        """Successful calls that ended in the window, per second."""
+        length = self.closed_at - self.opened_at
+        ends = self.records.end_s
+        inside = (ends > self.opened_at) & (ends <= self.closed_at) & (self.records.status == OK)
+        return float(inside.sum() / length) if length > 0 else 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """The figures of one measured window over all workers. Latencies in seconds; NaN where not to be had."""
+
+    requests: int
+    errors: int
+    errors_by_status: dict[str, int]
+    window_s: float
+    throughput_rps: float
+    latency_mean_s: float
+    latency_min_s: float
+    latency_max_s: float
+    latency: dict[str, float]
+    """By percentile (keys of PERCENTILES), over all calls whatever became of them."""
+    latency_ok: dict[str, float]
+    """The same over the successful ones."""
+    latency_uncorrected: dict[str, float]
+    """As `latency`, from the actual sends; the same in a closed loop."""
+    histogram: str
+    """HdrHistogram of all latencies in microseconds, V2 compressed, base64."""
+    messages: int = 0
+    """Messages of streams."""
+    first_message: dict[str, float] = field(default_factory=dict)
+    """Percentiles of the time from the start of a call to its first message; empty without messages."""
+    message_gap: dict[str, float] = field(default_factory=dict)
+    """Percentiles of the time from one message of a stream to the next; empty where no stream had two."""
+    ended: int = 0
+    """Calls that ended inside the window, whenever they had started."""
+    not_ended: int = 0
+    """Calls that were given up: under way at the end of the run, or due and never sent."""
+    not_ended_before: int = 0
+    """Those of them that had begun in the warm-up, and so are none of `requests`."""
+    judged: int = 0
+    """Calls that a limit of latency is about: those that succeeded, and those that were given up."""
+    latency_judged: dict[str, float] = field(default_factory=dict)
+    """Percentiles, `mean` and `max` of those; a call that was given up is as long as it had been under way."""
+    stalled_s: float = 0.0
+    """In a closed loop whose callers all waited for a call that was given up: the time to the window's end in which
+    no call ended."""
+
+    @property
+    def succeeded(self) -> int:
+        """Calls that went well."""
+        return self.requests - self.errors
+
+
+def summarise(windows: Sequence[Window]) -> Summary:
+    """The figures of a window that one or more workers measured side by side."""
+    # Column by column, so that ten million calls cost a few hundred megabytes.
+    latency = _measured(windows, "latency_s")
+    late = _measured(windows, "late_s")
+    status = np.concatenate([window.records.status[window.inside] for window in windows])
+    firsts, gaps = (_messages(windows, first=first) for first in (True, False))
+    before = np.concatenate([window.given_up_before for window in windows])
+    failed = status[status != OK]
+    judged = np.concatenate([latency[(status == OK) | (status == NOT_ENDED)], before])
+    codes, counts = np.unique(failed, return_counts=True)
+    corrected = percentiles(latency)
+    return Summary(
+        requests=len(latency),
+        errors=len(failed),
+        errors_by_status={RECORDED_NAMES[code]: int(n) for code, n in zip(codes, counts, strict=True)},
+        window_s=max(window.closed_at - window.opened_at for window in windows),
+        throughput_rps=sum(window.throughput_rps for window in windows),
+        latency_mean_s=float(latency.mean()) if len(latency) else math.nan,
+        latency_min_s=float(latency.min()) if len(latency) else math.nan,
+        latency_max_s=float(latency.max()) if len(latency) else math.nan,
+        latency=corrected,
+        latency_ok=percentiles(latency[status == OK]) if len(failed) else dict(corrected),
+        latency_uncorrected=percentiles(latency - late) if late.any() else dict(corrected),
+        histogram=histogram(latency),
+        messages=len(firsts) + len(gaps),
+        first_message=percentiles(firsts) if len(firsts) else {},
+        message_gap=percentiles(gaps) if len(gaps) else {},
+        ended=sum(window.ended for window in windows),
+        not_ended=int((status == NOT_ENDED).sum()) + len(before),
+        not_ended_before=len(before),
+        judged=len(judged),
+        latency_judged=percentiles(judged)
+        | {
+            "mean": float(judged.mean()) if len(judged) else math.nan,
+            "max": float(judged.max()) if len(judged) else math.nan,
+        },
+        stalled_s=min(window.stalled_s for window in windows),
+    )
+
+
+def most_in_flight(windows: Sequence[Window]) -> int:
+    """The most calls under way at once at any time from the opening of the windows on, over all workers.
+
+    A call is under way from its start until its answer is complete; those of the warm-up that last into the window
+    count. Calls that wait for the peer's stream limit count, too: they are told apart elsewhere (`held`).
+    """
+    starts = np.sort(np.concatenate([window.records.start_s for window in windows]))
+    ends = np.sort(np.concatenate([window.records.end_s for window in windows]))
+    opened_at = min(window.opened_at for window in windows)
+    # The number under way rises only where a call starts.
+    at = np.concatenate([[opened_at], starts[starts > opened_at]])
+    under_way = np.searchsorted(starts, at, side="right") - np.searchsorted(ends, at, side="right")
+    return int(under_way.max())
+
+
+FEWEST_WAITING = 2
+"""Of a single call that is under way nobody can tell whether it is slow or the server stands still."""
+
+
+def longest_silence(windows: Sequence[Window]) -> tuple[float, float]:
+    """The longest time in which no call ended though FEWEST_WAITING were under way all the time, over all workers, and
+    when it began after the windows' opening. Calls that were given up count as under way until then, and as no end.
+    """
+    opened_at = min(window.opened_at for window in windows)
+    starts = np.sort(np.concatenate([window.records.start_s + window.records.late_s for window in windows]))
+    given_up = np.concatenate([window.records.status == NOT_ENDED for window in windows])
+    all_ends = np.concatenate([window.records.end_s for window in windows])
+    ends = np.sort(np.concatenate([[opened_at], all_ends[~given_up & (all_ends > opened_at)]]))
+    if len(ends) < 2:
+        return 0.0, 0.0
+    # Before an end, the last FEWEST_WAITING-th call to start that has not ended: from then on so many were under way.
+    ended_before = np.arange(len(ends) - 1) + np.count_nonzero(all_ends[~given_up] <= opened_at)
+    never = np.full(FEWEST_WAITING + len(ends), np.inf)
+    began = np.maximum(ends[:-1], np.concatenate([starts, never])[ended_before + FEWEST_WAITING - 1])
+    silence = ends[1:] - began
+    at = int(silence.argmax())
+    return (float(silence[at]), float(began[at] - opened_at)) if silence[at] > 0 else (0.0, 0.0)
+
+
+def _measured(windows: Sequence[Window], column: str) -> Floats:
+    """One column of the calls that started in the windows."""
+    found: Floats = np.concatenate([getattr(window.records, column)[window.inside] for window in windows])
+    return found
+
+
+def _messages(windows: Sequence[Window], *, first: bool) -> Floats:
+    """How long the first messages of the calls of the windows took to come, or all others after the one before."""
+    found: Floats = np.concatenate(
+        [
+            window.records.message_s[
+                (window.records.message_start_s >= window.opened_at) & (window.records.message_first == first)
+            ]
+            for window in windows
+        ]
+    )
+    return found
+
+
+def lateness(windows: Sequence[Window]) -> dict[str, float]:
+    """How late the calls of the windows were sent, in seconds: keys p50, p99 and max."""
+    late = _measured(windows, "late_s")
+    return {
+        **{name: percentile(late, PERCENTILES[name]) for name in ("p50", "p99")},
+        "max": float(late.max()) if len(late) else math.nan,
+    }
+
+
+def percentiles(latency_s: Floats) -> dict[str, float]:
+    """The percentiles of PERCENTILES, in seconds; NaN where too few observations lie beyond one."""
+    carried = [name for name, q in PERCENTILES.items() if len(latency_s) >= calls_needed(q)]
+    if not carried:
+        return dict.fromkeys(PERCENTILES, math.nan)
+    # All at once: one copy and one partial sort.
+    values = np.quantile(latency_s, [PERCENTILES[name] for name in carried], method="inverted_cdf")
+    return dict.fromkeys(PERCENTILES, math.nan) | dict(zip(carried, values.tolist(), strict=True))
+
+
+def percentile(latency_s: Floats, q: float) -> float:
+    """One observed percentile; NaN with fewer than MIN_BEYOND observations beyond it."""
+    return float(np.quantile(latency_s, q, method="inverted_cdf")) if len(latency_s) >= calls_needed(q) else math.nan
+
+
+def calls_needed(q: float) -> int:
+    """The fewest calls that carry this percentile: MIN_BEYOND of them lie beyond it."""
+    return math.ceil(round(MIN_BEYOND / (1 - q), 6))
+
+
+def histogram(latency_s: Floats) -> str:
+    """All latencies as an encoded HdrHistogram (see Summary.histogram)."""
+    hdr = HdrHistogram(HDR_LOWEST_US, HDR_HIGHEST_US, HDR_DIGITS)
+    for first in range(0, len(latency_s), SLICE):
+        microseconds = np.rint(latency_s[first : first + SLICE] * 1e6).clip(HDR_LOWEST_US, HDR_HIGHEST_US)
+        values = microseconds.astype(np.int64)
+        # The lowest value of each one's slot: some thousands of different ones, instead of up to a million.
+        dropped_bits = np.maximum(np.frexp(values)[1] - HDR_BITS, 0)
+        slots, counts = np.unique((values >> dropped_bits) << dropped_bits, return_counts=True)
+        for value, count in zip(slots.tolist(), counts.tolist(), strict=True):
+            hdr.record_value(value, count)
+    return str(hdr.encode().decode("ascii"))
+
+
+def timeline(windows: Sequence[Window], bin_s: float = 0.1) -> dict[str, list[float]]:
+    """Calls by the time they ended, in bins of `bin_s`, warm-up included (negative times).
+
+    Columns: `t_s` start of the bin, seconds since the window opened; `completed`; `errors`; `latency_p50_s` and
+    `latency_max_s` of the calls that ended in it (NaN where none did).
+    """
+    ends = np.concatenate([w.records.end_s - w.opened_at for w in windows])
+    latency = np.concatenate([w.records.latency_s for w in windows])
+    failed = np.concatenate([w.records.status for w in windows]) != OK
+    columns: dict[str, list[float]] = {
+        name: [] for name in ("t_s", "completed", "errors", "latency_p50_s", "latency_max_s")
+    }
+    if not len(ends):
+        return columns
+    slots = np.floor(ends / bin_s).astype(np.int64)
+    order = np.argsort(slots, kind="stable")
+    first, last = int(slots[order[0]]), int(slots[order[-1]])
+    borders = np.searchsorted(slots[order], np.arange(first, last + 2))
+    for slot, start, stop in zip(range(first, last + 1), borders[:-1], borders[1:], strict=True):
+        calls = order[start:stop]
+        values = latency[calls]
+        columns["t_s"].append(round(slot * bin_s, 9))
+        columns["completed"].append(float(len(calls)))
+        columns["errors"].append(float(failed[calls].sum()))
+        columns["latency_p50_s"].append(float(np.median(values)) if len(values) else math.nan)
+        columns["latency_max_s"].append(float(values.max()) if len(values) else math.nan)
+    return columns

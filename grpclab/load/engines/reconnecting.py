@@ -1,0 +1,337 @@
+"""A lane: one of the client's connections, dialled, kept alive, and dialled again when it is gone.
+
+A lane outlives its transports. A peer that says GOAWAY keeps the calls it has accepted while the lane already dials
+anew; calls that find no connection, or no room under the peer's stream limit, wait in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, cast
+
+from grpclab.http2.messages import DEADLINE_EXCEEDED, UNAVAILABLE
+from grpclab.load.core.recorder import GIVEN_UP
+from grpclab.load.core.traffic import Traffic
+from grpclab.load.engines import Counters
+from grpclab.load.engines.backoff import BACKOFF_S, Backoff
+from grpclab.load.engines.peer import LaneSettings, Peer, WireCall
+from grpclab.load.reachability import FILES_RUN_OUT, system_text
+from grpclab.status import NOT_ENDED
+
+CONNECT_TIMEOUT_S = 20.0
+"""Longest attempt to connect, C-core's own; a call's deadline does not end the attempt, only the call."""
+CLOSE_TIMEOUT_S = 1.0
+"""Longest wait for transports to be gone, once they were told to."""
+
+
+class Lane:
+    """See the module. Calls that are over are given to `on_ended` together with the lane, in order."""
+
+    def __init__(
+        self, settings: LaneSettings, counters: Counters, traffic: Traffic, *, backoff: Backoff | None = None
+    ) -> None:
+        """`counters` and `traffic` are those of all lanes: each lane counts into them. So is `backoff` with a
+        connection for each call.
+        """
+        self.settings = settings
+        self.counters = counters
+        self._traffic = traffic
+        self._backoff = backoff or Backoff()
+        self.on_ended: Callable[[Lane, list[WireCall]], None] = _ignore
+        self.on_messages: Callable[[list[WireCall]], None] = _ignore
+        """Given a call for each message that came, where the connection watches them."""
+        self.on_encoded: Callable[[list[WireCall]], None] = _ignore
+        """Given the calls that are over on a connection with compressed messages, before `on_ended`."""
+        self.on_turn: Callable[[Peer], None] = _ignore
+        """Given a peer after each piece of what it has sent: a flood of that keeps timers from firing."""
+        self.on_change: Callable[[], None] = _ignore
+        """Called when the connection has come or gone."""
+        self.peer: Peer | None = None
+        """The connection that takes calls; None while there is none."""
+        self.waiting: deque[WireCall] = deque()
+        self.error = ""
+        """Why the last attempt to dial failed."""
+        self._peers: set[Peer] = set()
+        self._dialling: asyncio.Task[None] | None = None
+        self._dialled_at = float("-inf")
+        self._closed = False
+
+    def submit(self, calls: Iterable[WireCall]) -> None:
+        """Start calls now as far as there is room, else as soon as there is. :meth:`flush` sends them."""
+        peer = self.peer
+        if peer is None or self.waiting:
+            for call in calls:
+                self._wait(call)
+            return
+        start = peer.http2.start
+        for call in calls:
+            if not start(call):
+                self._wait(call)
+
+    def flush(self) -> None:
+        """Send what was submitted."""
+        if self.peer is not None:
+            self.peer.flush()
+
+    def _wait(self, call: WireCall) -> None:
+        self.waiting.append(call)
+        if self.peer is None:
+            self.dial()
+        elif not self.peer.http2.draining:
+            self.counters.held += 1
+
+    # ---- dialling ----------------------------------------------------------------------------------------------
+
+    def dial(self) -> asyncio.Task[None]:
+        """Begin to connect, again and again until it works or the lane is closed."""
+        if self._dialling is None:
+            self._dialling = asyncio.get_running_loop().create_task(self._dial())
+        return self._dialling
+
+    async def _dial(self) -> None:
+        clock = asyncio.get_running_loop().time
+        while True:
+            # Connections that end as soon as they are made are no reason to dial faster than ones that never are.
+            early_s = max(self._dialled_at + BACKOFF_S[0], self._backoff.until_s) - clock()
+            if early_s > 0:
+                await asyncio.sleep(early_s)
+            self._dialled_at = clock()
+            peer = await self._attempt()
+            if peer is not None:
+                self._backoff.succeeded()
+                break
+            self._backoff.failed(clock())
+            if self.settings.single_use:
+                break
+            self._fail_waiting()
+        self._dialling = None
+        if peer is None:
+            self._fail_waiting()
+            return
+        self.peer = peer
+        self.settle(peer)
+        self.on_change()
+        peer.flush()
+
+    async def _attempt(self) -> Peer | None:
+        """One connection whose peer has sent its settings; None, and `error`, where that fails."""
+        settings = self.settings
+        peer = Peer(self, settings.connection())
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                transport = await self._connect(peer)
+                self._peers.add(peer)
+                self._traffic.connections_opened += 1
+                if settings.tls and transport.get_extra_info("ssl_object").selected_alpn_protocol() != "h2":
+                    raise ConnectionError("the server did not agree on HTTP/2 in the TLS handshake (ALPN h2)")
+                await peer.greeted
+        except TimeoutError:
+            self.error = f"no answer within {CONNECT_TIMEOUT_S:g} s"
+        except OSError as error:
+            # asyncio puts other words on a refused connection.
+            known = error.errno if isinstance(error, ConnectionError) or error.errno in FILES_RUN_OUT else None
+            self.error = system_text(known) if known else str(error) or type(error).__name__
+        else:
+            return peer
+        peer.abandon()
+        self._forget(peer)
+        return None
+
+    async def _connect(self, peer: Peer) -> asyncio.BaseTransport:
+        """A transport to the first address where somebody listens. Raises OSError, that of the first where none does.
+
+        They are addresses: nothing is looked up here that was not judged.
+        """
+        settings, nobody = self.settings, None
+        for address in settings.addresses:
+            try:
+                transport, _ = await asyncio.get_running_loop().create_connection(
+                    lambda: peer,
+                    address,
+                    settings.port,
+                    ssl=settings.tls,
+                    server_hostname=settings.host if settings.tls else None,
+                )
+            except OSError as error:
+                if isinstance(error, ssl.SSLError):
+                    raise
+                nobody = nobody or error
+            else:
+                return transport
+        assert nobody is not None
+        raise nobody
+
+    def _fail_waiting(self) -> None:
+        ended, self.waiting = list(self.waiting), deque()
+        for call in ended:
+            call.status, call.text = UNAVAILABLE, self.error
+        if ended:
+            self.on_ended(self, ended)
+
+    def _forget(self, peer: Peer) -> None:
+        """A transport is gone; what passed on it is counted once."""
+        if peer in self._peers:
+            self._peers.discard(peer)
+            peer.count_into(self._traffic)
+
+    def count_open_into(self, traffic: Traffic) -> None:
+        """Add what has passed on the transports that are there."""
+        for peer in self._peers:
+            peer.count_into(traffic)
+
+    @property
+    def open(self) -> bool:
+        """Whether there is a connection, or will be one."""
+        return bool(self._peers) or self._dialling is not None
+
+    async def close(self) -> None:
+        """Close every transport, and wait until it is gone: a loop cannot end before (uvloop's would hang)."""
+        gone = [peer.gone for peer in self._peers]
+        self.abandon()
+        if gone:
+            await asyncio.wait(gone, timeout=CLOSE_TIMEOUT_S)
+
+    def abandon(self) -> None:
+        """Let go of every transport; nothing is dialled any more."""
+        self._closed = True
+        self.peer = None
+        if self._dialling is not None:
+            self._dialling.cancel()
+            self._dialling = None
+        for peer in list(self._peers):
+            peer.abandon()
+
+    # ---- the end of a window --------------------------------------------------------------------------------------
+
+    @property
+    def under_way(self) -> list[WireCall]:
+        """Calls that were submitted and have not ended."""
+        return [*(call for peer in self._peers for call in self._open(peer)), *self.waiting]
+
+    def give_up(self) -> None:
+        """End every call that is under way as NOT_ENDED; the connections stay."""
+        waiting, self.waiting = self.waiting, deque()
+        given_up = list(waiting)
+        for peer in list(self._peers):
+            for call in self._open(peer):
+                peer.http2.cancel(call, NOT_ENDED)
+                given_up.append(call)
+            self.settle(peer)
+            peer.flush()
+        for call in given_up:
+            call.status, call.text = NOT_ENDED, GIVEN_UP
+        if given_up:
+            self.on_ended(self, given_up)
+        if self.settings.single_use:
+            self.abandon()
+
+    @staticmethod
+    def _open(peer: Peer) -> list[WireCall]:
+        return list(cast("dict[int, WireCall]", peer.http2.calls).values())
+
+    # ---- what is rare ------------------------------------------------------------------------------------------
+
+    def settle(self, peer: Peer) -> None:
+        """Something other than an answer may have happened on `peer`, or calls wait for room."""
+        http2 = peer.http2
+        if self.peer is peer:
+            if http2.draining:
+                self._down(lost=http2.closed is not None or http2.peer_goaway is not None)
+            while self.waiting and http2.start(self.waiting[0]):
+                self.waiting.popleft()
+        if http2.closed is not None or (http2.draining and not http2.calls):
+            peer.close()
+
+    def ended(self, peer: Peer, calls: list[WireCall]) -> None:
+        """Calls are over; with `resend`, those that the peer surely did not process go again, once."""
+        if self.settings.resend:
+            again = [call for call in calls if call.unprocessed and not call.resent]
+            if again:
+                calls = [call for call in calls if call not in again]
+                self.waiting.extend(_second_attempt(call) for call in again)
+        if calls:
+            self.on_ended(self, calls)
+        if self.settings.single_use:
+            peer.http2.drain()
+
+    def lost_peer(self, peer: Peer, reason: str) -> None:
+        """A transport is gone."""
+        self._forget(peer)
+        ended = cast("list[WireCall]", peer.http2.connection_lost(reason))
+        if self._closed:
+            return
+        if self.peer is peer:
+            self._down(lost=True)
+        if ended:
+            self.ended(peer, ended)
+            self.flush()
+
+    def _down(self, *, lost: bool) -> None:
+        """The connection takes no further call; `lost` unless that is for want of stream ids.
+
+        As with grpcio, one that the server has said GOAWAY to is lost, and one that was for a single call is not.
+        """
+        self.peer = None
+        self.counters.connections_lost += lost and not self.settings.single_use
+        if self.waiting or not self.settings.single_use:
+            self.dial()
+        self.on_change()
+
+    # ---- now and then ------------------------------------------------------------------------------------------
+
+    def look(self, now: float) -> None:
+        """Whatever a time has come for: deadlines, keepalive, a peer that does not read."""
+        for peer in list(self._peers):
+            if self.settings.deadline_s is not None:
+                self._expire(peer, now)
+            peer.look(now)
+        if self.settings.deadline_s is not None and self.waiting:
+            self._expire_waiting(now)
+        self.flush()
+
+    def _overdue(self, calls: Iterable[WireCall], now: float) -> list[WireCall]:
+        """Those whose deadline has passed. The oldest come first, but for those that were sent again."""
+        assert self.settings.deadline_s is not None
+        began = now - self.settings.deadline_s
+        over = []
+        for call in calls:
+            if call.started + call.late <= began:
+                over.append(call)
+            elif not self.settings.resend:
+                break
+        return over
+
+    def _expire(self, peer: Peer, now: float) -> None:
+        over = self._overdue(cast("dict[int, WireCall]", peer.http2.calls).values(), now)
+        for call in over:
+            peer.http2.cancel(call, DEADLINE_EXCEEDED, f"no answer within {self.settings.deadline_s:g} s")
+        if over:
+            self.ended(peer, over)
+            self.settle(peer)
+            peer.flush()
+
+    def _expire_waiting(self, now: float) -> None:
+        over = self._overdue(self.waiting, now)
+        if over:
+            gone = set(over)
+            self.waiting = deque(call for call in self.waiting if call not in gone)
+            for call in over:
+                call.status = DEADLINE_EXCEEDED
+                call.text = f"not even sent within {self.settings.deadline_s:g} s"
+            if self.settings.single_use:
+                self.abandon()
+            self.on_ended(self, over)
+
+
+def _second_attempt(call: WireCall) -> WireCall:
+    """The same call, begun when it was. It is sent once more at most, as gRPC does (gRFC A6, transparent retries)."""
+    fresh = WireCall()
+    fresh.started, fresh.late, fresh.resent = call.started, call.late, True
+    return fresh
+
+
+def _ignore(*_: Any) -> None:
+    """Nobody wants to know."""

@@ -1,0 +1,13 @@
+"""What a load test prints and writes, and the files that configure it.
+
+Each line imports only from those above it::
+
+    chart          A small line chart as inline SVG: latency on a log axis over something
+    formats        A bench result as JSON in ghz's schema, and as CSV.
+    ghz_config     the keys of a ghz configuration in the words of ``bench``
+    config_file    ``--config FILE``
+    notebook_html  HTML in the output of a notebook cell
+    progress       the line on a terminal that says how a running load is doing; erased at the end
+    render         the summary of a bench result for a terminal
+    html           A bench result in a notebook
+"""

@@ -1,0 +1,369 @@
+"""A bench result as JSON in ghz's schema, and as CSV.
+
+Scripts written for ghz's ``--format json`` read it unchanged: durations are integer nanoseconds, histogram
+marks are seconds, status codes have Go's names (ghz, ``runner/reporter.go``). What grpclab adds stands under
+the one key ``grpclab``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from grpclab.factors.config import TrialConfig, format_level
+from grpclab.load.bench import BenchResult
+from grpclab.load.core.failures import only_text
+from grpclab.load.core.recorder import Codes, Floats
+from grpclab.load.core.summary import Window, percentile
+from grpclab.load.run import LoadRun
+from grpclab.load.steps import RateStep
+from grpclab.status import OK, RECORDED_NAMES, go_name
+from grpclab.system.notices import kinds
+
+DETAILS = 1_000
+"""A result with more calls lists them only where that is asked for: a second of load is megabytes of them."""
+GHZ_PERCENTAGES = (10, 25, 50, 75, 90, 95, 99)
+HISTOGRAM_BUCKETS = 10
+CSV_CHUNK = 10_000
+"""Lines of CSV that are made at a time."""
+
+
+def nanoseconds(seconds: float) -> int:
+    """Whole nanoseconds; 0 where there is no value."""
+    return 0 if math.isnan(seconds) else round(seconds * 1e9)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calls:
+    """Columns of the calls of a result, by start; `start_s` counts from the opening of the first window."""
+
+    start_s: Floats
+    late_s: Floats
+    latency_s: Floats
+    status: Codes
+    rate_rps: Floats
+    """The rate of the call's step; NaN without a schedule."""
+
+
+def calls_by_start(result: BenchResult) -> Calls:
+    """The calls of all windows, by start (then by latency)."""
+    runs = [(step.rate_rps, step.run) for step in result.steps] or [(math.nan, result.run)]
+    windows = [window for _, run in runs for window in run.windows]
+    start = column(windows, "start_s") - min(window.opened_at for window in windows)
+    latency = column(windows, "latency_s")
+    order = np.lexsort((latency, start))
+    rates = [np.full(np.count_nonzero(window.inside), rate) for rate, run in runs for window in run.windows]
+    return Calls(
+        start_s=start[order],
+        late_s=column(windows, "late_s")[order],
+        latency_s=latency[order],
+        status=column(windows, "status")[order],
+        rate_rps=np.concatenate(rates)[order],
+    )
+
+
+def column(windows: Sequence[Window], name: str) -> Any:
+    """One column of Records, of the calls that started in the windows."""
+    return np.concatenate([getattr(window.records, name)[window.inside] for window in windows])
+
+
+def call_name(result: BenchResult) -> str:
+    """The call as ghz writes it: ``greet.GreeterService.SayHello``."""
+    return result.call.path.removeprefix("/").replace("/", ".")
+
+
+def ghz_json(result: BenchResult, *, details: bool = False) -> dict[str, Any]:
+    """The result in ghz's schema. With more than :data:`DETAILS` calls, they are listed only with `details`."""
+    listed = details or result.run.summary.requests <= DETAILS
+    return _head(result, listed=listed) | {"details": list(_details(result)) if listed else []}
+
+
+def json_chunks(result: BenchResult, *, details: bool = False) -> Iterator[str]:
+    """The text of :func:`ghz_json`, a call a line, made piece by piece: there may be millions of them."""
+    listed = details or result.run.summary.requests <= DETAILS
+    before, _, after = json.dumps(_head(result, listed=listed), indent=1).partition('"details": []')
+    yield f'{before}"details": ['
+    for number, row in enumerate(_details(result) if listed else ()):
+        yield f"{',' if number else ''}\n  {json.dumps(row)}"
+    yield f"]{after}\n"
+
+
+def _head(result: BenchResult, *, listed: bool) -> dict[str, Any]:
+    """All but the calls; `listed`: whether they are to stand under ``details``, which is empty here."""
+    summary, config = result.run.summary, result.config
+    good = column(result.run.windows, "latency_s")[column(result.run.windows, "status") == OK]
+    failed: Counter[str] = Counter()
+    for name, count in summary.errors_by_status.items():  # two of our names are one of Go's
+        failed[go_name(name)] += count
+    codes = {"OK": summary.requests - summary.errors} | failed
+    return {
+        "name": "grpclab bench",
+        "endReason": _end_reason(result),
+        "date": result.started_at.isoformat(),
+        "options": {
+            "call": call_name(result),
+            "host": result.target,
+            "total": config.load.requests or 0,
+            "concurrency": config.load.concurrency,
+            "connections": result.connections,
+            "duration": nanoseconds(config.load.duration_s or 0.0),
+            "timeout": nanoseconds(config.client.deadline_s or 0.0),
+            "insecure": True,
+            **_load_schedule(result),
+        },
+        "count": summary.requests,
+        "total": nanoseconds(summary.window_s),
+        "average": nanoseconds(summary.latency_mean_s),
+        "fastest": nanoseconds(summary.latency_min_s),
+        "slowest": nanoseconds(summary.latency_max_s),
+        "rps": summary.throughput_rps,
+        "errorDistribution": _error_distribution(result),
+        "statusCodeDistribution": {name: count for name, count in codes.items() if count},
+        "latencyDistribution": _distribution(good),
+        "histogram": _histogram(good),
+        "details": [],
+        "tags": {},
+        "grpclab": _own(result, listed=listed),
+    }
+
+
+def _error_distribution(result: BenchResult) -> dict[str, int]:
+    """The failed calls by status and text, in ghz's words; the calls whose text was not kept by status alone."""
+    counts: Counter[str] = Counter()  # two of our names are one of Go's
+    rest = Counter(result.run.summary.errors_by_status)
+    for failure in result.run.failures:
+        if failure.text:
+            counts[rpc_error(failure.status, failure.text)] += failure.calls
+            rest[failure.status] -= failure.calls
+    for name, count in rest.items():
+        if count > 0:
+            counts[rpc_error(name, "")] += count
+    return dict(counts)
+
+
+def rpc_error(status: str, text: str) -> str:
+    """An error as grpc-go, and so ghz, writes it."""
+    return f"rpc error: code = {go_name(status)}" + (f" desc = {text}" if text else "")
+
+
+def _end_reason(result: BenchResult) -> str:
+    wanted = result.config.load.requests
+    if result.run.interrupted or result.run.stopped_because:
+        return "cancel"
+    complete = wanted is not None and result.run.summary.requests >= wanted * max(1, len(result.steps))
+    return "normal" if complete else "timeout"
+
+
+def _load_schedule(result: BenchResult) -> dict[str, Any]:
+    """ghz's options of an open loop; it knows whole rates only, ours are exact under ``grpclab``."""
+    rates = [step.rate_rps for step in result.steps]
+    load = result.config.load
+    if len(rates) < 2:
+        rate = round(load.rate_rps or 0)
+        start, end, step, hold_s = 0, 0, 0, 0.0
+    else:
+        rate, start, end, step = 0, round(rates[0]), round(rates[-1]), round(rates[1] - rates[0])
+        hold_s = load.duration_s or 0.0
+    return ({"rps": rate} if rate else {}) | {
+        "load-schedule": "step" if len(rates) > 1 else "const",
+        "load-start": start,
+        "load-end": end,
+        "load-step": step,
+        "load-step-duration": nanoseconds(hold_s),
+        "load-max-duration": 0,
+    }
+
+
+def _distribution(latency_s: Floats) -> list[dict[str, int]]:
+    """ghz's percentiles; one with too few calls beyond it is left out, since a 0 would pass for a fast one."""
+    found = {p: percentile(latency_s, p / 100) for p in GHZ_PERCENTAGES}
+    return [{"percentage": p, "latency": nanoseconds(v)} for p, v in found.items() if not math.isnan(v)]
+
+
+def _histogram(latency_s: Floats) -> list[dict[str, float]]:
+    """Eleven marks from the fastest to the slowest; each counts the calls up to it and above the one before."""
+    if not len(latency_s):
+        return []
+    marks = np.linspace(latency_s.min(), latency_s.max(), HISTOGRAM_BUCKETS + 1)
+    slots = np.searchsorted(marks, latency_s, side="left").clip(max=HISTOGRAM_BUCKETS)
+    counts = np.bincount(slots, minlength=len(marks))
+    return [
+        {"mark": float(mark), "count": int(count), "frequency": count / len(latency_s)}
+        for mark, count in zip(marks, counts, strict=True)
+    ]
+
+
+def _details(result: BenchResult) -> Iterator[dict[str, Any]]:
+    opened = result.started_at + timedelta(seconds=result.config.load.warmup_s)
+    calls, errors = calls_by_start(result), _error_of_status(result)
+    for start, latency, status in zip(calls.start_s, calls.latency_s, calls.status, strict=True):
+        yield {
+            "timestamp": (opened + timedelta(seconds=float(start))).astimezone(UTC).isoformat(),
+            "latency": nanoseconds(float(latency)),
+            "error": errors[status],
+            "status": go_name(RECORDED_NAMES[status]),
+        }
+
+
+def _error_of_status(result: BenchResult) -> list[str]:
+    """By code: how ghz writes such an error, with its text where all calls of that status had the same one."""
+    return ["", *(rpc_error(name, only_text(result.run.failures, name)) for name in RECORDED_NAMES[1:])]
+
+
+def _applied(result: BenchResult) -> str:
+    """The settings that are not the defaults, without those that had no effect, as ``name=level`` words."""
+    changed = result.config.differences(TrialConfig())
+    return " ".join(f"{n}={format_level(v)}" for n, v in changed.items() if n not in result.without_effect)
+
+
+def _own(result: BenchResult, *, listed: bool) -> dict[str, Any]:
+    run, summary, load = result.run, result.run.summary, result.config.load
+    letter, reason = result.grade
+    knee = result.knee
+    return {
+        "schema_version": 2,  # 1: closed loop only
+        "engine": load.engine,
+        "settings": _applied(result),
+        "without_effect": dict(result.without_effect),
+        "link": None if result.link is None else _numbers(result.link),
+        "notes": list(result.notes),
+        "notices": [notice.to_json() for notice in result.notices],
+        "surroundings": run.surroundings.to_json(),
+        "details_note": "" if listed else f"{summary.requests:,} calls are not listed: --details lists them",
+        "limited_by": result.limited_by,
+        "limits": list(run.limits),
+        "generator_still_s": run.still_s,
+        "held_back": run.held_back,
+        "not_ended": summary.not_ended,
+        "not_ended_in_warmup": summary.not_ended_before,
+        "generator_busy_share": run.busy_share,
+        "generator_cpu_s": run.cpu_s,
+        "generator_ceiling_rps": result.ceiling.calls_per_s if result.ceiling else None,
+        "generator_spin_s": run.spin_s,
+        "connections_by_server_process": list(result.connections_by_process),
+        "connections_lost": run.connections_lost,
+        "traffic": run.traffic.to_json(),
+        "answers_compressed": None if load.engine == "grpcio" else run.encodings,  # by encoding; null is unknown
+        "outage_s": run.outage_s,
+        "held_by_stream_limit": run.held,
+        "stopped_because": run.stopped_because,
+        "errors": summary.errors,
+        "every_call_failed": result.every_call_failed,
+        "failures": [failure.to_json() for failure in run.failures],
+        "latency_s": _numbers(summary.latency),
+        "latency_ok_s": _numbers(summary.latency_ok),
+        "percentile_method": "nearest rank; left out with fewer than 10 calls beyond it",
+        "hdr_histogram_us": summary.histogram,
+        "open_loop": None if load.rate_rps is None else _open_loop(result, run),
+        "streaming": _streaming(result),
+        "steps": [{name: _number(value) for name, value in step_row(step).items()} for step in result.steps],
+        "knee": None if knee is None else {"rate_rps": knee.rate_rps, "sentence": knee.sentence},
+        "slo": [
+            {
+                "name": j.objective.name,
+                "limit": j.objective.limit,
+                "figure": _number(j.figure),
+                "met": j.met,
+                "implied": j.objective.implied,
+                "sentence": j.sentence,
+            }
+            for j in result.judgements
+        ],
+        "grade": letter,
+        "grade_reason": reason,
+        "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _open_loop(result: BenchResult, run: LoadRun) -> dict[str, Any]:
+    return {
+        "arrival": result.config.load.arrival,
+        "pacing": result.config.load.pacing,
+        "offered_rps": run.offered_rps,
+        "achieved_rps": run.summary.throughput_rps,
+        "planned": run.planned,
+        "sent": run.sent,
+        "never_sent": run.unsent,
+        "keeps_up": run.keeps_up,
+        "latency_from": "the planned send time",
+        "latency_uncorrected_s": _numbers(run.summary.latency_uncorrected),
+        "lateness_s": _numbers(run.lateness),
+        "in_flight_bound_hits": run.bound_hits,
+    }
+
+
+def _streaming(result: BenchResult) -> dict[str, Any] | None:
+    summary = result.run.summary
+    if not result.call.server_streaming:
+        return None
+    return {
+        "messages": summary.messages,
+        "time_to_first_message_s": _numbers(summary.first_message),
+        "message_gap_s": _numbers(summary.message_gap),
+    }
+
+
+def step_row(step: RateStep) -> dict[str, Any]:
+    """A step of a schedule as one row of plain values; latencies in seconds."""
+    run, summary = step.run, step.run.summary
+    return {
+        "rate_rps": step.rate_rps,
+        "achieved_rps": step.achieved_rps,
+        "keeps_up": step.keeps_up,
+        "requests": summary.requests,
+        "errors": summary.errors,
+        "duration_s": summary.window_s,
+        **{f"latency_{name}_s": value for name, value in summary.latency.items()},
+        **{f"late_{name}_s": value for name, value in run.lateness.items()},
+        "generator_busy_share": run.busy_share,
+        "limited_by": step.limited_by,
+        "notices": " ".join(kinds(run.notices)),
+    }
+
+
+def _number(value: Any) -> Any:
+    """The value, with null for what JSON has no number for."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _numbers(values: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: _number(value) for name, value in values.items()}
+
+
+def csv_chunks(result: BenchResult) -> Iterator[str]:
+    """One line a call: start_s since the window opened, late_s, latency_s, status, error; of a schedule the rate, too.
+
+    `error` is the text of a failed call, where all calls of its status had the same one.
+    """
+    calls = calls_by_start(result)
+    errors = [_csv_cell(text) for text in ("", *(only_text(result.run.failures, name) for name in RECORDED_NAMES[1:]))]
+    scheduled = bool(result.steps)
+    yield "start_s,late_s,latency_s,status,error" + (",rate_rps\n" if scheduled else "\n")
+    for first in range(0, len(calls.start_s), CSV_CHUNK):
+        part = slice(first, first + CSV_CHUNK)
+        columns = (calls.start_s, calls.late_s, calls.latency_s, calls.status, calls.rate_rps)
+        yield "".join(
+            f"{start:.6f},{late:.9f},{latency:.9f},{RECORDED_NAMES[status]},{errors[status]}"
+            + (f",{rate:g}\n" if scheduled else "\n")
+            for start, late, latency, status, rate in zip(*(c[part].tolist() for c in columns), strict=True)
+        )
+
+
+def _csv_cell(text: str) -> str:
+    """The text in quotes, a spreadsheet's formula made harmless; nothing for no text."""
+    if not text:
+        return ""
+    safe = f"'{text}" if text[0] in "=+-@" else text
+    return '"' + safe.replace('"', '""') + '"'
+
+
+def csv_text(result: BenchResult) -> str:
+    """All of :func:`csv_chunks`."""
+    return "".join(csv_chunks(result))

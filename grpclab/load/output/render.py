@@ -1,0 +1,322 @@
+"""The summary of a bench result for a terminal, and the words it shares with the one for notebooks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from grpclab.load.bench import GRADES, BenchResult
+from grpclab.load.core.summary import PERCENTILES, calls_needed
+from grpclab.load.plan import how_to_plan_more
+from grpclab.load.run import GENERATOR_BOUND, HELD_BACK, LoadRun
+from grpclab.load.steps import RateStep, rate_text
+from grpclab.text.printable import harmless, printable
+
+LABELS = {"p999": "p99.9"}
+COUNTED = ("p50", "p90", "p95", "p99")
+"""Percentiles that are always shown; p99.9 only where there are calls enough for it."""
+
+
+def ms(seconds: float) -> str:
+    """A latency in milliseconds, to the microsecond below one; ``-`` where there is none."""
+    if math.isnan(seconds):
+        return "-"
+    return f"{seconds * 1e3:,.2f} ms" if seconds >= 1e-3 else f"{seconds * 1e3:.3f} ms"
+
+
+def share(part: int, whole: int) -> str:
+    """A share of calls in percent."""
+    if not whole:
+        return "-"
+    percent = 100 * part / whole
+    return f"{percent:.1f}%" if not part or percent >= 0.1 else f"{percent:.1g}%"
+
+
+def call_text(result: BenchResult) -> str:
+    """What was called: ``package.Service/Method``."""
+    return result.call.path.removeprefix("/")
+
+
+def load_text(result: BenchResult) -> str:
+    """How it was called: ``50 in flight, engine wire, one channel``."""
+    load, client = result.config.load, result.config.client
+    clients = {
+        "per_call": "a channel for each call",
+        "shared": "one channel",
+        "pool": f"a pool of {client.connections}",
+    }
+    if result.steps:
+        rates = [step.rate_rps for step in result.steps]
+        how = f"{len(rates)} rates from {rates[0]:,.10g} to {rate_text(rates[-1])}, {load.arrival}"
+    elif load.rate_rps is not None:
+        how = f"{rate_text(load.rate_rps)}, {load.arrival}"
+    else:
+        how = f"{load.concurrency} in flight"
+    return f"{how}, engine {load.engine}, {clients[client.pooling]}"
+
+
+def one_line(result: BenchResult) -> str:
+    """The result in a few words."""
+    summary, (name, tail) = result.run.summary, result.tail
+    if result.knee is not None:
+        return f"{call_text(result)} at {result.target}: {summary.requests:,} calls, {result.knee.sentence}"
+    ended = f", {name} {ms(tail)}" if name else ""
+    limited = f", {result.limited_by}" if result.limited_by else ""
+    return (
+        f"{call_text(result)} at {result.target}: {summary.requests:,} calls,"
+        f" {summary.throughput_rps:,.1f} requests/s{ended}, {summary.errors:,} failed{limited}"
+    )
+
+
+def percentile_rows(result: BenchResult) -> Iterator[tuple[str, float, float, str]]:
+    """Label, latency, uncorrected latency (both seconds) and a note of each percentile to show."""
+    summary = result.run.summary
+    for name, q in PERCENTILES.items():
+        value = summary.latency[name]
+        if name in COUNTED or not math.isnan(value):
+            note = ""
+            if math.isnan(value) and name == COUNTED[-1]:  # what the highest needs is enough for the others
+                more = how_to_plan_more(result.config)
+                note = f"needs {calls_needed(q):,} calls (10 beyond it), there were {summary.requests:,}: {more}"
+            yield LABELS.get(name, name), value, summary.latency_uncorrected.get(name, math.nan), note
+
+
+def reasons(result: BenchResult) -> list[str]:
+    """Why the figures show the generator's limits, a sentence each; empty if they do not."""
+    limited = [step for step in result.steps if step.limited_by]
+    if limited:
+        return [f"{rate_text(step.rate_rps)} is {step.limited_by}: {_said(step.run)}" for step in limited]
+    if result.limited_by == GENERATOR_BOUND:
+        return [f"GENERATOR-BOUND, not the server's limit: {_said(result.run)}"]
+    if result.limited_by == HELD_BACK:
+        return [f"HELD BACK by load.max_in_flight={result.config.load.max_in_flight:,}: {result.run.held_back}"]
+    if result.limited_by:
+        return [f"{result.limited_by}: the client's own cost is in every figure"]
+    return []
+
+
+def _said(run: LoadRun) -> str:
+    return (
+        "; ".join(run.limits) or run.held_back or f"its busiest process was busy for {run.busy_share:.0%} of the window"
+    )
+
+
+def behind(run: LoadRun) -> str:
+    """By how much the rate of an open loop was not kept up with; nothing if it was, or if no call was due."""
+    if run.keeps_up or not run.due_rps:
+        return ""
+    return f"{run.summary.throughput_rps:,.0f} of {run.due_rps:,.0f} requests/s: the rate was NOT KEPT UP WITH"
+
+
+def endings(run: LoadRun) -> list[str]:
+    """What has to be said of calls that did not end, or not in the window, a sentence each."""
+    summary, said = run.summary, []
+    if not summary.ended:
+        later = summary.requests - (summary.not_ended - summary.not_ended_before)
+        rest = f"; {later:,} ended after it: give it more time (--duration)" if later else ""
+        said.append(f"NO CALL ENDED in the {summary.window_s:,.2f} s of the window{rest}")
+    if summary.not_ended:
+        calls = "1 call" if summary.not_ended == 1 else f"{summary.not_ended:,} calls"
+        parts = {
+            f"{run.unsent:,} due and never sent": run.unsent,
+            f"{summary.not_ended_before:,} from the warm-up, in no other figure": summary.not_ended_before,
+        }
+        more = f" ({', '.join(part for part, count in parts.items() if count)})" if any(parts.values()) else ""
+        said.append(f"{calls} had not ended when the run did: NOT_ENDED{more}")
+    return said
+
+
+def troubles(result: BenchResult) -> Iterator[tuple[str, str, str]]:
+    """What got in the way: a name, how often, and what it was; only what there was."""
+    run = result.run
+    if run.held:
+        yield "held", f"{run.held:,}", "calls waited for the peer's limit of open streams"
+    if run.bound_hits and result.limited_by != HELD_BACK:
+        most = result.config.load.max_in_flight
+        yield "held back", f"{run.bound_hits:,}", f"calls waited, {most:,} being in flight (load.max_in_flight)"
+    limit, refused = result.config.client.max_message_mib, run.summary.errors_by_status.get("RESOURCE_EXHAUSTED", 0)
+    if limit is not None and refused:
+        yield "refused", f"{refused:,}", f"RESOURCE_EXHAUSTED, as is an answer above client.max_message_mib={limit}"
+    if run.connections_lost or run.outage_s:
+        some = "connection" if run.connections_lost == 1 else "connections"
+        yield (
+            "lost",
+            f"{run.connections_lost:,}",
+            f"{some}, closed by the server or broken; for {run.outage_s:.2f} s there was none",
+        )
+
+
+def compressed(result: BenchResult) -> Iterator[str]:
+    """How many answers were compressed with what; nothing where none was, or the engine does not tell."""
+    good = result.run.summary.requests - result.run.summary.errors
+    for encoding, count in sorted(result.run.encodings.items()):
+        yield f"answers compressed with {printable(encoding, 40)}: {count:,} of {good:,}"
+
+
+def render(result: BenchResult) -> str:
+    """The summary for a terminal."""
+    parts = [
+        [f"{call_text(result)} at {result.target}: {load_text(result)}"],
+        _counts(result),
+        _steps(result),
+        _latencies(result),
+        _messages(result),
+        _errors(result),
+        _surroundings(result),
+        _verdicts(result),
+    ]
+    return harmless("\n\n".join("\n".join(lines) for lines in parts if lines))
+
+
+def _row(name: str, value: str, note: str = "", width: int = 12) -> str:
+    return f"  {name:<{width}} {value:>15}" + (f"   {note}" if note else "")
+
+
+def _number_row(name: str, value: str, note: str = "") -> str:
+    """A row whose value lines up with the digits of the latencies, which have a unit behind them."""
+    return f"  {name:<12} {value:>12}{note}"
+
+
+def _counts(result: BenchResult) -> list[str]:
+    run, summary = result.run, result.run.summary
+    calls = summary.requests
+    good = calls - summary.errors
+    each = " each" if result.steps else ""
+    lines = [
+        _number_row("calls", f"{calls:,}"),
+        _number_row("succeeded", f"{good:,}", f"   {share(good, calls)}"),
+        _number_row("failed", f"{summary.errors:,}", f"   {share(summary.errors, calls)}"),
+        _number_row(
+            "duration", f"{summary.window_s:,.2f}", f" s   after {result.config.load.warmup_s:g} s of warm-up{each}"
+        ),
+    ]
+    if not result.steps:
+        if run.offered_rps is not None:
+            lines.append(
+                _number_row("offered", f"{run.offered_rps:,.1f}", f" requests/s   {run.planned:,} calls were due")
+            )
+        lines.append(_number_row("throughput", f"{summary.throughput_rps:,.1f}", " requests/s"))
+        lines += [f"{'':18}{said}" for said in (behind(run), *endings(run)) if said]
+    return lines
+
+
+def _steps(result: BenchResult) -> list[str]:
+    if not result.steps:
+        return []
+    titles = ("offered/s", "achieved/s", "p50", "p99", "late p99", "failed")
+    lines = ["  " + "".join(f"{title:>13}" for title in titles)]
+    lines += ["  " + "".join(f"{cell:>13}" for cell in step_cells(step)) + _mark(step) for step in result.steps]
+    knee = result.knee
+    return lines + (["", f"  {knee.sentence}"] if knee else [])
+
+
+def step_cells(step: RateStep) -> tuple[str, ...]:
+    """A step's cells: offered, achieved, p50, p99, late p99, failed."""
+    latency = step.run.summary.latency
+    return (
+        f"{step.rate_rps:,.10g}",
+        f"{step.achieved_rps:,.1f}",
+        ms(latency["p50"]),
+        ms(latency["p99"]),
+        ms(step.run.lateness["p99"]),
+        f"{step.run.summary.errors:,}",
+    )
+
+
+def _mark(step: RateStep) -> str:
+    return f"   {step.limited_by}" if step.limited_by else "" if step.keeps_up else "   not kept up"
+
+
+def _latencies(result: BenchResult) -> list[str]:
+    run, summary = result.run, result.run.summary
+    if result.steps:  # over all rates together they would say nothing
+        return []
+    if run.offered_rps is None:
+        lines = [
+            _row("average", ms(summary.latency_mean_s)),
+            _row("fastest", ms(summary.latency_min_s)),
+            _row("slowest", ms(summary.latency_max_s)),
+        ]
+        return lines + [_row(label, ms(value), note) for label, value, _, note in percentile_rows(result)]
+    late = run.lateness
+    lines = [
+        f"  latency from {'the planned send':>23}{'the actual send':>18}",
+        _row("average", ms(summary.latency_mean_s)),
+        _row("fastest", ms(summary.latency_min_s)),
+        _row("slowest", ms(summary.latency_max_s)),
+        *(
+            _row(label, ms(value)) + (f"   {note}" if note else f"{ms(actual):>18}")
+            for label, value, actual, note in percentile_rows(result)
+        ),
+        _row("sent late", ms(late["p50"]), f"at p50; p99 {ms(late['p99'])}, at most {ms(late['max'])}"),
+    ]
+    return lines
+
+
+def _messages(result: BenchResult) -> list[str]:
+    summary = result.run.summary
+    if not summary.messages:
+        return []
+    lines = [_number_row("messages", f"{summary.messages:,}", "")]
+    for title, times in (
+        ("time to the first message", summary.first_message),
+        ("gap between messages", summary.message_gap),
+    ):
+        rows = [
+            _row(LABELS.get(name, name), ms(value))
+            for name, value in times.items()
+            if name in COUNTED or not math.isnan(value)
+        ]
+        lines += [f"  {title}", *rows] if rows else []
+    return lines
+
+
+def _errors(result: BenchResult) -> list[str]:
+    summary = result.run.summary
+    rows = summary.errors_by_status.items()
+    if not rows:
+        return []
+    lines = ["  errors by status"]
+    for name, count in rows:
+        mine = [failure for failure in result.run.failures if failure.status == name]
+        first = f"   the first at {min(one.first_s for one in mine):.3f} s" if mine else ""
+        lines.append(f"    {name:<20} {count:>8,}   {share(count, summary.requests)}{first}")
+        for one in mine:
+            lines.append(f"    {'':<20} {one.calls:>8,}   {one.quoted}")
+            lines += [f"    {'':<32} {detail}" for detail in one.details]
+    return lines
+
+
+def _surroundings(result: BenchResult) -> list[str]:
+    run = result.run
+    by_process = ""
+    if len(result.connections_by_process) > 1:
+        by_process = f", by server process {'/'.join(map(str, result.connections_by_process))}"
+    spun = f", {run.spin_s:.2f} s of pacing left out" if run.spin_s >= 0.005 else ""
+    lines = [
+        _number_row("connections", f"{result.connections:,}", f"   open at the end, seen from outside{by_process}"),
+        _number_row("generator", f"{run.busy_share:.0%}", f"   of a core in its busiest process{spun}"),
+        *([f"{'':18}measured here once: {result.ceiling}"] if result.ceiling else []),
+        *(f"{'':18}{reason}" for reason in reasons(result)),
+        *(_number_row(name, count, f"   {text}") for name, count, text in troubles(result)),
+        *(f"  {text}" for text in compressed(result)),
+    ]
+    if not result.steps:
+        letter, reason = result.grade
+        rule = "; ".join(f"{g} {most:.1%}, {ratio:g} x" for g, most, ratio in GRADES)
+        lines.append(_number_row("grade", letter, f"   {reason}"))
+        lines += [] if letter == "-" else [f"{'':18}at most: {rule}; else F"]
+    return lines
+
+
+def _verdicts(result: BenchResult) -> list[str]:
+    run = result.run
+    lines = [f"  slo {'met' if j.met else 'NOT MET'}: {j.sentence}" for j in result.judgements]
+    if result.every_call_failed:
+        lines.insert(0, f"  {result.every_call_failed}")
+    if run.stopped_because:
+        lines.append(f"  stopped early: {run.stopped_because}")
+    if run.interrupted:
+        lines.append("  interrupted: this is what had been measured by then")
+    lines += [f"  {notice.severity}: {notice}" for notice in result.notices]
+    return lines + [f"  note: {note}" for note in result.remarks]

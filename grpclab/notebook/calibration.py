@@ -1,0 +1,91 @@
+"""What the cells of ``calibration.ipynb`` call, so that the notebook stays thin."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from grpclab.calibration import page
+from grpclab.calibration.experiments import EXPERIMENTS
+from grpclab.calibration.neighbours import Reading, others_share
+from grpclab.calibration.plan import Plan
+from grpclab.calibration.store import Results
+from grpclab.errors import DesignError, MeasurementError, MissingDependencyError, invalid
+from grpclab.notebook.live import Output, note, report_link
+from grpclab.report.blocks import Section, Shown, folded
+from grpclab.report.sections import tables
+from grpclab.study.progress import say, tell_terminal
+from grpclab.system.paths import project_root
+
+
+class CalibrationNotebook:
+    """``calibration.ipynb``: the lab measures itself. The answer stands on top, and is filled in at the end."""
+
+    def __init__(self) -> None:
+        self._top = Output()
+        self._made: dict[str, Section] = {}
+
+    def answer(self) -> None:
+        """Reserve the place of the answer."""
+        self._top.show(note("Not measured yet. The answer appears here when every part is measured."))
+
+    def prepare(self, namespace: Mapping[str, Any]) -> Shown:
+        """Begin the calibration that the notebook's variables ask for; an earlier one of that name is removed.
+
+        Returns the facts of the machine. Raises DesignError, shown in one line.
+        """
+        self.plan = Plan.from_namespace(namespace)
+        if unknown := [name for name in self.plan.parts if name not in EXPERIMENTS]:
+            raise DesignError(
+                invalid("only", self.plan.only, f"names out of {', '.join(EXPERIMENTS)}; {unknown[0]!r} is none")
+            )
+        self.results = Results(project_root(), self.plan.name)
+        self.results.begin(self.plan)
+        facts = tables.flat(self.results.about()["machine"])
+        section = Section(title="The machine", html=tables.facts(facts))
+        return Shown(html=folded([section]), text="\n".join(f"{term}: {told}" for term, told in facts))
+
+    def measure(self, name: str) -> Section:
+        """Make one experiment and store it; returns its section of the report.
+
+        One that cannot be made here, or whose measurement is invalid, leaves a note and the others go on.
+        """
+        experiment, began = EXPERIMENTS[name], Reading.take()
+        if self.plan.parts and name not in self.plan.parts:
+            self.results.note(name, f"not asked for (only={self.plan.only})")
+            return self._shown(name)
+        try:
+            frame = experiment.sized(self.plan)
+            ended = Reading.take()
+            self.results.put(name, frame, others=others_share(began, ended, cores=os.cpu_count() or 1))
+        except (MissingDependencyError, MeasurementError) as error:
+            self.results.note(name, str(error))
+            say(f"{experiment.title}: not measured: {error}")
+        else:
+            say(f"{experiment.title}: {ended.at_s - began.at_s:.0f} s")
+        return self._shown(name)
+
+    def _shown(self, name: str) -> Section:
+        """The section of an experiment; the top says how many there are."""
+        self._made[name] = page.section(self.results, EXPERIMENTS[name])
+        self._top.update(note(f"{len(self._made)} of {len(EXPERIMENTS)} parts are measured."))
+        return self._made[name]
+
+    def claims(self) -> Section:
+        """What must hold, and whether it does; fills in the answer on top."""
+        self._answer()
+        return page.claims(self.results)
+
+    def report(self) -> Shown:
+        """Write the HTML report; returns the way to it, which then stands on top, too."""
+        path = page.write(self.results, self._made)
+        tell_terminal(f"report: {path}")
+        link = report_link(path)
+        self._answer(link)
+        return link
+
+    def _answer(self, link: Shown | None = None) -> None:
+        answer = page.answer(self.results)
+        more = f"{link.html if link else ''}{folded([page.claims(self.results)])}"
+        self._top.update(Shown(html=f"{answer.html}{more}", text=answer.text))

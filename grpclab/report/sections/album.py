@@ -1,0 +1,24 @@
+"""The figures of a report as files of their own, for papers and slides."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from grpclab.report import files
+from grpclab.report.figures import album
+from grpclab.report.finished import Study
+
+
+def write_figures(folder: Path | str, study: Study) -> list[Path]:
+    """Write every figure as ``<number>-<title>.svg`` and ``.png`` (200 dots an inch), in the order of the report.
+
+    Returns the paths of the SVG files. Files of the same names are replaced.
+    """
+    written = []
+    for number, block in enumerate(album(study), start=1):
+        slug = re.sub(r"[^a-z0-9]+", "-", block.title.lower()).strip("-")[:60] or "figure"
+        path = files.replace(Path(folder) / f"{number:02d}-{slug}.svg", block.svg_wide)
+        files.replace(path.with_suffix(".png"), block.png())
+        written.append(path)
+    return written

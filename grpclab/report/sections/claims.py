@@ -1,0 +1,47 @@
+"""The claims of the Rust demo as a table: what was done, what came of it, and the verdict."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from grpclab.analysis.claims import claim as rules
+from grpclab.analysis.claims import replication
+from grpclab.report import words
+from grpclab.report.finished import Study
+from grpclab.report.sections import tables
+from grpclab.report.words import esc
+
+_COLOURS = {rules.HOLDS: "faster", rules.CONDITION: "equivalent", rules.FAILS: "slower"}
+
+
+def section(study: Study) -> str:
+    """How many claims hold, and the table; "" where the plan tests none."""
+    if not study.plan.get("replication"):
+        return ""
+    found = replication.claims(study.trials, study.verdict, study.plan)
+    rows = [
+        [
+            f"{esc(claim)}<small>{esc(claimed)}</small>{_badge(verdict)}",
+            f"<small>{esc(words.sentence_case(done))}.</small><br>{_lines(result)}",
+        ]
+        for claim, claimed, done, result, verdict in found.itertuples(index=False)
+    ]
+    counts = Counter(found["verdict"])
+    told = ", ".join(f"{verdict}: {counts[verdict]}" for verdict in rules.VERDICTS if counts[verdict])
+    lead = (
+        f"<p>{words.count(len(found), 'claim')} of the Rust demo's README: a gRPC server in Rust (tonic), which says "
+        f"what its settings give. {esc(words.sentence_case(told))}. Intervals are "
+        "95 % over blocks. A claim that is made without a condition is tested at several places, and holds under a "
+        "condition where it is confirmed at some of them only.</p>"
+    )
+    header = ["claim and verdict", "what was done, and the result"]
+    return lead + tables.table(header, rows, label="The claims of the Rust demo", widest=1)
+
+
+def _lines(result: str) -> str:
+    """Each part of a result on a line of its own."""
+    return "<br>".join(esc(words.sentence_case(part)) for part in result.split("; "))
+
+
+def _badge(verdict: str) -> str:
+    return f'<span class="gl-badge gl-{_COLOURS.get(verdict, "inconclusive")}">{esc(verdict)}</span>'

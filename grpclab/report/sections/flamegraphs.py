@@ -1,0 +1,77 @@
+"""Flamegraphs of the compared configurations, and the functions whose shares differ most."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from grpclab.analysis.inference import functions
+from grpclab.profiling import flamegraph
+from grpclab.profiling.stacks import at_work, readable
+from grpclab.report import words
+from grpclab.report.finished import Study
+from grpclab.report.sections import evidence
+from grpclab.report.sections.tables import code, table
+from grpclab.report.words import esc
+
+LOOKS = {
+    "stacks": ("py-spy", "Python's threads, by py-spy"),
+    "perf": ("perf", "every thread while it runs, by perf, a thread's name at the root"),
+}
+"""The files of stacks that a trial holds: the tool, and what it looks at."""
+
+Profiles = Mapping[str, Mapping[str, Mapping[int, Mapping[str, int]]]]
+"""Folded stacks by file (``stacks`` or ``perf``), configuration and block."""
+
+
+def section(study: Study, profiles: Profiles) -> str:
+    """The section; "" where there are no stacks."""
+    drawn = "".join(_look(study, key, found) for key in LOOKS if (found := _at_work(profiles.get(key, {}))))
+    return f"<style>{flamegraph.STYLE}</style>{drawn}<script>{flamegraph.SCRIPT}</script>" if drawn else ""
+
+
+def _at_work(by_configuration: Mapping[str, Mapping[int, Mapping[str, int]]]) -> dict[str, dict[int, dict[str, int]]]:
+    """Without what waits, and without configurations of which nothing is left."""
+    found = {
+        name: {block: working for block, stacks in blocks.items() if (working := at_work(stacks))}
+        for name, blocks in by_configuration.items()
+    }
+    return {name: blocks for name, blocks in found.items() if blocks}
+
+
+def _readable(blocks: Mapping[int, Mapping[str, int]]) -> dict[int, dict[str, int]]:
+    return {block: readable(stacks) for block, stacks in blocks.items()}
+
+
+def _look(study: Study, key: str, found: Mapping[str, Mapping[int, Mapping[str, int]]]) -> str:
+    tool, told = LOOKS[key]
+    parts = [f"<h3>{esc(words.sentence_case(told))}</h3>"]
+    for name, blocks in found.items():
+        whole: Counter[str] = Counter()
+        for stacks in blocks.values():
+            whole.update(stacks)
+        samples = words.count(sum(whole.values()), "sample")
+        heading = f"{study.title(name)}: {samples} at work in {words.count(len(blocks), 'block')}"
+        opened = " open" if tool == "py-spy" else ""
+        parts.append(f"<details{opened}><summary>{esc(heading)}</summary>{flamegraph.fragment(whole)}</details>")
+    return "".join(parts) + _differences(study, tool, found)
+
+
+def _differences(study: Study, tool: str, found: Mapping[str, Mapping[int, Mapping[str, int]]]) -> str:
+    if not {study.baseline, study.candidate} <= set(found):
+        return ""
+    largest = functions.largest(*(_readable(found[side]) for side in (study.baseline, study.candidate)))
+    rows = [
+        [
+            code(one.function),
+            evidence.level(one.shares.baseline, evidence.points),
+            evidence.level(one.shares.candidate, evidence.points),
+            evidence.change(one.shares, evidence.points),
+        ]
+        for one in largest
+    ]
+    if not rows:
+        return ""
+    header = ["on the stack", study.title(study.baseline), study.title(study.candidate), "change"]
+    label = f"Functions whose share of the samples changed most, by {tool}"
+    return f"<p>{esc(label)}:</p>{table(header, rows, label=label, numeric={1, 2, 3})}"

@@ -1,0 +1,43 @@
+"""What the Universal Scalability Law says of throughput curves with levels enough."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from grpclab.analysis.inference.scalability import FEWEST_LEVELS, Scalability, fit
+from grpclab.report import words
+from grpclab.report.figures.curves import lines
+from grpclab.report.finished import Study
+from grpclab.report.words import esc
+
+
+def section(study: Study, curve: Mapping[str, Any]) -> str:
+    """A sentence for each series; "" where none has FEWEST_LEVELS levels of concurrency."""
+    if curve.get("factor") != "load.concurrency":
+        return ""
+    told = [
+        f"<li><b>{esc(line.name)}</b>: {esc(sentence(found))}</li>"
+        for line in lines(study, curve, "throughput_rps")
+        if (found := fit([point.x for point in line.points], [point.mean for point in line.points]))
+    ]
+    if not told:
+        return ""
+    return (
+        "<details><summary>The Universal Scalability Law</summary><p>Throughput over concurrency N as "
+        "λN / (1 + σ(N − 1) + κN(N − 1)): σ is what is done one after the other, κ what each caller "
+        f"costs every other one. Fitted to the means over blocks, from {FEWEST_LEVELS} levels on.</p>"
+        f"<ul>{''.join(told)}</ul></details>"
+    )
+
+
+def sentence(found: Scalability) -> str:
+    """The fit in words, or that there is none and why."""
+    if not found.fits:
+        return f"no fit: {found.reason}."
+    peak = f"most throughput near {found.peak:,.0f} in flight" if math.isfinite(found.peak) else "no peak in sight"
+    return (
+        f"λ {words.amount(found.one_rps)} requests/s, σ {found.contention:.3f}, κ {found.coherency:.2g}; {peak}; no "
+        f"level is missed by more than {words.percent(found.largest_miss)}."
+    )

@@ -1,0 +1,40 @@
+"""Handlers that wait and handlers that do not: when threads and asyncio help, in words beside the figure."""
+
+from __future__ import annotations
+
+from grpclab.report import figures, words
+from grpclab.report.figures.waiting import comparisons, pair
+from grpclab.report.finished import Study
+from grpclab.report.words import esc
+
+
+def section(study: Study) -> str:
+    """The sentence and the figure; "" where the plan has no such scenario."""
+    if not study.plan.get("waiting"):
+        return ""
+    block = figures.waiting(study)
+    if not block:
+        return '<p class="gl-none">No trial of the scenario waiting is valid.</p>'
+    return f"<p>{esc(lead(study))}</p>{block.html()}"
+
+
+def lead(study: Study) -> str:
+    """What is measured, and what came of it."""
+    about = study.plan["waiting"]
+    wait = words.plain(about.get("handler_wait_ms"))
+    wait = f"{wait} ms" if wait.replace(".", "").isdigit() else f"for {wait} (ms)"
+    ladder = (
+        " The ladder's handlers never wait: there, another thread only competes for the same CPU."
+        if study.plan.get("ladder")
+        else ""
+    )
+    return (
+        f"Threads help a handler that waits, and do not help one that computes. Here each handler waits {wait} without "
+        f"using the CPU, as for a database, with {about.get('in_flight')} calls in flight.{told(study)}{ladder}"
+    )
+
+
+def told(study: Study) -> str:
+    """Each comparison in a few words; "" for none."""
+    found = [f"{pair(c)}: {words.estimate(c)}, {c.get('verdict')}" for c in comparisons(study)]
+    return f" {words.sentence_case('; '.join(found))}." if found else ""

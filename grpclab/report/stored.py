@@ -1,0 +1,154 @@
+"""A finished study as frames, out of its folder or out of a report that somebody sent, for questions of one's own."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pandas as pd
+
+from grpclab.errors import DesignError
+from grpclab.report import data
+from grpclab.report.finished import tidy
+from grpclab.study.repeat import Original
+from grpclab.study.store import Store
+from grpclab.study.stored_values import check_manifest, check_verdict
+from grpclab.system.bounded import JSON_BYTES, json_object, read_bytes
+from grpclab.system.environment import identity
+from grpclab.system.frames import MOST_BYTES, from_parquet
+from grpclab.text.printable import printable
+
+T = TypeVar("T")
+
+PARTS = ("manifest.json", "trials.parquet", "verdict.json")
+"""The files of a finished study that make up its frames."""
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class StoredStudy:
+    """A finished study. `trials` has one row a trial, as trials.parquet: every factor, every metric, base units."""
+
+    name: str
+    manifest: Mapping[str, Any]
+    trials: pd.DataFrame
+    verdict: Mapping[str, Any]
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in a sentence."""
+        return printable(str(self.verdict.get("sentence") or "There is no verdict."))
+
+    @property
+    def valid(self) -> pd.DataFrame:
+        """The valid trials, without percentiles that fewer than 10 calls lie beyond: what figures are drawn from."""
+        frame = tidy(self.trials)
+        return frame[frame["valid"]].reset_index(drop=True)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What must be equal in two studies before their absolute numbers are compared: machine and versions."""
+        known = self.manifest.get("identity")
+        machine, versions = self.manifest.get("machine") or {}, self.manifest.get("versions") or {}
+        return dict(known) if known else identity(machine, versions)
+
+    @property
+    def comparisons(self) -> pd.DataFrame:
+        """One row a comparison, the headline first, the A/A arm last: see verdict.json."""
+        aa = self.verdict.get("aa")
+        headline = self.verdict.get("headline")
+        found = [*([headline] if headline else []), *(self.verdict.get("comparisons") or []), *([aa] if aa else [])]
+        return pd.DataFrame(found)
+
+    def __repr__(self) -> str:
+        return f"StoredStudy({self.name!r}, {len(self.trials):,} trials)"
+
+    def _repr_html_(self) -> str:
+        """Name, verdict and extent, for a notebook."""
+        configurations = self.trials["configuration"].nunique() if "configuration" in self.trials else 0
+        about = f"{len(self.trials):,} trials of {configurations} configurations"
+        return f"<b>{html.escape(self.name)}</b>, {about}<br>{html.escape(self.sentence)}"
+
+
+def load_study(source: Path | str) -> StoredStudy:
+    """The study in a folder ``results/<study>`` or in a report ``reports/<study>.html``.
+
+    Raises DesignError, which names the path and what is wrong with it.
+    """
+    path = Path(source)
+    if not path.is_dir():
+        packed = data.read(path)
+        manifest, trials, verdict = packed.manifest, packed.trials, packed.verdict
+        where = f"{path} holds no study that can be read"
+    else:
+        where = f"{path} holds no finished study"
+        try:
+            manifest, verdict = (_object(path, part) for part in (PARTS[0], PARTS[2]))
+            trials = _read(path, PARTS[1], MOST_BYTES, from_parquet)
+        except (OSError, ValueError) as error:
+            told = f"no {error.filename}" if isinstance(error, FileNotFoundError) else printable(str(error), 300)
+            raise DesignError(f"{where}: {told}; `grpclab report {path}` finishes it") from None
+    try:
+        check_manifest(manifest)
+        check_verdict(verdict)
+    except ValueError as error:
+        raise DesignError(f"{where}: {printable(str(error), 300)}") from None
+    return StoredStudy(name=str(manifest.get("study") or path.stem), manifest=manifest, trials=trials, verdict=verdict)
+
+
+def _object(folder: Path, part: str) -> dict[str, Any]:
+    return _read(folder, part, JSON_BYTES, json_object)
+
+
+def _read(folder: Path, part: str, most: int, reading: Callable[[bytes], T]) -> T:
+    """A file of a study, as it is read. Raises OSError, and ValueError that names it."""
+    try:
+        return reading(read_bytes(folder / part, most, inside=folder))
+    except ValueError as error:
+        raise ValueError(f"{part} {error}") from None
+
+
+def load_original(source: Path | str) -> Original:
+    """The study to repeat: a folder ``results/<study>``, its manifest.json, or a report that holds its study.
+
+    Trials and verdict need not be there. Raises DesignError, which names the path and what is wrong with it.
+    """
+    path = Path(source)
+    if not path.exists():
+        raise DesignError(f"no study at {path}: give results/STUDY, its manifest.json, or a report")
+    folder = path if path.is_dir() else path.parent
+    if path.is_dir() or path.name == "manifest.json":
+        manifest = Store(folder).manifest()
+        if manifest is None:
+            raise DesignError(f"no study in {path}: there is no manifest.json")
+        return Original(source=str(path), manifest=manifest, verdict=_verdict(folder))
+    packed = data.read(path)
+    try:
+        check_verdict(packed.verdict)
+    except ValueError as error:
+        raise DesignError(f"{path} holds no study that can be read: {printable(str(error), 300)}") from None
+    return Original(source=str(path), manifest=packed.manifest, verdict=packed.verdict, trusted=False)
+
+
+def _verdict(folder: Path) -> Mapping[str, Any]:
+    try:
+        found = _object(folder, PARTS[2])
+        check_verdict(found)
+    except (OSError, ValueError):
+        return {}
+    return found
+
+
+def finished_studies(results: Path | str) -> list[Path]:
+    """The folders of finished studies in a folder of results, the newest first by the time they were begun."""
+    found = []
+    for folder in Path(results).glob("*/"):
+        try:
+            if all((folder / part).is_file() for part in PARTS):
+                begun = str(_object(folder, PARTS[0]).get("created_at") or "")
+                found.append((begun, folder.name, folder))
+        except (OSError, ValueError):
+            continue  # half a study, or somebody else's folder
+    return [folder for _, _, folder in sorted(found, reverse=True)]

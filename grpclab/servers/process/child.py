@@ -1,0 +1,63 @@
+"""A server as a child process: how the launcher, and the parent of several processes, start one.
+
+``python -m grpclab.servers.process.child`` reads one JSON line (:class:`ServeSpec`) on standard input, which stays open
+as the lifeline. One line goes out when it serves (``port``, ``pids``), one when it has drained (``calls``,
+``high_water``). Its log goes to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import queue
+import sys
+from typing import NoReturn
+
+from grpclab.errors import GrpclabError
+from grpclab.servers.process.parent import serve_processes
+from grpclab.servers.process.serving import ServeSpec
+from grpclab.servers.process.sidecar import observed
+from grpclab.system import open_files
+from grpclab.system.subprocesses import die_with_parent, say
+
+log = logging.getLogger("grpclab.serve")
+
+
+def configure_logging(level: str) -> None:
+    """Log to standard error, one line each."""
+    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+
+def leave(code: int) -> NoReturn:
+    """End now: a handler that never returns must not keep a drained server alive."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def main() -> NoReturn:
+    """See the module's docstring."""
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+    die_with_parent(lines.put)
+    open_files.raise_limit()
+    configure_logging(os.environ.get("GRPCLAB_LOG", "info"))
+    spec = ServeSpec(**json.loads(lines.get()))
+    try:
+        with observed(spec, lambda where: say(**where)) as announce:
+            totals = serve_processes(spec, announce)
+    except GrpclabError as error:
+        log.error("%s", error)
+        leave(error.exit_code)
+    log.log(
+        logging.DEBUG if spec.shared_port else logging.INFO,  # a parent adds them up and says so itself
+        "served %d calls, at most %d at once",
+        totals["calls"],
+        totals["high_water"],
+    )
+    say(**totals)
+    leave(0)
+
+
+if __name__ == "__main__":
+    main()

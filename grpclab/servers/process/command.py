@@ -1,0 +1,184 @@
+"""A server that somebody's command starts, as a child process of ours.
+
+``python -m grpclab.servers.process.command`` reads one JSON line ``{"command": "... {port} ...", "timeout_s": 25}`` on
+standard input, which stays open as the lifeline: when it closes, for whatever reason, the command and what it started
+end, in whatever session or process group that is. One line goes out when something listens on the port: ``port``,
+``pids``, and which of them were ``started`` here. What the command writes goes to standard error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import queue
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from typing import NoReturn
+
+import psutil
+
+from grpclab.servers.process.serving import free_port
+from grpclab.system import procfs, programs
+from grpclab.system.subprocesses import Lines, describe_exit, say
+
+DRAIN_S = 5.0
+LOOK_EVERY_S = 0.02
+SETTLED_S, MOST_LOOKS = 0.1, 10
+
+
+class _AskedToStop(BaseException):
+    """SIGTERM: out of whatever is being waited for, which holds a lock meanwhile."""
+
+
+def _asked(*_: object) -> NoReturn:
+    raise _AskedToStop
+
+
+class _Command:
+    """The process of the command, and what that started. A lock keeps the lifeline from missing one that starts."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._known: set[psutil.Process] = set()
+
+    def start(self, words: list[str]) -> subprocess.Popen[bytes]:
+        """Start it in a process group of its own. Raises OSError."""
+        with self._lock:
+            self._process = subprocess.Popen(
+                programs.tied(words), stdin=subprocess.DEVNULL, stdout=sys.stderr, process_group=0
+            )
+            return self._process
+
+    def look(self) -> list[int]:
+        """The processes that it consists of now. They are known from then on, whoever becomes their parent."""
+        found = programs.descendants()
+        self._known.update(found)
+        return [process.pid for process in found]
+
+    def settled(self) -> list[int]:
+        """As :meth:`look`, once that has been the same for a moment: servers fork workers when they listen."""
+        found = self.look()
+        for _ in range(MOST_LOOKS):
+            time.sleep(SETTLED_S)
+            before, found = found, self.look()
+            if found == before:
+                break
+        return found
+
+    def ask(self) -> None:
+        """Ask it and what it started to end."""
+        assert self._process is not None
+        self.look()
+        programs.signal_group(self._process.pid, signal.SIGTERM)
+        for process in self._known:
+            with contextlib.suppress(OSError, psutil.Error):
+                if os.getpgid(process.pid) != self._process.pid:
+                    process.terminate()
+
+    def kill(self) -> None:
+        """End it and what it started, if it was started."""
+        with self._lock:
+            if self._process is not None:
+                programs.signal_group(self._process.pid, signal.SIGKILL)
+                programs.kill_descendants(self._known)
+
+
+def main() -> NoReturn:
+    """See the module's docstring."""
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+    running = _Command()
+
+    def lifeline() -> None:
+        come = Lines()
+        while data := os.read(0, 1 << 16):
+            for line in come.feed(data):
+                lines.put(line.decode())
+        running.kill()
+        os._exit(1)
+
+    programs.adopt_orphans()
+    threading.Thread(target=lifeline, name="lifeline", daemon=True).start()
+    spec = json.loads(lines.get())
+    command = spec["command"]
+    port = free_port()
+    early: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: early.append(number))  # an exception would lose the new process
+    words = shlex.split(command.replace("{port}", str(port)))
+    if shutil.which(words[0]) is None:
+        _leave(f"{words[0]}: {_why_not(words[0])}")
+    process = running.start(words)
+    try:
+        signal.signal(signal.SIGTERM, _asked)
+        if early:
+            raise _AskedToStop
+        _wait_until_it_listens(running, process, port, spec["timeout_s"])
+        started = running.settled()
+        say(port=port, pids=sorted({*started, *procfs.listening_pids(port)}), started=started)
+        code = process.wait()
+        running.kill()  # what it has left behind
+        _leave(f"the command {describe_exit(code)}")
+    except _AskedToStop:
+        _stop(running, process)
+
+
+def _stop(running: _Command, process: subprocess.Popen[bytes]) -> NoReturn:
+    """End the command and what it started: asked first, made to after a while."""
+    running.ask()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(DRAIN_S)
+    running.kill()
+    say(calls=None, high_water=None)
+    os._exit(0)
+
+
+def _why_not(program: str) -> str:
+    """Why it cannot be run."""
+    return os.strerror(errno.EACCES if os.path.isfile(program) else errno.ENOENT)
+
+
+def _wait_until_it_listens(running: _Command, process: subprocess.Popen[bytes], port: int, timeout_s: float) -> None:
+    give_up = time.monotonic() + timeout_s
+    while time.monotonic() < give_up:
+        code = process.poll()
+        if code is not None:
+            left = running.look()
+            running.kill()
+            went = f"; it went on in the background (pid {left[0]}): have it stay in the foreground" if left else ""
+            _leave(f"the command {describe_exit(code)} before it listened on port {port}{went}")
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(LOOK_EVERY_S)
+    elsewhere = _listens_on(running.look())
+    running.kill()
+    told = f"; it listens on {elsewhere}: have it listen on 127.0.0.1, at {{port}}" if elsewhere else ""
+    _leave(f"the command did not listen on 127.0.0.1:{port} within {timeout_s:g} s (--start-timeout){told}")
+
+
+def _listens_on(pids: list[int]) -> str:
+    """Where these processes listen, TCP and Unix sockets, in words; "" where they do not."""
+    found: list[str] = []
+    for pid in pids:
+        with contextlib.suppress(psutil.Error):
+            sockets = psutil.Process(pid).net_connections(kind="all")
+            found += [f"{s.laddr.ip}:{s.laddr.port}" for s in sockets if s.status == psutil.CONN_LISTEN]
+            named = [str(s.laddr) for s in sockets if s.family == socket.AF_UNIX and s.laddr and not s.raddr]
+            found += [f"the Unix socket {name.lstrip(chr(0))}" for name in named]
+    return " and ".join(dict.fromkeys(found))
+
+
+def _leave(why: str) -> NoReturn:
+    print(why, file=sys.stderr, flush=True)
+    os._exit(3)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""Where a server is to listen, and who can then reach it.
+
+A server of the lab has no authentication. On loopback only this machine reaches it; anywhere else that is said in one
+line, before the server's own.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from grpclab.errors import UsageError, invalid
+from grpclab.system.addresses import is_loopback
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListenAddress:
+    """An address to listen on."""
+
+    host: str
+    """As servers take it: a name as it was given, an address without brackets and in its usual form."""
+    addresses: tuple[str, ...]
+    """What the host stands for."""
+
+    @property
+    def local(self) -> bool:
+        """Whether only this machine can connect."""
+        return all(map(is_loopback, self.addresses))
+
+    def exposure(self, services: Sequence[str], *, tls: bool = False, desk: str = "") -> str:
+        """Who can now reach what, in one sentence; empty where only this machine can.
+
+        `desk` is a clause about the profiling desk.
+        """
+        if self.local:
+            return ""
+        unspecified = any(ip_address(one.partition("%")[0]).is_unspecified for one in self.addresses)
+        where = "any address of this one" if unspecified else ", ".join(self.addresses)
+        *some, last = services
+        named = f"{', '.join(some)} and {last}" if some else last
+        secured = "over TLS, without authentication" if tls else "without TLS and authentication"
+        rest = f"; {desk}" if desk else ""
+        return f"listening on {self.host}: every machine that reaches {where} can call {named}, {secured}{rest}"
+
+
+def listen_address(text: str, *, option: str = "--host") -> ListenAddress:
+    """Where `text` asks to listen. Raises UsageError for what is neither an address nor a name that is known here."""
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    for flags in (socket.AI_NUMERICHOST, 0):
+        try:
+            found = socket.getaddrinfo(bare or None, 0, type=socket.SOCK_STREAM, flags=flags | socket.AI_PASSIVE)
+        except (OSError, UnicodeError):
+            continue
+        addresses = tuple(dict.fromkeys(str(where[0]) for _, _, _, _, where in found))
+        return ListenAddress(host=addresses[0] if flags or not bare else bare, addresses=addresses)
+    raise UsageError(invalid(option, text, "an address of this machine, as 127.0.0.1, or a name of one"))

@@ -1,0 +1,81 @@
+"""``grpclab serve``: a server in the foreground of a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, NoReturn
+
+from grpclab.factors.config import Level
+from grpclab.servers.process.child import leave
+from grpclab.servers.process.exposure import ListenAddress
+from grpclab.servers.process.parent import serve_processes
+from grpclab.servers.process.serving import ServeSpec, address
+from grpclab.servers.process.sidecar import DeskAddress, observed
+from grpclab.system import interrupts, open_files
+from grpclab.system.temporary import TemporaryFolder
+
+log = logging.getLogger("grpclab.serve")
+
+
+def serve_in_foreground(
+    name: str,
+    settings: dict[str, Level],
+    where: ListenAddress,
+    port: int,
+    *,
+    quiet: bool,
+    desk: DeskAddress | None = None,
+) -> None:
+    """Serve until a signal stops it. Raises ServerError where that, or the desk, cannot be started."""
+    host = where.host
+    open_files.raise_limit()
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(TemporaryFolder())
+        spec = ServeSpec(settings=settings, host=host, port=port, folder=str(folder))
+        if spec.config.tls:
+            from grpclab.servers import tls
+
+            tls.issue(folder)
+
+        def announce(served: dict[str, Any]) -> None:
+            from grpclab.servers.build import service_names
+
+            exposed = where.exposure(service_names(), tls=spec.config.tls, desk=_about(desk, served))
+            if exposed or (desk and not desk.local):
+                print(f"grpclab: {exposed or _about(desk, served)}", file=sys.stderr, flush=True)
+            if not quiet:
+                pids = served["pids"]
+                processes = "1 process" if len(pids) == 1 else f"{len(pids)} processes"
+                at = address(host, served["port"])
+                tls_text = f", TLS with {folder}/ca.pem" if spec.config.tls else ""
+                desk_text = f", profiling desk on {served['desk']}" if "desk" in served else ""
+                print(
+                    f"{name} server on {at} ({spec.config.implementation}, {processes}, pid"
+                    f" {', '.join(map(str, pids))}{tls_text}){desk_text}; Ctrl-C stops it",
+                    flush=True,
+                )
+
+        with observed(spec, announce, desk=desk or DeskAddress()) as announce_both:
+            totals = serve_processes(spec, announce_both, at_once=partial(end_at_once, stack))
+    if not quiet:
+        print(f"served {totals['calls']:,} calls, at most {totals['high_water']:,} at once", flush=True)
+
+
+def end_at_once(stack: contextlib.ExitStack, number: int) -> NoReturn:
+    """End this process, whatever calls it has, with a line; what it has written for itself goes."""
+    stack.close()
+    print(f"grpclab: ended by a second {interrupts.name(number)}: running calls were cut off", file=sys.stderr)
+    leave(128 + number)
+
+
+def _about(desk: DeskAddress | None, served: Mapping[str, Any]) -> str:
+    """Who reaches the desk, beside a server that others reach."""
+    if "desk" not in served or desk is None:
+        return "there is no profiling desk"
+    if desk.local:
+        return f"the profiling desk and the metrics are on {desk.host}, for this machine only"
+    return f"whoever has its token reaches the profiling desk and the metrics: {served['desk']}"

@@ -1,0 +1,176 @@
+"""Serving in one process: listen, say so, answer until told to stop, drain, say what was served."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import errno
+import os
+import queue
+import signal
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from grpclab.errors import ServerError
+from grpclab.factors.config import Level, ServerConfig, TrialConfig
+
+DRAIN_S = 5.0
+
+Announce = Callable[[dict[str, Any]], None]
+"""Is given ``{"port": int, "pids": [int]}`` once the server answers."""
+
+
+AtOnce = Callable[[int], object]
+"""Ends the process on a second signal, which does not wait for the calls that are still inside; is given its number."""
+
+
+def leave_at_once(_number: int) -> NoReturn:
+    """As a child does: what it leaves behind is its parent's."""
+    os._exit(1)
+
+
+def stop_signals() -> list[signal.Signals]:
+    """The signals that stop a server; SIGHUP is none of them where nohup has it ignored."""
+    hung_up = [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP]
+    return [signal.SIGTERM, signal.SIGINT, *hung_up]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeSpec:
+    """What to serve and where. `settings` are server factors by dotted name; `port` 0 is any free one."""
+
+    settings: dict[str, Level] = field(default_factory=dict)
+    host: str = "127.0.0.1"
+    port: int = 0
+    hold: int = 0
+    """Keep every call inside until this many are in (for tests of capacity)."""
+    seed: int = 1
+    """Of what is drawn: how long each handler waits."""
+    folder: str = ""
+    """Private to this server and removed by who started it: certificates, counters, sockets."""
+    shared_port: bool = False
+    """One of several processes on a port that their parent holds."""
+
+    @property
+    def config(self) -> ServerConfig:
+        """The server's factors."""
+        return TrialConfig().replace(self.settings).server
+
+    def replace(self, **changes: Any) -> ServeSpec:
+        """A copy with changes."""
+        return dataclasses.replace(self, **changes)
+
+
+def address(host: str, port: int) -> str:
+    """``host:port`` with brackets around IPv6."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def free_port() -> int:
+    """A port of loopback that nobody uses at the moment."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def require_free_port(host: str, port: int, *, remedy: str = "--port") -> None:
+    """Raise ServerError if anything listens there already; `remedy` is what chooses another.
+
+    SO_REUSEPORT, which grpcio sets, would let two servers share a port without a word; so the port is first
+    bound without it.
+    """
+    if port == 0:
+        return
+    try:
+        family, kind, _, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(where)
+            probe.listen(1)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise ServerError(
+                f"port {port} on {host} is taken: stop what listens there, or choose another with {remedy}"
+            ) from None
+        raise ServerError(f"cannot listen on {address(host, port)}: {error.strerror}") from None
+
+
+def credentials(spec: ServeSpec) -> Any:
+    """Server credentials, or None without TLS."""
+    if not spec.config.tls:
+        return None
+    from grpclab.servers import tls
+
+    return tls.server_credentials(Path(spec.folder))
+
+
+def serve(spec: ServeSpec, announce: Announce, at_once: AtOnce = leave_at_once) -> dict[str, int]:
+    """Serve in this process until a signal stops it; returns the counts. Call it on the main thread."""
+    if not spec.shared_port:
+        require_free_port(spec.host, spec.port)
+    if spec.config.implementation == "sync":
+        return _serve_sync(spec, announce, at_once)
+    if spec.config.event_loop == "uvloop":
+        try:
+            import uvloop
+        except ImportError:
+            raise ServerError("server.event_loop=uvloop: uvloop is not installed (pip install uvloop)") from None
+        return dict(uvloop.run(_serve_async(spec, announce, at_once)))
+    return asyncio.run(_serve_async(spec, announce, at_once))
+
+
+def _serve_sync(spec: ServeSpec, announce: Announce, at_once: AtOnce) -> dict[str, int]:
+    from grpclab.servers.build import sync_server
+    from grpclab.servers.greeter import CallCount
+
+    stop: queue.SimpleQueue[int] = queue.SimpleQueue()  # put() is safe in a signal handler
+    for number in stop_signals():
+        signal.signal(number, lambda n, _frame: stop.put(n))
+    count = CallCount()
+    server, health, port = sync_server(
+        spec.config,
+        address(spec.host, spec.port),
+        count=count,
+        seed=spec.seed,
+        hold=spec.hold,
+        credentials=credentials(spec),
+    )
+    server.start()
+    announce({"port": port, "pids": [os.getpid()]})
+    stop.get()
+    health.enter_graceful_shutdown()
+    drained = server.stop(DRAIN_S)
+    # A second signal does not wait for the calls that are still inside.
+    while not drained.wait(0.05):
+        if not stop.empty():
+            at_once(stop.get())
+    return count.as_dict()
+
+
+async def _serve_async(spec: ServeSpec, announce: Announce, at_once: AtOnce) -> dict[str, int]:
+    from grpclab.servers.build import async_server
+    from grpclab.servers.greeter import CallCount
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in stop_signals():
+        loop.add_signal_handler(number, stop.set)
+    count = CallCount()
+    server, health, port = await async_server(
+        spec.config,
+        address(spec.host, spec.port),
+        count=count,
+        seed=spec.seed,
+        hold=spec.hold,
+        credentials=credentials(spec),
+    )
+    await server.start()
+    announce({"port": port, "pids": [os.getpid()]})
+    await stop.wait()
+    for number in stop_signals():
+        loop.add_signal_handler(number, at_once, number)
+    await health.enter_graceful_shutdown()
+    await server.stop(DRAIN_S)
+    return count.as_dict()

@@ -1,0 +1,62 @@
+"""The design ``desk``: what counting calls and a profiling desk beside the server cost it. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from grpclab.factors.config import Level
+from grpclab.factors.variants import OPTIMIZED
+from grpclab.study.designs.design import (
+    CHATTER,
+    CHATTER_WARMUP_S,
+    DELTA,
+    METRIC,
+    PREFERRED_CONCURRENCY,
+    Configurations,
+    comparison,
+    plain,
+)
+from grpclab.study.parameters import StudyParameters
+
+QUESTION = "What do the profiling desk and the metrics cost the server while nobody looks?"
+SETTINGS: dict[str, tuple[str, dict[str, Level]]] = {
+    "neither": ("optimized, neither", {}),
+    "metrics": ("optimized, counting calls", {"server.metrics": True}),
+    "desk": ("optimized, a desk beside it", {"server.desk": True}),
+    "both": ("optimized, as `grpclab serve` runs it", {"server.metrics": True, "server.desk": True}),
+}
+
+
+def plan(parameters: StudyParameters) -> dict[str, Any]:
+    """The plan, as :func:`grpclab.study.designs.design.plan` gives it; the load is the engine's that was asked for."""
+    out = Configurations()
+    load: dict[str, Level] = {
+        "load.engine": parameters.engine,
+        "load.requests": parameters.requests,
+        "load.duration_s": parameters.max_trial_s,
+        "load.warmup_s": CHATTER_WARMUP_S,
+        "load.concurrency": PREFERRED_CONCURRENCY,
+    }
+    names = {
+        key: out.add(key, title, CHATTER, OPTIMIZED.replace(load | settings))
+        for key, (title, settings) in SETTINGS.items()
+    }
+    again = out.add("neither-again", "neither once more (A/A)", CHATTER, OPTIMIZED.replace(load))
+    for key in ("metrics", "desk"):
+        out.compare(f"{SETTINGS[key][0]}, against neither", CHATTER, names["neither"], names[key])
+    return {
+        **plain(),
+        "blocks": parameters.blocks,
+        "delta": DELTA,
+        "metric": METRIC,
+        "configurations": list(out.configurations.values()),
+        "headline": {
+            **comparison("desk and metrics against neither", CHATTER, names["neither"], names["both"]),
+            "baseline_label": "optimized without them",
+            "candidate_label": "optimized with desk and metrics",
+            "at": f"at concurrency {PREFERRED_CONCURRENCY} with engine {parameters.engine}",
+        },
+        "comparisons": out.comparisons,
+        "aa": comparison("neither against itself (A/A)", CHATTER, names["neither"], again),
+        "profiled": [names["neither"], names["both"]] if parameters.profile else [],
+    }

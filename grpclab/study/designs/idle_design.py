@@ -1,0 +1,50 @@
+"""The design of the scenario ``idle``: what keepalive is for. Pure.
+
+Connections go silent for longer than the link remembers them, then calls resume at a low, steady rate. What counts is
+the time until the first of them succeeds, and how many fail. A middlebox that forgets a connection tells nobody: only
+a ping that stays unanswered does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from grpclab.factors.config import TrialConfig
+from grpclab.study.designs.design import DELTA, Configurations, comparison, plain
+from grpclab.study.designs.idle_scenario import IDLE, IDLE_TIMEOUT_S, METRIC, SETTINGS, figure, load
+from grpclab.study.parameters import StudyParameters
+
+QUESTION = "Does keepalive keep a silent connection usable, and which of its settings does that take?"
+PAUSE_S = 6.0
+"""Long enough for a server to see more pings than it takes: its third without data is one too many."""
+LIMIT_S = 4.0
+"""Calls are made for so long after the silence; what has not succeeded by then is `> limit`."""
+
+
+def plan(parameters: StudyParameters) -> dict[str, Any]:
+    """The plan, as :func:`grpclab.study.designs.design.plan` gives it, with nothing but this scenario in it."""
+    out = Configurations()
+    base = load(pause_s=PAUSE_S, limit_s=LIMIT_S)
+    names = {
+        key: out.add(f"idle-{key}", title, IDLE, TrialConfig().replace(base | settings))
+        for key, (title, settings) in SETTINGS.items()
+    }
+    again = out.add("idle-off-again", "keepalive off once more (A/A)", IDLE, TrialConfig().replace(base))
+    for key in ("longer", "half", "punished"):
+        out.compare(f"{SETTINGS[key][0]}, against none", IDLE, names["off"], names[key], metric=METRIC)
+    return {
+        **plain(),
+        "blocks": parameters.blocks,
+        "delta": DELTA,
+        "metric": METRIC,
+        "configurations": list(out.configurations.values()),
+        "headline": {
+            **comparison("working keepalive against none", IDLE, names["off"], names["working"], metric=METRIC),
+            "baseline_label": "no keepalive",
+            "candidate_label": "working keepalive",
+            "at": f"after {PAUSE_S:g} s of silence on a link that forgets after {IDLE_TIMEOUT_S:g} s",
+        },
+        "comparisons": out.comparisons,
+        "aa": comparison("no keepalive against itself (A/A)", IDLE, names["off"], again, metric=METRIC),
+        "idle": figure(list(names.values()), pause_s=PAUSE_S, limit_s=LIMIT_S),
+    }

@@ -1,0 +1,43 @@
+"""The ladder from its top: optimized without one rung at a time, since what a rung gives may depend on the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from grpclab.factors.config import Level, TrialConfig
+from grpclab.factors.variants import BASIC, LADDER, OPTIMIZED
+
+
+def without(name: str) -> TrialConfig:
+    """`optimized` with the factors that a kept rung changes back at what they were below it."""
+    below: dict[str, Level] = BASIC.flat()
+    for rung in LADDER:
+        if rung.name == name:
+            return OPTIMIZED.replace({factor: below[factor] for factor in rung.changes})
+        if rung.kept:
+            below |= rung.changes
+    raise KeyError(name)
+
+
+def entries(
+    ladder: list[dict[str, Any]],
+    optimized: str,
+    *,
+    scenario: str,
+    configuration: Callable[[str, str, TrialConfig], str],
+) -> list[dict[str, Any]]:
+    """What the plan says of it: an entry for each kept rung that was climbed.
+
+    `configuration` gives the name under which the study holds a configuration, with a name and a title to add it by.
+    """
+    found = []
+    for rung in ladder[1:]:
+        if not rung["kept"] or rung["not_testable"]:
+            continue
+        config = without(rung["name"])
+        name = configuration(f"without-{rung['name']}", f"optimized without {rung['title']}", config)
+        if name != optimized:
+            told = {"name": rung["name"], "title": rung["title"], "scenario": scenario}
+            found.append({**told, "without": name, "top": optimized})
+    return found

@@ -1,0 +1,273 @@
+"""The design ``replication``: what the Rust demo claimed, each claim as something that can be measured. Pure.
+
+The Rust demo is a demonstration in Rust whose README says what its optimized server gives. Each of its claims is
+put to grpcio here, as far as grpcio has the knob: ``plan["replication"]`` names the configurations that a claim is
+judged by (:mod:`grpclab.analysis.claims.replication` judges), and every comparison it needs stands in the plan.
+
+A window governs what its own side receives: the client's, downloads; the server's, uploads. The Rust demo set the
+server's. Responses are what is large here, so the client's window is the one that is varied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from grpclab.factors.config import Level, TrialConfig
+from grpclab.factors.variants import BASIC, OPTIMIZED, VARIANTS, mix
+from grpclab.study.designs import idle_scenario
+from grpclab.study.designs.design import (
+    BULK,
+    BULK_BYTES,
+    BULK_CONCURRENCY,
+    CHATTER,
+    CHATTER_WARMUP_S,
+    DELTA,
+    IDLE_LIMIT_S,
+    IDLE_PAUSE_S,
+    METRIC,
+    PREFERRED_CONCURRENCY,
+    Configurations,
+    comparison,
+    plain,
+)
+from grpclab.study.parameters import ENGINES, StudyParameters
+
+QUESTION = "Which performance claims that a README of a gRPC demo in Rust makes hold in Python?"
+IN_FLIGHT = 10_000
+"""The calls in flight that the Rust demo claims."""
+STREAMS_TIMES = 1.5
+"""A window with so many calls in flight lasts this many times as long as others: each call waits for seconds."""
+PROFILED_BLOCKS = 3
+BULK_LONGEST_S, BULK_WARMUP_S = 1.0, 0.8
+"""Windows of downloads are short, since there are many of them; probing has 0.8 s to adjust before they open."""
+LONGER = 3.0
+"""The second round trip is so many times as long as the first."""
+LONGER_TRIP_TIMES = 2.0
+"""Windows there are so many times as long: answers come in bursts, one a round trip, and a window cuts one in two."""
+WINDOWS_KIB = {"64 KiB": 64, "1 MiB": 1024, "16 MiB": 16_384}
+OPENED, OPENED_BEHIND_LINK = "connections_opened", "link_connections"
+"""Connections as the client counts them, and as the emulated link does. Engine `wire` counts each one that it makes."""
+
+
+def plan(parameters: StudyParameters) -> dict[str, Any]:
+    """The plan, as :func:`grpclab.study.designs.design.plan` gives it, with what each claim is judged by."""
+    out = Configurations()
+    load: dict[str, Level] = {
+        "load.engine": parameters.engine,
+        "load.requests": parameters.requests,
+        "load.duration_s": parameters.max_trial_s,
+    }
+    chatter = load | {"load.warmup_s": CHATTER_WARMUP_S, "load.concurrency": PREFERRED_CONCURRENCY}
+    pairs = _throughput(out, chatter, parameters.engine)
+    base, wire = pairs[parameters.engine], pairs["wire"]
+    client_only = out.add(
+        "client-only",
+        "basic server, optimized client",
+        CHATTER,
+        mix(server="basic", client="optimized").replace(chatter),
+    )
+    again = out.add("basic-again", "basic once more (A/A)", CHATTER, BASIC.replace(chatter))
+    parts = [
+        out.compare("client only, at the basic server", CHATTER, base["basic"], client_only)
+        | {"side": "client", "phrase": "the client keeping its connections"},
+        out.compare("server only, with the optimized client", CHATTER, client_only, base["optimized"])
+        | {"side": "server", "phrase": "the server", "already": "a client that already keeps its channel"},
+    ]
+    streams = _streams(out, chatter, parameters, wire["optimized"])
+    limit_s = min(IDLE_LIMIT_S, parameters.max_trial_s)
+    handshakes = _handshakes(out, chatter, wire["optimized"], limit_s=limit_s)
+    networks, figures = _windows(out, load, parameters)
+    return {
+        **plain(),
+        "blocks": parameters.blocks,
+        "delta": DELTA,
+        "metric": METRIC,
+        "configurations": list(out.configurations.values()),
+        "headline": {
+            **comparison("optimized against basic", CHATTER, base["basic"], base["optimized"]),
+            "baseline_label": "basic",
+            "candidate_label": "optimized",
+            "at": f"at concurrency {PREFERRED_CONCURRENCY} with engine {parameters.engine}",
+        },
+        "parts": parts,
+        "comparisons": out.comparisons,
+        "aa": comparison("basic against itself (A/A)", CHATTER, base["basic"], again),
+        "engines": {
+            "scenario": CHATTER,
+            "concurrency": PREFERRED_CONCURRENCY,
+            "base": parameters.engine,
+            "other": _other(parameters.engine),
+            "rows": [
+                {"variant": variant, "configurations": {engine: pair[variant] for engine, pair in pairs.items()}}
+                for variant in VARIANTS
+            ],
+        },
+        "windows": figures,
+        "idle": idle_scenario.figure(["idle-off", "idle-working"], pause_s=IDLE_PAUSE_S, limit_s=limit_s),
+        "profiled": [base["basic"], base["optimized"]] if parameters.profile else [],
+        "profiled_blocks": PROFILED_BLOCKS,
+        "replication": {
+            "throughput": {
+                "scenario": CHATTER,
+                "arms": [{"engine": engine, **pair} for engine, pair in pairs.items()],
+                "server_only": {"baseline": client_only, "candidate": base["optimized"]},
+            },
+            "syscalls": {"baseline": base["basic"], "candidate": base["optimized"]},
+            "streams": streams,
+            "errors": [
+                {
+                    "place": f"{PREFERRED_CONCURRENCY} in flight",
+                    "configurations": [p["optimized"] for p in pairs.values()],
+                },
+                {"place": f"{IN_FLIGHT:,} in flight", "configurations": [streams["optimized"]]},
+            ],
+            "handshakes": handshakes,
+            "windows": networks,
+        },
+    }
+
+
+def _other(engine: str) -> str:
+    (other,) = (name for name in ENGINES if name != engine)
+    return other
+
+
+def _throughput(out: Configurations, load: Mapping[str, Level], base: str) -> dict[str, dict[str, str]]:
+    """Both variants with both engines, the base one first: by engine and variant, the configuration's name."""
+    pairs: dict[str, dict[str, str]] = {}
+    for engine in (base, _other(base)):
+        end, told = ("", "") if engine == base else (f"-{engine}", f", engine {engine}")
+        pairs[engine] = {
+            variant: out.add(
+                f"{variant}{end}", f"{variant}{told}", CHATTER, config.replace({**load, "load.engine": engine})
+            )
+            for variant, config in VARIANTS.items()
+        }
+        if engine != base:
+            out.compare(f"optimized against basic with engine {engine}", CHATTER, *pairs[engine].values())
+    for variant in VARIANTS:
+        sides = (pairs[engine][variant] for engine in ("grpcio", "wire"))
+        out.compare(f"{variant}: engine wire against grpcio", CHATTER, *sides)
+    return pairs
+
+
+def _streams(out: Configurations, load: Mapping[str, Level], parameters: StudyParameters, few: str) -> dict[str, Any]:
+    """10,000 calls in flight at the optimized server, and at the same one with grpcio's own limits.
+
+    Engine `wire`: a client of grpc.aio is at its end with a fraction of that. A window is bounded by time alone.
+    """
+    many = {
+        **load,
+        "load.engine": "wire",
+        "load.concurrency": IN_FLIGHT,
+        "load.requests": None,
+        "load.duration_s": STREAMS_TIMES * parameters.max_trial_s,
+    }
+    told = f"{IN_FLIGHT:,} in flight"
+    optimized = out.add("optimized-c10000", f"optimized, {told}", CHATTER, OPTIMIZED.replace(many))
+    own_limits = out.add(
+        "own-limits-c10000",
+        f"optimized with grpcio's own limits, {told}",
+        CHATTER,
+        OPTIMIZED.replace({**many, "server.max_concurrent_streams": None}),
+    )
+    out.compare(f"optimized, {told} instead of {PREFERRED_CONCURRENCY}", CHATTER, few, optimized)
+    return {"scenario": CHATTER, "in_flight": IN_FLIGHT, "optimized": optimized, "own_limits": own_limits, "few": few}
+
+
+def _handshakes(out: Configurations, load: Mapping[str, Level], on: str, *, limit_s: float) -> dict[str, Any]:
+    """The same client with keepalive and without, under load and after silence; and with a channel for each call."""
+    optimized = OPTIMIZED.replace({**load, "load.engine": "wire"})
+    off = out.add(
+        "keepalive-off",
+        "optimized, keepalive off",
+        CHATTER,
+        optimized.replace(
+            {f"{side}.{name}": None for side in ("client", "server") for name in ("keepalive_s", "keepalive_timeout_s")}
+        ),
+    )
+    per_call = out.add(
+        "per-call", "optimized, a channel for each call", CHATTER, optimized.replace({"client.pooling": "per_call"})
+    )
+    silent = idle_scenario.load(pause_s=IDLE_PAUSE_S, limit_s=limit_s)
+    idle_off, idle_on = (
+        out.add(f"idle-{key}", title, idle_scenario.IDLE, TrialConfig().replace(silent | settings))
+        for key in ("off", "working")
+        for title, settings in [idle_scenario.SETTINGS[key]]
+    )
+    out.compare("keepalive on against off, under load", CHATTER, off, on)
+    out.compare("keepalive on against off, under load", CHATTER, off, on, metric=OPENED)
+    out.compare("channels kept against one for each call", CHATTER, per_call, on)
+    out.compare("channels kept against one for each call", CHATTER, per_call, on, metric=OPENED)
+    after = "keepalive on against off, after silence"
+    out.compare(after, idle_scenario.IDLE, idle_off, idle_on, metric=idle_scenario.METRIC)
+    out.compare(after, idle_scenario.IDLE, idle_off, idle_on, metric=OPENED_BEHIND_LINK)
+    return {
+        "places": [
+            {"place": "under load", "scenario": CHATTER, "metric": OPENED, "baseline": off, "candidate": on},
+            {
+                "place": "after silence on a link that forgets",
+                "scenario": idle_scenario.IDLE,
+                "metric": OPENED_BEHIND_LINK,
+                "baseline": idle_off,
+                "candidate": idle_on,
+            },
+        ],
+        "reuse": {"scenario": CHATTER, "metric": OPENED, "baseline": per_call, "candidate": on},
+    }
+
+
+def _windows(
+    out: Configurations, load: Mapping[str, Level], parameters: StudyParameters
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Downloads with fixed windows of the client and with an adaptive one: what is judged, and the figure's panels.
+
+    Engine `grpcio`: how a window grows is the client's own business. The longest round trip has the smallest and the
+    largest fixed window only.
+    """
+    base: dict[str, Level] = {
+        **load,
+        "load.engine": "grpcio",
+        "load.duration_s": min(parameters.max_trial_s, BULK_LONGEST_S),
+        "load.warmup_s": min(parameters.max_trial_s, BULK_WARMUP_S),
+        "load.concurrency": BULK_CONCURRENCY,
+        "client.pooling": "shared",
+        "server.response_bytes": BULK_BYTES,
+    }
+    ends = {label: kib for label, kib in WINDOWS_KIB.items() if label != "1 MiB"}
+    trips = {0.0: WINDOWS_KIB, parameters.rtt_ms: WINDOWS_KIB}
+    networks, figures = [], []
+    for rtt_ms, fixed in (trips | {LONGER * rtt_ms: ends for rtt_ms in trips if rtt_ms}).items():
+        place = f"{rtt_ms:g} ms round trip" if rtt_ms else "plain loopback"
+        slug = f"{rtt_ms:g}ms" if rtt_ms else "loopback"
+        body = TrialConfig().replace({**base, "link.rtt_ms": rtt_ms})
+        if fixed is ends:
+            body = body.replace({"load.duration_s": min(parameters.max_trial_s, LONGER_TRIP_TIMES * BULK_LONGEST_S)})
+        names = {
+            label: out.add(
+                f"down-{slug}-{kib}kib",
+                f"256 KiB downloads, client window {label}, {place}",
+                BULK,
+                body.replace({"client.window_kib": kib, "client.adaptive_window": False}),
+            )
+            for label, kib in fixed.items()
+        }
+        adaptive = out.add(f"down-{slug}-adaptive", f"256 KiB downloads, adaptive window, {place}", BULK, body)
+        smallest, *larger = names
+        for label in larger:
+            out.compare(f"{place}: window {label} against {smallest}", BULK, names[smallest], names[label])
+        for label, name in names.items():
+            out.compare(f"{place}: adaptive against {label}", BULK, name, adaptive)
+        networks.append({"place": place, "scenario": BULK, "fixed": names, "adaptive": adaptive})
+        points = [{"label": label, "configuration": name} for label, name in (*names.items(), ("adaptive", adaptive))]
+        figures.append(
+            {
+                "title": f"downloads, {place}",
+                "factor": "client.window_kib",
+                "scenario": BULK,
+                "bytes_per_request": BULK_BYTES,
+                "points": points,
+            }
+        )
+    return networks, figures

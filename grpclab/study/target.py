@@ -1,0 +1,80 @@
+"""What a trial measures when it is not our greeter: a server by its command, a call of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from grpclab.errors import UsageError
+from grpclab.factors.config import ServerConfig, TrialConfig
+from grpclab.load.calls.metadata import metadata_words, parse_metadata
+from grpclab.load.calls.method import CallSpec
+from grpclab.load.calls.request import json_text
+from grpclab.load.plan import choose_call
+from grpclab.servers.process import program
+from grpclab.servers.process.launcher import COMMAND_TIMEOUT_S, RunningServer, launch, launch_command
+from grpclab.text import redaction
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """The server and the call of a trial; by default our greeter, as its factors say.
+
+    `command` starts a server, ``{port}`` in it is its port; the server's factors mean nothing then. `call` is
+    ``package.Service/Method`` with its request as JSON in `data`, found by reflection or in the file `proto`,
+    whose imports are looked for in the folders `proto_path`, too.
+    `residence`: record the time inside the server that the reference server tells of each call. A server by its
+    command must listen within `start_timeout_s`, by default COMMAND_TIMEOUT_S.
+    """
+
+    command: str = ""
+    call: str = ""
+    data: str | None = None
+    metadata: tuple[str, ...] = ()
+    proto: str | None = None
+    proto_path: tuple[str, ...] = ()
+    residence: bool = False
+    start_timeout_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.data is not None and not isinstance(self.data, str):  # a manifest keeps it as text
+            object.__setattr__(self, "data", json_text(self.data))
+        object.__setattr__(self, "metadata", metadata_words(self.metadata))
+        redaction.learn_words(self.metadata)
+        redaction.learn_command(self.command)
+        redaction.learn_request(self.data)
+
+    def check(self) -> None:
+        """Raise UsageError for a command that cannot be started here, or of which a secret was not stored."""
+        for what, text in (("command", self.command), ("request", self.data or "")):
+            if redaction.is_placeholder(text):
+                raise UsageError(f"a secret of the {what} {text} is not stored: give the {what} again, with its value")
+        parse_metadata(self.metadata)
+        if self.command:
+            program.words_of(self.command)
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Subject:
+        """The subject that a manifest holds; one of an earlier version has fewer fields."""
+        fields: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in stored.items()}
+        return cls(**fields)
+
+    def launch(self, config: ServerConfig, *, seed: int, **options: Any) -> AbstractContextManager[RunningServer]:
+        """The server, running until the block is left; options as those of :func:`launch`."""
+        if not self.command:
+            return launch(config, seed=seed, **options)
+        return launch_command(self.command, start_timeout_s=self.start_timeout_s or COMMAND_TIMEOUT_S, **options)
+
+    def call_at(self, target: str, config: TrialConfig) -> CallSpec:
+        """What is called at a running server. Raises UsageError or TargetError."""
+        return choose_call(
+            target,
+            config,
+            name=self.call or None,
+            data=self.data,
+            metadata=self.metadata,
+            proto=self.proto,
+            proto_path=self.proto_path,
+        )

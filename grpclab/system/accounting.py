@@ -1,0 +1,168 @@
+"""What the kernel has counted so far of this machine and of some processes, to be read before and after a measurement.
+
+Linux only; elsewhere, and in a container that hides them, the counts are missing, never guessed. `root` is the top of
+the file system, so that tests can bring their own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from grpclab.system import procfs
+from grpclab.system.environment import cgroup_folders, read_text
+
+_TICK_S = 1.0 / os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 0.01
+_USED = (0, 1, 2)
+"""Fields of a line of /proc/stat (proc_stat(5)): user, nice, system. Interrupts are left out: those of the network are
+made by the load itself, and the kernel counts them for no process."""
+_STOLEN = 7
+MOST_THREADS = 200
+"""A process with more of them is not asked for how long each has waited: reading that would disturb the window."""
+STOPPED = ("T", "t")
+"""States of a process (proc_pid_stat(5)) that a signal, or a tracer, has stopped."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Throttling:
+    """What a cgroup's CPU quota has done: periods begun, those in which it was used up, and for how long."""
+
+    periods: int = 0
+    throttled: int = 0
+    throttled_s: float = 0.0
+
+    def __sub__(self, before: Throttling) -> Throttling:
+        """What was added since."""
+        return Throttling(
+            periods=self.periods - before.periods,
+            throttled=self.throttled - before.throttled,
+            throttled_s=self.throttled_s - before.throttled_s,
+        )
+
+    def __add__(self, other: Throttling) -> Throttling:
+        """Both together."""
+        return Throttling(
+            periods=self.periods + other.periods,
+            throttled=self.throttled + other.throttled,
+            throttled_s=self.throttled_s + other.throttled_s,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """The counts at one moment, in seconds where nothing else is said."""
+
+    at_s: float
+    """On time.perf_counter's clock."""
+    wall_s: float
+    """The wall clock less the monotonic one: it changes only where somebody sets the wall clock."""
+    used_s: Mapping[int, float] = field(default_factory=dict)
+    """By core: CPU time of all processes on it."""
+    stolen_s: Mapping[int, float] = field(default_factory=dict)
+    """By core: what the host of a virtual machine took."""
+    pressure_s: Mapping[str, float] = field(default_factory=dict)
+    """By resource (cpu, memory, io): time in which some task of the machine waited for it."""
+    cpu_s: Mapping[int, float] = field(default_factory=dict)
+    """By process: CPU time of all its threads."""
+    waited_s: Mapping[int, float] = field(default_factory=dict)
+    """By process: time in which its threads could have run and had no core, summed over them."""
+    throttling: Mapping[int, Throttling] = field(default_factory=dict)
+    """By process: of the cgroup above it that was throttled most."""
+
+    @classmethod
+    def take(cls, pids: Collection[int] = (), *, root: Path = Path("/")) -> Reading:
+        """Now, of the machine and of these processes; those that are gone are left out."""
+        used, stolen = _cores(root)
+        cpu_s: dict[int, float] = {}
+        for pid in pids:
+            with contextlib.suppress(psutil.Error):
+                cpu_s[pid] = procfs.cpu_seconds(pid)
+        return cls(
+            at_s=time.perf_counter(),
+            wall_s=time.time() - time.monotonic(),
+            used_s=used,
+            stolen_s=stolen,
+            pressure_s=_pressure(root),
+            cpu_s=cpu_s,
+            waited_s={pid: waited for pid in cpu_s if (waited := waited_seconds(pid, root)) is not None},
+            throttling={pid: found for pid in cpu_s if (found := throttling(pid, root)) is not None},
+        )
+
+
+def _cores(root: Path) -> tuple[dict[int, float], dict[int, float]]:
+    used, stolen = {}, {}
+    for line in (read_text(root / "proc/stat") or "").splitlines():
+        name, _, rest = line.partition(" ")
+        if name.startswith("cpu") and name[3:].isdigit():
+            ticks = [int(field) for field in rest.split()]
+            used[int(name[3:])] = sum(ticks[at] for at in _USED) * _TICK_S
+            stolen[int(name[3:])] = ticks[_STOLEN] * _TICK_S if len(ticks) > _STOLEN else 0.0
+    return used, stolen
+
+
+def _pressure(root: Path) -> dict[str, float]:
+    """The totals of the lines ``some`` of /proc/pressure (Documentation/accounting/psi.rst), in seconds."""
+    found = {}
+    for resource in ("cpu", "memory", "io"):
+        line = (read_text(root / "proc/pressure" / resource) or "").partition("\n")[0]
+        total = line.rpartition("total=")[2]
+        if line.startswith("some") and total.isdigit():
+            found[resource] = int(total) / 1e6
+    return found
+
+
+def waited_seconds(pid: int, root: Path = Path("/")) -> float | None:
+    """For how long the threads of a process have waited for a core so far, summed.
+
+    None where that is not told, or where there are more than MOST_THREADS. It is the second field of each thread's
+    schedstat; that of the process alone is its first thread's.
+    """
+    try:
+        tids = os.listdir(root / f"proc/{pid}/task")
+    except OSError:
+        return None
+    if len(tids) > MOST_THREADS:
+        return None
+    fields = [(read_text(root / f"proc/{pid}/task/{tid}/schedstat") or "").split() for tid in tids]
+    found = [int(each[1]) for each in fields if len(each) > 1]
+    return sum(found) / 1e9 if found else None
+
+
+def thread_waited_seconds(root: Path = Path("/")) -> float:
+    """The same of the calling thread alone; 0 where that is not told."""
+    fields = (read_text(root / "proc/thread-self/schedstat") or "").split()
+    return int(fields[1]) / 1e9 if len(fields) > 1 else 0.0
+
+
+def throttling(pid: int, root: Path = Path("/")) -> Throttling | None:
+    """What CPU quotas have done to a process so far: of its cgroups the one that was throttled most; None for none."""
+    found = [
+        counted
+        for folder in cgroup_folders("cpu", root, pid=pid)
+        if (counted := _cpu_stat(read_text(folder / "cpu.stat") or "")).periods
+    ]
+    return max(found, key=lambda counted: counted.throttled_s, default=None)
+
+
+def _cpu_stat(text: str) -> Throttling:
+    """``cpu.stat`` of a cgroup: version 2 counts microseconds, version 1 nanoseconds."""
+    pairs = (line.partition(" ")[::2] for line in text.splitlines())
+    values = {name: int(value) for name, value in pairs if value.isdigit()}
+    version_1_s = values.get("throttled_time", 0) / 1e9
+    return Throttling(
+        periods=values.get("nr_periods", 0),
+        throttled=values.get("nr_throttled", 0),
+        throttled_s=values["throttled_usec"] / 1e6 if "throttled_usec" in values else version_1_s,
+    )
+
+
+def is_stopped(pid: int, root: Path = Path("/")) -> bool:
+    """Whether a process is stopped now, by a signal or a tracer; False where it cannot be told."""
+    state = (read_text(root / f"proc/{pid}/stat") or "").rpartition(")")[2].split()[:1]
+    return bool(state) and state[0] in STOPPED

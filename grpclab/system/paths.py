@@ -1,0 +1,85 @@
+"""Where things are: the folder that results and reports go to, and the notebooks that the package carries."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from grpclab.errors import StorageError
+from grpclab.system.temporary import require_room
+
+ROOT_VARIABLE = "GRPCLAB_ROOT"
+SCARCE = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
+"""Processes, memory, open files: no other folder would help."""
+ROOM_BYTES = 1 << 20
+"""A folder with less room than this, about one report, counts as full."""
+
+
+def project_root(start: Path | None = None) -> Path:
+    """The folder that holds ``results/`` and ``reports/``.
+
+    In a clone of this project it is the clone, from whichever of its folders one starts (a notebook's working
+    folder is its own). Elsewhere it is the folder one stands in. GRPCLAB_ROOT beats both.
+    """
+    if named := os.environ.get(ROOT_VARIABLE):
+        return Path(named).resolve()
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        try:
+            if 'name = "grpclab"' in (folder / "pyproject.toml").read_text():
+                return folder
+        except OSError:
+            continue
+    return here
+
+
+def require_writable(folder: Path) -> None:
+    """Raise StorageError where a file could not be written into a folder, which need not be there yet.
+
+    It is asked for before anything is measured, and leaves nothing behind.
+    """
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    with written_to(folder):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            require_room(folder, ROOM_BYTES)
+        finally:
+            for path in missing:
+                with suppress(OSError):
+                    path.rmdir()
+
+
+@contextmanager
+def written_to(folder: Path, advice: str = "") -> Iterator[None]:
+    """Turn an OSError of writing in the block into a StorageError that names the folder and says how to mend it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in SCARCE:
+            raise
+        mend = advice or f"free some space, or let {ROOT_VARIABLE} name another folder for results and reports"
+        raise StorageError(f"cannot write to {folder} ({error.strerror or error}): {mend}") from None
+
+
+def is_stored(word: str) -> bool:
+    """Whether the word names a stored study by its folder, with or without a configuration after a colon."""
+    return (Path(word.partition(":")[0]) / "manifest.json").exists()
+
+
+def notebook(name: str) -> Path:
+    """The path of a notebook, in the installed package, or beside it in a clone."""
+    return _notebook_folder() / f"{name}.ipynb"
+
+
+def notebooks() -> list[str]:
+    """The names of all notebooks."""
+    return sorted(path.stem for path in _notebook_folder().glob("*.ipynb"))
+
+
+def _notebook_folder() -> Path:
+    package = Path(__file__).resolve().parent.parent
+    installed = package / "notebooks"
+    return installed if installed.is_dir() else package.parent / "notebooks"
