@@ -14,8 +14,6 @@ from typing import Any
 import grpc
 import psutil
 import pytest
-from notebook_runs import measured
-from proxies import Proxy
 
 from grpclab.factors.config import ServerConfig
 from grpclab.generated import greet_pb2, greet_pb2_grpc
@@ -23,6 +21,8 @@ from grpclab.servers.process.launcher import RunningServer, launch
 from grpclab.system.channels import open_channel
 from grpclab.system.subprocesses import STUDY_VARIABLE
 from grpclab.text import redaction
+from tests.support.notebook_runs import measured
+from tests.support.proxies import Proxy
 
 # Tests press Ctrl-C. A shell that runs us in the background has it ignored, here and in all that we start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

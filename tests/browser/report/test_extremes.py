@@ -1,0 +1,153 @@
+"""Studies at the far ends: one configuration or sixty, one block, nothing valid, errors by the thousand."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser
+
+from grpclab.report import figures, write_report
+from grpclab.report.figures.forest import MOST_ROWS
+from grpclab.report.figures.sweeps import MOST_LEVELS
+from grpclab.report.finished import Study
+from tests.support import chromium, synthetic
+
+
+def many(configurations: int, *, blocks: int = 6, levels: int | None = None) -> synthetic.MadeStudy:
+    """A study of one's own with so many configurations: a sweep of one factor and a curve of every second one."""
+    maker = synthetic.StudyMaker(blocks=blocks)
+    base = maker.add("base", "the base", 1000, {"server.threads": 1})
+    names = [
+        maker.add(f"t{n}", f"{n} threads", 1000 + 20 * n, {"server.threads": n + 1}) for n in range(1, configurations)
+    ]
+    first = names[0] if names else base
+    comparisons = [synthetic.comparison(f"{name} against the base", base, name, "chatter") for name in names[1:]]
+    swept = [base, *names][: levels or None]
+    plan: dict[str, Any] = {
+        "blocks": blocks,
+        "delta": 0.05,
+        "metric": "throughput_rps",
+        "configurations": maker.configurations,
+        "headline": synthetic.comparison("t1 against the base", base, first),
+        "comparisons": comparisons,
+        "curves": [
+            {
+                "title": "all",
+                "scenario": "chatter",
+                "factor": "server.threads",
+                "series": {f"series {name}": [name] for name in [base, *names]},
+            }
+        ],
+        "sweeps": [
+            {
+                "title": "threads",
+                "factor": "server.threads",
+                "scenario": "chatter",
+                "base": base,
+                "points": [{"label": name, "configuration": name} for name in swept],
+            }
+        ],
+    }
+    trials = maker.trials(study="many")
+    manifest = synthetic.manifest_of("many", plan, blocks=blocks)
+    return synthetic.MadeStudy(manifest, trials, {}).judged_again(trials)
+
+
+def one_configuration(_: synthetic.MadeStudy) -> synthetic.MadeStudy:
+    return many(1)
+
+
+def all_invalid(made: synthetic.MadeStudy) -> synthetic.MadeStudy:
+    return made.judged_again(made.trials.assign(valid=False, invalid_reason="the server died"))
+
+
+def one_block(made: synthetic.MadeStudy) -> synthetic.MadeStudy:
+    return made.judged_again(made.trials[made.trials["block"] == 0])
+
+
+def many_errors(made: synthetic.MadeStudy) -> synthetic.MadeStudy:
+    trials = made.trials.copy()
+    trials["errors"] = trials["requests"] * 0.4
+    statuses = {f"STATUS_{n}": n * 1000 for n in range(1, 17)}
+    trials["errors_by_status"] = json.dumps(statuses)
+    return made.judged_again(trials)
+
+
+def no_profiles(made: synthetic.MadeStudy) -> synthetic.MadeStudy:
+    looks = [c for c in made.trials.columns if c.startswith(("share_", "perf_", "profile", "syscalls", "threads_per"))]
+    return made.judged_again(made.trials.drop(columns=looks))
+
+
+def sixty(_: synthetic.MadeStudy) -> synthetic.MadeStudy:
+    return many(60)
+
+
+EXTREMES = {
+    "one": (one_configuration, "1 configuration in 6 blocks"),
+    "invalid": (all_invalid, "the server died"),
+    "block": (one_block, "fewer than two blocks hold both sides"),
+    "errors": (many_errors, "STATUS_16"),
+    "unprofiled": (no_profiles, "There is no profile"),
+    "sixty": (sixty, "Drawn are"),
+}
+
+
+@pytest.fixture(scope="module")
+def full() -> synthetic.MadeStudy:
+    return synthetic.full_study()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium.started() as found:
+        yield found
+
+
+@pytest.mark.parametrize("name", EXTREMES)
+def test_an_extreme_study_can_be_read(name: str, full: synthetic.MadeStudy, browser: Browser, tmp_path: Path) -> None:
+    change, told = EXTREMES[name]
+    made = change(full)
+    material = {} if name == "unprofiled" else synthetic.material(made)
+    path = write_report(tmp_path / f"{name}.html", made.manifest, made.trials, made.verdict, **material)
+    with chromium.visit(browser, path, width=400) as found:
+        text = found.page.locator("body").inner_text()
+        assert told in text
+        assert not re.search(r"\b(nan|NaN|None|inf|undefined)\b", text)
+        window, needed = found.needs_px()
+        assert needed <= window
+        assert found.trouble == []
+
+
+def test_sixty_configurations_are_complete_in_table_and_forest() -> None:
+    made = many(60)
+    study = Study.of(made.manifest, made.trials, made.verdict)
+    sheets = figures.forest(study)
+    told = " ".join(sheet.alt for sheet in sheets)
+    assert len(sheets) == 3
+    assert all(sheet.alt.count("×") <= MOST_ROWS for sheet in sheets)
+    for comparison in [made.verdict["headline"], *made.verdict["comparisons"]]:
+        assert f"{comparison['title']} " in told
+    sweeps = figures.sweeps(study)
+    assert sweeps is not None
+    drawn = re.search(r"Drawn are (\d+) of 60 levels", sweeps.caption)
+    assert drawn
+    assert 8 <= int(drawn[1]) <= MOST_LEVELS
+    curve = figures.throughput(study, study.entries("curves")[0])
+    assert curve is not None
+    assert "Drawn are 6 of 60 series" in curve.caption
+    assert "series base" in curve.alt
+
+
+def test_five_thousand_trials_fit_in_a_file_that_can_be_sent(tmp_path: Path) -> None:
+    made = many(50, blocks=100)
+    assert len(made.trials) == 5000
+    material = synthetic.material(made.judged_again(made.trials[made.trials["block"] < 3]))
+    path = write_report(
+        tmp_path / "large.html", made.manifest, made.trials, made.verdict, histograms=material["histograms"]
+    )
+    assert path.stat().st_size < 10e6

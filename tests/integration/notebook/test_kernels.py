@@ -1,0 +1,215 @@
+"""The kernel of a study: a process of its own, whatever surrounds it, that leaves nothing in the working folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from grpclab.errors import WorkerError
+from grpclab.study.kernel import LONGEST_SOCKET, WarmKernel
+from grpclab.system.temporary import remove_abandoned
+from tests.conftest import until
+
+ASK = """
+import json, os, sys
+import matplotlib
+answer = {
+    "pid": os.getpid(),
+    "cwd": os.getcwd(),
+    "python": sys.executable,
+    "prefix": sys.prefix,
+    "backend": matplotlib.get_backend(),
+    "started": "started" in globals(),
+}
+open(%r, "w").write(json.dumps(answer))
+"""
+DESIGN = """
+headline = "server.threads=4"
+profile = false
+[set]
+load.requests = 60
+load.duration_s = 0.3
+load.warmup_s = 0.1
+[factors]
+server.threads = [10, 4]
+"""
+HOLD = """
+from grpclab.study.kernel import KERNEL
+KERNEL.ready("python3", {})
+print(KERNEL.pid, flush=True)
+input()
+"""
+TRIAL = """
+import sys
+from pathlib import Path
+from grpclab.study.runner import Study
+study = Study.described(Path(sys.argv[1]), sys.argv[2]).begin()
+study.trials = study.trials[:1]
+study.run(lambda line: None)
+(result,) = study.store.results().values()
+print(result["valid"], result["invalid_reason"])
+"""
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder that TMPDIR names."""
+    folder = tmp_path / "t"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    remove_abandoned.cache_clear()
+    yield folder
+    remove_abandoned.cache_clear()
+
+
+@pytest.fixture
+def working(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder."""
+    folder = tmp_path / "working"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def started() -> Iterator[Callable[[], WarmKernel]]:
+    """Kernels that end with the test."""
+    made: list[WarmKernel] = []
+
+    def start() -> WarmKernel:
+        made.append(WarmKernel())
+        made[-1].ready("python3", {})
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.stop()
+
+
+def asked(one: WarmKernel, file: Path) -> dict[str, object]:
+    """What a kernel says of itself."""
+    one._execute(ASK % str(file))
+    answer: dict[str, object] = json.loads(file.read_text())
+    return answer
+
+
+@pytest.mark.usefixtures("temporary")
+def test_a_kernel_is_this_pythons_whatever_its_user_has_set_up_for_sessions_of_their_own(
+    tmp_path: Path,
+    working: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    started: Callable[[], WarmKernel],
+) -> None:
+    foreign = tmp_path / "jupyter" / "kernels" / "python3"
+    foreign.mkdir(parents=True)
+    (foreign / "kernel.json").write_text(
+        json.dumps({"argv": ["/bin/false", "{connection_file}"], "display_name": "foreign", "language": "python"})
+    )
+    start_up = tmp_path / "ipython" / "profile_default" / "startup"
+    start_up.mkdir(parents=True)
+    (start_up / "00.py").write_text("started = True; print('of the start-up file'); import os; os._exit(3)")
+    (start_up.parent / "ipython_config.py").write_text("c.InteractiveShellApp.exec_lines = ['started = True']")
+    (tmp_path / "start.py").write_text("started = True")
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text("print('of sitecustomize')")
+    (working / "IPython.py").write_text("raise SystemExit('of the working folder')")
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("PYTHONSTARTUP", str(tmp_path / "start.py"))
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    monkeypatch.setenv("MPLBACKEND", "nonsense")
+    monkeypatch.setenv("JUPYTER_DEFAULT_PROVISIONER_NAME", "nonsense")
+    answer = asked(started(), tmp_path / "answer")
+    assert (answer["python"], answer["prefix"]) == (sys.executable, sys.prefix)
+    assert "inline" in str(answer["backend"])
+    assert not answer["started"]
+    assert answer["cwd"] == str(working)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_kernels_in_one_folder_are_each_ones_own_and_leave_nothing_there_or_among_temporary_files(
+    tmp_path: Path, temporary: Path, working: Path, started: Callable[[], WarmKernel]
+) -> None:
+    several = [started() for _ in range(3)]
+    assert [asked(one, tmp_path / "answer")["pid"] for one in several] == [one.pid for one in several]
+    assert not list(working.iterdir())
+    assert all(path.stat().st_mode & 0o077 == 0 for path in temporary.iterdir()), "nobody else can speak to them"
+    for one in several:
+        one.stop()
+    assert not list(temporary.iterdir())
+
+
+def test_a_kernels_sockets_have_a_short_path_where_that_of_temporary_files_is_long(
+    tmp_path: Path, working: Path, monkeypatch: pytest.MonkeyPatch, started: Callable[[], WarmKernel]
+) -> None:
+    long = tmp_path / ("x" * LONGEST_SOCKET)
+    long.mkdir()
+    monkeypatch.setenv("TMPDIR", str(long))
+    assert asked(started(), tmp_path / "answer")["cwd"] == str(working)
+
+
+def test_a_kernel_that_does_not_start_says_what_it_wrote_last(
+    temporary: Path, working: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ipykernel.py").write_text("raise SystemExit('nothing of IPython here')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(WorkerError, match="nothing of IPython here"):
+        WarmKernel().ready("python3", {})
+    assert not list(temporary.iterdir())
+
+
+def test_a_process_that_was_killed_leaves_nothing_in_its_folder_and_the_next_one_removes_its_temporary_files(
+    temporary: Path, working: Path
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD], cwd=working, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        inner = int(process.stdout.readline())
+        process.send_signal(signal.SIGKILL)
+    assert not list(working.iterdir())
+    assert until(lambda: not os.path.exists(f"/proc/{inner}")), "the kernel ends with its owner"
+    assert list(temporary.iterdir())
+    remove_abandoned(temporary)
+    assert not list(temporary.iterdir())
+
+
+def test_studies_at_once_in_one_folder_and_one_in_a_read_only_folder_are_valid_and_leave_no_file(
+    tmp_path: Path, temporary: Path, working: Path
+) -> None:
+    (tmp_path / "s.toml").write_text(DESIGN)
+    read_only = tmp_path / "read-only"
+    read_only.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", read_only], capture_output=True, check=False)
+    running: list[subprocess.Popen[str]] = []
+    places = [working, working, *([read_only] if mounted.returncode == 0 else [])]
+    try:
+        running += [
+            subprocess.Popen(
+                [sys.executable, "-c", TRIAL, str(tmp_path / "s.toml"), f"s{number}"],
+                cwd=place,
+                env={**os.environ, "GRPCLAB_ROOT": str(tmp_path)},
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for number, place in enumerate(places)
+        ]
+        said = [process.communicate(timeout=200)[0].strip() for process in running]
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+        if mounted.returncode == 0:
+            subprocess.run(["umount", read_only], check=True)
+    assert said == ["True"] * len(places)
+    assert not list(working.iterdir())
+    assert not list(temporary.iterdir())

@@ -1,0 +1,196 @@
+"""What happens to a study when its processes are killed, one after the other, with SIGKILL."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from grpclab.system.paths import notebook
+from grpclab.system.subprocesses import STUDY_VARIABLE, TRIAL_VARIABLE
+from tests.conftest import gone, until
+
+GONE_WITHIN_S = 5.0
+PARAMETERS = {
+    "study": "kill-test",
+    "design": "quick",
+    "requests": "100000",
+    "max_trial_s": "0.5",
+    "blocks": "1",
+    "windows_kib": "64",
+    "rtt_ms": "5",
+    "concurrency": "64",
+    "seed": "252",
+}
+"""In the order drawn from this seed the link comes second, the profiled `optimized-c64` last."""
+ROLES = {
+    "server": "grpclab.servers.process.child",
+    "worker": "grpclab.load.worker",
+    "relay": "grpclab.link.emulation",
+    "py-spy": "py-spy",
+    "trial kernel": "grpclab.study.trial_kernel",
+}
+
+
+def in_study(process: psutil.Process, variable: str = STUDY_VARIABLE, value: str = "kill-test") -> bool:
+    try:
+        return process.environ().get(variable) == value and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def members() -> list[psutil.Process]:
+    """The processes that carry the study's id."""
+    return [process for process in psutil.process_iter() if in_study(process)]
+
+
+def find(role: str) -> psutil.Process | None:
+    for process in members():
+        try:
+            if any(ROLES[role] in word for word in process.cmdline()):
+                return process
+        except psutil.Error:
+            continue
+    return None
+
+
+def wait_for(role: str, timeout_s: float = 90.0) -> psutil.Process:
+    hit: list[psutil.Process] = []
+
+    def look() -> bool:
+        process = find(role)
+        if process is not None:
+            hit.append(process)
+        return bool(hit)
+
+    assert until(look, timeout_s), f"no {role} came up"
+    return hit[0]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get("GRPCLAB_ROOT") == str(tmp_path):
+                process.kill()
+
+
+def environment(root: Path) -> dict[str, str]:
+    return {**os.environ, "GRPCLAB_ROOT": str(root), "PYTHONWARNINGS": "ignore"}
+
+
+def start_papermill(root: Path) -> subprocess.Popen[bytes]:
+    words = [word for name, value in PARAMETERS.items() for word in ("-p", name, value)]
+    command = [sys.executable, "-m", "papermill", str(notebook("sweep")), "out.ipynb", *words]
+    with (root / "papermill.log").open("ab") as log:
+        return subprocess.Popen(command, cwd=root, env=environment(root), stdout=log, stderr=log)
+
+
+def study_command() -> list[str]:
+    words = [f"--{name.replace('_', '-')}={value}" for name, value in PARAMETERS.items()]
+    return [sys.executable, "-m", "grpclab", "study", *words]
+
+
+def trials_of(root: Path) -> list[Path]:
+    """What is stored of each trial."""
+    return list((root / "results" / "kill-test" / "trials").glob("[!.]*/result.json"))
+
+
+def finished(root: Path) -> dict[str, int]:
+    """The valid trials that are stored, with the moment at which each was written."""
+    return {p.parent.name: p.stat().st_mtime_ns for p in trials_of(root) if json.loads(p.read_text())["valid"]}
+
+
+def kill_and_learn_its_trial(role: str) -> str:
+    """Kill the next process of that role; nothing of its trial may remain. Returns the trial's name."""
+    victim = wait_for(role)
+    trial = victim.environ().get(TRIAL_VARIABLE, "")
+    victim.kill()
+    if trial:
+        gone = until(lambda: not any(in_study(p, TRIAL_VARIABLE, trial) for p in psutil.process_iter()), GONE_WITHIN_S)
+        assert gone, f"processes of {trial} outlived its {role}"
+    return trial
+
+
+def kernel_of(papermill: subprocess.Popen[bytes]) -> psutil.Process:
+    """The kernel in which papermill runs sweep.ipynb."""
+    hit: list[psutil.Process] = []
+
+    def look() -> bool:
+        for child in psutil.Process(papermill.pid).children():
+            if any("ipykernel_launcher" in word for word in child.cmdline()):
+                hit.append(child)
+        return bool(hit)
+
+    assert until(look, 60)
+    return hit[0]
+
+
+def test_killing_any_process_leaves_nothing_behind_and_loses_no_finished_trial(root: Path) -> None:
+    papermill = start_papermill(root)
+    killed = [trial for role in ("server", "relay", "worker") if (trial := kill_and_learn_its_trial(role))]
+    assert len(killed) == 3
+
+    trial_kernel = wait_for("trial kernel")
+    trial_kernel.kill()
+    assert until(lambda: gone(trial_kernel), GONE_WITHIN_S)
+    wait_for("server")  # a new kernel goes on with the next trial
+
+    kept = finished(root)
+    kernel_of(papermill).kill()
+    assert until(lambda: not members(), GONE_WITHIN_S), "processes outlived the sweep's kernel"
+    assert papermill.wait(60) != 0
+
+    results = {path.parent.name: json.loads(path.read_text()) for path in trials_of(root)}
+    for trial in killed:
+        assert not results[trial]["valid"]
+        assert "SIGKILL" in results[trial]["invalid_reason"] or "died" in results[trial]["invalid_reason"]
+
+    papermill = start_papermill(root)
+    wait_for("worker")
+    papermill.kill()
+    papermill.wait()
+    assert until(lambda: not members(), GONE_WITHIN_S), "processes outlived papermill"
+    assert kept.items() <= finished(root).items()
+
+    kept = finished(root)
+    last = subprocess.Popen(study_command(), cwd=root, env=environment(root), stdout=subprocess.PIPE, text=True)
+    kill_and_learn_its_trial("py-spy")
+    text, _ = last.communicate(timeout=200)
+    assert last.returncode == 0, text
+    assert kept.items() <= finished(root).items()
+    manifest = json.loads((root / "results" / "kill-test" / "manifest.json").read_text())
+    assert len(finished(root)) == len(manifest["plan"]["configurations"])
+    assert not list((root / "results" / "kill-test" / "trials").glob(".*"))
+    assert "report: " in text
+    notes = [json.loads(path.read_text())["profile_note"] for path in trials_of(root)]
+    assert any("py-spy" in note for note in notes), "that trial is as good as any, it only has no profile"
+
+
+def test_a_second_run_is_refused_and_ctrl_c_stops_the_first_with_one_line(root: Path) -> None:
+    study = subprocess.Popen(
+        study_command(), cwd=root, env=environment(root), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    wait_for("worker")
+    second = subprocess.run(
+        study_command(), cwd=root, env=environment(root), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert second.returncode == 2
+    assert "is being measured by another process" in second.stderr
+    assert until(lambda: len(finished(root)) >= 1, 60)
+    wait_for("worker")
+    study.send_signal(signal.SIGINT)
+    _, errors = study.communicate(timeout=60)
+    assert study.returncode == 130
+    assert [line for line in errors.splitlines() if line.startswith("grpclab:")] == [errors.splitlines()[-1]]
+    assert "trials are stored; the same command continues there" in errors
+    assert until(lambda: not members(), GONE_WITHIN_S)

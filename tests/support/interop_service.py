@@ -1,0 +1,161 @@
+"""gRPC's interoperability test service: on the connections of the reference server, and the one in Go."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.message_factory import GetMessageClass
+
+from grpclab.http2 import frames, messages
+from grpclab.http2.headers import literal
+from grpclab.http2.replies import BEGINNING, Trailers
+from grpclab.http2.server import ServerConnection
+from grpclab.load.calls.schema import from_file
+from grpclab.servers.reference.protocol import House, ReferencePeer
+from grpclab.servers.reference.service import Service, Visit
+from grpclab.servers.reference.spec import ReferenceSpec
+from tests.support.go_programs import go_program
+
+PROTO = Path(__file__).parent / "interop.proto"
+INITIAL, TRAILING = "x-grpc-test-echo-initial", "x-grpc-test-echo-trailing-bin"
+GO_VERSION = "v1.85.0"
+_PREFIX = "/grpc.testing.TestService/"
+
+
+class TestService(Service):
+    """What the description asks of a server: it answers as requests say, and returns two headers of theirs."""
+
+    __test__ = False
+
+    def __init__(self, spec: ReferenceSpec) -> None:
+        super().__init__(spec, clock=time.perf_counter, wake_at=lambda _at, _call: None)
+        self._pool = from_file(PROTO, []).pool
+        self.served: set[str] = set()
+        """The methods that have been called."""
+
+    def take(self, peer: Any, visits: Iterable[Visit], read_at: float) -> None:  # noqa: ARG002 (answers at once)
+        for visit in dict.fromkeys(visits):
+            if visit.stream_id in peer.http2.streams:
+                self._answer(peer.http2, visit)
+
+    def _answer(self, http2: ServerConnection, visit: Visit) -> None:
+        method = visit.request.path.removeprefix(_PREFIX)
+        self.served.add(method)
+        if method == "FullDuplexCall":
+            self._converse(http2, visit)
+        elif not visit.half_closed:
+            return
+        elif method == "EmptyCall":
+            self._begin(http2, visit)
+            self._finish(http2, visit, [self._message("Empty")])
+        elif method == "UnaryCall":
+            self._unary(http2, visit)
+        elif method == "StreamingOutputCall":
+            self._begin(http2, visit)
+            request = self._message("StreamingOutputCallRequest", visit.messages[0])
+            self._finish(http2, visit, self._wanted(request))
+        elif method == "StreamingInputCall":
+            self._begin(http2, visit)
+            sizes = [len(self._message("StreamingInputCallRequest", data).payload.body) for data in visit.messages]
+            self._finish(
+                http2, visit, [self._message("StreamingInputCallResponse", aggregated_payload_size=sum(sizes))]
+            )
+        else:
+            http2.finish(visit, messages.UNIMPLEMENTED, f"{visit.request.path} is not served here")
+
+    def _unary(self, http2: ServerConnection, visit: Visit) -> None:
+        request = self._message("SimpleRequest", visit.messages[0])
+        self._begin(http2, visit)
+        if request.response_status.code:
+            http2.finish(visit, request.response_status.code, request.response_status.message, self._trailing(visit))
+            return
+        answer = self._message("SimpleResponse", server_id="reference" if request.fill_server_id else "")
+        answer.payload.body = bytes(request.response_size)
+        self._finish(http2, visit, [answer])
+
+    def _converse(self, http2: ServerConnection, visit: Visit) -> None:
+        """Answer the messages that have come since the last time; end when the client has."""
+        self._begin(http2, visit)
+        for data in visit.received[visit.sent :]:
+            visit.sent += 1
+            request = self._message("StreamingOutputCallRequest", data)
+            if request.response_status.code:
+                http2.finish(visit, request.response_status.code, request.response_status.message)
+                return
+            for answer in self._wanted(request):
+                http2.send_message(visit, answer.SerializeToString())
+        if visit.half_closed:
+            self._finish(http2, visit, [])
+
+    def _wanted(self, request: Any) -> list[Any]:
+        return [
+            self._message("StreamingOutputCallResponse", payload={"body": bytes(wanted.size)})
+            for wanted in request.response_parameters
+        ]
+
+    def _begin(self, http2: ServerConnection, visit: Visit) -> None:
+        """The answer's headers, with the one that the request wants to see again."""
+        if not visit._begun:
+            visit._begun = True
+            block = BEGINNING + b"".join(literal(*pair) for pair in _echoed(visit, INITIAL))
+            http2.outgoing.append(frames.headers(visit.stream_id, block, end=False))
+
+    def _trailing(self, visit: Visit) -> Trailers:
+        return _echoed(visit, TRAILING)
+
+    def _finish(self, http2: ServerConnection, visit: Visit, answers: Iterable[Any]) -> None:
+        http2.respond(visit, tuple(answer.SerializeToString() for answer in answers), further=self._trailing(visit))
+
+    def _message(self, name: str, data: bytes = b"", **fields: Any) -> Any:
+        message = GetMessageClass(self._pool.FindMessageTypeByName(f"grpc.testing.{name}"))(**fields)
+        message.MergeFromString(data)
+        return message
+
+
+def _echoed(visit: Visit, name: str) -> Trailers:
+    return tuple(pair for pair in visit.request.headers if pair[0] == name)
+
+
+class _House(House):
+    def connection(self, fault: Any = None) -> ServerConnection:  # noqa: ARG002 (there is none here)
+        window = self.spec.window_kib * 1024
+        return ServerConnection(stream_window=window, connection_window=window, make_stream=Visit, watch_messages=True)
+
+
+@contextlib.asynccontextmanager
+async def serving() -> AsyncIterator[tuple[TestService, int]]:
+    """Serve on loopback until the block is left: the service, and the port."""
+    spec = ReferenceSpec()
+    service = TestService(spec)
+    house = _House(spec, service, time.perf_counter, lambda: None)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: ReferencePeer(house, house.connection()), "127.0.0.1", 0
+    )
+    try:
+        yield service, server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for peer in list(house.peers):
+            peer.abort()
+
+
+@contextlib.contextmanager
+def go_server() -> Iterator[str]:
+    """Run gRPC's own server in Go until the block is left: its target. Skips the test where it cannot be built."""
+    program = go_program("google.golang.org/grpc/interop/server", GO_VERSION)
+    env = {**os.environ, "GRPC_GO_LOG_SEVERITY_LEVEL": "info"}
+    with subprocess.Popen([program, "-port=0"], stderr=subprocess.PIPE, text=True, env=env) as server:
+        assert server.stderr is not None
+        try:
+            port = next(found[1] for line in server.stderr if (found := re.search(r"listening on .*:(\d+)", line)))
+            yield f"127.0.0.1:{port}"
+        finally:
+            server.kill()

@@ -1,0 +1,69 @@
+"""Made-up studies where a finished one is looked for: as a folder of results, and inside a report."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from grpclab.factors.config import Level, TrialConfig
+from grpclab.report.data import Packed
+from grpclab.report.page import summary
+from grpclab.study.designs.design import Configurations, comparison, plain
+from grpclab.study.trial import TrialIdentity, TrialResult
+from tests.support import synthetic
+
+
+def as_folder(made: synthetic.MadeStudy, folder: Path) -> Path:
+    """The study as ``grpclab study`` leaves it behind, without the trials' own folders."""
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text(json.dumps(made.manifest))
+    (folder / "verdict.json").write_text(json.dumps(made.verdict))
+    made.trials.to_parquet(folder / "trials.parquet", index=False)
+    return folder
+
+
+def as_report(made: synthetic.MadeStudy, path: Path) -> Path:
+    """The least that is a report: the summary that an index reads, and the study."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    about = json.dumps(summary(made.manifest, made.verdict)).replace("<", "\\u003c")
+    packed = Packed(manifest=made.manifest, trials=made.trials, verdict=made.verdict)
+    path.write_text(
+        f'<!DOCTYPE html><html lang="en"><head><title>{html.escape(made.manifest["study"])}</title>'
+        f'<script type="application/json" id="grpclab-summary">{about}</script></head>'
+        f"<body><main><h1>Study</h1>{packed.elements()}</main></body></html>"
+    )
+    return path
+
+
+def plan_of_two(levels: Mapping[str, Level] | None = None, *, blocks: int) -> dict[str, Any]:
+    """A plan of two configurations, few and many threads, that share these levels."""
+    out = Configurations()
+    for name, threads in (("few", 2), ("many", 8)):
+        config = TrialConfig().replace({**(levels or {}), "server.threads": threads})
+        out.add(name, f"{threads} threads", "tiny", config)
+    return {
+        **plain(),
+        "blocks": blocks,
+        "delta": 0.05,
+        "metric": "throughput_rps",
+        "configurations": list(out.configurations.values()),
+        "headline": comparison("many against few", "tiny", "few", "many"),
+        "comparisons": [],
+        "aa": {},
+        "without_aa": True,
+    }
+
+
+def result(trial: str, *, valid: bool = True, reason: str = "", **metrics: float) -> dict[str, Any]:
+    """What result.json of a trial holds, named as the store names them: ``BB-OOO-CONFIGURATION``."""
+    block, order, configuration = trial.split("-", 2)
+    identity = TrialIdentity(
+        study="mine", trial=trial, configuration=configuration, block=int(block), order=int(order), scenario="tiny"
+    )
+    made = TrialResult(identity=identity, config=TrialConfig(), started_at="2026-11-23T12:00:00+00:00", valid=valid)
+    made.invalid_reason = reason
+    made.metrics |= metrics
+    return made.as_dict()

@@ -1,0 +1,231 @@
+"""The command line with its measuring replaced by a note of what was asked for: what each command would do."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import io
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NoReturn
+
+import pytest
+
+from grpclab.cli import commands
+from grpclab.factors.config import FACTORS, Level, TrialConfig
+from grpclab.load import bench as bench_module
+from grpclab.load import plan as plan_module
+from grpclab.profiling import perf, pyspy
+from grpclab.servers.process.exposure import ListenAddress
+from grpclab.study import comparing
+from grpclab.text import redaction
+from tests.support.bench_results import SAY_HELLO, result
+
+Observed = dict[str, Any]
+
+
+def flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """A configuration by factor, a data class or a mapping by key, anything else as it is."""
+    if isinstance(value, TrialConfig):
+        yield from ((f"{prefix}.{name}", level) for name, level in value.flat().items())
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        yield from ((f"{prefix}.{f.name}", getattr(value, f.name)) for f in dataclasses.fields(value))
+    elif isinstance(value, Mapping):
+        yield from ((f"{prefix}.{name}", one) for name, one in value.items())
+    else:
+        yield prefix, value
+
+
+class Watched:
+    """The commands, with their measuring replaced by a note of what they were asked for."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, folder: Path) -> None:
+        self.patch, self.folder = patch, folder
+        self.seen: Observed = {}
+        self.options: argparse.Namespace | None = None
+        parser = commands.build_parser()
+        parse = parser.parse_args
+
+        def parsed(words: list[str]) -> argparse.Namespace:
+            options = parse(words)
+            self.options = options
+            return options
+
+        patch.setattr(parser, "parse_args", parsed)
+        patch.setattr(commands, "build_parser", lambda: parser)
+        patch.chdir(folder)
+        patch.setenv("GRPCLAB_ROOT", str(folder))
+        for name in ("GRPC_SERVER_PORT", *filter(None, (factor.env for factor in FACTORS.values()))):
+            patch.delenv(name, raising=False)
+        patch.delenv("PPROF_ENABLED", raising=False)
+        patch.setenv("PPROF_PORT", "0")  # or port 3000 of this machine would decide
+        for name in "xy":
+            (folder / "results" / name).mkdir(parents=True)
+            (folder / "results" / name / "manifest.json").write_text("{}")
+        (folder / "request.json").write_text('{"x": 1}')
+        (folder / "metadata.txt").write_text("tenant = a  \n# a comment\n")
+        (folder / "a.proto").write_text(PROTO)
+        (folder / "explore.ipynb").write_text("one's own")
+        (folder / "bench.toml").write_text("requests = 7\n")
+        (folder / "study.toml").write_text(STUDY)
+        for prepare in (self._serve, self._bench, self._study, self._compare, self._report, self._others):
+            prepare()
+
+    def note(self, **found: Any) -> None:
+        for name, value in found.items():
+            self.seen.update(flat(name, value))
+
+    def __call__(self, command: str, words: str) -> Observed:
+        """What `grpclab COMMAND WORDS` does: see the module's docstring."""
+        self.seen, self.options = {}, None
+        self.patch.setenv(redaction.VARIABLE, "")
+        before = set(self.folder.rglob("*"))
+        out, err = io.StringIO(), io.StringIO()
+        line = [command, *shlex.split(words)]
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                self.note(code=commands.main(line))
+            except SystemExit as end:
+                self.note(code=end.code)
+        if self.options is not None:
+            self.note(quiet=self.options.quiet, verbose=self.options.verbose)
+            self.note(tenant_is_secret=redaction.is_secret("tenant"))
+        written = set(self.folder.rglob("*")) - before
+        self.note(stdout=out.getvalue(), stderr=err.getvalue(), files=sorted(path.name for path in written))
+        for path in written:
+            path.unlink()
+        return self.seen
+
+    def _serve(self) -> None:
+        from grpclab.servers.process import child, foreground
+        from grpclab.servers.reference import foreground as reference
+
+        def serve(name: str, settings: dict[str, Level], where: ListenAddress, port: int, **more: Any) -> None:
+            self.note(name=name, settings=settings, host=where.host, port=port, **more)
+
+        self.patch.setattr(foreground, "serve_in_foreground", serve)
+        self.patch.setattr(reference, "serve_reference_in_foreground", lambda spec, quiet: self.note(spec=spec))
+        self.patch.setattr(child, "configure_logging", lambda level: self.note(log_level=level))
+        self.patch.setattr(child, "leave", sys.exit)
+
+    def _bench(self) -> None:
+        def measure(target: str, config: TrialConfig, **more: Any) -> Any:
+            self.note(target=target, config=config, **{name: more[name] for name in more if name != "call"})
+            more = {"without_effect": more["without_effect"], "notes": more["notes"], "target": target}
+            return dataclasses.replace(result([0.1] * 1500), **more)
+
+        def call(target: str, config: TrialConfig, **more: Any) -> Any:
+            self.note(call=more)
+            return SAY_HELLO
+
+        self.patch.setattr(bench_module, "run_bench", measure)
+        self.patch.setattr(bench_module, "choose_call", call)
+        self.patch.setattr(plan_module, "choose_call", call)
+
+    def _study(self) -> None:
+        from grpclab.report import publish, stored
+        from grpclab.study import planning, repeat
+        from grpclab.study.runner import Study
+
+        study = SimpleNamespace(summary=lambda: "told", run=lambda write: write("run"), manifest={})
+        study.begin = lambda: study
+
+        def noted(kind: str) -> Callable[..., Any]:
+            def make(*given: Any, **more: Any) -> Any:
+                self.note(**more)
+                names = {"file": ("file", "name"), "repeat": ("repeat", "name")}.get(kind, (kind,))
+                self.note(**dict(zip(names, given, strict=False)))
+                return study
+
+            return make
+
+        self.patch.setattr(Study, "prepare", noted("parameters"))
+        self.patch.setattr(Study, "planned", noted("parameters"))
+        self.patch.setattr(Study, "described", noted("file"))
+        self.patch.setattr(repeat, "planned", noted("repeat"))
+        self.patch.setattr(repeat, "compared", lambda *_: [])
+        self.patch.setattr(stored, "load_original", lambda path: SimpleNamespace(plan={}, path=path, trusted=False))
+        self.patch.setattr(planning, "foretell", lambda *_, **__: self.note(foretold=True))
+
+        def published(study: Any, allow_mixed: bool = False) -> Path:
+            self.note(allow_mixed=allow_mixed)
+            return Path("reports/x.html")
+
+        self.patch.setattr(publish, "publish", published)
+        verdict = {"sentence": "It is so.", "warnings": []}
+        self.patch.setattr(publish, "finished", lambda *_, **__: SimpleNamespace(verdict=verdict, configurations={}))
+        for name, told in (("table", "a table"), ("as_json", {})):
+            self.patch.setattr(f"grpclab.report.summaries.{name}", lambda _, told=told: told)
+
+    def _compare(self) -> None:
+        judgement = SimpleNamespace(as_dict=dict)
+        found = SimpleNamespace(verdict="inconclusive", conclusion=[], judgement=judgement, study="", as_dict=dict)
+
+        def prepare(sides: Mapping[str, Any], **more: Any) -> Any:
+            for name, side in sides.items():
+                self.note(**{f"{name}.config": side.config, f"{name}.call": side.subject})
+                self.seen |= {f"{name}.call.name": side.subject.call, f"{name}.label": side.label}
+            self.note(**more)
+            return SimpleNamespace(plan={"blocks": 1}, name="x", run=lambda write: None)
+
+        def stored(words: Any, **more: Any) -> Any:
+            self.note(**more)
+            return found
+
+        self.patch.setattr(comparing, "prepare", prepare)
+        self.patch.setattr(comparing, "compare_stored", stored)
+        self.patch.setattr(comparing, "judge", lambda running: found)
+
+    def _report(self) -> None:
+        from grpclab.report.sections import album
+        from grpclab.study.runner import Study
+
+        self.patch.setattr(Study, "stored", lambda folder: self.note(folder=folder))
+
+        def draw(where: Path, study: Any) -> list[Path]:
+            self.note(figures=where)
+            return []
+
+        self.patch.setattr(album, "write_figures", draw)
+
+    def _others(self) -> None:
+        from grpclab.cli import doctor, profile
+        from grpclab.profiling import processes, threads
+
+        def sample(pids: list[int], *, duration_s: int, rate_hz: int) -> pyspy.Profile:
+            self.note(pids=pids, duration_s=duration_s, rate_hz=rate_hz)
+            return pyspy.Profile(stacks={"SayHello (/x/a.py:1)": 3}, samples=3)
+
+        self.patch.setattr(pyspy, "record", sample)
+        self.patch.setattr(perf, "record", lambda pids, **_: perf.Profile(stacks={}, samples=0))
+        self.patch.setattr(threads, "read", lambda pids: {})
+        self.patch.setattr(threads, "difference", lambda before, after: [])
+        self.patch.setattr(processes, "by_pid", lambda pid: [pid])
+        self.patch.setattr(profile, "_server", lambda target: [2])
+        findings = [
+            doctor.Finding(name="memory", state="ok", value="much", advice=""),
+            doctor.Finding(name="load", state="warn", value="9", advice="stop it"),
+        ]
+        self.patch.setattr(doctor, "diagnose", lambda: findings)
+
+        def execute(program: str, words: list[str]) -> NoReturn:
+            self.note(opened=words)
+            raise SystemExit(0)
+
+        self.patch.setattr("os.execv", execute)
+
+
+PROTO = """syntax = "proto3";
+package a;
+message M { int32 x = 1; }
+service B { rpc C (M) returns (M); }
+"""
+STUDY = """
+headline = "server.threads=4"
+[factors]
+server.threads = [4]
+"""

@@ -1,0 +1,264 @@
+"""Verdicts, the blocks that would decide them, and notes on what limited a number."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from grpclab.analysis import (
+    Comparison,
+    blocks_needed,
+    compare,
+    judge,
+    log_t_interval,
+    lower_is_faster,
+    metric_words,
+)
+from grpclab.analysis.inference.validity import bound_note
+from grpclab.errors import UsageError
+from tests.support.frames import trials_of
+
+THROUGHPUT, LATENCY = "throughput_rps", "latency_p99_s"
+
+
+def trials(old: Sequence[float], new: Sequence[float], metric: str = THROUGHPUT) -> pd.DataFrame:
+    return trials_of({"old": old, "new": new}, metric)
+
+
+def against(frame: pd.DataFrame, metric: str = THROUGHPUT, **options: Any) -> Comparison:
+    return compare(frame, scenario="chatter", metric=metric, baseline="old", candidate="new", **options)
+
+
+def ruling(metric: str, ratio: float, low: float, high: float, *, p: float = 0.01, delta: float = 0.05) -> str:
+    return judge(metric=metric, ratio=ratio, ci_low=low, ci_high=high, p_value=p, delta=delta, blocks=6)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "low", "high", "p", "verdict"),
+    [
+        (1.20, 1.10, 1.30, 0.01, "faster"),
+        (1.20, 1.10, 1.30, 0.05, "inconclusive"),  # the p does not hold
+        (1.20, 0.99, 1.45, 0.01, "inconclusive"),  # the interval holds 1
+        (1.04, 1.02, 1.06, 0.01, "inconclusive"),  # beyond 1, not beyond delta
+        (1.03, 1.02, 1.04, 0.01, "equivalent"),  # a difference, too small to matter
+        (1.00, 0.96, 1.04, 0.90, "equivalent"),
+        (1.00, 0.94, 1.06, 0.90, "inconclusive"),
+        (0.80, 0.70, 0.90, 0.01, "slower"),
+        (0.80, 0.70, 0.90, math.nan, "inconclusive"),
+        (math.nan, math.nan, math.nan, math.nan, "inconclusive"),
+    ],
+)
+def test_the_verdict_follows_interval_p_and_delta(
+    ratio: float, low: float, high: float, p: float, verdict: str
+) -> None:
+    assert ruling(THROUGHPUT, ratio, low, high, p=p) == verdict
+
+
+def test_less_latency_is_faster() -> None:
+    assert ruling(LATENCY, 0.5, 0.4, 0.6) == "faster"
+    assert ruling(LATENCY, 2.0, 1.8, 2.2) == "slower"
+    assert ruling(LATENCY, 1.0, 0.98, 1.02) == "equivalent"
+
+
+@given(st.floats(0.2, 5), st.floats(0, 0.5), st.floats(0, 1), st.floats(0.01, 0.3), st.sampled_from([1.0, -1.0]))
+def test_verdicts_on_a_rate_and_on_a_latency_are_mirror_images(
+    ratio: float, width: float, p: float, delta: float, sign: float
+) -> None:
+    ends = ratio * math.exp(-width), ratio * math.exp(width)
+    mirror = {"faster": "slower", "slower": "faster"}
+    rate = ruling(THROUGHPUT, ratio, *ends, p=p, delta=delta)
+    assert ruling(LATENCY, ratio, *ends, p=p, delta=delta) == mirror.get(rate, rate)
+
+
+@pytest.mark.parametrize("metric", ["throughput_rps", "requests", "requests_per_server_cpu_s"])
+def test_more_of_what_gets_done_is_faster(metric: str) -> None:
+    assert not lower_is_faster(metric)
+
+
+@pytest.mark.parametrize(
+    "metric",
+    ["latency_p50_s", "server_cpu_s", "client_cpu_per_call_s", "late_p99_s", "server_peak_rss_bytes", "errors"],
+)
+def test_less_of_what_it_costs_is_faster(metric: str) -> None:
+    assert lower_is_faster(metric)
+
+
+def test_metrics_have_words() -> None:
+    assert metric_words("throughput_rps") == "throughput"
+    assert metric_words("latency_p50_s") == "p50 latency"
+    assert metric_words("latency_p999_s") == "p99.9 latency"
+    assert metric_words("latency_ok_p99_s") == "p99 latency of successful calls"
+    assert metric_words("first_message_p50_s") == "p50 time to the first message"
+    assert metric_words("message_gap_p99_s") == "p99 gap between messages"
+    assert metric_words("client_cpu_per_call_s") == "client CPU per call"
+    assert metric_words("latency_uncorrected_p99_s") == "p99 latency from the actual sends"
+    assert metric_words("something_new") == "something_new"
+
+
+def test_a_comparison_of_six_agreeing_blocks_is_decided_exactly() -> None:
+    found = against(trials([100] * 6, [150, 151, 149, 152, 148, 150]), exact=True)
+    assert found.verdict == "faster"
+    assert found.p_value == found.p_adjusted == pytest.approx(0.03125)
+    assert found.blocks_needed is None
+    assert found.ratio == pytest.approx(1.5, rel=0.01)
+
+
+def test_five_blocks_never_decide_exactly_however_large_the_effect() -> None:
+    found = against(trials([100] * 5, [1000, 1001, 999, 1000, 1002]), exact=True)
+    assert (found.verdict, found.blocks_needed) == ("inconclusive", 6)
+
+
+def test_the_number_of_blocks_matches_a_hand_calculation() -> None:
+    # ln 1.2 = 0.1823, s = 0.2, t(0.975) + t(0.8) with n - 1 degrees of freedom:
+    # n = 12: (2.201 + 0.876) 0.2 / sqrt 12 = 0.1777, and to the edge ln 1.05 there is 0.1335 > 0.876 x 0.0577
+    # n = 11: (2.228 + 0.879) 0.2 / sqrt 11 = 0.1874, too much
+    half = 2.570582 * 0.2 / math.sqrt(6)
+    low, high = 1.2 * math.exp(-half), 1.2 * math.exp(half)
+    assert blocks_needed(ratio=1.2, ci_low=low, ci_high=high, blocks=6, delta=0.05) == 12
+
+
+def test_a_ratio_inside_delta_needs_the_blocks_that_show_it_equivalent() -> None:
+    # s = 0.1, the nearer edge is ln 1.05 = 0.04879: (2.032 + 0.853) 0.1 / sqrt n falls below it near n = 35
+    half = 2.570582 * 0.1 / math.sqrt(6)
+    found = blocks_needed(ratio=1.0, ci_low=math.exp(-half), ci_high=math.exp(half), blocks=6, delta=0.05)
+    assert found is not None
+    assert 34 <= found <= 37
+
+
+def test_a_larger_family_needs_more_blocks() -> None:
+    alone = blocks_needed(ratio=1.3, ci_low=0.9, ci_high=1.878, blocks=6, delta=0.05)
+    crowd = blocks_needed(ratio=1.3, ci_low=0.9, ci_high=1.878, blocks=6, delta=0.05, tests=40)
+    assert alone is not None
+    assert crowd is not None
+    assert crowd > alone
+
+
+@pytest.mark.parametrize(
+    ("ratio", "low", "high", "blocks"),
+    [
+        (1.2, 0.9, 1.6, 2),  # two blocks do not know their noise
+        (math.nan, math.nan, math.nan, 1),
+        (1.2, 0.0, math.inf, 6),
+        (1.05, 0.95, 1.1605, 6),  # on the edge of delta no number of blocks decides
+    ],
+)
+def test_no_number_of_blocks_is_promised_without_ground(ratio: float, low: float, high: float, blocks: int) -> None:
+    assert blocks_needed(ratio=ratio, ci_low=low, ci_high=high, blocks=blocks, delta=0.05) is None
+
+
+def test_the_promised_number_of_blocks_decides_in_about_four_cases_of_five() -> None:
+    truth, noise = math.log(1.2), 0.2
+    half = 2.570582 * noise / math.sqrt(6)
+    needed = blocks_needed(
+        ratio=1.2, ci_low=math.exp(truth - half), ci_high=math.exp(truth + half), blocks=6, delta=0.05
+    )
+    assert needed is not None
+    rng = np.random.default_rng(11)
+    decided = 0
+    for _ in range(200):
+        found = log_t_interval(np.exp(rng.normal(truth, noise, needed)))
+        decided += found.low > 1 and found.mean > 1.05
+    assert 0.7 <= decided / 200 <= 0.92
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.floats(0.3, 3.0), st.floats(0.01, 0.6), st.integers(3, 12))
+def test_more_blocks_are_asked_for_than_were_run(ratio: float, half: float, blocks: int) -> None:
+    found = blocks_needed(
+        ratio=ratio,
+        ci_low=ratio * math.exp(-half),
+        ci_high=ratio * math.exp(half),
+        blocks=blocks,
+        delta=0.05,
+    )
+    assert found is None or found > blocks
+
+
+def test_an_adjusted_p_can_take_a_verdict_back() -> None:
+    found = against(trials([100] * 6, [118, 122, 121, 119, 120, 120]))
+    assert found.verdict == "faster"
+    taken = found.adjusted(0.2, tests=20)
+    assert (taken.verdict, taken.p_adjusted, taken.p_value) == ("inconclusive", 0.2, found.p_value)
+    assert taken.ratio == found.ratio
+    assert taken.blocks_needed is not None
+
+
+@pytest.mark.parametrize("blocks", [0, 1])
+def test_below_two_blocks_there_is_no_ratio_and_the_note_says_why(blocks: int) -> None:
+    frame = trials([100, 100], [200, 200])
+    frame.loc[frame["block"] >= blocks, "valid"] = False
+    found = against(frame, exact=True)
+    assert (found.verdict, found.blocks, found.blocks_needed) == ("inconclusive", blocks, None)
+    assert not found.computed
+    assert "a ratio needs at least 2" in found.note
+    assert "block 1 left out: old, invalid" in found.note
+
+
+def test_a_comparison_becomes_plain_json() -> None:
+    found = against(trials([100], [200])).as_dict()
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert found["ratio"] is None
+    assert found["p_adjusted"] is None
+    assert found["limited_by"] == []
+    assert found["title"] == "new against old"
+
+
+def test_an_endless_interval_becomes_null() -> None:
+    found = against(trials([1e-150, 1e150], [1e150, 1e-150])).as_dict()
+    assert found["ci_high"] is None
+    assert found["ratio"] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("delta", [0.0, 1.0, -0.1, 5.0])
+def test_an_impossible_delta_is_refused(delta: float) -> None:
+    with pytest.raises(UsageError, match="expected a share above 0 and below 1"):
+        against(trials([1, 1], [2, 2]), delta=delta)
+
+
+@pytest.mark.parametrize(
+    ("metric", "limited", "words"),
+    [
+        (THROUGHPUT, ["new"], "limit in trials of new: its true throughput is at least this, "
+         "so the ratio is a lower bound"),
+        (THROUGHPUT, ["old"], "limit in trials of old: its true throughput is at least this, "
+         "so the ratio is an upper bound"),
+        (LATENCY, ["new"], "its true p99 latency is at most this, so the ratio is an upper bound"),
+        (LATENCY, ["old"], "its true p99 latency is at most this, so the ratio is a lower bound"),
+        (THROUGHPUT, ["new", "old"], "a bound in neither direction"),
+        ("server_cpu_s", ["new"], "was not measured at the load it could have carried"),
+    ],
+)  # fmt: skip
+def test_a_limited_generator_bounds_the_ratio_in_the_right_direction(
+    metric: str, limited: list[str], words: str
+) -> None:
+    assert words in bound_note(metric, baseline="old", candidate="new", limited=limited)
+
+
+def test_without_a_limit_there_is_no_bound() -> None:
+    assert bound_note(THROUGHPUT, baseline="old", candidate="new", limited=["other"]) == ""
+
+
+def test_a_comparison_carries_the_limits_of_both_sides() -> None:
+    frame = trials([100] * 6, [150, 151, 149, 152, 148, 150])
+    frame.loc[frame["configuration"].eq("old"), "limited_by"] = "client-cpu"
+    frame.loc[frame["configuration"].eq("new") & frame["block"].eq(3), "limited_by"] = "generator-bound"
+    found = against(frame)
+    assert found.limited_by == ("client-cpu", "generator-bound")
+    assert "so the ratio is a lower bound" in found.note
+    assert "old: the client, the factor under test, reached its limit" in found.note
+    assert found.verdict == "faster"
+
+
+def test_limits_of_invalid_trials_do_not_count() -> None:
+    frame = trials([100] * 3, [150, 151, 149])
+    frame.loc[0, "limited_by"] = "generator-bound"
+    frame.loc[0, "valid"] = False
+    assert against(frame).limited_by == ()

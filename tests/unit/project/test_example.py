@@ -1,0 +1,64 @@
+"""The published reports: made by the committed code, whole, and what README and figure say of them is in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from bs4 import BeautifulSoup
+
+from grpclab import analysis, load_study
+from grpclab.report import figures, sections
+from grpclab.report.finished import Study
+from grpclab.report.stored import StoredStudy
+
+ROOT = Path(__file__).resolve().parents[3]
+PUBLISHED = ("example", "replication")
+NOT_IN_THE_DATA = {"flamegraphs", "latency"}
+"""Sections that are drawn from stacks and histograms, which a report holds only as it draws them."""
+
+
+@pytest.fixture(scope="module")
+def example() -> StoredStudy:
+    return load_study(ROOT / "reports" / "example.html")
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_todays_code_comes_to_the_published_verdict(name: str) -> None:
+    published = load_study(ROOT / "reports" / f"{name}.html")
+    again = analysis.analyse(published.trials, published.manifest["plan"], published.manifest.get("cores"))
+    assert again.as_dict() == {"notices": [], **published.verdict}  # they were measured before there were notices
+
+
+def words_of(html: str) -> list[str]:
+    page = BeautifulSoup(html, "html.parser")
+    return [*page.get_text(" ").split(), *(str(tag["aria-label"]) for tag in page.select("[role=img]"))]
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_todays_code_draws_the_published_page(name: str) -> None:
+    path = ROOT / "reports" / f"{name}.html"
+    published = load_study(path)
+    page = BeautifulSoup(path.read_text(), "html.parser")
+    for section in sections(published.manifest, published.trials, published.verdict):
+        if section.anchor not in NOT_IN_THE_DATA:
+            there = page.find(id=section.anchor)
+            assert there is not None, section.anchor
+            assert words_of(str(there)) == words_of(f"<h2>{section.title}</h2>{section.html}"), section.anchor
+
+
+def test_the_readmes_figure_is_one_of_the_example(example: StoredStudy) -> None:
+    study = Study.of(example.manifest, example.trials, example.verdict)
+    block = figures.throughput(study, study.entries("curves")[0])
+    assert block is not None
+    drawn, published = (
+        [text.strip() for text in ElementTree.fromstring(svg).itertext() if text.strip()]
+        for svg in (block.svg_wide, (ROOT / "reports" / "example.svg").read_text())
+    )
+    assert drawn == published
+
+
+@pytest.mark.parametrize("name", ["example", "replication", "calibration"])
+def test_a_published_page_can_be_sent(name: str) -> None:
+    assert (ROOT / "reports" / f"{name}.html").stat().st_size < 5e6

@@ -1,0 +1,329 @@
+"""The project as a whole: floors, names, stubs, notebooks, environment, errors, places."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+import pytest
+import yaml
+
+import grpclab
+from grpclab import errors
+from grpclab.factors.channel_args import mapping_markdown
+from grpclab.notebook.cells import TrialNotebook
+from grpclab.study.parameters import StudyParameters
+from grpclab.system.paths import notebook, project_root
+
+ROOT = Path(__file__).resolve().parents[3]
+PACKAGE = ROOT / "grpclab"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+PURE = (
+    *("errors", "status", "quantities", "link/model", "system/addresses", "profiling/families"),
+    *(f"factors/{name}" for name in ("config", "channel_args", "variants", "service_time")),
+    *(f"servers/reference/{name}" for name in ("disturbances", "service")),
+    *("load/slo", "study/designs/design", "study/parameters"),
+    *(
+        path.relative_to(PACKAGE).with_suffix("").as_posix()
+        for room in ("http2", "analysis", "load/core")
+        for path in sorted((PACKAGE / room).rglob("[!_]*.py"))
+    ),
+)
+CLOCKS_AND_SOCKETS = {"asyncio", "grpc", "os", "random", "socket", "subprocess", "threading", "time"}
+
+# ---- the floors ----------------------------------------------------------------------------------------------
+
+
+def floors() -> dict[str, int]:
+    """Room or module to the number of its floor, 0 on top, as the package's docstring draws the house."""
+    layout = (grpclab.__doc__ or "").partition("floors below it:")[2].partition("\n\nNames")[0]
+    drawn = re.findall(r"^    (\S+(?:, \S+)*)  ", layout, re.MULTILINE)
+    return {name.removesuffix("/"): number for number, line in enumerate(drawn) for name in line.split(", ")} | {
+        "__main__": -1
+    }
+
+
+def dotted(path: Path) -> list[str]:
+    """The module's dotted name, in parts."""
+    parts = list(path.relative_to(ROOT).with_suffix("").parts)
+    return parts[:-1] if parts[-1] == "__init__" else parts
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The rooms and modules of this package that a file imports, anywhere in it."""
+    package = dotted(path) if path.name == "__init__.py" else dotted(path)[:-1]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield from _room(alias.name.split("."))
+        elif isinstance(node, ast.ImportFrom):
+            start = package[: len(package) - node.level + 1] if node.level else []
+            module = [*start, *(node.module.split(".") if node.module else [])]
+            for alias in node.names if module == ["grpclab"] else ():
+                home = grpclab._HOMES.get(alias.name, alias.name)
+                yield from _room(["grpclab", *home.split(".")])
+            yield from _room(module)
+
+
+def _room(parts: list[str]) -> Iterator[str]:
+    if parts[0] == "grpclab" and len(parts) > 1 and not parts[1].startswith("__"):
+        yield parts[1]
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in MODULES if p != PACKAGE / "__init__.py"], ids=lambda p: "/".join(dotted(p)[1:])
+)
+def test_a_module_imports_only_from_the_floors_below_its_own(path: Path) -> None:
+    house, room = floors(), dotted(path)[1]
+    assert room in house, f"{room} is not in the layout of grpclab/__init__.py"
+    above = {other for other in imported(path) if other != room and house[other] <= house[room]}
+    assert above == set()
+
+
+def test_the_layout_names_nothing_that_is_not_there() -> None:
+    there = {p.name.removesuffix(".py") for p in PACKAGE.iterdir() if p.suffix == ".py" or p.is_dir()}
+    assert len(floors()) > 10
+    assert set(floors()) <= there
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_the_pure_core_has_no_clock_no_socket_and_no_process(module: str) -> None:
+    tree = ast.parse((PACKAGE / f"{module}.py").read_text())
+    found = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    found |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert {name.partition(".")[0] for name in found} & CLOCKS_AND_SOCKETS == set()
+
+
+def test_one_module_opens_every_channel() -> None:
+    openers = re.compile(r"\b(?:in)?secure_channel\(")
+    assert [path.name for path in MODULES if openers.search(path.read_text()) and "generated" not in path.parts] == [
+        "channels.py"
+    ]
+
+
+# ---- public names --------------------------------------------------------------------------------------------
+
+
+def test_the_public_names_are_sorted_and_complete() -> None:
+    def kind(name: str) -> tuple[int, str]:
+        return (0 if name.isupper() else 1 if name[0].isupper() else 2, name)
+
+    assert grpclab.__all__ == sorted(grpclab.__all__, key=kind)
+    assert set(grpclab.__all__) == set(grpclab._HOMES)
+    for_type_checkers = {
+        alias.name
+        for node in ast.walk(ast.parse((PACKAGE / "__init__.py").read_text()))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("grpclab.")
+        for alias in node.names
+    }
+    assert for_type_checkers == set(grpclab.__all__)
+
+
+@pytest.mark.parametrize("name", grpclab.__all__)
+def test_every_public_name_is_there_and_documented(name: str) -> None:
+    found = getattr(grpclab, name)
+    assert inspect.getdoc(found)
+    assert name in dir(grpclab)
+    home = getattr(found, "__module__", None)
+    assert home is None or home == f"grpclab.{grpclab._HOMES[name]}" or not callable(found)
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'benchmark'"):
+        grpclab.benchmark  # noqa: B018
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    code = "import sys, grpclab.factors.config; print([n for n in ('grpc', 'numpy', 'pandas') if n in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+def test_the_version_is_the_projects() -> None:
+    assert grpclab.__version__ == pyproject()["project"]["version"]
+
+
+# ---- errors --------------------------------------------------------------------------------------------------
+
+
+def test_the_tree_in_the_docstring_is_the_tree_of_errors() -> None:
+    drawn: dict[str, tuple[int, str]] = {}  # name: depth, and what is said of its exit code
+    for line in (errors.__doc__ or "").splitlines():
+        if found := re.match(r"    ([│├└─ ]*)(\w+Error)\s+(exit (\d))?", line):
+            drawn[found[2]] = (len(found[1]) // 4, found[4] or "")
+    classes = {
+        name: cls for name, cls in vars(errors).items() if inspect.isclass(cls) and issubclass(cls, errors.GrpclabError)
+    }
+    assert set(drawn) == set(classes)
+    for name, (depth, code) in drawn.items():
+        ancestors = [c for c in classes[name].__mro__[1:] if issubclass(c, errors.GrpclabError)]
+        assert len(ancestors) == depth, name
+        if code:
+            assert classes[name].exit_code == int(code), name
+        else:
+            assert classes[name].exit_code == ancestors[0].exit_code, name
+
+
+def test_a_usage_error_is_a_value_error_and_a_notebook_shows_one_line() -> None:
+    assert issubclass(errors.FactorError, ValueError)
+    assert errors.FactorError("server.tls=2 is not possible")._render_traceback_() == [
+        "grpclab: server.tls=2 is not possible"
+    ]
+
+
+# ---- places --------------------------------------------------------------------------------------------------
+
+
+def test_the_root_is_the_clone_from_any_of_its_folders(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GRPCLAB_ROOT", raising=False)
+    assert project_root(ROOT / "notebooks") == project_root(PACKAGE / "load") == ROOT
+
+
+def test_outside_a_clone_the_root_is_where_one_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GRPCLAB_ROOT", raising=False)
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "another"\n')
+    monkeypatch.chdir(tmp_path)
+    assert project_root() == tmp_path
+
+
+def test_the_variable_beats_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRPCLAB_ROOT", str(tmp_path))
+    assert project_root(ROOT) == tmp_path
+
+
+# ---- what is generated or written down twice -----------------------------------------------------------------
+
+
+def test_the_stubs_are_what_protoc_makes_of_the_proto(tmp_path: Path) -> None:
+    out = [f"--{kind}_out={tmp_path}" for kind in ("python", "pyi", "grpc_python")]
+    command = [sys.executable, "-m", "grpc_tools.protoc", "-Igrpclab/generated=proto", *out, "proto/greet.proto"]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    fresh = {p.name: p.read_text() for p in (tmp_path / "grpclab" / "generated").iterdir()}
+    committed = {p.name: p.read_text() for p in (PACKAGE / "generated").glob("greet*") if p.suffix in (".py", ".pyi")}
+    assert set(fresh) == {"greet_pb2.py", "greet_pb2.pyi", "greet_pb2_grpc.py"}
+    assert fresh == committed
+
+
+def pyproject() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def requirements(*extras: str) -> set[str]:
+    """The requirements of these extras, those of the extras they name included."""
+    found: set[str] = set()
+    for extra in extras:
+        for requirement in pyproject()["project"]["optional-dependencies"][extra]:
+            own = re.fullmatch(r"grpclab\[([\w,-]+)\]", requirement)
+            found |= requirements(*own[1].split(",")) if own else {requirement}
+    return found
+
+
+def test_the_conda_environment_installs_what_the_project_asks_for() -> None:
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    pip = next(entry["pip"] for entry in environment if isinstance(entry, dict))
+    core = set(pyproject()["project"]["dependencies"])
+    assert len(set(pip)) == len(pip)
+    assert set(pip) == core | requirements("all") | {"-e ."}
+    assert f"python{pyproject()['project']['requires-python']}" in environment
+    assert "pip" in environment
+
+
+def test_the_readmes_table_from_tonic_is_the_generated_one() -> None:
+    assert mapping_markdown() in (ROOT / "README.md").read_text()
+
+
+def test_nothing_in_the_repository_knows_the_folder_it_was_written_in() -> None:
+    folder = b"/" + b"work/"
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    files = [ROOT / name for name in listed.stdout.split("\0") if name]
+    assert len(files) > 50
+    assert [f.name for f in files if f.is_file() and folder in f.read_bytes()] == []
+
+
+# ---- notebooks -----------------------------------------------------------------------------------------------
+
+
+def parameters_cell(name: str) -> dict[str, tuple[str, Any, str]]:
+    """Type, default and help of each line of the cell that papermill reads."""
+    cells = json.loads(notebook(name).read_text())["cells"]
+    (cell,) = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
+    found = {}
+    for line in "".join(cell["source"]).splitlines():
+        code, _, said = line.partition("  # ")
+        (statement,) = ast.parse(code).body
+        assert isinstance(statement, ast.AnnAssign), line
+        assert statement.value is not None, line
+        found[ast.unparse(statement.target)] = (
+            ast.unparse(statement.annotation),
+            ast.literal_eval(statement.value),
+            said,
+        )
+    return found
+
+
+def test_the_parameters_of_the_sweep_are_the_parameters_of_a_study() -> None:
+    cell, fields = parameters_cell("sweep"), StudyParameters.__dataclass_fields__
+    assert list(cell) == list(fields)
+    for name, (kind, _, said) in cell.items():
+        declared = str(fields[name].type)
+        assert kind == ("str" if declared.startswith("tuple") else declared), name
+        assert said == fields[name].metadata["meaning"], name
+    assert StudyParameters.from_namespace({name: default for name, (_, default, _) in cell.items()}) == (
+        StudyParameters()
+    )
+
+
+def test_the_parameters_of_a_trial_are_those_its_notebook_reads_each_with_its_help() -> None:
+    cell = parameters_cell("trial")
+    assert set(cell) == set(TrialNotebook.NAMES)
+    for name, (kind, default, said) in cell.items():
+        assert kind == type(default).__name__, name
+        assert said, name
+    assert TrialNotebook({name: default for name, (_, default, _) in cell.items()}).config.load.requests == 2500
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_notebooks_are_valid_stripped_and_thin(path: Path) -> None:
+    found = nbformat.read(path, as_version=4)
+    nbformat.validate(found)
+    assert found.metadata.kernelspec.name == "python3"
+    code = [cell for cell in found.cells if cell.cell_type == "code"]
+    assert code
+    for cell in code:
+        assert cell.outputs == []
+        assert cell.execution_count is None
+        statements = ast.parse(cell.source).body
+        assert not any(isinstance(s, ast.FunctionDef | ast.ClassDef | ast.For | ast.If) for s in statements)
+
+
+def test_both_notebooks_are_found_by_name() -> None:
+    assert {path.stem for path in NOTEBOOKS} >= {"sweep", "trial"}
+    assert all(notebook(path.stem).read_bytes() == path.read_bytes() for path in NOTEBOOKS)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_papermill_reads_every_line_of_a_parameters_cell(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """An equals sign in a comment is enough for it to pass over a parameter."""
+    (cell,) = (
+        cell for cell in nbformat.read(path, as_version=4).cells if "parameters" in cell.metadata.get("tags", [])
+    )
+    wanted = [line.partition(":")[0] for line in cell.source.splitlines() if line and not line.startswith("#")]
+    assert list(papermill.inspect_notebook(str(path))) == wanted
+    assert not caplog.records

@@ -1,0 +1,55 @@
+"""How sure, how noisy, and what limits each side: the words on the first screen."""
+
+from __future__ import annotations
+
+import pytest
+
+from grpclab.report.finished import Study
+from grpclab.report.sections import confidence
+from tests.support import synthetic
+
+
+def study(made: synthetic.MadeStudy) -> Study:
+    return Study.of(made.manifest, made.trials, made.verdict)
+
+
+def test_all_blocks_agree() -> None:
+    told = confidence.sure(study(synthetic.small_study()))
+    assert told.startswith("the fast one was faster in 6 of 6 blocks, from ")
+    assert "once in 32 studies (sign flip, p 0.031, the least that so many blocks can give)" in told
+
+
+def test_a_slower_candidate_is_slower() -> None:
+    made = synthetic.small_study()
+    headline = made.verdict["headline"]
+    turned = {**headline, "baseline": headline["candidate"], "candidate": headline["baseline"]}
+    assert confidence.sure(study(synthetic.MadeStudy(made.manifest, made.trials, {"headline": turned}))).startswith(
+        "the basic one was slower in 6 of 6 blocks"
+    )
+
+
+@pytest.mark.parametrize(
+    ("blocks", "told"),
+    [(1, "not at all: fewer than two blocks hold both sides."), (3, "3 blocks cannot rule out chance, 6 can.")],
+)
+def test_few_blocks_are_said_to_be_few(blocks: int, told: str) -> None:
+    assert told in confidence.sure(study(synthetic.small_study(blocks=blocks)))
+
+
+def test_noise_is_told_by_the_arm_that_is_the_baseline_twice() -> None:
+    made = synthetic.small_study()
+
+    def told(low: float, high: float) -> str:
+        aa = {**made.verdict["aa"], "ratio": (low * high) ** 0.5, "ci_low": low, "ci_high": high}
+        return confidence.noise(study(synthetic.MadeStudy(made.manifest, made.trials, made.verdict | {"aa": aa})))
+
+    assert told(0.98, 1.03).endswith("so no difference is seen where there is none.")
+    assert told(0.8, 1.3).endswith("what lies within that cannot be told from noise by so many blocks.")
+    assert told(1.1, 1.3).endswith("it differs from itself, so doubt every ratio here.")
+    assert confidence.noise(study(synthetic.MadeStudy(made.manifest, made.trials, {}))) == ""
+
+
+def test_each_side_says_what_limits_it() -> None:
+    pairs = dict(confidence.reasons(study(synthetic.full_study())))
+    assert pairs["Basic, 64 in flight is limited by"].startswith("client-cpu: ")
+    assert "Optimized, 64 in flight is limited by" in pairs

@@ -1,0 +1,76 @@
+"""Why a rung is kept or rejected, whether a study agrees, and the lab's own words explained to who never saw them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from grpclab.factors.variants import LADDER
+from grpclab.report import summaries
+from grpclab.report.finished import Study
+from grpclab.report.sections import decisions, glossary
+from tests.support import synthetic
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    made = synthetic.full_study()
+    return Study.of(made.manifest, made.trials, made.verdict)
+
+
+def test_every_rung_says_on_what_evidence_it_was_decided() -> None:
+    assert [rung.name for rung in LADDER[1:] if not rung.why] == []
+
+
+@pytest.mark.parametrize(
+    ("kept", "ratio", "verdict", "stands", "against"),
+    [
+        (True, 3.3, "faster", "this study agrees", False),
+        (False, 0.6, "slower", "this study agrees", False),
+        (True, 0.8, "slower", "this study says the opposite", True),
+        (False, 1.2, "faster", "this study says the opposite", True),
+        (True, 0.92, "inconclusive", "here it points the other way, within the noise", True),
+        (False, 1.11, "inconclusive", "here it points the other way, within the noise", True),
+        (True, 1.1, "inconclusive", "this study cannot tell", False),
+        (False, 0.99, "equivalent", "this study sees no difference", False),
+        (False, 1.01, "equivalent", "this study sees no difference", False),
+        (True, None, "inconclusive", "not measured here", False),
+    ],
+)
+def test_a_study_is_held_against_the_decision(
+    kept: bool, ratio: float | None, verdict: str, stands: str, against: bool
+) -> None:
+    comparison: dict[str, Any] = {"ratio": ratio, "verdict": verdict}
+    found = decisions.Decision(title="a rung", kept=kept, why="", comparison=comparison)
+    assert (found.stands, found.against) == (stands, against)
+
+
+def test_the_ladder_names_the_rungs_that_point_the_other_way(study: Study) -> None:
+    found = list(decisions.decisions(study))
+    assert [d.title for d in found] == [rung["title"] for rung in study.entries("ladder")[1:]]
+    assert decisions.told(found).endswith("this one only says whether it agrees.")
+    odd = decisions.Decision(title="pool", kept=True, why="", comparison={"ratio": 0.92, "verdict": "inconclusive"})
+    assert decisions.told([*found, odd]).endswith("It points the other way for pool (kept, here 0.92×).")
+    assert "ladder: asyncio server (rejected)" in summaries.table(study)
+
+
+# ---- words -------------------------------------------------------------------------------------------------------
+
+
+def test_the_named_configurations_are_explained_where_they_are_what_they_are_called() -> None:
+    made = synthetic.waiting_study()
+    told = dict(glossary.explained(Study.of(made.manifest, made.trials, made.verdict)))
+    assert list(told) == ["waiting", "engine wire", "A/A"]
+    basic = synthetic.small_study()  # "the basic one" is a title, and its settings are those of basic
+    first = dict(glossary.variants(Study.of(basic.manifest, basic.trials, basic.verdict)))
+    assert list(first) == ["basic"]
+    for row in basic.manifest["plan"]["configurations"]:
+        row["settings"] = {**row["settings"], "server.threads": 3}
+    assert not dict(glossary.variants(Study.of(basic.manifest, basic.trials, basic.verdict)))
+
+
+def test_the_words_stand_under_the_verdict_and_in_the_markdown(study: Study) -> None:
+    assert glossary.html(study).startswith('<p class="gl-note"><b>basic</b>: ')
+    assert "<b>chatter</b>: small unary calls" in glossary.html(study)
+    assert "basic: what a first server and client look like" in summaries.markdown(study)

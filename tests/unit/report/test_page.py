@@ -1,0 +1,369 @@
+"""The page of a study and the index: complete in itself, safe with any text, and never empty-handed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pandas as pd
+import pytest
+
+from grpclab.report import Section, content, scripts, sections, write_report
+from grpclab.report.finished import Study
+from grpclab.report.svg import alone
+from tests.support import synthetic
+
+EVIL = (
+    " <script>alert(1)</script>\"'><img src=http://evil.example/x onerror=alert(2)>"
+    " $x_1^2$ $\\frac{1}$ & </script><!-- \x00\x1b \N{SNOWMAN WITHOUT SNOW}\N{GOTHIC LETTER AHSA}"
+)
+VOID = {"meta", "img", "source", "br", "link", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """What a test asks of a page: its elements, its text, and whether it is well nested."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.html = html
+        self.feed(re.sub(r"<wbr/?>", "", html))
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not self.open or self.open[-1] not in {"style", "script"}:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    def images(self) -> list[str]:
+        """What every figure is said to show."""
+        return [a["aria-label"] for a in self.all("div") if a.get("role") == "img"]
+
+    def pictures(self) -> list[str]:
+        """Every drawing inside, as a file: the wide ones, then the narrow ones."""
+        drawn = [alone(svg) for svg in re.findall(r"<svg .*?</svg>", self.html, re.DOTALL)]
+        return drawn[::2] + drawn[1::2]
+
+
+@pytest.fixture(scope="module")
+def made() -> synthetic.MadeStudy:
+    return synthetic.full_study(name="nightly")
+
+
+@pytest.fixture(scope="module")
+def report(made: synthetic.MadeStudy, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("reports")
+    material = synthetic.material(made)
+    return write_report(
+        folder / "nightly.html", made.manifest, made.trials, made.verdict, histograms=material["histograms"]
+    )
+
+
+@pytest.fixture(scope="module")
+def page(report: Path) -> Page:
+    return Page(report.read_text())
+
+
+@pytest.fixture(scope="module")
+def evil(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = synthetic.small_study(text=EVIL)
+    trials = made.trials.copy()
+    trials.loc[0, "valid"] = False
+    trials.loc[0, "invalid_reason"] = EVIL
+    trials.loc[1, "errors_by_status"] = json.dumps({EVIL: 2})
+    trials.loc[trials["configuration"].str.startswith("basic"), "profile_note"] = EVIL
+    made = made.judged_again(trials)
+    verdict = made.verdict | {"warnings": [*made.verdict["warnings"], EVIL]}
+    return write_report(tmp_path_factory.mktemp("evil") / "evil.html", made.manifest, made.trials, verdict)
+
+
+def assert_loads_nothing(page: Page) -> None:
+    for tag, attributes in page.elements:
+        for name in ("src", "srcset", "href", "action", "data", "poster", "background", "xlink:href"):
+            value = attributes.get(name, "")
+            assert not value or value.startswith(("data:", "#", "./")), f"<{tag} {name}={value[:60]!r}>"
+        assert not [name for name in attributes if name.startswith("on")], f"<{tag}> has a handler"
+    ours = page.html.count("<script>")
+    assert page.html.count(scripts.ELEMENTS) == (1 if ours else 0)
+    assert ours in (0, 2)
+    assert all("src" not in script for script in page.all("script"))
+    assert not page.all("link")
+    assert not page.all("iframe")
+
+
+def test_nothing_leaves_the_file(page: Page, report: Path) -> None:
+    assert_loads_nothing(page)
+    style = re.search(r"<style>(.*?)</style>", report.read_text(), re.DOTALL)
+    assert style
+    assert "url(" not in style[1]
+    assert "@import" not in style[1]
+    assert page.open == []
+
+
+def test_browsers_are_told_to_load_nothing(page: Page) -> None:
+    policies = [m["content"] for m in page.all("meta") if m.get("http-equiv") == "Content-Security-Policy"]
+    assert policies
+    assert "default-src 'none'" in policies[0]
+
+
+def test_every_picture_says_what_it_shows(page: Page) -> None:
+    images = page.images()
+    assert len(images) == 12
+    assert all(len(image) > 60 for image in images)
+    throughput = next(image for image in images if image.startswith("Line chart of requests per second"))
+    assert re.search(r"optimized: .*requests/s at 64", throughput)
+
+
+def test_pictures_are_sound_and_of_two_widths(page: Page) -> None:
+    widths = [ElementTree.fromstring(svg).get("viewBox", "").split()[2] for svg in page.pictures()]
+    assert sorted({round(float(width)) for width in widths}) == [302, 612]
+
+
+def test_the_verdict_stands_first(page: Page, made: synthetic.MadeStudy) -> None:
+    text = page.text
+    sentence = made.verdict["sentence"]
+    assert sentence in text
+    assert text.index(made.manifest["question"]) < text.index(sentence) < text.index("What each side gives")
+    for warning in made.verdict["warnings"]:
+        assert warning in text
+
+
+def test_sections_come_in_the_order_of_reading(made: synthetic.MadeStudy, page: Page) -> None:
+    anchors = [section["id"] for section in page.all("section")]
+    assert anchors == [
+        *("question", "answer", "warnings", "sides", "engines", "throughput", "latency", "ladder", "windows"),
+        *("sweeps", "profile", "comparisons", "configurations", "limits", "mapping", "timeline", "invalid", "method"),
+        *("machine", "again"),
+    ]
+    links = {a["href"] for a in page.all("a") if a["href"].startswith("#")}
+    assert links <= {f"#{anchor}" for anchor in anchors}
+
+
+def test_what_a_reader_may_ask_is_told(page: Page, made: synthetic.MadeStudy) -> None:
+    text = page.text
+    assert "no effect: one core: one process either way" in text
+    assert "12 of 40 connections were refused" in text
+    assert "not testable here: the server has one core" in " ".join(page.pictures())
+    assert f"Seed {made.manifest['seed']}" in text
+    assert made.manifest["git"]["commit"] in text
+    assert "generator-bound" in text
+    assert "UNAVAILABLE 3" in text
+    assert "initial_stream_window_size" in text
+    assert text.count("How to read this") == 12
+
+
+def test_every_picture_and_the_headline_say_which_engine_they_used(page: Page) -> None:
+    spoken = [image.rpartition(" Engine")[2] for image in page.images()]
+    both, one = "s: grpcio and wire.", ": grpcio."
+    assert spoken == [both, *[one] * 8, both, one, both]
+    for svg, said in zip(page.pictures(), spoken * 2, strict=True):
+        assert f">engine{said.removesuffix('.')}<" in svg
+    answer = page.text.partition("What each side gives")[0]
+    assert re.search(r"95 % interval [\d.]+ to [\d.]+, 6 blocks engine: grpcio", answer)
+    assert "The load comes from the engines grpcio (grpc.aio, what a Python client really does and costs) and wire" in (
+        page.text
+    )
+
+
+def section(made: synthetic.MadeStudy, anchor: str) -> Page:
+    """One section alone: a whole report takes seconds to draw."""
+    (make,) = (make for _, name, make in content._MADE if name == anchor)
+    return Page(make(Study.of(made.manifest, made.trials, made.verdict)))
+
+
+def test_what_the_client_costs_is_told_in_a_sentence_a_figure_and_a_table(made: synthetic.MadeStudy) -> None:
+    found = section(made, "engines")
+    ratios = {c["title"]: f"{c['ratio']:.2f}×" for c in made.verdict["comparisons"]}
+    basic, optimized = (ratios[f"{variant}: engine wire against grpcio"] for variant in ("basic", "optimized"))
+    assert found.text.startswith(
+        f"With the wire engine optimized serves {optimized} and basic {basic} what a Python client takes from it: "
+        "so much of the figures above is the client's."
+    )
+    both = f"{made.verdict['headline']['ratio']:.2f}× with grpcio (faster) and "
+    both += f"{ratios['optimized against basic with engine wire']} with wire (faster)."
+    assert f"Optimized against basic: {both}" in found.text
+    table = found.text.partition("How to read this")[2]
+    assert re.search(r"wire against grpcio 4,\d{3} .* faster 170 µs 8 µs", table)
+    assert "client-cpu" in table
+
+
+def test_the_cost_of_a_call_is_worked_out_where_the_trials_do_not_hold_it(made: synthetic.MadeStudy) -> None:
+    older = made.trials.drop(columns=["server_cpu_per_call_s", "client_cpu_per_call_s", "client_spin_s"])
+    table = section(made.judged_again(older), "engines").text
+    assert re.search(r"faster 170 µs 8 µs", table)
+    without = older.drop(columns=["server_cpu_s", "client_cpu_s"])
+    found = section(made.judged_again(without), "engines")
+    assert "CPU per call, µs" not in " ".join(found.pictures())
+    assert "faster – –" in found.text
+
+
+def test_configurations_of_the_other_engine_differ_by_that_alone(made: synthetic.MadeStudy) -> None:
+    text = section(made, "configurations").text
+    assert "the same in all, but where told otherwise: load.engine=grpcio" in text
+    assert "basic-c64-wire as basic-c64 , but load.engine=wire" in text
+    assert text.count("load.engine=grpcio") == 2  # once a scenario
+
+
+def test_each_configuration_is_told_what_limited_it_and_why(made: synthetic.MadeStudy) -> None:
+    text = section(made, "limits").text
+    remedy = "remedy: a client that costs less, or more cores for it"
+    assert f"basic, 64 in flight basic-c64 client-cpu {remedy} 6 of 6 trials are marked client-cpu" in text
+    assert "not certain" not in text
+    assert "chatter basic, 1 in flight" in text
+    assert all(title in text for title in (str(c["title"]) for c in made.manifest["plan"]["configurations"]))
+
+
+def test_a_limit_that_is_inferred_says_so_and_is_escaped(made: synthetic.MadeStudy) -> None:
+    limit = {"configuration": "<b>", "resource": "server-cpu", "evidence": "a < b", "certain": False}
+    text = section(synthetic.MadeStudy(made.manifest, made.trials, made.verdict | {"limits": [limit]}), "limits").text
+    assert "<b> <b> server-cpu not certain remedy: more server cores and processes, or less CPU per call A < b" in text
+
+
+def test_a_verdict_of_before_limits_were_named_has_no_section_of_them(made: synthetic.MadeStudy) -> None:
+    verdict = {key: value for key, value in made.verdict.items() if key != "limits"}
+    assert section(synthetic.MadeStudy(made.manifest, made.trials, verdict), "limits").text == ""
+
+
+def test_an_untested_rung_is_never_a_factor_of_one(page: Page) -> None:
+    waterfall = next(image for image in page.images() if image.startswith("Waterfall"))
+    assert "a process per core: the server has one core" in waterfall
+    assert "a process per core 1.00" not in waterfall
+
+
+def test_the_same_study_gives_the_same_bytes(tmp_path: Path) -> None:
+    first, second = (
+        write_report(tmp_path / name, made.manifest, made.trials, made.verdict).read_bytes()
+        for name, made in (("a.html", synthetic.small_study()), ("b.html", synthetic.small_study()))
+    )
+    assert first == second
+
+
+def test_text_of_users_stays_text(evil: Path) -> None:
+    page = Page(evil.read_text())
+    assert_loads_nothing(page)
+    assert page.open == []
+    assert len(page.all("script")) == 5  # the summary, the two of the data, the page's own two
+    assert not page.all("img")
+    assert "<script>alert(1)</script>" in page.text
+
+
+def test_text_of_users_stays_text_in_pictures(evil: Path) -> None:
+    drawn = Page(evil.read_text()).pictures()
+    assert drawn
+    for svg in drawn:
+        tags = {element.tag.rpartition("}")[2] for element in ElementTree.fromstring(svg).iter()}
+        assert not tags & {"script", "image", "foreignObject", "a"}
+    shown = ["".join(ElementTree.fromstring(svg).itertext()) for svg in drawn]
+    assert sum("<script>alert(1)" in text for text in shown) >= 8
+
+
+def test_a_report_is_replaced_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "deep" / "r.html"
+    path.parent.mkdir()
+    path.write_text("what was there")
+
+    def refuse(*_: object) -> None:
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.replace", refuse)
+        with pytest.raises(OSError, match="disk full"):
+            write_report(path, {}, pd.DataFrame(), {})
+    assert path.read_text() == "what was there"
+    assert [p.name for p in path.parent.iterdir()] == ["r.html"]
+
+
+def no_trials(made: synthetic.MadeStudy) -> synthetic.MadeStudy:
+    return made.judged_again(made.trials.iloc[:0])
+
+
+def no_columns(made: synthetic.MadeStudy) -> synthetic.MadeStudy:
+    return dataclasses.replace(no_trials(made), trials=pd.DataFrame())
+
+
+def all_invalid(made: synthetic.MadeStudy) -> synthetic.MadeStudy:
+    return made.judged_again(made.trials.assign(valid=False, invalid_reason="the server fell over"))
+
+
+def one_block(made: synthetic.MadeStudy) -> synthetic.MadeStudy:
+    return made.judged_again(made.trials[made.trials["block"] == 0])
+
+
+def one_configuration(made: synthetic.MadeStudy) -> synthetic.MadeStudy:
+    return made.judged_again(made.trials[made.trials["configuration"] == "basic"])
+
+
+def bare_plan(made: synthetic.MadeStudy) -> synthetic.MadeStudy:
+    kept = {
+        key: made.manifest["plan"][key] for key in ("blocks", "delta", "metric", "configurations", "headline", "aa")
+    }
+    return dataclasses.replace(made, manifest={**made.manifest, "plan": kept, "machine": {}, "versions": {}})
+
+
+def nothing_at_all(made: synthetic.MadeStudy) -> synthetic.MadeStudy:
+    return synthetic.MadeStudy({}, pd.DataFrame(), {})
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (no_trials, "no trial of it is valid"),
+        (no_columns, "no trial of it is valid"),
+        (all_invalid, "the server fell over"),
+        (one_block, "There is no profile: the profiler is not asked for in this configuration."),
+        (one_configuration, "No comparison has two blocks"),
+        (nothing_at_all, "There is no verdict."),
+    ],
+)
+def test_poor_studies_say_what_is_missing(change: object, told: str) -> None:
+    assert callable(change)
+    made: synthetic.MadeStudy = change(synthetic.small_study())
+    shown = sections(made.manifest, made.trials, made.verdict)
+    body = "".join(section.html for section in shown)
+    page = Page(body)
+    assert page.open == []
+    assert told in page.text
+    assert ">nan" not in body.lower()
+    assert "nan×" not in body.lower()
+    assert all(section.html for section in shown)
+
+
+def test_what_the_plan_does_not_ask_has_no_section() -> None:
+    made = bare_plan(synthetic.small_study())
+    shown = sections(made.manifest, made.trials, made.verdict)
+    assert Page("".join(section.html for section in shown)).open == []
+    anchors = {section.anchor for section in shown}
+    assert anchors.isdisjoint({"sides", "engines", "throughput", "latency", "ladder", "windows", "sweeps", "profile"})
+    assert {"answer", "comparisons", "configurations", "timeline", "method", "again"} <= anchors
+
+
+def test_a_section_shows_itself_in_a_notebook() -> None:
+    html = Section(title="a < b", html="<p>text</p>", anchor="x")._repr_html_()
+    page = Page(html)
+    assert page.open == []
+    assert page.text.endswith("a < b text")
+    assert_loads_nothing(page)

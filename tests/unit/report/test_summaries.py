@@ -1,0 +1,209 @@
+"""The short forms of a study: safe in a pull request, plain for machines, aligned in a terminal."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from grpclab.analysis import analyse
+from grpclab.report import summaries, words
+from grpclab.report.finished import Study
+from grpclab.report.sections import confidence
+from grpclab.report.summaries import as_json, escape, markdown, table
+from grpclab.study.designs import file_design
+from tests.support import synthetic
+from tests.unit.report.test_page import EVIL
+
+PINGS = (
+    " @octocat @org/team #123 GH-7 org/repo#9 https://github.com/o/r/issues/1 www.evil.example a|b `code` *bold* _it_"
+    " [link](javascript:alert(1)) ![image](http://evil.example/x.png) <img src=x onerror=alert(1)> <!-- --> ~~no~~ $x$"
+)
+
+
+def of(made: synthetic.MadeStudy) -> Study:
+    return Study.of(made.manifest, made.trials, made.verdict)
+
+
+@pytest.fixture(scope="module")
+def made() -> synthetic.MadeStudy:
+    return synthetic.full_study(name="nightly")
+
+
+@pytest.fixture(scope="module")
+def full(made: synthetic.MadeStudy) -> Study:
+    return of(made)
+
+
+def poor(kind: str) -> Study:
+    made = synthetic.small_study()
+    if kind == "nothing":
+        return Study.of({}, pd.DataFrame(), {})
+    if kind == "no trial valid":
+        return of(made.judged_again(made.trials.assign(valid=False, invalid_reason="the server fell over")))
+    if kind == "one block":
+        return of(made.judged_again(made.trials[made.trials["block"] == 0]))
+    if kind == "no trials":
+        return of(made.judged_again(made.trials.iloc[:0]))
+    return of(dataclasses.replace(made, verdict={}))
+
+
+POOR = ("nothing", "no trial valid", "one block", "no trials", "no verdict")
+
+
+# ---- Markdown ----------------------------------------------------------------------------------------------------
+
+
+def test_the_verdict_stands_first_with_ratio_interval_and_blocks(full: Study) -> None:
+    c = full.headline
+    first, _, rest = markdown(full).partition("\n\n")
+    assert re.fullmatch(
+        rf"\*\*faster: {c['ratio']:.2f}× \(client-cpu\)\*\* in throughput, 95 % interval "
+        rf"{c['ci_low']:.2f} to {c['ci_high']:.2f}, 6 blocks \(optimized against basic\)",
+        first,
+    )
+    assert rest.startswith(escape(full.verdict["sentence"]))
+
+
+def test_parts_certainty_limits_warnings_and_machine_are_told(full: Study) -> None:
+    text = markdown(full)
+    assert "| client only: same server | " in text
+    reasons = confidence.reasons(full)
+    assert len(reasons) >= 3
+    assert all(f"- **{escape(term)}:** {escape(told)}" in text for term, told in reasons)
+    assert full.verdict["warnings"]
+    assert all(f"- {escape(w)}" in text for w in full.verdict["warnings"])
+    assert "host lab-1, cpu AMD EPYC 7B13" in text
+    assert "grpcio 1.85.1" in text
+    assert "commit 0123456789ab with changes, seed 20261123" in text
+    assert "nightly.html" in text
+
+
+def test_every_comparison_is_in_the_folded_table(full: Study) -> None:
+    folded = markdown(full).partition("<details>")[2].partition("</details>")[0]
+    listed = [c for _, group in full.listed() for c in group]
+    assert f"<summary>All {len(listed)} comparisons</summary>\n\n|" in folded
+    rows = [line for line in folded.splitlines() if line.startswith("|")]
+    assert len(rows) == len(listed) + 2
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {8}
+
+
+def unescaped(text: str) -> str:
+    """What a reader of the rendered text sees."""
+    shown = text.replace("&#8203;", "").replace("&#36;", "$").replace("&lt;", "<").replace("&gt;", ">")
+    return re.sub(r"\\([\\`*_\[\]|~])", r"\1", shown).replace("&amp;", "&")
+
+
+@pytest.mark.parametrize(
+    "text", [PINGS, EVIL, "- a list", "1. one", "1) one", "+ x", "=== ", "# head", "> quote", "&lt;b&gt;"]
+)
+def test_text_is_shown_as_it_is_and_adds_no_markup(text: str) -> None:
+
+    made = escape(text)
+    assert unescaped(made) == words.plain(text)
+    assert not re.search(r"(?<!\\)[`*_\[\]|~]", made)
+    assert "<" not in made
+    assert ">" not in made
+    bare = re.sub(r"&#?\w+;", "\0", made)
+    assert not re.search(r"[@#](?!\0)|://|\bGH-|\bwww\.|\$", bare)
+    assert not re.match(r"[-+=#>]\s|\d+[.)]\s|===", made)
+
+
+def test_hostile_names_mention_nobody_and_break_no_table() -> None:
+    study = of(synthetic.small_study(text=PINGS))
+    text = markdown(study)
+    assert set(re.findall(r"<[^>]*>", text)) == {"<details>", "<summary>", "</summary>", "</details>"}
+    bare = re.sub(r"&#?\w+;", "\0", text)
+    assert not re.search(r"[@#](?!\0)|://|\bGH-|\bwww\.", bare)
+    for row in (line for line in text.splitlines() if line.startswith("|")):
+        assert len(re.findall(r"(?<!\\)\|", row)) in (5, 8)
+
+
+@pytest.mark.parametrize("kind", POOR)
+def test_poor_studies_say_so_in_markdown(kind: str) -> None:
+    text = markdown(poor(kind))
+    assert text.startswith("**inconclusive**: no ratio could be computed")
+    assert "nan" not in text.lower().replace("nanosecond", "")
+    assert "None" not in text
+
+
+# ---- JSON --------------------------------------------------------------------------------------------------------
+
+
+def test_machines_get_plain_values(full: Study, made: synthetic.MadeStudy) -> None:
+    found = json.loads(json.dumps(as_json(full), allow_nan=False))
+    assert found["schema_version"] == summaries.SCHEMA_VERSION
+    assert found["headline"] == made.verdict["headline"]
+    assert found["comparisons"] == made.verdict["comparisons"]
+    assert found["limits"] == made.verdict["limits"]
+    assert (found["aa"], found["sentence"]) == (made.verdict["aa"], made.verdict["sentence"])
+    assert found["warnings"] == made.verdict["warnings"]
+    assert found["words"]["chatter"] == "small unary calls"
+    assert found["report"] == "nightly.html"
+    levels = {level["configuration"]: level for level in found["levels"]}
+    assert list(levels) == list(full.configurations)
+    basic = levels["basic-c64"]
+    assert basic["ci_low"] < basic["mean"] < basic["ci_high"]
+    assert (basic["blocks"], basic["limited_by"], basic["metric"]) == (6, ["client-cpu"], "throughput_rps")
+    assert found["trials"] == {"measured": len(full.trials), "valid": int(full.trials["valid"].sum())}
+
+
+@pytest.mark.parametrize("kind", POOR)
+def test_poor_studies_are_json_without_nan(kind: str) -> None:
+    found = as_json(poor(kind))
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    keys = {"schema_version", "study", "headline", "sentence", "aa", "warnings", "comparisons", "limits", "levels"}
+    assert keys | {"identity", "report"} <= set(found)
+
+
+# ---- the terminal ------------------------------------------------------------------------------------------------
+
+
+def test_the_table_has_what_matters_aligned(full: Study) -> None:
+    lines = table(full).splitlines()
+    assert lines[0].split() == ["ratio", "95", "%", "interval", "verdict"]
+    assert lines[1].startswith("optimized against basic  ")
+    assert lines[-1].startswith("A/A: basic against itself")
+    shown = "\n".join(lines)
+    for told in ("  in p99 latency", "  client only: same server", "  ladder: ", "not testable here"):
+        assert told in shown
+    column = lines[0].index("verdict")
+    assert all(line[column - 2 : column] == "  " and line[column] != " " for line in lines)
+    assert max(map(len, lines)) <= summaries.WIDTH
+    assert "\x1b" not in shown
+    assert shown.isascii()
+
+
+def test_a_study_of_levels_shows_every_level() -> None:
+    asked = {"headline": "server.threads=64", "factors": {"server.threads": [4, 16, 64], "server.tls": [True]}}
+    plan = file_design.design(asked).plan
+    maker = synthetic.StudyMaker()
+    for row in plan["configurations"]:
+        maker.add(row["name"], row["title"], 1000, row["settings"], scenario=row["scenario"])
+    trials = maker.trials(study="threads")
+    verdict = synthetic.as_json(analyse(trials, plan).as_dict())
+    lines = table(Study.of(synthetic.manifest_of("threads", plan), trials, verdict)).splitlines()
+    for level in ("threads=4,", "threads=16", "threads=64", "tls=true"):
+        assert sum(level in line for line in lines) == 1, level
+
+
+def test_long_names_are_cut_to_a_hundred_columns() -> None:
+    made: dict[str, Any] = {}
+    for text in (PINGS * 3, EVIL, "x" * 300):
+        lines = table(of(synthetic.small_study(text=text))).splitlines()
+        made[text] = lines
+        assert max(map(len, lines)) <= summaries.WIDTH
+        assert all("faster" in line or "equivalent" in line or "inconclusive" in line for line in lines[1:3])
+    assert all("\x1b" not in line for lines in made.values() for line in lines)
+
+
+@pytest.mark.parametrize("kind", POOR)
+def test_poor_studies_have_a_table(kind: str) -> None:
+    lines = table(poor(kind)).splitlines()
+    assert len(lines) >= 2
+    assert "nan" not in table(poor(kind)).lower()
+    assert max(map(len, lines)) <= summaries.WIDTH

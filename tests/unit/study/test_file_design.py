@@ -1,0 +1,134 @@
+"""Studies of one's own, described in TOML."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from grpclab.cli import commands
+from grpclab.errors import UsageError
+from grpclab.study.designs import file_design
+from grpclab.study.designs.design import trial_config
+from grpclab.study.designs.file_design import design
+
+README = Path(__file__).resolve().parents[3] / "README.md"
+SMALL = """
+headline = "server.threads=4"
+profile = false
+[set]
+load = {requests = 40, duration_s = 0.2, warmup_s = 0.05, concurrency = 4, engine = "wire"}
+client.pooling = "shared"
+[factors]
+server.threads = [4]
+"""
+
+
+def test_the_example_of_the_readme_is_a_study_one_factor_at_a_time() -> None:
+    (text,) = re.findall(r"```toml\n(.*?)```", README.read_text(), re.DOTALL)
+    assert text.count("\n") <= 15
+    found = design(tomllib.loads(text))
+    rows = {row["name"]: row["title"] for row in found.plan["configurations"]}
+    # optimized has 4 connections already: that level is the baseline itself.
+    assert list(rows) == ["baseline", "threads-4", "threads-16", "threads-64", "connections-1", "baseline-again"]
+    headline = found.plan["headline"]
+    assert (headline["baseline"], headline["candidate"]) == ("baseline", "threads-64")
+    assert found.plan["aa"]["candidate"] == "baseline-again"
+    assert [row["candidate"] for row in found.plan["comparisons"]] == ["threads-4", "threads-16", "connections-1"]
+    assert trial_config(found.plan, "threads-16").server.threads == 16
+    assert {trial_config(found.plan, name).load.concurrency for name in rows} == {32}
+    points = {row["factor"]: [p["configuration"] for p in row["points"]] for row in found.plan["sweeps"]}
+    assert points["client.connections"] == ["connections-1", "baseline"]
+    assert points["server.threads"][0] == "baseline", "the baseline's own level is shown as well"
+
+
+def test_a_full_grid_has_every_combination_and_starts_from_the_first_levels() -> None:
+    found = design(
+        {
+            "grid": "full",
+            "headline": "server.threads=8 client.window_kib=64",
+            "set": {"client": {"adaptive_window": False}},
+            "factors": {"server": {"threads": [2, 8]}, "client.window_kib": [1024, 64]},
+        }
+    )
+    names = [row["name"] for row in found.plan["configurations"]]
+    assert names == ["baseline", "window-kib-64", "threads-8", "threads-8-window-kib-64", "baseline-again"]
+    assert trial_config(found.plan, "baseline").server.threads == 2
+    assert found.plan["headline"]["candidate"] == "threads-8-window-kib-64"
+    assert found.plan["sweeps"] == []
+
+
+def whole(**changes: object) -> dict[str, object]:
+    return {"headline": "server.threads=4", "factors": {"server": {"threads": [2, 4]}}, **changes}
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (whole(factor={}), "unknown key 'factor': did you mean factors?"),
+        (whole(blocks="6"), "invalid blocks=6: expected a whole number"),
+        (whole(blocks=True), "invalid blocks=True: expected"),
+        (whole(blocks=5), "invalid blocks=5: expected 6 to 1,000"),
+        (whole(seed=-1), "invalid seed=-1: expected"),
+        (whole(min_effect="0%"), "invalid min_effect=0%: expected"),
+        (whole(variant="fast"), "invalid variant=fast: expected one of basic, optimized"),
+        (whole(grid="half"), "invalid grid=half: expected one of one-at-a-time, full"),
+        (whole(factors={}), "factors is missing"),
+        (
+            whole(factors={"server": {"thread": [1]}}),
+            "factors: unknown factor 'server.thread': did you mean server.threads?",
+        ),
+        (whole(factors={"server": {"threads": 4}}), "factors: invalid server.threads=4: expected a list"),
+        (whole(factors={"server": {"threads": ["many"]}}), "server.threads"),
+        (whole(set={"load": {"speed": 9}}), "set: unknown factor 'load.speed'"),
+        (
+            whole(headline="server.threads=9"),
+            "invalid headline=server.threads=9: expected one of the configurations: server.threads=2",
+        ),
+        ({"factors": {"server": {"threads": [2, 4]}}}, "headline is missing"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_the_key(found: dict[str, object], told: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        design(found)
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_is_run_and_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GRPCLAB_ROOT", str(tmp_path))
+    monkeypatch.setattr(file_design, "fewest_blocks", lambda: 2)  # the blocks of a file that names none
+    file = tmp_path / "mine.toml"
+    file.write_text(SMALL)
+    assert commands.main(["study", "--file", str(file), "-q"]) == 0
+    assert "server.threads=4 is " in capsys.readouterr().out
+    results = list((tmp_path / "results" / "mine").glob("trials/*/result.json"))
+    assert len(results) == 2 * 3
+    assert all(json.loads(path.read_text())["valid"] for path in results)
+    assert f"grpclab study --file {file} --study mine" in (tmp_path / "reports" / "mine.html").read_text()
+    file.write_text(SMALL.replace("[4]", "[4, 8]"))
+    assert commands.main(["study", "--file", str(file), "-q"]) == 2
+    assert "holds a study with another plan" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--file", "no.toml"], "invalid --file=no.toml: expected a file that can be read in /"),
+        (["--file", "x.toml", "--blocks", "9"], "--blocks does not go with --file: write it into x.toml"),
+    ],
+)
+def test_bad_input_is_one_line(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert commands.main(["study", *words]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_what_is_no_toml_is_said_with_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "x.toml").write_text("a = \n")
+    assert commands.main(["study", "--file", str(tmp_path / "x.toml")]) == 2
+    assert "x.toml: expected TOML: Invalid value (at line 1" in capsys.readouterr().err
