@@ -6,8 +6,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import first_edition
 import pytest
+
+from tests.support import first_edition
 
 
 @pytest.fixture(scope="module")
