@@ -11,8 +11,8 @@ from pathlib import Path
 
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder, Records
-from grpclab.load.engines import Counters
-from grpclab.load.engines.loops import Call, OpenLoop
+from grpclab.load.engines.engine import Counters
+from grpclab.load.engines.loops import CallFunction, OpenLoop
 from grpclab.status import OK
 from tests.support.virtual import VirtualLoop, pacer
 
@@ -58,7 +58,7 @@ def evenly(every_s: float, *, first: float = 0.0) -> Iterator[float]:
 async def send(
     loop: VirtualLoop,
     path: Path,
-    call: Call,
+    call: CallFunction,
     planned: Iterator[float],
     gate: Gate,
     *,

@@ -8,7 +8,6 @@ from html import escape
 
 import numpy as np
 
-from grpclab.load.bench import BenchResult
 from grpclab.load.core.summary import PERCENTILES, calls_needed, percentile
 from grpclab.load.output import chart
 from grpclab.load.output.formats import column
@@ -27,6 +26,7 @@ from grpclab.load.output.render import (
     step_cells,
     troubles,
 )
+from grpclab.load.result import LoadResult
 
 STYLE = """
 .grpclab-bench{--ink:light-dark(#1f2933,#e4e9ee);--quiet:light-dark(#5b6672,#9aa7b4);--line:light-dark(#dde3ea,#2c3742);
@@ -68,7 +68,7 @@ li.gb-met{color:var(--good)} li.gb-missed{color:var(--bad);font-weight:600}
 """
 
 
-def render_html(result: BenchResult) -> str:
+def render_html(result: LoadResult) -> str:
     """The card: a headline, a table, a small picture, and what there is to say of them."""
     body = _steps(result) if result.steps else _latencies(result)
     return in_cell(
@@ -79,7 +79,7 @@ def render_html(result: BenchResult) -> str:
     )
 
 
-def _headline(result: BenchResult) -> str:
+def _headline(result: LoadResult) -> str:
     summary = result.run.summary
     figures: list[tuple[str, str, str]] = []
     if result.knee is not None:
@@ -108,7 +108,7 @@ def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
 
 
-def _latencies(result: BenchResult) -> str:
+def _latencies(result: LoadResult) -> str:
     run, summary = result.run, result.run.summary
     opened = run.offered_rps is not None
     titles = ["latency", "from planned", "from sent"] if opened else ["latency", ""]
@@ -136,7 +136,7 @@ def _picture(svg: str) -> str:
     return f'<div class="gb-chart" hidden="hidden">{svg}</div>'
 
 
-def _percentile_chart(result: BenchResult) -> str:
+def _percentile_chart(result: LoadResult) -> str:
     """Latency by percentile: each nine as wide as the one before, latency on a log axis."""
     windows = result.run.windows
     latency = np.sort(column(windows, "latency_s"))
@@ -166,7 +166,7 @@ def _curve(latency: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> list[t
     return [(float(x), float(latency[rank])) for x, rank in zip(along, ranks, strict=True)]
 
 
-def _steps(result: BenchResult) -> str:
+def _steps(result: LoadResult) -> str:
     titles = ["offered/s", "achieved/s", "p50", "p99", "late p99", "failed"]
     rows = [
         [*step_cells(step), step.limited_by or ("" if step.keeps_up else "not kept up")]
@@ -200,7 +200,7 @@ def _steps(result: BenchResult) -> str:
     return _table(titles, rows) + picture
 
 
-def _remarks(result: BenchResult) -> str:
+def _remarks(result: LoadResult) -> str:
     run = result.run
     items = [("gb-missed", result.every_call_failed)] if result.every_call_failed else []
     said = [behind(run), *endings(run)] if not result.steps else []

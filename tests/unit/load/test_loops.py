@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder, Records
 from grpclab.load.core.summary import PERCENTILES, Window, percentiles, summarise
-from grpclab.load.engines import Counters
-from grpclab.load.engines.loops import Call, Caller, OpenLoop
+from grpclab.load.engines.engine import Counters
+from grpclab.load.engines.loops import Caller, CallFunction, OpenLoop
 from grpclab.status import OK
 from tests.support.queues import Queue, evenly, send
 from tests.support.virtual import VirtualLoop, pacer, run
@@ -27,7 +27,7 @@ MS = 1 / 1024
 """A millisecond of this clock, so that sums are exact."""
 
 
-async def call_again(loop: VirtualLoop, path: Path, call: Call, gate: Gate, *, callers: int = 1) -> Records:
+async def call_again(loop: VirtualLoop, path: Path, call: CallFunction, gate: Gate, *, callers: int = 1) -> Records:
     """A closed loop to its end, and what was recorded."""
     recorder = Recorder(path)
     await asyncio.gather(*(Caller(call, gate, recorder, loop.time).run() for _ in range(callers)))
@@ -251,7 +251,7 @@ def test_calls_are_dealt_out_to_the_connections_in_turn(tmp_path: Path) -> None:
     async def main(loop: VirtualLoop) -> list[int]:
         made: list[int] = []
 
-        def connection(number: int) -> Call:
+        def connection(number: int) -> CallFunction:
             async def call(start_s: float, recorder: Recorder) -> tuple[int, float]:
                 made.append(number)
                 return OK, math.nan
