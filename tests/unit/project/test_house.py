@@ -128,7 +128,6 @@ CLASS_NAMES: dict[str, str] = {
     "Reading": "not renamed yet",
     "Rung": "not renamed yet",
     "Spot": "not renamed yet",
-    "Study": "not renamed yet",
 }
 """Class names that stand in two modules, and why."""
 
