@@ -22,7 +22,6 @@ MODULES = {
 ROOMS = [name for name, path in MODULES.items() if path.name == "__init__.py" and name != "grpclab"]
 
 DOORS = {
-    *("guides", "site"),  # to leave the package
     *("cli", "notebook", "calibration", "report", "study", "analysis", "diagnostics", "profiling", "load", "servers"),
     *("link", "factors", "http2", "system", "text", "quantities", "errors", "status", "generated"),
 }
@@ -68,7 +67,6 @@ ONE_USER: dict[str, str] = {
     "grpclab.analysis.offered": "not looked at yet",
     "grpclab.diagnostics.app": "its user is the entry point",
     "grpclab.diagnostics.guard": "pure, and the one place where it is decided who is answered",
-    "grpclab.guides": "not looked at yet",
     "grpclab.http2.answering": "half of the server's side; above 16 kB with the other half",
     "grpclab.http2.asking": "half of the client's side; above 16 kB with the other half",
     "grpclab.http2.frame_counter": "pure where its user is not",
@@ -88,6 +86,7 @@ ONE_USER: dict[str, str] = {
     "grpclab.profiling.processes": "its user is a command",
     "grpclab.profiling.strace": "a profiler is one module",
     "grpclab.report.index": "not looked at yet",
+    "grpclab.report.site": "a medium of its own, which `grpclab report --site` writes",
     "grpclab.report.trial": "not looked at yet",
     "grpclab.servers.elastic": "a thread pool with nothing of gRPC in it",
     "grpclab.servers.prometheus": "loaded only where the factor asks for it: prometheus_client is optional",
@@ -123,7 +122,6 @@ CLASS_NAMES: dict[str, str] = {
     "Reading": "not renamed yet",
     "Rung": "not renamed yet",
     "Spot": "not renamed yet",
-    "Study": "not renamed yet",
 }
 """Class names that stand in two modules, and why."""
 
