@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator
 
 from grpclab.load.bench import GRADES, BenchResult
-from grpclab.load.core.summary import PERCENTILES, calls_needed
 from grpclab.load.plan import how_to_plan_more
 from grpclab.load.run import GENERATOR_BOUND, HELD_BACK, LoadRun
 from grpclab.load.steps import RateStep, rate_text
+from grpclab.metrics import PERCENTILES, calls_needed
 from grpclab.text.printable import harmless, printable
 
 LABELS = {"p999": "p99.9"}

@@ -13,17 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grpclab.analysis import (
-    Comparison,
-    blocks_needed,
-    compare,
-    judge,
-    log_t_interval,
-    lower_is_faster,
-    metric_words,
-)
+from grpclab.analysis import Comparison, blocks_needed, compare, judge, log_t_interval
 from grpclab.analysis.inference.validity import bound_note
 from grpclab.errors import UsageError
+from grpclab.metrics import lower_is_faster, metric_words
 from tests.support.frames import trials_of
 
 THROUGHPUT, LATENCY = "throughput_rps", "latency_p99_s"
