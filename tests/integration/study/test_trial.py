@@ -115,10 +115,6 @@ def test_the_servers_cpu_is_not_known_where_the_opening_was_read_too_late() -> N
     assert late["requests"] == 100
 
 
-def test_every_metric_of_a_result_is_a_column_and_no_column_is_named_twice() -> None:
-    assert len(set(MEASURED)) == len(MEASURED)
-
-
 def many(calls: int, workers: int) -> LoadRun:
     """A run of so many calls; the latency of each is its number."""
     windows = [

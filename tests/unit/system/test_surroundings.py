@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from grpclab.load.watching import LOOK_S, Watch
+from grpclab.metrics import MEASURED
 from grpclab.system.accounting import Reading, Throttling
 from grpclab.system.notices import Notice, kinds
-from grpclab.metrics import MEASURED
 from grpclab.system.surroundings import GENERATOR, LINK, SERVER, UNWATCHED_S, Party, Surroundings, between
 
 PARTIES = {
