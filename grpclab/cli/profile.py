@@ -93,7 +93,7 @@ def run(options: argparse.Namespace) -> int:
         raise MeasurementError(f"{_some(gone)} ended before py-spy had a sample: profile one that runs for longer")
     if not seen.stacks and seen.note != pyspy.IDLE_NOTE:
         raise MeasurementError(seen.note)
-    ran = perf.Profile(note="the process had ended before perf's turn") if gone == pids else _by_perf(options, pids)
+    ran = perf.PerfProfile(note="the process had ended before perf's turn") if gone == pids else _by_perf(options, pids)
     figures = Figures(pids=pids, seen=seen, ran=ran, used=used, gone=gone, took_s=took_s)
     working = at_work(seen.stacks)
     for path, write in writers:  # files first: standard output may be read by `head`
@@ -112,17 +112,17 @@ class Figures:
     """What both passes found of some processes; `gone` ended meanwhile, and py-spy's pass took `took_s`."""
 
     pids: Sequence[int]
-    seen: pyspy.Profile
-    ran: perf.Profile
+    seen: pyspy.PySpyProfile
+    ran: perf.PerfProfile
     used: Sequence[threads.ThreadUse]
     gone: Sequence[int]
     took_s: float
 
 
-def _by_perf(options: argparse.Namespace, pids: Sequence[int]) -> perf.Profile:
+def _by_perf(options: argparse.Namespace, pids: Sequence[int]) -> perf.PerfProfile:
     """perf's pass. Where it has no samples, what the processes used in it says why, not what they used before."""
     if shutil.which("perf") is None:
-        return perf.Profile(note=perf.MISSING_ADVICE)
+        return perf.PerfProfile(note=perf.MISSING_ADVICE)
     with _pass(options, f"2 of 2: perf samples {_some(pids)} for {options.duration} s"):
         before = threads.read(pids)
         ran = perf.record(pids, duration_s=options.duration, rate_hz=options.rate)

@@ -59,7 +59,7 @@ def build(pids: Sequence[int], *, folder: str = "", token: str = "") -> web.Appl
     return app
 
 
-def refusal(profile: pyspy.Profile) -> str:
+def refusal(profile: pyspy.PySpyProfile) -> str:
     """Why there is no profile; empty if there is one. An idle server's has no samples and is one."""
     return "" if profile.stacks or profile.note == pyspy.IDLE_NOTE else profile.note
 
@@ -128,7 +128,7 @@ class _Desk:
             text = await asyncio.to_thread(metrics_page.exposition, self._folder, self._pids)
         return web.Response(body=text, headers={"Content-Type": metrics_page.CONTENT_TYPE})
 
-    async def _record(self, seconds: int) -> pyspy.Profile:
+    async def _record(self, seconds: int) -> pyspy.PySpyProfile:
         found = await self._alone(lambda: _sample(self._pids, seconds))
         if reason := refusal(found):
             raise web.HTTPServiceUnavailable(text=f"{reason}\n")
@@ -142,7 +142,7 @@ class _Desk:
             return await look()
 
 
-async def _sample(pids: Sequence[int], seconds: int) -> pyspy.Profile:
+async def _sample(pids: Sequence[int], seconds: int) -> pyspy.PySpyProfile:
     """What py-spy records; when this is cancelled, py-spy is ended first."""
     stop = threading.Event()
     recording = asyncio.ensure_future(

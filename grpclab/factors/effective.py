@@ -13,7 +13,7 @@ from typing import Any
 from grpclab.factors.channel_args import without_effect
 from grpclab.factors.config import FACTORS, ClientConfig, ServerConfig, TrialConfig
 from grpclab.http2 import frames
-from grpclab.http2.peer_settings import Advertised
+from grpclab.http2.peer_settings import PeerSettings
 
 COLUMNS: tuple[str, ...] = (
     "server_advertised_window_bytes",
@@ -41,7 +41,7 @@ CHECKED: tuple[str, ...] = (
 """The factors whose effect shows in what the sides advertise."""
 
 
-def effects(config: TrialConfig, server: Advertised, client: Advertised) -> dict[str, str]:
+def effects(config: TrialConfig, server: PeerSettings, client: PeerSettings) -> dict[str, str]:
     """The factors that are set and did not take effect, each with the reason in one line.
 
     As :func:`~grpclab.factors.channel_args.without_effect`, whose reasons gain the numbers that were seen; without
@@ -74,7 +74,7 @@ def unknown_factors(subject: Mapping[str, Any] | None, settings: Mapping[str, An
     return frozenset(found)
 
 
-def as_row(server: Advertised, client: Advertised) -> dict[str, float]:
+def as_row(server: PeerSettings, client: PeerSettings) -> dict[str, float]:
     """The columns of :data:`COLUMNS`: bytes, and streams; NaN for a setting that was not sent.
 
     The windows of the connection are never NaN: without a WINDOW_UPDATE it is 65,535.
@@ -91,7 +91,9 @@ def as_row(server: Advertised, client: Advertised) -> dict[str, float]:
     return {name: math.nan if value is None else float(value) for name, value in zip(COLUMNS, values, strict=True)}
 
 
-def _window(factor: str, side: ServerConfig | ClientConfig, seen: Advertised, *, probes: bool = True) -> dict[str, str]:
+def _window(
+    factor: str, side: ServerConfig | ClientConfig, seen: PeerSettings, *, probes: bool = True
+) -> dict[str, str]:
     """The window of a stream; that of the connection follows it, but never below the RFC's 65,535."""
     if side.window_kib is None:
         return {}
@@ -110,7 +112,7 @@ def _window(factor: str, side: ServerConfig | ClientConfig, seen: Advertised, *,
     return {}
 
 
-def _streams(side: ServerConfig, seen: Advertised) -> dict[str, str]:
+def _streams(side: ServerConfig, seen: PeerSettings) -> dict[str, str]:
     asked, got = side.max_concurrent_streams, seen.max_concurrent_streams
     if asked is None or asked == got:
         return {}
@@ -118,7 +120,7 @@ def _streams(side: ServerConfig, seen: Advertised) -> dict[str, str]:
     return {"server.max_concurrent_streams": f"{asked:,} streams asked for, {told} advertised"}
 
 
-def _frame(side: ServerConfig, seen: Advertised) -> dict[str, str]:
+def _frame(side: ServerConfig, seen: PeerSettings) -> dict[str, str]:
     if side.max_frame_kib is None:
         return {}
     asked, got = side.max_frame_kib * 1024, seen.max_frame_bytes

@@ -10,7 +10,7 @@ Each line imports only from those above it::
     exchange       one exchange from the client's side
     asking         the client's half that speaks: requests, within the server's windows
     client         the client's side: calls out (:mod:`grpclab.http2.asking`), answers in
-    peer_settings  one end of a connection that only listens: what the other end says at its beginning
+    peer_settings  the settings that a peer sends at the beginning of a connection, and a reader for them
     replies        what a server says
     requests       what a client's header block asks for
     answering      the server's half that speaks: answers, prepared or piece by piece, within the client's windows
@@ -20,7 +20,7 @@ Each line imports only from those above it::
 :mod:`frames` builds frames, :mod:`headers` codes header blocks, :mod:`messages` is gRPC's own framing,
 :mod:`exchange` a call as its client sees it. :mod:`connection` takes frames in for both sides and :mod:`control` has
 what is rare in that; :mod:`client` with :mod:`asking` (requests out) and :mod:`server` with :mod:`requests`,
-:mod:`replies` and :mod:`answering` (answers out) are the two sides; :mod:`listening` only hears what a peer says
-first. Complete for what a load generator and a calibration server meet (RFC 9113, RFC 7541, grpc/grpc
+:mod:`replies` and :mod:`answering` (answers out) are the two sides; :mod:`peer_settings` reads only what a peer
+sends first. Complete for what a load generator and a calibration server meet (RFC 9113, RFC 7541, grpc/grpc
 ``doc/PROTOCOL-HTTP2.md``).
 """

@@ -1,4 +1,4 @@
-"""One end of a connection that only listens: what the other end says at its beginning."""
+"""The settings that a peer sends at the beginning of a connection, and a reader for them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from grpclab.http2.frames import Setting
 
 
 @dataclass(frozen=True, kw_only=True)
-class Advertised:
+class PeerSettings:
     """What one side has said. The settings have their names of RFC 9113; None was not sent, so its default holds."""
 
     header_table_size: int | None = None
@@ -39,8 +39,8 @@ class Advertised:
         return frames.DEFAULT_MAX_FRAME if self.max_frame_size is None else self.max_frame_size
 
 
-class Listener(Connection):
-    """One end of a connection that only listens: bytes in, :meth:`advertised` out. Pure, and for either side.
+class PeerSettingsReader(Connection):
+    """One end of a connection that only listens: bytes in, :meth:`peer_settings` out. Pure, and for either side.
 
     It says SETTINGS, empty but for `max_streams` where that is given, and a PING; a client's preface is the caller's
     to send, or to take off.
@@ -52,29 +52,29 @@ class Listener(Connection):
             frames.settings({} if max_streams is None else {Setting.MAX_CONCURRENT_STREAMS: max_streams})
         ]
         self.ping()
-        self._said = Advertised()
-        self._said_once = False
+        self._settings = PeerSettings()
+        self._received = False
 
     @property
     def complete(self) -> bool:
         """Nothing more is to be waited for."""
         return self.closed is not None or (self.ready and self.pings_acked > 0)
 
-    def advertised(self) -> Advertised:
+    def peer_settings(self) -> PeerSettings:
         """What the peer has said so far."""
         away = None
         if self.peer_goaway is not None:
             _, code, reason = self.peer_goaway
             away = f"{frames.error_name(code)} {reason}".rstrip()
-        return replace(self._said, connection_window_bytes=self.send_window, goaway=away)
+        return replace(self._settings, connection_window_bytes=self.send_window, goaway=away)
 
     def _on_peer_settings(self) -> None:
-        if self._said_once:  # BDP probing sends others later
+        if self._received:  # BDP probing sends others later
             return
-        self._said_once = True
+        self._received = True
         named: dict[str, Any] = {s.name.lower(): self.peer[s] for s in Setting if s in self.peer}
         others = {f"{key:#06x}": value for key, value in self.peer.items() if key not in set(Setting)}
-        self._said = Advertised(**named, others=others)
+        self._settings = PeerSettings(**named, others=others)
 
     # Streams are not its matter.
 

@@ -24,7 +24,7 @@ SEGMENT_BYTES = 1448
 Chunk = bytes | memoryview
 
 
-class Mark(enum.Enum):
+class Ending(enum.Enum):
     """What travels in order behind the bytes: the end of one direction, or a reset of the connection."""
 
     END = "end"
@@ -68,7 +68,7 @@ class DelayLine:
         self._segment = 0 if bytes_per_s is None else max(SEGMENT_BYTES, int(bytes_per_s / 1000))
         self._limit = limit_bytes
         self._wire_free = float("-inf")
-        self._queue: deque[tuple[float, Chunk | Mark]] = deque()
+        self._queue: deque[tuple[float, Chunk | Ending]] = deque()
         self.held_bytes = 0
 
     def push(self, data: Chunk, now: float) -> None:
@@ -87,21 +87,21 @@ class DelayLine:
             self._queue.append((free + self._delay, piece))
         self._wire_free = free
 
-    def push_mark(self, mark: Mark, now: float) -> None:
+    def push_ending(self, ending: Ending, now: float) -> None:
         """Let the end of the stream, or a reset, enter behind all bytes so far."""
-        self._queue.append((max(now, self._wire_free) + self._delay, mark))
+        self._queue.append((max(now, self._wire_free) + self._delay, ending))
 
     def hold_until(self, time: float) -> None:
         """Let nothing onto the wire before `time` (the handshake of TCP is still under way)."""
         self._wire_free = max(self._wire_free, time)
 
-    def pop_due(self, now: float) -> tuple[list[Chunk], Mark | None]:
-        """What has arrived by `now`: the segments in order, and the mark behind them if it is due."""
+    def pop_due(self, now: float) -> tuple[list[Chunk], Ending | None]:
+        """What has arrived by `now`: the segments in order, and the ending behind them if it is due."""
         queue = self._queue
         chunks: list[Chunk] = []
         while queue and queue[0][0] <= now:
             item = queue.popleft()[1]
-            if isinstance(item, Mark):
+            if isinstance(item, Ending):
                 return chunks, item
             self.held_bytes -= len(item)
             chunks.append(item)
@@ -147,23 +147,23 @@ class EmulatedPath:
         self.lines[Direction.UP].hold_until(opened + self._rtt)
         self.black_holed = False
 
-    def enter(self, direction: Direction, item: Chunk | Mark, now: float) -> bool:
-        """Let bytes or a mark enter; False where they are lost."""
+    def enter(self, direction: Direction, item: Chunk | Ending, now: float) -> bool:
+        """Let bytes or an ending enter; False where they are lost."""
         if not self._notices(now):
             return False
         line = self.lines[direction]
-        if isinstance(item, Mark):
-            line.push_mark(item, now)
+        if isinstance(item, Ending):
+            line.push_ending(item, now)
         else:
             line.push(item, now)
         return True
 
-    def leave(self, direction: Direction, now: float) -> tuple[list[Chunk], Mark | None]:
+    def leave(self, direction: Direction, now: float) -> tuple[list[Chunk], Ending | None]:
         """What arrives at the far end by `now`; see :meth:`DelayLine.pop_due`."""
-        chunks, mark = self.lines[direction].pop_due(now)
-        if chunks or mark:
+        chunks, ending = self.lines[direction].pop_due(now)
+        if chunks or ending:
             self._last_seen = max(self._last_seen, now)
-        return chunks, mark
+        return chunks, ending
 
     def _notices(self, now: float) -> bool:
         if self._timeout is not None and not self.black_holed:

@@ -28,7 +28,7 @@ from typing import Any, cast
 from grpclab.errors import UsageError
 from grpclab.factors.config import FACTORS, LinkConfig
 from grpclab.http2.watching import FrameWatch
-from grpclab.link.model import Direction, EmulatedPath, Mark, buffer_bytes
+from grpclab.link.model import Direction, EmulatedPath, Ending, buffer_bytes
 from grpclab.system import open_files
 from grpclab.system.dialling import loopback_target
 from grpclab.system.subprocesses import say
@@ -62,7 +62,7 @@ class _End(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self.finished = True
-        self.relay.arrived(self, Mark.END)
+        self.relay.arrived(self, Ending.END)
         return True  # half-close: the other direction goes on
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -117,8 +117,8 @@ class _Connection:
                 sock.close()
         self.ends[Direction.UP].reset()
 
-    def arrived(self, end: _End, item: bytes | Mark) -> None:
-        """Bytes or a mark came in from the peer of `end`: put them on the path."""
+    def arrived(self, end: _End, item: bytes | Ending) -> None:
+        """Bytes or an ending came in from the peer of `end`: put them on the path."""
         if self.watches and isinstance(item, bytes):
             self.watches[end.direction].feed(item)
         if not self.path.enter(end.direction, item, time.monotonic()):
@@ -141,12 +141,12 @@ class _Connection:
             line.clear()
         elif sink.transport is not None and sink.writable:
             now = time.monotonic()
-            chunks, mark = self.path.leave(direction, now)
+            chunks, ending = self.path.leave(direction, now)
             if chunks:
                 sink.transport.writelines(chunks)
-            if mark is Mark.END:
+            if ending is Ending.END:
                 sink.transport.write_eof()
-            elif mark is Mark.RESET:
+            elif ending is Ending.RESET:
                 sink.reset()
             due = line.next_due
             if due is not None and sink.writable:
@@ -160,7 +160,7 @@ class _Connection:
         self.tidy()
 
     def end_is_lost(self, end: _End, *, reset: bool) -> None:
-        if reset and self.path.enter(end.direction, Mark.RESET, time.monotonic()):
+        if reset and self.path.enter(end.direction, Ending.RESET, time.monotonic()):
             self.drain(end.direction)
         self.drain(end.direction.opposite)  # nobody is left to take it
         self.tidy()

@@ -1,20 +1,21 @@
 """The load generator: admission by clock, recording, summaries, engines, workers and their coordinator.
 
-Its map::
+Each line imports only from those above it::
 
     core/         the core of the load generator
     reachability  why a target cannot be loaded
     calls/        what a call sends: its schema, its request, its metadata
     engines/      implementations of the load generator, by name
-    peer_probe    what each side of a connection says at its beginning
-    plan          from what was asked for to a configuration and a call
-    run           what one measured window brought, and whether the generator was its limit
-    slo           Thresholds
-    steps         A schedule of rates
-    watching      watches the machine, and the processes of a measurement, while its window is open
+    peer_probe    the settings that each side of a connection sends at its beginning
+    plan          a configuration and a call out of the levels and options given
+    run           one measured window: its figures, and whether the generator was its limit
+    slo           objectives: limits of latency, errors and rate that a load has to keep
+    steps         a schedule of rates
+    watching      the machine, and the processes of a measurement, watched while its window is open
     generator     the coordinator of the workers: spawn, connect, start at one moment, collect
     ceiling       how many calls a process of the load generator can make on this machine, whatever the server
-    worker        A generator process: one engine on one event loop, told what to do in JSON lines
-    bench         ``grpclab bench``: load one running server and say what was seen
+    worker        a generator process: one engine on one event loop, controlled by JSON lines
+    result        the result of loading one server: its figures, its grade, and what became of the objectives
     output/       what a load test prints and writes, and the files that configure it
+    bench         ``grpclab bench``: load one running server
 """

@@ -26,15 +26,15 @@ from grpclab.load.core.bounds import SILENCE_S, Bounds, auto_workers, connection
 from grpclab.load.core.recorder import Records, remove
 from grpclab.load.core.summary import Window
 from grpclab.load.core.traffic import add_counts, read_core_log
-from grpclab.load.run import BUSY_LIMIT, LoadRun, Progress, assemble, merge_reports
-from grpclab.load.watching import Watch
+from grpclab.load.run import BUSY_LIMIT, LoadProgress, LoadRun, assemble, merge_reports
+from grpclab.load.watching import SurroundingsWatch
 from grpclab.system import open_files
 from grpclab.system.interrupts import hurried, raised
 from grpclab.system.subprocesses import START_TIMEOUT_S, Child, receive_all, receive_any
 from grpclab.system.surroundings import GENERATOR, Surroundings
 from grpclab.system.temporary import TemporaryFolder
 
-__all__ = ["BUSY_LIMIT", "Generator", "LoadRun", "Progress", "split"]
+__all__ = ["BUSY_LIMIT", "Generator", "LoadProgress", "LoadRun", "split"]
 
 CONNECT_TIMEOUT_S = 5.0
 """So long a server may take to be there."""
@@ -196,8 +196,8 @@ class Generator:
         keep_on_interrupt: bool = False,
         rate_rps: float | None = None,
         warmup_s: float | None = None,
-        progress: Callable[[Progress], None] | None = None,
-        stop_when: Callable[[Progress], str | None] | None = None,
+        progress: Callable[[LoadProgress], None] | None = None,
+        stop_when: Callable[[LoadProgress], str | None] | None = None,
         drain_s: float = DRAIN_S,
         watch_s: Sequence[float] = (),
     ) -> LoadRun:
@@ -218,7 +218,9 @@ class Generator:
                     time.sleep(self.config.load.warmup_s)
                 time.sleep(self.config.load.pause_s)
             warmup_s = 0.0
-        watch = Watch({GENERATOR: self.pids, **self.beside})  # takes some milliseconds: before the start is fixed
+        watch = SurroundingsWatch(
+            {GENERATOR: self.pids, **self.beside}
+        )  # takes some milliseconds: before the start is fixed
         bounds = plan_bounds(
             self.config.load, time.perf_counter() + START_DELAY_S, self._seed, rate_rps=rate_rps, warmup_s=warmup_s
         )

@@ -1,7 +1,7 @@
 """What each side of a connection says at its beginning: its first SETTINGS, and its window of the whole connection.
 
-What was asked of grpcio is one thing, what it tells its peer another. :func:`advertised_by_server` dials a server and
-reads what it says first; :func:`advertised_by_client` lets a client of a configuration dial us. Both send a PING with
+What was asked of grpcio is one thing, what it tells its peer another. :func:`server_settings` dials a server and
+reads what it says first; :func:`client_settings` lets a client of a configuration dial us. Both send a PING with
 their own preface: what comes before its answer is what a side says unasked, so there is no pause to choose and no
 clock to race. A peer that answers no PING costs the whole `timeout_s`, and counts with what it said until then.
 
@@ -30,9 +30,9 @@ from grpclab.factors.channel_args import client_args
 from grpclab.factors.config import ClientConfig, TrialConfig
 from grpclab.http2 import frames
 from grpclab.http2.frames import ErrorCode
-from grpclab.http2.peer_settings import Advertised, Listener
+from grpclab.http2.peer_settings import PeerSettings, PeerSettingsReader
 from grpclab.load.calls.method import greeting
-from grpclab.load.engines.wire import lane_settings
+from grpclab.load.engines.connection_settings import connection_settings
 from grpclab.system.channels import open_channel
 from grpclab.system.dialling import loopback_target, open_connection
 
@@ -40,9 +40,7 @@ TIMEOUT_S = 10.0
 """How long a peer on loopback may take to say what it advertises: milliseconds, but machines are busy at times."""
 
 
-def advertised_by_server(
-    target: str, root_certificates: bytes | None = None, timeout_s: float = TIMEOUT_S
-) -> Advertised:
+def server_settings(target: str, root_certificates: bytes | None = None, timeout_s: float = TIMEOUT_S) -> PeerSettings:
     """What the server at `target` says to a new connection, which is closed again. Raises TargetError.
 
     With `root_certificates` it speaks TLS. Of a server of several processes one answers.
@@ -50,8 +48,8 @@ def advertised_by_server(
     deadline = time.monotonic() + timeout_s
     hosts, port = loopback_target(target)
     name = target.rpartition(":")[0].strip("[]")
-    listener = Listener()
-    listener.outgoing.insert(0, frames.PREFACE)
+    reader = PeerSettingsReader()
+    reader.outgoing.insert(0, frames.PREFACE)
     try:
         plain = open_connection(hosts, port, timeout_s=timeout_s)
     except OSError as error:
@@ -63,30 +61,30 @@ def advertised_by_server(
                 connection = stack.enter_context(_tls(root_certificates, plain, name, deadline))
             except OSError as error:
                 raise TargetError(f"no TLS connection to the server at {target}: {error}") from None
-        return _heard(connection, listener, deadline, who=f"the server at {target}", timeout_s=timeout_s)
+        return _settings_of(connection, reader, deadline, who=f"the server at {target}", timeout_s=timeout_s)
 
 
-def advertised_by_client(config: TrialConfig, timeout_s: float = TIMEOUT_S) -> Advertised:
+def client_settings(config: TrialConfig, timeout_s: float = TIMEOUT_S) -> PeerSettings:
     """What a client of this configuration says first. Raises TargetError.
 
     Of engine `wire` from the bytes of its core, with no socket. Of engine `grpcio` from a channel with the same
     arguments that dials a socket of ours on loopback; synchronous, so it may be asked inside a running event loop.
     """
     if config.load.engine == "grpcio":
-        return _by_channel(config.client, timeout_s)
-    lane = lane_settings(config.client, "127.0.0.1:1", None, greeting(config.load))
-    listener = Listener()
-    listener.receive(lane.connection().take().removeprefix(frames.PREFACE))
-    return listener.advertised()
+        return _channel_settings(config.client, timeout_s)
+    settings = connection_settings(config.client, "127.0.0.1:1", None, greeting(config.load))
+    reader = PeerSettingsReader()
+    reader.receive(settings.connection().take().removeprefix(frames.PREFACE))
+    return reader.peer_settings()
 
 
-def _by_channel(client: ClientConfig, timeout_s: float) -> Advertised:
+def _channel_settings(client: ClientConfig, timeout_s: float) -> PeerSettings:
     deadline = time.monotonic() + timeout_s
     who = "the client's channel"
     with contextlib.ExitStack() as stack:
-        door = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        door.settimeout(timeout_s)
-        target = f"127.0.0.1:{door.getsockname()[1]}"
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        listener.settimeout(timeout_s)
+        target = f"127.0.0.1:{listener.getsockname()[1]}"
         channel = stack.enter_context(open_channel(target, options=client_args(client)))
         # A call makes it connect. So would `subscribe`, whose thread may outlive the channel and fail. No stream may
         # be opened for it: that would add to the window of the connection.
@@ -97,16 +95,16 @@ def _by_channel(client: ClientConfig, timeout_s: float) -> Advertised:
         # A channel that is closed while it cancels a call may wait for it for ever (grpc/grpc #20026, seen about once
         # in a thousand). So the call ends by itself, for want of a connection, before the channel is closed.
         stack.callback(ended.wait, timeout_s)
-        stack.callback(door.close)
+        stack.callback(listener.close)
         try:
-            connection = stack.enter_context(door.accept()[0])
+            connection = stack.enter_context(listener.accept()[0])
             connection.settimeout(timeout_s)
             preface = _read(connection, len(frames.PREFACE))
         except OSError as error:
             raise TargetError(f"{who} does not connect within {timeout_s:g} s: {error}") from None
         if preface != frames.PREFACE:
             raise TargetError(f"{who} does not speak HTTP/2: it begins with {preface!r}")
-        return _heard(connection, Listener(max_streams=0), deadline, who=who, timeout_s=timeout_s)
+        return _settings_of(connection, PeerSettingsReader(max_streams=0), deadline, who=who, timeout_s=timeout_s)
 
 
 def _read(connection: socket.socket, count: int) -> bytes:
@@ -124,27 +122,29 @@ def _tls(roots: bytes, plain: socket.socket, host: str, deadline: float) -> ssl.
     return context.wrap_socket(plain, server_hostname=host)
 
 
-def _heard(connection: socket.socket, listener: Listener, deadline: float, *, who: str, timeout_s: float) -> Advertised:
+def _settings_of(
+    connection: socket.socket, reader: PeerSettingsReader, deadline: float, *, who: str, timeout_s: float
+) -> PeerSettings:
     """What comes until the peer has answered our PING, it leaves, or the time is over; then a goodbye."""
-    why = _listen(connection, listener, deadline) or f"it sends no SETTINGS within {timeout_s:g} s"
+    why = _read_settings(connection, reader, deadline) or f"it sends no SETTINGS within {timeout_s:g} s"
     with contextlib.suppress(OSError):
-        goodbye = b"" if listener.closed is not None else frames.goaway(0, ErrorCode.NO_ERROR)
-        connection.sendall(listener.take() + goodbye)
-    if listener.closed is not None or not listener.ready:
-        raise TargetError(f"{who} does not say what it advertises: {listener.closed or why}")
-    return listener.advertised()
+        goodbye = b"" if reader.closed is not None else frames.goaway(0, ErrorCode.NO_ERROR)
+        connection.sendall(reader.take() + goodbye)
+    if reader.closed is not None or not reader.ready:
+        raise TargetError(f"{who} does not say what it advertises: {reader.closed or why}")
+    return reader.peer_settings()
 
 
-def _listen(connection: socket.socket, listener: Listener, deadline: float) -> str:
+def _read_settings(connection: socket.socket, reader: PeerSettingsReader, deadline: float) -> str:
     """Why the peer left; nothing where it has not."""
     try:
-        while not listener.complete:
+        while not reader.complete:
             connection.settimeout(max(0.001, deadline - time.monotonic()))
-            connection.sendall(listener.take())
+            connection.sendall(reader.take())
             data = connection.recv(65_536)
             if not data:
                 return "it closes the connection before its SETTINGS"
-            listener.receive(data)
+            reader.receive(data)
             if time.monotonic() > deadline:
                 break
     except TimeoutError:

@@ -12,7 +12,7 @@ from grpclab.factors.channel_args import cannot_act
 from grpclab.factors.config import Level, TrialConfig, format_level, lookup
 from grpclab.load.calls.metadata import parse_metadata
 from grpclab.load.calls.method import CallSpec, find_call, greeting
-from grpclab.load.core.arrivals import Step
+from grpclab.load.core.arrivals import ScheduledRate
 from grpclab.load.core.bounds import split
 from grpclab.load.reachability import await_listener
 from grpclab.system.addresses import host_port
@@ -23,7 +23,7 @@ OF_A_RATE = ("load.arrival", "load.pacing", "load.max_in_flight")
 """Factors of an open loop only: who sets one has forgotten the rate."""
 
 
-def load_plan(levels: Mapping[str, Level], rates: Sequence[Step] = ()) -> tuple[TrialConfig, tuple[str, ...]]:
+def load_plan(levels: Mapping[str, Level], rates: Sequence[ScheduledRate] = ()) -> tuple[TrialConfig, tuple[str, ...]]:
     """The configuration that some levels and a rate or a schedule ask for, and what there is to say of it.
 
     Without a number of calls and a duration, a closed loop makes 500 calls and an open one runs for 10 s. Raises
@@ -116,7 +116,7 @@ def check_call(name: str | None, levels: Collection[str], **parts: object) -> No
         raise UsageError("--proto-path is where the imports of a file are looked for: add --proto FILE")
 
 
-def calls_planned(config: TrialConfig, rates: Sequence[Step] = ()) -> int | None:
+def calls_planned(config: TrialConfig, rates: Sequence[ScheduledRate] = ()) -> int | None:
     """The most calls that a window can have, of a schedule the shortest one; None where only time bounds it."""
     load = config.load
     found = [] if load.requests is None else [load.requests]
@@ -125,7 +125,7 @@ def calls_planned(config: TrialConfig, rates: Sequence[Step] = ()) -> int | None
     return min(found, default=None)
 
 
-def how_to_plan_more(config: TrialConfig, rates: Sequence[Step] = ()) -> str:
+def how_to_plan_more(config: TrialConfig, rates: Sequence[ScheduledRate] = ()) -> str:
     """What to change for a window of more calls."""
     if len(rates) > 1:
         return "hold each rate for longer, or begin with a higher one"

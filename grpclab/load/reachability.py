@@ -41,7 +41,7 @@ _SHOWN = 24
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class Diagnosis:
     """What was found at a target."""
 
     text: str
@@ -51,29 +51,29 @@ class Finding:
     """Waiting longer does not help."""
 
 
-def look(target: str, *, tls: bool = False, patience_s: float = PATIENCE_S) -> Finding:
+def look(target: str, *, tls: bool = False, patience_s: float = PATIENCE_S) -> Diagnosis:
     """Ask who is at ``host:port``, for a client that speaks `tls` or does not."""
     address = loopback_target(target)
     try:
         greeting = _handshake(address, patience_s) if tls else _greeting(address, patience_s)
         if tls:
             text = "" if greeting else f"the server at {target} does not speak TLS: leave server.tls out"
-            return Finding(text=text, final=bool(text))
+            return Diagnosis(text=text, final=bool(text))
         if greeting is None or greeting.startswith(_TLS_ALERT):  # closed, silent, or an alert: as TLS servers do
             if _handshake(address, patience_s):
                 plain = "grpclab cannot do that yet with a server that it did not start: name a port without TLS"
-                return Finding(text=f"the server at {target} speaks TLS: {plain}", final=True)
-            return Finding(text="", final=False)
+                return Diagnosis(text=f"the server at {target} speaks TLS: {plain}", final=True)
+            return Diagnosis(text="", final=False)
     except OSError as error:
         return _failed(target, error)
     if greeting[3:4] == bytes([frames.SETTINGS]):
-        return Finding(text="", final=False)
+        return Diagnosis(text="", final=False)
     if greeting.startswith(b"HTTP/1"):
         text = f"the server at {target} speaks HTTP/1.1, and gRPC needs HTTP/2: name its gRPC port"
     else:
         shown = printable(repr(greeting[:_SHOWN]))
         text = f"the server at {target} does not speak HTTP/2, its answer begins with {shown}: name a gRPC port"
-    return Finding(text=text, final=True)
+    return Diagnosis(text=text, final=True)
 
 
 def _greeting(address: tuple[Sequence[str], int], patience_s: float) -> bytes | None:
@@ -102,10 +102,10 @@ def _handshake(address: tuple[Sequence[str], int], patience_s: float) -> bytes |
             return None
 
 
-def _failed(target: str, error: OSError) -> Finding:
+def _failed(target: str, error: OSError) -> Diagnosis:
     if error.errno in FILES_RUN_OUT:
-        return Finding(text=f"no connection to {target} can be opened, {too_many_files(error.errno)}", final=True)
-    return Finding(text="", final=False)
+        return Diagnosis(text=f"no connection to {target} can be opened, {too_many_files(error.errno)}", final=True)
+    return Diagnosis(text="", final=False)
 
 
 def too_many_files(number: int) -> str:
@@ -116,10 +116,10 @@ def too_many_files(number: int) -> str:
     return f"since this process may have only {soft:,} files open: raise `ulimit -n`, or use fewer connections"
 
 
-def unreachable(target: str, timeout_s: float, finding: Finding | None = None, why: str = "") -> TargetError:
+def unreachable(target: str, timeout_s: float, diagnosis: Diagnosis | None = None, why: str = "") -> TargetError:
     """The error to raise; `why` is how the last attempt to connect ended, where that is known."""
-    if finding is not None and finding.text:
-        return TargetError(finding.text)
+    if diagnosis is not None and diagnosis.text:
+        return TargetError(diagnosis.text)
     return TargetError(f"nothing answers at {target} within {timeout_s:g} s{f' ({why})' if why else ''}: {_START}")
 
 
@@ -179,15 +179,15 @@ async def connected(
     task = asyncio.ensure_future(opening)
     loop = asyncio.get_running_loop()
     ends_at = loop.time() + timeout_s
-    finding = None
+    diagnosis = None
     try:
         await asyncio.wait({task}, timeout=min(LOOK_AFTER_S, timeout_s))
         if not task.done() and timeout_s > LOOK_AFTER_S:
-            finding = await asyncio.to_thread(look, target, tls=tls, patience_s=min(PATIENCE_S, timeout_s))
-            if not finding.final:
+            diagnosis = await asyncio.to_thread(look, target, tls=tls, patience_s=min(PATIENCE_S, timeout_s))
+            if not diagnosis.final:
                 await asyncio.wait({task}, timeout=max(0.0, ends_at - loop.time()))
         if not task.done():
-            raise unreachable(target, timeout_s, finding, why())
+            raise unreachable(target, timeout_s, diagnosis, why())
         task.result()
     finally:
         if not task.done():

@@ -40,7 +40,7 @@ _NOTHING_LATE = {"p50": math.nan, "p99": math.nan, "max": math.nan}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
+class LoadProgress:
     """The measured window as it runs, all workers together."""
 
     elapsed_s: float
@@ -231,10 +231,12 @@ def _crowded(answer: Mapping[str, Any]) -> tuple[float, float]:
     return answer["waited_s"] / seconds, max(0.0, answer["loop_s"] - answer["spin_s"]) / seconds
 
 
-def merge_reports(reports: Collection[Mapping[str, Any]], elapsed_s: float, watch_s: Sequence[float] = ()) -> Progress:
+def merge_reports(
+    reports: Collection[Mapping[str, Any]], elapsed_s: float, watch_s: Sequence[float] = ()
+) -> LoadProgress:
     """What the workers report while a window runs, as one."""
     tails = [report["latency_p99_s"] for report in reports if not math.isnan(report["latency_p99_s"])]
-    return Progress(
+    return LoadProgress(
         elapsed_s=elapsed_s,
         calls=sum(report["calls"] for report in reports),
         errors=sum(report["errors"] for report in reports),

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from grpclab.errors import UsageError, invalid
 from grpclab.load.core.summary import Summary
-from grpclab.load.run import Progress
+from grpclab.load.run import LoadProgress
 from grpclab.metrics import MIN_BEYOND, PERCENTILES, calls_needed
 from grpclab.quantities import TIMES, seconds
 
@@ -68,7 +68,7 @@ class Objective:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judgement:
+class ObjectiveResult:
     """What became of one threshold: met, or why not."""
 
     objective: Objective
@@ -171,10 +171,10 @@ def check_enough(objectives: Sequence[Objective], calls: int | None, mend: str) 
             )
 
 
-def judge(objective: Objective, summary: Summary, at: str = "") -> Judgement:
+def judge(objective: Objective, summary: Summary, at: str = "") -> ObjectiveResult:
     """What became of a threshold in a measured window; `at` says which, of several."""
     if objective.name in LATENCIES:
-        return Judgement(
+        return ObjectiveResult(
             objective=objective,
             figure=summary.latency_judged[objective.name],
             calls=summary.judged,
@@ -184,7 +184,7 @@ def judge(objective: Objective, summary: Summary, at: str = "") -> Judgement:
     calls = summary.requests + summary.not_ended_before
     errors = summary.errors + summary.not_ended_before
     figure = summary.throughput_rps if objective.at_least else errors / calls if calls else math.nan
-    return Judgement(objective=objective, figure=figure, calls=calls, at=at)
+    return ObjectiveResult(objective=objective, figure=figure, calls=calls, at=at)
 
 
 def _why_broken(objective: Objective, summary: Summary) -> str:
@@ -202,7 +202,7 @@ def _allowed_share(objective: Objective) -> float:
     return 1 - PERCENTILES.get(objective.name, 1.0)
 
 
-def judge_steps(objective: Objective, windows: Mapping[str, Summary]) -> Judgement:
+def judge_steps(objective: Objective, windows: Mapping[str, Summary]) -> ObjectiveResult:
     """What became of a threshold in a schedule, `windows` by rate: kept at every rate, or the first that broke it.
 
     A rate of calls is to be reached by the best of them, since the schedule itself holds the others below.
@@ -223,7 +223,7 @@ def check_watchable(objectives: Sequence[Objective]) -> None:
 
 
 @dataclass(kw_only=True)
-class Watch:
+class ObjectiveWatch:
     """Follows the running figures of one window and says when a threshold is broken."""
 
     objectives: Sequence[Objective]
@@ -236,7 +236,7 @@ class Watch:
         """The limits of latency among them, each once."""
         return tuple(dict.fromkeys(o.limit for o in self.objectives if o.name in (*PERCENTILES, "max")))
 
-    def reason(self, seen: Progress) -> str | None:
+    def reason(self, seen: LoadProgress) -> str | None:
         """Why the run may end now, or None."""
         for objective in self.objectives:
             said = _broken(objective, seen)
@@ -250,13 +250,13 @@ class Watch:
         return None
 
 
-def _stalled(objective: Objective, seen: Progress, callers: int | None) -> bool:
+def _stalled(objective: Objective, seen: LoadProgress, callers: int | None) -> bool:
     """Whether all callers of a closed loop have waited for longer than the percentile allows calls to be slow."""
     longest_s = max(objective.limit, STALL_S, _allowed_share(objective) * seen.elapsed_s)
     return callers is not None and seen.under_way >= callers and seen.youngest_s > longest_s
 
 
-def _broken(objective: Objective, seen: Progress) -> str:
+def _broken(objective: Objective, seen: LoadProgress) -> str:
     """How the figures so far break a threshold; nothing if they do not."""
     after = f"after {seen.calls:,} calls"
     found = ""

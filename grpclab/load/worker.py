@@ -49,7 +49,8 @@ from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder
 from grpclab.load.core.running import BEAT_S, Heartbeat, Tally
 from grpclab.load.core.summary import percentile
-from grpclab.load.engines import ENGINES, Engine
+from grpclab.load.engines import ENGINES
+from grpclab.load.engines.engine import Engine
 from grpclab.metrics import PERCENTILES
 from grpclab.system import open_files
 from grpclab.system.accounting import thread_waited_seconds

@@ -58,20 +58,20 @@ OF_THE_HANDLER = frozenset({"python", "memory", "other_kernel", "other"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule:
+class FamilyRule:
     """A frame that matches `pattern` belongs to `family`; the first rule that matches decides."""
 
     family: str
     pattern: re.Pattern[str]
 
 
-def _names(family: str, names: str) -> Rule:
+def _names(family: str, names: str) -> FamilyRule:
     """Native functions by name: their frames name a library, where those of Python code name a file and a line."""
     alternatives = "|".join(names.split())
-    return Rule(family=family, pattern=re.compile(rf"^_*(?:{alternatives})(?:@\S+)? \([^):]*\)$"))
+    return FamilyRule(family=family, pattern=re.compile(rf"^_*(?:{alternatives})(?:@\S+)? \([^):]*\)$"))
 
 
-LEAF_RULES: tuple[Rule, ...] = (
+LEAF_RULES: tuple[FamilyRule, ...] = (
     _names("send", "send sendto sendmsg sendmmsg write writev pwrite64 libc_send libc_sendmsg libc_write"),
     _names("receive", "recv recvfrom recvmsg recvmmsg read readv pread64 libc_recv libc_recvmsg libc_read"),
     _names(
@@ -101,23 +101,25 @@ LEAF_RULES: tuple[Rule, ...] = (
         r" memset \S*memcpy\S* \S*memmove\S* \S*memset\S* malloc_consolidate int_malloc int_free"
         r" _PyObject_Malloc _PyObject_Free PyObject_Malloc PyObject_Free gc_collect_main \S*[oO]perator\s*new\S*",
     ),
-    Rule(family="protobuf", pattern=re.compile(r"\((?:\S*/)?_message\.(?:abi3|cpython)|\(google/|_pb2\.pyi?:\d+\)$")),
-    Rule(
+    FamilyRule(
+        family="protobuf", pattern=re.compile(r"\((?:\S*/)?_message\.(?:abi3|cpython)|\(google/|_pb2\.pyi?:\d+\)$")
+    ),
+    FamilyRule(
         family="python",
         pattern=re.compile(r"\.pyx?(?::\d+)?\)$|\(<[^)]*>:\d+\)$|\(libpython[\w.]*\)$|\(python[\w.]*\)$"),
     ),
-    Rule(family="python", pattern=re.compile(r"\((?:\w+/)*\w+\.[ch](?:\.h)?:\d+\)$|\(uvloop/|_asyncio")),
-    Rule(family="grpc_core", pattern=re.compile(r"cygrpc|\(grpc/")),
-    Rule(family="python", pattern=re.compile(r"\.abi3\.so\)$|\.cpython-[\w.-]+\)$")),
+    FamilyRule(family="python", pattern=re.compile(r"\((?:\w+/)*\w+\.[ch](?:\.h)?:\d+\)$|\(uvloop/|_asyncio")),
+    FamilyRule(family="grpc_core", pattern=re.compile(r"cygrpc|\(grpc/")),
+    FamilyRule(family="python", pattern=re.compile(r"\.abi3\.so\)$|\.cpython-[\w.-]+\)$")),
 )
 
 
-def _calls(family: str, pattern: str) -> Rule:
+def _calls(family: str, pattern: str) -> FamilyRule:
     """A rule on the kernel's frames, root to leaf, ``;`` between them and at both ends."""
-    return Rule(family=family, pattern=re.compile(pattern))
+    return FamilyRule(family=family, pattern=re.compile(pattern))
 
 
-KERNEL_RULES: tuple[Rule, ...] = (
+KERNEL_RULES: tuple[FamilyRule, ...] = (
     # Wake-ups of another thread: an eventfd, a pipe, or a socket pair. C-core's own connections, also those over
     # a Unix socket, use sendmsg and recvmsg; loops and pollers wake each other with write, send, read and recv.
     _calls("locks", r";(?:eventfd|pipe)_(?:write|read);|sys_(?:futex\w*|sched_yield);|;do_futex;"),

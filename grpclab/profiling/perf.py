@@ -40,7 +40,7 @@ _UPPER_HALF = 1 << 63
 
 
 @dataclass(frozen=True, kw_only=True)
-class Profile:
+class PerfProfile:
     """What perf saw. Each stack begins with its thread's name; `note` says why there is nothing, or what to beware.
 
     `lost` samples found no room in perf's buffer.
@@ -59,7 +59,7 @@ class Profile:
 
 def record(
     pids: Sequence[int], *, duration_s: float = 2.0, rate_hz: int = 199, cpus: Collection[int] | None = None
-) -> Profile:
+) -> PerfProfile:
     """Sample all threads of these processes while they run. Never raises for what perf cannot do: see `note`.
 
     Where permitted, whole CPUs are sampled and these processes picked out afterwards: a timer of their own starts
@@ -68,7 +68,7 @@ def record(
     """
     program = shutil.which("perf")
     if program is None:
-        return Profile(note=MISSING_ADVICE)
+        return PerfProfile(note=MISSING_ADVICE)
     mine = ",".join(map(str, pids))
     told = ""
     with TemporaryFolder() as folder:
@@ -80,14 +80,14 @@ def record(
             if os.path.exists(file) and os.path.getsize(file):
                 break
         else:
-            return Profile(note=_why_nothing(told))
+            return PerfProfile(note=_why_nothing(told))
         script = [program, "script", "-i", file, "--no-inline", "--show-lost-events", "--pid", mine]
         text, said = _run([*script, "-F", "comm,tid,ip,sym,dso"], _GRACE_S, cpus)
     stacks = parse(text.splitlines())
     samples = sum(stacks.values())
     if not samples:
-        return Profile(note=_why_nothing(f"{told}\n{said}"))
-    return Profile(stacks=stacks, samples=samples, lost=lost(text), note=_note(stacks, _paranoid()))
+        return PerfProfile(note=_why_nothing(f"{told}\n{said}"))
+    return PerfProfile(stacks=stacks, samples=samples, lost=lost(text), note=_note(stacks, _paranoid()))
 
 
 def _cpus_of(pids: Collection[int]) -> str:

@@ -33,7 +33,7 @@ LOOK_S = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Profile:
+class PySpyProfile:
     """What py-spy saw of one or more processes. `note` says why there is nothing, or what to beware of."""
 
     stacks: dict[str, int] = field(default_factory=dict)
@@ -55,14 +55,14 @@ def record(
     rate_hz: int = 40,
     cpus: Collection[int] | None = None,
     stop: threading.Event | None = None,
-) -> Profile:
+) -> PySpyProfile:
     """Sample these processes side by side; whole seconds. Never raises for what py-spy cannot do: see `note`.
 
     `stop`, once set, ends it early.
     """
     program = executable()
     if program is None:
-        return Profile(note=MISSING_ADVICE)
+        return PySpyProfile(note=MISSING_ADVICE)
     native = [] if sys.platform == "darwin" else ["--native"]
     with TemporaryFolder() as folder, contextlib.ExitStack() as stack:
         files = [folder / f"{pid}.folded" for pid in pids]
@@ -74,7 +74,7 @@ def record(
         texts = _finish(started, duration_s + 20.0, stop or threading.Event())
         found = [file.read_text(errors="replace").splitlines() if file.exists() else [] for file in files]
     stacks = parse_folded(line for lines in found for line in lines)
-    return Profile(
+    return PySpyProfile(
         stacks=stacks,
         samples=sum(stacks.values()),
         errors=sum(int(n) for text in texts for n in re.findall(r"Errors: (\d+)", text)),

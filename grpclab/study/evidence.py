@@ -12,7 +12,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from grpclab.load.generator import Generator
-from grpclab.load.run import Progress
+from grpclab.load.run import LoadProgress
 from grpclab.profiling import families, perf, pyspy, strace
 from grpclab.servers.process.launcher import RunningServer
 
@@ -78,7 +78,7 @@ def _syscalls(
 ) -> tuple[strace.SyscallCounts, int]:
     """What strace counted while a window of the load ran, from its first call to its last, and how many those were."""
 
-    def enough(progress: Progress) -> str | None:
+    def enough(progress: LoadProgress) -> str | None:
         return "system calls counted" if progress.elapsed_s >= STRACE_S else None
 
     with strace.attached(server.pids, cpus=cpus) as tracing:

@@ -27,11 +27,11 @@ from grpclab.errors import MeasurementError, WorkerError
 from grpclab.factors import effective
 from grpclab.factors.channel_args import without_effect
 from grpclab.factors.config import FACTORS, TrialConfig
-from grpclab.http2.peer_settings import Advertised
+from grpclab.http2.peer_settings import PeerSettings
 from grpclab.link.emulation import RunningLink, running_link
 from grpclab.load.core import failures
 from grpclab.load.generator import DRAIN_S, Generator
-from grpclab.load.peer_probe import advertised_by_client, advertised_by_server
+from grpclab.load.peer_probe import client_settings, server_settings
 from grpclab.metrics import IDENTITY, completed
 from grpclab.profiling import speedscope, threads
 from grpclab.servers.process.launcher import RunningServer
@@ -92,7 +92,7 @@ class TrialResult:
     goaways: dict[str, int] = field(default_factory=dict)
     """GOAWAYs by code and reason: what the emulated link saw, or the client where there is none."""
     advertised: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """What each side said first: `server` and `client`, as in :class:`grpclab.http2.peer_settings.Advertised`."""
+    """What each side said first: `server` and `client`, as in :class:`grpclab.http2.peer_settings.PeerSettings`."""
     without_effect: dict[str, str] = field(init=False)
     """The factors that did not act, each with the reason; before anything was seen by the static rules alone."""
     threads_per_call: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -110,7 +110,7 @@ class TrialResult:
         unknown = effective.unknown_factors(asdict(self.subject), self.config.differences(TrialConfig()))
         return {factor: value for factor, value in by_factor.items() if factor not in unknown}
 
-    def note_effects(self, server: Advertised, client: Advertised) -> None:
+    def note_effects(self, server: PeerSettings, client: PeerSettings) -> None:
         """Which factors did not take effect, by what both sides advertised."""
         self.advertised = {"server": asdict(server), "client": asdict(client)}
         self.without_effect = self._known(effective.effects(self.config, server, client))
@@ -294,8 +294,8 @@ def _compare_settings(result: TrialResult, server: RunningServer) -> None:
 
     The server is asked itself, not through the emulated link.
     """
-    said = advertised_by_server(server.target, server.root_certificates)
-    result.note_effects(said, advertised_by_client(result.config))
+    said = server_settings(server.target, server.root_certificates)
+    result.note_effects(said, client_settings(result.config))
 
 
 def _note_passed(result: TrialResult, link: RunningLink) -> None:

@@ -19,8 +19,8 @@ from grpclab.http2.headers import literal
 from grpclab.http2.replies import BEGINNING, Trailers
 from grpclab.http2.server import ServerConnection
 from grpclab.load.calls.schema import from_file
-from grpclab.servers.reference.protocol import House, ReferencePeer
-from grpclab.servers.reference.service import Service, Visit
+from grpclab.servers.reference.protocol import ReferenceProtocol, ServerContext
+from grpclab.servers.reference.service import ServerCall, Service
 from grpclab.servers.reference.spec import ReferenceSpec
 from tests.support.go_programs import go_program
 
@@ -41,59 +41,57 @@ class TestService(Service):
         self.served: set[str] = set()
         """The methods that have been called."""
 
-    def take(self, peer: Any, visits: Iterable[Visit], read_at: float) -> None:  # noqa: ARG002 (answers at once)
-        for visit in dict.fromkeys(visits):
-            if visit.stream_id in peer.http2.streams:
-                self._answer(peer.http2, visit)
+    def take(self, peer: Any, calls: Iterable[ServerCall], read_at: float) -> None:  # noqa: ARG002 (answers at once)
+        for call in dict.fromkeys(calls):
+            if call.stream_id in peer.http2.streams:
+                self._answer(peer.http2, call)
 
-    def _answer(self, http2: ServerConnection, visit: Visit) -> None:
-        method = visit.request.path.removeprefix(_PREFIX)
+    def _answer(self, http2: ServerConnection, call: ServerCall) -> None:
+        method = call.request.path.removeprefix(_PREFIX)
         self.served.add(method)
         if method == "FullDuplexCall":
-            self._converse(http2, visit)
-        elif not visit.half_closed:
+            self._converse(http2, call)
+        elif not call.half_closed:
             return
         elif method == "EmptyCall":
-            self._begin(http2, visit)
-            self._finish(http2, visit, [self._message("Empty")])
+            self._begin(http2, call)
+            self._finish(http2, call, [self._message("Empty")])
         elif method == "UnaryCall":
-            self._unary(http2, visit)
+            self._unary(http2, call)
         elif method == "StreamingOutputCall":
-            self._begin(http2, visit)
-            request = self._message("StreamingOutputCallRequest", visit.messages[0])
-            self._finish(http2, visit, self._wanted(request))
+            self._begin(http2, call)
+            request = self._message("StreamingOutputCallRequest", call.messages[0])
+            self._finish(http2, call, self._wanted(request))
         elif method == "StreamingInputCall":
-            self._begin(http2, visit)
-            sizes = [len(self._message("StreamingInputCallRequest", data).payload.body) for data in visit.messages]
-            self._finish(
-                http2, visit, [self._message("StreamingInputCallResponse", aggregated_payload_size=sum(sizes))]
-            )
+            self._begin(http2, call)
+            sizes = [len(self._message("StreamingInputCallRequest", data).payload.body) for data in call.messages]
+            self._finish(http2, call, [self._message("StreamingInputCallResponse", aggregated_payload_size=sum(sizes))])
         else:
-            http2.finish(visit, messages.UNIMPLEMENTED, f"{visit.request.path} is not served here")
+            http2.finish(call, messages.UNIMPLEMENTED, f"{call.request.path} is not served here")
 
-    def _unary(self, http2: ServerConnection, visit: Visit) -> None:
-        request = self._message("SimpleRequest", visit.messages[0])
-        self._begin(http2, visit)
+    def _unary(self, http2: ServerConnection, call: ServerCall) -> None:
+        request = self._message("SimpleRequest", call.messages[0])
+        self._begin(http2, call)
         if request.response_status.code:
-            http2.finish(visit, request.response_status.code, request.response_status.message, self._trailing(visit))
+            http2.finish(call, request.response_status.code, request.response_status.message, self._trailing(call))
             return
         answer = self._message("SimpleResponse", server_id="reference" if request.fill_server_id else "")
         answer.payload.body = bytes(request.response_size)
-        self._finish(http2, visit, [answer])
+        self._finish(http2, call, [answer])
 
-    def _converse(self, http2: ServerConnection, visit: Visit) -> None:
+    def _converse(self, http2: ServerConnection, call: ServerCall) -> None:
         """Answer the messages that have come since the last time; end when the client has."""
-        self._begin(http2, visit)
-        for data in visit.received[visit.sent :]:
-            visit.sent += 1
+        self._begin(http2, call)
+        for data in call.received[call.sent :]:
+            call.sent += 1
             request = self._message("StreamingOutputCallRequest", data)
             if request.response_status.code:
-                http2.finish(visit, request.response_status.code, request.response_status.message)
+                http2.finish(call, request.response_status.code, request.response_status.message)
                 return
             for answer in self._wanted(request):
-                http2.send_message(visit, answer.SerializeToString())
-        if visit.half_closed:
-            self._finish(http2, visit, [])
+                http2.send_message(call, answer.SerializeToString())
+        if call.half_closed:
+            self._finish(http2, call, [])
 
     def _wanted(self, request: Any) -> list[Any]:
         return [
@@ -101,18 +99,18 @@ class TestService(Service):
             for wanted in request.response_parameters
         ]
 
-    def _begin(self, http2: ServerConnection, visit: Visit) -> None:
+    def _begin(self, http2: ServerConnection, call: ServerCall) -> None:
         """The answer's headers, with the one that the request wants to see again."""
-        if not visit._begun:
-            visit._begun = True
-            block = BEGINNING + b"".join(literal(*pair) for pair in _echoed(visit, INITIAL))
-            http2.outgoing.append(frames.headers(visit.stream_id, block, end=False))
+        if not call._begun:
+            call._begun = True
+            block = BEGINNING + b"".join(literal(*pair) for pair in _echoed(call, INITIAL))
+            http2.outgoing.append(frames.headers(call.stream_id, block, end=False))
 
-    def _trailing(self, visit: Visit) -> Trailers:
-        return _echoed(visit, TRAILING)
+    def _trailing(self, call: ServerCall) -> Trailers:
+        return _echoed(call, TRAILING)
 
-    def _finish(self, http2: ServerConnection, visit: Visit, answers: Iterable[Any]) -> None:
-        http2.respond(visit, tuple(answer.SerializeToString() for answer in answers), further=self._trailing(visit))
+    def _finish(self, http2: ServerConnection, call: ServerCall, answers: Iterable[Any]) -> None:
+        http2.respond(call, tuple(answer.SerializeToString() for answer in answers), further=self._trailing(call))
 
     def _message(self, name: str, data: bytes = b"", **fields: Any) -> Any:
         message = GetMessageClass(self._pool.FindMessageTypeByName(f"grpc.testing.{name}"))(**fields)
@@ -120,14 +118,16 @@ class TestService(Service):
         return message
 
 
-def _echoed(visit: Visit, name: str) -> Trailers:
-    return tuple(pair for pair in visit.request.headers if pair[0] == name)
+def _echoed(call: ServerCall, name: str) -> Trailers:
+    return tuple(pair for pair in call.request.headers if pair[0] == name)
 
 
-class _House(House):
+class _ServerContext(ServerContext):
     def connection(self, fault: Any = None) -> ServerConnection:  # noqa: ARG002 (there is none here)
         window = self.spec.window_kib * 1024
-        return ServerConnection(stream_window=window, connection_window=window, make_stream=Visit, watch_messages=True)
+        return ServerConnection(
+            stream_window=window, connection_window=window, make_stream=ServerCall, watch_messages=True
+        )
 
 
 @contextlib.asynccontextmanager
@@ -135,15 +135,15 @@ async def serving() -> AsyncIterator[tuple[TestService, int]]:
     """Serve on loopback until the block is left: the service, and the port."""
     spec = ReferenceSpec()
     service = TestService(spec)
-    house = _House(spec, service, time.perf_counter, lambda: None)
+    context = _ServerContext(spec, service, time.perf_counter, lambda: None)
     server = await asyncio.get_running_loop().create_server(
-        lambda: ReferencePeer(house, house.connection()), "127.0.0.1", 0
+        lambda: ReferenceProtocol(context, context.connection()), "127.0.0.1", 0
     )
     try:
         yield service, server.sockets[0].getsockname()[1]
     finally:
         server.close()
-        for peer in list(house.peers):
+        for peer in list(context.protocols):
             peer.abort()
 
 

@@ -196,12 +196,12 @@ class Watched:
         from grpclab.cli import doctor, profile
         from grpclab.profiling import processes, threads
 
-        def sample(pids: list[int], *, duration_s: int, rate_hz: int) -> pyspy.Profile:
+        def sample(pids: list[int], *, duration_s: int, rate_hz: int) -> pyspy.PySpyProfile:
             self.note(pids=pids, duration_s=duration_s, rate_hz=rate_hz)
-            return pyspy.Profile(stacks={"SayHello (/x/a.py:1)": 3}, samples=3)
+            return pyspy.PySpyProfile(stacks={"SayHello (/x/a.py:1)": 3}, samples=3)
 
         self.patch.setattr(pyspy, "record", sample)
-        self.patch.setattr(perf, "record", lambda pids, **_: perf.Profile(stacks={}, samples=0))
+        self.patch.setattr(perf, "record", lambda pids, **_: perf.PerfProfile(stacks={}, samples=0))
         self.patch.setattr(threads, "read", lambda pids: {})
         self.patch.setattr(threads, "difference", lambda before, after: [])
         self.patch.setattr(processes, "by_pid", lambda pid: [pid])

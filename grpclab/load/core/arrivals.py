@@ -110,7 +110,7 @@ def _chunks(rate_rps: float, arrival: str, starts_at: float, seed: int) -> Itera
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class ScheduledRate:
     """One rate of a schedule and how long it is held; None where that is said elsewhere."""
 
     rate_rps: float
@@ -124,7 +124,7 @@ _RATES = re.compile(
 )
 
 
-def parse_rates(text: str) -> tuple[Step, ...]:
+def parse_rates(text: str) -> tuple[ScheduledRate, ...]:
     """The rates that ``500``, ``500@10s`` or ``500:5000:500@5s`` mean (from:to:step@hold, calls per second).
 
     `to` is included where a step falls on it; from above to, the rates go down. Raises UsageError.
@@ -153,7 +153,7 @@ def parse_rates(text: str) -> tuple[Step, ...]:
         rates = [start + math.copysign(step, stop - start) * number for number in range(count)]
     for rate in rates:
         FACTORS["load.rate_rps"].check(rate)
-    return tuple(Step(rate_rps=rate, hold_s=hold_s) for rate in rates)
+    return tuple(ScheduledRate(rate_rps=rate, hold_s=hold_s) for rate in rates)
 
 
 def schedule_note(text: str) -> str:

@@ -1,91 +1,22 @@
 """Implementations of the load generator, by name.
 
-Its map::
+Each line imports only from those above it::
 
-    backoff       how long a client without a connection waits between two attempts: the same in both engines
-    loops         A closed and an open loop over calls that are awaited
-    grpcio        engine `grpcio`
-    peer          one transport of a lane, with its HTTP/2 connection: where the hot path of engine `wire` begins
-    reconnecting  A lane: one of the client's connections, dialled, kept alive, and dialled again when it is gone
-    wire          engine `wire`
+    engine               what an engine is: its two loops, what it counts, and how a worker makes one
+    backoff              how long a client without a connection waits between two attempts: the same in both engines
+    loops                a closed and an open loop over calls that are awaited
+    grpcio               engine `grpcio`
+    connection_settings  how the connections of engine `wire` are dialled, and what each of them says first
+    http2_protocol       one transport with its HTTP/2 connection: where the hot path of engine `wire` begins
+    reconnecting         one of a client's connections: dialled, kept alive, and dialled again when it is gone
+    wire                 engine `wire`
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from typing import Protocol
-
 from grpclab.factors.config import TrialConfig
 from grpclab.load.calls.method import CallSpec
-from grpclab.load.core.gate import Gate
-from grpclab.load.core.recorder import Recorder
-from grpclab.load.core.traffic import Traffic
-from grpclab.system.pacing import Pacer
-
-LOOK_S = 0.25
-"""So often at least an open loop looks whether its window was ended from outside."""
-
-
-@dataclass
-class Counters:
-    """What an engine counts beside calls, since the window opened."""
-
-    held: int = 0
-    """Calls that waited for the peer's limit of streams."""
-    bound_hits: int = 0
-    """Open loop: calls that waited for `max_in_flight`."""
-    connections_lost: int = 0
-    """Kept connections that the server ended, with a GOAWAY or without, or that broke."""
-    outage_s: float = 0.0
-    """Time with no connection up, summed."""
-
-    def reset(self) -> None:
-        """Begin anew; the object stays, so that whoever counts may hold it."""
-        for counter in fields(self):
-            setattr(self, counter.name, counter.default)
-
-
-class Engine(Protocol):
-    """What a worker asks of an engine. One object lives on one event loop, through all windows of a trial."""
-
-    counters: Counters
-
-    async def connect(self, timeout_s: float) -> None:
-        """Open the connections. Raises TargetError if nothing answers."""
-
-    async def run(self, gate: Gate, recorder: Recorder, concurrency: int) -> None:
-        """Closed loop: keep `concurrency` calls in flight while the gate admits them; wait for the last to end."""
-
-    async def run_open(
-        self, planned: Iterator[float], gate: Gate, recorder: Recorder, pacer: Pacer, max_in_flight: int
-    ) -> None:
-        """Open loop: send a call at each planned time that the gate admits; wait for the last to end.
-
-        A late call goes out at once, and one that finds `max_in_flight` under way as soon as there is room; none is
-        dropped: what was due and not sent when the run was ended is recorded as NOT_ENDED.
-        """
-
-    def under_way(self) -> list[float]:
-        """When each call that is under way began, or was planned to."""
-
-    def give_up(self) -> None:
-        """Start no further call and end those under way, which are recorded as NOT_ENDED; the run ends with them."""
-
-    def traffic(self) -> Traffic:
-        """What passed beside calls since the engine connected."""
-
-    async def close(self) -> None:
-        """Close the connections."""
-
-
-class EngineFactory(Protocol):
-    """Makes an engine for one worker."""
-
-    def __call__(
-        self, config: TrialConfig, target: str, root_certificates: bytes | None, call: CallSpec, *, residence: bool
-    ) -> Engine:
-        """`residence`: record what the reference server tells of each call's time inside it."""
+from grpclab.load.engines.engine import Engine, EngineFactory
 
 
 def _grpcio(

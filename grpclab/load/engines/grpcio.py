@@ -24,9 +24,9 @@ from grpclab.load.calls.method import GREETER, CallSpec
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder
 from grpclab.load.core.traffic import Traffic, channelz_channels, channelz_connections, channelz_pings
-from grpclab.load.engines import Counters
 from grpclab.load.engines.backoff import Backoff
-from grpclab.load.engines.loops import Call, Caller, Clock, OpenLoop
+from grpclab.load.engines.engine import Counters
+from grpclab.load.engines.loops import Caller, CallFunction, Clock, OpenLoop
 from grpclab.load.reachability import connected
 from grpclab.system.channels import addresses, open_aio_channel
 from grpclab.system.pacing import Pacer
@@ -44,7 +44,7 @@ class _Line:
 
 
 class GrpcioEngine:
-    """See :class:`grpclab.load.engines.Engine`. C-core queues calls beyond the peer's stream limit out of sight:
+    """See :class:`grpclab.load.engines.engine.Engine`. C-core queues calls beyond the peer's stream limit out of sight:
     `counters.held` stays 0. So does it decompress answers: `Recorder.encodings` stays empty."""
 
     def __init__(
@@ -67,7 +67,7 @@ class GrpcioEngine:
         self._clock = clock
         self._options = client_args(config.client)
         self._channels: list[grpc.aio.Channel] = []
-        self._calls: list[Call] = []
+        self._calls: list[CallFunction] = []
         self._watchers: list[asyncio.Task[None]] = []
         self._foreign: set[str] = set()
         """Channels of this process that are not this engine's, by channelz id."""
@@ -108,7 +108,7 @@ class GrpcioEngine:
         await asyncio.gather(*(channel.close() for channel in self._channels))
 
     def traffic(self) -> Traffic:
-        """See :class:`grpclab.load.engines.Engine`; the GOAWAYs stand in C-core's log, which the generator reads."""
+        """See :class:`grpclab.load.engines.engine.Engine`; GOAWAYs stand in C-core's log, which the generator reads."""
         passed = Traffic(connections_opened=self._opened, server_pings=math.nan)
         if self._config.client.pooling != "per_call":  # a connection for one call is gone before it could ping
             # What the package grpcio-channelz is made of.
@@ -212,11 +212,11 @@ class GrpcioEngine:
             self._count_losses()
 
     def under_way(self) -> list[float]:
-        """See :class:`grpclab.load.engines.Engine`."""
+        """See :class:`grpclab.load.engines.engine.Engine`."""
         return self._under_way()
 
     def give_up(self) -> None:
-        """See :class:`grpclab.load.engines.Engine`."""
+        """See :class:`grpclab.load.engines.engine.Engine`."""
         self._give_up()
 
     def _idle(self) -> None:
@@ -226,7 +226,7 @@ class GrpcioEngine:
 
     # ---- calls -------------------------------------------------------------------------------------------------
 
-    def _fresh_call(self, line: _Line) -> Call:
+    def _fresh_call(self, line: _Line) -> CallFunction:
         async def make(start_s: float, recorder: Recorder) -> tuple[int, float]:
             """A channel for one call; opening and closing it are part of the call."""
             self._opened += 1
@@ -235,7 +235,7 @@ class GrpcioEngine:
 
         return make
 
-    def _kept_call(self, channel: grpc.aio.Channel, line: _Line) -> Call:
+    def _kept_call(self, channel: grpc.aio.Channel, line: _Line) -> CallFunction:
         method, request = self._method(channel)
         metadata, deadline_s = self._spec.grpcio_metadata or None, self._config.client.deadline_s
         streaming, kept = self._spec.server_streaming, bool(self._channels)

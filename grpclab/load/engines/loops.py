@@ -12,14 +12,14 @@ import numpy as np
 
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import GIVEN_UP, Recorder
-from grpclab.load.engines import LOOK_S, Counters
+from grpclab.load.engines.engine import LOOK_S, Counters
 from grpclab.status import NOT_ENDED
 from grpclab.system.pacing import Pacer
 
 Clock = Callable[[], float]
 
 
-class Call(Protocol):
+class CallFunction(Protocol):
     """One call from its sending to its end."""
 
     async def __call__(self, start_s: float, recorder: Recorder) -> tuple[int, float]:
@@ -32,7 +32,7 @@ class Call(Protocol):
 class Caller:
     """One caller of a closed loop: one call after the other."""
 
-    def __init__(self, call: Call, gate: Gate, recorder: Recorder, clock: Clock) -> None:
+    def __init__(self, call: CallFunction, gate: Gate, recorder: Recorder, clock: Clock) -> None:
         self._call, self._gate, self._recorder, self._clock = call, gate, recorder, clock
         self.began = math.nan
         """When the call under way began; NaN where there is none."""
@@ -51,7 +51,7 @@ class Caller:
         self.began = math.nan
 
 
-async def _outcome(call: Call, start: float, gate: Gate, recorder: Recorder, clock: Clock) -> tuple[int, float]:
+async def _outcome(call: CallFunction, start: float, gate: Gate, recorder: Recorder, clock: Clock) -> tuple[int, float]:
     """What became of a call; NOT_ENDED where it was cancelled after the end of the window."""
     try:
         return await call(start, recorder)
@@ -67,7 +67,7 @@ class OpenLoop:
 
     def __init__(
         self,
-        calls: Sequence[Call],
+        calls: Sequence[CallFunction],
         planned: Iterator[float],
         *,
         gate: Gate,
@@ -147,7 +147,7 @@ class OpenLoop:
         self._tasks[task] = planned
         task.add_done_callback(self._done)
 
-    async def _make(self, call: Call, planned: float) -> None:
+    async def _make(self, call: CallFunction, planned: float) -> None:
         late_s = self._clock() - planned
         self._pacer.touch()
         status, residence_s = await _outcome(call, planned, self._gate, self._recorder, self._clock)

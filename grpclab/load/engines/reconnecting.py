@@ -1,7 +1,7 @@
-"""A lane: one of the client's connections, dialled, kept alive, and dialled again when it is gone.
+"""One of the client's connections: dialled, kept alive, and dialled again when it is gone.
 
-A lane outlives its transports. A peer that says GOAWAY keeps the calls it has accepted while the lane already dials
-anew; calls that find no connection, or no room under the peer's stream limit, wait in order.
+It outlives its transports. A server that says GOAWAY keeps the calls it has accepted while the connection is already
+dialled anew; calls that find none, or no room under the server's stream limit, wait in order.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from typing import Any, cast
 from grpclab.http2.messages import DEADLINE_EXCEEDED, UNAVAILABLE
 from grpclab.load.core.recorder import GIVEN_UP
 from grpclab.load.core.traffic import Traffic
-from grpclab.load.engines import Counters
 from grpclab.load.engines.backoff import BACKOFF_S, Backoff
-from grpclab.load.engines.peer import LaneSettings, Peer, WireCall
+from grpclab.load.engines.connection_settings import ConnectionSettings
+from grpclab.load.engines.engine import Counters
+from grpclab.load.engines.http2_protocol import Http2Protocol, WireCall
 from grpclab.load.reachability import FILES_RUN_OUT, system_text
 from grpclab.status import NOT_ENDED
 
@@ -27,66 +28,66 @@ CLOSE_TIMEOUT_S = 1.0
 """Longest wait for transports to be gone, once they were told to."""
 
 
-class Lane:
-    """See the module. Calls that are over are given to `on_ended` together with the lane, in order."""
+class ReconnectingConnection:
+    """See the module. Calls that are over are given to `on_ended` together with the connection, in order."""
 
     def __init__(
-        self, settings: LaneSettings, counters: Counters, traffic: Traffic, *, backoff: Backoff | None = None
+        self, settings: ConnectionSettings, counters: Counters, traffic: Traffic, *, backoff: Backoff | None = None
     ) -> None:
-        """`counters` and `traffic` are those of all lanes: each lane counts into them. So is `backoff` with a
+        """`counters` and `traffic` are those of all connections: each counts into them. So is `backoff` with a
         connection for each call.
         """
         self.settings = settings
         self.counters = counters
         self._traffic = traffic
         self._backoff = backoff or Backoff()
-        self.on_ended: Callable[[Lane, list[WireCall]], None] = _ignore
+        self.on_ended: Callable[[ReconnectingConnection, list[WireCall]], None] = _ignore
         self.on_messages: Callable[[list[WireCall]], None] = _ignore
         """Given a call for each message that came, where the connection watches them."""
         self.on_encoded: Callable[[list[WireCall]], None] = _ignore
         """Given the calls that are over on a connection with compressed messages, before `on_ended`."""
-        self.on_turn: Callable[[Peer], None] = _ignore
-        """Given a peer after each piece of what it has sent: a flood of that keeps timers from firing."""
+        self.on_turn: Callable[[Http2Protocol], None] = _ignore
+        """Given a transport after each piece of what the server has sent: a flood of that keeps timers from firing."""
         self.on_change: Callable[[], None] = _ignore
         """Called when the connection has come or gone."""
-        self.peer: Peer | None = None
-        """The connection that takes calls; None while there is none."""
+        self.protocol: Http2Protocol | None = None
+        """The transport that takes calls; None while there is none."""
         self.waiting: deque[WireCall] = deque()
         self.error = ""
         """Why the last attempt to dial failed."""
-        self._peers: set[Peer] = set()
+        self._protocols: set[Http2Protocol] = set()
         self._dialling: asyncio.Task[None] | None = None
         self._dialled_at = float("-inf")
         self._closed = False
 
     def submit(self, calls: Iterable[WireCall]) -> None:
         """Start calls now as far as there is room, else as soon as there is. :meth:`flush` sends them."""
-        peer = self.peer
-        if peer is None or self.waiting:
+        protocol = self.protocol
+        if protocol is None or self.waiting:
             for call in calls:
                 self._wait(call)
             return
-        start = peer.http2.start
+        start = protocol.http2.start
         for call in calls:
             if not start(call):
                 self._wait(call)
 
     def flush(self) -> None:
         """Send what was submitted."""
-        if self.peer is not None:
-            self.peer.flush()
+        if self.protocol is not None:
+            self.protocol.flush()
 
     def _wait(self, call: WireCall) -> None:
         self.waiting.append(call)
-        if self.peer is None:
+        if self.protocol is None:
             self.dial()
-        elif not self.peer.http2.draining:
+        elif not self.protocol.http2.draining:
             self.counters.held += 1
 
     # ---- dialling ----------------------------------------------------------------------------------------------
 
     def dial(self) -> asyncio.Task[None]:
-        """Begin to connect, again and again until it works or the lane is closed."""
+        """Begin to connect, again and again until it works or this is closed."""
         if self._dialling is None:
             self._dialling = asyncio.get_running_loop().create_task(self._dial())
         return self._dialling
@@ -99,8 +100,8 @@ class Lane:
             if early_s > 0:
                 await asyncio.sleep(early_s)
             self._dialled_at = clock()
-            peer = await self._attempt()
-            if peer is not None:
+            protocol = await self._attempt()
+            if protocol is not None:
                 self._backoff.succeeded()
                 break
             self._backoff.failed(clock())
@@ -108,26 +109,26 @@ class Lane:
                 break
             self._fail_waiting()
         self._dialling = None
-        if peer is None:
+        if protocol is None:
             self._fail_waiting()
             return
-        self.peer = peer
-        self.settle(peer)
+        self.protocol = protocol
+        self.settle(protocol)
         self.on_change()
-        peer.flush()
+        protocol.flush()
 
-    async def _attempt(self) -> Peer | None:
-        """One connection whose peer has sent its settings; None, and `error`, where that fails."""
+    async def _attempt(self) -> Http2Protocol | None:
+        """A transport on which the server has sent its settings; None, and `error`, where that fails."""
         settings = self.settings
-        peer = Peer(self, settings.connection())
+        protocol = Http2Protocol(self, settings.connection())
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                transport = await self._connect(peer)
-                self._peers.add(peer)
+                transport = await self._connect(protocol)
+                self._protocols.add(protocol)
                 self._traffic.connections_opened += 1
                 if settings.tls and transport.get_extra_info("ssl_object").selected_alpn_protocol() != "h2":
                     raise ConnectionError("the server did not agree on HTTP/2 in the TLS handshake (ALPN h2)")
-                await peer.greeted
+                await protocol.greeted
         except TimeoutError:
             self.error = f"no answer within {CONNECT_TIMEOUT_S:g} s"
         except OSError as error:
@@ -135,12 +136,12 @@ class Lane:
             known = error.errno if isinstance(error, ConnectionError) or error.errno in FILES_RUN_OUT else None
             self.error = system_text(known) if known else str(error) or type(error).__name__
         else:
-            return peer
-        peer.abandon()
-        self._forget(peer)
+            return protocol
+        protocol.abandon()
+        self._forget(protocol)
         return None
 
-    async def _connect(self, peer: Peer) -> asyncio.BaseTransport:
+    async def _connect(self, protocol: Http2Protocol) -> asyncio.BaseTransport:
         """A transport to the first address where somebody listens. Raises OSError, that of the first where none does.
 
         They are addresses: nothing is looked up here that was not judged.
@@ -149,7 +150,7 @@ class Lane:
         for address in settings.addresses:
             try:
                 transport, _ = await asyncio.get_running_loop().create_connection(
-                    lambda: peer,
+                    lambda: protocol,
                     address,
                     settings.port,
                     ssl=settings.tls,
@@ -171,25 +172,25 @@ class Lane:
         if ended:
             self.on_ended(self, ended)
 
-    def _forget(self, peer: Peer) -> None:
+    def _forget(self, protocol: Http2Protocol) -> None:
         """A transport is gone; what passed on it is counted once."""
-        if peer in self._peers:
-            self._peers.discard(peer)
-            peer.count_into(self._traffic)
+        if protocol in self._protocols:
+            self._protocols.discard(protocol)
+            protocol.count_into(self._traffic)
 
     def count_open_into(self, traffic: Traffic) -> None:
         """Add what has passed on the transports that are there."""
-        for peer in self._peers:
-            peer.count_into(traffic)
+        for protocol in self._protocols:
+            protocol.count_into(traffic)
 
     @property
     def open(self) -> bool:
         """Whether there is a connection, or will be one."""
-        return bool(self._peers) or self._dialling is not None
+        return bool(self._protocols) or self._dialling is not None
 
     async def close(self) -> None:
         """Close every transport, and wait until it is gone: a loop cannot end before (uvloop's would hang)."""
-        gone = [peer.gone for peer in self._peers]
+        gone = [protocol.gone for protocol in self._protocols]
         self.abandon()
         if gone:
             await asyncio.wait(gone, timeout=CLOSE_TIMEOUT_S)
@@ -197,30 +198,30 @@ class Lane:
     def abandon(self) -> None:
         """Let go of every transport; nothing is dialled any more."""
         self._closed = True
-        self.peer = None
+        self.protocol = None
         if self._dialling is not None:
             self._dialling.cancel()
             self._dialling = None
-        for peer in list(self._peers):
-            peer.abandon()
+        for protocol in list(self._protocols):
+            protocol.abandon()
 
     # ---- the end of a window --------------------------------------------------------------------------------------
 
     @property
     def under_way(self) -> list[WireCall]:
         """Calls that were submitted and have not ended."""
-        return [*(call for peer in self._peers for call in self._open(peer)), *self.waiting]
+        return [*(call for protocol in self._protocols for call in self._open(protocol)), *self.waiting]
 
     def give_up(self) -> None:
         """End every call that is under way as NOT_ENDED; the connections stay."""
         waiting, self.waiting = self.waiting, deque()
         given_up = list(waiting)
-        for peer in list(self._peers):
-            for call in self._open(peer):
-                peer.http2.cancel(call, NOT_ENDED)
+        for protocol in list(self._protocols):
+            for call in self._open(protocol):
+                protocol.http2.cancel(call, NOT_ENDED)
                 given_up.append(call)
-            self.settle(peer)
-            peer.flush()
+            self.settle(protocol)
+            protocol.flush()
         for call in given_up:
             call.status, call.text = NOT_ENDED, GIVEN_UP
         if given_up:
@@ -229,24 +230,24 @@ class Lane:
             self.abandon()
 
     @staticmethod
-    def _open(peer: Peer) -> list[WireCall]:
-        return list(cast("dict[int, WireCall]", peer.http2.calls).values())
+    def _open(protocol: Http2Protocol) -> list[WireCall]:
+        return list(cast("dict[int, WireCall]", protocol.http2.calls).values())
 
     # ---- what is rare ------------------------------------------------------------------------------------------
 
-    def settle(self, peer: Peer) -> None:
-        """Something other than an answer may have happened on `peer`, or calls wait for room."""
-        http2 = peer.http2
-        if self.peer is peer:
+    def settle(self, protocol: Http2Protocol) -> None:
+        """Something other than an answer may have happened on `protocol`, or calls wait for room."""
+        http2 = protocol.http2
+        if self.protocol is protocol:
             if http2.draining:
                 self._down(lost=http2.closed is not None or http2.peer_goaway is not None)
             while self.waiting and http2.start(self.waiting[0]):
                 self.waiting.popleft()
         if http2.closed is not None or (http2.draining and not http2.calls):
-            peer.close()
+            protocol.close()
 
-    def ended(self, peer: Peer, calls: list[WireCall]) -> None:
-        """Calls are over; with `resend`, those that the peer surely did not process go again, once."""
+    def ended(self, protocol: Http2Protocol, calls: list[WireCall]) -> None:
+        """Calls are over; with `resend`, those that the server surely did not process go again, once."""
         if self.settings.resend:
             again = [call for call in calls if call.unprocessed and not call.resent]
             if again:
@@ -255,18 +256,18 @@ class Lane:
         if calls:
             self.on_ended(self, calls)
         if self.settings.single_use:
-            peer.http2.drain()
+            protocol.http2.drain()
 
-    def lost_peer(self, peer: Peer, reason: str) -> None:
+    def lost(self, protocol: Http2Protocol, reason: str) -> None:
         """A transport is gone."""
-        self._forget(peer)
-        ended = cast("list[WireCall]", peer.http2.connection_lost(reason))
+        self._forget(protocol)
+        ended = cast("list[WireCall]", protocol.http2.connection_lost(reason))
         if self._closed:
             return
-        if self.peer is peer:
+        if self.protocol is protocol:
             self._down(lost=True)
         if ended:
-            self.ended(peer, ended)
+            self.ended(protocol, ended)
             self.flush()
 
     def _down(self, *, lost: bool) -> None:
@@ -274,7 +275,7 @@ class Lane:
 
         As with grpcio, one that the server has said GOAWAY to is lost, and one that was for a single call is not.
         """
-        self.peer = None
+        self.protocol = None
         self.counters.connections_lost += lost and not self.settings.single_use
         if self.waiting or not self.settings.single_use:
             self.dial()
@@ -283,11 +284,11 @@ class Lane:
     # ---- now and then ------------------------------------------------------------------------------------------
 
     def look(self, now: float) -> None:
-        """Whatever a time has come for: deadlines, keepalive, a peer that does not read."""
-        for peer in list(self._peers):
+        """Whatever a time has come for: deadlines, keepalive, a server that does not read."""
+        for protocol in list(self._protocols):
             if self.settings.deadline_s is not None:
-                self._expire(peer, now)
-            peer.look(now)
+                self._expire(protocol, now)
+            protocol.look(now)
         if self.settings.deadline_s is not None and self.waiting:
             self._expire_waiting(now)
         self.flush()
@@ -304,14 +305,14 @@ class Lane:
                 break
         return over
 
-    def _expire(self, peer: Peer, now: float) -> None:
-        over = self._overdue(cast("dict[int, WireCall]", peer.http2.calls).values(), now)
+    def _expire(self, protocol: Http2Protocol, now: float) -> None:
+        over = self._overdue(cast("dict[int, WireCall]", protocol.http2.calls).values(), now)
         for call in over:
-            peer.http2.cancel(call, DEADLINE_EXCEEDED, f"no answer within {self.settings.deadline_s:g} s")
+            protocol.http2.cancel(call, DEADLINE_EXCEEDED, f"no answer within {self.settings.deadline_s:g} s")
         if over:
-            self.ended(peer, over)
-            self.settle(peer)
-            peer.flush()
+            self.ended(protocol, over)
+            self.settle(protocol)
+            protocol.flush()
 
     def _expire_waiting(self, now: float) -> None:
         over = self._overdue(self.waiting, now)

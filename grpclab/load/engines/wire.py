@@ -1,6 +1,6 @@
 """Engine `wire`: HTTP/2 frames of our own (:mod:`grpclab.http2`), so that the client is never the bottleneck.
 
-The hot path is one page: ``Peer.data_received`` (peer.py) hands a batch of bytes to
+The hot path is one page: ``Http2Protocol.data_received`` (http2_protocol.py) hands a batch of bytes to
 ``ClientConnection.receive`` and the calls that ended in it to :meth:`WireEngine._closed_loop` or
 :meth:`WireEngine._open_loop` here. The clock is read once for each batch, which is when its bytes were there; requests
 that follow are collected and written at once.
@@ -12,46 +12,39 @@ import asyncio
 import contextlib
 import itertools
 import math
-import ssl
 import time
 from collections.abc import Callable, Iterator
 
-from grpclab import __version__
 from grpclab.errors import TargetError
 from grpclab.factors.config import ClientConfig, TrialConfig
-from grpclab.http2 import messages
-from grpclab.http2.client import ClientConnection, Request
 from grpclab.http2.headers import RESIDENCE_HEADER, HeaderList
 from grpclab.http2.messages import CANCELLED, DEADLINE_EXCEEDED, error_details
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder
 from grpclab.load.core.traffic import Traffic
-from grpclab.load.engines import LOOK_S, Counters
 from grpclab.load.engines.backoff import Backoff
+from grpclab.load.engines.connection_settings import connection_settings
+from grpclab.load.engines.engine import LOOK_S, Counters
+from grpclab.load.engines.http2_protocol import Http2Protocol, WireCall
 from grpclab.load.engines.loops import record_never_sent
-from grpclab.load.engines.peer import LaneSettings, Peer, WireCall
-from grpclab.load.engines.reconnecting import Lane
+from grpclab.load.engines.reconnecting import ReconnectingConnection
 from grpclab.load.reachability import connected
 from grpclab.status import OK
-from grpclab.system.dialling import loopback_target
 from grpclab.system.pacing import Pacer
 
-OWN_WINDOW_BYTES = 4 * 1024 * 1024
-"""What this side is ready to receive where `window_kib` does not say; what C-core's adaptation starts from."""
-KEEPALIVE_TIMEOUT_S = 20.0
 LOOK_AT_ONE_S = 50e-6
 """Pause for each connection that is looked after: some percent of a core at most, however many there are."""
 TURN_S = 0.02
-"""After so long without a turn of the event loop, peers that send without a pause are not read until there was one."""
+"""After so long without a turn of the event loop, servers that send without pause are not read until there was one."""
 BATCH = 64
 """So many late calls are sent before answers are read again."""
 
-Handler = Callable[[Lane, list[WireCall]], None]
+Handler = Callable[[ReconnectingConnection, list[WireCall]], None]
 
 
 class WireEngine:
-    """See :class:`grpclab.load.engines.Engine`."""
+    """See :class:`grpclab.load.engines.engine.Engine`."""
 
     def __init__(
         self,
@@ -68,15 +61,15 @@ class WireEngine:
         self._target = target
         self._clock = clock
         self._residence = residence
-        self._settings = lane_settings(config.client, target, root_certificates, call)
+        self._settings = connection_settings(config.client, target, root_certificates, call)
         self._streaming = call.server_streaming
         self._single = config.client.pooling == "per_call"
         self._look_every_s = _look_every_s(config.client)
-        self._lanes: list[Lane] = []
+        self._connections: list[ReconnectingConnection] = []
         self._passed = Traffic()
         """On transports that are gone, and every connection that was opened."""
         self._backoff = Backoff() if self._single else None
-        self._next_lane = 0
+        self._next = 0
         self._down_since: float | None = None
         # Of the running window:
         self._recorder = Recorder(None)
@@ -88,7 +81,7 @@ class WireEngine:
         self._look_at = math.inf
         self._turned_at = math.inf
         self._turn_asked = False
-        self._paused: set[Peer] = set()
+        self._paused: set[Http2Protocol] = set()
         # Of an open loop:
         self._pacer: Pacer | None = None
         self._planned: Iterator[float] = iter(())
@@ -99,7 +92,7 @@ class WireEngine:
 
     # ---- the hot path: calls that ended, calls that follow -----------------------------------------------------
 
-    def _closed_loop(self, lane: Lane, ended: list[WireCall]) -> None:
+    def _closed_loop(self, connection: ReconnectingConnection, ended: list[WireCall]) -> None:
         """Each caller whose call has ended calls again."""
         now = self._clock()
         record, admit = self._recorder.record, self._gate.admit
@@ -113,11 +106,11 @@ class WireEngine:
                 call.started = now
                 following.append(call)
         self._running -= len(ended) - len(following)
-        lane.submit(following)
+        connection.submit(following)
         if not self._running:
             self._finish()
 
-    def _open_loop(self, _lane: Lane, ended: list[WireCall]) -> None:
+    def _open_loop(self, _connection: ReconnectingConnection, ended: list[WireCall]) -> None:
         """Nothing follows from a call that ended, but room for one that waited for the bound."""
         now = self._clock()
         record = self._recorder.record
@@ -136,7 +129,7 @@ class WireEngine:
         now = self._clock()
         if self._full:
             self._full, self._full_until = False, now
-        used: list[Lane] = []
+        used: list[ReconnectingConnection] = []
         while self._due <= now and len(used) < BATCH and not self._gate.over(self._due):
             if self._running >= self._max_in_flight:
                 self._full = True
@@ -147,12 +140,12 @@ class WireEngine:
                 call.started = self._due
                 call.late = self._clock() - self._due
                 self._running += 1
-                lane = self._pick_lane()
-                lane.submit((call,))
-                used.append(lane)
+                connection = self._pick_connection()
+                connection.submit((call,))
+                used.append(connection)
                 self._due = next(self._planned, math.inf)
-        for lane in used:
-            lane.flush()
+        for connection in used:
+            connection.flush()
         if not self._gate.over(self._due):
             assert self._pacer is not None
             soon = now + LOOK_S
@@ -162,8 +155,8 @@ class WireEngine:
 
     # ---- the other ways a call can be looked at ----------------------------------------------------------------
 
-    def _single_calls(self, _lane: Lane, ended: list[WireCall]) -> None:
-        """Closed loop with a connection for each call: the following one gets a lane of its own."""
+    def _single_calls(self, _connection: ReconnectingConnection, ended: list[WireCall]) -> None:
+        """Closed loop with a connection for each call: the following one gets one of its own."""
         now = self._clock()
         for call in ended:
             if call.status:
@@ -172,7 +165,7 @@ class WireEngine:
             if self._gate.admit(now):
                 following = WireCall()
                 following.started = now
-                self._pick_lane().submit((following,))
+                self._pick_connection().submit((following,))
             else:
                 self._running -= 1
         if not self._running:
@@ -192,10 +185,10 @@ class WireEngine:
     def _with_residence(self, handle: Handler) -> Handler:
         """`handle`, after the reference server's own account of each call has been put aside."""
 
-        def noted(lane: Lane, ended: list[WireCall]) -> None:
+        def noted(connection: ReconnectingConnection, ended: list[WireCall]) -> None:
             for call in ended:
                 self._recorder.residence(_residence_s(call.trailers))
-            handle(lane, ended)
+            handle(connection, ended)
 
         return noted
 
@@ -215,7 +208,7 @@ class WireEngine:
     # ---- windows -----------------------------------------------------------------------------------------------
 
     async def run(self, gate: Gate, recorder: Recorder, concurrency: int) -> None:
-        """Closed loop: see :class:`grpclab.load.engines.Engine`."""
+        """Closed loop: see :class:`grpclab.load.engines.engine.Engine`."""
         with self._window(gate, recorder, self._single_calls if self._single else self._closed_loop) as finished:
             for _ in range(concurrency):
                 now = self._clock()
@@ -224,16 +217,16 @@ class WireEngine:
                 call = WireCall()
                 call.started = now
                 self._running += 1
-                self._pick_lane().submit((call,))
-            for lane in self._lanes:
-                lane.flush()
+                self._pick_connection().submit((call,))
+            for connection in self._connections:
+                connection.flush()
             if self._running:
                 await finished
 
     async def run_open(
         self, planned: Iterator[float], gate: Gate, recorder: Recorder, pacer: Pacer, max_in_flight: int
     ) -> None:
-        """Open loop: see :class:`grpclab.load.engines.Engine`."""
+        """Open loop: see :class:`grpclab.load.engines.engine.Engine`."""
         with self._window(gate, recorder, self._open_loop) as finished:
             self._pacer, self._max_in_flight = pacer, max_in_flight
             self._full, self._waited, self._full_until = False, False, -math.inf
@@ -247,15 +240,15 @@ class WireEngine:
             self.counters.bound_hits += unsent if self._waited else 0
 
     def under_way(self) -> list[float]:
-        """See :class:`grpclab.load.engines.Engine`."""
-        return [call.started for lane in self._lanes for call in lane.under_way]
+        """See :class:`grpclab.load.engines.engine.Engine`."""
+        return [call.started for connection in self._connections for call in connection.under_way]
 
     def give_up(self) -> None:
-        """See :class:`grpclab.load.engines.Engine`."""
+        """See :class:`grpclab.load.engines.engine.Engine`."""
         self._gate.close(self._clock())
         self._waited = self._full  # by then, calls that are due wait for `max_in_flight`
-        for lane in list(self._lanes):
-            lane.give_up()
+        for connection in list(self._connections):
+            connection.give_up()
         if not self._running:
             self._finish()
 
@@ -265,8 +258,8 @@ class WireEngine:
         self._gate, self._recorder, self._running = gate, recorder, 0
         self._handle = self._with_residence(handle) if self._residence else handle
         self._finished = asyncio.get_running_loop().create_future()
-        for lane in self._lanes:
-            self._listen(lane)
+        for connection in self._connections:
+            self._listen(connection)
         self._down_since = None
         self._turned_at = self._clock()
         self._look()
@@ -282,8 +275,8 @@ class WireEngine:
         if self._finished is not None and not self._finished.done():
             self._finished.set_result(None)
 
-    def _after_reading(self, peer: Peer) -> None:
-        """While peers send without a pause, timers would come late: ours is not waited for, the others get a turn.
+    def _after_reading(self, protocol: Http2Protocol) -> None:
+        """While servers send without a pause, timers would come late: ours is not waited for, the others get a turn.
 
         uvloop reads a connection up to 32 times in a row, and each of them, before it looks at the time.
         """
@@ -297,28 +290,28 @@ class WireEngine:
         if not self._turn_asked:  # turns are not counted, so one is asked for: it comes at once but in a flood
             self._turn_asked, self._turned_at = True, now
             asyncio.get_running_loop().call_soon(self._turn)
-        elif peer not in self._paused:
-            self._paused.add(peer)
-            peer.pause()
+        elif protocol not in self._paused:
+            self._paused.add(protocol)
+            protocol.pause()
 
     def _turn(self) -> None:
         """The event loop has come round."""
         self._turn_asked, self._turned_at = False, self._clock()
         paused, self._paused = self._paused, set()
-        for peer in paused:
-            peer.resume()
+        for protocol in paused:
+            protocol.resume()
 
     def _look(self) -> None:
         """Deadlines, keepalive, outages, records to be written: now and then, so that no call pays for them."""
         now = self._clock()
         self._look_at = math.inf  # not again from within
         self._recorder.flush_full()
-        for lane in list(self._lanes):
-            lane.look(now)
+        for connection in list(self._connections):
+            connection.look(now)
         self._note_outage()
         if self._single:
-            self._lanes = [lane for lane in self._lanes if lane.open]
-        every_s = max(self._look_every_s, LOOK_AT_ONE_S * len(self._lanes))
+            self._connections = [connection for connection in self._connections if connection.open]
+        every_s = max(self._look_every_s, LOOK_AT_ONE_S * len(self._connections))
         self._timer = asyncio.get_running_loop().call_later(every_s, self._look)
         self._look_at = now + every_s
 
@@ -327,7 +320,7 @@ class WireEngine:
         now = self._clock()
         if self._down_since is not None:
             self.counters.outage_s += now - self._down_since
-        down = not self._single and all(lane.peer is None for lane in self._lanes)
+        down = not self._single and all(connection.protocol is None for connection in self._connections)
         self._down_since = now if down else None
 
     # ---- connections -------------------------------------------------------------------------------------------
@@ -335,95 +328,54 @@ class WireEngine:
     async def connect(self, timeout_s: float) -> None:
         """Open the connections. Raises TargetError if nothing answers."""
         count = self._client.connections if self._client.pooling == "pool" else 1
-        self._lanes = [Lane(self._settings, self.counters, self._passed) for _ in range(count)]
+        self._connections = [ReconnectingConnection(self._settings, self.counters, self._passed) for _ in range(count)]
         try:
             tls = self._settings.tls is not None
-            await connected(self._dial(), self._target, timeout_s, tls=tls, why=lambda: self._lanes[0].error)
+            await connected(self._dial(), self._target, timeout_s, tls=tls, why=lambda: self._connections[0].error)
         except TargetError:
             await self.close()
             raise
         if self._single:  # only asked whether someone is there
             await self.close()
-        for lane in self._lanes:
-            lane.on_change = self._note_outage
+        for connection in self._connections:
+            connection.on_change = self._note_outage
 
     async def _dial(self) -> None:
-        while any(lane.peer is None for lane in self._lanes):  # a lane for one call dials but once
-            await asyncio.gather(*(lane.dial() for lane in self._lanes if lane.peer is None))
+        while any(
+            connection.protocol is None for connection in self._connections
+        ):  # one for a single call dials but once
+            await asyncio.gather(
+                *(connection.dial() for connection in self._connections if connection.protocol is None)
+            )
 
     async def close(self) -> None:
         """Close the connections."""
-        await asyncio.gather(*(lane.close() for lane in self._lanes))
-        self._lanes = []
+        await asyncio.gather(*(connection.close() for connection in self._connections))
+        self._connections = []
 
     def traffic(self) -> Traffic:
-        """See :class:`grpclab.load.engines.Engine`."""
+        """See :class:`grpclab.load.engines.engine.Engine`."""
         traffic = self._passed + Traffic()
-        for lane in self._lanes:
-            lane.count_open_into(traffic)
+        for connection in self._connections:
+            connection.count_open_into(traffic)
         return traffic
 
-    def _pick_lane(self) -> Lane:
-        """The lanes in turn; with a connection for each call, a new one."""
+    def _pick_connection(self) -> ReconnectingConnection:
+        """The connections in turn; with one for each call, a new one."""
         if self._single:
-            lane = Lane(self._settings, self.counters, self._passed, backoff=self._backoff)
-            self._lanes.append(lane)
-            self._listen(lane)
-            return lane
-        self._next_lane = (self._next_lane + 1) % len(self._lanes)
-        return self._lanes[self._next_lane]
+            connection = ReconnectingConnection(self._settings, self.counters, self._passed, backoff=self._backoff)
+            self._connections.append(connection)
+            self._listen(connection)
+            return connection
+        self._next = (self._next + 1) % len(self._connections)
+        return self._connections[self._next]
 
-    def _listen(self, lane: Lane) -> None:
-        lane.on_ended = self._handle
-        lane.on_encoded = self._note_encoded
-        lane.on_turn = self._after_reading
+    def _listen(self, connection: ReconnectingConnection) -> None:
+        connection.on_ended = self._handle
+        connection.on_encoded = self._note_encoded
+        connection.on_turn = self._after_reading
         if self._streaming:
-            lane.on_messages = self._note_messages
-
-
-def lane_settings(client: ClientConfig, target: str, root_certificates: bytes | None, call: CallSpec) -> LaneSettings:
-    """How the connections of this client are dialled, and what each of them says and makes. Raises UsageError."""
-    addresses, port = loopback_target(target)
-    tls = None
-    if root_certificates is not None:
-        tls = ssl.create_default_context(cadata=root_certificates.decode())
-        tls.set_alpn_protocols(["h2"])
-    request = Request(
-        path=call.path,
-        authority=target,
-        payload=call.payload,
-        scheme="https" if tls else "http",
-        server_streaming=call.server_streaming,
-        timeout_s=client.deadline_s,
-        metadata=call.metadata,
-    )
-    fixed = client.window_kib is not None and not client.adaptive_window
-    window = (client.window_kib or 0) * 1024 if fixed else OWN_WINDOW_BYTES
-
-    most = messages.UNLIMITED_BYTES if client.max_message_mib is None else client.max_message_mib * 2**20
-
-    def connection() -> ClientConnection:
-        return ClientConnection(
-            request,
-            stream_window=window,
-            connection_window=window,
-            user_agent=f"grpclab/{__version__}",
-            watch_messages=call.server_streaming,
-            max_message_bytes=most,
-        )
-
-    return LaneSettings(
-        host=target.rpartition(":")[0].strip("[]"),
-        addresses=addresses,
-        port=port,
-        tls=tls,
-        connection=connection,
-        deadline_s=client.deadline_s,
-        keepalive_s=client.keepalive_s,
-        keepalive_timeout_s=client.keepalive_timeout_s or KEEPALIVE_TIMEOUT_S,
-        resend=client.resend,
-        single_use=client.pooling == "per_call",
-    )
+            connection.on_messages = self._note_messages
 
 
 def _look_every_s(client: ClientConfig) -> float:

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from grpclab.factors.config import TrialConfig, format_level
-from grpclab.load.bench import BenchResult
 from grpclab.load.core.failures import only_text
 from grpclab.load.core.recorder import Codes, Floats
 from grpclab.load.core.summary import Window, percentile
+from grpclab.load.result import LoadResult
 from grpclab.load.run import LoadRun
 from grpclab.load.steps import RateStep
 from grpclab.status import OK, RECORDED_NAMES, go_name
@@ -52,7 +52,7 @@ class Calls:
     """The rate of the call's step; NaN without a schedule."""
 
 
-def calls_by_start(result: BenchResult) -> Calls:
+def calls_by_start(result: LoadResult) -> Calls:
     """The calls of all windows, by start (then by latency)."""
     runs = [(step.rate_rps, step.run) for step in result.steps] or [(math.nan, result.run)]
     windows = [window for _, run in runs for window in run.windows]
@@ -74,18 +74,18 @@ def column(windows: Sequence[Window], name: str) -> Any:
     return np.concatenate([getattr(window.records, name)[window.inside] for window in windows])
 
 
-def call_name(result: BenchResult) -> str:
+def call_name(result: LoadResult) -> str:
     """The call as ghz writes it: ``greet.GreeterService.SayHello``."""
     return result.call.path.removeprefix("/").replace("/", ".")
 
 
-def ghz_json(result: BenchResult, *, details: bool = False) -> dict[str, Any]:
+def ghz_json(result: LoadResult, *, details: bool = False) -> dict[str, Any]:
     """The result in ghz's schema. With more than :data:`DETAILS` calls, they are listed only with `details`."""
     listed = details or result.run.summary.requests <= DETAILS
     return _head(result, listed=listed) | {"details": list(_details(result)) if listed else []}
 
 
-def json_chunks(result: BenchResult, *, details: bool = False) -> Iterator[str]:
+def json_chunks(result: LoadResult, *, details: bool = False) -> Iterator[str]:
     """The text of :func:`ghz_json`, a call a line, made piece by piece: there may be millions of them."""
     listed = details or result.run.summary.requests <= DETAILS
     before, _, after = json.dumps(_head(result, listed=listed), indent=1).partition('"details": []')
@@ -95,7 +95,7 @@ def json_chunks(result: BenchResult, *, details: bool = False) -> Iterator[str]:
     yield f"]{after}\n"
 
 
-def _head(result: BenchResult, *, listed: bool) -> dict[str, Any]:
+def _head(result: LoadResult, *, listed: bool) -> dict[str, Any]:
     """All but the calls; `listed`: whether they are to stand under ``details``, which is empty here."""
     summary, config = result.run.summary, result.config
     good = column(result.run.windows, "latency_s")[column(result.run.windows, "status") == OK]
@@ -134,7 +134,7 @@ def _head(result: BenchResult, *, listed: bool) -> dict[str, Any]:
     }
 
 
-def _error_distribution(result: BenchResult) -> dict[str, int]:
+def _error_distribution(result: LoadResult) -> dict[str, int]:
     """The failed calls by status and text, in ghz's words; the calls whose text was not kept by status alone."""
     counts: Counter[str] = Counter()  # two of our names are one of Go's
     rest = Counter(result.run.summary.errors_by_status)
@@ -153,7 +153,7 @@ def rpc_error(status: str, text: str) -> str:
     return f"rpc error: code = {go_name(status)}" + (f" desc = {text}" if text else "")
 
 
-def _end_reason(result: BenchResult) -> str:
+def _end_reason(result: LoadResult) -> str:
     wanted = result.config.load.requests
     if result.run.interrupted or result.run.stopped_because:
         return "cancel"
@@ -161,7 +161,7 @@ def _end_reason(result: BenchResult) -> str:
     return "normal" if complete else "timeout"
 
 
-def _load_schedule(result: BenchResult) -> dict[str, Any]:
+def _load_schedule(result: LoadResult) -> dict[str, Any]:
     """ghz's options of an open loop; it knows whole rates only, ours are exact under ``grpclab``."""
     rates = [step.rate_rps for step in result.steps]
     load = result.config.load
@@ -200,7 +200,7 @@ def _histogram(latency_s: Floats) -> list[dict[str, float]]:
     ]
 
 
-def _details(result: BenchResult) -> Iterator[dict[str, Any]]:
+def _details(result: LoadResult) -> Iterator[dict[str, Any]]:
     opened = result.started_at + timedelta(seconds=result.config.load.warmup_s)
     calls, errors = calls_by_start(result), _error_of_status(result)
     for start, latency, status in zip(calls.start_s, calls.latency_s, calls.status, strict=True):
@@ -212,18 +212,18 @@ def _details(result: BenchResult) -> Iterator[dict[str, Any]]:
         }
 
 
-def _error_of_status(result: BenchResult) -> list[str]:
+def _error_of_status(result: LoadResult) -> list[str]:
     """By code: how ghz writes such an error, with its text where all calls of that status had the same one."""
     return ["", *(rpc_error(name, only_text(result.run.failures, name)) for name in RECORDED_NAMES[1:])]
 
 
-def _applied(result: BenchResult) -> str:
+def _applied(result: LoadResult) -> str:
     """The settings that are not the defaults, without those that had no effect, as ``name=level`` words."""
     changed = result.config.differences(TrialConfig())
     return " ".join(f"{n}={format_level(v)}" for n, v in changed.items() if n not in result.without_effect)
 
 
-def _own(result: BenchResult, *, listed: bool) -> dict[str, Any]:
+def _own(result: LoadResult, *, listed: bool) -> dict[str, Any]:
     run, summary, load = result.run, result.run.summary, result.config.load
     letter, reason = result.grade
     knee = result.knee
@@ -282,7 +282,7 @@ def _own(result: BenchResult, *, listed: bool) -> dict[str, Any]:
     }
 
 
-def _open_loop(result: BenchResult, run: LoadRun) -> dict[str, Any]:
+def _open_loop(result: LoadResult, run: LoadRun) -> dict[str, Any]:
     return {
         "arrival": result.config.load.arrival,
         "pacing": result.config.load.pacing,
@@ -299,7 +299,7 @@ def _open_loop(result: BenchResult, run: LoadRun) -> dict[str, Any]:
     }
 
 
-def _streaming(result: BenchResult) -> dict[str, Any] | None:
+def _streaming(result: LoadResult) -> dict[str, Any] | None:
     summary = result.run.summary
     if not result.call.server_streaming:
         return None
@@ -337,7 +337,7 @@ def _numbers(values: Mapping[str, float]) -> dict[str, float | None]:
     return {name: _number(value) for name, value in values.items()}
 
 
-def csv_chunks(result: BenchResult) -> Iterator[str]:
+def csv_chunks(result: LoadResult) -> Iterator[str]:
     """One line a call: start_s since the window opened, late_s, latency_s, status, error; of a schedule the rate, too.
 
     `error` is the text of a failed call, where all calls of its status had the same one.
@@ -364,6 +364,6 @@ def _csv_cell(text: str) -> str:
     return '"' + safe.replace('"', '""') + '"'
 
 
-def csv_text(result: BenchResult) -> str:
+def csv_text(result: LoadResult) -> str:
     """All of :func:`csv_chunks`."""
     return "".join(csv_chunks(result))

@@ -8,7 +8,6 @@ from html import escape
 
 import numpy as np
 
-from grpclab.load.bench import BenchResult
 from grpclab.load.core.summary import percentile
 from grpclab.load.output import chart
 from grpclab.load.output.formats import column
@@ -27,6 +26,7 @@ from grpclab.load.output.render import (
     step_cells,
     troubles,
 )
+from grpclab.load.result import LoadResult
 from grpclab.metrics import PERCENTILES, calls_needed
 
 STYLE = """
@@ -69,7 +69,7 @@ li.gb-met{color:var(--good)} li.gb-missed{color:var(--bad);font-weight:600}
 """
 
 
-def render_html(result: BenchResult) -> str:
+def render_html(result: LoadResult) -> str:
     """The card: a headline, a table, a small picture, and what there is to say of them."""
     body = _steps(result) if result.steps else _latencies(result)
     return in_cell(
@@ -80,7 +80,7 @@ def render_html(result: BenchResult) -> str:
     )
 
 
-def _headline(result: BenchResult) -> str:
+def _headline(result: LoadResult) -> str:
     summary = result.run.summary
     figures: list[tuple[str, str, str]] = []
     if result.knee is not None:
@@ -109,7 +109,7 @@ def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
 
 
-def _latencies(result: BenchResult) -> str:
+def _latencies(result: LoadResult) -> str:
     run, summary = result.run, result.run.summary
     opened = run.offered_rps is not None
     titles = ["latency", "from planned", "from sent"] if opened else ["latency", ""]
@@ -137,7 +137,7 @@ def _picture(svg: str) -> str:
     return f'<div class="gb-chart" hidden="hidden">{svg}</div>'
 
 
-def _percentile_chart(result: BenchResult) -> str:
+def _percentile_chart(result: LoadResult) -> str:
     """Latency by percentile: each nine as wide as the one before, latency on a log axis."""
     windows = result.run.windows
     latency = np.sort(column(windows, "latency_s"))
@@ -167,7 +167,7 @@ def _curve(latency: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> list[t
     return [(float(x), float(latency[rank])) for x, rank in zip(along, ranks, strict=True)]
 
 
-def _steps(result: BenchResult) -> str:
+def _steps(result: LoadResult) -> str:
     titles = ["offered/s", "achieved/s", "p50", "p99", "late p99", "failed"]
     rows = [
         [*step_cells(step), step.limited_by or ("" if step.keeps_up else "not kept up")]
@@ -201,7 +201,7 @@ def _steps(result: BenchResult) -> str:
     return _table(titles, rows) + picture
 
 
-def _remarks(result: BenchResult) -> str:
+def _remarks(result: LoadResult) -> str:
     run = result.run
     items = [("gb-missed", result.every_call_failed)] if result.every_call_failed else []
     said = [behind(run), *endings(run)] if not result.steps else []

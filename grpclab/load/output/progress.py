@@ -6,11 +6,13 @@ import math
 import shutil
 from typing import TextIO
 
-from grpclab.load.run import Progress
+from grpclab.load.run import LoadProgress
 from grpclab.system.terminal import erase
 
 
-def progress_text(seen: Progress, label: str = "", duration_s: float | None = None, requests: int | None = None) -> str:
+def progress_text(
+    seen: LoadProgress, label: str = "", duration_s: float | None = None, requests: int | None = None
+) -> str:
     """``3 of 10: 1,500/s  2.3 of 5 s  3,449 calls  1,500/s  0 failed  p99 2.31 ms``."""
     parts = [label] if label else []
     if seen.elapsed_s < 0:
@@ -38,7 +40,7 @@ class ProgressLine:
         self._shown = False
         self.active = not quiet and stream.isatty()
 
-    def show(self, label: str, seen: Progress) -> None:
+    def show(self, label: str, seen: LoadProgress) -> None:
         """Replace what is shown by these figures."""
         width = shutil.get_terminal_size().columns
         self._shown = True

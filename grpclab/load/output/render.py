@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from grpclab.load.bench import GRADES, BenchResult
 from grpclab.load.plan import how_to_plan_more
+from grpclab.load.result import GRADES, LoadResult
 from grpclab.load.run import GENERATOR_BOUND, HELD_BACK, LoadRun
 from grpclab.load.steps import RateStep, rate_text
 from grpclab.metrics import PERCENTILES, calls_needed
@@ -32,12 +32,12 @@ def share(part: int, whole: int) -> str:
     return f"{percent:.1f}%" if not part or percent >= 0.1 else f"{percent:.1g}%"
 
 
-def call_text(result: BenchResult) -> str:
+def call_text(result: LoadResult) -> str:
     """What was called: ``package.Service/Method``."""
     return result.call.path.removeprefix("/")
 
 
-def load_text(result: BenchResult) -> str:
+def load_text(result: LoadResult) -> str:
     """How it was called: ``50 in flight, engine wire, one channel``."""
     load, client = result.config.load, result.config.client
     clients = {
@@ -55,7 +55,7 @@ def load_text(result: BenchResult) -> str:
     return f"{how}, engine {load.engine}, {clients[client.pooling]}"
 
 
-def one_line(result: BenchResult) -> str:
+def one_line(result: LoadResult) -> str:
     """The result in a few words."""
     summary, (name, tail) = result.run.summary, result.tail
     if result.knee is not None:
@@ -68,7 +68,7 @@ def one_line(result: BenchResult) -> str:
     )
 
 
-def percentile_rows(result: BenchResult) -> Iterator[tuple[str, float, float, str]]:
+def percentile_rows(result: LoadResult) -> Iterator[tuple[str, float, float, str]]:
     """Label, latency, uncorrected latency (both seconds) and a note of each percentile to show."""
     summary = result.run.summary
     for name, q in PERCENTILES.items():
@@ -81,7 +81,7 @@ def percentile_rows(result: BenchResult) -> Iterator[tuple[str, float, float, st
             yield LABELS.get(name, name), value, summary.latency_uncorrected.get(name, math.nan), note
 
 
-def reasons(result: BenchResult) -> list[str]:
+def reasons(result: LoadResult) -> list[str]:
     """Why the figures show the generator's limits, a sentence each; empty if they do not."""
     limited = [step for step in result.steps if step.limited_by]
     if limited:
@@ -126,7 +126,7 @@ def endings(run: LoadRun) -> list[str]:
     return said
 
 
-def troubles(result: BenchResult) -> Iterator[tuple[str, str, str]]:
+def troubles(result: LoadResult) -> Iterator[tuple[str, str, str]]:
     """What got in the way: a name, how often, and what it was; only what there was."""
     run = result.run
     if run.held:
@@ -146,14 +146,14 @@ def troubles(result: BenchResult) -> Iterator[tuple[str, str, str]]:
         )
 
 
-def compressed(result: BenchResult) -> Iterator[str]:
+def compressed(result: LoadResult) -> Iterator[str]:
     """How many answers were compressed with what; nothing where none was, or the engine does not tell."""
     good = result.run.summary.requests - result.run.summary.errors
     for encoding, count in sorted(result.run.encodings.items()):
         yield f"answers compressed with {printable(encoding, 40)}: {count:,} of {good:,}"
 
 
-def render(result: BenchResult) -> str:
+def render(result: LoadResult) -> str:
     """The summary for a terminal."""
     parts = [
         [f"{call_text(result)} at {result.target}: {load_text(result)}"],
@@ -177,7 +177,7 @@ def _number_row(name: str, value: str, note: str = "") -> str:
     return f"  {name:<12} {value:>12}{note}"
 
 
-def _counts(result: BenchResult) -> list[str]:
+def _counts(result: LoadResult) -> list[str]:
     run, summary = result.run, result.run.summary
     calls = summary.requests
     good = calls - summary.errors
@@ -200,7 +200,7 @@ def _counts(result: BenchResult) -> list[str]:
     return lines
 
 
-def _steps(result: BenchResult) -> list[str]:
+def _steps(result: LoadResult) -> list[str]:
     if not result.steps:
         return []
     titles = ("offered/s", "achieved/s", "p50", "p99", "late p99", "failed")
@@ -227,7 +227,7 @@ def _mark(step: RateStep) -> str:
     return f"   {step.limited_by}" if step.limited_by else "" if step.keeps_up else "   not kept up"
 
 
-def _latencies(result: BenchResult) -> list[str]:
+def _latencies(result: LoadResult) -> list[str]:
     run, summary = result.run, result.run.summary
     if result.steps:  # over all rates together they would say nothing
         return []
@@ -253,7 +253,7 @@ def _latencies(result: BenchResult) -> list[str]:
     return lines
 
 
-def _messages(result: BenchResult) -> list[str]:
+def _messages(result: LoadResult) -> list[str]:
     summary = result.run.summary
     if not summary.messages:
         return []
@@ -271,7 +271,7 @@ def _messages(result: BenchResult) -> list[str]:
     return lines
 
 
-def _errors(result: BenchResult) -> list[str]:
+def _errors(result: LoadResult) -> list[str]:
     summary = result.run.summary
     rows = summary.errors_by_status.items()
     if not rows:
@@ -287,7 +287,7 @@ def _errors(result: BenchResult) -> list[str]:
     return lines
 
 
-def _surroundings(result: BenchResult) -> list[str]:
+def _surroundings(result: LoadResult) -> list[str]:
     run = result.run
     by_process = ""
     if len(result.connections_by_process) > 1:
@@ -309,7 +309,7 @@ def _surroundings(result: BenchResult) -> list[str]:
     return lines
 
 
-def _verdicts(result: BenchResult) -> list[str]:
+def _verdicts(result: LoadResult) -> list[str]:
     run = result.run
     lines = [f"  slo {'met' if j.met else 'NOT MET'}: {j.sentence}" for j in result.judgements]
     if result.every_call_failed:

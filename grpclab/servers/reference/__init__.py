@@ -2,7 +2,7 @@
 
 Each line imports only from those above it::
 
-    bounds        what one client, and all of them together, can make the reference server hold and do
+    client_limits        what one client, and all of them together, can make the reference server hold and do
     disturbances  what the reference server does wrong on purpose while it keeps the protocol: stalls and errors
     faults        the misbehaving peer
     spec          what the reference server is asked for
@@ -14,5 +14,5 @@ Each line imports only from those above it::
     foreground    ``grpclab serve reference``: the calibration server in the foreground of a terminal
 
 :mod:`disturbances` and :mod:`faults` are pure; :mod:`service` decides what is answered and when,
-:mod:`bounds` what clients can make it hold, :mod:`protocol` is one connection, :mod:`serving` the process.
+:mod:`client_limits` what clients can make it hold, :mod:`protocol` is one connection, :mod:`serving` the process.
 """

@@ -27,12 +27,12 @@ _UNKNOWN_CODE: Final = 99
 _STATUSES: Final = ("abc", "99", "-1", "")
 
 
-class LastWords(bytes):
+class FinalBytes(bytes):
     """Bytes after which the transport is closed."""
 
 
 @dataclass
-class Talk:
+class FaultState:
     """What a bad peer remembers of one connection."""
 
     n: int
@@ -46,10 +46,10 @@ class Talk:
 
 
 @dataclass(frozen=True)
-class Turn:
+class ResponseContext:
     """A call whose answer is due."""
 
-    talk: Talk
+    state: FaultState
     stream_id: int
     reply: Reply
     stamp: bytes
@@ -70,22 +70,22 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Greeting:
+class OpeningContext:
     """A connection that has been made; `proper` is what should be said first."""
 
     proper: bytes
     n: int
 
 
-Step = tuple[float, bytes]
+TimedBytes = tuple[float, bytes]
 """Seconds since the connection was made, and what is said then."""
-Opening = Callable[[Greeting], tuple[Step, ...]]
+Opening = Callable[[OpeningContext], tuple[TimedBytes, ...]]
 """What is said without being asked; nothing: not a word, ever."""
-Answer = Callable[[Turn], bytes]
+Answer = Callable[[ResponseContext], bytes]
 
 
-def _at_once(greeting: Greeting) -> tuple[Step, ...]:
-    return ((0.0, greeting.proper),)
+def _at_once(context: OpeningContext) -> tuple[TimedBytes, ...]:
+    return ((0.0, context.proper),)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,118 +111,118 @@ class Fault:
 # ---- answers ---------------------------------------------------------------------------------------------------
 
 
-def _goaway(turn: Turn) -> bytes:
-    talk = turn.talk
-    if turn.stream_id > talk.last_id:
+def _goaway(context: ResponseContext) -> bytes:
+    state = context.state
+    if context.stream_id > state.last_id:
         return b""
-    if talk.calls != talk.n:
-        return turn.proper()
-    talk.last_id = talk.highest
-    return frames.goaway(talk.last_id, ErrorCode.NO_ERROR, b"maintenance") + turn.proper()
+    if state.calls != state.n:
+        return context.proper()
+    state.last_id = state.highest
+    return frames.goaway(state.last_id, ErrorCode.NO_ERROR, b"maintenance") + context.proper()
 
 
-def _goaway_storm(turn: Turn) -> bytes:
-    ids = range(turn.talk.highest + 2 * turn.talk.n, turn.talk.highest - 1, -2)
-    return turn.proper() + b"".join(frames.goaway(last_id, ErrorCode.NO_ERROR) for last_id in ids)
+def _goaway_storm(context: ResponseContext) -> bytes:
+    ids = range(context.state.highest + 2 * context.state.n, context.state.highest - 1, -2)
+    return context.proper() + b"".join(frames.goaway(last_id, ErrorCode.NO_ERROR) for last_id in ids)
 
 
-def _rst(turn: Turn) -> bytes:
+def _rst(context: ResponseContext) -> bytes:
     codes = (*ErrorCode, _UNKNOWN_CODE)
-    return frames.rst_stream(turn.stream_id, codes[turn.talk.calls % len(codes)])
+    return frames.rst_stream(context.stream_id, codes[context.state.calls % len(codes)])
 
 
-def _refuse(turn: Turn) -> bytes:
-    if turn.talk.calls % turn.talk.n:
-        return turn.proper()
-    return frames.rst_stream(turn.stream_id, ErrorCode.REFUSED_STREAM)
+def _refuse(context: ResponseContext) -> bytes:
+    if context.state.calls % context.state.n:
+        return context.proper()
+    return frames.rst_stream(context.stream_id, ErrorCode.REFUSED_STREAM)
 
 
-def _streams_flap(turn: Turn) -> bytes:
-    limit = 1 if turn.talk.calls % 3 else turn.talk.n
-    return frames.settings({Setting.MAX_CONCURRENT_STREAMS: limit}) + turn.proper()
+def _streams_flap(context: ResponseContext) -> bytes:
+    limit = 1 if context.state.calls % 3 else context.state.n
+    return frames.settings({Setting.MAX_CONCURRENT_STREAMS: limit}) + context.proper()
 
 
-def _flood_ping(turn: Turn) -> bytes:
-    return frames.ping(b"floating") * turn.talk.n + turn.proper()
+def _flood_ping(context: ResponseContext) -> bytes:
+    return frames.ping(b"floating") * context.state.n + context.proper()
 
 
-def _flood_settings(turn: Turn) -> bytes:
-    return frames.settings({}) * turn.talk.n + turn.proper()
+def _flood_settings(context: ResponseContext) -> bytes:
+    return frames.settings({}) * context.state.n + context.proper()
 
 
-def _flood_empty(turn: Turn) -> bytes:
-    return turn.frames((HEADERS, END_HEADERS, BEGINNING)) + turn.frames((DATA, 0, b"")) * turn.talk.n
+def _flood_empty(context: ResponseContext) -> bytes:
+    return context.frames((HEADERS, END_HEADERS, BEGINNING)) + context.frames((DATA, 0, b"")) * context.state.n
 
 
-def _flood_continuation(turn: Turn) -> bytes:
-    return turn.frames((HEADERS, 0, STATUS_200)) + turn.frames((CONTINUATION, 0, b"")) * turn.talk.n
+def _flood_continuation(context: ResponseContext) -> bytes:
+    return context.frames((HEADERS, 0, STATUS_200)) + context.frames((CONTINUATION, 0, b"")) * context.state.n
 
 
-def _header_bomb(turn: Turn) -> bytes:
+def _header_bomb(context: ResponseContext) -> bytes:
     # One byte each, that unpacks to ":method: GET" of 42 bytes by HTTP/2's count.
-    return frames.headers(turn.stream_id, STATUS_200 + b"\x82" * turn.talk.n, end=False)
+    return frames.headers(context.stream_id, STATUS_200 + b"\x82" * context.state.n, end=False)
 
 
-def _oversized_prefix(turn: Turn) -> bytes:
-    return turn.answer(b"\x00\xff\xff\xff\xff" + b"x" * 100, trailers(0))
+def _oversized_prefix(context: ResponseContext) -> bytes:
+    return context.answer(b"\x00\xff\xff\xff\xff" + b"x" * 100, trailers(0))
 
 
-def _garbage(turn: Turn) -> bytes:
-    talk = turn.talk
-    return turn.proper() if talk.calls <= talk.n else random.Random(talk.calls).randbytes(500)
+def _garbage(context: ResponseContext) -> bytes:
+    state = context.state
+    return context.proper() if state.calls <= state.n else random.Random(state.calls).randbytes(500)
 
 
-def _silent_after(turn: Turn) -> bytes:
-    return turn.proper() if turn.talk.calls <= turn.talk.n else b""
+def _silent_after(context: ResponseContext) -> bytes:
+    return context.proper() if context.state.calls <= context.state.n else b""
 
 
-def _cut(turn: Turn) -> bytes:
-    proper = turn.proper()
-    return proper if turn.talk.calls <= turn.talk.n else LastWords(proper[: len(proper) // 2])
+def _cut(context: ResponseContext) -> bytes:
+    proper = context.proper()
+    return proper if context.state.calls <= context.state.n else FinalBytes(proper[: len(proper) // 2])
 
 
-def _no_trailers(turn: Turn) -> bytes:
-    return turn.frames((HEADERS, END_HEADERS, BEGINNING), (DATA, END_STREAM, turn.reply.body))
+def _no_trailers(context: ResponseContext) -> bytes:
+    return context.frames((HEADERS, END_HEADERS, BEGINNING), (DATA, END_STREAM, context.reply.body))
 
 
-def _no_status(turn: Turn) -> bytes:
-    return turn.answer(turn.reply.body, literal("server", "reference"))
+def _no_status(context: ResponseContext) -> bytes:
+    return context.answer(context.reply.body, literal("server", "reference"))
 
 
-def _bad_status(turn: Turn) -> bytes:
-    return turn.answer(turn.reply.body, literal("grpc-status", _STATUSES[turn.talk.calls % len(_STATUSES)]))
+def _bad_status(context: ResponseContext) -> bytes:
+    return context.answer(context.reply.body, literal("grpc-status", _STATUSES[context.state.calls % len(_STATUSES)]))
 
 
 def _trailers_only(status: int, text: str = "") -> Answer:
     block = BEGINNING + trailers(status, text)
-    return lambda turn: turn.frames((HEADERS, END_HEADERS | END_STREAM, block))
+    return lambda context: context.frames((HEADERS, END_HEADERS | END_STREAM, block))
 
 
-def _wrong_length(turn: Turn) -> bytes:
-    announced = len(turn.reply.body) - 5 + turn.talk.n
-    return turn.answer(b"\x00" + announced.to_bytes(4, "big") + turn.reply.body[5:], trailers(0))
+def _wrong_length(context: ResponseContext) -> bytes:
+    announced = len(context.reply.body) - 5 + context.state.n
+    return context.answer(b"\x00" + announced.to_bytes(4, "big") + context.reply.body[5:], trailers(0))
 
 
-def _two_messages(turn: Turn) -> bytes:
-    return turn.answer(turn.reply.body * 2, trailers(0))
+def _two_messages(context: ResponseContext) -> bytes:
+    return context.answer(context.reply.body * 2, trailers(0))
 
 
-def _compressed_flag(turn: Turn) -> bytes:
-    return turn.answer(b"\x01" + turn.reply.body[1:], trailers(0))
+def _compressed_flag(context: ResponseContext) -> bytes:
+    return context.answer(b"\x01" + context.reply.body[1:], trailers(0))
 
 
-def _padded(turn: Turn) -> bytes:
+def _padded(context: ResponseContext) -> bytes:
     def pad(payload: bytes) -> bytes:
         return bytes((_PADDING,)) + payload + bytes(_PADDING)
 
-    return turn.frames(
+    return context.frames(
         (HEADERS, END_HEADERS | PADDED, pad(BEGINNING)),
-        (DATA, PADDED, pad(turn.reply.body)),
-        (HEADERS, END_HEADERS | END_STREAM | PADDED, pad(turn.reply.trailers(turn.stamp.decode("ascii")))),
+        (DATA, PADDED, pad(context.reply.body)),
+        (HEADERS, END_HEADERS | END_STREAM | PADDED, pad(context.reply.trailers(context.stamp.decode("ascii")))),
     )
 
 
-def _split(turn: Turn) -> bytes:
+def _split(context: ResponseContext) -> bytes:
     def block(content: bytes, flags: int) -> list[tuple[int, int, bytes]]:
         size = -(-len(content) // _FRAGMENTS)
         pieces = [content[at : at + size] for at in range(0, len(content), size)]
@@ -230,32 +230,34 @@ def _split(turn: Turn) -> bytes:
         ends = (flags, *(0 for _ in pieces[2:]), END_HEADERS)
         return list(zip(kinds, ends, pieces, strict=True))
 
-    body = [(DATA, 0, turn.reply.body[at : at + 1]) for at in range(len(turn.reply.body))]
-    return turn.frames(*block(BEGINNING, 0), *body, *block(turn.reply.trailers(turn.stamp.decode("ascii")), END_STREAM))
+    body = [(DATA, 0, context.reply.body[at : at + 1]) for at in range(len(context.reply.body))]
+    return context.frames(
+        *block(BEGINNING, 0), *body, *block(context.reply.trailers(context.stamp.decode("ascii")), END_STREAM)
+    )
 
 
-def _http_503(turn: Turn) -> bytes:
+def _http_503(context: ResponseContext) -> bytes:
     block = http_status(503) + literal("content-type", "text/html")
-    return turn.frames((HEADERS, END_HEADERS, block), (DATA, END_STREAM, b"<h1>Service Unavailable</h1>"))
+    return context.frames((HEADERS, END_HEADERS, block), (DATA, END_STREAM, b"<h1>Service Unavailable</h1>"))
 
 
 # ---- openings --------------------------------------------------------------------------------------------------
 
 
-def _say_nothing(_: Greeting) -> tuple[Step, ...]:
+def _say_nothing(_: OpeningContext) -> tuple[TimedBytes, ...]:
     return ()
 
 
-def _speak_http1(_: Greeting) -> tuple[Step, ...]:
-    return ((0.0, LastWords(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")),)
+def _speak_http1(_: OpeningContext) -> tuple[TimedBytes, ...]:
+    return ((0.0, FinalBytes(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")),)
 
 
-def _open_late(greeting: Greeting) -> tuple[Step, ...]:
-    return ((greeting.n / 1000, greeting.proper),)
+def _open_late(context: OpeningContext) -> tuple[TimedBytes, ...]:
+    return ((context.n / 1000, context.proper),)
 
 
-def _raise_streams_late(greeting: Greeting) -> tuple[Step, ...]:
-    return (0.0, greeting.proper), (greeting.n / 1000, frames.settings({Setting.MAX_CONCURRENT_STREAMS: 100}))
+def _raise_streams_late(context: OpeningContext) -> tuple[TimedBytes, ...]:
+    return (0.0, context.proper), (context.n / 1000, frames.settings({Setting.MAX_CONCURRENT_STREAMS: 100}))
 
 
 _RESETS = ("INTERNAL", "CANCELLED", "UNAVAILABLE", "RESOURCE_EXHAUSTED", "PERMISSION_DENIED")

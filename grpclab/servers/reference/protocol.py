@@ -9,7 +9,7 @@ from typing import cast
 
 from grpclab.http2.frames import ErrorCode
 from grpclab.http2.server import ServerConnection
-from grpclab.servers.reference.bounds import (
+from grpclab.servers.reference.client_limits import (
     CONNECTION_BYTES,
     FEW_STREAMS,
     MAX_MESSAGE_BYTES,
@@ -20,8 +20,8 @@ from grpclab.servers.reference.bounds import (
     Holder,
     Ledger,
 )
-from grpclab.servers.reference.faults import Fault, Greeting, LastWords, Talk, Turn
-from grpclab.servers.reference.service import Service, Visit
+from grpclab.servers.reference.faults import Fault, FaultState, FinalBytes, OpeningContext, ResponseContext
+from grpclab.servers.reference.service import ServerCall, Service
 from grpclab.servers.reference.spec import ReferenceSpec
 
 WRITE_BUFFER_BYTES = 512 * 1024
@@ -31,7 +31,7 @@ LINGER_S = 1.0
 
 
 @dataclass
-class House:
+class ServerContext:
     """What all connections of the server share."""
 
     spec: ReferenceSpec
@@ -39,7 +39,7 @@ class House:
     clock: Callable[[], float]
     touch: Callable[[], None]
     """Says that work was done."""
-    peers: set[ReferencePeer] = field(default_factory=set)
+    protocols: set[ReferenceProtocol] = field(default_factory=set)
     """The connections that are up."""
     ledger: Ledger = field(default_factory=Ledger)
     """What they hold."""
@@ -56,13 +56,13 @@ class House:
             max_held_bytes=CONNECTION_BYTES,
             steps_at_once=TURN_STEPS,
             write_ahead=WRITE_AHEAD_BYTES if fault is None else None,
-            make_stream=Visit,
+            make_stream=ServerCall,
         )
         made.now = self.clock()
         return made
 
 
-class ReferencePeer(asyncio.Protocol):
+class ReferenceProtocol(asyncio.Protocol):
     """One transport. Everything that is read at once and due at once is answered in one write.
 
     Much that comes at once is read in turns (:data:`TURN_STEPS`), between which others have theirs.
@@ -71,10 +71,10 @@ class ReferencePeer(asyncio.Protocol):
     lingers = True
     """At the end it waits for the client to close."""
 
-    def __init__(self, house: House, http2: ServerConnection) -> None:
+    def __init__(self, context: ServerContext, http2: ServerConnection) -> None:
         self.http2 = http2
-        self._house = house
-        self._take, self._clock, self._touch = house.service.take, house.clock, house.touch
+        self._context = context
+        self._take, self._clock, self._touch = context.service.take, context.clock, context.touch
         self._transport: asyncio.Transport | None = None
         self._closing = False
         self._settled = 0
@@ -82,13 +82,13 @@ class ReferencePeer(asyncio.Protocol):
         self._stuffed = False
         """The client leaves too much unread."""
         self._resting = False
-        """Nothing is to be read for a while (the misbehaving peer)."""
+        """Nothing is to be read for a while (the misbehaving protocol)."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(WRITE_BUFFER_BYTES)
-        self._house.peers.add(self)
-        self._dismiss(self._house.ledger.admit(self), "too many connections, and this one has been silent for long")
+        self._context.protocols.add(self)
+        self._dismiss(self._context.ledger.admit(self), "too many connections, and this one has been silent for long")
         self.flush()
 
     @property
@@ -109,7 +109,7 @@ class ReferencePeer(asyncio.Protocol):
         http2.now = read_at = self._clock()
         news = http2.receive(data)
         if news:
-            self._take(self, cast("list[Visit]", news), read_at)
+            self._take(self, cast("list[ServerCall]", news), read_at)
         self.flush()
         self._touch()
         if http2.behind or len(data) >= TURN_BYTES:
@@ -128,11 +128,11 @@ class ReferencePeer(asyncio.Protocol):
             self.data_received(b"")
         self._read_on()
 
-    def answer(self, visits: Sequence[Visit], now: float) -> None:
+    def answer(self, calls: Sequence[ServerCall], now: float) -> None:
         """Answer these calls, which leave at `now`."""
-        reply, stamp = self.http2.reply, self._house.service.stamp
-        for visit in visits:
-            reply(visit, visit.reply, stamp(visit, now))
+        reply, stamp = self.http2.reply, self._context.service.stamp
+        for call in calls:
+            reply(call, call.reply, stamp(call, now))
 
     def flush(self) -> None:
         """Write what is to be said; close where that was the last."""
@@ -163,17 +163,17 @@ class ReferencePeer(asyncio.Protocol):
     def _settle(self) -> None:
         held = self.http2.held
         self._settled = held if held >= STEP_BYTES else 0
-        gone = self._house.ledger.settle(self, self.held)
+        gone = self._context.ledger.settle(self, self.held)
         self._dismiss(gone, "the server holds too much, and this connection the most of it")
 
     @staticmethod
     def _dismiss(gone: Sequence[Holder], why: str) -> None:
-        for peer in gone:
-            asyncio.get_running_loop().call_soon(cast("ReferencePeer", peer).dismiss, why)
+        for protocol in gone:
+            asyncio.get_running_loop().call_soon(cast("ReferenceProtocol", protocol).dismiss, why)
 
     def dismiss(self, why: str) -> None:
         """End the connection, for the sake of others."""
-        self._take(self, cast("list[Visit]", self.http2.abort(ErrorCode.ENHANCE_YOUR_CALM, why)), self._clock())
+        self._take(self, cast("list[ServerCall]", self.http2.abort(ErrorCode.ENHANCE_YOUR_CALM, why)), self._clock())
         if self._stuffed:
             self.abort()
         else:
@@ -204,35 +204,35 @@ class ReferencePeer(asyncio.Protocol):
             self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._house.peers.discard(self)
-        self._house.ledger.forget(self)
+        self._context.protocols.discard(self)
+        self._context.ledger.forget(self)
         self._transport = None
         ended = self.http2.connection_lost(str(exc) if exc else "the client closed the connection")
-        self._take(self, cast("list[Visit]", ended), self._clock())
+        self._take(self, cast("list[ServerCall]", ended), self._clock())
 
 
-class BadPeer(ReferencePeer):
+class FaultyProtocol(ReferenceProtocol):
     """One that misbehaves."""
 
     lingers = False
 
-    def __init__(self, house: House, fault: Fault, n: int) -> None:
-        super().__init__(house, house.connection(fault))
-        self._fault, self._talk = fault, Talk(n)
+    def __init__(self, context: ServerContext, fault: Fault, n: int) -> None:
+        super().__init__(context, context.connection(fault))
+        self._fault, self._state = fault, FaultState(n)
         self._opening = self.http2.take()
         self._opened = self._over = False
         self._unsaid = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        for delay_s, said in self._fault.opening(Greeting(self._opening, self._talk.n)):
+        for delay_s, said in self._fault.opening(OpeningContext(self._opening, self._state.n)):
             asyncio.get_running_loop().call_later(delay_s, self._say, said)
 
     def _say(self, said: bytes) -> None:
         self._opened = True
         if not self._over:
             self.http2.outgoing.insert(0, said)
-            self._over = isinstance(said, LastWords)
+            self._over = isinstance(said, FinalBytes)
         self.flush()
 
     def data_received(self, data: bytes) -> None:
@@ -240,25 +240,25 @@ class BadPeer(ReferencePeer):
         if self._fault.reads_slowly:
             self._resting = True
             self._read_on()
-            asyncio.get_running_loop().call_later(self._talk.n / 1000, self._rested)
+            asyncio.get_running_loop().call_later(self._state.n / 1000, self._rested)
 
     def _rested(self) -> None:
         self._resting = False
         self._wait_for_turn()
         self._read_on()
 
-    def answer(self, visits: Sequence[Visit], now: float) -> None:
+    def answer(self, calls: Sequence[ServerCall], now: float) -> None:
         if self._fault.answer is None:
-            super().answer(visits, now)
+            super().answer(calls, now)
             return
-        for visit in visits:
-            self._talk.calls += 1
-            self._talk.highest = max(self._talk.highest, visit.stream_id)
+        for call in calls:
+            self._state.calls += 1
+            self._state.highest = max(self._state.highest, call.stream_id)
             said = self._fault.answer(
-                Turn(self._talk, visit.stream_id, visit.reply, self._house.service.stamp(visit, now))
+                ResponseContext(self._state, call.stream_id, call.reply, self._context.service.stamp(call, now))
             )
-            self.http2.say_instead(visit, b"" if self._over else said)
-            self._over = self._over or isinstance(said, LastWords)
+            self.http2.say_instead(call, b"" if self._over else said)
+            self._over = self._over or isinstance(said, FinalBytes)
 
     def flush(self) -> None:
         if not self._opened and not self.http2.finished:

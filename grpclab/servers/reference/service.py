@@ -1,6 +1,6 @@
 """What the reference server answers, and when: calls come in with the time of their bytes and wait in a heap.
 
-No sockets here: a :class:`Peer` is one connection, the clock is passed in, and one wake-up is asked for at a time.
+No sockets here: a :class:`Responder` is one connection, the clock is passed in, and one wake-up is asked for at a time.
 Calls do not wait for each other: the service time is a delay, not a queue. A call's residence is the time from when
 its bytes were read until its answer is written; it is told in the trailer ``grpclab-residence-ns``. Waiting for the
 client's flow-control window is no part of it.
@@ -44,14 +44,14 @@ WakeAt = Callable[[float, Callable[[], None]], None]
 """Asks for one wake-up; replaces the one that was pending."""
 
 
-class Visit(Stream):
+class ServerCall(Stream):
     """A call inside the server, with its times in seconds of the server's clock."""
 
     read_at: float = 0.0
     due: float = 0.0
     """When it is to be answered, stalls aside; of a stream, its first message."""
     inside: bool = False
-    peer: Peer
+    responder: Responder
     reply: Reply
     message: bytes | None = None
     """What a stream repeats; None for a unary call."""
@@ -59,12 +59,12 @@ class Visit(Stream):
     """Messages of a stream so far."""
 
 
-class Peer(Protocol):
+class Responder(Protocol):
     """A connection, as the service sees it."""
 
     http2: ServerConnection
 
-    def answer(self, visits: Sequence[Visit], now: float) -> None:
+    def answer(self, calls: Sequence[ServerCall], now: float) -> None:
         """Answer these calls, which leave at `now`."""
 
     def flush(self) -> None:
@@ -97,8 +97,8 @@ class Service:
         self._stalls = spec.stall_times
         self._first_at: float | None = None
         self._hold = spec.hold
-        self._held: list[Visit] = []
-        self._waiting: list[tuple[float, int, Visit]] = []
+        self._held: list[ServerCall] = []
+        self._waiting: list[tuple[float, int, ServerCall]] = []
         self._cancelled = 0
         """Calls in `_waiting` and `_held` that are over already, about."""
         text = "x" * spec.response_bytes
@@ -110,40 +110,40 @@ class Service:
 
     # ---- calls come in -----------------------------------------------------------------------------------------
 
-    def take(self, peer: Peer, visits: Iterable[Visit], read_at: float) -> None:
+    def take(self, responder: Responder, calls: Iterable[ServerCall], read_at: float) -> None:
         """There is news of these calls, in bytes that were read at `read_at`."""
-        at_once: list[Visit] = []
-        for visit in visits:
-            if visit.cancelled:
-                self._cancel(visit)
+        at_once: list[ServerCall] = []
+        for call in calls:
+            if call.cancelled:
+                self._cancel(call)
                 continue
-            key = (visit.request.path, visit.messages)
+            key = (call.request.path, call.messages)
             prepared = self._known.get(key) or self._prepare(key)
             if not prepared.counted:
-                peer.http2.reply(visit, prepared.reply)
+                responder.http2.reply(call, prepared.reply)
                 continue
             self.calls += 1
             self.inside += 1
-            visit.peer, visit.read_at, visit.inside = peer, read_at, True
+            call.responder, call.read_at, call.inside = responder, read_at, True
             status = next(self._outcomes)
             if status:
-                visit.reply = self._failures[status]
+                call.reply = self._failures[status]
             else:
-                visit.reply, visit.message = prepared.reply, prepared.message
-            visit.due = read_at + next(self._times)
+                call.reply, call.message = prepared.reply, prepared.message
+            call.due = read_at + next(self._times)
             if self._first_at is None:
                 self._first_at = read_at
-            due = self._released(visit.due)
+            due = self._released(call.due)
             if self._hold:
-                self._hold_back(visit)
-            elif due <= read_at and visit.message is None:
-                at_once.append(visit)
+                self._hold_back(call)
+            elif due <= read_at and call.message is None:
+                at_once.append(call)
             else:
-                self._push(visit, due)
+                self._push(call, due)
         self.high_water = max(self.high_water, self.inside)
         if at_once:
             self.inside -= len(at_once)
-            peer.answer(at_once, self._clock())
+            responder.answer(at_once, self._clock())
 
     def _prepare(self, key: tuple[str, tuple[bytes, ...]]) -> _Prepared:
         prepared = self._answer_to(*key)
@@ -156,11 +156,11 @@ class Service:
             self._known_bytes += size
         return prepared
 
-    def _cancel(self, visit: Visit) -> None:
-        visit.messages = ()
-        if not visit.inside or visit.answered:
+    def _cancel(self, call: ServerCall) -> None:
+        call.messages = ()
+        if not call.inside or call.answered:
             return
-        visit.inside = False
+        call.inside = False
         self.inside -= 1
         self._cancelled += 1
         if self._cancelled > max(CANCELLED_WAITING, (len(self._waiting) + len(self._held)) // 2):
@@ -169,7 +169,7 @@ class Service:
     def _forget_cancelled(self) -> None:
         self._waiting[:] = [waiting for waiting in self._waiting if not waiting[2].cancelled]
         heapq.heapify(self._waiting)
-        self._held[:] = [visit for visit in self._held if not visit.cancelled]
+        self._held[:] = [call for call in self._held if not call.cancelled]
         self._cancelled = 0
 
     def _answer_to(self, path: str, request: tuple[bytes, ...]) -> _Prepared:
@@ -203,66 +203,66 @@ class Service:
         assert self._first_at is not None
         return self._first_at + self._stalls.release(due - self._first_at)
 
-    def _hold_back(self, visit: Visit) -> None:
-        self._held.append(visit)
+    def _hold_back(self, call: ServerCall) -> None:
+        self._held.append(call)
         if self.inside >= self._hold:
             self._hold = 0
             for other in self._held:
                 self._push(other, self._released(other.due))
             self._held.clear()
 
-    def _push(self, visit: Visit, at: float) -> None:
+    def _push(self, call: ServerCall, at: float) -> None:
         self._pushed += 1
-        heapq.heappush(self._waiting, (at, self._pushed, visit))
-        if self._waiting[0][2] is visit:
+        heapq.heappush(self._waiting, (at, self._pushed, call))
+        if self._waiting[0][2] is call:
             self._wake_at(at, self._wake)
 
     # ---- answers go out ----------------------------------------------------------------------------------------
 
     def _wake(self) -> None:
         now = self._clock()
-        leaving: dict[Peer, list[Visit]] = {}
+        leaving: dict[Responder, list[ServerCall]] = {}
         waiting = self._waiting
         for _ in range(BATCH):
             if not waiting or waiting[0][0] > now:
                 break
-            visit = heapq.heappop(waiting)[2]
-            if visit.cancelled:
+            call = heapq.heappop(waiting)[2]
+            if call.cancelled:
                 continue
-            visits = leaving.setdefault(visit.peer, [])
-            if visit.message is None:
-                visits.append(visit)
+            calls = leaving.setdefault(call.responder, [])
+            if call.message is None:
+                calls.append(call)
             else:
-                self._stream(visit)
-        for peer, visits in leaving.items():
-            self.inside -= len(visits)
-            peer.answer(visits, self._clock())
-            peer.flush()
+                self._stream(call)
+        for responder, calls in leaving.items():
+            self.inside -= len(calls)
+            responder.answer(calls, self._clock())
+            responder.flush()
         if waiting:
             self._wake_at(waiting[0][0], self._wake)
 
-    def _stream(self, visit: Visit) -> None:
+    def _stream(self, call: ServerCall) -> None:
         """The next message of a stream; its trailers go with the last."""
-        assert visit.message is not None
-        http2 = visit.peer.http2
-        if visit.blocked:
-            visit.on_drained = self._resume
+        assert call.message is not None
+        http2 = call.responder.http2
+        if call.blocked:
+            call.on_drained = self._resume
             return
         if self._spec.stream_messages:
-            http2.send_message(visit, visit.message)
-            visit.sent += 1
-        if visit.sent < self._spec.stream_messages:
-            self._push(visit, self._released(visit.due + visit.sent * self._spec.stream_interval_ms / 1000))
+            http2.send_message(call, call.message)
+            call.sent += 1
+        if call.sent < self._spec.stream_messages:
+            self._push(call, self._released(call.due + call.sent * self._spec.stream_interval_ms / 1000))
             return
         self.inside -= 1
-        stamp = self.stamp(visit, self._clock()).decode("ascii")
-        http2.finish(visit, messages.OK, "", ((self._stamp, stamp),) if stamp else ())
+        stamp = self.stamp(call, self._clock()).decode("ascii")
+        http2.finish(call, messages.OK, "", ((self._stamp, stamp),) if stamp else ())
 
-    def _resume(self, visit: Visit) -> None:
+    def _resume(self, call: ServerCall) -> None:
         """The client's window was closed to a stream, and is open again."""
-        visit.on_drained = None
-        self._push(visit, self._clock())
+        call.on_drained = None
+        self._push(call, self._clock())
 
-    def stamp(self, visit: Visit, now: float) -> bytes:
+    def stamp(self, call: ServerCall, now: float) -> bytes:
         """The residence time in ns, as it is told; empty where it is not."""
-        return b"%d" % int((now - visit.read_at) * 1e9) if self._stamp else b""
+        return b"%d" % int((now - call.read_at) * 1e9) if self._stamp else b""

@@ -19,9 +19,9 @@ from grpclab.servers.process.serving import (
     require_free_port,
     stop_signals,
 )
-from grpclab.servers.reference.bounds import MAX_CONNECTIONS, SPARE_FILES, Ledger
+from grpclab.servers.reference.client_limits import MAX_CONNECTIONS, SPARE_FILES, Ledger
 from grpclab.servers.reference.faults import parse_fault
-from grpclab.servers.reference.protocol import BadPeer, House, ReferencePeer
+from grpclab.servers.reference.protocol import FaultyProtocol, ReferenceProtocol, ServerContext
 from grpclab.servers.reference.service import Service
 from grpclab.servers.reference.spec import ReferenceSpec
 from grpclab.system import open_files
@@ -49,7 +49,7 @@ def serve_reference(spec: ReferenceSpec, announce: Announce, at_once: AtOnce = l
 
 
 @contextlib.asynccontextmanager
-async def listening(spec: ReferenceSpec) -> AsyncIterator[tuple[House, int]]:
+async def listening(spec: ReferenceSpec) -> AsyncIterator[tuple[ServerContext, int]]:
     """Listen on the running loop until the block is left, then drain: what the connections share, and the port.
 
     Raises ServerError.
@@ -58,20 +58,20 @@ async def listening(spec: ReferenceSpec) -> AsyncIterator[tuple[House, int]]:
     pacer = Pacer(loop, spin=spec.spins, clock=clock)
     fault, n = parse_fault(spec.fault) if spec.fault else (None, 0)
     service = Service(spec, clock=clock, wake_at=pacer.wake_at, streams=fault is None or fault.answer is None)
-    house = House(spec, service, clock, pacer.touch, ledger=Ledger(most_connections=_most_connections()))
+    context = ServerContext(spec, service, clock, pacer.touch, ledger=Ledger(most_connections=_most_connections()))
 
-    def peer() -> ReferencePeer:
-        return ReferencePeer(house, house.connection()) if fault is None else BadPeer(house, fault, n)
+    def new_protocol() -> ReferenceProtocol:
+        return ReferenceProtocol(context, context.connection()) if fault is None else FaultyProtocol(context, fault, n)
 
     try:
-        server = await loop.create_server(peer, spec.host, spec.port, backlog=BACKLOG)
+        server = await loop.create_server(new_protocol, spec.host, spec.port, backlog=BACKLOG)
     except OSError as error:
         raise ServerError(f"cannot listen on {address(spec.host, spec.port)}: {error.strerror}") from None
     try:
-        yield house, server.sockets[0].getsockname()[1]
+        yield context, server.sockets[0].getsockname()[1]
     finally:
         server.close()
-        await _drain(house)
+        await _drain(context)
         pacer.close()
 
 
@@ -85,7 +85,7 @@ async def _serve(spec: ReferenceSpec, announce: Announce, at_once: AtOnce) -> di
     stop = asyncio.Event()
     for number in stop_signals():
         loop.add_signal_handler(number, stop.set)
-    async with listening(spec) as (house, port):
+    async with listening(spec) as (context, port):
         # Calls leave no cycles behind; looking for them in what was loaded at the start costs a pause each time.
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
@@ -93,21 +93,21 @@ async def _serve(spec: ReferenceSpec, announce: Announce, at_once: AtOnce) -> di
         await stop.wait()
         for number in stop_signals():
             loop.add_signal_handler(number, at_once, number)
-    return {"calls": house.service.calls, "high_water": house.service.high_water}
+    return {"calls": context.service.calls, "high_water": context.service.high_water}
 
 
-async def _drain(house: House) -> None:
+async def _drain(context: ServerContext) -> None:
     """Let the calls inside end, and the clients know that it is over."""
-    end = house.clock() + DRAIN_S
-    for peer in list(house.peers):
-        peer.http2.shut_down()
-        peer.flush()
-    last_call = house.clock() + LAST_CALL_S
-    while house.peers and house.clock() < end:
-        if house.clock() >= last_call:
-            for peer in list(house.peers):
-                peer.http2.leave()
-                peer.flush()
+    end = context.clock() + DRAIN_S
+    for protocol in list(context.protocols):
+        protocol.http2.shut_down()
+        protocol.flush()
+    last_call = context.clock() + LAST_CALL_S
+    while context.protocols and context.clock() < end:
+        if context.clock() >= last_call:
+            for protocol in list(context.protocols):
+                protocol.http2.leave()
+                protocol.flush()
         await asyncio.sleep(0.005)
-    for peer in list(house.peers):
-        peer.abort()
+    for protocol in list(context.protocols):
+        protocol.abort()

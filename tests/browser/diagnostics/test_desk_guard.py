@@ -182,9 +182,9 @@ def attacks(desk: str) -> str:
 def test_a_page_of_another_origin_neither_starts_a_profile_nor_reads_one(monkeypatch: pytest.MonkeyPatch) -> None:
     taken = []
 
-    def record(*_: Any, **__: Any) -> pyspy.Profile:
+    def record(*_: Any, **__: Any) -> pyspy.PySpyProfile:
         taken.append(time.monotonic())
-        return pyspy.Profile(stacks={"work (a.py:1)": 1}, samples=1)
+        return pyspy.PySpyProfile(stacks={"work (a.py:1)": 1}, samples=1)
 
     monkeypatch.setattr(pyspy, "record", record)
     with desk_here() as desk, started("--host-resolver-rules=MAP rebound.example 127.0.0.1") as browser:

@@ -204,10 +204,10 @@ def test_a_renamed_interpreter_below_a_shell_is_found(renamed: Path) -> None:
 def test_a_process_that_ends_meanwhile_keeps_what_was_seen_of_it(
     stacks: dict[str, int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def record(*_: object, **__: object) -> pyspy.Profile:
+    def record(*_: object, **__: object) -> pyspy.PySpyProfile:
         process.kill()
         process.wait()
-        return pyspy.Profile(stacks=stacks, samples=sum(stacks.values()), note="py-spy says something of its own")
+        return pyspy.PySpyProfile(stacks=stacks, samples=sum(stacks.values()), note="py-spy says something of its own")
 
     monkeypatch.setattr(pyspy, "record", record)
     with program(sys.executable, "-c", CODE, stdout=subprocess.DEVNULL) as process:
@@ -224,10 +224,10 @@ def test_a_process_that_ends_meanwhile_keeps_what_was_seen_of_it(
 def test_perf_without_samples_is_told_with_what_was_used_in_its_own_time(
     busy: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    seen = pyspy.Profile(stacks={"thread;work (x.py)": 9}, samples=9)
+    seen = pyspy.PySpyProfile(stacks={"thread;work (x.py)": 9}, samples=9)
     monkeypatch.setattr(shutil, "which", lambda name: name)
     monkeypatch.setattr(pyspy, "record", lambda *_, **__: seen)
-    monkeypatch.setattr(perf, "record", lambda *_, **__: perf.Profile(note="perf brought no samples: nothing ran"))
+    monkeypatch.setattr(perf, "record", lambda *_, **__: perf.PerfProfile(note="perf brought no samples: nothing ran"))
     assert commands.main(["profile", "--pid", str(busy), "--duration", "1", "--json", "-"]) == 0
     out, err = capsys.readouterr()
     assert "too little for a sample" in json.loads(out)["perf"]["note"]

@@ -20,7 +20,7 @@ from grpclab.errors import GrpclabError
 from grpclab.factors.config import TrialConfig
 from grpclab.load.core.failures import Failure
 from grpclab.load.output.progress import ProgressLine
-from grpclab.load.run import Progress
+from grpclab.load.run import LoadProgress
 from grpclab.study.progress import outcome, say
 from grpclab.study.store import write_json
 from grpclab.study.trial import TrialIdentity, TrialResult
@@ -88,7 +88,7 @@ def test_the_sequence_of_our_own_still_works(monkeypatch: pytest.MonkeyPatch) ->
     with guarded():
         erase(sys.stderr)
         line = ProgressLine(sys.stderr, duration_s=None, requests=None)
-        line.show("", Progress(elapsed_s=-1, calls=0, errors=0, latency_p99_s=0.0))
+        line.show("", LoadProgress(elapsed_s=-1, calls=0, errors=0, latency_p99_s=0.0))
         line.erase()
     assert screen.getvalue() == f"{ERASE}{ERASE}warming up{ERASE}"
 

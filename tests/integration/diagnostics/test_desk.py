@@ -186,8 +186,8 @@ def test_a_process_that_is_gone_is_a_503() -> None:
 def test_advice_is_a_refusal_and_samples_are_none(advice: str) -> None:
     from grpclab.diagnostics.app import refusal
 
-    assert refusal(pyspy.Profile(note=advice)) == advice
-    assert refusal(pyspy.Profile(stacks={"a": 1}, samples=1, note="py-spy fell behind")) == ""
+    assert refusal(pyspy.PySpyProfile(note=advice)) == advice
+    assert refusal(pyspy.PySpyProfile(stacks={"a": 1}, samples=1, note="py-spy fell behind")) == ""
 
 
 def test_a_taken_port_is_said_in_one_line() -> None:

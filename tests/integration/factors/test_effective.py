@@ -24,10 +24,10 @@ from grpclab.factors.effective import COLUMNS, as_row, effects
 from grpclab.factors.variants import OPTIMIZED, VARIANTS
 from grpclab.http2 import frames
 from grpclab.http2.frames import ErrorCode, Setting
-from grpclab.http2.peer_settings import Advertised, Listener
+from grpclab.http2.peer_settings import PeerSettings, PeerSettingsReader
 from grpclab.load import peer_probe
-from grpclab.load.engines.wire import OWN_WINDOW_BYTES
-from grpclab.load.peer_probe import advertised_by_client, advertised_by_server
+from grpclab.load.engines.connection_settings import OWN_WINDOW_BYTES
+from grpclab.load.peer_probe import client_settings, server_settings
 from grpclab.servers.process.launcher import RunningServer, launch
 from grpclab.servers.reference.launcher import launch_reference
 from grpclab.servers.reference.spec import ReferenceSpec
@@ -69,16 +69,16 @@ def test_bytes_cut_anywhere_say_the_same(
         + frames.goaway(0, ErrorCode.ENHANCE_YOUR_CALM, reason)
         + frames.ping(b"grpclab!", ack=True)
     )
-    listener, at = Listener(), 0
+    reader, at = PeerSettingsReader(), 0
     for cut in [*sorted(data.draw(st.lists(st.integers(0, len(said)), max_size=6))), len(said)]:
-        assert not listener.complete
-        listener.receive(said[at:cut])
+        assert not reader.complete
+        reader.receive(said[at:cut])
         at = cut
         if at == len(said):
             break
-    heard = listener.advertised()
-    assert listener.complete
-    assert listener.closed is None
+    heard = reader.peer_settings()
+    assert reader.complete
+    assert reader.closed is None
     assert {s: getattr(heard, s.name.lower()) for s in Setting} == {s: first.get(s) for s in Setting}
     assert heard.others == {f"{key:#x}": value for key, value in first.items() if key == 0xFE03}
     assert heard.connection_window_bytes == frames.DEFAULT_WINDOW + increment
@@ -87,14 +87,14 @@ def test_bytes_cut_anywhere_say_the_same(
 
 @given(st.binary(max_size=400))
 def test_a_listener_survives_whatever_a_peer_sends(noise: bytes) -> None:
-    listener = Listener()
-    assert listener.receive(frames.settings({}) + noise) == []
-    assert listener.ready
+    reader = PeerSettingsReader()
+    assert reader.receive(frames.settings({}) + noise) == []
+    assert reader.ready
 
 
 def test_frames_of_streams_do_not_disturb_a_listener() -> None:
-    listener = Listener()
-    listener.receive(
+    reader = PeerSettingsReader()
+    reader.receive(
         frames.settings({Setting.INITIAL_WINDOW_SIZE: 7})
         + frames.headers(1, b"x" * 20, end=True, max_frame=8)
         + frames.data(1, b"data", end=True)
@@ -102,8 +102,8 @@ def test_frames_of_streams_do_not_disturb_a_listener() -> None:
         + frames.window_update(1, 5)
         + frames.ping(b"grpclab!", ack=True)
     )
-    assert listener.complete
-    assert listener.advertised() == Advertised(initial_window_size=7)
+    assert reader.complete
+    assert reader.peer_settings() == PeerSettings(initial_window_size=7)
 
 
 # ---- real servers ----------------------------------------------------------------------------------------------
@@ -113,19 +113,19 @@ def test_frames_of_streams_do_not_disturb_a_listener() -> None:
 def test_with_adaptation_off_the_advertised_window_equals_the_one_asked_for(kib: int) -> None:
     config = configured(server__window_kib=kib, server__adaptive_window=False, server__max_concurrent_streams=7)
     with launch(config.server) as server:
-        seen = advertised_by_server(server.target)
+        seen = server_settings(server.target)
     assert seen.initial_window_size == kib * 1024
     assert seen.connection_window_bytes == max(kib * 1024, frames.DEFAULT_WINDOW)
     assert seen.max_concurrent_streams == 7
     assert seen.goaway is None
-    assert effects(config, seen, advertised_by_client(config)) == {}
+    assert effects(config, seen, client_settings(config)) == {}
 
 
 def test_with_adaptation_on_a_window_and_a_frame_size_are_marked_as_ignored() -> None:
     config = configured(server__window_kib=16_384, server__max_frame_kib=64)
     with launch(config.server) as server:
-        seen = advertised_by_server(server.target)
-    told = effects(config, seen, advertised_by_client(config))
+        seen = server_settings(server.target)
+    told = effects(config, seen, client_settings(config))
     assert set(told) == {"server.window_kib", "server.max_frame_kib"}
     assert told["server.window_kib"] == (
         f"16,777,216 bytes asked for, {seen.initial_window_size:,} advertised;"
@@ -137,29 +137,29 @@ def test_with_adaptation_on_a_window_and_a_frame_size_are_marked_as_ignored() ->
 def test_with_adaptation_off_the_frame_size_is_as_asked_over_tls_too() -> None:
     config = configured(server__max_frame_kib=64, server__adaptive_window=False, server__tls=True)
     with launch(config.server) as server:
-        seen = advertised_by_server(server.target, server.root_certificates)
+        seen = server_settings(server.target, server.root_certificates)
         with pytest.raises(TargetError, match="does not say what it advertises"):
-            advertised_by_server(server.target, timeout_s=0.5)
+            server_settings(server.target, timeout_s=0.5)
     assert seen.max_frame_size == 64 * 1024
-    assert effects(config, seen, advertised_by_client(config)) == {}
+    assert effects(config, seen, client_settings(config)) == {}
 
 
 def test_a_plain_server_has_no_tls_to_be_asked_over(quick_server: RunningServer) -> None:
     with launch(ServerConfig(tls=True)) as other:
         roots = other.root_certificates
     with pytest.raises(TargetError, match=f"no TLS connection to the server at {quick_server.target}"):
-        advertised_by_server(quick_server.target, roots)
+        server_settings(quick_server.target, roots)
 
 
 def test_asking_leaves_no_connection_and_no_call_behind(quick_server: RunningServer) -> None:
     before = quick_server.connections()
-    assert advertised_by_server(quick_server.target) == advertised_by_server(quick_server.target)
+    assert server_settings(quick_server.target) == server_settings(quick_server.target)
     assert quick_server.connections() == before
 
 
 def test_the_reference_server_is_read_as_well() -> None:
     with launch_reference(ReferenceSpec()) as server:
-        seen = advertised_by_server(server.target)
+        seen = server_settings(server.target)
     assert seen.goaway is None
     assert seen.window_bytes > 0
 
@@ -202,7 +202,7 @@ def test_a_server_that_says_nothing_of_use_is_one_clear_line(
     act: Callable[[socket.socket], None], timeout_s: float, why: str
 ) -> None:
     with answering(act) as target, pytest.raises(TargetError) as raised:
-        advertised_by_server(target, timeout_s=timeout_s)
+        server_settings(target, timeout_s=timeout_s)
     assert str(raised.value).startswith(f"the server at {target} does not say what it advertises: ")
     assert why in str(raised.value)
     assert "\n" not in str(raised.value)
@@ -212,7 +212,7 @@ def test_nobody_there_is_one_clear_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as door:
         target = f"127.0.0.1:{door.getsockname()[1]}"
     with pytest.raises(TargetError, match=f"^nothing answers at {target}: Connection refused$"):
-        advertised_by_server(target)
+        server_settings(target)
 
 
 @pytest.mark.parametrize("leaves", [True, False])
@@ -227,8 +227,8 @@ def test_a_server_that_answers_no_ping_counts_with_what_it_said(leaves: bool) ->
             connection.shutdown(socket.SHUT_WR)
 
     with answering(act) as target:
-        seen = advertised_by_server(target, timeout_s=1)
-    assert seen == Advertised(max_concurrent_streams=3, connection_window_bytes=65_545, goaway="NO_ERROR bye")
+        seen = server_settings(target, timeout_s=1)
+    assert seen == PeerSettings(max_concurrent_streams=3, connection_window_bytes=65_545, goaway="NO_ERROR bye")
 
 
 # ---- clients ---------------------------------------------------------------------------------------------------
@@ -240,17 +240,17 @@ def test_a_client_advertises_the_window_it_was_asked_for(engine: str, pooling: s
     config = configured(
         load__engine=engine, client__pooling=pooling, client__window_kib=128, client__adaptive_window=False
     )
-    seen = advertised_by_client(config)
+    seen = client_settings(config)
     assert (seen.initial_window_size, seen.connection_window_bytes) == (128 * 1024, 128 * 1024)
     assert seen.enable_push == 0
-    assert effects(config, Advertised(), seen) == {}
+    assert effects(config, PeerSettings(), seen) == {}
 
 
 @pytest.mark.parametrize(("engine", "word"), [("wire", "engine wire"), ("grpcio", "BDP probing")])
 def test_a_clients_window_is_marked_as_ignored_with_adaptation_on(engine: str, word: str) -> None:
     config = configured(load__engine=engine, client__window_kib=64)
-    seen = advertised_by_client(config)
-    told = effects(config, Advertised(), seen)
+    seen = client_settings(config)
+    told = effects(config, PeerSettings(), seen)
     assert set(told) == {"client.window_kib"}
     assert told["client.window_kib"].startswith(f"65,536 bytes asked for, {seen.window_bytes:,} advertised; {word}")
 
@@ -258,20 +258,20 @@ def test_a_clients_window_is_marked_as_ignored_with_adaptation_on(engine: str, w
 def test_adaptation_off_with_no_window_acts_in_grpcio_and_not_in_engine_wire() -> None:
     wire = configured(client__adaptive_window=False)
     grpcio = configured(load__engine="grpcio", client__adaptive_window=False)
-    assert advertised_by_client(grpcio).window_bytes == frames.DEFAULT_WINDOW
-    assert effects(grpcio, Advertised(), advertised_by_client(grpcio)) == {}
-    assert advertised_by_client(wire).window_bytes == OWN_WINDOW_BYTES
-    assert set(effects(wire, Advertised(), advertised_by_client(wire))) == {"client.adaptive_window"}
+    assert client_settings(grpcio).window_bytes == frames.DEFAULT_WINDOW
+    assert effects(grpcio, PeerSettings(), client_settings(grpcio)) == {}
+    assert client_settings(wire).window_bytes == OWN_WINDOW_BYTES
+    assert set(effects(wire, PeerSettings(), client_settings(wire))) == {"client.adaptive_window"}
 
 
 def test_a_client_can_be_asked_inside_a_running_event_loop_and_leaves_no_thread() -> None:
     config = configured(load__engine="grpcio")
     before = threading.active_count()
 
-    async def asked() -> Advertised:
-        return advertised_by_client(config)
+    async def asked() -> PeerSettings:
+        return client_settings(config)
 
-    assert asyncio.run(asked()) == advertised_by_client(config)
+    assert asyncio.run(asked()) == client_settings(config)
     for thread in threading.enumerate():
         if thread is not threading.current_thread() and thread.name != "MainThread":
             thread.join(5)
@@ -281,12 +281,12 @@ def test_a_client_can_be_asked_inside_a_running_event_loop_and_leaves_no_thread(
 # ---- effects and columns ---------------------------------------------------------------------------------------
 
 
-def as_asked(config: TrialConfig) -> tuple[Advertised, Advertised]:
+def as_asked(config: TrialConfig) -> tuple[PeerSettings, PeerSettings]:
     """What both sides would advertise if all took effect."""
 
-    def side(window_kib: int | None, streams: int | None, frame_kib: int | None) -> Advertised:
+    def side(window_kib: int | None, streams: int | None, frame_kib: int | None) -> PeerSettings:
         window = None if window_kib is None else window_kib * 1024
-        return Advertised(
+        return PeerSettings(
             initial_window_size=window,
             connection_window_bytes=max(window or 0, frames.DEFAULT_WINDOW),
             max_concurrent_streams=streams,
@@ -318,10 +318,10 @@ def test_a_difference_is_told_with_both_numbers(kib: int, seen: int, streams: in
         server__max_concurrent_streams=streams,
         server__max_frame_kib=16,
     )
-    server = Advertised(
+    server = PeerSettings(
         initial_window_size=seen, connection_window_bytes=frames.MAX_WINDOW, max_concurrent_streams=limit
     )
-    told = effects(config, server, advertised_by_client(config))
+    told = effects(config, server, client_settings(config))
     assert ("server.window_kib" in told) == (seen != kib * 1024)
     assert ("server.max_concurrent_streams" in told) == (limit != streams)
     assert "server.max_frame_kib" not in told  # 16 KiB is what holds where nothing is sent
@@ -334,7 +334,7 @@ def test_a_difference_is_told_with_both_numbers(kib: int, seen: int, streams: in
 
 def test_a_connection_window_that_does_not_follow_is_told() -> None:
     config = configured(server__window_kib=1024, server__adaptive_window=False)
-    told = effects(config, Advertised(initial_window_size=MIB), advertised_by_client(config))
+    told = effects(config, PeerSettings(initial_window_size=MIB), client_settings(config))
     assert told == {"server.window_kib": "1,048,576 bytes expected for the connection, 65,535 advertised"}
 
 
@@ -342,7 +342,7 @@ def test_the_static_reasons_are_kept() -> None:
     config = configured(server__keepalive_timeout_s=5.0, client__connections=9, server__event_loop="uvloop")
     static = without_effect(config)
     assert len(static) == 3
-    assert effects(config, Advertised(), advertised_by_client(config)) == static
+    assert effects(config, PeerSettings(), client_settings(config)) == static
 
 
 def test_the_columns_hold_numbers_and_nan_where_nothing_was_sent() -> None:
@@ -350,12 +350,16 @@ def test_the_columns_hold_numbers_and_nan_where_nothing_was_sent() -> None:
     assert tuple(row) == COLUMNS
     assert row["server_advertised_window_bytes"] == row["server_advertised_connection_window_bytes"] == 16 * MIB
     assert row["server_advertised_max_streams"] == 10_000
-    bare = as_row(Advertised(), Advertised())
+    bare = as_row(PeerSettings(), PeerSettings())
     assert {name for name, value in bare.items() if not math.isnan(value)} == {
         "server_advertised_connection_window_bytes",
         "client_advertised_connection_window_bytes",
     }
-    assert set(json.loads(json.dumps(dataclasses.asdict(Advertised())))) >= {"initial_window_size", "goaway", "others"}
+    assert set(json.loads(json.dumps(dataclasses.asdict(PeerSettings())))) >= {
+        "initial_window_size",
+        "goaway",
+        "others",
+    }
 
 
 class Watched:
@@ -391,5 +395,5 @@ def test_a_channel_is_closed_only_when_its_call_has_ended(monkeypatch: pytest.Mo
         peer_probe, "open_channel", lambda target, options: Watched(open_channel(target, options=options))
     )
     for _ in range(20):
-        advertised_by_client(configured(load__engine="grpcio"))
+        client_settings(configured(load__engine="grpcio"))
     assert Watched.closed == [[True]] * 20

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from grpclab.factors.config import LinkConfig
 from grpclab.http2 import frames
 from grpclab.link.emulation import check_link, running_link
-from grpclab.link.model import DelayLine, Direction, EmulatedPath, Mark, buffer_bytes
+from grpclab.link.model import DelayLine, Direction, EmulatedPath, Ending, buffer_bytes
 from grpclab.system.subprocesses import MARK
 
 UP, DOWN = Direction.UP, Direction.DOWN
@@ -48,13 +48,13 @@ def test_a_line_keeps_order_loses_nothing_and_hands_over_nothing_early(
             earliest.append(wire_free + delay)
         if rate is None:
             earliest += [now + delay] * len(data)
-    line.push_mark(Mark.END, now)
+    line.push_ending(Ending.END, now)
 
-    left, mark = b"", None
-    while mark is None:
+    left, ending = b"", None
+    while ending is None:
         due = line.next_due
         assert due is not None
-        chunks, mark = line.pop_due(due + late)
+        chunks, ending = line.pop_due(due + late)
         for chunk in chunks:
             left += bytes(chunk)
             # The sum of many small times is only as exact as floats are.
@@ -95,7 +95,7 @@ def test_a_silent_connection_is_forgotten_for_good_and_nobody_is_told() -> None:
     assert not path.enter(UP, b"c", 6.5)
     assert path.black_holed
     assert not path.enter(DOWN, b"d", 6.6)
-    assert not path.enter(DOWN, Mark.END, 6.7)
+    assert not path.enter(DOWN, Ending.END, 6.7)
     assert path.lines[UP].next_due is path.lines[DOWN].next_due is None
 
 

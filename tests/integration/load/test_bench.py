@@ -13,11 +13,12 @@ import pytest
 import grpclab
 from grpclab.errors import FactorError, MissingDependencyError, TargetError, UsageError
 from grpclab.factors.config import Level, ServerConfig, TrialConfig
-from grpclab.load.bench import link_text, run_bench
+from grpclab.load.bench import run_bench
 from grpclab.load.core.arrivals import parse_rates
 from grpclab.load.output.formats import ghz_json
 from grpclab.load.plan import choose_call, load_plan, no_effect, pool_settings
-from grpclab.load.run import KEPT_SHARE, LoadRun, Progress
+from grpclab.load.result import link_text
+from grpclab.load.run import KEPT_SHARE, LoadProgress, LoadRun
 from grpclab.load.slo import parse_slo
 from grpclab.load.steps import RateStep, find_knee, merged
 from grpclab.servers.process.launcher import RunningServer, launch
@@ -309,7 +310,7 @@ def test_another_service_is_called_by_name(server: RunningServer) -> None:
 
 def test_a_broken_threshold_ends_the_run_early(server: RunningServer) -> None:
     config = TrialConfig().replace({"load.requests": None, "load.duration_s": 60.0, "load.warmup_s": 0.0})
-    seen: list[Progress] = []
+    seen: list[LoadProgress] = []
     found = run_bench(
         server.target,
         config,

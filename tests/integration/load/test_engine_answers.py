@@ -16,8 +16,9 @@ from grpclab.factors.config import ClientConfig, LoadConfig, TrialConfig
 from grpclab.load.calls.method import CallSpec, greeting
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder
-from grpclab.load.engines import ENGINES, Engine
+from grpclab.load.engines import ENGINES
 from grpclab.load.engines.backoff import BACKOFF_S, Backoff
+from grpclab.load.engines.engine import Engine
 from grpclab.status import STATUS_NAMES
 from tests.support.answer_server import PLAIN, AnswerServer, close
 from tests.support.answer_shapes import STREAM, UNARY, Shape

@@ -26,7 +26,7 @@ from grpclab.load.calls.method import greeting
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder
 from grpclab.load.engines.wire import WireEngine
-from grpclab.servers.reference.faults import FAULTS, PERCENT_MESSAGE, Fault, Talk, Turn, parse_fault
+from grpclab.servers.reference.faults import FAULTS, PERCENT_MESSAGE, Fault, FaultState, ResponseContext, parse_fault
 from grpclab.servers.reference.serving import listening
 from grpclab.servers.reference.spec import ReferenceSpec
 from grpclab.status import STATUS_NAMES
@@ -159,7 +159,7 @@ REPLY = Reply(b"Hello!", stamp="told")
 def turn(name: str, calls: int = 1, stream_id: int = 1) -> bytes:
     fault = FAULTS[name]
     assert fault.answer is not None
-    return fault.answer(Turn(Talk(fault.n or 0, calls, highest=stream_id), stream_id, REPLY, b"12"))
+    return fault.answer(ResponseContext(FaultState(fault.n or 0, calls, highest=stream_id), stream_id, REPLY, b"12"))
 
 
 @pytest.mark.parametrize("name", ["padded", "split", "max-streams-flap"])
@@ -178,12 +178,12 @@ def test_h2_reads_the_proper_answer_out_of_the_unusual_one(name: str) -> None:
 def test_a_goaway_lets_the_calls_below_it_end_and_none_above() -> None:
     answer = FAULTS["goaway"].answer
     assert answer is not None
-    talk, said = Talk(2), []
+    state, said = FaultState(2), []
     for stream_id in (5, 3, 1, 7, 9):
-        talk.calls += 1
-        talk.highest = max(talk.highest, stream_id)
-        said.append(answer(Turn(talk, stream_id, REPLY, b"12")))
-    assert talk.last_id == 5
+        state.calls += 1
+        state.highest = max(state.highest, stream_id)
+        said.append(answer(ResponseContext(state, stream_id, REPLY, b"12")))
+    assert state.last_id == 5
     assert [bool(part) for part in said] == [True, True, True, False, False]
 
 

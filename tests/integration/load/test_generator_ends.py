@@ -14,7 +14,7 @@ import pytest
 
 from grpclab.errors import ServerError, StorageError, TargetError, WorkerError
 from grpclab.factors.config import ClientConfig, ServerConfig
-from grpclab.load.generator import Generator, Progress
+from grpclab.load.generator import Generator, LoadProgress
 from grpclab.servers.process.launcher import RunningServer, launch
 from tests.conftest import until
 from tests.support.generator_help import Pooling, by_status, load
@@ -23,7 +23,7 @@ from tests.support.generator_help import Pooling, by_status, load
 
 
 def test_the_running_figures_are_told_and_cost_the_result_nothing(quick_server: RunningServer) -> None:
-    seen: list[Progress] = []
+    seen: list[LoadProgress] = []
     config = load(requests=None, duration_s=1.2, warmup_s=0.1, workers=2)
     with Generator(config, quick_server.target) as generator:
         run = generator.measure(progress=seen.append)

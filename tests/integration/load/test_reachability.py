@@ -20,7 +20,7 @@ from grpclab.factors.config import ServerConfig, TrialConfig
 from grpclab.http2 import frames
 from grpclab.load.calls.method import find_call, greeting
 from grpclab.load.engines import ENGINES
-from grpclab.load.reachability import Finding, await_listener, look, unreachable
+from grpclab.load.reachability import Diagnosis, await_listener, look, unreachable
 from grpclab.servers.process.launcher import RunningServer, launch
 
 PATIENCE_S = 0.3
@@ -113,7 +113,7 @@ def test_reflection_says_the_same(tls_server: RunningServer) -> None:
 
 
 def test_a_server_that_speaks_http_2_or_says_nothing_is_waited_for() -> None:
-    waited = Finding(text="", final=False)
+    waited = Diagnosis(text="", final=False)
     with answering(frames.settings({})) as target:
         assert look(target, patience_s=PATIENCE_S) == waited
     with answering(None) as target:

@@ -22,7 +22,8 @@ from grpclab.factors.config import ClientConfig, LoadConfig, ServerConfig, Trial
 from grpclab.load.calls.method import CallSpec, greeting
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder, Records
-from grpclab.load.engines import ENGINES, Counters, Engine
+from grpclab.load.engines import ENGINES
+from grpclab.load.engines.engine import Counters, Engine
 from grpclab.load.engines.wire import WireEngine
 from grpclab.servers.process.launcher import RunningServer, launch
 from grpclab.status import STATUS_NAMES
@@ -333,9 +334,9 @@ def test_metadata_and_trailers(path: Path) -> None:
         await engine.connect(10)
         handle = engine._closed_loop
 
-        def noting(lane: Any, ended: Any) -> None:
+        def noting(connection: Any, ended: Any) -> None:
             told.extend(list(call.trailers) for call in ended)
-            handle(lane, ended)
+            handle(connection, ended)
 
         engine._closed_loop = noting  # type: ignore[method-assign]
         await engine.run(Gate(opens_at=0, requests=50), Recorder(), 3)

@@ -124,13 +124,13 @@ def test_ten_thousand_calls_are_inside_at_once(connections: int) -> None:
 
 def test_it_may_listen_inside_another_process_too() -> None:
     async def call() -> tuple[int, int]:
-        async with listening(ReferenceSpec(max_concurrent_streams=2, pacing="timer")) as (house, port):
+        async with listening(ReferenceSpec(max_concurrent_streams=2, pacing="timer")) as (context, port):
             config = TrialConfig()
             engine, recorder = WireEngine(config, f"127.0.0.1:{port}", None, greeting(config.load)), Recorder(None)
             await engine.connect(10)
             await engine.run(Gate(opens_at=0, requests=100), recorder, 10)
             await engine.close()
-            assert house.service.high_water <= 2
+            assert context.service.high_water <= 2
             return recorder.calls, recorder.errors
 
     assert asyncio.run(call()) == (100, 0)

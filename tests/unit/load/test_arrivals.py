@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from grpclab.errors import FactorError, UsageError
 from grpclab.load.core import arrivals
-from grpclab.load.core.arrivals import Step, count_between, parse_rates, plan_window, planned, schedule_note
+from grpclab.load.core.arrivals import ScheduledRate, count_between, parse_rates, plan_window, planned, schedule_note
 
 ARRIVALS = st.sampled_from(["constant", "poisson"])
 RATES = st.floats(0.01, 1e6)
@@ -153,7 +153,7 @@ def test_a_rate_or_a_schedule_of_rates_is_read(text: str, rates: list[float], ho
     found = parse_rates(text)
     assert [step.rate_rps for step in found] == pytest.approx(rates)
     assert {step.hold_s for step in found} == {hold_s}
-    assert isinstance(found[0], Step)
+    assert isinstance(found[0], ScheduledRate)
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,9 @@ from grpclab.http2 import frames
 from grpclab.http2.client import ClientConnection
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder, Records
-from grpclab.load.engines import peer as peers
+from grpclab.load.engines import http2_protocol
 from grpclab.load.engines.backoff import BACKOFF_S
-from grpclab.load.engines.peer import Peer
+from grpclab.load.engines.http2_protocol import Http2Protocol
 from grpclab.load.engines.wire import TURN_S
 from tests.support.http2_peer import block
 from tests.support.net import MS, STREAM_CALL, Bench, Net, Server, on_a_net, statuses
@@ -314,7 +314,7 @@ def test_an_outage_is_reported_and_the_run_goes_on(path: Path) -> None:
         assert good.max() > 7.9
         bad = records.status != 0
         assert records.start_s[bad].max() < 5.1
-        # Nobody spins while nobody answers: as many failures as attempts, for each caller of a lane.
+        # Nobody spins while nobody answers: as many failures as attempts, for each caller of a connection.
         assert bad.sum() <= 4 * len(bench.net.attempts)
         pauses = np.diff([at for at in bench.net.attempts[lost::lost] if at < 4])
         assert np.all(pauses[1:] >= pauses[:-1] - 1e-9)
@@ -432,7 +432,8 @@ def test_a_call_that_was_sent_again_keeps_its_deadline(path: Path) -> None:
 def test_stream_ids_run_out_and_nobody_notices(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     last = frames.MAX_STREAM_ID
     monkeypatch.setattr(
-        "grpclab.load.engines.wire.ClientConnection", functools.partial(ClientConnection, first_stream_id=last - 20)
+        "grpclab.load.engines.connection_settings.ClientConnection",
+        functools.partial(ClientConnection, first_stream_id=last - 20),
     )
 
     async def main(bench: Bench) -> tuple[Records, Bench]:
@@ -510,7 +511,7 @@ def test_a_peer_that_does_not_read_is_given_up(path: Path) -> None:
         bench.net.service_s = 100.0
 
         def stop_reading() -> None:
-            bench.net.servers[0].cable.unread = peers.MAX_UNREAD_BYTES + 1
+            bench.net.servers[0].cable.unread = http2_protocol.MAX_UNREAD_BYTES + 1
 
         bench.net.at(1.0, stop_reading)
         bench.net.at(1.5, lambda: setattr(bench.net, "service_s", MS))
@@ -564,7 +565,7 @@ def test_a_server_that_comes_up_a_little_later_is_found(path: Path) -> None:
 def test_per_call_opens_and_closes_a_connection_for_each_call(path: Path) -> None:
     async def main(bench: Bench) -> tuple[Records, Bench]:
         records = await bench.closed_loop(3, requests=30)
-        assert len(bench.engine._lanes) < 30
+        assert len(bench.engine._connections) < 30
         return records, bench
 
     records, bench = on_a_net(main, path, PER_CALL)
@@ -651,7 +652,7 @@ def test_a_deadline_is_kept_while_the_server_sends_without_a_pause(path: Path, m
             bench.loop.selector.now += 8 * MS
             return receive(connection, data)
 
-        monkeypatch.setattr(peers, "TURN_BYTES", len(flood) // 256)
+        monkeypatch.setattr(http2_protocol, "TURN_BYTES", len(flood) // 256)
 
         def answer(server: Server, stream_id: int) -> None:
             if stream_id > 1:
@@ -676,8 +677,8 @@ def test_a_deadline_is_kept_while_the_server_sends_without_a_pause(path: Path, m
 
 
 def test_reading_is_not_paused_while_the_event_loop_turns(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    paused: list[Peer] = []
-    monkeypatch.setattr(Peer, "pause", paused.append)
+    paused: list[Http2Protocol] = []
+    monkeypatch.setattr(Http2Protocol, "pause", paused.append)
     records = on_a_net(lambda bench: bench.closed_loop(1, requests=100), path)
     assert np.ptp(records.start_s) > 3 * TURN_S
     assert not paused

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder, Records
 from grpclab.load.core.summary import Window, percentiles, summarise
-from grpclab.load.engines import Counters
-from grpclab.load.engines.loops import Call, Caller, OpenLoop
+from grpclab.load.engines.engine import Counters
+from grpclab.load.engines.loops import Caller, CallFunction, OpenLoop
 from grpclab.metrics import PERCENTILES
 from grpclab.status import OK
 from tests.support.virtual import VirtualLoop, pacer, run
@@ -69,7 +69,7 @@ def evenly(every_s: float, *, first: float = 0.0) -> Iterator[float]:
 async def send(
     loop: VirtualLoop,
     path: Path,
-    call: Call,
+    call: CallFunction,
     planned: Iterator[float],
     gate: Gate,
     *,
@@ -91,7 +91,7 @@ async def send(
     return Records.load(path, residence=True)
 
 
-async def call_again(loop: VirtualLoop, path: Path, call: Call, gate: Gate, *, callers: int = 1) -> Records:
+async def call_again(loop: VirtualLoop, path: Path, call: CallFunction, gate: Gate, *, callers: int = 1) -> Records:
     """A closed loop to its end, and what was recorded."""
     recorder = Recorder(path)
     await asyncio.gather(*(Caller(call, gate, recorder, loop.time).run() for _ in range(callers)))
@@ -315,7 +315,7 @@ def test_calls_are_dealt_out_to_the_connections_in_turn(tmp_path: Path) -> None:
     async def main(loop: VirtualLoop) -> list[int]:
         made: list[int] = []
 
-        def connection(number: int) -> Call:
+        def connection(number: int) -> CallFunction:
             async def call(start_s: float, recorder: Recorder) -> tuple[int, float]:
                 made.append(number)
                 return OK, math.nan

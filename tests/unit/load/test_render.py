@@ -14,7 +14,7 @@ from grpclab.load.calls.method import CallSpec
 from grpclab.load.output import chart
 from grpclab.load.output.progress import ProgressLine, progress_text
 from grpclab.load.output.render import behind, ms, render, share
-from grpclab.load.run import Progress
+from grpclab.load.run import LoadProgress
 from grpclab.system.surroundings import SERVER, Surroundings
 from grpclab.system.terminal import ERASE
 from tests.support.bench_results import open_loop, rate_run, result, schedule, thousand
@@ -297,7 +297,7 @@ class Terminal(io.StringIO):
         return True
 
 
-SEEN = Progress(elapsed_s=2.0, calls=3000, errors=4, latency_p99_s=0.00231)
+SEEN = LoadProgress(elapsed_s=2.0, calls=3000, errors=4, latency_p99_s=0.00231)
 
 
 def test_the_line_tells_how_it_is_going() -> None:
@@ -305,9 +305,9 @@ def test_the_line_tells_how_it_is_going() -> None:
     assert progress_text(SEEN, "2 of 3: 1,500/s", 5.0, 9000) == (
         "2 of 3: 1,500/s  2.0 of 5 s  3,000 of 9,000 calls  1,500/s  4 failed  p99 2.31 ms"
     )
-    few = Progress(elapsed_s=2.0, calls=3, errors=0, latency_p99_s=math.nan)
+    few = LoadProgress(elapsed_s=2.0, calls=3, errors=0, latency_p99_s=math.nan)
     assert progress_text(few) == "2.0 s  3 calls  1.5/s  0 failed"
-    before = Progress(elapsed_s=-0.3, calls=0, errors=0, latency_p99_s=math.nan)
+    before = LoadProgress(elapsed_s=-0.3, calls=0, errors=0, latency_p99_s=math.nan)
     assert progress_text(before, "1 of 3: 500/s") == "1 of 3: 500/s  warming up"
 
 

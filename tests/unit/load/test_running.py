@@ -6,7 +6,7 @@ import pytest
 
 from grpclab.load.core.running import BEAT_S, STILL_S, Heartbeat, Tally
 from grpclab.load.output.progress import progress_text
-from grpclab.load.run import Progress
+from grpclab.load.run import LoadProgress
 from grpclab.status import OK
 
 
@@ -58,5 +58,5 @@ def test_only_what_lies_in_the_window_counts() -> None:
 
 
 def test_the_line_of_progress_tells_of_calls_that_go_on_after_the_window() -> None:
-    seen = Progress(elapsed_s=5.0, calls=10, errors=0, latency_p99_s=0.1, over=True, under_way=7)
+    seen = LoadProgress(elapsed_s=5.0, calls=10, errors=0, latency_p99_s=0.1, over=True, under_way=7)
     assert progress_text(seen, duration_s=4.0).endswith("the window is over, 7 calls still under way")

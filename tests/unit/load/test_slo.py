@@ -12,13 +12,13 @@ import pytest
 from grpclab.errors import UsageError
 from grpclab.load.core.recorder import Records
 from grpclab.load.core.summary import Window, summarise
-from grpclab.load.run import Progress
+from grpclab.load.run import LoadProgress
 from grpclab.load.slo import (
     IMPLIED_ERRORS,
     KEYS,
     WATCH_REPORTS,
-    Judgement,
-    Watch,
+    ObjectiveResult,
+    ObjectiveWatch,
     check_enough,
     check_watchable,
     judge,
@@ -178,7 +178,7 @@ def test_a_rate_that_is_missed_or_a_generator_that_stood_still_is_no_grade_a(run
 
 
 def test_callers_that_all_wait_to_the_end_break_a_percentile_that_they_are_too_few_for() -> None:
-    def frozen_for(stall_s: float) -> Judgement:
+    def frozen_for(stall_s: float) -> ObjectiveResult:
         """Two callers, a call each 10 ms; the last two never end."""
         good = np.arange(0.0, 10.0 - stall_s, 0.005)
         records = Records(
@@ -217,16 +217,16 @@ def test_a_percentile_that_too_few_calls_are_planned_for_is_refused(name: str, e
 # ---- watched ---------------------------------------------------------------------------------------------------
 
 
-def seen(slo: str = "", **figures: Any) -> Progress:
+def seen(slo: str = "", **figures: Any) -> LoadProgress:
     """A thousand quick calls in two seconds, but for what is given."""
-    none = dict.fromkeys(Watch(objectives=parse_slo(slo)).limits_s, 0) if slo else {}
+    none = dict.fromkeys(ObjectiveWatch(objectives=parse_slo(slo)).limits_s, 0) if slo else {}
     usual: dict[str, Any] = {"elapsed_s": 2.0, "calls": 1000, "errors": 0, "succeeded": 1000, "latency_p99_s": 0.001}
-    return Progress(**usual | {"longest_s": 0.001, "slow": none, "overdue": none} | figures)
+    return LoadProgress(**usual | {"longest_s": 0.001, "slow": none, "overdue": none} | figures)
 
 
 def reports_until(slo: str, callers: int | None = None, **figures: Any) -> int | None:
     """After how many such reports a run ends; None if it never does."""
-    watch = Watch(objectives=parse_slo(slo), callers=callers)
+    watch = ObjectiveWatch(objectives=parse_slo(slo), callers=callers)
     return next((n for n in range(1, 20) if watch.reason(seen(slo, **figures))), None)
 
 
@@ -263,7 +263,7 @@ def test_a_percentile_is_broken_by_its_share_of_calls_those_under_way_included()
 
 
 def test_a_percentile_that_recovers_begins_anew() -> None:
-    watch = Watch(objectives=parse_slo("p99=5ms"))
+    watch = ObjectiveWatch(objectives=parse_slo("p99=5ms"))
     for slow in [11] * (WATCH_REPORTS - 1) + [10]:
         assert watch.reason(seen(slow={0.005: slow}, overdue={0.005: 0})) is None
 

@@ -49,7 +49,7 @@ def test_a_missing_permission_is_said_with_its_remedy() -> None:
 
 
 def test_without_the_kernel_there_is_no_share_of_it() -> None:
-    assert math.isnan(perf.Profile(stacks={"a;b (c)": 1}, samples=1, note=perf.USER_ONLY_ADVICE).kernel_share)
+    assert math.isnan(perf.PerfProfile(stacks={"a;b (c)": 1}, samples=1, note=perf.USER_ONLY_ADVICE).kernel_share)
 
 
 def test_without_perf_the_note_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,7 +41,6 @@ LARGE: dict[str, str] = {
     "grpclab.calibration.disturbances": "not cut yet",
     "grpclab.cli.bench": "not cut yet",
     "grpclab.factors.config": "not cut yet",
-    "grpclab.load.bench": "not cut yet",
     "grpclab.load.core.summary": "not cut yet",
     "grpclab.load.engines.wire": "not cut yet",
     "grpclab.load.generator": "not cut yet",
@@ -107,7 +106,6 @@ ONE_USER: dict[str, str] = {
 """Modules that one other module imports, and why they are modules of their own."""
 
 FILE_NAMES: dict[str, str] = {
-    "bounds": "not renamed yet",
     "calibration": "not renamed yet",
     "child": "not renamed yet",
     "engines": "not renamed yet",
@@ -126,44 +124,23 @@ FILE_NAMES: dict[str, str] = {
 """File names that stand in two rooms, beside members of registries, and why."""
 
 CLASS_NAMES: dict[str, str] = {
-    "Call": "not renamed yet",
     "Claim": "not renamed yet",
-    "Finding": "not renamed yet",
-    "Judgement": "not renamed yet",
     "Level": "not renamed yet",
     "Line": "not renamed yet",
-    "Mark": "not renamed yet",
-    "Peer": "not renamed yet",
-    "Profile": "not renamed yet",
-    "Progress": "not renamed yet",
     "Reading": "not renamed yet",
-    "Rule": "not renamed yet",
     "Rung": "not renamed yet",
     "Spot": "not renamed yet",
-    "Step": "not renamed yet",
     "Study": "not renamed yet",
-    "Watch": "not renamed yet",
 }
 """Class names that stand in two modules, and why."""
 
 
 CIRCLES: set[str] = {
-    "grpclab.load.bench",
-    "grpclab.load.engines",
-    "grpclab.load.engines.grpcio",
-    "grpclab.load.engines.loops",
-    "grpclab.load.engines.peer",
-    "grpclab.load.engines.reconnecting",
-    "grpclab.load.engines.wire",
-    "grpclab.load.output.formats",
-    "grpclab.load.output.html",
-    "grpclab.load.output.render",
-    "grpclab.load.peer_probe",
     "grpclab.study.store",
     "grpclab.study.trial",
 }
 """Modules that import themselves through others."""
-CIRCULAR_ROOMS: set[str] = {"grpclab.load", "grpclab.load.engines", "grpclab.study"}
+CIRCULAR_ROOMS: set[str] = {"grpclab.study"}
 """Rooms with modules that import each other in a circle."""
 
 

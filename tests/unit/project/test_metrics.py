@@ -12,7 +12,7 @@ import pytest
 
 from grpclab.factors import effective
 from grpclab.factors.config import FACTORS, TrialConfig
-from grpclab.http2.peer_settings import Advertised
+from grpclab.http2.peer_settings import PeerSettings
 from grpclab.load.core.traffic import Traffic
 from grpclab.metrics import (
     IDENTITY,
@@ -61,7 +61,7 @@ def test_what_the_table_calls_a_number_is_one(stored: list[pd.DataFrame]) -> Non
 
 
 def test_what_is_measured_beside_the_calls_is_in_the_table() -> None:
-    sent = effective.as_row(Advertised(), Advertised())
+    sent = effective.as_row(PeerSettings(), PeerSettings())
     assert {*Traffic().as_row(), *Surroundings().as_row(), *sent} <= set(MEASURED)
     assert tuple(WORK) == FAMILIES
 

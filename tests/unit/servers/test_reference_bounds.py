@@ -18,15 +18,15 @@ from grpclab.http2.answering import STREAM_BYTES, Stream
 from grpclab.http2.frames import ErrorCode, Setting
 from grpclab.http2.messages import prefixed
 from grpclab.http2.server import ServerConnection
-from grpclab.servers.reference.bounds import TURN_STEPS, Ledger
-from grpclab.servers.reference.protocol import House
+from grpclab.servers.reference.client_limits import TURN_STEPS, Ledger
+from grpclab.servers.reference.protocol import ServerContext
 from grpclab.servers.reference.service import (
     CANCELLED_WAITING,
     KNOWN_BYTES,
     SAY_HELLO,
     SAY_HELLO_STREAM,
+    ServerCall,
     Service,
-    Visit,
 )
 from grpclab.servers.reference.serving import listening
 from grpclab.servers.reference.spec import ReferenceSpec
@@ -205,15 +205,15 @@ def test_a_connection_that_is_lost_with_unsent_answers_is_not_kept_by_its_calls(
     """The server looks for cycles among young objects only: one of its own would stay for ever."""
 
     async def main() -> None:
-        async with listening(ReferenceSpec(pacing="timer")) as (house, port):
+        async with listening(ReferenceSpec(pacing="timer")) as (context, port):
             _, writer = await asyncio.open_connection("127.0.0.1", port)
             closed_window = frames.settings({Setting.INITIAL_WINDOW_SIZE: 0})
             calls = (frames.headers(n, BLOCK, end=False) + frames.data(n, HELLO, end=True) for n in (1, 3, 5))
             writer.write(frames.PREFACE + closed_window + b"".join(calls))
             async with asyncio.timeout(10):
-                while house.service.calls < 3:
+                while context.service.calls < 3:
                     await asyncio.sleep(0.001)
-                (kept,) = (weakref.ref(peer.http2) for peer in house.peers)
+                (kept,) = (weakref.ref(peer.http2) for peer in context.protocols)
                 writer.close()
                 while kept() is not None:
                     await asyncio.sleep(0.001)
@@ -340,7 +340,7 @@ class Room:
         self.woken_at: list[float] = []
         spec = ReferenceSpec(**asked)
         self.service = Service(spec, clock=lambda: 0.0, wake_at=lambda at, _call: self.woken_at.append(at))
-        self.http2 = House(spec, self.service, lambda: 0.0, lambda: None).connection()
+        self.http2 = ServerContext(spec, self.service, lambda: 0.0, lambda: None).connection()
         self.hear(BEGINNING)
 
     def hear(self, data: bytes) -> None:
@@ -348,9 +348,9 @@ class Room:
         self.service.take(self, news, 0.0)
         self.http2.take()
 
-    def answer(self, visits: Any, now: float) -> None:
-        for visit in visits:
-            self.http2.reply(visit, visit.reply, self.service.stamp(visit, now))
+    def answer(self, calls: Any, now: float) -> None:
+        for call in calls:
+            self.http2.reply(call, call.reply, self.service.stamp(call, now))
 
     def flush(self) -> None:
         self.http2.take()
@@ -374,8 +374,8 @@ def test_requests_are_remembered_by_their_bytes() -> None:
     room = Room()
     for number in range(60):
         body = b"\n\x80\x80\x10" + b"%0262144d" % number
-        visit = Visit()
-        visit.stream_id = number
+        call = ServerCall()
+        call.stream_id = number
         assert room.service._known.get((SAY_HELLO, (body,))) is None
         room.service._prepare((SAY_HELLO, (body,)))
         held = sum(len(message) for _, (message,) in room.service._known)

@@ -14,8 +14,15 @@ import pytest
 from grpclab.errors import UsageError
 from grpclab.http2.client import Call, ClientConnection, Request
 from grpclab.http2.headers import RESIDENCE_HEADER
-from grpclab.servers.reference.protocol import House
-from grpclab.servers.reference.service import HEALTH_CHECK, KNOWN_REQUESTS, SAY_HELLO, SAY_HELLO_STREAM, Service, Visit
+from grpclab.servers.reference.protocol import ServerContext
+from grpclab.servers.reference.service import (
+    HEALTH_CHECK,
+    KNOWN_REQUESTS,
+    SAY_HELLO,
+    SAY_HELLO_STREAM,
+    ServerCall,
+    Service,
+)
 from grpclab.servers.reference.spec import ReferenceSpec
 from grpclab.status import STATUS_NAMES
 
@@ -31,7 +38,7 @@ class Room:
         self._wake: tuple[float, Callable[[], None]] = (math.inf, lambda: None)
         spec = ReferenceSpec(**asked)
         self.service = Service(spec, clock=lambda: self.now, wake_at=self._wake_at)
-        self.http2 = House(spec, self.service, lambda: self.now, lambda: None).connection()
+        self.http2 = ServerContext(spec, self.service, lambda: self.now, lambda: None).connection()
         self._clients: dict[tuple[str, bytes], ClientConnection] = {}
         self.client = ClientConnection(
             Request(path=SAY_HELLO, authority="here", payload=WORLD, server_streaming=True),
@@ -44,9 +51,9 @@ class Room:
     def _wake_at(self, when: float, callback: Callable[[], None]) -> None:
         self._wake = (when, callback)
 
-    def answer(self, visits: Sequence[Visit], now: float) -> None:
-        for visit in visits:
-            self.http2.reply(visit, visit.reply, self.service.stamp(visit, now))
+    def answer(self, calls: Sequence[ServerCall], now: float) -> None:
+        for call in calls:
+            self.http2.reply(call, call.reply, self.service.stamp(call, now))
 
     def flush(self) -> None:
         self.exchange()
@@ -85,7 +92,7 @@ def as_path(room: Room, path: str, payload: bytes = WORLD) -> Room:
         stream_window=1 << 20,
         connection_window=1 << 20,
     )
-    room.http2 = House(room.service._spec, room.service, lambda: room.now, lambda: None).connection()
+    room.http2 = ServerContext(room.service._spec, room.service, lambda: room.now, lambda: None).connection()
     room.exchange()
     return room
 

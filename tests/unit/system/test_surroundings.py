@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from grpclab.load.watching import LOOK_S, Watch
+from grpclab.load.watching import LOOK_S, SurroundingsWatch
 from grpclab.metrics import MEASURED
 from grpclab.system.accounting import Reading, Throttling
 from grpclab.system.notices import Notice, kinds
@@ -131,10 +131,10 @@ class Time:
         return self.now
 
 
-def watched(root: Path, clock: Time) -> Watch:
+def watched(root: Path, clock: Time) -> SurroundingsWatch:
     (root / "proc/7").mkdir(parents=True)
     (root / "proc/7/stat").write_text("7 (a (b) c) S 1 1\n")
-    return Watch({SERVER: [7]}, clock=clock, root=root)
+    return SurroundingsWatch({SERVER: [7]}, clock=clock, root=root)
 
 
 def test_a_stop_is_about_as_long_as_the_process_was_seen_stopped(tmp_path: Path) -> None:

@@ -1,20 +1,17 @@
-"""One transport of a lane, with its HTTP/2 connection: where the hot path of engine `wire` begins."""
+"""One transport with its HTTP/2 connection: where the hot path of engine `wire` begins."""
 
 from __future__ import annotations
 
 import asyncio
-import ssl
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import Protocol, cast
 
 from grpclab.http2 import frames
 from grpclab.http2.client import Call, ClientConnection
 from grpclab.http2.frames import ErrorCode
 from grpclab.load.core.traffic import Traffic, goaway_text
-
-if TYPE_CHECKING:
-    from grpclab.load.engines.reconnecting import Lane
+from grpclab.load.engines.connection_settings import ConnectionSettings
 
 TURN_BYTES = 32 * 1024
 """So much is taken in at a time, and then looked for what else is due."""
@@ -35,30 +32,35 @@ class WireCall(Call):
     """It is a second attempt: there will be no third."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class LaneSettings:
-    """How a lane dials, and what it does about silence."""
+class Owner(Protocol):
+    """The client's connection that a transport belongs to, as its transports see it."""
 
-    host: str
-    """The name that the server's certificate has to hold."""
-    addresses: tuple[str, ...]
-    """What is dialled, one after the other until one answers."""
-    port: int
-    tls: ssl.SSLContext | None
-    connection: Callable[[], ClientConnection]
-    deadline_s: float | None
-    keepalive_s: float | None
-    keepalive_timeout_s: float
-    resend: bool
-    single_use: bool = False
-    """For one call only: its transport is closed with it, and it dials but once."""
+    settings: ConnectionSettings
+    protocol: Http2Protocol | None
+    """The transport that takes calls."""
+    waiting: deque[WireCall]
+    on_messages: Callable[[list[WireCall]], None]
+    on_encoded: Callable[[list[WireCall]], None]
+    on_turn: Callable[[Http2Protocol], None]
+
+    def ended(self, protocol: Http2Protocol, calls: list[WireCall]) -> None:
+        """Calls are over."""
+
+    def settle(self, protocol: Http2Protocol) -> None:
+        """Something other than an answer may have happened, or calls wait for room."""
+
+    def lost(self, protocol: Http2Protocol, reason: str) -> None:
+        """The transport is gone."""
+
+    def flush(self) -> None:
+        """Send what was submitted."""
 
 
-class Peer(asyncio.Protocol):
-    """One transport of a lane, with its HTTP/2 connection."""
+class Http2Protocol(asyncio.Protocol):
+    """One transport, with its HTTP/2 connection."""
 
-    def __init__(self, lane: Lane, http2: ClientConnection) -> None:
-        self.lane = lane
+    def __init__(self, owner: Owner, http2: ClientConnection) -> None:
+        self.owner = owner
         self.http2 = http2
         self.greeted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done once the peer's settings have come."""
@@ -79,27 +81,27 @@ class Peer(asyncio.Protocol):
             for at in range(0, len(data), TURN_BYTES):
                 self.data_received(data[at : at + TURN_BYTES])
             return
-        http2, lane = self.http2, self.lane
+        http2, owner = self.http2, self.owner
         ended = http2.receive(data)
         self._heard = True
         if http2.arrived:
-            lane.on_messages(cast("list[WireCall]", http2.arrived))
+            owner.on_messages(cast("list[WireCall]", http2.arrived))
             http2.arrived.clear()
         if ended:
             if http2.encoded:
-                lane.on_encoded(ended)
-            lane.ended(self, ended)
-        if lane.waiting or http2.draining or lane.peer is not self:
+                owner.on_encoded(ended)
+            owner.ended(self, ended)
+        if owner.waiting or http2.draining or owner.protocol is not self:
             self._rarely()
         if http2.outgoing:
             self.flush()
-        lane.on_turn(self)
+        owner.on_turn(self)
 
     def _rarely(self) -> None:
         if self.http2.ready and not self.greeted.done():
             self.greeted.set_result(None)
-        self.lane.settle(self)
-        self.lane.flush()  # the calls that followed may have gone to its new connection
+        self.owner.settle(self)
+        self.owner.flush()  # the calls that followed may have gone to its new connection
 
     def flush(self) -> None:
         """Hand what is to be said to the transport."""
@@ -118,7 +120,7 @@ class Peer(asyncio.Protocol):
 
     def look(self, now: float) -> None:
         """Ping a silent peer; give up one that does not answer, or does not read."""
-        settings = self.lane.settings
+        settings = self.owner.settings
         unread = self._transport.get_write_buffer_size() if self._transport is not None else 0
         if unread > MAX_UNREAD_BYTES:
             self.abandon(f"the server left {unread:,} bytes unread")
@@ -163,4 +165,4 @@ class Peer(asyncio.Protocol):
             self.greeted.set_exception(ConnectionError(reason))
             self.greeted.exception()  # whoever waited may have given up
         self.gone.set_result(None)
-        self.lane.lost_peer(self, reason)
+        self.owner.lost(self, reason)

@@ -1,0 +1,84 @@
+"""How the connections of engine `wire` are dialled, and what each of them says first."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from grpclab import __version__
+from grpclab.factors.config import ClientConfig
+from grpclab.http2 import messages
+from grpclab.http2.client import ClientConnection, Request
+from grpclab.load.calls.method import CallSpec
+from grpclab.system.dialling import loopback_target
+
+OWN_WINDOW_BYTES = 4 * 1024 * 1024
+"""What this side is ready to receive where `window_kib` does not say; what C-core's adaptation starts from."""
+KEEPALIVE_TIMEOUT_S = 20.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConnectionSettings:
+    """How a connection is dialled, and what it does about silence."""
+
+    host: str
+    """The name that the server's certificate has to hold."""
+    addresses: tuple[str, ...]
+    """What is dialled, one after the other until one answers."""
+    port: int
+    tls: ssl.SSLContext | None
+    connection: Callable[[], ClientConnection]
+    deadline_s: float | None
+    keepalive_s: float | None
+    keepalive_timeout_s: float
+    resend: bool
+    single_use: bool = False
+    """For one call only: its transport is closed with it, and it dials but once."""
+
+
+def connection_settings(
+    client: ClientConfig, target: str, root_certificates: bytes | None, call: CallSpec
+) -> ConnectionSettings:
+    """How the connections of this client are dialled, and what each of them says and makes. Raises UsageError."""
+    addresses, port = loopback_target(target)
+    tls = None
+    if root_certificates is not None:
+        tls = ssl.create_default_context(cadata=root_certificates.decode())
+        tls.set_alpn_protocols(["h2"])
+    request = Request(
+        path=call.path,
+        authority=target,
+        payload=call.payload,
+        scheme="https" if tls else "http",
+        server_streaming=call.server_streaming,
+        timeout_s=client.deadline_s,
+        metadata=call.metadata,
+    )
+    fixed = client.window_kib is not None and not client.adaptive_window
+    window = (client.window_kib or 0) * 1024 if fixed else OWN_WINDOW_BYTES
+
+    most = messages.UNLIMITED_BYTES if client.max_message_mib is None else client.max_message_mib * 2**20
+
+    def connection() -> ClientConnection:
+        return ClientConnection(
+            request,
+            stream_window=window,
+            connection_window=window,
+            user_agent=f"grpclab/{__version__}",
+            watch_messages=call.server_streaming,
+            max_message_bytes=most,
+        )
+
+    return ConnectionSettings(
+        host=target.rpartition(":")[0].strip("[]"),
+        addresses=addresses,
+        port=port,
+        tls=tls,
+        connection=connection,
+        deadline_s=client.deadline_s,
+        keepalive_s=client.keepalive_s,
+        keepalive_timeout_s=client.keepalive_timeout_s or KEEPALIVE_TIMEOUT_S,
+        resend=client.resend,
+        single_use=client.pooling == "per_call",
+    )

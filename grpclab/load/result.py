@@ -1,0 +1,141 @@
+"""The result of loading one server: its figures, its grade, and what became of the objectives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from grpclab.factors.config import TrialConfig
+from grpclab.load.calls.method import GREETER, CallSpec
+from grpclab.load.ceiling import Ceiling
+from grpclab.load.core.failures import sentence
+from grpclab.load.run import GENERATOR_BOUND, LoadRun
+from grpclab.load.slo import Objective, ObjectiveResult, judge, judge_steps
+from grpclab.load.steps import Knee, RateStep, find_knee, rate_text
+from grpclab.system.notices import Notice
+
+GRADES: tuple[tuple[str, float, float], ...] = (
+    ("A", 0.0, 2.0),
+    ("B", 0.001, 4.0),
+    ("C", 0.01, 8.0),
+    ("D", 0.05, 16.0),
+)
+"""Grade, most errors as a share, most the tail may be above the median; F is what is worse."""
+
+LINK_OFF_MS, LINK_OFF_SHARE = 2.5, 0.1
+"""An emulated link that is further off than both does not do what it was asked for."""
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class LoadResult:
+    """What was measured of one server. With a schedule of rates, `run` is all its windows taken together."""
+
+    target: str
+    config: TrialConfig
+    call: CallSpec
+    started_at: datetime
+    run: LoadRun
+    connections: int
+    connections_by_process: tuple[int, ...] = ()
+    steps: tuple[RateStep, ...] = ()
+    """The windows of a schedule, in the order in which they were measured; empty without one."""
+    objectives: tuple[Objective, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What the reader of the figures should know of how they came about."""
+    without_effect: Mapping[str, str] = field(default_factory=dict)
+    """What was asked for and could not act, by factor or option, each with the reason."""
+    link: Mapping[str, float] | None = None
+    """What the emulated link does, as :func:`grpclab.link.emulation.check_link` measures it; None without a link."""
+    ceiling: Ceiling | None = None
+    """What a generator process can do on this machine, where that is known."""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """A sentence for each thing to know of the figures: the notes, what had no effect, what the link does."""
+        idle = (f"no effect: {name}: {reason}" for name, reason in self.without_effect.items())
+        return (*self.notes, *idle, *([link_text(self.link)] if self.link else []))
+
+    @property
+    def notices(self) -> tuple[Notice, ...]:
+        """What happened around the measurement and may have changed its figures."""
+        return self.run.notices
+
+    @property
+    def limited_by(self) -> str:
+        """What :meth:`LoadRun.limited_by` says; of a schedule, of the first step of which it says something."""
+        if self.steps:
+            return next((step.limited_by for step in self.steps if step.limited_by), "")
+        return self.run.limited_by(self.config.client.pooling)
+
+    @property
+    def tail(self) -> tuple[str, float]:
+        """The highest percentile up to p99 that there are enough calls for, and its latency in seconds."""
+        latency = self.run.summary.latency
+        for name in ("p99", "p95", "p90"):
+            if not math.isnan(latency[name]):
+                return name, latency[name]
+        return "", math.nan
+
+    @property
+    def grade(self) -> tuple[str, str]:
+        """A letter and its reason: errors, and how far the tail is above the median. Says nothing of speed."""
+        summary = self.run.summary
+        name, tail = self.tail
+        median = summary.latency["p50"]
+        if self.run.stood_still or self.limited_by == GENERATOR_BOUND:
+            return "-", "the generator was the limit: this says nothing of the server"
+        if not name or not summary.requests:
+            return "-", "too few calls to judge"
+        errors, spread = summary.errors / summary.requests, tail / median
+        missing = 0.0 if self.run.keeps_up else 1 - summary.throughput_rps / self.run.due_rps
+        letter = next((g for g, most, ratio in GRADES if max(errors, missing) <= most and spread <= ratio), "F")
+        behind = f"{missing:.1%} of the rate missing, " if missing else ""
+        return letter, f"{behind}{errors:.1%} errors, {name} is {spread:.1f} x the median"
+
+    @property
+    def knee(self) -> Knee | None:
+        """The highest rate of a schedule that was kept up with."""
+        return find_knee(self.steps) if len(self.steps) > 1 else None
+
+    @property
+    def judgements(self) -> tuple[ObjectiveResult, ...]:
+        """What became of each threshold; of a schedule, in the first step that broke it."""
+        if not self.steps:
+            return tuple(judge(objective, self.run.summary) for objective in self.objectives)
+        windows = {rate_text(step.rate_rps): step.run.summary for step in self.steps}
+        return tuple(judge_steps(objective, windows) for objective in self.objectives)
+
+    @property
+    def every_call_failed(self) -> str:
+        """What the calls failed with, and what to look at, where not one of them succeeded; else nothing."""
+        summary = self.run.summary
+        if not summary.requests and summary.not_ended:
+            return (
+                f"no call to {self.call.path.removeprefix('/')} ended: {summary.not_ended:,} were given up at the end"
+            )
+        if not summary.requests or summary.errors < summary.requests:
+            return ""
+        said = f"every call to {self.call.path.removeprefix('/')} failed: {sentence(self.run.failures)}"
+        if set(summary.errors_by_status) == {"UNIMPLEMENTED"}:
+            said += ": this server does not have that method"
+            if self.call.path.startswith(GREETER):
+                said += (
+                    "; without --call, grpclab's own greeter is called: name yours, as --call package.Service/Method"
+                )
+        return said
+
+    @property
+    def missed(self) -> str:
+        """Why the thresholds were not kept, in one line; nothing if they were."""
+        if self.run.stopped_because:
+            return f"stopped early: {self.run.stopped_because}"
+        return "; ".join(j.sentence for j in self.judgements if not j.met)
+
+
+def link_text(found: Mapping[str, float]) -> str:
+    """What an emulated link was asked for and does, in a sentence."""
+    asked, p50 = found["rtt_ms_asked"], found["rtt_ms_p50"]
+    text = f"emulated link: {asked:g} ms asked for, {p50:.2f} ms measured (p99 {found['rtt_ms_p99']:.2f} ms)"
+    return text + ("; it is not as asked for" if abs(p50 - asked) > max(LINK_OFF_MS, LINK_OFF_SHARE * asked) else "")
