@@ -5,23 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-import grpc
-import psutil
 import pytest
 
 from grpclab.factors.config import ServerConfig
-from grpclab.generated import greet_pb2, greet_pb2_grpc
 from grpclab.servers.process.launcher import RunningServer, launch
-from grpclab.system.channels import open_channel
 from grpclab.system.subprocesses import STUDY_VARIABLE
 from grpclab.text import redaction
 from tests.support.notebook_runs import measured
+from tests.support.processes import processes_of
 from tests.support.proxies import Proxy
 
 # Tests press Ctrl-C. A shell that runs us in the background has it ignored, here and in all that we start.
@@ -35,59 +30,11 @@ def no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(redaction.VARIABLE, "")
 
 
-def until(condition: Callable[[], object], within_s: float = 10.0) -> bool:
-    """Look again and again; whether the condition held before the time was over."""
-    end = time.monotonic() + within_s
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
-
-
-def gone(process: psutil.Process) -> bool:
-    """Ended; a zombie that its parent has not yet taken note of counts as ended."""
-    try:
-        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return True
-
-
-@contextlib.contextmanager
-def channel_to(target: str, roots: bytes | None = None) -> Iterator[grpc.Channel]:
-    """A channel with a TCP connection of its own."""
-    with open_channel(target, root_certificates=roots, options=[("grpc.enable_retries", 0)]) as channel:
-        yield channel
-
-
-@contextlib.contextmanager
-def greeter_at(target: str, roots: bytes | None = None) -> Iterator[Any]:
-    """A stub of the greeter."""
-    with channel_to(target, roots) as channel:
-        yield greet_pb2_grpc.GreeterServiceStub(channel)
-
-
-def hello(name: str = "world") -> Any:
-    """A request."""
-    return greet_pb2.HelloRequest(name=name)
-
-
 @pytest.fixture
 def proxy() -> Iterator[Proxy]:
     """A proxy that counts its connections; a test names it in the environment."""
     with contextlib.closing(Proxy()) as found:
         yield found
-
-
-def processes_of(study: str) -> list[int]:
-    """The running processes that carry this study's id in their environment."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            marked = process.pid != os.getpid() and process.environ().get(STUDY_VARIABLE) == study
-            if marked and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process.pid)
-    return found
 
 
 @pytest.fixture(scope="session", autouse=True)

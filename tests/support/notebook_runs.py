@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import os
 import subprocess
 import sys
@@ -51,3 +53,21 @@ def measured(name: str, root: Path) -> Path:
     assert run.returncode == 0, run.stderr
     (root / "first.txt").write_text(run.stderr)
     return root
+
+
+def parameters_cell(name: str) -> dict[str, tuple[str, Any, str]]:
+    """Type, default and help of each line of the cell that papermill reads."""
+    cells = json.loads(notebook(name).read_text())["cells"]
+    (cell,) = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
+    found = {}
+    for line in "".join(cell["source"]).splitlines():
+        code, _, said = line.partition("  # ")
+        (statement,) = ast.parse(code).body
+        assert isinstance(statement, ast.AnnAssign), line
+        assert statement.value is not None, line
+        found[ast.unparse(statement.target)] = (
+            ast.unparse(statement.annotation),
+            ast.literal_eval(statement.value),
+            said,
+        )
+    return found

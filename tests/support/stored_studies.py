@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from grpclab.factors.config import Level, TrialConfig
+from grpclab.load.core.failures import Failure
 from grpclab.report.data import Packed
 from grpclab.report.page import summary
 from grpclab.study.designs.design import Configurations, comparison, plain
+from grpclab.study.store import write_json
 from grpclab.study.trial import TrialIdentity, TrialResult
 from tests.support import synthetic
+from tests.support.hostile_server import HOSTILE
 
 
 def as_folder(made: synthetic.MadeStudy, folder: Path) -> Path:
@@ -67,3 +70,27 @@ def result(trial: str, *, valid: bool = True, reason: str = "", **metrics: float
     made.invalid_reason = reason
     made.metrics |= metrics
     return made.as_dict()
+
+
+def hostile_trials(folder: Path, plan: dict[str, Any]) -> None:
+    """The trials of a stored study; the last one failed, and says so in hostile words."""
+    names = [row["name"] for row in plan["configurations"]]
+    for block in range(plan["blocks"]):
+        for order, name in enumerate(names):
+            last = (block, name) == (plan["blocks"] - 1, names[-1])
+            identity = TrialIdentity(
+                study=folder.name,
+                trial=f"{block:02}-{order:03}-{name}",
+                configuration=name,
+                block=block,
+                order=order,
+                scenario=plan["configurations"][order]["scenario"],
+            )
+            result = TrialResult(identity=identity, config=TrialConfig(), started_at=HOSTILE, valid=not last)
+            result.invalid_reason = HOSTILE if last else ""
+            result.limits, result.limited_by = [HOSTILE], HOSTILE
+            result.metrics = {"throughput_rps": 1000.0 + block + 50 * order, "requests": 1000.0, "errors": 1.0}
+            result.failures = (Failure(status="INTERNAL", text=HOSTILE, calls=1, first_s=0.1),)
+            (trial := folder / "trials" / identity.trial).mkdir(parents=True)
+            write_json(trial / "result.json", result.as_dict())
+            (trial / "server.log").write_text(HOSTILE)

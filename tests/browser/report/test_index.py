@@ -17,7 +17,7 @@ from grpclab.report import past, scripts, write_index, write_report
 from grpclab.report.figures import history
 from grpclab.report.past import SUMMARY_SCHEMA, changes, settings_digest, summary
 from tests.support import chromium, synthetic
-from tests.unit.report.test_page import EVIL, Page
+from tests.support.pages import EVIL, Page
 
 IDENTITY = {"host": "lab-1", "cpu_model": "AMD EPYC", "grpcio": "1.85.1", "python": "3.11.2"}
 

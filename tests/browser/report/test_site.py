@@ -14,7 +14,7 @@ from axe_playwright_python.sync_playwright import Axe
 from grpclab import site
 from grpclab.errors import DesignError
 from tests.support import chromium, stored_studies, synthetic
-from tests.unit.report.test_page import Page
+from tests.support.pages import Page
 
 ROOT = Path(__file__).resolve().parents[3]
 REPOSITORY = "https://github.com/somebody/grpclab"

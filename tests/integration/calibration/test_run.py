@@ -22,8 +22,8 @@ from grpclab.errors import MissingDependencyError
 from grpclab.report import write_index
 from grpclab.servers.process.serving import free_port
 from grpclab.system.subprocesses import Child
-from tests.conftest import gone, until
 from tests.support.notebook_runs import papermill
+from tests.support.processes import gone, until
 
 needs_nghttp2 = pytest.mark.skipif(
     shutil.which("nghttpd") is None or shutil.which("h2load") is None,

@@ -27,10 +27,10 @@ from grpclab.load.calls import encoding, request
 from grpclab.load.output.config_file import BenchFile, read_bench_file
 from grpclab.servers.process.launcher import RunningServer
 from grpclab.system import procfs
-from tests.conftest import until
 from tests.support import kinds
 from tests.support.bench_results import SAY_HELLO, thousand
 from tests.support.command import GRPCLAB, unused_port
+from tests.support.processes import until
 
 GHZ_FIELDS = {
     *("name", "endReason", "date", "options", "count", "total", "average", "fastest", "slowest", "rps"),

@@ -20,8 +20,8 @@ from grpclab.cli import commands
 from grpclab.factors.config import FACTORS, Level
 from grpclab.servers.process import child, foreground
 from grpclab.servers.process.launcher import RunningServer
-from tests.conftest import greeter_at, hello
 from tests.support.command import GRPCLAB, assert_refused, run, unused_port
+from tests.support.greeting import greeter_at, hello
 
 COMMANDS = ["serve", "bench", "study", "compare", "report", "profile", "notebook", "doctor", "factors"]
 VARIABLES = ("GRPC_SERVER_PORT", "GRPC_KEEPALIVE_TIMEOUT", "GRPC_CONCURRENCY_LIMIT", "GRPCLAB_LOG", "PPROF_PORT")

@@ -23,7 +23,7 @@ from grpclab.errors import MeasurementError
 from grpclab.factors.config import ServerConfig
 from grpclab.profiling import perf, processes, pyspy
 from grpclab.servers.process.launcher import launch
-from tests.conftest import until
+from tests.support.processes import until
 
 CODE = "def busy_work():\n while True:\n  sum(range(1000))\nprint(flush=True)\nbusy_work()"
 

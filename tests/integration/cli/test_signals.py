@@ -25,9 +25,9 @@ import pytest
 
 from grpclab.servers.process.launcher import RunningServer, launch_command
 from grpclab.system.interrupts import SIGNALS
-from tests.conftest import until
 from tests.support import synthetic
 from tests.support.command import GRPCLAB
+from tests.support.processes import until
 from tests.support.stored_studies import as_folder
 
 MARK = "GRPCLAB_TEST_MARK"

@@ -17,18 +17,15 @@ from hypothesis import strategies as st
 
 from grpclab.cli import commands
 from grpclab.errors import GrpclabError
-from grpclab.factors.config import TrialConfig
-from grpclab.load.core.failures import Failure
 from grpclab.load.output.progress import ProgressLine
 from grpclab.load.run import LoadProgress
 from grpclab.study.progress import outcome, say
-from grpclab.study.store import write_json
-from grpclab.study.trial import TrialIdentity, TrialResult
 from grpclab.system.terminal import ERASE, erase, guarded
 from grpclab.text import redaction
 from grpclab.text.printable import harmless, printable
 from tests.support import hostile_server, stored_studies, synthetic
 from tests.support.hostile_server import FORGED, HOSTILE
+from tests.support.stored_studies import hostile_trials
 
 SERVER = str(Path(hostile_server.__file__))
 ALLOWED = {"\n", "\t"}
@@ -145,30 +142,6 @@ def hostile(value: Any) -> Any:
     return [hostile(one) for one in value] if isinstance(value, list) else value
 
 
-def measured(folder: Path, plan: dict[str, Any]) -> None:
-    """The trials of a stored study; the last one failed, and says so in hostile words."""
-    names = [row["name"] for row in plan["configurations"]]
-    for block in range(plan["blocks"]):
-        for order, name in enumerate(names):
-            last = (block, name) == (plan["blocks"] - 1, names[-1])
-            identity = TrialIdentity(
-                study=folder.name,
-                trial=f"{block:02}-{order:03}-{name}",
-                configuration=name,
-                block=block,
-                order=order,
-                scenario=plan["configurations"][order]["scenario"],
-            )
-            result = TrialResult(identity=identity, config=TrialConfig(), started_at=HOSTILE, valid=not last)
-            result.invalid_reason = HOSTILE if last else ""
-            result.limits, result.limited_by = [HOSTILE], HOSTILE
-            result.metrics = {"throughput_rps": 1000.0 + block + 50 * order, "requests": 1000.0, "errors": 1.0}
-            result.failures = (Failure(status="INTERNAL", text=HOSTILE, calls=1, first_s=0.1),)
-            (trial := folder / "trials" / identity.trial).mkdir(parents=True)
-            write_json(trial / "result.json", result.as_dict())
-            (trial / "server.log").write_text(HOSTILE)
-
-
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with a hostile study in results/, a report that starts a server by its command, and a configuration."""
@@ -176,7 +149,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = synthetic.small_study()
     manifest, verdict = hostile(made.manifest), hostile(made.verdict)
     bad = synthetic.MadeStudy(**{**vars(made), "manifest": manifest, "verdict": verdict})
-    measured(stored_studies.as_folder(bad, folder / "results" / "sent"), manifest["plan"])
+    hostile_trials(stored_studies.as_folder(bad, folder / "results" / "sent"), manifest["plan"])
     name = manifest["plan"]["configurations"][0]["name"]
     bad.manifest["plan"]["subjects"] = {name: {"command": HOSTILE}}
     stored_studies.as_report(bad, folder / "sent.html")

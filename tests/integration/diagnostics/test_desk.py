@@ -21,8 +21,8 @@ from grpclab.profiling import pyspy
 from grpclab.servers.process.launcher import RunningServer, launch
 from grpclab.servers.process.sidecar import DeskAddress, beside, chosen_desk
 from grpclab.system.temporary import location
-from tests.conftest import until
 from tests.support.pprof_message import folded, read
+from tests.support.processes import until
 
 pytest.importorskip("aiohttp", reason="pip install 'grpclab[desk]'")
 DESK = TrialConfig().replace({"server.implementation": "asyncio", "server.metrics": True, "server.desk": True}).server

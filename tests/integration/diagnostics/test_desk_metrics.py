@@ -16,7 +16,7 @@ from grpclab.generated import greet_pb2, greet_pb2_grpc
 from grpclab.servers.process.launcher import RunningServer, launch
 from grpclab.servers.prometheus import code_name
 from grpclab.system.channels import open_channel
-from tests.conftest import until
+from tests.support.processes import until
 
 
 def observed(implementation: str, processes: int) -> ServerConfig:

@@ -20,7 +20,7 @@ from grpclab.generated import greet_pb2
 from grpclab.load.calls.metadata import parse_metadata
 from grpclab.load.calls.method import CallSpec, find_call, greeting
 from grpclab.servers.process.launcher import RunningServer
-from tests.conftest import channel_to, hello
+from tests.support.greeting import channel_to, hello
 from tests.support.shop import Shop, write
 
 

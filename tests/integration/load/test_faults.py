@@ -30,7 +30,7 @@ from grpclab.servers.reference.faults import FAULTS, PERCENT_MESSAGE, Fault, Fau
 from grpclab.servers.reference.serving import listening
 from grpclab.servers.reference.spec import ReferenceSpec
 from grpclab.status import STATUS_NAMES
-from tests.conftest import greeter_at, hello
+from tests.support.greeting import greeter_at, hello
 
 DEADLINE_S = 0.4
 CALLS, AT_ONCE = 16, 8

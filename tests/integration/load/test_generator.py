@@ -22,8 +22,8 @@ from grpclab.load.generator import Generator, LoadRun
 from grpclab.load.run import HELD_BACK
 from grpclab.servers.process.launcher import RunningServer, launch
 from grpclab.system import procfs
-from tests.conftest import until
 from tests.support.generator_help import Pooling, by_status, load
+from tests.support.processes import until
 
 # ---- connections, counted from outside -----------------------------------------------------------------------
 

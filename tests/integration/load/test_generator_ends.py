@@ -16,8 +16,8 @@ from grpclab.errors import ServerError, StorageError, TargetError, WorkerError
 from grpclab.factors.config import ClientConfig, ServerConfig
 from grpclab.load.generator import Generator, LoadProgress
 from grpclab.servers.process.launcher import RunningServer, launch
-from tests.conftest import until
 from tests.support.generator_help import Pooling, by_status, load
+from tests.support.processes import until
 
 # ---- watching it ---------------------------------------------------------------------------------------------
 

@@ -24,8 +24,8 @@ from grpclab.system.accounting import is_stopped
 from grpclab.system.notices import kinds
 from grpclab.system.subprocesses import Child, receive_all, receive_any
 from grpclab.system.surroundings import SERVER
-from tests.conftest import until
 from tests.support.generator_help import load
+from tests.support.processes import until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc")
 

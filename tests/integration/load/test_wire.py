@@ -28,8 +28,8 @@ from grpclab.load.engines.wire import WireEngine
 from grpclab.servers.process.launcher import RunningServer, launch
 from grpclab.status import STATUS_NAMES
 from grpclab.system.pacing import Pacer
-from tests.conftest import until
 from tests.support.net import statuses
+from tests.support.processes import until
 
 RUNNERS: dict[str, Callable[..., Any]] = {"asyncio": asyncio.run, "uvloop": uvloop.run}
 

@@ -17,7 +17,7 @@ from grpclab.load.core.arrivals import plan_window, planned
 from grpclab.load.core.recorder import Records
 from grpclab.servers.process.launcher import RunningServer
 from grpclab.system.subprocesses import Child
-from tests.conftest import until
+from tests.support.processes import until
 
 ANSWER_S = 30.0
 ANSWERS = {

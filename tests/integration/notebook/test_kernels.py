@@ -15,7 +15,7 @@ import pytest
 from grpclab.errors import WorkerError
 from grpclab.study.kernel import LONGEST_SOCKET, WarmKernel
 from grpclab.system.temporary import remove_abandoned
-from tests.conftest import until
+from tests.support.processes import until
 
 ASK = """
 import json, os, sys

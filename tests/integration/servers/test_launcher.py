@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -19,21 +18,12 @@ from grpclab.errors import ServerError
 from grpclab.factors.config import ClientConfig, ServerConfig, TrialConfig
 from grpclab.load.generator import Generator
 from grpclab.servers.process.launcher import launch, log_tail
-from tests.conftest import greeter_at, hello, until
+from tests.support.command import taken_port
+from tests.support.greeting import greeter_at, hello
+from tests.support.processes import until
 
 can_pin = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot pin")
 one_and_several = pytest.mark.parametrize("processes", [1, 2])
-
-
-@contextlib.contextmanager
-def taken_port(*, shared: bool) -> Iterator[int]:
-    """A port that someone else listens on."""
-    with socket.socket() as listener:
-        if shared:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        yield listener.getsockname()[1]
 
 
 # ---- what it refuses ---------------------------------------------------------------------------------------

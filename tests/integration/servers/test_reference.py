@@ -28,9 +28,9 @@ from grpclab.servers.reference.faults import FAULTS
 from grpclab.servers.reference.launcher import launch_reference
 from grpclab.servers.reference.serving import listening
 from grpclab.servers.reference.spec import ReferenceSpec
-from tests.conftest import channel_to, greeter_at, hello, until
-from tests.integration.servers.test_launcher import taken_port
-from tests.support.command import GRPCLAB, assert_refused, run
+from tests.support.command import GRPCLAB, assert_refused, run, taken_port
+from tests.support.greeting import channel_to, greeter_at, hello
+from tests.support.processes import until
 
 # ---- as a real process -------------------------------------------------------------------------------------------
 

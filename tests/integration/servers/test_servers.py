@@ -20,7 +20,8 @@ from grpclab.errors import ServerError
 from grpclab.factors.config import LoadConfig, ServerConfig, TrialConfig
 from grpclab.load.generator import Generator
 from grpclab.servers.process.launcher import RunningServer, launch
-from tests.conftest import channel_to, greeter_at, hello, until
+from tests.support.greeting import channel_to, greeter_at, hello
+from tests.support.processes import until
 
 CONFIGS = {
     "sync": ServerConfig(),

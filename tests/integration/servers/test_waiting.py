@@ -17,8 +17,8 @@ from grpclab.report import figures, sections, summaries
 from grpclab.report.finished import Study
 from grpclab.report.sections import waiting
 from grpclab.servers.greeter import AsyncGreeter, CallCount, SyncGreeter
-from tests.conftest import hello
 from tests.support import synthetic
+from tests.support.greeting import hello
 
 CALLS = 20
 

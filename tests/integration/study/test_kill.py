@@ -16,7 +16,7 @@ import pytest
 
 from grpclab.system.paths import notebook
 from grpclab.system.subprocesses import STUDY_VARIABLE, TRIAL_VARIABLE
-from tests.conftest import gone, until
+from tests.support.processes import gone, until
 
 GONE_WITHIN_S = 5.0
 PARAMETERS = {

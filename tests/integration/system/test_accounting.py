@@ -15,7 +15,7 @@ import pytest
 
 from grpclab.system.accounting import MOST_THREADS, Reading, Throttling, is_stopped, throttling, waited_seconds
 from grpclab.system.environment import cpu_quota
-from tests.conftest import until
+from tests.support.processes import until
 
 OWN = os.getpid()
 

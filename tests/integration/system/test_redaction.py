@@ -27,9 +27,8 @@ from grpclab.study.store import Store, write_json
 from grpclab.study.target import Subject
 from grpclab.text import redaction
 from grpclab.text.redaction import MASK, Redactor, is_placeholder, is_secret, learn, learn_words, mask, mask_foreign
-from tests.integration.cli.test_terminal import measured
 from tests.support import telling_server
-from tests.support.stored_studies import as_folder
+from tests.support.stored_studies import as_folder, hostile_trials
 from tests.support.synthetic import small_study
 
 TOKEN = "PLANTED-7f3a.x"
@@ -319,7 +318,7 @@ def old(tmp_path: Path) -> Path:
     made.manifest["again"] = f"grpclab compare --metadata authorization={TOKEN}"
     made.manifest["versions"]["grpc_environment"] = {"GRPC_PROXY": f"http://me:{TOKEN}@proxy:1"}
     folder = as_folder(made, tmp_path / "results" / "old")
-    measured(folder, made.manifest["plan"])
+    hostile_trials(folder, made.manifest["plan"])
     for log in folder.glob("trials/*/server.log"):
         log.write_text(f"x\nauthorization: Bearer {TOKEN}\n")
     return folder

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-import json
 import re
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from grpclab.factors.channel_args import mapping_markdown
 from grpclab.notebook.cells import TrialNotebook
 from grpclab.study.parameters import StudyParameters
 from grpclab.system.paths import notebook, project_root
+from tests.support.notebook_runs import parameters_cell
 
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGE = ROOT / "grpclab"
@@ -258,24 +258,6 @@ def test_nothing_in_the_repository_knows_the_folder_it_was_written_in() -> None:
 
 
 # ---- notebooks -----------------------------------------------------------------------------------------------
-
-
-def parameters_cell(name: str) -> dict[str, tuple[str, Any, str]]:
-    """Type, default and help of each line of the cell that papermill reads."""
-    cells = json.loads(notebook(name).read_text())["cells"]
-    (cell,) = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
-    found = {}
-    for line in "".join(cell["source"]).splitlines():
-        code, _, said = line.partition("  # ")
-        (statement,) = ast.parse(code).body
-        assert isinstance(statement, ast.AnnAssign), line
-        assert statement.value is not None, line
-        found[ast.unparse(statement.target)] = (
-            ast.unparse(statement.annotation),
-            ast.literal_eval(statement.value),
-            said,
-        )
-    return found
 
 
 def test_the_parameters_of_the_sweep_are_the_parameters_of_a_study() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -14,59 +13,8 @@ import pytest
 
 from grpclab.report import Section, content, scripts, sections, write_report
 from grpclab.report.finished import Study
-from grpclab.report.svg import alone
 from tests.support import synthetic
-
-EVIL = (
-    " <script>alert(1)</script>\"'><img src=http://evil.example/x onerror=alert(2)>"
-    " $x_1^2$ $\\frac{1}$ & </script><!-- \x00\x1b \N{SNOWMAN WITHOUT SNOW}\N{GOTHIC LETTER AHSA}"
-)
-VOID = {"meta", "img", "source", "br", "link", "input", "hr"}
-
-
-class Page(HTMLParser):
-    """What a test asks of a page: its elements, its text, and whether it is well nested."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.elements: list[tuple[str, dict[str, str]]] = []
-        self.open: list[str] = []
-        self.words: list[str] = []
-        self.html = html
-        self.feed(re.sub(r"<wbr/?>", "", html))
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, {name: value or "" for name, value in attrs}))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, {name: value or "" for name, value in attrs}))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open, f"</{tag}> closes nothing"
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if not self.open or self.open[-1] not in {"style", "script"}:
-            self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
-
-    def all(self, tag: str) -> list[dict[str, str]]:
-        return [attributes for name, attributes in self.elements if name == tag]
-
-    def images(self) -> list[str]:
-        """What every figure is said to show."""
-        return [a["aria-label"] for a in self.all("div") if a.get("role") == "img"]
-
-    def pictures(self) -> list[str]:
-        """Every drawing inside, as a file: the wide ones, then the narrow ones."""
-        drawn = [alone(svg) for svg in re.findall(r"<svg .*?</svg>", self.html, re.DOTALL)]
-        return drawn[::2] + drawn[1::2]
+from tests.support.pages import EVIL, Page
 
 
 @pytest.fixture(scope="module")

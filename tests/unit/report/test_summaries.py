@@ -17,7 +17,7 @@ from grpclab.report.sections import confidence
 from grpclab.report.summaries import as_json, escape, markdown, table
 from grpclab.study.designs import file_design
 from tests.support import synthetic
-from tests.unit.report.test_page import EVIL
+from tests.support.pages import EVIL
 
 PINGS = (
     " @octocat @org/team #123 GH-7 org/repo#9 https://github.com/o/r/issues/1 www.evil.example a|b `code` *bold* _it_"

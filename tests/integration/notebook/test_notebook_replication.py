@@ -18,7 +18,7 @@ from grpclab.notebook.replication import ReplicationNotebook
 from grpclab.study.designs import replication_design
 from grpclab.study.parameters import StudyParameters
 from grpclab.system.paths import notebook
-from tests.unit.project.test_project import parameters_cell
+from tests.support.notebook_runs import parameters_cell
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,31 @@
+"""Calls of the greeter by grpcio."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+
+from grpclab.generated import greet_pb2, greet_pb2_grpc
+from grpclab.system.channels import open_channel
+
+
+@contextlib.contextmanager
+def channel_to(target: str, roots: bytes | None = None) -> Iterator[grpc.Channel]:
+    """A channel with a TCP connection of its own."""
+    with open_channel(target, root_certificates=roots, options=[("grpc.enable_retries", 0)]) as channel:
+        yield channel
+
+
+@contextlib.contextmanager
+def greeter_at(target: str, roots: bytes | None = None) -> Iterator[Any]:
+    """A stub of the greeter."""
+    with channel_to(target, roots) as channel:
+        yield greet_pb2_grpc.GreeterServiceStub(channel)
+
+
+def hello(name: str = "world") -> Any:
+    """A request."""
+    return greet_pb2.HelloRequest(name=name)
