@@ -32,8 +32,9 @@ from grpclab.http2.peer_settings import PeerSettings
 from grpclab.link.emulation import RunningLink, running_link
 from grpclab.load.core import failures, traffic
 from grpclab.load.core.summary import PERCENTILES
+from grpclab.load.engines.engine import client_settings
 from grpclab.load.generator import DRAIN_S, Generator
-from grpclab.load.peer_probe import client_settings, server_settings
+from grpclab.load.peer_probe import server_settings
 from grpclab.profiling import speedscope, threads
 from grpclab.servers.process.launcher import RunningServer
 from grpclab.study import evidence, window
