@@ -15,9 +15,11 @@ A built-in name cannot be replaced.
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from grpclab.errors import PluginError, UsageError
 
@@ -78,16 +80,19 @@ class Registry(Generic[T]):
                 f"{self.kind} {name!r} of {_origin(points[0])} does not load: {type(error).__name__}: {error}"
             ) from error
 
-    def _entry_points(self) -> dict[Any, list[EntryPoint]]:
-        """The entry points of the group by name; one package found twice on the path counts once."""
-        from importlib.metadata import entry_points
+    def _entry_points(self) -> Mapping[object, Sequence[EntryPoint]]:
+        return _entry_points(self.group, tuple(sys.path))
 
-        points: dict[Any, list[EntryPoint]] = {}
-        for point in entry_points(group=self.group):
-            known = points.setdefault(point.name, [])
-            if point not in known:
-                known.append(point)
-        return points
+
+@functools.cache
+def _entry_points(group: str, _path: tuple[str, ...]) -> Mapping[object, Sequence[EntryPoint]]:
+    """The entry points of a group by name, as the packages on `sys.path` have them."""
+    from importlib.metadata import entry_points
+
+    points: dict[object, list[EntryPoint]] = {}
+    for point in entry_points(group=group):
+        points.setdefault(point.name, []).append(point)
+    return points
 
 
 def _origin(point: EntryPoint) -> str:

@@ -86,7 +86,6 @@ ONE_USER: dict[str, str] = {
     "grpclab.load.output.ghz_config": "not looked at yet",
     "grpclab.load.output.html": "not looked at yet",
     "grpclab.load.output.progress": "not looked at yet",
-    "grpclab.load.peer_probe": "not looked at yet",
     "grpclab.load.watching": "not looked at yet",
     "grpclab.notebook.cells": "not looked at yet",
     "grpclab.profiling.processes": "not looked at yet",
