@@ -4,8 +4,6 @@ The rooms of the house, top to bottom; each floor imports only from floors below
 
     cli           the command line: one module a command
     notebook      what the cells of the notebooks call
-    site          reports and guides as a static site
-    guides        the numbers in the guides
     calibration   the lab measures itself: one experiment, one module
     report        a study as frames, figures, HTML, Markdown; the site
     study         the designs, a trial, the runner that executes one notebook for each trial, the store

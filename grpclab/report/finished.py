@@ -59,7 +59,7 @@ def tidy(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 @dataclass(frozen=True)
-class Study:
+class FinishedStudy:
     """What the figures and tables are drawn from. Build it with :meth:`of`."""
 
     manifest: Mapping[str, Any]
@@ -75,7 +75,7 @@ class Study:
         trials: pd.DataFrame,
         verdict: Mapping[str, Any],
         histograms: Histograms | None = None,
-    ) -> Study:
+    ) -> FinishedStudy:
         """A study with its trials made tidy; `stored` keeps them as they came."""
         return cls(manifest, tidy(trials), verdict, trials, histograms or {})
 

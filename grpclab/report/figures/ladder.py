@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from grpclab import analysis
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
-from grpclab.report.finished import Study
+from grpclab.report.finished import FinishedStudy
 
 _SLOT = 0.07  # the width of an empty slot, as a share of the axis
 
@@ -40,7 +40,7 @@ class Step:
         return self.start * self.ratio
 
 
-def steps(study: Study) -> list[Step]:
+def steps(study: FinishedStudy) -> list[Step]:
     """The rungs after the first, each placed where its baseline stands."""
     table = analysis.ladder_steps(study.trials, study.plan, study.metric)
     reached: dict[str, float] = {}
@@ -71,7 +71,7 @@ def steps(study: Study) -> list[Step]:
     return found
 
 
-def ladder(study: Study) -> FigureBlock | None:
+def ladder(study: FinishedStudy) -> FigureBlock | None:
     """The waterfall; None where the plan has no ladder or no rung could be measured."""
     if not study.entries("ladder"):
         return None
@@ -149,7 +149,7 @@ def ladder(study: Study) -> FigureBlock | None:
     )
 
 
-def _spans(study: Study) -> bool:
+def _spans(study: FinishedStudy) -> bool:
     """Whether the headline compares the two ends of the ladder."""
     kept = [r for r in study.entries("ladder") if r.get("kept", True) and r.get("configuration")]
     if not kept:
@@ -269,7 +269,7 @@ def _caption(rungs: list[Step], whole: float) -> str:
     return ". ".join(parts) + "."
 
 
-def _alt(study: Study, rungs: list[Step], whole: float) -> str:
+def _alt(study: FinishedStudy, rungs: list[Step], whole: float) -> str:
     told = []
     for s in rungs:
         if math.isfinite(s.ratio):

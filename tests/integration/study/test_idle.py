@@ -11,7 +11,7 @@ import pytest
 from grpclab.factors.config import Level, TrialConfig
 from grpclab.report import figures, words
 from grpclab.report.figures.idle import silences
-from grpclab.report.finished import Study
+from grpclab.report.finished import FinishedStudy
 from grpclab.study.designs import desk_design, idle_design, idle_scenario
 from grpclab.study.parameters import StudyParameters
 from grpclab.study.trial import METRICS, TrialIdentity, TrialResult, run_trial
@@ -81,7 +81,7 @@ def test_the_desk_is_measured_with_each_of_its_parts_as_a_factor() -> None:
     }
 
 
-def study() -> Study:
+def study() -> FinishedStudy:
     rows: list[dict[str, Any]] = []
     times = {"idle-off": [4.0, 4.0], "idle-working": [0.003, 0.005], "idle-longer": [2.5, 4.0]}
     for name, firsts in times.items():
@@ -101,7 +101,7 @@ def study() -> Study:
                 }
             )
     plan = idle_design.plan(StudyParameters(design="idle"))
-    return Study.of({"plan": plan}, pd.DataFrame(rows), {})
+    return FinishedStudy.of({"plan": plan}, pd.DataFrame(rows), {})
 
 
 def test_a_time_that_is_only_known_to_be_longer_is_told_as_such() -> None:
@@ -125,4 +125,4 @@ def test_a_ratio_far_below_1_keeps_its_digits() -> None:
 
 
 def test_without_the_scenario_there_is_no_figure() -> None:
-    assert figures.idle(Study.of({"plan": {}}, pd.DataFrame(), {})) is None
+    assert figures.idle(FinishedStudy.of({"plan": {}}, pd.DataFrame(), {})) is None

@@ -2,7 +2,7 @@
 
 In ``README.md`` and ``docs/*.md`` a number of the published example study is written
 ``<!-- example: WHAT -->3.7x (2.8 to 4.9)<!-- /example -->``. Markdown shows the number alone;
-``python -m grpclab.guides`` (``make guides``) writes all of them anew from the study inside ``reports/example.html``,
+``python -m tools.guides`` (``make guides``) writes all of them anew from the study inside ``reports/example.html``,
 and a test checks that they agree. ``<!-- example, if measured: WHAT -->`` keeps what stands there while the study does
 not hold it, as for a scenario that is newer than the study. WHAT is one of
 
@@ -48,7 +48,6 @@ TABLES: dict[str, Callable[[pd.DataFrame], str]] = {"disturbances": disturbances
 _TABLE = re.compile(
     r"(?P<open><!-- calibration: (?P<what>[a-z]+) -->\n)(?P<said>.*?)(?P<close>\n<!-- /calibration -->)", re.DOTALL
 )
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,11 +115,6 @@ def _take_newer(results: Path, folder: Path) -> None:
             files.replace(kept, rows)
 
 
-def unmarked(text: str) -> str:
-    """The guide without any comment, for readers that show them."""
-    return _COMMENT.sub("", text)
-
-
 def told(what: str, study: StoredStudy) -> str:
     """What a mark should say. Raises DesignError, which names the mark."""
     found = study.comparisons
@@ -177,7 +171,7 @@ def amount(column: str, interval: Interval) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the marked numbers of all guides anew."""
-    parser = argparse.ArgumentParser(prog="python -m grpclab.guides", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.guides", description=main.__doc__)
     parser.add_argument("--study", default=EXAMPLE, help="the study that the numbers are of (default: %(default)s)")
     parser.add_argument("--calibration", default=PUBLISHED, help="its tables, below results/ (default: %(default)s)")
     parser.add_argument("guides", nargs="*", type=Path, help="default: README.md and docs/*.md")
