@@ -80,16 +80,16 @@ class Registry(Generic[T]):
                 f"{self.kind} {name!r} of {_origin(points[0])} does not load: {type(error).__name__}: {error}"
             ) from error
 
-    def _entry_points(self) -> Mapping[object, Sequence[EntryPoint]]:
+    def _entry_points(self) -> Mapping[str, Sequence[EntryPoint]]:
         return _entry_points(self.group, tuple(sys.path))
 
 
 @functools.cache
-def _entry_points(group: str, _path: tuple[str, ...]) -> Mapping[object, Sequence[EntryPoint]]:
+def _entry_points(group: str, _path: tuple[str, ...]) -> Mapping[str, Sequence[EntryPoint]]:
     """The entry points of a group by name, as the packages on `sys.path` have them."""
     from importlib.metadata import entry_points
 
-    points: dict[object, list[EntryPoint]] = {}
+    points: dict[str, list[EntryPoint]] = {}
     for point in entry_points(group=group):
         points.setdefault(point.name, []).append(point)
     return points
