@@ -48,8 +48,9 @@ from grpclab.load.core.failures import FailureLog
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder
 from grpclab.load.core.running import BEAT_S, Heartbeat, Tally
-from grpclab.load.core.summary import PERCENTILES, percentile
+from grpclab.load.core.summary import percentile
 from grpclab.load.engines.engine import Engine, EngineFactory
+from grpclab.metrics import PERCENTILES
 from grpclab.system import open_files
 from grpclab.system.accounting import thread_waited_seconds
 from grpclab.system.pacing import Pacer

@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from grpclab.analysis import metric_words
 from grpclab.analysis.setup import described
+from grpclab.metrics import metric_words
 from grpclab.report import figures, words
 from grpclab.report.blocks import FigureBlock, Section
 from grpclab.report.figures.engines import sentence as client_cost

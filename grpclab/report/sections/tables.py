@@ -11,10 +11,10 @@ from typing import Any
 
 import pandas as pd
 
-from grpclab.analysis import metric_words
 from grpclab.analysis.inference.ratios import numbers
 from grpclab.analysis.inference.validity import first_texts
 from grpclab.factors.config import FACTORS, format_level
+from grpclab.metrics import metric_words
 from grpclab.report import words
 from grpclab.report.figures.engines import by_engine, clients, variants
 from grpclab.report.finished import FinishedStudy

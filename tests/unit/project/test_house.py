@@ -23,7 +23,7 @@ ROOMS = [name for name, path in MODULES.items() if path.name == "__init__.py" an
 
 DOORS = {
     *("cli", "notebook", "calibration", "report", "study", "analysis", "diagnostics", "profiling", "load", "servers"),
-    *("link", "factors", "http2", "system", "text", "quantities", "errors", "status", "generated"),
+    *("link", "factors", "http2", "system", "text", "metrics", "quantities", "errors", "status", "generated"),
 }
 
 REGISTRIES = (
@@ -43,6 +43,7 @@ LARGE: dict[str, str] = {
     "grpclab.load.core.summary": "not cut yet",
     "grpclab.load.engines.wire": "not cut yet",
     "grpclab.load.generator": "not cut yet",
+    "grpclab.metrics": "one table, a row a column",
     "grpclab.notebook.explore": "not cut yet",
     "grpclab.report.figures.history": "not cut yet",
     "grpclab.report.finished": "not cut yet",
