@@ -81,7 +81,6 @@ ONE_USER: dict[str, str] = {
     "grpclab.load.output.ghz_config": "the keys of another tool, a subject of its own",
     "grpclab.load.output.html": "loaded only where a notebook shows a result",
     "grpclab.load.output.progress": "its user is a command",
-    "grpclab.load.peer_probe": "of the load's connections; its user is a trial",
     "grpclab.load.watching": "not looked at yet",
     "grpclab.notebook.cells": "not looked at yet",
     "grpclab.profiling.processes": "its user is a command",
