@@ -14,7 +14,8 @@ from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan, core_plan, shuffled
 from grpclab.calibration.servers import reference
 from grpclab.factors.config import Level, TrialConfig
-from grpclab.load.generator import Generator, LoadRun
+from grpclab.load.generator import Generator
+from grpclab.load.run import LoadRun
 from grpclab.report import theme, words
 from grpclab.report.blocks import figure_block
 from grpclab.servers.reference.launcher import launch_reference

@@ -1,4 +1,4 @@
-"""The load generator: admission by clock, recording, summaries, engines, workers and their coordinator.
+"""The load generator: admission by clock, recording, summaries, engines, workers.
 
 Each line imports only from those above it::
 
@@ -11,8 +11,8 @@ Each line imports only from those above it::
     run           one measured window: its figures, and whether the generator was its limit
     slo           objectives: limits of latency, errors and rate that a load has to keep
     steps         a schedule of rates
-    watching      the machine, and the processes of a measurement, watched while its window is open
-    generator     the coordinator of the workers: spawn, connect, start at one moment, collect
+    workers       the processes of the load generator: started, connected, given windows, heard
+    generator     one load on one target, measured in windows that all workers begin at the same moment
     ceiling       how many calls a process of the load generator can make on this machine, whatever the server
     worker        a generator process: one engine on one event loop, controlled by JSON lines
     result        the result of loading one server: its figures, its grade, and what became of the objectives

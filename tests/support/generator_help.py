@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from grpclab.factors.config import ClientConfig, LoadConfig, TrialConfig
-from grpclab.load.generator import LoadRun
+from grpclab.load.run import LoadRun
 
 Pooling = Literal["per_call", "shared", "pool"]
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from grpclab.factors.config import ClientConfig, LoadConfig, ServerConfig, TrialConfig
 from grpclab.factors.variants import BASIC, OPTIMIZED
-from grpclab.load.generator import Generator, LoadRun
+from grpclab.load.generator import Generator
+from grpclab.load.run import LoadRun
 from grpclab.servers.process.launcher import RunningServer, launch
 from grpclab.status import OK
 

@@ -18,8 +18,8 @@ from grpclab.errors import FactorError
 from grpclab.factors.config import ClientConfig, LinkConfig, ServerConfig, TrialConfig
 from grpclab.link.emulation import running_link
 from grpclab.load.core.arrivals import planned
-from grpclab.load.generator import Generator, LoadRun
-from grpclab.load.run import HELD_BACK
+from grpclab.load.generator import Generator
+from grpclab.load.run import HELD_BACK, LoadRun
 from grpclab.servers.process.launcher import RunningServer, launch
 from grpclab.system import procfs
 from tests.support.generator_help import Pooling, by_status, load

@@ -14,7 +14,8 @@ import pytest
 
 from grpclab.errors import ServerError, StorageError, TargetError, WorkerError
 from grpclab.factors.config import ClientConfig, ServerConfig
-from grpclab.load.generator import Generator, LoadProgress
+from grpclab.load.generator import Generator
+from grpclab.load.run import LoadProgress
 from grpclab.servers.process.launcher import RunningServer, launch
 from tests.support.generator_help import Pooling, by_status, load
 from tests.support.processes import until
@@ -89,7 +90,7 @@ def test_a_server_killed_in_mid_run_is_seen_as_errors_and_the_run_ends(pooling: 
 
 
 def test_a_target_that_nobody_serves_is_told(ours: Callable[[], list[int]], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("grpclab.load.generator.CONNECT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("grpclab.load.workers.CONNECT_TIMEOUT_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         target = f"127.0.0.1:{taken.getsockname()[1]}"
     with (
@@ -122,10 +123,10 @@ def test_a_worker_that_is_killed_between_two_windows_is_told(quick_server: Runni
 
 def test_records_that_cannot_be_written_are_one_clear_line(quick_server: RunningServer) -> None:
     with Generator(load(requests=None, duration_s=60), quick_server.target) as generator:
-        shutil.rmtree(generator._folder)
+        shutil.rmtree(generator._workers._folder)
         with pytest.raises(StorageError, match=r"records cannot be written to .* let TMPDIR name a folder"):
             generator.measure()
-        generator._folder.mkdir()
+        generator._workers._folder.mkdir()
 
 
 # ---- Ctrl-C --------------------------------------------------------------------------------------------------

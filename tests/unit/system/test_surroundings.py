@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from grpclab.load.watching import LOOK_S, SurroundingsWatch
+from grpclab.load.generator import LOOK_S, SurroundingsWatch
 from grpclab.metrics import MEASURED
 from grpclab.system.accounting import Reading, Throttling
 from grpclab.system.notices import Notice, kinds

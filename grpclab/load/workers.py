@@ -1,0 +1,235 @@
+"""The processes of the load generator: started, connected, given windows, and heard until each has answered."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from grpclab.errors import PluginError, TargetError
+from grpclab.factors.config import TrialConfig
+from grpclab.load.calls.method import CallSpec
+from grpclab.load.core.bounds import Bounds, auto_workers, connections, split
+from grpclab.load.core.traffic import add_counts, read_core_log
+from grpclab.system import open_files
+from grpclab.system.subprocesses import START_TIMEOUT_S, Child, receive_all, receive_any
+from grpclab.system.temporary import TemporaryFolder
+
+CONNECT_TIMEOUT_S = 5.0
+"""So long a server may take to be there."""
+OPENING_GRID_S = 0.01
+"""How exactly the coordinator, which sleeps meanwhile, meets the window's opening."""
+
+Message = dict[str, Any]
+
+
+class Workers:
+    """The workers of one configuration, one child process each. See :class:`grpclab.load.generator.Generator`."""
+
+    def __init__(
+        self,
+        config: TrialConfig,
+        *,
+        cpus: Collection[int] | None,
+        env: Mapping[str, str] | None,
+        seed: int,
+        residence: bool,
+        connect_timeout_s: float | None,
+    ) -> None:
+        self._cores = sorted(cpus or _usable_cores())
+        workers = config.load.workers or auto_workers(config, self._cores)
+        self.config = config.replace({"load.workers": workers})
+        self.parts = split(self.config)
+        """The configuration of each worker."""
+        open_files.require(max(connections(part) for part in self.parts))
+        self._pinned = cpus is not None
+        self._env = env
+        self._seed = seed
+        self._residence = residence
+        # An emulated link delays each of the round trips of TCP, TLS and HTTP/2.
+        patience_s = CONNECT_TIMEOUT_S if connect_timeout_s is None else connect_timeout_s
+        self._connect_timeout_s = patience_s + 5 * config.link.rtt_ms / 1000
+        self._stack = contextlib.ExitStack()
+        self._children: list[Child] = []
+        self._logs: dict[int, Path] = {}
+        """By the worker's number."""
+        self._windows = 0
+
+    def close(self) -> None:
+        """End the workers."""
+        self._stack.close()
+
+    @property
+    def pids(self) -> list[int]:
+        """The workers' process ids."""
+        return [worker.pid for worker in self._children]
+
+    def names(self, *, without: Collection[int]) -> list[str]:
+        """The names of the workers, those of some process ids left out."""
+        return [worker.name for worker in self._children if worker.pid not in without]
+
+    @property
+    def count(self) -> int:
+        """How many there are, where the configuration leaves it open as well."""
+        return len(self.parts)
+
+    @property
+    def spins(self) -> bool:
+        """Whether an open loop keeps its cores busy between sends, so as to meet its times."""
+        if self.config.load.pacing != "auto":
+            return self.config.load.pacing == "spin"
+        return self.count <= len(self._cores) and len(_usable_cores()) > 1
+
+    def spawn(self) -> None:
+        """Start the workers, if they are not there yet: while a server starts, they load what they need."""
+        if self._children:
+            return
+        self._folder = self._stack.enter_context(TemporaryFolder())
+        self._stack.callback(self._repeat_logs)
+        for index in range(self.count):
+            name = f"load worker {index + 1} of {self.count}"
+            self._children.append(self._stack.enter_context(self._worker(name, index)))
+
+    def start(
+        self, target: str, call: CallSpec, root_certificates: bytes | None, *, tick: Callable[[], None] | None = None
+    ) -> None:
+        """Connect the workers; `tick` is called now and then meanwhile. Raises TargetError or WorkerError."""
+        roots = root_certificates.decode() if root_certificates else None
+        for index, (worker, part) in enumerate(zip(self._children, self.parts, strict=True)):
+            worker.send(
+                settings=part.differences(TrialConfig()),
+                target=target,
+                roots=roots,
+                call=call.to_json(),
+                residence=self._residence,
+                spin=self.spins,
+                worker=index,
+                workers=self.count,
+                seed=self._seed,
+                connect_timeout_s=self._connect_timeout_s,
+            )
+        patience_s = START_TIMEOUT_S + self._connect_timeout_s
+        for answer in receive_all(self._children, patience_s, every_s=0.1, tick=tick):
+            if "error" in answer:
+                raise (PluginError if answer["kind"] == "plugin" else TargetError)(answer["error"])
+
+    def _worker(self, name: str, index: int) -> Child:
+        cpus, env = self._cores_of(index), dict(self._env or {})
+        engine = self.config.load.engine
+        log = None
+        if engine != "grpcio":
+            log = self._log(index)
+        elif "GRPC_VERBOSITY" not in os.environ:  # whoever set it wants to see C-core's log
+            # C-core tells of a server's GOAWAYs in its log only, which is read when the window is over.
+            log, env["GRPC_VERBOSITY"] = self._log(index), "INFO"
+        return Child("grpclab.load.worker", engine, name=name, cpus=cpus, env=env, log=log)
+
+    def _log(self, index: int) -> IO[bytes]:
+        """The file that a worker's standard error goes to."""
+        path = self._folder / f"log-{index}"
+        self._logs[index] = path
+        return self._stack.enter_context(path.open("w+b"))
+
+    def _cores_of(self, index: int) -> list[int] | None:
+        """The cores of one worker: a part of them, where there are enough."""
+        if not self._pinned:
+            return None
+        return self._cores[index :: self.count] if self.count <= len(self._cores) else self._cores
+
+    def order(
+        self,
+        bounds: Bounds,
+        *,
+        record: bool,
+        report: bool,
+        drain_s: float,
+        watch_s: Sequence[float],
+    ) -> list[Path]:
+        """Tell the workers of a window; returns the files that they will write."""
+        self._windows += 1
+        files = [self._folder / f"window-{self._windows}-worker-{index}" for index in range(self.count)]
+        for index, (worker, part, file) in enumerate(zip(self._children, self.parts, files, strict=True)):
+            requests = part.load.requests
+            if bounds.rate_rps is not None:  # its calls are divided by the schedule; None of them: the end holds
+                requests = bounds.due.of_worker(index, self.count) or None if bounds.due else None
+            worker.send(
+                starts_at=bounds.starts_at,
+                opens_at=bounds.opens_at,
+                closes_at=bounds.closes_at,
+                requests=requests if record else None,
+                rate_rps=bounds.rate_rps,
+                record=str(file) if record else None,
+                progress=report,
+                drain_s=drain_s,
+                watch_s=list(watch_s),
+            )
+        return files
+
+    def end_window(self, bounds: Bounds, drain_s: float) -> None:
+        """End the running window now, and its calls after `drain_s`."""
+        bounds.cut_at = min(time.perf_counter(), bounds.cut_at)
+        for worker in self._children:
+            worker.send(close=bounds.cut_at, drain_s=drain_s)
+
+    def collect(
+        self,
+        answers: dict[int, Message],
+        timeout_s: float,
+        *,
+        tick: Callable[[], None] | None = None,
+        on_reports: Callable[[Collection[Message]], None] | None = None,
+    ) -> bool:
+        """Wait until every worker has its answer among the `answers`; their reports go to `on_reports` meanwhile.
+
+        False where some have none after `timeout_s`. Raises WorkerError if a worker dies.
+        """
+        end = time.monotonic() + timeout_s
+        reports: dict[int, Message] = {}
+        while running := [worker for worker in self._children if worker.pid not in answers]:
+            left = max(0.0, end - time.monotonic())
+            answered = reported = False
+            for worker, message in receive_any(running, left, every_s=OPENING_GRID_S, tick=tick):
+                answered = True
+                if "progress" in message:
+                    reports[worker.pid], reported = message["progress"], True
+                else:
+                    answers[worker.pid] = message
+            if not answered and left <= 0:
+                return False
+            if on_reports is not None and reported:
+                on_reports(reports.values())
+        return True
+
+    def goaways(self) -> dict[str, int]:
+        """The GOAWAYs that C-core's log tells of, over all workers."""
+        counts: dict[str, int] = {}
+        for log in self._logs.values():
+            counts = add_counts(counts, read_core_log(_lines(log))[0])
+        return counts
+
+    def _repeat_logs(self) -> None:
+        """Repeat on standard error what the workers wrote there; of one that died, it is in the error about its end."""
+        for index, log in self._logs.items():
+            if index < len(self._children) and self._children[index].died:
+                continue
+            _, others = read_core_log(_lines(log))
+            if others:
+                print(*others, sep="\n", file=sys.stderr)
+
+
+def _lines(log: Path) -> list[str]:
+    """The lines of a log; none where the folder of temporary files has been cleared."""
+    try:
+        return log.read_text(errors="replace").splitlines()
+    except FileNotFoundError:
+        return []
+
+
+def _usable_cores() -> list[int]:
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
