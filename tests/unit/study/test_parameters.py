@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grpclab.errors import DesignError
-from grpclab.study.parameters import DESIGNS, ENGINES, StudyParameters, plain_values
+from grpclab.factors.registries import ENGINES
+from grpclab.study.parameters import DESIGNS, StudyParameters, plain_values
 
 NAMES = [field.name for field in dataclasses.fields(StudyParameters)]
 
