@@ -472,7 +472,7 @@ def test_an_option_in_a_file_does_what_its_flag_does(observe: Watched, option: s
         assert re.search(rf"no effect: {re.escape(row.name)}: ", seen["stdout"])
 
 
-@pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.parametrize("design", list(DESIGNS))
 def test_the_parameters_without_part_in_a_design_are_those_that_its_plan_does_not_follow(design: str) -> None:
     def planned(**changed: Any) -> Any:
         return DESIGNS[design].plan(StudyParameters(design=design, **changed), 1)
