@@ -23,7 +23,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from grpclab.errors import FactorError, invalid
 from grpclab.factors.service_time import parse_milliseconds
 from grpclab.quantities import TIMES, in_unit
-from grpclab.system.arguments import plain
+from grpclab.system.inputs import plain
 
 Level = bool | int | float | str | None
 """One value of a factor. None means "not set": the library's default, unlimited or off."""

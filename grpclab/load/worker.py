@@ -51,7 +51,7 @@ from grpclab.load.core.running import BEAT_S, Heartbeat, Tally
 from grpclab.load.core.summary import PERCENTILES, percentile
 from grpclab.load.engines import ENGINES
 from grpclab.load.engines.engine import Engine
-from grpclab.system import open_files
+from grpclab.system import ulimits
 from grpclab.system.accounting import thread_waited_seconds
 from grpclab.system.pacing import Pacer
 from grpclab.system.subprocesses import die_with_parent, say
@@ -267,7 +267,7 @@ async def _main() -> None:
 
 def main() -> None:
     """See the module's docstring."""
-    open_files.raise_limit()
+    ulimits.raise_open_files()
     for name in sys.argv[1:]:
         importlib.import_module(f"grpclab.load.engines.{name}")
     try:

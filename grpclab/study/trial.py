@@ -39,11 +39,11 @@ from grpclab.servers.process.launcher import RunningServer
 from grpclab.study import evidence, window
 from grpclab.study.store import SCHEMA_VERSION, write_json
 from grpclab.study.target import Subject
-from grpclab.system import environment, procfs, surroundings
+from grpclab.system import environment, interference, procfs
 from grpclab.system.environment import CorePlan
+from grpclab.system.interference import LINK, SERVER
 from grpclab.system.notices import Notice
 from grpclab.system.subprocesses import STUDY_VARIABLE, TRIAL_VARIABLE
-from grpclab.system.surroundings import LINK, SERVER
 from grpclab.system.temporary import TemporaryFolder
 from grpclab.text import redaction
 
@@ -103,7 +103,7 @@ METRICS: tuple[str, ...] = (
     "link_goaways",
     *evidence.METRICS,
     *effective.COLUMNS,
-    *surroundings.COLUMNS,
+    *interference.COLUMNS,
     "generator_still_s",
     "silence_s",
 )

@@ -66,7 +66,7 @@ def metrics(run: LoadRun, opened: procfs.Usage, closed: procfs.Usage) -> dict[st
         "client_cpu_per_call_s": max(0.0, run.cpu_s - run.spin_s) / calls if calls else math.nan,
         "client_busy_share": run.busy_share,
         "residence_mean_s": _residence_s(run),
-        **run.surroundings.as_row(),
+        **run.interference.as_row(),
         "generator_still_s": run.still_s,
         "silence_s": run.silence[0],
     }

@@ -52,7 +52,6 @@ LARGE: dict[str, str] = {
     "grpclab.study.designs.design": "not cut yet",
     "grpclab.study.runner": "not cut yet",
     "grpclab.study.trial": "not cut yet",
-    "grpclab.text.redaction": "not cut yet",
 }
 """Modules above 16 kB, and why each is one module."""
 
@@ -100,7 +99,7 @@ ONE_USER: dict[str, str] = {
     "grpclab.study.artifacts": "not looked at yet",
     "grpclab.study.planning": "not looked at yet",
     "grpclab.study.window": "not looked at yet",
-    "grpclab.system.tether": "not looked at yet",
+    "grpclab.system.tether": "a program of its own, run by its path, with the standard library alone",
 }
 """Modules that one other module imports, and why they are modules of their own."""
 
@@ -110,7 +109,6 @@ FILE_NAMES: dict[str, str] = {
     "engines": "not renamed yet",
     "evidence": "not renamed yet",
     "foreground": "not renamed yet",
-    "frames": "not renamed yet",
     "launcher": "not renamed yet",
     "notices": "not renamed yet",
     "page": "not renamed yet",
@@ -126,7 +124,6 @@ CLASS_NAMES: dict[str, str] = {
     "Claim": "not renamed yet",
     "Level": "not renamed yet",
     "Line": "not renamed yet",
-    "Reading": "not renamed yet",
     "Rung": "not renamed yet",
     "Spot": "not renamed yet",
     "Study": "not renamed yet",
