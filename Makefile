@@ -35,11 +35,12 @@ format: $(VENV)/.dev  ## lay the code out, strip the notebooks
 stubs: $(VENV)/.dev  ## generate the stubs from proto/
 	$(call PROTOC,.)
 
-guides: $(VENV)/.lab  ## write the numbers of docs/ anew from reports/example.html
-	$(BIN)/python -m grpclab.guides
+guides: $(VENV)/.lab  ## write the numbers and tables of docs/ anew
+	$(BIN)/python -m tools.guides
+	$(BIN)/python -m tools.metrics_page
 
 publish: $(VENV)/.lab  ## build site/: reports and guides as a static site
-	$(BIN)/python -m grpclab.site --into site
+	$(BIN)/grpclab report --site site
 
 clean:  ## remove the virtual environment and caches (never results or reports)
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis out.ipynb site

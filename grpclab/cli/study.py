@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import difflib
 import json
+import os
 import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
@@ -76,6 +77,7 @@ def add_report(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
     report.add_argument("study", nargs="?", metavar="STUDY", help="its name, or its folder: results/STUDY")
     report.add_argument("--allow-mixed", action="store_true", help="accept trials of different machines or versions")
     report.add_argument("--figures", type=Path, metavar="DIR", help="write every figure as an SVG and a PNG file, too")
+    report.add_argument("--site", type=Path, metavar="DIR", help="build a static site of all reports and guides there")
     report.add_argument("--json", metavar="FILE", help="write the result as JSON; - is standard output")
     report.set_defaults(run=_report)
 
@@ -167,6 +169,22 @@ def _tell(study: Study, path: Path, options: argparse.Namespace) -> Mapping[str,
 
 
 def _report(options: argparse.Namespace) -> int:
+    if options.study or not options.site:
+        _rebuild(options)
+    elif options.allow_mixed or options.figures or options.json:
+        option = next(name for name in ("allow_mixed", "figures", "json") if getattr(options, name))
+        raise UsageError(f"no study was named: --{option.replace('_', '-')} goes with grpclab report STUDY")
+    if options.site:
+        with needs_extra("study"):
+            from grpclab.report.site import build, repository_of
+        path = build(project_root(), options.site.resolve(), repository=repository_of(os.environ))
+        if options.json != "-":
+            print(f"site: {path}")
+    return 0
+
+
+def _rebuild(options: argparse.Namespace) -> None:
+    """Write the report of a stored study anew, and its figures as files where they are asked for."""
     folder = stored_folder(options.study)
     bench.require_writable(options.json)
     with needs_extra("study"):
@@ -182,7 +200,6 @@ def _report(options: argparse.Namespace) -> int:
         written = write_figures(options.figures, finished(study, histograms=True))
         if options.json != "-":
             print(f"figures: {len(written)} in {options.figures}")
-    return 0
 
 
 def stored_folder(name: str | None) -> Path:

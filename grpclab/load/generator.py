@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from grpclab.errors import StorageError, TargetError, WorkerError
+from grpclab.errors import PluginError, StorageError, TargetError, WorkerError
 from grpclab.factors.config import TrialConfig
 from grpclab.load.calls.method import CallSpec, greeting
 from grpclab.load.core.bounds import SILENCE_S, Bounds, auto_workers, connections, plan_bounds, split
@@ -27,7 +27,7 @@ from grpclab.load.core.recorder import Records, remove
 from grpclab.load.core.summary import Window
 from grpclab.load.core.traffic import add_counts, read_core_log
 from grpclab.load.run import BUSY_LIMIT, LoadProgress, LoadRun, assemble, merge_reports
-from grpclab.load.watching import SurroundingsWatch
+from grpclab.load.watching import InterferenceWatch
 from grpclab.system import ulimits
 from grpclab.system.interference import GENERATOR, Interference
 from grpclab.system.interrupts import hurried, raised
@@ -160,7 +160,7 @@ class Generator:
         patience_s = START_TIMEOUT_S + self._connect_timeout_s
         for answer in receive_all(self._workers, patience_s, every_s=0.1, tick=tick):
             if "error" in answer:
-                raise TargetError(answer["error"])
+                raise (PluginError if answer["kind"] == "plugin" else TargetError)(answer["error"])
 
     def _worker(self, name: str, index: int) -> Child:
         cpus, env = self._cores_of(index), dict(self._env or {})
@@ -218,7 +218,7 @@ class Generator:
                     time.sleep(self.config.load.warmup_s)
                 time.sleep(self.config.load.pause_s)
             warmup_s = 0.0
-        watch = SurroundingsWatch(
+        watch = InterferenceWatch(
             {GENERATOR: self.pids, **self.beside}
         )  # takes some milliseconds: before the start is fixed
         bounds = plan_bounds(

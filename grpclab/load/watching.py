@@ -21,7 +21,7 @@ LOOK_S = 0.04
 """From one look at the processes' states to the next: a stop of 100 ms is seen twice."""
 
 
-class SurroundingsWatch:
+class InterferenceWatch:
     """One window's. `parties` are the processes by who they are (see :mod:`grpclab.system.interference`)."""
 
     def __init__(

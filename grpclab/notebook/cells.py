@@ -20,7 +20,7 @@ from grpclab.load.core.failures import sentence
 from grpclab.notebook.live import Output, TrialProgress, note, report_link
 from grpclab.report import Section, sections, words
 from grpclab.report.blocks import Shown, folded
-from grpclab.report.finished import Study as Finished
+from grpclab.report.finished import FinishedStudy
 from grpclab.report.publish import publish
 from grpclab.report.sections import tables
 from grpclab.report.trial import trial_picture
@@ -195,7 +195,7 @@ class SweepNotebook:
     def prepare(self, namespace: Mapping[str, Any]) -> Shown:
         """Plan the study of the notebook's variables; returns its design. Raises DesignError, shown in one line."""
         self.study = Study.prepare(self.parameters(namespace))
-        planned = Finished.of(self.study.manifest, pd.DataFrame(), {})
+        planned = FinishedStudy.of(self.study.manifest, pd.DataFrame(), {})
         title = words.count(len(planned.configurations), "configuration")
         section = Section(title=title, html=tables.configurations(planned, measured=False))
         told = values.note("study", namespace.get("study", ""))

@@ -22,6 +22,7 @@ Each line imports only from those above it::
     summaries  the study as Markdown, as JSON, as a table for a terminal
     page       the report
     publish    from stored trials to what people read
+    site       all reports, and guides, as a static site
 """
 
 from __future__ import annotations

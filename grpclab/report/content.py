@@ -9,12 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from grpclab.analysis import metric_words
 from grpclab.analysis.setup import described
+from grpclab.metrics import metric_words
 from grpclab.report import figures, words
 from grpclab.report.blocks import FigureBlock, Section
 from grpclab.report.figures.engines import sentence as client_cost
-from grpclab.report.finished import Histograms, Study
+from grpclab.report.finished import FinishedStudy, Histograms
 from grpclab.report.sections import (
     claims,
     confidence,
@@ -33,7 +33,7 @@ from grpclab.report.words import esc
 
 _SENTENCES = re.compile(r"(?<=\.) (?=[A-Z])")
 
-_MADE: list[tuple[str, str, Callable[[Study], str]]]
+_MADE: list[tuple[str, str, Callable[[FinishedStudy], str]]]
 
 
 def sections(
@@ -50,20 +50,20 @@ def sections(
     said in a line where it would have stood; sections that have nothing to be about (no warning, no invalid
     trial, no stacks, no ladder in the plan) are left out. In a notebook each section displays itself.
     """
-    study = Study.of(manifest, trials, verdict, histograms)
+    study = FinishedStudy.of(manifest, trials, verdict, histograms)
     made = [(title, anchor, make(study)) for title, anchor, make in _MADE]
     after = next(at for at, (_, anchor, _) in enumerate(made) if anchor == "profile") + 1
     made.insert(after, ("Flamegraphs", "flamegraphs", flamegraphs.section(study, profiles or {})))
     return [Section(title=title, anchor=anchor, html=body) for title, anchor, body in made if body]
 
 
-def _question(study: Study) -> str:
+def _question(study: FinishedStudy) -> str:
     asked = f'<p class="gl-question">{esc(study.manifest.get("question") or "No question was written down.")}</p>'
     setup = described(study.manifest)
     return asked + (tables.facts(setup) if setup else "")
 
 
-def _answer(study: Study) -> str:
+def _answer(study: FinishedStudy) -> str:
     headline = study.headline
     sentence = study.verdict.get("sentence") or "There is no verdict."
     noted = f'<p class="gl-note">{esc(headline["note"])}</p>' if headline.get("note") else ""
@@ -82,7 +82,7 @@ def _card(value: str, what: str, more: str) -> str:
     return f'<div class="gl-card"><div class="gl-big">{value}</div><div>{what}</div><small>{more}</small></div>'
 
 
-def _ratio_card(study: Study) -> str:
+def _ratio_card(study: FinishedStudy) -> str:
     c = study.headline
     if not math.isfinite(words.number(c.get("ratio"))):
         return _card(words.MISSING, "ratio", "could not be computed")
@@ -97,7 +97,7 @@ def _ratio_card(study: Study) -> str:
     )
 
 
-def _level_card(study: Study) -> str:
+def _level_card(study: FinishedStudy) -> str:
     metric = str(study.headline.get("metric") or study.metric)
     table = study.levels_of_pair(metric, study.baseline, study.candidate)
     values = [words.value_of(metric, v).removesuffix(" requests/s") for v in table["mean"]]
@@ -110,7 +110,7 @@ def _level_card(study: Study) -> str:
     return _card(f'{values[0]} <span class="gl-arrow">→</span> {values[1]}', unit, "<br>".join(told))
 
 
-def _errors_card(study: Study) -> str:
+def _errors_card(study: FinishedStudy) -> str:
     failed, made, told = tables.errors_told(study, [study.baseline, study.candidate])
     everywhere, all_made, _ = tables.errors_told(study, list(study.trials["configuration"].unique()))
     what = f"failed of {made:,} calls in the headline's trials"
@@ -120,7 +120,7 @@ def _errors_card(study: Study) -> str:
     )
 
 
-def _on_purpose(study: Study, failed: int) -> str:
+def _on_purpose(study: FinishedStudy, failed: int) -> str:
     """How many of the failed calls are what is measured, and where; "" for none."""
     by_name = {name: tables.errors_told(study, [name])[0] for name in study.failing_on_purpose}
     named = {name: count for name, count in by_name.items() if count}
@@ -132,14 +132,14 @@ def _on_purpose(study: Study, failed: int) -> str:
     return f", {share} where failing is what is measured ({esc(places)})"
 
 
-def _warnings(study: Study) -> str:
+def _warnings(study: FinishedStudy) -> str:
     found = [w for w in study.verdict.get("warnings") or [] if w]
     if not found:
         return ""
     return f'<ul class="gl-warnings">{"".join(f"<li>{esc(w)}</li>" for w in found)}</ul>'
 
 
-def _sides(study: Study) -> str:
+def _sides(study: FinishedStudy) -> str:
     parts = study.entries("parts")
     if not parts:
         return ""
@@ -169,7 +169,7 @@ def _sides(study: Study) -> str:
     return f'<div class="gl-cards gl-chain">{chain}</div>'
 
 
-def _engines(study: Study) -> str:
+def _engines(study: FinishedStudy) -> str:
     if not study.engine_rows:
         return ""
     block = figures.engines(study)
@@ -178,8 +178,10 @@ def _engines(study: Study) -> str:
     return f"<p>{esc(client_cost(study))}</p>{block.html()}{tables.engines(study)}"
 
 
-def _curves(draw: Callable[[Study, Mapping[str, Any]], FigureBlock | None], lacking: str) -> Callable[[Study], str]:
-    def make(study: Study) -> str:
+def _curves(
+    draw: Callable[[FinishedStudy, Mapping[str, Any]], FigureBlock | None], lacking: str
+) -> Callable[[FinishedStudy], str]:
+    def make(study: FinishedStudy) -> str:
         curves = study.entries("curves")
         if not curves:
             return ""
@@ -191,23 +193,23 @@ def _curves(draw: Callable[[Study, Mapping[str, Any]], FigureBlock | None], lack
     return make
 
 
-def _throughput(study: Study) -> str:
+def _throughput(study: FinishedStudy) -> str:
     drawn = _curves(figures.throughput, "no trial of it is valid.")(study)
     return drawn + "".join(scalability.section(study, curve) for curve in study.entries("curves"))
 
 
-def _latency(study: Study) -> str:
+def _latency(study: FinishedStudy) -> str:
     block = figures.latency_distribution(study)
     over_factor = _curves(figures.latency, "no trial of it is valid, or none has requests enough for a percentile.")
     return over_factor(study) + (block.html() if block else "")
 
 
-def _offered(study: Study) -> str:
+def _offered(study: FinishedStudy) -> str:
     block = figures.offered_rates(study)
     return block.html() if block else ""
 
 
-def _ladder(study: Study) -> str:
+def _ladder(study: FinishedStudy) -> str:
     if not study.entries("ladder"):
         return ""
     block = figures.ladder(study)
@@ -216,21 +218,21 @@ def _ladder(study: Study) -> str:
     return block.html() + decisions.section(study) + leave_one_out.section(study)
 
 
-def _windows(study: Study) -> str:
+def _windows(study: FinishedStudy) -> str:
     if not study.entries("windows"):
         return ""
     block = figures.windows(study)
     return block.html() if block else _none("No trial of the window curves is valid.")
 
 
-def _sweeps(study: Study) -> str:
+def _sweeps(study: FinishedStudy) -> str:
     if not study.entries("sweeps"):
         return ""
     block = figures.sweeps(study)
     return block.html() if block else _none("No level of a sweep has two blocks in which it and the base are valid.")
 
 
-def _profile(study: Study) -> str:
+def _profile(study: FinishedStudy) -> str:
     if drawn := evidence.profile(study):
         return drawn
     if not study.plan.get("profiled"):
@@ -239,24 +241,24 @@ def _profile(study: Study) -> str:
     return _none(f"There is no profile: {'; '.join(reasons) if reasons else 'no trial was sampled'}.")
 
 
-def _idle(study: Study) -> str:
+def _idle(study: FinishedStudy) -> str:
     if not study.plan.get("idle"):
         return ""
     block = figures.idle(study)
     return block.html() if block else _none("No trial of the scenario idle is valid.")
 
 
-def _comparisons(study: Study) -> str:
+def _comparisons(study: FinishedStudy) -> str:
     blocks = figures.forest(study)
     drawn = "".join(block.html() for block in blocks)
     return (drawn or _none("No comparison has two blocks in which both sides are valid.")) + tables.comparisons(study)
 
 
-def _configurations(study: Study) -> str:
+def _configurations(study: FinishedStudy) -> str:
     return tables.configurations(study) or _none("The plan names no configuration.")
 
 
-def _resources(study: Study) -> str:
+def _resources(study: FinishedStudy) -> str:
     drawn = tables.resources(study)
     if not drawn:
         return ""
@@ -267,7 +269,7 @@ def _resources(study: Study) -> str:
     )
 
 
-def _timeline(study: Study) -> str:
+def _timeline(study: FinishedStudy) -> str:
     block = figures.timeline(study)
     return block.html() if block else _none("There are no two valid trials of one configuration to compare.")
 

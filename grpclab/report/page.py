@@ -15,7 +15,7 @@ from grpclab.report import files, scripts, summaries
 from grpclab.report.blocks import TEMPLATES, Section
 from grpclab.report.content import sections
 from grpclab.report.data import Packed
-from grpclab.report.finished import Histograms, Study
+from grpclab.report.finished import FinishedStudy, Histograms
 from grpclab.report.past import summary
 from grpclab.report.sections.flamegraphs import Profiles
 from grpclab.report.svg import palette
@@ -45,7 +45,7 @@ def write_report(
         trials=trials,
         verdict=verdict,
         details=details or {},
-        markdown=summaries.markdown(Study.of(manifest, trials, verdict)),
+        markdown=summaries.markdown(FinishedStudy.of(manifest, trials, verdict)),
     )
     parts = sections(manifest, trials, verdict, profiles, histograms)
     nb = notebook(parts, {**summary(manifest, verdict, trials), "data": packed.elements()})

@@ -18,7 +18,7 @@ import pandas as pd
 
 from grpclab.report import files, words
 from grpclab.report.elements import element, read_page
-from grpclab.report.finished import Study
+from grpclab.report.finished import FinishedStudy
 from grpclab.system.untrusted import json_object
 from grpclab.text.redaction import without_digits
 
@@ -37,7 +37,7 @@ def summary(
 
     Without `trials` it holds no levels, and the study is in no history of a configuration.
     """
-    study = Study.of(manifest, pd.DataFrame() if trials is None else trials, verdict)
+    study = FinishedStudy.of(manifest, pd.DataFrame() if trials is None else trials, verdict)
     headline = study.headline
     machine: Mapping[str, Any] = manifest.get("machine") or {}
     git: Mapping[str, Any] = manifest.get("git") or {}
@@ -66,7 +66,7 @@ def summary(
     }
 
 
-def _levels(study: Study) -> list[dict[str, Any]]:
+def _levels(study: FinishedStudy) -> list[dict[str, Any]]:
     """The level of every configuration that was measured, in the metric that the study turns on."""
     table = study.levels(list(study.configurations), study.metric)
     return [

@@ -12,7 +12,7 @@ import pandas as pd
 from grpclab.errors import GrpclabError, MeasurementError, StorageError
 from grpclab.report import data, summaries, write_index, write_report
 from grpclab.report.files import replace
-from grpclab.report.finished import Study as Finished
+from grpclab.report.finished import FinishedStudy
 from grpclab.report.stored import load_study
 from grpclab.study.runner import Study
 from grpclab.system.paths import written_to
@@ -34,7 +34,7 @@ def publish(study: Study, *, allow_mixed: bool = False) -> Path:
     judgement, redactor = masked(study.judge(trials).as_dict()), study.store.redactor()
     manifest, trials = redactor.manifest(study.manifest), _masked_frame(trials)
     path = study.root / "reports" / f"{study.name}.html"
-    material, told = study.material(trials), Finished.of(manifest, trials, judgement)
+    material, told = study.material(trials), FinishedStudy.of(manifest, trials, judgement)
     material["details"] = masked(material["details"])
     solved = f"the results are stored; once that is solved, `grpclab report {study.name}` writes it"
     with written_to(path.parent, solved):
@@ -73,8 +73,8 @@ def _refuse_secrets(path: Path, manifest: Mapping[str, Any], redactor: Redactor)
         raise StorageError(f"{path} is not written: a secret of this study would be in it; --redact NAME names it")
 
 
-def finished(study: Study, *, histograms: bool = False) -> Finished:
+def finished(study: Study, *, histograms: bool = False) -> FinishedStudy:
     """A study as its report sees it, out of what :func:`publish` has stored; `histograms` only where they are drawn."""
     stored = load_study(study.store.folder)
     latencies = study.material(stored.trials)["histograms"] if histograms else None
-    return Finished.of(stored.manifest, stored.trials, stored.verdict, latencies)
+    return FinishedStudy.of(stored.manifest, stored.trials, stored.verdict, latencies)

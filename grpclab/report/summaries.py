@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from grpclab.analysis import metric_words
 from grpclab.analysis.setup import described, foreign, lab_words
+from grpclab.metrics import metric_words
 from grpclab.report import words
 from grpclab.report.figures.waiting import comparisons as waiting
-from grpclab.report.finished import Study
+from grpclab.report.finished import FinishedStudy
 from grpclab.report.sections import confidence, glossary
 
 SCHEMA_VERSION = 1
@@ -35,7 +35,7 @@ _FACTS = ("host", "cpu_model", "cores", "kernel", *_VERSIONS)
 # ---- Markdown ----------------------------------------------------------------------------------------------------
 
 
-def markdown(study: Study) -> str:
+def markdown(study: FinishedStudy) -> str:
     """The study as GitHub-flavoured Markdown: the verdict first, what makes it sure or unsure, all comparisons folded.
 
     Whatever text is in the study: it adds no markup, loads nothing, mentions nobody and refers to no issue.
@@ -61,7 +61,7 @@ def escape(text: object) -> str:
     )
 
 
-def _verdict_line(study: Study) -> str:
+def _verdict_line(study: FinishedStudy) -> str:
     c = study.headline
     verdict = escape(c.get("verdict") or "inconclusive")
     title = escape(c.get("title") or f"{study.candidate} against {study.baseline}")
@@ -74,17 +74,17 @@ def _verdict_line(study: Study) -> str:
     )
 
 
-def _setup(study: Study) -> str:
+def _setup(study: FinishedStudy) -> str:
     """What a comparison called, how, and of which servers."""
     return "\n".join(f"- **{escape(term)}:** {escape(text)}" for term, text in described(study.manifest))
 
 
-def _parts(study: Study) -> str:
+def _parts(study: FinishedStudy) -> str:
     rows = [[escape(_part(entry, c)), *_cells(c)] for entry, c in _entries(study, "parts")]
     return _rows(["of it", "ratio", "95 % interval", "verdict"], rows)
 
 
-def _reasons(study: Study) -> str:
+def _reasons(study: FinishedStudy) -> str:
     """How sure it is, what noise looks like here, what limits each side."""
     if study.headline.get("ratio") is None and not study.resources:
         return ""
@@ -94,12 +94,12 @@ def _reasons(study: Study) -> str:
     return "\n".join(told)
 
 
-def _warnings(study: Study) -> str:
+def _warnings(study: FinishedStudy) -> str:
     found = _said(study)
     return "**Warnings**\n\n" + "\n".join(f"- {escape(text)}" for text in found) if found else ""
 
 
-def _all_comparisons(study: Study) -> str:
+def _all_comparisons(study: FinishedStudy) -> str:
     rows = [
         [
             escape(c.get("title") or f"{c.get('candidate')} against {c.get('baseline')}"),
@@ -120,7 +120,7 @@ def _all_comparisons(study: Study) -> str:
     return f"{summary}\n\n{_rows(header, rows[:MOST_ROWS])}{more}\n\n</details>"
 
 
-def _machine(study: Study) -> str:
+def _machine(study: FinishedStudy) -> str:
     manifest = study.manifest
     found: dict[str, Any] = {**(manifest.get("versions") or {}), **(manifest.get("machine") or {})}
     theirs = bool(foreign(study.plan))  # then versions are not the server's, and are said to be the lab's
@@ -158,7 +158,7 @@ def _rows(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 # ---- JSON --------------------------------------------------------------------------------------------------------
 
 
-def as_json(study: Study) -> dict[str, Any]:
+def as_json(study: FinishedStudy) -> dict[str, Any]:
     """The study for a machine: plain values, None for what is no finite number; `report` is relative to the file.
 
     Ratios are candidate / baseline, levels in the unit of their metric. See verdict.json for the comparisons.
@@ -220,7 +220,7 @@ def _plain(value: Any) -> Any:
 # ---- the terminal ------------------------------------------------------------------------------------------------
 
 
-def table(study: Study) -> str:
+def table(study: FinishedStudy) -> str:
     """The comparisons that matter in plain text, :data:`WIDTH` columns at most.
 
     The headline, parts, ladder, handlers that wait and A/A; in a study without parts and ladder, every level that was
@@ -267,7 +267,7 @@ def _plain_cells(c: Comparison) -> list[str]:
 # ---- what they share ---------------------------------------------------------------------------------------------
 
 
-def _entries(study: Study, key: str) -> Iterable[tuple[Mapping[str, Any], Comparison]]:
+def _entries(study: FinishedStudy, key: str) -> Iterable[tuple[Mapping[str, Any], Comparison]]:
     """The comparisons that a list of the plan names, as the verdict has them; what was not tested has none."""
     for entry in study.entries(key):
         baseline, candidate = str(entry.get("baseline") or ""), str(entry.get("candidate") or "")
@@ -289,7 +289,7 @@ def _part(entry: Mapping[str, Any], c: Comparison) -> str:
     return title if title.startswith(side) else f"{side}: {title}"
 
 
-def _other_metrics(study: Study) -> list[Comparison]:
+def _other_metrics(study: FinishedStudy) -> list[Comparison]:
     """The headline's two compared in anything else."""
     first = study.headline
     keys = ("scenario", "baseline", "candidate")
@@ -300,7 +300,7 @@ def _other_metrics(study: Study) -> list[Comparison]:
     ]
 
 
-def _other_candidates(study: Study) -> list[Comparison]:
+def _other_candidates(study: FinishedStudy) -> list[Comparison]:
     """What else was compared in the headline's metric."""
     first = study.headline
     return [
@@ -315,7 +315,7 @@ def _title(c: Comparison, otherwise: str) -> str:
     return words.plain(c.get("title") or sides)
 
 
-def _said(study: Study) -> list[str]:
+def _said(study: FinishedStudy) -> list[str]:
     return [words.plain(text) for text in study.verdict.get("warnings") or [] if text]
 
 

@@ -120,8 +120,6 @@ class Interference:
 
 
 _RESOURCES = ("cpu", "memory", "io")
-COLUMNS = tuple(Interference().as_row())
-"""The columns of a trial that tell of what interfered with it."""
 
 
 def _sums(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:

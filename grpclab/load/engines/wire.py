@@ -17,9 +17,11 @@ from collections.abc import Callable, Iterator
 
 from grpclab.errors import TargetError
 from grpclab.factors.config import ClientConfig, TrialConfig
+from grpclab.http2 import frames
 from grpclab.http2.headers import RESIDENCE_HEADER, HeaderList
 from grpclab.http2.messages import CANCELLED, DEADLINE_EXCEEDED, error_details
-from grpclab.load.calls.method import CallSpec
+from grpclab.http2.peer_settings import PeerSettings, PeerSettingsReader
+from grpclab.load.calls.method import CallSpec, greeting
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder
 from grpclab.load.core.traffic import Traffic
@@ -91,6 +93,14 @@ class WireEngine:
         self._full_until = -math.inf
 
     # ---- the hot path: calls that ended, calls that follow -----------------------------------------------------
+
+    @staticmethod
+    def client_settings(config: TrialConfig) -> PeerSettings:
+        """What it says first, from the bytes of its core, with no socket."""
+        settings = connection_settings(config.client, "127.0.0.1:1", None, greeting(config.load))
+        reader = PeerSettingsReader()
+        reader.receive(settings.connection().take().removeprefix(frames.PREFACE))
+        return reader.peer_settings()
 
     def _closed_loop(self, connection: ReconnectingConnection, ended: list[WireCall]) -> None:
         """Each caller whose call has ended calls again."""

@@ -1,4 +1,4 @@
-"""The figures of a report, each a function of a :class:`~grpclab.report.finished.Study`.
+"""The figures of a report, each a function of a :class:`~grpclab.report.finished.FinishedStudy`.
 
 Each line imports only from those above it::
 
@@ -38,7 +38,7 @@ from grpclab.report.figures.sweeps import sweeps
 from grpclab.report.figures.timeline import timeline
 from grpclab.report.figures.waiting import waiting
 from grpclab.report.figures.windows import windows
-from grpclab.report.finished import Study
+from grpclab.report.finished import FinishedStudy
 
 __all__ = [
     "album",
@@ -58,7 +58,7 @@ __all__ = [
 ]
 
 
-def album(study: Study) -> Iterator[FigureBlock]:
+def album(study: FinishedStudy) -> Iterator[FigureBlock]:
     """Every figure of a report, in its order."""
     curves = study.entries("curves")
     found = [

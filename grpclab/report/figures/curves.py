@@ -12,12 +12,12 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from grpclab.analysis import metric_words
 from grpclab.analysis.inference.ratios import TOO_FEW
 from grpclab.factors.config import FACTORS
+from grpclab.metrics import metric_words
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
-from grpclab.report.finished import PERCENTILES, Study
+from grpclab.report.finished import PERCENTILES, FinishedStudy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class Line:
     points: tuple[Point, ...]
 
 
-def lines(study: Study, curve: Mapping[str, Any], metric: str) -> list[Line]:
+def lines(study: FinishedStudy, curve: Mapping[str, Any], metric: str) -> list[Line]:
     """The series of a curve on one metric."""
     factor = str(curve.get("factor") or "")
     found = []
@@ -78,7 +78,7 @@ MOST_SERIES = 6
 """So many lines can be told apart in one picture."""
 
 
-def chosen(study: Study, drawn: Sequence[Line]) -> tuple[list[Line], str]:
+def chosen(study: FinishedStudy, drawn: Sequence[Line]) -> tuple[list[Line], str]:
     """At most MOST_SERIES lines, those of the headline first, and a sentence on what is not drawn; "" for none."""
     if len(drawn) <= MOST_SERIES:
         return list(drawn), ""
@@ -100,7 +100,7 @@ def highest(levels: Sequence[tuple[float, float]]) -> float:
     return max([most, *ends])
 
 
-def throughput(study: Study, curve: Mapping[str, Any]) -> FigureBlock | None:
+def throughput(study: FinishedStudy, curve: Mapping[str, Any]) -> FigureBlock | None:
     """Throughput of each series with its interval; None where nothing was measured."""
     drawn, not_drawn = chosen(study, lines(study, curve, "throughput_rps"))
     if not drawn:
@@ -152,7 +152,7 @@ def throughput(study: Study, curve: Mapping[str, Any]) -> FigureBlock | None:
     )
 
 
-def latency(study: Study, curve: Mapping[str, Any]) -> FigureBlock | None:
+def latency(study: FinishedStudy, curve: Mapping[str, Any]) -> FigureBlock | None:
     """p50, p90 and p99 of each series; None where nothing was measured."""
     every = {metric: chosen(study, lines(study, curve, metric)) for metric in PERCENTILES}
     panels = {metric: drawn for metric, (drawn, _) in every.items() if drawn}
@@ -254,7 +254,7 @@ def _factor_words(curve: Mapping[str, Any]) -> str:
     return f"{FACTORS[factor].meaning if factor in FACTORS else words.short(factor, 48)}, both axes logarithmic"
 
 
-def _headline_gap(ax: Axes, study: Study, drawn: Sequence[Line]) -> None:
+def _headline_gap(ax: Axes, study: FinishedStudy, drawn: Sequence[Line]) -> None:
     """The headline's ratio, drawn between the two points it compares when both stand at one x."""
     at = {p.configuration: p for ln in drawn for p in ln.points}
     low, high = at.get(study.baseline), at.get(study.candidate)
@@ -278,7 +278,7 @@ def _headline_gap(ax: Axes, study: Study, drawn: Sequence[Line]) -> None:
     )
 
 
-def _engines(study: Study, drawn: Sequence[Line]) -> str:
+def _engines(study: FinishedStudy, drawn: Sequence[Line]) -> str:
     return study.engines(p.configuration for ln in drawn for p in ln.points)
 
 
@@ -289,7 +289,7 @@ def _alt(what: str, drawn: Sequence[Line], metric: str) -> str:
     return f"{what}. {'; '.join(told)}."
 
 
-def _limited(study: Study, drawn: Sequence[Line]) -> str:
+def _limited(study: FinishedStudy, drawn: Sequence[Line]) -> str:
     hollow = [(ln.name, p) for ln in drawn for p in ln.points if p.limited]
     if not hollow:
         return ""
@@ -300,7 +300,7 @@ def _limited(study: Study, drawn: Sequence[Line]) -> str:
     return f" Hollow markers: the load generator may have been the limit ({where})."
 
 
-def _throughput_caption(study: Study, drawn: Sequence[Line]) -> str:
+def _throughput_caption(study: FinishedStudy, drawn: Sequence[Line]) -> str:
     best = []
     for line in drawn:
         top = max(line.points, key=lambda p: p.mean)
@@ -308,7 +308,7 @@ def _throughput_caption(study: Study, drawn: Sequence[Line]) -> str:
     return f"Highest level: {words.listing(best)}.{_limited(study, drawn)}"
 
 
-def _latency_caption(study: Study, panels: Mapping[str, list[Line]], left_out: Sequence[str]) -> str:
+def _latency_caption(study: FinishedStudy, panels: Mapping[str, list[Line]], left_out: Sequence[str]) -> str:
     metric, drawn = list(panels.items())[-1]
     told = []
     for line in drawn:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from grpclab.analysis.inference.distribution import Distribution, distribution
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
-from grpclab.report.finished import Study
+from grpclab.report.finished import FinishedStudy
 
 MOST_LINES = 5
 """So many configurations are drawn: the headline's two, then the other sides of its parts."""
@@ -31,14 +31,14 @@ class Line:
     blocks: tuple[Distribution, ...]
 
 
-def chosen(study: Study) -> list[str]:
+def chosen(study: FinishedStudy) -> list[str]:
     """The configurations that the figure is about, as far as they have latencies."""
     parts = [str(part.get(side) or "") for part in study.entries("parts") for side in ("baseline", "candidate")]
     names = dict.fromkeys(name for name in (study.baseline, study.candidate, *parts) if study.histograms.get(name))
     return list(names)[:MOST_LINES]
 
 
-def lines(study: Study) -> list[Line]:
+def lines(study: FinishedStudy) -> list[Line]:
     """What is drawn; configurations with too few calls for any percentile are left out."""
     found = []
     for place, name in enumerate(chosen(study)):
@@ -61,7 +61,7 @@ def _some(encoded: list[str]) -> list[str]:
     return encoded[::step]
 
 
-def latency_distribution(study: Study) -> FigureBlock | None:
+def latency_distribution(study: FinishedStudy) -> FigureBlock | None:
     """The two pictures of a distribution; None where no trial holds its latencies."""
     drawn = lines(study)
     if not drawn:
@@ -152,7 +152,7 @@ def _alt(line: Line) -> str:
     return f"{line.name}: {told or 'too few calls for a percentile'}, of {measured}."
 
 
-def _caption(study: Study, drawn: list[Line]) -> str:
+def _caption(study: FinishedStudy, drawn: list[Line]) -> str:
     both = {line.configuration: line for line in drawn if line.configuration in (study.baseline, study.candidate)}
     told = ""
     if len(both) == 2:

@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
-from grpclab.report.finished import Study
+from grpclab.report.finished import FinishedStudy
 
 ORDER = ("grpcio", "wire")
 """The engines in the order of reading: the client that people have first."""
@@ -63,7 +63,7 @@ class Client:
         return any(row.limits for row in self.rows if row.engine == "wire")
 
 
-def clients(study: Study) -> list[Client]:
+def clients(study: FinishedStudy) -> list[Client]:
     """The variants that the plan measures with both engines, and that have a valid trial."""
     found = []
     scenario = str((study.plan.get("engines") or {}).get("scenario") or "")
@@ -85,7 +85,7 @@ def clients(study: Study) -> list[Client]:
     return found
 
 
-def engines(study: Study) -> FigureBlock | None:
+def engines(study: FinishedStudy) -> FigureBlock | None:
     """Requests/s of each variant under each engine, and CPU per call; None where nothing was measured."""
     drawn = clients(study)
     if not drawn:
@@ -122,7 +122,7 @@ def engines(study: Study) -> FigureBlock | None:
     )
 
 
-def sentence(study: Study) -> str:
+def sentence(study: FinishedStudy) -> str:
     """What the client costs in one plain-text sentence; "" where nothing was measured."""
     drawn = clients(study)
     if not drawn:
@@ -158,14 +158,14 @@ def _told(found: list[Client]) -> str:
     return words.listing([f"{c.variant} {words.estimate(c.comparison)}" for c in found])
 
 
-def variants(study: Study) -> tuple[str, str]:
+def variants(study: FinishedStudy) -> tuple[str, str]:
     """The two variants of the headline, baseline and candidate, where the plan measures both with both engines."""
     of = {name: variant for variant, row in study.engine_rows.items() for name in row.values()}
     baseline, candidate = of.get(study.baseline, ""), of.get(study.candidate, "")
     return (baseline, candidate) if baseline and candidate else ("", "")
 
 
-def by_engine(study: Study) -> list[tuple[str, Mapping[str, Any]]]:
+def by_engine(study: FinishedStudy) -> list[tuple[str, Mapping[str, Any]]]:
     """The headline's two variants compared under each engine; those without a ratio are left out."""
     baseline, candidate = (study.engine_rows.get(variant, {}) for variant in variants(study))
     scenario, metric = str(study.headline.get("scenario") or ""), str(study.headline.get("metric") or study.metric)
@@ -177,7 +177,7 @@ def by_engine(study: Study) -> list[tuple[str, Mapping[str, Any]]]:
     return [(engine, c) for engine, c in found if math.isfinite(words.number(c.get("ratio")))]
 
 
-def _row(study: Study, engine: str, configuration: str, pair: Sequence[str]) -> Row:
+def _row(study: FinishedStudy, engine: str, configuration: str, pair: Sequence[str]) -> Row:
     def level(metric: str) -> Level:
         table = study.levels_of_pair(metric, *pair) if len(pair) == 2 else study.levels([configuration], metric)
         row = next(table[table["configuration"] == configuration].itertuples(index=False))
@@ -290,7 +290,7 @@ def _alt(drawn: list[Client]) -> str:
     return f"Bar chart. {'. '.join(told)}."
 
 
-def _caption(study: Study) -> str:
+def _caption(study: FinishedStudy) -> str:
     found = by_engine(study)
     told = [f"{words.ratio(c['ratio'])} with {engine} ({c.get('verdict')})" for engine, c in found]
     if not told:

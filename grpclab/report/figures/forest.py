@@ -9,11 +9,11 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from grpclab.analysis import metric_words
+from grpclab.metrics import metric_words
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
 from grpclab.report.figures.ratio_marks import Comparison, band, dot, known, reach
-from grpclab.report.finished import Study
+from grpclab.report.finished import FinishedStudy
 
 Groups = list[tuple[str, list[Comparison]]]
 # Words in columns have their place; the layout must not make room for them a second time.
@@ -25,7 +25,7 @@ MOST_ROWS = 30
 """So many ratios stand in one picture: it fits on a sheet of paper."""
 
 
-def forest(study: Study) -> list[FigureBlock]:
+def forest(study: FinishedStudy) -> list[FigureBlock]:
     """Every comparison with a ratio, in as many pictures as that takes; empty where there is none."""
     groups = [(name, [c for c in found if known(c)]) for name, found in study.listed()]
     groups = [(name, found) for name, found in groups if found]
@@ -50,7 +50,7 @@ def _sheets(groups: Groups) -> list[Groups]:
     return sheets
 
 
-def _forest_sheet(study: Study, groups: Groups, every: Sequence[Comparison], at: int, of: int) -> FigureBlock:
+def _forest_sheet(study: FinishedStudy, groups: Groups, every: Sequence[Comparison], at: int, of: int) -> FigureBlock:
     shown = [c for _, found in groups for c in found]
     panels = [p for p in (_between(groups, *ends) for ends in ((20, math.inf), (2, 20), (1, 2))) if p]
 
@@ -89,7 +89,7 @@ def _forest_sheet(study: Study, groups: Groups, every: Sequence[Comparison], at:
     )
 
 
-def _engines(study: Study, shown: Sequence[Comparison]) -> str:
+def _engines(study: FinishedStudy, shown: Sequence[Comparison]) -> str:
     return study.engines(str(c.get(side)) for c in shown for side in ("baseline", "candidate"))
 
 
@@ -171,7 +171,7 @@ def _forest_alt(shown: list[Comparison]) -> str:
     return f"Forest plot of {words.count(len(shown), 'ratio')} with 95 % intervals: {'; '.join(told)}."
 
 
-def _forest_caption(study: Study, shown: Sequence[Comparison], every: Sequence[Comparison]) -> str:
+def _forest_caption(study: FinishedStudy, shown: Sequence[Comparison], every: Sequence[Comparison]) -> str:
     counts = {v: sum(c.get("verdict") == v for c in shown) for v in theme.VERDICT}
     told = words.listing([f"{n} {verdict}" for verdict, n in counts.items() if n])
     if len(shown) < len(every):

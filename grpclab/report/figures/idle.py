@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from grpclab.analysis.inference.ratios import numbers
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
-from grpclab.report.finished import Study
+from grpclab.report.finished import FinishedStudy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class Silence:
         return words.seconds(float(np.median(self.first_s)))
 
 
-def silences(study: Study) -> list[Silence]:
+def silences(study: FinishedStudy) -> list[Silence]:
     """The configurations of the plan's ``idle`` that have valid trials."""
     found = []
     for name in (study.plan.get("idle") or {}).get("configurations") or []:
@@ -59,7 +59,7 @@ def silences(study: Study) -> list[Silence]:
     return found
 
 
-def idle(study: Study) -> FigureBlock | None:
+def idle(study: FinishedStudy) -> FigureBlock | None:
     """The dots; None where no trial of the scenario is valid."""
     drawn = silences(study)
     if not drawn:

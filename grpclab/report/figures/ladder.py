@@ -10,9 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from grpclab import analysis
+from grpclab.metrics import metric_words
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
-from grpclab.report.finished import Study
+from grpclab.report.finished import FinishedStudy
 
 _SLOT = 0.07  # the width of an empty slot, as a share of the axis
 
@@ -40,7 +41,7 @@ class Step:
         return self.start * self.ratio
 
 
-def steps(study: Study) -> list[Step]:
+def steps(study: FinishedStudy) -> list[Step]:
     """The rungs after the first, each placed where its baseline stands."""
     table = analysis.ladder_steps(study.trials, study.plan, study.metric)
     reached: dict[str, float] = {}
@@ -71,7 +72,7 @@ def steps(study: Study) -> list[Step]:
     return found
 
 
-def ladder(study: Study) -> FigureBlock | None:
+def ladder(study: FinishedStudy) -> FigureBlock | None:
     """The waterfall; None where the plan has no ladder or no rung could be measured."""
     if not study.entries("ladder"):
         return None
@@ -127,7 +128,7 @@ def ladder(study: Study) -> FigureBlock | None:
             ax.set_yticks(range(rows), [words.short(label, 34) for label in labels], color=theme.INK)
         theme.clean(ax, grid="x")
         ax.spines["left"].set_visible(False)
-        ax.set_xlabel(f"{analysis.metric_words(study.metric)} relative to the first rung, log scale")
+        ax.set_xlabel(f"{metric_words(study.metric)} relative to the first rung, log scale")
 
     return figure_block(
         title="From the first rung to the last",
@@ -149,7 +150,7 @@ def ladder(study: Study) -> FigureBlock | None:
     )
 
 
-def _spans(study: Study) -> bool:
+def _spans(study: FinishedStudy) -> bool:
     """Whether the headline compares the two ends of the ladder."""
     kept = [r for r in study.entries("ladder") if r.get("kept", True) and r.get("configuration")]
     if not kept:
@@ -269,7 +270,7 @@ def _caption(rungs: list[Step], whole: float) -> str:
     return ". ".join(parts) + "."
 
 
-def _alt(study: Study, rungs: list[Step], whole: float) -> str:
+def _alt(study: FinishedStudy, rungs: list[Step], whole: float) -> str:
     told = []
     for s in rungs:
         if math.isfinite(s.ratio):
@@ -279,4 +280,4 @@ def _alt(study: Study, rungs: list[Step], whole: float) -> str:
         else:
             told.append(f"{s.title}: {s.reason}")
     end = f"; all together {words.ratio(whole)}" if math.isfinite(whole) else ""
-    return f"Waterfall of {analysis.metric_words(study.metric)} factors on a log axis: {'; '.join(told)}{end}."
+    return f"Waterfall of {metric_words(study.metric)} factors on a log axis: {'; '.join(told)}{end}."

@@ -13,12 +13,12 @@ from grpclab.load.run import KEPT_SHARE
 from grpclab.load.steps import KEPT_TAIL
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
-from grpclab.report.finished import Study
+from grpclab.report.finished import FinishedStudy
 
 MOST_SERIES = 4
 
 
-def offered_rates(study: Study) -> FigureBlock | None:
+def offered_rates(study: FinishedStudy) -> FigureBlock | None:
     """The curves; None where no two open-loop configurations differ in their rate alone."""
     every = series(study.trials, list(study.configurations.values()))
     drawn = every[:MOST_SERIES]
@@ -91,7 +91,7 @@ def _last(one: Series) -> dict[str, tuple[float, float]]:
     return {which: points[-1] for which, points in known.items() if points}
 
 
-def _name(study: Study, one: Series, at: int) -> str:
+def _name(study: FinishedStudy, one: Series, at: int) -> str:
     """What sets a series apart: the variant it is of, or its number."""
     names: Sequence[str] = [rate.configuration for rate in one.rates]
     return next((study.title(name) for name in names if name in (study.baseline, study.candidate)), f"series {at + 1}")

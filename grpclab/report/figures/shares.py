@@ -17,7 +17,7 @@ from grpclab.analysis.inference.ratios import numbers
 from grpclab.profiling.families import SHOWN as FAMILIES
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
-from grpclab.report.finished import Study
+from grpclab.report.finished import FinishedStudy
 
 _DARK = {"send", "receive", "handler", "python", "memory"}
 
@@ -79,7 +79,7 @@ class Profile:
     blocks: int
 
 
-def profiles(study: Study, view: View) -> list[Profile]:
+def profiles(study: FinishedStudy, view: View) -> list[Profile]:
     """The profiled configurations that hold samples of this view."""
     counts = numbers(study.trials, view.samples)
     trials = study.trials[study.trials["valid"] & (counts > 0)]
@@ -108,7 +108,7 @@ def profiles(study: Study, view: View) -> list[Profile]:
     return [p for p in found if any(math.isfinite(s.mean) for s in p.families.values())]
 
 
-def profile(study: Study, view: View) -> FigureBlock | None:
+def profile(study: FinishedStudy, view: View) -> FigureBlock | None:
     """The bars of one view; None where it brought nothing."""
     drawn = profiles(study, view)
     if not drawn:

@@ -11,14 +11,14 @@ from matplotlib.figure import Figure
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
 from grpclab.report.figures.ratio_marks import Comparison, band, dot, known, reach
-from grpclab.report.finished import Study
+from grpclab.report.finished import FinishedStudy
 
 SIDES = ("baseline", "candidate")
 MOST_LEVELS, MOST_PANELS = 12, 12
 """So many levels of a factor, and so many factors, are drawn in one picture."""
 
 
-def sweeps(study: Study) -> FigureBlock | None:
+def sweeps(study: FinishedStudy) -> FigureBlock | None:
     """One panel for each swept factor, against the base; None where nothing was measured."""
     every = [(entry, points) for entry in study.entries("sweeps") if (points := _sweep(study, entry))]
     drawn = [(entry, _some(points)) for entry, points in every[:MOST_PANELS]]
@@ -102,7 +102,7 @@ def _some(points: list[tuple[str, Comparison]]) -> list[tuple[str, Comparison]]:
     return [points[at] for at in sorted({*base, *even})]
 
 
-def _sweep(study: Study, entry: Mapping[str, Any]) -> list[tuple[str, Comparison]]:
+def _sweep(study: FinishedStudy, entry: Mapping[str, Any]) -> list[tuple[str, Comparison]]:
     base, scenario = str(entry.get("base") or ""), str(entry.get("scenario") or "")
     found: list[tuple[str, Comparison]] = []
     for point in entry.get("points") or []:

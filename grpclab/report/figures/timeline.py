@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
-from grpclab.report.finished import Study
+from grpclab.report.finished import FinishedStudy
 
 
-def relative(study: Study) -> pd.DataFrame:
+def relative(study: FinishedStudy) -> pd.DataFrame:
     """One row a trial in order of execution: place (0, 1, ...), block, configuration, valid, relative.
 
     `relative` is the throughput over the geometric mean of the configuration's valid trials; NaN if invalid.
@@ -32,7 +32,7 @@ def relative(study: Study) -> pd.DataFrame:
     return out
 
 
-def timeline(study: Study) -> FigureBlock | None:
+def timeline(study: FinishedStudy) -> FigureBlock | None:
     """The scatter; None where fewer than two valid trials exist."""
     table = relative(study)
     good = table[table["relative"].notna()]

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from grpclab.factors.service_time import parse_milliseconds
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
-from grpclab.report.finished import Study
+from grpclab.report.finished import FinishedStudy
 
 _METRIC = "throughput_rps"
 
@@ -33,7 +33,7 @@ class Waiting:
     limits: tuple[str, ...]
 
 
-def servers(study: Study) -> list[Waiting]:
+def servers(study: FinishedStudy) -> list[Waiting]:
     """The configurations of the plan's ``waiting`` that have valid trials."""
     names = [str(name) for name in (study.plan.get("waiting") or {}).get("configurations") or []]
     found = []
@@ -54,7 +54,7 @@ def servers(study: Study) -> list[Waiting]:
     return found
 
 
-def comparisons(study: Study) -> list[Mapping[str, Any]]:
+def comparisons(study: FinishedStudy) -> list[Mapping[str, Any]]:
     """The verdict's comparisons of that scenario in throughput, those with a ratio."""
     scenario = (study.plan.get("waiting") or {}).get("scenario")
     return [
@@ -64,7 +64,7 @@ def comparisons(study: Study) -> list[Mapping[str, Any]]:
     ]
 
 
-def waiting(study: Study) -> FigureBlock | None:
+def waiting(study: FinishedStudy) -> FigureBlock | None:
     """The bars; None where no trial of the scenario is valid."""
     drawn = servers(study)
     if not drawn:
@@ -114,7 +114,7 @@ def waiting(study: Study) -> FigureBlock | None:
     )
 
 
-def _most_rps(study: Study, name: str) -> float:
+def _most_rps(study: FinishedStudy, name: str) -> float:
     """The threads that are always there / the mean wait."""
     threads = words.number(study.factor(name, "server.threads") or 10)
     processes = words.number(study.factor(name, "server.processes") or 1)
@@ -137,6 +137,6 @@ def pair(c: Mapping[str, Any]) -> str:
     return title.removeprefix("handlers that wait: ")
 
 
-def _caption(study: Study) -> str:
+def _caption(study: FinishedStudy) -> str:
     told = [f"{pair(c)} {words.ratio(c['ratio'])} ({c.get('verdict')})" for c in comparisons(study)]
     return f"{words.sentence_case('; '.join(told))}." if told else "Requests per second, by server."

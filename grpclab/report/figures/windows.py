@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
-from grpclab.report.finished import Study
+from grpclab.report.finished import FinishedStudy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ _SIZE = re.compile(r"\s*([\d.,]+)\s*([KMG]i?B|B)?\s*", re.IGNORECASE)
 _BYTES = {"b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
 
-def panels(study: Study) -> list[Panel]:
+def panels(study: FinishedStudy) -> list[Panel]:
     """The panels that hold at least one measured point."""
     found = []
     for entry in study.entries("windows"):
@@ -63,7 +63,7 @@ def panels(study: Study) -> list[Panel]:
     return found
 
 
-def windows(study: Study) -> FigureBlock | None:
+def windows(study: FinishedStudy) -> FigureBlock | None:
     """All panels side by side; None where nothing was measured."""
     drawn = panels(study)
     if not drawn:
@@ -96,7 +96,7 @@ def windows(study: Study) -> FigureBlock | None:
     )
 
 
-def _spot(study: Study, point: Mapping[str, Any], scale: float) -> Spot | None:
+def _spot(study: FinishedStudy, point: Mapping[str, Any], scale: float) -> Spot | None:
     name = str(point.get("configuration") or "")
     row = next(study.levels([name], "throughput_rps").itertuples(index=False))
     mean = words.number(row.mean) * scale

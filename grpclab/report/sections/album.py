@@ -7,10 +7,10 @@ from pathlib import Path
 
 from grpclab.report import files
 from grpclab.report.figures import album
-from grpclab.report.finished import Study
+from grpclab.report.finished import FinishedStudy
 
 
-def write_figures(folder: Path | str, study: Study) -> list[Path]:
+def write_figures(folder: Path | str, study: FinishedStudy) -> list[Path]:
     """Write every figure as ``<number>-<title>.svg`` and ``.png`` (200 dots an inch), in the order of the report.
 
     Returns the paths of the SVG files. Files of the same names are replaced.

@@ -7,14 +7,14 @@ from collections import Counter
 from grpclab.analysis.claims import claim as rules
 from grpclab.analysis.claims import replication
 from grpclab.report import words
-from grpclab.report.finished import Study
+from grpclab.report.finished import FinishedStudy
 from grpclab.report.sections import tables
 from grpclab.report.words import esc
 
 _COLOURS = {rules.HOLDS: "faster", rules.CONDITION: "equivalent", rules.FAILS: "slower"}
 
 
-def section(study: Study) -> str:
+def section(study: FinishedStudy) -> str:
     """How many claims hold, and the table; "" where the plan tests none."""
     if not study.plan.get("replication"):
         return ""

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import math
 
-from grpclab.analysis import block_ratios, fewest_blocks, lower_is_faster
+from grpclab.analysis import block_ratios, fewest_blocks
+from grpclab.metrics import lower_is_faster
 from grpclab.report import words
-from grpclab.report.finished import Study
+from grpclab.report.finished import FinishedStudy
 from grpclab.report.words import esc
 
 
-def reasons(study: Study) -> list[tuple[str, str]]:
+def reasons(study: FinishedStudy) -> list[tuple[str, str]]:
     """Pairs of a question and its answer, plain text: how sure, the noise, and what limits each side."""
     return [pair for pair in [("How sure", sure(study)), ("Noise here", noise(study)), *_limits(study)] if pair[1]]
 
 
-def html(study: Study) -> str:
+def html(study: FinishedStudy) -> str:
     """The reasons as a list; "" without any."""
     found = "".join(f"<dt>{esc(term)}</dt><dd>{esc(text)}</dd>" for term, text in reasons(study))
     return f'<dl class="gl-reasons">{found}</dl>' if found else ""
 
 
-def sure(study: Study) -> str:
+def sure(study: FinishedStudy) -> str:
     """How the blocks agree, and how often chance alone would agree so well."""
     c = study.headline
     ratios = list(
@@ -51,7 +52,7 @@ def sure(study: Study) -> str:
     return f"{told}. Were there no difference, a mean so far from 1 would come up {once} (sign flip, p {p:.2g}{least})."
 
 
-def noise(study: Study) -> str:
+def noise(study: FinishedStudy) -> str:
     """What the A/A arm says of the machine."""
     aa = study.verdict.get("aa") or {}
     low, high = words.number(aa.get("ci_low")), words.number(aa.get("ci_high"))
@@ -68,7 +69,7 @@ def noise(study: Study) -> str:
     )
 
 
-def _limits(study: Study) -> list[tuple[str, str]]:
+def _limits(study: FinishedStudy) -> list[tuple[str, str]]:
     found = []
     for side in (study.baseline, study.candidate):
         limit = study.resources.get(side)

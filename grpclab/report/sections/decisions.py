@@ -9,7 +9,7 @@ from typing import Any
 
 from grpclab.factors.variants import LADDER
 from grpclab.report import words
-from grpclab.report.finished import Study
+from grpclab.report.finished import FinishedStudy
 from grpclab.report.sections import tables
 from grpclab.report.words import esc
 
@@ -50,7 +50,7 @@ class Decision:
         return apart and (self.ratio < 1 if self.kept else self.ratio > 1)
 
 
-def decisions(study: Study) -> Iterator[Decision]:
+def decisions(study: FinishedStudy) -> Iterator[Decision]:
     """The rungs above the first, in their order."""
     for rung in study.entries("ladder")[1:]:
         name, baseline = str(rung.get("configuration") or ""), str(rung.get("baseline") or "")
@@ -75,7 +75,7 @@ def told(found: list[Decision]) -> str:
     return f"{text} It points the other way for {words.listing(against)}." if against else text
 
 
-def section(study: Study) -> str:
+def section(study: FinishedStudy) -> str:
     """The sentence and the table; "" without a rung above the first."""
     found = list(decisions(study))
     if not found:

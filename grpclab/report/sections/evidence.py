@@ -13,7 +13,7 @@ from grpclab.analysis.inference.ratios import Interval, numbers
 from grpclab.profiling.families import SHOWN as FAMILIES
 from grpclab.report import figures, words
 from grpclab.report.figures.shares import VIEWS, View
-from grpclab.report.finished import Study
+from grpclab.report.finished import FinishedStudy
 from grpclab.report.sections.tables import Cells, code, table
 from grpclab.report.words import esc
 
@@ -26,7 +26,7 @@ _TO_US = 1e6
 Told = Callable[[float], str]
 
 
-def profile(study: Study) -> str:
+def profile(study: FinishedStudy) -> str:
     """The section: what moved, the figures of the profilers, and the tables; "" where nothing was profiled."""
     drawn = [block for view in VIEWS if (block := figures.profile(study, view)) is not None]
     if not drawn:
@@ -40,29 +40,29 @@ def profile(study: Study) -> str:
     return lead + "".join(block.html() for block in drawn) + "".join(lacking) + _families(study) + _accounts(study)
 
 
-def notes(study: Study) -> list[str]:
+def notes(study: FinishedStudy) -> list[str]:
     """Why nothing was profiled, as far as trials say so."""
     return [note for view in VIEWS if (note := _lacking(study, view.note, only_empty=False))]
 
 
-def _lacking(study: Study, column: str, *, only_empty: bool = True) -> str:
+def _lacking(study: FinishedStudy, column: str, *, only_empty: bool = True) -> str:
     """The first note of a look that brought nothing anywhere."""
     mine = study.trials[study.trials["configuration"].isin(_profiled(study))]
     told = [str(note) for note in mine[column] if note]
     return told[0] if told and (not only_empty or len(told) == len(mine)) else ""
 
 
-def _profiled(study: Study) -> list[str]:
+def _profiled(study: FinishedStudy) -> list[str]:
     return [str(name) for name in study.plan.get("profiled") or []]
 
 
-def _sides(study: Study) -> tuple[str, str] | None:
+def _sides(study: FinishedStudy) -> tuple[str, str] | None:
     """The headline's two, where both were profiled."""
     pair = (study.baseline, study.candidate)
     return pair if set(pair) <= set(_profiled(study)) else None
 
 
-def _families(study: Study) -> str:
+def _families(study: FinishedStudy) -> str:
     """The shares of both views with their intervals."""
     rows: list[Cells] = []
     for view in VIEWS:
@@ -81,7 +81,7 @@ def _families(study: Study) -> str:
     return _table(study, "share of the samples at work", rows, "Profile shares")
 
 
-def _accounts(study: Study) -> str:
+def _accounts(study: FinishedStudy) -> str:
     """The kernel's accounting and the counts of system calls."""
     trials = study.trials
     figure: list[tuple[str, pd.Series[float], Told]] = [
@@ -117,7 +117,7 @@ def _accounts(study: Study) -> str:
     return _table(study, "for one request", rows, "Kernel accounting and system calls")
 
 
-def _threads(study: Study) -> Iterator[Cells]:
+def _threads(study: FinishedStudy) -> Iterator[Cells]:
     """CPU time by thread name."""
     trials, column = study.trials, "threads_per_call"
     whole = numbers(trials, "server_cpu_per_call_s").max()
@@ -127,7 +127,7 @@ def _threads(study: Study) -> Iterator[Cells]:
             yield [f"threads named {code(name)}", *_cells(study, trials, used * _TO_US, _us)]
 
 
-def _samples(study: Study, view: View) -> list[str]:
+def _samples(study: FinishedStudy, view: View) -> list[str]:
     """How many samples stand behind each side, how many of them at work, and in how many blocks."""
     cells = []
     for name in _profiled(study):
@@ -139,7 +139,7 @@ def _samples(study: Study, view: View) -> list[str]:
     return cells + [""] * (_sides(study) is not None)
 
 
-def _cells(study: Study, trials: pd.DataFrame, values: pd.Series[float], told: Told) -> list[str]:
+def _cells(study: FinishedStudy, trials: pd.DataFrame, values: pd.Series[float], told: Told) -> list[str]:
     """A level for each profiled configuration, and the change between the headline's two."""
     cells = [level(evidence.level(trials, name, values), told) for name in _profiled(study)]
     pair = _sides(study)
@@ -173,7 +173,7 @@ def change(shift: Shift, told: Told) -> str:
     return f"<b>{signed(found.mean)}</b>{between}" if shift.clear else f"{signed(found.mean)}{between}"
 
 
-def _table(study: Study, of: str, rows: list[Cells], label: str) -> str:
+def _table(study: FinishedStudy, of: str, rows: list[Cells], label: str) -> str:
     header = [of, *(study.title(name) for name in _profiled(study))]
     header += ["change"] if _sides(study) else []
     return table(header, rows, label=label, numeric=range(1, len(header))) if rows else ""

@@ -9,7 +9,7 @@ from grpclab.analysis.inference import functions
 from grpclab.profiling import flamegraph
 from grpclab.profiling.stacks import at_work, readable
 from grpclab.report import words
-from grpclab.report.finished import Study
+from grpclab.report.finished import FinishedStudy
 from grpclab.report.sections import evidence
 from grpclab.report.sections.tables import code, table
 from grpclab.report.words import esc
@@ -24,7 +24,7 @@ Profiles = Mapping[str, Mapping[str, Mapping[int, Mapping[str, int]]]]
 """Folded stacks by file (``stacks`` or ``perf``), configuration and block."""
 
 
-def section(study: Study, profiles: Profiles) -> str:
+def section(study: FinishedStudy, profiles: Profiles) -> str:
     """The section; "" where there are no stacks."""
     drawn = "".join(_look(study, key, found) for key in LOOKS if (found := _at_work(profiles.get(key, {}))))
     return f"<style>{flamegraph.STYLE}</style>{drawn}<script>{flamegraph.SCRIPT}</script>" if drawn else ""
@@ -43,7 +43,7 @@ def _readable(blocks: Mapping[int, Mapping[str, int]]) -> dict[int, dict[str, in
     return {block: readable(stacks) for block, stacks in blocks.items()}
 
 
-def _look(study: Study, key: str, found: Mapping[str, Mapping[int, Mapping[str, int]]]) -> str:
+def _look(study: FinishedStudy, key: str, found: Mapping[str, Mapping[int, Mapping[str, int]]]) -> str:
     tool, told = LOOKS[key]
     parts = [f"<h3>{esc(words.sentence_case(told))}</h3>"]
     for name, blocks in found.items():
@@ -57,7 +57,7 @@ def _look(study: Study, key: str, found: Mapping[str, Mapping[int, Mapping[str, 
     return "".join(parts) + _differences(study, tool, found)
 
 
-def _differences(study: Study, tool: str, found: Mapping[str, Mapping[int, Mapping[str, int]]]) -> str:
+def _differences(study: FinishedStudy, tool: str, found: Mapping[str, Mapping[int, Mapping[str, int]]]) -> str:
     if not {study.baseline, study.candidate} <= set(found):
         return ""
     largest = functions.largest(*(_readable(found[side]) for side in (study.baseline, study.candidate)))

@@ -10,7 +10,7 @@ from grpclab.errors import FactorError
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.variants import MEANINGS, VARIANTS
 from grpclab.report import words
-from grpclab.report.finished import Study
+from grpclab.report.finished import FinishedStudy
 from grpclab.report.words import esc
 
 _SCENARIOS = {
@@ -29,7 +29,7 @@ _LIMITS = {
 }
 
 
-def explained(study: Study) -> Iterator[tuple[str, str]]:
+def explained(study: FinishedStudy) -> Iterator[tuple[str, str]]:
     """Each word of the lab that the study uses, in the order of reading, and what it means; both plain text."""
     yield from variants(study)
     scenarios = {str(c.get("scenario") or "") for c in study.configurations.values()}
@@ -42,7 +42,7 @@ def explained(study: Study) -> Iterator[tuple[str, str]]:
         yield "A/A", "the baseline measured once more under another name, to show the noise"
 
 
-def variants(study: Study) -> Iterator[tuple[str, str]]:
+def variants(study: FinishedStudy) -> Iterator[tuple[str, str]]:
     """The named configurations among them: those that a title calls by name, at their levels of server and client."""
     for name, told in MEANINGS.items():
         called = re.compile(rf"\b{name}\b")
@@ -52,7 +52,7 @@ def variants(study: Study) -> Iterator[tuple[str, str]]:
                 break
 
 
-def html(study: Study) -> str:
+def html(study: FinishedStudy) -> str:
     """The words as a note, the named configurations first, all others folded; "" for none."""
     first = dict(variants(study))
     rest = {word: meaning for word, meaning in explained(study) if word not in first}
@@ -65,7 +65,7 @@ def _told(meanings: Mapping[str, str]) -> str:
     return "; ".join(f"<b>{esc(word)}</b>: {esc(meaning)}" for word, meaning in meanings.items()) + "."
 
 
-def line(study: Study) -> str:
+def line(study: FinishedStudy) -> str:
     """The named configurations in one line of plain text; "" for none."""
     told = "; ".join(f"{word}: {words.plain(meaning)}" for word, meaning in variants(study))
     return f"{told}." if told else ""

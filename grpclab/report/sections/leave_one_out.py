@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from grpclab.analysis.inference.interaction import Rung, rungs
 from grpclab.report import words
-from grpclab.report.finished import Study
+from grpclab.report.finished import FinishedStudy
 from grpclab.report.sections.tables import Cells, table
 from grpclab.report.words import esc
 
 
-def section(study: Study) -> str:
+def section(study: FinishedStudy) -> str:
     """The table and a sentence; "" where the plan takes no rung away."""
     found = rungs(study.trials, study.plan, study.metric)
     if not found:

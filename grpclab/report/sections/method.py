@@ -8,12 +8,12 @@ from typing import Any
 
 from grpclab.analysis.setup import foreign
 from grpclab.report import words
-from grpclab.report.finished import Study
+from grpclab.report.finished import FinishedStudy
 from grpclab.report.sections import tables
 from grpclab.report.words import esc
 
 
-def method(study: Study) -> str:
+def method(study: FinishedStudy) -> str:
     """What was done, and by which rules it was judged."""
     plan = study.plan
     blocks = int(words.number(plan.get("blocks")) if plan.get("blocks") is not None else 0)
@@ -47,7 +47,7 @@ _ENGINES = {
 }
 
 
-def _load_words(study: Study) -> str:
+def _load_words(study: FinishedStudy) -> str:
     """What made the load, and when it was itself the limit."""
     names = sorted({engine for name in study.configurations if (engine := study.engine(name))})
     told = [f"<b>{esc(name)}</b> ({esc(_ENGINES[name])})" if name in _ENGINES else esc(name) for name in names]
@@ -60,7 +60,7 @@ def _load_words(study: Study) -> str:
     )
 
 
-def machine(study: Study) -> str:
+def machine(study: FinishedStudy) -> str:
     """Machine, versions, source and the check of the emulated link, as the manifest has them."""
     parts = []
     named = (
@@ -76,7 +76,7 @@ def machine(study: Study) -> str:
     return "".join(parts) or '<p class="gl-none">The manifest says nothing about the machine.</p>'
 
 
-def again(study: Study) -> str:
+def again(study: FinishedStudy) -> str:
     """The commands that repeat it, and its trials to take away."""
     manifest = study.manifest
     git: Mapping[str, Any] = manifest.get("git") or {}
@@ -107,7 +107,7 @@ def again(study: Study) -> str:
     )
 
 
-def _download(study: Study, kind: str, told: str) -> str:
+def _download(study: FinishedStudy, kind: str, told: str) -> str:
     """A button that the page's script brings to life."""
     name = esc(f"{_file_name(study.name)}-trials")
     return f'<button type="button" class="gl-button" data-download="{kind}" data-name="{name}" hidden>{told}</button>'

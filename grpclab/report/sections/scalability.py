@@ -9,11 +9,11 @@ from typing import Any
 from grpclab.analysis.inference.scalability import FEWEST_LEVELS, Scalability, fit
 from grpclab.report import words
 from grpclab.report.figures.curves import lines
-from grpclab.report.finished import Study
+from grpclab.report.finished import FinishedStudy
 from grpclab.report.words import esc
 
 
-def section(study: Study, curve: Mapping[str, Any]) -> str:
+def section(study: FinishedStudy, curve: Mapping[str, Any]) -> str:
     """A sentence for each series; "" where none has FEWEST_LEVELS levels of concurrency."""
     if curve.get("factor") != "load.concurrency":
         return ""

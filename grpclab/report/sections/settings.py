@@ -9,7 +9,7 @@ from typing import Any
 
 from grpclab.factors.effective import CHECKED
 from grpclab.report import words
-from grpclab.report.finished import Study
+from grpclab.report.finished import FinishedStudy
 from grpclab.report.sections.tables import Cells, badge, code, table
 from grpclab.report.words import esc
 
@@ -26,7 +26,7 @@ class Tried:
     others: int
 
 
-def mapping(study: Study) -> str:
+def mapping(study: FinishedStudy) -> str:
     """The table; "" where the plan has none. Of a comparison it holds only what was set on a side."""
     rows: list[Cells] = [
         [
@@ -46,7 +46,7 @@ def mapping(study: Study) -> str:
     return lead + table(header, rows, label="From tonic to grpcio", widest=1) if rows else ""
 
 
-def tried(study: Study, factor: str) -> list[Tried]:
+def tried(study: FinishedStudy, factor: str) -> list[Tried]:
     """The judged comparisons that tell most of a factor: of each scenario those that change the fewest others."""
     found: dict[str, list[Tried]] = {}
     for _, group in study.listed():
@@ -61,18 +61,18 @@ def tried(study: Study, factor: str) -> list[Tried]:
     return sorted([*best, *fewest], key=lambda one: one.others)[:MOST_TRIED]
 
 
-def _differences(study: Study, baseline: str, candidate: str) -> set[str]:
+def _differences(study: FinishedStudy, baseline: str, candidate: str) -> set[str]:
     """The factors in which two configurations differ by the plan."""
     sides = [study.configurations.get(name, {}).get("settings") or {} for name in (baseline, candidate)]
     return {name for name in sides[0] | sides[1] if sides[0].get(name) != sides[1].get(name)}
 
 
-def _where_set(study: Study, factor: str) -> list[str]:
+def _where_set(study: FinishedStudy, factor: str) -> list[str]:
     """The configurations in which the plan sets a factor."""
     return [name for name, c in study.configurations.items() if factor in (c.get("settings") or {})]
 
 
-def _effect(study: Study, factor: str) -> str:
+def _effect(study: FinishedStudy, factor: str) -> str:
     """Whether the factor acted where it was set, as the trials saw it."""
     if not factor:
         return "cannot be set"
@@ -89,7 +89,7 @@ def _effect(study: Study, factor: str) -> str:
     return f"set, but without effect in {words.count(len(silent), 'configuration')}: {told}"
 
 
-def _moved(study: Study, factor: str) -> str:
+def _moved(study: FinishedStudy, factor: str) -> str:
     found = tried(study, factor) if factor else []
     if not found:
         return words.MISSING

@@ -11,13 +11,13 @@ from typing import Any
 
 import pandas as pd
 
-from grpclab.analysis import metric_words
 from grpclab.analysis.inference.ratios import numbers
 from grpclab.analysis.inference.validity import first_texts
 from grpclab.factors.config import FACTORS, format_level
+from grpclab.metrics import metric_words
 from grpclab.report import words
 from grpclab.report.figures.engines import by_engine, clients, variants
-from grpclab.report.finished import Study
+from grpclab.report.finished import FinishedStudy
 from grpclab.report.words import esc
 
 Cells = Sequence[str]
@@ -83,7 +83,7 @@ def limits(labels: Iterable[object]) -> str:
     return "".join(f' <span class="gl-limit">{esc(label)}</span>' for label in labels if label)
 
 
-def comparisons(study: Study) -> str:
+def comparisons(study: FinishedStudy) -> str:
     """Every comparison with its interval, p, verdict and what there is to know about it; "" without any."""
     rows: list[Cells] = []
     for group, found in study.listed():
@@ -112,7 +112,7 @@ def comparisons(study: Study) -> str:
     return table(header, rows, label="Every comparison", numeric={1, 2, 4, 5})
 
 
-def configurations(study: Study, *, measured: bool = True) -> str:
+def configurations(study: FinishedStudy, *, measured: bool = True) -> str:
     """Every configuration with the settings in which they differ; if `measured`, its level of the study's metric."""
     if not study.configurations:
         return ""
@@ -178,7 +178,7 @@ _REMEDIES = {
 """What raises the throughput, by resource."""
 
 
-def resources(study: Study) -> str:
+def resources(study: FinishedStudy) -> str:
     """The resource that limited each configuration, with its evidence; "" where the verdict does not say."""
     rows: list[Cells] = []
     scenario = None
@@ -201,7 +201,7 @@ def resources(study: Study) -> str:
     return table(header, rows, label="What limited each configuration", widest=2) if rows else ""
 
 
-def _other_engine(study: Study) -> set[str]:
+def _other_engine(study: FinishedStudy) -> set[str]:
     """The configurations that are there for the other engine only: they are not what is common to all."""
     other = str((study.plan.get("engines") or {}).get("other") or "")
     return {row[other] for row in study.engine_rows.values() if other in row}
@@ -219,7 +219,7 @@ def _in_all(settings: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     }
 
 
-def _settings(study: Study, configuration: Mapping[str, Any], everywhere: Mapping[str, str]) -> str:
+def _settings(study: FinishedStudy, configuration: Mapping[str, Any], everywhere: Mapping[str, str]) -> str:
     """What sets a configuration apart from its scenario, each setting that cannot act with the reason.
 
     Where it is shorter, only what sets it apart from one of the headline's two configurations.
@@ -255,7 +255,7 @@ def _default(factor: str) -> str:
     return f"{factor}={format_level(FACTORS[factor].default)}" if factor in FACTORS else f"{factor} not set"
 
 
-def _told_settings(study: Study, configuration: Mapping[str, Any]) -> dict[str, str]:
+def _told_settings(study: FinishedStudy, configuration: Mapping[str, Any]) -> dict[str, str]:
     settings: Mapping[str, Any] = configuration.get("settings") or {}
     idle = study.without_effect(str(configuration.get("name") or ""))
     told = {factor: code(f"{factor}={_level(v)}") for factor, v in settings.items()}
@@ -265,7 +265,7 @@ def _told_settings(study: Study, configuration: Mapping[str, Any]) -> dict[str, 
     return told
 
 
-def engines(study: Study) -> str:
+def engines(study: FinishedStudy) -> str:
     """The numbers of the figure of engines with their intervals and verdicts; "" without any."""
     rows: list[Cells] = []
     for client in clients(study):
@@ -301,7 +301,7 @@ def _judged(comparison: Mapping[str, Any]) -> tuple[str, str]:
     return f"<b>{words.ratio(comparison['ratio'])}</b><br><small>{between}</small>", badge(comparison.get("verdict"))
 
 
-def invalid(study: Study) -> str:
+def invalid(study: FinishedStudy) -> str:
     """The trials that do not count, each with its reason; "" for none."""
     bad = study.trials[~study.trials["valid"]].sort_values(["block", "order"])
     rows = [
@@ -330,7 +330,7 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     return pairs
 
 
-def errors_told(study: Study, names: Sequence[str]) -> tuple[int, int, str]:
+def errors_told(study: FinishedStudy, names: Sequence[str]) -> tuple[int, int, str]:
     """Failed calls, all calls, and the failures by status, over the valid trials of these configurations."""
     mine = study.trials[study.trials["valid"] & study.trials["configuration"].isin(list(names))]
     statuses: Counter[str] = Counter()

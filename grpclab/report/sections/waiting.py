@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from grpclab.report import figures, words
 from grpclab.report.figures.waiting import comparisons, pair
-from grpclab.report.finished import Study
+from grpclab.report.finished import FinishedStudy
 from grpclab.report.words import esc
 
 
-def section(study: Study) -> str:
+def section(study: FinishedStudy) -> str:
     """The sentence and the figure; "" where the plan has no such scenario."""
     if not study.plan.get("waiting"):
         return ""
@@ -18,7 +18,7 @@ def section(study: Study) -> str:
     return f"<p>{esc(lead(study))}</p>{block.html()}"
 
 
-def lead(study: Study) -> str:
+def lead(study: FinishedStudy) -> str:
     """What is measured, and what came of it."""
     about = study.plan["waiting"]
     wait = words.plain(about.get("handler_wait_ms"))
@@ -34,7 +34,7 @@ def lead(study: Study) -> str:
     )
 
 
-def told(study: Study) -> str:
+def told(study: FinishedStudy) -> str:
     """Each comparison in a few words; "" for none."""
     found = [f"{pair(c)}: {words.estimate(c)}, {c.get('verdict')}" for c in comparisons(study)]
     return f" {words.sentence_case('; '.join(found))}." if found else ""

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page
 from grpclab.load.output.notebook_html import in_cell, with_attributes
 from grpclab.report import figures
 from grpclab.report.blocks import in_notebook
-from grpclab.report.finished import Study
+from grpclab.report.finished import FinishedStudy
 from grpclab.report.sections import confidence, settings, tables
 from tests.support import chromium, synthetic
 from tests.support.bench_results import open_loop
@@ -51,7 +51,7 @@ def browser() -> Iterator[Browser]:
 def shown() -> list[str]:
     """The tables of a study and one of its figures as cells show them, a bench card at the end."""
     made = synthetic.full_study()
-    study = Study.of(made.manifest, made.trials, made.verdict)
+    study = FinishedStudy.of(made.manifest, made.trials, made.verdict)
     figure = figures.throughput(study, study.entries("curves")[0])
     assert figure
     parts = [confidence.html(study), tables.comparisons(study), tables.configurations(study), tables.resources(study)]

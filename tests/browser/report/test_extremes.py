@@ -14,7 +14,7 @@ from playwright.sync_api import Browser
 from grpclab.report import figures, write_report
 from grpclab.report.figures.forest import MOST_ROWS
 from grpclab.report.figures.sweeps import MOST_LEVELS
-from grpclab.report.finished import Study
+from grpclab.report.finished import FinishedStudy
 from tests.support import chromium, synthetic
 
 
@@ -125,7 +125,7 @@ def test_an_extreme_study_can_be_read(name: str, full: synthetic.MadeStudy, brow
 
 def test_sixty_configurations_are_complete_in_table_and_forest() -> None:
     made = many(60)
-    study = Study.of(made.manifest, made.trials, made.verdict)
+    study = FinishedStudy.of(made.manifest, made.trials, made.verdict)
     sheets = figures.forest(study)
     told = " ".join(sheet.alt for sheet in sheets)
     assert len(sheets) == 3

@@ -11,8 +11,9 @@ import pytest
 import yaml
 from axe_playwright_python.sync_playwright import Axe
 
-from grpclab import site
-from grpclab.errors import DesignError
+from grpclab.__main__ import main
+from grpclab.errors import DesignError, UsageError
+from grpclab.report import site
 from tests.support import chromium, stored_studies, synthetic
 from tests.support.pages import Page
 
@@ -184,12 +185,23 @@ def test_the_projects_own_site_holds_together(
     monkeypatch.setenv("GRPCLAB_ROOT", str(ROOT))
     monkeypatch.setenv("GITHUB_SERVER_URL", "https://github.com")
     monkeypatch.setenv("GITHUB_REPOSITORY", "somebody/grpclab")
-    assert site.main(["--into", str(tmp_path / "site")]) == 0
+    monkeypatch.setattr("sys.argv", ["grpclab", "report", "--site", str(tmp_path / "site")])
+    assert main() == 0
     assert capsys.readouterr().out.startswith(f"site: {tmp_path / 'site'}")
     pages = crawl(tmp_path / "site")
     assert {"index.html", "example.html", "guides/index.html"} <= set(pages)
     for page in pages.values():
         assert_loads_nothing(page)
+
+
+@pytest.mark.parametrize("option", [["--allow-mixed"], ["--figures", "figures"], ["--json", "-"]])
+def test_what_goes_with_a_study_is_refused_without_one(
+    option: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["grpclab", "report", "--site", str(tmp_path / "site"), *option])
+    assert main() == UsageError.exit_code
+    assert option[0] in capsys.readouterr().err
+    assert not (tmp_path / "site").exists()
 
 
 def test_guides_fit_a_phone_and_a_desk_fetch_nothing_and_are_accessible(tmp_path: Path) -> None:
@@ -215,4 +227,4 @@ def test_the_workflow_publishes_what_make_publish_builds() -> None:
     assert deploy["permissions"] == {"pages": "write", "id-token": "write"}
     assert any(step.get("run") == "make publish" for step in build["steps"])
     (path,) = [step["with"]["path"] for step in build["steps"] if "upload-pages" in step.get("uses", "")]
-    assert f"--into {path}\n" in (ROOT / "Makefile").read_text()
+    assert f"report --site {path}\n" in (ROOT / "Makefile").read_text()

@@ -21,9 +21,9 @@ from grpclab.errors import DesignError
 from grpclab.factors.channel_args import client_args, server_args
 from grpclab.factors.config import ClientConfig, ServerConfig, parse_settings
 from grpclab.generated import greet_pb2, greet_pb2_grpc
-from grpclab.guides import EXAMPLE, Mark, marks, told, unmarked, with_tables
+from grpclab.report.site import slug, unmarked
 from grpclab.servers.process.launcher import RunningServer
-from grpclab.site import slug
+from tools.guides import EXAMPLE, Mark, marks, told, with_tables
 
 ROOT = Path(__file__).resolve().parents[3]
 GUIDES = sorted((ROOT / "docs").glob("*.md"))

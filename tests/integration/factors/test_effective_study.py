@@ -13,7 +13,7 @@ import pytest
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.effective import COLUMNS
 from grpclab.notebook.cells import key_figures
-from grpclab.report.finished import Study
+from grpclab.report.finished import FinishedStudy
 from grpclab.report.sections import tables
 from grpclab.study.trial import TrialIdentity, TrialResult, row, run_trial
 from grpclab.system.environment import machine, split_cores
@@ -65,7 +65,7 @@ def test_the_trials_notebook_tells_it_even_where_nothing_was_measured() -> None:
     assert "calls" not in shown
 
 
-def study(*cells: str | None) -> Study:
+def study(*cells: str | None) -> FinishedStudy:
     """A study of two configurations; `cells` are what the trials of the first saw, as in trials.parquet."""
     settings: dict[str, Any] = {"server.window_kib": 64, "server.max_frame_kib": 64}
     plan: dict[str, Any] = {
@@ -81,7 +81,9 @@ def study(*cells: str | None) -> Study:
     ]
     rows.append({"configuration": "other", "block": 0, "valid": True, "throughput_rps": 1.0})
     frame = pd.DataFrame(rows)
-    return Study.of({"plan": plan}, frame if cells else frame.drop(columns="without_effect", errors="ignore"), {})
+    return FinishedStudy.of(
+        {"plan": plan}, frame if cells else frame.drop(columns="without_effect", errors="ignore"), {}
+    )
 
 
 def test_what_was_seen_takes_the_place_of_what_was_planned() -> None:

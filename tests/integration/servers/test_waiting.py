@@ -14,7 +14,7 @@ from grpclab.analysis.limits.resources import limiting_resources
 from grpclab.analysis.limits.rules import Limit
 from grpclab.factors.config import TrialConfig
 from grpclab.report import figures, sections, summaries
-from grpclab.report.finished import Study
+from grpclab.report.finished import FinishedStudy
 from grpclab.report.sections import waiting
 from grpclab.servers.greeter import AsyncGreeter, CallCount, SyncGreeter
 from tests.support import synthetic
@@ -121,8 +121,8 @@ def made() -> synthetic.MadeStudy:
     return synthetic.waiting_study()
 
 
-def study_of(made: synthetic.MadeStudy) -> Study:
-    return Study.of(made.manifest, made.trials, made.verdict)
+def study_of(made: synthetic.MadeStudy) -> FinishedStudy:
+    return FinishedStudy.of(made.manifest, made.trials, made.verdict)
 
 
 def test_the_few_threads_are_named_as_the_limit_and_the_many_are_not(made: synthetic.MadeStudy) -> None:

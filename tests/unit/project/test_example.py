@@ -10,7 +10,7 @@ from bs4 import BeautifulSoup
 
 from grpclab import analysis, load_study
 from grpclab.report import figures, sections
-from grpclab.report.finished import Study
+from grpclab.report.finished import FinishedStudy
 from grpclab.report.stored import StoredStudy
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -49,7 +49,7 @@ def test_todays_code_draws_the_published_page(name: str) -> None:
 
 
 def test_the_readmes_figure_is_one_of_the_example(example: StoredStudy) -> None:
-    study = Study.of(example.manifest, example.trials, example.verdict)
+    study = FinishedStudy.of(example.manifest, example.trials, example.verdict)
     block = figures.throughput(study, study.entries("curves")[0])
     assert block is not None
     drawn, published = (

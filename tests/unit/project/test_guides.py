@@ -7,11 +7,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from grpclab import guides, load_study
+from grpclab import load_study
 from grpclab.analysis import Interval
 from grpclab.errors import DesignError
+from grpclab.report.site import unmarked
 from grpclab.report.stored import StoredStudy
 from tests.support import stored_studies, synthetic
+from tools import guides
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +26,7 @@ def test_marks_are_found_with_their_lines() -> None:
     text = "# A\n\nIt is <!-- example: b against a -->1.20x (1.10 to 1.30)<!-- /example --> here,\nnot <!-- this -->.\n"
     (mark,) = guides.marks(text)
     assert mark == guides.Mark(what="b against a", said="1.20x (1.10 to 1.30)", line=3)
-    assert guides.unmarked(text) == "# A\n\nIt is 1.20x (1.10 to 1.30) here,\nnot .\n"
+    assert unmarked(text) == "# A\n\nIt is 1.20x (1.10 to 1.30) here,\nnot .\n"
 
 
 @pytest.mark.parametrize(

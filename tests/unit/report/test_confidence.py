@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from grpclab.report.finished import Study
+from grpclab.report.finished import FinishedStudy
 from grpclab.report.sections import confidence
 from tests.support import synthetic
 
 
-def study(made: synthetic.MadeStudy) -> Study:
-    return Study.of(made.manifest, made.trials, made.verdict)
+def study(made: synthetic.MadeStudy) -> FinishedStudy:
+    return FinishedStudy.of(made.manifest, made.trials, made.verdict)
 
 
 def test_all_blocks_agree() -> None:

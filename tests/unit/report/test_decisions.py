@@ -8,15 +8,15 @@ import pytest
 
 from grpclab.factors.variants import LADDER
 from grpclab.report import summaries
-from grpclab.report.finished import Study
+from grpclab.report.finished import FinishedStudy
 from grpclab.report.sections import decisions, glossary
 from tests.support import synthetic
 
 
 @pytest.fixture(scope="module")
-def study() -> Study:
+def study() -> FinishedStudy:
     made = synthetic.full_study()
-    return Study.of(made.manifest, made.trials, made.verdict)
+    return FinishedStudy.of(made.manifest, made.trials, made.verdict)
 
 
 def test_every_rung_says_on_what_evidence_it_was_decided() -> None:
@@ -46,7 +46,7 @@ def test_a_study_is_held_against_the_decision(
     assert (found.stands, found.against) == (stands, against)
 
 
-def test_the_ladder_names_the_rungs_that_point_the_other_way(study: Study) -> None:
+def test_the_ladder_names_the_rungs_that_point_the_other_way(study: FinishedStudy) -> None:
     found = list(decisions.decisions(study))
     assert [d.title for d in found] == [rung["title"] for rung in study.entries("ladder")[1:]]
     assert decisions.told(found).endswith("this one only says whether it agrees.")
@@ -60,17 +60,17 @@ def test_the_ladder_names_the_rungs_that_point_the_other_way(study: Study) -> No
 
 def test_the_named_configurations_are_explained_where_they_are_what_they_are_called() -> None:
     made = synthetic.waiting_study()
-    told = dict(glossary.explained(Study.of(made.manifest, made.trials, made.verdict)))
+    told = dict(glossary.explained(FinishedStudy.of(made.manifest, made.trials, made.verdict)))
     assert list(told) == ["waiting", "engine wire", "A/A"]
     basic = synthetic.small_study()  # "the basic one" is a title, and its settings are those of basic
-    first = dict(glossary.variants(Study.of(basic.manifest, basic.trials, basic.verdict)))
+    first = dict(glossary.variants(FinishedStudy.of(basic.manifest, basic.trials, basic.verdict)))
     assert list(first) == ["basic"]
     for row in basic.manifest["plan"]["configurations"]:
         row["settings"] = {**row["settings"], "server.threads": 3}
-    assert not dict(glossary.variants(Study.of(basic.manifest, basic.trials, basic.verdict)))
+    assert not dict(glossary.variants(FinishedStudy.of(basic.manifest, basic.trials, basic.verdict)))
 
 
-def test_the_words_stand_under_the_verdict_and_in_the_markdown(study: Study) -> None:
+def test_the_words_stand_under_the_verdict_and_in_the_markdown(study: FinishedStudy) -> None:
     assert glossary.html(study).startswith('<p class="gl-note"><b>basic</b>: ')
     assert "<b>chatter</b>: small unary calls" in glossary.html(study)
     assert "basic: what a first server and client look like" in summaries.markdown(study)

@@ -20,21 +20,21 @@ from grpclab.report.figures.ladder import steps
 from grpclab.report.figures.shares import VIEWS, View, profiles
 from grpclab.report.figures.timeline import relative
 from grpclab.report.figures.windows import panels
-from grpclab.report.finished import Study, tidy
+from grpclab.report.finished import FinishedStudy, tidy
 from tests.support import synthetic
 
 
 @pytest.fixture(scope="module")
-def study() -> Study:
+def study() -> FinishedStudy:
     made = synthetic.full_study()
-    return Study.of(made.manifest, made.trials, made.verdict)
+    return FinishedStudy.of(made.manifest, made.trials, made.verdict)
 
 
 def text_of(svg: str) -> str:
     return " ".join(t.strip() for t in ElementTree.fromstring(svg).itertext() if t.strip())
 
 
-def test_a_curve_names_its_lines_and_its_hollow_markers(study: Study) -> None:
+def test_a_curve_names_its_lines_and_its_hollow_markers(study: FinishedStudy) -> None:
     block = figures.throughput(study, study.entries("curves")[0])
     assert block is not None
     for svg in (block.svg_wide, block.svg_narrow):
@@ -60,7 +60,7 @@ def test_no_percentile_from_too_few_requests() -> None:
     assert tidy(frame)["latency_p90_s"].notna().all()
 
 
-def test_rungs_stand_where_their_baseline_stands(study: Study) -> None:
+def test_rungs_stand_where_their_baseline_stands(study: FinishedStudy) -> None:
     rungs = {step.title: step for step in steps(study)}
     pool = rungs["connection pool"]
     for name in ("asyncio server", "asyncio on uvloop", "room for 10,000 threads"):
@@ -73,7 +73,7 @@ def test_rungs_stand_where_their_baseline_stands(study: Study) -> None:
     assert slot.start == pytest.approx(last.end)
 
 
-def test_windows_are_in_bytes_where_the_plan_says_how_many(study: Study) -> None:
+def test_windows_are_in_bytes_where_the_plan_says_how_many(study: FinishedStudy) -> None:
     down, up = panels(study)
     assert (down.unit, up.unit) == ("MB/s", "MB/s")
     trials = study.rows("downloads-1024")["throughput_rps"]
@@ -85,7 +85,7 @@ def test_windows_are_in_bytes_where_the_plan_says_how_many(study: Study) -> None
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
-def test_shares_of_work_leave_waiting_out(study: Study, view: View) -> None:
+def test_shares_of_work_leave_waiting_out(study: FinishedStudy, view: View) -> None:
     drawn = profiles(study, view)
     assert [p.configuration for p in drawn] == ["basic-c64", "optimized-c64"]
     for profile in drawn:
@@ -96,7 +96,7 @@ def test_shares_of_work_leave_waiting_out(study: Study, view: View) -> None:
             assert 0.1 < profile.wait.mean < 0.6
 
 
-def test_every_comparison_is_listed_once(study: Study) -> None:
+def test_every_comparison_is_listed_once(study: FinishedStudy) -> None:
     listed = [c for _, found in study.listed() for c in found]
     assert len(listed) == len(study.verdict["comparisons"]) + 2
     groups = [name for name, _ in study.listed()]
@@ -110,7 +110,7 @@ def test_every_comparison_is_listed_once(study: Study) -> None:
 # ---- engines ---------------------------------------------------------------------------------------------------
 
 
-def loaded(basic: float, optimized: float, *, base: str = "grpcio", limits: str = "") -> Study:
+def loaded(basic: float, optimized: float, *, base: str = "grpcio", limits: str = "") -> FinishedStudy:
     """A study in which wire gets so many times what grpcio gets out of each variant."""
     made = synthetic.full_study()
     trials = made.trials.sort_values("block")
@@ -121,23 +121,23 @@ def loaded(basic: float, optimized: float, *, base: str = "grpcio", limits: str 
         trials.loc[wire, "limited_by"] = limits
     made.manifest["plan"]["engines"] |= {"base": base}
     made = made.judged_again(trials)
-    return Study.of(made.manifest, made.trials, made.verdict)
+    return FinishedStudy.of(made.manifest, made.trials, made.verdict)
 
 
-def test_an_engine_is_the_measured_one_else_the_planned_one_else_the_default(study: Study) -> None:
+def test_an_engine_is_the_measured_one_else_the_planned_one_else_the_default(study: FinishedStudy) -> None:
     assert study.engine("basic-c64") == "grpcio"
     assert study.engine("basic-c64-wire") == "wire"
     assert study.engine("no such configuration") == ""
     plan = {"configurations": [{"name": "a", "settings": {}}, {"name": "b", "settings": {}}]}
-    unmeasured = Study.of(
+    unmeasured = FinishedStudy.of(
         {"plan": plan}, pd.DataFrame({"configuration": ["b"], "load.engine": ["grpcio"], "valid": [False]}), {}
     )
     assert (unmeasured.engine("a"), unmeasured.engine("b")) == ("wire", "grpcio")
     planned = {"configurations": [{"name": "a", "settings": {"load.engine": "grpcio"}}]}
-    assert Study.of({"plan": planned}, pd.DataFrame(), {}).engine("a") == "grpcio"
+    assert FinishedStudy.of({"plan": planned}, pd.DataFrame(), {}).engine("a") == "grpcio"
 
 
-def test_several_engines_are_said_together_and_none_is_not_said(study: Study) -> None:
+def test_several_engines_are_said_together_and_none_is_not_said(study: FinishedStudy) -> None:
     assert study.engines(["basic-c64", "basic-c64-again"]) == "engine: grpcio"
     assert study.engines(["optimized-c64-wire", "basic-c64", ""]) == "engines: grpcio and wire"
     assert study.engines([""]) == ""
@@ -174,14 +174,14 @@ def test_the_cost_of_the_client_is_one_sentence_whatever_it_is(measured: dict[st
     assert client_cost(loaded(**measured)) == told
 
 
-def test_a_variant_without_a_common_block_says_so(study: Study) -> None:
+def test_a_variant_without_a_common_block_says_so(study: FinishedStudy) -> None:
     kept = study.trials[study.trials["configuration"] != "basic-c64-wire"]
-    found = Study.of(study.manifest, kept, analysis.analyse(kept, study.plan).as_dict())
+    found = FinishedStudy.of(study.manifest, kept, analysis.analyse(kept, study.plan).as_dict())
     assert client_cost(found).endswith("; basic: no block has both engines.")
     assert figures.engines(found) is not None
 
 
-def test_bars_of_engines_are_hollow_where_the_client_was_the_limit(study: Study) -> None:
+def test_bars_of_engines_are_hollow_where_the_client_was_the_limit(study: FinishedStudy) -> None:
     block = figures.engines(study)
     assert block is not None
     hollow, filled = (f"fill: {c}; stroke: {theme.BASELINE}".lower() for c in (theme.PAPER, theme.BASELINE))
@@ -194,15 +194,15 @@ def test_bars_of_engines_are_hollow_where_the_client_was_the_limit(study: Study)
     assert "server" in block.alt
 
 
-def test_an_interval_that_two_blocks_leave_wide_open_does_not_flatten_the_bars(study: Study) -> None:
+def test_an_interval_that_two_blocks_leave_wide_open_does_not_flatten_the_bars(study: FinishedStudy) -> None:
     trials = study.trials[study.trials["block"] < 2].copy()
     trials.loc[trials["configuration"].eq("basic-c64") & trials["block"].eq(0), "throughput_rps"] *= 4
-    block = figures.engines(Study.of(study.manifest, trials, analysis.analyse(trials, study.plan).as_dict()))
+    block = figures.engines(FinishedStudy.of(study.manifest, trials, analysis.analyse(trials, study.plan).as_dict()))
     assert block is not None
     assert {"2k", "4k", "6k"} <= set(text_of(block.svg_wide).split())
 
 
-def test_rungs_that_the_client_limited_are_hollow(study: Study) -> None:
+def test_rungs_that_the_client_limited_are_hollow(study: FinishedStudy) -> None:
     rungs = {step.title: step for step in steps(study)}
     assert rungs["channel reuse"].limited  # it starts at basic, whose client was at its end
     assert not rungs["connection pool"].limited
@@ -211,7 +211,7 @@ def test_rungs_that_the_client_limited_are_hollow(study: Study) -> None:
     assert f"fill: #ffffff; stroke: {theme.CANDIDATE}".lower() in block.svg_wide.lower()
 
 
-def test_the_timeline_is_relative_and_in_order(study: Study) -> None:
+def test_the_timeline_is_relative_and_in_order(study: FinishedStudy) -> None:
     table = relative(study)
     assert len(table) == len(study.trials)
     logs = np.log(table["relative"])
@@ -231,13 +231,15 @@ def test_the_timeline_is_relative_and_in_order(study: Study) -> None:
         figures.timeline,
     ],
 )
-def test_without_trials_there_is_no_figure(draw: Callable[[Study], FigureBlock | list[FigureBlock] | None]) -> None:
+def test_without_trials_there_is_no_figure(
+    draw: Callable[[FinishedStudy], FigureBlock | list[FigureBlock] | None],
+) -> None:
     made = synthetic.small_study()
     empty = made.judged_again(made.trials.iloc[:0])
-    assert not draw(Study.of(empty.manifest, empty.trials, empty.verdict))
+    assert not draw(FinishedStudy.of(empty.manifest, empty.trials, empty.verdict))
 
 
-def test_drawing_leaves_no_global_state(study: Study) -> None:
+def test_drawing_leaves_no_global_state(study: FinishedStudy) -> None:
     import matplotlib as mpl
     from matplotlib import _pylab_helpers
 
@@ -247,7 +249,7 @@ def test_drawing_leaves_no_global_state(study: Study) -> None:
     assert not _pylab_helpers.Gcf.figs
 
 
-def test_a_block_is_a_figure_with_its_words(study: Study) -> None:
+def test_a_block_is_a_figure_with_its_words(study: FinishedStudy) -> None:
     block = FigureBlock(
         title="a & b",
         draw=lambda figure, narrow: None,

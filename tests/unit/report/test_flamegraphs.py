@@ -12,11 +12,11 @@ import pandas as pd
 
 from grpclab.profiling import flamegraph
 from grpclab.report import write_report
-from grpclab.report.finished import Study
+from grpclab.report.finished import FinishedStudy
 from grpclab.report.sections.flamegraphs import Profiles, section
 from grpclab.study.designs.design import schedule
 from grpclab.study.parameters import StudyParameters
-from grpclab.study.runner import Study as StoredStudy
+from grpclab.study.runner import Study
 from tests.support import synthetic
 
 WAITING = "main (a.py:1);epoll_wait (libc.so.6)"
@@ -35,7 +35,7 @@ def profiles(first: str, second: str) -> Profiles:
 
 def test_both_sides_are_drawn_once_and_what_changed_most_is_listed() -> None:
     made = synthetic.full_study()
-    study = Study.of(made.manifest, made.trials, made.verdict)
+    study = FinishedStudy.of(made.manifest, made.trials, made.verdict)
     html = section(study, profiles(study.baseline, study.candidate))
     packed = re.findall(r'data-stacks="([^"]*)"', html)
     assert [sum(flamegraph.unpack(text).values()) for text in packed] == [20, 8], "what waited is left out"
@@ -61,7 +61,7 @@ def test_the_only_script_that_may_run_is_ours(tmp_path: Path) -> None:
 
 
 def test_a_study_gathers_the_stacks_of_its_valid_profiled_trials(tmp_path: Path) -> None:
-    study = StoredStudy.prepare(StudyParameters(study="s", design="quick", blocks=2), root=tmp_path)
+    study = Study.prepare(StudyParameters(study="s", design="quick", blocks=2), root=tmp_path)
     profiled = study.plan["profiled"]
     names = [row["name"] for row in study.plan["configurations"]]
     rows = []

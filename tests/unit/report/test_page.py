@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from grpclab.report import Section, content, scripts, sections, write_report
-from grpclab.report.finished import Study
+from grpclab.report.finished import FinishedStudy
 from tests.support import synthetic
 from tests.support.pages import EVIL, Page
 
@@ -140,7 +140,7 @@ def test_every_picture_and_the_headline_say_which_engine_they_used(page: Page) -
 def section(made: synthetic.MadeStudy, anchor: str) -> Page:
     """One section alone: a whole report takes seconds to draw."""
     (make,) = (make for _, name, make in content._MADE if name == anchor)
-    return Page(make(Study.of(made.manifest, made.trials, made.verdict)))
+    return Page(make(FinishedStudy.of(made.manifest, made.trials, made.verdict)))
 
 
 def test_what_the_client_costs_is_told_in_a_sentence_a_figure_and_a_table(made: synthetic.MadeStudy) -> None:

@@ -15,7 +15,7 @@ from grpclab.report import theme, words
 from grpclab.report.figures import forest
 from grpclab.report.figures.history import history
 from grpclab.report.figures.ratio_marks import dot, reach
-from grpclab.report.finished import Study
+from grpclab.report.finished import FinishedStudy
 from grpclab.report.past import past, summary
 from tests.support import synthetic
 
@@ -61,7 +61,7 @@ def made(blocks: int) -> synthetic.MadeStudy:
 
 
 def test_two_blocks_have_no_interval_in_any_row_and_no_verdict() -> None:
-    study = Study.of(*(getattr(made(2), part) for part in ("manifest", "trials", "verdict")))
+    study = FinishedStudy.of(*(getattr(made(2), part) for part in ("manifest", "trials", "verdict")))
     rows = [c for _, group in study.listed() for c in group]
     assert {words.interval_of(c) for c in rows} == {"too few blocks"}
     assert {c["verdict"] for c in rows} == {"inconclusive"}

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from grpclab.report.finished import Study
+from grpclab.report.finished import FinishedStudy
 from grpclab.report.sections.settings import mapping, tried
 
 WINDOW, ADAPTIVE, STREAMS = "client.window_kib", "client.adaptive_window", "server.max_concurrent_streams"
@@ -32,7 +32,7 @@ def comparison(scenario: str, baseline: str, candidate: str, ratio: float) -> di
 
 
 @pytest.fixture
-def study() -> Study:
+def study() -> FinishedStudy:
     plan = {
         "configurations": [
             configuration("small", "bulk"),
@@ -55,15 +55,15 @@ def study() -> Study:
         comparison("bulk", "small", "large", 2.0),
         comparison("chatter", "adaptive", "all", 1.2),
     ]
-    return Study.of({"plan": plan}, pd.DataFrame(), {"comparisons": judged})
+    return FinishedStudy.of({"plan": plan}, pd.DataFrame(), {"comparisons": judged})
 
 
-def test_a_setting_is_told_by_the_comparison_that_changes_least_in_each_scenario(study: Study) -> None:
+def test_a_setting_is_told_by_the_comparison_that_changes_least_in_each_scenario(study: FinishedStudy) -> None:
     told = [(one.scenario, one.comparison["ratio"], one.others) for one in tried(study, WINDOW)]
     assert told == [("bulk", 2.0, 0), ("chatter", 1.2, 2)]
 
 
-def test_the_table_says_what_acted_and_what_moved(study: Study) -> None:
+def test_the_table_says_what_acted_and_what_moved(study: FinishedStudy) -> None:
     html = mapping(study)
     assert "set, but without effect in 1 configuration: BDP probing overrides it" in html
     assert "<b>2.00×</b> 1.90 to 2.10" in html
@@ -73,10 +73,10 @@ def test_the_table_says_what_acted_and_what_moved(study: Study) -> None:
     assert html.count("yes, as advertised") == 1, "the limit of streams"
 
 
-def test_a_comparison_without_a_ratio_tells_nothing(study: Study) -> None:
+def test_a_comparison_without_a_ratio_tells_nothing(study: FinishedStudy) -> None:
     judged = [comparison("bulk", "small", "large", float("nan"))]
-    assert tried(Study.of(study.manifest, pd.DataFrame(), {"comparisons": judged}), WINDOW) == []
+    assert tried(FinishedStudy.of(study.manifest, pd.DataFrame(), {"comparisons": judged}), WINDOW) == []
 
 
 def test_without_such_a_table_in_the_plan_there_is_none() -> None:
-    assert mapping(Study.of({"plan": {}}, pd.DataFrame(), {})) == ""
+    assert mapping(FinishedStudy.of({"plan": {}}, pd.DataFrame(), {})) == ""

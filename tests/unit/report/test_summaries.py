@@ -12,7 +12,7 @@ import pytest
 
 from grpclab.analysis import analyse
 from grpclab.report import summaries, words
-from grpclab.report.finished import Study
+from grpclab.report.finished import FinishedStudy
 from grpclab.report.sections import confidence
 from grpclab.report.summaries import as_json, escape, markdown, table
 from grpclab.study.designs import file_design
@@ -25,8 +25,8 @@ PINGS = (
 )
 
 
-def of(made: synthetic.MadeStudy) -> Study:
-    return Study.of(made.manifest, made.trials, made.verdict)
+def of(made: synthetic.MadeStudy) -> FinishedStudy:
+    return FinishedStudy.of(made.manifest, made.trials, made.verdict)
 
 
 @pytest.fixture(scope="module")
@@ -35,14 +35,14 @@ def made() -> synthetic.MadeStudy:
 
 
 @pytest.fixture(scope="module")
-def full(made: synthetic.MadeStudy) -> Study:
+def full(made: synthetic.MadeStudy) -> FinishedStudy:
     return of(made)
 
 
-def poor(kind: str) -> Study:
+def poor(kind: str) -> FinishedStudy:
     made = synthetic.small_study()
     if kind == "nothing":
-        return Study.of({}, pd.DataFrame(), {})
+        return FinishedStudy.of({}, pd.DataFrame(), {})
     if kind == "no trial valid":
         return of(made.judged_again(made.trials.assign(valid=False, invalid_reason="the server fell over")))
     if kind == "one block":
@@ -58,7 +58,7 @@ POOR = ("nothing", "no trial valid", "one block", "no trials", "no verdict")
 # ---- Markdown ----------------------------------------------------------------------------------------------------
 
 
-def test_the_verdict_stands_first_with_ratio_interval_and_blocks(full: Study) -> None:
+def test_the_verdict_stands_first_with_ratio_interval_and_blocks(full: FinishedStudy) -> None:
     c = full.headline
     first, _, rest = markdown(full).partition("\n\n")
     assert re.fullmatch(
@@ -69,7 +69,7 @@ def test_the_verdict_stands_first_with_ratio_interval_and_blocks(full: Study) ->
     assert rest.startswith(escape(full.verdict["sentence"]))
 
 
-def test_parts_certainty_limits_warnings_and_machine_are_told(full: Study) -> None:
+def test_parts_certainty_limits_warnings_and_machine_are_told(full: FinishedStudy) -> None:
     text = markdown(full)
     assert "| client only: same server | " in text
     reasons = confidence.reasons(full)
@@ -83,7 +83,7 @@ def test_parts_certainty_limits_warnings_and_machine_are_told(full: Study) -> No
     assert "nightly.html" in text
 
 
-def test_every_comparison_is_in_the_folded_table(full: Study) -> None:
+def test_every_comparison_is_in_the_folded_table(full: FinishedStudy) -> None:
     folded = markdown(full).partition("<details>")[2].partition("</details>")[0]
     listed = [c for _, group in full.listed() for c in group]
     assert f"<summary>All {len(listed)} comparisons</summary>\n\n|" in folded
@@ -134,7 +134,7 @@ def test_poor_studies_say_so_in_markdown(kind: str) -> None:
 # ---- JSON --------------------------------------------------------------------------------------------------------
 
 
-def test_machines_get_plain_values(full: Study, made: synthetic.MadeStudy) -> None:
+def test_machines_get_plain_values(full: FinishedStudy, made: synthetic.MadeStudy) -> None:
     found = json.loads(json.dumps(as_json(full), allow_nan=False))
     assert found["schema_version"] == summaries.SCHEMA_VERSION
     assert found["headline"] == made.verdict["headline"]
@@ -163,7 +163,7 @@ def test_poor_studies_are_json_without_nan(kind: str) -> None:
 # ---- the terminal ------------------------------------------------------------------------------------------------
 
 
-def test_the_table_has_what_matters_aligned(full: Study) -> None:
+def test_the_table_has_what_matters_aligned(full: FinishedStudy) -> None:
     lines = table(full).splitlines()
     assert lines[0].split() == ["ratio", "95", "%", "interval", "verdict"]
     assert lines[1].startswith("optimized against basic  ")
@@ -186,7 +186,7 @@ def test_a_study_of_levels_shows_every_level() -> None:
         maker.add(row["name"], row["title"], 1000, row["settings"], scenario=row["scenario"])
     trials = maker.trials(study="threads")
     verdict = synthetic.as_json(analyse(trials, plan).as_dict())
-    lines = table(Study.of(synthetic.manifest_of("threads", plan), trials, verdict)).splitlines()
+    lines = table(FinishedStudy.of(synthetic.manifest_of("threads", plan), trials, verdict)).splitlines()
     for level in ("threads=4,", "threads=16", "threads=64", "tls=true"):
         assert sum(level in line for line in lines) == 1, level
 

@@ -20,13 +20,13 @@ from grpclab.analysis.claims.claim import CONDITION, FAILS, HOLDS, NOT_EXPRESSIB
 from grpclab.analysis.claims.load_claims import CLAIMED_RATIO
 from grpclab.analysis.claims.replication import COLUMNS, claims
 from grpclab.factors.config import TrialConfig
+from grpclab.metrics import MEASURED
 from grpclab.report import sections, summaries
-from grpclab.report.finished import Study
+from grpclab.report.finished import FinishedStudy
 from grpclab.report.past import summary
 from grpclab.report.sections import claims as claims_section
 from grpclab.study.designs import replication_design
 from grpclab.study.parameters import StudyParameters
-from grpclab.study.trial import METRICS
 from tests.support.synthetic import as_json, manifest_of
 
 PLAN = replication_design.plan(StudyParameters(design="replication"))
@@ -108,7 +108,7 @@ def test_every_claim_is_judged_by_configurations_and_comparisons_that_the_plan_d
         needed |= {("throughput_rps", fixed[0], fixed[-1])}
         needed |= {("throughput_rps", name, network["adaptive"]) for name in fixed}
     assert needed <= declared
-    assert {metric for metric, _, _ in declared} <= set(METRICS)
+    assert {metric for metric, _, _ in declared} <= set(MEASURED)
 
 
 @pytest.mark.parametrize("engine", ["grpcio", "wire"])
@@ -387,7 +387,7 @@ def test_the_question_is_answered_by_how_many_claims_hold() -> None:
     assert first.startswith("Of 8 claims of the Rust demo's README ")
     assert f"{counts[HOLDS]} hold" in first
     assert sum(int(number) for number in re.findall(r"\b(\d+) (?:hold|do|is|are|can)", first)) == 8
-    study = Study.of(manifest_of("replication", PLAN), made, as_json(verdict.as_dict()))
+    study = FinishedStudy.of(manifest_of("replication", PLAN), made, as_json(verdict.as_dict()))
     (answer,) = [part for part in sections(study.manifest, made, study.verdict) if part.anchor == "answer"]
     assert answer.html.startswith(f'<p class="gl-verdict">{html.escape(first)}.')
     assert summaries.markdown(study).startswith(summaries.escape(first))
@@ -397,7 +397,7 @@ def test_the_question_is_answered_by_how_many_claims_hold() -> None:
 def test_failures_that_are_what_is_measured_are_said_to_be() -> None:
     asked = {"own-limits-c10000": {"errors": 200.0}, "idle-off": {"errors": 40.0}}
     made = trials(asked, blocks=2)
-    study = Study.of(manifest_of("replication", PLAN), made, as_json(analyse(made, PLAN).as_dict()))
+    study = FinishedStudy.of(manifest_of("replication", PLAN), made, as_json(analyse(made, PLAN).as_dict()))
     assert study.failing_on_purpose == ["own-limits-c10000", "idle-off", "idle-working"]
     (answer,) = [part for part in sections(study.manifest, made, study.verdict) if part.anchor == "answer"]
     assert "all of them where failing is what is measured" in answer.html
@@ -409,10 +409,10 @@ def test_failures_that_are_what_is_measured_are_said_to_be() -> None:
 
 def test_the_report_has_a_section_of_claims_where_the_plan_tests_some() -> None:
     made = trials(rps(**FAST))
-    study = Study.of(manifest_of("replication", PLAN), made, as_json(analyse(made, PLAN).as_dict()))
+    study = FinishedStudy.of(manifest_of("replication", PLAN), made, as_json(analyse(made, PLAN).as_dict()))
     drawn = claims_section.section(study)
     assert drawn.count("<tr>") == 9
     assert '<span class="gl-badge gl-faster">holds</span>' in drawn
     assert '<span class="gl-badge gl-inconclusive">cannot be expressed in grpcio</span>' in drawn
     assert "&lt;" not in drawn
-    assert claims_section.section(Study.of({"plan": {}}, made, {})) == ""
+    assert claims_section.section(FinishedStudy.of({"plan": {}}, made, {})) == ""

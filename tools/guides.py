@@ -2,7 +2,7 @@
 
 In ``README.md`` and ``docs/*.md`` a number of the published example study is written
 ``<!-- example: WHAT -->3.7x (2.8 to 4.9)<!-- /example -->``. Markdown shows the number alone;
-``python -m grpclab.guides`` (``make guides``) writes all of them anew from the study inside ``reports/example.html``,
+``python -m tools.guides`` (``make guides``) writes all of them anew from the study inside ``reports/example.html``,
 and a test checks that they agree. ``<!-- example, if measured: WHAT -->`` keeps what stands there while the study does
 not hold it, as for a scenario that is newer than the study. WHAT is one of
 
@@ -33,6 +33,7 @@ from grpclab.analysis import Interval, levels, t_interval
 from grpclab.calibration import disturbances
 from grpclab.calibration.plan import PUBLISHED
 from grpclab.errors import DesignError, GrpclabError
+from grpclab.metrics import is_latency, metric_named
 from grpclab.report import files
 from grpclab.report.stored import StoredStudy, load_study
 from grpclab.system.parquet import read_own
@@ -48,7 +49,6 @@ TABLES: dict[str, Callable[[pd.DataFrame], str]] = {"disturbances": disturbances
 _TABLE = re.compile(
     r"(?P<open><!-- calibration: (?P<what>[a-z]+) -->\n)(?P<said>.*?)(?P<close>\n<!-- /calibration -->)", re.DOTALL
 )
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,11 +116,6 @@ def _take_newer(results: Path, folder: Path) -> None:
             files.replace(kept, rows)
 
 
-def unmarked(text: str) -> str:
-    """The guide without any comment, for readers that show them."""
-    return _COMMENT.sub("", text)
-
-
 def told(what: str, study: StoredStudy) -> str:
     """What a mark should say. Raises DesignError, which names the mark."""
     found = study.comparisons
@@ -150,7 +145,7 @@ def _ratio(row: pd.Series) -> str:
 
 def _level(study: StoredStudy, column: str, configuration: str) -> str:
     """A mean over blocks: geometric where it is a rate or a latency, as in the report's figures; else the mean."""
-    if column.endswith("_rps") or column.startswith("latency_"):
+    if metric_named(column).quantity == "rate" or is_latency(column):
         row = levels(study.trials, [configuration], column).iloc[0]
         interval = Interval(mean=row["mean"], low=row["ci_low"], high=row["ci_high"], blocks=int(row["blocks"]))
     else:
@@ -162,13 +157,14 @@ def _level(study: StoredStudy, column: str, configuration: str) -> str:
 
 
 def amount(column: str, interval: Interval) -> str:
-    """An interval with the unit that the column's name tells: ``535 us (485 to 586)``, ``44 % (40 to 48)``."""
+    """An interval with the unit of its column: ``535 us (485 to 586)``, ``44 % (40 to 48)``."""
     scale, unit = 1.0, ""
-    if column.endswith("_rps"):
+    quantity = metric_named(column).quantity
+    if quantity == "rate":
         unit = " requests/s"
-    elif "share" in column:
+    elif quantity == "share":
         scale, unit = 100.0, " %"
-    elif column.endswith("_s"):
+    elif quantity == "time":
         scale, unit = (1e6, " us") if interval.mean < 1e-3 else (1e3, " ms") if interval.mean < 1 else (1.0, " s")
     mean, low, high = (value * scale for value in (interval.mean, interval.low, interval.high))
     digits = 0 if abs(mean) >= (10 if unit == " %" else 20) else 1
@@ -177,7 +173,7 @@ def amount(column: str, interval: Interval) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the marked numbers of all guides anew."""
-    parser = argparse.ArgumentParser(prog="python -m grpclab.guides", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.guides", description=main.__doc__)
     parser.add_argument("--study", default=EXAMPLE, help="the study that the numbers are of (default: %(default)s)")
     parser.add_argument("--calibration", default=PUBLISHED, help="its tables, below results/ (default: %(default)s)")
     parser.add_argument("guides", nargs="*", type=Path, help="default: README.md and docs/*.md")

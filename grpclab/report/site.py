@@ -1,20 +1,17 @@
 """The static site: reports, guides and their index in one folder, ready for GitHub Pages.
 
-``python -m grpclab.site --into site`` (``make publish``) copies what is in ``reports/``, turns the guides of ``docs/``
-into pages, and writes an index of all. Nothing in it is loaded from elsewhere, and every link leads to a file that is
-there: what a guide links to outside ``docs/`` and ``reports/`` goes to the repository's page where its address is
-known, and is plain text otherwise.
+``grpclab report --site DIR`` (``make publish``) copies what is in ``reports/``, turns the guides of ``docs/``, where
+there are any, into pages, and writes an index of all. Nothing in it is loaded from elsewhere, and every link leads to a
+file that is there: what a guide links to outside ``docs/`` and ``reports/`` goes to the repository's page where its
+address is known, and is plain text otherwise.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
 import posixpath
 import re
 import shutil
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
@@ -23,11 +20,9 @@ from typing import Any
 import jinja2
 import mistune
 
-from grpclab.errors import DesignError, GrpclabError
-from grpclab.guides import unmarked
+from grpclab.errors import DesignError
 from grpclab.report import write_index
 from grpclab.report.blocks import TEMPLATES
-from grpclab.system.paths import project_root
 
 GUIDES = "guides"
 """The folder of the site that holds the guides."""
@@ -37,6 +32,8 @@ WELL_KNOWN = {"calibration": "Calibration: the lab measures itself", "replicatio
 """Reports that the index names on top."""
 
 Resolve = Callable[[str], str | None]
+
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,6 +164,11 @@ def guide(name: str, text: str, resolve: Resolve) -> Guide:
     return Guide(name=name, title=renderer.title, html=scrolling.replace("</table>", "</table></div>"))
 
 
+def unmarked(text: str) -> str:
+    """The guide without any comment, for readers that show them."""
+    return _COMMENT.sub("", text)
+
+
 def plain(html: str) -> str:
     """The text of a piece of HTML."""
     return unescape(re.sub(r"<[^>]+>", "", html)).strip()
@@ -181,26 +183,3 @@ def repository_of(environ: Mapping[str, str]) -> str:
     """The address of the repository's page in a GitHub workflow; "" elsewhere."""
     server, name = environ.get("GITHUB_SERVER_URL", ""), environ.get("GITHUB_REPOSITORY", "")
     return f"{server}/{name}" if server and name else ""
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Build the static site of reports and guides."""
-    parser = argparse.ArgumentParser(prog="python -m grpclab.site", description=main.__doc__)
-    parser.add_argument("--into", type=Path, default=Path("site"), help="folder, made anew (default: %(default)s)")
-    parser.add_argument(
-        "--repository",
-        default=repository_of(os.environ),
-        metavar="URL",
-        help="the project's page, for links to its files (default: that of the GitHub workflow, if this is one)",
-    )
-    options = parser.parse_args(arguments)
-    try:
-        print(f"site: {build(project_root(), options.into.resolve(), repository=options.repository)}")
-    except GrpclabError as error:
-        print(f"grpclab: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
