@@ -21,7 +21,7 @@ from grpclab.profiling import families, flamegraph, perf, pprof, processes, pysp
 from grpclab.profiling.stacks import at_work, readable
 from grpclab.quantities import time_option
 from grpclab.system import procfs, terminal
-from grpclab.system.addresses import loopback_target
+from grpclab.system.dialling import loopback_target
 
 LONGEST_S = 600
 MOST_FUNCTIONS = 10

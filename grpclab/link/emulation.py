@@ -32,7 +32,7 @@ from dataclasses import dataclass, field
 
 from grpclab.errors import UsageError, WorkerError
 from grpclab.factors.config import LinkConfig
-from grpclab.system.addresses import loopback_target
+from grpclab.system.dialling import loopback_target
 from grpclab.system.subprocesses import START_TIMEOUT_S, Child, pin
 
 ANSWER_TIMEOUT_S = 10.0

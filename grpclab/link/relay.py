@@ -30,7 +30,7 @@ from grpclab.factors.config import FACTORS, LinkConfig
 from grpclab.http2.frame_counter import FrameCounter
 from grpclab.link.model import Direction, EmulatedPath, Ending, buffer_bytes
 from grpclab.system import ulimits
-from grpclab.system.addresses import loopback_target
+from grpclab.system.dialling import loopback_target
 from grpclab.system.subprocesses import say
 
 _WRITE_BUFFER_BYTES = 4 * 2**20

@@ -41,7 +41,8 @@ from grpclab.load.run import LoadProgress, LoadRun
 from grpclab.load.slo import Objective, ObjectiveWatch
 from grpclab.load.steps import RateStep, merged, rate_text
 from grpclab.system import interrupts, procfs
-from grpclab.system.addresses import host_port, loopback_target
+from grpclab.system.addresses import host_port
+from grpclab.system.dialling import loopback_target
 from grpclab.system.environment import machine, split_cores
 from grpclab.system.inputs import mapping, text, whole
 from grpclab.system.interference import LINK, SERVER

@@ -31,8 +31,8 @@ from grpclab.factors.config import ClientConfig
 from grpclab.http2 import frames
 from grpclab.http2.frames import ErrorCode
 from grpclab.http2.peer_settings import PeerSettings, PeerSettingsReader
-from grpclab.system.addresses import loopback_target, open_connection
 from grpclab.system.channels import open_channel
+from grpclab.system.dialling import loopback_target, open_connection
 
 TIMEOUT_S = 10.0
 """How long a peer on loopback may take to say what it advertises: milliseconds, but machines are busy at times."""

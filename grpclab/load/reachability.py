@@ -21,7 +21,7 @@ from typing import Any
 from grpclab.errors import TargetError
 from grpclab.http2 import frames
 from grpclab.system import ulimits
-from grpclab.system.addresses import loopback_target, open_connection
+from grpclab.system.dialling import loopback_target, open_connection
 from grpclab.text.printable import printable
 
 LOOK_AFTER_S = 0.25

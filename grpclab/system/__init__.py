@@ -4,6 +4,7 @@ Each line imports only from those above it::
 
     inputs        values and files that users pass in, or one line that says what was expected
     addresses     how a server's address is written, and the rule that load goes to this machine only
+    dialling      the loopback addresses that a target stands for, and connections to them
     channels      the one place where gRPC channels are opened
     untrusted     files that somebody else may have written, read within bounds
     parquet       data frames in Parquet files

@@ -1,20 +1,14 @@
-"""What may stand for a server's address, and the rule that load goes to this machine only.
+"""What may stand for a server's address, and the rule that load goes to this machine only. Pure.
 
 ``HOST:PORT`` is what the rest of the package uses. Here the other ways in which people and tools write the same
 address become that: URLs (``http://localhost:50051``), gRPC's own names (``dns:///``, ``passthrough:///``,
 ``ipv4:``, ``ipv6:``), the addresses that a server listens on (``0.0.0.0:50051``, ``[::]:50051``, ``:50051``).
-
-Who connects takes the addresses from :func:`loopback_target`, each of which was judged. No name but ``localhost`` is
-looked up, and a line in ``/etc/hosts`` may point that one elsewhere. So the name is never dialled, but its addresses; a
-connection that is dialled again goes to the same ones.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
-import socket
-from collections.abc import Sequence
 
 from grpclab.errors import UsageError, invalid
 
@@ -108,36 +102,3 @@ def _instead(rest: str) -> str:
 def refused(text: object, expected: str) -> UsageError:
     """The error for a target that cannot be loaded."""
     return UsageError(invalid("target", text, expected))
-
-
-def loopback_target(text: object) -> tuple[tuple[str, ...], int]:
-    """The addresses to dial and the port that `text` means. Raises UsageError unless all are on this machine."""
-    host, port = parse(text)
-    if host != "localhost":
-        return (host,), port
-    found = _resolved(host)
-    if outside := [address for address in found if not is_loopback(address)]:
-        expected = f"an address on this machine, as 127.0.0.1:{port}: localhost is {', '.join(outside)} here"
-        raise refused(text, f"{expected} (see /etc/hosts)")
-    return found or ("127.0.0.1", "::1"), port  # RFC 6761, 6.3: localhost is loopback where no resolver knows it
-
-
-def _resolved(name: str) -> tuple[str, ...]:
-    """What a name stands for on this machine, IPv4 first; nothing where it is not known."""
-    try:
-        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    except OSError:
-        return ()
-    addresses = dict.fromkeys(str(where[0]) for _, _, _, _, where in found)
-    return tuple(sorted(addresses, key=lambda address: ":" in address))
-
-
-def open_connection(addresses: Sequence[str], port: int, *, timeout_s: float) -> socket.socket:
-    """A connection to the first of these addresses where somebody listens. Raises OSError, that of the first."""
-    failures: list[OSError] = []
-    for address in addresses:
-        try:
-            return socket.create_connection((address, port), timeout=timeout_s)
-        except OSError as error:
-            failures.append(error)
-    raise failures[0]

@@ -3,7 +3,7 @@
 grpcio obeys ``grpc_proxy``, ``https_proxy`` and ``http_proxy`` for loopback too, and lets channels with equal arguments
 share a connection. A measurement wants neither, so no channel asks a proxy, and each has TCP connections of its own.
 It would also look up the target's name whenever it dials: here it is given the addresses that were judged
-(:func:`grpclab.system.addresses.loopback_target`), and the name only to say to the server.
+(:func:`grpclab.system.dialling.loopback_target`), and the name only to say to the server.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import grpc
 
-from grpclab.system.addresses import loopback_target
+from grpclab.system.dialling import loopback_target
 
 OPTIONS = (("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0))
 """The channel arguments that every channel has."""

@@ -11,7 +11,7 @@ from grpclab.factors.config import ClientConfig
 from grpclab.http2 import messages
 from grpclab.http2.client import ClientConnection, Request
 from grpclab.load.calls.method import CallSpec
-from grpclab.system.addresses import loopback_target
+from grpclab.system.dialling import loopback_target
 
 OWN_WINDOW_BYTES = 4 * 1024 * 1024
 """What this side is ready to receive where `window_kib` does not say; what C-core's adaptation starts from."""

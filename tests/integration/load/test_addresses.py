@@ -18,7 +18,8 @@ from grpclab.factors.config import ServerConfig, TrialConfig
 from grpclab.factors.registries import ENGINES
 from grpclab.load.calls.method import greeting
 from grpclab.servers.process.launcher import launch
-from grpclab.system.addresses import host_port, loopback_target
+from grpclab.system.addresses import host_port
+from grpclab.system.dialling import loopback_target
 
 BOTH = ("127.0.0.1", "::1")
 Resolver = Callable[..., None]
