@@ -24,8 +24,8 @@ from grpclab.factors.config import TrialConfig
 from grpclab.load.calls.method import CallSpec, greeting
 from grpclab.load.core.bounds import SILENCE_S, Bounds, auto_workers, connections, plan_bounds, split
 from grpclab.load.core.recorder import Records, remove
-from grpclab.load.core.summary import Window
 from grpclab.load.core.traffic import add_counts, read_core_log
+from grpclab.load.core.worker_window import Window
 from grpclab.load.run import BUSY_LIMIT, LoadProgress, LoadRun, assemble, merge_reports
 from grpclab.load.watching import InterferenceWatch
 from grpclab.system import ulimits

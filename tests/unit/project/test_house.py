@@ -40,8 +40,6 @@ LARGE: dict[str, str] = {
     "grpclab.calibration.disturbances": "not cut yet",
     "grpclab.cli.bench": "not cut yet",
     "grpclab.factors.config": "not cut yet",
-    "grpclab.load.core.summary": "not cut yet",
-    "grpclab.load.engines.wire": "not cut yet",
     "grpclab.load.generator": "not cut yet",
     "grpclab.metrics": "one table, a row a column",
     "grpclab.notebook.explore": "not cut yet",
