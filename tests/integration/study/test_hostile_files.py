@@ -28,7 +28,7 @@ from grpclab.system.paths import project_root
 from tests.support import hostile_contents, hostile_files
 
 EXAMPLE = project_root() / "reports" / "example.html"
-COUNT = os.environ.get("GRPCLAB_HOSTILE", "16")
+COUNT = os.environ.get("GRPCLAB_HOSTILE", "8")
 """How many files of the set are read: 500 are all kinds, those that draw something more than once."""
 RNG = random.Random(1)
 
