@@ -10,8 +10,7 @@ import pandas as pd
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.plan import Plan, shuffled
 from grpclab.load.core.recorder import Recorder
-from grpclab.report import words
-from grpclab.report.sections import tables
+from grpclab.report import tables, words
 from grpclab.report.words import esc
 from grpclab.status import OK
 from grpclab.system.temporary import TemporaryFolder

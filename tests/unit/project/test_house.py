@@ -31,6 +31,7 @@ REGISTRIES = (
     "grpclab.calibration",  # an experiment is one module
     "grpclab.report.sections",
     "grpclab.report.figures",
+    "grpclab.report.renderers",  # a medium is one module
     "grpclab.study.designs",
     "grpclab.load.engines",
 )
@@ -46,7 +47,6 @@ LARGE: dict[str, str] = {
     "grpclab.notebook.explore": "not cut yet",
     "grpclab.report.figures.history": "not cut yet",
     "grpclab.report.finished": "not cut yet",
-    "grpclab.report.sections.tables": "not cut yet",
     "grpclab.study.comparing": "not cut yet",
     "grpclab.study.designs.design": "not cut yet",
     "grpclab.study.runner": "not cut yet",
@@ -91,7 +91,6 @@ ONE_USER: dict[str, str] = {
     "grpclab.profiling.strace": "not looked at yet",
     "grpclab.report.index": "not looked at yet",
     "grpclab.report.site": "a medium of its own, which `grpclab report --site` writes",
-    "grpclab.report.trial": "not looked at yet",
     "grpclab.servers.elastic": "not looked at yet",
     "grpclab.servers.prometheus": "not looked at yet",
     "grpclab.servers.reference.foreground": "not looked at yet",
@@ -112,7 +111,6 @@ FILE_NAMES: dict[str, str] = {
     "frames": "not renamed yet",
     "launcher": "not renamed yet",
     "notices": "not renamed yet",
-    "page": "not renamed yet",
     "progress": "not renamed yet",
     "replication": "not renamed yet",
     "serving": "not renamed yet",
