@@ -35,8 +35,9 @@ format: $(VENV)/.dev  ## lay the code out, strip the notebooks
 stubs: $(VENV)/.dev  ## generate the stubs from proto/
 	$(call PROTOC,.)
 
-guides: $(VENV)/.lab  ## write the numbers of docs/ anew from reports/example.html
+guides: $(VENV)/.lab  ## write the numbers and tables of docs/ anew
 	$(BIN)/python -m tools.guides
+	$(BIN)/python -m tools.metrics_page
 
 publish: $(VENV)/.lab  ## build site/: reports and guides as a static site
 	$(BIN)/grpclab report --site site

@@ -16,6 +16,7 @@ The rooms of the house, top to bottom; each floor imports only from floors below
     factors       the table of factors, channel arguments, variants, which factors took effect
     http2         HTTP/2 and gRPC framing without I/O, client and server side
     system        child processes, files, the terminal, the kernel's accounting, signals
+    metrics       the table of metrics: what every column of a trial means that is no factor
     quantities    times with their units, shares
     errors        one root, a tree in its docstring
     status        gRPC's status codes

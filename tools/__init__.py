@@ -1,4 +1,5 @@
 """What serves this repository alone and is in no package that is installed.
 
-guides  the numbers in README.md and docs/, out of the published example: ``make guides``
+guides        the numbers in README.md and docs/, out of the published example: ``make guides``
+metrics_page  docs/metrics.md, made of the table of metrics: ``make guides``
 """

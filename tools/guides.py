@@ -33,6 +33,7 @@ from grpclab.analysis import Interval, levels, t_interval
 from grpclab.calibration import disturbances
 from grpclab.calibration.plan import PUBLISHED
 from grpclab.errors import DesignError, GrpclabError
+from grpclab.metrics import is_latency, metric_named
 from grpclab.report import files
 from grpclab.report.stored import StoredStudy, load_study
 from grpclab.system.frames import read_own
@@ -144,7 +145,7 @@ def _ratio(row: pd.Series) -> str:
 
 def _level(study: StoredStudy, column: str, configuration: str) -> str:
     """A mean over blocks: geometric where it is a rate or a latency, as in the report's figures; else the mean."""
-    if column.endswith("_rps") or column.startswith("latency_"):
+    if metric_named(column).quantity == "rate" or is_latency(column):
         row = levels(study.trials, [configuration], column).iloc[0]
         interval = Interval(mean=row["mean"], low=row["ci_low"], high=row["ci_high"], blocks=int(row["blocks"]))
     else:
@@ -156,13 +157,14 @@ def _level(study: StoredStudy, column: str, configuration: str) -> str:
 
 
 def amount(column: str, interval: Interval) -> str:
-    """An interval with the unit that the column's name tells: ``535 us (485 to 586)``, ``44 % (40 to 48)``."""
+    """An interval with the unit of its column: ``535 us (485 to 586)``, ``44 % (40 to 48)``."""
     scale, unit = 1.0, ""
-    if column.endswith("_rps"):
+    quantity = metric_named(column).quantity
+    if quantity == "rate":
         unit = " requests/s"
-    elif "share" in column:
+    elif quantity == "share":
         scale, unit = 100.0, " %"
-    elif column.endswith("_s"):
+    elif quantity == "time":
         scale, unit = (1e6, " us") if interval.mean < 1e-3 else (1e3, " ms") if interval.mean < 1 else (1.0, " s")
     mean, low, high = (value * scale for value in (interval.mean, interval.low, interval.high))
     digits = 0 if abs(mean) >= (10 if unit == " %" else 20) else 1

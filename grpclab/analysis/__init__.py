@@ -3,7 +3,6 @@
 Each line imports only from those above it::
 
     amounts                cores, times and counts in words
-    metrics                which direction of a metric is faster, and the words for it
     inference/             ratios within blocks, intervals, tests and verdicts
     claims/                published claims, and what became of them when they were measured anew
     configuration_summary  what is known of each configuration of a study: its levels, its medians, its neighbours
@@ -42,7 +41,6 @@ from grpclab.analysis.inference.verdict import (
 )
 from grpclab.analysis.judgement import Judgement, analyse
 from grpclab.analysis.limits.resources import Limit, limit_of, limiting_resources
-from grpclab.analysis.metrics import lower_is_faster, metric_words
 from grpclab.analysis.sentence import times
 
 __all__ = [
@@ -63,8 +61,6 @@ __all__ = [
     "limit_of",
     "limiting_resources",
     "log_t_interval",
-    "lower_is_faster",
-    "metric_words",
     "paired_levels",
     "paired_t_p",
     "sign_flip_p",

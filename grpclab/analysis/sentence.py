@@ -9,7 +9,7 @@ from typing import Any
 
 from grpclab.analysis.inference.ratios import fewest_blocks
 from grpclab.analysis.inference.verdict import MOST_BLOCKS, Comparison
-from grpclab.analysis.metrics import lower_is_faster, metric_words
+from grpclab.metrics import lower_is_faster, metric_words
 
 Part = tuple[Mapping[str, Any], Comparison]
 """An entry of ``plan["parts"]`` and what became of it."""

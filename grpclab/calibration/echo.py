@@ -10,7 +10,7 @@ from grpclab.calibration import tails
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.plan import Plan, core_plan
 from grpclab.errors import MeasurementError
-from grpclab.load.core.summary import calls_needed
+from grpclab.metrics import calls_needed
 from grpclab.report import theme, words
 from grpclab.report.blocks import figure_block
 from grpclab.system.environment import CorePlan

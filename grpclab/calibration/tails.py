@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from grpclab.load.core.recorder import Floats
-from grpclab.load.core.summary import MIN_BEYOND
+from grpclab.metrics import MIN_BEYOND
 from grpclab.report import theme, words
 
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}

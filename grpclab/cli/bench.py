@@ -297,7 +297,7 @@ def _begin(keeping: contextlib.ExitStack, planned: int | None, more: str) -> Non
 
 def _tell_too_few(planned: int | None, mend: str) -> None:
     """Say before the load, rather than after it, that it will have no p99."""
-    from grpclab.load.core.summary import PERCENTILES, calls_needed
+    from grpclab.metrics import PERCENTILES, calls_needed
 
     needed = calls_needed(PERCENTILES["p99"])
     if planned is not None and planned < needed:

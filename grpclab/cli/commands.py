@@ -139,7 +139,7 @@ def _serve_greeter(options: argparse.Namespace, port: int) -> int:
     from grpclab.servers.process.child import leave
     from grpclab.servers.process.exposure import listen_address
     from grpclab.servers.process.foreground import serve_in_foreground
-    from grpclab.servers.process.sidecar import chosen_desk
+    from grpclab.servers.process.sidecar import diagnostics_address
 
     reference.refuse_options(options)
     given = parse_settings(options.settings)
@@ -155,10 +155,10 @@ def _serve_greeter(options: argparse.Namespace, port: int) -> int:
     if not options.quiet:
         _tell_idle(TrialConfig().replace(server_only), asked)
     where = listen_address(options.host)
-    desk = chosen_desk(os.environ, default=options.variant == "optimized", host=options.desk_host)
-    if desk is not None:
+    diagnostics = diagnostics_address(os.environ, default=options.variant == "optimized", host=options.desk_host)
+    if diagnostics is not None:
         server_only = {"server.metrics": True, "server.desk": True, **server_only}
-    serve_in_foreground(options.variant, server_only, where, port, quiet=options.quiet, desk=desk)
+    serve_in_foreground(options.variant, server_only, where, port, quiet=options.quiet, diagnostics=diagnostics)
     leave(0)
 
 

@@ -1,4 +1,4 @@
-"""``python -m grpclab.diagnostics``: the desk's process. It ends with its parent; see
+"""``python -m grpclab.diagnostics``: the process of the diagnostics server. It ends with its parent; see
 :mod:`grpclab.servers.process.sidecar`.
 
 One JSON line comes in (``pids``, ``host``, ``port``, ``folder``, ``token``), one goes out: ``port``, or ``error``.

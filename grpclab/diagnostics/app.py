@@ -1,6 +1,7 @@
-"""The desk's pages. A request chooses a number of seconds and nothing else: no code, no files, no pids.
+"""The pages of the diagnostics server. A request chooses a number of seconds and nothing else: no code, files or pids.
 
-Who may ask is decided in :mod:`grpclab.diagnostics.guard`. One profile is taken at a time; it ends with its connection.
+:mod:`grpclab.diagnostics.guard` decides which requests are answered. One profile is taken at a time; it ends with its
+connection.
 """
 
 from __future__ import annotations
@@ -9,15 +10,24 @@ import asyncio
 import re
 import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from pathlib import PurePath
+from typing import Any, TypeVar
 
+import psutil
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST as CONTENT_TYPE
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
-from grpclab.diagnostics import guard, heap, metrics_page, page
+from grpclab.diagnostics import guard
 from grpclab.profiling import flamegraph, pprof, pyspy
+from grpclab.profiling.pprof import Frame, Sample
 from grpclab.profiling.stacks import at_work, readable
+from grpclab.servers import agent
 
 RATE_HZ = 100
 DEFAULT_S = 30
@@ -35,7 +45,7 @@ HEADERS = {
 }
 """Of every answer: no page of another origin may embed it, and no proxy may keep it."""
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 
 def build(pids: Sequence[int], *, folder: str = "", token: str = "") -> web.Application:
@@ -43,18 +53,18 @@ def build(pids: Sequence[int], *, folder: str = "", token: str = "") -> web.Appl
 
     With a `token`, every request has to carry it: see :func:`grpclab.diagnostics.guard.refusal`.
     """
-    desk = _Desk(pids, folder, token)
+    pages = _Pages(pids, folder, token)
     app = web.Application(middlewares=[_guarded(token)])
     app.on_response_prepare.append(_add_headers)
-    pages = {
-        "/": desk.index,
-        "/healthz": desk.health,
-        "/debug/pprof/profile": desk.profile,
-        "/debug/pprof/flamegraph": desk.flamegraph,
+    handlers = {
+        "/": pages.index,
+        "/healthz": pages.health,
+        "/debug/pprof/profile": pages.profile,
+        "/debug/pprof/flamegraph": pages.flamegraph,
     }
     if folder:
-        pages |= {"/debug/pprof/heap": desk.heap, "/metrics": desk.metrics}
-    for path, handler in pages.items():
+        handlers |= {"/debug/pprof/heap": pages.heap, "/metrics": pages.metrics}
+    for path, handler in handlers.items():
         app.router.add_get(path, handler, allow_head=False)
     return app
 
@@ -82,7 +92,7 @@ async def _add_headers(_request: web.Request, response: web.StreamResponse) -> N
     response.headers.update(HEADERS)
 
 
-class _Desk:
+class _Pages:
     def __init__(self, pids: Sequence[int], folder: str, token: str) -> None:
         self._pids, self._folder, self._token = list(pids), folder, token
         self._profiling = asyncio.Lock()
@@ -90,7 +100,7 @@ class _Desk:
 
     async def index(self, _request: web.Request) -> web.Response:
         return _html(
-            page.index(self._pids, rate_hz=RATE_HZ, longest_s=LONGEST_S, whole=bool(self._folder), token=self._token)
+            index_page(self._pids, rate_hz=RATE_HZ, longest_s=LONGEST_S, whole=bool(self._folder), token=self._token)
         )
 
     async def health(self, _request: web.Request) -> web.Response:
@@ -98,43 +108,43 @@ class _Desk:
 
     async def profile(self, request: web.Request) -> web.Response:
         started, seconds = time.time_ns(), _seconds(request)
-        found = await self._record(seconds)
-        body = pprof.cpu(readable(at_work(found.stacks)), rate_hz=RATE_HZ, duration_s=seconds, time_ns=started)
+        profile = await self._record(seconds)
+        body = pprof.cpu(readable(at_work(profile.stacks)), rate_hz=RATE_HZ, duration_s=seconds, time_ns=started)
         return _download("profile", body)
 
     async def flamegraph(self, request: web.Request) -> web.Response:
         seconds = _seconds(request)
-        found = await self._record(seconds)
-        working = at_work(found.stacks)
+        profile = await self._record(seconds)
+        working = at_work(profile.stacks)
         samples = sum(working.values())
         return _html(
             flamegraph.page(
                 working,
                 heading=f"{samples:,} samples at work in {seconds} s",
-                note=f"By py-spy, of Python's threads; {found.samples - samples:,} samples that waited are left out.",
+                note=f"By py-spy, of Python's threads; {profile.samples - samples:,} samples that waited are left out.",
             )
         )
 
     async def heap(self, request: web.Request) -> web.Response:
         started, seconds = time.time_ns(), _seconds(request)
         try:
-            found = await self._alone(lambda: heap.collect(self._folder, self._pids, seconds))
+            allocations = await self._alone(lambda: collect_heap(self._folder, self._pids, seconds))
         except (OSError, ValueError) as error:
             raise web.HTTPServiceUnavailable(text=f"a server process does not answer: {error}\n") from None
-        return _download("heap", pprof.heap(found, duration_s=seconds, time_ns=started))
+        return _download("heap", pprof.heap(allocations, duration_s=seconds, time_ns=started))
 
     async def metrics(self, _request: web.Request) -> web.Response:
         async with self._counting:  # each scrape asks every server process: one after the other
-            text = await asyncio.to_thread(metrics_page.exposition, self._folder, self._pids)
-        return web.Response(body=text, headers={"Content-Type": metrics_page.CONTENT_TYPE})
+            text = await asyncio.to_thread(metrics_text, self._folder, self._pids)
+        return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})
 
     async def _record(self, seconds: int) -> pyspy.PySpyProfile:
-        found = await self._alone(lambda: _sample(self._pids, seconds))
-        if reason := refusal(found):
+        profile = await self._alone(lambda: _sample(self._pids, seconds))
+        if reason := refusal(profile):
             raise web.HTTPServiceUnavailable(text=f"{reason}\n")
-        return found
+        return profile
 
-    async def _alone(self, look: Callable[[], Awaitable[Found]]) -> Found:
+    async def _alone(self, look: Callable[[], Awaitable[Result]]) -> Result:
         """Look at the servers, unless someone does already: nobody is queued."""
         if self._profiling.locked():
             raise web.HTTPConflict(text="a profile is being taken: try again when it has ended\n")
@@ -170,3 +180,148 @@ def _download(name: str, body: bytes) -> web.Response:
 
 def _html(text: str) -> web.Response:
     return web.Response(text=text, content_type="text/html", headers={"Content-Security-Policy": _POLICY})
+
+
+# ---- the first page -----------------------------------------------------------------------------------------------
+
+STYLE = """
+:root{color-scheme:light dark;--line:#8884;--quiet:#667;--accent:#0b4f8a}
+@media(prefers-color-scheme:dark){:root{--quiet:#9aa;--accent:#7db8ec}}
+body{font:16px/1.55 system-ui,sans-serif;margin:2.5rem auto;max-width:46rem;padding:0 1rem}
+h1{font-size:1.5rem;margin:0 0 .2rem}p{margin:.2rem 0 1rem}a{color:var(--accent)}small,.quiet{color:var(--quiet)}
+dl{display:grid;gap:.6rem;margin:1.5rem 0}
+dl div{border:1px solid var(--line);border-radius:.6rem;padding:.7rem 1rem}
+dt{font-weight:600}dd{margin:.1rem 0 0}code{font:.88em ui-monospace,monospace}
+"""
+
+
+def _token_parameter(link: str, token: str) -> str:
+    return f"{'&amp;' if '?' in link else '?'}token={token}" if token else ""
+
+
+def index_page(pids: Sequence[int], *, rate_hz: int, longest_s: int, whole: bool, token: str = "") -> str:
+    """The page for these server processes; `whole`: they count their calls and tell of their memory.
+
+    A `token` is part of each link.
+    """
+    entries = [
+        (
+            "/debug/pprof/flamegraph?seconds=5",
+            "Flamegraph",
+            "Where Python's threads are, by py-spy; to look at here: click a frame to zoom, type to search.",
+        ),
+        (
+            "/debug/pprof/profile?seconds=30",
+            "CPU profile",
+            "The same for <code>go tool pprof</code> and other readers of pprof's format.",
+        ),
+    ]
+    if whole:
+        entries += [
+            (
+                "/debug/pprof/heap?seconds=10",
+                "Heap profile",
+                "What is allocated in these seconds and still held at their end, by tracemalloc, which slows the "
+                "server meanwhile.",
+            ),
+            (
+                "/metrics",
+                "Metrics",
+                "Calls by method and status, their time, processes and garbage collector, for Prometheus.",
+            ),
+        ]
+    entries.append(("/healthz", "Health", "Whether this desk is there."))
+    items = "".join(
+        f'<div><dt><a href="{link}{_token_parameter(link, token)}">{title}</a> <code class="quiet">{link}</code></dt>'
+        f"<dd>{text}</dd></div>"
+        for link, title, text in entries
+    )
+    named = ", ".join(map(str, pids))
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>grpclab profiling desk</title><style>{STYLE}</style><h1>Profiling desk</h1>"
+        f'<p class="quiet">Server {"process" if len(pids) == 1 else "processes"} {named}. A profile pauses '
+        f"{'it' if len(pids) == 1 else 'them'} briefly, {rate_hz} times a second; one at a time, of 1 to {longest_s} "
+        f"seconds.</p><dl>{items}</dl></html>"
+    )
+
+
+# ---- memory -------------------------------------------------------------------------------------------------------
+
+GRACE_S = 30.0
+"""How much longer than asked for a snapshot may take."""
+
+
+async def collect_heap(folder: str, pids: Sequence[int], seconds: float) -> list[Sample]:
+    """What all processes allocated in so many seconds and still held; the processes are asked side by side.
+
+    A process whose question is cancelled traces no longer. Raises OSError or ValueError where one does not answer.
+    """
+    questions = [asyncio.ensure_future(agent.ask_later(folder, pid, seconds + GRACE_S, heap_s=seconds)) for pid in pids]
+    try:
+        answers = await asyncio.gather(*questions)
+    finally:
+        for question in questions:
+            question.cancel()
+        await asyncio.wait(questions)
+    return list(heap_samples(allocation for answer in answers for allocation in answer))
+
+
+def heap_samples(allocations: Iterable[Mapping[str, Any]]) -> Iterable[Sample]:
+    """The samples of a heap profile. tracemalloc knows lines, not functions: a frame is named by file and line."""
+    for one in allocations:
+        frames = [Frame(name=f"{PurePath(file).name}:{line}", file=file, line=line) for file, line in one["frames"]]
+        yield frames, (int(one["blocks"]), int(one["bytes"]))
+
+
+# ---- metrics ------------------------------------------------------------------------------------------------------
+
+ANSWER_TIMEOUT_S = 2.0
+
+
+def metrics_text(folder: str, pids: Sequence[int]) -> bytes:
+    """The text for Prometheus: counters out of the files in `folder`, and a row for each process alive."""
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, path=folder)  # type: ignore[no-untyped-call]
+    registry.register(_Processes(folder, pids))
+    return generate_latest(registry)
+
+
+class _Processes(Collector):
+    def __init__(self, folder: str, pids: Sequence[int]) -> None:
+        self._folder, self._pids = folder, pids
+
+    def collect(self) -> Iterable[Metric]:
+        """One sample of each metric for each process that is alive."""
+        cpu = CounterMetricFamily("process_cpu_seconds", "User and system time, s.", labels=["pid"])
+        memory = GaugeMetricFamily("process_resident_memory_bytes", "Resident memory, bytes.", labels=["pid"])
+        threads = GaugeMetricFamily("process_threads", "Threads.", labels=["pid"])
+        for pid in self._pids:
+            try:
+                process = psutil.Process(pid)
+                times, resident, count = process.cpu_times(), process.memory_info().rss, process.num_threads()
+            except psutil.Error:
+                continue
+            label = [str(pid)]
+            cpu.add_metric(label, times.user + times.system)
+            memory.add_metric(label, resident)
+            threads.add_metric(label, count)
+        return [cpu, memory, threads, *self._collectors()]
+
+    def _collectors(self) -> list[Metric]:
+        """Python's garbage collector, by process; no sample for a process that does not answer."""
+        described = {
+            "collected": ("python_gc_objects_collected", "Objects collected by the garbage collector."),
+            "uncollectable": ("python_gc_objects_uncollectable", "Objects that it found and could not collect."),
+            "collections": ("python_gc_collections", "How often each generation was collected."),
+        }
+        metrics = {key: CounterMetricFamily(*words, labels=["pid", "generation"]) for key, words in described.items()}
+        for pid in self._pids:
+            try:
+                generations = agent.ask(self._folder, pid, ANSWER_TIMEOUT_S)
+            except (OSError, ValueError):
+                continue
+            for generation, stats in enumerate(generations):
+                for key, metric in metrics.items():
+                    metric.add_metric([str(pid), str(generation)], stats[key])
+        return list(metrics.values())

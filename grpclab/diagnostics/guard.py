@@ -1,12 +1,12 @@
-"""Whom the desk answers. Pure.
+"""Which requests the diagnostics server answers. Pure.
 
-The desk runs on the user's own machine, where every web page that the user's browser shows can reach it. A page must
+It runs on the user's own machine, where every web page that the user's browser shows can reach it. A page must
 neither start a profile, which slows the server, nor read one. A browser says with each request where it comes from
 (``Sec-Fetch-Site``, W3C Fetch Metadata; ``Origin``, RFC 6454), and what the address is that it believes to be talking
 to (``Host``): a page may point a name of its own at 127.0.0.1 (DNS rebinding). Programs such as curl, Prometheus and
 ``go tool pprof`` send none of the first two, and are answered.
 
-Browsers send ``Sec-Fetch-Site`` to loopback and over TLS only. A desk on another address therefore wants a token,
+Browsers send ``Sec-Fetch-Site`` to loopback and over TLS only. On another address it therefore wants a token,
 which no other page knows.
 """
 
@@ -21,8 +21,8 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 OWN = ("same-origin", "none")
-"""Where a browser's own request may come from: a page of the desk, or the address bar. Another port of this machine is
-``same-site``, and not ours."""
+"""Where a browser's own request may come from: a page of this server, or the address bar. Another port of this machine
+is ``same-site``, and not ours."""
 TOKEN = "token"
 """The parameter of a request that carries the token; ``Authorization: Bearer`` does as well."""
 

@@ -15,7 +15,7 @@ Each line imports only from those above it::
     requests       what a client's header block asks for
     answering      the server's half that speaks: answers, prepared or piece by piece, within the client's windows
     server         the server's side: calls in, answers out (:mod:`grpclab.http2.answering`)
-    watching       counting the frames that pass by in one direction of a connection, without taking part in it
+    frame_counter  counts of the frames that pass in one direction of a connection, without taking part in it
 
 :mod:`frames` builds frames, :mod:`headers` codes header blocks, :mod:`messages` is gRPC's own framing,
 :mod:`exchange` a call as its client sees it. :mod:`connection` takes frames in for both sides and :mod:`control` has

@@ -27,7 +27,7 @@ from typing import Any, cast
 
 from grpclab.errors import UsageError
 from grpclab.factors.config import FACTORS, LinkConfig
-from grpclab.http2.watching import FrameWatch
+from grpclab.http2.frame_counter import FrameCounter
 from grpclab.link.model import Direction, EmulatedPath, Ending, buffer_bytes
 from grpclab.system import open_files
 from grpclab.system.dialling import loopback_target
@@ -90,7 +90,7 @@ class _Connection:
 
     def __init__(self, relay: _Relay):
         self.relay = relay
-        self.watches = relay.watch()
+        self.frame_counters = relay.count_frames()
         self.path = EmulatedPath(relay.config, opened=time.monotonic())
         self.ends = (_End(self, Direction.UP), _End(self, Direction.DOWN))
         self.timers: list[asyncio.TimerHandle | None] = [None, None]
@@ -119,8 +119,8 @@ class _Connection:
 
     def arrived(self, end: _End, item: bytes | Ending) -> None:
         """Bytes or an ending came in from the peer of `end`: put them on the path."""
-        if self.watches and isinstance(item, bytes):
-            self.watches[end.direction].feed(item)
+        if self.frame_counters and isinstance(item, bytes):
+            self.frame_counters[end.direction].feed(item)
         if not self.path.enter(end.direction, item, time.monotonic()):
             self.tidy()
             return
@@ -181,9 +181,9 @@ class _Relay:
         self.config, self.hosts, self.port = config, hosts, port
         self.loop = asyncio.get_running_loop()
         self.connections = 0
-        self.watches: list[tuple[FrameWatch, FrameWatch]] = []
+        self.frame_counters: list[tuple[FrameCounter, FrameCounter]] = []
 
-    def watch(self) -> tuple[FrameWatch, FrameWatch] | None:
+    def count_frames(self) -> tuple[FrameCounter, FrameCounter] | None:
         """Those that count the frames of a new connection, up and down.
 
         Only where silence matters: where megabytes pass, counting frames would cost what is being measured.
@@ -191,18 +191,18 @@ class _Relay:
         self.connections += 1
         if self.config.idle_timeout_s is None:
             return None
-        self.watches.append((FrameWatch(), FrameWatch()))
-        return self.watches[-1]
+        self.frame_counters.append((FrameCounter(), FrameCounter()))
+        return self.frame_counters[-1]
 
     def seen(self) -> dict[str, Any]:
         """What has passed so far, over all connections."""
         goaways: Counter[str] = Counter()
-        for up, down in self.watches:
+        for up, down in self.frame_counters:
             goaways += up.goaways + down.goaways
         return {
             "connections": self.connections,
-            "client_pings": sum(up.pings for up, _ in self.watches),
-            "server_pings": sum(down.pings for _, down in self.watches),
+            "client_pings": sum(up.pings for up, _ in self.frame_counters),
+            "server_pings": sum(down.pings for _, down in self.frame_counters),
             "goaways": dict(goaways),
         }
 

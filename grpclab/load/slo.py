@@ -14,8 +14,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from grpclab.errors import UsageError, invalid
-from grpclab.load.core.summary import MIN_BEYOND, PERCENTILES, Summary, calls_needed
+from grpclab.load.core.summary import Summary
 from grpclab.load.run import LoadProgress
+from grpclab.metrics import MIN_BEYOND, PERCENTILES, calls_needed
 from grpclab.quantities import TIMES, seconds
 
 LATENCIES = (*PERCENTILES, "mean", "max")

@@ -48,9 +48,10 @@ from grpclab.load.core.failures import FailureLog
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder
 from grpclab.load.core.running import BEAT_S, Heartbeat, Tally
-from grpclab.load.core.summary import PERCENTILES, percentile
+from grpclab.load.core.summary import percentile
 from grpclab.load.engines import ENGINES
 from grpclab.load.engines.engine import Engine
+from grpclab.metrics import PERCENTILES
 from grpclab.system import open_files
 from grpclab.system.accounting import thread_waited_seconds
 from grpclab.system.pacing import Pacer

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from grpclab.analysis import log_t_interval, metric_words
+from grpclab.analysis import log_t_interval
 from grpclab.errors import DesignError, invalid
 from grpclab.factors.config import FACTORS
+from grpclab.metrics import MEASURED, metric_words
 from grpclab.report import theme, words
 from grpclab.report.stored import StoredStudy, finished_studies, load_study
 from grpclab.study import values
-from grpclab.study.trial import METRICS
 from grpclab.system.paths import project_root
 
 NAMES = ("study", "other")
@@ -113,7 +113,7 @@ def kind_of(name: str, values: pd.Series) -> str:
     """Whether a column of trials.parquet is a factor, a metric, a note in words, or says which trial this is."""
     if name in FACTORS:
         return "factor"
-    measured = name in METRICS or (pd.api.types.is_float_dtype(values) and name not in ("block", "order"))
+    measured = name in MEASURED or (pd.api.types.is_float_dtype(values) and name not in ("block", "order"))
     if measured:
         return "metric"
     identity = ("study", "trial", "scenario", "configuration", "block", "order", "started_at", "valid")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from grpclab.analysis import block_ratios, fewest_blocks, lower_is_faster
+from grpclab.analysis import block_ratios, fewest_blocks
+from grpclab.metrics import lower_is_faster
 from grpclab.report import words
 from grpclab.report.finished import FinishedStudy
 

@@ -16,7 +16,7 @@ from grpclab import analysis
 from grpclab.analysis.setup import sides_of
 from grpclab.factors.config import FACTORS
 from grpclab.factors.effective import unknown_factors
-from grpclab.load.core.summary import calls_needed
+from grpclab.metrics import METRICS
 from grpclab.report import theme, words
 
 _TEXT = ("study", "trial", "scenario", "configuration", "started_at", "invalid_reason", "limited_by")
@@ -25,7 +25,7 @@ _NUMBERS = (
     *("requests", "errors", "throughput_rps", "server_kernel_share", "profile_samples"),
     *("server_cpu_s", "client_cpu_s", "client_spin_s", "server_cpu_per_call_s", "client_cpu_per_call_s"),
 )
-PERCENTILES = {"latency_p50_s": 0.5, "latency_p90_s": 0.9, "latency_p99_s": 0.99}
+PERCENTILES = ("latency_p50_s", "latency_p90_s", "latency_p99_s")
 
 ENGINE = "load.engine"
 
@@ -55,8 +55,8 @@ def tidy(trials: pd.DataFrame) -> pd.DataFrame:
     for side, cpu_s in busy.items():
         per_call = (cpu_s / frame["requests"]).where(frame["requests"] > 0)
         frame[f"{side}_cpu_per_call_s"] = frame[f"{side}_cpu_per_call_s"].fillna(per_call)
-    for name, share in PERCENTILES.items():
-        frame[name] = frame[name].where(frame["requests"] >= calls_needed(share))
+    for name in PERCENTILES:
+        frame[name] = frame[name].where(frame["requests"] >= METRICS[name].fewest_calls)
     return frame
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from grpclab.analysis.inference.ratios import TOO_FEW
+from grpclab.metrics import metric_named
 from grpclab.text.printable import printable
 
 MISSING = "–"
@@ -138,9 +139,10 @@ def percent(share: object) -> str:
 
 def value_of(name: str, value: object) -> str:
     """A metric's value with its unit."""
-    if name.endswith("_rps"):
+    quantity = metric_named(name).quantity
+    if quantity == "rate":
         return f"{amount(value)} requests/s" if math.isfinite(number(value)) else MISSING
-    return seconds(value) if name.endswith("_s") else amount(value)
+    return seconds(value) if quantity == "time" else amount(value)
 
 
 def sentence_case(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What only the server process itself can tell the desk: its garbage collector, and who holds its memory.
+"""What only the server process itself can tell the diagnostics server: its garbage collector, and who holds its memory.
 
 A thread answers on a Unix socket in a folder that is private to this user: one JSON line in, one out. Nothing is
 traced until it is asked for, and tracing ends with the answer.

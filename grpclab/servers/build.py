@@ -16,7 +16,7 @@ from grpclab.factors.config import ServerConfig
 from grpclab.generated import greet_pb2, greet_pb2_grpc
 from grpclab.servers.elastic import ElasticThreadPool
 from grpclab.servers.greeter import AsyncGreeter, CallCount, SyncGreeter
-from grpclab.servers.switched import interceptors
+from grpclab.servers.instrumentation import interceptors
 
 SERVICE = "greet.GreeterService"
 

@@ -1,7 +1,7 @@
 """Calls counted inside the server, under the names that gRPC's Prometheus libraries share.
 
 prometheus_client keeps the numbers in files of PROMETHEUS_MULTIPROC_DIR, one set for each process; who reads
-them (:mod:`grpclab.diagnostics.metrics_page`) adds them up. A call is handled when its handler ends; one that the
+them (:mod:`grpclab.diagnostics.app`) adds them up. A call is handled when its handler ends; one that the
 client gave up counts as CANCELLED.
 """
 

@@ -18,7 +18,6 @@ import pandas as pd
 
 from grpclab import analysis
 from grpclab.analysis import Comparison, Judgement, analyse, blocks_needed, fewest_blocks
-from grpclab.analysis.metrics import calls_needed, metric_words
 from grpclab.analysis.setup import described
 from grpclab.errors import DesignError, MeasurementError, UsageError
 from grpclab.factors.channel_args import mapping_rows, without_effect
@@ -26,6 +25,7 @@ from grpclab.factors.config import Level, LoadConfig, TrialConfig
 from grpclab.factors.effective import unknown_factors
 from grpclab.factors.variants import LOAD
 from grpclab.load.calls.metadata import references
+from grpclab.metrics import metric_named, metric_words
 from grpclab.quantities import share
 from grpclab.servers.process import program
 from grpclab.study.comparison import CompareResult
@@ -120,7 +120,7 @@ def too_few_calls(sides: Mapping[str, Side]) -> dict[str, str]:
     planned = min(_most_calls(side.config.load) for side in sides.values())
     found = {}
     for metric in OTHERS:
-        needed = calls_needed(metric)
+        needed = metric_named(metric).fewest_calls
         if planned < needed:
             told = f"{metric_words(metric)} needs {needed:,} calls in each trial, {planned:,.0f} are planned: raise -n"
             found[metric] = told

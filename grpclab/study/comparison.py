@@ -9,8 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from grpclab.analysis import Judgement, Verdict, metric_words, paired_levels, times
+from grpclab.analysis import Judgement, Verdict, paired_levels, times
 from grpclab.analysis.inference.ratios import TOO_FEW, trials_of
+from grpclab.metrics import metric_named, metric_words
 from grpclab.text.printable import printable
 
 
@@ -106,6 +107,6 @@ class CompareResult:
 def _figure(metric: str, value: float) -> str:
     if math.isnan(value):
         return "-"
-    if metric.endswith("_rps"):
+    if metric_named(metric).quantity == "rate":
         return f"{value:,.0f}/s"
     return f"{value * 1e6:,.0f} us" if "cpu" in metric else f"{value * 1e3:,.2f} ms"

@@ -23,17 +23,8 @@ PERF_S = 1.0
 PERF_HZ = 499
 STRACE_S = 0.5
 
-METRICS: tuple[str, ...] = (
-    "profile_samples",
-    "profile_errors",
-    *(f"share_{family}" for family in families.FAMILIES),
-    "perf_samples",
-    "perf_lost",
-    "perf_kernel_share",
-    *(f"perf_share_{family}" for family in families.FAMILIES),
-    "syscalls_per_call",
-)
-"""Columns of trials.parquet; NaN where a look brought nothing. ``share_`` is py-spy's, ``perf_share_`` perf's."""
+NOTES: tuple[str, ...] = ("profile_note", "perf_note", "strace_note")
+"""The notes of :class:`Evidence`, which are columns of trials.parquet."""
 
 
 @dataclass(frozen=True, kw_only=True)

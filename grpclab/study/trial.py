@@ -11,7 +11,6 @@ import concurrent.futures
 import contextlib
 import functools
 import json
-import math
 import os
 import subprocess
 import threading
@@ -30,16 +29,16 @@ from grpclab.factors.channel_args import without_effect
 from grpclab.factors.config import FACTORS, TrialConfig
 from grpclab.http2.peer_settings import PeerSettings
 from grpclab.link.emulation import RunningLink, running_link
-from grpclab.load.core import failures, traffic
-from grpclab.load.core.summary import PERCENTILES
+from grpclab.load.core import failures
 from grpclab.load.generator import DRAIN_S, Generator
 from grpclab.load.peer_probe import client_settings, server_settings
+from grpclab.metrics import IDENTITY, completed
 from grpclab.profiling import speedscope, threads
 from grpclab.servers.process.launcher import RunningServer
 from grpclab.study import evidence, window
 from grpclab.study.store import SCHEMA_VERSION, write_json
 from grpclab.study.target import Subject
-from grpclab.system import environment, procfs, surroundings
+from grpclab.system import environment, procfs
 from grpclab.system.environment import CorePlan
 from grpclab.system.notices import Notice
 from grpclab.system.subprocesses import STUDY_VARIABLE, TRIAL_VARIABLE
@@ -53,63 +52,6 @@ SAMPLE_EVERY_S = 0.25
 LOOK_EVERY_S = 0.05
 LEAVE_S = 0.3
 """So long after a failure a server that has just ended may take to be gone."""
-
-METRICS: tuple[str, ...] = (
-    "requests",
-    "errors",
-    "throughput_rps",
-    "window_s",
-    "latency_mean_s",
-    "latency_min_s",
-    "latency_max_s",
-    *(f"latency_{name}_s" for name in PERCENTILES),
-    "latency_ok_p50_s",
-    "latency_ok_p99_s",
-    "latency_uncorrected_p99_s",
-    "first_message_p50_s",
-    "first_message_p99_s",
-    "message_gap_p50_s",
-    "message_gap_p99_s",
-    "offered_rps",
-    "late_p50_s",
-    "late_p99_s",
-    "late_max_s",
-    "held",
-    "in_flight_max",
-    "connections_lost",
-    "outage_s",
-    "time_to_first_success_s",
-    "first_success_censored",
-    "server_cpu_s",
-    "server_cpu_per_call_s",
-    "server_user_s",
-    "server_kernel_s",
-    "server_kernel_share",
-    "server_peak_rss_bytes",
-    "server_processes",
-    "client_cpu_s",
-    "client_spin_s",
-    "client_cpu_per_call_s",
-    "client_busy_share",
-    "residence_mean_s",
-    "connections",
-    "server_event_engine_share",
-    "server_voluntary_switches_per_call",
-    "server_involuntary_switches_per_call",
-    *traffic.COLUMNS,
-    "link_connections",
-    "link_client_pings",
-    "link_server_pings",
-    "link_goaways",
-    *evidence.METRICS,
-    *effective.COLUMNS,
-    *surroundings.COLUMNS,
-    "generator_still_s",
-    "silence_s",
-)
-"""Numeric columns of trials.parquet; NaN where a trial did not measure one."""
-NOTES: tuple[str, ...] = ("profile_note", "perf_note", "strace_note")
-"""Why py-spy, perf or strace brought nothing, or what to beware of; "" if all is well."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,7 +131,7 @@ class TrialResult:
             "measured_on": measured_on(),
             "without_effect": self.without_effect,
             "advertised": self.advertised,
-            "metrics": {name: self.metrics.get(name, math.nan) for name in METRICS},
+            "metrics": completed(self.metrics),
             "errors_by_status": self.errors_by_status,
             "failures": [failure.to_json() for failure in self.failures],
             "connections_by_process": self.connections_by_process,
@@ -198,7 +140,7 @@ class TrialResult:
             "latency_rows_capped": self.latency_rows_capped,
             "threads_per_call": self.threads_per_call,
             "syscalls_per_call": self.evidence.syscalls_per_call,
-            **{name: getattr(self.evidence, name) for name in NOTES},
+            **{name: getattr(self.evidence, name) for name in evidence.NOTES},
         }
 
     def write(self, folder: Path) -> None:
@@ -222,21 +164,17 @@ def measured_on() -> dict[str, Any]:
 
 def row(result: Mapping[str, Any]) -> dict[str, Any]:
     """A row of trials.parquet out of a result.json; what an earlier version did not write is empty."""
-    identity = ("study", "trial", "scenario", "configuration", "block", "order", "started_at", "valid")
-    metrics = result["metrics"]
     return {
-        **{name: result[name] for name in identity},
-        "invalid_reason": result["invalid_reason"],
-        "limited_by": result["limited_by"],
+        **{name: result[name] for name in IDENTITY},
         **{name: result["factors"].get(name) for name in FACTORS},
-        **{name: math.nan if metrics.get(name) is None else float(metrics[name]) for name in METRICS},
+        **completed(result["metrics"]),
         "errors_by_status": json.dumps(result["errors_by_status"]),
         "failures": json.dumps(result.get("failures", [])),
         "notices": json.dumps(result.get("notices", [])),
         "connections_by_process": json.dumps(result["connections_by_process"]),
         "threads_per_call": json.dumps(result.get("threads_per_call", {})),
         "syscalls_per_call_by_name": json.dumps(result.get("syscalls_per_call", {})),
-        **{name: result.get(name, "") for name in NOTES},
+        **{name: result.get(name, "") for name in evidence.NOTES},
         "without_effect": json.dumps(result["without_effect"]),
         "measured_on": json.dumps(result.get("measured_on", {}), sort_keys=True),
     }

@@ -10,6 +10,7 @@ import pandas as pd
 
 from grpclab.load.core.summary import most_in_flight, timeline
 from grpclab.load.run import LoadRun
+from grpclab.metrics import derived
 from grpclab.profiling import threads
 from grpclab.status import OK
 from grpclab.system import procfs
@@ -29,8 +30,7 @@ def metrics(run: LoadRun, opened: procfs.Usage, closed: procfs.Usage) -> dict[st
     if opened.at_s - run.windows[0].opened_at > max(LATE_READING_S, LATE_READING_SHARE * summary.window_s):
         opened = dataclasses.replace(opened, cpu_s=math.nan, user_s=math.nan, kernel_s=math.nan)
     user, kernel = closed.user_s - opened.user_s, closed.kernel_s - opened.kernel_s
-    server_cpu_s, calls = closed.cpu_s - opened.cpu_s, summary.requests
-    return {
+    measured: dict[str, float] = {
         "requests": summary.requests,
         "errors": summary.errors,
         "throughput_rps": summary.throughput_rps,
@@ -54,22 +54,19 @@ def metrics(run: LoadRun, opened: procfs.Usage, closed: procfs.Usage) -> dict[st
         "in_flight_max": most_in_flight(run.windows),
         "connections_lost": run.connections_lost,
         "outage_s": run.outage_s,
-        "server_cpu_s": server_cpu_s,
-        "server_cpu_per_call_s": server_cpu_s / calls if calls else math.nan,
+        "server_cpu_s": closed.cpu_s - opened.cpu_s,
         "server_user_s": user,
         "server_kernel_s": kernel,
-        "server_kernel_share": kernel / (user + kernel) if user + kernel > 0 else math.nan,
         "server_peak_rss_bytes": closed.peak_rss_bytes,
         "client_cpu_s": run.cpu_s,
         "client_spin_s": run.spin_s,
-        # Spinning is waiting, not the cost of a call.
-        "client_cpu_per_call_s": max(0.0, run.cpu_s - run.spin_s) / calls if calls else math.nan,
         "client_busy_share": run.busy_share,
         "residence_mean_s": _residence_s(run),
         **run.surroundings.as_row(),
         "generator_still_s": run.still_s,
         "silence_s": run.silence[0],
     }
+    return measured | derived(measured)
 
 
 def _residence_s(run: LoadRun) -> float:

@@ -120,8 +120,6 @@ class Surroundings:
 
 
 _RESOURCES = ("cpu", "memory", "io")
-COLUMNS = tuple(Surroundings().as_row())
-"""The columns of a trial that tell of its surroundings."""
 
 
 def _sums(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from hdrh.histogram import HdrHistogram
 
-from grpclab.load.core.summary import HDR_DIGITS, HDR_HIGHEST_US, HDR_LOWEST_US, MIN_BEYOND
+from grpclab.load.core.summary import HDR_DIGITS, HDR_HIGHEST_US, HDR_LOWEST_US
+from grpclab.metrics import MIN_BEYOND
 from grpclab.system.bounded import MIB, inflate
 
 HISTOGRAM_BYTES = MIB

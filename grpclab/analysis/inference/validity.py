@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from grpclab.analysis.inference.ratios import column, numbers, trials_of, valid_trials
-from grpclab.analysis.metrics import calls_needed, is_latency, metric_words
+from grpclab.metrics import is_latency, metric_named, metric_words
 from grpclab.text.printable import printable
 
 GENERATOR = "generator-bound"
@@ -65,7 +65,7 @@ def client_note(configurations: Iterable[str]) -> str:
 
 def too_few_calls(trials: pd.DataFrame, metric: str, configurations: Iterable[str]) -> str:
     """That a percentile was not measured because no trial of a side made as many calls as it needs; "" otherwise."""
-    needed = calls_needed(metric)
+    needed = metric_named(metric).fewest_calls
     for name in configurations:
         rows = valid_trials(trials_of(trials, name))
         most = numbers(rows, "requests").max()

@@ -2,8 +2,7 @@
 
 Each line imports only from those above it::
 
-    error_details  the details of an error
-    failures       why calls failed
+    failures       why calls failed, in the words of the server or of the engine
     running        what a window shows while it runs
     recorder       what happened to each call
     arrivals       when the calls of an open loop are due

@@ -24,6 +24,8 @@ LONGEST_DETAILS = 16_384
 """Bytes of a `grpc-status-details-bin` that are kept; a longer one is left out whole: half of one says nothing."""
 QUOTED = 160
 """Characters of a text that a sentence quotes."""
+LONGEST_DETAIL, MOST_DETAILS = 300, 5
+"""Characters of the line of one detail, and details that are described."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,15 +112,13 @@ class FailureLog:
 
 def merge(logs: Iterable[Sequence[Mapping[str, Any]]], *, opened_at: float) -> tuple[Failure, ...]:
     """One list out of what several workers' logs gave as JSON."""
-    from grpclab.load.core.error_details import describe  # loads protobuf, which a run without failures does not need
-
     return _sorted(
         Failure(
             status=told["status"],
             text=printable(told["text"]),
             calls=told["calls"],
             first_s=max(0.0, told["first_at"] - opened_at),
-            details=describe(base64.b64decode(told["details"])) if told["details"] else (),
+            details=describe_details(base64.b64decode(told["details"])) if told["details"] else (),
             further=told["further"],
         )
         for log in logs
@@ -162,3 +162,43 @@ def sentence(failures: Sequence[Failure]) -> str:
         f"{failure.status} {failure.quoted} ({failure.calls:,} {'call' if failure.calls == 1 else 'calls'})"
         for failure in failures[:3]
     ) + (f" and {len(failures) - 3} more" if len(failures) > 3 else "")
+
+
+def describe_details(content: bytes) -> tuple[str, ...]:
+    """A line for each detail: its type, and its fields where the type is one of googleapis'.
+
+    `content` is a ``google.rpc.Status`` whose details are of any type, the value of `grpc-status-details-bin`
+    (grpc/grpc ``doc/PROTOCOL-HTTP2.md``; googleapis ``google/rpc/status.proto``, ``error_details.proto``). What does
+    not decode gives one line that says so; no content gives none.
+    """
+    if not content:
+        return ()
+    from google.protobuf.message import DecodeError  # a run without failures does not need protobuf
+    from google.rpc.status_pb2 import Status
+
+    try:
+        status = Status.FromString(content)
+    except DecodeError:
+        return (f"{len(content):,} bytes of grpc-status-details-bin that are no google.rpc.Status",)
+    lines = [printable(_describe_detail(detail), LONGEST_DETAIL) for detail in status.details[:MOST_DETAILS]]
+    if len(status.details) > MOST_DETAILS:
+        lines.append(f"and {len(status.details) - MOST_DETAILS} more")
+    return tuple(lines)
+
+
+def _describe_detail(detail: Any) -> str:
+    from google.protobuf import text_format
+    from google.protobuf.message import DecodeError
+    from google.rpc import error_details_pb2
+
+    name = detail.TypeName()
+    kind = (
+        getattr(error_details_pb2, name.removeprefix("google.rpc."), None) if name.startswith("google.rpc.") else None
+    )
+    if kind is None:
+        return f"{name or 'a detail without a type'} ({len(detail.value):,} bytes)"
+    try:
+        message = kind.FromString(detail.value)
+    except DecodeError:
+        return f"{name} ({len(detail.value):,} bytes that do not decode)"
+    return f"{name.removeprefix('google.rpc.')} {{{text_format.MessageToString(message, as_one_line=True)}}}"

@@ -23,11 +23,9 @@ import numpy as np
 from hdrh.histogram import HdrHistogram
 
 from grpclab.load.core.recorder import Floats, Mask, Records
+from grpclab.metrics import PERCENTILES, calls_needed
 from grpclab.status import NOT_ENDED, OK, RECORDED_NAMES
 
-PERCENTILES: dict[str, float] = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99, "p999": 0.999}
-MIN_BEYOND = 10
-"""A percentile needs this many observations beyond it."""
 HDR_LOWEST_US, HDR_HIGHEST_US, HDR_DIGITS = 1, 3_600_000_000, 3
 """The histogram holds microseconds, 1 us to 1 h, 3 significant digits."""
 HDR_BITS = 11
@@ -293,11 +291,6 @@ def percentiles(latency_s: Floats) -> dict[str, float]:
 def percentile(latency_s: Floats, q: float) -> float:
     """One observed percentile; NaN with fewer than MIN_BEYOND observations beyond it."""
     return float(np.quantile(latency_s, q, method="inverted_cdf")) if len(latency_s) >= calls_needed(q) else math.nan
-
-
-def calls_needed(q: float) -> int:
-    """The fewest calls that carry this percentile: MIN_BEYOND of them lie beyond it."""
-    return math.ceil(round(MIN_BEYOND / (1 - q), 6))
 
 
 def histogram(latency_s: Floats) -> str:

@@ -64,9 +64,6 @@ class Traffic:
         return cls(**{**told, "server_pings": math.nan if told["server_pings"] is None else told["server_pings"]})
 
 
-COLUMNS = tuple(Traffic().as_row())
-
-
 def add_counts(some: Mapping[str, int], others: Mapping[str, int]) -> dict[str, int]:
     """Counts by name, added."""
     return dict(Counter(some) + Counter(others))

@@ -8,7 +8,7 @@ from html import escape
 
 import numpy as np
 
-from grpclab.load.core.summary import PERCENTILES, calls_needed, percentile
+from grpclab.load.core.summary import percentile
 from grpclab.load.output import chart
 from grpclab.load.output.formats import column
 from grpclab.load.output.notebook_html import in_cell
@@ -27,6 +27,7 @@ from grpclab.load.output.render import (
     troubles,
 )
 from grpclab.load.result import LoadResult
+from grpclab.metrics import PERCENTILES, calls_needed
 
 STYLE = """
 .grpclab-bench{--ink:light-dark(#1f2933,#e4e9ee);--quiet:light-dark(#5b6672,#9aa7b4);--line:light-dark(#dde3ea,#2c3742);

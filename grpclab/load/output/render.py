@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from grpclab.load.core.summary import PERCENTILES, calls_needed
 from grpclab.load.plan import how_to_plan_more
 from grpclab.load.result import GRADES, LoadResult
 from grpclab.load.run import GENERATOR_BOUND, HELD_BACK, LoadRun
 from grpclab.load.steps import RateStep, rate_text
+from grpclab.metrics import PERCENTILES, calls_needed
 from grpclab.text.printable import harmless, printable
 
 LABELS = {"p999": "p99.9"}

@@ -12,9 +12,9 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from grpclab.analysis import metric_words
 from grpclab.analysis.inference.ratios import TOO_FEW
 from grpclab.factors.config import FACTORS
+from grpclab.metrics import metric_words
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
 from grpclab.report.finished import PERCENTILES, FinishedStudy

@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from grpclab.analysis import metric_words
+from grpclab.metrics import metric_words
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
 from grpclab.report.figures.ratio_marks import Comparison, band, dot, known, reach

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from grpclab.analysis import metric_words
+from grpclab.metrics import metric_named, metric_words
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
 from grpclab.report.past import Level, Past, changes
@@ -348,7 +348,7 @@ def _dates(ax: Axes, drawn: Sequence[Past], *, most: int) -> None:
 
 
 def _scale(metric: str) -> Callable[[float], str]:
-    return words.seconds if metric.endswith("_s") else theme.compact
+    return words.seconds if metric_named(metric).quantity == "time" else theme.compact
 
 
 def _moves(lines: Sequence[Line], borders: Sequence[Change]) -> str:

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from grpclab import analysis
+from grpclab.metrics import metric_words
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
 from grpclab.report.finished import FinishedStudy
@@ -127,7 +128,7 @@ def ladder(study: FinishedStudy) -> FigureBlock | None:
             ax.set_yticks(range(rows), [words.short(label, 34) for label in labels], color=theme.INK)
         theme.clean(ax, grid="x")
         ax.spines["left"].set_visible(False)
-        ax.set_xlabel(f"{analysis.metric_words(study.metric)} relative to the first rung, log scale")
+        ax.set_xlabel(f"{metric_words(study.metric)} relative to the first rung, log scale")
 
     return figure_block(
         title="From the first rung to the last",
@@ -279,4 +280,4 @@ def _alt(study: FinishedStudy, rungs: list[Step], whole: float) -> str:
         else:
             told.append(f"{s.title}: {s.reason}")
     end = f"; all together {words.ratio(whole)}" if math.isfinite(whole) else ""
-    return f"Waterfall of {analysis.metric_words(study.metric)} factors on a log axis: {'; '.join(told)}{end}."
+    return f"Waterfall of {metric_words(study.metric)} factors on a log axis: {'; '.join(told)}{end}."

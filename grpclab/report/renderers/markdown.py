@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from grpclab.analysis import metric_words
 from grpclab.analysis.setup import described, foreign, lab_words
+from grpclab.metrics import metric_words
 from grpclab.report import confidence, glossary, words
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.renderers.terminal import part_title

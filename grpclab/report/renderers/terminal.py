@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from grpclab.analysis import metric_words
+from grpclab.metrics import metric_words
 from grpclab.report import words
 from grpclab.report.figures.waiting import comparisons as waiting
 from grpclab.report.finished import FinishedStudy

@@ -8,8 +8,8 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from grpclab.analysis import metric_words
 from grpclab.analysis.inference.validity import first_texts
+from grpclab.metrics import metric_words
 from grpclab.report import confidence, glossary, tables, words
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.words import esc

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from grpclab.analysis import metric_words
+from grpclab.metrics import metric_words
 from grpclab.report import figures, tables, words
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.words import esc

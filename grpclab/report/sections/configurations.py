@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from grpclab.analysis import metric_words
 from grpclab.analysis.inference.ratios import numbers
 from grpclab.factors.config import FACTORS, format_level
+from grpclab.metrics import metric_words
 from grpclab.report import tables, words
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.words import esc

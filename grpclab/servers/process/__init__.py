@@ -8,7 +8,7 @@ Each line imports only from those above it::
     command     A server that somebody's command starts, as a child process of ours
     launcher    start a server as a child process, be sure it is the one that answers, and leave nothing behind
     parent      several server processes on one port: the parent starts them, watches them, and stops them
-    sidecar     the profiling desk beside a server
+    sidecar     the diagnostics server beside a server, and the folder of its counters
     child       A server as a child process: how the launcher, and the parent of several processes, start one
     foreground  ``grpclab serve``: a server in the foreground of a terminal
 """

@@ -29,10 +29,10 @@ class ListenAddress:
         """Whether only this machine can connect."""
         return all(map(is_loopback, self.addresses))
 
-    def exposure(self, services: Sequence[str], *, tls: bool = False, desk: str = "") -> str:
+    def exposure(self, services: Sequence[str], *, tls: bool = False, diagnostics: str = "") -> str:
         """Who can now reach what, in one sentence; empty where only this machine can.
 
-        `desk` is a clause about the profiling desk.
+        `diagnostics` is a clause about the diagnostics server.
         """
         if self.local:
             return ""
@@ -41,7 +41,7 @@ class ListenAddress:
         *some, last = services
         named = f"{', '.join(some)} and {last}" if some else last
         secured = "over TLS, without authentication" if tls else "without TLS and authentication"
-        rest = f"; {desk}" if desk else ""
+        rest = f"; {diagnostics}" if diagnostics else ""
         return f"listening on {self.host}: every machine that reaches {where} can call {named}, {secured}{rest}"
 
 

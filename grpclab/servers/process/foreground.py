@@ -14,7 +14,7 @@ from grpclab.servers.process.child import leave
 from grpclab.servers.process.exposure import ListenAddress
 from grpclab.servers.process.parent import serve_processes
 from grpclab.servers.process.serving import ServeSpec, address
-from grpclab.servers.process.sidecar import DeskAddress, observed
+from grpclab.servers.process.sidecar import DiagnosticsAddress, observed
 from grpclab.system import interrupts, open_files
 from grpclab.system.temporary import TemporaryFolder
 
@@ -28,9 +28,9 @@ def serve_in_foreground(
     port: int,
     *,
     quiet: bool,
-    desk: DeskAddress | None = None,
+    diagnostics: DiagnosticsAddress | None = None,
 ) -> None:
-    """Serve until a signal stops it. Raises ServerError where that, or the desk, cannot be started."""
+    """Serve until a signal stops it. Raises ServerError where that, or the diagnostics server, cannot be started."""
     host = where.host
     open_files.raise_limit()
     with contextlib.ExitStack() as stack:
@@ -44,9 +44,9 @@ def serve_in_foreground(
         def announce(served: dict[str, Any]) -> None:
             from grpclab.servers.build import service_names
 
-            exposed = where.exposure(service_names(), tls=spec.config.tls, desk=_about(desk, served))
-            if exposed or (desk and not desk.local):
-                print(f"grpclab: {exposed or _about(desk, served)}", file=sys.stderr, flush=True)
+            exposed = where.exposure(service_names(), tls=spec.config.tls, diagnostics=_about(diagnostics, served))
+            if exposed or (diagnostics and not diagnostics.local):
+                print(f"grpclab: {exposed or _about(diagnostics, served)}", file=sys.stderr, flush=True)
             if not quiet:
                 pids = served["pids"]
                 processes = "1 process" if len(pids) == 1 else f"{len(pids)} processes"
@@ -59,7 +59,7 @@ def serve_in_foreground(
                     flush=True,
                 )
 
-        with observed(spec, announce, desk=desk or DeskAddress()) as announce_both:
+        with observed(spec, announce, diagnostics=diagnostics or DiagnosticsAddress()) as announce_both:
             totals = serve_processes(spec, announce_both, at_once=partial(end_at_once, stack))
     if not quiet:
         print(f"served {totals['calls']:,} calls, at most {totals['high_water']:,} at once", flush=True)
@@ -72,10 +72,10 @@ def end_at_once(stack: contextlib.ExitStack, number: int) -> NoReturn:
     leave(128 + number)
 
 
-def _about(desk: DeskAddress | None, served: Mapping[str, Any]) -> str:
-    """Who reaches the desk, beside a server that others reach."""
-    if "desk" not in served or desk is None:
+def _about(diagnostics: DiagnosticsAddress | None, served: Mapping[str, Any]) -> str:
+    """Who reaches the diagnostics server, beside a server that others reach."""
+    if "desk" not in served or diagnostics is None:
         return "there is no profiling desk"
-    if desk.local:
-        return f"the profiling desk and the metrics are on {desk.host}, for this machine only"
+    if diagnostics.local:
+        return f"the profiling desk and the metrics are on {diagnostics.host}, for this machine only"
     return f"whoever has its token reaches the profiling desk and the metrics: {served['desk']}"

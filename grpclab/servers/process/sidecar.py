@@ -1,7 +1,7 @@
-"""The profiling desk beside a server: a process of its own, started by name, so that no server imports it.
+"""The diagnostics server beside a server: a process of its own, started by name, so that no server imports it.
 
-While a server counts its calls (``server.metrics``) or has a desk (``server.desk``), its processes share a private
-folder: prometheus_client's counters, and a socket of each process for what only it can tell (see
+While a server counts its calls (``server.metrics``) or has a diagnostics server (``server.desk``), its processes share
+a private folder: prometheus_client's counters, and a socket of each process for what only it can tell (see
 :mod:`grpclab.servers.agent`).
 """
 
@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from grpclab.errors import MissingDependencyError, ServerError, UsageError, WorkerError, invalid
+from grpclab.servers.instrumentation import FOLDER_VARIABLE
 from grpclab.servers.process.exposure import listen_address
 from grpclab.servers.process.serving import Announce, ServeSpec, address, require_free_port
-from grpclab.servers.switched import FOLDER_VARIABLE
 from grpclab.system.addresses import is_loopback
 from grpclab.system.optional import needs
 from grpclab.system.subprocesses import START_TIMEOUT_S, Child
@@ -32,16 +32,16 @@ log = logging.getLogger("grpclab.serve")
 NEEDS = ("aiohttp", "prometheus_client")
 
 
-def require_desk() -> None:
-    """Raise MissingDependencyError, with the remedy, where the desk's libraries are missing."""
+def require_diagnostics() -> None:
+    """Raise MissingDependencyError, with the remedy, where its libraries are missing."""
     for name in NEEDS:
         if importlib.util.find_spec(name) is None:
             raise needs("the profiling desk", name, "desk")
 
 
 @dataclass(frozen=True, kw_only=True)
-class DeskAddress:
-    """Where a desk listens; `port` 0 is any free one."""
+class DiagnosticsAddress:
+    """Where a diagnostics server listens; `port` 0 is any free one."""
 
     host: str = "127.0.0.1"
     port: int = 0
@@ -52,11 +52,13 @@ class DeskAddress:
         return is_loopback(self.host)
 
 
-def chosen_desk(environ: Mapping[str, str], *, default: bool, host: str | None = None) -> DeskAddress | None:
-    """Where the desk is to listen, by PPROF_ENABLED, PPROF_PORT and `host`, which asks for it; None for no desk.
+def diagnostics_address(
+    environ: Mapping[str, str], *, default: bool, host: str | None = None
+) -> DiagnosticsAddress | None:
+    """Where the diagnostics server is to listen, by PPROF_ENABLED, PPROF_PORT and `host`, which asks for it, or None.
 
-    Where nobody asked for it, a desk that cannot be had is a warning, and None. Raises UsageError for what is no
-    switch or no port, and MissingDependencyError or ServerError for a desk that was asked for and cannot be had.
+    Where nobody asked for it, one that cannot be had is a warning, and None. Raises UsageError for what is no
+    switch or no port, and MissingDependencyError or ServerError for one that was asked for and cannot be had.
     """
     asked = environ.get("PPROF_ENABLED", "").strip().lower()
     wanted = asked or host is not None
@@ -69,30 +71,30 @@ def chosen_desk(environ: Mapping[str, str], *, default: bool, host: str | None =
         raise UsageError(invalid("--desk-host", host, "no --desk-host, since PPROF_ENABLED turns the desk off"))
     if asked in _NO or not (wanted or default):
         return None
-    desk = DeskAddress(port=int(text))
+    address = DiagnosticsAddress(port=int(text))
     if host is not None:
-        desk = dataclasses.replace(desk, host=listen_address(host, option="--desk-host").addresses[0])
+        address = dataclasses.replace(address, host=listen_address(host, option="--desk-host").addresses[0])
     try:
-        require_desk()
-        require_free_port(desk.host, desk.port, remedy="PPROF_PORT")
+        require_diagnostics()
+        require_free_port(address.host, address.port, remedy="PPROF_PORT")
     except (MissingDependencyError, ServerError) as error:
         if wanted:
             raise
         log.warning("no profiling desk: %s", error)
         return None
-    return desk
+    return address
 
 
 @contextlib.contextmanager
-def beside(pids: Sequence[int], *, where: DeskAddress = DeskAddress(), folder: str = "") -> Iterator[str]:
-    """Run the desk for these processes until the block is left; gives its address.
+def beside(pids: Sequence[int], *, where: DiagnosticsAddress = DiagnosticsAddress(), folder: str = "") -> Iterator[str]:
+    """Run the diagnostics server for these processes until the block is left; gives its address.
 
-    Beyond loopback the address holds a token, without which the desk does not answer. Raises MissingDependencyError
+    Beyond loopback the address holds a token, without which it does not answer. Raises MissingDependencyError
     without its libraries, ServerError if it cannot start.
     """
-    require_desk()
+    require_diagnostics()
     token = "" if where.local else secrets.token_urlsafe(24)
-    # What the desk writes while it profiles goes with the folder: it is ended without ceremony.
+    # What it writes while it profiles goes with the folder: it is ended without ceremony.
     with Child("grpclab.diagnostics", name="the profiling desk", env={"TMPDIR": folder} if folder else None) as child:
         try:
             child.send(pids=list(pids), host=where.host, port=where.port, folder=folder, token=token)
@@ -105,11 +107,13 @@ def beside(pids: Sequence[int], *, where: DeskAddress = DeskAddress(), folder: s
 
 
 @contextlib.contextmanager
-def observed(spec: ServeSpec, announce: Announce, *, desk: DeskAddress = DeskAddress()) -> Iterator[Announce]:
-    """What a server asks for beside itself: the folder of its counters, and its desk.
+def observed(
+    spec: ServeSpec, announce: Announce, *, diagnostics: DiagnosticsAddress = DiagnosticsAddress()
+) -> Iterator[Announce]:
+    """What a server asks for beside itself: the folder of its counters, and its diagnostics server.
 
-    Yields the `announce` to give to the server: it starts the desk, adds its address as ``desk``, and passes on. One of
-    several processes on a port leaves both to its parent.
+    Yields the `announce` to give to the server: it starts the diagnostics server, adds its address as ``desk``, and
+    passes on. One of several processes on a port leaves both to its parent.
     """
     config = spec.config
     if spec.shared_port or not (config.metrics or config.desk):
@@ -120,9 +124,9 @@ def observed(spec: ServeSpec, announce: Announce, *, desk: DeskAddress = DeskAdd
         os.environ[FOLDER_VARIABLE] = folder
         stack.callback(os.environ.pop, FOLDER_VARIABLE, None)
 
-        def with_desk(where: dict[str, Any]) -> None:
+        def with_diagnostics(where: dict[str, Any]) -> None:
             if config.desk:
-                where = {**where, "desk": stack.enter_context(beside(where["pids"], where=desk, folder=folder))}
+                where = {**where, "desk": stack.enter_context(beside(where["pids"], where=diagnostics, folder=folder))}
             announce(where)
 
-        yield with_desk
+        yield with_diagnostics

@@ -19,7 +19,7 @@ from grpclab.factors.config import ServerConfig, TrialConfig
 from grpclab.load.generator import Generator
 from grpclab.profiling import pyspy
 from grpclab.servers.process.launcher import RunningServer, launch
-from grpclab.servers.process.sidecar import DeskAddress, beside, chosen_desk
+from grpclab.servers.process.sidecar import DiagnosticsAddress, beside, diagnostics_address
 from grpclab.system.temporary import location
 from tests.support.pprof_message import folded, read
 from tests.support.processes import until
@@ -134,7 +134,7 @@ def test_head_starts_nothing(server: RunningServer) -> None:
 
 
 def test_a_desk_beyond_loopback_wants_its_token(server: RunningServer) -> None:
-    with beside(server.pids, where=DeskAddress(host="0.0.0.0")) as url:
+    with beside(server.pids, where=DiagnosticsAddress(host="0.0.0.0")) as url:
         root, _, token = url.replace("0.0.0.0", "127.0.0.1").partition("?")
         assert fetch(f"{root}healthz")[0] == 401
         status, page = fetch(f"{root}?{token}")
@@ -193,7 +193,7 @@ def test_advice_is_a_refusal_and_samples_are_none(advice: str) -> None:
 def test_a_taken_port_is_said_in_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as held:
         port = held.getsockname()[1]
-        with pytest.raises(ServerError, match="PPROF_PORT"), beside([1], where=DeskAddress(port=port)):
+        with pytest.raises(ServerError, match="PPROF_PORT"), beside([1], where=DiagnosticsAddress(port=port)):
             pass
 
 
@@ -207,7 +207,7 @@ def test_a_taken_port_is_said_in_one_line() -> None:
     ],
 )
 def test_the_environment_decides_on_the_desk(environ: dict[str, str], default: bool, port: int | None) -> None:
-    assert chosen_desk(environ, default=default) == (None if port is None else DeskAddress(port=port))
+    assert diagnostics_address(environ, default=default) == (None if port is None else DiagnosticsAddress(port=port))
 
 
 @pytest.mark.parametrize(
@@ -215,13 +215,13 @@ def test_the_environment_decides_on_the_desk(environ: dict[str, str], default: b
 )
 def test_what_is_no_switch_or_no_port_is_refused_by_name(environ: dict[str, str]) -> None:
     with pytest.raises(UsageError, match=next(iter(environ))):
-        chosen_desk(environ, default=True)
+        diagnostics_address(environ, default=True)
 
 
 def test_a_taken_port_is_a_warning_unless_the_desk_was_asked_for(caplog: pytest.LogCaptureFixture) -> None:
     with socket.create_server(("127.0.0.1", 0)) as held:
         taken = {"PPROF_PORT": str(held.getsockname()[1])}
-        assert chosen_desk(taken, default=True) is None
+        assert diagnostics_address(taken, default=True) is None
         with pytest.raises(ServerError, match="choose another with PPROF_PORT"):
-            chosen_desk({**taken, "PPROF_ENABLED": "true"}, default=True)
+            diagnostics_address({**taken, "PPROF_ENABLED": "true"}, default=True)
     assert "no profiling desk: port" in caplog.text

@@ -21,13 +21,13 @@ from hypothesis import strategies as st
 
 from grpclab.factors.config import Level
 from grpclab.load.bench import BenchResult, run_bench
-from grpclab.load.core.error_details import describe
 from grpclab.load.core.failures import (
     LONGEST_TEXT,
     MOST_TEXTS,
     Failure,
     FailureLog,
     combine,
+    describe_details,
     merge,
     only_text,
     sentence,
@@ -112,24 +112,24 @@ def packed(*details: Any) -> bytes:
 
 
 def test_details_of_googleapis_are_spelt_out_and_others_named() -> None:
-    lines = describe(packed(error_details_pb2.ErrorInfo(reason="QUOTA", domain="shop"), Duration(seconds=3)))
+    lines = describe_details(packed(error_details_pb2.ErrorInfo(reason="QUOTA", domain="shop"), Duration(seconds=3)))
     assert lines == ('ErrorInfo {reason: "QUOTA" domain: "shop"}', "google.protobuf.Duration (2 bytes)")
 
 
 def test_details_that_do_not_decode_are_said_to_be_so() -> None:
-    assert describe(b"\xff\xff") == ("2 bytes of grpc-status-details-bin that are no google.rpc.Status",)
+    assert describe_details(b"\xff\xff") == ("2 bytes of grpc-status-details-bin that are no google.rpc.Status",)
     broken = AnyMessage(type_url="type.googleapis.com/google.rpc.ErrorInfo", value=b"\xff")
     content = Status(details=[broken, AnyMessage()]).SerializeToString()
-    assert describe(content) == (
+    assert describe_details(content) == (
         "google.rpc.ErrorInfo (1 bytes that do not decode)",
         "a detail without a type (0 bytes)",
     )
-    assert describe(b"") == ()
+    assert describe_details(b"") == ()
 
 
 @given(st.binary(max_size=60))
 def test_no_details_are_a_traceback(content: bytes) -> None:
-    assert all(line.isprintable() for line in describe(content))
+    assert all(line.isprintable() for line in describe_details(content))
 
 
 # ---- in every output -----------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from grpclab.factors.config import FACTORS
-from grpclab.study.trial import METRICS
+from grpclab.metrics import MEASURED
 from tests.support.notebook_runs import papermill
 
 
@@ -51,7 +51,7 @@ def test_the_frame_has_every_factor_and_metric_and_a_row_for_each_trial(root: Pa
     frame = pd.read_parquet(study_folder(root) / "trials.parquet")
     assert len(frame) == len(list((study_folder(root) / "trials").iterdir()))
     assert set(FACTORS) <= set(frame.columns)
-    assert set(METRICS) <= set(frame.columns)
+    assert set(MEASURED) <= set(frame.columns)
     assert frame["valid"].all(), frame.loc[~frame["valid"], "invalid_reason"].tolist()
     assert frame["errors"].sum() == 0
     assert (frame["throughput_rps"] > 0).all()

@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 
 from grpclab.factors.config import Level, TrialConfig
+from grpclab.metrics import MEASURED
 from grpclab.report import figures, words
 from grpclab.report.figures.idle import silences
 from grpclab.report.finished import FinishedStudy
 from grpclab.study.designs import desk_design, idle_design, idle_scenario
 from grpclab.study.parameters import StudyParameters
-from grpclab.study.trial import METRICS, TrialIdentity, TrialResult, run_trial
+from grpclab.study.trial import TrialIdentity, TrialResult, run_trial
 from grpclab.system.environment import machine, split_cores
 
 SHORT: dict[str, Level] = {
@@ -60,7 +61,7 @@ def test_the_design_names_five_ways_and_the_noise_and_compares_each_with_none() 
     assert names == [*(f"idle-{key}" for key in idle_scenario.SETTINGS), "idle-off-again"]
     assert plan["headline"]["candidate"] == "idle-working"
     assert {c["baseline"] for c in [plan["headline"], *plan["comparisons"], plan["aa"]]} == {"idle-off"}
-    assert {c["metric"] for c in plan["comparisons"]} == {"time_to_first_success_s"} <= set(METRICS)
+    assert {c["metric"] for c in plan["comparisons"]} == {"time_to_first_success_s"} <= set(MEASURED)
     for row in plan["configurations"]:
         config = TrialConfig().replace(row["settings"])
         assert config.load.pause_s > 2 * config.link.idle_timeout_s > 0  # type: ignore[operator]

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grpclab.analysis.inference.distribution import distribution, merge
-from grpclab.load.core.summary import MIN_BEYOND, histogram
+from grpclab.load.core.summary import histogram
+from grpclab.metrics import MIN_BEYOND
 
 LATENCIES = st.lists(st.floats(min_value=1e-5, max_value=100), min_size=1, max_size=300)
 

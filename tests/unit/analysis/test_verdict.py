@@ -13,15 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grpclab.analysis import (
-    Comparison,
-    blocks_needed,
-    compare,
-    judge,
-    log_t_interval,
-    lower_is_faster,
-    metric_words,
-)
+from grpclab.analysis import Comparison, blocks_needed, compare, judge, log_t_interval
 from grpclab.analysis.inference.validity import bound_note
 from grpclab.errors import UsageError
 from tests.support.frames import trials_of
@@ -76,31 +68,6 @@ def test_verdicts_on_a_rate_and_on_a_latency_are_mirror_images(
     mirror = {"faster": "slower", "slower": "faster"}
     rate = ruling(THROUGHPUT, ratio, *ends, p=p, delta=delta)
     assert ruling(LATENCY, ratio, *ends, p=p, delta=delta) == mirror.get(rate, rate)
-
-
-@pytest.mark.parametrize("metric", ["throughput_rps", "requests", "requests_per_server_cpu_s"])
-def test_more_of_what_gets_done_is_faster(metric: str) -> None:
-    assert not lower_is_faster(metric)
-
-
-@pytest.mark.parametrize(
-    "metric",
-    ["latency_p50_s", "server_cpu_s", "client_cpu_per_call_s", "late_p99_s", "server_peak_rss_bytes", "errors"],
-)
-def test_less_of_what_it_costs_is_faster(metric: str) -> None:
-    assert lower_is_faster(metric)
-
-
-def test_metrics_have_words() -> None:
-    assert metric_words("throughput_rps") == "throughput"
-    assert metric_words("latency_p50_s") == "p50 latency"
-    assert metric_words("latency_p999_s") == "p99.9 latency"
-    assert metric_words("latency_ok_p99_s") == "p99 latency of successful calls"
-    assert metric_words("first_message_p50_s") == "p50 time to the first message"
-    assert metric_words("message_gap_p99_s") == "p99 gap between messages"
-    assert metric_words("client_cpu_per_call_s") == "client CPU per call"
-    assert metric_words("latency_uncorrected_p99_s") == "p99 latency from the actual sends"
-    assert metric_words("something_new") == "something_new"
 
 
 def test_a_comparison_of_six_agreeing_blocks_is_decided_exactly() -> None:

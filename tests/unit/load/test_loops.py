@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder, Records
-from grpclab.load.core.summary import PERCENTILES, Window, percentiles, summarise
+from grpclab.load.core.summary import Window, percentiles, summarise
 from grpclab.load.engines.engine import Counters
 from grpclab.load.engines.loops import Caller, CallFunction, OpenLoop
+from grpclab.metrics import PERCENTILES
 from grpclab.status import OK
 from tests.support.queues import Queue, evenly, send
 from tests.support.virtual import VirtualLoop, pacer, run

@@ -11,7 +11,7 @@ import pytest
 
 from grpclab.errors import UsageError
 from grpclab.load.core.recorder import Records
-from grpclab.load.core.summary import PERCENTILES, Window, calls_needed, summarise
+from grpclab.load.core.summary import Window, summarise
 from grpclab.load.run import LoadProgress
 from grpclab.load.slo import (
     IMPLIED_ERRORS,
@@ -26,6 +26,7 @@ from grpclab.load.slo import (
     parse_slo,
     with_implied,
 )
+from grpclab.metrics import PERCENTILES, calls_needed
 from grpclab.status import NOT_ENDED
 from tests.support.bench_results import OK, UNAVAILABLE, open_loop, rate_run, result, schedule, thousand
 

@@ -19,7 +19,6 @@ from grpclab.load.core.summary import (
     HDR_DIGITS,
     HDR_HIGHEST_US,
     HDR_LOWEST_US,
-    PERCENTILES,
     Window,
     histogram,
     lateness,
@@ -30,6 +29,7 @@ from grpclab.load.core.summary import (
     summarise,
     timeline,
 )
+from grpclab.metrics import PERCENTILES
 from grpclab.status import NOT_ENDED
 
 OK, DEADLINE_EXCEEDED, UNAVAILABLE = 0, 4, 14

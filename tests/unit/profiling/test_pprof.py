@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grpclab.diagnostics import heap
+from grpclab.diagnostics.app import heap_samples
 from grpclab.profiling import pprof
 from tests.support.pprof_message import folded, read
 
@@ -41,7 +41,7 @@ def test_types_period_and_duration_are_named() -> None:
 
 
 def test_memory_is_told_in_blocks_and_bytes() -> None:
-    found = heap.samples([{"bytes": 700, "blocks": 3, "frames": [["a/b.py", 1], ["a/c.py", 7]]}])
+    found = heap_samples([{"bytes": 700, "blocks": 3, "frames": [["a/b.py", 1], ["a/c.py", 7]]}])
     profile = read(pprof.heap(found, duration_s=1, time_ns=1))
     names = profile.string_table
     assert [(names[t.type], names[t.unit]) for t in profile.sample_type] == [

@@ -30,7 +30,7 @@ PACKAGE = ROOT / "grpclab"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PURE = (
-    *("errors", "status", "quantities", "link/model", "system/addresses", "profiling/families"),
+    *("errors", "status", "metrics", "quantities", "link/model", "system/addresses", "profiling/families"),
     *(f"factors/{name}" for name in ("config", "channel_args", "variants", "service_time")),
     *(f"servers/reference/{name}" for name in ("disturbances", "service")),
     *("load/slo", "study/designs/design", "study/parameters"),

@@ -44,7 +44,7 @@ def test_loopback_is_this_machine_only(given: str, host: str) -> None:
 def test_any_other_address_is_everybody(given: str, host: str) -> None:
     where = listen_address(given)
     assert (where.host, where.local) == (host, False)
-    line = where.exposure(SERVICES, desk="the desk is elsewhere")
+    line = where.exposure(SERVICES, diagnostics="the desk is elsewhere")
     assert "\n" not in line
     for part in (host, *SERVICES, "without TLS", "the desk is elsewhere"):
         assert part in line

@@ -20,6 +20,7 @@ from grpclab.analysis.claims.claim import CONDITION, FAILS, HOLDS, NOT_EXPRESSIB
 from grpclab.analysis.claims.load_claims import CLAIMED_RATIO
 from grpclab.analysis.claims.replication import COLUMNS, claims
 from grpclab.factors.config import TrialConfig
+from grpclab.metrics import MEASURED
 from grpclab.report import sections
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.past import summary
@@ -27,7 +28,6 @@ from grpclab.report.renderers.markdown import escape, markdown
 from grpclab.report.sections import claims as claims_section
 from grpclab.study.designs import replication_design
 from grpclab.study.parameters import StudyParameters
-from grpclab.study.trial import METRICS
 from tests.support.synthetic import as_json, manifest_of
 
 PLAN = replication_design.plan(StudyParameters(design="replication"))
@@ -109,7 +109,7 @@ def test_every_claim_is_judged_by_configurations_and_comparisons_that_the_plan_d
         needed |= {("throughput_rps", fixed[0], fixed[-1])}
         needed |= {("throughput_rps", name, network["adaptive"]) for name in fixed}
     assert needed <= declared
-    assert {metric for metric, _, _ in declared} <= set(METRICS)
+    assert {metric for metric, _, _ in declared} <= set(MEASURED)
 
 
 @pytest.mark.parametrize("engine", ["grpcio", "wire"])

@@ -17,8 +17,9 @@ import pytest
 
 from grpclab.errors import DesignError
 from grpclab.factors.config import FACTORS, TrialConfig
+from grpclab.metrics import MEASURED
 from grpclab.study.store import SCHEMA_VERSION, Store, write_json
-from grpclab.study.trial import METRICS, TrialIdentity, TrialResult
+from grpclab.study.trial import TrialIdentity, TrialResult
 from tests.support.stored_studies import result
 
 PLAN = {"blocks": 6, "configurations": [{"name": "basic", "settings": {}}]}
@@ -286,7 +287,7 @@ def test_the_frame_has_a_row_a_trial_in_the_order_of_measuring(store: Store) -> 
     frame = store.frame()
     assert list(zip(frame["block"], frame["order"], strict=True)) == [(0, 2), (0, 10), (1, 0)]
     assert frame["throughput_rps"].tolist() == [2.0, 10.0, 100.0]
-    assert set(FACTORS) | set(METRICS) <= set(frame.columns)
+    assert set(FACTORS) | set(MEASURED) <= set(frame.columns)
     assert frame["server.window_kib"].tolist() == [64] * 3
 
 
@@ -314,7 +315,7 @@ def test_an_invalid_trial_is_a_row_with_its_reason_and_no_figures(store: Store) 
     row = store.frame().iloc[0]
     assert not row["valid"]
     assert row["invalid_reason"] == "the server died"
-    assert all(math.isnan(row[name]) for name in METRICS)
+    assert all(math.isnan(row[name]) for name in MEASURED)
 
 
 def test_the_frame_comes_back_from_its_file(store: Store) -> None:

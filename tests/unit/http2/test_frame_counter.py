@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grpclab.http2 import frames
+from grpclab.http2.frame_counter import FrameCounter
 from grpclab.http2.frames import ErrorCode
-from grpclab.http2.watching import FrameWatch
 
 CALM = frames.goaway(7, ErrorCode.ENHANCE_YOUR_CALM, b"too_many_pings")
 UP = b"".join(
@@ -27,21 +27,21 @@ UP = b"".join(
 
 @given(cuts=st.lists(st.integers(0, len(UP)), max_size=40))
 def test_pings_and_goaways_are_counted_however_the_bytes_are_cut(cuts: list[int]) -> None:
-    watch = FrameWatch()
+    counter = FrameCounter()
     ends = [*sorted(cuts), len(UP)]
     for start, end in zip([0, *ends], ends, strict=False):
-        watch.feed(UP[start:end])
-    assert watch.pings == 3, "an answer to a ping asks nothing"
-    assert watch.goaways["ENHANCE_YOUR_CALM too_many_pings"] == 1
-    assert sum(watch.goaways.values()) == 2
+        counter.feed(UP[start:end])
+    assert counter.pings == 3, "an answer to a ping asks nothing"
+    assert counter.goaways["ENHANCE_YOUR_CALM too_many_pings"] == 1
+    assert sum(counter.goaways.values()) == 2
 
 
 def test_a_server_begins_without_a_preface() -> None:
-    watch = FrameWatch()
-    watch.feed(frames.settings({3: 100}) + CALM)
-    assert dict(watch.goaways) == {"ENHANCE_YOUR_CALM too_many_pings": 1}
+    counter = FrameCounter()
+    counter.feed(frames.settings({3: 100}) + CALM)
+    assert dict(counter.goaways) == {"ENHANCE_YOUR_CALM too_many_pings": 1}
 
 
 @given(data=st.binary(max_size=300))
 def test_bytes_that_are_no_http2_do_no_harm(data: bytes) -> None:
-    FrameWatch().feed(data)
+    FrameCounter().feed(data)

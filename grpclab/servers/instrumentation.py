@@ -1,4 +1,4 @@
-"""Whether this server counts its calls, and answers the desk. Off, nothing is imported and nothing listens."""
+"""What counts calls in a server and answers the diagnostics server. Off, nothing is imported and nothing listens."""
 
 from __future__ import annotations
 

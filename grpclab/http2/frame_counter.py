@@ -1,4 +1,4 @@
-"""Counting the frames that pass by in one direction of a connection, without taking part in it. Pure.
+"""Counts of the frames that pass in one direction of a connection, without taking part in it. Pure.
 
 Frames: RFC 9113, 4.1; the client's preface 3.4; PING 6.7; GOAWAY 6.8.
 """
@@ -13,7 +13,7 @@ _KEPT = 8 + 256
 """So much of a GOAWAY is read: last stream, error code, and the beginning of its reason."""
 
 
-class FrameWatch:
+class FrameCounter:
     """Fed with the bytes of one direction as they come, it counts pings and reads what a GOAWAY says.
 
     Bytes that are no HTTP/2 leave it without a result, never with an error.

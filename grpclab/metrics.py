@@ -1,0 +1,448 @@
+"""The table of metrics: what every column of trials.parquet means that is no factor.
+
+The mirror of the table of factors (:mod:`grpclab.factors.config`): what is measured, in which unit, which direction is
+better, and the words for it. Report, comparison and documentation derive from it, and so do the columns of a trial.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Quantity = Literal["time", "rate", "share", "cores", "bytes", "count", "yes or no", "text", "JSON"]
+"""Seconds; per second; of 1; CPU seconds per second; bytes; a number; 1 or 0; text; JSON in a text."""
+Direction = Literal["lower", "higher"]
+
+PERCENTILES: dict[str, float] = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99, "p999": 0.999}
+MIN_BEYOND = 10
+"""A percentile needs this many observations beyond it."""
+
+
+def calls_needed(q: float) -> int:
+    """The fewest calls that carry this percentile: MIN_BEYOND of them lie beyond it."""
+    return math.ceil(round(MIN_BEYOND / (1 - q), 6))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A column of trials.parquet.
+
+    `better` is the direction that is better, where one is; `words` stand in a sentence after "in", or "with"; `subject`
+    is the heading under which the documentation lists it; `fewest_calls` a trial must have for the column to hold a
+    number; `since` the schema version of result.json that had it first. A `derived` metric is computed from the others
+    of its trial and never measured by itself.
+    """
+
+    name: str
+    quantity: Quantity
+    meaning: str
+    subject: str = ""
+    better: Direction | None = None
+    words: str = ""
+    fewest_calls: int = 1
+    since: int = 1
+    derived: Callable[[Mapping[str, float]], float] | None = None
+
+    @property
+    def numeric(self) -> bool:
+        """Whether the column holds a number, NaN where a trial did not measure it."""
+        return self.quantity not in ("text", "JSON")
+
+
+def percentile_words(label: str) -> str:
+    """A percentile's key as it is written: ``p999`` is ``p99.9``."""
+    return f"{label[:3]}.{label[3:]}" if len(label) > 3 else label
+
+
+def _percentiles(
+    prefix: str,
+    which: Iterable[str],
+    meaning: str,
+    *,
+    subject: str,
+    words: str,
+    of_calls: bool = True,
+) -> tuple[Metric, ...]:
+    """The percentiles of a time, as ``PREFIX_p999_s``; `{}` in the texts stands for ``p99.9``."""
+    return tuple(
+        Metric(
+            name=f"{prefix}_{label}_s",
+            quantity="time",
+            meaning=meaning.format(percentile_words(label)),
+            subject=subject,
+            better="lower",
+            words=words.format(percentile_words(label)),
+            fewest_calls=calls_needed(PERCENTILES[label]) if of_calls else 1,
+        )
+        for label in which
+    )
+
+
+def _of(subject: str, *columns: tuple[str, Quantity, str, str, str]) -> tuple[Metric, ...]:
+    """Columns by name, quantity, meaning, better direction and words; the last two may be empty."""
+    return tuple(
+        Metric(
+            name=name,
+            quantity=quantity,
+            meaning=meaning,
+            subject=subject,
+            better=better or None,  # type: ignore[arg-type]
+            words=words,
+            derived=_DERIVED.get(name),
+        )
+        for name, quantity, meaning, better, words in columns
+    )
+
+
+def _server_cpu_per_call(values: Mapping[str, float]) -> float:
+    return values["server_cpu_s"] / values["requests"] if values["requests"] > 0 else math.nan
+
+
+def _client_cpu_per_call(values: Mapping[str, float]) -> float:
+    """Without spinning, which is waiting, not the cost of a call."""
+    spent_s = max(0.0, values["client_cpu_s"] - values["client_spin_s"])
+    return spent_s / values["requests"] if values["requests"] > 0 else math.nan
+
+
+def _kernel_share(values: Mapping[str, float]) -> float:
+    total_s = values["server_user_s"] + values["server_kernel_s"]
+    return values["server_kernel_s"] / total_s if total_s > 0 else math.nan
+
+
+_DERIVED = {
+    "server_cpu_per_call_s": _server_cpu_per_call,
+    "client_cpu_per_call_s": _client_cpu_per_call,
+    "server_kernel_share": _kernel_share,
+}
+
+WORK = {
+    "send": "sending, by system calls",
+    "receive": "receiving, by system calls",
+    "wait": "waiting",
+    "locks": "locks and wake-ups",
+    "other_kernel": "other work of the kernel",
+    "handler": "the application's handler",
+    "python": "the Python interpreter",
+    "protobuf": "protobuf",
+    "grpc_core": "gRPC core",
+    "memory": "memory management",
+    "other": "everything else",
+}
+"""The families of work that a profile is divided into: see :mod:`grpclab.profiling.families`."""
+
+_TRIAL = "The trial"
+_CALLS, _LATENCY, _STREAMS, _SCHEDULE = "Calls", "Latency of calls", "Messages of streams", "Schedule of an open loop"
+_SERVER, _CLIENT, _CONNECTIONS = "The server", "The load generator", "Connections"
+_PROFILE, _SETTINGS, _MACHINE, _DETAILS = "Profiles", "HTTP/2 settings", "The machine meanwhile", "Details"
+
+_IDENTITY = _of(
+    _TRIAL,
+    ("study", "text", "name of the study", "", ""),
+    ("trial", "text", "name of the trial, and of its folder", "", ""),
+    ("scenario", "text", "workload on which configurations are compared", "", ""),
+    ("configuration", "text", "name of the configuration", "", ""),
+    ("block", "count", "number of the pass over all configurations", "", ""),
+    ("order", "count", "place of the trial in its block", "", ""),
+    ("started_at", "text", "when the trial started, in UTC", "", ""),
+    ("valid", "yes or no", "whether the trial counts", "", ""),
+    ("invalid_reason", "text", "why the trial does not count", "", ""),
+    ("limited_by", "text", "what was the limit instead of the server, if anything was", "", ""),
+)
+"""Which trial a row is; the columns before the factors."""
+
+_NUMBERS = (
+    *_of(
+        _CALLS,
+        ("requests", "count", "calls that started in the window", "higher", ""),
+        ("errors", "count", "calls that started in the window and failed", "lower", ""),
+        (
+            "throughput_rps",
+            "rate",
+            "successful calls that ended in the window, by its length",
+            "higher",
+            "throughput",
+        ),
+        ("window_s", "time", "length of the measured window", "", ""),
+    ),
+    *_of(
+        _LATENCY,
+        ("latency_mean_s", "time", "mean of all calls", "lower", "mean latency"),
+        ("latency_min_s", "time", "the fastest call", "lower", "lowest latency"),
+        ("latency_max_s", "time", "the slowest call", "lower", "highest latency"),
+    ),
+    *_percentiles(
+        "latency",
+        PERCENTILES,
+        "{} of all calls; in an open loop from the planned start of each",
+        subject=_LATENCY,
+        words="{} latency",
+    ),
+    *_percentiles(
+        "latency_ok",
+        ("p50", "p99"),
+        "{} of the successful calls",
+        subject=_LATENCY,
+        words="{} latency of successful calls",
+    ),
+    *_percentiles(
+        "latency_uncorrected",
+        ("p99",),
+        "{} of all calls, from the actual send of each",
+        subject=_LATENCY,
+        words="{} latency from the actual sends",
+    ),
+    *_percentiles(
+        "first_message",
+        ("p50", "p99"),
+        "{} of the time from the start of a call to its first message",
+        subject=_STREAMS,
+        words="{} time to the first message",
+    ),
+    *_percentiles(
+        "message_gap",
+        ("p50", "p99"),
+        "{} of the time from one message of a stream to the next",
+        subject=_STREAMS,
+        words="{} gap between messages",
+        of_calls=False,  # a call has many
+    ),
+    *_of(
+        _SCHEDULE,
+        ("offered_rps", "rate", "rate asked for", "", "offered rate"),
+        ("late_p50_s", "time", "p50 of how late calls were sent", "lower", "median lateness of the sends"),
+        ("late_p99_s", "time", "p99 of how late calls were sent", "lower", "p99 lateness of the sends"),
+        ("late_max_s", "time", "how late the latest call was sent", "lower", "greatest lateness of the sends"),
+    ),
+    *_of(
+        _CONNECTIONS,
+        ("held", "count", "calls that waited for the server's limit of streams", "lower", ""),
+        ("in_flight_max", "count", "the most calls under way at once", "", ""),
+        ("connections_lost", "count", "connections that were lost in the window", "lower", ""),
+        ("outage_s", "time", "time with no connection up", "lower", "time without a connection"),
+        (
+            "time_to_first_success_s",
+            "time",
+            "after a silence, the time to the end of the first call that succeeded",
+            "lower",
+            "time to the first success",
+        ),
+        (
+            "first_success_censored",
+            "yes or no",
+            "whether no call succeeded, so that it would have taken longer",
+            "",
+            "",
+        ),
+    ),
+    *_of(
+        _SERVER,
+        ("server_cpu_s", "time", "CPU time of all server processes in the window", "lower", "server CPU time"),
+        ("server_cpu_per_call_s", "time", "server CPU time for one call", "lower", "server CPU per call"),
+        ("server_user_s", "time", "server CPU time in user space", "lower", "server CPU time in user space"),
+        ("server_kernel_s", "time", "server CPU time in the kernel", "lower", "server CPU time in the kernel"),
+        ("server_kernel_share", "share", "part of the server CPU time that is spent in the kernel", "", ""),
+        ("server_peak_rss_bytes", "bytes", "peak resident memory of the server", "lower", "peak memory of the server"),
+        ("server_processes", "count", "processes of the server", "", ""),
+    ),
+    *_of(
+        _CLIENT,
+        (
+            "client_cpu_s",
+            "time",
+            "CPU time of all workers in the window, spinning included",
+            "lower",
+            "client CPU time",
+        ),
+        (
+            "client_spin_s",
+            "time",
+            "time that the workers spent spinning for the next send",
+            "lower",
+            "time the client spent spinning",
+        ),
+        ("client_cpu_per_call_s", "time", "CPU time for one call, without spinning", "lower", "client CPU per call"),
+        (
+            "client_busy_share",
+            "share",
+            "CPU time of the busiest worker, without spinning, by the window's length",
+            "lower",
+            "",
+        ),
+    ),
+    *_of(
+        _SERVER,
+        (
+            "residence_mean_s",
+            "time",
+            "mean time of a call inside the server, as a reference server reports it",
+            "lower",
+            "",
+        ),
+    ),
+    *_of(
+        _CONNECTIONS,
+        ("connections", "count", "connections of the server's processes at the end of the window", "", ""),
+    ),
+    *_of(
+        _SERVER,
+        (
+            "server_event_engine_share",
+            "share",
+            "part of the server CPU time that is spent in gRPC core's own threads",
+            "",
+            "",
+        ),
+        (
+            "server_voluntary_switches_per_call",
+            "count",
+            "voluntary context switches of the server for one call",
+            "lower",
+            "",
+        ),
+        (
+            "server_involuntary_switches_per_call",
+            "count",
+            "involuntary context switches of the server for one call",
+            "lower",
+            "",
+        ),
+    ),
+    *_of(
+        _CONNECTIONS,
+        (
+            "connections_opened",
+            "count",
+            "connections that the client opened, from the start of the warm-up",
+            "lower",
+            "connections opened",
+        ),
+        ("client_pings", "count", "pings that the client sent", "", ""),
+        ("server_pings", "count", "pings that the server sent", "", ""),
+        ("goaways", "count", "GOAWAYs from the server", "lower", ""),
+        (
+            "link_connections",
+            "count",
+            "connections through the emulated link",
+            "lower",
+            "connections opened through the link",
+        ),
+        ("link_client_pings", "count", "pings of the client that passed the link", "", ""),
+        ("link_server_pings", "count", "pings of the server that passed the link", "", ""),
+        ("link_goaways", "count", "GOAWAYs that passed the link", "lower", ""),
+    ),
+    *_of(
+        _PROFILE,
+        ("profile_samples", "count", "samples that py-spy took", "", ""),
+        ("profile_errors", "count", "samples that py-spy missed", "", ""),
+        *((f"share_{family}", "share", f"part of py-spy's samples: {work}", "", "") for family, work in WORK.items()),
+        ("perf_samples", "count", "samples that perf took", "", ""),
+        ("perf_lost", "count", "samples that perf lost", "", ""),
+        ("perf_kernel_share", "share", "part of perf's samples: in the kernel", "", ""),
+        *(
+            (f"perf_share_{family}", "share", f"part of perf's samples: {work}", "", "")
+            for family, work in WORK.items()
+        ),
+        ("syscalls_per_call", "count", "the server's system calls for one call, by strace", "lower", ""),
+    ),
+    *_of(
+        _SETTINGS,
+        ("server_advertised_window_bytes", "bytes", "the server's window of a stream", "", ""),
+        ("server_advertised_connection_window_bytes", "bytes", "the server's window of a connection", "", ""),
+        ("server_advertised_max_streams", "count", "the most streams of a connection that the server takes", "", ""),
+        ("server_advertised_max_frame_bytes", "bytes", "the largest frame that the server takes", "", ""),
+        ("client_advertised_window_bytes", "bytes", "the client's window of a stream", "", ""),
+        ("client_advertised_connection_window_bytes", "bytes", "the client's window of a connection", "", ""),
+        ("client_advertised_max_frame_bytes", "bytes", "the largest frame that the client takes", "", ""),
+    ),
+    *_of(
+        _MACHINE,
+        ("others_cores", "cores", "cores that other processes used", "lower", ""),
+        ("stolen_s", "time", "time that the hypervisor took", "lower", ""),
+        ("throttled_s", "time", "time for which a CPU quota stopped a process of the trial", "lower", ""),
+        ("cpu_pressure_share", "share", "part of the window in which some task waited for a core", "lower", ""),
+        ("memory_pressure_share", "share", "part of the window in which some task waited for memory", "lower", ""),
+        ("io_pressure_share", "share", "part of the window in which some task waited for input or output", "lower", ""),
+        ("server_waited_s", "time", "time in which the server's threads could have run and had no core", "lower", ""),
+        (
+            "client_waited_s",
+            "time",
+            "time in which the load generator's threads could have run and had no core",
+            "lower",
+            "",
+        ),
+        ("stopped_s", "time", "time for which a process was stopped by a signal or a tracer", "lower", ""),
+        ("generator_still_s", "time", "time for which an event loop of the load generator stood still", "lower", ""),
+        ("silence_s", "time", "the longest time in which no call ended though some were under way", "lower", ""),
+    ),
+)
+"""What a trial measures; NaN where it did not."""
+
+_NOTES = _of(
+    _DETAILS,
+    ("errors_by_status", "JSON", "failed calls by gRPC status", "", ""),
+    ("failures", "JSON", "what was said of the failed calls: status, text, calls", "", ""),
+    ("notices", "JSON", "what to know of the trial: kind, severity, text, remedy", "", ""),
+    ("connections_by_process", "JSON", "connections of each process of the server", "", ""),
+    ("threads_per_call", "JSON", "what the server's threads used for one call, by name, warm-up included", "", ""),
+    ("syscalls_per_call_by_name", "JSON", "the server's system calls for one call, by name", "", ""),
+    ("profile_note", "text", "why py-spy brought nothing, or what to beware of", "", ""),
+    ("perf_note", "text", "why perf brought nothing, or what to beware of", "", ""),
+    ("strace_note", "text", "why strace brought nothing, or what to beware of", "", ""),
+    ("without_effect", "JSON", "the factors that did not act, each with the reason", "", ""),
+    ("measured_on", "JSON", "the machine and the versions", "", ""),
+)
+"""What is told of a trial in words, or in more than one number."""
+
+METRICS: dict[str, Metric] = {metric.name: metric for metric in (*_IDENTITY, *_NUMBERS, *_NOTES)}
+"""Every column of trials.parquet that is no factor, by its name, in the order of the file."""
+IDENTITY: tuple[str, ...] = tuple(metric.name for metric in _IDENTITY)
+"""The columns that say which trial a row is, and whether it counts."""
+MEASURED: tuple[str, ...] = tuple(metric.name for metric in _NUMBERS)
+"""The columns with what a trial measured: numbers, NaN where it did not measure one."""
+
+
+def metric_named(name: str) -> Metric:
+    """The metric of this name.
+
+    One that is not in the table, as another version may store it, is what its name says: a column carries its unit.
+    """
+    if name in METRICS:
+        return METRICS[name]
+    per_call = name.endswith(("_per_call", "_per_call_s"))
+    rate = name.endswith("_rps") or ("_per_" in name and not per_call)
+    quantity: Quantity = "rate" if name.endswith("_rps") else "time" if name.endswith("_s") else "count"
+    return Metric(name=name, quantity=quantity, meaning="", better="higher" if rate else "lower")
+
+
+def lower_is_faster(name: str) -> bool:
+    """Whether less of this metric is better; also where neither is."""
+    return metric_named(name).better != "higher"
+
+
+def is_latency(name: str) -> bool:
+    """Whether this metric is a latency, of a call or of a message."""
+    return metric_named(name).subject in (_LATENCY, _STREAMS)
+
+
+def metric_words(name: str) -> str:
+    """The metric in words that follow "in": ``latency_p999_s`` is "p99.9 latency". Its own name if there are none."""
+    return metric_named(name).words or name
+
+
+def derived(values: Mapping[str, float | None]) -> dict[str, float]:
+    """The metrics that are computed from others and that these values do not hold."""
+    numbers = _numbers(values)
+    return {
+        name: derive(numbers) for name in MEASURED if (derive := METRICS[name].derived) and math.isnan(numbers[name])
+    }
+
+
+def completed(values: Mapping[str, float | None]) -> dict[str, float]:
+    """Every number that a trial stores: what was measured, what is derived from it, NaN for what is not known."""
+    return _numbers(values) | derived(values)
+
+
+def _numbers(values: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: math.nan if (value := values.get(name)) is None else float(value) for name in MEASURED}

@@ -1,0 +1,51 @@
+"""The page of the documentation on the table of metrics: ``make guides`` writes docs/metrics.md anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from grpclab.metrics import METRICS, Metric, Quantity
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "metrics.md"
+UNITS: dict[Quantity, str] = {
+    "time": "s",
+    "rate": "1/s",
+    "share": "0 to 1",
+    "cores": "cores",
+    "bytes": "bytes",
+    "count": "number",
+    "yes or no": "yes or no",
+    "text": "text",
+    "JSON": "JSON",
+}
+BEGINNING = """\
+# Columns of a study
+
+`results/STUDY/trials.parquet` has one row for each trial. Its columns are the factors (`grpclab factors` lists them)
+and those below. Every column is in its base unit; a number that a trial did not measure is NaN, a text is empty.
+
+The last column says which direction is better, where one is: it decides whether a candidate is `faster` or `slower`.
+A percentile needs ten calls beyond it, so p50 needs 20 calls, p99 1,000 and p99.9 10,000; with fewer it is NaN.
+"""
+
+
+def page() -> str:
+    """The page as Markdown."""
+    subjects = dict.fromkeys(metric.subject for metric in METRICS.values())
+    return BEGINNING + "".join(
+        f"\n## {subject}\n\n| column | unit | what it is | better |\n| --- | --- | --- | --- |\n{_rows(subject)}"
+        for subject in subjects
+    )
+
+
+def _rows(subject: str) -> str:
+    return "".join(_row(metric) for metric in METRICS.values() if metric.subject == subject)
+
+
+def _row(metric: Metric) -> str:
+    since = f" (since schema version {metric.since})" if metric.since > 1 else ""
+    return f"| `{metric.name}` | {UNITS[metric.quantity]} | {metric.meaning}{since} | {metric.better or ''} |\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
