@@ -39,7 +39,7 @@ class Packed:
 
     `details` has for each trial, by its name, what does not fit a row of a frame: `log`, the last lines of its
     server's log, and `advertised`, the settings that each side of a connection announced. `markdown` is the study as
-    :func:`grpclab.report.summaries.markdown` tells it.
+    :func:`grpclab.report.renderers.markdown.markdown` tells it.
     """
 
     manifest: Mapping[str, Any]
