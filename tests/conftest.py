@@ -1,4 +1,4 @@
-"""What several files of tests use: real servers, processes seen from outside, waiting with a deadline."""
+"""How the suite runs, and the fixtures of several files."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ import signal
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from grpclab.factors.config import ServerConfig
 from grpclab.servers.process.launcher import RunningServer, launch
 from grpclab.system.subprocesses import STUDY_VARIABLE
-from grpclab.text import redaction
+from grpclab.text import credentials
+from tests.support import suite
 from tests.support.notebook_runs import measured
 from tests.support.processes import processes_of
 from tests.support.proxies import Proxy
@@ -23,11 +25,38 @@ from tests.support.proxies import Proxy
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--retry-processes", action="store_true", help="try failed tests of real processes and browsers once more"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("retry_processes"):
+        suite.retry_processes(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Whole lanes go to the workers, the longest first."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = suite.lane
+    return scheduler
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """After the closing line."""
+    if reporter := config.pluginmanager.get_plugin("terminalreporter"):
+        suite.close(reporter, config.rootpath)
+
+
 @pytest.fixture(autouse=True)
 def no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     """What one test learned as a secret is none in the next."""
-    monkeypatch.setattr(redaction, "_KNOWN", redaction._Known())
-    monkeypatch.setenv(redaction.VARIABLE, "")
+    monkeypatch.setattr(credentials, "_KNOWN", credentials._Known())
+    monkeypatch.setenv(credentials.VARIABLE, "")
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from grpclab.calibration import tails
 from grpclab.calibration.claims import Claim
+from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan, core_plan
 from grpclab.errors import MeasurementError
 from grpclab.metrics import calls_needed
@@ -114,3 +115,12 @@ def body(frame: pd.DataFrame) -> str:
         ),
         engines="",
     ).html()
+
+
+EXPERIMENT = Experiment(
+    title="The machine's own tail",
+    question="How long a tail has this machine with no gRPC and no load at all?",
+    sized=sized,
+    claims=claims,
+    body=body,
+)

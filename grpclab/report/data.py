@@ -20,8 +20,8 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from grpclab.errors import DesignError
-from grpclab.system.bounded import JSON_BYTES, MIB, inflate, is_small, json_object, read_bytes, size_text
-from grpclab.system.frames import MOST_BYTES, from_parquet
+from grpclab.system.parquet import MOST_BYTES, from_parquet
+from grpclab.system.untrusted import JSON_BYTES, MIB, inflate, is_small, json_object, read_bytes, size_text
 
 T = TypeVar("T")
 

@@ -17,7 +17,7 @@ from typing import Any
 from grpclab.report import files, words
 from grpclab.report.data import element, read_page
 from grpclab.report.finished import FinishedStudy
-from grpclab.system.bounded import json_object
+from grpclab.system.untrusted import json_object
 from grpclab.text.redaction import without_digits
 
 SUMMARY_SCHEMA = 2

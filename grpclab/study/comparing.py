@@ -46,8 +46,8 @@ from grpclab.study.store import Store
 from grpclab.study.stored_values import evaluating
 from grpclab.study.target import Subject
 from grpclab.study.trial import TrialIdentity, run_trial
-from grpclab.system.arguments import whole
 from grpclab.system.environment import CorePlan
+from grpclab.system.inputs import whole
 from grpclab.system.paths import is_stored, project_root
 from grpclab.system.temporary import TemporaryFolder
 

@@ -35,10 +35,10 @@ from grpclab.study.progress import Progress, duration_text, say
 from grpclab.study.store import SCHEMA_VERSION, Store, write_json
 from grpclab.study.trial import TrialIdentity, TrialResult, now_text
 from grpclab.system import environment
-from grpclab.system.bounded import JSON_BYTES, json_object, read_bytes
 from grpclab.system.paths import notebook, project_root, require_writable, written_to
 from grpclab.system.subprocesses import STUDY_VARIABLE
 from grpclab.system.temporary import TemporaryFolder
+from grpclab.system.untrusted import JSON_BYTES, json_object, read_bytes
 from grpclab.text.printable import printable
 
 SECONDS_BESIDE_WINDOW = 2.0

@@ -30,8 +30,9 @@ from grpclab.factors.config import FACTORS, TrialConfig
 from grpclab.http2.peer_settings import PeerSettings
 from grpclab.link.emulation import RunningLink, running_link
 from grpclab.load.core import failures
+from grpclab.load.engines.engine import client_settings
 from grpclab.load.generator import DRAIN_S, Generator
-from grpclab.load.peer_probe import client_settings, server_settings
+from grpclab.load.peer_probe import server_settings
 from grpclab.metrics import IDENTITY, completed
 from grpclab.profiling import speedscope, threads
 from grpclab.servers.process.launcher import RunningServer
@@ -40,9 +41,9 @@ from grpclab.study.store import SCHEMA_VERSION, write_json
 from grpclab.study.target import Subject
 from grpclab.system import environment, procfs
 from grpclab.system.environment import CorePlan
+from grpclab.system.interference import LINK, SERVER
 from grpclab.system.notices import Notice
 from grpclab.system.subprocesses import STUDY_VARIABLE, TRIAL_VARIABLE
-from grpclab.system.surroundings import LINK, SERVER
 from grpclab.system.temporary import TemporaryFolder
 from grpclab.text import redaction
 

@@ -41,8 +41,6 @@ LARGE: dict[str, str] = {
     "grpclab.calibration.disturbances": "not cut yet",
     "grpclab.cli.bench": "not cut yet",
     "grpclab.factors.config": "not cut yet",
-    "grpclab.load.core.summary": "not cut yet",
-    "grpclab.load.engines.wire": "not cut yet",
     "grpclab.load.generator": "not cut yet",
     "grpclab.metrics": "one table, a row a column",
     "grpclab.notebook.explore": "not cut yet",
@@ -52,7 +50,6 @@ LARGE: dict[str, str] = {
     "grpclab.study.designs.design": "not cut yet",
     "grpclab.study.runner": "not cut yet",
     "grpclab.study.trial": "not cut yet",
-    "grpclab.text.redaction": "not cut yet",
 }
 """Modules above 16 kB, and why each is one module."""
 
@@ -81,7 +78,6 @@ ONE_USER: dict[str, str] = {
     "grpclab.load.output.ghz_config": "the keys of another tool, a subject of its own",
     "grpclab.load.output.html": "loaded only where a notebook shows a result",
     "grpclab.load.output.progress": "its user is a command",
-    "grpclab.load.peer_probe": "of the load's connections; its user is a trial",
     "grpclab.load.watching": "not looked at yet",
     "grpclab.notebook.cells": "not looked at yet",
     "grpclab.profiling.processes": "its user is a command",
@@ -95,7 +91,7 @@ ONE_USER: dict[str, str] = {
     "grpclab.study.artifacts": "not looked at yet",
     "grpclab.study.planning": "not looked at yet",
     "grpclab.study.window": "not looked at yet",
-    "grpclab.system.tether": "not looked at yet",
+    "grpclab.system.tether": "a program of its own, run by its path, with the standard library alone",
 }
 """Modules that one other module imports, and why they are modules of their own."""
 
@@ -105,7 +101,6 @@ FILE_NAMES: dict[str, str] = {
     "engines": "not renamed yet",
     "evidence": "not renamed yet",
     "foreground": "the same part of both servers, the greeter's and the reference server's",
-    "frames": "not renamed yet",
     "launcher": "the same part of both servers, the greeter's and the reference server's",
     "notices": "not renamed yet",
     "progress": "not renamed yet",
@@ -119,7 +114,6 @@ CLASS_NAMES: dict[str, str] = {
     "Claim": "not renamed yet",
     "Level": "not renamed yet",
     "Line": "not renamed yet",
-    "Reading": "not renamed yet",
     "Rung": "not renamed yet",
     "Spot": "not renamed yet",
 }
