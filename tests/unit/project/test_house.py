@@ -47,7 +47,6 @@ LARGE: dict[str, str] = {
     "grpclab.report.figures.history": "not cut yet",
     "grpclab.report.finished": "not cut yet",
     "grpclab.study.comparing": "not cut yet",
-    "grpclab.study.designs.design": "not cut yet",
     "grpclab.study.runner": "not cut yet",
     "grpclab.study.trial": "not cut yet",
 }
@@ -106,7 +105,6 @@ FILE_NAMES: dict[str, str] = {
     "progress": "not renamed yet",
     "replication": "not renamed yet",
     "serving": "the same part of both servers, the greeter's and the reference server's",
-    "trial": "not renamed yet",
 }
 """File names that stand in two rooms, beside members of registries, and why."""
 
