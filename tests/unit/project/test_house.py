@@ -46,7 +46,6 @@ LARGE: dict[str, str] = {
     "grpclab.notebook.explore": "not cut yet",
     "grpclab.report.figures.history": "not cut yet",
     "grpclab.report.finished": "not cut yet",
-    "grpclab.study.comparing": "not cut yet",
     "grpclab.study.runner": "not cut yet",
     "grpclab.study.trial": "not cut yet",
 }
