@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -128,6 +129,101 @@ CIRCULAR_ROOMS: set[str] = {"grpclab.study"}
 """Rooms with modules that import each other in a circle."""
 
 
+TYPED_ROOMS = ("study", "analysis", "report", "calibration", "cli")
+READ_JSON = ("study.model", "study.stored_values")
+"""Modules that make values of JSON."""
+PASSES_JSON: dict[str, str] = {
+    "analysis.inference.evidence._object": "a cell of a frame that holds JSON",
+    "analysis.inference.verdict.Comparison.as_dict": "writes verdict.json",
+    "analysis.judgement.Judgement.as_dict": "writes verdict.json",
+    "analysis.limits.rules.Limit.as_dict": "writes verdict.json",
+    "calibration.plan.Plan.from_namespace": "a notebook's variables",
+    "cli.bench._answer": "options of a command line by their names",
+    "cli.bench._call": "options of a command line by their names",
+    "cli.bench._check_outputs": "options of a command line by their names",
+    "cli.bench._levels": "options of a command line by their names",
+    "cli.bench._look_beside": "options of a command line by their names",
+    "cli.bench._without_beaten": "options of a command line by their names",
+    "cli.bench.check_call": "options of a command line by their names",
+    "cli.bench.metadata_given": "options of a command line by their names",
+    "cli.bench.request_data": "options of a command line by their names",
+    "cli.profile._as_json": "writes what --json asks for",
+    "cli.study._chosen": "options of a command line by their names",
+    "report.data._compact": "writes the JSON inside a page",
+    "report.page._json": "writes the JSON inside a page",
+    "report.sections.tables.flat": "shows nested JSON, whatever it holds",
+    "report.stored._object": "reads a JSON file",
+    "report.summaries.as_json": "writes what --json asks for",
+    "study.comparison.CompareResult.as_dict": "writes what --json asks for",
+    "study.designs.file_design._check_keys": "the content of a TOML file",
+    "study.designs.file_design._dotted": "the content of a TOML file",
+    "study.designs.file_design.design": "the content of a TOML file",
+    "study.parameters.StudyParameters.as_dict": "writes the parameters, which differ by design",
+    "study.parameters.StudyParameters.from_namespace": "a notebook's variables",
+    "study.parameters.plain_values": "a notebook's variables",
+    "study.runner._execute": "parameters as papermill takes them",
+    "study.store.Store._object": "reads a JSON file",
+    "study.trial.TrialResult.as_dict": "writes result.json",
+}
+"""Functions of these rooms that take or return JSON, or options by their names, and only read, write or pass it on."""
+DICTIONARIES: dict[str, int] = {
+    "analysis.claims.claim": 1,
+    "analysis.configuration_summary": 3,
+    "analysis.curves": 3,
+    "analysis.engines": 1,
+    "analysis.inference.interaction": 1,
+    "analysis.judgement": 7,
+    "analysis.limits.resources": 2,
+    "analysis.notices": 2,
+    "analysis.offered": 1,
+    "analysis.sentence": 3,
+    "analysis.setup": 6,
+    "calibration.crashes": 1,
+    "calibration.disturbances": 1,
+    "calibration.disturber": 1,
+    "calibration.page": 3,
+    "calibration.store": 2,
+    "cli.study": 1,
+    "report.content": 2,
+    "report.figures.curves": 4,
+    "report.figures.engines": 1,
+    "report.figures.ratio_marks": 1,
+    "report.figures.sweeps": 4,
+    "report.figures.waiting": 2,
+    "report.figures.windows": 1,
+    "report.finished": 11,
+    "report.page": 2,
+    "report.past": 5,
+    "report.publish": 1,
+    "report.sections.glossary": 1,
+    "report.sections.scalability": 1,
+    "report.sections.tables": 5,
+    "report.stored": 2,
+    "report.summaries": 4,
+    "report.words": 3,
+    "study.artifacts": 2,
+    "study.comparing": 5,
+    "study.designs.compare_design": 2,
+    "study.designs.default_design": 9,
+    "study.designs.design": 5,
+    "study.designs.desk_design": 1,
+    "study.designs.file_design": 2,
+    "study.designs.idle_design": 1,
+    "study.designs.leave_one_out": 1,
+    "study.designs.replication_design": 4,
+    "study.origin": 4,
+    "study.planning": 1,
+    "study.progress": 2,
+    "study.repeat": 8,
+    "study.runner": 8,
+    "study.store": 8,
+    "study.target": 1,
+    "study.trial": 3,
+}
+"""How many functions of a module still take or return a plan, a verdict or a part of one as a dictionary. No module is
+added, and no number grows: such a value is one of :mod:`grpclab.study.model` or of :mod:`grpclab.analysis`."""
+
+
 @cache
 def tree(name: str) -> ast.Module:
     return ast.parse(MODULES[name].read_text())
@@ -220,3 +316,47 @@ def test_no_module_imports_itself_through_others() -> None:
         for name in ends:
             del uses[name]
     assert set(uses) == CIRCLES
+
+
+def is_dictionary(node: ast.AST) -> bool:
+    """Whether an annotation is, or holds, ``dict[str, Any]`` or ``Mapping[str, Any]``."""
+    return any(ast.unparse(part) in ("dict[str, Any]", "Mapping[str, Any]") for part in ast.walk(node))
+
+
+def functions(body: list[ast.stmt], of: str = "") -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    """The functions of a module and of its classes, and those inside them, by their dotted names."""
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield f"{of}{node.name}", node
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield from functions(node.body, f"{of}{node.name}.")
+
+
+def annotations(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[ast.expr]:
+    taken = function.args
+    arguments = [*taken.posonlyargs, *taken.args, *taken.kwonlyargs, taken.vararg, taken.kwarg]
+    found = [function.returns, *(argument.annotation for argument in arguments if argument)]
+    return [annotation for annotation in found if annotation]
+
+
+def dictionaries(name: str) -> set[str]:
+    """The functions of a module that take or return a dictionary, and its other names for such a type."""
+    found = {who for who, function in functions(tree(name).body) if any(map(is_dictionary, annotations(function)))}
+    found |= {
+        target.id
+        for node in tree(name).body
+        if isinstance(node, ast.Assign) and is_dictionary(node.value)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    return {f"{name.removeprefix('grpclab.')}.{who}" for who in found}
+
+
+def test_dictionaries_travel_only_where_json_is_passed_through() -> None:
+    names = [module.removeprefix("grpclab.") for module in MODULES]
+    typed = [name for name in names if name.partition(".")[0] in TYPED_ROOMS]
+    found = {name: dictionaries(f"grpclab.{name}") for name in typed if name not in READ_JSON}
+    assert set(PASSES_JSON) <= {who for some in found.values() for who in some}
+    left = {name: len(who - set(PASSES_JSON)) for name, who in found.items()}
+    assert {name for name, number in left.items() if number > DICTIONARIES.get(name, 0)} == set()
+    assert {name for name in DICTIONARIES if not left.get(name)} == set()
