@@ -330,7 +330,7 @@ def functions(body: list[ast.stmt], of: str = "") -> Iterator[tuple[str, ast.Fun
             yield from functions(node.body, f"{of}{node.name}.")
 
 
-def annotations(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[ast.expr]:
+def annotated(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[ast.expr]:
     taken = function.args
     arguments = [*taken.posonlyargs, *taken.args, *taken.kwonlyargs, taken.vararg, taken.kwarg]
     found = [function.returns, *(argument.annotation for argument in arguments if argument)]
@@ -339,7 +339,7 @@ def annotations(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[ast.ex
 
 def dictionaries(name: str) -> set[str]:
     """The functions of a module that take or return a dictionary, and its other names for such a type."""
-    found = {who for who, function in functions(tree(name).body) if any(map(is_dictionary, annotations(function)))}
+    found = {who for who, function in functions(tree(name).body) if any(map(is_dictionary, annotated(function)))}
     found |= {
         target.id
         for node in tree(name).body
