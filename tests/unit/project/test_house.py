@@ -28,6 +28,7 @@ DOORS = {
 
 REGISTRIES = (
     "grpclab.cli",  # a command is one module
+    "grpclab.notebook",  # a notebook is one module
     "grpclab.calibration",  # an experiment is one module
     "grpclab.report.sections",
     "grpclab.report.figures",
@@ -42,7 +43,6 @@ LARGE: dict[str, str] = {
     "grpclab.factors.config": "not cut yet",
     "grpclab.load.generator": "not cut yet",
     "grpclab.metrics": "one table, a row a column",
-    "grpclab.notebook.explore": "not cut yet",
     "grpclab.report.figures.history": "not cut yet",
     "grpclab.report.finished": "not cut yet",
     "grpclab.report.sections.tables": "not cut yet",
@@ -79,7 +79,6 @@ ONE_USER: dict[str, str] = {
     "grpclab.load.output.html": "loaded only where a notebook shows a result",
     "grpclab.load.output.progress": "its user is a command",
     "grpclab.load.watching": "not looked at yet",
-    "grpclab.notebook.cells": "not looked at yet",
     "grpclab.profiling.processes": "its user is a command",
     "grpclab.profiling.strace": "a profiler is one module",
     "grpclab.report.index": "not looked at yet",
