@@ -67,7 +67,7 @@ def metric_of(config: TrialConfig) -> str:
 
 
 def plan(sides: Mapping[str, Side], *, blocks: int, delta: float) -> dict[str, Any]:
-    """The plan of the study, as :func:`grpclab.study.designs.design.plan` gives it.
+    """The plan of the study, as :func:`grpclab.study.designs.default_design.plan` gives it.
 
     A percentile that the planned calls cannot carry is left out, and said once. Raises UsageError where it is the
     metric of the verdict.

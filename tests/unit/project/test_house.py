@@ -47,7 +47,6 @@ LARGE: dict[str, str] = {
     "grpclab.report.finished": "not cut yet",
     "grpclab.report.sections.tables": "not cut yet",
     "grpclab.study.comparing": "not cut yet",
-    "grpclab.study.designs.design": "not cut yet",
     "grpclab.study.runner": "not cut yet",
     "grpclab.study.trial": "not cut yet",
 }
