@@ -95,7 +95,6 @@ ONE_USER: dict[str, str] = {
 """Modules that one other module imports, and why they are modules of their own."""
 
 FILE_NAMES: dict[str, str] = {
-    "calibration": "not renamed yet",
     "child": "the same part of both servers, the greeter's and the reference server's",
     "engines": "not renamed yet",
     "evidence": "not renamed yet",
@@ -103,7 +102,6 @@ FILE_NAMES: dict[str, str] = {
     "launcher": "the same part of both servers, the greeter's and the reference server's",
     "notices": "not renamed yet",
     "progress": "not renamed yet",
-    "replication": "not renamed yet",
     "serving": "the same part of both servers, the greeter's and the reference server's",
     "trial": "not renamed yet",
 }
