@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from grpclab.report import words
-from grpclab.report.sections import tables
+from grpclab.report import tables, words
 from grpclab.report.words import esc
 
 

@@ -16,8 +16,7 @@ from grpclab.calibration.claims import Claim
 from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan
 from grpclab.load.core.recorder import Floats
-from grpclab.report import words
-from grpclab.report.sections import tables
+from grpclab.report import tables, words
 from grpclab.report.words import esc
 
 DELTA = 0.05

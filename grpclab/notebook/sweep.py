@@ -13,7 +13,7 @@ from grpclab.report import Section, sections, words
 from grpclab.report.blocks import Shown, folded
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.publish import publish
-from grpclab.report.sections import tables
+from grpclab.report.sections import configurations
 from grpclab.report.words import esc
 from grpclab.study import values
 from grpclab.study.parameters import StudyParameters
@@ -45,7 +45,7 @@ class SweepNotebook:
         self.study = Study.prepare(self.parameters(namespace))
         planned = FinishedStudy.of(self.study.manifest, pd.DataFrame(), {})
         title = words.count(len(planned.configurations), "configuration")
-        section = Section(title=title, html=tables.configurations(planned, measured=False))
+        section = Section(title=title, html=configurations.table(planned, measured=False))
         renamed = values.note("study", namespace.get("study", ""))
         summary = "\n".join(line for line in (self.study.summary(), renamed) if line)
         return Shown(html=f"<p>{'<br>'.join(map(esc, summary.splitlines()))}</p>{folded([section])}", text=summary)
@@ -97,4 +97,6 @@ class SweepNotebook:
     @functools.cached_property
     def _sections(self) -> list[Section]:
         histograms = self.study.material(self.trials)["histograms"]
-        return sections(self.study.manifest, self.trials, self.judgement.as_dict(), histograms=histograms)
+        return sections(
+            FinishedStudy.of(self.study.manifest, self.trials, self.judgement.as_dict(), histograms=histograms)
+        )

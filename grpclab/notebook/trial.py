@@ -16,10 +16,9 @@ from grpclab.factors.channel_args import without_effect
 from grpclab.factors.config import FACTORS, LoadConfig, TrialConfig, format_level, parse_settings
 from grpclab.factors.variants import variant
 from grpclab.load.core.failures import sentence
-from grpclab.report import words
+from grpclab.report import tables, words
 from grpclab.report.blocks import Shown
-from grpclab.report.sections import tables
-from grpclab.report.trial import trial_picture
+from grpclab.report.figures.trial import trial_picture
 from grpclab.study import values
 from grpclab.study.parameters import number, plain_values, switch
 from grpclab.study.progress import outcome

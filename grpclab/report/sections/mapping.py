@@ -10,8 +10,10 @@ from typing import Any
 from grpclab.factors.effective import CHECKED
 from grpclab.report import words
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.sections.tables import Cells, badge, code, table
+from grpclab.report.tables import Cells, badge, code, table
 from grpclab.report.words import esc
+
+TITLE, ANCHOR = "From tonic to grpcio", "mapping"
 
 MOST_TRIED = 2
 """So many comparisons tell of one setting: those that change the fewest others."""
@@ -26,7 +28,7 @@ class Tried:
     others: int
 
 
-def mapping(study: FinishedStudy) -> str:
+def section(study: FinishedStudy) -> str:
     """The table; "" where the plan has none. Of a comparison it holds only what was set on a side."""
     rows: list[Cells] = [
         [
