@@ -12,13 +12,14 @@ from typing import Any
 
 import pandas as pd
 
+from grpclab import quantities as qty
 from grpclab.errors import DesignError, invalid
 from grpclab.factors.channel_args import without_effect
 from grpclab.factors.config import FACTORS, LoadConfig, TrialConfig, format_level, parse_settings
 from grpclab.factors.variants import variant
 from grpclab.load.core.failures import sentence
 from grpclab.notebook.live import Output, TrialProgress, note, report_link
-from grpclab.report import Section, sections, words
+from grpclab.report import Section, sections
 from grpclab.report.blocks import Shown, folded
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.publish import publish
@@ -128,7 +129,10 @@ def key_figures(result: TrialResult) -> pd.DataFrame:
         rows["limited by"] = result.limited_by
     rows |= {notice.kind: str(notice) for notice in result.notices}
     if "requests" in metrics:
-        latency = [f"{name} {metrics[f'latency_{name}_s'] * 1e3:.2f}" for name in ("p50", "p90", "p95", "p99")]
+        latency = [
+            f"{name} {qty.duration_in(metrics[f'latency_{name}_s'], 'ms', '.2f', bare=True)}"
+            for name in ("p50", "p90", "p95", "p99")
+        ]
         rows |= {
             "calls": f"{metrics['requests']:,.0f} in {metrics['window_s']:.2f} s",
             "latency, ms": "  ".join(latency),
@@ -140,12 +144,12 @@ def key_figures(result: TrialResult) -> pd.DataFrame:
         }
         if result.config.load.rate_rps is not None:
             rows["late sends"] = ", ".join(
-                f"{name} {words.seconds(metrics.get(f'late_{name}_s'))}" for name in ("p50", "p99", "max")
+                f"{name} {qty.duration(metrics.get(f'late_{name}_s'))}" for name in ("p50", "p99", "max")
             )
         if passed := _passed(result):
             rows["pings and GOAWAYs"] = passed
         if metrics.get("connections_lost"):
-            without = words.seconds(metrics.get("outage_s"))
+            without = qty.duration(metrics.get("outage_s"))
             rows["connections lost"] = f"{metrics['connections_lost']:.0f}, {without} without any"
     if result.failures:
         rows["failed calls"] = sentence(result.failures)
@@ -174,7 +178,7 @@ def _load_told(load: LoadConfig) -> str:
     """Who sent the calls, and how."""
     if load.rate_rps is None:
         return f"engine {load.engine}, closed loop of {load.concurrency} in flight"
-    return f"engine {load.engine}, open loop of {words.amount(load.rate_rps)} requests/s, {load.arrival} arrivals"
+    return f"engine {load.engine}, open loop of {qty.amount(load.rate_rps)} requests/s, {load.arrival} arrivals"
 
 
 class SweepNotebook:
@@ -196,7 +200,7 @@ class SweepNotebook:
         """Plan the study of the notebook's variables; returns its design. Raises DesignError, shown in one line."""
         self.study = Study.prepare(self.parameters(namespace))
         planned = FinishedStudy.of(self.study.manifest, pd.DataFrame(), {})
-        title = words.count(len(planned.configurations), "configuration")
+        title = qty.count(len(planned.configurations), "configuration")
         section = Section(title=title, html=tables.configurations(planned, measured=False))
         told = values.note("study", namespace.get("study", ""))
         summary = "\n".join(line for line in (self.study.summary(), told) if line)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from grpclab import quantities as qty
 from grpclab.analysis import log_t_interval
 from grpclab.errors import DesignError, invalid
 from grpclab.factors.config import FACTORS
@@ -161,7 +162,7 @@ def strongest(correlations: pd.DataFrame) -> str:
     low, high = known[first].min(), known[first].max()
     text = (
         f"Throughput goes most closely with {metric_words(first)}: rank correlation {known[first].median():+.2f} in the"
-        f" median block ({low:+.2f} to {high:+.2f} over {words.count(len(known), 'block')}), ahead of the others in"
+        f" median block ({low:+.2f} to {high:+.2f} over {qty.count(len(known), 'block')}), ahead of the others in"
         f" {leads}."
     )
     if len(middle) > 1:
@@ -189,7 +190,7 @@ def ratio_axes(figure: Any, which: str = "x") -> None:
         for axis in which:
             getattr(ax, f"set_{axis}scale")("log")
             low, high = getattr(ax, f"get_{axis}lim")()
-            theme.plain_ticks(ax, axis, theme.ratio_ticks(low, high, most=5), theme.tick_ratio)
+            theme.plain_ticks(ax, axis, theme.ratio_ticks(low, high, most=5), qty.ratio_tick)
 
 
 def ratios_told(ratios: pd.DataFrame, *, baseline: str, candidate: str) -> str:
@@ -197,10 +198,10 @@ def ratios_told(ratios: pd.DataFrame, *, baseline: str, candidate: str) -> str:
     told = []
     for metric, of_metric in ratios.groupby("metric", sort=False):
         interval = log_t_interval(of_metric["ratio"])
-        between = words.interval(interval.low, interval.high)
-        certain = f", {between}" if between != words.MISSING else ": no interval"
-        blocks = words.count(interval.blocks, "block")
-        told.append(f"{metric_words(str(metric))} {words.ratio(interval.mean)} ({blocks}{certain})")
+        between = qty.interval(interval.low, interval.high)
+        certain = f", {between}" if between != qty.MISSING else ": no interval"
+        blocks = qty.count(interval.blocks, "block")
+        told.append(f"{metric_words(str(metric))} {qty.ratio(interval.mean)} ({blocks}{certain})")
     return f"{candidate} against {baseline}: {words.listing(told)}." if told else "There is no block with both."
 
 
@@ -228,7 +229,7 @@ class Joined:
     def sentence(self) -> str:
         """What may be compared, in a sentence."""
         shared = self.trials["configuration"].nunique()
-        what = f"{words.count(shared, 'configuration')} in common"
+        what = f"{qty.count(shared, 'configuration')} in common"
         if self.comparable:
             return f"The same machine and versions, {what}: absolute numbers may be compared, too."
         apart = words.listing([str(name) for name in self.differences.index])
@@ -260,7 +261,7 @@ class Joined:
         opposite = {"faster": "slower", "slower": "faster"}
         against = both["verdict_1"].map(opposite).eq(both["verdict_2"])
         return (
-            f"Of {words.count(len(both), 'comparison')} in both, {int(overlap.sum())} have intervals that overlap,"
+            f"Of {qty.count(len(both), 'comparison')} in both, {int(overlap.sum())} have intervals that overlap,"
             f" {int(same.sum())} the same verdict, {int(against.sum())} opposite ones."
         )
 
@@ -322,13 +323,13 @@ def _factors(study: StoredStudy) -> dict[str, dict[str, str]]:
 def _text(level: object) -> str:
     if level is None or (isinstance(level, float) and np.isnan(level)):
         return "none"
-    number = words.number(level) if not isinstance(level, (bool, np.bool_)) else np.nan
+    number = qty.number(level) if not isinstance(level, (bool, np.bool_)) else np.nan
     return f"{number:g}" if np.isfinite(number) else str(level)
 
 
 def _by_size(level: str) -> tuple[float, str]:
     """Numbers in their order, after words."""
-    number = words.number(level)
+    number = qty.number(level)
     return (number if np.isfinite(number) else -np.inf), level
 
 

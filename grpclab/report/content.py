@@ -9,8 +9,9 @@ from typing import Any
 
 import pandas as pd
 
+from grpclab import quantities as qty
 from grpclab.analysis.setup import described
-from grpclab.metrics import metric_words
+from grpclab.metrics import metric_words, value_text
 from grpclab.report import figures, words
 from grpclab.report.blocks import FigureBlock, Section
 from grpclab.report.figures.engines import sentence as client_cost
@@ -84,14 +85,14 @@ def _card(value: str, what: str, more: str) -> str:
 
 def _ratio_card(study: FinishedStudy) -> str:
     c = study.headline
-    if not math.isfinite(words.number(c.get("ratio"))):
-        return _card(words.MISSING, "ratio", "could not be computed")
-    blocks = words.count(int(c.get("blocks") or 0), "block")
+    if not math.isfinite(qty.number(c.get("ratio"))):
+        return _card(qty.MISSING, "ratio", "could not be computed")
+    blocks = qty.count(int(c.get("blocks") or 0), "block")
     engines = esc(study.engines([study.baseline, study.candidate]))
     title = c.get("title") or f"{c.get('candidate')} against {c.get('baseline')}"
     sides = f"{metric_words(str(c.get('metric') or ''))}, {title}"
     return _card(
-        f"{words.ratio(c['ratio'])}{tables.limits(c.get('limited_by') or [])}",
+        f"{qty.ratio(c['ratio'])}{tables.limits(c.get('limited_by') or [])}",
         esc(sides),
         f"{words.with_interval(c)}, {blocks}{f'<br>{engines}' if engines else ''}",
     )
@@ -100,12 +101,12 @@ def _ratio_card(study: FinishedStudy) -> str:
 def _level_card(study: FinishedStudy) -> str:
     metric = str(study.headline.get("metric") or study.metric)
     table = study.levels_of_pair(metric, study.baseline, study.candidate)
-    values = [words.value_of(metric, v).removesuffix(" requests/s") for v in table["mean"]]
+    values = [value_text(metric, v).removesuffix(" requests/s") for v in table["mean"]]
     unit = "requests per second" if metric == "throughput_rps" else esc(metric_words(metric))
     told = []
     for row in table.itertuples(index=False):
-        between = words.interval(row.ci_low, row.ci_high)
-        shown = between if metric == "throughput_rps" and between != words.MISSING else ""
+        between = qty.interval(row.ci_low, row.ci_high)
+        shown = between if metric == "throughput_rps" and between != qty.MISSING else ""
         told.append(f"{esc(study.title(str(row.configuration)))}{f': {shown}' if shown else ''}")
     return _card(f'{values[0]} <span class="gl-arrow">→</span> {values[1]}', unit, "<br>".join(told))
 
@@ -147,21 +148,19 @@ def _sides(study: FinishedStudy) -> str:
     for part in parts:
         key = [str(part.get(k) or "") for k in ("scenario", "metric", "baseline", "candidate")]
         c = study.comparison(key[0], key[1] or study.metric, key[2], key[3])
-        known = math.isfinite(words.number(c.get("ratio")))
+        known = math.isfinite(qty.number(c.get("ratio")))
         told = f"{words.with_interval(c)} {tables.badge(c.get('verdict'))}"
         more = told if known else esc(c.get("note") or "no ratio")
         cards.append(
             _card(
-                f"{words.ratio(c.get('ratio'))}{tables.limits(c.get('limited_by') or [])}",
+                f"{qty.ratio(c.get('ratio'))}{tables.limits(c.get('limited_by') or [])}",
                 f"<b>{esc(part.get('side') or part.get('title') or '')}</b>: "
                 f"{esc(study.title(key[3]))} against {esc(study.title(key[2]))}",
                 more,
             )
         )
     whole = study.headline
-    cards.append(
-        _card(words.ratio(whole.get("ratio")), "<b>both together</b>, the headline", words.with_interval(whole))
-    )
+    cards.append(_card(qty.ratio(whole.get("ratio")), "<b>both together</b>, the headline", words.with_interval(whole)))
     signs = ["×"] * (len(cards) - 2) + ["="]
     chain = cards[0] + "".join(
         f'<span class="gl-sign">{sign}</span>{card}' for sign, card in zip(signs, cards[1:], strict=True)

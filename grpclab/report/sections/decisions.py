@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from grpclab import quantities as qty
 from grpclab.factors.variants import LADDER
 from grpclab.report import words
 from grpclab.report.finished import FinishedStudy
@@ -29,7 +30,7 @@ class Decision:
     @property
     def ratio(self) -> float:
         """This study's ratio; NaN where it has none."""
-        return words.number(self.comparison.get("ratio"))
+        return qty.number(self.comparison.get("ratio"))
 
     @property
     def stands(self) -> str:
@@ -69,9 +70,7 @@ def told(found: list[Decision]) -> str:
         "Kept and rejected say what the preset optimized holds. Earlier studies with 18 blocks in all decided that, "
         "with the ratios below, so that every study measures the same ladder; this one only says whether it agrees."
     )
-    against = [
-        f"{d.title} ({'kept' if d.kept else 'rejected'}, here {words.ratio(d.ratio)})" for d in found if d.against
-    ]
+    against = [f"{d.title} ({'kept' if d.kept else 'rejected'}, here {qty.ratio(d.ratio)})" for d in found if d.against]
     return f"{text} It points the other way for {words.listing(against)}." if against else text
 
 
@@ -83,10 +82,10 @@ def section(study: FinishedStudy) -> str:
     rows = [
         [
             esc(d.title),
-            f"<b>{words.ratio(d.ratio)}</b> <small>"
-            f"{words.interval(d.comparison.get('ci_low'), d.comparison.get('ci_high'))}</small>",
+            f"<b>{qty.ratio(d.ratio)}</b> <small>"
+            f"{qty.interval(d.comparison.get('ci_low'), d.comparison.get('ci_high'))}</small>",
             "kept" if d.kept else "rejected",
-            esc(d.why) or words.MISSING,
+            esc(d.why) or qty.MISSING,
             esc(d.stands),
         ]
         for d in found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from grpclab import quantities as qty
 from grpclab.analysis.inference.interaction import Rung, rungs
 from grpclab.report import words
 from grpclab.report.finished import FinishedStudy
@@ -17,8 +18,8 @@ def section(study: FinishedStudy) -> str:
     rows: list[Cells] = [
         [
             esc(rung.title),
-            f"<b>{words.ratio(rung.step.mean)}</b> <small>{words.interval(rung.step.low, rung.step.high)}</small>",
-            f"<b>{words.ratio(rung.top.mean)}</b> <small>{words.interval(rung.top.low, rung.top.high)}</small>",
+            f"<b>{qty.ratio(rung.step.mean)}</b> <small>{qty.interval(rung.step.low, rung.step.high)}</small>",
+            f"<b>{qty.ratio(rung.top.mean)}</b> <small>{qty.interval(rung.top.low, rung.top.high)}</small>",
             _apart(rung),
         ]
         for rung in found
@@ -43,6 +44,6 @@ def told(found: list[Rung]) -> str:
 
 def _apart(rung: Rung) -> str:
     if rung.apart.blocks == 0:
-        return "the same comparison" if rung.step == rung.top else words.MISSING
+        return "the same comparison" if rung.step == rung.top else qty.MISSING
     mark = " <b>(differs)</b>" if rung.disagree else ""
-    return f"{words.ratio(rung.apart.mean)}{mark} <small>{words.interval(rung.apart.low, rung.apart.high)}</small>"
+    return f"{qty.ratio(rung.apart.mean)}{mark} <small>{qty.interval(rung.apart.low, rung.apart.high)}</small>"

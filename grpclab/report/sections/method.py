@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from grpclab import quantities as qty
 from grpclab.analysis.setup import foreign
 from grpclab.report import words
 from grpclab.report.finished import FinishedStudy
@@ -16,7 +17,7 @@ from grpclab.report.words import esc
 def method(study: FinishedStudy) -> str:
     """What was done, and by which rules it was judged."""
     plan = study.plan
-    blocks = int(words.number(plan.get("blocks")) if plan.get("blocks") is not None else 0)
+    blocks = int(qty.number(plan.get("blocks")) if plan.get("blocks") is not None else 0)
     valid = int(study.trials["valid"].sum())
     profiled = ", then, never inside the window, a profile window in some of them" if plan.get("profiled") else ""
     again = (
@@ -26,8 +27,8 @@ def method(study: FinishedStudy) -> str:
         else ""
     )
     return (
-        f"<p>{words.count(len(study.configurations), 'configuration')} in {words.count(blocks, 'block')}, "
-        f"{words.count(len(study.trials), 'trial')}, {valid:,} of them valid. Every trial has a freshly "
+        f"<p>{qty.count(len(study.configurations), 'configuration')} in {qty.count(blocks, 'block')}, "
+        f"{qty.count(len(study.trials), 'trial')}, {valid:,} of them valid. Every trial has a freshly "
         f"started server: warm-up, then the measured window{profiled}. A block is one pass over all "
         "configurations in random order. The unit of evidence is the block, not the request: within each block the "
         "two sides of a comparison give one ratio, and what is reported is the geometric mean of these ratios with a "
@@ -102,7 +103,7 @@ def again(study: FinishedStudy) -> str:
         f"<p>Seed {esc(manifest.get('seed', 'not recorded'))}: with the same seed the order of the trials is "
         "the same.</p>"
         f'<pre class="gl-scroll" tabindex="0"><code>{code}</code></pre>{dirty}'
-        f"<p>All {words.count(len(study.trials), 'trial')} of this study are inside this page, each factor and each "
+        f"<p>All {qty.count(len(study.trials), 'trial')} of this study are inside this page, each factor and each "
         f"metric a column: {_download(study, 'parquet', 'Parquet')} {_download(study, 'csv', 'CSV')}</p>"
     )
 

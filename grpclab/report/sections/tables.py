@@ -11,10 +11,11 @@ from typing import Any
 
 import pandas as pd
 
+from grpclab import quantities as qty
 from grpclab.analysis.inference.ratios import numbers
 from grpclab.analysis.inference.validity import first_texts
 from grpclab.factors.config import FACTORS, format_level
-from grpclab.metrics import metric_words
+from grpclab.metrics import metric_words, value_text
 from grpclab.report import words
 from grpclab.report.figures.engines import by_engine, clients, variants
 from grpclab.report.finished import FinishedStudy
@@ -73,7 +74,7 @@ def badge(verdict: object) -> str:
 def code(text: object) -> str:
     """A name of a program, which may break after its dots and underscores; a dash for none."""
     if not text:
-        return words.MISSING
+        return qty.MISSING
     parts = "<wbr>".join(esc(part) for part in _JOINTS.split(words.plain(text)))
     return f"<code>{parts}</code>"
 
@@ -99,11 +100,11 @@ def comparisons(study: FinishedStudy) -> str:
             rows.append(
                 [
                     f"{esc(title)}<small>{esc(sides)}</small>{f'<small>{esc(told)}</small>' if told else ''}",
-                    f"<b>{words.ratio(c.get('ratio'))}</b>{limits(c.get('limited_by') or [])}",
+                    f"<b>{qty.ratio(c.get('ratio'))}</b>{limits(c.get('limited_by') or [])}",
                     words.interval_of(c),
                     badge(c.get("verdict")),
-                    esc(words.p_value(c.get("p_adjusted"))),
-                    esc(c.get("blocks") if c.get("blocks") is not None else words.MISSING),
+                    esc(qty.p_value(c.get("p_adjusted"))),
+                    esc(c.get("blocks") if c.get("blocks") is not None else qty.MISSING),
                 ]
             )
     if not rows:
@@ -139,8 +140,8 @@ def configurations(study: FinishedStudy, *, measured: bool = True) -> str:
                 [
                     f'{what} <span data-trials="{esc(name)}"></span></small>{_traffic(study.rows(name))}',
                     _settings(study, c, everywhere),
-                    f"<b>{words.value_of(study.metric, level['mean'])}</b>{limits(study.limits(name))}",
-                    words.interval(level["ci_low"], level["ci_high"]),
+                    f"<b>{value_text(study.metric, level['mean'])}</b>{limits(study.limits(name))}",
+                    qty.interval(level["ci_low"], level["ci_high"]),
                     f"{int(tried['valid'].sum())} of {len(tried)}",
                 ]
             )
@@ -160,8 +161,8 @@ def _traffic(rows: pd.DataFrame) -> str:
     """What passed on the connections of a configuration's valid trials beside calls; "" where nothing did."""
     counted = (("client_pings", "client ping"), ("server_pings", "server ping"), ("goaways", "GOAWAY"))
     totals = [(numbers(rows, name).fillna(0).sum(), what) for name, what in counted]
-    told = [words.count(int(total), what) for total, what in totals if total]
-    trials = words.count(len(rows), "trial")
+    told = [qty.count(int(total), what) for total, what in totals if total]
+    trials = qty.count(len(rows), "trial")
     return f"<small>{', '.join(told)} in {trials}</small>" if told else ""
 
 
@@ -276,11 +277,11 @@ def engines(study: FinishedStudy) -> str:
             rows.append(
                 [
                     esc(row.engine) + ("<small>against grpcio</small>" if c else ""),
-                    f"<b>{words.amount(level.mean)}</b><br><small>{words.interval(level.low, level.high)}</small>"
+                    f"<b>{qty.amount(level.mean)}</b><br><small>{qty.interval(level.low, level.high)}</small>"
                     f"{limits(row.limits)}",
                     *_judged(c),
-                    words.seconds(row.server_cpu_s.mean),
-                    words.seconds(row.client_cpu_s.mean),
+                    qty.duration(row.server_cpu_s.mean),
+                    qty.duration(row.client_cpu_s.mean),
                 ]
             )
     if found := by_engine(study):
@@ -295,10 +296,10 @@ def _judged(comparison: Mapping[str, Any]) -> tuple[str, str]:
     """A ratio with its interval, and its verdict; nothing where there is no comparison."""
     if not comparison:
         return "", ""
-    if not math.isfinite(words.number(comparison.get("ratio"))):
-        return words.MISSING, esc(comparison.get("note") or "")
+    if not math.isfinite(qty.number(comparison.get("ratio"))):
+        return qty.MISSING, esc(comparison.get("note") or "")
     between = words.interval_of(comparison)
-    return f"<b>{words.ratio(comparison['ratio'])}</b><br><small>{between}</small>", badge(comparison.get("verdict"))
+    return f"<b>{qty.ratio(comparison['ratio'])}</b><br><small>{between}</small>", badge(comparison.get("verdict"))
 
 
 def invalid(study: FinishedStudy) -> str:
@@ -324,7 +325,7 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     for key, value in values.items():
         name = f"{prefix}{str(key).replace('_', ' ')}"
         if isinstance(value, Mapping):
-            pairs.extend(flat(value, f"{name}, ") or [(name, words.MISSING)])
+            pairs.extend(flat(value, f"{name}, ") or [(name, qty.MISSING)])
         else:
             pairs.append((name, _told(value)))
     return pairs
@@ -362,5 +363,5 @@ def _told(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
-        return ", ".join(_told(v) for v in value) or words.MISSING
+        return ", ".join(_told(v) for v in value) or qty.MISSING
     return words.plain(value)
