@@ -7,6 +7,7 @@
     │   ├── FactorError                   an unknown factor, or a level it cannot take
     │   └── DesignError                   a study that cannot be planned, or does not match its folder
     ├── MissingDependencyError   exit 2   an extra is not installed
+    ├── PluginError              exit 2   what another package registered does not load
     └── MeasurementError         exit 3   the measurement is invalid
         ├── ServerError                   a server could not be started, or died
         ├── TargetError                   nothing answers at the target
@@ -52,6 +53,12 @@ class DesignError(UsageError):
 
 class MissingDependencyError(GrpclabError):
     """A package of an extra is not installed."""
+
+    exit_code = 2
+
+
+class PluginError(GrpclabError):
+    """What another package registered by an entry point does not load."""
 
     exit_code = 2
 

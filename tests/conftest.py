@@ -1,4 +1,4 @@
-"""What several files of tests use: real servers, processes seen from outside, waiting with a deadline."""
+"""How the suite runs, and the fixtures of several files."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import signal
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,12 +16,40 @@ from grpclab.factors.config import ServerConfig
 from grpclab.servers.process.launcher import RunningServer, launch
 from grpclab.system.subprocesses import STUDY_VARIABLE
 from grpclab.text import redaction
+from tests.support import suite
 from tests.support.notebook_runs import measured
 from tests.support.processes import processes_of
 from tests.support.proxies import Proxy
 
 # Tests press Ctrl-C. A shell that runs us in the background has it ignored, here and in all that we start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--retry-processes", action="store_true", help="try failed tests of real processes and browsers once more"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("retry_processes"):
+        suite.retry_processes(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Whole lanes go to the workers, the longest first."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = suite.lane
+    return scheduler
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """After the closing line."""
+    if reporter := config.pluginmanager.get_plugin("terminalreporter"):
+        suite.close(reporter, config.rootpath)
 
 
 @pytest.fixture(autouse=True)

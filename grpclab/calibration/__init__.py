@@ -7,6 +7,7 @@ Each line imports only from those above it::
     echo_peer     A process of the echo: sockets that are looked at without a pause, as fast as one core can
     neighbours    how much of the machine others used meanwhile
     plan          what a run is asked for, and the sizes that follow from it
+    experiments   all of them, in the order in which they are read
     agreement     whether the two engines give the same verdict: basic against optimized servers, loaded by each
     crashes       A study that is killed again and again
     disturbances  disturbances inside the window, on purpose: does the result say what became of it?
@@ -24,7 +25,6 @@ Each line imports only from those above it::
     stall         the stall
     truth         measured latency against the truth: how long each call really was inside the reference server
     verdicts      verdicts on this machine where the truth is known
-    experiments   all of them, in the order in which they are read
     page          reports/<name>.html, out of what is stored
 
 Every comparison is interleaved within one run and told as a ratio: absolute times are this machine's, on this day.

@@ -12,6 +12,7 @@ from grpclab import quantities as qty
 from grpclab.analysis import Comparison, compare, fewest_blocks
 from grpclab.analysis.engines import disagreement_note
 from grpclab.calibration.claims import Claim
+from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan, core_plan, shuffled
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.variants import BASIC, OPTIMIZED
@@ -194,3 +195,16 @@ def body(frame: pd.DataFrame) -> str:
     ]
     header = ["server", *(f"requests/s with {engine}" for engine in ENGINES)]
     return block.html() + tables.table(header, rows, label="Requests per second, medians", numeric=(1, 2))
+
+
+EXPERIMENT = Experiment(
+    title="Agreement of the engines",
+    question=(
+        "Does a verdict on a server depend on which engine loads it? Basic is grpc.server with 10 threads at "
+        "its defaults, optimized the same with larger HTTP/2 windows, keepalive and spare threads; the client keeps "
+        "its connections to both."
+    ),
+    sized=sized,
+    claims=claims,
+    body=body,
+)

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from grpclab import quantities as qty
 from grpclab.calibration.claims import Claim
+from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan, core_plan, shuffled
 from grpclab.calibration.program import kept
 from grpclab.calibration.servers import HINT, SAY_HELLO, StaticServer, nghttpd
@@ -239,3 +240,15 @@ def _dots(ax: Axes, frame: pd.DataFrame, column: str, title: str, text: Callable
 
 def _figure(column: str, value: float) -> str:
     return qty.amount(value) if column == "rps" else f"{value:.1f} µs"
+
+
+EXPERIMENT = Experiment(
+    title="The generator's ceiling",
+    question=(
+        "What is the fastest server that can be measured here before the generator is the limit? Three generators "
+        "load the same server in C in turn: h2load, which is in C too, and both engines."
+    ),
+    sized=sized,
+    claims=claims,
+    body=body,
+)

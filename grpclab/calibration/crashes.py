@@ -19,6 +19,7 @@ import psutil
 
 from grpclab import quantities as qty
 from grpclab.calibration.claims import Claim
+from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan
 from grpclab.errors import WorkerError
 from grpclab.report.sections import tables
@@ -270,3 +271,15 @@ def body(frame: pd.DataFrame) -> str:
         rows.append([esc(run), *cells])
     header = ["run", "kills", "trials", "valid", "half", "lost or again", "left behind"]
     return tables.table(header, rows, label="A study killed and resumed", numeric={1, 2, 3, 4, 5, 6})
+
+
+EXPERIMENT = Experiment(
+    title="A study that is killed",
+    question=(
+        "A study is killed at random moments and resumed: what is lost? The same study, left alone, shows what "
+        "a trial costs beside its window."
+    ),
+    sized=sized,
+    claims=claims,
+    body=body,
+)

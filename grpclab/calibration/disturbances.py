@@ -20,6 +20,7 @@ import pandas as pd
 from grpclab import quantities as qty
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.disturber import MODULE
+from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan, core_plan, shuffled
 from grpclab.errors import MeasurementError
 from grpclab.factors.config import Level, LinkConfig, TrialConfig
@@ -379,3 +380,15 @@ def body(frame: pd.DataFrame) -> str:
         "<p>In brackets the throughput and the p99 over those of undisturbed windows. What a result says is its limit "
         "and the kinds of its notices.</p>"
     )
+
+
+EXPERIMENT = Experiment(
+    title="Disturbances inside the window",
+    question=(
+        "Others keep the cores busy, or somebody stops the server, the generator or the link for a while: does "
+        "the result say so? It is true where the disturbance is marked on it, or does not matter."
+    ),
+    sized=sized,
+    claims=claims,
+    body=body,
+)

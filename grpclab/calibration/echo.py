@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from grpclab import quantities as qty
 from grpclab.calibration import tails
 from grpclab.calibration.claims import Claim
+from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan, core_plan
 from grpclab.errors import MeasurementError
 from grpclab.metrics import calls_needed
@@ -115,3 +116,12 @@ def body(frame: pd.DataFrame) -> str:
         ),
         engines="",
     ).html()
+
+
+EXPERIMENT = Experiment(
+    title="The machine's own tail",
+    question="How long a tail has this machine with no gRPC and no load at all?",
+    sized=sized,
+    claims=claims,
+    body=body,
+)

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from grpclab import quantities as qty
 from grpclab.calibration.claims import Claim
+from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan, core_plan, shuffled
 from grpclab.calibration.servers import reference
 from grpclab.factors.config import Level, TrialConfig
@@ -215,3 +216,15 @@ def _cost(ax: Axes, table: pd.DataFrame) -> None:
     theme.clean(ax, grid="x")
     ax.spines["left"].set_visible(False)
     ax.set_title("core: busy, spinning (hatched)")
+
+
+EXPERIMENT = Experiment(
+    title="Lateness of sends",
+    question=(
+        "An open loop promises to send each call at its time. How late is it, at which rate, and what does it "
+        "spend on being punctual?"
+    ),
+    sized=sized,
+    claims=claims,
+    body=body,
+)

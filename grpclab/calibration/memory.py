@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from grpclab import quantities as qty
 from grpclab.calibration.claims import Claim
+from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan, core_plan
 from grpclab.calibration.servers import reference
 from grpclab.factors.config import TrialConfig
@@ -136,3 +137,12 @@ def body(frame: pd.DataFrame) -> str:
         ),
         engines="engine: wire",
     ).html()
+
+
+EXPERIMENT = Experiment(
+    title="Memory",
+    question="Can a run have any length?",
+    sized=sized,
+    claims=claims,
+    body=body,
+)

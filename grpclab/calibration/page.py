@@ -8,7 +8,7 @@ from typing import Any
 
 from grpclab import quantities as qty
 from grpclab.calibration.claims import Claim, claims_table, verdict
-from grpclab.calibration.experiments import EXPERIMENTS, Experiment
+from grpclab.calibration.experiments import EXPERIMENTS
 from grpclab.calibration.store import Results
 from grpclab.report import files, page, words
 from grpclab.report.blocks import Section, Shown
@@ -36,7 +36,7 @@ def sections(results: Results, made: Mapping[str, Section] | None = None) -> lis
         Section(
             title="Claims", anchor="answer", html=f"{answer(results).html}{claims(results).html}{_in_short(about)}"
         ),
-        *(made.get(e.name) or section(results, e) for e in EXPERIMENTS.values()),
+        *(made.get(name) or section(results, name) for name in EXPERIMENTS),
         Section(title="Machine and versions", anchor="machine", html=_facts(about)),
     ]
 
@@ -53,25 +53,26 @@ def claims(results: Results) -> Section:
 
 
 def _claims(results: Results) -> dict[str, list[Claim]]:
-    return {e.title: experiment_claims(results, e) for e in EXPERIMENTS.values()}
+    return {e.title: experiment_claims(results, name) for name, e in EXPERIMENTS.items()}
 
 
-def experiment_claims(results: Results, experiment: Experiment) -> list[Claim]:
+def experiment_claims(results: Results, name: str) -> list[Claim]:
     """The claims of an experiment, or that it was not made and why."""
-    frame = results.frame(experiment.name)
+    frame = results.frame(name)
     if frame is None:
-        return [Claim(claim=f"not measured: {_why_not(results, experiment)}")]
-    return experiment.claims(frame)
+        return [Claim(claim=f"not measured: {_why_not(results, name)}")]
+    return EXPERIMENTS[name].claims(frame)
 
 
-def section(results: Results, experiment: Experiment) -> Section:
+def section(results: Results, name: str) -> Section:
     """One experiment: its question, its figure or table."""
-    frame = results.frame(experiment.name)
+    experiment = EXPERIMENTS[name]
+    frame = results.frame(name)
     if frame is None:
-        body = f'<p class="gl-none">Not measured: {esc(_why_not(results, experiment))}</p>'
+        body = f'<p class="gl-none">Not measured: {esc(_why_not(results, name))}</p>'
     else:
         body = experiment.body(frame)
-    return Section(title=experiment.title, anchor=experiment.name, html=f"<p>{esc(experiment.question)}</p>{body}")
+    return Section(title=experiment.title, anchor=name, html=f"<p>{esc(experiment.question)}</p>{body}")
 
 
 def write(results: Results, made: Mapping[str, Section] | None = None) -> Path:
@@ -93,8 +94,8 @@ def write(results: Results, made: Mapping[str, Section] | None = None) -> Path:
     return files.replace(results.report, page.render(nb))
 
 
-def _why_not(results: Results, experiment: Experiment) -> str:
-    return str(results.about()["notes"].get(experiment.name) or "the run was ended before it")
+def _why_not(results: Results, name: str) -> str:
+    return str(results.about()["notes"].get(name) or "the run was ended before it")
 
 
 def _warning(about: dict[str, Any]) -> str:

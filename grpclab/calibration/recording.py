@@ -9,6 +9,7 @@ import pandas as pd
 
 from grpclab import quantities as qty
 from grpclab.calibration.claims import Claim
+from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan, shuffled
 from grpclab.load.core.recorder import Recorder
 from grpclab.report.sections import tables
@@ -100,3 +101,12 @@ def body(frame: pd.DataFrame) -> str:
         "written."
     )
     return f"<p>{esc(sentence)}</p>{tables.table(header, rows, label='Cost of recording', numeric=range(1, 4))}"
+
+
+EXPERIMENT = Experiment(
+    title="The cost of recording",
+    question="Every call is recorded. What does that take of the generator?",
+    sized=sized,
+    claims=claims,
+    body=body,
+)

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from grpclab import quantities as qty
 from grpclab.calibration.claims import Claim
+from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan, core_plan, shuffled
 from grpclab.factors.config import LinkConfig, ServerConfig, TrialConfig
 from grpclab.link.emulation import running_link
@@ -167,3 +168,12 @@ def body(frame: pd.DataFrame) -> str:
         ),
         engines="engine: wire",
     ).html()
+
+
+EXPERIMENT = Experiment(
+    title="The emulated link",
+    question="What does the relay that plays a network cost where it has nothing to emulate?",
+    sized=sized,
+    claims=claims,
+    body=body,
+)

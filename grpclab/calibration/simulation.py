@@ -14,6 +14,7 @@ import pandas as pd
 from grpclab import quantities as qty
 from grpclab.analysis import judge, log_t_interval, sign_flip_p
 from grpclab.calibration.claims import Claim
+from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan
 from grpclab.load.core.recorder import Floats
 from grpclab.report.sections import tables
@@ -138,3 +139,12 @@ def body(frame: pd.DataFrame) -> str:
         "logarithm of a block's ratio: what it is on this machine stands in the next part.</p>"
         f"{tables.table(header, rows, label='Simulated studies', numeric={0, 1, 3})}"
     )
+
+
+EXPERIMENT = Experiment(
+    title="Intervals and verdicts, simulated",
+    question="How often is an interval right, and a verdict wrong? Studies are drawn whose truth is known.",
+    sized=sized,
+    claims=claims,
+    body=body,
+)

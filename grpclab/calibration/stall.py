@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from grpclab import quantities as qty
 from grpclab.calibration import tails
 from grpclab.calibration.claims import Claim
+from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan, core_plan
 from grpclab.calibration.servers import reference
 from grpclab.errors import MeasurementError
@@ -258,3 +259,15 @@ def _thinned(calls: pd.DataFrame, above_s: float) -> pd.DataFrame:
     slow = calls["latency_s"] > above_s
     some = max(1, int(slow.sum()) // MOST_SLOW_DOTS)
     return pd.concat([calls[slow].iloc[::some], calls[~slow].iloc[::ONE_IN]])
+
+
+EXPERIMENT = Experiment(
+    title="A stall, and who sees it",
+    question=(
+        "A server stops for a tenth of the time. An open loop and a closed one load it alike while it runs: what "
+        "does each say of its latency?"
+    ),
+    sized=sized,
+    claims=claims,
+    body=body,
+)

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from grpclab import quantities as qty
 from grpclab.calibration import tails
 from grpclab.calibration.claims import Claim
+from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan, core_plan
 from grpclab.calibration.servers import reference
 from grpclab.factors.config import TrialConfig
@@ -188,3 +189,15 @@ def _told(errors: pd.DataFrame) -> str:
         f"{name} {qty.duration(row['truth_s'])} true, {qty.duration(row['measured_s'])} measured"
         for name, row in errors.iterrows()
     )
+
+
+EXPERIMENT = Experiment(
+    title="Measured latency and the truth",
+    question=(
+        "Is the latency that the lab reports the true one? The reference server says of each call how long "
+        "it was really inside."
+    ),
+    sized=sized,
+    claims=claims,
+    body=body,
+)

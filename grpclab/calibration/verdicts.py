@@ -15,6 +15,7 @@ from grpclab import quantities as qty
 from grpclab.analysis import block_ratios
 from grpclab.analysis.inference.ratios import valid_trials
 from grpclab.calibration.claims import Claim
+from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan
 from grpclab.factors.config import Level, TrialConfig
 from grpclab.factors.variants import LOAD, OPTIMIZED
@@ -213,3 +214,15 @@ def body(frame: pd.DataFrame) -> str:
         ),
         engines="engines: grpcio (left), wire (right)",
     ).html()
+
+
+EXPERIMENT = Experiment(
+    title="Verdicts where the truth is known",
+    question=(
+        "And on this machine, with its own noise? A server is compared with itself, and with one that takes 1.3 "
+        "times as long."
+    ),
+    sized=sized,
+    claims=claims,
+    body=body,
+)

@@ -21,9 +21,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Union, get_args, get_origin
 
 from grpclab.errors import FactorError, invalid
+from grpclab.factors.registries import ARRIVALS, ENGINES
 from grpclab.factors.service_time import parse_milliseconds
 from grpclab.quantities import TIMES, in_unit
 from grpclab.system.arguments import plain
+from grpclab.system.registry import Registry
 
 Level = bool | int | float | str | None
 """One value of a factor. None means "not set": the library's default, unlimited or off."""
@@ -44,9 +46,10 @@ def _factor(
     tonic: str | None = None,
     env: str | None = None,
     distribution: bool = False,
+    registry: Registry[Any] | None = None,
 ) -> Any:
     metadata = {"meaning": meaning, "minimum": minimum, "maximum": maximum, "tonic": tonic, "env": env}
-    return field(default=default, metadata=metadata | {"distribution": distribution})
+    return field(default=default, metadata=metadata | {"distribution": distribution, "registry": registry})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,8 +174,8 @@ class LoadConfig:
     is open: calls are sent when they are due, whatever became of those before.
     """
 
-    engine: Literal["wire", "grpcio"] = _factor(
-        "wire", "HTTP/2 frames of our own, or grpc.aio: what a Python client really does and costs"
+    engine: str = _factor(
+        "wire", "HTTP/2 frames of our own, or grpc.aio: what a Python client really does and costs", registry=ENGINES
     )
     requests: int | None = _factor(500, "calls in the measured window", minimum=1, maximum=100_000_000)
     duration_s: float | None = _factor(None, "longest measured window", minimum=0.01, maximum=86_400)
@@ -182,7 +185,7 @@ class LoadConfig:
     rate_rps: float | None = _factor(
         None, "calls sent per second (open loop); none is a closed loop", minimum=0.01, maximum=10_000_000
     )
-    arrival: Literal["constant", "poisson"] = _factor("constant", "spacing of an open loop's calls")
+    arrival: str = _factor("constant", "spacing of an open loop's calls", registry=ARRIVALS)
     pacing: Literal["auto", "spin", "timer"] = _factor(
         "auto", "how an open loop meets its times: spin takes a whole core; auto spins where there are two"
     )
@@ -279,6 +282,8 @@ class Factor:
     distribution: bool
     """Whether its levels are words for a distribution of times (:func:`.service_time.parse_milliseconds`); `minimum`
     and `maximum` are then those of the mean."""
+    registry: Registry[Any] | None
+    """Where its levels are registered; `choices` are the built-in ones of them."""
 
     @property
     def dotted(self) -> str:
@@ -293,9 +298,12 @@ class Factor:
 
     @property
     def range_text(self) -> str:
-        """The levels it takes, for people."""
-        if self.choices:
-            text = "|".join(self.choices)
+        """The levels it takes, for people; of registered ones the built-in."""
+        return self._levels_text(self.choices)
+
+    def _levels_text(self, choices: Iterable[str]) -> str:
+        if words := "|".join(choices):
+            text = words
         elif self.kind is bool:
             text = "true|false"
         else:
@@ -354,7 +362,8 @@ class Factor:
             fits = low <= level <= high and (isinstance(level, int) or math.isfinite(level))
         if fits and self.distribution:
             fits = self._has_mean(str(level))
-        if not fits or (self.choices and level not in self.choices):
+        choices = self.choices if self.registry is None or level in self.choices else self.registry
+        if not fits or (self.choices and level not in choices):
             raise self._refusal(level)
 
     def _has_mean(self, text: str) -> bool:
@@ -367,7 +376,9 @@ class Factor:
 
     def _refusal(self, level: object, called: str | None = None) -> FactorError:
         unit = {"s": "seconds", "ms": "milliseconds", "us": "microseconds"}.get(self.time_unit or "")
-        expected = f"{self.range_text.replace('number', unit, 1)}, or {TIMES}" if unit else self.range_text
+        expected = self._levels_text(self.registry or self.choices)
+        if unit:
+            expected = f"{expected.replace('number', unit, 1)}, or {TIMES}"
         shown = f"{level:.12g}" if isinstance(level, float) else level  # 100 * 1e-6 is 9.999999999999999e-05
         return FactorError(invalid(called or self.dotted, shown, expected))
 
@@ -391,7 +402,8 @@ def _table() -> dict[str, Factor]:
             hint = hints[f.name]
             members = [m for m in get_args(hint) if m is not types.NoneType]
             optional = get_origin(hint) in (Union, types.UnionType)
-            choices = tuple(members) if get_origin(hint) is Literal else ()
+            registry: Registry[Any] | None = f.metadata["registry"]
+            choices = tuple(members) if get_origin(hint) is Literal else registry.builtin if registry else ()
             kind = str if choices else (members[0] if optional else hint)
             factor = Factor(
                 section=section,

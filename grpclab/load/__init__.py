@@ -5,8 +5,8 @@ Each line imports only from those above it::
     core/         the core of the load generator
     reachability  why a target cannot be loaded
     calls/        what a call sends: its schema, its request, its metadata
-    engines/      implementations of the load generator, by name
     peer_probe    the settings that each side of a connection sends at its beginning
+    engines/      implementations of the load generator, by name
     plan          a configuration and a call out of the levels and options given
     run           one measured window: its figures, and whether the generator was its limit
     slo           objectives: limits of latency, errors and rate that a load has to keep

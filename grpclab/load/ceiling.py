@@ -20,8 +20,9 @@ from grpclab.servers.reference.launcher import launch_reference
 from grpclab.servers.reference.spec import ReferenceSpec
 from grpclab.system.environment import identity, machine, split_cores, versions
 
-CALLS = {"wire": 50_000, "grpcio": 3_000}
-"""Calls of the measurement, by engine: about half a second each."""
+CALLS = {"wire": 50_000}
+OTHERS_CALLS = 3_000
+"""Calls of the measurement, of wire and of any other engine: about half a second each."""
 CONCURRENCY, CONNECTIONS = 64, 4
 
 
@@ -67,7 +68,7 @@ def _measure(engine: str) -> Ceiling:
     config = TrialConfig().replace(
         {
             "load.engine": engine,
-            "load.requests": CALLS[engine],
+            "load.requests": CALLS.get(engine, OTHERS_CALLS),
             "load.warmup_s": 0.2,
             "load.concurrency": CONCURRENCY,
             "client.pooling": "pool",

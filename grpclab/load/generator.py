@@ -19,13 +19,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from grpclab.errors import StorageError, TargetError, WorkerError
+from grpclab.errors import PluginError, StorageError, TargetError, WorkerError
 from grpclab.factors.config import TrialConfig
 from grpclab.load.calls.method import CallSpec, greeting
 from grpclab.load.core.bounds import SILENCE_S, Bounds, auto_workers, connections, plan_bounds, split
 from grpclab.load.core.recorder import Records, remove
-from grpclab.load.core.summary import Window
 from grpclab.load.core.traffic import add_counts, read_core_log
+from grpclab.load.core.worker_window import Window
 from grpclab.load.run import BUSY_LIMIT, LoadProgress, LoadRun, assemble, merge_reports
 from grpclab.load.watching import SurroundingsWatch
 from grpclab.system import open_files
@@ -160,7 +160,7 @@ class Generator:
         patience_s = START_TIMEOUT_S + self._connect_timeout_s
         for answer in receive_all(self._workers, patience_s, every_s=0.1, tick=tick):
             if "error" in answer:
-                raise TargetError(answer["error"])
+                raise (PluginError if answer["kind"] == "plugin" else TargetError)(answer["error"])
 
     def _worker(self, name: str, index: int) -> Child:
         cpus, env = self._cores_of(index), dict(self._env or {})

@@ -1,7 +1,7 @@
 """What each side of a connection says at its beginning: its first SETTINGS, and its window of the whole connection.
 
 What was asked of grpcio is one thing, what it tells its peer another. :func:`server_settings` dials a server and
-reads what it says first; :func:`client_settings` lets a client of a configuration dial us. Both send a PING with
+reads what it says first; :func:`channel_settings` lets a channel of grpcio dial us. Both send a PING with
 their own preface: what comes before its answer is what a side says unasked, so there is no pause to choose and no
 clock to race. A peer that answers no PING costs the whole `timeout_s`, and counts with what it said until then.
 
@@ -27,12 +27,10 @@ import grpc
 
 from grpclab.errors import TargetError
 from grpclab.factors.channel_args import client_args
-from grpclab.factors.config import ClientConfig, TrialConfig
+from grpclab.factors.config import ClientConfig
 from grpclab.http2 import frames
 from grpclab.http2.frames import ErrorCode
 from grpclab.http2.peer_settings import PeerSettings, PeerSettingsReader
-from grpclab.load.calls.method import greeting
-from grpclab.load.engines.connection_settings import connection_settings
 from grpclab.system.channels import open_channel
 from grpclab.system.dialling import loopback_target, open_connection
 
@@ -64,21 +62,11 @@ def server_settings(target: str, root_certificates: bytes | None = None, timeout
         return _settings_of(connection, reader, deadline, who=f"the server at {target}", timeout_s=timeout_s)
 
 
-def client_settings(config: TrialConfig, timeout_s: float = TIMEOUT_S) -> PeerSettings:
-    """What a client of this configuration says first. Raises TargetError.
+def channel_settings(client: ClientConfig, timeout_s: float = TIMEOUT_S) -> PeerSettings:
+    """What a channel with the arguments of this client says first, to a socket of ours on loopback. Raises TargetError.
 
-    Of engine `wire` from the bytes of its core, with no socket. Of engine `grpcio` from a channel with the same
-    arguments that dials a socket of ours on loopback; synchronous, so it may be asked inside a running event loop.
+    Synchronous, so it may be asked inside a running event loop.
     """
-    if config.load.engine == "grpcio":
-        return _channel_settings(config.client, timeout_s)
-    settings = connection_settings(config.client, "127.0.0.1:1", None, greeting(config.load))
-    reader = PeerSettingsReader()
-    reader.receive(settings.connection().take().removeprefix(frames.PREFACE))
-    return reader.peer_settings()
-
-
-def _channel_settings(client: ClientConfig, timeout_s: float) -> PeerSettings:
     deadline = time.monotonic() + timeout_s
     who = "the client's channel"
     with contextlib.ExitStack() as stack:

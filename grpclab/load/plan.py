@@ -10,6 +10,7 @@ from typing import Any
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.channel_args import cannot_act
 from grpclab.factors.config import Level, TrialConfig, format_level, lookup
+from grpclab.factors.registries import ARRIVALS
 from grpclab.load.calls.metadata import parse_metadata
 from grpclab.load.calls.method import CallSpec, find_call, greeting
 from grpclab.load.core.arrivals import ScheduledRate
@@ -85,9 +86,9 @@ def no_effect(config: TrialConfig, given: Collection[str]) -> dict[str, str]:
 
 
 def seed_has_no_effect(config: TrialConfig, *, given: bool) -> dict[str, str]:
-    """As :func:`no_effect`, of a seed: only Poisson arrivals are drawn."""
-    drawn = config.load.rate_rps is not None and config.load.arrival == "poisson"
-    return {"seed": "nothing is drawn at random: it is for load.arrival=poisson"} if given and not drawn else {}
+    """As :func:`no_effect`, of a seed: only the arrivals of some load shapes are drawn."""
+    random = config.load.rate_rps is not None and ARRIVALS[config.load.arrival].random
+    return {"seed": "nothing is drawn at random: it is for load.arrival=poisson"} if given and not random else {}
 
 
 def refuse_twice(levels: Collection[str], settings: Mapping[str, Level]) -> None:

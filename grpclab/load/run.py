@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from grpclab.load.core.failures import Failure, merge
-from grpclab.load.core.summary import Summary, Window, lateness, longest_silence, summarise
+from grpclab.load.core.summary import Summary, lateness, longest_silence, summarise
 from grpclab.load.core.traffic import Traffic, add_counts
+from grpclab.load.core.worker_window import Window
 from grpclab.system.notices import Notice
 from grpclab.system.surroundings import Surroundings
 

@@ -6,7 +6,7 @@ lifeline):
 1. its configuration: ``settings``, ``target``, ``roots`` (PEM text or null), ``call``, ``residence``, ``spin``
    (whether an open loop may keep a core busy between sends), ``worker`` of ``workers``, ``seed``,
    ``connect_timeout_s``; answers
-   ``{"ready": true}`` or ``{"error": text, "kind": "target"}``;
+   ``{"ready": true}`` or ``{"error": text, "kind": "target"}``, or kind "plugin";
 2. any number of windows: ``starts_at``, ``opens_at`` (perf_counter, seconds), ``closes_at`` or null, ``requests``
    or null, ``drain_s`` (how long calls may go on after ``closes_at``), ``rate_rps`` of all workers together (null: a
    closed loop), ``record`` (a file for the records, or null), ``progress`` (whether to report while it runs),
@@ -30,7 +30,6 @@ import asyncio
 import contextlib
 import dataclasses
 import gc
-import importlib
 import json
 import math
 import sys
@@ -39,8 +38,9 @@ from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
 
-from grpclab.errors import StorageError, TargetError, UsageError
+from grpclab.errors import PluginError, StorageError, TargetError, UsageError
 from grpclab.factors.config import TrialConfig
+from grpclab.factors.registries import ENGINES
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.core.arrivals import planned
 from grpclab.load.core.bounds import NO_DEADLINE_S
@@ -49,8 +49,7 @@ from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder
 from grpclab.load.core.running import BEAT_S, Heartbeat, Tally
 from grpclab.load.core.summary import percentile
-from grpclab.load.engines import ENGINES
-from grpclab.load.engines.engine import Engine
+from grpclab.load.engines.engine import Engine, EngineFactory
 from grpclab.metrics import PERCENTILES
 from grpclab.system import open_files
 from grpclab.system.accounting import thread_waited_seconds
@@ -75,7 +74,8 @@ async def _work(commands: Commands) -> None:
     config = TrialConfig().replace(setup["settings"])
     roots = setup["roots"]
     try:
-        engine = ENGINES[config.load.engine](
+        create: EngineFactory = ENGINES[config.load.engine]
+        engine = create(
             config,
             setup["target"],
             roots.encode() if roots else None,
@@ -85,6 +85,9 @@ async def _work(commands: Commands) -> None:
         await engine.connect(setup["connect_timeout_s"])
     except (TargetError, UsageError) as error:  # UsageError: a target that is not on this machine, after all
         say(error=str(error), kind="target")
+        return
+    except PluginError as error:
+        say(error=str(error), kind="plugin")
         return
     say(ready=True)
     gc.collect()
@@ -269,8 +272,9 @@ async def _main() -> None:
 def main() -> None:
     """See the module's docstring."""
     open_files.raise_limit()
-    for name in sys.argv[1:]:
-        importlib.import_module(f"grpclab.load.engines.{name}")
+    with contextlib.suppress(PluginError):  # said when it is asked for
+        for name in sys.argv[1:]:
+            ENGINES[name]
     try:
         import uvloop
     except ImportError:

@@ -68,12 +68,18 @@ class CalibrationNotebook:
 
     def _shown(self, name: str) -> Section:
         """The section of an experiment; the top says how many there are."""
-        self._made[name] = page.section(self.results, EXPERIMENTS[name])
-        self._top.update(note(f"{len(self._made)} of {len(EXPERIMENTS)} parts are measured."))
+        self._made[name] = page.section(self.results, name)
+        self._top.update(note(f"{len(self._made)} of {len(list(EXPERIMENTS))} parts are measured."))
         return self._made[name]
 
     def claims(self) -> Section:
-        """What must hold, and whether it does; fills in the answer on top."""
+        """What must hold, and whether it does; fills in the answer on top.
+
+        Experiments that other packages registered are made first: the notebook has no cell for them.
+        """
+        for name in EXPERIMENTS:
+            if name not in self._made and name not in EXPERIMENTS.builtin:
+                self.measure(name)
         self._answer()
         return page.claims(self.results)
 

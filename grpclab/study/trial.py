@@ -30,8 +30,9 @@ from grpclab.factors.config import FACTORS, TrialConfig
 from grpclab.http2.peer_settings import PeerSettings
 from grpclab.link.emulation import RunningLink, running_link
 from grpclab.load.core import failures
+from grpclab.load.engines.engine import client_settings
 from grpclab.load.generator import DRAIN_S, Generator
-from grpclab.load.peer_probe import client_settings, server_settings
+from grpclab.load.peer_probe import server_settings
 from grpclab.metrics import IDENTITY, completed
 from grpclab.profiling import speedscope, threads
 from grpclab.servers.process.launcher import RunningServer

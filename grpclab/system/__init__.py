@@ -18,6 +18,7 @@ Each line imports only from those above it::
     pacing         waking up at a moment, finer than an event loop's own timers
     procfs         what the kernel says of a process: CPU time over all its threads, memory, TCP connections
     accounting     what the kernel has counted so far of this machine and of some processes
+    registry       what can be added by name, by a table here or by another package's entry points
     subprocesses   child processes that never outlive their parent, and say what they have to say in JSON lines
     surroundings   what happened around a measurement while it was taken
     temporary      temporary folders that end with their process

@@ -6,15 +6,17 @@ rate is divided exactly. An arrival belongs to the window ``[opens_at, closes_at
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.config import FACTORS
+from grpclab.factors.registries import ARRIVALS
 from grpclab.load.core.recorder import Floats
 from grpclab.quantities import TIMES, seconds
 
@@ -23,13 +25,46 @@ CHUNK = 4096
 MAX_STEPS = 1000
 
 
+@dataclass(frozen=True, kw_only=True)
+class LoadShape:
+    """How the arrivals of an open loop are spaced; another package may register one under ``grpclab.arrivals``.
+
+    ``times(rate_rps, seed)`` gives the planned times in seconds since the start, ascending and without end, some
+    thousands at a time (float64 arrays). Every worker draws all of them, so the same rate and seed must give the
+    same times. `random`: whether the seed matters.
+    """
+
+    times: Callable[[float, int], Iterator[Floats]]
+    random: bool
+
+
+def _constant(rate_rps: float, _: int) -> Iterator[Floats]:
+    for first in itertools.count(0, CHUNK):
+        yield np.arange(first, first + CHUNK) / rate_rps
+
+
+def _poisson(rate_rps: float, seed: int) -> Iterator[Floats]:
+    rng, elapsed = np.random.default_rng(seed), 0.0
+    while True:
+        gaps = rng.exponential(1 / rate_rps, CHUNK)
+        gaps[0] += elapsed
+        since = np.cumsum(gaps)
+        elapsed = float(since[-1])
+        yield since
+
+
+CONSTANT = LoadShape(times=_constant, random=False)
+"""``i / rate``, each computed from its number, so that no error adds up."""
+POISSON = LoadShape(times=_poisson, random=True)
+"""Exponential gaps of mean ``1 / rate`` (numpy's ``default_rng(seed)``), the first one before the first arrival."""
+
+
 def planned(
     rate_rps: float, arrival: str, *, starts_at: float, seed: int, worker: int = 0, workers: int = 1
 ) -> Iterator[float]:
     """The planned send times of one worker, without end.
 
-    ``constant``: ``starts_at + i / rate``, each computed from its number, so that no error adds up. ``poisson``:
-    exponential gaps of mean ``1 / rate`` (numpy's ``default_rng(seed)``), the first one before the first arrival.
+    `arrival` is the name of a load shape.
     """
     for first, times in _chunks(rate_rps, arrival, starts_at, seed):
         yield from times[(worker - first) % workers :: workers].tolist()
@@ -90,20 +125,12 @@ def count_between(
 
 
 def _chunks(rate_rps: float, arrival: str, starts_at: float, seed: int) -> Iterator[tuple[int, Floats]]:
-    """The schedule, CHUNK arrivals at a time, each with the number of its first one."""
+    """The schedule in pieces, each with the number of its first arrival."""
+    shape: LoadShape = ARRIVALS[arrival]
     first = 0
-    if arrival == "constant":
-        while True:
-            yield first, starts_at + np.arange(first, first + CHUNK) / rate_rps
-            first += CHUNK
-    rng, elapsed = np.random.default_rng(seed), 0.0
-    while True:
-        gaps = rng.exponential(1 / rate_rps, CHUNK)
-        gaps[0] += elapsed
-        since = np.cumsum(gaps)
-        elapsed = float(since[-1])
+    for since in shape.times(rate_rps, seed):
         yield first, starts_at + since
-        first += CHUNK
+        first += len(since)
 
 
 # ---- what a person writes ------------------------------------------------------------------------------------

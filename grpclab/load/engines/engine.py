@@ -1,4 +1,7 @@
-"""What an engine is: its two loops, what it counts, and how a worker makes one."""
+"""What an engine is: its two loops, what it counts, and how a worker makes one.
+
+Another package may register its class under ``grpclab.engines``, as an :class:`EngineFactory`.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from dataclasses import dataclass, fields
 from typing import Protocol
 
 from grpclab.factors.config import TrialConfig
+from grpclab.factors.registries import ENGINES
+from grpclab.http2.peer_settings import PeerSettings
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder
@@ -76,3 +81,12 @@ class EngineFactory(Protocol):
         self, config: TrialConfig, target: str, root_certificates: bytes | None, call: CallSpec, *, residence: bool
     ) -> Engine:
         """`residence`: record what the reference server tells of each call's time inside it."""
+
+    def client_settings(self, config: TrialConfig) -> PeerSettings:
+        """What a client of this configuration says first on a connection. Raises TargetError."""
+
+
+def client_settings(config: TrialConfig) -> PeerSettings:
+    """What a client of this configuration, with its engine, says first on a connection. Raises TargetError."""
+    engine: EngineFactory = ENGINES[config.load.engine]
+    return engine.client_settings(config)

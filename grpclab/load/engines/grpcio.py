@@ -20,6 +20,7 @@ from grpclab.factors.config import TrialConfig
 from grpclab.generated import greet_pb2
 from grpclab.http2.headers import RESIDENCE_HEADER
 from grpclab.http2.messages import DEADLINE_EXCEEDED, OK, UNAVAILABLE, UNIMPLEMENTED, UNKNOWN
+from grpclab.http2.peer_settings import PeerSettings
 from grpclab.load.calls.method import GREETER, CallSpec
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder
@@ -27,6 +28,7 @@ from grpclab.load.core.traffic import Traffic, channelz_channels, channelz_conne
 from grpclab.load.engines.backoff import Backoff
 from grpclab.load.engines.engine import Counters
 from grpclab.load.engines.loops import Caller, CallFunction, Clock, OpenLoop
+from grpclab.load.peer_probe import channel_settings
 from grpclab.load.reachability import connected
 from grpclab.system.channels import addresses, open_aio_channel
 from grpclab.system.pacing import Pacer
@@ -80,6 +82,11 @@ class GrpcioEngine:
         self._give_up: Callable[[], None] = _nothing
 
     # ---- connections -------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def client_settings(config: TrialConfig) -> PeerSettings:
+        """What a channel with its arguments says first."""
+        return channel_settings(config.client)
 
     async def connect(self, timeout_s: float) -> None:
         client = self._config.client

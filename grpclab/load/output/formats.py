@@ -20,7 +20,8 @@ import numpy as np
 from grpclab.factors.config import TrialConfig, format_level
 from grpclab.load.core.failures import only_text
 from grpclab.load.core.recorder import Codes, Floats
-from grpclab.load.core.summary import Window, percentile
+from grpclab.load.core.summary import percentile
+from grpclab.load.core.worker_window import Window
 from grpclab.load.result import LoadResult
 from grpclab.load.run import LoadRun
 from grpclab.load.steps import RateStep

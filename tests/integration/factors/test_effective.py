@@ -27,7 +27,8 @@ from grpclab.http2.frames import ErrorCode, Setting
 from grpclab.http2.peer_settings import PeerSettings, PeerSettingsReader
 from grpclab.load import peer_probe
 from grpclab.load.engines.connection_settings import OWN_WINDOW_BYTES
-from grpclab.load.peer_probe import client_settings, server_settings
+from grpclab.load.engines.engine import client_settings
+from grpclab.load.peer_probe import server_settings
 from grpclab.servers.process.launcher import RunningServer, launch
 from grpclab.servers.reference.launcher import launch_reference
 from grpclab.servers.reference.spec import ReferenceSpec

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from grpclab.errors import UsageError
 from grpclab.factors.config import ServerConfig, TrialConfig
+from grpclab.factors.registries import ENGINES
 from grpclab.load.calls.method import greeting
-from grpclab.load.engines import ENGINES
 from grpclab.servers.process.launcher import launch
 from grpclab.system.addresses import host_port
 from grpclab.system.dialling import loopback_target

@@ -13,10 +13,10 @@ import grpc
 import pytest
 
 from grpclab.factors.config import ClientConfig, LoadConfig, TrialConfig
+from grpclab.factors.registries import ENGINES
 from grpclab.load.calls.method import CallSpec, greeting
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder
-from grpclab.load.engines import ENGINES
 from grpclab.load.engines.backoff import BACKOFF_S, Backoff
 from grpclab.load.engines.engine import Engine
 from grpclab.status import STATUS_NAMES

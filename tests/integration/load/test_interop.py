@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from grpclab.factors.config import ClientConfig, TrialConfig
+from grpclab.factors.registries import ENGINES
 from grpclab.http2.client import Call, ClientConnection, Request
 from grpclab.load.calls.method import CallSpec, find_call
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder, Records
-from grpclab.load.engines import ENGINES
 from grpclab.status import NOT_ENDED, OK, STATUS_NAMES
 from tests.support import interop_service
 from tests.support.go_programs import go_program

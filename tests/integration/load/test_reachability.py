@@ -17,9 +17,9 @@ import pytest
 
 from grpclab.errors import TargetError
 from grpclab.factors.config import ServerConfig, TrialConfig
+from grpclab.factors.registries import ENGINES
 from grpclab.http2 import frames
 from grpclab.load.calls.method import find_call, greeting
-from grpclab.load.engines import ENGINES
 from grpclab.load.reachability import Diagnosis, await_listener, look, unreachable
 from grpclab.servers.process.launcher import RunningServer, launch
 

@@ -19,10 +19,10 @@ import uvloop
 
 from grpclab.errors import TargetError
 from grpclab.factors.config import ClientConfig, LoadConfig, ServerConfig, TrialConfig
+from grpclab.factors.registries import ENGINES
 from grpclab.load.calls.method import CallSpec, greeting
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder, Records
-from grpclab.load.engines import ENGINES
 from grpclab.load.engines.engine import Counters, Engine
 from grpclab.load.engines.wire import WireEngine
 from grpclab.servers.process.launcher import RunningServer, launch

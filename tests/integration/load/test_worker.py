@@ -29,7 +29,7 @@ ANSWERS = {
 @contextlib.contextmanager
 def worker(target: str, *, engine: str = "wire", **setup: Any) -> Iterator[Child]:
     """A worker that has been told its configuration."""
-    config = TrialConfig(load=LoadConfig(engine=engine, concurrency=4))  # type: ignore[arg-type]
+    config = TrialConfig(load=LoadConfig(engine=engine, concurrency=4))
     with Child("grpclab.load.worker", name="worker") as child:
         child.send(
             settings=config.differences(TrialConfig()),

@@ -12,7 +12,8 @@ import pytest
 
 from grpclab.factors.config import TrialConfig
 from grpclab.load.core.recorder import Records
-from grpclab.load.core.summary import Window, summarise
+from grpclab.load.core.summary import summarise
+from grpclab.load.core.worker_window import Window
 from grpclab.load.run import LoadRun
 from grpclab.metrics import MEASURED
 from grpclab.study import window

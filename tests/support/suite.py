@@ -1,0 +1,48 @@
+"""How the suite runs: two lanes side by side, what is tried once more, and what a failed run leaves behind.
+
+``pytest -n 2`` runs the tests of real servers and processes one after the other in one worker process, the pure ones
+and those of the browser in the other. Without ``-n`` all run in one process.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+PROCESSES = ("tests/integration/", "tests/browser/")
+"""Where tests need more than this process: real servers, sockets, notebooks, Chromium."""
+FAILURES = "test-failures.txt"
+"""The file in the project's folder that a failed run leaves behind."""
+
+
+def lane(nodeid: str) -> str:
+    """The tests that run in one worker process, one after the other: all with real servers, or one pure file."""
+    return PROCESSES[0] if nodeid.startswith(PROCESSES[0]) else nodeid.partition("::")[0]
+
+
+def retry_processes(items: Iterable[pytest.Item]) -> None:
+    """Have tests of processes and browsers tried once more when they fail; a pure test never is."""
+    for item in items:
+        if item.nodeid.startswith(PROCESSES):
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+def names(reporter: Any, *outcomes: str) -> list[str]:
+    """The tests with one of these outcomes, each once, in the order in which they ended."""
+    reports = (report for outcome in outcomes for report in reporter.stats.get(outcome, []))
+    return list(dict.fromkeys(report.nodeid for report in reports))
+
+
+def close(reporter: Any, root: Path) -> None:
+    """Name the failed tests after the closing line, and keep both in a file."""
+    if not (failed := names(reporter, "failed", "error")):
+        return
+    closing = ", ".join(text for text, _ in reporter.build_summary_stats_line()[0])
+    (root / FAILURES).write_text("\n".join([time.strftime("%F %T"), closing, *failed]) + "\n")
+    reporter.write_line(f"{closing}: {' '.join(failed)} (kept in {FAILURES})", red=True)
