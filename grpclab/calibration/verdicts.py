@@ -21,7 +21,8 @@ from grpclab.factors.config import Level, TrialConfig
 from grpclab.factors.variants import LOAD, OPTIMIZED
 from grpclab.report import theme
 from grpclab.report.blocks import figure_block
-from grpclab.study.comparing import SCENARIO, judge, prepare
+from grpclab.study.comparing import judge, prepare
+from grpclab.study.designs.compare_design import SCENARIO
 from grpclab.study.progress import say
 from grpclab.study.sides import A, B, Side
 from grpclab.study.target import Subject

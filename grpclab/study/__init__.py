@@ -17,10 +17,11 @@ Its map::
     parameters     the parameters of a study
     designs/       the designs of studies: which configurations are measured and compared
     window         what a trial keeps of its measured window: metrics, and the frames of latencies and of time
+    store          where a study lives
+    trial          one trial
+    runner         the engine room of a study, for ``notebooks/sweep.ipynb`` and ``grpclab study`` alike
+    stored_comparison  ``grpclab compare`` of two stored results
     comparing      ``grpclab compare``
     planning       ``grpclab study --plan``
     repeat         ``grpclab study --repeat``
-    runner         the engine room of a study, for ``notebooks/sweep.ipynb`` and ``grpclab study`` alike
-    store          where a study lives
-    trial          one trial
 """

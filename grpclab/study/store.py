@@ -22,7 +22,7 @@ import pandas as pd
 from grpclab.errors import DesignError
 from grpclab.study.origin import seal
 from grpclab.study.stored_values import check_plan, check_result
-from grpclab.system.bounded import JSON_BYTES, is_inside, json_object, read_bytes
+from grpclab.system.untrusted import JSON_BYTES, is_inside, json_object, read_bytes
 from grpclab.text import redaction
 from grpclab.text.printable import printable
 from grpclab.text.redaction import SALT, SALT_BYTES, Redactor, without_digits

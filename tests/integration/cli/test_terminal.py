@@ -21,7 +21,7 @@ from grpclab.load.output.progress import ProgressLine
 from grpclab.load.run import LoadProgress
 from grpclab.study.progress import outcome, say
 from grpclab.system.terminal import ERASE, erase, guarded
-from grpclab.text import redaction
+from grpclab.text import credentials
 from grpclab.text.printable import harmless, printable
 from tests.support import hostile_server, stored_studies, synthetic
 from tests.support.hostile_server import FORGED, HOSTILE
@@ -100,8 +100,8 @@ def test_a_closed_stream_stays_closed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_progress_of_a_study_holds_no_secret_where_nothing_is_guarded(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(redaction, "_KNOWN", redaction._Known())
-    redaction.learn("tOken-9f8e7d6c")
+    monkeypatch.setattr(credentials, "_KNOWN", credentials._Known())
+    credentials.learn("tOken-9f8e7d6c")
     say("the server said tOken-9f8e7d6c\x1b[2J")
     assert capsys.readouterr().out == "the server said redacted[2J\n"
 

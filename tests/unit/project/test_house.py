@@ -46,11 +46,8 @@ LARGE: dict[str, str] = {
     "grpclab.report.figures.history": "not cut yet",
     "grpclab.report.finished": "not cut yet",
     "grpclab.report.sections.tables": "not cut yet",
-    "grpclab.study.comparing": "not cut yet",
-    "grpclab.study.designs.design": "not cut yet",
     "grpclab.study.runner": "not cut yet",
     "grpclab.study.trial": "not cut yet",
-    "grpclab.text.redaction": "not cut yet",
 }
 """Modules above 16 kB, and why each is one module."""
 
@@ -93,7 +90,7 @@ ONE_USER: dict[str, str] = {
     "grpclab.study.artifacts": "not looked at yet",
     "grpclab.study.planning": "not looked at yet",
     "grpclab.study.window": "not looked at yet",
-    "grpclab.system.tether": "not looked at yet",
+    "grpclab.system.tether": "a program of its own, run by its path, with the standard library alone",
 }
 """Modules that one other module imports, and why they are modules of their own."""
 
@@ -103,7 +100,6 @@ FILE_NAMES: dict[str, str] = {
     "engines": "not renamed yet",
     "evidence": "not renamed yet",
     "foreground": "the same part of both servers, the greeter's and the reference server's",
-    "frames": "not renamed yet",
     "launcher": "the same part of both servers, the greeter's and the reference server's",
     "notices": "not renamed yet",
     "progress": "not renamed yet",
@@ -117,7 +113,6 @@ CLASS_NAMES: dict[str, str] = {
     "Claim": "not renamed yet",
     "Level": "not renamed yet",
     "Line": "not renamed yet",
-    "Reading": "not renamed yet",
     "Rung": "not renamed yet",
     "Spot": "not renamed yet",
 }
