@@ -17,9 +17,8 @@ from grpclab.calibration.plan import Plan, core_plan, shuffled
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.variants import BASIC, OPTIMIZED
 from grpclab.load.generator import Generator
-from grpclab.report import theme, words
+from grpclab.report import tables, theme, words
 from grpclab.report.blocks import figure_block
-from grpclab.report.sections import tables
 from grpclab.servers.process.launcher import launch
 from grpclab.system.environment import CorePlan
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from grpclab import quantities as qty
-from grpclab.report.sections import tables
+from grpclab.report import tables
 from grpclab.report.words import esc
 
 

@@ -22,7 +22,7 @@ from grpclab.calibration.claims import Claim
 from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan
 from grpclab.errors import WorkerError
-from grpclab.report.sections import tables
+from grpclab.report import tables
 from grpclab.report.words import esc
 from grpclab.study import evidence
 from grpclab.system import procfs

@@ -28,7 +28,7 @@ from grpclab.factors.variants import BASIC
 from grpclab.link.emulation import running_link
 from grpclab.load.generator import Generator
 from grpclab.load.run import GENERATOR_BOUND, LoadRun
-from grpclab.report.sections import tables
+from grpclab.report import tables
 from grpclab.report.words import esc
 from grpclab.servers.process.launcher import RunningServer, launch
 from grpclab.system.environment import CorePlan

@@ -12,7 +12,7 @@ from grpclab.calibration.claims import Claim
 from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan, shuffled
 from grpclab.load.core.recorder import Recorder
-from grpclab.report.sections import tables
+from grpclab.report import tables
 from grpclab.report.words import esc
 from grpclab.status import OK
 from grpclab.system.temporary import TemporaryFolder

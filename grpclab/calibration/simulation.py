@@ -17,7 +17,7 @@ from grpclab.calibration.claims import Claim
 from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan
 from grpclab.load.core.recorder import Floats
-from grpclab.report.sections import tables
+from grpclab.report import tables
 from grpclab.report.words import esc
 
 DELTA = 0.05
@@ -104,10 +104,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
         shares = frame.loc[frame["what"] == what, "share"]
         goal = f"{qty.percent(low)} to {qty.percent(high)}" if low and high < 1 else ""
         goal = goal or (f"at least {qty.percent(low)}" if low else f"at most {qty.percent(high)}")
-        span = sorted(
-            {qty.percent(shares.min()), qty.percent(shares.max())},
-            key=lambda text: float(text.split()[0]),
-        )
+        span = sorted({qty.percent(shares.min()), qty.percent(shares.max())}, key=lambda text: float(text.split()[0]))
         found.append(
             Claim(
                 claim=f"simulated studies: {what}, {qty.count(len(shares), 'case')}",

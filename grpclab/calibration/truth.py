@@ -18,9 +18,8 @@ from grpclab.factors.config import TrialConfig
 from grpclab.load.core.recorder import Floats
 from grpclab.load.core.summary import percentile
 from grpclab.load.generator import Generator
-from grpclab.report import theme
+from grpclab.report import tables, theme
 from grpclab.report.blocks import figure_block
-from grpclab.report.sections import tables
 from grpclab.servers.reference.launcher import launch_reference
 from grpclab.system.environment import CorePlan
 

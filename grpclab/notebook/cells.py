@@ -19,12 +19,12 @@ from grpclab.factors.config import FACTORS, LoadConfig, TrialConfig, format_leve
 from grpclab.factors.variants import variant
 from grpclab.load.core.failures import sentence
 from grpclab.notebook.live import Output, TrialProgress, note, report_link
-from grpclab.report import Section, sections
+from grpclab.report import Section, sections, tables
 from grpclab.report.blocks import Shown, folded
+from grpclab.report.figures.trial import trial_picture
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.publish import publish
-from grpclab.report.sections import tables
-from grpclab.report.trial import trial_picture
+from grpclab.report.sections import configurations
 from grpclab.report.words import esc
 from grpclab.study import values
 from grpclab.study.parameters import StudyParameters, number, plain_values, switch
@@ -201,7 +201,7 @@ class SweepNotebook:
         self.study = Study.prepare(self.parameters(namespace))
         planned = FinishedStudy.of(self.study.manifest, pd.DataFrame(), {})
         title = qty.count(len(planned.configurations), "configuration")
-        section = Section(title=title, html=tables.configurations(planned, measured=False))
+        section = Section(title=title, html=configurations.table(planned, measured=False))
         told = values.note("study", namespace.get("study", ""))
         summary = "\n".join(line for line in (self.study.summary(), told) if line)
         return Shown(html=f"<p>{'<br>'.join(map(esc, summary.splitlines()))}</p>{folded([section])}", text=summary)
@@ -253,4 +253,6 @@ class SweepNotebook:
     @functools.cached_property
     def _sections(self) -> list[Section]:
         histograms = self.study.material(self.trials)["histograms"]
-        return sections(self.study.manifest, self.trials, self.judgement.as_dict(), histograms=histograms)
+        return sections(
+            FinishedStudy.of(self.study.manifest, self.trials, self.judgement.as_dict(), histograms=histograms)
+        )

@@ -8,11 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-import jinja2
-
 from grpclab import quantities as qty
-from grpclab.report import scripts
-from grpclab.report.blocks import TEMPLATES
+from grpclab.report import assets
 from grpclab.report.figures.history import history
 from grpclab.report.files import replace
 from grpclab.report.past import Past, changes, read
@@ -81,14 +78,14 @@ def write_index(reports_dir: Path | str, *, links: Sequence[tuple[str, str]] = (
     found.sort(key=lambda entry: entry.about.age, reverse=True)
     studies = [entry.about for entry in found]
     figures = [block.html() for block in history(studies)]
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES / "grpclab"), autoescape=True)
-    page = environment.get_template("studies.html.j2").render(
+    page = assets.rendered(
+        "studies.html.j2",
         entries=found,
         links=links,
         figures=figures,
         palette=palette("".join(figures)),
-        policy=scripts.POLICY,
-        scripts=scripts.WITHOUT_DATA,
+        policy=assets.POLICY,
+        scripts=assets.WITHOUT_DATA,
         changes=_changes(studies),
     )
     return replace(folder / "index.html", page)

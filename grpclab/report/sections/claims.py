@@ -7,10 +7,11 @@ from collections import Counter
 from grpclab import quantities as qty
 from grpclab.analysis.claims import claim as rules
 from grpclab.analysis.claims import replication
-from grpclab.report import words
+from grpclab.report import tables, words
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.sections import tables
 from grpclab.report.words import esc
+
+TITLE, ANCHOR = "The claims", "claims"
 
 _COLOURS = {rules.HOLDS: "faster", rules.CONDITION: "equivalent", rules.FAILS: "slower"}
 

@@ -31,6 +31,7 @@ REGISTRIES = (
     "grpclab.calibration",  # an experiment is one module
     "grpclab.report.sections",
     "grpclab.report.figures",
+    "grpclab.report.renderers",  # a medium is one module
     "grpclab.study.designs",
     "grpclab.load.engines",
 )
@@ -45,7 +46,6 @@ LARGE: dict[str, str] = {
     "grpclab.notebook.explore": "not cut yet",
     "grpclab.report.figures.history": "not cut yet",
     "grpclab.report.finished": "not cut yet",
-    "grpclab.report.sections.tables": "not cut yet",
     "grpclab.study.runner": "not cut yet",
     "grpclab.study.trial": "not cut yet",
 }
@@ -82,7 +82,6 @@ ONE_USER: dict[str, str] = {
     "grpclab.profiling.strace": "a profiler is one module",
     "grpclab.report.index": "not looked at yet",
     "grpclab.report.site": "a medium of its own, which `grpclab report --site` writes",
-    "grpclab.report.trial": "not looked at yet",
     "grpclab.servers.elastic": "a thread pool with nothing of gRPC in it",
     "grpclab.servers.prometheus": "loaded only where the factor asks for it: prometheus_client is optional",
     "grpclab.servers.reference.foreground": "loads the server, which the parser of its command must not",
@@ -105,7 +104,6 @@ FILE_NAMES: dict[str, str] = {
     "progress": "not renamed yet",
     "replication": "not renamed yet",
     "serving": "the same part of both servers, the greeter's and the reference server's",
-    "trial": "not renamed yet",
 }
 """File names that stand in two rooms, beside members of registries, and why."""
 

@@ -302,7 +302,7 @@ def test_numbers_and_names_as_a_reader_sees_them(made: str, shown: str) -> None:
 
 
 def test_the_templates_are_part_of_the_package() -> None:
-    from grpclab.report.blocks import TEMPLATES
+    from grpclab.report.assets import TEMPLATES
 
     names = {path.name for path in Path(TEMPLATES / "grpclab").iterdir()}
     assert names == {

@@ -72,7 +72,7 @@ def test_two_blocks_have_no_interval_in_any_row_and_no_verdict() -> None:
 
 def test_the_history_of_studies_is_drawn_to_the_scale_of_its_levels() -> None:
     found = made(6)
-    about = summary(found.manifest, found.verdict, found.trials)
+    about = summary(found.finished())
     for level in about["levels"]:
         level |= {"ci_low": 1e-9, "ci_high": 2_864_277_723.0}
     about |= {"ci_low": 1e-9, "ci_high": 2_864_277_723.0}

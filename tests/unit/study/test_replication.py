@@ -21,9 +21,10 @@ from grpclab.analysis.claims.load_claims import CLAIMED_RATIO
 from grpclab.analysis.claims.replication import COLUMNS, claims
 from grpclab.factors.config import TrialConfig
 from grpclab.metrics import MEASURED
-from grpclab.report import sections, summaries
+from grpclab.report import sections
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.past import summary
+from grpclab.report.renderers.markdown import escape, markdown
 from grpclab.report.sections import claims as claims_section
 from grpclab.study.designs import replication_design
 from grpclab.study.parameters import StudyParameters
@@ -388,10 +389,10 @@ def test_the_question_is_answered_by_how_many_claims_hold() -> None:
     assert f"{counts[HOLDS]} hold" in first
     assert sum(int(number) for number in re.findall(r"\b(\d+) (?:hold|do|is|are|can)", first)) == 8
     study = FinishedStudy.of(manifest_of("replication", PLAN), made, as_json(verdict.as_dict()))
-    (answer,) = [part for part in sections(study.manifest, made, study.verdict) if part.anchor == "answer"]
+    (answer,) = [part for part in sections(study) if part.anchor == "answer"]
     assert answer.html.startswith(f'<p class="gl-verdict">{html.escape(first)}.')
-    assert summaries.markdown(study).startswith(summaries.escape(first))
-    assert summary(study.manifest, study.verdict)["claims"] is True
+    assert markdown(study).startswith(escape(first))
+    assert summary(study)["claims"] is True
 
 
 def test_failures_that_are_what_is_measured_are_said_to_be() -> None:
@@ -399,10 +400,11 @@ def test_failures_that_are_what_is_measured_are_said_to_be() -> None:
     made = trials(asked, blocks=2)
     study = FinishedStudy.of(manifest_of("replication", PLAN), made, as_json(analyse(made, PLAN).as_dict()))
     assert study.failing_on_purpose == ["own-limits-c10000", "idle-off", "idle-working"]
-    (answer,) = [part for part in sections(study.manifest, made, study.verdict) if part.anchor == "answer"]
+    (answer,) = [part for part in sections(study) if part.anchor == "answer"]
     assert "all of them where failing is what is measured" in answer.html
     made = trials(asked | {"optimized-c10000": {"errors": 3.0}}, blocks=2)
-    (answer,) = [part for part in sections(study.manifest, made, study.verdict) if part.anchor == "answer"]
+    study = FinishedStudy.of(study.manifest, made, study.verdict)
+    (answer,) = [part for part in sections(study) if part.anchor == "answer"]
     assert "486 of " in answer.html
     assert "480 of them where failing is what is measured" in answer.html
 

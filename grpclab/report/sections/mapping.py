@@ -11,8 +11,10 @@ from grpclab import quantities as qty
 from grpclab.factors.effective import CHECKED
 from grpclab.report import words
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.sections.tables import Cells, badge, code, table
+from grpclab.report.tables import Cells, badge, code, table
 from grpclab.report.words import esc
+
+TITLE, ANCHOR = "From tonic to grpcio", "mapping"
 
 MOST_TRIED = 2
 """So many comparisons tell of one setting: those that change the fewest others."""
@@ -27,7 +29,7 @@ class Tried:
     others: int
 
 
-def mapping(study: FinishedStudy) -> str:
+def section(study: FinishedStudy) -> str:
     """The table; "" where the plan has none. Of a comparison it holds only what was set on a side."""
     rows: list[Cells] = [
         [

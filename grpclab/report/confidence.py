@@ -9,18 +9,11 @@ from grpclab.analysis import block_ratios, fewest_blocks
 from grpclab.metrics import lower_is_faster
 from grpclab.report import words
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.words import esc
 
 
 def reasons(study: FinishedStudy) -> list[tuple[str, str]]:
     """Pairs of a question and its answer, plain text: how sure, the noise, and what limits each side."""
     return [pair for pair in [("How sure", sure(study)), ("Noise here", noise(study)), *_limits(study)] if pair[1]]
-
-
-def html(study: FinishedStudy) -> str:
-    """The reasons as a list; "" without any."""
-    found = "".join(f"<dt>{esc(term)}</dt><dd>{esc(text)}</dd>" for term, text in reasons(study))
-    return f'<dl class="gl-reasons">{found}</dl>' if found else ""
 
 
 def sure(study: FinishedStudy) -> str:

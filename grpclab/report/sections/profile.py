@@ -15,8 +15,10 @@ from grpclab.profiling.families import SHOWN as FAMILIES
 from grpclab.report import figures
 from grpclab.report.figures.shares import VIEWS, View
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.sections.tables import Cells, code, table
+from grpclab.report.tables import Cells, code, none, table
 from grpclab.report.words import esc
+
+TITLE, ANCHOR = "Profile", "profile"
 
 MOST_CALLS = 8
 """So many system calls are listed by name, the most frequent ones."""
@@ -27,11 +29,13 @@ _TO_US = 1e6
 Told = Callable[[float], str]
 
 
-def profile(study: FinishedStudy) -> str:
-    """The section: what moved, the figures of the profilers, and the tables; "" where nothing was profiled."""
+def section(study: FinishedStudy) -> str:
+    """What moved, the figures of the profilers, and the tables; "" where the plan profiles nothing."""
     drawn = [block for view in VIEWS if (block := figures.profile(study, view)) is not None]
     if not drawn:
-        return ""
+        reasons = notes(study)
+        told = "; ".join(reasons) if reasons else "no trial was sampled"
+        return none(f"There is no profile: {told}.") if study.plan.get("profiled") else ""
     lacking = [
         f"<p>No picture by {view.name}: {esc(note)}</p>" for view in VIEWS if (note := _lacking(study, view.note))
     ]
