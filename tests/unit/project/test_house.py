@@ -28,6 +28,7 @@ DOORS = {
 
 REGISTRIES = (
     "grpclab.cli",  # a command is one module
+    "grpclab.notebook",  # a notebook is one module
     "grpclab.calibration",  # an experiment is one module
     "grpclab.report.sections",
     "grpclab.report.figures",
@@ -43,7 +44,6 @@ LARGE: dict[str, str] = {
     "grpclab.factors.config": "not cut yet",
     "grpclab.load.generator": "not cut yet",
     "grpclab.metrics": "one table, a row a column",
-    "grpclab.notebook.explore": "not cut yet",
     "grpclab.report.figures.history": "not cut yet",
     "grpclab.report.finished": "not cut yet",
     "grpclab.study.runner": "not cut yet",
@@ -52,15 +52,16 @@ LARGE: dict[str, str] = {
 """Modules above 16 kB, and why each is one module."""
 
 ONE_USER: dict[str, str] = {
-    "grpclab.analysis.claims.load_claims": "not looked at yet",
-    "grpclab.analysis.claims.network_claims": "not looked at yet",
-    "grpclab.analysis.inference.functions": "not looked at yet",
-    "grpclab.analysis.inference.interaction": "not looked at yet",
-    "grpclab.analysis.inference.scalability": "not looked at yet",
-    "grpclab.analysis.inference.stability": "not looked at yet",
-    "grpclab.analysis.limits.rules": "not looked at yet",
-    "grpclab.analysis.notices": "not looked at yet",
-    "grpclab.analysis.offered": "not looked at yet",
+    "grpclab.analysis.claims.load_claims": "claims on calls and CPU, apart from the table that lists all claims",
+    "grpclab.analysis.claims.network_claims": "claims on the network, apart from the table that lists all claims",
+    "grpclab.analysis.inference.functions": "pure where its user is not",
+    "grpclab.analysis.inference.interaction": "pure where its user is not",
+    "grpclab.analysis.inference.scalability": "pure where its user is not",
+    "grpclab.analysis.inference.stability": "statistics with their own sources, apart from what warns by them",
+    "grpclab.analysis.limits.rules": "the table of rules, apart from the answer",
+    "grpclab.analysis.notices": "what happened around the trials, apart from the statistics of a judgement",
+    "grpclab.analysis.offered": "pure where its user is not",
+    "grpclab.analysis.sentence": "English, apart from the statistics of a judgement",
     "grpclab.diagnostics.app": "its user is the entry point",
     "grpclab.diagnostics.guard": "pure, and the one place where it is decided who is answered",
     "grpclab.http2.answering": "half of the server's side; above 16 kB with the other half",
@@ -77,7 +78,6 @@ ONE_USER: dict[str, str] = {
     "grpclab.load.output.html": "loaded only where a notebook shows a result",
     "grpclab.load.output.progress": "its user is a command",
     "grpclab.load.watching": "not looked at yet",
-    "grpclab.notebook.cells": "not looked at yet",
     "grpclab.profiling.processes": "its user is a command",
     "grpclab.profiling.strace": "a profiler is one module",
     "grpclab.report.index": "not looked at yet",
@@ -94,7 +94,6 @@ ONE_USER: dict[str, str] = {
 """Modules that one other module imports, and why they are modules of their own."""
 
 FILE_NAMES: dict[str, str] = {
-    "calibration": "not renamed yet",
     "child": "the same part of both servers, the greeter's and the reference server's",
     "engines": "not renamed yet",
     "evidence": "not renamed yet",
@@ -102,7 +101,6 @@ FILE_NAMES: dict[str, str] = {
     "launcher": "the same part of both servers, the greeter's and the reference server's",
     "notices": "not renamed yet",
     "progress": "not renamed yet",
-    "replication": "not renamed yet",
     "serving": "the same part of both servers, the greeter's and the reference server's",
 }
 """File names that stand in two rooms, beside members of registries, and why."""
