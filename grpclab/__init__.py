@@ -5,6 +5,7 @@ The rooms of the house, top to bottom; each floor imports only from floors below
     cli           the command line: one module a command
     notebook      what the cells of the notebooks call, one module a notebook
     calibration   the lab measures itself: one experiment, one module
+    testing       what the tests of a plug-in need: a virtual clock, a server with faults
     report        a study as frames, figures, HTML, Markdown; the site
     study         the designs, a trial, the runner that executes one notebook for each trial, the store
     analysis      pure functions over frames: ratios, intervals, verdicts, limits, claims
