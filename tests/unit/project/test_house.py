@@ -23,20 +23,9 @@ MODULES = {
 ROOMS = [name for name, path in MODULES.items() if path.name == "__init__.py" and name != "grpclab"]
 
 DOORS = {
-    *(
-        "cli",
-        "notebook",
-        "calibration",
-        "testing",
-        "report",
-        "study",
-        "analysis",
-        "diagnostics",
-        "profiling",
-        "load",
-        "servers",
-    ),
-    *("servers", "link", "factors", "http2", "system", "text", "metrics", "quantities", "errors", "status", "generated"),
+    *("cli", "notebook", "calibration", "testing", "report", "study", "analysis", "diagnostics", "profiling", "load"),
+    *("servers", "link", "factors", "http2", "system", "text"),
+    *("metrics", "quantities", "errors", "status", "generated"),
 }
 
 REGISTRIES = (
