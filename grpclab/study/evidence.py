@@ -14,6 +14,8 @@ from grpclab.load.generator import Generator
 from grpclab.profiling.profiler import PROFILERS, Look
 from grpclab.servers.process.launcher import RunningServer
 
+WITH_COLUMNS = ("pyspy", "perf", "strace")
+"""The profilers whose metrics and notes are columns of trials.parquet."""
 LEAD_S = 0.2
 """The load runs alone for so long before the first look."""
 
@@ -42,7 +44,7 @@ class Evidence:
     perf_note: str = ""
     strace_note: str = ""
     others: dict[str, Look] = field(default_factory=dict)
-    """What profilers of other packages saw, by name."""
+    """What every further profiler saw, by name."""
 
 
 def observe(server: RunningServer, generator: Generator, *, cpus: Collection[int] | None) -> Evidence:
@@ -59,12 +61,12 @@ def observe(server: RunningServer, generator: Generator, *, cpus: Collection[int
         if profiler.makes_load:
             looks[name] = profiler.look(server, generator, cpus=cpus)
             server.require_alive()
-    others = {name: look for name, look in looks.items() if name not in PROFILERS.builtin}
+    others = {name: look for name, look in looks.items() if name not in WITH_COLUMNS}
     return Evidence(
         stacks=looks["pyspy"].stacks,
         perf_stacks=looks["perf"].stacks,
         syscalls_per_call=looks["strace"].per_call,
-        metrics={key: value for name in PROFILERS.builtin for key, value in looks[name].metrics.items()},
+        metrics={key: value for name in WITH_COLUMNS for key, value in looks[name].metrics.items()},
         profile_note=looks["pyspy"].note,
         perf_note=looks["perf"].note,
         strace_note=looks["strace"].note,
