@@ -30,9 +30,11 @@ from grpclab.link.emulation import check_link
 from grpclab.study import artifacts
 from grpclab.study.designs import design, desk_design, file_design, idle_design, replication_design
 from grpclab.study.kernel import KERNEL
+from grpclab.study.model import StoredResult
 from grpclab.study.parameters import StudyParameters, study_name
 from grpclab.study.progress import Progress, duration_text, say
 from grpclab.study.store import SCHEMA_VERSION, Store, write_json
+from grpclab.study.stored_values import read
 from grpclab.study.trial import TrialIdentity, TrialResult, now_text
 from grpclab.system import environment
 from grpclab.system.bounded import JSON_BYTES, json_object, read_bytes
@@ -60,12 +62,12 @@ class Failing:
     valid: bool
     reasons: list[str] = dataclasses.field(default_factory=list)
 
-    def enough(self, result: Mapping[str, Any]) -> bool:
+    def enough(self, result: StoredResult) -> bool:
         """Whether, with this result, it is clear that the others would fail in the same way."""
-        if result["valid"]:
+        if result.valid:
             self.valid = True
         else:
-            self.reasons.append(str(result.get("invalid_reason") or "no reason given"))
+            self.reasons.append(result.invalid_reason or "no reason given")
         # Ports, process ids and counts differ from trial to trial.
         alike = {re.sub(r"\d+", "0", reason) for reason in self.reasons[-FAILED_ALIKE:]}
         return not self.valid and len(self.reasons) >= FAILED_ALIKE and len(alike) == 1
@@ -163,7 +165,7 @@ class Study:
 
     def missing(self) -> list[design.Trial]:
         """The trials not yet there; invalid ones are measured again."""
-        valid = {name for name, result in self.store.results().items() if result["valid"]}
+        valid = {name for name, result in self.store.results().items() if result.valid}
         return [trial for trial in self.trials if trial.name not in valid]
 
     def summary(self) -> str:
@@ -217,7 +219,7 @@ class Study:
     def _kept(self) -> str:
         return f"what was measured is in {self.store.folder}: fix the cause, and {self.CONTINUES} measures them again"
 
-    def _run_trial(self, trial: design.Trial) -> dict[str, Any]:
+    def _run_trial(self, trial: design.Trial) -> StoredResult:
         config = design.trial_config(self.plan, trial.configuration)
         row = design.configuration_row(self.plan, trial.configuration)
         identity = TrialIdentity(
@@ -234,7 +236,7 @@ class Study:
                 result = TrialResult(identity=identity, config=config, started_at=now_text())
                 result.invalid_reason = reason or "trial.ipynb wrote no result"
                 result.write(folder)
-            return json_object(read_bytes(folder / "result.json", JSON_BYTES))
+            return read(StoredResult, json_object(read_bytes(folder / "result.json", JSON_BYTES)))
 
     def measure(self, config: TrialConfig, identity: TrialIdentity, folder: Path) -> str:
         """Measure one trial into `folder`, as a notebook of its own; the reason why that failed, or nothing."""

@@ -92,9 +92,7 @@ def results() -> dict[str, dict[str, Any]]:
 @functools.cache
 def trials() -> pd.DataFrame:
     """A row a trial."""
-    from grpclab.study.trial import row
-
-    return pd.DataFrame([row(one) for one in results().values()])
+    return pd.DataFrame([row_of(one) for one in results().values()])
 
 
 @functools.cache

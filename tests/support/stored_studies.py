@@ -60,6 +60,11 @@ def plan_of_two(levels: Mapping[str, Level] | None = None, *, blocks: int) -> di
     }
 
 
+def row_of(document: dict[str, Any]) -> dict[str, Any]:
+    """The row of trials.parquet that the content of a result.json becomes."""
+    return row(read_result(document, document["trial"]))
+
+
 def result(trial: str, *, valid: bool = True, reason: str = "", **metrics: float) -> dict[str, Any]:
     """What result.json of a trial holds, named as the store names them: ``BB-OOO-CONFIGURATION``."""
     block, order, configuration = trial.split("-", 2)

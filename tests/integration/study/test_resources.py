@@ -450,7 +450,7 @@ def real_trial(folder: Path, cores: CorePlan, name: str, block: int, levels: Map
     identity = TrialIdentity(scenario="made", configuration=name, block=block)
     result = run_trial(TrialConfig().replace(window | dict(levels)), folder, cores=cores, identity=identity)
     assert result.valid, result.invalid_reason
-    return trial.row(json.loads((folder / "result.json").read_text()))
+    return row_of(json.loads((folder / "result.json").read_text()))
 
 
 def share_of(core: int) -> float:
