@@ -32,9 +32,9 @@ from grpclab.report.sections import tables
 from grpclab.report.words import esc
 from grpclab.servers.process.launcher import RunningServer, launch
 from grpclab.system.environment import CorePlan
+from grpclab.system.interference import LINK, SERVER
 from grpclab.system.notices import kinds
 from grpclab.system.subprocesses import Child
-from grpclab.system.surroundings import LINK, SERVER
 from grpclab.system.temporary import TemporaryFolder
 
 ENGINES, LOOPS = ("wire", "grpcio"), ("closed", "open")

@@ -16,7 +16,7 @@ from grpclab.factors.config import FACTORS, Level, TrialConfig, format_level, pa
 from grpclab.quantities import time_option
 from grpclab.system import interrupts
 from grpclab.system.inputs import STDIN, beside, read_text
-from grpclab.text import redaction
+from grpclab.text import credentials, redaction
 
 if TYPE_CHECKING:
     from grpclab.load.bench import BenchResult
@@ -320,11 +320,11 @@ def _read_config(parser: argparse.ArgumentParser, path: str | None) -> BenchFile
         if action.choices:
             choices[action.dest] = [str(choice) for choice in action.choices]
     text = read_text("--config", path)
-    redaction.learn_from(text)
+    credentials.learn_from(text)
     file = read_bench_file(text, path, **kinds)
     if names := file.options.get("redact"):
-        redaction.redact(names)
-        redaction.learn_from(text)
+        credentials.redact(names)
+        credentials.learn_from(text)
     if path != STDIN:
         _look_beside(file.options, Path(path).parent)
     for name, allowed in choices.items():

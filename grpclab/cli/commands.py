@@ -22,8 +22,8 @@ from grpclab.errors import GrpclabError, UsageError, invalid
 from grpclab.factors.channel_args import cannot_act
 from grpclab.factors.config import FACTORS, TrialConfig, format_level, from_environment, parse_settings, table
 from grpclab.factors.variants import DEFAULT_PORTS, MEANINGS, variant
-from grpclab.system import address_space, interrupts, terminal
-from grpclab.text import redaction
+from grpclab.system import interrupts, terminal, ulimits
+from grpclab.text import credentials
 from grpclab.text.printable import printable
 
 INTERRUPTED = 130
@@ -255,15 +255,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    redaction.learn_words(sys.argv[1:] if arguments is None else arguments)
+    credentials.learn_words(sys.argv[1:] if arguments is None else arguments)
     parser = build_parser()
     options = parser.parse_args(arguments)
     if options.command is None:
         parser.error("no command was named: `grpclab --help` lists them")
     options.command_line = shlex.join(["grpclab", *(sys.argv[1:] if arguments is None else arguments)])
     if options.redact:
-        redaction.redact(options.redact)
-        redaction.learn_words(sys.argv[1:] if arguments is None else arguments)
+        credentials.redact(options.redact)
+        credentials.learn_words(sys.argv[1:] if arguments is None else arguments)
     try:
         if not options.quiet:
             _tell_unread_variables(options)
@@ -272,9 +272,9 @@ def _run(arguments: Sequence[str] | None) -> int:
         _explain(error, str(error), options)
         return interrupts.exit_code() if error.exit_code == INTERRUPTED else error.exit_code
     except (MemoryError, RuntimeError) as error:
-        if not address_space.exhausted(error):
+        if not ulimits.exhausted(error):
             raise
-        _explain(error, address_space.ENDED, options)
+        _explain(error, ulimits.EXHAUSTED, options)
         return 3
     except OSError as error:
         if error.filename == terminal.OUTPUT:

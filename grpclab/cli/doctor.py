@@ -19,7 +19,7 @@ from typing import Literal
 from grpclab.errors import MeasurementError
 from grpclab.factors.config import FACTORS
 from grpclab.load.ceiling import CALLS, ceiling
-from grpclab.system import environment
+from grpclab.system import environment, ulimits
 from grpclab.system.environment import Facts, read_int, read_text, split_cores, timer_quality
 from grpclab.system.optional import install_command
 
@@ -70,7 +70,7 @@ def gather(root: Path = Path("/"), folder: Path = Path(".")) -> Facts:
         "threads_max": read_int(root / "proc/sys/kernel/threads-max"),
         "pid_max": read_int(root / "proc/sys/kernel/pid_max"),
         "pids_limit": min((limit for limit in pids if limit is not None), default=None),
-        "nproc": environment.process_limit(),
+        "nproc": ulimits.processes(),
         "disk_free_bytes": disk_free,
         "tools": {name: shutil.which(name) for name in TOOLS},
         "timer": timer_quality(),

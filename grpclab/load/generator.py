@@ -24,14 +24,14 @@ from grpclab.factors.config import TrialConfig
 from grpclab.load.calls.method import CallSpec, greeting
 from grpclab.load.core.bounds import SILENCE_S, Bounds, auto_workers, connections, plan_bounds, split
 from grpclab.load.core.recorder import Records, remove
-from grpclab.load.core.summary import Window
 from grpclab.load.core.traffic import add_counts, read_core_log
+from grpclab.load.core.worker_window import Window
 from grpclab.load.run import BUSY_LIMIT, LoadProgress, LoadRun, assemble, merge_reports
-from grpclab.load.watching import SurroundingsWatch
-from grpclab.system import open_files
+from grpclab.load.watching import InterferenceWatch
+from grpclab.system import ulimits
+from grpclab.system.interference import GENERATOR, Interference
 from grpclab.system.interrupts import hurried, raised
 from grpclab.system.subprocesses import START_TIMEOUT_S, Child, receive_all, receive_any
-from grpclab.system.surroundings import GENERATOR, Surroundings
 from grpclab.system.temporary import TemporaryFolder
 
 __all__ = ["BUSY_LIMIT", "Generator", "LoadProgress", "LoadRun", "split"]
@@ -73,7 +73,7 @@ class Generator:
         workers = config.load.workers or auto_workers(config, self._cores)
         self.config = config.replace({"load.workers": workers})
         self._parts = split(self.config)
-        open_files.require(max(connections(part) for part in self._parts))
+        ulimits.require_open_files(max(connections(part) for part in self._parts))
         self._pinned = cpus is not None
         self._env = env
         self.aim(target, root_certificates=root_certificates, call=call)
@@ -88,8 +88,8 @@ class Generator:
         """By the worker's number."""
         self._windows = 0
         self.beside: dict[str, list[int]] = {}
-        """The processes of the other parties (:mod:`grpclab.system.surroundings`), for what is said of the window's
-        surroundings: those of the server and the link, as far as they are known."""
+        """The processes of the other parties (:mod:`grpclab.system.interference`), for what is said of the window's
+        interference: those of the server and the link, as far as they are known."""
 
     def __enter__(self) -> Generator:
         try:
@@ -218,7 +218,7 @@ class Generator:
                     time.sleep(self.config.load.warmup_s)
                 time.sleep(self.config.load.pause_s)
             warmup_s = 0.0
-        watch = SurroundingsWatch(
+        watch = InterferenceWatch(
             {GENERATOR: self.pids, **self.beside}
         )  # takes some milliseconds: before the start is fixed
         bounds = plan_bounds(
@@ -357,7 +357,7 @@ class Generator:
         bounds: Bounds,
         files: list[Path],
         answers: dict[int, Message],
-        surroundings: Surroundings,
+        interference: Interference,
         *,
         stopped: str,
         interrupted: bool = False,
@@ -387,7 +387,7 @@ class Generator:
             planned=planned,
             interrupted=interrupted,
             stopped=stopped,
-            surroundings=surroundings,
+            interference=interference,
         )
         for log in self._logs.values():
             goaways, _ = read_core_log(_lines(log))

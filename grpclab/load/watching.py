@@ -13,16 +13,16 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-from grpclab.system.accounting import Reading, is_stopped
+from grpclab.system.accounting import KernelCounts, is_stopped
 from grpclab.system.environment import cpu_quota, frequency
-from grpclab.system.surroundings import UNWATCHED_S, Party, Surroundings, between
+from grpclab.system.interference import UNWATCHED_S, Interference, Party, between
 
 LOOK_S = 0.04
 """From one look at the processes' states to the next: a stop of 100 ms is seen twice."""
 
 
-class SurroundingsWatch:
-    """One window's. `parties` are the processes by who they are (see :mod:`grpclab.system.surroundings`)."""
+class InterferenceWatch:
+    """One window's. `parties` are the processes by who they are (see :mod:`grpclab.system.interference`)."""
 
     def __init__(
         self,
@@ -36,14 +36,14 @@ class SurroundingsWatch:
         self._frequency = frequency(root)
         everyone = {pid for party in self._parties.values() for pid in party.pids}
         self._pids = sorted(everyone | {os.getpid()})
-        self._before: Reading | None = None
+        self._before: KernelCounts | None = None
         self._looked_at = math.inf
         self._stopped_s = dict.fromkeys(self._parties, 0.0)
         self._unwatched_s = 0.0
 
     def open(self, *, late_s: float = 0.0) -> None:
         """The window has opened, so long ago."""
-        self._before = Reading.take(self._pids, root=self._root)
+        self._before = KernelCounts.take(self._pids, root=self._root)
         self._looked_at = self._clock()
         self._unwatched_s += late_s if late_s > UNWATCHED_S else 0.0
 
@@ -60,14 +60,14 @@ class SurroundingsWatch:
             if any(is_stopped(pid, self._root) for pid in party.pids):
                 self._stopped_s[name] += min(since_s, UNWATCHED_S)
 
-    def close(self) -> Surroundings:
+    def close(self) -> Interference:
         """The window is over: what happened around it; nothing where it never opened."""
         if self._before is None:
-            return Surroundings()
+            return Interference()
         self.look()
         return between(
             self._before,
-            Reading.take(self._pids, root=self._root),
+            KernelCounts.take(self._pids, root=self._root),
             self._parties,
             stopped_s=self._stopped_s,
             unwatched_s=self._unwatched_s,

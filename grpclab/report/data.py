@@ -20,8 +20,8 @@ import pandas as pd
 
 from grpclab.errors import DesignError
 from grpclab.report.elements import element, read_page
-from grpclab.system.bounded import JSON_BYTES, inflate, is_small, json_object
-from grpclab.system.frames import MOST_BYTES, from_parquet
+from grpclab.system.parquet import MOST_BYTES, from_parquet
+from grpclab.system.untrusted import JSON_BYTES, inflate, is_small, json_object
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from grpclab.system.bounded import MIB, read_bytes, size_text
+from grpclab.system.untrusted import MIB, read_bytes, size_text
 
 PAGE_BYTES = 48 * MIB
 ELEMENT_BYTES = 24 * MIB

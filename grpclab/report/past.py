@@ -19,7 +19,7 @@ import pandas as pd
 from grpclab.report import files, words
 from grpclab.report.elements import element, read_page
 from grpclab.report.finished import FinishedStudy
-from grpclab.system.bounded import json_object
+from grpclab.system.untrusted import json_object
 from grpclab.text.redaction import without_digits
 
 SUMMARY_SCHEMA = 2

@@ -16,9 +16,9 @@ from grpclab.report.finished import tidy
 from grpclab.study.repeat import Original
 from grpclab.study.store import Store
 from grpclab.study.stored_values import read_manifest, read_verdict
-from grpclab.system.bounded import JSON_BYTES, json_object, read_bytes
 from grpclab.system.environment import identity
-from grpclab.system.frames import MOST_BYTES, from_parquet
+from grpclab.system.parquet import MOST_BYTES, from_parquet
+from grpclab.system.untrusted import JSON_BYTES, json_object, read_bytes
 from grpclab.text.printable import printable
 
 T = TypeVar("T")

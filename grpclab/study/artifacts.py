@@ -10,7 +10,7 @@ import pandas as pd
 
 from grpclab.profiling.families import parse_folded
 from grpclab.study.model import StoredResult
-from grpclab.system.bounded import MIB, read_bytes, read_tail
+from grpclab.system.untrusted import MIB, read_bytes, read_tail
 
 LOG_LINES, LOG_CHARACTERS = 20, 2000
 """So much of the end of a server's log goes into the report."""

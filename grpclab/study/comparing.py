@@ -46,8 +46,8 @@ from grpclab.study.store import Store
 from grpclab.study.stored_values import evaluating
 from grpclab.study.target import Subject
 from grpclab.study.trial import TrialIdentity, run_trial
-from grpclab.system.arguments import whole
 from grpclab.system.environment import CorePlan
+from grpclab.system.inputs import whole
 from grpclab.system.paths import is_stored, project_root
 from grpclab.system.temporary import TemporaryFolder
 
@@ -67,7 +67,7 @@ def metric_of(config: TrialConfig) -> str:
 
 
 def plan(sides: Mapping[str, Side], *, blocks: int, delta: float) -> dict[str, Any]:
-    """The plan of the study, as :func:`grpclab.study.designs.design.plan` gives it.
+    """The plan of the study, as :func:`grpclab.study.designs.default_design.plan` gives it.
 
     A percentile that the planned calls cannot carry is left out, and said once. Raises UsageError where it is the
     metric of the verdict.

@@ -28,27 +28,23 @@ from grpclab.factors.config import LinkConfig, TrialConfig
 from grpclab.factors.effective import unknown_factors
 from grpclab.link.emulation import check_link
 from grpclab.study import artifacts
-from grpclab.study.designs import design, desk_design, file_design, idle_design, replication_design
+from grpclab.study.designs import design, file_design
 from grpclab.study.kernel import KERNEL
 from grpclab.study.model import StoredResult
-from grpclab.study.parameters import StudyParameters, study_name
+from grpclab.study.parameters import DESIGNS, StudyParameters, study_name
 from grpclab.study.progress import Progress, duration_text, say
 from grpclab.study.store import SCHEMA_VERSION, Store, write_json
 from grpclab.study.stored_values import read
 from grpclab.study.trial import TrialIdentity, TrialResult, now_text
 from grpclab.system import environment
-from grpclab.system.bounded import JSON_BYTES, json_object, read_bytes
 from grpclab.system.paths import notebook, project_root, require_writable, written_to
 from grpclab.system.subprocesses import STUDY_VARIABLE
 from grpclab.system.temporary import TemporaryFolder
+from grpclab.system.untrusted import JSON_BYTES, json_object, read_bytes
 from grpclab.text.printable import printable
 
 SECONDS_BESIDE_WINDOW = 2.0
 """Rough cost of a trial beside its window: server start, warm-up, notebook. For the first estimate only."""
-
-
-_SPECIAL = {"idle": idle_design, "desk": desk_design, "replication": replication_design}
-"""Designs with a question of their own."""
 
 
 FAILED_ALIKE = 3
@@ -361,17 +357,15 @@ def _execute(folder: Path, parameters: Mapping[str, Any]) -> str:
 
 def _manifest(parameters: StudyParameters, root: Path) -> dict[str, Any]:
     found = surroundings(root)
-    special = _SPECIAL.get(parameters.design)
-    server_cores = len(found["cores"]["server"])
-    plan = special.plan(parameters) if special else design.plan(parameters, server_cores=server_cores)
+    asked = DESIGNS[parameters.design]
+    plan = asked.plan(parameters, len(found["cores"]["server"]))
     chosen = parameters.as_dict()
     if parameters.study == "auto":
         known = {k: v for k, v in chosen.items() if k != "study"}
         content = json.dumps([known, plan, found["identity"]], sort_keys=True, default=str)
         digest = hashlib.sha256(content.encode()).hexdigest()[:6]
         chosen["study"] = f"{parameters.design}-{parameters.requests}x{parameters.blocks}-{digest}"
-    question = (special or design).QUESTION
-    return manifest_of(found, plan, design_name=parameters.design, question=question, parameters=chosen)
+    return manifest_of(found, plan, design_name=parameters.design, question=asked.question, parameters=chosen)
 
 
 def manifest_of(

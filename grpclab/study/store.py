@@ -26,7 +26,7 @@ from grpclab.metrics import IDENTITY, completed
 from grpclab.study.model import StoredResult
 from grpclab.study.origin import seal
 from grpclab.study.stored_values import read_planned, read_result
-from grpclab.system.bounded import JSON_BYTES, is_inside, json_object, read_bytes
+from grpclab.system.untrusted import JSON_BYTES, is_inside, json_object, read_bytes
 from grpclab.text import redaction
 from grpclab.text.printable import printable
 from grpclab.text.redaction import SALT, SALT_BYTES, Redactor, without_digits

@@ -40,9 +40,9 @@ from grpclab.study.store import SCHEMA_VERSION, write_json
 from grpclab.study.target import Subject
 from grpclab.system import environment, procfs
 from grpclab.system.environment import CorePlan
+from grpclab.system.interference import LINK, SERVER
 from grpclab.system.notices import Notice
 from grpclab.system.subprocesses import STUDY_VARIABLE, TRIAL_VARIABLE
-from grpclab.system.surroundings import LINK, SERVER
 from grpclab.system.temporary import TemporaryFolder
 from grpclab.text import redaction
 

@@ -12,7 +12,8 @@ from grpclab.factors.config import Level, TrialConfig
 from grpclab.load.bench import BenchResult
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.core.recorder import Floats, Records
-from grpclab.load.core.summary import Window, lateness, summarise
+from grpclab.load.core.summary import lateness, summarise
+from grpclab.load.core.worker_window import Window
 from grpclab.load.run import LoadRun
 from grpclab.load.slo import parse_slo
 from grpclab.load.steps import RateStep, merged

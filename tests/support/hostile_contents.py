@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from grpclab.load.core.summary import histogram
 from grpclab.report.data import STUDY, TRIALS, parquet
 from grpclab.study.designs.design import comparison
-from tests.support.stored_studies import plan_of_two, result
+from tests.support.stored_studies import plan_of_two, result, row_of
 
 MB = 1_000_000
 

@@ -228,7 +228,7 @@ class Bench:
 
     async def closed_loop(self, concurrency: int = 1, gate: Gate | None = None, requests: int = 100) -> Records:
         """Connect if need be, run, read."""
-        if not self.engine._connections and not self.engine._single:
+        if not self.engine._pool.connections and not self.engine._single:
             await self.engine.connect(5)
         recorder = Recorder(self.path, residence=self.residence)
         async with asyncio.timeout(10_000):

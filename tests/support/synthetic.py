@@ -13,7 +13,8 @@ import pandas as pd
 from grpclab import analysis
 from grpclab.factors.config import TrialConfig
 from grpclab.load.core.summary import histogram
-from grpclab.study.designs import design, waiting_scenario
+from grpclab.study.designs import default_design, waiting_scenario
+from grpclab.study.designs.design import plain
 from grpclab.study.parameters import StudyParameters
 
 CONCURRENCY = (1, 4, 16, 64, 256)
@@ -482,14 +483,14 @@ def _sweeps(maker: StudyMaker) -> list[dict[str, Any]]:
 def waiting_study(*, name: str = "waiting", blocks: int = 6) -> MadeStudy:
     """The scenario ``waiting`` of the design quick, with the throughput that its threads allow."""
     maker = StudyMaker(blocks=blocks, engine="wire")
-    plan = design.plan(StudyParameters(design="quick", blocks=blocks), server_cores=1)
+    plan = default_design.QUICK.plan(StudyParameters(design="quick", blocks=blocks), 1)
     mine = [row for row in plan["configurations"] if row["scenario"] == waiting_scenario.WAITING]
     truth = {"waiting-threads-10": 1900, "waiting-threads-64": 6650, "waiting-asyncio": 4400}
     for row in mine:
         maker.add(row["name"], row["title"], truth[row["name"]], row["settings"], scenario=row["scenario"])
     again = maker.add("again", "10 threads once more", 1900, mine[0]["settings"], scenario=waiting_scenario.WAITING)
     compared = [c for c in plan["comparisons"] if c["scenario"] == waiting_scenario.WAITING]
-    plan = design.plain() | {
+    plan = plain() | {
         "blocks": blocks,
         "delta": 0.05,
         "metric": "throughput_rps",

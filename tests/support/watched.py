@@ -22,7 +22,7 @@ from grpclab.load import plan as plan_module
 from grpclab.profiling import perf, pyspy
 from grpclab.servers.process.exposure import ListenAddress
 from grpclab.study import comparing
-from grpclab.text import redaction
+from grpclab.text import credentials
 from tests.support.bench_results import SAY_HELLO, result
 
 Observed = dict[str, Any]
@@ -82,7 +82,7 @@ class Watched:
     def __call__(self, command: str, words: str) -> Observed:
         """What `grpclab COMMAND WORDS` does: see the module's docstring."""
         self.seen, self.options = {}, None
-        self.patch.setenv(redaction.VARIABLE, "")
+        self.patch.setenv(credentials.VARIABLE, "")
         before = set(self.folder.rglob("*"))
         out, err = io.StringIO(), io.StringIO()
         line = [command, *shlex.split(words)]
@@ -93,7 +93,7 @@ class Watched:
                 self.note(code=end.code)
         if self.options is not None:
             self.note(quiet=self.options.quiet, verbose=self.options.verbose)
-            self.note(tenant_is_secret=redaction.is_secret("tenant"))
+            self.note(tenant_is_secret=credentials.is_secret("tenant"))
         written = set(self.folder.rglob("*")) - before
         self.note(stdout=out.getvalue(), stderr=err.getvalue(), files=sorted(path.name for path in written))
         for path in written:

@@ -1,4 +1,4 @@
-"""The core of the load generator: when a call may start, what is recorded of it, what a summary says.
+"""The core of the load generator: when a call may start, what is recorded of it, how that becomes figures.
 
 Each line imports only from those above it::
 
@@ -8,6 +8,7 @@ Each line imports only from those above it::
     arrivals       when the calls of an open loop are due
     gate           when a call may start: warm-up, the measured window, and its end
     bounds         how a load is divided over its workers, and when its window opens and closes
+    worker_window  the measured window of one worker: which calls are its own, when it ended, and its throughput
     summary        from the record of calls to figures: throughput, percentiles, histogram, timeline
     traffic        what passed on a client's connections beside calls: connections, pings, GOAWAYs
 """

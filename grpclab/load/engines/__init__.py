@@ -9,5 +9,6 @@ Each line imports only from those above it::
     connection_settings  how the connections of engine `wire` are dialled, and what each of them says first
     http2_protocol       one transport with its HTTP/2 connection: where the hot path of engine `wire` begins
     reconnecting         one of a client's connections: dialled, kept alive, and dialled again when it is gone
+    pool                 the connections of engine `wire`: kept ones in turn, or a new one for each call
     wire                 engine `wire`
 """

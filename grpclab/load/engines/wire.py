@@ -15,7 +15,6 @@ import math
 import time
 from collections.abc import Callable, Iterator
 
-from grpclab.errors import TargetError
 from grpclab.factors.config import ClientConfig, TrialConfig
 from grpclab.http2 import frames
 from grpclab.http2.headers import RESIDENCE_HEADER, HeaderList
@@ -25,13 +24,12 @@ from grpclab.load.calls.method import CallSpec, greeting
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder
 from grpclab.load.core.traffic import Traffic
-from grpclab.load.engines.backoff import Backoff
 from grpclab.load.engines.connection_settings import connection_settings
 from grpclab.load.engines.engine import LOOK_S, Counters
 from grpclab.load.engines.http2_protocol import Http2Protocol, WireCall
 from grpclab.load.engines.loops import record_never_sent
+from grpclab.load.engines.pool import ConnectionPool
 from grpclab.load.engines.reconnecting import ReconnectingConnection
-from grpclab.load.reachability import connected
 from grpclab.status import OK
 from grpclab.system.pacing import Pacer
 
@@ -63,16 +61,16 @@ class WireEngine:
         self._target = target
         self._clock = clock
         self._residence = residence
-        self._settings = connection_settings(config.client, target, root_certificates, call)
         self._streaming = call.server_streaming
         self._single = config.client.pooling == "per_call"
         self._look_every_s = _look_every_s(config.client)
-        self._connections: list[ReconnectingConnection] = []
-        self._passed = Traffic()
-        """On transports that are gone, and every connection that was opened."""
-        self._backoff = Backoff() if self._single else None
-        self._next = 0
-        self._down_since: float | None = None
+        self._pool = ConnectionPool(
+            connection_settings(config.client, target, root_certificates, call),
+            self.counters,
+            size=config.client.connections if config.client.pooling == "pool" else 1,
+            attach=self._listen,
+            clock=clock,
+        )
         # Of the running window:
         self._recorder = Recorder(None)
         self._gate = Gate(opens_at=math.inf)
@@ -150,7 +148,7 @@ class WireEngine:
                 call.started = self._due
                 call.late = self._clock() - self._due
                 self._running += 1
-                connection = self._pick_connection()
+                connection = self._pool.pick()
                 connection.submit((call,))
                 used.append(connection)
                 self._due = next(self._planned, math.inf)
@@ -175,7 +173,7 @@ class WireEngine:
             if self._gate.admit(now):
                 following = WireCall()
                 following.started = now
-                self._pick_connection().submit((following,))
+                self._pool.pick().submit((following,))
             else:
                 self._running -= 1
         if not self._running:
@@ -227,8 +225,8 @@ class WireEngine:
                 call = WireCall()
                 call.started = now
                 self._running += 1
-                self._pick_connection().submit((call,))
-            for connection in self._connections:
+                self._pool.pick().submit((call,))
+            for connection in self._pool.connections:
                 connection.flush()
             if self._running:
                 await finished
@@ -251,13 +249,13 @@ class WireEngine:
 
     def under_way(self) -> list[float]:
         """See :class:`grpclab.load.engines.engine.Engine`."""
-        return [call.started for connection in self._connections for call in connection.under_way]
+        return [call.started for connection in self._pool.connections for call in connection.under_way]
 
     def give_up(self) -> None:
         """See :class:`grpclab.load.engines.engine.Engine`."""
         self._gate.close(self._clock())
         self._waited = self._full  # by then, calls that are due wait for `max_in_flight`
-        for connection in list(self._connections):
+        for connection in list(self._pool.connections):
             connection.give_up()
         if not self._running:
             self._finish()
@@ -268,9 +266,9 @@ class WireEngine:
         self._gate, self._recorder, self._running = gate, recorder, 0
         self._handle = self._with_residence(handle) if self._residence else handle
         self._finished = asyncio.get_running_loop().create_future()
-        for connection in self._connections:
+        for connection in self._pool.connections:
             self._listen(connection)
-        self._down_since = None
+        self._pool.begin_window()
         self._turned_at = self._clock()
         self._look()
         try:
@@ -279,7 +277,7 @@ class WireEngine:
             assert self._timer is not None
             self._timer.cancel()
             self._look_at = math.inf
-            self._note_outage()
+            self._pool.note_outage()
 
     def _finish(self) -> None:
         if self._finished is not None and not self._finished.done():
@@ -316,69 +314,24 @@ class WireEngine:
         now = self._clock()
         self._look_at = math.inf  # not again from within
         self._recorder.flush_full()
-        for connection in list(self._connections):
-            connection.look(now)
-        self._note_outage()
-        if self._single:
-            self._connections = [connection for connection in self._connections if connection.open]
-        every_s = max(self._look_every_s, LOOK_AT_ONE_S * len(self._connections))
+        self._pool.look(now)
+        every_s = max(self._look_every_s, LOOK_AT_ONE_S * len(self._pool.connections))
         self._timer = asyncio.get_running_loop().call_later(every_s, self._look)
         self._look_at = now + every_s
-
-    def _note_outage(self) -> None:
-        """An outage lasts while no kept connection takes calls; what has passed of it is added now."""
-        now = self._clock()
-        if self._down_since is not None:
-            self.counters.outage_s += now - self._down_since
-        down = not self._single and all(connection.protocol is None for connection in self._connections)
-        self._down_since = now if down else None
 
     # ---- connections -------------------------------------------------------------------------------------------
 
     async def connect(self, timeout_s: float) -> None:
         """Open the connections. Raises TargetError if nothing answers."""
-        count = self._client.connections if self._client.pooling == "pool" else 1
-        self._connections = [ReconnectingConnection(self._settings, self.counters, self._passed) for _ in range(count)]
-        try:
-            tls = self._settings.tls is not None
-            await connected(self._dial(), self._target, timeout_s, tls=tls, why=lambda: self._connections[0].error)
-        except TargetError:
-            await self.close()
-            raise
-        if self._single:  # only asked whether someone is there
-            await self.close()
-        for connection in self._connections:
-            connection.on_change = self._note_outage
-
-    async def _dial(self) -> None:
-        while any(
-            connection.protocol is None for connection in self._connections
-        ):  # one for a single call dials but once
-            await asyncio.gather(
-                *(connection.dial() for connection in self._connections if connection.protocol is None)
-            )
+        await self._pool.connect(self._target, timeout_s)
 
     async def close(self) -> None:
         """Close the connections."""
-        await asyncio.gather(*(connection.close() for connection in self._connections))
-        self._connections = []
+        await self._pool.close()
 
     def traffic(self) -> Traffic:
         """See :class:`grpclab.load.engines.engine.Engine`."""
-        traffic = self._passed + Traffic()
-        for connection in self._connections:
-            connection.count_open_into(traffic)
-        return traffic
-
-    def _pick_connection(self) -> ReconnectingConnection:
-        """The connections in turn; with one for each call, a new one."""
-        if self._single:
-            connection = ReconnectingConnection(self._settings, self.counters, self._passed, backoff=self._backoff)
-            self._connections.append(connection)
-            self._listen(connection)
-            return connection
-        self._next = (self._next + 1) % len(self._connections)
-        return self._connections[self._next]
+        return self._pool.traffic()
 
     def _listen(self, connection: ReconnectingConnection) -> None:
         connection.on_ended = self._handle

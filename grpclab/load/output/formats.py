@@ -20,7 +20,8 @@ import numpy as np
 from grpclab.factors.config import TrialConfig, format_level
 from grpclab.load.core.failures import only_text
 from grpclab.load.core.recorder import Codes, Floats
-from grpclab.load.core.summary import Window, percentile
+from grpclab.load.core.summary import percentile
+from grpclab.load.core.worker_window import Window
 from grpclab.load.result import LoadResult
 from grpclab.load.run import LoadRun
 from grpclab.load.steps import RateStep
@@ -235,7 +236,7 @@ def _own(result: LoadResult, *, listed: bool) -> dict[str, Any]:
         "link": None if result.link is None else _numbers(result.link),
         "notes": list(result.notes),
         "notices": [notice.to_json() for notice in result.notices],
-        "surroundings": run.surroundings.to_json(),
+        "surroundings": run.interference.to_json(),
         "details_note": "" if listed else f"{summary.requests:,} calls are not listed: --details lists them",
         "limited_by": result.limited_by,
         "limits": list(run.limits),

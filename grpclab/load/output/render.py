@@ -162,7 +162,7 @@ def render(result: LoadResult) -> str:
         _latencies(result),
         _messages(result),
         _errors(result),
-        _surroundings(result),
+        _connections(result),
         _verdicts(result),
     ]
     return harmless("\n\n".join("\n".join(lines) for lines in parts if lines))
@@ -287,7 +287,7 @@ def _errors(result: LoadResult) -> list[str]:
     return lines
 
 
-def _surroundings(result: LoadResult) -> list[str]:
+def _connections(result: LoadResult) -> list[str]:
     run = result.run
     by_process = ""
     if len(result.connections_by_process) > 1:

@@ -12,13 +12,8 @@ from grpclab.factors.variants import MEANINGS, VARIANTS
 from grpclab.report import words
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.words import esc
+from grpclab.study.designs.scenario import SCENARIOS
 
-_SCENARIOS = {
-    "chatter": "small unary calls",
-    "bulk": "messages of 256 KiB",
-    "idle": "calls after a silence longer than the network remembers a connection",
-    "waiting": "handlers that wait without using the CPU",
-}
 _ENGINES = {
     "grpcio": "load from a Python client, grpc.aio",
     "wire": "load from HTTP/2 frames prepared beforehand, which costs the client next to nothing",
@@ -33,7 +28,7 @@ def explained(study: FinishedStudy) -> Iterator[tuple[str, str]]:
     """Each word of the lab that the study uses, in the order of reading, and what it means; both plain text."""
     yield from variants(study)
     scenarios = {str(c.get("scenario") or "") for c in study.configurations.values()}
-    yield from ((name, told) for name, told in _SCENARIOS.items() if name in scenarios)
+    yield from ((name, SCENARIOS[name].meaning) for name in SCENARIOS if name in scenarios)
     engines = {study.engine(name) for name in study.configurations}
     yield from ((f"engine {name}", told) for name, told in _ENGINES.items() if name in engines)
     limits = {label for name in study.configurations for label in study.limits(name)}

@@ -16,8 +16,8 @@ from grpclab.notebook.cells import key_figures
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.sections import tables
 from grpclab.study.trial import TrialIdentity, TrialResult, run_trial
-from tests.support.stored_studies import row_of
 from grpclab.system.environment import machine, split_cores
+from tests.support.stored_studies import row_of
 
 
 def measured(folder: Path, **levels: Any) -> TrialResult:

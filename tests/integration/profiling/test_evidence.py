@@ -16,8 +16,8 @@ from grpclab.load.generator import Generator
 from grpclab.profiling import perf, pyspy, strace
 from grpclab.study import evidence
 from grpclab.study.trial import TrialIdentity, TrialResult, run_trial
-from tests.support.stored_studies import row_of
 from grpclab.system.environment import machine, split_cores
+from tests.support.stored_studies import row_of
 
 BASE: dict[str, Level] = {"load.warmup_s": 0.2, "load.requests": 20_000, "load.duration_s": 1.0}
 TOOLS = ("py-spy", "perf", "strace")

@@ -12,16 +12,17 @@ import pytest
 
 from grpclab.factors.config import TrialConfig
 from grpclab.load.core.recorder import Records
-from grpclab.load.core.summary import Window, summarise
+from grpclab.load.core.summary import summarise
+from grpclab.load.core.worker_window import Window
 from grpclab.load.run import LoadRun
 from grpclab.metrics import MEASURED
 from grpclab.study import window
 from grpclab.study.trial import TrialIdentity, TrialResult, run_trial
-from tests.support.stored_studies import row_of
 from grpclab.system import procfs
 from grpclab.system.environment import CorePlan, machine, split_cores
 from grpclab.system.notices import Notice
 from tests.support.bench_results import result
+from tests.support.stored_studies import row_of
 
 
 @pytest.fixture(scope="module")

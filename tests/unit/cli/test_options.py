@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from grpclab.cli import commands
-from grpclab.study.parameters import DESIGNS, WITHOUT_PART, StudyParameters
+from grpclab.study.parameters import DESIGNS, StudyParameters
 from tests.support.watched import Watched
 
 
@@ -222,8 +222,8 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
                 Acts(words=f"--{name.replace('_', '-')} {word}", proof=f"parameters.{name}"),
                 *(
                     Refused(words=f"--design {design} --{name.replace('_', '-')} {word}", where="it belongs to default")
-                    for design, names in WITHOUT_PART.items()
-                    if name in names
+                    for design in DESIGNS
+                    if name in DESIGNS[design].unused
                 ),
                 Refused(words=f"--file study.toml --{name.replace('_', '-')} {word}", where="write it into study.toml")
                 if name != "study"
@@ -472,14 +472,10 @@ def test_an_option_in_a_file_does_what_its_flag_does(observe: Watched, option: s
         assert re.search(rf"no effect: {re.escape(row.name)}: ", seen["stdout"])
 
 
-@pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.parametrize("design", list(DESIGNS))
 def test_the_parameters_without_part_in_a_design_are_those_that_its_plan_does_not_follow(design: str) -> None:
-    from grpclab.study.designs.design import plan
-    from grpclab.study.runner import _SPECIAL
-
     def planned(**changed: Any) -> Any:
-        parameters = StudyParameters(design=design, **changed)
-        return _SPECIAL[design].plan(parameters) if design in _SPECIAL else plan(parameters, server_cores=1)
+        return DESIGNS[design].plan(StudyParameters(design=design, **changed), 1)
 
     others: dict[str, Any] = {
         **{
@@ -494,4 +490,6 @@ def test_the_parameters_without_part_in_a_design_are_those_that_its_plan_does_no
     }
     assert set(others) == {field.name for field in dataclasses.fields(StudyParameters)} - {"study", "design", "seed"}
     standard = planned()
-    assert set(WITHOUT_PART[design]) == {name for name, value in others.items() if planned(**{name: value}) == standard}
+    assert set(DESIGNS[design].unused) == {
+        name for name, value in others.items() if planned(**{name: value}) == standard
+    }

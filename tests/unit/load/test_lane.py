@@ -565,7 +565,7 @@ def test_a_server_that_comes_up_a_little_later_is_found(path: Path) -> None:
 def test_per_call_opens_and_closes_a_connection_for_each_call(path: Path) -> None:
     async def main(bench: Bench) -> tuple[Records, Bench]:
         records = await bench.closed_loop(3, requests=30)
-        assert len(bench.engine._connections) < 30
+        assert len(bench.engine._pool.connections) < 30
         return records, bench
 
     records, bench = on_a_net(main, path, PER_CALL)

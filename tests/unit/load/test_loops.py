@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder, Records
-from grpclab.load.core.summary import Window, percentiles, summarise
+from grpclab.load.core.summary import percentiles, summarise
+from grpclab.load.core.worker_window import Window
 from grpclab.load.engines.engine import Counters
 from grpclab.load.engines.loops import Caller, CallFunction, OpenLoop
 from grpclab.metrics import PERCENTILES

@@ -15,7 +15,7 @@ from grpclab.load.output import chart
 from grpclab.load.output.progress import ProgressLine, progress_text
 from grpclab.load.output.render import behind, ms, render, share
 from grpclab.load.run import LoadProgress
-from grpclab.system.surroundings import SERVER, Surroundings
+from grpclab.system.interference import SERVER, Interference
 from grpclab.system.terminal import ERASE
 from tests.support.bench_results import open_loop, rate_run, result, schedule, thousand
 
@@ -35,8 +35,8 @@ def test_the_summary_shows_counts_throughput_latencies_and_errors() -> None:
 
 
 def test_what_happened_around_the_window_stands_under_the_figures_with_its_remedy() -> None:
-    around = Surroundings(seconds=10.0, stopped_s={SERVER: 1.0}, clock_step_s=3600.0)
-    found = result([0.01] * 99, surroundings=around)
+    around = Interference(seconds=10.0, stopped_s={SERVER: 1.0}, clock_step_s=3600.0)
+    found = result([0.01] * 99, interference=around)
     last = [line.strip() for line in render(found).splitlines()[-2:]]
     assert last == [f"{notice.severity}: {notice}" for notice in around.notices]
     assert [line.partition(":")[0] for line in last] == ["warning", "note"]

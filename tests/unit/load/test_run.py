@@ -11,8 +11,9 @@ import pytest
 
 from grpclab.load.core.recorder import Records
 from grpclab.load.core.running import Tally
-from grpclab.load.core.summary import Window, summarise
+from grpclab.load.core.summary import summarise
 from grpclab.load.core.traffic import Traffic
+from grpclab.load.core.worker_window import Window
 from grpclab.load.run import GENERATOR_BOUND, HELD_BACK, LoadRun, assemble, find_limits, merge_reports
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from grpclab.errors import UsageError
 from grpclab.load.core.recorder import Records
-from grpclab.load.core.summary import Window, summarise
+from grpclab.load.core.summary import summarise
+from grpclab.load.core.worker_window import Window
 from grpclab.load.run import LoadProgress
 from grpclab.load.slo import (
     IMPLIED_ERRORS,

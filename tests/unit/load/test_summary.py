@@ -19,7 +19,6 @@ from grpclab.load.core.summary import (
     HDR_DIGITS,
     HDR_HIGHEST_US,
     HDR_LOWEST_US,
-    Window,
     histogram,
     lateness,
     longest_silence,
@@ -29,6 +28,7 @@ from grpclab.load.core.summary import (
     summarise,
     timeline,
 )
+from grpclab.load.core.worker_window import Window
 from grpclab.metrics import PERCENTILES
 from grpclab.status import NOT_ENDED
 

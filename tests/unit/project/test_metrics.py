@@ -29,9 +29,10 @@ from grpclab.metrics import (
     metric_words,
 )
 from grpclab.profiling.families import FAMILIES
-from grpclab.study.trial import TrialIdentity, TrialResult, row
-from grpclab.system.surroundings import Surroundings
+from grpclab.study.trial import TrialIdentity, TrialResult
+from grpclab.system.interference import Interference
 from tests.support import first_edition
+from tests.support.stored_studies import row_of
 from tools import metrics_page
 
 
@@ -62,7 +63,7 @@ def test_what_the_table_calls_a_number_is_one(stored: list[pd.DataFrame]) -> Non
 
 def test_what_is_measured_beside_the_calls_is_in_the_table() -> None:
     sent = effective.as_row(PeerSettings(), PeerSettings())
-    assert {*Traffic().as_row(), *Surroundings().as_row(), *sent} <= set(MEASURED)
+    assert {*Traffic().as_row(), *Interference().as_row(), *sent} <= set(MEASURED)
     assert tuple(WORK) == FAMILIES
 
 

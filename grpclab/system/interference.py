@@ -1,6 +1,6 @@
 """What happened around a measurement while it was taken, and what the reader of its figures should know of it. Pure.
 
-:class:`Surroundings` holds numbers, which add up over windows; :attr:`Surroundings.notices` says what they mean. The
+:class:`Interference` holds numbers, which add up over windows; :attr:`Interference.notices` says what they mean. The
 numbers come from two readings of the kernel's counts (:mod:`grpclab.system.accounting`) and from looks in between.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from grpclab.system.accounting import Reading, Throttling
+from grpclab.system.accounting import KernelCounts, Throttling
 from grpclab.system.notices import Notice
 
 SERVER, GENERATOR, LINK = "server", "generator", "link"
@@ -44,7 +44,7 @@ class Party:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Surroundings:
+class Interference:
     """What happened around a window, or around several taken together. Mappings are by party."""
 
     seconds: float = 0.0
@@ -72,9 +72,9 @@ class Surroundings:
     governor: str | None = None
     turbo: bool | None = None
 
-    def __add__(self, other: Surroundings) -> Surroundings:
+    def __add__(self, other: Interference) -> Interference:
         """Two windows taken together."""
-        return Surroundings(
+        return Interference(
             seconds=self.seconds + other.seconds,
             cores=tuple(sorted({*self.cores, *other.cores})),
             shared_core=self.shared_core or other.shared_core,
@@ -127,22 +127,22 @@ def _sums(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, flo
 
 
 def between(
-    before: Reading,
-    after: Reading,
+    before: KernelCounts,
+    after: KernelCounts,
     parties: Mapping[str, Party],
     *,
     stopped_s: Mapping[str, float] | None = None,
     unwatched_s: float = 0.0,
     governor: str | None = None,
     turbo: bool | None = None,
-) -> Surroundings:
+) -> Interference:
     """What the kernel counted between two readings of the same processes: those of the parties, and our own others."""
     cores = tuple(sorted({core for name in (SERVER, GENERATOR) for core in parties.get(name, Party()).cores}))
     used = sum(after.used_s.get(core, 0.0) - before.used_s.get(core, 0.0) for core in cores)
     own = sum(spent - before.cpu_s.get(pid, 0.0) for pid, spent in after.cpu_s.items())
     known = bool(parties.get(SERVER, Party()).pids) and bool(after.used_s)
     server, generator = parties.get(SERVER, Party()).cores, parties.get(GENERATOR, Party()).cores
-    return Surroundings(
+    return Interference(
         seconds=after.at_s - before.at_s,
         cores=cores,
         shared_core=len(cores) == 1 and server == generator,
@@ -168,14 +168,14 @@ def between(
     )
 
 
-def _throttled(before: Reading, after: Reading, pids: Collection[int]) -> list[Throttling]:
+def _throttled(before: KernelCounts, after: KernelCounts, pids: Collection[int]) -> list[Throttling]:
     return [after.throttling[pid] - before.throttling.get(pid, Throttling()) for pid in pids if pid in after.throttling]
 
 
 # ---- what the numbers mean -------------------------------------------------------------------------------------
 
 
-def _stopped(s: Surroundings) -> Iterator[Notice]:
+def _stopped(s: Interference) -> Iterator[Notice]:
     for name, seconds in s.stopped_s.items():
         yield Notice(
             kind=f"{name}-stopped",
@@ -185,7 +185,7 @@ def _stopped(s: Surroundings) -> Iterator[Notice]:
         )
 
 
-def _quota(s: Surroundings) -> Iterator[Notice]:
+def _quota(s: Interference) -> Iterator[Notice]:
     for name, counted in s.throttling.items():
         if counted.throttled > 0:
             cores = f" of {s.quota_cores[name]:.3g} cores" if name in s.quota_cores else ""
@@ -207,7 +207,7 @@ def _quota(s: Surroundings) -> Iterator[Notice]:
             )
 
 
-def _shared_core(s: Surroundings) -> Iterator[Notice]:
+def _shared_core(s: Interference) -> Iterator[Notice]:
     if s.shared_core:
         yield Notice(
             kind="shared-core",
@@ -217,7 +217,7 @@ def _shared_core(s: Surroundings) -> Iterator[Notice]:
         )
 
 
-def _others(s: Surroundings) -> Iterator[Notice]:
+def _others(s: Interference) -> Iterator[Notice]:
     cores = len(s.cores)
     if s.others_s > max(OTHERS_CORES, OTHERS_SHARE * cores) * s.seconds + TICKS_S * cores:
         yield Notice(
@@ -231,7 +231,7 @@ def _others(s: Surroundings) -> Iterator[Notice]:
         )
 
 
-def _stolen(s: Surroundings) -> Iterator[Notice]:
+def _stolen(s: Interference) -> Iterator[Notice]:
     if s.stolen_s > STOLEN_LIMIT * s.seconds * len(s.cores) + TICKS_S:
         share = s.stolen_s / (s.seconds * len(s.cores))
         yield Notice(
@@ -242,7 +242,7 @@ def _stolen(s: Surroundings) -> Iterator[Notice]:
         )
 
 
-def _pressure(s: Surroundings) -> Iterator[Notice]:
+def _pressure(s: Interference) -> Iterator[Notice]:
     memory, io = s.pressure_s.get("memory", 0.0), s.pressure_s.get("io", 0.0)
     if memory > MEMORY_LIMIT * s.seconds:
         yield Notice(
@@ -260,7 +260,7 @@ def _pressure(s: Surroundings) -> Iterator[Notice]:
         )
 
 
-def _frequency(s: Surroundings) -> Iterator[Notice]:
+def _frequency(s: Interference) -> Iterator[Notice]:
     if s.governor not in (None, "performance"):
         yield Notice(
             kind="frequency",
@@ -277,7 +277,7 @@ def _frequency(s: Surroundings) -> Iterator[Notice]:
         )
 
 
-def _clock(s: Surroundings) -> Iterator[Notice]:
+def _clock(s: Interference) -> Iterator[Notice]:
     if abs(s.clock_step_s) > CLOCK_STEP_S:
         yield Notice(
             kind="clock-set",
@@ -289,7 +289,7 @@ def _clock(s: Surroundings) -> Iterator[Notice]:
         )
 
 
-def _unwatched(s: Surroundings) -> Iterator[Notice]:
+def _unwatched(s: Interference) -> Iterator[Notice]:
     if s.unwatched_s > UNWATCHED_S:
         yield Notice(
             kind="unwatched",

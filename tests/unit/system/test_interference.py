@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from grpclab.load.watching import LOOK_S, SurroundingsWatch
+from grpclab.load.watching import LOOK_S, InterferenceWatch
 from grpclab.metrics import MEASURED
-from grpclab.system.accounting import Reading, Throttling
+from grpclab.system.accounting import KernelCounts, Throttling
+from grpclab.system.interference import GENERATOR, LINK, SERVER, UNWATCHED_S, Interference, Party, between
 from grpclab.system.notices import Notice, kinds
-from grpclab.system.surroundings import GENERATOR, LINK, SERVER, UNWATCHED_S, Party, Surroundings, between
 
 PARTIES = {
     SERVER: Party(pids=(10, 11), cores=frozenset({0})),
@@ -22,9 +22,9 @@ PARTIES = {
 }
 
 
-def reading(at_s: float, **counts: Any) -> Reading:
+def reading(at_s: float, **counts: Any) -> KernelCounts:
     known: dict[str, Any] = {"wall_s": 1000.0, "used_s": {0: 0.0, 1: 0.0, 2: 0.0}}
-    return Reading(at_s=at_s, **known | counts)
+    return KernelCounts(at_s=at_s, **known | counts)
 
 
 def around(
@@ -32,7 +32,7 @@ def around(
     after: Mapping[str, Any] | None = None,
     parties: Mapping[str, Party] | None = None,
     **more: Any,
-) -> Surroundings:
+) -> Interference:
     """Ten seconds."""
     return between(reading(5.0, **before or {}), reading(15.0, **after or {}), parties or PARTIES, **more)
 
@@ -104,7 +104,7 @@ def test_of_a_server_whose_processes_are_unknown_nobody_can_tell_what_others_use
     assert json.loads(json.dumps(found.to_json()))["others_s"] is None
 
 
-def test_the_surroundings_of_several_windows_add_up() -> None:
+def test_the_interference_of_several_windows_adds_up() -> None:
     one = around(after={"pressure_s": {"memory": 0.06}, "waited_s": {10: 1.0, 11: 2.0}}, stopped_s={SERVER: 0.5})
     both = one + one
     assert (both.seconds, both.stopped_s, both.waited_s[SERVER]) == (20.0, {SERVER: 1.0}, 6.0)
@@ -131,10 +131,10 @@ class Time:
         return self.now
 
 
-def watched(root: Path, clock: Time) -> SurroundingsWatch:
+def watched(root: Path, clock: Time) -> InterferenceWatch:
     (root / "proc/7").mkdir(parents=True)
     (root / "proc/7/stat").write_text("7 (a (b) c) S 1 1\n")
-    return SurroundingsWatch({SERVER: [7]}, clock=clock, root=root)
+    return InterferenceWatch({SERVER: [7]}, clock=clock, root=root)
 
 
 def test_a_stop_is_about_as_long_as_the_process_was_seen_stopped(tmp_path: Path) -> None:
@@ -171,5 +171,5 @@ def test_a_watcher_that_stood_still_says_so(tmp_path: Path) -> None:
     assert watch.close().unwatched_s == pytest.approx(5.0)
 
 
-def test_a_window_that_never_opened_has_no_surroundings(tmp_path: Path) -> None:
+def test_a_window_that_never_opened_has_no_interference(tmp_path: Path) -> None:
     assert watched(tmp_path, Time()).close().notices == ()

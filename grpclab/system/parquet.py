@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from grpclab.errors import DesignError
-from grpclab.system.bounded import MIB, size_text
+from grpclab.system.untrusted import MIB, size_text
 
 MOST_BYTES = 16 * MIB
 COMPRESSED_BYTES = 4 * MIB

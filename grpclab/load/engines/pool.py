@@ -1,0 +1,101 @@
+"""The connections of engine `wire`: those that are kept, taken in turn, or a new one for each call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from grpclab.errors import TargetError
+from grpclab.load.core.traffic import Traffic
+from grpclab.load.engines.backoff import Backoff
+from grpclab.load.engines.connection_settings import ConnectionSettings
+from grpclab.load.engines.engine import Counters
+from grpclab.load.engines.reconnecting import ReconnectingConnection
+from grpclab.load.reachability import connected
+
+
+class ConnectionPool:
+    """See the module. `size`: how many connections are kept; `attach` is called with each that is made for a call."""
+
+    def __init__(
+        self,
+        settings: ConnectionSettings,
+        counters: Counters,
+        *,
+        size: int,
+        attach: Callable[[ReconnectingConnection], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self.connections: list[ReconnectingConnection] = []
+        self._settings = settings
+        self._counters = counters
+        self._size = size
+        self._attach = attach
+        self._clock = clock
+        self._passed = Traffic()
+        """On transports that are gone, and every connection that was opened."""
+        self._backoff = Backoff() if settings.single_use else None
+        self._next = 0
+        self._down_since: float | None = None
+
+    async def connect(self, target: str, timeout_s: float) -> None:
+        """Open the connections. Raises TargetError if nothing answers."""
+        self.connections = [
+            ReconnectingConnection(self._settings, self._counters, self._passed) for _ in range(self._size)
+        ]
+        try:
+            tls = self._settings.tls is not None
+            await connected(self._dial(), target, timeout_s, tls=tls, why=lambda: self.connections[0].error)
+        except TargetError:
+            await self.close()
+            raise
+        if self._settings.single_use:  # only asked whether someone is there
+            await self.close()
+        for connection in self.connections:
+            connection.on_change = self.note_outage
+
+    async def _dial(self) -> None:
+        while down := [connection for connection in self.connections if connection.protocol is None]:
+            await asyncio.gather(*(connection.dial() for connection in down))  # one for a single call dials but once
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await asyncio.gather(*(connection.close() for connection in self.connections))
+        self.connections = []
+
+    def pick(self) -> ReconnectingConnection:
+        """The connections in turn; with one for each call, a new one."""
+        if self._settings.single_use:
+            connection = ReconnectingConnection(self._settings, self._counters, self._passed, backoff=self._backoff)
+            self.connections.append(connection)
+            self._attach(connection)
+            return connection
+        self._next = (self._next + 1) % len(self.connections)
+        return self.connections[self._next]
+
+    def look(self, now: float) -> None:
+        """Look after deadlines and keepalive of each connection; forget those that were for one call and are over."""
+        for connection in list(self.connections):
+            connection.look(now)
+        self.note_outage()
+        if self._settings.single_use:
+            self.connections = [connection for connection in self.connections if connection.open]
+
+    def traffic(self) -> Traffic:
+        """What passed beside calls since the first connection was opened."""
+        traffic = self._passed + Traffic()
+        for connection in self.connections:
+            connection.count_open_into(traffic)
+        return traffic
+
+    def begin_window(self) -> None:
+        """Outages of the time before do not count."""
+        self._down_since = None
+
+    def note_outage(self) -> None:
+        """Count the outage so far: one lasts while no kept connection takes calls."""
+        now = self._clock()
+        if self._down_since is not None:
+            self._counters.outage_s += now - self._down_since
+        down = not self._settings.single_use and all(one.protocol is None for one in self.connections)
+        self._down_since = now if down else None
