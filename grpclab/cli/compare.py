@@ -119,9 +119,10 @@ def run(options: argparse.Namespace) -> int:
         study = _study_name(options.study)
     with needs_extra("study"):
         from grpclab.study import comparing
+        from grpclab.study.stored_comparison import compare_stored
     silent = options.quiet or options.json == "-"
     if not sides:
-        found = comparing.compare_stored(words, delta=delta, allow_mixed=options.allow_mixed, names=names)
+        found = compare_stored(words, delta=delta, allow_mixed=options.allow_mixed, names=names)
     else:
         if not options.quiet:
             for line in idle_lines(sides, _given(options)):

@@ -148,18 +148,19 @@ def _chosen(options: argparse.Namespace) -> dict[str, Any]:
 
 def _tell(study: Study, path: Path, options: argparse.Namespace) -> Mapping[str, Any]:
     """What a study found, on the terminal and as JSON where that is asked for; returns its verdict."""
-    from grpclab.report import summaries
+    from grpclab.report import glossary
     from grpclab.report.publish import finished
-    from grpclab.report.sections import glossary
+    from grpclab.report.renderers.json import as_json
+    from grpclab.report.renderers.terminal import WIDTH, table
 
     found = finished(study)
     if options.json:  # first: standard output may be read by `head`
-        bench.write(options.json, [json.dumps(summaries.as_json(found), indent=1, allow_nan=False), "\n"])
+        bench.write(options.json, [json.dumps(as_json(found), indent=1, allow_nan=False), "\n"])
     if options.json != "-":
         if not options.quiet:
-            print(f"\n{summaries.table(found)}\n")
+            print(f"\n{table(found)}\n")
         print(printable(str(found.verdict["sentence"])))
-        print("".join(f"{line}\n" for line in textwrap.wrap(glossary.line(found), summaries.WIDTH)), end="")
+        print("".join(f"{line}\n" for line in textwrap.wrap(glossary.line(found), WIDTH)), end="")
         for warning in found.verdict["warnings"]:
             print(f"warning: {printable(str(warning))}")
         print(f"report: {path}")
@@ -189,7 +190,7 @@ def _rebuild(options: argparse.Namespace) -> None:
     bench.require_writable(options.json)
     with needs_extra("study"):
         from grpclab.report.publish import finished, publish
-        from grpclab.report.sections.album import write_figures
+        from grpclab.report.renderers.figure_files import write_figures
         from grpclab.study.runner import Study
         from grpclab.study.stored_values import evaluating
     with evaluating(folder):

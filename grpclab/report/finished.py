@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from grpclab import analysis
+from grpclab import quantities as qty
 from grpclab.analysis.setup import sides_of
 from grpclab.factors.config import FACTORS
 from grpclab.factors.effective import unknown_factors
@@ -32,6 +33,8 @@ ENGINE = "load.engine"
 Plan = Mapping[str, Any]
 Histograms = Mapping[str, Mapping[int, str]]
 """Latencies as encoded HdrHistograms (see result.json), by configuration and block."""
+Profiles = Mapping[str, Mapping[str, Mapping[int, Mapping[str, int]]]]
+"""Folded stacks by file (``stacks`` or ``perf``), configuration and block."""
 
 
 def tidy(trials: pd.DataFrame) -> pd.DataFrame:
@@ -67,6 +70,7 @@ class FinishedStudy:
     verdict: Mapping[str, Any]
     stored: pd.DataFrame
     histograms: Histograms = field(default_factory=dict)
+    profiles: Profiles = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -75,9 +79,10 @@ class FinishedStudy:
         trials: pd.DataFrame,
         verdict: Mapping[str, Any],
         histograms: Histograms | None = None,
+        profiles: Profiles | None = None,
     ) -> FinishedStudy:
         """A study with its trials made tidy; `stored` keeps them as they came."""
-        return cls(manifest, tidy(trials), verdict, trials, histograms or {})
+        return cls(manifest, tidy(trials), verdict, trials, histograms or {}, profiles or {})
 
     @property
     def name(self) -> str:
@@ -96,7 +101,7 @@ class FinishedStudy:
     @property
     def delta(self) -> float:
         """The smallest effect of interest, a share of 1."""
-        return words.number(self.plan.get("delta", 0.05))
+        return qty.number(self.plan.get("delta", 0.05))
 
     @property
     def metric(self) -> str:
@@ -122,6 +127,11 @@ class FinishedStudy:
     def candidate(self) -> str:
         """The configuration that the headline judges."""
         return str(self.headline.get("candidate") or "")
+
+    @property
+    def warnings(self) -> list[str]:
+        """The verdict's warnings, the most serious first."""
+        return [words.plain(text) for text in self.verdict.get("warnings") or [] if text]
 
     @functools.cached_property
     def configurations(self) -> dict[str, Mapping[str, Any]]:
@@ -262,6 +272,16 @@ class FinishedStudy:
             candidate=candidate,
             delta=self.delta,
         ).as_dict()
+
+    def compared(self, key: str) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+        """The comparisons that a list of the plan names, as the verdict has them; what was not tested has none."""
+        for entry in self.entries(key):
+            baseline, candidate = str(entry.get("baseline") or ""), str(entry.get("candidate") or "")
+            candidate = candidate or str(entry.get("configuration") or "")
+            if baseline and candidate:
+                metric = str(entry.get("metric") or self.headline.get("metric") or self.metric)
+                scenario = str(entry.get("scenario") or self.configurations.get(candidate, {}).get("scenario") or "")
+                yield entry, self.comparison(scenario, metric, baseline, candidate)
 
     def listed(self) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
         """Every comparison of the verdict once, in groups that have a name, in the order of the plan."""

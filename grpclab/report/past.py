@@ -14,10 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
+from grpclab import quantities as qty
 from grpclab.report import files, words
-from grpclab.report.elements import element, read_page
+from grpclab.report.data import element, read_page
 from grpclab.report.finished import FinishedStudy
 from grpclab.system.untrusted import json_object
 from grpclab.text.redaction import without_digits
@@ -30,15 +29,12 @@ _VERSIONS = ("grpcio", "protobuf", "uvloop", "python", "kernel")
 """What of an identity is told with its values; of the rest only that it changed."""
 
 
-def summary(
-    manifest: Mapping[str, Any], verdict: Mapping[str, Any], trials: pd.DataFrame | None = None
-) -> dict[str, Any]:
+def summary(study: FinishedStudy) -> dict[str, Any]:
     """What the index says of a study: plain values, small enough to stand in its report a second time.
 
-    Without `trials` it holds no levels, and the study is in no history of a configuration.
+    Without trials it holds no levels, and the study is in no history of a configuration.
     """
-    study = FinishedStudy.of(manifest, pd.DataFrame() if trials is None else trials, verdict)
-    headline = study.headline
+    manifest, verdict, headline = study.manifest, study.verdict, study.headline
     machine: Mapping[str, Any] = manifest.get("machine") or {}
     git: Mapping[str, Any] = manifest.get("git") or {}
     known = [machine.get(key) for key in ("host", "hostname", "cpu_model", "cpu")]
@@ -102,7 +98,7 @@ def settings_digest(plan: Mapping[str, Any], configuration: str) -> str:
 
 def _finite(value: object) -> float | None:
     """Six digits of a number, which are more than any interval needs; None for what is none."""
-    x = words.number(value)
+    x = qty.number(value)
     return float(f"{x:.6g}") if math.isfinite(x) else None
 
 
@@ -252,10 +248,10 @@ def _mapping(value: object) -> Mapping[str, Any]:
 
 
 def _positive(value: object) -> float:
-    x = words.number(value)
+    x = qty.number(value)
     return x if math.isfinite(x) and x > 0 else math.nan
 
 
 def _count(value: object) -> int:
-    x = words.number(value)
+    x = qty.number(value)
     return int(x) if math.isfinite(x) and 0 <= x < 1e9 else 0

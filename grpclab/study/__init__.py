@@ -21,6 +21,7 @@ Each line imports only from those above it::
     store          the folder of a study: trials whole or not at all, and one row a trial
     trial          one trial
     runner         the engine room of a study, for ``notebooks/sweep.ipynb`` and ``grpclab study`` alike
+    stored_comparison  ``grpclab compare`` of two stored results
     comparing      ``grpclab compare``
     planning       ``grpclab study --plan``
     repeat         ``grpclab study --repeat``

@@ -290,7 +290,7 @@ class Store:
         return damaged
 
     def frame(self) -> pd.DataFrame:
-        """One row a trial, see :func:`row`."""
+        """One row a trial: see :func:`row`."""
         rows = [row(result) for result in self.results().values()]
         frame = pd.DataFrame(rows)
         return frame.sort_values(["block", "order"], ignore_index=True) if rows else frame
@@ -304,7 +304,7 @@ class Store:
 
 
 def row(result: StoredResult) -> dict[str, Any]:
-    """A row of trials.parquet: identity, every factor, every metric. What an earlier version did not write is empty."""
+    """A row of trials.parquet; what an earlier version did not write is empty."""
     return {
         **{name: getattr(result, name) for name in IDENTITY},
         **{name: result.factors.get(name) for name in FACTORS},
@@ -315,9 +315,7 @@ def row(result: StoredResult) -> dict[str, Any]:
         "connections_by_process": json.dumps(result.connections_by_process),
         "threads_per_call": json.dumps(result.threads_per_call),
         "syscalls_per_call_by_name": json.dumps(result.syscalls_per_call),
-        "profile_note": result.profile_note,
-        "perf_note": result.perf_note,
-        "strace_note": result.strace_note,
+        **{name: getattr(result, name) for name in ("profile_note", "perf_note", "strace_note")},
         "without_effect": json.dumps(result.without_effect),
         "measured_on": json.dumps(result.measured_on, sort_keys=True),
     }

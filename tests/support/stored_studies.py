@@ -9,10 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from grpclab.factors.config import Level, TrialConfig
 from grpclab.load.core.failures import Failure
 from grpclab.report.data import Packed
-from grpclab.report.page import summary
+from grpclab.report.finished import FinishedStudy
+from grpclab.report.past import summary
 from grpclab.study.designs.design import Configurations, comparison, plain
 from grpclab.study.model import StoredResult
 from grpclab.study.store import row, write_json
@@ -34,7 +37,7 @@ def as_folder(made: synthetic.MadeStudy, folder: Path) -> Path:
 def as_report(made: synthetic.MadeStudy, path: Path) -> Path:
     """The least that is a report: the summary that an index reads, and the study."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    about = json.dumps(summary(made.manifest, made.verdict)).replace("<", "\\u003c")
+    about = json.dumps(summary(FinishedStudy.of(made.manifest, pd.DataFrame(), made.verdict))).replace("<", "\\u003c")
     packed = Packed(manifest=made.manifest, trials=made.trials, verdict=made.verdict)
     path.write_text(
         f'<!DOCTYPE html><html lang="en"><head><title>{html.escape(made.manifest["study"])}</title>'

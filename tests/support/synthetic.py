@@ -13,6 +13,7 @@ import pandas as pd
 from grpclab import analysis
 from grpclab.factors.config import TrialConfig
 from grpclab.load.core.summary import histogram
+from grpclab.report.finished import FinishedStudy
 from grpclab.study.designs import default_design, waiting_scenario
 from grpclab.study.designs.design import plain
 from grpclab.study.parameters import StudyParameters
@@ -185,6 +186,11 @@ class MadeStudy:
     manifest: dict[str, Any]
     trials: pd.DataFrame
     verdict: dict[str, Any]
+
+    def finished(self, **material: Any) -> FinishedStudy:
+        """The study as its report sees it, with some of :func:`material`, or all."""
+        parts = {name: material[name] for name in ("histograms", "profiles") if name in material}
+        return FinishedStudy.of(self.manifest, self.trials, self.verdict, **parts)
 
     def judged_again(self, trials: pd.DataFrame) -> MadeStudy:
         """The same plan over other trials."""

@@ -158,8 +158,8 @@ class Watched:
         self.patch.setattr(publish, "publish", published)
         verdict = {"sentence": "It is so.", "warnings": []}
         self.patch.setattr(publish, "finished", lambda *_, **__: SimpleNamespace(verdict=verdict, configurations={}))
-        for name, told in (("table", "a table"), ("as_json", {})):
-            self.patch.setattr(f"grpclab.report.summaries.{name}", lambda _, told=told: told)
+        for name, told in (("terminal.table", "a table"), ("json.as_json", {})):
+            self.patch.setattr(f"grpclab.report.renderers.{name}", lambda _, told=told: told)
 
     def _compare(self) -> None:
         judgement = SimpleNamespace(as_dict=dict)
@@ -181,7 +181,7 @@ class Watched:
         self.patch.setattr(comparing, "judge", lambda running: found)
 
     def _report(self) -> None:
-        from grpclab.report.sections import album
+        from grpclab.report.renderers import figure_files
         from grpclab.study.runner import Study
 
         self.patch.setattr(Study, "stored", lambda folder: self.note(folder=folder))
@@ -190,7 +190,7 @@ class Watched:
             self.note(figures=where)
             return []
 
-        self.patch.setattr(album, "write_figures", draw)
+        self.patch.setattr(figure_files, "write_figures", draw)
 
     def _others(self) -> None:
         from grpclab.cli import doctor, profile

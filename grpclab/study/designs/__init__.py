@@ -10,6 +10,7 @@ Each line imports only from those above it::
     waiting_scenario    the scenario ``waiting``: handlers that wait, and how many threads that takes
     leave_one_out       the ladder from its top
     default_design      the designs ``default`` and ``quick``
+    compare_design      the design of ``grpclab compare``: two sides, one question
     desk_design         the design ``desk``: what counting calls and a profiling desk beside the server cost it
     file_design         a study of one's own, described in a TOML file
     idle_design         the design of the scenario ``idle``: what keepalive is for

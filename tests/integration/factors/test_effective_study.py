@@ -12,9 +12,9 @@ import pytest
 
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.effective import COLUMNS
-from grpclab.notebook.cells import key_figures
+from grpclab.notebook.trial import key_figures
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.sections import tables
+from grpclab.report.sections import configurations
 from grpclab.study.trial import TrialIdentity, TrialResult, run_trial
 from grpclab.system.environment import machine, split_cores
 from tests.support.stored_studies import row_of
@@ -102,6 +102,6 @@ def test_a_study_of_before_shows_what_was_planned(cells: tuple[str | None, ...])
 
 
 def test_the_reason_stands_beside_its_setting_even_where_all_share_it() -> None:
-    html = tables.configurations(study(json.dumps({"server.max_frame_kib": "4 < 5"})))
+    html = configurations.section(study(json.dumps({"server.max_frame_kib": "4 < 5"})))
     assert html.count("no effect: 4 &lt; 5") == 1
     assert html.count("no effect: planned") == 1

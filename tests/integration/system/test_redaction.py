@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from grpclab.cli import commands
 from grpclab.errors import DesignError, GrpclabError, StorageError, UsageError
 from grpclab.load.calls.metadata import file_word, parse_metadata, references
-from grpclab.report import elements
+from grpclab.report import data
 from grpclab.report.past import settings_digest
 from grpclab.report.publish import publish
 from grpclab.study.runner import Study
@@ -335,7 +335,6 @@ def test_a_report_of_what_an_earlier_version_stored_holds_no_secret(old: Path) -
 
 def whole(path: Path) -> str:
     """All that a report tells: the page, what is packed in it, and its short forms."""
-    from grpclab.report import data
 
     packed = data.read(path)
     inside = json.dumps([packed.manifest, packed.verdict, packed.details, packed.markdown], default=str)
@@ -347,7 +346,7 @@ def test_a_report_with_a_secret_is_not_published(old: Path, monkeypatch: pytest.
     if why == "a secret in it":
         monkeypatch.setattr(redaction.Redactor, "leaked", lambda *_: True)
     else:
-        monkeypatch.setattr(elements, "PAGE_BYTES", 100)
+        monkeypatch.setattr(data, "PAGE_BYTES", 100)
     with pytest.raises(StorageError):
         publish(Study.stored(old), allow_mixed=True)
     assert not list((old.parent.parent / "reports").glob("old.*"))

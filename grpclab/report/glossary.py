@@ -11,7 +11,6 @@ from grpclab.factors.config import TrialConfig
 from grpclab.factors.variants import MEANINGS, VARIANTS
 from grpclab.report import words
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.words import esc
 from grpclab.study.designs.scenario import SCENARIOS
 
 _ENGINES = {
@@ -45,19 +44,6 @@ def variants(study: FinishedStudy) -> Iterator[tuple[str, str]]:
             if called.search(f"{configuration} {c.get('title') or ''}") and _is(name, c.get("settings") or {}):
                 yield name, told
                 break
-
-
-def html(study: FinishedStudy) -> str:
-    """The words as a note, the named configurations first, all others folded; "" for none."""
-    first = dict(variants(study))
-    rest = {word: meaning for word, meaning in explained(study) if word not in first}
-    note = f'<p class="gl-note">{_told(first)}</p>' if first else ""
-    folded = f'<details class="gl-note"><summary>Other words used here</summary><p>{_told(rest)}</p></details>'
-    return note + (folded if rest else "")
-
-
-def _told(meanings: Mapping[str, str]) -> str:
-    return "; ".join(f"<b>{esc(word)}</b>: {esc(meaning)}" for word, meaning in meanings.items()) + "."
 
 
 def line(study: FinishedStudy) -> str:

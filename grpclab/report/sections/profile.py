@@ -7,15 +7,18 @@ from collections.abc import Callable, Iterator
 
 import pandas as pd
 
+from grpclab import quantities as qty
 from grpclab.analysis.inference import evidence
 from grpclab.analysis.inference.evidence import Shift
 from grpclab.analysis.inference.ratios import Interval, numbers
 from grpclab.profiling.families import SHOWN as FAMILIES
-from grpclab.report import figures, words
+from grpclab.report import figures
 from grpclab.report.figures.shares import VIEWS, View
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.sections.tables import Cells, code, table
+from grpclab.report.tables import Cells, code, none, table
 from grpclab.report.words import esc
+
+TITLE, ANCHOR = "Profile", "profile"
 
 MOST_CALLS = 8
 """So many system calls are listed by name, the most frequent ones."""
@@ -26,11 +29,13 @@ _TO_US = 1e6
 Told = Callable[[float], str]
 
 
-def profile(study: FinishedStudy) -> str:
-    """The section: what moved, the figures of the profilers, and the tables; "" where nothing was profiled."""
+def section(study: FinishedStudy) -> str:
+    """What moved, the figures of the profilers, and the tables; "" where the plan profiles nothing."""
     drawn = [block for view in VIEWS if (block := figures.profile(study, view)) is not None]
     if not drawn:
-        return ""
+        reasons = notes(study)
+        told = "; ".join(reasons) if reasons else "no trial was sampled"
+        return none(f"There is no profile: {told}.") if study.plan.get("profiled") else ""
     lacking = [
         f"<p>No picture by {view.name}: {esc(note)}</p>" for view in VIEWS if (note := _lacking(study, view.note))
     ]
@@ -134,7 +139,7 @@ def _samples(study: FinishedStudy, view: View) -> list[str]:
         mine = study.rows(name)
         counts = numbers(mine, view.samples)
         work = (counts * (1 - numbers(mine, f"{view.prefix}{evidence.WAIT}"))).sum()
-        blocks = words.count(int((counts > 0).sum()), "block")
+        blocks = qty.count(int((counts > 0).sum()), "block")
         cells.append(f"{counts.sum():,.0f} in {blocks}<br><small>{work:,.0f} of them at work</small>")
     return cells + [""] * (_sides(study) is not None)
 
@@ -149,7 +154,7 @@ def _cells(study: FinishedStudy, trials: pd.DataFrame, values: pd.Series[float],
 def level(found: Interval, told: Told) -> str:
     """A level with its interval."""
     if not math.isfinite(found.mean):
-        return words.MISSING
+        return qty.MISSING
     between = ""
     if math.isfinite(found.low):
         high = min(1.0, found.high) if told is points else found.high
@@ -161,7 +166,7 @@ def change(shift: Shift, told: Told) -> str:
     """A change with its sign and interval, bold where it is clear."""
     found = shift.change
     if not math.isfinite(found.mean):
-        return words.MISSING
+        return qty.MISSING
 
     def signed(value: float) -> str:
         text = told(abs(value))  # the difference of two shares is in percentage points

@@ -8,48 +8,34 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-import pandas as pd
 from nbconvert import HTMLExporter, TemplateExporter
 
-from grpclab.report import files, scripts, summaries
-from grpclab.report.blocks import TEMPLATES, Section
+from grpclab.report import assets, files
+from grpclab.report.blocks import Section
 from grpclab.report.content import sections
-from grpclab.report.data import Packed
-from grpclab.report.finished import FinishedStudy, Histograms
+from grpclab.report.data import Details, Packed
+from grpclab.report.finished import FinishedStudy
 from grpclab.report.past import summary
-from grpclab.report.sections.flamegraphs import Profiles
+from grpclab.report.renderers.markdown import markdown
 from grpclab.report.svg import palette
 
-__all__ = ["notebook", "sections", "summary", "write_report"]
 
-
-def write_report(
-    path: Path | str,
-    manifest: Mapping[str, Any],
-    trials: pd.DataFrame,
-    verdict: Mapping[str, Any],
-    *,
-    profiles: Profiles | None = None,
-    histograms: Histograms | None = None,
-    details: Mapping[str, Mapping[str, Any]] | None = None,
-) -> Path:
+def write_report(path: Path | str, study: FinishedStudy, *, details: Details | None = None) -> Path:
     """Write the report of a study to `path`, whole or not at all, and return that path.
 
-    `manifest` and `verdict` are the stored files' content, `trials` has one row a trial, `profiles` holds the stacks
-    of those that were profiled (without them there are no flamegraphs), `histograms` the latencies of each
-    configuration, `details` the rest that a reader may ask of a trial (see :class:`grpclab.report.data.Packed`). The
-    page is complete in itself: pictures, style, data and a summary for the index are inside.
+    `details` is the rest that a reader may ask of a trial (see :class:`grpclab.report.data.Packed`). The page is
+    complete in itself: pictures, style, data and a summary for the index are inside. Without the study's `profiles`
+    there are no flamegraphs in it.
     """
     packed = Packed(
-        manifest=manifest,
-        trials=trials,
-        verdict=verdict,
+        manifest=study.manifest,
+        trials=study.stored,
+        verdict=study.verdict,
         details=details or {},
-        markdown=summaries.markdown(FinishedStudy.of(manifest, trials, verdict)),
+        markdown=markdown(study),
     )
-    parts = sections(manifest, trials, verdict, profiles, histograms)
-    nb = notebook(parts, {**summary(manifest, verdict, trials), "data": packed.elements()})
-    return files.replace(Path(path), render(nb))
+    about = {**summary(study), "data": packed.elements()}
+    return files.replace(Path(path), render(notebook(sections(study), about)))
 
 
 def render(nb: nbformat.NotebookNode) -> str:
@@ -59,7 +45,7 @@ def render(nb: nbformat.NotebookNode) -> str:
     small letters, which is no SVG any more.
     """
     make_exporter: Any = HTMLExporter
-    exporter = make_exporter(template_name="grpclab", extra_template_basedirs=[str(TEMPLATES)])
+    exporter = make_exporter(template_name="grpclab", extra_template_basedirs=[str(assets.TEMPLATES)])
     page, _ = TemplateExporter.from_notebook_node(exporter, nb)
     return str(page)
 
@@ -83,10 +69,10 @@ def notebook(parts: list[Section], about: Mapping[str, Any]) -> nbformat.Noteboo
             **known,
             "when": files.when(about["created_at"]),
             "json": _json(known),
-            "policy": scripts.POLICY,
+            "policy": assets.POLICY,
             "palette": palette("".join(part.html for part in parts)),
             "data": data,
-            "scripts": scripts.ELEMENTS if data else scripts.WITHOUT_DATA,
+            "scripts": assets.ELEMENTS if data else assets.WITHOUT_DATA,
         },
     }
     made: nbformat.NotebookNode = v4.new_notebook(cells=cells, metadata=metadata)

@@ -18,8 +18,9 @@ from grpclab.errors import DesignError, UsageError
 from grpclab.factors.config import Level, TrialConfig
 from grpclab.report.data import Packed
 from grpclab.report.stored import load_original
-from grpclab.study import comparing, repeat
+from grpclab.study import repeat
 from grpclab.study.comparing import ComparingStudy
+from grpclab.study.designs import compare_design
 from grpclab.study.repeat import Original, compared, planned
 from grpclab.study.runner import Study
 from grpclab.study.sides import Side
@@ -157,7 +158,7 @@ def commands(a: str, b: str, **subject: Any) -> dict[str, Any]:
         name: Side(label=name, config=config, subject=Subject(command=command, **subject))
         for name, command in (("a", a), ("b", b))
     }
-    made = json.loads(json.dumps(comparing.plan(sides, blocks=2, delta=0.05)))
+    made = json.loads(json.dumps(compare_design.plan(sides, blocks=2, delta=0.05)))
     parameters = {"study": "tiny", "blocks": 2, "seed": 1}
     return manifest(plan=made, design="compare", parameters=parameters, again="grpclab compare --a-cmd x --b-cmd y")
 
