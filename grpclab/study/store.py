@@ -290,7 +290,7 @@ class Store:
         return damaged
 
     def frame(self) -> pd.DataFrame:
-        """One row a trial: see :func:`row`."""
+        """One row a trial."""
         rows = [row(result) for result in self.results().values()]
         frame = pd.DataFrame(rows)
         return frame.sort_values(["block", "order"], ignore_index=True) if rows else frame
@@ -304,7 +304,7 @@ class Store:
 
 
 def row(result: StoredResult) -> dict[str, Any]:
-    """A row of trials.parquet; what an earlier version did not write is empty."""
+    """A row of trials.parquet; what is not known is empty."""
     return {
         **{name: getattr(result, name) for name in IDENTITY},
         **{name: result.factors.get(name) for name in FACTORS},

@@ -172,7 +172,7 @@ DICTIONARIES: dict[str, int] = {
     "report.sections.throughput": 2,
     "report.stored": 3,
     "report.words": 3,
-    "study.artifacts": 2,
+    "study.artifacts": 1,
     "study.comparing": 5,
     "study.designs.compare_design": 2,
     "study.designs.default_design": 9,
@@ -184,12 +184,11 @@ DICTIONARIES: dict[str, int] = {
     "study.designs.replication_design": 4,
     "study.origin": 4,
     "study.planning": 1,
-    "study.progress": 2,
     "study.repeat": 8,
-    "study.runner": 9,
-    "study.store": 9,
+    "study.runner": 7,
+    "study.store": 8,
     "study.target": 1,
-    "study.trial": 4,
+    "study.trial": 3,
 }
 """How many functions of a module take or return a plan, a verdict, a part of one or other JSON as a dictionary.
 
