@@ -11,7 +11,8 @@ from urllib.parse import quote
 from grpclab.report import assets, words
 from grpclab.report.figures.history import history
 from grpclab.report.files import replace
-from grpclab.report.past import Past, changes, read
+from grpclab.report.past import Past, read
+from grpclab.report.recurrence import changes
 from grpclab.report.svg import palette
 
 SIBLINGS = (("md", "Markdown"), ("json", "JSON"))

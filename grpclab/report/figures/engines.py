@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from grpclab.analysis import Interval
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
 from grpclab.report.finished import FinishedStudy
@@ -23,23 +24,14 @@ _GROUP = 0.9  # the room of a variant's name, in rows
 
 
 @dataclass(frozen=True, kw_only=True)
-class Level:
-    """A metric's mean over blocks with its interval, in its unit."""
-
-    mean: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class Row:
     """A variant under one engine. `limits` are the labels of what limited it."""
 
     engine: str
     configuration: str
-    throughput_rps: Level
-    server_cpu_s: Level
-    client_cpu_s: Level
+    throughput_rps: Interval
+    server_cpu_s: Interval
+    client_cpu_s: Interval
     limits: tuple[str, ...]
 
 
@@ -178,10 +170,15 @@ def by_engine(study: FinishedStudy) -> list[tuple[str, Mapping[str, Any]]]:
 
 
 def _row(study: FinishedStudy, engine: str, configuration: str, pair: Sequence[str]) -> Row:
-    def level(metric: str) -> Level:
+    def level(metric: str) -> Interval:
         table = study.levels_of_pair(metric, *pair) if len(pair) == 2 else study.levels([configuration], metric)
         row = next(table[table["configuration"] == configuration].itertuples(index=False))
-        return Level(mean=words.number(row.mean), low=words.number(row.ci_low), high=words.number(row.ci_high))
+        return Interval(
+            mean=words.number(row.mean),
+            low=words.number(row.ci_low),
+            high=words.number(row.ci_high),
+            blocks=int(words.number(row.blocks)),
+        )
 
     return Row(
         engine=engine,

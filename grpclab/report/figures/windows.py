@@ -26,12 +26,12 @@ class Panel:
 
     title: str
     unit: str
-    points: tuple[Spot, ...]
-    apart: tuple[Spot, ...]
+    points: tuple[SizePoint, ...]
+    apart: tuple[SizePoint, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spot:
+class SizePoint:
     """A point of a panel with its interval and the value of each block."""
 
     label: str
@@ -96,7 +96,7 @@ def windows(study: FinishedStudy) -> FigureBlock | None:
     )
 
 
-def _spot(study: FinishedStudy, point: Mapping[str, Any], scale: float) -> Spot | None:
+def _spot(study: FinishedStudy, point: Mapping[str, Any], scale: float) -> SizePoint | None:
     name = str(point.get("configuration") or "")
     row = next(study.levels([name], "throughput_rps").itertuples(index=False))
     mean = words.number(row.mean) * scale
@@ -104,7 +104,7 @@ def _spot(study: FinishedStudy, point: Mapping[str, Any], scale: float) -> Spot 
         return None
     label = words.plain(point.get("label") or name)
     values = study.rows(name)["throughput_rps"].dropna() * scale
-    return Spot(
+    return SizePoint(
         label=label,
         size=_size(label),
         mean=mean,
@@ -123,7 +123,7 @@ def _size(label: str) -> float:
     return value * _BYTES[(found[2] or "b")[0].lower()] if value > 0 else math.nan
 
 
-def _all(panel: Panel) -> tuple[Spot, ...]:
+def _all(panel: Panel) -> tuple[SizePoint, ...]:
     return panel.points + panel.apart
 
 

@@ -44,8 +44,6 @@ LARGE: dict[str, str] = {
     "grpclab.load.generator": "not cut yet",
     "grpclab.metrics": "one table, a row a column",
     "grpclab.notebook.explore": "not cut yet",
-    "grpclab.report.figures.history": "not cut yet",
-    "grpclab.report.finished": "not cut yet",
     "grpclab.study.runner": "not cut yet",
     "grpclab.study.trial": "not cut yet",
 }
@@ -80,7 +78,7 @@ ONE_USER: dict[str, str] = {
     "grpclab.notebook.cells": "not looked at yet",
     "grpclab.profiling.processes": "its user is a command",
     "grpclab.profiling.strace": "a profiler is one module",
-    "grpclab.report.index": "not looked at yet",
+    "grpclab.report.index": "its user is the door of the room",
     "grpclab.report.site": "a medium of its own, which `grpclab report --site` writes",
     "grpclab.servers.elastic": "a thread pool with nothing of gRPC in it",
     "grpclab.servers.prometheus": "loaded only where the factor asks for it: prometheus_client is optional",
@@ -109,10 +107,7 @@ FILE_NAMES: dict[str, str] = {
 
 CLASS_NAMES: dict[str, str] = {
     "Claim": "not renamed yet",
-    "Level": "not renamed yet",
-    "Line": "not renamed yet",
     "Rung": "not renamed yet",
-    "Spot": "not renamed yet",
 }
 """Class names that stand in two modules, and why."""
 
