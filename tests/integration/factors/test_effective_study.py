@@ -12,7 +12,7 @@ import pytest
 
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.effective import COLUMNS
-from grpclab.notebook.cells import key_figures
+from grpclab.notebook.trial import key_figures
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.sections import configurations
 from grpclab.study.trial import TrialIdentity, TrialResult, row, run_trial

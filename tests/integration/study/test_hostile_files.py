@@ -28,7 +28,7 @@ from grpclab.system.untrusted import JSON_DEPTH, json_object, read_bytes, read_t
 from tests.support import hostile_contents, hostile_files
 
 EXAMPLE = project_root() / "reports" / "example.html"
-COUNT = os.environ.get("GRPCLAB_HOSTILE", "16")
+COUNT = os.environ.get("GRPCLAB_HOSTILE", "8")
 """How many files of the set are read: 500 are all kinds, those that draw something more than once."""
 RNG = random.Random(1)
 

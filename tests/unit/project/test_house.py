@@ -28,6 +28,7 @@ DOORS = {
 
 REGISTRIES = (
     "grpclab.cli",  # a command is one module
+    "grpclab.notebook",  # a notebook is one module
     "grpclab.calibration",  # an experiment is one module
     "grpclab.report.sections",
     "grpclab.report.figures",
@@ -43,7 +44,6 @@ LARGE: dict[str, str] = {
     "grpclab.factors.config": "not cut yet",
     "grpclab.load.generator": "not cut yet",
     "grpclab.metrics": "one table, a row a column",
-    "grpclab.notebook.explore": "not cut yet",
     "grpclab.study.runner": "not cut yet",
     "grpclab.study.trial": "not cut yet",
 }
@@ -75,7 +75,6 @@ ONE_USER: dict[str, str] = {
     "grpclab.load.output.html": "loaded only where a notebook shows a result",
     "grpclab.load.output.progress": "its user is a command",
     "grpclab.load.watching": "not looked at yet",
-    "grpclab.notebook.cells": "not looked at yet",
     "grpclab.profiling.processes": "its user is a command",
     "grpclab.profiling.strace": "a profiler is one module",
     "grpclab.report.index": "its user is the door of the room",
@@ -92,7 +91,6 @@ ONE_USER: dict[str, str] = {
 """Modules that one other module imports, and why they are modules of their own."""
 
 FILE_NAMES: dict[str, str] = {
-    "calibration": "not renamed yet",
     "child": "the same part of both servers, the greeter's and the reference server's",
     "engines": "not renamed yet",
     "evidence": "not renamed yet",
@@ -100,7 +98,6 @@ FILE_NAMES: dict[str, str] = {
     "launcher": "the same part of both servers, the greeter's and the reference server's",
     "notices": "not renamed yet",
     "progress": "not renamed yet",
-    "replication": "not renamed yet",
     "serving": "the same part of both servers, the greeter's and the reference server's",
 }
 """File names that stand in two rooms, beside members of registries, and why."""

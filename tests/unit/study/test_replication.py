@@ -212,7 +212,7 @@ def test_277_per_cent_within_a_wide_interval_are_not_decided() -> None:
     assert outcome("throughput", rps(optimized=3700, optimized_wire=3700), noise=0.2)[0] == UNDECIDED
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(ratio=st.floats(0.5, 12), noise=st.floats(0.001, 0.3), blocks=st.integers(1, 8))
 def test_a_verdict_on_throughput_never_contradicts_its_interval(ratio: float, noise: float, blocks: int) -> None:
     made = trials(rps(optimized=1000 * ratio, optimized_wire=1000 * ratio), blocks=blocks, noise=noise)
@@ -361,10 +361,27 @@ def test_fewer_than_three_blocks_decide_only_what_needs_none(blocks: int) -> Non
     assert set(verdicts.drop("no-delay")) == {UNDECIDED}
 
 
-@pytest.mark.parametrize("missing", [*NAMES, "all"])
-def test_what_is_missing_never_raises(missing: str) -> None:
+@pytest.fixture(scope="module")
+def whole() -> dict[str, Any]:
+    """The verdict of a study of which nothing is missing."""
+    return as_json(analyse(trials(), PLAN).as_dict())
+
+
+@pytest.mark.parametrize("missing", NAMES)
+def test_a_configuration_that_is_missing_never_raises(missing: str, whole: dict[str, Any]) -> None:
     made = trials()
-    made = made.iloc[:0] if missing == "all" else made[made["configuration"] != missing]
+    made = made[made["configuration"] != missing]
+    kept = [row for row in whole["comparisons"] if missing not in (row["baseline"], row["candidate"])]
+    found = claims(made, {**whole, "comparisons": kept}, PLAN)
+    assert len(found) == 8
+    assert set(found["verdict"]) <= set(VERDICTS)
+    assert len(claims(made, {}, PLAN)) == 8
+
+
+@pytest.mark.parametrize("missing", [*sorted(set(SCENARIO.values())), "all"])
+def test_a_scenario_that_is_missing_never_raises(missing: str) -> None:
+    made = trials(blocks=3)
+    made = made.iloc[:0] if missing == "all" else made[made["scenario"] != missing]
     found = claims(made, as_json(analyse(made, PLAN).as_dict()), PLAN)
     assert len(found) == 8
     assert set(found["verdict"]) <= set(VERDICTS)
