@@ -45,8 +45,6 @@ LARGE: dict[str, str] = {
     "grpclab.factors.config": "not cut yet",
     "grpclab.load.generator": "not cut yet",
     "grpclab.metrics": "one table, a row a column",
-    "grpclab.report.figures.history": "not cut yet",
-    "grpclab.report.finished": "not cut yet",
     "grpclab.study.trial": "not cut yet",
 }
 """Modules above 16 kB, and why each is one module."""
@@ -80,7 +78,7 @@ ONE_USER: dict[str, str] = {
     "grpclab.load.output.progress": "its user is a command",
     "grpclab.load.watching": "not looked at yet",
     "grpclab.profiling.processes": "its user is a command",
-    "grpclab.report.index": "not looked at yet",
+    "grpclab.report.index": "its user is the door of the room",
     "grpclab.report.site": "a medium of its own, which `grpclab report --site` writes",
     "grpclab.servers.elastic": "a thread pool with nothing of gRPC in it",
     "grpclab.servers.prometheus": "loaded only where the factor asks for it: prometheus_client is optional",
@@ -107,10 +105,7 @@ FILE_NAMES: dict[str, str] = {
 
 CLASS_NAMES: dict[str, str] = {
     "Claim": "not renamed yet",
-    "Level": "not renamed yet",
-    "Line": "not renamed yet",
     "Rung": "not renamed yet",
-    "Spot": "not renamed yet",
 }
 """Class names that stand in two modules, and why."""
 
