@@ -20,6 +20,7 @@ Each line imports only from those above it::
     stored_values  the reader of what is stored: types and bounds are checked on the way into the model
     store          the folder of a study: trials whole or not at all, and one row a trial
     trial          one trial
+    manifests      the manifest of a study that is about to begin
     runner         the engine room of a study, for ``notebooks/sweep.ipynb`` and ``grpclab study`` alike
     stored_comparison  ``grpclab compare`` of two stored results
     comparing      ``grpclab compare``
