@@ -40,7 +40,6 @@ REGISTRIES = (
 
 LARGE: dict[str, str] = {
     "grpclab.calibration.disturbances": "not cut yet",
-    "grpclab.cli.bench": "not cut yet",
     "grpclab.factors.config": "not cut yet",
     "grpclab.load.generator": "not cut yet",
     "grpclab.metrics": "one table, a row a column",
