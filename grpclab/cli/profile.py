@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from grpclab.cli.output import require_writable
+from grpclab.cli.output import require_writable, write
 from grpclab.errors import MeasurementError, TargetError, UsageError, invalid
 from grpclab.profiling import families, flamegraph, perf, pprof, processes, pyspy, speedscope, threads
 from grpclab.profiling.stacks import at_work, readable
