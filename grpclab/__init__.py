@@ -17,7 +17,7 @@ The rooms of the house, top to bottom; each floor imports only from floors below
     http2         HTTP/2 and gRPC framing without I/O, client and server side
     system        child processes, files, the terminal, the kernel's accounting, signals
     metrics       the table of metrics: what every column of a trial means that is no factor
-    quantities    times with their units, shares
+    quantities    times and shares read from text, and every number as text: for a terminal, a page, an axis
     errors        one root, a tree in its docstring
     status        gRPC's status codes
     text          the text of others made harmless, secrets taken out of it

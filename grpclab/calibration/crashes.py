@@ -17,11 +17,12 @@ from typing import Any
 import pandas as pd
 import psutil
 
+from grpclab import quantities as qty
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan
 from grpclab.errors import WorkerError
-from grpclab.report import tables, words
+from grpclab.report import tables
 from grpclab.report.words import esc
 from grpclab.study import evidence
 from grpclab.system import procfs
@@ -206,7 +207,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
     broken = int(killed["half"].sum() + killed["trial"].duplicated().sum() + (~killed["valid"]).sum())
     lost, left = int(killed["rewritten"].max()), int(killed["left_behind"].max())
     overhead = float(overheads(frame).median())
-    moments = f"kill -9 at {words.count(kills, 'random moment')}"
+    moments = f"kill -9 at {qty.count(kills, 'random moment')}"
     return [
         Claim(
             claim=f"{moments}, resumed each time: the trials of an undisturbed run, each once and whole",
@@ -229,7 +230,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
         ),
         Claim(
             claim="of the time of these short trials: warm-up and window",
-            measured=words.percent(measuring_share(frame)),
+            measured=qty.percent(measuring_share(frame)),
         ),
         *_of_the_default(float(frame["default_wall_s"].iloc[0]), float(frame["default_share"].iloc[0])),
     ]
@@ -249,7 +250,7 @@ def _of_the_default(wall_s: float, share: float) -> list[Claim]:
         Claim(
             claim="of its time: silence, warm-up, window, profile",
             goal="at least 50 %",
-            measured=words.percent(share),
+            measured=qty.percent(share),
             holds=share >= 0.5,
         ),
     ]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from grpclab import quantities as qty
 from grpclab.calibration.claims import Claim, claims_table, verdict
 from grpclab.calibration.experiments import EXPERIMENTS
 from grpclab.calibration.store import Results
@@ -107,7 +108,7 @@ def _warning(about: dict[str, Any]) -> str:
         told.append(f"All durations were scaled by {parameters['scale']:g}: read no figure as a result.")
     busy = {name: share for name, share in about["others"].items() if share > OTHERS_LIMIT}
     if busy:
-        shares = words.listing([f"{EXPERIMENTS[name].title} {words.percent(share)}" for name, share in busy.items()])
+        shares = words.listing([f"{EXPERIMENTS[name].title} {qty.percent(share)}" for name, share in busy.items()])
         told.append(f"Others used this machine at the same time, of all its cores: {shares}. Tails tell of them.")
     if len(machine["affinity"]) == 1:
         told.append("There is one core: generator and server take it from each other.")

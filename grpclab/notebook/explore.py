@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from grpclab import quantities as qty
 from grpclab.analysis import log_t_interval
 from grpclab.errors import DesignError, invalid
 from grpclab.factors.config import FACTORS
@@ -177,7 +178,7 @@ def strongest(correlations: pd.DataFrame) -> str:
     low, high = known[first].min(), known[first].max()
     text = (
         f"Throughput goes most closely with {metric_words(first)}: rank correlation {known[first].median():+.2f} in the"
-        f" median block ({low:+.2f} to {high:+.2f} over {words.count(len(known), 'block')}), ahead of the others in"
+        f" median block ({low:+.2f} to {high:+.2f} over {qty.count(len(known), 'block')}), ahead of the others in"
         f" {leads}."
     )
     if len(middle) > 1:
@@ -205,7 +206,7 @@ def ratio_axes(figure: Any, which: str = "x") -> None:
         for axis in which:
             getattr(ax, f"set_{axis}scale")("log")
             low, high = getattr(ax, f"get_{axis}lim")()
-            theme.plain_ticks(ax, axis, theme.ratio_ticks(low, high, most=5), theme.tick_ratio)
+            theme.plain_ticks(ax, axis, theme.ratio_ticks(low, high, most=5), qty.ratio_tick)
 
 
 def ratios_told(ratios: pd.DataFrame, *, baseline: str, candidate: str) -> str:
@@ -213,10 +214,10 @@ def ratios_told(ratios: pd.DataFrame, *, baseline: str, candidate: str) -> str:
     sentences = []
     for metric, of_metric in ratios.groupby("metric", sort=False):
         interval = log_t_interval(of_metric["ratio"])
-        between = words.interval(interval.low, interval.high)
-        certain = f", {between}" if between != words.MISSING else ": no interval"
-        blocks = words.count(interval.blocks, "block")
-        sentences.append(f"{metric_words(str(metric))} {words.ratio(interval.mean)} ({blocks}{certain})")
+        between = qty.interval(interval.low, interval.high)
+        certain = f", {between}" if between != qty.MISSING else ": no interval"
+        blocks = qty.count(interval.blocks, "block")
+        sentences.append(f"{metric_words(str(metric))} {qty.ratio(interval.mean)} ({blocks}{certain})")
     return (
         f"{candidate} against {baseline}: {words.listing(sentences)}." if sentences else "There is no block with both."
     )
@@ -224,7 +225,7 @@ def ratios_told(ratios: pd.DataFrame, *, baseline: str, candidate: str) -> str:
 
 def _by_size(level: str) -> tuple[float, str]:
     """Numbers in their order, after words."""
-    number = words.number(level)
+    number = qty.number(level)
     return (number if np.isfinite(number) else -np.inf), level
 
 

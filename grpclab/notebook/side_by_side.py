@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from grpclab import quantities as qty
 from grpclab.factors.config import FACTORS
 from grpclab.report import words
 from grpclab.report.stored import StoredStudy
@@ -38,7 +39,7 @@ class Joined:
     def sentence(self) -> str:
         """What may be compared, in a sentence."""
         shared = self.trials["configuration"].nunique()
-        what = f"{words.count(shared, 'configuration')} in common"
+        what = f"{qty.count(shared, 'configuration')} in common"
         if self.comparable:
             return f"The same machine and versions, {what}: absolute numbers may be compared, too."
         apart = words.listing([str(name) for name in self.differences.index])
@@ -70,7 +71,7 @@ class Joined:
         opposite = {"faster": "slower", "slower": "faster"}
         against = both["verdict_1"].map(opposite).eq(both["verdict_2"])
         return (
-            f"Of {words.count(len(both), 'comparison')} in both, {int(overlap.sum())} have intervals that overlap,"
+            f"Of {qty.count(len(both), 'comparison')} in both, {int(overlap.sum())} have intervals that overlap,"
             f" {int(same.sum())} the same verdict, {int(against.sum())} opposite ones."
         )
 
@@ -133,5 +134,5 @@ def level_text(level: object) -> str:
     """The text of a level, equal for 4 and 4.0."""
     if level is None or (isinstance(level, float) and np.isnan(level)):
         return "none"
-    number = words.number(level) if not isinstance(level, (bool, np.bool_)) else np.nan
+    number = qty.number(level) if not isinstance(level, (bool, np.bool_)) else np.nan
     return f"{number:g}" if np.isfinite(number) else str(level)

@@ -8,8 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from grpclab import quantities as qty
 from grpclab.notebook.live import Output, TrialProgress, note, report_link
-from grpclab.report import Section, sections, words
+from grpclab.report import Section, sections
 from grpclab.report.blocks import Shown, folded
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.publish import publish
@@ -44,7 +45,7 @@ class SweepNotebook:
         """Plan the study of the notebook's variables; returns its design. Raises DesignError, shown in one line."""
         self.study = Study.prepare(self.parameters(namespace))
         planned = FinishedStudy.of(self.study.manifest, pd.DataFrame(), {})
-        title = words.count(len(planned.configurations), "configuration")
+        title = qty.count(len(planned.configurations), "configuration")
         section = Section(title=title, html=configurations.table(planned, measured=False))
         renamed = values.note("study", namespace.get("study", ""))
         summary = "\n".join(line for line in (self.study.summary(), renamed) if line)

@@ -11,12 +11,13 @@ from typing import Any
 
 import pandas as pd
 
+from grpclab import quantities as qty
 from grpclab.errors import DesignError, invalid
 from grpclab.factors.channel_args import without_effect
 from grpclab.factors.config import FACTORS, LoadConfig, TrialConfig, format_level, parse_settings
 from grpclab.factors.variants import variant
 from grpclab.load.core.failures import sentence
-from grpclab.report import tables, words
+from grpclab.report import tables
 from grpclab.report.blocks import Shown
 from grpclab.report.figures.trial import trial_picture
 from grpclab.study import values
@@ -117,7 +118,10 @@ def key_figures(result: TrialResult) -> pd.DataFrame:
         rows["limited by"] = result.limited_by
     rows |= {notice.kind: str(notice) for notice in result.notices}
     if "requests" in metrics:
-        latency = [f"{name} {metrics[f'latency_{name}_s'] * 1e3:.2f}" for name in ("p50", "p90", "p95", "p99")]
+        latency = [
+            f"{name} {qty.duration_in(metrics[f'latency_{name}_s'], 'ms', '.2f', bare=True)}"
+            for name in ("p50", "p90", "p95", "p99")
+        ]
         rows |= {
             "calls": f"{metrics['requests']:,.0f} in {metrics['window_s']:.2f} s",
             "latency, ms": "  ".join(latency),
@@ -129,12 +133,12 @@ def key_figures(result: TrialResult) -> pd.DataFrame:
         }
         if result.config.load.rate_rps is not None:
             rows["late sends"] = ", ".join(
-                f"{name} {words.seconds(metrics.get(f'late_{name}_s'))}" for name in ("p50", "p99", "max")
+                f"{name} {qty.duration(metrics.get(f'late_{name}_s'))}" for name in ("p50", "p99", "max")
             )
         if passed := _passed(result):
             rows["pings and GOAWAYs"] = passed
         if metrics.get("connections_lost"):
-            without = words.seconds(metrics.get("outage_s"))
+            without = qty.duration(metrics.get("outage_s"))
             rows["connections lost"] = f"{metrics['connections_lost']:.0f}, {without} without any"
     if result.failures:
         rows["failed calls"] = sentence(result.failures)
@@ -163,4 +167,4 @@ def _load(load: LoadConfig) -> str:
     """Who sent the calls, and how."""
     if load.rate_rps is None:
         return f"engine {load.engine}, closed loop of {load.concurrency} in flight"
-    return f"engine {load.engine}, open loop of {words.amount(load.rate_rps)} requests/s, {load.arrival} arrivals"
+    return f"engine {load.engine}, open loop of {qty.amount(load.rate_rps)} requests/s, {load.arrival} arrivals"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from grpclab import quantities as qty
 from grpclab.analysis import block_ratios, fewest_blocks
 from grpclab.metrics import lower_is_faster
 from grpclab.report import words
@@ -33,11 +34,11 @@ def sure(study: FinishedStudy) -> str:
     better = sum(ratio < 1 if less else ratio > 1 for ratio in ratios)
     worse = sum(ratio > 1 if less else ratio < 1 for ratio in ratios)
     agree, way = (better, "faster") if better >= worse else (worse, "slower")
-    spread = f"from {words.ratio(min(ratios))} to {words.ratio(max(ratios))}"
-    told = f"{study.title(study.candidate)} was {way} in {agree} of {words.count(len(ratios), 'block')}, {spread}"
+    spread = f"from {qty.ratio(min(ratios))} to {qty.ratio(max(ratios))}"
+    told = f"{study.title(study.candidate)} was {way} in {agree} of {qty.count(len(ratios), 'block')}, {spread}"
     if len(ratios) < fewest_blocks():
-        return f"{told}; {words.count(len(ratios), 'block')} cannot rule out chance, {fewest_blocks()} can."
-    p = words.number(c.get("p_value"))
+        return f"{told}; {qty.count(len(ratios), 'block')} cannot rule out chance, {fewest_blocks()} can."
+    p = qty.number(c.get("p_value"))
     if not math.isfinite(p):
         return f"{told}."
     least = ", the least that so many blocks can give" if math.isclose(p, 2 / 2 ** len(ratios), rel_tol=1e-9) else ""
@@ -48,8 +49,8 @@ def sure(study: FinishedStudy) -> str:
 def noise(study: FinishedStudy) -> str:
     """What the A/A arm says of the machine."""
     aa = study.verdict.get("aa") or {}
-    low, high = words.number(aa.get("ci_low")), words.number(aa.get("ci_high"))
-    if not (math.isfinite(words.number(aa.get("ratio"))) and math.isfinite(low) and math.isfinite(high)):
+    low, high = qty.number(aa.get("ci_low")), qty.number(aa.get("ci_high"))
+    if not (math.isfinite(qty.number(aa.get("ratio"))) and math.isfinite(low) and math.isfinite(high)):
         return ""
     differs = low > 1 or high < 1
     told = f"the baseline against itself gave {words.estimate(aa)}"

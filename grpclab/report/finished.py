@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from grpclab import analysis
+from grpclab import quantities as qty
 from grpclab.analysis.setup import sides_of
 from grpclab.factors.config import FACTORS
 from grpclab.factors.effective import unknown_factors
@@ -100,7 +101,7 @@ class FinishedStudy:
     @property
     def delta(self) -> float:
         """The smallest effect of interest, a share of 1."""
-        return words.number(self.plan.get("delta", 0.05))
+        return qty.number(self.plan.get("delta", 0.05))
 
     @property
     def metric(self) -> str:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from grpclab.report import assets, words
+from grpclab import quantities as qty
+from grpclab.report import assets
 from grpclab.report.figures.history import history
 from grpclab.report.files import replace
 from grpclab.report.past import Past, changes, read
@@ -40,18 +41,18 @@ class Entry:
     @property
     def ratio(self) -> str:
         """The headline's ratio; "" of a replication, whose answer is not a ratio."""
-        return "" if self.about.claims else words.ratio(self.about.ratio)
+        return "" if self.about.claims else qty.ratio(self.about.ratio)
 
     @property
     def interval(self) -> str:
         """Its interval; "" without one."""
-        found = words.interval(self.about.low, self.about.high)
-        return "" if found == words.MISSING or self.about.claims else found
+        found = qty.interval(self.about.low, self.about.high)
+        return "" if found == qty.MISSING or self.about.claims else found
 
     @property
     def warnings(self) -> str:
         """How many warnings it carries; "" for none."""
-        return words.count(self.about.warnings, "warning") if self.about.warnings else ""
+        return qty.count(self.about.warnings, "warning") if self.about.warnings else ""
 
     @property
     def facts(self) -> str:
@@ -60,7 +61,7 @@ class Entry:
         known = [
             about.machine,
             f"design {about.design}" if about.design else "",
-            words.count(about.blocks, "block") if about.blocks else "",
+            qty.count(about.blocks, "block") if about.blocks else "",
             f"commit {about.git}" if about.git else "",
         ]
         return " · ".join(text for text in known if text)

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from grpclab import quantities as qty
 from grpclab.report import files, words
 from grpclab.report.data import element, read_page
 from grpclab.report.finished import FinishedStudy
@@ -97,7 +98,7 @@ def settings_digest(plan: Mapping[str, Any], configuration: str) -> str:
 
 def _finite(value: object) -> float | None:
     """Six digits of a number, which are more than any interval needs; None for what is none."""
-    x = words.number(value)
+    x = qty.number(value)
     return float(f"{x:.6g}") if math.isfinite(x) else None
 
 
@@ -247,10 +248,10 @@ def _mapping(value: object) -> Mapping[str, Any]:
 
 
 def _positive(value: object) -> float:
-    x = words.number(value)
+    x = qty.number(value)
     return x if math.isfinite(x) and x > 0 else math.nan
 
 
 def _count(value: object) -> int:
-    x = words.number(value)
+    x = qty.number(value)
     return int(x) if math.isfinite(x) and 0 <= x < 1e9 else 0

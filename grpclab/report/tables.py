@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
+from grpclab import quantities as qty
 from grpclab.report import words
 from grpclab.report.words import esc
 
@@ -76,7 +77,7 @@ def badge(verdict: object) -> str:
 def code(text: object) -> str:
     """A name of a program, which may break after its dots and underscores; a dash for none."""
     if not text:
-        return words.MISSING
+        return qty.MISSING
     parts = "<wbr>".join(esc(part) for part in _JOINTS.split(words.plain(text)))
     return f"<code>{parts}</code>"
 
@@ -98,7 +99,7 @@ def flat(values: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]
     for key, value in values.items():
         name = f"{prefix}{str(key).replace('_', ' ')}"
         if isinstance(value, Mapping):
-            pairs.extend(flat(value, f"{name}, ") or [(name, words.MISSING)])
+            pairs.extend(flat(value, f"{name}, ") or [(name, qty.MISSING)])
         else:
             pairs.append((name, _plain(value)))
     return pairs
@@ -110,5 +111,5 @@ def _plain(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
-        return ", ".join(_plain(v) for v in value) or words.MISSING
+        return ", ".join(_plain(v) for v in value) or qty.MISSING
     return words.plain(value)

@@ -11,18 +11,11 @@ from typing import Any
 
 import psutil
 
+from grpclab import quantities as qty
 from grpclab.system.terminal import clean
 from grpclab.text.printable import printable
 
 Clock = Callable[[], float]
-
-
-def duration_text(seconds: float) -> str:
-    """``45 s``, ``3 min``, ``1 h 20 min``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 class Progress:
@@ -39,7 +32,7 @@ class Progress:
         self._measured += 1
         left = (self._clock() - self._begun) / self._measured * (self._total - self._done)
         width = len(str(self._total))
-        eta = f"{duration_text(left)} left" if self._done < self._total else "done"
+        eta = f"{qty.rough_duration(left)} left" if self._done < self._total else "done"
         self._write(f"[{self._done:{width}}/{self._total}] {trial:<38} {outcome(result):<34} {eta}")
 
 
@@ -50,7 +43,7 @@ def outcome(result: Mapping[str, Any]) -> str:
     metrics = result["metrics"]
     text = f"{metrics['throughput_rps']:>9,.0f} requests/s"
     if metrics["latency_p50_s"] is not None:
-        text += f"  p50 {metrics['latency_p50_s'] * 1e3:.1f} ms"
+        text += f"  p50 {qty.duration_in(metrics['latency_p50_s'], 'ms', '.1f')}"
     return text + (f"  {metrics['errors']:.0f} errors" if metrics["errors"] else "")
 
 

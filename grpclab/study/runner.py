@@ -22,6 +22,7 @@ from typing import Any
 
 import pandas as pd
 
+from grpclab import quantities as qty
 from grpclab.analysis import Judgement, analyse, fewest_blocks
 from grpclab.errors import DesignError, GrpclabError, MeasurementError, WorkerError
 from grpclab.factors.config import LinkConfig, TrialConfig
@@ -31,7 +32,7 @@ from grpclab.study import artifacts
 from grpclab.study.designs import design, file_design
 from grpclab.study.kernel import KERNEL
 from grpclab.study.parameters import DESIGNS, StudyParameters, study_name
-from grpclab.study.progress import Progress, duration_text, say
+from grpclab.study.progress import Progress, say
 from grpclab.study.store import SCHEMA_VERSION, Store, write_json
 from grpclab.study.trial import TrialIdentity, TrialResult, now_text
 from grpclab.system import environment
@@ -174,7 +175,7 @@ class Study:
         if len(missing) < len(self.trials):
             lines.append(f"{len(self.trials) - len(missing)} trials are stored already, {len(missing)} are missing")
         if missing:
-            lines.append(f"about {duration_text(len(missing) * length)} to go; Ctrl-C (Interrupt) loses nothing")
+            lines.append(f"about {qty.rough_duration(len(missing) * length)} to go; Ctrl-C (Interrupt) loses nothing")
         if told := no_verdict(self.plan["blocks"]):
             lines.append(told)
         return "\n".join(lines)

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from grpclab import quantities as qty
 from grpclab.analysis.inference.distribution import Distribution, distribution
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
@@ -126,7 +127,7 @@ def _cumulative(ax: Axes, drawn: list[Line]) -> None:
         ax.step(line.whole.latency_s[kept], shares[kept], where="post", color=line.colour, lw=1.8, zorder=3)
         seen += [line.whole.at(share) for share in (0.0, min(0.99, line.whole.last), 0.5)]
     theme.latency_ticks(ax, "x", seen, most=5)
-    theme.plain_ticks(ax, "y", [0, 0.25, 0.5, 0.75, 1], words.percent)
+    theme.plain_ticks(ax, "y", [0, 0.25, 0.5, 0.75, 1], qty.percent)
     ax.set_ylim(0, 1.02)
     theme.clean(ax, grid="both")
     ax.set_title("share of calls that took no longer", fontweight="normal", color=theme.QUIET, fontsize=9.5)
@@ -147,8 +148,8 @@ def _shares(line: Line) -> list[float]:
 
 
 def _alt(line: Line) -> str:
-    told = ", ".join(f"p{100 * share:.6g} {words.seconds(line.whole.at(share))}" for share in _shares(line))
-    measured = words.count(line.whole.count, "call")
+    told = ", ".join(f"p{100 * share:.6g} {qty.duration(line.whole.at(share))}" for share in _shares(line))
+    measured = qty.count(line.whole.count, "call")
     return f"{line.name}: {told or 'too few calls for a percentile'}, of {measured}."
 
 
@@ -160,7 +161,7 @@ def _caption(study: FinishedStudy, drawn: list[Line]) -> str:
         shared = [share for share in _shares(first) if share in _shares(second)]
         shown = [shared[0], shared[-1]] if len(shared) > 1 else shared
         pairs = [
-            f"at p{100 * share:.6g} {words.listing([words.seconds(one.whole.at(share)) for one in (first, second)])}"
+            f"at p{100 * share:.6g} {words.listing([qty.duration(one.whole.at(share)) for one in (first, second)])}"
             for share in shown
         ]
         told = f"{words.sentence_case(first.name)} and {second.name}: {'; '.join(pairs)}." if pairs else ""

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from grpclab.metrics import metric_named, metric_words
+from grpclab import quantities as qty
+from grpclab.metrics import metric_named, metric_words, value_text
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
 from grpclab.report.past import Level, Past, changes
@@ -99,7 +100,7 @@ def levels(studies: Sequence[Past]) -> FigureBlock | None:
         narrow_height_in=4.6,
         alt=f"Line chart of {metric_words(metric)} over {len(drawn)} studies. "
         + "; ".join(
-            f"{line.title}: {', '.join(words.value_of(metric, spot.mean) for spot in line.spots)}" for line in lines
+            f"{line.title}: {', '.join(value_text(metric, spot.mean) for spot in line.spots)}" for line in lines
         )
         + f".{_told_changes(borders)}",
         caption=caption,
@@ -136,18 +137,18 @@ def ratios(studies: Sequence[Past]) -> FigureBlock | None:
     more = f" Other headlines that two studies or more share, and that are not drawn: {others}." if others else ""
     return figure_block(
         title="The same headline, study by study",
-        draw=_draw([line], borders, drawn, unit=f"ratio, {title}", text=theme.tick_ratio, delta=last.delta),
+        draw=_draw([line], borders, drawn, unit=f"ratio, {title}", text=qty.ratio_tick, delta=last.delta),
         wide_height_in=3.6,
         narrow_height_in=4.0,
         alt=f"Dot plot of the ratio of {title} in {metric_words(last.metric)} over {len(drawn)} studies: "
         + "; ".join(
-            f"{one.when} {words.ratio(one.ratio)} ({words.interval(one.low, one.high)}), {one.verdict}" for one in drawn
+            f"{one.when} {qty.ratio(one.ratio)} ({qty.interval(one.low, one.high)}), {one.verdict}" for one in drawn
         )
         + f".{_told_changes(borders)}",
         caption=(
             f"{title} in {metric_words(last.metric)}, {len(drawn)} studies of the design {last.design}: from "
-            f"{words.ratio(min(s.mean for s in spots))} to {words.ratio(max(s.mean for s in spots))}, last "
-            f"{words.ratio(last.ratio)} ({_between(spots[-1])}). {_agreement(spots, borders)}{more}"
+            f"{qty.ratio(min(s.mean for s in spots))} to {qty.ratio(max(s.mean for s in spots))}, last "
+            f"{qty.ratio(last.ratio)} ({_between(spots[-1])}). {_agreement(spots, borders)}{more}"
             f"{_told_changes(borders)}"
         ),
         how_to_read=(
@@ -202,7 +203,7 @@ def _choice(drawn: int, recurring: int) -> str:
     if recurring == 1:
         return "the one configuration that two studies or more hold"
     how = ": the headline's two of the newest study first, then those in most studies" if recurring > drawn else ""
-    return f"{words.count(drawn, 'configuration')} of {recurring} that two studies or more hold{how}"
+    return f"{qty.count(drawn, 'configuration')} of {recurring} that two studies or more hold{how}"
 
 
 def _drawn(studies: Sequence[Past]) -> list[Past]:
@@ -348,7 +349,7 @@ def _dates(ax: Axes, drawn: Sequence[Past], *, most: int) -> None:
 
 
 def _scale(metric: str) -> Callable[[float], str]:
-    return words.seconds if metric_named(metric).quantity == "time" else theme.compact
+    return qty.duration if metric_named(metric).quantity == "time" else qty.amount_tick
 
 
 def _moves(lines: Sequence[Line], borders: Sequence[Change]) -> str:
@@ -357,7 +358,7 @@ def _moves(lines: Sequence[Line], borders: Sequence[Change]) -> str:
     for line in lines:
         piece = _pieces(line.spots, borders)[-1]
         if len(piece) > 1:
-            told.append(f"{line.title} {words.ratio(piece[-1].mean / piece[0].mean)}")
+            told.append(f"{line.title} {qty.ratio(piece[-1].mean / piece[0].mean)}")
     if not told:
         return "On its last machine none was measured twice."
     return f"Last against first on its last machine: {'; '.join(told)}."
@@ -376,8 +377,8 @@ def _agreement(spots: Sequence[Spot], borders: Sequence[Change]) -> str:
 
 
 def _between(spot: Spot) -> str:
-    between = words.interval(spot.low, spot.high)
-    return f"95 % interval {between}" if between != words.MISSING else "no interval"
+    between = qty.interval(spot.low, spot.high)
+    return f"95 % interval {between}" if between != qty.MISSING else "no interval"
 
 
 def _told_changes(borders: Sequence[Change]) -> str:

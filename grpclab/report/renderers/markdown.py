@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from grpclab import quantities as qty
 from grpclab.analysis.setup import described, foreign, lab_words
 from grpclab.metrics import metric_words
 from grpclab.report import confidence, glossary, words
@@ -61,8 +62,8 @@ def _verdict_line(study: FinishedStudy) -> str:
     if not _known(c):
         return f"**{verdict}**: no ratio could be computed in {metric} ({title})"
     return (
-        f"**{verdict}: {words.ratio(c['ratio'])}{_bound(c)}** in {metric}, {words.with_interval(c)}, "
-        f"{words.count(_blocks(c), 'block')} ({title})"
+        f"**{verdict}: {qty.ratio(c['ratio'])}{_bound(c)}** in {metric}, {words.with_interval(c)}, "
+        f"{qty.count(_blocks(c), 'block')} ({title})"
     )
 
 
@@ -97,7 +98,7 @@ def _all_comparisons(study: FinishedStudy) -> str:
             escape(c.get("title") or f"{c.get('candidate')} against {c.get('baseline')}"),
             escape(metric_words(str(c.get("metric") or ""))),
             *_cells(c),
-            words.p_value(c.get("p_adjusted")).replace("<", "&lt;"),
+            qty.p_value(c.get("p_adjusted")).replace("<", "&lt;"),
             str(_blocks(c)),
         ]
         for _, group in study.listed()
@@ -106,7 +107,7 @@ def _all_comparisons(study: FinishedStudy) -> str:
     if not rows:
         return ""
     header = ["comparison", "metric", "ratio", "95 % interval", "verdict", "p adjusted", "blocks"]
-    summary = f"<details><summary>All {words.count(len(rows), 'comparison')}</summary>"
+    summary = f"<details><summary>All {qty.count(len(rows), 'comparison')}</summary>"
     left_out = len(rows) - MOST_ROWS
     more = f"\n\n{left_out:,} more are in the report." if left_out > 0 else ""
     return f"{summary}\n\n{_rows(header, rows[:MOST_ROWS])}{more}\n\n</details>"
@@ -129,7 +130,7 @@ def _machine(study: FinishedStudy) -> str:
 
 def _cells(c: Comparison) -> list[str]:
     between = words.interval_of(c)
-    return [f"{words.ratio(c.get('ratio'))}{_bound(c)}", between, escape(c.get("verdict") or "")]
+    return [f"{qty.ratio(c.get('ratio'))}{_bound(c)}", between, escape(c.get("verdict") or "")]
 
 
 def _bound(c: Comparison) -> str:
@@ -148,9 +149,9 @@ def _rows(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _known(c: Comparison) -> bool:
-    return math.isfinite(words.number(c.get("ratio")))
+    return math.isfinite(qty.number(c.get("ratio")))
 
 
 def _blocks(c: Comparison) -> int:
-    found = words.number(c.get("blocks"))
+    found = qty.number(c.get("blocks"))
     return int(found) if math.isfinite(found) else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from grpclab import quantities as qty
 from grpclab.metrics import metric_words
 from grpclab.report import words
 from grpclab.report.figures.waiting import comparisons as waiting
@@ -56,8 +57,8 @@ def _cut(title: str, width: int) -> str:
 def _plain_cells(c: Comparison) -> list[str]:
     labels = [words.plain(label) for label in c.get("limited_by") or [] if label]
     verdict = words.plain(c.get("verdict") or "-") + (f" ({', '.join(labels)})" if labels else "")
-    found = [words.ratio(c.get("ratio")), words.interval_of(c), words.short(verdict, 44)]
-    return [text.replace("×", "x").replace(words.MISSING, "-").replace("…", "~") for text in found]
+    found = [qty.ratio(c.get("ratio")), words.interval_of(c), words.short(verdict, 44)]
+    return [text.replace("×", "x").replace(qty.MISSING, "-").replace("…", "~") for text in found]
 
 
 def _rung(entry: Mapping[str, Any]) -> str:

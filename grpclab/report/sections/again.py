@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from grpclab.report import words
+from grpclab import quantities as qty
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.words import esc
 
@@ -39,7 +39,7 @@ def section(study: FinishedStudy) -> str:
         f"<p>Seed {esc(manifest.get('seed', 'not recorded'))}: with the same seed the order of the trials is "
         "the same.</p>"
         f'<pre class="gl-scroll" tabindex="0"><code>{code}</code></pre>{dirty}'
-        f"<p>All {words.count(len(study.trials), 'trial')} of this study are inside this page, each factor and each "
+        f"<p>All {qty.count(len(study.trials), 'trial')} of this study are inside this page, each factor and each "
         f"metric a column: {_download(study, 'parquet', 'Parquet')} {_download(study, 'csv', 'CSV')}</p>"
     )
 

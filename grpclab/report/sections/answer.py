@@ -8,8 +8,9 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from grpclab import quantities as qty
 from grpclab.analysis.inference.validity import first_texts
-from grpclab.metrics import metric_words
+from grpclab.metrics import metric_words, value_text
 from grpclab.report import confidence, glossary, tables, words
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.words import esc
@@ -56,14 +57,14 @@ def _told(explained: Mapping[str, str]) -> str:
 
 def _ratio_card(study: FinishedStudy) -> str:
     c = study.headline
-    if not math.isfinite(words.number(c.get("ratio"))):
-        return tables.card(words.MISSING, "ratio", "could not be computed")
-    blocks = words.count(int(c.get("blocks") or 0), "block")
+    if not math.isfinite(qty.number(c.get("ratio"))):
+        return tables.card(qty.MISSING, "ratio", "could not be computed")
+    blocks = qty.count(int(c.get("blocks") or 0), "block")
     engines = esc(study.engines([study.baseline, study.candidate]))
     title = c.get("title") or f"{c.get('candidate')} against {c.get('baseline')}"
     sides = f"{metric_words(str(c.get('metric') or ''))}, {title}"
     return tables.card(
-        f"{words.ratio(c['ratio'])}{tables.limits(c.get('limited_by') or [])}",
+        f"{qty.ratio(c['ratio'])}{tables.limits(c.get('limited_by') or [])}",
         esc(sides),
         f"{words.with_interval(c)}, {blocks}{f'<br>{engines}' if engines else ''}",
     )
@@ -72,12 +73,12 @@ def _ratio_card(study: FinishedStudy) -> str:
 def _level_card(study: FinishedStudy) -> str:
     metric = str(study.headline.get("metric") or study.metric)
     table = study.levels_of_pair(metric, study.baseline, study.candidate)
-    values = [words.value_of(metric, v).removesuffix(" requests/s") for v in table["mean"]]
+    values = [value_text(metric, v).removesuffix(" requests/s") for v in table["mean"]]
     unit = "requests per second" if metric == "throughput_rps" else esc(metric_words(metric))
     told = []
     for row in table.itertuples(index=False):
-        between = words.interval(row.ci_low, row.ci_high)
-        shown = between if metric == "throughput_rps" and between != words.MISSING else ""
+        between = qty.interval(row.ci_low, row.ci_high)
+        shown = between if metric == "throughput_rps" and between != qty.MISSING else ""
         told.append(f"{esc(study.title(str(row.configuration)))}{f': {shown}' if shown else ''}")
     return tables.card(f'{values[0]} <span class="gl-arrow">→</span> {values[1]}', unit, "<br>".join(told))
 

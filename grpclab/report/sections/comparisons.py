@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from grpclab import quantities as qty
 from grpclab.metrics import metric_words
 from grpclab.report import figures, tables, words
 from grpclab.report.finished import FinishedStudy
@@ -33,11 +34,11 @@ def table(study: FinishedStudy) -> str:
             rows.append(
                 [
                     f"{esc(title)}<small>{esc(sides)}</small>{f'<small>{esc(told)}</small>' if told else ''}",
-                    f"<b>{words.ratio(c.get('ratio'))}</b>{tables.limits(c.get('limited_by') or [])}",
+                    f"<b>{qty.ratio(c.get('ratio'))}</b>{tables.limits(c.get('limited_by') or [])}",
                     words.interval_of(c),
                     tables.badge(c.get("verdict")),
-                    esc(words.p_value(c.get("p_adjusted"))),
-                    esc(c.get("blocks") if c.get("blocks") is not None else words.MISSING),
+                    esc(qty.p_value(c.get("p_adjusted"))),
+                    esc(c.get("blocks") if c.get("blocks") is not None else qty.MISSING),
                 ]
             )
     if not rows:

@@ -7,10 +7,11 @@ from typing import Any
 
 import pandas as pd
 
+from grpclab import quantities as qty
 from grpclab.analysis.inference.ratios import numbers
 from grpclab.factors.config import FACTORS, format_level
-from grpclab.metrics import metric_words
-from grpclab.report import tables, words
+from grpclab.metrics import metric_words, value_text
+from grpclab.report import tables
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.words import esc
 
@@ -49,8 +50,8 @@ def table(study: FinishedStudy, *, measured: bool = True) -> str:
                 [
                     f'{what} <span data-trials="{esc(name)}"></span></small>{_traffic(study.rows(name))}',
                     _settings(study, c, everywhere),
-                    f"<b>{words.value_of(study.metric, level['mean'])}</b>{tables.limits(study.limits(name))}",
-                    words.interval(level["ci_low"], level["ci_high"]),
+                    f"<b>{value_text(study.metric, level['mean'])}</b>{tables.limits(study.limits(name))}",
+                    qty.interval(level["ci_low"], level["ci_high"]),
                     f"{int(tried['valid'].sum())} of {len(tried)}",
                 ]
             )
@@ -64,8 +65,8 @@ def _traffic(rows: pd.DataFrame) -> str:
     """What passed on the connections of a configuration's valid trials beside calls; "" where nothing did."""
     counted = (("client_pings", "client ping"), ("server_pings", "server ping"), ("goaways", "GOAWAY"))
     totals = [(numbers(rows, name).fillna(0).sum(), what) for name, what in counted]
-    told = [words.count(int(total), what) for total, what in totals if total]
-    trials = words.count(len(rows), "trial")
+    told = [qty.count(int(total), what) for total, what in totals if total]
+    trials = qty.count(len(rows), "trial")
     return f"<small>{', '.join(told)} in {trials}</small>" if told else ""
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from grpclab import quantities as qty
 from grpclab.report import figures, tables, words
 from grpclab.report.figures.engines import by_engine, clients, sentence, variants
 from grpclab.report.finished import FinishedStudy
@@ -35,11 +36,11 @@ def table(study: FinishedStudy) -> str:
             rows.append(
                 [
                     esc(row.engine) + ("<small>against grpcio</small>" if c else ""),
-                    f"<b>{words.amount(level.mean)}</b><br><small>{words.interval(level.low, level.high)}</small>"
+                    f"<b>{qty.amount(level.mean)}</b><br><small>{qty.interval(level.low, level.high)}</small>"
                     f"{tables.limits(row.limits)}",
                     *_judged(c),
-                    words.seconds(row.server_cpu_s.mean),
-                    words.seconds(row.client_cpu_s.mean),
+                    qty.duration(row.server_cpu_s.mean),
+                    qty.duration(row.client_cpu_s.mean),
                 ]
             )
     if found := by_engine(study):
@@ -54,9 +55,9 @@ def _judged(comparison: Mapping[str, Any]) -> tuple[str, str]:
     """A ratio with its interval, and its verdict; nothing where there is no comparison."""
     if not comparison:
         return "", ""
-    if not math.isfinite(words.number(comparison.get("ratio"))):
-        return words.MISSING, esc(comparison.get("note") or "")
+    if not math.isfinite(qty.number(comparison.get("ratio"))):
+        return qty.MISSING, esc(comparison.get("note") or "")
     between = words.interval_of(comparison)
-    return f"<b>{words.ratio(comparison['ratio'])}</b><br><small>{between}</small>", tables.badge(
+    return f"<b>{qty.ratio(comparison['ratio'])}</b><br><small>{between}</small>", tables.badge(
         comparison.get("verdict")
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
+from grpclab import quantities as qty
 from grpclab.analysis.inference import functions
 from grpclab.profiling import flamegraph
 from grpclab.profiling.stacks import at_work, readable
@@ -49,8 +50,8 @@ def _look(study: FinishedStudy, key: str, found: Mapping[str, Mapping[int, Mappi
         whole: Counter[str] = Counter()
         for stacks in blocks.values():
             whole.update(stacks)
-        samples = words.count(sum(whole.values()), "sample")
-        heading = f"{study.title(name)}: {samples} at work in {words.count(len(blocks), 'block')}"
+        samples = qty.count(sum(whole.values()), "sample")
+        heading = f"{study.title(name)}: {samples} at work in {qty.count(len(blocks), 'block')}"
         opened = " open" if tool == "py-spy" else ""
         parts.append(f"<details{opened}><summary>{esc(heading)}</summary>{flamegraph.fragment(whole)}</details>")
     return "".join(parts) + _differences(study, tool, found)

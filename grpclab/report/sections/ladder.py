@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from grpclab import quantities as qty
 from grpclab.analysis.inference.interaction import Rung, rungs
 from grpclab.factors.variants import LADDER
 from grpclab.report import figures, tables, words
@@ -45,7 +46,7 @@ class Decision:
     @property
     def ratio(self) -> float:
         """This study's ratio; NaN where it has none."""
-        return words.number(self.comparison.get("ratio"))
+        return qty.number(self.comparison.get("ratio"))
 
     @property
     def stands(self) -> str:
@@ -85,9 +86,7 @@ def told(found: list[Decision]) -> str:
         "Kept and rejected say what the preset optimized holds. Earlier studies with 18 blocks in all decided that, "
         "with the ratios below, so that every study measures the same ladder; this one only says whether it agrees."
     )
-    against = [
-        f"{d.title} ({'kept' if d.kept else 'rejected'}, here {words.ratio(d.ratio)})" for d in found if d.against
-    ]
+    against = [f"{d.title} ({'kept' if d.kept else 'rejected'}, here {qty.ratio(d.ratio)})" for d in found if d.against]
     return f"{text} It points the other way for {words.listing(against)}." if against else text
 
 
@@ -99,10 +98,10 @@ def _reasons(study: FinishedStudy) -> str:
     rows = [
         [
             esc(d.title),
-            f"<b>{words.ratio(d.ratio)}</b> <small>"
-            f"{words.interval(d.comparison.get('ci_low'), d.comparison.get('ci_high'))}</small>",
+            f"<b>{qty.ratio(d.ratio)}</b> <small>"
+            f"{qty.interval(d.comparison.get('ci_low'), d.comparison.get('ci_high'))}</small>",
             "kept" if d.kept else "rejected",
-            esc(d.why) or words.MISSING,
+            esc(d.why) or qty.MISSING,
             esc(d.stands),
         ]
         for d in found
@@ -129,8 +128,8 @@ def from_the_top(study: FinishedStudy) -> str:
     rows: list[tables.Cells] = [
         [
             esc(rung.title),
-            f"<b>{words.ratio(rung.step.mean)}</b> <small>{words.interval(rung.step.low, rung.step.high)}</small>",
-            f"<b>{words.ratio(rung.top.mean)}</b> <small>{words.interval(rung.top.low, rung.top.high)}</small>",
+            f"<b>{qty.ratio(rung.step.mean)}</b> <small>{qty.interval(rung.step.low, rung.step.high)}</small>",
+            f"<b>{qty.ratio(rung.top.mean)}</b> <small>{qty.interval(rung.top.low, rung.top.high)}</small>",
             _apart(rung),
         ]
         for rung in found
@@ -156,6 +155,6 @@ def order_told(found: list[Rung]) -> str:
 
 def _apart(rung: Rung) -> str:
     if rung.apart.blocks == 0:
-        return "the same comparison" if rung.step == rung.top else words.MISSING
+        return "the same comparison" if rung.step == rung.top else qty.MISSING
     mark = " <b>(differs)</b>" if rung.disagree else ""
-    return f"{words.ratio(rung.apart.mean)}{mark} <small>{words.interval(rung.apart.low, rung.apart.high)}</small>"
+    return f"{qty.ratio(rung.apart.mean)}{mark} <small>{qty.interval(rung.apart.low, rung.apart.high)}</small>"

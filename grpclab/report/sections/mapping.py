@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from grpclab import quantities as qty
 from grpclab.factors.effective import CHECKED
 from grpclab.report import words
 from grpclab.report.finished import FinishedStudy
@@ -54,7 +55,7 @@ def tried(study: FinishedStudy, factor: str) -> list[Tried]:
     for _, group in study.listed():
         for comparison in group:
             changed = _differences(study, str(comparison.get("baseline")), str(comparison.get("candidate")))
-            if factor in changed and math.isfinite(words.number(comparison.get("ratio"))):
+            if factor in changed and math.isfinite(qty.number(comparison.get("ratio"))):
                 scenario = str(comparison.get("scenario") or "")
                 one = Tried(scenario=scenario, comparison=comparison, others=len(changed) - 1)
                 found.setdefault(scenario, []).append(one)
@@ -88,20 +89,20 @@ def _effect(study: FinishedStudy, factor: str) -> str:
     told = esc(silent[0])
     if len(silent) == len(where):
         return f"no: {told}"
-    return f"set, but without effect in {words.count(len(silent), 'configuration')}: {told}"
+    return f"set, but without effect in {qty.count(len(silent), 'configuration')}: {told}"
 
 
 def _moved(study: FinishedStudy, factor: str) -> str:
     found = tried(study, factor) if factor else []
     if not found:
-        return words.MISSING
+        return qty.MISSING
     return "<br>".join(_told(one) for one in found)
 
 
 def _told(one: Tried) -> str:
     c = one.comparison
-    with_others = f", with {words.count(one.others, 'other setting')}" if one.others else ""
+    with_others = f", with {qty.count(one.others, 'other setting')}" if one.others else ""
     return (
-        f"<b>{words.ratio(c.get('ratio'))}</b> {words.interval_of(c)} "
+        f"<b>{qty.ratio(c.get('ratio'))}</b> {words.interval_of(c)} "
         f"{badge(c.get('verdict'))}<br><small>{esc(one.scenario)}: {esc(c.get('title') or '')}{with_others}</small>"
     )

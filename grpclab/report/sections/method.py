@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from grpclab import quantities as qty
 from grpclab.report import words
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.words import esc
@@ -18,7 +19,7 @@ _ENGINES = {
 def section(study: FinishedStudy) -> str:
     """What was done, and by which rules it was judged."""
     plan = study.plan
-    blocks = int(words.number(plan.get("blocks")) if plan.get("blocks") is not None else 0)
+    blocks = int(qty.number(plan.get("blocks")) if plan.get("blocks") is not None else 0)
     valid = int(study.trials["valid"].sum())
     profiled = ", then, never inside the window, a profile window in some of them" if plan.get("profiled") else ""
     again = (
@@ -28,8 +29,8 @@ def section(study: FinishedStudy) -> str:
         else ""
     )
     return (
-        f"<p>{words.count(len(study.configurations), 'configuration')} in {words.count(blocks, 'block')}, "
-        f"{words.count(len(study.trials), 'trial')}, {valid:,} of them valid. Every trial has a freshly "
+        f"<p>{qty.count(len(study.configurations), 'configuration')} in {qty.count(blocks, 'block')}, "
+        f"{qty.count(len(study.trials), 'trial')}, {valid:,} of them valid. Every trial has a freshly "
         f"started server: warm-up, then the measured window{profiled}. A block is one pass over all "
         "configurations in random order. The unit of evidence is the block, not the request: within each block the "
         "two sides of a comparison give one ratio, and what is reported is the geometric mean of these ratios with a "

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 
 import pandas as pd
 
+from grpclab import quantities as qty
 from grpclab.analysis.inference import evidence
 from grpclab.analysis.inference.evidence import Shift
 from grpclab.analysis.inference.ratios import Interval, numbers
 from grpclab.profiling.families import SHOWN as FAMILIES
-from grpclab.report import figures, words
+from grpclab.report import figures
 from grpclab.report.figures.shares import VIEWS, View
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.tables import Cells, code, none, table
@@ -138,7 +139,7 @@ def _samples(study: FinishedStudy, view: View) -> list[str]:
         mine = study.rows(name)
         counts = numbers(mine, view.samples)
         work = (counts * (1 - numbers(mine, f"{view.prefix}{evidence.WAIT}"))).sum()
-        blocks = words.count(int((counts > 0).sum()), "block")
+        blocks = qty.count(int((counts > 0).sum()), "block")
         cells.append(f"{counts.sum():,.0f} in {blocks}<br><small>{work:,.0f} of them at work</small>")
     return cells + [""] * (_sides(study) is not None)
 
@@ -153,7 +154,7 @@ def _cells(study: FinishedStudy, trials: pd.DataFrame, values: pd.Series[float],
 def level(found: Interval, told: Told) -> str:
     """A level with its interval."""
     if not math.isfinite(found.mean):
-        return words.MISSING
+        return qty.MISSING
     between = ""
     if math.isfinite(found.low):
         high = min(1.0, found.high) if told is points else found.high
@@ -165,7 +166,7 @@ def change(shift: Shift, told: Told) -> str:
     """A change with its sign and interval, bold where it is clear."""
     found = shift.change
     if not math.isfinite(found.mean):
-        return words.MISSING
+        return qty.MISSING
 
     def signed(value: float) -> str:
         text = told(abs(value))  # the difference of two shares is in percentage points

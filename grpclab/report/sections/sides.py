@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from grpclab import quantities as qty
 from grpclab.report import tables, words
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.words import esc
@@ -20,12 +21,12 @@ def section(study: FinishedStudy) -> str:
     for part in parts:
         key = [str(part.get(k) or "") for k in ("scenario", "metric", "baseline", "candidate")]
         c = study.comparison(key[0], key[1] or study.metric, key[2], key[3])
-        known = math.isfinite(words.number(c.get("ratio")))
+        known = math.isfinite(qty.number(c.get("ratio")))
         told = f"{words.with_interval(c)} {tables.badge(c.get('verdict'))}"
         more = told if known else esc(c.get("note") or "no ratio")
         cards.append(
             tables.card(
-                f"{words.ratio(c.get('ratio'))}{tables.limits(c.get('limited_by') or [])}",
+                f"{qty.ratio(c.get('ratio'))}{tables.limits(c.get('limited_by') or [])}",
                 f"<b>{esc(part.get('side') or part.get('title') or '')}</b>: "
                 f"{esc(study.title(key[3]))} against {esc(study.title(key[2]))}",
                 more,
@@ -33,7 +34,7 @@ def section(study: FinishedStudy) -> str:
         )
     whole = study.headline
     cards.append(
-        tables.card(words.ratio(whole.get("ratio")), "<b>both together</b>, the headline", words.with_interval(whole))
+        tables.card(qty.ratio(whole.get("ratio")), "<b>both together</b>, the headline", words.with_interval(whole))
     )
     signs = ["×"] * (len(cards) - 2) + ["="]
     chain = cards[0] + "".join(

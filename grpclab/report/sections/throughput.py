@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from grpclab import quantities as qty
 from grpclab.analysis.inference.scalability import FEWEST_LEVELS, Scalability, fit
-from grpclab.report import figures, tables, words
+from grpclab.report import figures, tables
 from grpclab.report.blocks import FigureBlock
 from grpclab.report.figures.curves import lines
 from grpclab.report.finished import FinishedStudy
@@ -54,6 +55,6 @@ def sentence(found: Scalability) -> str:
         return f"no fit: {found.reason}."
     peak = f"most throughput near {found.peak:,.0f} in flight" if math.isfinite(found.peak) else "no peak in sight"
     return (
-        f"λ {words.amount(found.one_rps)} requests/s, σ {found.contention:.3f}, κ {found.coherency:.2g}; {peak}; no "
-        f"level is missed by more than {words.percent(found.largest_miss)}."
+        f"λ {qty.amount(found.one_rps)} requests/s, σ {found.contention:.3f}, κ {found.coherency:.2g}; {peak}; no "
+        f"level is missed by more than {qty.percent(found.largest_miss)}."
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -51,15 +52,16 @@ LARGE: dict[str, str] = {
 """Modules above 16 kB, and why each is one module."""
 
 ONE_USER: dict[str, str] = {
-    "grpclab.analysis.claims.load_claims": "not looked at yet",
-    "grpclab.analysis.claims.network_claims": "not looked at yet",
-    "grpclab.analysis.inference.functions": "not looked at yet",
-    "grpclab.analysis.inference.interaction": "not looked at yet",
-    "grpclab.analysis.inference.scalability": "not looked at yet",
-    "grpclab.analysis.inference.stability": "not looked at yet",
-    "grpclab.analysis.limits.rules": "not looked at yet",
-    "grpclab.analysis.notices": "not looked at yet",
-    "grpclab.analysis.offered": "not looked at yet",
+    "grpclab.analysis.claims.load_claims": "claims on calls and CPU, apart from the table that lists all claims",
+    "grpclab.analysis.claims.network_claims": "claims on the network, apart from the table that lists all claims",
+    "grpclab.analysis.inference.functions": "pure where its user is not",
+    "grpclab.analysis.inference.interaction": "pure where its user is not",
+    "grpclab.analysis.inference.scalability": "pure where its user is not",
+    "grpclab.analysis.inference.stability": "statistics with their own sources, apart from what warns by them",
+    "grpclab.analysis.limits.rules": "the table of rules, apart from the answer",
+    "grpclab.analysis.notices": "what happened around the trials, apart from the statistics of a judgement",
+    "grpclab.analysis.offered": "pure where its user is not",
+    "grpclab.analysis.sentence": "English, apart from the statistics of a judgement",
     "grpclab.diagnostics.app": "its user is the entry point",
     "grpclab.diagnostics.guard": "pure, and the one place where it is decided who is answered",
     "grpclab.http2.answering": "half of the server's side; above 16 kB with the other half",
@@ -120,6 +122,83 @@ CIRCLES: set[str] = {
 """Modules that import themselves through others."""
 CIRCULAR_ROOMS: set[str] = {"grpclab.study"}
 """Rooms with modules that import each other in a circle."""
+
+
+TYPED_ROOMS = ("study", "analysis", "report", "calibration", "cli")
+PASSES_JSON: dict[str, str] = {
+    "analysis.inference.evidence": "JSON in a cell of a frame",
+    "analysis.inference.verdict": "writes a part of verdict.json",
+    "analysis.limits.rules": "writes a part of verdict.json",
+    "calibration.plan": "a notebook's variables, by their names",
+    "cli.bench": "options of the command line, by their names",
+    "cli.profile": "writes what --json asks for",
+    "report.data": "the JSON inside a page",
+    "study.comparison": "writes what --json asks for",
+    "study.model": "the values themselves: what they hold of any kind is a dictionary",
+    "study.parameters": "a notebook's variables, by their names",
+    "study.stored_values": "makes values of JSON",
+}
+"""Modules of these rooms whose dictionaries are JSON, or options, that are only read, written or passed on."""
+DICTIONARIES: dict[str, int] = {
+    "analysis.claims.claim": 1,
+    "analysis.configuration_summary": 3,
+    "analysis.curves": 3,
+    "analysis.engines": 1,
+    "analysis.inference.interaction": 1,
+    "analysis.judgement": 8,
+    "analysis.limits.resources": 2,
+    "analysis.notices": 2,
+    "analysis.offered": 1,
+    "analysis.sentence": 3,
+    "analysis.setup": 6,
+    "calibration.crashes": 1,
+    "calibration.disturbances": 1,
+    "calibration.disturber": 1,
+    "calibration.page": 3,
+    "calibration.store": 2,
+    "cli.study": 2,
+    "report.figures.curves": 4,
+    "report.figures.engines": 1,
+    "report.figures.ratio_marks": 1,
+    "report.figures.sweeps": 4,
+    "report.figures.waiting": 2,
+    "report.figures.windows": 1,
+    "report.finished": 12,
+    "report.glossary": 1,
+    "report.past": 5,
+    "report.publish": 1,
+    "report.renderers.html": 2,
+    "report.renderers.json": 1,
+    "report.renderers.markdown": 1,
+    "report.renderers.terminal": 3,
+    "report.sections.configurations": 4,
+    "report.sections.engines": 1,
+    "report.sections.throughput": 2,
+    "report.stored": 3,
+    "report.words": 3,
+    "study.artifacts": 2,
+    "study.comparing": 5,
+    "study.designs.compare_design": 2,
+    "study.designs.default_design": 9,
+    "study.designs.design": 5,
+    "study.designs.desk_design": 1,
+    "study.designs.file_design": 5,
+    "study.designs.idle_design": 1,
+    "study.designs.leave_one_out": 1,
+    "study.designs.replication_design": 4,
+    "study.origin": 4,
+    "study.planning": 1,
+    "study.progress": 2,
+    "study.repeat": 8,
+    "study.runner": 9,
+    "study.store": 9,
+    "study.target": 1,
+    "study.trial": 4,
+}
+"""How many functions of a module take or return a plan, a verdict, a part of one or other JSON as a dictionary.
+
+No module is added and no number grows: such a value is one of :mod:`grpclab.study.model` or of :mod:`grpclab.analysis`.
+"""
 
 
 @cache
@@ -214,3 +293,45 @@ def test_no_module_imports_itself_through_others() -> None:
         for name in ends:
             del uses[name]
     assert set(uses) == CIRCLES
+
+
+def is_dictionary(node: ast.AST) -> bool:
+    """Whether an annotation is, or holds, ``dict[str, Any]`` or ``Mapping[str, Any]``."""
+    return any(ast.unparse(part) in ("dict[str, Any]", "Mapping[str, Any]") for part in ast.walk(node))
+
+
+def functions(body: list[ast.stmt], of: str = "") -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    """The functions of a module and of its classes, and those inside them, by their dotted names."""
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield f"{of}{node.name}", node
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield from functions(node.body, f"{of}{node.name}.")
+
+
+def annotated(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[ast.expr]:
+    taken = function.args
+    arguments = [*taken.posonlyargs, *taken.args, *taken.kwonlyargs, taken.vararg, taken.kwarg]
+    found = [function.returns, *(argument.annotation for argument in arguments if argument)]
+    return [annotation for annotation in found if annotation]
+
+
+def dictionaries(name: str) -> set[str]:
+    """The functions of a module that take or return a dictionary, and its other names for such a type."""
+    found = {who for who, function in functions(tree(name).body) if any(map(is_dictionary, annotated(function)))}
+    found |= {
+        target.id
+        for node in tree(name).body
+        if isinstance(node, ast.Assign) and is_dictionary(node.value)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    return {f"{name.removeprefix('grpclab.')}.{who}" for who in found}
+
+
+def test_no_more_plans_and_verdicts_travel_as_dictionaries_than_did() -> None:
+    names = [module.removeprefix("grpclab.") for module in MODULES]
+    typed = [name for name in names if name.partition(".")[0] in TYPED_ROOMS and name not in PASSES_JSON]
+    found = {name: len(dictionaries(f"grpclab.{name}")) for name in typed}
+    assert {name: number for name, number in found.items() if number > DICTIONARIES.get(name, 0)} == {}
+    assert {name for name in DICTIONARIES if not found.get(name)} == set()

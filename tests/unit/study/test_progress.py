@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from grpclab.study.progress import Progress, duration_text, outcome, say
+from grpclab import quantities as qty
+from grpclab.study.progress import Progress, outcome, say
 
 
 class Clock:
@@ -41,7 +42,7 @@ def valid(**metrics: float | None) -> dict[str, Any]:
     ],
 )
 def test_durations_are_written_for_people(seconds: float, text: str) -> None:
-    assert duration_text(seconds) == text
+    assert qty.rough_duration(seconds) == text
 
 
 def test_the_time_left_follows_from_the_mean_of_the_trials_so_far() -> None:
