@@ -91,7 +91,7 @@ def default_study(results: Path) -> dict[str, float]:
 def _measuring_s(trial: Mapping[str, Any]) -> float:
     """Seconds of a trial in which it was silent, warmed up, measured or profiled."""
     factors, metrics = trial["factors"], trial["metrics"]
-    looks = evidence.LEAD_S + evidence.PYSPY_S + evidence.PERF_S + evidence.STRACE_S
+    looks = evidence.length_s()
     profiled = metrics.get("profile_samples") is not None
     beside = float(factors["load.warmup_s"] or 0) + float(factors.get("load.pause_s") or 0)
     return float(metrics.get("window_s") or 0) + beside + looks * profiled

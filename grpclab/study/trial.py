@@ -154,6 +154,8 @@ class TrialResult:
             if stacks:
                 told = speedscope.convert(stacks, name=f"{self.identity.trial}, {name}")
                 write_json(folder / f"{name}.speedscope.json", told)
+        for name, look in self.evidence.others.items():
+            write_json(folder / f"profiler-{name}.json", asdict(look))
         write_json(folder / "result.json", self.as_dict())
 
 

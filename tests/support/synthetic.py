@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ParamSpec
 
 import numpy as np
 import pandas as pd
@@ -240,6 +243,21 @@ def comparison(title: str, baseline: str, candidate: str, scenario: str = "chatt
     }
 
 
+P = ParamSpec("P")
+
+
+def made_once(make: Callable[P, MadeStudy]) -> Callable[P, MadeStudy]:
+    """Make and judge a study once in a process; every test gets a copy of its own."""
+    cached = functools.cache(make)
+
+    @functools.wraps(make)
+    def made(*args: P.args, **kwargs: P.kwargs) -> MadeStudy:
+        return copy.deepcopy(cached(*args, **kwargs))  # type: ignore[arg-type]
+
+    return made
+
+
+@made_once
 def full_study(*, name: str = "synthetic", blocks: int = 6, seed: int = 20261123) -> MadeStudy:
     """A whole default study: curves, ladder, windows, sweeps, profiles, an invalid and a limited trial."""
     maker = StudyMaker(blocks=blocks, seed=seed)
@@ -510,6 +528,7 @@ def waiting_study(*, name: str = "waiting", blocks: int = 6) -> MadeStudy:
     return MadeStudy(manifest_of(name, plan, blocks=blocks), trials, as_json(analysis.analyse(trials, plan).as_dict()))
 
 
+@made_once
 def small_study(*, blocks: int = 6, text: str = "") -> MadeStudy:
     """Three configurations and one curve; `text` is added to everything that a user may write."""
     maker = StudyMaker(blocks=blocks)

@@ -14,7 +14,6 @@ import pytest
 from grpclab.factors.config import Level, TrialConfig
 from grpclab.load.generator import Generator
 from grpclab.profiling import perf, pyspy, strace
-from grpclab.study import evidence
 from grpclab.study.trial import TrialIdentity, TrialResult, row, run_trial
 from grpclab.system.environment import machine, split_cores
 
@@ -38,9 +37,9 @@ def at_work(result: TrialResult, family: str) -> float:
 
 @pytest.fixture
 def shorter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evidence, "PYSPY_S", 1)
-    monkeypatch.setattr(evidence, "PERF_S", 0.5)
-    monkeypatch.setattr(evidence, "STRACE_S", 0.1)
+    monkeypatch.setattr(pyspy.PROFILER, "seconds", 1)
+    monkeypatch.setattr(perf.PROFILER, "seconds", 0.5)
+    monkeypatch.setattr(strace.PROFILER, "seconds", 0.1)
 
 
 @pytest.mark.usefixtures("shorter")
@@ -85,7 +84,7 @@ def test_every_look_comes_after_the_window_and_all_agree_on_the_kernel(
 
     monkeypatch.setattr(subprocess.Popen, "__init__", starting)
     monkeypatch.setattr(Generator, "measure", measuring)
-    monkeypatch.setattr(evidence, "PYSPY_S", 1)
+    monkeypatch.setattr(pyspy.PROFILER, "seconds", 1)
     result = profiled(tmp_path, {"load.concurrency": 64, "load.duration_s": 2.0})
     looks = [at for name, at in started if name in TOOLS]
     assert looks

@@ -52,6 +52,7 @@ LARGE: dict[str, str] = {
 """Modules above 16 kB, and why each is one module."""
 
 ONE_USER: dict[str, str] = {
+    "grpclab.profiling.perf": "a profiler is one module",
     "grpclab.analysis.claims.load_claims": "claims on calls and CPU, apart from the table that lists all claims",
     "grpclab.analysis.claims.network_claims": "claims on the network, apart from the table that lists all claims",
     "grpclab.analysis.inference.functions": "pure where its user is not",
@@ -79,7 +80,6 @@ ONE_USER: dict[str, str] = {
     "grpclab.load.output.progress": "its user is a command",
     "grpclab.load.watching": "not looked at yet",
     "grpclab.profiling.processes": "its user is a command",
-    "grpclab.profiling.strace": "a profiler is one module",
     "grpclab.report.index": "not looked at yet",
     "grpclab.report.site": "a medium of its own, which `grpclab report --site` writes",
     "grpclab.servers.elastic": "a thread pool with nothing of gRPC in it",
