@@ -12,7 +12,7 @@ import pandas as pd
 
 from grpclab.errors import DesignError
 from grpclab.report import data
-from grpclab.report.finished import tidy
+from grpclab.report.tidy import tidy
 from grpclab.study.repeat import Original
 from grpclab.study.store import Store
 from grpclab.study.stored_values import check_manifest, check_verdict

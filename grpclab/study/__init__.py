@@ -19,6 +19,7 @@ Its map::
     window         what a trial keeps of its measured window: metrics, and the frames of latencies and of time
     store          where a study lives
     trial          one trial
+    manifests      the manifest of a study that is about to begin
     runner         the engine room of a study, for ``notebooks/sweep.ipynb`` and ``grpclab study`` alike
     stored_comparison  ``grpclab compare`` of two stored results
     comparing      ``grpclab compare``

@@ -21,9 +21,10 @@ from grpclab.analysis import analyse
 from grpclab.errors import DesignError, UsageError
 from grpclab.factors.config import TrialConfig
 from grpclab.study.comparing import ComparingStudy, references_of, servers_of
+from grpclab.study.manifests import manifest_of, surroundings
 from grpclab.study.origin import is_sealed, started_by
 from grpclab.study.parameters import study_name
-from grpclab.study.runner import Study, manifest_of, surroundings
+from grpclab.study.runner import Study
 from grpclab.study.store import SCHEMA_VERSION, Store
 from grpclab.study.stored_values import check_plan
 from grpclab.study.target import Subject

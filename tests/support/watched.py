@@ -21,7 +21,7 @@ from grpclab.load import bench as bench_module
 from grpclab.load import plan as plan_module
 from grpclab.profiling import perf, pyspy
 from grpclab.servers.process.exposure import ListenAddress
-from grpclab.study import comparing
+from grpclab.study import comparing, stored_comparison
 from grpclab.text import credentials
 from tests.support.bench_results import SAY_HELLO, result
 
@@ -177,7 +177,7 @@ class Watched:
             return found
 
         self.patch.setattr(comparing, "prepare", prepare)
-        self.patch.setattr(comparing, "compare_stored", stored)
+        self.patch.setattr(stored_comparison, "compare_stored", stored)
         self.patch.setattr(comparing, "judge", lambda running: found)
 
     def _report(self) -> None:
