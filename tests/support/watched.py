@@ -181,6 +181,7 @@ class Watched:
         self.patch.setattr(comparing, "judge", lambda running: found)
 
     def _report(self) -> None:
+        from grpclab.report import site
         from grpclab.report.renderers import figure_files
         from grpclab.study.runner import Study
 
@@ -190,7 +191,12 @@ class Watched:
             self.note(figures=where)
             return []
 
+        def build(where_from: Path, where: Path, **_more: Any) -> Path:
+            self.note(site=where.name)
+            return where
+
         self.patch.setattr(figure_files, "write_figures", draw)
+        self.patch.setattr(site, "build", build)
 
     def _others(self) -> None:
         from grpclab.cli import findings, profile
