@@ -41,7 +41,6 @@ REGISTRIES = (
 
 LARGE: dict[str, str] = {
     "grpclab.calibration.disturbances": "an experiment is one module",
-    "grpclab.cli.bench": "not cut yet",
     "grpclab.factors.config": "not cut yet",
     "grpclab.load.generator": "not cut yet",
     "grpclab.metrics": "one table, a row a column",
@@ -121,6 +120,7 @@ PASSES_JSON: dict[str, str] = {
     "analysis.limits.rules": "writes a part of verdict.json",
     "calibration.plan": "a notebook's variables, by their names",
     "cli.bench": "options of the command line, by their names",
+    "cli.options": "options of the command line, by their names",
     "cli.profile": "writes what --json asks for",
     "report.data": "the JSON inside a page",
     "study.comparison": "writes what --json asks for",
@@ -146,7 +146,8 @@ DICTIONARIES: dict[str, int] = {
     "calibration.disturber": 1,
     "calibration.page": 3,
     "calibration.store": 2,
-    "cli.study": 2,
+    "cli.report": 1,
+    "cli.study": 1,
     "report.figures.curves": 4,
     "report.figures.engines": 1,
     "report.figures.ratio_marks": 1,
