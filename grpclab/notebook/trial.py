@@ -88,7 +88,7 @@ class TrialNotebook:
         """The trial's own picture: the run over time, and its latencies by percentile."""
         from IPython.display import Image
 
-        title = f"{outcome(self.result.as_dict())}, engine {self.config.load.engine}"
+        title = f"{outcome(self.result)}, engine {self.config.load.engine}"
         png = trial_picture(self.result.timeline, self.result.latency, title)
         alt = f"Calls per second over time, and latency by percentile: {' '.join(title.split())}"
         return Image(data=png, alt=alt)  # type: ignore[no-untyped-call]
@@ -113,7 +113,7 @@ def _scratch_folder() -> Path:
 def key_figures(result: TrialResult) -> pd.DataFrame:
     """A trial's figures for people, one column `value`."""
     metrics = result.metrics
-    rows: dict[str, str] = {"outcome": outcome(result.as_dict()), "load": _load(result.config.load)}
+    rows: dict[str, str] = {"outcome": outcome(result), "load": _load(result.config.load)}
     if result.limited_by:
         rows["limited by"] = result.limited_by
     rows |= {notice.kind: str(notice) for notice in result.notices}

@@ -11,10 +11,12 @@ Each line imports only from those above it::
     assets      templates, style sheets and scripts of the pages, the policy that lets nothing else run
     blocks      figures with their words, sections, what a notebook cell shows
     tables      pieces of HTML: tables, facts, badges, marks
+    tidy        the trials as the report reads them: every column there, of its type
     finished    a finished study, and the questions asked of it
     glossary    the lab's own words, each with what it means
     confidence  with what confidence, and what limits each side, in words
     past        the summary of a study that stands in its report
+    recurrence  what recurs from study to study
     figures/    one figure, one module
     index       the list of all reports
     sections/   one section, one module

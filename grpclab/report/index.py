@@ -12,7 +12,8 @@ from grpclab import quantities as qty
 from grpclab.report import assets
 from grpclab.report.figures.history import history
 from grpclab.report.files import replace
-from grpclab.report.past import Past, changes, read
+from grpclab.report.past import Past, read
+from grpclab.report.recurrence import changes
 from grpclab.report.svg import palette
 
 SIBLINGS = (("md", "Markdown"), ("json", "JSON"))

@@ -25,8 +25,6 @@ SUMMARY_SCHEMA = 2
 """1: the first. 2: identity, git, design, warnings, blocks, delta, headline, levels."""
 
 _TITLE_WIDTH = 48
-_VERSIONS = ("grpcio", "protobuf", "uvloop", "python", "kernel")
-"""What of an identity is told with its values; of the rest only that it changed."""
 
 
 def summary(study: FinishedStudy) -> dict[str, Any]:
@@ -103,7 +101,7 @@ def _finite(value: object) -> float | None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Level:
+class PastLevel:
     """One configuration in one study: a geometric mean over blocks with its interval, in the metric's unit."""
 
     name: str
@@ -150,14 +148,14 @@ class Past:
     candidate: str
     scenario: str
     metric: str
-    levels: Sequence[Level]
+    levels: Sequence[PastLevel]
 
     @property
     def age(self) -> datetime:
         """For sorting: the oldest of all where the time is unknown."""
         return self.at or datetime.min.replace(tzinfo=UTC)
 
-    def level(self, name: str) -> Level | None:
+    def level(self, name: str) -> PastLevel | None:
         """The level of one configuration of the headline's scenario."""
         found = [level for level in self.levels if (level.name, level.scenario) == (name, self.scenario)]
         return found[0] if found else None
@@ -213,7 +211,7 @@ def past(about: Mapping[str, Any], file: str = "") -> Past:
     )
 
 
-def _level(found: object) -> Level | None:
+def _level(found: object) -> PastLevel | None:
     values = _mapping(found)
     mean = _positive(values.get("mean"))
     texts = {key: words.plain(values.get(key) or "") for key in ("name", "scenario", "settings", "metric")}
@@ -221,26 +219,7 @@ def _level(found: object) -> Level | None:
         return None
     title = words.short(values.get("title") or texts["name"], _TITLE_WIDTH)
     low, high = _positive(values.get("ci_low")), _positive(values.get("ci_high"))
-    return Level(title=title, mean=mean, low=low, high=high, **texts)
-
-
-def changes(before: Past, after: Past) -> list[str]:
-    """What is another machine or version in the later of two studies, in words; nothing if all is the same."""
-    if not (before.identity and after.identity):
-        return ["machine not recorded"]
-    found = []
-    for key in sorted(before.identity.keys() | after.identity.keys(), key=_rank):
-        old, new = before.identity.get(key, ""), after.identity.get(key, "")
-        if old != new:
-            told = f" {words.short(old or 'none', 24)} → {words.short(new or 'none', 24)}" if key in _VERSIONS else ""
-            found.append(f"{words.short(key.replace('_', ' '), 24)}{told}")
-    return found
-
-
-def _rank(key: str) -> tuple[int, str]:
-    """The host first: with another host all else is another as well."""
-    order = ("host", "cpu_model", "cores", *_VERSIONS)
-    return (order.index(key) if key in order else len(order), key)
+    return PastLevel(title=title, mean=mean, low=low, high=high, **texts)
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

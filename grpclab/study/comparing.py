@@ -25,17 +25,10 @@ from grpclab.quantities import share
 from grpclab.servers.process import program
 from grpclab.study.comparison import CompareResult
 from grpclab.study.designs.compare_design import SCENARIO, metric_of, plan
+from grpclab.study.manifests import link_check, manifest_of, surroundings
 from grpclab.study.parameters import study_name
 from grpclab.study.progress import say
-from grpclab.study.runner import (
-    Study,
-    StudyInterruptedError,
-    link_check,
-    manifest_of,
-    no_verdict,
-    require_outputs,
-    surroundings,
-)
+from grpclab.study.runner import Study, StudyInterruptedError, no_verdict, require_outputs
 from grpclab.study.sides import A, Asked, B, Side, pair
 from grpclab.study.store import Store
 from grpclab.study.stored_comparison import compare_stored

@@ -107,8 +107,11 @@ DESIGNS: Registry[Design] = Registry(
 
 
 def refuse_without_part(design: str, names: Iterable[str], written: str = "{}") -> None:
-    """Raise DesignError if one of the parameters is not used by the design; `written` is how the user writes one."""
-    for name in names:
+    """Raise DesignError if one of the parameters is not used by the design; `written` is how the user writes one.
+
+    A design that there is not is refused where the parameters are checked.
+    """
+    for name in names if design in DESIGNS else ():
         if name in DESIGNS[design].unused:
             users = ", ".join(other for other, one in DESIGNS.items() if name not in one.unused)
             told = written.format(name.replace("_", "-") if written != "{}" else name)

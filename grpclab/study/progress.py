@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Protocol
 
 import psutil
 
@@ -18,6 +18,22 @@ from grpclab.text.printable import printable
 Clock = Callable[[], float]
 
 
+class Outcome(Protocol):
+    """What is said of a trial, as it was measured or as it is stored."""
+
+    @property
+    def valid(self) -> bool:
+        """Whether it counts."""
+
+    @property
+    def invalid_reason(self) -> str:
+        """Why it does not count."""
+
+    @property
+    def metrics(self) -> Mapping[str, float | None]:
+        """What was measured."""
+
+
 class Progress:
     """Counts trials and foretells the end from the mean time that a trial has taken in this run."""
 
@@ -26,7 +42,7 @@ class Progress:
         self._write, self._clock = write, clock
         self._begun = clock()
 
-    def finished(self, trial: str, result: Mapping[str, Any]) -> None:
+    def finished(self, trial: str, result: Outcome) -> None:
         """One more trial is stored."""
         self._done += 1
         self._measured += 1
@@ -36,14 +52,14 @@ class Progress:
         self._write(f"[{self._done:{width}}/{self._total}] {trial:<38} {outcome(result):<34} {eta}")
 
 
-def outcome(result: Mapping[str, Any]) -> str:
+def outcome(result: Outcome) -> str:
     """A trial's result in a few words."""
-    if not result["valid"]:
-        return f"INVALID: {printable(str(result['invalid_reason']), 200)}"
-    metrics = result["metrics"]
+    if not result.valid:
+        return f"INVALID: {printable(result.invalid_reason, 200)}"
+    metrics = result.metrics
     text = f"{metrics['throughput_rps']:>9,.0f} requests/s"
-    if metrics["latency_p50_s"] is not None:
-        text += f"  p50 {qty.duration_in(metrics['latency_p50_s'], 'ms', '.1f')}"
+    if (median := metrics["latency_p50_s"]) is not None:
+        text += f"  p50 {qty.duration_in(median, 'ms', '.1f')}"
     return text + (f"  {metrics['errors']:.0f} errors" if metrics["errors"] else "")
 
 

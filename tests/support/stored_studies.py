@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from grpclab.report.data import Packed
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.past import summary
 from grpclab.study.designs.design import Configurations, comparison, plain
-from grpclab.study.store import write_json
+from grpclab.study.model import StoredResult
+from grpclab.study.store import row, write_json
+from grpclab.study.stored_values import read_result
 from grpclab.study.trial import TrialIdentity, TrialResult
 from tests.support import synthetic
 from tests.support.hostile_server import HOSTILE
@@ -61,6 +64,17 @@ def plan_of_two(levels: Mapping[str, Level] | None = None, *, blocks: int) -> di
         "aa": {},
         "without_aa": True,
     }
+
+
+def row_of(document: dict[str, Any]) -> dict[str, Any]:
+    """The row of trials.parquet that the content of a result.json becomes."""
+    return row(stored_result(document))
+
+
+def stored_result(document: dict[str, Any]) -> StoredResult:
+    """A trial's result as a study reads it, out of what would be written; what is not a number is stored as null."""
+    metrics = {name: None if math.isnan(value) else value for name, value in document["metrics"].items() if value}
+    return read_result({**document, "metrics": document["metrics"] | metrics}, document["trial"])
 
 
 def result(trial: str, *, valid: bool = True, reason: str = "", **metrics: float) -> dict[str, Any]:

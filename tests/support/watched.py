@@ -21,7 +21,7 @@ from grpclab.load import bench as bench_module
 from grpclab.load import plan as plan_module
 from grpclab.profiling import perf, pyspy
 from grpclab.servers.process.exposure import ListenAddress
-from grpclab.study import comparing
+from grpclab.study import comparing, stored_comparison
 from grpclab.text import credentials
 from tests.support.bench_results import SAY_HELLO, result
 
@@ -177,10 +177,11 @@ class Watched:
             return found
 
         self.patch.setattr(comparing, "prepare", prepare)
-        self.patch.setattr(comparing, "compare_stored", stored)
+        self.patch.setattr(stored_comparison, "compare_stored", stored)
         self.patch.setattr(comparing, "judge", lambda running: found)
 
     def _report(self) -> None:
+        from grpclab.report import site
         from grpclab.report.renderers import figure_files
         from grpclab.study.runner import Study
 
@@ -190,10 +191,15 @@ class Watched:
             self.note(figures=where)
             return []
 
+        def build(where_from: Path, where: Path, **_more: Any) -> Path:
+            self.note(site=where.name)
+            return where
+
         self.patch.setattr(figure_files, "write_figures", draw)
+        self.patch.setattr(site, "build", build)
 
     def _others(self) -> None:
-        from grpclab.cli import doctor, profile
+        from grpclab.cli import findings, profile
         from grpclab.profiling import processes, threads
 
         def sample(pids: list[int], *, duration_s: int, rate_hz: int) -> pyspy.PySpyProfile:
@@ -206,11 +212,11 @@ class Watched:
         self.patch.setattr(threads, "difference", lambda before, after: [])
         self.patch.setattr(processes, "by_pid", lambda pid: [pid])
         self.patch.setattr(profile, "_server", lambda target: [2])
-        findings = [
-            doctor.Finding(name="memory", state="ok", value="much", advice=""),
-            doctor.Finding(name="load", state="warn", value="9", advice="stop it"),
+        found = [
+            findings.Finding(name="memory", state="ok", value="much", advice=""),
+            findings.Finding(name="load", state="warn", value="9", advice="stop it"),
         ]
-        self.patch.setattr(doctor, "diagnose", lambda: findings)
+        self.patch.setattr(findings, "diagnose", lambda: found)
 
         def execute(program: str, words: list[str]) -> NoReturn:
             self.note(opened=words)

@@ -18,7 +18,8 @@ from grpclab.factors.config import FACTORS
 from grpclab.metrics import metric_words, value_text
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
-from grpclab.report.finished import PERCENTILES, FinishedStudy
+from grpclab.report.finished import FinishedStudy
+from grpclab.report.tidy import PERCENTILES
 
 
 @dataclass(frozen=True, kw_only=True)

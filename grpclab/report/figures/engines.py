@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from grpclab import quantities as qty
+from grpclab.analysis import Interval
 from grpclab.metrics import value_text
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
@@ -25,23 +26,14 @@ _GROUP = 0.9  # the room of a variant's name, in rows
 
 
 @dataclass(frozen=True, kw_only=True)
-class Level:
-    """A metric's mean over blocks with its interval, in its unit."""
-
-    mean: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class Row:
     """A variant under one engine. `limits` are the labels of what limited it."""
 
     engine: str
     configuration: str
-    throughput_rps: Level
-    server_cpu_s: Level
-    client_cpu_s: Level
+    throughput_rps: Interval
+    server_cpu_s: Interval
+    client_cpu_s: Interval
     limits: tuple[str, ...]
 
 
@@ -180,10 +172,15 @@ def by_engine(study: FinishedStudy) -> list[tuple[str, Mapping[str, Any]]]:
 
 
 def _row(study: FinishedStudy, engine: str, configuration: str, pair: Sequence[str]) -> Row:
-    def level(metric: str) -> Level:
+    def level(metric: str) -> Interval:
         table = study.levels_of_pair(metric, *pair) if len(pair) == 2 else study.levels([configuration], metric)
         row = next(table[table["configuration"] == configuration].itertuples(index=False))
-        return Level(mean=qty.number(row.mean), low=qty.number(row.ci_low), high=qty.number(row.ci_high))
+        return Interval(
+            mean=qty.number(row.mean),
+            low=qty.number(row.ci_low),
+            high=qty.number(row.ci_high),
+            blocks=int(qty.number(row.blocks)),
+        )
 
     return Row(
         engine=engine,

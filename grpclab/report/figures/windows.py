@@ -27,12 +27,12 @@ class Panel:
 
     title: str
     unit: str
-    points: tuple[Spot, ...]
-    apart: tuple[Spot, ...]
+    points: tuple[SizePoint, ...]
+    apart: tuple[SizePoint, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spot:
+class SizePoint:
     """A point of a panel with its interval and the value of each block."""
 
     label: str
@@ -97,7 +97,7 @@ def windows(study: FinishedStudy) -> FigureBlock | None:
     )
 
 
-def _spot(study: FinishedStudy, point: Mapping[str, Any], scale: float) -> Spot | None:
+def _spot(study: FinishedStudy, point: Mapping[str, Any], scale: float) -> SizePoint | None:
     name = str(point.get("configuration") or "")
     row = next(study.levels([name], "throughput_rps").itertuples(index=False))
     mean = qty.number(row.mean) * scale
@@ -105,7 +105,7 @@ def _spot(study: FinishedStudy, point: Mapping[str, Any], scale: float) -> Spot 
         return None
     label = words.plain(point.get("label") or name)
     values = study.rows(name)["throughput_rps"].dropna() * scale
-    return Spot(
+    return SizePoint(
         label=label,
         size=_size(label),
         mean=mean,
@@ -124,7 +124,7 @@ def _size(label: str) -> float:
     return value * _BYTES[(found[2] or "b")[0].lower()] if value > 0 else math.nan
 
 
-def _all(panel: Panel) -> tuple[Spot, ...]:
+def _all(panel: Panel) -> tuple[SizePoint, ...]:
     return panel.points + panel.apart
 
 

@@ -13,10 +13,11 @@ import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from grpclab.report import assets, past, write_index, write_report
+from grpclab.report import assets, past, recurrence, write_index, write_report
 from grpclab.report.figures import history
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.past import SUMMARY_SCHEMA, changes, settings_digest, summary
+from grpclab.report.past import SUMMARY_SCHEMA, settings_digest, summary
+from grpclab.report.recurrence import changes
 from tests.support import chromium, synthetic
 from tests.support.pages import EVIL, Page
 
@@ -274,12 +275,12 @@ def test_a_change_of_machine_is_a_line_that_says_what_changed_and_joins_nothing(
     assert "host" in shown
     assert "changed 2 times, last: host." in block.caption
     assert "On its last machine none was measured twice." in block.caption
-    borders = history._borders(studies)
+    borders = recurrence.borders(studies)
     assert [border.place for border in borders] == [1, 2]
-    spots = [history.Spot(place=at, mean=1.0, low=0.9, high=1.1) for at in range(4)]
-    assert [[s.place for s in piece] for piece in history._pieces(spots, borders)] == [[0, 1], [2], [3]]
-    back = [history.Spot(place=at, mean=1.0, low=0.9, high=1.1) for at in (0, 3)]
-    assert len(history._pieces(back, borders)) == 2, "the same machine again, but with others in between"
+    spots = [recurrence.PastValue(place=at, mean=1.0, low=0.9, high=1.1) for at in range(4)]
+    assert [[s.place for s in piece] for piece in recurrence.runs(spots, borders)] == [[0, 1], [2], [3]]
+    back = [recurrence.PastValue(place=at, mean=1.0, low=0.9, high=1.1) for at in (0, 3)]
+    assert len(recurrence.runs(back, borders)) == 2, "the same machine again, but with others in between"
 
 
 def test_another_setting_under_the_same_name_is_another_configuration(about: dict[str, Any]) -> None:
@@ -315,7 +316,7 @@ def test_of_many_studies_the_newest_are_drawn_and_stay_readable(about: dict[str,
     ]
     block = history.levels(pasts(*many))
     assert block is not None
-    assert f"in {history.MOST_STUDIES} studies" in block.caption
+    assert f"in {recurrence.MOST_STUDIES} studies" in block.caption
     assert 3 <= text_of(block.svg_wide).count("2026-") <= 10
 
 

@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 
 from grpclab.cli import commands
 from grpclab.errors import GrpclabError
+from grpclab.factors.config import TrialConfig
 from grpclab.load.output.progress import ProgressLine
 from grpclab.load.run import LoadProgress
 from grpclab.study.progress import outcome, say
+from grpclab.study.trial import TrialIdentity, TrialResult
 from grpclab.system.terminal import ERASE, erase, guarded
 from grpclab.text import credentials
 from grpclab.text.printable import harmless, printable
@@ -115,7 +117,8 @@ def test_what_the_encoding_lacks_is_written_as_an_escape(monkeypatch: pytest.Mon
 
 
 def test_errors_in_a_notebook_and_trials_are_one_harmless_line() -> None:
-    for text in (GrpclabError(HOSTILE)._render_traceback_()[0], outcome({"valid": False, "invalid_reason": HOSTILE})):
+    failed = TrialResult(identity=TrialIdentity(), config=TrialConfig(), started_at="", invalid_reason=HOSTILE)
+    for text in (GrpclabError(HOSTILE)._render_traceback_()[0], outcome(failed)):
         assert "\n" not in text
         assert_harmless(text)
 

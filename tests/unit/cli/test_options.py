@@ -139,7 +139,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Refused(words="basic --host 127.0.0.256", where="--host=127.0.0.256"),
         ],
         "desk_host": [
-            Acts(words="--desk-host 127.0.0.2", proof="desk.host", after="basic"),
+            Acts(words="--desk-host 127.0.0.2", proof="diagnostics.host", after="basic"),
             Refused(words="reference --desk-host 127.0.0.2", where="reference has no desk"),
             Refused(words="basic --desk-host 127.0.0.256", where="--desk-host=127.0.0.256"),
         ],
@@ -342,6 +342,10 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "study": [Acts(words="x", proof="folder"), Refused(words="nothing", where="no study in nothing")],
         "allow_mixed": [Acts(words="--allow-mixed", proof="allow_mixed", after="x")],
         "figures": [Acts(words="--figures drawn", proof="figures", after="x")],
+        "site": [
+            Acts(words="--site www", proof="site", after="x"),
+            Refused(words="--site www --json out.json", where="no study was named: --json goes with"),
+        ],
         "json": [Acts(words="--json out.json", proof="files", after="x")],
     },
     "profile": {

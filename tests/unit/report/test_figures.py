@@ -21,7 +21,8 @@ from grpclab.report.figures.ladder import steps
 from grpclab.report.figures.shares import VIEWS, View, profiles
 from grpclab.report.figures.timeline import relative
 from grpclab.report.figures.windows import panels
-from grpclab.report.finished import FinishedStudy, tidy
+from grpclab.report.finished import FinishedStudy
+from grpclab.report.tidy import tidy
 from tests.support import synthetic
 
 
