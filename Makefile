@@ -43,6 +43,7 @@ stubs: $(VENV)/.dev  ## generate the stubs from proto/
 guides: $(VENV)/.lab  ## write the numbers and tables of docs/ anew
 	$(BIN)/python -m tools.guides
 	$(BIN)/python -m tools.metrics_page
+	$(BIN)/python -m tools.schemas
 
 publish: $(VENV)/.lab  ## build site/: reports and guides as a static site
 	$(BIN)/grpclab report --site site

@@ -3,8 +3,9 @@
 The rooms of the house, top to bottom; each floor imports only from floors below it:
 
     cli           the command line: one module a command
-    notebook      what the cells of the notebooks call
+    notebook      what the cells of the notebooks call, one module a notebook
     calibration   the lab measures itself: one experiment, one module
+    testing       what the tests of a plug-in need: a virtual clock, a server with faults
     report        a study as frames, figures, HTML, Markdown; the site
     study         the designs, a trial, the runner that executes one notebook for each trial, the store
     analysis      pure functions over frames: ratios, intervals, verdicts, limits, claims
@@ -17,7 +18,7 @@ The rooms of the house, top to bottom; each floor imports only from floors below
     http2         HTTP/2 and gRPC framing without I/O, client and server side
     system        child processes, files, the terminal, the kernel's accounting, signals
     metrics       the table of metrics: what every column of a trial means that is no factor
-    quantities    times with their units, shares
+    quantities    times and shares read from text, and every number as text: for a terminal, a page, an axis
     errors        one root, a tree in its docstring
     status        gRPC's status codes
     text          the text of others made harmless, secrets taken out of it
@@ -44,6 +45,11 @@ if TYPE_CHECKING:
     from grpclab.factors.config import ClientConfig, LinkConfig, LoadConfig, ServerConfig, TrialConfig
     from grpclab.factors.variants import BASIC, OPTIMIZED
     from grpclab.load.bench import BenchResult, bench
+    from grpclab.notebook import explore
+    from grpclab.notebook.calibration import CalibrationNotebook
+    from grpclab.notebook.replication import ReplicationNotebook
+    from grpclab.notebook.sweep import SweepNotebook
+    from grpclab.notebook.trial import TrialNotebook
     from grpclab.report.stored import StoredStudy, load_study
     from grpclab.servers.process.launcher import launch
     from grpclab.study.comparing import compare
@@ -55,41 +61,53 @@ if TYPE_CHECKING:
 _HOMES = {
     "BASIC": "factors.variants",
     "BenchResult": "load.bench",
+    "CalibrationNotebook": "notebook.calibration",
     "ClientConfig": "factors.config",
     "CompareResult": "study.comparison",
     "GrpclabError": "errors",
     "LinkConfig": "factors.config",
     "LoadConfig": "factors.config",
     "OPTIMIZED": "factors.variants",
+    "ReplicationNotebook": "notebook.replication",
     "ServerConfig": "factors.config",
     "Side": "study.sides",
     "StoredStudy": "report.stored",
     "Study": "study.runner",
     "StudyParameters": "study.parameters",
+    "SweepNotebook": "notebook.sweep",
     "TrialConfig": "factors.config",
+    "TrialNotebook": "notebook.trial",
     "bench": "load.bench",
     "compare": "study.comparing",
     "launch": "servers.process.launcher",
     "load_study": "report.stored",
 }
 
+_MODULES = {"explore": "notebook.explore"}
+"""Modules that are imported from here as one name."""
+
 __all__ = [
     "BASIC",
     "OPTIMIZED",
     "BenchResult",
+    "CalibrationNotebook",
     "ClientConfig",
     "CompareResult",
     "GrpclabError",
     "LinkConfig",
     "LoadConfig",
+    "ReplicationNotebook",
     "ServerConfig",
     "Side",
     "StoredStudy",
     "Study",
     "StudyParameters",
+    "SweepNotebook",
     "TrialConfig",
+    "TrialNotebook",
     "bench",
     "compare",
+    "explore",
     "launch",
     "load_study",
 ]
@@ -129,6 +147,8 @@ sys.meta_path.append(_Aliases())
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(importlib.import_module(f"grpclab.{_HOMES[name]}"), name)
+    if name in _MODULES:
+        return importlib.import_module(f"grpclab.{_MODULES[name]}")
     raise AttributeError(f"module 'grpclab' has no attribute {name!r}")
 
 

@@ -5,7 +5,7 @@ import sys
 if __name__ == "__main__" and not sys.flags.safe_path:
     del sys.path[0]  # the working folder: a file there that is called as a module is not meant
 
-from grpclab.system import address_space, interrupts, terminal
+from grpclab.system import interrupts, terminal, ulimits
 
 
 def main() -> int:
@@ -13,7 +13,7 @@ def main() -> int:
     if refused := terminal.open_streams():
         print(f"grpclab: {refused}", file=sys.stderr)
         return 2
-    if refused := address_space.too_small():
+    if refused := ulimits.memory_too_small():
         print(f"grpclab: {refused}", file=sys.stderr)
         return 3
     with interrupts.handled(leaving=True):

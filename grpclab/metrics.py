@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from grpclab import quantities as qty
+
 Quantity = Literal["time", "rate", "share", "cores", "bytes", "count", "yes or no", "text", "JSON"]
 """Seconds; per second; of 1; CPU seconds per second; bytes; a number; 1 or 0; text; JSON in a text."""
 Direction = Literal["lower", "higher"]
@@ -437,6 +439,15 @@ def derived(values: Mapping[str, float | None]) -> dict[str, float]:
     return {
         name: derive(numbers) for name in MEASURED if (derive := METRICS[name].derived) and math.isnan(numbers[name])
     }
+
+
+def value_text(name: str, value: object) -> str:
+    """A metric's value with its unit, as a report writes it."""
+    quantity = metric_named(name).quantity
+    if quantity == "rate":
+        shown = qty.amount(value)
+        return shown if shown == qty.MISSING else f"{shown} requests/s"
+    return qty.duration(value) if quantity == "time" else qty.amount(value)
 
 
 def completed(values: Mapping[str, float | None]) -> dict[str, float]:

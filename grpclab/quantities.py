@@ -1,10 +1,15 @@
-"""Times with their units: ``200us``, ``5ms``, ``1m30s``, ``00:01:30``; shares: ``3%``. Pure."""
+"""Quantities as text: the one place where ``200us``, ``1m30s`` and ``3%`` are read, and where a number becomes text.
+
+A number is stored in its base unit and scaled for display only. Where a report and a sentence that a terminal shows as
+well write a quantity differently, the difference is a style. Pure.
+"""
 
 from __future__ import annotations
 
 import math
 import re
 from fractions import Fraction
+from typing import Literal
 
 from grpclab.errors import UsageError, invalid
 
@@ -81,3 +86,179 @@ def share(name: str, text: str) -> float:
     if not 0 < value < 1:
         raise UsageError(invalid(name, text, "a share above 0 and below 100 %, as 3%"))
     return value
+
+
+Style = Literal["report", "sentence"]
+MISSING = "–"
+WIDEST = 100
+"""An interval whose ends are further apart than by this factor says nothing."""
+TOO_WIDE = "too wide to tell"
+
+
+def number(value: object) -> float:
+    """A float; NaN for None, and for what is no number or too large for one."""
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+
+
+def duration(value: object, style: Style = "report") -> str:
+    """A time in seconds at a readable scale: ``850 µs``, ``12.3 ms``, ``1.5 s``; in a sentence ``850 us``."""
+    x = number(value)
+    if not math.isfinite(x):
+        return MISSING
+    x = float(f"{x:.3g}")  # 999.8 ms is 1 s
+    micro = "µs" if style == "report" else "us"
+    unit, factor = ("s", 1.0) if abs(x) >= 1 else ("ms", 1e3) if abs(x) >= 1e-3 else (micro, 1e6)
+    return f"{x * factor:.3g} {unit}"
+
+
+def milliseconds(seconds: float) -> str:
+    """A latency of a bench: ``8.71 ms``, ``0.087 ms``; ``-`` where there is none."""
+    return "-" if math.isnan(seconds) else duration_in(seconds, "ms", ",.2f" if seconds >= 1e-3 else ".3f")
+
+
+def duration_in(seconds: float, unit: Literal["s", "ms", "us", "µs"], layout: str, *, bare: bool = False) -> str:
+    """A time in one unit whatever its size, as in a column of a table: `layout` is Python's, as ``,.2f``.
+
+    A `bare` one is without its unit, which then stands above it.
+    """
+    text = format(seconds * {"s": 1.0, "ms": 1e3, "us": 1e6, "µs": 1e6}[unit], layout)
+    return text if bare else f"{text} {unit}"
+
+
+def microseconds(seconds: float) -> str:
+    """A cost in microseconds without their unit, which stands above it: whole ones, from 10 down to three digits."""
+    return duration_in(seconds, "us", ",.0f", bare=True) if seconds >= 1e-5 else amount(seconds * 1e6)
+
+
+def rough_duration(seconds: float) -> str:
+    """A time to come: ``45 s``, ``3 min``, ``1 h 20 min``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def ratio(value: object, style: Style = "report") -> str:
+    """``6.12×``, in a sentence ``6.1x``: fewer digits the larger it is, as many as matter far below 1."""
+    x = number(value)
+    if style == "sentence":
+        return f"{_figure(x, _decimals(x))}x"
+    if not math.isfinite(x):
+        return MISSING
+    if x >= 100:
+        return f"{x:,.0f}×"
+    if 0 < x < 0.01:
+        return f"{x:.2g}×"
+    return f"{x:.1f}×" if x >= 10 else f"{x:.2f}×"
+
+
+def interval(low: object, high: object) -> str:
+    """``5.90 to 6.35``, with no unit; a dash where there is none, TOO_WIDE where it says nothing."""
+    a, b = number(low), number(high)
+    if not (math.isfinite(a) and math.isfinite(b)):
+        return MISSING
+    if b > (a or 1) * WIDEST and a >= 0:
+        return TOO_WIDE
+    if 0 < b < 0.01:
+        return f"{a:.2g} to {b:.2g}"
+    digits = 0 if b >= 100 else 1 if b >= 10 else 2
+    return f"{a:,.{digits}f} to {b:,.{digits}f}"
+
+
+def interval_ends(low: float, high: float) -> tuple[str, str]:
+    """Both ends for a sentence, with the same decimals; one more where an end that is not 1 would read as 1."""
+    decimals = _decimals(low)
+    near = any(end != 1 and float(f"{end:.{decimals}f}") == 1 for end in (low, high) if math.isfinite(end))
+    decimals += 1 if near else 0
+    return _figure(low, decimals), _figure(high, decimals)
+
+
+def _decimals(value: float) -> int:
+    if not math.isfinite(value) or value >= 9.95:
+        return 0
+    return 1 if value >= 1.95 else 2
+
+
+def _figure(value: float, decimals: int) -> str:
+    if math.isinf(value):
+        return "infinity"
+    if value < 0.095 or value >= 1e6:
+        return f"{value:.2g}"
+    return f"{value:,.{decimals}f}"
+
+
+def ratio_tick(value: float) -> str:
+    """A ratio on an axis: ``0.95×``, ``2×``."""
+    return f"{value:.4g}×"
+
+
+def amount(value: object, style: Style = "report") -> str:
+    """A quantity to three or four digits: ``12,345``, ``987``, ``12.3``, ``0.45``; in a sentence 12.0 is ``12``."""
+    x = number(value)
+    if not math.isfinite(x):
+        return MISSING
+    size = abs(x)
+    if size >= 100 or x == 0:
+        return f"{x:,.0f}"
+    return f"{x:.1f}" if size >= 10 and style == "report" else f"{x:.3g}"
+
+
+def amount_tick(value: float) -> str:
+    """A quantity on an axis: ``800``, ``1.5k``, ``20k``, ``3M``."""
+    for factor, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= factor:
+            return f"{value / factor:.4g}{unit}"
+    return f"{value:.4g}"
+
+
+def level(value: object) -> str:
+    """A level of a numeric factor: whole numbers whole, with separators from 10,000 on."""
+    x = number(value)
+    if not math.isfinite(x):
+        return MISSING
+    if x != int(x):
+        return f"{x:.4g}"
+    return f"{x:,.0f}" if abs(x) >= 10_000 else f"{x:.0f}"
+
+
+def count(how_many: float, one: str, many: str = "") -> str:
+    """``1 block``, ``6 blocks``, ``2 processes``; a median may lie between two."""
+    shown = f"{how_many:,.4g}" if how_many % 1 else f"{how_many:,.0f}"
+    return f"{shown} {one if how_many == 1 else many or one + 's'}"
+
+
+def cores(value: float) -> str:
+    """``1 core``, ``0.97 cores``, ``3 cores``."""
+    return f"{value:.3g} core" + ("" if value == 1 else "s")
+
+
+def p_value(value: object) -> str:
+    """``0.031``, ``< 0.001``; a dash for none."""
+    p = number(value)
+    if not math.isfinite(p):
+        return MISSING
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def percent(value: object, style: Style = "report") -> str:
+    """A share of 1 as per cent: ``37 %``, ``4.2 %``; in a sentence ``4 %``."""
+    x = number(value)
+    if not math.isfinite(x):
+        return MISSING
+    return f"{100 * x:.0f} %" if x >= 0.1 or x == 0 or style == "sentence" else f"{100 * x:.1f} %"
+
+
+def percent_as_set(value: float) -> str:
+    """A share that somebody has set, to three digits: ``5 %``, ``2.5 %``."""
+    return f"{100 * value:.3g} %"
+
+
+def percent_of(part: int, whole: int) -> str:
+    """A part of the calls of a bench: ``0.3%``, ``0.002%``; ``-`` where there were none."""
+    if not whole:
+        return "-"
+    percent = 100 * part / whole
+    return f"{percent:.1f}%" if not part or percent >= 0.1 else f"{percent:.1g}%"

@@ -15,7 +15,7 @@ import pytest
 from grpclab.factors.config import ServerConfig
 from grpclab.servers.process.launcher import RunningServer, launch
 from grpclab.system.subprocesses import STUDY_VARIABLE
-from grpclab.text import redaction
+from grpclab.text import credentials
 from tests.support import suite
 from tests.support.notebook_runs import measured
 from tests.support.processes import processes_of
@@ -55,8 +55,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.fixture(autouse=True)
 def no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     """What one test learned as a secret is none in the next."""
-    monkeypatch.setattr(redaction, "_KNOWN", redaction._Known())
-    monkeypatch.setenv(redaction.VARIABLE, "")
+    monkeypatch.setattr(credentials, "_KNOWN", credentials._Known())
+    monkeypatch.setenv(credentials.VARIABLE, "")
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ from grpclab.errors import DesignError, GrpclabError
 from grpclab.metrics import is_latency, metric_named
 from grpclab.report import files
 from grpclab.report.stored import StoredStudy, load_study
-from grpclab.system.frames import read_own
+from grpclab.system.parquet import read_own
 from grpclab.system.paths import project_root
 
 EXAMPLE = "reports/example.html"

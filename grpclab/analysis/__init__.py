@@ -2,7 +2,6 @@
 
 Each line imports only from those above it::
 
-    amounts                cores, times and counts in words
     inference/             ratios within blocks, intervals, tests and verdicts
     claims/                published claims, and what became of them when they were measured anew
     configuration_summary  what is known of each configuration of a study: its levels, its medians, its neighbours
@@ -41,7 +40,6 @@ from grpclab.analysis.inference.verdict import (
 )
 from grpclab.analysis.judgement import Judgement, analyse
 from grpclab.analysis.limits.resources import Limit, limit_of, limiting_resources
-from grpclab.analysis.sentence import times
 
 __all__ = [
     "Comparison",
@@ -67,5 +65,4 @@ __all__ = [
     "smallest_effect",
     "spread_of",
     "t_interval",
-    "times",
 ]

@@ -128,7 +128,3 @@ def _judged(
     if alone:
         judged.append(headline.compare(trials, delta=delta_of(plan), exact=True))
     return {(c.scenario, c.baseline, c.candidate): c for c in judged}
-
-
-def _clip(value: float) -> float:
-    return value if math.isnan(value) else min(1.0, max(0.0, value))

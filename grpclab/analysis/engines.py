@@ -10,8 +10,8 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
+from grpclab import quantities as qty
 from grpclab.analysis.inference.verdict import Comparison
-from grpclab.analysis.sentence import times
 
 Judged = Mapping[tuple[str, str, str, str], Comparison]
 """Comparisons by scenario, metric, baseline and candidate."""
@@ -28,7 +28,7 @@ def disagreement_note(plan: Mapping[str, Any], judged: Judged, metric: str) -> s
             candidate = (second.get("configurations") or {}).get(engine)
             comparison = judged.get((scenario, metric, str(baseline), str(candidate)))
             if comparison is not None:
-                found.setdefault(comparison.verdict, (str(engine), times(comparison.ratio)))
+                found.setdefault(comparison.verdict, (str(engine), qty.ratio(comparison.ratio, "sentence")))
         if "faster" in found and "slower" in found:
             (engine, ratio), (other, other_ratio) = found["faster"], found["slower"]
             told.append(

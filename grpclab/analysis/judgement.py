@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from grpclab import quantities as qty
 from grpclab.analysis.claims import replication
 from grpclab.analysis.engines import Judged, disagreement_note
 from grpclab.analysis.inference.ratios import fewest_blocks, holm, numbers
@@ -31,7 +32,7 @@ from grpclab.analysis.inference.validity import (
 from grpclab.analysis.inference.verdict import Comparison, compare
 from grpclab.analysis.limits.resources import Limit, limiting_resources
 from grpclab.analysis.notices import study_notices
-from grpclab.analysis.sentence import sentence, times
+from grpclab.analysis.sentence import sentence
 from grpclab.errors import DesignError
 from grpclab.system.notices import Notice
 
@@ -262,7 +263,7 @@ def _aa_warning(aa: Comparison | None) -> str:
     if not aa.excludes_one:
         return ""
     return (
-        f"the A/A arm excludes 1: {aa.candidate} is {times(aa.ratio)} {aa.baseline} (95 % interval "
+        f"the A/A arm excludes 1: {aa.candidate} is {qty.ratio(aa.ratio, 'sentence')} {aa.baseline} (95 % interval "
         f"{aa.ci_low:.3f} to {aa.ci_high:.3f}, {aa.blocks} blocks) and they are the same configuration. "
         "One study in 20 shows this by chance; else the blocks are not independent of what ran before, "
         "and every ratio of this study is in doubt"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from grpclab import quantities as qty
 from grpclab.analysis.inference.ratios import fewest_blocks
 from grpclab.analysis.inference.verdict import MOST_BLOCKS, Comparison
 from grpclab.metrics import lower_is_faster, metric_words
@@ -35,24 +35,19 @@ def sentence(headline: Comparison, plan: Mapping[str, Any], parts: Sequence[Part
         )
     between = ""
     if headline.has_interval:
-        low, high = _interval(headline.ci_low, headline.ci_high)
+        low, high = qty.interval_ends(headline.ci_low, headline.ci_high)
         between = f", 95 % interval {low} to {high}"
     direction = ", where less is faster" if lower_is_faster(headline.metric) else ""
     text = (
-        f"{candidate} is {times(headline.ratio)} {baseline} in {metric}{where}{direction}"
+        f"{candidate} is {qty.ratio(headline.ratio, 'sentence')} {baseline} in {metric}{where}{direction}"
         f"{between}, {headline.blocks} blocks: {headline.verdict}"
     )
     if headline.verdict == "equivalent":
-        text += f", the whole interval lies within {_percent(headline.delta)} of 1"
+        text += f", the whole interval lies within {qty.percent_as_set(headline.delta)} of 1"
     if headline.verdict == "inconclusive":
         text += f"; {_advice(headline)}"
     shares = _parts(headline, parts)
     return " ".join([f"{text}; {shares}." if shares else f"{text}.", *_already(parts)])
-
-
-def times(ratio: float) -> str:
-    """A ratio for people: 3.4x, 1.08x, 0.80x, 120x."""
-    return f"{_figure(ratio, _decimals(ratio))}x"
 
 
 def _names(headline: Comparison, plan: Mapping[str, Any]) -> tuple[str, str, str]:
@@ -77,8 +72,8 @@ def _advice(headline: Comparison) -> str:
     if headline.blocks_needed is not None:
         return f"at this noise a new study of about {headline.blocks_needed} blocks would decide it"
     return (
-        f"at this noise not even {MOST_BLOCKS:,} blocks would decide it, the ratio is too near "
-        f"to the edge of 1 +/- {_percent(headline.delta)}: choose another smallest effect, or a quieter machine"
+        f"at this noise not even {MOST_BLOCKS:,} blocks would decide it, the ratio is too near to "
+        f"the edge of 1 +/- {qty.percent_as_set(headline.delta)}: choose another smallest effect, or a quieter machine"
     )
 
 
@@ -90,7 +85,7 @@ def _parts(headline: Comparison, parts: Sequence[Part]) -> str:
         side = entry.get("side")
         phrase = entry.get("phrase") or (f"the {side}" if side else "") or entry.get("title") or part.title
         doubt = f" ({part.verdict})" if part.verdict in ("equivalent", "inconclusive") else ""
-        told.append((times(part.ratio), phrase, doubt))
+        told.append((qty.ratio(part.ratio, "sentence"), phrase, doubt))
     if not told or headline.verdict == "inconclusive":
         return ""
     if headline.verdict == "equivalent":
@@ -107,33 +102,10 @@ def _already(parts: Sequence[Part]) -> list[str]:
             who = str(entry["already"])
             between = ""
             if part.has_interval:
-                low, high = _interval(part.ci_low, part.ci_high)
+                low, high = qty.interval_ends(part.ci_low, part.ci_high)
                 between = f", 95 % interval {low} to {high}"
-            told.append(f"What is left for {who[:1].lower()}{who[1:]}: {times(part.ratio)}{between}, {part.verdict}.")
+            told.append(
+                f"What is left for {who[:1].lower()}{who[1:]}: {qty.ratio(part.ratio, 'sentence')}{between}, "
+                f"{part.verdict}."
+            )
     return told
-
-
-def _interval(low: float, high: float) -> tuple[str, str]:
-    """Both ends with the same decimals, one more where an end that is not 1 would read as 1."""
-    decimals = _decimals(low)
-    near = any(end != 1 and float(f"{end:.{decimals}f}") == 1 for end in (low, high) if math.isfinite(end))
-    decimals += 1 if near else 0
-    return _figure(low, decimals), _figure(high, decimals)
-
-
-def _decimals(value: float) -> int:
-    if not math.isfinite(value) or value >= 9.95:
-        return 0
-    return 1 if value >= 1.95 else 2
-
-
-def _figure(value: float, decimals: int) -> str:
-    if math.isinf(value):
-        return "infinity"
-    if value < 0.095 or value >= 1e6:
-        return f"{value:.2g}"
-    return f"{value:,.{decimals}f}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %"

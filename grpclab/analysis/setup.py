@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from grpclab.analysis import amounts
+from grpclab import quantities as qty
 from grpclab.factors.config import FACTORS, Level, format_level
 
 GREETER = "greet.GreeterService"
@@ -83,13 +83,11 @@ def load_words(plan: Plan, configuration: str) -> str:
     if (calls := level("load.requests")) is not None:
         told.append(f"{calls:,} calls a trial")
     if (seconds := level("load.duration_s")) is not None:
-        told.append(f"{'at most ' if calls is not None else ''}{amounts.time(float(seconds))}")
+        told.append(f"{'at most ' if calls is not None else ''}{qty.duration(float(seconds), 'sentence')}")
     pooling = level("client.pooling")
     connections = level("client.connections") if pooling == "pool" else 1
     told.append(
-        "a connection for each call"
-        if pooling == "per_call"
-        else amounts.count(connections, "connection", "connections")
+        "a connection for each call" if pooling == "per_call" else qty.count(connections, "connection", "connections")
     )
     told.append(f"engine {level('load.engine')}")
     links = [name for name in FACTORS if name.startswith("link.") and level(name) != FACTORS[name].default]

@@ -8,6 +8,7 @@ import math
 import pandas as pd
 from matplotlib.figure import Figure
 
+from grpclab import quantities as qty
 from grpclab.analysis import Comparison, compare, fewest_blocks
 from grpclab.analysis.engines import disagreement_note
 from grpclab.calibration.claims import Claim
@@ -16,9 +17,8 @@ from grpclab.calibration.plan import Plan, core_plan, shuffled
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.variants import BASIC, OPTIMIZED
 from grpclab.load.generator import Generator
-from grpclab.report import theme, words
+from grpclab.report import tables, theme, words
 from grpclab.report.blocks import figure_block
-from grpclab.report.sections import tables
 from grpclab.servers.process.launcher import launch
 from grpclab.system.environment import CorePlan
 
@@ -113,7 +113,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
     """No opposite verdicts, and no call that fails."""
     found = comparisons(frame)
     enough = all(c.computed and c.blocks >= fewest_blocks() for c in found.values())
-    told = [f"{words.ratio(c.ratio)} {c.verdict} with {engine}" for engine, c in found.items()]
+    told = [f"{qty.ratio(c.ratio)} {c.verdict} with {engine}" for engine, c in found.items()]
     errors, calls = int(frame["errors"].sum()), int(frame["requests"].sum())
     return [
         Claim(
@@ -146,7 +146,7 @@ def body(frame: pd.DataFrame) -> str:
             ax.plot(c.ratio, y, theme.VERDICT_MARKER[c.verdict], color=colour, ms=9)
             if math.isfinite(c.ratio):
                 ax.annotate(
-                    f"{words.ratio(c.ratio)} {c.verdict}",
+                    f"{qty.ratio(c.ratio)} {c.verdict}",
                     xy=(c.ratio, y),
                     xytext=(0, 9),
                     textcoords="offset points",
@@ -162,7 +162,7 @@ def body(frame: pd.DataFrame) -> str:
         ax.spines["left"].set_visible(False)
 
     note = disagreement(frame) or "they do not contradict each other"
-    blocks = words.count(frame["block"].nunique(), "block")
+    blocks = qty.count(frame["block"].nunique(), "block")
     told = words.listing([f"{words.estimate(c.as_dict())} with {engine} ({c.verdict})" for engine, c in found.items()])
     block = figure_block(
         title="Two engines, one verdict",
@@ -185,7 +185,7 @@ def body(frame: pd.DataFrame) -> str:
         [
             server,
             *(
-                words.amount(levels.loc[server, engine])
+                qty.amount(levels.loc[server, engine])
                 + (tables.limits(["generator-bound"]) if (server, engine) in limits.index else "")
                 for engine in ENGINES
             ),

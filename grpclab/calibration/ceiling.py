@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from grpclab import quantities as qty
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan, core_plan, shuffled
@@ -23,7 +24,7 @@ from grpclab.factors.config import Level, LoadConfig, TrialConfig
 from grpclab.http2.messages import prefixed
 from grpclab.load.calls.method import greeting
 from grpclab.load.generator import Generator
-from grpclab.report import theme, words
+from grpclab.report import theme
 from grpclab.report.blocks import figure_block
 from grpclab.system.environment import CorePlan
 
@@ -146,13 +147,13 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
         Claim(
             claim="wire engine against h2load, requests/s",
             goal=f"at least {RATE_GOAL:g}× (wish: {RATE_WISH:g}×)",
-            measured=words.ratio(to_c),
+            measured=qty.ratio(to_c),
             holds=to_c >= RATE_GOAL,
         ),
         Claim(
             claim="wire engine against grpcio engine, requests/s",
             goal=f"at least {GRPCIO_GOAL:g}×",
-            measured=words.ratio(to_grpcio),
+            measured=qty.ratio(to_grpcio),
             holds=to_grpcio >= GRPCIO_GOAL,
         ),
         Claim(
@@ -176,20 +177,19 @@ def body(frame: pd.DataFrame) -> str:
 
     def draw(figure: Figure, narrow: bool) -> None:
         axes = figure.subplots(*((2, 1) if narrow else (1, 2)))
-        _dots(axes[0], frame, "rps", "requests per second, log scale", theme.compact)
+        _dots(axes[0], frame, "rps", "requests per second, log scale", qty.amount_tick)
         _dots(axes[1], frame, "cpu_us_per_call", "CPU time per call, log scale", lambda v: f"{v:g} µs")
 
     to_c = ratios(frame, "rps", "wire", "h2load")
     to_grpcio = ratios(frame, "rps", "wire", "grpcio")
     cpu = ratios(frame, "cpu_us_per_call", "grpcio", "wire")
     caption = (
-        f"The wire engine sends {words.ratio(to_c.median())} of what h2load sends, and "
-        f"{words.ratio(to_grpcio.median())} of what the grpcio engine sends, which spends {words.ratio(cpu.median())} "
+        f"The wire engine sends {qty.ratio(to_c.median())} of what h2load sends, and "
+        f"{qty.ratio(to_grpcio.median())} of what the grpcio engine sends, which spends {qty.ratio(cpu.median())} "
         "the CPU on a call."
     )
     told = "; ".join(
-        f"{tool} {words.amount(medians['rps'][tool])} requests/s at {medians['cpu_us_per_call'][tool]:.1f} µs of CPU "
-        "each"
+        f"{tool} {qty.amount(medians['rps'][tool])} requests/s at {medians['cpu_us_per_call'][tool]:.1f} µs of CPU each"
         for tool in TOOLS
     )
     return figure_block(
@@ -197,7 +197,7 @@ def body(frame: pd.DataFrame) -> str:
         draw=draw,
         wide_height_in=2.3,
         narrow_height_in=3.9,
-        alt=f"Dots by generator, medians of {words.count(frame['round'].nunique(), 'round')}: {told}.",
+        alt=f"Dots by generator, medians of {qty.count(frame['round'].nunique(), 'round')}: {told}.",
         caption=caption,
         how_to_read=(
             "Each faint dot is a round, the bar and the figure their median; in brackets the median factor against "
@@ -219,7 +219,7 @@ def _dots(ax: Axes, frame: pd.DataFrame, column: str, title: str, text: Callable
         middle = float(mine.median())
         ax.plot(mine, [y] * len(mine), "o", color=COLOURS[tool], alpha=0.35, ms=6, mew=0)
         ax.plot([middle] * 2, [y - 0.28, y + 0.28], color=COLOURS[tool], lw=3)
-        against = "" if tool == "h2load" else f" ({words.ratio(ratios(frame, column, tool, 'h2load').median())})"
+        against = "" if tool == "h2load" else f" ({qty.ratio(ratios(frame, column, tool, 'h2load').median())})"
         ax.annotate(
             f"{_figure(column, middle)}{against}",
             xy=(max(mine.max(), middle), y),
@@ -239,7 +239,7 @@ def _dots(ax: Axes, frame: pd.DataFrame, column: str, title: str, text: Callable
 
 
 def _figure(column: str, value: float) -> str:
-    return words.amount(value) if column == "rps" else f"{value:.1f} µs"
+    return qty.amount(value) if column == "rps" else f"{value:.1f} µs"
 
 
 EXPERIMENT = Experiment(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from grpclab.report import words
-from grpclab.report.sections import tables
+from grpclab import quantities as qty
+from grpclab.report import tables
 from grpclab.report.words import esc
 
 
@@ -47,7 +47,7 @@ def _asked(claim: Claim) -> str:
 
 def _unbroken(text: str) -> str:
     """A line for each part between commas, none broken."""
-    return ",<br>".join(esc(part).replace(" ", "&nbsp;") for part in (text or words.MISSING).split(", "))
+    return ",<br>".join(esc(part).replace(" ", "&nbsp;") for part in (text or qty.MISSING).split(", "))
 
 
 def _badge(claim: Claim) -> str:

@@ -17,12 +17,12 @@ from typing import Any
 import pandas as pd
 import psutil
 
+from grpclab import quantities as qty
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan
 from grpclab.errors import WorkerError
-from grpclab.report import words
-from grpclab.report.sections import tables
+from grpclab.report import tables
 from grpclab.report.words import esc
 from grpclab.study import evidence
 from grpclab.system import procfs
@@ -91,7 +91,7 @@ def default_study(results: Path) -> dict[str, float]:
 def _measuring_s(trial: Mapping[str, Any]) -> float:
     """Seconds of a trial in which it was silent, warmed up, measured or profiled."""
     factors, metrics = trial["factors"], trial["metrics"]
-    looks = evidence.LEAD_S + evidence.PYSPY_S + evidence.PERF_S + evidence.STRACE_S
+    looks = evidence.length_s()
     profiled = metrics.get("profile_samples") is not None
     beside = float(factors["load.warmup_s"] or 0) + float(factors.get("load.pause_s") or 0)
     return float(metrics.get("window_s") or 0) + beside + looks * profiled
@@ -207,7 +207,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
     broken = int(killed["half"].sum() + killed["trial"].duplicated().sum() + (~killed["valid"]).sum())
     lost, left = int(killed["rewritten"].max()), int(killed["left_behind"].max())
     overhead = float(overheads(frame).median())
-    moments = f"kill -9 at {words.count(kills, 'random moment')}"
+    moments = f"kill -9 at {qty.count(kills, 'random moment')}"
     return [
         Claim(
             claim=f"{moments}, resumed each time: the trials of an undisturbed run, each once and whole",
@@ -230,7 +230,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
         ),
         Claim(
             claim="of the time of these short trials: warm-up and window",
-            measured=words.percent(measuring_share(frame)),
+            measured=qty.percent(measuring_share(frame)),
         ),
         *_of_the_default(float(frame["default_wall_s"].iloc[0]), float(frame["default_share"].iloc[0])),
     ]
@@ -250,7 +250,7 @@ def _of_the_default(wall_s: float, share: float) -> list[Claim]:
         Claim(
             claim="of its time: silence, warm-up, window, profile",
             goal="at least 50 %",
-            measured=words.percent(share),
+            measured=qty.percent(share),
             holds=share >= 0.5,
         ),
     ]

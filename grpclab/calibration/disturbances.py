@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from grpclab import quantities as qty
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.disturber import MODULE
 from grpclab.calibration.experiments import Experiment
@@ -27,14 +28,13 @@ from grpclab.factors.variants import BASIC
 from grpclab.link.emulation import running_link
 from grpclab.load.generator import Generator
 from grpclab.load.run import GENERATOR_BOUND, LoadRun
-from grpclab.report import words
-from grpclab.report.sections import tables
+from grpclab.report import tables
 from grpclab.report.words import esc
 from grpclab.servers.process.launcher import RunningServer, launch
 from grpclab.system.environment import CorePlan
+from grpclab.system.interference import LINK, SERVER
 from grpclab.system.notices import kinds
 from grpclab.system.subprocesses import Child
-from grpclab.system.surroundings import LINK, SERVER
 from grpclab.system.temporary import TemporaryFolder
 
 ENGINES, LOOPS = ("wire", "grpcio"), ("closed", "open")
@@ -357,7 +357,7 @@ def _cell(found: pd.DataFrame, name: str, engine: str, loop: str) -> str:
         return ""
     row = here.iloc[0]
     marks = f": {', '.join(row['marks'].split())}" if row["marks"] else ""
-    return f"{row['outcome']}{marks} ({words.ratio(row['rps_ratio'])}, p99 {words.ratio(row['p99_ratio'])})"
+    return f"{row['outcome']}{marks} ({qty.ratio(row['rps_ratio'])}, p99 {qty.ratio(row['p99_ratio'])})"
 
 
 def _quiet_cell(frame: pd.DataFrame, engine: str, loop: str) -> str:

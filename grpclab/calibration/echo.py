@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from grpclab import quantities as qty
 from grpclab.calibration import tails
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan, core_plan
 from grpclab.errors import MeasurementError
 from grpclab.metrics import calls_needed
-from grpclab.report import theme, words
+from grpclab.report import theme
 from grpclab.report.blocks import figure_block
 from grpclab.system.environment import CorePlan
 from grpclab.system.subprocesses import START_TIMEOUT_S, Child
@@ -65,8 +66,8 @@ def trip_s(frame: pd.DataFrame, share: float) -> float:
 
 def claims(frame: pd.DataFrame) -> list[Claim]:
     """There is no goal: it is told."""
-    named = [f"{name} {words.seconds(trip_s(frame, q))}" for name, q in tails.PERCENTILES.items()]
-    told = ", ".join([*named, f"longest {words.seconds(trip_s(frame, 1.0))}"])
+    named = [f"{name} {qty.duration(trip_s(frame, q))}" for name, q in tails.PERCENTILES.items()]
+    told = ", ".join([*named, f"longest {qty.duration(trip_s(frame, 1.0))}"])
     return [Claim(claim="TCP echo between two cores of this machine, both looking all the time", measured=told)]
 
 
@@ -86,7 +87,7 @@ def body(frame: pd.DataFrame) -> str:
             if np.isfinite(y):
                 ax.plot(1 / (1 - q), y, "o", color=theme.CANDIDATE, ms=6)
                 ax.annotate(
-                    words.seconds(y),
+                    qty.duration(y),
                     xy=(1 / (1 - q), y),
                     xytext=(-4, 7),
                     textcoords="offset points",
@@ -96,8 +97,8 @@ def body(frame: pd.DataFrame) -> str:
         ax.set_title("round trip of 8 bytes")
 
     caption = (
-        f"Half of {trips:,} echoes take at most {words.seconds(trip_s(frame, 0.5))}; p99.9 is "
-        f"{words.seconds(trip_s(frame, 0.999))}, the longest {words.seconds(longest)}. Read every tail "
+        f"Half of {trips:,} echoes take at most {qty.duration(trip_s(frame, 0.5))}; p99.9 is "
+        f"{qty.duration(trip_s(frame, 0.999))}, the longest {qty.duration(longest)}. Read every tail "
         "that is measured here beside this one."
     )
     return figure_block(

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from grpclab import quantities as qty
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan, core_plan, shuffled
@@ -16,7 +17,7 @@ from grpclab.calibration.servers import reference
 from grpclab.factors.config import Level, TrialConfig
 from grpclab.load.generator import Generator
 from grpclab.load.run import LoadRun
-from grpclab.report import theme, words
+from grpclab.report import theme
 from grpclab.report.blocks import figure_block
 from grpclab.servers.reference.launcher import launch_reference
 from grpclab.system.environment import CorePlan
@@ -97,18 +98,18 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
     held = held_runs(frame)
     p99 = float(held["late_p99_s"].median())
     planned, sent = int(held["planned"].sum()), int(held["sent"].sum())
-    runs = f"{words.count(len(held), 'run')} of {words.seconds(held['window_s'].median())}"
+    runs = f"{qty.count(len(held), 'run')} of {qty.duration(held['window_s'].median())}"
     return [
         Claim(
-            claim=f"sends at {words.amount(HELD_RPS)}/s equal the drawn schedule",
+            claim=f"sends at {qty.amount(HELD_RPS)}/s equal the drawn schedule",
             goal="equal in every run",
             measured=f"{sent:,} of {planned:,}, {runs}",
             holds=bool((held["sent"] == held["planned"]).all()),
         ),
         Claim(
-            claim=f"lateness of sends at {words.amount(HELD_RPS)}/s, spinning: p99, median of the runs",
-            goal=f"at most {words.seconds(P99_GOAL_S)}",
-            measured=words.seconds(p99),
+            claim=f"lateness of sends at {qty.amount(HELD_RPS)}/s, spinning: p99, median of the runs",
+            goal=f"at most {qty.duration(P99_GOAL_S)}",
+            measured=qty.duration(p99),
             holds=p99 <= P99_GOAL_S if math.isfinite(p99) else None,
         ),
     ]
@@ -126,17 +127,17 @@ def body(frame: pd.DataFrame) -> str:
     held = held_runs(frame)
     top = table[table["rate_rps"] == table["rate_rps"].max()].set_index("pacing")
     caption = (
-        f"At {words.amount(HELD_RPS)}/s half of the sends are at most {words.seconds(top['late_p50_s']['spin'])} late "
-        f"with spinning and {words.seconds(top['late_p50_s']['timer'])} with the timer alone; p99 "
-        f"{words.seconds(top['late_p99_s']['spin'])} and {words.seconds(top['late_p99_s']['timer'])}. In "
-        f"{words.count(len(held), 'run')} of {words.seconds(held['window_s'].median())} at that rate, "
+        f"At {qty.amount(HELD_RPS)}/s half of the sends are at most {qty.duration(top['late_p50_s']['spin'])} late "
+        f"with spinning and {qty.duration(top['late_p50_s']['timer'])} with the timer alone; p99 "
+        f"{qty.duration(top['late_p99_s']['spin'])} and {qty.duration(top['late_p99_s']['timer'])}. In "
+        f"{qty.count(len(held), 'run')} of {qty.duration(held['window_s'].median())} at that rate, "
         f"{int(held['sent'].sum()):,} of {int(held['planned'].sum()):,} planned calls were sent, p99 "
-        f"{words.seconds(held['late_p99_s'].min())} to {words.seconds(held['late_p99_s'].max())} late."
+        f"{qty.duration(held['late_p99_s'].min())} to {qty.duration(held['late_p99_s'].max())} late."
     )
     told = "; ".join(
-        f"{row.pacing} at {words.amount(row.rate_rps)}/s p50 {words.seconds(row.late_p50_s)}, p99 "
-        f"{words.seconds(row.late_p99_s)}, largest {words.seconds(row.late_max_s)}, busy "
-        f"{words.percent(row.busy_share)}, spinning {words.percent(row.spin_share)}"
+        f"{row.pacing} at {qty.amount(row.rate_rps)}/s p50 {qty.duration(row.late_p50_s)}, p99 "
+        f"{qty.duration(row.late_p99_s)}, largest {qty.duration(row.late_max_s)}, busy "
+        f"{qty.percent(row.busy_share)}, spinning {qty.percent(row.spin_share)}"
         for row in table.itertuples(index=False)
     )
     return figure_block(
@@ -169,10 +170,10 @@ def _late(ax: Axes, table: pd.DataFrame) -> None:
                 ends.append((drawn["rate_rps"].iloc[-1], drawn[column].iloc[-1], f"{pacing} {name}", COLOURS[pacing]))
     ax.set_xscale("log")
     ax.set_yscale("log")
-    theme.plain_ticks(ax, "x", RATES_RPS, lambda rate: f"{words.amount(rate)}/s")
+    theme.plain_ticks(ax, "x", RATES_RPS, lambda rate: f"{qty.amount(rate)}/s")
     ax.axhline(P99_GOAL_S, color=theme.QUIET, lw=1, ls=(0, (2, 2)))
     ax.annotate(
-        f"goal for p99: {words.seconds(P99_GOAL_S)}",
+        f"goal for p99: {qty.duration(P99_GOAL_S)}",
         xy=(RATES_RPS[-1], P99_GOAL_S),
         xytext=(0, 4),
         textcoords="offset points",
@@ -185,7 +186,7 @@ def _late(ax: Axes, table: pd.DataFrame) -> None:
     low = min([*shown, *everything[everything > 0]]) / 2
     high = max([*shown, *everything]) * 2.2
     ax.set_ylim(low, high)
-    theme.plain_ticks(ax, "y", [10.0**e for e in range(-8, 2) if low <= 10.0**e <= high], words.seconds)
+    theme.plain_ticks(ax, "y", [10.0**e for e in range(-8, 2) if low <= 10.0**e <= high], qty.duration)
     theme.clean(ax)
     ax.set_title("lateness of sends")
     ax.figure.draw_without_rendering()  # type: ignore[union-attr]
@@ -197,22 +198,22 @@ def _cost(ax: Axes, table: pd.DataFrame) -> None:
     labels = []
     for row in table.itertuples(index=False):
         y = places[f"{row.rate_rps:g} {row.pacing}"] + 0.35 * (places[f"{row.rate_rps:g} {row.pacing}"] // 2)
-        busy, spun = words.number(row.busy_share), words.number(row.spin_share)
+        busy, spun = qty.number(row.busy_share), qty.number(row.spin_share)
         ax.barh(y, busy, height=0.78, fc=COLOURS[str(row.pacing)], ec="none")
         ax.barh(y, spun, left=busy, height=0.78, fc=theme.PAPER, ec=COLOURS[str(row.pacing)], hatch="////", lw=0.8)
         ax.annotate(
-            words.percent(busy),
+            qty.percent(busy),
             xy=(busy + spun, y),
             xytext=(5, 0),
             textcoords="offset points",
             va="center",
             fontweight="bold",
         )
-        labels.append((y, f"{words.amount(row.rate_rps)}/s {row.pacing}"))
+        labels.append((y, f"{qty.amount(row.rate_rps)}/s {row.pacing}"))
     ax.set_yticks([y for y, _ in labels], [text for _, text in labels], color=theme.INK)
     ax.set_ylim(max(y for y, _ in labels) + 0.6, -0.6)
     ax.set_xlim(0, 1.18)
-    theme.plain_ticks(ax, "x", (0, 0.5, 1), words.percent)
+    theme.plain_ticks(ax, "x", (0, 0.5, 1), qty.percent)
     theme.clean(ax, grid="x")
     ax.spines["left"].set_visible(False)
     ax.set_title("core: busy, spinning (hatched)")

@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from grpclab import quantities as qty
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan, core_plan
 from grpclab.calibration.servers import reference
 from grpclab.factors.config import TrialConfig
 from grpclab.load.generator import Generator
-from grpclab.report import theme, words
+from grpclab.report import theme
 from grpclab.report.blocks import figure_block
 from grpclab.servers.reference.launcher import launch_reference
 from grpclab.system import procfs
@@ -112,7 +113,7 @@ def body(frame: pd.DataFrame) -> str:
         ax.set_ylim(0, max(GOAL_BYTES, peak) / 1e6 * 1.15)
         ax.set_xlim(0, calls)
         ax.locator_params(axis="x", nbins=4 if narrow else 6)
-        ax.xaxis.set_major_formatter(lambda value, _: theme.compact(value))
+        ax.xaxis.set_major_formatter(lambda value, _: qty.amount_tick(value))
         ax.yaxis.set_major_formatter(lambda value, _: f"{value:g} MB")
         ax.set_xlabel("calls made")
         theme.clean(ax)
@@ -127,7 +128,7 @@ def body(frame: pd.DataFrame) -> str:
         draw=draw,
         wide_height_in=2.5,
         narrow_height_in=2.6,
-        alt=f"Line chart of a worker's memory over calls, {words.count(len(frame), 'sample')}. {caption}",
+        alt=f"Line chart of a worker's memory over calls, {qty.count(len(frame), 'sample')}. {caption}",
         caption=caption,
         how_to_read=(
             "The worker makes calls as fast as one core can and records each; calls go to disk in chunks, so that "

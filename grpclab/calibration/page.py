@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from grpclab import quantities as qty
 from grpclab.calibration.claims import Claim, claims_table, verdict
 from grpclab.calibration.experiments import EXPERIMENTS
 from grpclab.calibration.store import Results
-from grpclab.report import files, page, words
+from grpclab.report import files, tables, words
 from grpclab.report.blocks import Section, Shown
-from grpclab.report.sections import tables
+from grpclab.report.renderers.html import notebook, render
 from grpclab.report.words import esc
 
 TITLE = "The lab measures itself"
@@ -86,11 +87,11 @@ def write(results: Results, made: Mapping[str, Section] | None = None) -> Path:
         "created_at": about["created_at"],
         "machine": ", ".join(str(machine[key]) for key in ("host", "cpu_model") if machine.get(key)),
     }
-    nb = page.notebook(sections(results, made), told)
+    nb = notebook(sections(results, made), told)
     nb.metadata["title"] = TITLE
     # No summary: the index lists studies, and this is none.
     nb.metadata["grpclab"].update(kicker="Calibration", json="{}")
-    return files.replace(results.report, page.render(nb))
+    return files.replace(results.report, render(nb))
 
 
 def _why_not(results: Results, name: str) -> str:
@@ -107,7 +108,7 @@ def _warning(about: dict[str, Any]) -> str:
         told.append(f"All durations were scaled by {parameters['scale']:g}: read no figure as a result.")
     busy = {name: share for name, share in about["others"].items() if share > OTHERS_LIMIT}
     if busy:
-        shares = words.listing([f"{EXPERIMENTS[name].title} {words.percent(share)}" for name, share in busy.items()])
+        shares = words.listing([f"{EXPERIMENTS[name].title} {qty.percent(share)}" for name, share in busy.items()])
         told.append(f"Others used this machine at the same time, of all its cores: {shares}. Tails tell of them.")
     if len(machine["affinity"]) == 1:
         told.append("There is one core: generator and server take it from each other.")

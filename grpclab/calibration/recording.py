@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import pandas as pd
 
+from grpclab import quantities as qty
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan, shuffled
 from grpclab.load.core.recorder import Recorder
-from grpclab.report import words
-from grpclab.report.sections import tables
+from grpclab.report import tables
 from grpclab.report.words import esc
 from grpclab.status import OK
 from grpclab.system.temporary import TemporaryFolder
@@ -96,7 +96,7 @@ def body(frame: pd.DataFrame) -> str:
     disk = float(table["middle"][DISK])
     sentence = (
         f"A recorded call costs {disk:.0f} ns of CPU, so that a generator that sends 100,000 calls/s spends "
-        f"{words.percent(disk * 1e-9 * 1e5)} of its core on knowing each one's latency, and a million calls take "
+        f"{qty.percent(disk * 1e-9 * 1e5)} of its core on knowing each one's latency, and a million calls take "
         f"{float(table['size'][DISK]):.0f} MB of disk. Nothing is sampled, and nothing is averaged before it is "
         "written."
     )

@@ -7,13 +7,14 @@ import contextlib
 import pandas as pd
 from matplotlib.figure import Figure
 
+from grpclab import quantities as qty
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan, core_plan, shuffled
 from grpclab.factors.config import LinkConfig, ServerConfig, TrialConfig
 from grpclab.link.emulation import running_link
 from grpclab.load.generator import Generator
-from grpclab.report import theme, words
+from grpclab.report import theme
 from grpclab.report.blocks import figure_block
 from grpclab.servers.process.launcher import launch
 from grpclab.system.environment import CorePlan
@@ -108,14 +109,14 @@ def far_s(frame: pd.DataFrame) -> float:
 
 def claims(frame: pd.DataFrame) -> list[Claim]:
     """There is no goal: it is told."""
-    latency, rate = (words.ratio(values.median()) for values in ratios(frame).values())
-    added = words.seconds(added_s(frame))
+    latency, rate = (qty.ratio(values.median()) for values in ratios(frame).values())
+    added = qty.duration(added_s(frame))
     return [
         Claim(
             claim=f"emulated link that delays nothing, against none; latency with 1 in flight, requests/s with {MANY}",
             measured=f"{latency} p50 latency, {added} added, {rate} requests/s",
         ),
-        Claim(claim=f"median latency over a link of {RTT_MS:g} ms", measured=words.seconds(far_s(frame))),
+        Claim(claim=f"median latency over a link of {RTT_MS:g} ms", measured=qty.duration(far_s(frame))),
     ]
 
 
@@ -130,7 +131,12 @@ def body(frame: pd.DataFrame) -> str:
             ax.plot(values, [y] * len(values), "o", color=theme.CANDIDATE, alpha=0.4, ms=6, mew=0)
             ax.plot([middle] * 2, [y - 0.25, y + 0.25], color=theme.CANDIDATE, lw=3)
             ax.annotate(
-                words.ratio(middle), xy=(middle, y - 0.28), ha="center", va="bottom", fontweight="bold", color=theme.INK
+                qty.ratio(middle),
+                xy=(middle, y - 0.28),
+                ha="center",
+                va="bottom",
+                fontweight="bold",
+                color=theme.INK,
             )
         ax.axvline(1, color=theme.QUIET, lw=1)
         theme.ratio_axis(ax, [v for values in found.values() for v in values], most=4 if narrow else 7, pad=0.15)
@@ -143,10 +149,10 @@ def body(frame: pd.DataFrame) -> str:
     one = of(frame, DIRECT, ONE, "p50_s").median()
     caption = (
         "Through a relay that delays nothing, the median latency of one call at a time is "
-        f"{words.seconds(added_s(frame))} above the {words.seconds(one)} of the direct way; through a link of "
-        f"{RTT_MS:g} ms it is {words.seconds(far_s(frame))}."
+        f"{qty.duration(added_s(frame))} above the {qty.duration(one)} of the direct way; through a link of "
+        f"{RTT_MS:g} ms it is {qty.duration(far_s(frame))}."
     )
-    told = "; ".join(f"{name} {words.ratio(values.median())}" for name, values in found.items())
+    told = "; ".join(f"{name} {qty.ratio(values.median())}" for name, values in found.items())
     return figure_block(
         title="The link's own cost",
         draw=draw,

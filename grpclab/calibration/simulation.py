@@ -11,13 +11,13 @@ import math
 import numpy as np
 import pandas as pd
 
+from grpclab import quantities as qty
 from grpclab.analysis import judge, log_t_interval, sign_flip_p
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan
 from grpclab.load.core.recorder import Floats
-from grpclab.report import words
-from grpclab.report.sections import tables
+from grpclab.report import tables
 from grpclab.report.words import esc
 
 DELTA = 0.05
@@ -102,14 +102,12 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
     found = []
     for what, (low, high) in GOALS.items():
         shares = frame.loc[frame["what"] == what, "share"]
-        goal = f"{words.percent(low)} to {words.percent(high)}" if low and high < 1 else ""
-        goal = goal or (f"at least {words.percent(low)}" if low else f"at most {words.percent(high)}")
-        span = sorted(
-            {words.percent(shares.min()), words.percent(shares.max())}, key=lambda text: float(text.split()[0])
-        )
+        goal = f"{qty.percent(low)} to {qty.percent(high)}" if low and high < 1 else ""
+        goal = goal or (f"at least {qty.percent(low)}" if low else f"at most {qty.percent(high)}")
+        span = sorted({qty.percent(shares.min()), qty.percent(shares.max())}, key=lambda text: float(text.split()[0]))
         found.append(
             Claim(
-                claim=f"simulated studies: {what}, {words.count(len(shares), 'case')}",
+                claim=f"simulated studies: {what}, {qty.count(len(shares), 'case')}",
                 goal=goal,
                 measured=" to ".join(span),
                 holds=bool(shares.between(low, high).all()),
@@ -128,15 +126,13 @@ def body(frame: pd.DataFrame) -> str:
             share = float(str(cell.share))
             told = "yes" if cell.outliers else "no"
             mark = "" if low <= share <= high else " (outside its goal)"
-            rows.append(
-                [f"{words.percent(float(str(cell.noise)))}", str(cell.blocks), told, f"<b>{share:.1%}</b>{mark}"]
-            )
+            rows.append([f"{qty.percent(float(str(cell.noise)))}", str(cell.blocks), told, f"<b>{share:.1%}</b>{mark}"])
     studies = int(frame["studies"].iloc[0])
     header = ["block noise", "blocks", "outliers", "share of studies"]
     return (
         f"<p>{studies:,} simulated studies in each case. Both sides of a block follow the machine, which loses "
-        f"{words.percent(1 - TREND)} of its speed over the study; with outliers, one side of "
-        f"{words.percent(OUTLIERS)} of the blocks loses four times the noise. Noise is the standard deviation of the "
+        f"{qty.percent(1 - TREND)} of its speed over the study; with outliers, one side of "
+        f"{qty.percent(OUTLIERS)} of the blocks loses four times the noise. Noise is the standard deviation of the "
         "logarithm of a block's ratio: what it is on this machine stands in the next part.</p>"
         f"{tables.table(header, rows, label='Simulated studies', numeric={0, 1, 3})}"
     )

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from grpclab import quantities as qty
 from grpclab.calibration import tails
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.experiments import Experiment
@@ -17,9 +18,8 @@ from grpclab.factors.config import Level, TrialConfig
 from grpclab.load.core.recorder import Floats
 from grpclab.load.core.summary import percentile
 from grpclab.load.generator import Generator
-from grpclab.report import theme, words
+from grpclab.report import tables, theme
 from grpclab.report.blocks import figure_block
-from grpclab.report.sections import tables
 from grpclab.servers.reference.launcher import launch_reference
 from grpclab.system.environment import CorePlan
 
@@ -124,19 +124,19 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
     stall_s = float(frame["stall_s"].iloc[0])
     seen = percentile(latencies(frame, OPEN), 0.99)
     missed = percentile(latencies(frame, CLOSED), 0.99)
-    what = f"p99 with a stall of {words.seconds(stall_s)} in {words.seconds(stall_s / STALL_SHARE)}"
-    low, high = (words.seconds(share * stall_s) for share in GOAL)
+    what = f"p99 with a stall of {qty.duration(stall_s)} in {qty.duration(stall_s / STALL_SHARE)}"
+    low, high = (qty.duration(share * stall_s) for share in GOAL)
     return [
         Claim(
             claim=f"{what}, open loop",
             goal=f"{low} to {high}",
-            measured=words.seconds(seen),
+            measured=qty.duration(seen),
             holds=GOAL[0] * stall_s <= seen <= GOAL[1] * stall_s if np.isfinite(seen) else None,
         ),
         Claim(
             claim=f"{what}, closed loop: does not show it",
-            goal=f"below {words.seconds(0.1 * stall_s)}",
-            measured=words.seconds(missed),
+            goal=f"below {qty.duration(0.1 * stall_s)}",
+            measured=qty.duration(missed),
             holds=missed < 0.1 * stall_s if np.isfinite(missed) else None,
         ),
     ]
@@ -181,13 +181,13 @@ def body(frame: pd.DataFrame) -> str:
         wide_height_in=4.0,
         narrow_height_in=6.6,
         alt=(
-            f"Latency by percentile, and over time, of a server that stops for {words.seconds(stall_s)}. p99: "
-            + "; ".join(f"{NAMES[mode]} {words.seconds(percentile(shown(frame, mode), 0.99))}" for mode in MODES)
+            f"Latency by percentile, and over time, of a server that stops for {qty.duration(stall_s)}. p99: "
+            + "; ".join(f"{NAMES[mode]} {qty.duration(percentile(shown(frame, mode), 0.99))}" for mode in MODES)
             + "."
         ),
         caption=(
-            f"The server stopped for {words.seconds(stall_s)} of {words.seconds(stall_s / STALL_SHARE)}. The open "
-            f"loop's p99 is {words.seconds(seen)}; the closed loop's is {words.seconds(missed)}, since {caught} of "
+            f"The server stopped for {qty.duration(stall_s)} of {qty.duration(stall_s / STALL_SHARE)}. The open "
+            f"loop's p99 is {qty.duration(seen)}; the closed loop's is {qty.duration(missed)}, since {caught} of "
             f"its {calls[CLOSED]:,} calls were there to see the stall."
         ),
         how_to_read=(
@@ -208,7 +208,7 @@ def body(frame: pd.DataFrame) -> str:
             values = latencies(frame, mode, corrected=corrected)
             since = "" if mode == CLOSED else ", from the planned send" if corrected else ", from the actual send"
             name = NAMES[mode].partition(", from")[0] + since
-            cells = [words.seconds(percentile(values, q)) for q in tails.PERCENTILES.values()]
+            cells = [qty.duration(percentile(values, q)) for q in tails.PERCENTILES.values()]
             rows.append([name, f"{len(values):,}", *cells])
     header = ["load", "calls", *tails.PERCENTILES]
     return block.html() + tables.table(header, rows, label="Percentiles of each load", numeric=range(1, 6))
@@ -223,7 +223,7 @@ def _over_time(ax: Axes, frame: pd.DataFrame) -> None:
     seen = frame[(frame["mode"] == CLOSED) & (frame["latency_s"] > lasts / 10)]
     ax.plot(seen["start_s"], seen["latency_s"], "o", ms=7, mew=0, color=COLOURS[CLOSED], zorder=4)
     ax.annotate(
-        f"closed loop:\n{words.count(len(seen), 'call')}",
+        f"closed loop:\n{qty.count(len(seen), 'call')}",
         xy=(begins, lasts),
         xytext=(-8, 0),
         textcoords="offset points",
@@ -235,7 +235,7 @@ def _over_time(ax: Axes, frame: pd.DataFrame) -> None:
     )
     waiting = int(((frame["mode"] == OPEN) & (frame["latency_s"] > lasts / 10)).sum())
     ax.annotate(
-        f"open loop:\n{words.count(waiting, 'call')}",
+        f"open loop:\n{qty.count(waiting, 'call')}",
         xy=(begins + lasts / 2, lasts / 2),
         xytext=(8, 4),
         textcoords="offset points",
@@ -245,7 +245,7 @@ def _over_time(ax: Axes, frame: pd.DataFrame) -> None:
     )
     ax.set_ylim(0, lasts * 1.15)
     ax.set_xlim(begins - lasts, begins + 2.5 * lasts)
-    ax.yaxis.set_major_formatter(lambda value, _: words.seconds(value) if value else "0")
+    ax.yaxis.set_major_formatter(lambda value, _: qty.duration(value) if value else "0")
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:g} s")
     ax.locator_params(axis="both", nbins=5)
     theme.clean(ax)

@@ -15,7 +15,7 @@ from grpclab.errors import DesignError
 from grpclab.study.store import write_json
 from grpclab.study.trial import now_text
 from grpclab.system import environment
-from grpclab.system.frames import read_own
+from grpclab.system.parquet import read_own
 
 SCHEMA_VERSION = 1
 """Of about.json and the frames. 1: first version."""

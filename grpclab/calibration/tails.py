@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
+from grpclab import quantities as qty
 from grpclab.load.core.recorder import Floats
 from grpclab.metrics import MIN_BEYOND
-from grpclab.report import theme, words
+from grpclab.report import theme
 
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
 POINTS = 160
@@ -48,7 +49,7 @@ def axes(ax: Axes, *, most: float, low: float, high: float, narrow: bool) -> Non
     theme.plain_ticks(ax, "x", ticks, _percent)
     decades = math.log10(high / low)
     steps = (1,) if decades > 2.2 else (1, 3) if decades > 1 else (1, 2, 5)
-    theme.plain_ticks(ax, "y", _between(low / 1.5, high * 1.8, steps), words.seconds)
+    theme.plain_ticks(ax, "y", _between(low / 1.5, high * 1.8, steps), qty.duration)
     theme.clean(ax, grid="both")
     ax.set_xlabel("percentile" if narrow else "percentile of calls, log scale of what lies beyond")
 
@@ -59,4 +60,4 @@ def _between(low: float, high: float, steps: Sequence[int]) -> list[float]:
 
 
 def _percent(beyond: float) -> str:
-    return "best" if beyond <= 1 else f"p{words.level(100 * (1 - 1 / beyond)) if beyond < 99999 else 99.999}"
+    return "best" if beyond <= 1 else f"p{qty.level(100 * (1 - 1 / beyond)) if beyond < 99999 else 99.999}"

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from grpclab import quantities as qty
 from grpclab.calibration import tails
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.experiments import Experiment
@@ -17,9 +18,8 @@ from grpclab.factors.config import TrialConfig
 from grpclab.load.core.recorder import Floats
 from grpclab.load.core.summary import percentile
 from grpclab.load.generator import Generator
-from grpclab.report import theme, words
+from grpclab.report import tables, theme
 from grpclab.report.blocks import figure_block
-from grpclab.report.sections import tables
 from grpclab.servers.reference.launcher import launch_reference
 from grpclab.system.environment import CorePlan
 
@@ -88,12 +88,12 @@ def median_added_s(frame: pd.DataFrame) -> float:
 def claims(frame: pd.DataFrame) -> list[Claim]:
     """The median of what is added has a goal; its tail is the machine's, and is told."""
     middle, difference = median_added_s(frame), added(frame)
-    tail = [f"{name} {words.seconds(percentile(difference, q))}" for name, q in tails.PERCENTILES.items() if q > 0.5]
+    tail = [f"{name} {qty.duration(percentile(difference, q))}" for name, q in tails.PERCENTILES.items() if q > 0.5]
     return [
         Claim(
-            claim=f"measured latency less the truth, median at {words.amount(RATE_RPS)}/s, open loop",
-            goal=f"at most {words.seconds(MEDIAN_GOAL_S)}",
-            measured=words.seconds(middle),
+            claim=f"measured latency less the truth, median at {qty.amount(RATE_RPS)}/s, open loop",
+            goal=f"at most {qty.duration(MEDIAN_GOAL_S)}",
+            measured=qty.duration(middle),
             holds=middle <= MEDIAN_GOAL_S,
         ),
         Claim(claim="the same, tail", measured=", ".join(tail)),
@@ -136,7 +136,7 @@ def body(frame: pd.DataFrame) -> str:
         high = max(float(added_s[-1]), MEDIAN_GOAL_S)
         tails.axes(error, most=most, low=max(float(added_s[0]), 1e-5), high=high, narrow=narrow)
         error.plot([2], [MEDIAN_GOAL_S], "v", color=theme.INK, ms=7, zorder=5)
-        goal = f"\u25bc goal for p50: {words.seconds(MEDIAN_GOAL_S)}"
+        goal = f"\u25bc goal for p50: {qty.duration(MEDIAN_GOAL_S)}"
         error.text(0.05, 0.93, goal, transform=error.transAxes, va="top")
         error.set_title("measured less truth, of each call")
 
@@ -151,7 +151,7 @@ def body(frame: pd.DataFrame) -> str:
         narrow_height_in=6.2,
         alt=f"Curves by percentile over {len(frame):,} calls. Measured and true latency: {_told(errors)}.",
         caption=(
-            f"Half of the calls are measured at most {words.seconds(middle)} longer than they were inside the server:"
+            f"Half of the calls are measured at most {qty.duration(middle)} longer than they were inside the server:"
             f" that is the way there and back, and the generator.{told}"
         ),
         how_to_read=(
@@ -168,11 +168,11 @@ def body(frame: pd.DataFrame) -> str:
     rows = [
         [
             str(name),
-            words.seconds(row["truth_s"]),
-            words.seconds(row["measured_s"]),
-            words.seconds(row["error_s"]),
+            qty.duration(row["truth_s"]),
+            qty.duration(row["measured_s"]),
+            qty.duration(row["error_s"]),
             _percent(row["error_share"]),
-            words.seconds(row["added_s"]),
+            qty.duration(row["added_s"]),
         ]
         for name, row in errors.iterrows()
     ]
@@ -180,12 +180,12 @@ def body(frame: pd.DataFrame) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:+.1f} %" if math.isfinite(share) else words.MISSING
+    return f"{100 * share:+.1f} %" if math.isfinite(share) else qty.MISSING
 
 
 def _told(errors: pd.DataFrame) -> str:
     return "; ".join(
-        f"{name} {words.seconds(row['truth_s'])} true, {words.seconds(row['measured_s'])} measured"
+        f"{name} {qty.duration(row['truth_s'])} true, {qty.duration(row['measured_s'])} measured"
         for name, row in errors.iterrows()
     )
 

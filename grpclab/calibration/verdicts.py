@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from grpclab import quantities as qty
 from grpclab.analysis import block_ratios
 from grpclab.analysis.inference.ratios import valid_trials
 from grpclab.calibration.claims import Claim
@@ -18,9 +19,10 @@ from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan
 from grpclab.factors.config import Level, TrialConfig
 from grpclab.factors.variants import LOAD, OPTIMIZED
-from grpclab.report import theme, words
+from grpclab.report import theme
 from grpclab.report.blocks import figure_block
-from grpclab.study.comparing import SCENARIO, judge, prepare
+from grpclab.study.comparing import judge, prepare
+from grpclab.study.designs.compare_design import SCENARIO
 from grpclab.study.progress import say
 from grpclab.study.sides import A, B, Side
 from grpclab.study.target import Subject
@@ -134,32 +136,32 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
     )
     return [
         Claim(
-            claim=f"optimized against itself: faster or slower, of {words.count(len(same), 'comparison')}",
-            goal=f"at most {words.percent(MOST_FALSE_SHARE)}",
+            claim=f"optimized against itself: faster or slower, of {qty.count(len(same), 'comparison')}",
+            goal=f"at most {qty.percent(MOST_FALSE_SHARE)}",
             measured=f"{false} of {len(same)}",
             holds=false <= MOST_FALSE_SHARE * len(same) if len(same) else None,
         ),
         Claim(
-            claim=f"1.00 against 1.30 ms planted: found, of {words.count(len(planted), 'comparison')}",
-            goal=f"at least {words.percent(LEAST_FOUND_SHARE)}",
+            claim=f"1.00 against 1.30 ms planted: found, of {qty.count(len(planted), 'comparison')}",
+            goal=f"at least {qty.percent(LEAST_FOUND_SHARE)}",
             measured=f"{found} of {len(planted)}",
             holds=found >= LEAST_FOUND_SHARE * len(planted) if len(planted) else None,
         ),
         Claim(
             claim="their intervals hold the ratio of the realised residence times",
-            goal=f"at least {words.percent(LEAST_FOUND_SHARE)}",
+            goal=f"at least {qty.percent(LEAST_FOUND_SHARE)}",
             measured=f"{holding} of {len(planted)}",
             holds=holding >= LEAST_FOUND_SHARE * len(planted) if len(planted) else None,
         ),
         Claim(
             claim="the same ratio with the way to the server and back added to both sides, as throughput shows it",
-            goal=f"at least {words.percent(LEAST_FOUND_SHARE)}",
+            goal=f"at least {qty.percent(LEAST_FOUND_SHARE)}",
             measured=f"{with_way} of {len(planted)}",
             holds=with_way >= LEAST_FOUND_SHARE * len(planted) if len(planted) else None,
         ),
         Claim(
             claim="this machine's block noise (standard deviation of ln ratio, optimized against itself)",
-            measured=words.percent(noise(frame)),
+            measured=qty.percent(noise(frame)),
         ),
     ]
 
@@ -184,7 +186,7 @@ def body(frame: pd.DataFrame) -> str:
                 ax.axvspan(1 - DELTA, 1 + DELTA, color=theme.QUIET, alpha=0.12, lw=0)
             ax.set_yticks([])
             theme.clean(ax, grid="x")
-            ax.xaxis.set_major_formatter(lambda value, _: words.ratio(value))
+            ax.xaxis.set_major_formatter(lambda value, _: qty.ratio(value))
             ax.locator_params(axis="x", nbins=5)
             ax.set_title(title)
 
@@ -194,7 +196,7 @@ def body(frame: pd.DataFrame) -> str:
     caption = (
         f"Of {len(same)} comparisons of optimized with itself {false} came out faster or slower; of {len(planted)} "
         f"planted differences {found} were found, with {planted['blocks'].min():g} to {planted['blocks'].max():g} "
-        f"blocks. Block noise here is {words.percent(noise(frame))}; a comparison took "
+        f"blocks. Block noise here is {qty.percent(noise(frame))}; a comparison took "
         f"{frame['wall_s'].median():.0f} s."
     )
     return figure_block(
@@ -202,7 +204,7 @@ def body(frame: pd.DataFrame) -> str:
         draw=draw,
         wide_height_in=4.2,
         narrow_height_in=7.0,
-        alt=f"Intervals of {words.count(len(frame), 'comparison')} with the truth of each. {caption}",
+        alt=f"Intervals of {qty.count(len(frame), 'comparison')} with the truth of each. {caption}",
         caption=caption,
         how_to_read=(
             "A line is a comparison with its 95 % interval; the coloured ones ended with a verdict of faster or "

@@ -2,13 +2,19 @@
 
 Each line imports only from those above it::
 
-    bench      the command line of ``grpclab bench``
-    compare    the command line of ``grpclab compare``: its options, the two sides, the table, the exit code
-    doctor     what this machine can and cannot measure well, and what to do about it
+    parser     errors in two lines: a short usage, and what is wrong with its remedy
+    options    what several commands share: the call, the load out of the table of factors, --set
+    output     files and standard output, where answers go
+    bench      ``grpclab bench``
+    compare    ``grpclab compare``
+    findings   what this machine can and cannot measure well, and what to do about it
+    doctor     ``grpclab doctor``
+    factors    ``grpclab factors``
     notebook   ``grpclab notebook``
-    parser     the parser of every command
-    profile    ``grpclab profile``: where a running Python process spends its time, and a flamegraph of it
-    reference  the command line of ``grpclab serve reference``: what only the calibration server can be asked for
-    study      the command lines of ``grpclab study`` and ``grpclab report``
-    commands   the command line: thin
+    profile    ``grpclab profile``
+    report     ``grpclab report``
+    study      ``grpclab study``
+    reference  the options of ``grpclab serve reference``, the calibration server
+    serve      ``grpclab serve``
+    commands   every command, and the program: errors become one line and an exit code
 """

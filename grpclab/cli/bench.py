@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from grpclab.cli.options import (
+    AT,
+    Help,
+    add_call_options,
+    add_factor,
+    check_call,
+    metadata_given,
+    request_data,
+    settable,
+    whole,
+)
+from grpclab.cli.options import levels as factor_levels
+from grpclab.cli.output import require_writable, write
 from grpclab.errors import UsageError, invalid
-from grpclab.factors.config import FACTORS, Level, TrialConfig, format_level, parse_settings
+from grpclab.factors.config import TrialConfig, parse_settings
 from grpclab.quantities import time_option
 from grpclab.system import interrupts
 from grpclab.system.inputs import STDIN, beside, read_text
-from grpclab.text import redaction
+from grpclab.text import credentials
 
 if TYPE_CHECKING:
     from grpclab.load.bench import BenchResult
@@ -25,21 +37,6 @@ if TYPE_CHECKING:
 
 TARGET = "localhost:50051"
 DEFAULT_CALLS = TrialConfig().load.requests or 0
-FACTOR_OF = {
-    "requests": "load.requests",
-    "duration": "load.duration_s",
-    "warmup": "load.warmup_s",
-    "concurrency": "load.concurrency",
-    "arrival": "load.arrival",
-    "pacing": "load.pacing",
-    "workers": "load.workers",
-    "engine": "load.engine",
-    "deadline": "client.deadline_s",
-}
-"""Options that are short for a factor."""
-AT = "@"
-"""What --data begins with where it names a file."""
-
 DESCRIPTION = """Load one running server on this machine and print a summary.
 
 Without --rate the loop is closed: --concurrency callers, each waiting for its answer before it calls again; its
@@ -60,23 +57,11 @@ Times are seconds, or have units: 500ms, 1m30s. Exit codes: 0 done, 1 --slo not 
 option, 3 nothing could be measured, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP (what had been measured is printed)."""
 
 
-class Help(argparse.RawDescriptionHelpFormatter):
-    """``-n, --requests N``: a value is named once, and options have room."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=30, width=min(104, shutil.get_terminal_size().columns - 2))
-
-    def _format_action_invocation(self, action: argparse.Action) -> str:
-        if not action.option_strings or action.nargs == 0:
-            return super()._format_action_invocation(action)
-        return f"{', '.join(action.option_strings)} {self._format_args(action, action.dest.upper())}"
-
-
 def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> None:
     """The parser of `bench`. Every option is None, empty or off unless given: a file may give it instead."""
     parser = commands.add_parser(
         "bench",
-        parents=parents,
+        parents=[*parents, settable("a factor of client, load or link, as link.rtt_ms=20")],
         help="load one running server, print a summary",
         usage="grpclab bench [HOST:PORT] [options]",
         description=DESCRIPTION,
@@ -99,26 +84,26 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
     )
 
     much = parser.add_argument_group("how much", "The window ends at --requests or --duration, whichever is first.")
-    _factor(
+    add_factor(
         much, "requests", "N", "-n", said="calls in the window (of a schedule, at each rate); more if --slo needs them"
     )
-    _factor(much, "duration", "TIME", "-z", said="longest window; 10 s at a --rate where neither is given")
-    _factor(much, "warmup", "TIME")
+    add_factor(much, "duration", "TIME", "-z", said="longest window; 10 s at a --rate where neither is given")
+    add_factor(much, "warmup", "TIME")
 
     sent = parser.add_argument_group("how it is sent")
-    _factor(sent, "concurrency", "N", "-c")
+    add_factor(sent, "concurrency", "N", "-c")
     sent.add_argument(
         "-r",
         "--rate",
         metavar="RATE",
         help="calls per second (open loop), or a schedule FROM:TO:STEP@HOLD, as 500:5000:500@5s",
     )
-    _factor(sent, "arrival", "constant|poisson")
-    _factor(sent, "pacing", "auto|spin|timer")
+    add_factor(sent, "arrival", "constant|poisson")
+    add_factor(sent, "pacing", "auto|spin|timer")
     sent.add_argument("--connections", metavar="N", help="TCP connections; more than one is a pool (default: 1)")
-    _factor(sent, "workers", "N|auto", said="generator processes; auto: one per core the generator may use")
-    _factor(sent, "engine", "wire|grpcio")
-    _factor(sent, "deadline", "TIME")
+    add_factor(sent, "workers", "N|auto", said="generator processes; auto: one per core the generator may use")
+    add_factor(sent, "engine", "wire|grpcio")
+    add_factor(sent, "deadline", "TIME")
     sent.add_argument("--seed", metavar="N", help="seed of a Poisson schedule (default: 1)")
 
     limits = parser.add_argument_group("thresholds")
@@ -146,79 +131,6 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
     parser.set_defaults(run=lambda options: run(parser, options))
 
 
-def add_call_options(group: Any) -> None:
-    """What is called, where it is not our own greeter."""
-    group.add_argument(
-        "--call", metavar="PKG.SERVICE/METHOD", help="unary or server streaming (default: our own greeter)"
-    )
-    group.add_argument("--data", metavar="JSON", help="the request, or @FILE (default: {})")
-    group.add_argument("--data-file", metavar="FILE", help="the request as JSON in a file; - is standard input")
-    group.add_argument(
-        "--metadata", metavar="KEY=VALUE", action="append", default=[], help="sent with each call; may be repeated"
-    )
-    group.add_argument(
-        "--metadata-file",
-        metavar="FILE",
-        help="more of it, key=value a line; a value env:NAME, here and there, is that of a variable",
-    )
-    group.add_argument(
-        "--proto", metavar="FILE", help="the schema, where the server has no reflection: .proto, or a descriptor set"
-    )
-    group.add_argument(
-        "--proto-path",
-        metavar="DIR",
-        action="append",
-        default=[],
-        help="a folder in which imports are looked for (protoc's -I); may be repeated",
-    )
-
-
-def add_load_options(group: Any, defaults: Mapping[str, Level]) -> None:
-    """The load of one window, for commands that measure several; `defaults` by factor."""
-    for option, metavar, *short in (
-        ("requests", "N", "-n"),
-        ("duration", "TIME", "-z"),
-        ("warmup", "TIME"),
-        ("concurrency", "N", "-c"),
-        ("engine", "wire|grpcio"),
-        ("deadline", "TIME"),
-    ):
-        _factor(group, option, metavar, *short, defaults=defaults)
-    group.add_argument("-r", "--rate", metavar="RATE", help="calls per second (open loop; the verdict is on p99)")
-    group.add_argument("--connections", metavar="N", help="TCP connections; more than one is a pool")
-
-
-def load_levels(options: argparse.Namespace, defaults: Mapping[str, Level]) -> dict[str, Level]:
-    """The factors' levels that :func:`add_load_options` and --set ask for. Raises UsageError."""
-    from grpclab.load.plan import refuse_twice
-
-    given = {name: value for name, value in vars(options).items() if value is not None}
-    settings = parse_settings(options.settings)
-    levels: dict[str, Level] = {**defaults, **_levels(given, settings)}
-    if options.rate is not None:
-        refuse_twice(("load.rate_rps",), settings)
-        levels |= {"load.rate_rps": FACTORS["load.rate_rps"].parse(options.rate)}
-        if options.requests is None:
-            levels["load.requests"] = None
-    return levels
-
-
-def _factor(
-    group: Any,
-    option: str,
-    metavar: str,
-    *short: str,
-    said: str | None = None,
-    defaults: Mapping[str, Level] | None = None,
-) -> None:
-    factor = FACTORS[FACTOR_OF[option]]
-    level = (TrialConfig().flat() | dict(defaults or {}))[factor.dotted]
-    default = format_level(level) + (" s" if factor.name.endswith("_s") and level is not None else "")
-    group.add_argument(
-        *short, f"--{option}", metavar=metavar, help=f"{said or factor.meaning} (default: {default})".replace("%", "%%")
-    )
-
-
 def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     """Measure as the options say and write the answers; returns the exit code."""
     from grpclab.load.bench import run_bench
@@ -234,7 +146,7 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     own, of_file = parse_settings(options.settings), parse_settings(file.settings)
     if "rate" in flags:
         of_file.pop("load.rate_rps", None)
-    levels = _levels(file.options, of_file, "") | _levels(flags, own)
+    levels = factor_levels(file.options, of_file, "") | factor_levels(flags, own)
     if "load.rate_rps" in own and "rate" not in flags:
         given.pop("rate", None)
     rates = parse_rates(given["rate"]) if "rate" in given else ()
@@ -320,11 +232,11 @@ def _read_config(parser: argparse.ArgumentParser, path: str | None) -> BenchFile
         if action.choices:
             choices[action.dest] = [str(choice) for choice in action.choices]
     text = read_text("--config", path)
-    redaction.learn_from(text)
+    credentials.learn_from(text)
     file = read_bench_file(text, path, **kinds)
     if names := file.options.get("redact"):
-        redaction.redact(names)
-        redaction.learn_from(text)
+        credentials.redact(names)
+        credentials.learn_from(text)
     if path != STDIN:
         _look_beside(file.options, Path(path).parent)
     for name, allowed in choices.items():
@@ -368,41 +280,6 @@ def _check_outputs(given: Mapping[str, Any]) -> None:
         require_writable(name)
 
 
-def check_call(given: Mapping[str, Any], levels: Mapping[str, Level]) -> None:
-    """Raise UsageError where parts of a call do not go together; `levels` are the factors that were set."""
-    from grpclab.load import plan
-
-    parts = {part: given.get(part) for part in ("data", "data_file", "proto", "proto_path")}
-    plan.check_call(given.get("call"), levels, **parts)
-
-
-def _levels(given: Mapping[str, Any], settings: Mapping[str, Level], dashes: str = "--") -> dict[str, Level]:
-    """The factors' levels that these options ask for; a file's options have no `dashes`.
-
-    Raises UsageError where an option and --set say the same factor.
-    """
-    from grpclab.load.plan import pool_settings, refuse_twice
-
-    levels: dict[str, Level] = {}
-    for option, name in FACTOR_OF.items():
-        if option in given:
-            word = str(given[option])
-            word = "0" if (option, word) == ("workers", "auto") else word
-            levels[name] = FACTORS[name].parse(word, f"{dashes}{option}")
-    if "connections" in given:
-        levels |= pool_settings(whole("--connections", given["connections"]))
-    refuse_twice(levels, settings)
-    return {**levels, **settings}
-
-
-def whole(flag: str, word: object) -> int:
-    """The whole number that the word is. Raises UsageError."""
-    try:
-        return int(str(word))
-    except ValueError:
-        raise UsageError(invalid(flag, word, "a whole number")) from None
-
-
 def _call(target: str, config: TrialConfig, given: Mapping[str, Any], wait_s: float | None) -> CallSpec:
     from grpclab.load.plan import choose_call
 
@@ -416,29 +293,6 @@ def _call(target: str, config: TrialConfig, given: Mapping[str, Any], wait_s: fl
         proto_path=given.get("proto_path", ()),
         wait_s=wait_s or 0.0,
     )
-
-
-def metadata_given(given: Mapping[str, Any]) -> tuple[str, ...]:
-    """The words of --metadata and one for --metadata-file, which is read when the metadata is needed."""
-    from grpclab.load.calls.metadata import file_word
-
-    file = given.get("metadata_file")
-    return (*given.get("metadata", ()), *([file_word(file)] if file else []))
-
-
-def request_data(given: Mapping[str, Any]) -> Any:
-    """The request that --data or --data-file give: JSON, read where it lies in a file, or what a configuration holds.
-
-    None without one. Raises UsageError.
-    """
-    data, file = given.get("data"), given.get("data_file")
-    if data is not None and file is not None:
-        raise UsageError("--data and --data-file both give the request: leave one out")
-    if file is not None:
-        return read_text("--data-file", file)
-    if isinstance(data, str) and data.startswith(AT):
-        return read_text("--data", data.removeprefix(AT) or STDIN)
-    return data.removeprefix("\ufeff") if isinstance(data, str) else data
 
 
 def _answer(result: BenchResult, given: Mapping[str, Any]) -> None:
@@ -459,29 +313,3 @@ def _answer(result: BenchResult, given: Mapping[str, Any]) -> None:
         answers[json_file] = "json"  # two answers in one place would be readable as neither
     for one in sorted(answers, key=lambda name: name == "-"):  # files first: standard output may be read by `head`
         write(one, lines(answers[one]))
-
-
-def require_writable(where: str | None) -> None:
-    """Raise UsageError before the measurement rather than lose it afterwards."""
-    if where is None or where == "-":
-        return
-    existed = Path(where).exists()
-    try:
-        Path(where).open("a").close()
-        if not existed:
-            Path(where).unlink()
-    except OSError as error:
-        raise UsageError(f"cannot write {where}: {error.strerror}") from None
-
-
-def write(where: str, parts: Iterable[str]) -> None:
-    """Write the parts one after the other; ``-`` is standard output. Raises UsageError."""
-    if where == "-":
-        sys.stdout.writelines(parts)
-        sys.stdout.flush()
-        return
-    try:
-        with Path(where).open("w", encoding="utf-8") as file:
-            file.writelines(map(redaction.mask, parts))
-    except OSError as error:
-        raise UsageError(f"cannot write {where}: {error.strerror}") from None

@@ -9,7 +9,19 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from grpclab.cli import bench
+from grpclab.cli.options import (
+    FACTOR_OF,
+    Help,
+    add_call_options,
+    add_load_options,
+    check_call,
+    load_levels,
+    metadata_given,
+    request_data,
+    settable,
+    whole,
+)
+from grpclab.cli.output import require_writable, write
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.channel_args import cannot_act
 from grpclab.factors.config import parse_settings
@@ -54,12 +66,12 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
     """Add the command to the command line."""
     parser = commands.add_parser(
         "compare",
-        parents=parents,
+        parents=[*parents, settable("a factor of both sides, as server.window_kib=1024")],
         help="two servers or configurations, interleaved, with a verdict and an exit code",
         usage="grpclab compare [A B] [options]",
         description=DESCRIPTION,
         epilog=EPILOG,
-        formatter_class=bench.Help,
+        formatter_class=Help,
     )
     sides = parser.add_argument_group("the two sides")
     sides.add_argument("a", nargs="?", metavar="A", help="the baseline: a variant or a stored result")
@@ -72,9 +84,9 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
     sides.add_argument(
         "--start-timeout", metavar="TIME", help="longest wait until a command's server listens (default: 25)"
     )
-    bench.add_call_options(sides)
+    add_call_options(sides)
     much = parser.add_argument_group("the load of a trial")
-    bench.add_load_options(much, LOAD)
+    add_load_options(much, LOAD)
     judged = parser.add_argument_group("the verdict")
     judged.add_argument("--blocks", metavar="N|auto", help="auto: planned from a pilot (default: auto)")
     judged.add_argument(
@@ -92,7 +104,7 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
 def run(options: argparse.Namespace) -> int:
     """Measure, judge, print; returns the exit code."""
     delta = share("--min-effect", options.min_effect)
-    bench.require_writable(options.json)
+    require_writable(options.json)
     words = {name: getattr(options, name) for name in SIDES}
     names = {name: getattr(options, f"{name}_name") for name in SIDES}
     stored = {name: bool(word and is_stored(word)) for name, word in words.items()}
@@ -115,13 +127,14 @@ def run(options: argparse.Namespace) -> int:
         timeout_s = None if given_s is None else time_option("--start-timeout", given_s)
         sides = _sides(options, names, timeout_s)
         blocks = None if options.blocks in (None, "auto") else _blocks(options.blocks)
-        seed = 1 if options.seed is None else bench.whole("--seed", options.seed)
+        seed = 1 if options.seed is None else whole("--seed", options.seed)
         study = _study_name(options.study)
     with needs_extra("study"):
         from grpclab.study import comparing
+        from grpclab.study.stored_comparison import compare_stored
     silent = options.quiet or options.json == "-"
     if not sides:
-        found = comparing.compare_stored(words, delta=delta, allow_mixed=options.allow_mixed, names=names)
+        found = compare_stored(words, delta=delta, allow_mixed=options.allow_mixed, names=names)
     else:
         if not options.quiet:
             for line in idle_lines(sides, _given(options)):
@@ -143,7 +156,7 @@ def run(options: argparse.Namespace) -> int:
     code = 0 if found.verdict == "inconclusive" and options.allow_inconclusive else comparing.EXIT_CODES[found.verdict]
     if options.json:  # first: standard output may be read by `head`
         answer = found.as_dict() | {"exit_code": code}
-        bench.write(options.json, [json.dumps(answer, indent=1), "\n"])
+        write(options.json, [json.dumps(answer, indent=1), "\n"])
     if options.json != "-":
         print("\n".join(found.conclusion) if options.quiet else f"\n{found}")
         if found.study and not options.quiet:
@@ -161,7 +174,7 @@ def _refuse(options: argparse.Namespace, names: Sequence[str], reason: str) -> N
 
 def _given(options: argparse.Namespace) -> dict[str, set[str]]:
     """The factors that were given for each side, by --set, --a-set, --b-set or an option that is short for one."""
-    short = {factor for option, factor in bench.FACTOR_OF.items() if getattr(options, option, None) is not None}
+    short = {factor for option, factor in FACTOR_OF.items() if getattr(options, option, None) is not None}
     both = short | set(parse_settings(options.settings))
     return {name: both | set(parse_settings(getattr(options, f"{name}_set"))) for name in SIDES}
 
@@ -181,7 +194,7 @@ def _say(line: str) -> None:
 
 
 def _blocks(text: str) -> int:
-    blocks = bench.whole("--blocks", text)
+    blocks = whole("--blocks", text)
     if not 2 <= blocks <= 1000:
         raise UsageError(invalid("--blocks", text, "auto, or a whole number from 2 to 1,000"))
     return blocks
@@ -202,17 +215,17 @@ def _sides(
     a, b = (_server(options, name) for name in SIDES)
     asked = Asked(
         call=options.call,
-        data=bench.request_data(vars(options)),
-        metadata=bench.metadata_given(vars(options)),
+        data=request_data(vars(options)),
+        metadata=metadata_given(vars(options)),
         proto=options.proto,
         proto_path=tuple(options.proto_path),
         start_timeout_s=start_timeout_s,
-        settings=bench.load_levels(options, LOAD),
+        settings=load_levels(options, LOAD),
         own={name: parse_settings(getattr(options, f"{name}_set")) for name in SIDES},
         names=names,
     )
     for own in asked.own.values():
-        bench.check_call(vars(options), {**asked.settings, **own})
+        check_call(vars(options), {**asked.settings, **own})
     return pair(a, b, asked)
 
 

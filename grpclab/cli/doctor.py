@@ -1,356 +1,45 @@
-"""What this machine can and cannot measure well, and what to do about it.
-
-:func:`gather` reads the facts, :func:`judge` is a pure function from facts to findings, :func:`render` and
-:func:`to_json` show them. A fact that cannot be read is None and reads "unknown"; it is never an error.
-"""
+"""``grpclab doctor``: what this machine can and cannot measure well."""
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
-import math
-import shutil
-import sysconfig
+import json
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any
 
-from grpclab.errors import MeasurementError
-from grpclab.factors.config import FACTORS
-from grpclab.load.ceiling import CALLS, ceiling
-from grpclab.system import environment
-from grpclab.system.environment import Facts, read_int, read_text, split_cores, timer_quality
-from grpclab.system.optional import install_command
+from grpclab.cli.output import write
 
-State = Literal["ok", "warn", "fail"]
-
-MANY = 10_000
-"""The connections and the threads that the limits are held against: the top of the ladder."""
-
-TOOLS = {
-    "chromium": "checks that a report opens offline",
-    "nghttpd": "a gRPC server in C, for the ceiling of a client (Debian: nghttp2-server)",
-    "h2load": "an HTTP/2 generator in C, for the ceiling of a server (Debian: nghttp2-client)",
-    "perf": "profiles with the kernel and every thread, where py-spy sees Python's only (Debian: linux-perf)",
-    "strace": "counts system calls by name (Debian: strace)",
-}
-"""Optional programs, and what each is for."""
+if TYPE_CHECKING:
+    from grpclab.cli.findings import Finding
 
 
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One thing looked at. `advice` is empty where there is nothing to do."""
-
-    name: str
-    state: State
-    value: str
-    advice: str = ""
-
-
-def diagnose() -> list[Finding]:
-    """Look at this machine now. Takes about a quarter of a second, once a few more to measure the generator."""
-    return judge(gather())
-
-
-def gather(root: Path = Path("/"), folder: Path = Path(".")) -> Facts:
-    """The facts that judge reads: environment.machine() and what only the doctor asks for."""
-    scripts = Path(sysconfig.get_path("scripts"))
-    ports = (read_text(root / "proc/sys/net/ipv4/ip_local_port_range") or "").split()
-    pids = [read_int(cgroup / "pids.max") for cgroup in environment.cgroup_folders("pids", root)]
-    try:
-        disk_free = shutil.disk_usage(folder).free
-    except OSError:
-        disk_free = None
-    return {
-        **environment.machine(root),
-        "versions": environment.versions(),
-        "py_spy": shutil.which("py-spy") or shutil.which("py-spy", path=str(scripts)),
-        "ports": [int(port) for port in ports] if len(ports) == 2 else None,
-        "threads_max": read_int(root / "proc/sys/kernel/threads-max"),
-        "pid_max": read_int(root / "proc/sys/kernel/pid_max"),
-        "pids_limit": min((limit for limit in pids if limit is not None), default=None),
-        "nproc": environment.process_limit(),
-        "disk_free_bytes": disk_free,
-        "tools": {name: shutil.which(name) for name in TOOLS},
-        "timer": timer_quality(),
-        "ceilings": _measured_ceilings(),
-    }
-
-
-def _measured_ceilings() -> dict[str, float | None]:
-    found: dict[str, float | None] = {}
-    for engine in CALLS:
-        try:
-            found[engine] = ceiling(engine).calls_per_s
-        except MeasurementError:
-            found[engine] = None
-    return found
-
-
-def judge(facts: Facts) -> list[Finding]:
-    """What the facts mean for a measurement, in the order in which a reader needs it."""
-    looks = (
-        _cores,
-        _load,
-        _quota,
-        _frequency,
-        _timer,
-        _generator,
-        _ptrace,
-        _py_spy,
-        _open_files,
-        _ports,
-        _threads,
-        _disk,
-        _versions,
-        _extras,
-        _grpc_environment,
+def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> None:
+    """Add the command to the command line."""
+    parser = commands.add_parser(
+        "doctor",
+        parents=parents,
+        help="what this machine can and cannot measure well",
+        usage="grpclab doctor [options]",
+        description="Say what this machine can and cannot measure well; with -q only the problems.",
     )
-    return [*(look(facts) for look in looks), *_tools(facts)]
+    parser.add_argument("--json", metavar="FILE", help="write the findings as JSON; - is standard output")
+    parser.set_defaults(run=run)
 
 
-def _ok(name: str, value: str) -> Finding:
-    return Finding(name=name, state="ok", value=value)
+def run(options: argparse.Namespace) -> int:
+    """Look at the machine, show the findings; returns the exit code."""
+    from grpclab.cli.findings import diagnose
 
-
-def _warn(name: str, value: str, advice: str) -> Finding:
-    return Finding(name=name, state="warn", value=value, advice=advice)
-
-
-def _cores(facts: Facts) -> Finding:
-    affinity, cores = facts["affinity"], facts["cores"]
-    plan = split_cores(affinity)
-    value = f"{len(affinity)} of {cores} usable" if cores and len(affinity) < cores else f"{len(affinity)}"
-    if plan.shared:
-        return Finding(
-            name="cores",
-            state="fail",
-            value=f"{value}: server and generator share one",
-            advice="a number measured here is of both together: give this machine a second core",
-        )
-    value += f": server on {_list(plan.server)}, generator on {_list(plan.generator)}"
-    if len(plan.server) == 1:
-        return _warn(
-            "cores",
-            value,
-            "with one core for the server, `server.processes` beyond 1 cannot be tested here"
-            " and is reported as not testable: use three cores or more for it",
-        )
-    return _ok("cores", value)
-
-
-def _list(cores: Sequence[int]) -> str:
-    consecutive = len(cores) > 2 and cores[-1] - cores[0] == len(cores) - 1
-    return f"{cores[0]}-{cores[-1]}" if consecutive else ", ".join(map(str, cores))
-
-
-def _load(facts: Facts) -> Finding:
-    load = facts["load_average"]
-    if load is None:
-        return _ok("load", "unknown")
-    value = f"{load[0]:.2f} over the last minute on {len(facts['affinity'])} usable cores"
-    if load[0] <= 0.25 * len(facts["affinity"]):
-        return _ok("load", value)
-    return _warn(
-        "load",
-        value,
-        "other work is running, or has just ended: stop it (`top` names it) and wait a minute,"
-        " or intervals will be wide",
-    )
-
-
-def _quota(facts: Facts) -> Finding:
-    quota = facts["cpu_quota_cores"]
-    if quota is None:
-        return _ok("CPU quota", "none")
-    if quota >= len(facts["affinity"]):
-        return _ok("CPU quota", f"{quota:g} cores, as many as are usable")
-    return _warn(
-        "CPU quota",
-        f"{quota:g} cores on {len(facts['affinity'])} usable",
-        "the container is stopped for up to 100 ms whenever it is used up, which shows as latency:"
-        " give it whole cores instead (docker: --cpuset-cpus in place of --cpus)",
-    )
-
-
-def _frequency(facts: Facts) -> Finding:
-    governor, turbo = facts["governor"], facts["turbo"]
-    if governor is None and turbo is None:
-        why = "hidden by the virtual machine" if facts["virtual_machine"] else "not readable here"
-        return _ok("CPU frequency", f"governor and turbo unknown: {why}")
-    words = {None: "unknown", True: "on", False: "off"}
-    value = f"governor {governor or 'unknown'}, turbo {words[turbo]}"
-    advice = []
-    if governor not in (None, "performance"):
-        advice.append("the clock follows the load: `sudo cpupower frequency-set -g performance`")
-    if turbo:
-        advice.append("with turbo on the clock follows the temperature: turn it off for small differences")
-    return _warn("CPU frequency", value, "; ".join(advice)) if advice else _ok("CPU frequency", value)
-
-
-def _timer(facts: Facts) -> Finding:
-    timer = facts["timer"]
-    value = f"a sleep ends {timer['p50_ms']:.2f} ms late, p99 {timer['p99_ms']:.2f}, max {timer['max_ms']:.1f}"
-    if timer["p99_ms"] <= 1:
-        return _ok("timers", value)
-    return _warn(
-        "timers",
-        value,
-        "the machine itself is that late (other work, or a busy host): tail latencies below"
-        f" {math.ceil(timer['p99_ms'])} ms cannot be told from it",
-    )
-
-
-def _ptrace(facts: Facts) -> Finding:
-    capable, scope, system = facts["cap_sys_ptrace"], facts["ptrace_scope"], facts["system"]
-    if capable or (capable is None and facts["root"]):
-        return _ok("ptrace", "may attach to running servers")
-    if system == "Linux" and scope in (None, 0):
-        return _ok("ptrace", "may attach to own processes")
-    remedy = {
-        0: "run `grpclab profile` as root",  # not Linux
-        1: "`sudo sysctl kernel.yama.ptrace_scope=0`, or run it as root (docker: --cap-add SYS_PTRACE)",
-        2: "run it as root (docker: --cap-add SYS_PTRACE), or set kernel.yama.ptrace_scope to 0",
-        3: "attaching is locked until the next boot: set kernel.yama.ptrace_scope below 3 in /etc/sysctl.d",
-    }[scope or 0]
-    return _warn(
-        "ptrace",
-        "no permission" if scope is None else f"no permission (ptrace_scope {scope})",
-        f"py-spy cannot attach to a running server: {remedy}",
-    )
-
-
-def _py_spy(facts: Facts) -> Finding:
-    if facts["py_spy"]:
-        version = facts["versions"].get("py-spy")
-        return _ok("py-spy", f"{version or 'found'} at {facts['py_spy']}")
-    return _warn("py-spy", "not found", "trials are not profiled without it: `pip install py-spy`")
-
-
-def _open_files(facts: Facts) -> Finding:
-    soft, hard = facts["nofile_soft"], facts["nofile_hard"]
-    if soft is None:
-        return _ok("open files", "unlimited")
-    value = f"{soft:,}" if soft == hard else f"{soft:,} (hard limit {_limit(hard)})"
-    reserve = 200  # of the interpreter, its libraries and grpc
-    if soft >= MANY + reserve:
-        through = (soft if hard is None else hard) - reserve
-        limited = through < 2 * MANY  # the link raises its own soft limit; it takes two files a connection
-        tail = f"; through the link {through // 2:,}" if limited else ""
-        return _ok("open files", f"{value}: enough for {MANY:,} connections{tail}")
-    needed = 2 * MANY + reserve
-    raise_hard = hard is not None and hard < MANY + reserve
-    return _warn(
-        "open files",
-        f"{value}: enough for {max(0, soft - reserve):,} connections",
-        f"raise it for {MANY:,}: "
-        + (f"`* hard nofile {needed}` in /etc/security/limits.conf, then " if raise_hard else "")
-        + f"`ulimit -n {needed if hard is None else min(needed, max(hard, MANY + reserve))}`",
-    )
-
-
-def _limit(limit: int | None) -> str:
-    return "unlimited" if limit is None else f"{limit:,}"
-
-
-def _ports(facts: Facts) -> Finding:
-    if facts["ports"] is None:
-        return _ok("ports", "range of client ports unknown")
-    low, high = facts["ports"]
-    value = f"{low} to {high}: {high - low + 1:,} client ports"
-    if high - low + 1 >= 2 * MANY:
-        return _ok("ports", value)
-    return _warn(
-        "ports",
-        value,
-        "a channel per call leaves each port in TIME_WAIT for a minute and runs out:"
-        ' `sudo sysctl net.ipv4.ip_local_port_range="15000 60999"`',
-    )
-
-
-def _threads(facts: Facts) -> Finding:
-    remedies = {
-        "threads_max": "`sudo sysctl kernel.threads-max=100000`",
-        "pid_max": "`sudo sysctl kernel.pid_max=100000`",
-        "pids_limit": "raise the cgroup's pids.max (docker: --pids-limit, systemd: TasksMax)",
-        "nproc": "`ulimit -u 100000`",
-    }
-    if facts["root"]:
-        del remedies["nproc"]  # does not bind root
-    limits = {name: facts[name] for name in remedies if facts[name] is not None}
-    if not limits:
-        return _ok("threads", "limit unknown")
-    tightest = min(limits, key=lambda name: limits[name])
-    value = f"at most {limits[tightest]:,} ({tightest.replace('_', '-')})"
-    short = [remedies[name] for name, limit in limits.items() if limit < MANY + 1000]
-    if not short:
-        return _ok("threads", value)
-    return _warn("threads", value, f"`server.threads={MANY}` needs more: {'; '.join(short)}")
-
-
-def _disk(facts: Facts) -> Finding:
-    free = facts["disk_free_bytes"]
-    if free is None:
-        return _ok("disk", "free space unknown")
-    state: State = "ok" if free >= 2**30 else "warn" if free >= 100 * 2**20 else "fail"
-    return Finding(
-        name="disk",
-        state=state,
-        value=f"{free / 2**30:.1f} GiB free in this folder",
-        advice="" if state == "ok" else "a study is stored here: make room for 1 GiB",
-    )
-
-
-def _versions(facts: Facts) -> Finding:
-    found = facts["versions"]
-    names = ("grpcio", "protobuf", "uvloop")
-    parts = [f"{found['implementation']} {found['python']}", *(f"{n} {found[n] or 'missing'}" for n in names)]
-    missing = [n for n in names if found[n] is None]
-    state: State = "ok" if not missing else "warn" if missing == ["uvloop"] else "fail"
-    advice = {
-        "ok": "",
-        "warn": "`server.event_loop=uvloop` cannot be tested, and the link is slower: `pip install uvloop`",
-        "fail": f"`pip install {' '.join(missing)}`",
-    }[state]
-    return Finding(name="versions", state=state, value=", ".join(parts), advice=advice)
-
-
-def _extras(facts: Facts) -> Finding:
-    wanted = ("papermill", "pandas", "pyarrow", "scipy", "matplotlib")
-    missing = [name for name in wanted if facts["versions"][name] is None]
-    if not missing:
-        value = ", ".join(f"{name} {facts['versions'][name]}" for name in wanted)
-        return _ok("studies", value)
-    return _warn(
-        "studies",
-        f"without {', '.join(missing)}",
-        f"`grpclab study`, `compare` and `report` need them: `{install_command('study')}`",
-    )
-
-
-def _grpc_environment(facts: Facts) -> Finding:
-    variables = facts["versions"]["grpc_environment"]
-    if not variables:
-        return _ok("GRPC_ variables", "none set")
-    harmless = {"GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", "GRPC_PROXY", *(factor.env for factor in FACTORS.values())}
-    acting = [name for name in variables if name not in harmless]
-    if not acting:
-        return _ok("GRPC_ variables", ", ".join(variables))
-    advice = f"they change what grpcio does in every trial: `unset {' '.join(acting)}` unless you mean it"
-    return _warn("GRPC_ variables", ", ".join(variables), advice)
-
-
-def _generator(facts: Facts) -> Finding:
-    told = [f"{name} {rate:,.0f}" if rate else f"{name} unknown" for name, rate in facts["ceilings"].items()]
-    return _ok("generator", f"calls/s that a process can make at least: {', '.join(told)}")
-
-
-def _tools(facts: Facts) -> list[Finding]:
-    return [
-        Finding(name=name, state="ok", value=facts["tools"].get(name) or f"not found (optional: {purpose})")
-        for name, purpose in TOOLS.items()
-    ]
+    findings = diagnose()
+    if options.json != "-":
+        shown = [one for one in findings if one.state != "ok"] if options.quiet else findings
+        if shown:
+            print(render(shown))
+    if options.json:
+        write(options.json, [json.dumps(to_json(findings), indent=1), "\n"])
+    return 0
 
 
 def to_json(findings: Sequence[Finding]) -> list[dict[str, str]]:
@@ -358,16 +47,15 @@ def to_json(findings: Sequence[Finding]) -> list[dict[str, str]]:
     return [dataclasses.asdict(finding) for finding in findings]
 
 
-def render(findings: Sequence[Finding], *, width: int = 100, colour: bool = False) -> str:
+def render(findings: Sequence[Finding], *, width: int = 100) -> str:
     """Aligned text for a terminal, each problem with its remedy on the lines below, and a summary."""
     widest = max((len(finding.name) for finding in findings), default=0)
     indent = " " * (widest + 8)
     room = max(30, width - len(indent))
     lines = []
     for finding in findings:
-        word = _paint(f"{finding.state:4}", finding.state, colour)
         first, *rest = textwrap.wrap(finding.value, room) or [""]
-        lines.append(f"{word}  {finding.name:<{widest}}  {first}".rstrip())
+        lines.append(f"{finding.state:4}  {finding.name:<{widest}}  {first}".rstrip())
         lines += [f"{indent}{line}" for line in rest]
         if finding.advice:
             lines += textwrap.wrap(
@@ -388,8 +76,3 @@ def summary(findings: Sequence[Finding]) -> str:
         return "This machine is fit to measure on."
     parts = [f"{n} {word}{'s' * (n != 1)}" for n, word in ((fails, "problem"), (warns, "warning")) if n]
     return f"{' and '.join(parts)}: see the arrows."
-
-
-def _paint(word: str, state: State, colour: bool) -> str:
-    codes = {"ok": 32, "warn": 33, "fail": 31}
-    return f"\x1b[{codes[state]}m{word}\x1b[0m" if colour else word

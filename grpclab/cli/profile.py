@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from grpclab.cli.output import require_writable, write
 from grpclab.errors import MeasurementError, TargetError, UsageError, invalid
 from grpclab.profiling import families, flamegraph, perf, pprof, processes, pyspy, speedscope, threads
 from grpclab.profiling.stacks import at_work, readable
@@ -71,7 +72,6 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
 
 def run(options: argparse.Namespace) -> int:
     """Profile, print, write. Raises UsageError, TargetError, MeasurementError."""
-    from grpclab.cli import bench
 
     if (options.pid is None) == (options.server is None):
         given = "neither was" if options.pid is None else "both were"
@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
     _check("--rate", options.rate, 1, 1000)
     writers = [(path, _writer(path)) for path in options.output]
     for where in (*map(str, options.output), options.json):
-        bench.require_writable(where)
+        require_writable(where)
     pids = processes.by_pid(options.pid) if options.pid is not None else _server(options.server)
     passes = 2 if shutil.which("perf") else 1
     with _pass(options, f"1 of {passes}: py-spy samples {_some(pids)} for {options.duration} s"):
@@ -96,10 +96,10 @@ def run(options: argparse.Namespace) -> int:
     ran = perf.PerfProfile(note="the process had ended before perf's turn") if gone == pids else _by_perf(options, pids)
     figures = Figures(pids=pids, seen=seen, ran=ran, used=used, gone=gone, took_s=took_s)
     working = at_work(seen.stacks)
-    for path, write in writers:  # files first: standard output may be read by `head`
-        path.write_bytes(write(working, options))
+    for path, writer in writers:  # files first: standard output may be read by `head`
+        path.write_bytes(writer(working, options))
     if options.json:
-        bench.write(options.json, [json.dumps(_as_json(options, figures), indent=1), "\n"])
+        write(options.json, [json.dumps(_as_json(options, figures), indent=1), "\n"])
     if options.json != "-":
         print("\n".join(_told(options, figures)))
         if not options.quiet:

@@ -1,32 +1,26 @@
-"""The command lines of ``grpclab study`` and ``grpclab report``: from parameters or stored trials to a verdict."""
+"""``grpclab study``: from parameters, or a study in a file, to a verdict and its report."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-import difflib
-import json
-import os
 import sys
-import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grpclab.cli import bench
-from grpclab.errors import DesignError, UsageError
+from grpclab.cli.output import require_writable
+from grpclab.cli.report import show_result
+from grpclab.errors import UsageError
 from grpclab.study.parameters import StudyParameters, refuse_without_part
 from grpclab.system.inputs import STDIN, read_text
 from grpclab.system.optional import needs_extra
-from grpclab.system.paths import project_root
-from grpclab.text.printable import printable
 
 if TYPE_CHECKING:
     from grpclab.study.repeat import Original
-    from grpclab.study.runner import Study
 
 
-def add_study(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> None:
+def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> None:
     """Add ``study`` to the command line."""
     study = commands.add_parser(
         "study",
@@ -62,29 +56,13 @@ def add_study(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> None
         "--plan", action="store_true", help="measure a short pilot only; say how long it takes and what it can show"
     )
     study.add_argument("--json", metavar="FILE", help="write the result as JSON; - is standard output")
-    study.set_defaults(run=_study)
+    study.set_defaults(run=run)
 
 
-def add_report(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> None:
-    """Add ``report`` to the command line."""
-    report = commands.add_parser(
-        "report",
-        parents=parents,
-        help="rebuild a report from stored results",
-        usage="grpclab report STUDY [options]",
-        description="Rebuild the report of a stored study, without measuring.",
-    )
-    report.add_argument("study", nargs="?", metavar="STUDY", help="its name, or its folder: results/STUDY")
-    report.add_argument("--allow-mixed", action="store_true", help="accept trials of different machines or versions")
-    report.add_argument("--figures", type=Path, metavar="DIR", help="write every figure as an SVG and a PNG file, too")
-    report.add_argument("--site", type=Path, metavar="DIR", help="build a static site of all reports and guides there")
-    report.add_argument("--json", metavar="FILE", help="write the result as JSON; - is standard output")
-    report.set_defaults(run=_report)
-
-
-def _study(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
+    """Plan or measure a study; returns the exit code."""
     parameters = StudyParameters(**_chosen(options))
-    bench.require_writable(options.json)
+    require_writable(options.json)
     if options.file and str(options.file) != STDIN:
         read_text("--file", options.file)  # what cannot be read is told before much is loaded
     with needs_extra("study"):
@@ -113,7 +91,7 @@ def _study(options: argparse.Namespace) -> int:
     write(study.summary())
     study.run(write)
     path = publish(study)
-    verdict = _tell(study, path, options)
+    verdict = show_result(study, path, options)
     if original and options.json != "-":
         print("\n".join(["", *repeat.compared(original, study.manifest, verdict)]))
     return 0
@@ -144,85 +122,3 @@ def _chosen(options: argparse.Namespace) -> dict[str, Any]:
         raise UsageError("--json does not go with --plan: a plan has no result yet")
     refuse_without_part(chosen.get("design", "default"), [name for name in chosen if name != "study"], written="--{}")
     return chosen
-
-
-def _tell(study: Study, path: Path, options: argparse.Namespace) -> Mapping[str, Any]:
-    """What a study found, on the terminal and as JSON where that is asked for; returns its verdict."""
-    from grpclab.report import summaries
-    from grpclab.report.publish import finished
-    from grpclab.report.sections import glossary
-
-    found = finished(study)
-    if options.json:  # first: standard output may be read by `head`
-        bench.write(options.json, [json.dumps(summaries.as_json(found), indent=1, allow_nan=False), "\n"])
-    if options.json != "-":
-        if not options.quiet:
-            print(f"\n{summaries.table(found)}\n")
-        print(printable(str(found.verdict["sentence"])))
-        print("".join(f"{line}\n" for line in textwrap.wrap(glossary.line(found), summaries.WIDTH)), end="")
-        for warning in found.verdict["warnings"]:
-            print(f"warning: {printable(str(warning))}")
-        print(f"report: {path}")
-        if not options.quiet:
-            print(f"for a pull request: {path.with_suffix('.md')}\nfor a machine: {path.with_suffix('.json')}")
-    return found.verdict
-
-
-def _report(options: argparse.Namespace) -> int:
-    if options.study or not options.site:
-        _rebuild(options)
-    elif options.allow_mixed or options.figures or options.json:
-        option = next(name for name in ("allow_mixed", "figures", "json") if getattr(options, name))
-        raise UsageError(f"no study was named: --{option.replace('_', '-')} goes with grpclab report STUDY")
-    if options.site:
-        with needs_extra("study"):
-            from grpclab.report.site import build, repository_of
-        path = build(project_root(), options.site.resolve(), repository=repository_of(os.environ))
-        if options.json != "-":
-            print(f"site: {path}")
-    return 0
-
-
-def _rebuild(options: argparse.Namespace) -> None:
-    """Write the report of a stored study anew, and its figures as files where they are asked for."""
-    folder = stored_folder(options.study)
-    bench.require_writable(options.json)
-    with needs_extra("study"):
-        from grpclab.report.publish import finished, publish
-        from grpclab.report.sections.album import write_figures
-        from grpclab.study.runner import Study
-        from grpclab.study.stored_values import evaluating
-    with evaluating(folder):
-        study = Study.stored(folder)
-        path = publish(study, allow_mixed=options.allow_mixed)
-    _tell(study, path, options)
-    if options.figures:
-        written = write_figures(options.figures, finished(study, histograms=True))
-        if options.json != "-":
-            print(f"figures: {len(written)} in {options.figures}")
-
-
-def stored_folder(name: str | None) -> Path:
-    """The folder of a stored study, by its path or its name. Raises UsageError, with the names that are near."""
-    results = project_root() / "results"
-    known = sorted(path.parent.name for path in results.glob("*/manifest.json"))
-    if name is None:
-        raise UsageError(f"no study was named: expected grpclab report STUDY; {_some(known, results)}")
-    if Path(name).is_file():
-        hint = "a report is read by a browser or by grpclab.load_study" if name.endswith(".html") else "that is a file"
-        raise DesignError(f"no study in {name}: expected the name of a study or its folder; {hint}")
-    places = list(dict.fromkeys((Path(name), results / name)))
-    for folder in places:
-        if (folder / "manifest.json").is_file():
-            return folder
-    near = difflib.get_close_matches(Path(name).name, known, n=1)
-    hint = f"did you mean {near[0]}?" if near else _some(known, results)
-    where = ", nor in ".join(map(str, places))
-    raise DesignError(f"no study in {where}: there is no manifest.json; {hint}")
-
-
-def _some(known: Sequence[str], results: Path) -> str:
-    if not known:
-        return f"{results} holds no study yet"
-    more = f" and {len(known) - 5} more" if len(known) > 5 else ""
-    return f"{results} holds {', '.join(known[:5])}{more}"

@@ -24,7 +24,7 @@ from grpclab.errors import FactorError, invalid
 from grpclab.factors.registries import ARRIVALS, ENGINES
 from grpclab.factors.service_time import parse_milliseconds
 from grpclab.quantities import TIMES, in_unit
-from grpclab.system.arguments import plain
+from grpclab.system.inputs import plain
 from grpclab.system.registry import Registry
 
 Level = bool | int | float | str | None

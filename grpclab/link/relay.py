@@ -29,7 +29,7 @@ from grpclab.errors import UsageError
 from grpclab.factors.config import FACTORS, LinkConfig
 from grpclab.http2.frame_counter import FrameCounter
 from grpclab.link.model import Direction, EmulatedPath, Ending, buffer_bytes
-from grpclab.system import open_files
+from grpclab.system import ulimits
 from grpclab.system.dialling import loopback_target
 from grpclab.system.subprocesses import say
 
@@ -223,7 +223,7 @@ async def _serve(config: LinkConfig, hosts: tuple[str, ...], port: int) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, os._exit, 0)
-    open_files.raise_limit()
+    ulimits.raise_open_files()
     relay = _Relay(config, hosts, port)
     server, own_port = await relay.listen()
     gc.collect()

@@ -42,11 +42,11 @@ from grpclab.load.slo import Objective, ObjectiveWatch
 from grpclab.load.steps import RateStep, merged, rate_text
 from grpclab.system import interrupts, procfs
 from grpclab.system.addresses import host_port
-from grpclab.system.arguments import mapping, text, whole
 from grpclab.system.dialling import loopback_target
 from grpclab.system.environment import machine, split_cores
+from grpclab.system.inputs import mapping, text, whole
+from grpclab.system.interference import LINK, SERVER
 from grpclab.system.optional import needs
-from grpclab.system.surroundings import LINK, SERVER
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -27,10 +27,10 @@ from grpclab.load.core.traffic import add_counts
 from grpclab.load.core.worker_window import Window
 from grpclab.load.run import LoadProgress, LoadRun, assemble, merge_reports
 from grpclab.load.workers import Message, Workers
-from grpclab.system.accounting import Reading, is_stopped
+from grpclab.system.accounting import KernelCounts, is_stopped
 from grpclab.system.environment import cpu_quota, frequency
+from grpclab.system.interference import GENERATOR, UNWATCHED_S, Interference, Party, between
 from grpclab.system.interrupts import hurried, raised
-from grpclab.system.surroundings import GENERATOR, UNWATCHED_S, Party, Surroundings, between
 
 START_DELAY_S = 0.02
 """The common start lies this far ahead, so that every worker has heard of it."""
@@ -70,8 +70,8 @@ class Generator:
         self._residence = residence
         self.aim(target, root_certificates=root_certificates, call=call)
         self.beside: dict[str, list[int]] = {}
-        """The processes of the other parties (:mod:`grpclab.system.surroundings`), for what is said of the window's
-        surroundings: those of the server and the link, as far as they are known."""
+        """The processes of the other parties (:mod:`grpclab.system.interference`), for what is said of the window's
+        interference: those of the server and the link, as far as they are known."""
 
     def __enter__(self) -> Generator:
         try:
@@ -154,7 +154,7 @@ class Generator:
                 time.sleep(self.config.load.pause_s)
             warmup_s = 0.0
         # This takes some milliseconds: before the start is fixed.
-        watch = SurroundingsWatch({GENERATOR: self.pids, **self.beside})
+        watch = InterferenceWatch({GENERATOR: self.pids, **self.beside})
         bounds = plan_bounds(
             self.config.load, time.perf_counter() + START_DELAY_S, self._seed, rate_rps=rate_rps, warmup_s=warmup_s
         )
@@ -229,7 +229,7 @@ class Generator:
         bounds: Bounds,
         files: list[Path],
         answers: dict[int, Message],
-        surroundings: Surroundings,
+        interference: Interference,
         *,
         stopped: str,
         interrupted: bool = False,
@@ -259,17 +259,17 @@ class Generator:
             planned=planned,
             interrupted=interrupted,
             stopped=stopped,
-            surroundings=surroundings,
+            interference=interference,
         )
         run.traffic.goaways = add_counts(run.traffic.goaways, self._workers.goaways())
         return run
 
 
-class SurroundingsWatch:
+class InterferenceWatch:
     """The machine, and the processes of a measurement, while its window is open.
 
     It takes two readings of the kernel's counts, and looks at the processes' states in between. `parties` are the
-    processes by who they are (see :mod:`grpclab.system.surroundings`).
+    processes by who they are (see :mod:`grpclab.system.interference`).
     """
 
     def __init__(
@@ -284,14 +284,14 @@ class SurroundingsWatch:
         self._frequency = frequency(root)
         everyone = {pid for party in self._parties.values() for pid in party.pids}
         self._pids = sorted(everyone | {os.getpid()})
-        self._before: Reading | None = None
+        self._before: KernelCounts | None = None
         self._looked_at = math.inf
         self._stopped_s = dict.fromkeys(self._parties, 0.0)
         self._unwatched_s = 0.0
 
     def open(self, *, late_s: float = 0.0) -> None:
         """The window has opened, so long ago."""
-        self._before = Reading.take(self._pids, root=self._root)
+        self._before = KernelCounts.take(self._pids, root=self._root)
         self._looked_at = self._clock()
         self._unwatched_s += late_s if late_s > UNWATCHED_S else 0.0
 
@@ -308,14 +308,14 @@ class SurroundingsWatch:
             if any(is_stopped(pid, self._root) for pid in party.pids):
                 self._stopped_s[name] += min(since_s, UNWATCHED_S)
 
-    def close(self) -> Surroundings:
+    def close(self) -> Interference:
         """The window is over: what happened around it; nothing where it never opened."""
         if self._before is None:
-            return Surroundings()
+            return Interference()
         self.look()
         return between(
             self._before,
-            Reading.take(self._pids, root=self._root),
+            KernelCounts.take(self._pids, root=self._root),
             self._parties,
             stopped_s=self._stopped_s,
             unwatched_s=self._unwatched_s,

@@ -20,7 +20,7 @@ from typing import Any
 
 from grpclab.errors import TargetError
 from grpclab.http2 import frames
-from grpclab.system import open_files
+from grpclab.system import ulimits
 from grpclab.system.dialling import loopback_target, open_connection
 from grpclab.text.printable import printable
 
@@ -112,7 +112,7 @@ def too_many_files(number: int) -> str:
     """What an error of FILES_RUN_OUT means, with the limit of a process and the way to raise it."""
     if number == errno.ENFILE:
         return "since too many files are open on this machine: end something that holds them"
-    soft, _ = open_files.limits()
+    soft, _ = ulimits.open_files()
     return f"since this process may have only {soft:,} files open: raise `ulimit -n`, or use fewer connections"
 
 

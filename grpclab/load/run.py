@@ -14,8 +14,8 @@ from grpclab.load.core.failures import Failure, merge
 from grpclab.load.core.summary import Summary, lateness, longest_silence, summarise
 from grpclab.load.core.traffic import Traffic, add_counts
 from grpclab.load.core.worker_window import Window
+from grpclab.system.interference import Interference
 from grpclab.system.notices import Notice
-from grpclab.system.surroundings import Surroundings
 
 BUSY_LIMIT = 0.90
 """A worker busier than this share of a core may be the limit, not the server."""
@@ -115,7 +115,7 @@ class LoadRun:
     held_back: str = ""
     """Why `load.max_in_flight` was the limit, where it was: a slow server meets it, not a slow generator."""
 
-    surroundings: Surroundings = field(default_factory=Surroundings)
+    interference: Interference = field(default_factory=Interference)
     """What happened on the machine meanwhile."""
 
     silence: tuple[float, float] = (0.0, 0.0)
@@ -124,14 +124,14 @@ class LoadRun:
     @property
     def notices(self) -> tuple[Notice, ...]:
         """What to know of the figures, beside what limited them."""
-        return (*self.surroundings.notices, *self._silence())
+        return (*self.interference.notices, *self._silence())
 
     def _silence(self) -> Iterator[Notice]:
         """That no call ended for long, where nothing else explains it; a closed loop's percentiles do not show it."""
         silence_s, at_s = self.silence
         if silence_s < SILENCE_S or silence_s < SILENCE_MEDIANS * self.summary.latency["p50"]:
             return
-        if self.still_s < silence_s / 2 and not any(self.surroundings.stopped_s.values()):
+        if self.still_s < silence_s / 2 and not any(self.interference.stopped_s.values()):
             closed = self.offered_rps is None
             yield Notice(
                 kind="silence",
@@ -179,7 +179,7 @@ def assemble(
     planned: int | None,
     interrupted: bool = False,
     stopped: str = "",
-    surroundings: Surroundings | None = None,
+    interference: Interference | None = None,
 ) -> LoadRun:
     """A run out of its windows and what the workers said at the end (see :mod:`grpclab.load.worker`)."""
     summary = summarise(windows)
@@ -221,7 +221,7 @@ def assemble(
             crowded=crowded,
         ),
         held_back=held_back,
-        surroundings=surroundings or Surroundings(),
+        interference=interference or Interference(),
         silence=longest_silence(windows),
     )
 

@@ -13,6 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from grpclab import quantities as qty
 from grpclab.errors import UsageError, invalid
 from grpclab.load.core.summary import Summary
 from grpclab.load.run import LoadProgress
@@ -64,7 +65,7 @@ class Objective:
         """What was seen: ``was 8.20 ms``, ``were 0.35%``."""
         if self.name == "errors":
             return f"were {figure:.2%}"
-        return f"was {figure:,.1f} requests/s" if self.at_least else f"was {figure * 1e3:,.2f} ms"
+        return f"was {figure:,.1f} requests/s" if self.at_least else f"was {qty.duration_in(figure, 'ms', ',.2f')}"
 
 
 @dataclass(frozen=True, kw_only=True)

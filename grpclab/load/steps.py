@@ -127,7 +127,7 @@ def merged(runs: Sequence[LoadRun]) -> LoadRun:
         outage_s=sum(run.outage_s for run in runs),
         encodings=functools.reduce(add_counts, (run.encodings for run in runs)),
         limits=tuple(dict.fromkeys(limit for run in runs for limit in run.limits)),
-        surroundings=functools.reduce(operator.add, (run.surroundings for run in runs)),
+        interference=functools.reduce(operator.add, (run.interference for run in runs)),
         silence=max(run.silence for run in runs),
     )
 

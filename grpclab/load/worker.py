@@ -51,7 +51,7 @@ from grpclab.load.core.running import BEAT_S, Heartbeat, Tally
 from grpclab.load.core.summary import percentile
 from grpclab.load.engines.engine import Engine, EngineFactory
 from grpclab.metrics import PERCENTILES
-from grpclab.system import open_files
+from grpclab.system import ulimits
 from grpclab.system.accounting import thread_waited_seconds
 from grpclab.system.pacing import Pacer
 from grpclab.system.subprocesses import die_with_parent, say
@@ -271,7 +271,7 @@ async def _main() -> None:
 
 def main() -> None:
     """See the module's docstring."""
-    open_files.raise_limit()
+    ulimits.raise_open_files()
     with contextlib.suppress(PluginError):  # said when it is asked for
         for name in sys.argv[1:]:
             ENGINES[name]

@@ -15,7 +15,7 @@ from grpclab.factors.config import TrialConfig
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.core.bounds import Bounds, auto_workers, connections, split
 from grpclab.load.core.traffic import add_counts, read_core_log
-from grpclab.system import open_files
+from grpclab.system import ulimits
 from grpclab.system.subprocesses import START_TIMEOUT_S, Child, receive_all, receive_any
 from grpclab.system.temporary import TemporaryFolder
 
@@ -45,7 +45,7 @@ class Workers:
         self.config = config.replace({"load.workers": workers})
         self.parts = split(self.config)
         """The configuration of each worker."""
-        open_files.require(max(connections(part) for part in self.parts))
+        ulimits.require_open_files(max(connections(part) for part in self.parts))
         self._pinned = cpus is not None
         self._env = env
         self._seed = seed

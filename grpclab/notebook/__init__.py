@@ -1,12 +1,14 @@
-"""What the cells of the notebooks call.
+"""What the cells of the notebooks call, so that the notebooks stay thin; they import it from ``grpclab``.
 
 Each line imports only from those above it::
 
-    explore      what the cells of ``explore.ipynb`` call
-    live         what a notebook shows in one place and renews
-    calibration  what the cells of ``calibration.ipynb`` call, so that the notebook stays thin
-    cells        what the cells of ``trial.ipynb`` and ``sweep.ipynb`` call, so that the notebooks stay thin
-    replication  what the cells of ``replication.ipynb`` call, so that the notebook stays thin
+    side_by_side  two studies, and only what of them is alike
+    explore       ``explore.ipynb``: the studies, what is in a frame
+    live          outputs that are renewed in place: the answer, the progress, the link to the report
+    calibration   ``calibration.ipynb``
+    trial         ``trial.ipynb``
+    sweep         ``sweep.ipynb``
+    replication   ``replication.ipynb``
 """
 
 from __future__ import annotations
@@ -14,8 +16,11 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+_HOMES = {"SweepNotebook": "sweep", "TrialNotebook": "trial"}
+"""What notebooks of the first edition import from this room, and where it is; until 1.0."""
+
 
 def __getattr__(name: str) -> Any:
-    if name.startswith("__"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module("grpclab.notebook.cells"), name)
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,8 +13,8 @@ from grpclab.calibration.plan import Plan
 from grpclab.calibration.store import Results
 from grpclab.errors import DesignError, MeasurementError, MissingDependencyError, invalid
 from grpclab.notebook.live import Output, note, report_link
+from grpclab.report import tables
 from grpclab.report.blocks import Section, Shown, folded
-from grpclab.report.sections import tables
 from grpclab.study.progress import say, tell_terminal
 from grpclab.system.paths import project_root
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from grpclab.analysis.claims import replication
-from grpclab.notebook.cells import SweepNotebook
+from grpclab.notebook.sweep import SweepNotebook
 from grpclab.study.parameters import StudyParameters, plain_values
 
 

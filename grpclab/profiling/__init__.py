@@ -3,6 +3,7 @@
 Each line imports only from those above it::
 
     families    from stacks to families of work: send, receive, wait, locks, ... decided by the leaf of each stack
+    profiler    what a profiler is, and the registry of those that look at a server after its window
     perf        ``perf record`` as a child process
     pprof       pprof's ``Profile`` message (github.com/google/pprof, proto/profile.proto), gzipped
     processes   which processes a profile looks at: those that run Python, of what a process id or a port names

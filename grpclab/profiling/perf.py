@@ -16,10 +16,16 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from grpclab.profiling.families import KERNEL, kernel_share
+from grpclab.profiling.profiler import Look, shares
 from grpclab.system.programs import running
 from grpclab.system.temporary import TemporaryFolder
+
+if TYPE_CHECKING:
+    from grpclab.load.generator import Generator
+    from grpclab.servers.process.launcher import RunningServer
 
 MISSING_ADVICE = "perf is not installed (Debian: apt install linux-perf)"
 PERMISSION_ADVICE = (
@@ -29,6 +35,8 @@ PERMISSION_ADVICE = (
 USER_ONLY_ADVICE = "perf saw nothing of the kernel: run as root, or allow it with sysctl kernel.perf_event_paranoid=1"
 PARANOID = Path("/proc/sys/kernel/perf_event_paranoid")
 
+RATE_HZ = 499
+"""The rate of a trial's look."""
 _GRACE_S = 20.0
 _HEADER = re.compile(r"^\s*(\S.*?)\s+(\d+)\s*$")
 _FRAME = re.compile(r"^\s+([0-9a-f]+) (.+) \(([^()]*(?:\(deleted\))?)\)$")
@@ -172,3 +180,26 @@ def _run(command: Sequence[str], timeout_s: float, cpus: Collection[int] | None)
             return process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:
             return "", f"it did not end within {timeout_s:g} s and was stopped"
+
+
+class PerfProfiler:
+    """See :class:`grpclab.profiling.profiler.Profiler`."""
+
+    makes_load = False
+    seconds = 1.0
+
+    def look(self, server: RunningServer, generator: Generator, *, cpus: Collection[int] | None) -> Look:  # noqa: ARG002
+        """The stacks of all threads."""
+        profile = record(server.pids, duration_s=self.seconds, rate_hz=RATE_HZ, cpus=cpus)
+        metrics: dict[str, float] = {}
+        if profile.samples:
+            metrics = {
+                "perf_samples": profile.samples,
+                "perf_lost": profile.lost,
+                "perf_kernel_share": profile.kernel_share,
+                **shares("perf_share", profile.stacks),
+            }
+        return Look(stacks=profile.stacks, metrics=metrics, note=profile.note)
+
+
+PROFILER = PerfProfiler()

@@ -17,10 +17,16 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from grpclab.profiling.families import parse_folded
+from grpclab.profiling.profiler import Look, shares
 from grpclab.system.programs import end, running
 from grpclab.system.temporary import TemporaryFolder
+
+if TYPE_CHECKING:
+    from grpclab.load.generator import Generator
+    from grpclab.servers.process.launcher import RunningServer
 
 PERMISSION_ADVICE = (
     "py-spy may not attach to the server: run as root, give it CAP_SYS_PTRACE"
@@ -110,3 +116,19 @@ def _note(texts: Sequence[str], found: Sequence[bool]) -> str:
         return f"py-spy brought no stacks: {(errors or lines[-1:] or ['it said nothing'])[0]}"
     behind = re.search(r"([\d.]+\w*) behind in sampling", whole)
     return f"py-spy fell {behind[1]} behind in sampling: shares are less certain" if behind else ""
+
+
+class PySpyProfiler:
+    """See :class:`grpclab.profiling.profiler.Profiler`."""
+
+    makes_load = False
+    seconds: float = 2
+
+    def look(self, server: RunningServer, generator: Generator, *, cpus: Collection[int] | None) -> Look:  # noqa: ARG002
+        """The stacks of Python's threads."""
+        profile = record(server.pids, duration_s=int(self.seconds), cpus=cpus)
+        metrics = {"profile_samples": float(profile.samples), "profile_errors": float(profile.errors)}
+        return Look(stacks=profile.stacks, metrics=metrics | shares("share", profile.stacks), note=profile.note)
+
+
+PROFILER = PySpyProfiler()

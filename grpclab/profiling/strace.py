@@ -8,6 +8,7 @@ even that shifts a little, because a slower server finds more work at each wake-
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import shutil
@@ -17,9 +18,16 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from grpclab.profiling.profiler import Look
 from grpclab.system.programs import running
 from grpclab.system.temporary import TemporaryFolder
+
+if TYPE_CHECKING:
+    from grpclab.load.generator import Generator
+    from grpclab.load.run import LoadProgress
+    from grpclab.servers.process.launcher import RunningServer
 
 MISSING_ADVICE = "strace is not installed (Debian: apt install strace)"
 PERMISSION_ADVICE = (
@@ -159,3 +167,28 @@ def _counts(table: Path, log: Path, note: str) -> SyscallCounts:
         return SyscallCounts(note=note)
     syscalls = parse(table.read_text(errors="replace").splitlines()) if table.exists() else {}
     return SyscallCounts(syscalls=syscalls, note="" if syscalls else why(log.read_text(errors="replace")))
+
+
+class StraceProfiler:
+    """See :class:`grpclab.profiling.profiler.Profiler`."""
+
+    makes_load = True
+    seconds = 0.5
+
+    def look(self, server: RunningServer, generator: Generator, *, cpus: Collection[int] | None) -> Look:
+        """The system calls of a window of load, from its first call to its last."""
+
+        def enough(progress: LoadProgress) -> str | None:
+            return "system calls counted" if progress.elapsed_s >= self.seconds else None
+
+        calls = 0
+        with attached(server.pids, cpus=cpus) as tracing:
+            if not tracing.note:
+                run = generator.measure(warmup_s=0.0, stop_when=enough)
+                calls = sum(len(window.records) for window in run.windows)
+        counts = tracing.counts
+        per_call = counts.calls / calls if calls and counts.calls else math.nan
+        return Look(per_call=counts.per_call(calls), metrics={"syscalls_per_call": per_call}, note=counts.note)
+
+
+PROFILER = StraceProfiler()

@@ -2,27 +2,29 @@
 
 Each line imports only from those above it::
 
-    backend    matplotlib, whatever MPLBACKEND names
-    elements   the elements of a page that hold data for a program
-    data       the study inside its report
-    svg        a drawing inside a page, and back into a file
-    trial      the picture of a single trial, for its own notebook: the run over time, and latency by percentile
-    words      numbers and names as a reader sees them, escaping
-    files      files written whole, times in words
-    theme      colours, type, axes, the way to an SVG
-    blocks     figureBlock and Section
-    finished   A finished study as the report sees it
-    past       the summary of a study that stands in its report
-    figures/   one function a figure
-    scripts    what a page does beyond being read, and the policy that lets nothing else run
-    index      the list of all reports
-    sections/  the sections of a report and the tables in them
-    content    the sections, in the order in which they are read
-    stored     A finished study as frames
-    summaries  the study as Markdown, as JSON, as a table for a terminal
-    page       the report
-    publish    from stored trials to what people read
-    site       all reports, and guides, as a static site
+    backend     matplotlib, whatever MPLBACKEND names
+    words       numbers and names as a reader sees them, escaping
+    files       files written whole, times in words
+    data        the study inside its report
+    svg         a drawing inside a page, and back into a file
+    theme       colours, type, axes, the way to an SVG
+    assets      templates, style sheets and scripts of the pages, the policy that lets nothing else run
+    blocks      figures with their words, sections, what a notebook cell shows
+    tables      pieces of HTML: tables, facts, badges, marks
+    tidy        the trials as the report reads them: every column there, of its type
+    finished    a finished study, and the questions asked of it
+    glossary    the lab's own words, each with what it means
+    confidence  with what confidence, and what limits each side, in words
+    past        the summary of a study that stands in its report
+    recurrence  what recurs from study to study
+    figures/    one figure, one module
+    index       the list of all reports
+    sections/   one section, one module
+    content     the sections, in the order in which they are read
+    renderers/  one medium, one module: HTML, Markdown, terminal, JSON, files of figures
+    stored      a finished study as frames
+    publish     from stored trials to what people read
+    site        all reports, and guides, as a static site
 """
 
 from __future__ import annotations
@@ -31,6 +33,6 @@ import grpclab.report.backend  # noqa: F401  # before anything else loads matplo
 from grpclab.report.blocks import FigureBlock, Section
 from grpclab.report.content import sections
 from grpclab.report.index import write_index
-from grpclab.report.page import write_report
+from grpclab.report.renderers.html import write_report
 
 __all__ = ["FigureBlock", "Section", "sections", "write_index", "write_report"]

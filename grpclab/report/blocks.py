@@ -8,13 +8,11 @@ import re
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from html import unescape
-from pathlib import Path
 
 from grpclab.load.output.notebook_html import in_cell
 from grpclab.report import svg, theme, words
+from grpclab.report.assets import style
 from grpclab.report.words import esc
-
-TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,12 +151,6 @@ def in_notebook(body: str) -> str:
     """
     shown = _PICTURE.sub(lambda found: f'<img src="{_data_uri(svg.themed(found[2]))}" alt="{found[1]}">', body)
     return in_cell(style("content.css") + style("cell.css"), f'<div class="gl">{shown}</div>')
-
-
-@functools.cache
-def style(name: str) -> str:
-    """A style sheet or script of the template, as text."""
-    return (TEMPLATES / "grpclab" / name).read_text(encoding="utf-8")
 
 
 def _data_uri(picture: str) -> str:

@@ -10,6 +10,7 @@ import base64
 import binascii
 import io
 import json
+import re
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,14 +20,17 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from grpclab.errors import DesignError
-from grpclab.report.elements import element, read_page
-from grpclab.system.bounded import JSON_BYTES, inflate, is_small, json_object
-from grpclab.system.frames import MOST_BYTES, from_parquet
+from grpclab.system.parquet import MOST_BYTES, from_parquet
+from grpclab.system.untrusted import JSON_BYTES, MIB, inflate, is_small, json_object, read_bytes, size_text
 
 T = TypeVar("T")
 
 SCHEMA_VERSION = 1  # 1: the first
+Details = Mapping[str, Mapping[str, object]]
+"""By a trial's name, what a reader may ask of it beside its row."""
 TRIALS, STUDY = "grpclab-trials", "grpclab-study"
+PAGE_BYTES = 48 * MIB
+ELEMENT_BYTES = 24 * MIB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +39,13 @@ class Packed:
 
     `details` has for each trial, by its name, what does not fit a row of a frame: `log`, the last lines of its
     server's log, and `advertised`, the settings that each side of a connection announced. `markdown` is the study as
-    :func:`grpclab.report.summaries.markdown` tells it.
+    :func:`grpclab.report.renderers.markdown.markdown` tells it.
     """
 
     manifest: Mapping[str, Any]
     trials: pd.DataFrame
     verdict: Mapping[str, Any]
-    details: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    details: Details = field(default_factory=dict)
     markdown: str = ""
 
     def elements(self) -> str:
@@ -131,3 +135,23 @@ def _element(name: str, content: bytes) -> str:
 def _encodable(value: object) -> object:
     """Text without lone surrogates, which no file can hold."""
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+
+
+def read_page(path: Path | str) -> bytes:
+    """The bytes of a report. Raises OSError, and ValueError for what is no file or too large to be a report."""
+    return read_bytes(path, PAGE_BYTES)
+
+
+def element(page: bytes, name: str) -> bytes | None:
+    """The content of the script element with this id; None without one. Raises ValueError for one that is too large.
+
+    Attributes before and after the id are 200 bytes at most, and no content holds ``<``: so each byte is looked at
+    a bounded number of times.
+    """
+    opening = rb'<script\b[^<>]{0,200}\bid="%s"[^<>]{0,200}>' % name.encode()
+    found = re.search(opening + rb"([^<]*+)</script>", page)
+    if found is None:
+        return None
+    if found.end(1) - found.start(1) > ELEMENT_BYTES:
+        raise ValueError(f"its {name} is larger than {size_text(ELEMENT_BYTES)}")
+    return found[1]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import itertools
 import json
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,49 +12,20 @@ from typing import Any
 import pandas as pd
 
 from grpclab import analysis
+from grpclab import quantities as qty
 from grpclab.analysis.setup import sides_of
 from grpclab.factors.config import FACTORS
 from grpclab.factors.effective import unknown_factors
-from grpclab.metrics import METRICS
 from grpclab.report import theme, words
-
-_TEXT = ("study", "trial", "scenario", "configuration", "started_at", "invalid_reason", "limited_by")
-_TEXT_EMPTY = ("errors_by_status", "profile_note", "perf_note", "strace_note", "without_effect")
-_NUMBERS = (
-    *("requests", "errors", "throughput_rps", "server_kernel_share", "profile_samples"),
-    *("server_cpu_s", "client_cpu_s", "client_spin_s", "server_cpu_per_call_s", "client_cpu_per_call_s"),
-)
-PERCENTILES = ("latency_p50_s", "latency_p90_s", "latency_p99_s")
+from grpclab.report.tidy import tidy
 
 ENGINE = "load.engine"
 
 Plan = Mapping[str, Any]
 Histograms = Mapping[str, Mapping[int, str]]
 """Latencies as encoded HdrHistograms (see result.json), by configuration and block."""
-
-
-def tidy(trials: pd.DataFrame) -> pd.DataFrame:
-    """A copy with every column the report reads, and no percentile with too few observations beyond it."""
-    frame = trials.copy()
-    for name in (*_TEXT, *_TEXT_EMPTY):
-        column = frame[name] if name in frame else pd.Series("", index=frame.index, dtype=object)
-        frame[name] = column.astype(object).where(column.notna(), "").astype(str)
-    for name in ("block", "order"):
-        column = frame[name] if name in frame else pd.Series(0, index=frame.index)
-        frame[name] = pd.to_numeric(column, errors="coerce").fillna(0).astype(int)
-    valid = frame["valid"] if "valid" in frame else pd.Series(False, index=frame.index)
-    frame["valid"] = valid.eq(True)
-    for name in (*_NUMBERS, *PERCENTILES):
-        column = frame[name] if name in frame else pd.Series(math.nan, index=frame.index)
-        frame[name] = pd.to_numeric(column, errors="coerce").astype(float)
-    # Studies of before these two were stored hold what they are made of.
-    busy = {"server": frame["server_cpu_s"], "client": frame["client_cpu_s"] - frame["client_spin_s"].fillna(0)}
-    for side, cpu_s in busy.items():
-        per_call = (cpu_s / frame["requests"]).where(frame["requests"] > 0)
-        frame[f"{side}_cpu_per_call_s"] = frame[f"{side}_cpu_per_call_s"].fillna(per_call)
-    for name in PERCENTILES:
-        frame[name] = frame[name].where(frame["requests"] >= METRICS[name].fewest_calls)
-    return frame
+Profiles = Mapping[str, Mapping[str, Mapping[int, Mapping[str, int]]]]
+"""Folded stacks by file (``stacks`` or ``perf``), configuration and block."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +37,7 @@ class FinishedStudy:
     verdict: Mapping[str, Any]
     stored: pd.DataFrame
     histograms: Histograms = field(default_factory=dict)
+    profiles: Profiles = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -75,9 +46,10 @@ class FinishedStudy:
         trials: pd.DataFrame,
         verdict: Mapping[str, Any],
         histograms: Histograms | None = None,
+        profiles: Profiles | None = None,
     ) -> FinishedStudy:
         """A study with its trials made tidy; `stored` keeps them as they came."""
-        return cls(manifest, tidy(trials), verdict, trials, histograms or {})
+        return cls(manifest, tidy(trials), verdict, trials, histograms or {}, profiles or {})
 
     @property
     def name(self) -> str:
@@ -96,7 +68,7 @@ class FinishedStudy:
     @property
     def delta(self) -> float:
         """The smallest effect of interest, a share of 1."""
-        return words.number(self.plan.get("delta", 0.05))
+        return qty.number(self.plan.get("delta", 0.05))
 
     @property
     def metric(self) -> str:
@@ -122,6 +94,11 @@ class FinishedStudy:
     def candidate(self) -> str:
         """The configuration that the headline judges."""
         return str(self.headline.get("candidate") or "")
+
+    @property
+    def warnings(self) -> list[str]:
+        """The verdict's warnings, the most serious first."""
+        return [words.plain(text) for text in self.verdict.get("warnings") or [] if text]
 
     @functools.cached_property
     def configurations(self) -> dict[str, Mapping[str, Any]]:
@@ -262,6 +239,16 @@ class FinishedStudy:
             candidate=candidate,
             delta=self.delta,
         ).as_dict()
+
+    def compared(self, key: str) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+        """The comparisons that a list of the plan names, as the verdict has them; what was not tested has none."""
+        for entry in self.entries(key):
+            baseline, candidate = str(entry.get("baseline") or ""), str(entry.get("candidate") or "")
+            candidate = candidate or str(entry.get("configuration") or "")
+            if baseline and candidate:
+                metric = str(entry.get("metric") or self.headline.get("metric") or self.metric)
+                scenario = str(entry.get("scenario") or self.configurations.get(candidate, {}).get("scenario") or "")
+                yield entry, self.comparison(scenario, metric, baseline, candidate)
 
     def listed(self) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
         """Every comparison of the verdict once, in groups that have a name, in the order of the plan."""

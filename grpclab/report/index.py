@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-import jinja2
-
-from grpclab.report import scripts, words
-from grpclab.report.blocks import TEMPLATES
+from grpclab import quantities as qty
+from grpclab.report import assets
 from grpclab.report.figures.history import history
 from grpclab.report.files import replace
-from grpclab.report.past import Past, changes, read
+from grpclab.report.past import Past, read
+from grpclab.report.recurrence import changes
 from grpclab.report.svg import palette
 
 SIBLINGS = (("md", "Markdown"), ("json", "JSON"))
@@ -43,18 +42,18 @@ class Entry:
     @property
     def ratio(self) -> str:
         """The headline's ratio; "" of a replication, whose answer is not a ratio."""
-        return "" if self.about.claims else words.ratio(self.about.ratio)
+        return "" if self.about.claims else qty.ratio(self.about.ratio)
 
     @property
     def interval(self) -> str:
         """Its interval; "" without one."""
-        found = words.interval(self.about.low, self.about.high)
-        return "" if found == words.MISSING or self.about.claims else found
+        found = qty.interval(self.about.low, self.about.high)
+        return "" if found == qty.MISSING or self.about.claims else found
 
     @property
     def warnings(self) -> str:
         """How many warnings it carries; "" for none."""
-        return words.count(self.about.warnings, "warning") if self.about.warnings else ""
+        return qty.count(self.about.warnings, "warning") if self.about.warnings else ""
 
     @property
     def facts(self) -> str:
@@ -63,7 +62,7 @@ class Entry:
         known = [
             about.machine,
             f"design {about.design}" if about.design else "",
-            words.count(about.blocks, "block") if about.blocks else "",
+            qty.count(about.blocks, "block") if about.blocks else "",
             f"commit {about.git}" if about.git else "",
         ]
         return " · ".join(text for text in known if text)
@@ -80,14 +79,14 @@ def write_index(reports_dir: Path | str, *, links: Sequence[tuple[str, str]] = (
     found.sort(key=lambda entry: entry.about.age, reverse=True)
     studies = [entry.about for entry in found]
     figures = [block.html() for block in history(studies)]
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES / "grpclab"), autoescape=True)
-    page = environment.get_template("studies.html.j2").render(
+    page = assets.rendered(
+        "studies.html.j2",
         entries=found,
         links=links,
         figures=figures,
         palette=palette("".join(figures)),
-        policy=scripts.POLICY,
-        scripts=scripts.WITHOUT_DATA,
+        policy=assets.POLICY,
+        scripts=assets.WITHOUT_DATA,
         changes=_changes(studies),
     )
     return replace(folder / "index.html", page)

@@ -14,31 +14,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
+from grpclab import quantities as qty
 from grpclab.report import files, words
-from grpclab.report.elements import element, read_page
+from grpclab.report.data import element, read_page
 from grpclab.report.finished import FinishedStudy
-from grpclab.system.bounded import json_object
+from grpclab.system.untrusted import json_object
 from grpclab.text.redaction import without_digits
 
 SUMMARY_SCHEMA = 2
 """1: the first. 2: identity, git, design, warnings, blocks, delta, headline, levels."""
 
 _TITLE_WIDTH = 48
-_VERSIONS = ("grpcio", "protobuf", "uvloop", "python", "kernel")
-"""What of an identity is told with its values; of the rest only that it changed."""
 
 
-def summary(
-    manifest: Mapping[str, Any], verdict: Mapping[str, Any], trials: pd.DataFrame | None = None
-) -> dict[str, Any]:
+def summary(study: FinishedStudy) -> dict[str, Any]:
     """What the index says of a study: plain values, small enough to stand in its report a second time.
 
-    Without `trials` it holds no levels, and the study is in no history of a configuration.
+    Without trials it holds no levels, and the study is in no history of a configuration.
     """
-    study = FinishedStudy.of(manifest, pd.DataFrame() if trials is None else trials, verdict)
-    headline = study.headline
+    manifest, verdict, headline = study.manifest, study.verdict, study.headline
     machine: Mapping[str, Any] = manifest.get("machine") or {}
     git: Mapping[str, Any] = manifest.get("git") or {}
     known = [machine.get(key) for key in ("host", "hostname", "cpu_model", "cpu")]
@@ -102,12 +96,12 @@ def settings_digest(plan: Mapping[str, Any], configuration: str) -> str:
 
 def _finite(value: object) -> float | None:
     """Six digits of a number, which are more than any interval needs; None for what is none."""
-    x = words.number(value)
+    x = qty.number(value)
     return float(f"{x:.6g}") if math.isfinite(x) else None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Level:
+class PastLevel:
     """One configuration in one study: a geometric mean over blocks with its interval, in the metric's unit."""
 
     name: str
@@ -154,14 +148,14 @@ class Past:
     candidate: str
     scenario: str
     metric: str
-    levels: Sequence[Level]
+    levels: Sequence[PastLevel]
 
     @property
     def age(self) -> datetime:
         """For sorting: the oldest of all where the time is unknown."""
         return self.at or datetime.min.replace(tzinfo=UTC)
 
-    def level(self, name: str) -> Level | None:
+    def level(self, name: str) -> PastLevel | None:
         """The level of one configuration of the headline's scenario."""
         found = [level for level in self.levels if (level.name, level.scenario) == (name, self.scenario)]
         return found[0] if found else None
@@ -217,7 +211,7 @@ def past(about: Mapping[str, Any], file: str = "") -> Past:
     )
 
 
-def _level(found: object) -> Level | None:
+def _level(found: object) -> PastLevel | None:
     values = _mapping(found)
     mean = _positive(values.get("mean"))
     texts = {key: words.plain(values.get(key) or "") for key in ("name", "scenario", "settings", "metric")}
@@ -225,26 +219,7 @@ def _level(found: object) -> Level | None:
         return None
     title = words.short(values.get("title") or texts["name"], _TITLE_WIDTH)
     low, high = _positive(values.get("ci_low")), _positive(values.get("ci_high"))
-    return Level(title=title, mean=mean, low=low, high=high, **texts)
-
-
-def changes(before: Past, after: Past) -> list[str]:
-    """What is another machine or version in the later of two studies, in words; nothing if all is the same."""
-    if not (before.identity and after.identity):
-        return ["machine not recorded"]
-    found = []
-    for key in sorted(before.identity.keys() | after.identity.keys(), key=_rank):
-        old, new = before.identity.get(key, ""), after.identity.get(key, "")
-        if old != new:
-            told = f" {words.short(old or 'none', 24)} → {words.short(new or 'none', 24)}" if key in _VERSIONS else ""
-            found.append(f"{words.short(key.replace('_', ' '), 24)}{told}")
-    return found
-
-
-def _rank(key: str) -> tuple[int, str]:
-    """The host first: with another host all else is another as well."""
-    order = ("host", "cpu_model", "cores", *_VERSIONS)
-    return (order.index(key) if key in order else len(order), key)
+    return PastLevel(title=title, mean=mean, low=low, high=high, **texts)
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
@@ -252,10 +227,10 @@ def _mapping(value: object) -> Mapping[str, Any]:
 
 
 def _positive(value: object) -> float:
-    x = words.number(value)
+    x = qty.number(value)
     return x if math.isfinite(x) and x > 0 else math.nan
 
 
 def _count(value: object) -> int:
-    x = words.number(value)
+    x = qty.number(value)
     return int(x) if math.isfinite(x) and 0 <= x < 1e9 else 0

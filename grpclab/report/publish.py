@@ -10,9 +10,11 @@ from typing import Any
 import pandas as pd
 
 from grpclab.errors import GrpclabError, MeasurementError, StorageError
-from grpclab.report import data, summaries, write_index, write_report
+from grpclab.report import data, write_index, write_report
 from grpclab.report.files import replace
 from grpclab.report.finished import FinishedStudy
+from grpclab.report.renderers.json import as_json
+from grpclab.report.renderers.markdown import markdown
 from grpclab.report.stored import load_study
 from grpclab.study.runner import Study
 from grpclab.system.paths import written_to
@@ -34,14 +36,14 @@ def publish(study: Study, *, allow_mixed: bool = False) -> Path:
     judgement, redactor = masked(study.judge(trials).as_dict()), study.store.redactor()
     manifest, trials = redactor.manifest(study.manifest), _masked_frame(trials)
     path = study.root / "reports" / f"{study.name}.html"
-    material, told = study.material(trials), FinishedStudy.of(manifest, trials, judgement)
-    material["details"] = masked(material["details"])
+    material = study.material(trials)
+    finished_study = FinishedStudy.of(manifest, trials, judgement, material["histograms"], material["profiles"])
     solved = f"the results are stored; once that is solved, `grpclab report {study.name}` writes it"
     with written_to(path.parent, solved):
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_report(path, manifest, trials, judgement, **material)
-        replace(path.with_suffix(".md"), summaries.markdown(told))
-        replace(path.with_suffix(".json"), f"{json.dumps(summaries.as_json(told), indent=1, allow_nan=False)}\n")
+        write_report(path, finished_study, details=masked(material["details"]))
+        replace(path.with_suffix(".md"), markdown(finished_study))
+        replace(path.with_suffix(".json"), f"{json.dumps(as_json(finished_study), indent=1, allow_nan=False)}\n")
         _refuse_secrets(path, manifest, redactor)
         write_index(path.parent)
     return path

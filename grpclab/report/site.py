@@ -17,12 +17,11 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import mistune
 
 from grpclab.errors import DesignError
 from grpclab.report import write_index
-from grpclab.report.blocks import TEMPLATES
+from grpclab.report.assets import rendered
 
 GUIDES = "guides"
 """The folder of the site that holds the guides."""
@@ -89,12 +88,11 @@ def _guides(root: Path, into: Path, reports: set[str], repository: str) -> list[
 
     pages = [guide(path.stem, path.read_text(encoding="utf-8"), resolve) for path in sources]
     listed = [{"href": page_name(page.name), "title": page.title} for page in pages if page.name != "README"]
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES / "grpclab"), autoescape=True)
-    template = environment.get_template("guide.html.j2")
     (into / GUIDES).mkdir()
     for page in pages:
-        html = template.render(guide=page, guides=listed, here=page_name(page.name), home="../index.html")
-        (into / GUIDES / page_name(page.name)).write_text(html, encoding="utf-8")
+        here = page_name(page.name)
+        html = rendered("guide.html.j2", guide=page, guides=listed, here=here, home="../index.html")
+        (into / GUIDES / here).write_text(html, encoding="utf-8")
     if any(page.name == "README" for page in pages):
         return [(f"{GUIDES}/index.html", "Guides")]
     return [(f"{GUIDES}/{each['href']}", each["title"]) for each in listed]

@@ -12,13 +12,13 @@ import pandas as pd
 
 from grpclab.errors import DesignError
 from grpclab.report import data
-from grpclab.report.finished import tidy
+from grpclab.report.tidy import tidy
 from grpclab.study.repeat import Original
 from grpclab.study.store import Store
-from grpclab.study.stored_values import check_manifest, check_verdict
-from grpclab.system.bounded import JSON_BYTES, json_object, read_bytes
+from grpclab.study.stored_values import read_manifest, read_verdict
 from grpclab.system.environment import identity
-from grpclab.system.frames import MOST_BYTES, from_parquet
+from grpclab.system.parquet import MOST_BYTES, from_parquet
+from grpclab.system.untrusted import JSON_BYTES, json_object, read_bytes
 from grpclab.text.printable import printable
 
 T = TypeVar("T")
@@ -91,8 +91,8 @@ def load_study(source: Path | str) -> StoredStudy:
             told = f"no {error.filename}" if isinstance(error, FileNotFoundError) else printable(str(error), 300)
             raise DesignError(f"{where}: {told}; `grpclab report {path}` finishes it") from None
     try:
-        check_manifest(manifest)
-        check_verdict(verdict)
+        read_manifest(manifest)
+        read_verdict(verdict)
     except ValueError as error:
         raise DesignError(f"{where}: {printable(str(error), 300)}") from None
     return StoredStudy(name=str(manifest.get("study") or path.stem), manifest=manifest, trials=trials, verdict=verdict)
@@ -126,7 +126,7 @@ def load_original(source: Path | str) -> Original:
         return Original(source=str(path), manifest=manifest, verdict=_verdict(folder))
     packed = data.read(path)
     try:
-        check_verdict(packed.verdict)
+        read_verdict(packed.verdict)
     except ValueError as error:
         raise DesignError(f"{path} holds no study that can be read: {printable(str(error), 300)}") from None
     return Original(source=str(path), manifest=packed.manifest, verdict=packed.verdict, trusted=False)
@@ -135,7 +135,7 @@ def load_original(source: Path | str) -> Original:
 def _verdict(folder: Path) -> Mapping[str, Any]:
     try:
         found = _object(folder, PARTS[2])
-        check_verdict(found)
+        read_verdict(found)
     except (OSError, ValueError):
         return {}
     return found

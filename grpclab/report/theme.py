@@ -25,6 +25,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from grpclab import quantities as qty
 from grpclab.report import words
 
 BASELINE = "#5F7590"
@@ -177,7 +178,7 @@ def latency_ticks(ax: Axes, axis: str, values_s: Sequence[float], *, most: int =
         if len(every) <= most:
             break
     (ax.set_xlim if axis == "x" else ax.set_ylim)(low, high)
-    plain_ticks(ax, axis, every, words.seconds)
+    plain_ticks(ax, axis, every, qty.duration)
 
 
 REACH = 2.5
@@ -237,21 +238,8 @@ def ratio_axis(ax: Axes, values: Sequence[float], *, most: int, pad: float = 0.0
     ends = math.exp(low - margin), math.exp(high + margin)
     ax.set_xscale("log")
     ax.set_xlim(*ends)
-    plain_ticks(ax, "x", ratio_ticks(*ends, most=most), tick_ratio)
+    plain_ticks(ax, "x", ratio_ticks(*ends, most=most), qty.ratio_tick)
     return ends
-
-
-def tick_ratio(value: float) -> str:
-    """A ratio on an axis: ``0.95×``, ``2×``."""
-    return f"{value:.4g}×"
-
-
-def compact(value: float) -> str:
-    """A quantity on an axis: ``800``, ``1.5k``, ``20k``, ``3M``."""
-    for factor, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= factor:
-            return f"{value / factor:.4g}{unit}"
-    return f"{value:.4g}"
 
 
 def end_labels(ax: Axes, labels: Sequence[tuple[float, float, str, str]], *, gap_points: float = 13.0) -> None:

@@ -1,15 +1,13 @@
 """Studies: their design, the trial, the runner that executes one notebook for each trial, and the store.
 
-Its map::
+Each line imports only from those above it::
 
-    artifacts      what a report shows of single trials
     comparison     what a comparison of two brought: a table and a verdict, for the terminal and for notebooks
     evidence       why a configuration is as fast as it is
     kernel         one IPython kernel, kept warm over many notebooks; each finds a clean one
     engine         A papermill engine that keeps one kernel warm
     origin         where a manifest comes from: sealed by this user on this machine, or from somewhere else
     progress       progress in plain lines: done, of how many, time left
-    stored_values  what manifest.json
     target         what a trial measures when it is not our greeter: a server by its command, a call of one's own
     sides          the two sides of a comparison
     trial_kernel   the process of a study's kernel
@@ -17,10 +15,15 @@ Its map::
     parameters     the parameters of a study
     designs/       the designs of studies: which configurations are measured and compared
     window         what a trial keeps of its measured window: metrics, and the frames of latencies and of time
+    model          what manifest.json, verdict.json and result.json hold, as values
+    artifacts      what a report shows of single trials
+    stored_values  the reader of what is stored: types and bounds are checked on the way into the model
+    store          the folder of a study: trials whole or not at all, and one row a trial
+    trial          one trial
+    manifests      the manifest of a study that is about to begin
+    runner         the engine room of a study, for ``notebooks/sweep.ipynb`` and ``grpclab study`` alike
+    stored_comparison  ``grpclab compare`` of two stored results
     comparing      ``grpclab compare``
     planning       ``grpclab study --plan``
     repeat         ``grpclab study --repeat``
-    runner         the engine room of a study, for ``notebooks/sweep.ipynb`` and ``grpclab study`` alike
-    store          where a study lives
-    trial          one trial
 """

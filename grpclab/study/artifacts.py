@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from grpclab.profiling.families import parse_folded
-from grpclab.system.bounded import MIB, read_bytes, read_tail
+from grpclab.study.model import StoredResult
+from grpclab.system.untrusted import MIB, read_bytes, read_tail
 
 LOG_LINES, LOG_CHARACTERS = 20, 2000
 """So much of the end of a server's log goes into the report."""
@@ -39,26 +40,26 @@ def _stacks(path: Path, study: Path) -> Stacks:
 
 
 def histograms(
-    results: Mapping[str, Mapping[str, Any]], names: Sequence[str], trials: pd.DataFrame
+    results: Mapping[str, StoredResult], names: Sequence[str], trials: pd.DataFrame
 ) -> dict[str, dict[int, str]]:
     """The latencies of the valid trials of these configurations, as encoded HdrHistograms by configuration and block.
 
-    `results` are the trials' result.json by name.
+    `results` are those of the trials, by name.
     """
     found: dict[str, dict[int, str]] = {}
     for row in _valid(trials, names).itertuples():
-        encoded = results.get(str(row.trial), {}).get("histogram")
-        if encoded:
-            found.setdefault(str(row.configuration), {})[int(str(row.block))] = str(encoded)
+        result = results.get(str(row.trial))
+        if result and result.histogram:
+            found.setdefault(str(row.configuration), {})[int(str(row.block))] = result.histogram
     return found
 
 
-def details(folder: Path, results: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def details(folder: Path, results: Mapping[str, StoredResult]) -> dict[str, dict[str, Any]]:
     """Of each trial what no row of a frame holds: see :class:`grpclab.report.data.Packed`."""
     found: dict[str, dict[str, Any]] = {}
     for name, result in results.items():
         mine = {
-            "advertised": result.get("advertised") or {},
+            "advertised": result.advertised,
             "log": log_tail(folder / name / "server.log", folder.parent),
         }
         found[name] = {key: value for key, value in mine.items() if value}

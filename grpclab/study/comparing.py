@@ -7,131 +7,43 @@ pilot's trials are no part of it. What is measured lies under ``results/<study>/
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from grpclab import analysis
-from grpclab.analysis import Comparison, Judgement, analyse, blocks_needed, fewest_blocks
+from grpclab.analysis import Comparison, blocks_needed, fewest_blocks
 from grpclab.analysis.setup import described
-from grpclab.errors import DesignError, MeasurementError, UsageError
-from grpclab.factors.channel_args import mapping_rows, without_effect
-from grpclab.factors.config import Level, LoadConfig, TrialConfig
-from grpclab.factors.effective import unknown_factors
+from grpclab.errors import MeasurementError
+from grpclab.factors.channel_args import without_effect
+from grpclab.factors.config import Level, TrialConfig
 from grpclab.factors.variants import LOAD
 from grpclab.load.calls.metadata import references
-from grpclab.metrics import metric_named, metric_words
 from grpclab.quantities import share
 from grpclab.servers.process import program
 from grpclab.study.comparison import CompareResult
-from grpclab.study.designs.design import Configurations, comparison, plain
+from grpclab.study.designs.compare_design import SCENARIO, metric_of, plan
+from grpclab.study.manifests import link_check, manifest_of, surroundings
 from grpclab.study.parameters import study_name
 from grpclab.study.progress import say
-from grpclab.study.runner import (
-    Study,
-    StudyInterruptedError,
-    link_check,
-    manifest_of,
-    no_verdict,
-    require_outputs,
-    surroundings,
-)
-from grpclab.study.sides import A, Asked, B, Side, check_pair, checked_name, pair
+from grpclab.study.runner import Study, StudyInterruptedError, no_verdict, require_outputs
+from grpclab.study.sides import A, Asked, B, Side, pair
 from grpclab.study.store import Store
-from grpclab.study.stored_values import evaluating
+from grpclab.study.stored_comparison import compare_stored
 from grpclab.study.target import Subject
 from grpclab.study.trial import TrialIdentity, run_trial
-from grpclab.system.arguments import whole
 from grpclab.system.environment import CorePlan
+from grpclab.system.inputs import whole
 from grpclab.system.paths import is_stored, project_root
 from grpclab.system.temporary import TemporaryFolder
 
-SCENARIO = "compare"
 PILOT_BLOCKS = 4
 MOST_BLOCKS = 30
 """No more are planned by a pilot, however noisy the machine."""
-CLOSED, OPEN = "throughput_rps", "latency_p99_s"
-OTHERS = (CLOSED, "latency_p50_s", "latency_p99_s", "server_cpu_per_call_s")
 EXIT_CODES = {"equivalent": 0, "faster": 0, "slower": 1, "inconclusive": 4}
 """Of the verdict on the candidate."""
-
-
-def metric_of(config: TrialConfig) -> str:
-    """What such a load is for: throughput of a closed loop, p99 latency of an open one."""
-    return CLOSED if config.load.rate_rps is None else OPEN
-
-
-def plan(sides: Mapping[str, Side], *, blocks: int, delta: float) -> dict[str, Any]:
-    """The plan of the study, as :func:`grpclab.study.designs.design.plan` gives it.
-
-    A percentile that the planned calls cannot carry is left out, and said once. Raises UsageError where it is the
-    metric of the verdict.
-    """
-    out = Configurations()
-    for name, side in sides.items():
-        out.add(name, f"{name.upper()}: {side.label}", SCENARIO, side.config)
-        out.configurations[name]["settings"] = _known_settings(side)
-    metric = metric_of(sides[A].config)
-    title = f"{sides[B].label} against {sides[A].label}"
-    left_out = too_few_calls(sides)
-    if metric in left_out:
-        raise UsageError(f"the verdict on an open loop is on its p99 latency: {left_out[metric]}")
-    for other in OTHERS:
-        if other != metric and other not in left_out:
-            out.compare(title, SCENARIO, A, B, metric=other)
-    return {
-        **plain(),
-        "mapping": [row for row in mapping_rows() if any(row["factor"] in _known_settings(s) for s in sides.values())],
-        "blocks": blocks,
-        "delta": delta,
-        "metric": metric,
-        "configurations": list(out.configurations.values()),
-        "headline": {
-            **comparison(title, SCENARIO, A, B, metric=metric),
-            "baseline_label": f"A ({sides[A].label})",
-            "candidate_label": f"B ({sides[B].label})",
-        },
-        "comparisons": out.comparisons,
-        "left_out": list(left_out.values()),
-        "aa": {},
-        "without_aa": True,
-        "subjects": {name: _without_timeout(side.subject) for name, side in sides.items()},
-    }
-
-
-def _known_settings(side: Side) -> dict[str, Level]:
-    settings = side.config.differences(TrialConfig())
-    unknown = unknown_factors(asdict(side.subject), settings)
-    return {factor: level for factor, level in settings.items() if factor not in unknown}
-
-
-def _without_timeout(subject: Subject) -> dict[str, Any]:
-    """How long one waits for a server is no part of what is measured."""
-    return {name: value for name, value in asdict(subject).items() if name != "start_timeout_s"}
-
-
-def too_few_calls(sides: Mapping[str, Side]) -> dict[str, str]:
-    """The metrics that need more calls than a trial will make at most, each with a sentence that says so."""
-    planned = min(_most_calls(side.config.load) for side in sides.values())
-    found = {}
-    for metric in OTHERS:
-        needed = metric_named(metric).fewest_calls
-        if planned < needed:
-            told = f"{metric_words(metric)} needs {needed:,} calls in each trial, {planned:,.0f} are planned: raise -n"
-            found[metric] = told
-    return found
-
-
-def _most_calls(load: LoadConfig) -> float:
-    bounds = [math.inf if load.requests is None else load.requests]
-    if load.rate_rps is not None and load.duration_s is not None:
-        bounds.append(load.rate_rps * load.duration_s)
-    return min(bounds)
 
 
 def servers_of(plan: Mapping[str, Any]) -> dict[str, Any]:
@@ -370,72 +282,3 @@ def judge(study: Study) -> CompareResult:
     return CompareResult(
         trials=trials, judgement=judgement, study=str(study.store.folder), setup=tuple(described(study.manifest))
     )
-
-
-# ---- two stored results ------------------------------------------------------------------------------------------
-
-
-def compare_stored(
-    words: Mapping[str, str], *, delta: float, allow_mixed: bool, names: Mapping[str, str | None] | None = None
-) -> CompareResult:
-    """Compare configurations of stored studies, ``results/STUDY[:CONFIGURATION]``, block by block.
-
-    Without a configuration it is the candidate of the study's headline. `names` are labels of one's own. Raises
-    DesignError if the studies are of different machines or versions, unless `allow_mixed`: then that is a warning.
-    """
-    with evaluating(" and ".join(words.values())):
-        return _compared_stored(words, delta=delta, allow_mixed=allow_mixed, names=names or {})
-
-
-def _compared_stored(
-    words: Mapping[str, str], *, delta: float, allow_mixed: bool, names: Mapping[str, str | None]
-) -> CompareResult:
-    studies, sides, frames = {}, {}, []
-    servers: dict[str, Any] = {}
-    for name, word in words.items():
-        path, _, configuration = word.partition(":")
-        study = studies[name] = Study.stored(Path(path))
-        configuration = configuration or study.plan["headline"]["candidate"]
-        known = [row["name"] for row in study.plan["configurations"]]
-        if configuration not in known:
-            raise DesignError(f"{path} has no configuration {configuration!r}: it has {', '.join(known)}")
-        label = checked_name(name, names.get(name)) or f"{study.name}:{configuration}"
-        sides[name] = _stored_side(study, configuration, label)
-        if server := (study.manifest.get("servers") or {}).get(configuration):
-            servers[name] = server
-        trials = study.collect(allow_mixed=allow_mixed)
-        frames.append(trials[trials["configuration"] == configuration].assign(configuration=name, scenario=SCENARIO))
-    warnings = list(dict.fromkeys(told for study in studies.values() if (told := study.damaged_warning())))
-    mine, theirs = (studies[name].manifest.get("identity") or {} for name in (A, B))
-    different = sorted(key for key in {*mine, *theirs} if mine.get(key) != theirs.get(key))
-    if different:
-        told = ", ".join(f"{key}={mine.get(key)} and {theirs.get(key)}" for key in different)
-        if not allow_mixed:
-            raise DesignError(f"measured in different surroundings ({told}): measure again, or add --allow-mixed")
-        warnings.append(f"mixed: measured in different surroundings ({told})")
-    if studies[A].store.folder != studies[B].store.folder:
-        warnings.append("the two were not interleaved: what changed on the machine in between is in the ratio")
-    trials = pd.concat(frames, ignore_index=True)
-    blocks = int(trials["block"].max()) + 1 if len(trials) else 0
-    check_pair(sides)
-    plan_ = plan(sides, blocks=blocks, delta=delta)
-    judgement = analyse(trials, plan_, studies[A].manifest.get("cores"))
-    judgement = Judgement(**{**vars(judgement), "warnings": (*warnings, *judgement.warnings)})
-    if not judgement.headline.computed:
-        raise MeasurementError(f"there is no ratio: {judgement.headline.note}")
-    versions = studies[A].manifest.get("versions")
-    setup = described({"plan": plan_, "servers": servers, "versions": versions})
-    return CompareResult(trials=trials, judgement=judgement, setup=tuple(setup))
-
-
-def _stored_side(study: Study, configuration: str, label: str) -> Side:
-    """A stored configuration with its server's command, which need not be there any more, and its call."""
-    settings = next(row["settings"] for row in study.plan["configurations"] if row["name"] == configuration)
-    found = (study.plan.get("subjects") or {}).get(configuration) or {}
-    subject = Subject(
-        command=found.get("command") or "",
-        call=found.get("call") or "",
-        data=found.get("data"),
-        metadata=tuple(found.get("metadata") or ()),
-    )
-    return Side(label=label, config=TrialConfig().replace(settings), subject=subject)

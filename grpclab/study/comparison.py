@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from grpclab.analysis import Judgement, Verdict, paired_levels, times
+from grpclab import quantities as qty
+from grpclab.analysis import Judgement, Verdict, paired_levels
 from grpclab.analysis.inference.ratios import TOO_FEW, trials_of
 from grpclab.metrics import metric_named, metric_words
 from grpclab.text.printable import printable
@@ -50,10 +51,14 @@ class CompareResult:
         rows = {}
         for one in (self.judgement.headline, *self.judgement.comparisons):
             known = one.computed
-            between = f"{times(one.ci_low)} to {times(one.ci_high)}" if one.has_interval else TOO_FEW
+            between = (
+                f"{qty.ratio(one.ci_low, 'sentence')} to {qty.ratio(one.ci_high, 'sentence')}"
+                if one.has_interval
+                else TOO_FEW
+            )
             rows[metric_words(one.metric)] = [
                 *(_figure(one.metric, level) for level in self.levels(one.metric)),
-                times(one.ratio) if known else "-",
+                qty.ratio(one.ratio, "sentence") if known else "-",
                 between if known else "-",
                 one.verdict,
             ]
@@ -109,4 +114,4 @@ def _figure(metric: str, value: float) -> str:
         return "-"
     if metric_named(metric).quantity == "rate":
         return f"{value:,.0f}/s"
-    return f"{value * 1e6:,.0f} us" if "cpu" in metric else f"{value * 1e3:,.2f} ms"
+    return qty.duration_in(value, "us", ",.0f") if "cpu" in metric else qty.duration_in(value, "ms", ",.2f")

@@ -11,6 +11,8 @@ import contextlib
 import logging
 import os
 import signal
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,8 @@ from nbclient.exceptions import DeadKernelError
 from grpclab.errors import WorkerError
 from grpclab.servers.process.launcher import log_tail
 from grpclab.system import interrupts
-from grpclab.system.subprocesses import module_command
+from grpclab.system.paths import notebook
+from grpclab.system.subprocesses import STUDY_VARIABLE, module_command
 from grpclab.system.temporary import TemporaryFolder
 
 READY_TIMEOUT_S = 180
@@ -163,3 +166,27 @@ def _not_of_the_dead(record: logging.LogRecord) -> bool:
 KERNEL = WarmKernel()
 """The kernel of this process."""
 atexit.register(KERNEL.kill)
+
+
+def execute_trial(folder: Path, parameters: Mapping[str, Any]) -> str:
+    """Run trial.ipynb into `folder` on the warm kernel; the reason why it failed, or nothing."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # papermill and its libraries warn of their own business
+        import papermill
+        from papermill.exceptions import PapermillExecutionError
+
+        try:
+            papermill.execute_notebook(
+                str(notebook("trial")),
+                str(folder / "trial.ipynb"),
+                parameters=dict(parameters),
+                engine_name="grpclab-warm",
+                kernel_name="python3",
+                progress_bar=False,
+                kernel_env={STUDY_VARIABLE: parameters["study"]},
+            )
+        except PapermillExecutionError as error:
+            return f"trial.ipynb failed: {error.ename}: {error.evalue}"
+        except WorkerError as error:
+            return str(error)
+    return ""

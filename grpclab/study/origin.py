@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from grpclab.load.calls.metadata import is_reference
-from grpclab.system.bounded import read_bytes
+from grpclab.system.untrusted import read_bytes
 
 KEY_BYTES = 32
 

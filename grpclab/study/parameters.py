@@ -11,21 +11,14 @@ from typing import Any
 
 from grpclab.errors import DesignError, FactorError, invalid
 from grpclab.factors.config import FACTORS, Level
+from grpclab.factors.registries import ENGINES
 from grpclab.quantities import in_unit
 from grpclab.study import values
+from grpclab.system.registry import Registry
 
-DESIGNS = ("default", "quick", "idle", "desk", "replication")
-ENGINES = FACTORS["load.engine"].choices
-_SWEPT = ("stream_limits", "keepalive_s", "pool_sizes")
-_NO_BULK = ("concurrency", "windows_kib", *_SWEPT, "rtt_ms")
-WITHOUT_PART: dict[str, tuple[str, ...]] = {
-    "default": (),
-    "quick": _SWEPT,
-    "idle": ("requests", *_NO_BULK, "engine", "profile", "max_trial_s"),
-    "desk": _NO_BULK,
-    "replication": ("concurrency", "windows_kib", *_SWEPT),
-}
-"""The parameters that a design does not use."""
+SWEPT = ("stream_limits", "keepalive_s", "pool_sizes")
+NO_BULK = ("concurrency", "windows_kib", *SWEPT, "rtt_ms")
+"""Parameters that several designs do not use."""
 TAKEN = ("calibration", "index", "readme")
 """What lies under results/ and reports/ beside studies."""
 
@@ -87,11 +80,40 @@ class StudyParameters:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """What ``--design NAME`` plans; another package may register one of its own.
+
+    ``plan(parameters, server_cores)`` gives the plan of the study, for a server that may use so many cores. `unused`
+    are the parameters that it does not use: a user who sets one is told so.
+    """
+
+    question: str
+    plan: Callable[[StudyParameters, int], dict[str, Any]]
+    unused: tuple[str, ...] = ()
+
+
+DESIGNS: Registry[Design] = Registry(
+    "grpclab.designs",
+    "design",
+    {
+        "default": "grpclab.study.designs.default_design:DEFAULT",
+        "quick": "grpclab.study.designs.default_design:QUICK",
+        "idle": "grpclab.study.designs.idle_design:DESIGN",
+        "desk": "grpclab.study.designs.desk_design:DESIGN",
+        "replication": "grpclab.study.designs.replication_design:DESIGN",
+    },
+)
+
+
 def refuse_without_part(design: str, names: Iterable[str], written: str = "{}") -> None:
-    """Raise DesignError if one of the parameters is not used by the design; `written` is how the user writes one."""
-    for name in names:
-        if name in WITHOUT_PART.get(design, ()):
-            users = ", ".join(other for other in DESIGNS if name not in WITHOUT_PART[other])
+    """Raise DesignError if one of the parameters is not used by the design; `written` is how the user writes one.
+
+    A design that there is not is refused where the parameters are checked.
+    """
+    for name in names if design in DESIGNS else ():
+        if name in DESIGNS[design].unused:
+            users = ", ".join(other for other, one in DESIGNS.items() if name not in one.unused)
             told = written.format(name.replace("_", "-") if written != "{}" else name)
             raise DesignError(f"{told} is not used by design={design}: leave it out; it belongs to {users}")
 
@@ -156,11 +178,11 @@ def _levels(factor: str, wanted: str, zero_is_none: bool = False) -> Callable[[s
     return check
 
 
-def _one_of(*choices: str) -> Callable[[str, Any], Any]:
+def _one_of(registry: Registry[Any]) -> Callable[[str, Any], Any]:
     def check(name: str, value: Any) -> Any:
         word = value.strip().lower() if isinstance(value, str) else value
-        if word not in choices:
-            raise _refusal(name, value, f"one of {', '.join(choices)}")
+        if word not in registry:
+            raise _refusal(name, value, f"one of {', '.join(registry)}")
         return word
 
     return check
@@ -189,7 +211,7 @@ def switch(name: str, value: Any) -> bool:
 
 CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "study": study_name,
-    "design": _one_of(*DESIGNS),
+    "design": _one_of(DESIGNS),
     "requests": number(int, minimum=1, maximum=100_000_000, wanted="a whole number of calls, 1 to 100,000,000"),
     "concurrency": _levels("load.concurrency", "whole numbers of calls in flight, as 1,8,64"),
     "blocks": number(int, minimum=1, maximum=1000, wanted="a whole number of blocks, 1 to 1000"),
@@ -198,7 +220,7 @@ CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "keepalive_s": _levels("client.keepalive_s", "seconds, 0 for off, as 0,60", zero_is_none=True),
     "pool_sizes": _levels("client.connections", "whole numbers of connections, as 1,4,16"),
     "rtt_ms": number(float, minimum=0, maximum=10_000, unit="ms", wanted="milliseconds, 0 to 10000, or 20ms"),
-    "engine": _one_of(*ENGINES),
+    "engine": _one_of(ENGINES),
     "profile": switch,
     "seed": number(int, minimum=0, maximum=10**18, wanted="a whole number, 0 to 10^18"),
     "max_trial_s": number(float, minimum=0.05, maximum=3600, unit="s", wanted="seconds, 0.05 to 3600, or 1m30s"),

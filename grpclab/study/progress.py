@@ -7,22 +7,31 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Protocol
 
 import psutil
 
+from grpclab import quantities as qty
 from grpclab.system.terminal import clean
 from grpclab.text.printable import printable
 
 Clock = Callable[[], float]
 
 
-def duration_text(seconds: float) -> str:
-    """``45 s``, ``3 min``, ``1 h 20 min``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+class Outcome(Protocol):
+    """What is said of a trial, as it was measured or as it is stored."""
+
+    @property
+    def valid(self) -> bool:
+        """Whether it counts."""
+
+    @property
+    def invalid_reason(self) -> str:
+        """Why it does not count."""
+
+    @property
+    def metrics(self) -> Mapping[str, float | None]:
+        """What was measured."""
 
 
 class Progress:
@@ -33,24 +42,24 @@ class Progress:
         self._write, self._clock = write, clock
         self._begun = clock()
 
-    def finished(self, trial: str, result: Mapping[str, Any]) -> None:
+    def finished(self, trial: str, result: Outcome) -> None:
         """One more trial is stored."""
         self._done += 1
         self._measured += 1
         left = (self._clock() - self._begun) / self._measured * (self._total - self._done)
         width = len(str(self._total))
-        eta = f"{duration_text(left)} left" if self._done < self._total else "done"
+        eta = f"{qty.rough_duration(left)} left" if self._done < self._total else "done"
         self._write(f"[{self._done:{width}}/{self._total}] {trial:<38} {outcome(result):<34} {eta}")
 
 
-def outcome(result: Mapping[str, Any]) -> str:
+def outcome(result: Outcome) -> str:
     """A trial's result in a few words."""
-    if not result["valid"]:
-        return f"INVALID: {printable(str(result['invalid_reason']), 200)}"
-    metrics = result["metrics"]
+    if not result.valid:
+        return f"INVALID: {printable(result.invalid_reason, 200)}"
+    metrics = result.metrics
     text = f"{metrics['throughput_rps']:>9,.0f} requests/s"
-    if metrics["latency_p50_s"] is not None:
-        text += f"  p50 {metrics['latency_p50_s'] * 1e3:.1f} ms"
+    if (median := metrics["latency_p50_s"]) is not None:
+        text += f"  p50 {qty.duration_in(median, 'ms', '.1f')}"
     return text + (f"  {metrics['errors']:.0f} errors" if metrics["errors"] else "")
 
 

@@ -21,11 +21,12 @@ from grpclab.analysis import analyse
 from grpclab.errors import DesignError, UsageError
 from grpclab.factors.config import TrialConfig
 from grpclab.study.comparing import ComparingStudy, references_of, servers_of
+from grpclab.study.manifests import manifest_of, surroundings
 from grpclab.study.origin import is_sealed, started_by
 from grpclab.study.parameters import study_name
-from grpclab.study.runner import Study, manifest_of, surroundings
+from grpclab.study.runner import Study
 from grpclab.study.store import SCHEMA_VERSION, Store
-from grpclab.study.stored_values import check_plan
+from grpclab.study.stored_values import read_planned
 from grpclab.study.target import Subject
 from grpclab.system.paths import project_root
 from grpclab.text.printable import printable
@@ -157,7 +158,7 @@ def _check(original: Original) -> None:
             f"{original.source} has schema version {manifest.get('schema_version')}; this grpclab reads version"
             f" {SCHEMA_VERSION}"
         )
-    check_plan(manifest)
+    read_planned(manifest)
     names = [row["name"] for row in plan["configurations"]]
     for row in plan["configurations"]:
         TrialConfig().replace(row["settings"])

@@ -11,42 +11,37 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import re
 import shlex
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from grpclab import quantities as qty
 from grpclab.analysis import Judgement, analyse, fewest_blocks
-from grpclab.errors import DesignError, GrpclabError, MeasurementError, WorkerError
-from grpclab.factors.config import LinkConfig, TrialConfig
+from grpclab.errors import DesignError, GrpclabError, MeasurementError
+from grpclab.factors.config import TrialConfig
 from grpclab.factors.effective import unknown_factors
-from grpclab.link.emulation import check_link
 from grpclab.study import artifacts
-from grpclab.study.designs import design, desk_design, file_design, idle_design, replication_design
-from grpclab.study.kernel import KERNEL
+from grpclab.study.designs import design, file_design
+from grpclab.study.kernel import KERNEL, execute_trial
+from grpclab.study.manifests import link_check, manifest_for, manifest_of, surroundings
+from grpclab.study.model import StoredResult
 from grpclab.study.parameters import StudyParameters, study_name
-from grpclab.study.progress import Progress, duration_text, say
-from grpclab.study.store import SCHEMA_VERSION, Store, write_json
+from grpclab.study.progress import Progress, say
+from grpclab.study.store import Store, write_json
+from grpclab.study.stored_values import read
 from grpclab.study.trial import TrialIdentity, TrialResult, now_text
-from grpclab.system import environment
-from grpclab.system.bounded import JSON_BYTES, json_object, read_bytes
-from grpclab.system.paths import notebook, project_root, require_writable, written_to
-from grpclab.system.subprocesses import STUDY_VARIABLE
+from grpclab.system.paths import project_root, require_writable, written_to
 from grpclab.system.temporary import TemporaryFolder
+from grpclab.system.untrusted import JSON_BYTES, json_object, read_bytes
 from grpclab.text.printable import printable
 
 SECONDS_BESIDE_WINDOW = 2.0
 """Rough cost of a trial beside its window: server start, warm-up, notebook. For the first estimate only."""
-
-
-_SPECIAL = {"idle": idle_design, "desk": desk_design, "replication": replication_design}
-"""Designs with a question of their own."""
 
 
 FAILED_ALIKE = 3
@@ -60,12 +55,12 @@ class Failing:
     valid: bool
     reasons: list[str] = dataclasses.field(default_factory=list)
 
-    def enough(self, result: Mapping[str, Any]) -> bool:
+    def enough(self, result: StoredResult) -> bool:
         """Whether, with this result, it is clear that the others would fail in the same way."""
-        if result["valid"]:
+        if result.valid:
             self.valid = True
         else:
-            self.reasons.append(str(result.get("invalid_reason") or "no reason given"))
+            self.reasons.append(result.invalid_reason or "no reason given")
         # Ports, process ids and counts differ from trial to trial.
         alike = {re.sub(r"\d+", "0", reason) for reason in self.reasons[-FAILED_ALIKE:]}
         return not self.valid and len(self.reasons) >= FAILED_ALIKE and len(alike) == 1
@@ -109,7 +104,7 @@ class Study:
     def prepare(cls, parameters: StudyParameters, root: Path | None = None) -> Study:
         """Plan the study, and begin its folder or go on with the one that is there. Raises DesignError."""
         root = root or project_root()
-        manifest = _manifest(parameters, root)
+        manifest = manifest_for(parameters, root)
         store = Store(root / "results" / manifest["study"])
         if store.manifest() is None:
             require_outputs(store.folder, root / "reports")
@@ -144,7 +139,7 @@ class Study:
     def planned(cls, parameters: StudyParameters, root: Path | None = None) -> Study:
         """The study as it would be, without beginning its folder. Raises DesignError."""
         root = root or project_root()
-        manifest = _manifest(parameters, root)
+        manifest = manifest_for(parameters, root)
         return cls(Store(root / "results" / manifest["study"]), manifest, root)
 
     @classmethod
@@ -163,7 +158,7 @@ class Study:
 
     def missing(self) -> list[design.Trial]:
         """The trials not yet there; invalid ones are measured again."""
-        valid = {name for name, result in self.store.results().items() if result["valid"]}
+        valid = {name for name, result in self.store.results().items() if result.valid}
         return [trial for trial in self.trials if trial.name not in valid]
 
     def summary(self) -> str:
@@ -178,7 +173,7 @@ class Study:
         if len(missing) < len(self.trials):
             lines.append(f"{len(self.trials) - len(missing)} trials are stored already, {len(missing)} are missing")
         if missing:
-            lines.append(f"about {duration_text(len(missing) * length)} to go; Ctrl-C (Interrupt) loses nothing")
+            lines.append(f"about {qty.rough_duration(len(missing) * length)} to go; Ctrl-C (Interrupt) loses nothing")
         if told := no_verdict(self.plan["blocks"]):
             lines.append(told)
         return "\n".join(lines)
@@ -217,7 +212,7 @@ class Study:
     def _kept(self) -> str:
         return f"what was measured is in {self.store.folder}: fix the cause, and {self.CONTINUES} measures them again"
 
-    def _run_trial(self, trial: design.Trial) -> dict[str, Any]:
+    def _run_trial(self, trial: design.Trial) -> StoredResult:
         config = design.trial_config(self.plan, trial.configuration)
         row = design.configuration_row(self.plan, trial.configuration)
         identity = TrialIdentity(
@@ -234,7 +229,7 @@ class Study:
                 result = TrialResult(identity=identity, config=config, started_at=now_text())
                 result.invalid_reason = reason or "trial.ipynb wrote no result"
                 result.write(folder)
-            return json_object(read_bytes(folder / "result.json", JSON_BYTES))
+            return read(StoredResult, json_object(read_bytes(folder / "result.json", JSON_BYTES)))
 
     def measure(self, config: TrialConfig, identity: TrialIdentity, folder: Path) -> str:
         """Measure one trial into `folder`, as a notebook of its own; the reason why that failed, or nothing."""
@@ -245,7 +240,7 @@ class Study:
             "profile": identity.configuration in self.plan["profiled"]
             and identity.block < self.plan.get("profiled_blocks", self.plan["blocks"]),
         }
-        return _execute(folder, parameters | {"output_dir": str(folder)})
+        return execute_trial(folder, parameters | {"output_dir": str(folder)})
 
     def collect(self, *, allow_mixed: bool = False) -> pd.DataFrame:
         """Every stored trial as one tidy frame; writes trials.parquet.
@@ -331,79 +326,3 @@ def require_outputs(*folders: Path) -> None:
     TemporaryFolder().remove()
     for folder in folders:
         require_writable(folder)
-
-
-def _execute(folder: Path, parameters: Mapping[str, Any]) -> str:
-    """Run trial.ipynb into `folder`; the reason why it failed, or nothing."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # papermill and its libraries warn of their own business
-        import papermill
-        from papermill.exceptions import PapermillExecutionError
-
-        try:
-            papermill.execute_notebook(
-                str(notebook("trial")),
-                str(folder / "trial.ipynb"),
-                parameters=dict(parameters),
-                engine_name="grpclab-warm",
-                kernel_name="python3",
-                progress_bar=False,
-                kernel_env={STUDY_VARIABLE: parameters["study"]},
-            )
-        except PapermillExecutionError as error:
-            return f"trial.ipynb failed: {error.ename}: {error.evalue}"
-        except WorkerError as error:
-            return str(error)
-    return ""
-
-
-def _manifest(parameters: StudyParameters, root: Path) -> dict[str, Any]:
-    found = surroundings(root)
-    special = _SPECIAL.get(parameters.design)
-    server_cores = len(found["cores"]["server"])
-    plan = special.plan(parameters) if special else design.plan(parameters, server_cores=server_cores)
-    chosen = parameters.as_dict()
-    if parameters.study == "auto":
-        known = {k: v for k, v in chosen.items() if k != "study"}
-        content = json.dumps([known, plan, found["identity"]], sort_keys=True, default=str)
-        digest = hashlib.sha256(content.encode()).hexdigest()[:6]
-        chosen["study"] = f"{parameters.design}-{parameters.requests}x{parameters.blocks}-{digest}"
-    question = (special or design).QUESTION
-    return manifest_of(found, plan, design_name=parameters.design, question=question, parameters=chosen)
-
-
-def manifest_of(
-    found: Mapping[str, Any], plan: Mapping[str, Any], *, design_name: str, question: str, parameters: Mapping[str, Any]
-) -> dict[str, Any]:
-    """A manifest; `found` are its :func:`surroundings`, `parameters` hold the study's name and its seed."""
-    return {
-        "study": parameters["study"],
-        "design": design_name,
-        "question": question,
-        "parameters": dict(parameters),
-        "seed": parameters["seed"],
-        **found,
-        "link_check": {},
-        "plan": plan,
-    }
-
-
-def surroundings(root: Path) -> dict[str, Any]:
-    """The part of a manifest that says where and with what it was measured."""
-    machine, versions = environment.machine(), environment.versions()
-    cores = environment.split_cores(machine["affinity"])
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "created_at": now_text(),
-        "identity": environment.identity(machine, versions),
-        "machine": machine,
-        "versions": versions,
-        "git": environment.git_state(root),
-        "cores": {"server": list(cores.server), "generator": list(cores.generator), "shared": cores.shared},
-    }
-
-
-def link_check(plan: Mapping[str, Any]) -> dict[str, float]:
-    """What the emulated link really does, where the plan uses one that delays: the first of its round trips."""
-    trips = [rtt for row in plan["configurations"] if (rtt := row["settings"].get("link.rtt_ms"))]
-    return check_link(LinkConfig(rtt_ms=trips[0])) if trips else {}

@@ -20,7 +20,7 @@ from grpclab.load.calls.metadata import metadata_words, parse_metadata
 from grpclab.load.plan import check_call
 from grpclab.servers.process import program
 from grpclab.study.target import Subject
-from grpclab.text import redaction
+from grpclab.text import credentials, redaction
 
 A, B = "a", "b"
 LONGEST_NAME = 60
@@ -45,7 +45,7 @@ class Command:
     option: str
 
     def __post_init__(self) -> None:
-        redaction.learn_command(self.text)
+        credentials.learn_command(self.text)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,15 +14,19 @@ import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
 import pandas as pd
 
 from grpclab.errors import DesignError
+from grpclab.factors.config import FACTORS
+from grpclab.metrics import IDENTITY, completed
+from grpclab.study.model import StoredResult
 from grpclab.study.origin import seal
-from grpclab.study.stored_values import check_plan, check_result
-from grpclab.system.bounded import JSON_BYTES, is_inside, json_object, read_bytes
+from grpclab.study.stored_values import read_planned, read_result
+from grpclab.system.untrusted import JSON_BYTES, is_inside, json_object, read_bytes
 from grpclab.text import redaction
 from grpclab.text.printable import printable
 from grpclab.text.redaction import SALT, SALT_BYTES, Redactor, without_digits
@@ -78,7 +82,7 @@ class Store:
             manifest = self._object(path)
             found = manifest.get("schema_version")
             if found == SCHEMA_VERSION:
-                check_plan(manifest)
+                read_planned(manifest)
         except FileNotFoundError:
             return None
         except NotADirectoryError:
@@ -178,7 +182,7 @@ class Store:
         """Raise DesignError if the trials of a study without a manifest were measured by another plan."""
         settings = {row["name"]: _plain(row["settings"]) for row in manifest["plan"].get("configurations") or []}
         for name, result in self.results().items():
-            planned, factors = settings.get(result["configuration"]), result["factors"]
+            planned, factors = settings.get(result.configuration), result.factors
             if planned is None or any(factors.get(key, level) != level for key, level in planned.items()):
                 raise DesignError(
                     f"{self.trials_folder} holds a trial of another plan ({name}) and the folder has no manifest.json:"
@@ -243,7 +247,7 @@ class Store:
         _remove(final)  # an invalid one that was measured again
         hidden.replace(final)
 
-    def results(self) -> dict[str, dict[str, Any]]:
+    def results(self) -> dict[str, StoredResult]:
         """result.json of every trial that is there and whole, by the trial's name."""
         return self._read()[0]
 
@@ -251,8 +255,9 @@ class Store:
         """The trials whose result.json cannot be used, each with the reason."""
         return self._read()[1]
 
-    def _read(self) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-        found, damaged = {}, {}
+    def _read(self) -> tuple[dict[str, StoredResult], dict[str, str]]:
+        found: dict[str, StoredResult] = {}
+        damaged: dict[str, str] = {}
         for folder in sorted(self.trials_folder.glob("[!.]*")):
             try:
                 if not (folder.is_dir() and is_inside(folder, self.folder)):
@@ -260,8 +265,7 @@ class Store:
                 result = self._object(folder / "result.json")
                 if result.get("schema_version", SCHEMA_VERSION) != SCHEMA_VERSION:
                     raise ValueError(f"has schema version {printable(str(result['schema_version']), 20)}")
-                check_result(result, folder.name)
-                found[folder.name] = result
+                found[folder.name] = read_result(result, folder.name)
             except FileNotFoundError:
                 damaged[folder.name] = "there is no result.json"
             except OSError as error:
@@ -286,9 +290,7 @@ class Store:
         return damaged
 
     def frame(self) -> pd.DataFrame:
-        """One row a trial: identity, every factor, every metric. See grpclab.study.trial.row."""
-        from grpclab.study.trial import row
-
+        """One row a trial."""
         rows = [row(result) for result in self.results().values()]
         frame = pd.DataFrame(rows)
         return frame.sort_values(["block", "order"], ignore_index=True) if rows else frame
@@ -299,6 +301,24 @@ class Store:
         temporary.unlink(missing_ok=True)  # never through a symbolic link that lay there
         frame.to_parquet(temporary, index=False)
         temporary.replace(self.folder / "trials.parquet")
+
+
+def row(result: StoredResult) -> dict[str, Any]:
+    """A row of trials.parquet; what is not known is empty."""
+    return {
+        **{name: getattr(result, name) for name in IDENTITY},
+        **{name: result.factors.get(name) for name in FACTORS},
+        **completed(result.metrics),
+        "errors_by_status": json.dumps(result.errors_by_status),
+        "failures": json.dumps([asdict(failure) for failure in result.failures]),
+        "notices": json.dumps([asdict(notice) for notice in result.notices]),
+        "connections_by_process": json.dumps(result.connections_by_process),
+        "threads_per_call": json.dumps(result.threads_per_call),
+        "syscalls_per_call_by_name": json.dumps(result.syscalls_per_call),
+        **{name: getattr(result, name) for name in ("profile_note", "perf_note", "strace_note")},
+        "without_effect": json.dumps(result.without_effect),
+        "measured_on": json.dumps(result.measured_on, sort_keys=True),
+    }
 
 
 def _clause(error: ValueError) -> str:

@@ -15,7 +15,7 @@ from grpclab.load.calls.request import json_text
 from grpclab.load.plan import choose_call
 from grpclab.servers.process import program
 from grpclab.servers.process.launcher import COMMAND_TIMEOUT_S, RunningServer, launch, launch_command
-from grpclab.text import redaction
+from grpclab.text import credentials
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,14 +42,14 @@ class Subject:
         if self.data is not None and not isinstance(self.data, str):  # a manifest keeps it as text
             object.__setattr__(self, "data", json_text(self.data))
         object.__setattr__(self, "metadata", metadata_words(self.metadata))
-        redaction.learn_words(self.metadata)
-        redaction.learn_command(self.command)
-        redaction.learn_request(self.data)
+        credentials.learn_words(self.metadata)
+        credentials.learn_command(self.command)
+        credentials.learn_request(self.data)
 
     def check(self) -> None:
         """Raise UsageError for a command that cannot be started here, or of which a secret was not stored."""
         for what, text in (("command", self.command), ("request", self.data or "")):
-            if redaction.is_placeholder(text):
+            if credentials.is_placeholder(text):
                 raise UsageError(f"a secret of the {what} {text} is not stored: give the {what} again, with its value")
         parse_metadata(self.metadata)
         if self.command:

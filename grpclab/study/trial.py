@@ -10,7 +10,6 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import functools
-import json
 import os
 import subprocess
 import threading
@@ -26,14 +25,14 @@ import psutil
 from grpclab.errors import MeasurementError, WorkerError
 from grpclab.factors import effective
 from grpclab.factors.channel_args import without_effect
-from grpclab.factors.config import FACTORS, TrialConfig
+from grpclab.factors.config import TrialConfig
 from grpclab.http2.peer_settings import PeerSettings
 from grpclab.link.emulation import RunningLink, running_link
 from grpclab.load.core import failures
 from grpclab.load.engines.engine import client_settings
 from grpclab.load.generator import DRAIN_S, Generator
 from grpclab.load.peer_probe import server_settings
-from grpclab.metrics import IDENTITY, completed
+from grpclab.metrics import completed
 from grpclab.profiling import speedscope, threads
 from grpclab.servers.process.launcher import RunningServer
 from grpclab.study import evidence, window
@@ -41,9 +40,9 @@ from grpclab.study.store import SCHEMA_VERSION, write_json
 from grpclab.study.target import Subject
 from grpclab.system import environment, procfs
 from grpclab.system.environment import CorePlan
+from grpclab.system.interference import LINK, SERVER
 from grpclab.system.notices import Notice
 from grpclab.system.subprocesses import STUDY_VARIABLE, TRIAL_VARIABLE
-from grpclab.system.surroundings import LINK, SERVER
 from grpclab.system.temporary import TemporaryFolder
 from grpclab.text import redaction
 
@@ -154,6 +153,8 @@ class TrialResult:
             if stacks:
                 told = speedscope.convert(stacks, name=f"{self.identity.trial}, {name}")
                 write_json(folder / f"{name}.speedscope.json", told)
+        for name, look in self.evidence.others.items():
+            write_json(folder / f"profiler-{name}.json", asdict(look))
         write_json(folder / "result.json", self.as_dict())
 
 
@@ -161,24 +162,6 @@ class TrialResult:
 def measured_on() -> dict[str, Any]:
     """What makes results comparable: see :func:`grpclab.system.environment.identity`."""
     return environment.identity(environment.machine(), environment.versions())
-
-
-def row(result: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of trials.parquet out of a result.json; what an earlier version did not write is empty."""
-    return {
-        **{name: result[name] for name in IDENTITY},
-        **{name: result["factors"].get(name) for name in FACTORS},
-        **completed(result["metrics"]),
-        "errors_by_status": json.dumps(result["errors_by_status"]),
-        "failures": json.dumps(result.get("failures", [])),
-        "notices": json.dumps(result.get("notices", [])),
-        "connections_by_process": json.dumps(result["connections_by_process"]),
-        "threads_per_call": json.dumps(result.get("threads_per_call", {})),
-        "syscalls_per_call_by_name": json.dumps(result.get("syscalls_per_call", {})),
-        **{name: result.get(name, "") for name in evidence.NOTES},
-        "without_effect": json.dumps(result["without_effect"]),
-        "measured_on": json.dumps(result.get("measured_on", {}), sort_keys=True),
-    }
 
 
 def now_text() -> str:

@@ -62,7 +62,7 @@ def metrics(run: LoadRun, opened: procfs.Usage, closed: procfs.Usage) -> dict[st
         "client_spin_s": run.spin_s,
         "client_busy_share": run.busy_share,
         "residence_mean_s": _residence_s(run),
-        **run.surroundings.as_row(),
+        **run.interference.as_row(),
         "generator_still_s": run.still_s,
         "silence_s": run.silence[0],
     }

@@ -2,28 +2,26 @@
 
 Each line imports only from those above it::
 
-    address_space  how much memory this process may have (``ulimit -v``)
-    addresses      what may stand for a server's address, and the rule that load goes to this machine only
-    arguments      what programs and notebooks pass in
-    bounded        files that somebody else may have written
-    dialling       what a target stands for on this machine
-    channels       every gRPC channel of this package is opened here
-    frames         data frames in Parquet files
-    inputs         A user's own files: where they are looked for, and the text in them
-    interrupts     SIGINT
-    notices        Notices: what the reader of a figure should know of how it came about, as values
-    open_files     how many files a process may have open: each connection is one
-    environment    facts of the machine and of what is installed
-    optional       what is installed only with an extra of this package, and the command that installs it
-    pacing         waking up at a moment, finer than an event loop's own timers
-    procfs         what the kernel says of a process: CPU time over all its threads, memory, TCP connections
-    accounting     what the kernel has counted so far of this machine and of some processes
-    registry       what can be added by name, by a table here or by another package's entry points
-    subprocesses   child processes that never outlive their parent, and say what they have to say in JSON lines
-    surroundings   what happened around a measurement while it was taken
-    temporary      temporary folders that end with their process
-    paths          where things are
-    terminal       standard output and standard error: the one place where text leaves for a terminal
-    tether         start a program that the kernel ends with its parent
-    programs       programs of others as children that end with the block
+    inputs        values and files that users pass in, or one line that says what was expected
+    addresses     how a server's address is written, and the rule that load goes to this machine only
+    dialling      the loopback addresses that a target stands for, and connections to them
+    channels      the one place where gRPC channels are opened
+    untrusted     files that somebody else may have written, read within bounds
+    parquet       data frames in Parquet files
+    interrupts    SIGINT, SIGTERM and SIGHUP as one exception that unwinds
+    ulimits       what the system allows a process: open files, memory, processes
+    environment   the machine and what is installed, for manifests and ``grpclab doctor``
+    optional      what is installed only with an extra, and the command that installs it
+    pacing        waking up at a moment, more precisely than an event loop's timers
+    procfs        one process from outside: CPU time, memory, TCP connections
+    accounting    the kernel's counts of CPU time, waiting, throttling and pressure, read before and after
+    notices       what the reader of a figure should know of how it came about
+    interference  what disturbed a measurement while it was taken, from two readings of the counts
+    registry      what can be added by name, in a table here or by another package's entry points
+    subprocesses  Python modules as child processes that end with their parent and speak JSON lines
+    tether        the small program that starts another and lets the kernel end it with its parent
+    programs      other people's programs as child processes that end with the block
+    temporary     temporary folders that end with their process
+    paths         the folder of results and reports, and the notebooks in the package
+    terminal      standard output and standard error, without secrets and escape sequences
 """

@@ -55,7 +55,7 @@ class Throttling:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class KernelCounts:
     """The counts at one moment, in seconds where nothing else is said."""
 
     at_s: float
@@ -76,7 +76,7 @@ class Reading:
     """By process: of the cgroup above it that was throttled most."""
 
     @classmethod
-    def take(cls, pids: Collection[int] = (), *, root: Path = Path("/")) -> Reading:
+    def take(cls, pids: Collection[int] = (), *, root: Path = Path("/")) -> KernelCounts:
         """Now, of the machine and of these processes; those that are gone are left out."""
         used, stolen = _cores(root)
         cpu_s: dict[int, float] = {}

@@ -100,4 +100,5 @@ def _instead(rest: str) -> str:
 
 
 def refused(text: object, expected: str) -> UsageError:
+    """The error for a target that cannot be loaded."""
     return UsageError(invalid("target", text, expected))

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from grpclab.errors import UsageError
-from grpclab.system import open_files
+from grpclab.system import ulimits
 
 Facts = dict[str, Any]
 
@@ -104,7 +104,7 @@ def machine(root: Path = Path("/")) -> Facts:
     """The machine as it is now: a dictionary of plain values, None for what cannot be read."""
     cpuinfo = _cpuinfo(root)
     capabilities = _status_field(root, "CapEff")
-    nofile_soft, nofile_hard = (None if math.isinf(limit) else int(limit) for limit in open_files.limits())
+    nofile_soft, nofile_hard = (None if math.isinf(limit) else int(limit) for limit in ulimits.open_files())
     return {
         "host": socket.gethostname(),
         "system": platform.system(),
@@ -180,16 +180,6 @@ def _memory_bytes() -> int | None:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (OSError, ValueError, AttributeError):
         return None
-
-
-def process_limit() -> int | None:
-    """The user's limit of threads and processes; None for no limit."""
-    try:
-        import resource
-    except ImportError:
-        return None
-    soft, _ = resource.getrlimit(resource.RLIMIT_NPROC)
-    return None if soft == resource.RLIM_INFINITY else soft
 
 
 def timer_quality(

@@ -1,13 +1,20 @@
-"""A user's own files: where they are looked for, and the text in them."""
+"""What users pass in: values of calls and notebooks, and the text of their own files.
+
+It is taken where it can be meant; else one line says what was expected.
+"""
 
 from __future__ import annotations
 
 import codecs
+import numbers
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from grpclab.errors import UsageError, invalid
 
+LARGEST = 2**63 - 1
 STDIN = "-"
 
 _MARKS = (
@@ -53,14 +60,54 @@ def decode(option: str, name: str | Path, content: bytes) -> str:
     if at < 0:
         return text
     at += len(mark)
-    told = (
+    expected = (
         encoding.upper().removesuffix("-LE").removesuffix("-BE")
         if mark
         else "UTF-8, or UTF-16 with its byte order mark"
     )
-    raise UsageError(invalid(option, name, f"text in {told}: byte {at:,} is 0x{content[at]:02x}"))
+    raise UsageError(invalid(option, name, f"text in {expected}: byte {at:,} is 0x{content[at]:02x}"))
 
 
 def _standard_input() -> bytes | str:
     stream = sys.stdin
     return stream.buffer.read() if hasattr(stream, "buffer") else stream.read()
+
+
+# ---- values ------------------------------------------------------------------------------------------------------
+
+
+def refusal(name: str, value: object, expected: str) -> UsageError:
+    """The error for an argument that has no meaning."""
+    huge = isinstance(value, int) and abs(value) > LARGEST
+    return UsageError(invalid(name, "<a huge integer>" if huge else ascii(value), expected))
+
+
+def plain(value: Any) -> Any:
+    """A scalar of numpy or pandas as Python's own; anything else as it is."""
+    return value.item() if getattr(value, "shape", None) == () and hasattr(value, "item") else value
+
+
+def whole(name: str, value: object, *, minimum: int = 0) -> int:
+    """A whole number, also as numpy has it, as 2.0, or as the text "2". Raises UsageError."""
+    number = plain(value)
+    if isinstance(number, str) and number.isascii() and number.strip().removeprefix("-").isdigit() and len(number) < 20:
+        number = int(number)
+    if isinstance(number, float) and number.is_integer():
+        number = int(number)
+    if isinstance(number, bool) or not isinstance(number, numbers.Integral) or not minimum <= int(number) <= LARGEST:
+        raise refusal(name, value, f"a whole number, {minimum} or more")
+    return int(number)
+
+
+def text(name: str, value: object, example: str) -> str:
+    """A text. Raises UsageError."""
+    if not isinstance(value, str):
+        raise refusal(name, value, f"a text, as {example!r}")
+    return str(value)
+
+
+def mapping(name: str, value: object, example: str) -> Mapping[str, Any]:
+    """A mapping of texts. Raises UsageError."""
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise refusal(name, value, f"a mapping, as {example}")
+    return value

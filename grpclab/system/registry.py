@@ -48,7 +48,7 @@ class Registry(Generic[T]):
         return iter((*self._builtin, *sorted(set(self._entry_points()) - set(self._builtin))))
 
     def __contains__(self, name: object) -> bool:
-        return name in self._builtin or name in self._entry_points()
+        return isinstance(name, str) and (name in self._builtin or name in self._entry_points())
 
     def __getitem__(self, name: str) -> T:
         """The object of that name. Raises UsageError for an unknown name, PluginError for one that does not load."""

@@ -2,6 +2,7 @@
 
 Each line imports only from those above it::
 
-    printable  text that somebody else wrote (a server, a report that was sent), made harmless for a terminal
-    redaction  Credentials: which values are secret, and what stands in files, reports and outputs in their place
+    printable    text that somebody else wrote, made harmless for a terminal
+    credentials  which values are secret, and those that this process knows
+    redaction    what stands in files, reports and outputs in the place of a secret
 """

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from grpclab.load.core.summary import histogram
 from grpclab.report.data import STUDY, TRIALS, parquet
 from grpclab.study.designs.design import comparison
-from tests.support.stored_studies import plan_of_two, result
+from tests.support.stored_studies import plan_of_two, result, row_of
 
 MB = 1_000_000
 
@@ -92,9 +92,7 @@ def results() -> dict[str, dict[str, Any]]:
 @functools.cache
 def trials() -> pd.DataFrame:
     """A row a trial."""
-    from grpclab.study.trial import row
-
-    return pd.DataFrame([row(one) for one in results().values()])
+    return pd.DataFrame([row_of(one) for one in results().values()])
 
 
 @functools.cache

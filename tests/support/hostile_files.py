@@ -25,6 +25,7 @@ from typing import Any
 
 from grpclab.errors import GrpclabError
 from grpclab.report.data import STUDY, TRIALS
+from grpclab.report.finished import FinishedStudy
 from grpclab.report.past import summary
 from tests.support.hostile_contents import (
     MB,
@@ -149,7 +150,11 @@ def _reports() -> dict[str, Make]:
 
 
 def _summary(rng: random.Random) -> str:
-    found = encoded(altered(summary(manifest(), verdict(), trials()), rng)).decode().replace("<", "\\u003c")
+    found = (
+        encoded(altered(summary(FinishedStudy.of(manifest(), trials(), verdict())), rng))
+        .decode()
+        .replace("<", "\\u003c")
+    )
     return f'<script type="application/json" id="grpclab-summary">{found}</script>'
 
 

@@ -22,8 +22,8 @@ from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder, Records
 from grpclab.load.engines.wire import WireEngine
 from grpclab.status import STATUS_NAMES
+from grpclab.testing.virtual import VirtualLoop, run
 from tests.support.http2_peer import BEGIN, HELLO
-from tests.support.virtual import VirtualLoop, run
 
 MS = 1 / 1024
 """A millisecond of the virtual clock, so that sums are exact."""

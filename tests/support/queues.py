@@ -14,7 +14,7 @@ from grpclab.load.core.recorder import Recorder, Records
 from grpclab.load.engines.engine import Counters
 from grpclab.load.engines.loops import CallFunction, OpenLoop
 from grpclab.status import OK
-from tests.support.virtual import VirtualLoop, pacer
+from grpclab.testing.virtual import VirtualLoop, pacer
 
 
 class Queue:

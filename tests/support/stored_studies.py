@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import html
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from grpclab.factors.config import Level, TrialConfig
 from grpclab.load.core.failures import Failure
 from grpclab.report.data import Packed
-from grpclab.report.page import summary
+from grpclab.report.finished import FinishedStudy
+from grpclab.report.past import summary
 from grpclab.study.designs.design import Configurations, comparison, plain
-from grpclab.study.store import write_json
+from grpclab.study.model import StoredResult
+from grpclab.study.store import row, write_json
+from grpclab.study.stored_values import read_result
 from grpclab.study.trial import TrialIdentity, TrialResult
 from tests.support import synthetic
 from tests.support.hostile_server import HOSTILE
@@ -31,7 +37,7 @@ def as_folder(made: synthetic.MadeStudy, folder: Path) -> Path:
 def as_report(made: synthetic.MadeStudy, path: Path) -> Path:
     """The least that is a report: the summary that an index reads, and the study."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    about = json.dumps(summary(made.manifest, made.verdict)).replace("<", "\\u003c")
+    about = json.dumps(summary(FinishedStudy.of(made.manifest, pd.DataFrame(), made.verdict))).replace("<", "\\u003c")
     packed = Packed(manifest=made.manifest, trials=made.trials, verdict=made.verdict)
     path.write_text(
         f'<!DOCTYPE html><html lang="en"><head><title>{html.escape(made.manifest["study"])}</title>'
@@ -58,6 +64,17 @@ def plan_of_two(levels: Mapping[str, Level] | None = None, *, blocks: int) -> di
         "aa": {},
         "without_aa": True,
     }
+
+
+def row_of(document: dict[str, Any]) -> dict[str, Any]:
+    """The row of trials.parquet that the content of a result.json becomes."""
+    return row(stored_result(document))
+
+
+def stored_result(document: dict[str, Any]) -> StoredResult:
+    """A trial's result as a study reads it, out of what would be written; what is not a number is stored as null."""
+    metrics = {name: None if math.isnan(value) else value for name, value in document["metrics"].items() if value}
+    return read_result({**document, "metrics": document["metrics"] | metrics}, document["trial"])
 
 
 def result(trial: str, *, valid: bool = True, reason: str = "", **metrics: float) -> dict[str, Any]:

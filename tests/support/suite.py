@@ -1,7 +1,8 @@
 """How the suite runs: two lanes side by side, what is tried once more, and what a failed run leaves behind.
 
-``pytest -n 2`` runs the tests of real servers and processes one after the other in one worker process, the pure ones
-and those of the browser in the other. Without ``-n`` all run in one process.
+``pytest -n 2`` runs the tests that load a server one after the other in one worker process, those of the command line,
+of notebooks and browsers in the other, and the pure ones, file by file, in whichever is free. Without ``-n`` all run in
+one process.
 """
 
 from __future__ import annotations
@@ -17,13 +18,20 @@ if TYPE_CHECKING:
 
 PROCESSES = ("tests/integration/", "tests/browser/")
 """Where tests need more than this process: real servers, sockets, notebooks, Chromium."""
+LOADS = tuple(
+    f"tests/integration/{room}/"
+    for room in ("calibration", "diagnostics", "factors", "link", "load", "servers", "study")
+)
+"""Where tests load servers: never two at once."""
 FAILURES = "test-failures.txt"
 """The file in the project's folder that a failed run leaves behind."""
 
 
 def lane(nodeid: str) -> str:
-    """The tests that run in one worker process, one after the other: all with real servers, or one pure file."""
-    return PROCESSES[0] if nodeid.startswith(PROCESSES[0]) else nodeid.partition("::")[0]
+    """The tests that run in one worker process, one after the other."""
+    if not nodeid.startswith(PROCESSES):
+        return nodeid.partition("::")[0]
+    return "loads" if nodeid.startswith(LOADS) else "processes"
 
 
 def retry_processes(items: Iterable[pytest.Item]) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ParamSpec
 
 import numpy as np
 import pandas as pd
@@ -13,7 +16,9 @@ import pandas as pd
 from grpclab import analysis
 from grpclab.factors.config import TrialConfig
 from grpclab.load.core.summary import histogram
-from grpclab.study.designs import design, waiting_scenario
+from grpclab.report.finished import FinishedStudy
+from grpclab.study.designs import default_design, waiting_scenario
+from grpclab.study.designs.design import plain
 from grpclab.study.parameters import StudyParameters
 
 CONCURRENCY = (1, 4, 16, 64, 256)
@@ -185,6 +190,11 @@ class MadeStudy:
     trials: pd.DataFrame
     verdict: dict[str, Any]
 
+    def finished(self, **material: Any) -> FinishedStudy:
+        """The study as its report sees it, with some of :func:`material`, or all."""
+        parts = {name: material[name] for name in ("histograms", "profiles") if name in material}
+        return FinishedStudy.of(self.manifest, self.trials, self.verdict, **parts)
+
     def judged_again(self, trials: pd.DataFrame) -> MadeStudy:
         """The same plan over other trials."""
         return MadeStudy(self.manifest, trials, as_json(analysis.analyse(trials, self.manifest["plan"]).as_dict()))
@@ -233,6 +243,21 @@ def comparison(title: str, baseline: str, candidate: str, scenario: str = "chatt
     }
 
 
+P = ParamSpec("P")
+
+
+def made_once(make: Callable[P, MadeStudy]) -> Callable[P, MadeStudy]:
+    """Make and judge a study once in a process; every test gets a copy of its own."""
+    cached = functools.cache(make)
+
+    @functools.wraps(make)
+    def made(*args: P.args, **kwargs: P.kwargs) -> MadeStudy:
+        return copy.deepcopy(cached(*args, **kwargs))  # type: ignore[arg-type]
+
+    return made
+
+
+@made_once
 def full_study(*, name: str = "synthetic", blocks: int = 6, seed: int = 20261123) -> MadeStudy:
     """A whole default study: curves, ladder, windows, sweeps, profiles, an invalid and a limited trial."""
     maker = StudyMaker(blocks=blocks, seed=seed)
@@ -482,14 +507,14 @@ def _sweeps(maker: StudyMaker) -> list[dict[str, Any]]:
 def waiting_study(*, name: str = "waiting", blocks: int = 6) -> MadeStudy:
     """The scenario ``waiting`` of the design quick, with the throughput that its threads allow."""
     maker = StudyMaker(blocks=blocks, engine="wire")
-    plan = design.plan(StudyParameters(design="quick", blocks=blocks), server_cores=1)
+    plan = default_design.QUICK.plan(StudyParameters(design="quick", blocks=blocks), 1)
     mine = [row for row in plan["configurations"] if row["scenario"] == waiting_scenario.WAITING]
     truth = {"waiting-threads-10": 1900, "waiting-threads-64": 6650, "waiting-asyncio": 4400}
     for row in mine:
         maker.add(row["name"], row["title"], truth[row["name"]], row["settings"], scenario=row["scenario"])
     again = maker.add("again", "10 threads once more", 1900, mine[0]["settings"], scenario=waiting_scenario.WAITING)
     compared = [c for c in plan["comparisons"] if c["scenario"] == waiting_scenario.WAITING]
-    plan = design.plain() | {
+    plan = plain() | {
         "blocks": blocks,
         "delta": 0.05,
         "metric": "throughput_rps",
@@ -503,6 +528,7 @@ def waiting_study(*, name: str = "waiting", blocks: int = 6) -> MadeStudy:
     return MadeStudy(manifest_of(name, plan, blocks=blocks), trials, as_json(analysis.analyse(trials, plan).as_dict()))
 
 
+@made_once
 def small_study(*, blocks: int = 6, text: str = "") -> MadeStudy:
     """Three configurations and one curve; `text` is added to everything that a user may write."""
     maker = StudyMaker(blocks=blocks)

@@ -21,8 +21,8 @@ from grpclab.load import bench as bench_module
 from grpclab.load import plan as plan_module
 from grpclab.profiling import perf, pyspy
 from grpclab.servers.process.exposure import ListenAddress
-from grpclab.study import comparing
-from grpclab.text import redaction
+from grpclab.study import comparing, stored_comparison
+from grpclab.text import credentials
 from tests.support.bench_results import SAY_HELLO, result
 
 Observed = dict[str, Any]
@@ -82,7 +82,7 @@ class Watched:
     def __call__(self, command: str, words: str) -> Observed:
         """What `grpclab COMMAND WORDS` does: see the module's docstring."""
         self.seen, self.options = {}, None
-        self.patch.setenv(redaction.VARIABLE, "")
+        self.patch.setenv(credentials.VARIABLE, "")
         before = set(self.folder.rglob("*"))
         out, err = io.StringIO(), io.StringIO()
         line = [command, *shlex.split(words)]
@@ -93,7 +93,7 @@ class Watched:
                 self.note(code=end.code)
         if self.options is not None:
             self.note(quiet=self.options.quiet, verbose=self.options.verbose)
-            self.note(tenant_is_secret=redaction.is_secret("tenant"))
+            self.note(tenant_is_secret=credentials.is_secret("tenant"))
         written = set(self.folder.rglob("*")) - before
         self.note(stdout=out.getvalue(), stderr=err.getvalue(), files=sorted(path.name for path in written))
         for path in written:
@@ -158,8 +158,8 @@ class Watched:
         self.patch.setattr(publish, "publish", published)
         verdict = {"sentence": "It is so.", "warnings": []}
         self.patch.setattr(publish, "finished", lambda *_, **__: SimpleNamespace(verdict=verdict, configurations={}))
-        for name, told in (("table", "a table"), ("as_json", {})):
-            self.patch.setattr(f"grpclab.report.summaries.{name}", lambda _, told=told: told)
+        for name, told in (("terminal.table", "a table"), ("json.as_json", {})):
+            self.patch.setattr(f"grpclab.report.renderers.{name}", lambda _, told=told: told)
 
     def _compare(self) -> None:
         judgement = SimpleNamespace(as_dict=dict)
@@ -177,11 +177,12 @@ class Watched:
             return found
 
         self.patch.setattr(comparing, "prepare", prepare)
-        self.patch.setattr(comparing, "compare_stored", stored)
+        self.patch.setattr(stored_comparison, "compare_stored", stored)
         self.patch.setattr(comparing, "judge", lambda running: found)
 
     def _report(self) -> None:
-        from grpclab.report.sections import album
+        from grpclab.report import site
+        from grpclab.report.renderers import figure_files
         from grpclab.study.runner import Study
 
         self.patch.setattr(Study, "stored", lambda folder: self.note(folder=folder))
@@ -190,10 +191,15 @@ class Watched:
             self.note(figures=where)
             return []
 
-        self.patch.setattr(album, "write_figures", draw)
+        def build(where_from: Path, where: Path, **_more: Any) -> Path:
+            self.note(site=where.name)
+            return where
+
+        self.patch.setattr(figure_files, "write_figures", draw)
+        self.patch.setattr(site, "build", build)
 
     def _others(self) -> None:
-        from grpclab.cli import doctor, profile
+        from grpclab.cli import findings, profile
         from grpclab.profiling import processes, threads
 
         def sample(pids: list[int], *, duration_s: int, rate_hz: int) -> pyspy.PySpyProfile:
@@ -206,11 +212,11 @@ class Watched:
         self.patch.setattr(threads, "difference", lambda before, after: [])
         self.patch.setattr(processes, "by_pid", lambda pid: [pid])
         self.patch.setattr(profile, "_server", lambda target: [2])
-        findings = [
-            doctor.Finding(name="memory", state="ok", value="much", advice=""),
-            doctor.Finding(name="load", state="warn", value="9", advice="stop it"),
+        found = [
+            findings.Finding(name="memory", state="ok", value="much", advice=""),
+            findings.Finding(name="load", state="warn", value="9", advice="stop it"),
         ]
-        self.patch.setattr(doctor, "diagnose", lambda: findings)
+        self.patch.setattr(findings, "diagnose", lambda: found)
 
         def execute(program: str, words: list[str]) -> NoReturn:
             self.note(opened=words)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from grpclab.analysis import amounts
+from grpclab import quantities as qty
 from grpclab.analysis.claims.claim import (
     CONDITION,
     HOLDS,
@@ -173,10 +173,11 @@ def _carried(trials: pd.DataFrame, configuration: str, in_flight: int) -> Carrie
     n, succeeded = len(by_block), int(by_block.sum())
     told = (
         f"{high.min():,.0f} at once at the high water, {failed:,} of {made:,} calls failed, "
-        f"median latency {amounts.time(numbers(rows, 'latency_p50_s').median())}, carried in {succeeded} of {n} blocks"
+        f"median latency {qty.duration(numbers(rows, 'latency_p50_s').median(), 'sentence')}, "
+        f"carried in {succeeded} of {n} blocks"
     )
     if succeeded == n:
-        told += f" (95 %: in more than {amounts.percent(0.05 ** (1 / n))} of such blocks)"
+        told += f" (95 %: in more than {qty.percent(0.05 ** (1 / n), 'sentence')} of such blocks)"
     outcome = False if succeeded < n else True if n >= LEAST_BLOCKS else None
     return Carried(outcome=outcome, told=told)
 
@@ -198,7 +199,8 @@ def errors(trials: pd.DataFrame, asked: Sequence[Found]) -> Claim:
         if not n:
             told.append(f"{entry['place']}: not measured")
             continue
-        bound = f" (95 %: in less than {amounts.percent(1 - 0.05 ** (1 / n))} of such blocks)" if not hit else ""
+        most = qty.percent(1 - 0.05 ** (1 / n), "sentence")
+        bound = f" (95 %: in less than {most} of such blocks)" if not hit else ""
         told.append(f"{entry['place']}: {failed.sum():,.0f} of {made:,} calls failed, in {hit} of {n} blocks{bound}")
     verdict, condition = combined(outcomes)
     return Claim(
@@ -214,4 +216,4 @@ def _level(trials: pd.DataFrame, configuration: str) -> str:
     found = log_t_interval(numbers(valid_trials(trials_of(trials, configuration)), "throughput_rps"))
     if math.isnan(found.mean):
         return "unknown"
-    return amounts.amount(found.mean)
+    return qty.amount(found.mean, "sentence")

@@ -17,7 +17,7 @@ from hdrh.histogram import HdrHistogram
 
 from grpclab.load.core.summary import HDR_DIGITS, HDR_HIGHEST_US, HDR_LOWEST_US
 from grpclab.metrics import MIN_BEYOND
-from grpclab.system.bounded import MIB, inflate
+from grpclab.system.untrusted import MIB, inflate
 
 HISTOGRAM_BYTES = MIB
 """All of its 23,552 counters take at most 9 bytes each."""

@@ -6,6 +6,7 @@ of the differences within the blocks that hold both, with its paired t interval.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -14,12 +15,13 @@ from typing import Any
 
 import pandas as pd
 
-from grpclab.analysis import amounts
+from grpclab import quantities as qty
 from grpclab.analysis.inference.ratios import Interval, column, numbers, t_interval, trials_of, valid_trials
 
 PYSPY, PERF = "share_", "perf_share_"
 WAIT = "wait"
 Told = Callable[[float], str]
+_time, _percent = (functools.partial(form, style="sentence") for form in (qty.duration, qty.percent))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,9 +107,9 @@ def moved(trials: pd.DataFrame, baseline: str, candidate: str, families: Mapping
     cost = numbers(trials, "server_cpu_per_call_s")
     if numbers(trials, "perf_samples").gt(0).any():
         costs = {name: shift(trials, baseline, candidate, work_shares(trials, PERF, name) * cost) for name in families}
-        return _whole(shift(trials, baseline, candidate, cost)) + _largest(costs, families, amounts.time)
+        return _whole(shift(trials, baseline, candidate, cost)) + _largest(costs, families, _time)
     shares = {name: shift(trials, baseline, candidate, work_shares(trials, PYSPY, name)) for name in families}
-    told = _largest(shares, families, amounts.percent)
+    told = _largest(shares, families, _percent)
     return f"As shares of the samples at work, in Python's threads only{told}" if told else ""
 
 
@@ -116,8 +118,8 @@ def _whole(cpu: Shift) -> str:
         return ""
     way = "did not change clearly" if not cpu.clear else "fell" if cpu.change.mean < 0 else "rose"
     return (
-        f"The server's CPU time for a request {way}: {amounts.time(cpu.baseline.mean)} to "
-        f"{amounts.time(cpu.candidate.mean)}{_between(cpu, amounts.time)}"
+        f"The server's CPU time for a request {way}: {_time(cpu.baseline.mean)} to "
+        f"{_time(cpu.candidate.mean)}{_between(cpu, _time)}"
     )
 
 

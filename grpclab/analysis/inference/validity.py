@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from grpclab import quantities as qty
 from grpclab.analysis.inference.ratios import column, numbers, trials_of, valid_trials
 from grpclab.metrics import is_latency, metric_named, metric_words
 from grpclab.text.printable import printable
@@ -85,7 +86,7 @@ def invalid_note(trials: pd.DataFrame) -> str:
     )
     told = "; ".join(f"{text} ({count})" for text, count in reasons.most_common())
     verb = "is invalid and was" if len(rows) == 1 else "are invalid and were"
-    return f"{len(rows)} of {_count(len(trials), 'trial')} {verb} left out: {told}"
+    return f"{len(rows)} of {qty.count(len(trials), 'trial')} {verb} left out: {told}"
 
 
 def errors_note(trials: pd.DataFrame, configurations: Iterable[str]) -> str:
@@ -143,7 +144,3 @@ def _listed(names: list[str]) -> str:
     if len(names) > 6:
         return f"{', '.join(names[:5])} and {len(names) - 5} more"
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number:,} {thing}" + ("" if number == 1 else "s")

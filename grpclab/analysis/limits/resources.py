@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from grpclab.analysis.amounts import amount, count
+from grpclab import quantities as qty
 from grpclab.analysis.configuration_summary import METRIC, Measured, Neighbours, measure
 from grpclab.analysis.inference.validity import CLIENT, GENERATOR
 from grpclab.analysis.limits.rules import RESOURCES, RULES, Limit, Resource, cpu_words, limit_from
@@ -55,7 +55,7 @@ def _with_marks(limit: Limit, m: Measured) -> Limit:
     if not marked:
         return limit
     who = "client" if m.per_call else "load generator"
-    told = f"in {marked} of {count(m.trials, 'trial', 'trials')} the {who} reached its limit as well"
+    told = f"in {marked} of {qty.count(m.trials, 'trial', 'trials')} the {who} reached its limit as well"
     return dataclasses.replace(limit, evidence=f"{limit.evidence}; {told}", certain=False)
 
 
@@ -71,12 +71,15 @@ def _unknown(m: Measured, neighbours: Neighbours) -> Limit:
 
 def _would_tell(m: Measured, neighbours: Neighbours) -> str:
     if not m.closed and not math.isnan(m.median("offered_rps")):
-        answered, offered = amount(m.median(METRIC)), amount(m.median("offered_rps"))
+        answered, offered = qty.amount(m.median(METRIC), "sentence"), qty.amount(m.median("offered_rps"), "sentence")
         return f"{answered} of {offered} offered requests/s were answered, and a higher load.rate_rps would tell"
     if m.median("held") > 0:
         factor, seen = "server.max_concurrent_streams", f"{m.median('held'):,.0f} calls waited for a stream, and "
     elif m.in_flight > m.threads:
-        factor, seen = "server.threads", f"more calls are in flight than its {amount(m.threads)} threads, and "
+        factor, seen = (
+            "server.threads",
+            f"more calls are in flight than its {qty.amount(m.threads, 'sentence')} threads, and ",
+        )
     else:
         factor, seen = "load.concurrency", ""
     tried = [other.configuration for other in neighbours.raised(m, factor)]

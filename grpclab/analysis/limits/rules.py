@@ -20,11 +20,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from grpclab.analysis import amounts
+from grpclab import quantities as qty
 from grpclab.analysis.configuration_summary import METRIC, Measured, Neighbours
 from grpclab.analysis.inference.validity import CLIENT, GENERATOR
 from grpclab.analysis.inference.verdict import Comparison
-from grpclab.analysis.sentence import times
 from grpclab.factors.config import format_level
 from grpclab.load.run import BUSY_LIMIT
 
@@ -90,20 +89,23 @@ def generator(m: Measured, _: Neighbours) -> Limit | None:
         return None
     own = m.per_call or m.labels.get(CLIENT, 0) > m.labels.get(GENERATOR, 0)
     label: Resource = "client-cpu" if own else "generator-bound"
-    trials = amounts.count(m.trials, "trial", "trials")
+    trials = qty.count(m.trials, "trial", "trials")
     told = [f"{marked} of {trials} {'is' if marked == 1 else 'are'} marked {label}"]
     if busy > BUSY_LIMIT:
         who = "client" if own else "generator"
-        bound = f"of the window (limit {amounts.percent(BUSY_LIMIT)})"
-        told.append(f"the busiest {who} process was busy for {amounts.percent(busy)} {bound}")
+        bound = f"of the window (limit {qty.percent(BUSY_LIMIT, 'sentence')})"
+        told.append(f"the busiest {who} process was busy for {qty.percent(busy, 'sentence')} {bound}")
     elif not m.closed:
         told.append("it did not keep to the schedule of the open loop")
     offered = m.median("offered_rps")
     if not math.isnan(offered):
-        told.append(f"{amounts.amount(m.median(METRIC))} of {amounts.amount(offered)} offered requests/s were answered")
+        told.append(
+            f"{qty.amount(m.median(METRIC), 'sentence')} of {qty.amount(offered, 'sentence')} offered requests/s were "
+            "answered"
+        )
     cost = m.median("client_cpu_per_call_s")
     if own and not math.isnan(cost):
-        told.append(f"a call costs it {amounts.time(cost)} of CPU")
+        told.append(f"a call costs it {qty.duration(cost, 'sentence')} of CPU")
     server = m.median("server_cores_used")
     if not math.isnan(server):
         told.append(f"the server used {_of_cores(m)}")
@@ -130,13 +132,13 @@ def server_cpu(m: Measured, _: Neighbours) -> Limit | None:
     if m.shared or not _server_full(m):
         return None
     cost = m.median("server_cpu_per_call_s")
-    per_call = [] if math.isnan(cost) else [f"a call costs {amounts.time(cost)} of CPU"]
+    per_call = [] if math.isnan(cost) else [f"a call costs {qty.duration(cost, 'sentence')} of CPU"]
     if capacity == m.cores:
-        told = f"the server used {used:.2f} of the {amounts.cores(m.cores)} it may use"
+        told = f"the server used {used:.2f} of the {qty.cores(m.cores)} it may use"
         return limit_from(m, "server-cpu", [told, *per_call])
-    free = "" if math.isnan(m.cores) else f" although it may use {amounts.cores(m.cores)}"
+    free = "" if math.isnan(m.cores) else f" although it may use {qty.cores(m.cores)}"
     told = (
-        f"{amounts.count(m.processes, 'server process', 'server processes')} at work used {amounts.cores(used)}{free}: "
+        f"{qty.count(m.processes, 'server process', 'server processes')} at work used {qty.cores(used)}{free}: "
         "Python runs one thread of a process at a time (GIL)"
     )
     return limit_from(m, "server-cpu", [told, *per_call], certain=False)
@@ -157,10 +159,10 @@ def link(m: Measured, _: Neighbours) -> Limit | None:
     what = max(known, key=lambda name: known[name], default="")
     if not what or not limit > 0 or not known[what] >= LINK_NEAR * limit:
         return None
-    share = amounts.percent(known[what] / limit)
+    share = qty.percent(known[what] / limit, "sentence")
     told = (
         f"{what} took {known[what] / 1e6:.3g} of the {limit / 1e6:.3g} MB/s ({share}) that "
-        f"{m.number('link.bandwidth_mbps'):g} Mbit/s give {amounts.count(_connections(m), 'connection', 'connections')}"
+        f"{m.number('link.bandwidth_mbps'):g} Mbit/s give {qty.count(_connections(m), 'connection', 'connections')}"
     )
     return limit_from(m, "link", [told])
 
@@ -202,17 +204,19 @@ def threads(m: Measured, neighbours: Neighbours) -> Limit | None:
     idle = m.median("server_cores_used") <= IDLE * m.capacity
     service = m.pause_s + m.number("server.handler_work_us") / 1e6
     for have, kind in ((m.threads, "handler threads"), (m.own_threads, "handler threads that are always there")):
-        told = f"{amounts.amount(m.in_flight)} calls in flight on {amounts.amount(have)} {kind}"
+        told = f"{qty.amount(m.in_flight, 'sentence')} calls in flight on {qty.amount(have, 'sentence')} {kind}"
         if m.in_flight > have and THREADS_NEAR * have <= rps * service <= have / THREADS_NEAR and not _server_full(m):
             in_use = (
-                f"{amounts.amount(rps)} requests/s, each of which keeps its thread for {amounts.time(service)}, "
-                f"have {rps * service:.1f} in use"
+                f"{qty.amount(rps, 'sentence')} requests/s, each of which keeps its thread for "
+                f"{qty.duration(service, 'sentence')}, have {rps * service:.1f} in use"
             )
             spare = [] if have == m.threads else ["spare threads are lent only while nothing moves, which it does"]
             return limit_from(m, "threads", [told, in_use, *spare, cpu_words(m)], certain=idle)
     if not (idle and m.in_flight > m.threads):
         return None
-    told = f"{amounts.amount(m.in_flight)} calls in flight on {amounts.amount(m.threads)} handler threads"
+    told = (
+        f"{qty.amount(m.in_flight, 'sentence')} calls in flight on {qty.amount(m.threads, 'sentence')} handler threads"
+    )
     for factor in ("server.threads", "server.spare_threads"):
         found = neighbours.faster(m, factor)
         if found:
@@ -238,9 +242,9 @@ def concurrency(m: Measured, neighbours: Neighbours) -> Limit | None:
         return None
     for_what = [word for word, seconds in (("round trip", m.travel_s), ("handler's waits", m.pause_s)) if seconds > 0]
     told = (
-        f"of {amounts.time(latency)} latency a call waits for {amounts.time(waits)} anyway ({', '.join(for_what)}), "
-        f"and {amounts.amount(m.in_flight)} in flight / {amounts.time(latency)} is "
-        f"{amounts.amount(m.in_flight / latency)} requests/s: "
+        f"of {qty.duration(latency, 'sentence')} latency a call waits for {qty.duration(waits, 'sentence')} anyway "
+        f"({', '.join(for_what)}), and {qty.amount(m.in_flight, 'sentence')} in flight / "
+        f"{qty.duration(latency, 'sentence')} is {qty.amount(m.in_flight / latency, 'sentence')} requests/s: "
         "more in flight would give more (Little's law)"
     )
     return limit_from(m, "concurrency", [told, cpu_words(m)])
@@ -262,7 +266,7 @@ def _raised(m: Measured, factor: str, found: Comparison) -> str:
     level = m.levels.get(factor)
     now = "unset" if level is None else format_level(level)
     return (
-        f"with more of {factor} than {now}, {found.candidate} has {times(found.ratio)} its throughput "
+        f"with more of {factor} than {now}, {found.candidate} has {qty.ratio(found.ratio, 'sentence')} its throughput "
         f"(95 % interval {found.ci_low:.3g} to {found.ci_high:.3g}, {found.blocks} blocks)"
     )
 
@@ -275,13 +279,15 @@ def cpu_words(m: Measured) -> str:
     """How busy both sides were, as far as that was measured."""
     client = m.median("client_busy_share")
     told = [] if math.isnan(m.median("server_cores_used")) else [f"the server used {_of_cores(m)}"]
-    told += [] if math.isnan(client) else [f"the busiest generator process was busy for {amounts.percent(client)}"]
+    told += (
+        [] if math.isnan(client) else [f"the busiest generator process was busy for {qty.percent(client, 'sentence')}"]
+    )
     return " and ".join(told) or "the CPU of neither side was measured"
 
 
 def _of_cores(m: Measured) -> str:
     used = f"{m.median('server_cores_used'):.2f}"
-    return f"{used} cores" if math.isnan(m.capacity) else f"{used} of {amounts.cores(m.capacity)}"
+    return f"{used} cores" if math.isnan(m.capacity) else f"{used} of {qty.cores(m.capacity)}"
 
 
 RULES: tuple[Rule, ...] = (generator, shared_core, server_cpu, link, window, stream_limit, threads, concurrency)

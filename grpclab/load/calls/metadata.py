@@ -20,7 +20,7 @@ from typing import Any
 
 from grpclab.errors import UsageError, invalid
 from grpclab.system.inputs import read_text
-from grpclab.text import redaction
+from grpclab.text import credentials
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -54,7 +54,7 @@ def file_word(path: str) -> str:
 
 def is_reference(word: str) -> bool:
     """Whether a word stands for what is in a variable or a file of whoever reads it."""
-    return word.startswith(FILE) or bool(redaction.REFERENCE.fullmatch(word.partition("=")[2]))
+    return word.startswith(FILE) or bool(credentials.REFERENCE.fullmatch(word.partition("=")[2]))
 
 
 def references(words: Iterable[str]) -> dict[str, str]:
@@ -63,7 +63,7 @@ def references(words: Iterable[str]) -> dict[str, str]:
     for word in words:
         if word.startswith(FILE):
             found[word] = "\n".join(_expanded(word))
-        elif match := redaction.REFERENCE.fullmatch(word.partition("=")[2]):
+        elif match := credentials.REFERENCE.fullmatch(word.partition("=")[2]):
             found[f"env:{match['variable']}"] = _variable(word, match["variable"])
     return found
 
@@ -75,13 +75,13 @@ def _expanded(word: str) -> list[str]:
         words = [one for line in _words_of_file(path) for one in _expanded(line)]
     else:
         key, _, value = word.partition("=")
-        match = redaction.REFERENCE.fullmatch(value)
+        match = credentials.REFERENCE.fullmatch(value)
         words = [f"{key}={match['scheme'] or ''}{_variable(word, match['variable'])}"] if match else [word]
         if not match:
-            redaction.learn_words(words)
+            credentials.learn_words(words)
             return words
     for one in words:
-        redaction.learn(one.partition("=")[2])
+        credentials.learn(one.partition("=")[2])
     return words
 
 
@@ -158,9 +158,9 @@ def _without_secret(key: str, value: Any) -> Any:
     word = isinstance(value, str) and not key
     pair = isinstance(value, list | tuple) and len(value) > 0 and not key
     name = value.partition("=")[0] if word else str(value[0]) if pair else key
-    if not redaction.names_secret(name):
+    if not credentials.names_secret(name):
         return value
-    return f"{name}={redaction.MASK}" if word else redaction.MASK
+    return f"{name}={credentials.MASK}" if word else credentials.MASK
 
 
 def _shown(value: Any) -> str:
@@ -171,7 +171,7 @@ def _shown(value: Any) -> str:
 
 def _parse_word(word: str) -> tuple[str, str]:
     key, equals, value = word.partition("=")
-    if redaction.is_placeholder(value):
+    if credentials.is_placeholder(value):
         raise UsageError(
             f"the value of {_shown(key)} is a secret, which is not stored: give it again, as {_shown(key)}=env:NAME"
         )

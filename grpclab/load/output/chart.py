@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from grpclab import quantities as qty
+
 WIDTH, HEIGHT = 440, 226
 LEFT, RIGHT, TOP, BOTTOM = 52, 22, 22, 38
 CLASSES = ("gb-one", "gb-two")
@@ -24,14 +26,6 @@ class Curve:
     """From this x on too few calls stand behind the line: it is dotted."""
     marks: Sequence[bool] = ()
     """A mark at every point, filled or hollow; none if empty."""
-
-
-def time_text(seconds: float) -> str:
-    """A tick of the latency axis: ``200 us``, ``5 ms``, ``2 s``."""
-    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
-        if seconds >= scale * 0.9999 or unit == "us":
-            return f"{seconds / scale:.4g} {unit}"
-    raise AssertionError
 
 
 def log_ticks(low: float, high: float) -> list[float]:
@@ -71,7 +65,7 @@ def draw(curves: Sequence[Curve], ticks: Sequence[tuple[float, str]], title: str
 
     parts = [
         f'<line class="gb-grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at_y(tick):.1f}" y2="{at_y(tick):.1f}"/>'
-        f'<text x="{LEFT - 7}" y="{at_y(tick) + 4:.1f}" text-anchor="end">{time_text(tick)}</text>'
+        f'<text x="{LEFT - 7}" y="{at_y(tick) + 4:.1f}" text-anchor="end">{qty.duration(tick, "sentence")}</text>'
         for tick in log_ticks(low, high)
     ]
     parts += [

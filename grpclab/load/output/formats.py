@@ -236,7 +236,7 @@ def _own(result: LoadResult, *, listed: bool) -> dict[str, Any]:
         "link": None if result.link is None else _numbers(result.link),
         "notes": list(result.notes),
         "notices": [notice.to_json() for notice in result.notices],
-        "surroundings": run.surroundings.to_json(),
+        "surroundings": run.interference.to_json(),
         "details_note": "" if listed else f"{summary.requests:,} calls are not listed: --details lists them",
         "limited_by": result.limited_by,
         "limits": list(run.limits),

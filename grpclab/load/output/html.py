@@ -8,6 +8,7 @@ from html import escape
 
 import numpy as np
 
+from grpclab import quantities as qty
 from grpclab.load.core.summary import percentile
 from grpclab.load.output import chart
 from grpclab.load.output.formats import column
@@ -19,10 +20,8 @@ from grpclab.load.output.render import (
     compressed,
     endings,
     load_text,
-    ms,
     percentile_rows,
     reasons,
-    share,
     step_cells,
     troubles,
 )
@@ -90,7 +89,7 @@ def _headline(result: LoadResult) -> str:
         figures.append(("gb-main", f"{summary.throughput_rps:,.0f}", "requests/s"))
         name, tail = result.tail
         if name:
-            figures.append(("", ms(tail), name))
+            figures.append(("", qty.milliseconds(tail), name))
     figures.append(("", f"{summary.requests:,}", f"calls in {summary.window_s:,.1f} s"))
     figures.append(("gb-bad" if summary.errors else "", f"{summary.errors:,}", "failed"))
     cells = "".join(f'<div class="{c}"><span>{escape(v)}</span> {escape(w)}</div>' for c, v, w in figures)
@@ -115,18 +114,25 @@ def _latencies(result: LoadResult) -> str:
     titles = ["latency", "from planned", "from sent"] if opened else ["latency", ""]
     rows: list[list[str]] = []
     for label, value, actual, note in percentile_rows(result):
-        rows.append([label, ms(value), *([ms(actual)] if opened else []), *([note] if note else [])])
+        rows.append(
+            [
+                label,
+                qty.milliseconds(value),
+                *([qty.milliseconds(actual)] if opened else []),
+                *([note] if note else []),
+            ]
+        )
     blank = [""] if opened else []
-    rows.append(["average", ms(summary.latency_mean_s), *blank])
-    rows.append(["slowest", ms(summary.latency_max_s), *blank])
+    rows.append(["average", qty.milliseconds(summary.latency_mean_s), *blank])
+    rows.append(["slowest", qty.milliseconds(summary.latency_max_s), *blank])
     if opened:
-        rows.append(["sent late, p99", ms(run.lateness["p99"]), ""])
+        rows.append(["sent late, p99", qty.milliseconds(run.lateness["p99"]), ""])
     for title, times in (
         ("time to the first message", summary.first_message),
         ("gap between messages", summary.message_gap),
     ):
         shown = {n: v for n, v in times.items() if n in ("p50", "p99")}
-        rows += [[f"{title}, {LABELS.get(n, n)}", ms(v), *blank] for n, v in shown.items()]
+        rows += [[f"{title}, {LABELS.get(n, n)}", qty.milliseconds(v), *blank] for n, v in shown.items()]
     rows.append(["connections", f"{result.connections:,}", *blank])
     rows.append(["generator", f"{run.busy_share:.0%} of a core", *blank])
     return _table(titles, rows) + _percentile_chart(result)
@@ -150,7 +156,8 @@ def _percentile_chart(result: LoadResult) -> str:
         curves.append(chart.Curve(points=_curve(actual), few_from=curves[0].few_from, name="from the actual send"))
     last = _nines(1 - 1 / len(latency))
     ticks = [(_nines(q), text) for q, text in chart.PERCENTILE_TICKS if _nines(q) <= last + 1e-9]
-    told = f"Latency by percentile: p50 {ms(percentile(latency, 0.5))}, slowest {ms(float(latency[-1]))}"
+    middle, slowest = (qty.milliseconds(value) for value in (percentile(latency, 0.5), float(latency[-1])))
+    told = f"Latency by percentile: p50 {middle}, slowest {slowest}"
     return _picture(chart.draw(curves, ticks, "percentile of calls", told))
 
 
@@ -215,7 +222,7 @@ def _remarks(result: LoadResult) -> str:
         for j in result.judgements
     ]
     for name, count in run.summary.errors_by_status.items():
-        items.append(("", f"{name}: {count:,} calls, {share(count, run.summary.requests)}"))
+        items.append(("", f"{name}: {count:,} calls, {qty.percent_of(count, run.summary.requests)}"))
         mine = [failure for failure in run.failures if failure.status == name]
         items += [("gb-said", f"{one.calls:,} x {one.quoted}, the first at {one.first_s:.3f} s") for one in mine]
         items += [("gb-said", detail) for one in mine for detail in one.details]

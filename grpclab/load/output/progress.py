@@ -6,6 +6,7 @@ import math
 import shutil
 from typing import TextIO
 
+from grpclab import quantities as qty
 from grpclab.load.run import LoadProgress
 from grpclab.system.terminal import erase
 
@@ -27,7 +28,7 @@ def progress_text(
         calls = "1 call" if seen.under_way == 1 else f"{seen.under_way:,} calls"
         return "  ".join([*parts, f"the window is over, {calls} still under way"])
     if not math.isnan(seen.latency_p99_s):
-        parts.append(f"p99 {seen.latency_p99_s * 1e3:,.2f} ms")
+        parts.append(f"p99 {qty.duration_in(seen.latency_p99_s, 'ms', ',.2f')}")
     return "  ".join(parts)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from grpclab import quantities as qty
 from grpclab.load.plan import how_to_plan_more
 from grpclab.load.result import GRADES, LoadResult
 from grpclab.load.run import GENERATOR_BOUND, HELD_BACK, LoadRun
@@ -15,21 +16,6 @@ from grpclab.text.printable import harmless, printable
 LABELS = {"p999": "p99.9"}
 COUNTED = ("p50", "p90", "p95", "p99")
 """Percentiles that are always shown; p99.9 only where there are calls enough for it."""
-
-
-def ms(seconds: float) -> str:
-    """A latency in milliseconds, to the microsecond below one; ``-`` where there is none."""
-    if math.isnan(seconds):
-        return "-"
-    return f"{seconds * 1e3:,.2f} ms" if seconds >= 1e-3 else f"{seconds * 1e3:.3f} ms"
-
-
-def share(part: int, whole: int) -> str:
-    """A share of calls in percent."""
-    if not whole:
-        return "-"
-    percent = 100 * part / whole
-    return f"{percent:.1f}%" if not part or percent >= 0.1 else f"{percent:.1g}%"
 
 
 def call_text(result: LoadResult) -> str:
@@ -60,7 +46,7 @@ def one_line(result: LoadResult) -> str:
     summary, (name, tail) = result.run.summary, result.tail
     if result.knee is not None:
         return f"{call_text(result)} at {result.target}: {summary.requests:,} calls, {result.knee.sentence}"
-    ended = f", {name} {ms(tail)}" if name else ""
+    ended = f", {name} {qty.milliseconds(tail)}" if name else ""
     limited = f", {result.limited_by}" if result.limited_by else ""
     return (
         f"{call_text(result)} at {result.target}: {summary.requests:,} calls,"
@@ -162,7 +148,7 @@ def render(result: LoadResult) -> str:
         _latencies(result),
         _messages(result),
         _errors(result),
-        _surroundings(result),
+        _connections(result),
         _verdicts(result),
     ]
     return harmless("\n\n".join("\n".join(lines) for lines in parts if lines))
@@ -184,8 +170,8 @@ def _counts(result: LoadResult) -> list[str]:
     each = " each" if result.steps else ""
     lines = [
         _number_row("calls", f"{calls:,}"),
-        _number_row("succeeded", f"{good:,}", f"   {share(good, calls)}"),
-        _number_row("failed", f"{summary.errors:,}", f"   {share(summary.errors, calls)}"),
+        _number_row("succeeded", f"{good:,}", f"   {qty.percent_of(good, calls)}"),
+        _number_row("failed", f"{summary.errors:,}", f"   {qty.percent_of(summary.errors, calls)}"),
         _number_row(
             "duration", f"{summary.window_s:,.2f}", f" s   after {result.config.load.warmup_s:g} s of warm-up{each}"
         ),
@@ -216,9 +202,9 @@ def step_cells(step: RateStep) -> tuple[str, ...]:
     return (
         f"{step.rate_rps:,.10g}",
         f"{step.achieved_rps:,.1f}",
-        ms(latency["p50"]),
-        ms(latency["p99"]),
-        ms(step.run.lateness["p99"]),
+        qty.milliseconds(latency["p50"]),
+        qty.milliseconds(latency["p99"]),
+        qty.milliseconds(step.run.lateness["p99"]),
         f"{step.run.summary.errors:,}",
     )
 
@@ -233,22 +219,26 @@ def _latencies(result: LoadResult) -> list[str]:
         return []
     if run.offered_rps is None:
         lines = [
-            _row("average", ms(summary.latency_mean_s)),
-            _row("fastest", ms(summary.latency_min_s)),
-            _row("slowest", ms(summary.latency_max_s)),
+            _row("average", qty.milliseconds(summary.latency_mean_s)),
+            _row("fastest", qty.milliseconds(summary.latency_min_s)),
+            _row("slowest", qty.milliseconds(summary.latency_max_s)),
         ]
-        return lines + [_row(label, ms(value), note) for label, value, _, note in percentile_rows(result)]
+        return lines + [_row(label, qty.milliseconds(value), note) for label, value, _, note in percentile_rows(result)]
     late = run.lateness
     lines = [
         f"  latency from {'the planned send':>23}{'the actual send':>18}",
-        _row("average", ms(summary.latency_mean_s)),
-        _row("fastest", ms(summary.latency_min_s)),
-        _row("slowest", ms(summary.latency_max_s)),
+        _row("average", qty.milliseconds(summary.latency_mean_s)),
+        _row("fastest", qty.milliseconds(summary.latency_min_s)),
+        _row("slowest", qty.milliseconds(summary.latency_max_s)),
         *(
-            _row(label, ms(value)) + (f"   {note}" if note else f"{ms(actual):>18}")
+            _row(label, qty.milliseconds(value)) + (f"   {note}" if note else f"{qty.milliseconds(actual):>18}")
             for label, value, actual, note in percentile_rows(result)
         ),
-        _row("sent late", ms(late["p50"]), f"at p50; p99 {ms(late['p99'])}, at most {ms(late['max'])}"),
+        _row(
+            "sent late",
+            qty.milliseconds(late["p50"]),
+            f"at p50; p99 {qty.milliseconds(late['p99'])}, at most {qty.milliseconds(late['max'])}",
+        ),
     ]
     return lines
 
@@ -263,7 +253,7 @@ def _messages(result: LoadResult) -> list[str]:
         ("gap between messages", summary.message_gap),
     ):
         rows = [
-            _row(LABELS.get(name, name), ms(value))
+            _row(LABELS.get(name, name), qty.milliseconds(value))
             for name, value in times.items()
             if name in COUNTED or not math.isnan(value)
         ]
@@ -280,14 +270,14 @@ def _errors(result: LoadResult) -> list[str]:
     for name, count in rows:
         mine = [failure for failure in result.run.failures if failure.status == name]
         first = f"   the first at {min(one.first_s for one in mine):.3f} s" if mine else ""
-        lines.append(f"    {name:<20} {count:>8,}   {share(count, summary.requests)}{first}")
+        lines.append(f"    {name:<20} {count:>8,}   {qty.percent_of(count, summary.requests)}{first}")
         for one in mine:
             lines.append(f"    {'':<20} {one.calls:>8,}   {one.quoted}")
             lines += [f"    {'':<32} {detail}" for detail in one.details]
     return lines
 
 
-def _surroundings(result: LoadResult) -> list[str]:
+def _connections(result: LoadResult) -> list[str]:
     run = result.run
     by_process = ""
     if len(result.connections_by_process) > 1:

@@ -14,6 +14,7 @@ Each line imports only from those above it::
     shares        where the time of the profiled configurations goes
     sweeps        one factor at a time: the ratio of each level to the base
     timeline      every trial in the order it ran
+    trial         a single trial, for its own notebook: the run over time, and latency by percentile
     waiting       handlers that wait and handlers that do not
     windows       how throughput depends on a setting of size: one panel for each entry of the plan's `windows`
 
@@ -23,9 +24,6 @@ the page then says so in a line.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from grpclab.report.blocks import FigureBlock
 from grpclab.report.figures.curves import latency, throughput
 from grpclab.report.figures.distribution import latency_distribution
 from grpclab.report.figures.engines import engines
@@ -38,10 +36,9 @@ from grpclab.report.figures.sweeps import sweeps
 from grpclab.report.figures.timeline import timeline
 from grpclab.report.figures.waiting import waiting
 from grpclab.report.figures.windows import windows
-from grpclab.report.finished import FinishedStudy
 
 __all__ = [
-    "album",
+    "VIEWS",
     "engines",
     "forest",
     "idle",
@@ -56,23 +53,3 @@ __all__ = [
     "waiting",
     "windows",
 ]
-
-
-def album(study: FinishedStudy) -> Iterator[FigureBlock]:
-    """Every figure of a report, in its order."""
-    curves = study.entries("curves")
-    found = [
-        engines(study),
-        *(draw(study, curve) for draw in (throughput, latency) for curve in curves),
-        latency_distribution(study),
-        offered_rates(study),
-        idle(study) if study.plan.get("idle") else None,
-        waiting(study),
-        ladder(study),
-        windows(study),
-        sweeps(study),
-        *(profile(study, view) for view in VIEWS),
-        *forest(study),
-        timeline(study),
-    ]
-    yield from (block for block in found if block is not None)

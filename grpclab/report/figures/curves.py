@@ -12,12 +12,14 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from grpclab import quantities as qty
 from grpclab.analysis.inference.ratios import TOO_FEW
 from grpclab.factors.config import FACTORS
-from grpclab.metrics import metric_words
+from grpclab.metrics import metric_words, value_text
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
-from grpclab.report.finished import PERCENTILES, FinishedStudy
+from grpclab.report.finished import FinishedStudy
+from grpclab.report.tidy import PERCENTILES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,15 +56,15 @@ def lines(study: FinishedStudy, curve: Mapping[str, Any], metric: str) -> list[L
         points = []
         for at, row in enumerate(table.itertuples(index=False)):
             level = study.factor(str(row.configuration), factor)
-            x = words.number(level)
+            x = qty.number(level)
             point = Point(
                 configuration=str(row.configuration),
                 x=x if math.isfinite(x) else float(at),
-                label=words.level(x) if math.isfinite(x) else words.short(level, 16),
-                mean=words.number(row.mean),
-                low=words.number(row.ci_low),
-                high=words.number(row.ci_high),
-                blocks=int(words.number(row.blocks)),
+                label=qty.level(x) if math.isfinite(x) else words.short(level, 16),
+                mean=qty.number(row.mean),
+                low=qty.number(row.ci_low),
+                high=qty.number(row.ci_high),
+                blocks=int(qty.number(row.blocks)),
                 limited=bool(row.limited_by),
             )
             if math.isfinite(point.mean):
@@ -125,7 +127,7 @@ def throughput(study: FinishedStudy, curve: Mapping[str, Any]) -> FigureBlock | 
         ax.set_ylim(0, highest([(p.mean, p.high) for ln in drawn for p in ln.points]) * 1.1)
         _x_axis(ax, drawn, str(curve.get("factor") or ""), narrow=narrow)
         theme.clean(ax)
-        ax.yaxis.set_major_formatter(lambda value, _: theme.compact(value))
+        ax.yaxis.set_major_formatter(lambda value, _: qty.amount_tick(value))
         ax.set_title("requests per second", color=theme.QUIET, fontweight="normal", fontsize=9.5)
         _headline_gap(ax, study, drawn)
         ends = [(ln.points[-1].x, ln.points[-1].mean, ln.name, ln.colour) for ln in drawn]
@@ -220,12 +222,12 @@ def _line(ax: Axes, line: Line, metric: str) -> None:
             ax.plot([point.x] * 2, [point.low, point.high], color=line.colour, lw=1.1, zorder=3)
         face = theme.PAPER if point.limited else line.colour
         (mark,) = ax.plot(point.x, point.mean, "o", ms=6, mfc=face, mec=line.colour, mew=1.6, zorder=4)
-        ends = [words.value_of(metric, end) for end in (point.low, point.high)]
-        between = TOO_FEW if words.MISSING in ends else f"95 % interval {' to '.join(ends)}"
+        ends = [value_text(metric, end) for end in (point.low, point.high)]
+        between = TOO_FEW if qty.MISSING in ends else f"95 % interval {' to '.join(ends)}"
         theme.tip(
             mark,
-            f"{line.name} at {point.label}: {words.value_of(metric, point.mean)}, {between}, "
-            f"{words.count(point.blocks, 'block')}{'; the load generator may be the limit' if point.limited else ''}",
+            f"{line.name} at {point.label}: {value_text(metric, point.mean)}, {between}, "
+            f"{qty.count(point.blocks, 'block')}{'; the load generator may be the limit' if point.limited else ''}",
         )
 
 
@@ -243,7 +245,7 @@ def _x_axis(ax: Axes, drawn: Sequence[Line], factor: str, *, narrow: bool) -> No
         apart = math.log(tick / kept[-1]) if logarithmic else tick - kept[-1]
         if apart >= least:
             kept.append(tick)
-    theme.plain_ticks(ax, "x", kept, lambda value: labels.get(value, words.level(value)))
+    theme.plain_ticks(ax, "x", kept, lambda value: labels.get(value, qty.level(value)))
     if factor:
         meaning = FACTORS[factor].meaning if factor in FACTORS else factor
         ax.set_xlabel(f"{words.short(meaning, 48)}{', log scale' if logarithmic else ''}")
@@ -259,7 +261,7 @@ def _headline_gap(ax: Axes, study: FinishedStudy, drawn: Sequence[Line]) -> None
     at = {p.configuration: p for ln in drawn for p in ln.points}
     low, high = at.get(study.baseline), at.get(study.candidate)
     verdict = study.headline
-    measured = math.isfinite(words.number(verdict.get("ratio"))) and verdict.get("metric") == "throughput_rps"
+    measured = math.isfinite(qty.number(verdict.get("ratio"))) and verdict.get("metric") == "throughput_rps"
     if low is None or high is None or low.x != high.x or not measured:
         return
     ax.plot([low.x] * 2, [low.mean, high.mean], color=theme.INK, lw=1, ls=(0, (2, 2)), zorder=2)
@@ -267,7 +269,7 @@ def _headline_gap(ax: Axes, study: FinishedStudy, drawn: Sequence[Line]) -> None
     if abs(high.mean - low.mean) < 0.12 * top:
         return
     ax.annotate(
-        words.ratio(verdict["ratio"]),
+        qty.ratio(verdict["ratio"]),
         xy=(low.x, (low.mean + high.mean) / 2),
         ha="center",
         va="center",
@@ -283,9 +285,7 @@ def _engines(study: FinishedStudy, drawn: Sequence[Line]) -> str:
 
 
 def _alt(what: str, drawn: Sequence[Line], metric: str) -> str:
-    told = [
-        f"{ln.name}: " + ", ".join(f"{words.value_of(metric, p.mean)} at {p.label}" for p in ln.points) for ln in drawn
-    ]
+    told = [f"{ln.name}: " + ", ".join(f"{value_text(metric, p.mean)} at {p.label}" for p in ln.points) for ln in drawn]
     return f"{what}. {'; '.join(told)}."
 
 
@@ -304,7 +304,7 @@ def _throughput_caption(study: FinishedStudy, drawn: Sequence[Line]) -> str:
     best = []
     for line in drawn:
         top = max(line.points, key=lambda p: p.mean)
-        best.append(f"{line.name} {words.amount(top.mean)} requests/s at {top.label}")
+        best.append(f"{line.name} {qty.amount(top.mean)} requests/s at {top.label}")
     return f"Highest level: {words.listing(best)}.{_limited(study, drawn)}"
 
 
@@ -314,8 +314,7 @@ def _latency_caption(study: FinishedStudy, panels: Mapping[str, list[Line]], lef
     for line in drawn:
         first, last = line.points[0], line.points[-1]
         told.append(
-            f"{line.name} from {words.seconds(first.mean)} at {first.label} to "
-            f"{words.seconds(last.mean)} at {last.label}"
+            f"{line.name} from {qty.duration(first.mean)} at {first.label} to {qty.duration(last.mean)} at {last.label}"
         )
     lacking = f" Too few requests for {words.listing(left_out)} in some or all trials." if left_out else ""
     return f"{metric_words(metric)}: {words.listing(told)}.{lacking}{_limited(study, drawn)}"

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from grpclab import quantities as qty
 from grpclab.analysis.inference.distribution import Distribution, distribution
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
@@ -21,7 +22,7 @@ _TICKS = (0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class Latencies:
     """One configuration: all its blocks together, and each block alone."""
 
     configuration: str
@@ -38,12 +39,12 @@ def chosen(study: FinishedStudy) -> list[str]:
     return list(names)[:MOST_LINES]
 
 
-def lines(study: FinishedStudy) -> list[Line]:
+def lines(study: FinishedStudy) -> list[Latencies]:
     """What is drawn; configurations with too few calls for any percentile are left out."""
     found = []
     for place, name in enumerate(chosen(study)):
         encoded = study.histograms[name]
-        line = Line(
+        line = Latencies(
             configuration=name,
             name=study.title(name),
             colour=study.colour([name], place=place),
@@ -96,7 +97,7 @@ def latency_distribution(study: FinishedStudy) -> FigureBlock | None:
     )
 
 
-def _by_percentile(ax: Axes, drawn: list[Line]) -> None:
+def _by_percentile(ax: Axes, drawn: list[Latencies]) -> None:
     furthest = max(line.whole.last for line in drawn)
     ax.set_xscale("log")
     ax.set_yscale("log")
@@ -117,7 +118,7 @@ def _by_percentile(ax: Axes, drawn: list[Line]) -> None:
     ax.set_title("latency at each percentile", fontweight="normal", color=theme.QUIET, fontsize=9.5)
 
 
-def _cumulative(ax: Axes, drawn: list[Line]) -> None:
+def _cumulative(ax: Axes, drawn: list[Latencies]) -> None:
     ax.set_xscale("log")
     seen: list[float] = []
     for line in drawn:
@@ -126,7 +127,7 @@ def _cumulative(ax: Axes, drawn: list[Line]) -> None:
         ax.step(line.whole.latency_s[kept], shares[kept], where="post", color=line.colour, lw=1.8, zorder=3)
         seen += [line.whole.at(share) for share in (0.0, min(0.99, line.whole.last), 0.5)]
     theme.latency_ticks(ax, "x", seen, most=5)
-    theme.plain_ticks(ax, "y", [0, 0.25, 0.5, 0.75, 1], words.percent)
+    theme.plain_ticks(ax, "y", [0, 0.25, 0.5, 0.75, 1], qty.percent)
     ax.set_ylim(0, 1.02)
     theme.clean(ax, grid="both")
     ax.set_title("share of calls that took no longer", fontweight="normal", color=theme.QUIET, fontsize=9.5)
@@ -142,17 +143,17 @@ def _percentile(share: float) -> str:
     return f"{100 * share:.6g} %"
 
 
-def _shares(line: Line) -> list[float]:
+def _shares(line: Latencies) -> list[float]:
     return [share for share in (0.5, 0.9, 0.99, 0.999, 0.9999) if share <= line.whole.last]
 
 
-def _alt(line: Line) -> str:
-    told = ", ".join(f"p{100 * share:.6g} {words.seconds(line.whole.at(share))}" for share in _shares(line))
-    measured = words.count(line.whole.count, "call")
+def _alt(line: Latencies) -> str:
+    told = ", ".join(f"p{100 * share:.6g} {qty.duration(line.whole.at(share))}" for share in _shares(line))
+    measured = qty.count(line.whole.count, "call")
     return f"{line.name}: {told or 'too few calls for a percentile'}, of {measured}."
 
 
-def _caption(study: FinishedStudy, drawn: list[Line]) -> str:
+def _caption(study: FinishedStudy, drawn: list[Latencies]) -> str:
     both = {line.configuration: line for line in drawn if line.configuration in (study.baseline, study.candidate)}
     told = ""
     if len(both) == 2:
@@ -160,7 +161,7 @@ def _caption(study: FinishedStudy, drawn: list[Line]) -> str:
         shared = [share for share in _shares(first) if share in _shares(second)]
         shown = [shared[0], shared[-1]] if len(shared) > 1 else shared
         pairs = [
-            f"at p{100 * share:.6g} {words.listing([words.seconds(one.whole.at(share)) for one in (first, second)])}"
+            f"at p{100 * share:.6g} {words.listing([qty.duration(one.whole.at(share)) for one in (first, second)])}"
             for share in shown
         ]
         told = f"{words.sentence_case(first.name)} and {second.name}: {'; '.join(pairs)}." if pairs else ""

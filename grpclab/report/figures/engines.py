@@ -11,6 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from grpclab import quantities as qty
+from grpclab.analysis import Interval
+from grpclab.metrics import value_text
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
 from grpclab.report.finished import FinishedStudy
@@ -23,23 +26,14 @@ _GROUP = 0.9  # the room of a variant's name, in rows
 
 
 @dataclass(frozen=True, kw_only=True)
-class Level:
-    """A metric's mean over blocks with its interval, in its unit."""
-
-    mean: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class Row:
     """A variant under one engine. `limits` are the labels of what limited it."""
 
     engine: str
     configuration: str
-    throughput_rps: Level
-    server_cpu_s: Level
-    client_cpu_s: Level
+    throughput_rps: Interval
+    server_cpu_s: Interval
+    client_cpu_s: Interval
     limits: tuple[str, ...]
 
 
@@ -55,7 +49,7 @@ class Client:
     @property
     def ratio(self) -> float:
         """Requests/s with wire over those with grpcio; NaN if there is none."""
-        return words.number(self.comparison.get("ratio"))
+        return qty.number(self.comparison.get("ratio"))
 
     @property
     def at_least(self) -> bool:
@@ -133,7 +127,7 @@ def sentence(study: FinishedStudy) -> str:
         by_verdict.setdefault(verdict, []).append(client)
     parts = []
     if more := by_verdict.get("faster"):
-        first, *others = [f"{'at least ' if c.at_least else ''}{words.ratio(c.ratio)}" for c in more]
+        first, *others = [f"{'at least ' if c.at_least else ''}{qty.ratio(c.ratio)}" for c in more]
         told = [f"{more[0].variant} serves {first}"]
         told += [f"{c.variant} {ratio}" for c, ratio in zip(more[1:], others, strict=True)]
         base = (study.plan.get("engines") or {}).get("base")
@@ -174,14 +168,19 @@ def by_engine(study: FinishedStudy) -> list[tuple[str, Mapping[str, Any]]]:
         for engine in ORDER
         if engine in baseline and engine in candidate
     ]
-    return [(engine, c) for engine, c in found if math.isfinite(words.number(c.get("ratio")))]
+    return [(engine, c) for engine, c in found if math.isfinite(qty.number(c.get("ratio")))]
 
 
 def _row(study: FinishedStudy, engine: str, configuration: str, pair: Sequence[str]) -> Row:
-    def level(metric: str) -> Level:
+    def level(metric: str) -> Interval:
         table = study.levels_of_pair(metric, *pair) if len(pair) == 2 else study.levels([configuration], metric)
         row = next(table[table["configuration"] == configuration].itertuples(index=False))
-        return Level(mean=words.number(row.mean), low=words.number(row.ci_low), high=words.number(row.ci_high))
+        return Interval(
+            mean=qty.number(row.mean),
+            low=qty.number(row.ci_low),
+            high=qty.number(row.ci_high),
+            blocks=int(qty.number(row.blocks)),
+        )
 
     return Row(
         engine=engine,
@@ -219,10 +218,10 @@ def _throughput(ax: Axes, places: list[tuple[Client, Row, float]]) -> None:
             if level.high > cut:
                 ax.plot(end, y, ">", color=theme.INK, ms=4, zorder=3)
         judged = row.engine == "wire" and math.isfinite(client.ratio)
-        text = words.amount(level.mean) + (f"  ({words.ratio(client.ratio)})" if judged else "")
+        text = qty.amount(level.mean) + (f"  ({qty.ratio(client.ratio)})" if judged else "")
         _beside(ax, end, y, text, bold=judged)
     theme.clean(ax, grid="x")
-    ax.xaxis.set_major_formatter(lambda value, _: theme.compact(value))
+    ax.xaxis.set_major_formatter(lambda value, _: qty.amount_tick(value))
     ax.locator_params(axis="x", nbins=5)
     ax.set_title("requests per second")
 
@@ -235,7 +234,7 @@ def _cpu(ax: Axes, places: list[tuple[Client, Row, float]]) -> None:
             if math.isfinite(level.mean):
                 ax.barh(y, level.mean * 1e6, left=left, height=0.62, fc=colour, ec=theme.PAPER, lw=0.8, zorder=2)
                 left += level.mean * 1e6
-                told.append(f"{level.mean * 1e6:,.0f}" if level.mean >= 1e-5 else words.amount(level.mean * 1e6))
+                told.append(qty.microseconds(level.mean))
         _beside(ax, left, y, " + ".join(told), bold=False)
         longest = max(longest, left)
     ax.set_xlim(0, longest * 1.45)
@@ -282,17 +281,17 @@ def _alt(drawn: list[Client]) -> str:
     told = []
     for client in drawn:
         rows = [
-            f"{row.engine} {words.value_of('throughput_rps', row.throughput_rps.mean)}, CPU per call "
-            f"{words.seconds(row.server_cpu_s.mean)} (server) and {words.seconds(row.client_cpu_s.mean)} (client)"
+            f"{row.engine} {value_text('throughput_rps', row.throughput_rps.mean)}, CPU per call "
+            f"{qty.duration(row.server_cpu_s.mean)} (server) and {qty.duration(row.client_cpu_s.mean)} (client)"
             for row in client.rows
         ]
-        told.append(f"{client.variant}: {'; '.join(rows)}; wire over grpcio {words.ratio(client.ratio)}")
+        told.append(f"{client.variant}: {'; '.join(rows)}; wire over grpcio {qty.ratio(client.ratio)}")
     return f"Bar chart. {'. '.join(told)}."
 
 
 def _caption(study: FinishedStudy) -> str:
     found = by_engine(study)
-    told = [f"{words.ratio(c['ratio'])} with {engine} ({c.get('verdict')})" for engine, c in found]
+    told = [f"{qty.ratio(c['ratio'])} with {engine} ({c.get('verdict')})" for engine, c in found]
     if not told:
         return "Requests per second and CPU time per call, by engine."
     baseline, candidate = variants(study)

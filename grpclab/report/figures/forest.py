@@ -9,6 +9,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from grpclab import quantities as qty
 from grpclab.metrics import metric_words
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
@@ -146,7 +147,7 @@ def _words_above(ax: Axes, y: float, subject: str, comparison: Comparison) -> No
     verdict = str(comparison.get("verdict") or "inconclusive")
     across = ax.get_yaxis_transform()
     ax.text(0, y - 0.52, words.short(subject, 36), transform=across, **_ROW)
-    told = f"{words.ratio(comparison['ratio'])} {verdict}"
+    told = f"{qty.ratio(comparison['ratio'])} {verdict}"
     colour = theme.VERDICT.get(verdict, theme.QUIET)
     clear = {"boxstyle": "square,pad=0.1", "fc": theme.PAPER, "ec": "none", "alpha": 0.85}
     ax.text(1, y - 0.52, told, transform=across, ha="right", color=colour, bbox=clear, **_ROW)
@@ -157,27 +158,27 @@ def _words_beside(before: Axes, after: Axes, y: float, subject: str, comparison:
     left, right = before.get_yaxis_transform(), after.get_yaxis_transform()
     before.text(0.03, y, words.short(subject, 44), transform=left, **_ROW)
     between = words.interval_of(comparison)
-    after.text(0.15, y, words.ratio(comparison["ratio"]), transform=right, ha="right", **_BOLD)
+    after.text(0.15, y, qty.ratio(comparison["ratio"]), transform=right, ha="right", **_BOLD)
     after.text(0.18, y, between, transform=right, color=theme.QUIET, **_ROW)
     after.text(0.66, y, verdict, transform=right, color=theme.VERDICT.get(verdict, theme.QUIET), **_ROW)
 
 
 def _forest_alt(shown: list[Comparison]) -> str:
     told = [
-        f"{words.plain(c.get('title') or c.get('candidate'))} {words.ratio(c['ratio'])} "
+        f"{words.plain(c.get('title') or c.get('candidate'))} {qty.ratio(c['ratio'])} "
         f"({words.interval_of(c)}), {c.get('verdict')}"
         for c in shown
     ]
-    return f"Forest plot of {words.count(len(shown), 'ratio')} with 95 % intervals: {'; '.join(told)}."
+    return f"Forest plot of {qty.count(len(shown), 'ratio')} with 95 % intervals: {'; '.join(told)}."
 
 
 def _forest_caption(study: FinishedStudy, shown: Sequence[Comparison], every: Sequence[Comparison]) -> str:
     counts = {v: sum(c.get("verdict") == v for c in shown) for v in theme.VERDICT}
     told = words.listing([f"{n} {verdict}" for verdict, n in counts.items() if n])
     if len(shown) < len(every):
-        return f"Of these {len(shown)} of {words.count(len(every), 'comparison')}: {told}."
+        return f"Of these {len(shown)} of {qty.count(len(every), 'comparison')}: {told}."
     aa = study.verdict.get("aa") or {}
     noise = ""
     if known(aa):
         noise = f" The baseline against itself (A/A) gives {words.estimate(aa)}."
-    return f"Of {words.count(len(shown), 'comparison')}: {told}.{noise}"
+    return f"Of {qty.count(len(shown), 'comparison')}: {told}.{noise}"

@@ -1,7 +1,6 @@
 """What became of the same configuration, and of the same headline, from study to study.
 
-Studies stand in order of time. Where the machine or a version changed in between, a line says what changed, and
-nothing is joined across it: another machine is never read as if it were the same.
+Studies stand in order of time. Where the machine or a version changed in between, a line says what changed.
 """
 
 from __future__ import annotations
@@ -14,79 +13,61 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from grpclab.metrics import metric_named, metric_words
-from grpclab.report import theme, words
+from grpclab import quantities as qty
+from grpclab.metrics import metric_named, metric_words, value_text
+from grpclab.report import recurrence, theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
-from grpclab.report.past import Level, Past, changes
+from grpclab.report.past import Past, PastLevel
+from grpclab.report.recurrence import Change, PastValue
 
-MOST_LINES = 6
-MOST_STUDIES = 40
-"""Of more studies the newest are drawn."""
 _MARKERS = "osD^vP"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spot:
-    """A value in one study; `place` counts the drawn studies from the oldest."""
-
-    place: int
-    mean: float
-    low: float
-    high: float
-    verdict: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Line:
+class Track:
     """One configuration, or one headline, in the studies that hold it, the oldest first."""
 
     title: str
     name: str
     colour: str
     marker: str
-    spots: tuple[Spot, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Change:
-    """Between `place` and the study after it the machine or a version changed."""
-
-    place: int
-    told: str
+    spots: tuple[PastValue, ...]
 
 
 def history(studies: Sequence[Past]) -> list[FigureBlock]:
     """The figures of all that recurs, in any order of `studies`: levels first; none where nothing does."""
-    once = {(study.study, study.when): study for study in sorted(studies, key=_order, reverse=True)}  # not its copies
-    newest = list(once.values())[:MOST_STUDIES]
+    once = {
+        (study.study, study.when): study for study in sorted(studies, key=recurrence.order, reverse=True)
+    }  # not its copies
+    newest = list(once.values())[: recurrence.MOST_STUDIES]
     return [block for draw in (levels, ratios) if (block := draw(newest)) is not None]
 
 
 def levels(studies: Sequence[Past]) -> FigureBlock | None:
     """The level of each configuration that two studies or more hold; None where none recurs."""
-    found = _recurring(studies)
+    found = recurrence.recurring(studies)
     if not found:
         return None
     newest = max(itertools.chain(*found.values()), key=lambda pair: pair[0].age)[0]
-    metric = _metric(newest, found)
+    metric = recurrence.metric_of(newest, found)
     same_metric = {key: pairs for key, pairs in found.items() if pairs[0][1].metric == metric}
-    chosen = _chosen(newest, same_metric)
-    drawn = _drawn([study for key in chosen for study, _ in same_metric[key]])
+    chosen = recurrence.chosen(newest, same_metric)
+    drawn = recurrence.distinct([study for key in chosen for study, _ in same_metric[key]])
     lines = [
-        Line(
+        Track(
             title=words.short(same_metric[key][-1][1].title, 30),
             name=words.short(same_metric[key][-1][1].name, 16),
             colour=_colour(newest, same_metric[key][0][1], at),
             marker=_MARKERS[at],
             spots=tuple(
-                Spot(place=drawn.index(study), mean=level.mean, low=level.low, high=level.high)
+                PastValue(place=drawn.index(study), mean=level.mean, low=level.low, high=level.high)
                 for study, level in same_metric[key]
                 if study in drawn
             ),
         )
         for at, key in enumerate(chosen)
     ]
-    borders = _borders(drawn)
+    borders = recurrence.borders(drawn)
     caption = (
         f"{words.sentence_case(metric_words(metric))} in {len(drawn)} studies"
         f" of {drawn[0].when} to {drawn[-1].when}: {_choice(len(lines), len(found))}. "
@@ -99,7 +80,7 @@ def levels(studies: Sequence[Past]) -> FigureBlock | None:
         narrow_height_in=4.6,
         alt=f"Line chart of {metric_words(metric)} over {len(drawn)} studies. "
         + "; ".join(
-            f"{line.title}: {', '.join(words.value_of(metric, spot.mean) for spot in line.spots)}" for line in lines
+            f"{line.title}: {', '.join(value_text(metric, spot.mean) for spot in line.spots)}" for line in lines
         )
         + f".{_told_changes(borders)}",
         caption=caption,
@@ -117,37 +98,38 @@ def levels(studies: Sequence[Past]) -> FigureBlock | None:
 def ratios(studies: Sequence[Past]) -> FigureBlock | None:
     """The newest headline that two studies or more share, as a ratio with its interval; None where none is shared."""
     found: dict[tuple[str, ...], list[Past]] = {}
-    for study in sorted(studies, key=_order):
+    for study in sorted(studies, key=recurrence.order):
         if study.same_headline:
             found.setdefault(study.same_headline, []).append(study)
     shared = [mine for mine in found.values() if len(mine) > 1]
     if not shared:
         return None
     mine = max(shared, key=lambda mine: mine[-1].age)
-    drawn = _drawn(mine)
+    drawn = recurrence.distinct(mine)
     last = drawn[-1]
     spots = tuple(
-        Spot(place=at, mean=one.ratio, low=one.low, high=one.high, verdict=one.verdict) for at, one in enumerate(drawn)
+        PastValue(place=at, mean=one.ratio, low=one.low, high=one.high, verdict=one.verdict)
+        for at, one in enumerate(drawn)
     )
-    line = Line(title="", name="", colour=theme.INK, marker="o", spots=spots)
-    borders = _borders(drawn)
+    line = Track(title="", name="", colour=theme.INK, marker="o", spots=spots)
+    borders = recurrence.borders(drawn)
     title = f"{last.candidate} against {last.baseline}"
     others = len(shared) - 1
     more = f" Other headlines that two studies or more share, and that are not drawn: {others}." if others else ""
     return figure_block(
         title="The same headline, study by study",
-        draw=_draw([line], borders, drawn, unit=f"ratio, {title}", text=theme.tick_ratio, delta=last.delta),
+        draw=_draw([line], borders, drawn, unit=f"ratio, {title}", text=qty.ratio_tick, delta=last.delta),
         wide_height_in=3.6,
         narrow_height_in=4.0,
         alt=f"Dot plot of the ratio of {title} in {metric_words(last.metric)} over {len(drawn)} studies: "
         + "; ".join(
-            f"{one.when} {words.ratio(one.ratio)} ({words.interval(one.low, one.high)}), {one.verdict}" for one in drawn
+            f"{one.when} {qty.ratio(one.ratio)} ({qty.interval(one.low, one.high)}), {one.verdict}" for one in drawn
         )
         + f".{_told_changes(borders)}",
         caption=(
             f"{title} in {metric_words(last.metric)}, {len(drawn)} studies of the design {last.design}: from "
-            f"{words.ratio(min(s.mean for s in spots))} to {words.ratio(max(s.mean for s in spots))}, last "
-            f"{words.ratio(last.ratio)} ({_between(spots[-1])}). {_agreement(spots, borders)}{more}"
+            f"{qty.ratio(min(s.mean for s in spots))} to {qty.ratio(max(s.mean for s in spots))}, last "
+            f"{qty.ratio(last.ratio)} ({_between(spots[-1])}). {_agreement(spots, borders)}{more}"
             f"{_told_changes(borders)}"
         ),
         how_to_read=(
@@ -161,79 +143,15 @@ def ratios(studies: Sequence[Past]) -> FigureBlock | None:
     )
 
 
-Found = dict[tuple[str, ...], list[tuple[Past, Level]]]
-
-
-def _recurring(studies: Sequence[Past]) -> Found:
-    """The configurations of two studies or more, each with its levels from the oldest to the newest."""
-    found: Found = {}
-    for study in sorted(studies, key=_order):
-        for key, level in {level.same: level for level in study.levels}.items():
-            found.setdefault(key, []).append((study, level))
-    return {key: pairs for key, pairs in found.items() if len(pairs) > 1}
-
-
-def _order(study: Past) -> tuple[object, ...]:
-    return study.age, study.study, study.file
-
-
-def _metric(newest: Past, found: Found) -> str:
-    """The metric of the newest study, if it recurs, else the one that recurs most."""
-    counts: dict[str, int] = {}
-    for pairs in found.values():
-        counts[pairs[0][1].metric] = counts.get(pairs[0][1].metric, 0) + 1
-    return newest.metric if newest.metric in counts else max(counts, key=lambda metric: (counts[metric], metric))
-
-
-def _chosen(newest: Past, found: Found) -> list[tuple[str, ...]]:
-    """The headline's two of the newest study, then those in most studies, then in the order of that study."""
-    places = {level.same: at for at, level in enumerate(newest.levels)}
-    sides = [level.same for name in (newest.baseline, newest.candidate) if (level := newest.level(name))]
-
-    def rank(key: tuple[str, ...]) -> tuple[object, ...]:
-        side = sides.index(key) if key in sides else len(sides)
-        return side, -len(found[key]), places.get(key, len(places)), key
-
-    return sorted(found, key=rank)[:MOST_LINES]
-
-
 def _choice(drawn: int, recurring: int) -> str:
     """Which configurations are drawn, of how many."""
     if recurring == 1:
         return "the one configuration that two studies or more hold"
     how = ": the headline's two of the newest study first, then those in most studies" if recurring > drawn else ""
-    return f"{words.count(drawn, 'configuration')} of {recurring} that two studies or more hold{how}"
+    return f"{qty.count(drawn, 'configuration')} of {recurring} that two studies or more hold{how}"
 
 
-def _drawn(studies: Sequence[Past]) -> list[Past]:
-    """Each study once, the oldest first; of very many the newest."""
-    distinct = {id(study): study for study in studies}
-    return sorted(distinct.values(), key=_order)[-MOST_STUDIES:]
-
-
-def _borders(drawn: Sequence[Past]) -> list[Change]:
-    """Where the machine or a version changed between two neighbours."""
-    found = []
-    for place, (before, after) in enumerate(itertools.pairwise(drawn)):
-        if told := changes(before, after):
-            more = f" and {len(told) - 2} more" if len(told) > 2 else ""
-            found.append(Change(place=place, told=f"{', '.join(told[:2])}{more}"))
-    return found
-
-
-def _pieces(spots: Sequence[Spot], borders: Sequence[Change]) -> list[list[Spot]]:
-    """The spots in runs with no change of the machine inside."""
-    pieces: list[list[Spot]] = []
-    for spot in spots:
-        last = pieces[-1][-1].place if pieces else None
-        if last is None or any(last <= border.place < spot.place for border in borders):
-            pieces.append([spot])
-        else:
-            pieces[-1].append(spot)
-    return pieces
-
-
-def _colour(newest: Past, level: Level, place: int) -> str:
+def _colour(newest: Past, level: PastLevel, place: int) -> str:
     sides = {newest.baseline: theme.BASELINE, newest.candidate: theme.CANDIDATE}
     if level.scenario == newest.scenario and level.name in sides:
         return sides[level.name]
@@ -241,7 +159,7 @@ def _colour(newest: Past, level: Level, place: int) -> str:
 
 
 def _draw(
-    lines: Sequence[Line],
+    lines: Sequence[Track],
     borders: Sequence[Change],
     drawn: Sequence[Past],
     *,
@@ -277,8 +195,8 @@ def _draw(
     return draw
 
 
-def _draw_line(ax: Axes, line: Line, borders: Sequence[Change]) -> None:
-    for piece in _pieces(line.spots, borders):
+def _draw_line(ax: Axes, line: Track, borders: Sequence[Change]) -> None:
+    for piece in recurrence.runs(line.spots, borders):
         ax.plot([s.place for s in piece], [s.mean for s in piece], color=line.colour, lw=1.5, alpha=0.8, zorder=3)
     for spot in line.spots:
         colour = theme.VERDICT.get(spot.verdict, line.colour)
@@ -310,7 +228,7 @@ def _draw_borders(ax: Axes, borders: Sequence[Change], *, most: int) -> None:
             )
 
 
-def _y_axis(ax: Axes, lines: Sequence[Line], text: Callable[[float], str], *, ratio: bool) -> None:
+def _y_axis(ax: Axes, lines: Sequence[Track], text: Callable[[float], str], *, ratio: bool) -> None:
     """A log axis with all that is drawn, intervals included as far as they say something."""
     spots = [spot for line in lines for spot in line.spots]
     intervals = [v for spot in spots for v in (spot.low, spot.high)]
@@ -348,24 +266,24 @@ def _dates(ax: Axes, drawn: Sequence[Past], *, most: int) -> None:
 
 
 def _scale(metric: str) -> Callable[[float], str]:
-    return words.seconds if metric_named(metric).quantity == "time" else theme.compact
+    return qty.duration if metric_named(metric).quantity == "time" else qty.amount_tick
 
 
-def _moves(lines: Sequence[Line], borders: Sequence[Change]) -> str:
+def _moves(lines: Sequence[Track], borders: Sequence[Change]) -> str:
     """How far each line moved since its last machine came."""
     told = []
     for line in lines:
-        piece = _pieces(line.spots, borders)[-1]
+        piece = recurrence.runs(line.spots, borders)[-1]
         if len(piece) > 1:
-            told.append(f"{line.title} {words.ratio(piece[-1].mean / piece[0].mean)}")
+            told.append(f"{line.title} {qty.ratio(piece[-1].mean / piece[0].mean)}")
     if not told:
         return "On its last machine none was measured twice."
     return f"Last against first on its last machine: {'; '.join(told)}."
 
 
-def _agreement(spots: Sequence[Spot], borders: Sequence[Change]) -> str:
+def _agreement(spots: Sequence[PastValue], borders: Sequence[Change]) -> str:
     """Whether the last study agrees with the one before it on the same machine."""
-    piece = _pieces(spots, borders)[-1]
+    piece = recurrence.runs(spots, borders)[-1]
     if len(piece) < 2:
         return "No other study is of the last one's machine and versions."
     before, last = piece[-2], piece[-1]
@@ -375,9 +293,9 @@ def _agreement(spots: Sequence[Spot], borders: Sequence[Change]) -> str:
     return f"The intervals of the last two studies on one machine {'overlap' if overlap else 'do not overlap'}."
 
 
-def _between(spot: Spot) -> str:
-    between = words.interval(spot.low, spot.high)
-    return f"95 % interval {between}" if between != words.MISSING else "no interval"
+def _between(spot: PastValue) -> str:
+    between = qty.interval(spot.low, spot.high)
+    return f"95 % interval {between}" if between != qty.MISSING else "no interval"
 
 
 def _told_changes(borders: Sequence[Change]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
+from grpclab import quantities as qty
 from grpclab.analysis.inference.ratios import numbers
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
@@ -33,8 +34,8 @@ class Silence:
     def typical(self) -> str:
         """The median time in words, ``> 3 s`` where most are censored."""
         if sum(self.censored) * 2 > len(self.censored):
-            return f"> {words.seconds(max(self.first_s))}"
-        return words.seconds(float(np.median(self.first_s)))
+            return f"> {qty.duration(max(self.first_s))}"
+        return qty.duration(float(np.median(self.first_s)))
 
 
 def silences(study: FinishedStudy) -> list[Silence]:
@@ -91,7 +92,7 @@ def idle(study: FinishedStudy) -> FigureBlock | None:
         titles = [textwrap.fill(words.short(one.title, 72), 18 if narrow else 34) for one in drawn]
         ax.set_yticks(range(len(drawn)), titles)
         ticks = [t for t in (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10) if least / 2 <= t <= limit]
-        theme.plain_ticks(ax, "x", ticks[:: 2 if narrow else 1], words.seconds)
+        theme.plain_ticks(ax, "x", ticks[:: 2 if narrow else 1], qty.duration)
         theme.clean(ax)
         ax.set_xlabel("from the first call after the silence to the first success")
 
@@ -101,8 +102,8 @@ def idle(study: FinishedStudy) -> FigureBlock | None:
         wide_height_in=0.62 * len(drawn) + 0.9,
         narrow_height_in=0.95 * len(drawn) + 0.9,
         alt=f"Dots, one a trial. {_told(drawn)}",
-        caption=f"After {words.seconds(about['pause_s'])} of silence on a link that forgets a connection after "
-        f"{words.seconds(about['idle_timeout_s'])}: {_told(drawn)}",
+        caption=f"After {qty.duration(about['pause_s'])} of silence on a link that forgets a connection after "
+        f"{qty.duration(about['idle_timeout_s'])}: {_told(drawn)}",
         how_to_read=(
             "Each mark is a trial: connections are used, then silent for longer than the emulated link remembers them, "
             "then calls resume. A dot is the time from the first of these calls until one had succeeded; an open arrow "
@@ -120,6 +121,6 @@ def _told(drawn: list[Silence]) -> str:
         first = f"no success within {one.typical.removeprefix('> ')}" if late else f"first success after {one.typical}"
         said = [first, f"{one.failed:,} of {one.calls:,} calls failed"]
         if one.goaways:
-            said.append(words.count(one.goaways, "GOAWAY"))
+            said.append(qty.count(one.goaways, "GOAWAY"))
         parts.append(f"{one.title}: {', '.join(said)}")
     return f"{'; '.join(parts)}."

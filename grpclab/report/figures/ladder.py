@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from grpclab import analysis
+from grpclab import quantities as qty
 from grpclab.metrics import metric_words
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
@@ -54,15 +55,15 @@ def steps(study: FinishedStudy) -> list[Step]:
             reached[configuration] = 1.0
             continue
         start = reached.get(baseline, here)
-        ratio = math.nan if reason else words.number(row.ratio)
+        ratio = math.nan if reason else qty.number(row.ratio)
         step = Step(
             title=words.plain(row.title or row.name),
             kept=bool(row.kept),
             reason=reason or ("" if math.isfinite(ratio) else "no ratio could be computed"),
             start=start,
             ratio=ratio,
-            low=words.number(row.ci_low),
-            high=words.number(row.ci_high),
+            low=qty.number(row.ci_low),
+            high=qty.number(row.ci_high),
             verdict=str(row.verdict or ""),
             limited=any(study.limits(name) for name in (baseline, configuration)),
         )
@@ -80,7 +81,7 @@ def ladder(study: FinishedStudy) -> FigureBlock | None:
     if not any(math.isfinite(s.ratio) for s in rungs):
         return None
     total = study.headline if study.headline.get("metric") == study.metric else {}
-    whole = words.number(total.get("ratio"))
+    whole = qty.number(total.get("ratio"))
     if not _spans(study):
         whole = math.nan
     bars = [v for s in rungs for v in (s.start, s.end)] + [whole]
@@ -100,14 +101,14 @@ def ladder(study: FinishedStudy) -> FigureBlock | None:
             if later and step.kept:
                 ax.plot([step.end] * 2, [y + 0.25, later[-1] - 0.25], color=theme.QUIET, lw=0.8, zorder=1)
         if math.isfinite(whole):
-            low, high = words.number(total.get("ci_low")), words.number(total.get("ci_high"))
+            low, high = qty.number(total.get("ci_low")), qty.number(total.get("ci_high"))
             y = len(rungs)
             ax.axhline(y - 0.55, color=theme.FAINT, lw=1)
             hollow = bool(total.get("limited_by"))
             face = theme.PAPER if hollow else theme.INK
             ax.barh(y, whole - 1, left=1, height=0.5, fc=face, ec=theme.INK, lw=1, zorder=2)
             _whisker(ax, y, low, high, theme.INK)
-            _note(ax, y, (1, whole), (low, high), words.ratio(whole), bold=True, hollow=hollow, narrow=narrow)
+            _note(ax, y, (1, whole), (low, high), qty.ratio(whole), bold=True, hollow=hollow, narrow=narrow)
         labels = [s.title for s in rungs] + (["all together"] if math.isfinite(whole) else [])
         ax.axvline(1, color=theme.QUIET, lw=1, zorder=1)
         ax.set_ylim(rows - 0.4, -0.6)
@@ -203,7 +204,7 @@ def _rung(ax: Axes, y: int, step: Step, *, narrow: bool) -> None:
         ax.plot([step.end] * 2, [y - 0.25, y + 0.25], color=colour, lw=2.5, zorder=2)
     low, high = step.start * step.low, step.start * step.high
     _whisker(ax, y, low, high, theme.INK)
-    note = words.ratio(step.ratio) + ("" if step.kept else "  rejected")
+    note = qty.ratio(step.ratio) + ("" if step.kept else "  rejected")
     _note(ax, y, (step.start, step.end), (low, high), note, bold=step.kept, hollow=step.limited, narrow=narrow)
 
 
@@ -256,11 +257,11 @@ def _caption(rungs: list[Step], whole: float) -> str:
         best = max(kept, key=lambda s: s.ratio)
         product = math.prod(s.ratio for s in kept)
         parts.append(
-            f"The largest single step is {best.title} with {words.ratio(best.ratio)}; "
-            f"the kept rungs multiply to {words.ratio(product)}"
+            f"The largest single step is {best.title} with {qty.ratio(best.ratio)}; "
+            f"the kept rungs multiply to {qty.ratio(product)}"
         )
         if math.isfinite(whole):
-            parts[-1] += f", measured directly {words.ratio(whole)}"
+            parts[-1] += f", measured directly {qty.ratio(whole)}"
     rejected = [s.title for s in rungs if not s.kept]
     if rejected:
         parts.append(f"Rejected: {words.listing(rejected)}")
@@ -276,8 +277,8 @@ def _alt(study: FinishedStudy, rungs: list[Step], whole: float) -> str:
         if math.isfinite(s.ratio):
             kept = "kept" if s.kept else "rejected"
             between = words.interval_of({"ratio": s.ratio, "ci_low": s.low, "ci_high": s.high})
-            told.append(f"{s.title} {words.ratio(s.ratio)} ({between}), {kept}")
+            told.append(f"{s.title} {qty.ratio(s.ratio)} ({between}), {kept}")
         else:
             told.append(f"{s.title}: {s.reason}")
-    end = f"; all together {words.ratio(whole)}" if math.isfinite(whole) else ""
+    end = f"; all together {qty.ratio(whole)}" if math.isfinite(whole) else ""
     return f"Waterfall of {metric_words(study.metric)} factors on a log axis: {'; '.join(told)}{end}."

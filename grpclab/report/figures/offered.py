@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from grpclab import quantities as qty
 from grpclab.analysis.offered import Series, series
 from grpclab.load.run import KEPT_SHARE
 from grpclab.load.steps import KEPT_TAIL
@@ -37,7 +38,7 @@ def offered_rates(study: FinishedStudy) -> FigureBlock | None:
         theme.latency_ticks(ax, "y", theme.within_reach(points, intervals))
         rates = sorted({r.offered_rps for one in drawn for r in one.rates})
         step = max(1, -(-len(rates) // (5 if narrow else 10)))
-        theme.plain_ticks(ax, "x", rates[::step], theme.compact)
+        theme.plain_ticks(ax, "x", rates[::step], qty.amount_tick)
         ax.set_xlim(0, rates[-1] * 1.06)
         theme.clean(ax)
         ax.set_xlabel("offered rate, requests per second")
@@ -64,7 +65,7 @@ def offered_rates(study: FinishedStudy) -> FigureBlock | None:
             "Calls are sent when they are due, whatever became of those before, and latency counts from then on: a "
             "server that cannot keep up shows it here as a queue. The solid line is p99 with its 95 % interval over "
             "blocks, the dotted one p50. The vertical line is the knee: the highest rate at which "
-            f"{words.percent(KEPT_SHARE)} of the calls came back as fast as they were offered and the tail was no more "
+            f"{qty.percent(KEPT_SHARE)} of the calls came back as fast as they were offered and the tail was no more "
             f"than {KEPT_TAIL:g} times that of the lowest rate (its median, where there are too few calls for p99). "
             "Hollow markers: the load generator may have been the limit."
         ),
@@ -99,7 +100,7 @@ def _name(study: FinishedStudy, one: Series, at: int) -> str:
 
 def _alt(name: str, one: Series) -> str:
     told = "; ".join(
-        f"at {r.offered_rps:,.0f}/s p50 {words.seconds(r.p50_s)}, p99 {words.seconds(r.p99_s)}, "
+        f"at {r.offered_rps:,.0f}/s p50 {qty.duration(r.p50_s)}, p99 {qty.duration(r.p99_s)}, "
         f"{r.achieved_rps:,.0f}/s answered"
         for r in one.rates
     )

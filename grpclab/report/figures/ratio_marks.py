@@ -8,6 +8,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from grpclab import quantities as qty
 from grpclab.report import theme, words
 
 Comparison = Mapping[str, Any]
@@ -15,14 +16,14 @@ Comparison = Mapping[str, Any]
 
 def known(comparison: Comparison) -> bool:
     """Whether there is a ratio to draw."""
-    return words.number(comparison.get("ratio")) > 0
+    return qty.number(comparison.get("ratio")) > 0
 
 
 def reach(comparisons: Iterable[Comparison]) -> list[float]:
     """What an axis of these comparisons has to hold: every ratio, and of the intervals as much as says something."""
     drawn = [c for c in comparisons if known(c)]
-    ends = [words.number(c.get(key)) for c in drawn for key in ("ci_low", "ci_high")]
-    return theme.within_reach([words.number(c["ratio"]) for c in drawn], ends, also=[1.0])
+    ends = [qty.number(c.get(key)) for c in drawn for key in ("ci_low", "ci_high")]
+    return theme.within_reach([qty.number(c["ratio"]) for c in drawn], ends, also=[1.0])
 
 
 def band(ax: Axes, delta: float) -> None:
@@ -36,7 +37,7 @@ def dot(ax: Axes, y: float, comparison: Comparison) -> None:
     """A ratio with its interval, in the colour and shape of its verdict; hollow where it is a bound."""
     verdict = str(comparison.get("verdict") or "inconclusive")
     colour = theme.VERDICT.get(verdict, theme.QUIET)
-    low, high = words.number(comparison.get("ci_low")), words.number(comparison.get("ci_high"))
+    low, high = qty.number(comparison.get("ci_low")), qty.number(comparison.get("ci_high"))
     if low >= 0 and math.isfinite(high):
         left, right = ax.get_xlim()
         ax.plot([max(low, left), min(high, right)], [y, y], color=colour, lw=2, solid_capstyle="butt", zorder=3)

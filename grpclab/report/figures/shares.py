@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from grpclab import quantities as qty
 from grpclab.analysis import Interval
 from grpclab.analysis.inference import evidence
 from grpclab.analysis.inference.ratios import numbers
@@ -150,9 +151,7 @@ def profile(study: FinishedStudy, view: View) -> FigureBlock | None:
             columnspacing=1.4,
         )
 
-    samples = "; ".join(
-        f"{p.title}: {words.count(p.samples, 'sample')} in {words.count(p.blocks, 'block')}" for p in drawn
-    )
+    samples = "; ".join(f"{p.title}: {qty.count(p.samples, 'sample')} in {qty.count(p.blocks, 'block')}" for p in drawn)
     waited = ", most of them waiting" if all(p.wait.mean > 0.5 for p in drawn) else ""
     return figure_block(
         title=view.title,
@@ -204,7 +203,7 @@ def _bars(ax: Axes, drawn: list[Profile], shares: list[Interval], title: str) ->
         ax.barh(y, 1, height=0.3, fc="#F1F3F6", ec="none")
         if math.isfinite(share.mean):
             ax.barh(y, share.mean, height=0.3, fc=one.colour, ec="none")
-        text = words.percent(share.mean) if math.isfinite(share.mean) else "not measured"
+        text = qty.percent(share.mean) if math.isfinite(share.mean) else "not measured"
         ax.text(0, y - 0.2, text, ha="left", va="bottom", fontsize=9, fontweight="bold")
     ax.set_title(title)
 
@@ -212,10 +211,10 @@ def _bars(ax: Axes, drawn: list[Profile], shares: list[Interval], title: str) ->
 def _alt(drawn: list[Profile], present: list[str], beside: tuple[str, list[Interval]]) -> str:
     told = []
     for p, other in zip(drawn, beside[1], strict=True):
-        parts = [f"{FAMILIES[f][0]} {words.percent(p.families[f].mean)}" for f in present]
+        parts = [f"{FAMILIES[f][0]} {qty.percent(p.families[f].mean)}" for f in present]
         told.append(
-            f"{p.title}: {', '.join(parts)} of the samples that worked; {beside[0]} {words.percent(other.mean)}; "
-            f"kernel, by /proc, {words.percent(p.accounted.mean)} of CPU time"
+            f"{p.title}: {', '.join(parts)} of the samples that worked; {beside[0]} {qty.percent(other.mean)}; "
+            f"kernel, by /proc, {qty.percent(p.accounted.mean)} of CPU time"
         )
     return f"Stacked bars of profile shares. {'; '.join(told)}."
 
@@ -224,5 +223,5 @@ def _caption(drawn: list[Profile]) -> str:
     told = []
     for p in drawn:
         family = max(FAMILIES, key=lambda f: p.families[f].mean if math.isfinite(p.families[f].mean) else -1)
-        told.append(f"in {p.title} it is {FAMILIES[family][0]} ({words.percent(p.families[family].mean)})")
+        told.append(f"in {p.title} it is {FAMILIES[family][0]} ({qty.percent(p.families[family].mean)})")
     return f"The largest part of the work: {'; '.join(told)}."

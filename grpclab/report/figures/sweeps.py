@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from grpclab import quantities as qty
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
 from grpclab.report.figures.ratio_marks import Comparison, band, dot, known, reach
@@ -123,7 +124,7 @@ def _rates(drawn: list[tuple[Mapping[str, Any], list[tuple[str, Comparison]]]]) 
 def _ratio_above(ax: Axes, y: float, comparison: Comparison) -> None:
     """The ratio above its point: beside a wide interval there is no room."""
     ax.annotate(
-        words.ratio(comparison["ratio"]),
+        qty.ratio(comparison["ratio"]),
         xy=(comparison["ratio"], y),
         xytext=(0, 6),
         textcoords="offset points",
@@ -141,7 +142,7 @@ def _sweep_alt(entry: Mapping[str, Any], points: list[tuple[str, Comparison]]) -
 
 def _sweep_caption(entry: Mapping[str, Any], points: list[tuple[str, Comparison]]) -> str:
     moved = [
-        f"{label} is {c['verdict']} ({words.ratio(c['ratio'])})"
+        f"{label} is {c['verdict']} ({qty.ratio(c['ratio'])})"
         for label, c in points
         if c.get("verdict") in {"faster", "slower"}
     ]

@@ -9,7 +9,8 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from grpclab.report import theme, words
+from grpclab import quantities as qty
+from grpclab.report import theme
 from grpclab.report.blocks import FigureBlock, figure_block
 from grpclab.report.finished import FinishedStudy
 
@@ -111,7 +112,7 @@ def timeline(study: FinishedStudy) -> FigureBlock | None:
     half = len(good) // 2
     drift = float(np.exp(np.log(good["relative"]).iloc[half:].mean() - np.log(good["relative"]).iloc[:half].mean()))
     spread = float(np.exp(np.log(good["relative"]).std(ddof=1)) - 1)
-    invalid = f" {words.count(len(bad), 'trial')} invalid (red crosses)." if len(bad) else ""
+    invalid = f" {qty.count(len(bad), 'trial')} invalid (red crosses)." if len(bad) else ""
     caption = (
         f"Half of the study to half of the study, throughput moved by {100 * (drift - 1):+.1f} %; "
         f"single trials scatter by about {100 * spread:.1f} % around their configuration's mean.{invalid}"
@@ -122,9 +123,9 @@ def timeline(study: FinishedStudy) -> FigureBlock | None:
         wide_height_in=3.1,
         narrow_height_in=3.1,
         alt=(
-            f"Scatter plot of {words.count(len(good), 'valid trial')} in "
-            f"{words.count(len(starts), 'block')}, from {words.ratio(good['relative'].min())} to "
-            f"{words.ratio(good['relative'].max())} of the mean of their configuration. {caption}"
+            f"Scatter plot of {qty.count(len(good), 'valid trial')} in "
+            f"{qty.count(len(starts), 'block')}, from {qty.ratio(good['relative'].min())} to "
+            f"{qty.ratio(good['relative'].max())} of the mean of their configuration. {caption}"
         ),
         caption=caption,
         how_to_read=(

@@ -9,7 +9,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from grpclab import quantities as qty
 from grpclab.factors.service_time import parse_milliseconds
+from grpclab.metrics import value_text
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
 from grpclab.report.finished import FinishedStudy
@@ -39,14 +41,14 @@ def servers(study: FinishedStudy) -> list[Waiting]:
     found = []
     for row in study.levels(names, _METRIC).itertuples(index=False):
         name = str(row.configuration)
-        if math.isfinite(words.number(row.mean)):
+        if math.isfinite(qty.number(row.mean)):
             found.append(
                 Waiting(
                     configuration=name,
                     title=study.title(name),
-                    mean=words.number(row.mean),
-                    low=words.number(row.ci_low),
-                    high=words.number(row.ci_high),
+                    mean=qty.number(row.mean),
+                    low=qty.number(row.ci_low),
+                    high=qty.number(row.ci_high),
                     most_rps=_most_rps(study, name),
                     limits=tuple(study.limits(name)),
                 )
@@ -60,7 +62,7 @@ def comparisons(study: FinishedStudy) -> list[Mapping[str, Any]]:
     return [
         c
         for c in (study.headline, *(study.verdict.get("comparisons") or []))
-        if c.get("scenario") == scenario and c.get("metric") == _METRIC and math.isfinite(words.number(c.get("ratio")))
+        if c.get("scenario") == scenario and c.get("metric") == _METRIC and math.isfinite(qty.number(c.get("ratio")))
     ]
 
 
@@ -78,7 +80,7 @@ def waiting(study: FinishedStudy) -> FigureBlock | None:
         for y, one in enumerate(drawn):
             face = theme.PAPER if one.limits else theme.OTHERS[0]
             bar = ax.barh(y, one.mean, height=0.56, fc=face, ec=theme.OTHERS[0], lw=1.6, zorder=2)
-            theme.tip(bar[0], f"{one.title}: {words.value_of(_METRIC, one.mean)}")
+            theme.tip(bar[0], f"{one.title}: {value_text(_METRIC, one.mean)}")
             end = one.mean
             if math.isfinite(one.low) and math.isfinite(one.high):
                 end = min(longest, one.high)
@@ -86,13 +88,13 @@ def waiting(study: FinishedStudy) -> FigureBlock | None:
             if one.most_rps <= longest * 1.2:
                 ax.plot([one.most_rps] * 2, [y - 0.38, y + 0.38], color=theme.CANDIDATE, lw=2, zorder=4)
                 end = max(end, one.most_rps)
-            ax.annotate(words.amount(one.mean), xy=(end, y), xytext=(6, 0), textcoords="offset points", va="center")
+            ax.annotate(qty.amount(one.mean), xy=(end, y), xytext=(6, 0), textcoords="offset points", va="center")
         width = 20 if narrow else 44
         ax.set_yticks(range(len(drawn)), [words.short(one.title, width) for one in drawn], color=theme.INK)
         ax.set_ylim(len(drawn) - 0.45, -0.55)
         theme.clean(ax, grid="x")
         ax.spines["left"].set_visible(False)
-        ax.xaxis.set_major_formatter(lambda value, _: theme.compact(value))
+        ax.xaxis.set_major_formatter(lambda value, _: qty.amount_tick(value))
         ax.locator_params(axis="x", nbins=5)
         ax.set_xlabel("requests per second")
 
@@ -116,8 +118,8 @@ def waiting(study: FinishedStudy) -> FigureBlock | None:
 
 def _most_rps(study: FinishedStudy, name: str) -> float:
     """The threads that are always there / the mean wait."""
-    threads = words.number(study.factor(name, "server.threads") or 10)
-    processes = words.number(study.factor(name, "server.processes") or 1)
+    threads = qty.number(study.factor(name, "server.threads") or 10)
+    processes = qty.number(study.factor(name, "server.processes") or 1)
     try:
         wait_s = parse_milliseconds(str(study.factor(name, "server.handler_wait_ms"))).mean_s
     except ValueError:
@@ -127,8 +129,8 @@ def _most_rps(study: FinishedStudy, name: str) -> float:
 
 
 def _told(one: Waiting) -> str:
-    most = f", at most {words.amount(one.most_rps)} with its threads" if math.isfinite(one.most_rps) else ""
-    return f"{one.title} {words.value_of(_METRIC, one.mean)}{most}"
+    most = f", at most {qty.amount(one.most_rps)} with its threads" if math.isfinite(one.most_rps) else ""
+    return f"{one.title} {value_text(_METRIC, one.mean)}{most}"
 
 
 def pair(c: Mapping[str, Any]) -> str:
@@ -138,5 +140,5 @@ def pair(c: Mapping[str, Any]) -> str:
 
 
 def _caption(study: FinishedStudy) -> str:
-    told = [f"{pair(c)} {words.ratio(c['ratio'])} ({c.get('verdict')})" for c in comparisons(study)]
+    told = [f"{pair(c)} {qty.ratio(c['ratio'])} ({c.get('verdict')})" for c in comparisons(study)]
     return f"{words.sentence_case('; '.join(told))}." if told else "Requests per second, by server."

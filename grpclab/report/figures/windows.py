@@ -12,6 +12,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from grpclab import quantities as qty
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
 from grpclab.report.finished import FinishedStudy
@@ -26,12 +27,12 @@ class Panel:
 
     title: str
     unit: str
-    points: tuple[Spot, ...]
-    apart: tuple[Spot, ...]
+    points: tuple[SizePoint, ...]
+    apart: tuple[SizePoint, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spot:
+class SizePoint:
     """A point of a panel with its interval and the value of each block."""
 
     label: str
@@ -51,7 +52,7 @@ def panels(study: FinishedStudy) -> list[Panel]:
     """The panels that hold at least one measured point."""
     found = []
     for entry in study.entries("windows"):
-        moved = words.number(entry.get("bytes_per_request"))
+        moved = qty.number(entry.get("bytes_per_request"))
         scale = moved / 1e6 if math.isfinite(moved) and moved > 0 else 1.0
         unit = "MB/s" if scale != 1.0 or moved == 1e6 else "requests/s"
         spots = [spot for point in entry.get("points") or [] if (spot := _spot(study, point, scale))]
@@ -96,20 +97,20 @@ def windows(study: FinishedStudy) -> FigureBlock | None:
     )
 
 
-def _spot(study: FinishedStudy, point: Mapping[str, Any], scale: float) -> Spot | None:
+def _spot(study: FinishedStudy, point: Mapping[str, Any], scale: float) -> SizePoint | None:
     name = str(point.get("configuration") or "")
     row = next(study.levels([name], "throughput_rps").itertuples(index=False))
-    mean = words.number(row.mean) * scale
+    mean = qty.number(row.mean) * scale
     if not math.isfinite(mean):
         return None
     label = words.plain(point.get("label") or name)
     values = study.rows(name)["throughput_rps"].dropna() * scale
-    return Spot(
+    return SizePoint(
         label=label,
         size=_size(label),
         mean=mean,
-        low=words.number(row.ci_low) * scale,
-        high=words.number(row.ci_high) * scale,
+        low=qty.number(row.ci_low) * scale,
+        high=qty.number(row.ci_high) * scale,
         values=tuple(float(v) for v in values),
         limited=bool(row.limited_by),
     )
@@ -119,11 +120,11 @@ def _size(label: str) -> float:
     found = _SIZE.fullmatch(label)
     if not found:
         return math.nan
-    value = words.number(found[1].replace(",", ""))
+    value = qty.number(found[1].replace(",", ""))
     return value * _BYTES[(found[2] or "b")[0].lower()] if value > 0 else math.nan
 
 
-def _all(panel: Panel) -> tuple[Spot, ...]:
+def _all(panel: Panel) -> tuple[SizePoint, ...]:
     return panel.points + panel.apart
 
 
@@ -167,7 +168,7 @@ def _draw_panel(ax: Axes, panel: Panel, top: float, *, colour: str) -> None:
     ax.set_ylim(0, top * 1.1)
     ax.margins(x=0.08)
     theme.clean(ax)
-    ax.yaxis.set_major_formatter(lambda value, _: theme.compact(value))
+    ax.yaxis.set_major_formatter(lambda value, _: qty.amount_tick(value))
     ax.set_title(f"{words.short(panel.title, 38)}\n", fontsize=10)
     ax.text(0, 1.03, panel.unit, transform=ax.transAxes, color=theme.QUIET, fontsize=9)
 
@@ -179,16 +180,16 @@ def _tick(label: str) -> str:
 
 
 def _alt(panel: Panel) -> str:
-    told = [f"{words.amount(s.mean)} {panel.unit} at {s.label}" for s in _all(panel)]
+    told = [f"{qty.amount(s.mean)} {panel.unit} at {s.label}" for s in _all(panel)]
     return f"Line chart, {panel.title}: {', '.join(told)}."
 
 
 def _caption(panel: Panel) -> str:
     best = max(_all(panel), key=lambda s: s.mean)
-    text = f"{words.sentence_case(panel.title)}: most with {best.label}, {words.amount(best.mean)} {panel.unit}"
+    text = f"{words.sentence_case(panel.title)}: most with {best.label}, {qty.amount(best.mean)} {panel.unit}"
     least = min(_all(panel), key=lambda s: s.mean)
     if least is not best:
-        text += f", against {words.amount(least.mean)} with {least.label}"
+        text += f", against {qty.amount(least.mean)} with {least.label}"
     adaptive = [s for s in panel.apart if s is not best and s is not least]
-    text += "".join(f"; {s.label} gives {words.amount(s.mean)}" for s in adaptive)
+    text += "".join(f"; {s.label} gives {qty.amount(s.mean)}" for s in adaptive)
     return f"{text}."

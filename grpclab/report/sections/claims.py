@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 
+from grpclab import quantities as qty
 from grpclab.analysis.claims import claim as rules
 from grpclab.analysis.claims import replication
-from grpclab.report import words
+from grpclab.report import tables, words
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.sections import tables
 from grpclab.report.words import esc
+
+TITLE, ANCHOR = "The claims", "claims"
 
 _COLOURS = {rules.HOLDS: "faster", rules.CONDITION: "equivalent", rules.FAILS: "slower"}
 
@@ -29,7 +31,7 @@ def section(study: FinishedStudy) -> str:
     counts = Counter(found["verdict"])
     told = ", ".join(f"{verdict}: {counts[verdict]}" for verdict in rules.VERDICTS if counts[verdict])
     lead = (
-        f"<p>{words.count(len(found), 'claim')} of the Rust demo's README: a gRPC server in Rust (tonic), which says "
+        f"<p>{qty.count(len(found), 'claim')} of the Rust demo's README: a gRPC server in Rust (tonic), which says "
         f"what its settings give. {esc(words.sentence_case(told))}. Intervals are "
         "95 % over blocks. A claim that is made without a condition is tested at several places, and holds under a "
         "condition where it is confirmed at some of them only.</p>"

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
+from grpclab import quantities as qty
 from grpclab.analysis.inference import functions
 from grpclab.profiling import flamegraph
 from grpclab.profiling.stacks import at_work, readable
 from grpclab.report import words
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.sections import evidence
-from grpclab.report.sections.tables import code, table
+from grpclab.report.sections import profile
+from grpclab.report.tables import code, table
 from grpclab.report.words import esc
+
+TITLE, ANCHOR = "Flamegraphs", "flamegraphs"
 
 LOOKS = {
     "stacks": ("py-spy", "Python's threads, by py-spy"),
@@ -20,13 +23,10 @@ LOOKS = {
 }
 """The files of stacks that a trial holds: the tool, and what it looks at."""
 
-Profiles = Mapping[str, Mapping[str, Mapping[int, Mapping[str, int]]]]
-"""Folded stacks by file (``stacks`` or ``perf``), configuration and block."""
 
-
-def section(study: FinishedStudy, profiles: Profiles) -> str:
+def section(study: FinishedStudy) -> str:
     """The section; "" where there are no stacks."""
-    drawn = "".join(_look(study, key, found) for key in LOOKS if (found := _at_work(profiles.get(key, {}))))
+    drawn = "".join(_look(study, key, found) for key in LOOKS if (found := _at_work(study.profiles.get(key, {}))))
     return f"<style>{flamegraph.STYLE}</style>{drawn}<script>{flamegraph.SCRIPT}</script>" if drawn else ""
 
 
@@ -50,8 +50,8 @@ def _look(study: FinishedStudy, key: str, found: Mapping[str, Mapping[int, Mappi
         whole: Counter[str] = Counter()
         for stacks in blocks.values():
             whole.update(stacks)
-        samples = words.count(sum(whole.values()), "sample")
-        heading = f"{study.title(name)}: {samples} at work in {words.count(len(blocks), 'block')}"
+        samples = qty.count(sum(whole.values()), "sample")
+        heading = f"{study.title(name)}: {samples} at work in {qty.count(len(blocks), 'block')}"
         opened = " open" if tool == "py-spy" else ""
         parts.append(f"<details{opened}><summary>{esc(heading)}</summary>{flamegraph.fragment(whole)}</details>")
     return "".join(parts) + _differences(study, tool, found)
@@ -64,9 +64,9 @@ def _differences(study: FinishedStudy, tool: str, found: Mapping[str, Mapping[in
     rows = [
         [
             code(one.function),
-            evidence.level(one.shares.baseline, evidence.points),
-            evidence.level(one.shares.candidate, evidence.points),
-            evidence.change(one.shares, evidence.points),
+            profile.level(one.shares.baseline, profile.points),
+            profile.level(one.shares.candidate, profile.points),
+            profile.change(one.shares, profile.points),
         ]
         for one in largest
     ]

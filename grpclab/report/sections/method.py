@@ -1,22 +1,25 @@
-"""How a study was measured, on what, and how to do it again: the last sections of a report."""
+"""What was done, and by which rules it was judged."""
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Mapping
-from typing import Any
-
-from grpclab.analysis.setup import foreign
+from grpclab import quantities as qty
 from grpclab.report import words
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.sections import tables
 from grpclab.report.words import esc
 
+TITLE, ANCHOR = "Method", "method"
 
-def method(study: FinishedStudy) -> str:
+
+_ENGINES = {
+    "grpcio": "grpc.aio, what a Python client really does and costs",
+    "wire": "HTTP/2 frames of its own, so that the client is hardly ever the limit",
+}
+
+
+def section(study: FinishedStudy) -> str:
     """What was done, and by which rules it was judged."""
     plan = study.plan
-    blocks = int(words.number(plan.get("blocks")) if plan.get("blocks") is not None else 0)
+    blocks = int(qty.number(plan.get("blocks")) if plan.get("blocks") is not None else 0)
     valid = int(study.trials["valid"].sum())
     profiled = ", then, never inside the window, a profile window in some of them" if plan.get("profiled") else ""
     again = (
@@ -26,8 +29,8 @@ def method(study: FinishedStudy) -> str:
         else ""
     )
     return (
-        f"<p>{words.count(len(study.configurations), 'configuration')} in {words.count(blocks, 'block')}, "
-        f"{words.count(len(study.trials), 'trial')}, {valid:,} of them valid. Every trial has a freshly "
+        f"<p>{qty.count(len(study.configurations), 'configuration')} in {qty.count(blocks, 'block')}, "
+        f"{qty.count(len(study.trials), 'trial')}, {valid:,} of them valid. Every trial has a freshly "
         f"started server: warm-up, then the measured window{profiled}. A block is one pass over all "
         "configurations in random order. The unit of evidence is the block, not the request: within each block the "
         "two sides of a comparison give one ratio, and what is reported is the geometric mean of these ratios with a "
@@ -41,12 +44,6 @@ def method(study: FinishedStudy) -> str:
     )
 
 
-_ENGINES = {
-    "grpcio": "grpc.aio, what a Python client really does and costs",
-    "wire": "HTTP/2 frames of its own, so that the client is hardly ever the limit",
-}
-
-
 def _load_words(study: FinishedStudy) -> str:
     """What made the load, and when it was itself the limit."""
     names = sorted({engine for name in study.configurations if (engine := study.engine(name))})
@@ -58,73 +55,3 @@ def _load_words(study: FinishedStudy) -> str:
         "<i>client-cpu</i> says the same of a client that opens a channel for each call, since there the client is "
         "the factor under test."
     )
-
-
-def machine(study: FinishedStudy) -> str:
-    """Machine, versions, source and the check of the emulated link, as the manifest has them."""
-    parts = []
-    named = (
-        ("machine", "Machine"),
-        ("versions", "Versions of grpclab and its load generator" if foreign(study.plan) else "Versions"),
-        ("git", "Source"),
-        ("link_check", "Check of the emulated link"),
-    )
-    for key, title in named:
-        values = study.manifest.get(key)
-        if isinstance(values, Mapping) and values:
-            parts.append(f"<h3>{title}</h3>{tables.facts(tables.flat(values))}")
-    return "".join(parts) or '<p class="gl-none">The manifest says nothing about the machine.</p>'
-
-
-def again(study: FinishedStudy) -> str:
-    """The commands that repeat it, and its trials to take away."""
-    manifest = study.manifest
-    git: Mapping[str, Any] = manifest.get("git") or {}
-    lines = []
-    if git.get("commit"):
-        lines.append(f"git checkout {shlex.quote(str(git['commit']))}")
-    if "again" in manifest:
-        lines += [str(manifest["again"])] if manifest["again"] else []
-    else:
-        parameters: Mapping[str, Any] = manifest.get("parameters") or {}
-        told = [_parameter(str(name), value) for name, value in parameters.items() if value is not None]
-        lines.append(" \\\n    ".join(["papermill notebooks/sweep.ipynb sweep-again.ipynb", *told]))
-    lines.append(
-        "# the same plan with the same seed as a new study, held against this one\n"
-        f"grpclab study --repeat {shlex.quote(f'results/{study.name}/manifest.json')}"
-    )
-    lines.append(
-        f"# this page once more, from the stored results\ngrpclab report {shlex.quote(f'results/{study.name}')}"
-    )
-    code = "\n".join("\n".join(_code_line(part) for part in line.split("\n")) for line in lines)
-    dirty = "<p>The work tree held changes that are not in that commit.</p>" if git.get("dirty") else ""
-    return (
-        f"<p>Seed {esc(manifest.get('seed', 'not recorded'))}: with the same seed the order of the trials is "
-        "the same.</p>"
-        f'<pre class="gl-scroll" tabindex="0"><code>{code}</code></pre>{dirty}'
-        f"<p>All {words.count(len(study.trials), 'trial')} of this study are inside this page, each factor and each "
-        f"metric a column: {_download(study, 'parquet', 'Parquet')} {_download(study, 'csv', 'CSV')}</p>"
-    )
-
-
-def _download(study: FinishedStudy, kind: str, told: str) -> str:
-    """A button that the page's script brings to life."""
-    name = esc(f"{_file_name(study.name)}-trials")
-    return f'<button type="button" class="gl-button" data-download="{kind}" data-name="{name}" hidden>{told}</button>'
-
-
-def _parameter(name: str, value: object) -> str:
-    """An option of papermill; lists are written as words."""
-    if isinstance(value, list | tuple):
-        value = ",".join(str(v) for v in value)
-    return f"{'-r' if isinstance(value, str) else '-p'} {shlex.quote(name)} {shlex.quote(str(value))}"
-
-
-def _code_line(line: str) -> str:
-    """A line of code as HTML, its indentation kept."""
-    indent = len(line) - len(line.lstrip(" "))
-    return " " * indent + esc(line)
-
-
-def _file_name(name: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_." else "-" for c in name)[:80] or "study"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from grpclab.report import figures, words
+from grpclab.report import figures, tables, words
 from grpclab.report.figures.waiting import comparisons, pair
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.words import esc
+
+TITLE, ANCHOR = "Handlers that wait", "waiting"
 
 
 def section(study: FinishedStudy) -> str:
@@ -14,7 +16,7 @@ def section(study: FinishedStudy) -> str:
         return ""
     block = figures.waiting(study)
     if not block:
-        return '<p class="gl-none">No trial of the scenario waiting is valid.</p>'
+        return tables.none("No trial of the scenario waiting is valid.")
     return f"<p>{esc(lead(study))}</p>{block.html()}"
 
 

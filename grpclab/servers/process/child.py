@@ -18,7 +18,7 @@ from grpclab.errors import GrpclabError
 from grpclab.servers.process.parent import serve_processes
 from grpclab.servers.process.serving import ServeSpec
 from grpclab.servers.process.sidecar import observed
-from grpclab.system import open_files
+from grpclab.system import ulimits
 from grpclab.system.subprocesses import die_with_parent, say
 
 log = logging.getLogger("grpclab.serve")
@@ -40,7 +40,7 @@ def main() -> NoReturn:
     """See the module's docstring."""
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     die_with_parent(lines.put)
-    open_files.raise_limit()
+    ulimits.raise_open_files()
     configure_logging(os.environ.get("GRPCLAB_LOG", "info"))
     spec = ServeSpec(**json.loads(lines.get()))
     try:

@@ -15,7 +15,7 @@ from grpclab.servers.process.exposure import ListenAddress
 from grpclab.servers.process.parent import serve_processes
 from grpclab.servers.process.serving import ServeSpec, address
 from grpclab.servers.process.sidecar import DiagnosticsAddress, observed
-from grpclab.system import interrupts, open_files
+from grpclab.system import interrupts, ulimits
 from grpclab.system.temporary import TemporaryFolder
 
 log = logging.getLogger("grpclab.serve")
@@ -32,7 +32,7 @@ def serve_in_foreground(
 ) -> None:
     """Serve until a signal stops it. Raises ServerError where that, or the diagnostics server, cannot be started."""
     host = where.host
-    open_files.raise_limit()
+    ulimits.raise_open_files()
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(TemporaryFolder())
         spec = ServeSpec(settings=settings, host=host, port=port, folder=str(folder))

@@ -12,7 +12,7 @@ from grpclab.errors import GrpclabError
 from grpclab.servers.process.child import configure_logging, leave
 from grpclab.servers.reference.serving import serve_reference
 from grpclab.servers.reference.spec import ReferenceSpec
-from grpclab.system import open_files
+from grpclab.system import ulimits
 from grpclab.system.subprocesses import die_with_parent, say
 
 log = logging.getLogger("grpclab.serve")
@@ -22,7 +22,7 @@ def main() -> NoReturn:
     """See the module's docstring."""
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     die_with_parent(lines.put)
-    open_files.raise_limit()
+    ulimits.raise_open_files()
     configure_logging(os.environ.get("GRPCLAB_LOG", "info"))
     try:
         spec = ReferenceSpec(**json.loads(lines.get()))

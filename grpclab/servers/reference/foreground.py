@@ -14,14 +14,14 @@ from grpclab.servers.process.serving import address
 from grpclab.servers.reference.service import HEALTH_CHECK, SAY_HELLO
 from grpclab.servers.reference.serving import serve_reference
 from grpclab.servers.reference.spec import ReferenceSpec
-from grpclab.system import open_files
+from grpclab.system import ulimits
 
 SERVICES = tuple(path.split("/")[1] for path in (SAY_HELLO, HEALTH_CHECK))
 
 
 def serve_reference_in_foreground(spec: ReferenceSpec, *, quiet: bool) -> None:
     """Serve until a signal stops it. Raises ServerError where that cannot be started."""
-    open_files.raise_limit()
+    ulimits.raise_open_files()
     listening = listen_address(spec.host)
     spec = dataclasses.replace(spec, host=listening.host)
 

@@ -24,7 +24,7 @@ from grpclab.servers.reference.faults import parse_fault
 from grpclab.servers.reference.protocol import FaultyProtocol, ReferenceProtocol, ServerContext
 from grpclab.servers.reference.service import Service
 from grpclab.servers.reference.spec import ReferenceSpec
-from grpclab.system import open_files
+from grpclab.system import ulimits
 from grpclab.system.pacing import Pacer
 
 BACKLOG = 1024
@@ -76,7 +76,7 @@ async def listening(spec: ReferenceSpec) -> AsyncIterator[tuple[ServerContext, i
 
 
 def _most_connections() -> int:
-    files, _ = open_files.limits()
+    files, _ = ulimits.open_files()
     return int(min(MAX_CONNECTIONS, files - SPARE_FILES))
 
 

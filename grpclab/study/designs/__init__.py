@@ -2,12 +2,19 @@
 
 Each line imports only from those above it::
 
+    design              what designs are made of: configurations, comparisons, the order of the trials
+    scenario            what a scenario is, and the registry of them
+    chatter_scenario    the scenario ``chatter``: many small calls
+    bulk_scenario       the scenario ``bulk``: large messages on one connection
     idle_scenario       the scenario ``idle``: its load, its link, and the ways to configure keepalive
+    waiting_scenario    the scenario ``waiting``: handlers that wait, and how many threads that takes
     leave_one_out       the ladder from its top
-    waiting_scenario    the scenario ``waiting``
-    design              the design of a study: which configurations, which comparisons, in which order
+    default_design      the designs ``default`` and ``quick``
+    compare_design      the design of ``grpclab compare``: two sides, one question
     desk_design         the design ``desk``: what counting calls and a profiling desk beside the server cost it
-    file_design         A study of one's own, described in a TOML file
+    file_design         a study of one's own, described in a TOML file
     idle_design         the design of the scenario ``idle``: what keepalive is for
-    replication_design  the design ``replication``
+    replication_design  the design ``replication``: claims of a demo in Rust
+
+A design is registered in :data:`grpclab.study.parameters.DESIGNS`, a scenario in :data:`.scenario.SCENARIOS`.
 """

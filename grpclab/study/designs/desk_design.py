@@ -6,9 +6,8 @@ from typing import Any
 
 from grpclab.factors.config import Level
 from grpclab.factors.variants import OPTIMIZED
+from grpclab.study.designs.chatter_scenario import CHATTER, CHATTER_WARMUP_S
 from grpclab.study.designs.design import (
-    CHATTER,
-    CHATTER_WARMUP_S,
     DELTA,
     METRIC,
     PREFERRED_CONCURRENCY,
@@ -16,7 +15,7 @@ from grpclab.study.designs.design import (
     comparison,
     plain,
 )
-from grpclab.study.parameters import StudyParameters
+from grpclab.study.parameters import NO_BULK, Design, StudyParameters
 
 QUESTION = "What do the profiling desk and the metrics cost the server while nobody looks?"
 SETTINGS: dict[str, tuple[str, dict[str, Level]]] = {
@@ -28,7 +27,10 @@ SETTINGS: dict[str, tuple[str, dict[str, Level]]] = {
 
 
 def plan(parameters: StudyParameters) -> dict[str, Any]:
-    """The plan, as :func:`grpclab.study.designs.design.plan` gives it; the load is the engine's that was asked for."""
+    """The plan, as :func:`grpclab.study.designs.default_design.plan` gives it.
+
+    The load is the engine's that was asked for.
+    """
     out = Configurations()
     load: dict[str, Level] = {
         "load.engine": parameters.engine,
@@ -60,3 +62,6 @@ def plan(parameters: StudyParameters) -> dict[str, Any]:
         "aa": comparison("neither against itself (A/A)", CHATTER, names["neither"], again),
         "profiled": [names["neither"], names["both"]] if parameters.profile else [],
     }
+
+
+DESIGN = Design(question=QUESTION, plan=lambda parameters, _server_cores: plan(parameters), unused=NO_BULK)

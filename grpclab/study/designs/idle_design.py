@@ -11,18 +11,14 @@ from typing import Any
 
 from grpclab.factors.config import TrialConfig
 from grpclab.study.designs.design import DELTA, Configurations, comparison, plain
-from grpclab.study.designs.idle_scenario import IDLE, IDLE_TIMEOUT_S, METRIC, SETTINGS, figure, load
-from grpclab.study.parameters import StudyParameters
+from grpclab.study.designs.idle_scenario import IDLE, IDLE_TIMEOUT_S, LIMIT_S, METRIC, PAUSE_S, SETTINGS, figure, load
+from grpclab.study.parameters import NO_BULK, Design, StudyParameters
 
 QUESTION = "Does keepalive keep a silent connection usable, and which of its settings does that take?"
-PAUSE_S = 6.0
-"""Long enough for a server to see more pings than it takes: its third without data is one too many."""
-LIMIT_S = 4.0
-"""Calls are made for so long after the silence; what has not succeeded by then is `> limit`."""
 
 
 def plan(parameters: StudyParameters) -> dict[str, Any]:
-    """The plan, as :func:`grpclab.study.designs.design.plan` gives it, with nothing but this scenario in it."""
+    """The plan, as :func:`grpclab.study.designs.default_design.plan` gives it, with nothing but this scenario in it."""
     out = Configurations()
     base = load(pause_s=PAUSE_S, limit_s=LIMIT_S)
     names = {
@@ -48,3 +44,10 @@ def plan(parameters: StudyParameters) -> dict[str, Any]:
         "aa": comparison("no keepalive against itself (A/A)", IDLE, names["off"], again, metric=METRIC),
         "idle": figure(list(names.values()), pause_s=PAUSE_S, limit_s=LIMIT_S),
     }
+
+
+DESIGN = Design(
+    question=QUESTION,
+    plan=lambda parameters, _server_cores: plan(parameters),
+    unused=("requests", *NO_BULK, "engine", "profile", "max_trial_s"),
+)

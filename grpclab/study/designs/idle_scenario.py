@@ -6,9 +6,16 @@ Connections go silent for longer than the link remembers them, then calls resume
 from __future__ import annotations
 
 from grpclab.factors.config import Level
+from grpclab.study.designs.scenario import Scenario
 
 IDLE = "idle"
 METRIC = "time_to_first_success_s"
+PAUSE_S = 6.0
+"""Long enough for a server to see more pings than it takes: its third without data is one too many."""
+LIMIT_S = 4.0
+"""Calls are made for so long after the silence; what has not succeeded by then is `> limit`."""
+IDLE_PAUSE_S, IDLE_LIMIT_S = 3.0, 2.0
+"""The same, shorter, where another design borrows a pair of this scenario."""
 IDLE_TIMEOUT_S = 2.0
 RATE_RPS = 20.0
 DEADLINE_S = 0.5
@@ -68,3 +75,10 @@ def figure(configurations: list[str], *, pause_s: float, limit_s: float) -> dict
         "idle_timeout_s": IDLE_TIMEOUT_S,
         "limit_s": limit_s,
     }
+
+
+SCENARIO = Scenario(
+    meaning="calls after a silence longer than the network remembers a connection",
+    levels=load(pause_s=PAUSE_S, limit_s=LIMIT_S),
+    metric=METRIC,
+)

@@ -16,22 +16,19 @@ from typing import Any
 from grpclab.factors.config import Level, TrialConfig
 from grpclab.factors.variants import BASIC, OPTIMIZED, VARIANTS, mix
 from grpclab.study.designs import idle_scenario
+from grpclab.study.designs.bulk_scenario import BULK, BULK_BYTES, BULK_CONCURRENCY
+from grpclab.study.designs.chatter_scenario import CHATTER, CHATTER_WARMUP_S
 from grpclab.study.designs.design import (
-    BULK,
-    BULK_BYTES,
-    BULK_CONCURRENCY,
-    CHATTER,
-    CHATTER_WARMUP_S,
     DELTA,
-    IDLE_LIMIT_S,
-    IDLE_PAUSE_S,
     METRIC,
     PREFERRED_CONCURRENCY,
     Configurations,
     comparison,
+    other_engine,
     plain,
 )
-from grpclab.study.parameters import ENGINES, StudyParameters
+from grpclab.study.designs.idle_scenario import IDLE_LIMIT_S, IDLE_PAUSE_S
+from grpclab.study.parameters import SWEPT, Design, StudyParameters
 
 QUESTION = "Which performance claims that a README of a gRPC demo in Rust makes hold in Python?"
 IN_FLIGHT = 10_000
@@ -51,7 +48,7 @@ OPENED, OPENED_BEHIND_LINK = "connections_opened", "link_connections"
 
 
 def plan(parameters: StudyParameters) -> dict[str, Any]:
-    """The plan, as :func:`grpclab.study.designs.design.plan` gives it, with what each claim is judged by."""
+    """The plan, as :func:`grpclab.study.designs.default_design.plan` gives it, with what each claim is judged by."""
     out = Configurations()
     load: dict[str, Level] = {
         "load.engine": parameters.engine,
@@ -97,7 +94,7 @@ def plan(parameters: StudyParameters) -> dict[str, Any]:
             "scenario": CHATTER,
             "concurrency": PREFERRED_CONCURRENCY,
             "base": parameters.engine,
-            "other": _other(parameters.engine),
+            "other": other_engine(parameters.engine),
             "rows": [
                 {"variant": variant, "configurations": {engine: pair[variant] for engine, pair in pairs.items()}}
                 for variant in VARIANTS
@@ -128,15 +125,10 @@ def plan(parameters: StudyParameters) -> dict[str, Any]:
     }
 
 
-def _other(engine: str) -> str:
-    (other,) = (name for name in ENGINES if name != engine)
-    return other
-
-
 def _throughput(out: Configurations, load: Mapping[str, Level], base: str) -> dict[str, dict[str, str]]:
     """Both variants with both engines, the base one first: by engine and variant, the configuration's name."""
     pairs: dict[str, dict[str, str]] = {}
-    for engine in (base, _other(base)):
+    for engine in (base, other_engine(base)):
         end, told = ("", "") if engine == base else (f"-{engine}", f", engine {engine}")
         pairs[engine] = {
             variant: out.add(
@@ -271,3 +263,10 @@ def _windows(
             }
         )
     return networks, figures
+
+
+DESIGN = Design(
+    question=QUESTION,
+    plan=lambda parameters, _server_cores: plan(parameters),
+    unused=("concurrency", "windows_kib", *SWEPT),
+)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from grpclab.factors.config import Level
+from grpclab.study.designs.scenario import Scenario
 
 WAITING = "waiting"
 WAIT_MS = "5"
@@ -72,6 +73,7 @@ LOAD: dict[str, Level] = {
     "load.concurrency": IN_FLIGHT,
 }
 """The factors of every configuration, beside those of the study's windows."""
+SCENARIO = Scenario(meaning="handlers that wait without using the CPU", levels=LOAD)
 
 
 def title(baseline: str, candidate: str) -> str:

@@ -16,7 +16,7 @@ from grpclab.load.output.notebook_html import in_cell, with_attributes
 from grpclab.report import figures
 from grpclab.report.blocks import in_notebook
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.sections import confidence, settings, tables
+from grpclab.report.sections import answer, comparisons, configurations, engines, limits, mapping
 from tests.support import chromium, synthetic
 from tests.support.bench_results import open_loop
 
@@ -54,8 +54,8 @@ def shown() -> list[str]:
     study = FinishedStudy.of(made.manifest, made.trials, made.verdict)
     figure = figures.throughput(study, study.entries("curves")[0])
     assert figure
-    parts = [confidence.html(study), tables.comparisons(study), tables.configurations(study), tables.resources(study)]
-    parts += [settings.mapping(study), tables.engines(study), figure.html()]
+    parts = [answer.reasons(study), comparisons.table(study), configurations.table(study), limits.table(study)]
+    parts += [mapping.section(study), engines.table(study), figure.html()]
     card = open_loop(1000.0, np.linspace(0.001, 0.1, 2000))
     return [*(in_notebook(part) for part in parts), card._repr_html_()]
 

@@ -42,7 +42,7 @@ def reports(made: synthetic.MadeStudy, tmp_path_factory: pytest.TempPathFactory)
         ("evil", synthetic.small_study(text=EVIL), EVIL),
     ):
         material = synthetic.material(study, text=text)
-        write_report(folder / f"{name}.html", study.manifest, study.trials, study.verdict, **material)
+        write_report(folder / f"{name}.html", study.finished(**material), details=material["details"])
     again = (folder / "nightly.html").read_text().replace('"created_at": "2026-11-23', '"created_at": "2026-11-24', 1)
     (folder / "again.html").write_text(again)
     (folder / "again.md").write_text("")

@@ -113,7 +113,7 @@ def test_an_extreme_study_can_be_read(name: str, full: synthetic.MadeStudy, brow
     change, told = EXTREMES[name]
     made = change(full)
     material = {} if name == "unprofiled" else synthetic.material(made)
-    path = write_report(tmp_path / f"{name}.html", made.manifest, made.trials, made.verdict, **material)
+    path = write_report(tmp_path / f"{name}.html", made.finished(**material), details=material["details"])
     with chromium.visit(browser, path, width=400) as found:
         text = found.page.locator("body").inner_text()
         assert told in text
@@ -147,7 +147,5 @@ def test_five_thousand_trials_fit_in_a_file_that_can_be_sent(tmp_path: Path) -> 
     made = many(50, blocks=100)
     assert len(made.trials) == 5000
     material = synthetic.material(made.judged_again(made.trials[made.trials["block"] < 3]))
-    path = write_report(
-        tmp_path / "large.html", made.manifest, made.trials, made.verdict, histograms=material["histograms"]
-    )
+    path = write_report(tmp_path / "large.html", made.finished(histograms=material["histograms"]))
     assert path.stat().st_size < 10e6

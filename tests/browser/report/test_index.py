@@ -13,9 +13,11 @@ import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from grpclab.report import past, scripts, write_index, write_report
+from grpclab.report import assets, past, recurrence, write_index, write_report
 from grpclab.report.figures import history
-from grpclab.report.past import SUMMARY_SCHEMA, changes, settings_digest, summary
+from grpclab.report.finished import FinishedStudy
+from grpclab.report.past import SUMMARY_SCHEMA, settings_digest, summary
+from grpclab.report.recurrence import changes
 from tests.support import chromium, synthetic
 from tests.support.pages import EVIL, Page
 
@@ -30,7 +32,7 @@ def made() -> synthetic.MadeStudy:
 @pytest.fixture(scope="module")
 def about(made: synthetic.MadeStudy) -> dict[str, Any]:
     """The summary of a study of 60 configurations or so."""
-    return summary({**made.manifest, "identity": IDENTITY}, made.verdict, made.trials)
+    return summary(FinishedStudy.of({**made.manifest, "identity": IDENTITY}, made.trials, made.verdict))
 
 
 def put(folder: Path, name: str, about: Mapping[str, Any]) -> None:
@@ -62,9 +64,8 @@ def page_of(folder: Path, **options: Any) -> Page:
 
 def test_a_report_carries_what_the_index_needs(tmp_path: Path) -> None:
     small = synthetic.small_study()
-    path = write_report(
-        tmp_path / "r.html", {**small.manifest, "identity": IDENTITY, "design": "quick"}, small.trials, small.verdict
-    )
+    manifest = {**small.manifest, "identity": IDENTITY, "design": "quick"}
+    path = write_report(tmp_path / "r.html", FinishedStudy.of(manifest, small.trials, small.verdict))
     found = past.read(path)
     assert found is not None
     headline = small.verdict["headline"]
@@ -92,7 +93,7 @@ def test_sixty_configurations_stay_below_20_kb(made: synthetic.MadeStudy) -> Non
     plan = {**made.manifest["plan"], "configurations": rows}
     one = made.trials[made.trials["configuration"] == "basic-c64"]
     trials = pd.concat([one.assign(configuration=row["name"]) for row in rows])
-    found = summary({**made.manifest, "plan": plan}, made.verdict, trials)
+    found = summary(FinishedStudy.of({**made.manifest, "plan": plan}, trials, made.verdict))
     assert len(found["levels"]) == 60
     assert len(json.dumps(found)) < 20_000
 
@@ -113,12 +114,12 @@ def test_the_same_settings_have_the_same_digest_and_a_server_of_ones_own_is_a_se
 def test_a_poor_study_has_a_summary(kind: str) -> None:
     small = synthetic.small_study()
     if kind == "nothing":
-        found = summary({}, {}, pd.DataFrame())
+        found = summary(FinishedStudy.of({}, pd.DataFrame(), {}))
     elif kind == "no trials":
-        found = summary(small.manifest, small.verdict)
+        found = summary(FinishedStudy.of(small.manifest, pd.DataFrame(), small.verdict))
     else:
         broken = small.judged_again(small.trials.assign(valid=False, invalid_reason="the server fell over"))
-        found = summary(broken.manifest, broken.verdict, broken.trials)
+        found = summary(broken.finished())
     assert found["schema_version"] == SUMMARY_SCHEMA
     assert found["levels"] == []
     assert "NaN" not in json.dumps(found)
@@ -209,7 +210,7 @@ def assert_loads_nothing(page: Page) -> None:
         assert not [name for name in attributes if name.startswith("on")], f"<{tag}> has a handler"
         for name in ("src", "srcset", "href"):
             assert attributes.get(name, "#").startswith(("data:", "#", "./"))
-    assert page.html.count("<script") == page.html.count(scripts.WITHOUT_DATA) == 1
+    assert page.html.count("<script") == page.html.count(assets.WITHOUT_DATA) == 1
     assert not page.all("link")
 
 
@@ -274,12 +275,12 @@ def test_a_change_of_machine_is_a_line_that_says_what_changed_and_joins_nothing(
     assert "host" in shown
     assert "changed 2 times, last: host." in block.caption
     assert "On its last machine none was measured twice." in block.caption
-    borders = history._borders(studies)
+    borders = recurrence.borders(studies)
     assert [border.place for border in borders] == [1, 2]
-    spots = [history.Spot(place=at, mean=1.0, low=0.9, high=1.1) for at in range(4)]
-    assert [[s.place for s in piece] for piece in history._pieces(spots, borders)] == [[0, 1], [2], [3]]
-    back = [history.Spot(place=at, mean=1.0, low=0.9, high=1.1) for at in (0, 3)]
-    assert len(history._pieces(back, borders)) == 2, "the same machine again, but with others in between"
+    spots = [recurrence.PastValue(place=at, mean=1.0, low=0.9, high=1.1) for at in range(4)]
+    assert [[s.place for s in piece] for piece in recurrence.runs(spots, borders)] == [[0, 1], [2], [3]]
+    back = [recurrence.PastValue(place=at, mean=1.0, low=0.9, high=1.1) for at in (0, 3)]
+    assert len(recurrence.runs(back, borders)) == 2, "the same machine again, but with others in between"
 
 
 def test_another_setting_under_the_same_name_is_another_configuration(about: dict[str, Any]) -> None:
@@ -315,7 +316,7 @@ def test_of_many_studies_the_newest_are_drawn_and_stay_readable(about: dict[str,
     ]
     block = history.levels(pasts(*many))
     assert block is not None
-    assert f"in {history.MOST_STUDIES} studies" in block.caption
+    assert f"in {recurrence.MOST_STUDIES} studies" in block.caption
     assert 3 <= text_of(block.svg_wide).count("2026-") <= 10
 
 

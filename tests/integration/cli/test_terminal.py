@@ -17,11 +17,13 @@ from hypothesis import strategies as st
 
 from grpclab.cli import commands
 from grpclab.errors import GrpclabError
+from grpclab.factors.config import TrialConfig
 from grpclab.load.output.progress import ProgressLine
 from grpclab.load.run import LoadProgress
 from grpclab.study.progress import outcome, say
+from grpclab.study.trial import TrialIdentity, TrialResult
 from grpclab.system.terminal import ERASE, erase, guarded
-from grpclab.text import redaction
+from grpclab.text import credentials
 from grpclab.text.printable import harmless, printable
 from tests.support import hostile_server, stored_studies, synthetic
 from tests.support.hostile_server import FORGED, HOSTILE
@@ -100,8 +102,8 @@ def test_a_closed_stream_stays_closed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_progress_of_a_study_holds_no_secret_where_nothing_is_guarded(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(redaction, "_KNOWN", redaction._Known())
-    redaction.learn("tOken-9f8e7d6c")
+    monkeypatch.setattr(credentials, "_KNOWN", credentials._Known())
+    credentials.learn("tOken-9f8e7d6c")
     say("the server said tOken-9f8e7d6c\x1b[2J")
     assert capsys.readouterr().out == "the server said redacted[2J\n"
 
@@ -115,7 +117,8 @@ def test_what_the_encoding_lacks_is_written_as_an_escape(monkeypatch: pytest.Mon
 
 
 def test_errors_in_a_notebook_and_trials_are_one_harmless_line() -> None:
-    for text in (GrpclabError(HOSTILE)._render_traceback_()[0], outcome({"valid": False, "invalid_reason": HOSTILE})):
+    failed = TrialResult(identity=TrialIdentity(), config=TrialConfig(), started_at="", invalid_reason=HOSTILE)
+    for text in (GrpclabError(HOSTILE)._render_traceback_()[0], outcome(failed)):
         assert "\n" not in text
         assert_harmless(text)
 

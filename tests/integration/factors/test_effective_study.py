@@ -12,11 +12,12 @@ import pytest
 
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.effective import COLUMNS
-from grpclab.notebook.cells import key_figures
+from grpclab.notebook.trial import key_figures
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.sections import tables
-from grpclab.study.trial import TrialIdentity, TrialResult, row, run_trial
+from grpclab.report.sections import configurations
+from grpclab.study.trial import TrialIdentity, TrialResult, run_trial
 from grpclab.system.environment import machine, split_cores
+from tests.support.stored_studies import row_of
 
 
 def measured(folder: Path, **levels: Any) -> TrialResult:
@@ -29,7 +30,7 @@ def measured(folder: Path, **levels: Any) -> TrialResult:
 def test_bulk_with_adaptation_on_is_marked_as_ignoring_its_window(tmp_path: Path, engine: str) -> None:
     result = measured(tmp_path, load__engine=engine, server__response_bytes=10_000)
     stored = json.loads((tmp_path / "result.json").read_text())
-    found = row(stored)
+    found = row_of(stored)
     assert result.valid, result.invalid_reason
     assert found["connections"] == 1, "those that only asked do not count"
     assert set(json.loads(found["without_effect"])) == {"server.window_kib"}
@@ -41,7 +42,7 @@ def test_bulk_with_adaptation_on_is_marked_as_ignoring_its_window(tmp_path: Path
 
 def test_with_adaptation_off_the_row_holds_the_window_that_was_asked_for(tmp_path: Path) -> None:
     result = measured(tmp_path, server__adaptive_window=False, server__tls=True)
-    found = row(json.loads((tmp_path / "result.json").read_text()))
+    found = row_of(json.loads((tmp_path / "result.json").read_text()))
     assert result.valid, result.invalid_reason
     assert found["server_advertised_window_bytes"] == 64 * 1024
     assert found["without_effect"] == "{}"
@@ -101,6 +102,6 @@ def test_a_study_of_before_shows_what_was_planned(cells: tuple[str | None, ...])
 
 
 def test_the_reason_stands_beside_its_setting_even_where_all_share_it() -> None:
-    html = tables.configurations(study(json.dumps({"server.max_frame_kib": "4 < 5"})))
+    html = configurations.section(study(json.dumps({"server.max_frame_kib": "4 < 5"})))
     assert html.count("no effect: 4 &lt; 5") == 1
     assert html.count("no effect: planned") == 1

@@ -28,10 +28,10 @@ from grpclab.load.engines.loops import Caller
 from grpclab.load.generator import Generator
 from grpclab.load.output.config_file import read_bench_file
 from grpclab.status import NOT_ENDED, OK
+from grpclab.testing.virtual import VirtualLoop, run
 from tests.support.generator_help import by_status, load
 from tests.support.processes import until
 from tests.support.queues import Queue, evenly, send
-from tests.support.virtual import VirtualLoop, run
 
 TAKEN: list[float] = []
 """When the silent server took each call."""

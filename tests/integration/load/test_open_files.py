@@ -12,14 +12,14 @@ import pytest
 from grpclab.errors import MeasurementError
 from grpclab.factors.config import TrialConfig
 from grpclab.load.core.bounds import connections
-from grpclab.system import address_space, open_files
+from grpclab.system import ulimits
 from tests.support.command import GRPCLAB, assert_refused
 
 
 def test_connections_that_a_worker_cannot_open_are_refused_with_the_remedy() -> None:
-    open_files.require(100, limit=128)
+    ulimits.require_open_files(100, limit=128)
     with pytest.raises(MeasurementError, match="raise `ulimit -n`") as caught:
-        open_files.require(101, limit=128)
+        ulimits.require_open_files(101, limit=128)
     assert {"101", "129", "128"} <= set(re.findall(r"\d+", str(caught.value)))
 
 
@@ -48,7 +48,7 @@ def test_a_low_limit_is_told_before_anything_is_measured(engine: str) -> None:
 
 def test_a_process_of_ours_raises_its_limit_as_far_as_it_may() -> None:
     code = "import resource as r\n"
-    code += "from grpclab.system import open_files; open_files.raise_limit(); print(r.getrlimit(7))"
+    code += "from grpclab.system import ulimits; ulimits.raise_open_files(); print(r.getrlimit(7))"
     limited = ["sh", "-c", 'ulimit -Sn 64; exec "$@"', "sh", sys.executable, "-c", code]
     done = subprocess.run(limited, capture_output=True, text=True, check=True)
     soft, hard = re.findall(r"-?\d+", done.stdout)
@@ -61,12 +61,12 @@ def test_too_little_memory_is_told_before_a_library_fails() -> None:
     assert_refused(done, 3, "146 MiB.*ulimit -v")
 
 
-@pytest.mark.parametrize("limit", [-1, address_space.LEAST_BYTES, 2**63 - 1])
+@pytest.mark.parametrize("limit", [-1, ulimits.LEAST_MEMORY_BYTES, 2**63 - 1])
 def test_enough_memory_is_no_error(limit: int) -> None:
-    assert address_space.too_small(limit) == ""
+    assert ulimits.memory_too_small(limit) == ""
 
 
 def test_only_memory_and_threads_that_ran_out_are_explained_as_such() -> None:
-    assert address_space.exhausted(MemoryError())
-    assert address_space.exhausted(RuntimeError("can't start new thread"))
-    assert not address_space.exhausted(RuntimeError("another"))
+    assert ulimits.exhausted(MemoryError())
+    assert ulimits.exhausted(RuntimeError("can't start new thread"))
+    assert not ulimits.exhausted(RuntimeError("another"))

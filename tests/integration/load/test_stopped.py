@@ -21,9 +21,9 @@ from grpclab.load.generator import Generator
 from grpclab.load.run import GENERATOR_BOUND, LoadRun
 from grpclab.servers.process.launcher import RunningServer
 from grpclab.system.accounting import is_stopped
+from grpclab.system.interference import SERVER
 from grpclab.system.notices import kinds
 from grpclab.system.subprocesses import Child, receive_all, receive_any
-from grpclab.system.surroundings import SERVER
 from tests.support.generator_help import load
 from tests.support.processes import until
 

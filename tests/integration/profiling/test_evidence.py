@@ -14,9 +14,9 @@ import pytest
 from grpclab.factors.config import Level, TrialConfig
 from grpclab.load.generator import Generator
 from grpclab.profiling import perf, pyspy, strace
-from grpclab.study import evidence
-from grpclab.study.trial import TrialIdentity, TrialResult, row, run_trial
+from grpclab.study.trial import TrialIdentity, TrialResult, run_trial
 from grpclab.system.environment import machine, split_cores
+from tests.support.stored_studies import row_of
 
 BASE: dict[str, Level] = {"load.warmup_s": 0.2, "load.requests": 20_000, "load.duration_s": 1.0}
 TOOLS = ("py-spy", "perf", "strace")
@@ -38,9 +38,9 @@ def at_work(result: TrialResult, family: str) -> float:
 
 @pytest.fixture
 def shorter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evidence, "PYSPY_S", 1)
-    monkeypatch.setattr(evidence, "PERF_S", 0.5)
-    monkeypatch.setattr(evidence, "STRACE_S", 0.1)
+    monkeypatch.setattr(pyspy.PROFILER, "seconds", 1)
+    monkeypatch.setattr(perf.PROFILER, "seconds", 0.5)
+    monkeypatch.setattr(strace.PROFILER, "seconds", 0.1)
 
 
 @pytest.mark.usefixtures("shorter")
@@ -85,12 +85,12 @@ def test_every_look_comes_after_the_window_and_all_agree_on_the_kernel(
 
     monkeypatch.setattr(subprocess.Popen, "__init__", starting)
     monkeypatch.setattr(Generator, "measure", measuring)
-    monkeypatch.setattr(evidence, "PYSPY_S", 1)
+    monkeypatch.setattr(pyspy.PROFILER, "seconds", 1)
     result = profiled(tmp_path, {"load.concurrency": 64, "load.duration_s": 2.0})
     looks = [at for name, at in started if name in TOOLS]
     assert looks
     assert min(looks) > ended[0]
-    stored = row(json.loads((tmp_path / "result.json").read_text()))
+    stored = row_of(json.loads((tmp_path / "result.json").read_text()))
     assert stored["server_voluntary_switches_per_call"] > 0
     assert "event_engine" in stored["threads_per_call"]
     if shutil.which("strace") and result.evidence.strace_note != strace.PERMISSION_ADVICE:
@@ -112,7 +112,7 @@ def test_a_look_that_cannot_be_had_is_a_note_and_the_trial_stays_valid(
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda _name: None)
     result = profiled(tmp_path, {"load.requests": 200})
-    stored = row(json.loads((tmp_path / "result.json").read_text()))
+    stored = row_of(json.loads((tmp_path / "result.json").read_text()))
     assert stored["perf_note"] == perf.MISSING_ADVICE
     assert stored["strace_note"] == strace.MISSING_ADVICE
     assert result.metrics["profile_samples"] > 0

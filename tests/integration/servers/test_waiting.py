@@ -13,8 +13,9 @@ import pytest
 from grpclab.analysis.limits.resources import limiting_resources
 from grpclab.analysis.limits.rules import Limit
 from grpclab.factors.config import TrialConfig
-from grpclab.report import figures, sections, summaries
+from grpclab.report import figures, sections
 from grpclab.report.finished import FinishedStudy
+from grpclab.report.renderers.terminal import table
 from grpclab.report.sections import waiting
 from grpclab.servers.greeter import AsyncGreeter, CallCount, SyncGreeter
 from tests.support import synthetic
@@ -141,11 +142,9 @@ def test_the_section_says_when_threads_help_and_by_how_much(made: synthetic.Made
     headline = study.headline
     assert headline["verdict"] == "faster"
     assert f"{headline['ratio']:.2f}×" in told
-    (section,) = [
-        section for section in sections(study.manifest, study.trials, study.verdict) if section.anchor == "waiting"
-    ]
+    (section,) = [section for section in sections(study) if section.anchor == "waiting"]
     assert told.replace("'", "&#x27;") in section.html
-    assert "handlers that wait: asyncio against 64 threads" in summaries.table(study)
+    assert "handlers that wait: asyncio against 64 threads" in table(study)
 
 
 def test_the_figure_tells_what_the_threads_allow(made: synthetic.MadeStudy) -> None:
@@ -157,4 +156,4 @@ def test_the_figure_tells_what_the_threads_allow(made: synthetic.MadeStudy) -> N
 
 def test_a_study_of_before_has_no_such_section() -> None:
     made = synthetic.small_study()
-    assert "waiting" not in {section.anchor for section in sections(made.manifest, made.trials, made.verdict)}
+    assert "waiting" not in {section.anchor for section in sections(made.finished())}

@@ -25,6 +25,7 @@ from grpclab.errors import ServerError, UsageError
 from grpclab.factors.config import FACTORS, TrialConfig
 from grpclab.servers.process.launcher import launch_command
 from grpclab.study import comparing
+from grpclab.study.designs import compare_design
 from grpclab.study.sides import Side
 from grpclab.study.target import Subject
 
@@ -354,9 +355,9 @@ def test_a_clear_pilot_plans_the_fewest_blocks_and_a_noisy_one_the_most() -> Non
 def test_an_open_loop_is_judged_by_its_tail_and_every_metric_is_compared_once() -> None:
     load = TrialConfig().replace({"load.rate_rps": 100.0, "load.requests": 1000})
     sides = {name: Side(label=name, config=load) for name in "ab"}
-    plan = comparing.plan(sides, blocks=6, delta=0.03)
+    plan = compare_design.plan(sides, blocks=6, delta=0.03)
     assert plan["headline"]["metric"] == "latency_p99_s"
-    assert [row["metric"] for row in plan["comparisons"]] == [m for m in comparing.OTHERS if m != "latency_p99_s"]
+    assert [row["metric"] for row in plan["comparisons"]] == [m for m in compare_design.OTHERS if m != "latency_p99_s"]
 
 
 def test_a_command_without_its_port_is_refused() -> None:

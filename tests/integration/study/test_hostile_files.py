@@ -22,13 +22,13 @@ from grpclab.study import artifacts
 from grpclab.study.runner import Study
 from grpclab.study.store import Store, write_json
 from grpclab.study.trial import TrialIdentity, TrialResult, measured_on
-from grpclab.system.bounded import JSON_DEPTH, json_object, read_bytes, read_tail
-from grpclab.system.frames import from_parquet
+from grpclab.system.parquet import from_parquet
 from grpclab.system.paths import project_root
+from grpclab.system.untrusted import JSON_DEPTH, json_object, read_bytes, read_tail
 from tests.support import hostile_contents, hostile_files
 
 EXAMPLE = project_root() / "reports" / "example.html"
-COUNT = os.environ.get("GRPCLAB_HOSTILE", "16")
+COUNT = os.environ.get("GRPCLAB_HOSTILE", "8")
 """How many files of the set are read: 500 are all kinds, those that draw something more than once."""
 RNG = random.Random(1)
 

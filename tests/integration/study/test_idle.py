@@ -8,9 +8,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from grpclab import quantities as qty
 from grpclab.factors.config import Level, TrialConfig
 from grpclab.metrics import MEASURED
-from grpclab.report import figures, words
+from grpclab.report import figures
 from grpclab.report.figures.idle import silences
 from grpclab.report.finished import FinishedStudy
 from grpclab.study.designs import desk_design, idle_design, idle_scenario
@@ -121,8 +122,8 @@ def test_the_figure_says_who_came_back_when_and_what_failed() -> None:
 
 
 def test_a_ratio_far_below_1_keeps_its_digits() -> None:
-    assert (words.ratio(0.00099), words.interval(0.00022, 0.0045)) == ("0.00099×", "0.00022 to 0.0045")
-    assert (words.ratio(0.5), words.interval(0.0, 0.5)) == ("0.50×", "0.00 to 0.50")
+    assert (qty.ratio(0.00099), qty.interval(0.00022, 0.0045)) == ("0.00099×", "0.00022 to 0.0045")
+    assert (qty.ratio(0.5), qty.interval(0.0, 0.5)) == ("0.50×", "0.00 to 0.50")
 
 
 def test_without_the_scenario_there_is_no_figure() -> None:

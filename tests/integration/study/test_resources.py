@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from grpclab.analysis.limits.resources import RESOURCES, Limit, limit_of, limiting_resources
 from grpclab.factors.config import FACTORS, TrialConfig
-from grpclab.study import trial
 from grpclab.study.trial import TrialIdentity, run_trial
 from grpclab.system.environment import CorePlan, machine, split_cores
+from tests.support.stored_studies import row_of
 from tests.support.synthetic import full_study
 
 ONE, FOUR = ({"server": list(range(number)), "generator": [number], "shared": False} for number in (1, 4))
@@ -450,7 +450,7 @@ def real_trial(folder: Path, cores: CorePlan, name: str, block: int, levels: Map
     identity = TrialIdentity(scenario="made", configuration=name, block=block)
     result = run_trial(TrialConfig().replace(window | dict(levels)), folder, cores=cores, identity=identity)
     assert result.valid, result.invalid_reason
-    return trial.row(json.loads((folder / "result.json").read_text()))
+    return row_of(json.loads((folder / "result.json").read_text()))
 
 
 def share_of(core: int) -> float:

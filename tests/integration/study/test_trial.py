@@ -17,11 +17,12 @@ from grpclab.load.core.worker_window import Window
 from grpclab.load.run import LoadRun
 from grpclab.metrics import MEASURED
 from grpclab.study import window
-from grpclab.study.trial import TrialIdentity, TrialResult, row, run_trial
+from grpclab.study.trial import TrialIdentity, TrialResult, run_trial
 from grpclab.system import procfs
 from grpclab.system.environment import CorePlan, machine, split_cores
 from grpclab.system.notices import Notice
 from tests.support.bench_results import result
+from tests.support.stored_studies import row_of
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def measured(tmp_path: Path, cores: CorePlan, **levels: object) -> TrialResult:
 def test_an_open_loop_has_its_figures_in_the_row(tmp_path: Path, cores: CorePlan) -> None:
     result = measured(tmp_path, cores, **{"load.rate_rps": 400.0, "load.arrival": "poisson"})
     stored = json.loads((tmp_path / "result.json").read_text())
-    found = row(stored)
+    found = row_of(stored)
     assert result.valid, result.invalid_reason
     assert found["requests"] == 200
     assert found["offered_rps"] == 400.0
@@ -57,7 +58,7 @@ def test_an_open_loop_has_its_figures_in_the_row(tmp_path: Path, cores: CorePlan
 
 def test_a_closed_loop_offers_no_rate(tmp_path: Path, cores: CorePlan) -> None:
     measured(tmp_path, cores)
-    found = row(json.loads((tmp_path / "result.json").read_text()))
+    found = row_of(json.loads((tmp_path / "result.json").read_text()))
     assert all(math.isnan(found[name]) for name in ("offered_rps", "late_p50_s", "late_p99_s", "late_max_s"))
     assert found["client_spin_s"] == 0
     assert found["client_cpu_per_call_s"] == pytest.approx(found["client_cpu_s"] / 200)
@@ -90,7 +91,7 @@ def test_a_trial_carries_its_notices_and_the_numbers_behind_them(
     stored = json.loads((tmp_path / "result.json").read_text())
     assert stored["notices"] == [notice.to_json() for notice in result.notices]
     assert stored["notices"][0]["kind"] == "throttled"
-    assert json.loads(row(stored)["notices"]) == stored["notices"]
+    assert json.loads(row_of(stored)["notices"]) == stored["notices"]
     for name in ("others_cores", "stolen_s", "throttled_s", "stopped_s", "generator_still_s", "silence_s"):
         assert result.metrics[name] >= 0, name
 

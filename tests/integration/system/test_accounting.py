@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from grpclab.system.accounting import MOST_THREADS, Reading, Throttling, is_stopped, throttling, waited_seconds
+from grpclab.system.accounting import MOST_THREADS, KernelCounts, Throttling, is_stopped, throttling, waited_seconds
 from grpclab.system.environment import cpu_quota
 from tests.support.processes import until
 
@@ -33,7 +33,7 @@ def test_the_time_of_a_core_is_that_of_its_processes_and_what_was_stolen_stands_
     tmp_path: Path,
 ) -> None:
     stat = "cpu  9 9 9 9 9 9 9 9 9 9\ncpu0 100 20 30 999 5 7 8 40 6 6\ncpu3 200 0 0 1 0 0 0 0 0 0\nintr 1 2\n"
-    found = Reading.take(root=lay(tmp_path, {"proc/stat": stat}))
+    found = KernelCounts.take(root=lay(tmp_path, {"proc/stat": stat}))
     tick_s = 1 / os.sysconf("SC_CLK_TCK")
     assert found.used_s == pytest.approx({0: 150 * tick_s, 3: 200 * tick_s})
     assert found.stolen_s == pytest.approx({0: 40 * tick_s, 3: 0})
@@ -42,11 +42,11 @@ def test_the_time_of_a_core_is_that_of_its_processes_and_what_was_stolen_stands_
 def test_pressure_is_the_time_in_which_some_task_waited(tmp_path: Path) -> None:
     lines = "some avg10=3.54 avg60=1.68 avg300=3.84 total=2500000\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=7\n"
     root = lay(tmp_path, {"proc/pressure/cpu": lines, "proc/pressure/io": "Operation not supported\n"})
-    assert Reading.take(root=root).pressure_s == {"cpu": 2.5}
+    assert KernelCounts.take(root=root).pressure_s == {"cpu": 2.5}
 
 
 def test_what_cannot_be_read_is_missing(tmp_path: Path) -> None:
-    found = Reading.take([OWN], root=tmp_path)
+    found = KernelCounts.take([OWN], root=tmp_path)
     assert (found.used_s, found.pressure_s, found.waited_s, found.throttling) == ({}, {}, {}, {})
     assert waited_seconds(OWN, tmp_path) is None
     assert not is_stopped(OWN, tmp_path)
@@ -136,11 +136,11 @@ def test_the_kernel_throttles_a_process_at_its_quota_and_we_read_that() -> None:
     with quota_group() as group, subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
         try:
             (group / "cgroup.procs").write_text(str(process.pid))
-            before = Reading.take([process.pid])
+            before = KernelCounts.take([process.pid])
             assert cpu_quota(pid=process.pid) == pytest.approx(0.1)
             end = time.monotonic() + 10
             while time.monotonic() < end:
-                counted = Reading.take([process.pid]).throttling.get(process.pid, Throttling())
+                counted = KernelCounts.take([process.pid]).throttling.get(process.pid, Throttling())
                 if counted.throttled >= 3:
                     break
                 time.sleep(0.02)

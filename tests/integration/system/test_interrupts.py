@@ -109,7 +109,7 @@ def test_a_program_that_calls_ours_hears_of_the_signal_when_we_have_cleaned_up(
 def test_sigterm_ends_the_program_and_not_the_command_in_it_alone(
     passed_on: list[int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("grpclab.cli.doctor.diagnose", lambda: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr("grpclab.cli.findings.diagnose", lambda: signal.raise_signal(signal.SIGTERM))
     assert main(["doctor"]) == 143
     assert passed_on == [signal.SIGTERM]
     assert capsys.readouterr().err == "grpclab: interrupted (SIGTERM)\n"

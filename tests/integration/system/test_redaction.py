@@ -19,14 +19,15 @@ from hypothesis import strategies as st
 from grpclab.cli import commands
 from grpclab.errors import DesignError, GrpclabError, StorageError, UsageError
 from grpclab.load.calls.metadata import file_word, parse_metadata, references
-from grpclab.report import elements
+from grpclab.report import data
 from grpclab.report.past import settings_digest
 from grpclab.report.publish import publish
 from grpclab.study.runner import Study
 from grpclab.study.store import Store, write_json
 from grpclab.study.target import Subject
-from grpclab.text import redaction
-from grpclab.text.redaction import MASK, Redactor, is_placeholder, is_secret, learn, learn_words, mask, mask_foreign
+from grpclab.text import credentials, redaction
+from grpclab.text.credentials import MASK, is_placeholder, is_secret, learn, learn_words
+from grpclab.text.redaction import Redactor, mask, mask_foreign
 from tests.support import telling_server
 from tests.support.stored_studies import as_folder, hostile_trials
 from tests.support.synthetic import small_study
@@ -73,9 +74,9 @@ def test_names_of_other_things(name: str) -> None:
 
 def test_a_name_that_was_given_is_secret_in_child_processes_too() -> None:
     assert not is_secret("x-tenant")
-    redaction.redact(["X-Tenant"])
+    credentials.redact(["X-Tenant"])
     assert is_secret("x-tenant")
-    told = "from grpclab.text.redaction import is_secret; print(is_secret('x-tenant'))"
+    told = "from grpclab.text.credentials import is_secret; print(is_secret('x-tenant'))"
     assert subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True).stdout == "True\n"
 
 
@@ -334,7 +335,6 @@ def test_a_report_of_what_an_earlier_version_stored_holds_no_secret(old: Path) -
 
 def whole(path: Path) -> str:
     """All that a report tells: the page, what is packed in it, and its short forms."""
-    from grpclab.report import data
 
     packed = data.read(path)
     inside = json.dumps([packed.manifest, packed.verdict, packed.details, packed.markdown], default=str)
@@ -346,7 +346,7 @@ def test_a_report_with_a_secret_is_not_published(old: Path, monkeypatch: pytest.
     if why == "a secret in it":
         monkeypatch.setattr(redaction.Redactor, "leaked", lambda *_: True)
     else:
-        monkeypatch.setattr(elements, "PAGE_BYTES", 100)
+        monkeypatch.setattr(data, "PAGE_BYTES", 100)
     with pytest.raises(StorageError):
         publish(Study.stored(old), allow_mixed=True)
     assert not list((old.parent.parent / "reports").glob("old.*"))
@@ -376,7 +376,7 @@ def test_planted_secrets_are_in_no_file_and_on_no_stream(
 
     def code_of(*words: str) -> int:
         """The exit code of a command in a process that knows nothing yet; nothing it writes holds a secret."""
-        monkeypatch.setattr(redaction, "_KNOWN", redaction._Known())
+        monkeypatch.setattr(credentials, "_KNOWN", credentials._Known())
         code = commands.main(words)
         assert TOKEN not in "".join(capfd.readouterr())
         return code

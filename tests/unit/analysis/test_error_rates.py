@@ -34,7 +34,7 @@ def test_a_tenth_at_two_percent_of_noise_is_found_with_eight_blocks() -> None:
 
 
 def test_the_simulation_of_the_calibration_tells_every_case_and_judges_it() -> None:
-    frame = simulate(studies=100, seed=1)
+    frame = simulate(studies=10, seed=1)
     assert len(frame) == 3 * 2 * 2 * 2 + 1
     assert np.isfinite(frame["share"]).all()
     told = claims(frame.assign(share=[0.5, *frame["share"][1:]]))

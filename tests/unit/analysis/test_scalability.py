@@ -14,7 +14,7 @@ from grpclab.analysis.inference.interaction import rungs
 from grpclab.analysis.inference.scalability import FEWEST_LEVELS, fit
 from grpclab.factors.variants import LADDER, OPTIMIZED
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.sections import leave_one_out, scalability
+from grpclab.report.sections import ladder, throughput
 from grpclab.study.designs.leave_one_out import without
 from tests.support import synthetic
 
@@ -38,7 +38,7 @@ def test_the_peak_is_where_throughput_falls_again() -> None:
     found = fit(LEVELS, [law(n, 1000, 0.1, 0.001) for n in LEVELS])
     assert found is not None
     assert found.peak == pytest.approx(math.sqrt(0.9 / 0.001), rel=0.02)
-    assert "most throughput near 30 in flight" in scalability.sentence(found)
+    assert "most throughput near 30 in flight" in throughput.sentence(found)
 
 
 def test_too_few_levels_give_no_law_and_a_curve_that_does_not_follow_it_says_no_fit() -> None:
@@ -46,7 +46,7 @@ def test_too_few_levels_give_no_law_and_a_curve_that_does_not_follow_it_says_no_
     found = fit(LEVELS, [100, 900, 50, 900, 50, 900, 50])
     assert found is not None
     assert not found.fits
-    assert scalability.sentence(found).startswith("no fit: it misses a level by")
+    assert throughput.sentence(found).startswith("no fit: it misses a level by")
 
 
 def test_without_a_rung_its_factors_are_back_below_it_and_all_others_stay() -> None:
@@ -88,19 +88,19 @@ def test_a_rung_that_gives_more_on_the_way_up_than_at_the_top_is_told() -> None:
     assert first.disagree
     assert second.apart.blocks == 0, "there is one comparison only"
     assert not second.disagree
-    assert leave_one_out.told([first, second]).startswith("The order matters: A gives something else")
-    assert leave_one_out.told([second]).startswith("No rung is seen")
+    assert ladder.order_told([first, second]).startswith("The order matters: A gives something else")
+    assert ladder.order_told([second]).startswith("No rung is seen")
 
 
 def test_the_report_shows_the_ladder_from_its_top_and_leaves_it_out_where_the_plan_has_none() -> None:
     made = synthetic.full_study()
-    assert leave_one_out.section(FinishedStudy.of(made.manifest, made.trials, made.verdict)) == ""
+    assert ladder.from_the_top(FinishedStudy.of(made.manifest, made.trials, made.verdict)) == ""
     plan = made.manifest["plan"]
     rung = [one for one in plan["ladder"] if one["kept"] and one["configuration"]][-1]
     scenario = plan["headline"]["scenario"]
     entry = {"name": rung["name"], "title": "<i>a rung", "scenario": scenario}
     entry |= {"without": plan["headline"]["baseline"], "top": plan["headline"]["candidate"]}
     with_top = {**made.manifest, "plan": {**plan, "leave_one_out": [entry]}}
-    html = leave_one_out.section(FinishedStudy.of(with_top, made.trials, made.verdict))
+    html = ladder.from_the_top(FinishedStudy.of(with_top, made.trials, made.verdict))
     assert "&lt;i&gt;a rung" in html
     assert "at the top" in html

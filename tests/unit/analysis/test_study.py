@@ -13,9 +13,10 @@ import pandas as pd
 import pytest
 
 import grpclab.analysis as room
-from grpclab.analysis import Judgement, analyse, holm, ladder_steps, levels, times
+from grpclab.analysis import Judgement, analyse, holm, ladder_steps, levels
 from grpclab.analysis.sentence import sentence
 from grpclab.errors import DesignError
+from grpclab.quantities import ratio
 
 METRIC = "throughput_rps"
 LEVELS = {"basic": 100.0, "reuse": 300.0, "optimized": 340.0, "basic-again": 100.0}
@@ -186,7 +187,7 @@ def test_what_a_client_that_keeps_its_channel_gains_is_said_with_its_interval() 
     part = next(c for c in found.comparisons if c.candidate == "optimized")
     told = found.sentence.partition(". ")[2]
     assert told.startswith(
-        f"What is left for a client that already keeps its channel: {times(part.ratio)}, 95 % interval "
+        f"What is left for a client that already keeps its channel: {ratio(part.ratio, 'sentence')}, 95 % interval "
     )
     assert told.endswith(f", {part.verdict}.")
 
@@ -394,13 +395,6 @@ def test_the_judgement_names_what_limited_each_configuration() -> None:
 def test_a_plan_without_a_headline_is_refused() -> None:
     with pytest.raises(DesignError, match="the plan names no headline"):
         analyse(trials(), {"blocks": 6})
-
-
-@pytest.mark.parametrize(
-    ("ratio", "text"), [(3.4, "3.4x"), (1.084, "1.08x"), (0.8, "0.80x"), (123.4, "123x"), (0.0123, "0.012x")]
-)
-def test_ratios_are_written_for_people(ratio: float, text: str) -> None:
-    assert times(ratio) == text
 
 
 def test_an_end_of_an_interval_that_is_not_one_does_not_read_as_one() -> None:

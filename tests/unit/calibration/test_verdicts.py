@@ -101,7 +101,7 @@ def test_the_default_study_is_told_with_its_time_and_what_it_was_spent_on(tmp_pa
         result = {"block": place // 2, "order": place % 2, "factors": factors, "metrics": metrics}
         (trial / "result.json").write_text(json.dumps(result | {"started_at": f"2026-01-01T00:00:{place}0+00:00"}))
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    looks = evidence.LEAD_S + evidence.PYSPY_S + evidence.PERF_S + evidence.STRACE_S
+    looks = evidence.length_s()
     found = crashes.default_study(tmp_path)
     assert found == {"default_wall_s": 30.0, "default_share": pytest.approx((15 + looks) / 30)}
     told = crashes._of_the_default(781.0, 0.5)

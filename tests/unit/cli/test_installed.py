@@ -11,7 +11,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from grpclab.cli import commands, study
+from grpclab.cli import commands, report
 from grpclab.errors import MissingDependencyError, UsageError
 from grpclab.system import optional as extras
 from grpclab.system import paths
@@ -106,8 +106,8 @@ def test_a_report_is_found_by_the_studys_name_and_a_wrong_one_is_told_with_the_n
     folder = here / "results" / "monday"
     folder.mkdir(parents=True)
     (folder / "manifest.json").write_text("{}")
-    assert study.stored_folder("monday") == folder
-    assert study.stored_folder("results/monday") == Path("results/monday")
+    assert report.stored_folder("monday") == folder
+    assert report.stored_folder("results/monday") == Path("results/monday")
     for wrong, told in (("mondya", "did you mean monday?"), ("zzz", "holds monday"), ("results/mondai", "monday?")):
         assert commands.main(["report", wrong]) == 2
         assert told in capsys.readouterr().err

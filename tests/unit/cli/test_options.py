@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from grpclab.cli import commands
-from grpclab.study.parameters import DESIGNS, WITHOUT_PART, StudyParameters
+from grpclab.study.parameters import DESIGNS, StudyParameters
 from tests.support.watched import Watched
 
 
@@ -139,7 +139,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Refused(words="basic --host 127.0.0.256", where="--host=127.0.0.256"),
         ],
         "desk_host": [
-            Acts(words="--desk-host 127.0.0.2", proof="desk.host", after="basic"),
+            Acts(words="--desk-host 127.0.0.2", proof="diagnostics.host", after="basic"),
             Refused(words="reference --desk-host 127.0.0.2", where="reference has no desk"),
             Refused(words="basic --desk-host 127.0.0.256", where="--desk-host=127.0.0.256"),
         ],
@@ -222,8 +222,8 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
                 Acts(words=f"--{name.replace('_', '-')} {word}", proof=f"parameters.{name}"),
                 *(
                     Refused(words=f"--design {design} --{name.replace('_', '-')} {word}", where="it belongs to default")
-                    for design, names in WITHOUT_PART.items()
-                    if name in names
+                    for design in DESIGNS
+                    if name in DESIGNS[design].unused
                 ),
                 Refused(words=f"--file study.toml --{name.replace('_', '-')} {word}", where="write it into study.toml")
                 if name != "study"
@@ -342,6 +342,10 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "study": [Acts(words="x", proof="folder"), Refused(words="nothing", where="no study in nothing")],
         "allow_mixed": [Acts(words="--allow-mixed", proof="allow_mixed", after="x")],
         "figures": [Acts(words="--figures drawn", proof="figures", after="x")],
+        "site": [
+            Acts(words="--site www", proof="site", after="x"),
+            Refused(words="--site www --json out.json", where="no study was named: --json goes with"),
+        ],
         "json": [Acts(words="--json out.json", proof="files", after="x")],
     },
     "profile": {
@@ -472,14 +476,10 @@ def test_an_option_in_a_file_does_what_its_flag_does(observe: Watched, option: s
         assert re.search(rf"no effect: {re.escape(row.name)}: ", seen["stdout"])
 
 
-@pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.parametrize("design", list(DESIGNS))
 def test_the_parameters_without_part_in_a_design_are_those_that_its_plan_does_not_follow(design: str) -> None:
-    from grpclab.study.designs.design import plan
-    from grpclab.study.runner import _SPECIAL
-
     def planned(**changed: Any) -> Any:
-        parameters = StudyParameters(design=design, **changed)
-        return _SPECIAL[design].plan(parameters) if design in _SPECIAL else plan(parameters, server_cores=1)
+        return DESIGNS[design].plan(StudyParameters(design=design, **changed), 1)
 
     others: dict[str, Any] = {
         **{
@@ -494,4 +494,6 @@ def test_the_parameters_without_part_in_a_design_are_those_that_its_plan_does_no
     }
     assert set(others) == {field.name for field in dataclasses.fields(StudyParameters)} - {"study", "design", "seed"}
     standard = planned()
-    assert set(WITHOUT_PART[design]) == {name for name, value in others.items() if planned(**{name: value}) == standard}
+    assert set(DESIGNS[design].unused) == {
+        name for name, value in others.items() if planned(**{name: value}) == standard
+    }

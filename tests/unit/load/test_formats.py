@@ -18,7 +18,7 @@ from grpclab.load.bench import BenchResult
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.output.formats import DETAILS, csv_chunks, csv_text, ghz_json, json_chunks, nanoseconds
 from grpclab.status import STATUS_NAMES, go_name
-from grpclab.system.surroundings import SERVER, Surroundings
+from grpclab.system.interference import SERVER, Interference
 from tests.support.bench_results import OK, UNAVAILABLE, open_loop, rate_run, result, schedule, thousand
 
 GHZ_KEYS = [
@@ -52,8 +52,8 @@ def test_the_json_is_json_without_nan() -> None:
 
 
 def test_notices_are_values_with_the_numbers_behind_them() -> None:
-    around = Surroundings(seconds=10.0, stopped_s={SERVER: 1.0})
-    own = ghz_json(result([0.01] * 99, surroundings=around))["grpclab"]
+    around = Interference(seconds=10.0, stopped_s={SERVER: 1.0})
+    own = ghz_json(result([0.01] * 99, interference=around))["grpclab"]
     assert own["notices"] == [notice.to_json() for notice in around.notices]
     assert set(own["notices"][0]) == {"kind", "severity", "text", "remedy"}
     assert own["surroundings"]["stopped_s"] == {SERVER: 1.0}
@@ -61,7 +61,7 @@ def test_notices_are_values_with_the_numbers_behind_them() -> None:
 
 
 def test_each_step_of_a_schedule_has_its_notices_and_the_whole_has_those_of_all() -> None:
-    disturbed = rate_run(2000.0, [0.001] * 2000, surroundings=Surroundings(seconds=1.0, stopped_s={SERVER: 0.5}))
+    disturbed = rate_run(2000.0, [0.001] * 2000, interference=Interference(seconds=1.0, stopped_s={SERVER: 0.5}))
     found = schedule(rate_run(1000.0, [0.001] * 1000), disturbed)
     own = ghz_json(found)["grpclab"]
     assert [step["notices"] for step in own["steps"]] == ["", "server-stopped"]

@@ -25,9 +25,9 @@ from grpclab.load.engines import http2_protocol
 from grpclab.load.engines.backoff import BACKOFF_S
 from grpclab.load.engines.http2_protocol import Http2Protocol
 from grpclab.load.engines.wire import TURN_S
+from grpclab.testing.virtual import pacer
 from tests.support.http2_peer import block
 from tests.support.net import MS, STREAM_CALL, Bench, Net, Server, on_a_net, statuses
-from tests.support.virtual import pacer
 
 POOL = ClientConfig(pooling="pool", connections=2)
 PER_CALL = ClientConfig(pooling="per_call")

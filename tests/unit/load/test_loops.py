@@ -22,8 +22,8 @@ from grpclab.load.engines.engine import Counters
 from grpclab.load.engines.loops import Caller, CallFunction, OpenLoop
 from grpclab.metrics import PERCENTILES
 from grpclab.status import OK
+from grpclab.testing.virtual import VirtualLoop, pacer, run
 from tests.support.queues import Queue, evenly, send
-from tests.support.virtual import VirtualLoop, pacer, run
 
 MS = 1 / 1024
 """A millisecond of this clock, so that sums are exact."""

@@ -13,9 +13,10 @@ import pytest
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.output import chart
 from grpclab.load.output.progress import ProgressLine, progress_text
-from grpclab.load.output.render import behind, ms, render, share
+from grpclab.load.output.render import behind, render
 from grpclab.load.run import LoadProgress
-from grpclab.system.surroundings import SERVER, Surroundings
+from grpclab.quantities import milliseconds, percent_of
+from grpclab.system.interference import SERVER, Interference
 from grpclab.system.terminal import ERASE
 from tests.support.bench_results import open_loop, rate_run, result, schedule, thousand
 
@@ -35,8 +36,8 @@ def test_the_summary_shows_counts_throughput_latencies_and_errors() -> None:
 
 
 def test_what_happened_around_the_window_stands_under_the_figures_with_its_remedy() -> None:
-    around = Surroundings(seconds=10.0, stopped_s={SERVER: 1.0}, clock_step_s=3600.0)
-    found = result([0.01] * 99, surroundings=around)
+    around = Interference(seconds=10.0, stopped_s={SERVER: 1.0}, clock_step_s=3600.0)
+    found = result([0.01] * 99, interference=around)
     last = [line.strip() for line in render(found).splitlines()[-2:]]
     assert last == [f"{notice.severity}: {notice}" for notice in around.notices]
     assert [line.partition(":")[0] for line in last] == ["warning", "note"]
@@ -97,12 +98,12 @@ def test_the_first_line_names_the_client(pooling: str, words: str) -> None:
 
 
 def test_latencies_below_a_millisecond_are_told_to_the_microsecond() -> None:
-    assert [ms(s) for s in (0.0000871, 0.001, 1.5, math.nan)] == ["0.087 ms", "1.00 ms", "1,500.00 ms", "-"]
+    assert [milliseconds(s) for s in (0.0000871, 0.001, 1.5, math.nan)] == ["0.087 ms", "1.00 ms", "1,500.00 ms", "-"]
 
 
 def test_a_few_failures_among_many_calls_are_never_0_percent() -> None:
-    assert [share(part, 100_000) for part in (0, 2, 100, 50_000)] == ["0.0%", "0.002%", "0.1%", "50.0%"]
-    assert share(0, 0) == "-"
+    assert [percent_of(part, 100_000) for part in (0, 2, 100, 50_000)] == ["0.0%", "0.002%", "0.1%", "50.0%"]
+    assert percent_of(0, 0) == "-"
 
 
 def test_p999_is_shown_where_there_are_calls_enough() -> None:
@@ -277,7 +278,6 @@ def test_the_ticks_of_a_latency_axis_are_round_and_few() -> None:
     assert chart.log_ticks(0.0009, 0.011) == pytest.approx([0.001, 0.002, 0.005, 0.01])
     assert chart.log_ticks(1e-5, 10) == pytest.approx([10.0**n for n in range(-5, 2)])
     assert len(chart.log_ticks(0.010, 0.021)) >= 3
-    assert [chart.time_text(s) for s in (2e-4, 1e-3, 0.05, 2)] == ["200 us", "1 ms", "50 ms", "2 s"]
 
 
 def test_the_ticks_of_the_rates_have_the_first_and_the_last() -> None:

@@ -49,7 +49,7 @@ def test_a_folder_and_a_report_hold_the_same_study(
 
 def test_a_report_as_it_is_written_holds_its_study(tmp_path: Path) -> None:
     small = synthetic.small_study()
-    sent = load_study(write_report(tmp_path / "small.html", small.manifest, small.trials, small.verdict))
+    sent = load_study(write_report(tmp_path / "small.html", small.finished()))
     assert sent.verdict == small.verdict
     assert len(sent.trials) == len(small.trials)
 

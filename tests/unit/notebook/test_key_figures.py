@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from grpclab.factors.config import Level, TrialConfig
-from grpclab.notebook.cells import key_figures
+from grpclab.notebook.trial import key_figures
 from grpclab.study.trial import TrialIdentity, TrialResult
 
 

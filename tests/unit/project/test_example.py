@@ -41,7 +41,7 @@ def test_todays_code_draws_the_published_page(name: str) -> None:
     path = ROOT / "reports" / f"{name}.html"
     published = load_study(path)
     page = BeautifulSoup(path.read_text(), "html.parser")
-    for section in sections(published.manifest, published.trials, published.verdict):
+    for section in sections(FinishedStudy.of(published.manifest, published.trials, published.verdict)):
         if section.anchor not in NOT_IN_THE_DATA:
             there = page.find(id=section.anchor)
             assert there is not None, section.anchor

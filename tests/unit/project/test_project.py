@@ -20,7 +20,7 @@ import yaml
 import grpclab
 from grpclab import errors
 from grpclab.factors.channel_args import mapping_markdown
-from grpclab.notebook.cells import TrialNotebook
+from grpclab.notebook.trial import TrialNotebook
 from grpclab.study.parameters import StudyParameters
 from grpclab.system.paths import notebook, project_root
 from tests.support.notebook_runs import parameters_cell
@@ -120,7 +120,7 @@ def test_the_public_names_are_sorted_and_complete() -> None:
         return (0 if name.isupper() else 1 if name[0].isupper() else 2, name)
 
     assert grpclab.__all__ == sorted(grpclab.__all__, key=kind)
-    assert set(grpclab.__all__) == set(grpclab._HOMES)
+    assert set(grpclab.__all__) == {*grpclab._HOMES, *grpclab._MODULES}
     for_type_checkers = {
         alias.name
         for node in ast.walk(ast.parse((PACKAGE / "__init__.py").read_text()))

@@ -6,7 +6,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.sections.album import write_figures
+from grpclab.report.renderers.figure_files import write_figures
 from tests.support import synthetic
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from grpclab.report import confidence
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.sections import confidence
 from tests.support import synthetic
 
 

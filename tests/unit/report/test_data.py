@@ -23,7 +23,7 @@ def made() -> synthetic.MadeStudy:
 
 def test_a_report_is_still_a_study(made: synthetic.MadeStudy, tmp_path: Path) -> None:
     material = synthetic.material(made)
-    path = write_report(tmp_path / "r.html", made.manifest, made.trials, made.verdict, **material)
+    path = write_report(tmp_path / "r.html", made.finished(**material), details=material["details"])
     found = grpclab.load_study(path)
     assert (found.name, found.manifest, found.verdict) == ("small", made.manifest, made.verdict)
     pd.testing.assert_frame_equal(found.trials, made.trials)

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from grpclab.factors.variants import LADDER
-from grpclab.report import summaries
+from grpclab.report import glossary
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.sections import decisions, glossary
+from grpclab.report.renderers.markdown import markdown
+from grpclab.report.renderers.terminal import table
+from grpclab.report.sections import answer, ladder
 from tests.support import synthetic
 
 
@@ -42,17 +44,17 @@ def test_a_study_is_held_against_the_decision(
     kept: bool, ratio: float | None, verdict: str, stands: str, against: bool
 ) -> None:
     comparison: dict[str, Any] = {"ratio": ratio, "verdict": verdict}
-    found = decisions.Decision(title="a rung", kept=kept, why="", comparison=comparison)
+    found = ladder.Decision(title="a rung", kept=kept, why="", comparison=comparison)
     assert (found.stands, found.against) == (stands, against)
 
 
 def test_the_ladder_names_the_rungs_that_point_the_other_way(study: FinishedStudy) -> None:
-    found = list(decisions.decisions(study))
+    found = list(ladder.decisions(study))
     assert [d.title for d in found] == [rung["title"] for rung in study.entries("ladder")[1:]]
-    assert decisions.told(found).endswith("this one only says whether it agrees.")
-    odd = decisions.Decision(title="pool", kept=True, why="", comparison={"ratio": 0.92, "verdict": "inconclusive"})
-    assert decisions.told([*found, odd]).endswith("It points the other way for pool (kept, here 0.92×).")
-    assert "ladder: asyncio server (rejected)" in summaries.table(study)
+    assert ladder.told(found).endswith("this one only says whether it agrees.")
+    odd = ladder.Decision(title="pool", kept=True, why="", comparison={"ratio": 0.92, "verdict": "inconclusive"})
+    assert ladder.told([*found, odd]).endswith("It points the other way for pool (kept, here 0.92×).")
+    assert "ladder: asyncio server (rejected)" in table(study)
 
 
 # ---- words -------------------------------------------------------------------------------------------------------
@@ -71,6 +73,6 @@ def test_the_named_configurations_are_explained_where_they_are_what_they_are_cal
 
 
 def test_the_words_stand_under_the_verdict_and_in_the_markdown(study: FinishedStudy) -> None:
-    assert glossary.html(study).startswith('<p class="gl-note"><b>basic</b>: ')
-    assert "<b>chatter</b>: small unary calls" in glossary.html(study)
-    assert "basic: what a first server and client look like" in summaries.markdown(study)
+    assert answer.meanings(study).startswith('<p class="gl-note"><b>basic</b>: ')
+    assert "<b>chatter</b>: small unary calls" in answer.meanings(study)
+    assert "basic: what a first server and client look like" in markdown(study)

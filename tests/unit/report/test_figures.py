@@ -14,13 +14,15 @@ import pandas as pd
 import pytest
 
 from grpclab import analysis
+from grpclab import quantities as qty
 from grpclab.report import FigureBlock, figures, theme, words
 from grpclab.report.figures.engines import sentence as client_cost
 from grpclab.report.figures.ladder import steps
 from grpclab.report.figures.shares import VIEWS, View, profiles
 from grpclab.report.figures.timeline import relative
 from grpclab.report.figures.windows import panels
-from grpclab.report.finished import FinishedStudy, tidy
+from grpclab.report.finished import FinishedStudy
+from grpclab.report.tidy import tidy
 from tests.support import synthetic
 
 
@@ -41,7 +43,7 @@ def test_a_curve_names_its_lines_and_its_hollow_markers(study: FinishedStudy) ->
         shown = text_of(svg)
         assert "basic" in shown
         assert "optimized" in shown
-        assert words.ratio(study.headline["ratio"]) in shown
+        assert qty.ratio(study.headline["ratio"]) in shown
         assert theme.BASELINE.lower() in svg
         assert theme.CANDIDATE.lower() in svg
     assert "optimized at 256" in block.caption
@@ -281,16 +283,16 @@ def test_ticks_of_ratios_keep_their_distance(low: float, high: float) -> None:
 @pytest.mark.parametrize(
     ("made", "shown"),
     [
-        (words.ratio(0.0512), "0.05×"),
-        (words.ratio(12.34), "12.3×"),
-        (words.ratio(None), "–"),
-        (words.interval(0.9, 1.234), "0.90 to 1.23"),
-        (words.interval(None, 1), "–"),
-        (words.seconds(0.00085), "850 µs"),
-        (words.seconds(0.0123), "12.3 ms"),
-        (words.percent(0.042), "4.2 %"),
-        (words.amount(12345.6), "12,346"),
-        (words.level(10_000), "10,000"),
+        (qty.ratio(0.0512), "0.05×"),
+        (qty.ratio(12.34), "12.3×"),
+        (qty.ratio(None), "–"),
+        (qty.interval(0.9, 1.234), "0.90 to 1.23"),
+        (qty.interval(None, 1), "–"),
+        (qty.duration(0.00085), "850 µs"),
+        (qty.duration(0.0123), "12.3 ms"),
+        (qty.percent(0.042), "4.2 %"),
+        (qty.amount(12345.6), "12,346"),
+        (qty.level(10_000), "10,000"),
         (words.plain("a\x00b\n\tc"), "ab c"),
         (words.short("abcdef", 4), "abc…"),
         (words.esc("<&\"'>"), "&lt;&amp;&quot;&#x27;&gt;"),
@@ -301,7 +303,7 @@ def test_numbers_and_names_as_a_reader_sees_them(made: str, shown: str) -> None:
 
 
 def test_the_templates_are_part_of_the_package() -> None:
-    from grpclab.report.blocks import TEMPLATES
+    from grpclab.report.assets import TEMPLATES
 
     names = {path.name for path in Path(TEMPLATES / "grpclab").iterdir()}
     assert names == {

@@ -12,8 +12,8 @@ import pandas as pd
 
 from grpclab.profiling import flamegraph
 from grpclab.report import write_report
-from grpclab.report.finished import FinishedStudy
-from grpclab.report.sections.flamegraphs import Profiles, section
+from grpclab.report.finished import FinishedStudy, Profiles
+from grpclab.report.sections.flamegraphs import section
 from grpclab.study.designs.design import schedule
 from grpclab.study.parameters import StudyParameters
 from grpclab.study.runner import Study
@@ -36,21 +36,19 @@ def profiles(first: str, second: str) -> Profiles:
 def test_both_sides_are_drawn_once_and_what_changed_most_is_listed() -> None:
     made = synthetic.full_study()
     study = FinishedStudy.of(made.manifest, made.trials, made.verdict)
-    html = section(study, profiles(study.baseline, study.candidate))
+    html = section(made.finished(profiles=profiles(study.baseline, study.candidate)))
     packed = re.findall(r'data-stacks="([^"]*)"', html)
     assert [sum(flamegraph.unpack(text).values()) for text in packed] == [20, 8], "what waited is left out"
     assert "8 samples at work in 2 blocks" in html
     assert "−60.0 points" in html
     assert "+60.0 points" in html
-    assert section(study, {"stacks": {study.baseline: {0: {WAITING: 5}}}}) == ""
+    assert section(made.finished(profiles={"stacks": {study.baseline: {0: {WAITING: 5}}}})) == ""
 
 
 def test_the_only_script_that_may_run_is_ours(tmp_path: Path) -> None:
     made = synthetic.small_study()
     name = made.manifest["plan"]["profiled"][0]
-    page = write_report(
-        tmp_path / "r.html", made.manifest, made.trials, made.verdict, profiles={"stacks": {name: {0: {"a": 1}}}}
-    ).read_text()
+    page = write_report(tmp_path / "r.html", made.finished(profiles={"stacks": {name: {0: {"a": 1}}}})).read_text()
     scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
     assert len(scripts) == 3
     policy = page[page.index("script-src") : page.index("img-src")]

@@ -91,7 +91,8 @@ def assert_shows(text: str, *values: float) -> None:
 def page(tmp_path_factory: pytest.TempPathFactory) -> BeautifulSoup:
     made = synthetic.full_study(name="nightly")
     path = tmp_path_factory.mktemp("numbers") / "nightly.html"
-    write_report(path, made.manifest, made.trials, made.verdict, **synthetic.material(made))
+    material = synthetic.material(made)
+    write_report(path, made.finished(**material), details=material["details"])
     return BeautifulSoup(Path(path).read_text(), "html.parser")
 
 

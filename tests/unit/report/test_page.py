@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 
-from grpclab.report import Section, content, scripts, sections, write_report
+from grpclab.report import Section, assets, content, sections, write_report
 from grpclab.report.finished import FinishedStudy
 from tests.support import synthetic
 from tests.support.pages import EVIL, Page
@@ -26,9 +26,7 @@ def made() -> synthetic.MadeStudy:
 def report(made: synthetic.MadeStudy, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reports")
     material = synthetic.material(made)
-    return write_report(
-        folder / "nightly.html", made.manifest, made.trials, made.verdict, histograms=material["histograms"]
-    )
+    return write_report(folder / "nightly.html", made.finished(histograms=material["histograms"]))
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +44,9 @@ def evil(tmp_path_factory: pytest.TempPathFactory) -> Path:
     trials.loc[trials["configuration"].str.startswith("basic"), "profile_note"] = EVIL
     made = made.judged_again(trials)
     verdict = made.verdict | {"warnings": [*made.verdict["warnings"], EVIL]}
-    return write_report(tmp_path_factory.mktemp("evil") / "evil.html", made.manifest, made.trials, verdict)
+    return write_report(
+        tmp_path_factory.mktemp("evil") / "evil.html", FinishedStudy.of(made.manifest, made.trials, verdict)
+    )
 
 
 def assert_loads_nothing(page: Page) -> None:
@@ -56,7 +56,7 @@ def assert_loads_nothing(page: Page) -> None:
             assert not value or value.startswith(("data:", "#", "./")), f"<{tag} {name}={value[:60]!r}>"
         assert not [name for name in attributes if name.startswith("on")], f"<{tag}> has a handler"
     ours = page.html.count("<script>")
-    assert page.html.count(scripts.ELEMENTS) == (1 if ours else 0)
+    assert page.html.count(assets.ELEMENTS) == (1 if ours else 0)
     assert ours in (0, 2)
     assert all("src" not in script for script in page.all("script"))
     assert not page.all("link")
@@ -139,8 +139,8 @@ def test_every_picture_and_the_headline_say_which_engine_they_used(page: Page) -
 
 def section(made: synthetic.MadeStudy, anchor: str) -> Page:
     """One section alone: a whole report takes seconds to draw."""
-    (make,) = (make for _, name, make in content._MADE if name == anchor)
-    return Page(make(FinishedStudy.of(made.manifest, made.trials, made.verdict)))
+    (part,) = (part for part in content.ORDER if anchor == part.ANCHOR)
+    return Page(part.section(made.finished()))
 
 
 def test_what_the_client_costs_is_told_in_a_sentence_a_figure_and_a_table(made: synthetic.MadeStudy) -> None:
@@ -204,7 +204,7 @@ def test_an_untested_rung_is_never_a_factor_of_one(page: Page) -> None:
 
 def test_the_same_study_gives_the_same_bytes(tmp_path: Path) -> None:
     first, second = (
-        write_report(tmp_path / name, made.manifest, made.trials, made.verdict).read_bytes()
+        write_report(tmp_path / name, made.finished()).read_bytes()
         for name, made in (("a.html", synthetic.small_study()), ("b.html", synthetic.small_study()))
     )
     assert first == second
@@ -240,7 +240,7 @@ def test_a_report_is_replaced_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with monkeypatch.context() as patch:
         patch.setattr("os.replace", refuse)
         with pytest.raises(OSError, match="disk full"):
-            write_report(path, {}, pd.DataFrame(), {})
+            write_report(path, FinishedStudy.of({}, pd.DataFrame(), {}))
     assert path.read_text() == "what was there"
     assert [p.name for p in path.parent.iterdir()] == ["r.html"]
 
@@ -290,7 +290,7 @@ def nothing_at_all(made: synthetic.MadeStudy) -> synthetic.MadeStudy:
 def test_poor_studies_say_what_is_missing(change: object, told: str) -> None:
     assert callable(change)
     made: synthetic.MadeStudy = change(synthetic.small_study())
-    shown = sections(made.manifest, made.trials, made.verdict)
+    shown = sections(made.finished())
     body = "".join(section.html for section in shown)
     page = Page(body)
     assert page.open == []
@@ -302,7 +302,7 @@ def test_poor_studies_say_what_is_missing(change: object, told: str) -> None:
 
 def test_what_the_plan_does_not_ask_has_no_section() -> None:
     made = bare_plan(synthetic.small_study())
-    shown = sections(made.manifest, made.trials, made.verdict)
+    shown = sections(made.finished())
     assert Page("".join(section.html for section in shown)).open == []
     anchors = {section.anchor for section in shown}
     assert anchors.isdisjoint({"sides", "engines", "throughput", "latency", "ladder", "windows", "sweeps", "profile"})

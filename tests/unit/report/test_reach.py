@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
+from grpclab import quantities as qty
 from grpclab.report import theme, words
 from grpclab.report.figures import forest
 from grpclab.report.figures.history import history
@@ -71,7 +72,7 @@ def test_two_blocks_have_no_interval_in_any_row_and_no_verdict() -> None:
 
 def test_the_history_of_studies_is_drawn_to_the_scale_of_its_levels() -> None:
     found = made(6)
-    about = summary(found.manifest, found.verdict, found.trials)
+    about = summary(found.finished())
     for level in about["levels"]:
         level |= {"ci_low": 1e-9, "ci_high": 2_864_277_723.0}
     about |= {"ci_low": 1e-9, "ci_high": 2_864_277_723.0}
@@ -84,5 +85,5 @@ def test_the_history_of_studies_is_drawn_to_the_scale_of_its_levels() -> None:
 
 
 def test_an_interval_wider_than_a_hundredfold_says_that_it_says_nothing() -> None:
-    assert words.interval(3e-9, 2_864_277_723.0) == words.interval(0.0, 5e9) == "too wide to tell"
-    assert (words.interval(0.5, 20.0), words.interval(0.0, 0.5)) == ("0.5 to 20.0", "0.00 to 0.50")
+    assert qty.interval(3e-9, 2_864_277_723.0) == qty.interval(0.0, 5e9) == "too wide to tell"
+    assert (qty.interval(0.5, 20.0), qty.interval(0.0, 0.5)) == ("0.5 to 20.0", "0.00 to 0.50")

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.sections.settings import mapping, tried
+from grpclab.report.sections.mapping import section, tried
 
 WINDOW, ADAPTIVE, STREAMS = "client.window_kib", "client.adaptive_window", "server.max_concurrent_streams"
 
@@ -64,7 +64,7 @@ def test_a_setting_is_told_by_the_comparison_that_changes_least_in_each_scenario
 
 
 def test_the_table_says_what_acted_and_what_moved(study: FinishedStudy) -> None:
-    html = mapping(study)
+    html = section(study)
     assert "set, but without effect in 1 configuration: BDP probing overrides it" in html
     assert "<b>2.00×</b> 1.90 to 2.10" in html
     assert "chatter: all against adaptive, with 2 other settings" in html
@@ -79,4 +79,4 @@ def test_a_comparison_without_a_ratio_tells_nothing(study: FinishedStudy) -> Non
 
 
 def test_without_such_a_table_in_the_plan_there_is_none() -> None:
-    assert mapping(FinishedStudy.of({"plan": {}}, pd.DataFrame(), {})) == ""
+    assert section(FinishedStudy.of({"plan": {}}, pd.DataFrame(), {})) == ""

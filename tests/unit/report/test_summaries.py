@@ -11,10 +11,11 @@ import pandas as pd
 import pytest
 
 from grpclab.analysis import analyse
-from grpclab.report import summaries, words
+from grpclab.report import confidence, words
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.sections import confidence
-from grpclab.report.summaries import as_json, escape, markdown, table
+from grpclab.report.renderers.json import SCHEMA_VERSION, as_json
+from grpclab.report.renderers.markdown import escape, markdown
+from grpclab.report.renderers.terminal import WIDTH, table
 from grpclab.study.designs import file_design
 from tests.support import synthetic
 from tests.support.pages import EVIL
@@ -136,7 +137,7 @@ def test_poor_studies_say_so_in_markdown(kind: str) -> None:
 
 def test_machines_get_plain_values(full: FinishedStudy, made: synthetic.MadeStudy) -> None:
     found = json.loads(json.dumps(as_json(full), allow_nan=False))
-    assert found["schema_version"] == summaries.SCHEMA_VERSION
+    assert found["schema_version"] == SCHEMA_VERSION
     assert found["headline"] == made.verdict["headline"]
     assert found["comparisons"] == made.verdict["comparisons"]
     assert found["limits"] == made.verdict["limits"]
@@ -173,7 +174,7 @@ def test_the_table_has_what_matters_aligned(full: FinishedStudy) -> None:
         assert told in shown
     column = lines[0].index("verdict")
     assert all(line[column - 2 : column] == "  " and line[column] != " " for line in lines)
-    assert max(map(len, lines)) <= summaries.WIDTH
+    assert max(map(len, lines)) <= WIDTH
     assert "\x1b" not in shown
     assert shown.isascii()
 
@@ -196,7 +197,7 @@ def test_long_names_are_cut_to_a_hundred_columns() -> None:
     for text in (PINGS * 3, EVIL, "x" * 300):
         lines = table(of(synthetic.small_study(text=text))).splitlines()
         made[text] = lines
-        assert max(map(len, lines)) <= summaries.WIDTH
+        assert max(map(len, lines)) <= WIDTH
         assert all("faster" in line or "equivalent" in line or "inconclusive" in line for line in lines[1:3])
     assert all("\x1b" not in line for lines in made.values() for line in lines)
 
@@ -206,4 +207,4 @@ def test_poor_studies_have_a_table(kind: str) -> None:
     lines = table(poor(kind)).splitlines()
     assert len(lines) >= 2
     assert "nan" not in table(poor(kind)).lower()
-    assert max(map(len, lines)) <= summaries.WIDTH
+    assert max(map(len, lines)) <= WIDTH

@@ -17,8 +17,8 @@ from grpclab.analysis import fewest_blocks
 from grpclab.factors.channel_args import without_effect
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.variants import BASIC, LADDER, OPTIMIZED, Rung
-from grpclab.study.designs.design import Trial, plan, schedule, trial_config
-from grpclab.study.parameters import StudyParameters
+from grpclab.study.designs.design import Trial, schedule, trial_config
+from grpclab.study.parameters import DESIGNS, StudyParameters
 
 Plan = dict[str, Any]
 FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
@@ -26,7 +26,8 @@ LAST_RUNG = LADDER[-1].name
 
 
 def planned(*, server_cores: int = 1, **parameters: Any) -> Plan:
-    return plan(StudyParameters(**parameters), server_cores=server_cores)
+    asked = StudyParameters(**parameters)
+    return DESIGNS[asked.design].plan(asked, server_cores)
 
 
 def names(found: Plan) -> list[str]:
@@ -127,7 +128,7 @@ def test_quick_keeps_one_low_level_of_the_curve() -> None:
 @settings(max_examples=60, deadline=None)
 @given(any_parameters, st.integers(1, 8))
 def test_every_plan_is_whole(parameters: StudyParameters, server_cores: int) -> None:
-    found = plan(parameters, server_cores=server_cores)
+    found = DESIGNS[parameters.design].plan(parameters, server_cores)
     assert set(mentioned(found)) == set(names(found)), "nothing missing, nothing measured in vain"
     assert len(set(names(found))) == len(names(found))
     for name in names(found):
@@ -141,7 +142,7 @@ def test_every_plan_is_whole(parameters: StudyParameters, server_cores: int) -> 
 def test_every_level_asked_for_is_measured_under_a_name_of_its_own(
     parameters: StudyParameters, server_cores: int
 ) -> None:
-    found = plan(parameters, server_cores=server_cores)
+    found = DESIGNS[parameters.design].plan(parameters, server_cores)
     assert [trial_config(found, name).load.concurrency for name in found["curves"][0]["series"]["optimized"]] == [
         c for c in parameters.concurrency if parameters.design == "default" or f"basic-c{c}" in names(found)
     ]
@@ -165,7 +166,7 @@ def test_every_level_asked_for_is_measured_under_a_name_of_its_own(
 def test_every_comparison_is_of_two_different_configurations_in_one_scenario(
     parameters: StudyParameters, server_cores: int
 ) -> None:
-    found = plan(parameters, server_cores=server_cores)
+    found = DESIGNS[parameters.design].plan(parameters, server_cores)
     scenario = {row["name"]: row["scenario"] for row in found["configurations"]}
     for row in comparisons(found):
         baseline, candidate = trial_config(found, row["baseline"]), trial_config(found, row["candidate"])
@@ -329,7 +330,7 @@ def test_a_rejected_rung_far_above_its_branch_is_compared_with_the_branch(
     spread = (*LADDER[:-1], Rung(name="late", title="late", kept=False, after="reuse", changes={"server.tls": True}))
     ladder = (*spread, LADDER[-1])
     monkeypatch.setattr("grpclab.factors.variants.LADDER", ladder)
-    monkeypatch.setattr("grpclab.study.designs.design.LADDER", ladder)
+    monkeypatch.setattr("grpclab.study.designs.default_design.LADDER", ladder)
     found = planned(server_cores=2)
     assert rung(found, "late")["baseline"] == rung(found, "reuse")["configuration"]
     assert rung(found, LAST_RUNG)["baseline"] != rung(found, "late")["configuration"]

@@ -14,6 +14,7 @@ from grpclab.study.parameters import StudyParameters
 from grpclab.study.runner import FAILED_ALIKE, Failing, Study
 from grpclab.study.store import Store
 from grpclab.study.trial import TrialIdentity
+from tests.support.stored_studies import result, stored_result
 
 
 class FailingStudy(Study):
@@ -52,5 +53,5 @@ def test_failures_that_differ_are_all_tried_and_the_study_is_invalid_in_the_end(
 
 def test_one_valid_trial_is_enough_to_go_on() -> None:
     failing = Failing(valid=False)
-    failed = {"valid": False, "invalid_reason": "no"}
-    assert not any(failing.enough(result) for result in ({"valid": True}, failed, failed, failed, failed))
+    good, bad = (stored_result(result("00-000-a", valid=valid)) for valid in (True, False))
+    assert not any(failing.enough(result) for result in (good, bad, bad, bad, bad))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from grpclab.study import artifacts
+from tests.support.stored_studies import result, stored_result
+
+RESULT = stored_result(result("00-000-a"))
 
 
 def test_the_end_of_a_log_is_short_and_readable(tmp_path: Path) -> None:
@@ -29,14 +33,15 @@ def test_latencies_are_those_of_valid_trials_that_were_asked_for() -> None:
             "valid": [True, False, True, True],
         }
     )
-    results = {name: {"histogram": f"H{name}"} for name in ("a0", "a1", "c0")} | {"b0": {"histogram": ""}}
+    results = {name: replace(RESULT, histogram=f"H{name}") for name in ("a0", "a1", "c0")}
+    results["b0"] = RESULT
     assert artifacts.histograms(results, ["a", "b"], trials) == {"a": {0: "Ha0"}}
 
 
 def test_details_hold_what_a_trial_has(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "server.log").write_text("INFO served\n")
-    results = {"one": {"advertised": {"server": {"x": 1}}}, "two": {}}
+    results = {"one": replace(RESULT, advertised={"server": {"x": 1}}), "two": replace(RESULT, advertised={})}
     assert artifacts.details(tmp_path, results) == {
         "one": {"advertised": {"server": {"x": 1}}, "log": "INFO served"},
         "two": {},

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grpclab.errors import DesignError
-from grpclab.study.parameters import DESIGNS, ENGINES, StudyParameters, plain_values
+from grpclab.factors.registries import ENGINES
+from grpclab.study.parameters import DESIGNS, StudyParameters, plain_values
 
 NAMES = [field.name for field in dataclasses.fields(StudyParameters)]
 
@@ -160,7 +161,7 @@ def test_values_are_taken_as_a_command_line_or_a_notebook_gives_them(name: str, 
     assert type(found) is type(value)
 
 
-@pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.parametrize("design", list(DESIGNS))
 def test_every_design_can_be_asked_for(design: str) -> None:
     assert StudyParameters(design=design).design == design
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import pytest
 
-from grpclab.study.progress import Progress, duration_text, outcome, say
+from grpclab import quantities as qty
+from grpclab.study.progress import Progress, outcome, say
 
 
 class Clock:
@@ -19,12 +21,15 @@ class Clock:
         return self.now
 
 
-def valid(**metrics: float | None) -> dict[str, Any]:
-    return {
-        "valid": True,
-        "invalid_reason": "",
-        "metrics": {"throughput_rps": 2345.6, "latency_p50_s": 0.0123, "errors": 0, **metrics},
-    }
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    valid: bool
+    invalid_reason: str = ""
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+
+
+def valid(**metrics: float | None) -> Measured:
+    return Measured(valid=True, metrics={"throughput_rps": 2345.6, "latency_p50_s": 0.0123, "errors": 0, **metrics})
 
 
 @pytest.mark.parametrize(
@@ -41,7 +46,7 @@ def valid(**metrics: float | None) -> dict[str, Any]:
     ],
 )
 def test_durations_are_written_for_people(seconds: float, text: str) -> None:
-    assert duration_text(seconds) == text
+    assert qty.rough_duration(seconds) == text
 
 
 def test_the_time_left_follows_from_the_mean_of_the_trials_so_far() -> None:
@@ -70,7 +75,7 @@ def test_an_outcome_is_throughput_median_and_errors() -> None:
 
 
 def test_an_invalid_trial_says_why() -> None:
-    result = {"valid": False, "invalid_reason": "the server died " + "x" * 500, "metrics": {}}
+    result = Measured(valid=False, invalid_reason="the server died " + "x" * 500)
     assert outcome(result).startswith("INVALID: the server died x")
     assert len(outcome(result)) < 250
 

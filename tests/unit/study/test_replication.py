@@ -21,9 +21,10 @@ from grpclab.analysis.claims.load_claims import CLAIMED_RATIO
 from grpclab.analysis.claims.replication import COLUMNS, claims
 from grpclab.factors.config import TrialConfig
 from grpclab.metrics import MEASURED
-from grpclab.report import sections, summaries
+from grpclab.report import sections
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.past import summary
+from grpclab.report.renderers.markdown import escape, markdown
 from grpclab.report.sections import claims as claims_section
 from grpclab.study.designs import replication_design
 from grpclab.study.parameters import StudyParameters
@@ -211,7 +212,7 @@ def test_277_per_cent_within_a_wide_interval_are_not_decided() -> None:
     assert outcome("throughput", rps(optimized=3700, optimized_wire=3700), noise=0.2)[0] == UNDECIDED
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(ratio=st.floats(0.5, 12), noise=st.floats(0.001, 0.3), blocks=st.integers(1, 8))
 def test_a_verdict_on_throughput_never_contradicts_its_interval(ratio: float, noise: float, blocks: int) -> None:
     made = trials(rps(optimized=1000 * ratio, optimized_wire=1000 * ratio), blocks=blocks, noise=noise)
@@ -360,10 +361,27 @@ def test_fewer_than_three_blocks_decide_only_what_needs_none(blocks: int) -> Non
     assert set(verdicts.drop("no-delay")) == {UNDECIDED}
 
 
-@pytest.mark.parametrize("missing", [*NAMES, "all"])
-def test_what_is_missing_never_raises(missing: str) -> None:
+@pytest.fixture(scope="module")
+def whole() -> dict[str, Any]:
+    """The verdict of a study of which nothing is missing."""
+    return as_json(analyse(trials(), PLAN).as_dict())
+
+
+@pytest.mark.parametrize("missing", NAMES)
+def test_a_configuration_that_is_missing_never_raises(missing: str, whole: dict[str, Any]) -> None:
     made = trials()
-    made = made.iloc[:0] if missing == "all" else made[made["configuration"] != missing]
+    made = made[made["configuration"] != missing]
+    kept = [row for row in whole["comparisons"] if missing not in (row["baseline"], row["candidate"])]
+    found = claims(made, {**whole, "comparisons": kept}, PLAN)
+    assert len(found) == 8
+    assert set(found["verdict"]) <= set(VERDICTS)
+    assert len(claims(made, {}, PLAN)) == 8
+
+
+@pytest.mark.parametrize("missing", [*sorted(set(SCENARIO.values())), "all"])
+def test_a_scenario_that_is_missing_never_raises(missing: str) -> None:
+    made = trials(blocks=3)
+    made = made.iloc[:0] if missing == "all" else made[made["scenario"] != missing]
     found = claims(made, as_json(analyse(made, PLAN).as_dict()), PLAN)
     assert len(found) == 8
     assert set(found["verdict"]) <= set(VERDICTS)
@@ -388,10 +406,10 @@ def test_the_question_is_answered_by_how_many_claims_hold() -> None:
     assert f"{counts[HOLDS]} hold" in first
     assert sum(int(number) for number in re.findall(r"\b(\d+) (?:hold|do|is|are|can)", first)) == 8
     study = FinishedStudy.of(manifest_of("replication", PLAN), made, as_json(verdict.as_dict()))
-    (answer,) = [part for part in sections(study.manifest, made, study.verdict) if part.anchor == "answer"]
+    (answer,) = [part for part in sections(study) if part.anchor == "answer"]
     assert answer.html.startswith(f'<p class="gl-verdict">{html.escape(first)}.')
-    assert summaries.markdown(study).startswith(summaries.escape(first))
-    assert summary(study.manifest, study.verdict)["claims"] is True
+    assert markdown(study).startswith(escape(first))
+    assert summary(study)["claims"] is True
 
 
 def test_failures_that_are_what_is_measured_are_said_to_be() -> None:
@@ -399,10 +417,11 @@ def test_failures_that_are_what_is_measured_are_said_to_be() -> None:
     made = trials(asked, blocks=2)
     study = FinishedStudy.of(manifest_of("replication", PLAN), made, as_json(analyse(made, PLAN).as_dict()))
     assert study.failing_on_purpose == ["own-limits-c10000", "idle-off", "idle-working"]
-    (answer,) = [part for part in sections(study.manifest, made, study.verdict) if part.anchor == "answer"]
+    (answer,) = [part for part in sections(study) if part.anchor == "answer"]
     assert "all of them where failing is what is measured" in answer.html
     made = trials(asked | {"optimized-c10000": {"errors": 3.0}}, blocks=2)
-    (answer,) = [part for part in sections(study.manifest, made, study.verdict) if part.anchor == "answer"]
+    study = FinishedStudy.of(study.manifest, made, study.verdict)
+    (answer,) = [part for part in sections(study) if part.anchor == "answer"]
     assert "486 of " in answer.html
     assert "480 of them where failing is what is measured" in answer.html
 

@@ -65,7 +65,7 @@ def put(store: Store, trial: str = T, *, valid: bool = True) -> None:
 
 def validity(store: Store) -> dict[str, bool]:
     """The trials that are there, and whether each is valid."""
-    return {name: found["valid"] for name, found in store.results().items()}
+    return {name: found.valid for name, found in store.results().items()}
 
 
 @contextmanager

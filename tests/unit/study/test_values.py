@@ -18,8 +18,8 @@ from papermill.cli import _resolve_type
 from grpclab.calibration.plan import Plan
 from grpclab.errors import DesignError
 from grpclab.notebook import explore
-from grpclab.notebook.cells import TrialNotebook
 from grpclab.notebook.replication import ReplicationNotebook
+from grpclab.notebook.trial import TrialNotebook
 from grpclab.study import values
 from grpclab.study.parameters import StudyParameters, plain_values
 from grpclab.system.paths import notebook

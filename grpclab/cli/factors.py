@@ -1,0 +1,50 @@
+"""``grpclab factors``: every factor and its levels."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from grpclab.cli.output import write
+from grpclab.errors import UsageError
+from grpclab.factors.config import FACTORS, format_level, table
+
+
+def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> None:
+    """Add the command to the command line."""
+    parser = commands.add_parser(
+        "factors",
+        parents=parents,
+        help="list every factor and its levels",
+        usage="grpclab factors [options]",
+        description="List every factor, its levels and its default; with -q only the names.",
+    )
+    parser.add_argument("--tonic", action="store_true", help='the table "from tonic to grpcio", in Markdown')
+    parser.add_argument("--json", metavar="FILE", help="write the table as JSON; - is standard output")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """List the factors; returns the exit code."""
+    if options.tonic:
+        from grpclab.factors.channel_args import mapping_markdown
+
+        if options.json:
+            raise UsageError("--json does not go with --tonic: that table is Markdown")
+        sys.stdout.write(mapping_markdown())
+        return 0
+    if options.json:
+        write(options.json, [json.dumps(table(), indent=1), "\n"])
+    if options.json == "-":
+        return 0
+    if options.quiet:
+        print("\n".join(FACTORS))
+        return 0
+    width = max(len(name) for name in FACTORS)
+    for name, factor in FACTORS.items():
+        print(f"{name:<{width}}  {factor.meaning}")
+        print(f"{'':<{width}}  {factor.range_text}; default {format_level(factor.default)}")
+    return 0

@@ -1,0 +1,186 @@
+"""Options that several commands share: of the call, of the load (out of the table of factors), and --set."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+from grpclab.cli.parser import Parser
+from grpclab.errors import UsageError, invalid
+from grpclab.factors.config import FACTORS, Level, TrialConfig, format_level, parse_settings
+from grpclab.system.inputs import STDIN, read_text
+
+FACTOR_OF = {
+    "requests": "load.requests",
+    "duration": "load.duration_s",
+    "warmup": "load.warmup_s",
+    "concurrency": "load.concurrency",
+    "arrival": "load.arrival",
+    "pacing": "load.pacing",
+    "workers": "load.workers",
+    "engine": "load.engine",
+    "deadline": "client.deadline_s",
+}
+"""Options that are short for a factor."""
+AT = "@"
+"""What --data begins with where it names a file."""
+
+
+class Help(argparse.RawDescriptionHelpFormatter):
+    """``-n, --requests N``: a value is named once, and options have room."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30, width=min(104, shutil.get_terminal_size().columns - 2))
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if not action.option_strings or action.nargs == 0:
+            return super()._format_action_invocation(action)
+        return f"{', '.join(action.option_strings)} {self._format_args(action, action.dest.upper())}"
+
+
+def add_call_options(group: Any) -> None:
+    """What is called, where it is not our own greeter."""
+    group.add_argument(
+        "--call", metavar="PKG.SERVICE/METHOD", help="unary or server streaming (default: our own greeter)"
+    )
+    group.add_argument("--data", metavar="JSON", help="the request, or @FILE (default: {})")
+    group.add_argument("--data-file", metavar="FILE", help="the request as JSON in a file; - is standard input")
+    group.add_argument(
+        "--metadata", metavar="KEY=VALUE", action="append", default=[], help="sent with each call; may be repeated"
+    )
+    group.add_argument(
+        "--metadata-file",
+        metavar="FILE",
+        help="more of it, key=value a line; a value env:NAME, here and there, is that of a variable",
+    )
+    group.add_argument(
+        "--proto", metavar="FILE", help="the schema, where the server has no reflection: .proto, or a descriptor set"
+    )
+    group.add_argument(
+        "--proto-path",
+        metavar="DIR",
+        action="append",
+        default=[],
+        help="a folder in which imports are looked for (protoc's -I); may be repeated",
+    )
+
+
+def add_load_options(group: Any, defaults: Mapping[str, Level]) -> None:
+    """The load of one window, for commands that measure several; `defaults` by factor."""
+    for option, metavar, *short in (
+        ("requests", "N", "-n"),
+        ("duration", "TIME", "-z"),
+        ("warmup", "TIME"),
+        ("concurrency", "N", "-c"),
+        ("engine", "wire|grpcio"),
+        ("deadline", "TIME"),
+    ):
+        add_factor(group, option, metavar, *short, defaults=defaults)
+    group.add_argument("-r", "--rate", metavar="RATE", help="calls per second (open loop; the verdict is on p99)")
+    group.add_argument("--connections", metavar="N", help="TCP connections; more than one is a pool")
+
+
+def load_levels(options: argparse.Namespace, defaults: Mapping[str, Level]) -> dict[str, Level]:
+    """The factors' levels that :func:`add_load_options` and --set ask for. Raises UsageError."""
+    from grpclab.load.plan import refuse_twice
+
+    given = {name: value for name, value in vars(options).items() if value is not None}
+    settings = parse_settings(options.settings)
+    chosen: dict[str, Level] = {**defaults, **levels(given, settings)}
+    if options.rate is not None:
+        refuse_twice(("load.rate_rps",), settings)
+        chosen |= {"load.rate_rps": FACTORS["load.rate_rps"].parse(options.rate)}
+        if options.requests is None:
+            chosen["load.requests"] = None
+    return chosen
+
+
+def add_factor(
+    group: Any,
+    option: str,
+    metavar: str,
+    *short: str,
+    said: str | None = None,
+    defaults: Mapping[str, Level] | None = None,
+) -> None:
+    """Add the option that is short for a factor, with its meaning and default out of the table."""
+    factor = FACTORS[FACTOR_OF[option]]
+    level = (TrialConfig().flat() | dict(defaults or {}))[factor.dotted]
+    default = format_level(level) + (" s" if factor.name.endswith("_s") and level is not None else "")
+    group.add_argument(
+        *short, f"--{option}", metavar=metavar, help=f"{said or factor.meaning} (default: {default})".replace("%", "%%")
+    )
+
+
+def check_call(given: Mapping[str, Any], levels: Mapping[str, Level]) -> None:
+    """Raise UsageError where parts of a call do not go together; `levels` are the factors that were set."""
+    from grpclab.load import plan
+
+    parts = {part: given.get(part) for part in ("data", "data_file", "proto", "proto_path")}
+    plan.check_call(given.get("call"), levels, **parts)
+
+
+def levels(given: Mapping[str, Any], settings: Mapping[str, Level], dashes: str = "--") -> dict[str, Level]:
+    """The factors' levels that these options ask for; a file's options have no `dashes`.
+
+    Raises UsageError where an option and --set say the same factor.
+    """
+    from grpclab.load.plan import pool_settings, refuse_twice
+
+    chosen: dict[str, Level] = {}
+    for option, name in FACTOR_OF.items():
+        if option in given:
+            word = str(given[option])
+            word = "0" if (option, word) == ("workers", "auto") else word
+            chosen[name] = FACTORS[name].parse(word, f"{dashes}{option}")
+    if "connections" in given:
+        chosen |= pool_settings(whole("--connections", given["connections"]))
+    refuse_twice(chosen, settings)
+    return {**chosen, **settings}
+
+
+def whole(flag: str, word: object) -> int:
+    """The whole number that the word is. Raises UsageError."""
+    try:
+        return int(str(word))
+    except ValueError:
+        raise UsageError(invalid(flag, word, "a whole number")) from None
+
+
+def metadata_given(given: Mapping[str, Any]) -> tuple[str, ...]:
+    """The words of --metadata and one for --metadata-file, which is read when the metadata is needed."""
+    from grpclab.load.calls.metadata import file_word
+
+    file = given.get("metadata_file")
+    return (*given.get("metadata", ()), *([file_word(file)] if file else []))
+
+
+def request_data(given: Mapping[str, Any]) -> Any:
+    """The request that --data or --data-file give: JSON, read where it lies in a file, or what a configuration holds.
+
+    None without one. Raises UsageError.
+    """
+    data, file = given.get("data"), given.get("data_file")
+    if data is not None and file is not None:
+        raise UsageError("--data and --data-file both give the request: leave one out")
+    if file is not None:
+        return read_text("--data-file", file)
+    if isinstance(data, str) and data.startswith(AT):
+        return read_text("--data", data.removeprefix(AT) or STDIN)
+    return data.removeprefix("\ufeff") if isinstance(data, str) else data
+
+
+def settable(what: str) -> Parser:
+    """The option --set, by which `what` is set."""
+    parser = Parser(add_help=False)
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        metavar="FACTOR=LEVEL",
+        action="append",
+        default=[],
+        help=f"set {what} (`grpclab factors` lists them); may be repeated",
+    )
+    return parser

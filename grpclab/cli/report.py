@@ -1,0 +1,122 @@
+"""``grpclab report``: the report of a stored study, rebuilt; a site of all reports."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import os
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from grpclab.cli.output import require_writable, write
+from grpclab.errors import DesignError, UsageError
+from grpclab.system.optional import needs_extra
+from grpclab.system.paths import project_root
+from grpclab.text.printable import printable
+
+if TYPE_CHECKING:
+    from grpclab.study.runner import Study
+
+
+def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> None:
+    """Add ``report`` to the command line."""
+    report = commands.add_parser(
+        "report",
+        parents=parents,
+        help="rebuild a report from stored results",
+        usage="grpclab report STUDY [options]",
+        description="Rebuild the report of a stored study, without measuring.",
+    )
+    report.add_argument("study", nargs="?", metavar="STUDY", help="its name, or its folder: results/STUDY")
+    report.add_argument("--allow-mixed", action="store_true", help="accept trials of different machines or versions")
+    report.add_argument("--figures", type=Path, metavar="DIR", help="write every figure as an SVG and a PNG file, too")
+    report.add_argument("--site", type=Path, metavar="DIR", help="build a static site of all reports and guides there")
+    report.add_argument("--json", metavar="FILE", help="write the result as JSON; - is standard output")
+    report.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Rebuild a report, build the site; returns the exit code."""
+    if options.study or not options.site:
+        _rebuild(options)
+    elif options.allow_mixed or options.figures or options.json:
+        option = next(name for name in ("allow_mixed", "figures", "json") if getattr(options, name))
+        raise UsageError(f"no study was named: --{option.replace('_', '-')} goes with grpclab report STUDY")
+    if options.site:
+        with needs_extra("study"):
+            from grpclab.report.site import build, repository_of
+        path = build(project_root(), options.site.resolve(), repository=repository_of(os.environ))
+        if options.json != "-":
+            print(f"site: {path}")
+    return 0
+
+
+def _rebuild(options: argparse.Namespace) -> None:
+    """Write the report of a stored study anew, and its figures as files where they are asked for."""
+    folder = stored_folder(options.study)
+    require_writable(options.json)
+    with needs_extra("study"):
+        from grpclab.report.publish import finished, publish
+        from grpclab.report.renderers.figure_files import write_figures
+        from grpclab.study.runner import Study
+        from grpclab.study.stored_values import evaluating
+    with evaluating(folder):
+        study = Study.stored(folder)
+        path = publish(study, allow_mixed=options.allow_mixed)
+    show_result(study, path, options)
+    if options.figures:
+        written = write_figures(options.figures, finished(study, histograms=True))
+        if options.json != "-":
+            print(f"figures: {len(written)} in {options.figures}")
+
+
+def show_result(study: Study, path: Path, options: argparse.Namespace) -> Mapping[str, Any]:
+    """What a study found, on the terminal and as JSON where that is asked for; returns its verdict."""
+    from grpclab.report import glossary
+    from grpclab.report.publish import finished
+    from grpclab.report.renderers.json import as_json
+    from grpclab.report.renderers.terminal import WIDTH, table
+
+    found = finished(study)
+    if options.json:  # first: standard output may be read by `head`
+        write(options.json, [json.dumps(as_json(found), indent=1, allow_nan=False), "\n"])
+    if options.json != "-":
+        if not options.quiet:
+            print(f"\n{table(found)}\n")
+        print(printable(str(found.verdict["sentence"])))
+        print("".join(f"{line}\n" for line in textwrap.wrap(glossary.line(found), WIDTH)), end="")
+        for warning in found.verdict["warnings"]:
+            print(f"warning: {printable(str(warning))}")
+        print(f"report: {path}")
+        if not options.quiet:
+            print(f"for a pull request: {path.with_suffix('.md')}\nfor a machine: {path.with_suffix('.json')}")
+    return found.verdict
+
+
+def stored_folder(name: str | None) -> Path:
+    """The folder of a stored study, by its path or its name. Raises UsageError, with the names that are near."""
+    results = project_root() / "results"
+    known = sorted(path.parent.name for path in results.glob("*/manifest.json"))
+    if name is None:
+        raise UsageError(f"no study was named: expected grpclab report STUDY; {_some(known, results)}")
+    if Path(name).is_file():
+        hint = "a report is read by a browser or by grpclab.load_study" if name.endswith(".html") else "that is a file"
+        raise DesignError(f"no study in {name}: expected the name of a study or its folder; {hint}")
+    places = list(dict.fromkeys((Path(name), results / name)))
+    for folder in places:
+        if (folder / "manifest.json").is_file():
+            return folder
+    near = difflib.get_close_matches(Path(name).name, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else _some(known, results)
+    where = ", nor in ".join(map(str, places))
+    raise DesignError(f"no study in {where}: there is no manifest.json; {hint}")
+
+
+def _some(known: Sequence[str], results: Path) -> str:
+    if not known:
+        return f"{results} holds no study yet"
+    more = f" and {len(known) - 5} more" if len(known) > 5 else ""
+    return f"{results} holds {', '.join(known[:5])}{more}"

@@ -1,0 +1,117 @@
+"""``grpclab serve``: run a server in the foreground."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from grpclab.cli import reference
+from grpclab.cli.options import settable
+from grpclab.cli.parser import either
+from grpclab.errors import UsageError, invalid
+from grpclab.factors.channel_args import cannot_act
+from grpclab.factors.config import TrialConfig, format_level, from_environment, parse_settings
+from grpclab.factors.variants import DEFAULT_PORTS, MEANINGS, variant
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+SERVE_HELP = """The server runs in the foreground until Ctrl-C, SIGTERM or SIGHUP, then lets running calls end; a second
+signal cuts them off.
+Environment: GRPC_SERVER_PORT, GRPC_KEEPALIVE_TIMEOUT (seconds), GRPC_CONCURRENCY_LIMIT, GRPCLAB_LOG;
+PPROF_ENABLED (true for optimized) and PPROF_PORT (3000): the profiling desk, on 127.0.0.1 unless --desk-host
+names another address; there it wants the token that is printed with its address.
+A flag beats a variable, a variable beats the default; other commands do not read them."""
+
+
+def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> None:
+    """Add the command to the command line."""
+    parser = commands.add_parser(
+        "serve",
+        parents=[*parents, settable("a factor of the server, as server.window_kib=1024")],
+        help="run a server in the foreground",
+        usage=f"grpclab serve {'|'.join(DEFAULT_PORTS)} [options]",
+        description="\n".join(
+            [
+                "Run a server in the foreground.",
+                "",
+                *(textwrap.fill(f"{name}: {meaning}.", 78) for name, meaning in MEANINGS.items()),
+            ]
+        ),
+        epilog=SERVE_HELP + reference.epilog(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("variant", nargs="?", metavar="VARIANT", help=either(sorted(DEFAULT_PORTS)))
+    ports = ", ".join(f"{name} {port}" for name, port in DEFAULT_PORTS.items())
+    parser.add_argument("--port", type=int, help=f"TCP port, 0 for any free one (default: {ports})")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--desk-host", metavar="HOST", help="address of the profiling desk (default: 127.0.0.1)")
+    reference.add_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until a signal; returns the exit code."""
+    from grpclab.servers.process.child import configure_logging
+
+    if options.variant not in DEFAULT_PORTS:
+        given = "no server was named" if options.variant is None else f"invalid VARIANT={options.variant}"
+        raise UsageError(f"{given}: expected grpclab serve {either(sorted(DEFAULT_PORTS))}")
+    configure_logging(_log_level(options, os.environ))
+    port = _port(options.port, os.environ, DEFAULT_PORTS[options.variant])
+    return reference.run(options, port) if options.variant == "reference" else _serve_greeter(options, port)
+
+
+def _serve_greeter(options: argparse.Namespace, port: int) -> int:
+    from grpclab.servers.process.child import leave
+    from grpclab.servers.process.exposure import listen_address
+    from grpclab.servers.process.foreground import serve_in_foreground
+    from grpclab.servers.process.sidecar import diagnostics_address
+
+    reference.refuse_options(options)
+    given = parse_settings(options.settings)
+    others = sorted(name for name in given if not name.startswith("server."))
+    if others:
+        raise UsageError(
+            f"invalid --set {others[0]}={format_level(given[others[0]])}: expected a factor of the server;"
+            f" `grpclab bench --set {others[0]}=...` loads the server with it"
+        )
+    asked = from_environment(os.environ) | given
+    settings = variant(options.variant).differences(TrialConfig()) | asked
+    server_only = {name: level for name, level in settings.items() if name.startswith("server.")}
+    if not options.quiet:
+        _warn_of_no_effect(TrialConfig().replace(server_only), asked)
+    where = listen_address(options.host)
+    diagnostics = diagnostics_address(os.environ, default=options.variant == "optimized", host=options.desk_host)
+    if diagnostics is not None:
+        server_only = {"server.metrics": True, "server.desk": True, **server_only}
+    serve_in_foreground(options.variant, server_only, where, port, quiet=options.quiet, diagnostics=diagnostics)
+    leave(0)
+
+
+def _warn_of_no_effect(config: TrialConfig, given: Mapping[str, object]) -> None:
+    """Say on standard error which of the given factors of a server cannot act; it may be sent any call."""
+    for name, reason in cannot_act(config.replace({"load.method": "SayHelloStream"})).items():
+        if name in given:
+            print(f"grpclab: no effect: {name}: {reason}", file=sys.stderr)
+
+
+def _port(flag: int | None, environ: Mapping[str, str], default: int) -> int:
+    port: object = flag if flag is not None else environ.get("GRPC_SERVER_PORT", default)
+    source = "--port" if flag is not None else "GRPC_SERVER_PORT"
+    try:
+        number = int(str(port))
+    except ValueError:
+        number = -1
+    if not 0 <= number <= 65535:
+        raise UsageError(f"{source}={port} is not a port: give a whole number from 0 to 65535")
+    return number
+
+
+def _log_level(options: argparse.Namespace, environ: Mapping[str, str]) -> str:
+    level = environ.get("GRPCLAB_LOG", "info").lower()
+    if level not in LOG_LEVELS:
+        raise UsageError(invalid("GRPCLAB_LOG", level, f"one of {', '.join(LOG_LEVELS)}"))
+    return "debug" if options.verbose else level

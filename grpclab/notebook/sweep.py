@@ -1,0 +1,103 @@
+"""``sweep.ipynb``: the study, its answer on top."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from grpclab import quantities as qty
+from grpclab.notebook.live import Output, TrialProgress, note, report_link
+from grpclab.report import Section, sections
+from grpclab.report.blocks import Shown, folded
+from grpclab.report.finished import FinishedStudy
+from grpclab.report.publish import publish
+from grpclab.report.sections import configurations
+from grpclab.report.words import esc
+from grpclab.study import values
+from grpclab.study.parameters import StudyParameters
+from grpclab.study.progress import tell_terminal
+from grpclab.study.runner import Study
+
+VERDICT = ("answer", "warnings", "sides", "claims")
+LAST = ("question", "method", "machine", "again")
+"""Sections of a report by their anchors: what a notebook of a study shows on top, and what it leaves to the report."""
+
+
+class SweepNotebook:
+    """``sweep.ipynb``: the study. The answer stands on top, and is filled in when the study is complete."""
+
+    TOP: tuple[str, ...] = ("answer",)
+    """The sections of the answer, by their anchors; the other ones of `VERDICT` are folded below it."""
+    OPEN: tuple[str, ...] = ("throughput",)
+    """The sections of :meth:`figures` that are not folded."""
+
+    def __init__(self) -> None:
+        self._top = Output()
+
+    def answer(self) -> None:
+        """Reserve the place of the answer."""
+        self._top.show(note("Not measured yet. The answer appears here when the study is complete."))
+
+    def prepare(self, namespace: Mapping[str, Any]) -> Shown:
+        """Plan the study of the notebook's variables; returns its design. Raises DesignError, shown in one line."""
+        self.study = Study.prepare(self.parameters(namespace))
+        planned = FinishedStudy.of(self.study.manifest, pd.DataFrame(), {})
+        title = qty.count(len(planned.configurations), "configuration")
+        section = Section(title=title, html=configurations.table(planned, measured=False))
+        renamed = values.note("study", namespace.get("study", ""))
+        summary = "\n".join(line for line in (self.study.summary(), renamed) if line)
+        return Shown(html=f"<p>{'<br>'.join(map(esc, summary.splitlines()))}</p>{folded([section])}", text=summary)
+
+    @staticmethod
+    def parameters(namespace: Mapping[str, Any]) -> StudyParameters:
+        """The study's parameters among a notebook's variables."""
+        return StudyParameters.from_namespace(namespace)
+
+    def run(self) -> None:
+        """Measure what is missing; how far it is stands here and on top."""
+        total, stored = len(self.study.trials), len(self.study.trials) - len(self.study.missing())
+        progress = TrialProgress(
+            total=total, stored=stored, output=Output(), elsewhere=self._top, terminal=tell_terminal
+        )
+        try:
+            self.study.run(progress.write)
+        finally:
+            progress.end()
+
+    def collect(self) -> pd.DataFrame:
+        """All trials, one row each; see results/<study>/trials.parquet. Fills in the answer."""
+        self.trials = self.study.collect()
+        self.judgement = self.study.judge(self.trials)
+        self.__dict__.pop("_sections", None)  # those of what was there before
+        self._top.update(self._answered())
+        return self.trials
+
+    def figures(self) -> Shown:
+        """The sections of the report that hold figures and tables, in its order, all but the first folded."""
+        rest = [section for section in self._sections if section.anchor not in (*VERDICT, *LAST)]
+        return Shown(html=folded(rest, unfolded=self.OPEN), text="\n".join(section.title for section in rest))
+
+    def report(self) -> Shown:
+        """Write the HTML report; returns the way to it, which then stands on top, too."""
+        path = publish(self.study)
+        tell_terminal(f"report: {path}")
+        link = report_link(path)
+        self._top.update(self._answered(link))
+        return link
+
+    def _answered(self, link: Shown | None = None) -> Shown:
+        """The answer, with the link to the report where there is one; what it rests on is folded."""
+        top = "".join(section.html for section in self._sections if section.anchor in self.TOP)
+        more = [section for section in self._sections if section.anchor in VERDICT and section.anchor not in self.TOP]
+        links = link.html if link else ""
+        return Shown(html=f"{top}{links}{folded(more)}", text=self.judgement.sentence)
+
+    @functools.cached_property
+    def _sections(self) -> list[Section]:
+        histograms = self.study.material(self.trials)["histograms"]
+        return sections(
+            FinishedStudy.of(self.study.manifest, self.trials, self.judgement.as_dict(), histograms=histograms)
+        )

@@ -1,0 +1,75 @@
+"""How sure one may be of the headline, and what limits each of its sides, in words for who reads no further."""
+
+from __future__ import annotations
+
+import math
+
+from grpclab import quantities as qty
+from grpclab.analysis import block_ratios, fewest_blocks
+from grpclab.metrics import lower_is_faster
+from grpclab.report import words
+from grpclab.report.finished import FinishedStudy
+
+
+def reasons(study: FinishedStudy) -> list[tuple[str, str]]:
+    """Pairs of a question and its answer, plain text: how sure, the noise, and what limits each side."""
+    return [pair for pair in [("How sure", sure(study)), ("Noise here", noise(study)), *_limits(study)] if pair[1]]
+
+
+def sure(study: FinishedStudy) -> str:
+    """How the blocks agree, and how often chance alone would agree so well."""
+    c = study.headline
+    ratios = list(
+        block_ratios(
+            study.trials,
+            scenario=str(c.get("scenario") or ""),
+            metric=study.metric_of_headline,
+            baseline=study.baseline,
+            candidate=study.candidate,
+        )["ratio"]
+    )
+    if len(ratios) < 2:
+        return "not at all: fewer than two blocks hold both sides."
+    less = lower_is_faster(study.metric_of_headline)
+    better = sum(ratio < 1 if less else ratio > 1 for ratio in ratios)
+    worse = sum(ratio > 1 if less else ratio < 1 for ratio in ratios)
+    agree, way = (better, "faster") if better >= worse else (worse, "slower")
+    spread = f"from {qty.ratio(min(ratios))} to {qty.ratio(max(ratios))}"
+    told = f"{study.title(study.candidate)} was {way} in {agree} of {qty.count(len(ratios), 'block')}, {spread}"
+    if len(ratios) < fewest_blocks():
+        return f"{told}; {qty.count(len(ratios), 'block')} cannot rule out chance, {fewest_blocks()} can."
+    p = qty.number(c.get("p_value"))
+    if not math.isfinite(p):
+        return f"{told}."
+    least = ", the least that so many blocks can give" if math.isclose(p, 2 / 2 ** len(ratios), rel_tol=1e-9) else ""
+    once = f"once in {round(1 / p):,} studies" if p < 0.5 else "in every other study or more"
+    return f"{told}. Were there no difference, a mean so far from 1 would come up {once} (sign flip, p {p:.2g}{least})."
+
+
+def noise(study: FinishedStudy) -> str:
+    """What the A/A arm says of the machine."""
+    aa = study.verdict.get("aa") or {}
+    low, high = qty.number(aa.get("ci_low")), qty.number(aa.get("ci_high"))
+    if not (math.isfinite(qty.number(aa.get("ratio"))) and math.isfinite(low) and math.isfinite(high)):
+        return ""
+    differs = low > 1 or high < 1
+    told = f"the baseline against itself gave {words.estimate(aa)}"
+    if not differs and (low < 1 - study.delta or high > 1 + study.delta):
+        return f"{told}: what lies within that cannot be told from noise by so many blocks."
+    return (
+        f"{told}: it differs from itself, so doubt every ratio here."
+        if differs
+        else f"{told}, so no difference is seen where there is none."
+    )
+
+
+def _limits(study: FinishedStudy) -> list[tuple[str, str]]:
+    found = []
+    for side in (study.baseline, study.candidate):
+        limit = study.resources.get(side)
+        if limit:
+            what = words.plain(limit.get("resource") or "unknown")
+            unsure = "" if limit.get("certain") or what == "unknown" else " (not certain)"
+            evidence = words.plain(limit.get("evidence") or "no reason given")
+            found.append((f"{words.sentence_case(study.title(side))} is limited by", f"{what}{unsure}: {evidence}."))
+    return found

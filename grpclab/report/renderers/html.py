@@ -1,0 +1,84 @@
+"""The report of a study as a file: one HTML page that loads nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbconvert import HTMLExporter, TemplateExporter
+
+from grpclab.report import assets, files
+from grpclab.report.blocks import Section
+from grpclab.report.content import sections
+from grpclab.report.data import Details, Packed
+from grpclab.report.finished import FinishedStudy
+from grpclab.report.past import summary
+from grpclab.report.renderers.markdown import markdown
+from grpclab.report.svg import palette
+
+
+def write_report(path: Path | str, study: FinishedStudy, *, details: Details | None = None) -> Path:
+    """Write the report of a study to `path`, whole or not at all, and return that path.
+
+    `details` is the rest that a reader may ask of a trial (see :class:`grpclab.report.data.Packed`). The page is
+    complete in itself: pictures, style, data and a summary for the index are inside. Without the study's `profiles`
+    there are no flamegraphs in it.
+    """
+    packed = Packed(
+        manifest=study.manifest,
+        trials=study.stored,
+        verdict=study.verdict,
+        details=details or {},
+        markdown=markdown(study),
+    )
+    about = {**summary(study), "data": packed.elements()}
+    return files.replace(Path(path), render(notebook(sections(study), about)))
+
+
+def render(nb: nbformat.NotebookNode) -> str:
+    """The page of a notebook as :func:`notebook` makes it, as text.
+
+    nbconvert's own last step is left out: it reads the page once more and writes the names of a drawing's elements in
+    small letters, which is no SVG any more.
+    """
+    make_exporter: Any = HTMLExporter
+    exporter = make_exporter(template_name="grpclab", extra_template_basedirs=[str(assets.TEMPLATES)])
+    page, _ = TemplateExporter.from_notebook_node(exporter, nb)
+    return str(page)
+
+
+def notebook(parts: list[Section], about: Mapping[str, Any]) -> nbformat.NotebookNode:
+    """The report as a notebook: one cell a section, with the section as its output."""
+    v4: Any = nbformat.v4
+    cells = [
+        v4.new_code_cell(
+            id=f"section-{at}",
+            metadata={"grpclab": {"title": part.title, "anchor": part.anchor}},
+            outputs=[v4.new_output("display_data", data={"text/html": part.html})],
+        )
+        for at, part in enumerate(parts)
+    ]
+    data = about.get("data", "")
+    known = {name: value for name, value in about.items() if name != "data"}
+    metadata = {
+        "title": f"{about['study']}: a performance study",
+        "grpclab": {
+            **known,
+            "when": files.when(about["created_at"]),
+            "json": _json(known),
+            "policy": assets.POLICY,
+            "palette": palette("".join(part.html for part in parts)),
+            "data": data,
+            "scripts": assets.ELEMENTS if data else assets.WITHOUT_DATA,
+        },
+    }
+    made: nbformat.NotebookNode = v4.new_notebook(cells=cells, metadata=metadata)
+    return made
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    """JSON that ends no element and opens no comment, whatever text is in it."""
+    return json.dumps(value, allow_nan=False, ensure_ascii=True).replace("<", "\\u003c").replace("&", "\\u0026")

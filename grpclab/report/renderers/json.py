@@ -1,0 +1,73 @@
+"""A study as JSON, for a machine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from grpclab.analysis.setup import described
+from grpclab.report import glossary
+from grpclab.report.finished import FinishedStudy
+
+SCHEMA_VERSION = 1
+"""Of :func:`as_json`. 1: the first."""
+
+
+def as_json(study: FinishedStudy) -> dict[str, Any]:
+    """The study for a machine: plain values, None for what is no finite number; `report` is relative to the file.
+
+    Ratios are candidate / baseline, levels in the unit of their metric. See verdict.json for the comparisons.
+    """
+    verdict, manifest = study.verdict, study.manifest
+    levels = study.levels(list(study.configurations), study.metric)
+    found = {
+        "schema_version": SCHEMA_VERSION,
+        "study": study.name,
+        "created_at": manifest.get("created_at"),
+        "design": manifest.get("design"),
+        "seed": manifest.get("seed"),
+        "question": manifest.get("question"),
+        "setup": dict(described(manifest)),
+        "servers": manifest.get("servers") or {},
+        "sentence": verdict.get("sentence"),
+        "words": dict(glossary.explained(study)),
+        "headline": verdict.get("headline"),
+        "comparisons": verdict.get("comparisons") or [],
+        "aa": verdict.get("aa"),
+        "warnings": study.warnings,
+        "notices": verdict.get("notices") or [],
+        "limits": verdict.get("limits") or [],
+        "levels": [
+            {
+                "configuration": str(row.configuration),
+                "title": study.title(str(row.configuration)),
+                "scenario": study.configurations[str(row.configuration)].get("scenario"),
+                "metric": study.metric,
+                "mean": row.mean,
+                "ci_low": row.ci_low,
+                "ci_high": row.ci_high,
+                "blocks": row.blocks,
+                "limited_by": [label for label in str(row.limited_by).split(", ") if label],
+                "settings": study.configurations[str(row.configuration)].get("settings") or {},
+            }
+            for row in levels.itertuples(index=False)
+        ],
+        "trials": {"measured": len(study.trials), "valid": int(study.trials["valid"].sum())},
+        "identity": manifest.get("identity") or {},
+        "git": manifest.get("git") or {},
+        "repeats": manifest.get("repeats"),
+        "report": f"{study.name}.html",
+    }
+    plain: dict[str, Any] = _plain(found)
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    """JSON's own types, and None for what is no finite number."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    value = value.item() if hasattr(value, "item") else value  # a numpy scalar
+    return None if isinstance(value, float) and not math.isfinite(value) else value

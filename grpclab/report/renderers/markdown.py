@@ -1,0 +1,157 @@
+"""A study in a few lines of Markdown, for a pull request."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from grpclab import quantities as qty
+from grpclab.analysis.setup import described, foreign, lab_words
+from grpclab.metrics import metric_words
+from grpclab.report import confidence, glossary, words
+from grpclab.report.finished import FinishedStudy
+from grpclab.report.renderers.terminal import part_title
+
+MOST_ROWS = 200
+"""So many comparisons at most stand in the Markdown: a comment may have 65,536 characters."""
+
+Comparison = Mapping[str, Any]
+
+_MARKUP = re.compile(r"([\\`*_\[\]|~])")
+_BLOCK = re.compile(r"^(?:[-+=]|\d+(?=[.)]))")
+_REFERENCE = re.compile(r"(@|#|\bgh(?=-)|:(?=//)|\bwww(?=\.))", re.IGNORECASE)
+_NOTHING = "&#8203;"
+"""A space of no width: what it stands in is read as before, and neither pings anyone nor becomes a link."""
+_VERSIONS = ("python", "grpcio", "protobuf", "uvloop")
+_FACTS = ("host", "cpu_model", "cores", "kernel", *_VERSIONS)
+
+
+def markdown(study: FinishedStudy) -> str:
+    """The study as GitHub-flavoured Markdown: the verdict first, what makes it sure or unsure, all comparisons folded.
+
+    Whatever text is in the study: it adds no markup, loads nothing, mentions nobody and refers to no issue.
+    """
+    sentence = study.verdict.get("sentence") or "There is no verdict."
+    first = [] if study.plan.get("replication") else [_verdict_line(study)]
+    parts = [*first, escape(sentence), escape(glossary.line(study)), _setup(study)]
+    parts += [_parts(study), _reasons(study), _warnings(study)]
+    parts += [_all_comparisons(study), _machine(study)]
+    parts.append(f"The whole report is one file that opens offline: {escape(f'{study.name}.html')}, beside this one.")
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def escape(text: object) -> str:
+    """Plain text as Markdown that shows exactly that text."""
+    found = words.plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("$", "&#36;")
+    found = _MARKUP.sub(r"\\\1", found)
+    found = _BLOCK.sub(lambda start: f"{start[0]}{_NOTHING}", found)
+    # An entity of ours holds a # as well, so the parts around them are taken one by one.
+    return "".join(
+        piece if piece.startswith("&") else _REFERENCE.sub(rf"\1{_NOTHING}", piece)
+        for piece in re.split(r"(&#?\w+;)", found)
+    )
+
+
+def _verdict_line(study: FinishedStudy) -> str:
+    c = study.headline
+    verdict = escape(c.get("verdict") or "inconclusive")
+    title = escape(c.get("title") or f"{study.candidate} against {study.baseline}")
+    metric = escape(metric_words(str(c.get("metric") or study.metric)))
+    if not _known(c):
+        return f"**{verdict}**: no ratio could be computed in {metric} ({title})"
+    return (
+        f"**{verdict}: {qty.ratio(c['ratio'])}{_bound(c)}** in {metric}, {words.with_interval(c)}, "
+        f"{qty.count(_blocks(c), 'block')} ({title})"
+    )
+
+
+def _setup(study: FinishedStudy) -> str:
+    """What a comparison called, how, and of which servers."""
+    return "\n".join(f"- **{escape(term)}:** {escape(text)}" for term, text in described(study.manifest))
+
+
+def _parts(study: FinishedStudy) -> str:
+    rows = [[escape(part_title(entry, c)), *_cells(c)] for entry, c in study.compared("parts")]
+    return _rows(["of it", "ratio", "95 % interval", "verdict"], rows)
+
+
+def _reasons(study: FinishedStudy) -> str:
+    """How sure it is, what noise looks like here, what limits each side."""
+    if study.headline.get("ratio") is None and not study.resources:
+        return ""
+    told = [f"- **{escape(term)}:** {escape(text)}" for term, text in confidence.reasons(study)]
+    if not (study.verdict.get("aa") or study.plan.get("without_aa")):
+        told.append("- **Noise here:** not checked, there is no A/A.")
+    return "\n".join(told)
+
+
+def _warnings(study: FinishedStudy) -> str:
+    found = study.warnings
+    return "**Warnings**\n\n" + "\n".join(f"- {escape(text)}" for text in found) if found else ""
+
+
+def _all_comparisons(study: FinishedStudy) -> str:
+    rows = [
+        [
+            escape(c.get("title") or f"{c.get('candidate')} against {c.get('baseline')}"),
+            escape(metric_words(str(c.get("metric") or ""))),
+            *_cells(c),
+            qty.p_value(c.get("p_adjusted")).replace("<", "&lt;"),
+            str(_blocks(c)),
+        ]
+        for _, group in study.listed()
+        for c in group
+    ]
+    if not rows:
+        return ""
+    header = ["comparison", "metric", "ratio", "95 % interval", "verdict", "p adjusted", "blocks"]
+    summary = f"<details><summary>All {qty.count(len(rows), 'comparison')}</summary>"
+    left_out = len(rows) - MOST_ROWS
+    more = f"\n\n{left_out:,} more are in the report." if left_out > 0 else ""
+    return f"{summary}\n\n{_rows(header, rows[:MOST_ROWS])}{more}\n\n</details>"
+
+
+def _machine(study: FinishedStudy) -> str:
+    manifest = study.manifest
+    found: dict[str, Any] = {**(manifest.get("versions") or {}), **(manifest.get("machine") or {})}
+    theirs = bool(foreign(study.plan))  # then versions are not the server's, and are said to be the lab's
+    machine = [key for key in _FACTS if found.get(key) and not (theirs and key in _VERSIONS)]
+    facts = [f"{key.replace('_model', '').replace('_', ' ')} {found[key]}" for key in machine]
+    commit = words.plain((manifest.get("git") or {}).get("commit") or "")[:12]
+    dirty = " with changes" if (manifest.get("git") or {}).get("dirty") else ""
+    told = [str(manifest.get("created_at") or ""), *facts, f"commit {commit}{dirty}" if commit else ""]
+    told.append(f"by {lab_words(manifest)}" if theirs else "")
+    told.append(f"seed {manifest['seed']}" if manifest.get("seed") is not None else "")
+    text = ", ".join(escape(text) for text in told if text)
+    return f"Measured: {text}." if text else ""
+
+
+def _cells(c: Comparison) -> list[str]:
+    between = words.interval_of(c)
+    return [f"{qty.ratio(c.get('ratio'))}{_bound(c)}", between, escape(c.get("verdict") or "")]
+
+
+def _bound(c: Comparison) -> str:
+    """What limited the number, to stand on it."""
+    labels = [escape(label) for label in c.get("limited_by") or [] if label]
+    return f" ({', '.join(labels)})" if labels else ""
+
+
+def _rows(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of GitHub's; cells are escaped already. "" without rows."""
+    if not rows:
+        return ""
+    right = {"ratio", "95 % interval", "p adjusted", "blocks"}
+    rule = ["---:" if name in right else "---" for name in header]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *rows))
+
+
+def _known(c: Comparison) -> bool:
+    return math.isfinite(qty.number(c.get("ratio")))
+
+
+def _blocks(c: Comparison) -> int:
+    found = qty.number(c.get("blocks"))
+    return int(found) if math.isfinite(found) else 0

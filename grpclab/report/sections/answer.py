@@ -1,0 +1,122 @@
+"""The answer: the verdict in a sentence, what its words mean, the numbers it stands on, and how sure it is."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from grpclab import quantities as qty
+from grpclab.analysis.inference.validity import first_texts
+from grpclab.metrics import metric_words, value_text
+from grpclab.report import confidence, glossary, tables, words
+from grpclab.report.finished import FinishedStudy
+from grpclab.report.words import esc
+
+_SENTENCES = re.compile(r"(?<=\.) (?=[A-Z])")
+
+TITLE, ANCHOR = "The answer", "answer"
+
+
+def section(study: FinishedStudy) -> str:
+    """The verdict in a sentence, its words, the numbers it stands on, and how sure it is."""
+    headline = study.headline
+    sentence = study.verdict.get("sentence") or "There is no verdict."
+    noted = f'<p class="gl-note">{esc(headline["note"])}</p>' if headline.get("note") else ""
+    # Of a replication the claims are the answer: a word on one ratio would not be.
+    badge = "" if study.plan.get("replication") else f"{tables.badge(headline.get('verdict'))} "
+    first, *more = _SENTENCES.split(words.plain(sentence), maxsplit=1)
+    rest = "".join(f' <span class="gl-more">{esc(text)}</span>' for text in more)
+    return (
+        f'<p class="gl-verdict">{badge}{esc(first)}{rest}</p>{meanings(study)}'
+        f'<div class="gl-cards">{_ratio_card(study)}{_level_card(study)}{_errors_card(study)}</div>{noted}'
+        f"{reasons(study)}"
+    )
+
+
+def reasons(study: FinishedStudy) -> str:
+    """The reasons as a list; "" without any."""
+    found = "".join(f"<dt>{esc(term)}</dt><dd>{esc(text)}</dd>" for term, text in confidence.reasons(study))
+    return f'<dl class="gl-reasons">{found}</dl>' if found else ""
+
+
+def meanings(study: FinishedStudy) -> str:
+    """The words as a note, the named configurations first, all others folded; "" for none."""
+    first = dict(glossary.variants(study))
+    rest = {word: meaning for word, meaning in glossary.explained(study) if word not in first}
+    note = f'<p class="gl-note">{_told(first)}</p>' if first else ""
+    folded = f'<details class="gl-note"><summary>Other words used here</summary><p>{_told(rest)}</p></details>'
+    return note + (folded if rest else "")
+
+
+def _told(explained: Mapping[str, str]) -> str:
+    return "; ".join(f"<b>{esc(word)}</b>: {esc(meaning)}" for word, meaning in explained.items()) + "."
+
+
+def _ratio_card(study: FinishedStudy) -> str:
+    c = study.headline
+    if not math.isfinite(qty.number(c.get("ratio"))):
+        return tables.card(qty.MISSING, "ratio", "could not be computed")
+    blocks = qty.count(int(c.get("blocks") or 0), "block")
+    engines = esc(study.engines([study.baseline, study.candidate]))
+    title = c.get("title") or f"{c.get('candidate')} against {c.get('baseline')}"
+    sides = f"{metric_words(str(c.get('metric') or ''))}, {title}"
+    return tables.card(
+        f"{qty.ratio(c['ratio'])}{tables.limits(c.get('limited_by') or [])}",
+        esc(sides),
+        f"{words.with_interval(c)}, {blocks}{f'<br>{engines}' if engines else ''}",
+    )
+
+
+def _level_card(study: FinishedStudy) -> str:
+    metric = str(study.headline.get("metric") or study.metric)
+    table = study.levels_of_pair(metric, study.baseline, study.candidate)
+    values = [value_text(metric, v).removesuffix(" requests/s") for v in table["mean"]]
+    unit = "requests per second" if metric == "throughput_rps" else esc(metric_words(metric))
+    told = []
+    for row in table.itertuples(index=False):
+        between = qty.interval(row.ci_low, row.ci_high)
+        shown = between if metric == "throughput_rps" and between != qty.MISSING else ""
+        told.append(f"{esc(study.title(str(row.configuration)))}{f': {shown}' if shown else ''}")
+    return tables.card(f'{values[0]} <span class="gl-arrow">→</span> {values[1]}', unit, "<br>".join(told))
+
+
+def _errors_card(study: FinishedStudy) -> str:
+    failed, made, told = errors_told(study, [study.baseline, study.candidate])
+    everywhere, all_made, _ = errors_told(study, list(study.trials["configuration"].unique()))
+    what = f"failed of {made:,} calls in the headline's trials"
+    more = f"{esc(told)}<br>" if told else ""
+    return tables.card(
+        f"{failed:,}", what, f"{more}{everywhere:,} of {all_made:,} in the whole study{_on_purpose(study, everywhere)}"
+    )
+
+
+def _on_purpose(study: FinishedStudy, failed: int) -> str:
+    """How many of the failed calls are what is measured, and where; "" for none."""
+    by_name = {name: errors_told(study, [name])[0] for name in study.failing_on_purpose}
+    named = {name: count for name, count in by_name.items() if count}
+    if not named:
+        return ""
+    inside = sum(named.values())
+    share = "all of them" if inside == failed else f"{inside:,} of them"
+    places = "; ".join(f"{study.title(name)}: {count:,}" for name, count in named.items())
+    return f", {share} where failing is what is measured ({esc(places)})"
+
+
+def errors_told(study: FinishedStudy, names: Sequence[str]) -> tuple[int, int, str]:
+    """Failed calls, all calls, and the failures by status, over the valid trials of these configurations."""
+    mine = study.trials[study.trials["valid"] & study.trials["configuration"].isin(list(names))]
+    statuses: Counter[str] = Counter()
+    for text in mine["errors_by_status"]:
+        try:
+            statuses.update({words.plain(k): int(n) for k, n in json.loads(text or "{}").items() if n})
+        except (ValueError, AttributeError, TypeError):
+            statuses.update({"unreadable": 1})
+    texts = first_texts(mine)
+    said = (
+        f"{status} {n:,}" + (f' "{texts[status]}"' if status in texts else "") for status, n in statuses.most_common()
+    )
+    told = ", ".join(said)
+    return int(mine["errors"].sum()), int(mine["requests"].sum()), told

@@ -1,0 +1,143 @@
+"""Every configuration with the settings that set it apart, and its level."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from grpclab import quantities as qty
+from grpclab.analysis.inference.ratios import numbers
+from grpclab.factors.config import FACTORS, format_level
+from grpclab.metrics import metric_words, value_text
+from grpclab.report import tables
+from grpclab.report.finished import FinishedStudy
+from grpclab.report.words import esc
+
+TITLE, ANCHOR = "Configurations", "configurations"
+
+
+def section(study: FinishedStudy) -> str:
+    """The table, or that there is nothing for one."""
+    return table(study) or tables.none("The plan names no configuration.")
+
+
+def table(study: FinishedStudy, *, measured: bool = True) -> str:
+    """Every configuration with the settings in which they differ; if `measured`, its level of the study's metric."""
+    if not study.configurations:
+        return ""
+    scenarios: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for name, c in study.configurations.items():
+        scenarios.setdefault(str(c.get("scenario") or ""), {})[name] = c
+    levels = study.levels(list(study.configurations), study.metric).set_index("configuration") if measured else None
+    rows: list[tables.Cells] = []
+    for scenario, mine in scenarios.items():
+        once_more = _other_engine(study)
+        everywhere = _in_all([c.get("settings") or {} for name, c in mine.items() if name not in once_more])
+        same = "".join(f"<li>{tables.code(f'{f}={v}')}</li>" for f, v in everywhere.items())
+        but = ", but where told otherwise" if once_more & set(mine) else ""
+        shared = f'<ul class="gl-settings"><li>the same in all{but}:</li>{same}</ul>' if same else ""
+        rows.append([f"{esc(scenario)}{shared}"])
+        for name, c in mine.items():
+            what = f"{esc(c.get('title') or name)}<small><code>{esc(name)}</code>"
+            if levels is None:
+                rows.append([f"{what}</small>", _settings(study, c, everywhere)])
+                continue
+            level = levels.loc[name]
+            tried = study.rows(name, valid=False)
+            rows.append(
+                [
+                    f'{what} <span data-trials="{esc(name)}"></span></small>{_traffic(study.rows(name))}',
+                    _settings(study, c, everywhere),
+                    f"<b>{value_text(study.metric, level['mean'])}</b>{tables.limits(study.limits(name))}",
+                    qty.interval(level["ci_low"], level["ci_high"]),
+                    f"{int(tried['valid'].sum())} of {len(tried)}",
+                ]
+            )
+    header = ["configuration", "settings", metric_words(study.metric), "95 % interval", "valid"]
+    if not measured:
+        return tables.table(header[:2], rows, label="Configurations", widest=1)
+    return tables.table(header, rows, label="Configurations", numeric={2, 3, 4}, widest=1)
+
+
+def _traffic(rows: pd.DataFrame) -> str:
+    """What passed on the connections of a configuration's valid trials beside calls; "" where nothing did."""
+    counted = (("client_pings", "client ping"), ("server_pings", "server ping"), ("goaways", "GOAWAY"))
+    totals = [(numbers(rows, name).fillna(0).sum(), what) for name, what in counted]
+    told = [qty.count(int(total), what) for total, what in totals if total]
+    trials = qty.count(len(rows), "trial")
+    return f"<small>{', '.join(told)} in {trials}</small>" if told else ""
+
+
+def _other_engine(study: FinishedStudy) -> set[str]:
+    """The configurations that are there for the other engine only: they are not what is common to all."""
+    other = str((study.plan.get("engines") or {}).get("other") or "")
+    return {row[other] for row in study.engine_rows.values() if other in row}
+
+
+def _in_all(settings: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """The settings that two or more configurations have in common, as words."""
+    if len(settings) < 2:
+        return {}
+    first = {factor: _level(level) for factor, level in settings[0].items()}
+    return {
+        factor: level
+        for factor, level in first.items()
+        if all(_level(other.get(factor, _UNSET)) == level for other in settings)
+    }
+
+
+def _settings(study: FinishedStudy, configuration: Mapping[str, Any], everywhere: Mapping[str, str]) -> str:
+    """What sets a configuration apart from its scenario, each setting that cannot act with the reason.
+
+    Where it is shorter, only what sets it apart from one of the headline's two configurations.
+    """
+    mine, idle = _told_settings(study, configuration), study.without_effect(str(configuration.get("name") or ""))
+    told = {f: t for f, t in mine.items() if f in idle or _as_told(configuration, f) != everywhere.get(f)}
+    unknown = study.unknown_factors(str(configuration.get("name") or ""))
+    told |= {f: tables.code(_default(f)) for f in everywhere if f not in mine and f not in unknown}
+    like = ""
+    for name in (study.baseline, study.candidate):
+        other = study.configurations.get(name, {})
+        if other is configuration or other.get("scenario") != configuration.get("scenario"):
+            continue
+        if unknown != study.unknown_factors(name):  # another server is not like one of ours, but for something
+            continue
+        theirs = _told_settings(study, other)
+        apart = {f: t for f, t in mine.items() if theirs.get(f) != t}
+        apart |= {f: tables.code(_default(f)) for f in theirs if f not in mine}
+        if len(apart) + 1 < len(told):
+            told, like = apart, name
+    marks = [f"<li>{text}</li>" for text in told.values()]
+    if like:
+        marks.insert(0, f"<li>as <code>{esc(like)}</code>{', but' if told else ''}</li>")
+    return f'<ul class="gl-settings">{" ".join(marks)}</ul>' if marks else "nothing else"
+
+
+def _as_told(configuration: Mapping[str, Any], factor: str) -> str:
+    return _level((configuration.get("settings") or {}).get(factor, _UNSET))
+
+
+def _default(factor: str) -> str:
+    """A factor that a configuration leaves at its default."""
+    return f"{factor}={format_level(FACTORS[factor].default)}" if factor in FACTORS else f"{factor} not set"
+
+
+def _told_settings(study: FinishedStudy, configuration: Mapping[str, Any]) -> dict[str, str]:
+    settings: Mapping[str, Any] = configuration.get("settings") or {}
+    idle = study.without_effect(str(configuration.get("name") or ""))
+    told = {factor: tables.code(f"{factor}={_level(v)}") for factor, v in settings.items()}
+    for factor, reason in idle.items():
+        text = told.get(factor, tables.code(factor))
+        told[factor] = f'{text} <span class="gl-idle">no effect: {esc(reason)}</span>'
+    return told
+
+
+_UNSET = object()
+
+
+def _level(level: object) -> str:
+    if level is _UNSET:
+        return "not set"
+    return format_level(level) if level is None or isinstance(level, bool | int | float | str) else str(level)

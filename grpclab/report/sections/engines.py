@@ -1,0 +1,63 @@
+"""What the client costs: the same servers loaded by both engines."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from grpclab import quantities as qty
+from grpclab.report import figures, tables, words
+from grpclab.report.figures.engines import by_engine, clients, sentence, variants
+from grpclab.report.finished import FinishedStudy
+from grpclab.report.words import esc
+
+TITLE, ANCHOR = "What the client costs", "engines"
+
+
+def section(study: FinishedStudy) -> str:
+    """The sentence, the figure and the table; "" where the plan measures with one engine."""
+    if not study.engine_rows:
+        return ""
+    block = figures.engines(study)
+    if not block:
+        return tables.none("No trial of the configurations that both engines load is valid.")
+    return f"<p>{esc(sentence(study))}</p>{block.html()}{table(study)}"
+
+
+def table(study: FinishedStudy) -> str:
+    """The numbers of the figure of engines with their intervals and verdicts; "" without any."""
+    rows: list[tables.Cells] = []
+    for client in clients(study):
+        rows.append([esc(client.variant)])
+        for row in client.rows:
+            level = row.throughput_rps
+            c = client.comparison if row.engine == "wire" else {}
+            rows.append(
+                [
+                    esc(row.engine) + ("<small>against grpcio</small>" if c else ""),
+                    f"<b>{qty.amount(level.mean)}</b><br><small>{qty.interval(level.low, level.high)}</small>"
+                    f"{tables.limits(row.limits)}",
+                    *_judged(c),
+                    qty.duration(row.server_cpu_s.mean),
+                    qty.duration(row.client_cpu_s.mean),
+                ]
+            )
+    if found := by_engine(study):
+        baseline, candidate = variants(study)
+        rows.append([f"{esc(candidate)} against {esc(baseline)}"])
+        rows += [[esc(engine), "", *_judged(c), "", ""] for engine, c in found]
+    header = ["engine", "requests/s", "ratio", "verdict", "server CPU per call", "client CPU per call"]
+    return tables.table(header, rows, label="Engines", numeric={1, 2, 4, 5}) if rows else ""
+
+
+def _judged(comparison: Mapping[str, Any]) -> tuple[str, str]:
+    """A ratio with its interval, and its verdict; nothing where there is no comparison."""
+    if not comparison:
+        return "", ""
+    if not math.isfinite(qty.number(comparison.get("ratio"))):
+        return qty.MISSING, esc(comparison.get("note") or "")
+    between = words.interval_of(comparison)
+    return f"<b>{qty.ratio(comparison['ratio'])}</b><br><small>{between}</small>", tables.badge(
+        comparison.get("verdict")
+    )

@@ -1,0 +1,160 @@
+"""The ladder from basic to optimized: what each rung gives on the way up and at the top, and why it is kept or not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from grpclab import quantities as qty
+from grpclab.analysis.inference.interaction import Rung, rungs
+from grpclab.factors.variants import LADDER
+from grpclab.report import figures, tables, words
+from grpclab.report.finished import FinishedStudy
+from grpclab.report.words import esc
+
+TITLE, ANCHOR = "The ladder", "ladder"
+
+
+_WHY = {rung.title: rung.why for rung in LADDER}
+"""For plans of before a rung said it itself."""
+
+
+def section(study: FinishedStudy) -> str:
+    """The figure, why each rung is kept or rejected, and the ladder from its top; "" where the plan has none."""
+    if not study.entries("ladder"):
+        return ""
+    block = figures.ladder(study)
+    if not block:
+        return tables.none("No rung of the ladder has two blocks in which both sides are valid.")
+    return block.html() + _reasons(study) + from_the_top(study)
+
+
+# ---- why each rung is kept or rejected ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """A rung, whether `optimized` keeps it, on what evidence, and how this study compares it with the rung before."""
+
+    title: str
+    kept: bool
+    why: str
+    comparison: Mapping[str, Any]
+
+    @property
+    def ratio(self) -> float:
+        """This study's ratio; NaN where it has none."""
+        return qty.number(self.comparison.get("ratio"))
+
+    @property
+    def stands(self) -> str:
+        """How this study stands to the decision, in a few words."""
+        verdict = str(self.comparison.get("verdict") or "")
+        if not math.isfinite(self.ratio):
+            return "not measured here"
+        if verdict in ("faster", "slower"):
+            return "this study agrees" if (verdict == "faster") == self.kept else "this study says the opposite"
+        if verdict == "equivalent":
+            return "this study sees no difference"
+        return "here it points the other way, within the noise" if self.against else "this study cannot tell"
+
+    @property
+    def against(self) -> bool:
+        """Whether this study's ratio points the other way, decided or not."""
+        apart = math.isfinite(self.ratio) and self.comparison.get("verdict") != "equivalent"
+        return apart and (self.ratio < 1 if self.kept else self.ratio > 1)
+
+
+def decisions(study: FinishedStudy) -> Iterator[Decision]:
+    """The rungs above the first, in their order."""
+    for rung in study.entries("ladder")[1:]:
+        name, baseline = str(rung.get("configuration") or ""), str(rung.get("baseline") or "")
+        scenario = str(study.configurations.get(name, {}).get("scenario") or "")
+        yield Decision(
+            title=words.plain(rung.get("title") or name),
+            kept=bool(rung.get("kept", True)),
+            why=words.plain(rung.get("why") or _WHY.get(str(rung.get("title")), "")),
+            comparison=study.comparison(scenario, study.metric, baseline, name) if name and baseline else {},
+        )
+
+
+def told(found: list[Decision]) -> str:
+    """Who decided, and which rungs this study sees otherwise, in plain text."""
+    text = (
+        "Kept and rejected say what the preset optimized holds. Earlier studies with 18 blocks in all decided that, "
+        "with the ratios below, so that every study measures the same ladder; this one only says whether it agrees."
+    )
+    against = [f"{d.title} ({'kept' if d.kept else 'rejected'}, here {qty.ratio(d.ratio)})" for d in found if d.against]
+    return f"{text} It points the other way for {words.listing(against)}." if against else text
+
+
+def _reasons(study: FinishedStudy) -> str:
+    """The sentence and the table; "" without a rung above the first."""
+    found = list(decisions(study))
+    if not found:
+        return ""
+    rows = [
+        [
+            esc(d.title),
+            f"<b>{qty.ratio(d.ratio)}</b> <small>"
+            f"{qty.interval(d.comparison.get('ci_low'), d.comparison.get('ci_high'))}</small>",
+            "kept" if d.kept else "rejected",
+            esc(d.why) or qty.MISSING,
+            esc(d.stands),
+        ]
+        for d in found
+    ]
+    header = ["rung", "here", "in optimized", "decided on", "this study"]
+    body = tables.table(header, rows, label="Why each rung is kept or rejected", numeric={1}, widest=3)
+    other = (
+        " The ladder's handlers do not wait, so threads and asyncio do not help them; handlers that wait are another "
+        'case: see <a href="#waiting">Handlers that wait</a>.'
+        if study.plan.get("waiting")
+        else ""
+    )
+    return f"<h3>Why each rung is kept or rejected</h3><p>{esc(told(found))}{other}</p>{body}"
+
+
+# ---- the ladder from its top ----------------------------------------------------------------------------------------
+
+
+def from_the_top(study: FinishedStudy) -> str:
+    """The table and a sentence; "" where the plan takes no rung away."""
+    found = rungs(study.trials, study.plan, study.metric)
+    if not found:
+        return ""
+    rows: list[tables.Cells] = [
+        [
+            esc(rung.title),
+            f"<b>{qty.ratio(rung.step.mean)}</b> <small>{qty.interval(rung.step.low, rung.step.high)}</small>",
+            f"<b>{qty.ratio(rung.top.mean)}</b> <small>{qty.interval(rung.top.low, rung.top.high)}</small>",
+            _apart(rung),
+        ]
+        for rung in found
+    ]
+    header = ["rung", "on the way up", "at the top", "way up / top"]
+    body = tables.table(header, rows, label="The ladder from its top", numeric={1, 2, 3})
+    return (
+        f"<h3>The same rungs from the top</h3><p>{esc(order_told(found))} A rung's factors go back to what they "
+        f"were below it, all others stay.</p>{body}"
+    )
+
+
+def order_told(found: list[Rung]) -> str:
+    """Where the two ways disagree, in a sentence."""
+    apart = [rung.title for rung in found if rung.disagree]
+    if apart:
+        return (
+            f"The order matters: {words.listing(apart)} "
+            f"{'gives' if len(apart) == 1 else 'give'} something else on the way up than at the top."
+        )
+    return "No rung is seen to give something else on the way up than at the top, within what these blocks can tell."
+
+
+def _apart(rung: Rung) -> str:
+    if rung.apart.blocks == 0:
+        return "the same comparison" if rung.step == rung.top else qty.MISSING
+    mark = " <b>(differs)</b>" if rung.disagree else ""
+    return f"{qty.ratio(rung.apart.mean)}{mark} <small>{qty.interval(rung.apart.low, rung.apart.high)}</small>"

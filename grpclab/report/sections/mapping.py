@@ -1,0 +1,108 @@
+"""What became of each setting of the Rust demo: what it is here, whether it acted, and how far it moved the result."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from grpclab import quantities as qty
+from grpclab.factors.effective import CHECKED
+from grpclab.report import words
+from grpclab.report.finished import FinishedStudy
+from grpclab.report.tables import Cells, badge, code, table
+from grpclab.report.words import esc
+
+TITLE, ANCHOR = "From tonic to grpcio", "mapping"
+
+MOST_TRIED = 2
+"""So many comparisons tell of one setting: those that change the fewest others."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tried:
+    """A comparison in which a factor differs between the sides, with so many others."""
+
+    scenario: str
+    comparison: Mapping[str, Any]
+    others: int
+
+
+def section(study: FinishedStudy) -> str:
+    """The table; "" where the plan has none. Of a comparison it holds only what was set on a side."""
+    rows: list[Cells] = [
+        [
+            code(entry.get("tonic")) + (f"<small>{code(entry['factor'])}</small>" if entry.get("factor") else ""),
+            f"{code(entry.get('grpcio'))}<small>{esc(entry.get('note') or '')}</small>",
+            _effect(study, str(entry.get("factor") or "")),
+            _moved(study, str(entry.get("factor") or "")),
+        ]
+        for entry in study.entries("mapping")
+        if not study.plan.get("subjects") or _where_set(study, str(entry.get("factor") or ""))
+    ]
+    header = ["tonic, factor", "grpcio", "takes effect", "moved the result by"]
+    lead = (
+        "<p>tonic is the gRPC library of the Rust demo, whose README claims +277 % for such settings. Beside each: "
+        "what it is in grpcio, whether it acted here, and how far it moved the result.</p>"
+    )
+    return lead + table(header, rows, label="From tonic to grpcio", widest=1) if rows else ""
+
+
+def tried(study: FinishedStudy, factor: str) -> list[Tried]:
+    """The judged comparisons that tell most of a factor: of each scenario those that change the fewest others."""
+    found: dict[str, list[Tried]] = {}
+    for _, group in study.listed():
+        for comparison in group:
+            changed = _differences(study, str(comparison.get("baseline")), str(comparison.get("candidate")))
+            if factor in changed and math.isfinite(qty.number(comparison.get("ratio"))):
+                scenario = str(comparison.get("scenario") or "")
+                one = Tried(scenario=scenario, comparison=comparison, others=len(changed) - 1)
+                found.setdefault(scenario, []).append(one)
+    best = [min(of, key=lambda one: one.others) for of in found.values()]
+    fewest = [one for scenario, of in found.items() for one in of if one not in best and one.others == 0]
+    return sorted([*best, *fewest], key=lambda one: one.others)[:MOST_TRIED]
+
+
+def _differences(study: FinishedStudy, baseline: str, candidate: str) -> set[str]:
+    """The factors in which two configurations differ by the plan."""
+    sides = [study.configurations.get(name, {}).get("settings") or {} for name in (baseline, candidate)]
+    return {name for name in sides[0] | sides[1] if sides[0].get(name) != sides[1].get(name)}
+
+
+def _where_set(study: FinishedStudy, factor: str) -> list[str]:
+    """The configurations in which the plan sets a factor."""
+    return [name for name, c in study.configurations.items() if factor in (c.get("settings") or {})]
+
+
+def _effect(study: FinishedStudy, factor: str) -> str:
+    """Whether the factor acted where it was set, as the trials saw it."""
+    if not factor:
+        return "cannot be set"
+    where = _where_set(study, factor)
+    if not where:
+        return "not set in this study"
+    reasons = [study.without_effect(name).get(factor, "") for name in where]
+    silent = [reason for reason in reasons if reason]
+    if not silent:
+        return "yes, as advertised" if factor in CHECKED else "set; does not show from outside"
+    told = esc(silent[0])
+    if len(silent) == len(where):
+        return f"no: {told}"
+    return f"set, but without effect in {qty.count(len(silent), 'configuration')}: {told}"
+
+
+def _moved(study: FinishedStudy, factor: str) -> str:
+    found = tried(study, factor) if factor else []
+    if not found:
+        return qty.MISSING
+    return "<br>".join(_told(one) for one in found)
+
+
+def _told(one: Tried) -> str:
+    c = one.comparison
+    with_others = f", with {qty.count(one.others, 'other setting')}" if one.others else ""
+    return (
+        f"<b>{qty.ratio(c.get('ratio'))}</b> {words.interval_of(c)} "
+        f"{badge(c.get('verdict'))}<br><small>{esc(one.scenario)}: {esc(c.get('title') or '')}{with_others}</small>"
+    )

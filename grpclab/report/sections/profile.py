@@ -1,0 +1,197 @@
+"""What each look at the server says: baseline, candidate, and the change with its interval over blocks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import pandas as pd
+
+from grpclab import quantities as qty
+from grpclab.analysis.inference import evidence
+from grpclab.analysis.inference.evidence import Shift
+from grpclab.analysis.inference.ratios import Interval, numbers
+from grpclab.profiling.families import SHOWN as FAMILIES
+from grpclab.report import figures
+from grpclab.report.figures.shares import VIEWS, View
+from grpclab.report.finished import FinishedStudy
+from grpclab.report.tables import Cells, code, none, table
+from grpclab.report.words import esc
+
+TITLE, ANCHOR = "Profile", "profile"
+
+MOST_CALLS = 8
+"""So many system calls are listed by name, the most frequent ones."""
+LEAST_CPU = 0.002
+"""Threads with less than this share of the CPU time of a call are not listed."""
+_TO_US = 1e6
+
+Told = Callable[[float], str]
+
+
+def section(study: FinishedStudy) -> str:
+    """What moved, the figures of the profilers, and the tables; "" where the plan profiles nothing."""
+    drawn = [block for view in VIEWS if (block := figures.profile(study, view)) is not None]
+    if not drawn:
+        reasons = notes(study)
+        told = "; ".join(reasons) if reasons else "no trial was sampled"
+        return none(f"There is no profile: {told}.") if study.plan.get("profiled") else ""
+    lacking = [
+        f"<p>No picture by {view.name}: {esc(note)}</p>" for view in VIEWS if (note := _lacking(study, view.note))
+    ]
+    pair = _sides(study)
+    told = evidence.moved(study.trials, *pair, {key: name for key, (name, _) in FAMILIES.items()}) if pair else ""
+    lead = f"<p>{esc(told)}</p>" if told else ""
+    return lead + "".join(block.html() for block in drawn) + "".join(lacking) + _families(study) + _accounts(study)
+
+
+def notes(study: FinishedStudy) -> list[str]:
+    """Why nothing was profiled, as far as trials say so."""
+    return [note for view in VIEWS if (note := _lacking(study, view.note, only_empty=False))]
+
+
+def _lacking(study: FinishedStudy, column: str, *, only_empty: bool = True) -> str:
+    """The first note of a look that brought nothing anywhere."""
+    mine = study.trials[study.trials["configuration"].isin(_profiled(study))]
+    told = [str(note) for note in mine[column] if note]
+    return told[0] if told and (not only_empty or len(told) == len(mine)) else ""
+
+
+def _profiled(study: FinishedStudy) -> list[str]:
+    return [str(name) for name in study.plan.get("profiled") or []]
+
+
+def _sides(study: FinishedStudy) -> tuple[str, str] | None:
+    """The headline's two, where both were profiled."""
+    pair = (study.baseline, study.candidate)
+    return pair if set(pair) <= set(_profiled(study)) else None
+
+
+def _families(study: FinishedStudy) -> str:
+    """The shares of both views with their intervals."""
+    rows: list[Cells] = []
+    for view in VIEWS:
+        trials = study.trials[numbers(study.trials, view.samples) > 0]
+        if trials.empty:
+            continue
+        rows.append([f"{esc(view.name)} <small>{esc(view.sees)}</small>"])
+        for key, (name, _) in FAMILIES.items():
+            shares = evidence.work_shares(trials, view.prefix, key)
+            if (shares > 0).any():
+                rows.append([esc(name), *_cells(study, trials, shares, points)])
+        if view.prefix == evidence.PYSPY:
+            waits = numbers(trials, f"{view.prefix}{evidence.WAIT}")
+            rows.append(["waiting, of all samples", *_cells(study, trials, waits, points)])
+        rows.append([f"samples of {view.name}", *_samples(study, view)])
+    return _table(study, "share of the samples at work", rows, "Profile shares")
+
+
+def _accounts(study: FinishedStudy) -> str:
+    """The kernel's accounting and the counts of system calls."""
+    trials = study.trials
+    figure: list[tuple[str, pd.Series[float], Told]] = [
+        ("CPU time for a request", numbers(trials, "server_cpu_per_call_s") * _TO_US, _us),
+        ("kernel, of the CPU time", numbers(trials, "server_kernel_share"), points),
+        ("gRPC core's I/O threads, of the CPU time", numbers(trials, "server_event_engine_share"), points),
+        ("context switches, voluntary", numbers(trials, "server_voluntary_switches_per_call"), _each),
+        ("context switches, involuntary", numbers(trials, "server_involuntary_switches_per_call"), _each),
+    ]
+    rows = [
+        [
+            "/proc <small>the kernel's own accounting of every thread, beside the measured window and without a "
+            "disturbance; it does not say what the time was spent on</small>"
+        ],
+        *([esc(name), *_cells(study, trials, values, told)] for name, values, told in figure if values.notna().any()),
+        *_threads(study),
+    ]
+    calls = numbers(trials, "syscalls_per_call")
+    if calls.notna().any():
+        rows.append(
+            [
+                "strace <small>every system call by name, in a pass of its own: it slows the server several times, "
+                "and a slower server waits and wakes more, so compare the two sides, not the counts with another "
+                "tool's</small>"
+            ]
+        )
+        rows.append(["system calls for a request", *_cells(study, trials, calls, _each)])
+        column = "syscalls_per_call_by_name"
+        for name in evidence.keys(trials, column)[:MOST_CALLS]:
+            rows.append([code(name), *_cells(study, trials, evidence.keyed(trials, column, name), _each)])
+    elif note := _lacking(study, "strace_note"):
+        rows.append([f"strace <small>{esc(note)}</small>"])
+    return _table(study, "for one request", rows, "Kernel accounting and system calls")
+
+
+def _threads(study: FinishedStudy) -> Iterator[Cells]:
+    """CPU time by thread name."""
+    trials, column = study.trials, "threads_per_call"
+    whole = numbers(trials, "server_cpu_per_call_s").max()
+    for name in evidence.keys(trials, column, "user_s"):
+        used = sum(evidence.keyed(trials, column, name, kind) for kind in ("user_s", "kernel_s"))
+        if isinstance(used, pd.Series) and used.max() > LEAST_CPU * whole:
+            yield [f"threads named {code(name)}", *_cells(study, trials, used * _TO_US, _us)]
+
+
+def _samples(study: FinishedStudy, view: View) -> list[str]:
+    """How many samples stand behind each side, how many of them at work, and in how many blocks."""
+    cells = []
+    for name in _profiled(study):
+        mine = study.rows(name)
+        counts = numbers(mine, view.samples)
+        work = (counts * (1 - numbers(mine, f"{view.prefix}{evidence.WAIT}"))).sum()
+        blocks = qty.count(int((counts > 0).sum()), "block")
+        cells.append(f"{counts.sum():,.0f} in {blocks}<br><small>{work:,.0f} of them at work</small>")
+    return cells + [""] * (_sides(study) is not None)
+
+
+def _cells(study: FinishedStudy, trials: pd.DataFrame, values: pd.Series[float], told: Told) -> list[str]:
+    """A level for each profiled configuration, and the change between the headline's two."""
+    cells = [level(evidence.level(trials, name, values), told) for name in _profiled(study)]
+    pair = _sides(study)
+    return cells + ([change(evidence.shift(trials, *pair, values), told)] if pair else [])
+
+
+def level(found: Interval, told: Told) -> str:
+    """A level with its interval."""
+    if not math.isfinite(found.mean):
+        return qty.MISSING
+    between = ""
+    if math.isfinite(found.low):
+        high = min(1.0, found.high) if told is points else found.high
+        between = f" <small>{told(max(0.0, found.low))} to {told(high)}</small>"
+    return f"{told(found.mean)}{between}"
+
+
+def change(shift: Shift, told: Told) -> str:
+    """A change with its sign and interval, bold where it is clear."""
+    found = shift.change
+    if not math.isfinite(found.mean):
+        return qty.MISSING
+
+    def signed(value: float) -> str:
+        text = told(abs(value))  # the difference of two shares is in percentage points
+        return f"{'−' if value < 0 else '+'}{text.replace(' %', ' points')}"
+
+    between = ""
+    if math.isfinite(found.low):
+        between = f" <small>{signed(found.low).removesuffix(' points')} to {signed(found.high)}</small>"
+    return f"<b>{signed(found.mean)}</b>{between}" if shift.clear else f"{signed(found.mean)}{between}"
+
+
+def _table(study: FinishedStudy, of: str, rows: list[Cells], label: str) -> str:
+    header = [of, *(study.title(name) for name in _profiled(study))]
+    header += ["change"] if _sides(study) else []
+    return table(header, rows, label=label, numeric=range(1, len(header))) if rows else ""
+
+
+def points(share: float) -> str:
+    """A share as per cent, with one digit."""
+    return f"{100 * share:.1f} %"
+
+
+def _us(value: float) -> str:
+    return f"{value:,.0f} µs"
+
+
+def _each(value: float) -> str:
+    return f"{value:.2f}" if value < 10 else f"{value:,.1f}"

@@ -1,0 +1,43 @@
+"""What each side gives: the changes of server and client apart, and both together."""
+
+from __future__ import annotations
+
+import math
+
+from grpclab import quantities as qty
+from grpclab.report import tables, words
+from grpclab.report.finished import FinishedStudy
+from grpclab.report.words import esc
+
+TITLE, ANCHOR = "What each side gives", "sides"
+
+
+def section(study: FinishedStudy) -> str:
+    """The parts of the headline as a chain of numbers; "" where the plan has none."""
+    parts = study.entries("parts")
+    if not parts:
+        return ""
+    cards = []
+    for part in parts:
+        key = [str(part.get(k) or "") for k in ("scenario", "metric", "baseline", "candidate")]
+        c = study.comparison(key[0], key[1] or study.metric, key[2], key[3])
+        known = math.isfinite(qty.number(c.get("ratio")))
+        told = f"{words.with_interval(c)} {tables.badge(c.get('verdict'))}"
+        more = told if known else esc(c.get("note") or "no ratio")
+        cards.append(
+            tables.card(
+                f"{qty.ratio(c.get('ratio'))}{tables.limits(c.get('limited_by') or [])}",
+                f"<b>{esc(part.get('side') or part.get('title') or '')}</b>: "
+                f"{esc(study.title(key[3]))} against {esc(study.title(key[2]))}",
+                more,
+            )
+        )
+    whole = study.headline
+    cards.append(
+        tables.card(qty.ratio(whole.get("ratio")), "<b>both together</b>, the headline", words.with_interval(whole))
+    )
+    signs = ["×"] * (len(cards) - 2) + ["="]
+    chain = cards[0] + "".join(
+        f'<span class="gl-sign">{sign}</span>{card}' for sign, card in zip(signs, cards[1:], strict=True)
+    )
+    return f'<div class="gl-cards gl-chain">{chain}</div>'

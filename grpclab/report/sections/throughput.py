@@ -1,0 +1,60 @@
+"""Throughput over a factor, usually the concurrency, and what the Universal Scalability Law says of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from grpclab import quantities as qty
+from grpclab.analysis.inference.scalability import FEWEST_LEVELS, Scalability, fit
+from grpclab.report import figures, tables
+from grpclab.report.blocks import FigureBlock
+from grpclab.report.figures.curves import lines
+from grpclab.report.finished import FinishedStudy
+from grpclab.report.words import esc
+
+TITLE, ANCHOR = "Throughput", "throughput"
+
+
+def section(study: FinishedStudy) -> str:
+    """A figure for each curve of the plan, then what the law says of each; "" where the plan has none."""
+    curves = study.entries("curves")
+    drawn = [_drawn(curve, figures.throughput(study, curve)) for curve in curves]
+    return "".join(drawn + [scalability(study, curve) for curve in curves])
+
+
+def _drawn(curve: Mapping[str, Any], block: FigureBlock | None) -> str:
+    if block:
+        return block.html()
+    return tables.none(f"{curve.get('title') or 'A curve'}: no trial of it is valid.")
+
+
+def scalability(study: FinishedStudy, curve: Mapping[str, Any]) -> str:
+    """A sentence for each series; "" where none has FEWEST_LEVELS levels of concurrency."""
+    if curve.get("factor") != "load.concurrency":
+        return ""
+    told = [
+        f"<li><b>{esc(line.name)}</b>: {esc(sentence(found))}</li>"
+        for line in lines(study, curve, "throughput_rps")
+        if (found := fit([point.x for point in line.points], [point.mean for point in line.points]))
+    ]
+    if not told:
+        return ""
+    return (
+        "<details><summary>The Universal Scalability Law</summary><p>Throughput over concurrency N as "
+        "λN / (1 + σ(N − 1) + κN(N − 1)): σ is what is done one after the other, κ what each caller "
+        f"costs every other one. Fitted to the means over blocks, from {FEWEST_LEVELS} levels on.</p>"
+        f"<ul>{''.join(told)}</ul></details>"
+    )
+
+
+def sentence(found: Scalability) -> str:
+    """The fit in words, or that there is none and why."""
+    if not found.fits:
+        return f"no fit: {found.reason}."
+    peak = f"most throughput near {found.peak:,.0f} in flight" if math.isfinite(found.peak) else "no peak in sight"
+    return (
+        f"λ {qty.amount(found.one_rps)} requests/s, σ {found.contention:.3f}, κ {found.coherency:.2g}; {peak}; no "
+        f"level is missed by more than {qty.percent(found.largest_miss)}."
+    )

@@ -1,0 +1,16 @@
+"""What is to be known before a number of the study is used."""
+
+from __future__ import annotations
+
+from grpclab.report.finished import FinishedStudy
+from grpclab.report.words import esc
+
+TITLE, ANCHOR = "Warnings", "warnings"
+
+
+def section(study: FinishedStudy) -> str:
+    """The warnings, the most serious first; "" for none."""
+    found = [w for w in study.verdict.get("warnings") or [] if w]
+    if not found:
+        return ""
+    return f'<ul class="gl-warnings">{"".join(f"<li>{esc(w)}</li>" for w in found)}</ul>'

@@ -1,0 +1,94 @@
+"""The design of ``grpclab compare``: two sides, one question. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from grpclab.errors import UsageError
+from grpclab.factors.channel_args import mapping_rows
+from grpclab.factors.config import Level, LoadConfig, TrialConfig
+from grpclab.factors.effective import unknown_factors
+from grpclab.metrics import metric_named, metric_words
+from grpclab.study.designs.design import Configurations, comparison, plain
+from grpclab.study.sides import A, B, Side
+from grpclab.study.target import Subject
+
+SCENARIO = "compare"
+CLOSED, OPEN = "throughput_rps", "latency_p99_s"
+OTHERS = (CLOSED, "latency_p50_s", "latency_p99_s", "server_cpu_per_call_s")
+
+
+def metric_of(config: TrialConfig) -> str:
+    """What such a load is for: throughput of a closed loop, p99 latency of an open one."""
+    return CLOSED if config.load.rate_rps is None else OPEN
+
+
+def plan(sides: Mapping[str, Side], *, blocks: int, delta: float) -> dict[str, Any]:
+    """The plan of the study, as :func:`grpclab.study.designs.default_design.plan` gives it.
+
+    A percentile that the planned calls cannot carry is left out, and said once. Raises UsageError where it is the
+    metric of the verdict.
+    """
+    out = Configurations()
+    for name, side in sides.items():
+        out.add(name, f"{name.upper()}: {side.label}", SCENARIO, side.config)
+        out.configurations[name]["settings"] = _known_settings(side)
+    metric = metric_of(sides[A].config)
+    title = f"{sides[B].label} against {sides[A].label}"
+    left_out = too_few_calls(sides)
+    if metric in left_out:
+        raise UsageError(f"the verdict on an open loop is on its p99 latency: {left_out[metric]}")
+    for other in OTHERS:
+        if other != metric and other not in left_out:
+            out.compare(title, SCENARIO, A, B, metric=other)
+    return {
+        **plain(),
+        "mapping": [row for row in mapping_rows() if any(row["factor"] in _known_settings(s) for s in sides.values())],
+        "blocks": blocks,
+        "delta": delta,
+        "metric": metric,
+        "configurations": list(out.configurations.values()),
+        "headline": {
+            **comparison(title, SCENARIO, A, B, metric=metric),
+            "baseline_label": f"A ({sides[A].label})",
+            "candidate_label": f"B ({sides[B].label})",
+        },
+        "comparisons": out.comparisons,
+        "left_out": list(left_out.values()),
+        "aa": {},
+        "without_aa": True,
+        "subjects": {name: _without_timeout(side.subject) for name, side in sides.items()},
+    }
+
+
+def _known_settings(side: Side) -> dict[str, Level]:
+    settings = side.config.differences(TrialConfig())
+    unknown = unknown_factors(asdict(side.subject), settings)
+    return {factor: level for factor, level in settings.items() if factor not in unknown}
+
+
+def _without_timeout(subject: Subject) -> dict[str, Any]:
+    """How long one waits for a server is no part of what is measured."""
+    return {name: value for name, value in asdict(subject).items() if name != "start_timeout_s"}
+
+
+def too_few_calls(sides: Mapping[str, Side]) -> dict[str, str]:
+    """The metrics that need more calls than a trial will make at most, each with a sentence that says so."""
+    planned = min(_most_calls(side.config.load) for side in sides.values())
+    found = {}
+    for metric in OTHERS:
+        needed = metric_named(metric).fewest_calls
+        if planned < needed:
+            told = f"{metric_words(metric)} needs {needed:,} calls in each trial, {planned:,.0f} are planned: raise -n"
+            found[metric] = told
+    return found
+
+
+def _most_calls(load: LoadConfig) -> float:
+    bounds = [math.inf if load.requests is None else load.requests]
+    if load.rate_rps is not None and load.duration_s is not None:
+        bounds.append(load.rate_rps * load.duration_s)
+    return min(bounds)

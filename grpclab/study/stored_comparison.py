@@ -1,0 +1,86 @@
+"""``grpclab compare STORED STORED``: two configurations of stored studies, block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from grpclab.analysis import Judgement, analyse
+from grpclab.analysis.setup import described
+from grpclab.errors import DesignError, MeasurementError
+from grpclab.factors.config import TrialConfig
+from grpclab.study.comparison import CompareResult
+from grpclab.study.designs.compare_design import SCENARIO, plan
+from grpclab.study.runner import Study
+from grpclab.study.sides import A, B, Side, check_pair, checked_name
+from grpclab.study.stored_values import evaluating
+from grpclab.study.target import Subject
+
+
+def compare_stored(
+    words: Mapping[str, str], *, delta: float, allow_mixed: bool, names: Mapping[str, str | None] | None = None
+) -> CompareResult:
+    """Compare configurations of stored studies, ``results/STUDY[:CONFIGURATION]``, block by block.
+
+    Without a configuration it is the candidate of the study's headline. `names` are labels of one's own. Raises
+    DesignError if the studies are of different machines or versions, unless `allow_mixed`: then that is a warning.
+    """
+    with evaluating(" and ".join(words.values())):
+        return _compared_stored(words, delta=delta, allow_mixed=allow_mixed, names=names or {})
+
+
+def _compared_stored(
+    words: Mapping[str, str], *, delta: float, allow_mixed: bool, names: Mapping[str, str | None]
+) -> CompareResult:
+    studies, sides, frames = {}, {}, []
+    servers: dict[str, Any] = {}
+    for name, word in words.items():
+        path, _, configuration = word.partition(":")
+        study = studies[name] = Study.stored(Path(path))
+        configuration = configuration or study.plan["headline"]["candidate"]
+        known = [row["name"] for row in study.plan["configurations"]]
+        if configuration not in known:
+            raise DesignError(f"{path} has no configuration {configuration!r}: it has {', '.join(known)}")
+        label = checked_name(name, names.get(name)) or f"{study.name}:{configuration}"
+        sides[name] = _stored_side(study, configuration, label)
+        if server := (study.manifest.get("servers") or {}).get(configuration):
+            servers[name] = server
+        trials = study.collect(allow_mixed=allow_mixed)
+        frames.append(trials[trials["configuration"] == configuration].assign(configuration=name, scenario=SCENARIO))
+    warnings = list(dict.fromkeys(told for study in studies.values() if (told := study.damaged_warning())))
+    mine, theirs = (studies[name].manifest.get("identity") or {} for name in (A, B))
+    different = sorted(key for key in {*mine, *theirs} if mine.get(key) != theirs.get(key))
+    if different:
+        told = ", ".join(f"{key}={mine.get(key)} and {theirs.get(key)}" for key in different)
+        if not allow_mixed:
+            raise DesignError(f"measured in different surroundings ({told}): measure again, or add --allow-mixed")
+        warnings.append(f"mixed: measured in different surroundings ({told})")
+    if studies[A].store.folder != studies[B].store.folder:
+        warnings.append("the two were not interleaved: what changed on the machine in between is in the ratio")
+    trials = pd.concat(frames, ignore_index=True)
+    blocks = int(trials["block"].max()) + 1 if len(trials) else 0
+    check_pair(sides)
+    plan_ = plan(sides, blocks=blocks, delta=delta)
+    judgement = analyse(trials, plan_, studies[A].manifest.get("cores"))
+    judgement = Judgement(**{**vars(judgement), "warnings": (*warnings, *judgement.warnings)})
+    if not judgement.headline.computed:
+        raise MeasurementError(f"there is no ratio: {judgement.headline.note}")
+    versions = studies[A].manifest.get("versions")
+    setup = described({"plan": plan_, "servers": servers, "versions": versions})
+    return CompareResult(trials=trials, judgement=judgement, setup=tuple(setup))
+
+
+def _stored_side(study: Study, configuration: str, label: str) -> Side:
+    """A stored configuration with its server's command, which need not be there any more, and its call."""
+    settings = next(row["settings"] for row in study.plan["configurations"] if row["name"] == configuration)
+    found = (study.plan.get("subjects") or {}).get(configuration) or {}
+    subject = Subject(
+        command=found.get("command") or "",
+        call=found.get("call") or "",
+        data=found.get("data"),
+        metadata=tuple(found.get("metadata") or ()),
+    )
+    return Side(label=label, config=TrialConfig().replace(settings), subject=subject)

@@ -1,0 +1,18 @@
+"""What the tests of a plug-in need: for whoever adds an engine, a load shape, a design or a profiler.
+
+Each line imports only from those above it::
+
+    virtual  an event loop and a pacer on a clock of their own: waiting takes no time
+
+A server that misbehaves on request is :func:`fault_server`; its faults are those of ``grpclab serve reference``::
+
+    from grpclab.testing import FaultSpec, fault_server
+
+    with fault_server(FaultSpec(fault="goaway:100")) as server:
+        ...  # server.target
+"""
+
+from grpclab.servers.reference.launcher import launch_reference as fault_server
+from grpclab.servers.reference.spec import ReferenceSpec as FaultSpec
+
+__all__ = ["FaultSpec", "fault_server"]

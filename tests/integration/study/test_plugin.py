@@ -1,0 +1,86 @@
+"""A package with entry points adds one of each: a design, a scenario, a load shape, an engine, a profiler, an
+experiment; and is seen at work."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from grpclab import bench
+from grpclab.calibration.experiments import EXPERIMENTS
+from grpclab.calibration.plan import Plan
+from grpclab.errors import DesignError, FactorError
+from grpclab.factors.config import ServerConfig, TrialConfig
+from grpclab.profiling.profiler import PROFILERS
+from grpclab.servers.process.launcher import launch
+from grpclab.study.designs.scenario import SCENARIOS
+from grpclab.study.parameters import DESIGNS, StudyParameters
+from grpclab.study.runner import Study
+from grpclab.study.trial import TrialIdentity, run_trial
+from grpclab.system.environment import machine, split_cores
+
+PLUGIN = Path(__file__).parents[2] / "support" / "plugin"
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package, importable here and in child processes."""
+    monkeypatch.syspath_prepend(str(PLUGIN))
+    monkeypatch.setenv("PYTHONPATH", str(PLUGIN), prepend=os.pathsep)
+
+
+def test_without_the_package_its_names_are_unknown() -> None:
+    with pytest.raises(FactorError, match=r"expected wire\|grpcio$"):
+        TrialConfig().replace({"load.engine": "example"})
+    with pytest.raises(DesignError, match=r"one of default, quick, idle, desk, replication$"):
+        StudyParameters(design="example")
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_wrong_name_is_answered_with_those_of_the_package_too() -> None:
+    with pytest.raises(FactorError, match=r"expected constant\|poisson\|pairs$"):
+        TrialConfig().replace({"load.arrival": "triples"})
+
+
+@pytest.mark.usefixtures("installed")
+def test_bench_loads_with_its_engine_in_its_load_shape() -> None:
+    with launch(ServerConfig(), seed=1) as server:
+        loading = bench(server.target, rate_rps=200, arrival="pairs", requests=40, engine="example")
+        result = asyncio.run(loading)
+    assert result.config.load.engine == "example"
+    assert result.run.summary.requests == 40
+    assert result.run.summary.errors == 0
+
+
+@pytest.mark.usefixtures("installed")
+def test_its_design_runs_as_a_study_of_its_scenario(tmp_path: Path) -> None:
+    parameters = StudyParameters(design="example", requests=10, blocks=1, max_trial_s=1)
+    study = Study.prepare(parameters, tmp_path)
+    study.run(lambda _: None)
+    results = [json.loads(path.read_text()) for path in study.store.folder.glob("trials/*/result.json")]
+    assert [result["valid"] for result in results] == [True] * 3
+    assert {result["factors"]["load.engine"] for result in results} == {"example"}
+    assert SCENARIOS["example"].meaning == "pairs of calls"
+    assert DESIGNS["example"].unused == ("rtt_ms",)
+
+
+@pytest.mark.usefixtures("installed")
+def test_its_profiler_looks_at_the_server_of_a_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in PROFILERS.builtin:
+        monkeypatch.setattr(PROFILERS[name], "seconds", 1 if name == "pyspy" else 0.1)
+    config = TrialConfig().replace({"load.requests": 50, "load.warmup_s": 0.1})
+    cores = split_cores(machine()["affinity"])
+    result = run_trial(config, tmp_path, cores=cores, identity=TrialIdentity(), profile=True)
+    assert result.evidence.others["example"].metrics == {"alive": 1.0}
+    assert json.loads((tmp_path / "profiler-example.json").read_text())["metrics"] == {"alive": 1.0}
+
+
+@pytest.mark.usefixtures("installed")
+def test_its_experiment_is_listed_after_those_built_in_and_is_measured() -> None:
+    assert list(EXPERIMENTS) == [*EXPERIMENTS.builtin, "example"]
+    experiment = EXPERIMENTS["example"]
+    assert experiment.body(experiment.sized(Plan(rounds=3))) == "<p>3 rounds</p>"

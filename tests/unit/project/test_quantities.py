@@ -1,0 +1,81 @@
+"""Numbers as text: one module writes them, for a terminal, a page and an axis."""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import grpclab
+from grpclab import quantities as qty
+
+PACKAGE = Path(grpclab.__file__).parent
+SCALES = {1e3, 1e6, 1e-3, 1e-6}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "report", "sentence"),
+    [
+        (2e-4, "200 µs", "200 us"),
+        (8.5e-4, "850 µs", "850 us"),
+        (0.0009999, "1 ms", "1 ms"),
+        (0.0123, "12.3 ms", "12.3 ms"),
+        (0.99996, "1 s", "1 s"),
+        (-0.002, "-2 ms", "-2 ms"),
+        (0, "0 µs", "0 us"),
+        (math.nan, "–", "–"),
+        (None, "–", "–"),
+    ],
+)
+def test_a_time_is_written_at_a_readable_scale(seconds: float | None, report: str, sentence: str) -> None:
+    assert (qty.duration(seconds), qty.duration(seconds, "sentence")) == (report, sentence)
+
+
+def test_a_time_in_a_column_keeps_its_unit_whatever_its_size() -> None:
+    assert qty.duration_in(0.0000871, "ms", ",.2f") == "0.09 ms"
+    assert qty.duration_in(1.5, "us", ",.0f") == "1,500,000 us"
+    assert qty.duration_in(0.5, "ms", ".1f", bare=True) == "500.0"
+    assert [qty.microseconds(s) for s in (3.2e-6, 3.2e-5)] == ["3.2", "32"]
+
+
+@pytest.mark.parametrize(
+    ("ratio", "report", "sentence"),
+    [
+        (3.4, "3.40×", "3.4x"),
+        (1.084, "1.08×", "1.08x"),
+        (0.8, "0.80×", "0.80x"),
+        (123.4, "123×", "123x"),
+        (0.0123, "0.01×", "0.012x"),
+        (math.nan, "–", "nanx"),
+    ],
+)
+def test_a_ratio_has_the_fewer_digits_the_larger_it_is(ratio: float, report: str, sentence: str) -> None:
+    assert (qty.ratio(ratio), qty.ratio(ratio, "sentence")) == (report, sentence)
+
+
+def test_amounts_counts_and_shares_for_a_report_and_for_a_sentence() -> None:
+    assert [qty.amount(12.0), qty.amount(12.0, "sentence"), qty.amount(12345.6)] == ["12.0", "12", "12,346"]
+    assert [qty.percent(0.042), qty.percent(0.042, "sentence"), qty.percent(0)] == ["4.2 %", "4 %", "0 %"]
+    assert [qty.count(1, "block"), qty.count(1200, "block")] == ["1 block", "1,200 blocks"]
+    assert [qty.count(n, "process", "processes") for n in (1, 2.5)] == ["1 process", "2.5 processes"]
+    assert [qty.cores(n) for n in (1, 0.97)] == ["1 core", "0.97 cores"]
+    assert qty.percent_as_set(0.025) == "2.5 %"
+
+
+def scaled() -> Iterator[str]:
+    """The places where an f-string scales a number that it writes, as only a time is."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if path.name == "quantities.py" or "generated" in path.parts:
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FormattedValue) and isinstance(node.value, ast.BinOp):
+                right = node.value.right
+                if isinstance(node.value.op, ast.Mult) and isinstance(right, ast.Constant) and right.value in SCALES:
+                    yield f"{path.relative_to(PACKAGE)}:{node.lineno}"
+
+
+def test_no_other_module_scales_a_time_to_write_it() -> None:
+    assert list(scaled()) == []
