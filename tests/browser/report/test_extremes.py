@@ -113,7 +113,7 @@ def test_an_extreme_study_can_be_read(name: str, full: synthetic.MadeStudy, brow
     change, told = EXTREMES[name]
     made = change(full)
     material = {} if name == "unprofiled" else synthetic.material(made)
-    path = write_report(tmp_path / f"{name}.html", made.finished(**material), details=material["details"])
+    path = write_report(tmp_path / f"{name}.html", made.finished(**material), details=material.get("details"))
     with chromium.visit(browser, path, width=400) as found:
         text = found.page.locator("body").inner_text()
         assert told in text
