@@ -262,7 +262,9 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[dict[str, Lev
     """What `serve` would serve with these words: its settings and its port."""
     seen: list[tuple[dict[str, Level], int]] = []
 
-    def remember(name: str, settings: dict[str, Level], where: object, port: int, *, quiet: bool, desk: object) -> None:
+    def remember(
+        name: str, settings: dict[str, Level], where: object, port: int, *, quiet: bool, diagnostics: object
+    ) -> None:
         seen.append((settings, port))
 
     monkeypatch.setattr(foreground, "serve_in_foreground", remember)
