@@ -54,7 +54,7 @@ study = Study.described(Path(sys.argv[1]), sys.argv[2]).begin()
 study.trials = study.trials[:1]
 study.run(lambda line: None)
 (result,) = study.store.results().values()
-print(result["valid"], result["invalid_reason"])
+print(result.valid, result.invalid_reason or "")
 """
 
 
