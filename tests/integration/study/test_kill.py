@@ -152,8 +152,8 @@ def test_killing_any_process_leaves_nothing_behind_and_loses_no_finished_trial(r
 
     results = {path.parent.name: json.loads(path.read_text()) for path in trials_of(root)}
     for trial in killed:
-        assert not results[trial].valid
-        assert "SIGKILL" in (results[trial].invalid_reason or "") or "died" in (results[trial].invalid_reason or "")
+        assert not results[trial]["valid"]
+        assert "SIGKILL" in results[trial]["invalid_reason"] or "died" in results[trial]["invalid_reason"]
 
     papermill = start_papermill(root)
     wait_for("worker")
