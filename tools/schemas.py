@@ -10,7 +10,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin
 
-from grpclab.factors.config import Level
+from grpclab.factors.levels import Level
 from grpclab.study import model, stored_values
 
 FOLDER = Path(model.__file__).resolve().parent / "schemas"

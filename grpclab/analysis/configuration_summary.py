@@ -18,8 +18,9 @@ import pandas as pd
 
 from grpclab.analysis.inference.ratios import column, numbers, trials_of, valid_trials
 from grpclab.analysis.inference.verdict import Comparison, compare
-from grpclab.factors.config import FACTORS, Level
+from grpclab.factors.config import FACTORS
 from grpclab.factors.effective import unknown_factors
+from grpclab.factors.levels import Level
 from grpclab.factors.service_time import parse_milliseconds
 
 METRIC = "throughput_rps"

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from grpclab import quantities as qty
-from grpclab.factors.config import FACTORS, Level, format_level
+from grpclab.factors.config import FACTORS
+from grpclab.factors.levels import Level, format_level
 
 GREETER = "greet.GreeterService"
 LONGEST_REQUEST = 80

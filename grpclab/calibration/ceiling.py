@@ -20,7 +20,8 @@ from grpclab.calibration.plan import Plan, core_plan, shuffled
 from grpclab.calibration.program import kept
 from grpclab.calibration.servers import HINT, SAY_HELLO, StaticServer, nghttpd
 from grpclab.errors import WorkerError
-from grpclab.factors.config import Level, LoadConfig, TrialConfig
+from grpclab.factors.config import LoadConfig, TrialConfig
+from grpclab.factors.levels import Level
 from grpclab.http2.messages import prefixed
 from grpclab.load.calls.method import greeting
 from grpclab.load.generator import Generator

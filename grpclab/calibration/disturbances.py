@@ -23,7 +23,8 @@ from grpclab.calibration.disturber import MODULE
 from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan, core_plan, shuffled
 from grpclab.errors import MeasurementError
-from grpclab.factors.config import Level, LinkConfig, TrialConfig
+from grpclab.factors.config import LinkConfig, TrialConfig
+from grpclab.factors.levels import Level
 from grpclab.factors.variants import BASIC
 from grpclab.link.emulation import running_link
 from grpclab.load.generator import Generator

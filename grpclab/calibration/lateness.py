@@ -14,7 +14,8 @@ from grpclab.calibration.claims import Claim
 from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan, core_plan, shuffled
 from grpclab.calibration.servers import reference
-from grpclab.factors.config import Level, TrialConfig
+from grpclab.factors.config import TrialConfig
+from grpclab.factors.levels import Level
 from grpclab.load.generator import Generator
 from grpclab.load.run import LoadRun
 from grpclab.report import theme

@@ -14,7 +14,8 @@ from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan, core_plan
 from grpclab.calibration.servers import reference
 from grpclab.errors import MeasurementError
-from grpclab.factors.config import Level, TrialConfig
+from grpclab.factors.config import TrialConfig
+from grpclab.factors.levels import Level
 from grpclab.load.core.recorder import Floats
 from grpclab.load.core.summary import percentile
 from grpclab.load.generator import Generator

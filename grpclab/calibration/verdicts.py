@@ -17,7 +17,8 @@ from grpclab.analysis.inference.ratios import valid_trials
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan
-from grpclab.factors.config import Level, TrialConfig
+from grpclab.factors.config import TrialConfig
+from grpclab.factors.levels import Level
 from grpclab.factors.variants import LOAD, OPTIMIZED
 from grpclab.report import theme
 from grpclab.report.blocks import figure_block

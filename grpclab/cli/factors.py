@@ -10,7 +10,8 @@ from typing import Any
 
 from grpclab.cli.output import write
 from grpclab.errors import UsageError
-from grpclab.factors.config import FACTORS, format_level, table
+from grpclab.factors.config import FACTORS, table
+from grpclab.factors.levels import format_level
 
 
 def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 from grpclab.cli.parser import Parser
 from grpclab.errors import UsageError, invalid
-from grpclab.factors.config import FACTORS, Level, TrialConfig, format_level, parse_settings
+from grpclab.factors.config import FACTORS, TrialConfig, parse_settings
+from grpclab.factors.levels import Level, format_level
 from grpclab.system.inputs import STDIN, read_text
 
 FACTOR_OF = {

@@ -14,7 +14,8 @@ from grpclab.cli.options import settable
 from grpclab.cli.parser import either
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.channel_args import cannot_act
-from grpclab.factors.config import TrialConfig, format_level, from_environment, parse_settings
+from grpclab.factors.config import TrialConfig, from_environment, parse_settings
+from grpclab.factors.levels import format_level
 from grpclab.factors.variants import DEFAULT_PORTS, MEANINGS, variant
 
 LOG_LEVELS = ("debug", "info", "warning", "error")

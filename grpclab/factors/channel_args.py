@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from grpclab.factors.config import FACTORS, ClientConfig, Level, ServerConfig, TrialConfig
+from grpclab.factors.config import FACTORS, ClientConfig, ServerConfig, TrialConfig
+from grpclab.factors.levels import Level
 from grpclab.http2.frames import MAX_LIST_BYTES
 
 ChannelArgs = list[tuple[str, int]]

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from grpclab.errors import FactorError
-from grpclab.factors.config import ClientConfig, Level, ServerConfig, TrialConfig
+from grpclab.factors.config import ClientConfig, ServerConfig, TrialConfig
+from grpclab.factors.levels import Level
 
 DEFAULT_PORTS = {"optimized": 50051, "basic": 50052, "reference": 50053}
 

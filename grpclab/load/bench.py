@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grpclab.errors import WorkerError
-from grpclab.factors.config import Level, TrialConfig
+from grpclab.factors.config import TrialConfig
+from grpclab.factors.levels import Level
 from grpclab.link.emulation import check_link, running_link
 from grpclab.load.calls.metadata import metadata_words
 from grpclab.load.calls.method import CallSpec, greeting

@@ -9,7 +9,8 @@ from typing import Any
 
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.channel_args import cannot_act
-from grpclab.factors.config import Level, TrialConfig, format_level, lookup
+from grpclab.factors.config import TrialConfig, lookup
+from grpclab.factors.levels import Level, format_level
 from grpclab.factors.registries import ARRIVALS
 from grpclab.load.calls.metadata import parse_metadata
 from grpclab.load.calls.method import CallSpec, find_call, greeting

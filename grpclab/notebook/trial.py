@@ -14,7 +14,8 @@ import pandas as pd
 from grpclab import quantities as qty
 from grpclab.errors import DesignError, invalid
 from grpclab.factors.channel_args import without_effect
-from grpclab.factors.config import FACTORS, LoadConfig, TrialConfig, format_level, parse_settings
+from grpclab.factors.config import FACTORS, LoadConfig, TrialConfig, parse_settings
+from grpclab.factors.levels import format_level
 from grpclab.factors.variants import variant
 from grpclab.load.core.failures import sentence
 from grpclab.report import tables

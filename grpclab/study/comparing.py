@@ -18,7 +18,8 @@ from grpclab.analysis import Comparison, blocks_needed, fewest_blocks
 from grpclab.analysis.setup import described
 from grpclab.errors import MeasurementError
 from grpclab.factors.channel_args import without_effect
-from grpclab.factors.config import Level, TrialConfig
+from grpclab.factors.config import TrialConfig
+from grpclab.factors.levels import Level
 from grpclab.factors.variants import LOAD
 from grpclab.load.calls.metadata import references
 from grpclab.quantities import share

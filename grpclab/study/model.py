@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from grpclab.factors.config import Level
+from grpclab.factors.levels import Level
 
 Json = Any
 """Any value of JSON, passed on as it came."""

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from grpclab.errors import DesignError, FactorError, invalid
-from grpclab.factors.config import FACTORS, Level
+from grpclab.factors.config import FACTORS
+from grpclab.factors.levels import Level
 from grpclab.factors.registries import ENGINES
 from grpclab.quantities import in_unit
 from grpclab.study import values

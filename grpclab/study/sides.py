@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from grpclab.errors import UsageError, invalid
-from grpclab.factors.config import Level, TrialConfig, format_level
+from grpclab.factors.config import TrialConfig
+from grpclab.factors.levels import Level, format_level
 from grpclab.factors.variants import LOAD, VARIANTS
 from grpclab.load.calls.metadata import metadata_words, parse_metadata
 from grpclab.load.plan import check_call

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from grpclab.analysis.inference.distribution import check_histogram
 from grpclab.errors import DesignError, GrpclabError
-from grpclab.factors.config import Level
+from grpclab.factors.levels import Level
 from grpclab.study.model import Manifest, StoredResult, StoredVerdict
 
 MOST_BLOCKS = 1000

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from grpclab.factors.config import Level, TrialConfig
+from grpclab.factors.config import TrialConfig
+from grpclab.factors.levels import Level
 from grpclab.load.bench import BenchResult
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.core.recorder import Floats, Records

@@ -11,7 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from grpclab.factors.config import Level, TrialConfig
+from grpclab.factors.config import TrialConfig
+from grpclab.factors.levels import Level
 from grpclab.load.core.failures import Failure
 from grpclab.report.data import Packed
 from grpclab.report.finished import FinishedStudy

@@ -16,7 +16,8 @@ from typing import Any, NoReturn
 import pytest
 
 from grpclab.cli import commands
-from grpclab.factors.config import FACTORS, Level, TrialConfig
+from grpclab.factors.config import FACTORS, TrialConfig
+from grpclab.factors.levels import Level
 from grpclab.load import bench as bench_module
 from grpclab.load import plan as plan_module
 from grpclab.profiling import perf, pyspy

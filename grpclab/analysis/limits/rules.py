@@ -24,7 +24,7 @@ from grpclab import quantities as qty
 from grpclab.analysis.configuration_summary import METRIC, Measured, Neighbours
 from grpclab.analysis.inference.validity import CLIENT, GENERATOR
 from grpclab.analysis.inference.verdict import Comparison
-from grpclab.factors.config import format_level
+from grpclab.factors.levels import format_level
 from grpclab.load.run import BUSY_LIMIT
 
 Resource = Literal[

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from grpclab.factors.config import TrialConfig, format_level
+from grpclab.factors.config import TrialConfig
+from grpclab.factors.levels import format_level
 from grpclab.load.core.failures import only_text
 from grpclab.load.core.recorder import Codes, Floats
 from grpclab.load.core.summary import percentile

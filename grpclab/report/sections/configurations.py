@@ -9,7 +9,8 @@ import pandas as pd
 
 from grpclab import quantities as qty
 from grpclab.analysis.inference.ratios import numbers
-from grpclab.factors.config import FACTORS, format_level
+from grpclab.factors.config import FACTORS
+from grpclab.factors.levels import format_level
 from grpclab.metrics import metric_words, value_text
 from grpclab.report import tables
 from grpclab.report.finished import FinishedStudy

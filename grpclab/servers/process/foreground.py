@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, NoReturn
 
-from grpclab.factors.config import Level
+from grpclab.factors.levels import Level
 from grpclab.servers.process.child import leave
 from grpclab.servers.process.exposure import ListenAddress
 from grpclab.servers.process.parent import serve_processes

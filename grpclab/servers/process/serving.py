@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from grpclab.errors import ServerError
-from grpclab.factors.config import Level, ServerConfig, TrialConfig
+from grpclab.factors.config import ServerConfig, TrialConfig
+from grpclab.factors.levels import Level
 
 DRAIN_S = 5.0
 

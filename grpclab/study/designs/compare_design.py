@@ -9,8 +9,9 @@ from typing import Any
 
 from grpclab.errors import UsageError
 from grpclab.factors.channel_args import mapping_rows
-from grpclab.factors.config import Level, LoadConfig, TrialConfig
+from grpclab.factors.config import LoadConfig, TrialConfig
 from grpclab.factors.effective import unknown_factors
+from grpclab.factors.levels import Level
 from grpclab.metrics import metric_named, metric_words
 from grpclab.study.designs.design import Configurations, comparison, plain
 from grpclab.study.sides import A, B, Side

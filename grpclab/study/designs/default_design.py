@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from grpclab.factors.channel_args import mapping_rows
-from grpclab.factors.config import Level, TrialConfig, format_level
+from grpclab.factors.config import TrialConfig
+from grpclab.factors.levels import Level, format_level
 from grpclab.factors.variants import BASIC, LADDER, OPTIMIZED, VARIANTS, ladder_config, mix
 from grpclab.study.designs import idle_scenario, leave_one_out, waiting_scenario
 from grpclab.study.designs.bulk_scenario import BULK, BULK_BYTES, BULK_CONCURRENCY, BULK_WARMUP_S

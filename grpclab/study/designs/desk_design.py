@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from grpclab.factors.config import Level
+from grpclab.factors.levels import Level
 from grpclab.factors.variants import OPTIMIZED
 from grpclab.study.designs.chatter_scenario import CHATTER, CHATTER_WARMUP_S
 from grpclab.study.designs.design import (

@@ -32,7 +32,8 @@ from typing import Any
 from grpclab.analysis import fewest_blocks
 from grpclab.errors import DesignError, FactorError, UsageError, invalid
 from grpclab.factors.channel_args import cannot_act
-from grpclab.factors.config import FACTORS, Level, TrialConfig, format_level, parse_settings
+from grpclab.factors.config import FACTORS, TrialConfig, parse_settings
+from grpclab.factors.levels import Level, format_level
 from grpclab.factors.variants import LOAD, VARIANTS
 from grpclab.quantities import share
 from grpclab.study.designs.design import METRIC, PROFILED_BLOCKS, Configurations, comparison, plain

@@ -5,7 +5,7 @@ Connections go silent for longer than the link remembers them, then calls resume
 
 from __future__ import annotations
 
-from grpclab.factors.config import Level
+from grpclab.factors.levels import Level
 from grpclab.study.designs.scenario import Scenario
 
 IDLE = "idle"

@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from grpclab.factors.config import Level, TrialConfig
+from grpclab.factors.config import TrialConfig
+from grpclab.factors.levels import Level
 from grpclab.factors.variants import BASIC, OPTIMIZED, VARIANTS, mix
 from grpclab.study.designs import idle_scenario
 from grpclab.study.designs.bulk_scenario import BULK, BULK_BYTES, BULK_CONCURRENCY

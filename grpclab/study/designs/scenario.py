@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from grpclab.factors.config import Level
+from grpclab.factors.levels import Level
 from grpclab.study.designs.design import METRIC
 from grpclab.system.registry import Registry
 

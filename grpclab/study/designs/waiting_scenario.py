@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from grpclab.factors.config import Level
+from grpclab.factors.levels import Level
 from grpclab.study.designs.scenario import Scenario
 
 WAITING = "waiting"

@@ -17,7 +17,8 @@ import grpc
 import pytest
 
 from grpclab.cli import commands
-from grpclab.factors.config import FACTORS, Level
+from grpclab.factors.config import FACTORS
+from grpclab.factors.levels import Level
 from grpclab.servers.process import child, foreground
 from grpclab.servers.process.launcher import RunningServer
 from tests.support.command import GRPCLAB, assert_refused, run, unused_port

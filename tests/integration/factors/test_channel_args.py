@@ -18,7 +18,8 @@ from grpclab.factors.channel_args import (
     server_args,
     without_effect,
 )
-from grpclab.factors.config import FACTORS, ClientConfig, Level, ServerConfig, TrialConfig
+from grpclab.factors.config import FACTORS, ClientConfig, ServerConfig, TrialConfig
+from grpclab.factors.levels import Level
 from grpclab.factors.variants import BASIC, OPTIMIZED, VARIANTS
 from grpclab.http2.frames import MAX_LIST_BYTES
 from grpclab.load.engines.backoff import BACKOFF_S

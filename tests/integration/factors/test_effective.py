@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 
 from grpclab.errors import TargetError
 from grpclab.factors.channel_args import without_effect
-from grpclab.factors.config import Level, ServerConfig, TrialConfig
+from grpclab.factors.config import ServerConfig, TrialConfig
 from grpclab.factors.effective import COLUMNS, as_row, effects
+from grpclab.factors.levels import Level
 from grpclab.factors.variants import OPTIMIZED, VARIANTS
 from grpclab.http2 import frames
 from grpclab.http2.frames import ErrorCode, Setting

@@ -12,7 +12,8 @@ import pytest
 
 import grpclab
 from grpclab.errors import FactorError, MissingDependencyError, TargetError, UsageError
-from grpclab.factors.config import Level, ServerConfig, TrialConfig
+from grpclab.factors.config import ServerConfig, TrialConfig
+from grpclab.factors.levels import Level
 from grpclab.load.bench import run_bench
 from grpclab.load.core.arrivals import parse_rates
 from grpclab.load.output.formats import ghz_json

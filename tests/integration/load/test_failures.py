@@ -19,7 +19,7 @@ from google.rpc.status_pb2 import Status
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grpclab.factors.config import Level
+from grpclab.factors.levels import Level
 from grpclab.load.bench import BenchResult, run_bench
 from grpclab.load.core.failures import (
     LONGEST_TEXT,

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from grpclab.factors.config import Level, ServerConfig, TrialConfig
+from grpclab.factors.config import ServerConfig, TrialConfig
+from grpclab.factors.levels import Level
 from grpclab.load.core.traffic import Traffic, channelz_pings, read_core_log
 from grpclab.load.generator import Generator
 from grpclab.load.run import LoadRun

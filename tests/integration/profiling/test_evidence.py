@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from grpclab.factors.config import Level, TrialConfig
+from grpclab.factors.config import TrialConfig
+from grpclab.factors.levels import Level
 from grpclab.load.generator import Generator
 from grpclab.profiling import perf, pyspy, strace
 from grpclab.study.trial import TrialIdentity, TrialResult, run_trial

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from grpclab import quantities as qty
-from grpclab.factors.config import Level, TrialConfig
+from grpclab.factors.config import TrialConfig
+from grpclab.factors.levels import Level
 from grpclab.metrics import MEASURED
 from grpclab.report import figures
 from grpclab.report.figures.idle import silences

@@ -15,7 +15,8 @@ import pytest
 from grpclab.cli import commands as cli
 from grpclab.cli import study as cli_study
 from grpclab.errors import DesignError, UsageError
-from grpclab.factors.config import Level, TrialConfig
+from grpclab.factors.config import TrialConfig
+from grpclab.factors.levels import Level
 from grpclab.report.data import Packed
 from grpclab.report.stored import load_original
 from grpclab.study import repeat

@@ -18,7 +18,8 @@ import pytest
 import grpclab
 from grpclab.errors import GrpclabError, UsageError
 from grpclab.factors.channel_args import RULES, cannot_act, client_args, server_args
-from grpclab.factors.config import FACTORS, SECTIONS, TrialConfig, format_level, parse_settings
+from grpclab.factors.config import FACTORS, SECTIONS, TrialConfig, parse_settings
+from grpclab.factors.levels import format_level
 from grpclab.load import plan as plan_module
 from grpclab.load.calls.method import greeting
 from grpclab.load.core.bounds import plan_bounds, split

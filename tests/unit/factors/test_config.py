@@ -16,17 +16,15 @@ from grpclab.factors.config import (
     FACTORS,
     SECTIONS,
     ClientConfig,
-    Factor,
-    Level,
     LinkConfig,
     LoadConfig,
     ServerConfig,
     TrialConfig,
-    format_level,
     from_environment,
     lookup,
     parse_settings,
 )
+from grpclab.factors.levels import Factor, Level, format_level
 from grpclab.quantities import TIMES
 
 WAITS = "number from 0 to 60,000, exponential:MEAN, uniform:LOW,HIGH or lognormal:MEDIAN,SIGMA"

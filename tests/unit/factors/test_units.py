@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grpclab.errors import FactorError, UsageError
-from grpclab.factors.config import FACTORS, TrialConfig, format_level
+from grpclab.factors.config import FACTORS, TrialConfig
+from grpclab.factors.levels import format_level
 from grpclab.load.core.arrivals import parse_rates
 from grpclab.load.slo import parse_slo
 from grpclab.quantities import UNITS_S, in_unit, seconds, share

@@ -7,7 +7,8 @@ from itertools import pairwise
 import pytest
 
 from grpclab.errors import FactorError
-from grpclab.factors.config import Level, TrialConfig
+from grpclab.factors.config import TrialConfig
+from grpclab.factors.levels import Level
 from grpclab.factors.variants import (
     BASIC,
     DEFAULT_PORTS,

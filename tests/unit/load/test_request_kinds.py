@@ -28,7 +28,8 @@ from h2.connection import H2Connection
 from h2.events import DataReceived, RequestReceived, StreamEnded
 
 from grpclab.errors import UsageError
-from grpclab.factors.config import Level, TrialConfig
+from grpclab.factors.config import TrialConfig
+from grpclab.factors.levels import Level
 from grpclab.load.bench import run_bench
 from grpclab.load.calls import encoding, request
 from grpclab.load.calls.metadata import metadata_words, parse_metadata

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from grpclab.factors.config import Level, TrialConfig
+from grpclab.factors.config import TrialConfig
+from grpclab.factors.levels import Level
 from grpclab.notebook.trial import key_figures
 from grpclab.study.trial import TrialIdentity, TrialResult
 

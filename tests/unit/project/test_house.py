@@ -42,7 +42,6 @@ REGISTRIES = (
 
 LARGE: dict[str, str] = {
     "grpclab.calibration.disturbances": "an experiment is one module",
-    "grpclab.factors.config": "not cut yet",
     "grpclab.metrics": "one table, a row a column",
 }
 """Modules above 16 kB, and why each is one module."""

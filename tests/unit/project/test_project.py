@@ -31,7 +31,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PURE = (
     *("errors", "status", "metrics", "quantities", "link/model", "system/addresses", "profiling/families"),
-    *(f"factors/{name}" for name in ("config", "channel_args", "variants", "service_time")),
+    *(f"factors/{name}" for name in ("config", "levels", "channel_args", "variants", "service_time")),
     *(f"servers/reference/{name}" for name in ("disturbances", "service")),
     *("load/slo", "study/designs/design", "study/parameters"),
     *(
