@@ -103,9 +103,10 @@ def _server_cpu_per_call(values: Mapping[str, float]) -> float:
 
 
 def _client_cpu_per_call(values: Mapping[str, float]) -> float:
-    """Without spinning, which is waiting, not the cost of a call."""
-    spent_s = max(0.0, values["client_cpu_s"] - values["client_spin_s"])
-    return spent_s / values["requests"] if values["requests"] > 0 else math.nan
+    """Without spinning, which is waiting, not the cost of a call; earlier trials do not say how long they spun."""
+    spun_s = 0.0 if math.isnan(values["client_spin_s"]) else values["client_spin_s"]
+    spent_s = values["client_cpu_s"] - spun_s
+    return (spent_s if not spent_s < 0 else 0.0) / values["requests"] if values["requests"] > 0 else math.nan
 
 
 def _kernel_share(values: Mapping[str, float]) -> float:

@@ -216,18 +216,26 @@ def _values(rows: pd.DataFrame, levels: Mapping[str, Level], cores: float) -> di
     calls, failed = numbers(rows, "requests"), numbers(rows, "errors").fillna(0)
     calls, succeeded = calls.where(calls > 0), (calls - failed).where(calls > failed)
     ended_rps = found[METRIC] * calls / succeeded
-    cpu_s = {
-        "server": numbers(rows, "server_cpu_s"),
-        "client": numbers(rows, "client_cpu_s") - numbers(rows, "client_spin_s").fillna(0),
-    }
-    for side, seconds in cpu_s.items():
-        found[f"{side}_cores_used"] = seconds / (calls + under_way) * ended_rps
-        # Studies of before this was stored hold what it is made of.
-        found[f"{side}_cpu_per_call_s"] = found[f"{side}_cpu_per_call_s"].fillna(seconds / calls)
+    for side in ("server", "client"):
+        found[f"{side}_cores_used"] = _cpu_seconds(rows, side) / (calls + under_way) * ended_rps
+        found[f"{side}_cpu_per_call_s"] = cpu_per_call(rows, side)
     found["server_cores_used"] = found["server_cores_used"].clip(upper=cores)
     at_work = column(rows, "connections_by_process").map(_connected)
     found["processes_at_work"] = pd.to_numeric(at_work, errors="coerce").astype(float)
     return found
+
+
+def cpu_per_call(trials: pd.DataFrame, side: str) -> pd.Series:
+    """Seconds of CPU for one call on that side of each trial; earlier frames hold only what it is made of."""
+    calls = numbers(trials, "requests")
+    made = _cpu_seconds(trials, side) / calls.where(calls > 0)
+    return numbers(trials, f"{side}_cpu_per_call_s").fillna(made)
+
+
+def _cpu_seconds(trials: pd.DataFrame, side: str) -> pd.Series:
+    """CPU seconds of that side in each trial; spinning, which is waiting, is none of the client's."""
+    seconds = numbers(trials, f"{side}_cpu_s")
+    return seconds - numbers(trials, "client_spin_s").fillna(0) if side == "client" else seconds
 
 
 def _least(*values: float) -> float:

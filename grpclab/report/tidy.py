@@ -6,6 +6,7 @@ import math
 
 import pandas as pd
 
+from grpclab.analysis.configuration_summary import cpu_per_call
 from grpclab.metrics import METRICS
 
 _TEXT = ("study", "trial", "scenario", "configuration", "started_at", "invalid_reason", "limited_by")
@@ -31,11 +32,8 @@ def tidy(trials: pd.DataFrame) -> pd.DataFrame:
     for name in (*_NUMBERS, *PERCENTILES):
         column = frame[name] if name in frame else pd.Series(math.nan, index=frame.index)
         frame[name] = pd.to_numeric(column, errors="coerce").astype(float)
-    # Studies of before these two were stored hold what they are made of.
-    busy = {"server": frame["server_cpu_s"], "client": frame["client_cpu_s"] - frame["client_spin_s"].fillna(0)}
-    for side, cpu_s in busy.items():
-        per_call = (cpu_s / frame["requests"]).where(frame["requests"] > 0)
-        frame[f"{side}_cpu_per_call_s"] = frame[f"{side}_cpu_per_call_s"].fillna(per_call)
+    for side in ("server", "client"):
+        frame[f"{side}_cpu_per_call_s"] = cpu_per_call(frame, side)
     for name in PERCENTILES:
         frame[name] = frame[name].where(frame["requests"] >= METRICS[name].fewest_calls)
     return frame

@@ -148,6 +148,11 @@ def test_what_cannot_be_derived_is_not_a_number() -> None:
         assert all(math.isnan(completed(values)[name]) for name in derived)
 
 
+def test_a_trial_that_does_not_say_how_long_its_client_spun_did_not_spin() -> None:
+    assert completed({"requests": 10, "client_cpu_s": 2.0})["client_cpu_per_call_s"] == 0.2
+    assert math.isnan(completed({"requests": 10})["client_cpu_per_call_s"])
+
+
 def test_the_page_of_the_documentation_is_made_of_the_table() -> None:
     assert Path(metrics_page.__file__).resolve().parents[1] / "docs" / "metrics.md" == metrics_page.PAGE
     assert metrics_page.PAGE.read_text(encoding="utf-8") == metrics_page.page(), "`make guides` makes it anew"
