@@ -111,6 +111,14 @@ def _scratch_folder() -> Path:
     return project_root() / "results" / "scratch" / f"{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}"
 
 
+def _server_cpu(metrics: Mapping[str, float]) -> str:
+    """The server's CPU time, and the kernel's part of it where there was any."""
+    used_s, kernel = metrics["server_cpu_s"], metrics["server_kernel_share"]
+    if math.isnan(used_s):
+        return "not known"
+    return f"{used_s:.2f} s" if math.isnan(kernel) else f"{used_s:.2f} s, {kernel:.0%} in the kernel"
+
+
 def key_figures(result: TrialResult) -> pd.DataFrame:
     """A trial's figures for people, one column `value`."""
     metrics = result.metrics
@@ -126,9 +134,7 @@ def key_figures(result: TrialResult) -> pd.DataFrame:
         rows |= {
             "calls": f"{metrics['requests']:,.0f} in {metrics['window_s']:.2f} s",
             "latency, ms": "  ".join(latency),
-            "server CPU": "not known"
-            if math.isnan(metrics["server_cpu_s"])
-            else f"{metrics['server_cpu_s']:.2f} s, {metrics['server_kernel_share']:.0%} in the kernel",
+            "server CPU": _server_cpu(metrics),
             "generator": f"{metrics['client_busy_share']:.0%} of a core",
             "connections": f"{metrics['connections']:.0f}, by server process {result.connections_by_process}",
         }
