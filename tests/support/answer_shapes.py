@@ -78,7 +78,7 @@ OWN_HEADERS = "a header of gRPC's own with a value that C-core cannot read"
 TWICE = "HEADERS that neither begin nor end an answer"
 TWO = "two messages in a unary answer"
 HALF = "a stream that ends within a message"
-GZIP = gzip.compress(b"hello" * 1000)
+GZIP = gzip.compress(b"hello" * 1000, mtime=0)
 FAR = 3 * MAX_LIST_BYTES
 
 UNARY: dict[str, Shape] = {
