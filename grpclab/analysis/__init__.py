@@ -2,6 +2,7 @@
 
 Each line imports only from those above it::
 
+    study_plan             what a study measures and compares, as values
     inference/             ratios within blocks, intervals, tests and verdicts
     claims/                published claims, and what became of them when they were measured anew
     configuration_summary  what is known of each configuration of a study: its levels, its medians, its neighbours

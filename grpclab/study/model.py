@@ -8,218 +8,10 @@ they like. :func:`grpclab.study.stored_values.read` makes them of a file, and ``
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
+from grpclab.analysis.study_plan import Json, PlannedComparison, StoredCores, StudyPlan, nothing
 from grpclab.factors.levels import Level
-
-Json = Any
-"""Any value of JSON, passed on as it came."""
-
-
-def _none() -> Any:
-    return field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlannedConfiguration:
-    """A configuration of a plan: the factors that are not at their defaults, and which of them cannot act, and why."""
-
-    name: str = ""
-    title: str = ""
-    scenario: str = ""
-    settings: Mapping[str, Level] = _none()
-    without_effect: Mapping[str, str] = _none()
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlannedComparison:
-    """Two configurations that are compared in a metric; the comparisons of a family are adjusted together."""
-
-    title: str = ""
-    scenario: str = ""
-    metric: str = ""
-    baseline: str = ""
-    candidate: str = ""
-    family: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlannedHeadline(PlannedComparison):
-    """The comparison that a study turns on, with the words for its sides and for the load."""
-
-    baseline_label: str = ""
-    candidate_label: str = ""
-    at: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlannedPart(PlannedComparison):
-    """The share of one side in the headline: which side, and the words for it and for what it adds to."""
-
-    side: str = ""
-    phrase: str = ""
-    already: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlannedCurve:
-    """Series of configurations over a factor, by the name of the series."""
-
-    title: str = ""
-    scenario: str = ""
-    factor: str = ""
-    series: Mapping[str, tuple[str, ...]] = _none()
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlannedPoint:
-    """A level of a sweep, and the configuration that has it."""
-
-    label: str = ""
-    title: str = ""
-    configuration: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlannedSweep:
-    """One factor over its levels, everything else as in the base."""
-
-    title: str = ""
-    factor: str = ""
-    scenario: str = ""
-    base: str = ""
-    points: tuple[PlannedPoint, ...] = ()
-    bytes_per_request: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlannedEngineRow:
-    """A variant and its configurations by engine."""
-
-    variant: str = ""
-    configurations: Mapping[str, str] = _none()
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlannedEngines:
-    """Variants that are measured with both engines: the study's own and the other one."""
-
-    scenario: str = ""
-    concurrency: float | None = None
-    base: str = ""
-    other: str = ""
-    rows: tuple[PlannedEngineRow, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlannedRung:
-    """A step of the ladder: what it changes on top of its baseline, why, and why it cannot be tested here, if so."""
-
-    name: str = ""
-    title: str = ""
-    configuration: str = ""
-    baseline: str = ""
-    kept: bool = True
-    why: str = ""
-    not_testable: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlannedOmission:
-    """The top of the ladder without one of its rungs."""
-
-    name: str = ""
-    title: str = ""
-    scenario: str = ""
-    without: str = ""
-    top: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlannedWaiting:
-    """The servers of the scenario ``waiting``, whose handlers wait."""
-
-    scenario: str = ""
-    configurations: tuple[str, ...] = ()
-    handler_wait_ms: Json = None
-    in_flight: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlannedIdle:
-    """The configurations of the scenario ``idle``: the silence, what the link forgets, and for how long calls go on."""
-
-    configurations: tuple[str, ...] = ()
-    pause_s: float | None = None
-    idle_timeout_s: float | None = None
-    limit_s: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ArgumentRow:
-    """What a setting of tonic is called as a factor and as a channel argument of grpcio."""
-
-    tonic: str = ""
-    factor: str = ""
-    grpcio: str = ""
-    note: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoredTarget:
-    """The command that starts a configuration's server, and the call that is made of it.
-
-    `data` is the request as JSON; an earlier version wrote it as an object instead of text.
-    """
-
-    command: str = ""
-    call: str = ""
-    data: Json = None
-    metadata: tuple[str, ...] = ()
-    proto: str = ""
-    proto_path: tuple[str, ...] = ()
-    residence: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class StudyPlan:
-    """What a study measures and compares. `metric` is the one that the study turns on, `delta` the smallest effect of
-    interest, a share; the configurations in `profiled` are looked into after their windows, in the first
-    `profiled_blocks` blocks."""
-
-    blocks: int | None = None
-    delta: float | None = None
-    metric: str = ""
-    configurations: tuple[PlannedConfiguration, ...] | None = None
-    headline: PlannedHeadline | None = None
-    comparisons: tuple[PlannedComparison, ...] = ()
-    parts: tuple[PlannedPart, ...] = ()
-    aa: PlannedComparison | None = None
-    without_aa: bool = False
-    curves: tuple[PlannedCurve, ...] = ()
-    engines: PlannedEngines | None = None
-    windows: tuple[PlannedSweep, ...] = ()
-    ladder: tuple[PlannedRung, ...] = ()
-    leave_one_out: tuple[PlannedOmission, ...] = ()
-    sweeps: tuple[PlannedSweep, ...] = ()
-    waiting: PlannedWaiting | None = None
-    idle: PlannedIdle | None = None
-    profiled: tuple[str, ...] = ()
-    profiled_blocks: int | None = None
-    mapping: tuple[ArgumentRow, ...] = ()
-    left_out: tuple[str, ...] = ()
-    subjects: Mapping[str, StoredTarget] = _none()
-    replication: Mapping[str, Json] = _none()
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoredCores:
-    """The cores of the server and of the load generator; `shared` where the machine has too few to part them."""
-
-    server: tuple[int, ...] = ()
-    generator: tuple[int, ...] = ()
-    shared: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,16 +30,16 @@ class Manifest:
     created_at: str = ""
     again: str = ""
     seed: int | None = None
-    parameters: Mapping[str, Json] = _none()
-    identity: Mapping[str, Json] = _none()
-    machine: Mapping[str, Json] = _none()
-    versions: Mapping[str, Json] = _none()
-    git: Mapping[str, Json] = _none()
-    link_check: Mapping[str, Json] = _none()
-    repeats: Mapping[str, Json] = _none()
+    parameters: Mapping[str, Json] = nothing()
+    identity: Mapping[str, Json] = nothing()
+    machine: Mapping[str, Json] = nothing()
+    versions: Mapping[str, Json] = nothing()
+    git: Mapping[str, Json] = nothing()
+    link_check: Mapping[str, Json] = nothing()
+    repeats: Mapping[str, Json] = nothing()
     cores: StoredCores | None = None
     plan: StudyPlan | None = None
-    servers: Mapping[str, Mapping[str, Json]] = _none()
+    servers: Mapping[str, Mapping[str, Json]] = nothing()
     references: Json = None
     seal: Json = None
 
@@ -341,14 +133,14 @@ class StoredResult:
     schema_version: Json = None
     limits: tuple[str, ...] = ()
     notices: tuple[StoredNotice, ...] = ()
-    measured_on: Mapping[str, Json] = _none()
-    advertised: Mapping[str, Mapping[str, Json]] = _none()
+    measured_on: Mapping[str, Json] = nothing()
+    advertised: Mapping[str, Mapping[str, Json]] = nothing()
     failures: tuple[StoredFailure, ...] = ()
-    goaways: Mapping[str, int] = _none()
+    goaways: Mapping[str, int] = nothing()
     histogram: str = ""
     latency_rows_capped: Json = None
-    threads_per_call: Mapping[str, Mapping[str, Json]] = _none()
-    syscalls_per_call: Mapping[str, float | None] = _none()
+    threads_per_call: Mapping[str, Mapping[str, Json]] = nothing()
+    syscalls_per_call: Mapping[str, float | None] = nothing()
     profile_note: str = ""
     perf_note: str = ""
     strace_note: str = ""

@@ -15,6 +15,7 @@ from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from grpclab.analysis.inference.distribution import check_histogram
+from grpclab.analysis.study_plan import StudyPlan
 from grpclab.errors import DesignError, GrpclabError
 from grpclab.factors.levels import Level
 from grpclab.study.model import Manifest, StoredResult, StoredVerdict
@@ -69,6 +70,11 @@ def read_planned(document: Mapping[str, Any]) -> Manifest:
     _require_within("plan.configurations", len(names), 1, MOST_CONFIGURATIONS)
     _require_within("trials", len(names) * plan.blocks, 1, MOST_TRIALS)
     return manifest
+
+
+def read_plan(document: Mapping[str, Any]) -> StudyPlan:
+    """The plan of a manifest's object. Raises ValueError for one that holds something of another type."""
+    return read(StudyPlan, document)
 
 
 def read_verdict(document: Mapping[str, Any]) -> StoredVerdict:

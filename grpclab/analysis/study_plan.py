@@ -1,0 +1,222 @@
+"""The plan of a study as values: its configurations, and what is compared with what. Pure.
+
+Each class is one JSON object of a manifest's plan. A plan that an earlier version wrote lacks what is newer, and null
+stands for anything that is unknown, so a field has a default unless every version has written it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from grpclab.factors.levels import Level
+
+Json = Any
+"""Any value of JSON, passed on as it came."""
+
+
+def nothing() -> Any:
+    """The default of a field that holds an object: an empty one."""
+    return field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedConfiguration:
+    """A configuration of a plan: the factors that are not at their defaults, and which of them cannot act, and why."""
+
+    name: str = ""
+    title: str = ""
+    scenario: str = ""
+    settings: Mapping[str, Level] = nothing()
+    without_effect: Mapping[str, str] = nothing()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedComparison:
+    """Two configurations that are compared in a metric; the comparisons of a family are adjusted together."""
+
+    title: str = ""
+    scenario: str = ""
+    metric: str = ""
+    baseline: str = ""
+    candidate: str = ""
+    family: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedHeadline(PlannedComparison):
+    """The comparison that a study turns on, with the words for its sides and for the load."""
+
+    baseline_label: str = ""
+    candidate_label: str = ""
+    at: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedPart(PlannedComparison):
+    """The share of one side in the headline: which side, and the words for it and for what it adds to."""
+
+    side: str = ""
+    phrase: str = ""
+    already: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedCurve:
+    """Series of configurations over a factor, by the name of the series."""
+
+    title: str = ""
+    scenario: str = ""
+    factor: str = ""
+    series: Mapping[str, tuple[str, ...]] = nothing()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedPoint:
+    """A level of a sweep, and the configuration that has it."""
+
+    label: str = ""
+    title: str = ""
+    configuration: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedSweep:
+    """One factor over its levels, everything else as in the base."""
+
+    title: str = ""
+    factor: str = ""
+    scenario: str = ""
+    base: str = ""
+    points: tuple[PlannedPoint, ...] = ()
+    bytes_per_request: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedEngineRow:
+    """A variant and its configurations by engine."""
+
+    variant: str = ""
+    configurations: Mapping[str, str] = nothing()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedEngines:
+    """Variants that are measured with both engines: the study's own and the other one."""
+
+    scenario: str = ""
+    concurrency: float | None = None
+    base: str = ""
+    other: str = ""
+    rows: tuple[PlannedEngineRow, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedRung:
+    """A step of the ladder: what it changes on top of its baseline, why, and why it cannot be tested here, if so."""
+
+    name: str = ""
+    title: str = ""
+    configuration: str = ""
+    baseline: str = ""
+    kept: bool = True
+    why: str = ""
+    not_testable: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedOmission:
+    """The top of the ladder without one of its rungs."""
+
+    name: str = ""
+    title: str = ""
+    scenario: str = ""
+    without: str = ""
+    top: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedWaiting:
+    """The servers of the scenario ``waiting``, whose handlers wait."""
+
+    scenario: str = ""
+    configurations: tuple[str, ...] = ()
+    handler_wait_ms: Json = None
+    in_flight: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedIdle:
+    """The configurations of the scenario ``idle``: the silence, what the link forgets, and for how long calls go on."""
+
+    configurations: tuple[str, ...] = ()
+    pause_s: float | None = None
+    idle_timeout_s: float | None = None
+    limit_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArgumentRow:
+    """What a setting of tonic is called as a factor and as a channel argument of grpcio."""
+
+    tonic: str = ""
+    factor: str = ""
+    grpcio: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredTarget:
+    """The command that starts a configuration's server, and the call that is made of it.
+
+    `data` is the request as JSON; an earlier version wrote it as an object instead of text.
+    """
+
+    command: str = ""
+    call: str = ""
+    data: Json = None
+    metadata: tuple[str, ...] = ()
+    proto: str = ""
+    proto_path: tuple[str, ...] = ()
+    residence: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyPlan:
+    """What a study measures and compares. `metric` is the one that the study turns on, `delta` the smallest effect of
+    interest, a share; the configurations in `profiled` are looked into after their windows, in the first
+    `profiled_blocks` blocks."""
+
+    blocks: int | None = None
+    delta: float | None = None
+    metric: str = ""
+    configurations: tuple[PlannedConfiguration, ...] | None = None
+    headline: PlannedHeadline | None = None
+    comparisons: tuple[PlannedComparison, ...] = ()
+    parts: tuple[PlannedPart, ...] = ()
+    aa: PlannedComparison | None = None
+    without_aa: bool = False
+    curves: tuple[PlannedCurve, ...] = ()
+    engines: PlannedEngines | None = None
+    windows: tuple[PlannedSweep, ...] = ()
+    ladder: tuple[PlannedRung, ...] = ()
+    leave_one_out: tuple[PlannedOmission, ...] = ()
+    sweeps: tuple[PlannedSweep, ...] = ()
+    waiting: PlannedWaiting | None = None
+    idle: PlannedIdle | None = None
+    profiled: tuple[str, ...] = ()
+    profiled_blocks: int | None = None
+    mapping: tuple[ArgumentRow, ...] = ()
+    left_out: tuple[str, ...] = ()
+    subjects: Mapping[str, StoredTarget] = nothing()
+    replication: Mapping[str, Json] = nothing()
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredCores:
+    """The cores of the server and of the load generator; `shared` where the machine has too few to part them."""
+
+    server: tuple[int, ...] = ()
+    generator: tuple[int, ...] = ()
+    shared: bool = False
