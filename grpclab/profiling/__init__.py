@@ -3,7 +3,8 @@
 Each line imports only from those above it::
 
     families    from stacks to families of work: send, receive, wait, locks, ... decided by the leaf of each stack
-    profiler    what a profiler is, and the registry of those that look at a server after its window
+    threads     what each thread used, told by the kernel itself and summed by thread name
+    profiler    the two kinds of profilers, and the registry of both: beside the measured window, and after it
     perf        ``perf record`` as a child process
     pprof       pprof's ``Profile`` message (github.com/google/pprof, proto/profile.proto), gzipped
     processes   which processes a profile looks at: those that run Python, of what a process id or a port names
@@ -12,5 +13,5 @@ Each line imports only from those above it::
     stacks      folded stacks made fit to be looked at
     flamegraph  folded stacks as flamegraphs in HTML: click to zoom, type to search, nothing is loaded
     strace      ``strace -c -f`` as a child process: system calls by name, over every thread
-    threads     kernel accounting: what each thread used, told by the kernel itself and summed by thread name
+    proc        the kernel's accounting of a server's threads, beside the measured window
 """

@@ -1,12 +1,13 @@
-"""What a profiler is, and the registry of those that look at a server after its measured window."""
+"""The two kinds of profilers, and the registry of both: beside the measured window, and after it."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from grpclab.profiling import families
+from grpclab.profiling.threads import ThreadUse
 from grpclab.system.registry import Registry
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ class Look:
     """Samples by folded stack."""
     per_call: dict[str, float] = field(default_factory=dict)
     """What was counted for one request, by name, the most frequent first."""
+    threads: dict[str, ThreadUse] = field(default_factory=dict)
+    """Usage of the threads for one request, by their name."""
     metrics: dict[str, float] = field(default_factory=dict)
     note: str = ""
 
@@ -42,10 +45,23 @@ class Profiler(Protocol):
         """What there is to see; `cpus` are for the profiler's own processes."""
 
 
-PROFILERS: Registry[Profiler] = Registry(
+@runtime_checkable
+class WindowProfiler(Protocol):
+    """A profiler that pauses nobody: it reads what the kernel counts anyway, before the load and after it.
+
+    It alone stands beside the measured window, and it does nothing while calls are made. What it cannot do is a note of
+    its look, never an exception.
+    """
+
+    def begin(self, server: RunningServer) -> Callable[[int], Look]:
+        """Read once; the function returned reads once more and gives the look, for the number of calls in between."""
+
+
+PROFILERS: Registry[Profiler | WindowProfiler] = Registry(
     "grpclab.profilers",
     "profiler",
     {
+        "proc": "grpclab.profiling.proc:PROFILER",
         "pyspy": "grpclab.profiling.pyspy:PROFILER",
         "perf": "grpclab.profiling.perf:PROFILER",
         "strace": "grpclab.profiling.strace:PROFILER",

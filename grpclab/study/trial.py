@@ -33,7 +33,9 @@ from grpclab.load.engines.engine import client_settings
 from grpclab.load.generator import DRAIN_S, Generator
 from grpclab.load.peer_probe import server_settings
 from grpclab.metrics import completed
-from grpclab.profiling import speedscope, threads
+from grpclab.profiling import speedscope
+from grpclab.profiling.profiler import Look
+from grpclab.profiling.threads import ThreadUse
 from grpclab.servers.process.launcher import RunningServer
 from grpclab.study import evidence, window
 from grpclab.study.store import SCHEMA_VERSION, write_json
@@ -95,8 +97,10 @@ class TrialResult:
     """What each side said first: `server` and `client`, as in :class:`grpclab.http2.peer_settings.PeerSettings`."""
     without_effect: dict[str, str] = field(init=False)
     """The factors that did not act, each with the reason; before anything was seen by the static rules alone."""
-    threads_per_call: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """What the server's threads used for one call, warm-up included, by name: :class:`threads.ThreadUse`."""
+    threads_per_call: dict[str, ThreadUse] = field(default_factory=dict)
+    """What the server's threads used for one call, warm-up included, by name."""
+    looks: dict[str, Look] = field(default_factory=dict)
+    """What the profilers of other packages saw, by name."""
     evidence: evidence.Evidence = field(default_factory=evidence.Evidence)
     latency: pd.DataFrame = field(default_factory=pd.DataFrame)
     latency_rows_capped: bool = False
@@ -138,7 +142,7 @@ class TrialResult:
             "goaways": self.goaways,
             "histogram": self.histogram,
             "latency_rows_capped": self.latency_rows_capped,
-            "threads_per_call": self.threads_per_call,
+            "threads_per_call": {name: asdict(use) for name, use in self.threads_per_call.items()},
             "syscalls_per_call": self.evidence.syscalls_per_call,
             **{name: getattr(self.evidence, name) for name in evidence.NOTES},
         }
@@ -153,7 +157,7 @@ class TrialResult:
             if stacks:
                 told = speedscope.convert(stacks, name=f"{self.identity.trial}, {name}")
                 write_json(folder / f"{name}.speedscope.json", told)
-        for name, look in self.evidence.others.items():
+        for name, look in self.looks.items():
             write_json(folder / f"profiler-{name}.json", asdict(look))
         write_json(folder / "result.json", self.as_dict())
 
@@ -183,12 +187,13 @@ def run_trial(
     try:
         with _bench_set_up(config, folder, cores, identity, subject) as (server, generator, link):
             _compare_settings(result, server)
-            _measure(result, server, generator)
+            _measure(result, server, generator, profile=profile)
             if link is not None:
                 _note_passed(result, link)
             if profile:
                 result.evidence = evidence.observe(server, generator, cpus=cores.generator)
                 result.metrics |= result.evidence.metrics
+                result.looks |= result.evidence.others
         result.valid = not result.invalid_reason
     except MeasurementError as error:
         result.invalid_reason = str(error)
@@ -294,11 +299,11 @@ def _note_passed(result: TrialResult, link: RunningLink) -> None:
     }
 
 
-def _measure(result: TrialResult, server: RunningServer, generator: Generator) -> None:
+def _measure(result: TrialResult, server: RunningServer, generator: Generator, *, profile: bool) -> None:
     """The measured window, with nothing attached to the server."""
     samples: list[procfs.Usage] = []
     opened: list[procfs.Usage] = []
-    before = threads.read(server.pids)
+    look = evidence.begin(server, profile=profile)
 
     def sample() -> None:
         server.require_alive()
@@ -313,10 +318,10 @@ def _measure(result: TrialResult, server: RunningServer, generator: Generator) -
     )
     server.require_alive()
     closed = server.usage()
-    used = threads.difference(before, threads.read(server.pids))
+    looks = look(window.all_calls(run))
     result.connections_by_process = server.connections(excluding=[os.getpid()])
-    calls = window.all_calls(run)
-    result.threads_per_call = {use.comm: asdict(use.per_call(calls)) for use in used} if calls else {}
+    result.threads_per_call = looks["proc"].threads
+    result.looks = {name: seen for name, seen in looks.items() if name not in evidence.WITH_COLUMNS}
     result.limited_by = run.limited_by(result.config.client.pooling)
     result.limits = [*run.limits, *([run.held_back] if run.held_back else [])]
     result.histogram = run.summary.histogram
@@ -325,7 +330,7 @@ def _measure(result: TrialResult, server: RunningServer, generator: Generator) -
     result.goaways = run.traffic.goaways
     result.notices = list(run.notices)
     result.metrics |= window.metrics(run, opened[0] if opened else samples[0], closed)
-    result.metrics |= window.thread_metrics(used, calls)
+    result.metrics |= looks["proc"].metrics
     if result.config.load.pause_s:
         result.metrics |= window.first_success(run)
     result.metrics["connections"] = sum(result.connections_by_process)

@@ -11,7 +11,6 @@ import pandas as pd
 from grpclab.load.core.summary import most_in_flight, timeline
 from grpclab.load.run import LoadRun
 from grpclab.metrics import derived
-from grpclab.profiling import threads
 from grpclab.status import OK
 from grpclab.system import procfs
 
@@ -93,17 +92,6 @@ def first_success(run: LoadRun) -> dict[str, float]:
     return {
         "time_to_first_success_s": min(ends, default=run.summary.window_s),
         "first_success_censored": float(not ends),
-    }
-
-
-def thread_metrics(used: list[threads.ThreadUse], calls: int) -> dict[str, float]:
-    """What all threads and C-core's own used, from the start of the warm-up until the last call had drained."""
-    whole = threads.total(used).per_call(calls)
-    native = threads.total(use for use in used if use.comm.startswith(threads.EVENT_ENGINE)).per_call(calls)
-    return {
-        "server_event_engine_share": native.cpu_s / whole.cpu_s if whole.cpu_s > 0 else math.nan,
-        "server_voluntary_switches_per_call": whole.voluntary,
-        "server_involuntary_switches_per_call": whole.involuntary,
     }
 
 

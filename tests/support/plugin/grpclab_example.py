@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -81,6 +81,16 @@ class ExampleProfiler:
 
 
 PROFILER = ExampleProfiler()
+
+
+class ExampleWindowProfiler:
+    """Counts the calls beside which it stands."""
+
+    def begin(self, server: RunningServer) -> Callable[[int], Look]:  # noqa: ARG002
+        return lambda calls: Look(metrics={"calls": float(calls)})
+
+
+WINDOW_PROFILER = ExampleWindowProfiler()
 
 
 def _sized(plan: Plan) -> pd.DataFrame:
