@@ -115,6 +115,7 @@ class StoredFailure:
 class StoredResult:
     """The content of result.json: a trial's identity, its factors, its metrics, and what was seen beside them."""
 
+    schema_version: Json = None
     study: str
     trial: str
     scenario: str
@@ -125,17 +126,16 @@ class StoredResult:
     valid: bool
     invalid_reason: str
     limited_by: str
-    factors: Mapping[str, Level]
-    metrics: Mapping[str, float | None]
-    errors_by_status: Mapping[str, int]
-    connections_by_process: tuple[int, ...]
-    without_effect: Mapping[str, str]
-    schema_version: Json = None
     limits: tuple[str, ...] = ()
     notices: tuple[StoredNotice, ...] = ()
+    factors: Mapping[str, Level]
     measured_on: Mapping[str, Json] = nothing()
+    without_effect: Mapping[str, str]
     advertised: Mapping[str, Mapping[str, Json]] = nothing()
+    metrics: Mapping[str, float | None]
+    errors_by_status: Mapping[str, int]
     failures: tuple[StoredFailure, ...] = ()
+    connections_by_process: tuple[int, ...]
     goaways: Mapping[str, int] = nothing()
     histogram: str = ""
     latency_rows_capped: Json = None
