@@ -32,7 +32,7 @@ def started_by(plan: StudyPlan) -> Started:
     for name, target in plan.subjects.items():
         parts: dict[str, str | list[str]] = {
             "command": target.command,
-            "proto": target.proto,
+            "proto": target.proto or "",
             "proto_path": list(target.proto_path),
             "metadata": [word for word in target.metadata if is_reference(word)],
         }
