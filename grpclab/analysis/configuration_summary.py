@@ -18,6 +18,7 @@ import pandas as pd
 
 from grpclab.analysis.inference.ratios import column, numbers, trials_of, valid_trials
 from grpclab.analysis.inference.verdict import Comparison, compare
+from grpclab.analysis.study_plan import StoredTarget
 from grpclab.factors.config import FACTORS
 from grpclab.factors.effective import unknown_factors
 from grpclab.factors.levels import Level
@@ -166,7 +167,8 @@ def _one(
     labels = [str(label) for label in column(rows, "limited_by").dropna() if label]
     server = cores.get("server")
     mine = float(len(server)) if isinstance(server, list | tuple) and server else math.nan
-    unknown = unknown_factors(subject, settings or {})
+    target = StoredTarget(command=(subject or {}).get("command") or "", call=(subject or {}).get("call") or "")
+    unknown = unknown_factors(target, settings or {})
     levels = {factor: level for factor, level in _levels(rows, settings).items() if factor not in unknown}
     return Measured(
         configuration=name,

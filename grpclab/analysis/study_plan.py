@@ -16,6 +16,17 @@ Json = Any
 """Any value of JSON, passed on as it came."""
 
 
+ALWAYS = "always"
+"""The mark of a field that every document holds."""
+
+
+def always(default: Any) -> Any:
+    """The default of a field that every document holds: it is written where it stands for nothing, too."""
+    if isinstance(default, dict):
+        return field(default_factory=dict, metadata={ALWAYS: True})
+    return field(default=default, metadata={ALWAYS: True})
+
+
 def nothing() -> Any:
     """The default of a field that holds an object: an empty one."""
     return field(default_factory=dict)
@@ -28,8 +39,8 @@ class PlannedConfiguration:
     name: str = ""
     title: str = ""
     scenario: str = ""
-    settings: Mapping[str, Level] = nothing()
-    without_effect: Mapping[str, str] = nothing()
+    settings: Mapping[str, Level] = always({})
+    without_effect: Mapping[str, str] = always({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,11 +129,11 @@ class PlannedRung:
 
     name: str = ""
     title: str = ""
-    configuration: str = ""
-    baseline: str = ""
-    kept: bool = True
-    why: str = ""
-    not_testable: str = ""
+    configuration: str = always("")
+    baseline: str = always("")
+    kept: bool = always(True)
+    why: str = always("")
+    not_testable: str = always("")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,10 +171,10 @@ class PlannedIdle:
 class ArgumentRow:
     """What a setting of tonic is called as a factor and as a channel argument of grpcio."""
 
-    tonic: str = ""
-    factor: str = ""
-    grpcio: str = ""
-    note: str = ""
+    tonic: str = always("")
+    factor: str = always("")
+    grpcio: str = always("")
+    note: str = always("")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,13 +184,13 @@ class StoredTarget:
     `data` is the request as JSON; an earlier version wrote it as an object instead of text.
     """
 
-    command: str = ""
-    call: str = ""
-    data: Json = None
-    metadata: tuple[str, ...] = ()
-    proto: str = ""
-    proto_path: tuple[str, ...] = ()
-    residence: bool = False
+    command: str = always("")
+    call: str = always("")
+    data: Json = always(None)
+    metadata: tuple[str, ...] = always(())
+    proto: str | None = always(None)
+    proto_path: tuple[str, ...] = always(())
+    residence: bool = always(False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,22 +204,22 @@ class StudyPlan:
     metric: str = ""
     configurations: tuple[PlannedConfiguration, ...] | None = None
     headline: PlannedHeadline | None = None
-    comparisons: tuple[PlannedComparison, ...] = ()
-    parts: tuple[PlannedPart, ...] = ()
+    comparisons: tuple[PlannedComparison, ...] = always(())
+    parts: tuple[PlannedPart, ...] = always(())
     aa: PlannedComparison | None = None
     without_aa: bool = False
-    curves: tuple[PlannedCurve, ...] = ()
+    curves: tuple[PlannedCurve, ...] = always(())
     engines: PlannedEngines | None = None
-    windows: tuple[PlannedSweep, ...] = ()
-    ladder: tuple[PlannedRung, ...] = ()
-    leave_one_out: tuple[PlannedOmission, ...] = ()
-    sweeps: tuple[PlannedSweep, ...] = ()
+    windows: tuple[PlannedSweep, ...] = always(())
+    ladder: tuple[PlannedRung, ...] = always(())
+    leave_one_out: tuple[PlannedOmission, ...] = always(())
+    sweeps: tuple[PlannedSweep, ...] = always(())
     waiting: PlannedWaiting | None = None
     idle: PlannedIdle | None = None
-    profiled: tuple[str, ...] = ()
+    profiled: tuple[str, ...] = always(())
     profiled_blocks: int | None = None
-    mapping: tuple[ArgumentRow, ...] = ()
-    left_out: tuple[str, ...] = ()
+    mapping: tuple[ArgumentRow, ...] = always(())
+    left_out: tuple[str, ...] | None = None
     subjects: Mapping[str, StoredTarget] = nothing()
     replication: Mapping[str, Json] = nothing()
 
@@ -217,6 +228,6 @@ class StudyPlan:
 class StoredCores:
     """The cores of the server and of the load generator; `shared` where the machine has too few to part them."""
 
-    server: tuple[int, ...] = ()
-    generator: tuple[int, ...] = ()
-    shared: bool = False
+    server: tuple[int, ...] = always(())
+    generator: tuple[int, ...] = always(())
+    shared: bool = always(False)

@@ -12,8 +12,8 @@ import pandas as pd
 
 from grpclab.calibration.plan import OWN, Plan
 from grpclab.errors import DesignError
-from grpclab.study.store import write_json
-from grpclab.study.trial import now_text
+from grpclab.study.documents import write_json
+from grpclab.study.trial_result import now_text
 from grpclab.system import environment
 from grpclab.system.parquet import read_own
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Protocol
 
 from grpclab.factors.channel_args import without_effect
 from grpclab.factors.config import FACTORS, ClientConfig, ServerConfig, TrialConfig
+from grpclab.factors.levels import Level
 from grpclab.http2 import frames
 from grpclab.http2.peer_settings import PeerSettings
 
@@ -60,12 +61,24 @@ def effects(config: TrialConfig, server: PeerSettings, client: PeerSettings) -> 
     return found
 
 
-def unknown_factors(subject: Mapping[str, Any] | None, settings: Mapping[str, Any]) -> frozenset[str]:
+class Target(Protocol):
+    """What a trial measures: ``command`` starts its server, ``call`` is its method; "" for those of our own."""
+
+    @property
+    def command(self) -> str:
+        """The command, with ``{port}``."""
+
+    @property
+    def call(self) -> str:
+        """``package.Service/Method``."""
+
+
+def unknown_factors(target: Target | None, settings: Mapping[str, Level]) -> frozenset[str]:
     """The factors that say nothing of a trial: its server is not ours, or its call is not our greeter's.
 
-    `subject` as in a plan (``command``, ``call``), None for our own greeter; `settings` the factors that were set.
+    `target` is None for our own greeter; `settings` are the factors that were set.
     """
-    command, call = (subject or {}).get("command"), (subject or {}).get("call")
+    command, call = (target.command, target.call) if target else ("", "")
     found = {name for name in FACTORS if name.startswith("server.")} if command else set()
     if call:
         found |= set(OF_OUR_CALL)

@@ -97,7 +97,7 @@ class SweepNotebook:
 
     @functools.cached_property
     def _sections(self) -> list[Section]:
-        histograms = self.study.material(self.trials)["histograms"]
+        histograms = self.study.artifacts(self.trials).histograms
         return sections(
             FinishedStudy.of(self.study.manifest, self.trials, self.judgement.as_dict(), histograms=histograms)
         )

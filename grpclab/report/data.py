@@ -20,14 +20,13 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from grpclab.errors import DesignError
+from grpclab.study.collection import Details
 from grpclab.system.parquet import MOST_BYTES, from_parquet
 from grpclab.system.untrusted import JSON_BYTES, MIB, inflate, is_small, json_object, read_bytes, size_text
 
 T = TypeVar("T")
 
 SCHEMA_VERSION = 1  # 1: the first
-Details = Mapping[str, Mapping[str, object]]
-"""By a trial's name, what a reader may ask of it beside its row."""
 TRIALS, STUDY = "grpclab-trials", "grpclab-study"
 PAGE_BYTES = 48 * MIB
 ELEMENT_BYTES = 24 * MIB

@@ -14,10 +14,12 @@ import pandas as pd
 from grpclab import analysis
 from grpclab import quantities as qty
 from grpclab.analysis.setup import sides_of
+from grpclab.analysis.study_plan import StoredTarget
 from grpclab.factors.config import FACTORS
 from grpclab.factors.effective import unknown_factors
 from grpclab.report import theme, words
 from grpclab.report.tidy import tidy
+from grpclab.study.stored_values import read
 
 ENGINE = "load.engine"
 
@@ -153,7 +155,8 @@ class FinishedStudy:
     def unknown_factors(self, configuration: str) -> frozenset[str]:
         """The factors that say nothing of a configuration, since a command started its server."""
         settings = self.configurations.get(configuration, {}).get("settings") or {}
-        return unknown_factors((self.plan.get("subjects") or {}).get(configuration), settings)
+        target = read(StoredTarget, (self.plan.get("subjects") or {}).get(configuration) or {})
+        return unknown_factors(target, settings)
 
     @functools.cached_property
     def failing_on_purpose(self) -> list[str]:

@@ -36,12 +36,12 @@ def publish(study: Study, *, allow_mixed: bool = False) -> Path:
     judgement, redactor = masked(study.judge(trials).as_dict()), study.store.redactor()
     manifest, trials = redactor.manifest(study.manifest), _masked_frame(trials)
     path = study.root / "reports" / f"{study.name}.html"
-    material = study.material(trials)
-    finished_study = FinishedStudy.of(manifest, trials, judgement, material["histograms"], material["profiles"])
+    artifacts = study.artifacts(trials)
+    finished_study = FinishedStudy.of(manifest, trials, judgement, artifacts.histograms, artifacts.profiles)
     solved = f"the results are stored; once that is solved, `grpclab report {study.name}` writes it"
     with written_to(path.parent, solved):
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_report(path, finished_study, details=masked(material["details"]))
+        write_report(path, finished_study, details=masked(artifacts.details))
         replace(path.with_suffix(".md"), markdown(finished_study))
         replace(path.with_suffix(".json"), f"{json.dumps(as_json(finished_study), indent=1, allow_nan=False)}\n")
         _refuse_secrets(path, manifest, redactor)
@@ -78,5 +78,5 @@ def _refuse_secrets(path: Path, manifest: Mapping[str, Any], redactor: Redactor)
 def finished(study: Study, *, histograms: bool = False) -> FinishedStudy:
     """A study as its report sees it, out of what :func:`publish` has stored; `histograms` only where they are drawn."""
     stored = load_study(study.store.folder)
-    latencies = study.material(stored.trials)["histograms"] if histograms else None
+    latencies = study.artifacts(stored.trials).histograms if histograms else None
     return FinishedStudy.of(stored.manifest, stored.trials, stored.verdict, latencies)

@@ -6,7 +6,6 @@ Each line imports only from those above it::
     evidence       why a configuration is as fast as it is
     kernel         one IPython kernel, kept warm over many notebooks; each finds a clean one
     engine         A papermill engine that keeps one kernel warm
-    origin         where a manifest comes from: sealed by this user on this machine, or from somewhere else
     progress       progress in plain lines: done, of how many, time left
     target         what a trial measures when it is not our greeter: a server by its command, a call of one's own
     sides          the two sides of a comparison
@@ -14,11 +13,14 @@ Each line imports only from those above it::
     values         A plain value as papermill
     parameters     the parameters of a study
     designs/       the designs of studies: which configurations are measured and compared
+    documents      the JSON files of a study: written whole or not at all, read within bounds
     window         what a trial keeps of its measured window: metrics, and the frames of latencies and of time
     model          what manifest.json, verdict.json and result.json hold, as values
-    artifacts      what a report shows of single trials
+    origin         where a manifest comes from: sealed by this user on this machine, or from somewhere else
     stored_values  the reader of what is stored: types and bounds are checked on the way into the model
-    store          the folder of a study: trials whole or not at all, and one row a trial
+    collection     the stored trials of a study together: one frame, and what a report shows beside it
+    store          the folder of a study: trials whole or not at all
+    trial_result   what a trial brings, and the files that it leaves in its folder
     trial          one trial
     manifests      the manifest of a study that is about to begin
     runner         the engine room of a study, for ``notebooks/sweep.ipynb`` and ``grpclab study`` alike

@@ -16,6 +16,7 @@ from typing import Any
 from grpclab import analysis
 from grpclab.analysis import Comparison, blocks_needed, fewest_blocks
 from grpclab.analysis.setup import described
+from grpclab.analysis.study_plan import StoredTarget
 from grpclab.errors import MeasurementError
 from grpclab.factors.channel_args import without_effect
 from grpclab.factors.config import TrialConfig
@@ -33,8 +34,10 @@ from grpclab.study.runner import Study, StudyInterruptedError, no_verdict, requi
 from grpclab.study.sides import A, Asked, B, Side, pair
 from grpclab.study.store import Store
 from grpclab.study.stored_comparison import compare_stored
+from grpclab.study.stored_values import read
 from grpclab.study.target import Subject
-from grpclab.study.trial import TrialIdentity, run_trial
+from grpclab.study.trial import run_trial
+from grpclab.study.trial_result import TrialIdentity
 from grpclab.system.environment import CorePlan
 from grpclab.system.inputs import whole
 from grpclab.system.paths import is_stored, project_root
@@ -74,7 +77,7 @@ class ComparingStudy(Study):
             server=tuple(cores["server"]), generator=tuple(cores["generator"]), shared=cores["shared"]
         )
         timeout = manifest["parameters"].get("start_timeout_s")
-        stored = {name: Subject.from_json(found) for name, found in self.plan["subjects"].items()}
+        stored = {name: Subject.of(read(StoredTarget, found)) for name, found in self.plan["subjects"].items()}
         self._subjects = {
             name: replace(subject, start_timeout_s=timeout) for name, subject in {**stored, **(subjects or {})}.items()
         }

@@ -27,10 +27,6 @@ def length_s() -> float:
     return LEAD_S + sum(profiler.seconds for profiler in profilers if not isinstance(profiler, WindowProfiler))
 
 
-NOTES: tuple[str, ...] = ("profile_note", "perf_note", "strace_note")
-"""The notes of :class:`Evidence`, which are columns of trials.parquet."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
     """What the looks after the window brought. The notes say why there is nothing, or what to beware of; "" if all is

@@ -168,8 +168,8 @@ KERNEL = WarmKernel()
 atexit.register(KERNEL.kill)
 
 
-def execute_trial(folder: Path, parameters: Mapping[str, Any]) -> str:
-    """Run trial.ipynb into `folder` on the warm kernel; the reason why it failed, or nothing."""
+def execute_trial(folder: Path, parameters: Mapping[str, str | int | bool]) -> str:
+    """Run trial.ipynb with its parameters into `folder` on the warm kernel; the reason why it failed, or nothing."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # papermill and its libraries warn of their own business
         import papermill
@@ -183,7 +183,7 @@ def execute_trial(folder: Path, parameters: Mapping[str, Any]) -> str:
                 engine_name="grpclab-warm",
                 kernel_name="python3",
                 progress_bar=False,
-                kernel_env={STUDY_VARIABLE: parameters["study"]},
+                kernel_env={STUDY_VARIABLE: str(parameters["study"])},
             )
         except PapermillExecutionError as error:
             return f"trial.ipynb failed: {error.ename}: {error.evalue}"

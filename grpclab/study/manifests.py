@@ -10,9 +10,9 @@ from typing import Any
 
 from grpclab.factors.config import LinkConfig
 from grpclab.link.emulation import check_link
+from grpclab.study.documents import SCHEMA_VERSION
 from grpclab.study.parameters import DESIGNS, StudyParameters
-from grpclab.study.store import SCHEMA_VERSION
-from grpclab.study.trial import now_text
+from grpclab.study.trial_result import now_text
 from grpclab.system import environment
 
 

@@ -10,8 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from grpclab.analysis.study_plan import Json, PlannedComparison, StoredCores, StudyPlan, nothing
+from grpclab.analysis.study_plan import Json, PlannedComparison, StoredCores, StudyPlan, always, nothing
 from grpclab.factors.levels import Level
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredOriginal:
+    """The study that another one repeats: its name, when it was begun, and where and with what it was measured."""
+
+    study: str = always("")
+    created_at: str | None = always(None)
+    identity: Mapping[str, Json] = always({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,24 +32,24 @@ class Manifest:
     what its metadata refers to, and `seal` a digest of what it starts, under a key of this user.
     """
 
-    schema_version: int | None = None
-    study: str = ""
-    design: str = ""
-    question: str = ""
-    created_at: str = ""
-    again: str = ""
-    seed: int | None = None
-    parameters: Mapping[str, Json] = nothing()
-    identity: Mapping[str, Json] = nothing()
-    machine: Mapping[str, Json] = nothing()
-    versions: Mapping[str, Json] = nothing()
-    git: Mapping[str, Json] = nothing()
-    link_check: Mapping[str, Json] = nothing()
-    repeats: Mapping[str, Json] = nothing()
-    cores: StoredCores | None = None
-    plan: StudyPlan | None = None
-    servers: Mapping[str, Mapping[str, Json]] = nothing()
-    references: Json = None
+    study: str = always("")
+    design: str = always("")
+    question: str = always("")
+    parameters: Mapping[str, Json] = always({})
+    seed: int | None = always(None)
+    schema_version: int | None = always(None)
+    created_at: str = always("")
+    identity: Mapping[str, Json] = always({})
+    machine: Mapping[str, Json] = always({})
+    versions: Mapping[str, Json] = always({})
+    git: Mapping[str, Json] = always({})
+    cores: StoredCores | None = always(None)
+    link_check: Mapping[str, Json] = always({})
+    plan: StudyPlan | None = always(None)
+    again: str | None = None
+    repeats: StoredOriginal | None = None
+    servers: Mapping[str, Mapping[str, Json]] | None = None
+    references: Mapping[str, str] | None = None
     seal: Json = None
 
 
@@ -115,6 +124,7 @@ class StoredFailure:
 class StoredResult:
     """The content of result.json: a trial's identity, its factors, its metrics, and what was seen beside them."""
 
+    schema_version: Json = None
     study: str
     trial: str
     scenario: str
@@ -125,17 +135,16 @@ class StoredResult:
     valid: bool
     invalid_reason: str
     limited_by: str
-    factors: Mapping[str, Level]
-    metrics: Mapping[str, float | None]
-    errors_by_status: Mapping[str, int]
-    connections_by_process: tuple[int, ...]
-    without_effect: Mapping[str, str]
-    schema_version: Json = None
     limits: tuple[str, ...] = ()
     notices: tuple[StoredNotice, ...] = ()
+    factors: Mapping[str, Level]
     measured_on: Mapping[str, Json] = nothing()
+    without_effect: Mapping[str, str]
     advertised: Mapping[str, Mapping[str, Json]] = nothing()
+    metrics: Mapping[str, float | None]
+    errors_by_status: Mapping[str, int]
     failures: tuple[StoredFailure, ...] = ()
+    connections_by_process: tuple[int, ...]
     goaways: Mapping[str, int] = nothing()
     histogram: str = ""
     latency_rows_capped: Json = None

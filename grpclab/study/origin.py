@@ -12,47 +12,52 @@ import hmac
 import json
 import os
 import secrets
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from grpclab.analysis.study_plan import StudyPlan
 from grpclab.load.calls.metadata import is_reference
+from grpclab.study.model import Manifest
 from grpclab.system.untrusted import read_bytes
 
 KEY_BYTES = 32
 
 
-def started_by(manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """What a study's plan starts or opens beside this program: by configuration, command, files, variables."""
-    found = {}
-    for name, subject in ((manifest.get("plan") or {}).get("subjects") or {}).items():
-        parts = {key: value for key in ("command", "proto", "proto_path") if (value := (subject or {}).get(key))}
-        if referred := [word for word in (subject or {}).get("metadata") or () if is_reference(str(word))]:
-            parts["metadata"] = referred
-        if parts:
-            found[name] = parts
-    return found
+Started = dict[str, dict[str, str | list[str]]]
+"""By configuration what is started or opened for it: its command, files, variables. Its JSON is what is sealed."""
 
 
-def seal(manifest: Mapping[str, Any]) -> str:
-    """The seal of what a manifest starts or opens; "" if that is nothing, or where no key can be kept."""
-    started = started_by(manifest)
+def started_by(plan: StudyPlan) -> Started:
+    """What a study's plan starts or opens beside this program."""
+    started: Started = {}
+    for name, target in plan.subjects.items():
+        parts: dict[str, str | list[str]] = {
+            "command": target.command,
+            "proto": target.proto or "",
+            "proto_path": list(target.proto_path),
+            "metadata": [word for word in target.metadata if is_reference(word)],
+        }
+        if parts := {key: value for key, value in parts.items() if value}:
+            started[name] = parts
+    return started
+
+
+def seal(plan: StudyPlan) -> str:
+    """The seal of what a plan starts or opens; "" if that is nothing, or where no key can be kept."""
+    started = started_by(plan)
     key = _key(make=True) if started else None
     return "" if key is None else _digest(key, started)
 
 
-def is_sealed(manifest: Mapping[str, Any]) -> bool:
-    """Whether this user sealed what the manifest starts or opens; True if that is nothing."""
-    started = started_by(manifest)
+def is_sealed(manifest: Manifest) -> bool:
+    """Whether this user sealed what the manifest's plan starts or opens; True if that is nothing."""
+    started = started_by(manifest.plan or StudyPlan())
     if not started:
         return True
     key = _key(make=False)
-    return key is not None and hmac.compare_digest(
-        str(manifest.get("seal") or "").encode(), _digest(key, started).encode()
-    )
+    return key is not None and hmac.compare_digest(str(manifest.seal or "").encode(), _digest(key, started).encode())
 
 
-def _digest(key: bytes, started: Mapping[str, Any]) -> str:
+def _digest(key: bytes, started: Started) -> str:
     return hmac.new(key, json.dumps(started, sort_keys=True).encode(), hashlib.sha256).hexdigest()
 
 

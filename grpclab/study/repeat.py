@@ -21,12 +21,13 @@ from grpclab.analysis import analyse
 from grpclab.errors import DesignError, UsageError
 from grpclab.factors.config import TrialConfig
 from grpclab.study.comparing import ComparingStudy, references_of, servers_of
+from grpclab.study.documents import SCHEMA_VERSION
 from grpclab.study.manifests import manifest_of, surroundings
 from grpclab.study.origin import is_sealed, started_by
 from grpclab.study.parameters import study_name
 from grpclab.study.runner import Study
-from grpclab.study.store import SCHEMA_VERSION, Store
-from grpclab.study.stored_values import read_planned
+from grpclab.study.store import Store
+from grpclab.study.stored_values import read_manifest, read_plan, read_planned
 from grpclab.study.target import Subject
 from grpclab.system.paths import project_root
 from grpclab.text.printable import printable
@@ -65,11 +66,11 @@ class Original:
 
     def foreign(self) -> list[str]:
         """What it would start or open, a line each, if this user did not record it on this machine."""
-        if is_sealed(self.manifest):
+        if is_sealed(read_manifest(self.manifest)):
             return []
         return [
             f"{name}: {what} {printable(str(value), LONGEST_SHOWN)}"
-            for name, started in started_by(self.manifest).items()
+            for name, started in started_by(read_plan(self.plan)).items()
             for what, value in started.items()
         ]
 
@@ -171,7 +172,7 @@ def _check(original: Original) -> None:
     _longest_s(original)
     if unknown := sorted(set(plan.get("subjects") or {}) - set(names)):
         raise ValueError(f"it has a server for {unknown[0]!r}, which is none of its configurations")
-    if not original.trusted and started_by(manifest):
+    if not original.trusted and started_by(read_plan(plan)):
         by_hand = manifest.get("again") or "grpclab compare ..."
         raise DesignError(
             f"{original.source} starts servers by commands, or opens files, of whoever made it: read them, then run"

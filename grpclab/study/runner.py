@@ -25,19 +25,20 @@ from grpclab.analysis import Judgement, analyse, fewest_blocks
 from grpclab.errors import DesignError, GrpclabError, MeasurementError
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.effective import unknown_factors
-from grpclab.study import artifacts
+from grpclab.study import collection
+from grpclab.study.collection import Artifacts
 from grpclab.study.designs import design, file_design
+from grpclab.study.documents import read_json, write_json
 from grpclab.study.kernel import KERNEL, execute_trial
 from grpclab.study.manifests import link_check, manifest_for, manifest_of, surroundings
 from grpclab.study.model import StoredResult
 from grpclab.study.parameters import StudyParameters, study_name
 from grpclab.study.progress import Progress, say
-from grpclab.study.store import Store, write_json
+from grpclab.study.store import Store
 from grpclab.study.stored_values import read
-from grpclab.study.trial import TrialIdentity, TrialResult, now_text
+from grpclab.study.trial_result import TrialIdentity, TrialResult, now_text
 from grpclab.system.paths import project_root, require_writable, written_to
 from grpclab.system.temporary import TemporaryFolder
-from grpclab.system.untrusted import JSON_BYTES, json_object, read_bytes
 from grpclab.text.printable import printable
 
 SECONDS_BESIDE_WINDOW = 2.0
@@ -229,7 +230,7 @@ class Study:
                 result = TrialResult(identity=identity, config=config, started_at=now_text())
                 result.invalid_reason = reason or "trial.ipynb wrote no result"
                 result.write(folder)
-            return read(StoredResult, json_object(read_bytes(folder / "result.json", JSON_BYTES)))
+            return read(StoredResult, read_json(folder / "result.json", inside=folder))
 
     def measure(self, config: TrialConfig, identity: TrialIdentity, folder: Path) -> str:
         """Measure one trial into `folder`, as a notebook of its own; the reason why that failed, or nothing."""
@@ -248,7 +249,7 @@ class Study:
         Raises DesignError if some were measured on another machine or with other versions than the study, unless
         `allow_mixed`: then :meth:`judge` warns of it.
         """
-        trials = self._without_unknown(self.store.frame())
+        trials = self._without_unknown(collection.frame(self.store.results().values()))
         if (told := self._mixed(trials)) and not allow_mixed:
             raise DesignError(
                 f"{self.store.folder} holds trials that were {told}: remove their folders, or add --allow-mixed"
@@ -293,16 +294,15 @@ class Study:
             " the study sets it aside and measures it again"
         )
 
-    def material(self, trials: pd.DataFrame) -> dict[str, Any]:
-        """What a report shows beside the frame: `profiles`, `histograms` and `details` of
-        :func:`grpclab.report.write_report`."""
+    def artifacts(self, trials: pd.DataFrame) -> Artifacts:
+        """What a report shows of single trials beside their frame."""
         folder, results = self.store.trials_folder, self.store.results()
         names = [row["name"] for row in self.plan["configurations"]]
-        return {
-            "profiles": artifacts.profiles(folder, self.plan["profiled"], trials),
-            "histograms": artifacts.histograms(results, names, trials),
-            "details": artifacts.details(folder, results),
-        }
+        return Artifacts(
+            profiles=collection.profiles(folder, self.plan["profiled"], trials),
+            histograms=collection.histograms(results, names, trials),
+            details=collection.details(folder, results),
+        )
 
     def judge(self, trials: pd.DataFrame | None = None) -> Judgement:
         """What the trials say; writes verdict.json."""

@@ -9,58 +9,26 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
-import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
 import pandas as pd
 
 from grpclab.errors import DesignError
-from grpclab.factors.config import FACTORS
-from grpclab.metrics import IDENTITY, completed
+from grpclab.study.documents import SCHEMA_VERSION, manifest_document, plain, read_json, write_json
 from grpclab.study.model import StoredResult
 from grpclab.study.origin import seal
-from grpclab.study.stored_values import read_planned, read_result
-from grpclab.system.untrusted import JSON_BYTES, is_inside, json_object, read_bytes
+from grpclab.study.stored_values import read_plan, read_planned, read_result
+from grpclab.system.untrusted import is_inside, read_bytes
 from grpclab.text import redaction
 from grpclab.text.printable import printable
 from grpclab.text.redaction import SALT, SALT_BYTES, Redactor, without_digits
 
-SCHEMA_VERSION = 1
-"""Of manifest.json, result.json and verdict.json. 1: first version."""
-
 MUST_AGREE = ("design", "plan", "seed", "identity")
 """Parts of a manifest that must be equal for two runs to be one study."""
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON whole or not at all; NaN becomes null."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    with temporary.open("x") as file:  # never through a symbolic link that lay there
-        json.dump(redaction.masked(_plain(value)), file, indent=1, allow_nan=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
-def _plain(value: Any) -> Any:
-    """JSON's types only, NaN and infinities as None."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if hasattr(value, "item"):  # a numpy scalar
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 class Store:
@@ -79,7 +47,7 @@ class Store:
         """The manifest, or None where there is no study yet. Raises DesignError if it cannot be read."""
         path = self.folder / "manifest.json"
         try:
-            manifest = self._object(path)
+            manifest = manifest_document(self.folder)
             found = manifest.get("schema_version")
             if found == SCHEMA_VERSION:
                 read_planned(manifest)
@@ -109,10 +77,6 @@ class Store:
         report = self.folder.parent.parent / "reports" / f"{self.name}.html"
         return f"{saved}; {report} still holds the manifest" if report.is_file() else saved
 
-    def _object(self, path: Path) -> dict[str, Any]:
-        """The JSON object in a file of the study. Raises OSError, and ValueError for what is damaged."""
-        return json_object(read_bytes(path, JSON_BYTES, inside=self.folder))
-
     def open(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
         """Begin the study, or go on with it; returns the stored manifest.
 
@@ -124,12 +88,12 @@ class Store:
             self._require_same_trials(manifest)
             self.trials_folder.mkdir(parents=True, exist_ok=True)
             self._begin_salt()
-            clean = self.redactor().manifest(_plain(manifest))
-            sealed = {"seal": mark} if (mark := seal(clean)) else {}
+            clean = self.redactor().manifest(plain(manifest))
+            sealed = {"seal": mark} if (mark := seal(read_plan(clean["plan"]))) else {}
             write_json(self.folder / "manifest.json", {**clean, **sealed})
             stored = self.manifest()
             assert stored is not None
-        stored, wanted = self._without_secrets(stored, _plain(manifest))
+        stored, wanted = self._without_secrets(stored, plain(manifest))
         different = [key for key in MUST_AGREE if stored.get(key) != wanted.get(key)]
         if different == ["plan"] and without_digits(stored["plan"]) == without_digits(wanted["plan"]):
             raise DesignError(
@@ -180,7 +144,7 @@ class Store:
 
     def _require_same_trials(self, manifest: Mapping[str, Any]) -> None:
         """Raise DesignError if the trials of a study without a manifest were measured by another plan."""
-        settings = {row["name"]: _plain(row["settings"]) for row in manifest["plan"].get("configurations") or []}
+        settings = {row["name"]: plain(row["settings"]) for row in manifest["plan"].get("configurations") or []}
         for name, result in self.results().items():
             planned, factors = settings.get(result.configuration), result.factors
             if planned is None or any(factors.get(key, level) != level for key, level in planned.items()):
@@ -262,7 +226,7 @@ class Store:
             try:
                 if not (folder.is_dir() and is_inside(folder, self.folder)):
                     raise ValueError("is no folder of this study")
-                result = self._object(folder / "result.json")
+                result = read_json(folder / "result.json", inside=self.folder)
                 if result.get("schema_version", SCHEMA_VERSION) != SCHEMA_VERSION:
                     raise ValueError(f"has schema version {printable(str(result['schema_version']), 20)}")
                 found[folder.name] = read_result(result, folder.name)
@@ -289,36 +253,12 @@ class Store:
             (self.trials_folder / name).rename(free)
         return damaged
 
-    def frame(self) -> pd.DataFrame:
-        """One row a trial."""
-        rows = [row(result) for result in self.results().values()]
-        frame = pd.DataFrame(rows)
-        return frame.sort_values(["block", "order"], ignore_index=True) if rows else frame
-
     def write_frame(self, frame: pd.DataFrame) -> None:
         """Write trials.parquet, whole or not at all."""
         temporary = self.folder / ".trials.parquet"
         temporary.unlink(missing_ok=True)  # never through a symbolic link that lay there
         frame.to_parquet(temporary, index=False)
         temporary.replace(self.folder / "trials.parquet")
-
-
-def row(result: StoredResult) -> dict[str, Any]:
-    """A row of trials.parquet; what is not known is empty."""
-    return {
-        **{name: getattr(result, name) for name in IDENTITY},
-        **{name: result.factors.get(name) for name in FACTORS},
-        **completed(result.metrics),
-        "errors_by_status": json.dumps(result.errors_by_status),
-        "failures": json.dumps([asdict(failure) for failure in result.failures]),
-        "notices": json.dumps([asdict(notice) for notice in result.notices]),
-        "connections_by_process": json.dumps(result.connections_by_process),
-        "threads_per_call": json.dumps(result.threads_per_call),
-        "syscalls_per_call_by_name": json.dumps(result.syscalls_per_call),
-        **{name: getattr(result, name) for name in ("profile_note", "perf_note", "strace_note")},
-        "without_effect": json.dumps(result.without_effect),
-        "measured_on": json.dumps(result.measured_on, sort_keys=True),
-    }
 
 
 def _clause(error: ValueError) -> str:

@@ -10,12 +10,12 @@ import contextlib
 import functools
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from grpclab.analysis.inference.distribution import check_histogram
-from grpclab.analysis.study_plan import StudyPlan
+from grpclab.analysis.study_plan import ALWAYS, StudyPlan
 from grpclab.errors import DesignError, GrpclabError
 from grpclab.factors.levels import Level
 from grpclab.study.model import Manifest, StoredResult, StoredVerdict
@@ -116,6 +116,24 @@ def read(kind: type[T], document: Mapping[str, Any]) -> T:
             raise ValueError(f"{name} is missing")
     value: T = _read(document, kind, "")
     return value
+
+
+def written(value: Any) -> Any:
+    """The JSON of a value of the model, or of a part of one: the opposite of :func:`read`.
+
+    What is at its default is left out, unless the field is one that every document holds (`always`).
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        parts = {one.name: getattr(value, one.name) for one in fields(value) if _is_written(value, one)}
+        return {name: written(part) for name, part in parts.items()}
+    if isinstance(value, Mapping):
+        return {key: written(part) for key, part in value.items()}
+    return [written(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+def _is_written(value: Any, one: Field[Any]) -> bool:
+    default = one.default_factory() if one.default_factory is not MISSING else one.default
+    return bool(one.metadata.get(ALWAYS)) or bool(getattr(value, one.name) != default)
 
 
 @functools.cache

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
+from grpclab.analysis.study_plan import StoredTarget
 from grpclab.errors import UsageError
 from grpclab.factors.config import ServerConfig, TrialConfig
 from grpclab.load.calls.metadata import metadata_words, parse_metadata
@@ -56,10 +56,17 @@ class Subject:
             program.words_of(self.command)
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> Subject:
-        """The subject that a manifest holds; one of an earlier version has fewer fields."""
-        fields: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in stored.items()}
-        return cls(**fields)
+    def of(cls, planned: StoredTarget) -> Subject:
+        """The subject that a plan holds."""
+        return cls(
+            command=planned.command,
+            call=planned.call,
+            data=planned.data,
+            metadata=planned.metadata,
+            proto=planned.proto or None,
+            proto_path=planned.proto_path,
+            residence=planned.residence,
+        )
 
     def launch(self, config: ServerConfig, *, seed: int, **options: Any) -> AbstractContextManager[RunningServer]:
         """The server, running until the block is left; options as those of :func:`launch`."""

@@ -428,7 +428,7 @@ def ways(case: Case) -> dict[str, Callable[[Path], object]]:
             study = Study.stored(path)
             found = study.collect(allow_mixed=True)
             study.judge(found)
-            study.material(found)
+            study.artifacts(found)
 
     if case.kind.startswith("report"):
         return {"load_study": loaded, "repeat": repeated_, "index": indexed}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import html
 import json
-import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,13 @@ from grpclab.load.core.failures import Failure
 from grpclab.report.data import Packed
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.past import summary
+from grpclab.study.collection import row
 from grpclab.study.designs.design import Configurations, comparison, plain
+from grpclab.study.documents import plain as plain_json
+from grpclab.study.documents import write_json
 from grpclab.study.model import StoredResult
-from grpclab.study.store import row, write_json
 from grpclab.study.stored_values import read_result
-from grpclab.study.trial import TrialIdentity, TrialResult
+from grpclab.study.trial_result import TrialIdentity, TrialResult
 from tests.support import synthetic
 from tests.support.hostile_server import HOSTILE
 
@@ -74,8 +76,7 @@ def row_of(document: dict[str, Any]) -> dict[str, Any]:
 
 def stored_result(document: dict[str, Any]) -> StoredResult:
     """A trial's result as a study reads it, out of what would be written; what is not a number is stored as null."""
-    metrics = {name: None if math.isnan(value) else value for name, value in document["metrics"].items() if value}
-    return read_result({**document, "metrics": document["metrics"] | metrics}, document["trial"])
+    return read_result(plain_json(document), document["trial"])
 
 
 def result(trial: str, *, valid: bool = True, reason: str = "", **metrics: float) -> dict[str, Any]:
@@ -87,7 +88,7 @@ def result(trial: str, *, valid: bool = True, reason: str = "", **metrics: float
     made = TrialResult(identity=identity, config=TrialConfig(), started_at="2026-11-23T12:00:00+00:00", valid=valid)
     made.invalid_reason = reason
     made.metrics |= metrics
-    return made.as_dict()
+    return dict(plain_json(asdict(made.stored())))
 
 
 def hostile_trials(folder: Path, plan: dict[str, Any]) -> None:
@@ -110,5 +111,5 @@ def hostile_trials(folder: Path, plan: dict[str, Any]) -> None:
             result.metrics = {"throughput_rps": 1000.0 + block + 50 * order, "requests": 1000.0, "errors": 1.0}
             result.failures = (Failure(status="INTERNAL", text=HOSTILE, calls=1, first_s=0.1),)
             (trial := folder / "trials" / identity.trial).mkdir(parents=True)
-            write_json(trial / "result.json", result.as_dict())
+            write_json(trial / "result.json", asdict(result.stored()))
             (trial / "server.log").write_text(HOSTILE)

@@ -13,11 +13,12 @@ from nbconvert import HTMLExporter, TemplateExporter
 from grpclab.report import assets, files
 from grpclab.report.blocks import Section
 from grpclab.report.content import sections
-from grpclab.report.data import Details, Packed
+from grpclab.report.data import Packed
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.past import summary
 from grpclab.report.renderers.markdown import markdown
 from grpclab.report.svg import palette
+from grpclab.study.collection import Details
 
 
 def write_report(path: Path | str, study: FinishedStudy, *, details: Details | None = None) -> Path:

@@ -67,7 +67,7 @@ def plan(sides: Mapping[str, Side], *, blocks: int, delta: float) -> dict[str, A
 
 def _known_settings(side: Side) -> dict[str, Level]:
     settings = side.config.differences(TrialConfig())
-    unknown = unknown_factors(asdict(side.subject), settings)
+    unknown = unknown_factors(side.subject, settings)
     return {factor: level for factor, level in settings.items() if factor not in unknown}
 
 

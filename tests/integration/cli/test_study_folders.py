@@ -14,7 +14,7 @@ from grpclab.cli.commands import main
 from grpclab.errors import StorageError
 from grpclab.report.publish import publish
 from grpclab.study.runner import Study
-from grpclab.study.trial import TrialResult
+from grpclab.study.trial_result import TrialResult
 from grpclab.system import paths
 from grpclab.system.paths import require_writable, written_to
 

@@ -21,7 +21,7 @@ from grpclab.factors.config import TrialConfig
 from grpclab.load.output.progress import ProgressLine
 from grpclab.load.run import LoadProgress
 from grpclab.study.progress import outcome, say
-from grpclab.study.trial import TrialIdentity, TrialResult
+from grpclab.study.trial_result import TrialIdentity, TrialResult
 from grpclab.system.terminal import ERASE, erase, guarded
 from grpclab.text import credentials
 from grpclab.text.printable import harmless, printable

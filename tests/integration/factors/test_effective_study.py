@@ -15,7 +15,8 @@ from grpclab.factors.effective import COLUMNS
 from grpclab.notebook.trial import key_figures
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.sections import configurations
-from grpclab.study.trial import TrialIdentity, TrialResult, run_trial
+from grpclab.study.trial import run_trial
+from grpclab.study.trial_result import TrialIdentity, TrialResult
 from grpclab.system.environment import machine, split_cores
 from tests.support.stored_studies import row_of
 
@@ -52,9 +53,9 @@ def test_with_adaptation_off_the_row_holds_the_window_that_was_asked_for(tmp_pat
 
 def test_a_trial_that_never_began_still_tells_what_could_not_act() -> None:
     config = TrialConfig().replace({"server.window_kib": 64})
-    found = TrialResult(identity=TrialIdentity(), config=config, started_at="").as_dict()
-    assert set(found["without_effect"]) == {"server.window_kib"}
-    assert found["advertised"] == {}
+    found = TrialResult(identity=TrialIdentity(), config=config, started_at="").stored()
+    assert set(found.without_effect) == {"server.window_kib"}
+    assert found.advertised == {}
 
 
 def test_the_trials_notebook_tells_it_even_where_nothing_was_measured() -> None:

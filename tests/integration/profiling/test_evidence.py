@@ -15,7 +15,8 @@ from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.load.generator import Generator
 from grpclab.profiling import perf, pyspy, strace
-from grpclab.study.trial import TrialIdentity, TrialResult, run_trial
+from grpclab.study.trial import run_trial
+from grpclab.study.trial_result import TrialIdentity, TrialResult
 from grpclab.system.environment import machine, split_cores
 from tests.support.stored_studies import row_of
 

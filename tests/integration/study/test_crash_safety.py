@@ -28,10 +28,10 @@ RUNS = """
 import json, os, signal, sys
 from pathlib import Path
 import grpclab.analysis, pandas
-from grpclab.study import runner, store, trial
-from grpclab.study.trial import TrialResult
+from grpclab.study import documents, runner, trial_result
+from grpclab.study.trial_result import TrialResult
 
-real_write, real_json, real_replace = TrialResult.write, store.write_json, Path.replace
+real_write, real_json, real_replace = TrialResult.write, documents.write_json, Path.replace
 
 def run(root, moment, victim):
     die = lambda: os.kill(os.getpid(), signal.SIGKILL)
@@ -44,7 +44,7 @@ def run(root, moment, victim):
         if identity.trial == victim and moment == "before":
             die()
         if identity.trial == victim and moment == "during":
-            trial.write_json = lambda path, value: (path.with_name(".half").write_text('{"schema_'), die())
+            trial_result.write_json = lambda path, value: (path.with_name(".half").write_text('{"schema_'), die())
         result.write(folder)
         return ""
 

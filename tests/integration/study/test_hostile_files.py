@@ -18,10 +18,11 @@ from grpclab.analysis.inference.distribution import merge
 from grpclab.cli import commands
 from grpclab.errors import DesignError
 from grpclab.report.data import Packed, unpack
-from grpclab.study import artifacts
+from grpclab.study import collection
+from grpclab.study.documents import write_json
 from grpclab.study.runner import Study
-from grpclab.study.store import Store, write_json
-from grpclab.study.trial import TrialIdentity, TrialResult, measured_on
+from grpclab.study.store import Store
+from grpclab.study.trial_result import TrialIdentity, TrialResult, measured_on
 from grpclab.system.parquet import from_parquet
 from grpclab.system.paths import project_root
 from grpclab.system.untrusted import JSON_DEPTH, json_object, read_bytes, read_tail
@@ -221,7 +222,7 @@ def test_what_lies_behind_links_is_neither_read_nor_written_nor_removed(study: S
         link.symlink_to(home / "notes")
     (trial / "server.log").unlink(missing_ok=True)
     (trial / "server.log").symlink_to(home / "notes")
-    details = artifacts.details(study.store.trials_folder, study.store.results())
+    details = collection.details(study.store.trials_folder, study.store.results())
     assert "notes" not in json.dumps(details)
     study.collect()
     write_json(study.store.folder / "manifest.json", hostile_contents.manifest())

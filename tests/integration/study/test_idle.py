@@ -17,7 +17,8 @@ from grpclab.report.figures.idle import silences
 from grpclab.report.finished import FinishedStudy
 from grpclab.study.designs import desk_design, idle_design, idle_scenario
 from grpclab.study.parameters import StudyParameters
-from grpclab.study.trial import TrialIdentity, TrialResult, run_trial
+from grpclab.study.trial import run_trial
+from grpclab.study.trial_result import TrialIdentity, TrialResult
 from grpclab.system.environment import machine, split_cores
 
 SHORT: dict[str, Level] = {

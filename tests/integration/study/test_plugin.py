@@ -20,7 +20,8 @@ from grpclab.servers.process.launcher import launch
 from grpclab.study.designs.scenario import SCENARIOS
 from grpclab.study.parameters import DESIGNS, StudyParameters
 from grpclab.study.runner import Study
-from grpclab.study.trial import TrialIdentity, run_trial
+from grpclab.study.trial import run_trial
+from grpclab.study.trial_result import TrialIdentity
 from grpclab.system.environment import machine, split_cores
 
 PLUGIN = Path(__file__).parents[2] / "support" / "plugin"

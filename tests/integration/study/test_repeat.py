@@ -22,10 +22,11 @@ from grpclab.report.stored import load_original
 from grpclab.study import repeat
 from grpclab.study.comparing import ComparingStudy
 from grpclab.study.designs import compare_design
+from grpclab.study.documents import write_json
 from grpclab.study.repeat import Original, compared, planned
 from grpclab.study.runner import Study
 from grpclab.study.sides import Side
-from grpclab.study.store import Store, write_json
+from grpclab.study.store import Store
 from grpclab.study.target import Subject
 from tests.support.stored_studies import plan_of_two, result
 

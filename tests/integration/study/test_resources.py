@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from grpclab.analysis.limits.resources import RESOURCES, Limit, limit_of, limiting_resources
 from grpclab.factors.config import FACTORS, TrialConfig
-from grpclab.study.trial import TrialIdentity, run_trial
+from grpclab.study.trial import run_trial
+from grpclab.study.trial_result import TrialIdentity
 from grpclab.system.environment import CorePlan, machine, split_cores
 from tests.support.stored_studies import row_of
 from tests.support.synthetic import full_study

@@ -17,7 +17,8 @@ from grpclab.load.core.worker_window import Window
 from grpclab.load.run import LoadRun
 from grpclab.metrics import MEASURED
 from grpclab.study import window
-from grpclab.study.trial import TrialIdentity, TrialResult, run_trial
+from grpclab.study.trial import run_trial
+from grpclab.study.trial_result import TrialIdentity, TrialResult
 from grpclab.system import procfs
 from grpclab.system.environment import CorePlan, machine, split_cores
 from grpclab.system.notices import Notice

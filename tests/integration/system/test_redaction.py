@@ -22,8 +22,9 @@ from grpclab.load.calls.metadata import file_word, parse_metadata, references
 from grpclab.report import data
 from grpclab.report.past import settings_digest
 from grpclab.report.publish import publish
+from grpclab.study.documents import write_json
 from grpclab.study.runner import Study
-from grpclab.study.store import Store, write_json
+from grpclab.study.store import Store
 from grpclab.study.target import Subject
 from grpclab.text import credentials, redaction
 from grpclab.text.credentials import MASK, is_placeholder, is_secret, learn, learn_words

@@ -8,7 +8,7 @@ from typing import Any
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.notebook.trial import key_figures
-from grpclab.study.trial import TrialIdentity, TrialResult
+from grpclab.study.trial_result import TrialIdentity, TrialResult
 
 
 def figures(settings: dict[str, Level], **metrics: float) -> dict[str, Any]:

@@ -81,9 +81,8 @@ ONE_USER: dict[str, str] = {
     "grpclab.servers.prometheus": "loaded only where the factor asks for it: prometheus_client is optional",
     "grpclab.servers.reference.foreground": "loads the server, which the parser of its command must not",
     "grpclab.servers.reference.protocol": "one connection, where its user is the process",
-    "grpclab.study.artifacts": "not looked at yet",
     "grpclab.study.planning": "not looked at yet",
-    "grpclab.study.window": "not looked at yet",
+    "grpclab.study.window": "pure where its user is not",
     "grpclab.system.tether": "a program of its own, run by its path, with the standard library alone",
 }
 """Modules that one other module imports, and why they are modules of their own."""
@@ -123,6 +122,7 @@ PASSES_JSON: dict[str, str] = {
     "cli.profile": "writes what --json asks for",
     "report.data": "the JSON inside a page",
     "study.comparison": "writes what --json asks for",
+    "study.documents": "reads and writes JSON files",
     "study.model": "the values themselves: what they hold of any kind is a dictionary",
     "study.parameters": "a notebook's variables, by their names",
     "study.stored_values": "makes values of JSON",
@@ -166,7 +166,6 @@ DICTIONARIES: dict[str, int] = {
     "report.sections.throughput": 2,
     "report.stored": 3,
     "report.words": 3,
-    "study.artifacts": 1,
     "study.comparing": 5,
     "study.designs.compare_design": 2,
     "study.designs.default_design": 9,
@@ -176,15 +175,11 @@ DICTIONARIES: dict[str, int] = {
     "study.designs.idle_design": 1,
     "study.designs.leave_one_out": 1,
     "study.designs.replication_design": 4,
-    "study.kernel": 1,
     "study.manifests": 4,
-    "study.origin": 4,
     "study.planning": 1,
     "study.repeat": 8,
     "study.runner": 2,
     "study.store": 8,
-    "study.target": 1,
-    "study.trial": 3,
 }
 """How many functions of a module take or return a plan, a verdict, a part of one or other JSON as a dictionary.
 

@@ -29,10 +29,10 @@ from grpclab.metrics import (
     metric_words,
 )
 from grpclab.profiling.families import FAMILIES
-from grpclab.study.trial import TrialIdentity, TrialResult
+from grpclab.study.collection import row
+from grpclab.study.trial_result import TrialIdentity, TrialResult
 from grpclab.system.interference import Interference
 from tests.support import first_edition
-from tests.support.stored_studies import row_of
 from tools import metrics_page
 
 
@@ -46,7 +46,7 @@ def stored() -> Iterator[list[pd.DataFrame]]:
 def test_every_column_of_a_trial_is_a_factor_or_in_the_table_in_its_order() -> None:
     result = TrialResult(identity=TrialIdentity(), config=TrialConfig(), started_at="")
     notes = [name for name in METRICS if name not in IDENTITY and name not in MEASURED]
-    assert list(row_of(result.as_dict())) == [*IDENTITY, *FACTORS, *MEASURED, *notes]
+    assert list(row(result.stored())) == [*IDENTITY, *FACTORS, *MEASURED, *notes]
 
 
 def test_every_column_that_the_first_edition_stored_is_a_factor_or_in_the_table(stored: list[pd.DataFrame]) -> None:

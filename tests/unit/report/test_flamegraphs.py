@@ -69,7 +69,7 @@ def test_a_study_gathers_the_stacks_of_its_valid_profiled_trials(tmp_path: Path)
         (folder / "stacks.folded").write_text(f"main;{trial.configuration} {trial.block + 1}\n")
         valid = (trial.configuration, trial.block) != (profiled[0], 1)
         rows.append({"trial": trial.name, "configuration": trial.configuration, "block": trial.block, "valid": valid})
-    found = study.material(pd.DataFrame(rows))["profiles"]
+    found = study.artifacts(pd.DataFrame(rows)).profiles
     assert json.loads(json.dumps(found)) == {
         "stacks": {
             profiled[0]: {"0": {f"main;{profiled[0]}": 1}},

@@ -13,7 +13,7 @@ from grpclab.factors.config import TrialConfig
 from grpclab.study.parameters import StudyParameters
 from grpclab.study.runner import FAILED_ALIKE, Failing, Study
 from grpclab.study.store import Store
-from grpclab.study.trial import TrialIdentity
+from grpclab.study.trial_result import TrialIdentity
 from tests.support.stored_studies import result, stored_result
 
 

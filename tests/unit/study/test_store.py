@@ -18,8 +18,10 @@ import pytest
 from grpclab.errors import DesignError
 from grpclab.factors.config import FACTORS, TrialConfig
 from grpclab.metrics import MEASURED
-from grpclab.study.store import SCHEMA_VERSION, Store, write_json
-from grpclab.study.trial import TrialIdentity, TrialResult
+from grpclab.study import collection
+from grpclab.study.documents import SCHEMA_VERSION, write_json
+from grpclab.study.store import Store
+from grpclab.study.trial_result import TrialIdentity, TrialResult
 from tests.support.stored_studies import result
 
 PLAN = {"blocks": 6, "configurations": [{"name": "basic", "settings": {}}]}
@@ -279,12 +281,12 @@ def trial_result(block: int, order: int, **metrics: float) -> TrialResult:
 
 
 def test_the_frame_has_a_row_a_trial_in_the_order_of_measuring(store: Store) -> None:
-    assert store.frame().empty
+    assert collection.frame(store.results().values()).empty
     for block, order in ((1, 0), (0, 10), (0, 2)):
         made = trial_result(block, order, throughput_rps=100.0 * block + order)
         with store.writing(made.identity.trial) as folder:
             made.write(folder)
-    frame = store.frame()
+    frame = collection.frame(store.results().values())
     assert list(zip(frame["block"], frame["order"], strict=True)) == [(0, 2), (0, 10), (1, 0)]
     assert frame["throughput_rps"].tolist() == [2.0, 10.0, 100.0]
     assert set(FACTORS) | set(MEASURED) <= set(frame.columns)
@@ -301,7 +303,7 @@ def test_a_trial_stored_before_the_looks_at_threads_and_system_calls_is_a_row(st
     for name in [name for name in stored["metrics"] if name.startswith(("perf_", "link_", "syscalls"))]:
         del stored["metrics"][name]
     path.write_text(json.dumps(stored))
-    row = store.frame().iloc[0]
+    row = collection.frame(store.results().values()).iloc[0]
     assert row["throughput_rps"] == 5.0
     assert math.isnan(row["perf_samples"])
     assert row["threads_per_call"] == "{}"
@@ -312,7 +314,7 @@ def test_an_invalid_trial_is_a_row_with_its_reason_and_no_figures(store: Store) 
     made = trial_result(0, 0)
     with store.writing("00-000-t") as folder:
         made.write(folder)
-    row = store.frame().iloc[0]
+    row = collection.frame(store.results().values()).iloc[0]
     assert not row["valid"]
     assert row["invalid_reason"] == "the server died"
     assert all(math.isnan(row[name]) for name in MEASURED)
@@ -322,7 +324,7 @@ def test_the_frame_comes_back_from_its_file(store: Store) -> None:
     made = trial_result(0, 0, throughput_rps=5.0, errors=2.0)
     with store.writing("00-000-t") as folder:
         made.write(folder)
-    frame = store.frame()
+    frame = collection.frame(store.results().values())
     store.write_frame(frame)
     store.write_frame(frame)
     pd.testing.assert_frame_equal(pd.read_parquet(store.folder / "trials.parquet"), frame)

@@ -1,0 +1,117 @@
+"""The stored trials of a study together: one frame of them, and what a report shows of single ones beside it.
+
+That is stacks, latencies, the settings that were announced, and the ends of logs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from grpclab.factors.config import FACTORS
+from grpclab.factors.levels import Level
+from grpclab.metrics import IDENTITY, completed
+from grpclab.profiling.families import parse_folded
+from grpclab.study.model import StoredResult
+from grpclab.system.untrusted import MIB, read_bytes, read_tail
+
+LOG_LINES, LOG_CHARACTERS = 20, 2000
+"""So much of the end of a server's log goes into the report."""
+PROFILE_BYTES = 16 * MIB
+"""A profile of a trial has some hundred kilobytes."""
+
+Stacks = dict[str, int]
+Profiles = dict[str, dict[str, dict[int, Stacks]]]
+"""Stacks by file, configuration and block."""
+Histograms = dict[str, dict[int, str]]
+"""Encoded HdrHistograms by configuration and block."""
+Details = Mapping[str, Mapping[str, object]]
+"""By a trial's name what no row of a frame holds, as JSON: see :class:`grpclab.report.data.Packed`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifacts:
+    """What a report shows of single trials beside their frame."""
+
+    profiles: Profiles
+    histograms: Histograms
+    details: Details
+
+
+def frame(results: Iterable[StoredResult]) -> pd.DataFrame:
+    """One row a trial, in the order in which they were measured; an empty frame where there is none."""
+    rows = pd.DataFrame([row(result) for result in results])
+    return rows.sort_values(["block", "order"], ignore_index=True) if len(rows) else rows
+
+
+def row(result: StoredResult) -> dict[str, Level]:
+    """A row of trials.parquet; what is not known is empty."""
+    return {
+        **{name: getattr(result, name) for name in IDENTITY},
+        **{name: result.factors.get(name) for name in FACTORS},
+        **completed(result.metrics),
+        "errors_by_status": json.dumps(result.errors_by_status),
+        "failures": json.dumps([asdict(failure) for failure in result.failures]),
+        "notices": json.dumps([asdict(notice) for notice in result.notices]),
+        "connections_by_process": json.dumps(result.connections_by_process),
+        "threads_per_call": json.dumps(result.threads_per_call),
+        "syscalls_per_call_by_name": json.dumps(result.syscalls_per_call),
+        **{name: getattr(result, name) for name in ("profile_note", "perf_note", "strace_note")},
+        "without_effect": json.dumps(result.without_effect),
+        "measured_on": json.dumps(result.measured_on, sort_keys=True),
+    }
+
+
+def profiles(folder: Path, names: Sequence[str], trials: pd.DataFrame) -> Profiles:
+    """The stacks of the valid trials of these configurations: by file, configuration (in this order) and block."""
+    by_file: Profiles = {}
+    for row in _valid(trials, names).itertuples():
+        for key in ("stacks", "perf"):
+            if stacks := _stacks(folder / str(row.trial) / f"{key}.folded", folder.parent):
+                by_file.setdefault(key, {}).setdefault(str(row.configuration), {})[int(str(row.block))] = stacks
+    order = {name: at for at, name in enumerate(names)}
+    return {key: dict(sorted(of.items(), key=lambda item: order[item[0]])) for key, of in by_file.items()}
+
+
+def _stacks(path: Path, study: Path) -> Stacks:
+    """The stacks in a file of a study; none where it cannot be read."""
+    try:
+        return parse_folded(read_bytes(path, PROFILE_BYTES, inside=study).decode("utf-8", "replace").splitlines())
+    except (OSError, ValueError):
+        return {}
+
+
+def histograms(results: Mapping[str, StoredResult], names: Sequence[str], trials: pd.DataFrame) -> Histograms:
+    """The latencies of the valid trials of these configurations; `results` are those of the trials, by name."""
+    by_configuration: Histograms = {}
+    for row in _valid(trials, names).itertuples():
+        result = results.get(str(row.trial))
+        if result and result.histogram:
+            by_configuration.setdefault(str(row.configuration), {})[int(str(row.block))] = result.histogram
+    return by_configuration
+
+
+def details(folder: Path, results: Mapping[str, StoredResult]) -> Details:
+    """The settings that were announced in each trial, and the end of its server's log, where there are any."""
+    by_trial = {}
+    for name, result in results.items():
+        parts = {"advertised": result.advertised, "log": log_tail(folder / name / "server.log", folder.parent)}
+        by_trial[name] = {key: value for key, value in parts.items() if value}
+    return by_trial
+
+
+def log_tail(path: Path, study: Path) -> str:
+    """The last lines of a log in the folder of a study; "" where there is none."""
+    try:
+        text = read_tail(path, LOG_CHARACTERS, inside=study).decode("utf-8", "replace")
+    except (OSError, ValueError):
+        return ""
+    return "\n".join(text.splitlines()[-LOG_LINES:])
+
+
+def _valid(trials: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    return trials[trials["valid"].eq(True) & trials["configuration"].isin(list(names))]

@@ -1,0 +1,150 @@
+"""What a trial brings, and the files that it leaves in its folder: result.json, frames, stacks."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pandas as pd
+
+from grpclab.factors import effective
+from grpclab.factors.channel_args import without_effect
+from grpclab.factors.config import TrialConfig
+from grpclab.http2.peer_settings import PeerSettings
+from grpclab.load.core import failures
+from grpclab.metrics import completed
+from grpclab.profiling import speedscope
+from grpclab.profiling.profiler import Look
+from grpclab.profiling.threads import ThreadUse
+from grpclab.study import evidence
+from grpclab.study.documents import SCHEMA_VERSION, write_json
+from grpclab.study.model import StoredFailure, StoredNotice, StoredResult
+from grpclab.study.target import Subject
+from grpclab.system import environment
+from grpclab.system.notices import Notice
+from grpclab.system.subprocesses import STUDY_VARIABLE, TRIAL_VARIABLE
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialIdentity:
+    """Which trial of which study this is."""
+
+    study: str = "scratch"
+    trial: str = "trial"
+    scenario: str = ""
+    configuration: str = ""
+    block: int = 0
+    order: int = 0
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What every process of the trial carries in its environment."""
+        return {STUDY_VARIABLE: self.study, TRIAL_VARIABLE: self.trial}
+
+
+@dataclass(kw_only=True)
+class TrialResult:
+    """What a trial brought: as in result.json, and the frames of its two parquet files."""
+
+    identity: TrialIdentity
+    config: TrialConfig
+    started_at: str
+    subject: Subject = field(default_factory=Subject)
+    valid: bool = False
+    invalid_reason: str = ""
+    limited_by: str = ""
+    limits: list[str] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
+    metrics: dict[str, float] = field(default_factory=dict)
+    errors_by_status: dict[str, int] = field(default_factory=dict)
+    failures: tuple[failures.Failure, ...] = ()
+    connections_by_process: list[int] = field(default_factory=list)
+    histogram: str = ""
+    goaways: dict[str, int] = field(default_factory=dict)
+    """GOAWAYs by code and reason: what the emulated link saw, or the client where there is none."""
+    advertised: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What each side said first: `server` and `client`, as in :class:`grpclab.http2.peer_settings.PeerSettings`."""
+    without_effect: dict[str, str] = field(init=False)
+    """The factors that did not act, each with the reason; before anything was seen by the static rules alone."""
+    threads_per_call: dict[str, ThreadUse] = field(default_factory=dict)
+    """What the server's threads used for one call, warm-up included, by name."""
+    looks: dict[str, Look] = field(default_factory=dict)
+    """What the profilers of other packages saw, by name."""
+    evidence: evidence.Evidence = field(default_factory=evidence.Evidence)
+    latency: pd.DataFrame = field(default_factory=pd.DataFrame)
+    latency_rows_capped: bool = False
+    timeline: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    def __post_init__(self) -> None:
+        self.without_effect = self._known(without_effect(self.config))
+
+    def _known(self, by_factor: Mapping[str, T]) -> dict[str, T]:
+        """Without the factors that do not describe this server, or this call."""
+        unknown = effective.unknown_factors(self.subject, self.config.differences(TrialConfig()))
+        return {factor: value for factor, value in by_factor.items() if factor not in unknown}
+
+    def note_effects(self, server: PeerSettings, client: PeerSettings) -> None:
+        """Which factors did not take effect, by what both sides advertised."""
+        self.advertised = {"server": asdict(server), "client": asdict(client)}
+        self.without_effect = self._known(effective.effects(self.config, server, client))
+        self.metrics |= effective.as_row(server, client)
+
+    def stored(self) -> StoredResult:
+        """What result.json holds of it."""
+        return StoredResult(
+            schema_version=SCHEMA_VERSION,
+            **vars(self.identity),
+            started_at=self.started_at,
+            valid=self.valid,
+            invalid_reason=self.invalid_reason,
+            limited_by=self.limited_by,
+            limits=tuple(self.limits),
+            notices=tuple(StoredNotice(**vars(notice)) for notice in self.notices),
+            factors=self._known(self.config.flat()),
+            measured_on=measured_on(),
+            without_effect=self.without_effect,
+            advertised=self.advertised,
+            metrics=completed(self.metrics),
+            errors_by_status=self.errors_by_status,
+            failures=tuple(StoredFailure(**vars(failure)) for failure in self.failures),
+            connections_by_process=tuple(self.connections_by_process),
+            goaways=self.goaways,
+            histogram=self.histogram,
+            latency_rows_capped=self.latency_rows_capped,
+            threads_per_call={name: asdict(use) for name, use in self.threads_per_call.items()},
+            syscalls_per_call=self.evidence.syscalls_per_call,
+            profile_note=self.evidence.profile_note,
+            perf_note=self.evidence.perf_note,
+            strace_note=self.evidence.strace_note,
+        )
+
+    def write(self, folder: Path) -> None:
+        """Write everything but the server's log, which is there already; result.json last."""
+        self.latency.to_parquet(folder / "latency.parquet", index=False)
+        self.timeline.to_parquet(folder / "timeline.parquet", index=False)
+        for name, stacks in (("stacks", self.evidence.stacks), ("perf", self.evidence.perf_stacks)):
+            lines = [f"{stack} {count}\n" for stack, count in sorted(stacks.items())]
+            (folder / f"{name}.folded").write_text("".join(lines))
+            if stacks:
+                profile = speedscope.convert(stacks, name=f"{self.identity.trial}, {name}")
+                write_json(folder / f"{name}.speedscope.json", profile)
+        for name, look in self.looks.items():
+            write_json(folder / f"profiler-{name}.json", asdict(look))
+        write_json(folder / "result.json", asdict(self.stored()))
+
+
+@functools.cache
+def measured_on() -> environment.Facts:
+    """What makes results comparable: see :func:`grpclab.system.environment.identity`."""
+    return environment.identity(environment.machine(), environment.versions())
+
+
+def now_text() -> str:
+    """The time in UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

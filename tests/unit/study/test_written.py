@@ -1,0 +1,38 @@
+"""What a value of the model is written as: the document that it was read from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from grpclab.study.designs import compare_design
+from grpclab.study.documents import plain
+from grpclab.study.parameters import DESIGNS, StudyParameters
+from grpclab.study.sides import Asked, pair
+from grpclab.study.stored_values import read_manifest, read_plan, written
+from tests.support import first_edition
+
+COMMAND = "python3 -m http.server {port}"
+
+
+def planned_comparison() -> Any:
+    asked = Asked(call="shop.Cart/Get", data='{"id": 1}', metadata=("user=me",))
+    return compare_design.plan(pair(COMMAND, COMMAND, asked), blocks=6, delta=0.05)
+
+
+@pytest.mark.parametrize("design", [*DESIGNS.builtin, "compare"])
+def test_a_plan_is_written_as_it_was_planned(design: str) -> None:
+    plan = planned_comparison() if design == "compare" else DESIGNS[design].plan(StudyParameters(design=design), 2)
+    assert written(read_plan(plain(plan))) == plain(plan)
+
+
+def test_every_manifest_of_the_first_edition_is_written_as_it_is_stored(tmp_path: Path) -> None:
+    first_edition.unpack(tmp_path)
+    paths = list(tmp_path.glob("results/*/manifest.json"))
+    assert paths
+    for path in paths:
+        document = json.loads(path.read_text())
+        assert written(read_manifest(document)) == document
