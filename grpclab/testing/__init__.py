@@ -4,6 +4,7 @@ Each line imports only from those above it::
 
     virtual      an event loop and a pacer on a clock of their own: waiting takes no time
     fake_target  a server in this process that answers at once, late, or with an error
+    synthetic    a study whose trials are drawn from effects that are known (it needs the extra ``study``)
 
 A server that misbehaves on request is :func:`fault_server`, a process of its own; its faults are those of
 ``grpclab serve reference``::
