@@ -82,7 +82,7 @@ ONE_USER: dict[str, str] = {
     "grpclab.servers.reference.foreground": "loads the server, which the parser of its command must not",
     "grpclab.servers.reference.protocol": "one connection, where its user is the process",
     "grpclab.study.planning": "not looked at yet",
-    "grpclab.study.window": "pure where its user is not",
+    "grpclab.testing.fake_target": "its user is the door of the room",
     "grpclab.system.tether": "a program of its own, run by its path, with the standard library alone",
 }
 """Modules that one other module imports, and why they are modules of their own."""
