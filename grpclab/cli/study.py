@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
         from grpclab.report.publish import publish
         from grpclab.report.stored import load_original
         from grpclab.study import repeat
-        from grpclab.study.planning import foretell
+        from grpclab.study.pilot import estimate
         from grpclab.study.runner import Study
         from grpclab.study.stored_values import read_verdict
     write: Callable[[str], None] = (lambda _: None) if options.quiet or options.json == "-" else print
@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         study = Study.prepare(parameters)
     if options.plan:
-        foretell(study, print, progress=write)
+        estimate(study, print, progress=write)
         return 0
     if original or options.file:
         study = study.begin()

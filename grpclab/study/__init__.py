@@ -24,8 +24,9 @@ Each line imports only from those above it::
     trial          one trial
     manifests      the manifest of a study that is about to begin
     runner         the engine room of a study, for ``notebooks/sweep.ipynb`` and ``grpclab study`` alike
+    comparing_study  the study of two sides: its plan, its manifest, and trials that need no notebook
     stored_comparison  ``grpclab compare`` of two stored results
+    pilot          a few blocks that do not count, and what their noise says of a study: ``grpclab study --plan``
     comparing      ``grpclab compare``
-    planning       ``grpclab study --plan``
     repeat         ``grpclab study --repeat``
 """

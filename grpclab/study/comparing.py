@@ -11,106 +11,32 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from grpclab import analysis
-from grpclab.analysis import Comparison, blocks_needed, fewest_blocks
 from grpclab.analysis.setup import described
-from grpclab.analysis.study_plan import Json, StoredCores, StudyPlan
 from grpclab.errors import MeasurementError
 from grpclab.factors.channel_args import without_effect
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.factors.variants import LOAD
-from grpclab.load.calls.metadata import references
 from grpclab.quantities import share
-from grpclab.servers.process import program
+from grpclab.study.comparing_study import ComparingStudy, comparison_manifest, planned
 from grpclab.study.comparison import CompareResult
-from grpclab.study.designs.compare_design import SCENARIO, metric_of, plan
-from grpclab.study.documents import plain
-from grpclab.study.manifests import link_check, manifest_of, surroundings
-from grpclab.study.model import Manifest
+from grpclab.study.designs.compare_design import metric_of
+from grpclab.study.manifests import link_check, surroundings
 from grpclab.study.parameters import study_name
+from grpclab.study.pilot import PILOT_BLOCKS, piloted, planned_blocks
 from grpclab.study.progress import say
-from grpclab.study.runner import Study, StudyInterruptedError, no_verdict, require_outputs
+from grpclab.study.runner import Study, no_verdict, require_outputs
 from grpclab.study.sides import A, Asked, B, Side, pair
 from grpclab.study.store import Store
 from grpclab.study.stored_comparison import compare_stored
-from grpclab.study.stored_values import read_plan, written
-from grpclab.study.target import Subject
-from grpclab.study.trial import run_trial
-from grpclab.study.trial_result import TrialIdentity
-from grpclab.system.environment import CorePlan
+from grpclab.study.stored_values import written
 from grpclab.system.inputs import whole
 from grpclab.system.paths import is_stored, project_root
-from grpclab.system.temporary import TemporaryFolder
 
-PILOT_BLOCKS = 4
-MOST_BLOCKS = 30
-"""No more are planned by a pilot, however noisy the machine."""
 EXIT_CODES = {"equivalent": 0, "faster": 0, "slower": 1, "inconclusive": 4}
 """Of the verdict on the candidate."""
-
-
-def servers_of(plan: StudyPlan) -> dict[str, Mapping[str, Json]]:
-    """The commands of a plan with the files they run, by configuration."""
-    commands = {name: target.command for name, target in plan.subjects.items()}
-    return {name: program.as_dict(command) for name, command in commands.items() if command}
-
-
-def references_of(plan: StudyPlan) -> dict[str, str]:
-    """What the references in the metadata of a plan stand for now. Raises UsageError."""
-    return references([word for target in plan.subjects.values() for word in target.metadata])
-
-
-class ComparingStudy(Study):
-    """A study of two sides, whose trials need no notebook."""
-
-    def __init__(
-        self, store: Store, manifest: Manifest, root: Path, subjects: Mapping[str, Subject] | None = None
-    ) -> None:
-        """`subjects`: those of the manifest, with the secrets that it does not hold."""
-        super().__init__(store, manifest, root)
-        if manifest.repeats is None:  # a repeat finds its folder again by itself
-            self.CONTINUES = f"the same command with --study {self.name}"
-        cores = manifest.cores or StoredCores()
-        self._cores = CorePlan(server=cores.server, generator=cores.generator, shared=cores.shared)
-        timeout = manifest.parameters.get("start_timeout_s")
-        stored = {name: Subject.of(target) for name, target in self.plan.subjects.items()}
-        self._subjects = {
-            name: replace(subject, start_timeout_s=timeout) for name, subject in {**stored, **(subjects or {})}.items()
-        }
-        self._measured: set[str] = set()
-        self.fresh = False
-        """Whether its folder is new: one that holds nothing is then removed again."""
-
-    @property
-    def outputs(self) -> list[Path]:
-        """Its folder; only a repeat writes a report of its own accord."""
-        return [self.store.folder] if self.manifest.repeats is None else super().outputs
-
-    def begin(self) -> Self:
-        """As :meth:`Study.begin`; the folder's manifest holds no secrets, this study still does."""
-        begun = super().begin()
-        return type(self)(begun.store, begun.manifest, begun.root, self._subjects)
-
-    def run(self, write: Callable[[str], None] = say) -> None:
-        """As :meth:`Study.run`; a new folder goes again where nothing could be measured."""
-        try:
-            super().run(write)
-        except BaseException:
-            if self.fresh and not self.store.results():
-                self.store.discard()
-            raise
-
-    def measure(self, config: TrialConfig, identity: TrialIdentity, folder: Path) -> str:
-        """Measure one trial into `folder`. Raises MeasurementError if the first of a side is invalid."""
-        side = identity.configuration
-        result = run_trial(config, folder, cores=self._cores, identity=identity, subject=self._subjects[side])
-        if not result.valid and side not in self._measured:
-            raise MeasurementError(f"{side.upper()} cannot be measured: {result.invalid_reason}")
-        self._measured.add(side)
-        return ""
 
 
 def prepare(
@@ -151,7 +77,8 @@ def prepare(
             write(reason)
     if warning := no_verdict(blocks):
         write(warning)
-    manifest = _manifest(name, here, planned(sides, blocks=blocks, delta=delta), seed, start_timeout_s)
+    plan = planned(sides, blocks=blocks, delta=delta)
+    manifest = comparison_manifest(here, plan, name=name, seed=seed, start_timeout_s=start_timeout_s)
     manifest = replace(manifest, again=again)
     if not stored:
         manifest = replace(manifest, link_check=link_check(manifest.plan))
@@ -162,59 +89,6 @@ def prepare(
     running = ComparingStudy(store, opened, root, {name: side.subject for name, side in sides.items()})
     running.fresh = stored is None
     return running
-
-
-def planned(sides: Mapping[str, Side], *, blocks: int, delta: float) -> StudyPlan:
-    """The plan of a comparison. Raises UsageError for sides that cannot be judged."""
-    return read_plan(plain(plan(sides, blocks=blocks, delta=delta)))
-
-
-def _manifest(name: str, here: Manifest, plan_: StudyPlan, seed: int, start_timeout_s: float | None) -> Manifest:
-    parameters = {"study": name, "blocks": plan_.blocks, "seed": seed, "start_timeout_s": start_timeout_s}
-    question = f"Is {plan_.configuration(B).title} faster than {plan_.configuration(A).title}?"
-    manifest = manifest_of(here, plan_, design_name="compare", question=question, parameters=parameters)
-    return replace(manifest, servers=servers_of(plan_), references=references_of(plan_))
-
-
-def piloted(
-    sides: Mapping[str, Side],
-    *,
-    metric: str,
-    delta: float,
-    seed: int,
-    write: Callable[[str], None],
-    start_timeout_s: float | None = None,
-) -> Comparison:
-    """The two sides in a few blocks that do not count: nothing of them is kept."""
-    with TemporaryFolder() as root:
-        store = Store(root / "results" / "pilot")
-        # A seed of its own: the order of the blocks that count must not repeat that of the pilot.
-        plan_ = planned(sides, blocks=PILOT_BLOCKS, delta=delta)
-        manifest = _manifest("pilot", surroundings(root), plan_, seed + 1_000_003, start_timeout_s)
-        pilot = ComparingStudy(store, store.open(manifest), root, {name: side.subject for name, side in sides.items()})
-        try:
-            pilot.run(write)
-        except StudyInterruptedError:
-            raise StudyInterruptedError("stopped in the pilot, of which nothing is kept") from None
-        trials = pilot.collect()
-    return analysis.compare(trials, scenario=SCENARIO, metric=metric, baseline=A, candidate=B, delta=delta, exact=True)
-
-
-def planned_blocks(pilot: Comparison) -> tuple[int, str]:
-    """The number of blocks that decides it in four of five cases at the pilot's ratio and noise, and why."""
-    needed = blocks_needed(
-        ratio=pilot.ratio,
-        ci_low=pilot.ci_low,
-        ci_high=pilot.ci_high,
-        blocks=pilot.blocks,
-        delta=pilot.delta,
-    )
-    fewest = fewest_blocks()
-    if needed is None or needed > MOST_BLOCKS:
-        about = "more than 1,000" if needed is None else f"about {needed:,}"
-        return MOST_BLOCKS, f"at this noise {about} blocks would be needed; {MOST_BLOCKS} are planned, the most"
-    blocks = max(fewest, needed)
-    return blocks, f"{blocks} blocks are planned: enough in four of five cases at the pilot's ratio and noise"
 
 
 def compare(

@@ -19,7 +19,7 @@ import pandas as pd
 from grpclab.analysis import analyse
 from grpclab.analysis.study_plan import Json
 from grpclab.errors import DesignError, UsageError
-from grpclab.study.comparing import ComparingStudy, references_of, servers_of
+from grpclab.study.comparing_study import ComparingStudy, references_of, servers_of
 from grpclab.study.manifests import manifest_of, surroundings
 from grpclab.study.model import Manifest, StoredComparison, StoredOriginal, StoredVerdict
 from grpclab.study.origin import is_sealed, started_by

@@ -12,13 +12,13 @@ from grpclab.analysis import analyse
 from grpclab.analysis.setup import described
 from grpclab.analysis.study_plan import Json, PlannedHeadline, StoredTarget
 from grpclab.errors import DesignError, MeasurementError
+from grpclab.study.comparing_study import planned
 from grpclab.study.comparison import CompareResult
-from grpclab.study.designs.compare_design import SCENARIO, plan
-from grpclab.study.documents import plain
+from grpclab.study.designs.compare_design import SCENARIO
 from grpclab.study.model import Manifest
 from grpclab.study.runner import Study
 from grpclab.study.sides import A, B, Side, check_pair, checked_name
-from grpclab.study.stored_values import evaluating, read_plan, written
+from grpclab.study.stored_values import evaluating, written
 from grpclab.study.target import Subject
 
 
@@ -64,7 +64,7 @@ def _compared_stored(
     trials = pd.concat(frames, ignore_index=True)
     blocks = int(trials["block"].max()) + 1 if len(trials) else 0
     check_pair(sides)
-    plan_ = read_plan(plain(plan(sides, blocks=blocks, delta=delta)))
+    plan_ = planned(sides, blocks=blocks, delta=delta)
     judgement = analyse(trials, written(plan_), written(studies[A].manifest.cores))
     judgement = replace(judgement, warnings=(*warnings, *judgement.warnings))
     if not judgement.headline.computed:

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 import pytest
 
+from grpclab.analysis.study_plan import StudyPlan
 from grpclab.cli import commands
 from grpclab.factors.config import FACTORS, TrialConfig
 from grpclab.factors.levels import Level
@@ -22,7 +23,8 @@ from grpclab.load import bench as bench_module
 from grpclab.load import plan as plan_module
 from grpclab.profiling import perf, pyspy
 from grpclab.servers.process.exposure import ListenAddress
-from grpclab.study import comparing, stored_comparison
+from grpclab.study import comparing, pilot, stored_comparison
+from grpclab.study.model import Manifest
 from grpclab.text import credentials
 from tests.support.bench_results import SAY_HELLO, result
 
@@ -129,10 +131,10 @@ class Watched:
 
     def _study(self) -> None:
         from grpclab.report import publish, stored
-        from grpclab.study import planning, repeat
+        from grpclab.study import repeat
         from grpclab.study.runner import Study
 
-        study = SimpleNamespace(summary=lambda: "told", run=lambda write: write("run"), manifest={})
+        study = SimpleNamespace(summary=lambda: "told", run=lambda write: write("run"), manifest=Manifest())
         study.begin = lambda: study
 
         def noted(kind: str) -> Callable[..., Any]:
@@ -149,8 +151,10 @@ class Watched:
         self.patch.setattr(Study, "described", noted("file"))
         self.patch.setattr(repeat, "planned", noted("repeat"))
         self.patch.setattr(repeat, "compared", lambda *_: [])
-        self.patch.setattr(stored, "load_original", lambda path: SimpleNamespace(plan={}, path=path, trusted=False))
-        self.patch.setattr(planning, "foretell", lambda *_, **__: self.note(foretold=True))
+        self.patch.setattr(
+            stored, "load_original", lambda path: SimpleNamespace(manifest=Manifest(), path=path, trusted=False)
+        )
+        self.patch.setattr(pilot, "estimate", lambda *_, **__: self.note(foretold=True))
 
         def published(study: Any, allow_mixed: bool = False) -> Path:
             self.note(allow_mixed=allow_mixed)
@@ -171,7 +175,7 @@ class Watched:
                 self.note(**{f"{name}.config": side.config, f"{name}.call": side.subject})
                 self.seen |= {f"{name}.call.name": side.subject.call, f"{name}.label": side.label}
             self.note(**more)
-            return SimpleNamespace(plan={"blocks": 1}, name="x", run=lambda write: None)
+            return SimpleNamespace(plan=StudyPlan(blocks=1), name="x", run=lambda write: None)
 
         def stored(words: Any, **more: Any) -> Any:
             self.note(**more)

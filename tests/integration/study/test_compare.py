@@ -24,8 +24,8 @@ from grpclab.cli import commands
 from grpclab.errors import ServerError, UsageError
 from grpclab.factors.config import FACTORS, TrialConfig
 from grpclab.servers.process.launcher import launch_command
-from grpclab.study import comparing
 from grpclab.study.designs import compare_design
+from grpclab.study.pilot import MOST_BLOCKS, planned_blocks
 from grpclab.study.sides import Side
 from grpclab.study.target import Subject
 
@@ -343,12 +343,12 @@ def pilot(ratio: float, half: float) -> Comparison:
 
 
 def test_a_clear_pilot_plans_the_fewest_blocks_and_a_noisy_one_the_most() -> None:
-    assert comparing.planned_blocks(pilot(3.0, 0.02))[0] == 6
-    middle, told = comparing.planned_blocks(pilot(1.3, 0.3))
-    assert 6 < middle < comparing.MOST_BLOCKS
+    assert planned_blocks(pilot(3.0, 0.02))[0] == 6
+    middle, told = planned_blocks(pilot(1.3, 0.3))
+    assert 6 < middle < MOST_BLOCKS
     assert told.startswith(f"{middle} blocks are planned")
-    most, told = comparing.planned_blocks(pilot(1.0, 0.4))
-    assert most == comparing.MOST_BLOCKS
+    most, told = planned_blocks(pilot(1.0, 0.4))
+    assert most == MOST_BLOCKS
     assert "would be needed" in told
 
 

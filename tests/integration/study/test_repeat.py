@@ -20,7 +20,7 @@ from grpclab.factors.levels import Level
 from grpclab.report.data import Packed
 from grpclab.report.stored import load_original
 from grpclab.study import repeat
-from grpclab.study.comparing import ComparingStudy
+from grpclab.study.comparing_study import ComparingStudy
 from grpclab.study.designs import compare_design
 from grpclab.study.documents import manifest_document, write_json
 from grpclab.study.model import StoredOriginal, StoredVerdict
