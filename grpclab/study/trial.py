@@ -192,21 +192,10 @@ def _measure(result: TrialResult, server: RunningServer, generator: Generator, *
     result.connections_by_process = server.connections(excluding=[os.getpid()])
     result.threads_per_call = looks["proc"].threads
     result.looks = {name: seen for name, seen in looks.items() if name not in evidence.WITH_COLUMNS}
-    result.limited_by = run.limited_by(result.config.client.pooling)
-    result.limits = [*run.limits, *([run.held_back] if run.held_back else [])]
-    result.histogram = run.summary.histogram
-    result.errors_by_status = run.summary.errors_by_status
-    result.failures = run.failures
-    result.goaways = run.traffic.goaways
-    result.notices = list(run.notices)
-    result.metrics |= window.metrics(run, opened[0] if opened else samples[0], closed)
+    result.note_run(run, opened[0] if opened else samples[0], closed, samples)
     result.metrics |= looks["proc"].metrics
-    if result.config.load.pause_s:
-        result.metrics |= window.first_success(run)
     result.metrics["connections"] = sum(result.connections_by_process)
     result.metrics["server_processes"] = len(server.pids)
-    result.latency, result.latency_rows_capped = window.latency_frame(run)
-    result.timeline = window.timeline_frame(run, samples)
     result.invalid_reason = _why_invalid(result, generator.workers)
 
 

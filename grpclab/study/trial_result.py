@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,15 +16,16 @@ from grpclab.factors.channel_args import without_effect
 from grpclab.factors.config import TrialConfig
 from grpclab.http2.peer_settings import PeerSettings
 from grpclab.load.core import failures
+from grpclab.load.run import LoadRun
 from grpclab.metrics import completed
 from grpclab.profiling import speedscope
 from grpclab.profiling.profiler import Look
 from grpclab.profiling.threads import ThreadUse
-from grpclab.study import evidence
+from grpclab.study import evidence, window
 from grpclab.study.documents import SCHEMA_VERSION, write_json
 from grpclab.study.model import StoredFailure, StoredNotice, StoredResult
 from grpclab.study.target import Subject
-from grpclab.system import environment
+from grpclab.system import environment, procfs
 from grpclab.system.notices import Notice
 from grpclab.system.subprocesses import STUDY_VARIABLE, TRIAL_VARIABLE
 
@@ -94,6 +95,23 @@ class TrialResult:
         self.advertised = {"server": asdict(server), "client": asdict(client)}
         self.without_effect = self._known(effective.effects(self.config, server, client))
         self.metrics |= effective.as_row(server, client)
+
+    def note_run(
+        self, run: LoadRun, opened: procfs.Usage, closed: procfs.Usage, samples: Sequence[procfs.Usage]
+    ) -> None:
+        """What the load saw in the window, and what the server used between its opening and its end."""
+        self.limited_by = run.limited_by(self.config.client.pooling)
+        self.limits = [*run.limits, *([run.held_back] if run.held_back else [])]
+        self.histogram = run.summary.histogram
+        self.errors_by_status = run.summary.errors_by_status
+        self.failures = run.failures
+        self.goaways = run.traffic.goaways
+        self.notices = list(run.notices)
+        self.metrics |= window.metrics(run, opened, closed)
+        if self.config.load.pause_s:
+            self.metrics |= window.first_success(run)
+        self.latency, self.latency_rows_capped = window.latency_frame(run)
+        self.timeline = window.timeline_frame(run, samples)
 
     def stored(self) -> StoredResult:
         """What result.json holds of it."""

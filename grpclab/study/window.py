@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -128,7 +129,7 @@ def latency_frame(run: LoadRun) -> tuple[pd.DataFrame, bool]:
     return pd.concat(frames, ignore_index=True), capped
 
 
-def timeline_frame(run: LoadRun, samples: list[procfs.Usage]) -> pd.DataFrame:
+def timeline_frame(run: LoadRun, samples: Sequence[procfs.Usage]) -> pd.DataFrame:
     """Bins of 0.1 s: the calls that ended in each, the server's CPU share and memory at the nearest sample."""
     frame = pd.DataFrame(timeline(run.windows))
     if len(frame) == 0 or len(samples) < 2:

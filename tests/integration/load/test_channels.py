@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from concurrent import futures
 from typing import Any
 
 import grpc
 import pytest
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from grpclab.load.calls.schema import from_server
 from grpclab.servers.process.launcher import check_health
 from grpclab.system.channels import open_aio_channel, open_channel
+from grpclab.testing import fake_target
 from tests.support.proxies import VARIABLES, Proxy
 
 
 @pytest.fixture(scope="module")
 def target() -> Iterator[str]:
     """A server with health and reflection."""
-    server = grpc.server(futures.ThreadPoolExecutor(2))
-    health_pb2_grpc.add_HealthServicer_to_server(health.HealthServicer(), server)
-    reflection.enable_server_reflection([health.SERVICE_NAME], server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    yield f"127.0.0.1:{port}"
-    server.stop(None).wait(5)
+    with fake_target() as fake:
+        yield fake.address
 
 
 def health_of(channel: grpc.Channel) -> Any:

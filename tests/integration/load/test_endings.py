@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from grpclab.load.engines.loops import Caller
 from grpclab.load.generator import Generator
 from grpclab.load.output.config_file import read_bench_file
 from grpclab.status import NOT_ENDED, OK
+from grpclab.testing import fake_target
 from grpclab.testing.virtual import VirtualLoop, run
 from tests.support.generator_help import by_status, load
 from tests.support.processes import until
@@ -59,12 +59,9 @@ def silent() -> Iterator[str]:
                 return grpc.unary_stream_rpc_method_handler(stream)
             return grpc.unary_unary_rpc_method_handler(unary)
 
-    server = grpc.server(ThreadPoolExecutor(50), handlers=[Everything()])
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    yield f"127.0.0.1:{port}"
-    over.set()
-    server.stop(0)
+    with fake_target(Everything()) as target:
+        yield target.address
+        over.set()
 
 
 ENDLESS = ClientConfig(deadline_s=None)

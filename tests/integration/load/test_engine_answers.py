@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +19,7 @@ from grpclab.load.core.recorder import Recorder
 from grpclab.load.engines.backoff import BACKOFF_S, Backoff
 from grpclab.load.engines.engine import Engine
 from grpclab.status import STATUS_NAMES
+from grpclab.testing import fake_target
 from tests.support.answer_server import PLAIN, AnswerServer, close
 from tests.support.answer_shapes import STREAM, UNARY, Shape
 
@@ -159,12 +159,8 @@ def large(bench: Bench) -> Iterator[tuple[Bench, int]]:
 
             return grpc.unary_unary_rpc_method_handler(answer)
 
-    server = grpc.server(ThreadPoolExecutor(2), options=[("grpc.max_receive_message_length", -1)])
-    server.add_generic_rpc_handlers((Service(),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    yield bench, port
-    server.stop(None).wait()
+    with fake_target(Service(), options=[("grpc.max_receive_message_length", -1)]) as target:
+        yield bench, target.port
 
 
 @BOTH

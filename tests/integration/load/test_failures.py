@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from typing import Any
 
 import grpc
@@ -35,6 +33,7 @@ from grpclab.load.core.failures import (
 from grpclab.load.output.formats import csv_text, ghz_json
 from grpclab.load.plan import load_plan
 from grpclab.status import NOT_ENDED
+from grpclab.testing import FakeTarget, fake_target
 from grpclab.text.printable import printable
 from tests.support.bench_results import OK, UNAVAILABLE, result
 
@@ -193,18 +192,11 @@ def refuse(_request: bytes, context: grpc.ServicerContext) -> bytes:
     return b""
 
 
-@contextlib.contextmanager
-def serving(**methods: Any) -> Iterator[str]:
+def serving(**methods: Any) -> AbstractContextManager[FakeTarget]:
+    """A server of the greeter with these methods and no others."""
     handlers: dict[str, Any] = {name: grpc.unary_unary_rpc_method_handler(handler) for name, handler in methods.items()}
-    server = grpc.server(
-        ThreadPoolExecutor(2), handlers=[grpc.method_handlers_generic_handler("greet.GreeterService", handlers)]
-    )
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    try:
-        yield f"127.0.0.1:{port}"
-    finally:
-        server.stop(None).wait()
+    handler = grpc.method_handlers_generic_handler("greet.GreeterService", handlers)
+    return fake_target(handler, answer=None, services=())
 
 
 def benched(target: str, engine: str) -> BenchResult:
@@ -215,7 +207,7 @@ def benched(target: str, engine: str) -> BenchResult:
 @pytest.mark.parametrize("engine", ["wire", "grpcio"])
 def test_both_engines_keep_the_servers_words_and_details(engine: str) -> None:
     with serving(SayHello=refuse) as target:
-        found = benched(target, engine)
+        found = benched(target.address, engine)
     (failure,) = found.run.failures
     assert (failure.status, failure.text, failure.calls) == ("UNKNOWN", "authentication-failure", 20)
     assert failure.details == ('ErrorInfo {reason: "NO_TOKEN"}',)
@@ -225,7 +217,20 @@ def test_both_engines_keep_the_servers_words_and_details(engine: str) -> None:
 @pytest.mark.parametrize("engine", ["wire", "grpcio"])
 def test_a_server_without_the_greeter_is_told_what_was_called(engine: str) -> None:
     with serving() as target:
-        command = [sys.executable, "-m", "grpclab", "bench", target, "-q", "-n", "20", "-c", "2", "--engine", engine]
+        command = [
+            sys.executable,
+            "-m",
+            "grpclab",
+            "bench",
+            target.address,
+            "-q",
+            "-n",
+            "20",
+            "-c",
+            "2",
+            "--engine",
+            engine,
+        ]
         done = subprocess.run([*command, "--set", "load.warmup_s=0"], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     for stream in (done.stdout, done.stderr):

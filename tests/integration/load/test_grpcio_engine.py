@@ -9,7 +9,6 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +26,7 @@ from grpclab.load.engines.grpcio import GrpcioEngine
 from grpclab.servers.process.launcher import RunningServer, launch
 from grpclab.status import STATUS_NAMES
 from grpclab.system.pacing import Pacer
+from grpclab.testing import fake_target
 
 Load = Callable[[GrpcioEngine, Recorder], Awaitable[None]]
 
@@ -169,13 +169,8 @@ def telltale() -> Iterator[tuple[str, list[dict[str, Any]]]]:
         return request
 
     handler = grpc.method_handlers_generic_handler("a.Shop", {"Buy": grpc.unary_unary_rpc_method_handler(answer)})
-    server = grpc.server(ThreadPoolExecutor(2), handlers=[handler])
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    try:
-        yield f"127.0.0.1:{port}", seen
-    finally:
-        server.stop(None).wait()
+    with fake_target(handler, answer=None) as target:
+        yield target.address, seen
 
 
 BUY = CallSpec(path="/a.Shop/Buy", payload=b"\x0a\x03tea", metadata=(("shelf", "left"), ("stamp-bin", "AAH/")))

@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +29,7 @@ from grpclab.load.engines.wire import WireEngine
 from grpclab.servers.process.launcher import RunningServer, launch
 from grpclab.status import STATUS_NAMES
 from grpclab.system.pacing import Pacer
+from grpclab.testing import FakeTarget, fake_target
 from tests.support.net import statuses
 from tests.support.processes import until
 
@@ -303,25 +305,18 @@ class Service(grpc.GenericRpcHandler):
         }.get(str(details.method))
 
 
-@contextlib.contextmanager
-def serving(*options: tuple[str, int]) -> Iterator[str]:
-    server = grpc.server(ThreadPoolExecutor(4), options=options)
-    server.add_generic_rpc_handlers((Service(),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    try:
-        yield f"127.0.0.1:{port}"
-    finally:
-        server.stop(None).wait()
+def serving(*options: tuple[str, int]) -> AbstractContextManager[FakeTarget]:
+    return fake_target(Service(), answer=None, services=(), options=options)
 
 
 def test_every_status(path: Path) -> None:
     with serving() as target:
         for code, name in enumerate(STATUS_NAMES):
             call = CallSpec(path="/x/status", payload=str(code).encode())
-            assert run(path, target, config(requests=40, concurrency=4), call=call).statuses == {name: 40}
+            assert run(path, target.address, config(requests=40, concurrency=4), call=call).statuses == {name: 40}
         nowhere = CallSpec(path="/x/nowhere", payload=b"")
-        assert run(path, target, config(requests=40, concurrency=4), call=nowhere).statuses == {"UNIMPLEMENTED": 40}
+        unserved = run(path, target.address, config(requests=40, concurrency=4), call=nowhere)
+        assert unserved.statuses == {"UNIMPLEMENTED": 40}
 
 
 def test_metadata_and_trailers(path: Path) -> None:
@@ -343,7 +338,7 @@ def test_metadata_and_trailers(path: Path) -> None:
         await engine.close()
 
     with serving() as target:
-        asyncio.run(main(target))
+        asyncio.run(main(target.address))
     assert len(told) == 50
     for trailers in told:
         assert (
@@ -362,7 +357,7 @@ def test_a_server_that_ends_connections_gracefully(path: Path, resend: bool) -> 
         ThreadPoolExecutor(1) as pool,
     ):
         engines = config(ClientConfig(resend=resend), concurrency=4)
-        running = pool.submit(run, path, target, engines, call=call, gate=gate)
+        running = pool.submit(run, path, target.address, engines, call=call, gate=gate)
         assert until(lambda: gate.admitted > 2000)
         gate.close()
         found = running.result(timeout=30)

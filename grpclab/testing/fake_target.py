@@ -1,0 +1,124 @@
+"""A gRPC server in this process, without a process of its own: it answers every call, on a free port."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from grpclab.servers.build import SERVICE
+from grpclab.servers.process.serving import address
+
+STOP_S = 5.0
+"""The longest wait for the calls inside when the server is stopped."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReceivedCall:
+    """A call that came: ``/package.Service/Method``, its metadata, and its messages as bytes."""
+
+    method: str
+    metadata: tuple[tuple[str, str | bytes], ...]
+    messages: tuple[bytes, ...]
+
+
+@dataclass(kw_only=True)
+class FakeTarget:
+    """A server that runs. `calls` are those that it has answered itself, in the order in which they came."""
+
+    port: int
+    calls: list[ReceivedCall] = field(default_factory=list)
+
+    @property
+    def address(self) -> str:
+        """The address to send load to: ``127.0.0.1:PORT``."""
+        return address("127.0.0.1", self.port)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Everything(grpc.GenericRpcHandler):
+    """Every method, streaming or not, answered with one message; but gRPC's own services are not made up."""
+
+    answer: bytes
+    latency_s: float
+    status: grpc.StatusCode
+    text: str
+    note: Callable[[ReceivedCall], None]
+    over: threading.Event
+
+    def service(self, details: Any) -> Any:
+        """The handler of a method: a stream of one message, which is how a single answer is sent as well."""
+        if details.method.startswith("/grpc."):
+            return None
+
+        def handle(requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+            metadata = tuple((key, value) for key, value in details.invocation_metadata)
+            self.note(ReceivedCall(method=details.method, metadata=metadata, messages=tuple(requests)))
+            if self.latency_s:
+                self.over.wait(self.latency_s)
+            if self.status is not grpc.StatusCode.OK:
+                context.abort(self.status, self.text)
+            yield self.answer
+
+        return grpc.stream_stream_rpc_method_handler(handle)
+
+
+@contextlib.contextmanager
+def fake_target(
+    *handlers: grpc.GenericRpcHandler,
+    answer: bytes | None = b"",
+    latency_s: float = 0.0,
+    status: str = "OK",
+    text: str = "",
+    services: Sequence[str] = (SERVICE,),
+    threads: int = 64,
+    options: Sequence[tuple[str, Any]] = (),
+) -> Iterator[FakeTarget]:
+    """Serve on loopback until the block is left.
+
+    ::
+
+        with fake_target(latency_s=0.01) as target:
+            result = await grpclab.bench(target.address, requests=100)
+        assert len(target.calls) == 100
+
+    Every call is answered after `latency_s` with one message `answer` (the empty one is a message of every type), or
+    fails with `status`, the name of a gRPC status, and its `text`. At most `threads` calls are inside at once.
+    `handlers` come first: they answer what a test cares about; without an `answer` nobody serves the rest. Reflection
+    lists `services`, whose descriptors must be in the default pool, which importing their generated code does, and the
+    health of the server is SERVING; without `services` there is neither reflection nor a health service.
+
+    It shares this process's CPU with the test: good for behaviour, not for figures.
+    """
+    over = threading.Event()
+    server = grpc.server(ThreadPoolExecutor(threads, thread_name_prefix="fake target"), options=options)
+    target = FakeTarget(port=server.add_insecure_port("127.0.0.1:0"))
+    server.add_generic_rpc_handlers(handlers)
+    if services:
+        state = health.HealthServicer()
+        state.set("", health_pb2.HealthCheckResponse.SERVING)
+        health_pb2_grpc.add_HealthServicer_to_server(state, server)
+        reflection.enable_server_reflection([*services, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
+    if answer is not None:
+        everything = _Everything(
+            answer=answer,
+            latency_s=latency_s,
+            status=grpc.StatusCode[status],
+            text=text,
+            note=target.calls.append,
+            over=over,
+        )
+        server.add_generic_rpc_handlers((everything,))
+    server.start()
+    try:
+        yield target
+    finally:
+        over.set()
+        server.stop(None).wait(STOP_S)
