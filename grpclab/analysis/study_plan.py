@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from grpclab.errors import DesignError
+from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level
 
 Json = Any
@@ -21,9 +23,14 @@ ALWAYS = "always"
 
 
 def always(default: Any) -> Any:
-    """The default of a field that every document holds: it is written where it stands for nothing, too."""
+    """The default of a field that every document holds: it is written where it stands for nothing, too.
+
+    A class stands for a new value of it.
+    """
     if isinstance(default, dict):
         return field(default_factory=dict, metadata={ALWAYS: True})
+    if isinstance(default, type):
+        return field(default_factory=default, metadata={ALWAYS: True})
     return field(default=default, metadata={ALWAYS: True})
 
 
@@ -41,6 +48,11 @@ class PlannedConfiguration:
     scenario: str = ""
     settings: Mapping[str, Level] = always({})
     without_effect: Mapping[str, str] = always({})
+
+    @property
+    def config(self) -> TrialConfig:
+        """Every factor at its level. Raises FactorError for settings that there are not."""
+        return TrialConfig().replace(self.settings)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,10 +211,10 @@ class StudyPlan:
     interest, a share; the configurations in `profiled` are looked into after their windows, in the first
     `profiled_blocks` blocks."""
 
-    blocks: int | None = None
+    blocks: int = always(0)
     delta: float | None = None
     metric: str = ""
-    configurations: tuple[PlannedConfiguration, ...] | None = None
+    configurations: tuple[PlannedConfiguration, ...] = always(())
     headline: PlannedHeadline | None = None
     comparisons: tuple[PlannedComparison, ...] = always(())
     parts: tuple[PlannedPart, ...] = always(())
@@ -222,6 +234,18 @@ class StudyPlan:
     left_out: tuple[str, ...] | None = None
     subjects: Mapping[str, StoredTarget] = nothing()
     replication: Mapping[str, Json] = nothing()
+
+    @property
+    def names(self) -> list[str]:
+        """The names of its configurations."""
+        return [configuration.name for configuration in self.configurations]
+
+    def configuration(self, name: str) -> PlannedConfiguration:
+        """The configuration of that name. Raises DesignError if there is none."""
+        for configuration in self.configurations:
+            if configuration.name == name:
+                return configuration
+        raise DesignError(f"the plan has no configuration {name!r}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -150,7 +150,7 @@ def run(options: argparse.Namespace) -> int:
             start_timeout_s=timeout_s,
         )
         if not silent:
-            _say(f"{running.plan['blocks']} blocks of {len(sides)} trials, stored in results/{running.name}:")
+            _say(f"{running.plan.blocks} blocks of {len(sides)} trials, stored in results/{running.name}:")
         running.run((lambda _: None) if silent else _say)
         found = comparing.judge(running)
     code = 0 if found.verdict == "inconclusive" and options.allow_inconclusive else comparing.EXIT_CODES[found.verdict]

@@ -71,10 +71,11 @@ def run(options: argparse.Namespace) -> int:
         from grpclab.study import repeat
         from grpclab.study.planning import foretell
         from grpclab.study.runner import Study
+        from grpclab.study.stored_values import read_verdict
     write: Callable[[str], None] = (lambda _: None) if options.quiet or options.json == "-" else print
     original = load_original(options.repeat) if options.repeat else None
     if original:
-        if options.plan and original.plan.get("subjects"):
+        if options.plan and original.manifest.plan.subjects:
             raise UsageError("--plan does not go with the repeat of a comparison: its number of blocks is known")
         study = repeat.planned(original, options.study, consent=options.yes or _agreed(original))
     elif options.file:
@@ -93,7 +94,7 @@ def run(options: argparse.Namespace) -> int:
     path = publish(study)
     verdict = show_result(study, path, options)
     if original and options.json != "-":
-        print("\n".join(["", *repeat.compared(original, study.manifest, verdict)]))
+        print("\n".join(["", *repeat.compared(original, study.manifest, read_verdict(verdict))]))
     return 0
 
 

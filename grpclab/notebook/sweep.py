@@ -20,6 +20,7 @@ from grpclab.study import values
 from grpclab.study.parameters import StudyParameters
 from grpclab.study.progress import tell_terminal
 from grpclab.study.runner import Study
+from grpclab.study.stored_values import written
 
 VERDICT = ("answer", "warnings", "sides", "claims")
 LAST = ("question", "method", "machine", "again")
@@ -44,7 +45,7 @@ class SweepNotebook:
     def prepare(self, namespace: Mapping[str, Any]) -> Shown:
         """Plan the study of the notebook's variables; returns its design. Raises DesignError, shown in one line."""
         self.study = Study.prepare(self.parameters(namespace))
-        planned = FinishedStudy.of(self.study.manifest, pd.DataFrame(), {})
+        planned = FinishedStudy.of(written(self.study.manifest), pd.DataFrame(), {})
         title = qty.count(len(planned.configurations), "configuration")
         section = Section(title=title, html=configurations.table(planned, measured=False))
         renamed = values.note("study", namespace.get("study", ""))
@@ -99,5 +100,5 @@ class SweepNotebook:
     def _sections(self) -> list[Section]:
         histograms = self.study.artifacts(self.trials).histograms
         return sections(
-            FinishedStudy.of(self.study.manifest, self.trials, self.judgement.as_dict(), histograms=histograms)
+            FinishedStudy.of(written(self.study.manifest), self.trials, self.judgement.as_dict(), histograms=histograms)
         )

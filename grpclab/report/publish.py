@@ -16,6 +16,7 @@ from grpclab.report.finished import FinishedStudy
 from grpclab.report.renderers.json import as_json
 from grpclab.report.renderers.markdown import markdown
 from grpclab.report.stored import load_study
+from grpclab.study.documents import manifest_document
 from grpclab.study.runner import Study
 from grpclab.system.paths import written_to
 from grpclab.text.redaction import Redactor, mask_foreign, masked
@@ -34,7 +35,7 @@ def publish(study: Study, *, allow_mixed: bool = False) -> Path:
         damaged = study.damaged_warning()
         raise MeasurementError(damaged or f"study {study.name} holds no trial yet: run it first")
     judgement, redactor = masked(study.judge(trials).as_dict()), study.store.redactor()
-    manifest, trials = redactor.manifest(study.manifest), _masked_frame(trials)
+    manifest, trials = redactor.manifest(manifest_document(study.store.folder)), _masked_frame(trials)
     path = study.root / "reports" / f"{study.name}.html"
     artifacts = study.artifacts(trials)
     finished_study = FinishedStudy.of(manifest, trials, judgement, artifacts.histograms, artifacts.profiles)

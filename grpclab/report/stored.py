@@ -13,9 +13,10 @@ import pandas as pd
 from grpclab.errors import DesignError
 from grpclab.report import data
 from grpclab.report.tidy import tidy
+from grpclab.study.model import StoredVerdict
 from grpclab.study.repeat import Original
 from grpclab.study.store import Store
-from grpclab.study.stored_values import read_manifest, read_verdict
+from grpclab.study.stored_values import read_manifest, read_measurable, read_verdict
 from grpclab.system.environment import identity
 from grpclab.system.parquet import MOST_BYTES, from_parquet
 from grpclab.system.untrusted import JSON_BYTES, json_object, read_bytes
@@ -126,19 +127,18 @@ def load_original(source: Path | str) -> Original:
         return Original(source=str(path), manifest=manifest, verdict=_verdict(folder))
     packed = data.read(path)
     try:
-        read_verdict(packed.verdict)
+        verdict = read_verdict(packed.verdict)
     except ValueError as error:
         raise DesignError(f"{path} holds no study that can be read: {printable(str(error), 300)}") from None
-    return Original(source=str(path), manifest=packed.manifest, verdict=packed.verdict, trusted=False)
+    manifest = read_measurable(packed.manifest, path)
+    return Original(source=str(path), manifest=manifest, verdict=verdict, trusted=False)
 
 
-def _verdict(folder: Path) -> Mapping[str, Any]:
+def _verdict(folder: Path) -> StoredVerdict:
     try:
-        found = _object(folder, PARTS[2])
-        read_verdict(found)
+        return read_verdict(_object(folder, PARTS[2]))
     except (OSError, ValueError):
-        return {}
-    return found
+        return StoredVerdict()
 
 
 def finished_studies(results: Path | str) -> list[Path]:

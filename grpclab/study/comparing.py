@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from grpclab import analysis
 from grpclab.analysis import Comparison, blocks_needed, fewest_blocks
 from grpclab.analysis.setup import described
-from grpclab.analysis.study_plan import StoredTarget
+from grpclab.analysis.study_plan import Json, StoredCores, StudyPlan
 from grpclab.errors import MeasurementError
 from grpclab.factors.channel_args import without_effect
 from grpclab.factors.config import TrialConfig
@@ -27,14 +27,16 @@ from grpclab.quantities import share
 from grpclab.servers.process import program
 from grpclab.study.comparison import CompareResult
 from grpclab.study.designs.compare_design import SCENARIO, metric_of, plan
+from grpclab.study.documents import plain
 from grpclab.study.manifests import link_check, manifest_of, surroundings
+from grpclab.study.model import Manifest
 from grpclab.study.parameters import study_name
 from grpclab.study.progress import say
 from grpclab.study.runner import Study, StudyInterruptedError, no_verdict, require_outputs
 from grpclab.study.sides import A, Asked, B, Side, pair
 from grpclab.study.store import Store
 from grpclab.study.stored_comparison import compare_stored
-from grpclab.study.stored_values import read
+from grpclab.study.stored_values import read_plan, written
 from grpclab.study.target import Subject
 from grpclab.study.trial import run_trial
 from grpclab.study.trial_result import TrialIdentity
@@ -50,34 +52,31 @@ EXIT_CODES = {"equivalent": 0, "faster": 0, "slower": 1, "inconclusive": 4}
 """Of the verdict on the candidate."""
 
 
-def servers_of(plan: Mapping[str, Any]) -> dict[str, Any]:
+def servers_of(plan: StudyPlan) -> dict[str, Mapping[str, Json]]:
     """The commands of a plan with the files they run, by configuration."""
-    commands = {name: subject.get("command") for name, subject in (plan.get("subjects") or {}).items()}
+    commands = {name: target.command for name, target in plan.subjects.items()}
     return {name: program.as_dict(command) for name, command in commands.items() if command}
 
 
-def references_of(plan: Mapping[str, Any]) -> dict[str, str]:
+def references_of(plan: StudyPlan) -> dict[str, str]:
     """What the references in the metadata of a plan stand for now. Raises UsageError."""
-    subjects = (plan.get("subjects") or {}).values()
-    return references([word for subject in subjects for word in subject.get("metadata") or ()])
+    return references([word for target in plan.subjects.values() for word in target.metadata])
 
 
 class ComparingStudy(Study):
     """A study of two sides, whose trials need no notebook."""
 
     def __init__(
-        self, store: Store, manifest: Mapping[str, Any], root: Path, subjects: Mapping[str, Subject] | None = None
+        self, store: Store, manifest: Manifest, root: Path, subjects: Mapping[str, Subject] | None = None
     ) -> None:
         """`subjects`: those of the manifest, with the secrets that it does not hold."""
         super().__init__(store, manifest, root)
-        if "repeats" not in manifest:  # a repeat finds its folder again by itself
+        if manifest.repeats is None:  # a repeat finds its folder again by itself
             self.CONTINUES = f"the same command with --study {self.name}"
-        cores = manifest["cores"]
-        self._cores = CorePlan(
-            server=tuple(cores["server"]), generator=tuple(cores["generator"]), shared=cores["shared"]
-        )
-        timeout = manifest["parameters"].get("start_timeout_s")
-        stored = {name: Subject.of(read(StoredTarget, found)) for name, found in self.plan["subjects"].items()}
+        cores = manifest.cores or StoredCores()
+        self._cores = CorePlan(server=cores.server, generator=cores.generator, shared=cores.shared)
+        timeout = manifest.parameters.get("start_timeout_s")
+        stored = {name: Subject.of(target) for name, target in self.plan.subjects.items()}
         self._subjects = {
             name: replace(subject, start_timeout_s=timeout) for name, subject in {**stored, **(subjects or {})}.items()
         }
@@ -88,9 +87,9 @@ class ComparingStudy(Study):
     @property
     def outputs(self) -> list[Path]:
         """Its folder; only a repeat writes a report of its own accord."""
-        return super().outputs if "repeats" in self.manifest else [self.store.folder]
+        return [self.store.folder] if self.manifest.repeats is None else super().outputs
 
-    def begin(self) -> ComparingStudy:
+    def begin(self) -> Self:
         """As :meth:`Study.begin`; the folder's manifest holds no secrets, this study still does."""
         begun = super().begin()
         return type(self)(begun.store, begun.manifest, begun.root, self._subjects)
@@ -138,27 +137,26 @@ def prepare(
     name = study or f"compare-{datetime.now():%Y%m%d-%H%M%S}"
     store = Store(root / "results" / name)
     stored = store.manifest()
-    found = surroundings(root)
-    plan(sides, blocks=PILOT_BLOCKS, delta=delta)  # what cannot be judged is refused before anything is measured
+    here = surroundings(root)
+    planned(sides, blocks=PILOT_BLOCKS, delta=delta)  # what cannot be judged is refused before anything is measured
     require_outputs(store.folder)
     if blocks is None:
         if stored:
-            blocks = int(stored["plan"]["blocks"])
+            blocks = stored.plan.blocks
         else:
             write(f"pilot, {PILOT_BLOCKS} blocks that do not count:")
-            timeout = {"start_timeout_s": start_timeout_s}
             metric = metric_of(sides[A].config)
-            seen = piloted(sides, metric=metric, delta=delta, seed=seed, write=write, parameters=timeout)
-            blocks, told = planned_blocks(seen)
-            write(told)
-    if told := no_verdict(blocks):
-        write(told)
-    manifest = _manifest(name, found, plan(sides, blocks=blocks, delta=delta), seed) | {"again": again}
-    manifest["parameters"]["start_timeout_s"] = start_timeout_s
+            pilot = piloted(sides, metric=metric, delta=delta, seed=seed, write=write, start_timeout_s=start_timeout_s)
+            blocks, reason = planned_blocks(pilot)
+            write(reason)
+    if warning := no_verdict(blocks):
+        write(warning)
+    manifest = _manifest(name, here, planned(sides, blocks=blocks, delta=delta), seed, start_timeout_s)
+    manifest = replace(manifest, again=again)
     if not stored:
-        manifest["link_check"] = link_check(manifest["plan"])
+        manifest = replace(manifest, link_check=link_check(manifest.plan))
     opened = store.open(manifest)
-    opened["parameters"]["start_timeout_s"] = start_timeout_s
+    opened = replace(opened, parameters={**opened.parameters, "start_timeout_s": start_timeout_s})
     for reference in store.changed_references(manifest):
         write(f"{reference} has another value than when this study was begun")
     running = ComparingStudy(store, opened, root, {name: side.subject for name, side in sides.items()})
@@ -166,12 +164,16 @@ def prepare(
     return running
 
 
-def _manifest(name: str, found: Mapping[str, Any], plan_: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    labels = {row["name"]: row["title"] for row in plan_["configurations"]}
-    parameters = {"study": name, "blocks": plan_["blocks"], "seed": seed}
-    question = f"Is {labels[B]} faster than {labels[A]}?"
-    made = manifest_of(found, plan_, design_name="compare", question=question, parameters=parameters)
-    return made | {"servers": servers_of(plan_), "references": references_of(plan_)}
+def planned(sides: Mapping[str, Side], *, blocks: int, delta: float) -> StudyPlan:
+    """The plan of a comparison. Raises UsageError for sides that cannot be judged."""
+    return read_plan(plain(plan(sides, blocks=blocks, delta=delta)))
+
+
+def _manifest(name: str, here: Manifest, plan_: StudyPlan, seed: int, start_timeout_s: float | None) -> Manifest:
+    parameters = {"study": name, "blocks": plan_.blocks, "seed": seed, "start_timeout_s": start_timeout_s}
+    question = f"Is {plan_.configuration(B).title} faster than {plan_.configuration(A).title}?"
+    manifest = manifest_of(here, plan_, design_name="compare", question=question, parameters=parameters)
+    return replace(manifest, servers=servers_of(plan_), references=references_of(plan_))
 
 
 def piloted(
@@ -181,15 +183,14 @@ def piloted(
     delta: float,
     seed: int,
     write: Callable[[str], None],
-    parameters: Mapping[str, Any] | None = None,
+    start_timeout_s: float | None = None,
 ) -> Comparison:
     """The two sides in a few blocks that do not count: nothing of them is kept."""
     with TemporaryFolder() as root:
         store = Store(root / "results" / "pilot")
         # A seed of its own: the order of the blocks that count must not repeat that of the pilot.
-        plan_ = plan(sides, blocks=PILOT_BLOCKS, delta=delta)
-        manifest = _manifest("pilot", surroundings(root), plan_, seed + 1_000_003)
-        manifest["parameters"] |= parameters or {}
+        plan_ = planned(sides, blocks=PILOT_BLOCKS, delta=delta)
+        manifest = _manifest("pilot", surroundings(root), plan_, seed + 1_000_003, start_timeout_s)
         pilot = ComparingStudy(store, store.open(manifest), root, {name: side.subject for name, side in sides.items()})
         try:
             pilot.run(write)
@@ -284,5 +285,8 @@ def judge(study: Study) -> CompareResult:
     if not judgement.headline.computed:
         raise MeasurementError(f"there is no ratio: {judgement.headline.note}")
     return CompareResult(
-        trials=trials, judgement=judgement, study=str(study.store.folder), setup=tuple(described(study.manifest))
+        trials=trials,
+        judgement=judgement,
+        study=str(study.store.folder),
+        setup=tuple(described(written(study.manifest))),
     )

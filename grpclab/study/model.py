@@ -45,7 +45,7 @@ class Manifest:
     git: Mapping[str, Json] = always({})
     cores: StoredCores | None = always(None)
     link_check: Mapping[str, Json] = always({})
-    plan: StudyPlan | None = always(None)
+    plan: StudyPlan = always(StudyPlan)
     again: str | None = None
     repeats: StoredOriginal | None = None
     servers: Mapping[str, Mapping[str, Json]] | None = None

@@ -50,7 +50,7 @@ def seal(plan: StudyPlan) -> str:
 
 def is_sealed(manifest: Manifest) -> bool:
     """Whether this user sealed what the manifest's plan starts or opens; True if that is nothing."""
-    started = started_by(manifest.plan or StudyPlan())
+    started = started_by(manifest.plan)
     if not started:
         return True
     key = _key(make=False)

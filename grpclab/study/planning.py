@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from grpclab.analysis import smallest_effect, spread_of
+from grpclab.analysis.study_plan import PlannedHeadline, StudyPlan
 from grpclab.study.comparing import PILOT_BLOCKS, piloted
-from grpclab.study.designs.design import configuration_row, trial_config
+from grpclab.study.designs.design import DELTA
 from grpclab.study.runner import Study, no_verdict
 from grpclab.study.sides import A, B, Side
 
@@ -18,25 +18,24 @@ def foretell(study: Study, write: Callable[[str], None], *, progress: Callable[[
     Where the blocks are too few for a verdict, that is all there is to say, and no pilot is measured. The pilot's
     trials go to `progress`.
     """
-    blocks = study.plan["blocks"]
+    blocks, delta = study.plan.blocks, study.plan.delta or DELTA
     write(study.summary())
     if no_verdict(blocks):
         return
-    headline = study.plan["headline"]
-    sides = {name: _side(study.plan, headline[role]) for name, role in ((A, "baseline"), (B, "candidate"))}
-    write(f"\nheadline: {headline['title']}; pilot, {PILOT_BLOCKS} blocks that do not count:")
-    seen = piloted(
-        sides, metric=headline["metric"], delta=study.plan["delta"], seed=study.manifest["seed"], write=progress
-    )
-    spread = spread_of(ci_low=seen.ci_low, ci_high=seen.ci_high, blocks=seen.blocks)
+    headline = study.plan.headline or PlannedHeadline()
+    sides = {A: _side(study.plan, headline.baseline), B: _side(study.plan, headline.candidate)}
+    write(f"\nheadline: {headline.title}; pilot, {PILOT_BLOCKS} blocks that do not count:")
+    pilot = piloted(sides, metric=headline.metric, delta=delta, seed=study.seed, write=progress)
+    spread = spread_of(ci_low=pilot.ci_low, ci_high=pilot.ci_high, blocks=pilot.blocks)
     least = smallest_effect(spread, blocks)
     write(
-        f"\nblock noise of the ratio: {100 * spread:.1f} %, by {seen.blocks} blocks; with {blocks} blocks an effect of"
-        f" {100 * least:.1f} % is found in four of five studies ({study.plan['delta']:.0%} is the least of interest)"
+        f"\nblock noise of the ratio: {100 * spread:.1f} %, by {pilot.blocks} blocks; with {blocks} blocks an effect of"
+        f" {100 * least:.1f} % is found in four of five studies ({delta:.0%} is the least of interest)"
     )
-    if least > study.plan["delta"]:
+    if least > delta:
         write("what is smaller may stay inconclusive: more blocks, or a quieter machine, would show it")
 
 
-def _side(plan: dict[str, Any] | Any, name: str) -> Side:
-    return Side(label=configuration_row(plan, name)["title"], config=trial_config(plan, name))
+def _side(plan: StudyPlan, name: str) -> Side:
+    configuration = plan.configuration(name)
+    return Side(label=configuration.title, config=configuration.config)

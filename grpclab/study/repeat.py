@@ -11,23 +11,22 @@ import re
 import shlex
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from grpclab.analysis import analyse
+from grpclab.analysis.study_plan import Json
 from grpclab.errors import DesignError, UsageError
-from grpclab.factors.config import TrialConfig
 from grpclab.study.comparing import ComparingStudy, references_of, servers_of
-from grpclab.study.documents import SCHEMA_VERSION
 from grpclab.study.manifests import manifest_of, surroundings
+from grpclab.study.model import Manifest, StoredComparison, StoredOriginal, StoredVerdict
 from grpclab.study.origin import is_sealed, started_by
 from grpclab.study.parameters import study_name
 from grpclab.study.runner import Study
 from grpclab.study.store import Store
-from grpclab.study.stored_values import read_manifest, read_plan, read_planned
+from grpclab.study.stored_values import written
 from grpclab.study.target import Subject
 from grpclab.system.paths import project_root
 from grpclab.text.printable import printable
@@ -49,28 +48,22 @@ class Original:
     """
 
     source: str
-    manifest: Mapping[str, Any]
-    verdict: Mapping[str, Any] = field(default_factory=dict)
+    manifest: Manifest
+    verdict: StoredVerdict = field(default_factory=StoredVerdict)
     trusted: bool = True
 
     @property
     def name(self) -> str:
         """The study's name."""
-        return str(self.manifest.get("study") or "study")
-
-    @property
-    def plan(self) -> Mapping[str, Any]:
-        """Its plan."""
-        found = self.manifest.get("plan")
-        return found if isinstance(found, Mapping) else {}
+        return self.manifest.study or "study"
 
     def foreign(self) -> list[str]:
         """What it would start or open, a line each, if this user did not record it on this machine."""
-        if is_sealed(read_manifest(self.manifest)):
+        if is_sealed(self.manifest):
             return []
         return [
             f"{name}: {what} {printable(str(value), LONGEST_SHOWN)}"
-            for name, started in started_by(read_plan(self.plan)).items()
+            for name, started in started_by(self.manifest.plan).items()
             for what, value in started.items()
         ]
 
@@ -95,34 +88,31 @@ def planned(original: Original, name: str | None = None, root: Path | None = Non
         if isinstance(error, UsageError):
             raise
         raise DesignError(f"{original.source} holds no plan that can be measured: {_reason(error)}") from None
-    found = surroundings(root)
-    folder = study_name("--study", name) if name is not None else _name(original, found["identity"], root / "results")
-    study = {"study": folder, "seed": original.manifest["seed"]}
+    here, plan = surroundings(root), original.manifest.plan
+    folder = study_name("--study", name) if name is not None else _name(original, here.identity, root / "results")
+    study = {"study": folder, "seed": original.manifest.seed}
     manifest = manifest_of(
-        found,
-        original.plan,
-        design_name=str(original.manifest.get("design") or ""),
-        question=str(original.manifest.get("question") or ""),
-        parameters={**(original.manifest.get("parameters") or {}), "max_trial_s": _longest_s(original), **study},
+        here,
+        plan,
+        design_name=original.manifest.design,
+        question=original.manifest.question,
+        parameters={**original.manifest.parameters, "max_trial_s": _longest_s(original), **study},
     )
-    manifest["again"] = shlex.join(["grpclab", "study", "--repeat", f"results/{folder}/manifest.json"])
-    manifest["repeats"] = _told(original)
-    if original.plan.get("subjects"):
-        manifest |= {"servers": servers_of(original.plan), "references": references_of(original.plan)}
-    kind = ComparingStudy if original.plan.get("subjects") else Study
+    again = shlex.join(["grpclab", "study", "--repeat", f"results/{folder}/manifest.json"])
+    manifest = replace(manifest, again=again, repeats=_repeats(original))
+    if plan.subjects:
+        manifest = replace(manifest, servers=servers_of(plan), references=references_of(plan))
+    kind = ComparingStudy if plan.subjects else Study
     return kind(Store(root / "results" / folder), manifest, root)
 
 
-def _told(original: Original) -> dict[str, Any]:
-    """What the repeat's manifest says of it."""
-    return {
-        "study": original.name,
-        "created_at": original.manifest.get("created_at"),
-        "identity": original.manifest.get("identity") or {},
-    }
+def _repeats(original: Original) -> StoredOriginal:
+    """What the repeat's manifest says of the original."""
+    manifest = original.manifest
+    return StoredOriginal(study=original.name, created_at=manifest.created_at or None, identity=manifest.identity)
 
 
-def _name(original: Original, identity: Mapping[str, Any], results: Path) -> str:
+def _name(original: Original, identity: Mapping[str, Json], results: Path) -> str:
     """``<study>-repeat``, or with the next free number; a repeat of it that was cut off goes on."""
     base = _AGAIN.sub("", original.name)
     number = 1
@@ -136,62 +126,52 @@ def _name(original: Original, identity: Mapping[str, Any], results: Path) -> str
         number += 1
 
 
-def _was_cut_off(store: Store, stored: Mapping[str, Any], original: Original, identity: Mapping[str, Any]) -> bool:
+def _was_cut_off(store: Store, stored: Manifest, original: Original, identity: Mapping[str, Json]) -> bool:
     """Whether a stored study repeats this one, on this machine, and has trials that were never measured."""
-    told = _told(original)
-    repeats = stored.get("repeats") or {}
-    same = (
-        all(repeats.get(key) == told[key] for key in ("study", "created_at"))
-        and stored.get("seed") == (original.manifest["seed"])
-    )
-    same = same and without_digits(stored.get("plan")) == without_digits(original.plan)
-    if not same or stored.get("identity") != dict(identity):
+    wanted, repeats = _repeats(original), stored.repeats or StoredOriginal()
+    if (repeats.study, repeats.created_at, stored.seed) != (wanted.study, wanted.created_at, original.manifest.seed):
+        return False
+    plans = [without_digits(written(manifest.plan)) for manifest in (stored, original.manifest)]
+    if plans[0] != plans[1] or stored.identity != identity:
         return False
     results = store.results()
     return any(trial.name not in results for trial in Study(store, stored, store.folder).trials)
 
 
 def _check(original: Original) -> None:
-    """Raises UsageError, KeyError, TypeError or ValueError if the plan cannot be measured."""
-    manifest, plan = original.manifest, original.plan
-    if manifest.get("schema_version") != SCHEMA_VERSION:
-        raise DesignError(
-            f"{original.source} has schema version {manifest.get('schema_version')}; this grpclab reads version"
-            f" {SCHEMA_VERSION}"
-        )
-    read_planned(manifest)
-    names = [row["name"] for row in plan["configurations"]]
-    for row in plan["configurations"]:
-        TrialConfig().replace(row["settings"])
-    headline = plan["headline"]
-    for side in ("baseline", "candidate"):
-        if headline[side] not in names:
-            raise ValueError(f"its headline names {headline[side]!r}, which is none of its configurations")
-    if unknown := sorted({str(name) for name in plan["profiled"]} - set(names)):
+    """Raises UsageError, TypeError or ValueError if the plan cannot be measured."""
+    plan, headline = original.manifest.plan, original.manifest.plan.headline
+    for configuration in plan.configurations:
+        _ = configuration.config
+    if headline is None:
+        raise ValueError("headline is missing")
+    for side in (headline.baseline, headline.candidate):
+        if side not in plan.names:
+            raise ValueError(f"its headline names {side!r}, which is none of its configurations")
+    if unknown := sorted(set(plan.profiled) - set(plan.names)):
         raise ValueError(f"it profiles {unknown[0]!r}, which is none of its configurations")
     _longest_s(original)
-    if unknown := sorted(set(plan.get("subjects") or {}) - set(names)):
+    if unknown := sorted(set(plan.subjects) - set(plan.names)):
         raise ValueError(f"it has a server for {unknown[0]!r}, which is none of its configurations")
-    if not original.trusted and started_by(read_plan(plan)):
-        by_hand = manifest.get("again") or "grpclab compare ..."
+    if not original.trusted and started_by(plan):
+        by_hand = original.manifest.again or "grpclab compare ..."
         raise DesignError(
             f"{original.source} starts servers by commands, or opens files, of whoever made it: read them, then run"
-            f" them yourself: {printable(str(by_hand))}"
+            f" them yourself: {printable(by_hand)}"
         )
-    analyse(pd.DataFrame(), plan)  # what cannot be judged is not worth measuring
+    analyse(pd.DataFrame(), written(plan))  # what cannot be judged is not worth measuring
 
 
 def _longest_s(original: Original) -> float:
     """The longest window, for the estimate of the time left."""
-    parameters: Mapping[str, Any] = original.manifest.get("parameters") or {}
-    return float(parameters.get("max_trial_s", _WINDOW_S))
+    return float(original.manifest.parameters.get("max_trial_s", _WINDOW_S))
 
 
 def _check_subjects(original: Original) -> None:
     """Servers by their commands, and calls by their files, must be there."""
-    for name, subject in (original.plan.get("subjects") or {}).items():
-        wanted = Subject(**{**subject, "metadata": tuple(subject.get("metadata") or ())})
-        command, proto = subject.get("command"), subject.get("proto")
+    for name, target in original.manifest.plan.subjects.items():
+        wanted = Subject.of(target)
+        command, proto = target.command, target.proto
         if command and shutil.which(program := shlex.split(command)[0]) is None:
             raise DesignError(f"{original.name} cannot be repeated here: {program}, which starts its {name}, is gone")
         wanted.check()
@@ -204,50 +184,48 @@ def _reason(error: Exception) -> str:
     return f"{error.args[0]} is missing" if isinstance(error, KeyError) else printable(str(error))
 
 
-def compared(original: Original, manifest: Mapping[str, Any], verdict: Mapping[str, Any]) -> list[str]:
+def compared(original: Original, manifest: Manifest, verdict: StoredVerdict) -> list[str]:
     """How the repeat's headline stands beside the original's, in lines; `manifest` and `verdict` are the repeat's."""
-    before, after = original.verdict.get("headline") or {}, verdict.get("headline") or {}
-    names = (
-        f"{original.name} ({str(original.manifest.get('created_at') or 'at an unknown time')[:10]})",
-        (f"{manifest['study']} (now)"),
-    )
+    first = original.manifest
+    before, after = original.verdict.headline or StoredComparison(), verdict.headline or StoredComparison()
+    names = (f"{original.name} ({(first.created_at or 'at an unknown time')[:10]})", f"{manifest.study} (now)")
     width = max(map(len, names))
     lines = [f"{name:<{width}}  {_estimate(c)}" for name, c in zip(names, (before, after), strict=True)]
     lines.append(_overlap(before, after))
-    theirs, mine = original.manifest.get("identity") or {}, manifest.get("identity") or {}
-    different = [key for key in sorted({*theirs, *mine}) if theirs.get(key) != mine.get(key)]
-    if not theirs:
+    there, here = first.identity, manifest.identity
+    different = [key for key in sorted({*there, *here}) if there.get(key) != here.get(key)]
+    if not there:
         lines.append("the original does not say on which machine it was measured: the two are not comparable as one")
     elif different:
-        told = ", ".join(f"{key} {theirs.get(key)} and {mine.get(key)}" for key in different)
-        lines.append(f"measured in different surroundings ({told}): the two are not comparable as one")
+        facts = ", ".join(f"{key} {there.get(key)} and {here.get(key)}" for key in different)
+        lines.append(f"measured in different surroundings ({facts}): the two are not comparable as one")
     else:
         lines.append("both on the same machine with the same versions")
-    servers = [found.get("servers") for found in (original.manifest, manifest)]
     lines += [
         f"the program of {name} is another one than in the original"
-        for name in (servers[1] or {})
-        if _other_program(name, servers)
+        for name in manifest.servers or {}
+        if _other_program(name, first, manifest)
     ]
-    commits = [(found.get("git") or {}).get("commit") for found in (original.manifest, manifest)]
+    commits = [found.git.get("commit") for found in (first, manifest)]
     if commits[0] != commits[1]:
         lines.append(f"of different commits: {' and '.join(str(commit or 'unknown')[:12] for commit in commits)}")
     return [printable(line) for line in lines]
 
 
-def _other_program(name: str, servers: list[Any]) -> bool:
+def _other_program(name: str, *manifests: Manifest) -> bool:
     """Whether the files behind a side's command have changed; False where that is not known."""
-    digests = [[file.get("sha256") for file in ((found or {}).get(name) or {}).get("files") or []] for found in servers]
+    files = [((manifest.servers or {}).get(name) or {}).get("files") or [] for manifest in manifests]
+    digests = [[file.get("sha256") for file in found] for found in files]
     return all(digests) and digests[0] != digests[1]
 
 
-def _estimate(c: Mapping[str, Any]) -> str:
-    if c.get("ratio") is None:
+def _estimate(c: StoredComparison) -> str:
+    if c.ratio is None:
         return "no ratio"
     between = " (no interval)"
-    if _has_interval(c):
-        between = f" (95 % interval {_figure(c['ci_low'])} to {_figure(c['ci_high'])})"
-    return f"{_figure(c['ratio'])}x{between}, {c.get('blocks')} blocks: {c.get('verdict')}"
+    if c.ci_low is not None and c.ci_high is not None:
+        between = f" (95 % interval {_figure(c.ci_low)} to {_figure(c.ci_high)})"
+    return f"{_figure(c.ratio)}x{between}, {c.blocks} blocks: {c.verdict}"
 
 
 def _figure(ratio: float) -> str:
@@ -255,14 +233,9 @@ def _figure(ratio: float) -> str:
     return f"{ratio:.2g}" if ratio < 0.1 else f"{ratio:.2f}" if ratio < 100 else f"{ratio:,.0f}"
 
 
-def _has_interval(c: Mapping[str, Any]) -> bool:
-    return c.get("ci_low") is not None and c.get("ci_high") is not None
-
-
-def _overlap(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    if not (_has_interval(before) and _has_interval(after)):
+def _overlap(before: StoredComparison, after: StoredComparison) -> str:
+    if before.ci_low is None or before.ci_high is None or after.ci_low is None or after.ci_high is None:
         return "without both intervals nothing can be said of whether the result came back"
-    apart = before["ci_low"] > after["ci_high"] or after["ci_low"] > before["ci_high"]
-    verdicts = before.get("verdict"), after.get("verdict")
-    agree = "the verdict is the same" if verdicts[0] == verdicts[1] else f"the verdict was {verdicts[0]}"
+    apart = before.ci_low > after.ci_high or after.ci_low > before.ci_high
+    agree = "the verdict is the same" if before.verdict == after.verdict else f"the verdict was {before.verdict}"
     return f"the intervals {'do not overlap' if apart else 'overlap'}, {agree}"

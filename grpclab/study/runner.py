@@ -10,13 +10,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Self
 
 import pandas as pd
 
@@ -28,14 +28,14 @@ from grpclab.factors.effective import unknown_factors
 from grpclab.study import collection
 from grpclab.study.collection import Artifacts
 from grpclab.study.designs import design, file_design
-from grpclab.study.documents import read_json, write_json
+from grpclab.study.documents import plain, read_json, write_json
 from grpclab.study.kernel import KERNEL, execute_trial
 from grpclab.study.manifests import link_check, manifest_for, manifest_of, surroundings
-from grpclab.study.model import StoredResult
+from grpclab.study.model import Manifest, StoredResult
 from grpclab.study.parameters import StudyParameters, study_name
 from grpclab.study.progress import Progress, say
 from grpclab.study.store import Store
-from grpclab.study.stored_values import read
+from grpclab.study.stored_values import read, read_plan, written
 from grpclab.study.trial_result import TrialIdentity, TrialResult, now_text
 from grpclab.system.paths import project_root, require_writable, written_to
 from grpclab.system.temporary import TemporaryFolder
@@ -49,12 +49,12 @@ FAILED_ALIKE = 3
 """After so many equal failures and not one valid trial a study stops."""
 
 
-@dataclasses.dataclass
+@dataclass
 class Failing:
     """Watches the trials of a study for failures that will not pass. `valid`: whether one was valid."""
 
     valid: bool
-    reasons: list[str] = dataclasses.field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
 
     def enough(self, result: StoredResult) -> bool:
         """Whether, with this result, it is clear that the others would fail in the same way."""
@@ -88,13 +88,13 @@ class Study:
 
     CONTINUES = "the same command"
 
-    def __init__(self, store: Store, manifest: Mapping[str, Any], root: Path) -> None:
+    def __init__(self, store: Store, manifest: Manifest, root: Path) -> None:
         self.store = store
         self.manifest = manifest
         self.root = root
-        self.plan: Mapping[str, Any] = manifest["plan"]
-        names = [row["name"] for row in self.plan["configurations"]]
-        self.trials = design.schedule(names, blocks=self.plan["blocks"], seed=manifest["seed"])
+        self.plan = manifest.plan
+        self.seed = manifest.seed or 0
+        self.trials = design.schedule(self.plan.names, blocks=self.plan.blocks, seed=self.seed)
 
     @property
     def name(self) -> str:
@@ -106,11 +106,7 @@ class Study:
         """Plan the study, and begin its folder or go on with the one that is there. Raises DesignError."""
         root = root or project_root()
         manifest = manifest_for(parameters, root)
-        store = Store(root / "results" / manifest["study"])
-        if store.manifest() is None:
-            require_outputs(store.folder, root / "reports")
-            manifest["link_check"] = link_check(manifest["plan"])
-        return cls(store, store.open(manifest), root)
+        return cls(Store(root / "results" / manifest.study), manifest, root).begin()
 
     @classmethod
     def described(cls, path: Path, name: str | None = None, root: Path | None = None) -> Study:
@@ -123,25 +119,29 @@ class Study:
         folder = study_name("study", name or path.stem)
         chosen = {"study": folder, "seed": asked.seed, "max_trial_s": asked.longest_s}
         manifest = manifest_of(
-            surroundings(root), asked.plan, design_name="file", question=asked.question, parameters=chosen
+            surroundings(root),
+            read_plan(plain(asked.plan)),
+            design_name="file",
+            question=asked.question,
+            parameters=chosen,
         )
-        manifest["again"] = shlex.join(["grpclab", "study", "--file", str(path), "--study", folder])
-        return cls(Store(root / "results" / folder), manifest, root)
+        again = shlex.join(["grpclab", "study", "--file", str(path), "--study", folder])
+        return cls(Store(root / "results" / folder), replace(manifest, again=again), root)
 
-    def begin(self) -> Study:
+    def begin(self) -> Self:
         """Begin the folder of a study that is only planned so far, or go on with it. Raises DesignError."""
-        checked = {}
+        manifest = self.manifest
         if self.store.manifest() is None:
             require_outputs(*self.outputs)
-            checked = {"link_check": link_check(self.plan)}
-        return type(self)(self.store, self.store.open({**self.manifest, **checked}), self.root)
+            manifest = replace(manifest, link_check=link_check(self.plan))
+        return type(self)(self.store, self.store.open(manifest), self.root)
 
     @classmethod
     def planned(cls, parameters: StudyParameters, root: Path | None = None) -> Study:
         """The study as it would be, without beginning its folder. Raises DesignError."""
         root = root or project_root()
         manifest = manifest_for(parameters, root)
-        return cls(Store(root / "results" / manifest["study"]), manifest, root)
+        return cls(Store(root / "results" / manifest.study), manifest, root)
 
     @classmethod
     def stored(cls, folder: Path) -> Study:
@@ -164,18 +164,17 @@ class Study:
 
     def summary(self) -> str:
         """The design in a few lines."""
-        configurations = len(self.plan["configurations"])
         missing = self.missing()
-        length = self.manifest["parameters"]["max_trial_s"] * 0.7 + SECONDS_BESIDE_WINDOW
+        length = self.manifest.parameters["max_trial_s"] * 0.7 + SECONDS_BESIDE_WINDOW
         lines = [
-            f"study {self.name}: {configurations} configurations x {self.plan['blocks']} blocks"
-            f" = {len(self.trials)} trials, order drawn from seed {self.manifest['seed']}",
+            f"study {self.name}: {len(self.plan.configurations)} configurations x {self.plan.blocks} blocks"
+            f" = {len(self.trials)} trials, order drawn from seed {self.seed}",
         ]
         if len(missing) < len(self.trials):
             lines.append(f"{len(self.trials) - len(missing)} trials are stored already, {len(missing)} are missing")
         if missing:
             lines.append(f"about {qty.rough_duration(len(missing) * length)} to go; Ctrl-C (Interrupt) loses nothing")
-        if told := no_verdict(self.plan["blocks"]):
+        if told := no_verdict(self.plan.blocks):
             lines.append(told)
         return "\n".join(lines)
 
@@ -214,12 +213,12 @@ class Study:
         return f"what was measured is in {self.store.folder}: fix the cause, and {self.CONTINUES} measures them again"
 
     def _run_trial(self, trial: design.Trial) -> StoredResult:
-        config = design.trial_config(self.plan, trial.configuration)
-        row = design.configuration_row(self.plan, trial.configuration)
+        planned = self.plan.configuration(trial.configuration)
+        config = planned.config
         identity = TrialIdentity(
             study=self.name,
             trial=trial.name,
-            scenario=row["scenario"],
+            scenario=planned.scenario,
             configuration=trial.configuration,
             block=trial.block,
             order=trial.order,
@@ -234,12 +233,12 @@ class Study:
 
     def measure(self, config: TrialConfig, identity: TrialIdentity, folder: Path) -> str:
         """Measure one trial into `folder`, as a notebook of its own; the reason why that failed, or nothing."""
+        profiled_blocks = self.plan.blocks if self.plan.profiled_blocks is None else self.plan.profiled_blocks
         parameters = {
             **vars(identity),
             "variant": "",
             "settings": config.settings(),
-            "profile": identity.configuration in self.plan["profiled"]
-            and identity.block < self.plan.get("profiled_blocks", self.plan["blocks"]),
+            "profile": identity.configuration in self.plan.profiled and identity.block < profiled_blocks,
         }
         return execute_trial(folder, parameters | {"output_dir": str(folder)})
 
@@ -261,16 +260,15 @@ class Study:
 
     def _without_unknown(self, trials: pd.DataFrame) -> pd.DataFrame:
         """Nothing in the place of factors that do not describe a command's server: an earlier version stored ours."""
-        for row in self.plan["configurations"]:
-            subject = (self.plan.get("subjects") or {}).get(row["name"])
-            unknown = [name for name in unknown_factors(subject, row["settings"]) if name in trials]
-            for name in unknown:
-                trials[name] = trials[name].astype(object).mask(trials["configuration"].eq(row["name"]), None)
+        for configuration in self.plan.configurations:
+            target = self.plan.subjects.get(configuration.name)
+            for name in unknown_factors(target, configuration.settings) & set(trials.columns):
+                trials[name] = trials[name].astype(object).mask(trials["configuration"].eq(configuration.name), None)
         return trials
 
     def _mixed(self, trials: pd.DataFrame) -> str:
         """Which trials were measured in other surroundings than the study, in words; "" for none."""
-        identity = json.loads(json.dumps(self.manifest.get("identity") or {}))
+        identity = self.manifest.identity
         found: dict[str, str] = {}
         for name, text in zip(trials.get("trial", []), trials.get("measured_on", []), strict=False):
             theirs = json.loads(text or "{}")  # an earlier version did not say
@@ -297,25 +295,24 @@ class Study:
     def artifacts(self, trials: pd.DataFrame) -> Artifacts:
         """What a report shows of single trials beside their frame."""
         folder, results = self.store.trials_folder, self.store.results()
-        names = [row["name"] for row in self.plan["configurations"]]
         return Artifacts(
-            profiles=collection.profiles(folder, self.plan["profiled"], trials),
-            histograms=collection.histograms(results, names, trials),
+            profiles=collection.profiles(folder, self.plan.profiled, trials),
+            histograms=collection.histograms(results, self.plan.names, trials),
             details=collection.details(folder, results),
         )
 
     def judge(self, trials: pd.DataFrame | None = None) -> Judgement:
         """What the trials say; writes verdict.json."""
         trials = self.collect() if trials is None else trials
-        judgement = analyse(trials, self.plan, self.manifest.get("cores"))
+        judgement = analyse(trials, written(self.plan), written(self.manifest.cores))
         if told := self._mixed(trials):
-            judgement = dataclasses.replace(
+            judgement = replace(
                 judgement,
                 sentence=f"{judgement.sentence} But it mixes machines or versions: see the warnings.",
                 warnings=(f"mixed: trials were {told}", *judgement.warnings),
             )
         if told := self.damaged_warning():
-            judgement = dataclasses.replace(judgement, warnings=(told, *judgement.warnings))
+            judgement = replace(judgement, warnings=(told, *judgement.warnings))
         with written_to(self.store.folder):
             write_json(self.store.folder / "verdict.json", judgement.as_dict())
         return judgement

@@ -11,17 +11,18 @@ import contextlib
 import itertools
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import pandas as pd
 
+from grpclab.analysis.study_plan import StudyPlan
 from grpclab.errors import DesignError
 from grpclab.study.documents import SCHEMA_VERSION, manifest_document, plain, read_json, write_json
-from grpclab.study.model import StoredResult
+from grpclab.study.model import Manifest, StoredResult
 from grpclab.study.origin import seal
-from grpclab.study.stored_values import read_plan, read_planned, read_result
+from grpclab.study.stored_values import read_manifest, read_plan, read_planned, read_result, written
 from grpclab.system.untrusted import is_inside, read_bytes
 from grpclab.text import redaction
 from grpclab.text.printable import printable
@@ -43,14 +44,14 @@ class Store:
         """The study's name, which is its folder's."""
         return self.folder.name
 
-    def manifest(self) -> dict[str, Any] | None:
+    def manifest(self) -> Manifest | None:
         """The manifest, or None where there is no study yet. Raises DesignError if it cannot be read."""
         path = self.folder / "manifest.json"
         try:
-            manifest = manifest_document(self.folder)
-            found = manifest.get("schema_version")
-            if found == SCHEMA_VERSION:
-                read_planned(manifest)
+            document = manifest_document(self.folder)
+            version = document.get("schema_version")
+            if version == SCHEMA_VERSION:
+                return read_planned(document)
         except FileNotFoundError:
             return None
         except NotADirectoryError:
@@ -59,13 +60,11 @@ class Store:
             raise DesignError(f"cannot read {path}: {error.strerror}") from None
         except ValueError as error:
             raise DesignError(f"{path} {_clause(error)}: {self._rescue()}") from None
-        if found != SCHEMA_VERSION:
-            version = "no schema version" if found is None else f"schema version {printable(str(found), 20)}"
-            raise DesignError(
-                f"{path} has {version}; this grpclab reads version {SCHEMA_VERSION}"
-                + (f": {self._rescue()}" if found is None else "")
-            )
-        return manifest
+        number = "no schema version" if version is None else f"schema version {printable(str(version), 20)}"
+        raise DesignError(
+            f"{path} has {number}; this grpclab reads version {SCHEMA_VERSION}"
+            + (f": {self._rescue()}" if version is None else "")
+        )
 
     def _rescue(self) -> str:
         """What of a study whose manifest is damaged can be saved, and how."""
@@ -77,7 +76,7 @@ class Store:
         report = self.folder.parent.parent / "reports" / f"{self.name}.html"
         return f"{saved}; {report} still holds the manifest" if report.is_file() else saved
 
-    def open(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    def open(self, manifest: Manifest) -> Manifest:
         """Begin the study, or go on with it; returns the stored manifest.
 
         Raises DesignError if the folder holds another design, or one measured on another machine or version, and for a
@@ -85,22 +84,22 @@ class Store:
         """
         stored = self.manifest()
         if stored is None:
-            self._require_same_trials(manifest)
+            self._require_same_trials(manifest.plan)
             self.trials_folder.mkdir(parents=True, exist_ok=True)
             self._begin_salt()
-            clean = self.redactor().manifest(plain(manifest))
-            sealed = {"seal": mark} if (mark := seal(read_plan(clean["plan"]))) else {}
-            write_json(self.folder / "manifest.json", {**clean, **sealed})
+            document = self.redactor().manifest(plain(written(manifest)))
+            sealed = {"seal": mark} if (mark := seal(read_plan(document["plan"]))) else {}
+            write_json(self.folder / "manifest.json", document | sealed)
             stored = self.manifest()
             assert stored is not None
-        stored, wanted = self._without_secrets(stored, plain(manifest))
-        different = [key for key in MUST_AGREE if stored.get(key) != wanted.get(key)]
-        if different == ["plan"] and without_digits(stored["plan"]) == without_digits(wanted["plan"]):
+        stored, wanted = self._without_secrets(stored), self._without_secrets(manifest)
+        different = [key for key in MUST_AGREE if getattr(stored, key) != getattr(wanted, key)]
+        if different == ["plan"] and without_digits(written(stored.plan)) == without_digits(written(wanted.plan)):
             raise DesignError(
                 f"{self.folder} was begun with another secret (--metadata, --data or a command): give the same one, or"
                 " give this study a name of its own (study=...)"
             )
-        if "servers" in stored and stored["servers"] != wanted.get("servers"):  # an earlier version did not say
+        if stored.servers is not None and stored.servers != wanted.servers:  # an earlier version did not say
             different.append("program behind a server's command")
         if different:
             raise DesignError(
@@ -126,25 +125,22 @@ class Store:
             file.write(os.urandom(SALT_BYTES))
         temporary.replace(self.folder / SALT)
 
-    def changed_references(self, manifest: Mapping[str, Any]) -> list[str]:
+    def changed_references(self, manifest: Manifest) -> list[str]:
         """The references (``env:NAME``, a file) whose value is another one than when the study was begun."""
-        stored = (self.manifest() or {}).get("references") or {}
-        now = self.redactor().manifest({"references": manifest.get("references") or {}})["references"]
-        return [name for name, value in now.items() if self._salt() and stored.get(name) not in (None, value)]
+        begun = self.manifest()
+        if begun is None or self._salt() is None:
+            return []
+        stored, now = begun.references or {}, self._without_secrets(manifest).references or {}
+        return [name for name, value in now.items() if stored.get(name) not in (None, value)]
 
-    def _without_secrets(
-        self, stored: Mapping[str, Any], wanted: Mapping[str, Any]
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Two manifests without their secrets, which all look the same where the salt is gone."""
-        redactor = self.redactor()
-        both = [redactor.manifest(one) for one in (stored, wanted)]
-        if self._salt() is None:
-            both = [without_digits(one) for one in both]
-        return both[0], both[1]
+    def _without_secrets(self, manifest: Manifest) -> Manifest:
+        """A manifest without its secrets, which all look the same where the salt is gone."""
+        document = self.redactor().manifest(plain(written(manifest)))
+        return read_manifest(document if self._salt() else without_digits(document))
 
-    def _require_same_trials(self, manifest: Mapping[str, Any]) -> None:
+    def _require_same_trials(self, plan: StudyPlan) -> None:
         """Raise DesignError if the trials of a study without a manifest were measured by another plan."""
-        settings = {row["name"]: plain(row["settings"]) for row in manifest["plan"].get("configurations") or []}
+        settings = {row.name: row.settings for row in plan.configurations}
         for name, result in self.results().items():
             planned, factors = settings.get(result.configuration), result.factors
             if planned is None or any(factors.get(key, level) != level for key, level in planned.items()):
@@ -274,11 +270,10 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _example(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+def _example(stored: Manifest, wanted: Manifest) -> str:
     """One thing that differs, for the message."""
-    for key in ("parameters", "identity"):
-        mine, theirs = wanted.get(key) or {}, stored.get(key) or {}
-        for name in mine:
-            if name != "study" and mine[name] != theirs.get(name):
-                return f" (there {name}={theirs.get(name)}, here {name}={mine[name]})"
+    for before, now in ((stored.parameters, wanted.parameters), (stored.identity, wanted.identity)):
+        for name in now:
+            if name != "study" and now[name] != before.get(name):
+                return f" (there {name}={before.get(name)}, here {name}={now[name]})"
     return ""

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from grpclab.analysis import Judgement, analyse
+from grpclab.analysis import analyse
 from grpclab.analysis.setup import described
+from grpclab.analysis.study_plan import Json, PlannedHeadline, StoredTarget
 from grpclab.errors import DesignError, MeasurementError
-from grpclab.factors.config import TrialConfig
 from grpclab.study.comparison import CompareResult
 from grpclab.study.designs.compare_design import SCENARIO, plan
+from grpclab.study.documents import plain
+from grpclab.study.model import Manifest
 from grpclab.study.runner import Study
 from grpclab.study.sides import A, B, Side, check_pair, checked_name
-from grpclab.study.stored_values import evaluating
+from grpclab.study.stored_values import evaluating, read_plan, written
 from grpclab.study.target import Subject
 
 
@@ -36,51 +38,43 @@ def _compared_stored(
     words: Mapping[str, str], *, delta: float, allow_mixed: bool, names: Mapping[str, str | None]
 ) -> CompareResult:
     studies, sides, frames = {}, {}, []
-    servers: dict[str, Any] = {}
+    servers: dict[str, Mapping[str, Json]] = {}
     for name, word in words.items():
         path, _, configuration = word.partition(":")
         study = studies[name] = Study.stored(Path(path))
-        configuration = configuration or study.plan["headline"]["candidate"]
-        known = [row["name"] for row in study.plan["configurations"]]
-        if configuration not in known:
-            raise DesignError(f"{path} has no configuration {configuration!r}: it has {', '.join(known)}")
+        configuration = configuration or (study.plan.headline or PlannedHeadline()).candidate
+        if configuration not in study.plan.names:
+            raise DesignError(f"{path} has no configuration {configuration!r}: it has {', '.join(study.plan.names)}")
         label = checked_name(name, names.get(name)) or f"{study.name}:{configuration}"
         sides[name] = _stored_side(study, configuration, label)
-        if server := (study.manifest.get("servers") or {}).get(configuration):
+        if server := (study.manifest.servers or {}).get(configuration):
             servers[name] = server
         trials = study.collect(allow_mixed=allow_mixed)
         frames.append(trials[trials["configuration"] == configuration].assign(configuration=name, scenario=SCENARIO))
     warnings = list(dict.fromkeys(told for study in studies.values() if (told := study.damaged_warning())))
-    mine, theirs = (studies[name].manifest.get("identity") or {} for name in (A, B))
-    different = sorted(key for key in {*mine, *theirs} if mine.get(key) != theirs.get(key))
+    first, second = (studies[name].manifest.identity for name in (A, B))
+    different = sorted(key for key in {*first, *second} if first.get(key) != second.get(key))
     if different:
-        told = ", ".join(f"{key}={mine.get(key)} and {theirs.get(key)}" for key in different)
+        facts = ", ".join(f"{key}={first.get(key)} and {second.get(key)}" for key in different)
         if not allow_mixed:
-            raise DesignError(f"measured in different surroundings ({told}): measure again, or add --allow-mixed")
-        warnings.append(f"mixed: measured in different surroundings ({told})")
+            raise DesignError(f"measured in different surroundings ({facts}): measure again, or add --allow-mixed")
+        warnings.append(f"mixed: measured in different surroundings ({facts})")
     if studies[A].store.folder != studies[B].store.folder:
         warnings.append("the two were not interleaved: what changed on the machine in between is in the ratio")
     trials = pd.concat(frames, ignore_index=True)
     blocks = int(trials["block"].max()) + 1 if len(trials) else 0
     check_pair(sides)
-    plan_ = plan(sides, blocks=blocks, delta=delta)
-    judgement = analyse(trials, plan_, studies[A].manifest.get("cores"))
-    judgement = Judgement(**{**vars(judgement), "warnings": (*warnings, *judgement.warnings)})
+    plan_ = read_plan(plain(plan(sides, blocks=blocks, delta=delta)))
+    judgement = analyse(trials, written(plan_), written(studies[A].manifest.cores))
+    judgement = replace(judgement, warnings=(*warnings, *judgement.warnings))
     if not judgement.headline.computed:
         raise MeasurementError(f"there is no ratio: {judgement.headline.note}")
-    versions = studies[A].manifest.get("versions")
-    setup = described({"plan": plan_, "servers": servers, "versions": versions})
+    setup = described(written(Manifest(plan=plan_, servers=servers, versions=studies[A].manifest.versions)))
     return CompareResult(trials=trials, judgement=judgement, setup=tuple(setup))
 
 
 def _stored_side(study: Study, configuration: str, label: str) -> Side:
     """A stored configuration with its server's command, which need not be there any more, and its call."""
-    settings = next(row["settings"] for row in study.plan["configurations"] if row["name"] == configuration)
-    found = (study.plan.get("subjects") or {}).get(configuration) or {}
-    subject = Subject(
-        command=found.get("command") or "",
-        call=found.get("call") or "",
-        data=found.get("data"),
-        metadata=tuple(found.get("metadata") or ()),
-    )
-    return Side(label=label, config=TrialConfig().replace(settings), subject=subject)
+    target = study.plan.subjects.get(configuration, StoredTarget())
+    subject = Subject(command=target.command, call=target.call, data=target.data, metadata=target.metadata)
+    return Side(label=label, config=study.plan.configuration(configuration).config, subject=subject)

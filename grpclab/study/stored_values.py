@@ -18,7 +18,9 @@ from grpclab.analysis.inference.distribution import check_histogram
 from grpclab.analysis.study_plan import ALWAYS, StudyPlan
 from grpclab.errors import DesignError, GrpclabError
 from grpclab.factors.levels import Level
+from grpclab.study.documents import SCHEMA_VERSION
 from grpclab.study.model import Manifest, StoredResult, StoredVerdict
+from grpclab.text.printable import printable
 
 MOST_BLOCKS = 1000
 MOST_CONFIGURATIONS = 2000
@@ -40,9 +42,9 @@ T = TypeVar("T")
 def read_manifest(document: Mapping[str, Any]) -> Manifest:
     """The manifest of a document. Raises ValueError for one that holds something of another type or out of bounds."""
     manifest = read(Manifest, document)
-    comparisons = manifest.plan.comparisons if manifest.plan else ()
-    if len(comparisons) > MOST_COMPARISONS:
-        raise ValueError(f"plans {len(comparisons):,} comparisons: expected at most {MOST_COMPARISONS:,}")
+    comparisons = len(manifest.plan.comparisons)
+    if comparisons > MOST_COMPARISONS:
+        raise ValueError(f"plans {comparisons:,} comparisons: expected at most {MOST_COMPARISONS:,}")
     return manifest
 
 
@@ -53,15 +55,14 @@ def read_planned(document: Mapping[str, Any]) -> Manifest:
     """
     manifest = read_manifest(document)
     plan = manifest.plan
-    if plan is None:
+    if document.get("plan") is None:
         raise ValueError("plan is missing")
-    if plan.configurations is None:
-        raise ValueError("plan.configurations is missing")
-    if plan.blocks is None:
-        raise ValueError("plan.blocks is missing")
+    for name in ("configurations", "blocks"):
+        if document["plan"].get(name) is None:
+            raise ValueError(f"plan.{name} is missing")
     _require_within("seed", manifest.seed, 0, MOST_NUMBER)
     _require_within("plan.blocks", plan.blocks, 1, MOST_BLOCKS)
-    names = [configuration.name for configuration in plan.configurations]
+    names = plan.names
     for name, row in zip(names, document["plan"]["configurations"], strict=True):
         if not CONFIGURATION_NAME.fullmatch(name):
             raise ValueError(f"{_shown(row.get('name'))} is no name of a configuration")
@@ -70,6 +71,17 @@ def read_planned(document: Mapping[str, Any]) -> Manifest:
     _require_within("plan.configurations", len(names), 1, MOST_CONFIGURATIONS)
     _require_within("trials", len(names) * plan.blocks, 1, MOST_TRIALS)
     return manifest
+
+
+def read_measurable(document: Mapping[str, Any], source: object) -> Manifest:
+    """The manifest of a document whose study is to be measured once more. Raises DesignError that names its source."""
+    version = document.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise DesignError(f"{source} has schema version {version}; this grpclab reads version {SCHEMA_VERSION}")
+    try:
+        return read_planned(document)
+    except ValueError as error:
+        raise DesignError(f"{source} holds no plan that can be measured: {printable(str(error))}") from None
 
 
 def read_plan(document: Mapping[str, Any]) -> StudyPlan:

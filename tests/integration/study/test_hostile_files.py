@@ -22,6 +22,7 @@ from grpclab.study import collection
 from grpclab.study.documents import write_json
 from grpclab.study.runner import Study
 from grpclab.study.store import Store
+from grpclab.study.stored_values import read_manifest
 from grpclab.study.trial_result import TrialIdentity, TrialResult, measured_on
 from grpclab.system.parquet import from_parquet
 from grpclab.system.paths import project_root
@@ -137,7 +138,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
 
     monkeypatch.setattr(Study, "measure", measure)
     made_here = hostile_contents.manifest() | {"identity": measured_on(), "plan": hostile_contents.plan(blocks=1)}
-    found = Study(Store(tmp_path / "results" / "tiny"), made_here, tmp_path).begin()
+    found = Study(Store(tmp_path / "results" / "tiny"), read_manifest(made_here), tmp_path).begin()
     found.run(lambda line: None)
     return found
 
@@ -205,7 +206,7 @@ def test_trials_of_another_plan_are_not_taken_for_those_of_a_new_one(study: Stud
     other = hostile_contents.manifest()
     other["plan"]["configurations"][0]["settings"]["server.threads"] = 3
     with pytest.raises(DesignError, match="a trial of another plan"):
-        Study(study.store, other, study.root).begin()
+        Study(study.store, read_manifest(other), study.root).begin()
 
 
 # ---- nothing outside ---------------------------------------------------------------------------------------------

@@ -22,11 +22,13 @@ from grpclab.report.stored import load_original
 from grpclab.study import repeat
 from grpclab.study.comparing import ComparingStudy
 from grpclab.study.designs import compare_design
-from grpclab.study.documents import write_json
+from grpclab.study.documents import manifest_document, write_json
+from grpclab.study.model import StoredOriginal, StoredVerdict
 from grpclab.study.repeat import Original, compared, planned
 from grpclab.study.runner import Study
 from grpclab.study.sides import Side
 from grpclab.study.store import Store
+from grpclab.study.stored_values import read_manifest, read_verdict
 from grpclab.study.target import Subject
 from tests.support.stored_studies import plan_of_two, result
 
@@ -89,15 +91,15 @@ def test_a_folder_its_manifest_and_a_report_are_the_same_original(root: Path) ->
     folder = store(root, manifest(), verdict)
     for source in (folder, folder / "manifest.json", report(root, manifest(), verdict)):
         found = load_original(source)
-        assert (found.manifest, found.verdict) == (manifest(), verdict)
+        assert (found.manifest, found.verdict) == (read_manifest(manifest()), read_verdict(verdict))
         assert found.trusted is (source != root / "sent.html")
 
 
 def test_a_study_that_was_never_judged_can_be_repeated(root: Path) -> None:
     folder = store(root, manifest())
-    assert load_original(folder).verdict == {}
+    assert load_original(folder).verdict == StoredVerdict()
     (folder / "verdict.json").write_text("[")
-    assert load_original(folder).verdict == {}
+    assert load_original(folder).verdict == StoredVerdict()
 
 
 # ---- what is planned ---------------------------------------------------------------------------------------------
@@ -108,18 +110,16 @@ def test_the_repeat_has_the_plan_and_the_order_but_surroundings_of_its_own(root:
     again = planned(load_original(folder))
     assert again.name == "tiny-repeat"
     assert [t.name for t in again.trials] == [t.name for t in Study.stored(folder).trials]
-    assert {key: again.manifest[key] for key in ("plan", "seed", "design", "question")} == {
-        key: manifest()[key] for key in ("plan", "seed", "design", "question")
-    }
-    assert again.manifest["identity"]["host"] != "elsewhere"
-    assert again.manifest["created_at"] > "2026-11-20T09:00"
-    assert again.manifest["repeats"] == {
-        "study": "tiny",
-        "created_at": "2026-11-20T09:00:00+00:00",
-        "identity": IDENTITY,
-    }
-    assert again.manifest["again"] == "grpclab study --repeat results/tiny-repeat/manifest.json"
-    assert again.manifest["parameters"] == {"study": "tiny-repeat", "seed": 7, "max_trial_s": 0.2}
+    original = read_manifest(manifest())
+    for key in ("plan", "seed", "design", "question"):
+        assert getattr(again.manifest, key) == getattr(original, key)
+    assert again.manifest.identity["host"] != "elsewhere"
+    assert again.manifest.created_at > "2026-11-20T09:00"
+    assert again.manifest.repeats == StoredOriginal(
+        study="tiny", created_at="2026-11-20T09:00:00+00:00", identity=IDENTITY
+    )
+    assert again.manifest.again == "grpclab study --repeat results/tiny-repeat/manifest.json"
+    assert again.manifest.parameters == {"study": "tiny-repeat", "seed": 7, "max_trial_s": 0.2}
     assert not again.store.folder.exists()
 
 
@@ -139,7 +139,7 @@ def test_one_that_was_cut_off_goes_on_and_a_finished_one_is_followed_by_the_next
 
 def test_a_cut_off_repeat_of_another_machine_or_study_is_left_alone(root: Path) -> None:
     original = load_original(store(root, manifest()))
-    begun = dict(planned(original).begin().manifest)
+    begun = manifest_document(planned(original).begin().store.folder)
     path = root / "results" / "tiny-repeat" / "manifest.json"
     write_json(path, begun | {"identity": IDENTITY})
     assert planned(original).name == "tiny-repeat-2"
@@ -215,7 +215,7 @@ def sealed(root: Path) -> Path:
     """The study of two commands that this user began here."""
     found = commands(f"{sys.executable} -c '' {{port}}", "sh {port}")
     made = Store(root / "results" / "tiny")
-    made.open(found | {"servers": {}})
+    made.open(read_manifest(found | {"servers": {}}))
     return made.folder
 
 
@@ -391,8 +391,9 @@ def test_a_study_is_measured_once_more_and_held_against_the_original(
 
 
 def held(after: dict[str, Any], *, identity: dict[str, Any] = IDENTITY, before: dict[str, Any] | None = None) -> str:
-    original = Original(source="x", manifest=manifest(), verdict={} if before is None else {"headline": before})
-    return "\n".join(compared(original, manifest(study="tiny-repeat", identity=identity), {"headline": after}))
+    original = Original(source="x", manifest=read_manifest(manifest()), verdict=read_verdict({"headline": before}))
+    repeated = read_manifest(manifest(study="tiny-repeat", identity=identity))
+    return "\n".join(compared(original, repeated, read_verdict({"headline": after})))
 
 
 def test_both_ratios_are_told_and_whether_their_intervals_overlap() -> None:
@@ -409,8 +410,10 @@ def test_both_ratios_are_told_and_whether_their_intervals_overlap() -> None:
 def test_another_machine_or_version_is_never_taken_for_the_same() -> None:
     told = held(HEADLINE, before=HEADLINE, identity=IDENTITY | {"grpcio": "1.86.0"})
     assert "different surroundings (grpcio 1.85.1 and 1.86.0): the two are not comparable as one" in told
-    nameless = Original(source="x", manifest=manifest(identity={}), verdict={"headline": HEADLINE})
-    assert "does not say on which machine" in "\n".join(compared(nameless, manifest(), {"headline": HEADLINE}))
+    verdict = read_verdict({"headline": HEADLINE})
+    nameless = Original(source="x", manifest=read_manifest(manifest(identity={})), verdict=verdict)
+    lines = compared(nameless, read_manifest(manifest()), verdict)
+    assert "does not say on which machine" in "\n".join(lines)
 
 
 @pytest.mark.parametrize("poor", [{}, {"ratio": None}, HEADLINE | {"ci_low": None}])
@@ -422,6 +425,6 @@ def test_without_a_ratio_or_interval_nothing_is_claimed(poor: dict[str, Any]) ->
 
 def test_a_store_is_not_begun_by_a_refusal(root: Path) -> None:
     with pytest.raises(UsageError):
-        planned(Original(source="x", manifest=manifest(schema_version=2)))
+        planned(load_original(report(root, manifest(schema_version=2), {})))
     assert Store(root / "results" / "tiny-repeat").manifest() is None
     assert repeat.LONGEST_NAME == 64

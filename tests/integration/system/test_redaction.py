@@ -23,8 +23,10 @@ from grpclab.report import data
 from grpclab.report.past import settings_digest
 from grpclab.report.publish import publish
 from grpclab.study.documents import write_json
+from grpclab.study.model import Manifest
 from grpclab.study.runner import Study
 from grpclab.study.store import Store
+from grpclab.study.stored_values import read_manifest
 from grpclab.study.target import Subject
 from grpclab.text import credentials, redaction
 from grpclab.text.credentials import MASK, is_placeholder, is_secret, learn, learn_words
@@ -263,12 +265,16 @@ def test_a_command_or_request_whose_secret_was_not_stored_is_not_run(redactor: R
 # ---- the folder of a study ---------------------------------------------------------------------------------------
 
 
-def manifest(*metadata: str, **references: str) -> dict[str, Any]:
+def document(*metadata: str, **references: str) -> dict[str, Any]:
     return {
         **small_study().manifest,
         "plan": {**small_study().manifest["plan"], "subjects": {"a": {"metadata": list(metadata)}}},
         "references": references,
     }
+
+
+def manifest(*metadata: str, **references: str) -> Manifest:
+    return read_manifest(document(*metadata, **references))
 
 
 def test_the_salt_is_its_owners_and_a_study_goes_on_with_the_same_secret_only(tmp_path: Path) -> None:
@@ -293,7 +299,7 @@ def test_what_an_earlier_version_stored_in_clear_goes_on_too(tmp_path: Path) -> 
     store = Store(tmp_path / "results" / "old")
     store.trials_folder.mkdir(parents=True)
     write_json(store.folder / "manifest.json", {})
-    (store.folder / "manifest.json").write_text(json.dumps(manifest("authorization=" + TOKEN)))
+    (store.folder / "manifest.json").write_text(json.dumps(document("authorization=" + TOKEN)))
     store.open(manifest("authorization=" + TOKEN))
 
 

@@ -41,7 +41,6 @@ REGISTRIES = (
 """Rooms whose modules are members: each is one file, however small, and is named after what it stands for."""
 
 LARGE: dict[str, str] = {
-    "grpclab.calibration.disturbances": "an experiment is one module",
     "grpclab.metrics": "one table, a row a column",
 }
 """Modules above 16 kB, and why each is one module."""
@@ -140,11 +139,6 @@ DICTIONARIES: dict[str, int] = {
     "analysis.offered": 1,
     "analysis.sentence": 3,
     "analysis.setup": 6,
-    "calibration.crashes": 1,
-    "calibration.disturbances": 1,
-    "calibration.disturber": 1,
-    "calibration.page": 3,
-    "calibration.store": 2,
     "cli.report": 1,
     "cli.study": 1,
     "report.figures.curves": 4,
@@ -164,9 +158,8 @@ DICTIONARIES: dict[str, int] = {
     "report.sections.configurations": 4,
     "report.sections.engines": 1,
     "report.sections.throughput": 2,
-    "report.stored": 3,
+    "report.stored": 2,
     "report.words": 3,
-    "study.comparing": 5,
     "study.designs.compare_design": 2,
     "study.designs.default_design": 9,
     "study.designs.design": 5,
@@ -175,11 +168,6 @@ DICTIONARIES: dict[str, int] = {
     "study.designs.idle_design": 1,
     "study.designs.leave_one_out": 1,
     "study.designs.replication_design": 4,
-    "study.manifests": 4,
-    "study.planning": 1,
-    "study.repeat": 8,
-    "study.runner": 2,
-    "study.store": 8,
 }
 """How many functions of a module take or return a plan, a verdict, a part of one or other JSON as a dictionary.
 

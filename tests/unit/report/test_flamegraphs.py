@@ -60,8 +60,8 @@ def test_the_only_script_that_may_run_is_ours(tmp_path: Path) -> None:
 
 def test_a_study_gathers_the_stacks_of_its_valid_profiled_trials(tmp_path: Path) -> None:
     study = Study.prepare(StudyParameters(study="s", design="quick", blocks=2), root=tmp_path)
-    profiled = study.plan["profiled"]
-    names = [row["name"] for row in study.plan["configurations"]]
+    profiled = study.plan.profiled
+    names = study.plan.names
     rows = []
     for trial in schedule(names, blocks=2, seed=1):
         folder = study.store.trials_folder / trial.name

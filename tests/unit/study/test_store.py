@@ -21,6 +21,7 @@ from grpclab.metrics import MEASURED
 from grpclab.study import collection
 from grpclab.study.documents import SCHEMA_VERSION, write_json
 from grpclab.study.store import Store
+from grpclab.study.stored_values import read_manifest
 from grpclab.study.trial_result import TrialIdentity, TrialResult
 from tests.support.stored_studies import result
 
@@ -38,7 +39,7 @@ with Store(Path(sys.argv[1])).lock():
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     found = Store(tmp_path / "results" / "mine")
-    found.open(manifest())
+    found.open(read_manifest(manifest()))
     return found
 
 
@@ -160,7 +161,7 @@ def test_what_a_killed_run_left_is_no_trial_and_the_next_run_removes_it(store: S
 
 def test_opening_a_study_that_runs_elsewhere_leaves_its_trial_alone(store: Store) -> None:
     with store.writing(T) as folder:
-        Store(store.folder).open(manifest())
+        Store(store.folder).open(read_manifest(manifest()))
         assert folder.exists()
         write_json(folder / "result.json", result(T))
     assert list(store.results()) == ["00-000-basic"]
@@ -172,10 +173,10 @@ def test_opening_a_study_that_runs_elsewhere_leaves_its_trial_alone(store: Store
 def test_a_study_is_begun_once_and_gone_on_with(tmp_path: Path) -> None:
     store = Store(tmp_path / "results" / "mine")
     assert store.manifest() is None
-    first = store.open(manifest())
-    again = store.open(manifest(created_at="later", git={"commit": "another"}))
+    first = store.open(read_manifest(manifest()))
+    again = store.open(read_manifest(manifest(created_at="later", git={"commit": "another"})))
     assert first == again == store.manifest()
-    assert again["created_at"] == "2026-11-23T12:00:00"
+    assert again.created_at == "2026-11-23T12:00:00"
     assert store.name == "mine"
 
 
@@ -206,7 +207,7 @@ def test_another_design_or_machine_is_refused_with_what_differs(
 ) -> None:
     before = store.manifest()
     with pytest.raises(DesignError) as refusal:
-        store.open(manifest(**changes))
+        store.open(read_manifest(manifest(**changes)))
     text = str(refusal.value)
     assert all(word in text for word in [*words, str(store.folder), "give this one a name of its own"])
     assert "\n" not in text
