@@ -4,6 +4,7 @@ Each line imports only from those above it::
 
     claims        what must hold, and the table of whether it does
     disturber     a process that disturbs others on purpose
+    disturbing    a window of load that is disturbed: the processes that do it, the ways to the server
     echo_peer     A process of the echo: sockets that are looked at without a pause, as fast as one core can
     neighbours    how much of the machine others used meanwhile
     plan          what a run is asked for, and the sizes that follow from it

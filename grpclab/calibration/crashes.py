@@ -3,16 +3,15 @@ its window."""
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import random
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import psutil
@@ -25,6 +24,9 @@ from grpclab.errors import WorkerError
 from grpclab.report import tables
 from grpclab.report.words import esc
 from grpclab.study import evidence
+from grpclab.study.documents import manifest_document, read_json
+from grpclab.study.model import StoredResult
+from grpclab.study.stored_values import read, read_manifest
 from grpclab.system import procfs
 from grpclab.system.paths import project_root
 from grpclab.system.subprocesses import STUDY_VARIABLE, module_command
@@ -76,25 +78,32 @@ def default_study(results: Path) -> dict[str, float]:
     found = {"default_wall_s": math.nan, "default_share": math.nan}
     newest = ""
     for path in results.glob("*/manifest.json"):
-        manifest = json.loads(path.read_text())
-        trials = [json.loads(one.read_text()) for one in path.parent.glob("trials/[!.]*/result.json")]
-        planned = len(manifest["plan"]["configurations"]) * manifest["plan"]["blocks"]
-        if manifest.get("design") == "default" and len(trials) == planned and manifest["created_at"] > newest:
-            newest = manifest["created_at"]
-            trials.sort(key=lambda trial: (trial["block"], trial["order"]))
-            first, last = (datetime.fromisoformat(trials[at]["started_at"]) for at in (0, -1))
+        manifest = read_manifest(manifest_document(path.parent))
+        plan = manifest.plan
+        if plan is None or manifest.design != "default" or manifest.created_at <= newest:
+            continue
+        trials = list(_results(path.parent))
+        if len(trials) == len(plan.configurations or ()) * (plan.blocks or 0):
+            newest = manifest.created_at
+            trials.sort(key=lambda trial: (trial.block, trial.order))
+            first, last = (datetime.fromisoformat(trials[at].started_at) for at in (0, -1))
             wall_s = (last - first).total_seconds()
             found = {"default_wall_s": wall_s, "default_share": sum(map(_measuring_s, trials[:-1])) / max(wall_s, 1e-9)}
     return found
 
 
-def _measuring_s(trial: Mapping[str, Any]) -> float:
+def _results(study: Path) -> Iterator[StoredResult]:
+    """The results of a study's trials, without those that are half written."""
+    for path in study.glob("trials/[!.]*/result.json"):
+        yield read(StoredResult, read_json(path, inside=study))
+
+
+def _measuring_s(trial: StoredResult) -> float:
     """Seconds of a trial in which it was silent, warmed up, measured or profiled."""
-    factors, metrics = trial["factors"], trial["metrics"]
     looks = evidence.length_s()
-    profiled = metrics.get("profile_samples") is not None
-    beside = float(factors["load.warmup_s"] or 0) + float(factors.get("load.pause_s") or 0)
-    return float(metrics.get("window_s") or 0) + beside + looks * profiled
+    profiled = trial.metrics.get("profile_samples") is not None
+    beside = float(trial.factors["load.warmup_s"] or 0) + float(trial.factors.get("load.pause_s") or 0)
+    return float(trial.metrics.get("window_s") or 0) + beside + looks * profiled
 
 
 def _kill_and_go_on(root: Path, kills: int, draw: random.Random) -> tuple[int, int]:
@@ -137,11 +146,9 @@ def _start(root: Path) -> subprocess.Popen[bytes]:
 
 def _stored(root: Path) -> dict[str, int]:
     """The valid trials that are there, with the moment at which each was written."""
-    found = {}
-    for path in (root / "results" / STUDY / "trials").glob("[!.]*/result.json"):
-        if json.loads(path.read_text())["valid"]:
-            found[path.parent.name] = path.stat().st_mtime_ns
-    return found
+    study = root / "results" / STUDY
+    valid = [result.trial for result in _results(study) if result.valid]
+    return {name: (study / "trials" / name / "result.json").stat().st_mtime_ns for name in valid}
 
 
 def _left_behind(root: Path) -> int:
@@ -163,23 +170,37 @@ def _of_the_study(process: psutil.Process, root: Path) -> bool:
         return False
 
 
-def _trials(root: Path) -> pd.DataFrame:
-    """What lies there in the end, hidden folders included."""
-    rows: list[dict[str, Any]] = []
-    for folder in (root / "results" / STUDY / "trials").iterdir():
+@dataclass(frozen=True, kw_only=True)
+class _Trial:
+    """A row of the frame: a trial's folder as it lies there in the end."""
+
+    trial: str
+    valid: bool
+    half: bool
+    written_s: float
+    window_s: float
+
+    @classmethod
+    def of(cls, folder: Path) -> _Trial:
+        """The trial in a folder, whatever is left of it."""
         files = {path.name for path in folder.iterdir()}
         whole = {"trial.ipynb", "result.json", "latency.parquet", "timeline.parquet", "server.log"} <= files
-        result = json.loads((folder / "result.json").read_text()) if "result.json" in files else {}
-        window = float((result.get("metrics") or {}).get("window_s") or 0)
-        rows.append(
-            {
-                "trial": folder.name,
-                "valid": bool(result.get("valid")),
-                "half": folder.name.startswith(".") or not whole,
-                "written_s": (folder / "result.json").stat().st_mtime if result else 0.0,
-                "window_s": window + float((result.get("factors") or {}).get("load.warmup_s") or 0),
-            }
+        half, stored = folder.name.startswith(".") or not whole, folder / "result.json"
+        if not stored.exists():
+            return cls(trial=folder.name, valid=False, half=half, written_s=0.0, window_s=0.0)
+        result = read(StoredResult, read_json(stored, inside=folder))
+        return cls(
+            trial=folder.name,
+            valid=result.valid,
+            half=half,
+            written_s=stored.stat().st_mtime,
+            window_s=float(result.metrics.get("window_s") or 0) + float(result.factors.get("load.warmup_s") or 0),
         )
+
+
+def _trials(root: Path) -> pd.DataFrame:
+    """What lies there in the end, hidden folders included."""
+    rows = [_Trial.of(folder) for folder in (root / "results" / STUDY / "trials").iterdir()]
     frame = pd.DataFrame(rows).sort_values("written_s", ignore_index=True)
     return frame.assign(written_s=frame["written_s"] - frame["written_s"].min())
 

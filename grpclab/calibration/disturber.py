@@ -2,7 +2,7 @@
 
 ``python -m grpclab.calibration.disturber`` reads orders, a JSON line each, and answers ``{"began_s": N, "ended_s": N}``
 to each when it is done: a busy machine may have kept it from being on time.
-An order has a ``kind``, ``at`` (perf_counter, seconds) and ``seconds``:
+An :class:`Order` has a ``kind``, ``at`` (perf_counter, seconds) and ``seconds``:
 
 - ``stop``: SIGSTOP to the processes ``pids``, SIGCONT after that time;
 - ``burn``: keep the core busy that this process is pinned to;
@@ -22,9 +22,9 @@ import select
 import signal
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from grpclab.system.subprocesses import say
 
@@ -33,7 +33,17 @@ MEMORY_BYTES = 512 * 2**20
 CHUNK_BYTES = 2**20
 PAGE = 4096
 
-Order = dict[str, Any]
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What to do, from when on and for how long; `pids` are stopped, `text` is written into the file `path`."""
+
+    kind: str
+    at: float
+    seconds: float
+    pids: Sequence[int] = ()
+    path: str = ""
+    text: str = ""
 
 
 class _ParentGoneError(Exception):
@@ -70,7 +80,7 @@ class _Lines:
         self._buffer += data
 
 
-def _send(pids: list[int], number: signal.Signals) -> None:
+def _send(pids: Sequence[int], number: signal.Signals) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
@@ -78,28 +88,28 @@ def _send(pids: list[int], number: signal.Signals) -> None:
 
 def _stop(order: Order, lines: _Lines) -> None:
     try:
-        _send(order["pids"], signal.SIGSTOP)
-        lines.wait_until(time.perf_counter() + order["seconds"])
+        _send(order.pids, signal.SIGSTOP)
+        lines.wait_until(time.perf_counter() + order.seconds)
     finally:
-        _send(order["pids"], signal.SIGCONT)
+        _send(order.pids, signal.SIGCONT)
 
 
 def _burn(order: Order, lines: _Lines) -> None:
-    end = order["at"] + order["seconds"]
+    end = order.at + order.seconds
     while time.perf_counter() < end:
         sum(range(50_000))
         lines.look()
 
 
 def _memory(order: Order, lines: _Lines) -> None:
-    end, taken = order["at"] + order["seconds"], bytearray(MEMORY_BYTES)
+    end, taken = order.at + order.seconds, bytearray(MEMORY_BYTES)
     while time.perf_counter() < end:
         taken[::PAGE] = os.urandom(1) * len(taken[::PAGE])
         lines.look()
 
 
 def _fsync(order: Order, lines: _Lines) -> None:
-    end, chunk = order["at"] + order["seconds"], os.urandom(CHUNK_BYTES)
+    end, chunk = order.at + order.seconds, os.urandom(CHUNK_BYTES)
     with tempfile.TemporaryFile() as file:
         while time.perf_counter() < end:
             file.seek(0)
@@ -110,8 +120,8 @@ def _fsync(order: Order, lines: _Lines) -> None:
 
 
 def _clock(order: Order, lines: _Lines) -> None:
-    Path(order["path"]).write_text(order["text"])
-    lines.wait_until(order["at"] + order["seconds"])
+    Path(order.path).write_text(order.text)
+    lines.wait_until(order.at + order.seconds)
 
 
 KINDS: dict[str, Callable[[Order, _Lines], None]] = {
@@ -129,10 +139,10 @@ def main() -> None:
     with contextlib.suppress(_ParentGoneError, BrokenPipeError):
         say(ready=True)
         while True:
-            order = json.loads(lines.next())
-            lines.wait_until(order["at"])
+            order = Order(**json.loads(lines.next()))
+            lines.wait_until(order.at)
             began_s = time.perf_counter()
-            KINDS[order["kind"]](order, lines)
+            KINDS[order.kind](order, lines)
             say(began_s=began_s, ended_s=time.perf_counter())
 
 

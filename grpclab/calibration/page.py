@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from grpclab import quantities as qty
 from grpclab.calibration.claims import Claim, claims_table, verdict
 from grpclab.calibration.experiments import EXPERIMENTS
-from grpclab.calibration.store import Results
+from grpclab.calibration.store import About, Results
 from grpclab.report import files, tables, words
 from grpclab.report.blocks import Section, Shown
 from grpclab.report.renderers.html import notebook, render
@@ -81,10 +81,10 @@ def write(results: Results, made: Mapping[str, Section] | None = None) -> Path:
     `made` as in :func:`sections`; it only saves time.
     """
     about = results.about()
-    machine = about["machine"]
+    machine = about.machine
     told = {
         "study": TITLE,
-        "created_at": about["created_at"],
+        "created_at": about.created_at,
         "machine": ", ".join(str(machine[key]) for key in ("host", "cpu_model") if machine.get(key)),
     }
     nb = notebook(sections(results, made), told)
@@ -95,45 +95,49 @@ def write(results: Results, made: Mapping[str, Section] | None = None) -> Path:
 
 
 def _why_not(results: Results, name: str) -> str:
-    return str(results.about()["notes"].get(name) or "the run was ended before it")
+    return results.about().notes.get(name) or "the run was ended before it"
 
 
-def _warning(about: dict[str, Any]) -> str:
+def _warning(about: About) -> str:
     """What makes these figures worth less than those of another run."""
     told = []
-    parameters, machine = about["parameters"], about["machine"]
-    if not parameters["full"]:
+    if not about.parameters.full:
         told.append("This was a short run: a full one (full = true) has longer windows.")
-    if parameters["scale"] < 1:
-        told.append(f"All durations were scaled by {parameters['scale']:g}: read no figure as a result.")
-    busy = {name: share for name, share in about["others"].items() if share > OTHERS_LIMIT}
+    if about.parameters.scale < 1:
+        told.append(f"All durations were scaled by {about.parameters.scale:g}: read no figure as a result.")
+    busy = {name: share for name, share in about.others.items() if share > OTHERS_LIMIT}
     if busy:
         shares = words.listing([f"{EXPERIMENTS[name].title} {qty.percent(share)}" for name, share in busy.items()])
         told.append(f"Others used this machine at the same time, of all its cores: {shares}. Tails tell of them.")
-    if len(machine["affinity"]) == 1:
+    if len(about.machine["affinity"]) == 1:
         told.append("There is one core: generator and server take it from each other.")
     items = "".join(f"<li>{esc(text)}</li>" for text in told)
     return f'<ul class="gl-warnings">{items}</ul>' if told else ""
 
 
-def _in_short(about: dict[str, Any]) -> str:
-    machine, versions = about["machine"], about["versions"]
+def _in_short(about: About) -> str:
+    machine, versions, parameters = about.machine, about.versions, about.parameters
     names = ("python", "grpcio", "uvloop")
     pairs = [
         ("machine", f"{machine['cpu_model'] or machine['architecture']}, {len(machine['affinity'])} cores"),
         ("virtual machine", {True: "yes", False: "no"}.get(machine["virtual_machine"], "unknown")),
         ("kernel", f"{machine['system']} {machine['kernel']}"),
         ("versions", ", ".join(f"{name} {versions[name]}" for name in names if versions.get(name))),
-        ("rounds", f"{about['parameters']['rounds']}, seed {about['parameters']['seed']}"),
-        ("load average", f"{_load(machine['load_average'])} before, {_load(about.get('load_average_after'))} after"),
+        ("rounds", f"{parameters.rounds}, seed {parameters.seed}"),
+        ("load average", f"{_load(machine['load_average'])} before, {_load(about.load_average_after)} after"),
     ]
     return tables.facts(pairs)
 
 
-def _load(averages: list[float] | None) -> str:
+def _load(averages: Sequence[float] | None) -> str:
     return f"{averages[0]:g}" if averages else "unknown"
 
 
-def _facts(about: dict[str, Any]) -> str:
-    titles = {"machine": "Machine", "versions": "Versions", "git": "Source", "parameters": "Parameters"}
-    return "".join(f"<h3>{title}</h3>{tables.facts(tables.flat(about[key]))}" for key, title in titles.items())
+def _facts(about: About) -> str:
+    parts = {
+        "Machine": about.machine,
+        "Versions": about.versions,
+        "Source": about.git,
+        "Parameters": dataclasses.asdict(about.parameters),
+    }
+    return "".join(f"<h3>{title}</h3>{tables.facts(tables.flat(facts))}" for title, facts in parts.items())

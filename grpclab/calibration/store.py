@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
+from grpclab.analysis.study_plan import Json, nothing
 from grpclab.calibration.plan import OWN, Plan
 from grpclab.errors import DesignError
-from grpclab.study.documents import write_json
+from grpclab.study.documents import read_json, write_json
+from grpclab.study.stored_values import read
 from grpclab.study.trial_result import now_text
 from grpclab.system import environment
 from grpclab.system.parquet import read_own
 
 SCHEMA_VERSION = 1
 """Of about.json and the frames. 1: first version."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """The content of about.json: when, where and with which parameters a calibration was measured.
+
+    `notes` has, by experiment, why there is no frame; `others` the share of the machine that others used meanwhile.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    created_at: str
+    parameters: Plan
+    machine: Mapping[str, Json]
+    versions: Mapping[str, Json]
+    git: Mapping[str, Json]
+    notes: Mapping[str, str] = nothing()
+    others: Mapping[str, float] = nothing()
+    load_average_after: tuple[float, ...] | None = None
 
 
 class Results:
@@ -35,16 +54,13 @@ class Results:
         for path in self.folder.glob("*.parquet"):
             path.unlink()
         self._write(
-            {
-                "schema_version": SCHEMA_VERSION,
-                "created_at": now_text(),
-                "parameters": dataclasses.asdict(plan),
-                "machine": environment.machine(),
-                "versions": environment.versions(),
-                "git": environment.git_state(self.root),
-                "notes": {},
-                "others": {},
-            }
+            About(
+                created_at=now_text(),
+                parameters=plan,
+                machine=environment.machine(),
+                versions=environment.versions(),
+                git=environment.git_state(self.root),
+            )
         )
 
     def put(self, name: str, frame: pd.DataFrame, *, others: float = 0.0) -> None:
@@ -54,29 +70,31 @@ class Results:
         temporary.replace(self.folder / f"{name}.parquet")
         about = self.about()
         load = environment.machine()["load_average"]
-        self._write({**about, "others": {**about["others"], name: others}, "load_average_after": load})
+        self._write(dataclasses.replace(about, others={**about.others, name: others}, load_average_after=load))
 
     def note(self, name: str, why: str) -> None:
         """Say why an experiment has no frame."""
         about = self.about()
-        self._write({**about, "notes": {**about["notes"], name: why}})
+        self._write(dataclasses.replace(about, notes={**about.notes, name: why}))
 
     def frame(self, name: str) -> pd.DataFrame | None:
         """The frame of an experiment, or None where there is none."""
         path = self.folder / f"{name}.parquet"
         return read_own(path) if path.exists() else None
 
-    def about(self) -> dict[str, Any]:
+    def about(self) -> About:
         """When, where, with which parameters. Raises DesignError where there is no calibration that can be read."""
         path = self.folder / "about.json"
         try:
-            about = json.loads(path.read_text())
+            document = read_json(path, inside=self.folder)
         except (FileNotFoundError, ValueError):
             raise DesignError(f"no calibration in {self.folder}: run notebooks/calibration.ipynb first") from None
-        found = about.get("schema_version") if isinstance(about, dict) else None
-        if found != SCHEMA_VERSION:
-            raise DesignError(f"{path} has schema version {found}; this grpclab reads version {SCHEMA_VERSION}")
-        return dict(about)
+        if (version := document.get("schema_version")) != SCHEMA_VERSION:
+            raise DesignError(f"{path} has schema version {version}; this grpclab reads version {SCHEMA_VERSION}")
+        try:
+            return read(About, document)
+        except ValueError as error:
+            raise DesignError(f"{path} cannot be read: {error}") from None
 
-    def _write(self, about: Mapping[str, Any]) -> None:
-        write_json(self.folder / "about.json", about)
+    def _write(self, about: About) -> None:
+        write_json(self.folder / "about.json", dataclasses.asdict(about))

@@ -230,7 +230,8 @@ def _sides(
 
 
 def _server(options: argparse.Namespace, name: str) -> Command | str:
-    """A variant's name, or a command."""
+    """A variant's name, a command, or a target of a kind that another package has registered."""
+    from grpclab.servers.targets import is_registered
     from grpclab.study.sides import Command
 
     word, command = getattr(options, name), getattr(options, f"{name}_cmd")
@@ -239,6 +240,8 @@ def _server(options: argparse.Namespace, name: str) -> Command | str:
         raise UsageError(
             f"{name.upper()} is a variant ({', '.join(VARIANTS)}) or --{name}-cmd COMMAND; {given} was given"
         )
+    if word and word not in VARIANTS and is_registered(word):
+        return Command(word, name.upper())
     if word and word not in VARIANTS:
         raise UsageError(f"{name.upper()}={word} is no variant ({', '.join(VARIANTS)}) and no folder of a stored study")
     return Command(command, f"--{name}-cmd") if command else str(word)

@@ -19,6 +19,7 @@ from grpclab.factors.levels import Level, format_level
 from grpclab.factors.variants import LOAD, VARIANTS
 from grpclab.load.calls.metadata import metadata_words, parse_metadata
 from grpclab.load.plan import check_call
+from grpclab.servers import targets
 from grpclab.servers.process import program
 from grpclab.study.target import Subject
 from grpclab.text import credentials, redaction
@@ -40,7 +41,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Command:
-    """A server by its command; `option` is where it was given."""
+    """A server by its command, or of a registered kind; `option` is where it was given."""
 
     text: str
     option: str
@@ -91,7 +92,7 @@ def pair(a: Given, b: Given, asked: Asked) -> dict[str, Side]:
 def _read(name: str, given: Given) -> Given:
     if isinstance(given, (Side, TrialConfig, Command)) or given in VARIANTS:
         return given
-    if isinstance(given, str) and program.PORT in given:
+    if isinstance(given, str) and (program.PORT in given or targets.is_registered(given)):
         return Command(given, name)
     kinds = f"a variant ({', '.join(VARIANTS)}), a command with {program.PORT}, a TrialConfig or a Side"
     stored = "or a stored result (results/STUDY:CONFIGURATION) on both sides"
@@ -133,7 +134,7 @@ def _labels(given: Mapping[str, Given], asked: Asked) -> dict[str, str]:
     commands = [redaction.mask_command(side.text) for side in given.values() if isinstance(side, Command)]
     for side in given.values():
         if isinstance(side, Command):
-            program.words_of(side.text, side.option)
+            targets.check(side.text, side.option)
     short = iter(program.labels(commands))
     labels = {}
     for name, side in given.items():

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 from grpclab.analysis.study_plan import StoredTarget
 from grpclab.errors import UsageError
@@ -13,8 +14,9 @@ from grpclab.load.calls.metadata import metadata_words, parse_metadata
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.calls.request import json_text
 from grpclab.load.plan import choose_call
-from grpclab.servers.process import program
-from grpclab.servers.process.launcher import COMMAND_TIMEOUT_S, RunningServer, launch, launch_command
+from grpclab.servers import targets
+from grpclab.servers.process.launcher import COMMAND_TIMEOUT_S, RunningServer
+from grpclab.servers.targets import ServerStart
 from grpclab.text import credentials
 
 
@@ -22,7 +24,8 @@ from grpclab.text import credentials
 class Subject:
     """The server and the call of a trial; by default our greeter, as its factors say.
 
-    `command` starts a server, ``{port}`` in it is its port; the server's factors mean nothing then. `call` is
+    `command` starts a server, ``{port}`` in it is its port, or it is ``KIND:ARGUMENT`` of a registered kind of
+    :mod:`grpclab.servers.targets`; the server's factors mean nothing then. `call` is
     ``package.Service/Method`` with its request as JSON in `data`, found by reflection or in the file `proto`,
     whose imports are looked for in the folders `proto_path`, too.
     `residence`: record the time inside the server that the reference server tells of each call. A server by its
@@ -52,8 +55,7 @@ class Subject:
             if credentials.is_placeholder(text):
                 raise UsageError(f"a secret of the {what} {text} is not stored: give the {what} again, with its value")
         parse_metadata(self.metadata)
-        if self.command:
-            program.words_of(self.command)
+        targets.check(self.command)
 
     @classmethod
     def of(cls, planned: StoredTarget) -> Subject:
@@ -68,11 +70,19 @@ class Subject:
             residence=planned.residence,
         )
 
-    def launch(self, config: ServerConfig, *, seed: int, **options: Any) -> AbstractContextManager[RunningServer]:
-        """The server, running until the block is left; options as those of :func:`launch`."""
-        if not self.command:
-            return launch(config, seed=seed, **options)
-        return launch_command(self.command, start_timeout_s=self.start_timeout_s or COMMAND_TIMEOUT_S, **options)
+    def launch(
+        self,
+        config: ServerConfig,
+        *,
+        seed: int,
+        cpus: Collection[int] | None,
+        log_path: Path,
+        env: Mapping[str, str],
+    ) -> AbstractContextManager[RunningServer]:
+        """The server, running until the block is left. Raises ServerError."""
+        timeout_s = self.start_timeout_s or COMMAND_TIMEOUT_S
+        how = ServerStart(config=config, seed=seed, cpus=cpus, log_path=log_path, env=env, timeout_s=timeout_s)
+        return targets.start(self.command, how)
 
     def call_at(self, target: str, config: TrialConfig) -> CallSpec:
         """What is called at a running server. Raises UsageError or TargetError."""

@@ -111,12 +111,12 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def frame_of(root: Path, name: str) -> pd.DataFrame:
     frame = Results(root).frame(name)
-    assert frame is not None, Results(root).about()["notes"]
+    assert frame is not None, Results(root).about().notes
     return frame
 
 
 def test_everything_that_can_be_measured_here_is(root: Path) -> None:
-    notes = Results(root).about()["notes"]
+    notes = Results(root).about().notes
     without_nghttp2 = shutil.which("nghttpd") is None or shutil.which("h2load") is None
     assert set(notes) == LONG | ({"ceiling"} if without_nghttp2 else set())
     assert notes["crashes"].startswith("not asked for")

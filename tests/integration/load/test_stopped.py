@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from grpclab.calibration import disturbances
+from grpclab.calibration import disturbing
 from grpclab.calibration.disturber import MODULE
 from grpclab.errors import WorkerError
 from grpclab.load.generator import Generator
@@ -132,7 +132,7 @@ def test_a_disturbance_lasts_as_long_as_it_was_asked_for(
 
 # ---- the wall clock --------------------------------------------------------------------------------------------
 
-LIBRARY = next((path for path in disturbances.FAKETIME if path.exists()), None)
+LIBRARY = next((path for path in disturbing.FAKETIME if path.exists()), None)
 needs_faketime = pytest.mark.skipif(LIBRARY is None, reason="libfaketime is not installed (apt install libfaketime)")
 
 
@@ -142,7 +142,7 @@ def test_the_wall_clock_that_is_set_is_that_of_our_child_alone(tmp_path: Path) -
     clock = tmp_path / "clock"
     clock.write_text("+3600")
     asked = "import time; print(time.time(), time.monotonic())"
-    env = {**os.environ, **disturbances.faked(LIBRARY, clock)}
+    env = {**os.environ, **disturbing.faked(LIBRARY, clock)}
     wall, monotonic = map(float, subprocess.check_output([sys.executable, "-c", asked], env=env, text=True).split())
     assert wall - time.time() == pytest.approx(3600, abs=60)
     assert monotonic - time.monotonic() == pytest.approx(0, abs=60)
@@ -157,10 +157,10 @@ def test_a_wall_clock_set_by_an_hour_inside_the_window_changes_no_figure(
     clock = tmp_path / "clock"
     clock.write_text("+0")
     config = load(engine=engine, requests=None, duration_s=0.5, rate_rps=200.0)
-    env = disturbances.faked(LIBRARY, clock)
+    env = disturbing.faked(LIBRARY, clock)
 
     def set_clock() -> None:
-        clock.write_text(f"+{disturbances.CLOCK_STEP_S}")
+        clock.write_text(f"+{disturbing.CLOCK_STEP_S}")
 
     with Generator(config, quick_server.target, env=env) as generator:
         run = generator.measure(on_open=set_clock)

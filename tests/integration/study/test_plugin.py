@@ -1,4 +1,4 @@
-"""A package with entry points adds one of each: a design, a scenario, a load shape, an engine, a profiler, an
+"""A package with entry points adds one of each: a target, a design, a scenario, a load shape, an engine, a profiler, an
 experiment; and is seen at work."""
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import pytest
 from grpclab import bench
 from grpclab.calibration.experiments import EXPERIMENTS
 from grpclab.calibration.plan import Plan
-from grpclab.errors import DesignError, FactorError
+from grpclab.errors import DesignError, FactorError, UsageError
 from grpclab.factors.config import ServerConfig, TrialConfig
 from grpclab.profiling.profiler import PROFILERS
 from grpclab.servers.process.launcher import launch
 from grpclab.study.designs.scenario import SCENARIOS
 from grpclab.study.parameters import DESIGNS, StudyParameters
 from grpclab.study.runner import Study
+from grpclab.study.sides import Asked, pair
 from grpclab.study.trial import run_trial
 from grpclab.study.trial_result import TrialIdentity
 from grpclab.system.environment import machine, split_cores
@@ -39,6 +40,30 @@ def test_without_the_package_its_names_are_unknown() -> None:
         TrialConfig().replace({"load.engine": "example"})
     with pytest.raises(DesignError, match=r"one of default, quick, idle, desk, replication$"):
         StudyParameters(design="example")
+
+
+@pytest.mark.usefixtures("installed")
+def test_its_target_is_a_side_of_a_comparison(tmp_path: Path) -> None:
+    sides = pair("example:1ms", "example:20ms", Asked(settings={"load.requests": 20, "load.warmup_s": 0.1}))
+    assert [side.label for side in sides.values()] == ["example:1ms", "example:20ms"]
+    assert sides["a"].config.client == TrialConfig().client
+    result = run_trial(
+        sides["b"].config,
+        tmp_path,
+        cores=split_cores(machine()["affinity"]),
+        identity=TrialIdentity(),
+        subject=sides["b"].subject,
+    )
+    assert result.valid, result.invalid_reason
+    assert result.metrics["latency_min_s"] >= 0.02
+    assert not any(name.startswith("server.") for name in result.stored().factors)
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize("text", ["example", "example:", "examples:1ms"])
+def test_a_target_that_cannot_be_started_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        pair("basic", text, Asked())
 
 
 @pytest.mark.usefixtures("installed")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pandas as pd
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan
+from grpclab.errors import UsageError
 from grpclab.factors.config import TrialConfig
 from grpclab.load.core.arrivals import LoadShape
 from grpclab.load.core.recorder import Floats
@@ -19,9 +21,27 @@ from grpclab.load.engines.wire import WireEngine
 from grpclab.load.generator import Generator
 from grpclab.profiling.profiler import Look
 from grpclab.servers.process.launcher import RunningServer
+from grpclab.servers.reference.launcher import launch_reference
+from grpclab.servers.reference.spec import ReferenceSpec
+from grpclab.servers.targets import ServerStart
 from grpclab.study.designs.design import DELTA, METRIC, Configurations, comparison, plain
 from grpclab.study.designs.scenario import Scenario
 from grpclab.study.parameters import Design, StudyParameters
+
+
+class ExampleTarget:
+    """The calibration server: ``example:2ms`` answers after 2 ms."""
+
+    def check(self, argument: str, option: str) -> None:
+        if not argument:
+            raise UsageError(f"invalid {option}=example: expected example:SERVICE_TIME")
+
+    def start(self, argument: str, start: ServerStart) -> AbstractContextManager[RunningServer]:
+        spec = ReferenceSpec(service_time=f"constant:{argument}")
+        return launch_reference(spec, cpus=start.cpus, log_path=start.log_path, env=start.env)
+
+
+TARGET = ExampleTarget()
 
 
 class ExampleEngine(WireEngine):

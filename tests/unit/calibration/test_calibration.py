@@ -20,6 +20,7 @@ from grpclab.calibration import (
     agreement,
     ceiling,
     disturbances,
+    disturbing,
     lateness,
     memory,
     page,
@@ -336,7 +337,7 @@ def test_what_could_not_be_measured_is_said_with_its_reason(tmp_path: Path) -> N
     assert "Others used this machine at the same time, of all its cores: Memory 30 %" in html
     results.begin(Plan())
     assert results.frame("memory") is None
-    assert results.about()["notes"] == {}
+    assert results.about().notes == {}
 
 
 def test_the_published_calibration_is_replaced_only_by_its_own_name(tmp_path: Path) -> None:
@@ -425,6 +426,6 @@ def test_the_table_has_a_row_for_each_disturbance_and_a_cell_for_each_engine_and
 
 def test_where_the_clock_cannot_be_set_the_table_says_so() -> None:
     frame = disturbed()
-    frame = frame[frame["route"] != disturbances.OTHER_CLOCK]
+    frame = frame[frame["route"] != disturbing.OTHER_CLOCK]
     (line,) = [line for line in disturbances.markdown(frame).splitlines() if "wall clock" in line]
     assert line.count("libfaketime") == len(disturbances.COLUMNS)

@@ -17,6 +17,7 @@ from grpclab.factors.config import TrialConfig
 from grpclab.notebook.calibration import CalibrationNotebook
 from grpclab.study import evidence
 from grpclab.study.sides import A, B
+from tests.support.stored_studies import plan_of_two, result
 
 
 def compared(same: list[str], planted: list[str], **columns: Any) -> pd.DataFrame:
@@ -92,14 +93,15 @@ def test_a_killed_study_must_end_with_the_trials_of_the_undisturbed_one() -> Non
 def test_the_default_study_is_told_with_its_time_and_what_it_was_spent_on(tmp_path: Path) -> None:
     assert math.isnan(crashes.default_study(tmp_path)["default_wall_s"])
     folder = tmp_path / "one"
-    manifest = {"design": "default", "created_at": "2026-01-01", "plan": {"configurations": [{}, {}], "blocks": 2}}
+    manifest = {"design": "default", "created_at": "2026-01-01", "plan": plan_of_two(blocks=2)}
     for place in range(4):
-        trial = folder / "trials" / str(place)
+        name = f"{place // 2:02}-{place % 2:03}-few"
+        trial = folder / "trials" / name
         trial.mkdir(parents=True)
-        metrics = {"window_s": 2.0, "profile_samples": None if place else 3.0}
-        factors = {"load.warmup_s": 1.0, "load.pause_s": 2.0}
-        result = {"block": place // 2, "order": place % 2, "factors": factors, "metrics": metrics}
-        (trial / "result.json").write_text(json.dumps(result | {"started_at": f"2026-01-01T00:00:{place}0+00:00"}))
+        stored = result(name, window_s=2.0) | {"started_at": f"2026-01-01T00:00:{place}0+00:00"}
+        stored["metrics"]["profile_samples"] = None if place else 3.0
+        stored["factors"] |= {"load.warmup_s": 1.0, "load.pause_s": 2.0}
+        (trial / "result.json").write_text(json.dumps(stored))
     (folder / "manifest.json").write_text(json.dumps(manifest))
     looks = evidence.length_s()
     found = crashes.default_study(tmp_path)

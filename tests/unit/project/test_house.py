@@ -41,7 +41,6 @@ REGISTRIES = (
 """Rooms whose modules are members: each is one file, however small, and is named after what it stands for."""
 
 LARGE: dict[str, str] = {
-    "grpclab.calibration.disturbances": "an experiment is one module",
     "grpclab.metrics": "one table, a row a column",
 }
 """Modules above 16 kB, and why each is one module."""
@@ -139,11 +138,6 @@ DICTIONARIES: dict[str, int] = {
     "analysis.offered": 1,
     "analysis.sentence": 3,
     "analysis.setup": 6,
-    "calibration.crashes": 1,
-    "calibration.disturbances": 1,
-    "calibration.disturber": 1,
-    "calibration.page": 3,
-    "calibration.store": 2,
     "cli.report": 1,
     "cli.study": 1,
     "report.figures.curves": 4,
