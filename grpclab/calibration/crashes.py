@@ -23,7 +23,7 @@ from grpclab.calibration.plan import Plan
 from grpclab.errors import WorkerError
 from grpclab.report import tables
 from grpclab.report.words import esc
-from grpclab.study import evidence
+from grpclab.study import profile_window
 from grpclab.study.documents import manifest_document, read_json
 from grpclab.study.model import StoredResult
 from grpclab.study.stored_values import read, read_manifest
@@ -100,7 +100,7 @@ def _results(study: Path) -> Iterator[StoredResult]:
 
 def _measuring_s(trial: StoredResult) -> float:
     """Seconds of a trial in which it was silent, warmed up, measured or profiled."""
-    looks = evidence.length_s()
+    looks = profile_window.length_s()
     profiled = trial.metrics.get("profile_samples") is not None
     beside = float(trial.factors["load.warmup_s"] or 0) + float(trial.factors.get("load.pause_s") or 0)
     return float(trial.metrics.get("window_s") or 0) + beside + looks * profiled

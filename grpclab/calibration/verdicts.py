@@ -24,9 +24,9 @@ from grpclab.report import theme
 from grpclab.report.blocks import figure_block
 from grpclab.study.comparing import judge, prepare
 from grpclab.study.designs.compare_design import SCENARIO
-from grpclab.study.progress import say
 from grpclab.study.sides import A, B, Side
 from grpclab.study.target import Subject
+from grpclab.study.trial_progress import say
 from grpclab.system.subprocesses import module_command
 from grpclab.system.temporary import TemporaryFolder
 

@@ -15,7 +15,7 @@ from grpclab.errors import DesignError, MeasurementError, MissingDependencyError
 from grpclab.notebook.live import Output, note, report_link
 from grpclab.report import tables
 from grpclab.report.blocks import Section, Shown, folded
-from grpclab.study.progress import say, tell_terminal
+from grpclab.study.trial_progress import say, tell_terminal
 from grpclab.system.paths import project_root
 
 

@@ -57,7 +57,7 @@ class TrialProgress:
         elsewhere.update(self._bar("measuring"))
 
     def write(self, line: str) -> None:
-        """One more trial is stored; `line` tells of it (see :class:`grpclab.study.progress.Progress`)."""
+        """One more trial is stored; `line` tells of it (see :class:`grpclab.study.trial_progress.Progress`)."""
         tenth = self.LINES_IN_TERMINAL * self._done // self._total
         self._done += 1
         self._lines.append(line)

@@ -18,9 +18,9 @@ from grpclab.report.sections import configurations
 from grpclab.report.words import esc
 from grpclab.study import values
 from grpclab.study.parameters import StudyParameters
-from grpclab.study.progress import tell_terminal
 from grpclab.study.runner import Study
 from grpclab.study.stored_values import written
+from grpclab.study.trial_progress import tell_terminal
 
 VERDICT = ("answer", "warnings", "sides", "claims")
 LAST = ("question", "method", "machine", "again")

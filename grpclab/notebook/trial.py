@@ -23,8 +23,8 @@ from grpclab.report.blocks import Shown
 from grpclab.report.figures.trial import trial_picture
 from grpclab.study import values
 from grpclab.study.parameters import number, plain_values, switch
-from grpclab.study.progress import outcome
 from grpclab.study.trial import run_trial
+from grpclab.study.trial_progress import outcome
 from grpclab.study.trial_result import TrialIdentity, TrialResult
 from grpclab.system.environment import machine, split_cores
 from grpclab.system.paths import project_root

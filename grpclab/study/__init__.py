@@ -3,10 +3,10 @@
 Each line imports only from those above it::
 
     comparison     what a comparison of two brought: a table and a verdict, for the terminal and for notebooks
-    evidence       why a configuration is as fast as it is
+    profile_window  why a configuration is as fast as it is: the profilers, beside the measured window and after it
     kernel         one IPython kernel, kept warm over many notebooks; each finds a clean one
     engine         A papermill engine that keeps one kernel warm
-    progress       progress in plain lines: done, of how many, time left
+    trial_progress  progress in plain lines: done, of how many, time left
     target         what a trial measures when it is not our greeter: a server by its command, a call of one's own
     sides          the two sides of a comparison
     trial_kernel   the process of a study's kernel

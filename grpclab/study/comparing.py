@@ -26,12 +26,12 @@ from grpclab.study.designs.compare_design import metric_of
 from grpclab.study.manifests import link_check, surroundings
 from grpclab.study.parameters import study_name
 from grpclab.study.pilot import PILOT_BLOCKS, piloted, planned_blocks
-from grpclab.study.progress import say
 from grpclab.study.runner import Study, no_verdict, require_outputs
 from grpclab.study.sides import A, Asked, B, Side, pair
 from grpclab.study.store import Store
 from grpclab.study.stored_comparison import compare_stored
 from grpclab.study.stored_values import written
+from grpclab.study.trial_progress import say
 from grpclab.system.inputs import whole
 from grpclab.system.paths import is_stored, project_root
 

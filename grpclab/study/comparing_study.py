@@ -16,13 +16,13 @@ from grpclab.study.designs.compare_design import plan
 from grpclab.study.documents import plain
 from grpclab.study.manifests import manifest_of
 from grpclab.study.model import Manifest
-from grpclab.study.progress import say
 from grpclab.study.runner import Study
 from grpclab.study.sides import A, B, Side
 from grpclab.study.store import Store
 from grpclab.study.stored_values import read_plan
 from grpclab.study.target import Subject
 from grpclab.study.trial import run_trial
+from grpclab.study.trial_progress import say
 from grpclab.study.trial_result import TrialIdentity
 from grpclab.system.environment import CorePlan
 

@@ -33,9 +33,9 @@ from grpclab.study.kernel import KERNEL, execute_trial
 from grpclab.study.manifests import link_check, manifest_for, manifest_of, surroundings
 from grpclab.study.model import Manifest, StoredResult
 from grpclab.study.parameters import StudyParameters, study_name
-from grpclab.study.progress import Progress, say
 from grpclab.study.store import Store
 from grpclab.study.stored_values import read, read_plan, written
+from grpclab.study.trial_progress import Progress, say
 from grpclab.study.trial_result import TrialIdentity, TrialResult, now_text
 from grpclab.system.paths import project_root, require_writable, written_to
 from grpclab.system.temporary import TemporaryFolder

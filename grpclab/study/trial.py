@@ -26,7 +26,7 @@ from grpclab.load.engines.engine import client_settings
 from grpclab.load.generator import DRAIN_S, Generator
 from grpclab.load.peer_probe import server_settings
 from grpclab.servers.process.launcher import RunningServer
-from grpclab.study import evidence, window
+from grpclab.study import profile_window, window
 from grpclab.study.target import Subject
 from grpclab.study.trial_result import TrialIdentity, TrialResult, now_text
 from grpclab.system import procfs
@@ -61,7 +61,7 @@ def run_trial(
             if link is not None:
                 _note_passed(result, link)
             if profile:
-                result.evidence = evidence.observe(server, generator, cpus=cores.generator)
+                result.evidence = profile_window.observe(server, generator, cpus=cores.generator)
                 result.metrics |= result.evidence.metrics
                 result.looks |= result.evidence.others
         result.valid = not result.invalid_reason
@@ -173,7 +173,7 @@ def _measure(result: TrialResult, server: RunningServer, generator: Generator, *
     """The measured window, with nothing attached to the server."""
     samples: list[procfs.Usage] = []
     opened: list[procfs.Usage] = []
-    look = evidence.begin(server, profile=profile)
+    look = profile_window.begin(server, profile=profile)
 
     def sample() -> None:
         server.require_alive()
@@ -191,7 +191,7 @@ def _measure(result: TrialResult, server: RunningServer, generator: Generator, *
     looks = look(window.all_calls(run))
     result.connections_by_process = server.connections(excluding=[os.getpid()])
     result.threads_per_call = looks["proc"].threads
-    result.looks = {name: seen for name, seen in looks.items() if name not in evidence.WITH_COLUMNS}
+    result.looks = {name: seen for name, seen in looks.items() if name not in profile_window.WITH_COLUMNS}
     result.note_run(run, opened[0] if opened else samples[0], closed, samples)
     result.metrics |= looks["proc"].metrics
     result.metrics["connections"] = sum(result.connections_by_process)

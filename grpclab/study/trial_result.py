@@ -21,7 +21,7 @@ from grpclab.metrics import completed
 from grpclab.profiling import speedscope
 from grpclab.profiling.profiler import Look
 from grpclab.profiling.threads import ThreadUse
-from grpclab.study import evidence, window
+from grpclab.study import profile_window, window
 from grpclab.study.documents import SCHEMA_VERSION, write_json
 from grpclab.study.model import StoredFailure, StoredNotice, StoredResult
 from grpclab.study.target import Subject
@@ -77,7 +77,7 @@ class TrialResult:
     """What the server's threads used for one call, warm-up included, by name."""
     looks: dict[str, Look] = field(default_factory=dict)
     """What the profilers of other packages saw, by name."""
-    evidence: evidence.Evidence = field(default_factory=evidence.Evidence)
+    evidence: profile_window.Evidence = field(default_factory=profile_window.Evidence)
     latency: pd.DataFrame = field(default_factory=pd.DataFrame)
     latency_rows_capped: bool = False
     timeline: pd.DataFrame = field(default_factory=pd.DataFrame)

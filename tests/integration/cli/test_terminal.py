@@ -20,7 +20,7 @@ from grpclab.errors import GrpclabError
 from grpclab.factors.config import TrialConfig
 from grpclab.load.output.progress import ProgressLine
 from grpclab.load.run import LoadProgress
-from grpclab.study.progress import outcome, say
+from grpclab.study.trial_progress import outcome, say
 from grpclab.study.trial_result import TrialIdentity, TrialResult
 from grpclab.system.terminal import ERASE, erase, guarded
 from grpclab.text import credentials

@@ -15,7 +15,7 @@ from grpclab.calibration.plan import Plan
 from grpclab.errors import DesignError
 from grpclab.factors.config import TrialConfig
 from grpclab.notebook.calibration import CalibrationNotebook
-from grpclab.study import evidence
+from grpclab.study import profile_window
 from grpclab.study.sides import A, B
 from tests.support.stored_studies import plan_of_two, result
 
@@ -103,7 +103,7 @@ def test_the_default_study_is_told_with_its_time_and_what_it_was_spent_on(tmp_pa
         stored["factors"] |= {"load.warmup_s": 1.0, "load.pause_s": 2.0}
         (trial / "result.json").write_text(json.dumps(stored))
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    looks = evidence.length_s()
+    looks = profile_window.length_s()
     found = crashes.default_study(tmp_path)
     assert found == {"default_wall_s": 30.0, "default_share": pytest.approx((15 + looks) / 30)}
     told = crashes._of_the_default(781.0, 0.5)

@@ -88,12 +88,10 @@ ONE_USER: dict[str, str] = {
 FILE_NAMES: dict[str, str] = {
     "child": "the same part of both servers, the greeter's and the reference server's",
     "engines": "not renamed yet",
-    "evidence": "not renamed yet",
     "foreground": "the same part of both servers, the greeter's and the reference server's",
     "launcher": "the same part of both servers, the greeter's and the reference server's",
     "model": "the pure model of a link, and the values of a study: both are what the design calls so",
     "notices": "not renamed yet",
-    "progress": "not renamed yet",
     "serving": "the same part of both servers, the greeter's and the reference server's",
 }
 """File names that stand in two rooms, beside members of registries, and why."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from grpclab import quantities as qty
-from grpclab.study.progress import Progress, outcome, say
+from grpclab.study.trial_progress import Progress, outcome, say
 
 
 class Clock:
