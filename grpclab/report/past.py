@@ -33,23 +33,21 @@ def summary(study: FinishedStudy) -> dict[str, Any]:
     Without trials it holds no levels, and the study is in no history of a configuration.
     """
     manifest, verdict, headline = study.manifest, study.verdict, study.headline
-    machine: Mapping[str, Any] = manifest.get("machine") or {}
-    git: Mapping[str, Any] = manifest.get("git") or {}
-    known = [machine.get(key) for key in ("host", "hostname", "cpu_model", "cpu")]
-    commit = words.plain(git.get("commit") or "")[:12]
+    known = [manifest.machine.get(key) for key in ("host", "hostname", "cpu_model", "cpu")]
+    commit = words.plain(manifest.git.get("commit") or "")[:12]
     return {
         "schema_version": SUMMARY_SCHEMA,
         "study": study.name,
-        "created_at": words.plain(manifest.get("created_at") or ""),
-        "question": words.plain(manifest.get("question") or ""),
+        "created_at": words.plain(manifest.created_at),
+        "question": words.plain(manifest.question),
         "sentence": words.plain(verdict.get("sentence") or ""),
         "verdict": words.plain(headline.get("verdict") or "inconclusive"),
-        "claims": bool(study.plan.get("replication")),
+        "claims": bool(study.plan.replication),
         "machine": ", ".join(words.plain(k) for k in known if k),
         **{key: _finite(headline.get(key)) for key in ("ratio", "ci_low", "ci_high")},
-        "identity": {words.plain(k): words.plain(v) for k, v in (manifest.get("identity") or {}).items() if v},
-        "git": f"{commit}{'+' if commit and git.get('dirty') else ''}",
-        "design": words.plain(manifest.get("design") or ""),
+        "identity": {words.plain(k): words.plain(v) for k, v in manifest.identity.items() if v},
+        "git": f"{commit}{'+' if commit and manifest.git.get('dirty') else ''}",
+        "design": words.plain(manifest.design),
         "warnings": len([w for w in verdict.get("warnings") or [] if w]),
         "blocks": int(_finite(headline.get("blocks")) or 0),
         "delta": _finite(study.delta),
@@ -67,8 +65,8 @@ def _levels(study: FinishedStudy) -> list[dict[str, Any]]:
         {
             "name": words.plain(row.configuration),
             "title": words.short(study.title(str(row.configuration)), _TITLE_WIDTH),
-            "scenario": words.plain(study.configurations[str(row.configuration)].get("scenario") or ""),
-            "settings": settings_digest(study.plan, str(row.configuration)),
+            "scenario": words.plain(study.configuration(str(row.configuration)).scenario),
+            "settings": settings_digest(study.plan_document, str(row.configuration)),
             "metric": study.metric,
             "mean": _finite(row.mean),
             "ci_low": _finite(row.ci_low),
