@@ -132,19 +132,6 @@ class Answering(Connection):
         stream._begun = True
         self._write(stream)
 
-    def respond(
-        self,
-        stream: Stream,
-        answers: tuple[bytes, ...],
-        status: int = messages.OK,
-        text: str = "",
-        further: Trailers = (),
-    ) -> None:
-        """A whole answer at once."""
-        for message in answers:
-            self.send_message(stream, message)
-        self.finish(stream, status, text, further)
-
     def refuse(self, stream: Stream, status: int) -> None:
         """Say with an HTTP status that this is no gRPC request."""
         stream._begun, stream._last_block = True, http_status(status)

@@ -37,8 +37,8 @@ CALMED_BY_REQUEST: Final = 100
 class ServerConnection(Answering):
     """The server's end. :meth:`receive` returns streams: each when its request is complete, and when it is cancelled.
 
-    With `watch_messages` a stream is also told when it opens and whenever messages have come on it. A message of more
-    than `max_message_bytes` is refused, and so is what would make the connection hold more than `max_held_bytes`.
+    A message of more than `max_message_bytes` is refused, and so is what would make the connection hold more than
+    `max_held_bytes`.
     """
 
     def __init__(
@@ -48,7 +48,6 @@ class ServerConnection(Answering):
         connection_window: int,
         max_streams: int | None = None,
         settings: dict[int, int] | None = None,
-        watch_messages: bool = False,
         max_message_bytes: int = messages.MAX_MESSAGE_BYTES,
         max_held_bytes: int | None = None,
         steps_at_once: int = sys.maxsize,
@@ -71,7 +70,6 @@ class ServerConnection(Answering):
         if max_held_bytes is not None:
             self.max_streams = min(self.max_streams, max_held_bytes // STREAM_BYTES)
         self._make = make_stream
-        self._watch = watch_messages
         self._requests = BlockDecoder(RequestHead)
         self._known = self._requests.known
         self._usual_request = NOTHING
@@ -125,7 +123,7 @@ class ServerConnection(Answering):
             super()._learn(ending, stream_id)
 
     def _is_usual(self, stream_id: int) -> bool:
-        if self._watch or not self._events or not self._requests.is_independent:
+        if not self._events or not self._requests.is_independent:
             return False
         stream = self._events[-1]
         if stream.stream_id != stream_id or not stream.half_closed or stream.cancelled or stream._granted:
@@ -201,8 +199,6 @@ class ServerConnection(Answering):
             self.finish(stream, head.status, head.text)
         elif half_closed:
             self._request_over(stream)
-        elif self._watch:
-            self._events.append(stream)
 
     def _on_data(self, flags: int, stream_id: int, body: bytes) -> None:
         self._consumed += len(body)
@@ -267,8 +263,6 @@ class ServerConnection(Answering):
         if not isinstance(stream.received, list):
             stream.received = []
         stream.received.extend(came)
-        if self._watch:
-            self._events.append(stream)
         self._keep(stream, grown)
 
     def _keep(self, stream: Stream, grown: int) -> None:

@@ -115,12 +115,13 @@ def compare(
 ) -> CompareResult:
     """Compare B with A in interleaved blocks; for notebooks and scripts.
 
-    A side is the name of a variant, a command that starts a server (``{port}`` in it becomes a free port), a
-    configuration (its load included), a :class:`Side`, or, on both sides, a stored result
-    ``results/STUDY:CONFIGURATION``. What a side does not say is the other's: a name beside a configuration is loaded
-    as that one. `settings` are factors of both, `a_settings` and `b_settings` of one. `call` is
-    ``package.Service/Method``, `data` its request as JSON, or Python values that JSON has. Without `blocks` a pilot
-    says how many. `min_effect` is the smallest effect of interest, a share. Results go to ``results/<study>/``.
+    A side is the name of a variant, a command that starts a server (``{port}`` in it becomes a free port),
+    ``KIND:ARGUMENT`` of a target that another package has registered, a configuration (its load included), a
+    :class:`Side`, or, on both sides, a stored result ``results/STUDY:CONFIGURATION``. What a side does not say is the
+    other's: a name beside a configuration is loaded as that one. `settings` are factors of both, `a_settings` and
+    `b_settings` of one. `call` is ``package.Service/Method``, `data` its request as JSON, or Python values that JSON
+    has. Without `blocks` a pilot says how many. `min_effect` is the smallest effect of interest, a share. Results go to
+    ``results/<study>/``.
 
     Raises UsageError, MeasurementError.
     """

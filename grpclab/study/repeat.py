@@ -19,6 +19,7 @@ import pandas as pd
 from grpclab.analysis import analyse
 from grpclab.analysis.study_plan import Json
 from grpclab.errors import DesignError, UsageError
+from grpclab.servers.targets import is_registered
 from grpclab.study.comparing_study import ComparingStudy, references_of, servers_of
 from grpclab.study.manifests import manifest_of, surroundings
 from grpclab.study.model import Manifest, StoredComparison, StoredOriginal, StoredVerdict
@@ -172,7 +173,8 @@ def _check_subjects(original: Original) -> None:
     for name, target in original.manifest.plan.subjects.items():
         wanted = Subject.of(target)
         command, proto = target.command, target.proto
-        if command and shutil.which(program := shlex.split(command)[0]) is None:
+        started = command and not is_registered(command)
+        if started and shutil.which(program := shlex.split(command)[0]) is None:
             raise DesignError(f"{original.name} cannot be repeated here: {program}, which starts its {name}, is gone")
         wanted.check()
         if proto and not Path(proto).is_file():

@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from grpclab.analysis.study_plan import StoredTarget
 from grpclab.errors import UsageError
 from grpclab.factors.config import ServerConfig, TrialConfig
 from grpclab.load.calls.metadata import metadata_words, parse_metadata
@@ -18,6 +18,9 @@ from grpclab.servers import targets
 from grpclab.servers.process.launcher import COMMAND_TIMEOUT_S, RunningServer
 from grpclab.servers.targets import ServerStart
 from grpclab.text import credentials
+
+if TYPE_CHECKING:  # the parsers of commands load this module, and must not load the analysis
+    from grpclab.analysis.study_plan import StoredTarget
 
 
 @dataclass(frozen=True, kw_only=True)

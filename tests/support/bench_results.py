@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +16,7 @@ from grpclab.load.calls.method import CallSpec
 from grpclab.load.core.recorder import Floats, Records
 from grpclab.load.core.summary import lateness, summarise
 from grpclab.load.core.worker_window import Window
+from grpclab.load.output.formats import csv_chunks, json_chunks
 from grpclab.load.run import LoadRun
 from grpclab.load.slo import parse_slo
 from grpclab.load.steps import RateStep, merged
@@ -144,3 +146,13 @@ def schedule(*runs: LoadRun, slo: str = "") -> BenchResult:
         ),
         objectives=parse_slo(slo) if slo else (),
     )
+
+
+def ghz_json(found: BenchResult, *, details: bool = False) -> Any:
+    """The JSON of a result, read again."""
+    return json.loads("".join(json_chunks(found, details=details)))
+
+
+def csv_text(found: BenchResult) -> str:
+    """The CSV of a result."""
+    return "".join(csv_chunks(found))

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from grpclab.load.core.summary import histogram
 from grpclab.report.data import STUDY, TRIALS, parquet
 from grpclab.study.designs.design import comparison
+from tests.support import stored_studies
 from tests.support.stored_studies import plan_of_two, result, row_of
 
 MB = 1_000_000
@@ -43,22 +44,13 @@ def plan(blocks: int = 3) -> dict[str, Any]:
 
 def manifest() -> dict[str, Any]:
     """Of a study in blocks of two."""
-    return {
-        "schema_version": 1,
-        "study": "tiny",
-        "design": "file",
-        "question": "Do more threads help?",
-        "parameters": {"study": "tiny", "seed": 7, "max_trial_s": 0.2},
-        "seed": 7,
-        "created_at": "2026-11-20T09:00:00+00:00",
-        "identity": {"host": "elsewhere", "grpcio": "1.85.1"},
-        "machine": {"host": "elsewhere", "cores": 2},
-        "versions": {"grpcio": "1.85.1"},
-        "git": {"commit": "0123456789abcdef", "dirty": False},
-        "cores": {"server": [0], "generator": [1], "shared": False},
-        "plan": plan(),
-        "again": "grpclab study --file tiny.toml",
-    }
+    return stored_studies.manifest(
+        plan(),
+        machine={"host": "elsewhere", "cores": 2},
+        versions={"grpcio": "1.85.1"},
+        git={"commit": "0123456789abcdef", "dirty": False},
+        cores={"server": [0], "generator": [1], "shared": False},
+    )
 
 
 def verdict() -> dict[str, Any]:

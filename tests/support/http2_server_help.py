@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from grpclab.http2 import frames
 from grpclab.http2.client import Call, ClientConnection, Request
 from grpclab.http2.headers import RESIDENCE_HEADER
 from grpclab.http2.messages import prefixed
-from grpclab.http2.replies import Reply
+from grpclab.http2.replies import Reply, Trailers
+from grpclab.http2.requests import RequestHead
 from grpclab.http2.server import ServerConnection, Stream
 from tests.support.http2_peer import block
 
@@ -26,11 +27,35 @@ HEADERS = [
 ]
 
 
+class WatchingServer(ServerConnection):
+    """A server that also gives a stream when it opens, and whenever messages have come on it."""
+
+    def _is_usual(self, stream_id: int) -> bool:  # noqa: ARG002
+        return False
+
+    def _open(self, stream_id: int, head: RequestHead, *, half_closed: bool, shared: bool) -> None:
+        super()._open(stream_id, head, half_closed=half_closed, shared=shared)
+        stream = self.streams.get(stream_id)
+        if stream is not None and not half_closed and not stream.answered:
+            self._events.append(stream)
+
+    def _message_came(self, stream: Stream, came: Iterable[bytes], grown: int) -> None:
+        self._events.append(stream)
+        super()._message_came(stream, came, grown)
+
+
 REPLY = Reply(b"Hello!", stamp=RESIDENCE_HEADER)
 
 
-def make_server(**given: Any) -> ServerConnection:
-    return ServerConnection(**{"stream_window": WINDOW, "connection_window": WINDOW, **given})
+def make_server(kind: type[ServerConnection] = ServerConnection, **given: Any) -> ServerConnection:
+    return kind(**{"stream_window": WINDOW, "connection_window": WINDOW, **given})
+
+
+def respond(server: ServerConnection, stream: Stream, answers: Iterable[bytes], further: Trailers = ()) -> None:
+    """Give a whole answer at once."""
+    for message in answers:
+        server.send_message(stream, message)
+    server.finish(stream, further=further)
 
 
 def client(payload: bytes = b"world", *, window: int = WINDOW, **request: Any) -> ClientConnection:
@@ -51,9 +76,9 @@ def talk(ours: ClientConnection, server: ServerConnection) -> tuple[list[Stream]
     return news, ended
 
 
-def ready_server(**given: Any) -> ServerConnection:
+def ready_server(kind: type[ServerConnection] = ServerConnection, **given: Any) -> ServerConnection:
     """A server whose client has sent its preface and has acknowledged the server's settings."""
-    server = make_server(**given)
+    server = make_server(kind, **given)
     assert server.receive(frames.PREFACE + frames.settings({}) + frames.SETTINGS_ACK) == []
     server.take()
     return server

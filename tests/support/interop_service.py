@@ -23,6 +23,7 @@ from grpclab.servers.reference.protocol import ReferenceProtocol, ServerContext
 from grpclab.servers.reference.service import ServerCall, Service
 from grpclab.servers.reference.spec import ReferenceSpec
 from tests.support.go_programs import go_program
+from tests.support.http2_server_help import WatchingServer, respond
 
 PROTO = Path(__file__).parent / "interop.proto"
 INITIAL, TRAILING = "x-grpc-test-echo-initial", "x-grpc-test-echo-trailing-bin"
@@ -110,7 +111,7 @@ class TestService(Service):
         return _echoed(call, TRAILING)
 
     def _finish(self, http2: ServerConnection, call: ServerCall, answers: Iterable[Any]) -> None:
-        http2.respond(call, tuple(answer.SerializeToString() for answer in answers), further=self._trailing(call))
+        respond(http2, call, (answer.SerializeToString() for answer in answers), self._trailing(call))
 
     def _message(self, name: str, data: bytes = b"", **fields: Any) -> Any:
         message = GetMessageClass(self._pool.FindMessageTypeByName(f"grpc.testing.{name}"))(**fields)
@@ -125,9 +126,7 @@ def _echoed(call: ServerCall, name: str) -> Trailers:
 class _ServerContext(ServerContext):
     def connection(self, fault: Any = None) -> ServerConnection:  # noqa: ARG002 (there is none here)
         window = self.spec.window_kib * 1024
-        return ServerConnection(
-            stream_window=window, connection_window=window, make_stream=ServerCall, watch_messages=True
-        )
+        return WatchingServer(stream_window=window, connection_window=window, make_stream=ServerCall)
 
 
 @contextlib.asynccontextmanager

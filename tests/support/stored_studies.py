@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import html
 import json
 from collections.abc import Mapping
@@ -40,7 +41,7 @@ def as_folder(made: synthetic.MadeStudy, folder: Path) -> Path:
 def as_report(made: synthetic.MadeStudy, path: Path) -> Path:
     """The least that is a report: the summary that an index reads, and the study."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    about = json.dumps(summary(FinishedStudy.of(made.manifest, pd.DataFrame(), made.verdict))).replace("<", "\\u003c")
+    about = summary(FinishedStudy.of(made.manifest, pd.DataFrame(), made.verdict)).embedded()
     packed = Packed(manifest=made.manifest, trials=made.trials, verdict=made.verdict)
     path.write_text(
         f'<!DOCTYPE html><html lang="en"><head><title>{html.escape(made.manifest["study"])}</title>'
@@ -67,6 +68,24 @@ def plan_of_two(levels: Mapping[str, Level] | None = None, *, blocks: int) -> di
         "aa": {},
         "without_aa": True,
     }
+
+
+def manifest(planned: dict[str, Any], **changed: Any) -> dict[str, Any]:
+    """What lies beside a study of :func:`plan_of_two` that another machine measured."""
+    found = {
+        "schema_version": 1,
+        "study": "tiny",
+        "design": "file",
+        "question": "Do more threads help?",
+        "parameters": {"study": "tiny", "seed": 7, "max_trial_s": 0.2},
+        "seed": 7,
+        "created_at": "2026-11-20T09:00:00+00:00",
+        "identity": {"host": "elsewhere", "grpcio": "1.85.1"},
+        "git": {"commit": "0123456789abcdef"},
+        "plan": planned,
+        "again": "grpclab study --file tiny.toml",
+    }
+    return copy.deepcopy(found | changed)
 
 
 def row_of(document: dict[str, Any]) -> dict[str, Any]:

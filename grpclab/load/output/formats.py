@@ -81,14 +81,11 @@ def call_name(result: LoadResult) -> str:
     return result.call.path.removeprefix("/").replace("/", ".")
 
 
-def ghz_json(result: LoadResult, *, details: bool = False) -> dict[str, Any]:
-    """The result in ghz's schema. With more than :data:`DETAILS` calls, they are listed only with `details`."""
-    listed = details or result.run.summary.requests <= DETAILS
-    return _head(result, listed=listed) | {"details": list(_details(result)) if listed else []}
-
-
 def json_chunks(result: LoadResult, *, details: bool = False) -> Iterator[str]:
-    """The text of :func:`ghz_json`, a call a line, made piece by piece: there may be millions of them."""
+    """The result in ghz's schema, as text, a call a line, made piece by piece: there may be millions of them.
+
+    With more than :data:`DETAILS` calls, they are listed only with `details`.
+    """
     listed = details or result.run.summary.requests <= DETAILS
     before, _, after = json.dumps(_head(result, listed=listed), indent=1).partition('"details": []')
     yield f'{before}"details": ['
@@ -364,8 +361,3 @@ def _csv_cell(text: str) -> str:
         return ""
     safe = f"'{text}" if text[0] in "=+-@" else text
     return '"' + safe.replace('"', '""') + '"'
-
-
-def csv_text(result: LoadResult) -> str:
-    """All of :func:`csv_chunks`."""
-    return "".join(csv_chunks(result))

@@ -16,14 +16,13 @@ from grpclab.factors.config import ServerConfig, TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.load.bench import run_bench
 from grpclab.load.core.arrivals import parse_rates
-from grpclab.load.output.formats import ghz_json
 from grpclab.load.plan import choose_call, load_plan, no_effect, pool_settings
 from grpclab.load.result import link_text
 from grpclab.load.run import KEPT_SHARE, LoadProgress, LoadRun
 from grpclab.load.slo import parse_slo
 from grpclab.load.steps import RateStep, find_knee, merged
 from grpclab.servers.process.launcher import RunningServer, launch
-from tests.support.bench_results import OK, UNAVAILABLE, open_loop, rate_run, result, schedule, thousand
+from tests.support.bench_results import OK, UNAVAILABLE, ghz_json, open_loop, rate_run, result, schedule, thousand
 from tests.support.command import unused_port
 
 # ---- the plan ------------------------------------------------------------------------------------------------

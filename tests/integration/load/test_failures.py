@@ -30,12 +30,11 @@ from grpclab.load.core.failures import (
     only_text,
     sentence,
 )
-from grpclab.load.output.formats import csv_text, ghz_json
 from grpclab.load.plan import load_plan
 from grpclab.status import NOT_ENDED
 from grpclab.testing import FakeTarget, fake_target
 from grpclab.text.printable import printable
-from tests.support.bench_results import OK, UNAVAILABLE, result
+from tests.support.bench_results import OK, UNAVAILABLE, csv_text, ghz_json, result
 
 CANCELLED, UNKNOWN, UNAUTHENTICATED = 1, 2, 16
 

@@ -16,14 +16,17 @@ from grpclab.calibration.plan import Plan
 from grpclab.errors import DesignError, FactorError, UsageError
 from grpclab.factors.config import ServerConfig, TrialConfig
 from grpclab.profiling.profiler import PROFILERS
+from grpclab.report.stored import load_original
 from grpclab.servers.process.launcher import launch
 from grpclab.study.designs.scenario import SCENARIOS
 from grpclab.study.parameters import DESIGNS, StudyParameters
+from grpclab.study.repeat import planned
 from grpclab.study.runner import Study
 from grpclab.study.sides import Asked, pair
 from grpclab.study.trial import run_trial
 from grpclab.study.trial_result import TrialIdentity
 from grpclab.system.environment import machine, split_cores
+from tests.support.stored_studies import manifest, plan_of_two
 
 PLUGIN = Path(__file__).parents[2] / "support" / "plugin"
 
@@ -57,6 +60,21 @@ def test_its_target_is_a_side_of_a_comparison(tmp_path: Path) -> None:
     assert result.valid, result.invalid_reason
     assert result.metrics["latency_min_s"] >= 0.02
     assert not any(name.startswith("server.") for name in result.stored().factors)
+
+
+def test_a_study_of_its_target_is_repeated_only_where_the_package_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRPCLAB_ROOT", str(tmp_path))
+    target = {"command": "example:1ms"}
+    plan = plan_of_two(blocks=6) | {"subjects": {"few": target, "many": target}}
+    path = tmp_path / "results" / "tiny" / "manifest.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(manifest(plan)))
+    with pytest.raises(DesignError, match="example:1ms"):
+        planned(load_original(path), consent=True)
+    monkeypatch.syspath_prepend(str(PLUGIN))
+    assert planned(load_original(path), consent=True).name == "tiny-repeat"
 
 
 @pytest.mark.usefixtures("installed")

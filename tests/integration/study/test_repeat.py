@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import sys
@@ -30,6 +29,7 @@ from grpclab.study.sides import Side
 from grpclab.study.store import Store
 from grpclab.study.stored_values import read_manifest, read_verdict
 from grpclab.study.target import Subject
+from tests.support import stored_studies
 from tests.support.stored_studies import plan_of_two, result
 
 IDENTITY = {"host": "elsewhere", "grpcio": "1.85.1"}
@@ -51,21 +51,7 @@ def plan(*, blocks: int = 1) -> dict[str, Any]:
 
 
 def manifest(**changed: Any) -> dict[str, Any]:
-    """What lies beside a study that another machine measured."""
-    found = {
-        "schema_version": 1,
-        "study": "tiny",
-        "design": "file",
-        "question": "Do more threads help?",
-        "parameters": {"study": "tiny", "seed": 7, "max_trial_s": 0.2},
-        "seed": 7,
-        "created_at": "2026-11-20T09:00:00+00:00",
-        "identity": IDENTITY,
-        "git": {"commit": "0123456789abcdef"},
-        "plan": plan(),
-        "again": "grpclab study --file tiny.toml",
-    }
-    return copy.deepcopy(found | changed)
+    return stored_studies.manifest(plan(), **changed)
 
 
 def store(root: Path, found: dict[str, Any], verdict: dict[str, Any] | None = None) -> Path:

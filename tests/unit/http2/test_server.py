@@ -20,7 +20,17 @@ from grpclab.http2.messages import prefixed
 from grpclab.http2.replies import Reply
 from grpclab.http2.server import ServerConnection, Stream
 from tests.support.http2_peer import block, cut
-from tests.support.http2_server_help import HEADERS, REPLY, client, make_server, ready_server, request, talk
+from tests.support.http2_server_help import (
+    HEADERS,
+    REPLY,
+    WatchingServer,
+    client,
+    make_server,
+    ready_server,
+    request,
+    respond,
+    talk,
+)
 
 # ---- with our own client -------------------------------------------------------------------------------------
 
@@ -36,7 +46,7 @@ def test_a_request_comes_with_what_was_asked_and_its_answer_with_what_was_said()
     assert ("tenant", "a") in stream.request.headers
     assert stream.messages == (b"world",)
     assert stream.half_closed
-    server.respond(stream, (b"Hello!",), further=(("told", "truth"),))
+    respond(server, stream, (b"Hello!",), (("told", "truth"),))
     assert talk(ours, server) == ([], [call])
     assert (call.status, call.messages, dict(call.trailers)["told"]) == (messages.OK, 1, "truth")
     assert server.streams == {}
@@ -165,7 +175,7 @@ def heard(stream: Stream) -> tuple[tuple[bytes, ...], bool]:
 
 
 def test_messages_are_told_as_they_come_where_that_is_wanted() -> None:
-    server = ready_server(watch_messages=True)
+    server = ready_server(WatchingServer)
     (stream,) = server.receive(frames.headers(1, block(HEADERS), end=False))
     assert heard(stream) == ((), False)
     assert server.receive(frames.data(1, prefixed(b"a") + prefixed(b"b")[:3], end=False)) == [stream]
@@ -237,7 +247,7 @@ def test_h2_agrees_on_every_answer(calls: list[tuple[bytes, list[bytes]]], windo
         if len(answers) == 1:
             server.reply(stream, Reply(answers[0], stamp="told"), b"%d" % index)
         else:
-            server.respond(stream, tuple(answers), further=(("told", f"{index}"),))
+            respond(server, stream, answers, (("told", f"{index}"),))
         assert theirs.talk(server) == []
         assert theirs.bodies.get(stream_id, b"") == b"".join(map(prefixed, answers))
         parts = theirs.headers[stream_id]

@@ -16,10 +16,20 @@ from hdrh.histogram import HdrHistogram
 
 from grpclab.load.bench import BenchResult
 from grpclab.load.calls.method import CallSpec
-from grpclab.load.output.formats import DETAILS, csv_chunks, csv_text, ghz_json, json_chunks, nanoseconds
+from grpclab.load.output.formats import DETAILS, csv_chunks, json_chunks, nanoseconds
 from grpclab.status import STATUS_NAMES, go_name
 from grpclab.system.interference import SERVER, Interference
-from tests.support.bench_results import OK, UNAVAILABLE, open_loop, rate_run, result, schedule, thousand
+from tests.support.bench_results import (
+    OK,
+    UNAVAILABLE,
+    csv_text,
+    ghz_json,
+    open_loop,
+    rate_run,
+    result,
+    schedule,
+    thousand,
+)
 
 GHZ_KEYS = [
     *("name", "endReason", "date", "options", "count", "total"),

@@ -32,7 +32,7 @@ from grpclab.servers.reference.serving import listening
 from grpclab.servers.reference.spec import ReferenceSpec
 from tests.support.adversaries import ATTACKS, BEGINNING, BLOCK, HELLO, Attack, beginning
 from tests.support.http2_peer import cut
-from tests.support.http2_server_help import REPLY, ready_server, request
+from tests.support.http2_server_help import REPLY, ready_server, request, respond
 
 MIB = 1024 * 1024
 MESSAGE_BYTES, HELD_BYTES = MIB // 4, MIB
@@ -182,7 +182,7 @@ def test_calls_are_refused_where_their_messages_are_too_many_and_taken_again_lat
 
 def test_tiny_messages_cost_the_same_each_however_many_there_are() -> None:
     """Each is one step; the work on a frame of them does not depend on what came before it."""
-    server = ready_server(watch_messages=False)
+    server = ready_server()
     server.receive(frames.headers(1, BLOCK, end=False))
     piece = frames.data(1, prefixed(b"a"), end=False) * 1_000
     server.receive(piece)
@@ -232,7 +232,7 @@ def test_an_answer_is_given_to_the_transport_piece_by_piece() -> None:
     server.receive(frames.settings({Setting.INITIAL_WINDOW_SIZE: 10 * MIB}) + frames.window_update(0, 10 * MIB))
     (stream,) = server.receive(request(1))
     server.take()
-    server.respond(stream, (bytes(MIB),))
+    respond(server, stream, (bytes(MIB),))
     sent = 0
     while stream.blocked:
         taken = sum(len(f.body) for f in cut(server.take()) if f.kind == frames.DATA)
