@@ -12,7 +12,7 @@ from grpclab.calibration.experiments import EXPERIMENTS
 from grpclab.calibration.store import About, Results
 from grpclab.report import files, tables, words
 from grpclab.report.blocks import Section, Shown
-from grpclab.report.renderers.html import notebook, render
+from grpclab.report.renderers.html import Head, notebook, render
 from grpclab.report.words import esc
 
 TITLE = "The lab measures itself"
@@ -82,16 +82,15 @@ def write(results: Results, made: Mapping[str, Section] | None = None) -> Path:
     """
     about = results.about()
     machine = about.machine
-    told = {
-        "study": TITLE,
-        "created_at": about.created_at,
-        "machine": ", ".join(str(machine[key]) for key in ("host", "cpu_model") if machine.get(key)),
-    }
-    nb = notebook(sections(results, made), told)
-    nb.metadata["title"] = TITLE
     # No summary: the index lists studies, and this is none.
-    nb.metadata["grpclab"].update(kicker="Calibration", json="{}")
-    return files.replace(results.report, render(nb))
+    head = Head(
+        kicker="Calibration",
+        title=TITLE,
+        heading=TITLE,
+        created_at=about.created_at,
+        machine=", ".join(str(machine[key]) for key in ("host", "cpu_model") if machine.get(key)),
+    )
+    return files.replace(results.report, render(notebook(sections(results, made), head)))
 
 
 def _why_not(results: Results, name: str) -> str:

@@ -7,7 +7,7 @@ import difflib
 import json
 import os
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from grpclab.system.paths import project_root
 from grpclab.text.printable import printable
 
 if TYPE_CHECKING:
+    from grpclab.study.model import StoredVerdict
     from grpclab.study.runner import Study
 
 
@@ -73,27 +74,29 @@ def _rebuild(options: argparse.Namespace) -> None:
             print(f"figures: {len(written)} in {options.figures}")
 
 
-def show_result(study: Study, path: Path, options: argparse.Namespace) -> Mapping[str, Any]:
+def show_result(study: Study, path: Path, options: argparse.Namespace) -> StoredVerdict:
     """What a study found, on the terminal and as JSON where that is asked for; returns its verdict."""
     from grpclab.report import glossary
     from grpclab.report.publish import finished
     from grpclab.report.renderers.json import as_json
     from grpclab.report.renderers.terminal import WIDTH, table
+    from grpclab.study.stored_values import read_verdict
 
     found = finished(study)
+    verdict = read_verdict(found.verdict)
     if options.json:  # first: standard output may be read by `head`
         write(options.json, [json.dumps(as_json(found), indent=1, allow_nan=False), "\n"])
     if options.json != "-":
         if not options.quiet:
             print(f"\n{table(found)}\n")
-        print(printable(str(found.verdict["sentence"])))
+        print(printable(verdict.sentence))
         print("".join(f"{line}\n" for line in textwrap.wrap(glossary.line(found), WIDTH)), end="")
-        for warning in found.verdict["warnings"]:
-            print(f"warning: {printable(str(warning))}")
+        for warning in verdict.warnings:
+            print(f"warning: {printable(warning)}")
         print(f"report: {path}")
         if not options.quiet:
             print(f"for a pull request: {path.with_suffix('.md')}\nfor a machine: {path.with_suffix('.json')}")
-    return found.verdict
+    return verdict
 
 
 def stored_folder(name: str | None) -> Path:

@@ -61,7 +61,7 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
 
 def run(options: argparse.Namespace) -> int:
     """Plan or measure a study; returns the exit code."""
-    parameters = StudyParameters(**_chosen(options))
+    parameters = _parameters(options)
     require_writable(options.json)
     if options.file and str(options.file) != STDIN:
         read_text("--file", options.file)  # what cannot be read is told before much is loaded
@@ -71,7 +71,6 @@ def run(options: argparse.Namespace) -> int:
         from grpclab.study import repeat
         from grpclab.study.pilot import estimate
         from grpclab.study.runner import Study
-        from grpclab.study.stored_values import read_verdict
     write: Callable[[str], None] = (lambda _: None) if options.quiet or options.json == "-" else print
     original = load_original(options.repeat) if options.repeat else None
     if original:
@@ -94,7 +93,7 @@ def run(options: argparse.Namespace) -> int:
     path = publish(study)
     verdict = show_result(study, path, options)
     if original and options.json != "-":
-        print("\n".join(["", *repeat.compared(original, study.manifest, read_verdict(verdict))]))
+        print("\n".join(["", *repeat.compared(original, study.manifest, verdict)]))
     return 0
 
 
@@ -108,8 +107,8 @@ def _agreed(original: Original) -> bool:
     return input("Go on? [y/N] ").strip().lower() in ("y", "yes")
 
 
-def _chosen(options: argparse.Namespace) -> dict[str, Any]:
-    """The parameters of a study that were given. Raises UsageError for those that have no part in it."""
+def _parameters(options: argparse.Namespace) -> StudyParameters:
+    """The parameters of a study, as they were given. Raises UsageError for those that have no part in it."""
     given = {field.name: getattr(options, field.name) for field in dataclasses.fields(StudyParameters)}
     chosen = {name: value for name, value in given.items() if value is not None}
     others = [f"--{name.replace('_', '-')}" for name in sorted(set(chosen) - {"study"})]
@@ -122,4 +121,4 @@ def _chosen(options: argparse.Namespace) -> dict[str, Any]:
     if options.plan and options.json:
         raise UsageError("--json does not go with --plan: a plan has no result yet")
     refuse_without_part(chosen.get("design", "default"), [name for name in chosen if name != "study"], written="--{}")
-    return chosen
+    return StudyParameters(**chosen)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from grpclab.errors import FactorError
 from grpclab.factors.config import TrialConfig
+from grpclab.factors.levels import Level
 from grpclab.factors.variants import MEANINGS, VARIANTS
 from grpclab.report import words
 from grpclab.report.finished import FinishedStudy
@@ -52,7 +52,7 @@ def line(study: FinishedStudy) -> str:
     return f"{told}." if told else ""
 
 
-def _is(variant: str, settings: Mapping[str, Any]) -> bool:
+def _is(variant: str, settings: Mapping[str, Level]) -> bool:
     """Whether settings are a variant's, whatever the load and the link."""
     try:
         config = TrialConfig().replace({name: level for name, level in settings.items() if not _outside(name)})

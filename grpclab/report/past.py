@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from grpclab import quantities as qty
+from grpclab.analysis.study_plan import PlannedComparison, StudyPlan
 from grpclab.report import files, words
 from grpclab.report.data import element, read_page
 from grpclab.report.finished import FinishedStudy
+from grpclab.study.model import StoredComparison
+from grpclab.study.stored_values import read_manifest, read_verdict, written
 from grpclab.system.untrusted import json_object
 from grpclab.text.redaction import without_digits
 
@@ -25,79 +28,6 @@ SUMMARY_SCHEMA = 2
 """1: the first. 2: identity, git, design, warnings, blocks, delta, headline, levels."""
 
 _TITLE_WIDTH = 48
-
-
-def summary(study: FinishedStudy) -> dict[str, Any]:
-    """What the index says of a study: plain values, small enough to stand in its report a second time.
-
-    Without trials it holds no levels, and the study is in no history of a configuration.
-    """
-    manifest, verdict, headline = study.manifest, study.verdict, study.headline
-    machine: Mapping[str, Any] = manifest.get("machine") or {}
-    git: Mapping[str, Any] = manifest.get("git") or {}
-    known = [machine.get(key) for key in ("host", "hostname", "cpu_model", "cpu")]
-    commit = words.plain(git.get("commit") or "")[:12]
-    return {
-        "schema_version": SUMMARY_SCHEMA,
-        "study": study.name,
-        "created_at": words.plain(manifest.get("created_at") or ""),
-        "question": words.plain(manifest.get("question") or ""),
-        "sentence": words.plain(verdict.get("sentence") or ""),
-        "verdict": words.plain(headline.get("verdict") or "inconclusive"),
-        "claims": bool(study.plan.get("replication")),
-        "machine": ", ".join(words.plain(k) for k in known if k),
-        **{key: _finite(headline.get(key)) for key in ("ratio", "ci_low", "ci_high")},
-        "identity": {words.plain(k): words.plain(v) for k, v in (manifest.get("identity") or {}).items() if v},
-        "git": f"{commit}{'+' if commit and git.get('dirty') else ''}",
-        "design": words.plain(manifest.get("design") or ""),
-        "warnings": len([w for w in verdict.get("warnings") or [] if w]),
-        "blocks": int(_finite(headline.get("blocks")) or 0),
-        "delta": _finite(study.delta),
-        "headline": {
-            key: words.plain(headline.get(key) or "") for key in ("scenario", "metric", "baseline", "candidate")
-        },
-        "levels": _levels(study),
-    }
-
-
-def _levels(study: FinishedStudy) -> list[dict[str, Any]]:
-    """The level of every configuration that was measured, in the metric that the study turns on."""
-    table = study.levels(list(study.configurations), study.metric)
-    return [
-        {
-            "name": words.plain(row.configuration),
-            "title": words.short(study.title(str(row.configuration)), _TITLE_WIDTH),
-            "scenario": words.plain(study.configurations[str(row.configuration)].get("scenario") or ""),
-            "settings": settings_digest(study.plan, str(row.configuration)),
-            "metric": study.metric,
-            "mean": _finite(row.mean),
-            "ci_low": _finite(row.ci_low),
-            "ci_high": _finite(row.ci_high),
-        }
-        for row in table.itertuples(index=False)
-        if _finite(row.mean) is not None
-    ]
-
-
-def settings_digest(plan: Mapping[str, Any], configuration: str) -> str:
-    """Eight letters for all that a plan sets in a configuration: the same settings, the same letters.
-
-    A server by its command, and a call of one's own, are settings as well.
-    """
-    rows = [row for row in plan.get("configurations") or [] if row.get("name") == configuration]
-    settings = (rows[0].get("settings") if rows else None) or {}
-    subject = (plan.get("subjects") or {}).get(configuration) or {}
-    content = [
-        sorted((str(k), float(v) if isinstance(v, (int, float)) else str(v)) for k, v in settings.items()),
-        sorted((str(k), without_digits(str(v))) for k, v in subject.items() if v),
-    ]
-    return hashlib.sha256(json.dumps(content).encode("utf-8", "replace")).hexdigest()[:8]
-
-
-def _finite(value: object) -> float | None:
-    """Six digits of a number, which are more than any interval needs; None for what is none."""
-    x = qty.number(value)
-    return float(f"{x:.6g}") if math.isfinite(x) else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +43,31 @@ class PastLevel:
     low: float
     high: float
 
+    @classmethod
+    def read(cls, document: object) -> PastLevel | None:
+        """A level of a summary; None where it has no name or no mean."""
+        values = _mapping(document)
+        mean = _positive(values.get("mean"))
+        texts = {key: words.plain(values.get(key) or "") for key in ("name", "scenario", "settings", "metric")}
+        if not math.isfinite(mean) or not texts["name"]:
+            return None
+        title = words.short(values.get("title") or texts["name"], _TITLE_WIDTH)
+        low, high = _positive(values.get("ci_low")), _positive(values.get("ci_high"))
+        return cls(title=title, mean=mean, low=low, high=high, **texts)
+
+    def written(self) -> dict[str, Any]:
+        """What :meth:`read` reads."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "scenario": self.scenario,
+            "settings": self.settings,
+            "metric": self.metric,
+            "mean": _finite(self.mean),
+            "ci_low": _finite(self.low),
+            "ci_high": _finite(self.high),
+        }
+
     @property
     def same(self) -> tuple[str, ...]:
         """What makes it the same configuration in another study."""
@@ -121,16 +76,16 @@ class PastLevel:
 
 @dataclass(frozen=True, kw_only=True)
 class Past:
-    """A finished study as its summary tells of it. `file` is the report's name; numbers are NaN where unknown.
+    """A finished study in a few kilobytes. `file` is its report's name; numbers are NaN where unknown.
 
     `claims`: whether it tests claims, so that the headline's verdict is not its answer. `identity` is empty in
     reports of before it was told: such a study is compared with none.
     """
 
-    file: str
+    file: str = ""
     study: str
-    at: datetime | None
-    when: str
+    created_at: str
+    question: str
     sentence: str
     verdict: str
     claims: bool
@@ -144,11 +99,83 @@ class Past:
     warnings: int
     blocks: int
     delta: float
-    baseline: str
-    candidate: str
     scenario: str
     metric: str
+    baseline: str
+    candidate: str
     levels: Sequence[PastLevel]
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any], file: str = "") -> Past:
+        """A summary of any schema, whatever it holds."""
+        headline, identity = _mapping(document.get("headline")), _mapping(document.get("identity"))
+        levels = document.get("levels")
+        return cls(
+            file=file,
+            study=words.plain(document.get("study")),
+            **{
+                key: words.plain(document.get(key) or "")
+                for key in ("created_at", "question", "sentence", "machine", "git", "design")
+            },
+            verdict=words.plain(document.get("verdict") or "inconclusive"),
+            claims=document.get("claims") is True,
+            ratio=_positive(document.get("ratio")),
+            low=_positive(document.get("ci_low")),
+            high=_positive(document.get("ci_high")),
+            identity={words.plain(key): words.plain(value) for key, value in identity.items()},
+            warnings=_count(document.get("warnings")),
+            blocks=_count(document.get("blocks")),
+            delta=_positive(document.get("delta")),
+            **{key: words.plain(headline.get(key) or "") for key in ("scenario", "metric", "baseline", "candidate")},
+            levels=[level for one in levels if (level := PastLevel.read(one))] if isinstance(levels, list) else [],
+        )
+
+    def written(self) -> dict[str, Any]:
+        """What :meth:`read` reads: plain values, small enough to stand in a report a second time."""
+        return {
+            "schema_version": SUMMARY_SCHEMA,
+            "study": self.study,
+            "created_at": self.created_at,
+            "question": self.question,
+            "sentence": self.sentence,
+            "verdict": self.verdict,
+            "claims": self.claims,
+            "machine": self.machine,
+            "ratio": _finite(self.ratio),
+            "ci_low": _finite(self.low),
+            "ci_high": _finite(self.high),
+            "identity": self.identity,
+            "git": self.git,
+            "design": self.design,
+            "warnings": self.warnings,
+            "blocks": self.blocks,
+            "delta": _finite(self.delta),
+            "headline": {
+                "scenario": self.scenario,
+                "metric": self.metric,
+                "baseline": self.baseline,
+                "candidate": self.candidate,
+            },
+            "levels": [level.written() for level in self.levels],
+        }
+
+    def embedded(self) -> str:
+        """The summary as JSON that ends no element and opens no comment, whatever text is in it."""
+        text = json.dumps(self.written(), allow_nan=False, ensure_ascii=True)
+        return text.replace("<", "\\u003c").replace("&", "\\u0026")
+
+    @property
+    def at(self) -> datetime | None:
+        """When the study was begun; None where that is unknown."""
+        try:
+            return files.instant(self.created_at)
+        except (ValueError, OverflowError):
+            return None
+
+    @property
+    def when(self) -> str:
+        """The same in words."""
+        return files.when(self.created_at)
 
     @property
     def age(self) -> datetime:
@@ -173,53 +200,86 @@ def read(file: Path) -> Past | None:
     """The summary inside a report; None for any other file, and for one that cannot be read."""
     try:
         found = element(read_page(file), "grpclab-summary")
-        about = json_object(found) if found else {}
+        document = json_object(found) if found else {}
     except (OSError, ValueError):
         return None
-    return past(about, file.name) if about.get("study") else None
+    return Past.read(document, file.name) if document.get("study") else None
 
 
-def past(about: Mapping[str, Any], file: str = "") -> Past:
-    """A summary of any schema, whatever it holds, as a :class:`Past`."""
-    headline, identity = _mapping(about.get("headline")), _mapping(about.get("identity"))
-    stamp = about.get("created_at")
-    try:
-        at = files.instant(stamp)
-    except (ValueError, OverflowError):
-        at = None
-    levels = about.get("levels")
+def summary(study: FinishedStudy) -> Past:
+    """What the index says of a study.
+
+    Without trials it holds no levels, and the study is in no history of a configuration.
+    """
+    manifest, verdict = read_manifest(study.manifest), read_verdict(study.verdict)
+    compared: PlannedComparison = verdict.headline or manifest.plan.headline or PlannedComparison()
+    headline = verdict.headline or StoredComparison()
+    commit = words.plain(manifest.git.get("commit") or "")[:12]
+    known = [manifest.machine.get(key) for key in ("host", "hostname", "cpu_model", "cpu")]
     return Past(
-        file=file,
-        study=words.plain(about.get("study")),
-        at=at,
-        when=files.when(stamp),
-        sentence=words.plain(about.get("sentence") or ""),
-        verdict=words.plain(about.get("verdict") or "inconclusive"),
-        claims=about.get("claims") is True,
-        machine=words.plain(about.get("machine") or ""),
-        ratio=_positive(about.get("ratio")),
-        low=_positive(about.get("ci_low")),
-        high=_positive(about.get("ci_high")),
-        identity={words.plain(key): words.plain(value) for key, value in identity.items()},
-        git=words.plain(about.get("git") or ""),
-        design=words.plain(about.get("design") or ""),
-        warnings=_count(about.get("warnings")),
-        blocks=_count(about.get("blocks")),
-        delta=_positive(about.get("delta")),
-        **{key: words.plain(headline.get(key) or "") for key in ("baseline", "candidate", "scenario", "metric")},
-        levels=[level for one in levels if (level := _level(one))] if isinstance(levels, list) else [],
+        study=study.name,
+        created_at=words.plain(manifest.created_at),
+        question=words.plain(manifest.question),
+        sentence=words.plain(verdict.sentence),
+        verdict=words.plain(headline.verdict or "inconclusive"),
+        claims=bool(manifest.plan.replication),
+        machine=", ".join(words.plain(k) for k in known if k),
+        ratio=qty.number(headline.ratio),
+        low=qty.number(headline.ci_low),
+        high=qty.number(headline.ci_high),
+        identity={words.plain(k): words.plain(v) for k, v in manifest.identity.items() if v},
+        git=f"{commit}{'+' if commit and manifest.git.get('dirty') else ''}",
+        design=words.plain(manifest.design),
+        warnings=len([text for text in verdict.warnings if text]),
+        blocks=_count(headline.blocks),
+        delta=study.delta,
+        scenario=words.plain(compared.scenario),
+        metric=words.plain(compared.metric),
+        baseline=words.plain(compared.baseline),
+        candidate=words.plain(compared.candidate),
+        levels=_levels(study, manifest.plan),
     )
 
 
-def _level(found: object) -> PastLevel | None:
-    values = _mapping(found)
-    mean = _positive(values.get("mean"))
-    texts = {key: words.plain(values.get(key) or "") for key in ("name", "scenario", "settings", "metric")}
-    if not math.isfinite(mean) or not texts["name"]:
-        return None
-    title = words.short(values.get("title") or texts["name"], _TITLE_WIDTH)
-    low, high = _positive(values.get("ci_low")), _positive(values.get("ci_high"))
-    return PastLevel(title=title, mean=mean, low=low, high=high, **texts)
+def _levels(study: FinishedStudy, plan: StudyPlan) -> list[PastLevel]:
+    """The level of every configuration that was measured, in the metric that the study turns on."""
+    planned = {configuration.name: configuration for configuration in plan.configurations}
+    table = study.levels(list(planned), study.metric)
+    return [
+        PastLevel(
+            name=words.plain(row.configuration),
+            title=words.short(study.title(str(row.configuration)), _TITLE_WIDTH),
+            scenario=words.plain(planned[str(row.configuration)].scenario),
+            settings=settings_digest(plan, str(row.configuration)),
+            metric=study.metric,
+            mean=qty.number(row.mean),
+            low=qty.number(row.ci_low),
+            high=qty.number(row.ci_high),
+        )
+        for row in table.itertuples(index=False)
+        if _finite(row.mean) is not None
+    ]
+
+
+def settings_digest(plan: StudyPlan, configuration: str) -> str:
+    """Eight letters for all that a plan sets in a configuration: the same settings, the same letters.
+
+    A server by its command, and a call of one's own, are settings as well.
+    """
+    rows = [row for row in plan.configurations if row.name == configuration]
+    settings = rows[0].settings if rows else {}
+    target = written(plan.subjects[configuration]) if configuration in plan.subjects else {}
+    content = [
+        sorted((name, float(v) if isinstance(v, (int, float)) else str(v)) for name, v in settings.items()),
+        sorted((name, without_digits(str(v))) for name, v in target.items() if v),
+    ]
+    return hashlib.sha256(json.dumps(content).encode("utf-8", "replace")).hexdigest()[:8]
+
+
+def _finite(value: object) -> float | None:
+    """Six digits of a number, which are more than any interval needs; None for what is none."""
+    x = qty.number(value)
+    return float(f"{x:.6g}") if math.isfinite(x) else None
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -45,7 +43,7 @@ def publish(study: Study, *, allow_mixed: bool = False) -> Path:
         write_report(path, finished_study, details=masked(artifacts.details))
         replace(path.with_suffix(".md"), markdown(finished_study))
         replace(path.with_suffix(".json"), f"{json.dumps(as_json(finished_study), indent=1, allow_nan=False)}\n")
-        _refuse_secrets(path, manifest, redactor)
+        _refuse_secrets(path, redactor)
         write_index(path.parent)
     return path
 
@@ -59,7 +57,7 @@ def _masked_frame(trials: pd.DataFrame) -> pd.DataFrame:
     return clean
 
 
-def _refuse_secrets(path: Path, manifest: Mapping[str, Any], redactor: Redactor) -> None:
+def _refuse_secrets(path: Path, redactor: Redactor) -> None:
     """Remove a report again in which a secret is left, or that cannot be looked through; raises StorageError."""
     files = [path, path.with_suffix(".md"), path.with_suffix(".json")]
     try:
@@ -70,7 +68,7 @@ def _refuse_secrets(path: Path, manifest: Mapping[str, Any], redactor: Redactor)
         raise StorageError(f"{path} is not written: it could not be read again: {error}") from None
     inside = json.dumps([packed.manifest, packed.verdict, packed.details, packed.markdown], default=str)
     texts = [*(file.read_text(encoding="utf-8") for file in files), inside, packed.trials.to_csv()]
-    if any(redactor.leaked(text, manifest) for text in texts):
+    if any(redactor.leaked(text, packed.manifest) for text in texts):
         for file in files:
             file.unlink()
         raise StorageError(f"{path} is not written: a secret of this study would be in it; --redact NAME names it")

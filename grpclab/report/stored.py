@@ -10,9 +10,11 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
+from grpclab.analysis.study_plan import Json
 from grpclab.errors import DesignError
 from grpclab.report import data
 from grpclab.report.tidy import tidy
+from grpclab.study.documents import manifest_document, read_json
 from grpclab.study.model import StoredVerdict
 from grpclab.study.repeat import Original
 from grpclab.study.store import Store
@@ -49,7 +51,7 @@ class StoredStudy:
         return frame[frame["valid"]].reset_index(drop=True)
 
     @property
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> Mapping[str, Json]:
         """What must be equal in two studies before their absolute numbers are compared: machine and versions."""
         known = self.manifest.get("identity")
         machine, versions = self.manifest.get("machine") or {}, self.manifest.get("versions") or {}
@@ -86,7 +88,7 @@ def load_study(source: Path | str) -> StoredStudy:
     else:
         where = f"{path} holds no finished study"
         try:
-            manifest, verdict = (_object(path, part) for part in (PARTS[0], PARTS[2]))
+            manifest, verdict = (_read(path, part, JSON_BYTES, json_object) for part in (PARTS[0], PARTS[2]))
             trials = _read(path, PARTS[1], MOST_BYTES, from_parquet)
         except (OSError, ValueError) as error:
             told = f"no {error.filename}" if isinstance(error, FileNotFoundError) else printable(str(error), 300)
@@ -97,10 +99,6 @@ def load_study(source: Path | str) -> StoredStudy:
     except ValueError as error:
         raise DesignError(f"{where}: {printable(str(error), 300)}") from None
     return StoredStudy(name=str(manifest.get("study") or path.stem), manifest=manifest, trials=trials, verdict=verdict)
-
-
-def _object(folder: Path, part: str) -> dict[str, Any]:
-    return _read(folder, part, JSON_BYTES, json_object)
 
 
 def _read(folder: Path, part: str, most: int, reading: Callable[[bytes], T]) -> T:
@@ -136,7 +134,7 @@ def load_original(source: Path | str) -> Original:
 
 def _verdict(folder: Path) -> StoredVerdict:
     try:
-        return read_verdict(_object(folder, PARTS[2]))
+        return read_verdict(read_json(folder / PARTS[2], inside=folder))
     except (OSError, ValueError):
         return StoredVerdict()
 
@@ -147,7 +145,7 @@ def finished_studies(results: Path | str) -> list[Path]:
     for folder in Path(results).glob("*/"):
         try:
             if all((folder / part).is_file() for part in PARTS):
-                begun = str(_object(folder, PARTS[0]).get("created_at") or "")
+                begun = read_manifest(manifest_document(folder)).created_at
                 found.append((begun, folder.name, folder))
         except (OSError, ValueError):
             continue  # half a study, or somebody else's folder

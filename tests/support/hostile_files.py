@@ -151,7 +151,7 @@ def _reports() -> dict[str, Make]:
 
 def _summary(rng: random.Random) -> str:
     found = (
-        encoded(altered(summary(FinishedStudy.of(manifest(), trials(), verdict())), rng))
+        encoded(altered(summary(FinishedStudy.of(manifest(), trials(), verdict())).written(), rng))
         .decode()
         .replace("<", "\\u003c")
     )

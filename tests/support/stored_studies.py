@@ -41,7 +41,7 @@ def as_folder(made: synthetic.MadeStudy, folder: Path) -> Path:
 def as_report(made: synthetic.MadeStudy, path: Path) -> Path:
     """The least that is a report: the summary that an index reads, and the study."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    about = json.dumps(summary(FinishedStudy.of(made.manifest, pd.DataFrame(), made.verdict))).replace("<", "\\u003c")
+    about = summary(FinishedStudy.of(made.manifest, pd.DataFrame(), made.verdict)).embedded()
     packed = Packed(manifest=made.manifest, trials=made.trials, verdict=made.verdict)
     path.write_text(
         f'<!DOCTYPE html><html lang="en"><head><title>{html.escape(made.manifest["study"])}</title>'

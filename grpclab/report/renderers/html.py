@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +34,32 @@ def write_report(path: Path | str, study: FinishedStudy, *, details: Details | N
         details=details or {},
         markdown=markdown(study),
     )
-    about = {**summary(study), "data": packed.elements()}
-    return files.replace(Path(path), render(notebook(sections(study), about)))
+    past = summary(study)
+    head = Head(
+        title=f"{past.study}: a performance study",
+        heading=past.study,
+        created_at=past.created_at,
+        machine=past.machine,
+        summary=past.embedded(),
+        data=packed.elements(),
+    )
+    return files.replace(Path(path), render(notebook(sections(study), head)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """What stands around the sections of a page.
+
+    `title` is the window's; `summary` is what the index reads, as JSON; `data` are the elements that hold the study.
+    """
+
+    kicker: str = "Performance study"
+    title: str
+    heading: str
+    created_at: str
+    machine: str
+    summary: str = "{}"
+    data: str = ""
 
 
 def render(nb: nbformat.NotebookNode) -> str:
@@ -51,7 +74,7 @@ def render(nb: nbformat.NotebookNode) -> str:
     return str(page)
 
 
-def notebook(parts: list[Section], about: Mapping[str, Any]) -> nbformat.NotebookNode:
+def notebook(parts: list[Section], head: Head) -> nbformat.NotebookNode:
     """The report as a notebook: one cell a section, with the section as its output."""
     v4: Any = nbformat.v4
     cells = [
@@ -62,24 +85,19 @@ def notebook(parts: list[Section], about: Mapping[str, Any]) -> nbformat.Noteboo
         )
         for at, part in enumerate(parts)
     ]
-    data = about.get("data", "")
-    known = {name: value for name, value in about.items() if name != "data"}
     metadata = {
-        "title": f"{about['study']}: a performance study",
+        "title": head.title,
         "grpclab": {
-            **known,
-            "when": files.when(about["created_at"]),
-            "json": _json(known),
+            "kicker": head.kicker,
+            "heading": head.heading,
+            "when": files.when(head.created_at),
+            "machine": head.machine,
+            "json": head.summary,
             "policy": assets.POLICY,
             "palette": palette("".join(part.html for part in parts)),
-            "data": data,
-            "scripts": assets.ELEMENTS if data else assets.WITHOUT_DATA,
+            "data": head.data,
+            "scripts": assets.ELEMENTS if head.data else assets.WITHOUT_DATA,
         },
     }
     made: nbformat.NotebookNode = v4.new_notebook(cells=cells, metadata=metadata)
     return made
-
-
-def _json(value: Mapping[str, Any]) -> str:
-    """JSON that ends no element and opens no comment, whatever text is in it."""
-    return json.dumps(value, allow_nan=False, ensure_ascii=True).replace("<", "\\u003c").replace("&", "\\u0026")

@@ -18,6 +18,7 @@ from grpclab.report.figures import history
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.past import SUMMARY_SCHEMA, settings_digest, summary
 from grpclab.report.recurrence import changes
+from grpclab.study.stored_values import read_plan
 from tests.support import chromium, synthetic
 from tests.support.pages import EVIL, Page
 
@@ -32,7 +33,7 @@ def made() -> synthetic.MadeStudy:
 @pytest.fixture(scope="module")
 def about(made: synthetic.MadeStudy) -> dict[str, Any]:
     """The summary of a study of 60 configurations or so."""
-    return summary(FinishedStudy.of({**made.manifest, "identity": IDENTITY}, made.trials, made.verdict))
+    return summary(FinishedStudy.of({**made.manifest, "identity": IDENTITY}, made.trials, made.verdict)).written()
 
 
 def put(folder: Path, name: str, about: Mapping[str, Any]) -> None:
@@ -52,7 +53,7 @@ def study(about: Mapping[str, Any], day: int, *, factor: float = 1.0, **changed:
 
 
 def pasts(*abouts: Mapping[str, Any]) -> list[past.Past]:
-    return [past.past(one, f"{at}.html") for at, one in enumerate(abouts)]
+    return [past.Past.read(one, f"{at}.html") for at, one in enumerate(abouts)]
 
 
 def page_of(folder: Path, **options: Any) -> Page:
@@ -93,7 +94,7 @@ def test_sixty_configurations_stay_below_20_kb(made: synthetic.MadeStudy) -> Non
     plan = {**made.manifest["plan"], "configurations": rows}
     one = made.trials[made.trials["configuration"] == "basic-c64"]
     trials = pd.concat([one.assign(configuration=row["name"]) for row in rows])
-    found = summary(FinishedStudy.of({**made.manifest, "plan": plan}, trials, made.verdict))
+    found = summary(FinishedStudy.of({**made.manifest, "plan": plan}, trials, made.verdict)).written()
     assert len(found["levels"]) == 60
     assert len(json.dumps(found)) < 20_000
 
@@ -101,7 +102,7 @@ def test_sixty_configurations_stay_below_20_kb(made: synthetic.MadeStudy) -> Non
 def test_the_same_settings_have_the_same_digest_and_a_server_of_ones_own_is_a_setting() -> None:
     def digest(settings: dict[str, Any], subject: dict[str, Any] | None = None) -> str:
         rows = [{"name": "a", "settings": settings}]
-        return settings_digest({"configurations": rows, "subjects": {"a": subject or {}}}, "a")
+        return settings_digest(read_plan({"configurations": rows, "subjects": {"a": subject or {}}}), "a")
 
     one = digest({"server.threads": 4, "client.pooling": "pool"})
     assert one == digest({"client.pooling": "pool", "server.threads": 4.0})
@@ -120,10 +121,10 @@ def test_a_poor_study_has_a_summary(kind: str) -> None:
     else:
         broken = small.judged_again(small.trials.assign(valid=False, invalid_reason="the server fell over"))
         found = summary(broken.finished())
-    assert found["schema_version"] == SUMMARY_SCHEMA
-    assert found["levels"] == []
-    assert "NaN" not in json.dumps(found)
-    assert past.past(found).study
+    assert found.levels == []
+    document = json.loads(json.dumps(found.written(), allow_nan=False))
+    assert document["schema_version"] == SUMMARY_SCHEMA
+    assert past.Past.read(document).written() == document
 
 
 # ---- the list ----------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from grpclab.analysis.study_plan import StudyPlan
 from grpclab.cli import commands
 from grpclab.errors import DesignError, GrpclabError, StorageError, UsageError
 from grpclab.load.calls.metadata import file_word, parse_metadata, references
@@ -26,7 +27,7 @@ from grpclab.study.documents import write_json
 from grpclab.study.model import Manifest
 from grpclab.study.runner import Study
 from grpclab.study.store import Store
-from grpclab.study.stored_values import read_manifest
+from grpclab.study.stored_values import read_manifest, read_plan
 from grpclab.study.target import Subject
 from grpclab.text import credentials, redaction
 from grpclab.text.credentials import MASK, is_placeholder, is_secret, learn, learn_words
@@ -219,8 +220,10 @@ def test_a_manifest_is_read_by_its_fields(redactor: Redactor) -> None:
 
 
 def test_the_same_setting_with_a_secret_is_the_same_in_two_studies() -> None:
-    def plan(salt: bytes, name: str) -> dict[str, Any]:
-        return dict(Redactor(salt).manifest({"subjects": {"a": {"metadata": ["authorization=x", f"user={name}"]}}}))
+    def plan(salt: bytes, name: str) -> StudyPlan:
+        return read_plan(
+            Redactor(salt).manifest({"subjects": {"a": {"metadata": ["authorization=x", f"user={name}"]}}})
+        )
 
     assert settings_digest(plan(b"1", "me"), "a") == settings_digest(plan(b"2", "me"), "a")
     assert settings_digest(plan(b"1", "me"), "a") != settings_digest(plan(b"1", "you"), "a")

@@ -17,7 +17,7 @@ from grpclab.report.figures import forest
 from grpclab.report.figures.history import history
 from grpclab.report.figures.ratio_marks import dot, reach
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.past import past, summary
+from grpclab.report.past import Past, summary
 from tests.support import synthetic
 
 HUGE = {"ratio": 1.3, "ci_low": 3e-9, "ci_high": 2_864_277_723.0, "verdict": "inconclusive", "blocks": 2}
@@ -72,12 +72,13 @@ def test_two_blocks_have_no_interval_in_any_row_and_no_verdict() -> None:
 
 def test_the_history_of_studies_is_drawn_to_the_scale_of_its_levels() -> None:
     found = made(6)
-    about = summary(found.finished())
+    about = summary(found.finished()).written()
     for level in about["levels"]:
         level |= {"ci_low": 1e-9, "ci_high": 2_864_277_723.0}
     about |= {"ci_low": 1e-9, "ci_high": 2_864_277_723.0}
     studies = [
-        past(about | {"study": name, "created_at": f"2026-11-0{day}T00:00:00Z"}) for day, name in ((1, "x"), (2, "y"))
+        Past.read(about | {"study": name, "created_at": f"2026-11-0{day}T00:00:00Z"})
+        for day, name in ((1, "x"), (2, "y"))
     ]
     blocks = history(studies)
     assert len(blocks) == 2

@@ -409,7 +409,7 @@ def test_the_question_is_answered_by_how_many_claims_hold() -> None:
     (answer,) = [part for part in sections(study) if part.anchor == "answer"]
     assert answer.html.startswith(f'<p class="gl-verdict">{html.escape(first)}.')
     assert markdown(study).startswith(escape(first))
-    assert summary(study)["claims"] is True
+    assert summary(study).claims
 
 
 def test_failures_that_are_what_is_measured_are_said_to_be() -> None:
