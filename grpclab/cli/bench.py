@@ -134,9 +134,8 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
 def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     """Measure as the options say and write the answers; returns the exit code."""
     from grpclab.load.bench import run_bench
-    from grpclab.load.core.arrivals import parse_rates, schedule_note
     from grpclab.load.output.progress import ProgressLine
-    from grpclab.load.plan import calls_planned, how_to_plan_more, load_plan, no_effect, seed_has_no_effect
+    from grpclab.load.plan import planned
     from grpclab.load.slo import calls_for, check_enough, check_watchable, parse_slo, with_implied
 
     file = _read_config(parser, options.config)
@@ -149,45 +148,38 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     levels = factor_levels(file.options, of_file, "") | factor_levels(flags, own)
     if "load.rate_rps" in own and "rate" not in flags:
         given.pop("rate", None)
-    rates = parse_rates(given["rate"]) if "rate" in given else ()
     objectives = parse_slo(given["slo"]) if "slo" in given else ()
     enough = calls_for(objectives)
-    if not rates and enough > DEFAULT_CALLS and not {"load.requests", "load.duration_s"} & set(levels):
+    if "rate" not in given and enough > DEFAULT_CALLS and not {"load.requests", "load.duration_s"} & set(levels):
         levels["load.requests"] = enough  # nobody said how many
-    config, notes = load_plan(levels, rates)
-    if rates and (note := schedule_note(given["rate"])):
-        notes = (note, *notes)
-    planned = calls_planned(config, rates)
-    more = how_to_plan_more(config, rates)
-    check_enough(objectives, planned, more)
+    plan = planned(levels, given.get("rate"), seeded="seed" in given)
+    check_enough(objectives, plan.calls, plan.more)
     if given.get("abort_on_slo"):
         check_watchable(objectives)
     check_call(given, levels)
-    idle = no_effect(config, levels) | seed_has_no_effect(config, given="seed" in given)
     wait_s = time_option("--connect-timeout", given["connect_timeout"]) if "connect_timeout" in given else None
     objectives = with_implied(objectives)
     _check_outputs(given)
     target = given.get("target", TARGET)
     seed = whole("--seed", given.get("seed", "1"))
-    call = _call(target, config, given, wait_s)
-    line = ProgressLine(
-        sys.stderr, duration_s=config.load.duration_s, requests=config.load.requests, quiet=bool(given.get("quiet"))
-    )
+    call = _call(target, plan.config, given, wait_s)
+    load = plan.config.load
+    line = ProgressLine(sys.stderr, duration_s=load.duration_s, requests=load.requests, quiet=bool(given.get("quiet")))
     with contextlib.ExitStack() as keeping:
         try:
             result = run_bench(
                 target,
-                config,
+                plan.config,
                 call=call,
-                rates=rates,
+                rates=plan.rates,
                 objectives=objectives,
                 abort=bool(given.get("abort_on_slo")),
                 seed=seed,
-                notes=notes,
-                without_effect=idle,
+                notes=plan.notes,
+                without_effect=plan.without_effect,
                 connect_timeout_s=wait_s,
                 watcher=line.show if line.active else None,
-                connected=partial(_begin, keeping, None if given.get("quiet") else planned, more),
+                connected=partial(_begin, keeping, None if given.get("quiet") else plan.calls, plan.more),
             )
         finally:
             line.erase()

@@ -25,16 +25,14 @@ from grpclab.link.emulation import check_link, running_link
 from grpclab.load.calls.metadata import metadata_words
 from grpclab.load.calls.method import CallSpec, greeting
 from grpclab.load.ceiling import known
-from grpclab.load.core.arrivals import ScheduledRate, parse_rates, schedule_note
+from grpclab.load.core.arrivals import ScheduledRate
 from grpclab.load.generator import Generator
 from grpclab.load.plan import (
     check_call,
     choose_call,
-    load_plan,
-    no_effect,
+    planned,
     pool_settings,
     refuse_twice,
-    seed_has_no_effect,
 )
 from grpclab.load.reachability import await_listener
 from grpclab.load.result import LoadResult
@@ -257,14 +255,10 @@ async def bench(
         levels |= pool_settings(whole("connections", connections, minimum=1))
     target, seed = text("target", target, DEFAULT_TARGET), whole("seed", seed)
     name = None if call is None else text("call", call, "package.Service/Method")
-    rates = () if rate_rps is None else parse_rates(str(rate_rps))
     settings = mapping("settings", settings or {}, '{"load.workers": 2}')
     refuse_twice(levels, settings)
     levels |= settings
-    config, notes = load_plan(levels, rates)
-    if rates and (note := schedule_note(str(rate_rps))):
-        notes = (note, *notes)
-    idle = no_effect(config, levels) | seed_has_no_effect(config, given=seed != 1)
+    plan = planned(levels, None if rate_rps is None else str(rate_rps), seeded=seed != 1)
     pairs = metadata_words(metadata)
 
     roots = [proto_path] if isinstance(proto_path, str | Path) else list(proto_path)
@@ -273,7 +267,7 @@ async def bench(
         check_call(name, levels, data=data, proto=proto, proto_path=roots)
         spec = choose_call(
             target,
-            config,
+            plan.config,
             name=name,
             data=data,
             metadata=pairs,
@@ -283,12 +277,12 @@ async def bench(
         )
         return run_bench(
             target,
-            config,
+            plan.config,
             call=spec,
-            rates=rates,
+            rates=plan.rates,
             seed=seed,
-            notes=notes,
-            without_effect=idle,
+            notes=plan.notes,
+            without_effect=plan.without_effect,
             connect_timeout_s=connect_timeout_s,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from grpclab.factors.levels import Level, format_level
 from grpclab.factors.registries import ARRIVALS
 from grpclab.load.calls.metadata import parse_metadata
 from grpclab.load.calls.method import CallSpec, find_call, greeting
-from grpclab.load.core.arrivals import ScheduledRate
+from grpclab.load.core.arrivals import ScheduledRate, parse_rates, schedule_note
 from grpclab.load.core.bounds import split
 from grpclab.load.reachability import await_listener
 from grpclab.system.addresses import host_port
@@ -23,6 +24,47 @@ OPEN_LOOP_S = 10.0
 """How long an open loop runs when neither a number of calls nor a duration is given."""
 OF_A_RATE = ("load.arrival", "load.pacing", "load.max_in_flight")
 """Factors of an open loop only: who sets one has forgotten the rate."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadPlan:
+    """A load before it is sent: its configuration, the rates of a schedule, and what there is to say of it.
+
+    `without_effect` has the factors that were given and cannot act, each with the reason.
+    """
+
+    config: TrialConfig
+    rates: tuple[ScheduledRate, ...] = ()
+    notes: tuple[str, ...] = ()
+    without_effect: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def calls(self) -> int | None:
+        """The most calls that a window can have, of a schedule the shortest one; None where only time bounds it."""
+        load = self.config.load
+        found = [] if load.requests is None else [load.requests]
+        if load.duration_s is not None and load.rate_rps is not None:
+            rates = [step.rate_rps for step in self.rates] or [load.rate_rps]
+            found += [int(rate_rps * load.duration_s) for rate_rps in rates]
+        return min(found, default=None)
+
+    @property
+    def more(self) -> str:
+        """What to change for a window of more calls."""
+        return how_to_plan_more(self.config, self.rates)
+
+
+def planned(levels: Mapping[str, Level], rate: str | None = None, *, seeded: bool = False) -> LoadPlan:
+    """The load that some levels and a rate or a schedule ask for; `seeded`: whether a seed was given.
+
+    Raises UsageError, one line.
+    """
+    rates = () if rate is None else parse_rates(rate)
+    config, notes = load_plan(levels, rates)
+    if rate is not None and (note := schedule_note(rate)):
+        notes = (note, *notes)
+    idle = no_effect(config, levels) | seed_has_no_effect(config, given=seeded)
+    return LoadPlan(config=config, rates=tuple(rates), notes=notes, without_effect=idle)
 
 
 def load_plan(levels: Mapping[str, Level], rates: Sequence[ScheduledRate] = ()) -> tuple[TrialConfig, tuple[str, ...]]:
@@ -116,15 +158,6 @@ def check_call(name: str | None, levels: Collection[str], **parts: object) -> No
             raise UsageError(f"{factor} is for our own greeter: leave it out, or --call {name}")
     if "--proto-path" in given and "--proto" not in given:
         raise UsageError("--proto-path is where the imports of a file are looked for: add --proto FILE")
-
-
-def calls_planned(config: TrialConfig, rates: Sequence[ScheduledRate] = ()) -> int | None:
-    """The most calls that a window can have, of a schedule the shortest one; None where only time bounds it."""
-    load = config.load
-    found = [] if load.requests is None else [load.requests]
-    if load.duration_s is not None and load.rate_rps is not None:
-        found += [int(step.rate_rps * load.duration_s) for step in rates] or [int(load.rate_rps * load.duration_s)]
-    return min(found, default=None)
 
 
 def how_to_plan_more(config: TrialConfig, rates: Sequence[ScheduledRate] = ()) -> str:

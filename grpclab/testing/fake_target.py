@@ -80,6 +80,7 @@ def fake_target(
     services: Sequence[str] = (SERVICE,),
     threads: int = 64,
     options: Sequence[tuple[str, Any]] = (),
+    credentials: grpc.ServerCredentials | None = None,
 ) -> Iterator[FakeTarget]:
     """Serve on loopback until the block is left.
 
@@ -93,13 +94,17 @@ def fake_target(
     fails with `status`, the name of a gRPC status, and its `text`. At most `threads` calls are inside at once.
     `handlers` come first: they answer what a test cares about; without an `answer` nobody serves the rest. Reflection
     lists `services`, whose descriptors must be in the default pool, which importing their generated code does, and the
-    health of the server is SERVING; without `services` there is neither reflection nor a health service.
+    health of the server is SERVING; without `services` there is neither reflection nor a health service. With
+    `credentials` it speaks TLS.
 
     It shares this process's CPU with the test: good for behaviour, not for figures.
     """
     over = threading.Event()
     server = grpc.server(ThreadPoolExecutor(threads, thread_name_prefix="fake target"), options=options)
-    target = FakeTarget(port=server.add_insecure_port("127.0.0.1:0"))
+    where = address("127.0.0.1", 0)
+    target = FakeTarget(
+        port=server.add_insecure_port(where) if credentials is None else server.add_secure_port(where, credentials)
+    )
     server.add_generic_rpc_handlers(handlers)
     if services:
         state = health.HealthServicer()

@@ -6,7 +6,6 @@ import contextlib
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,8 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 from grpc_reflection.v1alpha import reflection
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
+
+from grpclab.testing import fake_target
 
 ORDERS = """
 syntax = "proto3";
@@ -131,7 +132,7 @@ class Shop:
         credentials: grpc.ServerCredentials | None = None,
     ) -> Iterator[str]:
         """The target of a running server, with reflection of this version where there is a reflector."""
-        server = grpc.server(ThreadPoolExecutor(4), handlers=[self.handlers()])
+        handlers = [self.handlers()]
         if reflector is not None:
             method = grpc.stream_stream_rpc_method_handler(
                 reflector,
@@ -139,16 +140,6 @@ class Shop:
                 response_serializer=ServerReflectionResponse.SerializeToString,
             )
             service = f"grpc.reflection.{version}.ServerReflection"
-            server.add_generic_rpc_handlers(
-                [grpc.method_handlers_generic_handler(service, {"ServerReflectionInfo": method})]
-            )
-        address = "127.0.0.1:0"
-        if credentials is None:
-            port = server.add_insecure_port(address)
-        else:
-            port = server.add_secure_port(address, credentials)
-        server.start()
-        try:
-            yield f"127.0.0.1:{port}"
-        finally:
-            server.stop(None).wait()
+            handlers.append(grpc.method_handlers_generic_handler(service, {"ServerReflectionInfo": method}))
+        with fake_target(*handlers, answer=None, services=(), credentials=credentials) as target:
+            yield target.address

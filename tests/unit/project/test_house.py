@@ -148,7 +148,7 @@ DICTIONARIES: dict[str, int] = {
     "report.words": 3,
     "study.designs.compare_design": 2,
     "study.designs.default_design": 9,
-    "study.designs.design": 5,
+    "study.designs.design": 3,
     "study.designs.desk_design": 1,
     "study.designs.file_design": 5,
     "study.designs.idle_design": 1,
