@@ -80,23 +80,21 @@ def show_result(study: Study, path: Path, options: argparse.Namespace) -> Stored
     from grpclab.report.publish import finished
     from grpclab.report.renderers.json import as_json
     from grpclab.report.renderers.terminal import WIDTH, table
-    from grpclab.study.stored_values import read_verdict
 
     found = finished(study)
-    verdict = read_verdict(found.verdict)
     if options.json:  # first: standard output may be read by `head`
         write(options.json, [json.dumps(as_json(found), indent=1, allow_nan=False), "\n"])
     if options.json != "-":
         if not options.quiet:
             print(f"\n{table(found)}\n")
-        print(printable(verdict.sentence))
+        print(printable(found.verdict.sentence))
         print("".join(f"{line}\n" for line in textwrap.wrap(glossary.line(found), WIDTH)), end="")
-        for warning in verdict.warnings:
+        for warning in found.verdict.warnings:
             print(f"warning: {printable(warning)}")
         print(f"report: {path}")
         if not options.quiet:
             print(f"for a pull request: {path.with_suffix('.md')}\nfor a machine: {path.with_suffix('.json')}")
-    return verdict
+    return found.verdict
 
 
 def stored_folder(name: str | None) -> Path:

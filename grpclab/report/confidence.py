@@ -48,7 +48,7 @@ def sure(study: FinishedStudy) -> str:
 
 def noise(study: FinishedStudy) -> str:
     """What the A/A arm says of the machine."""
-    aa = study.verdict.get("aa") or {}
+    aa = study.verdict_document.get("aa") or {}
     low, high = qty.number(aa.get("ci_low")), qty.number(aa.get("ci_high"))
     if not (math.isfinite(qty.number(aa.get("ratio"))) and math.isfinite(low) and math.isfinite(high)):
         return ""
@@ -68,8 +68,8 @@ def _limits(study: FinishedStudy) -> list[tuple[str, str]]:
     for side in (study.baseline, study.candidate):
         limit = study.resources.get(side)
         if limit:
-            what = words.plain(limit.get("resource") or "unknown")
-            unsure = "" if limit.get("certain") or what == "unknown" else " (not certain)"
-            evidence = words.plain(limit.get("evidence") or "no reason given")
+            what = words.plain(limit.resource or "unknown")
+            unsure = "" if limit.certain or what == "unknown" else " (not certain)"
+            evidence = words.plain(limit.evidence or "no reason given")
             found.append((f"{words.sentence_case(study.title(side))} is limited by", f"{what}{unsure}: {evidence}."))
     return found

@@ -24,8 +24,8 @@ from grpclab.factors.config import FACTORS
 from grpclab.factors.effective import unknown_factors
 from grpclab.report import theme, words
 from grpclab.report.tidy import tidy
-from grpclab.study.model import Manifest
-from grpclab.study.stored_values import read_manifest, written
+from grpclab.study.model import Manifest, StoredLimit, StoredVerdict
+from grpclab.study.stored_values import read_manifest, read_verdict, written
 
 ENGINE = "load.engine"
 
@@ -39,14 +39,15 @@ Profiles = Mapping[str, Mapping[str, Mapping[int, Mapping[str, int]]]]
 class FinishedStudy:
     """What the figures and tables are drawn from. Build it with :meth:`of`.
 
-    `manifest_document` is the manifest as it is stored: a page embeds it.
+    `manifest_document` and `verdict_document` are the JSON as it is stored: a page embeds it.
     """
 
     manifest: Manifest
     trials: pd.DataFrame
-    verdict: Mapping[str, Any]
+    verdict: StoredVerdict
     stored: pd.DataFrame
     manifest_document: Mapping[str, Any]
+    verdict_document: Mapping[str, Any]
     histograms: Histograms = field(default_factory=dict)
     profiles: Profiles = field(default_factory=dict)
 
@@ -61,9 +62,18 @@ class FinishedStudy:
     ) -> FinishedStudy:
         """A study out of what is stored, its trials made tidy; `stored` keeps them as they came.
 
-        Raises ValueError for a manifest that holds something of another type.
+        Raises ValueError for a manifest or a verdict that holds something of another type.
         """
-        return cls(read_manifest(manifest), tidy(trials), verdict, trials, manifest, histograms or {}, profiles or {})
+        return cls(
+            manifest=read_manifest(manifest),
+            trials=tidy(trials),
+            verdict=read_verdict(verdict),
+            stored=trials,
+            manifest_document=manifest,
+            verdict_document=verdict,
+            histograms=histograms or {},
+            profiles=profiles or {},
+        )
 
     @property
     def name(self) -> str:
@@ -98,7 +108,7 @@ class FinishedStudy:
     @property
     def headline(self) -> Mapping[str, Any]:
         """The verdict's headline, or what the plan says of it."""
-        return self.verdict.get("headline") or (written(self.plan.headline) if self.plan.headline else {})
+        return self.verdict_document.get("headline") or (written(self.plan.headline) if self.plan.headline else {})
 
     @property
     def metric_of_headline(self) -> str:
@@ -118,7 +128,7 @@ class FinishedStudy:
     @property
     def warnings(self) -> list[str]:
         """The verdict's warnings, the most serious first."""
-        return [words.plain(text) for text in self.verdict.get("warnings") or [] if text]
+        return [words.plain(text) for text in self.verdict.warnings if text]
 
     @functools.cached_property
     def configurations(self) -> dict[str, PlannedConfiguration]:
@@ -198,10 +208,9 @@ class FinishedStudy:
         return sorted({str(text) for text in self.rows(configuration)["limited_by"] if text})
 
     @functools.cached_property
-    def resources(self) -> dict[str, Mapping[str, Any]]:
+    def resources(self) -> dict[str, StoredLimit]:
         """The verdict's answer to what limited each configuration, by its name; empty in verdicts of before."""
-        found = self.verdict.get("limits") or []
-        return {str(limit.get("configuration")): limit for limit in found if isinstance(limit, Mapping)}
+        return {limit.configuration: limit for limit in self.verdict.limits}
 
     def factor(self, configuration: str, name: str) -> Any:
         """The level of a factor in a configuration: as measured, else as planned, else None."""
@@ -238,9 +247,9 @@ class FinishedStudy:
     def _judged(self) -> dict[tuple[str, ...], Mapping[str, Any]]:
         found = {}
         for c in [
-            self.verdict.get("aa"),
-            *(self.verdict.get("comparisons") or []),
-            self.verdict.get("headline"),
+            self.verdict_document.get("aa"),
+            *(self.verdict_document.get("comparisons") or []),
+            self.verdict_document.get("headline"),
         ]:
             if c:
                 found[tuple(str(c.get(key) or "") for key in ("scenario", "metric", "baseline", "candidate"))] = c

@@ -177,7 +177,7 @@ def _forest_caption(study: FinishedStudy, shown: Sequence[Comparison], every: Se
     told = words.listing([f"{n} {verdict}" for verdict, n in counts.items() if n])
     if len(shown) < len(every):
         return f"Of these {len(shown)} of {qty.count(len(every), 'comparison')}: {told}."
-    aa = study.verdict.get("aa") or {}
+    aa = study.verdict_document.get("aa") or {}
     noise = ""
     if known(aa):
         noise = f" The baseline against itself (A/A) gives {words.estimate(aa)}."

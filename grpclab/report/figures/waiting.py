@@ -61,7 +61,7 @@ def comparisons(study: FinishedStudy) -> list[Mapping[str, Any]]:
     scenario = study.plan.waiting.scenario if study.plan.waiting else None
     return [
         c
-        for c in (study.headline, *(study.verdict.get("comparisons") or []))
+        for c in (study.headline, *(study.verdict_document.get("comparisons") or []))
         if c.get("scenario") == scenario and c.get("metric") == _METRIC and math.isfinite(qty.number(c.get("ratio")))
     ]
 

@@ -30,7 +30,7 @@ def write_report(path: Path | str, study: FinishedStudy, *, details: Details | N
     packed = Packed(
         manifest=study.manifest_document,
         trials=study.stored,
-        verdict=study.verdict,
+        verdict=study.verdict_document,
         details=details or {},
         markdown=markdown(study),
     )

@@ -19,7 +19,7 @@ def as_json(study: FinishedStudy) -> dict[str, Any]:
 
     Ratios are candidate / baseline, levels in the unit of their metric. See verdict.json for the comparisons.
     """
-    verdict, manifest = study.verdict, study.manifest_document
+    verdict, manifest = study.verdict_document, study.manifest_document
     levels = study.levels(list(study.configurations), study.metric)
     found = {
         "schema_version": SCHEMA_VERSION,

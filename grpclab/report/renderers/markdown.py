@@ -33,7 +33,7 @@ def markdown(study: FinishedStudy) -> str:
 
     Whatever text is in the study: it adds no markup, loads nothing, mentions nobody and refers to no issue.
     """
-    sentence = study.verdict.get("sentence") or "There is no verdict."
+    sentence = study.verdict.sentence or "There is no verdict."
     first = [] if study.plan.replication else [_verdict_line(study)]
     parts = [*first, escape(sentence), escape(glossary.line(study)), _setup(study)]
     parts += [_parts(study), _reasons(study), _warnings(study)]
@@ -82,7 +82,7 @@ def _reasons(study: FinishedStudy) -> str:
     if study.headline.get("ratio") is None and not study.resources:
         return ""
     told = [f"- **{escape(term)}:** {escape(text)}" for term, text in confidence.reasons(study)]
-    if not (study.verdict.get("aa") or study.plan.without_aa):
+    if not (study.verdict.aa or study.plan.without_aa):
         told.append("- **Noise here:** not checked, there is no A/A.")
     return "\n".join(told)
 

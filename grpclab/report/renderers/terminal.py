@@ -37,7 +37,7 @@ def table(study: FinishedStudy) -> str:
     if not (study.plan.parts or study.plan.ladder):
         shown = [c for _, c in rows]
         rows += [(f"  {title(c, 'another')}", c) for c in _other_candidates(study) if c not in shown]
-    if aa := study.verdict.get("aa"):
+    if aa := study.verdict_document.get("aa"):
         rows.append((title(aa, "A/A"), aa))
     cells = [["", "ratio", "95 % interval", "verdict"]]
     cells += [[name.rstrip(), *_plain_cells(c)] for name, c in rows]
@@ -79,7 +79,7 @@ def _other_metrics(study: FinishedStudy) -> list[Comparison]:
     keys = ("scenario", "baseline", "candidate")
     return [
         c
-        for c in study.verdict.get("comparisons") or []
+        for c in study.verdict_document.get("comparisons") or []
         if all(c.get(key) == first.get(key) for key in keys) and c.get("metric") not in (None, first.get("metric"))
     ]
 
@@ -89,7 +89,7 @@ def _other_candidates(study: FinishedStudy) -> list[Comparison]:
     first = study.headline
     return [
         c
-        for c in study.verdict.get("comparisons") or []
+        for c in study.verdict_document.get("comparisons") or []
         if c.get("metric") == first.get("metric") and c.get("candidate") != first.get("candidate")
     ]
 

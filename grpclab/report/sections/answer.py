@@ -23,7 +23,7 @@ TITLE, ANCHOR = "The answer", "answer"
 def section(study: FinishedStudy) -> str:
     """The verdict in a sentence, its words, the numbers it stands on, and how sure it is."""
     headline = study.headline
-    sentence = study.verdict.get("sentence") or "There is no verdict."
+    sentence = study.verdict.sentence or "There is no verdict."
     noted = f'<p class="gl-note">{esc(headline["note"])}</p>' if headline.get("note") else ""
     # Of a replication the claims are the answer: a word on one ratio would not be.
     badge = "" if study.plan.replication else f"{tables.badge(headline.get('verdict'))} "

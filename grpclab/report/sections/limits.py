@@ -42,14 +42,14 @@ def table(study: FinishedStudy) -> str:
         if study.configuration(name).scenario != scenario:
             scenario = study.configuration(name).scenario
             rows.append([esc(scenario or "other")])
-        resource = words.plain(limit.get("resource") or "unknown")
-        unsure = [] if limit.get("certain") or resource == "unknown" else ["not certain"]
+        resource = words.plain(limit.resource or "unknown")
+        unsure = [] if limit.certain or resource == "unknown" else ["not certain"]
         more = "".join(f"<br><small>{esc(text)}</small>" for text in [*unsure, _REMEDIES.get(resource, "")] if text)
         rows.append(
             [
                 f"{esc(study.title(name))}<small><code>{esc(name)}</code></small>",
                 f"<b>{esc(resource)}</b>{more}",
-                esc(words.sentence_case(words.plain(limit.get("evidence") or "no reason given"))),
+                esc(words.sentence_case(words.plain(limit.evidence or "no reason given"))),
             ]
         )
     header = ["configuration", "limited by", "evidence"]

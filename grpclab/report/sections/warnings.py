@@ -10,7 +10,7 @@ TITLE, ANCHOR = "Warnings", "warnings"
 
 def section(study: FinishedStudy) -> str:
     """The warnings, the most serious first; "" for none."""
-    found = [w for w in study.verdict.get("warnings") or [] if w]
+    found = [text for text in study.verdict.warnings if text]
     if not found:
         return ""
-    return f'<ul class="gl-warnings">{"".join(f"<li>{esc(w)}</li>" for w in found)}</ul>'
+    return f'<ul class="gl-warnings">{"".join(f"<li>{esc(text)}</li>" for text in found)}</ul>'

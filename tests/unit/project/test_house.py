@@ -141,7 +141,7 @@ DICTIONARIES: dict[str, int] = {
     "report.figures.engines": 1,
     "report.figures.ratio_marks": 1,
     "report.figures.waiting": 2,
-    "report.finished": 10,
+    "report.finished": 9,
     "report.renderers.markdown": 1,
     "report.renderers.terminal": 1,
     "report.sections.engines": 1,

@@ -100,7 +100,7 @@ def test_shares_of_work_leave_waiting_out(study: FinishedStudy, view: View) -> N
 
 def test_every_comparison_is_listed_once(study: FinishedStudy) -> None:
     listed = [c for _, found in study.listed() for c in found]
-    assert len(listed) == len(study.verdict["comparisons"]) + 2
+    assert len(listed) == len(study.verdict.comparisons) + 2
     groups = [name for name, _ in study.listed()]
     assert groups[:5] == ["headline", "the same pair, other metrics", "each side", "engines", "ladder"]
     engines = dict(study.listed())["engines"]

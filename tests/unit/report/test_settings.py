@@ -23,11 +23,11 @@ def configuration(name: str, scenario: str, **silent: str) -> dict[str, Any]:
     return {"name": name, "scenario": scenario, "settings": settings, "without_effect": silent}
 
 
-def comparison(scenario: str, baseline: str, candidate: str, ratio: float) -> dict[str, Any]:
+def comparison(scenario: str, baseline: str, candidate: str, ratio: float | None) -> dict[str, Any]:
     return {
         **{"title": f"{candidate} against {baseline}", "scenario": scenario, "metric": "throughput_rps"},
-        **{"baseline": baseline, "candidate": candidate, "ratio": ratio, "ci_low": ratio - 0.1, "ci_high": ratio + 0.1},
-        "verdict": "faster",
+        **{"baseline": baseline, "candidate": candidate, "ratio": ratio, "ci_low": ratio and ratio - 0.1},
+        **{"ci_high": ratio and ratio + 0.1, "verdict": "faster"},
     }
 
 
@@ -74,7 +74,7 @@ def test_the_table_says_what_acted_and_what_moved(study: FinishedStudy) -> None:
 
 
 def test_a_comparison_without_a_ratio_tells_nothing(study: FinishedStudy) -> None:
-    judged = [comparison("bulk", "small", "large", float("nan"))]
+    judged = [comparison("bulk", "small", "large", None)]
     assert tried(FinishedStudy.of(study.manifest_document, pd.DataFrame(), {"comparisons": judged}), WINDOW) == []
 
 

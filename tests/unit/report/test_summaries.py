@@ -67,7 +67,7 @@ def test_the_verdict_stands_first_with_ratio_interval_and_blocks(full: FinishedS
         rf"{c['ci_low']:.2f} to {c['ci_high']:.2f}, 6 blocks \(optimized against basic\)",
         first,
     )
-    assert rest.startswith(escape(full.verdict["sentence"]))
+    assert rest.startswith(escape(full.verdict.sentence))
 
 
 def test_parts_certainty_limits_warnings_and_machine_are_told(full: FinishedStudy) -> None:
@@ -76,8 +76,8 @@ def test_parts_certainty_limits_warnings_and_machine_are_told(full: FinishedStud
     reasons = confidence.reasons(full)
     assert len(reasons) >= 3
     assert all(f"- **{escape(term)}:** {escape(told)}" in text for term, told in reasons)
-    assert full.verdict["warnings"]
-    assert all(f"- {escape(w)}" in text for w in full.verdict["warnings"])
+    assert full.verdict.warnings
+    assert all(f"- {escape(w)}" in text for w in full.verdict.warnings)
     assert "host lab-1, cpu AMD EPYC 7B13" in text
     assert "grpcio 1.85.1" in text
     assert "commit 0123456789ab with changes, seed 20261123" in text
