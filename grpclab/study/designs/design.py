@@ -7,7 +7,7 @@ randomized complete blocks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -104,16 +104,3 @@ def schedule(configurations: Sequence[str], *, blocks: int, seed: int) -> list[T
         order = np.random.default_rng([seed, block]).permutation(len(configurations))
         trials += [Trial(block=block, order=i, configuration=configurations[k]) for i, k in enumerate(order)]
     return trials
-
-
-def configuration_row(plan_: Mapping[str, Any], configuration: str) -> Mapping[str, Any]:
-    """What a plan says of a configuration. Raises DesignError if it has none of that name."""
-    for row in plan_["configurations"]:
-        if row["name"] == configuration:
-            return dict(row)
-    raise DesignError(f"the plan has no configuration {configuration!r}")
-
-
-def trial_config(plan_: Mapping[str, Any], configuration: str) -> TrialConfig:
-    """The configuration of that name in a plan."""
-    return TrialConfig().replace(configuration_row(plan_, configuration)["settings"])

@@ -12,8 +12,8 @@ import pytest
 from grpclab.cli import commands
 from grpclab.errors import UsageError
 from grpclab.study.designs import file_design
-from grpclab.study.designs.design import trial_config
 from grpclab.study.designs.file_design import design
+from tests.support.stored_studies import trial_config
 
 README = Path(__file__).resolve().parents[3] / "README.md"
 SMALL = """

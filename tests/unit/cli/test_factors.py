@@ -24,9 +24,9 @@ from grpclab.load import plan as plan_module
 from grpclab.load.calls.method import greeting
 from grpclab.load.core.bounds import plan_bounds, split
 from grpclab.study.designs import file_design
-from grpclab.study.designs.design import trial_config
 from grpclab.study.sides import Side
 from grpclab.study.target import Subject
+from tests.support.stored_studies import trial_config
 from tests.support.watched import Observed, Watched
 
 
