@@ -367,7 +367,8 @@ def test_what_cannot_be_read_is_refused_in_one_line(tmp_path: Path) -> None:
     results.begin(Plan())
     file = results.folder / "about.json"
     about = json.loads(file.read_text())
-    for changed in ({"schema_version": 2}, {"machine": []}, {"others": {"echo": "much"}}):
+    damages: list[dict[str, Any]] = [{"schema_version": 2}, {"machine": []}, {"others": {"echo": "much"}}]
+    for changed in damages:
         file.write_text(json.dumps(about | changed))
         with pytest.raises(DesignError, match="about"):
             results.about()
