@@ -64,16 +64,8 @@ class FinishedStudy:
 
         Raises ValueError for a manifest or a verdict that holds something of another type.
         """
-        return cls(
-            manifest=read_manifest(manifest),
-            trials=tidy(trials),
-            verdict=read_verdict(verdict),
-            stored=trials,
-            manifest_document=manifest,
-            verdict_document=verdict,
-            histograms=histograms or {},
-            profiles=profiles or {},
-        )
+        values = read_manifest(manifest), tidy(trials), read_verdict(verdict)
+        return cls(*values, trials, manifest, verdict, histograms or {}, profiles or {})
 
     @property
     def name(self) -> str:
@@ -289,12 +281,10 @@ class FinishedStudy:
         """Every comparison of the verdict once, in groups that have a name, in the order of the plan."""
         groups: dict[str, list[Mapping[str, Any]]] = {"headline": [], "noise (A/A)": []}
         homes: dict[tuple[str, ...], str] = {}
-        if self.plan.headline:
-            homes[_key(self.plan.headline)] = "headline"
-        if self.plan.aa and self.has_aa:
-            homes[_key(self.plan.aa)] = "noise (A/A)"
-        for part in self.plan.parts:
-            homes.setdefault(_key(part), "each side")
+        for planned, group in ((self.plan.headline, "headline"), (self.plan.aa, "noise (A/A)")):
+            if planned:
+                homes[_key(planned)] = group
+        homes = {_key(part): "each side" for part in self.plan.parts} | homes
         for rung in self.plan.ladder:
             homes.setdefault((rung.baseline, rung.configuration), "ladder")
         for sweep in (*self.plan.sweeps, *self.plan.windows):
