@@ -151,14 +151,6 @@ DICTIONARIES: dict[str, int] = {
     "report.sections.engines": 1,
     "report.sections.throughput": 2,
     "report.words": 3,
-    "study.designs.compare_design": 2,
-    "study.designs.default_design": 9,
-    "study.designs.design": 5,
-    "study.designs.desk_design": 1,
-    "study.designs.file_design": 5,
-    "study.designs.idle_design": 1,
-    "study.designs.leave_one_out": 1,
-    "study.designs.replication_design": 4,
 }
 """How many functions of a module take or return a plan, a verdict, a part of one or other JSON as a dictionary.
 

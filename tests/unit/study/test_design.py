@@ -17,8 +17,9 @@ from grpclab.analysis import fewest_blocks
 from grpclab.factors.channel_args import without_effect
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.variants import BASIC, LADDER, OPTIMIZED, Rung
-from grpclab.study.designs.design import Trial, schedule, trial_config
+from grpclab.study.designs.design import Trial, schedule
 from grpclab.study.parameters import DESIGNS, StudyParameters
+from tests.support.plans import document, trial_config
 
 Plan = dict[str, Any]
 FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
@@ -27,7 +28,7 @@ LAST_RUNG = LADDER[-1].name
 
 def planned(*, server_cores: int = 1, **parameters: Any) -> Plan:
     asked = StudyParameters(**parameters)
-    return DESIGNS[asked.design].plan(asked, server_cores)
+    return document(DESIGNS[asked.design].plan(asked, server_cores))
 
 
 def names(found: Plan) -> list[str]:
@@ -128,7 +129,7 @@ def test_quick_keeps_one_low_level_of_the_curve() -> None:
 @settings(max_examples=60, deadline=None)
 @given(any_parameters, st.integers(1, 8))
 def test_every_plan_is_whole(parameters: StudyParameters, server_cores: int) -> None:
-    found = DESIGNS[parameters.design].plan(parameters, server_cores)
+    found = document(DESIGNS[parameters.design].plan(parameters, server_cores))
     assert set(mentioned(found)) == set(names(found)), "nothing missing, nothing measured in vain"
     assert len(set(names(found))) == len(names(found))
     for name in names(found):
@@ -142,7 +143,7 @@ def test_every_plan_is_whole(parameters: StudyParameters, server_cores: int) -> 
 def test_every_level_asked_for_is_measured_under_a_name_of_its_own(
     parameters: StudyParameters, server_cores: int
 ) -> None:
-    found = DESIGNS[parameters.design].plan(parameters, server_cores)
+    found = document(DESIGNS[parameters.design].plan(parameters, server_cores))
     assert [trial_config(found, name).load.concurrency for name in found["curves"][0]["series"]["optimized"]] == [
         c for c in parameters.concurrency if parameters.design == "default" or f"basic-c{c}" in names(found)
     ]
@@ -166,7 +167,7 @@ def test_every_level_asked_for_is_measured_under_a_name_of_its_own(
 def test_every_comparison_is_of_two_different_configurations_in_one_scenario(
     parameters: StudyParameters, server_cores: int
 ) -> None:
-    found = DESIGNS[parameters.design].plan(parameters, server_cores)
+    found = document(DESIGNS[parameters.design].plan(parameters, server_cores))
     scenario = {row["name"]: row["scenario"] for row in found["configurations"]}
     for row in comparisons(found):
         baseline, candidate = trial_config(found, row["baseline"]), trial_config(found, row["candidate"])
