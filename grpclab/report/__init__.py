@@ -7,8 +7,8 @@ Each line imports only from those above it::
     files       files written whole, times in words
     data        the study inside its report
     svg         a drawing inside a page, and back into a file
-    theme       colours, type, axes, the way to an SVG
     assets      templates, style sheets and scripts of the pages, the policy that lets nothing else run
+    theme       colours, type, axes, the way to an SVG
     blocks      figures with their words, sections, what a notebook cell shows
     tables      pieces of HTML: tables, facts, badges, marks
     tidy        the trials as the report reads them: every column there, of its type

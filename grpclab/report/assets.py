@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import re
 from pathlib import Path
 
 import jinja2
@@ -18,6 +19,12 @@ TEMPLATES = Path(__file__).parent / "templates"
 def style(name: str) -> str:
     """A style sheet or script of the template, as text."""
     return (TEMPLATES / "grpclab" / name).read_text(encoding="utf-8")
+
+
+def light_colours(*names: str) -> dict[str, str]:
+    """Colours of the style sheet, as it has them on a light ground, by the names of its variables."""
+    known = dict(re.findall(r"--([\w-]+): light-dark\((#[0-9a-f]+),", style("content.css")))
+    return {name: known[name].upper() for name in names}
 
 
 def rendered(template: str, **values: object) -> str:

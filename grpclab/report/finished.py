@@ -12,18 +12,23 @@ from typing import Any
 import pandas as pd
 
 from grpclab import analysis
-from grpclab import quantities as qty
 from grpclab.analysis.setup import sides_of
-from grpclab.analysis.study_plan import StoredTarget
+from grpclab.analysis.study_plan import (
+    PlannedComparison,
+    PlannedConfiguration,
+    PlannedPart,
+    PlannedRung,
+    StudyPlan,
+)
 from grpclab.factors.config import FACTORS
 from grpclab.factors.effective import unknown_factors
 from grpclab.report import theme, words
 from grpclab.report.tidy import tidy
-from grpclab.study.stored_values import read
+from grpclab.study.model import Manifest
+from grpclab.study.stored_values import read_manifest, written
 
 ENGINE = "load.engine"
 
-Plan = Mapping[str, Any]
 Histograms = Mapping[str, Mapping[int, str]]
 """Latencies as encoded HdrHistograms (see result.json), by configuration and block."""
 Profiles = Mapping[str, Mapping[str, Mapping[int, Mapping[str, int]]]]
@@ -32,12 +37,16 @@ Profiles = Mapping[str, Mapping[str, Mapping[int, Mapping[str, int]]]]
 
 @dataclass(frozen=True)
 class FinishedStudy:
-    """What the figures and tables are drawn from. Build it with :meth:`of`."""
+    """What the figures and tables are drawn from. Build it with :meth:`of`.
 
-    manifest: Mapping[str, Any]
+    `manifest_document` is the manifest as it is stored: a page embeds it.
+    """
+
+    manifest: Manifest
     trials: pd.DataFrame
     verdict: Mapping[str, Any]
     stored: pd.DataFrame
+    manifest_document: Mapping[str, Any]
     histograms: Histograms = field(default_factory=dict)
     profiles: Profiles = field(default_factory=dict)
 
@@ -50,37 +59,46 @@ class FinishedStudy:
         histograms: Histograms | None = None,
         profiles: Profiles | None = None,
     ) -> FinishedStudy:
-        """A study with its trials made tidy; `stored` keeps them as they came."""
-        return cls(manifest, tidy(trials), verdict, trials, histograms or {}, profiles or {})
+        """A study out of what is stored, its trials made tidy; `stored` keeps them as they came.
+
+        Raises ValueError for a manifest that holds something of another type.
+        """
+        return cls(read_manifest(manifest), tidy(trials), verdict, trials, manifest, histograms or {}, profiles or {})
 
     @property
     def name(self) -> str:
         """The study's name."""
-        return words.plain(self.manifest.get("study") or "study")
+        return words.plain(self.manifest.study or "study")
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> StudyPlan:
         """The plan, which says what is compared with what."""
-        return self.manifest.get("plan") or {}
+        return self.manifest.plan
 
-    def entries(self, key: str) -> list[Mapping[str, Any]]:
-        """A list of the plan; empty where the plan has none."""
-        return [entry for entry in self.plan.get(key) or [] if isinstance(entry, Mapping)]
+    @property
+    def plan_document(self) -> Mapping[str, Any]:
+        """The plan as it is stored."""
+        return self.manifest_document.get("plan") or {}
 
     @property
     def delta(self) -> float:
         """The smallest effect of interest, a share of 1."""
-        return qty.number(self.plan.get("delta", 0.05))
+        return 0.05 if self.plan.delta is None else self.plan.delta
 
     @property
     def metric(self) -> str:
         """The metric that the study turns on."""
-        return str(self.plan.get("metric") or self.headline.get("metric") or "throughput_rps")
+        return str(self.plan.metric or self.headline.get("metric") or "throughput_rps")
+
+    @property
+    def has_aa(self) -> bool:
+        """Whether the plan has an A/A arm; that of a plan without one may be empty."""
+        return bool(self.plan.aa and self.plan.aa.baseline)
 
     @property
     def headline(self) -> Mapping[str, Any]:
         """The verdict's headline, or what the plan says of it."""
-        return self.verdict.get("headline") or self.plan.get("headline") or {}
+        return self.verdict.get("headline") or (written(self.plan.headline) if self.plan.headline else {})
 
     @property
     def metric_of_headline(self) -> str:
@@ -103,39 +121,44 @@ class FinishedStudy:
         return [words.plain(text) for text in self.verdict.get("warnings") or [] if text]
 
     @functools.cached_property
-    def configurations(self) -> dict[str, Mapping[str, Any]]:
+    def configurations(self) -> dict[str, PlannedConfiguration]:
         """The plan's configurations by name, in its order."""
-        return {str(c.get("name")): c for c in self.entries("configurations")}
+        return {configuration.name: configuration for configuration in self.plan.configurations}
+
+    def configuration(self, name: str) -> PlannedConfiguration:
+        """The configuration of that name; one without a title or settings where the plan has none."""
+        return self.configurations.get(name, PlannedConfiguration())
 
     def title(self, configuration: str) -> str:
         """A configuration in words."""
-        return words.plain(self.configurations.get(configuration, {}).get("title") or configuration)
+        return words.plain(self.configuration(configuration).title or configuration)
 
     def rows(self, configuration: str, *, valid: bool = True) -> pd.DataFrame:
         """The trials of one configuration, in order of the blocks."""
-        mine = self._by_configuration.get(configuration, self.trials.iloc[:0])
-        return mine[mine["valid"]] if valid else mine
+        rows = self._by_configuration.get(configuration, self.trials.iloc[:0])
+        return rows[rows["valid"]] if valid else rows
 
     @functools.cached_property
     def _by_configuration(self) -> dict[str, pd.DataFrame]:
         ordered = self.trials.sort_values(["block", "order"])
-        return {str(name): mine for name, mine in ordered.groupby("configuration", sort=False)}
+        return {str(name): rows for name, rows in ordered.groupby("configuration", sort=False)}
 
     def without_effect(self, configuration: str) -> dict[str, str]:
         """The factors that do not act in a configuration, each with the reason: by the plan's rules, or as seen.
 
         What the trials saw comes first; where not all of them saw it, it says in how many.
         """
-        found = dict(self.configurations.get(configuration, {}).get("without_effect") or {})
-        told = [_reasons(text) for text in self.rows(configuration)["without_effect"]]
-        for factor in dict.fromkeys(factor for reasons in told for factor in reasons):
-            seen = [reasons[factor] for reasons in told if factor in reasons]
-            found[factor] = seen[0] if len(seen) == len(told) else f"{seen[0]} (in {len(seen)} of {len(told)} trials)"
-        return found
+        reasons = dict(self.configuration(configuration).without_effect)
+        trials = [_reasons(text) for text in self.rows(configuration)["without_effect"]]
+        for factor in dict.fromkeys(factor for trial in trials for factor in trial):
+            same = [trial[factor] for trial in trials if factor in trial]
+            share = "" if len(same) == len(trials) else f" (in {len(same)} of {len(trials)} trials)"
+            reasons[factor] = f"{same[0]}{share}"
+        return reasons
 
     def levels(self, configurations: Sequence[str], metric: str) -> pd.DataFrame:
         """analysis.levels; empty where nothing was measured. The two sides of a comparison are levels of their pair."""
-        if configurations and list(configurations) == sides_of(self.plan):
+        if configurations and list(configurations) == sides_of(self.plan_document):
             return self.levels_of_pair(metric, *configurations)
         return analysis.levels(self.trials, list(configurations), metric)
 
@@ -143,7 +166,7 @@ class FinishedStudy:
         """The levels of two configurations beside their ratio, as :meth:`levels`: over the blocks that make the ratio,
         so that it is the ratio of the two."""
         found = analysis.levels(self.trials, [baseline, candidate], metric)
-        scenario = str(self.configurations.get(candidate, {}).get("scenario") or self.headline.get("scenario") or "")
+        scenario = str(self.configuration(candidate).scenario or self.headline.get("scenario") or "")
         sides = analysis.paired_levels(
             self.trials, scenario=scenario, metric=metric, baseline=baseline, candidate=candidate
         )
@@ -154,9 +177,7 @@ class FinishedStudy:
 
     def unknown_factors(self, configuration: str) -> frozenset[str]:
         """The factors that say nothing of a configuration, since a command started its server."""
-        settings = self.configurations.get(configuration, {}).get("settings") or {}
-        target = read(StoredTarget, (self.plan.get("subjects") or {}).get(configuration) or {})
-        return unknown_factors(target, settings)
+        return unknown_factors(self.plan.subjects.get(configuration), self.configuration(configuration).settings)
 
     @functools.cached_property
     def failing_on_purpose(self) -> list[str]:
@@ -165,11 +186,11 @@ class FinishedStudy:
         Those whose link forgets silent connections, and the server at grpcio's own limits that a replication asks to
         carry more calls than these allow.
         """
-        beyond = ((self.plan.get("replication") or {}).get("streams") or {}).get("own_limits")
+        beyond = (self.plan.replication.get("streams") or {}).get("own_limits")
         return [
             name
             for name, c in self.configurations.items()
-            if name == beyond or (c.get("settings") or {}).get("link.idle_timeout_s") is not None
+            if name == beyond or c.settings.get("link.idle_timeout_s") is not None
         ]
 
     def limits(self, configuration: str) -> list[str]:
@@ -186,10 +207,10 @@ class FinishedStudy:
         """The level of a factor in a configuration: as measured, else as planned, else None."""
         if name in self.unknown_factors(configuration):
             return None
-        mine = self.rows(configuration, valid=False)
-        if name in mine.columns and not mine.empty:
-            return mine[name].iloc[0]
-        return (self.configurations.get(configuration, {}).get("settings") or {}).get(name)
+        rows = self.rows(configuration, valid=False)
+        if name in rows.columns and not rows.empty:
+            return rows[name].iloc[0]
+        return self.configuration(configuration).settings.get(name)
 
     def engine(self, configuration: str) -> str:
         """The load generator that a configuration was measured with; "" if there is no such configuration.
@@ -205,12 +226,8 @@ class FinishedStudy:
     @property
     def engine_rows(self) -> dict[str, dict[str, str]]:
         """Where the plan measures variants with both engines: variant, engine, configuration."""
-        rows = (self.plan.get("engines") or {}).get("rows") or []
-        return {
-            words.plain(row.get("variant")): {str(e): str(name) for e, name in row["configurations"].items()}
-            for row in rows
-            if isinstance(row, Mapping) and isinstance(row.get("configurations"), Mapping)
-        }
+        rows = self.plan.engines.rows if self.plan.engines else ()
+        return {words.plain(row.variant): dict(row.configurations) for row in rows}
 
     def engines(self, configurations: Iterable[str]) -> str:
         """The engines behind some configurations, in words: ``engine: grpcio``; "" without any."""
@@ -226,7 +243,7 @@ class FinishedStudy:
             self.verdict.get("headline"),
         ]:
             if c:
-                found[tuple(str(c.get(key)) for key in _KEY)] = c
+                found[tuple(str(c.get(key) or "") for key in ("scenario", "metric", "baseline", "candidate"))] = c
         return found
 
     def comparison(self, scenario: str, metric: str, baseline: str, candidate: str) -> Mapping[str, Any]:
@@ -243,29 +260,38 @@ class FinishedStudy:
             delta=self.delta,
         ).as_dict()
 
-    def compared(self, key: str) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
-        """The comparisons that a list of the plan names, as the verdict has them; what was not tested has none."""
-        for entry in self.entries(key):
-            baseline, candidate = str(entry.get("baseline") or ""), str(entry.get("candidate") or "")
-            candidate = candidate or str(entry.get("configuration") or "")
-            if baseline and candidate:
-                metric = str(entry.get("metric") or self.headline.get("metric") or self.metric)
-                scenario = str(entry.get("scenario") or self.configurations.get(candidate, {}).get("scenario") or "")
-                yield entry, self.comparison(scenario, metric, baseline, candidate)
+    def parts(self) -> Iterator[tuple[PlannedPart, Mapping[str, Any]]]:
+        """The parts of the headline, as the verdict has them."""
+        for part in self.plan.parts:
+            if part.baseline and part.candidate:
+                metric = part.metric or self.metric_of_headline
+                scenario = part.scenario or self.configuration(part.candidate).scenario
+                yield part, self.comparison(scenario, metric, part.baseline, part.candidate)
+
+    def rungs(self) -> Iterator[tuple[PlannedRung, Mapping[str, Any]]]:
+        """The rungs of the ladder that were tested, as the verdict has them."""
+        for rung in self.plan.ladder:
+            if rung.baseline and rung.configuration:
+                scenario = self.configuration(rung.configuration).scenario
+                comparison = self.comparison(scenario, self.metric_of_headline, rung.baseline, rung.configuration)
+                yield rung, comparison
 
     def listed(self) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
         """Every comparison of the verdict once, in groups that have a name, in the order of the plan."""
         groups: dict[str, list[Mapping[str, Any]]] = {"headline": [], "noise (A/A)": []}
-        homes = {_key(self.plan.get("headline")): "headline", _key(self.plan.get("aa")): "noise (A/A)"}
-        for c in self.entries("parts"):
-            homes.setdefault(_key(c), "each side")
-        for rung in self.entries("ladder"):
-            homes.setdefault(_pair(rung), "ladder")
-        for entry in (*self.entries("sweeps"), *self.entries("windows")):
-            names = [str(p.get("configuration")) for p in entry.get("points") or []]
-            home = words.plain(entry.get("title") or entry.get("factor") or "")
-            for pair in itertools.permutations(dict.fromkeys([str(entry.get("base") or ""), *names]), 2):
-                homes.setdefault(pair, home)
+        homes: dict[tuple[str, ...], str] = {}
+        if self.plan.headline:
+            homes[_key(self.plan.headline)] = "headline"
+        if self.plan.aa and self.has_aa:
+            homes[_key(self.plan.aa)] = "noise (A/A)"
+        for part in self.plan.parts:
+            homes.setdefault(_key(part), "each side")
+        for rung in self.plan.ladder:
+            homes.setdefault((rung.baseline, rung.configuration), "ladder")
+        for sweep in (*self.plan.sweeps, *self.plan.windows):
+            names = [sweep.base, *(point.configuration for point in sweep.points)]
+            for pair in itertools.permutations(dict.fromkeys(names), 2):
+                homes.setdefault(pair, words.plain(sweep.title or sweep.factor))
         loaded = [name for row in self.engine_rows.values() for name in row.values()]
         for pair in itertools.permutations(dict.fromkeys(loaded), 2):
             if pair != (self.baseline, self.candidate):
@@ -285,8 +311,8 @@ class FinishedStudy:
         if (c.get("baseline"), c.get("candidate")) == (self.baseline, self.candidate):
             return "the same pair, other metrics"
         scenario = words.plain(c.get("scenario") or "")
-        mine = scenario == words.plain(self.headline.get("scenario") or "")
-        return "other comparisons" if mine or not scenario else f"scenario {scenario}"
+        of_headline = scenario == words.plain(self.headline.get("scenario") or "")
+        return "other comparisons" if of_headline or not scenario else f"scenario {scenario}"
 
     def colour(self, names: Sequence[str], *, place: int = 0) -> str:
         """The colour of a series of configurations: the headline's two keep theirs throughout."""
@@ -296,22 +322,15 @@ class FinishedStudy:
 
     def colour_of(self, configuration: str) -> str:
         """The colour of one configuration: that of the series of a curve it stands on."""
-        for names in [[self.baseline], [self.candidate], *self._series()]:
+        series = (names for curve in self.plan.curves for names in curve.series.values())
+        for names in [(self.baseline,), (self.candidate,), *series]:
             if configuration in names:
                 return self.colour(names)
         return theme.QUIET
 
-    def _series(self) -> Iterator[list[str]]:
-        for curve in self.entries("curves"):
-            for names in (curve.get("series") or {}).values():
-                yield [str(name) for name in names]
 
-
-_KEY = ("scenario", "metric", "baseline", "candidate")
-
-
-def _key(entry: object) -> tuple[str, ...]:
-    return tuple(str(entry.get(key)) for key in _KEY) if isinstance(entry, Mapping) else ()
+def _key(entry: PlannedComparison) -> tuple[str, ...]:
+    return entry.scenario, entry.metric, entry.baseline, entry.candidate
 
 
 def _reasons(text: str) -> dict[str, str]:
@@ -320,7 +339,3 @@ def _reasons(text: str) -> dict[str, str]:
         return {words.plain(factor): words.plain(reason) for factor, reason in json.loads(text or "{}").items()}
     except (ValueError, AttributeError):
         return {}
-
-
-def _pair(rung: Mapping[str, Any]) -> tuple[str, ...]:
-    return str(rung.get("baseline") or ""), str(rung.get("configuration") or "")

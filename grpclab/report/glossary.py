@@ -26,13 +26,13 @@ _LIMITS = {
 def explained(study: FinishedStudy) -> Iterator[tuple[str, str]]:
     """Each word of the lab that the study uses, in the order of reading, and what it means; both plain text."""
     yield from variants(study)
-    scenarios = {str(c.get("scenario") or "") for c in study.configurations.values()}
+    scenarios = {c.scenario for c in study.configurations.values()}
     yield from ((name, SCENARIOS[name].meaning) for name in SCENARIOS if name in scenarios)
     engines = {study.engine(name) for name in study.configurations}
     yield from ((f"engine {name}", told) for name, told in _ENGINES.items() if name in engines)
     limits = {label for name in study.configurations for label in study.limits(name)}
     yield from ((name, told) for name, told in _LIMITS.items() if name in limits)
-    if study.plan.get("aa"):
+    if study.has_aa:
         yield "A/A", "the baseline measured once more under another name, to show the noise"
 
 
@@ -41,7 +41,7 @@ def variants(study: FinishedStudy) -> Iterator[tuple[str, str]]:
     for name, told in MEANINGS.items():
         called = re.compile(rf"\b{name}\b")
         for configuration, c in study.configurations.items():
-            if called.search(f"{configuration} {c.get('title') or ''}") and _is(name, c.get("settings") or {}):
+            if called.search(f"{configuration} {c.title}") and _is(name, c.settings):
                 yield name, told
                 break
 

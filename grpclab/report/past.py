@@ -20,7 +20,7 @@ from grpclab.report import files, words
 from grpclab.report.data import element, read_page
 from grpclab.report.finished import FinishedStudy
 from grpclab.study.model import StoredComparison
-from grpclab.study.stored_values import read_manifest, read_verdict, written
+from grpclab.study.stored_values import read_verdict, written
 from grpclab.system.untrusted import json_object
 from grpclab.text.redaction import without_digits
 
@@ -211,7 +211,7 @@ def summary(study: FinishedStudy) -> Past:
 
     Without trials it holds no levels, and the study is in no history of a configuration.
     """
-    manifest, verdict = read_manifest(study.manifest), read_verdict(study.verdict)
+    manifest, verdict = study.manifest, read_verdict(study.verdict)
     compared: PlannedComparison = verdict.headline or manifest.plan.headline or PlannedComparison()
     headline = verdict.headline or StoredComparison()
     commit = words.plain(manifest.git.get("commit") or "")[:12]

@@ -26,13 +26,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from grpclab import quantities as qty
-from grpclab.report import words
+from grpclab.report import assets, words
 
 BASELINE = "#5F7590"
 CANDIDATE = "#D55E00"
 OTHERS = ("#0072B2", "#009E73", "#CC79A7", "#8C6D1F", "#56B4E9")
 INK, QUIET, FAINT, PAPER = "#1F2933", "#66727F", "#DDE3EA", "#FFFFFF"
-VERDICT = {"faster": "#11774A", "slower": "#B3261E", "equivalent": "#2B5FA8", "inconclusive": "#8A6100"}
+VERDICT = assets.light_colours("faster", "slower", "equivalent", "inconclusive")
 VERDICT_MARKER = {"faster": "^", "slower": "v", "equivalent": "s", "inconclusive": "o"}
 BAND = "#EDF0F4"
 

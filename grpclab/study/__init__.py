@@ -2,15 +2,15 @@
 
 Each line imports only from those above it::
 
-    comparison     what a comparison of two brought: a table and a verdict, for the terminal and for notebooks
+    comparison     the result of a comparison of two: a table and a verdict, for the terminal and for notebooks
     profile_window  why a configuration is as fast as it is: the profilers, beside the measured window and after it
     kernel         one IPython kernel, kept warm over many notebooks; each finds a clean one
-    engine         A papermill engine that keeps one kernel warm
+    engine         the papermill engine that keeps one kernel warm
     trial_progress  progress in plain lines: done, of how many, time left
     target         what a trial measures when it is not our greeter: a server by its command, a call of one's own
     sides          the two sides of a comparison
     trial_kernel   the process of a study's kernel
-    values         A plain value as papermill
+    values         a plain value as papermill, YAML or the command line give it, taken as what it can mean
     parameters     the parameters of a study
     designs/       the designs of studies: which configurations are measured and compared
     documents      the JSON files of a study: written whole or not at all, read within bounds

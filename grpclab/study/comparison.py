@@ -1,4 +1,4 @@
-"""What a comparison of two brought: a table and a verdict, for the terminal and for notebooks."""
+"""The result of a comparison of two: a table and a verdict, for the terminal and for notebooks."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class CompareResult:
     @property
     def conclusion(self) -> list[str]:
         """The sentence, then the warnings, a line each."""
-        told = [self.judgement.sentence, *(f"warning: {warning}" for warning in self.judgement.warnings)]
-        return [printable(line) for line in told]
+        lines = [self.judgement.sentence, *(f"warning: {warning}" for warning in self.judgement.warnings)]
+        return [printable(line) for line in lines]
 
     def to_frame(self) -> pd.DataFrame:
         """A row a trial: every factor, every metric."""
@@ -88,9 +88,9 @@ class CompareResult:
 
     def __str__(self) -> str:
         table = self.table()
-        found = [[str(name), *row] for name, row in zip(table.index, table.values, strict=True)]
-        unknown = [row[0] for row in found if row[1:4] == ["-", "-", "-"]]
-        rows = [["", *table.columns], *(row for row in found if row[0] not in unknown)]
+        texts = [[str(name), *row] for name, row in zip(table.index, table.values, strict=True)]
+        unknown = [row[0] for row in texts if row[1:4] == ["-", "-", "-"]]
+        rows = [["", *table.columns], *(row for row in texts if row[0] not in unknown)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         aligned = [str.ljust, *[str.rjust] * 4, str.ljust]
         lines = ["  ".join(to(t, w) for to, t, w in zip(aligned, row, widths, strict=True)).rstrip() for row in rows]
@@ -104,9 +104,9 @@ class CompareResult:
         return f"<CompareResult {self.judgement.sentence}>"
 
     def _repr_html_(self) -> str:
-        told = "".join(f"<p>{html.escape(line)}</p>" for line in self.conclusion)
+        conclusion = "".join(f"<p>{html.escape(line)}</p>" for line in self.conclusion)
         setup = "".join(f"<li>{html.escape(f'{term}: {text}')}</li>" for term, text in self.setup)
-        return f"{told}{f'<ul>{setup}</ul>' if setup else ''}{self.table().to_html()}"
+        return f"{conclusion}{f'<ul>{setup}</ul>' if setup else ''}{self.table().to_html()}"
 
 
 def _figure(metric: str, value: float) -> str:

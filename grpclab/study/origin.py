@@ -82,8 +82,8 @@ def _key(*, make: bool) -> bytes | None:
 
 def _checked(path: Path) -> bytes:
     """The key. Raises OSError, and ValueError for one that others can read or that is not whole."""
-    found = path.stat()
-    if found.st_uid != os.getuid() or found.st_mode & 0o077:
+    status = path.stat()
+    if status.st_uid != os.getuid() or status.st_mode & 0o077:
         raise ValueError("others can read it")
     key = read_bytes(path, KEY_BYTES)
     if len(key) < KEY_BYTES:

@@ -208,7 +208,7 @@ def compared(original: Original, manifest: Manifest, verdict: StoredVerdict) -> 
         for name in manifest.servers or {}
         if _other_program(name, first, manifest)
     ]
-    commits = [found.git.get("commit") for found in (first, manifest)]
+    commits = [one.git.get("commit") for one in (first, manifest)]
     if commits[0] != commits[1]:
         lines.append(f"of different commits: {' and '.join(str(commit or 'unknown')[:12] for commit in commits)}")
     return [printable(line) for line in lines]
@@ -217,7 +217,7 @@ def compared(original: Original, manifest: Manifest, verdict: StoredVerdict) -> 
 def _other_program(name: str, *manifests: Manifest) -> bool:
     """Whether the files behind a side's command have changed; False where that is not known."""
     files = [((manifest.servers or {}).get(name) or {}).get("files") or [] for manifest in manifests]
-    digests = [[file.get("sha256") for file in found] for found in files]
+    digests = [[file.get("sha256") for file in of_side] for of_side in files]
     return all(digests) and digests[0] != digests[1]
 
 

@@ -66,7 +66,7 @@ class Failing:
         alike = {re.sub(r"\d+", "0", reason) for reason in self.reasons[-FAILED_ALIKE:]}
         return not self.valid and len(self.reasons) >= FAILED_ALIKE and len(alike) == 1
 
-    def told(self, trials: int) -> str:
+    def summary(self, trials: int) -> str:
         """How many failed, and why the last one did."""
         return f"none of {len(self.reasons)} measured trials (of {trials}) is valid; the last one: {self.reasons[-1]}"
 
@@ -110,7 +110,7 @@ class Study:
 
     @classmethod
     def described(cls, path: Path, name: str | None = None, root: Path | None = None) -> Study:
-        """The study that a TOML file describes, named after it unless told otherwise, without beginning its folder.
+        """The study that a TOML file describes, named after it unless `name` is given, without beginning its folder.
 
         Raises DesignError.
         """
@@ -174,8 +174,8 @@ class Study:
             lines.append(f"{len(self.trials) - len(missing)} trials are stored already, {len(missing)} are missing")
         if missing:
             lines.append(f"about {qty.rough_duration(len(missing) * length)} to go; Ctrl-C (Interrupt) loses nothing")
-        if told := no_verdict(self.plan.blocks):
-            lines.append(told)
+        if warning := no_verdict(self.plan.blocks):
+            lines.append(warning)
         return "\n".join(lines)
 
     def run(self, write: Callable[[str], None] = say) -> None:
@@ -198,9 +198,9 @@ class Study:
                     result = self._run_trial(trial)
                     progress.finished(trial.name, result)
                     if failing.enough(result):
-                        raise MeasurementError(f"stopped: {failing.told(len(self.trials))}; {self._kept()}")
+                        raise MeasurementError(f"stopped: {failing.summary(len(self.trials))}; {self._kept()}")
                 if missing and not failing.valid:
-                    raise MeasurementError(f"{failing.told(len(self.trials))}; {self._kept()}")
+                    raise MeasurementError(f"{failing.summary(len(self.trials))}; {self._kept()}")
             except KeyboardInterrupt:
                 done = len(self.trials) - len(self.missing())
                 raise StudyInterruptedError(
@@ -249,9 +249,9 @@ class Study:
         `allow_mixed`: then :meth:`judge` warns of it.
         """
         trials = self._without_unknown(collection.frame(self.store.results().values()))
-        if (told := self._mixed(trials)) and not allow_mixed:
+        if (mixed := self._mixed(trials)) and not allow_mixed:
             raise DesignError(
-                f"{self.store.folder} holds trials that were {told}: remove their folders, or add --allow-mixed"
+                f"{self.store.folder} holds trials that were {mixed}: remove their folders, or add --allow-mixed"
             )
         if len(trials):
             with written_to(self.store.folder):
@@ -269,16 +269,16 @@ class Study:
     def _mixed(self, trials: pd.DataFrame) -> str:
         """Which trials were measured in other surroundings than the study, in words; "" for none."""
         identity = self.manifest.identity
-        found: dict[str, str] = {}
+        different: dict[str, str] = {}
         for name, text in zip(trials.get("trial", []), trials.get("measured_on", []), strict=False):
-            theirs = json.loads(text or "{}")  # an earlier version did not say
-            for key in sorted(theirs):
-                if theirs[key] != identity.get(key):
-                    found.setdefault(str(name), f"{key}={theirs[key]}, the study's is {identity.get(key)}")
-        if not found:
+            measured_on = json.loads(text or "{}")  # an earlier version did not say
+            for key in sorted(measured_on):
+                if measured_on[key] != identity.get(key):
+                    different.setdefault(str(name), f"{key}={measured_on[key]}, the study's is {identity.get(key)}")
+        if not different:
             return ""
-        example, differs = next(iter(found.items()))
-        return f"measured in other surroundings ({len(found)} of {len(trials)}, such as {example}: {differs})"
+        example, differs = next(iter(different.items()))
+        return f"measured in other surroundings ({len(different)} of {len(trials)}, such as {example}: {differs})"
 
     def damaged_warning(self) -> str:
         """Which stored trials are damaged, in words; "" for none."""
@@ -305,14 +305,14 @@ class Study:
         """What the trials say; writes verdict.json."""
         trials = self.collect() if trials is None else trials
         judgement = analyse(trials, written(self.plan), written(self.manifest.cores))
-        if told := self._mixed(trials):
+        if mixed := self._mixed(trials):
             judgement = replace(
                 judgement,
                 sentence=f"{judgement.sentence} But it mixes machines or versions: see the warnings.",
-                warnings=(f"mixed: trials were {told}", *judgement.warnings),
+                warnings=(f"mixed: trials were {mixed}", *judgement.warnings),
             )
-        if told := self.damaged_warning():
-            judgement = replace(judgement, warnings=(told, *judgement.warnings))
+        if damaged := self.damaged_warning():
+            judgement = replace(judgement, warnings=(damaged, *judgement.warnings))
         with written_to(self.store.folder):
             write_json(self.store.folder / "verdict.json", judgement.as_dict())
         return judgement

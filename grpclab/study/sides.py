@@ -108,8 +108,8 @@ def _config(given: Given, other: Given) -> TrialConfig:
     explicit = other.config if isinstance(other, Side) else other if isinstance(other, TrialConfig) else None
     base = VARIANTS[given] if isinstance(given, str) else TrialConfig()
     if isinstance(given, Command):
-        theirs = explicit or (VARIANTS[other] if isinstance(other, str) else base)
-        base = dataclasses.replace(base, client=theirs.client)
+        caller = explicit or (VARIANTS[other] if isinstance(other, str) else base)
+        base = dataclasses.replace(base, client=caller.client)
     if explicit is not None:
         return dataclasses.replace(base, load=explicit.load, link=explicit.link)
     return base.replace(LOAD)
@@ -192,8 +192,10 @@ def check_pair(sides: Mapping[str, Side]) -> None:
     """Raise UsageError if there is nothing in which the two can be compared."""
     rates = [side.config.load.rate_rps for side in sides.values()]
     if (rates[0] is None) != (rates[1] is None):
-        told = " and ".join(f"{format_level(rate)} for {name.upper()}" for name, rate in zip(sides, rates, strict=True))
+        levels = " and ".join(
+            f"{format_level(rate)} for {name.upper()}" for name, rate in zip(sides, rates, strict=True)
+        )
         raise UsageError(
-            f"invalid load.rate_rps: {told}; expected a rate on both sides or on neither, since a closed loop and an"
+            f"invalid load.rate_rps: {levels}; expected a rate on both sides or on neither, since a closed loop and an"
             " open one have no metric in common"
         )

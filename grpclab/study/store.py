@@ -216,7 +216,7 @@ class Store:
         return self._read()[1]
 
     def _read(self) -> tuple[dict[str, StoredResult], dict[str, str]]:
-        found: dict[str, StoredResult] = {}
+        whole: dict[str, StoredResult] = {}
         damaged: dict[str, str] = {}
         for folder in sorted(self.trials_folder.glob("[!.]*")):
             try:
@@ -225,17 +225,17 @@ class Store:
                 result = read_json(folder / "result.json", inside=self.folder)
                 if result.get("schema_version", SCHEMA_VERSION) != SCHEMA_VERSION:
                     raise ValueError(f"has schema version {printable(str(result['schema_version']), 20)}")
-                found[folder.name] = read_result(result, folder.name)
+                whole[folder.name] = read_result(result, folder.name)
             except FileNotFoundError:
                 damaged[folder.name] = "there is no result.json"
             except OSError as error:
                 damaged[folder.name] = f"result.json: {error.strerror}"
             except ValueError as error:
                 damaged[folder.name] = f"result.json {_clause(error)}"
-        return found, damaged
+        return whole, damaged
 
     def set_aside(self) -> dict[str, str]:
-        """Move damaged trials into ``damaged/``, where nothing reads them; returns what :meth:`damaged` told of them.
+        """Move damaged trials into ``damaged/``, where nothing reads them; returns what :meth:`damaged` said of them.
 
         Only the holder of the lock may.
         """

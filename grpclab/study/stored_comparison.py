@@ -51,7 +51,7 @@ def _compared_stored(
             servers[name] = server
         trials = study.collect(allow_mixed=allow_mixed)
         frames.append(trials[trials["configuration"] == configuration].assign(configuration=name, scenario=SCENARIO))
-    warnings = list(dict.fromkeys(told for study in studies.values() if (told := study.damaged_warning())))
+    warnings = list(dict.fromkeys(damaged for study in studies.values() if (damaged := study.damaged_warning())))
     first, second = (studies[name].manifest.identity for name in (A, B))
     different = sorted(key for key in {*first, *second} if first.get(key) != second.get(key))
     if different:

@@ -95,7 +95,7 @@ def _bench_set_up(
             link = stack.enter_context(running_link(config.link, target, env=env))
             target = link.target
         generator.beside = {SERVER: server.pids, LINK: [link.pid] if link is not None else []}
-        with _told_by_server(server):
+        with _last_words_of(server):
             call = _while_alive(server, lambda: subject.call_at(server.target, config))
             generator.aim(target, root_certificates=server.root_certificates, call=call)
             generator.start(server.require_alive)
@@ -121,7 +121,7 @@ def _private_log(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _told_by_server(server: RunningServer) -> Iterator[None]:
+def _last_words_of(server: RunningServer) -> Iterator[None]:
     """What a server that has ended said last, instead of what others made of its silence."""
     try:
         yield

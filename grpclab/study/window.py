@@ -71,12 +71,12 @@ def metrics(run: LoadRun, opened: procfs.Usage, closed: procfs.Usage) -> dict[st
 
 def _residence_s(run: LoadRun) -> float:
     """The mean time inside the server of the calls that succeeded, as a reference server tells it; NaN elsewhere."""
-    told = [
+    residences = [
         measured.residence_s[measured.status == OK]
         for window in run.windows
         if (measured := window.measured).residence_s is not None
     ]
-    known = np.concatenate(told) if told else np.empty(0)
+    known = np.concatenate(residences) if residences else np.empty(0)
     return float(np.nanmean(known)) if np.isfinite(known).any() else math.nan
 
 

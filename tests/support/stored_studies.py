@@ -70,6 +70,12 @@ def plan_of_two(levels: Mapping[str, Level] | None = None, *, blocks: int) -> di
     }
 
 
+def trial_config(plan: Mapping[str, Any], configuration: str) -> TrialConfig:
+    """The configuration of that name in a plan."""
+    (settings,) = (row["settings"] for row in plan["configurations"] if row["name"] == configuration)
+    return TrialConfig().replace(settings)
+
+
 def manifest(planned: dict[str, Any], **changed: Any) -> dict[str, Any]:
     """What lies beside a study of :func:`plan_of_two` that another machine measured."""
     found = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import seaborn as sns
@@ -14,6 +13,7 @@ from matplotlib.figure import Figure
 
 from grpclab import quantities as qty
 from grpclab.analysis.inference.ratios import TOO_FEW
+from grpclab.analysis.study_plan import PlannedCurve
 from grpclab.factors.config import FACTORS
 from grpclab.metrics import metric_words, value_text
 from grpclab.report import theme, words
@@ -45,17 +45,14 @@ class Line:
     points: tuple[Point, ...]
 
 
-def lines(study: FinishedStudy, curve: Mapping[str, Any], metric: str) -> list[Line]:
+def lines(study: FinishedStudy, curve: PlannedCurve, metric: str) -> list[Line]:
     """The series of a curve on one metric."""
-    factor = str(curve.get("factor") or "")
     found = []
-    series: Mapping[str, Sequence[str]] = curve.get("series") or {}
-    for place, (name, raw) in enumerate(series.items()):
-        configurations = [str(c) for c in raw]
+    for place, (name, configurations) in enumerate(curve.series.items()):
         table = study.levels(configurations, metric)
         points = []
         for at, row in enumerate(table.itertuples(index=False)):
-            level = study.factor(str(row.configuration), factor)
+            level = study.factor(str(row.configuration), curve.factor)
             x = qty.number(level)
             point = Point(
                 configuration=str(row.configuration),
@@ -102,7 +99,7 @@ def highest(levels: Sequence[tuple[float, float]]) -> float:
     return max([most, *ends])
 
 
-def throughput(study: FinishedStudy, curve: Mapping[str, Any]) -> FigureBlock | None:
+def throughput(study: FinishedStudy, curve: PlannedCurve) -> FigureBlock | None:
     """Throughput of each series with its interval; None where nothing was measured."""
     drawn, not_drawn = chosen(study, lines(study, curve, "throughput_rps"))
     if not drawn:
@@ -125,7 +122,7 @@ def throughput(study: FinishedStudy, curve: Mapping[str, Any]) -> FigureBlock | 
             )
             _line(ax, line, "throughput_rps")
         ax.set_ylim(0, highest([(p.mean, p.high) for ln in drawn for p in ln.points]) * 1.1)
-        _x_axis(ax, drawn, str(curve.get("factor") or ""), narrow=narrow)
+        _x_axis(ax, drawn, curve.factor, narrow=narrow)
         theme.clean(ax)
         ax.yaxis.set_major_formatter(lambda value, _: qty.amount_tick(value))
         ax.set_title("requests per second", color=theme.QUIET, fontweight="normal", fontsize=9.5)
@@ -135,13 +132,12 @@ def throughput(study: FinishedStudy, curve: Mapping[str, Any]) -> FigureBlock | 
         theme.end_labels(ax, ends)
 
     caption = _throughput_caption(study, drawn) + not_drawn
-    factor = str(curve.get("factor") or "")
     return figure_block(
-        title=words.plain(curve.get("title") or "Throughput"),
+        title=words.plain(curve.title or "Throughput"),
         draw=draw,
         wide_height_in=4.3,
         narrow_height_in=3.9,
-        alt=_alt(f"Line chart of requests per second over {factor}", drawn, "throughput_rps"),
+        alt=_alt(f"Line chart of requests per second over {curve.factor}", drawn, "throughput_rps"),
         caption=caption,
         how_to_read=(
             "A line joins the geometric means over blocks; the band around it is their 95 % interval (t, on "
@@ -154,7 +150,7 @@ def throughput(study: FinishedStudy, curve: Mapping[str, Any]) -> FigureBlock | 
     )
 
 
-def latency(study: FinishedStudy, curve: Mapping[str, Any]) -> FigureBlock | None:
+def latency(study: FinishedStudy, curve: PlannedCurve) -> FigureBlock | None:
     """p50, p90 and p99 of each series; None where nothing was measured."""
     every = {metric: chosen(study, lines(study, curve, metric)) for metric in PERCENTILES}
     panels = {metric: drawn for metric, (drawn, _) in every.items() if drawn}
@@ -192,7 +188,7 @@ def latency(study: FinishedStudy, curve: Mapping[str, Any]) -> FigureBlock | Non
         if sum(len(ln.points) for ln in drawn) < len({(p.configuration) for p in everything})
     ]
     return figure_block(
-        title=f"Latency of {words.plain(curve.get('scenario') or 'the curve')}",
+        title=f"Latency of {words.plain(curve.scenario or 'the curve')}",
         draw=draw,
         wide_height_in=3.7,
         narrow_height_in=2.0 * len(panels) + 0.5,
@@ -251,8 +247,8 @@ def _x_axis(ax: Axes, drawn: Sequence[Line], factor: str, *, narrow: bool) -> No
         ax.set_xlabel(f"{words.short(meaning, 48)}{', log scale' if logarithmic else ''}")
 
 
-def _factor_words(curve: Mapping[str, Any]) -> str:
-    factor = str(curve.get("factor") or "")
+def _factor_words(curve: PlannedCurve) -> str:
+    factor = curve.factor
     return f"{FACTORS[factor].meaning if factor in FACTORS else words.short(factor, 48)}, both axes logarithmic"
 
 

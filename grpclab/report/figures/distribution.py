@@ -34,8 +34,8 @@ class Latencies:
 
 def chosen(study: FinishedStudy) -> list[str]:
     """The configurations that the figure is about, as far as they have latencies."""
-    parts = [str(part.get(side) or "") for part in study.entries("parts") for side in ("baseline", "candidate")]
-    names = dict.fromkeys(name for name in (study.baseline, study.candidate, *parts) if study.histograms.get(name))
+    sides = [side for part in study.plan.parts for side in (part.baseline, part.candidate)]
+    names = dict.fromkeys(name for name in (study.baseline, study.candidate, *sides) if study.histograms.get(name))
     return list(names)[:MOST_LINES]
 
 

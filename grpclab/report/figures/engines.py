@@ -60,7 +60,7 @@ class Client:
 def clients(study: FinishedStudy) -> list[Client]:
     """The variants that the plan measures with both engines, and that have a valid trial."""
     found = []
-    scenario = str((study.plan.get("engines") or {}).get("scenario") or "")
+    scenario = study.plan.engines.scenario if study.plan.engines else ""
     for variant, names in study.engine_rows.items():
         pair = [names[engine] for engine in ("grpcio", "wire") if engine in names]
         rows = tuple(_row(study, engine, names[engine], pair) for engine in ORDER if engine in names)
@@ -130,7 +130,7 @@ def sentence(study: FinishedStudy) -> str:
         first, *others = [f"{'at least ' if c.at_least else ''}{qty.ratio(c.ratio)}" for c in more]
         told = [f"{more[0].variant} serves {first}"]
         told += [f"{c.variant} {ratio}" for c, ratio in zip(more[1:], others, strict=True)]
-        base = (study.plan.get("engines") or {}).get("base")
+        base = study.plan.engines.base if study.plan.engines else ""
         meaning = (
             "so much of the figures above is the client's"
             if base == "grpcio"

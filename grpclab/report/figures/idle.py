@@ -41,15 +41,15 @@ class Silence:
 def silences(study: FinishedStudy) -> list[Silence]:
     """The configurations of the plan's ``idle`` that have valid trials."""
     found = []
-    for name in (study.plan.get("idle") or {}).get("configurations") or []:
-        rows = study.rows(str(name))
+    for name in study.plan.idle.configurations if study.plan.idle else ():
+        rows = study.rows(name)
         rows = rows[numbers(rows, "time_to_first_success_s").notna()]
         if rows.empty:
             continue
         found.append(
             Silence(
-                configuration=str(name),
-                title=study.title(str(name)),
+                configuration=name,
+                title=study.title(name),
                 first_s=numbers(rows, "time_to_first_success_s").tolist(),
                 censored=(numbers(rows, "first_success_censored") > 0).tolist(),
                 calls=int(rows["requests"].sum()),
@@ -63,10 +63,10 @@ def silences(study: FinishedStudy) -> list[Silence]:
 def idle(study: FinishedStudy) -> FigureBlock | None:
     """The dots; None where no trial of the scenario is valid."""
     drawn = silences(study)
-    if not drawn:
+    planned = study.plan.idle
+    if not planned or not drawn:
         return None
-    about = study.plan["idle"]
-    limit = float(about["limit_s"])
+    limit, pause, forgotten = (qty.number(s) for s in (planned.limit_s, planned.pause_s, planned.idle_timeout_s))
     least = min(min(one.first_s) for one in drawn)
 
     def draw(figure: Figure, narrow: bool) -> None:
@@ -102,8 +102,8 @@ def idle(study: FinishedStudy) -> FigureBlock | None:
         wide_height_in=0.62 * len(drawn) + 0.9,
         narrow_height_in=0.95 * len(drawn) + 0.9,
         alt=f"Dots, one a trial. {_told(drawn)}",
-        caption=f"After {qty.duration(about['pause_s'])} of silence on a link that forgets a connection after "
-        f"{qty.duration(about['idle_timeout_s'])}: {_told(drawn)}",
+        caption=f"After {qty.duration(pause)} of silence on a link that forgets a connection after "
+        f"{qty.duration(forgotten)}: {_told(drawn)}",
         how_to_read=(
             "Each mark is a trial: connections are used, then silent for longer than the emulated link remembers them, "
             "then calls resume. A dot is the time from the first of these calls until one had succeeded; an open arrow "

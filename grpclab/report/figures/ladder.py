@@ -44,7 +44,7 @@ class Step:
 
 def steps(study: FinishedStudy) -> list[Step]:
     """The rungs after the first, each placed where its baseline stands."""
-    table = analysis.ladder_steps(study.trials, study.plan, study.metric)
+    table = analysis.ladder_steps(study.trials, study.plan_document, study.metric)
     reached: dict[str, float] = {}
     here = 1.0
     found = []
@@ -75,7 +75,7 @@ def steps(study: FinishedStudy) -> list[Step]:
 
 def ladder(study: FinishedStudy) -> FigureBlock | None:
     """The waterfall; None where the plan has no ladder or no rung could be measured."""
-    if not study.entries("ladder"):
+    if not study.plan.ladder:
         return None
     rungs = steps(study)
     if not any(math.isfinite(s.ratio) for s in rungs):
@@ -147,16 +147,14 @@ def ladder(study: FinishedStudy) -> FigureBlock | None:
             "comparison of the two ends, measured directly. Hollow bars: the client may have been the limit on "
             "one side."
         ),
-        engines=study.engines(str(r.get("configuration") or "") for r in study.entries("ladder")),
+        engines=study.engines(rung.configuration for rung in study.plan.ladder),
     )
 
 
 def _spans(study: FinishedStudy) -> bool:
     """Whether the headline compares the two ends of the ladder."""
-    kept = [r for r in study.entries("ladder") if r.get("kept", True) and r.get("configuration")]
-    if not kept:
-        return False
-    return (kept[0].get("configuration"), kept[-1].get("configuration")) == (study.baseline, study.candidate)
+    kept = [rung.configuration for rung in study.plan.ladder if rung.kept and rung.configuration]
+    return bool(kept) and (kept[0], kept[-1]) == (study.baseline, study.candidate)
 
 
 def _rung(ax: Axes, y: int, step: Step, *, narrow: bool) -> None:

@@ -85,7 +85,7 @@ def profiles(study: FinishedStudy, view: View) -> list[Profile]:
     counts = numbers(study.trials, view.samples)
     trials = study.trials[study.trials["valid"] & (counts > 0)]
     found = []
-    for name in [str(name) for name in study.plan.get("profiled") or []]:
+    for name in study.plan.profiled:
         mine = trials[trials["configuration"] == name]
         if mine.empty:
             continue

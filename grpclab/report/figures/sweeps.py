@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from grpclab import quantities as qty
+from grpclab.analysis.study_plan import PlannedSweep
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
 from grpclab.report.figures.ratio_marks import Comparison, band, dot, known, reach
@@ -21,7 +19,7 @@ MOST_LEVELS, MOST_PANELS = 12, 12
 
 def sweeps(study: FinishedStudy) -> FigureBlock | None:
     """One panel for each swept factor, against the base; None where nothing was measured."""
-    every = [(entry, points) for entry in study.entries("sweeps") if (points := _sweep(study, entry))]
+    every = [(entry, points) for entry in study.plan.sweeps if (points := _sweep(study, entry))]
     drawn = [(entry, _some(points)) for entry, points in every[:MOST_PANELS]]
     if not drawn:
         return None
@@ -69,7 +67,7 @@ def sweeps(study: FinishedStudy) -> FigureBlock | None:
             ax.set_ylim(len(points) - 0.5, -0.6)
             theme.clean(ax, grid="x")
             ax.spines["left"].set_visible(False)
-            ax.set_title(words.short(entry.get("title") or entry.get("factor") or "", 34))
+            ax.set_title(words.short(entry.title or entry.factor, 34))
             if narrow and place < len(drawn) - 1:
                 ax.tick_params(labelbottom=False)
         figure.supxlabel(
@@ -103,21 +101,21 @@ def _some(points: list[tuple[str, Comparison]]) -> list[tuple[str, Comparison]]:
     return [points[at] for at in sorted({*base, *even})]
 
 
-def _sweep(study: FinishedStudy, entry: Mapping[str, Any]) -> list[tuple[str, Comparison]]:
-    base, scenario = str(entry.get("base") or ""), str(entry.get("scenario") or "")
+def _sweep(study: FinishedStudy, entry: PlannedSweep) -> list[tuple[str, Comparison]]:
+    base = entry.base
     found: list[tuple[str, Comparison]] = []
-    for point in entry.get("points") or []:
-        name, label = str(point.get("configuration") or ""), words.plain(point.get("label") or "")
+    for point in entry.points:
+        name, label = point.configuration, words.plain(point.label)
         if name == base:
             found.append((label, {"baseline": base, "candidate": base, "ratio": 1.0}))
             continue
-        comparison = study.comparison(scenario, study.metric, base, name)
+        comparison = study.comparison(entry.scenario, study.metric, base, name)
         if known(comparison):
             found.append((label, comparison))
     return found if any(c["baseline"] != c["candidate"] for _, c in found) else []
 
 
-def _rates(drawn: list[tuple[Mapping[str, Any], list[tuple[str, Comparison]]]]) -> bool:
+def _rates(drawn: list[tuple[PlannedSweep, list[tuple[str, Comparison]]]]) -> bool:
     return all(c.get("metric", "throughput_rps") == "throughput_rps" for _, points in drawn for _, c in points)
 
 
@@ -135,17 +133,17 @@ def _ratio_above(ax: Axes, y: float, comparison: Comparison) -> None:
     )
 
 
-def _sweep_alt(entry: Mapping[str, Any], points: list[tuple[str, Comparison]]) -> str:
+def _sweep_alt(entry: PlannedSweep, points: list[tuple[str, Comparison]]) -> str:
     told = [f"{label} {'is the base' if c['baseline'] == c['candidate'] else words.estimate(c)}" for label, c in points]
-    return f"Dot plot, {words.plain(entry.get('title') or '')}: {'; '.join(told)}."
+    return f"Dot plot, {words.plain(entry.title)}: {'; '.join(told)}."
 
 
-def _sweep_caption(entry: Mapping[str, Any], points: list[tuple[str, Comparison]]) -> str:
+def _sweep_caption(entry: PlannedSweep, points: list[tuple[str, Comparison]]) -> str:
     moved = [
         f"{label} is {c['verdict']} ({qty.ratio(c['ratio'])})"
         for label, c in points
         if c.get("verdict") in {"faster", "slower"}
     ]
-    title = words.plain(entry.get("title") or entry.get("factor") or "").rstrip(":")
+    title = words.plain(entry.title or entry.factor).rstrip(":")
     told = words.listing(moved) or "no level is clearly faster or slower than the base"
     return f"{words.sentence_case(title)}: {told}."

@@ -37,7 +37,7 @@ class Waiting:
 
 def servers(study: FinishedStudy) -> list[Waiting]:
     """The configurations of the plan's ``waiting`` that have valid trials."""
-    names = [str(name) for name in (study.plan.get("waiting") or {}).get("configurations") or []]
+    names = list(study.plan.waiting.configurations) if study.plan.waiting else []
     found = []
     for row in study.levels(names, _METRIC).itertuples(index=False):
         name = str(row.configuration)
@@ -58,7 +58,7 @@ def servers(study: FinishedStudy) -> list[Waiting]:
 
 def comparisons(study: FinishedStudy) -> list[Mapping[str, Any]]:
     """The verdict's comparisons of that scenario in throughput, those with a ratio."""
-    scenario = (study.plan.get("waiting") or {}).get("scenario")
+    scenario = study.plan.waiting.scenario if study.plan.waiting else None
     return [
         c
         for c in (study.headline, *(study.verdict.get("comparisons") or []))

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from grpclab import quantities as qty
+from grpclab.analysis.study_plan import PlannedPoint
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
 from grpclab.report.finished import FinishedStudy
@@ -51,15 +50,15 @@ _BYTES = {"b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 def panels(study: FinishedStudy) -> list[Panel]:
     """The panels that hold at least one measured point."""
     found = []
-    for entry in study.entries("windows"):
-        moved = qty.number(entry.get("bytes_per_request"))
+    for entry in study.plan.windows:
+        moved = qty.number(entry.bytes_per_request)
         scale = moved / 1e6 if math.isfinite(moved) and moved > 0 else 1.0
         unit = "MB/s" if scale != 1.0 or moved == 1e6 else "requests/s"
-        spots = [spot for point in entry.get("points") or [] if (spot := _spot(study, point, scale))]
+        spots = [spot for point in entry.points if (spot := _spot(study, point, scale))]
         if spots:
             sized = sorted((s for s in spots if math.isfinite(s.size)), key=lambda s: s.size)
             apart = tuple(s for s in spots if not math.isfinite(s.size))
-            title = words.plain(entry.get("title") or entry.get("factor") or "")
+            title = words.plain(entry.title or entry.factor)
             found.append(Panel(title=title, unit=unit, points=tuple(sized), apart=apart))
     return found
 
@@ -91,19 +90,17 @@ def windows(study: FinishedStudy) -> FigureBlock | None:
             "never catches up with it, and one that meets it shows which fixed size does as well. MB/s are "
             "10^6 bytes of payload per second. Hollow markers: the load generator may have been the limit."
         ),
-        engines=study.engines(
-            str(point.get("configuration")) for entry in study.entries("windows") for point in entry.get("points") or []
-        ),
+        engines=study.engines(point.configuration for entry in study.plan.windows for point in entry.points),
     )
 
 
-def _spot(study: FinishedStudy, point: Mapping[str, Any], scale: float) -> SizePoint | None:
-    name = str(point.get("configuration") or "")
+def _spot(study: FinishedStudy, point: PlannedPoint, scale: float) -> SizePoint | None:
+    name = point.configuration
     row = next(study.levels([name], "throughput_rps").itertuples(index=False))
     mean = qty.number(row.mean) * scale
     if not math.isfinite(mean):
         return None
-    label = words.plain(point.get("label") or name)
+    label = words.plain(point.label or name)
     values = study.rows(name)["throughput_rps"].dropna() * scale
     return SizePoint(
         label=label,

@@ -27,13 +27,13 @@ def write_figures(folder: Path | str, study: FinishedStudy) -> list[Path]:
 
 def _in_order(study: FinishedStudy) -> Iterator[FigureBlock]:
     """Every figure of a report, in its order."""
-    curves = study.entries("curves")
+    curves = study.plan.curves
     found = [
         figures.engines(study),
         *(draw(study, curve) for draw in (figures.throughput, figures.latency) for curve in curves),
         figures.latency_distribution(study),
         figures.offered_rates(study),
-        figures.idle(study) if study.plan.get("idle") else None,
+        figures.idle(study),
         figures.waiting(study),
         figures.ladder(study),
         figures.windows(study),

@@ -28,7 +28,7 @@ def write_report(path: Path | str, study: FinishedStudy, *, details: Details | N
     there are no flamegraphs in it.
     """
     packed = Packed(
-        manifest=study.manifest,
+        manifest=study.manifest_document,
         trials=study.stored,
         verdict=study.verdict,
         details=details or {},

@@ -19,7 +19,7 @@ def as_json(study: FinishedStudy) -> dict[str, Any]:
 
     Ratios are candidate / baseline, levels in the unit of their metric. See verdict.json for the comparisons.
     """
-    verdict, manifest = study.verdict, study.manifest
+    verdict, manifest = study.verdict, study.manifest_document
     levels = study.levels(list(study.configurations), study.metric)
     found = {
         "schema_version": SCHEMA_VERSION,
@@ -42,14 +42,14 @@ def as_json(study: FinishedStudy) -> dict[str, Any]:
             {
                 "configuration": str(row.configuration),
                 "title": study.title(str(row.configuration)),
-                "scenario": study.configurations[str(row.configuration)].get("scenario"),
+                "scenario": study.configurations[str(row.configuration)].scenario,
                 "metric": study.metric,
                 "mean": row.mean,
                 "ci_low": row.ci_low,
                 "ci_high": row.ci_high,
                 "blocks": row.blocks,
                 "limited_by": [label for label in str(row.limited_by).split(", ") if label],
-                "settings": study.configurations[str(row.configuration)].get("settings") or {},
+                "settings": study.configurations[str(row.configuration)].settings,
             }
             for row in levels.itertuples(index=False)
         ],

@@ -34,7 +34,7 @@ def markdown(study: FinishedStudy) -> str:
     Whatever text is in the study: it adds no markup, loads nothing, mentions nobody and refers to no issue.
     """
     sentence = study.verdict.get("sentence") or "There is no verdict."
-    first = [] if study.plan.get("replication") else [_verdict_line(study)]
+    first = [] if study.plan.replication else [_verdict_line(study)]
     parts = [*first, escape(sentence), escape(glossary.line(study)), _setup(study)]
     parts += [_parts(study), _reasons(study), _warnings(study)]
     parts += [_all_comparisons(study), _machine(study)]
@@ -69,11 +69,11 @@ def _verdict_line(study: FinishedStudy) -> str:
 
 def _setup(study: FinishedStudy) -> str:
     """What a comparison called, how, and of which servers."""
-    return "\n".join(f"- **{escape(term)}:** {escape(text)}" for term, text in described(study.manifest))
+    return "\n".join(f"- **{escape(term)}:** {escape(text)}" for term, text in described(study.manifest_document))
 
 
 def _parts(study: FinishedStudy) -> str:
-    rows = [[escape(part_title(entry, c)), *_cells(c)] for entry, c in study.compared("parts")]
+    rows = [[escape(part_title(entry, c)), *_cells(c)] for entry, c in study.parts()]
     return _rows(["of it", "ratio", "95 % interval", "verdict"], rows)
 
 
@@ -82,7 +82,7 @@ def _reasons(study: FinishedStudy) -> str:
     if study.headline.get("ratio") is None and not study.resources:
         return ""
     told = [f"- **{escape(term)}:** {escape(text)}" for term, text in confidence.reasons(study)]
-    if not (study.verdict.get("aa") or study.plan.get("without_aa")):
+    if not (study.verdict.get("aa") or study.plan.without_aa):
         told.append("- **Noise here:** not checked, there is no A/A.")
     return "\n".join(told)
 
@@ -115,15 +115,15 @@ def _all_comparisons(study: FinishedStudy) -> str:
 
 def _machine(study: FinishedStudy) -> str:
     manifest = study.manifest
-    found: dict[str, Any] = {**(manifest.get("versions") or {}), **(manifest.get("machine") or {})}
-    theirs = bool(foreign(study.plan))  # then versions are not the server's, and are said to be the lab's
+    found: dict[str, Any] = {**manifest.versions, **manifest.machine}
+    theirs = bool(foreign(study.plan_document))  # then versions are not the server's, and are said to be the lab's
     machine = [key for key in _FACTS if found.get(key) and not (theirs and key in _VERSIONS)]
     facts = [f"{key.replace('_model', '').replace('_', ' ')} {found[key]}" for key in machine]
-    commit = words.plain((manifest.get("git") or {}).get("commit") or "")[:12]
-    dirty = " with changes" if (manifest.get("git") or {}).get("dirty") else ""
-    told = [str(manifest.get("created_at") or ""), *facts, f"commit {commit}{dirty}" if commit else ""]
-    told.append(f"by {lab_words(manifest)}" if theirs else "")
-    told.append(f"seed {manifest['seed']}" if manifest.get("seed") is not None else "")
+    commit = words.plain(manifest.git.get("commit") or "")[:12]
+    dirty = " with changes" if manifest.git.get("dirty") else ""
+    told = [manifest.created_at, *facts, f"commit {commit}{dirty}" if commit else ""]
+    told.append(f"by {lab_words(study.manifest_document)}" if theirs else "")
+    told.append(f"seed {manifest.seed}" if manifest.seed is not None else "")
     text = ", ".join(escape(text) for text in told if text)
     return f"Measured: {text}." if text else ""
 

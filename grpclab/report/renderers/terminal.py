@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from grpclab import quantities as qty
+from grpclab.analysis.study_plan import PlannedPart, PlannedRung
 from grpclab.metrics import metric_words
 from grpclab.report import words
 from grpclab.report.figures.waiting import comparisons as waiting
@@ -25,15 +26,15 @@ def table(study: FinishedStudy) -> str:
     """
     rows: list[tuple[str, Comparison]] = [(title(study.headline, "the headline"), study.headline)]
     rows += [(f"  in {metric_words(str(c['metric']))}", c) for c in _other_metrics(study)]
-    rows += [(f"  {part_title(entry, c)}", c) for entry, c in study.compared("parts")]
-    rows += [(f"  ladder: {_rung(entry)}", c) for entry, c in study.compared("ladder")]
+    rows += [(f"  {part_title(entry, c)}", c) for entry, c in study.parts()]
+    rows += [(f"  ladder: {_rung(entry)}", c) for entry, c in study.rungs()]
     rows += [
         (f"  ladder: {_rung(entry)}", {"verdict": "not testable here"})
-        for entry in study.entries("ladder")
-        if entry.get("not_testable")
+        for entry in study.plan.ladder
+        if entry.not_testable
     ]
     rows += [(f"  {title(c, 'handlers that wait')}", c) for c in waiting(study) if c is not study.headline]
-    if not (study.entries("parts") or study.entries("ladder")):
+    if not (study.plan.parts or study.plan.ladder):
         shown = [c for _, c in rows]
         rows += [(f"  {title(c, 'another')}", c) for c in _other_candidates(study) if c not in shown]
     if aa := study.verdict.get("aa"):
@@ -61,14 +62,14 @@ def _plain_cells(c: Comparison) -> list[str]:
     return [text.replace("×", "x").replace(qty.MISSING, "-").replace("…", "~") for text in found]
 
 
-def _rung(entry: Mapping[str, Any]) -> str:
+def _rung(rung: PlannedRung) -> str:
     """A rung's title, and whether optimized rejects it."""
-    return words.plain(entry.get("title") or "") + ("" if entry.get("kept", True) else " (rejected)")
+    return words.plain(rung.title) + ("" if rung.kept else " (rejected)")
 
 
-def part_title(entry: Mapping[str, Any], c: Comparison) -> str:
+def part_title(part: PlannedPart, c: Comparison) -> str:
     """A part's title, with its side in front where the title does not begin with it."""
-    name, side = words.plain(entry.get("title") or title(c, "a part")), words.plain(entry.get("side") or "")
+    name, side = words.plain(part.title or title(c, "a part")), words.plain(part.side)
     return name if name.startswith(side) else f"{side}: {name}"
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
-from typing import Any
 
 from grpclab import quantities as qty
 from grpclab.report.finished import FinishedStudy
@@ -16,16 +14,14 @@ TITLE, ANCHOR = "Run it again", "again"
 def section(study: FinishedStudy) -> str:
     """The commands that repeat it, and its trials to take away."""
     manifest = study.manifest
-    git: Mapping[str, Any] = manifest.get("git") or {}
     lines = []
-    if git.get("commit"):
-        lines.append(f"git checkout {shlex.quote(str(git['commit']))}")
-    if "again" in manifest:
-        lines += [str(manifest["again"])] if manifest["again"] else []
-    else:
-        parameters: Mapping[str, Any] = manifest.get("parameters") or {}
-        told = [_parameter(str(name), value) for name, value in parameters.items() if value is not None]
-        lines.append(" \\\n    ".join(["papermill notebooks/sweep.ipynb sweep-again.ipynb", *told]))
+    if manifest.git.get("commit"):
+        lines.append(f"git checkout {shlex.quote(str(manifest.git['commit']))}")
+    if manifest.again is None:
+        parameters = [_parameter(name, value) for name, value in manifest.parameters.items() if value is not None]
+        lines.append(" \\\n    ".join(["papermill notebooks/sweep.ipynb sweep-again.ipynb", *parameters]))
+    elif manifest.again:
+        lines.append(manifest.again)
     lines.append(
         "# the same plan with the same seed as a new study, held against this one\n"
         f"grpclab study --repeat {shlex.quote(f'results/{study.name}/manifest.json')}"
@@ -34,10 +30,10 @@ def section(study: FinishedStudy) -> str:
         f"# this page once more, from the stored results\ngrpclab report {shlex.quote(f'results/{study.name}')}"
     )
     code = "\n".join("\n".join(_code_line(part) for part in line.split("\n")) for line in lines)
-    dirty = "<p>The work tree held changes that are not in that commit.</p>" if git.get("dirty") else ""
+    dirty = "<p>The work tree held changes that are not in that commit.</p>" if manifest.git.get("dirty") else ""
+    seed = "not recorded" if manifest.seed is None else manifest.seed
     return (
-        f"<p>Seed {esc(manifest.get('seed', 'not recorded'))}: with the same seed the order of the trials is "
-        "the same.</p>"
+        f"<p>Seed {esc(seed)}: with the same seed the order of the trials is the same.</p>"
         f'<pre class="gl-scroll" tabindex="0"><code>{code}</code></pre>{dirty}'
         f"<p>All {qty.count(len(study.trials), 'trial')} of this study are inside this page, each factor and each "
         f"metric a column: {_download(study, 'parquet', 'Parquet')} {_download(study, 'csv', 'CSV')}</p>"

@@ -18,9 +18,9 @@ _COLOURS = {rules.HOLDS: "faster", rules.CONDITION: "equivalent", rules.FAILS: "
 
 def section(study: FinishedStudy) -> str:
     """How many claims hold, and the table; "" where the plan tests none."""
-    if not study.plan.get("replication"):
+    if not study.plan.replication:
         return ""
-    found = replication.claims(study.trials, study.verdict, study.plan)
+    found = replication.claims(study.trials, study.verdict, study.plan_document)
     rows = [
         [
             f"{esc(claim)}<small>{esc(claimed)}</small>{_badge(verdict)}",

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import pandas as pd
 
 from grpclab import quantities as qty
 from grpclab.analysis.inference.ratios import numbers
+from grpclab.analysis.study_plan import PlannedConfiguration
 from grpclab.factors.config import FACTORS
-from grpclab.factors.levels import format_level
+from grpclab.factors.levels import Level, format_level
 from grpclab.metrics import metric_words, value_text
 from grpclab.report import tables
 from grpclab.report.finished import FinishedStudy
@@ -28,20 +28,20 @@ def table(study: FinishedStudy, *, measured: bool = True) -> str:
     """Every configuration with the settings in which they differ; if `measured`, its level of the study's metric."""
     if not study.configurations:
         return ""
-    scenarios: dict[str, dict[str, Mapping[str, Any]]] = {}
+    scenarios: dict[str, dict[str, PlannedConfiguration]] = {}
     for name, c in study.configurations.items():
-        scenarios.setdefault(str(c.get("scenario") or ""), {})[name] = c
+        scenarios.setdefault(c.scenario, {})[name] = c
     levels = study.levels(list(study.configurations), study.metric).set_index("configuration") if measured else None
     rows: list[tables.Cells] = []
-    for scenario, mine in scenarios.items():
+    for scenario, members in scenarios.items():
         once_more = _other_engine(study)
-        everywhere = _in_all([c.get("settings") or {} for name, c in mine.items() if name not in once_more])
+        everywhere = _in_all([c.settings for name, c in members.items() if name not in once_more])
         same = "".join(f"<li>{tables.code(f'{f}={v}')}</li>" for f, v in everywhere.items())
-        but = ", but where told otherwise" if once_more & set(mine) else ""
+        but = ", but where told otherwise" if once_more & set(members) else ""
         shared = f'<ul class="gl-settings"><li>the same in all{but}:</li>{same}</ul>' if same else ""
         rows.append([f"{esc(scenario)}{shared}"])
-        for name, c in mine.items():
-            what = f"{esc(c.get('title') or name)}<small><code>{esc(name)}</code>"
+        for name, c in members.items():
+            what = f"{esc(c.title or name)}<small><code>{esc(name)}</code>"
             if levels is None:
                 rows.append([f"{what}</small>", _settings(study, c, everywhere)])
                 continue
@@ -73,11 +73,11 @@ def _traffic(rows: pd.DataFrame) -> str:
 
 def _other_engine(study: FinishedStudy) -> set[str]:
     """The configurations that are there for the other engine only: they are not what is common to all."""
-    other = str((study.plan.get("engines") or {}).get("other") or "")
+    other = study.plan.engines.other if study.plan.engines else ""
     return {row[other] for row in study.engine_rows.values() if other in row}
 
 
-def _in_all(settings: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def _in_all(settings: Sequence[Mapping[str, Level]]) -> dict[str, str]:
     """The settings that two or more configurations have in common, as words."""
     if len(settings) < 2:
         return {}
@@ -89,35 +89,35 @@ def _in_all(settings: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     }
 
 
-def _settings(study: FinishedStudy, configuration: Mapping[str, Any], everywhere: Mapping[str, str]) -> str:
+def _settings(study: FinishedStudy, configuration: PlannedConfiguration, everywhere: Mapping[str, str]) -> str:
     """What sets a configuration apart from its scenario, each setting that cannot act with the reason.
 
     Where it is shorter, only what sets it apart from one of the headline's two configurations.
     """
-    mine, idle = _told_settings(study, configuration), study.without_effect(str(configuration.get("name") or ""))
-    told = {f: t for f, t in mine.items() if f in idle or _as_told(configuration, f) != everywhere.get(f)}
-    unknown = study.unknown_factors(str(configuration.get("name") or ""))
-    told |= {f: tables.code(_default(f)) for f in everywhere if f not in mine and f not in unknown}
+    settings, idle = _all_settings(study, configuration), study.without_effect(configuration.name)
+    own = {f: t for f, t in settings.items() if f in idle or _level_of(configuration, f) != everywhere.get(f)}
+    unknown = study.unknown_factors(configuration.name)
+    own |= {f: tables.code(_default(f)) for f in everywhere if f not in settings and f not in unknown}
     like = ""
     for name in (study.baseline, study.candidate):
-        other = study.configurations.get(name, {})
-        if other is configuration or other.get("scenario") != configuration.get("scenario"):
+        other = study.configuration(name)
+        if other is configuration or other.scenario != configuration.scenario:
             continue
         if unknown != study.unknown_factors(name):  # another server is not like one of ours, but for something
             continue
-        theirs = _told_settings(study, other)
-        apart = {f: t for f, t in mine.items() if theirs.get(f) != t}
-        apart |= {f: tables.code(_default(f)) for f in theirs if f not in mine}
-        if len(apart) + 1 < len(told):
-            told, like = apart, name
-    marks = [f"<li>{text}</li>" for text in told.values()]
+        theirs = _all_settings(study, other)
+        apart = {f: t for f, t in settings.items() if theirs.get(f) != t}
+        apart |= {f: tables.code(_default(f)) for f in theirs if f not in settings}
+        if len(apart) + 1 < len(own):
+            own, like = apart, name
+    marks = [f"<li>{text}</li>" for text in own.values()]
     if like:
-        marks.insert(0, f"<li>as <code>{esc(like)}</code>{', but' if told else ''}</li>")
+        marks.insert(0, f"<li>as <code>{esc(like)}</code>{', but' if own else ''}</li>")
     return f'<ul class="gl-settings">{" ".join(marks)}</ul>' if marks else "nothing else"
 
 
-def _as_told(configuration: Mapping[str, Any], factor: str) -> str:
-    return _level((configuration.get("settings") or {}).get(factor, _UNSET))
+def _level_of(configuration: PlannedConfiguration, factor: str) -> str:
+    return _level(configuration.settings.get(factor, _UNSET))
 
 
 def _default(factor: str) -> str:
@@ -125,14 +125,13 @@ def _default(factor: str) -> str:
     return f"{factor}={format_level(FACTORS[factor].default)}" if factor in FACTORS else f"{factor} not set"
 
 
-def _told_settings(study: FinishedStudy, configuration: Mapping[str, Any]) -> dict[str, str]:
-    settings: Mapping[str, Any] = configuration.get("settings") or {}
-    idle = study.without_effect(str(configuration.get("name") or ""))
-    told = {factor: tables.code(f"{factor}={_level(v)}") for factor, v in settings.items()}
-    for factor, reason in idle.items():
-        text = told.get(factor, tables.code(factor))
-        told[factor] = f'{text} <span class="gl-idle">no effect: {esc(reason)}</span>'
-    return told
+def _all_settings(study: FinishedStudy, configuration: PlannedConfiguration) -> dict[str, str]:
+    """The settings of a configuration as HTML, by factor; with the reason where one cannot act."""
+    settings = {factor: tables.code(f"{factor}={_level(level)}") for factor, level in configuration.settings.items()}
+    for factor, reason in study.without_effect(configuration.name).items():
+        text = settings.get(factor, tables.code(factor))
+        settings[factor] = f'{text} <span class="gl-idle">no effect: {esc(reason)}</span>'
+    return settings
 
 
 _UNSET = object()

@@ -10,7 +10,7 @@ TITLE, ANCHOR = "Silent connections", "idle"
 
 def section(study: FinishedStudy) -> str:
     """The figure; "" where the plan has no such scenario."""
-    if not study.plan.get("idle"):
+    if not (study.plan.idle and study.plan.idle.configurations):
         return ""
     block = figures.idle(study)
     return block.html() if block else tables.none("No trial of the scenario idle is valid.")

@@ -23,7 +23,7 @@ _WHY = {rung.title: rung.why for rung in LADDER}
 
 def section(study: FinishedStudy) -> str:
     """The figure, why each rung is kept or rejected, and the ladder from its top; "" where the plan has none."""
-    if not study.entries("ladder"):
+    if not study.plan.ladder:
         return ""
     block = figures.ladder(study)
     if not block:
@@ -69,13 +69,13 @@ class Decision:
 
 def decisions(study: FinishedStudy) -> Iterator[Decision]:
     """The rungs above the first, in their order."""
-    for rung in study.entries("ladder")[1:]:
-        name, baseline = str(rung.get("configuration") or ""), str(rung.get("baseline") or "")
-        scenario = str(study.configurations.get(name, {}).get("scenario") or "")
+    for rung in study.plan.ladder[1:]:
+        name, baseline = rung.configuration, rung.baseline
+        scenario = study.configuration(name).scenario
         yield Decision(
-            title=words.plain(rung.get("title") or name),
-            kept=bool(rung.get("kept", True)),
-            why=words.plain(rung.get("why") or _WHY.get(str(rung.get("title")), "")),
+            title=words.plain(rung.title or name),
+            kept=rung.kept,
+            why=words.plain(rung.why or _WHY.get(rung.title, "")),
             comparison=study.comparison(scenario, study.metric, baseline, name) if name and baseline else {},
         )
 
@@ -111,7 +111,7 @@ def _reasons(study: FinishedStudy) -> str:
     other = (
         " The ladder's handlers do not wait, so threads and asyncio do not help them; handlers that wait are another "
         'case: see <a href="#waiting">Handlers that wait</a>.'
-        if study.plan.get("waiting")
+        if study.plan.waiting
         else ""
     )
     return f"<h3>Why each rung is kept or rejected</h3><p>{esc(told(found))}{other}</p>{body}"
@@ -122,7 +122,7 @@ def _reasons(study: FinishedStudy) -> str:
 
 def from_the_top(study: FinishedStudy) -> str:
     """The table and a sentence; "" where the plan takes no rung away."""
-    found = rungs(study.trials, study.plan, study.metric)
+    found = rungs(study.trials, study.plan_document, study.metric)
     if not found:
         return ""
     rows: list[tables.Cells] = [

@@ -39,10 +39,9 @@ def table(study: FinishedStudy) -> str:
     rows: list[tables.Cells] = []
     scenario = None
     for name, limit in study.resources.items():
-        mine = str(study.configurations.get(name, {}).get("scenario") or "")
-        if mine != scenario:
-            rows.append([esc(mine or "other")])
-            scenario = mine
+        if study.configuration(name).scenario != scenario:
+            scenario = study.configuration(name).scenario
+            rows.append([esc(scenario or "other")])
         resource = words.plain(limit.get("resource") or "unknown")
         unsure = [] if limit.get("certain") or resource == "unknown" else ["not certain"]
         more = "".join(f"<br><small>{esc(text)}</small>" for text in [*unsure, _REMEDIES.get(resource, "")] if text)

@@ -33,13 +33,13 @@ def section(study: FinishedStudy) -> str:
     """The table; "" where the plan has none. Of a comparison it holds only what was set on a side."""
     rows: list[Cells] = [
         [
-            code(entry.get("tonic")) + (f"<small>{code(entry['factor'])}</small>" if entry.get("factor") else ""),
-            f"{code(entry.get('grpcio'))}<small>{esc(entry.get('note') or '')}</small>",
-            _effect(study, str(entry.get("factor") or "")),
-            _moved(study, str(entry.get("factor") or "")),
+            code(row.tonic) + (f"<small>{code(row.factor)}</small>" if row.factor else ""),
+            f"{code(row.grpcio)}<small>{esc(row.note)}</small>",
+            _effect(study, row.factor),
+            _moved(study, row.factor),
         ]
-        for entry in study.entries("mapping")
-        if not study.plan.get("subjects") or _where_set(study, str(entry.get("factor") or ""))
+        for row in study.plan.mapping
+        if not study.plan.subjects or _where_set(study, row.factor)
     ]
     header = ["tonic, factor", "grpcio", "takes effect", "moved the result by"]
     lead = (
@@ -66,13 +66,13 @@ def tried(study: FinishedStudy, factor: str) -> list[Tried]:
 
 def _differences(study: FinishedStudy, baseline: str, candidate: str) -> set[str]:
     """The factors in which two configurations differ by the plan."""
-    sides = [study.configurations.get(name, {}).get("settings") or {} for name in (baseline, candidate)]
-    return {name for name in sides[0] | sides[1] if sides[0].get(name) != sides[1].get(name)}
+    ours, theirs = study.configuration(baseline).settings, study.configuration(candidate).settings
+    return {factor for factor in {**ours, **theirs} if ours.get(factor) != theirs.get(factor)}
 
 
 def _where_set(study: FinishedStudy, factor: str) -> list[str]:
     """The configurations in which the plan sets a factor."""
-    return [name for name, c in study.configurations.items() if factor in (c.get("settings") or {})]
+    return [name for name, c in study.configurations.items() if factor in c.settings]
 
 
 def _effect(study: FinishedStudy, factor: str) -> str:

@@ -19,17 +19,16 @@ _ENGINES = {
 def section(study: FinishedStudy) -> str:
     """What was done, and by which rules it was judged."""
     plan = study.plan
-    blocks = int(qty.number(plan.get("blocks")) if plan.get("blocks") is not None else 0)
     valid = int(study.trials["valid"].sum())
-    profiled = ", then, never inside the window, a profile window in some of them" if plan.get("profiled") else ""
+    profiled = ", then, never inside the window, a profile window in some of them" if plan.profiled else ""
     again = (
         " The baseline is measured once more under another name (A/A), not adjusted either: what differs there is "
         "noise."
-        if plan.get("aa") and not plan.get("without_aa")
+        if study.has_aa and not plan.without_aa
         else ""
     )
     return (
-        f"<p>{qty.count(len(study.configurations), 'configuration')} in {qty.count(blocks, 'block')}, "
+        f"<p>{qty.count(len(study.configurations), 'configuration')} in {qty.count(plan.blocks, 'block')}, "
         f"{qty.count(len(study.trials), 'trial')}, {valid:,} of them valid. Every trial has a freshly "
         f"started server: warm-up, then the measured window{profiled}. A block is one pass over all "
         "configurations in random order. The unit of evidence is the block, not the request: within each block the "

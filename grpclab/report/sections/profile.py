@@ -35,7 +35,7 @@ def section(study: FinishedStudy) -> str:
     if not drawn:
         reasons = notes(study)
         told = "; ".join(reasons) if reasons else "no trial was sampled"
-        return none(f"There is no profile: {told}.") if study.plan.get("profiled") else ""
+        return none(f"There is no profile: {told}.") if study.plan.profiled else ""
     lacking = [
         f"<p>No picture by {view.name}: {esc(note)}</p>" for view in VIEWS if (note := _lacking(study, view.note))
     ]
@@ -58,7 +58,7 @@ def _lacking(study: FinishedStudy, column: str, *, only_empty: bool = True) -> s
 
 
 def _profiled(study: FinishedStudy) -> list[str]:
-    return [str(name) for name in study.plan.get("profiled") or []]
+    return list(study.plan.profiled)
 
 
 def _sides(study: FinishedStudy) -> tuple[str, str] | None:

@@ -12,6 +12,6 @@ TITLE, ANCHOR = "The question", "question"
 
 def section(study: FinishedStudy) -> str:
     """The question, as it was written down."""
-    asked = f'<p class="gl-question">{esc(study.manifest.get("question") or "No question was written down.")}</p>'
-    setup = described(study.manifest)
+    asked = f'<p class="gl-question">{esc(study.manifest.question or "No question was written down.")}</p>'
+    setup = described(study.manifest_document)
     return asked + (tables.facts(setup) if setup else "")

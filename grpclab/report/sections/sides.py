@@ -14,21 +14,19 @@ TITLE, ANCHOR = "What each side gives", "sides"
 
 def section(study: FinishedStudy) -> str:
     """The parts of the headline as a chain of numbers; "" where the plan has none."""
-    parts = study.entries("parts")
-    if not parts:
+    if not study.plan.parts:
         return ""
     cards = []
-    for part in parts:
-        key = [str(part.get(k) or "") for k in ("scenario", "metric", "baseline", "candidate")]
-        c = study.comparison(key[0], key[1] or study.metric, key[2], key[3])
+    for part in study.plan.parts:
+        c = study.comparison(part.scenario, part.metric or study.metric, part.baseline, part.candidate)
         known = math.isfinite(qty.number(c.get("ratio")))
         told = f"{words.with_interval(c)} {tables.badge(c.get('verdict'))}"
         more = told if known else esc(c.get("note") or "no ratio")
         cards.append(
             tables.card(
                 f"{qty.ratio(c.get('ratio'))}{tables.limits(c.get('limited_by') or [])}",
-                f"<b>{esc(part.get('side') or part.get('title') or '')}</b>: "
-                f"{esc(study.title(key[3]))} against {esc(study.title(key[2]))}",
+                f"<b>{esc(part.side or part.title)}</b>: "
+                f"{esc(study.title(part.candidate))} against {esc(study.title(part.baseline))}",
                 more,
             )
         )

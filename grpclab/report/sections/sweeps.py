@@ -10,7 +10,7 @@ TITLE, ANCHOR = "Sweeps", "sweeps"
 
 def section(study: FinishedStudy) -> str:
     """The figure; "" where the plan sweeps no factor."""
-    if not study.entries("sweeps"):
+    if not study.plan.sweeps:
         return ""
     block = figures.sweeps(study)
     return (

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 from grpclab import quantities as qty
 from grpclab.analysis.inference.scalability import FEWEST_LEVELS, Scalability, fit
+from grpclab.analysis.study_plan import PlannedCurve
 from grpclab.report import figures, tables
 from grpclab.report.blocks import FigureBlock
 from grpclab.report.figures.curves import lines
@@ -19,20 +18,20 @@ TITLE, ANCHOR = "Throughput", "throughput"
 
 def section(study: FinishedStudy) -> str:
     """A figure for each curve of the plan, then what the law says of each; "" where the plan has none."""
-    curves = study.entries("curves")
+    curves = study.plan.curves
     drawn = [_drawn(curve, figures.throughput(study, curve)) for curve in curves]
     return "".join(drawn + [scalability(study, curve) for curve in curves])
 
 
-def _drawn(curve: Mapping[str, Any], block: FigureBlock | None) -> str:
+def _drawn(curve: PlannedCurve, block: FigureBlock | None) -> str:
     if block:
         return block.html()
-    return tables.none(f"{curve.get('title') or 'A curve'}: no trial of it is valid.")
+    return tables.none(f"{curve.title or 'A curve'}: no trial of it is valid.")
 
 
-def scalability(study: FinishedStudy, curve: Mapping[str, Any]) -> str:
+def scalability(study: FinishedStudy, curve: PlannedCurve) -> str:
     """A sentence for each series; "" where none has FEWEST_LEVELS levels of concurrency."""
-    if curve.get("factor") != "load.concurrency":
+    if curve.factor != "load.concurrency":
         return ""
     told = [
         f"<li><b>{esc(line.name)}</b>: {esc(sentence(found))}</li>"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from grpclab.analysis.study_plan import PlannedWaiting
 from grpclab.report import figures, tables, words
 from grpclab.report.figures.waiting import comparisons, pair
 from grpclab.report.finished import FinishedStudy
@@ -12,7 +13,7 @@ TITLE, ANCHOR = "Handlers that wait", "waiting"
 
 def section(study: FinishedStudy) -> str:
     """The sentence and the figure; "" where the plan has no such scenario."""
-    if not study.plan.get("waiting"):
+    if not study.plan.waiting:
         return ""
     block = figures.waiting(study)
     if not block:
@@ -22,17 +23,17 @@ def section(study: FinishedStudy) -> str:
 
 def lead(study: FinishedStudy) -> str:
     """What is measured, and what came of it."""
-    about = study.plan["waiting"]
-    wait = words.plain(about.get("handler_wait_ms"))
+    waiting = study.plan.waiting or PlannedWaiting()
+    wait = words.plain(waiting.handler_wait_ms)
     wait = f"{wait} ms" if wait.replace(".", "").isdigit() else f"for {wait} (ms)"
     ladder = (
         " The ladder's handlers never wait: there, another thread only competes for the same CPU."
-        if study.plan.get("ladder")
+        if study.plan.ladder
         else ""
     )
     return (
         f"Threads help a handler that waits, and do not help one that computes. Here each handler waits {wait} without "
-        f"using the CPU, as for a database, with {about.get('in_flight')} calls in flight.{told(study)}{ladder}"
+        f"using the CPU, as for a database, with {waiting.in_flight} calls in flight.{told(study)}{ladder}"
     )
 
 

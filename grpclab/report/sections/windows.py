@@ -10,7 +10,7 @@ TITLE, ANCHOR = "Windows", "windows"
 
 def section(study: FinishedStudy) -> str:
     """The figure; "" where the plan has no such curves."""
-    if not study.entries("windows"):
+    if not study.plan.windows:
         return ""
     block = figures.windows(study)
     return block.html() if block else tables.none("No trial of the window curves is valid.")

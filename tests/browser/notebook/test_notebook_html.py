@@ -52,7 +52,7 @@ def shown() -> list[str]:
     """The tables of a study and one of its figures as cells show them, a bench card at the end."""
     made = synthetic.full_study()
     study = FinishedStudy.of(made.manifest, made.trials, made.verdict)
-    figure = figures.throughput(study, study.entries("curves")[0])
+    figure = figures.throughput(study, study.plan.curves[0])
     assert figure
     parts = [answer.reasons(study), comparisons.table(study), configurations.table(study), limits.table(study)]
     parts += [mapping.section(study), engines.table(study), figure.html()]

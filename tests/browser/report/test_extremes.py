@@ -137,7 +137,7 @@ def test_sixty_configurations_are_complete_in_table_and_forest() -> None:
     drawn = re.search(r"Drawn are (\d+) of 60 levels", sweeps.caption)
     assert drawn
     assert 8 <= int(drawn[1]) <= MOST_LEVELS
-    curve = figures.throughput(study, study.entries("curves")[0])
+    curve = figures.throughput(study, study.plan.curves[0])
     assert curve is not None
     assert "Drawn are 6 of 60 series" in curve.caption
     assert "series base" in curve.alt

@@ -13,7 +13,8 @@ from grpclab.cli import commands
 from grpclab.errors import UsageError
 from grpclab.study.designs import file_design
 from grpclab.study.designs.file_design import design
-from tests.support.plans import document, trial_config
+from tests.support.plans import document
+from tests.support.stored_studies import trial_config
 
 README = Path(__file__).resolve().parents[3] / "README.md"
 SMALL = """
@@ -37,7 +38,8 @@ def test_the_example_of_the_readme_is_a_study_one_factor_at_a_time() -> None:
     headline = document(found.plan)["headline"]
     assert (headline["baseline"], headline["candidate"]) == ("baseline", "threads-64")
     assert document(found.plan)["aa"]["candidate"] == "baseline-again"
-    assert [row["candidate"] for row in document(found.plan)["comparisons"]] == [
+    candidates = [row["candidate"] for row in document(found.plan)["comparisons"]]
+    assert candidates == [
         "threads-4",
         "threads-16",
         "connections-1",

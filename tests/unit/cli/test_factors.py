@@ -26,7 +26,8 @@ from grpclab.load.core.bounds import plan_bounds, split
 from grpclab.study.designs import file_design
 from grpclab.study.sides import Side
 from grpclab.study.target import Subject
-from tests.support.plans import document, trial_config
+from tests.support.plans import document
+from tests.support.stored_studies import trial_config
 from tests.support.watched import Observed, Watched
 
 

@@ -50,7 +50,7 @@ def test_todays_code_draws_the_published_page(name: str) -> None:
 
 def test_the_readmes_figure_is_one_of_the_example(example: StoredStudy) -> None:
     study = FinishedStudy.of(example.manifest, example.trials, example.verdict)
-    block = figures.throughput(study, study.entries("curves")[0])
+    block = figures.throughput(study, study.plan.curves[0])
     assert block is not None
     drawn, published = (
         [text.strip() for text in ElementTree.fromstring(svg).itertext() if text.strip()]

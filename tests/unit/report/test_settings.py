@@ -75,7 +75,7 @@ def test_the_table_says_what_acted_and_what_moved(study: FinishedStudy) -> None:
 
 def test_a_comparison_without_a_ratio_tells_nothing(study: FinishedStudy) -> None:
     judged = [comparison("bulk", "small", "large", float("nan"))]
-    assert tried(FinishedStudy.of(study.manifest, pd.DataFrame(), {"comparisons": judged}), WINDOW) == []
+    assert tried(FinishedStudy.of(study.manifest_document, pd.DataFrame(), {"comparisons": judged}), WINDOW) == []
 
 
 def test_without_such_a_table_in_the_plan_there_is_none() -> None:

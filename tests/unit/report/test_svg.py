@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from typing import get_args
 from xml.etree import ElementTree
 
 import pytest
 from matplotlib.figure import Figure
 
+from grpclab.analysis.inference.verdict import Verdict
 from grpclab.report import svg, theme
+from grpclab.report.assets import light_colours
 
 
 def drawn(text: str = "a") -> str:
@@ -68,3 +71,8 @@ def test_words_and_marks_can_be_read_in_the_dark(colour: str) -> None:
     dark = svg.in_the_dark(colour[1:].lower())
     ground = luminance("#171e26")
     assert (luminance(dark) + 0.05) / (ground + 0.05) > 4.5
+
+
+def test_every_verdict_has_one_colour_on_its_badge_and_in_figures() -> None:
+    assert set(theme.VERDICT) == set(theme.VERDICT_MARKER) == set(get_args(Verdict))
+    assert light_colours("slower") == {"slower": theme.VERDICT["slower"]}

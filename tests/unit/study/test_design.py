@@ -19,7 +19,8 @@ from grpclab.factors.config import TrialConfig
 from grpclab.factors.variants import BASIC, LADDER, OPTIMIZED, Rung
 from grpclab.study.designs.design import Trial, schedule
 from grpclab.study.parameters import DESIGNS, StudyParameters
-from tests.support.plans import document, trial_config
+from tests.support.plans import document
+from tests.support.stored_studies import trial_config
 
 Plan = dict[str, Any]
 FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")

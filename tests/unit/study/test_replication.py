@@ -421,7 +421,7 @@ def test_failures_that_are_what_is_measured_are_said_to_be() -> None:
     (answer,) = [part for part in sections(study) if part.anchor == "answer"]
     assert "all of them where failing is what is measured" in answer.html
     made = trials(asked | {"optimized-c10000": {"errors": 3.0}}, blocks=2)
-    study = FinishedStudy.of(study.manifest, made, study.verdict)
+    study = FinishedStudy.of(study.manifest_document, made, study.verdict)
     (answer,) = [part for part in sections(study) if part.anchor == "answer"]
     assert "486 of " in answer.html
     assert "480 of them where failing is what is measured" in answer.html
