@@ -19,7 +19,7 @@ from grpclab.analysis.study_plan import (
 )
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level, format_level
-from grpclab.factors.variants import BASIC, LADDER, OPTIMIZED, VARIANTS, Rung, ladder_config, mix
+from grpclab.factors.variants import BASIC, LADDER, OPTIMIZED, VARIANTS, ladder_config, mix
 from grpclab.study.designs import idle_scenario, leave_one_out, waiting_scenario
 from grpclab.study.designs.bulk_scenario import BULK, BULK_BYTES, BULK_CONCURRENCY, BULK_WARMUP_S
 from grpclab.study.designs.chatter_scenario import CHATTER, CHATTER_WARMUP_S
@@ -172,13 +172,13 @@ def _engines(
 def _ladder(
     planned: Configurations, at_main: AddAtMain, basic: str, optimized: str, server_cores: int
 ) -> tuple[PlannedRung, ...]:
-    rows = [_rung(LADDER[0], basic, "")]
+    rows = [leave_one_out.rung_of(LADDER[0], basic, "")]
     standing = {LADDER[0].name: basic}
     last_kept = LADDER[0].name
     for rung in LADDER[1:]:
         if ladder_config(rung.name).server.processes == 0 and server_cores == 1:
             reason = "not testable here: this machine has one core for the server"
-            rows.append(_rung(rung, "", "", not_testable=reason))
+            rows.append(leave_one_out.rung_of(rung, "", "", not_testable=reason))
             continue
         top = _without_auto_processes(ladder_config(rung.name), server_cores)
         is_top = top == _without_auto_processes(OPTIMIZED, server_cores)
@@ -186,7 +186,7 @@ def _ladder(
         name = optimized if is_top else at_main(f"ladder-{rung.name}", f"ladder: {rung.title}", top)
         title = f"ladder: {rung.title}" + ("" if rung.kept else " (rejected)")
         planned.compare(title, CHATTER, baseline, name)
-        rows.append(_rung(rung, name, baseline))
+        rows.append(leave_one_out.rung_of(rung, name, baseline))
         standing[rung.name] = name
         last_kept = rung.name if rung.kept else last_kept
     return tuple(rows)
@@ -222,18 +222,6 @@ def _from_the_top(
 def _without_auto_processes(config: TrialConfig, server_cores: int) -> TrialConfig:
     """With `processes` 0 written out: one core makes it equal to a single process."""
     return config.replace({"server.processes": config.server.processes or server_cores})
-
-
-def _rung(rung: Rung, configuration: str, baseline: str, not_testable: str = "") -> PlannedRung:
-    return PlannedRung(
-        name=rung.name,
-        title=rung.title,
-        configuration=configuration,
-        baseline=baseline,
-        kept=rung.kept,
-        why=rung.why,
-        not_testable=not_testable,
-    )
 
 
 def _sweeps(

@@ -1,4 +1,7 @@
-"""The ladder from its top: optimized without one rung at a time, since what a rung gives may depend on the others."""
+"""The rungs of a plan, and the ladder from its top: optimized without one rung at a time.
+
+What a rung gives may depend on the others.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Callable, Sequence
 from grpclab.analysis.study_plan import PlannedOmission, PlannedRung
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level
-from grpclab.factors.variants import BASIC, LADDER, OPTIMIZED
+from grpclab.factors.variants import BASIC, LADDER, OPTIMIZED, Rung
 
 
 def without(name: str) -> TrialConfig:
@@ -19,6 +22,19 @@ def without(name: str) -> TrialConfig:
         if rung.kept:
             below |= rung.changes
     raise KeyError(name)
+
+
+def rung_of(rung: Rung, configuration: str, baseline: str, not_testable: str = "") -> PlannedRung:
+    """A rung of the ladder as the plan holds it, with the configuration that has it and the one below."""
+    return PlannedRung(
+        name=rung.name,
+        title=rung.title,
+        configuration=configuration,
+        baseline=baseline,
+        kept=rung.kept,
+        why=rung.why,
+        not_testable=not_testable,
+    )
 
 
 def entries(

@@ -146,6 +146,7 @@ DICTIONARIES: dict[str, int] = {
     "report.renderers.terminal": 1,
     "report.sections.engines": 1,
     "report.words": 3,
+    "study.designs.file_design": 4,
 }
 """How many functions of a module take or return a plan, a verdict, a part of one or other JSON as a dictionary.
 
