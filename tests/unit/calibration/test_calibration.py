@@ -36,6 +36,7 @@ from grpclab.calibration.store import Results
 from grpclab.errors import DesignError
 from grpclab.study.parameters import StudyParameters
 from grpclab.system.paths import notebook
+from tests.support import first_edition
 
 
 def holds(claims: list[Claim]) -> list[bool | None]:
@@ -348,6 +349,29 @@ def test_the_published_calibration_is_replaced_only_by_its_own_name(tmp_path: Pa
             Plan(name=name)  # type: ignore[arg-type]
     with pytest.raises(DesignError, match="study=calibration-own"):
         StudyParameters(study=Plan().name)
+
+
+def test_the_calibration_of_the_first_edition_still_opens() -> None:
+    with first_edition.unpacked() as root:
+        results = Results(root, "calibration-small")
+        assert results.about().parameters == Plan(
+            name="calibration-small", rounds=2, only="echo,simulation,ceiling", scale=0.05
+        )
+        assert {"host", "cpu_model", "affinity"} <= set(results.about().machine)
+        html = page.write(results).read_text()
+    assert "All durations were scaled by 0.05" in html
+
+
+def test_what_cannot_be_read_is_refused_in_one_line(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    results.begin(Plan())
+    file = results.folder / "about.json"
+    about = json.loads(file.read_text())
+    damages: list[dict[str, Any]] = [{"schema_version": 2}, {"machine": []}, {"others": {"echo": "much"}}]
+    for changed in damages:
+        file.write_text(json.dumps(about | changed))
+        with pytest.raises(DesignError, match="about"):
+            results.about()
 
 
 def test_without_a_calibration_there_is_one_line(tmp_path: Path) -> None:
