@@ -124,7 +124,7 @@ class FinishedStudy:
 
     @functools.cached_property
     def configurations(self) -> dict[str, PlannedConfiguration]:
-        """The plan's configurations by name, in its order."""
+        """The plan's configurations by name."""
         return {configuration.name: configuration for configuration in self.plan.configurations}
 
     def configuration(self, name: str) -> PlannedConfiguration:
@@ -201,7 +201,7 @@ class FinishedStudy:
 
     @functools.cached_property
     def resources(self) -> dict[str, StoredLimit]:
-        """The verdict's answer to what limited each configuration, by its name; empty in verdicts of before."""
+        """What limited each configuration by the verdict, by its name; empty in verdicts of before."""
         return {limit.configuration: limit for limit in self.verdict.limits}
 
     def factor(self, configuration: str, name: str) -> Any:

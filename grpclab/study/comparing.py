@@ -20,8 +20,9 @@ from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.factors.variants import LOAD
 from grpclab.quantities import share
-from grpclab.study.comparing_study import ComparingStudy, comparison_manifest, planned
+from grpclab.study.comparing_study import ComparingStudy, comparison_manifest
 from grpclab.study.comparison import CompareResult
+from grpclab.study.designs import compare_design
 from grpclab.study.designs.compare_design import metric_of
 from grpclab.study.manifests import link_check, surroundings
 from grpclab.study.parameters import study_name
@@ -64,7 +65,9 @@ def prepare(
     store = Store(root / "results" / name)
     stored = store.manifest()
     here = surroundings(root)
-    planned(sides, blocks=PILOT_BLOCKS, delta=delta)  # what cannot be judged is refused before anything is measured
+    compare_design.plan(
+        sides, blocks=PILOT_BLOCKS, delta=delta
+    )  # what cannot be judged is refused before anything is measured
     require_outputs(store.folder)
     if blocks is None:
         if stored:
@@ -77,7 +80,7 @@ def prepare(
             write(reason)
     if warning := no_verdict(blocks):
         write(warning)
-    plan = planned(sides, blocks=blocks, delta=delta)
+    plan = compare_design.plan(sides, blocks=blocks, delta=delta)
     manifest = comparison_manifest(here, plan, name=name, seed=seed, start_timeout_s=start_timeout_s)
     manifest = replace(manifest, again=again)
     if not stored:

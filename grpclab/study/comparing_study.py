@@ -12,14 +12,11 @@ from grpclab.errors import MeasurementError
 from grpclab.factors.config import TrialConfig
 from grpclab.load.calls.metadata import references
 from grpclab.servers.process import program
-from grpclab.study.designs.compare_design import plan
-from grpclab.study.documents import plain
 from grpclab.study.manifests import manifest_of
 from grpclab.study.model import Manifest
 from grpclab.study.runner import Study
-from grpclab.study.sides import A, B, Side
+from grpclab.study.sides import A, B
 from grpclab.study.store import Store
-from grpclab.study.stored_values import read_plan
 from grpclab.study.target import Subject
 from grpclab.study.trial import run_trial
 from grpclab.study.trial_progress import say
@@ -86,11 +83,6 @@ class ComparingStudy(Study):
             raise MeasurementError(f"{side.upper()} cannot be measured: {result.invalid_reason}")
         self._measured.add(side)
         return ""
-
-
-def planned(sides: Mapping[str, Side], *, blocks: int, delta: float) -> StudyPlan:
-    """The plan of a comparison. Raises UsageError for sides that cannot be judged."""
-    return read_plan(plain(plan(sides, blocks=blocks, delta=delta)))
 
 
 def comparison_manifest(

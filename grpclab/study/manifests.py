@@ -11,10 +11,10 @@ from pathlib import Path
 from grpclab.analysis.study_plan import Json, StoredCores, StudyPlan
 from grpclab.factors.config import LinkConfig
 from grpclab.link.emulation import check_link
-from grpclab.study.documents import SCHEMA_VERSION, plain
+from grpclab.study.documents import SCHEMA_VERSION
 from grpclab.study.model import Manifest
 from grpclab.study.parameters import DESIGNS, StudyParameters
-from grpclab.study.stored_values import read_plan, written
+from grpclab.study.stored_values import written
 from grpclab.study.trial_result import now_text
 from grpclab.system import environment
 
@@ -23,7 +23,7 @@ def manifest_for(parameters: StudyParameters, root: Path) -> Manifest:
     """The manifest of the study that is asked for; ``study=auto`` is named after its content."""
     here = surroundings(root)
     asked = DESIGNS[parameters.design]
-    plan = read_plan(plain(asked.plan(parameters, len(here.cores.server) if here.cores else 0)))
+    plan = asked.plan(parameters, len(here.cores.server) if here.cores else 0)
     chosen = parameters.as_dict()
     if parameters.study == "auto":
         known = {k: v for k, v in chosen.items() if k != "study"}

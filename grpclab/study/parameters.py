@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from grpclab.analysis.study_plan import StudyPlan
 from grpclab.errors import DesignError, FactorError, invalid
 from grpclab.factors.config import FACTORS
 from grpclab.factors.levels import Level
@@ -90,7 +91,7 @@ class Design:
     """
 
     question: str
-    plan: Callable[[StudyParameters, int], dict[str, Any]]
+    plan: Callable[[StudyParameters, int], StudyPlan]
     unused: tuple[str, ...] = ()
 
 

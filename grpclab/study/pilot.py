@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from grpclab import analysis
 from grpclab.analysis import Comparison, blocks_needed, fewest_blocks, smallest_effect, spread_of
 from grpclab.analysis.study_plan import PlannedHeadline, StudyPlan
-from grpclab.study.comparing_study import ComparingStudy, comparison_manifest, planned
+from grpclab.study.comparing_study import ComparingStudy, comparison_manifest
+from grpclab.study.designs import compare_design
 from grpclab.study.designs.compare_design import SCENARIO
 from grpclab.study.designs.design import DELTA
 from grpclab.study.manifests import surroundings
@@ -37,7 +38,7 @@ def piloted(
     with TemporaryFolder() as root:
         store = Store(root / "results" / "pilot")
         # A seed of its own: the order of the blocks that count must not repeat that of the pilot.
-        plan_ = planned(sides, blocks=PILOT_BLOCKS, delta=delta)
+        plan_ = compare_design.plan(sides, blocks=PILOT_BLOCKS, delta=delta)
         manifest = comparison_manifest(
             surroundings(root), plan_, name="pilot", seed=seed + 1_000_003, start_timeout_s=start_timeout_s
         )

@@ -28,13 +28,13 @@ from grpclab.factors.effective import unknown_factors
 from grpclab.study import collection
 from grpclab.study.collection import Artifacts
 from grpclab.study.designs import design, file_design
-from grpclab.study.documents import plain, read_json, write_json
+from grpclab.study.documents import read_json, write_json
 from grpclab.study.kernel import KERNEL, execute_trial
 from grpclab.study.manifests import link_check, manifest_for, manifest_of, surroundings
 from grpclab.study.model import Manifest, StoredResult
 from grpclab.study.parameters import StudyParameters, study_name
 from grpclab.study.store import Store
-from grpclab.study.stored_values import read, read_plan, written
+from grpclab.study.stored_values import read, written
 from grpclab.study.trial_progress import Progress, say
 from grpclab.study.trial_result import TrialIdentity, TrialResult, now_text
 from grpclab.system.paths import project_root, require_writable, written_to
@@ -120,7 +120,7 @@ class Study:
         chosen = {"study": folder, "seed": asked.seed, "max_trial_s": asked.longest_s}
         manifest = manifest_of(
             surroundings(root),
-            read_plan(plain(asked.plan)),
+            asked.plan,
             design_name="file",
             question=asked.question,
             parameters=chosen,

@@ -12,8 +12,8 @@ from grpclab.analysis import analyse
 from grpclab.analysis.setup import described
 from grpclab.analysis.study_plan import Json, PlannedHeadline, StoredTarget
 from grpclab.errors import DesignError, MeasurementError
-from grpclab.study.comparing_study import planned
 from grpclab.study.comparison import CompareResult
+from grpclab.study.designs import compare_design
 from grpclab.study.designs.compare_design import SCENARIO
 from grpclab.study.model import Manifest
 from grpclab.study.runner import Study
@@ -64,7 +64,7 @@ def _compared_stored(
     trials = pd.concat(frames, ignore_index=True)
     blocks = int(trials["block"].max()) + 1 if len(trials) else 0
     check_pair(sides)
-    plan_ = planned(sides, blocks=blocks, delta=delta)
+    plan_ = compare_design.plan(sides, blocks=blocks, delta=delta)
     judgement = analyse(trials, written(plan_), written(studies[A].manifest.cores))
     judgement = replace(judgement, warnings=(*warnings, *judgement.warnings))
     if not judgement.headline.computed:

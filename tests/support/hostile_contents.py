@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from grpclab.load.core.summary import histogram
 from grpclab.report.data import STUDY, TRIALS, parquet
 from grpclab.study.designs.design import comparison
+from grpclab.study.stored_values import written
 from tests.support import stored_studies
 from tests.support.stored_studies import plan_of_two, result, row_of
 
@@ -38,7 +39,7 @@ HOSTILE: tuple[Any, ...] = (
 
 def plan(blocks: int = 3) -> dict[str, Any]:
     """Two configurations, with a second comparison and a profile."""
-    median = comparison("many against few", "tiny", "few", "many", metric="latency_p50_s")
+    median = written(comparison("many against few", "tiny", "few", "many", metric="latency_p50_s"))
     return plan_of_two(blocks=blocks) | {"comparisons": [median], "profiled": ["few"]}
 
 
@@ -55,7 +56,7 @@ def manifest() -> dict[str, Any]:
 
 def verdict() -> dict[str, Any]:
     """As verdict.json holds it."""
-    judged = comparison("many against few", "tiny", "few", "many") | {
+    judged = written(comparison("many against few", "tiny", "few", "many")) | {
         **{"ratio": 2.0, "ci_low": 1.9, "ci_high": 2.1, "p_value": 0.03, "p_adjusted": 0.03, "delta": 0.05},
         **{"blocks": 6, "verdict": "faster", "limited_by": [], "note": ""},
     }

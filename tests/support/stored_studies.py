@@ -19,13 +19,13 @@ from grpclab.report.data import Packed
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.past import summary
 from grpclab.study.collection import row
-from grpclab.study.designs.design import Configurations, comparison, plain
+from grpclab.study.designs.design import Configurations, comparison
 from grpclab.study.documents import plain as plain_json
 from grpclab.study.documents import write_json
 from grpclab.study.model import StoredResult
-from grpclab.study.stored_values import read_result
+from grpclab.study.stored_values import read_result, written
 from grpclab.study.trial_result import TrialIdentity, TrialResult
-from tests.support import synthetic
+from tests.support import plans, synthetic
 from tests.support.hostile_server import HOSTILE
 
 
@@ -58,12 +58,12 @@ def plan_of_two(levels: Mapping[str, Level] | None = None, *, blocks: int) -> di
         config = TrialConfig().replace({**(levels or {}), "server.threads": threads})
         out.add(name, f"{threads} threads", "tiny", config)
     return {
-        **plain(),
+        **plans.bare(),
         "blocks": blocks,
         "delta": 0.05,
         "metric": "throughput_rps",
-        "configurations": list(out.configurations.values()),
-        "headline": comparison("many against few", "tiny", "few", "many"),
+        "configurations": written(out.listed),
+        "headline": written(comparison("many against few", "tiny", "few", "many")),
         "comparisons": [],
         "aa": {},
         "without_aa": True,

@@ -18,8 +18,8 @@ from grpclab.factors.config import TrialConfig
 from grpclab.load.core.summary import histogram
 from grpclab.report.finished import FinishedStudy
 from grpclab.study.designs import default_design, waiting_scenario
-from grpclab.study.designs.design import plain
 from grpclab.study.parameters import StudyParameters
+from tests.support import plans
 
 CONCURRENCY = (1, 4, 16, 64, 256)
 WINDOWS_KIB = (64, 256, 1024, 4096, 16_384)
@@ -507,14 +507,14 @@ def _sweeps(maker: StudyMaker) -> list[dict[str, Any]]:
 def waiting_study(*, name: str = "waiting", blocks: int = 6) -> MadeStudy:
     """The scenario ``waiting`` of the design quick, with the throughput that its threads allow."""
     maker = StudyMaker(blocks=blocks, engine="wire")
-    plan = default_design.QUICK.plan(StudyParameters(design="quick", blocks=blocks), 1)
+    plan = plans.document(default_design.QUICK.plan(StudyParameters(design="quick", blocks=blocks), 1))
     mine = [row for row in plan["configurations"] if row["scenario"] == waiting_scenario.WAITING]
     truth = {"waiting-threads-10": 1900, "waiting-threads-64": 6650, "waiting-asyncio": 4400}
     for row in mine:
         maker.add(row["name"], row["title"], truth[row["name"]], row["settings"], scenario=row["scenario"])
     again = maker.add("again", "10 threads once more", 1900, mine[0]["settings"], scenario=waiting_scenario.WAITING)
     compared = [c for c in plan["comparisons"] if c["scenario"] == waiting_scenario.WAITING]
-    plan = plain() | {
+    plan = plans.bare() | {
         "blocks": blocks,
         "delta": 0.05,
         "metric": "throughput_rps",

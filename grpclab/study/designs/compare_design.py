@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
+from dataclasses import replace
 
+from grpclab.analysis.study_plan import PlannedComparison, PlannedEngines, StoredTarget, StudyPlan
 from grpclab.errors import UsageError
-from grpclab.factors.channel_args import mapping_rows
 from grpclab.factors.config import LoadConfig, TrialConfig
 from grpclab.factors.effective import unknown_factors
 from grpclab.factors.levels import Level
 from grpclab.metrics import metric_named, metric_words
-from grpclab.study.designs.design import Configurations, comparison, plain
+from grpclab.study.designs.design import Configurations, argument_rows, headline
 from grpclab.study.sides import A, B, Side
 from grpclab.study.target import Subject
 
@@ -27,16 +26,17 @@ def metric_of(config: TrialConfig) -> str:
     return CLOSED if config.load.rate_rps is None else OPEN
 
 
-def plan(sides: Mapping[str, Side], *, blocks: int, delta: float) -> dict[str, Any]:
+def plan(sides: Mapping[str, Side], *, blocks: int, delta: float) -> StudyPlan:
     """The plan of the study, as :func:`grpclab.study.designs.default_design.plan` gives it.
 
     A percentile that the planned calls cannot carry is left out, and said once. Raises UsageError where it is the
     metric of the verdict.
     """
-    out = Configurations()
+    planned = Configurations()
     for name, side in sides.items():
-        out.add(name, f"{name.upper()}: {side.label}", SCENARIO, side.config)
-        out.configurations[name]["settings"] = _known_settings(side)
+        planned.add(name, f"{name.upper()}: {side.label}", SCENARIO, side.config)
+        planned.configurations[name] = replace(planned.configurations[name], settings=_known_settings(side))
+    settings = {factor for configuration in planned.listed for factor in configuration.settings}
     metric = metric_of(sides[A].config)
     title = f"{sides[B].label} against {sides[A].label}"
     left_out = too_few_calls(sides)
@@ -44,25 +44,23 @@ def plan(sides: Mapping[str, Side], *, blocks: int, delta: float) -> dict[str, A
         raise UsageError(f"the verdict on an open loop is on its p99 latency: {left_out[metric]}")
     for other in OTHERS:
         if other != metric and other not in left_out:
-            out.compare(title, SCENARIO, A, B, metric=other)
-    return {
-        **plain(),
-        "mapping": [row for row in mapping_rows() if any(row["factor"] in _known_settings(s) for s in sides.values())],
-        "blocks": blocks,
-        "delta": delta,
-        "metric": metric,
-        "configurations": list(out.configurations.values()),
-        "headline": {
-            **comparison(title, SCENARIO, A, B, metric=metric),
-            "baseline_label": f"A ({sides[A].label})",
-            "candidate_label": f"B ({sides[B].label})",
-        },
-        "comparisons": out.comparisons,
-        "left_out": list(left_out.values()),
-        "aa": {},
-        "without_aa": True,
-        "subjects": {name: _without_timeout(side.subject) for name, side in sides.items()},
-    }
+            planned.compare(title, SCENARIO, A, B, metric=other)
+    return StudyPlan(
+        engines=PlannedEngines(),
+        mapping=tuple(row for row in argument_rows() if row.factor in settings),
+        blocks=blocks,
+        delta=delta,
+        metric=metric,
+        configurations=planned.listed,
+        headline=headline(
+            title, SCENARIO, A, B, labels=(f"A ({sides[A].label})", f"B ({sides[B].label})"), metric=metric
+        ),
+        comparisons=tuple(planned.comparisons),
+        left_out=tuple(left_out.values()),
+        aa=PlannedComparison(),
+        without_aa=True,
+        subjects={name: _stored(side.subject) for name, side in sides.items()},
+    )
 
 
 def _known_settings(side: Side) -> dict[str, Level]:
@@ -71,21 +69,22 @@ def _known_settings(side: Side) -> dict[str, Level]:
     return {factor: level for factor, level in settings.items() if factor not in unknown}
 
 
-def _without_timeout(subject: Subject) -> dict[str, Any]:
+def _stored(subject: Subject) -> StoredTarget:
     """How long one waits for a server is no part of what is measured."""
-    return {name: value for name, value in asdict(subject).items() if name != "start_timeout_s"}
+    return StoredTarget(**{name: value for name, value in vars(subject).items() if name != "start_timeout_s"})
 
 
 def too_few_calls(sides: Mapping[str, Side]) -> dict[str, str]:
     """The metrics that need more calls than a trial will make at most, each with a sentence that says so."""
     planned = min(_most_calls(side.config.load) for side in sides.values())
-    found = {}
+    reasons = {}
     for metric in OTHERS:
         needed = metric_named(metric).fewest_calls
         if planned < needed:
-            told = f"{metric_words(metric)} needs {needed:,} calls in each trial, {planned:,.0f} are planned: raise -n"
-            found[metric] = told
-    return found
+            reasons[metric] = (
+                f"{metric_words(metric)} needs {needed:,} calls in each trial, {planned:,.0f} are planned: raise -n"
+            )
+    return reasons
 
 
 def _most_calls(load: LoadConfig) -> float:

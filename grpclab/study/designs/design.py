@@ -1,18 +1,24 @@
 """What designs are made of: configurations, comparisons, the order of the trials. Pure.
 
-A design is data: it turns parameters into the ``plan`` of the manifest (configurations, headline, comparisons,
-curves, ladder, ...), from which the analysis and the report are driven; :func:`schedule` lays the configurations out in
-randomized complete blocks.
+A design turns parameters into a :class:`~grpclab.analysis.study_plan.StudyPlan` (configurations, headline,
+comparisons, curves, ladder, ...), from which the analysis and the report are driven; :func:`schedule` lays the
+configurations out in randomized complete blocks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
+from grpclab.analysis.study_plan import (
+    ArgumentRow,
+    PlannedComparison,
+    PlannedConfiguration,
+    PlannedHeadline,
+    PlannedPart,
+)
 from grpclab.errors import DesignError, invalid
 from grpclab.factors.channel_args import mapping_rows, without_effect
 from grpclab.factors.config import TrialConfig
@@ -45,47 +51,82 @@ class Trial:
 class Configurations:
     """Collects configurations by name, and what is to be said of them."""
 
-    configurations: dict[str, dict[str, Any]] = field(default_factory=dict)
-    comparisons: list[dict[str, Any]] = field(default_factory=list)
+    configurations: dict[str, PlannedConfiguration] = field(default_factory=dict)
+    comparisons: list[PlannedComparison] = field(default_factory=list)
 
     def add(self, name: str, title: str, scenario: str, config: TrialConfig) -> str:
         """One more configuration; returns its name."""
-        self.configurations[name] = {
-            "name": name,
-            "title": title,
-            "scenario": scenario,
-            "settings": config.differences(TrialConfig()),
-            "without_effect": without_effect(config),
-        }
+        self.configurations[name] = PlannedConfiguration(
+            name=name,
+            title=title,
+            scenario=scenario,
+            settings=config.differences(TrialConfig()),
+            without_effect=without_effect(config),
+        )
         return name
+
+    @property
+    def listed(self) -> tuple[PlannedConfiguration, ...]:
+        """Them, in the order in which they were added."""
+        return tuple(self.configurations.values())
 
     def compare(
         self, title: str, scenario: str, baseline: str, candidate: str, *, metric: str = METRIC
-    ) -> dict[str, Any]:
-        """Compare two of them; returns what the plan says of that."""
-        row = comparison(title, scenario, baseline, candidate, metric=metric)
-        self.comparisons.append(row)
-        return row
+    ) -> PlannedComparison:
+        """Compare two of them; returns the comparison."""
+        added = comparison(title, scenario, baseline, candidate, metric=metric)
+        self.comparisons.append(added)
+        return added
 
 
-def comparison(title: str, scenario: str, baseline: str, candidate: str, *, metric: str = METRIC) -> dict[str, Any]:
-    """What a plan says of a comparison; all comparisons of one metric are a family."""
-    return {
-        "title": title,
-        "scenario": scenario,
-        "metric": metric,
-        "baseline": baseline,
-        "candidate": candidate,
-        "family": FAMILY if metric == METRIC else metric,
-    }
+def comparison(title: str, scenario: str, baseline: str, candidate: str, *, metric: str = METRIC) -> PlannedComparison:
+    """The comparison of two configurations; all comparisons of one metric are a family."""
+    return PlannedComparison(
+        title=title,
+        scenario=scenario,
+        metric=metric,
+        baseline=baseline,
+        candidate=candidate,
+        family=_family(metric),
+    )
 
 
-def plain() -> dict[str, Any]:
-    """The parts of a plan that only some designs have, all empty: no curve, no ladder, nothing profiled."""
-    lists: dict[str, Any] = {
-        name: [] for name in ("parts", "curves", "windows", "ladder", "leave_one_out", "sweeps", "profiled")
-    }
-    return lists | {"engines": {}, "mapping": mapping_rows()}
+def headline(
+    title: str,
+    scenario: str,
+    baseline: str,
+    candidate: str,
+    *,
+    labels: tuple[str, str],
+    at: str = "",
+    metric: str = METRIC,
+) -> PlannedHeadline:
+    """The comparison that a study turns on; `labels` are the words for its sides, baseline first."""
+    return PlannedHeadline(
+        title=title,
+        scenario=scenario,
+        metric=metric,
+        baseline=baseline,
+        candidate=candidate,
+        family=_family(metric),
+        baseline_label=labels[0],
+        candidate_label=labels[1],
+        at=at,
+    )
+
+
+def part(compared: PlannedComparison, *, side: str, phrase: str, already: str = "") -> PlannedPart:
+    """A comparison as the share of one side in the headline."""
+    return PlannedPart(**vars(compared), side=side, phrase=phrase, already=already)
+
+
+def _family(metric: str) -> str:
+    return FAMILY if metric == METRIC else metric
+
+
+def argument_rows() -> tuple[ArgumentRow, ...]:
+    """The table "from tonic to grpcio", which every plan holds."""
+    return tuple(ArgumentRow(**row) for row in mapping_rows())
 
 
 def other_engine(engine: str) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from grpclab.analysis.study_plan import PlannedEngines, StudyPlan
 from grpclab.factors.levels import Level
 from grpclab.factors.variants import OPTIMIZED
 from grpclab.study.designs.chatter_scenario import CHATTER, CHATTER_WARMUP_S
@@ -12,8 +11,9 @@ from grpclab.study.designs.design import (
     METRIC,
     PREFERRED_CONCURRENCY,
     Configurations,
+    argument_rows,
     comparison,
-    plain,
+    headline,
 )
 from grpclab.study.parameters import NO_BULK, Design, StudyParameters
 
@@ -26,12 +26,12 @@ SETTINGS: dict[str, tuple[str, dict[str, Level]]] = {
 }
 
 
-def plan(parameters: StudyParameters) -> dict[str, Any]:
+def plan(parameters: StudyParameters) -> StudyPlan:
     """The plan, as :func:`grpclab.study.designs.default_design.plan` gives it.
 
     The load is the engine's that was asked for.
     """
-    out = Configurations()
+    planned = Configurations()
     load: dict[str, Level] = {
         "load.engine": parameters.engine,
         "load.requests": parameters.requests,
@@ -40,28 +40,31 @@ def plan(parameters: StudyParameters) -> dict[str, Any]:
         "load.concurrency": PREFERRED_CONCURRENCY,
     }
     names = {
-        key: out.add(key, title, CHATTER, OPTIMIZED.replace(load | settings))
+        key: planned.add(key, title, CHATTER, OPTIMIZED.replace(load | settings))
         for key, (title, settings) in SETTINGS.items()
     }
-    again = out.add("neither-again", "neither once more (A/A)", CHATTER, OPTIMIZED.replace(load))
+    again = planned.add("neither-again", "neither once more (A/A)", CHATTER, OPTIMIZED.replace(load))
     for key in ("metrics", "desk"):
-        out.compare(f"{SETTINGS[key][0]}, against neither", CHATTER, names["neither"], names[key])
-    return {
-        **plain(),
-        "blocks": parameters.blocks,
-        "delta": DELTA,
-        "metric": METRIC,
-        "configurations": list(out.configurations.values()),
-        "headline": {
-            **comparison("desk and metrics against neither", CHATTER, names["neither"], names["both"]),
-            "baseline_label": "optimized without them",
-            "candidate_label": "optimized with desk and metrics",
-            "at": f"at concurrency {PREFERRED_CONCURRENCY} with engine {parameters.engine}",
-        },
-        "comparisons": out.comparisons,
-        "aa": comparison("neither against itself (A/A)", CHATTER, names["neither"], again),
-        "profiled": [names["neither"], names["both"]] if parameters.profile else [],
-    }
+        planned.compare(f"{SETTINGS[key][0]}, against neither", CHATTER, names["neither"], names[key])
+    return StudyPlan(
+        engines=PlannedEngines(),
+        mapping=argument_rows(),
+        blocks=parameters.blocks,
+        delta=DELTA,
+        metric=METRIC,
+        configurations=planned.listed,
+        headline=headline(
+            "desk and metrics against neither",
+            CHATTER,
+            names["neither"],
+            names["both"],
+            labels=("optimized without them", "optimized with desk and metrics"),
+            at=f"at concurrency {PREFERRED_CONCURRENCY} with engine {parameters.engine}",
+        ),
+        comparisons=tuple(planned.comparisons),
+        aa=comparison("neither against itself (A/A)", CHATTER, names["neither"], again),
+        profiled=(names["neither"], names["both"]) if parameters.profile else (),
+    )
 
 
 DESIGN = Design(question=QUESTION, plan=lambda parameters, _server_cores: plan(parameters), unused=NO_BULK)

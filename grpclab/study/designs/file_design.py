@@ -25,18 +25,19 @@ import itertools
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from grpclab.analysis import fewest_blocks
+from grpclab.analysis.study_plan import PlannedEngines, PlannedPoint, PlannedSweep, StudyPlan
 from grpclab.errors import DesignError, FactorError, UsageError, invalid
 from grpclab.factors.channel_args import cannot_act
 from grpclab.factors.config import FACTORS, TrialConfig, parse_settings
 from grpclab.factors.levels import Level, format_level
 from grpclab.factors.variants import LOAD, VARIANTS
 from grpclab.quantities import share
-from grpclab.study.designs.design import METRIC, PROFILED_BLOCKS, Configurations, comparison, plain
+from grpclab.study.designs.design import METRIC, PROFILED_BLOCKS, Configurations, argument_rows, comparison, headline
 from grpclab.system.inputs import read_text
 
 SCENARIO = "custom"
@@ -61,7 +62,7 @@ class FileDesign:
 
     question: str
     seed: int
-    plan: dict[str, Any]
+    plan: StudyPlan
     longest_s: float
 
 
@@ -112,7 +113,7 @@ def design(found: Mapping[str, Any]) -> FileDesign:
         _refuse_idle("factors", [name], [start.replace(levels) for levels in wanted if name in levels])
     plan = _plan(start, wanted, found, blocks)
     if grid == "one-at-a-time":
-        plan["sweeps"] = _sweeps(start, factors, plan)
+        plan = replace(plan, sweeps=_sweeps(start, factors, plan))
     question = found.get("question") or f"Which levels of {', '.join(factors)} make the service faster?"
     return FileDesign(question=question, seed=seed, plan=plan, longest_s=start.load.duration_s or 10.0)
 
@@ -127,61 +128,61 @@ def _refuse_idle(table: str, names: Iterable[str], configs: Sequence[TrialConfig
 
 def _plan(
     start: TrialConfig, wanted: Sequence[Mapping[str, Level]], found: Mapping[str, Any], blocks: int
-) -> dict[str, Any]:
-    out = Configurations()
-    baseline = out.add("baseline", "the baseline", SCENARIO, start)
+) -> StudyPlan:
+    planned = Configurations()
+    baseline = planned.add("baseline", "the baseline", SCENARIO, start)
     by_config = {start: baseline}
     for levels in wanted:
         config = start.replace(levels)
         if config not in by_config:
             changed = config.differences(start)
             title = " ".join(f"{name}={format_level(level)}" for name, level in changed.items())
-            by_config[config] = out.add(_slug(changed), title, SCENARIO, config)
-    again = out.add("baseline-again", "the baseline once more (A/A)", SCENARIO, start)
-    headline = found.get("headline")
-    if headline is None:
+            by_config[config] = planned.add(_slug(changed), title, SCENARIO, config)
+    again = planned.add("baseline-again", "the baseline once more (A/A)", SCENARIO, start)
+    asked = found.get("headline")
+    if asked is None:
         raise DesignError(
             "headline is missing: say what is compared with the baseline, as headline = 'server.threads=64'"
         )
-    candidate = by_config.get(start.replace(parse_settings(headline.split())))
+    candidate = by_config.get(start.replace(parse_settings(asked.split())))
     if candidate in (None, baseline):
-        titles = [row["title"] for row in out.configurations.values() if row["name"] not in (baseline, again)]
-        raise DesignError(invalid("headline", headline, f"one of the configurations: {'; '.join(titles)}"))
+        titles = [one.title for one in planned.listed if one.name not in (baseline, again)]
+        raise DesignError(invalid("headline", asked, f"one of the configurations: {'; '.join(titles)}"))
     for name in by_config.values():
         if name not in (baseline, candidate):
-            out.compare(f"{out.configurations[name]['title']}, against the baseline", SCENARIO, baseline, name)
-    title = f"{headline} against the baseline"
-    return {
-        **plain(),
-        "blocks": blocks,
-        "delta": share("min_effect", str(found.get("min_effect", "5%"))),
-        "metric": METRIC,
-        "configurations": list(out.configurations.values()),
-        "headline": {
-            **comparison(title, SCENARIO, baseline, candidate),
-            "baseline_label": "the baseline",
-            "candidate_label": headline,
-        },
-        "comparisons": out.comparisons,
-        "aa": comparison("the baseline against itself (A/A)", SCENARIO, baseline, again),
-        "profiled": [baseline, candidate] if found.get("profile", True) else [],
-        "profiled_blocks": PROFILED_BLOCKS,
-    }
+            planned.compare(f"{planned.configurations[name].title}, against the baseline", SCENARIO, baseline, name)
+    title = f"{asked} against the baseline"
+    return StudyPlan(
+        engines=PlannedEngines(),
+        mapping=argument_rows(),
+        blocks=blocks,
+        delta=share("min_effect", str(found.get("min_effect", "5%"))),
+        metric=METRIC,
+        configurations=planned.listed,
+        headline=headline(title, SCENARIO, baseline, candidate, labels=("the baseline", asked)),
+        comparisons=tuple(planned.comparisons),
+        aa=comparison("the baseline against itself (A/A)", SCENARIO, baseline, again),
+        profiled=(baseline, candidate) if found.get("profile", True) else (),
+        profiled_blocks=PROFILED_BLOCKS,
+    )
 
 
-def _sweeps(
-    start: TrialConfig, factors: Mapping[str, Sequence[Level]], plan: Mapping[str, Any]
-) -> list[dict[str, Any]]:
+def _sweeps(start: TrialConfig, factors: Mapping[str, Sequence[Level]], plan: StudyPlan) -> tuple[PlannedSweep, ...]:
     """One figure a factor, with the baseline's own level among its points."""
-    names = {TrialConfig().replace(row["settings"]): row["name"] for row in reversed(plan["configurations"])}
+    names = {one.config: one.name for one in reversed(plan.configurations)}
     sweeps = []
     for factor, levels in factors.items():
         own = start.flat()[factor]
         shown = levels if own in levels else [own, *levels]
-        points = [{"label": format_level(v), "configuration": names[start.replace({factor: v})]} for v in shown]
+        points = (
+            PlannedPoint(label=format_level(level), configuration=names[start.replace({factor: level})])
+            for level in shown
+        )
         title = factor.partition(".")[2].replace("_", " ")
-        sweeps.append({"title": title, "factor": factor, "scenario": SCENARIO, "base": "baseline", "points": points})
-    return sweeps
+        sweeps.append(
+            PlannedSweep(title=title, factor=factor, scenario=SCENARIO, base="baseline", points=tuple(points))
+        )
+    return tuple(sweeps)
 
 
 def _slug(levels: Mapping[str, Level]) -> str:

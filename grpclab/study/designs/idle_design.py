@@ -7,43 +7,46 @@ a ping that stays unanswered does.
 
 from __future__ import annotations
 
-from typing import Any
-
+from grpclab.analysis.study_plan import PlannedEngines, StudyPlan
 from grpclab.factors.config import TrialConfig
-from grpclab.study.designs.design import DELTA, Configurations, comparison, plain
+from grpclab.study.designs.design import DELTA, Configurations, argument_rows, comparison, headline
 from grpclab.study.designs.idle_scenario import IDLE, IDLE_TIMEOUT_S, LIMIT_S, METRIC, PAUSE_S, SETTINGS, figure, load
 from grpclab.study.parameters import NO_BULK, Design, StudyParameters
 
 QUESTION = "Does keepalive keep a silent connection usable, and which of its settings does that take?"
 
 
-def plan(parameters: StudyParameters) -> dict[str, Any]:
+def plan(parameters: StudyParameters) -> StudyPlan:
     """The plan, as :func:`grpclab.study.designs.default_design.plan` gives it, with nothing but this scenario in it."""
-    out = Configurations()
+    planned = Configurations()
     base = load(pause_s=PAUSE_S, limit_s=LIMIT_S)
     names = {
-        key: out.add(f"idle-{key}", title, IDLE, TrialConfig().replace(base | settings))
+        key: planned.add(f"idle-{key}", title, IDLE, TrialConfig().replace(base | settings))
         for key, (title, settings) in SETTINGS.items()
     }
-    again = out.add("idle-off-again", "keepalive off once more (A/A)", IDLE, TrialConfig().replace(base))
+    again = planned.add("idle-off-again", "keepalive off once more (A/A)", IDLE, TrialConfig().replace(base))
     for key in ("longer", "half", "punished"):
-        out.compare(f"{SETTINGS[key][0]}, against none", IDLE, names["off"], names[key], metric=METRIC)
-    return {
-        **plain(),
-        "blocks": parameters.blocks,
-        "delta": DELTA,
-        "metric": METRIC,
-        "configurations": list(out.configurations.values()),
-        "headline": {
-            **comparison("working keepalive against none", IDLE, names["off"], names["working"], metric=METRIC),
-            "baseline_label": "no keepalive",
-            "candidate_label": "working keepalive",
-            "at": f"after {PAUSE_S:g} s of silence on a link that forgets after {IDLE_TIMEOUT_S:g} s",
-        },
-        "comparisons": out.comparisons,
-        "aa": comparison("no keepalive against itself (A/A)", IDLE, names["off"], again, metric=METRIC),
-        "idle": figure(list(names.values()), pause_s=PAUSE_S, limit_s=LIMIT_S),
-    }
+        planned.compare(f"{SETTINGS[key][0]}, against none", IDLE, names["off"], names[key], metric=METRIC)
+    return StudyPlan(
+        engines=PlannedEngines(),
+        mapping=argument_rows(),
+        blocks=parameters.blocks,
+        delta=DELTA,
+        metric=METRIC,
+        configurations=planned.listed,
+        headline=headline(
+            "working keepalive against none",
+            IDLE,
+            names["off"],
+            names["working"],
+            labels=("no keepalive", "working keepalive"),
+            at=f"after {PAUSE_S:g} s of silence on a link that forgets after {IDLE_TIMEOUT_S:g} s",
+            metric=METRIC,
+        ),
+        comparisons=tuple(planned.comparisons),
+        aa=comparison("no keepalive against itself (A/A)", IDLE, names["off"], again, metric=METRIC),
+        idle=figure(tuple(names.values()), pause_s=PAUSE_S, limit_s=LIMIT_S),
+    )
 
 
 DESIGN = Design(

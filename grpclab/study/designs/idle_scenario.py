@@ -5,6 +5,7 @@ Connections go silent for longer than the link remembers them, then calls resume
 
 from __future__ import annotations
 
+from grpclab.analysis.study_plan import PlannedIdle
 from grpclab.factors.levels import Level
 from grpclab.study.designs.scenario import Scenario
 
@@ -67,14 +68,9 @@ def load(*, pause_s: float, limit_s: float) -> dict[str, Level]:
     }
 
 
-def figure(configurations: list[str], *, pause_s: float, limit_s: float) -> dict[str, object]:
-    """``plan["idle"]``: what the report's figure shows."""
-    return {
-        "configurations": configurations,
-        "pause_s": pause_s,
-        "idle_timeout_s": IDLE_TIMEOUT_S,
-        "limit_s": limit_s,
-    }
+def figure(configurations: tuple[str, ...], *, pause_s: float, limit_s: float) -> PlannedIdle:
+    """The part of a plan that the report's figure shows."""
+    return PlannedIdle(configurations=configurations, pause_s=pause_s, idle_timeout_s=IDLE_TIMEOUT_S, limit_s=limit_s)
 
 
 SCENARIO = Scenario(

@@ -1,13 +1,16 @@
-"""The ladder from its top: optimized without one rung at a time, since what a rung gives may depend on the others."""
+"""The rungs of a plan, and the ladder from its top: optimized without one rung at a time.
+
+What a rung gives may depend on the others.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
+from grpclab.analysis.study_plan import PlannedOmission, PlannedRung
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level
-from grpclab.factors.variants import BASIC, LADDER, OPTIMIZED
+from grpclab.factors.variants import BASIC, LADDER, OPTIMIZED, Rung
 
 
 def without(name: str) -> TrialConfig:
@@ -21,24 +24,38 @@ def without(name: str) -> TrialConfig:
     raise KeyError(name)
 
 
+def rung_of(rung: Rung, configuration: str, baseline: str, not_testable: str = "") -> PlannedRung:
+    """A rung of the ladder as the plan holds it, with the configuration that has it and the one below."""
+    return PlannedRung(
+        name=rung.name,
+        title=rung.title,
+        configuration=configuration,
+        baseline=baseline,
+        kept=rung.kept,
+        why=rung.why,
+        not_testable=not_testable,
+    )
+
+
 def entries(
-    ladder: list[dict[str, Any]],
+    ladder: Sequence[PlannedRung],
     optimized: str,
     *,
     scenario: str,
     configuration: Callable[[str, str, TrialConfig], str],
-) -> list[dict[str, Any]]:
-    """What the plan says of it: an entry for each kept rung that was climbed.
+) -> tuple[PlannedOmission, ...]:
+    """An entry of the plan for each kept rung that was climbed.
 
     `configuration` gives the name under which the study holds a configuration, with a name and a title to add it by.
     """
-    found = []
+    omissions = []
     for rung in ladder[1:]:
-        if not rung["kept"] or rung["not_testable"]:
+        if not rung.kept or rung.not_testable:
             continue
-        config = without(rung["name"])
-        name = configuration(f"without-{rung['name']}", f"optimized without {rung['title']}", config)
+        config = without(rung.name)
+        name = configuration(f"without-{rung.name}", f"optimized without {rung.title}", config)
         if name != optimized:
-            told = {"name": rung["name"], "title": rung["title"], "scenario": scenario}
-            found.append({**told, "without": name, "top": optimized})
-    return found
+            omissions.append(
+                PlannedOmission(name=rung.name, title=rung.title, scenario=scenario, without=name, top=optimized)
+            )
+    return tuple(omissions)

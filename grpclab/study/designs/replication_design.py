@@ -11,8 +11,8 @@ server's. Responses are what is large here, so the client's window is the one th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from grpclab.analysis.study_plan import Json, PlannedEngineRow, PlannedEngines, PlannedPoint, PlannedSweep, StudyPlan
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.factors.variants import BASIC, OPTIMIZED, VARIANTS, mix
@@ -24,9 +24,11 @@ from grpclab.study.designs.design import (
     METRIC,
     PREFERRED_CONCURRENCY,
     Configurations,
+    argument_rows,
     comparison,
+    headline,
     other_engine,
-    plain,
+    part,
 )
 from grpclab.study.designs.idle_scenario import IDLE_LIMIT_S, IDLE_PAUSE_S
 from grpclab.study.parameters import SWEPT, Design, StudyParameters
@@ -48,64 +50,75 @@ OPENED, OPENED_BEHIND_LINK = "connections_opened", "link_connections"
 """Connections as the client counts them, and as the emulated link does. Engine `wire` counts each one that it makes."""
 
 
-def plan(parameters: StudyParameters) -> dict[str, Any]:
+def plan(parameters: StudyParameters) -> StudyPlan:
     """The plan, as :func:`grpclab.study.designs.default_design.plan` gives it, with what each claim is judged by."""
-    out = Configurations()
+    planned = Configurations()
     load: dict[str, Level] = {
         "load.engine": parameters.engine,
         "load.requests": parameters.requests,
         "load.duration_s": parameters.max_trial_s,
     }
     chatter = load | {"load.warmup_s": CHATTER_WARMUP_S, "load.concurrency": PREFERRED_CONCURRENCY}
-    pairs = _throughput(out, chatter, parameters.engine)
+    pairs = _throughput(planned, chatter, parameters.engine)
     base, wire = pairs[parameters.engine], pairs["wire"]
-    client_only = out.add(
+    client_only = planned.add(
         "client-only",
         "basic server, optimized client",
         CHATTER,
         mix(server="basic", client="optimized").replace(chatter),
     )
-    again = out.add("basic-again", "basic once more (A/A)", CHATTER, BASIC.replace(chatter))
-    parts = [
-        out.compare("client only, at the basic server", CHATTER, base["basic"], client_only)
-        | {"side": "client", "phrase": "the client keeping its connections"},
-        out.compare("server only, with the optimized client", CHATTER, client_only, base["optimized"])
-        | {"side": "server", "phrase": "the server", "already": "a client that already keeps its channel"},
-    ]
-    streams = _streams(out, chatter, parameters, wire["optimized"])
+    again = planned.add("basic-again", "basic once more (A/A)", CHATTER, BASIC.replace(chatter))
+    parts = (
+        part(
+            planned.compare("client only, at the basic server", CHATTER, base["basic"], client_only),
+            side="client",
+            phrase="the client keeping its connections",
+        ),
+        part(
+            planned.compare("server only, with the optimized client", CHATTER, client_only, base["optimized"]),
+            side="server",
+            phrase="the server",
+            already="a client that already keeps its channel",
+        ),
+    )
+    streams = _streams(planned, chatter, parameters, wire["optimized"])
     limit_s = min(IDLE_LIMIT_S, parameters.max_trial_s)
-    handshakes = _handshakes(out, chatter, wire["optimized"], limit_s=limit_s)
-    networks, figures = _windows(out, load, parameters)
-    return {
-        **plain(),
-        "blocks": parameters.blocks,
-        "delta": DELTA,
-        "metric": METRIC,
-        "configurations": list(out.configurations.values()),
-        "headline": {
-            **comparison("optimized against basic", CHATTER, base["basic"], base["optimized"]),
-            "baseline_label": "basic",
-            "candidate_label": "optimized",
-            "at": f"at concurrency {PREFERRED_CONCURRENCY} with engine {parameters.engine}",
-        },
-        "parts": parts,
-        "comparisons": out.comparisons,
-        "aa": comparison("basic against itself (A/A)", CHATTER, base["basic"], again),
-        "engines": {
-            "scenario": CHATTER,
-            "concurrency": PREFERRED_CONCURRENCY,
-            "base": parameters.engine,
-            "other": other_engine(parameters.engine),
-            "rows": [
-                {"variant": variant, "configurations": {engine: pair[variant] for engine, pair in pairs.items()}}
+    handshakes = _handshakes(planned, chatter, wire["optimized"], limit_s=limit_s)
+    networks, figures = _windows(planned, load, parameters)
+    return StudyPlan(
+        mapping=argument_rows(),
+        blocks=parameters.blocks,
+        delta=DELTA,
+        metric=METRIC,
+        configurations=planned.listed,
+        headline=headline(
+            "optimized against basic",
+            CHATTER,
+            base["basic"],
+            base["optimized"],
+            labels=("basic", "optimized"),
+            at=f"at concurrency {PREFERRED_CONCURRENCY} with engine {parameters.engine}",
+        ),
+        parts=parts,
+        comparisons=tuple(planned.comparisons),
+        aa=comparison("basic against itself (A/A)", CHATTER, base["basic"], again),
+        engines=PlannedEngines(
+            scenario=CHATTER,
+            concurrency=PREFERRED_CONCURRENCY,
+            base=parameters.engine,
+            other=other_engine(parameters.engine),
+            rows=tuple(
+                PlannedEngineRow(
+                    variant=variant, configurations={engine: pair[variant] for engine, pair in pairs.items()}
+                )
                 for variant in VARIANTS
-            ],
-        },
-        "windows": figures,
-        "idle": idle_scenario.figure(["idle-off", "idle-working"], pause_s=IDLE_PAUSE_S, limit_s=limit_s),
-        "profiled": [base["basic"], base["optimized"]] if parameters.profile else [],
-        "profiled_blocks": PROFILED_BLOCKS,
-        "replication": {
+            ),
+        ),
+        windows=figures,
+        idle=idle_scenario.figure(("idle-off", "idle-working"), pause_s=IDLE_PAUSE_S, limit_s=limit_s),
+        profiled=(base["basic"], base["optimized"]) if parameters.profile else (),
+        profiled_blocks=PROFILED_BLOCKS,
+        replication={
             "throughput": {
                 "scenario": CHATTER,
                 "arms": [{"engine": engine, **pair} for engine, pair in pairs.items()],
@@ -123,29 +136,31 @@ def plan(parameters: StudyParameters) -> dict[str, Any]:
             "handshakes": handshakes,
             "windows": networks,
         },
-    }
+    )
 
 
-def _throughput(out: Configurations, load: Mapping[str, Level], base: str) -> dict[str, dict[str, str]]:
+def _throughput(planned: Configurations, load: Mapping[str, Level], base: str) -> dict[str, dict[str, str]]:
     """Both variants with both engines, the base one first: by engine and variant, the configuration's name."""
     pairs: dict[str, dict[str, str]] = {}
     for engine in (base, other_engine(base)):
         end, told = ("", "") if engine == base else (f"-{engine}", f", engine {engine}")
         pairs[engine] = {
-            variant: out.add(
+            variant: planned.add(
                 f"{variant}{end}", f"{variant}{told}", CHATTER, config.replace({**load, "load.engine": engine})
             )
             for variant, config in VARIANTS.items()
         }
         if engine != base:
-            out.compare(f"optimized against basic with engine {engine}", CHATTER, *pairs[engine].values())
+            planned.compare(f"optimized against basic with engine {engine}", CHATTER, *pairs[engine].values())
     for variant in VARIANTS:
         sides = (pairs[engine][variant] for engine in ("grpcio", "wire"))
-        out.compare(f"{variant}: engine wire against grpcio", CHATTER, *sides)
+        planned.compare(f"{variant}: engine wire against grpcio", CHATTER, *sides)
     return pairs
 
 
-def _streams(out: Configurations, load: Mapping[str, Level], parameters: StudyParameters, few: str) -> dict[str, Any]:
+def _streams(
+    planned: Configurations, load: Mapping[str, Level], parameters: StudyParameters, few: str
+) -> dict[str, Json]:
     """10,000 calls in flight at the optimized server, and at the same one with grpcio's own limits.
 
     Engine `wire`: a client of grpc.aio is at its end with a fraction of that. A window is bounded by time alone.
@@ -158,21 +173,21 @@ def _streams(out: Configurations, load: Mapping[str, Level], parameters: StudyPa
         "load.duration_s": STREAMS_TIMES * parameters.max_trial_s,
     }
     told = f"{IN_FLIGHT:,} in flight"
-    optimized = out.add("optimized-c10000", f"optimized, {told}", CHATTER, OPTIMIZED.replace(many))
-    own_limits = out.add(
+    optimized = planned.add("optimized-c10000", f"optimized, {told}", CHATTER, OPTIMIZED.replace(many))
+    own_limits = planned.add(
         "own-limits-c10000",
         f"optimized with grpcio's own limits, {told}",
         CHATTER,
         OPTIMIZED.replace({**many, "server.max_concurrent_streams": None}),
     )
-    out.compare(f"optimized, {told} instead of {PREFERRED_CONCURRENCY}", CHATTER, few, optimized)
+    planned.compare(f"optimized, {told} instead of {PREFERRED_CONCURRENCY}", CHATTER, few, optimized)
     return {"scenario": CHATTER, "in_flight": IN_FLIGHT, "optimized": optimized, "own_limits": own_limits, "few": few}
 
 
-def _handshakes(out: Configurations, load: Mapping[str, Level], on: str, *, limit_s: float) -> dict[str, Any]:
+def _handshakes(planned: Configurations, load: Mapping[str, Level], on: str, *, limit_s: float) -> dict[str, Json]:
     """The same client with keepalive and without, under load and after silence; and with a channel for each call."""
     optimized = OPTIMIZED.replace({**load, "load.engine": "wire"})
-    off = out.add(
+    off = planned.add(
         "keepalive-off",
         "optimized, keepalive off",
         CHATTER,
@@ -180,22 +195,22 @@ def _handshakes(out: Configurations, load: Mapping[str, Level], on: str, *, limi
             {f"{side}.{name}": None for side in ("client", "server") for name in ("keepalive_s", "keepalive_timeout_s")}
         ),
     )
-    per_call = out.add(
+    per_call = planned.add(
         "per-call", "optimized, a channel for each call", CHATTER, optimized.replace({"client.pooling": "per_call"})
     )
     silent = idle_scenario.load(pause_s=IDLE_PAUSE_S, limit_s=limit_s)
     idle_off, idle_on = (
-        out.add(f"idle-{key}", title, idle_scenario.IDLE, TrialConfig().replace(silent | settings))
+        planned.add(f"idle-{key}", title, idle_scenario.IDLE, TrialConfig().replace(silent | settings))
         for key in ("off", "working")
         for title, settings in [idle_scenario.SETTINGS[key]]
     )
-    out.compare("keepalive on against off, under load", CHATTER, off, on)
-    out.compare("keepalive on against off, under load", CHATTER, off, on, metric=OPENED)
-    out.compare("channels kept against one for each call", CHATTER, per_call, on)
-    out.compare("channels kept against one for each call", CHATTER, per_call, on, metric=OPENED)
+    planned.compare("keepalive on against off, under load", CHATTER, off, on)
+    planned.compare("keepalive on against off, under load", CHATTER, off, on, metric=OPENED)
+    planned.compare("channels kept against one for each call", CHATTER, per_call, on)
+    planned.compare("channels kept against one for each call", CHATTER, per_call, on, metric=OPENED)
     after = "keepalive on against off, after silence"
-    out.compare(after, idle_scenario.IDLE, idle_off, idle_on, metric=idle_scenario.METRIC)
-    out.compare(after, idle_scenario.IDLE, idle_off, idle_on, metric=OPENED_BEHIND_LINK)
+    planned.compare(after, idle_scenario.IDLE, idle_off, idle_on, metric=idle_scenario.METRIC)
+    planned.compare(after, idle_scenario.IDLE, idle_off, idle_on, metric=OPENED_BEHIND_LINK)
     return {
         "places": [
             {"place": "under load", "scenario": CHATTER, "metric": OPENED, "baseline": off, "candidate": on},
@@ -212,8 +227,8 @@ def _handshakes(out: Configurations, load: Mapping[str, Level], on: str, *, limi
 
 
 def _windows(
-    out: Configurations, load: Mapping[str, Level], parameters: StudyParameters
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    planned: Configurations, load: Mapping[str, Level], parameters: StudyParameters
+) -> tuple[list[dict[str, Json]], tuple[PlannedSweep, ...]]:
     """Downloads with fixed windows of the client and with an adaptive one: what is judged, and the figure's panels.
 
     Engine `grpcio`: how a window grows is the client's own business. The longest round trip has the smallest and the
@@ -238,7 +253,7 @@ def _windows(
         if fixed is ends:
             body = body.replace({"load.duration_s": min(parameters.max_trial_s, LONGER_TRIP_TIMES * BULK_LONGEST_S)})
         names = {
-            label: out.add(
+            label: planned.add(
                 f"down-{slug}-{kib}kib",
                 f"256 KiB downloads, client window {label}, {place}",
                 BULK,
@@ -246,24 +261,26 @@ def _windows(
             )
             for label, kib in fixed.items()
         }
-        adaptive = out.add(f"down-{slug}-adaptive", f"256 KiB downloads, adaptive window, {place}", BULK, body)
+        adaptive = planned.add(f"down-{slug}-adaptive", f"256 KiB downloads, adaptive window, {place}", BULK, body)
         smallest, *larger = names
         for label in larger:
-            out.compare(f"{place}: window {label} against {smallest}", BULK, names[smallest], names[label])
+            planned.compare(f"{place}: window {label} against {smallest}", BULK, names[smallest], names[label])
         for label, name in names.items():
-            out.compare(f"{place}: adaptive against {label}", BULK, name, adaptive)
+            planned.compare(f"{place}: adaptive against {label}", BULK, name, adaptive)
         networks.append({"place": place, "scenario": BULK, "fixed": names, "adaptive": adaptive})
-        points = [{"label": label, "configuration": name} for label, name in (*names.items(), ("adaptive", adaptive))]
-        figures.append(
-            {
-                "title": f"downloads, {place}",
-                "factor": "client.window_kib",
-                "scenario": BULK,
-                "bytes_per_request": BULK_BYTES,
-                "points": points,
-            }
+        points = (
+            PlannedPoint(label=label, configuration=name) for label, name in (*names.items(), ("adaptive", adaptive))
         )
-    return networks, figures
+        figures.append(
+            PlannedSweep(
+                title=f"downloads, {place}",
+                factor="client.window_kib",
+                scenario=BULK,
+                bytes_per_request=BULK_BYTES,
+                points=tuple(points),
+            )
+        )
+    return networks, tuple(figures)
 
 
 DESIGN = Design(

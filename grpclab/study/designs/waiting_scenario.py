@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from grpclab.analysis.study_plan import PlannedWaiting
 from grpclab.factors.levels import Level
 from grpclab.study.designs.scenario import Scenario
 
@@ -81,11 +82,6 @@ def title(baseline: str, candidate: str) -> str:
     return f"handlers that wait: {candidate} against {baseline}"
 
 
-def figure(configurations: list[str]) -> dict[str, object]:
-    """``plan["waiting"]``: what the report's section shows."""
-    return {
-        "scenario": WAITING,
-        "configurations": configurations,
-        "handler_wait_ms": WAIT_MS,
-        "in_flight": IN_FLIGHT,
-    }
+def figure(configurations: tuple[str, ...]) -> PlannedWaiting:
+    """The part of a plan that the report's section shows."""
+    return PlannedWaiting(scenario=WAITING, configurations=configurations, handler_wait_ms=WAIT_MS, in_flight=IN_FLIGHT)

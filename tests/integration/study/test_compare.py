@@ -28,6 +28,7 @@ from grpclab.study.designs import compare_design
 from grpclab.study.pilot import MOST_BLOCKS, planned_blocks
 from grpclab.study.sides import Side
 from grpclab.study.target import Subject
+from tests.support.plans import document
 
 REFERENCE = f"{sys.executable} -m grpclab serve reference --port {{port}} --service-time constant:"
 SMALL = ["-n", "150", "-z", "0.4", "--warmup", "0.05", "-c", "2"]
@@ -355,7 +356,7 @@ def test_a_clear_pilot_plans_the_fewest_blocks_and_a_noisy_one_the_most() -> Non
 def test_an_open_loop_is_judged_by_its_tail_and_every_metric_is_compared_once() -> None:
     load = TrialConfig().replace({"load.rate_rps": 100.0, "load.requests": 1000})
     sides = {name: Side(label=name, config=load) for name in "ab"}
-    plan = compare_design.plan(sides, blocks=6, delta=0.03)
+    plan = document(compare_design.plan(sides, blocks=6, delta=0.03))
     assert plan["headline"]["metric"] == "latency_p99_s"
     assert [row["metric"] for row in plan["comparisons"]] == [m for m in compare_design.OTHERS if m != "latency_p99_s"]
 

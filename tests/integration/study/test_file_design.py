@@ -13,6 +13,7 @@ from grpclab.cli import commands
 from grpclab.errors import UsageError
 from grpclab.study.designs import file_design
 from grpclab.study.designs.file_design import design
+from tests.support.plans import document
 from tests.support.stored_studies import trial_config
 
 README = Path(__file__).resolve().parents[3] / "README.md"
@@ -31,16 +32,21 @@ def test_the_example_of_the_readme_is_a_study_one_factor_at_a_time() -> None:
     (text,) = re.findall(r"```toml\n(.*?)```", README.read_text(), re.DOTALL)
     assert text.count("\n") <= 15
     found = design(tomllib.loads(text))
-    rows = {row["name"]: row["title"] for row in found.plan["configurations"]}
+    rows = {row["name"]: row["title"] for row in document(found.plan)["configurations"]}
     # optimized has 4 connections already: that level is the baseline itself.
     assert list(rows) == ["baseline", "threads-4", "threads-16", "threads-64", "connections-1", "baseline-again"]
-    headline = found.plan["headline"]
+    headline = document(found.plan)["headline"]
     assert (headline["baseline"], headline["candidate"]) == ("baseline", "threads-64")
-    assert found.plan["aa"]["candidate"] == "baseline-again"
-    assert [row["candidate"] for row in found.plan["comparisons"]] == ["threads-4", "threads-16", "connections-1"]
-    assert trial_config(found.plan, "threads-16").server.threads == 16
-    assert {trial_config(found.plan, name).load.concurrency for name in rows} == {32}
-    points = {row["factor"]: [p["configuration"] for p in row["points"]] for row in found.plan["sweeps"]}
+    assert document(found.plan)["aa"]["candidate"] == "baseline-again"
+    candidates = [row["candidate"] for row in document(found.plan)["comparisons"]]
+    assert candidates == [
+        "threads-4",
+        "threads-16",
+        "connections-1",
+    ]
+    assert trial_config(document(found.plan), "threads-16").server.threads == 16
+    assert {trial_config(document(found.plan), name).load.concurrency for name in rows} == {32}
+    points = {row["factor"]: [p["configuration"] for p in row["points"]] for row in document(found.plan)["sweeps"]}
     assert points["client.connections"] == ["connections-1", "baseline"]
     assert points["server.threads"][0] == "baseline", "the baseline's own level is shown as well"
 
@@ -54,11 +60,11 @@ def test_a_full_grid_has_every_combination_and_starts_from_the_first_levels() ->
             "factors": {"server": {"threads": [2, 8]}, "client.window_kib": [1024, 64]},
         }
     )
-    names = [row["name"] for row in found.plan["configurations"]]
+    names = [row["name"] for row in document(found.plan)["configurations"]]
     assert names == ["baseline", "window-kib-64", "threads-8", "threads-8-window-kib-64", "baseline-again"]
-    assert trial_config(found.plan, "baseline").server.threads == 2
-    assert found.plan["headline"]["candidate"] == "threads-8-window-kib-64"
-    assert found.plan["sweeps"] == []
+    assert trial_config(document(found.plan), "baseline").server.threads == 2
+    assert document(found.plan)["headline"]["candidate"] == "threads-8-window-kib-64"
+    assert document(found.plan)["sweeps"] == []
 
 
 def whole(**changes: object) -> dict[str, object]:

@@ -20,6 +20,7 @@ from grpclab.study.parameters import StudyParameters
 from grpclab.study.trial import run_trial
 from grpclab.study.trial_result import TrialIdentity, TrialResult
 from grpclab.system.environment import machine, split_cores
+from tests.support.plans import document
 
 SHORT: dict[str, Level] = {
     "load.engine": "grpcio",
@@ -59,7 +60,7 @@ def test_pings_keep_a_silent_connection_usable(tmp_path: Path) -> None:
 
 
 def test_the_design_names_five_ways_and_the_noise_and_compares_each_with_none() -> None:
-    plan = idle_design.plan(StudyParameters(design="idle"))
+    plan = document(idle_design.plan(StudyParameters(design="idle")))
     names = [row["name"] for row in plan["configurations"]]
     assert names == [*(f"idle-{key}" for key in idle_scenario.SETTINGS), "idle-off-again"]
     assert plan["headline"]["candidate"] == "idle-working"
@@ -72,7 +73,7 @@ def test_the_design_names_five_ways_and_the_noise_and_compares_each_with_none() 
 
 
 def test_the_desk_is_measured_with_each_of_its_parts_as_a_factor() -> None:
-    plan = desk_design.plan(StudyParameters(design="desk", engine="wire"))
+    plan = document(desk_design.plan(StudyParameters(design="desk", engine="wire")))
     both = {(c["baseline"], c["candidate"]) for c in [plan["headline"], *plan["comparisons"], plan["aa"]]}
     assert both == {("neither", other) for other in ("both", "metrics", "desk", "neither-again")}
     configs = {row["name"]: TrialConfig().replace(row["settings"]) for row in plan["configurations"]}
@@ -104,7 +105,7 @@ def study() -> FinishedStudy:
                     "link_goaways": float(name == "idle-longer"),
                 }
             )
-    plan = idle_design.plan(StudyParameters(design="idle"))
+    plan = document(idle_design.plan(StudyParameters(design="idle")))
     return FinishedStudy.of({"plan": plan}, pd.DataFrame(rows), {})
 
 

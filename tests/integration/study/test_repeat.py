@@ -30,6 +30,7 @@ from grpclab.study.store import Store
 from grpclab.study.stored_values import read_manifest, read_verdict
 from grpclab.study.target import Subject
 from tests.support import stored_studies
+from tests.support.plans import document
 from tests.support.stored_studies import plan_of_two, result
 
 IDENTITY = {"host": "elsewhere", "grpcio": "1.85.1"}
@@ -146,7 +147,7 @@ def commands(a: str, b: str, **subject: Any) -> dict[str, Any]:
         name: Side(label=name, config=config, subject=Subject(command=command, **subject))
         for name, command in (("a", a), ("b", b))
     }
-    made = json.loads(json.dumps(compare_design.plan(sides, blocks=2, delta=0.05)))
+    made = document(compare_design.plan(sides, blocks=2, delta=0.05))
     parameters = {"study": "tiny", "blocks": 2, "seed": 1}
     return manifest(plan=made, design="compare", parameters=parameters, again="grpclab compare --a-cmd x --b-cmd y")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from grpclab.analysis.study_plan import PlannedEngines, StudyPlan
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan
@@ -24,7 +24,7 @@ from grpclab.servers.process.launcher import RunningServer
 from grpclab.servers.reference.launcher import launch_reference
 from grpclab.servers.reference.spec import ReferenceSpec
 from grpclab.servers.targets import ServerStart
-from grpclab.study.designs.design import DELTA, METRIC, Configurations, comparison, plain
+from grpclab.study.designs.design import DELTA, METRIC, Configurations, argument_rows, comparison, headline
 from grpclab.study.designs.scenario import Scenario
 from grpclab.study.parameters import Design, StudyParameters
 
@@ -64,27 +64,24 @@ SCENARIO = Scenario(
 )
 
 
-def _plan(parameters: StudyParameters, _: int) -> dict[str, Any]:
+def _plan(parameters: StudyParameters, _: int) -> StudyPlan:
     out = Configurations()
     base = TrialConfig().replace({**SCENARIO.levels, "load.requests": parameters.requests})
     few, many, again = (
         out.add(name, f"{threads} threads", "example", base.replace({"server.threads": threads}))
         for name, threads in (("few", 2), ("many", 8), ("few-again", 2))
     )
-    return {
-        **plain(),
-        "blocks": parameters.blocks,
-        "delta": DELTA,
-        "metric": METRIC,
-        "configurations": list(out.configurations.values()),
-        "headline": {
-            **comparison("many threads against few", "example", few, many),
-            "baseline_label": "few",
-            "candidate_label": "many",
-        },
-        "comparisons": out.comparisons,
-        "aa": comparison("few against itself (A/A)", "example", few, again),
-    }
+    return StudyPlan(
+        blocks=parameters.blocks,
+        delta=DELTA,
+        metric=METRIC,
+        configurations=out.listed,
+        headline=headline("many threads against few", "example", few, many, labels=("few", "many")),
+        comparisons=tuple(out.comparisons),
+        aa=comparison("few against itself (A/A)", "example", few, again),
+        engines=PlannedEngines(),
+        mapping=argument_rows(),
+    )
 
 
 DESIGN = Design(question="Do more threads help with pairs?", plan=_plan, unused=("rtt_ms",))

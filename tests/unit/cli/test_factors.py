@@ -26,6 +26,7 @@ from grpclab.load.core.bounds import plan_bounds, split
 from grpclab.study.designs import file_design
 from grpclab.study.sides import Side
 from grpclab.study.target import Subject
+from tests.support.plans import document
 from tests.support.stored_studies import trial_config
 from tests.support.watched import Observed, Watched
 
@@ -243,7 +244,7 @@ def test_a_study_file_takes_every_factor_and_refuses_one_that_cannot_act(factor:
         }
 
     for written, role in ((swept, "candidate"), (fixed, "baseline")):
-        plan = file_design.design(written(settings)).plan
+        plan = document(file_design.design(written(settings)).plan)
         assert trial_config(plan, plan["headline"][role]).flat()[factor] == FACTORS[factor].parse(level)
         if context:
             with pytest.raises(UsageError, match=rf"{re.escape(factor)} cannot act"):

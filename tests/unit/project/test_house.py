@@ -146,14 +146,7 @@ DICTIONARIES: dict[str, int] = {
     "report.renderers.terminal": 1,
     "report.sections.engines": 1,
     "report.words": 3,
-    "study.designs.compare_design": 2,
-    "study.designs.default_design": 9,
-    "study.designs.design": 3,
-    "study.designs.desk_design": 1,
-    "study.designs.file_design": 5,
-    "study.designs.idle_design": 1,
-    "study.designs.leave_one_out": 1,
-    "study.designs.replication_design": 4,
+    "study.designs.file_design": 4,
 }
 """How many functions of a module take or return a plan, a verdict, a part of one or other JSON as a dictionary.
 

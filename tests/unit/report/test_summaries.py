@@ -19,6 +19,7 @@ from grpclab.report.renderers.terminal import WIDTH, table
 from grpclab.study.designs import file_design
 from tests.support import synthetic
 from tests.support.pages import EVIL
+from tests.support.plans import document
 
 PINGS = (
     " @octocat @org/team #123 GH-7 org/repo#9 https://github.com/o/r/issues/1 www.evil.example a|b `code` *bold* _it_"
@@ -181,7 +182,7 @@ def test_the_table_has_what_matters_aligned(full: FinishedStudy) -> None:
 
 def test_a_study_of_levels_shows_every_level() -> None:
     asked = {"headline": "server.threads=64", "factors": {"server.threads": [4, 16, 64], "server.tls": [True]}}
-    plan = file_design.design(asked).plan
+    plan = document(file_design.design(asked).plan)
     maker = synthetic.StudyMaker()
     for row in plan["configurations"]:
         maker.add(row["name"], row["title"], 1000, row["settings"], scenario=row["scenario"])

@@ -19,6 +19,7 @@ from grpclab.factors.config import TrialConfig
 from grpclab.factors.variants import BASIC, LADDER, OPTIMIZED, Rung
 from grpclab.study.designs.design import Trial, schedule
 from grpclab.study.parameters import DESIGNS, StudyParameters
+from tests.support.plans import document
 from tests.support.stored_studies import trial_config
 
 Plan = dict[str, Any]
@@ -28,7 +29,7 @@ LAST_RUNG = LADDER[-1].name
 
 def planned(*, server_cores: int = 1, **parameters: Any) -> Plan:
     asked = StudyParameters(**parameters)
-    return DESIGNS[asked.design].plan(asked, server_cores)
+    return document(DESIGNS[asked.design].plan(asked, server_cores))
 
 
 def names(found: Plan) -> list[str]:
@@ -129,7 +130,7 @@ def test_quick_keeps_one_low_level_of_the_curve() -> None:
 @settings(max_examples=60, deadline=None)
 @given(any_parameters, st.integers(1, 8))
 def test_every_plan_is_whole(parameters: StudyParameters, server_cores: int) -> None:
-    found = DESIGNS[parameters.design].plan(parameters, server_cores)
+    found = document(DESIGNS[parameters.design].plan(parameters, server_cores))
     assert set(mentioned(found)) == set(names(found)), "nothing missing, nothing measured in vain"
     assert len(set(names(found))) == len(names(found))
     for name in names(found):
@@ -143,7 +144,7 @@ def test_every_plan_is_whole(parameters: StudyParameters, server_cores: int) -> 
 def test_every_level_asked_for_is_measured_under_a_name_of_its_own(
     parameters: StudyParameters, server_cores: int
 ) -> None:
-    found = DESIGNS[parameters.design].plan(parameters, server_cores)
+    found = document(DESIGNS[parameters.design].plan(parameters, server_cores))
     assert [trial_config(found, name).load.concurrency for name in found["curves"][0]["series"]["optimized"]] == [
         c for c in parameters.concurrency if parameters.design == "default" or f"basic-c{c}" in names(found)
     ]
@@ -167,7 +168,7 @@ def test_every_level_asked_for_is_measured_under_a_name_of_its_own(
 def test_every_comparison_is_of_two_different_configurations_in_one_scenario(
     parameters: StudyParameters, server_cores: int
 ) -> None:
-    found = DESIGNS[parameters.design].plan(parameters, server_cores)
+    found = document(DESIGNS[parameters.design].plan(parameters, server_cores))
     scenario = {row["name"]: row["scenario"] for row in found["configurations"]}
     for row in comparisons(found):
         baseline, candidate = trial_config(found, row["baseline"]), trial_config(found, row["candidate"])

@@ -28,9 +28,10 @@ from grpclab.report.renderers.markdown import escape, markdown
 from grpclab.report.sections import claims as claims_section
 from grpclab.study.designs import replication_design
 from grpclab.study.parameters import StudyParameters
+from tests.support.plans import document
 from tests.support.synthetic import as_json, manifest_of
 
-PLAN = replication_design.plan(StudyParameters(design="replication"))
+PLAN = document(replication_design.plan(StudyParameters(design="replication")))
 NAMES = [row["name"] for row in PLAN["configurations"]]
 SCENARIO = {row["name"]: row["scenario"] for row in PLAN["configurations"]}
 Changes = Mapping[str, Mapping[str, Any]]
@@ -114,7 +115,7 @@ def test_every_claim_is_judged_by_configurations_and_comparisons_that_the_plan_d
 
 @pytest.mark.parametrize("engine", ["grpcio", "wire"])
 def test_the_headline_has_the_engine_asked_for_and_the_other_beside_it(engine: str) -> None:
-    plan = replication_design.plan(StudyParameters(design="replication", engine=engine))
+    plan = document(replication_design.plan(StudyParameters(design="replication", engine=engine)))
     configs = {row["name"]: TrialConfig().replace(row["settings"]) for row in plan["configurations"]}
     assert configs[plan["headline"]["candidate"]].load.engine == engine
     for arm in plan["replication"]["throughput"]["arms"]:
@@ -128,7 +129,7 @@ def test_the_headline_has_the_engine_asked_for_and_the_other_beside_it(engine: s
 
 
 def test_without_a_round_trip_there_is_one_network_only() -> None:
-    plan = replication_design.plan(StudyParameters(design="replication", rtt_ms=0))
+    plan = document(replication_design.plan(StudyParameters(design="replication", rtt_ms=0)))
     assert [network["place"] for network in plan["replication"]["windows"]] == ["plain loopback"]
 
 

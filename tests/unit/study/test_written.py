@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from grpclab.analysis.study_plan import StudyPlan
 from grpclab.study.designs import compare_design
 from grpclab.study.documents import plain
 from grpclab.study.parameters import DESIGNS, StudyParameters
@@ -18,15 +18,18 @@ from tests.support import first_edition
 COMMAND = "python3 -m http.server {port}"
 
 
-def planned_comparison() -> Any:
+def planned_comparison() -> StudyPlan:
     asked = Asked(call="shop.Cart/Get", data='{"id": 1}', metadata=("user=me",))
     return compare_design.plan(pair(COMMAND, COMMAND, asked), blocks=6, delta=0.05)
 
 
 @pytest.mark.parametrize("design", [*DESIGNS.builtin, "compare"])
-def test_a_plan_is_written_as_it_was_planned(design: str) -> None:
+def test_a_plan_that_was_written_is_read_as_it_was_planned(design: str) -> None:
     plan = planned_comparison() if design == "compare" else DESIGNS[design].plan(StudyParameters(design=design), 2)
-    assert written(read_plan(plain(plan))) == plain(plan)
+    document = written(plan)
+    assert plain(document) == document
+    assert read_plan(document) == plan
+    assert written(read_plan(document)) == document
 
 
 def test_every_manifest_of_the_first_edition_is_written_as_it_is_stored(tmp_path: Path) -> None:
