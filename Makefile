@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 STUBS := grpclab/generated
 PURE := analysis load.core http2 link.model
-PURE_TESTS := $(addprefix tests/unit/,analysis load http2 link)
+PURE_TESTS := $(addprefix tests/unit/,analysis load http2 link study/test_replication.py)
 PROTOC = $(BIN)/python -m grpc_tools.protoc -I$(STUBS)=proto --python_out=$(1) --pyi_out=$(1) --grpc_python_out=$(1) proto/greet.proto
 
 .PHONY: study test coverage check format stubs guides publish clean help

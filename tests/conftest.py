@@ -14,6 +14,7 @@ import pytest
 
 from grpclab.factors.config import ServerConfig
 from grpclab.servers.process.launcher import RunningServer, launch
+from grpclab.system.interrupts import SIGNALS
 from grpclab.system.subprocesses import STUDY_VARIABLE
 from grpclab.text import credentials
 from tests.support import suite
@@ -57,6 +58,14 @@ def no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     """What one test learned as a secret is none in the next."""
     monkeypatch.setattr(credentials, "_KNOWN", credentials._Known())
     monkeypatch.setenv(credentials.VARIABLE, "")
+
+
+@pytest.fixture(autouse=True)
+def signals_as_before() -> Iterator[None]:
+    """No test leaves a signal ignored, here and in all that later tests start."""
+    before = [signal.getsignal(number) for number in SIGNALS]
+    yield
+    assert [signal.getsignal(number) for number in SIGNALS] == before
 
 
 @pytest.fixture

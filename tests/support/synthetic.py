@@ -479,7 +479,8 @@ def _sweeps(maker: StudyMaker) -> list[dict[str, Any]]:
         for label, level, rps in levels:
             name = "optimized-c64"
             if level is not ...:
-                name = maker.add(f"{title.partition(' ')[0]}-{label}", f"{title} {label}", rps, {**base, factor: level})
+                word = f"{title.partition(' ')[0]}-{label.replace(' ', '')}"
+                name = maker.add(word, f"{title} {label}", rps, {**base, factor: level})
             points.append({"label": label, "configuration": name})
         return {
             "title": title,

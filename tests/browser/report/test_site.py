@@ -11,7 +11,7 @@ import pytest
 import yaml
 from axe_playwright_python.sync_playwright import Axe
 
-from grpclab.__main__ import main
+from grpclab.cli.commands import main
 from grpclab.errors import DesignError, UsageError
 from grpclab.report import site
 from tests.support import chromium, stored_studies, synthetic
@@ -185,8 +185,7 @@ def test_the_projects_own_site_holds_together(
     monkeypatch.setenv("GRPCLAB_ROOT", str(ROOT))
     monkeypatch.setenv("GITHUB_SERVER_URL", "https://github.com")
     monkeypatch.setenv("GITHUB_REPOSITORY", "somebody/grpclab")
-    monkeypatch.setattr("sys.argv", ["grpclab", "report", "--site", str(tmp_path / "site")])
-    assert main() == 0
+    assert main(["report", "--site", str(tmp_path / "site")]) == 0
     assert capsys.readouterr().out.startswith(f"site: {tmp_path / 'site'}")
     pages = crawl(tmp_path / "site")
     assert {"index.html", "example.html", "guides/index.html"} <= set(pages)
@@ -196,10 +195,9 @@ def test_the_projects_own_site_holds_together(
 
 @pytest.mark.parametrize("option", [["--allow-mixed"], ["--figures", "figures"], ["--json", "-"]])
 def test_what_goes_with_a_study_is_refused_without_one(
-    option: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    option: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sys.argv", ["grpclab", "report", "--site", str(tmp_path / "site"), *option])
-    assert main() == UsageError.exit_code
+    assert main(["report", "--site", str(tmp_path / "site"), *option]) == UsageError.exit_code
     assert option[0] in capsys.readouterr().err
     assert not (tmp_path / "site").exists()
 
