@@ -8,36 +8,36 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from typing import Any
 
 from grpclab import quantities as qty
 from grpclab.analysis.inference.verdict import Comparison
+from grpclab.analysis.study_plan import PlannedEngines
 
 Judged = Mapping[tuple[str, str, str, str], Comparison]
 """Comparisons by scenario, metric, baseline and candidate."""
 
 
-def disagreement_note(plan: Mapping[str, Any], judged: Judged, metric: str) -> str:
+def disagreement_note(engines: PlannedEngines | None, judged: Judged, metric: str) -> str:
     """The variants on which the plan's engines give opposite verdicts, both significant; "" for none."""
-    engines = plan.get("engines") or {}
-    scenario = str(engines.get("scenario") or "")
-    told = []
-    for first, second in itertools.combinations(engines.get("rows") or [], 2):
-        found: dict[str, tuple[str, str]] = {}  # verdict: engine and ratio
-        for engine, baseline in (first.get("configurations") or {}).items():
-            candidate = (second.get("configurations") or {}).get(engine)
-            comparison = judged.get((scenario, metric, str(baseline), str(candidate)))
+    if engines is None:
+        return ""
+    opposites = []
+    for first, second in itertools.combinations(engines.rows, 2):
+        ratios: dict[str, tuple[str, str]] = {}  # verdict: engine and ratio
+        for engine, baseline in first.configurations.items():
+            candidate = second.configurations.get(engine, "")
+            comparison = judged.get((engines.scenario, metric, baseline, candidate))
             if comparison is not None:
-                found.setdefault(comparison.verdict, (str(engine), qty.ratio(comparison.ratio, "sentence")))
-        if "faster" in found and "slower" in found:
-            (engine, ratio), (other, other_ratio) = found["faster"], found["slower"]
-            told.append(
-                f"{second.get('variant')} is faster than {first.get('variant')} with engine {engine} ({ratio}) "
+                ratios.setdefault(comparison.verdict, (engine, qty.ratio(comparison.ratio, "sentence")))
+        if "faster" in ratios and "slower" in ratios:
+            (engine, ratio), (other, other_ratio) = ratios["faster"], ratios["slower"]
+            opposites.append(
+                f"{second.variant} is faster than {first.variant} with engine {engine} ({ratio}) "
                 f"and slower with engine {other} ({other_ratio})"
             )
-    if not told:
+    if not opposites:
         return ""
     return (
-        f"the two engines give opposite verdicts: {'; '.join(told)}. What differs is the client, so neither is a "
+        f"the two engines give opposite verdicts: {'; '.join(opposites)}. What differs is the client, so neither is a "
         "verdict on the server"
     )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
 from grpclab.analysis.curves import levels
+from grpclab.analysis.study_plan import PlannedConfiguration
 from grpclab.load.run import HELD_BACK, KEPT_SHARE
 from grpclab.load.steps import KEPT_TAIL
 
@@ -77,18 +77,18 @@ class Series:
         )
 
 
-def series(trials: pd.DataFrame, configurations: Sequence[Mapping[str, Any]]) -> list[Series]:
+def series(trials: pd.DataFrame, configurations: Sequence[PlannedConfiguration]) -> list[Series]:
     """Every set of two or more configurations of a plan that differ in the offered rate alone.
 
     Rates without a valid trial, or with too few calls for any percentile, are left out.
     """
     alike: dict[str, list[tuple[float, str]]] = {}
     for one in configurations:
-        settings = dict(one.get("settings") or {})
+        settings = dict(one.settings)
         rate = settings.pop(RATE, None)
         if isinstance(rate, int | float) and not isinstance(rate, bool) and rate > 0 and trials.size:
-            key = json.dumps([one.get("scenario"), settings], sort_keys=True, default=str)
-            alike.setdefault(key, []).append((float(rate), str(one.get("name"))))
+            key = json.dumps([one.scenario, settings], sort_keys=True, default=str)
+            alike.setdefault(key, []).append((float(rate), one.name))
     found = []
     for members in alike.values():
         by_rate = dict(reversed(members))  # of two with one rate the first in the plan: the other is an A/A arm

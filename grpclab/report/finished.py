@@ -78,14 +78,9 @@ class FinishedStudy:
         return self.manifest.plan
 
     @property
-    def plan_document(self) -> Mapping[str, Any]:
-        """The plan as it is stored."""
-        return self.manifest_document.get("plan") or {}
-
-    @property
     def delta(self) -> float:
         """The smallest effect of interest, a share of 1."""
-        return 0.05 if self.plan.delta is None else self.plan.delta
+        return self.plan.smallest_effect
 
     @property
     def metric(self) -> str:
@@ -160,7 +155,7 @@ class FinishedStudy:
 
     def levels(self, configurations: Sequence[str], metric: str) -> pd.DataFrame:
         """analysis.levels; empty where nothing was measured. The two sides of a comparison are levels of their pair."""
-        if configurations and list(configurations) == sides_of(self.plan_document):
+        if configurations and list(configurations) == sides_of(self.plan):
             return self.levels_of_pair(metric, *configurations)
         return analysis.levels(self.trials, list(configurations), metric)
 

@@ -160,7 +160,7 @@ def _check(original: Original) -> None:
             f"{original.source} starts servers by commands, or opens files, of whoever made it: read them, then run"
             f" them yourself: {printable(by_hand)}"
         )
-    analyse(pd.DataFrame(), written(plan))  # what cannot be judged is not worth measuring
+    analyse(pd.DataFrame(), plan)  # what cannot be judged is not worth measuring
 
 
 def _longest_s(original: Original) -> float:

@@ -26,6 +26,7 @@ from grpclab.analysis.claims.claim import (
     within_bounds,
 )
 from grpclab.analysis.inference.ratios import log_t_interval, numbers, trials_of, valid_trials
+from grpclab.analysis.study_plan import ArgumentRow
 
 
 def handshakes(trials: pd.DataFrame, compared: Comparisons, asked: Found) -> Claim:
@@ -77,15 +78,15 @@ def _opened(trials: pd.DataFrame, entry: Found) -> str:
     return " and ".join("unknown" if math.isnan(value) else f"{value:,.0f}" for value in found)
 
 
-def no_delay(mapping: Sequence[Found]) -> Claim:
+def no_delay(mapping: Sequence[ArgumentRow]) -> Claim:
     """TCP_NODELAY lowers latency: a claim about a knob, which the table from tonic to grpcio has or has not."""
-    row = next((row for row in mapping if "tcp_nodelay" in str(row.get("tonic"))), None)
-    missing = row is not None and not row.get("factor")
+    row = next((row for row in mapping if "tcp_nodelay" in row.tonic), None)
+    missing = row is not None and not row.factor
     return Claim(
         claim="no-delay",
         claimed="TCP_NODELAY lowers latency",
         done="looked for the setting among those of grpcio",
-        result=str(row.get("note") or "there is no such setting") if row and missing else "it was not measured",
+        result=(row.note or "there is no such setting") if row and missing else "it was not measured",
         verdict=NOT_EXPRESSIBLE if missing else UNDECIDED,
     )
 

@@ -28,27 +28,28 @@ from grpclab.analysis.claims.claim import (
     Found,
     listing,
 )
+from grpclab.analysis.study_plan import StudyPlan
 
 COLUMNS = ("claim", "what was claimed", "what was done", "result", "verdict")
 
 
-def claims(trials: pd.DataFrame, verdict: Found, plan: Found) -> pd.DataFrame:
+def claims(trials: pd.DataFrame, verdict: Found, plan: StudyPlan) -> pd.DataFrame:
     """The claims of the Rust demo with what became of them here: columns COLUMNS, all text, one row a claim.
 
     `trials` has one row a trial, `verdict` is the content of verdict.json, `plan` the manifest's. Empty where the plan
     has no ``replication``. Nothing missing raises: it makes a claim `not decided`.
     """
-    asked = plan.get("replication")
+    asked = plan.replication
     rows: list[Claim] = []
     if asked:
-        compared, delta = Comparisons(verdict), float(plan.get("delta") or 0.05)
+        compared, delta = Comparisons(verdict), plan.smallest_effect
         rows = [
             load_claims.throughput(trials, compared, asked["throughput"], delta),
             load_claims.syscalls(trials, asked["syscalls"]),
             load_claims.streams(trials, compared, asked["streams"]),
             load_claims.errors(trials, asked["errors"]),
             network_claims.handshakes(trials, compared, asked["handshakes"]),
-            network_claims.no_delay(plan.get("mapping") or []),
+            network_claims.no_delay(plan.mapping),
             network_claims.large_windows(trials, compared, asked["windows"]),
             network_claims.adaptive(trials, compared, asked["windows"], delta),
         ]

@@ -122,7 +122,7 @@ def _reasons(study: FinishedStudy) -> str:
 
 def from_the_top(study: FinishedStudy) -> str:
     """The table and a sentence; "" where the plan takes no rung away."""
-    found = rungs(study.trials, study.plan_document, study.metric)
+    found = rungs(study.trials, study.plan, study.metric)
     if not found:
         return ""
     rows: list[tables.Cells] = [
