@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -33,7 +33,7 @@ from grpclab.analysis.inference.verdict import Comparison, compare
 from grpclab.analysis.limits.resources import Limit, limiting_resources
 from grpclab.analysis.notices import study_notices
 from grpclab.analysis.sentence import sentence
-from grpclab.analysis.study_plan import PlannedComparison, PlannedHeadline, StoredCores, StudyPlan
+from grpclab.analysis.study_plan import Json, PlannedComparison, PlannedHeadline, StoredCores, StudyPlan
 from grpclab.errors import DesignError
 from grpclab.system.notices import Notice
 
@@ -42,22 +42,31 @@ SCHEMA_VERSION = 2  # 1: the first; 2: limits
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """What a study found. `warnings` are for people, most serious first; `limits` has what limited each
-    configuration, in the order of the plan."""
+    """What a study found: the content of verdict.json.
 
-    sentence: str
-    headline: Comparison
-    comparisons: tuple[Comparison, ...]
-    aa: Comparison | None
-    warnings: tuple[str, ...]
-    limits: tuple[Limit, ...]
+    `warnings` are for people, most serious first; `aa` is None without an A/A arm, `limits` has what limited each
+    configuration, in the order of the plan, and `notices` what happened around the trials: their sentences are among
+    the warnings. Of a file that lacks the headline it is one without a ratio.
+    """
+
+    schema_version: Json = None
+    sentence: str = ""
+    headline: Comparison = field(default_factory=Comparison)
+    comparisons: tuple[Comparison, ...] = ()
+    aa: Comparison | None = None
+    warnings: tuple[str, ...] = ()
+    limits: tuple[Limit, ...] = ()
     notices: tuple[Notice, ...] = ()
-    """What happened around the trials; their sentences are among the warnings."""
+
+    @property
+    def judged(self) -> tuple[Comparison, ...]:
+        """The headline, then every other comparison of the plan."""
+        return self.headline, *self.comparisons
 
     def as_dict(self) -> dict[str, Any]:
-        """The content of verdict.json; `aa` is None where the plan has no A/A arm."""
+        """The JSON object of verdict.json."""
         return {
-            "schema_version": SCHEMA_VERSION,
+            "schema_version": self.schema_version,
             "sentence": self.sentence,
             "headline": self.headline.as_dict(),
             "comparisons": [comparison.as_dict() for comparison in self.comparisons],
@@ -82,10 +91,10 @@ def analyse(trials: pd.DataFrame, plan: StudyPlan, cores: StoredCores | None = N
     judged = {_directed(c): c for c in (headline, *comparisons)}
     parts = [(part, judged[_directed(part)]) for part in map(plan.completed, plan.parts) if part.testable]
     statement = sentence(headline, planned, parts)
-    verdict = {"headline": headline.as_dict(), "comparisons": [c.as_dict() for c in comparisons]}
-    answer = replication.answer(replication.claims(trials, verdict, plan))
+    answer = replication.answer(replication.claims(trials, judged.values(), plan))
     cautions = [_caution(headline, trials), _aa_caution(aa)]
     return Judgement(
+        schema_version=SCHEMA_VERSION,
         sentence=" ".join(text for text in [answer, f"Here {statement}" if answer else statement, *cautions] if text),
         headline=headline,
         comparisons=tuple(comparisons),

@@ -27,4 +27,4 @@ class ReplicationNotebook(SweepNotebook):
 
     def claims_frame(self) -> pd.DataFrame:
         """The claims as a frame, one row each: see :data:`grpclab.analysis.claims.replication.COLUMNS`."""
-        return replication.claims(self.trials, self.judgement.as_dict(), self.study.plan)
+        return replication.claims(self.trials, self.judgement.judged, self.study.plan)

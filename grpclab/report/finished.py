@@ -24,7 +24,7 @@ from grpclab.factors.config import FACTORS
 from grpclab.factors.effective import unknown_factors
 from grpclab.report import theme, words
 from grpclab.report.tidy import tidy
-from grpclab.study.model import Manifest, StoredLimit, StoredVerdict
+from grpclab.study.model import Manifest
 from grpclab.study.stored_values import read_manifest, read_verdict, written
 
 ENGINE = "load.engine"
@@ -44,7 +44,7 @@ class FinishedStudy:
 
     manifest: Manifest
     trials: pd.DataFrame
-    verdict: StoredVerdict
+    verdict: analysis.Judgement
     stored: pd.DataFrame
     manifest_document: Mapping[str, Any]
     verdict_document: Mapping[str, Any]
@@ -195,7 +195,7 @@ class FinishedStudy:
         return sorted({str(text) for text in self.rows(configuration)["limited_by"] if text})
 
     @functools.cached_property
-    def resources(self) -> dict[str, StoredLimit]:
+    def resources(self) -> dict[str, analysis.Limit]:
         """What limited each configuration by the verdict, by its name; empty in verdicts of before."""
         return {limit.configuration: limit for limit in self.verdict.limits}
 

@@ -197,7 +197,9 @@ class MadeStudy:
 
     def judged_again(self, trials: pd.DataFrame) -> MadeStudy:
         """The same plan over other trials."""
-        return MadeStudy(self.manifest, trials, as_json(analysis.analyse(trials, self.manifest["plan"]).as_dict()))
+        return MadeStudy(
+            self.manifest, trials, as_json(analysis.analyse(trials, plans.value(self.manifest["plan"])).as_dict())
+        )
 
 
 def material(made: MadeStudy, *, text: str = "") -> dict[str, Any]:

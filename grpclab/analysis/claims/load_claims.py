@@ -13,9 +13,9 @@ from grpclab.analysis.claims.claim import (
     CONDITION,
     HOLDS,
     LEAST_BLOCKS,
+    Asked,
     Claim,
     Comparisons,
-    Found,
     Outcome,
     bound_told,
     bounded,
@@ -27,6 +27,7 @@ from grpclab.analysis.claims.claim import (
 )
 from grpclab.analysis.inference.evidence import PYSPY, Shift, shift, work_shares
 from grpclab.analysis.inference.ratios import column, log_t_interval, numbers, trials_of, valid_trials
+from grpclab.analysis.inference.verdict import Comparison
 
 CLAIMED_RPS = (3_232.0, 12_199.0)
 CLAIMED_RATIO = CLAIMED_RPS[1] / CLAIMED_RPS[0]
@@ -35,7 +36,7 @@ CLAIMED_SHARE, CLAIMED_MOST = 0.1364, 0.05
 KERNEL_FAMILIES = ("send", "receive", "locks", "other_kernel")
 
 
-def throughput(trials: pd.DataFrame, compared: Comparisons, asked: Found, delta: float) -> Claim:
+def throughput(trials: pd.DataFrame, compared: Comparisons, asked: Asked, delta: float) -> Claim:
     """Optimized gives 3.77 times the throughput of basic (+277 %). The places are the two engines.
 
     Confirmed where the whole interval lies above 3.77 (1 - delta), refuted where it lies below 3.77, else open. A
@@ -69,23 +70,23 @@ def throughput(trials: pd.DataFrame, compared: Comparisons, asked: Found, delta:
     )
 
 
-def _reaches(c: Found, delta: float) -> Outcome:
+def _reaches(c: Comparison | None, delta: float) -> Outcome:
     """Whether a ratio reaches the claimed one."""
-    if not c or c["blocks"] < LEAST_BLOCKS:
+    if c is None or c.blocks < LEAST_BLOCKS:
         return None
-    if c["ci_low"] >= CLAIMED_RATIO * (1 - delta):
+    if c.ci_low >= CLAIMED_RATIO * (1 - delta):
         return True
-    return False if c["ci_high"] < CLAIMED_RATIO else None
+    return False if c.ci_high < CLAIMED_RATIO else None
 
 
-def _gain(c: Found) -> str:
+def _gain(c: Comparison) -> str:
     """``+114 % (105 to 123 %), below the claimed``."""
-    low, high = (100 * (c[end] - 1) for end in ("ci_low", "ci_high"))
-    where = "below" if c["ci_high"] < CLAIMED_RATIO else "above" if c["ci_low"] > CLAIMED_RATIO else "around"
-    return f"{100 * (c['ratio'] - 1):+.0f} % ({low:+.0f} to {high:+.0f} %), {where} the claimed"
+    low, high = (100 * (end - 1) for end in (c.ci_low, c.ci_high))
+    where = "below" if c.ci_high < CLAIMED_RATIO else "above" if c.ci_low > CLAIMED_RATIO else "around"
+    return f"{100 * (c.ratio - 1):+.0f} % ({low:+.0f} to {high:+.0f} %), {where} the claimed"
 
 
-def syscalls(trials: pd.DataFrame, asked: Found) -> Claim:
+def syscalls(trials: pd.DataFrame, asked: Asked) -> Claim:
     """The share of system calls falls from 13.64 % to 3 to 5 %. The places are the tools: py-spy and perf.
 
     Confirmed where the interval of the change lies below 0 and optimized's whole interval at or below 5 %; refuted
@@ -130,7 +131,7 @@ def _shift_told(s: Shift) -> str:
     return f"{100 * s.baseline.mean:.1f} % to {100 * s.candidate.mean:.1f} %{between}"
 
 
-def streams(trials: pd.DataFrame, compared: Comparisons, asked: Found) -> Claim:
+def streams(trials: pd.DataFrame, compared: Comparisons, asked: Asked) -> Claim:
     """10,000 calls are in flight at once, and all succeed. One block in which that is not so refutes it.
 
     Confirmed if in every block the high water of calls in flight is 10,000 or more, none waits for the server's
@@ -182,7 +183,7 @@ def _carried(trials: pd.DataFrame, configuration: str, in_flight: int) -> Carrie
     return Carried(outcome=outcome, told=told)
 
 
-def errors(trials: pd.DataFrame, asked: Sequence[Found]) -> Claim:
+def errors(trials: pd.DataFrame, asked: Sequence[Asked]) -> Claim:
     """No call fails. The places are the loads of the optimized server.
 
     Refuted by one failed call, whatever the trial was; confirmed without any in LEAST_BLOCKS blocks or more. The

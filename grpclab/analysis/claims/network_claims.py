@@ -12,9 +12,9 @@ from grpclab.analysis.claims.claim import (
     LEAST_BLOCKS,
     NOT_EXPRESSIBLE,
     UNDECIDED,
+    Asked,
     Claim,
     Comparisons,
-    Found,
     Outcome,
     bound_told,
     bounded,
@@ -26,10 +26,11 @@ from grpclab.analysis.claims.claim import (
     within_bounds,
 )
 from grpclab.analysis.inference.ratios import log_t_interval, numbers, trials_of, valid_trials
+from grpclab.analysis.inference.verdict import Comparison
 from grpclab.analysis.study_plan import ArgumentRow
 
 
-def handshakes(trials: pd.DataFrame, compared: Comparisons, asked: Found) -> Claim:
+def handshakes(trials: pd.DataFrame, compared: Comparisons, asked: Asked) -> Claim:
     """Keepalive reduces handshakes. The places are a client under load, and one silent on a link that forgets.
 
     Confirmed where the same client opens fewer connections with keepalive than without (comparison `faster`: less),
@@ -71,7 +72,7 @@ def _never_back(trials: pd.DataFrame, configuration: str) -> bool:
     return bool(numbers(rows, "first_success_censored").median() > 0.5)
 
 
-def _opened(trials: pd.DataFrame, entry: Found) -> str:
+def _opened(trials: pd.DataFrame, entry: Asked) -> str:
     """The median numbers of connections of both sides: ``2,950 and 4``."""
     sides = [valid_trials(trials_of(trials, entry[side])) for side in ("baseline", "candidate")]
     found = [numbers(rows, entry["metric"]).median() for rows in sides]
@@ -91,7 +92,7 @@ def no_delay(mapping: Sequence[ArgumentRow]) -> Claim:
     )
 
 
-def large_windows(trials: pd.DataFrame, compared: Comparisons, networks: Sequence[Found]) -> Claim:
+def large_windows(trials: pd.DataFrame, compared: Comparisons, networks: Sequence[Asked]) -> Claim:
     """Large HTTP/2 windows raise throughput. The places are the networks.
 
     Confirmed where the largest fixed window is `faster` than the smallest, refuted where it is `equivalent` or
@@ -116,7 +117,7 @@ def large_windows(trials: pd.DataFrame, compared: Comparisons, networks: Sequenc
     )
 
 
-def adaptive(trials: pd.DataFrame, compared: Comparisons, networks: Sequence[Found], delta: float) -> Claim:
+def adaptive(trials: pd.DataFrame, compared: Comparisons, networks: Sequence[Asked], delta: float) -> Claim:
     """Adaptive flow control adjusts to the network. The places are the networks.
 
     Confirmed where the adaptive window is, against each fixed one, no slower than delta allows (the interval above
@@ -141,17 +142,17 @@ def adaptive(trials: pd.DataFrame, compared: Comparisons, networks: Sequence[Fou
     )
 
 
-def _keeps_up(trials: pd.DataFrame, found: Sequence[Found], delta: float) -> Outcome:
+def _keeps_up(trials: pd.DataFrame, found: Sequence[Comparison | None], delta: float) -> Outcome:
     outcomes = [within_bounds(_no_slower(c, delta), bounded(trials, c)) for c in found]
     if any(outcome is False for outcome in outcomes):
         return False
     return True if outcomes and all(outcomes) else None
 
 
-def _no_slower(c: Found, delta: float) -> Outcome:
+def _no_slower(c: Comparison | None, delta: float) -> Outcome:
     if decided(c, {"slower": True}):
         return False
-    return True if c and c["blocks"] >= LEAST_BLOCKS and c["ci_low"] >= 1 - delta else None
+    return True if c and c.blocks >= LEAST_BLOCKS and c.ci_low >= 1 - delta else None
 
 
 def _mean(trials: pd.DataFrame, configuration: str) -> float:

@@ -13,6 +13,7 @@ than LEAST_BLOCKS blocks decide nothing, but one failed call is enough against "
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 import pandas as pd
 
@@ -25,24 +26,24 @@ from grpclab.analysis.claims.claim import (
     UNDECIDED,
     Claim,
     Comparisons,
-    Found,
     listing,
 )
+from grpclab.analysis.inference.verdict import Comparison
 from grpclab.analysis.study_plan import StudyPlan
 
 COLUMNS = ("claim", "what was claimed", "what was done", "result", "verdict")
 
 
-def claims(trials: pd.DataFrame, verdict: Found, plan: StudyPlan) -> pd.DataFrame:
+def claims(trials: pd.DataFrame, judged: Iterable[Comparison], plan: StudyPlan) -> pd.DataFrame:
     """The claims of the Rust demo with what became of them here: columns COLUMNS, all text, one row a claim.
 
-    `trials` has one row a trial, `verdict` is the content of verdict.json, `plan` the manifest's. Empty where the plan
-    has no ``replication``. Nothing missing raises: it makes a claim `not decided`.
+    `trials` has one row a trial, `judged` are the comparisons of the verdict, `plan` is the manifest's.
+    Empty where the plan has no ``replication``. Nothing missing raises: it makes a claim `not decided`.
     """
     asked = plan.replication
     rows: list[Claim] = []
     if asked:
-        compared, delta = Comparisons(verdict), plan.smallest_effect
+        compared, delta = Comparisons(judged), plan.smallest_effect
         rows = [
             load_claims.throughput(trials, compared, asked["throughput"], delta),
             load_claims.syscalls(trials, asked["syscalls"]),

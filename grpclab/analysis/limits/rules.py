@@ -62,10 +62,10 @@ class Limit:
     """What limited a configuration. `evidence` is one sentence with its numbers; `certain` is False where it is
     inferred from what is not seen, and where the resource is ``unknown``."""
 
-    configuration: str
-    resource: Resource
-    evidence: str
-    certain: bool
+    configuration: str = ""
+    resource: Resource = "unknown"
+    evidence: str = ""
+    certain: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """The fields as verdict.json holds them."""

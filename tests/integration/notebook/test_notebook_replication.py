@@ -89,4 +89,4 @@ def test_the_notebook_names_every_claim() -> None:
     cells = json.loads(notebook("replication").read_text())["cells"]
     text = "\n".join("".join(cell["source"]) for cell in cells)
     plan = replication_design.plan(StudyParameters(design="replication"))
-    assert len(re.findall(r"^\d\. ", text, re.MULTILINE)) == len(claims(pd.DataFrame(), {}, plan))
+    assert len(re.findall(r"^\d\. ", text, re.MULTILINE)) == len(claims(pd.DataFrame(), [], plan))

@@ -111,6 +111,7 @@ TYPED_ROOMS = ("study", "analysis", "report", "calibration", "cli")
 PASSES_JSON: dict[str, str] = {
     "analysis.inference.evidence": "JSON in a cell of a frame",
     "analysis.inference.verdict": "writes a part of verdict.json",
+    "analysis.judgement": "writes verdict.json",
     "analysis.limits.rules": "writes a part of verdict.json",
     "calibration.plan": "a notebook's variables, by their names",
     "cli.bench": "options of the command line, by their names",
@@ -127,9 +128,6 @@ PASSES_JSON: dict[str, str] = {
 }
 """Modules of these rooms whose dictionaries are JSON, or options, that are only read, written or passed on."""
 DICTIONARIES: dict[str, int] = {
-    "analysis.claims.claim": 1,
-    "analysis.judgement": 1,
-    "analysis.notices": 2,
     "report.figures.engines": 1,
     "report.figures.ratio_marks": 1,
     "report.figures.waiting": 2,
