@@ -16,7 +16,7 @@ import pandas as pd
 
 from grpclab import quantities as qty
 from grpclab.analysis.claims import replication
-from grpclab.analysis.engines import Judged, disagreement_note
+from grpclab.analysis.disagreement import Judged, disagreement_note
 from grpclab.analysis.inference.ratios import fewest_blocks, holm, numbers
 from grpclab.analysis.inference.stability import block_apart, drift_warning
 from grpclab.analysis.inference.validity import (
@@ -31,8 +31,8 @@ from grpclab.analysis.inference.validity import (
 )
 from grpclab.analysis.inference.verdict import Comparison, compare
 from grpclab.analysis.limits.resources import Limit, limiting_resources
-from grpclab.analysis.notices import study_notices
 from grpclab.analysis.sentence import sentence
+from grpclab.analysis.study_notices import study_notices
 from grpclab.analysis.study_plan import Json, PlannedComparison, PlannedHeadline, StoredCores, StudyPlan
 from grpclab.errors import DesignError
 from grpclab.system.notices import Notice

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from grpclab import quantities as qty
 from grpclab.analysis import Comparison, compare, fewest_blocks
-from grpclab.analysis.engines import disagreement_note
+from grpclab.analysis.disagreement import disagreement_note
 from grpclab.analysis.study_plan import PlannedEngineRow, PlannedEngines
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.experiments import Experiment

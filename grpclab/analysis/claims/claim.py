@@ -32,7 +32,7 @@ Outcome = bool | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim:
+class TestedClaim:
     """A row of the table; all text is plain."""
 
     claim: str

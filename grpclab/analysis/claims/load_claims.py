@@ -14,9 +14,9 @@ from grpclab.analysis.claims.claim import (
     HOLDS,
     LEAST_BLOCKS,
     Asked,
-    Claim,
     Comparisons,
     Outcome,
+    TestedClaim,
     bound_told,
     bounded,
     combined,
@@ -36,7 +36,7 @@ CLAIMED_SHARE, CLAIMED_MOST = 0.1364, 0.05
 KERNEL_FAMILIES = ("send", "receive", "locks", "other_kernel")
 
 
-def throughput(trials: pd.DataFrame, compared: Comparisons, asked: Asked, delta: float) -> Claim:
+def throughput(trials: pd.DataFrame, compared: Comparisons, asked: Asked, delta: float) -> TestedClaim:
     """Optimized gives 3.77 times the throughput of basic (+277 %). The places are the two engines.
 
     Confirmed where the whole interval lies above 3.77 (1 - delta), refuted where it lies below 3.77, else open. A
@@ -60,7 +60,7 @@ def throughput(trials: pd.DataFrame, compared: Comparisons, asked: Asked, delta:
     verdict, condition = combined(outcomes)
     if verdict == HOLDS and within_bounds(_reaches(server, delta), bounded(trials, server)) is False:
         verdict, condition = CONDITION, "only against a client that opens a channel for each call"
-    return Claim(
+    return TestedClaim(
         claim="throughput",
         claimed=f"{CLAIMED_RPS[0]:,.0f} to {CLAIMED_RPS[1]:,.0f} requests/s, +277 % of optimized over basic",
         done="basic and optimized at 64 calls in flight with both engines, and the basic server with the optimized "
@@ -86,7 +86,7 @@ def _gain(c: Comparison) -> str:
     return f"{100 * (c.ratio - 1):+.0f} % ({low:+.0f} to {high:+.0f} %), {where} the claimed"
 
 
-def syscalls(trials: pd.DataFrame, asked: Asked) -> Claim:
+def syscalls(trials: pd.DataFrame, asked: Asked) -> TestedClaim:
     """The share of system calls falls from 13.64 % to 3 to 5 %. The places are the tools: py-spy and perf.
 
     Confirmed where the interval of the change lies below 0 and optimized's whole interval at or below 5 %; refuted
@@ -103,7 +103,7 @@ def syscalls(trials: pd.DataFrame, asked: Asked) -> Claim:
     whole = shift(trials, asked["baseline"], asked["candidate"], numbers(trials, "server_kernel_share"))
     told.append(f"for comparison, the kernel's own accounting of the CPU time: {_shift_told(whole)}")
     verdict, condition = combined(outcomes)
-    return Claim(
+    return TestedClaim(
         claim="system calls",
         claimed=f"their share falls from {100 * CLAIMED_SHARE:.2f} % to 3 to 5 %",
         done="both servers sampled under load, after the window: by py-spy, which sees Python's threads only (samples "
@@ -131,7 +131,7 @@ def _shift_told(s: Shift) -> str:
     return f"{100 * s.baseline.mean:.1f} % to {100 * s.candidate.mean:.1f} %{between}"
 
 
-def streams(trials: pd.DataFrame, compared: Comparisons, asked: Asked) -> Claim:
+def streams(trials: pd.DataFrame, compared: Comparisons, asked: Asked) -> TestedClaim:
     """10,000 calls are in flight at once, and all succeed. One block in which that is not so refutes it.
 
     Confirmed if in every block the high water of calls in flight is 10,000 or more, none waits for the server's
@@ -145,7 +145,7 @@ def streams(trials: pd.DataFrame, compared: Comparisons, asked: Asked) -> Claim:
     c = compared.get(asked["scenario"], asked["few"], asked["optimized"])
     if c:
         told.append(f"throughput against that at 64 in flight: {ratio_told(c)}")
-    return Claim(
+    return TestedClaim(
         claim="streams",
         claimed=f"{asked['in_flight']:,} concurrent streams",
         done=f"{asked['in_flight']:,} unary calls in flight on four connections (engine wire), at the optimized server "
@@ -183,7 +183,7 @@ def _carried(trials: pd.DataFrame, configuration: str, in_flight: int) -> Carrie
     return Carried(outcome=outcome, told=told)
 
 
-def errors(trials: pd.DataFrame, asked: Sequence[Asked]) -> Claim:
+def errors(trials: pd.DataFrame, asked: Sequence[Asked]) -> TestedClaim:
     """No call fails. The places are the loads of the optimized server.
 
     Refuted by one failed call, whatever the trial was; confirmed without any in LEAST_BLOCKS blocks or more. The
@@ -204,7 +204,7 @@ def errors(trials: pd.DataFrame, asked: Sequence[Asked]) -> Claim:
         bound = f" (95 %: in less than {most} of such blocks)" if not hit else ""
         told.append(f"{entry['place']}: {failed.sum():,.0f} of {made:,} calls failed, in {hit} of {n} blocks{bound}")
     verdict, condition = combined(outcomes)
-    return Claim(
+    return TestedClaim(
         claim="errors",
         claimed="zero errors",
         done="every call of the optimized server's windows counted by its status, retries off",

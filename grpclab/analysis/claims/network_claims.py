@@ -13,9 +13,9 @@ from grpclab.analysis.claims.claim import (
     NOT_EXPRESSIBLE,
     UNDECIDED,
     Asked,
-    Claim,
     Comparisons,
     Outcome,
+    TestedClaim,
     bound_told,
     bounded,
     combined,
@@ -30,7 +30,7 @@ from grpclab.analysis.inference.verdict import Comparison
 from grpclab.analysis.study_plan import ArgumentRow
 
 
-def handshakes(trials: pd.DataFrame, compared: Comparisons, asked: Asked) -> Claim:
+def handshakes(trials: pd.DataFrame, compared: Comparisons, asked: Asked) -> TestedClaim:
     """Keepalive reduces handshakes. The places are a client under load, and one silent on a link that forgets.
 
     Confirmed where the same client opens fewer connections with keepalive than without (comparison `faster`: less),
@@ -56,7 +56,7 @@ def handshakes(trials: pd.DataFrame, compared: Comparisons, asked: Asked) -> Cla
     c = compared.get(reuse["scenario"], reuse["baseline"], reuse["candidate"], reuse["metric"])
     told.append(f"a channel for each call against channels that are kept: {_opened(trials, reuse)}{in_brackets(c)}")
     verdict, condition = combined(outcomes)
-    return Claim(
+    return TestedClaim(
         claim="keepalive",
         claimed="keep-alive reduces handshakes",
         done="connections opened by the same client with HTTP/2 keepalive and without, under load (engine wire counts "
@@ -79,11 +79,11 @@ def _opened(trials: pd.DataFrame, entry: Asked) -> str:
     return " and ".join("unknown" if math.isnan(value) else f"{value:,.0f}" for value in found)
 
 
-def no_delay(mapping: Sequence[ArgumentRow]) -> Claim:
+def no_delay(mapping: Sequence[ArgumentRow]) -> TestedClaim:
     """TCP_NODELAY lowers latency: a claim about a knob, which the table from tonic to grpcio has or has not."""
     row = next((row for row in mapping if "tcp_nodelay" in row.tonic), None)
     missing = row is not None and not row.factor
-    return Claim(
+    return TestedClaim(
         claim="no-delay",
         claimed="TCP_NODELAY lowers latency",
         done="looked for the setting among those of grpcio",
@@ -92,7 +92,7 @@ def no_delay(mapping: Sequence[ArgumentRow]) -> Claim:
     )
 
 
-def large_windows(trials: pd.DataFrame, compared: Comparisons, networks: Sequence[Asked]) -> Claim:
+def large_windows(trials: pd.DataFrame, compared: Comparisons, networks: Sequence[Asked]) -> TestedClaim:
     """Large HTTP/2 windows raise throughput. The places are the networks.
 
     Confirmed where the largest fixed window is `faster` than the smallest, refuted where it is `equivalent` or
@@ -107,7 +107,7 @@ def large_windows(trials: pd.DataFrame, compared: Comparisons, networks: Sequenc
         outcomes[f"over {_article(network['place'])}"] = within_bounds(decided(c, BETTER), limited)
         told.append(f"{network['place']}: {large} gives {ratio_told(c)} of {small}{bound_told(limited)}")
     verdict, condition = combined(outcomes)
-    return Claim(
+    return TestedClaim(
         claim="large windows",
         claimed="large HTTP/2 windows raise throughput",
         done="256 KiB downloads on one connection, 8 in flight, with fixed windows of the client, which govern what it "
@@ -117,7 +117,7 @@ def large_windows(trials: pd.DataFrame, compared: Comparisons, networks: Sequenc
     )
 
 
-def adaptive(trials: pd.DataFrame, compared: Comparisons, networks: Sequence[Asked], delta: float) -> Claim:
+def adaptive(trials: pd.DataFrame, compared: Comparisons, networks: Sequence[Asked], delta: float) -> TestedClaim:
     """Adaptive flow control adjusts to the network. The places are the networks.
 
     Confirmed where the adaptive window is, against each fixed one, no slower than delta allows (the interval above
@@ -133,7 +133,7 @@ def adaptive(trials: pd.DataFrame, compared: Comparisons, networks: Sequence[Ask
         bound = bound_told(bounded(trials, found[best]))
         told.append(f"{network['place']}: adaptive gives {ratio_told(found[best])} of the best fixed, {best}{bound}")
     verdict, condition = combined(outcomes)
-    return Claim(
+    return TestedClaim(
         claim="adaptive windows",
         claimed="adaptive flow control adjusts to the network",
         done="the same downloads with BDP probing, which is on by default, against every fixed window on each network",

@@ -24,8 +24,8 @@ from grpclab.analysis.claims.claim import (
     HOLDS,
     NOT_EXPRESSIBLE,
     UNDECIDED,
-    Claim,
     Comparisons,
+    TestedClaim,
     listing,
 )
 from grpclab.analysis.inference.verdict import Comparison
@@ -41,7 +41,7 @@ def claims(trials: pd.DataFrame, judged: Iterable[Comparison], plan: StudyPlan) 
     Empty where the plan has no ``replication``. Nothing missing raises: it makes a claim `not decided`.
     """
     asked = plan.replication
-    rows: list[Claim] = []
+    rows: list[TestedClaim] = []
     if asked:
         compared, delta = Comparisons(judged), plan.smallest_effect
         rows = [

@@ -11,7 +11,7 @@ from grpclab.analysis.study_plan import StudyPlan
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rung:
+class MeasuredRung:
     """What one rung gives, as ratios with intervals: on the way up, taken away from the top, and one over the other.
 
     `apart` is all NaN where both are the same comparison.
@@ -29,7 +29,7 @@ class Rung:
         return self.apart.low > 1 or self.apart.high < 1
 
 
-def rungs(trials: pd.DataFrame, plan: StudyPlan, metric: str) -> list[Rung]:
+def rungs(trials: pd.DataFrame, plan: StudyPlan, metric: str) -> list[MeasuredRung]:
     """The rungs that the plan takes away from the top, in its order; see ``leave_one_out`` of the plan."""
     steps = {rung.name: rung for rung in plan.ladder}
     measured = []
@@ -41,7 +41,7 @@ def rungs(trials: pd.DataFrame, plan: StudyPlan, metric: str) -> list[Rung]:
         both = up.to_frame("up").join(top.rename("top"), how="inner")
         apart = log_t_interval([] if same else both["up"] / both["top"])
         measured.append(
-            Rung(
+            MeasuredRung(
                 name=omission.name,
                 title=omission.title,
                 step=log_t_interval(up),

@@ -54,7 +54,7 @@ ONE_USER: dict[str, str] = {
     "grpclab.analysis.inference.scalability": "pure where its user is not",
     "grpclab.analysis.inference.stability": "statistics with their own sources, apart from what warns by them",
     "grpclab.analysis.limits.rules": "the table of rules, apart from the answer",
-    "grpclab.analysis.notices": "what happened around the trials, apart from the statistics of a judgement",
+    "grpclab.analysis.study_notices": "what happened around the trials, apart from the statistics of a judgement",
     "grpclab.analysis.offered": "pure where its user is not",
     "grpclab.analysis.sentence": "English, apart from the statistics of a judgement",
     "grpclab.diagnostics.app": "its user is the entry point",
@@ -87,19 +87,14 @@ ONE_USER: dict[str, str] = {
 
 FILE_NAMES: dict[str, str] = {
     "child": "the same part of both servers, the greeter's and the reference server's",
-    "engines": "not renamed yet",
     "foreground": "the same part of both servers, the greeter's and the reference server's",
     "launcher": "the same part of both servers, the greeter's and the reference server's",
     "model": "the pure model of a link, and the values of a study: both are what the design calls so",
-    "notices": "not renamed yet",
     "serving": "the same part of both servers, the greeter's and the reference server's",
 }
 """File names that stand in two rooms, beside members of registries, and why."""
 
-CLASS_NAMES: dict[str, str] = {
-    "Claim": "not renamed yet",
-    "Rung": "not renamed yet",
-}
+CLASS_NAMES: dict[str, str] = {}
 """Class names that stand in two modules, and why."""
 
 

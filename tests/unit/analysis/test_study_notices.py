@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from grpclab.analysis import analyse
-from grpclab.analysis.notices import study_notices
+from grpclab.analysis.study_notices import study_notices
 from tests.support import plans, synthetic
 
 
