@@ -23,8 +23,8 @@ def levels(trials: pd.DataFrame, configurations: Sequence[str], metric: str) -> 
     """
     rows = []
     for name in configurations:
-        mine = trials_of(trials, name)
-        values, reasons = block_values(mine, metric)
+        measured = trials_of(trials, name)
+        values, reasons = block_values(measured, metric)
         interval = log_t_interval(list(values.values()))
         notes = [f"block {block} left out: {reason}" for block, reason in sorted(reasons.items())]
         rows.append(
@@ -35,7 +35,7 @@ def levels(trials: pd.DataFrame, configurations: Sequence[str], metric: str) -> 
                 "ci_high": interval.high,
                 "blocks": interval.blocks,
                 "limited_by": ", ".join(limits_of(trials, name)),
-                "note": "; ".join(notes) if not mine.empty else f"no trial of {name}",
+                "note": "; ".join(notes) if not measured.empty else f"no trial of {name}",
             }
         )
     names = ["configuration", "mean", "ci_low", "ci_high", "blocks", "limited_by", "note"]
@@ -57,8 +57,8 @@ def ladder_steps(trials: pd.DataFrame, plan: StudyPlan, metric: str) -> pd.DataF
     product: dict[str, float] = {}
     rows = []
     for rung, step in zip(plan.ladder, steps, strict=True):
-        found = judged.get((step.scenario, step.baseline, step.candidate)) if step else None
-        ratio = found.ratio if found else math.nan
+        comparison = judged.get((step.scenario, step.baseline, step.candidate)) if step else None
+        ratio = comparison.ratio if comparison else math.nan
         cumulative = math.nan
         if rung.kept and rung.configuration:
             first = not product and not rung.not_testable
@@ -73,9 +73,9 @@ def ladder_steps(trials: pd.DataFrame, plan: StudyPlan, metric: str) -> pd.DataF
                 "kept": rung.kept,
                 "not_testable": rung.not_testable,
                 "ratio": ratio,
-                "ci_low": found.ci_low if found else math.nan,
-                "ci_high": found.ci_high if found else math.nan,
-                "verdict": found.verdict if found else "",
+                "ci_low": comparison.ci_low if comparison else math.nan,
+                "ci_high": comparison.ci_high if comparison else math.nan,
+                "verdict": comparison.verdict if comparison else "",
                 "cumulative": cumulative,
             }
         )

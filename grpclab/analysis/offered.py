@@ -53,9 +53,9 @@ class Series:
         return kept
 
     def _queues(self, rate: Rate) -> bool:
-        for mine, first in ((rate.p99_s, self.rates[0].p99_s), (rate.p50_s, self.rates[0].p50_s)):
-            if math.isfinite(mine) and math.isfinite(first):
-                return mine > KEPT_TAIL * first
+        for tail, first in ((rate.p99_s, self.rates[0].p99_s), (rate.p50_s, self.rates[0].p50_s)):
+            if math.isfinite(tail) and math.isfinite(first):
+                return tail > KEPT_TAIL * first
         return False
 
     def sentence(self) -> str:
@@ -89,14 +89,14 @@ def series(trials: pd.DataFrame, configurations: Sequence[PlannedConfiguration])
         if isinstance(rate, int | float) and not isinstance(rate, bool) and rate > 0 and trials.size:
             key = json.dumps([one.scenario, settings], sort_keys=True, default=str)
             alike.setdefault(key, []).append((float(rate), one.name))
-    found = []
+    every = []
     for members in alike.values():
         by_rate = dict(reversed(members))  # of two with one rate the first in the plan: the other is an A/A arm
         names = [by_rate[rate] for rate in sorted(by_rate)]
         rates = [rate for rate in _rates(trials, names, sorted(by_rate)) if math.isfinite(rate.p50_s)]
         if len(rates) > 1:
-            found.append(Series(rates=tuple(rates)))
-    return found
+            every.append(Series(rates=tuple(rates)))
+    return every
 
 
 def _rates(trials: pd.DataFrame, names: list[str], offered: list[float]) -> list[Rate]:

@@ -94,7 +94,7 @@ def within_bounds(outcome: Outcome, limited: set[str]) -> Outcome:
     return None if outcome is None or against[outcome] in limited else outcome
 
 
-def bound_told(limited: set[str]) -> str:
+def bound_words(limited: set[str]) -> str:
     """What a ratio with these sides limited is; "" for none."""
     if not limited:
         return ""
@@ -107,7 +107,7 @@ def counted(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[numbers(rows, "errors").notna() & (numbers(rows, "requests") > 0)]
 
 
-def ratio_told(c: Comparison | None) -> str:
+def ratio_words(c: Comparison | None) -> str:
     """``1.02 times (0.99 to 1.05)``; two digits that matter far below 1."""
     if c is None:
         return "no known ratio"
@@ -117,7 +117,7 @@ def ratio_told(c: Comparison | None) -> str:
 
 def in_brackets(c: Comparison | None) -> str:
     """The ratio at the end of a part of a sentence; "" for none."""
-    return f", {ratio_told(c)}" if c else ""
+    return f", {ratio_words(c)}" if c else ""
 
 
 def listing(words: Sequence[str]) -> str:
@@ -125,6 +125,6 @@ def listing(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else " and ".join([", ".join(words[:-1]), words[-1]])
 
 
-def told_with(condition: str, *parts: str) -> str:
+def joined(condition: str, *parts: str) -> str:
     """Sentences in one: the condition first."""
     return "; ".join([*([condition] if condition else []), *(part for part in parts if part)])

@@ -17,12 +17,12 @@ from grpclab.analysis.claims.claim import (
     Comparisons,
     Outcome,
     TestedClaim,
-    bound_told,
+    bound_words,
     bounded,
     combined,
     counted,
-    ratio_told,
-    told_with,
+    joined,
+    ratio_words,
     within_bounds,
 )
 from grpclab.analysis.inference.evidence import PYSPY, Shift, shift, work_shares
@@ -44,7 +44,7 @@ def throughput(trials: pd.DataFrame, compared: Comparisons, asked: Asked, delta:
     a condition if the server alone, with the same client, misses 3.77: that basic's client opens a channel a call.
     """
     outcomes: dict[str, Outcome] = {}
-    told = []
+    parts = []
     for arm in asked["arms"]:
         c = compared.get(asked["scenario"], arm["basic"], arm["optimized"])
         limited = bounded(trials, c)
@@ -52,11 +52,11 @@ def throughput(trials: pd.DataFrame, compared: Comparisons, asked: Asked, delta:
         if outcome is not None or not limited:
             outcomes[f"with engine {arm['engine']}"] = outcome
         levels = " to ".join(_level(trials, arm[name]) for name in ("basic", "optimized"))
-        gain = f"{_gain(c)}{bound_told(limited)}" if c else "no ratio"
-        told.append(f"engine {arm['engine']}: {gain}, {levels} requests/s")
+        gain = f"{_gain(c)}{bound_words(limited)}" if c else "no ratio"
+        parts.append(f"engine {arm['engine']}: {gain}, {levels} requests/s")
     server = compared.get(asked["scenario"], **asked["server_only"])
     if server:
-        told.append(f"the server alone, with the same client: {_gain(server)}")
+        parts.append(f"the server alone, with the same client: {_gain(server)}")
     verdict, condition = combined(outcomes)
     if verdict == HOLDS and within_bounds(_reaches(server, delta), bounded(trials, server)) is False:
         verdict, condition = CONDITION, "only against a client that opens a channel for each call"
@@ -65,7 +65,7 @@ def throughput(trials: pd.DataFrame, compared: Comparisons, asked: Asked, delta:
         claimed=f"{CLAIMED_RPS[0]:,.0f} to {CLAIMED_RPS[1]:,.0f} requests/s, +277 % of optimized over basic",
         done="basic and optimized at 64 calls in flight with both engines, and the basic server with the optimized "
         "client",
-        result=told_with(condition, *told),
+        result=joined(condition, *parts),
         verdict=verdict,
     )
 
@@ -95,13 +95,13 @@ def syscalls(trials: pd.DataFrame, asked: Asked) -> TestedClaim:
     pyspy = sum((work_shares(trials, PYSPY, family) for family in KERNEL_FAMILIES), pd.Series(0.0, index=trials.index))
     views: dict[str, pd.Series[float]] = {"py-spy": pyspy, "perf": numbers(trials, "perf_kernel_share")}
     outcomes: dict[str, Outcome] = {}
-    told = []
+    parts = []
     for tool, shares in views.items():
         s = shift(trials, asked["baseline"], asked["candidate"], shares)
         outcomes[f"as {tool} sees it"] = _falls(s)
-        told.append(f"by {tool}: {_shift_told(s)}")
+        parts.append(f"by {tool}: {_shift_words(s)}")
     whole = shift(trials, asked["baseline"], asked["candidate"], numbers(trials, "server_kernel_share"))
-    told.append(f"for comparison, the kernel's own accounting of the CPU time: {_shift_told(whole)}")
+    parts.append(f"for comparison, the kernel's own accounting of the CPU time: {_shift_words(whole)}")
     verdict, condition = combined(outcomes)
     return TestedClaim(
         claim="system calls",
@@ -109,7 +109,7 @@ def syscalls(trials: pd.DataFrame, asked: Asked) -> TestedClaim:
         done="both servers sampled under load, after the window: by py-spy, which sees Python's threads only (samples "
         "at work, in sending, receiving, locks and other kernel work), and by perf, which sees every thread (samples "
         "in the kernel)",
-        result=told_with(condition, *told),
+        result=joined(condition, *parts),
         verdict=verdict,
     )
 
@@ -122,7 +122,7 @@ def _falls(s: Shift) -> Outcome:
     return False if s.change.low >= 0 or s.candidate.low > CLAIMED_MOST else None
 
 
-def _shift_told(s: Shift) -> str:
+def _shift_words(s: Shift) -> str:
     if not s.change.blocks:
         return "not measured"
     between = ""
@@ -141,16 +141,16 @@ def streams(trials: pd.DataFrame, compared: Comparisons, asked: Asked) -> Tested
     verdict, condition = combined({"": optimized.outcome})
     if verdict == HOLDS and own.outcome is False:
         verdict, condition = CONDITION, "only with the server's limits raised"
-    told = [f"optimized: {optimized.told}", f"the same with grpcio's own limits: {own.told}"]
+    parts = [f"optimized: {optimized.words}", f"the same with grpcio's own limits: {own.words}"]
     c = compared.get(asked["scenario"], asked["few"], asked["optimized"])
     if c:
-        told.append(f"throughput against that at 64 in flight: {ratio_told(c)}")
+        parts.append(f"throughput against that at 64 in flight: {ratio_words(c)}")
     return TestedClaim(
         claim="streams",
         claimed=f"{asked['in_flight']:,} concurrent streams",
         done=f"{asked['in_flight']:,} unary calls in flight on four connections (engine wire), at the optimized server "
         "and at the same one with grpcio's own limits on streams and on calls not yet started",
-        result=told_with(condition, *told),
+        result=joined(condition, *parts),
         verdict=verdict,
     )
 
@@ -160,7 +160,7 @@ class Carried:
     """Whether so many calls in flight were carried, and the words for it."""
 
     outcome: Outcome
-    told: str
+    words: str
 
 
 def _carried(trials: pd.DataFrame, configuration: str, in_flight: int) -> Carried:
@@ -169,18 +169,18 @@ def _carried(trials: pd.DataFrame, configuration: str, in_flight: int) -> Carrie
     good = column(rows, "valid").eq(True) & (high >= in_flight) & (held == 0) & (numbers(rows, "errors") == 0)
     by_block = good.groupby(column(rows, "block")).all()
     if by_block.empty:
-        return Carried(outcome=None, told="not measured")
+        return Carried(outcome=None, words="not measured")
     failed, made = int(numbers(rows, "errors").sum()), int(numbers(rows, "requests").sum())
     n, succeeded = len(by_block), int(by_block.sum())
-    told = (
+    words = (
         f"{high.min():,.0f} at once at the high water, {failed:,} of {made:,} calls failed, "
         f"median latency {qty.duration(numbers(rows, 'latency_p50_s').median(), 'sentence')}, "
         f"carried in {succeeded} of {n} blocks"
     )
     if succeeded == n:
-        told += f" (95 %: in more than {qty.percent(0.05 ** (1 / n), 'sentence')} of such blocks)"
+        words += f" (95 %: in more than {qty.percent(0.05 ** (1 / n), 'sentence')} of such blocks)"
     outcome = False if succeeded < n else True if n >= LEAST_BLOCKS else None
-    return Carried(outcome=outcome, told=told)
+    return Carried(outcome=outcome, words=words)
 
 
 def errors(trials: pd.DataFrame, asked: Sequence[Asked]) -> TestedClaim:
@@ -190,7 +190,7 @@ def errors(trials: pd.DataFrame, asked: Sequence[Asked]) -> TestedClaim:
     interval is that of a share of blocks (Clopper-Pearson, one-sided), since calls of a block are not independent.
     """
     outcomes: dict[str, Outcome] = {}
-    told = []
+    parts = []
     for entry in asked:
         rows = counted(trials[column(trials, "configuration").isin(entry["configurations"])])
         failed, made = numbers(rows, "errors"), int(numbers(rows, "requests").sum())
@@ -198,23 +198,23 @@ def errors(trials: pd.DataFrame, asked: Sequence[Asked]) -> TestedClaim:
         hit, n = int(blocks.sum()), len(blocks)
         outcomes[f"with {entry['place']}"] = False if hit else True if n >= LEAST_BLOCKS else None
         if not n:
-            told.append(f"{entry['place']}: not measured")
+            parts.append(f"{entry['place']}: not measured")
             continue
         most = qty.percent(1 - 0.05 ** (1 / n), "sentence")
         bound = f" (95 %: in less than {most} of such blocks)" if not hit else ""
-        told.append(f"{entry['place']}: {failed.sum():,.0f} of {made:,} calls failed, in {hit} of {n} blocks{bound}")
+        parts.append(f"{entry['place']}: {failed.sum():,.0f} of {made:,} calls failed, in {hit} of {n} blocks{bound}")
     verdict, condition = combined(outcomes)
     return TestedClaim(
         claim="errors",
         claimed="zero errors",
         done="every call of the optimized server's windows counted by its status, retries off",
-        result=told_with(condition, *told),
+        result=joined(condition, *parts),
         verdict=verdict,
     )
 
 
 def _level(trials: pd.DataFrame, configuration: str) -> str:
-    found = log_t_interval(numbers(valid_trials(trials_of(trials, configuration)), "throughput_rps"))
-    if math.isnan(found.mean):
+    level = log_t_interval(numbers(valid_trials(trials_of(trials, configuration)), "throughput_rps"))
+    if math.isnan(level.mean):
         return "unknown"
-    return qty.amount(found.mean, "sentence")
+    return qty.amount(level.mean, "sentence")

@@ -54,11 +54,11 @@ def claims(trials: pd.DataFrame, judged: Iterable[Comparison], plan: StudyPlan) 
             network_claims.large_windows(trials, compared, asked["windows"]),
             network_claims.adaptive(trials, compared, asked["windows"], delta),
         ]
-    told = [(row.claim, row.claimed, row.done, row.result, row.verdict) for row in rows]
-    return pd.DataFrame(told, columns=list(COLUMNS), dtype=object)
+    cells = [(row.claim, row.claimed, row.done, row.result, row.verdict) for row in rows]
+    return pd.DataFrame(cells, columns=list(COLUMNS), dtype=object)
 
 
-_TOLD = {
+_WORDS = {
     HOLDS: ("holds", "hold"),
     CONDITION: ("holds under a condition", "hold under a condition"),
     FAILS: ("does not hold", "do not hold"),
@@ -67,9 +67,11 @@ _TOLD = {
 }
 
 
-def answer(found: pd.DataFrame) -> str:
+def answer(table: pd.DataFrame) -> str:
     """How many claims hold, in a sentence: ``Of 8 claims 1 holds, 3 hold under a condition, ...``; "" for none."""
-    counts = Counter(found["verdict"])
-    told = [f"{counts[verdict]} {words[counts[verdict] > 1]}" for verdict, words in _TOLD.items() if counts[verdict]]
-    claimed = "claim" if len(found) == 1 else "claims"
-    return f"Of {len(found)} {claimed} of the Rust demo's README {listing(told)}." if told else ""
+    counts = Counter(table["verdict"])
+    counted = [
+        f"{counts[verdict]} {words[counts[verdict] > 1]}" for verdict, words in _WORDS.items() if counts[verdict]
+    ]
+    claimed = "claim" if len(table) == 1 else "claims"
+    return f"Of {len(table)} {claimed} of the Rust demo's README {listing(counted)}." if counted else ""

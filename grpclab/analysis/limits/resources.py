@@ -43,8 +43,8 @@ def limit_of(configuration: str, trials: pd.DataFrame, plan: StudyPlan, cores: S
 
 
 def _judge(measured: Measured, neighbours: Neighbours) -> Limit:
-    found = (rule(measured, neighbours) for rule in RULES)
-    limit = next((limit for limit in found if limit), None) or _unknown(measured, neighbours)
+    limits = (rule(measured, neighbours) for rule in RULES)
+    limit = next((limit for limit in limits if limit), None) or _unknown(measured, neighbours)
     return limit if limit.resource in (GENERATOR, CLIENT) else _with_marks(limit, measured)
 
 
@@ -54,8 +54,8 @@ def _with_marks(limit: Limit, m: Measured) -> Limit:
     if not marked:
         return limit
     who = "client" if m.per_call else "load generator"
-    told = f"in {marked} of {qty.count(m.trials, 'trial', 'trials')} the {who} reached its limit as well"
-    return dataclasses.replace(limit, evidence=f"{limit.evidence}; {told}", certain=False)
+    reason = f"in {marked} of {qty.count(m.trials, 'trial', 'trials')} the {who} reached its limit as well"
+    return dataclasses.replace(limit, evidence=f"{limit.evidence}; {reason}", certain=False)
 
 
 def _unknown(m: Measured, neighbours: Neighbours) -> Limit:
@@ -63,8 +63,8 @@ def _unknown(m: Measured, neighbours: Neighbours) -> Limit:
     if not m.trials:
         return limit_from(m, "unknown", ["it has no valid trial"], certain=False)
     if m.number("link.idle_timeout_s") > 0:
-        told = "calls come at a low rate on purpose: what is measured is how soon one succeeds after a silence"
-        return limit_from(m, "unknown", [told], certain=False)
+        reason = "calls come at a low rate on purpose: what is measured is how soon one succeeds after a silence"
+        return limit_from(m, "unknown", [reason], certain=False)
     return limit_from(m, "unknown", [f"no rule explains it: {cpu_words(m)}", _would_tell(m, neighbours)], certain=False)
 
 
