@@ -220,7 +220,7 @@ def summary(study: FinishedStudy) -> Past:
         created_at=words.plain(manifest.created_at),
         question=words.plain(manifest.question),
         sentence=words.plain(verdict.sentence),
-        verdict=words.plain(headline.verdict),
+        verdict=words.plain(headline.verdict or "inconclusive"),
         claims=bool(manifest.plan.replication),
         machine=", ".join(words.plain(k) for k in known if k),
         ratio=headline.ratio,
