@@ -116,7 +116,6 @@ def grpclab(root: Path, words: list[str]) -> str:
     environment = {"GRPCLAB_ROOT": str(root), "COLUMNS": "100", "NO_COLOR": "1"}
     with (
         mock.patch.dict(os.environ, environment),
-        mock.patch.object(sys, "argv", ["grpclab", *words]),
         contextlib.chdir(root),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
