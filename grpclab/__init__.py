@@ -113,11 +113,12 @@ __all__ = [
 ]
 
 _ALIASES = {
+    "grpclab.analysis.replication": "grpclab.analysis.claims.replication",
     "grpclab.calibration.notebook": "grpclab.notebook.calibration",
     "grpclab.exploring": "grpclab.notebook.explore",
     "grpclab.notebook_replication": "grpclab.notebook.replication",
 }
-"""Modules that notebooks of the first edition import, and where they are now; until 1.0."""
+"""Modules that notebooks of the first edition import or name, and where they are now; until 1.0."""
 
 
 class _Aliases(importlib.abc.MetaPathFinder, importlib.abc.Loader):

@@ -18,29 +18,33 @@ Each line imports only from those above it::
 
 from __future__ import annotations
 
-from grpclab.analysis.curves import ladder_steps, levels
-from grpclab.analysis.inference.ratios import (
-    Interval,
-    block_ratios,
-    fewest_blocks,
-    holm,
-    log_t_interval,
-    paired_levels,
-    paired_t_p,
-    sign_flip_p,
-    t_interval,
-)
-from grpclab.analysis.inference.verdict import (
-    Comparison,
-    Verdict,
-    blocks_needed,
-    compare,
-    judge,
-    smallest_effect,
-    spread_of,
-)
-from grpclab.analysis.judgement import Judgement, analyse
-from grpclab.analysis.limits.resources import Limit, limit_of, limiting_resources
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from grpclab.analysis.curves import ladder_steps, levels
+    from grpclab.analysis.inference.ratios import (
+        Interval,
+        block_ratios,
+        fewest_blocks,
+        holm,
+        log_t_interval,
+        paired_levels,
+        paired_t_p,
+        sign_flip_p,
+        t_interval,
+    )
+    from grpclab.analysis.inference.verdict import (
+        Comparison,
+        Verdict,
+        blocks_needed,
+        compare,
+        judge,
+        smallest_effect,
+        spread_of,
+    )
+    from grpclab.analysis.judgement import Judgement, analyse
+    from grpclab.analysis.limits.resources import Limit, limit_of, limiting_resources
 
 __all__ = [
     "Comparison",
@@ -67,3 +71,36 @@ __all__ = [
     "spread_of",
     "t_interval",
 ]
+
+_HOMES = {
+    "Comparison": "inference.verdict",
+    "Interval": "inference.ratios",
+    "Judgement": "judgement",
+    "Limit": "limits.resources",
+    "Verdict": "inference.verdict",
+    "analyse": "judgement",
+    "block_ratios": "inference.ratios",
+    "blocks_needed": "inference.verdict",
+    "compare": "inference.verdict",
+    "fewest_blocks": "inference.ratios",
+    "holm": "inference.ratios",
+    "judge": "inference.verdict",
+    "ladder_steps": "curves",
+    "levels": "curves",
+    "limit_of": "limits.resources",
+    "limiting_resources": "limits.resources",
+    "log_t_interval": "inference.ratios",
+    "paired_levels": "inference.ratios",
+    "paired_t_p": "inference.ratios",
+    "sign_flip_p": "inference.ratios",
+    "smallest_effect": "inference.verdict",
+    "spread_of": "inference.verdict",
+    "t_interval": "inference.ratios",
+}
+"""The modules of what the room shows. They load pandas, which the values of a plan do without."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"grpclab.analysis.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'grpclab.analysis' has no attribute {name!r}")

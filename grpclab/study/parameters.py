@@ -7,9 +7,8 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from grpclab.analysis.study_plan import StudyPlan
 from grpclab.errors import DesignError, FactorError, invalid
 from grpclab.factors.config import FACTORS
 from grpclab.factors.levels import Level
@@ -17,6 +16,9 @@ from grpclab.factors.registries import ENGINES
 from grpclab.quantities import in_unit
 from grpclab.study import values
 from grpclab.system.registry import Registry
+
+if TYPE_CHECKING:
+    from grpclab.analysis.study_plan import StudyPlan
 
 SWEPT = ("stream_limits", "keepalive_s", "pool_sizes")
 NO_BULK = ("concurrency", "windows_kib", *SWEPT, "rtt_ms")

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import importlib
 import io
 import json
 import os
@@ -27,6 +26,7 @@ from pathlib import Path
 from unittest import mock
 
 import grpclab as package
+from grpclab.cli import commands
 
 HOME = Path(package.__file__).resolve().parent.parent
 STORED = HOME / "tests" / "data" / "first_edition"
@@ -112,18 +112,16 @@ def normal(text: str, root: Path) -> str:
 
 def grpclab(root: Path, words: list[str]) -> str:
     """What ``grpclab WORDS`` says in that project folder, and its exit code."""
-    main = importlib.import_module("grpclab.__main__").main
     out, err = io.StringIO(), io.StringIO()
     environment = {"GRPCLAB_ROOT": str(root), "COLUMNS": "100", "NO_COLOR": "1"}
     with (
         mock.patch.dict(os.environ, environment),
-        mock.patch.object(sys, "argv", ["grpclab", *words]),
         contextlib.chdir(root),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):
         try:
-            code = main()
+            code = commands.main(words)
         except SystemExit as end:
             code = int(end.code or 0)
     said = f"$ grpclab {' '.join(words)}\n{out.getvalue()}"

@@ -58,13 +58,8 @@ def plan_of_two(levels: Mapping[str, Level] | None = None, *, blocks: int) -> di
         config = TrialConfig().replace({**(levels or {}), "server.threads": threads})
         out.add(name, f"{threads} threads", "tiny", config)
     return {
-        **plans.bare(),
-        "blocks": blocks,
-        "delta": 0.05,
-        "metric": "throughput_rps",
-        "configurations": written(out.listed),
+        **plans.document(out.plan(blocks=blocks)),
         "headline": written(comparison("many against few", "tiny", "few", "many")),
-        "comparisons": [],
         "aa": {},
         "without_aa": True,
     }

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from typing import Any
 
 from grpclab.analysis.setup import described
 from grpclab.report import glossary
 from grpclab.report.finished import FinishedStudy
+from grpclab.study.documents import plain
 
 SCHEMA_VERSION = 1
 """Of :func:`as_json`. 1: the first."""
@@ -59,15 +58,4 @@ def as_json(study: FinishedStudy) -> dict[str, Any]:
         "repeats": manifest.get("repeats"),
         "report": f"{study.name}.html",
     }
-    plain: dict[str, Any] = _plain(found)
-    return plain
-
-
-def _plain(value: Any) -> Any:
-    """JSON's own types, and None for what is no finite number."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    value = value.item() if hasattr(value, "item") else value  # a numpy scalar
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return dict(plain(found))

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-from grpclab.analysis.study_plan import PlannedComparison, PlannedEngines, StoredTarget, StudyPlan
+from grpclab.analysis.study_plan import PlannedComparison, StoredTarget, StudyPlan
 from grpclab.errors import UsageError
 from grpclab.factors.config import LoadConfig, TrialConfig
 from grpclab.factors.effective import unknown_factors
@@ -36,7 +36,7 @@ def plan(sides: Mapping[str, Side], *, blocks: int, delta: float) -> StudyPlan:
     for name, side in sides.items():
         planned.add(name, f"{name.upper()}: {side.label}", SCENARIO, side.config)
         planned.configurations[name] = replace(planned.configurations[name], settings=_known_settings(side))
-    settings = {factor for configuration in planned.listed for factor in configuration.settings}
+    settings = {factor for configuration in planned.configurations.values() for factor in configuration.settings}
     metric = metric_of(sides[A].config)
     title = f"{sides[B].label} against {sides[A].label}"
     left_out = too_few_calls(sides)
@@ -45,17 +45,12 @@ def plan(sides: Mapping[str, Side], *, blocks: int, delta: float) -> StudyPlan:
     for other in OTHERS:
         if other != metric and other not in left_out:
             planned.compare(title, SCENARIO, A, B, metric=other)
-    return StudyPlan(
-        engines=PlannedEngines(),
+    return replace(
+        planned.plan(blocks=blocks, delta=delta, metric=metric),
         mapping=tuple(row for row in argument_rows() if row.factor in settings),
-        blocks=blocks,
-        delta=delta,
-        metric=metric,
-        configurations=planned.listed,
         headline=headline(
             title, SCENARIO, A, B, labels=(f"A ({sides[A].label})", f"B ({sides[B].label})"), metric=metric
         ),
-        comparisons=tuple(planned.comparisons),
         left_out=tuple(left_out.values()),
         aa=PlannedComparison(),
         without_aa=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from grpclab.analysis.study_plan import (
     PlannedCurve,
@@ -24,12 +25,9 @@ from grpclab.study.designs import idle_scenario, leave_one_out, waiting_scenario
 from grpclab.study.designs.bulk_scenario import BULK, BULK_BYTES, BULK_CONCURRENCY, BULK_WARMUP_S
 from grpclab.study.designs.chatter_scenario import CHATTER, CHATTER_WARMUP_S
 from grpclab.study.designs.design import (
-    DELTA,
-    METRIC,
     PREFERRED_CONCURRENCY,
     PROFILED_BLOCKS,
     Configurations,
-    argument_rows,
     comparison,
     headline,
     other_engine,
@@ -107,11 +105,8 @@ def plan(parameters: StudyParameters, server_cores: int, *, quick: bool = False)
     windows = _windows(planned, load, parameters, quick=quick)
     waiting = _waiting(planned, load, quick=quick)
     idle = PlannedIdle() if quick else _idle(planned)
-    return StudyPlan(
-        blocks=parameters.blocks,
-        delta=DELTA,
-        metric=METRIC,
-        configurations=planned.listed,
+    return replace(
+        planned.plan(blocks=parameters.blocks),
         headline=headline(
             f"optimized against basic at concurrency {main}",
             CHATTER,
@@ -121,7 +116,6 @@ def plan(parameters: StudyParameters, server_cores: int, *, quick: bool = False)
             at=f"at concurrency {main} with engine {parameters.engine}",
         ),
         parts=parts,
-        comparisons=tuple(planned.comparisons),
         aa=comparison("basic against itself (A/A)", CHATTER, basic, again),
         curves=(
             PlannedCurve(
@@ -137,7 +131,6 @@ def plan(parameters: StudyParameters, server_cores: int, *, quick: bool = False)
         idle=idle,
         profiled=(basic, optimized) if parameters.profile else (),
         profiled_blocks=QUICK_PROFILED_BLOCKS if quick else PROFILED_BLOCKS,
-        mapping=argument_rows(),
     )
 
 

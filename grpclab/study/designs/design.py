@@ -16,8 +16,10 @@ from grpclab.analysis.study_plan import (
     ArgumentRow,
     PlannedComparison,
     PlannedConfiguration,
+    PlannedEngines,
     PlannedHeadline,
     PlannedPart,
+    StudyPlan,
 )
 from grpclab.errors import DesignError, invalid
 from grpclab.factors.channel_args import mapping_rows, without_effect
@@ -65,11 +67,6 @@ class Configurations:
         )
         return name
 
-    @property
-    def listed(self) -> tuple[PlannedConfiguration, ...]:
-        """Them, in the order in which they were added."""
-        return tuple(self.configurations.values())
-
     def compare(
         self, title: str, scenario: str, baseline: str, candidate: str, *, metric: str = METRIC
     ) -> PlannedComparison:
@@ -77,6 +74,18 @@ class Configurations:
         added = comparison(title, scenario, baseline, candidate, metric=metric)
         self.comparisons.append(added)
         return added
+
+    def plan(self, *, blocks: int, delta: float = DELTA, metric: str = METRIC) -> StudyPlan:
+        """The plan that measures and compares them, in the order in which they were added, and has nothing else."""
+        return StudyPlan(
+            blocks=blocks,
+            delta=delta,
+            metric=metric,
+            configurations=tuple(self.configurations.values()),
+            comparisons=tuple(self.comparisons),
+            engines=PlannedEngines(),
+            mapping=argument_rows(),
+        )
 
 
 def comparison(title: str, scenario: str, baseline: str, candidate: str, *, metric: str = METRIC) -> PlannedComparison:
@@ -87,7 +96,7 @@ def comparison(title: str, scenario: str, baseline: str, candidate: str, *, metr
         metric=metric,
         baseline=baseline,
         candidate=candidate,
-        family=_family(metric),
+        family=FAMILY if metric == METRIC else metric,
     )
 
 
@@ -102,26 +111,13 @@ def headline(
     metric: str = METRIC,
 ) -> PlannedHeadline:
     """The comparison that a study turns on; `labels` are the words for its sides, baseline first."""
-    return PlannedHeadline(
-        title=title,
-        scenario=scenario,
-        metric=metric,
-        baseline=baseline,
-        candidate=candidate,
-        family=_family(metric),
-        baseline_label=labels[0],
-        candidate_label=labels[1],
-        at=at,
-    )
+    compared = comparison(title, scenario, baseline, candidate, metric=metric)
+    return PlannedHeadline(**vars(compared), baseline_label=labels[0], candidate_label=labels[1], at=at)
 
 
 def part(compared: PlannedComparison, *, side: str, phrase: str, already: str = "") -> PlannedPart:
     """A comparison as the share of one side in the headline."""
     return PlannedPart(**vars(compared), side=side, phrase=phrase, already=already)
-
-
-def _family(metric: str) -> str:
-    return FAMILY if metric == METRIC else metric
 
 
 def argument_rows() -> tuple[ArgumentRow, ...]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from grpclab.analysis.study_plan import PlannedEngines, StudyPlan
+from dataclasses import replace
+
+from grpclab.analysis.study_plan import StudyPlan
 from grpclab.factors.levels import Level
 from grpclab.factors.variants import OPTIMIZED
 from grpclab.study.designs.chatter_scenario import CHATTER, CHATTER_WARMUP_S
 from grpclab.study.designs.design import (
-    DELTA,
-    METRIC,
     PREFERRED_CONCURRENCY,
     Configurations,
-    argument_rows,
     comparison,
     headline,
 )
@@ -46,13 +45,8 @@ def plan(parameters: StudyParameters) -> StudyPlan:
     again = planned.add("neither-again", "neither once more (A/A)", CHATTER, OPTIMIZED.replace(load))
     for key in ("metrics", "desk"):
         planned.compare(f"{SETTINGS[key][0]}, against neither", CHATTER, names["neither"], names[key])
-    return StudyPlan(
-        engines=PlannedEngines(),
-        mapping=argument_rows(),
-        blocks=parameters.blocks,
-        delta=DELTA,
-        metric=METRIC,
-        configurations=planned.listed,
+    return replace(
+        planned.plan(blocks=parameters.blocks),
         headline=headline(
             "desk and metrics against neither",
             CHATTER,
@@ -61,7 +55,6 @@ def plan(parameters: StudyParameters) -> StudyPlan:
             labels=("optimized without them", "optimized with desk and metrics"),
             at=f"at concurrency {PREFERRED_CONCURRENCY} with engine {parameters.engine}",
         ),
-        comparisons=tuple(planned.comparisons),
         aa=comparison("neither against itself (A/A)", CHATTER, names["neither"], again),
         profiled=(names["neither"], names["both"]) if parameters.profile else (),
     )

@@ -30,14 +30,14 @@ from pathlib import Path
 from typing import Any
 
 from grpclab.analysis import fewest_blocks
-from grpclab.analysis.study_plan import PlannedEngines, PlannedPoint, PlannedSweep, StudyPlan
+from grpclab.analysis.study_plan import PlannedPoint, PlannedSweep, StudyPlan
 from grpclab.errors import DesignError, FactorError, UsageError, invalid
 from grpclab.factors.channel_args import cannot_act
 from grpclab.factors.config import FACTORS, TrialConfig, parse_settings
 from grpclab.factors.levels import Level, format_level
 from grpclab.factors.variants import LOAD, VARIANTS
 from grpclab.quantities import share
-from grpclab.study.designs.design import METRIC, PROFILED_BLOCKS, Configurations, argument_rows, comparison, headline
+from grpclab.study.designs.design import PROFILED_BLOCKS, Configurations, comparison, headline
 from grpclab.system.inputs import read_text
 
 SCENARIO = "custom"
@@ -146,21 +146,15 @@ def _plan(
         )
     candidate = by_config.get(start.replace(parse_settings(asked.split())))
     if candidate in (None, baseline):
-        titles = [one.title for one in planned.listed if one.name not in (baseline, again)]
+        titles = [one.title for one in planned.configurations.values() if one.name not in (baseline, again)]
         raise DesignError(invalid("headline", asked, f"one of the configurations: {'; '.join(titles)}"))
     for name in by_config.values():
         if name not in (baseline, candidate):
             planned.compare(f"{planned.configurations[name].title}, against the baseline", SCENARIO, baseline, name)
     title = f"{asked} against the baseline"
-    return StudyPlan(
-        engines=PlannedEngines(),
-        mapping=argument_rows(),
-        blocks=blocks,
-        delta=share("min_effect", str(found.get("min_effect", "5%"))),
-        metric=METRIC,
-        configurations=planned.listed,
+    return replace(
+        planned.plan(blocks=blocks, delta=share("min_effect", str(found.get("min_effect", "5%")))),
         headline=headline(title, SCENARIO, baseline, candidate, labels=("the baseline", asked)),
-        comparisons=tuple(planned.comparisons),
         aa=comparison("the baseline against itself (A/A)", SCENARIO, baseline, again),
         profiled=(baseline, candidate) if found.get("profile", True) else (),
         profiled_blocks=PROFILED_BLOCKS,

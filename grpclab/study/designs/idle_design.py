@@ -7,9 +7,11 @@ a ping that stays unanswered does.
 
 from __future__ import annotations
 
-from grpclab.analysis.study_plan import PlannedEngines, StudyPlan
+from dataclasses import replace
+
+from grpclab.analysis.study_plan import StudyPlan
 from grpclab.factors.config import TrialConfig
-from grpclab.study.designs.design import DELTA, Configurations, argument_rows, comparison, headline
+from grpclab.study.designs.design import Configurations, comparison, headline
 from grpclab.study.designs.idle_scenario import IDLE, IDLE_TIMEOUT_S, LIMIT_S, METRIC, PAUSE_S, SETTINGS, figure, load
 from grpclab.study.parameters import NO_BULK, Design, StudyParameters
 
@@ -27,13 +29,8 @@ def plan(parameters: StudyParameters) -> StudyPlan:
     again = planned.add("idle-off-again", "keepalive off once more (A/A)", IDLE, TrialConfig().replace(base))
     for key in ("longer", "half", "punished"):
         planned.compare(f"{SETTINGS[key][0]}, against none", IDLE, names["off"], names[key], metric=METRIC)
-    return StudyPlan(
-        engines=PlannedEngines(),
-        mapping=argument_rows(),
-        blocks=parameters.blocks,
-        delta=DELTA,
-        metric=METRIC,
-        configurations=planned.listed,
+    return replace(
+        planned.plan(blocks=parameters.blocks, metric=METRIC),
         headline=headline(
             "working keepalive against none",
             IDLE,
@@ -43,7 +40,6 @@ def plan(parameters: StudyParameters) -> StudyPlan:
             at=f"after {PAUSE_S:g} s of silence on a link that forgets after {IDLE_TIMEOUT_S:g} s",
             metric=METRIC,
         ),
-        comparisons=tuple(planned.comparisons),
         aa=comparison("no keepalive against itself (A/A)", IDLE, names["off"], again, metric=METRIC),
         idle=figure(tuple(names.values()), pause_s=PAUSE_S, limit_s=LIMIT_S),
     )

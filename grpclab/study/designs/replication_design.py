@@ -11,6 +11,7 @@ server's. Responses are what is large here, so the client's window is the one th
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from grpclab.analysis.study_plan import Json, PlannedEngineRow, PlannedEngines, PlannedPoint, PlannedSweep, StudyPlan
 from grpclab.factors.config import TrialConfig
@@ -20,11 +21,8 @@ from grpclab.study.designs import idle_scenario
 from grpclab.study.designs.bulk_scenario import BULK, BULK_BYTES, BULK_CONCURRENCY
 from grpclab.study.designs.chatter_scenario import CHATTER, CHATTER_WARMUP_S
 from grpclab.study.designs.design import (
-    DELTA,
-    METRIC,
     PREFERRED_CONCURRENCY,
     Configurations,
-    argument_rows,
     comparison,
     headline,
     other_engine,
@@ -85,12 +83,8 @@ def plan(parameters: StudyParameters) -> StudyPlan:
     limit_s = min(IDLE_LIMIT_S, parameters.max_trial_s)
     handshakes = _handshakes(planned, chatter, wire["optimized"], limit_s=limit_s)
     networks, figures = _windows(planned, load, parameters)
-    return StudyPlan(
-        mapping=argument_rows(),
-        blocks=parameters.blocks,
-        delta=DELTA,
-        metric=METRIC,
-        configurations=planned.listed,
+    return replace(
+        planned.plan(blocks=parameters.blocks),
         headline=headline(
             "optimized against basic",
             CHATTER,
@@ -100,7 +94,6 @@ def plan(parameters: StudyParameters) -> StudyPlan:
             at=f"at concurrency {PREFERRED_CONCURRENCY} with engine {parameters.engine}",
         ),
         parts=parts,
-        comparisons=tuple(planned.comparisons),
         aa=comparison("basic against itself (A/A)", CHATTER, base["basic"], again),
         engines=PlannedEngines(
             scenario=CHATTER,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from grpclab.analysis.study_plan import PlannedEngines, StudyPlan
+from grpclab.analysis.study_plan import StudyPlan
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan
@@ -24,7 +25,7 @@ from grpclab.servers.process.launcher import RunningServer
 from grpclab.servers.reference.launcher import launch_reference
 from grpclab.servers.reference.spec import ReferenceSpec
 from grpclab.servers.targets import ServerStart
-from grpclab.study.designs.design import DELTA, METRIC, Configurations, argument_rows, comparison, headline
+from grpclab.study.designs.design import Configurations, comparison, headline
 from grpclab.study.designs.scenario import Scenario
 from grpclab.study.parameters import Design, StudyParameters
 
@@ -71,16 +72,10 @@ def _plan(parameters: StudyParameters, _: int) -> StudyPlan:
         out.add(name, f"{threads} threads", "example", base.replace({"server.threads": threads}))
         for name, threads in (("few", 2), ("many", 8), ("few-again", 2))
     )
-    return StudyPlan(
-        blocks=parameters.blocks,
-        delta=DELTA,
-        metric=METRIC,
-        configurations=out.listed,
+    return replace(
+        out.plan(blocks=parameters.blocks),
         headline=headline("many threads against few", "example", few, many, labels=("few", "many")),
-        comparisons=tuple(out.comparisons),
         aa=comparison("few against itself (A/A)", "example", few, again),
-        engines=PlannedEngines(),
-        mapping=argument_rows(),
     )
 
 
