@@ -7,8 +7,8 @@ stands for anything that is unknown, so a field has a default unless every versi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 from grpclab.errors import DesignError
 from grpclab.factors.config import TrialConfig
@@ -65,6 +65,19 @@ class PlannedComparison:
     baseline: str = ""
     candidate: str = ""
     family: str = ""
+
+    @property
+    def key(self) -> tuple[str, str, frozenset[str]]:
+        """What makes two comparisons one: the same two sides, in either direction."""
+        return self.scenario, self.metric, frozenset((self.baseline, self.candidate))
+
+    @property
+    def testable(self) -> bool:
+        """Whether both sides exist; the plan leaves them empty for what this machine cannot test."""
+        return bool(self.baseline and self.candidate)
+
+
+Planned = TypeVar("Planned", bound=PlannedComparison)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,6 +247,25 @@ class StudyPlan:
     left_out: tuple[str, ...] | None = None
     subjects: Mapping[str, StoredTarget] = nothing()
     replication: Mapping[str, Json] = nothing()
+
+    @property
+    def smallest_effect(self) -> float:
+        """The smallest effect of interest, as a share; 0.05 where the plan does not say."""
+        return 0.05 if self.delta is None else self.delta
+
+    @property
+    def aa_arm(self) -> PlannedComparison | None:
+        """The A/A arm; None where the plan has none, or an empty one."""
+        return None if self.aa is None or self.aa == PlannedComparison() else self.completed(self.aa)
+
+    def completed(self, comparison: Planned) -> Planned:
+        """A comparison of this plan; scenario and metric fall back to the headline's."""
+        headline = self.headline or PlannedHeadline()
+        return replace(
+            comparison,
+            scenario=comparison.scenario or headline.scenario,
+            metric=comparison.metric or headline.metric or self.metric or "throughput_rps",
+        )
 
     @property
     def names(self) -> list[str]:

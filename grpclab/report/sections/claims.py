@@ -20,7 +20,7 @@ def section(study: FinishedStudy) -> str:
     """How many claims hold, and the table; "" where the plan tests none."""
     if not study.plan.replication:
         return ""
-    found = replication.claims(study.trials, study.verdict_document, study.plan_document)
+    found = replication.claims(study.trials, study.verdict.judged, study.plan)
     rows = [
         [
             f"{esc(claim)}<small>{esc(claimed)}</small>{_badge(verdict)}",

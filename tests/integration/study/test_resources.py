@@ -17,14 +17,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grpclab.analysis.limits.resources import RESOURCES, Limit, limit_of, limiting_resources
+from grpclab.analysis.study_plan import PlannedConfiguration, StoredCores, StudyPlan
 from grpclab.factors.config import FACTORS, TrialConfig
 from grpclab.study.trial import run_trial
 from grpclab.study.trial_result import TrialIdentity
 from grpclab.system.environment import CorePlan, machine, split_cores
+from tests.support import plans
 from tests.support.stored_studies import row_of
 from tests.support.synthetic import full_study
 
-ONE, FOUR = ({"server": list(range(number)), "generator": [number], "shared": False} for number in (1, 4))
+ONE, FOUR = (StoredCores(server=tuple(range(number)), generator=(number,)) for number in (1, 4))
 IDLE: dict[str, Any] = {"server_cores": 0.2, "client_busy_share": 0.1}
 STREAM = {"load.method": "SayHelloStream", "server.stream_messages": 3, "server.stream_interval_ms": 50.0}
 BACKLOG = {**STREAM, "server.threads": 2, "throughput_rps": 19.0, "latency_p50_s": 2.6}
@@ -71,8 +73,8 @@ def rows(name: str = "it", *, blocks: int = 3, **changes: Any) -> list[dict[str,
     return found
 
 
-def judged(*configurations: list[dict[str, Any]], cores: Mapping[str, Any] = ONE, name: str = "it") -> Limit:
-    return limit_of(name, pd.DataFrame([row for rows_ in configurations for row in rows_]), {}, cores)
+def judged(*configurations: list[dict[str, Any]], cores: StoredCores | None = ONE, name: str = "it") -> Limit:
+    return limit_of(name, pd.DataFrame([row for rows_ in configurations for row in rows_]), StudyPlan(), cores)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +179,7 @@ def judged(*configurations: list[dict[str, Any]], cores: Mapping[str, Any] = ONE
     ],
 )
 def test_each_rule_names_its_resource_with_the_numbers(
-    changes: dict[str, Any], cores: Mapping[str, Any], resource: str, certain: bool, told: str
+    changes: dict[str, Any], cores: StoredCores | None, resource: str, certain: bool, told: str
 ) -> None:
     found = judged(rows(**changes), cores=cores)
     assert (found.resource, found.certain) == (resource, certain), found.evidence
@@ -221,7 +223,7 @@ def test_nothing_limits_calls_after_a_silence() -> None:
         ({**ROUND_TRIP, "load.rate_rps": 300.0}, ONE),
     ],
 )
-def test_no_rule_names_what_the_numbers_do_not_show(changes: dict[str, Any], cores: Mapping[str, Any]) -> None:
+def test_no_rule_names_what_the_numbers_do_not_show(changes: dict[str, Any], cores: StoredCores | None) -> None:
     found = judged(rows(**changes), cores=cores)
     assert (found.resource, found.certain) == ("unknown", False), found.evidence
 
@@ -309,7 +311,7 @@ def test_a_full_cpu_is_named_before_a_faster_pair() -> None:
 
 
 def test_on_one_core_for_both_no_cpu_is_named() -> None:
-    shared = {"server": [0], "generator": [0], "shared": True}
+    shared = StoredCores(server=(0,), generator=(0,), shared=True)
     found = judged(rows(client_cpu_s=1.215), cores=shared)
     assert (found.resource, found.certain) == ("unknown", False)
     assert found.evidence.startswith("server (0.70) and generator (0.30) fill the one core")
@@ -349,16 +351,17 @@ def test_only_valid_trials_count() -> None:
 
 def test_factors_that_no_column_holds_are_those_of_the_plan() -> None:
     frame = pd.DataFrame(rows(**ROUND_TRIP)).drop(columns=list(FACTORS))
-    plan = {"configurations": [{"name": "it", "settings": {"link.rtt_ms": 20.0, "load.concurrency": 8}}]}
+    it = PlannedConfiguration(name="it", settings={"link.rtt_ms": 20.0, "load.concurrency": 8})
+    plan = StudyPlan(configurations=(it,))
     assert limit_of("it", frame, plan, ONE).resource == "concurrency"
-    assert limit_of("it", frame, {}, ONE).resource == "unknown"
+    assert limit_of("it", frame, StudyPlan(), ONE).resource == "unknown"
 
 
 def test_a_study_has_one_answer_for_each_configuration_in_the_order_of_the_plan() -> None:
     study = full_study(blocks=3)
-    plan = study.manifest["plan"]
+    plan = plans.value(study.manifest["plan"])
     found = limiting_resources(study.trials, plan, ONE)
-    assert [limit.configuration for limit in found] == [entry["name"] for entry in plan["configurations"]]
+    assert [limit.configuration for limit in found] == plan.names
     assert all(limit == limit_of(limit.configuration, study.trials, plan, ONE) for limit in found[::10])
     assert json.loads(json.dumps([limit.as_dict() for limit in found], allow_nan=False))[0].keys() == {
         "configuration",
@@ -369,12 +372,12 @@ def test_a_study_has_one_answer_for_each_configuration_in_the_order_of_the_plan(
 
 
 def test_a_configuration_without_trials_and_one_that_nobody_knows_are_unknown() -> None:
-    plan = {"configurations": [{"name": "planned", "scenario": "chatter"}]}
+    plan = StudyPlan(configurations=(PlannedConfiguration(name="planned", scenario="chatter"),))
     frame = pd.DataFrame(rows())
     assert [limit.configuration for limit in limiting_resources(frame, plan, ONE)] == ["planned", "it"]
     assert limit_of("planned", frame, plan, ONE).evidence == "it has no valid trial"
     assert limit_of("other", frame, plan, ONE).resource == "unknown"
-    assert limiting_resources(pd.DataFrame(), {}, {}) == []
+    assert limiting_resources(pd.DataFrame(), StudyPlan(), None) == []
 
 
 NUMBERS = [math.nan, math.inf, -1.0, 0.0, 0.5, 1.0, 3.9, 64.0, 1e9]
@@ -412,12 +415,12 @@ def frames(draw: st.DrawFn) -> pd.DataFrame:
 
 
 @settings(max_examples=80, deadline=None)
-@given(frame=frames(), cores=st.sampled_from([ONE, FOUR, {}, {"server": None, "shared": True}]))
+@given(frame=frames(), cores=st.sampled_from([ONE, FOUR, None, StoredCores(shared=True)]))
 def test_no_frame_raises_and_no_window_or_stream_limit_is_named_without_a_faster_pair(
-    frame: pd.DataFrame, cores: Mapping[str, Any]
+    frame: pd.DataFrame, cores: StoredCores | None
 ) -> None:
     factors = {"window": ("client.window_kib", "server.window_kib"), "stream-limit": ("server.max_concurrent_streams",)}
-    for limit in limiting_resources(frame, {}, cores):
+    for limit in limiting_resources(frame, StudyPlan(), cores):
         assert limit.resource in RESOURCES
         assert limit.evidence
         if limit.resource in factors:
@@ -471,8 +474,8 @@ def share_of(core: int) -> float:
     return found[0]
 
 
-def recorded(cores: CorePlan) -> dict[str, Any]:
-    return {"server": list(cores.server), "generator": list(cores.generator), "shared": cores.shared}
+def recorded(cores: CorePlan) -> StoredCores:
+    return StoredCores(server=tuple(cores.server), generator=tuple(cores.generator), shared=cores.shared)
 
 
 @pytest.mark.parametrize(
@@ -514,7 +517,7 @@ def test_a_trial_made_to_hit_a_limit_is_told_by_it(
     found = []
     for number in range(TRIES):
         row = real_trial(tmp_path / str(number), cores, "made", number, levels)
-        found.append(limit_of("made", pd.DataFrame([row]), {}, recorded(cores)))
+        found.append(limit_of("made", pd.DataFrame([row]), StudyPlan(), recorded(cores)))
         if found[-1].resource == resource:
             return
     if hasattr(os, "sched_setaffinity"):
@@ -558,8 +561,8 @@ def test_a_pair_of_real_trials_tells_what_held_the_slower_one_back(
     )
     # What is real are the trials; a verdict takes six blocks, which the two stand for.
     frame = pd.concat([frame.assign(block=frame["block"] + 2 * copy) for copy in range(3)], ignore_index=True)
-    found = limit_of("less", frame, {}, recorded(cores))
+    found = limit_of("less", frame, StudyPlan(), recorded(cores))
     assert (found.resource, found.certain) == (resource, True), found.evidence
-    assert limit_of("more", frame, {}, recorded(cores)).resource != resource
+    assert limit_of("more", frame, StudyPlan(), recorded(cores)).resource != resource
     alone = frame[frame["configuration"] == "less"]
-    assert limit_of("less", alone, {}, recorded(cores)).resource != resource, "without its pair nothing tells"
+    assert limit_of("less", alone, StudyPlan(), recorded(cores)).resource != resource, "without its pair nothing tells"
