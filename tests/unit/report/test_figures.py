@@ -23,7 +23,7 @@ from grpclab.report.figures.timeline import relative
 from grpclab.report.figures.windows import panels
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.tidy import tidy
-from tests.support import synthetic
+from tests.support import full_plan, synthetic
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_windows_are_in_bytes_where_the_plan_says_how_many(study: FinishedStudy)
     down, up = panels(study)
     assert (down.unit, up.unit) == ("MB/s", "MB/s")
     trials = study.rows("downloads-1024")["throughput_rps"]
-    expected = float(np.exp(np.log(trials).mean())) * synthetic.RESPONSE_BYTES / 1e6
+    expected = float(np.exp(np.log(trials).mean())) * full_plan.RESPONSE_BYTES / 1e6
     by_label = {spot.label: spot for spot in down.points}
     assert by_label["1 MiB"].mean == pytest.approx(expected)
     assert [spot.label for spot in down.points] == ["64 KiB", "256 KiB", "1 MiB", "4 MiB", "16 MiB"]
@@ -178,7 +178,7 @@ def test_the_cost_of_the_client_is_one_sentence_whatever_it_is(measured: dict[st
 
 def test_a_variant_without_a_common_block_says_so(study: FinishedStudy) -> None:
     kept = study.trials[study.trials["configuration"] != "basic-c64-wire"]
-    found = FinishedStudy.of(study.manifest_document, kept, analysis.analyse(kept, study.plan_document).as_dict())
+    found = FinishedStudy.of(study.manifest_document, kept, analysis.analyse(kept, study.plan).as_dict())
     assert client_cost(found).endswith("; basic: no block has both engines.")
     assert figures.engines(found) is not None
 
@@ -199,7 +199,7 @@ def test_bars_of_engines_are_hollow_where_the_client_was_the_limit(study: Finish
 def test_an_interval_that_two_blocks_leave_wide_open_does_not_flatten_the_bars(study: FinishedStudy) -> None:
     trials = study.trials[study.trials["block"] < 2].copy()
     trials.loc[trials["configuration"].eq("basic-c64") & trials["block"].eq(0), "throughput_rps"] *= 4
-    judged = analysis.analyse(trials, study.plan_document).as_dict()
+    judged = analysis.analyse(trials, study.plan).as_dict()
     block = figures.engines(FinishedStudy.of(study.manifest_document, trials, judged))
     assert block is not None
     assert {"2k", "4k", "6k"} <= set(text_of(block.svg_wide).split())
