@@ -123,14 +123,6 @@ PASSES_JSON: dict[str, str] = {
 }
 """Modules of these rooms whose dictionaries are JSON, or options, that are only read, written or passed on."""
 DICTIONARIES: dict[str, int] = {
-    "report.figures.engines": 1,
-    "report.figures.ratio_marks": 1,
-    "report.figures.waiting": 2,
-    "report.finished": 8,
-    "report.renderers.markdown": 1,
-    "report.renderers.terminal": 1,
-    "report.sections.engines": 1,
-    "report.words": 3,
     "study.designs.file_design": 4,
 }
 """How many functions of a module take or return a plan, a verdict, a part of one or other JSON as a dictionary.
