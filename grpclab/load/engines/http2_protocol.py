@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Protocol, cast
 
 from grpclab.http2 import frames
-from grpclab.http2.client import Call, ClientConnection
+from grpclab.http2.client import ClientConnection
+from grpclab.http2.exchange import Call
 from grpclab.http2.frames import ErrorCode
 from grpclab.load.core.traffic import Traffic, goaway_text
 from grpclab.load.engines.connection_settings import ConnectionSettings
