@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
+from grpclab.analysis import Judgement
 from grpclab.factors.levels import Level
 from grpclab.study import model, stored_values
 
 FOLDER = Path(model.__file__).resolve().parent / "schemas"
-FILES = {"manifest": model.Manifest, "verdict": model.StoredVerdict, "result": model.StoredResult}
+FILES = {"manifest": model.Manifest, "verdict": Judgement, "result": model.StoredResult}
 """The classes by the name of the file in a study's folder, which is that of the schema, too."""
 WORDS = {str: "string", int: "integer", float: "number", bool: "boolean"}
 
@@ -58,7 +59,7 @@ def _schema(kind: Any, classes: dict[str, Any]) -> dict[str, Any]:
             classes[name] = {}
             classes[name] = _object(kind, classes)
         return {"$ref": f"#/$defs/{name}"}
-    return {"type": WORDS[kind]}
+    return {"type": WORDS[str if get_origin(kind) is Literal else kind]}
 
 
 def _or_null(found: dict[str, Any]) -> dict[str, Any]:

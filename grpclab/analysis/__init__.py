@@ -6,13 +6,13 @@ Each line imports only from those above it::
     inference/             ratios within blocks, intervals, tests and verdicts
     claims/                published claims, and what became of them when they were measured anew
     configuration_summary  what is known of each configuration of a study: its levels, its medians, its neighbours
-    notices                what happened around the trials
+    study_notices          what happened around the trials
     sentence               the first thing a reader sees
-    engines                whether two engines give the same answer
+    disagreement           whether two engines give the same answer
     limits/                generator-bound numbers, invalid trials, failed calls, outages
-    judgement              A whole study judged
+    judgement              a whole study judged: the content of verdict.json
     curves                 frames for figures: levels, ladder
-    offered                Open-loop configurations of a study as series over the offered rate
+    offered                open-loop configurations of a study as series over the offered rate
     setup                  what was compared and how it was loaded, in words
 """
 

@@ -11,14 +11,13 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from grpclab.analysis.inference.ratios import column, numbers, trials_of, valid_trials
 from grpclab.analysis.inference.verdict import Comparison, compare
-from grpclab.analysis.study_plan import StoredTarget
+from grpclab.analysis.study_plan import PlannedConfiguration, StoredCores, StoredTarget, StudyPlan
 from grpclab.factors.config import FACTORS
 from grpclab.factors.effective import unknown_factors
 from grpclab.factors.levels import Level
@@ -141,48 +140,44 @@ class Measured:
         return self.number("link.rtt_ms") / 1e3 * (1 + handshakes * self.per_call)
 
 
-def measure(trials: pd.DataFrame, plan: Mapping[str, Any], cores: Mapping[str, Any]) -> list[Measured]:
+def measure(trials: pd.DataFrame, plan: StudyPlan, cores: StoredCores | None) -> list[Measured]:
     """Every configuration, in the order of the plan, then those that only the trials name.
 
     `trials` has one row a trial, `plan` and `cores` are those of the manifest. Nothing missing raises.
     """
-    planned = {str(entry.get("name")): entry for entry in plan.get("configurations") or []}
-    seen = [str(name) for name in column(trials, "configuration").dropna().unique()]
-    subjects = plan.get("subjects") or {}
-    return [
-        _one(trials, name, planned.get(name), cores, subjects.get(name)) for name in dict.fromkeys([*planned, *seen])
-    ]
+    planned = {configuration.name: configuration for configuration in plan.configurations}
+    measured = [str(name) for name in column(trials, "configuration").dropna().unique()]
+    names = dict.fromkeys([*planned, *measured])
+    return [_one(trials, name, planned.get(name), cores, plan.subjects.get(name)) for name in names]
 
 
 def _one(
     trials: pd.DataFrame,
     name: str,
-    entry: Mapping[str, Any] | None,
-    cores: Mapping[str, Any],
-    subject: Mapping[str, Any] | None,
+    planned: PlannedConfiguration | None,
+    cores: StoredCores | None,
+    target: StoredTarget | None,
 ) -> Measured:
     rows = valid_trials(trials_of(trials, name))
-    settings = None if entry is None else entry.get("settings") or {}
-    scenarios = [*column(rows, "scenario").dropna().unique(), (entry or {}).get("scenario") or ""]
+    settings = planned.settings if planned else None
+    scenarios = [*column(rows, "scenario").dropna().unique(), planned.scenario if planned else ""]
     labels = [str(label) for label in column(rows, "limited_by").dropna() if label]
-    server = cores.get("server")
-    mine = float(len(server)) if isinstance(server, list | tuple) and server else math.nan
-    target = StoredTarget(command=(subject or {}).get("command") or "", call=(subject or {}).get("call") or "")
+    usable = float(len(cores.server)) if cores and cores.server else math.nan
     unknown = unknown_factors(target, settings or {})
     levels = {factor: level for factor, level in _levels(rows, settings).items() if factor not in unknown}
     return Measured(
         configuration=name,
         scenario=str(scenarios[0]),
         levels=levels,
-        medians={metric: float(values.median()) for metric, values in _values(rows, levels, mine).items()},
+        medians={metric: float(values.median()) for metric, values in _values(rows, levels, usable).items()},
         labels={label: labels.count(label) for label in sorted(set(labels))},
         trials=len(rows),
-        cores=mine,
-        shared=cores.get("shared") is True,
+        cores=usable,
+        shared=cores is not None and cores.shared,
     )
 
 
-def _levels(rows: pd.DataFrame, settings: Mapping[str, Any] | None) -> dict[str, Level]:
+def _levels(rows: pd.DataFrame, settings: Mapping[str, Level] | None) -> dict[str, Level]:
     """The levels as measured; where a trial does not tell, as planned (a plan leaves out what is at its default)."""
     levels: dict[str, Level] = {}
     for name, factor in FACTORS.items():

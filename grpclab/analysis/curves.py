@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import pandas as pd
 
 from grpclab.analysis.inference.ratios import block_values, log_t_interval, trials_of
 from grpclab.analysis.inference.validity import limits_of
 from grpclab.analysis.inference.verdict import Comparison
-from grpclab.analysis.judgement import Hypothesis, delta_of, headline_of, judge_family, other_hypotheses
+from grpclab.analysis.judgement import compare_planned, headline_of, judge_family, other_comparisons
+from grpclab.analysis.study_plan import PlannedComparison, PlannedRung, StudyPlan
 
 
 def levels(trials: pd.DataFrame, configurations: Sequence[str], metric: str) -> pd.DataFrame:
@@ -23,8 +23,8 @@ def levels(trials: pd.DataFrame, configurations: Sequence[str], metric: str) -> 
     """
     rows = []
     for name in configurations:
-        mine = trials_of(trials, name)
-        values, reasons = block_values(mine, metric)
+        measured = trials_of(trials, name)
+        values, reasons = block_values(measured, metric)
         interval = log_t_interval(list(values.values()))
         notes = [f"block {block} left out: {reason}" for block, reason in sorted(reasons.items())]
         rows.append(
@@ -35,14 +35,14 @@ def levels(trials: pd.DataFrame, configurations: Sequence[str], metric: str) -> 
                 "ci_high": interval.high,
                 "blocks": interval.blocks,
                 "limited_by": ", ".join(limits_of(trials, name)),
-                "note": "; ".join(notes) if not mine.empty else f"no trial of {name}",
+                "note": "; ".join(notes) if not measured.empty else f"no trial of {name}",
             }
         )
     names = ["configuration", "mean", "ci_low", "ci_high", "blocks", "limited_by", "note"]
     return pd.DataFrame(rows, columns=names)
 
 
-def ladder_steps(trials: pd.DataFrame, plan: Mapping[str, Any], metric: str) -> pd.DataFrame:
+def ladder_steps(trials: pd.DataFrame, plan: StudyPlan, metric: str) -> pd.DataFrame:
     """The rungs of the plan's ladder, each against the one it starts from.
 
     Columns: name, title, configuration, baseline, kept (bool), not_testable (reason or ""), ratio, ci_low,
@@ -51,35 +51,31 @@ def ladder_steps(trials: pd.DataFrame, plan: Mapping[str, Any], metric: str) -> 
     kept rungs, 1 on the first and NaN on rejected rungs. What could not be tested or measured has NaN,
     never 1, and the verdict "" where it was not even tried.
     """
-    rungs = list(plan.get("ladder") or [])
-    scenarios = {c.get("name"): c.get("scenario") for c in plan.get("configurations") or []}
-    steps = [_step(rung, scenarios, plan, metric) for rung in rungs]
+    steps = [_step(rung, plan, metric) for rung in plan.ladder]
     judged = _judged(trials, plan, metric, [step for step in steps if step])
 
     product: dict[str, float] = {}
     rows = []
-    for rung, step in zip(rungs, steps, strict=True):
-        found = judged.get((step.scenario, step.baseline, step.candidate)) if step else None
-        ratio = found.ratio if found else math.nan
-        kept = bool(rung.get("kept", True))
-        configuration, baseline = str(rung.get("configuration") or ""), str(rung.get("baseline") or "")
+    for rung, step in zip(plan.ladder, steps, strict=True):
+        comparison = judged.get((step.scenario, step.baseline, step.candidate)) if step else None
+        ratio = comparison.ratio if comparison else math.nan
         cumulative = math.nan
-        if kept and configuration:
-            first = not product and not rung.get("not_testable")
-            cumulative = 1.0 if first and not step else product.get(baseline, 1.0 if first else math.nan) * ratio
-            product[configuration] = cumulative
+        if rung.kept and rung.configuration:
+            first = not product and not rung.not_testable
+            cumulative = 1.0 if first and not step else product.get(rung.baseline, 1.0 if first else math.nan) * ratio
+            product[rung.configuration] = cumulative
         rows.append(
             {
-                "name": rung.get("name", ""),
-                "title": rung.get("title", ""),
-                "configuration": configuration,
-                "baseline": baseline,
-                "kept": kept,
-                "not_testable": str(rung.get("not_testable") or ""),
+                "name": rung.name,
+                "title": rung.title,
+                "configuration": rung.configuration,
+                "baseline": rung.baseline,
+                "kept": rung.kept,
+                "not_testable": rung.not_testable,
                 "ratio": ratio,
-                "ci_low": found.ci_low if found else math.nan,
-                "ci_high": found.ci_high if found else math.nan,
-                "verdict": found.verdict if found else "",
+                "ci_low": comparison.ci_low if comparison else math.nan,
+                "ci_high": comparison.ci_high if comparison else math.nan,
+                "verdict": comparison.verdict if comparison else "",
                 "cumulative": cumulative,
             }
         )
@@ -97,34 +93,35 @@ def ladder_steps(trials: pd.DataFrame, plan: Mapping[str, Any], metric: str) -> 
     return pd.DataFrame(rows, columns=[*names, "verdict", "cumulative"])
 
 
-def _step(
-    rung: Mapping[str, Any], scenarios: Mapping[Any, Any], plan: Mapping[str, Any], metric: str
-) -> Hypothesis | None:
-    entry = {
-        "title": rung.get("title"),
-        "scenario": scenarios.get(rung.get("configuration")),
-        "metric": metric,
-        "baseline": rung.get("baseline"),
-        "candidate": rung.get("configuration"),
-    }
-    step = Hypothesis.read(entry, plan)
-    return step if step.testable and not rung.get("not_testable") and step.baseline != step.candidate else None
+def _step(rung: PlannedRung, plan: StudyPlan, metric: str) -> PlannedComparison | None:
+    """A rung against the one it starts from; None for the first, and for what cannot be tested here."""
+    scenarios = {configuration.name: configuration.scenario for configuration in plan.configurations}
+    step = plan.completed(
+        PlannedComparison(
+            title=rung.title,
+            scenario=scenarios.get(rung.configuration, ""),
+            metric=metric,
+            baseline=rung.baseline,
+            candidate=rung.configuration,
+        )
+    )
+    return step if step.testable and not rung.not_testable and step.baseline != step.candidate else None
 
 
 def _judged(
-    trials: pd.DataFrame, plan: Mapping[str, Any], metric: str, steps: Sequence[Hypothesis]
+    trials: pd.DataFrame, plan: StudyPlan, metric: str, steps: Sequence[PlannedComparison]
 ) -> dict[tuple[str, str, str], Comparison]:
     """Every comparison on that metric by scenario, baseline and candidate, as `analyse` judges it."""
     headline = headline_of(plan)
-    family = [h for h in other_hypotheses(plan) if h.metric == metric]
-    listed = {(h.scenario, h.baseline, h.candidate) for h in family}
+    family = [planned for planned in other_comparisons(plan) if planned.metric == metric]
+    listed = {(planned.scenario, planned.baseline, planned.candidate) for planned in family}
     alone = (headline.scenario, headline.baseline, headline.candidate) if headline.metric == metric else None
     for step in steps:
-        where = (step.scenario, step.baseline, step.candidate)
-        if where not in listed and where != alone:
+        sides = (step.scenario, step.baseline, step.candidate)
+        if sides not in listed and sides != alone:
             family.append(step)
-            listed.add(where)
-    judged = judge_family(trials, family, delta=delta_of(plan))
+            listed.add(sides)
+    judged = judge_family(trials, family, delta=plan.smallest_effect)
     if alone:
-        judged.append(headline.compare(trials, delta=delta_of(plan), exact=True))
+        judged.append(compare_planned(trials, headline, delta=plan.smallest_effect, exact=True))
     return {(c.scenario, c.baseline, c.candidate): c for c in judged}

@@ -1,6 +1,6 @@
 """A whole study judged: its headline, all other comparisons, the A/A arm, limits, warnings and one sentence.
 
-The headline is one hypothesis declared before the run: exact sign-flip test, not adjusted. Every other
+The headline is the one comparison declared before the run: exact sign-flip test, not adjusted. Every other
 comparison is a paired t test, adjusted by Holm in one family per metric. The A/A arm warns about the
 machine; it never widens delta, which would count the same noise twice.
 """
@@ -8,15 +8,15 @@ machine; it never widens delta, which would count the same noise twice.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
 from grpclab import quantities as qty
 from grpclab.analysis.claims import replication
-from grpclab.analysis.engines import Judged, disagreement_note
+from grpclab.analysis.disagreement import Judged, disagreement_note
 from grpclab.analysis.inference.ratios import fewest_blocks, holm, numbers
 from grpclab.analysis.inference.stability import block_apart, drift_warning
 from grpclab.analysis.inference.validity import (
@@ -31,81 +31,42 @@ from grpclab.analysis.inference.validity import (
 )
 from grpclab.analysis.inference.verdict import Comparison, compare
 from grpclab.analysis.limits.resources import Limit, limiting_resources
-from grpclab.analysis.notices import study_notices
 from grpclab.analysis.sentence import sentence
+from grpclab.analysis.study_notices import study_notices
+from grpclab.analysis.study_plan import Json, PlannedComparison, PlannedHeadline, StoredCores, StudyPlan
 from grpclab.errors import DesignError
 from grpclab.system.notices import Notice
 
 SCHEMA_VERSION = 2  # 1: the first; 2: limits
 
-Key = tuple[str, str, frozenset[str]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hypothesis:
-    """An entry of the plan that compares two configurations."""
-
-    title: str
-    scenario: str
-    metric: str
-    baseline: str
-    candidate: str
-
-    @classmethod
-    def read(cls, entry: Mapping[str, Any], plan: Mapping[str, Any]) -> Hypothesis:
-        """The hypothesis in an entry of the plan; scenario and metric fall back to the headline's."""
-        headline = plan.get("headline") or {}
-        return cls(
-            title=str(entry.get("title") or ""),
-            scenario=str(entry.get("scenario") or headline.get("scenario") or ""),
-            metric=str(entry.get("metric") or headline.get("metric") or plan.get("metric") or "throughput_rps"),
-            baseline=str(entry.get("baseline") or ""),
-            candidate=str(entry.get("candidate") or ""),
-        )
-
-    @property
-    def key(self) -> Key:
-        """What makes two hypotheses one: the same two sides, in either direction."""
-        return self.scenario, self.metric, frozenset((self.baseline, self.candidate))
-
-    @property
-    def testable(self) -> bool:
-        """Whether both sides exist; the plan leaves them empty for what this machine cannot test."""
-        return bool(self.baseline and self.candidate)
-
-    def compare(self, trials: pd.DataFrame, *, delta: float, family: str = "", exact: bool = False) -> Comparison:
-        """Put it to the trials, unadjusted."""
-        return compare(
-            trials,
-            title=self.title,
-            scenario=self.scenario,
-            metric=self.metric,
-            baseline=self.baseline,
-            candidate=self.candidate,
-            family=family,
-            delta=delta,
-            exact=exact,
-        )
-
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """What a study found. `warnings` are for people, most serious first; `limits` has what limited each
-    configuration, in the order of the plan."""
+    """What a study found: the content of verdict.json.
 
-    sentence: str
-    headline: Comparison
-    comparisons: tuple[Comparison, ...]
-    aa: Comparison | None
-    warnings: tuple[str, ...]
-    limits: tuple[Limit, ...]
+    `warnings` are for people, most serious first; `aa` is None without an A/A arm, `limits` has what limited each
+    configuration, in the order of the plan, and `notices` what happened around the trials: their sentences are among
+    the warnings. Of a file that lacks the headline it is one without a ratio.
+    """
+
+    schema_version: Json = None
+    sentence: str = ""
+    headline: Comparison = field(default_factory=Comparison)
+    comparisons: tuple[Comparison, ...] = ()
+    aa: Comparison | None = None
+    warnings: tuple[str, ...] = ()
+    limits: tuple[Limit, ...] = ()
     notices: tuple[Notice, ...] = ()
-    """What happened around the trials; their sentences are among the warnings."""
+
+    @property
+    def judged(self) -> tuple[Comparison, ...]:
+        """The headline, then every other comparison of the plan."""
+        return self.headline, *self.comparisons
 
     def as_dict(self) -> dict[str, Any]:
-        """The content of verdict.json; `aa` is None where the plan has no A/A arm."""
+        """The JSON object of verdict.json."""
         return {
-            "schema_version": SCHEMA_VERSION,
+            "schema_version": self.schema_version,
             "sentence": self.sentence,
             "headline": self.headline.as_dict(),
             "comparisons": [comparison.as_dict() for comparison in self.comparisons],
@@ -116,85 +77,91 @@ class Judgement:
         }
 
 
-def analyse(trials: pd.DataFrame, plan: Mapping[str, Any], cores: Mapping[str, Any] | None = None) -> Judgement:
+def analyse(trials: pd.DataFrame, plan: StudyPlan, cores: StoredCores | None = None) -> Judgement:
     """Judge a study: `trials` has one row a trial, `plan` and `cores` are those of its manifest.
 
     Trials that are missing, invalid or without a usable value never raise: they make comparisons without a
     ratio, notes and warnings. Raises DesignError for a plan that names no headline.
     """
-    delta = delta_of(plan)
-    first = headline_of(plan)
-    headline = first.compare(trials, delta=delta, exact=True)
-    comparisons = judge_family(trials, other_hypotheses(plan), delta=delta)
-    aa = None
-    if plan.get("aa"):
-        aa = Hypothesis.read(plan["aa"], plan).compare(trials, delta=delta)
+    delta, planned = plan.smallest_effect, headline_of(plan)
+    headline = compare_planned(trials, planned, delta=delta, exact=True)
+    comparisons = judge_family(trials, other_comparisons(plan), delta=delta)
+    aa = compare_planned(trials, plan.aa_arm, delta=delta) if plan.aa_arm else None
 
     judged = {_directed(c): c for c in (headline, *comparisons)}
-    entries = [(entry, Hypothesis.read(entry, plan)) for entry in plan.get("parts") or []]
-    parts = [(entry, judged[_directed(part)]) for entry, part in entries if part.testable]
-    told = sentence(headline, plan, parts)
-    found = {"headline": headline.as_dict(), "comparisons": [c.as_dict() for c in comparisons]}
-    answer = replication.answer(replication.claims(trials, found, plan))
+    parts = [(part, judged[_directed(part)]) for part in map(plan.completed, plan.parts) if part.testable]
+    statement = sentence(headline, planned, parts)
+    answer = replication.answer(replication.claims(trials, judged.values(), plan))
     cautions = [_caution(headline, trials), _aa_caution(aa)]
     return Judgement(
-        sentence=" ".join(text for text in [answer, f"Here {told}" if answer else told, *cautions] if text),
+        schema_version=SCHEMA_VERSION,
+        sentence=" ".join(text for text in [answer, f"Here {statement}" if answer else statement, *cautions] if text),
         headline=headline,
         comparisons=tuple(comparisons),
         aa=aa,
         warnings=tuple(_warnings(trials, plan, judged, aa)),
-        limits=tuple(limiting_resources(trials, plan, cores or {})),
+        limits=tuple(limiting_resources(trials, plan, cores)),
         notices=study_notices(trials),
     )
 
 
-def delta_of(plan: Mapping[str, Any]) -> float:
-    """The smallest effect that interests the user, as a share; 0.05 where the plan does not say."""
-    delta = plan.get("delta")
-    return 0.05 if delta is None else float(delta)
-
-
-def headline_of(plan: Mapping[str, Any]) -> Hypothesis:
-    """The one hypothesis declared before the run. Raises DesignError where there is none."""
-    found = Hypothesis.read(plan.get("headline") or {}, plan)
-    if not found.testable:
+def headline_of(plan: StudyPlan) -> PlannedHeadline:
+    """The one comparison declared before the run. Raises DesignError where there is none."""
+    headline = plan.completed(plan.headline or PlannedHeadline())
+    if not headline.testable:
         raise DesignError("the plan names no headline: give it a baseline and a candidate")
-    return found
+    return headline
 
 
-def other_hypotheses(plan: Mapping[str, Any]) -> list[Hypothesis]:
+def other_comparisons(plan: StudyPlan) -> list[PlannedComparison]:
     """Every comparison of the plan but the headline; parts that it forgot to list stand at the end."""
     headline = headline_of(plan)
-    found = [Hypothesis.read(entry, plan) for entry in plan.get("comparisons") or []]
-    listed = {_directed(h) for h in found}
-    parts = [Hypothesis.read(entry, plan) for entry in plan.get("parts") or []]
-    found += [part for part in parts if _directed(part) not in listed]
-    return [h for h in found if h.testable and _directed(h) != _directed(headline)]
+    comparisons = [plan.completed(planned) for planned in plan.comparisons]
+    listed = {_directed(planned) for planned in comparisons}
+    comparisons += [part for part in map(plan.completed, plan.parts) if _directed(part) not in listed]
+    return [planned for planned in comparisons if planned.testable and _directed(planned) != _directed(headline)]
 
 
-def judge_family(trials: pd.DataFrame, hypotheses: Sequence[Hypothesis], *, delta: float) -> list[Comparison]:
+def compare_planned(
+    trials: pd.DataFrame, planned: PlannedComparison, *, delta: float, family: str = "", exact: bool = False
+) -> Comparison:
+    """Put a comparison of the plan to the trials, unadjusted."""
+    return compare(
+        trials,
+        title=planned.title,
+        scenario=planned.scenario,
+        metric=planned.metric,
+        baseline=planned.baseline,
+        candidate=planned.candidate,
+        family=family,
+        delta=delta,
+        exact=exact,
+    )
+
+
+def judge_family(trials: pd.DataFrame, family: Sequence[PlannedComparison], *, delta: float) -> list[Comparison]:
     """Compare all of them by the paired t test, in the order given, adjusted by Holm in one family per
     metric.
 
-    The family carries the metric's name. A hypothesis that is listed twice, or once in each direction,
+    The family carries the metric's name. A comparison that is listed twice, or once in each direction,
     counts once; one without a ratio has no p and does not count.
     """
-    raw = [h.compare(trials, delta=delta, family=h.metric) for h in hypotheses]
-    keys = [h.key for h in hypotheses]
+    raw = [compare_planned(trials, planned, delta=delta, family=planned.metric) for planned in family]
+    keys = [planned.key for planned in family]
     p_values = {key: c.p_value for key, c in zip(keys, raw, strict=True)}
-    adjusted: dict[Key, float] = {}
+    adjusted: dict[tuple[str, str, frozenset[str]], float] = {}
     tests: dict[str, int] = {}
-    for metric in {h.metric for h in hypotheses}:
-        family = {key: p for key, p in p_values.items() if key[1] == metric}
-        adjusted |= dict(zip(family, holm(list(family.values())), strict=True))
-        tests[metric] = sum(not math.isnan(p) for p in family.values())
+    for metric in {planned.metric for planned in family}:
+        of_metric = {key: p for key, p in p_values.items() if key[1] == metric}
+        adjusted |= dict(zip(of_metric, holm(list(of_metric.values())), strict=True))
+        tests[metric] = sum(not math.isnan(p) for p in of_metric.values())
     return [
         c.adjusted(adjusted[key], tests=tests[c.metric]) if c.computed else c for key, c in zip(keys, raw, strict=True)
     ]
 
 
-def _directed(what: Hypothesis | Comparison) -> tuple[str, str, str, str]:
-    return what.scenario, what.metric, what.baseline, what.candidate
+def _directed(pair: PlannedComparison | Comparison) -> tuple[str, str, str, str]:
+    return pair.scenario, pair.metric, pair.baseline, pair.candidate
 
 
 def _bound(headline: Comparison, trials: pd.DataFrame) -> str:
@@ -214,7 +181,7 @@ def _aa_caution(aa: Comparison | None) -> str:
 
 def _warnings(
     trials: pd.DataFrame,
-    plan: Mapping[str, Any],
+    plan: StudyPlan,
     judged: Judged,
     aa: Comparison | None,
 ) -> list[str]:
@@ -223,9 +190,9 @@ def _warnings(
     names = list(dict.fromkeys(name for c in compared for name in (c.baseline, c.candidate)))
     # That calls fail and connections are given up is what is measured where the link forgets connections.
     connected = trials[numbers(trials, "link.idle_timeout_s").isna()]
-    found = [
-        "" if plan.get("without_aa") else _aa_warning(aa),
-        disagreement_note(plan, judged, headline.metric),
+    warnings = [
+        "" if plan.without_aa else _aa_warning(aa),
+        disagreement_note(plan.engines, judged, headline.metric),
         _blocks_warning(plan, headline),
         drift_warning(connected, headline.delta),
         _block_apart(headline, trials),
@@ -237,20 +204,20 @@ def _warnings(
         outages_note(connected),
         _gaps_warning(comparisons),
         *(str(notice) for notice in study_notices(trials)),
-        *(str(text) for text in plan.get("left_out") or []),
+        *(plan.left_out or ()),
     ]
-    return [text for text in found if text]
+    return [text for text in warnings if text]
 
 
 def _block_apart(headline: Comparison, trials: pd.DataFrame) -> str:
-    told = block_apart(
+    apart = block_apart(
         trials,
         scenario=headline.scenario,
         metric=headline.metric,
         baseline=headline.baseline,
         candidate=headline.candidate,
     )
-    return f"of the headline {told}" if told else ""
+    return f"of the headline {apart}" if apart else ""
 
 
 def _aa_warning(aa: Comparison | None) -> str:
@@ -270,15 +237,15 @@ def _aa_warning(aa: Comparison | None) -> str:
     )
 
 
-def _blocks_warning(plan: Mapping[str, Any], headline: Comparison) -> str:
+def _blocks_warning(plan: StudyPlan, headline: Comparison) -> str:
     fewest, counted = fewest_blocks(), headline.blocks
-    planned = int(plan.get("blocks") or counted)
-    told = f"; {headline.note}" if headline.note else ""
+    planned = plan.blocks or counted
+    note = f"; {headline.note}" if headline.note else ""
     have = f"the headline rests on {counted} of {planned} planned blocks" if counted < planned else ""
     if counted < fewest:
         have = have or f"the study has {counted} block{'' if counted == 1 else 's'}"
-        return f"{have}: too few for a verdict on anything, {fewest} can carry one{told}"
-    return f"{have}{told}" if have else ""
+        return f"{have}: too few for a verdict on anything, {fewest} can carry one{note}"
+    return f"{have}{note}" if have else ""
 
 
 def _bounds_warning(comparisons: Iterable[Comparison]) -> str:

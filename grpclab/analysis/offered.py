@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
 from grpclab.analysis.curves import levels
+from grpclab.analysis.study_plan import PlannedConfiguration
 from grpclab.load.run import HELD_BACK, KEPT_SHARE
 from grpclab.load.steps import KEPT_TAIL
 
@@ -53,9 +53,9 @@ class Series:
         return kept
 
     def _queues(self, rate: Rate) -> bool:
-        for mine, first in ((rate.p99_s, self.rates[0].p99_s), (rate.p50_s, self.rates[0].p50_s)):
-            if math.isfinite(mine) and math.isfinite(first):
-                return mine > KEPT_TAIL * first
+        for tail, first in ((rate.p99_s, self.rates[0].p99_s), (rate.p50_s, self.rates[0].p50_s)):
+            if math.isfinite(tail) and math.isfinite(first):
+                return tail > KEPT_TAIL * first
         return False
 
     def sentence(self) -> str:
@@ -77,26 +77,26 @@ class Series:
         )
 
 
-def series(trials: pd.DataFrame, configurations: Sequence[Mapping[str, Any]]) -> list[Series]:
+def series(trials: pd.DataFrame, configurations: Sequence[PlannedConfiguration]) -> list[Series]:
     """Every set of two or more configurations of a plan that differ in the offered rate alone.
 
     Rates without a valid trial, or with too few calls for any percentile, are left out.
     """
     alike: dict[str, list[tuple[float, str]]] = {}
     for one in configurations:
-        settings = dict(one.get("settings") or {})
+        settings = dict(one.settings)
         rate = settings.pop(RATE, None)
         if isinstance(rate, int | float) and not isinstance(rate, bool) and rate > 0 and trials.size:
-            key = json.dumps([one.get("scenario"), settings], sort_keys=True, default=str)
-            alike.setdefault(key, []).append((float(rate), str(one.get("name"))))
-    found = []
+            key = json.dumps([one.scenario, settings], sort_keys=True, default=str)
+            alike.setdefault(key, []).append((float(rate), one.name))
+    every = []
     for members in alike.values():
         by_rate = dict(reversed(members))  # of two with one rate the first in the plan: the other is an A/A arm
         names = [by_rate[rate] for rate in sorted(by_rate)]
         rates = [rate for rate in _rates(trials, names, sorted(by_rate)) if math.isfinite(rate.p50_s)]
         if len(rates) > 1:
-            found.append(Series(rates=tuple(rates)))
-    return found
+            every.append(Series(rates=tuple(rates)))
+    return every
 
 
 def _rates(trials: pd.DataFrame, names: list[str], offered: list[float]) -> list[Rate]:

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from grpclab import quantities as qty
 from grpclab.analysis.inference.ratios import fewest_blocks
 from grpclab.analysis.inference.verdict import MOST_BLOCKS, Comparison
+from grpclab.analysis.study_plan import PlannedHeadline, PlannedPart
 from grpclab.metrics import lower_is_faster, metric_words
 
-Part = tuple[Mapping[str, Any], Comparison]
-"""An entry of ``plan["parts"]`` and what became of it."""
+Part = tuple[PlannedPart, Comparison]
+"""A part of the plan and what became of it."""
 
 _TITLE = re.compile(r"(?P<candidate>[^:,;]+?) against (?P<baseline>[^:,;]+?)(?: (?P<at>(?:at|with|over) .+))?")
 
 
-def sentence(headline: Comparison, plan: Mapping[str, Any], parts: Sequence[Part]) -> str:
+def sentence(headline: Comparison, planned: PlannedHeadline, parts: Sequence[Part]) -> str:
     """The headline as one plain-text sentence, with what its parts give, or what to do when it is undecided.
 
-    Names come from the keys `candidate_label`, `baseline_label` and `at` of ``plan["headline"]``, else from
+    Names are the planned headline's `candidate_label`, `baseline_label` and `at`, else they come from
     a title like "optimized against basic at concurrency 64", else they are the configurations' own. The
     words for a part are its `phrase`, else its side. A part with an `already` is told once more with its interval, for
     readers to whom the other parts are nothing new: ``a client that already keeps its channel``.
     """
-    candidate, baseline, at = _names(headline, plan)
+    candidate, baseline, at = _names(headline, planned)
     where = f" {at}" if at else ""
     metric = metric_words(headline.metric)
     if not headline.computed:
@@ -50,18 +50,13 @@ def sentence(headline: Comparison, plan: Mapping[str, Any], parts: Sequence[Part
     return " ".join([f"{text}; {shares}." if shares else f"{text}.", *_already(parts)])
 
 
-def _names(headline: Comparison, plan: Mapping[str, Any]) -> tuple[str, str, str]:
-    given = plan.get("headline") or {}
-    found = _TITLE.fullmatch(str(given.get("title") or "").strip())
-    parsed = found.groupdict() if found else {}
-
-    def name(key: str, part: str, otherwise: str) -> str:
-        return str(given.get(key) or parsed.get(part) or otherwise)
-
+def _names(headline: Comparison, planned: PlannedHeadline) -> tuple[str, str, str]:
+    title = _TITLE.fullmatch(planned.title.strip())
+    parsed = title.groupdict() if title else {}
     return (
-        name("candidate_label", "candidate", headline.candidate),
-        name("baseline_label", "baseline", headline.baseline),
-        name("at", "at", ""),
+        planned.candidate_label or parsed.get("candidate") or headline.candidate,
+        planned.baseline_label or parsed.get("baseline") or headline.baseline,
+        planned.at or parsed.get("at") or "",
     )
 
 
@@ -78,34 +73,32 @@ def _advice(headline: Comparison) -> str:
 
 
 def _parts(headline: Comparison, parts: Sequence[Part]) -> str:
-    told = []
-    for entry, part in parts:
+    shares = []
+    for planned, part in parts:
         if not part.computed:
             continue
-        side = entry.get("side")
-        phrase = entry.get("phrase") or (f"the {side}" if side else "") or entry.get("title") or part.title
+        phrase = planned.phrase or (f"the {planned.side}" if planned.side else "") or planned.title or part.title
         doubt = f" ({part.verdict})" if part.verdict in ("equivalent", "inconclusive") else ""
-        told.append((qty.ratio(part.ratio, "sentence"), phrase, doubt))
-    if not told or headline.verdict == "inconclusive":
+        shares.append((qty.ratio(part.ratio, "sentence"), phrase, doubt))
+    if not shares or headline.verdict == "inconclusive":
         return ""
     if headline.verdict == "equivalent":
-        return "of its parts, " + " and ".join(f"{ratio} comes from {who}{doubt}" for ratio, who, doubt in told)
-    (ratio, who, doubt), *others = told
+        return "of its parts, " + " and ".join(f"{ratio} comes from {who}{doubt}" for ratio, who, doubt in shares)
+    (ratio, who, doubt), *others = shares
     text = f"{ratio} of it comes from {who}{doubt}"
     return text + "".join(f", {ratio} from {who}{doubt}" for ratio, who, doubt in others)
 
 
 def _already(parts: Sequence[Part]) -> list[str]:
-    told = []
-    for entry, part in parts:
-        if part.computed and entry.get("already"):
-            who = str(entry["already"])
+    sentences = []
+    for planned, part in parts:
+        if part.computed and (who := planned.already):
             between = ""
             if part.has_interval:
                 low, high = qty.interval_ends(part.ci_low, part.ci_high)
                 between = f", 95 % interval {low} to {high}"
-            told.append(
+            sentences.append(
                 f"What is left for {who[:1].lower()}{who[1:]}: {qty.ratio(part.ratio, 'sentence')}{between}, "
                 f"{part.verdict}."
             )
-    return told
+    return sentences

@@ -6,10 +6,10 @@ A server that a command started is described by that command's files only. What 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 from grpclab import quantities as qty
+from grpclab.analysis.study_plan import Json, StoredTarget, StudyPlan
 from grpclab.factors.config import FACTORS
 from grpclab.factors.levels import Level, format_level
 
@@ -17,40 +17,36 @@ GREETER = "greet.GreeterService"
 LONGEST_REQUEST = 80
 _LAB = ("python", "grpcio", "protobuf", "uvloop")
 
-Plan = Mapping[str, Any]
 Pairs = list[tuple[str, str]]
 
 
-def sides_of(plan: Plan) -> list[str]:
+def sides_of(plan: StudyPlan) -> list[str]:
     """The two configurations of a comparison by ``grpclab compare``; none in any other plan."""
-    headline = plan.get("headline") or {}
-    names = [str(headline.get(role) or "") for role in ("baseline", "candidate")]
-    return names if plan.get("subjects") and all(names) else []
+    headline = plan.headline
+    return [headline.baseline, headline.candidate] if plan.subjects and headline and headline.testable else []
 
 
-def foreign(plan: Plan) -> list[str]:
+def foreign(plan: StudyPlan) -> list[str]:
     """The configurations whose server somebody's command starts."""
-    return [str(name) for name, subject in (plan.get("subjects") or {}).items() if _read(subject).get("command")]
+    return [name for name, target in plan.subjects.items() if target.command]
 
 
-def described(manifest: Mapping[str, Any]) -> Pairs:
+def described(plan: StudyPlan, servers: Mapping[str, Mapping[str, Json]] | None, versions: Mapping[str, Json]) -> Pairs:
     """Terms and what they are, plain text: servers, call, load, and what the lab itself ran on.
 
-    `manifest` holds ``plan`` and, where commands start servers, ``servers`` and ``versions``. Empty for other studies.
+    All three are a manifest's: `servers` are the files behind the plan's commands. Empty for studies of other designs.
     """
-    plan: Plan = manifest.get("plan") or {}
     names = sides_of(plan)
     if not names:
         return []
     letters = [name.upper() if name in ("a", "b") else name for name in names]
     pairs: Pairs = []
     if foreign(plan):
-        servers = manifest.get("servers") or {}
-        pairs += [(letter, _server(plan, name, servers)) for letter, name in zip(letters, names, strict=True)]
+        pairs += [(letter, _server(plan, name, servers or {})) for letter, name in zip(letters, names, strict=True)]
     pairs += _one_or_each("call", [call_words(plan, name) for name in names], letters)
     pairs += _one_or_each("load", [load_words(plan, name) for name in names], letters)
     if foreign(plan):
-        pairs.append(("measured with", lab_words(manifest)))
+        pairs.append(("measured with", lab_words(versions)))
     return pairs
 
 
@@ -60,78 +56,67 @@ def _one_or_each(term: str, texts: Sequence[str], letters: Sequence[str]) -> Pai
     return [(f"{term} of {letter}", text) for letter, text in zip(letters, texts, strict=True)]
 
 
-def call_words(plan: Plan, configuration: str) -> str:
+def call_words(plan: StudyPlan, configuration: str) -> str:
     """The method and, in short, its request: ``shop.Cart/Get {"id": 7}``."""
-    subject = _read((plan.get("subjects") or {}).get(configuration))
+    target = plan.subjects.get(configuration, StoredTarget())
     level = _levels(plan, configuration)
-    if subject.get("call"):
-        request = subject.get("data") or "{}"
-        method = str(subject["call"]).removeprefix("/")
+    if target.call:
+        request = target.data or "{}"
+        method = target.call.removeprefix("/")
     else:
         method = f"{GREETER}/{level('load.method')}"
         size = level("load.request_bytes")
         request = f"with a name of {size:,} bytes" if isinstance(size, int) and size else '{"name": "world"}'
-    keys = [str(word).partition("=")[0] for word in subject.get("metadata") or []]
+    keys = [word.partition("=")[0] for word in target.metadata]
     metadata = f", metadata {', '.join(keys)}" if keys else ""
     return f"{method} {_short(request)}{metadata}"
 
 
-def load_words(plan: Plan, configuration: str) -> str:
+def load_words(plan: StudyPlan, configuration: str) -> str:
     """Calls in flight or a rate, how long, by which engine over how many connections, and the emulated link."""
     level = _levels(plan, configuration)
     rate = level("load.rate_rps")
-    told = [f"{level('load.concurrency'):,} calls in flight" if rate is None else f"{rate:,g} calls/s (open loop)"]
+    parts = [f"{level('load.concurrency'):,} calls in flight" if rate is None else f"{rate:,g} calls/s (open loop)"]
     if (calls := level("load.requests")) is not None:
-        told.append(f"{calls:,} calls a trial")
+        parts.append(f"{calls:,} calls a trial")
     if (seconds := level("load.duration_s")) is not None:
-        told.append(f"{'at most ' if calls is not None else ''}{qty.duration(float(seconds), 'sentence')}")
+        parts.append(f"{'at most ' if calls is not None else ''}{qty.duration(float(seconds), 'sentence')}")
     pooling = level("client.pooling")
     connections = level("client.connections") if pooling == "pool" else 1
-    told.append(
+    parts.append(
         "a connection for each call" if pooling == "per_call" else qty.count(connections, "connection", "connections")
     )
-    told.append(f"engine {level('load.engine')}")
+    parts.append(f"engine {level('load.engine')}")
     links = [name for name in FACTORS if name.startswith("link.") and level(name) != FACTORS[name].default]
-    told += [f"{name}={format_level(level(name))}" for name in links]
-    return ", ".join(told)
+    parts += [f"{name}={format_level(level(name))}" for name in links]
+    return ", ".join(parts)
 
 
-def lab_words(manifest: Mapping[str, Any]) -> str:
+def lab_words(versions: Mapping[str, Json]) -> str:
     """The lab and its load generator by their versions: these are not the server's."""
-    versions = manifest.get("versions") or {}
-    told = [f"{name.replace('python', 'Python')} {versions[name]}" for name in _LAB if versions.get(name)]
-    return f"grpclab {versions.get('grpclab') or ''} and its load generator: {', '.join(told)}".replace("  ", " ")
+    programs = [f"{name.replace('python', 'Python')} {versions[name]}" for name in _LAB if versions.get(name)]
+    return f"grpclab {versions.get('grpclab') or ''} and its load generator: {', '.join(programs)}".replace("  ", " ")
 
 
-def _server(plan: Plan, name: str, servers: Mapping[str, Any]) -> str:
-    title = next((str(row.get("title")) for row in plan.get("configurations") or [] if row.get("name") == name), name)
+def _server(plan: StudyPlan, name: str, servers: Mapping[str, Mapping[str, Json]]) -> str:
+    title = next((planned.title for planned in plan.configurations if planned.name == name), name)
     label = title.partition(": ")[2] or title
-    subject = _read((plan.get("subjects") or {}).get(name))
-    if not subject.get("command"):
+    target = plan.subjects.get(name, StoredTarget())
+    if not target.command:
         return f"{label}, grpclab's own server"
-    files = [_file(found) for found in _read(servers.get(name)).get("files") or [] if isinstance(found, Mapping)]
-    return "; ".join([label, *files, f"started by: {' '.join(str(subject['command']).split())}"])
+    files = [_file(file) for file in servers.get(name, {}).get("files") or [] if isinstance(file, Mapping)]
+    return "; ".join([label, *files, f"started by: {' '.join(target.command.split())}"])
 
 
-def _file(found: Mapping[str, Any]) -> str:
-    version = f", {found['version']}" if found.get("version") else ""
-    return f"{found.get('name')}{version}, {found.get('bytes', 0):,} bytes, SHA-256 {str(found.get('sha256'))[:12]}"
+def _file(file: Mapping[str, Json]) -> str:
+    version = f", {file['version']}" if file.get("version") else ""
+    return f"{file.get('name')}{version}, {file.get('bytes', 0):,} bytes, SHA-256 {str(file.get('sha256'))[:12]}"
 
 
-def _levels(plan: Plan, configuration: str) -> Any:
-    row: Mapping[str, Any] = next(
-        (row for row in plan.get("configurations") or [] if row.get("name") == configuration), {}
-    )
-    settings: Mapping[str, Level] = row.get("settings") or {}
-
-    def level(name: str) -> Level:
-        return settings.get(name, FACTORS[name].default)
-
-    return level
-
-
-def _read(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+def _levels(plan: StudyPlan, configuration: str) -> Callable[[str], Json]:
+    """The level of each factor in a configuration: what the plan does not set is at its default."""
+    settings: Mapping[str, Level] = next((c.settings for c in plan.configurations if c.name == configuration), {})
+    return lambda name: settings.get(name, FACTORS[name].default)
 
 
 def _short(request: str) -> str:

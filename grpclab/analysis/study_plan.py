@@ -7,8 +7,8 @@ stands for anything that is unknown, so a field has a default unless every versi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 from grpclab.errors import DesignError
 from grpclab.factors.config import TrialConfig
@@ -65,6 +65,19 @@ class PlannedComparison:
     baseline: str = ""
     candidate: str = ""
     family: str = ""
+
+    @property
+    def key(self) -> tuple[str, str, frozenset[str]]:
+        """What makes two comparisons one: the same two sides, in either direction."""
+        return self.scenario, self.metric, frozenset((self.baseline, self.candidate))
+
+    @property
+    def testable(self) -> bool:
+        """Whether both sides exist; the plan leaves them empty for what this machine cannot test."""
+        return bool(self.baseline and self.candidate)
+
+
+Planned = TypeVar("Planned", bound=PlannedComparison)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,6 +193,84 @@ class PlannedIdle:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlannedPair:
+    """Two configurations that a claim compares, and the place that this is, where it is one of several."""
+
+    place: str = ""
+    scenario: str = ""
+    metric: str = ""
+    baseline: str = ""
+    candidate: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedArm:
+    """The variants as one engine loads them."""
+
+    engine: str = ""
+    basic: str = ""
+    optimized: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedThroughput:
+    """The claim on throughput: both variants by engine, and the server alone with the same client."""
+
+    scenario: str = ""
+    arms: tuple[PlannedArm, ...] = ()
+    server_only: PlannedPair = field(default_factory=PlannedPair)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedStreams:
+    """The claim on calls in flight: at the optimized server, at grpcio's own limits, and with a few for comparison."""
+
+    scenario: str = ""
+    in_flight: int = 0
+    optimized: str = ""
+    own_limits: str = ""
+    few: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedLoads:
+    """The configurations in which no call may fail, and the place that they are."""
+
+    place: str = ""
+    configurations: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedHandshakes:
+    """The claim on keepalive: off against on at each place, and a channel for each call against one that is kept."""
+
+    places: tuple[PlannedPair, ...] = ()
+    reuse: PlannedPair = field(default_factory=PlannedPair)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedNetwork:
+    """A network that windows are compared on: fixed ones from the smallest to the largest, and the adaptive one."""
+
+    place: str = ""
+    scenario: str = ""
+    fixed: Mapping[str, str] = nothing()
+    adaptive: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedReplication:
+    """The claims that a study tests: the configurations and places by which each is judged."""
+
+    throughput: PlannedThroughput = field(default_factory=PlannedThroughput)
+    syscalls: PlannedPair = field(default_factory=PlannedPair)
+    streams: PlannedStreams = field(default_factory=PlannedStreams)
+    errors: tuple[PlannedLoads, ...] = ()
+    handshakes: PlannedHandshakes = field(default_factory=PlannedHandshakes)
+    windows: tuple[PlannedNetwork, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class ArgumentRow:
     """What a setting of tonic is called as a factor and as a channel argument of grpcio."""
 
@@ -233,7 +324,31 @@ class StudyPlan:
     mapping: tuple[ArgumentRow, ...] = always(())
     left_out: tuple[str, ...] | None = None
     subjects: Mapping[str, StoredTarget] = nothing()
-    replication: Mapping[str, Json] = nothing()
+    replication: PlannedReplication = field(default_factory=PlannedReplication)
+
+    @property
+    def tests_claims(self) -> bool:
+        """Whether it is a replication: one that tests claims."""
+        return self.replication != PlannedReplication()
+
+    @property
+    def smallest_effect(self) -> float:
+        """The smallest effect of interest, as a share; 0.05 where the plan does not say."""
+        return 0.05 if self.delta is None else self.delta
+
+    @property
+    def aa_arm(self) -> PlannedComparison | None:
+        """The A/A arm; None where the plan has none, or an empty one."""
+        return None if self.aa is None or self.aa == PlannedComparison() else self.completed(self.aa)
+
+    def completed(self, comparison: Planned) -> Planned:
+        """A comparison of this plan; scenario and metric fall back to the headline's."""
+        headline = self.headline or PlannedHeadline()
+        return replace(
+            comparison,
+            scenario=comparison.scenario or headline.scenario,
+            metric=comparison.metric or headline.metric or self.metric or "throughput_rps",
+        )
 
     @property
     def names(self) -> list[str]:

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from grpclab import quantities as qty
 from grpclab.analysis import Comparison, compare, fewest_blocks
-from grpclab.analysis.engines import disagreement_note
+from grpclab.analysis.disagreement import disagreement_note
+from grpclab.analysis.study_plan import PlannedEngineRow, PlannedEngines
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan, core_plan, shuffled
@@ -96,17 +97,12 @@ def comparisons(frame: pd.DataFrame) -> dict[str, Comparison]:
 
 def disagreement(frame: pd.DataFrame) -> str:
     """Opposite verdicts in words; "" for none."""
-    plan = {
-        "engines": {
-            "scenario": SCENARIO,
-            "rows": [
-                {"variant": server, "configurations": {engine: f"{server}-{engine}" for engine in ENGINES}}
-                for server in SERVERS
-            ],
-        }
-    }
+    rows = [
+        PlannedEngineRow(variant=server, configurations={engine: f"{server}-{engine}" for engine in ENGINES})
+        for server in SERVERS
+    ]
     judged = {(c.scenario, c.metric, c.baseline, c.candidate): c for c in comparisons(frame).values()}
-    return disagreement_note(plan, judged, METRIC)
+    return disagreement_note(PlannedEngines(scenario=SCENARIO, rows=tuple(rows)), judged, METRIC)
 
 
 def claims(frame: pd.DataFrame) -> list[Claim]:

@@ -18,7 +18,7 @@ from grpclab.system.paths import project_root
 from grpclab.text.printable import printable
 
 if TYPE_CHECKING:
-    from grpclab.study.model import StoredVerdict
+    from grpclab.analysis import Judgement
     from grpclab.study.runner import Study
 
 
@@ -74,7 +74,7 @@ def _rebuild(options: argparse.Namespace) -> None:
             print(f"figures: {len(written)} in {options.figures}")
 
 
-def show_result(study: Study, path: Path, options: argparse.Namespace) -> StoredVerdict:
+def show_result(study: Study, path: Path, options: argparse.Namespace) -> Judgement:
     """What a study found, on the terminal and as JSON where that is asked for; returns its verdict."""
     from grpclab.report import glossary
     from grpclab.report.publish import finished

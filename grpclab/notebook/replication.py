@@ -10,7 +10,6 @@ import pandas as pd
 from grpclab.analysis.claims import replication
 from grpclab.notebook.sweep import SweepNotebook
 from grpclab.study.parameters import StudyParameters, plain_values
-from grpclab.study.stored_values import written
 
 
 class ReplicationNotebook(SweepNotebook):
@@ -28,4 +27,4 @@ class ReplicationNotebook(SweepNotebook):
 
     def claims_frame(self) -> pd.DataFrame:
         """The claims as a frame, one row each: see :data:`grpclab.analysis.claims.replication.COLUMNS`."""
-        return replication.claims(self.trials, self.judgement.as_dict(), written(self.study.plan))
+        return replication.claims(self.trials, self.judgement.judged, self.study.plan)

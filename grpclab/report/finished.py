@@ -24,7 +24,7 @@ from grpclab.factors.config import FACTORS
 from grpclab.factors.effective import unknown_factors
 from grpclab.report import theme, words
 from grpclab.report.tidy import tidy
-from grpclab.study.model import Manifest, StoredLimit, StoredVerdict
+from grpclab.study.model import Manifest
 from grpclab.study.stored_values import read_manifest, read_verdict, written
 
 ENGINE = "load.engine"
@@ -44,7 +44,7 @@ class FinishedStudy:
 
     manifest: Manifest
     trials: pd.DataFrame
-    verdict: StoredVerdict
+    verdict: analysis.Judgement
     stored: pd.DataFrame
     manifest_document: Mapping[str, Any]
     verdict_document: Mapping[str, Any]
@@ -78,14 +78,9 @@ class FinishedStudy:
         return self.manifest.plan
 
     @property
-    def plan_document(self) -> Mapping[str, Any]:
-        """The plan as it is stored."""
-        return self.manifest_document.get("plan") or {}
-
-    @property
     def delta(self) -> float:
         """The smallest effect of interest, a share of 1."""
-        return 0.05 if self.plan.delta is None else self.plan.delta
+        return self.plan.smallest_effect
 
     @property
     def metric(self) -> str:
@@ -160,7 +155,7 @@ class FinishedStudy:
 
     def levels(self, configurations: Sequence[str], metric: str) -> pd.DataFrame:
         """analysis.levels; empty where nothing was measured. The two sides of a comparison are levels of their pair."""
-        if configurations and list(configurations) == sides_of(self.plan_document):
+        if configurations and list(configurations) == sides_of(self.plan):
             return self.levels_of_pair(metric, *configurations)
         return analysis.levels(self.trials, list(configurations), metric)
 
@@ -188,7 +183,7 @@ class FinishedStudy:
         Those whose link forgets silent connections, and the server at grpcio's own limits that a replication asks to
         carry more calls than these allow.
         """
-        beyond = (self.plan.replication.get("streams") or {}).get("own_limits")
+        beyond = self.plan.replication.streams.own_limits
         return [
             name
             for name, c in self.configurations.items()
@@ -200,7 +195,7 @@ class FinishedStudy:
         return sorted({str(text) for text in self.rows(configuration)["limited_by"] if text})
 
     @functools.cached_property
-    def resources(self) -> dict[str, StoredLimit]:
+    def resources(self) -> dict[str, analysis.Limit]:
         """What limited each configuration by the verdict, by its name; empty in verdicts of before."""
         return {limit.configuration: limit for limit in self.verdict.limits}
 

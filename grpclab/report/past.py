@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from grpclab import quantities as qty
-from grpclab.analysis.study_plan import PlannedComparison, StudyPlan
+from grpclab.analysis.study_plan import StudyPlan
 from grpclab.report import files, words
 from grpclab.report.data import element, read_page
 from grpclab.report.finished import FinishedStudy
-from grpclab.study.model import StoredComparison
 from grpclab.study.stored_values import written
 from grpclab.system.untrusted import json_object
 from grpclab.text.redaction import without_digits
@@ -212,8 +211,8 @@ def summary(study: FinishedStudy) -> Past:
     Without trials it holds no levels, and the study is in no history of a configuration.
     """
     manifest, verdict = study.manifest, study.verdict
-    compared: PlannedComparison = verdict.headline or manifest.plan.headline or PlannedComparison()
-    headline = verdict.headline or StoredComparison()
+    headline = verdict.headline
+    compared = headline if headline.baseline or not manifest.plan.headline else manifest.plan.headline
     commit = words.plain(manifest.git.get("commit") or "")[:12]
     known = [manifest.machine.get(key) for key in ("host", "hostname", "cpu_model", "cpu")]
     return Past(
@@ -222,11 +221,11 @@ def summary(study: FinishedStudy) -> Past:
         question=words.plain(manifest.question),
         sentence=words.plain(verdict.sentence),
         verdict=words.plain(headline.verdict or "inconclusive"),
-        claims=bool(manifest.plan.replication),
+        claims=manifest.plan.tests_claims,
         machine=", ".join(words.plain(k) for k in known if k),
-        ratio=qty.number(headline.ratio),
-        low=qty.number(headline.ci_low),
-        high=qty.number(headline.ci_high),
+        ratio=headline.ratio,
+        low=headline.ci_low,
+        high=headline.ci_high,
         identity={words.plain(k): words.plain(v) for k, v in manifest.identity.items() if v},
         git=f"{commit}{'+' if commit and manifest.git.get('dirty') else ''}",
         design=words.plain(manifest.design),

@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
+from grpclab.analysis import Judgement
 from grpclab.analysis.study_plan import Json
 from grpclab.errors import DesignError
 from grpclab.report import data
 from grpclab.report.tidy import tidy
 from grpclab.study.documents import manifest_document, read_json
-from grpclab.study.model import StoredVerdict
 from grpclab.study.repeat import Original
 from grpclab.study.store import Store
 from grpclab.study.stored_values import read_manifest, read_measurable, read_verdict
@@ -132,11 +132,11 @@ def load_original(source: Path | str) -> Original:
     return Original(source=str(path), manifest=manifest, verdict=verdict, trusted=False)
 
 
-def _verdict(folder: Path) -> StoredVerdict:
+def _verdict(folder: Path) -> Judgement:
     try:
         return read_verdict(read_json(folder / PARTS[2], inside=folder))
     except (OSError, ValueError):
-        return StoredVerdict()
+        return Judgement()
 
 
 def finished_studies(results: Path | str) -> list[Path]:

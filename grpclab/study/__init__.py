@@ -15,7 +15,7 @@ Each line imports only from those above it::
     designs/       the designs of studies: which configurations are measured and compared
     documents      the JSON files of a study: written whole or not at all, read within bounds
     window         what a trial keeps of its measured window: metrics, and the frames of latencies and of time
-    model          what manifest.json, verdict.json and result.json hold, as values
+    model          what manifest.json and result.json hold, as values
     origin         where a manifest comes from: sealed by this user on this machine, or from somewhere else
     stored_values  the reader of what is stored: types and bounds are checked on the way into the model
     collection     the stored trials of a study together: one frame, and what a report shows beside it

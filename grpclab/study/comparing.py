@@ -31,7 +31,6 @@ from grpclab.study.runner import Study, no_verdict, require_outputs
 from grpclab.study.sides import A, Asked, B, Side, pair
 from grpclab.study.store import Store
 from grpclab.study.stored_comparison import compare_stored
-from grpclab.study.stored_values import written
 from grpclab.study.trial_progress import say
 from grpclab.system.inputs import whole
 from grpclab.system.paths import is_stored, project_root
@@ -166,5 +165,5 @@ def judge(study: Study) -> CompareResult:
         trials=trials,
         judgement=judgement,
         study=str(study.store.folder),
-        setup=tuple(described(written(study.manifest))),
+        setup=tuple(described(study.plan, study.manifest.servers, study.manifest.versions)),
     )

@@ -49,7 +49,7 @@ class CompareResult:
         Levels are geometric means over the blocks of the ratio, so that B / A of the levels is the ratio.
         """
         rows = {}
-        for one in (self.judgement.headline, *self.judgement.comparisons):
+        for one in self.judgement.judged:
             known = one.computed
             between = (
                 f"{qty.ratio(one.ci_low, 'sentence')} to {qty.ratio(one.ci_high, 'sentence')}"
@@ -81,7 +81,7 @@ class CompareResult:
 
     def as_dict(self) -> dict[str, Any]:
         """For a machine: the content of verdict.json, the setup, and the levels of A and B by metric."""
-        metrics = [one.metric for one in (self.judgement.headline, *self.judgement.comparisons)]
+        metrics = [one.metric for one in self.judgement.judged]
         levels = {metric: dict(zip("ab", self.levels(metric), strict=True)) for metric in metrics}
         known = {m: {side: None if math.isnan(v) else v for side, v in two.items()} for m, two in levels.items()}
         return self.judgement.as_dict() | {"setup": dict(self.setup), "levels": known, "study": self.study}

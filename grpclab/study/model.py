@@ -1,4 +1,4 @@
-"""What manifest.json, verdict.json and result.json hold, as values.
+"""What manifest.json and result.json hold, as values; verdict.json holds a :class:`.Judgement`.
 
 Each class is one JSON object. A file that an earlier version wrote lacks what is newer, and null stands for anything
 that is unknown, so a field has a default unless every version has written it; keys that no field has may hold what
@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from grpclab.analysis.study_plan import Json, PlannedComparison, StoredCores, StudyPlan, always, nothing
+from grpclab.analysis.study_plan import Json, StoredCores, StudyPlan, always, nothing
 from grpclab.factors.levels import Level
+from grpclab.system.notices import Notice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,61 +55,6 @@ class Manifest:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StoredNotice:
-    """Something that happened around a trial: its kind, how grave it is, a sentence, and what to do about it."""
-
-    kind: str = ""
-    severity: str = ""
-    text: str = ""
-    remedy: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoredComparison(PlannedComparison):
-    """A comparison with its verdict: the ratio candidate / baseline, its 95 % interval, and what it is made of.
-
-    A figure is null where it cannot be computed; `note` says why. `p_adjusted` is adjusted within the family, `verdict`
-    one of faster, slower, equivalent and inconclusive.
-    """
-
-    ratio: float | None = None
-    ci_low: float | None = None
-    ci_high: float | None = None
-    p_value: float | None = None
-    p_adjusted: float | None = None
-    delta: float | None = None
-    blocks: int | None = None
-    blocks_needed: Json = None
-    verdict: str = ""
-    limited_by: tuple[str, ...] = ()
-    note: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoredLimit:
-    """What limited a configuration: the resource, and a sentence with its numbers."""
-
-    configuration: str = ""
-    resource: str = ""
-    evidence: str = ""
-    certain: bool | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoredVerdict:
-    """The content of verdict.json: the sentence, the headline and every comparison. `aa` is null without an A/A arm."""
-
-    schema_version: Json = None
-    sentence: str = ""
-    headline: StoredComparison | None = None
-    comparisons: tuple[StoredComparison, ...] = ()
-    aa: StoredComparison | None = None
-    warnings: tuple[str, ...] = ()
-    limits: tuple[StoredLimit, ...] = ()
-    notices: tuple[StoredNotice, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
 class StoredFailure:
     """Calls that failed alike, as :class:`grpclab.load.core.failures.Failure` has them."""
 
@@ -136,7 +82,7 @@ class StoredResult:
     invalid_reason: str
     limited_by: str
     limits: tuple[str, ...] = ()
-    notices: tuple[StoredNotice, ...] = ()
+    notices: tuple[Notice, ...] = ()
     factors: Mapping[str, Level]
     measured_on: Mapping[str, Json] = nothing()
     without_effect: Mapping[str, str]

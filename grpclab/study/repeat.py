@@ -16,13 +16,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from grpclab.analysis import analyse
+from grpclab.analysis import Comparison, Judgement, analyse
 from grpclab.analysis.study_plan import Json
 from grpclab.errors import DesignError, UsageError
 from grpclab.servers.targets import is_registered
 from grpclab.study.comparing_study import ComparingStudy, references_of, servers_of
 from grpclab.study.manifests import manifest_of, surroundings
-from grpclab.study.model import Manifest, StoredComparison, StoredOriginal, StoredVerdict
+from grpclab.study.model import Manifest, StoredOriginal
 from grpclab.study.origin import is_sealed, started_by
 from grpclab.study.parameters import study_name
 from grpclab.study.runner import Study
@@ -50,7 +50,7 @@ class Original:
 
     source: str
     manifest: Manifest
-    verdict: StoredVerdict = field(default_factory=StoredVerdict)
+    verdict: Judgement = field(default_factory=Judgement)
     trusted: bool = True
 
     @property
@@ -160,7 +160,7 @@ def _check(original: Original) -> None:
             f"{original.source} starts servers by commands, or opens files, of whoever made it: read them, then run"
             f" them yourself: {printable(by_hand)}"
         )
-    analyse(pd.DataFrame(), written(plan))  # what cannot be judged is not worth measuring
+    analyse(pd.DataFrame(), plan)  # what cannot be judged is not worth measuring
 
 
 def _longest_s(original: Original) -> float:
@@ -186,10 +186,10 @@ def _reason(error: Exception) -> str:
     return f"{error.args[0]} is missing" if isinstance(error, KeyError) else printable(str(error))
 
 
-def compared(original: Original, manifest: Manifest, verdict: StoredVerdict) -> list[str]:
+def compared(original: Original, manifest: Manifest, verdict: Judgement) -> list[str]:
     """How the repeat's headline stands beside the original's, in lines; `manifest` and `verdict` are the repeat's."""
     first = original.manifest
-    before, after = original.verdict.headline or StoredComparison(), verdict.headline or StoredComparison()
+    before, after = original.verdict.headline, verdict.headline
     names = (f"{original.name} ({(first.created_at or 'at an unknown time')[:10]})", f"{manifest.study} (now)")
     width = max(map(len, names))
     lines = [f"{name:<{width}}  {_estimate(c)}" for name, c in zip(names, (before, after), strict=True)]
@@ -221,11 +221,11 @@ def _other_program(name: str, *manifests: Manifest) -> bool:
     return all(digests) and digests[0] != digests[1]
 
 
-def _estimate(c: StoredComparison) -> str:
-    if c.ratio is None:
+def _estimate(c: Comparison) -> str:
+    if not c.computed:
         return "no ratio"
     between = " (no interval)"
-    if c.ci_low is not None and c.ci_high is not None:
+    if c.has_interval:
         between = f" (95 % interval {_figure(c.ci_low)} to {_figure(c.ci_high)})"
     return f"{_figure(c.ratio)}x{between}, {c.blocks} blocks: {c.verdict}"
 
@@ -235,8 +235,8 @@ def _figure(ratio: float) -> str:
     return f"{ratio:.2g}" if ratio < 0.1 else f"{ratio:.2f}" if ratio < 100 else f"{ratio:,.0f}"
 
 
-def _overlap(before: StoredComparison, after: StoredComparison) -> str:
-    if before.ci_low is None or before.ci_high is None or after.ci_low is None or after.ci_high is None:
+def _overlap(before: Comparison, after: Comparison) -> str:
+    if not (before.has_interval and after.has_interval):
         return "without both intervals nothing can be said of whether the result came back"
     apart = before.ci_low > after.ci_high or after.ci_low > before.ci_high
     agree = "the verdict is the same" if before.verdict == after.verdict else f"the verdict was {before.verdict}"

@@ -34,7 +34,7 @@ from grpclab.study.manifests import link_check, manifest_for, manifest_of, surro
 from grpclab.study.model import Manifest, StoredResult
 from grpclab.study.parameters import StudyParameters, study_name
 from grpclab.study.store import Store
-from grpclab.study.stored_values import read, written
+from grpclab.study.stored_values import read
 from grpclab.study.trial_progress import Progress, say
 from grpclab.study.trial_result import TrialIdentity, TrialResult, now_text
 from grpclab.system.paths import project_root, require_writable, written_to
@@ -304,7 +304,7 @@ class Study:
     def judge(self, trials: pd.DataFrame | None = None) -> Judgement:
         """What the trials say; writes verdict.json."""
         trials = self.collect() if trials is None else trials
-        judgement = analyse(trials, written(self.plan), written(self.manifest.cores))
+        judgement = analyse(trials, self.plan, self.manifest.cores)
         if mixed := self._mixed(trials):
             judgement = replace(
                 judgement,

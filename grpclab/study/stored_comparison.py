@@ -15,10 +15,9 @@ from grpclab.errors import DesignError, MeasurementError
 from grpclab.study.comparison import CompareResult
 from grpclab.study.designs import compare_design
 from grpclab.study.designs.compare_design import SCENARIO
-from grpclab.study.model import Manifest
 from grpclab.study.runner import Study
 from grpclab.study.sides import A, B, Side, check_pair, checked_name
-from grpclab.study.stored_values import evaluating, written
+from grpclab.study.stored_values import evaluating
 from grpclab.study.target import Subject
 
 
@@ -65,11 +64,11 @@ def _compared_stored(
     blocks = int(trials["block"].max()) + 1 if len(trials) else 0
     check_pair(sides)
     plan_ = compare_design.plan(sides, blocks=blocks, delta=delta)
-    judgement = analyse(trials, written(plan_), written(studies[A].manifest.cores))
+    judgement = analyse(trials, plan_, studies[A].manifest.cores)
     judgement = replace(judgement, warnings=(*warnings, *judgement.warnings))
     if not judgement.headline.computed:
         raise MeasurementError(f"there is no ratio: {judgement.headline.note}")
-    setup = described(written(Manifest(plan=plan_, servers=servers, versions=studies[A].manifest.versions)))
+    setup = described(plan_, servers, studies[A].manifest.versions)
     return CompareResult(trials=trials, judgement=judgement, setup=tuple(setup))
 
 

@@ -1,7 +1,8 @@
-"""What a study stored, read into the values of :mod:`grpclab.study.model`: types and bounds are checked on the way.
+"""What a study stored, read into the values of :mod:`grpclab.study.model` and a :class:`.Judgement`.
 
-A file that was sent by somebody may hold anything. Nothing but what is read without asking has to be there, null
-stands for anything that is unknown, and keys that are not known here may hold what they like.
+Types and bounds are checked on the way: a file that was sent by somebody may hold anything. Nothing but what is read
+without asking has to be there, null stands for anything that is unknown, and keys that are not known here may hold what
+they like.
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from types import NoneType, UnionType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from grpclab.analysis.inference.distribution import check_histogram
+from grpclab.analysis.judgement import Judgement
 from grpclab.analysis.study_plan import ALWAYS, StudyPlan
 from grpclab.errors import DesignError, GrpclabError
 from grpclab.factors.levels import Level
 from grpclab.study.documents import SCHEMA_VERSION
-from grpclab.study.model import Manifest, StoredResult, StoredVerdict
+from grpclab.study.model import Manifest, StoredResult
 from grpclab.text.printable import printable
 
 MOST_BLOCKS = 1000
@@ -89,9 +91,9 @@ def read_plan(document: Mapping[str, Any]) -> StudyPlan:
     return read(StudyPlan, document)
 
 
-def read_verdict(document: Mapping[str, Any]) -> StoredVerdict:
+def read_verdict(document: Mapping[str, Any]) -> Judgement:
     """The verdict of a document. Raises ValueError for one that holds something of another type."""
-    return read(StoredVerdict, document)
+    return read(Judgement, document)
 
 
 def read_result(document: Mapping[str, Any], trial: str) -> StoredResult:
@@ -177,6 +179,8 @@ def _read(value: Any, kind: Any, where: str) -> Any:
     if kind == Level:
         _require(isinstance(value, _LEVEL), where, value, "a level")
         kind = str if isinstance(value, str) else bool if isinstance(value, bool) else float
+    if get_origin(kind) is Literal:
+        kind = str  # of the words that this version knows; another one may know more
     if kind is str:
         _require(isinstance(value, str), where, value, _WORDS[str])
         _require(len(value) <= MOST_TEXT, where, value, f"a text of at most {MOST_TEXT:,} letters")

@@ -23,7 +23,7 @@ from grpclab.profiling.profiler import Look
 from grpclab.profiling.threads import ThreadUse
 from grpclab.study import profile_window, window
 from grpclab.study.documents import SCHEMA_VERSION, write_json
-from grpclab.study.model import StoredFailure, StoredNotice, StoredResult
+from grpclab.study.model import StoredFailure, StoredResult
 from grpclab.study.target import Subject
 from grpclab.system import environment, procfs
 from grpclab.system.notices import Notice
@@ -123,7 +123,7 @@ class TrialResult:
             invalid_reason=self.invalid_reason,
             limited_by=self.limited_by,
             limits=tuple(self.limits),
-            notices=tuple(StoredNotice(**vars(notice)) for notice in self.notices),
+            notices=tuple(self.notices),
             factors=self._known(self.config.flat()),
             measured_on=measured_on(),
             without_effect=self.without_effect,

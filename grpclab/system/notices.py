@@ -12,11 +12,14 @@ Severity = Literal["warning", "note"]
 
 @dataclass(frozen=True, kw_only=True)
 class Notice:
-    """One thing to know. `kind` is a word for programs; `text` says what was, `remedy` what to do about it."""
+    """One thing to know. `kind` is a word for programs; `text` says what was, `remedy` what to do about it.
 
-    kind: str
-    severity: Severity
-    text: str
+    A stored one that says less is a note; a later version may know other severities.
+    """
+
+    kind: str = ""
+    severity: Severity = "note"
+    text: str = ""
     remedy: str = ""
 
     def __str__(self) -> str:

@@ -197,7 +197,9 @@ class MadeStudy:
 
     def judged_again(self, trials: pd.DataFrame) -> MadeStudy:
         """The same plan over other trials."""
-        return MadeStudy(self.manifest, trials, as_json(analysis.analyse(trials, self.manifest["plan"]).as_dict()))
+        return MadeStudy(
+            self.manifest, trials, as_json(analysis.analyse(trials, plans.value(self.manifest["plan"])).as_dict())
+        )
 
 
 def material(made: MadeStudy, *, text: str = "") -> dict[str, Any]:
@@ -271,7 +273,7 @@ def full_study(*, name: str = "synthetic", blocks: int = 6, seed: int = 20261123
         trials.loc[failed, "errors"] = 3.0
         trials.loc[failed, "errors_by_status"] = json.dumps({"UNAVAILABLE": 3})
     manifest = manifest_of(name, plan, seed=seed, blocks=blocks)
-    return MadeStudy(manifest, trials, as_json(analysis.analyse(trials, plan).as_dict()))
+    return MadeStudy(manifest, trials, as_json(analysis.analyse(trials, plans.value(plan)).as_dict()))
 
 
 def manifest_of(name: str, plan: dict[str, Any], *, seed: int = 1, blocks: int = 6) -> dict[str, Any]:
@@ -526,7 +528,9 @@ def waiting_study(*, name: str = "waiting", blocks: int = 6) -> MadeStudy:
         "waiting": plan["waiting"],
     }
     trials = maker.trials(study=name)
-    return MadeStudy(manifest_of(name, plan, blocks=blocks), trials, as_json(analysis.analyse(trials, plan).as_dict()))
+    return MadeStudy(
+        manifest_of(name, plan, blocks=blocks), trials, as_json(analysis.analyse(trials, plans.value(plan)).as_dict())
+    )
 
 
 @made_once
@@ -602,4 +606,4 @@ def small_study(*, blocks: int = 6, text: str = "") -> MadeStudy:
     manifest = manifest_of(f"small{text}", plan, blocks=blocks)
     manifest["question"] += text
     manifest["machine"]["host"] += text
-    return MadeStudy(manifest, trials, as_json(analysis.analyse(trials, plan).as_dict()))
+    return MadeStudy(manifest, trials, as_json(analysis.analyse(trials, plans.value(plan)).as_dict()))

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 import pytest
 
+from grpclab.analysis.judgement import Judgement
 from grpclab.analysis.study_plan import StudyPlan
 from grpclab.cli import commands
 from grpclab.factors.config import FACTORS, TrialConfig
@@ -24,7 +25,7 @@ from grpclab.load import plan as plan_module
 from grpclab.profiling import perf, pyspy
 from grpclab.servers.process.exposure import ListenAddress
 from grpclab.study import comparing, pilot, stored_comparison
-from grpclab.study.model import Manifest, StoredVerdict
+from grpclab.study.model import Manifest
 from grpclab.text import credentials
 from tests.support.bench_results import SAY_HELLO, result
 
@@ -161,7 +162,7 @@ class Watched:
             return Path("reports/x.html")
 
         self.patch.setattr(publish, "publish", published)
-        verdict = StoredVerdict(sentence="It is so.")
+        verdict = Judgement(sentence="It is so.")
         self.patch.setattr(publish, "finished", lambda *_, **__: SimpleNamespace(verdict=verdict, configurations={}))
         for name, told in (("terminal.table", "a table"), ("json.as_json", {})):
             self.patch.setattr(f"grpclab.report.renderers.{name}", lambda _, told=told: told)

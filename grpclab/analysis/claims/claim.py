@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
 from grpclab.analysis.inference.ratios import numbers
 from grpclab.analysis.inference.validity import GENERATOR, limits_of
+from grpclab.analysis.inference.verdict import Comparison
 
 HOLDS = "holds"
 CONDITION = "holds under a condition"
@@ -23,13 +24,12 @@ LEAST_BLOCKS = 3
 BETTER = {"faster": True, "equivalent": False, "slower": False}
 """What a comparison's verdict means for a claim that something is better; `inconclusive` leaves it open."""
 
-Found = Mapping[str, Any]
 Outcome = bool | None
 """Of a claim at one place: confirmed, refuted, or open."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim:
+class TestedClaim:
     """A row of the table; all text is plain."""
 
     claim: str
@@ -42,18 +42,13 @@ class Claim:
 class Comparisons:
     """The comparisons of a verdict, by what they compare."""
 
-    def __init__(self, verdict: Found) -> None:
-        listed = [verdict.get("headline"), *(verdict.get("comparisons") or [])]
-        self._found = {self._key(c): c for c in listed if c}
+    def __init__(self, judged: Iterable[Comparison]) -> None:
+        self._judged = {(c.scenario, c.metric, c.baseline, c.candidate): c for c in judged}
 
-    @staticmethod
-    def _key(c: Found) -> tuple[str, ...]:
-        return tuple(str(c.get(name)) for name in ("scenario", "metric", "baseline", "candidate"))
-
-    def get(self, scenario: str, baseline: str, candidate: str, metric: str = "throughput_rps") -> Found:
-        """That comparison; an empty one where the verdict has none, or no ratio with an interval."""
-        found = self._found.get((scenario, metric, baseline, candidate)) or {}
-        return found if all(found.get(name) is not None for name in ("ratio", "ci_low", "ci_high")) else {}
+    def get(self, scenario: str, baseline: str, candidate: str, metric: str = "throughput_rps") -> Comparison | None:
+        """That comparison; None where the verdict has none, or no ratio with an interval."""
+        c = self._judged.get((scenario, metric, baseline, candidate))
+        return c if c and all(map(math.isfinite, (c.ratio, c.ci_low, c.ci_high))) else None
 
 
 def combined(outcomes: Mapping[str, Outcome]) -> tuple[str, str]:
@@ -73,19 +68,21 @@ def combined(outcomes: Mapping[str, Outcome]) -> tuple[str, str]:
     return UNDECIDED, ""
 
 
-def decided(c: Found, outcomes: Mapping[str, bool]) -> Outcome:
+def decided(c: Comparison | None, outcomes: Mapping[str, bool]) -> Outcome:
     """What the comparison's verdict means; open with too few blocks."""
-    return outcomes.get(str(c["verdict"])) if c and c["blocks"] >= LEAST_BLOCKS else None
+    return outcomes.get(c.verdict) if c and c.blocks >= LEAST_BLOCKS else None
 
 
-def bounded(trials: pd.DataFrame, c: Found) -> set[str]:
+def bounded(trials: pd.DataFrame, c: Comparison | None) -> set[str]:
     """The sides of a comparison, `baseline` and `candidate`, that the load generator limited.
 
     A limited side was truly at least as fast: with the candidate limited a throughput ratio is a lower bound, which
     can confirm and not refute; with the baseline limited the reverse; with both it decides nothing.
     """
-    sides = ("baseline", "candidate") if c else ()
-    return {side for side in sides if GENERATOR in limits_of(trials, c[side], c["scenario"])}
+    if c is None:
+        return set()
+    sides = {"baseline": c.baseline, "candidate": c.candidate}
+    return {side for side, name in sides.items() if GENERATOR in limits_of(trials, name, c.scenario)}
 
 
 def within_bounds(outcome: Outcome, limited: set[str]) -> Outcome:
@@ -94,7 +91,7 @@ def within_bounds(outcome: Outcome, limited: set[str]) -> Outcome:
     return None if outcome is None or against[outcome] in limited else outcome
 
 
-def bound_told(limited: set[str]) -> str:
+def bound_words(limited: set[str]) -> str:
     """What a ratio with these sides limited is; "" for none."""
     if not limited:
         return ""
@@ -107,17 +104,17 @@ def counted(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[numbers(rows, "errors").notna() & (numbers(rows, "requests") > 0)]
 
 
-def ratio_told(c: Found) -> str:
+def ratio_words(c: Comparison | None) -> str:
     """``1.02 times (0.99 to 1.05)``; two digits that matter far below 1."""
-    if not c:
+    if c is None:
         return "no known ratio"
-    low, middle, high = (f"{x:.2f}" if x >= 0.1 else f"{x:.2g}" for x in (c["ci_low"], c["ratio"], c["ci_high"]))
+    low, middle, high = (f"{x:.2f}" if x >= 0.1 else f"{x:.2g}" for x in (c.ci_low, c.ratio, c.ci_high))
     return f"{middle} times ({low} to {high})"
 
 
-def in_brackets(c: Found) -> str:
+def in_brackets(c: Comparison | None) -> str:
     """The ratio at the end of a part of a sentence; "" for none."""
-    return f", {ratio_told(c)}" if c else ""
+    return f", {ratio_words(c)}" if c else ""
 
 
 def listing(words: Sequence[str]) -> str:
@@ -125,6 +122,6 @@ def listing(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else " and ".join([", ".join(words[:-1]), words[-1]])
 
 
-def told_with(condition: str, *parts: str) -> str:
+def joined(condition: str, *parts: str) -> str:
     """Sentences in one: the condition first."""
     return "; ".join([*([condition] if condition else []), *(part for part in parts if part)])

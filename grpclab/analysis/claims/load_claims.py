@@ -13,20 +13,21 @@ from grpclab.analysis.claims.claim import (
     CONDITION,
     HOLDS,
     LEAST_BLOCKS,
-    Claim,
     Comparisons,
-    Found,
     Outcome,
-    bound_told,
+    TestedClaim,
+    bound_words,
     bounded,
     combined,
     counted,
-    ratio_told,
-    told_with,
+    joined,
+    ratio_words,
     within_bounds,
 )
 from grpclab.analysis.inference.evidence import PYSPY, Shift, shift, work_shares
 from grpclab.analysis.inference.ratios import column, log_t_interval, numbers, trials_of, valid_trials
+from grpclab.analysis.inference.verdict import Comparison
+from grpclab.analysis.study_plan import PlannedLoads, PlannedPair, PlannedStreams, PlannedThroughput
 
 CLAIMED_RPS = (3_232.0, 12_199.0)
 CLAIMED_RATIO = CLAIMED_RPS[1] / CLAIMED_RPS[0]
@@ -35,7 +36,7 @@ CLAIMED_SHARE, CLAIMED_MOST = 0.1364, 0.05
 KERNEL_FAMILIES = ("send", "receive", "locks", "other_kernel")
 
 
-def throughput(trials: pd.DataFrame, compared: Comparisons, asked: Found, delta: float) -> Claim:
+def throughput(trials: pd.DataFrame, compared: Comparisons, asked: PlannedThroughput, delta: float) -> TestedClaim:
     """Optimized gives 3.77 times the throughput of basic (+277 %). The places are the two engines.
 
     Confirmed where the whole interval lies above 3.77 (1 - delta), refuted where it lies below 3.77, else open. A
@@ -43,49 +44,49 @@ def throughput(trials: pd.DataFrame, compared: Comparisons, asked: Found, delta:
     a condition if the server alone, with the same client, misses 3.77: that basic's client opens a channel a call.
     """
     outcomes: dict[str, Outcome] = {}
-    told = []
-    for arm in asked["arms"]:
-        c = compared.get(asked["scenario"], arm["basic"], arm["optimized"])
+    parts = []
+    for arm in asked.arms:
+        c = compared.get(asked.scenario, arm.basic, arm.optimized)
         limited = bounded(trials, c)
         outcome = within_bounds(_reaches(c, delta), limited)
         if outcome is not None or not limited:
-            outcomes[f"with engine {arm['engine']}"] = outcome
-        levels = " to ".join(_level(trials, arm[name]) for name in ("basic", "optimized"))
-        gain = f"{_gain(c)}{bound_told(limited)}" if c else "no ratio"
-        told.append(f"engine {arm['engine']}: {gain}, {levels} requests/s")
-    server = compared.get(asked["scenario"], **asked["server_only"])
+            outcomes[f"with engine {arm.engine}"] = outcome
+        levels = " to ".join(_level(trials, name) for name in (arm.basic, arm.optimized))
+        gain = f"{_gain(c)}{bound_words(limited)}" if c else "no ratio"
+        parts.append(f"engine {arm.engine}: {gain}, {levels} requests/s")
+    server = compared.get(asked.scenario, asked.server_only.baseline, asked.server_only.candidate)
     if server:
-        told.append(f"the server alone, with the same client: {_gain(server)}")
+        parts.append(f"the server alone, with the same client: {_gain(server)}")
     verdict, condition = combined(outcomes)
     if verdict == HOLDS and within_bounds(_reaches(server, delta), bounded(trials, server)) is False:
         verdict, condition = CONDITION, "only against a client that opens a channel for each call"
-    return Claim(
+    return TestedClaim(
         claim="throughput",
         claimed=f"{CLAIMED_RPS[0]:,.0f} to {CLAIMED_RPS[1]:,.0f} requests/s, +277 % of optimized over basic",
         done="basic and optimized at 64 calls in flight with both engines, and the basic server with the optimized "
         "client",
-        result=told_with(condition, *told),
+        result=joined(condition, *parts),
         verdict=verdict,
     )
 
 
-def _reaches(c: Found, delta: float) -> Outcome:
+def _reaches(c: Comparison | None, delta: float) -> Outcome:
     """Whether a ratio reaches the claimed one."""
-    if not c or c["blocks"] < LEAST_BLOCKS:
+    if c is None or c.blocks < LEAST_BLOCKS:
         return None
-    if c["ci_low"] >= CLAIMED_RATIO * (1 - delta):
+    if c.ci_low >= CLAIMED_RATIO * (1 - delta):
         return True
-    return False if c["ci_high"] < CLAIMED_RATIO else None
+    return False if c.ci_high < CLAIMED_RATIO else None
 
 
-def _gain(c: Found) -> str:
+def _gain(c: Comparison) -> str:
     """``+114 % (105 to 123 %), below the claimed``."""
-    low, high = (100 * (c[end] - 1) for end in ("ci_low", "ci_high"))
-    where = "below" if c["ci_high"] < CLAIMED_RATIO else "above" if c["ci_low"] > CLAIMED_RATIO else "around"
-    return f"{100 * (c['ratio'] - 1):+.0f} % ({low:+.0f} to {high:+.0f} %), {where} the claimed"
+    low, high = (100 * (end - 1) for end in (c.ci_low, c.ci_high))
+    where = "below" if c.ci_high < CLAIMED_RATIO else "above" if c.ci_low > CLAIMED_RATIO else "around"
+    return f"{100 * (c.ratio - 1):+.0f} % ({low:+.0f} to {high:+.0f} %), {where} the claimed"
 
 
-def syscalls(trials: pd.DataFrame, asked: Found) -> Claim:
+def syscalls(trials: pd.DataFrame, asked: PlannedPair) -> TestedClaim:
     """The share of system calls falls from 13.64 % to 3 to 5 %. The places are the tools: py-spy and perf.
 
     Confirmed where the interval of the change lies below 0 and optimized's whole interval at or below 5 %; refuted
@@ -94,21 +95,21 @@ def syscalls(trials: pd.DataFrame, asked: Found) -> Claim:
     pyspy = sum((work_shares(trials, PYSPY, family) for family in KERNEL_FAMILIES), pd.Series(0.0, index=trials.index))
     views: dict[str, pd.Series[float]] = {"py-spy": pyspy, "perf": numbers(trials, "perf_kernel_share")}
     outcomes: dict[str, Outcome] = {}
-    told = []
+    parts = []
     for tool, shares in views.items():
-        s = shift(trials, asked["baseline"], asked["candidate"], shares)
+        s = shift(trials, asked.baseline, asked.candidate, shares)
         outcomes[f"as {tool} sees it"] = _falls(s)
-        told.append(f"by {tool}: {_shift_told(s)}")
-    whole = shift(trials, asked["baseline"], asked["candidate"], numbers(trials, "server_kernel_share"))
-    told.append(f"for comparison, the kernel's own accounting of the CPU time: {_shift_told(whole)}")
+        parts.append(f"by {tool}: {_shift_words(s)}")
+    whole = shift(trials, asked.baseline, asked.candidate, numbers(trials, "server_kernel_share"))
+    parts.append(f"for comparison, the kernel's own accounting of the CPU time: {_shift_words(whole)}")
     verdict, condition = combined(outcomes)
-    return Claim(
+    return TestedClaim(
         claim="system calls",
         claimed=f"their share falls from {100 * CLAIMED_SHARE:.2f} % to 3 to 5 %",
         done="both servers sampled under load, after the window: by py-spy, which sees Python's threads only (samples "
         "at work, in sending, receiving, locks and other kernel work), and by perf, which sees every thread (samples "
         "in the kernel)",
-        result=told_with(condition, *told),
+        result=joined(condition, *parts),
         verdict=verdict,
     )
 
@@ -121,7 +122,7 @@ def _falls(s: Shift) -> Outcome:
     return False if s.change.low >= 0 or s.candidate.low > CLAIMED_MOST else None
 
 
-def _shift_told(s: Shift) -> str:
+def _shift_words(s: Shift) -> str:
     if not s.change.blocks:
         return "not measured"
     between = ""
@@ -130,26 +131,26 @@ def _shift_told(s: Shift) -> str:
     return f"{100 * s.baseline.mean:.1f} % to {100 * s.candidate.mean:.1f} %{between}"
 
 
-def streams(trials: pd.DataFrame, compared: Comparisons, asked: Found) -> Claim:
+def streams(trials: pd.DataFrame, compared: Comparisons, asked: PlannedStreams) -> TestedClaim:
     """10,000 calls are in flight at once, and all succeed. One block in which that is not so refutes it.
 
     Confirmed if in every block the high water of calls in flight is 10,000 or more, none waits for the server's
     stream limit and none fails. It then holds under a condition if the same server with grpcio's own limits does not.
     """
-    optimized, own = (_carried(trials, asked[name], asked["in_flight"]) for name in ("optimized", "own_limits"))
+    optimized, own = (_carried(trials, name, asked.in_flight) for name in (asked.optimized, asked.own_limits))
     verdict, condition = combined({"": optimized.outcome})
     if verdict == HOLDS and own.outcome is False:
         verdict, condition = CONDITION, "only with the server's limits raised"
-    told = [f"optimized: {optimized.told}", f"the same with grpcio's own limits: {own.told}"]
-    c = compared.get(asked["scenario"], asked["few"], asked["optimized"])
+    parts = [f"optimized: {optimized.words}", f"the same with grpcio's own limits: {own.words}"]
+    c = compared.get(asked.scenario, asked.few, asked.optimized)
     if c:
-        told.append(f"throughput against that at 64 in flight: {ratio_told(c)}")
-    return Claim(
+        parts.append(f"throughput against that at 64 in flight: {ratio_words(c)}")
+    return TestedClaim(
         claim="streams",
-        claimed=f"{asked['in_flight']:,} concurrent streams",
-        done=f"{asked['in_flight']:,} unary calls in flight on four connections (engine wire), at the optimized server "
+        claimed=f"{asked.in_flight:,} concurrent streams",
+        done=f"{asked.in_flight:,} unary calls in flight on four connections (engine wire), at the optimized server "
         "and at the same one with grpcio's own limits on streams and on calls not yet started",
-        result=told_with(condition, *told),
+        result=joined(condition, *parts),
         verdict=verdict,
     )
 
@@ -159,7 +160,7 @@ class Carried:
     """Whether so many calls in flight were carried, and the words for it."""
 
     outcome: Outcome
-    told: str
+    words: str
 
 
 def _carried(trials: pd.DataFrame, configuration: str, in_flight: int) -> Carried:
@@ -167,53 +168,53 @@ def _carried(trials: pd.DataFrame, configuration: str, in_flight: int) -> Carrie
     high, held = numbers(rows, "in_flight_max"), numbers(rows, "held").fillna(0)
     good = column(rows, "valid").eq(True) & (high >= in_flight) & (held == 0) & (numbers(rows, "errors") == 0)
     by_block = good.groupby(column(rows, "block")).all()
-    if by_block.empty:
-        return Carried(outcome=None, told="not measured")
+    if by_block.empty or not in_flight:
+        return Carried(outcome=None, words="not measured")
     failed, made = int(numbers(rows, "errors").sum()), int(numbers(rows, "requests").sum())
     n, succeeded = len(by_block), int(by_block.sum())
-    told = (
+    words = (
         f"{high.min():,.0f} at once at the high water, {failed:,} of {made:,} calls failed, "
         f"median latency {qty.duration(numbers(rows, 'latency_p50_s').median(), 'sentence')}, "
         f"carried in {succeeded} of {n} blocks"
     )
     if succeeded == n:
-        told += f" (95 %: in more than {qty.percent(0.05 ** (1 / n), 'sentence')} of such blocks)"
+        words += f" (95 %: in more than {qty.percent(0.05 ** (1 / n), 'sentence')} of such blocks)"
     outcome = False if succeeded < n else True if n >= LEAST_BLOCKS else None
-    return Carried(outcome=outcome, told=told)
+    return Carried(outcome=outcome, words=words)
 
 
-def errors(trials: pd.DataFrame, asked: Sequence[Found]) -> Claim:
+def errors(trials: pd.DataFrame, asked: Sequence[PlannedLoads]) -> TestedClaim:
     """No call fails. The places are the loads of the optimized server.
 
     Refuted by one failed call, whatever the trial was; confirmed without any in LEAST_BLOCKS blocks or more. The
     interval is that of a share of blocks (Clopper-Pearson, one-sided), since calls of a block are not independent.
     """
     outcomes: dict[str, Outcome] = {}
-    told = []
-    for entry in asked:
-        rows = counted(trials[column(trials, "configuration").isin(entry["configurations"])])
+    parts = []
+    for loads in asked:
+        rows = counted(trials[column(trials, "configuration").isin(loads.configurations)])
         failed, made = numbers(rows, "errors"), int(numbers(rows, "requests").sum())
         blocks = (failed > 0).groupby(column(rows, "block")).any()
         hit, n = int(blocks.sum()), len(blocks)
-        outcomes[f"with {entry['place']}"] = False if hit else True if n >= LEAST_BLOCKS else None
+        outcomes[f"with {loads.place}"] = False if hit else True if n >= LEAST_BLOCKS else None
         if not n:
-            told.append(f"{entry['place']}: not measured")
+            parts.append(f"{loads.place}: not measured")
             continue
         most = qty.percent(1 - 0.05 ** (1 / n), "sentence")
         bound = f" (95 %: in less than {most} of such blocks)" if not hit else ""
-        told.append(f"{entry['place']}: {failed.sum():,.0f} of {made:,} calls failed, in {hit} of {n} blocks{bound}")
+        parts.append(f"{loads.place}: {failed.sum():,.0f} of {made:,} calls failed, in {hit} of {n} blocks{bound}")
     verdict, condition = combined(outcomes)
-    return Claim(
+    return TestedClaim(
         claim="errors",
         claimed="zero errors",
         done="every call of the optimized server's windows counted by its status, retries off",
-        result=told_with(condition, *told),
+        result=joined(condition, *parts),
         verdict=verdict,
     )
 
 
 def _level(trials: pd.DataFrame, configuration: str) -> str:
-    found = log_t_interval(numbers(valid_trials(trials_of(trials, configuration)), "throughput_rps"))
-    if math.isnan(found.mean):
+    level = log_t_interval(numbers(valid_trials(trials_of(trials, configuration)), "throughput_rps"))
+    if math.isnan(level.mean):
         return "unknown"
-    return qty.amount(found.mean, "sentence")
+    return qty.amount(level.mean, "sentence")

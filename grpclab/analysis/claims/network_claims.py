@@ -12,23 +12,24 @@ from grpclab.analysis.claims.claim import (
     LEAST_BLOCKS,
     NOT_EXPRESSIBLE,
     UNDECIDED,
-    Claim,
     Comparisons,
-    Found,
     Outcome,
-    bound_told,
+    TestedClaim,
+    bound_words,
     bounded,
     combined,
     decided,
     in_brackets,
-    ratio_told,
-    told_with,
+    joined,
+    ratio_words,
     within_bounds,
 )
 from grpclab.analysis.inference.ratios import log_t_interval, numbers, trials_of, valid_trials
+from grpclab.analysis.inference.verdict import Comparison
+from grpclab.analysis.study_plan import ArgumentRow, PlannedHandshakes, PlannedNetwork, PlannedPair
 
 
-def handshakes(trials: pd.DataFrame, compared: Comparisons, asked: Found) -> Claim:
+def handshakes(trials: pd.DataFrame, compared: Comparisons, asked: PlannedHandshakes) -> TestedClaim:
     """Keepalive reduces handshakes. The places are a client under load, and one silent on a link that forgets.
 
     Confirmed where the same client opens fewer connections with keepalive than without (comparison `faster`: less),
@@ -38,28 +39,28 @@ def handshakes(trials: pd.DataFrame, compared: Comparisons, asked: Found) -> Cla
     What a channel for each call costs stands beside it and decides nothing.
     """
     outcomes: dict[str, Outcome] = {}
-    told = []
-    for entry in asked["places"]:
-        c = compared.get(entry["scenario"], entry["baseline"], entry["candidate"], entry["metric"])
-        lost = _never_back(trials, entry["baseline"])
-        outcomes[entry["place"]] = None if lost else decided(c, BETTER)
+    parts = []
+    for pair in asked.places:
+        c = compared.get(pair.scenario, pair.baseline, pair.candidate, pair.metric)
+        lost = _never_back(trials, pair.baseline)
+        outcomes[pair.place] = None if lost else decided(c, BETTER)
         why = (
             ", open, since without it no call succeeded again: its next connection lies beyond the window"
             if lost
             else ""
         )
-        opened = _opened(trials, entry)
-        told.append(f"{entry['place']}: {opened} connections without and with keepalive{in_brackets(c)}{why}")
-    reuse = asked["reuse"]
-    c = compared.get(reuse["scenario"], reuse["baseline"], reuse["candidate"], reuse["metric"])
-    told.append(f"a channel for each call against channels that are kept: {_opened(trials, reuse)}{in_brackets(c)}")
+        opened = _opened(trials, pair)
+        parts.append(f"{pair.place}: {opened} connections without and with keepalive{in_brackets(c)}{why}")
+    reuse = asked.reuse
+    c = compared.get(reuse.scenario, reuse.baseline, reuse.candidate, reuse.metric)
+    parts.append(f"a channel for each call against channels that are kept: {_opened(trials, reuse)}{in_brackets(c)}")
     verdict, condition = combined(outcomes)
-    return Claim(
+    return TestedClaim(
         claim="keepalive",
         claimed="keep-alive reduces handshakes",
         done="connections opened by the same client with HTTP/2 keepalive and without, under load (engine wire counts "
         "them) and after silence (the emulated link does); beside it, channels kept against one for each call",
-        result=told_with(condition, *told),
+        result=joined(condition, *parts),
         verdict=verdict,
     )
 
@@ -70,92 +71,94 @@ def _never_back(trials: pd.DataFrame, configuration: str) -> bool:
     return bool(numbers(rows, "first_success_censored").median() > 0.5)
 
 
-def _opened(trials: pd.DataFrame, entry: Found) -> str:
+def _opened(trials: pd.DataFrame, pair: PlannedPair) -> str:
     """The median numbers of connections of both sides: ``2,950 and 4``."""
-    sides = [valid_trials(trials_of(trials, entry[side])) for side in ("baseline", "candidate")]
-    found = [numbers(rows, entry["metric"]).median() for rows in sides]
-    return " and ".join("unknown" if math.isnan(value) else f"{value:,.0f}" for value in found)
+    sides = [valid_trials(trials_of(trials, name)) for name in (pair.baseline, pair.candidate)]
+    medians = [numbers(rows, pair.metric).median() for rows in sides]
+    return " and ".join("unknown" if math.isnan(value) else f"{value:,.0f}" for value in medians)
 
 
-def no_delay(mapping: Sequence[Found]) -> Claim:
+def no_delay(mapping: Sequence[ArgumentRow]) -> TestedClaim:
     """TCP_NODELAY lowers latency: a claim about a knob, which the table from tonic to grpcio has or has not."""
-    row = next((row for row in mapping if "tcp_nodelay" in str(row.get("tonic"))), None)
-    missing = row is not None and not row.get("factor")
-    return Claim(
+    row = next((row for row in mapping if "tcp_nodelay" in row.tonic), None)
+    missing = row is not None and not row.factor
+    return TestedClaim(
         claim="no-delay",
         claimed="TCP_NODELAY lowers latency",
         done="looked for the setting among those of grpcio",
-        result=str(row.get("note") or "there is no such setting") if row and missing else "it was not measured",
+        result=(row.note or "there is no such setting") if row and missing else "it was not measured",
         verdict=NOT_EXPRESSIBLE if missing else UNDECIDED,
     )
 
 
-def large_windows(trials: pd.DataFrame, compared: Comparisons, networks: Sequence[Found]) -> Claim:
+def large_windows(trials: pd.DataFrame, compared: Comparisons, networks: Sequence[PlannedNetwork]) -> TestedClaim:
     """Large HTTP/2 windows raise throughput. The places are the networks.
 
     Confirmed where the largest fixed window is `faster` than the smallest, refuted where it is `equivalent` or
     `slower`; open where that is `inconclusive`, or where the load generator bounded the ratio to the other side.
     """
     outcomes: dict[str, Outcome] = {}
-    told = []
+    parts = []
     for network in networks:
-        (small, smallest), *_, (large, largest) = network["fixed"].items()
-        c = compared.get(network["scenario"], smallest, largest)
+        (small, smallest), *_, (large, largest) = network.fixed.items()
+        c = compared.get(network.scenario, smallest, largest)
         limited = bounded(trials, c)
-        outcomes[f"over {_article(network['place'])}"] = within_bounds(decided(c, BETTER), limited)
-        told.append(f"{network['place']}: {large} gives {ratio_told(c)} of {small}{bound_told(limited)}")
+        outcomes[f"over {_article(network.place)}"] = within_bounds(decided(c, BETTER), limited)
+        parts.append(f"{network.place}: {large} gives {ratio_words(c)} of {small}{bound_words(limited)}")
     verdict, condition = combined(outcomes)
-    return Claim(
+    return TestedClaim(
         claim="large windows",
         claimed="large HTTP/2 windows raise throughput",
         done="256 KiB downloads on one connection, 8 in flight, with fixed windows of the client, which govern what it "
         "receives (the Rust demo set the server's, which govern uploads)",
-        result=told_with(condition, *told),
+        result=joined(condition, *parts),
         verdict=verdict,
     )
 
 
-def adaptive(trials: pd.DataFrame, compared: Comparisons, networks: Sequence[Found], delta: float) -> Claim:
+def adaptive(
+    trials: pd.DataFrame, compared: Comparisons, networks: Sequence[PlannedNetwork], delta: float
+) -> TestedClaim:
     """Adaptive flow control adjusts to the network. The places are the networks.
 
     Confirmed where the adaptive window is, against each fixed one, no slower than delta allows (the interval above
     1 - delta); refuted where it is `slower` than one of them. So it must keep up with the best, whichever that is.
     """
     outcomes: dict[str, Outcome] = {}
-    told = []
+    parts = []
     for network in networks:
-        fixed = network["fixed"]
-        found = {label: compared.get(network["scenario"], name, network["adaptive"]) for label, name in fixed.items()}
-        outcomes[f"over {_article(network['place'])}"] = _keeps_up(trials, list(found.values()), delta)
+        fixed = network.fixed
+        against = {label: compared.get(network.scenario, name, network.adaptive) for label, name in fixed.items()}
+        outcomes[f"over {_article(network.place)}"] = _keeps_up(trials, list(against.values()), delta)
         best = max(fixed, key=lambda label: _mean(trials, fixed[label]))
-        bound = bound_told(bounded(trials, found[best]))
-        told.append(f"{network['place']}: adaptive gives {ratio_told(found[best])} of the best fixed, {best}{bound}")
+        bound = bound_words(bounded(trials, against[best]))
+        parts.append(f"{network.place}: adaptive gives {ratio_words(against[best])} of the best fixed, {best}{bound}")
     verdict, condition = combined(outcomes)
-    return Claim(
+    return TestedClaim(
         claim="adaptive windows",
         claimed="adaptive flow control adjusts to the network",
         done="the same downloads with BDP probing, which is on by default, against every fixed window on each network",
-        result=told_with(condition, *told),
+        result=joined(condition, *parts),
         verdict=verdict,
     )
 
 
-def _keeps_up(trials: pd.DataFrame, found: Sequence[Found], delta: float) -> Outcome:
-    outcomes = [within_bounds(_no_slower(c, delta), bounded(trials, c)) for c in found]
+def _keeps_up(trials: pd.DataFrame, against: Sequence[Comparison | None], delta: float) -> Outcome:
+    outcomes = [within_bounds(_no_slower(c, delta), bounded(trials, c)) for c in against]
     if any(outcome is False for outcome in outcomes):
         return False
     return True if outcomes and all(outcomes) else None
 
 
-def _no_slower(c: Found, delta: float) -> Outcome:
+def _no_slower(c: Comparison | None, delta: float) -> Outcome:
     if decided(c, {"slower": True}):
         return False
-    return True if c and c["blocks"] >= LEAST_BLOCKS and c["ci_low"] >= 1 - delta else None
+    return True if c and c.blocks >= LEAST_BLOCKS and c.ci_low >= 1 - delta else None
 
 
 def _mean(trials: pd.DataFrame, configuration: str) -> float:
-    found = log_t_interval(numbers(valid_trials(trials_of(trials, configuration)), "throughput_rps")).mean
-    return -math.inf if math.isnan(found) else found
+    mean = log_t_interval(numbers(valid_trials(trials_of(trials, configuration)), "throughput_rps")).mean
+    return -math.inf if math.isnan(mean) else mean
 
 
 def _article(place: str) -> str:

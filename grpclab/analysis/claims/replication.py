@@ -13,6 +13,7 @@ than LEAST_BLOCKS blocks decide nothing, but one failed call is enough against "
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 import pandas as pd
 
@@ -23,40 +24,41 @@ from grpclab.analysis.claims.claim import (
     HOLDS,
     NOT_EXPRESSIBLE,
     UNDECIDED,
-    Claim,
     Comparisons,
-    Found,
+    TestedClaim,
     listing,
 )
+from grpclab.analysis.inference.verdict import Comparison
+from grpclab.analysis.study_plan import StudyPlan
 
 COLUMNS = ("claim", "what was claimed", "what was done", "result", "verdict")
 
 
-def claims(trials: pd.DataFrame, verdict: Found, plan: Found) -> pd.DataFrame:
+def claims(trials: pd.DataFrame, judged: Iterable[Comparison], plan: StudyPlan) -> pd.DataFrame:
     """The claims of the Rust demo with what became of them here: columns COLUMNS, all text, one row a claim.
 
-    `trials` has one row a trial, `verdict` is the content of verdict.json, `plan` the manifest's. Empty where the plan
-    has no ``replication``. Nothing missing raises: it makes a claim `not decided`.
+    `trials` has one row a trial, `judged` are the comparisons of the verdict, `plan` is the manifest's.
+    Empty where the plan has no ``replication``. Nothing missing raises: it makes a claim `not decided`.
     """
-    asked = plan.get("replication")
-    rows: list[Claim] = []
-    if asked:
-        compared, delta = Comparisons(verdict), float(plan.get("delta") or 0.05)
+    asked = plan.replication
+    rows: list[TestedClaim] = []
+    if plan.tests_claims:
+        compared, delta = Comparisons(judged), plan.smallest_effect
         rows = [
-            load_claims.throughput(trials, compared, asked["throughput"], delta),
-            load_claims.syscalls(trials, asked["syscalls"]),
-            load_claims.streams(trials, compared, asked["streams"]),
-            load_claims.errors(trials, asked["errors"]),
-            network_claims.handshakes(trials, compared, asked["handshakes"]),
-            network_claims.no_delay(plan.get("mapping") or []),
-            network_claims.large_windows(trials, compared, asked["windows"]),
-            network_claims.adaptive(trials, compared, asked["windows"], delta),
+            load_claims.throughput(trials, compared, asked.throughput, delta),
+            load_claims.syscalls(trials, asked.syscalls),
+            load_claims.streams(trials, compared, asked.streams),
+            load_claims.errors(trials, asked.errors),
+            network_claims.handshakes(trials, compared, asked.handshakes),
+            network_claims.no_delay(plan.mapping),
+            network_claims.large_windows(trials, compared, asked.windows),
+            network_claims.adaptive(trials, compared, asked.windows, delta),
         ]
-    told = [(row.claim, row.claimed, row.done, row.result, row.verdict) for row in rows]
-    return pd.DataFrame(told, columns=list(COLUMNS), dtype=object)
+    cells = [(row.claim, row.claimed, row.done, row.result, row.verdict) for row in rows]
+    return pd.DataFrame(cells, columns=list(COLUMNS), dtype=object)
 
 
-_TOLD = {
+_WORDS = {
     HOLDS: ("holds", "hold"),
     CONDITION: ("holds under a condition", "hold under a condition"),
     FAILS: ("does not hold", "do not hold"),
@@ -65,9 +67,11 @@ _TOLD = {
 }
 
 
-def answer(found: pd.DataFrame) -> str:
+def answer(table: pd.DataFrame) -> str:
     """How many claims hold, in a sentence: ``Of 8 claims 1 holds, 3 hold under a condition, ...``; "" for none."""
-    counts = Counter(found["verdict"])
-    told = [f"{counts[verdict]} {words[counts[verdict] > 1]}" for verdict, words in _TOLD.items() if counts[verdict]]
-    claimed = "claim" if len(found) == 1 else "claims"
-    return f"Of {len(found)} {claimed} of the Rust demo's README {listing(told)}." if told else ""
+    counts = Counter(table["verdict"])
+    counted = [
+        f"{counts[verdict]} {words[counts[verdict] > 1]}" for verdict, words in _WORDS.items() if counts[verdict]
+    ]
+    claimed = "claim" if len(table) == 1 else "claims"
+    return f"Of {len(table)} {claimed} of the Rust demo's README {listing(counted)}." if counted else ""

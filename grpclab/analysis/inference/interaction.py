@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
 from grpclab.analysis.inference.ratios import Interval, block_ratios, log_t_interval
+from grpclab.analysis.study_plan import StudyPlan
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rung:
+class MeasuredRung:
     """What one rung gives, as ratios with intervals: on the way up, taken away from the top, and one over the other.
 
     `apart` is all NaN where both are the same comparison.
@@ -30,27 +29,27 @@ class Rung:
         return self.apart.low > 1 or self.apart.high < 1
 
 
-def rungs(trials: pd.DataFrame, plan: Mapping[str, Any], metric: str) -> list[Rung]:
+def rungs(trials: pd.DataFrame, plan: StudyPlan, metric: str) -> list[MeasuredRung]:
     """The rungs that the plan takes away from the top, in its order; see ``leave_one_out`` of the plan."""
-    steps = {rung["name"]: rung for rung in plan.get("ladder") or []}
-    found = []
-    for entry in plan.get("leave_one_out") or []:
-        step = steps[entry["name"]]
-        up = _ratios(trials, entry["scenario"], metric, step["baseline"], step["configuration"])
-        top = _ratios(trials, entry["scenario"], metric, entry["without"], entry["top"])
-        same = (step["baseline"], step["configuration"]) == (entry["without"], entry["top"])
+    steps = {rung.name: rung for rung in plan.ladder}
+    measured = []
+    for omission in plan.leave_one_out:
+        step = steps[omission.name]
+        up = _ratios(trials, omission.scenario, metric, step.baseline, step.configuration)
+        top = _ratios(trials, omission.scenario, metric, omission.without, omission.top)
+        same = (step.baseline, step.configuration) == (omission.without, omission.top)
         both = up.to_frame("up").join(top.rename("top"), how="inner")
         apart = log_t_interval([] if same else both["up"] / both["top"])
-        found.append(
-            Rung(
-                name=entry["name"],
-                title=entry["title"],
+        measured.append(
+            MeasuredRung(
+                name=omission.name,
+                title=omission.title,
                 step=log_t_interval(up),
                 top=log_t_interval(top),
                 apart=apart,
             )
         )
-    return found
+    return measured
 
 
 def _ratios(trials: pd.DataFrame, scenario: str, metric: str, baseline: str, candidate: str) -> pd.Series:

@@ -28,6 +28,7 @@ from grpclab.analysis.inference.ratios import (
     sign_flip_p,
 )
 from grpclab.analysis.inference.validity import CLIENT, GENERATOR, bound_note, limits_of, too_few_calls
+from grpclab.analysis.study_plan import Json
 from grpclab.errors import UsageError, invalid
 from grpclab.metrics import lower_is_faster
 
@@ -47,26 +48,26 @@ class Comparison:
     `ratio` is NaN below two valid blocks, `ci_low` and `ci_high` (95 %) below three, the p values below as many as
     a verdict takes. `p_adjusted` is `p_value` where nothing was corrected; `family` names the Holm family, "" for
     none. `blocks_needed` is None when the verdict stands, and where no number can be given. `limited_by` holds the
-    distinct labels of either side.
+    distinct labels of either side. In verdict.json a number that cannot be computed is null; `note` says why.
     """
 
-    title: str
-    scenario: str
-    metric: str
-    baseline: str
-    candidate: str
-    ratio: float
-    ci_low: float
-    ci_high: float
-    p_value: float
-    p_adjusted: float
-    family: str
-    delta: float
-    blocks: int
-    verdict: Verdict
-    blocks_needed: int | None
-    limited_by: tuple[str, ...]
-    note: str
+    title: str = ""
+    scenario: str = ""
+    metric: str = ""
+    baseline: str = ""
+    candidate: str = ""
+    ratio: float = math.nan
+    ci_low: float = math.nan
+    ci_high: float = math.nan
+    p_value: float = math.nan
+    p_adjusted: float = math.nan
+    family: str = ""
+    delta: float = math.nan
+    blocks: int = 0
+    verdict: Verdict = "inconclusive"
+    blocks_needed: Json = None
+    limited_by: tuple[str, ...] = ()
+    note: str = ""
 
     @property
     def computed(self) -> bool:

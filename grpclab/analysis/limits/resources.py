@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import pandas as pd
 
@@ -18,34 +16,35 @@ from grpclab import quantities as qty
 from grpclab.analysis.configuration_summary import METRIC, Measured, Neighbours, measure
 from grpclab.analysis.inference.validity import CLIENT, GENERATOR
 from grpclab.analysis.limits.rules import RESOURCES, RULES, Limit, Resource, cpu_words, limit_from
+from grpclab.analysis.study_plan import StoredCores, StudyPlan
 
 __all__ = ["RESOURCES", "Limit", "Resource", "limit_of", "limiting_resources"]
 
 
-def limiting_resources(trials: pd.DataFrame, plan: Mapping[str, Any], cores: Mapping[str, Any]) -> list[Limit]:
+def limiting_resources(trials: pd.DataFrame, plan: StudyPlan, cores: StoredCores | None) -> list[Limit]:
     """What limited every configuration, in the order of the plan.
 
-    `trials` has one row a trial; `plan` and `cores` (``server``: the cores it may use, ``shared``) are those of
-    the manifest. Columns, levels and numbers that are missing never raise.
+    `trials` has one row a trial; `plan` and `cores` are those of the manifest.
+    Columns, levels and numbers that are missing never raise.
     """
     measured = measure(trials, plan, cores)
     neighbours = Neighbours(trials, measured)
     return [_judge(m, neighbours) for m in measured]
 
 
-def limit_of(configuration: str, trials: pd.DataFrame, plan: Mapping[str, Any], cores: Mapping[str, Any]) -> Limit:
+def limit_of(configuration: str, trials: pd.DataFrame, plan: StudyPlan, cores: StoredCores | None) -> Limit:
     """The same for one configuration; ``unknown`` where nobody has heard of it."""
     measured = measure(trials, plan, cores)
-    mine = [m for m in measured if m.configuration == configuration]
-    if not mine:
+    asked = next((m for m in measured if m.configuration == configuration), None)
+    if asked is None:
         evidence = f"neither the plan nor a trial names {configuration}"
         return Limit(configuration=configuration, resource="unknown", evidence=evidence, certain=False)
-    return _judge(mine[0], Neighbours(trials, measured))
+    return _judge(asked, Neighbours(trials, measured))
 
 
 def _judge(measured: Measured, neighbours: Neighbours) -> Limit:
-    found = (rule(measured, neighbours) for rule in RULES)
-    limit = next((limit for limit in found if limit), None) or _unknown(measured, neighbours)
+    limits = (rule(measured, neighbours) for rule in RULES)
+    limit = next((limit for limit in limits if limit), None) or _unknown(measured, neighbours)
     return limit if limit.resource in (GENERATOR, CLIENT) else _with_marks(limit, measured)
 
 
@@ -55,8 +54,8 @@ def _with_marks(limit: Limit, m: Measured) -> Limit:
     if not marked:
         return limit
     who = "client" if m.per_call else "load generator"
-    told = f"in {marked} of {qty.count(m.trials, 'trial', 'trials')} the {who} reached its limit as well"
-    return dataclasses.replace(limit, evidence=f"{limit.evidence}; {told}", certain=False)
+    reason = f"in {marked} of {qty.count(m.trials, 'trial', 'trials')} the {who} reached its limit as well"
+    return dataclasses.replace(limit, evidence=f"{limit.evidence}; {reason}", certain=False)
 
 
 def _unknown(m: Measured, neighbours: Neighbours) -> Limit:
@@ -64,8 +63,8 @@ def _unknown(m: Measured, neighbours: Neighbours) -> Limit:
     if not m.trials:
         return limit_from(m, "unknown", ["it has no valid trial"], certain=False)
     if m.number("link.idle_timeout_s") > 0:
-        told = "calls come at a low rate on purpose: what is measured is how soon one succeeds after a silence"
-        return limit_from(m, "unknown", [told], certain=False)
+        reason = "calls come at a low rate on purpose: what is measured is how soon one succeeds after a silence"
+        return limit_from(m, "unknown", [reason], certain=False)
     return limit_from(m, "unknown", [f"no rule explains it: {cpu_words(m)}", _would_tell(m, neighbours)], certain=False)
 
 

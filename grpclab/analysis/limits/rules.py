@@ -62,10 +62,10 @@ class Limit:
     """What limited a configuration. `evidence` is one sentence with its numbers; `certain` is False where it is
     inferred from what is not seen, and where the resource is ``unknown``."""
 
-    configuration: str
-    resource: Resource
-    evidence: str
-    certain: bool
+    configuration: str = ""
+    resource: Resource = "unknown"
+    evidence: str = ""
+    certain: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """The fields as verdict.json holds them."""
@@ -90,26 +90,26 @@ def generator(m: Measured, _: Neighbours) -> Limit | None:
     own = m.per_call or m.labels.get(CLIENT, 0) > m.labels.get(GENERATOR, 0)
     label: Resource = "client-cpu" if own else "generator-bound"
     trials = qty.count(m.trials, "trial", "trials")
-    told = [f"{marked} of {trials} {'is' if marked == 1 else 'are'} marked {label}"]
+    reasons = [f"{marked} of {trials} {'is' if marked == 1 else 'are'} marked {label}"]
     if busy > BUSY_LIMIT:
         who = "client" if own else "generator"
         bound = f"of the window (limit {qty.percent(BUSY_LIMIT, 'sentence')})"
-        told.append(f"the busiest {who} process was busy for {qty.percent(busy, 'sentence')} {bound}")
+        reasons.append(f"the busiest {who} process was busy for {qty.percent(busy, 'sentence')} {bound}")
     elif not m.closed:
-        told.append("it did not keep to the schedule of the open loop")
+        reasons.append("it did not keep to the schedule of the open loop")
     offered = m.median("offered_rps")
     if not math.isnan(offered):
-        told.append(
+        reasons.append(
             f"{qty.amount(m.median(METRIC), 'sentence')} of {qty.amount(offered, 'sentence')} offered requests/s were "
             "answered"
         )
     cost = m.median("client_cpu_per_call_s")
     if own and not math.isnan(cost):
-        told.append(f"a call costs it {qty.duration(cost, 'sentence')} of CPU")
+        reasons.append(f"a call costs it {qty.duration(cost, 'sentence')} of CPU")
     server = m.median("server_cores_used")
     if not math.isnan(server):
-        told.append(f"the server used {_of_cores(m)}")
-    return limit_from(m, label, told, certain=marked == m.trials and not _server_full(m))
+        reasons.append(f"the server used {_of_cores(m)}")
+    return limit_from(m, label, reasons, certain=marked == m.trials and not _server_full(m))
 
 
 def shared_core(m: Measured, _: Neighbours) -> Limit | None:
@@ -117,8 +117,8 @@ def shared_core(m: Measured, _: Neighbours) -> Limit | None:
     server, client = m.median("server_cores_used"), m.median("client_cores_used")
     if not (m.shared and server + client >= NEAR):
         return None
-    told = f"server ({server:.2f}) and generator ({client:.2f}) fill the one core that they share"
-    return limit_from(m, "unknown", [told, "give each a core of its own to tell which is the limit"], certain=False)
+    reason = f"server ({server:.2f}) and generator ({client:.2f}) fill the one core that they share"
+    return limit_from(m, "unknown", [reason, "give each a core of its own to tell which is the limit"], certain=False)
 
 
 def server_cpu(m: Measured, _: Neighbours) -> Limit | None:
@@ -134,14 +134,14 @@ def server_cpu(m: Measured, _: Neighbours) -> Limit | None:
     cost = m.median("server_cpu_per_call_s")
     per_call = [] if math.isnan(cost) else [f"a call costs {qty.duration(cost, 'sentence')} of CPU"]
     if capacity == m.cores:
-        told = f"the server used {used:.2f} of the {qty.cores(m.cores)} it may use"
-        return limit_from(m, "server-cpu", [told, *per_call])
+        reason = f"the server used {used:.2f} of the {qty.cores(m.cores)} it may use"
+        return limit_from(m, "server-cpu", [reason, *per_call])
     free = "" if math.isnan(m.cores) else f" although it may use {qty.cores(m.cores)}"
-    told = (
+    reason = (
         f"{qty.count(m.processes, 'server process', 'server processes')} at work used {qty.cores(used)}{free}: "
         "Python runs one thread of a process at a time (GIL)"
     )
-    return limit_from(m, "server-cpu", [told, *per_call], certain=False)
+    return limit_from(m, "server-cpu", [reason, *per_call], certain=False)
 
 
 def link(m: Measured, _: Neighbours) -> Limit | None:
@@ -160,11 +160,11 @@ def link(m: Measured, _: Neighbours) -> Limit | None:
     if not what or not limit > 0 or not known[what] >= LINK_NEAR * limit:
         return None
     share = qty.percent(known[what] / limit, "sentence")
-    told = (
+    reason = (
         f"{what} took {known[what] / 1e6:.3g} of the {limit / 1e6:.3g} MB/s ({share}) that "
         f"{m.number('link.bandwidth_mbps'):g} Mbit/s give {qty.count(_connections(m), 'connection', 'connections')}"
     )
-    return limit_from(m, "link", [told])
+    return limit_from(m, "link", [reason])
 
 
 def window(m: Measured, neighbours: Neighbours) -> Limit | None:
@@ -174,20 +174,20 @@ def window(m: Measured, neighbours: Neighbours) -> Limit | None:
     """
     for side in ("client", "server"):
         if m.levels.get(f"{side}.adaptive_window") is False:
-            found = neighbours.faster(m, f"{side}.window_kib")
-            if found:
-                return limit_from(m, "window", [_raised(m, f"{side}.window_kib", found)])
+            faster = neighbours.faster(m, f"{side}.window_kib")
+            if faster:
+                return limit_from(m, "window", [_raised(m, f"{side}.window_kib", faster)])
     return None
 
 
 def stream_limit(m: Measured, neighbours: Neighbours) -> Limit | None:
     """``stream-limit``: a pair with more streams for each connection, equal in all else, is faster."""
-    found = neighbours.faster(m, "server.max_concurrent_streams")
-    if not found:
+    faster = neighbours.faster(m, "server.max_concurrent_streams")
+    if not faster:
         return None
     held = m.median("held")
     waited = [f"{held:,.0f} calls of a window waited for a stream"] if held > 0 else []
-    return limit_from(m, "stream-limit", [_raised(m, "server.max_concurrent_streams", found), *waited])
+    return limit_from(m, "stream-limit", [_raised(m, "server.max_concurrent_streams", faster), *waited])
 
 
 def threads(m: Measured, neighbours: Neighbours) -> Limit | None:
@@ -204,23 +204,23 @@ def threads(m: Measured, neighbours: Neighbours) -> Limit | None:
     idle = m.median("server_cores_used") <= IDLE * m.capacity
     service = m.pause_s + m.number("server.handler_work_us") / 1e6
     for have, kind in ((m.threads, "handler threads"), (m.own_threads, "handler threads that are always there")):
-        told = f"{qty.amount(m.in_flight, 'sentence')} calls in flight on {qty.amount(have, 'sentence')} {kind}"
+        reason = f"{qty.amount(m.in_flight, 'sentence')} calls in flight on {qty.amount(have, 'sentence')} {kind}"
         if m.in_flight > have and THREADS_NEAR * have <= rps * service <= have / THREADS_NEAR and not _server_full(m):
             in_use = (
                 f"{qty.amount(rps, 'sentence')} requests/s, each of which keeps its thread for "
                 f"{qty.duration(service, 'sentence')}, have {rps * service:.1f} in use"
             )
             spare = [] if have == m.threads else ["spare threads are lent only while nothing moves, which it does"]
-            return limit_from(m, "threads", [told, in_use, *spare, cpu_words(m)], certain=idle)
+            return limit_from(m, "threads", [reason, in_use, *spare, cpu_words(m)], certain=idle)
     if not (idle and m.in_flight > m.threads):
         return None
-    told = (
+    reason = (
         f"{qty.amount(m.in_flight, 'sentence')} calls in flight on {qty.amount(m.threads, 'sentence')} handler threads"
     )
     for factor in ("server.threads", "server.spare_threads"):
-        found = neighbours.faster(m, factor)
-        if found:
-            return limit_from(m, "threads", [told, _raised(m, factor, found), cpu_words(m)])
+        faster = neighbours.faster(m, factor)
+        if faster:
+            return limit_from(m, "threads", [reason, _raised(m, factor, faster), cpu_words(m)])
     return None
 
 
@@ -233,27 +233,27 @@ def concurrency(m: Measured, neighbours: Neighbours) -> Limit | None:
     """
     if not m.closed:
         return None
-    found = neighbours.faster(m, "load.concurrency")
-    if found:
-        return limit_from(m, "concurrency", [_raised(m, "load.concurrency", found), cpu_words(m)])
+    faster = neighbours.faster(m, "load.concurrency")
+    if faster:
+        return limit_from(m, "concurrency", [_raised(m, "load.concurrency", faster), cpu_words(m)])
     waits, latency = m.travel_s + m.pause_s, m.latency_s
     idle = m.median("server_cores_used") <= IDLE * m.capacity and m.median("client_busy_share") <= IDLE
     if not (idle and waits > 0 and NO_LESS * waits <= latency <= NO_QUEUE * waits):
         return None
     for_what = [word for word, seconds in (("round trip", m.travel_s), ("handler's waits", m.pause_s)) if seconds > 0]
-    told = (
+    reason = (
         f"of {qty.duration(latency, 'sentence')} latency a call waits for {qty.duration(waits, 'sentence')} anyway "
         f"({', '.join(for_what)}), and {qty.amount(m.in_flight, 'sentence')} in flight / "
         f"{qty.duration(latency, 'sentence')} is {qty.amount(m.in_flight / latency, 'sentence')} requests/s: "
         "more in flight would give more (Little's law)"
     )
-    return limit_from(m, "concurrency", [told, cpu_words(m)])
+    return limit_from(m, "concurrency", [reason, cpu_words(m)])
 
 
-def limit_from(m: Measured, resource: Resource, told: list[str], *, certain: bool = True) -> Limit:
+def limit_from(m: Measured, resource: Resource, reasons: list[str], *, certain: bool = True) -> Limit:
     """The answer for a configuration, its evidence joined into a sentence."""
     over = [] if m.trials < 2 else [f"medians of {m.trials} trials"]
-    evidence = "; ".join([*told, *over])
+    evidence = "; ".join([*reasons, *over])
     return Limit(configuration=m.configuration, resource=resource, evidence=evidence, certain=certain)
 
 
@@ -262,12 +262,12 @@ def _connections(m: Measured) -> float:
     return m.in_flight if m.per_call else m.median("connections")
 
 
-def _raised(m: Measured, factor: str, found: Comparison) -> str:
+def _raised(m: Measured, factor: str, pair: Comparison) -> str:
     level = m.levels.get(factor)
     now = "unset" if level is None else format_level(level)
     return (
-        f"with more of {factor} than {now}, {found.candidate} has {qty.ratio(found.ratio, 'sentence')} its throughput "
-        f"(95 % interval {found.ci_low:.3g} to {found.ci_high:.3g}, {found.blocks} blocks)"
+        f"with more of {factor} than {now}, {pair.candidate} has {qty.ratio(pair.ratio, 'sentence')} its throughput "
+        f"(95 % interval {pair.ci_low:.3g} to {pair.ci_high:.3g}, {pair.blocks} blocks)"
     )
 
 
@@ -278,11 +278,11 @@ def _server_full(m: Measured) -> bool:
 def cpu_words(m: Measured) -> str:
     """How busy both sides were, as far as that was measured."""
     client = m.median("client_busy_share")
-    told = [] if math.isnan(m.median("server_cores_used")) else [f"the server used {_of_cores(m)}"]
-    told += (
+    sides = [] if math.isnan(m.median("server_cores_used")) else [f"the server used {_of_cores(m)}"]
+    sides += (
         [] if math.isnan(client) else [f"the busiest generator process was busy for {qty.percent(client, 'sentence')}"]
     )
-    return " and ".join(told) or "the CPU of neither side was measured"
+    return " and ".join(sides) or "the CPU of neither side was measured"
 
 
 def _of_cores(m: Measured) -> str:

@@ -21,7 +21,7 @@ MOST_SERIES = 4
 
 def offered_rates(study: FinishedStudy) -> FigureBlock | None:
     """The curves; None where no two open-loop configurations differ in their rate alone."""
-    every = series(study.trials, study.plan_document.get("configurations") or [])
+    every = series(study.trials, study.plan.configurations)
     drawn = every[:MOST_SERIES]
     if not drawn:
         return None

@@ -27,7 +27,7 @@ def as_json(study: FinishedStudy) -> dict[str, Any]:
         "design": manifest.get("design"),
         "seed": manifest.get("seed"),
         "question": manifest.get("question"),
-        "setup": dict(described(manifest)),
+        "setup": dict(described(study.plan, study.manifest.servers, study.manifest.versions)),
         "servers": manifest.get("servers") or {},
         "sentence": verdict.get("sentence"),
         "words": dict(glossary.explained(study)),

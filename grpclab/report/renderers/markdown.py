@@ -34,7 +34,7 @@ def markdown(study: FinishedStudy) -> str:
     Whatever text is in the study: it adds no markup, loads nothing, mentions nobody and refers to no issue.
     """
     sentence = study.verdict.sentence or "There is no verdict."
-    first = [] if study.plan.replication else [_verdict_line(study)]
+    first = [] if study.plan.tests_claims else [_verdict_line(study)]
     parts = [*first, escape(sentence), escape(glossary.line(study)), _setup(study)]
     parts += [_parts(study), _reasons(study), _warnings(study)]
     parts += [_all_comparisons(study), _machine(study)]
@@ -69,7 +69,8 @@ def _verdict_line(study: FinishedStudy) -> str:
 
 def _setup(study: FinishedStudy) -> str:
     """What a comparison called, how, and of which servers."""
-    return "\n".join(f"- **{escape(term)}:** {escape(text)}" for term, text in described(study.manifest_document))
+    setup = described(study.plan, study.manifest.servers, study.manifest.versions)
+    return "\n".join(f"- **{escape(term)}:** {escape(text)}" for term, text in setup)
 
 
 def _parts(study: FinishedStudy) -> str:
@@ -116,13 +117,13 @@ def _all_comparisons(study: FinishedStudy) -> str:
 def _machine(study: FinishedStudy) -> str:
     manifest = study.manifest
     found: dict[str, Any] = {**manifest.versions, **manifest.machine}
-    theirs = bool(foreign(study.plan_document))  # then versions are not the server's, and are said to be the lab's
+    theirs = bool(foreign(study.plan))  # then versions are not the server's, and are said to be the lab's
     machine = [key for key in _FACTS if found.get(key) and not (theirs and key in _VERSIONS)]
     facts = [f"{key.replace('_model', '').replace('_', ' ')} {found[key]}" for key in machine]
     commit = words.plain(manifest.git.get("commit") or "")[:12]
     dirty = " with changes" if manifest.git.get("dirty") else ""
     told = [manifest.created_at, *facts, f"commit {commit}{dirty}" if commit else ""]
-    told.append(f"by {lab_words(study.manifest_document)}" if theirs else "")
+    told.append(f"by {lab_words(study.manifest.versions)}" if theirs else "")
     told.append(f"seed {manifest.seed}" if manifest.seed is not None else "")
     text = ", ".join(escape(text) for text in told if text)
     return f"Measured: {text}." if text else ""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from grpclab import quantities as qty
-from grpclab.analysis.inference.interaction import Rung, rungs
+from grpclab.analysis.inference.interaction import MeasuredRung, rungs
 from grpclab.factors.variants import LADDER
 from grpclab.report import figures, tables, words
 from grpclab.report.finished import FinishedStudy
@@ -122,7 +122,7 @@ def _reasons(study: FinishedStudy) -> str:
 
 def from_the_top(study: FinishedStudy) -> str:
     """The table and a sentence; "" where the plan takes no rung away."""
-    found = rungs(study.trials, study.plan_document, study.metric)
+    found = rungs(study.trials, study.plan, study.metric)
     if not found:
         return ""
     rows: list[tables.Cells] = [
@@ -142,7 +142,7 @@ def from_the_top(study: FinishedStudy) -> str:
     )
 
 
-def order_told(found: list[Rung]) -> str:
+def order_told(found: list[MeasuredRung]) -> str:
     """Where the two ways disagree, in a sentence."""
     apart = [rung.title for rung in found if rung.disagree]
     if apart:
@@ -153,7 +153,7 @@ def order_told(found: list[Rung]) -> str:
     return "No rung is seen to give something else on the way up than at the top, within what these blocks can tell."
 
 
-def _apart(rung: Rung) -> str:
+def _apart(rung: MeasuredRung) -> str:
     if rung.apart.blocks == 0:
         return "the same comparison" if rung.step == rung.top else qty.MISSING
     mark = " <b>(differs)</b>" if rung.disagree else ""

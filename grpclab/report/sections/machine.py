@@ -11,7 +11,7 @@ TITLE, ANCHOR = "Machine and versions", "machine"
 
 def section(study: FinishedStudy) -> str:
     """Machine, versions, source and the check of the emulated link, as the manifest has them."""
-    theirs = foreign(study.plan_document)
+    theirs = foreign(study.plan)
     named = {
         "Machine": study.manifest.machine,
         "Versions of grpclab and its load generator" if theirs else "Versions": study.manifest.versions,

@@ -13,5 +13,5 @@ TITLE, ANCHOR = "The question", "question"
 def section(study: FinishedStudy) -> str:
     """The question, as it was written down."""
     asked = f'<p class="gl-question">{esc(study.manifest.question or "No question was written down.")}</p>'
-    setup = described(study.manifest_document)
+    setup = described(study.plan, study.manifest.servers, study.manifest.versions)
     return asked + (tables.facts(setup) if setup else "")

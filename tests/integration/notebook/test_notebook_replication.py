@@ -19,7 +19,6 @@ from grpclab.study.designs import replication_design
 from grpclab.study.parameters import StudyParameters
 from grpclab.system.paths import notebook
 from tests.support.notebook_runs import parameters_cell
-from tests.support.plans import document
 
 
 @pytest.fixture(scope="module")
@@ -89,5 +88,5 @@ def test_another_parameter_of_a_study_is_refused(tmp_path: Path, monkeypatch: py
 def test_the_notebook_names_every_claim() -> None:
     cells = json.loads(notebook("replication").read_text())["cells"]
     text = "\n".join("".join(cell["source"]) for cell in cells)
-    plan = document(replication_design.plan(StudyParameters(design="replication")))
-    assert len(re.findall(r"^\d\. ", text, re.MULTILINE)) == len(claims(pd.DataFrame(), {}, plan))
+    plan = replication_design.plan(StudyParameters(design="replication"))
+    assert len(re.findall(r"^\d\. ", text, re.MULTILINE)) == len(claims(pd.DataFrame(), [], plan))

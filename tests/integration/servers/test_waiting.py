@@ -12,13 +12,14 @@ import pytest
 
 from grpclab.analysis.limits.resources import limiting_resources
 from grpclab.analysis.limits.rules import Limit
+from grpclab.analysis.study_plan import StoredCores
 from grpclab.factors.config import TrialConfig
 from grpclab.report import figures, sections
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.renderers.terminal import table
 from grpclab.report.sections import waiting
 from grpclab.servers.greeter import AsyncGreeter, CallCount, SyncGreeter
-from tests.support import synthetic
+from tests.support import plans, synthetic
 from tests.support.greeting import hello
 
 CALLS = 20
@@ -129,7 +130,7 @@ def study_of(made: synthetic.MadeStudy) -> FinishedStudy:
 def test_the_few_threads_are_named_as_the_limit_and_the_many_are_not(made: synthetic.MadeStudy) -> None:
     found: dict[str, Limit] = {
         limit.configuration: limit
-        for limit in limiting_resources(made.trials, made.manifest["plan"], {"server": [0], "shared": False})
+        for limit in limiting_resources(made.trials, plans.value(made.manifest["plan"]), StoredCores(server=(0,)))
     }
     assert found["waiting-threads-10"].resource == "threads"
     assert found["waiting-threads-64"].resource == "server-cpu"

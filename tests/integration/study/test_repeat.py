@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from grpclab.analysis import Judgement
 from grpclab.cli import commands as cli
 from grpclab.cli import study as cli_study
 from grpclab.errors import DesignError, UsageError
@@ -22,7 +23,7 @@ from grpclab.study import repeat
 from grpclab.study.comparing_study import ComparingStudy
 from grpclab.study.designs import compare_design
 from grpclab.study.documents import manifest_document, write_json
-from grpclab.study.model import StoredOriginal, StoredVerdict
+from grpclab.study.model import StoredOriginal
 from grpclab.study.repeat import Original, compared, planned
 from grpclab.study.runner import Study
 from grpclab.study.sides import Side
@@ -84,9 +85,9 @@ def test_a_folder_its_manifest_and_a_report_are_the_same_original(root: Path) ->
 
 def test_a_study_that_was_never_judged_can_be_repeated(root: Path) -> None:
     folder = store(root, manifest())
-    assert load_original(folder).verdict == StoredVerdict()
+    assert load_original(folder).verdict == Judgement()
     (folder / "verdict.json").write_text("[")
-    assert load_original(folder).verdict == StoredVerdict()
+    assert load_original(folder).verdict == Judgement()
 
 
 # ---- what is planned ---------------------------------------------------------------------------------------------

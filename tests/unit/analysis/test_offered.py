@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import Any
 
@@ -10,20 +11,22 @@ import pandas as pd
 import pytest
 
 from grpclab.analysis.offered import series
+from grpclab.analysis.study_plan import PlannedConfiguration
 from grpclab.report import figures
 from grpclab.report.finished import FinishedStudy
+from grpclab.study.stored_values import written
 
 RATES = (100.0, 200.0, 400.0, 800.0)
 
 
-def plan(rates: tuple[float, ...] = RATES, **settings: Any) -> list[dict[str, Any]]:
+def plan(rates: tuple[float, ...] = RATES, **settings: Any) -> list[PlannedConfiguration]:
     return [
-        {
-            "name": f"r{rate:g}",
-            "title": f"{rate:g}/s",
-            "scenario": "custom",
-            "settings": {**settings, "load.rate_rps": rate},
-        }
+        PlannedConfiguration(
+            name=f"r{rate:g}",
+            title=f"{rate:g}/s",
+            scenario="custom",
+            settings={**settings, "load.rate_rps": rate},
+        )
         for rate in rates
     ]
 
@@ -81,14 +84,14 @@ def test_a_series_is_what_differs_in_its_rate_alone() -> None:
     assert series(frame, plan(RATES[:1])) == []
     mixed = [*plan((100.0, 200.0)), *plan((400.0, 800.0), **{"server.threads": 4})]
     assert [[rate.offered_rps for rate in one.rates] for one in series(frame, mixed)] == [[100, 200], [400, 800]]
-    again = {**plan((100.0,))[0], "name": "again"}
+    again = dataclasses.replace(plan((100.0,))[0], name="again")
     assert len(series(frame, [*plan(), again])[0].rates) == 4
     assert series(frame.iloc[:0], plan()) == []
 
 
 def test_the_figure_says_where_the_knee_is() -> None:
     frame = trials(ALL | {800.0: 610.0}, FLAT)
-    manifest = {"study": "rates", "plan": {"configurations": plan(), "delta": 0.05}}
+    manifest = {"study": "rates", "plan": {"configurations": [written(one) for one in plan()], "delta": 0.05}}
     block = figures.offered_rates(FinishedStudy.of(manifest, frame, {}))
     assert block is not None
     assert block.caption.startswith("Knee: kept up to 400/s")

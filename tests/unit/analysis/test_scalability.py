@@ -16,7 +16,7 @@ from grpclab.factors.variants import LADDER, OPTIMIZED
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.sections import ladder, throughput
 from grpclab.study.designs.leave_one_out import without
-from tests.support import synthetic
+from tests.support import plans, synthetic
 
 LEVELS = [1, 2, 4, 8, 16, 32, 64]
 
@@ -82,7 +82,7 @@ def test_a_rung_that_gives_more_on_the_way_up_than_at_the_top_is_told() -> None:
     }
     noise = np.linspace(0.99, 1.01, 6)
     trials = measured(low=[100.0] * 6, step=list(200 * noise), top=list(220 * noise), bare=list(200 / noise))
-    first, second = rungs(trials, plan, "throughput_rps")
+    first, second = rungs(trials, plans.value(plan), "throughput_rps")
     assert first.step.mean == pytest.approx(2.0, rel=0.01)
     assert first.top.mean == pytest.approx(1.1, rel=0.01)
     assert first.disagree

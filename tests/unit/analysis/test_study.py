@@ -14,9 +14,12 @@ import pytest
 
 import grpclab.analysis as room
 from grpclab.analysis import Judgement, analyse, holm, ladder_steps, levels
+from grpclab.analysis.judgement import headline_of
 from grpclab.analysis.sentence import sentence
+from grpclab.analysis.study_plan import StoredCores, StudyPlan
 from grpclab.errors import DesignError
 from grpclab.quantities import ratio
+from tests.support import plans
 
 METRIC = "throughput_rps"
 LEVELS = {"basic": 100.0, "reuse": 300.0, "optimized": 340.0, "basic-again": 100.0}
@@ -53,19 +56,22 @@ def entry(baseline: str, candidate: str, **more: Any) -> dict[str, Any]:
     return common | {"baseline": baseline, "candidate": candidate} | more
 
 
-def plan(**changes: Any) -> dict[str, Any]:
-    client = entry("basic", "reuse", side="client", phrase="the client keeping its connections")
-    server = entry("reuse", "optimized", side="server", phrase="the server")
-    return {
+CLIENT = entry("basic", "reuse", side="client", phrase="the client keeping its connections")
+SERVER = entry("reuse", "optimized", side="server", phrase="the server")
+
+
+def plan(**changes: Any) -> StudyPlan:
+    document = {
         "blocks": 6,
         "delta": 0.05,
         "metric": METRIC,
         "configurations": [{"name": name, "scenario": "chatter"} for name in LEVELS],
         "headline": entry("basic", "optimized", title="optimized against basic at concurrency 64"),
-        "parts": [client, server],
-        "comparisons": [client, server],
+        "parts": [CLIENT, SERVER],
+        "comparisons": [CLIENT, SERVER],
         "aa": entry("basic", "basic-again", title="A/A"),
-    } | changes
+    }
+    return plans.value(document | changes)
 
 
 def judged(frame: pd.DataFrame | None = None, **changes: Any) -> Judgement:
@@ -80,7 +86,7 @@ def warning(found: Judgement, words: str) -> str:
 
 def headline_only(ratio: float, noise: float = 0.02, blocks: int = 6, **changes: Any) -> Judgement:
     means = {"basic": 100.0, "optimized": 100.0 * ratio, "basic-again": 100.0}
-    return analyse(trials(means, blocks, noise), plan(parts=[], comparisons=[], blocks=blocks) | changes)
+    return analyse(trials(means, blocks, noise), plan(**{"parts": [], "comparisons": [], "blocks": blocks} | changes))
 
 
 def test_the_names_of_the_room_are_sorted_and_complete() -> None:
@@ -182,8 +188,7 @@ def test_a_part_that_is_undecided_is_marked() -> None:
 
 
 def test_what_a_client_that_keeps_its_channel_gains_is_said_with_its_interval() -> None:
-    client, server = plan()["parts"]
-    found = judged(parts=[client, server | {"already": "A client that already keeps its channel"}])
+    found = judged(parts=[CLIENT, SERVER | {"already": "A client that already keeps its channel"}])
     part = next(c for c in found.comparisons if c.candidate == "optimized")
     told = found.sentence.partition(". ")[2]
     assert told.startswith(
@@ -386,7 +391,7 @@ def test_the_judgement_becomes_plain_json() -> None:
 def test_the_judgement_names_what_limited_each_configuration() -> None:
     frame = trials().assign(server_cpu_s=3.0, requests=3000.0, **{"load.rate_rps": 1000.0, "server.processes": 1})
     frame["throughput_rps"] = 1000.0
-    found = analyse(frame, plan(), {"server": [0], "shared": False}).limits
+    found = analyse(frame, plan(), StoredCores(server=(0,))).limits
     assert [limit.configuration for limit in found] == list(dict.fromkeys(frame["configuration"]))
     assert {(limit.resource, limit.certain) for limit in found} == {("server-cpu", True)}
     assert {limit.certain for limit in analyse(frame, plan()).limits} == {False}  # how many cores is not told
@@ -394,12 +399,12 @@ def test_the_judgement_names_what_limited_each_configuration() -> None:
 
 def test_a_plan_without_a_headline_is_refused() -> None:
     with pytest.raises(DesignError, match="the plan names no headline"):
-        analyse(trials(), {"blocks": 6})
+        analyse(trials(), StudyPlan(blocks=6))
 
 
 def test_an_end_of_an_interval_that_is_not_one_does_not_read_as_one() -> None:
     close = dataclasses.replace(judged().headline, ratio=1.1, ci_low=1.003, ci_high=1.206)
-    assert "95 % interval 1.003 to 1.206" in sentence(close, plan(), [])
+    assert "95 % interval 1.003 to 1.206" in sentence(close, headline_of(plan()), [])
 
 
 def test_levels_keep_the_order_given_and_say_what_is_missing() -> None:

@@ -12,6 +12,7 @@ from grpclab import analysis, load_study
 from grpclab.report import figures, sections
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.stored import StoredStudy
+from grpclab.study.stored_values import read_manifest
 
 ROOT = Path(__file__).resolve().parents[3]
 PUBLISHED = ("example", "replication")
@@ -27,7 +28,8 @@ def example() -> StoredStudy:
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_todays_code_comes_to_the_published_verdict(name: str) -> None:
     published = load_study(ROOT / "reports" / f"{name}.html")
-    again = analysis.analyse(published.trials, published.manifest["plan"], published.manifest.get("cores"))
+    manifest = read_manifest(published.manifest)
+    again = analysis.analyse(published.trials, manifest.plan, manifest.cores)
     assert again.as_dict() == {"notices": [], **published.verdict}  # they were measured before there were notices
 
 

@@ -54,7 +54,7 @@ ONE_USER: dict[str, str] = {
     "grpclab.analysis.inference.scalability": "pure where its user is not",
     "grpclab.analysis.inference.stability": "statistics with their own sources, apart from what warns by them",
     "grpclab.analysis.limits.rules": "the table of rules, apart from the answer",
-    "grpclab.analysis.notices": "what happened around the trials, apart from the statistics of a judgement",
+    "grpclab.analysis.study_notices": "what happened around the trials, apart from the statistics of a judgement",
     "grpclab.analysis.offered": "pure where its user is not",
     "grpclab.analysis.sentence": "English, apart from the statistics of a judgement",
     "grpclab.diagnostics.app": "its user is the entry point",
@@ -87,19 +87,14 @@ ONE_USER: dict[str, str] = {
 
 FILE_NAMES: dict[str, str] = {
     "child": "the same part of both servers, the greeter's and the reference server's",
-    "engines": "not renamed yet",
     "foreground": "the same part of both servers, the greeter's and the reference server's",
     "launcher": "the same part of both servers, the greeter's and the reference server's",
     "model": "the pure model of a link, and the values of a study: both are what the design calls so",
-    "notices": "not renamed yet",
     "serving": "the same part of both servers, the greeter's and the reference server's",
 }
 """File names that stand in two rooms, beside members of registries, and why."""
 
-CLASS_NAMES: dict[str, str] = {
-    "Claim": "not renamed yet",
-    "Rung": "not renamed yet",
-}
+CLASS_NAMES: dict[str, str] = {}
 """Class names that stand in two modules, and why."""
 
 
@@ -111,6 +106,7 @@ TYPED_ROOMS = ("study", "analysis", "report", "calibration", "cli")
 PASSES_JSON: dict[str, str] = {
     "analysis.inference.evidence": "JSON in a cell of a frame",
     "analysis.inference.verdict": "writes a part of verdict.json",
+    "analysis.judgement": "writes verdict.json",
     "analysis.limits.rules": "writes a part of verdict.json",
     "calibration.plan": "a notebook's variables, by their names",
     "cli.bench": "options of the command line, by their names",
@@ -127,21 +123,10 @@ PASSES_JSON: dict[str, str] = {
 }
 """Modules of these rooms whose dictionaries are JSON, or options, that are only read, written or passed on."""
 DICTIONARIES: dict[str, int] = {
-    "analysis.claims.claim": 1,
-    "analysis.configuration_summary": 3,
-    "analysis.curves": 3,
-    "analysis.engines": 1,
-    "analysis.inference.interaction": 1,
-    "analysis.judgement": 8,
-    "analysis.limits.resources": 2,
-    "analysis.notices": 2,
-    "analysis.offered": 1,
-    "analysis.sentence": 3,
-    "analysis.setup": 6,
     "report.figures.engines": 1,
     "report.figures.ratio_marks": 1,
     "report.figures.waiting": 2,
-    "report.finished": 9,
+    "report.finished": 8,
     "report.renderers.markdown": 1,
     "report.renderers.terminal": 1,
     "report.sections.engines": 1,

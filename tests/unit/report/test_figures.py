@@ -178,7 +178,7 @@ def test_the_cost_of_the_client_is_one_sentence_whatever_it_is(measured: dict[st
 
 def test_a_variant_without_a_common_block_says_so(study: FinishedStudy) -> None:
     kept = study.trials[study.trials["configuration"] != "basic-c64-wire"]
-    found = FinishedStudy.of(study.manifest_document, kept, analysis.analyse(kept, study.plan_document).as_dict())
+    found = FinishedStudy.of(study.manifest_document, kept, analysis.analyse(kept, study.plan).as_dict())
     assert client_cost(found).endswith("; basic: no block has both engines.")
     assert figures.engines(found) is not None
 
@@ -199,7 +199,7 @@ def test_bars_of_engines_are_hollow_where_the_client_was_the_limit(study: Finish
 def test_an_interval_that_two_blocks_leave_wide_open_does_not_flatten_the_bars(study: FinishedStudy) -> None:
     trials = study.trials[study.trials["block"] < 2].copy()
     trials.loc[trials["configuration"].eq("basic-c64") & trials["block"].eq(0), "throughput_rps"] *= 4
-    judged = analysis.analyse(trials, study.plan_document).as_dict()
+    judged = analysis.analyse(trials, study.plan).as_dict()
     block = figures.engines(FinishedStudy.of(study.manifest_document, trials, judged))
     assert block is not None
     assert {"2k", "4k", "6k"} <= set(text_of(block.svg_wide).split())

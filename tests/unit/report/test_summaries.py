@@ -187,7 +187,7 @@ def test_a_study_of_levels_shows_every_level() -> None:
     for row in plan["configurations"]:
         maker.add(row["name"], row["title"], 1000, row["settings"], scenario=row["scenario"])
     trials = maker.trials(study="threads")
-    verdict = synthetic.as_json(analyse(trials, plan).as_dict())
+    verdict = synthetic.as_json(analyse(trials, file_design.design(asked).plan).as_dict())
     lines = table(FinishedStudy.of(synthetic.manifest_of("threads", plan), trials, verdict)).splitlines()
     for level in ("threads=4,", "threads=16", "threads=64", "tls=true"):
         assert sum(level in line for line in lines) == 1, level

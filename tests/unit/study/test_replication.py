@@ -7,6 +7,7 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grpclab.analysis import analyse
+from grpclab.analysis import Judgement, analyse
 from grpclab.analysis.claims.claim import CONDITION, FAILS, HOLDS, NOT_EXPRESSIBLE, UNDECIDED, VERDICTS, combined
 from grpclab.analysis.claims.load_claims import CLAIMED_RATIO
 from grpclab.analysis.claims.replication import COLUMNS, claims
+from grpclab.analysis.study_plan import ArgumentRow, StudyPlan
 from grpclab.factors.config import TrialConfig
 from grpclab.metrics import MEASURED
 from grpclab.report import sections
@@ -31,7 +33,8 @@ from grpclab.study.parameters import StudyParameters
 from tests.support.plans import document
 from tests.support.synthetic import as_json, manifest_of
 
-PLAN = document(replication_design.plan(StudyParameters(design="replication")))
+PLANNED = replication_design.plan(StudyParameters(design="replication"))
+PLAN = document(PLANNED)
 NAMES = [row["name"] for row in PLAN["configurations"]]
 SCENARIO = {row["name"]: row["scenario"] for row in PLAN["configurations"]}
 Changes = Mapping[str, Mapping[str, Any]]
@@ -70,7 +73,7 @@ def trials(changes: Changes | None = None, *, blocks: int = 6, noise: float = 0.
 def judged(changes: Changes | None = None, *, blocks: int = 6, noise: float = 0.005) -> pd.DataFrame:
     """The claims of such a study, by their names."""
     made = trials(changes, blocks=blocks, noise=noise)
-    return claims(made, as_json(analyse(made, PLAN).as_dict()), PLAN).set_index("claim")
+    return claims(made, analyse(made, PLANNED).judged, PLANNED).set_index("claim")
 
 
 def outcome(claim: str, changes: Changes | None = None, **more: Any) -> tuple[str, str]:
@@ -217,13 +220,13 @@ def test_277_per_cent_within_a_wide_interval_are_not_decided() -> None:
 @given(ratio=st.floats(0.5, 12), noise=st.floats(0.001, 0.3), blocks=st.integers(1, 8))
 def test_a_verdict_on_throughput_never_contradicts_its_interval(ratio: float, noise: float, blocks: int) -> None:
     made = trials(rps(optimized=1000 * ratio, optimized_wire=1000 * ratio), blocks=blocks, noise=noise)
-    verdict = as_json(analyse(made, PLAN).as_dict())
-    found = claims(made, verdict, PLAN).set_index("claim").loc["throughput", "verdict"]
-    high = verdict["headline"]["ci_high"]
+    verdict = analyse(made, PLANNED)
+    found = claims(made, verdict.judged, PLANNED).set_index("claim").loc["throughput", "verdict"]
+    high = verdict.headline.ci_high
     if blocks < 3:
         assert found == UNDECIDED
     elif found in (HOLDS, FAILS):
-        assert (high < CLAIMED_RATIO) == (found == FAILS) or verdict["headline"]["ci_low"] >= 0.95 * CLAIMED_RATIO
+        assert (high < CLAIMED_RATIO) == (found == FAILS) or verdict.headline.ci_low >= 0.95 * CLAIMED_RATIO
 
 
 def looks(pyspy: float, perf: float) -> dict[str, Any]:
@@ -308,9 +311,9 @@ def test_keepalive_that_saves_connections_after_silence_holds_then() -> None:
 
 def test_a_knob_that_grpcio_lacks_cannot_be_expressed_and_one_it_has_is_not_decided() -> None:
     assert outcome("no-delay")[0] == NOT_EXPRESSIBLE
-    mapping = [{"tonic": "tcp_nodelay", "factor": "server.no_delay", "note": ""}]
+    mapping = (ArgumentRow(tonic="tcp_nodelay", factor="server.no_delay"),)
     made = trials()
-    found = claims(made, as_json(analyse(made, PLAN).as_dict()), {**PLAN, "mapping": mapping}).set_index("claim")
+    found = claims(made, analyse(made, PLANNED).judged, replace(PLANNED, mapping=mapping)).set_index("claim")
     assert found.loc["no-delay", "verdict"] == UNDECIDED
 
 
@@ -363,34 +366,34 @@ def test_fewer_than_three_blocks_decide_only_what_needs_none(blocks: int) -> Non
 
 
 @pytest.fixture(scope="module")
-def whole() -> dict[str, Any]:
+def whole() -> Judgement:
     """The verdict of a study of which nothing is missing."""
-    return as_json(analyse(trials(), PLAN).as_dict())
+    return analyse(trials(), PLANNED)
 
 
 @pytest.mark.parametrize("missing", NAMES)
-def test_a_configuration_that_is_missing_never_raises(missing: str, whole: dict[str, Any]) -> None:
+def test_a_configuration_that_is_missing_never_raises(missing: str, whole: Judgement) -> None:
     made = trials()
     made = made[made["configuration"] != missing]
-    kept = [row for row in whole["comparisons"] if missing not in (row["baseline"], row["candidate"])]
-    found = claims(made, {**whole, "comparisons": kept}, PLAN)
+    kept = [c for c in whole.comparisons if missing not in (c.baseline, c.candidate)]
+    found = claims(made, [whole.headline, *kept], PLANNED)
     assert len(found) == 8
     assert set(found["verdict"]) <= set(VERDICTS)
-    assert len(claims(made, {}, PLAN)) == 8
+    assert len(claims(made, [], PLANNED)) == 8
 
 
 @pytest.mark.parametrize("missing", [*sorted(set(SCENARIO.values())), "all"])
 def test_a_scenario_that_is_missing_never_raises(missing: str) -> None:
     made = trials(blocks=3)
     made = made.iloc[:0] if missing == "all" else made[made["scenario"] != missing]
-    found = claims(made, as_json(analyse(made, PLAN).as_dict()), PLAN)
+    found = claims(made, analyse(made, PLANNED).judged, PLANNED)
     assert len(found) == 8
     assert set(found["verdict"]) <= set(VERDICTS)
-    assert len(claims(made, {}, PLAN)) == 8
+    assert len(claims(made, [], PLANNED)) == 8
 
 
 def test_a_plan_that_tests_no_claim_has_none() -> None:
-    found = claims(trials(), {}, {})
+    found = claims(trials(), [], StudyPlan())
     assert found.empty
     assert list(found.columns) == list(COLUMNS)
 
@@ -400,8 +403,8 @@ def test_a_plan_that_tests_no_claim_has_none() -> None:
 
 def test_the_question_is_answered_by_how_many_claims_hold() -> None:
     made = trials(rps(**FAST))
-    verdict = analyse(made, PLAN)
-    counts = Counter(claims(made, as_json(verdict.as_dict()), PLAN)["verdict"])
+    verdict = analyse(made, PLANNED)
+    counts = Counter(claims(made, verdict.judged, PLANNED)["verdict"])
     first = verdict.sentence.partition(". ")[0]
     assert first.startswith("Of 8 claims of the Rust demo's README ")
     assert f"{counts[HOLDS]} hold" in first
@@ -416,7 +419,7 @@ def test_the_question_is_answered_by_how_many_claims_hold() -> None:
 def test_failures_that_are_what_is_measured_are_said_to_be() -> None:
     asked = {"own-limits-c10000": {"errors": 200.0}, "idle-off": {"errors": 40.0}}
     made = trials(asked, blocks=2)
-    study = FinishedStudy.of(manifest_of("replication", PLAN), made, as_json(analyse(made, PLAN).as_dict()))
+    study = FinishedStudy.of(manifest_of("replication", PLAN), made, as_json(analyse(made, PLANNED).as_dict()))
     assert study.failing_on_purpose == ["own-limits-c10000", "idle-off", "idle-working"]
     (answer,) = [part for part in sections(study) if part.anchor == "answer"]
     assert "all of them where failing is what is measured" in answer.html
@@ -429,7 +432,7 @@ def test_failures_that_are_what_is_measured_are_said_to_be() -> None:
 
 def test_the_report_has_a_section_of_claims_where_the_plan_tests_some() -> None:
     made = trials(rps(**FAST))
-    study = FinishedStudy.of(manifest_of("replication", PLAN), made, as_json(analyse(made, PLAN).as_dict()))
+    study = FinishedStudy.of(manifest_of("replication", PLAN), made, as_json(analyse(made, PLANNED).as_dict()))
     drawn = claims_section.section(study)
     assert drawn.count("<tr>") == 9
     assert '<span class="gl-badge gl-faster">holds</span>' in drawn

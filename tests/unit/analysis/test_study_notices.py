@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from grpclab.analysis import analyse
-from grpclab.analysis.notices import study_notices
-from tests.support import synthetic
+from grpclab.analysis.study_notices import study_notices
+from tests.support import plans, synthetic
 
 
 def notice(kind: str, severity: str = "warning", text: str = "it was so") -> dict[str, Any]:
@@ -49,7 +49,7 @@ def test_trials_of_an_earlier_version_have_none() -> None:
 def test_a_verdict_carries_the_notices_of_its_trials_as_values_and_among_its_warnings() -> None:
     study = synthetic.full_study()
     trials = study.trials.assign(notices=json.dumps([notice("throttled", text="held back by its quota")]))
-    judged = analyse(trials, study.manifest["plan"])
+    judged = analyse(trials, plans.value(study.manifest["plan"]))
     (found,) = judged.notices
     assert found.kind == "throttled"
     assert str(found) in judged.warnings
