@@ -18,7 +18,7 @@ from grpclab.report.renderers.markdown import escape, markdown
 from grpclab.report.renderers.terminal import WIDTH, table
 from grpclab.study.designs import file_design
 from grpclab.study.designs.study_file import study_file
-from tests.support import synthetic
+from tests.support import study_maker, synthetic
 from tests.support.pages import EVIL
 from tests.support.plans import document
 
@@ -185,7 +185,7 @@ def test_a_study_of_levels_shows_every_level() -> None:
     asked = {"headline": "server.threads=64", "factors": {"server.threads": [4, 16, 64], "server.tls": [True]}}
     planned = file_design.design(study_file(asked)).plan
     plan = document(planned)
-    maker = synthetic.StudyMaker()
+    maker = study_maker.StudyMaker()
     for row in plan["configurations"]:
         maker.add(row["name"], row["title"], 1000, row["settings"], scenario=row["scenario"])
     trials = maker.trials(study="threads")
