@@ -11,9 +11,9 @@ than the idle timeout is black-holed: its sockets stay open and nothing comes th
 of one millisecond, so a byte is up to 1 ms late each way and never early; :func:`check_link` says what the
 link really does.
 
-As a process, ``python -m grpclab.link.emulation`` reads one line of JSON from standard input (``target`` and the
-factors of LinkConfig), answers with one line ``{"port": N}`` and serves until its standard input ends or
-SIGTERM comes.
+As a process, ``python -m grpclab.link.emulation`` reads one line from standard input, a
+:class:`~grpclab.link.relay_messages.RelayOrder`, answers with a RelayListening and serves until its standard input ends
+or SIGTERM comes.
 """
 
 from __future__ import annotations
@@ -32,25 +32,12 @@ from dataclasses import dataclass, field
 
 from grpclab.errors import UsageError, WorkerError
 from grpclab.factors.config import LinkConfig
+from grpclab.link.relay_messages import LinkTraffic, RelayListening, RelayOrder, TrafficRequest
 from grpclab.system.dialling import loopback_target
 from grpclab.system.subprocesses import START_TIMEOUT_S, Child, pin
 
 ANSWER_TIMEOUT_S = 10.0
-"""How long a relay may take to come up."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LinkSeen:
-    """What has passed over a link: TCP connections opened, and what was said on them in HTTP/2.
-
-    Pings that ask, by who sent them, and GOAWAYs by code and reason (``ENHANCE_YOUR_CALM too_many_pings``) are
-    counted where the link has an idle timeout, and where no TLS hides them; 0 otherwise.
-    """
-
-    connections: int
-    client_pings: int
-    server_pings: int
-    goaways: dict[str, int]
+"""The time within which a relay answers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,10 +52,10 @@ class RunningLink:
         """The relay's process id."""
         return self.child.pid
 
-    def seen(self) -> LinkSeen:
-        """What has passed so far. Raises WorkerError if the relay is gone."""
-        self.child.send(seen=True)
-        return LinkSeen(**self.child.receive(ANSWER_TIMEOUT_S))
+    def traffic(self) -> LinkTraffic:
+        """Return what has passed so far. Raises WorkerError if the relay is gone."""
+        self.child.send(TrafficRequest())
+        return self.child.receive(ANSWER_TIMEOUT_S, LinkTraffic)
 
     def alive(self) -> bool:
         """Whether the relay process still runs; if not, what was measured through it is invalid."""
@@ -99,9 +86,9 @@ def running_link(
                 pin(child.pid, cpus)
             except OSError as error:
                 raise UsageError(f"cannot pin the link to cores {sorted(cpus)}: {error.strerror}") from None
-        child.send(target=target, **dataclasses.asdict(config))
-        port = child.receive(START_TIMEOUT_S)["port"]
-        yield RunningLink(target=f"127.0.0.1:{port}", child=child)
+        child.send(RelayOrder(target=target, link=config))
+        listening = child.receive(START_TIMEOUT_S, RelayListening)
+        yield RunningLink(target=f"127.0.0.1:{listening.port}", child=child)
 
 
 def check_link(config: LinkConfig) -> dict[str, float]:

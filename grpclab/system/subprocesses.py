@@ -19,9 +19,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import IO, Any
+from typing import IO, Any, TypeVar, cast, overload
 
 from grpclab.errors import WorkerError
+from grpclab.system import json_lines
 from grpclab.text.printable import printable
 
 STUDY_VARIABLE = "GRPCLAB_STUDY"
@@ -32,6 +33,8 @@ TRIAL_VARIABLE = "GRPCLAB_TRIAL"
 START_TIMEOUT_S = 60.0
 """So long a child may take to answer first. One that ended is noticed at once; one that lives is slow, where several
 studies share a machine."""
+
+T = TypeVar("T")
 
 MARK = b"\x1e"
 """Precedes each JSON line of a child (the record separator of RFC 7464): a ``sitecustomize``, a library or an
@@ -73,9 +76,10 @@ def die_with_parent(on_line: Callable[[str], None] | None = None) -> None:
     threading.Thread(target=watch, name="lifeline", daemon=True).start()
 
 
-def say(**message: Any) -> None:
-    """In a child: one JSON line to the parent."""
-    sys.stdout.write(f"{MARK.decode()}{json.dumps(message)}\n")
+def say(message: object = None, /, **fields: Any) -> None:
+    """In a child: one message to the parent."""
+    line = json.dumps(fields) if message is None else json_lines.encode(message)
+    sys.stdout.write(f"{MARK.decode()}{line}\n")
     sys.stdout.flush()
 
 
@@ -138,19 +142,35 @@ class Child:
         """Takes what it prints beside its messages: where its standard error goes, too."""
         self._read = _Read()
 
-    def send(self, **message: Any) -> None:
-        """One JSON line to the child. Raises WorkerError if it is gone."""
+    def send(self, message: object = None, /, **fields: Any) -> None:
+        """Send one message to the child. Raises WorkerError if it is gone."""
         assert self.popen.stdin is not None
+        line = json.dumps(fields) if message is None else json_lines.encode(message)
         try:
-            self.popen.stdin.write(json.dumps(message).encode() + b"\n")
+            self.popen.stdin.write(line.encode() + b"\n")
             self.popen.stdin.flush()
         except (BrokenPipeError, OSError):
             raise self._gone() from None
 
-    def receive(self, timeout_s: float) -> dict[str, Any]:
-        """The next JSON line of the child. Raises WorkerError when it ends or stays silent for too long."""
-        got = receive_all([self], timeout_s)
-        return got[0]
+    @overload
+    def receive(self, timeout_s: float) -> dict[str, Any]: ...
+
+    @overload
+    def receive(self, timeout_s: float, kind: type[T]) -> T: ...
+
+    def receive(self, timeout_s: float, kind: type[Any] = dict) -> Any:
+        """Return the child's next message. Raises WorkerError when it ends, or says nothing of that kind in time."""
+        (message,) = receive_all([self], timeout_s, kind)
+        return message
+
+    def message(self, kind: type[T], document: dict[str, Any]) -> T:
+        """A message of the child. Raises WorkerError where it is of another kind."""
+        if kind is dict:
+            return cast("T", document)
+        try:
+            return json_lines.read(kind, document)
+        except ValueError as error:
+            raise WorkerError(f"{self.name} (pid {self.pid}) sent no {kind.__name__}: {error}") from None
 
     @property
     def unread(self) -> list[dict[str, Any]]:
@@ -254,17 +274,39 @@ class Child:
             self.stop()
 
 
+@overload
 def receive_all(
     children: Sequence[Child],
     timeout_s: float,
     *,
     every_s: float | None = None,
     tick: Callable[[], None] | None = None,
-) -> list[dict[str, Any]]:
-    """One JSON line from each child, in their order; `tick` is called about every `every_s` meanwhile.
+) -> list[dict[str, Any]]: ...
 
-    Raises WorkerError when one of them ends, or when `timeout_s` is over. Whatever it raises (Ctrl-C, an error
-    of `tick`), no line is lost: the next call finds it.
+
+@overload
+def receive_all(
+    children: Sequence[Child],
+    timeout_s: float,
+    kind: type[T],
+    *,
+    every_s: float | None = None,
+    tick: Callable[[], None] | None = None,
+) -> list[T]: ...
+
+
+def receive_all(
+    children: Sequence[Child],
+    timeout_s: float,
+    kind: type[Any] = dict,
+    *,
+    every_s: float | None = None,
+    tick: Callable[[], None] | None = None,
+) -> list[Any]:
+    """One message from each child, in their order; `tick` is called about every `every_s` meanwhile.
+
+    Raises WorkerError when one of them ends or says something else, or when `timeout_s` is over. Whatever it raises
+    (Ctrl-C, an error of `tick`), no line is lost: the next call finds it.
     """
     end = time.monotonic() + timeout_s
     with selectors.DefaultSelector() as selector:
@@ -285,19 +327,41 @@ def receive_all(
                     selector.unregister(key.fileobj)
             if tick is not None:
                 tick()
-    return [child.unread.pop(0) for child in children]
+    return [child.message(kind, child.unread.pop(0)) for child in children]
 
 
+@overload
 def receive_any(
     children: Sequence[Child],
     timeout_s: float,
     *,
     every_s: float,
     tick: Callable[[], None] | None = None,
-) -> Iterator[tuple[Child, dict[str, Any]]]:
-    """The JSON lines that come in first, each with its child; none after `timeout_s`. Otherwise as `receive_all`.
+) -> Iterator[tuple[Child, dict[str, Any]]]: ...
 
-    A line is taken when the next one is asked for: one that a signal kept from being looked at comes again.
+
+@overload
+def receive_any(
+    children: Sequence[Child],
+    timeout_s: float,
+    kind: type[T],
+    *,
+    every_s: float,
+    tick: Callable[[], None] | None = None,
+) -> Iterator[tuple[Child, T]]: ...
+
+
+def receive_any(
+    children: Sequence[Child],
+    timeout_s: float,
+    kind: type[Any] = dict,
+    *,
+    every_s: float,
+    tick: Callable[[], None] | None = None,
+) -> Iterator[tuple[Child, Any]]:
+    """The messages that come in first, each with its child; none after `timeout_s`. Otherwise as `receive_all`.
+
+    A message is taken when the next one is asked for: one that a signal kept from being looked at comes again.
     """
     end = time.monotonic() + timeout_s
     with selectors.DefaultSelector() as selector:
@@ -314,7 +378,7 @@ def receive_any(
                 tick()
     for child in children:
         while child.unread:
-            yield child, child.unread[0]
+            yield child, child.message(kind, child.unread[0])
             child.unread.pop(0)
 
 
