@@ -183,7 +183,7 @@ class FinishedStudy:
         Those whose link forgets silent connections, and the server at grpcio's own limits that a replication asks to
         carry more calls than these allow.
         """
-        beyond = (self.plan.replication.get("streams") or {}).get("own_limits")
+        beyond = self.plan.replication.streams.own_limits
         return [
             name
             for name, c in self.configurations.items()

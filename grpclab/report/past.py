@@ -221,7 +221,7 @@ def summary(study: FinishedStudy) -> Past:
         question=words.plain(manifest.question),
         sentence=words.plain(verdict.sentence),
         verdict=words.plain(headline.verdict or "inconclusive"),
-        claims=bool(manifest.plan.replication),
+        claims=manifest.plan.tests_claims,
         machine=", ".join(words.plain(k) for k in known if k),
         ratio=headline.ratio,
         low=headline.ci_low,

@@ -34,7 +34,7 @@ def markdown(study: FinishedStudy) -> str:
     Whatever text is in the study: it adds no markup, loads nothing, mentions nobody and refers to no issue.
     """
     sentence = study.verdict.sentence or "There is no verdict."
-    first = [] if study.plan.replication else [_verdict_line(study)]
+    first = [] if study.plan.tests_claims else [_verdict_line(study)]
     parts = [*first, escape(sentence), escape(glossary.line(study)), _setup(study)]
     parts += [_parts(study), _reasons(study), _warnings(study)]
     parts += [_all_comparisons(study), _machine(study)]

@@ -26,7 +26,7 @@ def section(study: FinishedStudy) -> str:
     sentence = study.verdict.sentence or "There is no verdict."
     noted = f'<p class="gl-note">{esc(headline["note"])}</p>' if headline.get("note") else ""
     # Of a replication the claims are the answer: a word on one ratio would not be.
-    badge = "" if study.plan.replication else f"{tables.badge(headline.get('verdict'))} "
+    badge = "" if study.plan.tests_claims else f"{tables.badge(headline.get('verdict'))} "
     first, *more = _SENTENCES.split(words.plain(sentence), maxsplit=1)
     rest = "".join(f' <span class="gl-more">{esc(text)}</span>' for text in more)
     return (

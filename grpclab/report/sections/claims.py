@@ -18,7 +18,7 @@ _COLOURS = {rules.HOLDS: "faster", rules.CONDITION: "equivalent", rules.FAILS: "
 
 def section(study: FinishedStudy) -> str:
     """How many claims hold, and the table; "" where the plan tests none."""
-    if not study.plan.replication:
+    if not study.plan.tests_claims:
         return ""
     found = replication.claims(study.trials, study.verdict.judged, study.plan)
     rows = [

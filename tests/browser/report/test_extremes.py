@@ -15,25 +15,25 @@ from grpclab.report import figures, write_report
 from grpclab.report.figures.forest import MOST_ROWS
 from grpclab.report.figures.sweeps import MOST_LEVELS
 from grpclab.report.finished import FinishedStudy
-from tests.support import chromium, synthetic
+from tests.support import chromium, study_maker, synthetic
 
 
 def many(configurations: int, *, blocks: int = 6, levels: int | None = None) -> synthetic.MadeStudy:
     """A study of one's own with so many configurations: a sweep of one factor and a curve of every second one."""
-    maker = synthetic.StudyMaker(blocks=blocks)
+    maker = study_maker.StudyMaker(blocks=blocks)
     base = maker.add("base", "the base", 1000, {"server.threads": 1})
     names = [
         maker.add(f"t{n}", f"{n} threads", 1000 + 20 * n, {"server.threads": n + 1}) for n in range(1, configurations)
     ]
     first = names[0] if names else base
-    comparisons = [synthetic.comparison(f"{name} against the base", base, name, "chatter") for name in names[1:]]
+    comparisons = [study_maker.comparison(f"{name} against the base", base, name, "chatter") for name in names[1:]]
     swept = [base, *names][: levels or None]
     plan: dict[str, Any] = {
         "blocks": blocks,
         "delta": 0.05,
         "metric": "throughput_rps",
         "configurations": maker.configurations,
-        "headline": synthetic.comparison("t1 against the base", base, first),
+        "headline": study_maker.comparison("t1 against the base", base, first),
         "comparisons": comparisons,
         "curves": [
             {

@@ -23,7 +23,7 @@ from grpclab.report.figures.timeline import relative
 from grpclab.report.figures.windows import panels
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.tidy import tidy
-from tests.support import synthetic
+from tests.support import full_plan, synthetic
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_windows_are_in_bytes_where_the_plan_says_how_many(study: FinishedStudy)
     down, up = panels(study)
     assert (down.unit, up.unit) == ("MB/s", "MB/s")
     trials = study.rows("downloads-1024")["throughput_rps"]
-    expected = float(np.exp(np.log(trials).mean())) * synthetic.RESPONSE_BYTES / 1e6
+    expected = float(np.exp(np.log(trials).mean())) * full_plan.RESPONSE_BYTES / 1e6
     by_label = {spot.label: spot for spot in down.points}
     assert by_label["1 MiB"].mean == pytest.approx(expected)
     assert [spot.label for spot in down.points] == ["64 KiB", "256 KiB", "1 MiB", "4 MiB", "16 MiB"]

@@ -17,7 +17,7 @@ from grpclab.report.renderers.json import SCHEMA_VERSION, as_json
 from grpclab.report.renderers.markdown import escape, markdown
 from grpclab.report.renderers.terminal import WIDTH, table
 from grpclab.study.designs import file_design
-from tests.support import synthetic
+from tests.support import study_maker, synthetic
 from tests.support.pages import EVIL
 from tests.support.plans import document
 
@@ -183,7 +183,7 @@ def test_the_table_has_what_matters_aligned(full: FinishedStudy) -> None:
 def test_a_study_of_levels_shows_every_level() -> None:
     asked = {"headline": "server.threads=64", "factors": {"server.threads": [4, 16, 64], "server.tls": [True]}}
     plan = document(file_design.design(asked).plan)
-    maker = synthetic.StudyMaker()
+    maker = study_maker.StudyMaker()
     for row in plan["configurations"]:
         maker.add(row["name"], row["title"], 1000, row["settings"], scenario=row["scenario"])
     trials = maker.trials(study="threads")
