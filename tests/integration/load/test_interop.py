@@ -114,7 +114,7 @@ def outcome(
 
     asyncio.run(main())
     recorder.close()
-    return Records.load(tmp_path / "calls"), [told["text"] for told in recorder.failures.to_json()]
+    return Records.load(tmp_path / "calls"), [entry.text for entry in recorder.failures.entries()]
 
 
 def statuses(records: Records) -> list[str]:
