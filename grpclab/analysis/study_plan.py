@@ -297,6 +297,24 @@ class StoredTarget:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StoredFile:
+    """A file that a command runs; `version` is empty where the file does not tell one."""
+
+    name: str = always("")
+    bytes: int = always(0)
+    sha256: str = always("")
+    version: str = always("")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredProgram:
+    """The command that started a server, and the files behind it."""
+
+    command: str = always("")
+    files: tuple[StoredFile, ...] = always(())
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudyPlan:
     """What a study measures and compares. `metric` is the one that the study turns on, `delta` the smallest effect of
     interest, a share; the configurations in `profiled` are looked into after their windows, in the first

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from grpclab.analysis import Judgement
-from grpclab.analysis.study_plan import Json
 from grpclab.errors import DesignError
+from grpclab.factors.levels import Level
 from grpclab.report import data
 from grpclab.report.tidy import tidy
 from grpclab.study.documents import manifest_document, read_json
@@ -51,7 +51,7 @@ class StoredStudy:
         return frame[frame["valid"]].reset_index(drop=True)
 
     @property
-    def identity(self) -> Mapping[str, Json]:
+    def identity(self) -> Mapping[str, Level]:
         """What must be equal in two studies before their absolute numbers are compared: machine and versions."""
         known = self.manifest.get("identity")
         machine, versions = self.manifest.get("machine") or {}, self.manifest.get("versions") or {}

@@ -176,7 +176,9 @@ def test_memory_the_link_the_echo_and_the_engines_were_measured(root: Path) -> N
     link = frame_of(root, "link")
     assert link["errors"].sum() == 0
     assert relay.far_s(link) > relay.RTT_MS / 1e3
-    assert echo.trip_s(frame_of(root, "echo"), 1.0) >= echo.trip_s(frame_of(root, "echo"), 0.5) > 0
+    trips = frame_of(root, "echo")["rtt_s"]
+    assert trips.is_monotonic_increasing
+    assert trips.iloc[0] > 0
     found = frame_of(root, "agreement")
     assert found["errors"].sum() == 0
     assert len(found) == 4

@@ -15,7 +15,7 @@ from grpclab.analysis.limits.resources import RESOURCES, Limit, limit_of, limiti
 from grpclab.analysis.study_plan import PlannedConfiguration, StoredCores, StudyPlan
 from grpclab.factors.config import FACTORS, TrialConfig
 from tests.support import plans
-from tests.support.synthetic import full_study
+from tests.support.synthetic import small_study
 
 ONE, FOUR = (StoredCores(server=tuple(range(number)), generator=(number,)) for number in (1, 4))
 
@@ -350,11 +350,11 @@ def test_factors_that_no_column_holds_are_those_of_the_plan() -> None:
 
 
 def test_a_study_has_one_answer_for_each_configuration_in_the_order_of_the_plan() -> None:
-    study = full_study(blocks=3)
+    study = small_study(blocks=3)
     plan = plans.value(study.manifest["plan"])
     found = limiting_resources(study.trials, plan, ONE)
     assert [limit.configuration for limit in found] == plan.names
-    assert all(limit == limit_of(limit.configuration, study.trials, plan, ONE) for limit in found[::10])
+    assert all(limit == limit_of(limit.configuration, study.trials, plan, ONE) for limit in found[::2])
     assert json.loads(json.dumps([limit.as_dict() for limit in found], allow_nan=False))[0].keys() == {
         "configuration",
         "resource",
@@ -407,7 +407,7 @@ def frames(draw: st.DrawFn) -> pd.DataFrame:
     return frame.drop(columns=draw(columns))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(frame=frames(), cores=st.sampled_from([ONE, FOUR, None, StoredCores(shared=True)]))
 def test_no_frame_raises_and_no_window_or_stream_limit_is_named_without_a_faster_pair(
     frame: pd.DataFrame, cores: StoredCores | None

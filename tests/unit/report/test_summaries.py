@@ -17,6 +17,7 @@ from grpclab.report.renderers.json import SCHEMA_VERSION, as_json
 from grpclab.report.renderers.markdown import escape, markdown
 from grpclab.report.renderers.terminal import WIDTH, table
 from grpclab.study.designs import file_design
+from grpclab.study.designs.study_file import study_file
 from tests.support import study_maker, synthetic
 from tests.support.pages import EVIL
 from tests.support.plans import document
@@ -182,12 +183,13 @@ def test_the_table_has_what_matters_aligned(full: FinishedStudy) -> None:
 
 def test_a_study_of_levels_shows_every_level() -> None:
     asked = {"headline": "server.threads=64", "factors": {"server.threads": [4, 16, 64], "server.tls": [True]}}
-    plan = document(file_design.design(asked).plan)
+    planned = file_design.design(study_file(asked)).plan
+    plan = document(planned)
     maker = study_maker.StudyMaker()
     for row in plan["configurations"]:
         maker.add(row["name"], row["title"], 1000, row["settings"], scenario=row["scenario"])
     trials = maker.trials(study="threads")
-    verdict = synthetic.as_json(analyse(trials, file_design.design(asked).plan).as_dict())
+    verdict = synthetic.as_json(analyse(trials, planned).as_dict())
     lines = table(FinishedStudy.of(synthetic.manifest_of("threads", plan), trials, verdict)).splitlines()
     for level in ("threads=4,", "threads=16", "threads=64", "tls=true"):
         assert sum(level in line for line in lines) == 1, level
