@@ -31,7 +31,7 @@ def ways_to_the_load(traces: Path) -> set[tuple[str, ...]]:
 def in_this_process(_folder: Path, variables: Mapping[str, str | int | bool]) -> str:
     """Execute the trial's notebook here, to the cell that measures; the study ends with it."""
     namespace: dict[str, object] = {}
-    for cell in nbformat.read(notebook("trial"), as_version=4).cells:  # type: ignore[no-untyped-call]
+    for cell in nbformat.read(notebook("trial"), as_version=4).cells:
         if cell.cell_type == "code":
             exec(cell.source, namespace)
             if "parameters" in cell.metadata.get("tags", ()):
