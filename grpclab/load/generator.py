@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 import os
 import time
@@ -18,15 +19,16 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from grpclab.errors import StorageError, WorkerError
+from grpclab.errors import WorkerError
 from grpclab.factors.config import TrialConfig
 from grpclab.load.calls.method import CallSpec, greeting
 from grpclab.load.core.bounds import SILENCE_S, Bounds, plan_bounds
 from grpclab.load.core.recorder import Records, remove
-from grpclab.load.core.traffic import add_counts
+from grpclab.load.core.traffic import Traffic
 from grpclab.load.core.worker_window import Window
 from grpclab.load.run import LoadProgress, LoadRun, assemble, merge_reports
-from grpclab.load.workers import Message, Workers
+from grpclab.load.worker_messages import Failed, WindowEnded, WindowProgress, WorkerAnswer
+from grpclab.load.workers import Workers
 from grpclab.system.accounting import KernelCounts, is_stopped
 from grpclab.system.environment import cpu_quota, frequency
 from grpclab.system.interference import GENERATOR, UNWATCHED_S, Interference, Party, between
@@ -176,7 +178,7 @@ class Generator:
                 next_tick = now + every_s
                 tick()
 
-        def on_reports(reports: Collection[Message]) -> None:
+        def on_reports(reports: Collection[WindowProgress]) -> None:
             nonlocal stopped
             state = merge_reports(reports, time.perf_counter() - bounds.opens_at, watch_s)
             if progress is not None:
@@ -185,7 +187,7 @@ class Generator:
                 stopped = reason
                 self._workers.end_window(bounds, CUT_DRAIN_S)
 
-        answers: dict[int, Message] = {}
+        answers: dict[int, WorkerAnswer] = {}
         patience_s = bounds.patience_s(self.config, drain_s)
         interrupted = False
         try:
@@ -205,7 +207,7 @@ class Generator:
                 self._cut(bounds, answers, drain_s=0.0)
         return self._run(bounds, files, answers, watch.close(), stopped=stopped, interrupted=interrupted)
 
-    def _cut(self, bounds: Bounds, answers: dict[int, Message], drain_s: float = CUT_DRAIN_S) -> None:
+    def _cut(self, bounds: Bounds, answers: dict[int, WorkerAnswer], drain_s: float = CUT_DRAIN_S) -> None:
         """End the window and, after `drain_s`, its calls; collect the answers. Raises WorkerError."""
         self._workers.end_window(bounds, drain_s)
         if not self._workers.collect(answers, drain_s + SILENCE_S):
@@ -228,15 +230,19 @@ class Generator:
         self,
         bounds: Bounds,
         files: list[Path],
-        answers: dict[int, Message],
+        answers: dict[int, WorkerAnswer],
         interference: Interference,
         *,
         stopped: str,
         interrupted: bool = False,
     ) -> LoadRun:
-        reports = [answers[pid] for pid in self.pids]
-        if failure := next((answer["error"] for answer in reports if "error" in answer), None):
-            raise StorageError(failure)
+        ended: list[WindowEnded] = []
+        for pid in self.pids:
+            answer = answers[pid]
+            if isinstance(answer, Failed):
+                raise answer.error
+            assert isinstance(answer, WindowEnded)
+            ended.append(answer)
         cut = interrupted or bool(stopped)
         windows = []
         for file, part in zip(files, self._workers.parts, strict=True):
@@ -254,15 +260,14 @@ class Generator:
         planned = None if bounds.rate_rps is None else bounds.planned(self.config.load.arrival, self._seed)
         run = assemble(
             windows,
-            reports,
+            ended,
             rate_rps=bounds.rate_rps,
             planned=planned,
             interrupted=interrupted,
             stopped=stopped,
             interference=interference,
         )
-        run.traffic.goaways = add_counts(run.traffic.goaways, self._workers.goaways())
-        return run
+        return dataclasses.replace(run, traffic=run.traffic + Traffic(goaways=self._workers.goaways()))
 
 
 class InterferenceWatch:

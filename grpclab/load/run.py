@@ -1,4 +1,4 @@
-"""What one measured window brought, and whether the generator was its limit. Pure."""
+"""The figures of one measured window, and whether the generator was its limit. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import functools
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from grpclab.load.core.failures import Failure, merge
 from grpclab.load.core.summary import Summary, lateness, longest_silence, summarise
 from grpclab.load.core.traffic import Traffic, add_counts
 from grpclab.load.core.worker_window import Window
+from grpclab.load.worker_messages import WindowEnded, WindowProgress
 from grpclab.system.interference import Interference
 from grpclab.system.notices import Notice
 
@@ -173,7 +173,7 @@ class LoadRun:
 
 def assemble(
     windows: list[Window],
-    answers: Sequence[Mapping[str, Any]],
+    answers: Sequence[WindowEnded],
     *,
     rate_rps: float | None,
     planned: int | None,
@@ -181,21 +181,21 @@ def assemble(
     stopped: str = "",
     interference: Interference | None = None,
 ) -> LoadRun:
-    """A run out of its windows and what the workers said at the end (see :mod:`grpclab.load.worker`)."""
+    """Make one run of the workers' windows, and of their figures at the end."""
     summary = summarise(windows)
-    bound_hits = sum(answer["bound_hits"] for answer in answers)
-    unsent = sum(answer["unsent"] for answer in answers)
-    still_s = max(answer["still_s"] for answer in answers)
+    bound_hits = sum(answer.bound_hits for answer in answers)
+    unsent = sum(answer.unsent for answer in answers)
+    still_s = max(answer.still_s for answer in answers)
     crowded = max((_crowded(answer) for answer in answers), default=(0.0, 0.0))
     # Spinning is counted by the wall clock: where the process was off its core meanwhile, it is more than the CPU.
-    busy_share = max(max(0.0, a["cpu_s"] - a["spin_s"]) / max(a["busy_s"], 1e-9) for a in answers)
+    busy_share = max(max(0.0, a.cpu_s - a.spin_s) / max(a.busy_s, 1e-9) for a in answers)
     held_back = find_bound(windows, bound_hits=bound_hits, unsent=unsent, busy_share=busy_share)
     return LoadRun(
         windows=windows,
         summary=summary,
-        cpu_s=sum(answer["cpu_s"] for answer in answers),
+        cpu_s=sum(answer.cpu_s for answer in answers),
         busy_share=busy_share,
-        spin_s=sum(answer["spin_s"] for answer in answers),
+        spin_s=sum(answer.spin_s for answer in answers),
         interrupted=interrupted,
         stopped_because=stopped,
         offered_rps=rate_rps,
@@ -203,13 +203,13 @@ def assemble(
         sent=summary.requests - unsent,
         unsent=unsent,
         lateness=dict(_NOTHING_LATE) if rate_rps is None else lateness(windows),
-        held=sum(answer["held"] for answer in answers),
+        held=sum(answer.held for answer in answers),
         bound_hits=bound_hits,
-        connections_lost=sum(answer["connections_lost"] for answer in answers),
-        outage_s=max(answer["outage_s"] for answer in answers),
-        failures=merge((answer["failures"] for answer in answers), opened_at=windows[0].opened_at),
-        traffic=sum((Traffic.from_json(answer["traffic"]) for answer in answers), start=Traffic()),
-        encodings=functools.reduce(add_counts, (answer["encodings"] for answer in answers)),
+        connections_lost=sum(answer.connections_lost for answer in answers),
+        outage_s=max(answer.outage_s for answer in answers),
+        failures=merge((answer.failures for answer in answers), opened_at=windows[0].opened_at),
+        traffic=sum((answer.traffic for answer in answers), start=Traffic()),
+        encodings=functools.reduce(add_counts, (answer.encodings for answer in answers), {}),
         still_s=still_s,
         limits=find_limits(
             windows,
@@ -226,30 +226,29 @@ def assemble(
     )
 
 
-def _crowded(answer: Mapping[str, Any]) -> tuple[float, float]:
+def _crowded(answer: WindowEnded) -> tuple[float, float]:
     """The shares of the window in which a worker's event loop waited for a core, and was at work."""
-    seconds = max(answer["busy_s"], 1e-9)
-    return answer["waited_s"] / seconds, max(0.0, answer["loop_s"] - answer["spin_s"]) / seconds
+    seconds = max(answer.busy_s, 1e-9)
+    return answer.waited_s / seconds, max(0.0, answer.loop_s - answer.spin_s) / seconds
 
 
-def merge_reports(
-    reports: Collection[Mapping[str, Any]], elapsed_s: float, watch_s: Sequence[float] = ()
-) -> LoadProgress:
-    """What the workers report while a window runs, as one."""
-    tails = [report["latency_p99_s"] for report in reports if not math.isnan(report["latency_p99_s"])]
+def merge_reports(reports: Collection[WindowProgress], elapsed_s: float, watch_s: Sequence[float] = ()) -> LoadProgress:
+    """Make one of the workers' reports of a running window."""
+    tails = [report.latency_p99_s for report in reports if not math.isnan(report.latency_p99_s)]
+    running = [report.running for report in reports]
     return LoadProgress(
         elapsed_s=elapsed_s,
-        calls=sum(report["calls"] for report in reports),
-        errors=sum(report["errors"] for report in reports),
+        calls=sum(report.calls for report in reports),
+        errors=sum(report.errors for report in reports),
         latency_p99_s=max(tails, default=math.nan),
-        over=any(report["over"] for report in reports),
-        succeeded=sum(report["succeeded"] for report in reports),
-        under_way=sum(report["under_way"] for report in reports),
-        longest_s=max(report["longest_s"] for report in reports),
-        oldest_s=max(report["oldest_s"] for report in reports),
-        youngest_s=min(report["youngest_s"] for report in reports),
-        slow={limit: sum(report["slow"][at] for report in reports) for at, limit in enumerate(watch_s)},
-        overdue={limit: sum(report["overdue"][at] for report in reports) for at, limit in enumerate(watch_s)},
+        over=any(report.over for report in reports),
+        succeeded=sum(calls.succeeded for calls in running),
+        under_way=sum(calls.under_way for calls in running),
+        longest_s=max(calls.longest_s for calls in running),
+        oldest_s=max(calls.oldest_s for calls in running),
+        youngest_s=min(calls.youngest_s for calls in running),
+        slow={limit: sum(calls.slow[at] for calls in running) for at, limit in enumerate(watch_s)},
+        overdue={limit: sum(calls.overdue[at] for calls in running) for at, limit in enumerate(watch_s)},
     )
 
 

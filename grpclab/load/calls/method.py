@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,25 +37,6 @@ class CallSpec:
     def grpcio_metadata(self) -> tuple[tuple[str, str | bytes], ...]:
         """The metadata as grpcio takes it: it wants the bytes of ``-bin`` values and encodes them itself."""
         return for_grpcio(self.metadata)
-
-    def to_json(self) -> dict[str, Any]:
-        """What a worker is told."""
-        return {
-            "path": self.path,
-            "payload": base64.b64encode(self.payload).decode("ascii"),
-            "server_streaming": self.server_streaming,
-            "metadata": [list(pair) for pair in self.metadata],
-        }
-
-    @classmethod
-    def from_json(cls, told: dict[str, Any]) -> CallSpec:
-        """The reverse of :meth:`to_json`."""
-        return cls(
-            path=told["path"],
-            payload=base64.b64decode(told["payload"]),
-            server_streaming=told["server_streaming"],
-            metadata=tuple((key, value) for key, value in told["metadata"]),
-        )
 
 
 def greeting(load: LoadConfig) -> CallSpec:

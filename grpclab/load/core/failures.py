@@ -6,10 +6,9 @@ A worker's :class:`FailureLog` takes each failed call of the window; its memory 
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,13 +44,8 @@ class Failure:
     """These are the calls whose texts were too many to be kept."""
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values."""
+        """Return the failure as JSON has it."""
         return dataclasses.asdict(self) | {"details": list(self.details)}
-
-    @classmethod
-    def from_json(cls, told: Mapping[str, Any]) -> Failure:
-        """The opposite of :meth:`to_json`."""
-        return cls(**{**told, "details": tuple(told["details"])})
 
     @property
     def quoted(self) -> str:
@@ -59,6 +53,20 @@ class Failure:
         if self.further:
             return "(other texts)"
         return f'"{printable(self.text, QUOTED)}"' if self.text else "(no text)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailureEntry:
+    """The failed calls of one status and text in one worker's log."""
+
+    status: str
+    text: str
+    calls: int
+    first_at: float
+    """The end of the first of them, a moment on the workers' common clock."""
+    details: bytes
+    """The `grpc-status-details-bin` of the first of them; empty where it had none, or one too long to be kept."""
+    further: bool
 
 
 @dataclass
@@ -93,36 +101,36 @@ class FailureLog:
         entry.calls += calls
         entry.first_at = min(entry.first_at, end_s)
 
-    def to_json(self) -> list[dict[str, Any]]:
-        """For :func:`merge`, over a pipe."""
+    def entries(self) -> tuple[FailureEntry, ...]:
+        """Return what the log holds, for :func:`merge`."""
         kept = [(status, text, e, False) for status, texts in self._entries.items() for text, e in texts.items()]
         kept += [(status, "", entry, True) for status, entry in self._further.items()]
-        return [
-            {
-                "status": RECORDED_NAMES[status],
-                "text": text,
-                "calls": entry.calls,
-                "first_at": entry.first_at,
-                "details": base64.b64encode(entry.details).decode() if len(entry.details) <= LONGEST_DETAILS else "",
-                "further": further,
-            }
+        return tuple(
+            FailureEntry(
+                status=RECORDED_NAMES[status],
+                text=text,
+                calls=entry.calls,
+                first_at=entry.first_at,
+                details=entry.details if len(entry.details) <= LONGEST_DETAILS else b"",
+                further=further,
+            )
             for status, text, entry, further in kept
-        ]
+        )
 
 
-def merge(logs: Iterable[Sequence[Mapping[str, Any]]], *, opened_at: float) -> tuple[Failure, ...]:
-    """One list out of what several workers' logs gave as JSON."""
+def merge(logs: Iterable[Sequence[FailureEntry]], *, opened_at: float) -> tuple[Failure, ...]:
+    """One list out of the entries of several workers' logs."""
     return _sorted(
         Failure(
-            status=told["status"],
-            text=printable(told["text"]),
-            calls=told["calls"],
-            first_s=max(0.0, told["first_at"] - opened_at),
-            details=describe_details(base64.b64decode(told["details"])) if told["details"] else (),
-            further=told["further"],
+            status=entry.status,
+            text=printable(entry.text),
+            calls=entry.calls,
+            first_s=max(0.0, entry.first_at - opened_at),
+            details=describe_details(entry.details),
+            further=entry.further,
         )
-        for log in logs
-        for told in log
+        for entries in logs
+        for entry in entries
     )
 
 

@@ -128,7 +128,7 @@ class Recorder:
         self.unsent = 0
         """Calls of :meth:`never_sent`."""
         self.tally = Tally() if tally is None else tally
-        """The calls that have been written; see :meth:`running`."""
+        """The calls that have been written; see :meth:`tally_so_far`."""
         self._residences = array("d")
         self._messages = array("d")  # start, time, start, time, ...
         self._firsts = array("B")
@@ -194,8 +194,8 @@ class Recorder:
         latest: Floats = np.concatenate([self._last_chunk, buffered])
         return latest[max(0, len(latest) - calls) :]
 
-    def running(self) -> Tally:
-        """The calls so far, those in memory included."""
+    def tally_so_far(self) -> Tally:
+        """Return the tally of all calls so far, those in memory included."""
         tally = self.tally.copy()
         tally.add(self.starts, self.latencies, self.statuses)
         return tally

@@ -1,4 +1,4 @@
-"""What a window shows while it runs: calls that ended, calls under way, and whether the generator stood still. Pure.
+"""The figures of a window while it runs: calls that ended, calls under way, standstills of the generator. Pure.
 
 A call under way for longer than a limit has already broken it, so calls count before they have ended: from when they
 began, or were planned to, and from the window's opening where that was in the warm-up.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,6 +23,25 @@ OFF_CORE_S = 0.045
 heartbeat late by 50 ms at least."""
 AT_WORK = 0.5
 """A process that used this share of a gap was at work in it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningCalls:
+    """The calls of a window at a moment: those that succeeded, and those under way."""
+
+    succeeded: int
+    longest_s: float
+    """The longest call that succeeded."""
+    slow: tuple[int, ...]
+    """By limit: the calls that succeeded and took longer."""
+    under_way: int
+    """Calls that have not ended."""
+    oldest_s: float
+    """The time since the oldest call under way began; 0 with none."""
+    youngest_s: float
+    """The same of the one that began last."""
+    overdue: tuple[int, ...]
+    """By limit: the calls that have been under way for longer."""
 
 
 class Tally:
@@ -52,18 +71,18 @@ class Tally:
         other.succeeded, other.longest_s, other.slow = self.succeeded, self.longest_s, list(self.slow)
         return other
 
-    def report(self, under_way: Sequence[float], now: float) -> dict[str, Any]:
-        """The figures, for the coordinator; `under_way` says when each call that has not ended began."""
+    def running(self, under_way: Sequence[float], now: float) -> RunningCalls:
+        """Return the figures at a moment; `under_way` holds the beginning of each call that has not ended."""
         ages = now - np.maximum(np.asarray(under_way, dtype=np.float64), self.opens_at)
-        return {
-            "succeeded": self.succeeded,
-            "longest_s": self.longest_s,
-            "slow": self.slow,
-            "under_way": len(ages),
-            "oldest_s": float(ages.max(initial=0.0)),
-            "youngest_s": float(ages.min()) if len(ages) else 0.0,
-            "overdue": [int((ages > limit).sum()) for limit in self.limits_s],
-        }
+        return RunningCalls(
+            succeeded=self.succeeded,
+            longest_s=self.longest_s,
+            slow=tuple(self.slow),
+            under_way=len(ages),
+            oldest_s=float(ages.max(initial=0.0)),
+            youngest_s=float(ages.min()) if len(ages) else 0.0,
+            overdue=tuple(int((ages > limit).sum()) for limit in self.limits_s),
+        )
 
 
 class Heartbeat:

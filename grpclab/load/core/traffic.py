@@ -23,16 +23,16 @@ _Reader = Callable[[int], bytes]
 """A question to channelz by number, answered in JSON."""
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Traffic:
-    """Counted since the client connected, warm-up included."""
+    """Counts since the client connected, warm-up included."""
 
     connections_opened: int = 0
     client_pings: int = 0
     """Pings that the client sent: with C-core, keepalive pings on connections still open."""
     server_pings: float = 0
     """Pings that the server sent; NaN where the client does not tell."""
-    goaways: dict[str, int] = field(default_factory=dict)
+    goaways: Mapping[str, int] = field(default_factory=dict)
     """GOAWAYs from the server by error code and reason, as in ``"11 too_many_pings"``; with C-core those with an
     error code only."""
 
@@ -54,14 +54,26 @@ class Traffic:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """As a worker tells it."""
+        """Return the counts as JSON has them: null where the client does not tell."""
         known = None if math.isnan(self.server_pings) else self.server_pings
-        return {**vars(self), "server_pings": known}
+        return {**vars(self), "server_pings": known, "goaways": dict(self.goaways)}
 
-    @classmethod
-    def from_json(cls, told: Mapping[str, Any]) -> Traffic:
-        """The opposite of :meth:`to_json`."""
-        return cls(**{**told, "server_pings": math.nan if told["server_pings"] is None else told["server_pings"]})
+
+class TrafficCounter:
+    """Counts the traffic of an engine that sees its frames."""
+
+    def __init__(self) -> None:
+        self.connections_opened = self.client_pings = self.server_pings = 0
+        self.goaways: Counter[str] = Counter()
+
+    def total(self) -> Traffic:
+        """Return the counts so far."""
+        return Traffic(
+            connections_opened=self.connections_opened,
+            client_pings=self.client_pings,
+            server_pings=self.server_pings,
+            goaways=dict(self.goaways),
+        )
 
 
 def add_counts(some: Mapping[str, int], others: Mapping[str, int]) -> dict[str, int]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from grpclab import __version__
 from grpclab.factors.config import ClientConfig
 from grpclab.http2 import messages
-from grpclab.http2.client import ClientConnection, Request
+from grpclab.http2.client import ClientConnection
+from grpclab.http2.exchange import Request
 from grpclab.load.calls.method import CallSpec
 from grpclab.system.dialling import loopback_target
 

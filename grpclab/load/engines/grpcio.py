@@ -116,13 +116,13 @@ class GrpcioEngine:
 
     def traffic(self) -> Traffic:
         """See :class:`grpclab.load.engines.engine.Engine`; GOAWAYs stand in C-core's log, which the generator reads."""
-        passed = Traffic(connections_opened=self._opened, server_pings=math.nan)
+        pings = 0
         if self._config.client.pooling != "per_call":  # a connection for one call is gone before it could ping
             # What the package grpcio-channelz is made of.
-            passed.client_pings = channelz_pings(
+            pings = channelz_pings(
                 cygrpc.channelz_get_top_channels, cygrpc.channelz_get_subchannel, cygrpc.channelz_get_socket
             )
-        return passed
+        return Traffic(connections_opened=self._opened, client_pings=pings, server_pings=math.nan)
 
     def _channel(self) -> grpc.aio.Channel:
         return open_aio_channel(

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import Protocol, cast
 
 from grpclab.http2 import frames
-from grpclab.http2.client import Call, ClientConnection
+from grpclab.http2.client import ClientConnection
+from grpclab.http2.exchange import Call
 from grpclab.http2.frames import ErrorCode
-from grpclab.load.core.traffic import Traffic, goaway_text
+from grpclab.load.core.traffic import TrafficCounter, goaway_text
 from grpclab.load.engines.connection_settings import ConnectionSettings
 
 TURN_BYTES = 32 * 1024
@@ -136,14 +137,13 @@ class Http2Protocol(asyncio.Protocol):
             self.http2.ping()
             self.flush()
 
-    def count_into(self, traffic: Traffic) -> None:
+    def count_into(self, traffic: TrafficCounter) -> None:
         """Add the pings and GOAWAYs of this connection; cheap, since a connection for each call comes here, too."""
         http2 = self.http2
         traffic.client_pings += http2.pings_sent
         traffic.server_pings += http2.pings_received
-        for said in http2.goaways_received:
-            text = goaway_text(*said)
-            traffic.goaways[text] = traffic.goaways.get(text, 0) + 1
+        for code, reason in http2.goaways_received:
+            traffic.goaways[goaway_text(code, reason)] += 1
 
     def close(self) -> None:
         """Say goodbye, and close once everything is sent."""

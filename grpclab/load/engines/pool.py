@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from grpclab.errors import TargetError
-from grpclab.load.core.traffic import Traffic
+from grpclab.load.core.traffic import Traffic, TrafficCounter
 from grpclab.load.engines.backoff import Backoff
 from grpclab.load.engines.connection_settings import ConnectionSettings
 from grpclab.load.engines.engine import Counters
@@ -32,7 +32,7 @@ class ConnectionPool:
         self._size = size
         self._attach = attach
         self._clock = clock
-        self._passed = Traffic()
+        self._passed = TrafficCounter()
         """On transports that are gone, and every connection that was opened."""
         self._backoff = Backoff() if settings.single_use else None
         self._next = 0
@@ -82,11 +82,11 @@ class ConnectionPool:
             self.connections = [connection for connection in self.connections if connection.open]
 
     def traffic(self) -> Traffic:
-        """What passed beside calls since the first connection was opened."""
-        traffic = self._passed + Traffic()
+        """Return what passed beside calls since the first connection was opened."""
+        on_open_transports = TrafficCounter()
         for connection in self.connections:
-            connection.count_open_into(traffic)
-        return traffic
+            connection.count_open_into(on_open_transports)
+        return self._passed.total() + on_open_transports.total()
 
     def begin_window(self) -> None:
         """Outages of the time before do not count."""

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from grpclab.http2.messages import DEADLINE_EXCEEDED, UNAVAILABLE
 from grpclab.load.core.recorder import GIVEN_UP
-from grpclab.load.core.traffic import Traffic
+from grpclab.load.core.traffic import TrafficCounter
 from grpclab.load.engines.backoff import BACKOFF_S, Backoff
 from grpclab.load.engines.connection_settings import ConnectionSettings
 from grpclab.load.engines.engine import Counters
@@ -32,7 +32,12 @@ class ReconnectingConnection:
     """See the module. Calls that are over are given to `on_ended` together with the connection, in order."""
 
     def __init__(
-        self, settings: ConnectionSettings, counters: Counters, traffic: Traffic, *, backoff: Backoff | None = None
+        self,
+        settings: ConnectionSettings,
+        counters: Counters,
+        traffic: TrafficCounter,
+        *,
+        backoff: Backoff | None = None,
     ) -> None:
         """`counters` and `traffic` are those of all connections: each counts into them. So is `backoff` with a
         connection for each call.
@@ -178,7 +183,7 @@ class ReconnectingConnection:
             self._protocols.discard(protocol)
             protocol.count_into(self._traffic)
 
-    def count_open_into(self, traffic: Traffic) -> None:
+    def count_open_into(self, traffic: TrafficCounter) -> None:
         """Add what has passed on the transports that are there."""
         for protocol in self._protocols:
             protocol.count_into(traffic)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from contextlib import AbstractContextManager
@@ -42,7 +41,7 @@ CANCELLED, UNKNOWN, UNAUTHENTICATED = 1, 2, 16
 
 
 def merged(*logs: FailureLog, opened_at: float = 0.0) -> tuple[Failure, ...]:
-    return merge((json.loads(json.dumps(log.to_json())) for log in logs), opened_at=opened_at)
+    return merge((log.entries() for log in logs), opened_at=opened_at)
 
 
 def test_texts_are_counted_by_status_and_the_first_time_is_kept() -> None:

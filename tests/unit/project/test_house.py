@@ -59,8 +59,7 @@ ONE_USER: dict[str, str] = {
     "grpclab.analysis.sentence": "English, apart from the statistics of a judgement",
     "grpclab.diagnostics.app": "its user is the entry point",
     "grpclab.diagnostics.guard": "pure, and the one place where it is decided who is answered",
-    "grpclab.http2.answering": "half of the server's side; above 16 kB with the other half",
-    "grpclab.http2.asking": "half of the client's side; above 16 kB with the other half",
+    "grpclab.http2.answers": "a part that its user owns, with a subject of its own; above 16 kB together",
     "grpclab.http2.frame_counter": "pure where its user is not",
     "grpclab.link.model": "pure where its user is not",
     "grpclab.link.relay": "the program of the link's process",
@@ -102,7 +101,7 @@ CIRCLES: set[str] = set()
 """Modules that import themselves through others."""
 
 
-TYPED_ROOMS = ("study", "analysis", "report", "calibration", "cli")
+TYPED_ROOMS = ("study", "analysis", "report", "calibration", "cli", "load", "link")
 PASSES_JSON: dict[str, str] = {
     "analysis.inference.evidence": "JSON in a cell of a frame",
     "analysis.inference.verdict": "writes a part of verdict.json",
@@ -115,6 +114,12 @@ PASSES_JSON: dict[str, str] = {
     "cli.bench": "options of the command line, by their names",
     "cli.options": "options of the command line, by their names",
     "cli.profile": "writes what --json asks for",
+    "load.calls.encoding": "a request in JSON, as its user writes it",
+    "load.core.failures": "writes a part of bench's JSON",
+    "load.core.traffic": "reads channelz's JSON, and writes a part of bench's",
+    "load.output.config_file": "reads a file of options in TOML or JSON",
+    "load.output.formats": "writes bench's JSON",
+    "load.output.ghz_config": "reads another tool's options in JSON",
     "report.data": "the JSON inside a page",
     "report.past": "reads and writes the JSON of a summary",
     "report.renderers.json": "writes what a machine reads",
