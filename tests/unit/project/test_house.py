@@ -132,6 +132,7 @@ PASSES_JSON: dict[str, str] = {
     "study.model": "the values themselves: what they hold of any kind is a dictionary",
     "study.parameters": "a notebook's variables, by their names",
     "study.stored_values": "makes values of JSON",
+    "study.trial_order": "a notebook's variables, by their names",
 }
 """Modules of these rooms whose dictionaries are JSON, or options, that are only read, written or passed on."""
 
