@@ -1,4 +1,4 @@
-"""How many calls a process of the load generator can make on this machine, whatever the server.
+"""The calls that a process of the load generator can make on this machine, whatever the server.
 
 Measured once against the reference server, which answers at once, and kept in the user's cache folder until the
 machine or a version changes. It is the generator's CPU time for a call that counts, not the rate: the server may be
@@ -28,7 +28,7 @@ CONCURRENCY, CONNECTIONS = 64, 4
 
 @dataclass(frozen=True, kw_only=True)
 class Ceiling:
-    """What one generator process costs and so could do."""
+    """The CPU time of a call in one generator process, and so its highest rate."""
 
     engine: str
     cpu_per_call_s: float
@@ -88,7 +88,7 @@ def _measure(engine: str) -> Ceiling:
 
 
 def _identity() -> object:
-    """What the ceiling depends on, as JSON has it."""
+    """Return the machine and the versions that the ceiling depends on, as JSON has them."""
     return json.loads(json.dumps(identity(machine(), versions())))
 
 

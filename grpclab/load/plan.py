@@ -1,4 +1,4 @@
-"""From what was asked for to a configuration and a call, with the rules that hold between the options."""
+"""The configuration and the call of a load test out of its options, with the rules that hold between them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from grpclab.load.reachability import await_listener
 from grpclab.system.addresses import host_port
 
 OPEN_LOOP_S = 10.0
-"""How long an open loop runs when neither a number of calls nor a duration is given."""
+"""The duration of an open loop when neither a number of calls nor a duration is given."""
 OF_A_RATE = ("load.arrival", "load.pacing", "load.max_in_flight")
 """Factors of an open loop only: who sets one has forgotten the rate."""
 
@@ -50,7 +50,7 @@ class LoadPlan:
 
     @property
     def more(self) -> str:
-        """What to change for a window of more calls."""
+        """Return the change of an option that gives a window of more calls."""
         return how_to_plan_more(self.config, self.rates)
 
 
@@ -124,12 +124,12 @@ def _refuse_server_factors(levels: Mapping[str, Level]) -> None:
 
 
 def no_effect(config: TrialConfig, given: Collection[str]) -> dict[str, str]:
-    """Those of the `given` factors that cannot act in this configuration, each with the reason."""
+    """Return the `given` factors that cannot act in this configuration, each with the reason."""
     return {name: reason for name, reason in cannot_act(config).items() if name in given}
 
 
 def seed_has_no_effect(config: TrialConfig, *, given: bool) -> dict[str, str]:
-    """As :func:`no_effect`, of a seed: only the arrivals of some load shapes are drawn."""
+    """Return the reason why a seed cannot act: only the arrivals of some load shapes are drawn."""
     random = config.load.rate_rps is not None and ARRIVALS[config.load.arrival].random
     return {"seed": "nothing is drawn at random: it is for load.arrival=poisson"} if given and not random else {}
 
@@ -161,7 +161,7 @@ def check_call(name: str | None, levels: Collection[str], **parts: object) -> No
 
 
 def how_to_plan_more(config: TrialConfig, rates: Sequence[ScheduledRate] = ()) -> str:
-    """What to change for a window of more calls."""
+    """Return the change of an option that gives a window of more calls."""
     if len(rates) > 1:
         return "hold each rate for longer, or begin with a higher one"
     if config.load.rate_rps is not None:

@@ -31,7 +31,7 @@ class RateStep:
     rate_rps: float
     run: LoadRun
     limited_by: str
-    """What :meth:`LoadRun.limited_by` says."""
+    """The result of :meth:`LoadRun.limited_by`."""
 
     @property
     def achieved_rps(self) -> float:
@@ -40,13 +40,13 @@ class RateStep:
 
     @property
     def keeps_up(self) -> bool:
-        """Whether the calls that were due came back as fast as they were due."""
+        """Return whether the calls came back as fast as they were due."""
         return self.run.keeps_up
 
 
 @dataclass(frozen=True, kw_only=True)
 class Knee:
-    """Where a schedule's rates stop being kept up with."""
+    """The rate of a schedule from which it is not kept up with."""
 
     rate_rps: float | None
     """The highest rate that was kept up with, and all below it; None if not even the lowest was."""
@@ -85,7 +85,7 @@ def _rate(step: RateStep) -> str:
 
 
 def _why_not(step: RateStep, first: RateStep) -> str:
-    """Why a step counts as not kept up with; nothing if it was."""
+    """Return the reason why a step counts as not kept up with; nothing if it was."""
     if not step.keeps_up:
         return f"it achieved {step.achieved_rps:,.1f}/s"
     mine, firsts = step.run.summary.latency, first.run.summary.latency

@@ -63,7 +63,7 @@ class UnusableError(ValueError):
 
 
 def one_line(error: object) -> str:
-    """What protobuf, protoc or a server said, on one line and fit for a terminal."""
+    """Return a message of protobuf, protoc or a server on one line, fit for a terminal."""
     return printable(" ".join(str(error).split()))
 
 

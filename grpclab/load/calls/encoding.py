@@ -1,4 +1,4 @@
-"""From the tree of a request to the bytes of its message, by the JSON mapping of protobuf.
+"""The bytes of a message from the tree of a request, by the JSON mapping of protobuf.
 
 A reader of our own, because ``google.protobuf.json_format`` takes much that the mapping refuses, drops what is not
 base64 and rounds integers, and says neither where a value stands nor what was expected. :func:`encode` walks the
@@ -74,7 +74,7 @@ class _Kind:
     fields: Mapping[str, Field]
     required: tuple[Field, ...]
     write: Callable[[Any, Any, Place, int], None] | None
-    """What writes a well-known type, whose JSON is not that of its fields."""
+    """The function that writes a well-known type, whose JSON is not that of its fields."""
 
 
 class _Encoder:

@@ -36,7 +36,7 @@ _RESERVED |= {"grpc-status-details-bin", "grpc-timeout"}
 """Headers of the protocol. Others that begin with grpc-, as grpc-trace-bin, are for whoever knows them."""
 _SHOWN = 60
 FILE = "@"
-"""What a word begins with that stands for the metadata in a file; no key does."""
+"""The beginning of a word that stands for the metadata in a file; no key begins so."""
 
 
 def parse_metadata(words: Iterable[str]) -> Pairs:
@@ -53,12 +53,12 @@ def file_word(path: str) -> str:
 
 
 def is_reference(word: str) -> bool:
-    """Whether a word stands for what is in a variable or a file of whoever reads it."""
+    """Return whether a word refers to a variable or a file of whoever reads it."""
     return word.startswith(FILE) or bool(credentials.REFERENCE.fullmatch(word.partition("=")[2]))
 
 
 def references(words: Iterable[str]) -> dict[str, str]:
-    """What the references among the words (``env:NAME``, ``@FILE``) stand for now. Raises UsageError."""
+    """Return the present content of the references among the words (``env:NAME``, ``@FILE``). Raises UsageError."""
     found = {}
     for word in words:
         if word.startswith(FILE):
@@ -154,7 +154,7 @@ def _invalid(key: str, value: Any, expected: str) -> UsageError:
 
 
 def _without_secret(key: str, value: Any) -> Any:
-    """What a message may show of a value, or of a word with its key before it."""
+    """Return the part of a value, or of a word with its key before it, that a message may show."""
     word = isinstance(value, str) and not key
     pair = isinstance(value, list | tuple) and len(value) > 0 and not key
     name = value.partition("=")[0] if word else str(value[0]) if pair else key

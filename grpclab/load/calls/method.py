@@ -1,4 +1,4 @@
-"""What a generator calls: the path, the request encoded once, and what goes with it.
+"""The call that a generator makes: the path, the request encoded once, and its metadata.
 
 :func:`greeting` is the call of our own greeter; :func:`find_call` makes one of any service's name and JSON.
 """
@@ -19,7 +19,7 @@ from grpclab.system.addresses import host_port
 GREETER = "/greet.GreeterService/"
 """The path of our own greeter, but for the method."""
 DEFAULT_NAME = "world"
-"""Whom the greeter greets where no size is asked for."""
+"""The name that the greeter greets where no size is given."""
 
 REFLECTION_TIMEOUT_S = 5.0
 
@@ -40,7 +40,7 @@ class CallSpec:
 
 
 def greeting(load: LoadConfig) -> CallSpec:
-    """The call of our own greeter that the factors `method` and `request_bytes` ask for."""
+    """Return the call of our own greeter for the factors `method` and `request_bytes`."""
     from grpclab.generated import greet_pb2
 
     request = greet_pb2.HelloRequest(name="x" * load.request_bytes or DEFAULT_NAME)
@@ -64,7 +64,7 @@ def find_call(
 ) -> CallSpec:
     """The call that `name` (``package.Service/Method``) and its request mean: JSON as a text, or Python values.
 
-    The schema comes from the reflection of the server at `target`, which is asked with the same metadata, or from
+    The schema comes from the reflection of the server at `target`, in a request with the same metadata, or from
     `proto`: see :mod:`grpclab.load.calls.schema`. Raises UsageError, TargetError where nothing answers within
     `timeout_s`, and MissingDependencyError where a ``.proto`` file is given but no compiler is installed.
     """

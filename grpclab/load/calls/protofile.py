@@ -27,7 +27,7 @@ MOST_FILES = 2000
 """Files that are looked through for a type that is not imported."""
 
 _WARNING = re.compile(r"warning:|^WARNING:|^\[libprotobuf WARNING|^[IW]\d{4} ")
-"""What protoc, and the log below it, say besides errors."""
+"""The lines of protoc, and of the log below it, that are no errors."""
 _LEXEMES = re.compile(r"""//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|[\w.]+|\S""", re.DOTALL)
 _NOT_DEFINED = re.compile(r'(?:(?P<where>.+?)(?::\d+:\d+)?: )?"(?P<type>[\w.]+)" is not defined\.')
 _NOT_IMPORTED = re.compile(

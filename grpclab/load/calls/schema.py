@@ -1,4 +1,4 @@
-"""Where the schema of a call comes from: the server's reflection, a ``.proto`` file, or a descriptor set.
+"""The schema of a call: from the server's reflection, a ``.proto`` file, or a descriptor set.
 
 All three give files as descriptors; :class:`Schema` puts them into a pool of its own, so that two calls never see
 each other's types, nor those of this process.
@@ -124,7 +124,7 @@ def from_server(
 
 
 def _wait_until_ready(ready: grpc.Future[Any], target: str, timeout_s: float, *, tls: bool) -> None:
-    """As :func:`grpclab.load.reachability.connected` does it. Raises TargetError."""
+    """Wait for the server as :func:`grpclab.load.reachability.connected` does. Raises TargetError."""
     finding = None
     for wait_s in (min(LOOK_AFTER_S, timeout_s), max(0.0, timeout_s - LOOK_AFTER_S)):
         try:

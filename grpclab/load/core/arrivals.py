@@ -1,4 +1,4 @@
-"""When the calls of an open loop are due. Pure: the start and the seed are passed in.
+"""The times at which the calls of an open loop are due. Pure: the start and the seed are passed in.
 
 One schedule is drawn for all workers; worker w of N takes its arrivals w, w + N, w + 2N and so on, so that the
 rate is divided exactly. An arrival belongs to the window ``[opens_at, closes_at)`` by its planned time.
@@ -27,7 +27,7 @@ MAX_STEPS = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class LoadShape:
-    """How the arrivals of an open loop are spaced; another package may register one under ``grpclab.arrivals``.
+    """The spacing of an open loop's arrivals. Another package may register one under ``grpclab.arrivals``.
 
     ``times(rate_rps, seed)`` gives the planned times in seconds since the start, ascending and without end, some
     thousands at a time (float64 arrays). Every worker draws all of them, so the same rate and seed must give the
@@ -77,10 +77,10 @@ class PlannedWindow:
     first: int
     count: int
     closes_at: float
-    """When the window ends: its given end, or when the first arrival beyond its number of calls is due."""
+    """The end of the window: the given one, or the moment at which the first arrival beyond its calls is due."""
 
     def of_worker(self, worker: int, workers: int) -> int:
-        """How many of them belong to one worker."""
+        """Return the number of arrivals that belong to one worker."""
 
         def below(number: int) -> int:
             return (number - worker + workers - 1) // workers
@@ -120,7 +120,7 @@ def plan_window(
 def count_between(
     rate_rps: float, arrival: str, *, starts_at: float, seed: int, opens_at: float, closes_at: float
 ) -> int:
-    """How many arrivals of the whole schedule fall into ``[opens_at, closes_at)``."""
+    """Count the arrivals of the whole schedule that fall into ``[opens_at, closes_at)``."""
     return plan_window(rate_rps, arrival, starts_at=starts_at, seed=seed, opens_at=opens_at, closes_at=closes_at).count
 
 
@@ -138,7 +138,7 @@ def _chunks(rate_rps: float, arrival: str, starts_at: float, seed: int) -> Itera
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduledRate:
-    """One rate of a schedule and how long it is held; None where that is said elsewhere."""
+    """One rate of a schedule, and the time for which it is held: None where another option sets it."""
 
     rate_rps: float
     hold_s: float | None = None
@@ -184,7 +184,7 @@ def parse_rates(text: str) -> tuple[ScheduledRate, ...]:
 
 
 def schedule_note(text: str) -> str:
-    """Where a schedule ends, if that is not where it says; text as :func:`parse_rates` takes it."""
+    """Return a sentence on the end of a schedule that is not the one in its text; otherwise nothing."""
     found, steps = _RATES.fullmatch(text), parse_rates(text)
     if found is None or found["stop"] is None or math.isclose(steps[-1].rate_rps, float(found["stop"])):
         return ""

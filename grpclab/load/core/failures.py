@@ -1,4 +1,4 @@
-"""Why calls failed, in the words of the server or of the engine: the different texts of each status, counted. Pure.
+"""The reasons why calls failed, in the words of the server or of the engine: texts by status, counted. Pure.
 
 A worker's :class:`FailureLog` takes each failed call of the window; its memory is bounded whatever servers send.
 :func:`merge` makes one list of several workers' logs, and :func:`combine` of several windows'.
@@ -34,14 +34,14 @@ class Failure:
     status: str
     """The status' name, as in :data:`grpclab.status.RECORDED_NAMES`."""
     text: str
-    """What the server or the engine said, on one line; empty where it said nothing."""
+    """The text of the server or of the engine, on one line; empty where there was none."""
     calls: int
     first_s: float
-    """When the first of them ended, in seconds since the window opened."""
+    """The end of the first of them, in seconds since the window opened."""
     details: tuple[str, ...] = ()
     """The `google.rpc.Status` details that came with the first of them, a line each."""
     further: bool = False
-    """These are the calls whose texts were too many to be kept."""
+    """True for the calls of all texts beyond the first ones of a status, which are not kept."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the failure as JSON has it."""

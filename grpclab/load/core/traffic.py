@@ -1,4 +1,4 @@
-"""What passed on a client's connections beside calls: connections, pings, GOAWAYs. Pure.
+"""The traffic on a client's connections beside calls: connections, pings, GOAWAYs. Pure.
 
 Engine `wire` counts the frames themselves. Of C-core, channelz tells the keepalive pings that were sent on the
 connections that are open, and its log the GOAWAYs with an error code; the server's pings it does not tell.
@@ -82,7 +82,7 @@ def add_counts(some: Mapping[str, int], others: Mapping[str, int]) -> dict[str, 
 
 
 def goaway_text(code: int, reason: str) -> str:
-    """How a GOAWAY is counted."""
+    """The key under which a GOAWAY is counted."""
     return f"{code} {reason}".rstrip()
 
 
@@ -110,7 +110,7 @@ def channelz_channels(top_channels: _Reader) -> Iterator[Mapping[str, Any]]:
 
 
 def channelz_connections(channel: Mapping[str, Any]) -> tuple[int, int]:
-    """How often the channel has had a new connection, and how often it has lost one: became READY, ceased to be so.
+    """Count a channel's new connections and its lost ones: how often it became READY, and how often it ceased to be so.
 
     A watcher of its state does not see what is over before it looks.
     """

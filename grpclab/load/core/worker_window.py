@@ -29,11 +29,11 @@ class Window:
     held_open: bool = False
     """The window lasts until `closes_at` though its last call ended before: an open loop's, unless interrupted."""
     cut_at: float = math.inf
-    """When the window was ended before its time."""
+    """The moment at which the window was ended before its time."""
 
     @cached_property
     def inside(self) -> Mask:
-        """Which calls started in the window."""
+        """(n,) True for each call that started in the window."""
         return np.asarray(self.records.start_s >= self.opened_at)
 
     @property
@@ -56,7 +56,7 @@ class Window:
 
     @cached_property
     def closed_at(self) -> float:
-        """When the window ended: see the module. Equal to `opened_at` if nothing ended in it.
+        """The end of the window, as the module defines it; equal to `opened_at` if nothing ended in it.
 
         A window that was interrupted ended with its last call, before `closes_at`; where calls had to be given up, at
         the interruption.
@@ -91,7 +91,7 @@ class Window:
 
     @property
     def stalled_s(self) -> float:
-        """See Summary. In a closed loop nothing is sent while all wait, so no percentile shows it."""
+        """The window's last seconds in which all callers waited, as in Summary. Percentiles do not show them."""
         records = self.records
         given_up = records.status == NOT_ENDED
         if records.late_s.any() or self.held_open or not given_up.any():

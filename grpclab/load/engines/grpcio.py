@@ -34,7 +34,7 @@ from grpclab.system.channels import addresses, open_aio_channel
 from grpclab.system.pacing import Pacer
 
 COUNT_EVERY_S = 0.25
-"""So often at most it is counted, while connections come and go, how many were lost."""
+"""The shortest time between two counts of lost connections, while connections come and go."""
 
 
 class _Line:
@@ -46,7 +46,7 @@ class _Line:
 
 
 class GrpcioEngine:
-    """See :class:`grpclab.load.engines.engine.Engine`. C-core queues calls beyond the peer's stream limit out of sight:
+    """The engine of grpc.aio. C-core queues calls beyond the peer's stream limit out of sight:
     `counters.held` stays 0. So does it decompress answers: `Recorder.encodings` stays empty."""
 
     def __init__(
@@ -85,7 +85,7 @@ class GrpcioEngine:
 
     @staticmethod
     def client_settings(config: TrialConfig) -> PeerSettings:
-        """What a channel with its arguments says first."""
+        """Return the settings that a channel with its arguments sends first."""
         return channel_settings(config.client)
 
     async def connect(self, timeout_s: float) -> None:
@@ -115,7 +115,7 @@ class GrpcioEngine:
         await asyncio.gather(*(channel.close() for channel in self._channels))
 
     def traffic(self) -> Traffic:
-        """See :class:`grpclab.load.engines.engine.Engine`; GOAWAYs stand in C-core's log, which the generator reads."""
+        """Return the traffic, without GOAWAYs: those stand in C-core's log, which the generator reads."""
         pings = 0
         if self._config.client.pooling != "per_call":  # a connection for one call is gone before it could ping
             # What the package grpcio-channelz is made of.
@@ -227,7 +227,7 @@ class GrpcioEngine:
         self._give_up()
 
     def _idle(self) -> None:
-        """No window is running."""
+        """Handle a call while no window is running."""
         self._under_way = list
         self._give_up = _nothing
 
@@ -324,7 +324,7 @@ def _parsed(answer: bytes | None) -> Any:
 
 
 def _nothing() -> None:
-    """There is no call to give up."""
+    """Give up no call: none is under way."""
 
 
 async def _ready(channels: Iterable[grpc.aio.Channel]) -> None:

@@ -15,7 +15,7 @@ from grpclab.load.reachability import connected
 
 
 class ConnectionPool:
-    """See the module. `size`: how many connections are kept; `attach` is called with each that is made for a call."""
+    """The connections of one engine: `size` are kept; `attach` is called with each one that is made for a call."""
 
     def __init__(
         self,

@@ -25,11 +25,11 @@ from grpclab.status import NOT_ENDED
 CONNECT_TIMEOUT_S = 20.0
 """Longest attempt to connect, C-core's own; a call's deadline does not end the attempt, only the call."""
 CLOSE_TIMEOUT_S = 1.0
-"""Longest wait for transports to be gone, once they were told to."""
+"""The longest wait for transports to be gone, once they are closing."""
 
 
 class ReconnectingConnection:
-    """See the module. Calls that are over are given to `on_ended` together with the connection, in order."""
+    """A connection that dials again when it is lost. Calls that are over go to `on_ended` with it, in order."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class ReconnectingConnection:
         """The transport that takes calls; None while there is none."""
         self.waiting: deque[WireCall] = deque()
         self.error = ""
-        """Why the last attempt to dial failed."""
+        """The reason why the last attempt to dial failed."""
         self._protocols: set[Http2Protocol] = set()
         self._dialling: asyncio.Task[None] | None = None
         self._dialled_at = float("-inf")
@@ -190,7 +190,7 @@ class ReconnectingConnection:
 
     @property
     def open(self) -> bool:
-        """Whether there is a connection, or will be one."""
+        """Return whether there is a connection, or will be one."""
         return bool(self._protocols) or self._dialling is not None
 
     async def close(self) -> None:
@@ -252,7 +252,7 @@ class ReconnectingConnection:
             protocol.close()
 
     def ended(self, protocol: Http2Protocol, calls: list[WireCall]) -> None:
-        """Calls are over; with `resend`, those that the server surely did not process go again, once."""
+        """Take calls that are over; with `resend`, those that the server surely did not process go again, once."""
         if self.settings.resend:
             again = [call for call in calls if call.unprocessed and not call.resent]
             if again:
@@ -299,7 +299,7 @@ class ReconnectingConnection:
         self.flush()
 
     def _overdue(self, calls: Iterable[WireCall], now: float) -> list[WireCall]:
-        """Those whose deadline has passed. The oldest come first, but for those that were sent again."""
+        """Return the calls whose deadline has passed. The oldest come first, but for those that were sent again."""
         assert self.settings.deadline_s is not None
         began = now - self.settings.deadline_s
         over = []
@@ -333,7 +333,7 @@ class ReconnectingConnection:
 
 
 def _second_attempt(call: WireCall) -> WireCall:
-    """The same call, begun when it was. It is sent once more at most, as gRPC does (gRFC A6, transparent retries)."""
+    """Return the call to be sent again, at its old start. It goes once more at most (gRFC A6, transparent retries)."""
     fresh = WireCall()
     fresh.started, fresh.late, fresh.resent = call.started, call.late, True
     return fresh

@@ -23,7 +23,7 @@ class Curve:
     points: Sequence[tuple[float, float]]
     name: str = ""
     few_from: float = math.inf
-    """From this x on too few calls stand behind the line: it is dotted."""
+    """The x from which too few calls stand behind the line: it is dotted there."""
     marks: Sequence[bool] = ()
     """A mark at every point, filled or hollow; none if empty."""
 

@@ -162,7 +162,7 @@ def _percentile_chart(result: LoadResult) -> str:
 
 
 def _nines(q: float) -> float:
-    """Where a percentile stands on the axis: 0.9 at 1, 0.99 at 2."""
+    """Return the place of a percentile on the axis: 0.9 at 1, 0.99 at 2."""
     return -math.log10(max(1 - q, 1e-12))
 
 

@@ -64,7 +64,7 @@ _HEADING = re.compile(r"<th\b.*?</th>", re.DOTALL)
 
 
 def with_attributes(body: str) -> str:
-    """The same HTML with the style of its table cells and figures in attributes, as far as it must not be lost."""
+    """Return the HTML with the style of its table cells and figures in attributes, as far as it must not be lost."""
 
     def styled(found: re.Match[str]) -> str:
         tag, rest = found[1], found[2]

@@ -19,12 +19,12 @@ COUNTED = ("p50", "p90", "p95", "p99")
 
 
 def call_text(result: LoadResult) -> str:
-    """What was called: ``package.Service/Method``."""
+    """Return the name of the call: ``package.Service/Method``."""
     return result.call.path.removeprefix("/")
 
 
 def load_text(result: LoadResult) -> str:
-    """How it was called: ``50 in flight, engine wire, one channel``."""
+    """Return a phrase on the load: ``50 in flight, engine wire, one channel``."""
     load, client = result.config.load, result.config.client
     clients = {
         "per_call": "a channel for each call",
@@ -68,7 +68,7 @@ def percentile_rows(result: LoadResult) -> Iterator[tuple[str, float, float, str
 
 
 def reasons(result: LoadResult) -> list[str]:
-    """Why the figures show the generator's limits, a sentence each; empty if they do not."""
+    """Return the reasons why the figures show the generator's limits, a sentence each; empty if they do not."""
     limited = [step for step in result.steps if step.limited_by]
     if limited:
         return [f"{rate_text(step.rate_rps)} is {step.limited_by}: {_said(step.run)}" for step in limited]
@@ -95,7 +95,7 @@ def behind(run: LoadRun) -> str:
 
 
 def endings(run: LoadRun) -> list[str]:
-    """What has to be said of calls that did not end, or not in the window, a sentence each."""
+    """Return a sentence on each kind of calls that did not end, or not in the window."""
     summary, said = run.summary, []
     if not summary.ended:
         later = summary.requests - (summary.not_ended - summary.not_ended_before)
@@ -113,7 +113,7 @@ def endings(run: LoadRun) -> list[str]:
 
 
 def troubles(result: LoadResult) -> Iterator[tuple[str, str, str]]:
-    """What got in the way: a name, how often, and what it was; only what there was."""
+    """Return the troubles that there were: a name, a number, and an explanation of each."""
     run = result.run
     if run.held:
         yield "held", f"{run.held:,}", "calls waited for the peer's limit of open streams"
@@ -133,7 +133,7 @@ def troubles(result: LoadResult) -> Iterator[tuple[str, str, str]]:
 
 
 def compressed(result: LoadResult) -> Iterator[str]:
-    """How many answers were compressed with what; nothing where none was, or the engine does not tell."""
+    """Yield the number of compressed answers of each encoding; nothing where the engine does not count them."""
     good = result.run.summary.requests - result.run.summary.errors
     for encoding, count in sorted(result.run.encodings.items()):
         yield f"answers compressed with {printable(encoding, 40)}: {count:,} of {good:,}"
