@@ -165,9 +165,9 @@ def _round_trips(target: str, *, count: int, gap_s: float) -> list[float]:
             if not received:
                 raise WorkerError(f"the emulated link closed a connection after {len(trips)} of {last} probes")
             now, data = time.perf_counter(), data + received
-            whole = len(data) // _PROBE.size * _PROBE.size
-            trips.extend((now - sent) * 1e3 for (sent,) in _PROBE.iter_unpack(data[:whole]))
-            data = data[whole:]
+            complete_bytes = len(data) // _PROBE.size * _PROBE.size
+            trips.extend((now - sent) * 1e3 for (sent,) in _PROBE.iter_unpack(data[:complete_bytes]))
+            data = data[complete_bytes:]
 
     host, port = loopback_target(target)
     with socket.create_connection((host[0], port), timeout=60) as sock:

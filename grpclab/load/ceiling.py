@@ -56,11 +56,11 @@ def known(engine: str) -> Ceiling | None:
 
 def ceiling(engine: str) -> Ceiling:
     """The ceiling of this engine: the known one, or measured now (about two seconds). Raises MeasurementError."""
-    found = known(engine)
-    if found is None:
-        found = _measure(engine)
-        _keep(found)
-    return found
+    measured = known(engine)
+    if measured is None:
+        measured = _measure(engine)
+        _keep(measured)
+    return measured
 
 
 def _measure(engine: str) -> Ceiling:
@@ -97,10 +97,10 @@ def _cache() -> Path:
     return Path(base) / "grpclab" / "ceiling.json"
 
 
-def _keep(found: Ceiling) -> None:
+def _keep(measured: Ceiling) -> None:
     """Add it to the cache; a folder that cannot be written means measuring again next time."""
-    kept = {engine: asdict(one) for engine in CALLS if (one := known(engine)) is not None}
-    text = json.dumps({"identity": _identity(), "ceilings": kept | {found.engine: asdict(found)}}, indent=1)
+    stored = {engine: asdict(earlier) for engine in CALLS if (earlier := known(engine)) is not None}
+    text = json.dumps({"identity": _identity(), "ceilings": stored | {measured.engine: asdict(measured)}}, indent=1)
     with contextlib.suppress(OSError):
         path = _cache()
         path.parent.mkdir(parents=True, exist_ok=True)

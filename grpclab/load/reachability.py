@@ -198,5 +198,5 @@ async def connected(
 
 def system_text(number: int) -> str:
     """The system's word for an error number, with the remedy where there is one."""
-    said = os.strerror(number)
-    return f"{said}, {too_many_files(number)}" if number in FILES_RUN_OUT else said
+    text = os.strerror(number)
+    return f"{text}, {too_many_files(number)}" if number in FILES_RUN_OUT else text

@@ -117,14 +117,14 @@ class LoadResult:
             )
         if not summary.requests or summary.errors < summary.requests:
             return ""
-        said = f"every call to {self.call.path.removeprefix('/')} failed: {sentence(self.run.failures)}"
+        text = f"every call to {self.call.path.removeprefix('/')} failed: {sentence(self.run.failures)}"
         if set(summary.errors_by_status) == {"UNIMPLEMENTED"}:
-            said += ": this server does not have that method"
+            text += ": this server does not have that method"
             if self.call.path.startswith(GREETER):
-                said += (
+                text += (
                     "; without --call, grpclab's own greeter is called: name yours, as --call package.Service/Method"
                 )
-        return said
+        return text
 
     @property
     def missed(self) -> str:
@@ -134,8 +134,8 @@ class LoadResult:
         return "; ".join(j.sentence for j in self.judgements if not j.met)
 
 
-def link_text(found: Mapping[str, float]) -> str:
+def link_text(link: Mapping[str, float]) -> str:
     """Return a sentence on an emulated link: its factors, and its measured round trips."""
-    asked, p50 = found["rtt_ms_asked"], found["rtt_ms_p50"]
-    text = f"emulated link: {asked:g} ms asked for, {p50:.2f} ms measured (p99 {found['rtt_ms_p99']:.2f} ms)"
-    return text + ("; it is not as asked for" if abs(p50 - asked) > max(LINK_OFF_MS, LINK_OFF_SHARE * asked) else "")
+    rtt_ms, p50 = link["rtt_ms_asked"], link["rtt_ms_p50"]
+    text = f"emulated link: {rtt_ms:g} ms asked for, {p50:.2f} ms measured (p99 {link['rtt_ms_p99']:.2f} ms)"
+    return text + ("; it is not as asked for" if abs(p50 - rtt_ms) > max(LINK_OFF_MS, LINK_OFF_SHARE * rtt_ms) else "")

@@ -277,21 +277,21 @@ def find_limits(
 
     Calls that were late since `load.max_in_flight` was reached (`held_back`) are none of them.
     """
-    found = []
+    limits = []
     if busy_share > BUSY_LIMIT:
-        found.append(f"a generator process was busy for {busy_share:.0%} of the window, above {BUSY_LIMIT:.0%}")
+        limits.append(f"a generator process was busy for {busy_share:.0%} of the window, above {BUSY_LIMIT:.0%}")
     if still_s > STILL_LIMIT * summary.window_s:
-        found.append(
+        limits.append(
             f"the generator stood still for {still_s:.2f} s of {summary.window_s:.2f} s, as if it were stopped"
         )
     waited, worked = crowded
     if waited > WAITED_LIMIT and waited + worked > BUSY_LIMIT >= busy_share:
-        found.append(
+        limits.append(
             f"a generator process waited for a core for {waited:.0%} of the window and worked for {worked:.0%} of it"
         )
     if planned is not None and not held_back:
-        found += _late(windows, summary, planned)
-    return tuple(found)
+        limits += _late(windows, summary, planned)
+    return tuple(limits)
 
 
 def _late(windows: Sequence[Window], summary: Summary, planned: int) -> Iterator[str]:

@@ -120,7 +120,7 @@ class ObjectiveResult:
 
 def parse_slo(text: str) -> tuple[Objective, ...]:
     """The thresholds of one ``--slo``, in their order. Raises UsageError, one line naming the part that is wrong."""
-    found: dict[str, Objective] = {}
+    objectives: dict[str, Objective] = {}
     for part in text.split(","):
         name, equals, level = (word.strip() for word in part.partition("="))
         if not equals:
@@ -129,10 +129,10 @@ def parse_slo(text: str) -> tuple[Objective, ...]:
             near = difflib.get_close_matches(name, KEYS, n=1, cutoff=0.4)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(KEYS)}"
             raise UsageError(f"--slo has no {name!r}: {hint}")
-        if name in found:
+        if name in objectives:
             raise UsageError(f"--slo names {name} twice: give one limit for each")
-        found[name] = Objective(name=name, limit=_limit(name, level), text=level)
-    return tuple(found.values())
+        objectives[name] = Objective(name=name, limit=_limit(name, level), text=level)
+    return tuple(objectives.values())
 
 
 def _limit(name: str, text: str) -> float:
@@ -210,8 +210,8 @@ def judge_steps(objective: Objective, windows: Mapping[str, Summary]) -> Objecti
     """
     judged = [judge(objective, summary, at) for at, summary in windows.items()]
     if objective.at_least:
-        return max(judged, key=lambda one: one.figure)
-    return next((one for one in judged if not one.met), judged[-1])
+        return max(judged, key=lambda result: result.figure)
+    return next((result for result in judged if not result.met), judged[-1])
 
 
 def check_watchable(objectives: Sequence[Objective]) -> None:
@@ -237,46 +237,46 @@ class ObjectiveWatch:
         """The limits of latency among them, each once."""
         return tuple(dict.fromkeys(o.limit for o in self.objectives if o.name in (*PERCENTILES, "max")))
 
-    def reason(self, seen: LoadProgress) -> str | None:
+    def reason(self, progress: LoadProgress) -> str | None:
         """Return the reason why the run may end now, or None."""
         for objective in self.objectives:
-            said = _broken(objective, seen)
-            streak = self._streak[objective.name] = self._streak.get(objective.name, 0) + 1 if said else 0
-            at_once = objective.name in ("max", "errors") or (objective.name == "rps" and seen.calls >= WATCH_CALLS)
-            if objective.name in PERCENTILES and _stalled(objective, seen, self.callers):
-                said, at_once = f"no call has ended for {seen.youngest_s:.1f} s, all callers are waiting", True
-            if said and (at_once or streak >= WATCH_REPORTS):
+            reason = _broken(objective, progress)
+            streak = self._streak[objective.name] = self._streak.get(objective.name, 0) + 1 if reason else 0
+            at_once = objective.name in ("max", "errors") or (objective.name == "rps" and progress.calls >= WATCH_CALLS)
+            if objective.name in PERCENTILES and _stalled(objective, progress, self.callers):
+                reason, at_once = f"no call has ended for {progress.youngest_s:.1f} s, all callers are waiting", True
+            if reason and (at_once or streak >= WATCH_REPORTS):
                 implied = " (implied)" if objective.implied else ""
-                return f"{said}, against the {objective.name}={objective.text} of --slo{implied}"
+                return f"{reason}, against the {objective.name}={objective.text} of --slo{implied}"
         return None
 
 
-def _stalled(objective: Objective, seen: LoadProgress, callers: int | None) -> bool:
+def _stalled(objective: Objective, progress: LoadProgress, callers: int | None) -> bool:
     """Return whether all callers of a closed loop have waited for longer than the percentile allows a slow call."""
-    longest_s = max(objective.limit, STALL_S, _allowed_share(objective) * seen.elapsed_s)
-    return callers is not None and seen.under_way >= callers and seen.youngest_s > longest_s
+    longest_s = max(objective.limit, STALL_S, _allowed_share(objective) * progress.elapsed_s)
+    return callers is not None and progress.under_way >= callers and progress.youngest_s > longest_s
 
 
-def _broken(objective: Objective, seen: LoadProgress) -> str:
+def _broken(objective: Objective, progress: LoadProgress) -> str:
     """Return a phrase on the figures so far that break a threshold; nothing if they do not."""
-    after = f"after {seen.calls:,} calls"
-    found = ""
-    if objective.name == "errors" and seen.calls:
-        share = seen.errors / seen.calls
-        if objective.exceeded(share) and (seen.errors >= MIN_BEYOND or seen.calls >= WATCH_CALLS):
-            found = f"errors {objective.say(share)} {after}"
-    elif objective.name == "rps" and seen.elapsed_s >= WATCH_FROM_S and not seen.over:
-        rate = (seen.calls - seen.errors) / seen.elapsed_s
+    evidence = f"after {progress.calls:,} calls"
+    reason = ""
+    if objective.name == "errors" and progress.calls:
+        share = progress.errors / progress.calls
+        if objective.exceeded(share) and (progress.errors >= MIN_BEYOND or progress.calls >= WATCH_CALLS):
+            reason = f"errors {objective.say(share)} {evidence}"
+    elif objective.name == "rps" and progress.elapsed_s >= WATCH_FROM_S and not progress.over:
+        rate = (progress.calls - progress.errors) / progress.elapsed_s
         if objective.exceeded(rate):
-            found = f"rps {objective.say(rate)} {after}"
-    elif objective.name == "max" and objective.exceeded(seen.longest_s):
-        found = f"max {objective.say(seen.longest_s)} {after}"
-    elif objective.name == "max" and objective.exceeded(seen.oldest_s):
-        found = f"a call has been under way for {seen.oldest_s:.2f} s"
+            reason = f"rps {objective.say(rate)} {evidence}"
+    elif objective.name == "max" and objective.exceeded(progress.longest_s):
+        reason = f"max {objective.say(progress.longest_s)} {evidence}"
+    elif objective.name == "max" and objective.exceeded(progress.oldest_s):
+        reason = f"a call has been under way for {progress.oldest_s:.2f} s"
     elif objective.name in PERCENTILES:
-        overdue = seen.overdue[objective.limit]
-        slow, calls = seen.slow[objective.limit] + overdue, seen.succeeded + overdue
+        overdue = progress.overdue[objective.limit]
+        slow, calls = progress.slow[objective.limit] + overdue, progress.succeeded + overdue
         if slow > _allowed_share(objective) * calls and (slow >= MIN_BEYOND or slow == calls):
             waiting = f", {overdue:,} of them still under way" if overdue else ""
-            found = f"{slow:,} of {calls:,} calls ({slow / calls:.1%}) took longer than {objective.text}{waiting}"
-    return found
+            reason = f"{slow:,} of {calls:,} calls ({slow / calls:.1%}) took longer than {objective.text}{waiting}"
+    return reason

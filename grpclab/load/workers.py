@@ -217,9 +217,9 @@ class Workers:
         for index, log in self._logs.items():
             if index < len(self._children) and self._children[index].died:
                 continue
-            _, others = read_core_log(_lines(log))
-            if others:
-                print(*others, sep="\n", file=sys.stderr)
+            _, lines = read_core_log(_lines(log))
+            if lines:
+                print(*lines, sep="\n", file=sys.stderr)
 
 
 def _lines(log: Path) -> list[str]:

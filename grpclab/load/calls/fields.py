@@ -127,8 +127,8 @@ def _enum(kind: EnumDescriptor, value: Any) -> int:
         number = scalars.whole(value, *scalars.INT32)
         if not kind.is_closed or number in kind.values_by_number:
             return number
-    known = [one.name for one in kind.values]
-    raise UnfitError(f"a name or number of {kind.full_name}: {known_names(value, known)}")
+    names = [value_descriptor.name for value_descriptor in kind.values]
+    raise UnfitError(f"a name or number of {kind.full_name}: {known_names(value, names)}")
 
 
 # ---- examples ----------------------------------------------------------------------------------------------------

@@ -72,37 +72,37 @@ def find_call(
     from grpclab.load.calls import encoding, request, schema
 
     service, method = _split(name)
-    asked = request.parse(data) if isinstance(data, str) else request.from_python(data)
+    tree = request.parse(data) if isinstance(data, str) else request.from_python(data)
     if proto is None:
-        found = schema.from_server(
+        types = schema.from_server(
             host_port(target),
             service,
             method,
-            types=request.symbols(asked),
+            types=request.symbols(tree),
             metadata=for_grpcio(metadata),
             root_certificates=root_certificates,
             timeout_s=timeout_s,
         )
     else:
-        found = schema.from_file(Path(proto), [Path(path) for path in proto_paths])
-    meant = found.method(service, method)
-    if meant.client_streaming:
-        kind = "bidirectional" if meant.server_streaming else "client"
+        types = schema.from_file(Path(proto), [Path(path) for path in proto_paths])
+    descriptor = types.method(service, method)
+    if descriptor.client_streaming:
+        kind = "bidirectional" if descriptor.server_streaming else "client"
         raise UsageError(
             f"{service}/{method} is a {kind} streaming method: grpclab calls unary and server streaming methods"
         )
     return CallSpec(
         path=f"/{service}/{method}",
-        payload=encoding.encode(asked, meant.input_type, found.pool),
-        server_streaming=meant.server_streaming,
+        payload=encoding.encode(tree, descriptor.input_type, types.pool),
+        server_streaming=descriptor.server_streaming,
         metadata=metadata,
     )
 
 
 def _split(name: str) -> tuple[str, str]:
     """Service and method of ``package.Service/Method``, ``/package.Service/Method``, ``package.Service.Method``."""
-    given = name.strip().removeprefix("/")
-    service, _, method = given.partition("/") if "/" in given else given.rpartition(".")
+    text = name.strip().removeprefix("/")
+    service, _, method = text.partition("/") if "/" in text else text.rpartition(".")
     if not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*/[A-Za-z_]\w*", f"{service}/{method}", re.ASCII):
         raise UsageError(f"{name!r} names no call: give package.Service/Method, as grpc.health.v1.Health/Check")
     return service, method

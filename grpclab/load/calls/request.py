@@ -77,12 +77,12 @@ class Members(dict[str, Any]):
         super().__init__(pairs)
         self.twice = None
         if len(self) < len(pairs):
-            seen: set[str] = set()
+            keys: set[str] = set()
             for key, _ in pairs:
-                if key in seen:
+                if key in keys:
                     self.twice = key
                     break
-                seen.add(key)
+                keys.add(key)
 
 
 # ---- places ------------------------------------------------------------------------------------------------------
@@ -100,9 +100,9 @@ def path(place: Place) -> str:
             parts.append(cut(_text(part)) if part.startswith("[") else "." + cut(_text(part)))
         else:
             parts.append(f"[{part}]" if isinstance(part, int) else f'["{cut(_text(part[0]))}"]')
-    whole = "data" + "".join(reversed(parts))
+    text = "data" + "".join(reversed(parts))
     half = _SHOWN_PATH // 2
-    return whole if len(whole) <= _SHOWN_PATH else f"{whole[:half]}...{whole[-half:]}"
+    return text if len(text) <= _SHOWN_PATH else f"{text[:half]}...{text[-half:]}"
 
 
 def refusal(place: Place, value: Any, expected: str) -> UsageError:

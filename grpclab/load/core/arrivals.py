@@ -156,22 +156,22 @@ def parse_rates(text: str) -> tuple[ScheduledRate, ...]:
 
     `to` is included where a step falls on it; from above to, the rates go down. Raises UsageError.
     """
-    found = _RATES.fullmatch(text)
-    if not found:
+    match = _RATES.fullmatch(text)
+    if not match:
         raise _refusal(text, "a rate, as 500, or FROM:TO:STEP@HOLD, as 500:5000:500@5s")
-    start = _number(text, found["start"])
+    start = _number(text, match["start"])
     hold_s = None
-    if found["hold"] is not None:
+    if match["hold"] is not None:
         try:
-            hold_s = seconds(found["hold"], bare="s")
+            hold_s = seconds(match["hold"], bare="s")
         except ValueError:
             raise _refusal(text, f"{TIMES}, behind the @") from None
         held = FACTORS["load.duration_s"]
         if not (held.minimum or 0) <= hold_s <= (held.maximum or math.inf):
             raise _refusal(text, f"each rate to be held for {held.minimum:g} to {held.maximum:,} s, as 500@5s")
     rates = [start]
-    if found["step"] is not None:
-        stop, step = _number(text, found["stop"]), abs(_number(text, found["step"]))
+    if match["step"] is not None:
+        stop, step = _number(text, match["stop"]), abs(_number(text, match["step"]))
         if step == 0:
             raise _refusal(text, "a step from one rate to the next other than 0")
         count = math.floor(abs(stop - start) / step + 1e-9) + 1
@@ -185,13 +185,13 @@ def parse_rates(text: str) -> tuple[ScheduledRate, ...]:
 
 def schedule_note(text: str) -> str:
     """Return a sentence on the end of a schedule that is not the one in its text; otherwise nothing."""
-    found, steps = _RATES.fullmatch(text), parse_rates(text)
-    if found is None or found["stop"] is None or math.isclose(steps[-1].rate_rps, float(found["stop"])):
+    match, steps = _RATES.fullmatch(text), parse_rates(text)
+    if match is None or match["stop"] is None or math.isclose(steps[-1].rate_rps, float(match["stop"])):
         return ""
     if len(steps) == 1:
-        beyond = f"a step of {found['step']} leads past {found['stop']}"
+        beyond = f"a step of {match['step']} leads past {match['stop']}"
         return f"--rate {text} is the one rate {steps[0].rate_rps:,g}/s: {beyond}"
-    return f"--rate {text} ends at {steps[-1].rate_rps:,g}/s: no step falls on {found['stop']}"
+    return f"--rate {text} ends at {steps[-1].rate_rps:,g}/s: no step falls on {match['stop']}"
 
 
 def _number(text: str, word: str) -> float:

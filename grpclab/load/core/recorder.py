@@ -236,8 +236,8 @@ class Recorder:
             rows["late_s"] = np.frombuffer(self.lates)
             rows["status"] = np.frombuffer(self.statuses, np.uint8)
             if self._dtype is _CALL_WITH_RESIDENCE:
-                known = np.array(self._residences)
-                rows["residence_s"] = known if len(known) == len(rows) else math.nan
+                residences = np.array(self._residences)
+                rows["residence_s"] = residences if len(residences) == len(rows) else math.nan
         return rows
 
     def _message_rows(self) -> npt.NDArray[np.void]:

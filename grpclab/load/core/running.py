@@ -67,9 +67,9 @@ class Tally:
 
     def copy(self) -> Tally:
         """One of its own, to add what has not been added yet."""
-        other = Tally(opens_at=self.opens_at, limits_s=self.limits_s)
-        other.succeeded, other.longest_s, other.slow = self.succeeded, self.longest_s, list(self.slow)
-        return other
+        copied = Tally(opens_at=self.opens_at, limits_s=self.limits_s)
+        copied.succeeded, copied.longest_s, copied.slow = self.succeeded, self.longest_s, list(self.slow)
+        return copied
 
     def running(self, under_way: Sequence[float], now: float) -> RunningCalls:
         """Return the figures at a moment; `under_way` holds the beginning of each call that has not ended."""

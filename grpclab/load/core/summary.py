@@ -84,9 +84,9 @@ def summarise(windows: Sequence[Window]) -> Summary:
     late = _measured(windows, "late_s")
     status = np.concatenate([window.records.status[window.inside] for window in windows])
     firsts, gaps = (_messages(windows, first=first) for first in (True, False))
-    before = np.concatenate([window.given_up_before for window in windows])
+    waited_before = np.concatenate([window.given_up_before for window in windows])
     failed = status[status != OK]
-    judged = np.concatenate([latency[(status == OK) | (status == NOT_ENDED)], before])
+    judged = np.concatenate([latency[(status == OK) | (status == NOT_ENDED)], waited_before])
     codes, counts = np.unique(failed, return_counts=True)
     corrected = percentiles(latency)
     return Summary(
@@ -106,8 +106,8 @@ def summarise(windows: Sequence[Window]) -> Summary:
         first_message=percentiles(firsts) if len(firsts) else {},
         message_gap=percentiles(gaps) if len(gaps) else {},
         ended=sum(window.ended for window in windows),
-        not_ended=int((status == NOT_ENDED).sum()) + len(before),
-        not_ended_before=len(before),
+        not_ended=int((status == NOT_ENDED).sum()) + len(waited_before),
+        not_ended_before=len(waited_before),
         judged=len(judged),
         latency_judged=percentiles(judged)
         | {
@@ -159,13 +159,13 @@ def longest_silence(windows: Sequence[Window]) -> tuple[float, float]:
 
 def _measured(windows: Sequence[Window], column: str) -> Floats:
     """One column of the calls that started in the windows."""
-    found: Floats = np.concatenate([getattr(window.records, column)[window.inside] for window in windows])
-    return found
+    values: Floats = np.concatenate([getattr(window.records, column)[window.inside] for window in windows])
+    return values
 
 
 def _messages(windows: Sequence[Window], *, first: bool) -> Floats:
     """Return the times until the first message of each call of the windows, or between one message and the next."""
-    found: Floats = np.concatenate(
+    values: Floats = np.concatenate(
         [
             window.records.message_s[
                 (window.records.message_start_s >= window.opened_at) & (window.records.message_first == first)
@@ -173,7 +173,7 @@ def _messages(windows: Sequence[Window], *, first: bool) -> Floats:
             for window in windows
         ]
     )
-    return found
+    return values
 
 
 def lateness(windows: Sequence[Window]) -> dict[str, float]:

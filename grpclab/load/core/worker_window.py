@@ -65,13 +65,13 @@ class Window:
             return self.closes_at
         given_up = self.records.status == NOT_ENDED
         ends = self.records.end_s
-        after = ends > self.opened_at
-        ended = ends[after & ~given_up]
+        ended_after_opening = ends > self.opened_at
+        ended = ends[ended_after_opening & ~given_up]
         if self.requests and min(int(np.count_nonzero(self.inside)), len(ended)) >= self.requests:
             return float(np.partition(ended, self.requests - 1)[self.requests - 1])
         closes_at = math.inf if self.closes_at is None else self.closes_at
         last = float(ended.max(initial=self.opened_at))
-        if (after & given_up).any():
+        if (ended_after_opening & given_up).any():
             last = max(last, min(self.cut_at, float(ends.max())))
         return min(closes_at, last)
 
@@ -86,8 +86,8 @@ class Window:
         """For how long each call of the warm-up that was given up had been under way since the window opened."""
         ends = self.records.end_s
         rows = ~self.inside & (self.records.status == NOT_ENDED) & (ends > self.opened_at)
-        found: Floats = ends[rows] - self.opened_at
-        return found
+        waited_s: Floats = ends[rows] - self.opened_at
+        return waited_s
 
     @property
     def stalled_s(self) -> float:

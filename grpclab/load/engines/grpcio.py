@@ -135,15 +135,15 @@ class GrpcioEngine:
         line.up.set()
         while True:
             await channel.wait_for_state_change(state)
-            before, state = state, channel.get_state()
+            previous, state = state, channel.get_state()
             if self._clock() >= self._counted_at + COUNT_EVERY_S:
                 self._count_losses()
-            if before is ready and state is not ready:
+            if previous is ready and state is not ready:
                 line.up.clear()
                 self._up -= 1
                 if not self._up:
                     self._down_since = self._clock()
-            elif state is ready and before is not ready:
+            elif state is ready and previous is not ready:
                 line.up.set()
                 line.backoff.succeeded()
                 self._note_outage()
@@ -151,12 +151,12 @@ class GrpcioEngine:
 
     def _count_losses(self) -> None:
         """Add the connections that were lost since this was last done."""
-        ours = [
-            one
-            for one in channelz_channels(cygrpc.channelz_get_top_channels)
-            if one["ref"]["channelId"] not in self._foreign
+        own_channels = [
+            channel
+            for channel in channelz_channels(cygrpc.channelz_get_top_channels)
+            if channel["ref"]["channelId"] not in self._foreign
         ]
-        opened, lost = (sum(counts) for counts in zip(*map(channelz_connections, ours), strict=True))
+        opened, lost = (sum(counts) for counts in zip(*map(channelz_connections, own_channels), strict=True))
         self.counters.connections_lost += max(0, lost - self._lost)
         self._opened, self._lost, self._counted_at = opened, lost, self._clock()
 
@@ -245,7 +245,7 @@ class GrpcioEngine:
     def _kept_call(self, channel: grpc.aio.Channel, line: _Line) -> CallFunction:
         method, request = self._method(channel)
         metadata, deadline_s = self._spec.grpcio_metadata or None, self._config.client.deadline_s
-        streaming, kept = self._spec.server_streaming, bool(self._channels)
+        streaming, reconnects = self._spec.server_streaming, bool(self._channels)
 
         async def make(start_s: float, recorder: Recorder) -> tuple[int, float]:
             left_s = deadline_s
@@ -274,7 +274,7 @@ class GrpcioEngine:
             except (grpc.aio.UsageError, grpc.aio.InternalError) as error:
                 status = UNKNOWN
                 recorder.failures.note(status, f"grpcio: {error}", start_s, self._clock())
-            if not kept and status != UNAVAILABLE:
+            if not reconnects and status != UNAVAILABLE:
                 line.backoff.succeeded()
             return status, residence_s
 
@@ -308,11 +308,11 @@ class GrpcioEngine:
 
     async def _read(self, call: Any, start_s: float, recorder: Recorder) -> None:
         """All messages of a stream, and when each came."""
-        before = 0.0
+        previous_s = 0.0
         async for _ in call:
             now = self._clock()
-            recorder.message(now, before, start_s)
-            before = now
+            recorder.message(now, previous_s, start_s)
+            previous_s = now
 
 
 def _parsed(answer: bytes | None) -> Any:

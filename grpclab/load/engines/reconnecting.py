@@ -138,8 +138,8 @@ class ReconnectingConnection:
             self.error = f"no answer within {CONNECT_TIMEOUT_S:g} s"
         except OSError as error:
             # asyncio puts other words on a refused connection.
-            known = error.errno if isinstance(error, ConnectionError) or error.errno in FILES_RUN_OUT else None
-            self.error = system_text(known) if known else str(error) or type(error).__name__
+            number = error.errno if isinstance(error, ConnectionError) or error.errno in FILES_RUN_OUT else None
+            self.error = system_text(number) if number else str(error) or type(error).__name__
         else:
             return protocol
         protocol.abandon()
@@ -195,10 +195,10 @@ class ReconnectingConnection:
 
     async def close(self) -> None:
         """Close every transport, and wait until it is gone: a loop cannot end before (uvloop's would hang)."""
-        gone = [protocol.gone for protocol in self._protocols]
+        endings = [protocol.gone for protocol in self._protocols]
         self.abandon()
-        if gone:
-            await asyncio.wait(gone, timeout=CLOSE_TIMEOUT_S)
+        if endings:
+            await asyncio.wait(endings, timeout=CLOSE_TIMEOUT_S)
 
     def abandon(self) -> None:
         """Let go of every transport; nothing is dialled any more."""
@@ -254,10 +254,10 @@ class ReconnectingConnection:
     def ended(self, protocol: Http2Protocol, calls: list[WireCall]) -> None:
         """Take calls that are over; with `resend`, those that the server surely did not process go again, once."""
         if self.settings.resend:
-            again = [call for call in calls if call.unprocessed and not call.resent]
-            if again:
-                calls = [call for call in calls if call not in again]
-                self.waiting.extend(_second_attempt(call) for call in again)
+            unprocessed = [call for call in calls if call.unprocessed and not call.resent]
+            if unprocessed:
+                calls = [call for call in calls if call not in unprocessed]
+                self.waiting.extend(_second_attempt(call) for call in unprocessed)
         if calls:
             self.on_ended(self, calls)
         if self.settings.single_use:
@@ -322,8 +322,8 @@ class ReconnectingConnection:
     def _expire_waiting(self, now: float) -> None:
         over = self._overdue(self.waiting, now)
         if over:
-            gone = set(over)
-            self.waiting = deque(call for call in self.waiting if call not in gone)
+            expired = set(over)
+            self.waiting = deque(call for call in self.waiting if call not in expired)
             for call in over:
                 call.status = DEADLINE_EXCEEDED
                 call.text = f"not even sent within {self.settings.deadline_s:g} s"

@@ -343,8 +343,8 @@ class WireEngine:
 
 def _look_every_s(client: ClientConfig) -> float:
     """A fiftieth of the shortest time that is to be kept, in steps of a millisecond at least."""
-    kept = (client.deadline_s, client.keepalive_s, client.keepalive_timeout_s)
-    return max(0.001, min([0.05, *(seconds / 50 for seconds in kept if seconds is not None)]))
+    times_s = (client.deadline_s, client.keepalive_s, client.keepalive_timeout_s)
+    return max(0.001, min([0.05, *(seconds / 50 for seconds in times_s if seconds is not None)]))
 
 
 def _residence_s(trailers: HeaderList) -> float:
