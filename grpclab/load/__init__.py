@@ -8,9 +8,9 @@ Each line imports only from those above it::
     peer_probe       the settings that each side of a connection sends at its beginning
     engines/         implementations of the load generator, by name
     worker_messages  the messages between the load generator and its worker processes
-    plan             a configuration and a call out of the levels and options given
     run              one measured window: its figures, and whether the generator was its limit
     slo              objectives: limits of latency, errors and rate that a load has to keep
+    plan             a configuration and a call out of the levels and options given
     steps            a schedule of rates
     workers          the processes of the load generator: started, connected, given windows
     generator        one load on one target, measured in windows that all workers begin at the same moment
