@@ -9,7 +9,7 @@ from typing import Any
 
 from grpclab.cli.parser import Parser
 from grpclab.errors import UsageError, invalid
-from grpclab.factors.config import FACTORS, TrialConfig, parse_settings
+from grpclab.factors.config import FACTORS, TrialConfig, parse_settings, pool_settings, refuse_twice
 from grpclab.factors.levels import Level, format_level
 from grpclab.system.inputs import STDIN, read_text
 
@@ -85,8 +85,6 @@ def add_load_options(group: Any, defaults: Mapping[str, Level]) -> None:
 
 def load_levels(options: argparse.Namespace, defaults: Mapping[str, Level]) -> dict[str, Level]:
     """The factors' levels that :func:`add_load_options` and --set ask for. Raises UsageError."""
-    from grpclab.load.plan import refuse_twice
-
     given = {name: value for name, value in vars(options).items() if value is not None}
     settings = parse_settings(options.settings)
     chosen: dict[str, Level] = {**defaults, **levels(given, settings)}
@@ -120,7 +118,7 @@ def check_call(given: Mapping[str, Any], levels: Mapping[str, Level]) -> None:
     from grpclab.load import plan
 
     parts = {part: given.get(part) for part in ("data", "data_file", "proto", "proto_path")}
-    plan.check_call(given.get("call"), levels, **parts)
+    plan.check_call(given.get("call"), set(levels), **parts)
 
 
 def levels(given: Mapping[str, Any], settings: Mapping[str, Level], dashes: str = "--") -> dict[str, Level]:
@@ -128,8 +126,6 @@ def levels(given: Mapping[str, Any], settings: Mapping[str, Level], dashes: str 
 
     Raises UsageError where an option and --set say the same factor.
     """
-    from grpclab.load.plan import pool_settings, refuse_twice
-
     chosen: dict[str, Level] = {}
     for option, name in FACTOR_OF.items():
         if option in given:

@@ -29,7 +29,7 @@ from grpclab.load.core.failures import (
     only_text,
     sentence,
 )
-from grpclab.load.plan import load_plan
+from grpclab.load.plan import planned
 from grpclab.status import NOT_ENDED
 from grpclab.testing import FakeTarget, fake_target
 from grpclab.text.printable import printable
@@ -199,7 +199,7 @@ def serving(**methods: Any) -> AbstractContextManager[FakeTarget]:
 
 def benched(target: str, engine: str) -> BenchResult:
     levels: dict[str, Level] = {"load.engine": engine, "load.requests": 20, "load.concurrency": 2, "load.warmup_s": 0.0}
-    return run_bench(target, load_plan(levels)[0])
+    return run_bench(target, planned(levels))
 
 
 @pytest.mark.parametrize("engine", ["wire", "grpcio"])
