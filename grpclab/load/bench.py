@@ -23,7 +23,7 @@ from grpclab.factors.config import pool_settings, refuse_twice
 from grpclab.factors.levels import Level
 from grpclab.link.emulation import check_link, running_link
 from grpclab.load.calls.metadata import metadata_words
-from grpclab.load.ceiling import known
+from grpclab.load.ceiling import stored_ceiling
 from grpclab.load.generator import Generator
 from grpclab.load.plan import GREETING, CallRequest, LoadPlan, check_call, choose_call, planned
 from grpclab.load.reachability import await_listener
@@ -44,12 +44,12 @@ if TYPE_CHECKING:
 
 DEFAULT_TARGET = "localhost:50051"
 Watcher = Callable[[str, LoadProgress], None]
-"""Is told of the running load: what is being measured ("" or the step), and the figures so far."""
+"""A function that takes the progress of the load: the step that is measured ("" without steps), and the figures."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class BenchResult(LoadResult):
-    """What was measured of one server, and how it shows itself: as a text, in a notebook, as a frame."""
+    """The result of loading one server, as a text, in a notebook, as a frame."""
 
     def to_frame(self) -> pd.DataFrame:
         """A row for each call, by start: `start_s` since the window opened, `late_s`, `latency_s`, `status`.
@@ -190,12 +190,12 @@ def run_bench(
         notes=plan.notes,
         without_effect=dict(plan.without_effect),
         link=checked,
-        ceiling=known(config.load.engine),
+        ceiling=stored_ceiling(config.load.engine),
     )
 
 
 def _cores(workers: int) -> tuple[int, ...]:
-    """The generator's core; the last few where more workers than that are asked for."""
+    """Return the generator's core; the last few cores for more workers."""
     affinity = machine()["affinity"]
     planned = split_cores(affinity).generator
     return planned if workers <= len(planned) else tuple(sorted(affinity)[-workers:])
