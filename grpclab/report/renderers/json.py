@@ -29,7 +29,7 @@ def as_json(study: FinishedStudy) -> dict[str, Any]:
         "seed": manifest.seed,
         "question": manifest.question,
         "setup": dict(described(study.plan, manifest.servers, manifest.versions)),
-        "servers": manifest.servers or {},
+        "servers": written(manifest.servers or {}),
         "sentence": study.verdict.sentence,
         "words": dict(glossary.explained(study)),
         "headline": verdict["headline"],
