@@ -121,11 +121,12 @@ def run(options: argparse.Namespace) -> int:
                 " or two servers to measure"
             )
         _refuse(options, ("allow_mixed",), "it is for two stored results: leave it out")
-        if options.a_cmd is None and options.b_cmd is None:
+        servers = {name: _server(options, name) for name in SIDES}
+        if all(isinstance(server, str) for server in servers.values()):
             _refuse(options, ("start_timeout",), "it is for a server by its command: add --a-cmd or --b-cmd")
         given_s = options.start_timeout
         timeout_s = None if given_s is None else time_option("--start-timeout", given_s)
-        sides = _sides(options, names, timeout_s)
+        sides = _sides(options, servers, names, timeout_s)
         blocks = None if options.blocks in (None, "auto") else _blocks(options.blocks)
         seed = 1 if options.seed is None else whole("--seed", options.seed)
         study = _study_name(options.study)
@@ -207,12 +208,14 @@ def _study_name(name: str | None) -> str | None:
 
 
 def _sides(
-    options: argparse.Namespace, names: Mapping[str, str | None], start_timeout_s: float | None
+    options: argparse.Namespace,
+    servers: Mapping[str, Command | str],
+    names: Mapping[str, str | None],
+    start_timeout_s: float | None,
 ) -> dict[str, Side]:
     """What the options say of the two sides. Raises UsageError."""
     from grpclab.study.sides import Asked, pair
 
-    a, b = (_server(options, name) for name in SIDES)
     asked = Asked(
         call=options.call,
         data=request_data(vars(options)),
@@ -226,7 +229,7 @@ def _sides(
     )
     for own in asked.own.values():
         check_call(vars(options), {**asked.settings, **own})
-    return pair(a, b, asked)
+    return pair(servers["a"], servers["b"], asked)
 
 
 def _server(options: argparse.Namespace, name: str) -> Command | str:
