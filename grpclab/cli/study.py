@@ -90,8 +90,7 @@ def run(options: argparse.Namespace) -> int:
         study = study.begin()
     write(study.summary())
     study.run(write)
-    path = publish(study)
-    verdict = show_result(study, path, options)
+    verdict = show_result(publish(study), options)
     if original and options.json != "-":
         print("\n".join(["", *repeat.compared(original, study.manifest, verdict)]))
     return 0

@@ -44,12 +44,12 @@ if TYPE_CHECKING:
 
 DEFAULT_TARGET = "localhost:50051"
 Watcher = Callable[[str, LoadProgress], None]
-"""Is told of the running load: what is being measured ("" or the step), and the figures so far."""
+"""A function that takes the progress of the load: the step that is measured ("" without steps), and the figures."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class BenchResult(LoadResult):
-    """What was measured of one server, and how it shows itself: as a text, in a notebook, as a frame."""
+    """The result of loading one server, as a text, in a notebook, as a frame."""
 
     def to_frame(self) -> pd.DataFrame:
         """A row for each call, by start: `start_s` since the window opened, `late_s`, `latency_s`, `status`.
@@ -195,7 +195,7 @@ def run_bench(
 
 
 def _cores(workers: int) -> tuple[int, ...]:
-    """The generator's core; the last few where more workers than that are asked for."""
+    """Return the generator's core; the last few cores for more workers."""
     affinity = machine()["affinity"]
     planned = split_cores(affinity).generator
     return planned if workers <= len(planned) else tuple(sorted(affinity)[-workers:])

@@ -35,14 +35,14 @@ from grpclab.system.interference import GENERATOR, UNWATCHED_S, Interference, Pa
 from grpclab.system.interrupts import hurried, raised
 
 START_DELAY_S = 0.02
-"""The common start lies this far ahead, so that every worker has heard of it."""
+"""The time until the common start: long enough for every worker to receive its order."""
 DRAIN_S = 3.0
-"""So long calls may go on after the end of a window that ends by the clock; then they are given up, and counted."""
+"""The time that calls may go on after a window that ended by the clock; then they are given up, and counted."""
 CUT_DRAIN_S = 1.0
-"""The same where the window was cut short: Ctrl-C, a signal, a threshold that was broken."""
+"""The time that calls may go on after a window that was cut short: Ctrl-C, a signal, a threshold that was broken."""
 
 LOOK_S = 0.04
-"""From one look at the processes' states to the next: a stop of 100 ms is seen twice."""
+"""The time from one look at the processes' states to the next: a stop of 100 ms shows twice."""
 
 
 class Generator:
@@ -62,7 +62,7 @@ class Generator:
         connect_timeout_s: float | None = None,
     ) -> None:
         """`cpus`: the workers' cores. `call`: what is called, by default our greeter. `seed`: of the arrivals.
-        `residence`: record what the reference server tells of each call's time inside it.
+        `residence`: record the reference server's own account of each call's time inside it.
         """
         self._workers = Workers(
             config, cpus=cpus, env=env, seed=seed, residence=residence, connect_timeout_s=connect_timeout_s
@@ -72,8 +72,8 @@ class Generator:
         self._residence = residence
         self.aim(target, root_certificates=root_certificates, call=call)
         self.beside: dict[str, list[int]] = {}
-        """The processes of the other parties (:mod:`grpclab.system.interference`), for what is said of the window's
-        interference: those of the server and the link, as far as they are known."""
+        """The processes of the other parties (:mod:`grpclab.system.interference`), for the
+        notices of the window's interference: those of the server and the link, as far as they are known."""
 
     def __enter__(self) -> Generator:
         try:
@@ -100,12 +100,12 @@ class Generator:
 
     @property
     def workers(self) -> int:
-        """How many there are, where the configuration leaves it open as well."""
+        """The number of workers, where the configuration leaves it open as well."""
         return self._workers.count
 
     @property
     def spins(self) -> bool:
-        """Whether an open loop keeps its cores busy between sends, so as to meet its times."""
+        """Return whether an open loop keeps its cores busy between sends, so as to meet its times."""
         return self._workers.spins
 
     def spawn(self) -> None:
@@ -143,8 +143,8 @@ class Generator:
         `on_open` is called when it opens, `tick` now and then.
 
         `rate_rps` and `warmup_s` take the place of the configuration's. About four times a second, `progress` is
-        told how the window goes, and `stop_when` may end it by giving a reason;
-        `watch_s` are limits of latency whose breaking it tells of. With `keep_on_interrupt`, Ctrl-C
+        called with the figures so far, and `stop_when` may end the window by returning a reason;
+        `watch_s` are the limits of latency in those figures. With `keep_on_interrupt`, Ctrl-C
         ends the window early instead of raising KeyboardInterrupt, and a second one the calls under way. Calls that
         are under way `drain_s` after the end of the window are given up: recorded as NOT_ENDED. Raises WorkerError if
         a worker dies or does not come to an end, StorageError if the records cannot be written.
@@ -216,7 +216,7 @@ class Generator:
 
     @contextlib.contextmanager
     def background(self, limit_s: float = 60.0) -> Iterator[None]:
-        """The same load, unrecorded, while the block runs; it ends by itself after `limit_s`."""
+        """Run the same load, unrecorded, while the block runs; it ends by itself after `limit_s`."""
         now = time.perf_counter()
         bounds = Bounds(starts_at=now, opens_at=now, closes_at=now + limit_s, rate_rps=self.config.load.rate_rps)
         self._workers.order(bounds, record=False, report=False, drain_s=DRAIN_S, watch_s=())
@@ -295,7 +295,7 @@ class InterferenceWatch:
         self._unwatched_s = 0.0
 
     def open(self, *, late_s: float = 0.0) -> None:
-        """The window has opened, so long ago."""
+        """Begin the watch; the window opened `late_s` ago."""
         self._before = KernelCounts.take(self._pids, root=self._root)
         self._looked_at = self._clock()
         self._unwatched_s += late_s if late_s > UNWATCHED_S else 0.0
@@ -314,7 +314,7 @@ class InterferenceWatch:
                 self._stopped_s[name] += min(since_s, UNWATCHED_S)
 
     def close(self) -> Interference:
-        """The window is over: what happened around it; nothing where it never opened."""
+        """End the watch of the window. Returns what happened around it: nothing where it never opened."""
         if self._before is None:
             return Interference()
         self.look()
@@ -329,7 +329,7 @@ class InterferenceWatch:
 
 
 def party_of(pids: Collection[int], root: Path = Path("/")) -> Party:
-    """These processes as a party: the cores that they may use, and the tightest quota above one of them."""
+    """Return processes as a party, with the cores that they may use and the tightest quota above one of them."""
     cores: set[int] = set()
     for pid in pids:
         with contextlib.suppress(OSError, AttributeError):  # it is gone; the system has no affinity

@@ -1,4 +1,4 @@
-"""What each side of a connection says at its beginning: its first SETTINGS, and its window of the whole connection.
+"""The settings that each side of a connection sends at its beginning: SETTINGS, and the window of the connection.
 
 What was asked of grpcio is one thing, what it tells its peer another. :func:`server_settings` dials a server and
 reads what it says first; :func:`channel_settings` lets a channel of grpcio dial us. Both send a PING with
@@ -35,11 +35,11 @@ from grpclab.system.channels import open_channel
 from grpclab.system.dialling import loopback_target, open_connection
 
 TIMEOUT_S = 10.0
-"""How long a peer on loopback may take to say what it advertises: milliseconds, but machines are busy at times."""
+"""The time that a peer on loopback has to send its settings: it needs milliseconds, but machines are busy at times."""
 
 
 def server_settings(target: str, root_certificates: bytes | None = None, timeout_s: float = TIMEOUT_S) -> PeerSettings:
-    """What the server at `target` says to a new connection, which is closed again. Raises TargetError.
+    """Return the settings that the server at `target` sends on a new connection. Raises TargetError.
 
     With `root_certificates` it speaks TLS. Of a server of several processes one answers.
     """
@@ -63,7 +63,7 @@ def server_settings(target: str, root_certificates: bytes | None = None, timeout
 
 
 def channel_settings(client: ClientConfig, timeout_s: float = TIMEOUT_S) -> PeerSettings:
-    """What a channel with the arguments of this client says first, to a socket of ours on loopback. Raises TargetError.
+    """Return the settings that a channel of this client sends first, to a socket of ours. Raises TargetError.
 
     Synchronous, so it may be asked inside a running event loop.
     """
@@ -96,7 +96,7 @@ def channel_settings(client: ClientConfig, timeout_s: float = TIMEOUT_S) -> Peer
 
 
 def _read(connection: socket.socket, count: int) -> bytes:
-    """So many bytes, or fewer where the peer leaves. A socket with a timeout knows no MSG_WAITALL."""
+    """Read a number of bytes, or fewer where the peer leaves. A socket with a timeout knows no MSG_WAITALL."""
     data = b""
     while len(data) < count and (more := connection.recv(count - len(data))):
         data += more
@@ -113,7 +113,7 @@ def _tls(roots: bytes, plain: socket.socket, host: str, deadline: float) -> ssl.
 def _settings_of(
     connection: socket.socket, reader: PeerSettingsReader, deadline: float, *, who: str, timeout_s: float
 ) -> PeerSettings:
-    """What comes until the peer has answered our PING, it leaves, or the time is over; then a goodbye."""
+    """Read until the peer has answered our PING, leaves, or the time is over; then say GOAWAY."""
     why = _read_settings(connection, reader, deadline) or f"it sends no SETTINGS within {timeout_s:g} s"
     with contextlib.suppress(OSError):
         goodbye = b"" if reader.closed is not None else frames.goaway(0, ErrorCode.NO_ERROR)
@@ -124,7 +124,7 @@ def _settings_of(
 
 
 def _read_settings(connection: socket.socket, reader: PeerSettingsReader, deadline: float) -> str:
-    """Why the peer left; nothing where it has not."""
+    """Read the settings. Returns the reason why the peer left; nothing where it has not."""
     try:
         while not reader.complete:
             connection.settimeout(max(0.001, deadline - time.monotonic()))

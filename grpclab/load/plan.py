@@ -1,4 +1,4 @@
-"""From what was asked for to a configuration and a call, with the rules that hold between the options."""
+"""The configuration and the call of a load test out of its options, with the rules that hold between them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from grpclab.system.addresses import host_port
 
 DEFAULT_CALLS = TrialConfig().load.requests or 0
 OPEN_LOOP_S = 10.0
-"""How long an open loop runs when neither a number of calls nor a duration is given."""
+"""The duration of an open loop when neither a number of calls nor a duration is given."""
 OF_A_RATE = ("load.arrival", "load.pacing", "load.max_in_flight")
 """Factors of an open loop only: who sets one has forgotten the rate."""
 
@@ -47,15 +47,15 @@ class LoadPlan:
     def calls(self) -> int | None:
         """The most calls that a window can have, of a schedule the shortest one; None where only time bounds it."""
         load = self.config.load
-        found = [] if load.requests is None else [load.requests]
+        counts = [] if load.requests is None else [load.requests]
         if load.duration_s is not None and load.rate_rps is not None:
             rates = [step.rate_rps for step in self.rates] or [load.rate_rps]
-            found += [int(rate_rps * load.duration_s) for rate_rps in rates]
-        return min(found, default=None)
+            counts += [int(rate_rps * load.duration_s) for rate_rps in rates]
+        return min(counts, default=None)
 
     @property
     def more(self) -> str:
-        """What to change for a window of more calls."""
+        """Return the change of an option that gives a window of more calls."""
         return how_to_plan_more(self.config, self.rates)
 
     @property
@@ -150,13 +150,13 @@ def _refuse_server_factors(levels: Mapping[str, Level]) -> None:
         )
 
 
-def no_effect(config: TrialConfig, given: Collection[str]) -> dict[str, str]:
-    """Those of the `given` factors that cannot act in this configuration, each with the reason."""
-    return {name: reason for name, reason in cannot_act(config).items() if name in given}
+def no_effect(config: TrialConfig, names: Collection[str]) -> dict[str, str]:
+    """Return the named factors that cannot act in this configuration, each with the reason."""
+    return {name: reason for name, reason in cannot_act(config).items() if name in names}
 
 
 def seed_has_no_effect(config: TrialConfig, *, given: bool) -> dict[str, str]:
-    """As :func:`no_effect`, of a seed: only the arrivals of some load shapes are drawn."""
+    """Return the reason why a seed cannot act: only the arrivals of some load shapes are drawn."""
     random = config.load.rate_rps is not None and ARRIVALS[config.load.arrival].random
     return {"seed": "nothing is drawn at random: it is for load.arrival=poisson"} if given and not random else {}
 
@@ -167,18 +167,18 @@ def check_call(name: str | None, levels: Collection[str], **parts: object) -> No
     `levels` are the factors that were set, `parts` the options of a call: ``data``, ``proto``, ``proto_path``.
     """
     absent = (type(None), list, tuple)
-    given = [f"--{part.replace('_', '-')}" for part, value in parts.items() if not isinstance(value, absent) or value]
-    if name is None and given:
-        raise UsageError(f"{given[0]} belongs to a call of your own: add --call package.Service/Method")
+    options = [f"--{part.replace('_', '-')}" for part, value in parts.items() if not isinstance(value, absent) or value]
+    if name is None and options:
+        raise UsageError(f"{options[0]} belongs to a call of your own: add --call package.Service/Method")
     for factor in ("load.method", "load.request_bytes"):
         if name is not None and factor in levels:
             raise UsageError(f"{factor} is for our own greeter: leave it out, or --call {name}")
-    if "--proto-path" in given and "--proto" not in given:
+    if "--proto-path" in options and "--proto" not in options:
         raise UsageError("--proto-path is where the imports of a file are looked for: add --proto FILE")
 
 
 def how_to_plan_more(config: TrialConfig, rates: Sequence[ScheduledRate] = ()) -> str:
-    """What to change for a window of more calls."""
+    """Return the change of an option that gives a window of more calls."""
     if len(rates) > 1:
         return "hold each rate for longer, or begin with a higher one"
     if config.load.rate_rps is not None:

@@ -61,7 +61,7 @@ class MeasureWindow(WorkerOrder):
     requests: int | None
     """Calls after which the window ends; None is no limit."""
     rate_rps: float | None
-    """Of all workers together; None is a closed loop."""
+    """The rate of all workers together; None is a closed loop."""
     record: Path | None
     """The file for the records of the calls."""
     progress: bool
@@ -116,7 +116,7 @@ class WindowProgress(WorkerAnswer):
     """Calls that have ended."""
     errors: int
     latency_p99_s: float
-    """Of the calls that ended lately; NaN with too few of them."""
+    """The p99 of the calls that ended lately; NaN with too few of them."""
     over: bool
     """The window is over, and calls are still under way."""
     running: RunningCalls
@@ -147,6 +147,6 @@ class WindowEnded(WorkerAnswer):
     connections_lost: int
     outage_s: float
     traffic: Traffic
-    """Since the engine connected."""
+    """The traffic since the engine connected."""
     encodings: Mapping[str, int]
     failures: tuple[FailureEntry, ...]

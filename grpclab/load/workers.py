@@ -20,9 +20,9 @@ from grpclab.system.subprocesses import START_TIMEOUT_S, Child, receive_all, rec
 from grpclab.system.temporary import TemporaryFolder
 
 CONNECT_TIMEOUT_S = 5.0
-"""So long a server may take to be there."""
+"""The time in which a server has to accept connections."""
 OPENING_GRID_S = 0.01
-"""How exactly the coordinator, which sleeps meanwhile, meets the window's opening."""
+"""The precision with which the coordinator, which sleeps meanwhile, meets the window's opening."""
 
 
 class Workers:
@@ -72,12 +72,12 @@ class Workers:
 
     @property
     def count(self) -> int:
-        """How many there are, where the configuration leaves it open as well."""
+        """The number of workers, where the configuration leaves it open as well."""
         return len(self.parts)
 
     @property
     def spins(self) -> bool:
-        """Whether an open loop keeps its cores busy between sends, so as to meet its times."""
+        """Return whether an open loop keeps its cores busy between sends, so as to meet its times."""
         if self.config.load.pacing != "auto":
             return self.config.load.pacing == "spin"
         return self.count <= len(self._cores) and len(_usable_cores()) > 1
@@ -217,9 +217,9 @@ class Workers:
         for index, log in self._logs.items():
             if index < len(self._children) and self._children[index].died:
                 continue
-            _, others = read_core_log(_lines(log))
-            if others:
-                print(*others, sep="\n", file=sys.stderr)
+            _, lines = read_core_log(_lines(log))
+            if lines:
+                print(*lines, sep="\n", file=sys.stderr)
 
 
 def _lines(log: Path) -> list[str]:

@@ -22,7 +22,7 @@ def sure(study: FinishedStudy) -> str:
     ratios = list(
         block_ratios(
             study.trials,
-            scenario=str(c.get("scenario") or ""),
+            scenario=c.scenario,
             metric=study.metric_of_headline,
             baseline=study.baseline,
             candidate=study.candidate,
@@ -38,7 +38,7 @@ def sure(study: FinishedStudy) -> str:
     told = f"{study.title(study.candidate)} was {way} in {agree} of {qty.count(len(ratios), 'block')}, {spread}"
     if len(ratios) < fewest_blocks():
         return f"{told}; {qty.count(len(ratios), 'block')} cannot rule out chance, {fewest_blocks()} can."
-    p = qty.number(c.get("p_value"))
+    p = c.p_value
     if not math.isfinite(p):
         return f"{told}."
     least = ", the least that so many blocks can give" if math.isclose(p, 2 / 2 ** len(ratios), rel_tol=1e-9) else ""
@@ -48,13 +48,12 @@ def sure(study: FinishedStudy) -> str:
 
 def noise(study: FinishedStudy) -> str:
     """What the A/A arm says of the machine."""
-    aa = study.verdict_document.get("aa") or {}
-    low, high = qty.number(aa.get("ci_low")), qty.number(aa.get("ci_high"))
-    if not (math.isfinite(qty.number(aa.get("ratio"))) and math.isfinite(low) and math.isfinite(high)):
+    aa = study.verdict.aa
+    if not (aa and aa.computed and math.isfinite(aa.ci_low) and math.isfinite(aa.ci_high)):
         return ""
-    differs = low > 1 or high < 1
+    differs = aa.excludes_one
     told = f"the baseline against itself gave {words.estimate(aa)}"
-    if not differs and (low < 1 - study.delta or high > 1 + study.delta):
+    if not differs and (aa.ci_low < 1 - study.delta or aa.ci_high > 1 + study.delta):
         return f"{told}: what lies within that cannot be told from noise by so many blocks."
     return (
         f"{told}: it differs from itself, so doubt every ratio here."

@@ -210,9 +210,7 @@ def summary(study: FinishedStudy) -> Past:
 
     Without trials it holds no levels, and the study is in no history of a configuration.
     """
-    manifest, verdict = study.manifest, study.verdict
-    headline = verdict.headline
-    compared = headline if headline.baseline or not manifest.plan.headline else manifest.plan.headline
+    manifest, verdict, headline = study.manifest, study.verdict, study.headline
     commit = words.plain(manifest.git.get("commit") or "")[:12]
     known = [manifest.machine.get(key) for key in ("host", "hostname", "cpu_model", "cpu")]
     return Past(
@@ -232,10 +230,10 @@ def summary(study: FinishedStudy) -> Past:
         warnings=len([text for text in verdict.warnings if text]),
         blocks=_count(headline.blocks),
         delta=study.delta,
-        scenario=words.plain(compared.scenario),
-        metric=words.plain(compared.metric),
-        baseline=words.plain(compared.baseline),
-        candidate=words.plain(compared.candidate),
+        scenario=words.plain(headline.scenario),
+        metric=words.plain(headline.metric),
+        baseline=words.plain(headline.baseline),
+        candidate=words.plain(headline.candidate),
         levels=_levels(study, manifest.plan),
     )
 

@@ -151,13 +151,12 @@ class Watched:
         )
         self.patch.setattr(pilot, "estimate", lambda *_, **__: self.note(foretold=True))
 
-        def published(study: Any, allow_mixed: bool = False) -> Path:
+        def published(study: Any, allow_mixed: bool = False) -> Any:
             self.note(allow_mixed=allow_mixed)
-            return Path("reports/x.html")
+            found = SimpleNamespace(verdict=Judgement(sentence="It is so."), configurations={})
+            return SimpleNamespace(path=Path("reports/x.html"), study=found)
 
         self.patch.setattr(publish, "publish", published)
-        verdict = Judgement(sentence="It is so.")
-        self.patch.setattr(publish, "finished", lambda *_, **__: SimpleNamespace(verdict=verdict, configurations={}))
         for name, told in (("terminal.table", "a table"), ("json.as_json", {})):
             self.patch.setattr(f"grpclab.report.renderers.{name}", lambda _, told=told: told)
 

@@ -1,4 +1,4 @@
-"""Why calls failed, in the words of the server or of the engine: the different texts of each status, counted. Pure.
+"""The reasons why calls failed, in the words of the server or of the engine: texts by status, counted. Pure.
 
 A worker's :class:`FailureLog` takes each failed call of the window; its memory is bounded whatever servers send.
 :func:`merge` makes one list of several workers' logs, and :func:`combine` of several windows'.
@@ -34,14 +34,14 @@ class Failure:
     status: str
     """The status' name, as in :data:`grpclab.status.RECORDED_NAMES`."""
     text: str
-    """What the server or the engine said, on one line; empty where it said nothing."""
+    """The text of the server or of the engine, on one line; empty where there was none."""
     calls: int
     first_s: float
-    """When the first of them ended, in seconds since the window opened."""
+    """The end of the first of them, in seconds since the window opened."""
     details: tuple[str, ...] = ()
     """The `google.rpc.Status` details that came with the first of them, a line each."""
     further: bool = False
-    """These are the calls whose texts were too many to be kept."""
+    """True for the calls of all texts beyond the first ones of a status, which are not kept."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the failure as JSON has it."""
@@ -103,8 +103,8 @@ class FailureLog:
 
     def entries(self) -> tuple[FailureEntry, ...]:
         """Return what the log holds, for :func:`merge`."""
-        kept = [(status, text, e, False) for status, texts in self._entries.items() for text, e in texts.items()]
-        kept += [(status, "", entry, True) for status, entry in self._further.items()]
+        rows = [(status, text, e, False) for status, texts in self._entries.items() for text, e in texts.items()]
+        rows += [(status, "", entry, True) for status, entry in self._further.items()]
         return tuple(
             FailureEntry(
                 status=RECORDED_NAMES[status],
@@ -114,7 +114,7 @@ class FailureLog:
                 details=entry.details if len(entry.details) <= LONGEST_DETAILS else b"",
                 further=further,
             )
-            for status, text, entry, further in kept
+            for status, text, entry, further in rows
         )
 
 
@@ -145,17 +145,17 @@ def combine(windows: Iterable[tuple[float, Sequence[Failure]]]) -> tuple[Failure
 
 def _sorted(failures: Iterable[Failure]) -> tuple[Failure, ...]:
     """Equal ones as one; the status of most calls first, in it the text of most calls."""
-    found: dict[tuple[str, str, bool], Failure] = {}
+    joined: dict[tuple[str, str, bool], Failure] = {}
     for failure in failures:
         key = (failure.status, failure.text, failure.further)
-        before = found.get(key, failure)
-        first = min(before, failure, key=lambda one: one.first_s)
-        calls = failure.calls + (before.calls if key in found else 0)
-        found[key] = dataclasses.replace(first, calls=calls)
+        earlier = joined.get(key, failure)
+        first = min(earlier, failure, key=lambda candidate: candidate.first_s)
+        calls = failure.calls + (earlier.calls if key in joined else 0)
+        joined[key] = dataclasses.replace(first, calls=calls)
     totals: dict[str, int] = {}
-    for failure in found.values():
+    for failure in joined.values():
         totals[failure.status] = totals.get(failure.status, 0) + failure.calls
-    return tuple(sorted(found.values(), key=lambda f: (-totals[f.status], f.status, f.further, -f.calls, f.first_s)))
+    return tuple(sorted(joined.values(), key=lambda f: (-totals[f.status], f.status, f.further, -f.calls, f.first_s)))
 
 
 def only_text(failures: Sequence[Failure], status: str) -> str:

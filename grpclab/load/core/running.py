@@ -15,12 +15,12 @@ import numpy as np
 from grpclab.status import OK
 
 BEAT_S = 0.05
-"""From one heartbeat of a worker to the next."""
+"""The time from one heartbeat of a worker to the next."""
 STILL_S = 0.25
 """A heartbeat that is late by less than this is ordinary: a collection, a burst of answers, the scheduler."""
 OFF_CORE_S = 0.045
-"""The same where the process did next to nothing meanwhile: it was stopped, or had no core. A stop of 100 ms makes a
-heartbeat late by 50 ms at least."""
+"""The same bound for a process that did next to nothing meanwhile, stopped or without a core. A stop of 100 ms makes
+a heartbeat late by at least 50 ms."""
 AT_WORK = 0.5
 """A process that used this share of a gap was at work in it."""
 
@@ -39,7 +39,7 @@ class RunningCalls:
     oldest_s: float
     """The time since the oldest call under way began; 0 with none."""
     youngest_s: float
-    """The same of the one that began last."""
+    """The time since the last of them began."""
     overdue: tuple[int, ...]
     """By limit: the calls that have been under way for longer."""
 
@@ -67,9 +67,9 @@ class Tally:
 
     def copy(self) -> Tally:
         """One of its own, to add what has not been added yet."""
-        other = Tally(opens_at=self.opens_at, limits_s=self.limits_s)
-        other.succeeded, other.longest_s, other.slow = self.succeeded, self.longest_s, list(self.slow)
-        return other
+        copied = Tally(opens_at=self.opens_at, limits_s=self.limits_s)
+        copied.succeeded, copied.longest_s, copied.slow = self.succeeded, self.longest_s, list(self.slow)
+        return copied
 
     def running(self, under_way: Sequence[float], now: float) -> RunningCalls:
         """Return the figures at a moment; `under_way` holds the beginning of each call that has not ended."""
@@ -89,7 +89,7 @@ class Heartbeat:
     """Notices where an event loop did not run: its process was stopped, had no core, or did one thing for long."""
 
     def __init__(self, *, opens_at: float, closes_at: float = math.inf) -> None:
-        """Only what lies between the two counts."""
+        """Count between these two moments only."""
         self._opens_at, self._closes_at = opens_at, closes_at
         self._last, self._cpu_s = math.inf, 0.0
         self.still_s = 0.0

@@ -1,4 +1,4 @@
-"""What passed on a client's connections beside calls: connections, pings, GOAWAYs. Pure.
+"""The traffic on a client's connections beside calls: connections, pings, GOAWAYs. Pure.
 
 Engine `wire` counts the frames themselves. Of C-core, channelz tells the keepalive pings that were sent on the
 connections that are open, and its log the GOAWAYs with an error code; the server's pings it does not tell.
@@ -55,8 +55,8 @@ class Traffic:
 
     def to_json(self) -> dict[str, Any]:
         """Return the counts as JSON has them: null where the client does not tell."""
-        known = None if math.isnan(self.server_pings) else self.server_pings
-        return {**vars(self), "server_pings": known, "goaways": dict(self.goaways)}
+        server_pings = None if math.isnan(self.server_pings) else self.server_pings
+        return {**vars(self), "server_pings": server_pings, "goaways": dict(self.goaways)}
 
 
 class TrafficCounter:
@@ -76,26 +76,26 @@ class TrafficCounter:
         )
 
 
-def add_counts(some: Mapping[str, int], others: Mapping[str, int]) -> dict[str, int]:
+def add_counts(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:
     """Counts by name, added."""
-    return dict(Counter(some) + Counter(others))
+    return dict(Counter(first) + Counter(second))
 
 
 def goaway_text(code: int, reason: str) -> str:
-    """How a GOAWAY is counted."""
+    """The key under which a GOAWAY is counted."""
     return f"{code} {reason}".rstrip()
 
 
 def read_core_log(lines: Iterable[str]) -> tuple[dict[str, int], list[str]]:
     """The GOAWAYs that C-core's log tells of, and the lines that are not C-core's."""
-    found: Counter[str] = Counter()
-    others = []
+    goaways: Counter[str] = Counter()
+    other_lines = []
     for line in lines:
         if not _CORE_LINE.match(line):
-            others.append(line)
-        elif told := _GOAWAY.search(line):
-            found[goaway_text(int(told[1]), told[2] or "")] += 1
-    return dict(found), others
+            other_lines.append(line)
+        elif match := _GOAWAY.search(line):
+            goaways[goaway_text(int(match[1]), match[2] or "")] += 1
+    return dict(goaways), other_lines
 
 
 def channelz_channels(top_channels: _Reader) -> Iterator[Mapping[str, Any]]:
@@ -103,14 +103,14 @@ def channelz_channels(top_channels: _Reader) -> Iterator[Mapping[str, Any]]:
     start, ended = 0, False
     while not ended:
         page = json.loads(top_channels(start))
-        found = page.get("channel", [])
-        yield from found
-        ended = page.get("end", True) or not found
-        start = int(found[-1]["ref"]["channelId"]) + 1 if found else start
+        channels = page.get("channel", [])
+        yield from channels
+        ended = page.get("end", True) or not channels
+        start = int(channels[-1]["ref"]["channelId"]) + 1 if channels else start
 
 
 def channelz_connections(channel: Mapping[str, Any]) -> tuple[int, int]:
-    """How often the channel has had a new connection, and how often it has lost one: became READY, ceased to be so.
+    """Count a channel's new connections and its lost ones: how often it became READY, and how often it ceased to be so.
 
     A watcher of its state does not see what is over before it looks.
     """
@@ -119,7 +119,7 @@ def channelz_connections(channel: Mapping[str, Any]) -> tuple[int, int]:
         for event in channel.get("data", {}).get("trace", {}).get("events", [])
         if event.get("description", "").startswith(_CHANGE)
     ]
-    changes = [(before == "READY", after == "READY") for before, after in itertools.pairwise(["", *states])]
+    changes = [(was == "READY", becomes == "READY") for was, becomes in itertools.pairwise(["", *states])]
     return changes.count((False, True)), changes.count((True, False))
 
 
@@ -129,8 +129,8 @@ def channelz_pings(top_channels: _Reader, subchannel: _Reader, socket: _Reader) 
     A reader raises ValueError for what has closed since it was named: that has no pings any more.
     """
 
-    def refs(told: Mapping[str, Any], kind: str) -> list[int]:
-        return [int(ref[f"{kind}Id"]) for ref in told.get(f"{kind}Ref", [])]
+    def refs(parent: Mapping[str, Any], kind: str) -> list[int]:
+        return [int(ref[f"{kind}Id"]) for ref in parent.get(f"{kind}Ref", [])]
 
     def read(reader: _Reader, number: int, kind: str) -> Mapping[str, Any]:
         try:

@@ -15,7 +15,7 @@ from grpclab.load.core.traffic import TrafficCounter, goaway_text
 from grpclab.load.engines.connection_settings import ConnectionSettings
 
 TURN_BYTES = 32 * 1024
-"""So much is taken in at a time, and then looked for what else is due."""
+"""The bytes that are taken in at a time, before a look at whatever else is due."""
 MAX_UNREAD_BYTES = 64 * 1024 * 1024
 """A peer that leaves this much unread is given up."""
 
@@ -24,13 +24,13 @@ class WireCall(Call):
     """A call with its times, in seconds of the generator's clock."""
 
     started: float = 0.0
-    """When the caller began, or was planned to."""
+    """The moment at which the caller began, or was planned to."""
     late: float = 0.0
-    """How long after that it was handed over."""
+    """The time from then until the call was handed over."""
     heard: float = 0.0
-    """When its last message came; 0 before the first."""
+    """The moment at which its last message came; 0 before the first."""
     resent: bool = False
-    """It is a second attempt: there will be no third."""
+    """True for a second attempt: there is no third."""
 
 
 class Owner(Protocol):
@@ -45,7 +45,7 @@ class Owner(Protocol):
     on_turn: Callable[[Http2Protocol], None]
 
     def ended(self, protocol: Http2Protocol, calls: list[WireCall]) -> None:
-        """Calls are over."""
+        """Take calls that are over."""
 
     def settle(self, protocol: Http2Protocol) -> None:
         """Something other than an answer may have happened, or calls wait for room."""
@@ -105,7 +105,7 @@ class Http2Protocol(asyncio.Protocol):
         self.owner.flush()  # the calls that followed may have gone to its new connection
 
     def flush(self) -> None:
-        """Hand what is to be said to the transport."""
+        """Hand the outgoing bytes to the transport."""
         if self.http2.outgoing and self._transport is not None:
             self._transport.write(self.http2.take())
 

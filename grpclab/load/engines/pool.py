@@ -15,7 +15,7 @@ from grpclab.load.reachability import connected
 
 
 class ConnectionPool:
-    """See the module. `size`: how many connections are kept; `attach` is called with each that is made for a call."""
+    """The connections of one engine: `size` are kept; `attach` is called with each one that is made for a call."""
 
     def __init__(
         self,
@@ -97,5 +97,5 @@ class ConnectionPool:
         now = self._clock()
         if self._down_since is not None:
             self._counters.outage_s += now - self._down_since
-        down = not self._settings.single_use and all(one.protocol is None for one in self.connections)
+        down = not self._settings.single_use and all(connection.protocol is None for connection in self.connections)
         self._down_since = now if down else None

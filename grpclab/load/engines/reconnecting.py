@@ -25,11 +25,11 @@ from grpclab.status import NOT_ENDED
 CONNECT_TIMEOUT_S = 20.0
 """Longest attempt to connect, C-core's own; a call's deadline does not end the attempt, only the call."""
 CLOSE_TIMEOUT_S = 1.0
-"""Longest wait for transports to be gone, once they were told to."""
+"""The longest wait for transports to be gone, once they are closing."""
 
 
 class ReconnectingConnection:
-    """See the module. Calls that are over are given to `on_ended` together with the connection, in order."""
+    """A connection that dials again when it is lost. Calls that are over go to `on_ended` with it, in order."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class ReconnectingConnection:
         """The transport that takes calls; None while there is none."""
         self.waiting: deque[WireCall] = deque()
         self.error = ""
-        """Why the last attempt to dial failed."""
+        """The reason why the last attempt to dial failed."""
         self._protocols: set[Http2Protocol] = set()
         self._dialling: asyncio.Task[None] | None = None
         self._dialled_at = float("-inf")
@@ -138,8 +138,8 @@ class ReconnectingConnection:
             self.error = f"no answer within {CONNECT_TIMEOUT_S:g} s"
         except OSError as error:
             # asyncio puts other words on a refused connection.
-            known = error.errno if isinstance(error, ConnectionError) or error.errno in FILES_RUN_OUT else None
-            self.error = system_text(known) if known else str(error) or type(error).__name__
+            number = error.errno if isinstance(error, ConnectionError) or error.errno in FILES_RUN_OUT else None
+            self.error = system_text(number) if number else str(error) or type(error).__name__
         else:
             return protocol
         protocol.abandon()
@@ -190,15 +190,15 @@ class ReconnectingConnection:
 
     @property
     def open(self) -> bool:
-        """Whether there is a connection, or will be one."""
+        """Return whether there is a connection, or will be one."""
         return bool(self._protocols) or self._dialling is not None
 
     async def close(self) -> None:
         """Close every transport, and wait until it is gone: a loop cannot end before (uvloop's would hang)."""
-        gone = [protocol.gone for protocol in self._protocols]
+        endings = [protocol.gone for protocol in self._protocols]
         self.abandon()
-        if gone:
-            await asyncio.wait(gone, timeout=CLOSE_TIMEOUT_S)
+        if endings:
+            await asyncio.wait(endings, timeout=CLOSE_TIMEOUT_S)
 
     def abandon(self) -> None:
         """Let go of every transport; nothing is dialled any more."""
@@ -252,12 +252,12 @@ class ReconnectingConnection:
             protocol.close()
 
     def ended(self, protocol: Http2Protocol, calls: list[WireCall]) -> None:
-        """Calls are over; with `resend`, those that the server surely did not process go again, once."""
+        """Take calls that are over; with `resend`, those that the server surely did not process go again, once."""
         if self.settings.resend:
-            again = [call for call in calls if call.unprocessed and not call.resent]
-            if again:
-                calls = [call for call in calls if call not in again]
-                self.waiting.extend(_second_attempt(call) for call in again)
+            unprocessed = [call for call in calls if call.unprocessed and not call.resent]
+            if unprocessed:
+                calls = [call for call in calls if call not in unprocessed]
+                self.waiting.extend(_second_attempt(call) for call in unprocessed)
         if calls:
             self.on_ended(self, calls)
         if self.settings.single_use:
@@ -299,7 +299,7 @@ class ReconnectingConnection:
         self.flush()
 
     def _overdue(self, calls: Iterable[WireCall], now: float) -> list[WireCall]:
-        """Those whose deadline has passed. The oldest come first, but for those that were sent again."""
+        """Return the calls whose deadline has passed. The oldest come first, but for those that were sent again."""
         assert self.settings.deadline_s is not None
         began = now - self.settings.deadline_s
         over = []
@@ -322,8 +322,8 @@ class ReconnectingConnection:
     def _expire_waiting(self, now: float) -> None:
         over = self._overdue(self.waiting, now)
         if over:
-            gone = set(over)
-            self.waiting = deque(call for call in self.waiting if call not in gone)
+            expired = set(over)
+            self.waiting = deque(call for call in self.waiting if call not in expired)
             for call in over:
                 call.status = DEADLINE_EXCEEDED
                 call.text = f"not even sent within {self.settings.deadline_s:g} s"
@@ -333,7 +333,7 @@ class ReconnectingConnection:
 
 
 def _second_attempt(call: WireCall) -> WireCall:
-    """The same call, begun when it was. It is sent once more at most, as gRPC does (gRFC A6, transparent retries)."""
+    """Return the call to be sent again, at its old start. It goes once more at most (gRFC A6, transparent retries)."""
     fresh = WireCall()
     fresh.started, fresh.late, fresh.resent = call.started, call.late, True
     return fresh

@@ -38,13 +38,13 @@ LOOK_AT_ONE_S = 50e-6
 TURN_S = 0.02
 """After so long without a turn of the event loop, servers that send without pause are not read until there was one."""
 BATCH = 64
-"""So many late calls are sent before answers are read again."""
+"""The number of late calls that are sent before answers are read again."""
 
 Handler = Callable[[ReconnectingConnection, list[WireCall]], None]
 
 
 class WireEngine:
-    """See :class:`grpclab.load.engines.engine.Engine`."""
+    """The engine on this package's own HTTP/2."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class WireEngine:
 
     @staticmethod
     def client_settings(config: TrialConfig) -> PeerSettings:
-        """What it says first, from the bytes of its core, with no socket."""
+        """Return the settings that the engine sends first, from the bytes of its core, with no socket."""
         settings = connection_settings(config.client, "127.0.0.1:1", None, greeting(config.load))
         reader = PeerSettingsReader()
         reader.receive(settings.connection().take().removeprefix(frames.PREFACE))
@@ -119,7 +119,7 @@ class WireEngine:
             self._finish()
 
     def _open_loop(self, _connection: ReconnectingConnection, ended: list[WireCall]) -> None:
-        """Nothing follows from a call that ended, but room for one that waited for the bound."""
+        """Record calls that ended; all that follows is room for calls that waited for the bound."""
         now = self._clock()
         record = self._recorder.record
         for call in ended:
@@ -180,7 +180,7 @@ class WireEngine:
             self._finish()
 
     def _note_failure(self, call: WireCall, now: float) -> None:
-        """Keep what was said of a call that failed.
+        """Note the text of a call that failed.
 
         A server resets with CANCEL what it gives up at the call's deadline; where that has passed here too, the
         status is DEADLINE_EXCEEDED, as in C-core.
@@ -343,8 +343,8 @@ class WireEngine:
 
 def _look_every_s(client: ClientConfig) -> float:
     """A fiftieth of the shortest time that is to be kept, in steps of a millisecond at least."""
-    kept = (client.deadline_s, client.keepalive_s, client.keepalive_timeout_s)
-    return max(0.001, min([0.05, *(seconds / 50 for seconds in kept if seconds is not None)]))
+    times_s = (client.deadline_s, client.keepalive_s, client.keepalive_timeout_s)
+    return max(0.001, min([0.05, *(seconds / 50 for seconds in times_s if seconds is not None)]))
 
 
 def _residence_s(trailers: HeaderList) -> float:

@@ -256,8 +256,7 @@ def _headline_gap(ax: Axes, study: FinishedStudy, drawn: Sequence[Line]) -> None
     """The headline's ratio, drawn between the two points it compares when both stand at one x."""
     at = {p.configuration: p for ln in drawn for p in ln.points}
     low, high = at.get(study.baseline), at.get(study.candidate)
-    verdict = study.headline
-    measured = math.isfinite(qty.number(verdict.get("ratio"))) and verdict.get("metric") == "throughput_rps"
+    measured = study.headline.computed and study.headline.metric == "throughput_rps"
     if low is None or high is None or low.x != high.x or not measured:
         return
     ax.plot([low.x] * 2, [low.mean, high.mean], color=theme.INK, lw=1, ls=(0, (2, 2)), zorder=2)
@@ -265,7 +264,7 @@ def _headline_gap(ax: Axes, study: FinishedStudy, drawn: Sequence[Line]) -> None
     if abs(high.mean - low.mean) < 0.12 * top:
         return
     ax.annotate(
-        qty.ratio(verdict["ratio"]),
+        qty.ratio(study.headline.ratio),
         xy=(low.x, (low.mean + high.mean) / 2),
         ha="center",
         va="center",

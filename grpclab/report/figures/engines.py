@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from grpclab import quantities as qty
-from grpclab.analysis import Interval
+from grpclab.analysis import Comparison, Interval
 from grpclab.metrics import value_text
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
@@ -44,12 +43,12 @@ class Client:
     variant: str
     colour: str
     rows: tuple[Row, ...]
-    comparison: Mapping[str, Any]
+    comparison: Comparison
 
     @property
     def ratio(self) -> float:
         """Requests/s with wire over those with grpcio; NaN if there is none."""
-        return qty.number(self.comparison.get("ratio"))
+        return self.comparison.ratio
 
     @property
     def at_least(self) -> bool:
@@ -123,7 +122,7 @@ def sentence(study: FinishedStudy) -> str:
         return ""
     by_verdict: dict[str, list[Client]] = {}
     for client in reversed(drawn):  # the variant that asks most of its client first
-        verdict = str(client.comparison.get("verdict") or "") if math.isfinite(client.ratio) else "none"
+        verdict = client.comparison.verdict if client.comparison.computed else "none"
         by_verdict.setdefault(verdict, []).append(client)
     parts = []
     if more := by_verdict.get("faster"):
@@ -159,16 +158,16 @@ def variants(study: FinishedStudy) -> tuple[str, str]:
     return (baseline, candidate) if baseline and candidate else ("", "")
 
 
-def by_engine(study: FinishedStudy) -> list[tuple[str, Mapping[str, Any]]]:
+def by_engine(study: FinishedStudy) -> list[tuple[str, Comparison]]:
     """The headline's two variants compared under each engine; those without a ratio are left out."""
     baseline, candidate = (study.engine_rows.get(variant, {}) for variant in variants(study))
-    scenario, metric = str(study.headline.get("scenario") or ""), str(study.headline.get("metric") or study.metric)
+    scenario, metric = study.headline.scenario, study.metric_of_headline
     found = [
         (engine, study.comparison(scenario, metric, baseline[engine], candidate[engine]))
         for engine in ORDER
         if engine in baseline and engine in candidate
     ]
-    return [(engine, c) for engine, c in found if math.isfinite(qty.number(c.get("ratio")))]
+    return [(engine, c) for engine, c in found if c.computed]
 
 
 def _row(study: FinishedStudy, engine: str, configuration: str, pair: Sequence[str]) -> Row:
@@ -217,7 +216,7 @@ def _throughput(ax: Axes, places: list[tuple[Client, Row, float]]) -> None:
             ax.plot([level.low, end], [y, y], color=theme.INK, lw=1.2, zorder=3)
             if level.high > cut:
                 ax.plot(end, y, ">", color=theme.INK, ms=4, zorder=3)
-        judged = row.engine == "wire" and math.isfinite(client.ratio)
+        judged = row.engine == "wire" and client.comparison.computed
         text = qty.amount(level.mean) + (f"  ({qty.ratio(client.ratio)})" if judged else "")
         _beside(ax, end, y, text, bold=judged)
     theme.clean(ax, grid="x")
@@ -291,7 +290,7 @@ def _alt(drawn: list[Client]) -> str:
 
 def _caption(study: FinishedStudy) -> str:
     found = by_engine(study)
-    told = [f"{qty.ratio(c['ratio'])} with {engine} ({c.get('verdict')})" for engine, c in found]
+    told = [f"{qty.ratio(c.ratio)} with {engine} ({c.verdict})" for engine, c in found]
     if not told:
         return "Requests per second and CPU time per call, by engine."
     baseline, candidate = variants(study)

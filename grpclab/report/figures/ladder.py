@@ -80,10 +80,8 @@ def ladder(study: FinishedStudy) -> FigureBlock | None:
     rungs = steps(study)
     if not any(math.isfinite(s.ratio) for s in rungs):
         return None
-    total = study.headline if study.headline.get("metric") == study.metric else {}
-    whole = qty.number(total.get("ratio"))
-    if not _spans(study):
-        whole = math.nan
+    total = study.headline if study.headline.metric == study.metric and _spans(study) else analysis.Comparison()
+    whole = total.ratio
     bars = [v for s in rungs for v in (s.start, s.end)] + [whole]
     ends = theme.within_reach(bars, [v for s in rungs for v in (s.start * s.low, s.start * s.high)], also=[1.0])
     if any(not math.isfinite(s.ratio) for s in rungs):
@@ -101,10 +99,10 @@ def ladder(study: FinishedStudy) -> FigureBlock | None:
             if later and step.kept:
                 ax.plot([step.end] * 2, [y + 0.25, later[-1] - 0.25], color=theme.QUIET, lw=0.8, zorder=1)
         if math.isfinite(whole):
-            low, high = qty.number(total.get("ci_low")), qty.number(total.get("ci_high"))
+            low, high = total.ci_low, total.ci_high
             y = len(rungs)
             ax.axhline(y - 0.55, color=theme.FAINT, lw=1)
-            hollow = bool(total.get("limited_by"))
+            hollow = bool(total.limited_by)
             face = theme.PAPER if hollow else theme.INK
             ax.barh(y, whole - 1, left=1, height=0.5, fc=face, ec=theme.INK, lw=1, zorder=2)
             _whisker(ax, y, low, high, theme.INK)
@@ -274,7 +272,7 @@ def _alt(study: FinishedStudy, rungs: list[Step], whole: float) -> str:
     for s in rungs:
         if math.isfinite(s.ratio):
             kept = "kept" if s.kept else "rejected"
-            between = words.interval_of({"ratio": s.ratio, "ci_low": s.low, "ci_high": s.high})
+            between = words.interval_of(analysis.Comparison(ratio=s.ratio, ci_low=s.low, ci_high=s.high))
             told.append(f"{s.title} {qty.ratio(s.ratio)} ({between}), {kept}")
         else:
             told.append(f"{s.title}: {s.reason}")

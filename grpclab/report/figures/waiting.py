@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from matplotlib.figure import Figure
 
 from grpclab import quantities as qty
+from grpclab.analysis import Comparison
 from grpclab.factors.service_time import parse_milliseconds
 from grpclab.metrics import value_text
 from grpclab.report import theme, words
@@ -56,14 +55,10 @@ def servers(study: FinishedStudy) -> list[Waiting]:
     return found
 
 
-def comparisons(study: FinishedStudy) -> list[Mapping[str, Any]]:
+def comparisons(study: FinishedStudy) -> list[Comparison]:
     """The verdict's comparisons of that scenario in throughput, those with a ratio."""
     scenario = study.plan.waiting.scenario if study.plan.waiting else None
-    return [
-        c
-        for c in (study.headline, *(study.verdict_document.get("comparisons") or []))
-        if c.get("scenario") == scenario and c.get("metric") == _METRIC and math.isfinite(qty.number(c.get("ratio")))
-    ]
+    return [c for c in study.verdict.judged if (c.scenario, c.metric) == (scenario, _METRIC) and c.computed]
 
 
 def waiting(study: FinishedStudy) -> FigureBlock | None:
@@ -133,12 +128,11 @@ def _told(one: Waiting) -> str:
     return f"{one.title} {value_text(_METRIC, one.mean)}{most}"
 
 
-def pair(c: Mapping[str, Any]) -> str:
+def pair(comparison: Comparison) -> str:
     """What a comparison of the scenario compares, without the words that all of them begin with."""
-    title = words.plain(c.get("title") or f"{c.get('candidate')} against {c.get('baseline')}")
-    return title.removeprefix("handlers that wait: ")
+    return words.title_of(comparison).removeprefix("handlers that wait: ")
 
 
 def _caption(study: FinishedStudy) -> str:
-    told = [f"{pair(c)} {qty.ratio(c['ratio'])} ({c.get('verdict')})" for c in comparisons(study)]
+    told = [f"{pair(c)} {qty.ratio(c.ratio)} ({c.verdict})" for c in comparisons(study)]
     return f"{words.sentence_case('; '.join(told))}." if told else "Requests per second, by server."

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from grpclab import quantities as qty
+from grpclab.analysis import Comparison
 from grpclab.analysis.setup import described, foreign, lab_words
 from grpclab.metrics import metric_words
 from grpclab.report import confidence, glossary, words
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.renderers.terminal import part_title
+from grpclab.report.grouping import grouped
 
 MOST_ROWS = 200
 """So many comparisons at most stand in the Markdown: a comment may have 65,536 characters."""
-
-Comparison = Mapping[str, Any]
 
 _MARKUP = re.compile(r"([\\`*_\[\]|~])")
 _BLOCK = re.compile(r"^(?:[-+=]|\d+(?=[.)]))")
@@ -56,14 +54,13 @@ def escape(text: object) -> str:
 
 def _verdict_line(study: FinishedStudy) -> str:
     c = study.headline
-    verdict = escape(c.get("verdict") or "inconclusive")
-    title = escape(c.get("title") or f"{study.candidate} against {study.baseline}")
-    metric = escape(metric_words(str(c.get("metric") or study.metric)))
-    if not _known(c):
+    verdict, title = escape(c.verdict), escape(words.title_of(c, "no headline"))
+    metric = escape(metric_words(study.metric_of_headline))
+    if not c.computed:
         return f"**{verdict}**: no ratio could be computed in {metric} ({title})"
     return (
-        f"**{verdict}: {qty.ratio(c['ratio'])}{_bound(c)}** in {metric}, {words.with_interval(c)}, "
-        f"{qty.count(_blocks(c), 'block')} ({title})"
+        f"**{verdict}: {qty.ratio(c.ratio)}{_bound(c)}** in {metric}, {words.with_interval(c)}, "
+        f"{qty.count(c.blocks, 'block')} ({title})"
     )
 
 
@@ -74,13 +71,13 @@ def _setup(study: FinishedStudy) -> str:
 
 
 def _parts(study: FinishedStudy) -> str:
-    rows = [[escape(part_title(entry, c)), *_cells(c)] for entry, c in study.parts()]
+    rows = [[escape(title), *_cells(c)] for title, c in study.parts()]
     return _rows(["of it", "ratio", "95 % interval", "verdict"], rows)
 
 
 def _reasons(study: FinishedStudy) -> str:
     """How sure it is, what noise looks like here, what limits each side."""
-    if study.headline.get("ratio") is None and not study.resources:
+    if not study.headline.computed and not study.resources:
         return ""
     told = [f"- **{escape(term)}:** {escape(text)}" for term, text in confidence.reasons(study)]
     if not (study.verdict.aa or study.plan.without_aa):
@@ -96,13 +93,13 @@ def _warnings(study: FinishedStudy) -> str:
 def _all_comparisons(study: FinishedStudy) -> str:
     rows = [
         [
-            escape(c.get("title") or f"{c.get('candidate')} against {c.get('baseline')}"),
-            escape(metric_words(str(c.get("metric") or ""))),
+            escape(words.title_of(c)),
+            escape(metric_words(c.metric)),
             *_cells(c),
-            qty.p_value(c.get("p_adjusted")).replace("<", "&lt;"),
-            str(_blocks(c)),
+            qty.p_value(c.p_adjusted).replace("<", "&lt;"),
+            str(c.blocks),
         ]
-        for _, group in study.listed()
+        for _, group in grouped(study)
         for c in group
     ]
     if not rows:
@@ -130,13 +127,12 @@ def _machine(study: FinishedStudy) -> str:
 
 
 def _cells(c: Comparison) -> list[str]:
-    between = words.interval_of(c)
-    return [f"{qty.ratio(c.get('ratio'))}{_bound(c)}", between, escape(c.get("verdict") or "")]
+    return [f"{qty.ratio(c.ratio)}{_bound(c)}", words.interval_of(c), escape(c.verdict)]
 
 
 def _bound(c: Comparison) -> str:
     """What limited the number, to stand on it."""
-    labels = [escape(label) for label in c.get("limited_by") or [] if label]
+    labels = [escape(label) for label in c.limited_by if label]
     return f" ({', '.join(labels)})" if labels else ""
 
 
@@ -147,12 +143,3 @@ def _rows(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     right = {"ratio", "95 % interval", "p adjusted", "blocks"}
     rule = ["---:" if name in right else "---" for name in header]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *rows))
-
-
-def _known(c: Comparison) -> bool:
-    return math.isfinite(qty.number(c.get("ratio")))
-
-
-def _blocks(c: Comparison) -> int:
-    found = qty.number(c.get("blocks"))
-    return int(found) if math.isfinite(found) else 0

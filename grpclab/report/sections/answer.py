@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -24,9 +23,9 @@ def section(study: FinishedStudy) -> str:
     """The verdict in a sentence, its words, the numbers it stands on, and how sure it is."""
     headline = study.headline
     sentence = study.verdict.sentence or "There is no verdict."
-    noted = f'<p class="gl-note">{esc(headline["note"])}</p>' if headline.get("note") else ""
+    noted = f'<p class="gl-note">{esc(headline.note)}</p>' if headline.note else ""
     # Of a replication the claims are the answer: a word on one ratio would not be.
-    badge = "" if study.plan.tests_claims else f"{tables.badge(headline.get('verdict'))} "
+    badge = "" if study.plan.tests_claims else f"{tables.badge(headline.verdict)} "
     first, *more = _SENTENCES.split(words.plain(sentence), maxsplit=1)
     rest = "".join(f' <span class="gl-more">{esc(text)}</span>' for text in more)
     return (
@@ -57,21 +56,20 @@ def _told(explained: Mapping[str, str]) -> str:
 
 def _ratio_card(study: FinishedStudy) -> str:
     c = study.headline
-    if not math.isfinite(qty.number(c.get("ratio"))):
+    if not c.computed:
         return tables.card(qty.MISSING, "ratio", "could not be computed")
-    blocks = qty.count(int(c.get("blocks") or 0), "block")
+    blocks = qty.count(c.blocks, "block")
     engines = esc(study.engines([study.baseline, study.candidate]))
-    title = c.get("title") or f"{c.get('candidate')} against {c.get('baseline')}"
-    sides = f"{metric_words(str(c.get('metric') or ''))}, {title}"
+    sides = f"{metric_words(c.metric)}, {words.title_of(c)}"
     return tables.card(
-        f"{qty.ratio(c['ratio'])}{tables.limits(c.get('limited_by') or [])}",
+        f"{qty.ratio(c.ratio)}{tables.limits(c.limited_by)}",
         esc(sides),
         f"{words.with_interval(c)}, {blocks}{f'<br>{engines}' if engines else ''}",
     )
 
 
 def _level_card(study: FinishedStudy) -> str:
-    metric = str(study.headline.get("metric") or study.metric)
+    metric = study.metric_of_headline
     table = study.levels_of_pair(metric, study.baseline, study.candidate)
     values = [value_text(metric, v).removesuffix(" requests/s") for v in table["mean"]]
     unit = "requests per second" if metric == "throughput_rps" else esc(metric_words(metric))

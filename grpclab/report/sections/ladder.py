@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from grpclab import quantities as qty
+from grpclab.analysis import Comparison
 from grpclab.analysis.inference.interaction import MeasuredRung, rungs
 from grpclab.factors.variants import LADDER
 from grpclab.report import figures, tables, words
@@ -41,18 +40,18 @@ class Decision:
     title: str
     kept: bool
     why: str
-    comparison: Mapping[str, Any]
+    comparison: Comparison
 
     @property
     def ratio(self) -> float:
         """This study's ratio; NaN where it has none."""
-        return qty.number(self.comparison.get("ratio"))
+        return self.comparison.ratio
 
     @property
     def stands(self) -> str:
         """How this study stands to the decision, in a few words."""
-        verdict = str(self.comparison.get("verdict") or "")
-        if not math.isfinite(self.ratio):
+        verdict = self.comparison.verdict
+        if not self.comparison.computed:
             return "not measured here"
         if verdict in ("faster", "slower"):
             return "this study agrees" if (verdict == "faster") == self.kept else "this study says the opposite"
@@ -63,7 +62,7 @@ class Decision:
     @property
     def against(self) -> bool:
         """Whether this study's ratio points the other way, decided or not."""
-        apart = math.isfinite(self.ratio) and self.comparison.get("verdict") != "equivalent"
+        apart = self.comparison.computed and self.comparison.verdict != "equivalent"
         return apart and (self.ratio < 1 if self.kept else self.ratio > 1)
 
 
@@ -76,7 +75,7 @@ def decisions(study: FinishedStudy) -> Iterator[Decision]:
             title=words.plain(rung.title or name),
             kept=rung.kept,
             why=words.plain(rung.why or _WHY.get(rung.title, "")),
-            comparison=study.comparison(scenario, study.metric, baseline, name) if name and baseline else {},
+            comparison=study.comparison(scenario, study.metric, baseline, name) if name and baseline else Comparison(),
         )
 
 
@@ -98,8 +97,7 @@ def _reasons(study: FinishedStudy) -> str:
     rows = [
         [
             esc(d.title),
-            f"<b>{qty.ratio(d.ratio)}</b> <small>"
-            f"{qty.interval(d.comparison.get('ci_low'), d.comparison.get('ci_high'))}</small>",
+            f"<b>{qty.ratio(d.ratio)}</b> <small>{qty.interval(d.comparison.ci_low, d.comparison.ci_high)}</small>",
             "kept" if d.kept else "rejected",
             esc(d.why) or qty.MISSING,
             esc(d.stands),

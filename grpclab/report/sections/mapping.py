@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from grpclab import quantities as qty
+from grpclab.analysis import Comparison
 from grpclab.factors.effective import CHECKED
 from grpclab.report import words
 from grpclab.report.finished import FinishedStudy
+from grpclab.report.grouping import grouped
 from grpclab.report.tables import Cells, badge, code, table
 from grpclab.report.words import esc
 
@@ -24,8 +23,7 @@ MOST_TRIED = 2
 class Tried:
     """A comparison in which a factor differs between the sides, with so many others."""
 
-    scenario: str
-    comparison: Mapping[str, Any]
+    comparison: Comparison
     others: int
 
 
@@ -52,13 +50,12 @@ def section(study: FinishedStudy) -> str:
 def tried(study: FinishedStudy, factor: str) -> list[Tried]:
     """The judged comparisons that tell most of a factor: of each scenario those that change the fewest others."""
     found: dict[str, list[Tried]] = {}
-    for _, group in study.listed():
+    for _, group in grouped(study):
         for comparison in group:
-            changed = _differences(study, str(comparison.get("baseline")), str(comparison.get("candidate")))
-            if factor in changed and math.isfinite(qty.number(comparison.get("ratio"))):
-                scenario = str(comparison.get("scenario") or "")
-                one = Tried(scenario=scenario, comparison=comparison, others=len(changed) - 1)
-                found.setdefault(scenario, []).append(one)
+            changed = _differences(study, comparison.baseline, comparison.candidate)
+            if factor in changed and comparison.computed:
+                one = Tried(comparison=comparison, others=len(changed) - 1)
+                found.setdefault(comparison.scenario, []).append(one)
     best = [min(of, key=lambda one: one.others) for of in found.values()]
     fewest = [one for scenario, of in found.items() for one in of if one not in best and one.others == 0]
     return sorted([*best, *fewest], key=lambda one: one.others)[:MOST_TRIED]
@@ -103,6 +100,6 @@ def _told(one: Tried) -> str:
     c = one.comparison
     with_others = f", with {qty.count(one.others, 'other setting')}" if one.others else ""
     return (
-        f"<b>{qty.ratio(c.get('ratio'))}</b> {words.interval_of(c)} "
-        f"{badge(c.get('verdict'))}<br><small>{esc(one.scenario)}: {esc(c.get('title') or '')}{with_others}</small>"
+        f"<b>{qty.ratio(c.ratio)}</b> {words.interval_of(c)} "
+        f"{badge(c.verdict)}<br><small>{esc(c.scenario)}: {esc(c.title)}{with_others}</small>"
     )

@@ -39,5 +39,5 @@ def lead(study: FinishedStudy) -> str:
 
 def told(study: FinishedStudy) -> str:
     """Each comparison in a few words; "" for none."""
-    found = [f"{pair(c)}: {words.estimate(c)}, {c.get('verdict')}" for c in comparisons(study)]
+    found = [f"{pair(c)}: {words.estimate(c)}, {c.verdict}" for c in comparisons(study)]
     return f" {words.sentence_case('; '.join(found))}." if found else ""

@@ -15,7 +15,6 @@ from grpclab.analysis import log_t_interval
 from grpclab.errors import DesignError
 from grpclab.factors.config import FACTORS
 from grpclab.notebook import explore
-from grpclab.report import write_report
 from grpclab.report.stored import StoredStudy, finished_studies
 from tests.support import stored_studies, synthetic
 
@@ -49,7 +48,7 @@ def test_a_folder_and_a_report_hold_the_same_study(
 
 def test_a_report_as_it_is_written_holds_its_study(tmp_path: Path) -> None:
     small = synthetic.small_study()
-    sent = load_study(write_report(tmp_path / "small.html", small.finished()))
+    sent = load_study(small.report(tmp_path / "small.html"))
     assert sent.verdict == small.verdict
     assert len(sent.trials) == len(small.trials)
 
