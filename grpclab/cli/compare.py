@@ -77,8 +77,8 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
     sides.add_argument("a", nargs="?", metavar="A", help="the baseline: a variant or a stored result")
     sides.add_argument("b", nargs="?", metavar="B", help="the candidate")
     for side in "ab":
-        told = f"a factor of {side.upper()} only"
-        sides.add_argument(f"--{side}-set", metavar="FACTOR=LEVEL", action="append", default=[], help=told)
+        meaning = f"a factor of {side.upper()} only"
+        sides.add_argument(f"--{side}-set", metavar="FACTOR=LEVEL", action="append", default=[], help=meaning)
         sides.add_argument(f"--{side}-cmd", metavar="COMMAND", help=f"starts {side.upper()}'s server")
         sides.add_argument(f"--{side}-name", metavar="NAME", help=f"what {side.upper()} is called in every output")
     sides.add_argument(
@@ -135,7 +135,7 @@ def run(options: argparse.Namespace) -> int:
         from grpclab.study.stored_comparison import compare_stored
     silent = options.quiet or options.json == "-"
     if not sides:
-        found = compare_stored(words, delta=delta, allow_mixed=options.allow_mixed, names=names)
+        result = compare_stored(words, delta=delta, allow_mixed=options.allow_mixed, names=names)
     else:
         if not options.quiet:
             for line in idle_lines(sides, _given(options)):
@@ -153,14 +153,16 @@ def run(options: argparse.Namespace) -> int:
         if not silent:
             _say(f"{running.plan.blocks} blocks of {len(sides)} trials, stored in results/{running.name}:")
         running.run((lambda _: None) if silent else _say)
-        found = comparing.judge(running)
-    code = 0 if found.verdict == "inconclusive" and options.allow_inconclusive else comparing.EXIT_CODES[found.verdict]
+        result = comparing.judge(running)
+    code = (
+        0 if result.verdict == "inconclusive" and options.allow_inconclusive else comparing.EXIT_CODES[result.verdict]
+    )
     if options.json:  # first: standard output may be read by `head`
-        answer = found.as_dict() | {"exit_code": code}
+        answer = result.as_dict() | {"exit_code": code}
         write(options.json, [json.dumps(answer, indent=1), "\n"])
     if options.json != "-":
-        print("\n".join(found.conclusion) if options.quiet else f"\n{found}")
-        if found.study and not options.quiet:
+        print("\n".join(result.conclusion) if options.quiet else f"\n{result}")
+        if result.study and not options.quiet:
             print(f"draw it: grpclab report {running.name}")
     return code
 
@@ -181,7 +183,7 @@ def _given(options: argparse.Namespace) -> dict[str, set[str]]:
 
 
 def idle_lines(sides: Mapping[str, Side], given: Mapping[str, set[str]]) -> Iterator[str]:
-    """What was given and cannot act, a line for each factor."""
+    """The factors that were given and cannot act, a line for each."""
     idle = {name: cannot_act(side.config) for name, side in sides.items()}
     for factor in sorted(set().union(*given.values())):
         where = [name for name in sides if factor in given[name]]
@@ -213,7 +215,7 @@ def _sides(
     names: Mapping[str, str | None],
     start_timeout_s: float | None,
 ) -> dict[str, Side]:
-    """What the options say of the two sides. Raises UsageError."""
+    """The two sides, as the options describe them. Raises UsageError."""
     from grpclab.study.sides import Asked, pair
 
     asked = Asked(
