@@ -118,7 +118,7 @@ class _Connection:
         self.ends[Direction.UP].reset()
 
     def arrived(self, end: _End, item: bytes | Ending) -> None:
-        """Bytes or an ending came in from the peer of `end`: put them on the path."""
+        """Put bytes or an ending from the peer of `end` on the path."""
         if self.frame_counters and isinstance(item, bytes):
             self.frame_counters[end.direction].feed(item)
         if not self.path.enter(end.direction, item, time.monotonic()):

@@ -23,7 +23,7 @@ from grpclab.factors.config import pool_settings, refuse_twice
 from grpclab.factors.levels import Level
 from grpclab.link.emulation import check_link, running_link
 from grpclab.load.calls.metadata import metadata_words
-from grpclab.load.ceiling import known
+from grpclab.load.ceiling import stored_ceiling
 from grpclab.load.generator import Generator
 from grpclab.load.plan import GREETING, CallRequest, LoadPlan, check_call, choose_call, planned
 from grpclab.load.reachability import await_listener
@@ -190,7 +190,7 @@ def run_bench(
         notes=plan.notes,
         without_effect=dict(plan.without_effect),
         link=checked,
-        ceiling=known(config.load.engine),
+        ceiling=stored_ceiling(config.load.engine),
     )
 
 

@@ -43,7 +43,7 @@ class Ceiling:
         return f"at least {self.calls_per_s:,.0f} calls/s a process ({self.engine})"
 
 
-def known(engine: str) -> Ceiling | None:
+def stored_ceiling(engine: str) -> Ceiling | None:
     """The ceiling of this engine, if it was measured on this machine with these versions."""
     try:
         stored = json.loads(_cache().read_text())
@@ -56,7 +56,7 @@ def known(engine: str) -> Ceiling | None:
 
 def ceiling(engine: str) -> Ceiling:
     """The ceiling of this engine: the known one, or measured now (about two seconds). Raises MeasurementError."""
-    measured = known(engine)
+    measured = stored_ceiling(engine)
     if measured is None:
         measured = _measure(engine)
         _keep(measured)
@@ -99,7 +99,7 @@ def _cache() -> Path:
 
 def _keep(measured: Ceiling) -> None:
     """Add it to the cache; a folder that cannot be written means measuring again next time."""
-    stored = {engine: asdict(earlier) for engine in CALLS if (earlier := known(engine)) is not None}
+    stored = {engine: asdict(earlier) for engine in CALLS if (earlier := stored_ceiling(engine)) is not None}
     text = json.dumps({"identity": _identity(), "ceilings": stored | {measured.engine: asdict(measured)}}, indent=1)
     with contextlib.suppress(OSError):
         path = _cache()

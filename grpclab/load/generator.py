@@ -61,7 +61,7 @@ class Generator:
         residence: bool = False,
         connect_timeout_s: float | None = None,
     ) -> None:
-        """`cpus`: the workers' cores. `call`: what is called, by default our greeter. `seed`: of the arrivals.
+        """Prepare the load. `cpus`: the workers' cores. `call`: our greeter's by default. `seed`: of the arrivals.
         `residence`: record the reference server's own account of each call's time inside it.
         """
         self._workers = Workers(
@@ -113,7 +113,7 @@ class Generator:
         self._workers.spawn()
 
     def aim(self, target: str, *, root_certificates: bytes | None = None, call: CallSpec | None = None) -> None:
-        """Name the target, before :meth:`start`, where it was not known at first."""
+        """Name the target before :meth:`start`, where it was unknown at first."""
         self.target = target
         self._roots = root_certificates
         self._call = call or greeting(self.config.load)

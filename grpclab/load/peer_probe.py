@@ -1,17 +1,18 @@
 """The settings that each side of a connection sends at its beginning: SETTINGS, and the window of the connection.
 
-What was asked of grpcio is one thing, what it tells its peer another. :func:`server_settings` dials a server and
-reads what it says first; :func:`channel_settings` lets a channel of grpcio dial us. Both send a PING with
-their own preface: what comes before its answer is what a side says unasked, so there is no pause to choose and no
-clock to race. A peer that answers no PING costs the whole `timeout_s`, and counts with what it said until then.
+The arguments given to grpcio are one thing, the settings that it sends to its peer another. :func:`server_settings`
+dials a server and reads its first frames; :func:`channel_settings` lets a channel of grpcio dial us. Both send a PING
+with their own preface: the frames before its answer are those that a side sends unasked, so there is no pause to choose
+and no clock to race. A peer that answers no PING costs the whole `timeout_s`, and counts with its frames until then.
 
-Seen of grpcio 1.x (C-core), whose client and server behave alike:
+The behaviour of grpcio 1.x (C-core), the same in its client and its server:
 
-* BDP probing (the default) advertises windows of 4 MiB and MAX_FRAME_SIZE 4,194,304, whatever was asked for:
+* BDP probing (the default) advertises windows of 4 MiB and MAX_FRAME_SIZE 4,194,304, whatever the arguments:
   ``lookahead_bytes`` and ``max_frame_size`` are both overridden.
-* Without it both are as asked: the window 65,535 bytes where none is, MAX_FRAME_SIZE not sent where it is 16,384.
+* Without it both follow the arguments. The window is 65,535 bytes where none is given; a MAX_FRAME_SIZE of 16,384 is
+  not sent.
 * The window of the connection is that of a stream; below 65,535 it stays there, since no frame can lower it.
-* MAX_CONCURRENT_STREAMS is sent only where it was asked for. A client sends 0: it takes no pushed streams.
+* MAX_CONCURRENT_STREAMS is sent only where an argument sets it. A client sends 0: it takes no pushed streams.
 * 0xfe03 is gRPC's own setting, "true binary metadata".
 """
 
@@ -65,7 +66,7 @@ def server_settings(target: str, root_certificates: bytes | None = None, timeout
 def channel_settings(client: ClientConfig, timeout_s: float = TIMEOUT_S) -> PeerSettings:
     """Return the settings that a channel of this client sends first, to a socket of ours. Raises TargetError.
 
-    Synchronous, so it may be asked inside a running event loop.
+    Synchronous, so that it works inside a running event loop.
     """
     deadline = time.monotonic() + timeout_s
     who = "the client's channel"
@@ -80,8 +81,8 @@ def channel_settings(client: ClientConfig, timeout_s: float = TIMEOUT_S) -> Peer
         ended = threading.Event()
         call = method.future(b"", timeout=timeout_s)
         call.add_done_callback(lambda _: ended.set())
-        # A channel that is closed while it cancels a call may wait for it for ever (grpc/grpc #20026, seen about once
-        # in a thousand). So the call ends by itself, for want of a connection, before the channel is closed.
+        # A channel that is closed while it cancels a call may wait for it for ever (grpc/grpc #20026, about once in
+        # a thousand). So the call ends by itself, for want of a connection, before the channel is closed.
         stack.callback(ended.wait, timeout_s)
         stack.callback(listener.close)
         try:

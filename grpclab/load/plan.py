@@ -31,7 +31,7 @@ OF_A_RATE = ("load.arrival", "load.pacing", "load.max_in_flight")
 
 @dataclass(frozen=True, kw_only=True)
 class LoadPlan:
-    """A load before it is sent: its configuration, the rates of a schedule, and what there is to say of it.
+    """A load before it is sent: its configuration, the rates of a schedule, and remarks on it.
 
     `objectives` are the thresholds that it has to keep; `without_effect` has the factors that were given and cannot
     act, each with the reason.
@@ -60,7 +60,7 @@ class LoadPlan:
 
     @property
     def too_few_calls(self) -> str:
-        """That no window will have a p99, and what to change; nothing where one may have it."""
+        """Return a sentence if no window will have a p99, with the remedy; nothing where one may have it."""
         needed = calls_needed(PERCENTILES["p99"])
         if self.calls is None or self.calls >= needed:
             return ""
@@ -74,8 +74,8 @@ def planned(
     seeded: bool = False,
     objectives: Sequence[Objective] = (),
 ) -> LoadPlan:
-    """The load that some levels and a rate or a schedule ask for, with as many calls as its `objectives` need unless
-    the levels say how many; `seeded`: whether a seed was given.
+    """Return the load for some levels and a rate or a schedule. It has as many calls as its `objectives` need, unless
+    the levels set their number; `seeded` is true where a seed was given.
 
     Raises UsageError, one line.
     """
@@ -95,7 +95,7 @@ def planned(
 
 
 def load_plan(levels: Mapping[str, Level], rates: Sequence[ScheduledRate] = ()) -> tuple[TrialConfig, tuple[str, ...]]:
-    """The configuration that some levels and a rate or a schedule ask for, and what there is to say of it.
+    """Return the configuration for some levels and a rate or a schedule, with remarks on it.
 
     Without a number of calls and a duration, a closed loop makes 500 calls and an open one runs for 10 s. Raises
     UsageError, one line.
@@ -189,10 +189,10 @@ def how_to_plan_more(config: TrialConfig, rates: Sequence[ScheduledRate] = ()) -
 
 @dataclass(frozen=True, kw_only=True)
 class CallRequest:
-    """A call as it was asked for: by its name, or without one our greeter's.
+    """The call that a user names; without a name, our greeter's.
 
     `data` is JSON as a text, or Python values; `metadata` are ``key=value`` words; the schema is in the file `proto`,
-    whose imports lie below the folders `proto_path`, or the server is asked for it.
+    whose imports lie below the folders `proto_path`, or comes from the server's reflection.
     """
 
     name: str | None = None
@@ -205,18 +205,20 @@ class CallRequest:
 GREETING = CallRequest()
 
 
-def choose_call(target: str, config: TrialConfig, asked: CallRequest = GREETING, *, wait_s: float = 0.0) -> CallSpec:
-    """The call at the target. A server that is to be asked for its schema may be waited for.
+def choose_call(target: str, config: TrialConfig, request: CallRequest = GREETING, *, wait_s: float = 0.0) -> CallSpec:
+    """Return the call at the target; waits up to `wait_s` for a server whose reflection has the schema.
 
     Raises UsageError or TargetError.
     """
     target = host_port(target)
-    pairs = parse_metadata(asked.metadata)
+    pairs = parse_metadata(request.metadata)
     levels = config.differences(TrialConfig())
-    check_call(asked.name, levels, data=asked.data, proto=asked.proto, proto_path=asked.proto_path)
-    if asked.name is None:
+    check_call(request.name, levels, data=request.data, proto=request.proto, proto_path=request.proto_path)
+    if request.name is None:
         return dataclasses.replace(greeting(config.load), metadata=pairs)
-    if asked.proto is None:
+    if request.proto is None:
         await_listener(target, wait_s)
-    data = "{}" if asked.data is None else asked.data
-    return find_call(target, asked.name, data=data, metadata=pairs, proto=asked.proto, proto_paths=asked.proto_path)
+    data = "{}" if request.data is None else request.data
+    return find_call(
+        target, request.name, data=data, metadata=pairs, proto=request.proto, proto_paths=request.proto_path
+    )

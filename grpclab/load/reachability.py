@@ -52,7 +52,7 @@ class Diagnosis:
 
 
 def look(target: str, *, tls: bool = False, patience_s: float = PATIENCE_S) -> Diagnosis:
-    """Ask who is at ``host:port``, for a client that speaks `tls` or does not."""
+    """Find out who listens at ``host:port``, for a client with or without TLS."""
     address = loopback_target(target)
     try:
         greeting = _handshake(address, patience_s) if tls else _greeting(address, patience_s)
@@ -87,7 +87,7 @@ def _greeting(address: tuple[Sequence[str], int], patience_s: float) -> bytes | 
 
 
 def _handshake(address: tuple[Sequence[str], int], patience_s: float) -> bytes | None:
-    """Something where the peer speaks TLS, whatever its certificate; None where it does not."""
+    """Return some bytes if the peer speaks TLS, whatever its certificate; None if it does not."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_alpn_protocols(["h2"])

@@ -53,7 +53,7 @@ class LoadResult:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """A sentence for each thing to know of the figures: the notes, what had no effect, what the link does."""
+        """Sentences on the figures: the notes, the settings without effect, the emulated link."""
         idle = (f"no effect: {name}: {reason}" for name, reason in self.without_effect.items())
         return (*self.notes, *idle, *([link_text(self.link)] if self.link else []))
 
@@ -80,7 +80,7 @@ class LoadResult:
 
     @property
     def grade(self) -> tuple[str, str]:
-        """A letter and its reason: errors, and how far the tail is above the median. Says nothing of speed."""
+        """A letter and its reason: errors, and how far the tail is above the median. It does not grade speed."""
         summary = self.run.summary
         name, tail = self.tail
         median = summary.latency["p50"]

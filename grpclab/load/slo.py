@@ -3,7 +3,7 @@
 A latency must not be above its limit, over the calls that succeeded and those that were given up: a call that had
 not ended is as long as it had been under way, and where none succeeded no limit is kept. The share of failed calls
 must not be above its limit either (IMPLIED_ERRORS, where a latency or a rate is given and no ``errors``), nor the
-successful calls per second below theirs. What too few calls were made for is never passed: it is said.
+successful calls per second below theirs. A threshold with too few calls behind it never passes, and says so.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Objective:
         """Return whether the figure breaks the threshold; NaN never does."""
         return figure < self.limit if self.at_least else figure > self.limit
 
-    def say(self, figure: float) -> str:
+    def phrase(self, figure: float) -> str:
         """Return a figure as the end of a sentence: ``was 8.20 ms``, ``were 0.35%``."""
         if self.name == "errors":
             return f"were {figure:.2%}"
@@ -91,10 +91,10 @@ class ObjectiveResult:
     def sentence(self) -> str:
         """``p99 was 8.20 ms, 64.0% above the 5ms allowed``."""
         implied = f" (implied: --slo has no errors={self.objective.text} of its own)" if self.objective.implied else ""
-        return self._said + implied
+        return self._phrase + implied
 
     @property
-    def _said(self) -> str:
+    def _phrase(self) -> str:
         objective, name = self.objective, self.objective.name
         where = f" at {self.at}" if self.at else ""
         if self.why:
@@ -103,14 +103,14 @@ class ObjectiveResult:
             needed = calls_needed(PERCENTILES[name]) if name in PERCENTILES else 1
             judged = f"{name}={objective.text}{where}"
             return f"not enough calls to judge {judged}: it needs {needed:,}, there were {self.calls:,}"
-        shown = f"{name} {objective.say(self.figure)}{where}"
+        shown = f"{name} {objective.phrase(self.figure)}{where}"
         if self.met:
             return f"{shown}, {'at least' if objective.at_least else 'within'} {objective.text}"
         return f"{shown}, {self._distance} the {objective.text} {'asked for' if objective.at_least else 'allowed'}"
 
     @property
     def _distance(self) -> str:
-        """By how much the limit was missed: ``64% above``, ``12 x``."""
+        """The distance from the limit: ``64% above``, ``12 x``."""
         side = "below" if self.objective.at_least else "above"
         if not self.objective.limit:
             return side
@@ -264,13 +264,13 @@ def _broken(objective: Objective, progress: LoadProgress) -> str:
     if objective.name == "errors" and progress.calls:
         share = progress.errors / progress.calls
         if objective.exceeded(share) and (progress.errors >= MIN_BEYOND or progress.calls >= WATCH_CALLS):
-            reason = f"errors {objective.say(share)} {evidence}"
+            reason = f"errors {objective.phrase(share)} {evidence}"
     elif objective.name == "rps" and progress.elapsed_s >= WATCH_FROM_S and not progress.over:
         rate = (progress.calls - progress.errors) / progress.elapsed_s
         if objective.exceeded(rate):
-            reason = f"rps {objective.say(rate)} {evidence}"
+            reason = f"rps {objective.phrase(rate)} {evidence}"
     elif objective.name == "max" and objective.exceeded(progress.longest_s):
-        reason = f"max {objective.say(progress.longest_s)} {evidence}"
+        reason = f"max {objective.phrase(progress.longest_s)} {evidence}"
     elif objective.name == "max" and objective.exceeded(progress.oldest_s):
         reason = f"a call has been under way for {progress.oldest_s:.2f} s"
     elif objective.name in PERCENTILES:

@@ -102,7 +102,7 @@ def _why_not(step: RateStep, first: RateStep) -> str:
 
 
 def merged(runs: Sequence[LoadRun]) -> LoadRun:
-    """Windows measured one after the other as one: calls and times added up, percentiles over all calls."""
+    """Join windows measured one after the other: calls and times added up, percentiles over all calls."""
     if len(runs) == 1:
         return runs[0]
     windows = [window for run in runs for window in run.windows]

@@ -1,4 +1,4 @@
-"""The processes of the load generator: started, connected, given windows, and heard until each has answered."""
+"""The processes of the load generator: started, connected, given windows, and awaited until each has answered."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ class Workers:
         return True
 
     def goaways(self) -> dict[str, int]:
-        """The GOAWAYs that C-core's log tells of, over all workers."""
+        """The GOAWAYs in C-core's log, over all workers."""
         counts: dict[str, int] = {}
         for log in self._logs.values():
             counts = add_counts(counts, read_core_log(_lines(log))[0])

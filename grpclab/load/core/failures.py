@@ -80,7 +80,7 @@ class FailureLog:
     """Takes the failed calls of one window in one worker."""
 
     def __init__(self, *, opens_at: float = -math.inf) -> None:
-        """Calls that started before `opens_at` belong to the warm-up and are left out."""
+        """Leave out calls that started before `opens_at`: they belong to the warm-up."""
         self._opens_at = opens_at
         self._entries: dict[int, dict[str, _Entry]] = {}
         self._further: dict[int, _Entry] = {}
@@ -88,7 +88,7 @@ class FailureLog:
     def note(
         self, status: int, text: str, start_s: float, end_s: float, details: bytes = b"", *, calls: int = 1
     ) -> None:
-        """One call, or several alike, failed: `details` is the value of its `grpc-status-details-bin`, decoded."""
+        """Note a failed call, or several alike; `details` is the value of its `grpc-status-details-bin`, decoded."""
         if start_s < self._opens_at:
             return
         texts = self._entries.setdefault(status, {})
@@ -144,7 +144,7 @@ def combine(windows: Iterable[tuple[float, Sequence[Failure]]]) -> tuple[Failure
 
 
 def _sorted(failures: Iterable[Failure]) -> tuple[Failure, ...]:
-    """Equal ones as one; the status of most calls first, in it the text of most calls."""
+    """Join equal failures; the status of most calls comes first, in it the text of most calls."""
     joined: dict[tuple[str, str, bool], Failure] = {}
     for failure in failures:
         key = (failure.status, failure.text, failure.further)

@@ -19,7 +19,7 @@ class Gate:
     The load runs on through the border between warm-up and window; a call belongs to the window if it starts at
     or after `opens_at`. The window ends once `requests` such calls have started, or at `closes_at`, whichever
     is first; None means no such bound. In an open loop a call starts when it is planned to, however late it is
-    sent: the planned times are what is asked for, in their order.
+    sent: the gate takes the planned times, in their order.
     """
 
     opens_at: float

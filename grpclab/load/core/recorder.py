@@ -151,14 +151,14 @@ class Recorder:
         return self._written_errors + len(self.statuses) - self.statuses.count(OK)
 
     def record(self, start_s: float, end_s: float, status: int, late_s: float = 0.0) -> None:
-        """One call is over."""
+        """Record a call that is over."""
         self.starts.append(start_s)
         self.latencies.append(end_s - start_s)
         self.lates.append(late_s)
         self.statuses.append(status)
 
     def never_sent(self, planned: Floats, now: float) -> None:
-        """Calls that were due and that nobody has sent by `now`: NOT_ENDED, and as late as they took."""
+        """Record calls that were due and have not been sent by `now`: NOT_ENDED, and as late as they took."""
         if not len(planned):
             return
         self._flush()
@@ -176,7 +176,7 @@ class Recorder:
         self._residences.append(seconds)
 
     def message(self, now: float, before_s: float, start_s: float) -> None:
-        """One message of a stream has come, the one before it at `before_s`, which is 0 for the first.
+        """Record a message of a stream; the one before it came at `before_s`, which is 0 for the first.
 
         `start_s` is its call's, which separates the window from the warm-up.
         """
@@ -185,7 +185,7 @@ class Recorder:
         self._firsts.append(not before_s)
 
     def encoded(self, encoding: str) -> None:
-        """The answer of a successful call of the window was compressed."""
+        """Count a compressed answer of a successful call of the window."""
         self.encodings[encoding] = self.encodings.get(encoding, 0) + 1
 
     def recent(self, calls: int) -> Floats:

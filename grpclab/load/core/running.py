@@ -56,7 +56,7 @@ class Tally:
         """By limit: the calls that took longer."""
 
     def add(self, starts: Sequence[float], latencies: Sequence[float], statuses: Sequence[int]) -> None:
-        """Calls that have ended."""
+        """Add calls that have ended."""
         if not len(starts):
             return
         good = (np.asarray(starts) >= self.opens_at) & (np.asarray(statuses) == OK)
@@ -66,7 +66,7 @@ class Tally:
         self.slow = [n + int((latency > limit).sum()) for n, limit in zip(self.slow, self.limits_s, strict=True)]
 
     def copy(self) -> Tally:
-        """One of its own, to add what has not been added yet."""
+        """Return a copy, to which calls that are not written yet can be added."""
         copied = Tally(opens_at=self.opens_at, limits_s=self.limits_s)
         copied.succeeded, copied.longest_s, copied.slow = self.succeeded, self.longest_s, list(self.slow)
         return copied
@@ -93,10 +93,10 @@ class Heartbeat:
         self._opens_at, self._closes_at = opens_at, closes_at
         self._last, self._cpu_s = math.inf, 0.0
         self.still_s = 0.0
-        """For how long it stood still, short gaps left out."""
+        """The time for which it stood still, short gaps left out."""
 
     def beat(self, now: float, cpu_s: float = math.inf) -> None:
-        """The loop runs, which happens every BEAT_S where nothing keeps it from that.
+        """Note that the loop runs, as it does every BEAT_S unless something keeps it from that.
 
         `cpu_s` is the CPU time that its thread has used so far: a gap without any is no work of its own.
         """

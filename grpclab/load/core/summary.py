@@ -201,7 +201,7 @@ def percentile(latency_s: Floats, q: float) -> float:
 
 
 def histogram(latency_s: Floats) -> str:
-    """All latencies as an encoded HdrHistogram (see Summary.histogram)."""
+    """Return all latencies as an encoded HdrHistogram (see Summary.histogram)."""
     hdr = HdrHistogram(HDR_LOWEST_US, HDR_HIGHEST_US, HDR_DIGITS)
     for first in range(0, len(latency_s), SLICE):
         microseconds = np.rint(latency_s[first : first + SLICE] * 1e6).clip(HDR_LOWEST_US, HDR_HIGHEST_US)

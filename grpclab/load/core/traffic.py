@@ -99,7 +99,7 @@ def read_core_log(lines: Iterable[str]) -> tuple[dict[str, int], list[str]]:
 
 
 def channelz_channels(top_channels: _Reader) -> Iterator[Mapping[str, Any]]:
-    """The channels of this process, as channelz tells of them."""
+    """The channels of this process, as channelz lists them."""
     start, ended = 0, False
     while not ended:
         page = json.loads(top_channels(start))
@@ -124,7 +124,7 @@ def channelz_connections(channel: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def channelz_pings(top_channels: _Reader, subchannel: _Reader, socket: _Reader) -> int:
-    """Keepalive pings sent on the open connections of this process, asked of channelz by its three readers.
+    """Count the keepalive pings sent on the open connections of this process, by channelz's three readers.
 
     A reader raises ValueError for what has closed since it was named: that has no pings any more.
     """

@@ -83,7 +83,7 @@ class Window:
 
     @property
     def given_up_before(self) -> Floats:
-        """For how long each call of the warm-up that was given up had been under way since the window opened."""
+        """The time since the window opened for which each call of the warm-up that was given up had been under way."""
         ends = self.records.end_s
         rows = ~self.inside & (self.records.status == NOT_ENDED) & (ends > self.opened_at)
         waited_s: Floats = ends[rows] - self.opened_at

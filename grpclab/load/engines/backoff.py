@@ -20,7 +20,7 @@ class Backoff:
         self._pause_s = BACKOFF_S[0]
 
     def failed(self, now: float) -> None:
-        """An attempt has failed."""
+        """Note a failed attempt."""
         if now >= self.until_s:
             self.until_s = now + self._pause_s
             self._pause_s = min(2 * self._pause_s, BACKOFF_S[1])

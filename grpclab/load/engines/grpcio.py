@@ -98,7 +98,7 @@ class GrpcioEngine:
         except TargetError:
             await asyncio.gather(*(channel.close() for channel in channels))
             raise
-        if client.pooling == "per_call":  # only asked whether someone is there
+        if client.pooling == "per_call":  # it only finds out whether someone is there
             self._opened = 1
             await channels[0].close()
             self._calls = [self._fresh_call(_Line())]
@@ -130,7 +130,7 @@ class GrpcioEngine:
         )
 
     async def _watch(self, channel: grpc.aio.Channel, line: _Line) -> None:
-        """Tell the calls of a kept channel when it is up, and count for how long none is."""
+        """Signal the calls of a kept channel when it is up, and count the time in which none is."""
         ready, state = grpc.ChannelConnectivity.READY, grpc.ChannelConnectivity.READY
         line.up.set()
         while True:
@@ -235,7 +235,7 @@ class GrpcioEngine:
 
     def _fresh_call(self, line: _Line) -> CallFunction:
         async def make(start_s: float, recorder: Recorder) -> tuple[int, float]:
-            """A channel for one call; opening and closing it are part of the call."""
+            """Make a channel for one call; opening and closing it are part of the call."""
             self._opened += 1
             async with self._channel() as channel:
                 return await self._kept_call(channel, line)(start_s, recorder)
@@ -293,7 +293,7 @@ class GrpcioEngine:
         return None if deadline_s is None else deadline_s - (self._clock() - begun)
 
     def _method(self, channel: grpc.aio.Channel) -> tuple[Any, Any]:
-        """What is called and with what: our greeter by its messages, as a Python client does, anything else as bytes.
+        """Return the method and its request: our greeter's as messages, as a Python client does, any other's as bytes.
 
         An answer that cannot be parsed counts as one in either case, as engine `wire` has it.
         """
@@ -307,7 +307,7 @@ class GrpcioEngine:
         ), request
 
     async def _read(self, call: Any, start_s: float, recorder: Recorder) -> None:
-        """All messages of a stream, and when each came."""
+        """Read all messages of a stream, and record the time of each."""
         previous_s = 0.0
         async for _ in call:
             now = self._clock()
@@ -338,7 +338,7 @@ def _error_details(trailing: Any) -> bytes:
 
 
 def _residence(trailing: Any) -> float:
-    """Seconds inside the server, as it tells in its trailing metadata; NaN where it does not."""
+    """The seconds inside the server from its trailing metadata; NaN without them."""
     with contextlib.suppress(KeyError, TypeError, ValueError):
         return int(trailing[RESIDENCE_HEADER]) * 1e-9
     return math.nan

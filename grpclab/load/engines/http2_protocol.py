@@ -27,7 +27,7 @@ class WireCall(Call):
     """The moment at which the caller began, or was planned to."""
     late: float = 0.0
     """The time from then until the call was handed over."""
-    heard: float = 0.0
+    last_message_at: float = 0.0
     """The moment at which its last message came; 0 before the first."""
     resent: bool = False
     """True for a second attempt: there is no third."""
@@ -48,10 +48,10 @@ class Owner(Protocol):
         """Take calls that are over."""
 
     def settle(self, protocol: Http2Protocol) -> None:
-        """Something other than an answer may have happened, or calls wait for room."""
+        """Handle events other than answers, and calls that wait for room."""
 
     def lost(self, protocol: Http2Protocol, reason: str) -> None:
-        """The transport is gone."""
+        """Handle the loss of the transport."""
 
     def flush(self) -> None:
         """Send what was submitted."""
@@ -77,7 +77,7 @@ class Http2Protocol(asyncio.Protocol):
         self.flush()
 
     def data_received(self, data: bytes) -> None:
-        """The hot path begins here: one call for each batch of answers."""
+        """Take a batch of answers: the beginning of the hot path."""
         if len(data) > TURN_BYTES:
             for at in range(0, len(data), TURN_BYTES):
                 self.data_received(data[at : at + TURN_BYTES])

@@ -23,7 +23,7 @@ class CallFunction(Protocol):
     """One call from its sending to its end."""
 
     async def __call__(self, start_s: float, recorder: Recorder) -> tuple[int, float]:
-        """Make it; returns its gRPC status, and its time inside the server in seconds, NaN where that is not told.
+        """Make the call. Returns its gRPC status, and its time inside the server in seconds: NaN where it is unknown.
 
         `start_s`, when it began or was planned to, goes with its messages.
         """

@@ -49,7 +49,7 @@ class ConnectionPool:
         except TargetError:
             await self.close()
             raise
-        if self._settings.single_use:  # only asked whether someone is there
+        if self._settings.single_use:  # it only found out whether someone is there
             await self.close()
         for connection in self.connections:
             connection.on_change = self.note_outage
@@ -64,7 +64,7 @@ class ConnectionPool:
         self.connections = []
 
     def pick(self) -> ReconnectingConnection:
-        """The connections in turn; with one for each call, a new one."""
+        """Pick the connections in turn; with one for each call, make a new one."""
         if self._settings.single_use:
             connection = ReconnectingConnection(self._settings, self._counters, self._passed, backoff=self._backoff)
             self.connections.append(connection)
@@ -89,7 +89,7 @@ class ConnectionPool:
         return self._passed.total() + on_open_transports.total()
 
     def begin_window(self) -> None:
-        """Outages of the time before do not count."""
+        """Begin to count outages anew."""
         self._down_since = None
 
     def note_outage(self) -> None:

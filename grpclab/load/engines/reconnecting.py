@@ -39,7 +39,7 @@ class ReconnectingConnection:
         *,
         backoff: Backoff | None = None,
     ) -> None:
-        """`counters` and `traffic` are those of all connections: each counts into them. So is `backoff` with a
+        """Count into `counters` and `traffic`, which all connections share. They also share `backoff` with a
         connection for each call.
         """
         self.settings = settings
@@ -123,7 +123,7 @@ class ReconnectingConnection:
         protocol.flush()
 
     async def _attempt(self) -> Http2Protocol | None:
-        """A transport on which the server has sent its settings; None, and `error`, where that fails."""
+        """Return a transport on which the server has sent its settings; None, and `error`, where that fails."""
         settings = self.settings
         protocol = Http2Protocol(self, settings.connection())
         try:
@@ -178,7 +178,7 @@ class ReconnectingConnection:
             self.on_ended(self, ended)
 
     def _forget(self, protocol: Http2Protocol) -> None:
-        """A transport is gone; what passed on it is counted once."""
+        """Forget a transport that is gone, and count its traffic once."""
         if protocol in self._protocols:
             self._protocols.discard(protocol)
             protocol.count_into(self._traffic)
@@ -241,7 +241,7 @@ class ReconnectingConnection:
     # ---- what is rare ------------------------------------------------------------------------------------------
 
     def settle(self, protocol: Http2Protocol) -> None:
-        """Something other than an answer may have happened on `protocol`, or calls wait for room."""
+        """Handle events other than answers on `protocol`, and calls that wait for room."""
         http2 = protocol.http2
         if self.protocol is protocol:
             if http2.draining:
@@ -264,7 +264,7 @@ class ReconnectingConnection:
             protocol.http2.drain()
 
     def lost(self, protocol: Http2Protocol, reason: str) -> None:
-        """A transport is gone."""
+        """Handle the loss of a transport."""
         self._forget(protocol)
         ended = cast("list[WireCall]", protocol.http2.connection_lost(reason))
         if self._closed:
@@ -276,9 +276,9 @@ class ReconnectingConnection:
             self.flush()
 
     def _down(self, *, lost: bool) -> None:
-        """The connection takes no further call; `lost` unless that is for want of stream ids.
+        """Take no further call on the connection; `lost` unless that is for want of stream ids.
 
-        As with grpcio, one that the server has said GOAWAY to is lost, and one that was for a single call is not.
+        As with grpcio, one that got a GOAWAY is lost, and one that was for a single call is not.
         """
         self.protocol = None
         self.counters.connections_lost += lost and not self.settings.single_use
@@ -289,7 +289,7 @@ class ReconnectingConnection:
     # ---- now and then ------------------------------------------------------------------------------------------
 
     def look(self, now: float) -> None:
-        """Whatever a time has come for: deadlines, keepalive, a server that does not read."""
+        """Look after everything that depends on time: deadlines, keepalive, a server that does not read."""
         for protocol in list(self._protocols):
             if self.settings.deadline_s is not None:
                 self._expire(protocol, now)
@@ -340,4 +340,4 @@ def _second_attempt(call: WireCall) -> WireCall:
 
 
 def _ignore(*_: Any) -> None:
-    """Nobody wants to know."""
+    """Take an event that nobody handles."""

@@ -50,7 +50,7 @@ def rate_ticks(rates: Sequence[float]) -> list[tuple[float, str]]:
 
 
 def draw(curves: Sequence[Curve], ticks: Sequence[tuple[float, str]], title: str, description: str) -> str:
-    """The chart; `description` is what it says to those who cannot see it."""
+    """Draw the chart; `description` is its text for those who cannot see it."""
     xs = [x for curve in curves for x, _ in curve.points] + [x for x, _ in ticks]
     ys = [max(y, 1e-7) for curve in curves for _, y in curve.points]
     low, high = _padded(min(ys), max(ys))

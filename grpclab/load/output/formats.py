@@ -30,7 +30,7 @@ from grpclab.status import OK, RECORDED_NAMES, go_name
 from grpclab.system.notices import kinds
 
 DETAILS = 1_000
-"""A result with more calls lists them only where that is asked for: a second of load is megabytes of them."""
+"""A result with more calls lists them only on request: a second of load is megabytes of them."""
 GHZ_PERCENTAGES = (10, 25, 50, 75, 90, 95, 99)
 HISTOGRAM_BUCKETS = 10
 CSV_CHUNK = 10_000
@@ -95,7 +95,7 @@ def json_chunks(result: LoadResult, *, details: bool = False) -> Iterator[str]:
 
 
 def _head(result: LoadResult, *, listed: bool) -> dict[str, Any]:
-    """All but the calls; `listed`: whether they are to stand under ``details``, which is empty here."""
+    """Return everything but the calls; with `listed` they will stand under ``details``, which is empty here."""
     summary, config = result.run.summary, result.config
     good = column(result.run.windows, "latency_s")[column(result.run.windows, "status") == OK]
     failed: Counter[str] = Counter()
@@ -212,7 +212,7 @@ def _details(result: LoadResult) -> Iterator[dict[str, Any]]:
 
 
 def _error_of_status(result: LoadResult) -> list[str]:
-    """By code: how ghz writes such an error, with its text where all calls of that status had the same one."""
+    """Return ghz's text of an error by code, with the calls' own text where all of that status had the same one."""
     return ["", *(rpc_error(name, only_text(result.run.failures, name)) for name in RECORDED_NAMES[1:])]
 
 

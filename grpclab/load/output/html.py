@@ -69,7 +69,7 @@ li.gb-met{color:var(--good)} li.gb-missed{color:var(--bad);font-weight:600}
 
 
 def render_html(result: LoadResult) -> str:
-    """The card: a headline, a table, a small picture, and what there is to say of them."""
+    """Return the card: a headline, a table, a small picture, and remarks on them."""
     body = _steps(result) if result.steps else _latencies(result)
     return in_cell(
         STYLE,
@@ -97,7 +97,7 @@ def _headline(result: LoadResult) -> str:
 
 
 def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """The first cell of each row is its heading; a last cell beyond the titles is a remark."""
+    """Return a table. The first cell of each row is its heading; a last cell beyond the titles is a remark."""
     first, *more = [escape(title) for title in titles]
     head = f'<th scope="col">{first}</th>' + "".join(f'<th scope="col" class="gl-num">{title}</th>' for title in more)
     lines = []
@@ -224,7 +224,7 @@ def _remarks(result: LoadResult) -> str:
     for name, count in run.summary.errors_by_status.items():
         items.append(("", f"{name}: {count:,} calls, {qty.percent_of(count, run.summary.requests)}"))
         failures = [failure for failure in run.failures if failure.status == name]
-        items += [("gb-said", f"{one.calls:,} x {one.quoted}, the first at {one.first_s:.3f} s") for one in failures]
+        items += [("gb-said", f"{f.calls:,} x {f.quoted}, the first at {f.first_s:.3f} s") for f in failures]
         items += [("gb-said", detail) for failure in failures for detail in failure.details]
     if run.stopped_because:
         items.append(("gb-missed", f"stopped early: {run.stopped_because}"))

@@ -71,9 +71,9 @@ def reasons(result: LoadResult) -> list[str]:
     """Return the reasons why the figures show the generator's limits, a sentence each; empty if they do not."""
     limited = [step for step in result.steps if step.limited_by]
     if limited:
-        return [f"{rate_text(step.rate_rps)} is {step.limited_by}: {_said(step.run)}" for step in limited]
+        return [f"{rate_text(step.rate_rps)} is {step.limited_by}: {_limit_text(step.run)}" for step in limited]
     if result.limited_by == GENERATOR_BOUND:
-        return [f"GENERATOR-BOUND, not the server's limit: {_said(result.run)}"]
+        return [f"GENERATOR-BOUND, not the server's limit: {_limit_text(result.run)}"]
     if result.limited_by == HELD_BACK:
         return [f"HELD BACK by load.max_in_flight={result.config.load.max_in_flight:,}: {result.run.held_back}"]
     if result.limited_by:
@@ -81,14 +81,14 @@ def reasons(result: LoadResult) -> list[str]:
     return []
 
 
-def _said(run: LoadRun) -> str:
+def _limit_text(run: LoadRun) -> str:
     return (
         "; ".join(run.limits) or run.held_back or f"its busiest process was busy for {run.busy_share:.0%} of the window"
     )
 
 
 def behind(run: LoadRun) -> str:
-    """By how much the rate of an open loop was not kept up with; nothing if it was, or if no call was due."""
+    """Return a phrase on an open loop's rate that was not kept up with; nothing if it was, or if no call was due."""
     if run.keeps_up or not run.due_rps:
         return ""
     return f"{run.summary.throughput_rps:,.0f} of {run.due_rps:,.0f} requests/s: the rate was NOT KEPT UP WITH"
