@@ -8,7 +8,7 @@ PURE := analysis load.core http2 link.model
 PURE_TESTS := $(addprefix tests/unit/,analysis load http2 link study/test_replication.py)
 PROTOC = $(BIN)/python -m grpc_tools.protoc -I$(STUBS)=proto --python_out=$(1) --pyi_out=$(1) --grpc_python_out=$(1) proto/greet.proto
 
-.PHONY: study test coverage check format stubs guides publish clean help
+.PHONY: study test long coverage check format stubs guides publish clean help
 
 help:  ## what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -19,7 +19,10 @@ study: $(VENV)/.lab  ## measure basic against optimized and write the report
 	@echo "report: $$(ls -t "$(CURDIR)"/reports/*.html | grep -v '/index.html$$' | head -n 1)"
 
 test: $(VENV)/.dev  ## run the tests
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -n 2
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -n 3
+
+long: $(VENV)/.dev  ## run the tests that take too long for test
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m long
 
 coverage: $(VENV)/.dev  ## what the tests cover of the pure rooms, and that it is not less than it was
 	$(BIN)/pytest -q -n 2 $(PURE_TESTS) $(PURE:%=--cov=grpclab.%) --cov-report=term:skip-covered --cov-fail-under=90

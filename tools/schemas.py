@@ -1,27 +1,41 @@
-"""The JSON Schemas of what a study stores: ``make guides`` writes grpclab/study/schemas/ anew from the model."""
+"""The JSON Schemas of what a study stores, and of the TOML file that describes one.
+
+``make guides`` writes grpclab/study/schemas/ anew from the model and the table of factors.
+"""
 
 from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin
 
-from grpclab.analysis import Judgement
-from grpclab.factors.levels import Level
+from grpclab.analysis import Judgement, fewest_blocks
+from grpclab.factors.config import FACTORS, SECTIONS
+from grpclab.factors.levels import Factor, Level
+from grpclab.factors.variants import VARIANTS
 from grpclab.study import model, stored_values
+from grpclab.study.designs.study_file import GRIDS, MOST_BLOCKS, StudyFile
 
 FOLDER = Path(model.__file__).resolve().parent / "schemas"
 FILES = {"manifest": model.Manifest, "verdict": Judgement, "result": model.StoredResult}
 """The classes by the name of the file in a study's folder, which is that of the schema, too."""
-WORDS = {str: "string", int: "integer", float: "number", bool: "boolean"}
+STUDY_FILE = "study-file"
+"""The schema of the TOML file that describes a study, whatever that is called."""
+NAMES = (*FILES, STUDY_FILE)
+WORDS = {str: "string", int: "integer", float: "number", bool: "boolean", dict: "object"}
 
 
 def schema(name: str) -> dict[str, Any]:
-    """The schema of a file. Null stands for anything that is unknown, but not in a list."""
+    """The schema of that name."""
+    return _study_file() if name == STUDY_FILE else _stored(name)
+
+
+def _stored(name: str) -> dict[str, Any]:
+    """The schema of a stored file. Null stands for anything that is unknown, but not in a list."""
     classes: dict[str, Any] = {}
     top = _object(FILES[name], classes)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **top, "$defs": dict(sorted(classes.items()))}
@@ -62,8 +76,69 @@ def _schema(kind: Any, classes: dict[str, Any]) -> dict[str, Any]:
     return {"type": WORDS[str if get_origin(kind) is Literal else kind]}
 
 
-def _or_null(found: dict[str, Any]) -> dict[str, Any]:
-    return {"anyOf": [found, {"type": "null"}]} if found else found
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [schema, {"type": "null"}]} if schema else schema
+
+
+def _study_file() -> dict[str, Any]:
+    """The schema of a TOML file, in draft 4, which every editor of TOML reads."""
+    narrower: dict[str, dict[str, Any]] = {
+        "variant": {"enum": list(VARIANTS)},
+        "grid": {"enum": list(GRIDS)},
+        "blocks": {"minimum": fewest_blocks(), "maximum": MOST_BLOCKS},
+        "seed": {"minimum": 0},
+        "min_effect": {"type": ["string", "number"]},
+        "set": _by_factor(lambda level: level),
+        "factors": _by_factor(
+            lambda level: {"description": level["description"], "type": "array", "minItems": 1, "items": level}
+        ),
+    }
+    return {
+        "$schema": "http://json-schema.org/draft-04/schema#",
+        "title": StudyFile.__name__,
+        "description": "A study of one's own: grpclab study --file FILE",
+        "type": "object",
+        "required": ["headline", "factors"],
+        "additionalProperties": False,
+        "properties": {
+            key.name: {
+                "description": key.metadata["meaning"],
+                "type": WORDS[key.metadata["kind"]],
+                **({} if key.default in (None, "", MISSING) else {"default": key.default}),
+                **narrower.get(key.name, {}),
+            }
+            for key in fields(StudyFile)
+        },
+    }
+
+
+def _by_factor(of: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+    """A table of factors, ``[set.server]`` or ``set.server.threads``; a dotted name in quotes is taken, too."""
+    sections = {
+        section: {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {one.name: of(_level(one)) for one in FACTORS.values() if one.section == section},
+        }
+        for section in SECTIONS
+    }
+    dotted = {rf"^({'|'.join(SECTIONS)})\.\w+$": {"description": "A factor by its dotted name."}}
+    return {"properties": sections, "patternProperties": dotted, "additionalProperties": False}
+
+
+def _level(factor: Factor) -> dict[str, Any]:
+    """The levels that a factor takes; a text may be ``none``, a number with its unit, or true and false as words."""
+    bounds = {"minimum": factor.minimum, "maximum": factor.maximum}
+    if factor.registry is not None:  # another package may register more
+        kind: dict[str, Any] = {"anyOf": [{"enum": list(factor.choices)}, {"type": "string"}]}
+    elif factor.choices:
+        kind = {"enum": list(factor.choices)}
+    elif factor.kind is bool:
+        kind = {"type": ["boolean", "string", "integer"]}
+    else:
+        kind = {"type": ["number", "string"], **{key: bound for key, bound in bounds.items() if bound is not None}}
+    default = {} if factor.default is None else {"default": factor.default}
+    return {"description": f"{factor.meaning}: {factor.range_text}", **kind, **default}
 
 
 def text(name: str) -> str:
@@ -73,5 +148,5 @@ def text(name: str) -> str:
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
-    for each in FILES:
+    for each in NAMES:
         (FOLDER / f"{each}.json").write_text(text(each), encoding="utf-8")

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 
 from grpclab import quantities as qty
-from grpclab.analysis.study_plan import Json, StoredTarget, StudyPlan
+from grpclab.analysis.study_plan import Json, StoredFile, StoredProgram, StoredTarget, StudyPlan
 from grpclab.factors.config import FACTORS
 from grpclab.factors.levels import Level, format_level
 
@@ -31,7 +31,7 @@ def foreign(plan: StudyPlan) -> list[str]:
     return [name for name, target in plan.subjects.items() if target.command]
 
 
-def described(plan: StudyPlan, servers: Mapping[str, Mapping[str, Json]] | None, versions: Mapping[str, Json]) -> Pairs:
+def described(plan: StudyPlan, servers: Mapping[str, StoredProgram] | None, versions: Mapping[str, Json]) -> Pairs:
     """Terms and what they are, plain text: servers, call, load, and what the lab itself ran on.
 
     All three are a manifest's: `servers` are the files behind the plan's commands. Empty for studies of other designs.
@@ -82,7 +82,7 @@ def load_words(plan: StudyPlan, configuration: str) -> str:
     if (seconds := level("load.duration_s")) is not None:
         parts.append(f"{'at most ' if calls is not None else ''}{qty.duration(float(seconds), 'sentence')}")
     pooling = level("client.pooling")
-    connections = level("client.connections") if pooling == "pool" else 1
+    connections = int(level("client.connections") or 1) if pooling == "pool" else 1
     parts.append(
         "a connection for each call" if pooling == "per_call" else qty.count(connections, "connection", "connections")
     )
@@ -98,22 +98,22 @@ def lab_words(versions: Mapping[str, Json]) -> str:
     return f"grpclab {versions.get('grpclab') or ''} and its load generator: {', '.join(programs)}".replace("  ", " ")
 
 
-def _server(plan: StudyPlan, name: str, servers: Mapping[str, Mapping[str, Json]]) -> str:
+def _server(plan: StudyPlan, name: str, servers: Mapping[str, StoredProgram]) -> str:
     title = next((planned.title for planned in plan.configurations if planned.name == name), name)
     label = title.partition(": ")[2] or title
     target = plan.subjects.get(name, StoredTarget())
     if not target.command:
         return f"{label}, grpclab's own server"
-    files = [_file(file) for file in servers.get(name, {}).get("files") or [] if isinstance(file, Mapping)]
+    files = map(_file, servers.get(name, StoredProgram()).files)
     return "; ".join([label, *files, f"started by: {' '.join(target.command.split())}"])
 
 
-def _file(file: Mapping[str, Json]) -> str:
-    version = f", {file['version']}" if file.get("version") else ""
-    return f"{file.get('name')}{version}, {file.get('bytes', 0):,} bytes, SHA-256 {str(file.get('sha256'))[:12]}"
+def _file(file: StoredFile) -> str:
+    version = f", {file.version}" if file.version else ""
+    return f"{file.name}{version}, {file.bytes:,} bytes, SHA-256 {file.sha256[:12]}"
 
 
-def _levels(plan: StudyPlan, configuration: str) -> Callable[[str], Json]:
+def _levels(plan: StudyPlan, configuration: str) -> Callable[[str], Level]:
     """The level of each factor in a configuration: what the plan does not set is at its default."""
     settings: Mapping[str, Level] = next((c.settings for c in plan.configurations if c.name == configuration), {})
     return lambda name: settings.get(name, FACTORS[name].default)

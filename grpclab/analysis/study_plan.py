@@ -72,6 +72,11 @@ class PlannedComparison:
         return self.scenario, self.metric, frozenset((self.baseline, self.candidate))
 
     @property
+    def directed(self) -> tuple[str, str, str, str]:
+        """The same with its direction: scenario, metric, baseline, candidate."""
+        return self.scenario, self.metric, self.baseline, self.candidate
+
+    @property
     def testable(self) -> bool:
         """Whether both sides exist; the plan leaves them empty for what this machine cannot test."""
         return bool(self.baseline and self.candidate)
@@ -193,6 +198,84 @@ class PlannedIdle:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlannedPair:
+    """Two configurations that a claim compares, and the place that this is, where it is one of several."""
+
+    place: str = ""
+    scenario: str = ""
+    metric: str = ""
+    baseline: str = ""
+    candidate: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedArm:
+    """The variants as one engine loads them."""
+
+    engine: str = ""
+    basic: str = ""
+    optimized: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedThroughput:
+    """The claim on throughput: both variants by engine, and the server alone with the same client."""
+
+    scenario: str = ""
+    arms: tuple[PlannedArm, ...] = ()
+    server_only: PlannedPair = field(default_factory=PlannedPair)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedStreams:
+    """The claim on calls in flight: at the optimized server, at grpcio's own limits, and with a few for comparison."""
+
+    scenario: str = ""
+    in_flight: int = 0
+    optimized: str = ""
+    own_limits: str = ""
+    few: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedLoads:
+    """The configurations in which no call may fail, and the place that they are."""
+
+    place: str = ""
+    configurations: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedHandshakes:
+    """The claim on keepalive: off against on at each place, and a channel for each call against one that is kept."""
+
+    places: tuple[PlannedPair, ...] = ()
+    reuse: PlannedPair = field(default_factory=PlannedPair)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedNetwork:
+    """A network that windows are compared on: fixed ones from the smallest to the largest, and the adaptive one."""
+
+    place: str = ""
+    scenario: str = ""
+    fixed: Mapping[str, str] = nothing()
+    adaptive: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedReplication:
+    """The claims that a study tests: the configurations and places by which each is judged."""
+
+    throughput: PlannedThroughput = field(default_factory=PlannedThroughput)
+    syscalls: PlannedPair = field(default_factory=PlannedPair)
+    streams: PlannedStreams = field(default_factory=PlannedStreams)
+    errors: tuple[PlannedLoads, ...] = ()
+    handshakes: PlannedHandshakes = field(default_factory=PlannedHandshakes)
+    windows: tuple[PlannedNetwork, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class ArgumentRow:
     """What a setting of tonic is called as a factor and as a channel argument of grpcio."""
 
@@ -216,6 +299,24 @@ class StoredTarget:
     proto: str | None = always(None)
     proto_path: tuple[str, ...] = always(())
     residence: bool = always(False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredFile:
+    """A file that a command runs; `version` is empty where the file does not tell one."""
+
+    name: str = always("")
+    bytes: int = always(0)
+    sha256: str = always("")
+    version: str = always("")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredProgram:
+    """The command that started a server, and the files behind it."""
+
+    command: str = always("")
+    files: tuple[StoredFile, ...] = always(())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,7 +347,12 @@ class StudyPlan:
     mapping: tuple[ArgumentRow, ...] = always(())
     left_out: tuple[str, ...] | None = None
     subjects: Mapping[str, StoredTarget] = nothing()
-    replication: Mapping[str, Json] = nothing()
+    replication: PlannedReplication = field(default_factory=PlannedReplication)
+
+    @property
+    def tests_claims(self) -> bool:
+        """Whether it is a replication: one that tests claims."""
+        return self.replication != PlannedReplication()
 
     @property
     def smallest_effect(self) -> float:

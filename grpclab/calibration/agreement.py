@@ -159,7 +159,7 @@ def body(frame: pd.DataFrame) -> str:
 
     note = disagreement(frame) or "they do not contradict each other"
     blocks = qty.count(frame["block"].nunique(), "block")
-    told = words.listing([f"{words.estimate(c.as_dict())} with {engine} ({c.verdict})" for engine, c in found.items()])
+    told = words.listing([f"{words.estimate(c)} with {engine} ({c.verdict})" for engine, c in found.items()])
     block = figure_block(
         title="Two engines, one verdict",
         draw=draw,

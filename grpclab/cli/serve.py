@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from grpclab.cli import reference
@@ -92,7 +92,7 @@ def _serve_greeter(options: argparse.Namespace, port: int) -> int:
     leave(0)
 
 
-def _warn_of_no_effect(config: TrialConfig, given: Mapping[str, object]) -> None:
+def _warn_of_no_effect(config: TrialConfig, given: Collection[str]) -> None:
     """Say on standard error which of the given factors of a server cannot act; it may be sent any call."""
     for name, reason in cannot_act(config.replace({"load.method": "SayHelloStream"})).items():
         if name in given:

@@ -1,18 +1,16 @@
 """The process of the emulated link: an asyncio relay that moves the bytes (see :mod:`grpclab.link.emulation`).
 
-What is due when is decided in :mod:`grpclab.link.model`. Standard input carries one line of JSON (``target``
-and the factors of LinkConfig) and, by ending, the order to stop; standard output carries ``{"port": N}``. Each
-further line is answered by what has passed: connections, pings and, by code and reason, GOAWAYs.
+:mod:`grpclab.link.model` decides what is due when. Standard input carries one RelayOrder and, by ending, the order to
+stop; standard output carries the messages of :mod:`grpclab.link.relay_messages`. Each further line is answered by a
+LinkTraffic.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import functools
 import gc
-import json
 import math
 import os
 import signal
@@ -26,11 +24,13 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from grpclab.errors import UsageError
-from grpclab.factors.config import FACTORS, LinkConfig
+from grpclab.factors.config import LinkConfig, TrialConfig
 from grpclab.http2.frame_counter import FrameCounter
 from grpclab.link.model import Direction, EmulatedPath, Ending, buffer_bytes
+from grpclab.link.relay_messages import LinkTraffic, RelayListening, RelayOrder
 from grpclab.system import ulimits
 from grpclab.system.dialling import loopback_target
+from grpclab.system.json_lines import decode
 from grpclab.system.subprocesses import say
 
 _WRITE_BUFFER_BYTES = 4 * 2**20
@@ -118,7 +118,7 @@ class _Connection:
         self.ends[Direction.UP].reset()
 
     def arrived(self, end: _End, item: bytes | Ending) -> None:
-        """Bytes or an ending came in from the peer of `end`: put them on the path."""
+        """Put bytes or an ending from the peer of `end` on the path."""
         if self.frame_counters and isinstance(item, bytes):
             self.frame_counters[end.direction].feed(item)
         if not self.path.enter(end.direction, item, time.monotonic()):
@@ -175,7 +175,7 @@ class _Connection:
 
 
 class _Relay:
-    """What all connections of the link share."""
+    """The state that all connections of the link share."""
 
     def __init__(self, config: LinkConfig, hosts: tuple[str, ...], port: int):
         self.config, self.hosts, self.port = config, hosts, port
@@ -184,7 +184,7 @@ class _Relay:
         self.frame_counters: list[tuple[FrameCounter, FrameCounter]] = []
 
     def count_frames(self) -> tuple[FrameCounter, FrameCounter] | None:
-        """Those that count the frames of a new connection, up and down.
+        """Return the counters of the frames of a new connection, up and down.
 
         Only where silence matters: where megabytes pass, counting frames would cost what is being measured.
         """
@@ -194,17 +194,17 @@ class _Relay:
         self.frame_counters.append((FrameCounter(), FrameCounter()))
         return self.frame_counters[-1]
 
-    def seen(self) -> dict[str, Any]:
-        """What has passed so far, over all connections."""
+    def traffic(self) -> LinkTraffic:
+        """Return what has passed so far, over all connections."""
         goaways: Counter[str] = Counter()
         for up, down in self.frame_counters:
             goaways += up.goaways + down.goaways
-        return {
-            "connections": self.connections,
-            "client_pings": sum(up.pings for up, _ in self.frame_counters),
-            "server_pings": sum(down.pings for _, down in self.frame_counters),
-            "goaways": dict(goaways),
-        }
+        return LinkTraffic(
+            connections=self.connections,
+            client_pings=sum(up.pings for up, _ in self.frame_counters),
+            server_pings=sum(down.pings for _, down in self.frame_counters),
+            goaways=dict(goaways),
+        )
 
     def shape_socket(self, sock: socket.socket) -> None:
         """Keep the kernel from hiding a slow link behind megabytes of receive buffer of its own."""
@@ -228,40 +228,33 @@ async def _serve(config: LinkConfig, hosts: tuple[str, ...], port: int) -> None:
     server, own_port = await relay.listen()
     gc.collect()
     gc.freeze()
-    say(port=own_port)
+    say(RelayListening(port=own_port))
     # A thread, since a loop cannot watch every kind of file that standard input may be.
-    asked = functools.partial(loop.call_soon_threadsafe, lambda: say(**relay.seen()))
-    threading.Thread(target=_obey_stdin, args=(asked,), daemon=True).start()
+    report = functools.partial(loop.call_soon_threadsafe, lambda: say(relay.traffic()))
+    threading.Thread(target=_watch_stdin, args=(report,), daemon=True).start()
     await server.serve_forever()
 
 
-def _obey_stdin(asked: Callable[[], object]) -> None:
-    """Each further line asks what has passed so far; the end of standard input ends this process."""
+def _watch_stdin(report: Callable[[], object]) -> None:
+    """Report the traffic for each further line; the end of standard input ends this process."""
     while data := os.read(0, 4096):
         for _ in range(data.count(b"\n")):
-            asked()
+            report()
     os._exit(0)
 
 
 def _read_order(line: bytes) -> tuple[LinkConfig, tuple[str, ...], int]:
-    """What the line of JSON asks for. Raises UsageError."""
+    """The path, the hosts and the port of an order. Raises UsageError."""
     try:
-        order = json.loads(line)
-    except ValueError:
-        raise UsageError("the link reads one line of JSON from standard input and got none") from None
-    if not isinstance(order, dict) or not isinstance(order.get("target"), str):
-        raise UsageError('the link\'s line of JSON names no target, as {"target": "127.0.0.1:50051"}')
-    hosts, port = loopback_target(order.pop("target"))
-    names = [f.name for f in dataclasses.fields(LinkConfig)]
-    if unknown := sorted(set(order) - set(names)):
-        raise UsageError(f"the link knows no {', '.join(unknown)}: it takes target, {', '.join(names)}")
-    for name, level in order.items():
-        FACTORS[f"link.{name}"].check(level)
-    return LinkConfig(**order), hosts, port
+        order = decode(RelayOrder, line)
+    except ValueError as error:
+        raise UsageError(f"the link reads one order from standard input, a line of JSON: {error}") from None
+    hosts, port = loopback_target(order.target)
+    return TrialConfig(link=order.link).link, hosts, port
 
 
 def _first_line() -> bytes:
-    """Standard input up to its first line end, and not a byte more: the rest is for the watching thread."""
+    """Read standard input up to its first line end, and not a byte more: the rest is for the watching thread."""
     line = b""
     while not line.endswith(b"\n") and (byte := os.read(0, 1)):
         line += byte
@@ -269,7 +262,7 @@ def _first_line() -> bytes:
 
 
 def main() -> int:
-    """The relay process; until standard input ends; returns only an exit code for a bad order."""
+    """Run the relay process until standard input ends. Returns only for a bad order: its exit code."""
     try:
         order = _read_order(_first_line())
     except UsageError as error:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
-from grpclab.analysis.study_plan import Json, StoredCores, StudyPlan
+from grpclab.analysis.study_plan import StoredCores, StoredFile, StoredProgram, StudyPlan
 from grpclab.errors import MeasurementError
 from grpclab.factors.config import TrialConfig
 from grpclab.load.calls.metadata import references
@@ -24,10 +25,15 @@ from grpclab.study.trial_result import TrialIdentity
 from grpclab.system.environment import CorePlan
 
 
-def servers_of(plan: StudyPlan) -> dict[str, Mapping[str, Json]]:
+def servers_of(plan: StudyPlan) -> dict[str, StoredProgram]:
     """The commands of a plan with the files they run, by configuration."""
     commands = {name: target.command for name, target in plan.subjects.items()}
-    return {name: program.as_dict(command) for name, command in commands.items() if command}
+    return {name: _program(command) for name, command in commands.items() if command}
+
+
+def _program(command: str) -> StoredProgram:
+    files = program.files_of(shlex.split(command))
+    return StoredProgram(command=command, files=tuple(StoredFile(**vars(file)) for file in files))
 
 
 def references_of(plan: StudyPlan) -> dict[str, str]:

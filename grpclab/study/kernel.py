@@ -6,9 +6,9 @@ as in a kernel of its own; imported modules stay.
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import contextlib
-import logging
 import os
 import signal
 import warnings
@@ -19,7 +19,6 @@ from typing import Any
 from jupyter_client.kernelspec import NATIVE_KERNEL_NAME, KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import run_sync
-from nbclient.exceptions import DeadKernelError
 
 from grpclab.errors import WorkerError
 from grpclab.servers.process.launcher import log_tail
@@ -30,6 +29,8 @@ from grpclab.system.temporary import TemporaryFolder
 
 READY_TIMEOUT_S = 180
 """So long a kernel may take to start: on a busy machine it is the import of a large library, many times slowed down."""
+TASKS_TIMEOUT_S = 5
+"""So long the tasks that an interrupt left may take to notice that they are cancelled."""
 LONGEST_SOCKET = 100
 """Bytes of a Unix socket's path: Linux takes 107, macOS 103."""
 
@@ -116,7 +117,7 @@ class WarmKernel:
         )
         run_sync(self._manager.start_kernel)(env={**os.environ, **env, **own}, stdout=log, stderr=log)
         self._client = self._manager.client()
-        self._client.start_channels()
+        self._client.start_channels(hb=False)  # its manager knows whether it lives; a thread less to end
         run_sync(self._client.wait_for_ready)(timeout=READY_TIMEOUT_S)
 
     def _execute(self, code: str) -> None:
@@ -130,9 +131,9 @@ class WarmKernel:
         """End the kernel; what it had started ends with it. Safe to call twice."""
         with interrupts.deferred():
             manager, client, self._manager, self._client = self._manager, self._client, None, None
+            run_sync(_end_tasks)()
             if client is not None:
                 client.stop_channels()
-                _expect_its_end()
             if manager is not None:
                 with contextlib.suppress(Exception):
                     run_sync(manager.shutdown_kernel)(now=True)
@@ -152,15 +153,16 @@ class WarmKernel:
         return self._files.enter_context(TemporaryFolder(Path("/tmp")))
 
 
-def _expect_its_end() -> None:
-    """After an interrupt nbclient's waiting tasks end with DeadKernelError, which nobody is left to retrieve."""
-    logger = logging.getLogger("asyncio")
-    if _not_of_the_dead not in logger.filters:
-        logger.addFilter(_not_of_the_dead)
-
-
-def _not_of_the_dead(record: logging.LogRecord) -> bool:
-    return not (record.exc_info and record.exc_info[0] is DeadKernelError)
+async def _end_tasks() -> None:
+    """Cancel what an interrupt left waiting in this event loop: nobody is left to take its result or its error."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        ended, _ = await asyncio.wait(tasks, timeout=TASKS_TIMEOUT_S)
+        for task in ended:
+            if not task.cancelled():
+                task.exception()
 
 
 KERNEL = WarmKernel()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from grpclab.analysis.study_plan import Json, StoredCores, StudyPlan, always, nothing
+from grpclab.analysis.study_plan import Json, StoredCores, StoredProgram, StudyPlan, always, nothing
 from grpclab.factors.levels import Level
 from grpclab.system.notices import Notice
 
@@ -21,7 +21,7 @@ class StoredOriginal:
 
     study: str = always("")
     created_at: str | None = always(None)
-    identity: Mapping[str, Json] = always({})
+    identity: Mapping[str, Level] = always({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class Manifest:
     seed: int | None = always(None)
     schema_version: int | None = always(None)
     created_at: str = always("")
-    identity: Mapping[str, Json] = always({})
+    identity: Mapping[str, Level] = always({})
     machine: Mapping[str, Json] = always({})
     versions: Mapping[str, Json] = always({})
     git: Mapping[str, Json] = always({})
@@ -49,7 +49,7 @@ class Manifest:
     plan: StudyPlan = always(StudyPlan)
     again: str | None = None
     repeats: StoredOriginal | None = None
-    servers: Mapping[str, Mapping[str, Json]] | None = None
+    servers: Mapping[str, StoredProgram] | None = None
     references: Mapping[str, str] | None = None
     seal: Json = None
 
@@ -84,7 +84,7 @@ class StoredResult:
     limits: tuple[str, ...] = ()
     notices: tuple[Notice, ...] = ()
     factors: Mapping[str, Level]
-    measured_on: Mapping[str, Json] = nothing()
+    measured_on: Mapping[str, Level] = nothing()
     without_effect: Mapping[str, str]
     advertised: Mapping[str, Mapping[str, Json]] = nothing()
     metrics: Mapping[str, float | None]

@@ -17,8 +17,9 @@ from pathlib import Path
 import pandas as pd
 
 from grpclab.analysis import Comparison, Judgement, analyse
-from grpclab.analysis.study_plan import Json
+from grpclab.analysis.study_plan import StoredProgram
 from grpclab.errors import DesignError, UsageError
+from grpclab.factors.levels import Level
 from grpclab.servers.targets import is_registered
 from grpclab.study.comparing_study import ComparingStudy, references_of, servers_of
 from grpclab.study.manifests import manifest_of, surroundings
@@ -113,7 +114,7 @@ def _repeats(original: Original) -> StoredOriginal:
     return StoredOriginal(study=original.name, created_at=manifest.created_at or None, identity=manifest.identity)
 
 
-def _name(original: Original, identity: Mapping[str, Json], results: Path) -> str:
+def _name(original: Original, identity: Mapping[str, Level], results: Path) -> str:
     """``<study>-repeat``, or with the next free number; a repeat of it that was cut off goes on."""
     base = _AGAIN.sub("", original.name)
     number = 1
@@ -127,7 +128,7 @@ def _name(original: Original, identity: Mapping[str, Json], results: Path) -> st
         number += 1
 
 
-def _was_cut_off(store: Store, stored: Manifest, original: Original, identity: Mapping[str, Json]) -> bool:
+def _was_cut_off(store: Store, stored: Manifest, original: Original, identity: Mapping[str, Level]) -> bool:
     """Whether a stored study repeats this one, on this machine, and has trials that were never measured."""
     wanted, repeats = _repeats(original), stored.repeats or StoredOriginal()
     if (repeats.study, repeats.created_at, stored.seed) != (wanted.study, wanted.created_at, original.manifest.seed):
@@ -216,8 +217,8 @@ def compared(original: Original, manifest: Manifest, verdict: Judgement) -> list
 
 def _other_program(name: str, *manifests: Manifest) -> bool:
     """Whether the files behind a side's command have changed; False where that is not known."""
-    files = [((manifest.servers or {}).get(name) or {}).get("files") or [] for manifest in manifests]
-    digests = [[file.get("sha256") for file in of_side] for of_side in files]
+    programs = [(manifest.servers or {}).get(name, StoredProgram()) for manifest in manifests]
+    digests = [[file.sha256 for file in one.files] for one in programs]
     return all(digests) and digests[0] != digests[1]
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from grpclab.analysis import analyse
 from grpclab.analysis.setup import described
-from grpclab.analysis.study_plan import Json, PlannedHeadline, StoredTarget
+from grpclab.analysis.study_plan import PlannedHeadline, StoredProgram, StoredTarget
 from grpclab.errors import DesignError, MeasurementError
 from grpclab.study.comparison import CompareResult
 from grpclab.study.designs import compare_design
@@ -37,7 +37,7 @@ def _compared_stored(
     words: Mapping[str, str], *, delta: float, allow_mixed: bool, names: Mapping[str, str | None]
 ) -> CompareResult:
     studies, sides, frames = {}, {}, []
-    servers: dict[str, Mapping[str, Json]] = {}
+    servers: dict[str, StoredProgram] = {}
     for name, word in words.items():
         path, _, configuration = word.partition(":")
         study = studies[name] = Study.stored(Path(path))

@@ -158,14 +158,14 @@ def _compare_settings(result: TrialResult, server: RunningServer) -> None:
 
 
 def _note_passed(result: TrialResult, link: RunningLink) -> None:
-    """Connections, pings and GOAWAYs that the link has seen until the window was over."""
-    seen = link.seen()
-    result.goaways = seen.goaways
+    """Note the connections, pings and GOAWAYs that passed over the link until the window was over."""
+    traffic = link.traffic()
+    result.goaways = dict(traffic.goaways)
     result.metrics |= {
-        "link_connections": seen.connections,
-        "link_client_pings": seen.client_pings,
-        "link_server_pings": seen.server_pings,
-        "link_goaways": sum(seen.goaways.values()),
+        "link_connections": traffic.connections,
+        "link_client_pings": traffic.client_pings,
+        "link_server_pings": traffic.server_pings,
+        "link_goaways": sum(traffic.goaways.values()),
     }
 
 

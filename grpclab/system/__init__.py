@@ -18,6 +18,7 @@ Each line imports only from those above it::
     notices       what the reader of a figure should know of how it came about
     interference  what disturbed a measurement while it was taken, from two readings of the counts
     registry      what can be added by name, in a table here or by another package's entry points
+    json_lines    messages between processes of this package: frozen dataclasses, each one line of JSON
     subprocesses  Python modules as child processes that end with their parent and speak JSON lines
     tether        the small program that starts another and lets the kernel end it with its parent
     programs      other people's programs as child processes that end with the block

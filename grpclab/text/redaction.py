@@ -16,8 +16,9 @@ import json
 import re
 import shlex
 from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from grpclab.text.credentials import (
     ASSIGNED,
@@ -42,6 +43,8 @@ from grpclab.text.credentials import (
     snake_case,
 )
 
+T = TypeVar("T")
+
 SALT, SALT_BYTES = ".salt", 32
 """The file in a study's folder that holds its salt."""
 _BEARER = re.compile(r"\b(?P<scheme>(?:bearer|dpop)\s+)(?P<value>[\w.~+/=-]+)", re.IGNORECASE)
@@ -61,9 +64,10 @@ def mask_foreign(text: str) -> str:
     return _by_name(mask(text), lambda _: MASK)
 
 
-def masked(value: Any) -> Any:
-    """A JSON value whose texts :func:`mask_foreign` has read."""
-    return _mapped(value, mask_foreign)
+def masked(value: T) -> T:
+    """A JSON value, or one of a dataclass of such values, whose texts :func:`mask_foreign` has read."""
+    found: T = _mapped(value, mask_foreign)
+    return found
 
 
 def mask_command(command: str) -> str:
@@ -116,8 +120,10 @@ def _by_name(text: str, by: Callable[[str], str]) -> str:
 def _mapped(value: Any, by: Callable[[str], str]) -> Any:
     if isinstance(value, Mapping):
         return {key: _mapped(item, by) for key, item in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{one.name: _mapped(getattr(value, one.name), by) for one in fields(value)})
     if isinstance(value, list | tuple):
-        return [_mapped(item, by) for item in value]
+        return type(value)(_mapped(item, by) for item in value)
     return by(value) if isinstance(value, str) else value
 
 

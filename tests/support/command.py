@@ -8,7 +8,7 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 GRPCLAB = [sys.executable, "-P", "-m", "grpclab"]
 
@@ -44,3 +44,6 @@ def taken_port(*, shared: bool) -> Iterator[int]:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         yield listener.getsockname()[1]
+
+
+Bench = Callable[..., tuple[int, str, str]]

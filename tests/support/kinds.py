@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import functools
+import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
+from google.protobuf import text_format
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 
+from grpclab.errors import UsageError
 from grpclab.load.calls import encoding, request
 
 MODERN = """
@@ -139,3 +143,16 @@ def read(text: str, name: str = "k.All") -> Any:
 def read_python(value: Any, name: str = "k.All") -> Any:
     """The message that a Python value means to grpclab. Raises UsageError."""
     return type(message(name)).FromString(encoding.encode(request.from_python(value), kind(name), pool()))
+
+
+def meant(text: str, name: str = "k.All") -> Any:
+    return text_format.Parse(text, message(name), descriptor_pool=pool())
+
+
+def refused(error: pytest.ExceptionInfo[UsageError], place: str) -> None:
+    """One printable line of bounded length in the project's form, at this place."""
+    line = str(error.value)
+    assert re.match(rf"invalid {re.escape(place)}(=.*)?: expected \S", line), line
+    assert line.isascii()
+    assert line.isprintable()
+    assert len(line) < 700

@@ -22,7 +22,7 @@ from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder, Records
 from grpclab.load.engines.wire import WireEngine
 from grpclab.status import STATUS_NAMES
-from grpclab.testing.virtual import VirtualLoop, run
+from grpclab.testing.virtual import VirtualLoop, pacer, run
 from tests.support.http2_peer import BEGIN, HELLO
 
 MS = 1 / 1024
@@ -259,3 +259,19 @@ def statuses(records: Records) -> dict[str, int]:
     for code in records.status:
         found[STATUS_NAMES[code]] = found.get(STATUS_NAMES[code], 0) + 1
     return found
+
+
+POOL = ClientConfig(pooling="pool", connections=2)
+PER_CALL = ClientConfig(pooling="per_call")
+
+
+async def open_loop(
+    bench: Bench, planned: list[float], gate: Gate | None = None, max_in_flight: int = 10_000
+) -> Records:
+    await bench.engine.connect(5)
+    recorder = Recorder(bench.path, residence=bench.residence)
+    window = gate or Gate(opens_at=0, requests=len(planned))
+    async with asyncio.timeout(10_000):
+        await bench.engine.run_open(iter(planned), window, recorder, pacer(bench.loop), max_in_flight)
+    recorder.close()
+    return Records.load(bench.path, residence=bench.residence)

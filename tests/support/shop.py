@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 from grpc_reflection.v1alpha import reflection
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
 
+from grpclab.load.calls.method import CallSpec, find_call
 from grpclab.testing import fake_target
 
 ORDERS = """
@@ -65,7 +67,6 @@ package shop.v1;
 message Gift { string message = 1; }
 """
 SERVICE = "shop.v1.Orders"
-
 Handler = Callable[[Iterator[ServerReflectionRequest], grpc.ServicerContext], Iterator[ServerReflectionResponse]]
 
 
@@ -143,3 +144,19 @@ class Shop:
             handlers.append(grpc.method_handlers_generic_handler(service, {"ServerReflectionInfo": method}))
         with fake_target(*handlers, answer=None, services=(), credentials=credentials) as target:
             yield target.address
+
+
+DATA = '{"customer": "Ada", "placed_at": "2024-02-29T12:00:00Z"}'
+
+
+def find(target: str, timeout_s: float = 20.0, **options: Any) -> CallSpec:
+    return find_call(target, f"{SERVICE}/Place", data=DATA, timeout_s=timeout_s, **options)
+
+
+def refusal(kind: type[Exception], target: str, **options: Any) -> str:
+    """The one line that a search for the call ends in."""
+    with pytest.raises(kind) as caught:
+        find(target, **options)
+    line = str(caught.value)
+    assert "\n" not in line
+    return line

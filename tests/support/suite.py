@@ -1,12 +1,13 @@
-"""How the suite runs: two lanes side by side, what is tried once more, and what a failed run leaves behind.
+"""How the suite runs: two lanes beside a pool, what is tried once more, and what a failed run leaves behind.
 
-``pytest -n 2`` runs the tests that load a server one after the other in one worker process, those of the command line,
-of notebooks and browsers in the other, and the pure ones, file by file, in whichever is free. Without ``-n`` all run in
-one process.
+With ``pytest -n 3`` the tests whose figures suffer from each other run one after the other in one worker process, those
+of the command line, of notebooks and browsers in another, and all others, file by file, in whichever is free. Without
+``-n`` all run in one process.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,20 +19,43 @@ if TYPE_CHECKING:
 
 PROCESSES = ("tests/integration/", "tests/browser/")
 """Where tests need more than this process: real servers, sockets, notebooks, Chromium."""
-LOADS = tuple(
-    f"tests/integration/{room}/"
-    for room in ("calibration", "diagnostics", "factors", "link", "load", "servers", "study")
+MEASURES = (
+    "tests/integration/link/",
+    *(
+        f"tests/integration/load/test_{subject}.py"
+        for subject in (
+            *("bench", "burst", "endings", "generator", "generator_ends", "grpcio_engine"),
+            *("stopped", "traffic", "wire", "worker"),
+        )
+    ),
+    "tests/integration/study/test_resources.py",
 )
-"""Where tests load servers: never two at once."""
+"""Where tests judge what they measure: never two at once."""
+POOL = tuple(
+    f"tests/integration/{room}/" for room in ("calibration", "diagnostics", "factors", "load", "servers", "study")
+)
+"""Where tests need real servers, but no figure of theirs suffers when others run."""
 FAILURES = "test-failures.txt"
 """The file in the project's folder that a failed run leaves behind."""
 
 
+SPARED = Path(__file__).parent / "spared"
+"""Packages that take time and that nothing here needs."""
+
+
+def spare_children() -> None:
+    """Let the thousand Python processes of a run begin quickly: each compiles nothing that another has compiled."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(SPARED), os.environ.get("PYTHONPATH")]))
+
+
 def lane(nodeid: str) -> str:
     """The tests that run in one worker process, one after the other."""
-    if not nodeid.startswith(PROCESSES):
-        return nodeid.partition("::")[0]
-    return "loads" if nodeid.startswith(LOADS) else "processes"
+    if nodeid.startswith(MEASURES):
+        return "measures"
+    if nodeid.startswith(PROCESSES) and not nodeid.startswith(POOL):
+        return "processes"
+    return nodeid.partition("::")[0]
 
 
 def retry_processes(items: Iterable[pytest.Item]) -> None:

@@ -11,7 +11,6 @@ import pandas as pd
 from grpclab.analysis.inference.ratios import numbers
 from grpclab.analysis.inference.validity import GENERATOR, limits_of
 from grpclab.analysis.inference.verdict import Comparison
-from grpclab.analysis.study_plan import Json
 
 HOLDS = "holds"
 CONDITION = "holds under a condition"
@@ -25,8 +24,6 @@ LEAST_BLOCKS = 3
 BETTER = {"faster": True, "equivalent": False, "slower": False}
 """What a comparison's verdict means for a claim that something is better; `inconclusive` leaves it open."""
 
-Asked = Mapping[str, Json]
-"""What the plan of a replication says of one claim: the configurations and places that it is tested at."""
 Outcome = bool | None
 """Of a claim at one place: confirmed, refuted, or open."""
 

@@ -13,7 +13,6 @@ from grpclab.analysis.claims.claim import (
     CONDITION,
     HOLDS,
     LEAST_BLOCKS,
-    Asked,
     Comparisons,
     Outcome,
     TestedClaim,
@@ -28,6 +27,7 @@ from grpclab.analysis.claims.claim import (
 from grpclab.analysis.inference.evidence import PYSPY, Shift, shift, work_shares
 from grpclab.analysis.inference.ratios import column, log_t_interval, numbers, trials_of, valid_trials
 from grpclab.analysis.inference.verdict import Comparison
+from grpclab.analysis.study_plan import PlannedLoads, PlannedPair, PlannedStreams, PlannedThroughput
 
 CLAIMED_RPS = (3_232.0, 12_199.0)
 CLAIMED_RATIO = CLAIMED_RPS[1] / CLAIMED_RPS[0]
@@ -36,7 +36,7 @@ CLAIMED_SHARE, CLAIMED_MOST = 0.1364, 0.05
 KERNEL_FAMILIES = ("send", "receive", "locks", "other_kernel")
 
 
-def throughput(trials: pd.DataFrame, compared: Comparisons, asked: Asked, delta: float) -> TestedClaim:
+def throughput(trials: pd.DataFrame, compared: Comparisons, asked: PlannedThroughput, delta: float) -> TestedClaim:
     """Optimized gives 3.77 times the throughput of basic (+277 %). The places are the two engines.
 
     Confirmed where the whole interval lies above 3.77 (1 - delta), refuted where it lies below 3.77, else open. A
@@ -45,16 +45,16 @@ def throughput(trials: pd.DataFrame, compared: Comparisons, asked: Asked, delta:
     """
     outcomes: dict[str, Outcome] = {}
     parts = []
-    for arm in asked["arms"]:
-        c = compared.get(asked["scenario"], arm["basic"], arm["optimized"])
+    for arm in asked.arms:
+        c = compared.get(asked.scenario, arm.basic, arm.optimized)
         limited = bounded(trials, c)
         outcome = within_bounds(_reaches(c, delta), limited)
         if outcome is not None or not limited:
-            outcomes[f"with engine {arm['engine']}"] = outcome
-        levels = " to ".join(_level(trials, arm[name]) for name in ("basic", "optimized"))
+            outcomes[f"with engine {arm.engine}"] = outcome
+        levels = " to ".join(_level(trials, name) for name in (arm.basic, arm.optimized))
         gain = f"{_gain(c)}{bound_words(limited)}" if c else "no ratio"
-        parts.append(f"engine {arm['engine']}: {gain}, {levels} requests/s")
-    server = compared.get(asked["scenario"], **asked["server_only"])
+        parts.append(f"engine {arm.engine}: {gain}, {levels} requests/s")
+    server = compared.get(asked.scenario, asked.server_only.baseline, asked.server_only.candidate)
     if server:
         parts.append(f"the server alone, with the same client: {_gain(server)}")
     verdict, condition = combined(outcomes)
@@ -86,7 +86,7 @@ def _gain(c: Comparison) -> str:
     return f"{100 * (c.ratio - 1):+.0f} % ({low:+.0f} to {high:+.0f} %), {where} the claimed"
 
 
-def syscalls(trials: pd.DataFrame, asked: Asked) -> TestedClaim:
+def syscalls(trials: pd.DataFrame, asked: PlannedPair) -> TestedClaim:
     """The share of system calls falls from 13.64 % to 3 to 5 %. The places are the tools: py-spy and perf.
 
     Confirmed where the interval of the change lies below 0 and optimized's whole interval at or below 5 %; refuted
@@ -97,10 +97,10 @@ def syscalls(trials: pd.DataFrame, asked: Asked) -> TestedClaim:
     outcomes: dict[str, Outcome] = {}
     parts = []
     for tool, shares in views.items():
-        s = shift(trials, asked["baseline"], asked["candidate"], shares)
+        s = shift(trials, asked.baseline, asked.candidate, shares)
         outcomes[f"as {tool} sees it"] = _falls(s)
         parts.append(f"by {tool}: {_shift_words(s)}")
-    whole = shift(trials, asked["baseline"], asked["candidate"], numbers(trials, "server_kernel_share"))
+    whole = shift(trials, asked.baseline, asked.candidate, numbers(trials, "server_kernel_share"))
     parts.append(f"for comparison, the kernel's own accounting of the CPU time: {_shift_words(whole)}")
     verdict, condition = combined(outcomes)
     return TestedClaim(
@@ -131,24 +131,24 @@ def _shift_words(s: Shift) -> str:
     return f"{100 * s.baseline.mean:.1f} % to {100 * s.candidate.mean:.1f} %{between}"
 
 
-def streams(trials: pd.DataFrame, compared: Comparisons, asked: Asked) -> TestedClaim:
+def streams(trials: pd.DataFrame, compared: Comparisons, asked: PlannedStreams) -> TestedClaim:
     """10,000 calls are in flight at once, and all succeed. One block in which that is not so refutes it.
 
     Confirmed if in every block the high water of calls in flight is 10,000 or more, none waits for the server's
     stream limit and none fails. It then holds under a condition if the same server with grpcio's own limits does not.
     """
-    optimized, own = (_carried(trials, asked[name], asked["in_flight"]) for name in ("optimized", "own_limits"))
+    optimized, own = (_carried(trials, name, asked.in_flight) for name in (asked.optimized, asked.own_limits))
     verdict, condition = combined({"": optimized.outcome})
     if verdict == HOLDS and own.outcome is False:
         verdict, condition = CONDITION, "only with the server's limits raised"
     parts = [f"optimized: {optimized.words}", f"the same with grpcio's own limits: {own.words}"]
-    c = compared.get(asked["scenario"], asked["few"], asked["optimized"])
+    c = compared.get(asked.scenario, asked.few, asked.optimized)
     if c:
         parts.append(f"throughput against that at 64 in flight: {ratio_words(c)}")
     return TestedClaim(
         claim="streams",
-        claimed=f"{asked['in_flight']:,} concurrent streams",
-        done=f"{asked['in_flight']:,} unary calls in flight on four connections (engine wire), at the optimized server "
+        claimed=f"{asked.in_flight:,} concurrent streams",
+        done=f"{asked.in_flight:,} unary calls in flight on four connections (engine wire), at the optimized server "
         "and at the same one with grpcio's own limits on streams and on calls not yet started",
         result=joined(condition, *parts),
         verdict=verdict,
@@ -168,7 +168,7 @@ def _carried(trials: pd.DataFrame, configuration: str, in_flight: int) -> Carrie
     high, held = numbers(rows, "in_flight_max"), numbers(rows, "held").fillna(0)
     good = column(rows, "valid").eq(True) & (high >= in_flight) & (held == 0) & (numbers(rows, "errors") == 0)
     by_block = good.groupby(column(rows, "block")).all()
-    if by_block.empty:
+    if by_block.empty or not in_flight:
         return Carried(outcome=None, words="not measured")
     failed, made = int(numbers(rows, "errors").sum()), int(numbers(rows, "requests").sum())
     n, succeeded = len(by_block), int(by_block.sum())
@@ -183,7 +183,7 @@ def _carried(trials: pd.DataFrame, configuration: str, in_flight: int) -> Carrie
     return Carried(outcome=outcome, words=words)
 
 
-def errors(trials: pd.DataFrame, asked: Sequence[Asked]) -> TestedClaim:
+def errors(trials: pd.DataFrame, asked: Sequence[PlannedLoads]) -> TestedClaim:
     """No call fails. The places are the loads of the optimized server.
 
     Refuted by one failed call, whatever the trial was; confirmed without any in LEAST_BLOCKS blocks or more. The
@@ -191,18 +191,18 @@ def errors(trials: pd.DataFrame, asked: Sequence[Asked]) -> TestedClaim:
     """
     outcomes: dict[str, Outcome] = {}
     parts = []
-    for entry in asked:
-        rows = counted(trials[column(trials, "configuration").isin(entry["configurations"])])
+    for loads in asked:
+        rows = counted(trials[column(trials, "configuration").isin(loads.configurations)])
         failed, made = numbers(rows, "errors"), int(numbers(rows, "requests").sum())
         blocks = (failed > 0).groupby(column(rows, "block")).any()
         hit, n = int(blocks.sum()), len(blocks)
-        outcomes[f"with {entry['place']}"] = False if hit else True if n >= LEAST_BLOCKS else None
+        outcomes[f"with {loads.place}"] = False if hit else True if n >= LEAST_BLOCKS else None
         if not n:
-            parts.append(f"{entry['place']}: not measured")
+            parts.append(f"{loads.place}: not measured")
             continue
         most = qty.percent(1 - 0.05 ** (1 / n), "sentence")
         bound = f" (95 %: in less than {most} of such blocks)" if not hit else ""
-        parts.append(f"{entry['place']}: {failed.sum():,.0f} of {made:,} calls failed, in {hit} of {n} blocks{bound}")
+        parts.append(f"{loads.place}: {failed.sum():,.0f} of {made:,} calls failed, in {hit} of {n} blocks{bound}")
     verdict, condition = combined(outcomes)
     return TestedClaim(
         claim="errors",

@@ -12,7 +12,6 @@ from grpclab.analysis.claims.claim import (
     LEAST_BLOCKS,
     NOT_EXPRESSIBLE,
     UNDECIDED,
-    Asked,
     Comparisons,
     Outcome,
     TestedClaim,
@@ -27,10 +26,10 @@ from grpclab.analysis.claims.claim import (
 )
 from grpclab.analysis.inference.ratios import log_t_interval, numbers, trials_of, valid_trials
 from grpclab.analysis.inference.verdict import Comparison
-from grpclab.analysis.study_plan import ArgumentRow
+from grpclab.analysis.study_plan import ArgumentRow, PlannedHandshakes, PlannedNetwork, PlannedPair
 
 
-def handshakes(trials: pd.DataFrame, compared: Comparisons, asked: Asked) -> TestedClaim:
+def handshakes(trials: pd.DataFrame, compared: Comparisons, asked: PlannedHandshakes) -> TestedClaim:
     """Keepalive reduces handshakes. The places are a client under load, and one silent on a link that forgets.
 
     Confirmed where the same client opens fewer connections with keepalive than without (comparison `faster`: less),
@@ -41,19 +40,19 @@ def handshakes(trials: pd.DataFrame, compared: Comparisons, asked: Asked) -> Tes
     """
     outcomes: dict[str, Outcome] = {}
     parts = []
-    for entry in asked["places"]:
-        c = compared.get(entry["scenario"], entry["baseline"], entry["candidate"], entry["metric"])
-        lost = _never_back(trials, entry["baseline"])
-        outcomes[entry["place"]] = None if lost else decided(c, BETTER)
+    for pair in asked.places:
+        c = compared.get(pair.scenario, pair.baseline, pair.candidate, pair.metric)
+        lost = _never_back(trials, pair.baseline)
+        outcomes[pair.place] = None if lost else decided(c, BETTER)
         why = (
             ", open, since without it no call succeeded again: its next connection lies beyond the window"
             if lost
             else ""
         )
-        opened = _opened(trials, entry)
-        parts.append(f"{entry['place']}: {opened} connections without and with keepalive{in_brackets(c)}{why}")
-    reuse = asked["reuse"]
-    c = compared.get(reuse["scenario"], reuse["baseline"], reuse["candidate"], reuse["metric"])
+        opened = _opened(trials, pair)
+        parts.append(f"{pair.place}: {opened} connections without and with keepalive{in_brackets(c)}{why}")
+    reuse = asked.reuse
+    c = compared.get(reuse.scenario, reuse.baseline, reuse.candidate, reuse.metric)
     parts.append(f"a channel for each call against channels that are kept: {_opened(trials, reuse)}{in_brackets(c)}")
     verdict, condition = combined(outcomes)
     return TestedClaim(
@@ -72,10 +71,10 @@ def _never_back(trials: pd.DataFrame, configuration: str) -> bool:
     return bool(numbers(rows, "first_success_censored").median() > 0.5)
 
 
-def _opened(trials: pd.DataFrame, entry: Asked) -> str:
+def _opened(trials: pd.DataFrame, pair: PlannedPair) -> str:
     """The median numbers of connections of both sides: ``2,950 and 4``."""
-    sides = [valid_trials(trials_of(trials, entry[side])) for side in ("baseline", "candidate")]
-    medians = [numbers(rows, entry["metric"]).median() for rows in sides]
+    sides = [valid_trials(trials_of(trials, name)) for name in (pair.baseline, pair.candidate)]
+    medians = [numbers(rows, pair.metric).median() for rows in sides]
     return " and ".join("unknown" if math.isnan(value) else f"{value:,.0f}" for value in medians)
 
 
@@ -92,7 +91,7 @@ def no_delay(mapping: Sequence[ArgumentRow]) -> TestedClaim:
     )
 
 
-def large_windows(trials: pd.DataFrame, compared: Comparisons, networks: Sequence[Asked]) -> TestedClaim:
+def large_windows(trials: pd.DataFrame, compared: Comparisons, networks: Sequence[PlannedNetwork]) -> TestedClaim:
     """Large HTTP/2 windows raise throughput. The places are the networks.
 
     Confirmed where the largest fixed window is `faster` than the smallest, refuted where it is `equivalent` or
@@ -101,11 +100,11 @@ def large_windows(trials: pd.DataFrame, compared: Comparisons, networks: Sequenc
     outcomes: dict[str, Outcome] = {}
     parts = []
     for network in networks:
-        (small, smallest), *_, (large, largest) = network["fixed"].items()
-        c = compared.get(network["scenario"], smallest, largest)
+        (small, smallest), *_, (large, largest) = network.fixed.items()
+        c = compared.get(network.scenario, smallest, largest)
         limited = bounded(trials, c)
-        outcomes[f"over {_article(network['place'])}"] = within_bounds(decided(c, BETTER), limited)
-        parts.append(f"{network['place']}: {large} gives {ratio_words(c)} of {small}{bound_words(limited)}")
+        outcomes[f"over {_article(network.place)}"] = within_bounds(decided(c, BETTER), limited)
+        parts.append(f"{network.place}: {large} gives {ratio_words(c)} of {small}{bound_words(limited)}")
     verdict, condition = combined(outcomes)
     return TestedClaim(
         claim="large windows",
@@ -117,7 +116,9 @@ def large_windows(trials: pd.DataFrame, compared: Comparisons, networks: Sequenc
     )
 
 
-def adaptive(trials: pd.DataFrame, compared: Comparisons, networks: Sequence[Asked], delta: float) -> TestedClaim:
+def adaptive(
+    trials: pd.DataFrame, compared: Comparisons, networks: Sequence[PlannedNetwork], delta: float
+) -> TestedClaim:
     """Adaptive flow control adjusts to the network. The places are the networks.
 
     Confirmed where the adaptive window is, against each fixed one, no slower than delta allows (the interval above
@@ -126,14 +127,12 @@ def adaptive(trials: pd.DataFrame, compared: Comparisons, networks: Sequence[Ask
     outcomes: dict[str, Outcome] = {}
     parts = []
     for network in networks:
-        fixed = network["fixed"]
-        against = {label: compared.get(network["scenario"], name, network["adaptive"]) for label, name in fixed.items()}
-        outcomes[f"over {_article(network['place'])}"] = _keeps_up(trials, list(against.values()), delta)
+        fixed = network.fixed
+        against = {label: compared.get(network.scenario, name, network.adaptive) for label, name in fixed.items()}
+        outcomes[f"over {_article(network.place)}"] = _keeps_up(trials, list(against.values()), delta)
         best = max(fixed, key=lambda label: _mean(trials, fixed[label]))
         bound = bound_words(bounded(trials, against[best]))
-        parts.append(
-            f"{network['place']}: adaptive gives {ratio_words(against[best])} of the best fixed, {best}{bound}"
-        )
+        parts.append(f"{network.place}: adaptive gives {ratio_words(against[best])} of the best fixed, {best}{bound}")
     verdict, condition = combined(outcomes)
     return TestedClaim(
         claim="adaptive windows",

@@ -42,17 +42,17 @@ def claims(trials: pd.DataFrame, judged: Iterable[Comparison], plan: StudyPlan) 
     """
     asked = plan.replication
     rows: list[TestedClaim] = []
-    if asked:
+    if plan.tests_claims:
         compared, delta = Comparisons(judged), plan.smallest_effect
         rows = [
-            load_claims.throughput(trials, compared, asked["throughput"], delta),
-            load_claims.syscalls(trials, asked["syscalls"]),
-            load_claims.streams(trials, compared, asked["streams"]),
-            load_claims.errors(trials, asked["errors"]),
-            network_claims.handshakes(trials, compared, asked["handshakes"]),
+            load_claims.throughput(trials, compared, asked.throughput, delta),
+            load_claims.syscalls(trials, asked.syscalls),
+            load_claims.streams(trials, compared, asked.streams),
+            load_claims.errors(trials, asked.errors),
+            network_claims.handshakes(trials, compared, asked.handshakes),
             network_claims.no_delay(plan.mapping),
-            network_claims.large_windows(trials, compared, asked["windows"]),
-            network_claims.adaptive(trials, compared, asked["windows"], delta),
+            network_claims.large_windows(trials, compared, asked.windows),
+            network_claims.adaptive(trials, compared, asked.windows, delta),
         ]
     cells = [(row.claim, row.claimed, row.done, row.result, row.verdict) for row in rows]
     return pd.DataFrame(cells, columns=list(COLUMNS), dtype=object)

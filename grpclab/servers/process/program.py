@@ -16,7 +16,6 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from grpclab.errors import UsageError
 
@@ -238,8 +237,3 @@ def _name(words: Sequence[str], *, long: bool) -> str:
 def _cut(text: str) -> str:
     text = " ".join(text.split())
     return text if len(text) <= MOST_LABEL else f"{text[: MOST_LABEL - 1].rstrip()}…"
-
-
-def as_dict(command: str) -> dict[str, Any]:
-    """A command and its files, as plain values for a manifest."""
-    return {"command": command, "files": [vars(file) for file in files_of(shlex.split(command))]}

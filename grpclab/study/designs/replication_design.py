@@ -1,7 +1,7 @@
 """The design ``replication``: what the Rust demo claimed, each claim as something that can be measured. Pure.
 
 The Rust demo is a demonstration in Rust whose README says what its optimized server gives. Each of its claims is
-put to grpcio here, as far as grpcio has the knob: ``plan["replication"]`` names the configurations that a claim is
+put to grpcio here, as far as grpcio has the knob: ``replication`` of its plan names the configurations that a claim is
 judged by (:mod:`grpclab.analysis.claims.replication` judges), and every comparison it needs stands in the plan.
 
 A window governs what its own side receives: the client's, downloads; the server's, uploads. The Rust demo set the
@@ -13,7 +13,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from grpclab.analysis.study_plan import Json, PlannedEngineRow, PlannedEngines, PlannedPoint, PlannedSweep, StudyPlan
+from grpclab.analysis.study_plan import (
+    PlannedArm,
+    PlannedEngineRow,
+    PlannedEngines,
+    PlannedHandshakes,
+    PlannedLoads,
+    PlannedNetwork,
+    PlannedPair,
+    PlannedPoint,
+    PlannedReplication,
+    PlannedStreams,
+    PlannedSweep,
+    PlannedThroughput,
+    StudyPlan,
+)
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.factors.variants import BASIC, OPTIMIZED, VARIANTS, mix
@@ -111,24 +125,24 @@ def plan(parameters: StudyParameters) -> StudyPlan:
         idle=idle_scenario.figure(("idle-off", "idle-working"), pause_s=IDLE_PAUSE_S, limit_s=limit_s),
         profiled=(base["basic"], base["optimized"]) if parameters.profile else (),
         profiled_blocks=PROFILED_BLOCKS,
-        replication={
-            "throughput": {
-                "scenario": CHATTER,
-                "arms": [{"engine": engine, **pair} for engine, pair in pairs.items()],
-                "server_only": {"baseline": client_only, "candidate": base["optimized"]},
-            },
-            "syscalls": {"baseline": base["basic"], "candidate": base["optimized"]},
-            "streams": streams,
-            "errors": [
-                {
-                    "place": f"{PREFERRED_CONCURRENCY} in flight",
-                    "configurations": [p["optimized"] for p in pairs.values()],
-                },
-                {"place": f"{IN_FLIGHT:,} in flight", "configurations": [streams["optimized"]]},
-            ],
-            "handshakes": handshakes,
-            "windows": networks,
-        },
+        replication=PlannedReplication(
+            throughput=PlannedThroughput(
+                scenario=CHATTER,
+                arms=tuple(PlannedArm(engine=engine, **pair) for engine, pair in pairs.items()),
+                server_only=PlannedPair(baseline=client_only, candidate=base["optimized"]),
+            ),
+            syscalls=PlannedPair(baseline=base["basic"], candidate=base["optimized"]),
+            streams=streams,
+            errors=(
+                PlannedLoads(
+                    place=f"{PREFERRED_CONCURRENCY} in flight",
+                    configurations=tuple(pair["optimized"] for pair in pairs.values()),
+                ),
+                PlannedLoads(place=f"{IN_FLIGHT:,} in flight", configurations=(streams.optimized,)),
+            ),
+            handshakes=handshakes,
+            windows=networks,
+        ),
     )
 
 
@@ -153,7 +167,7 @@ def _throughput(planned: Configurations, load: Mapping[str, Level], base: str) -
 
 def _streams(
     planned: Configurations, load: Mapping[str, Level], parameters: StudyParameters, few: str
-) -> dict[str, Json]:
+) -> PlannedStreams:
     """10,000 calls in flight at the optimized server, and at the same one with grpcio's own limits.
 
     Engine `wire`: a client of grpc.aio is at its end with a fraction of that. A window is bounded by time alone.
@@ -174,10 +188,10 @@ def _streams(
         OPTIMIZED.replace({**many, "server.max_concurrent_streams": None}),
     )
     planned.compare(f"optimized, {told} instead of {PREFERRED_CONCURRENCY}", CHATTER, few, optimized)
-    return {"scenario": CHATTER, "in_flight": IN_FLIGHT, "optimized": optimized, "own_limits": own_limits, "few": few}
+    return PlannedStreams(scenario=CHATTER, in_flight=IN_FLIGHT, optimized=optimized, own_limits=own_limits, few=few)
 
 
-def _handshakes(planned: Configurations, load: Mapping[str, Level], on: str, *, limit_s: float) -> dict[str, Json]:
+def _handshakes(planned: Configurations, load: Mapping[str, Level], on: str, *, limit_s: float) -> PlannedHandshakes:
     """The same client with keepalive and without, under load and after silence; and with a channel for each call."""
     optimized = OPTIMIZED.replace({**load, "load.engine": "wire"})
     off = planned.add(
@@ -204,24 +218,24 @@ def _handshakes(planned: Configurations, load: Mapping[str, Level], on: str, *, 
     after = "keepalive on against off, after silence"
     planned.compare(after, idle_scenario.IDLE, idle_off, idle_on, metric=idle_scenario.METRIC)
     planned.compare(after, idle_scenario.IDLE, idle_off, idle_on, metric=OPENED_BEHIND_LINK)
-    return {
-        "places": [
-            {"place": "under load", "scenario": CHATTER, "metric": OPENED, "baseline": off, "candidate": on},
-            {
-                "place": "after silence on a link that forgets",
-                "scenario": idle_scenario.IDLE,
-                "metric": OPENED_BEHIND_LINK,
-                "baseline": idle_off,
-                "candidate": idle_on,
-            },
-        ],
-        "reuse": {"scenario": CHATTER, "metric": OPENED, "baseline": per_call, "candidate": on},
-    }
+    return PlannedHandshakes(
+        places=(
+            PlannedPair(place="under load", scenario=CHATTER, metric=OPENED, baseline=off, candidate=on),
+            PlannedPair(
+                place="after silence on a link that forgets",
+                scenario=idle_scenario.IDLE,
+                metric=OPENED_BEHIND_LINK,
+                baseline=idle_off,
+                candidate=idle_on,
+            ),
+        ),
+        reuse=PlannedPair(scenario=CHATTER, metric=OPENED, baseline=per_call, candidate=on),
+    )
 
 
 def _windows(
     planned: Configurations, load: Mapping[str, Level], parameters: StudyParameters
-) -> tuple[list[dict[str, Json]], tuple[PlannedSweep, ...]]:
+) -> tuple[tuple[PlannedNetwork, ...], tuple[PlannedSweep, ...]]:
     """Downloads with fixed windows of the client and with an adaptive one: what is judged, and the figure's panels.
 
     Engine `grpcio`: how a window grows is the client's own business. The longest round trip has the smallest and the
@@ -260,7 +274,7 @@ def _windows(
             planned.compare(f"{place}: window {label} against {smallest}", BULK, names[smallest], names[label])
         for label, name in names.items():
             planned.compare(f"{place}: adaptive against {label}", BULK, name, adaptive)
-        networks.append({"place": place, "scenario": BULK, "fixed": names, "adaptive": adaptive})
+        networks.append(PlannedNetwork(place=place, scenario=BULK, fixed=names, adaptive=adaptive))
         points = (
             PlannedPoint(label=label, configuration=name) for label, name in (*names.items(), ("adaptive", adaptive))
         )
@@ -273,7 +287,7 @@ def _windows(
                 points=tuple(points),
             )
         )
-    return networks, tuple(figures)
+    return tuple(networks), tuple(figures)
 
 
 DESIGN = Design(

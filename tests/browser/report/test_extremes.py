@@ -11,29 +11,28 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
-from grpclab.report import figures, write_report
+from grpclab.report import figures
 from grpclab.report.figures.forest import MOST_ROWS
 from grpclab.report.figures.sweeps import MOST_LEVELS
-from grpclab.report.finished import FinishedStudy
-from tests.support import chromium, synthetic
+from tests.support import chromium, study_maker, synthetic
 
 
 def many(configurations: int, *, blocks: int = 6, levels: int | None = None) -> synthetic.MadeStudy:
     """A study of one's own with so many configurations: a sweep of one factor and a curve of every second one."""
-    maker = synthetic.StudyMaker(blocks=blocks)
+    maker = study_maker.StudyMaker(blocks=blocks)
     base = maker.add("base", "the base", 1000, {"server.threads": 1})
     names = [
         maker.add(f"t{n}", f"{n} threads", 1000 + 20 * n, {"server.threads": n + 1}) for n in range(1, configurations)
     ]
     first = names[0] if names else base
-    comparisons = [synthetic.comparison(f"{name} against the base", base, name, "chatter") for name in names[1:]]
+    comparisons = [study_maker.comparison(f"{name} against the base", base, name, "chatter") for name in names[1:]]
     swept = [base, *names][: levels or None]
     plan: dict[str, Any] = {
         "blocks": blocks,
         "delta": 0.05,
         "metric": "throughput_rps",
         "configurations": maker.configurations,
-        "headline": synthetic.comparison("t1 against the base", base, first),
+        "headline": study_maker.comparison("t1 against the base", base, first),
         "comparisons": comparisons,
         "curves": [
             {
@@ -113,18 +112,18 @@ def test_an_extreme_study_can_be_read(name: str, full: synthetic.MadeStudy, brow
     change, told = EXTREMES[name]
     made = change(full)
     material = {} if name == "errors" else synthetic.material(made)
-    path = write_report(tmp_path / f"{name}.html", made.finished(**material), details=material.get("details"))
+    path = made.report(tmp_path / f"{name}.html", **material)
     assert_can_be_read(browser, path, *told)
 
 
 def test_sixty_configurations_can_be_read(sixty: synthetic.MadeStudy, browser: Browser, tmp_path: Path) -> None:
     material = synthetic.material(sixty)
-    path = write_report(tmp_path / "sixty.html", sixty.finished(**material), details=material["details"])
+    path = sixty.report(tmp_path / "sixty.html", **material)
     assert_can_be_read(browser, path, "Drawn are")
 
 
 def test_sixty_configurations_are_complete_in_table_and_forest(sixty: synthetic.MadeStudy) -> None:
-    study = FinishedStudy.of(sixty.manifest, sixty.trials, sixty.verdict)
+    study = sixty.finished()
     sheets = figures.forest(study)
     told = " ".join(sheet.alt for sheet in sheets)
     assert len(sheets) == 3
@@ -146,5 +145,5 @@ def test_five_thousand_trials_fit_in_a_file_that_can_be_sent(tmp_path: Path) -> 
     made = many(50, blocks=100)
     assert len(made.trials) == 5000
     material = synthetic.material(replace(made, trials=made.trials[made.trials["block"] < 3]))
-    path = write_report(tmp_path / "large.html", made.finished(histograms=material["histograms"]))
+    path = made.report(tmp_path / "large.html", histograms=material["histograms"])
     assert path.stat().st_size < 10e6

@@ -268,16 +268,15 @@ def test_adaptation_off_with_no_window_acts_in_grpcio_and_not_in_engine_wire() -
 
 def test_a_client_can_be_asked_inside_a_running_event_loop_and_leaves_no_thread() -> None:
     config = configured(load__engine="grpcio")
-    before = threading.active_count()
+    before = set(threading.enumerate())
 
     async def asked() -> PeerSettings:
         return client_settings(config)
 
     assert asyncio.run(asked()) == client_settings(config)
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread() and thread.name != "MainThread":
-            thread.join(5)
-    assert threading.active_count() <= before
+    for thread in set(threading.enumerate()) - before:
+        thread.join(5)
+    assert set(threading.enumerate()) <= before
 
 
 # ---- effects and columns ---------------------------------------------------------------------------------------

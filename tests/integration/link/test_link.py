@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import signal
 import socket
 import subprocess
@@ -20,6 +19,8 @@ from grpclab.factors.config import LinkConfig
 from grpclab.http2 import frames
 from grpclab.link.emulation import check_link, running_link
 from grpclab.link.model import Direction
+from grpclab.link.relay_messages import RelayListening, RelayOrder
+from grpclab.system.json_lines import decode, encode
 from grpclab.system.subprocesses import MARK
 
 UP, DOWN = Direction.UP, Direction.DOWN
@@ -186,7 +187,7 @@ def test_a_reader_that_stands_still_holds_the_sender_back() -> None:
 
 
 def test_the_relay_refuses_other_machines() -> None:
-    order = json.dumps({"target": "192.0.2.1:50051", "rtt_ms": 1})
+    order = encode(RelayOrder(target="192.0.2.1:50051", link=LinkConfig(rtt_ms=1)))
     run = run_relay(order)
     assert run.returncode == 2
     assert run.stdout == ""
@@ -194,7 +195,18 @@ def test_the_relay_refuses_other_machines() -> None:
     assert "192.0.2.1:50051" in run.stderr
 
 
-@pytest.mark.parametrize("order", ["", "nonsense", "{}", '{"target": "[::1]:1", "rtt": 1}'])
+@pytest.mark.parametrize(
+    "order",
+    [
+        "",
+        "nonsense",
+        "{}",
+        '{"target": "127.0.0.1:1"}',
+        '{"target": "127.0.0.1:1", "link": {"rtt": 1}}',
+        '{"target": "127.0.0.1:1", "link": {"rtt_ms": -1}}',
+        '{"target": "127.0.0.1:1", "link": {"rtt_ms": "1"}}',
+    ],
+)
 def test_an_order_that_makes_no_sense_is_refused(order: str) -> None:
     run = run_relay(order)
     assert (run.returncode, run.stdout, run.stderr.count("\n")) == (2, "", 1)
@@ -207,9 +219,9 @@ def test_the_relay_ends_with_its_parent(how: str) -> None:
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(b'{"target": "127.0.0.1:9"}\n')
+        process.stdin.write(encode(RelayOrder(target="127.0.0.1:9", link=LinkConfig())).encode() + b"\n")
         process.stdin.flush()
-        assert json.loads(process.stdout.readline().removeprefix(MARK))["port"] > 0
+        assert decode(RelayListening, process.stdout.readline().removeprefix(MARK)).port > 0
         if how == "SIGTERM":
             process.send_signal(signal.SIGTERM)
         else:
@@ -253,6 +265,6 @@ def test_a_link_with_an_idle_timeout_tells_of_connections_pings_and_goaways() ->
                 assert peer.recv(len(said), socket.MSG_WAITALL) == said
                 peer.sendall(answer)
                 assert client.recv(len(answer), socket.MSG_WAITALL) == answer
-        seen = link.seen()
-    assert (seen.connections, seen.client_pings, seen.server_pings) == (1, 1, 0)
-    assert seen.goaways == {"ENHANCE_YOUR_CALM too_many_pings": 1}
+        traffic = link.traffic()
+    assert (traffic.connections, traffic.client_pings, traffic.server_pings) == (1, 1, 0)
+    assert traffic.goaways == {"ENHANCE_YOUR_CALM too_many_pings": 1}

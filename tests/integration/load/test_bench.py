@@ -16,7 +16,7 @@ from grpclab.factors.config import ServerConfig, TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.load.bench import run_bench
 from grpclab.load.core.arrivals import parse_rates
-from grpclab.load.plan import choose_call, load_plan, no_effect, pool_settings
+from grpclab.load.plan import CallRequest, LoadPlan, choose_call, load_plan, no_effect, planned
 from grpclab.load.result import link_text
 from grpclab.load.run import KEPT_SHARE, LoadProgress, LoadRun
 from grpclab.load.slo import parse_slo
@@ -68,7 +68,8 @@ def test_what_has_no_part_in_the_loop_is_told_or_refused() -> None:
 
 
 def test_the_greeter_is_called_unless_a_call_is_named() -> None:
-    call = choose_call("localhost:1", TrialConfig().replace({"load.request_bytes": 9}), metadata=["tenant=a"])
+    config = TrialConfig().replace({"load.request_bytes": 9})
+    call = choose_call("localhost:1", config, CallRequest(metadata=["tenant=a"]))
     assert call.path == "/greet.GreeterService/SayHello"
     assert b"xxxxxxxxx" in call.payload
     assert call.metadata == (("tenant", "a"),)
@@ -85,14 +86,7 @@ def test_the_greeter_is_called_unless_a_call_is_named() -> None:
 )
 def test_options_of_one_call_do_not_go_with_another(given: dict[str, Any], settings: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        choose_call("localhost:1", TrialConfig().replace(settings), **given)
-
-
-def test_several_connections_are_a_pool() -> None:
-    assert pool_settings(1) == {"client.pooling": "shared"}
-    assert pool_settings(4) == {"client.pooling": "pool", "client.connections": 4}
-    with pytest.raises(UsageError, match=r"invalid --connections=0: expected 1 or more"):
-        pool_settings(0)
+        choose_call("localhost:1", TrialConfig().replace(settings), CallRequest(**given))
 
 
 # ---- the grade -----------------------------------------------------------------------------------------------
@@ -313,8 +307,7 @@ def test_a_broken_threshold_ends_the_run_early(server: RunningServer) -> None:
     seen: list[LoadProgress] = []
     found = run_bench(
         server.target,
-        config,
-        objectives=parse_slo("rps=10000000"),
+        LoadPlan(config=config, objectives=parse_slo("rps=10000000")),
         abort=True,
         watcher=lambda label, progress: seen.append(progress),
     )
@@ -325,8 +318,8 @@ def test_a_broken_threshold_ends_the_run_early(server: RunningServer) -> None:
 
 
 def test_a_link_in_front_of_the_target_acts_and_says_what_it_does(server: RunningServer) -> None:
-    config, _ = load_plan({"link.rtt_ms": 30.0, "load.requests": 20, "load.concurrency": 1, "load.warmup_s": 0.05})
-    found = run_bench(server.target, config)
+    plan = planned({"link.rtt_ms": 30.0, "load.requests": 20, "load.concurrency": 1, "load.warmup_s": 0.05})
+    found = run_bench(server.target, plan)
     assert found.link is not None
     assert found.run.summary.latency_min_s >= 0.030
     assert (found.target, found.connections, found.run.summary.errors) == (server.target, 1, 0)
@@ -338,7 +331,6 @@ def test_a_link_in_front_of_the_target_acts_and_says_what_it_does(server: Runnin
 
 
 def test_a_link_to_nobody_is_told_by_the_targets_own_name() -> None:
-    config, _ = load_plan({"link.rtt_ms": 30.0})
     target = f"127.0.0.1:{unused_port()}"
     with pytest.raises(TargetError, match=rf"nothing answers at {target} \(connection refused\)"):
-        run_bench(target, config)
+        run_bench(target, planned({"link.rtt_ms": 30.0}))

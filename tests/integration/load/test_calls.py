@@ -20,6 +20,7 @@ from grpclab.generated import greet_pb2
 from grpclab.load.calls.metadata import parse_metadata
 from grpclab.load.calls.method import CallSpec, find_call, greeting
 from grpclab.servers.process.launcher import RunningServer
+from grpclab.system.json_lines import decode, encode
 from tests.support.greeting import channel_to, hello
 from tests.support.shop import Shop, write
 
@@ -109,7 +110,7 @@ def test_a_worker_reads_a_call_without_grpc_and_protobuf() -> None:
 
 def test_a_call_comes_whole_through_a_workers_line() -> None:
     spec = CallSpec(path="/a.B/C", payload=bytes(range(256)), server_streaming=True, metadata=(("x-a", "1"),) * 2)
-    assert CallSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+    assert decode(CallSpec, encode(spec)) == spec
 
 
 # ---- services that are not ours ------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from contextlib import AbstractContextManager
@@ -30,7 +29,7 @@ from grpclab.load.core.failures import (
     only_text,
     sentence,
 )
-from grpclab.load.plan import load_plan
+from grpclab.load.plan import planned
 from grpclab.status import NOT_ENDED
 from grpclab.testing import FakeTarget, fake_target
 from grpclab.text.printable import printable
@@ -42,7 +41,7 @@ CANCELLED, UNKNOWN, UNAUTHENTICATED = 1, 2, 16
 
 
 def merged(*logs: FailureLog, opened_at: float = 0.0) -> tuple[Failure, ...]:
-    return merge((json.loads(json.dumps(log.to_json())) for log in logs), opened_at=opened_at)
+    return merge((log.entries() for log in logs), opened_at=opened_at)
 
 
 def test_texts_are_counted_by_status_and_the_first_time_is_kept() -> None:
@@ -200,7 +199,7 @@ def serving(**methods: Any) -> AbstractContextManager[FakeTarget]:
 
 def benched(target: str, engine: str) -> BenchResult:
     levels: dict[str, Level] = {"load.engine": engine, "load.requests": 20, "load.concurrency": 2, "load.warmup_s": 0.0}
-    return run_bench(target, load_plan(levels)[0])
+    return run_bench(target, planned(levels))
 
 
 @pytest.mark.parametrize("engine", ["wire", "grpcio"])

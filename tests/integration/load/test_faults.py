@@ -19,7 +19,8 @@ import pytest
 from grpclab.errors import TargetError, UsageError
 from grpclab.factors.config import TrialConfig
 from grpclab.http2 import frames
-from grpclab.http2.client import Call, ClientConnection, Request
+from grpclab.http2.client import ClientConnection
+from grpclab.http2.exchange import Call, Request
 from grpclab.http2.messages import prefixed
 from grpclab.http2.replies import Reply
 from grpclab.load.calls.method import greeting

@@ -26,15 +26,16 @@ W1124 13:49:02.9   1 x.cc:1] ipv4:127.0.0.1:1: Got goaway [2] err=UNAVAILABLE:GO
 """.splitlines()
 
 
-def test_traffic_adds_up_and_comes_through_json() -> None:
+def test_traffic_adds_up_and_its_json_is_null_where_a_count_is_unknown() -> None:
     one = Traffic(connections_opened=2, client_pings=3, server_pings=1, goaways={"11 too_many_pings": 1})
     other = Traffic(connections_opened=1, goaways={"11 too_many_pings": 1, "0": 1})
     both = one + other
     assert both == Traffic(
         connections_opened=3, client_pings=3, server_pings=1, goaways={"11 too_many_pings": 2, "0": 1}
     )
-    assert Traffic.from_json(json.loads(json.dumps(both.to_json()))) == both
-    silent = Traffic.from_json(Traffic(server_pings=math.nan).to_json())
+    assert both.to_json()["server_pings"] == 1
+    silent = Traffic(server_pings=math.nan)
+    assert silent.to_json()["server_pings"] is None
     assert math.isnan((silent + one).server_pings), "what one of them does not tell, the sum does not know"
     assert both.as_row() == {"connections_opened": 3, "client_pings": 3, "server_pings": 1, "goaways": 3}
 

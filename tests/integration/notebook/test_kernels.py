@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
 import os
 import signal
@@ -9,8 +11,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from jupyter_client.asynchronous.client import AsyncKernelClient
+from jupyter_client.manager import AsyncKernelManager
 
 from grpclab.errors import WorkerError
 from grpclab.study.kernel import LONGEST_SOCKET, WarmKernel
@@ -213,3 +218,33 @@ def test_studies_at_once_in_one_folder_and_one_in_a_read_only_folder_are_valid_a
     assert said == ["True"] * len(places)
     assert not list(working.iterdir())
     assert not list(temporary.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("owner", "step"),
+    [
+        pytest.param(AsyncKernelManager, "format_kernel_cmd", id="before it is a process"),
+        pytest.param(AsyncKernelClient, "kernel_info", id="while it starts"),
+        pytest.param(AsyncKernelClient, "execute", id="while it works"),
+    ],
+)
+def test_an_interrupted_kernel_leaves_no_task_whose_error_nobody_takes(
+    owner: type, step: str, temporary: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    original = getattr(owner, step)
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    def interrupted(*args: Any, **kwargs: Any) -> Any:
+        asyncio.get_running_loop().call_soon(interrupt)
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(owner, step, interrupted)
+    kernel = WarmKernel()
+    with pytest.raises(KeyboardInterrupt):
+        kernel.ready("python3", {})
+    kernel.stop()
+    gc.collect()
+    assert [record for record in caplog.records if record.name == "asyncio"] == []
+    assert list(temporary.iterdir()) == []

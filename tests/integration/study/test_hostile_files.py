@@ -30,13 +30,13 @@ from grpclab.system.untrusted import JSON_DEPTH, json_object, read_bytes, read_t
 from tests.support import hostile_contents, hostile_files
 
 EXAMPLE = project_root() / "reports" / "example.html"
-COUNT = os.environ.get("GRPCLAB_HOSTILE", "8")
-"""How many files of the set are read: 500 are all kinds, those that draw something more than once."""
 RNG = random.Random(1)
 
 
-def test_damaged_and_hostile_files_are_a_line_each_within_seconds_and_500_mb(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", hostile_files.__name__, COUNT]
+# 500 files are all kinds, those that draw something more than once.
+@pytest.mark.parametrize("count", [8, pytest.param(500, marks=pytest.mark.long)])
+def test_damaged_and_hostile_files_are_a_line_each_within_seconds_and_500_mb(tmp_path: Path, count: int) -> None:
+    command = [sys.executable, "-m", hostile_files.__name__, str(count)]
     run = subprocess.run(
         command,
         capture_output=True,
@@ -46,7 +46,7 @@ def test_damaged_and_hostile_files_are_a_line_each_within_seconds_and_500_mb(tmp
         env=os.environ | {"GRPCLAB_ROOT": str(tmp_path)},
     )
     assert run.returncode == 0, run.stdout + run.stderr
-    assert f"{COUNT} read, 0 wrong" in run.stdout
+    assert f"{count} read, 0 wrong" in run.stdout
 
 
 LOAD = f"""

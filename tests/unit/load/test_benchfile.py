@@ -12,10 +12,10 @@ import pytest
 from grpclab.cli import commands
 from grpclab.errors import UsageError
 from grpclab.load import bench as bench_module
-from grpclab.load import plan as plan_module
 from grpclab.load.calls.request import Number
 from grpclab.load.output.config_file import BenchFile, read_bench_file
 from grpclab.load.output.ghz_config import KEYS, REFUSED, RENAMED
+from grpclab.load.plan import CallRequest, LoadPlan
 
 FLAGS = {
     "words": [
@@ -184,11 +184,10 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
     class AskedError(Exception):
         pass
 
-    def choose(target: str, config: Any, **more: Any) -> NoReturn:
-        raise AskedError({"target": target, "config": config} | more)
+    def stop(target: str, plan: LoadPlan, *, call: CallRequest, **_more: Any) -> NoReturn:
+        raise AskedError({"target": target, "config": plan.config, **vars(call)})
 
-    monkeypatch.setattr(plan_module, "choose_call", choose)
-    monkeypatch.setattr(bench_module, "run_bench", lambda *_, **__: None)
+    monkeypatch.setattr(bench_module, "run_bench", stop)
 
     def run(*words: str) -> dict[str, Any]:
         with pytest.raises(AskedError) as caught:

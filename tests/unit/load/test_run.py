@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from grpclab.load.core.summary import summarise
 from grpclab.load.core.traffic import Traffic
 from grpclab.load.core.worker_window import Window
 from grpclab.load.run import GENERATOR_BOUND, HELD_BACK, LoadRun, assemble, find_limits, merge_reports
+from grpclab.load.worker_messages import WindowEnded, WindowProgress
 
 
 def opened(late_s: Sequence[float], service_s: float = 0.010, *, length_s: float = 10.0) -> Window:
@@ -33,12 +35,26 @@ def limits(window: Window, *, planned: int | None, busy_share: float = 0.5, stil
     return find_limits([window], summarise([window]), busy_share=busy_share, planned=planned, still_s=still_s)
 
 
-def answer(**figures: Any) -> dict[str, Any]:
-    """What a worker says at the end."""
-    nothing: dict[str, Any] = {"held": 0, "bound_hits": 0, "connections_lost": 0, "outage_s": 0.0}
-    nothing |= {"traffic": Traffic().to_json(), "failures": [], "encodings": {}, "unsent": 0, "still_s": 0.0}
-    used = {"cpu_s": 1.0, "spin_s": 0.0, "busy_s": 10.0, "loop_s": 1.0, "waited_s": 0.0}
-    return {**used, "admitted": 0, **nothing, **figures}
+def answer(**figures: Any) -> WindowEnded:
+    """A worker's figures of a window of 10 s."""
+    quiet = WindowEnded(
+        cpu_s=1.0,
+        spin_s=0.0,
+        busy_s=10.0,
+        loop_s=1.0,
+        waited_s=0.0,
+        admitted=0,
+        unsent=0,
+        still_s=0.0,
+        held=0,
+        bound_hits=0,
+        connections_lost=0,
+        outage_s=0.0,
+        traffic=Traffic(),
+        encodings={},
+        failures=(),
+    )
+    return replace(quiet, **figures)
 
 
 # ---- the generator as the limit ------------------------------------------------------------------------------
@@ -208,11 +224,14 @@ def test_more_spinning_than_cpu_time_is_not_less_than_idle() -> None:
 
 
 def test_running_figures_add_up_and_the_worst_tail_stands_for_all() -> None:
-    def report(under_way: Sequence[float], **figures: Any) -> dict[str, Any]:
+    def report(
+        under_way: Sequence[float], *, calls: int, errors: int, latency_p99_s: float, over: bool = False
+    ) -> WindowProgress:
         """At 10 s, of calls under way since then."""
         tally = Tally(limits_s=[0.5])
         tally.add([1.0, 2.0, 3.0], [0.1, 0.6, 0.9], [0, 0, 14])
-        return {"over": False} | tally.report(under_way, 10.0) | figures
+        running = tally.running(under_way, 10.0)
+        return WindowProgress(calls=calls, errors=errors, latency_p99_s=latency_p99_s, over=over, running=running)
 
     reports = [
         report([], calls=10, errors=1, latency_p99_s=math.nan),

@@ -17,9 +17,9 @@ def test_only_calls_of_the_window_that_succeeded_are_tallied() -> None:
 
 
 def test_a_call_under_way_is_as_old_as_the_window_at_most() -> None:
-    report = Tally(opens_at=10.0, limits_s=[1.0, 5.0]).report([2.0, 12.0, 13.5], now=14.0)
-    assert (report["under_way"], report["oldest_s"], report["youngest_s"]) == (3, 4.0, 0.5)
-    assert report["overdue"] == [2, 0]
+    running = Tally(opens_at=10.0, limits_s=[1.0, 5.0]).running([2.0, 12.0, 13.5], now=14.0)
+    assert (running.under_way, running.oldest_s, running.youngest_s) == (3, 4.0, 0.5)
+    assert running.overdue == (2, 0)
 
 
 def test_what_is_added_to_a_copy_is_not_in_the_tally() -> None:

@@ -16,8 +16,7 @@ import pytest
 from bs4 import BeautifulSoup, Tag
 from scipy import stats
 
-from grpclab.report import write_report
-from tests.support import synthetic
+from tests.support import full_plan, synthetic
 
 UNITS = {"µs": 1e-6, "ms": 1e-3, "s": 1.0, "%": 0.01, "points": 1.0}
 NUMBER = re.compile(r"([+\-−]?[\d,]*\.?\d+(?:e[+-]?\d+)?)(?:\s?(µs|ms|s|%|points)\b|\s?(%))?")
@@ -92,7 +91,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> BeautifulSoup:
     made = synthetic.full_study(name="nightly")
     path = tmp_path_factory.mktemp("numbers") / "nightly.html"
     material = synthetic.material(made)
-    write_report(path, made.finished(**material), details=material["details"])
+    made.report(path, **material)
     return BeautifulSoup(Path(path).read_text(), "html.parser")
 
 
@@ -121,7 +120,7 @@ METRICS = {
     "p90 latency": "latency_p90_s",
     "p99 latency": "latency_p99_s",
 }
-CONFIGURATIONS = {f"{v}-c{c}": (v, c) for v in ("basic", "optimized") for c in synthetic.CONCURRENCY}
+CONFIGURATIONS = {f"{v}-c{c}": (v, c) for v in ("basic", "optimized") for c in full_plan.CONCURRENCY}
 
 
 def test_every_comparison(page: BeautifulSoup, trials: pd.DataFrame) -> None:
@@ -293,9 +292,9 @@ def test_the_windows(page: BeautifulSoup, trials: pd.DataFrame) -> None:
             size, _, unit = label.partition(" ")
             key = size if not unit else str(int(size) * (1024 if unit == "MiB" else 1))
             mean = level(trials, f"{direction}-{key}", "throughput_rps")[0]
-            assert_shows(value, mean * synthetic.RESPONSE_BYTES / 1e6)
+            assert_shows(value, mean * full_plan.RESPONSE_BYTES / 1e6)
             found += 1
-    assert found == 2 * (len(synthetic.WINDOWS_KIB) + 1)
+    assert found == 2 * (len(full_plan.WINDOWS_KIB) + 1)
 
 
 def test_the_timeline(page: BeautifulSoup, trials: pd.DataFrame) -> None:

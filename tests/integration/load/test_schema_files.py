@@ -1,273 +1,20 @@
-"""Where a schema comes from: any kind of reflection, proto files, descriptor sets; and what goes wrong with each."""
+"""A call found in a file: .proto files, the folders below which imports lie, descriptor sets."""
 
 from __future__ import annotations
 
 import shutil
-import socket
-import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-import grpc
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
-from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from grpclab.errors import MissingDependencyError, TargetError, UsageError
+from grpclab.errors import MissingDependencyError, UsageError
 from grpclab.load.calls.descriptors import WELL_KNOWN, well_known
 from grpclab.load.calls.method import CallSpec, find_call
 from grpclab.load.calls.schema import advice
-from grpclab.servers import tls
-from tests.support.shop import SERVICE, Handler, Shop, descriptors, write
-
-DATA = '{"customer": "Ada", "placed_at": "2024-02-29T12:00:00Z"}'
-
-
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    return Shop(tmp_path_factory.mktemp("shop"))
-
-
-def find(target: str, timeout_s: float = 20.0, **options: Any) -> CallSpec:
-    return find_call(target, f"{SERVICE}/Place", data=DATA, timeout_s=timeout_s, **options)
-
-
-@pytest.fixture(scope="module")
-def expected(tmp_path_factory: pytest.TempPathFactory) -> CallSpec:
-    """What every source must give."""
-    proto = write(tmp_path_factory.mktemp("expected"))
-    return find("", proto=proto, proto_paths=[proto.parent.parent])
-
-
-def refusal(kind: type[Exception], target: str, **options: Any) -> str:
-    """The one line that a search for the call ends in."""
-    with pytest.raises(kind) as caught:
-        find(target, **options)
-    line = str(caught.value)
-    assert "\n" not in line
-    return line
-
-
-# ---- reflection of every kind --------------------------------------------------------------------------------
-
-Answer = Callable[[ServerReflectionRequest, grpc.ServicerContext], ServerReflectionResponse]
-
-
-def answering(answer: Answer) -> Handler:
-    """A reflection service out of the answer to one question."""
-
-    def reflector(
-        requests: Iterator[ServerReflectionRequest], context: grpc.ServicerContext
-    ) -> Iterator[ServerReflectionResponse]:
-        for request in requests:
-            yield answer(request, context)
-
-    return reflector
-
-
-def sending(files: list[FileDescriptorProto]) -> ServerReflectionResponse:
-    response = ServerReflectionResponse()
-    response.file_descriptor_response.file_descriptor_proto.extend(file.SerializeToString() for file in files)
-    return response
-
-
-def error(code: grpc.StatusCode, text: str = "") -> ServerReflectionResponse:
-    response = ServerReflectionResponse()
-    response.error_response.error_code = code.value[0]
-    response.error_response.error_message = text
-    return response
-
-
-def file_by_file(
-    files: list[FileDescriptorProto], *, symbols: dict[str, str] | None = None, status: bool = False
-) -> Handler:
-    """Reflection that sends one file at a time, and knows these symbols. With `status`, what it does not know ends
-    the call, as in some servers; in others it is told in a message."""
-    known = {SERVICE: "shop/orders.proto"} if symbols is None else symbols
-
-    def answer(request: ServerReflectionRequest, context: grpc.ServicerContext) -> ServerReflectionResponse:
-        if request.HasField("list_services"):
-            response = ServerReflectionResponse()
-            response.list_services_response.service.add(name=SERVICE)
-            return response
-        name = request.file_by_filename or known.get(request.file_containing_symbol, "")
-        if found := [file for file in files if file.name == name]:
-            return sending(found)
-        if status:
-            context.abort(grpc.StatusCode.NOT_FOUND, "no such thing")
-        return error(grpc.StatusCode.NOT_FOUND, "no such thing")
-
-    return answering(answer)
-
-
-@pytest.mark.parametrize("version", ["v1", "v1alpha"])
-def test_either_version_of_reflection_will_do(shop: Shop, expected: CallSpec, version: str) -> None:
-    with shop.serve(shop.reflector(), version) as target:
-        assert find(target) == expected
-
-
-@pytest.mark.parametrize("status", [False, True])
-def test_imports_are_asked_for_one_by_one(shop: Shop, expected: CallSpec, status: bool) -> None:
-    with shop.serve(file_by_file(list(shop.files.file), status=status)) as target:
-        assert find(target) == expected
-
-
-@pytest.mark.parametrize("status", [False, True])
-def test_well_known_types_may_be_left_out(shop: Shop, expected: CallSpec, status: bool) -> None:
-    own = [file for file in shop.files.file if file.package == "shop.v1"]
-    assert 0 < len(own) < len(shop.files.file)
-    with shop.serve(file_by_file(own, status=status), "v1") as target:
-        assert find(target) == expected
-
-
-def test_a_service_that_is_listed_but_not_described_is_told(shop: Shop) -> None:
-    for status in (False, True):
-        with shop.serve(file_by_file([], symbols={}, status=status)) as target:
-            line = refusal(UsageError, target)
-        assert line == f"the server at {target} lists {SERVICE} but does not describe it: give --proto FILE"
-
-
-def test_the_metadata_of_the_call_is_sent_to_reflection_too(shop: Shop, expected: CallSpec) -> None:
-    def guarded(
-        requests: Iterator[ServerReflectionRequest], context: grpc.ServicerContext
-    ) -> Iterator[ServerReflectionResponse]:
-        if ("authorization", "Bearer 1") not in context.invocation_metadata():
-            context.abort(grpc.StatusCode.UNAUTHENTICATED, "who are\nyou?")
-        yield from shop.reflector()(requests, context)
-
-    with shop.serve(guarded) as target:
-        metadata = (("authorization", "Bearer 1"),)
-        assert find(target, metadata=metadata).payload == expected.payload
-        assert refusal(UsageError, target) == (
-            f"the server at {target} does not send its schema (UNAUTHENTICATED, who are you?):"
-            " give --proto FILE, or the --metadata that it asks for"
-        )
-
-
-def test_over_tls_with_the_roots_given(shop: Shop, expected: CallSpec, tmp_path: Path) -> None:
-    tls.issue(tmp_path)
-    with shop.serve(shop.reflector(), credentials=tls.server_credentials(tmp_path)) as target:
-        assert find(target, root_certificates=(tmp_path / "ca.pem").read_bytes()) == expected
-        assert "speaks TLS" in refusal(TargetError, target, timeout_s=60)
-
-
-def test_no_proxy_is_asked_the_way_to_loopback(shop: Shop, expected: CallSpec, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("no_proxy", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    with shop.serve(shop.reflector()) as target:
-        assert find(target) == expected
-
-
-# ---- reflection that fails -----------------------------------------------------------------------------------
-
-
-def test_a_server_without_reflection_is_told_to_the_user_with_the_way_round(shop: Shop) -> None:
-    with shop.serve() as target:
-        assert refusal(UsageError, target) == f"the server at {target} has no reflection: give --proto FILE"
-
-
-def test_where_nobody_listens_nothing_answers() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        target = f"127.0.0.1:{taken.getsockname()[1]}"
-        line = refusal(TargetError, target, timeout_s=0.3)
-    assert line.startswith(f"nothing answers at {target} within 0.3 s: start a server there")
-
-
-def test_a_peer_that_says_nothing_is_not_waited_for() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        target = f"127.0.0.1:{silent.getsockname()[1]}"
-        assert "nothing answers" in refusal(TargetError, target, timeout_s=0.3)
-
-
-def test_a_server_that_keeps_its_schema_to_itself_is_not_waited_for(shop: Shop) -> None:
-    ended = threading.Event()
-
-    def mute(
-        requests: Iterator[ServerReflectionRequest], context: grpc.ServicerContext
-    ) -> Iterator[ServerReflectionResponse]:
-        yield from (ServerReflectionResponse() for _ in requests if False)
-        ended.wait()
-
-    with shop.serve(mute) as target:
-        try:
-            line = refusal(TargetError, target, timeout_s=0.5)
-        finally:
-            ended.set()
-    assert line.startswith(f"the server at {target} did not send its schema within 0.5 s")
-
-
-def _garbage(request: ServerReflectionRequest, context: grpc.ServicerContext) -> ServerReflectionResponse:
-    response = ServerReflectionResponse()
-    response.file_descriptor_response.file_descriptor_proto.append(b"\xff\xff")
-    return response
-
-
-def _contradiction(request: ServerReflectionRequest, context: grpc.ServicerContext) -> ServerReflectionResponse:
-    file = FileDescriptorProto(name="a.proto")
-    file.message_type.add(name="M").field.add(name="f", number=1, type=11, label=1, type_name=".nowhere.N")
-    return sending([file])
-
-
-def _circle(request: ServerReflectionRequest, context: grpc.ServicerContext) -> ServerReflectionResponse:
-    return sending(
-        [FileDescriptorProto(name=name, dependency=[other]) for name, other in (("a", "b"), ("b", "c"), ("c", "a"))]
-    )
-
-
-def _half(request: ServerReflectionRequest, context: grpc.ServicerContext) -> ServerReflectionResponse:
-    if request.file_by_filename:
-        return sending([FileDescriptorProto(name="another.proto")])
-    return sending([FileDescriptorProto(name="a.proto", dependency=["google/protobuf/nothing.proto"])])
-
-
-@pytest.mark.parametrize(
-    ("answer", "line"),
-    [
-        (lambda request, context: error(grpc.StatusCode.INTERNAL, "no\nidea"), r"schema \(error 13, no idea\): give"),
-        (_garbage, r"does not send its schema \(what it sent is not a schema\): give --proto FILE"),
-        (_contradiction, "the schema of the server at .* cannot be used: a.proto uses nowhere.N, which none of its"),
-        (_circle, "cannot be used: its files import each other: a -> b -> c -> a; give --proto FILE"),
-        (_half, "cannot be used: a.proto imports google/protobuf/nothing.proto, which is missing; give --proto FILE"),
-        (lambda request, context: ServerReflectionResponse(), "has no service shop.v1.Orders; it has none"),
-    ],
-)
-def test_a_schema_that_is_none_is_one_line(shop: Shop, answer: Answer, line: str) -> None:
-    with shop.serve(answering(answer)) as target, pytest.raises(UsageError, match=line):
-        find(target)
-
-
-def test_a_call_that_ends_without_an_answer_is_one_line(shop: Shop) -> None:
-    with shop.serve(lambda requests, context: iter(())) as target:
-        assert "does not send its schema (it ended the call without an answer)" in refusal(UsageError, target)
-
-
-def test_a_server_that_goes_away_meanwhile_is_one_line(shop: Shop) -> None:
-    def leaving(request: ServerReflectionRequest, context: grpc.ServicerContext) -> ServerReflectionResponse:
-        context.abort(grpc.StatusCode.UNAVAILABLE, "bye")
-
-    with shop.serve(answering(leaving)) as target:
-        assert "went away while it was asked for its schema" in refusal(TargetError, target)
-
-
-def test_a_server_without_a_word_is_told_by_its_status(shop: Shop) -> None:
-    def mute(request: ServerReflectionRequest, context: grpc.ServicerContext) -> ServerReflectionResponse:
-        context.abort(grpc.StatusCode.PERMISSION_DENIED, "")
-
-    with shop.serve(answering(mute)) as target:
-        assert "(PERMISSION_DENIED)" in refusal(UsageError, target)
-
-
-def test_what_a_server_says_of_its_schema_is_fit_for_a_terminal(shop: Shop) -> None:
-    with shop.serve(answering(lambda request, context: error(grpc.StatusCode.INTERNAL, "\x1b[2J no"))) as target:
-        line = refusal(UsageError, target)
-    assert "[2J no" in line
-    assert line.isprintable()
-
+from tests.support.shop import SERVICE, Shop, descriptors, find, refusal, write
 
 # ---- files ---------------------------------------------------------------------------------------------------
 
@@ -285,29 +32,31 @@ def test_a_file_alone_finds_what_lies_beside_it_and_the_well_known_types(tmp_pat
     assert find_call("", "Mine/Ping", proto=file) == CallSpec(path="/Mine/Ping", payload=b"", server_streaming=True)
 
 
-def test_a_relative_name_is_the_callers(expected: CallSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_name_is_the_callers(
+    expected_call: CallSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(tmp_path)
     monkeypatch.chdir(tmp_path)
-    assert find("", proto="shop/orders.proto", proto_paths=["."]) == expected
+    assert find("", proto="shop/orders.proto", proto_paths=["."]) == expected_call
 
 
 def test_a_descriptor_set_needs_no_compiler(
-    shop: Shop, expected: CallSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shop: Shop, expected_call: CallSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     for name in ("shop.binpb", "shop.protoset"):
         made = tmp_path / name
         made.write_bytes(FileDescriptorSet(file=reversed(shop.files.file)).SerializeToString())
-        assert find("", proto=made) == expected
+        assert find("", proto=made) == expected_call
 
 
 def test_a_descriptor_set_may_leave_out_the_well_known_types_but_no_others(
-    shop: Shop, expected: CallSpec, tmp_path: Path
+    shop: Shop, expected_call: CallSpec, tmp_path: Path
 ) -> None:
     made = tmp_path / "shop.binpb"
     own = [file for file in shop.files.file if file.package == "shop.v1"]
     made.write_bytes(FileDescriptorSet(file=own).SerializeToString())
-    assert find("", proto=made) == expected
+    assert find("", proto=made) == expected_call
     made.write_bytes(descriptors(tmp_path, with_imports=False).SerializeToString())
     assert refusal(UsageError, "", proto=made) == (
         f"invalid --proto={made}: expected a complete and consistent schema: shop/orders.proto imports"
@@ -326,10 +75,10 @@ def test_without_a_compiler_a_proto_file_is_refused_with_what_to_install(
 
 @pytest.mark.skipif(shutil.which("protoc") is None, reason="there is no protoc on the PATH")
 def test_protoc_on_the_path_does_where_grpcio_tools_is_missing(
-    expected: CallSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    expected_call: CallSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert find("", proto=write(tmp_path)) == expected
+    assert find("", proto=write(tmp_path)) == expected_call
 
 
 def test_a_file_that_is_not_there_is_told_with_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,137 @@
+"""Messages between processes of this package: frozen dataclasses, each one line of JSON.
+
+The classes that a process may receive share a base class; the line names the one that it holds::
+
+    class Order: ...
+
+    @dataclass(frozen=True, kw_only=True)
+    class Connect(Order):
+        target: str
+
+    decode(Order, encode(Connect(target="127.0.0.1:50051")))    # a Connect
+
+A field is of ``bool``, ``int``, ``float`` (NaN and infinity included), ``str``, ``bytes``, ``Path``, ``Literal``, of
+another dataclass, or of ``tuple``, ``Mapping`` with texts as keys, or ``|`` of such types. Pure.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+NAME = "message"
+"""The key of the line that holds the name of its class."""
+
+_SCALARS: dict[Any, tuple[type, ...]] = {
+    bool: (bool,),
+    int: (int,),
+    float: (float, int),
+    str: (str,),
+    NoneType: (NoneType,),
+}
+
+_TEXTS: dict[Any, Callable[[str], Any]] = {bytes: functools.partial(base64.b64decode, validate=True), Path: Path}
+"""The types that are texts in JSON, and what makes one of a text."""
+
+T = TypeVar("T")
+
+
+def encode(message: object) -> str:
+    """The line of a message, without its end."""
+    return json.dumps({NAME: type(message).__name__, **_plain(message)})
+
+
+def decode(kind: type[T], line: str | bytes) -> T:
+    """The message that a line holds: of the class `kind`, or of one below it. Raises ValueError for any other line."""
+    return read(kind, json.loads(line))
+
+
+def read(kind: type[T], document: Any) -> T:
+    """The message that an object of JSON holds, as :func:`decode`; without a name, it is of the class `kind` itself."""
+    if not isinstance(document, dict):
+        raise ValueError(f"expected an object, got {type(document).__name__}")
+    name = document.get(NAME, kind.__name__)
+    for member in _family(kind):
+        if member.__name__ == name:
+            found: T = _read_object(member, {key: value for key, value in document.items() if key != NAME}, "")
+            return found
+    raise ValueError(f"{NAME}={name!r}: expected {kind.__name__}")
+
+
+def _family(kind: type[Any]) -> Iterator[type]:
+    if is_dataclass(kind):
+        yield kind
+    for below in kind.__subclasses__():
+        yield from _family(below)
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it."""
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode("ascii")
+    return str(value) if isinstance(value, Path) else value
+
+
+@functools.cache
+def _kinds(cls: type) -> dict[str, Any]:
+    return get_type_hints(cls)
+
+
+def _read_object(cls: type, document: Mapping[str, Any], where: str) -> Any:
+    kinds = _kinds(cls)
+    names = [field.name for field in fields(cls)]
+    if unknown := sorted(set(document) - set(names)):
+        raise ValueError(f"{where}unknown {', '.join(unknown)}: expected {', '.join(names)}")
+    for field in fields(cls):
+        if field.name not in document and field.default is MISSING and field.default_factory is MISSING:
+            raise ValueError(f"{where}{field.name} is missing")
+    return cls(**{name: _read(kinds[name], value, f"{where}{name}") for name, value in document.items()})
+
+
+def _read(kind: Any, value: Any, where: str) -> Any:
+    origin, members = get_origin(kind), get_args(kind)
+    if origin is UnionType:
+        return _read_union(members, value, where)
+    if kind in _TEXTS and isinstance(value, str):
+        return _TEXTS[kind](value)
+    if origin is Mapping and isinstance(value, dict):
+        return {key: _read(members[1], part, f"{where}.{key}") for key, part in value.items()}
+    if isinstance(kind, type) and is_dataclass(kind) and isinstance(value, dict):
+        return _read_object(kind, value, f"{where}.")
+    if origin is tuple and isinstance(value, list):
+        kinds = members[:1] * len(value) if members[1:] == (...,) else members
+        if len(kinds) == len(value):
+            places = [f"{where}[{at}]" for at in range(len(value))]
+            return tuple(map(_read, kinds, value, places))
+    elif _is_plain(value, kind):
+        return value
+    raise ValueError(f"{where}={value!r:.60}: expected {getattr(kind, '__name__', kind)}")
+
+
+def _is_plain(value: Any, kind: Any) -> bool:
+    if get_origin(kind) is Literal:
+        return value in get_args(kind)
+    return isinstance(value, _SCALARS.get(kind, ())) and isinstance(value, bool) == (kind is bool)
+
+
+def _read_union(members: tuple[Any, ...], value: Any, where: str) -> Any:
+    """A value of the first of these types that takes it."""
+    for member in members:
+        try:
+            return _read(member, value, where)
+        except ValueError:
+            if member is members[-1]:
+                raise
+    return None

@@ -1,0 +1,378 @@
+"""What every option of every command does: a row says what it changes in what the command is asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from grpclab.study.parameters import DESIGNS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Acts:
+    """With `words`, what is seen under the key `proof` differs from what is seen without them, `after` the others."""
+
+    words: str
+    proof: str
+    after: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refused:
+    """Exit code 2, and one line that says where it belongs."""
+
+    words: str
+    where: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoEffect:
+    """Goes on, and says of `name` that it has no effect."""
+
+    words: str
+    name: str
+
+
+Row = Acts | Refused | NoEffect
+QUIET: list[Row] = [Acts(words="-q", proof="quiet")]
+VERBOSE: list[Row] = [Acts(words="-v", proof="verbose")]
+REDACT: list[Row] = [Acts(words="--redact tenant", proof="tenant_is_secret")]
+CALL = "--call a.B/C"
+COMMANDS = "--a-cmd 'true {port}' --b-cmd 'true {port}'"
+STORED = "results/x:a results/y:b"
+NOT_STORED = "two stored results are compared as they were measured"
+LOAD_ROWS: dict[str, list[Row]] = {
+    "requests": [Acts(words="-n 7", proof="config.load.requests")],
+    "duration": [Acts(words="-z 3", proof="config.load.duration_s")],
+    "warmup": [Acts(words="--warmup 3", proof="config.load.warmup_s")],
+    "concurrency": [
+        Acts(words="-c 3", proof="config.load.concurrency"),
+        NoEffect(words="-c 3 --rate 100 -n 5", name="load.concurrency"),
+        Refused(words="-c 3 --set load.concurrency=4", where="another option sets load.concurrency already"),
+    ],
+    "rate": [
+        Acts(words="--rate 100", proof="config.load.rate_rps"),
+        Refused(words="--rate 5 --set load.rate_rps=4", where="give one"),
+    ],
+    "connections": [
+        Acts(words="--connections 3", proof="config.client.connections"),
+        Refused(words="--connections 3 --set client.pooling=pool", where="another option sets client.pooling already"),
+    ],
+    "engine": [Acts(words="--engine grpcio", proof="config.load.engine")],
+    "deadline": [Acts(words="--deadline 3", proof="config.client.deadline_s")],
+}
+
+CALL_ROWS: dict[str, list[Row]] = {
+    "call": [
+        Acts(words=CALL, proof="call.name"),
+        Refused(words=f"{CALL} --set load.method=SayHello", where="load.method is for our own greeter"),
+    ],
+    "data": [Acts(words="--data {}", proof="call.data", after=CALL), Refused(words="--data {}", where="add --call")],
+    "data_file": [
+        Acts(words="--data-file request.json", proof="call.data", after=CALL),
+        Refused(words="--data-file request.json", where="add --call"),
+    ],
+    "metadata": [Acts(words="--metadata a=b", proof="call.metadata", after=CALL)],
+    "metadata_file": [
+        Acts(words="--metadata-file metadata.txt", proof="call.metadata", after=CALL),
+        Acts(words="--metadata-file metadata.txt", proof="call.metadata"),
+    ],
+    "proto": [
+        Acts(words="--proto a.proto", proof="call.proto", after=CALL),
+        Refused(words="--proto a.proto", where="add --call"),
+    ],
+    "proto_path": [
+        Acts(words="--proto-path .", proof="call.proto_path", after=f"{CALL} --proto a.proto"),
+        Refused(words=f"{CALL} --proto-path .", where="add --proto"),
+        Refused(words="--proto-path .", where="add --call"),
+    ],
+}
+
+
+def in_compare(rows: Mapping[str, list[Row]]) -> dict[str, list[Row]]:
+    """The same between two variants, and refused between two stored results."""
+
+    def moved(row: Row) -> Row:
+        if isinstance(row, Acts):
+            after, proof = f"basic optimized {row.after}".strip(), re.sub("^(config|call)", r"b.\1", row.proof)
+            return Acts(words=row.words, proof=proof, after=after)
+        return dataclasses.replace(row, words=f"basic optimized {row.words}")
+
+    return {
+        option: [
+            *map(moved, row),
+            Refused(words=f"{STORED} {row[0].words}", where=NOT_STORED),
+        ]
+        for option, row in rows.items()
+    }
+
+
+OPTIONS: dict[str, dict[str, list[Row]]] = {
+    "serve": {
+        "quiet": [Acts(words="basic -q", proof="quiet")],
+        "verbose": [Acts(words="basic -v", proof="log_level", after="")],
+        "redact": [Acts(words="basic --redact tenant", proof="tenant_is_secret", after="")],
+        "settings": [
+            Acts(words="--set server.threads=4", proof="settings.server.threads", after="basic"),
+            Refused(words="reference --set server.threads=4", where="options of its own"),
+            NoEffect(words="basic --set server.event_loop=uvloop", name="server.event_loop"),
+        ],
+        "variant": [Acts(words="basic", proof="name"), Refused(words="fast", where="basic, optimized or reference")],
+        "port": [Acts(words="--port 5", proof="port", after="basic")],
+        "host": [
+            Acts(words="--host 127.0.0.2", proof="host", after="basic"),
+            Refused(words="basic --host 127.0.0.256", where="--host=127.0.0.256"),
+        ],
+        "desk_host": [
+            Acts(words="--desk-host 127.0.0.2", proof="diagnostics.host", after="basic"),
+            Refused(words="reference --desk-host 127.0.0.2", where="reference has no desk"),
+            Refused(words="basic --desk-host 127.0.0.256", where="--desk-host=127.0.0.256"),
+        ],
+        **{
+            option: [
+                Acts(words=words, proof=f"spec.{field or option}", after="reference"),
+                Refused(words=f"basic {words}", where="is an option of `serve reference`"),
+            ]
+            for option, words, field in (
+                ("service_time", "--service-time constant:1ms", ""),
+                ("pacing", "--pacing timer", ""),
+                ("stall", "--stall 1s@3s", "stalls"),
+                ("error", "--error 1%:UNAVAILABLE", "errors"),
+                ("response_bytes", "--response-bytes 5", ""),
+                ("stream_messages", "--stream-messages 7", ""),
+                ("stream_interval_ms", "--stream-interval-ms 7", ""),
+                ("max_concurrent_streams", "--max-concurrent-streams 7", ""),
+                ("window_kib", "--window-kib 7", ""),
+                ("residence", "--no-residence", ""),
+                ("fault", "--fault goaway:7", ""),
+            )
+        },
+        "seed": [
+            Acts(words="--seed 7", proof="spec.seed", after="reference --service-time exponential:1ms"),
+            NoEffect(words="reference --seed 7", name="--seed"),
+            Refused(words="basic --seed 7", where="is an option of `serve reference`"),
+        ],
+    },
+    "bench": {
+        "quiet": QUIET,
+        "verbose": VERBOSE,
+        "redact": REDACT,
+        "settings": [
+            Acts(words="--set load.requests=7", proof="config.load.requests"),
+            Refused(words="--set server.threads=1", where="grpclab serve basic --set server.threads=1"),
+            Refused(words="--set server.tls=true", where="does not speak TLS yet"),
+            NoEffect(words="--set client.connections=9", name="client.connections"),
+        ],
+        "config": [Acts(words="--config bench.toml", proof="config.load.requests")],
+        "target": [Acts(words="localhost:7", proof="target")],
+        **CALL_ROWS,
+        "connect_timeout": [Acts(words="--connect-timeout 7", proof="connect_timeout_s")],
+        **LOAD_ROWS,
+        "arrival": [
+            Acts(words="--arrival poisson", proof="config.load.arrival", after="--rate 9"),
+            Refused(words="--arrival poisson", where="add --rate"),
+        ],
+        "pacing": [
+            Acts(words="--pacing timer", proof="config.load.pacing", after="--rate 9"),
+            Refused(words="--pacing timer", where="add --rate"),
+        ],
+        "workers": [Acts(words="--workers 2", proof="config.load.workers")],
+        "seed": [
+            Acts(words="--seed 7", proof="seed", after="--rate 9 --arrival poisson"),
+            NoEffect(words="--seed 7", name="seed"),
+            NoEffect(words="--seed 7 --rate 9", name="seed"),
+        ],
+        "slo": [Acts(words="--slo p99=5ms", proof="objectives")],
+        "abort_on_slo": [
+            Acts(words="--abort-on-slo", proof="abort", after="--slo p99=5ms"),
+            Refused(words="--abort-on-slo", where="give --slo"),
+        ],
+        "format": [
+            Acts(words="--format csv", proof="stdout"),
+            Refused(words="--format csv --json -", where="give another file to one of them"),
+        ],
+        "output": [Acts(words="-o out.txt", proof="files")],
+        "json": [Acts(words="--json out.json", proof="files")],
+        "details": [
+            Acts(words="--details", proof="stdout", after="--format json"),
+            Refused(words="--details", where="add --json FILE or --format json"),
+        ],
+    },
+    "study": {
+        "quiet": QUIET,
+        "verbose": VERBOSE,
+        "redact": REDACT,
+        **{
+            name: [
+                Acts(words=f"--{name.replace('_', '-')} {word}", proof=f"parameters.{name}"),
+                *(
+                    Refused(words=f"--design {design} --{name.replace('_', '-')} {word}", where="it belongs to default")
+                    for design in DESIGNS
+                    if name in DESIGNS[design].unused
+                ),
+                Refused(words=f"--file study.toml --{name.replace('_', '-')} {word}", where="write it into study.toml")
+                if name != "study"
+                else Acts(words="--study mine", proof="name", after="--file study.toml"),
+                Refused(
+                    words=f"--repeat results/x --{name.replace('_', '-')} {word}", where="does not go with --repeat"
+                )
+                if name != "study"
+                else Acts(words="--study mine", proof="name", after="--repeat results/x"),
+            ]
+            for name, word in {
+                "study": "mine",
+                "design": "quick",
+                "requests": "7",
+                "concurrency": "3",
+                "blocks": "9",
+                "windows_kib": "7",
+                "stream_limits": "7",
+                "keepalive_s": "7",
+                "pool_sizes": "7",
+                "rtt_ms": "7",
+                "engine": "wire",
+                "profile": "false",
+                "seed": "7",
+                "max_trial_s": "7",
+            }.items()
+        },
+        "file": [
+            Acts(words="--file study.toml", proof="file"),
+            Refused(words="--repeat results/x --file study.toml", where="does not go with --repeat"),
+        ],
+        "repeat": [Acts(words="--repeat results/x", proof="repeat")],
+        "yes": [
+            Acts(words="--yes", proof="consent", after="--repeat results/x"),
+            Refused(words="--yes", where="--yes goes with --repeat only"),
+        ],
+        "plan": [
+            Acts(words="--plan", proof="foretold"),
+            Refused(words="--plan --json plan.json", where="a plan has no result yet"),
+        ],
+        "json": [Acts(words="--json out.json", proof="files")],
+    },
+    "compare": {
+        "quiet": [Acts(words="-q", proof="quiet", after="basic optimized")],
+        "verbose": [Acts(words="-v", proof="verbose", after="basic optimized")],
+        "redact": [Acts(words="--redact tenant", proof="tenant_is_secret", after="basic optimized")],
+        "settings": [
+            Acts(words="--set client.resend=true", proof="b.config.client.resend", after="basic optimized"),
+            NoEffect(words="basic basic --set client.connections=9", name="client.connections"),
+            Refused(words=f"{STORED} --set load.requests=7", where=NOT_STORED),
+            Refused(words=f"{COMMANDS} --set server.threads=4", where="started by a command"),
+            Refused(words=f"{COMMANDS} --set server.threads=10", where="started by a command"),
+        ],
+        "a": [Acts(words="basic basic", proof="a.config.client.pooling", after="")],
+        "b": [Acts(words="basic basic", proof="b.config.client.pooling", after="")],
+        **{
+            f"{side}_set": [
+                Acts(
+                    words=f"--{side}-set server.threads=4", proof=f"{side}.config.server.threads", after="basic basic"
+                ),
+                Refused(words=f"{STORED} --{side}-set server.threads=4", where=NOT_STORED),
+            ]
+            for side in "ab"
+        },
+        "a_cmd": [
+            Acts(words="--a-cmd 'true {port}'", proof="a.call.command", after="--b-cmd 'true {port}'"),
+            Refused(words="basic basic --a-cmd 'true {port}'", where="both"),
+            Refused(words=f"{STORED} --a-cmd 'true {{port}}'", where=NOT_STORED),
+        ],
+        "b_cmd": [
+            Acts(words="--b-cmd 'true {port}'", proof="b.call.command", after="--a-cmd 'true {port}'"),
+            Refused(words="basic basic --b-cmd 'true {port}'", where="both"),
+            Refused(words=f"{STORED} --b-cmd 'true {{port}}'", where=NOT_STORED),
+        ],
+        **{
+            f"{side}_name": [
+                Acts(words=f"--{side}-name mine", proof=f"{side}.label", after="basic basic"),
+                Acts(words=f"--{side}-name mine", proof=f"names.{side}", after=STORED),
+            ]
+            for side in "ab"
+        },
+        "start_timeout": [
+            Acts(words="--start-timeout 7", proof="start_timeout_s", after=COMMANDS),
+            Refused(words="basic basic --start-timeout 7", where="add --a-cmd or --b-cmd"),
+            Refused(words=f"{STORED} --start-timeout 7", where=NOT_STORED),
+        ],
+        **in_compare(CALL_ROWS),
+        **in_compare(LOAD_ROWS),
+        "blocks": [
+            Acts(words="--blocks 7", proof="blocks", after="basic basic"),
+            Refused(words=f"{STORED} --blocks 7", where=NOT_STORED),
+        ],
+        "min_effect": [
+            Acts(words="--min-effect 7%", proof="delta", after="basic basic"),
+            Acts(words="--min-effect 7%", proof="delta", after=STORED),
+        ],
+        "seed": [
+            Acts(words="--seed 7", proof="seed", after="basic basic"),
+            Refused(words=f"{STORED} --seed 7", where=NOT_STORED),
+        ],
+        "study": [
+            Acts(words="--study mine", proof="study", after="basic basic"),
+            Refused(words=f"{STORED} --study mine", where=NOT_STORED),
+        ],
+        "allow_inconclusive": [Acts(words="--allow-inconclusive", proof="code", after="basic basic")],
+        "allow_mixed": [
+            Acts(words="--allow-mixed", proof="allow_mixed", after=STORED),
+            Refused(words="basic basic --allow-mixed", where="it is for two stored results"),
+        ],
+        "json": [Acts(words="--json out.json", proof="files", after="basic basic")],
+    },
+    "report": {
+        "quiet": [Acts(words="-q", proof="stdout", after="x")],
+        "verbose": [Acts(words="-v", proof="verbose", after="x")],
+        "redact": [Acts(words="--redact tenant", proof="tenant_is_secret", after="x")],
+        "study": [Acts(words="x", proof="folder"), Refused(words="nothing", where="no study in nothing")],
+        "allow_mixed": [Acts(words="--allow-mixed", proof="allow_mixed", after="x")],
+        "figures": [Acts(words="--figures drawn", proof="figures", after="x")],
+        "site": [
+            Acts(words="--site www", proof="site", after="x"),
+            Refused(words="--site www --json out.json", where="no study was named: --json goes with"),
+        ],
+        "json": [Acts(words="--json out.json", proof="files", after="x")],
+    },
+    "profile": {
+        "quiet": [Acts(words="-q", proof="stderr", after="--pid 1")],
+        "verbose": [Acts(words="-v", proof="verbose", after="--pid 1")],
+        "redact": [Acts(words="--redact tenant", proof="tenant_is_secret", after="--pid 1")],
+        "pid": [Acts(words="--pid 1", proof="pids"), Refused(words="--pid 1 --server localhost:1", where="one of")],
+        "server": [Acts(words="--server localhost:1", proof="pids"), Refused(words="", where="one of --pid N and")],
+        "duration": [Acts(words="--duration 7", proof="duration_s", after="--pid 1")],
+        "rate": [Acts(words="--rate 7", proof="rate_hz", after="--pid 1")],
+        "handler": [Acts(words="--handler a.py", proof="stdout", after="--pid 1")],
+        "output": [Acts(words="-o x.folded", proof="files", after="--pid 1")],
+        "json": [Acts(words="--json out.json", proof="files", after="--pid 1")],
+    },
+    "notebook": {
+        "quiet": [Acts(words="-q", proof="stdout", after="")],
+        "verbose": VERBOSE,
+        "redact": REDACT,
+        "name": [Acts(words="sweep", proof="files"), Refused(words="swep", where="did you mean sweep")],
+        "force": [
+            Acts(words="--force", proof="code", after="explore"),
+            Refused(words="--force", where="grpclab notebook NAME --force"),
+        ],
+        "open": [
+            Acts(words="--open", proof="opened", after="trial"),
+            Refused(words="--open", where="grpclab notebook NAME --open"),
+        ],
+    },
+    "doctor": {
+        "quiet": [Acts(words="-q", proof="stdout")],
+        "verbose": VERBOSE,
+        "redact": REDACT,
+        "json": [Acts(words="--json out.json", proof="files")],
+    },
+    "factors": {
+        "quiet": [Acts(words="-q", proof="stdout")],
+        "verbose": VERBOSE,
+        "redact": REDACT,
+        "tonic": [Acts(words="--tonic", proof="stdout"), Refused(words="--tonic --json -", where="Markdown")],
+        "json": [Acts(words="--json out.json", proof="files")],
+    },
+}
+"""Command, option (as the parser calls it), what becomes of it."""
