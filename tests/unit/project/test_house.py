@@ -101,7 +101,10 @@ CIRCLES: set[str] = set()
 """Modules that import themselves through others."""
 
 
-TYPED_ROOMS = ("study", "analysis", "report", "calibration", "cli", "load", "link")
+TYPED_ROOMS = (
+    *("study", "analysis", "report", "calibration", "cli", "load", "link"),
+    *("servers", "diagnostics", "system", "http2", "factors", "text"),
+)
 PASSES_JSON: dict[str, str] = {
     "analysis.inference.evidence": "JSON in a cell of a frame",
     "analysis.inference.verdict": "writes a part of verdict.json",
@@ -114,6 +117,7 @@ PASSES_JSON: dict[str, str] = {
     "cli.bench": "options of the command line, by their names",
     "cli.options": "options of the command line, by their names",
     "cli.profile": "writes what --json asks for",
+    "factors.config": "writes what --json asks for",
     "load.calls.encoding": "a request in JSON, as its user writes it",
     "load.core.failures": "writes a part of bench's JSON",
     "load.core.traffic": "reads channelz's JSON, and writes a part of bench's",
@@ -133,6 +137,13 @@ PASSES_JSON: dict[str, str] = {
     "study.parameters": "a notebook's variables, by their names",
     "study.stored_values": "makes values of JSON",
     "study.trial_order": "a notebook's variables, by their names",
+    "system.environment": "the facts of a machine, whatever they are",
+    "system.inputs": "a mapping that a user passes in",
+    "system.interference": "writes a part of result.json",
+    "system.json_lines": "makes values of JSON",
+    "system.notices": "writes a part of result.json",
+    "system.optional": "reads pip's direct_url.json",
+    "system.untrusted": "reads JSON",
 }
 """Modules of these rooms whose dictionaries are JSON, or options, that are only read, written or passed on."""
 
