@@ -83,9 +83,13 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
 
     much = parser.add_argument_group("how much", "The window ends at --requests or --duration, whichever is first.")
     add_factor(
-        much, "requests", "N", "-n", said="calls in the window (of a schedule, at each rate); more if --slo needs them"
+        much,
+        "requests",
+        "N",
+        "-n",
+        meaning="calls in the window (of a schedule, at each rate); more if --slo needs them",
     )
-    add_factor(much, "duration", "TIME", "-z", said="longest window; 10 s at a --rate where neither is given")
+    add_factor(much, "duration", "TIME", "-z", meaning="longest window; 10 s at a --rate where neither is given")
     add_factor(much, "warmup", "TIME")
 
     sent = parser.add_argument_group("how it is sent")
@@ -99,7 +103,7 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
     add_factor(sent, "arrival", "constant|poisson")
     add_factor(sent, "pacing", "auto|spin|timer")
     sent.add_argument("--connections", metavar="N", help="TCP connections; more than one is a pool (default: 1)")
-    add_factor(sent, "workers", "N|auto", said="generator processes; auto: one per core the generator may use")
+    add_factor(sent, "workers", "N|auto", meaning="generator processes; auto: one per core the generator may use")
     add_factor(sent, "engine", "wire|grpcio")
     add_factor(sent, "deadline", "TIME")
     sent.add_argument("--seed", metavar="N", help="seed of a Poisson schedule (default: 1)")

@@ -26,7 +26,7 @@ FACTOR_OF = {
 }
 """Options that are short for a factor."""
 AT = "@"
-"""What --data begins with where it names a file."""
+"""The beginning of a --data that names a file."""
 
 
 class Help(argparse.RawDescriptionHelpFormatter):
@@ -42,7 +42,7 @@ class Help(argparse.RawDescriptionHelpFormatter):
 
 
 def add_call_options(group: Any) -> None:
-    """What is called, where it is not our own greeter."""
+    """Add the options of the call, where it is not our own greeter's."""
     group.add_argument(
         "--call", metavar="PKG.SERVICE/METHOD", help="unary or server streaming (default: our own greeter)"
     )
@@ -69,7 +69,7 @@ def add_call_options(group: Any) -> None:
 
 
 def add_load_options(group: Any, defaults: Mapping[str, Level]) -> None:
-    """The load of one window, for commands that measure several; `defaults` by factor."""
+    """Add the load of one window, for commands that measure several; `defaults` by factor."""
     for option, metavar, *short in (
         ("requests", "N", "-n"),
         ("duration", "TIME", "-z"),
@@ -101,7 +101,7 @@ def add_factor(
     option: str,
     metavar: str,
     *short: str,
-    said: str | None = None,
+    meaning: str | None = None,
     defaults: Mapping[str, Level] | None = None,
 ) -> None:
     """Add the option that is short for a factor, with its meaning and default out of the table."""
@@ -109,7 +109,10 @@ def add_factor(
     level = (TrialConfig().flat() | dict(defaults or {}))[factor.dotted]
     default = format_level(level) + (" s" if factor.name.endswith("_s") and level is not None else "")
     group.add_argument(
-        *short, f"--{option}", metavar=metavar, help=f"{said or factor.meaning} (default: {default})".replace("%", "%%")
+        *short,
+        f"--{option}",
+        metavar=metavar,
+        help=f"{meaning or factor.meaning} (default: {default})".replace("%", "%%"),
     )
 
 

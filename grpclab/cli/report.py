@@ -75,25 +75,25 @@ def _rebuild(options: argparse.Namespace) -> None:
 
 
 def show_result(published: Published, options: argparse.Namespace) -> Judgement:
-    """What a study found, on the terminal and as JSON where that is asked for; returns its verdict."""
+    """Print the answer of a study, and write it as JSON where that is asked for; returns its verdict."""
     from grpclab.report import glossary
     from grpclab.report.renderers.json import as_json
     from grpclab.report.renderers.terminal import WIDTH, table
 
-    found, path = published.study, published.path
+    study, path = published.study, published.path
     if options.json:  # first: standard output may be read by `head`
-        write(options.json, [json.dumps(as_json(found), indent=1, allow_nan=False), "\n"])
+        write(options.json, [json.dumps(as_json(study), indent=1, allow_nan=False), "\n"])
     if options.json != "-":
         if not options.quiet:
-            print(f"\n{table(found)}\n")
-        print(printable(found.verdict.sentence))
-        print("".join(f"{line}\n" for line in textwrap.wrap(glossary.line(found), WIDTH)), end="")
-        for warning in found.verdict.warnings:
+            print(f"\n{table(study)}\n")
+        print(printable(study.verdict.sentence))
+        print("".join(f"{line}\n" for line in textwrap.wrap(glossary.line(study), WIDTH)), end="")
+        for warning in study.verdict.warnings:
             print(f"warning: {printable(warning)}")
         print(f"report: {path}")
         if not options.quiet:
             print(f"for a pull request: {path.with_suffix('.md')}\nfor a machine: {path.with_suffix('.json')}")
-    return found.verdict
+    return study.verdict
 
 
 def stored_folder(name: str | None) -> Path:

@@ -97,7 +97,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _agreed(original: Original) -> bool:
-    """Whether the user, shown what a study of another user or machine starts and opens, agrees to that."""
+    """The user's consent to what a study of another user or machine starts and opens, which is shown."""
     foreign = original.foreign() if original.trusted else []
     if not (foreign and sys.stdin.isatty() and sys.stdout.isatty()):
         return False

@@ -153,15 +153,15 @@ class FinishedStudy:
     def levels_of_pair(self, metric: str, baseline: str, candidate: str) -> pd.DataFrame:
         """The levels of two configurations beside their ratio, as :meth:`levels`: over the blocks that make the ratio,
         so that it is the ratio of the two."""
-        found = analysis.levels(self.trials, [baseline, candidate], metric)
+        table = analysis.levels(self.trials, [baseline, candidate], metric)
         scenario = self.configuration(candidate).scenario or self.headline.scenario
         sides = analysis.paired_levels(
             self.trials, scenario=scenario, metric=metric, baseline=baseline, candidate=candidate
         )
         if sides[0].blocks:
             for column, name in (("mean", "mean"), ("ci_low", "low"), ("ci_high", "high"), ("blocks", "blocks")):
-                found[column] = [getattr(side, name) for side in sides]
-        return found
+                table[column] = [getattr(side, name) for side in sides]
+        return table
 
     def unknown_factors(self, configuration: str) -> frozenset[str]:
         """The factors that say nothing of a configuration, since a command started its server."""
@@ -224,8 +224,8 @@ class FinishedStudy:
     @functools.cached_property
     def comparisons(self) -> dict[tuple[str, str, str, str], analysis.Comparison]:
         """Every comparison of the verdict once, by scenario, metric, baseline and candidate."""
-        found = (self.verdict.aa, *self.verdict.comparisons, self.verdict.headline)
-        return {comparison.directed: comparison for comparison in found if comparison and comparison.baseline}
+        judged = (self.verdict.aa, *self.verdict.comparisons, self.verdict.headline)
+        return {comparison.directed: comparison for comparison in judged if comparison and comparison.baseline}
 
     def comparison(self, scenario: str, metric: str, baseline: str, candidate: str) -> analysis.Comparison:
         """The verdict's comparison of these two; where it holds none, one computed from the trials."""

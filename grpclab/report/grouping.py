@@ -30,21 +30,21 @@ def grouped(study: FinishedStudy) -> Iterator[tuple[str, list[Comparison]]]:
 def _planned(study: FinishedStudy) -> dict[tuple[str, ...], str]:
     """The groups of what the plan compares: by scenario, metric, baseline and candidate, or by the two sides alone."""
     plan = study.plan
-    found: dict[tuple[str, ...], str] = {part.directed: SIDES for part in plan.parts}
+    groups: dict[tuple[str, ...], str] = {part.directed: SIDES for part in plan.parts}
     for planned, group in ((plan.headline, HEADLINE), (plan.aa, NOISE)):
         if planned:
-            found[planned.directed] = group
+            groups[planned.directed] = group
     for rung in plan.ladder:
-        found.setdefault((rung.baseline, rung.configuration), LADDER)
+        groups.setdefault((rung.baseline, rung.configuration), LADDER)
     for sweep in (*plan.sweeps, *plan.windows):
         names = [sweep.base, *(point.configuration for point in sweep.points)]
         for pair in itertools.permutations(dict.fromkeys(names), 2):
-            found.setdefault(pair, words.plain(sweep.title or sweep.factor))
+            groups.setdefault(pair, words.plain(sweep.title or sweep.factor))
     loaded = [name for row in study.engine_rows.values() for name in row.values()]
     for pair in itertools.permutations(dict.fromkeys(loaded), 2):
         if pair != (study.baseline, study.candidate):
-            found.setdefault(pair, ENGINES)
-    return found
+            groups.setdefault(pair, ENGINES)
+    return groups
 
 
 def _unplanned(study: FinishedStudy, comparison: Comparison) -> str:

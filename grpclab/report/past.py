@@ -183,8 +183,8 @@ class Past:
 
     def level(self, name: str) -> PastLevel | None:
         """The level of one configuration of the headline's scenario."""
-        found = [level for level in self.levels if (level.name, level.scenario) == (name, self.scenario)]
-        return found[0] if found else None
+        levels = [level for level in self.levels if (level.name, level.scenario) == (name, self.scenario)]
+        return levels[0] if levels else None
 
     @property
     def same_headline(self) -> tuple[str, ...] | None:
@@ -198,8 +198,8 @@ class Past:
 def read(file: Path) -> Past | None:
     """The summary inside a report; None for any other file, and for one that cannot be read."""
     try:
-        found = element(read_page(file), "grpclab-summary")
-        document = json_object(found) if found else {}
+        content = element(read_page(file), "grpclab-summary")
+        document = json_object(content) if content else {}
     except (OSError, ValueError):
         return None
     return Past.read(document, file.name) if document.get("study") else None

@@ -47,7 +47,7 @@ def steps(study: FinishedStudy) -> list[Step]:
     table = analysis.ladder_steps(study.trials, study.plan, study.metric)
     reached: dict[str, float] = {}
     here = 1.0
-    found = []
+    placed = []
     for row in table.itertuples(index=False):
         configuration, baseline = str(row.configuration or ""), str(row.baseline or "")
         reason = words.plain(row.not_testable or "")
@@ -69,8 +69,8 @@ def steps(study: FinishedStudy) -> list[Step]:
         )
         if step.kept and math.isfinite(step.end):
             reached[configuration] = here = step.end
-        found.append(step)
-    return found
+        placed.append(step)
+    return placed
 
 
 def ladder(study: FinishedStudy) -> FigureBlock | None:
@@ -157,8 +157,8 @@ def _spans(study: FinishedStudy) -> bool:
 
 def _rung(ax: Axes, y: int, step: Step, *, narrow: bool) -> None:
     if not math.isfinite(step.ratio):
-        said = step.reason.startswith(("no ", "not "))
-        text = step.reason if said else f"not testable here: {step.reason}"
+        complete = step.reason.startswith(("no ", "not "))
+        text = step.reason if complete else f"not testable here: {step.reason}"
         left, right = ax.get_xlim()
         end = step.start * (right / left) ** (_SLOT * 0.8)
         ax.barh(
@@ -268,13 +268,13 @@ def _caption(rungs: list[Step], whole: float) -> str:
 
 
 def _alt(study: FinishedStudy, rungs: list[Step], whole: float) -> str:
-    told = []
+    parts = []
     for s in rungs:
         if math.isfinite(s.ratio):
             kept = "kept" if s.kept else "rejected"
             between = words.interval_of(analysis.Comparison(ratio=s.ratio, ci_low=s.low, ci_high=s.high))
-            told.append(f"{s.title} {qty.ratio(s.ratio)} ({between}), {kept}")
+            parts.append(f"{s.title} {qty.ratio(s.ratio)} ({between}), {kept}")
         else:
-            told.append(f"{s.title}: {s.reason}")
+            parts.append(f"{s.title}: {s.reason}")
     end = f"; all together {qty.ratio(whole)}" if math.isfinite(whole) else ""
-    return f"Waterfall of {metric_words(study.metric)} factors on a log axis: {'; '.join(told)}{end}."
+    return f"Waterfall of {metric_words(study.metric)} factors on a log axis: {'; '.join(parts)}{end}."

@@ -103,16 +103,16 @@ def _some(points: list[tuple[str, Comparison]]) -> list[tuple[str, Comparison]]:
 
 def _sweep(study: FinishedStudy, entry: PlannedSweep) -> list[tuple[str, Comparison]]:
     base = entry.base
-    found: list[tuple[str, Comparison]] = []
+    points: list[tuple[str, Comparison]] = []
     for point in entry.points:
         name, label = point.configuration, words.plain(point.label)
         if name == base:
-            found.append((label, Comparison(metric=study.metric, baseline=base, candidate=base, ratio=1.0)))
+            points.append((label, Comparison(metric=study.metric, baseline=base, candidate=base, ratio=1.0)))
             continue
         comparison = study.comparison(entry.scenario, study.metric, base, name)
         if known(comparison):
-            found.append((label, comparison))
-    return found if any(c.baseline != c.candidate for _, c in found) else []
+            points.append((label, comparison))
+    return points if any(c.baseline != c.candidate for _, c in points) else []
 
 
 def _rates(drawn: list[tuple[PlannedSweep, list[tuple[str, Comparison]]]]) -> bool:
@@ -134,8 +134,8 @@ def _ratio_above(ax: Axes, y: float, comparison: Comparison) -> None:
 
 
 def _sweep_alt(entry: PlannedSweep, points: list[tuple[str, Comparison]]) -> str:
-    told = [f"{label} {'is the base' if c.baseline == c.candidate else words.estimate(c)}" for label, c in points]
-    return f"Dot plot, {words.plain(entry.title)}: {'; '.join(told)}."
+    texts = [f"{label} {'is the base' if c.baseline == c.candidate else words.estimate(c)}" for label, c in points]
+    return f"Dot plot, {words.plain(entry.title)}: {'; '.join(texts)}."
 
 
 def _sweep_caption(entry: PlannedSweep, points: list[tuple[str, Comparison]]) -> str:
@@ -143,5 +143,5 @@ def _sweep_caption(entry: PlannedSweep, points: list[tuple[str, Comparison]]) ->
         f"{label} is {c.verdict} ({qty.ratio(c.ratio)})" for label, c in points if c.verdict in {"faster", "slower"}
     ]
     title = words.plain(entry.title or entry.factor).rstrip(":")
-    told = words.listing(moved) or "no level is clearly faster or slower than the base"
-    return f"{words.sentence_case(title)}: {told}."
+    text = words.listing(moved) or "no level is clearly faster or slower than the base"
+    return f"{words.sentence_case(title)}: {text}."

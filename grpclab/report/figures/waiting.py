@@ -37,11 +37,11 @@ class Waiting:
 def servers(study: FinishedStudy) -> list[Waiting]:
     """The configurations of the plan's ``waiting`` that have valid trials."""
     names = list(study.plan.waiting.configurations) if study.plan.waiting else []
-    found = []
+    measured = []
     for row in study.levels(names, _METRIC).itertuples(index=False):
         name = str(row.configuration)
         if math.isfinite(qty.number(row.mean)):
-            found.append(
+            measured.append(
                 Waiting(
                     configuration=name,
                     title=study.title(name),
@@ -52,7 +52,7 @@ def servers(study: FinishedStudy) -> list[Waiting]:
                     limits=tuple(study.limits(name)),
                 )
             )
-    return found
+    return measured
 
 
 def comparisons(study: FinishedStudy) -> list[Comparison]:
@@ -98,7 +98,7 @@ def waiting(study: FinishedStudy) -> FigureBlock | None:
         draw=draw,
         wide_height_in=0.44 * len(drawn) + 0.7,
         narrow_height_in=0.5 * len(drawn) + 0.7,
-        alt=f"Bar chart. {'; '.join(_told(one) for one in drawn)}.",
+        alt=f"Bar chart. {'; '.join(_text(one) for one in drawn)}.",
         caption=_caption(study),
         how_to_read=(
             "Each bar is a server whose handlers wait and use no CPU meanwhile, with its 95 % interval. The upright "
@@ -123,7 +123,7 @@ def _most_rps(study: FinishedStudy, name: str) -> float:
     return threads * processes / wait_s if sync and wait_s > 0 else math.inf
 
 
-def _told(one: Waiting) -> str:
+def _text(one: Waiting) -> str:
     most = f", at most {qty.amount(one.most_rps)} with its threads" if math.isfinite(one.most_rps) else ""
     return f"{one.title} {value_text(_METRIC, one.mean)}{most}"
 
@@ -134,5 +134,5 @@ def pair(comparison: Comparison) -> str:
 
 
 def _caption(study: FinishedStudy) -> str:
-    told = [f"{pair(c)} {qty.ratio(c.ratio)} ({c.verdict})" for c in comparisons(study)]
-    return f"{words.sentence_case('; '.join(told))}." if told else "Requests per second, by server."
+    ratios = [f"{pair(c)} {qty.ratio(c.ratio)} ({c.verdict})" for c in comparisons(study)]
+    return f"{words.sentence_case('; '.join(ratios))}." if ratios else "Requests per second, by server."

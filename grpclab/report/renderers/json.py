@@ -21,7 +21,7 @@ def as_json(study: FinishedStudy) -> dict[str, Any]:
     """
     verdict, manifest = study.verdict.as_dict(), study.manifest
     levels = study.levels(list(study.configurations), study.metric)
-    found = {
+    values = {
         "schema_version": SCHEMA_VERSION,
         "study": study.name,
         "created_at": manifest.created_at,
@@ -29,7 +29,7 @@ def as_json(study: FinishedStudy) -> dict[str, Any]:
         "seed": manifest.seed,
         "question": manifest.question,
         "setup": dict(described(study.plan, manifest.servers, manifest.versions)),
-        "servers": manifest.servers or {},
+        "servers": written(manifest.servers or {}),
         "sentence": study.verdict.sentence,
         "words": dict(glossary.explained(study)),
         "headline": verdict["headline"],
@@ -59,4 +59,4 @@ def as_json(study: FinishedStudy) -> dict[str, Any]:
         "repeats": written(manifest.repeats),
         "report": f"{study.name}.html",
     }
-    return dict(plain(found))
+    return dict(plain(values))

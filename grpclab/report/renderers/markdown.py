@@ -42,13 +42,13 @@ def markdown(study: FinishedStudy) -> str:
 
 def escape(text: object) -> str:
     """Plain text as Markdown that shows exactly that text."""
-    found = words.plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("$", "&#36;")
-    found = _MARKUP.sub(r"\\\1", found)
-    found = _BLOCK.sub(lambda start: f"{start[0]}{_NOTHING}", found)
+    shown = words.plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("$", "&#36;")
+    shown = _MARKUP.sub(r"\\\1", shown)
+    shown = _BLOCK.sub(lambda start: f"{start[0]}{_NOTHING}", shown)
     # An entity of ours holds a # as well, so the parts around them are taken one by one.
     return "".join(
         piece if piece.startswith("&") else _REFERENCE.sub(rf"\1{_NOTHING}", piece)
-        for piece in re.split(r"(&#?\w+;)", found)
+        for piece in re.split(r"(&#?\w+;)", shown)
     )
 
 
@@ -79,15 +79,15 @@ def _reasons(study: FinishedStudy) -> str:
     """How sure it is, what noise looks like here, what limits each side."""
     if not study.headline.computed and not study.resources:
         return ""
-    told = [f"- **{escape(term)}:** {escape(text)}" for term, text in confidence.reasons(study)]
+    items = [f"- **{escape(term)}:** {escape(text)}" for term, text in confidence.reasons(study)]
     if not (study.verdict.aa or study.plan.without_aa):
-        told.append("- **Noise here:** not checked, there is no A/A.")
-    return "\n".join(told)
+        items.append("- **Noise here:** not checked, there is no A/A.")
+    return "\n".join(items)
 
 
 def _warnings(study: FinishedStudy) -> str:
-    found = study.warnings
-    return "**Warnings**\n\n" + "\n".join(f"- {escape(text)}" for text in found) if found else ""
+    texts = study.warnings
+    return "**Warnings**\n\n" + "\n".join(f"- {escape(text)}" for text in texts) if texts else ""
 
 
 def _all_comparisons(study: FinishedStudy) -> str:
@@ -113,16 +113,16 @@ def _all_comparisons(study: FinishedStudy) -> str:
 
 def _machine(study: FinishedStudy) -> str:
     manifest = study.manifest
-    found: dict[str, Any] = {**manifest.versions, **manifest.machine}
+    known: dict[str, Any] = {**manifest.versions, **manifest.machine}
     theirs = bool(foreign(study.plan))  # then versions are not the server's, and are said to be the lab's
-    machine = [key for key in _FACTS if found.get(key) and not (theirs and key in _VERSIONS)]
-    facts = [f"{key.replace('_model', '').replace('_', ' ')} {found[key]}" for key in machine]
+    machine = [key for key in _FACTS if known.get(key) and not (theirs and key in _VERSIONS)]
+    facts = [f"{key.replace('_model', '').replace('_', ' ')} {known[key]}" for key in machine]
     commit = words.plain(manifest.git.get("commit") or "")[:12]
     dirty = " with changes" if manifest.git.get("dirty") else ""
-    told = [manifest.created_at, *facts, f"commit {commit}{dirty}" if commit else ""]
-    told.append(f"by {lab_words(study.manifest.versions)}" if theirs else "")
-    told.append(f"seed {manifest.seed}" if manifest.seed is not None else "")
-    text = ", ".join(escape(text) for text in told if text)
+    parts = [manifest.created_at, *facts, f"commit {commit}{dirty}" if commit else ""]
+    parts.append(f"by {lab_words(study.manifest.versions)}" if theirs else "")
+    parts.append(f"seed {manifest.seed}" if manifest.seed is not None else "")
+    text = ", ".join(escape(text) for text in parts if text)
     return f"Measured: {text}." if text else ""
 
 

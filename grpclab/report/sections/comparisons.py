@@ -22,18 +22,18 @@ def section(study: FinishedStudy) -> str:
 def table(study: FinishedStudy) -> str:
     """Every comparison with its interval, p, verdict and what there is to know about it; "" without any."""
     rows: list[tables.Cells] = []
-    for group, found in grouped(study):
+    for group, members in grouped(study):
         rows.append([esc(group)])
-        for c in found:
+        for c in members:
             notes = [words.plain(c.note)]
             if c.verdict == "inconclusive" and c.blocks_needed:
                 notes.append(f"{c.blocks_needed} blocks would decide it")
-            told = "; ".join(n for n in notes if n)
+            note = "; ".join(n for n in notes if n)
             title = words.plain(c.title).removeprefix(f"{group}: ")
             sides = f"{metric_words(c.metric)}, {c.candidate} against {c.baseline}"
             rows.append(
                 [
-                    f"{esc(title)}<small>{esc(sides)}</small>{f'<small>{esc(told)}</small>' if told else ''}",
+                    f"{esc(title)}<small>{esc(sides)}</small>{f'<small>{esc(note)}</small>' if note else ''}",
                     f"<b>{qty.ratio(c.ratio)}</b>{tables.limits(c.limited_by)}",
                     words.interval_of(c),
                     tables.badge(c.verdict),

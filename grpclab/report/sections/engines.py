@@ -40,10 +40,10 @@ def table(study: FinishedStudy) -> str:
                     qty.duration(row.client_cpu_s.mean),
                 ]
             )
-    if found := by_engine(study):
+    if compared := by_engine(study):
         baseline, candidate = variants(study)
         rows.append([f"{esc(candidate)} against {esc(baseline)}"])
-        rows += [[esc(engine), "", *_judged(c), "", ""] for engine, c in found]
+        rows += [[esc(engine), "", *_judged(c), "", ""] for engine, c in compared]
     header = ["engine", "requests/s", "ratio", "verdict", "server CPU per call", "client CPU per call"]
     return tables.table(header, rows, label="Engines", numeric={1, 2, 4, 5}) if rows else ""
 

@@ -79,20 +79,22 @@ def decisions(study: FinishedStudy) -> Iterator[Decision]:
         )
 
 
-def told(found: list[Decision]) -> str:
+def lead(decided: list[Decision]) -> str:
     """Who decided, and which rungs this study sees otherwise, in plain text."""
     text = (
         "Kept and rejected say what the preset optimized holds. Earlier studies with 18 blocks in all decided that, "
         "with the ratios below, so that every study measures the same ladder; this one only says whether it agrees."
     )
-    against = [f"{d.title} ({'kept' if d.kept else 'rejected'}, here {qty.ratio(d.ratio)})" for d in found if d.against]
+    against = [
+        f"{d.title} ({'kept' if d.kept else 'rejected'}, here {qty.ratio(d.ratio)})" for d in decided if d.against
+    ]
     return f"{text} It points the other way for {words.listing(against)}." if against else text
 
 
 def _reasons(study: FinishedStudy) -> str:
     """The sentence and the table; "" without a rung above the first."""
-    found = list(decisions(study))
-    if not found:
+    decided = list(decisions(study))
+    if not decided:
         return ""
     rows = [
         [
@@ -102,7 +104,7 @@ def _reasons(study: FinishedStudy) -> str:
             esc(d.why) or qty.MISSING,
             esc(d.stands),
         ]
-        for d in found
+        for d in decided
     ]
     header = ["rung", "here", "in optimized", "decided on", "this study"]
     body = tables.table(header, rows, label="Why each rung is kept or rejected", numeric={1}, widest=3)
@@ -112,7 +114,7 @@ def _reasons(study: FinishedStudy) -> str:
         if study.plan.waiting
         else ""
     )
-    return f"<h3>Why each rung is kept or rejected</h3><p>{esc(told(found))}{other}</p>{body}"
+    return f"<h3>Why each rung is kept or rejected</h3><p>{esc(lead(decided))}{other}</p>{body}"
 
 
 # ---- the ladder from its top ----------------------------------------------------------------------------------------
@@ -120,8 +122,8 @@ def _reasons(study: FinishedStudy) -> str:
 
 def from_the_top(study: FinishedStudy) -> str:
     """The table and a sentence; "" where the plan takes no rung away."""
-    found = rungs(study.trials, study.plan, study.metric)
-    if not found:
+    measured = rungs(study.trials, study.plan, study.metric)
+    if not measured:
         return ""
     rows: list[tables.Cells] = [
         [
@@ -130,19 +132,19 @@ def from_the_top(study: FinishedStudy) -> str:
             f"<b>{qty.ratio(rung.top.mean)}</b> <small>{qty.interval(rung.top.low, rung.top.high)}</small>",
             _apart(rung),
         ]
-        for rung in found
+        for rung in measured
     ]
     header = ["rung", "on the way up", "at the top", "way up / top"]
     body = tables.table(header, rows, label="The ladder from its top", numeric={1, 2, 3})
     return (
-        f"<h3>The same rungs from the top</h3><p>{esc(order_told(found))} A rung's factors go back to what they "
+        f"<h3>The same rungs from the top</h3><p>{esc(order_sentence(measured))} A rung's factors go back to what they "
         f"were below it, all others stay.</p>{body}"
     )
 
 
-def order_told(found: list[MeasuredRung]) -> str:
+def order_sentence(measured: list[MeasuredRung]) -> str:
     """Where the two ways disagree, in a sentence."""
-    apart = [rung.title for rung in found if rung.disagree]
+    apart = [rung.title for rung in measured if rung.disagree]
     if apart:
         return (
             f"The order matters: {words.listing(apart)} "

@@ -17,8 +17,8 @@ def section(study: FinishedStudy) -> str:
     cards = []
     for part in study.plan.parts:
         c = study.comparison(part.scenario, part.metric or study.metric, part.baseline, part.candidate)
-        told = f"{words.with_interval(c)} {tables.badge(c.verdict)}"
-        more = told if c.computed else esc(c.note or "no ratio")
+        estimate = f"{words.with_interval(c)} {tables.badge(c.verdict)}"
+        more = estimate if c.computed else esc(c.note or "no ratio")
         cards.append(
             tables.card(
                 f"{qty.ratio(c.ratio)}{tables.limits(c.limited_by)}",

@@ -88,8 +88,8 @@ def test_a_rung_that_gives_more_on_the_way_up_than_at_the_top_is_told() -> None:
     assert first.disagree
     assert second.apart.blocks == 0, "there is one comparison only"
     assert not second.disagree
-    assert ladder.order_told([first, second]).startswith("The order matters: A gives something else")
-    assert ladder.order_told([second]).startswith("No rung is seen")
+    assert ladder.order_sentence([first, second]).startswith("The order matters: A gives something else")
+    assert ladder.order_sentence([second]).startswith("No rung is seen")
 
 
 def test_the_report_shows_the_ladder_from_its_top_and_leaves_it_out_where_the_plan_has_none() -> None:

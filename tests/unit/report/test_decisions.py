@@ -52,9 +52,9 @@ def test_a_study_is_held_against_the_decision(
 def test_the_ladder_names_the_rungs_that_point_the_other_way(study: FinishedStudy) -> None:
     found = list(ladder.decisions(study))
     assert [d.title for d in found] == [rung.title for rung in study.plan.ladder[1:]]
-    assert ladder.told(found).endswith("this one only says whether it agrees.")
+    assert ladder.lead(found).endswith("this one only says whether it agrees.")
     odd = ladder.Decision(title="pool", kept=True, why="", comparison=Comparison(ratio=0.92))
-    assert ladder.told([*found, odd]).endswith("It points the other way for pool (kept, here 0.92×).")
+    assert ladder.lead([*found, odd]).endswith("It points the other way for pool (kept, here 0.92×).")
     assert "ladder: asyncio server (rejected)" in table(study)
 
 

@@ -157,6 +157,17 @@ def test_machines_get_plain_values(full: FinishedStudy, made: synthetic.MadeStud
     assert found["trials"] == {"measured": len(full.trials), "valid": int(full.trials["valid"].sum())}
 
 
+def test_machines_get_the_programs_of_servers_and_the_study_that_is_repeated() -> None:
+    made = synthetic.small_study()
+    file = {"name": "server", "bytes": 9, "sha256": "0" * 64, "version": "1.2"}
+    about = {
+        "servers": {"basic": {"command": "server --fast", "files": [file]}},
+        "repeats": {"study": "first", "created_at": None, "identity": {"host": "lab-1"}},
+    }
+    found = as_json(finished({**made.manifest, **about}, made.trials, made.verdict))
+    assert json.loads(json.dumps({name: found[name] for name in about})) == about
+
+
 @pytest.mark.parametrize("kind", POOR)
 def test_poor_studies_are_json_without_nan(kind: str) -> None:
     found = as_json(poor(kind))
