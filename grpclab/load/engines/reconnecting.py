@@ -147,9 +147,9 @@ class ReconnectingConnection:
         return None
 
     async def _connect(self, protocol: Http2Protocol) -> asyncio.BaseTransport:
-        """A transport to the first address where somebody listens. Raises OSError, that of the first where none does.
+        """Return a transport to the first address with a listener. Raises the OSError of the first address without any.
 
-        They are addresses: nothing is looked up here that was not judged.
+        No name is looked up here: the addresses have been judged before.
         """
         settings, nobody = self.settings, None
         for address in settings.addresses:

@@ -72,11 +72,11 @@ def test_the_client_in_go_is_content_with_the_reference_server(go_client: Path, 
                 env={**os.environ, "NO_PROXY": "127.0.0.1"},
             )
             async with asyncio.timeout(60):
-                _, said = await client.communicate()
-            return client.returncode or 0, said.decode(), service.served
+                _, output = await client.communicate()
+            return client.returncode or 0, output.decode(), service.served
 
-    code, said, served = asyncio.run(main())
-    assert code == 0, said
+    code, output, served = asyncio.run(main())
+    assert code == 0, output
     assert CASES[case] in {*served, ""}
 
 

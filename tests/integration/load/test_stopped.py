@@ -96,10 +96,10 @@ def test_the_process_that_waits_for_the_workers_may_be_stopped_and_they_go_on(qu
     ran = subprocess.run(
         [sys.executable, "-c", COORDINATOR, quick_server.target], capture_output=True, text=True, timeout=60, check=True
     )
-    told = json.loads(ran.stdout)
-    assert told["meanwhile"] > 20
-    assert told["window_s"] == pytest.approx(1.0, abs=0.01)
-    assert "unwatched" in told["notices"]
+    document = json.loads(ran.stdout)
+    assert document["meanwhile"] > 20
+    assert document["window_s"] == pytest.approx(1.0, abs=0.01)
+    assert "unwatched" in document["notices"]
 
 
 def test_whoever_was_stopped_goes_on_when_the_one_who_ordered_it_is_gone() -> None:
@@ -139,9 +139,9 @@ def test_the_wall_clock_that_is_set_is_that_of_our_child_alone(tmp_path: Path) -
     assert LIBRARY is not None
     clock = tmp_path / "clock"
     clock.write_text("+3600")
-    asked = "import time; print(time.time(), time.monotonic())"
+    code = "import time; print(time.time(), time.monotonic())"
     env = {**os.environ, **disturbing.faked(LIBRARY, clock)}
-    wall, monotonic = map(float, subprocess.check_output([sys.executable, "-c", asked], env=env, text=True).split())
+    wall, monotonic = map(float, subprocess.check_output([sys.executable, "-c", code], env=env, text=True).split())
     assert wall - time.time() == pytest.approx(3600, abs=60)
     assert monotonic - time.monotonic() == pytest.approx(0, abs=60)
 

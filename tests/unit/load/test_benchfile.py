@@ -100,9 +100,9 @@ def test_the_keys_of_ghz_are_read_in_toml_too() -> None:
 
 
 def test_the_flags_names_are_read_in_json() -> None:
-    found = read({"requests": 10, "proto_path": "roots", "quiet": True, "rate": None, "set": {"load.workers": 2}})
-    assert found.options == {"requests": "10", "proto_path": ["roots"], "quiet": True}
-    assert found.settings == ["load.workers=2"]
+    bench_file = read({"requests": 10, "proto_path": "roots", "quiet": True, "rate": None, "set": {"load.workers": 2}})
+    assert bench_file.options == {"requests": "10", "proto_path": ["roots"], "quiet": True}
+    assert bench_file.settings == ["load.workers=2"]
 
 
 @pytest.mark.parametrize(
@@ -215,15 +215,15 @@ def test_files_lie_beside_the_configuration_that_names_them(
     (folder / "ask.json").write_text("{}", encoding="utf-8-sig")
     (tmp_path / "ask.json").write_text('{"price": {}}')
     monkeypatch.chdir(tmp_path)
-    found = asked("--config", "configs/bench.toml")
-    assert (found["proto"], found["proto_path"]) == ("configs/till.proto", ["configs/roots", "/include"])
-    assert found["data"] == "{}"
-    assert found["config"].load.duration_s == 90.0
+    options = asked("--config", "configs/bench.toml")
+    assert (options["proto"], options["proto_path"]) == ("configs/till.proto", ["configs/roots", "/include"])
+    assert options["data"] == "{}"
+    assert options["config"].load.duration_s == 90.0
     # what the command line names lies in the working folder
-    found = asked(
+    options = asked(
         "--config", "configs/bench.toml", "--data-file", "ask.json", "--proto", "x.proto", "--proto-path", "y"
     )
-    assert (found["proto"], found["proto_path"], found["data"]) == ("x.proto", ["y"], '{"price": {}}')
+    assert (options["proto"], options["proto_path"], options["data"]) == ("x.proto", ["y"], '{"price": {}}')
     (folder / "ghz.json").write_text(json.dumps({"call": "a.B/C", "data": "@ask.json"}))
     assert asked("--config", "configs/ghz.json")["data"] == "{}"
 
@@ -235,5 +235,7 @@ def test_a_mark_before_the_request_is_no_part_of_it(asked: Callable[..., dict[st
 def test_a_file_that_is_missing_is_told_with_the_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "bench.toml").write_text(CONFIG)
     assert commands.main(["bench", "--config", str(tmp_path / "bench.toml")]) == 2
-    told = f"grpclab: invalid --data-file={tmp_path}/ask.json: expected a file that can be read in {tmp_path}: No such"
-    assert capsys.readouterr().err.startswith(told)
+    message = (
+        f"grpclab: invalid --data-file={tmp_path}/ask.json: expected a file that can be read in {tmp_path}: No such"
+    )
+    assert capsys.readouterr().err.startswith(message)

@@ -42,10 +42,10 @@ def test_a_cache_that_is_broken_or_of_another_machine_is_not_believed(cache: Pat
 
 
 def test_other_versions_make_it_unknown(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = Ceiling(engine="wire", cpu_per_call_s=5e-6, measured_at="2026-01-01T00:00:00+00:00")
-    module._keep(found)
-    assert stored_ceiling("wire") == found
-    assert str(found) == "at least 200,000 calls/s a process (wire)"
+    ceiling_ = Ceiling(engine="wire", cpu_per_call_s=5e-6, measured_at="2026-01-01T00:00:00+00:00")
+    module._keep(ceiling_)
+    assert stored_ceiling("wire") == ceiling_
+    assert str(ceiling_) == "at least 200,000 calls/s a process (wire)"
     stored = json.loads(cache.read_text())
     monkeypatch.setattr(module, "_identity", lambda: {**stored["identity"], "another": "version"})
     assert stored_ceiling("wire") is None

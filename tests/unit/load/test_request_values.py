@@ -71,9 +71,9 @@ MOMENT = datetime(2024, 2, 29, 12, 0, 0, 500, tzinfo=UTC)
     ],
 )  # fmt: skip
 def test_a_value_of_python_means(value: Any, message: str | None) -> None:
-    found = kinds.read_python(value)
+    tree = kinds.read_python(value)
     if message is not None:
-        assert str(found) == str(meant(message))
+        assert str(tree) == str(meant(message))
 
 
 class Opaque:
@@ -242,6 +242,6 @@ def test_both_engines_send_what_was_written(engine: str, recorder: Recorder, tmp
     assert result.run.summary.errors == 0
     headers, body = recorder.seen.get(timeout=20)
     assert body == result.call.payload == kinds.read(data).SerializeToString()
-    found = {key: value.rstrip(b"=") for key, value in headers.items() if key.startswith((b"grpc-t", b"x"))}
-    found.pop(b"grpc-timeout")
-    assert found == {b"grpc-trace-bin": b"/+8", b"grpc-tags-bin": b"AA", b"x-bin": b"+w", b"x": b"a=b"}
+    sent = {key: value.rstrip(b"=") for key, value in headers.items() if key.startswith((b"grpc-t", b"x"))}
+    sent.pop(b"grpc-timeout")
+    assert sent == {b"grpc-trace-bin": b"/+8", b"grpc-tags-bin": b"AA", b"x-bin": b"+w", b"x": b"a=b"}
