@@ -48,12 +48,11 @@ def encode(message: object) -> str:
 
 
 def decode(kind: type[T], line: str | bytes) -> T:
-    """The message that a line holds: of the class `kind`, or of one below it. Raises ValueError for any other line."""
-    return read(kind, json.loads(line))
+    """The message that a line holds: of the class `kind`, or of one below it; without a name, of `kind` itself.
 
-
-def read(kind: type[T], document: Any) -> T:
-    """The message that an object of JSON holds, as :func:`decode`; without a name, it is of the class `kind` itself."""
+    Raises ValueError for any other line.
+    """
+    document = json.loads(line)
     if not isinstance(document, dict):
         raise ValueError(f"expected an object, got {type(document).__name__}")
     name = document.get(NAME, kind.__name__)

@@ -66,8 +66,8 @@ def mask_foreign(text: str) -> str:
 
 def masked(value: T) -> T:
     """A JSON value, or one of a dataclass of such values, whose texts :func:`mask_foreign` has read."""
-    found: T = _mapped(value, mask_foreign)
-    return found
+    clean: T = _mapped(value, mask_foreign)
+    return clean
 
 
 def mask_command(command: str) -> str:
