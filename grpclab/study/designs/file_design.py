@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from grpclab.analysis import fewest_blocks
 from grpclab.analysis.study_plan import PlannedPoint, PlannedSweep, StudyPlan
@@ -47,13 +48,17 @@ def read(path: Path) -> FileDesign:
     except UsageError as error:
         raise DesignError(str(error)) from None
     try:
-        return design(study_file(content))
+        return design(content)
     except UsageError as error:
         raise DesignError(f"{path}: {error}") from None
 
 
-def design(file: StudyFile) -> FileDesign:
-    """The design that a file describes. Raises UsageError."""
+def design(content: Mapping[str, Any]) -> FileDesign:
+    """The design that the values of a file describe; another package plans a study with it, too. Raises UsageError."""
+    return _design(study_file(content))
+
+
+def _design(file: StudyFile) -> FileDesign:
     start = (VARIANTS[file.variant] if file.variant else TrialConfig()).replace(LOAD).replace(file.set)
     if file.grid == "full":
         start = start.replace({name: levels[0] for name, levels in file.factors.items()})
@@ -135,5 +140,5 @@ def _sweeps(start: TrialConfig, factors: Mapping[str, Sequence[Level]], plan: St
 
 
 def _slug(levels: Mapping[str, Level]) -> str:
-    words = "-".join(f"{name.partition('.')[2]}-{format_level(level)}" for name, level in levels.items())
-    return re.sub(r"[^A-Za-z0-9.]+", "-", words).strip("-")[:80]
+    asked = "-".join(f"{name.partition('.')[2]}-{format_level(level)}" for name, level in levels.items())
+    return re.sub(r"[^A-Za-z0-9.]+", "-", asked).strip("-")[:80]
