@@ -210,10 +210,10 @@ def _sides(
     options: argparse.Namespace, names: Mapping[str, str | None], start_timeout_s: float | None
 ) -> dict[str, Side]:
     """What the options say of the two sides. Raises UsageError."""
-    from grpclab.study.sides import Asked, pair
+    from grpclab.study.sides import PairOptions, pair
 
     a, b = (_server(options, name) for name in SIDES)
-    asked = Asked(
+    both = PairOptions(
         call=options.call,
         data=request_data(vars(options)),
         metadata=metadata_given(vars(options)),
@@ -224,9 +224,9 @@ def _sides(
         own={name: parse_settings(getattr(options, f"{name}_set")) for name in SIDES},
         names=names,
     )
-    for own in asked.own.values():
-        check_call(vars(options), {**asked.settings, **own})
-    return pair(a, b, asked)
+    for own in both.own.values():
+        check_call(vars(options), {**both.settings, **own})
+    return pair(a, b, both)
 
 
 def _server(options: argparse.Namespace, name: str) -> Command | str:

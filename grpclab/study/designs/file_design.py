@@ -96,25 +96,25 @@ def _plan(start: TrialConfig, wanted: Sequence[Mapping[str, Level]], file: Study
             title = " ".join(f"{name}={format_level(level)}" for name, level in changed.items())
             by_config[config] = planned.add(_slug(changed), title, SCENARIO, config)
     again = planned.add("baseline-again", "the baseline once more (A/A)", SCENARIO, start)
-    asked = file.headline
-    if asked is None:
+    words = file.headline
+    if words is None:
         raise DesignError(
             "headline is missing: say what is compared with the baseline, as headline = 'server.threads=64'"
         )
-    candidate = by_config.get(start.replace(parse_settings(asked.split())))
+    candidate = by_config.get(start.replace(parse_settings(words.split())))
     if candidate in (None, baseline):
         titles = [one.title for one in planned.configurations.values() if one.name not in (baseline, again)]
-        raise DesignError(invalid("headline", asked, f"one of the configurations: {'; '.join(titles)}"))
+        raise DesignError(invalid("headline", words, f"one of the configurations: {'; '.join(titles)}"))
     for name in by_config.values():
         if name not in (baseline, candidate):
             planned.compare(f"{planned.configurations[name].title}, against the baseline", SCENARIO, baseline, name)
-    title = f"{asked} against the baseline"
+    title = f"{words} against the baseline"
     return replace(
         planned.plan(
             blocks=fewest_blocks() if file.blocks is None else file.blocks,
             delta=share("min_effect", file.min_effect),
         ),
-        headline=headline(title, SCENARIO, baseline, candidate, labels=("the baseline", asked)),
+        headline=headline(title, SCENARIO, baseline, candidate, labels=("the baseline", words)),
         aa=comparison("the baseline against itself (A/A)", SCENARIO, baseline, again),
         profiled=(baseline, candidate) if file.profile else (),
         profiled_blocks=PROFILED_BLOCKS,
@@ -140,5 +140,5 @@ def _sweeps(start: TrialConfig, factors: Mapping[str, Sequence[Level]], plan: St
 
 
 def _slug(levels: Mapping[str, Level]) -> str:
-    asked = "-".join(f"{name.partition('.')[2]}-{format_level(level)}" for name, level in levels.items())
-    return re.sub(r"[^A-Za-z0-9.]+", "-", asked).strip("-")[:80]
+    words = "-".join(f"{name.partition('.')[2]}-{format_level(level)}" for name, level in levels.items())
+    return re.sub(r"[^A-Za-z0-9.]+", "-", words).strip("-")[:80]
