@@ -41,22 +41,29 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from grpclab.errors import GrpclabError
-    from grpclab.factors.config import ClientConfig, LinkConfig, LoadConfig, ServerConfig, TrialConfig
-    from grpclab.factors.variants import BASIC, OPTIMIZED
-    from grpclab.load.bench import BenchResult, bench
-    from grpclab.notebook import explore
-    from grpclab.notebook.calibration import CalibrationNotebook
-    from grpclab.notebook.replication import ReplicationNotebook
-    from grpclab.notebook.sweep import SweepNotebook
-    from grpclab.notebook.trial import TrialNotebook
-    from grpclab.report.stored import StoredStudy, load_study
-    from grpclab.servers.process.launcher import launch
-    from grpclab.study.comparing import compare
-    from grpclab.study.comparison import CompareResult
-    from grpclab.study.parameters import StudyParameters
-    from grpclab.study.runner import Study
-    from grpclab.study.sides import Side
+    from grpclab.errors import GrpclabError as GrpclabError
+    from grpclab.factors.config import ClientConfig as ClientConfig
+    from grpclab.factors.config import LinkConfig as LinkConfig
+    from grpclab.factors.config import LoadConfig as LoadConfig
+    from grpclab.factors.config import ServerConfig as ServerConfig
+    from grpclab.factors.config import TrialConfig as TrialConfig
+    from grpclab.factors.variants import BASIC as BASIC
+    from grpclab.factors.variants import OPTIMIZED as OPTIMIZED
+    from grpclab.load.bench import BenchResult as BenchResult
+    from grpclab.load.bench import bench as bench
+    from grpclab.notebook import explore as explore
+    from grpclab.notebook.calibration import CalibrationNotebook as CalibrationNotebook
+    from grpclab.notebook.replication import ReplicationNotebook as ReplicationNotebook
+    from grpclab.notebook.sweep import SweepNotebook as SweepNotebook
+    from grpclab.notebook.trial import TrialNotebook as TrialNotebook
+    from grpclab.report.stored import StoredStudy as StoredStudy
+    from grpclab.report.stored import load_study as load_study
+    from grpclab.servers.process.launcher import launch as launch
+    from grpclab.study.comparing import compare as compare
+    from grpclab.study.comparison import CompareResult as CompareResult
+    from grpclab.study.parameters import StudyParameters as StudyParameters
+    from grpclab.study.runner import Study as Study
+    from grpclab.study.sides import Side as Side
 
 _HOMES = {
     "BASIC": "factors.variants",
@@ -86,31 +93,7 @@ _HOMES = {
 _MODULES = {"explore": "notebook.explore"}
 """Modules that are imported from here as one name."""
 
-__all__ = [
-    "BASIC",
-    "OPTIMIZED",
-    "BenchResult",
-    "CalibrationNotebook",
-    "ClientConfig",
-    "CompareResult",
-    "GrpclabError",
-    "LinkConfig",
-    "LoadConfig",
-    "ReplicationNotebook",
-    "ServerConfig",
-    "Side",
-    "StoredStudy",
-    "Study",
-    "StudyParameters",
-    "SweepNotebook",
-    "TrialConfig",
-    "TrialNotebook",
-    "bench",
-    "compare",
-    "explore",
-    "launch",
-    "load_study",
-]
+__all__ = list(_HOMES | _MODULES)
 
 _ALIASES = {
     "grpclab.analysis.replication": "grpclab.analysis.claims.replication",

@@ -24,6 +24,7 @@ from tests.support.proxies import Proxy
 
 # Tests press Ctrl-C. A shell that runs us in the background has it ignored, here and in all that we start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+suite.spare_children()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -42,12 +42,12 @@ from grpclab.system.paths import project_root
 EXAMPLE = "reports/example.html"
 _MARK = re.compile(
     r"(?P<open><!-- example(?P<later>, if measured)?: (?P<what>[^\n]+?) -->)"
-    r"(?P<said>[^\n]*?)(?P<close><!-- /example -->)"
+    r"(?P<text>[^\n]*?)(?P<close><!-- /example -->)"
 )
 TABLES: dict[str, Callable[[pd.DataFrame], str]] = {"disturbances": disturbances.markdown}
 """The experiments of the calibration whose tables stand in a guide, and what makes one of a frame."""
 _TABLE = re.compile(
-    r"(?P<open><!-- calibration: (?P<what>[a-z]+) -->\n)(?P<said>.*?)(?P<close>\n<!-- /calibration -->)", re.DOTALL
+    r"(?P<open><!-- calibration: (?P<what>[a-z]+) -->\n)(?P<text>.*?)(?P<close>\n<!-- /calibration -->)", re.DOTALL
 )
 
 
@@ -59,29 +59,29 @@ class Mark:
     """
 
     what: str
-    said: str
+    text: str
     line: int
     if_measured: bool = False
 
 
 def marks(text: str) -> Iterator[Mark]:
     """The marked numbers of a guide, in order."""
-    for found in _MARK.finditer(text):
-        line = text.count("\n", 0, found.start()) + 1
-        yield Mark(what=found["what"], said=found["said"], line=line, if_measured=found["later"] is not None)
+    for match in _MARK.finditer(text):
+        line = text.count("\n", 0, match.start()) + 1
+        yield Mark(what=match["what"], text=match["text"], line=line, if_measured=match["later"] is not None)
 
 
 def refreshed(text: str, study: StoredStudy) -> str:
     """The guide with every marked number as the study has it. Raises DesignError for what the study does not hold."""
 
-    def fresh(found: re.Match[str]) -> str:
+    def fresh(match: re.Match[str]) -> str:
         try:
-            said = told(found["what"], study)
+            text = current_text(match["what"], study)
         except DesignError:
-            if not found["later"]:
+            if not match["later"]:
                 raise
-            said = found["said"]
-        return f"{found['open']}{said}{found['close']}"
+            text = match["text"]
+        return f"{match['open']}{text}{match['close']}"
 
     return _MARK.sub(fresh, text)
 
@@ -89,8 +89,8 @@ def refreshed(text: str, study: StoredStudy) -> str:
 def with_tables(text: str, folder: Path) -> str:
     """The guide with every table of a calibration as the frames in `folder` have it. Raises DesignError."""
 
-    def fresh(found: re.Match[str]) -> str:
-        return f"{found['open']}{table(found['what'], folder)}{found['close']}"
+    def fresh(match: re.Match[str]) -> str:
+        return f"{match['open']}{table(match['what'], folder)}{match['close']}"
 
     return _TABLE.sub(fresh, text)
 
@@ -116,14 +116,14 @@ def _take_newer(results: Path, folder: Path) -> None:
             files.replace(kept, rows)
 
 
-def told(what: str, study: StoredStudy) -> str:
-    """What a mark should say. Raises DesignError, which names the mark."""
-    found = study.comparisons
-    by_title = found[found["title"].eq(what)]
+def current_text(what: str, study: StoredStudy) -> str:
+    """The text of a mark as the study has it. Raises DesignError, which names the mark."""
+    comparisons = study.comparisons
+    by_title = comparisons[comparisons["title"].eq(what)]
     if not by_title.empty:
         return _ratio(by_title.iloc[0])  # the headline's own metric stands before the others of that title
     name, _, rest = what.partition(" of ")
-    of_rest = found[found["title"].eq(rest)]
+    of_rest = comparisons[comparisons["title"].eq(rest)]
     if name == "verdict" and not of_rest.empty:
         return str(of_rest.iloc[0]["verdict"])
     if not (of_metric := of_rest[of_rest["metric"].eq(name)]).empty:
@@ -149,8 +149,8 @@ def _level(study: StoredStudy, column: str, configuration: str) -> str:
         row = levels(study.trials, [configuration], column).iloc[0]
         interval = Interval(mean=row["mean"], low=row["ci_low"], high=row["ci_high"], blocks=int(row["blocks"]))
     else:
-        mine = study.trials[study.trials["configuration"].eq(configuration) & study.trials["valid"].eq(True)]
-        interval = t_interval(mine.groupby("block")[column].mean())
+        valid = study.trials[study.trials["configuration"].eq(configuration) & study.trials["valid"].eq(True)]
+        interval = t_interval(valid.groupby("block")[column].mean())
     if not math.isfinite(interval.low):
         raise DesignError(f"study {study.name}: {column} of {configuration} was measured in fewer than 2 blocks")
     return amount(column, interval)
@@ -187,8 +187,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             fresh = with_tables(refreshed(text, study), root / "docs")
             before, after = list(marks(text)), list(marks(fresh))
             for old, new in zip(before, after, strict=True):
-                if old.said != new.said:
-                    print(f"{path.name}:{old.line}: {old.what}: {old.said} -> {new.said}")
+                if old.text != new.text:
+                    print(f"{path.name}:{old.line}: {old.what}: {old.text} -> {new.text}")
             if fresh != text:
                 files.replace(path, fresh)
     except GrpclabError as error:

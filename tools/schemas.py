@@ -76,8 +76,8 @@ def _schema(kind: Any, classes: dict[str, Any]) -> dict[str, Any]:
     return {"type": WORDS[str if get_origin(kind) is Literal else kind]}
 
 
-def _or_null(found: dict[str, Any]) -> dict[str, Any]:
-    return {"anyOf": [found, {"type": "null"}]} if found else found
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [schema, {"type": "null"}]} if schema else schema
 
 
 def _study_file() -> dict[str, Any]:

@@ -22,55 +22,29 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from grpclab.analysis.curves import ladder_steps, levels
-    from grpclab.analysis.inference.ratios import (
-        Interval,
-        block_ratios,
-        fewest_blocks,
-        holm,
-        log_t_interval,
-        paired_levels,
-        paired_t_p,
-        sign_flip_p,
-        t_interval,
-    )
-    from grpclab.analysis.inference.verdict import (
-        Comparison,
-        Verdict,
-        blocks_needed,
-        compare,
-        judge,
-        smallest_effect,
-        spread_of,
-    )
-    from grpclab.analysis.judgement import Judgement, analyse
-    from grpclab.analysis.limits.resources import Limit, limit_of, limiting_resources
-
-__all__ = [
-    "Comparison",
-    "Interval",
-    "Judgement",
-    "Limit",
-    "Verdict",
-    "analyse",
-    "block_ratios",
-    "blocks_needed",
-    "compare",
-    "fewest_blocks",
-    "holm",
-    "judge",
-    "ladder_steps",
-    "levels",
-    "limit_of",
-    "limiting_resources",
-    "log_t_interval",
-    "paired_levels",
-    "paired_t_p",
-    "sign_flip_p",
-    "smallest_effect",
-    "spread_of",
-    "t_interval",
-]
+    from grpclab.analysis.curves import ladder_steps as ladder_steps
+    from grpclab.analysis.curves import levels as levels
+    from grpclab.analysis.inference.ratios import Interval as Interval
+    from grpclab.analysis.inference.ratios import block_ratios as block_ratios
+    from grpclab.analysis.inference.ratios import fewest_blocks as fewest_blocks
+    from grpclab.analysis.inference.ratios import holm as holm
+    from grpclab.analysis.inference.ratios import log_t_interval as log_t_interval
+    from grpclab.analysis.inference.ratios import paired_levels as paired_levels
+    from grpclab.analysis.inference.ratios import paired_t_p as paired_t_p
+    from grpclab.analysis.inference.ratios import sign_flip_p as sign_flip_p
+    from grpclab.analysis.inference.ratios import t_interval as t_interval
+    from grpclab.analysis.inference.verdict import Comparison as Comparison
+    from grpclab.analysis.inference.verdict import Verdict as Verdict
+    from grpclab.analysis.inference.verdict import blocks_needed as blocks_needed
+    from grpclab.analysis.inference.verdict import compare as compare
+    from grpclab.analysis.inference.verdict import judge as judge
+    from grpclab.analysis.inference.verdict import smallest_effect as smallest_effect
+    from grpclab.analysis.inference.verdict import spread_of as spread_of
+    from grpclab.analysis.judgement import Judgement as Judgement
+    from grpclab.analysis.judgement import analyse as analyse
+    from grpclab.analysis.limits.resources import Limit as Limit
+    from grpclab.analysis.limits.resources import limit_of as limit_of
+    from grpclab.analysis.limits.resources import limiting_resources as limiting_resources
 
 _HOMES = {
     "Comparison": "inference.verdict",
@@ -98,6 +72,8 @@ _HOMES = {
     "t_interval": "inference.ratios",
 }
 """The modules of what the room shows. They load pandas, which the values of a plan do without."""
+
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

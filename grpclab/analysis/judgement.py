@@ -88,8 +88,8 @@ def analyse(trials: pd.DataFrame, plan: StudyPlan, cores: StoredCores | None = N
     comparisons = judge_family(trials, other_comparisons(plan), delta=delta)
     aa = compare_planned(trials, plan.aa_arm, delta=delta) if plan.aa_arm else None
 
-    judged = {_directed(c): c for c in (headline, *comparisons)}
-    parts = [(part, judged[_directed(part)]) for part in map(plan.completed, plan.parts) if part.testable]
+    judged = {c.directed: c for c in (headline, *comparisons)}
+    parts = [(part, judged[part.directed]) for part in map(plan.completed, plan.parts) if part.testable]
     statement = sentence(headline, planned, parts)
     answer = replication.answer(replication.claims(trials, judged.values(), plan))
     cautions = [_caution(headline, trials), _aa_caution(aa)]
@@ -117,9 +117,9 @@ def other_comparisons(plan: StudyPlan) -> list[PlannedComparison]:
     """Every comparison of the plan but the headline; parts that it forgot to list stand at the end."""
     headline = headline_of(plan)
     comparisons = [plan.completed(planned) for planned in plan.comparisons]
-    listed = {_directed(planned) for planned in comparisons}
-    comparisons += [part for part in map(plan.completed, plan.parts) if _directed(part) not in listed]
-    return [planned for planned in comparisons if planned.testable and _directed(planned) != _directed(headline)]
+    listed = {planned.directed for planned in comparisons}
+    comparisons += [part for part in map(plan.completed, plan.parts) if part.directed not in listed]
+    return [planned for planned in comparisons if planned.testable and planned.directed != headline.directed]
 
 
 def compare_planned(
@@ -158,10 +158,6 @@ def judge_family(trials: pd.DataFrame, family: Sequence[PlannedComparison], *, d
     return [
         c.adjusted(adjusted[key], tests=tests[c.metric]) if c.computed else c for key, c in zip(keys, raw, strict=True)
     ]
-
-
-def _directed(pair: PlannedComparison | Comparison) -> tuple[str, str, str, str]:
-    return pair.scenario, pair.metric, pair.baseline, pair.candidate
 
 
 def _bound(headline: Comparison, trials: pd.DataFrame) -> str:

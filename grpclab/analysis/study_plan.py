@@ -72,6 +72,11 @@ class PlannedComparison:
         return self.scenario, self.metric, frozenset((self.baseline, self.candidate))
 
     @property
+    def directed(self) -> tuple[str, str, str, str]:
+        """The same with its direction: scenario, metric, baseline, candidate."""
+        return self.scenario, self.metric, self.baseline, self.candidate
+
+    @property
     def testable(self) -> bool:
         """Whether both sides exist; the plan leaves them empty for what this machine cannot test."""
         return bool(self.baseline and self.candidate)

@@ -159,9 +159,7 @@ def body(frame: pd.DataFrame) -> str:
 
     note = disagreement(frame) or "they do not contradict each other"
     blocks = qty.count(frame["block"].nunique(), "block")
-    ratios = words.listing(
-        [f"{words.estimate(c.as_dict())} with {engine} ({c.verdict})" for engine, c in by_engine.items()]
-    )
+    ratios = words.listing([f"{words.estimate(c)} with {engine} ({c.verdict})" for engine, c in by_engine.items()])
     block = figure_block(
         title="Two engines, one verdict",
         draw=draw,

@@ -17,7 +17,7 @@ from grpclab import quantities as qty
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan, core_plan, shuffled
-from grpclab.calibration.program import kept
+from grpclab.calibration.program import ProgramEnded, ProgramStarted, kept
 from grpclab.calibration.servers import HINT, SAY_HELLO, StaticServer, nghttpd
 from grpclab.errors import WorkerError
 from grpclab.factors.config import LoadConfig, TrialConfig
@@ -108,15 +108,15 @@ def h2load(server: StaticServer, request: Path, *, calls: int, cpus: Collection[
         *("-H", "te: trailers", "-H", "content-type: application/grpc", f"http://{server.target}/{SAY_HELLO}"),
     )
     with kept("h2load", *arguments, hint=HINT, cpus=cpus) as keeper:
-        keeper.receive(10)
-        ended = keeper.receive(60 + calls / 1000)
-    figures = parse_h2load(str(ended["output"]))
-    if ended["code"] != 0 or not figures:
-        last = str(ended["output"]).strip().rpartition("\n")[2]
-        raise WorkerError(f"h2load ended with exit code {ended['code']}: {last}")
+        keeper.receive(10, ProgramStarted)
+        end = keeper.receive(60 + calls / 1000, ProgramEnded)
+    figures = parse_h2load(end.output)
+    if end.code != 0 or not figures:
+        last = end.output.strip().rpartition("\n")[2]
+        raise WorkerError(f"h2load ended with exit code {end.code}: {last}")
     return Result(
         rps=figures["rps"],
-        cpu_us_per_call=float(ended["cpu_s"]) / calls * 1e6,
+        cpu_us_per_call=end.cpu_s / calls * 1e6,
         calls=calls,
         errors=calls - int(figures["ok"]),
     )

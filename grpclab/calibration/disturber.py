@@ -1,8 +1,8 @@
 """Disturbs a measurement on purpose: a process that stops others, keeps a core busy, fills memory or writes a file.
 
-``python -m grpclab.calibration.disturber`` reads orders, a JSON line each, and answers ``{"began_s": N, "ended_s": N}``
-to each when it is done: a busy machine may have kept it from being on time.
-An :class:`Order` has a ``kind``, ``at`` (perf_counter, seconds) and ``seconds``:
+``python -m grpclab.calibration.disturber`` says :class:`Ready`, reads orders, and answers each with :class:`Done` when
+it has ended: a busy machine may have kept it from being on time. An :class:`Order` has a ``kind``, ``at``
+(perf_counter, seconds) and ``seconds``:
 
 - ``stop``: SIGSTOP to the processes ``pids``, SIGCONT after that time;
 - ``burn``: keep the core busy that this process is pinned to;
@@ -16,7 +16,6 @@ Standard input is the lifeline: when it ends, whoever was stopped goes on, and t
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import select
 import signal
@@ -26,6 +25,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from grpclab.system.json_lines import decode
 from grpclab.system.subprocesses import say
 
 MODULE = "grpclab.calibration.disturber"
@@ -41,9 +41,22 @@ class Order:
     kind: str
     at: float
     seconds: float
-    pids: Sequence[int] = ()
+    pids: tuple[int, ...] = ()
     path: str = ""
     text: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """Orders are taken from now on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """When an order was begun and ended (perf_counter, seconds)."""
+
+    began_s: float
+    ended_s: float
 
 
 class _ParentGoneError(Exception):
@@ -137,13 +150,13 @@ def main() -> None:
     """See the module's docstring."""
     lines = _Lines()
     with contextlib.suppress(_ParentGoneError, BrokenPipeError):
-        say(ready=True)
+        say(Ready())
         while True:
-            order = Order(**json.loads(lines.next()))
+            order = decode(Order, lines.next())
             lines.wait_until(order.at)
             began_s = time.perf_counter()
             KINDS[order.kind](order, lines)
-            say(began_s=began_s, ended_s=time.perf_counter())
+            say(Done(began_s=began_s, ended_s=time.perf_counter()))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import math
 import os
 import time
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from grpclab.calibration.disturber import MODULE, Order
+from grpclab.calibration.disturber import MODULE, Done, Order, Ready
 from grpclab.errors import MeasurementError
 from grpclab.factors.config import LinkConfig, TrialConfig
 from grpclab.factors.levels import Level
@@ -125,7 +124,7 @@ class Hands:
     def __init__(self, cores: CorePlan, stack: contextlib.ExitStack) -> None:
         def hand(cpus: Sequence[int] | None) -> Child:
             child = stack.enter_context(Child(MODULE, name="disturber", cpus=cpus))
-            child.receive(ANSWER_S)
+            child.receive(ANSWER_S, Ready)
             return child
 
         self._free = hand(None)
@@ -136,7 +135,7 @@ class Hands:
         """Give the order; those that do it answer when it is done. `who`: on whose core something is to run."""
         hands = [self._on[core] for core in self._cores[who]] if order.kind == "burn" else [self._free]
         for hand in hands:
-            hand.send(**dataclasses.asdict(order))
+            hand.send(order)
         return hands
 
 
@@ -159,7 +158,7 @@ def _attempt(what: Disturbance, route: Route, hands: Hands, seconds: float) -> t
     def opened() -> None:
         at = time.perf_counter() + AT_SHARE * seconds
         if what.kind == "stop":
-            stopped = pids.get(what.who, [os.getpid()])
+            stopped = tuple(pids.get(what.who, [os.getpid()]))
             busy.extend(hands.give(Order(kind="stop", at=at, seconds=what.seconds or 0.0, pids=stopped), what.who))
         elif what.kind == "clock":
             order = Order(kind="clock", at=at, seconds=0.0, path=str(route.clock), text=f"+{CLOCK_STEP_S}")
@@ -171,7 +170,7 @@ def _attempt(what: Disturbance, route: Route, hands: Hands, seconds: float) -> t
         order = Order(kind=what.kind, at=time.perf_counter(), seconds=WARMUP_S + seconds + LASTS_S)
         busy.extend(hands.give(order, what.who))
     run = generator.measure(on_open=opened, drain_s=DRAIN_S)
-    return run, [hand.receive(ANSWER_S)["began_s"] for hand in busy]
+    return run, [hand.receive(ANSWER_S, Done).began_s for hand in busy]
 
 
 @dataclass(frozen=True, kw_only=True)

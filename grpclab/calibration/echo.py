@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from grpclab import quantities as qty
 from grpclab.calibration import tails
 from grpclab.calibration.claims import Claim
+from grpclab.calibration.echo_peer import EchoListening, EchoMeasure, EchoServe, EchoTrips
 from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan, core_plan
 from grpclab.errors import MeasurementError
@@ -40,10 +41,11 @@ def measure(cores: CorePlan, *, seconds: float) -> pd.DataFrame:
         Child(PEER, name="the echo", cpus=cores.server[:1]) as answering,
         Child(PEER, name="the echo's other side", cpus=cores.generator) as asking,
     ):
-        answering.send()
+        answering.send(EchoServe())
         record = folder / "trips"
-        asking.send(port=answering.receive(START_TIMEOUT_S)["port"], seconds=seconds, record=str(record))
-        asking.receive(START_TIMEOUT_S + seconds)
+        port = answering.receive(START_TIMEOUT_S, EchoListening).port
+        asking.send(EchoMeasure(port=port, seconds=seconds, record=record))
+        asking.receive(START_TIMEOUT_S + seconds, EchoTrips)
         trips = np.fromfile(record)
     if not len(trips):
         raise MeasurementError(f"no echo came back within {seconds:g} s")

@@ -1,40 +1,71 @@
 """A process of the echo: sockets that are looked at without a pause, as fast as one core can.
 
-``python -m grpclab.calibration.echo_peer`` reads one JSON line: ``{}``: listen on loopback, say ``{"port": N}`` and
-echo to one peer; or ``{"port": N, "seconds": S, "record": FILE}``: ask for so long, one question at a time, write each
-round trip in seconds (float64) to the file, say ``{"trips": N}``.
+``python -m grpclab.calibration.echo_peer`` reads an :class:`EchoOrder`, a message of :mod:`grpclab.system.json_lines`,
+and answers with :class:`EchoListening` or :class:`EchoTrips`.
 """
 
 from __future__ import annotations
 
-import json
 import queue
 import socket
 import time
 from array import array
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from grpclab.system.json_lines import decode
 from grpclab.system.subprocesses import die_with_parent, say
 
 QUESTION = b"12345678"
 WARMUP_S = 0.1
 
 
+class EchoOrder:
+    """What a process of the echo is to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EchoServe(EchoOrder):
+    """Listen on loopback, and echo to one peer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EchoMeasure(EchoOrder):
+    """Ask for so long, one question at a time, and write each round trip in seconds (float64) to the file."""
+
+    port: int
+    seconds: float
+    record: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class EchoListening:
+    """The answer to EchoServe."""
+
+    port: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class EchoTrips:
+    """The answer to EchoMeasure: how many round trips there were."""
+
+    trips: int
+
+
 def main() -> None:
     """See the module's docstring."""
-    orders: queue.Queue[dict[str, Any]] = queue.Queue()
-    die_with_parent(lambda line: orders.put(json.loads(line)))
-    order = orders.get()
-    if "port" in order:
-        _ask(order["port"], order["seconds"], Path(order["record"]))
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+    die_with_parent(lines.put)
+    order = decode(EchoOrder, lines.get())
+    if isinstance(order, EchoMeasure):
+        _ask(order.port, order.seconds, order.record)
     else:
         _answer()
 
 
 def _answer() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        say(port=listener.getsockname()[1])
+        say(EchoListening(port=listener.getsockname()[1]))
         peer, _ = listener.accept()
     _at_once(peer)
     while data := _received(peer):
@@ -55,7 +86,7 @@ def _ask(port: int, seconds: float, record: Path) -> None:
         if began >= opens:
             trips.append(clock() - began)
     record.write_bytes(trips.tobytes())
-    say(trips=len(trips))
+    say(EchoTrips(trips=len(trips)))
 
 
 def _at_once(peer: socket.socket) -> None:

@@ -1,8 +1,8 @@
 """Another program as a child that ends with us: the keeper between it and us.
 
-``python -m grpclab.calibration.program PROGRAM ARGUMENT...`` starts the program, says ``{"pid": N}``, and when it
-has ended ``{"code": N, "output": text, "cpu_s": seconds}``, as JSON lines on standard output. Its standard input is
-the lifeline: when that is closed, by whatever end of the parent, the program is killed. SIGTERM ends it too.
+``python -m grpclab.calibration.program PROGRAM ARGUMENT...`` starts the program, says :class:`ProgramStarted`, and
+when it has ended :class:`ProgramEnded`, as messages of :mod:`grpclab.system.json_lines`. Its standard input is the
+lifeline: when that is closed, by whatever end of the parent, the program is killed. SIGTERM ends it too.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 from grpclab.errors import MissingDependencyError
@@ -25,6 +26,22 @@ from grpclab.system.subprocesses import Child, say
 MODULE = "grpclab.calibration.program"
 LAST_CHARACTERS = 20_000
 """As much of a program's output is handed on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProgramStarted:
+    """The process of the program."""
+
+    pid: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProgramEnded:
+    """The exit code, the end of what it wrote, and the CPU time of it and its children."""
+
+    code: int
+    output: str
+    cpu_s: float
 
 
 def kept(program: str, *arguments: str, hint: str, cpus: Collection[int] | None = None) -> Child:
@@ -53,10 +70,12 @@ def main() -> None:
     signal.signal(signal.SIGTERM, end)
     threading.Thread(target=watch, name="lifeline", daemon=True).start()
     with contextlib.suppress(BrokenPipeError):
-        say(pid=process.pid)
+        say(ProgramStarted(pid=process.pid))
         output, _ = process.communicate()
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        say(code=process.returncode, output=output[-LAST_CHARACTERS:], cpu_s=used.ru_utime + used.ru_stime)
+        say(
+            ProgramEnded(code=process.returncode, output=output[-LAST_CHARACTERS:], cpu_s=used.ru_utime + used.ru_stime)
+        )
 
 
 if __name__ == "__main__":

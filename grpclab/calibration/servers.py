@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from grpclab.calibration.program import kept
+from grpclab.calibration.program import ProgramEnded, ProgramStarted, kept
 from grpclab.errors import ServerError, WorkerError
 from grpclab.generated import greet_pb2
 from grpclab.http2.messages import prefixed
@@ -51,7 +51,7 @@ def nghttpd(cpus: Collection[int] | None = None) -> Iterator[StaticServer]:
             where = ("-d", str(folder), "-a", "127.0.0.1")
             arguments = ("--no-tls", "-n1", *where, "--trailer", "grpc-status: 0", str(port))
             with kept("nghttpd", *arguments, hint=HINT, cpus=cpus) as keeper:
-                pid = int(keeper.receive(START_TIMEOUT_S)["pid"])
+                pid = keeper.receive(START_TIMEOUT_S, ProgramStarted).pid
                 if not _listens(keeper, pid, port) and attempt + 1 < ATTEMPTS:
                     continue  # someone took the port in between
                 _require(keeper, pid, port)
@@ -72,10 +72,10 @@ def _listens(keeper: Child, pid: int, port: int) -> bool:
 def _require(keeper: Child, pid: int, port: int) -> None:
     if procfs.listening_pids(port) == {pid}:
         return
-    said = ""
+    last_line = ""
     with contextlib.suppress(WorkerError):
-        said = str(keeper.receive(0.5)["output"]).strip().rpartition("\n")[2]
-    raise ServerError(f"nghttpd does not listen on port {port}{f': {said}' if said else ''}")
+        last_line = keeper.receive(0.5, ProgramEnded).output.strip().rpartition("\n")[2]
+    raise ServerError(f"nghttpd does not listen on port {port}{f': {last_line}' if last_line else ''}")
 
 
 def reference(service_time: str = "none", *, stall: str = "", cores: CorePlan, seed: int) -> ReferenceSpec:

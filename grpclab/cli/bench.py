@@ -24,7 +24,7 @@ from grpclab.cli.options import (
 from grpclab.cli.options import levels as factor_levels
 from grpclab.cli.output import require_writable, write
 from grpclab.errors import UsageError, invalid
-from grpclab.factors.config import TrialConfig, parse_settings
+from grpclab.factors.config import parse_settings
 from grpclab.quantities import time_option
 from grpclab.system import interrupts
 from grpclab.system.inputs import STDIN, beside, read_text
@@ -32,11 +32,9 @@ from grpclab.text import credentials
 
 if TYPE_CHECKING:
     from grpclab.load.bench import BenchResult
-    from grpclab.load.calls.method import CallSpec
     from grpclab.load.output.config_file import BenchFile
 
 TARGET = "localhost:50051"
-DEFAULT_CALLS = TrialConfig().load.requests or 0
 DESCRIPTION = """Load one running server on this machine and print a summary.
 
 Without --rate the loop is closed: --concurrency callers, each waiting for its answer before it calls again; its
@@ -85,9 +83,13 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
 
     much = parser.add_argument_group("how much", "The window ends at --requests or --duration, whichever is first.")
     add_factor(
-        much, "requests", "N", "-n", said="calls in the window (of a schedule, at each rate); more if --slo needs them"
+        much,
+        "requests",
+        "N",
+        "-n",
+        meaning="calls in the window (of a schedule, at each rate); more if --slo needs them",
     )
-    add_factor(much, "duration", "TIME", "-z", said="longest window; 10 s at a --rate where neither is given")
+    add_factor(much, "duration", "TIME", "-z", meaning="longest window; 10 s at a --rate where neither is given")
     add_factor(much, "warmup", "TIME")
 
     sent = parser.add_argument_group("how it is sent")
@@ -101,7 +103,7 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
     add_factor(sent, "arrival", "constant|poisson")
     add_factor(sent, "pacing", "auto|spin|timer")
     sent.add_argument("--connections", metavar="N", help="TCP connections; more than one is a pool (default: 1)")
-    add_factor(sent, "workers", "N|auto", said="generator processes; auto: one per core the generator may use")
+    add_factor(sent, "workers", "N|auto", meaning="generator processes; auto: one per core the generator may use")
     add_factor(sent, "engine", "wire|grpcio")
     add_factor(sent, "deadline", "TIME")
     sent.add_argument("--seed", metavar="N", help="seed of a Poisson schedule (default: 1)")
@@ -135,8 +137,8 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     """Measure as the options say and write the answers; returns the exit code."""
     from grpclab.load.bench import run_bench
     from grpclab.load.output.progress import ProgressLine
-    from grpclab.load.plan import planned
-    from grpclab.load.slo import calls_for, check_enough, check_watchable, parse_slo, with_implied
+    from grpclab.load.plan import CallRequest, planned
+    from grpclab.load.slo import check_watchable, parse_slo
 
     file = _read_config(parser, options.config)
     flags = {name: value for name, value in vars(options).items() if value not in (None, [], False)}
@@ -149,37 +151,33 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     if "load.rate_rps" in own and "rate" not in flags:
         given.pop("rate", None)
     objectives = parse_slo(given["slo"]) if "slo" in given else ()
-    enough = calls_for(objectives)
-    if "rate" not in given and enough > DEFAULT_CALLS and not {"load.requests", "load.duration_s"} & set(levels):
-        levels["load.requests"] = enough  # nobody said how many
-    plan = planned(levels, given.get("rate"), seeded="seed" in given)
-    check_enough(objectives, plan.calls, plan.more)
     if given.get("abort_on_slo"):
         check_watchable(objectives)
     check_call(given, levels)
     wait_s = time_option("--connect-timeout", given["connect_timeout"]) if "connect_timeout" in given else None
-    objectives = with_implied(objectives)
     _check_outputs(given)
-    target = given.get("target", TARGET)
     seed = whole("--seed", given.get("seed", "1"))
-    call = _call(target, plan.config, given, wait_s)
+    call = CallRequest(
+        name=given.get("call"),
+        data=request_data(given),
+        metadata=metadata_given(given),
+        proto=given.get("proto"),
+        proto_path=given.get("proto_path", ()),
+    )
+    plan = planned(levels, given.get("rate"), seeded="seed" in given, objectives=objectives)
     load = plan.config.load
     line = ProgressLine(sys.stderr, duration_s=load.duration_s, requests=load.requests, quiet=bool(given.get("quiet")))
     with contextlib.ExitStack() as keeping:
         try:
             result = run_bench(
-                target,
-                plan.config,
+                given.get("target", TARGET),
+                plan,
                 call=call,
-                rates=plan.rates,
-                objectives=objectives,
                 abort=bool(given.get("abort_on_slo")),
                 seed=seed,
-                notes=plan.notes,
-                without_effect=plan.without_effect,
                 connect_timeout_s=wait_s,
                 watcher=line.show if line.active else None,
-                connected=partial(_begin, keeping, None if given.get("quiet") else plan.calls, plan.more),
+                connected=partial(_begin, keeping, "" if given.get("quiet") else plan.too_few_calls),
             )
         finally:
             line.erase()
@@ -193,19 +191,14 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     return 1 if result.every_call_failed or result.missed else 0
 
 
-def _begin(keeping: contextlib.ExitStack, planned: int | None, more: str) -> None:
-    """Call it before the load: from then on a signal ends the load alone, and what was measured is written."""
-    _tell_too_few(planned, more)
+def _begin(keeping: contextlib.ExitStack, warning: str) -> None:
+    """Call it before the load: from then on a signal ends the load alone, and what was measured is written.
+
+    The warning is printed before the load rather than after it.
+    """
+    if warning:
+        print(f"grpclab: {warning}", file=sys.stderr)
     keeping.enter_context(interrupts.deferred())
-
-
-def _tell_too_few(planned: int | None, mend: str) -> None:
-    """Say before the load, rather than after it, that it will have no p99."""
-    from grpclab.metrics import PERCENTILES, calls_needed
-
-    needed = calls_needed(PERCENTILES["p99"])
-    if planned is not None and planned < needed:
-        print(f"grpclab: p99 needs {needed:,} calls, and {planned:,} are planned: {mend}", file=sys.stderr)
 
 
 def _read_config(parser: argparse.ArgumentParser, path: str | None) -> BenchFile:
@@ -270,21 +263,6 @@ def _check_outputs(given: Mapping[str, Any]) -> None:
         raise UsageError("--details lists calls in the JSON: add --json FILE or --format json")
     for name in (where, json_file):
         require_writable(name)
-
-
-def _call(target: str, config: TrialConfig, given: Mapping[str, Any], wait_s: float | None) -> CallSpec:
-    from grpclab.load.plan import choose_call
-
-    return choose_call(
-        target,
-        config,
-        name=given.get("call"),
-        data=request_data(given),
-        metadata=metadata_given(given),
-        proto=given.get("proto"),
-        proto_path=given.get("proto_path", ()),
-        wait_s=wait_s or 0.0,
-    )
 
 
 def _answer(result: BenchResult, given: Mapping[str, Any]) -> None:

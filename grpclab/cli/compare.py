@@ -77,8 +77,8 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
     sides.add_argument("a", nargs="?", metavar="A", help="the baseline: a variant or a stored result")
     sides.add_argument("b", nargs="?", metavar="B", help="the candidate")
     for side in "ab":
-        told = f"a factor of {side.upper()} only"
-        sides.add_argument(f"--{side}-set", metavar="FACTOR=LEVEL", action="append", default=[], help=told)
+        meaning = f"a factor of {side.upper()} only"
+        sides.add_argument(f"--{side}-set", metavar="FACTOR=LEVEL", action="append", default=[], help=meaning)
         sides.add_argument(f"--{side}-cmd", metavar="COMMAND", help=f"starts {side.upper()}'s server")
         sides.add_argument(f"--{side}-name", metavar="NAME", help=f"what {side.upper()} is called in every output")
     sides.add_argument(
@@ -121,11 +121,12 @@ def run(options: argparse.Namespace) -> int:
                 " or two servers to measure"
             )
         _refuse(options, ("allow_mixed",), "it is for two stored results: leave it out")
-        if options.a_cmd is None and options.b_cmd is None:
+        servers = {name: _server(options, name) for name in SIDES}
+        if all(isinstance(server, str) for server in servers.values()):
             _refuse(options, ("start_timeout",), "it is for a server by its command: add --a-cmd or --b-cmd")
         given_s = options.start_timeout
         timeout_s = None if given_s is None else time_option("--start-timeout", given_s)
-        sides = _sides(options, names, timeout_s)
+        sides = _sides(options, servers, names, timeout_s)
         blocks = None if options.blocks in (None, "auto") else _blocks(options.blocks)
         seed = 1 if options.seed is None else whole("--seed", options.seed)
         study = _study_name(options.study)
@@ -134,7 +135,7 @@ def run(options: argparse.Namespace) -> int:
         from grpclab.study.stored_comparison import compare_stored
     silent = options.quiet or options.json == "-"
     if not sides:
-        found = compare_stored(words, delta=delta, allow_mixed=options.allow_mixed, names=names)
+        result = compare_stored(words, delta=delta, allow_mixed=options.allow_mixed, names=names)
     else:
         if not options.quiet:
             for line in idle_lines(sides, _given(options)):
@@ -152,14 +153,16 @@ def run(options: argparse.Namespace) -> int:
         if not silent:
             _say(f"{running.plan.blocks} blocks of {len(sides)} trials, stored in results/{running.name}:")
         running.run((lambda _: None) if silent else _say)
-        found = comparing.judge(running)
-    code = 0 if found.verdict == "inconclusive" and options.allow_inconclusive else comparing.EXIT_CODES[found.verdict]
+        result = comparing.judge(running)
+    code = (
+        0 if result.verdict == "inconclusive" and options.allow_inconclusive else comparing.EXIT_CODES[result.verdict]
+    )
     if options.json:  # first: standard output may be read by `head`
-        answer = found.as_dict() | {"exit_code": code}
+        answer = result.as_dict() | {"exit_code": code}
         write(options.json, [json.dumps(answer, indent=1), "\n"])
     if options.json != "-":
-        print("\n".join(found.conclusion) if options.quiet else f"\n{found}")
-        if found.study and not options.quiet:
+        print("\n".join(result.conclusion) if options.quiet else f"\n{result}")
+        if result.study and not options.quiet:
             print(f"draw it: grpclab report {running.name}")
     return code
 
@@ -180,7 +183,7 @@ def _given(options: argparse.Namespace) -> dict[str, set[str]]:
 
 
 def idle_lines(sides: Mapping[str, Side], given: Mapping[str, set[str]]) -> Iterator[str]:
-    """What was given and cannot act, a line for each factor."""
+    """The factors that were given and cannot act, a line for each."""
     idle = {name: cannot_act(side.config) for name, side in sides.items()}
     for factor in sorted(set().union(*given.values())):
         where = [name for name in sides if factor in given[name]]
@@ -207,12 +210,14 @@ def _study_name(name: str | None) -> str | None:
 
 
 def _sides(
-    options: argparse.Namespace, names: Mapping[str, str | None], start_timeout_s: float | None
+    options: argparse.Namespace,
+    servers: Mapping[str, Command | str],
+    names: Mapping[str, str | None],
+    start_timeout_s: float | None,
 ) -> dict[str, Side]:
-    """What the options say of the two sides. Raises UsageError."""
+    """The two sides, as the options describe them. Raises UsageError."""
     from grpclab.study.sides import PairOptions, pair
 
-    a, b = (_server(options, name) for name in SIDES)
     both = PairOptions(
         call=options.call,
         data=request_data(vars(options)),
@@ -226,7 +231,7 @@ def _sides(
     )
     for own in both.own.values():
         check_call(vars(options), {**both.settings, **own})
-    return pair(a, b, both)
+    return pair(servers["a"], servers["b"], both)
 
 
 def _server(options: argparse.Namespace, name: str) -> Command | str:

@@ -1,4 +1,4 @@
-"""What this machine can and cannot measure well, and what to do about it.
+"""Findings of what this machine can and cannot measure well, and what to do about it.
 
 :func:`gather` reads the facts, :func:`judge` is a pure function from facts to findings. A fact that cannot be read is
 None and reads "unknown"; it is never an error.
@@ -77,17 +77,17 @@ def gather(root: Path = Path("/"), folder: Path = Path(".")) -> Facts:
 
 
 def _measured_ceilings() -> dict[str, float | None]:
-    found: dict[str, float | None] = {}
+    ceilings: dict[str, float | None] = {}
     for engine in CALLS:
         try:
-            found[engine] = ceiling(engine).calls_per_s
+            ceilings[engine] = ceiling(engine).calls_per_s
         except MeasurementError:
-            found[engine] = None
-    return found
+            ceilings[engine] = None
+    return ceilings
 
 
 def judge(facts: Facts) -> list[Finding]:
-    """What the facts mean for a measurement, in the order in which a reader needs it."""
+    """The findings for a measurement that follow from the facts, in the order in which a reader needs them."""
     looks = (
         _cores,
         _load,
@@ -301,10 +301,10 @@ def _disk(facts: Facts) -> Finding:
 
 
 def _versions(facts: Facts) -> Finding:
-    found = facts["versions"]
+    versions = facts["versions"]
     names = ("grpcio", "protobuf", "uvloop")
-    parts = [f"{found['implementation']} {found['python']}", *(f"{n} {found[n] or 'missing'}" for n in names)]
-    missing = [n for n in names if found[n] is None]
+    parts = [f"{versions['implementation']} {versions['python']}", *(f"{n} {versions[n] or 'missing'}" for n in names)]
+    missing = [n for n in names if versions[n] is None]
     state: State = "ok" if not missing else "warn" if missing == ["uvloop"] else "fail"
     advice = {
         "ok": "",
@@ -315,10 +315,10 @@ def _versions(facts: Facts) -> Finding:
 
 
 def _extras(facts: Facts) -> Finding:
-    wanted = ("papermill", "pandas", "pyarrow", "scipy", "matplotlib")
-    missing = [name for name in wanted if facts["versions"][name] is None]
+    packages = ("papermill", "pandas", "pyarrow", "scipy", "matplotlib")
+    missing = [name for name in packages if facts["versions"][name] is None]
     if not missing:
-        value = ", ".join(f"{name} {facts['versions'][name]}" for name in wanted)
+        value = ", ".join(f"{name} {facts['versions'][name]}" for name in packages)
         return _ok("studies", value)
     return _warn(
         "studies",

@@ -9,7 +9,7 @@ from typing import Any
 
 from grpclab.cli.parser import Parser
 from grpclab.errors import UsageError, invalid
-from grpclab.factors.config import FACTORS, TrialConfig, parse_settings
+from grpclab.factors.config import FACTORS, TrialConfig, parse_settings, pool_settings, refuse_twice
 from grpclab.factors.levels import Level, format_level
 from grpclab.system.inputs import STDIN, read_text
 
@@ -26,7 +26,7 @@ FACTOR_OF = {
 }
 """Options that are short for a factor."""
 AT = "@"
-"""What --data begins with where it names a file."""
+"""The beginning of a --data that names a file."""
 
 
 class Help(argparse.RawDescriptionHelpFormatter):
@@ -42,7 +42,7 @@ class Help(argparse.RawDescriptionHelpFormatter):
 
 
 def add_call_options(group: Any) -> None:
-    """What is called, where it is not our own greeter."""
+    """Add the options of the call, where it is not our own greeter's."""
     group.add_argument(
         "--call", metavar="PKG.SERVICE/METHOD", help="unary or server streaming (default: our own greeter)"
     )
@@ -69,7 +69,7 @@ def add_call_options(group: Any) -> None:
 
 
 def add_load_options(group: Any, defaults: Mapping[str, Level]) -> None:
-    """The load of one window, for commands that measure several; `defaults` by factor."""
+    """Add the load of one window, for commands that measure several; `defaults` by factor."""
     for option, metavar, *short in (
         ("requests", "N", "-n"),
         ("duration", "TIME", "-z"),
@@ -85,8 +85,6 @@ def add_load_options(group: Any, defaults: Mapping[str, Level]) -> None:
 
 def load_levels(options: argparse.Namespace, defaults: Mapping[str, Level]) -> dict[str, Level]:
     """The factors' levels that :func:`add_load_options` and --set ask for. Raises UsageError."""
-    from grpclab.load.plan import refuse_twice
-
     given = {name: value for name, value in vars(options).items() if value is not None}
     settings = parse_settings(options.settings)
     chosen: dict[str, Level] = {**defaults, **levels(given, settings)}
@@ -103,7 +101,7 @@ def add_factor(
     option: str,
     metavar: str,
     *short: str,
-    said: str | None = None,
+    meaning: str | None = None,
     defaults: Mapping[str, Level] | None = None,
 ) -> None:
     """Add the option that is short for a factor, with its meaning and default out of the table."""
@@ -111,7 +109,10 @@ def add_factor(
     level = (TrialConfig().flat() | dict(defaults or {}))[factor.dotted]
     default = format_level(level) + (" s" if factor.name.endswith("_s") and level is not None else "")
     group.add_argument(
-        *short, f"--{option}", metavar=metavar, help=f"{said or factor.meaning} (default: {default})".replace("%", "%%")
+        *short,
+        f"--{option}",
+        metavar=metavar,
+        help=f"{meaning or factor.meaning} (default: {default})".replace("%", "%%"),
     )
 
 
@@ -120,7 +121,7 @@ def check_call(given: Mapping[str, Any], levels: Mapping[str, Level]) -> None:
     from grpclab.load import plan
 
     parts = {part: given.get(part) for part in ("data", "data_file", "proto", "proto_path")}
-    plan.check_call(given.get("call"), levels, **parts)
+    plan.check_call(given.get("call"), set(levels), **parts)
 
 
 def levels(given: Mapping[str, Any], settings: Mapping[str, Level], dashes: str = "--") -> dict[str, Level]:
@@ -128,8 +129,6 @@ def levels(given: Mapping[str, Any], settings: Mapping[str, Level], dashes: str 
 
     Raises UsageError where an option and --set say the same factor.
     """
-    from grpclab.load.plan import pool_settings, refuse_twice
-
     chosen: dict[str, Level] = {}
     for option, name in FACTOR_OF.items():
         if option in given:

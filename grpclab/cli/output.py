@@ -1,4 +1,4 @@
-"""Where the answers of commands go: standard output, or files that can be written."""
+"""The places that answers of commands go to: standard output, or files that can be written."""
 
 from __future__ import annotations
 

@@ -29,11 +29,11 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.format_usage()}grpclab: {printable(message)}\n")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
-        """As argparse does, but what is left over is an error of this parser, not of the one above it."""
-        found, left = super().parse_known_args(args, namespace)
+        """Parse as argparse does; what is left over is an error of this parser, not of the one above it."""
+        parsed, left = super().parse_known_args(args, namespace)
         if left:
             self.error(self._unknown(left))
-        return found, left
+        return parsed, left
 
     def _unknown(self, left: Sequence[str]) -> str:
         option = next((word for word in left if word.startswith("-") and len(word) > 1), None)
@@ -58,9 +58,9 @@ class Parser(argparse.ArgumentParser):
 
     def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
         if not arg_string.strip() and action.nargs != argparse.PARSER:  # whose words are those of its command
-            wanted = action.metavar if isinstance(action.metavar, str) else "a value"
-            said = f"invalid {_name(action)}={arg_string}: expected {wanted}, not nothing: is a variable unset?"
-            raise argparse.ArgumentError(None, said)
+            expected = action.metavar if isinstance(action.metavar, str) else "a value"
+            message = f"invalid {_name(action)}={arg_string}: expected {expected}, not nothing: is a variable unset?"
+            raise argparse.ArgumentError(None, message)
         try:
             return super()._get_value(action, arg_string)
         except argparse.ArgumentError:
@@ -71,8 +71,8 @@ class Parser(argparse.ArgumentParser):
         try:
             return super()._match_argument(action, arg_strings_pattern)
         except argparse.ArgumentError:
-            wanted = action.metavar if isinstance(action.metavar, str) else "a value"
-            raise argparse.ArgumentError(None, f"no value for {_name(action)}: expected {wanted}") from None
+            expected = action.metavar if isinstance(action.metavar, str) else "a value"
+            raise argparse.ArgumentError(None, f"no value for {_name(action)}: expected {expected}") from None
 
 
 def either(words: Sequence[str]) -> str:

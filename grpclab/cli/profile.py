@@ -85,23 +85,25 @@ def run(options: argparse.Namespace) -> int:
     passes = 2 if shutil.which("perf") else 1
     with _pass(options, f"1 of {passes}: py-spy samples {_some(pids)} for {options.duration} s"):
         began, before = time.monotonic(), threads.read(pids)
-        seen = pyspy.record(pids, duration_s=options.duration, rate_hz=options.rate)
-        used = threads.difference(before, threads.read(pids))
+        python = pyspy.record(pids, duration_s=options.duration, rate_hz=options.rate)
+        threads_used = threads.difference(before, threads.read(pids))
         took_s = time.monotonic() - began
     gone = processes.ended(pids)
-    if not seen.stacks and gone:
+    if not python.stacks and gone:
         raise MeasurementError(f"{_some(gone)} ended before py-spy had a sample: profile one that runs for longer")
-    if not seen.stacks and seen.note != pyspy.IDLE_NOTE:
-        raise MeasurementError(seen.note)
-    ran = perf.PerfProfile(note="the process had ended before perf's turn") if gone == pids else _by_perf(options, pids)
-    figures = Figures(pids=pids, seen=seen, ran=ran, used=used, gone=gone, took_s=took_s)
-    working = at_work(seen.stacks)
+    if not python.stacks and python.note != pyspy.IDLE_NOTE:
+        raise MeasurementError(python.note)
+    native = (
+        perf.PerfProfile(note="the process had ended before perf's turn") if gone == pids else _by_perf(options, pids)
+    )
+    figures = Figures(pids=pids, python=python, native=native, threads_used=threads_used, gone=gone, took_s=took_s)
+    working = at_work(python.stacks)
     for path, writer in writers:  # files first: standard output may be read by `head`
         path.write_bytes(writer(working, options))
     if options.json:
         write(options.json, [json.dumps(_as_json(options, figures), indent=1), "\n"])
     if options.json != "-":
-        print("\n".join(_told(options, figures)))
+        print("\n".join(_lines(options, figures)))
         if not options.quiet:
             print("".join(f"written: {path}\n" for path, _ in writers), end="")
     return 0
@@ -109,12 +111,12 @@ def run(options: argparse.Namespace) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """What both passes found of some processes; `gone` ended meanwhile, and py-spy's pass took `took_s`."""
+    """The profiles of some processes: py-spy's, which took `took_s`, and perf's; `gone` ended meanwhile."""
 
     pids: Sequence[int]
-    seen: pyspy.PySpyProfile
-    ran: perf.PerfProfile
-    used: Sequence[threads.ThreadUse]
+    python: pyspy.PySpyProfile
+    native: perf.PerfProfile
+    threads_used: Sequence[threads.ThreadUse]
     gone: Sequence[int]
     took_s: float
 
@@ -125,14 +127,14 @@ def _by_perf(options: argparse.Namespace, pids: Sequence[int]) -> perf.PerfProfi
         return perf.PerfProfile(note=perf.MISSING_ADVICE)
     with _pass(options, f"2 of 2: perf samples {_some(pids)} for {options.duration} s"):
         before = threads.read(pids)
-        ran = perf.record(pids, duration_s=options.duration, rate_hz=options.rate)
+        native = perf.record(pids, duration_s=options.duration, rate_hz=options.rate)
         cpu_s = threads.total(threads.difference(before, threads.read(pids))).cpu_s
-    if ran.samples or ran.note == perf.PERMISSION_ADVICE:
-        return ran
+    if native.samples or native.note == perf.PERMISSION_ADVICE:
+        return native
     if cpu_s * options.rate < FEW_SAMPLES:
         note = f"the processes ran for {cpu_s:.2f} s of perf's {options.duration} s, too little for a sample"
-        return dataclasses.replace(ran, note=f"{note}: keep the load up for both passes")
-    return dataclasses.replace(ran, note=f"{ran.note}, though the processes ran for {cpu_s:.2f} s of perf's time")
+        return dataclasses.replace(native, note=f"{note}: keep the load up for both passes")
+    return dataclasses.replace(native, note=f"{native.note}, though the processes ran for {cpu_s:.2f} s of perf's time")
 
 
 def _some(pids: Sequence[int]) -> str:
@@ -168,11 +170,11 @@ def _tick(over: threading.Event, duration_s: int) -> None:
 
 
 def _whole_seconds(word: str) -> int:
-    """What py-spy and perf take. Raises UsageError."""
-    asked = time_option("--duration", word)
-    if not asked.is_integer() or not 1 <= asked <= LONGEST_S:
+    """The seconds of a duration, which py-spy and perf take whole. Raises UsageError."""
+    duration_s = time_option("--duration", word)
+    if not duration_s.is_integer() or not 1 <= duration_s <= LONGEST_S:
         raise UsageError(invalid("--duration", word, f"whole seconds from 1 to {LONGEST_S}, as 30s or 1m30s"))
-    return int(asked)
+    return int(duration_s)
 
 
 def _check(option: str, value: int, least: int, most: int) -> None:
@@ -183,10 +185,10 @@ def _check(option: str, value: int, least: int, most: int) -> None:
 def _server(target: str) -> list[int]:
     """The processes that listen at a target of this machine. Raises UsageError, or TargetError where there are none."""
     _, port = loopback_target(target)
-    found = sorted(procfs.listening_pids(port))
-    if not found:
+    pids = sorted(procfs.listening_pids(port))
+    if not pids:
         raise TargetError(f"no process that may be looked at listens on port {port}: start the server, or give --pid")
-    return processes.by_port(found, target)
+    return processes.by_port(pids, target)
 
 
 def _writer(path: Path) -> Writer:
@@ -232,9 +234,9 @@ def _name(options: argparse.Namespace) -> str:
 
 def _work(stacks: Mapping[str, int], handler: str) -> tuple[dict[str, float], float]:
     """Shares of the samples at work by family, the greatest first, and the share of all that waited."""
-    found = families.shares(stacks, handler=handler)
-    wait = found.pop(families.WAIT)
-    work = {name: share / (1 - wait) for name, share in found.items() if share}
+    shares = families.shares(stacks, handler=handler)
+    wait = shares.pop(families.WAIT)
+    work = {name: share / (1 - wait) for name, share in shares.items() if share}
     return dict(sorted(work.items(), key=lambda item: -item[1])), wait
 
 
@@ -248,45 +250,47 @@ def _self_shares(stacks: Mapping[str, int]) -> dict[str, float]:
 
 
 def _as_json(options: argparse.Namespace, figures: Figures) -> dict[str, Any]:
-    seen, ran = figures.seen, figures.ran
-    work, wait = _work(seen.stacks, options.handler)
+    python, native = figures.python, figures.native
+    work, wait = _work(python.stacks, options.handler)
     return {
         "pids": list(figures.pids),
         "ended": list(figures.gone),
         "duration_s": options.duration,
-        "py_spy": {"samples": seen.samples, "errors": seen.errors, "note": seen.note, "wait": wait, "work": work},
+        "py_spy": {"samples": python.samples, "errors": python.errors, "note": python.note, "wait": wait, "work": work},
         "perf": {
-            "samples": ran.samples,
-            "lost": ran.lost,
-            "note": ran.note,
-            "kernel_share": ran.kernel_share if ran.samples else None,
-            "work": _work(ran.stacks, options.handler)[0],
+            "samples": native.samples,
+            "lost": native.lost,
+            "note": native.note,
+            "kernel_share": native.kernel_share if native.samples else None,
+            "work": _work(native.stacks, options.handler)[0],
         },
-        "threads": [{"name": use.comm, "user_s": use.user_s, "kernel_s": use.kernel_s} for use in figures.used],
-        "on_top": _self_shares(readable(at_work(seen.stacks))),
+        "threads": [{"name": use.comm, "user_s": use.user_s, "kernel_s": use.kernel_s} for use in figures.threads_used],
+        "on_top": _self_shares(readable(at_work(python.stacks))),
     }
 
 
-def _told(options: argparse.Namespace, figures: Figures) -> list[str]:
+def _lines(options: argparse.Namespace, figures: Figures) -> list[str]:
     """The figures for people."""
-    seen, ran = figures.seen, figures.ran
-    whole = threads.total(figures.used)
+    python, native = figures.python, figures.native
+    whole = threads.total(figures.threads_used)
     some = f"{'process' if len(figures.pids) == 1 else 'processes'} {', '.join(map(str, figures.pids))}"
     kernel = 100 * whole.kernel_share if whole.cpu_s else 0
     cores = whole.cpu_s / options.duration
     lines = [f"{some}, {options.duration} s: {cores:.2f} cores used, {kernel:.0f} % of that in the kernel"]
     if figures.gone:  # what it had used went with it
         lines = [f"{some}: {_some(figures.gone)} ended within {figures.took_s:.0f} s; this is of the time until then"]
-    lines += [f"  {use.comm:<18}{use.cpu_s / options.duration:>6.2f} cores" for use in figures.used if use.cpu_s > 0]
+    lines += [
+        f"  {use.comm:<18}{use.cpu_s / options.duration:>6.2f} cores" for use in figures.threads_used if use.cpu_s > 0
+    ]
     for name, stacks, samples, note in (
-        ("py-spy, Python's threads", seen.stacks, seen.samples, seen.note),
-        ("perf, every thread, after that", ran.stacks, ran.samples, ran.note),
+        ("py-spy, Python's threads", python.stacks, python.samples, python.note),
+        ("perf, every thread, after that", native.stacks, native.samples, native.note),
     ):
         work, wait = _work(stacks, options.handler)
         lines += ["", f"{name}: {samples:,} samples, {100 * wait:.0f} % of them waiting" if samples else name]
         lines += [f"  {family:<18}{100 * share:>5.1f} %" for family, share in work.items()]
         lines += [f"  {note}"] if note else []
-    top = _self_shares(readable(at_work(seen.stacks)))
+    top = _self_shares(readable(at_work(python.stacks)))
     if top:
         lines += [
             "",

@@ -51,8 +51,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """The options; all are None, or empty, unless given."""
     group = parser.add_argument_group("serve reference")
 
-    def add(flag: str, metavar: str, said: str, default: object, **more: Any) -> None:
-        text = f"{said} (default: {default})" if default is not None else said
+    def add(flag: str, metavar: str, meaning: str, default: object, **more: Any) -> None:
+        text = f"{meaning} (default: {default})" if default is not None else meaning
         group.add_argument(flag, metavar=metavar, help=text.replace("%", "%%"), **more)
 
     add("--service-time", "LAW", "constant:1ms, exponential:2ms, lognormal:2ms,0.5, uniform:1ms,3ms", "none")

@@ -19,7 +19,7 @@ from grpclab.text.printable import printable
 
 if TYPE_CHECKING:
     from grpclab.analysis import Judgement
-    from grpclab.study.runner import Study
+    from grpclab.report.publish import Published
 
 
 def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> None:
@@ -60,41 +60,40 @@ def _rebuild(options: argparse.Namespace) -> None:
     folder = stored_folder(options.study)
     require_writable(options.json)
     with needs_extra("study"):
-        from grpclab.report.publish import finished, publish
+        from grpclab.report.publish import publish
         from grpclab.report.renderers.figure_files import write_figures
         from grpclab.study.runner import Study
         from grpclab.study.stored_values import evaluating
     with evaluating(folder):
         study = Study.stored(folder)
-        path = publish(study, allow_mixed=options.allow_mixed)
-    show_result(study, path, options)
+        published = publish(study, allow_mixed=options.allow_mixed)
+    show_result(published, options)
     if options.figures:
-        written = write_figures(options.figures, finished(study, histograms=True))
+        written = write_figures(options.figures, published.study)
         if options.json != "-":
             print(f"figures: {len(written)} in {options.figures}")
 
 
-def show_result(study: Study, path: Path, options: argparse.Namespace) -> Judgement:
-    """What a study found, on the terminal and as JSON where that is asked for; returns its verdict."""
+def show_result(published: Published, options: argparse.Namespace) -> Judgement:
+    """Print the answer of a study, and write it as JSON where that is asked for; returns its verdict."""
     from grpclab.report import glossary
-    from grpclab.report.publish import finished
     from grpclab.report.renderers.json import as_json
     from grpclab.report.renderers.terminal import WIDTH, table
 
-    found = finished(study)
+    study, path = published.study, published.path
     if options.json:  # first: standard output may be read by `head`
-        write(options.json, [json.dumps(as_json(found), indent=1, allow_nan=False), "\n"])
+        write(options.json, [json.dumps(as_json(study), indent=1, allow_nan=False), "\n"])
     if options.json != "-":
         if not options.quiet:
-            print(f"\n{table(found)}\n")
-        print(printable(found.verdict.sentence))
-        print("".join(f"{line}\n" for line in textwrap.wrap(glossary.line(found), WIDTH)), end="")
-        for warning in found.verdict.warnings:
+            print(f"\n{table(study)}\n")
+        print(printable(study.verdict.sentence))
+        print("".join(f"{line}\n" for line in textwrap.wrap(glossary.line(study), WIDTH)), end="")
+        for warning in study.verdict.warnings:
             print(f"warning: {printable(warning)}")
         print(f"report: {path}")
         if not options.quiet:
             print(f"for a pull request: {path.with_suffix('.md')}\nfor a machine: {path.with_suffix('.json')}")
-    return found.verdict
+    return study.verdict
 
 
 def stored_folder(name: str | None) -> Path:

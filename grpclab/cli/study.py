@@ -90,15 +90,14 @@ def run(options: argparse.Namespace) -> int:
         study = study.begin()
     write(study.summary())
     study.run(write)
-    path = publish(study)
-    verdict = show_result(study, path, options)
+    verdict = show_result(publish(study), options)
     if original and options.json != "-":
         print("\n".join(["", *repeat.compared(original, study.manifest, verdict)]))
     return 0
 
 
 def _agreed(original: Original) -> bool:
-    """Whether the user, shown what a study of another user or machine starts and opens, agrees to that."""
+    """The user's consent to what a study of another user or machine starts and opens, which is shown."""
     foreign = original.foreign() if original.trusted else []
     if not (foreign and sys.stdin.isatty() and sys.stdout.isatty()):
         return False

@@ -10,9 +10,9 @@ import asyncio
 import re
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import PurePath
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import psutil
 from aiohttp import web
@@ -257,21 +257,22 @@ async def collect_heap(folder: str, pids: Sequence[int], seconds: float) -> list
 
     A process whose question is cancelled traces no longer. Raises OSError or ValueError where one does not answer.
     """
-    questions = [asyncio.ensure_future(agent.ask_later(folder, pid, seconds + GRACE_S, heap_s=seconds)) for pid in pids]
+    heap = agent.HeapQuestion(seconds=seconds)
+    questions = [asyncio.ensure_future(agent.ask_later(folder, pid, seconds + GRACE_S, heap)) for pid in pids]
     try:
         answers = await asyncio.gather(*questions)
     finally:
         for question in questions:
             question.cancel()
         await asyncio.wait(questions)
-    return list(heap_samples(allocation for answer in answers for allocation in answer))
+    return list(heap_samples(allocation for answer in answers for allocation in answer.allocations))
 
 
-def heap_samples(allocations: Iterable[Mapping[str, Any]]) -> Iterable[Sample]:
+def heap_samples(allocations: Iterable[agent.Allocation]) -> Iterable[Sample]:
     """The samples of a heap profile. tracemalloc knows lines, not functions: a frame is named by file and line."""
     for one in allocations:
-        frames = [Frame(name=f"{PurePath(file).name}:{line}", file=file, line=line) for file, line in one["frames"]]
-        yield frames, (int(one["blocks"]), int(one["bytes"]))
+        frames = [Frame(name=f"{PurePath(file).name}:{line}", file=file, line=line) for file, line in one.frames]
+        yield frames, (one.blocks, one.size)
 
 
 # ---- metrics ------------------------------------------------------------------------------------------------------
@@ -318,10 +319,10 @@ class _Processes(Collector):
         metrics = {key: CounterMetricFamily(*words, labels=["pid", "generation"]) for key, words in described.items()}
         for pid in self._pids:
             try:
-                generations = agent.ask(self._folder, pid, ANSWER_TIMEOUT_S)
+                answer = agent.ask(self._folder, pid, ANSWER_TIMEOUT_S, agent.GenerationsQuestion())
             except (OSError, ValueError):
                 continue
-            for generation, stats in enumerate(generations):
+            for generation, stats in enumerate(answer.generations):
                 for key, metric in metrics.items():
-                    metric.add_metric([str(pid), str(generation)], stats[key])
+                    metric.add_metric([str(pid), str(generation)], getattr(stats, key))
         return list(metrics.values())

@@ -15,11 +15,11 @@ import dataclasses
 import difflib
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Union, get_args, get_origin
 
-from grpclab.errors import FactorError
+from grpclab.errors import FactorError, UsageError, invalid
 from grpclab.factors.levels import Factor, Level, format_level
 from grpclab.factors.registries import ARRIVALS, ENGINES
 from grpclab.system.inputs import plain
@@ -322,6 +322,25 @@ def parse_settings(words: Iterable[str]) -> dict[str, Level]:
             raise FactorError(f"{word!r} is not a setting: write section.name=level, as server.window_kib=1024")
         settings[name.strip()] = lookup(name.strip()).parse(text)
     return settings
+
+
+def refuse_twice(levels: Collection[str], settings: Mapping[str, Level]) -> None:
+    """Raise UsageError for a factor that two options set: an option that is short for it, and --set."""
+    both = sorted(set(levels) & set(settings))
+    if both:
+        name = both[0]
+        raise UsageError(
+            f"invalid {name}={format_level(settings[name])}: another option sets {name} already: give one of the two"
+        )
+
+
+def pool_settings(connections: int) -> dict[str, Level]:
+    """The factors of a client with this many connections. Raises UsageError."""
+    if connections < 1:
+        raise UsageError(invalid("--connections", connections, "1 or more"))
+    if connections == 1:
+        return {"client.pooling": "shared"}
+    return {"client.pooling": "pool", "client.connections": connections}
 
 
 def from_environment(environ: Mapping[str, str]) -> dict[str, Level]:

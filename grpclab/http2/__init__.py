@@ -8,19 +8,18 @@ Each line imports only from those above it::
     connection     what both sides of a connection share
     messages       gRPC on top of HTTP/2
     exchange       one exchange from the client's side
-    asking         the client's half that speaks: requests, within the server's windows
-    client         the client's side: calls out (:mod:`grpclab.http2.asking`), answers in
+    client         the client's side: calls out, answers in
     peer_settings  the settings that a peer sends at the beginning of a connection, and a reader for them
     replies        what a server says
     requests       what a client's header block asks for
-    answering      the server's half that speaks: answers, prepared or piece by piece, within the client's windows
-    server         the server's side: calls in, answers out (:mod:`grpclab.http2.answering`)
+    streams        the calls of a connection as its server sees them
+    answers        answers out, prepared or piece by piece, within the client's windows
+    server         the server's side: calls in, answers out
     frame_counter  counts of the frames that pass in one direction of a connection, without taking part in it
 
 :mod:`frames` builds frames, :mod:`headers` codes header blocks, :mod:`messages` is gRPC's own framing,
-:mod:`exchange` a call as its client sees it. :mod:`connection` takes frames in for both sides and :mod:`control` has
-what is rare in that; :mod:`client` with :mod:`asking` (requests out) and :mod:`server` with :mod:`requests`,
-:mod:`replies` and :mod:`answering` (answers out) are the two sides; :mod:`peer_settings` reads only what a peer
-sends first. Complete for what a load generator and a calibration server meet (RFC 9113, RFC 7541, grpc/grpc
-``doc/PROTOCOL-HTTP2.md``).
+:mod:`exchange` a call as its client sees it, :mod:`streams` as its server does. :mod:`connection` takes frames in for
+both sides and :mod:`control` has what is rare in that; :mod:`client` and :mod:`server`, which owns its :mod:`answers`,
+are the two sides; :mod:`peer_settings` reads only what a peer sends first. Complete for what a load generator and a
+calibration server meet (RFC 9113, RFC 7541, grpc/grpc ``doc/PROTOCOL-HTTP2.md``).
 """

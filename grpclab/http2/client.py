@@ -1,30 +1,37 @@
-"""The client's side: calls out (:mod:`grpclab.http2.asking`), answers in. The hot path of engine `wire` is
-:meth:`ClientConnection.start` and :meth:`_on_usual`, then :meth:`_on_headers` and :meth:`_on_data`; the rest is rare.
+"""The client's side: calls out, answers in.
 
-What makes it fast: a request is three prepared pieces of bytes joined by the stream id; an answer whose frames are
-those of answers before it, but for the stream id, is recognised in one comparison (``Connection.receive``). Else its
-header blocks are looked up by their bytes, not decoded, and its message is compared with the one before. A call is
-one small object, and nothing else is made for it.
+The hot path of engine `wire` is :meth:`ClientConnection.start` and :meth:`_on_usual`, then :meth:`_on_headers` and
+:meth:`_on_data`; the rest is rare. What makes it fast: a request is three prepared pieces of bytes joined by the stream
+id; an answer whose frames are those of answers before it, but for the stream id, is recognised in one comparison
+(``Connection.receive``). Else its header blocks are looked up by their bytes, not decoded, and its message is compared
+with the one before. For a call one small object is made.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 
 from grpclab.http2 import frames, messages
-from grpclab.http2.asking import Asking
-from grpclab.http2.connection import ProtocolError
-from grpclab.http2.exchange import BEGUN, DATA_CAME, NOTHING, Answer, Call, Request
-from grpclab.http2.frames import END_HEADERS, END_STREAM, ErrorCode
+from grpclab.http2.connection import Connection, ProtocolError
+from grpclab.http2.exchange import (
+    BEGUN,
+    DATA_CAME,
+    NO_HTTP_STATUS,
+    NOTHING,
+    Answer,
+    Call,
+    MessageCounter,
+    PreparedRequest,
+    Request,
+    outcome,
+)
+from grpclab.http2.frames import END_HEADERS, END_STREAM, MAX_LIST_BYTES, ErrorCode, Setting, pack_id
 from grpclab.http2.headers import BlockDecoder, HeaderList, HeaderListError
-from grpclab.http2.messages import MessageError, MessageReader
-
-__all__ = ["Call", "ClientConnection", "Request"]
-
-NO_HTTP_STATUS = "malformed answer: :status is missing"
+from grpclab.http2.messages import MessageError
 
 
-class ClientConnection(Asking):
+class ClientConnection(Connection):
     """The client's end. :meth:`receive` returns the calls that have ended, each with its `status`.
 
     With `watch_messages`, :attr:`arrived` collects a call for each message that came, until someone clears it.
@@ -42,26 +49,120 @@ class ClientConnection(Asking):
         max_message_bytes: int = messages.UNLIMITED_BYTES,
     ) -> None:
         super().__init__(
-            request,
             stream_window=stream_window,
             connection_window=connection_window,
-            user_agent=user_agent,
-            first_stream_id=first_stream_id,
+            settings={Setting.ENABLE_PUSH: 0, Setting.MAX_HEADER_LIST_SIZE: MAX_LIST_BYTES},
         )
+        self.outgoing.insert(0, frames.PREFACE)
+        self.calls: dict[int, Call] = {}
+        """Open calls by stream id, oldest first."""
+        self.max_streams = frames.MAX_STREAM_ID
+        """Calls that may be open at once: what the peer says, 0 once no further one may be started."""
         self.arrived: list[Call] = []
-        self.encoded = False
-        """Whether any message so far was compressed: calls then have their `encoding`."""
-        self._max_message_bytes = max_message_bytes
+        self._request = PreparedRequest(request, user_agent)
+        self._next_id = first_stream_id
+        self._waiting: deque[Call] = deque()  # for the connection's window
         self._watch = watch_messages
         self._unary = not request.server_streaming
         self._has_usual = self._unary and not request.client_streaming and not watch_messages
         self._answers = BlockDecoder(Answer)
         self._known = self._answers.known
-        self._usual_body: bytes | None = None
-        self._usual_encoded: tuple[str, bytes] | None = None  # one that was decompressed
+        self._messages = MessageCounter(max_message_bytes)
         self._usual_trailers: list[HeaderList] = [[], []]  # as _usual_data
 
-    # ---- in ----------------------------------------------------------------------------------------------------
+    @property
+    def room(self) -> int:
+        """How many calls may be started now; negative where the peer has lowered its limit."""
+        return self.max_streams - len(self.calls)
+
+    @property
+    def encoded(self) -> bool:
+        """Whether any message so far was compressed: calls then have their `encoding`."""
+        return self._messages.encoded
+
+    # ---- requests out ------------------------------------------------------------------------------------------
+
+    def start(self, call: Call) -> bool:
+        """Send the request as a new call. False, and nothing is done, where there is no :attr:`room`."""
+        if len(self.calls) >= self.max_streams:
+            return False
+        stream_id = self._next_id
+        self._next_id = stream_id + 2
+        if stream_id >= frames.MAX_STREAM_ID:  # which is odd, so a client's
+            self.drain()
+        call.stream_id = stream_id
+        self.calls[stream_id] = call
+        request, windows = self._request, self.windows
+        pieces = request.pieces
+        if pieces is not None and request.size <= windows.connection:
+            windows.connection -= request.size
+            self.outgoing.append(pack_id(stream_id).join(pieces))
+        else:
+            self._start_slowly(call)
+        return True
+
+    def _start_slowly(self, call: Call) -> None:
+        """The first calls, large ones, those that must wait for the peer's window, and those that go on."""
+        request, max_frame = self._request, self.windows.max_frame
+        self.outgoing.append(frames.headers(call.stream_id, request.block(), end=False, max_frame=max_frame))
+        call._unsent = memoryview(request.message)
+        call._half_closed = not request.client_streaming
+        self._send(call)
+        request.cut(self.windows)
+
+    def send(self, call: Call, message: bytes, *, end: bool) -> None:
+        """Send a further message of a call whose request goes on (`Request.client_streaming`)."""
+        if call.stream_id in self.calls:
+            call._unsent = memoryview(bytes(call._unsent) + messages.prefixed(message))
+            call._half_closed = end
+            self._send(call)
+
+    def _send(self, call: Call) -> None:
+        """Send what the windows allow of a request; the rest waits for whichever is used up."""
+        unsent, windows = call._unsent, self.windows
+        while unsent:
+            allowed = min(windows.connection, windows.stream + call._granted - call._sent, windows.max_frame)
+            if allowed <= 0:
+                break
+            piece, unsent = unsent[:allowed], unsent[allowed:]
+            self.outgoing.append(frames.data(call.stream_id, piece, end=call._half_closed and not unsent))
+            self._idle.number = 0
+            windows.connection -= len(piece)
+            call._sent += len(piece)
+        call._unsent = unsent
+        if unsent and windows.connection <= 0 and not call._queued:
+            call._queued = True
+            self._waiting.append(call)
+
+    def _window_opened(self) -> None:
+        """The connection's window: to those that wait for it, in turn."""
+        while self._waiting and self.windows.connection > 0:
+            call = self._waiting.popleft()
+            call._queued = False
+            if call.stream_id in self.calls:
+                self._send(call)
+
+    def cancel(self, call: Call, status: int, text: str = "") -> None:
+        """Give a call up: RST_STREAM, and its status. What still comes for it is thrown away."""
+        if self.calls.pop(call.stream_id, None) is not None:
+            self.outgoing.append(frames.rst_stream(call.stream_id, ErrorCode.CANCEL))
+            call.status, call.text = status, text
+            self._idle.number = 0  # its answer may be under way
+
+    def drain(self) -> None:
+        """Start no further call."""
+        self.draining = True
+        self.max_streams = 0
+
+    def _on_peer_settings(self) -> None:
+        if not self.draining:
+            self.max_streams = self.peer.get(Setting.MAX_CONCURRENT_STREAMS, frames.MAX_STREAM_ID)
+        self._request.limit_table(self.peer_table)
+        self._request.cut(self.windows)
+        for call in list(self.calls.values()):  # windows of streams have moved with the initial one
+            self._send(call)
+
+    # ---- answers in --------------------------------------------------------------------------------------------
 
     def _on_usual(self, kind: int, stream_id: int) -> bool:
         call = self.calls.get(stream_id)
@@ -76,7 +177,7 @@ class ClientConnection(Asking):
         self._consumed += self._usual_data[kind]
         if self._consumed >= self._give_back_at:
             self._give_back()
-        self._idle_frames = 0
+        self._idle.number = 0
         return True
 
     def _is_usual(self, stream_id: int) -> bool:
@@ -107,10 +208,10 @@ class ClientConnection(Asking):
             self._stray(stream_id)
             self._idle_frame()
         elif flags & END_STREAM:
-            self._idle_frames = 0
+            self._idle.number = 0
             call.trailers = answer.headers
             if answer.status or call._phase != DATA_CAME or (self._unary and call.messages != 1) or call._reader:
-                self._end_oddly(call, answer)
+                self._end(call, *outcome(call, answer, unary=self._unary))
             else:
                 self._end(call, messages.OK, answer.text)
         elif answer.begins and call._phase == NOTHING:
@@ -122,8 +223,8 @@ class ClientConnection(Asking):
         elif answer.begins_encoded:
             call._phase, call._agreed = BEGUN, answer.encoding
         elif not answer.informational:
-            text = f"HTTP status {answer.http}, not gRPC"
-            self._reset(call, messages.status_of_http(answer.http), text, ErrorCode.CANCEL)
+            status = messages.status_of_http(answer.http)
+            self._reset(call, status, f"HTTP status {answer.http}, not gRPC", ErrorCode.CANCEL)
 
     def _on_long_block(self, flags: int, stream_id: int) -> None:
         """More headers than are taken. It is the end of that call alone: no later block depends on this one."""
@@ -139,22 +240,6 @@ class ClientConnection(Asking):
         else:
             self._reset(call, messages.RESOURCE_EXHAUSTED, str(error), ErrorCode.CANCEL)
 
-    def _end_oddly(self, call: Call, answer: Answer) -> None:
-        """Trailers that are not those of a call that went well and is complete."""
-        status, text = answer.status, answer.text
-        if call._phase == NOTHING and not (answer.http or answer.fault):
-            status, text = messages.INTERNAL, NO_HTTP_STATUS
-        elif status < 0:
-            foreign = call._phase == NOTHING and answer.http != "200"
-            status = messages.status_of_http(answer.http) if foreign else messages.UNKNOWN
-            text = f"no grpc-status; HTTP status {answer.http}" if answer.http else "no grpc-status"
-        elif status == messages.OK and self._unary and call.messages != 1:
-            # "Response cardinality violation": doc/statuscodes.md
-            status, text = messages.UNIMPLEMENTED, f"{call.messages} messages in a unary answer"
-        elif status == messages.OK and call._reader is not None:
-            status, text = messages.INTERNAL, "the last message is incomplete"
-        self._end(call, status, text)
-
     def _on_data(self, flags: int, stream_id: int, body: bytes) -> None:
         length = len(body)
         self._consumed += length
@@ -166,10 +251,10 @@ class ClientConnection(Asking):
             if not length:
                 self._idle_frame()
             return
-        if body == self._usual_body and flags == 0 and call._reader is None and call._phase != NOTHING:
+        if body == self._messages.usual_frame and flags == 0 and call._reader is None and call._phase != NOTHING:
             call._phase = DATA_CAME
             call.messages += 1
-            self._idle_frames = 0
+            self._idle.number = 0
             if self._watch:
                 self.arrived.append(call)
         else:
@@ -186,34 +271,18 @@ class ClientConnection(Asking):
         if not content and not flags & END_STREAM:
             self._idle_frame()
         else:
-            self._idle_frames = 0
+            self._idle.number = 0
         if call._phase == NOTHING:
             self._reset(call, messages.INTERNAL, "data before headers")
             return
         call._phase = DATA_CAME
-        if self._usual_encoded == (call._agreed, body) and flags == 0 and call._reader is None:
-            call.messages += 1
-            call.encoding = call._agreed
-            if self._watch:
-                self.arrived.append(call)
-            return
-        reader = call._reader or MessageReader(keep=False, encoding=call._agreed, most=self._max_message_bytes)
         try:
-            done = reader.feed(content)
+            number = self._messages.count(call, content, None if flags else body)
         except MessageError as error:
             self._reset(call, error.status, str(error), ErrorCode.CANCEL)
             return
-        call.messages += done
-        if reader.compressed:
-            call.encoding, self.encoded = call._agreed, True
         if self._watch:
-            self.arrived.extend([call] * done)
-        if flags == 0 and call._reader is None and messages.is_one_message(body):
-            if call.encoding:
-                self._usual_encoded = (call.encoding, body)
-            else:
-                self._usual_body = body
-        call._reader = None if reader.complete else reader
+            self.arrived.extend([call] * number)
         if flags & END_STREAM:
             self._end(call, messages.UNKNOWN, "the stream ended without trailers")
 
@@ -239,7 +308,7 @@ class ClientConnection(Asking):
         self.outgoing.append(frames.rst_stream(call.stream_id, code))
         call.status, call.text = status, text
         self._events.append(call)
-        self._idle_frames = 0  # the rest of its answer may be under way
+        self._idle.number = 0  # the rest of its answer may be under way
 
     def _stray(self, stream_id: int) -> None:
         """A frame on a stream that is not open: over already, or never there."""
@@ -252,7 +321,7 @@ class ClientConnection(Asking):
             self._stray(stream_id)
             self._idle_frame()
             return
-        self._idle_frames = 0
+        self._idle.number = 0
         call.status, call.text = messages.status_of_reset(code), f"RST_STREAM {frames.error_name(code)}"
         call.unprocessed = code == ErrorCode.REFUSED_STREAM
         self._events.append(call)
@@ -265,7 +334,7 @@ class ClientConnection(Asking):
         call._granted += increment
         if increment == 0:
             self._reset(call, messages.INTERNAL, "a WINDOW_UPDATE of 0")
-        elif self.peer_window + call._granted - call._sent > frames.MAX_WINDOW:
+        elif self.windows.stream + call._granted - call._sent > frames.MAX_WINDOW:
             self._reset(call, messages.INTERNAL, "a window beyond 2^31 - 1", ErrorCode.FLOW_CONTROL_ERROR)
         else:
             self._send(call)

@@ -34,6 +34,40 @@ class ProtocolError(Exception):
         self.code = code
 
 
+class FloodCounter:
+    """A count of what a peer does to no purpose: more than `most`, all within FLOOD_S, are a flood."""
+
+    __slots__ = ("_most", "_name", "_since", "number")
+
+    def __init__(self, most: int, name: str) -> None:
+        self._most, self._name = most, name
+        self._since = 0.0
+        self.number = 0
+
+    def add(self, now: float) -> None:
+        """Count one more. Raises ProtocolError for a flood."""
+        self.number += 1
+        if self.number > self._most:
+            if now - self._since < FLOOD_S:
+                raise ProtocolError(ErrorCode.ENHANCE_YOUR_CALM, f"{self._most:,} {self._name}")
+            self.number, self._since = 0, now
+
+    def take_off(self, number: int) -> None:
+        """Something was achieved that makes up for so many."""
+        self.number = max(0, self.number - number)
+
+
+class SendWindows:
+    """What the peer is ready to receive, in bytes: on the whole connection, on a new stream, in one frame."""
+
+    __slots__ = ("connection", "max_frame", "stream")
+
+    def __init__(self) -> None:
+        self.connection = frames.DEFAULT_WINDOW
+        self.stream = frames.DEFAULT_WINDOW
+        self.max_frame = frames.DEFAULT_MAX_FRAME
+
+
 class Control:
     """The state of a connection but for its calls."""
 
@@ -56,15 +90,10 @@ class Control:
         self.pings_received = 0
         self.goaways_received: list[tuple[int, str]] = []
         """Error code and reason of each of the peer's GOAWAYs."""
-        self.send_window = frames.DEFAULT_WINDOW
-        """What the peer is ready to receive on the whole connection, bytes."""
-        self.peer_window = frames.DEFAULT_WINDOW
-        """And on a new stream."""
-        self.peer_max_frame = frames.DEFAULT_MAX_FRAME
+        self.windows = SendWindows()
         self.peer_table = frames.DEFAULT_TABLE
         """The smallest header table the peer has ever asked for, bytes: a larger one is never used."""
-        self._idle_frames = 0
-        self._idle_since = 0.0
+        self._idle = FloodCounter(MAX_IDLE_FRAMES, "frames to no purpose")
         self._fragments: list[bytes] = []
         self._fragments_bytes = 0
         self._fragments_of = (0, 0)
@@ -104,11 +133,7 @@ class Control:
 
     def _idle_frame(self) -> None:
         """A frame that moved no call."""
-        self._idle_frames += 1
-        if self._idle_frames > MAX_IDLE_FRAMES:
-            if self.now - self._idle_since < FLOOD_S:
-                raise ProtocolError(ErrorCode.ENHANCE_YOUR_CALM, f"{MAX_IDLE_FRAMES:,} frames to no purpose")
-            self._idle_frames, self._idle_since = 0, self.now
+        self._idle.add(self.now)
 
     @staticmethod
     def _unpadded(flags: int, body: bytes) -> bytes:
@@ -208,11 +233,11 @@ class Control:
         if key == Setting.INITIAL_WINDOW_SIZE:
             if value > frames.MAX_WINDOW:
                 raise ProtocolError(ErrorCode.FLOW_CONTROL_ERROR, f"INITIAL_WINDOW_SIZE {value:,}")
-            self.peer_window = value
+            self.windows.stream = value
         elif key == Setting.MAX_FRAME_SIZE:
             if not frames.DEFAULT_MAX_FRAME <= value < 2**24:
                 raise ProtocolError(ErrorCode.PROTOCOL_ERROR, f"MAX_FRAME_SIZE {value:,}")
-            self.peer_max_frame = value
+            self.windows.max_frame = value
         elif key == Setting.HEADER_TABLE_SIZE:
             self.peer_table = min(self.peer_table, value)
         elif key == Setting.ENABLE_PUSH and value > 1:
@@ -252,6 +277,6 @@ class Control:
 
     def _widen(self, increment: int) -> None:
         """The peer is ready to receive so much more on the whole connection."""
-        self.send_window += increment
-        if self.send_window > frames.MAX_WINDOW:
+        self.windows.connection += increment
+        if self.windows.connection > frames.MAX_WINDOW:
             raise ProtocolError(ErrorCode.FLOW_CONTROL_ERROR, "the connection's window is beyond 2^31 - 1")

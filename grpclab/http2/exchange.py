@@ -1,4 +1,4 @@
-"""One exchange from the client's side: what every call sends, a call, and what the server's header blocks mean."""
+"""One exchange from the client's side: a call, the bytes that every call sends, and the meaning of its answer."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from grpclab.http2 import messages
-from grpclab.http2.headers import HeaderList
+from grpclab.http2.control import SendWindows
+from grpclab.http2.frames import DATA, END_HEADERS, END_STREAM, HEADERS, frame_start
+from grpclab.http2.headers import HeaderList, RequestHeaders
 from grpclab.http2.messages import MessageReader
 
 GRPC: Final = "application/grpc"
+NO_HTTP_STATUS: Final = "malformed answer: :status is missing"
 
 NOTHING, BEGUN, DATA_CAME = range(3)
 """How far an answer has come: nothing, its headers, some of its DATA."""
@@ -78,6 +81,38 @@ class Request:
         ]
 
 
+class PreparedRequest:
+    """The bytes of a request, which are the same for every call but for the stream id."""
+
+    __slots__ = ("_headers", "client_streaming", "message", "pieces", "size")
+
+    def __init__(self, request: Request, user_agent: str) -> None:
+        self.client_streaming = request.client_streaming
+        self.message = messages.prefixed(request.payload)
+        self.size = len(self.message)
+        self.pieces: tuple[bytes, bytes, bytes] | None = None
+        """The whole request, to be joined by the stream id; None where a call has to be sent frame by frame."""
+        self._headers = RequestHeaders(request.headers(user_agent))
+
+    def block(self) -> bytes:
+        """The header block of the next call that is sent frame by frame."""
+        return self._headers.block()
+
+    def limit_table(self, size: int) -> None:
+        """See :meth:`grpclab.http2.headers.RequestHeaders.limit_table`."""
+        self._headers.limit_table(size)
+
+    def cut(self, windows: SendWindows) -> None:
+        """Cut the pieces, where every further request will look the same and fits into a frame and a window."""
+        block = self._headers.steady
+        fits = self.size <= min(windows.max_frame, windows.stream)
+        if block is None or not fits or len(block) > windows.max_frame or self.client_streaming:
+            self.pieces = None
+            return
+        middle = block + frame_start(self.size, DATA, END_STREAM)
+        self.pieces = (frame_start(len(block), HEADERS, END_HEADERS), middle, self.message)
+
+
 class Answer:
     """The meaning of a header block of the server.
 
@@ -102,6 +137,62 @@ class Answer:
         self.text = messages.decode_text(found.get("grpc-message", ""))
         if self.fault:
             self.status, self.text = messages.INTERNAL, self.fault
+
+
+def outcome(call: Call, trailers: Answer, *, unary: bool) -> tuple[int, str]:
+    """The status and text of a call whose stream ends with these trailers; `unary`: its answer is one message."""
+    status = trailers.status
+    if call._phase == NOTHING and not (trailers.http or trailers.fault):
+        return messages.INTERNAL, NO_HTTP_STATUS
+    if status < 0:
+        foreign = call._phase == NOTHING and trailers.http != "200"
+        text = f"no grpc-status; HTTP status {trailers.http}" if trailers.http else "no grpc-status"
+        return messages.status_of_http(trailers.http) if foreign else messages.UNKNOWN, text
+    if status == messages.OK and unary and call.messages != 1:
+        # "Response cardinality violation": doc/statuscodes.md
+        return messages.UNIMPLEMENTED, f"{call.messages} messages in a unary answer"
+    if status == messages.OK and call._reader is not None:
+        return messages.INTERNAL, "the last message is incomplete"
+    return status, trailers.text
+
+
+class MessageCounter:
+    """The messages in the answers of a connection, counted; a frame that is a whole message like the one before is
+    recognised by its bytes."""
+
+    __slots__ = ("_encoded_frame", "_max_message_bytes", "encoded", "usual_frame")
+
+    def __init__(self, max_message_bytes: int) -> None:
+        self._max_message_bytes = max_message_bytes
+        self.encoded = False
+        """Whether any message so far was compressed: calls then have their `encoding`."""
+        self.usual_frame: bytes | None = None
+        """The DATA of the last frame that was a whole message, not compressed."""
+        self._encoded_frame: tuple[str, bytes] | None = None  # one that was decompressed
+
+    def count(self, call: Call, content: bytes, body: bytes | None) -> int:
+        """Count the messages that the content of a DATA frame completes.
+
+        `body` is the frame's payload where it may stand for others, with neither padding nor a flag. Raises
+        MessageError.
+        """
+        whole = body is not None and call._reader is None
+        if whole and self._encoded_frame == (call._agreed, body):
+            call.messages += 1
+            call.encoding = call._agreed
+            return 1
+        reader = call._reader or MessageReader(keep=False, encoding=call._agreed, most=self._max_message_bytes)
+        number = reader.feed(content)
+        call.messages += number
+        if reader.compressed:
+            call.encoding, self.encoded = call._agreed, True
+        if whole and body is not None and messages.is_one_message(body):
+            if call.encoding:
+                self._encoded_frame = (call.encoding, body)
+            else:
+                self.usual_frame = body
+        call._reader = None if reader.complete else reader
+        return number
 
 
 def _is_base64(value: str) -> bool:

@@ -66,7 +66,7 @@ class PeerSettingsReader(Connection):
         if self.peer_goaway is not None:
             _, code, reason = self.peer_goaway
             away = f"{frames.error_name(code)} {reason}".rstrip()
-        return replace(self._settings, connection_window_bytes=self.send_window, goaway=away)
+        return replace(self._settings, connection_window_bytes=self.windows.connection, goaway=away)
 
     def _on_peer_settings(self) -> None:
         if self._received:  # BDP probing sends others later

@@ -8,8 +8,8 @@
 Each byte takes half the round trip each way; a new connection costs the round trips that TCP's handshake
 costs. The bandwidth (10^6 bits/s) holds per connection and direction. A connection that is silent for longer
 than the idle timeout is black-holed: its sockets stay open and nothing comes through. Timers fire on a grid
-of one millisecond, so a byte is up to 1 ms late each way and never early; :func:`check_link` says what the
-link really does.
+of one millisecond, so a byte is up to 1 ms late each way and never early; :func:`check_link` measures
+the link itself.
 
 As a process, ``python -m grpclab.link.emulation`` reads one line from standard input, a
 :class:`~grpclab.link.relay_messages.RelayOrder`, answers with a RelayListening and serves until its standard input ends
@@ -58,7 +58,7 @@ class RunningLink:
         return self.child.receive(ANSWER_TIMEOUT_S, LinkTraffic)
 
     def alive(self) -> bool:
-        """Whether the relay process still runs; if not, what was measured through it is invalid."""
+        """Return whether the relay process still runs; if not, every figure measured through it is invalid."""
         return self.child.alive
 
 
@@ -70,7 +70,7 @@ def running_link(
     cpus: Collection[int] | None = None,
     env: Mapping[str, str] | None = None,
 ) -> Iterator[RunningLink]:
-    """A relay in front of `target` (``HOST:PORT`` on loopback) for the length of a with block.
+    """Run a relay in front of `target` (``HOST:PORT`` on loopback) for the length of a with block.
 
     `cpus` pins it, where the system can; `env` is added to its environment. Nothing is left behind. Raises
     UsageError for a target that is not on loopback and for cores it may not use, WorkerError where the relay
@@ -92,7 +92,7 @@ def running_link(
 
 
 def check_link(config: LinkConfig) -> dict[str, float]:
-    """What the link really does on this machine, as round trips of a TCP echo of 8 bytes.
+    """Measure the link on this machine by the round trips of a TCP echo of 8 bytes.
 
     ``direct_ms_p50``: without a relay. ``overhead_ms_p50``: what a relay that delays nothing adds to it.
     ``rtt_ms_p50``, ``rtt_ms_p99``: through the relay with this `config` (its idle timeout left out), beside
@@ -165,9 +165,9 @@ def _round_trips(target: str, *, count: int, gap_s: float) -> list[float]:
             if not received:
                 raise WorkerError(f"the emulated link closed a connection after {len(trips)} of {last} probes")
             now, data = time.perf_counter(), data + received
-            whole = len(data) // _PROBE.size * _PROBE.size
-            trips.extend((now - sent) * 1e3 for (sent,) in _PROBE.iter_unpack(data[:whole]))
-            data = data[whole:]
+            complete_bytes = len(data) // _PROBE.size * _PROBE.size
+            trips.extend((now - sent) * 1e3 for (sent,) in _PROBE.iter_unpack(data[:complete_bytes]))
+            data = data[complete_bytes:]
 
     host, port = loopback_target(target)
     with socket.create_connection((host[0], port), timeout=60) as sock:
@@ -190,7 +190,7 @@ def _round_trips(target: str, *, count: int, gap_s: float) -> list[float]:
 
 
 def _percentile(values: list[float], percent: float) -> float:
-    """By nearest rank."""
+    """Return a percentile by nearest rank."""
     return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
 
 

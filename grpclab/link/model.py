@@ -1,4 +1,4 @@
-"""The emulated link without its sockets: what is due when, and what is lost.
+"""The emulated link without its sockets: when each byte is due, and which bytes are lost.
 
 Pure: no clock, no I/O. Times are seconds of one clock that never runs backwards, passed in by the caller
 (:mod:`grpclab.link.emulation` passes ``time.monotonic()``).
@@ -6,7 +6,7 @@ Pure: no clock, no I/O. Times are seconds of one clock that never runs backwards
 A direction is a :class:`DelayLine`. Bytes are first put on the wire, one after the other, at the bandwidth;
 then they travel for half the round trip. A segment is due when its last byte has arrived, so nothing is
 ever early. A connection is an :class:`EmulatedPath`: two lines, and a middlebox that forgets connections it
-has not seen for longer than the idle timeout.
+has been silent for longer than the idle timeout.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ Chunk = bytes | memoryview
 
 
 class Ending(enum.Enum):
-    """What travels in order behind the bytes: the end of one direction, or a reset of the connection."""
+    """An item that travels behind the bytes, in order: the end of one direction, or a reset of the connection."""
 
     END = "end"
     RESET = "reset"
 
 
 class Direction(enum.IntEnum):
-    """Which way bytes travel."""
+    """The direction in which bytes travel."""
 
     UP = 0
     """From the client to the target."""
@@ -41,12 +41,12 @@ class Direction(enum.IntEnum):
 
     @property
     def opposite(self) -> Direction:
-        """The other way."""
+        """The opposite direction."""
         return Direction(1 - self)
 
 
 def buffer_bytes(config: LinkConfig) -> int:
-    """Most bytes one direction holds before its sender is held back.
+    """Return the most bytes that one direction holds before its sender is held back.
 
     Without a bandwidth 64 MiB, which one sender does not fill within a usual delay. With one, twice what fits
     on the path in a round trip (a full path and a router queue), at least 20 ms worth: more would only be
@@ -96,7 +96,7 @@ class DelayLine:
         self._wire_free = max(self._wire_free, time)
 
     def pop_due(self, now: float) -> tuple[list[Chunk], Ending | None]:
-        """What has arrived by `now`: the segments in order, and the ending behind them if it is due."""
+        """Return what has arrived by `now`: the segments in order, and the ending behind them if it is due."""
         queue = self._queue
         chunks: list[Chunk] = []
         while queue and queue[0][0] <= now:
@@ -114,17 +114,17 @@ class DelayLine:
 
     @property
     def next_due(self) -> float | None:
-        """When the first segment arrives; None where nothing is under way."""
+        """The moment at which the first segment arrives; None with nothing under way."""
         return self._queue[0][0] if self._queue else None
 
     @property
     def full(self) -> bool:
-        """Whether the sender must be held back."""
+        """Return whether the sender must be held back."""
         return self.held_bytes >= self._limit
 
     @property
     def has_room(self) -> bool:
-        """Whether a sender that was held back may go on: half the buffer is free again."""
+        """Return whether a sender that was held back may go on: half the buffer is free again."""
         return self.held_bytes <= self._limit // 2
 
 
@@ -132,7 +132,7 @@ class EmulatedPath:
     """The path of one TCP connection: a line each way, and the middlebox's memory of it.
 
     A path is silent while nothing enters it, is under way on it or leaves it. Once it has been silent for
-    longer than the idle timeout it is black-holed for good: all that enters is lost, and nobody is told.
+    longer than the idle timeout it is black-holed for good: whatever enters is lost, without notice.
     """
 
     def __init__(self, config: LinkConfig, *, opened: float):
@@ -142,13 +142,13 @@ class EmulatedPath:
         self.lines = tuple(DelayLine(delay_s=self._rtt / 2, bytes_per_s=rate, limit_bytes=limit) for _ in Direction)
         self._timeout = config.idle_timeout_s
         self._last_seen = self.established = opened + 1.5 * self._rtt
-        """When the target sees the connection: SYN, SYN-ACK and ACK have crossed. A client's first bytes
-        leave with that ACK, a round trip after it began to connect."""
+        """The moment at which the target sees the connection: SYN, SYN-ACK and ACK have crossed. A client's first
+        bytes leave with that ACK, a round trip after it began to connect."""
         self.lines[Direction.UP].hold_until(opened + self._rtt)
         self.black_holed = False
 
     def enter(self, direction: Direction, item: Chunk | Ending, now: float) -> bool:
-        """Let bytes or an ending enter; False where they are lost."""
+        """Let bytes or an ending enter. Returns False where they are lost."""
         if not self._notices(now):
             return False
         line = self.lines[direction]
@@ -159,7 +159,7 @@ class EmulatedPath:
         return True
 
     def leave(self, direction: Direction, now: float) -> tuple[list[Chunk], Ending | None]:
-        """What arrives at the far end by `now`; see :meth:`DelayLine.pop_due`."""
+        """Return what arrives at the far end by `now`, as :meth:`DelayLine.pop_due` does."""
         chunks, ending = self.lines[direction].pop_due(now)
         if chunks or ending:
             self._last_seen = max(self._last_seen, now)

@@ -118,7 +118,7 @@ class _Connection:
         self.ends[Direction.UP].reset()
 
     def arrived(self, end: _End, item: bytes | Ending) -> None:
-        """Bytes or an ending came in from the peer of `end`: put them on the path."""
+        """Put bytes or an ending from the peer of `end` on the path."""
         if self.frame_counters and isinstance(item, bytes):
             self.frame_counters[end.direction].feed(item)
         if not self.path.enter(end.direction, item, time.monotonic()):
@@ -175,7 +175,7 @@ class _Connection:
 
 
 class _Relay:
-    """What all connections of the link share."""
+    """The state that all connections of the link share."""
 
     def __init__(self, config: LinkConfig, hosts: tuple[str, ...], port: int):
         self.config, self.hosts, self.port = config, hosts, port
@@ -184,7 +184,7 @@ class _Relay:
         self.frame_counters: list[tuple[FrameCounter, FrameCounter]] = []
 
     def count_frames(self) -> tuple[FrameCounter, FrameCounter] | None:
-        """Those that count the frames of a new connection, up and down.
+        """Return the counters of the frames of a new connection, up and down.
 
         Only where silence matters: where megabytes pass, counting frames would cost what is being measured.
         """
@@ -254,7 +254,7 @@ def _read_order(line: bytes) -> tuple[LinkConfig, tuple[str, ...], int]:
 
 
 def _first_line() -> bytes:
-    """Standard input up to its first line end, and not a byte more: the rest is for the watching thread."""
+    """Read standard input up to its first line end, and not a byte more: the rest is for the watching thread."""
     line = b""
     while not line.endswith(b"\n") and (byte := os.read(0, 1)):
         line += byte
@@ -262,7 +262,7 @@ def _first_line() -> bytes:
 
 
 def main() -> int:
-    """The relay process; until standard input ends; returns only an exit code for a bad order."""
+    """Run the relay process until standard input ends. Returns only for a bad order: its exit code."""
     try:
         order = _read_order(_first_line())
     except UsageError as error:

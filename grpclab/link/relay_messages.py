@@ -30,7 +30,7 @@ class TrafficRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class LinkTraffic:
-    """What has passed over a link: TCP connections opened, and HTTP/2 frames beside calls.
+    """The traffic that has passed over a link: TCP connections opened, and HTTP/2 frames beside calls.
 
     Pings that ask, by sender, and GOAWAYs by code and reason (``ENHANCE_YOUR_CALM too_many_pings``) are counted where
     the link has an idle timeout, and where no TLS hides them; 0 otherwise.

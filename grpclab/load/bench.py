@@ -19,25 +19,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grpclab.errors import WorkerError
-from grpclab.factors.config import TrialConfig
+from grpclab.factors.config import pool_settings, refuse_twice
 from grpclab.factors.levels import Level
 from grpclab.link.emulation import check_link, running_link
 from grpclab.load.calls.metadata import metadata_words
-from grpclab.load.calls.method import CallSpec, greeting
-from grpclab.load.ceiling import known
-from grpclab.load.core.arrivals import ScheduledRate
+from grpclab.load.ceiling import stored_ceiling
 from grpclab.load.generator import Generator
-from grpclab.load.plan import (
-    check_call,
-    choose_call,
-    planned,
-    pool_settings,
-    refuse_twice,
-)
+from grpclab.load.plan import GREETING, CallRequest, LoadPlan, check_call, choose_call, planned
 from grpclab.load.reachability import await_listener
 from grpclab.load.result import LoadResult
 from grpclab.load.run import LoadProgress, LoadRun
-from grpclab.load.slo import Objective, ObjectiveWatch
+from grpclab.load.slo import ObjectiveWatch
 from grpclab.load.steps import RateStep, merged, rate_text
 from grpclab.system import interrupts, procfs
 from grpclab.system.addresses import host_port
@@ -52,12 +44,12 @@ if TYPE_CHECKING:
 
 DEFAULT_TARGET = "localhost:50051"
 Watcher = Callable[[str, LoadProgress], None]
-"""Is told of the running load: what is being measured ("" or the step), and the figures so far."""
+"""A function that takes the progress of the load: the step that is measured ("" without steps), and the figures."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class BenchResult(LoadResult):
-    """What was measured of one server, and how it shows itself: as a text, in a notebook, as a frame."""
+    """The result of loading one server, as a text, in a notebook, as a frame."""
 
     def to_frame(self) -> pd.DataFrame:
         """A row for each call, by start: `start_s` since the window opened, `late_s`, `latency_s`, `status`.
@@ -111,35 +103,32 @@ def _pandas() -> Any:
 
 def run_bench(
     target: str,
-    config: TrialConfig,
+    plan: LoadPlan,
     *,
-    call: CallSpec | None = None,
-    rates: Sequence[ScheduledRate] = (),
-    objectives: Sequence[Objective] = (),
+    call: CallRequest = GREETING,
     abort: bool = False,
     seed: int = 1,
-    notes: Sequence[str] = (),
-    without_effect: Mapping[str, str] | None = None,
     connect_timeout_s: float | None = None,
     watcher: Watcher | None = None,
     connected: Callable[[], None] | None = None,
 ) -> BenchResult:
-    """Load the server at `target` as `config` says; it is running already, so the server's factors are not used.
+    """Load the server at `target` as the plan says; it is running already, so the server's factors are not used.
 
-    `rates` of more than one step are measured one after the other on the same connections, each with a warm-up
-    of its own. `abort` ends the load as soon as the running figures break one of the `objectives`. Where the link's
-    factors ask for one, the load goes through an emulated link, which is measured first. `connected` is called before
-    the first call.
+    Rates of more than one step are measured one after the other on the same connections, each with a warm-up
+    of its own. `abort` ends the load as soon as the running figures break one of the plan's objectives. Where the
+    link's factors ask for one, the load goes through an emulated link, which is measured first. `connected` is called
+    before the first call.
 
     Only loopback addresses are loaded. Raises UsageError, TargetError or WorkerError. Ctrl-C ends it early and
     returns what was measured.
     """
+    config = plan.config
+    chosen = choose_call(target, config, call, wait_s=connect_timeout_s or 0.0)
     target = host_port(target)
     _, port = loopback_target(target)
     seed = whole("seed", seed)
     await_listener(target, connect_timeout_s or 0.0)
-    call = call or greeting(config.load)
-    schedule = list(rates) if len(rates) > 1 else []
+    schedule = list(plan.rates) if len(plan.rates) > 1 else []
     runs: list[LoadRun] = []
     checked = check_link(config.link) if config.link.emulated else None
     with contextlib.ExitStack() as stack:
@@ -149,7 +138,7 @@ def run_bench(
                 config,
                 link.target if link else target,
                 cpus=_cores(config.load.workers),
-                call=call,
+                call=chosen,
                 seed=seed,
                 connect_timeout_s=connect_timeout_s,
             )
@@ -166,7 +155,7 @@ def run_bench(
             label = f"{number} of {len(schedule)}: {rate_text(step.rate_rps)}" if step else ""
             # No single step is meant to reach a rate of calls; see judge_steps.
             watch = ObjectiveWatch(
-                objectives=[o for o in objectives if not (step and o.at_least)],
+                objectives=[o for o in plan.objectives if not (step and o.at_least)],
                 callers=config.load.concurrency if config.load.rate_rps is None else None,
             )
             run = generator.measure(
@@ -188,7 +177,7 @@ def run_bench(
     return BenchResult(
         target=target,
         config=config,
-        call=call,
+        call=chosen,
         started_at=started_at,
         run=merged(runs),
         connections=connections,
@@ -197,16 +186,16 @@ def run_bench(
             RateStep(rate_rps=step.rate_rps, run=run, limited_by=run.limited_by(config.client.pooling))
             for step, run in zip(schedule, runs, strict=False)
         ),
-        objectives=tuple(objectives),
-        notes=tuple(notes),
-        without_effect=dict(without_effect or {}),
+        objectives=plan.objectives,
+        notes=plan.notes,
+        without_effect=dict(plan.without_effect),
         link=checked,
-        ceiling=known(config.load.engine),
+        ceiling=stored_ceiling(config.load.engine),
     )
 
 
 def _cores(workers: int) -> tuple[int, ...]:
-    """The generator's core; the last few where more workers than that are asked for."""
+    """Return the generator's core; the last few cores for more workers."""
     affinity = machine()["affinity"]
     planned = split_cores(affinity).generator
     return planned if workers <= len(planned) else tuple(sorted(affinity)[-workers:])
@@ -265,25 +254,7 @@ async def bench(
 
     def run() -> BenchResult:
         check_call(name, levels, data=data, proto=proto, proto_path=roots)
-        spec = choose_call(
-            target,
-            plan.config,
-            name=name,
-            data=data,
-            metadata=pairs,
-            proto=proto,
-            proto_path=roots,
-            wait_s=connect_timeout_s or 0.0,
-        )
-        return run_bench(
-            target,
-            plan.config,
-            call=spec,
-            rates=plan.rates,
-            seed=seed,
-            notes=plan.notes,
-            without_effect=plan.without_effect,
-            connect_timeout_s=connect_timeout_s,
-        )
+        call = CallRequest(name=name, data=data, metadata=pairs, proto=proto, proto_path=roots)
+        return run_bench(target, plan, call=call, seed=seed, connect_timeout_s=connect_timeout_s)
 
     return await asyncio.to_thread(run)

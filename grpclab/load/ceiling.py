@@ -1,4 +1,4 @@
-"""How many calls a process of the load generator can make on this machine, whatever the server.
+"""The calls that a process of the load generator can make on this machine, whatever the server.
 
 Measured once against the reference server, which answers at once, and kept in the user's cache folder until the
 machine or a version changes. It is the generator's CPU time for a call that counts, not the rate: the server may be
@@ -28,7 +28,7 @@ CONCURRENCY, CONNECTIONS = 64, 4
 
 @dataclass(frozen=True, kw_only=True)
 class Ceiling:
-    """What one generator process costs and so could do."""
+    """The CPU time of a call in one generator process, and so its highest rate."""
 
     engine: str
     cpu_per_call_s: float
@@ -43,7 +43,7 @@ class Ceiling:
         return f"at least {self.calls_per_s:,.0f} calls/s a process ({self.engine})"
 
 
-def known(engine: str) -> Ceiling | None:
+def stored_ceiling(engine: str) -> Ceiling | None:
     """The ceiling of this engine, if it was measured on this machine with these versions."""
     try:
         stored = json.loads(_cache().read_text())
@@ -56,11 +56,11 @@ def known(engine: str) -> Ceiling | None:
 
 def ceiling(engine: str) -> Ceiling:
     """The ceiling of this engine: the known one, or measured now (about two seconds). Raises MeasurementError."""
-    found = known(engine)
-    if found is None:
-        found = _measure(engine)
-        _keep(found)
-    return found
+    measured = stored_ceiling(engine)
+    if measured is None:
+        measured = _measure(engine)
+        _keep(measured)
+    return measured
 
 
 def _measure(engine: str) -> Ceiling:
@@ -88,7 +88,7 @@ def _measure(engine: str) -> Ceiling:
 
 
 def _identity() -> object:
-    """What the ceiling depends on, as JSON has it."""
+    """Return the machine and the versions that the ceiling depends on, as JSON has them."""
     return json.loads(json.dumps(identity(machine(), versions())))
 
 
@@ -97,10 +97,10 @@ def _cache() -> Path:
     return Path(base) / "grpclab" / "ceiling.json"
 
 
-def _keep(found: Ceiling) -> None:
+def _keep(measured: Ceiling) -> None:
     """Add it to the cache; a folder that cannot be written means measuring again next time."""
-    kept = {engine: asdict(one) for engine in CALLS if (one := known(engine)) is not None}
-    text = json.dumps({"identity": _identity(), "ceilings": kept | {found.engine: asdict(found)}}, indent=1)
+    stored = {engine: asdict(earlier) for engine in CALLS if (earlier := stored_ceiling(engine)) is not None}
+    text = json.dumps({"identity": _identity(), "ceilings": stored | {measured.engine: asdict(measured)}}, indent=1)
     with contextlib.suppress(OSError):
         path = _cache()
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 import os
 import time
@@ -18,29 +19,30 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from grpclab.errors import StorageError, WorkerError
+from grpclab.errors import WorkerError
 from grpclab.factors.config import TrialConfig
 from grpclab.load.calls.method import CallSpec, greeting
 from grpclab.load.core.bounds import SILENCE_S, Bounds, plan_bounds
 from grpclab.load.core.recorder import Records, remove
-from grpclab.load.core.traffic import add_counts
+from grpclab.load.core.traffic import Traffic
 from grpclab.load.core.worker_window import Window
 from grpclab.load.run import LoadProgress, LoadRun, assemble, merge_reports
-from grpclab.load.workers import Message, Workers
+from grpclab.load.worker_messages import Failed, WindowEnded, WindowProgress, WorkerAnswer
+from grpclab.load.workers import Workers
 from grpclab.system.accounting import KernelCounts, is_stopped
 from grpclab.system.environment import cpu_quota, frequency
 from grpclab.system.interference import GENERATOR, UNWATCHED_S, Interference, Party, between
 from grpclab.system.interrupts import hurried, raised
 
 START_DELAY_S = 0.02
-"""The common start lies this far ahead, so that every worker has heard of it."""
+"""The time until the common start: long enough for every worker to receive its order."""
 DRAIN_S = 3.0
-"""So long calls may go on after the end of a window that ends by the clock; then they are given up, and counted."""
+"""The time that calls may go on after a window that ended by the clock; then they are given up, and counted."""
 CUT_DRAIN_S = 1.0
-"""The same where the window was cut short: Ctrl-C, a signal, a threshold that was broken."""
+"""The time that calls may go on after a window that was cut short: Ctrl-C, a signal, a threshold that was broken."""
 
 LOOK_S = 0.04
-"""From one look at the processes' states to the next: a stop of 100 ms is seen twice."""
+"""The time from one look at the processes' states to the next: a stop of 100 ms shows twice."""
 
 
 class Generator:
@@ -59,8 +61,8 @@ class Generator:
         residence: bool = False,
         connect_timeout_s: float | None = None,
     ) -> None:
-        """`cpus`: the workers' cores. `call`: what is called, by default our greeter. `seed`: of the arrivals.
-        `residence`: record what the reference server tells of each call's time inside it.
+        """Prepare the load. `cpus`: the workers' cores. `call`: our greeter's by default. `seed`: of the arrivals.
+        `residence`: record the reference server's own account of each call's time inside it.
         """
         self._workers = Workers(
             config, cpus=cpus, env=env, seed=seed, residence=residence, connect_timeout_s=connect_timeout_s
@@ -70,8 +72,8 @@ class Generator:
         self._residence = residence
         self.aim(target, root_certificates=root_certificates, call=call)
         self.beside: dict[str, list[int]] = {}
-        """The processes of the other parties (:mod:`grpclab.system.interference`), for what is said of the window's
-        interference: those of the server and the link, as far as they are known."""
+        """The processes of the other parties (:mod:`grpclab.system.interference`), for the
+        notices of the window's interference: those of the server and the link, as far as they are known."""
 
     def __enter__(self) -> Generator:
         try:
@@ -98,12 +100,12 @@ class Generator:
 
     @property
     def workers(self) -> int:
-        """How many there are, where the configuration leaves it open as well."""
+        """The number of workers, where the configuration leaves it open as well."""
         return self._workers.count
 
     @property
     def spins(self) -> bool:
-        """Whether an open loop keeps its cores busy between sends, so as to meet its times."""
+        """Return whether an open loop keeps its cores busy between sends, so as to meet its times."""
         return self._workers.spins
 
     def spawn(self) -> None:
@@ -111,7 +113,7 @@ class Generator:
         self._workers.spawn()
 
     def aim(self, target: str, *, root_certificates: bytes | None = None, call: CallSpec | None = None) -> None:
-        """Name the target, before :meth:`start`, where it was not known at first."""
+        """Name the target before :meth:`start`, where it was unknown at first."""
         self.target = target
         self._roots = root_certificates
         self._call = call or greeting(self.config.load)
@@ -141,8 +143,8 @@ class Generator:
         `on_open` is called when it opens, `tick` now and then.
 
         `rate_rps` and `warmup_s` take the place of the configuration's. About four times a second, `progress` is
-        told how the window goes, and `stop_when` may end it by giving a reason;
-        `watch_s` are limits of latency whose breaking it tells of. With `keep_on_interrupt`, Ctrl-C
+        called with the figures so far, and `stop_when` may end the window by returning a reason;
+        `watch_s` are the limits of latency in those figures. With `keep_on_interrupt`, Ctrl-C
         ends the window early instead of raising KeyboardInterrupt, and a second one the calls under way. Calls that
         are under way `drain_s` after the end of the window are given up: recorded as NOT_ENDED. Raises WorkerError if
         a worker dies or does not come to an end, StorageError if the records cannot be written.
@@ -176,7 +178,7 @@ class Generator:
                 next_tick = now + every_s
                 tick()
 
-        def on_reports(reports: Collection[Message]) -> None:
+        def on_reports(reports: Collection[WindowProgress]) -> None:
             nonlocal stopped
             state = merge_reports(reports, time.perf_counter() - bounds.opens_at, watch_s)
             if progress is not None:
@@ -185,7 +187,7 @@ class Generator:
                 stopped = reason
                 self._workers.end_window(bounds, CUT_DRAIN_S)
 
-        answers: dict[int, Message] = {}
+        answers: dict[int, WorkerAnswer] = {}
         patience_s = bounds.patience_s(self.config, drain_s)
         interrupted = False
         try:
@@ -205,7 +207,7 @@ class Generator:
                 self._cut(bounds, answers, drain_s=0.0)
         return self._run(bounds, files, answers, watch.close(), stopped=stopped, interrupted=interrupted)
 
-    def _cut(self, bounds: Bounds, answers: dict[int, Message], drain_s: float = CUT_DRAIN_S) -> None:
+    def _cut(self, bounds: Bounds, answers: dict[int, WorkerAnswer], drain_s: float = CUT_DRAIN_S) -> None:
         """End the window and, after `drain_s`, its calls; collect the answers. Raises WorkerError."""
         self._workers.end_window(bounds, drain_s)
         if not self._workers.collect(answers, drain_s + SILENCE_S):
@@ -214,7 +216,7 @@ class Generator:
 
     @contextlib.contextmanager
     def background(self, limit_s: float = 60.0) -> Iterator[None]:
-        """The same load, unrecorded, while the block runs; it ends by itself after `limit_s`."""
+        """Run the same load, unrecorded, while the block runs; it ends by itself after `limit_s`."""
         now = time.perf_counter()
         bounds = Bounds(starts_at=now, opens_at=now, closes_at=now + limit_s, rate_rps=self.config.load.rate_rps)
         self._workers.order(bounds, record=False, report=False, drain_s=DRAIN_S, watch_s=())
@@ -228,15 +230,19 @@ class Generator:
         self,
         bounds: Bounds,
         files: list[Path],
-        answers: dict[int, Message],
+        answers: dict[int, WorkerAnswer],
         interference: Interference,
         *,
         stopped: str,
         interrupted: bool = False,
     ) -> LoadRun:
-        reports = [answers[pid] for pid in self.pids]
-        if failure := next((answer["error"] for answer in reports if "error" in answer), None):
-            raise StorageError(failure)
+        ended: list[WindowEnded] = []
+        for pid in self.pids:
+            answer = answers[pid]
+            if isinstance(answer, Failed):
+                raise answer.error
+            assert isinstance(answer, WindowEnded)
+            ended.append(answer)
         cut = interrupted or bool(stopped)
         windows = []
         for file, part in zip(files, self._workers.parts, strict=True):
@@ -254,15 +260,14 @@ class Generator:
         planned = None if bounds.rate_rps is None else bounds.planned(self.config.load.arrival, self._seed)
         run = assemble(
             windows,
-            reports,
+            ended,
             rate_rps=bounds.rate_rps,
             planned=planned,
             interrupted=interrupted,
             stopped=stopped,
             interference=interference,
         )
-        run.traffic.goaways = add_counts(run.traffic.goaways, self._workers.goaways())
-        return run
+        return dataclasses.replace(run, traffic=run.traffic + Traffic(goaways=self._workers.goaways()))
 
 
 class InterferenceWatch:
@@ -290,7 +295,7 @@ class InterferenceWatch:
         self._unwatched_s = 0.0
 
     def open(self, *, late_s: float = 0.0) -> None:
-        """The window has opened, so long ago."""
+        """Begin the watch; the window opened `late_s` ago."""
         self._before = KernelCounts.take(self._pids, root=self._root)
         self._looked_at = self._clock()
         self._unwatched_s += late_s if late_s > UNWATCHED_S else 0.0
@@ -309,7 +314,7 @@ class InterferenceWatch:
                 self._stopped_s[name] += min(since_s, UNWATCHED_S)
 
     def close(self) -> Interference:
-        """The window is over: what happened around it; nothing where it never opened."""
+        """End the watch of the window. Returns what happened around it: nothing where it never opened."""
         if self._before is None:
             return Interference()
         self.look()
@@ -324,7 +329,7 @@ class InterferenceWatch:
 
 
 def party_of(pids: Collection[int], root: Path = Path("/")) -> Party:
-    """These processes as a party: the cores that they may use, and the tightest quota above one of them."""
+    """Return processes as a party, with the cores that they may use and the tightest quota above one of them."""
     cores: set[int] = set()
     for pid in pids:
         with contextlib.suppress(OSError, AttributeError):  # it is gone; the system has no affinity

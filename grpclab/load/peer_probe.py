@@ -1,17 +1,18 @@
-"""What each side of a connection says at its beginning: its first SETTINGS, and its window of the whole connection.
+"""The settings that each side of a connection sends at its beginning: SETTINGS, and the window of the connection.
 
-What was asked of grpcio is one thing, what it tells its peer another. :func:`server_settings` dials a server and
-reads what it says first; :func:`channel_settings` lets a channel of grpcio dial us. Both send a PING with
-their own preface: what comes before its answer is what a side says unasked, so there is no pause to choose and no
-clock to race. A peer that answers no PING costs the whole `timeout_s`, and counts with what it said until then.
+The arguments given to grpcio are one thing, the settings that it sends to its peer another. :func:`server_settings`
+dials a server and reads its first frames; :func:`channel_settings` lets a channel of grpcio dial us. Both send a PING
+with their own preface: the frames before its answer are those that a side sends unasked, so there is no pause to choose
+and no clock to race. A peer that answers no PING costs the whole `timeout_s`, and counts with its frames until then.
 
-Seen of grpcio 1.x (C-core), whose client and server behave alike:
+The behaviour of grpcio 1.x (C-core), the same in its client and its server:
 
-* BDP probing (the default) advertises windows of 4 MiB and MAX_FRAME_SIZE 4,194,304, whatever was asked for:
+* BDP probing (the default) advertises windows of 4 MiB and MAX_FRAME_SIZE 4,194,304, whatever the arguments:
   ``lookahead_bytes`` and ``max_frame_size`` are both overridden.
-* Without it both are as asked: the window 65,535 bytes where none is, MAX_FRAME_SIZE not sent where it is 16,384.
+* Without it both follow the arguments. The window is 65,535 bytes where none is given; a MAX_FRAME_SIZE of 16,384 is
+  not sent.
 * The window of the connection is that of a stream; below 65,535 it stays there, since no frame can lower it.
-* MAX_CONCURRENT_STREAMS is sent only where it was asked for. A client sends 0: it takes no pushed streams.
+* MAX_CONCURRENT_STREAMS is sent only where an argument sets it. A client sends 0: it takes no pushed streams.
 * 0xfe03 is gRPC's own setting, "true binary metadata".
 """
 
@@ -35,11 +36,11 @@ from grpclab.system.channels import open_channel
 from grpclab.system.dialling import loopback_target, open_connection
 
 TIMEOUT_S = 10.0
-"""How long a peer on loopback may take to say what it advertises: milliseconds, but machines are busy at times."""
+"""The time that a peer on loopback has to send its settings: it needs milliseconds, but machines are busy at times."""
 
 
 def server_settings(target: str, root_certificates: bytes | None = None, timeout_s: float = TIMEOUT_S) -> PeerSettings:
-    """What the server at `target` says to a new connection, which is closed again. Raises TargetError.
+    """Return the settings that the server at `target` sends on a new connection. Raises TargetError.
 
     With `root_certificates` it speaks TLS. Of a server of several processes one answers.
     """
@@ -63,9 +64,9 @@ def server_settings(target: str, root_certificates: bytes | None = None, timeout
 
 
 def channel_settings(client: ClientConfig, timeout_s: float = TIMEOUT_S) -> PeerSettings:
-    """What a channel with the arguments of this client says first, to a socket of ours on loopback. Raises TargetError.
+    """Return the settings that a channel of this client sends first, to a socket of ours. Raises TargetError.
 
-    Synchronous, so it may be asked inside a running event loop.
+    Synchronous, so that it works inside a running event loop.
     """
     deadline = time.monotonic() + timeout_s
     who = "the client's channel"
@@ -80,8 +81,8 @@ def channel_settings(client: ClientConfig, timeout_s: float = TIMEOUT_S) -> Peer
         ended = threading.Event()
         call = method.future(b"", timeout=timeout_s)
         call.add_done_callback(lambda _: ended.set())
-        # A channel that is closed while it cancels a call may wait for it for ever (grpc/grpc #20026, seen about once
-        # in a thousand). So the call ends by itself, for want of a connection, before the channel is closed.
+        # A channel that is closed while it cancels a call may wait for it for ever (grpc/grpc #20026, about once in
+        # a thousand). So the call ends by itself, for want of a connection, before the channel is closed.
         stack.callback(ended.wait, timeout_s)
         stack.callback(listener.close)
         try:
@@ -96,7 +97,7 @@ def channel_settings(client: ClientConfig, timeout_s: float = TIMEOUT_S) -> Peer
 
 
 def _read(connection: socket.socket, count: int) -> bytes:
-    """So many bytes, or fewer where the peer leaves. A socket with a timeout knows no MSG_WAITALL."""
+    """Read a number of bytes, or fewer where the peer leaves. A socket with a timeout knows no MSG_WAITALL."""
     data = b""
     while len(data) < count and (more := connection.recv(count - len(data))):
         data += more
@@ -113,7 +114,7 @@ def _tls(roots: bytes, plain: socket.socket, host: str, deadline: float) -> ssl.
 def _settings_of(
     connection: socket.socket, reader: PeerSettingsReader, deadline: float, *, who: str, timeout_s: float
 ) -> PeerSettings:
-    """What comes until the peer has answered our PING, it leaves, or the time is over; then a goodbye."""
+    """Read until the peer has answered our PING, leaves, or the time is over; then say GOAWAY."""
     why = _read_settings(connection, reader, deadline) or f"it sends no SETTINGS within {timeout_s:g} s"
     with contextlib.suppress(OSError):
         goodbye = b"" if reader.closed is not None else frames.goaway(0, ErrorCode.NO_ERROR)
@@ -124,7 +125,7 @@ def _settings_of(
 
 
 def _read_settings(connection: socket.socket, reader: PeerSettingsReader, deadline: float) -> str:
-    """Why the peer left; nothing where it has not."""
+    """Read the settings. Returns the reason why the peer left; nothing where it has not."""
     try:
         while not reader.complete:
             connection.settimeout(max(0.001, deadline - time.monotonic()))

@@ -1,4 +1,4 @@
-"""From what was asked for to a configuration and a call, with the rules that hold between the options."""
+"""The configuration and the call of a load test out of its options, with the rules that hold between them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from grpclab.errors import UsageError, invalid
+from grpclab.errors import UsageError
 from grpclab.factors.channel_args import cannot_act
 from grpclab.factors.config import TrialConfig, lookup
 from grpclab.factors.levels import Level, format_level
@@ -18,23 +18,28 @@ from grpclab.load.calls.method import CallSpec, find_call, greeting
 from grpclab.load.core.arrivals import ScheduledRate, parse_rates, schedule_note
 from grpclab.load.core.bounds import split
 from grpclab.load.reachability import await_listener
+from grpclab.load.slo import Objective, calls_for, check_enough, with_implied
+from grpclab.metrics import PERCENTILES, calls_needed
 from grpclab.system.addresses import host_port
 
+DEFAULT_CALLS = TrialConfig().load.requests or 0
 OPEN_LOOP_S = 10.0
-"""How long an open loop runs when neither a number of calls nor a duration is given."""
+"""The duration of an open loop when neither a number of calls nor a duration is given."""
 OF_A_RATE = ("load.arrival", "load.pacing", "load.max_in_flight")
 """Factors of an open loop only: who sets one has forgotten the rate."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoadPlan:
-    """A load before it is sent: its configuration, the rates of a schedule, and what there is to say of it.
+    """A load before it is sent: its configuration, the rates of a schedule, and remarks on it.
 
-    `without_effect` has the factors that were given and cannot act, each with the reason.
+    `objectives` are the thresholds that it has to keep; `without_effect` has the factors that were given and cannot
+    act, each with the reason.
     """
 
     config: TrialConfig
     rates: tuple[ScheduledRate, ...] = ()
+    objectives: tuple[Objective, ...] = ()
     notes: tuple[str, ...] = ()
     without_effect: Mapping[str, str] = field(default_factory=dict)
 
@@ -42,33 +47,55 @@ class LoadPlan:
     def calls(self) -> int | None:
         """The most calls that a window can have, of a schedule the shortest one; None where only time bounds it."""
         load = self.config.load
-        found = [] if load.requests is None else [load.requests]
+        counts = [] if load.requests is None else [load.requests]
         if load.duration_s is not None and load.rate_rps is not None:
             rates = [step.rate_rps for step in self.rates] or [load.rate_rps]
-            found += [int(rate_rps * load.duration_s) for rate_rps in rates]
-        return min(found, default=None)
+            counts += [int(rate_rps * load.duration_s) for rate_rps in rates]
+        return min(counts, default=None)
 
     @property
     def more(self) -> str:
-        """What to change for a window of more calls."""
+        """Return the change of an option that gives a window of more calls."""
         return how_to_plan_more(self.config, self.rates)
 
+    @property
+    def too_few_calls(self) -> str:
+        """Return a sentence if no window will have a p99, with the remedy; nothing where one may have it."""
+        needed = calls_needed(PERCENTILES["p99"])
+        if self.calls is None or self.calls >= needed:
+            return ""
+        return f"p99 needs {needed:,} calls, and {self.calls:,} are planned: {self.more}"
 
-def planned(levels: Mapping[str, Level], rate: str | None = None, *, seeded: bool = False) -> LoadPlan:
-    """The load that some levels and a rate or a schedule ask for; `seeded`: whether a seed was given.
+
+def planned(
+    levels: Mapping[str, Level],
+    rate: str | None = None,
+    *,
+    seeded: bool = False,
+    objectives: Sequence[Objective] = (),
+) -> LoadPlan:
+    """Return the load for some levels and a rate or a schedule. It has as many calls as its `objectives` need, unless
+    the levels set their number; `seeded` is true where a seed was given.
 
     Raises UsageError, one line.
     """
+    enough = calls_for(objectives)
+    if rate is None and enough > DEFAULT_CALLS and not {"load.requests", "load.duration_s"} & set(levels):
+        levels = {**levels, "load.requests": enough}
     rates = () if rate is None else parse_rates(rate)
     config, notes = load_plan(levels, rates)
     if rate is not None and (note := schedule_note(rate)):
         notes = (note, *notes)
     idle = no_effect(config, levels) | seed_has_no_effect(config, given=seeded)
-    return LoadPlan(config=config, rates=tuple(rates), notes=notes, without_effect=idle)
+    plan = LoadPlan(
+        config=config, rates=tuple(rates), objectives=with_implied(objectives), notes=notes, without_effect=idle
+    )
+    check_enough(objectives, plan.calls, plan.more)
+    return plan
 
 
 def load_plan(levels: Mapping[str, Level], rates: Sequence[ScheduledRate] = ()) -> tuple[TrialConfig, tuple[str, ...]]:
-    """The configuration that some levels and a rate or a schedule ask for, and what there is to say of it.
+    """Return the configuration for some levels and a rate or a schedule, with remarks on it.
 
     Without a number of calls and a duration, a closed loop makes 500 calls and an open one runs for 10 s. Raises
     UsageError, one line.
@@ -123,25 +150,15 @@ def _refuse_server_factors(levels: Mapping[str, Level]) -> None:
         )
 
 
-def no_effect(config: TrialConfig, given: Collection[str]) -> dict[str, str]:
-    """Those of the `given` factors that cannot act in this configuration, each with the reason."""
-    return {name: reason for name, reason in cannot_act(config).items() if name in given}
+def no_effect(config: TrialConfig, names: Collection[str]) -> dict[str, str]:
+    """Return the named factors that cannot act in this configuration, each with the reason."""
+    return {name: reason for name, reason in cannot_act(config).items() if name in names}
 
 
 def seed_has_no_effect(config: TrialConfig, *, given: bool) -> dict[str, str]:
-    """As :func:`no_effect`, of a seed: only the arrivals of some load shapes are drawn."""
+    """Return the reason why a seed cannot act: only the arrivals of some load shapes are drawn."""
     random = config.load.rate_rps is not None and ARRIVALS[config.load.arrival].random
     return {"seed": "nothing is drawn at random: it is for load.arrival=poisson"} if given and not random else {}
-
-
-def refuse_twice(levels: Collection[str], settings: Mapping[str, Level]) -> None:
-    """Raise UsageError for a factor that two options set: an option that is short for it, and --set."""
-    both = sorted(set(levels) & set(settings))
-    if both:
-        name = both[0]
-        raise UsageError(
-            f"invalid {name}={format_level(settings[name])}: another option sets {name} already: give one of the two"
-        )
 
 
 def check_call(name: str | None, levels: Collection[str], **parts: object) -> None:
@@ -150,18 +167,18 @@ def check_call(name: str | None, levels: Collection[str], **parts: object) -> No
     `levels` are the factors that were set, `parts` the options of a call: ``data``, ``proto``, ``proto_path``.
     """
     absent = (type(None), list, tuple)
-    given = [f"--{part.replace('_', '-')}" for part, value in parts.items() if not isinstance(value, absent) or value]
-    if name is None and given:
-        raise UsageError(f"{given[0]} belongs to a call of your own: add --call package.Service/Method")
+    options = [f"--{part.replace('_', '-')}" for part, value in parts.items() if not isinstance(value, absent) or value]
+    if name is None and options:
+        raise UsageError(f"{options[0]} belongs to a call of your own: add --call package.Service/Method")
     for factor in ("load.method", "load.request_bytes"):
         if name is not None and factor in levels:
             raise UsageError(f"{factor} is for our own greeter: leave it out, or --call {name}")
-    if "--proto-path" in given and "--proto" not in given:
+    if "--proto-path" in options and "--proto" not in options:
         raise UsageError("--proto-path is where the imports of a file are looked for: add --proto FILE")
 
 
 def how_to_plan_more(config: TrialConfig, rates: Sequence[ScheduledRate] = ()) -> str:
-    """What to change for a window of more calls."""
+    """Return the change of an option that gives a window of more calls."""
     if len(rates) > 1:
         return "hold each rate for longer, or begin with a higher one"
     if config.load.rate_rps is not None:
@@ -170,40 +187,38 @@ def how_to_plan_more(config: TrialConfig, rates: Sequence[ScheduledRate] = ()) -
     return f"raise {' and '.join(option for option, bound in bounds.items() if bound is not None)}"
 
 
-def choose_call(
-    target: str,
-    config: TrialConfig,
-    *,
-    name: str | None = None,
-    data: Any = None,
-    metadata: Sequence[str] = (),
-    proto: str | Path | None = None,
-    proto_path: Sequence[str | Path] = (),
-    wait_s: float = 0.0,
-) -> CallSpec:
-    """The call that `name` means at the target, or our greeter's. `metadata` are ``key=value`` words, `data` is
-    JSON as a text, or Python values.
+@dataclass(frozen=True, kw_only=True)
+class CallRequest:
+    """The call that a user names; without a name, our greeter's.
 
-    A server that is to be asked for its schema may be waited for.
+    `data` is JSON as a text, or Python values; `metadata` are ``key=value`` words; the schema is in the file `proto`,
+    whose imports lie below the folders `proto_path`, or comes from the server's reflection.
+    """
+
+    name: str | None = None
+    data: Any = None
+    metadata: Sequence[str] = ()
+    proto: str | Path | None = None
+    proto_path: Sequence[str | Path] = ()
+
+
+GREETING = CallRequest()
+
+
+def choose_call(target: str, config: TrialConfig, request: CallRequest = GREETING, *, wait_s: float = 0.0) -> CallSpec:
+    """Return the call at the target; waits up to `wait_s` for a server whose reflection has the schema.
 
     Raises UsageError or TargetError.
     """
     target = host_port(target)
-    pairs = parse_metadata(metadata)
-    check_call(name, config.differences(TrialConfig()), data=data, proto=proto, proto_path=proto_path)
-    if name is None:
+    pairs = parse_metadata(request.metadata)
+    levels = config.differences(TrialConfig())
+    check_call(request.name, levels, data=request.data, proto=request.proto, proto_path=request.proto_path)
+    if request.name is None:
         return dataclasses.replace(greeting(config.load), metadata=pairs)
-    if proto is None:
+    if request.proto is None:
         await_listener(target, wait_s)
+    data = "{}" if request.data is None else request.data
     return find_call(
-        target, name, data="{}" if data is None else data, metadata=pairs, proto=proto, proto_paths=proto_path
+        target, request.name, data=data, metadata=pairs, proto=request.proto, proto_paths=request.proto_path
     )
-
-
-def pool_settings(connections: int) -> dict[str, Level]:
-    """The factors of a client with this many connections."""
-    if connections < 1:
-        raise UsageError(invalid("--connections", connections, "1 or more"))
-    if connections == 1:
-        return {"client.pooling": "shared"}
-    return {"client.pooling": "pool", "client.connections": connections}

@@ -1,4 +1,4 @@
-"""Why a target cannot be loaded: a socket of our own asks who is there, so that both engines say the same.
+"""The reasons why a target cannot be loaded. A socket of our own finds them, so that both engines report the same.
 
 A plaintext client learns little from a server that speaks TLS or HTTP/1.1: the connection closes, or nothing comes.
 :func:`look` tells these apart from a port where nothing listens and from a server that is only slow.
@@ -33,7 +33,7 @@ _START = "start a server there (`grpclab serve optimized`), or name another targ
 FILES_RUN_OUT = (errno.EMFILE, errno.ENFILE)
 """The errors of a process, or a system, that may open no further file."""
 LISTEN_AGAIN_S = 0.05
-"""From one look whether somebody listens to the next."""
+"""The time from one look for a listener to the next."""
 ANSWER_S = 1.0
 """A kernel accepts or refuses a connection on loopback at once."""
 _TLS_ALERT = b"\x15\x03"
@@ -42,7 +42,7 @@ _SHOWN = 24
 
 @dataclass(frozen=True, kw_only=True)
 class Diagnosis:
-    """What was found at a target."""
+    """The state of a target, as a socket of our own finds it."""
 
     text: str
     """A clause about the target: ``the server at localhost:1 speaks TLS: ...``; empty where an HTTP/2 server is there,
@@ -52,7 +52,7 @@ class Diagnosis:
 
 
 def look(target: str, *, tls: bool = False, patience_s: float = PATIENCE_S) -> Diagnosis:
-    """Ask who is at ``host:port``, for a client that speaks `tls` or does not."""
+    """Find out who listens at ``host:port``, for a client with or without TLS."""
     address = loopback_target(target)
     try:
         greeting = _handshake(address, patience_s) if tls else _greeting(address, patience_s)
@@ -87,7 +87,7 @@ def _greeting(address: tuple[Sequence[str], int], patience_s: float) -> bytes | 
 
 
 def _handshake(address: tuple[Sequence[str], int], patience_s: float) -> bytes | None:
-    """Something where the peer speaks TLS, whatever its certificate; None where it does not."""
+    """Return some bytes if the peer speaks TLS, whatever its certificate; None if it does not."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_alpn_protocols(["h2"])
@@ -109,7 +109,7 @@ def _failed(target: str, error: OSError) -> Diagnosis:
 
 
 def too_many_files(number: int) -> str:
-    """What an error of FILES_RUN_OUT means, with the limit of a process and the way to raise it."""
+    """Return the meaning of an error of FILES_RUN_OUT, with the limit of a process and the way to raise it."""
     if number == errno.ENFILE:
         return "since too many files are open on this machine: end something that holds them"
     soft, _ = ulimits.open_files()
@@ -198,5 +198,5 @@ async def connected(
 
 def system_text(number: int) -> str:
     """The system's word for an error number, with the remedy where there is one."""
-    said = os.strerror(number)
-    return f"{said}, {too_many_files(number)}" if number in FILES_RUN_OUT else said
+    text = os.strerror(number)
+    return f"{text}, {too_many_files(number)}" if number in FILES_RUN_OUT else text

@@ -25,12 +25,12 @@ GRADES: tuple[tuple[str, float, float], ...] = (
 """Grade, most errors as a share, most the tail may be above the median; F is what is worse."""
 
 LINK_OFF_MS, LINK_OFF_SHARE = 2.5, 0.1
-"""An emulated link that is further off than both does not do what it was asked for."""
+"""An emulated link whose round trip is further off than both is not the one of its factors."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class LoadResult:
-    """What was measured of one server. With a schedule of rates, `run` is all its windows taken together."""
+    """The result of loading one server. With a schedule of rates, `run` is all its windows taken together."""
 
     target: str
     config: TrialConfig
@@ -43,28 +43,28 @@ class LoadResult:
     """The windows of a schedule, in the order in which they were measured; empty without one."""
     objectives: tuple[Objective, ...] = ()
     notes: tuple[str, ...] = ()
-    """What the reader of the figures should know of how they came about."""
+    """Remarks on the origin of the figures, for their reader."""
     without_effect: Mapping[str, str] = field(default_factory=dict)
-    """What was asked for and could not act, by factor or option, each with the reason."""
+    """The factors and options that could not act, each with the reason."""
     link: Mapping[str, float] | None = None
-    """What the emulated link does, as :func:`grpclab.link.emulation.check_link` measures it; None without a link."""
+    """The emulated link as :func:`grpclab.link.emulation.check_link` measures it; None without a link."""
     ceiling: Ceiling | None = None
-    """What a generator process can do on this machine, where that is known."""
+    """The highest rate of a generator process on this machine, where it is known."""
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """A sentence for each thing to know of the figures: the notes, what had no effect, what the link does."""
+        """Sentences on the figures: the notes, the settings without effect, the emulated link."""
         idle = (f"no effect: {name}: {reason}" for name, reason in self.without_effect.items())
         return (*self.notes, *idle, *([link_text(self.link)] if self.link else []))
 
     @property
     def notices(self) -> tuple[Notice, ...]:
-        """What happened around the measurement and may have changed its figures."""
+        """The events around the measurement that may have changed its figures."""
         return self.run.notices
 
     @property
     def limited_by(self) -> str:
-        """What :meth:`LoadRun.limited_by` says; of a schedule, of the first step of which it says something."""
+        """The result of :meth:`LoadRun.limited_by`; for a schedule, that of the first step with one."""
         if self.steps:
             return next((step.limited_by for step in self.steps if step.limited_by), "")
         return self.run.limited_by(self.config.client.pooling)
@@ -80,7 +80,7 @@ class LoadResult:
 
     @property
     def grade(self) -> tuple[str, str]:
-        """A letter and its reason: errors, and how far the tail is above the median. Says nothing of speed."""
+        """A letter and its reason: errors, and how far the tail is above the median. It does not grade speed."""
         summary = self.run.summary
         name, tail = self.tail
         median = summary.latency["p50"]
@@ -101,7 +101,7 @@ class LoadResult:
 
     @property
     def judgements(self) -> tuple[ObjectiveResult, ...]:
-        """What became of each threshold; of a schedule, in the first step that broke it."""
+        """The result of each threshold; for a schedule, in the first step that broke it."""
         if not self.steps:
             return tuple(judge(objective, self.run.summary) for objective in self.objectives)
         windows = {rate_text(step.rate_rps): step.run.summary for step in self.steps}
@@ -109,7 +109,7 @@ class LoadResult:
 
     @property
     def every_call_failed(self) -> str:
-        """What the calls failed with, and what to look at, where not one of them succeeded; else nothing."""
+        """The failures of the calls and a hint, where not one of them succeeded; else nothing."""
         summary = self.run.summary
         if not summary.requests and summary.not_ended:
             return (
@@ -117,25 +117,25 @@ class LoadResult:
             )
         if not summary.requests or summary.errors < summary.requests:
             return ""
-        said = f"every call to {self.call.path.removeprefix('/')} failed: {sentence(self.run.failures)}"
+        text = f"every call to {self.call.path.removeprefix('/')} failed: {sentence(self.run.failures)}"
         if set(summary.errors_by_status) == {"UNIMPLEMENTED"}:
-            said += ": this server does not have that method"
+            text += ": this server does not have that method"
             if self.call.path.startswith(GREETER):
-                said += (
+                text += (
                     "; without --call, grpclab's own greeter is called: name yours, as --call package.Service/Method"
                 )
-        return said
+        return text
 
     @property
     def missed(self) -> str:
-        """Why the thresholds were not kept, in one line; nothing if they were."""
+        """The reasons why the thresholds were not kept, in one line; nothing if they were."""
         if self.run.stopped_because:
             return f"stopped early: {self.run.stopped_because}"
         return "; ".join(j.sentence for j in self.judgements if not j.met)
 
 
-def link_text(found: Mapping[str, float]) -> str:
-    """What an emulated link was asked for and does, in a sentence."""
-    asked, p50 = found["rtt_ms_asked"], found["rtt_ms_p50"]
-    text = f"emulated link: {asked:g} ms asked for, {p50:.2f} ms measured (p99 {found['rtt_ms_p99']:.2f} ms)"
-    return text + ("; it is not as asked for" if abs(p50 - asked) > max(LINK_OFF_MS, LINK_OFF_SHARE * asked) else "")
+def link_text(link: Mapping[str, float]) -> str:
+    """Return a sentence on an emulated link: its factors, and its measured round trips."""
+    rtt_ms, p50 = link["rtt_ms_asked"], link["rtt_ms_p50"]
+    text = f"emulated link: {rtt_ms:g} ms asked for, {p50:.2f} ms measured (p99 {link['rtt_ms_p99']:.2f} ms)"
+    return text + ("; it is not as asked for" if abs(p50 - rtt_ms) > max(LINK_OFF_MS, LINK_OFF_SHARE * rtt_ms) else "")

@@ -1,4 +1,4 @@
-"""What one measured window brought, and whether the generator was its limit. Pure."""
+"""The figures of one measured window, and whether the generator was its limit. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import functools
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from grpclab.load.core.failures import Failure, merge
 from grpclab.load.core.summary import Summary, lateness, longest_silence, summarise
 from grpclab.load.core.traffic import Traffic, add_counts
 from grpclab.load.core.worker_window import Window
+from grpclab.load.worker_messages import WindowEnded, WindowProgress
 from grpclab.system.interference import Interference
 from grpclab.system.notices import Notice
 
@@ -31,11 +31,11 @@ WAITED_LIMIT = 0.10
 STILL_LIMIT = 0.01
 """A generator that stood still for more than this share of the window is its limit."""
 SILENCE_S, SILENCE_MEDIANS = 0.05, 10
-"""So long, and so many times the median latency, no call must have ended for a standstill."""
+"""The shortest standstill, in seconds and in median latencies: no call ended for longer than both."""
 KEPT_SHARE = 0.99
 """A rate was kept up with if at least this share of the calls that were due came back."""
 GENERATOR_BOUND, HELD_BACK = "generator-bound", "max-in-flight"
-"""What :meth:`LoadRun.limited_by` may say."""
+"""The results of :meth:`LoadRun.limited_by`."""
 
 _NOTHING_LATE = {"p50": math.nan, "p99": math.nan, "max": math.nan}
 
@@ -45,11 +45,11 @@ class LoadProgress:
     """The measured window as it runs, all workers together."""
 
     elapsed_s: float
-    """Since the window opened."""
+    """The time since the window opened."""
     calls: int
     errors: int
     latency_p99_s: float
-    """Of the calls that ended lately; of several workers, the worst one's. NaN with too few of them."""
+    """The p99 of the calls that ended lately, of the worst worker; NaN with too few of them."""
     over: bool = False
     """The window is over, and calls are still under way."""
     succeeded: int = 0
@@ -60,7 +60,7 @@ class LoadProgress:
     oldest_s: float = 0.0
     """For how long the oldest call has been under way."""
     youngest_s: float = 0.0
-    """The same of the one that began last, over all workers."""
+    """The time for which the last one to begin has been under way, over all workers."""
     slow: Mapping[float, int] = field(default_factory=dict)
     """By watched limit: the calls that succeeded and took longer."""
     overdue: Mapping[float, int] = field(default_factory=dict)
@@ -83,7 +83,7 @@ class LoadRun:
     interrupted: bool = False
     """Ctrl-C ended the window; what had been measured by then is here."""
     stopped_because: str = ""
-    """Why the window was ended before its time, where someone watched it."""
+    """The reason why the window was ended before its time, where someone watched it."""
     offered_rps: float | None = None
     """The rate of an open loop; None in a closed one."""
     planned: int = 0
@@ -93,7 +93,7 @@ class LoadRun:
     unsent: int = 0
     """Calls that were due and that had not been sent when the run was given up; they count as NOT_ENDED."""
     lateness: dict[str, float] = field(default_factory=lambda: dict(_NOTHING_LATE))
-    """How late the calls of an open loop were sent, in seconds: p50, p99, max; NaN in a closed loop."""
+    """The lateness of the calls of an open loop, in seconds: p50, p99, max; NaN in a closed loop."""
     held: int = 0
     """Calls that waited for the peer's limit of streams."""
     bound_hits: int = 0
@@ -107,27 +107,27 @@ class LoadRun:
     encodings: dict[str, int] = field(default_factory=dict)
     """Successful calls whose answers were compressed, by encoding; engine `grpcio` does not tell."""
     failures: tuple[Failure, ...] = ()
-    """What was said of the calls that failed; their calls add up to the summary's errors."""
+    """The texts of the calls that failed; their calls add up to the summary's errors."""
     limits: tuple[str, ...] = ()
-    """Why the generator, not the server, was the limit, in words; empty if it was not."""
+    """The reasons why the generator, not the server, was the limit, in words; empty if it was not."""
     still_s: float = 0.0
     """For how long the event loop of a worker stood still in the window; of several workers, the longest."""
     held_back: str = ""
-    """Why `load.max_in_flight` was the limit, where it was: a slow server meets it, not a slow generator."""
+    """The reason why `load.max_in_flight` was the limit, where it was: a slow server meets it, not a slow generator."""
 
     interference: Interference = field(default_factory=Interference)
-    """What happened on the machine meanwhile."""
+    """The events on the machine meanwhile."""
 
     silence: tuple[float, float] = (0.0, 0.0)
     """The longest time in which no call ended, and when it began: :func:`grpclab.load.core.summary.longest_silence`."""
 
     @property
     def notices(self) -> tuple[Notice, ...]:
-        """What to know of the figures, beside what limited them."""
+        """The notices on the figures, beside their limits."""
         return (*self.interference.notices, *self._silence())
 
     def _silence(self) -> Iterator[Notice]:
-        """That no call ended for long, where nothing else explains it; a closed loop's percentiles do not show it."""
+        """Yield a notice that no call ended for long, where nothing else explains it; percentiles do not show it."""
         silence_s, at_s = self.silence
         if silence_s < SILENCE_S or silence_s < SILENCE_MEDIANS * self.summary.latency["p50"]:
             return
@@ -153,18 +153,18 @@ class LoadRun:
 
     @property
     def stood_still(self) -> bool:
-        """Whether the generator stood still for so long that no figure is the server's alone."""
+        """Return whether the generator stood still for so long that no figure is the server's alone."""
         return self.still_s > STILL_LIMIT * self.summary.window_s
 
     @property
     def due_rps(self) -> float:
-        """The rate that was asked for; a Poisson schedule draws a few calls more or less, and the drawn ones count."""
+        """The rate that was due; a Poisson schedule draws a few calls more or less, and the drawn ones count."""
         window_s = self.summary.window_s
         return min(self.offered_rps or 0.0, self.planned / window_s) if window_s > 0 else 0.0
 
     @property
     def keeps_up(self) -> bool:
-        """Whether the calls of an open loop came back as fast as they were due; one may fall over the edge."""
+        """Return whether the calls of an open loop came back as fast as they were due; one may fall over the edge."""
         window_s = self.summary.window_s
         if self.offered_rps is None or window_s <= 0:
             return self.offered_rps is None
@@ -173,7 +173,7 @@ class LoadRun:
 
 def assemble(
     windows: list[Window],
-    answers: Sequence[Mapping[str, Any]],
+    answers: Sequence[WindowEnded],
     *,
     rate_rps: float | None,
     planned: int | None,
@@ -181,21 +181,21 @@ def assemble(
     stopped: str = "",
     interference: Interference | None = None,
 ) -> LoadRun:
-    """A run out of its windows and what the workers said at the end (see :mod:`grpclab.load.worker`)."""
+    """Make one run of the workers' windows, and of their figures at the end."""
     summary = summarise(windows)
-    bound_hits = sum(answer["bound_hits"] for answer in answers)
-    unsent = sum(answer["unsent"] for answer in answers)
-    still_s = max(answer["still_s"] for answer in answers)
+    bound_hits = sum(answer.bound_hits for answer in answers)
+    unsent = sum(answer.unsent for answer in answers)
+    still_s = max(answer.still_s for answer in answers)
     crowded = max((_crowded(answer) for answer in answers), default=(0.0, 0.0))
     # Spinning is counted by the wall clock: where the process was off its core meanwhile, it is more than the CPU.
-    busy_share = max(max(0.0, a["cpu_s"] - a["spin_s"]) / max(a["busy_s"], 1e-9) for a in answers)
+    busy_share = max(max(0.0, a.cpu_s - a.spin_s) / max(a.busy_s, 1e-9) for a in answers)
     held_back = find_bound(windows, bound_hits=bound_hits, unsent=unsent, busy_share=busy_share)
     return LoadRun(
         windows=windows,
         summary=summary,
-        cpu_s=sum(answer["cpu_s"] for answer in answers),
+        cpu_s=sum(answer.cpu_s for answer in answers),
         busy_share=busy_share,
-        spin_s=sum(answer["spin_s"] for answer in answers),
+        spin_s=sum(answer.spin_s for answer in answers),
         interrupted=interrupted,
         stopped_because=stopped,
         offered_rps=rate_rps,
@@ -203,13 +203,13 @@ def assemble(
         sent=summary.requests - unsent,
         unsent=unsent,
         lateness=dict(_NOTHING_LATE) if rate_rps is None else lateness(windows),
-        held=sum(answer["held"] for answer in answers),
+        held=sum(answer.held for answer in answers),
         bound_hits=bound_hits,
-        connections_lost=sum(answer["connections_lost"] for answer in answers),
-        outage_s=max(answer["outage_s"] for answer in answers),
-        failures=merge((answer["failures"] for answer in answers), opened_at=windows[0].opened_at),
-        traffic=sum((Traffic.from_json(answer["traffic"]) for answer in answers), start=Traffic()),
-        encodings=functools.reduce(add_counts, (answer["encodings"] for answer in answers)),
+        connections_lost=sum(answer.connections_lost for answer in answers),
+        outage_s=max(answer.outage_s for answer in answers),
+        failures=merge((answer.failures for answer in answers), opened_at=windows[0].opened_at),
+        traffic=sum((answer.traffic for answer in answers), start=Traffic()),
+        encodings=functools.reduce(add_counts, (answer.encodings for answer in answers), {}),
         still_s=still_s,
         limits=find_limits(
             windows,
@@ -226,35 +226,34 @@ def assemble(
     )
 
 
-def _crowded(answer: Mapping[str, Any]) -> tuple[float, float]:
+def _crowded(answer: WindowEnded) -> tuple[float, float]:
     """The shares of the window in which a worker's event loop waited for a core, and was at work."""
-    seconds = max(answer["busy_s"], 1e-9)
-    return answer["waited_s"] / seconds, max(0.0, answer["loop_s"] - answer["spin_s"]) / seconds
+    seconds = max(answer.busy_s, 1e-9)
+    return answer.waited_s / seconds, max(0.0, answer.loop_s - answer.spin_s) / seconds
 
 
-def merge_reports(
-    reports: Collection[Mapping[str, Any]], elapsed_s: float, watch_s: Sequence[float] = ()
-) -> LoadProgress:
-    """What the workers report while a window runs, as one."""
-    tails = [report["latency_p99_s"] for report in reports if not math.isnan(report["latency_p99_s"])]
+def merge_reports(reports: Collection[WindowProgress], elapsed_s: float, watch_s: Sequence[float] = ()) -> LoadProgress:
+    """Make one of the workers' reports of a running window."""
+    tails = [report.latency_p99_s for report in reports if not math.isnan(report.latency_p99_s)]
+    running = [report.running for report in reports]
     return LoadProgress(
         elapsed_s=elapsed_s,
-        calls=sum(report["calls"] for report in reports),
-        errors=sum(report["errors"] for report in reports),
+        calls=sum(report.calls for report in reports),
+        errors=sum(report.errors for report in reports),
         latency_p99_s=max(tails, default=math.nan),
-        over=any(report["over"] for report in reports),
-        succeeded=sum(report["succeeded"] for report in reports),
-        under_way=sum(report["under_way"] for report in reports),
-        longest_s=max(report["longest_s"] for report in reports),
-        oldest_s=max(report["oldest_s"] for report in reports),
-        youngest_s=min(report["youngest_s"] for report in reports),
-        slow={limit: sum(report["slow"][at] for report in reports) for at, limit in enumerate(watch_s)},
-        overdue={limit: sum(report["overdue"][at] for report in reports) for at, limit in enumerate(watch_s)},
+        over=any(report.over for report in reports),
+        succeeded=sum(calls.succeeded for calls in running),
+        under_way=sum(calls.under_way for calls in running),
+        longest_s=max(calls.longest_s for calls in running),
+        oldest_s=max(calls.oldest_s for calls in running),
+        youngest_s=min(calls.youngest_s for calls in running),
+        slow={limit: sum(calls.slow[at] for calls in running) for at, limit in enumerate(watch_s)},
+        overdue={limit: sum(calls.overdue[at] for calls in running) for at, limit in enumerate(watch_s)},
     )
 
 
 def find_bound(windows: Sequence[Window], *, bound_hits: int, unsent: int, busy_share: float) -> str:
-    """Why `load.max_in_flight` made the calls of an open loop late, in words; nothing where something else did."""
+    """Return the reason why `load.max_in_flight` made calls late, in words; nothing where something else did."""
     late = sum(int(np.count_nonzero(window.records.late_s[window.inside] > LATE_S)) for window in windows)
     if not bound_hits or busy_share > BUSY_LIMIT or 2 * bound_hits < late:
         return ""
@@ -278,21 +277,21 @@ def find_limits(
 
     Calls that were late since `load.max_in_flight` was reached (`held_back`) are none of them.
     """
-    found = []
+    limits = []
     if busy_share > BUSY_LIMIT:
-        found.append(f"a generator process was busy for {busy_share:.0%} of the window, above {BUSY_LIMIT:.0%}")
+        limits.append(f"a generator process was busy for {busy_share:.0%} of the window, above {BUSY_LIMIT:.0%}")
     if still_s > STILL_LIMIT * summary.window_s:
-        found.append(
+        limits.append(
             f"the generator stood still for {still_s:.2f} s of {summary.window_s:.2f} s, as if it were stopped"
         )
     waited, worked = crowded
     if waited > WAITED_LIMIT and waited + worked > BUSY_LIMIT >= busy_share:
-        found.append(
+        limits.append(
             f"a generator process waited for a core for {waited:.0%} of the window and worked for {worked:.0%} of it"
         )
     if planned is not None and not held_back:
-        found += _late(windows, summary, planned)
-    return tuple(found)
+        limits += _late(windows, summary, planned)
+    return tuple(limits)
 
 
 def _late(windows: Sequence[Window], summary: Summary, planned: int) -> Iterator[str]:

@@ -3,7 +3,7 @@
 A latency must not be above its limit, over the calls that succeeded and those that were given up: a call that had
 not ended is as long as it had been under way, and where none succeeded no limit is kept. The share of failed calls
 must not be above its limit either (IMPLIED_ERRORS, where a latency or a rate is given and no ``errors``), nor the
-successful calls per second below theirs. What too few calls were made for is never passed: it is said.
+successful calls per second below theirs. A threshold with too few calls behind it never passes, and says so.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from grpclab.quantities import TIMES, seconds
 LATENCIES = (*PERCENTILES, "mean", "max")
 KEYS = (*LATENCIES, "errors", "rps")
 WATCHABLE = (*PERCENTILES, "max", "errors", "rps")
-"""What can be told broken while the load runs."""
+"""The objectives that can be found broken while the load runs."""
 IMPLIED_ERRORS = "1%"
 """The most failed calls where thresholds are given, but none for errors."""
 WATCH_CALLS = 100
 """After so many calls a share of errors, or a rate, is no chance."""
 WATCH_REPORTS = 5
-"""So many reports in a row (half a second) must find a percentile broken."""
+"""The reports in a row (half a second) that must find a percentile broken."""
 WATCH_FROM_S = 1.0
 """A rate is not judged before the window has been open for so long."""
 STALL_S = 0.5
@@ -54,15 +54,15 @@ class Objective:
 
     @property
     def at_least(self) -> bool:
-        """Whether the figure must not be below the limit, rather than not above it."""
+        """Return whether the figure must not be below the limit, rather than not above it."""
         return self.name == "rps"
 
     def exceeded(self, figure: float) -> bool:
-        """Whether the figure breaks the threshold; NaN never does."""
+        """Return whether the figure breaks the threshold; NaN never does."""
         return figure < self.limit if self.at_least else figure > self.limit
 
-    def say(self, figure: float) -> str:
-        """What was seen: ``was 8.20 ms``, ``were 0.35%``."""
+    def phrase(self, figure: float) -> str:
+        """Return a figure as the end of a sentence: ``was 8.20 ms``, ``were 0.35%``."""
         if self.name == "errors":
             return f"were {figure:.2%}"
         return f"was {figure:,.1f} requests/s" if self.at_least else f"was {qty.duration_in(figure, 'ms', ',.2f')}"
@@ -70,31 +70,31 @@ class Objective:
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectiveResult:
-    """What became of one threshold: met, or why not."""
+    """The result of one threshold: met, or the reason why not."""
 
     objective: Objective
     figure: float
     """NaN where there were too few calls."""
     calls: int
-    """Those that it was judged by."""
+    """The calls by which it was judged."""
     why: str = ""
-    """Why it is broken, where no figure says so."""
+    """The reason why it is broken, where no figure shows it."""
     at: str = ""
-    """Where in a schedule, as ``3,000/s``."""
+    """The step of a schedule, as ``3,000/s``."""
 
     @property
     def met(self) -> bool:
-        """Whether the threshold was kept; not if it could not be judged."""
+        """Return whether the threshold was kept; not if it could not be judged."""
         return not self.why and not math.isnan(self.figure) and not self.objective.exceeded(self.figure)
 
     @property
     def sentence(self) -> str:
         """``p99 was 8.20 ms, 64.0% above the 5ms allowed``."""
         implied = f" (implied: --slo has no errors={self.objective.text} of its own)" if self.objective.implied else ""
-        return self._said + implied
+        return self._phrase + implied
 
     @property
-    def _said(self) -> str:
+    def _phrase(self) -> str:
         objective, name = self.objective, self.objective.name
         where = f" at {self.at}" if self.at else ""
         if self.why:
@@ -103,14 +103,14 @@ class ObjectiveResult:
             needed = calls_needed(PERCENTILES[name]) if name in PERCENTILES else 1
             judged = f"{name}={objective.text}{where}"
             return f"not enough calls to judge {judged}: it needs {needed:,}, there were {self.calls:,}"
-        shown = f"{name} {objective.say(self.figure)}{where}"
+        shown = f"{name} {objective.phrase(self.figure)}{where}"
         if self.met:
             return f"{shown}, {'at least' if objective.at_least else 'within'} {objective.text}"
         return f"{shown}, {self._distance} the {objective.text} {'asked for' if objective.at_least else 'allowed'}"
 
     @property
     def _distance(self) -> str:
-        """By how much the limit was missed: ``64% above``, ``12 x``."""
+        """The distance from the limit: ``64% above``, ``12 x``."""
         side = "below" if self.objective.at_least else "above"
         if not self.objective.limit:
             return side
@@ -120,7 +120,7 @@ class ObjectiveResult:
 
 def parse_slo(text: str) -> tuple[Objective, ...]:
     """The thresholds of one ``--slo``, in their order. Raises UsageError, one line naming the part that is wrong."""
-    found: dict[str, Objective] = {}
+    objectives: dict[str, Objective] = {}
     for part in text.split(","):
         name, equals, level = (word.strip() for word in part.partition("="))
         if not equals:
@@ -129,10 +129,10 @@ def parse_slo(text: str) -> tuple[Objective, ...]:
             near = difflib.get_close_matches(name, KEYS, n=1, cutoff=0.4)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(KEYS)}"
             raise UsageError(f"--slo has no {name!r}: {hint}")
-        if name in found:
+        if name in objectives:
             raise UsageError(f"--slo names {name} twice: give one limit for each")
-        found[name] = Objective(name=name, limit=_limit(name, level), text=level)
-    return tuple(found.values())
+        objectives[name] = Objective(name=name, limit=_limit(name, level), text=level)
+    return tuple(objectives.values())
 
 
 def _limit(name: str, text: str) -> float:
@@ -173,7 +173,7 @@ def check_enough(objectives: Sequence[Objective], calls: int | None, mend: str) 
 
 
 def judge(objective: Objective, summary: Summary, at: str = "") -> ObjectiveResult:
-    """What became of a threshold in a measured window; `at` says which, of several."""
+    """Judge a threshold in a measured window; `at` names the window, where there are several."""
     if objective.name in LATENCIES:
         return ObjectiveResult(
             objective=objective,
@@ -189,7 +189,7 @@ def judge(objective: Objective, summary: Summary, at: str = "") -> ObjectiveResu
 
 
 def _why_broken(objective: Objective, summary: Summary) -> str:
-    """Why a latency cannot have been kept though its figure, or that there is none, does not say so."""
+    """Return the reason why a latency cannot have been kept where its figure does not show it."""
     if summary.requests + summary.not_ended and not summary.succeeded:
         return "no call succeeded"
     stalled_s = summary.stalled_s
@@ -204,14 +204,14 @@ def _allowed_share(objective: Objective) -> float:
 
 
 def judge_steps(objective: Objective, windows: Mapping[str, Summary]) -> ObjectiveResult:
-    """What became of a threshold in a schedule, `windows` by rate: kept at every rate, or the first that broke it.
+    """Judge a threshold in a schedule, `windows` by rate: kept at every rate, or broken first at one.
 
     A rate of calls is to be reached by the best of them, since the schedule itself holds the others below.
     """
     judged = [judge(objective, summary, at) for at, summary in windows.items()]
     if objective.at_least:
-        return max(judged, key=lambda one: one.figure)
-    return next((one for one in judged if not one.met), judged[-1])
+        return max(judged, key=lambda result: result.figure)
+    return next((result for result in judged if not result.met), judged[-1])
 
 
 def check_watchable(objectives: Sequence[Objective]) -> None:
@@ -229,7 +229,7 @@ class ObjectiveWatch:
 
     objectives: Sequence[Objective]
     callers: int | None = None
-    """Those of a closed loop."""
+    """The callers of a closed loop."""
     _streak: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -237,46 +237,46 @@ class ObjectiveWatch:
         """The limits of latency among them, each once."""
         return tuple(dict.fromkeys(o.limit for o in self.objectives if o.name in (*PERCENTILES, "max")))
 
-    def reason(self, seen: LoadProgress) -> str | None:
-        """Why the run may end now, or None."""
+    def reason(self, progress: LoadProgress) -> str | None:
+        """Return the reason why the run may end now, or None."""
         for objective in self.objectives:
-            said = _broken(objective, seen)
-            streak = self._streak[objective.name] = self._streak.get(objective.name, 0) + 1 if said else 0
-            at_once = objective.name in ("max", "errors") or (objective.name == "rps" and seen.calls >= WATCH_CALLS)
-            if objective.name in PERCENTILES and _stalled(objective, seen, self.callers):
-                said, at_once = f"no call has ended for {seen.youngest_s:.1f} s, all callers are waiting", True
-            if said and (at_once or streak >= WATCH_REPORTS):
+            reason = _broken(objective, progress)
+            streak = self._streak[objective.name] = self._streak.get(objective.name, 0) + 1 if reason else 0
+            at_once = objective.name in ("max", "errors") or (objective.name == "rps" and progress.calls >= WATCH_CALLS)
+            if objective.name in PERCENTILES and _stalled(objective, progress, self.callers):
+                reason, at_once = f"no call has ended for {progress.youngest_s:.1f} s, all callers are waiting", True
+            if reason and (at_once or streak >= WATCH_REPORTS):
                 implied = " (implied)" if objective.implied else ""
-                return f"{said}, against the {objective.name}={objective.text} of --slo{implied}"
+                return f"{reason}, against the {objective.name}={objective.text} of --slo{implied}"
         return None
 
 
-def _stalled(objective: Objective, seen: LoadProgress, callers: int | None) -> bool:
-    """Whether all callers of a closed loop have waited for longer than the percentile allows calls to be slow."""
-    longest_s = max(objective.limit, STALL_S, _allowed_share(objective) * seen.elapsed_s)
-    return callers is not None and seen.under_way >= callers and seen.youngest_s > longest_s
+def _stalled(objective: Objective, progress: LoadProgress, callers: int | None) -> bool:
+    """Return whether all callers of a closed loop have waited for longer than the percentile allows a slow call."""
+    longest_s = max(objective.limit, STALL_S, _allowed_share(objective) * progress.elapsed_s)
+    return callers is not None and progress.under_way >= callers and progress.youngest_s > longest_s
 
 
-def _broken(objective: Objective, seen: LoadProgress) -> str:
-    """How the figures so far break a threshold; nothing if they do not."""
-    after = f"after {seen.calls:,} calls"
-    found = ""
-    if objective.name == "errors" and seen.calls:
-        share = seen.errors / seen.calls
-        if objective.exceeded(share) and (seen.errors >= MIN_BEYOND or seen.calls >= WATCH_CALLS):
-            found = f"errors {objective.say(share)} {after}"
-    elif objective.name == "rps" and seen.elapsed_s >= WATCH_FROM_S and not seen.over:
-        rate = (seen.calls - seen.errors) / seen.elapsed_s
+def _broken(objective: Objective, progress: LoadProgress) -> str:
+    """Return a phrase on the figures so far that break a threshold; nothing if they do not."""
+    evidence = f"after {progress.calls:,} calls"
+    reason = ""
+    if objective.name == "errors" and progress.calls:
+        share = progress.errors / progress.calls
+        if objective.exceeded(share) and (progress.errors >= MIN_BEYOND or progress.calls >= WATCH_CALLS):
+            reason = f"errors {objective.phrase(share)} {evidence}"
+    elif objective.name == "rps" and progress.elapsed_s >= WATCH_FROM_S and not progress.over:
+        rate = (progress.calls - progress.errors) / progress.elapsed_s
         if objective.exceeded(rate):
-            found = f"rps {objective.say(rate)} {after}"
-    elif objective.name == "max" and objective.exceeded(seen.longest_s):
-        found = f"max {objective.say(seen.longest_s)} {after}"
-    elif objective.name == "max" and objective.exceeded(seen.oldest_s):
-        found = f"a call has been under way for {seen.oldest_s:.2f} s"
+            reason = f"rps {objective.phrase(rate)} {evidence}"
+    elif objective.name == "max" and objective.exceeded(progress.longest_s):
+        reason = f"max {objective.phrase(progress.longest_s)} {evidence}"
+    elif objective.name == "max" and objective.exceeded(progress.oldest_s):
+        reason = f"a call has been under way for {progress.oldest_s:.2f} s"
     elif objective.name in PERCENTILES:
-        overdue = seen.overdue[objective.limit]
-        slow, calls = seen.slow[objective.limit] + overdue, seen.succeeded + overdue
+        overdue = progress.overdue[objective.limit]
+        slow, calls = progress.slow[objective.limit] + overdue, progress.succeeded + overdue
         if slow > _allowed_share(objective) * calls and (slow >= MIN_BEYOND or slow == calls):
             waiting = f", {overdue:,} of them still under way" if overdue else ""
-            found = f"{slow:,} of {calls:,} calls ({slow / calls:.1%}) took longer than {objective.text}{waiting}"
-    return found
+            reason = f"{slow:,} of {calls:,} calls ({slow / calls:.1%}) took longer than {objective.text}{waiting}"
+    return reason

@@ -31,7 +31,7 @@ class RateStep:
     rate_rps: float
     run: LoadRun
     limited_by: str
-    """What :meth:`LoadRun.limited_by` says."""
+    """The result of :meth:`LoadRun.limited_by`."""
 
     @property
     def achieved_rps(self) -> float:
@@ -40,13 +40,13 @@ class RateStep:
 
     @property
     def keeps_up(self) -> bool:
-        """Whether the calls that were due came back as fast as they were due."""
+        """Return whether the calls came back as fast as they were due."""
         return self.run.keeps_up
 
 
 @dataclass(frozen=True, kw_only=True)
 class Knee:
-    """Where a schedule's rates stop being kept up with."""
+    """The rate of a schedule from which it is not kept up with."""
 
     rate_rps: float | None
     """The highest rate that was kept up with, and all below it; None if not even the lowest was."""
@@ -60,21 +60,25 @@ def find_knee(steps: Sequence[RateStep]) -> Knee:
     sentence says so instead of naming a limit of the server.
     """
     ordered = sorted(steps, key=lambda step: step.rate_rps)
-    first, kept = ordered[0], None
+    first, last_kept = ordered[0], None
     for step in ordered:
         if step.limited_by not in ("", HELD_BACK):
             ended = f"at {_rate(step)} the generator was the limit"
-            if kept is None:
+            if last_kept is None:
                 return Knee(rate_rps=None, sentence=f"no knee: {ended}, already at the lowest rate")
-            return Knee(rate_rps=kept.rate_rps, sentence=f"kept up to {_rate(kept)}; {ended}: the server may do more")
+            return Knee(
+                rate_rps=last_kept.rate_rps, sentence=f"kept up to {_rate(last_kept)}; {ended}: the server may do more"
+            )
         why = _why_not(step, first)
-        if why and kept is None:
+        if why and last_kept is None:
             return Knee(
                 rate_rps=None, sentence=f"no knee: it did not keep up with the lowest rate, {_rate(step)}: {why}"
             )
-        if why and kept is not None:
-            return Knee(rate_rps=kept.rate_rps, sentence=f"knee: kept up to {_rate(kept)}; at {_rate(step)} {why}")
-        kept = step
+        if why and last_kept is not None:
+            return Knee(
+                rate_rps=last_kept.rate_rps, sentence=f"knee: kept up to {_rate(last_kept)}; at {_rate(step)} {why}"
+            )
+        last_kept = step
     return Knee(
         rate_rps=ordered[-1].rate_rps, sentence=f"no knee: every rate up to {_rate(ordered[-1])} was kept up with"
     )
@@ -85,20 +89,20 @@ def _rate(step: RateStep) -> str:
 
 
 def _why_not(step: RateStep, first: RateStep) -> str:
-    """Why a step counts as not kept up with; nothing if it was."""
+    """Return the reason why a step counts as not kept up with; nothing if it was."""
     if not step.keeps_up:
         return f"it achieved {step.achieved_rps:,.1f}/s"
-    mine, firsts = step.run.summary.latency, first.run.summary.latency
+    latency, first_latency = step.run.summary.latency, first.run.summary.latency
     for name in ("p99", "p95", "p90", "p50"):
-        if not math.isnan(mine[name]) and not math.isnan(firsts[name]):
-            if mine[name] > KEPT_TAIL * firsts[name]:
-                return f"{name} was {mine[name] / firsts[name]:,.0f} x that of the first step"
+        if not math.isnan(latency[name]) and not math.isnan(first_latency[name]):
+            if latency[name] > KEPT_TAIL * first_latency[name]:
+                return f"{name} was {latency[name] / first_latency[name]:,.0f} x that of the first step"
             break
     return ""
 
 
 def merged(runs: Sequence[LoadRun]) -> LoadRun:
-    """Windows measured one after the other as one: calls and times added up, percentiles over all calls."""
+    """Join windows measured one after the other: calls and times added up, percentiles over all calls."""
     if len(runs) == 1:
         return runs[0]
     windows = [window for run in runs for window in run.windows]

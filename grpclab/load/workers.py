@@ -1,4 +1,4 @@
-"""The processes of the load generator: started, connected, given windows, and heard until each has answered."""
+"""The processes of the load generator: started, connected, given windows, and awaited until each has answered."""
 
 from __future__ import annotations
 
@@ -8,23 +8,21 @@ import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-from grpclab.errors import PluginError, TargetError
 from grpclab.factors.config import TrialConfig
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.core.bounds import Bounds, auto_workers, connections, split
 from grpclab.load.core.traffic import add_counts, read_core_log
+from grpclab.load.worker_messages import Connect, EndWindow, Failed, MeasureWindow, WindowProgress, WorkerAnswer
 from grpclab.system import ulimits
 from grpclab.system.subprocesses import START_TIMEOUT_S, Child, receive_all, receive_any
 from grpclab.system.temporary import TemporaryFolder
 
 CONNECT_TIMEOUT_S = 5.0
-"""So long a server may take to be there."""
+"""The time in which a server has to accept connections."""
 OPENING_GRID_S = 0.01
-"""How exactly the coordinator, which sleeps meanwhile, meets the window's opening."""
-
-Message = dict[str, Any]
+"""The precision with which the coordinator, which sleeps meanwhile, meets the window's opening."""
 
 
 class Workers:
@@ -74,12 +72,12 @@ class Workers:
 
     @property
     def count(self) -> int:
-        """How many there are, where the configuration leaves it open as well."""
+        """The number of workers, where the configuration leaves it open as well."""
         return len(self.parts)
 
     @property
     def spins(self) -> bool:
-        """Whether an open loop keeps its cores busy between sends, so as to meet its times."""
+        """Return whether an open loop keeps its cores busy between sends, so as to meet its times."""
         if self.config.load.pacing != "auto":
             return self.config.load.pacing == "spin"
         return self.count <= len(self._cores) and len(_usable_cores()) > 1
@@ -98,24 +96,25 @@ class Workers:
         self, target: str, call: CallSpec, root_certificates: bytes | None, *, tick: Callable[[], None] | None = None
     ) -> None:
         """Connect the workers; `tick` is called now and then meanwhile. Raises TargetError or WorkerError."""
-        roots = root_certificates.decode() if root_certificates else None
         for index, (worker, part) in enumerate(zip(self._children, self.parts, strict=True)):
             worker.send(
-                settings=part.differences(TrialConfig()),
-                target=target,
-                roots=roots,
-                call=call.to_json(),
-                residence=self._residence,
-                spin=self.spins,
-                worker=index,
-                workers=self.count,
-                seed=self._seed,
-                connect_timeout_s=self._connect_timeout_s,
+                Connect(
+                    config=part,
+                    target=target,
+                    roots=root_certificates or None,
+                    call=call,
+                    residence=self._residence,
+                    spin=self.spins,
+                    worker=index,
+                    workers=self.count,
+                    seed=self._seed,
+                    connect_timeout_s=self._connect_timeout_s,
+                )
             )
         patience_s = START_TIMEOUT_S + self._connect_timeout_s
-        for answer in receive_all(self._children, patience_s, every_s=0.1, tick=tick):
-            if "error" in answer:
-                raise (PluginError if answer["kind"] == "plugin" else TargetError)(answer["error"])
+        for answer in receive_all(self._children, patience_s, WorkerAnswer, every_s=0.1, tick=tick):
+            if isinstance(answer, Failed):
+                raise answer.error
 
     def _worker(self, name: str, index: int) -> Child:
         cpus, env = self._cores_of(index), dict(self._env or {})
@@ -149,7 +148,7 @@ class Workers:
         drain_s: float,
         watch_s: Sequence[float],
     ) -> list[Path]:
-        """Tell the workers of a window; returns the files that they will write."""
+        """Start a window in the workers. Returns the files that they will write."""
         self._windows += 1
         files = [self._folder / f"window-{self._windows}-worker-{index}" for index in range(self.count)]
         for index, (worker, part, file) in enumerate(zip(self._children, self.parts, files, strict=True)):
@@ -157,15 +156,17 @@ class Workers:
             if bounds.rate_rps is not None:  # its calls are divided by the schedule; None of them: the end holds
                 requests = bounds.due.of_worker(index, self.count) or None if bounds.due else None
             worker.send(
-                starts_at=bounds.starts_at,
-                opens_at=bounds.opens_at,
-                closes_at=bounds.closes_at,
-                requests=requests if record else None,
-                rate_rps=bounds.rate_rps,
-                record=str(file) if record else None,
-                progress=report,
-                drain_s=drain_s,
-                watch_s=list(watch_s),
+                MeasureWindow(
+                    starts_at=bounds.starts_at,
+                    opens_at=bounds.opens_at,
+                    closes_at=bounds.closes_at,
+                    requests=requests if record else None,
+                    rate_rps=bounds.rate_rps,
+                    record=file if record else None,
+                    progress=report,
+                    drain_s=drain_s,
+                    watch_s=tuple(watch_s),
+                )
             )
         return files
 
@@ -173,29 +174,29 @@ class Workers:
         """End the running window now, and its calls after `drain_s`."""
         bounds.cut_at = min(time.perf_counter(), bounds.cut_at)
         for worker in self._children:
-            worker.send(close=bounds.cut_at, drain_s=drain_s)
+            worker.send(EndWindow(cut_at=bounds.cut_at, drain_s=drain_s))
 
     def collect(
         self,
-        answers: dict[int, Message],
+        answers: dict[int, WorkerAnswer],
         timeout_s: float,
         *,
         tick: Callable[[], None] | None = None,
-        on_reports: Callable[[Collection[Message]], None] | None = None,
+        on_reports: Callable[[Collection[WindowProgress]], None] | None = None,
     ) -> bool:
         """Wait until every worker has its answer among the `answers`; their reports go to `on_reports` meanwhile.
 
         False where some have none after `timeout_s`. Raises WorkerError if a worker dies.
         """
         end = time.monotonic() + timeout_s
-        reports: dict[int, Message] = {}
+        reports: dict[int, WindowProgress] = {}
         while running := [worker for worker in self._children if worker.pid not in answers]:
             left = max(0.0, end - time.monotonic())
             answered = reported = False
-            for worker, message in receive_any(running, left, every_s=OPENING_GRID_S, tick=tick):
+            for worker, message in receive_any(running, left, WorkerAnswer, every_s=OPENING_GRID_S, tick=tick):
                 answered = True
-                if "progress" in message:
-                    reports[worker.pid], reported = message["progress"], True
+                if isinstance(message, WindowProgress):
+                    reports[worker.pid], reported = message, True
                 else:
                     answers[worker.pid] = message
             if not answered and left <= 0:
@@ -205,7 +206,7 @@ class Workers:
         return True
 
     def goaways(self) -> dict[str, int]:
-        """The GOAWAYs that C-core's log tells of, over all workers."""
+        """The GOAWAYs in C-core's log, over all workers."""
         counts: dict[str, int] = {}
         for log in self._logs.values():
             counts = add_counts(counts, read_core_log(_lines(log))[0])
@@ -216,9 +217,9 @@ class Workers:
         for index, log in self._logs.items():
             if index < len(self._children) and self._children[index].died:
                 continue
-            _, others = read_core_log(_lines(log))
-            if others:
-                print(*others, sep="\n", file=sys.stderr)
+            _, lines = read_core_log(_lines(log))
+            if lines:
+                print(*lines, sep="\n", file=sys.stderr)
 
 
 def _lines(log: Path) -> list[str]:

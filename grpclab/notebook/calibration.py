@@ -44,7 +44,7 @@ class CalibrationNotebook:
         self.results.begin(self.plan)
         facts = tables.flat(self.results.about().machine)
         section = Section(title="The machine", html=tables.facts(facts))
-        return Shown(html=folded([section]), text="\n".join(f"{term}: {told}" for term, told in facts))
+        return Shown(html=folded([section]), text="\n".join(f"{term}: {text}" for term, text in facts))
 
     def measure(self, name: str) -> Section:
         """Make one experiment and store it; returns its section of the report.

@@ -30,6 +30,7 @@ __all__ = [
     "rank_correlations",
     "ratio_axes",
     "ratio_ends",
+    "ratios_sentence",
     "ratios_told",
     "scratch",
     "sources",
@@ -122,8 +123,8 @@ def columns(trials: pd.DataFrame) -> pd.DataFrame:
             }
         )
     order = {kind: at for at, kind in enumerate(("identity", "factor", "metric", "note"))}
-    found = pd.DataFrame(rows).set_index("column")
-    return found.sort_values("kind", key=lambda kinds: kinds.map(order), kind="stable")
+    table = pd.DataFrame(rows).set_index("column")
+    return table.sort_values("kind", key=lambda kinds: kinds.map(order), kind="stable")
 
 
 def kind_of(name: str, values: pd.Series) -> str:
@@ -139,12 +140,12 @@ def kind_of(name: str, values: pd.Series) -> str:
 
 def varied(trials: pd.DataFrame) -> pd.Series:
     """The factors that have more than one level in these trials: their levels, in words."""
-    found = {
+    levels = {
         name: words.listing(sorted(set(map(level_text, trials[name])), key=_by_size))
         for name in FACTORS
         if name in trials.columns and trials[name].astype(str).nunique() > 1
     }
-    return pd.Series(found, name="levels", dtype=object)
+    return pd.Series(levels, name="levels", dtype=object)
 
 
 def rank_correlations(trials: pd.DataFrame, metrics: Iterable[str], *, target: str = "throughput_rps") -> pd.DataFrame:
@@ -209,7 +210,7 @@ def ratio_axes(figure: Any, which: str = "x") -> None:
             theme.plain_ticks(ax, axis, theme.ratio_ticks(low, high, most=5), qty.ratio_tick)
 
 
-def ratios_told(ratios: pd.DataFrame, *, baseline: str, candidate: str) -> str:
+def ratios_sentence(ratios: pd.DataFrame, *, baseline: str, candidate: str) -> str:
     """One sentence on a frame with a row a block and a column `ratio` for each `metric`."""
     sentences = []
     for metric, of_metric in ratios.groupby("metric", sort=False):
@@ -221,6 +222,10 @@ def ratios_told(ratios: pd.DataFrame, *, baseline: str, candidate: str) -> str:
     return (
         f"{candidate} against {baseline}: {words.listing(sentences)}." if sentences else "There is no block with both."
     )
+
+
+ratios_told = ratios_sentence
+"""The name of the first edition, until 1.0."""
 
 
 def _by_size(level: str) -> tuple[float, str]:

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
-
-from grpclab.analysis.claims import replication
 from grpclab.notebook.sweep import SweepNotebook
 from grpclab.study.parameters import StudyParameters, plain_values
 
@@ -24,7 +21,3 @@ class ReplicationNotebook(SweepNotebook):
     def parameters(namespace: Mapping[str, Any]) -> StudyParameters:
         """The study's parameters among a notebook's variables."""
         return StudyParameters(design="replication", **plain_values(namespace, ReplicationNotebook.NAMES))
-
-    def claims_frame(self) -> pd.DataFrame:
-        """The claims as a frame, one row each: see :data:`grpclab.analysis.claims.replication.COLUMNS`."""
-        return replication.claims(self.trials, self.judgement.judged, self.study.plan)

@@ -97,13 +97,13 @@ def _in_both(first: StoredStudy, second: StoredStudy) -> pd.DataFrame:
     """The comparisons of the same title and metric whose sides have equal factors, whatever they are called."""
     key, sides = ["title", "metric"], ["baseline", "candidate"]
     both = [study.comparisons.reindex(columns=[*key, *sides, *RATIO]).drop_duplicates(key) for study in (first, second)]
-    found = both[0].merge(both[1], on=key, suffixes=("_1", "_2"))
+    shared = both[0].merge(both[1], on=key, suffixes=("_1", "_2"))
     ours, theirs = _factors(first), _factors(second)
     alike = [
         all(ours.get(row[f"{side}_1"]) == theirs.get(row[f"{side}_2"]) for side in sides)
-        for row in found.to_dict("records")
+        for row in shared.to_dict("records")
     ]
-    return found[alike].drop(columns=[f"{side}_{at}" for side in sides for at in (1, 2)]).set_index(key)
+    return shared[alike].drop(columns=[f"{side}_{at}" for side in sides for at in (1, 2)]).set_index(key)
 
 
 def _left_out(first: StoredStudy, second: StoredStudy) -> pd.Series:
@@ -125,9 +125,9 @@ def _left_out(first: StoredStudy, second: StoredStudy) -> pd.Series:
 
 def _factors(study: StoredStudy) -> dict[str, dict[str, str]]:
     """The factors of each configuration, as text: so 4 is 4.0's equal where a column holds gaps."""
-    found = study.trials.drop_duplicates("configuration").set_index("configuration")
-    known = [name for name in FACTORS if name in found.columns]
-    return {str(name): {factor: level_text(row[factor]) for factor in known} for name, row in found.iterrows()}
+    first = study.trials.drop_duplicates("configuration").set_index("configuration")
+    known = [name for name in FACTORS if name in first.columns]
+    return {str(name): {factor: level_text(row[factor]) for factor in known} for name, row in first.iterrows()}
 
 
 def level_text(level: object) -> str:

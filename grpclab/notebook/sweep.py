@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from grpclab import quantities as qty
+from grpclab.analysis import Judgement
 from grpclab.notebook.live import Output, TrialProgress, note, report_link
 from grpclab.report import Section, sections
 from grpclab.report.blocks import Shown, folded
@@ -19,7 +20,6 @@ from grpclab.report.words import esc
 from grpclab.study import values
 from grpclab.study.parameters import StudyParameters
 from grpclab.study.runner import Study
-from grpclab.study.stored_values import written
 from grpclab.study.trial_progress import tell_terminal
 
 VERDICT = ("answer", "warnings", "sides", "claims")
@@ -45,7 +45,7 @@ class SweepNotebook:
     def prepare(self, namespace: Mapping[str, Any]) -> Shown:
         """Plan the study of the notebook's variables; returns its design. Raises DesignError, shown in one line."""
         self.study = Study.prepare(self.parameters(namespace))
-        planned = FinishedStudy.of(written(self.study.manifest), pd.DataFrame(), {})
+        planned = FinishedStudy.of(self.study.manifest, pd.DataFrame(), Judgement())
         title = qty.count(len(planned.configurations), "configuration")
         section = Section(title=title, html=configurations.table(planned, measured=False))
         renamed = values.note("study", namespace.get("study", ""))
@@ -83,7 +83,7 @@ class SweepNotebook:
 
     def report(self) -> Shown:
         """Write the HTML report; returns the way to it, which then stands on top, too."""
-        path = publish(self.study)
+        path = publish(self.study).path
         tell_terminal(f"report: {path}")
         link = report_link(path)
         self._top.update(self._answered(link))
@@ -99,6 +99,4 @@ class SweepNotebook:
     @functools.cached_property
     def _sections(self) -> list[Section]:
         histograms = self.study.artifacts(self.trials).histograms
-        return sections(
-            FinishedStudy.of(written(self.study.manifest), self.trials, self.judgement.as_dict(), histograms=histograms)
-        )
+        return sections(FinishedStudy.of(self.study.manifest, self.trials, self.judgement, histograms=histograms))

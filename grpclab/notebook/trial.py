@@ -3,67 +3,26 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
-from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from grpclab import quantities as qty
-from grpclab.errors import DesignError, invalid
 from grpclab.factors.channel_args import without_effect
-from grpclab.factors.config import FACTORS, LoadConfig, TrialConfig, parse_settings
+from grpclab.factors.config import FACTORS, LoadConfig, TrialConfig
 from grpclab.factors.levels import format_level
-from grpclab.factors.variants import variant
 from grpclab.load.core.failures import sentence
 from grpclab.report import tables
 from grpclab.report.blocks import Shown
 from grpclab.report.figures.trial import trial_picture
-from grpclab.study import values
-from grpclab.study.parameters import number, plain_values, switch
-from grpclab.study.trial import run_trial
+from grpclab.study.trial_order import TrialOrder
 from grpclab.study.trial_progress import outcome
-from grpclab.study.trial_result import TrialIdentity, TrialResult
-from grpclab.system.environment import machine, split_cores
-from grpclab.system.paths import project_root
+from grpclab.study.trial_result import TrialResult
 
 
-class TrialNotebook:
-    """``trial.ipynb``: one configuration, measured once, written into a folder."""
-
-    LOAD = ("requests", "duration_s", "concurrency")
-    NAMES = (*LOAD, "variant", "settings", "profile", "output_dir", *TrialIdentity.__dataclass_fields__)
-
-    def __init__(self, given: Mapping[str, Any]) -> None:
-        base = variant(_word(given, "variant")) if given["variant"] else TrialConfig()
-        load = {f"load.{name}": FACTORS[f"load.{name}"].parse(str(given[name]), name) for name in self.LOAD}
-        self.config = base.replace(load).replace(parse_settings(_word(given, "settings").split()))
-        place = number(int, minimum=0, maximum=10**6, wanted="a whole number, 0 or more")
-        self.identity = TrialIdentity(
-            study=_word(given, "study"),
-            trial=_word(given, "trial"),
-            scenario=_word(given, "scenario"),
-            configuration=_word(given, "configuration"),
-            block=place("block", given["block"]),
-            order=place("order", given["order"]),
-        )
-        self.profile = switch("profile", given["profile"])
-        self.folder = Path(_word(given, "output_dir") or _scratch_folder()).resolve()
-        self.cores = split_cores(machine()["affinity"])
-
-    @classmethod
-    def from_namespace(cls, namespace: Mapping[str, Any]) -> TrialNotebook:
-        """Out of the notebook's variables. Raises FactorError or DesignError, shown in one line."""
-        given = plain_values(namespace, cls.NAMES)
-        missing = [name for name in cls.NAMES if name not in given]
-        if missing:
-            raise DesignError(f"parameter {missing[0]!r} is missing: run the parameters cell first")
-        for name in ("study", "trial", "configuration"):
-            if note := values.note(name, given[name]):
-                print(note)
-        return cls(given)
+class TrialNotebook(TrialOrder):
+    """``trial.ipynb``: a trial that is measured where the notebook runs, and what its cells show of it."""
 
     def settings_table(self) -> Shown:
         """The factors that are not at their default, with what they mean and whether they can act."""
@@ -78,13 +37,9 @@ class TrialNotebook:
         }
         return _table(pd.DataFrame.from_dict(rows, orient="index", columns=["level", "meaning", "effect"]), "Settings")
 
-    def run(self) -> Shown:
-        """Measure and write; returns the key figures."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.result = run_trial(
-            self.config, self.folder, cores=self.cores, identity=self.identity, profile=self.profile
-        )
-        return _table(key_figures(self.result), "Key figures")
+    def shown(self, result: TrialResult) -> Shown:
+        """The key figures."""
+        return _table(key_figures(result), "Key figures")
 
     def figure(self) -> Any:
         """The trial's own picture: the run over time, and its latencies by percentile."""
@@ -98,18 +53,6 @@ class TrialNotebook:
 
 def _table(frame: pd.DataFrame, label: str) -> Shown:
     return Shown(html=tables.frame(frame, label=label), text=frame.to_string())
-
-
-def _word(given: Mapping[str, Any], name: str) -> str:
-    """A parameter that is a word, whatever papermill made of it. Raises DesignError."""
-    try:
-        return values.text(given[name])
-    except ValueError:
-        raise DesignError(invalid(name, given[name], "a word")) from None
-
-
-def _scratch_folder() -> Path:
-    return project_root() / "results" / "scratch" / f"{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}"
 
 
 def _server_cpu(metrics: Mapping[str, float]) -> str:

@@ -107,8 +107,8 @@ _GIST = 140
 
 
 def _gist(html: str) -> str:
-    if found := _WARNINGS.search(html):
-        return f" <small>({found[1].count('<li>')})</small>"
+    if match := _WARNINGS.search(html):
+        return f" <small>({match[1].count('<li>')})</small>"
     caption = _CAPTION.search(html)
     return f" <small>{esc(words.short(unescape(caption[1]), _GIST))}</small>" if caption else ""
 
@@ -149,7 +149,7 @@ def in_notebook(body: str) -> str:
 
     Pictures become images: viewers that do not trust a notebook drop drawings, and keep images.
     """
-    shown = _PICTURE.sub(lambda found: f'<img src="{_data_uri(svg.themed(found[2]))}" alt="{found[1]}">', body)
+    shown = _PICTURE.sub(lambda match: f'<img src="{_data_uri(svg.themed(match[2]))}" alt="{match[1]}">', body)
     return in_cell(style("content.css") + style("cell.css"), f'<div class="gl">{shown}</div>')
 
 

@@ -22,7 +22,7 @@ def sure(study: FinishedStudy) -> str:
     ratios = list(
         block_ratios(
             study.trials,
-            scenario=str(c.get("scenario") or ""),
+            scenario=c.scenario,
             metric=study.metric_of_headline,
             baseline=study.baseline,
             candidate=study.candidate,
@@ -35,41 +35,42 @@ def sure(study: FinishedStudy) -> str:
     worse = sum(ratio > 1 if less else ratio < 1 for ratio in ratios)
     agree, way = (better, "faster") if better >= worse else (worse, "slower")
     spread = f"from {qty.ratio(min(ratios))} to {qty.ratio(max(ratios))}"
-    told = f"{study.title(study.candidate)} was {way} in {agree} of {qty.count(len(ratios), 'block')}, {spread}"
+    trend = f"{study.title(study.candidate)} was {way} in {agree} of {qty.count(len(ratios), 'block')}, {spread}"
     if len(ratios) < fewest_blocks():
-        return f"{told}; {qty.count(len(ratios), 'block')} cannot rule out chance, {fewest_blocks()} can."
-    p = qty.number(c.get("p_value"))
+        return f"{trend}; {qty.count(len(ratios), 'block')} cannot rule out chance, {fewest_blocks()} can."
+    p = c.p_value
     if not math.isfinite(p):
-        return f"{told}."
+        return f"{trend}."
     least = ", the least that so many blocks can give" if math.isclose(p, 2 / 2 ** len(ratios), rel_tol=1e-9) else ""
     once = f"once in {round(1 / p):,} studies" if p < 0.5 else "in every other study or more"
-    return f"{told}. Were there no difference, a mean so far from 1 would come up {once} (sign flip, p {p:.2g}{least})."
+    return (
+        f"{trend}. Were there no difference, a mean so far from 1 would come up {once} (sign flip, p {p:.2g}{least})."
+    )
 
 
 def noise(study: FinishedStudy) -> str:
     """What the A/A arm says of the machine."""
-    aa = study.verdict_document.get("aa") or {}
-    low, high = qty.number(aa.get("ci_low")), qty.number(aa.get("ci_high"))
-    if not (math.isfinite(qty.number(aa.get("ratio"))) and math.isfinite(low) and math.isfinite(high)):
+    aa = study.verdict.aa
+    if not (aa and aa.computed and math.isfinite(aa.ci_low) and math.isfinite(aa.ci_high)):
         return ""
-    differs = low > 1 or high < 1
-    told = f"the baseline against itself gave {words.estimate(aa)}"
-    if not differs and (low < 1 - study.delta or high > 1 + study.delta):
-        return f"{told}: what lies within that cannot be told from noise by so many blocks."
+    differs = aa.excludes_one
+    measured = f"the baseline against itself gave {words.estimate(aa)}"
+    if not differs and (aa.ci_low < 1 - study.delta or aa.ci_high > 1 + study.delta):
+        return f"{measured}: what lies within that cannot be told from noise by so many blocks."
     return (
-        f"{told}: it differs from itself, so doubt every ratio here."
+        f"{measured}: it differs from itself, so doubt every ratio here."
         if differs
-        else f"{told}, so no difference is seen where there is none."
+        else f"{measured}, so no difference is seen where there is none."
     )
 
 
 def _limits(study: FinishedStudy) -> list[tuple[str, str]]:
-    found = []
+    pairs = []
     for side in (study.baseline, study.candidate):
         limit = study.resources.get(side)
         if limit:
             what = words.plain(limit.resource or "unknown")
             unsure = "" if limit.certain or what == "unknown" else " (not certain)"
             evidence = words.plain(limit.evidence or "no reason given")
-            found.append((f"{words.sentence_case(study.title(side))} is limited by", f"{what}{unsure}: {evidence}."))
-    return found
+            pairs.append((f"{words.sentence_case(study.title(side))} is limited by", f"{what}{unsure}: {evidence}."))
+    return pairs

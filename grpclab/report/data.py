@@ -103,10 +103,10 @@ def unpack(page: bytes | str) -> Packed:
 
 
 def _packed(page: bytes, name: str) -> bytes:
-    found = element(page, name)
-    if found is None:
+    content = element(page, name)
+    if content is None:
         raise ValueError(f"there is no {name} in it")
-    return found
+    return content
 
 
 def _inflated(packed: dict[str, bytes], name: str, most: int) -> bytes:
@@ -148,9 +148,9 @@ def element(page: bytes, name: str) -> bytes | None:
     a bounded number of times.
     """
     opening = rb'<script\b[^<>]{0,200}\bid="%s"[^<>]{0,200}>' % name.encode()
-    found = re.search(opening + rb"([^<]*+)</script>", page)
-    if found is None:
+    match = re.search(opening + rb"([^<]*+)</script>", page)
+    if match is None:
         return None
-    if found.end(1) - found.start(1) > ELEMENT_BYTES:
+    if match.end(1) - match.start(1) > ELEMENT_BYTES:
         raise ValueError(f"its {name} is larger than {size_text(ELEMENT_BYTES)}")
-    return found[1]
+    return match[1]

@@ -27,8 +27,8 @@ def replace(path: Path, content: str | bytes) -> Path:
 
 def instant(stamp: object) -> datetime:
     """A stored time, UTC where it does not say. Raises ValueError or OverflowError if it is none."""
-    found = datetime.fromisoformat(str(stamp))
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    moment = datetime.fromisoformat(str(stamp))
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def when(stamp: object) -> str:

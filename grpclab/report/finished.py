@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,19 +12,12 @@ import pandas as pd
 
 from grpclab import analysis
 from grpclab.analysis.setup import sides_of
-from grpclab.analysis.study_plan import (
-    PlannedComparison,
-    PlannedConfiguration,
-    PlannedPart,
-    PlannedRung,
-    StudyPlan,
-)
+from grpclab.analysis.study_plan import PlannedConfiguration, PlannedHeadline, PlannedRung, StudyPlan
 from grpclab.factors.config import FACTORS
 from grpclab.factors.effective import unknown_factors
 from grpclab.report import theme, words
 from grpclab.report.tidy import tidy
 from grpclab.study.model import Manifest
-from grpclab.study.stored_values import read_manifest, read_verdict, written
 
 ENGINE = "load.engine"
 
@@ -37,35 +29,25 @@ Profiles = Mapping[str, Mapping[str, Mapping[int, Mapping[str, int]]]]
 
 @dataclass(frozen=True)
 class FinishedStudy:
-    """What the figures and tables are drawn from. Build it with :meth:`of`.
-
-    `manifest_document` and `verdict_document` are the JSON as it is stored: a page embeds it.
-    """
+    """What the figures and tables are drawn from. Build it with :meth:`of`, which makes the trials tidy."""
 
     manifest: Manifest
     trials: pd.DataFrame
     verdict: analysis.Judgement
-    stored: pd.DataFrame
-    manifest_document: Mapping[str, Any]
-    verdict_document: Mapping[str, Any]
     histograms: Histograms = field(default_factory=dict)
     profiles: Profiles = field(default_factory=dict)
 
     @classmethod
     def of(
         cls,
-        manifest: Mapping[str, Any],
+        manifest: Manifest,
         trials: pd.DataFrame,
-        verdict: Mapping[str, Any],
+        verdict: analysis.Judgement,
         histograms: Histograms | None = None,
         profiles: Profiles | None = None,
     ) -> FinishedStudy:
-        """A study out of what is stored, its trials made tidy; `stored` keeps them as they came.
-
-        Raises ValueError for a manifest or a verdict that holds something of another type.
-        """
-        values = read_manifest(manifest), tidy(trials), read_verdict(verdict)
-        return cls(*values, trials, manifest, verdict, histograms or {}, profiles or {})
+        """A study out of its manifest, its verdict and its trials as they are stored."""
+        return cls(manifest, tidy(trials), verdict, histograms or {}, profiles or {})
 
     @property
     def name(self) -> str:
@@ -85,32 +67,41 @@ class FinishedStudy:
     @property
     def metric(self) -> str:
         """The metric that the study turns on."""
-        return str(self.plan.metric or self.headline.get("metric") or "throughput_rps")
+        return self.plan.metric or self.headline.metric or "throughput_rps"
 
     @property
     def has_aa(self) -> bool:
         """Whether the plan has an A/A arm; that of a plan without one may be empty."""
         return bool(self.plan.aa and self.plan.aa.baseline)
 
-    @property
-    def headline(self) -> Mapping[str, Any]:
-        """The verdict's headline, or what the plan says of it."""
-        return self.verdict_document.get("headline") or (written(self.plan.headline) if self.plan.headline else {})
+    @functools.cached_property
+    def headline(self) -> analysis.Comparison:
+        """The verdict's headline; where nothing is judged, the planned one without a ratio."""
+        if self.verdict.headline.baseline:
+            return self.verdict.headline
+        planned = self.plan.headline or PlannedHeadline()
+        return analysis.Comparison(
+            title=planned.title,
+            scenario=planned.scenario,
+            metric=planned.metric,
+            baseline=planned.baseline,
+            candidate=planned.candidate,
+        )
 
     @property
     def metric_of_headline(self) -> str:
         """The metric that the headline compares."""
-        return str(self.headline.get("metric") or self.metric)
+        return self.headline.metric or self.metric
 
     @property
     def baseline(self) -> str:
         """The configuration that the headline starts from."""
-        return str(self.headline.get("baseline") or "")
+        return self.headline.baseline
 
     @property
     def candidate(self) -> str:
         """The configuration that the headline judges."""
-        return str(self.headline.get("candidate") or "")
+        return self.headline.candidate
 
     @property
     def warnings(self) -> list[str]:
@@ -162,15 +153,15 @@ class FinishedStudy:
     def levels_of_pair(self, metric: str, baseline: str, candidate: str) -> pd.DataFrame:
         """The levels of two configurations beside their ratio, as :meth:`levels`: over the blocks that make the ratio,
         so that it is the ratio of the two."""
-        found = analysis.levels(self.trials, [baseline, candidate], metric)
-        scenario = str(self.configuration(candidate).scenario or self.headline.get("scenario") or "")
+        table = analysis.levels(self.trials, [baseline, candidate], metric)
+        scenario = self.configuration(candidate).scenario or self.headline.scenario
         sides = analysis.paired_levels(
             self.trials, scenario=scenario, metric=metric, baseline=baseline, candidate=candidate
         )
         if sides[0].blocks:
             for column, name in (("mean", "mean"), ("ci_low", "low"), ("ci_high", "high"), ("blocks", "blocks")):
-                found[column] = [getattr(side, name) for side in sides]
-        return found
+                table[column] = [getattr(side, name) for side in sides]
+        return table
 
     def unknown_factors(self, configuration: str) -> frozenset[str]:
         """The factors that say nothing of a configuration, since a command started its server."""
@@ -231,20 +222,14 @@ class FinishedStudy:
         return f"engine{'' if len(names) == 1 else 's'}: {words.listing(names)}" if names else ""
 
     @functools.cached_property
-    def _judged(self) -> dict[tuple[str, ...], Mapping[str, Any]]:
-        found = {}
-        for c in [
-            self.verdict_document.get("aa"),
-            *(self.verdict_document.get("comparisons") or []),
-            self.verdict_document.get("headline"),
-        ]:
-            if c:
-                found[tuple(str(c.get(key) or "") for key in ("scenario", "metric", "baseline", "candidate"))] = c
-        return found
+    def comparisons(self) -> dict[tuple[str, str, str, str], analysis.Comparison]:
+        """Every comparison of the verdict once, by scenario, metric, baseline and candidate."""
+        judged = (self.verdict.aa, *self.verdict.comparisons, self.verdict.headline)
+        return {comparison.directed: comparison for comparison in judged if comparison and comparison.baseline}
 
-    def comparison(self, scenario: str, metric: str, baseline: str, candidate: str) -> Mapping[str, Any]:
+    def comparison(self, scenario: str, metric: str, baseline: str, candidate: str) -> analysis.Comparison:
         """The verdict's comparison of these two; where it holds none, one computed from the trials."""
-        known = self._judged.get((scenario, metric, baseline, candidate))
+        known = self.comparisons.get((scenario, metric, baseline, candidate))
         if known is not None:
             return known
         return analysis.compare(
@@ -254,59 +239,25 @@ class FinishedStudy:
             baseline=baseline,
             candidate=candidate,
             delta=self.delta,
-        ).as_dict()
+        )
 
-    def parts(self) -> Iterator[tuple[PlannedPart, Mapping[str, Any]]]:
-        """The parts of the headline, as the verdict has them."""
+    def parts(self) -> Iterator[tuple[str, analysis.Comparison]]:
+        """The parts of the headline by their titles, each with its side in front, as the verdict has them."""
         for part in self.plan.parts:
-            if part.baseline and part.candidate:
+            if part.testable:
                 metric = part.metric or self.metric_of_headline
                 scenario = part.scenario or self.configuration(part.candidate).scenario
-                yield part, self.comparison(scenario, metric, part.baseline, part.candidate)
+                comparison = self.comparison(scenario, metric, part.baseline, part.candidate)
+                title, side = words.plain(part.title or words.title_of(comparison)), words.plain(part.side)
+                yield title if title.startswith(side) else f"{side}: {title}", comparison
 
-    def rungs(self) -> Iterator[tuple[PlannedRung, Mapping[str, Any]]]:
+    def rungs(self) -> Iterator[tuple[PlannedRung, analysis.Comparison]]:
         """The rungs of the ladder that were tested, as the verdict has them."""
         for rung in self.plan.ladder:
             if rung.baseline and rung.configuration:
                 scenario = self.configuration(rung.configuration).scenario
                 comparison = self.comparison(scenario, self.metric_of_headline, rung.baseline, rung.configuration)
                 yield rung, comparison
-
-    def listed(self) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
-        """Every comparison of the verdict once, in groups that have a name, in the order of the plan."""
-        groups: dict[str, list[Mapping[str, Any]]] = {"headline": [], "noise (A/A)": []}
-        homes: dict[tuple[str, ...], str] = {}
-        for planned, group in ((self.plan.headline, "headline"), (self.plan.aa, "noise (A/A)")):
-            if planned:
-                homes[_key(planned)] = group
-        homes = {_key(part): "each side" for part in self.plan.parts} | homes
-        for rung in self.plan.ladder:
-            homes.setdefault((rung.baseline, rung.configuration), "ladder")
-        for sweep in (*self.plan.sweeps, *self.plan.windows):
-            names = [sweep.base, *(point.configuration for point in sweep.points)]
-            for pair in itertools.permutations(dict.fromkeys(names), 2):
-                homes.setdefault(pair, words.plain(sweep.title or sweep.factor))
-        loaded = [name for row in self.engine_rows.values() for name in row.values()]
-        for pair in itertools.permutations(dict.fromkeys(loaded), 2):
-            if pair != (self.baseline, self.candidate):
-                homes.setdefault(pair, "engines")
-        for key, c in self._judged.items():
-            home = homes.get(key) or homes.get(key[2:]) or self._home(c)
-            groups.setdefault(home, []).append(c)
-        order = ["headline", "the same pair, other metrics", "each side", "engines", "ladder"]
-        named = [g for g in order if g in groups]
-        rest = [g for g in groups if g not in (*order, "noise (A/A)", "other comparisons")]
-        for group in [*named, *rest, "other comparisons", "noise (A/A)"]:
-            if groups.get(group):
-                yield group, groups[group]
-
-    def _home(self, c: Mapping[str, Any]) -> str:
-        """The group of a comparison that no part of the plan asks for by name."""
-        if (c.get("baseline"), c.get("candidate")) == (self.baseline, self.candidate):
-            return "the same pair, other metrics"
-        scenario = words.plain(c.get("scenario") or "")
-        of_headline = scenario == words.plain(self.headline.get("scenario") or "")
-        return "other comparisons" if of_headline or not scenario else f"scenario {scenario}"
 
     def colour(self, names: Sequence[str], *, place: int = 0) -> str:
         """The colour of a series of configurations: the headline's two keep theirs throughout."""
@@ -321,10 +272,6 @@ class FinishedStudy:
             if configuration in names:
                 return self.colour(names)
         return theme.QUIET
-
-
-def _key(entry: PlannedComparison) -> tuple[str, ...]:
-    return entry.scenario, entry.metric, entry.baseline, entry.candidate
 
 
 def _reasons(text: str) -> dict[str, str]:

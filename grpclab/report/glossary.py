@@ -29,27 +29,27 @@ def explained(study: FinishedStudy) -> Iterator[tuple[str, str]]:
     scenarios = {c.scenario for c in study.configurations.values()}
     yield from ((name, SCENARIOS[name].meaning) for name in SCENARIOS if name in scenarios)
     engines = {study.engine(name) for name in study.configurations}
-    yield from ((f"engine {name}", told) for name, told in _ENGINES.items() if name in engines)
+    yield from ((f"engine {name}", meaning) for name, meaning in _ENGINES.items() if name in engines)
     limits = {label for name in study.configurations for label in study.limits(name)}
-    yield from ((name, told) for name, told in _LIMITS.items() if name in limits)
+    yield from ((name, meaning) for name, meaning in _LIMITS.items() if name in limits)
     if study.has_aa:
         yield "A/A", "the baseline measured once more under another name, to show the noise"
 
 
 def variants(study: FinishedStudy) -> Iterator[tuple[str, str]]:
     """The named configurations among them: those that a title calls by name, at their levels of server and client."""
-    for name, told in MEANINGS.items():
+    for name, meaning in MEANINGS.items():
         called = re.compile(rf"\b{name}\b")
         for configuration, c in study.configurations.items():
             if called.search(f"{configuration} {c.title}") and _is(name, c.settings):
-                yield name, told
+                yield name, meaning
                 break
 
 
 def line(study: FinishedStudy) -> str:
     """The named configurations in one line of plain text; "" for none."""
-    told = "; ".join(f"{word}: {words.plain(meaning)}" for word, meaning in variants(study))
-    return f"{told}." if told else ""
+    text = "; ".join(f"{word}: {words.plain(meaning)}" for word, meaning in variants(study))
+    return f"{text}." if text else ""
 
 
 def _is(variant: str, settings: Mapping[str, Level]) -> bool:

@@ -47,8 +47,8 @@ class Entry:
     @property
     def interval(self) -> str:
         """Its interval; "" without one."""
-        found = qty.interval(self.about.low, self.about.high)
-        return "" if found == qty.MISSING or self.about.claims else found
+        text = qty.interval(self.about.low, self.about.high)
+        return "" if text == qty.MISSING or self.about.claims else text
 
     @property
     def warnings(self) -> str:
@@ -75,13 +75,13 @@ def write_index(reports_dir: Path | str, *, links: Sequence[tuple[str, str]] = (
     shown on top.
     """
     folder = Path(reports_dir)
-    found = [_entry(file, about) for file in sorted(folder.glob("*.html")) if (about := _about(file))]
-    found.sort(key=lambda entry: entry.about.age, reverse=True)
-    studies = [entry.about for entry in found]
+    entries = [_entry(file, about) for file in sorted(folder.glob("*.html")) if (about := _about(file))]
+    entries.sort(key=lambda entry: entry.about.age, reverse=True)
+    studies = [entry.about for entry in entries]
     figures = [block.html() for block in history(studies)]
     page = assets.rendered(
         "studies.html.j2",
-        entries=found,
+        entries=entries,
         links=links,
         figures=figures,
         palette=palette("".join(figures)),
@@ -105,7 +105,11 @@ def _entry(file: Path, about: Past) -> Entry:
 def _changes(studies: Sequence[Past]) -> list[tuple[Past, str]]:
     """The studies, the newest first, before which the machine or a version changed, and what did."""
     known = [study for study in sorted(studies, key=lambda study: study.age, reverse=True) if study.identity]
-    return [(after, "; ".join(told)) for after, before in itertools.pairwise(known) if (told := changes(before, after))]
+    return [
+        (after, "; ".join(changed))
+        for after, before in itertools.pairwise(known)
+        if (changed := changes(before, after))
+    ]
 
 
 def _href(name: str) -> str:

@@ -183,8 +183,8 @@ class Past:
 
     def level(self, name: str) -> PastLevel | None:
         """The level of one configuration of the headline's scenario."""
-        found = [level for level in self.levels if (level.name, level.scenario) == (name, self.scenario)]
-        return found[0] if found else None
+        levels = [level for level in self.levels if (level.name, level.scenario) == (name, self.scenario)]
+        return levels[0] if levels else None
 
     @property
     def same_headline(self) -> tuple[str, ...] | None:
@@ -198,8 +198,8 @@ class Past:
 def read(file: Path) -> Past | None:
     """The summary inside a report; None for any other file, and for one that cannot be read."""
     try:
-        found = element(read_page(file), "grpclab-summary")
-        document = json_object(found) if found else {}
+        content = element(read_page(file), "grpclab-summary")
+        document = json_object(content) if content else {}
     except (OSError, ValueError):
         return None
     return Past.read(document, file.name) if document.get("study") else None
@@ -210,9 +210,7 @@ def summary(study: FinishedStudy) -> Past:
 
     Without trials it holds no levels, and the study is in no history of a configuration.
     """
-    manifest, verdict = study.manifest, study.verdict
-    headline = verdict.headline
-    compared = headline if headline.baseline or not manifest.plan.headline else manifest.plan.headline
+    manifest, verdict, headline = study.manifest, study.verdict, study.headline
     commit = words.plain(manifest.git.get("commit") or "")[:12]
     known = [manifest.machine.get(key) for key in ("host", "hostname", "cpu_model", "cpu")]
     return Past(
@@ -232,10 +230,10 @@ def summary(study: FinishedStudy) -> Past:
         warnings=len([text for text in verdict.warnings if text]),
         blocks=_count(headline.blocks),
         delta=study.delta,
-        scenario=words.plain(compared.scenario),
-        metric=words.plain(compared.metric),
-        baseline=words.plain(compared.baseline),
-        candidate=words.plain(compared.candidate),
+        scenario=words.plain(headline.scenario),
+        metric=words.plain(headline.metric),
+        baseline=words.plain(headline.baseline),
+        candidate=words.plain(headline.candidate),
         levels=_levels(study, manifest.plan),
     )
 

@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from grpclab.errors import GrpclabError, MeasurementError, StorageError
 from grpclab.report import data, write_index, write_report
+from grpclab.report.data import Packed
 from grpclab.report.files import replace
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.renderers.json import as_json
 from grpclab.report.renderers.markdown import markdown
-from grpclab.report.stored import load_study
 from grpclab.study.documents import manifest_document
 from grpclab.study.runner import Study
+from grpclab.study.stored_values import read_manifest
 from grpclab.system.paths import written_to
 from grpclab.text.redaction import Redactor, mask_foreign, masked
 
 
-def publish(study: Study, *, allow_mixed: bool = False) -> Path:
-    """Judge the study as it is stored and write its report; returns the report's path.
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """A report that was written, and the study as it shows it."""
+
+    path: Path
+    study: FinishedStudy
+
+
+def publish(study: Study, *, allow_mixed: bool = False) -> Published:
+    """Judge the study as it is stored and write its report.
 
     Beside it lie the same as Markdown and as JSON, and the index of all reports. An earlier version stored secrets, so
     they are taken out once more, and no report that holds one stays: StorageError. Raises MeasurementError if it holds
@@ -32,20 +42,27 @@ def publish(study: Study, *, allow_mixed: bool = False) -> Path:
     if trials.empty:
         damaged = study.damaged_warning()
         raise MeasurementError(damaged or f"study {study.name} holds no trial yet: run it first")
-    judgement, redactor = masked(study.judge(trials).as_dict()), study.store.redactor()
+    judgement, redactor = masked(study.judge(trials)), study.store.redactor()
     manifest, trials = redactor.manifest(manifest_document(study.store.folder)), _masked_frame(trials)
     path = study.root / "reports" / f"{study.name}.html"
     artifacts = study.artifacts(trials)
-    finished_study = FinishedStudy.of(manifest, trials, judgement, artifacts.histograms, artifacts.profiles)
+    finished = FinishedStudy.of(read_manifest(manifest), trials, judgement, artifacts.histograms, artifacts.profiles)
+    packed = Packed(
+        manifest=manifest,
+        trials=trials,
+        verdict=judgement.as_dict(),
+        details=masked(artifacts.details),
+        markdown=markdown(finished),
+    )
     solved = f"the results are stored; once that is solved, `grpclab report {study.name}` writes it"
     with written_to(path.parent, solved):
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_report(path, finished_study, details=masked(artifacts.details))
-        replace(path.with_suffix(".md"), markdown(finished_study))
-        replace(path.with_suffix(".json"), f"{json.dumps(as_json(finished_study), indent=1, allow_nan=False)}\n")
+        write_report(path, finished, packed)
+        replace(path.with_suffix(".md"), packed.markdown)
+        replace(path.with_suffix(".json"), f"{json.dumps(as_json(finished), indent=1, allow_nan=False)}\n")
         _refuse_secrets(path, redactor)
         write_index(path.parent)
-    return path
+    return Published(path=path, study=finished)
 
 
 def _masked_frame(trials: pd.DataFrame) -> pd.DataFrame:
@@ -72,10 +89,3 @@ def _refuse_secrets(path: Path, redactor: Redactor) -> None:
         for file in files:
             file.unlink()
         raise StorageError(f"{path} is not written: a secret of this study would be in it; --redact NAME names it")
-
-
-def finished(study: Study, *, histograms: bool = False) -> FinishedStudy:
-    """A study as its report sees it, out of what :func:`publish` has stored; `histograms` only where they are drawn."""
-    stored = load_study(study.store.folder)
-    latencies = study.artifacts(stored.trials).histograms if histograms else None
-    return FinishedStudy.of(stored.manifest, stored.trials, stored.verdict, latencies)

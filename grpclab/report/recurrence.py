@@ -19,7 +19,7 @@ MOST_STUDIES = 40
 _VERSIONS = ("grpcio", "protobuf", "uvloop", "python", "kernel")
 """What of an identity is told with its values; of the rest only that it changed."""
 
-Found = dict[tuple[str, ...], list[tuple[Past, PastLevel]]]
+Recurring = dict[tuple[str, ...], list[tuple[Past, PastLevel]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,16 +38,16 @@ class Change:
     """Between `place` and the study after it the machine or a version changed."""
 
     place: int
-    told: str
+    what: str
 
 
-def recurring(studies: Sequence[Past]) -> Found:
+def recurring(studies: Sequence[Past]) -> Recurring:
     """The configurations of two studies or more, each with its levels from the oldest to the newest."""
-    found: Found = {}
+    levels: Recurring = {}
     for study in sorted(studies, key=order):
         for key, level in {level.same: level for level in study.levels}.items():
-            found.setdefault(key, []).append((study, level))
-    return {key: pairs for key, pairs in found.items() if len(pairs) > 1}
+            levels.setdefault(key, []).append((study, level))
+    return {key: pairs for key, pairs in levels.items() if len(pairs) > 1}
 
 
 def order(study: Past) -> tuple[object, ...]:
@@ -55,24 +55,24 @@ def order(study: Past) -> tuple[object, ...]:
     return study.age, study.study, study.file
 
 
-def metric_of(newest: Past, found: Found) -> str:
+def metric_of(newest: Past, levels: Recurring) -> str:
     """The metric of the newest study, if it recurs, else the one that recurs most."""
     counts: dict[str, int] = {}
-    for pairs in found.values():
+    for pairs in levels.values():
         counts[pairs[0][1].metric] = counts.get(pairs[0][1].metric, 0) + 1
     return newest.metric if newest.metric in counts else max(counts, key=lambda metric: (counts[metric], metric))
 
 
-def chosen(newest: Past, found: Found) -> list[tuple[str, ...]]:
+def chosen(newest: Past, levels: Recurring) -> list[tuple[str, ...]]:
     """The headline's two of the newest study, then those in most studies, then in the order of that study."""
     places = {level.same: at for at, level in enumerate(newest.levels)}
     sides = [level.same for name in (newest.baseline, newest.candidate) if (level := newest.level(name))]
 
     def rank(key: tuple[str, ...]) -> tuple[object, ...]:
         side = sides.index(key) if key in sides else len(sides)
-        return side, -len(found[key]), places.get(key, len(places)), key
+        return side, -len(levels[key]), places.get(key, len(places)), key
 
-    return sorted(found, key=rank)[:MOST_LINES]
+    return sorted(levels, key=rank)[:MOST_LINES]
 
 
 def distinct(studies: Sequence[Past]) -> list[Past]:
@@ -83,12 +83,12 @@ def distinct(studies: Sequence[Past]) -> list[Past]:
 
 def borders(drawn: Sequence[Past]) -> list[Change]:
     """Where the machine or a version changed between two neighbours."""
-    found = []
+    places = []
     for place, (before, after) in enumerate(itertools.pairwise(drawn)):
-        if told := changes(before, after):
-            more = f" and {len(told) - 2} more" if len(told) > 2 else ""
-            found.append(Change(place=place, told=f"{', '.join(told[:2])}{more}"))
-    return found
+        if changed := changes(before, after):
+            more = f" and {len(changed) - 2} more" if len(changed) > 2 else ""
+            places.append(Change(place=place, what=f"{', '.join(changed[:2])}{more}"))
+    return places
 
 
 def runs(spots: Sequence[PastValue], borders: Sequence[Change]) -> list[list[PastValue]]:
@@ -107,13 +107,13 @@ def changes(before: Past, after: Past) -> list[str]:
     """What is another machine or version in the later of two studies, in words; nothing if all is the same."""
     if not (before.identity and after.identity):
         return ["machine not recorded"]
-    found = []
+    changed = []
     for key in sorted(before.identity.keys() | after.identity.keys(), key=_rank):
         old, new = before.identity.get(key, ""), after.identity.get(key, "")
         if old != new:
-            told = f" {words.short(old or 'none', 24)} → {words.short(new or 'none', 24)}" if key in _VERSIONS else ""
-            found.append(f"{words.short(key.replace('_', ' '), 24)}{told}")
-    return found
+            values = f" {words.short(old or 'none', 24)} → {words.short(new or 'none', 24)}" if key in _VERSIONS else ""
+            changed.append(f"{words.short(key.replace('_', ' '), 24)}{values}")
+    return changed
 
 
 def _rank(key: str) -> tuple[int, str]:

@@ -62,8 +62,8 @@ class StoredStudy:
         """One row a comparison, the headline first, the A/A arm last: see verdict.json."""
         aa = self.verdict.get("aa")
         headline = self.verdict.get("headline")
-        found = [*([headline] if headline else []), *(self.verdict.get("comparisons") or []), *([aa] if aa else [])]
-        return pd.DataFrame(found)
+        rows = [*([headline] if headline else []), *(self.verdict.get("comparisons") or []), *([aa] if aa else [])]
+        return pd.DataFrame(rows)
 
     def __repr__(self) -> str:
         return f"StoredStudy({self.name!r}, {len(self.trials):,} trials)"
@@ -91,8 +91,8 @@ def load_study(source: Path | str) -> StoredStudy:
             manifest, verdict = (_read(path, part, JSON_BYTES, json_object) for part in (PARTS[0], PARTS[2]))
             trials = _read(path, PARTS[1], MOST_BYTES, from_parquet)
         except (OSError, ValueError) as error:
-            told = f"no {error.filename}" if isinstance(error, FileNotFoundError) else printable(str(error), 300)
-            raise DesignError(f"{where}: {told}; `grpclab report {path}` finishes it") from None
+            reason = f"no {error.filename}" if isinstance(error, FileNotFoundError) else printable(str(error), 300)
+            raise DesignError(f"{where}: {reason}; `grpclab report {path}` finishes it") from None
     try:
         read_manifest(manifest)
         read_verdict(verdict)
@@ -141,12 +141,12 @@ def _verdict(folder: Path) -> Judgement:
 
 def finished_studies(results: Path | str) -> list[Path]:
     """The folders of finished studies in a folder of results, the newest first by the time they were begun."""
-    found = []
+    folders = []
     for folder in Path(results).glob("*/"):
         try:
             if all((folder / part).is_file() for part in PARTS):
                 begun = read_manifest(manifest_document(folder)).created_at
-                found.append((begun, folder.name, folder))
+                folders.append((begun, folder.name, folder))
         except (OSError, ValueError):
             continue  # half a study, or somebody else's folder
-    return [folder for _, _, folder in sorted(found, reverse=True)]
+    return [folder for _, _, folder in sorted(folders, reverse=True)]

@@ -28,12 +28,12 @@ ROUND = "stroke-linejoin:round;stroke-linecap:butt"
 def inline(svg: str) -> str:
     """The SVG of a file as an element inside HTML. Text in it stays text: matplotlib has escaped it."""
     body = _METADATA.sub("", _DEFAULTS.sub("", _PROLOGUE.sub("", svg)))
-    mine = f"p{hashlib.sha256(svg.encode()).hexdigest()[:8]}-"
+    prefix = f"p{hashlib.sha256(svg.encode()).hexdigest()[:8]}-"
     used = set(_USE.findall(body))
-    body = _ID.sub(lambda found: f' id="{mine}{found[1]}"' if found[1] in used else "", body)
-    body = _USE.sub(lambda found: f"#{mine}{found[1]}" if found[1] in used else found[0], body)
+    body = _ID.sub(lambda match: f' id="{prefix}{match[1]}"' if match[1] in used else "", body)
+    body = _USE.sub(lambda match: f"#{prefix}{match[1]}" if match[1] in used else match[0], body)
     body = _PAINT.sub(r'style="\1: #\2"', body)
-    body = _COLOUR.sub(lambda found: f"var(--c{found[1].lower()})", body)
+    body = _COLOUR.sub(lambda match: f"var(--c{match[1].lower()})", body)
     body = re.sub(r"\n\s*", "\n", re.sub(r"<!--.*?-->|<g>\s*</g>", "", body, flags=re.DOTALL)).strip()
     first, _, rest = body.partition(">")
     box = re.search(r'viewBox="[^"]*"', first)
@@ -62,7 +62,7 @@ def themed(element: str) -> str:
 
 def with_colours(element: str) -> str:
     """The same with the colours of light instead of the page's variables."""
-    return _VARIABLE.sub(lambda found: f"#{found[1]}", element)
+    return _VARIABLE.sub(lambda match: f"#{match[1]}", element)
 
 
 def palette(body: str) -> str:

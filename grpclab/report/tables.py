@@ -67,9 +67,9 @@ def facts(pairs: Iterable[tuple[str, str]]) -> str:
     return f'<dl class="gl-facts">{items}</dl>'
 
 
-def badge(verdict: object) -> str:
+def badge(verdict: str) -> str:
     """A verdict on its colour."""
-    word = words.plain(verdict or "inconclusive")
+    word = words.plain(verdict)
     known = word if word in {"faster", "slower", "equivalent", "inconclusive"} else "inconclusive"
     return f'<span class="gl-badge gl-{known}">{esc(word)}</span>'
 

@@ -101,7 +101,7 @@ def draw_svg(draw: Draw, *, narrow: bool, height_in: float, above: str = "") -> 
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         canvas: Any = FigureCanvasSVG(figure)
         canvas.print_svg(out, metadata=nothing)  # savefig would draw twice more
-    drawn = _TIP.sub(lambda found: f"<g>\n<title>{_untold(found[1])}</title>", out.getvalue())
+    drawn = _TIP.sub(lambda match: f"<g>\n<title>{_decoded(match[1])}</title>", out.getvalue())
     return _numbered(_FONT_IN_SVG.sub(_FACES, drawn))
 
 
@@ -110,7 +110,7 @@ def tip(artist: Artist, text: object) -> None:
     artist.set_gid(f"tip-{id(artist)}-{words.plain(text).encode('utf-8', 'replace').hex()}")
 
 
-def _untold(code: str) -> str:
+def _decoded(code: str) -> str:
     return html.escape(bytes.fromhex(code).decode("utf-8", "replace"), quote=False)
 
 
@@ -149,7 +149,7 @@ def _numbered(svg: str) -> str:
     from run to run.
     """
     names: dict[str, str] = {}
-    return _CLIP.sub(lambda found: names.setdefault(found[0], f"clip{len(names)}"), svg)
+    return _CLIP.sub(lambda match: names.setdefault(match[0], f"clip{len(names)}"), svg)
 
 
 def clean(ax: Axes, *, grid: str = "y") -> None:

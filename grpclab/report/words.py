@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import html
-import math
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from grpclab import quantities as qty
+from grpclab.analysis import Comparison
 from grpclab.analysis.inference.ratios import TOO_FEW
 from grpclab.text.printable import printable
 
@@ -28,14 +27,19 @@ def esc(text: object) -> str:
     return html.escape(plain(text), quote=True)
 
 
-def interval_of(comparison: Mapping[str, Any]) -> str:
+def title_of(comparison: Comparison, otherwise: str = "") -> str:
+    """The title of a comparison, or what it compares; `otherwise` where it says neither."""
+    sides = f"{comparison.candidate} against {comparison.baseline}" if comparison.candidate else otherwise
+    return plain(comparison.title or sides)
+
+
+def interval_of(comparison: Comparison) -> str:
     """The interval of a comparison, or that its blocks are too few for one."""
-    known = math.isfinite(qty.number(comparison.get("ratio")))
-    between = qty.interval(comparison.get("ci_low"), comparison.get("ci_high"))
-    return TOO_FEW if known and between == qty.MISSING else between
+    between = qty.interval(comparison.ci_low, comparison.ci_high)
+    return TOO_FEW if comparison.computed and between == qty.MISSING else between
 
 
-def with_interval(comparison: Mapping[str, Any]) -> str:
+def with_interval(comparison: Comparison) -> str:
     """The same in a sentence: ``95 % interval 5.90 to 6.35``, ``too few blocks for an interval``."""
     between = interval_of(comparison)
     if between == TOO_FEW:
@@ -43,11 +47,11 @@ def with_interval(comparison: Mapping[str, Any]) -> str:
     return f"95 % interval {between}"
 
 
-def estimate(comparison: Mapping[str, Any]) -> str:
+def estimate(comparison: Comparison) -> str:
     """A ratio with its interval: ``6.12× (95 % interval 5.90 to 6.35)``, or that it could not be computed."""
-    if not math.isfinite(qty.number(comparison.get("ratio"))):
+    if not comparison.computed:
         return "no ratio could be computed"
-    return f"{qty.ratio(comparison['ratio'])} ({with_interval(comparison)})"
+    return f"{qty.ratio(comparison.ratio)} ({with_interval(comparison)})"
 
 
 def sentence_case(text: str) -> str:

@@ -1,22 +1,24 @@
 """What only the server process itself can tell the diagnostics server: its garbage collector, and who holds its memory.
 
-A thread answers on a Unix socket in a folder that is private to this user: one JSON line in, one out. Nothing is
-traced until it is asked for, and tracing ends with the answer.
+A thread answers on a Unix socket in a folder that is private to this user: one line of JSON in, one out, each a
+message of :mod:`grpclab.system.json_lines`. Nothing is traced until it is asked for, and tracing ends with the answer.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import os
 import socket
 import threading
 import time
 import tracemalloc
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Generic, TypeVar, cast
+
+from grpclab.system.json_lines import decode, encode
 
 LONGEST_S = 60.0
 FRAMES = 16
@@ -24,6 +26,65 @@ FRAMES = 16
 MOST_STACKS = 5000
 
 _tracing = threading.Lock()
+
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generation:
+    """One generation of the garbage collector, since the process began."""
+
+    collections: int
+    collected: int
+    """Objects."""
+    uncollectable: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generations:
+    """The generations of the garbage collector, the youngest first."""
+
+    generations: tuple[Generation, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allocation:
+    """What was allocated on one stack, and is still held."""
+
+    size: int
+    """Bytes."""
+    blocks: int
+    frames: tuple[tuple[str, int], ...]
+    """File and line, the root first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allocations:
+    """What was allocated while it was traced and is still held, by stack, the largest first."""
+
+    allocations: tuple[Allocation, ...]
+
+
+class Question(Generic[Answer]):
+    """A question of the diagnostics server; `answer` is the class of what comes back."""
+
+    answer: ClassVar[type[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationsQuestion(Question[Generations]):
+    """How busy has the garbage collector been?"""
+
+    answer = Generations
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeapQuestion(Question[Allocations]):
+    """What is allocated in so many seconds, and still held at their end?"""
+
+    answer = Allocations
+    seconds: float
 
 
 def path_of(folder: str, pid: int) -> Path:
@@ -39,25 +100,26 @@ def start(folder: str) -> None:
     threading.Thread(target=_serve, args=(listener,), name="desk-agent", daemon=True).start()
 
 
-def ask(folder: str, pid: int, timeout_s: float, **question: Any) -> Any:
+def ask(folder: str, pid: int, timeout_s: float, question: Question[Answer]) -> Answer:
     """The answer of a process, from another one. Raises OSError or ValueError where there is none."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(timeout_s)
         connection.connect(str(path_of(folder, pid)))
-        connection.sendall(json.dumps(question).encode() + b"\n")
+        connection.sendall(encode(question).encode() + b"\n")
         with connection.makefile("rb") as answer:
-            return json.loads(answer.readline())
+            return cast("Answer", decode(question.answer, answer.readline()))
 
 
-async def ask_later(folder: str, pid: int, timeout_s: float, **question: Any) -> Any:
-    """The same on an event loop; cancelled, it hangs up."""
+async def ask_later(folder: str, pid: int, timeout_s: float, question: Question[Answer]) -> Answer:
+    """The answer of a process, on an event loop; cancelled, it hangs up. Raises as :func:`ask`."""
     async with asyncio.timeout(timeout_s):
         answer, connection = await asyncio.open_unix_connection(path_of(folder, pid))
         try:
-            connection.write(json.dumps(question).encode() + b"\n")
-            return json.loads(await answer.read())
+            connection.write(encode(question).encode() + b"\n")
+            line = await answer.read()
         finally:
             connection.close()
+    return cast("Answer", await asyncio.to_thread(decode, question.answer, line))  # of a heap it takes a while
 
 
 def _serve(listener: socket.socket) -> None:
@@ -69,15 +131,21 @@ def _serve(listener: socket.socket) -> None:
 def _answer(connection: socket.socket) -> None:
     with connection, connection.makefile("rb") as lines:
         try:
-            question = json.loads(lines.readline())
-            seconds = question.get("heap_s")
-            if seconds is None:
-                found: Any = gc.get_stats()
+            question: Question[Any] = decode(Question, lines.readline())
+            if isinstance(question, HeapQuestion):
+                seconds = min(question.seconds, LONGEST_S)
+                answer: object = allocations(seconds, lambda pause_s: _wait(connection, pause_s))
             else:
-                found = allocations(min(float(seconds), LONGEST_S), lambda pause_s: _wait(connection, pause_s))
-            connection.sendall(json.dumps(found).encode() + b"\n")
-        except (OSError, ValueError, AttributeError):
+                answer = Generations(generations=tuple(map(_generation, gc.get_stats())))
+            connection.sendall(encode(answer).encode() + b"\n")
+        except (OSError, ValueError):
             return  # nobody waits any more, or nobody of ours asked
+
+
+def _generation(stats: Mapping[str, int]) -> Generation:
+    return Generation(
+        collections=stats["collections"], collected=stats["collected"], uncollectable=stats["uncollectable"]
+    )
 
 
 def _wait(connection: socket.socket, pause_s: float) -> None:
@@ -91,11 +159,10 @@ def _wait(connection: socket.socket, pause_s: float) -> None:
     raise ConnectionAbortedError
 
 
-def allocations(seconds: float, wait: Callable[[float], None] = time.sleep) -> list[dict[str, Any]]:
-    """What is allocated in so many seconds and still held at their end, by stack.
+def allocations(seconds: float, wait: Callable[[float], None] = time.sleep) -> Allocations:
+    """Return what is allocated in so many seconds and still held at their end.
 
-    Each is ``{"bytes": int, "blocks": int, "frames": [[file, line], ...]}``, the root first. tracemalloc slows the
-    process while it traces.
+    tracemalloc slows the process while it traces.
     """
     with _tracing:
         tracemalloc.start(FRAMES)
@@ -104,11 +171,13 @@ def allocations(seconds: float, wait: Callable[[float], None] = time.sleep) -> l
             snapshot = tracemalloc.take_snapshot()
         finally:
             tracemalloc.stop()
-    return [
-        {"bytes": found.size, "blocks": found.count, "frames": _frames(found.traceback)}
-        for found in snapshot.statistics("traceback")[:MOST_STACKS]
-    ]
+    statistics = snapshot.statistics("traceback")[:MOST_STACKS]
+    return Allocations(
+        allocations=tuple(
+            Allocation(size=one.size, blocks=one.count, frames=_frames(one.traceback)) for one in statistics
+        )
+    )
 
 
-def _frames(traceback: Iterable[tracemalloc.Frame]) -> list[tuple[str, int]]:
-    return [(frame.filename, frame.lineno) for frame in traceback]
+def _frames(traceback: Iterable[tracemalloc.Frame]) -> tuple[tuple[str, int], ...]:
+    return tuple((frame.filename, frame.lineno) for frame in traceback)

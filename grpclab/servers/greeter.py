@@ -42,10 +42,6 @@ class CallCount:
         with self._lock:
             self.inside -= 1
 
-    def as_dict(self) -> dict[str, int]:
-        """The two figures that outlive the server."""
-        return {"calls": self.calls, "high_water": self.high_water}
-
 
 def burn_cpu(work_us: float) -> None:
     """Use this much CPU time of this thread, in microseconds; waiting does not count."""

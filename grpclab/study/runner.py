@@ -35,6 +35,7 @@ from grpclab.study.model import Manifest, StoredResult
 from grpclab.study.parameters import StudyParameters, study_name
 from grpclab.study.store import Store
 from grpclab.study.stored_values import read
+from grpclab.study.trial_order import variables
 from grpclab.study.trial_progress import Progress, say
 from grpclab.study.trial_result import TrialIdentity, TrialResult, now_text
 from grpclab.system.paths import project_root, require_writable, written_to
@@ -234,13 +235,8 @@ class Study:
     def measure(self, config: TrialConfig, identity: TrialIdentity, folder: Path) -> str:
         """Measure one trial into `folder`, as a notebook of its own; the reason why that failed, or nothing."""
         profiled_blocks = self.plan.blocks if self.plan.profiled_blocks is None else self.plan.profiled_blocks
-        parameters = {
-            **vars(identity),
-            "variant": "",
-            "settings": config.settings(),
-            "profile": identity.configuration in self.plan.profiled and identity.block < profiled_blocks,
-        }
-        return execute_trial(folder, parameters | {"output_dir": str(folder)})
+        profile = identity.configuration in self.plan.profiled and identity.block < profiled_blocks
+        return execute_trial(folder, variables(config, identity, folder, profile=profile))
 
     def collect(self, *, allow_mixed: bool = False) -> pd.DataFrame:
         """Every stored trial as one tidy frame; writes trials.parquet.

@@ -13,7 +13,7 @@ from grpclab.factors.config import ServerConfig, TrialConfig
 from grpclab.load.calls.metadata import metadata_words, parse_metadata
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.calls.request import json_text
-from grpclab.load.plan import choose_call
+from grpclab.load.plan import CallRequest, choose_call
 from grpclab.servers import targets
 from grpclab.servers.process.launcher import COMMAND_TIMEOUT_S, RunningServer
 from grpclab.servers.targets import ServerStart
@@ -89,12 +89,11 @@ class Subject:
 
     def call_at(self, target: str, config: TrialConfig) -> CallSpec:
         """What is called at a running server. Raises UsageError or TargetError."""
-        return choose_call(
-            target,
-            config,
+        asked = CallRequest(
             name=self.call or None,
             data=self.data,
             metadata=self.metadata,
             proto=self.proto,
             proto_path=self.proto_path,
         )
+        return choose_call(target, config, asked)

@@ -105,7 +105,7 @@ class TrialResult:
         self.histogram = run.summary.histogram
         self.errors_by_status = run.summary.errors_by_status
         self.failures = run.failures
-        self.goaways = run.traffic.goaways
+        self.goaways = dict(run.traffic.goaways)
         self.notices = list(run.notices)
         self.metrics |= window.metrics(run, opened, closed)
         if self.config.load.pause_s:

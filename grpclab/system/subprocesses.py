@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import math
 import os
 import selectors
@@ -19,7 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import IO, Any, TypeVar, cast, overload
+from typing import IO, TypeVar
 
 from grpclab.errors import WorkerError
 from grpclab.system import json_lines
@@ -76,10 +75,9 @@ def die_with_parent(on_line: Callable[[str], None] | None = None) -> None:
     threading.Thread(target=watch, name="lifeline", daemon=True).start()
 
 
-def say(message: object = None, /, **fields: Any) -> None:
+def say(message: object) -> None:
     """In a child: one message to the parent."""
-    line = json.dumps(fields) if message is None else json_lines.encode(message)
-    sys.stdout.write(f"{MARK.decode()}{line}\n")
+    sys.stdout.write(f"{MARK.decode()}{json_lines.encode(message)}\n")
     sys.stdout.flush()
 
 
@@ -98,12 +96,12 @@ def module_command(module: str, *arguments: str) -> list[str]:
 
 @dataclasses.dataclass(kw_only=True)
 class _Read:
-    """What has been read of a pipe: bytes as they came, and the messages before them."""
+    """What has been read of a pipe: bytes as they came, and the messages before them, undecoded."""
 
     chunks: list[bytes] = dataclasses.field(default_factory=list)
     searched: int = 0
     """So many of the chunks are known to hold no end of a line."""
-    messages: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    messages: list[bytes] = dataclasses.field(default_factory=list)
 
 
 class Child:
@@ -142,38 +140,29 @@ class Child:
         """Takes what it prints beside its messages: where its standard error goes, too."""
         self._read = _Read()
 
-    def send(self, message: object = None, /, **fields: Any) -> None:
+    def send(self, message: object) -> None:
         """Send one message to the child. Raises WorkerError if it is gone."""
         assert self.popen.stdin is not None
-        line = json.dumps(fields) if message is None else json_lines.encode(message)
         try:
-            self.popen.stdin.write(line.encode() + b"\n")
+            self.popen.stdin.write(json_lines.encode(message).encode() + b"\n")
             self.popen.stdin.flush()
         except (BrokenPipeError, OSError):
             raise self._gone() from None
 
-    @overload
-    def receive(self, timeout_s: float) -> dict[str, Any]: ...
-
-    @overload
-    def receive(self, timeout_s: float, kind: type[T]) -> T: ...
-
-    def receive(self, timeout_s: float, kind: type[Any] = dict) -> Any:
+    def receive(self, timeout_s: float, kind: type[T]) -> T:
         """Return the child's next message. Raises WorkerError when it ends, or says nothing of that kind in time."""
         (message,) = receive_all([self], timeout_s, kind)
         return message
 
-    def message(self, kind: type[T], document: dict[str, Any]) -> T:
-        """A message of the child. Raises WorkerError where it is of another kind."""
-        if kind is dict:
-            return cast("T", document)
+    def message(self, kind: type[T], line: bytes) -> T:
+        """The message of one of its lines. Raises WorkerError where it is of another kind."""
         try:
-            return json_lines.read(kind, document)
+            return json_lines.decode(kind, line)
         except ValueError as error:
             raise WorkerError(f"{self.name} (pid {self.pid}) sent no {kind.__name__}: {error}") from None
 
     @property
-    def unread(self) -> list[dict[str, Any]]:
+    def unread(self) -> list[bytes]:
         """The lines that have been read, but that nobody has taken yet."""
         return self._read.messages
 
@@ -192,16 +181,16 @@ class Child:
         read = self._read
         if not read.chunks:
             return
-        if read.chunks[-1] and not any(b"\n" in chunk for chunk in read.chunks[read.searched :]):
+        if read.chunks[-1] and b"\n" not in b"".join(read.chunks[read.searched :]):
             read.searched = len(read.chunks)
             return  # no line has come to its end
         *lines, rest = b"".join(read.chunks).split(b"\n")
         parts = [line.partition(MARK) for line in lines]
-        messages = [json.loads(message) for _, mark, message in parts if mark]
+        messages = [message for _, mark, message in parts if mark]
         if not read.chunks[-1] and not messages:
             raise self._gone()
         self._read = _Read(chunks=[rest] if rest else [], messages=[*read.messages, *messages])
-        if printed := b"".join(text + b"\n" for text, mark, _ in parts if text or not mark):
+        if printed := b"".join([text + b"\n" for text, mark, _ in parts if text or not mark]):
             with contextlib.suppress(OSError):
                 os.write(self._printed, printed)
 
@@ -274,17 +263,6 @@ class Child:
             self.stop()
 
 
-@overload
-def receive_all(
-    children: Sequence[Child],
-    timeout_s: float,
-    *,
-    every_s: float | None = None,
-    tick: Callable[[], None] | None = None,
-) -> list[dict[str, Any]]: ...
-
-
-@overload
 def receive_all(
     children: Sequence[Child],
     timeout_s: float,
@@ -292,17 +270,7 @@ def receive_all(
     *,
     every_s: float | None = None,
     tick: Callable[[], None] | None = None,
-) -> list[T]: ...
-
-
-def receive_all(
-    children: Sequence[Child],
-    timeout_s: float,
-    kind: type[Any] = dict,
-    *,
-    every_s: float | None = None,
-    tick: Callable[[], None] | None = None,
-) -> list[Any]:
+) -> list[T]:
     """One message from each child, in their order; `tick` is called about every `every_s` meanwhile.
 
     Raises WorkerError when one of them ends or says something else, or when `timeout_s` is over. Whatever it raises
@@ -327,20 +295,12 @@ def receive_all(
                     selector.unregister(key.fileobj)
             if tick is not None:
                 tick()
-    return [child.message(kind, child.unread.pop(0)) for child in children]
+    messages = [child.message(kind, child.unread[0]) for child in children]
+    for child in children:
+        child.unread.pop(0)
+    return messages
 
 
-@overload
-def receive_any(
-    children: Sequence[Child],
-    timeout_s: float,
-    *,
-    every_s: float,
-    tick: Callable[[], None] | None = None,
-) -> Iterator[tuple[Child, dict[str, Any]]]: ...
-
-
-@overload
 def receive_any(
     children: Sequence[Child],
     timeout_s: float,
@@ -348,17 +308,7 @@ def receive_any(
     *,
     every_s: float,
     tick: Callable[[], None] | None = None,
-) -> Iterator[tuple[Child, T]]: ...
-
-
-def receive_any(
-    children: Sequence[Child],
-    timeout_s: float,
-    kind: type[Any] = dict,
-    *,
-    every_s: float,
-    tick: Callable[[], None] | None = None,
-) -> Iterator[tuple[Child, Any]]:
+) -> Iterator[tuple[Child, T]]:
     """The messages that come in first, each with its child; none after `timeout_s`. Otherwise as `receive_all`.
 
     A message is taken when the next one is asked for: one that a signal kept from being looked at comes again.

@@ -43,7 +43,7 @@ from grpclab.text.credentials import (
     snake_case,
 )
 
-V = TypeVar("V")
+T = TypeVar("T")
 Names = tuple[str, ...]
 """Of the fields and keys that lead to a text."""
 
@@ -66,8 +66,8 @@ def mask_foreign(text: str) -> str:
     return _by_name(mask(text), lambda _: MASK)
 
 
-def masked(value: Any) -> Any:
-    """A JSON value whose texts :func:`mask_foreign` has read."""
+def masked(value: T) -> T:
+    """A JSON value, or one of a dataclass of such values, whose texts :func:`mask_foreign` has read."""
     return _with_texts(value, lambda _, text: mask_foreign(text))
 
 
@@ -118,7 +118,7 @@ def _by_name(text: str, by: Callable[[str], str]) -> str:
     return _BEARER.sub(behind_scheme, ASSIGNED.sub(replaced, text))
 
 
-def _with_texts(value: V, by: Callable[[Names, str], str], path: Names = ()) -> V:
+def _with_texts(value: T, by: Callable[[Names, str], str], path: Names = ()) -> T:
     """A value of JSON or of a dataclass with other texts: what `by` makes of the names that lead to one, and of it."""
     changed: Any = value
     if isinstance(value, Mapping):
@@ -130,13 +130,13 @@ def _with_texts(value: V, by: Callable[[Names, str], str], path: Names = ()) -> 
     elif is_dataclass(value) and not isinstance(value, type):
         parts = ((one.name, getattr(value, one.name)) for one in fields(value))
         changed = replace(value, **{name: _with_texts(part, by, (*path, name)) for name, part in parts})
-    return cast("V", changed)
+    return cast("T", changed)
 
 
 # ---- a study -----------------------------------------------------------------------------------------------------
 
 
-def without_digits(value: V) -> V:
+def without_digits(value: T) -> T:
     """A plan, or another value, in which all secrets look the same."""
     return _with_texts(value, lambda _, text: PLACEHOLDER.sub(MASK, text))
 
@@ -156,7 +156,7 @@ class Redactor:
         bare = SCHEME.sub("", value.strip(), count=1)
         return PREFIX + hmac.new(self._salt, bare.encode("utf-8", "replace"), hashlib.sha256).hexdigest()[:DIGITS]
 
-    def manifest(self, value: V) -> V:
+    def manifest(self, value: T) -> T:
         """A manifest, or a part of it, without its secrets."""
         return _with_texts(value, self._clean)
 

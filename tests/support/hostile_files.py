@@ -25,8 +25,8 @@ from typing import Any
 
 from grpclab.errors import GrpclabError
 from grpclab.report.data import STUDY, TRIALS
-from grpclab.report.finished import FinishedStudy
 from grpclab.report.past import summary
+from tests.support.finished import finished
 from tests.support.hostile_contents import (
     MB,
     TABLES,
@@ -151,7 +151,7 @@ def _reports() -> dict[str, Make]:
 
 def _summary(rng: random.Random) -> str:
     found = (
-        encoded(altered(summary(FinishedStudy.of(manifest(), trials(), verdict())).written(), rng))
+        encoded(altered(summary(finished(manifest(), trials(), verdict())).written(), rng))
         .decode()
         .replace("<", "\\u003c")
     )

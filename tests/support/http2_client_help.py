@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from grpclab.http2.client import Call, ClientConnection, Request
+from grpclab.http2.client import ClientConnection
+from grpclab.http2.exchange import Call, Request
 from grpclab.http2.frames import RST_STREAM, ErrorCode
 from grpclab.status import STATUS_NAMES
 from tests.support.http2_peer import (

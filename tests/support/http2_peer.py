@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from hpack import Encoder
 
 from grpclab.http2 import frames
-from grpclab.http2.client import Call, ClientConnection, Request
+from grpclab.http2.client import ClientConnection
+from grpclab.http2.exchange import Call, Request
 from grpclab.http2.messages import prefixed
 
 Headers = Iterable[tuple[str, str]]

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from grpclab.http2 import frames
-from grpclab.http2.client import Call, ClientConnection, Request
+from grpclab.http2.client import ClientConnection
+from grpclab.http2.exchange import Call, Request
 from grpclab.http2.headers import RESIDENCE_HEADER
 from grpclab.http2.messages import prefixed
 from grpclab.http2.replies import Reply, Trailers
 from grpclab.http2.requests import RequestHead
-from grpclab.http2.server import ServerConnection, Stream
+from grpclab.http2.server import ServerConnection
+from grpclab.http2.streams import Stream
 from tests.support.http2_peer import block
 
 WINDOW = 1 << 20
@@ -39,9 +41,11 @@ class WatchingServer(ServerConnection):
         if stream is not None and not half_closed and not stream.answered:
             self._events.append(stream)
 
-    def _message_came(self, stream: Stream, came: Iterable[bytes], grown: int) -> None:
-        self._events.append(stream)
-        super()._message_came(stream, came, grown)
+    def _read(self, stream: Stream, content: bytes) -> None:
+        before = len(stream.received)
+        super()._read(stream, content)
+        if len(stream.received) > before:
+            self._events.append(stream)
 
 
 REPLY = Reply(b"Hello!", stamp=RESIDENCE_HEADER)
@@ -54,8 +58,8 @@ def make_server(kind: type[ServerConnection] = ServerConnection, **given: Any) -
 def respond(server: ServerConnection, stream: Stream, answers: Iterable[bytes], further: Trailers = ()) -> None:
     """Give a whole answer at once."""
     for message in answers:
-        server.send_message(stream, message)
-    server.finish(stream, further=further)
+        server.answers.send_message(stream, message)
+    server.answers.finish(stream, further=further)
 
 
 def client(payload: bytes = b"world", *, window: int = WINDOW, **request: Any) -> ClientConnection:

@@ -68,13 +68,15 @@ class TestService(Service):
             sizes = [len(self._message("StreamingInputCallRequest", data).payload.body) for data in call.messages]
             self._finish(http2, call, [self._message("StreamingInputCallResponse", aggregated_payload_size=sum(sizes))])
         else:
-            http2.finish(call, messages.UNIMPLEMENTED, f"{call.request.path} is not served here")
+            http2.answers.finish(call, messages.UNIMPLEMENTED, f"{call.request.path} is not served here")
 
     def _unary(self, http2: ServerConnection, call: ServerCall) -> None:
         request = self._message("SimpleRequest", call.messages[0])
         self._begin(http2, call)
         if request.response_status.code:
-            http2.finish(call, request.response_status.code, request.response_status.message, self._trailing(call))
+            http2.answers.finish(
+                call, request.response_status.code, request.response_status.message, self._trailing(call)
+            )
             return
         answer = self._message("SimpleResponse", server_id="reference" if request.fill_server_id else "")
         answer.payload.body = bytes(request.response_size)
@@ -87,10 +89,10 @@ class TestService(Service):
             call.sent += 1
             request = self._message("StreamingOutputCallRequest", data)
             if request.response_status.code:
-                http2.finish(call, request.response_status.code, request.response_status.message)
+                http2.answers.finish(call, request.response_status.code, request.response_status.message)
                 return
             for answer in self._wanted(request):
-                http2.send_message(call, answer.SerializeToString())
+                http2.answers.send_message(call, answer.SerializeToString())
         if call.half_closed:
             self._finish(http2, call, [])
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from grpclab.factors.config import LoadConfig, ServerConfig
-from grpclab.http2.client import Call, ClientConnection, Request
+from grpclab.http2.client import ClientConnection
+from grpclab.http2.exchange import Call, Request
 from grpclab.load.calls.method import CallSpec, find_call, greeting
 from grpclab.servers.process.launcher import launch
 from grpclab.servers.reference.launcher import launch_reference

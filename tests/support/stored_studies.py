@@ -16,7 +16,6 @@ from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.load.core.failures import Failure
 from grpclab.report.data import Packed
-from grpclab.report.finished import FinishedStudy
 from grpclab.report.past import summary
 from grpclab.study.collection import row
 from grpclab.study.designs.design import Configurations, comparison
@@ -26,6 +25,7 @@ from grpclab.study.model import StoredResult
 from grpclab.study.stored_values import read_result, written
 from grpclab.study.trial_result import TrialIdentity, TrialResult
 from tests.support import plans, synthetic
+from tests.support.finished import finished
 from tests.support.hostile_server import HOSTILE
 
 
@@ -41,7 +41,7 @@ def as_folder(made: synthetic.MadeStudy, folder: Path) -> Path:
 def as_report(made: synthetic.MadeStudy, path: Path) -> Path:
     """The least that is a report: the summary that an index reads, and the study."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    about = summary(FinishedStudy.of(made.manifest, pd.DataFrame(), made.verdict)).embedded()
+    about = summary(finished(made.manifest, pd.DataFrame(), made.verdict)).embedded()
     packed = Packed(manifest=made.manifest, trials=made.trials, verdict=made.verdict)
     path.write_text(
         f'<!DOCTYPE html><html lang="en"><head><title>{html.escape(made.manifest["study"])}</title>'

@@ -7,6 +7,7 @@ import functools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ParamSpec
 
 import numpy as np
@@ -18,6 +19,7 @@ from grpclab.report.finished import FinishedStudy
 from grpclab.study.designs import default_design, waiting_scenario
 from grpclab.study.parameters import StudyParameters
 from tests.support import plans
+from tests.support.finished import finished, written_report
 from tests.support.full_plan import full_plan
 from tests.support.study_maker import BASIC, StudyMaker, comparison
 
@@ -32,8 +34,11 @@ class MadeStudy:
 
     def finished(self, **material: Any) -> FinishedStudy:
         """The study as its report sees it, with some of :func:`material`, or all."""
-        parts = {name: material[name] for name in ("histograms", "profiles") if name in material}
-        return FinishedStudy.of(self.manifest, self.trials, self.verdict, **parts)
+        return finished(self.manifest, self.trials, self.verdict, **material)
+
+    def report(self, path: Path, **material: Any) -> Path:
+        """The report of the study, written to `path`, with some of :func:`material`, or all."""
+        return written_report(path, self.manifest, self.trials, self.verdict, **material)
 
     def judged_again(self, trials: pd.DataFrame) -> MadeStudy:
         """The same plan over other trials."""

@@ -21,13 +21,13 @@ from grpclab.cli import commands
 from grpclab.factors.config import FACTORS, TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.load import bench as bench_module
-from grpclab.load import plan as plan_module
+from grpclab.load.plan import LoadPlan
 from grpclab.profiling import perf, pyspy
 from grpclab.servers.process.exposure import ListenAddress
 from grpclab.study import comparing, pilot, stored_comparison
 from grpclab.study.model import Manifest
 from grpclab.text import credentials
-from tests.support.bench_results import SAY_HELLO, result
+from tests.support.bench_results import result
 
 Observed = dict[str, Any]
 
@@ -117,18 +117,12 @@ class Watched:
         self.patch.setattr(child, "leave", sys.exit)
 
     def _bench(self) -> None:
-        def measure(target: str, config: TrialConfig, **more: Any) -> Any:
-            self.note(target=target, config=config, **{name: more[name] for name in more if name != "call"})
-            more = {"without_effect": more["without_effect"], "notes": more["notes"], "target": target}
-            return dataclasses.replace(result([0.1] * 1500), **more)
-
-        def call(target: str, config: TrialConfig, **more: Any) -> Any:
-            self.note(call=more)
-            return SAY_HELLO
+        def measure(target: str, plan: LoadPlan, **more: Any) -> Any:
+            self.note(target=target, **vars(plan), **more)
+            measured = result([0.1] * 1500)
+            return dataclasses.replace(measured, target=target, notes=plan.notes, without_effect=plan.without_effect)
 
         self.patch.setattr(bench_module, "run_bench", measure)
-        self.patch.setattr(bench_module, "choose_call", call)
-        self.patch.setattr(plan_module, "choose_call", call)
 
     def _study(self) -> None:
         from grpclab.report import publish, stored
@@ -157,13 +151,12 @@ class Watched:
         )
         self.patch.setattr(pilot, "estimate", lambda *_, **__: self.note(foretold=True))
 
-        def published(study: Any, allow_mixed: bool = False) -> Path:
+        def published(study: Any, allow_mixed: bool = False) -> Any:
             self.note(allow_mixed=allow_mixed)
-            return Path("reports/x.html")
+            found = SimpleNamespace(verdict=Judgement(sentence="It is so."), configurations={})
+            return SimpleNamespace(path=Path("reports/x.html"), study=found)
 
         self.patch.setattr(publish, "publish", published)
-        verdict = Judgement(sentence="It is so.")
-        self.patch.setattr(publish, "finished", lambda *_, **__: SimpleNamespace(verdict=verdict, configurations={}))
         for name, told in (("terminal.table", "a table"), ("json.as_json", {})):
             self.patch.setattr(f"grpclab.report.renderers.{name}", lambda _, told=told: told)
 

@@ -70,9 +70,14 @@ class Comparison:
     note: str = ""
 
     @property
+    def directed(self) -> tuple[str, str, str, str]:
+        """What is compared: scenario, metric, baseline, candidate."""
+        return self.scenario, self.metric, self.baseline, self.candidate
+
+    @property
     def computed(self) -> bool:
-        """Whether there were blocks enough for a ratio and its interval."""
-        return not math.isnan(self.ratio)
+        """Whether there were blocks enough for a ratio."""
+        return math.isfinite(self.ratio)
 
     @property
     def has_interval(self) -> bool:

@@ -1,4 +1,4 @@
-"""What a call sends: its schema, its request, its metadata.
+"""The content of a call: its schema, its request, its metadata.
 
 Each line imports only from those above it::
 

@@ -63,7 +63,7 @@ class UnusableError(ValueError):
 
 
 def one_line(error: object) -> str:
-    """What protobuf, protoc or a server said, on one line and fit for a terminal."""
+    """Return a message of protobuf, protoc or a server on one line, fit for a terminal."""
     return printable(" ".join(str(error).split()))
 
 
@@ -92,18 +92,18 @@ def complete(files: Files, find: Find = lambda _: (), find_type: Find = lambda _
         for name in files[by].dependency:
             if name in files:
                 continue
-            before = set(files)
+            names_before = set(files)
             add(files, find(name))
             if name not in files:
                 add(files, well_known(name))
             if name not in files:
                 raise UnusableError(f"{by} imports {name}, which is missing")
-            rest += files.keys() - before
+            rest += files.keys() - names_before
         if not rest:
-            before = set(files)
+            names_before = set(files)
             for type_ in sorted(_undefined(files)):
                 add(files, well_known(WELL_KNOWN[type_]) if type_ in WELL_KNOWN else find_type(type_))
-            rest += files.keys() - before
+            rest += files.keys() - names_before
 
 
 def well_known(name: str) -> list[FileDescriptorProto]:
@@ -124,7 +124,7 @@ def pool_of(files: Files) -> DescriptorPool:
     _refuse_clashes(files)
     imports = {name: set(file.dependency) for name, file in files.items()}
     homes = {name: file.name for file in files.values() for name in _types(file)}
-    used = {name: {homes[one] for one in _used(file) if one in homes} - {name} for name, file in files.items()}
+    used = {name: {homes[kind] for kind in _used(file) if kind in homes} - {name} for name, file in files.items()}
     pool = DescriptorPool()
     try:
         order = list(TopologicalSorter(imports).static_order())
@@ -158,8 +158,8 @@ def _names(file: FileDescriptorProto) -> Iterator[str]:
     """The full names that a file defines at its top level."""
     start = f"{file.package}." if file.package else ""
     for kind in (file.message_type, file.enum_type, file.service, file.extension):
-        for one in kind:
-            yield start + one.name
+        for member in kind:
+            yield start + member.name
     for enum in file.enum_type:  # whose values are names beside it, not in it
         for value in enum.value:
             yield start + value.name

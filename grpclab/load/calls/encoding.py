@@ -1,4 +1,4 @@
-"""From the tree of a request to the bytes of its message, by the JSON mapping of protobuf.
+"""The bytes of a message from the tree of a request, by the JSON mapping of protobuf.
 
 A reader of our own, because ``google.protobuf.json_format`` takes much that the mapping refuses, drops what is not
 base64 and rounds integers, and says neither where a value stands nor what was expected. :func:`encode` walks the
@@ -74,7 +74,7 @@ class _Kind:
     fields: Mapping[str, Field]
     required: tuple[Field, ...]
     write: Callable[[Any, Any, Place, int], None] | None
-    """What writes a well-known type, whose JSON is not that of its fields."""
+    """The function that writes a well-known type, whose JSON is not that of its fields."""
 
 
 class _Encoder:
@@ -107,7 +107,7 @@ class _Encoder:
         if not isinstance(value, dict):
             raise refusal(place, value, f"an object for {kind.name}, as {example(descriptor)}")
         _check_names(value, place)
-        given: dict[int, str] = {}
+        keys_by_number: dict[int, str] = {}
         chosen: dict[str, str] = {}
         filled: set[int] = set()
         for key, inner in value.items():
@@ -116,11 +116,11 @@ class _Encoder:
             at = (place, key)
             field = kind.fields.get(key) or self._extension(descriptor, key)
             if field is None:
-                known = known_names(key, [field.name for field in descriptor.fields])
-                raise UsageError(f"invalid {path(at)}: expected a field of {kind.name}, which has {known}")
-            if field.number in given:
-                raise refusal(at, inner, f"one value; {given[field.number]} and {key} are one field")
-            given[field.number] = key
+                field_names = known_names(key, [field.name for field in descriptor.fields])
+                raise UsageError(f"invalid {path(at)}: expected a field of {kind.name}, which has {field_names}")
+            if field.number in keys_by_number:
+                raise refusal(at, inner, f"one value; {keys_by_number[field.number]} and {key} are one field")
+            keys_by_number[field.number] = key
             if inner is None and (field.repeated or not field.takes_null):
                 continue  # not set
             if field.oneof is not None:
@@ -213,11 +213,11 @@ class _Encoder:
             return None
         for name in (key[1:-1], f"{key[1:-1]}.message_set_extension"):
             try:
-                found = self._pool.FindExtensionByName(name)
+                extension = self._pool.FindExtensionByName(name)
             except KeyError:
                 continue
-            if found.containing_type is not None and found.containing_type.full_name == descriptor.full_name:
-                return describe(found)
+            if extension.containing_type is not None and extension.containing_type.full_name == descriptor.full_name:
+                return describe(extension)
         return None
 
     # ---- well-known types ----------------------------------------------------------------------------------------
@@ -237,9 +237,9 @@ class _Encoder:
             raise refusal(at, url, f"a message of the schema, which has no {cut(named[1])}: import its file")
         inner = _new(kind)
         if is_well_known(kind):
-            for key, other in value.items():
+            for key, content in value.items():
                 if key not in ("@type", "value"):
-                    raise refusal((place, key), other, f'"@type" and "value" alone for {kind.full_name}')
+                    raise refusal((place, key), content, f'"@type" and "value" alone for {kind.full_name}')
             if "value" not in value:
                 raise refusal(place, value, f'{kind.full_name} in "value", as "value": {example(kind)}')
             self.fill(inner, value["value"], (place, "value"), depth + 1)
@@ -270,8 +270,8 @@ class _Encoder:
             self._pool.FindFileByName(name)
             return
         for file in well_known(name):
-            for other in file.dependency:
-                self._add(other)
+            for dependency in file.dependency:
+                self._add(dependency)
             with contextlib.suppress(TypeError):  # the schema has one of these names in a file of its own
                 self._pool.Add(file)
 

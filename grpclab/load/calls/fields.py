@@ -1,4 +1,4 @@
-"""What a descriptor says of a field that matters to its JSON: how a value is read, and an example of one. Pure."""
+"""The fields of messages as far as their JSON needs them: the reader of a value, and an example of one. Pure."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ _NULLS = {"google.protobuf.Value", "google.protobuf.NullValue"}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Field:
-    """What is needed of a field for each of its values; a descriptor tells some of it only slowly."""
+    """The properties of a field that each of its values needs; a descriptor is slow to give some of them."""
 
     descriptor: FieldDescriptor
     name: str
@@ -72,7 +72,7 @@ class Field:
     read: Callable[[Any], Any] | None
     """The reader of a single value; None where the field holds messages."""
     takes_null: bool
-    """Whether null is a value of the field's type, rather than its absence."""
+    """True where null is a value of the field's type, rather than its absence."""
     oneof: str | None
     extension: bool
 
@@ -127,8 +127,8 @@ def _enum(kind: EnumDescriptor, value: Any) -> int:
         number = scalars.whole(value, *scalars.INT32)
         if not kind.is_closed or number in kind.values_by_number:
             return number
-    known = [one.name for one in kind.values]
-    raise UnfitError(f"a name or number of {kind.full_name}: {known_names(value, known)}")
+    names = [value_descriptor.name for value_descriptor in kind.values]
+    raise UnfitError(f"a name or number of {kind.full_name}: {known_names(value, names)}")
 
 
 # ---- examples ----------------------------------------------------------------------------------------------------

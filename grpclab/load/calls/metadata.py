@@ -36,7 +36,7 @@ _RESERVED |= {"grpc-status-details-bin", "grpc-timeout"}
 """Headers of the protocol. Others that begin with grpc-, as grpc-trace-bin, are for whoever knows them."""
 _SHOWN = 60
 FILE = "@"
-"""What a word begins with that stands for the metadata in a file; no key does."""
+"""The beginning of a word that stands for the metadata in a file; no key begins so."""
 
 
 def parse_metadata(words: Iterable[str]) -> Pairs:
@@ -44,7 +44,7 @@ def parse_metadata(words: Iterable[str]) -> Pairs:
 
     ``key=env:NAME`` has its value in a variable, ``@FILE`` stands for the words in a file.
     """
-    return tuple(_parse_word(word) for given in words for word in _expanded(given))
+    return tuple(_parse_word(word) for argument in words for word in _expanded(argument))
 
 
 def file_word(path: str) -> str:
@@ -53,26 +53,26 @@ def file_word(path: str) -> str:
 
 
 def is_reference(word: str) -> bool:
-    """Whether a word stands for what is in a variable or a file of whoever reads it."""
+    """Return whether a word refers to a variable or a file of whoever reads it."""
     return word.startswith(FILE) or bool(credentials.REFERENCE.fullmatch(word.partition("=")[2]))
 
 
 def references(words: Iterable[str]) -> dict[str, str]:
-    """What the references among the words (``env:NAME``, ``@FILE``) stand for now. Raises UsageError."""
-    found = {}
+    """Return the present content of the references among the words (``env:NAME``, ``@FILE``). Raises UsageError."""
+    contents = {}
     for word in words:
         if word.startswith(FILE):
-            found[word] = "\n".join(_expanded(word))
+            contents[word] = "\n".join(_expanded(word))
         elif match := credentials.REFERENCE.fullmatch(word.partition("=")[2]):
-            found[f"env:{match['variable']}"] = _variable(word, match["variable"])
-    return found
+            contents[f"env:{match['variable']}"] = _variable(word, match["variable"])
+    return contents
 
 
 def _expanded(word: str) -> list[str]:
     """The words that a reference stands for; the secrets among them are known from now on."""
     if word.startswith(FILE):
         path = word.removeprefix(FILE)
-        words = [one for line in _words_of_file(path) for one in _expanded(line)]
+        words = [expanded for line in _words_of_file(path) for expanded in _expanded(line)]
     else:
         key, _, value = word.partition("=")
         match = credentials.REFERENCE.fullmatch(value)
@@ -80,8 +80,8 @@ def _expanded(word: str) -> list[str]:
         if not match:
             credentials.learn_words(words)
             return words
-    for one in words:
-        credentials.learn(one.partition("=")[2])
+    for expanded in words:
+        credentials.learn(expanded.partition("=")[2])
     return words
 
 
@@ -112,19 +112,19 @@ def _words_of_file(path: str) -> list[str]:
     return words
 
 
-def metadata_words(given: Any) -> tuple[str, ...]:
+def metadata_words(metadata: Any) -> tuple[str, ...]:
     """The ``key=value`` words of what a program gives: a mapping, pairs, or words; a value may be a list of them.
 
     Bytes are for keys that end in ``-bin``, whose texts are base64 as on the command line. Raises UsageError.
     """
-    if given is None:
+    if metadata is None:
         return ()
-    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
-        raise _invalid("", given, 'a mapping, as {"x-user": "42"}')
-    found: list[str] = []
-    for item in given.items() if isinstance(given, Mapping) else given:
+    if isinstance(metadata, str | bytes) or not isinstance(metadata, Iterable):
+        raise _invalid("", metadata, 'a mapping, as {"x-user": "42"}')
+    words: list[str] = []
+    for item in metadata.items() if isinstance(metadata, Mapping) else metadata:
         if isinstance(item, str):
-            found.append(item)
+            words.append(item)
             continue
         if not isinstance(item, list | tuple) or len(item) != 2 or not isinstance(item[0], str):
             raise _invalid("", item, 'pairs of a key and its value, as ("x-user", "42")')
@@ -132,8 +132,8 @@ def metadata_words(given: Any) -> tuple[str, ...]:
         if not _KEY.fullmatch(key.lower()) and not key.startswith(":"):  # a word would be split at another "="
             raise _invalid("", item, "a key of a-z, 0-9, '_', '-' and '.', as x-user")
         values = value if isinstance(value, list | tuple) else [value]
-        found += [f"{key}={_value(key, one)}" for one in values]
-    return tuple(found)
+        words += [f"{key}={_value(key, element)}" for element in values]
+    return tuple(words)
 
 
 def _value(key: str, value: Any) -> str:
@@ -154,7 +154,7 @@ def _invalid(key: str, value: Any, expected: str) -> UsageError:
 
 
 def _without_secret(key: str, value: Any) -> Any:
-    """What a message may show of a value, or of a word with its key before it."""
+    """Return the part of a value, or of a word with its key before it, that a message may show."""
     word = isinstance(value, str) and not key
     pair = isinstance(value, list | tuple) and len(value) > 0 and not key
     name = value.partition("=")[0] if word else str(value[0]) if pair else key

@@ -1,11 +1,10 @@
-"""What a generator calls: the path, the request encoded once, and what goes with it.
+"""The call that a generator makes: the path, the request encoded once, and its metadata.
 
 :func:`greeting` is the call of our own greeter; :func:`find_call` makes one of any service's name and JSON.
 """
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from grpclab.system.addresses import host_port
 GREETER = "/greet.GreeterService/"
 """The path of our own greeter, but for the method."""
 DEFAULT_NAME = "world"
-"""Whom the greeter greets where no size is asked for."""
+"""The name that the greeter greets where no size is given."""
 
 REFLECTION_TIMEOUT_S = 5.0
 
@@ -39,28 +38,9 @@ class CallSpec:
         """The metadata as grpcio takes it: it wants the bytes of ``-bin`` values and encodes them itself."""
         return for_grpcio(self.metadata)
 
-    def to_json(self) -> dict[str, Any]:
-        """What a worker is told."""
-        return {
-            "path": self.path,
-            "payload": base64.b64encode(self.payload).decode("ascii"),
-            "server_streaming": self.server_streaming,
-            "metadata": [list(pair) for pair in self.metadata],
-        }
-
-    @classmethod
-    def from_json(cls, told: dict[str, Any]) -> CallSpec:
-        """The reverse of :meth:`to_json`."""
-        return cls(
-            path=told["path"],
-            payload=base64.b64decode(told["payload"]),
-            server_streaming=told["server_streaming"],
-            metadata=tuple((key, value) for key, value in told["metadata"]),
-        )
-
 
 def greeting(load: LoadConfig) -> CallSpec:
-    """The call of our own greeter that the factors `method` and `request_bytes` ask for."""
+    """Return the call of our own greeter for the factors `method` and `request_bytes`."""
     from grpclab.generated import greet_pb2
 
     request = greet_pb2.HelloRequest(name="x" * load.request_bytes or DEFAULT_NAME)
@@ -84,7 +64,7 @@ def find_call(
 ) -> CallSpec:
     """The call that `name` (``package.Service/Method``) and its request mean: JSON as a text, or Python values.
 
-    The schema comes from the reflection of the server at `target`, which is asked with the same metadata, or from
+    The schema comes from the reflection of the server at `target`, in a request with the same metadata, or from
     `proto`: see :mod:`grpclab.load.calls.schema`. Raises UsageError, TargetError where nothing answers within
     `timeout_s`, and MissingDependencyError where a ``.proto`` file is given but no compiler is installed.
     """
@@ -92,37 +72,37 @@ def find_call(
     from grpclab.load.calls import encoding, request, schema
 
     service, method = _split(name)
-    asked = request.parse(data) if isinstance(data, str) else request.from_python(data)
+    tree = request.parse(data) if isinstance(data, str) else request.from_python(data)
     if proto is None:
-        found = schema.from_server(
+        types = schema.from_server(
             host_port(target),
             service,
             method,
-            types=request.symbols(asked),
+            types=request.symbols(tree),
             metadata=for_grpcio(metadata),
             root_certificates=root_certificates,
             timeout_s=timeout_s,
         )
     else:
-        found = schema.from_file(Path(proto), [Path(path) for path in proto_paths])
-    meant = found.method(service, method)
-    if meant.client_streaming:
-        kind = "bidirectional" if meant.server_streaming else "client"
+        types = schema.from_file(Path(proto), [Path(path) for path in proto_paths])
+    descriptor = types.method(service, method)
+    if descriptor.client_streaming:
+        kind = "bidirectional" if descriptor.server_streaming else "client"
         raise UsageError(
             f"{service}/{method} is a {kind} streaming method: grpclab calls unary and server streaming methods"
         )
     return CallSpec(
         path=f"/{service}/{method}",
-        payload=encoding.encode(asked, meant.input_type, found.pool),
-        server_streaming=meant.server_streaming,
+        payload=encoding.encode(tree, descriptor.input_type, types.pool),
+        server_streaming=descriptor.server_streaming,
         metadata=metadata,
     )
 
 
 def _split(name: str) -> tuple[str, str]:
     """Service and method of ``package.Service/Method``, ``/package.Service/Method``, ``package.Service.Method``."""
-    given = name.strip().removeprefix("/")
-    service, _, method = given.partition("/") if "/" in given else given.rpartition(".")
+    text = name.strip().removeprefix("/")
+    service, _, method = text.partition("/") if "/" in text else text.rpartition(".")
     if not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*/[A-Za-z_]\w*", f"{service}/{method}", re.ASCII):
         raise UsageError(f"{name!r} names no call: give package.Service/Method, as grpc.health.v1.Health/Check")
     return service, method

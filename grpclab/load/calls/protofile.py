@@ -27,7 +27,7 @@ MOST_FILES = 2000
 """Files that are looked through for a type that is not imported."""
 
 _WARNING = re.compile(r"warning:|^WARNING:|^\[libprotobuf WARNING|^[IW]\d{4} ")
-"""What protoc, and the log below it, say besides errors."""
+"""The lines of protoc, and of the log below it, that are no errors."""
 _LEXEMES = re.compile(r"""//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|[\w.]+|\S""", re.DOTALL)
 _NOT_DEFINED = re.compile(r'(?:(?P<where>.+?)(?::\d+:\d+)?: )?"(?P<type>[\w.]+)" is not defined\.')
 _NOT_IMPORTED = re.compile(
@@ -43,7 +43,7 @@ def compile_file(path: Path, include: Sequence[Path]) -> bytes:
     """
     compiler = _compiler(path)
     file = Path(os.path.abspath(path))
-    roots, known = find_roots(file, [Path(os.path.abspath(folder)) for folder in include])
+    roots, known_files = find_roots(file, [Path(os.path.abspath(folder)) for folder in include])
     at = next(number for number, root in enumerate(roots) if file.is_relative_to(root))
     name = file.relative_to(roots[at])
     if any((root / name).exists() for root in roots[:at]):  # protoc would take that one
@@ -52,7 +52,7 @@ def compile_file(path: Path, include: Sequence[Path]) -> bytes:
     with TemporaryFolder() as folder:
         for number, root in enumerate(roots):
             (folder / f"r{number}").symlink_to(root, target_is_directory=True)
-        (folder / "known.binpb").write_bytes(FileDescriptorSet(file=known.values()).SerializeToString())
+        (folder / "known.binpb").write_bytes(FileDescriptorSet(file=known_files.values()).SerializeToString())
         command = [*compiler, *(f"--proto_path=r{number}" for number in range(len(roots))), "--include_imports"]
         command += ["--descriptor_set_in=known.binpb", "--descriptor_set_out=made.binpb", f"r{at}/{name}"]
         run = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", check=False)
@@ -66,8 +66,8 @@ def _compiler(path: Path) -> list[str]:
     """The command that starts protoc. Raises MissingDependencyError."""
     if importlib.util.find_spec("grpc_tools") is not None:
         return module_command("grpc_tools.protoc")
-    if found := shutil.which("protoc"):
-        return [os.path.abspath(found)]
+    if protoc := shutil.which("protoc"):
+        return [os.path.abspath(protoc)]
     raise MissingDependencyError(
         f"--proto {path} needs a compiler: pip install grpcio-tools, or apt install protobuf-compiler; or give a"
         " descriptor set, made elsewhere with `protoc --include_imports --descriptor_set_out=FILE.binpb`"
@@ -80,7 +80,7 @@ def find_roots(file: Path, include: Sequence[Path]) -> tuple[list[Path], Files]:
     Paths are absolute. An import that lies below none of `include` and not beside the file is looked for from each
     folder above the file that imports it.
     """
-    roots, known = list(include), Files()
+    roots, known_files = list(include), Files()
     rest, done = [file], {file}
     while rest:
         by = rest.pop()
@@ -88,26 +88,26 @@ def find_roots(file: Path, include: Sequence[Path]) -> tuple[list[Path], Files]:
             candidates = [*roots, file.parent, by.parent, *by.parent.parents]
             root = next((folder for folder in candidates if (folder / name).is_file()), None)
             if root is None:
-                add(known, well_known(name))
+                add(known_files, well_known(name))
                 continue
             if root not in roots and root != file.parent:
                 roots.append(root)
             if root / name not in done:
                 done.add(root / name)
                 rest.append(root / name)
-    complete(known)
-    return list(dict.fromkeys([*roots, file.parent])), known
+    complete(known_files)
+    return list(dict.fromkeys([*roots, file.parent])), known_files
 
 
 def imports(file: Path) -> list[str]:
     """The names that a file imports. Raises UsageError where it is not in UTF-8, the only encoding of such files."""
     words = _words(file)
-    found = []
+    names = []
     for at, word in enumerate(words):
         if word == "import" and (at == 0 or words[at - 1] in (";", "}")):
-            named = [one for one in words[at + 1 : at + 3] if one[0] in "\"'"]
-            found += [one[1:-1] for one in named[:1]]
-    return [name for name in found if name.isprintable() and not name.startswith("/")]  # others no file can have
+            named = [quoted for quoted in words[at + 1 : at + 3] if quoted[0] in "\"'"]
+            names += [quoted[1:-1] for quoted in named[:1]]
+    return [name for name in names if name.isprintable() and not name.startswith("/")]  # others no file can have
 
 
 def _words(file: Path) -> list[str]:
@@ -122,8 +122,8 @@ def _words(file: Path) -> list[str]:
 # ---- what protoc says, in the words of somebody who can mend it ------------------------------------------------------
 
 
-def _explained(said: str, file: Path, roots: Sequence[Path], compiler: Sequence[str]) -> str:
-    lines = [re.sub(r"^r\d+/", "", line.strip()) for line in said.splitlines()]
+def _explained(output: str, file: Path, roots: Sequence[Path], compiler: Sequence[str]) -> str:
+    lines = [re.sub(r"^r\d+/", "", line.strip()) for line in output.splitlines()]
     lines = [line for line in lines if line and not _WARNING.search(line)]
     first = lines[0] if lines else "protoc does not say why"
     if lost := _NOT_FOUND.fullmatch(first):
@@ -133,12 +133,12 @@ def _explained(said: str, file: Path, roots: Sequence[Path], compiler: Sequence[
             f'{by} imports "{lost["file"]}", which is in none of the folders {where}:'
             " name the folder that its path starts from with --proto-path"
         )
-    if found := _NOT_IMPORTED.search(first):
-        return _import_line(found["by"], found["type"], found["file"])
-    if found := _NOT_DEFINED.fullmatch(first):
-        by = found["where"] or file.name
-        homes = _home(found["type"], by, file, roots)
-        return _import_line(by, found["type"], homes) if homes else first
+    if match := _NOT_IMPORTED.search(first):
+        return _import_line(match["by"], match["type"], match["file"])
+    if match := _NOT_DEFINED.fullmatch(first):
+        by = match["where"] or file.name
+        homes = _home(match["type"], by, file, roots)
+        return _import_line(by, match["type"], homes) if homes else first
     if len(compiler) == 1 and "edition" in _words(file)[:1]:
         return f"{first}; this protoc may be too old for editions: pip install grpcio-tools"
     return first
@@ -153,18 +153,18 @@ def _home(type_: str, by: str, file: Path, roots: Sequence[Path]) -> str | None:
     using = next((root / by for root in roots if (root / by).is_file()), file)
     package = _package(_words(using))
     scopes = [package.rsplit(".", cut)[0] if cut else package for cut in range(package.count(".") + 1)]
-    wanted = [f"{scope}.{type_}".lstrip(".") for scope in (*scopes, "")]
-    for name in wanted:
+    candidates = [f"{scope}.{type_}".lstrip(".") for scope in (*scopes, "")]
+    for name in candidates:
         if name in WELL_KNOWN:
             return WELL_KNOWN[name]
-    for root, other in _nearby(roots):
-        words = _words(other)
+    for root, neighbour in _nearby(roots):
+        words = _words(neighbour)
         start = _package(words) + "."
         defined = {
             (start + words[at + 1]).lstrip(".") for at, word in enumerate(words[:-1]) if word in ("message", "enum")
         }
-        if any(name == one or name.startswith(one + ".") for name in wanted for one in defined):
-            return other.relative_to(root).as_posix()
+        if any(name == kind or name.startswith(kind + ".") for name in candidates for kind in defined):
+            return neighbour.relative_to(root).as_posix()
     return None
 
 

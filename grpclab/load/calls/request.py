@@ -1,4 +1,4 @@
-"""What a request says before its type is known: JSON text or Python values, read into one tree.
+"""The content of a request before its type is known: JSON text or Python values, read into one tree.
 
 The tree is made of dicts (:class:`Members` where they come from JSON), lists, texts, booleans, None and
 :class:`Number`, which keeps a number as it was written. Python values add leaves that JSON has no form for: bytes,
@@ -46,7 +46,7 @@ _NOT_JSON = {
     "Illegal trailing comma before end of object": "no comma before the end",
     "Illegal trailing comma before end of array": "no comma before the end",
 }
-"""What was expected, by what the standard library says."""
+"""The expectation behind each message of the standard library."""
 
 
 class Number:
@@ -77,18 +77,18 @@ class Members(dict[str, Any]):
         super().__init__(pairs)
         self.twice = None
         if len(self) < len(pairs):
-            seen: set[str] = set()
+            keys: set[str] = set()
             for key, _ in pairs:
-                if key in seen:
+                if key in keys:
                     self.twice = key
                     break
-                seen.add(key)
+                keys.add(key)
 
 
 # ---- places ------------------------------------------------------------------------------------------------------
 
 Place = tuple[Any, "str | int | tuple[str]"] | None
-"""Where a value stands: the place of what holds it, and a field's name, an index, or the key of a map as a tuple."""
+"""The place of a value: that of its container, and a field's name, an index, or the key of a map as a tuple."""
 
 
 def path(place: Place) -> str:
@@ -100,9 +100,9 @@ def path(place: Place) -> str:
             parts.append(cut(_text(part)) if part.startswith("[") else "." + cut(_text(part)))
         else:
             parts.append(f"[{part}]" if isinstance(part, int) else f'["{cut(_text(part[0]))}"]')
-    whole = "data" + "".join(reversed(parts))
+    text = "data" + "".join(reversed(parts))
     half = _SHOWN_PATH // 2
-    return whole if len(whole) <= _SHOWN_PATH else f"{whole[:half]}...{whole[-half:]}"
+    return text if len(text) <= _SHOWN_PATH else f"{text[:half]}...{text[-half:]}"
 
 
 def refusal(place: Place, value: Any, expected: str) -> UsageError:
@@ -262,7 +262,7 @@ def _plain_members(value: Mapping[Any, Any], place: Place, depth: int) -> Member
 
 
 def json_text(value: Any) -> str:
-    """What a program gives as JSON. Raises UsageError for what has no form in it: bytes, times, NaN."""
+    """Return a program's value as JSON. Raises UsageError for one without a form in it: bytes, times, NaN."""
     return _json(from_python(value), None)
 
 

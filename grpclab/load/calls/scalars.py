@@ -44,9 +44,9 @@ class UnfitError(ValueError):
 def whole(value: Any, low: int, high: int) -> int:
     """A whole number, written in any of the ways in which JSON writes numbers, quoted or not."""
     text = value.text if isinstance(value, Number) else value
-    found = _NUMBER.fullmatch(text) if isinstance(text, str) else None
-    if found is not None:
-        number = _exact(*found.groups()) if found[3] or found[4] else int(text) if len(text) <= 20 else None
+    match = _NUMBER.fullmatch(text) if isinstance(text, str) else None
+    if match is not None:
+        number = _exact(*match.groups()) if match[3] or match[4] else int(text) if len(text) <= 20 else None
         if number is not None and low <= number <= high:
             return number
     raise UnfitError(f"a whole number from {low:,} to {high:,}, as 42")
@@ -154,10 +154,10 @@ def timestamp(value: Any) -> tuple[int, int]:
         if value.tzinfo is None:
             raise UnfitError("a date and a time with its zone, as 2024-02-29T12:00:00Z")
         value = value.isoformat()  # not through a float, and pandas adds its nanoseconds
-    found = _TIMESTAMP.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
+    match = _TIMESTAMP.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
         raise UnfitError(_TIME)
-    clock, fraction, sign, hours, minutes = found.groups()
+    clock, fraction, sign, hours, minutes = match.groups()
     try:
         at = datetime.fromisoformat(clock).replace(tzinfo=UTC)
     except ValueError:
@@ -175,10 +175,10 @@ def duration(value: Any) -> tuple[int, int]:
         nanos = value // timedelta(microseconds=1) * 1000 + int(getattr(value, "nanoseconds", 0))  # pandas has those
         sign, seconds, nanos = (-1 if nanos < 0 else 1), abs(nanos) // 10**9, abs(nanos) % 10**9
     else:
-        found = _DURATION.fullmatch(value) if isinstance(value, str) else None
-        if found is None or len(found[2].lstrip("0")) > 12:
+        match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+        if match is None or len(match[2].lstrip("0")) > 12:
             raise UnfitError(_SPAN)
-        sign, seconds, nanos = (-1 if found[1] else 1), int(found[2].lstrip("0") or 0), _nanos(found[3])
+        sign, seconds, nanos = (-1 if match[1] else 1), int(match[2].lstrip("0") or 0), _nanos(match[3])
     if seconds > DURATION_LIMIT_S:
         raise UnfitError(_SPAN)
     return sign * seconds, sign * nanos

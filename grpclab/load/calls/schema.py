@@ -1,4 +1,4 @@
-"""Where the schema of a call comes from: the server's reflection, a ``.proto`` file, or a descriptor set.
+"""The schema of a call: from the server's reflection, a ``.proto`` file, or a descriptor set.
 
 All three give files as descriptors; :class:`Schema` puts them into a pool of its own, so that two calls never see
 each other's types, nor those of this process.
@@ -44,17 +44,19 @@ class Schema:
 
     def method(self, service: str, method: str) -> MethodDescriptor:
         """The method of this name. Raises UsageError with the names that there are."""
-        found = self._service(service)
-        if found is None:
-            whole = f"{service}.{method}"
-            if named := self._service(whole):
-                raise UsageError(f"{whole} is a service: name one of its methods, {_all(named.methods_by_name, whole)}")
+        descriptor = self._service(service)
+        if descriptor is None:
+            full_name = f"{service}.{method}"
+            if named := self._service(full_name):
+                raise UsageError(
+                    f"{full_name} is a service: name one of its methods, {_all(named.methods_by_name, full_name)}"
+                )
             if service in self.services:
                 raise UsageError(f"{self.source} lists {service} but does not describe it: give --proto FILE")
             raise UsageError(f"{self.source} has no service {service}; it has {advice(service, self.services)}")
-        if method not in found.methods_by_name:
-            raise UsageError(f"{service} has no method {method}; it has {advice(method, found.methods_by_name)}")
-        return found.methods_by_name[method]
+        if method not in descriptor.methods_by_name:
+            raise UsageError(f"{service} has no method {method}; it has {advice(method, descriptor.methods_by_name)}")
+        return descriptor.methods_by_name[method]
 
     def _service(self, name: str) -> ServiceDescriptor | None:
         try:
@@ -63,12 +65,12 @@ class Schema:
             return None
 
 
-def advice(name: str, there: Collection[str]) -> str:
+def advice(name: str, names: Collection[str]) -> str:
     """The names that there are, after the nearest ones to a name that is not."""
     last = name.lower().rpartition(".")[2]
-    near = [other for other in there if other.lower().rpartition(".")[2] == last]
-    near = near or difflib.get_close_matches(name, there, n=2)
-    return _all(there) + (f": did you mean {' or '.join(near)}?" if near else "")
+    near = [candidate for candidate in names if candidate.lower().rpartition(".")[2] == last]
+    near = near or difflib.get_close_matches(name, names, n=2)
+    return _all(names) + (f": did you mean {' or '.join(near)}?" if near else "")
 
 
 def _all(names: Collection[str], service: str = "") -> str:
@@ -124,7 +126,7 @@ def from_server(
 
 
 def _wait_until_ready(ready: grpc.Future[Any], target: str, timeout_s: float, *, tls: bool) -> None:
-    """As :func:`grpclab.load.reachability.connected` does it. Raises TargetError."""
+    """Wait for the server as :func:`grpclab.load.reachability.connected` does. Raises TargetError."""
     finding = None
     for wait_s in (min(LOOK_AFTER_S, timeout_s), max(0.0, timeout_s - LOOK_AFTER_S)):
         try:

@@ -1,4 +1,4 @@
-"""When the calls of an open loop are due. Pure: the start and the seed are passed in.
+"""The times at which the calls of an open loop are due. Pure: the start and the seed are passed in.
 
 One schedule is drawn for all workers; worker w of N takes its arrivals w, w + N, w + 2N and so on, so that the
 rate is divided exactly. An arrival belongs to the window ``[opens_at, closes_at)`` by its planned time.
@@ -27,7 +27,7 @@ MAX_STEPS = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class LoadShape:
-    """How the arrivals of an open loop are spaced; another package may register one under ``grpclab.arrivals``.
+    """The spacing of an open loop's arrivals. Another package may register one under ``grpclab.arrivals``.
 
     ``times(rate_rps, seed)`` gives the planned times in seconds since the start, ascending and without end, some
     thousands at a time (float64 arrays). Every worker draws all of them, so the same rate and seed must give the
@@ -77,10 +77,10 @@ class PlannedWindow:
     first: int
     count: int
     closes_at: float
-    """When the window ends: its given end, or when the first arrival beyond its number of calls is due."""
+    """The end of the window: the given one, or the moment at which the first arrival beyond its calls is due."""
 
     def of_worker(self, worker: int, workers: int) -> int:
-        """How many of them belong to one worker."""
+        """Return the number of arrivals that belong to one worker."""
 
         def below(number: int) -> int:
             return (number - worker + workers - 1) // workers
@@ -120,7 +120,7 @@ def plan_window(
 def count_between(
     rate_rps: float, arrival: str, *, starts_at: float, seed: int, opens_at: float, closes_at: float
 ) -> int:
-    """How many arrivals of the whole schedule fall into ``[opens_at, closes_at)``."""
+    """Count the arrivals of the whole schedule that fall into ``[opens_at, closes_at)``."""
     return plan_window(rate_rps, arrival, starts_at=starts_at, seed=seed, opens_at=opens_at, closes_at=closes_at).count
 
 
@@ -138,7 +138,7 @@ def _chunks(rate_rps: float, arrival: str, starts_at: float, seed: int) -> Itera
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduledRate:
-    """One rate of a schedule and how long it is held; None where that is said elsewhere."""
+    """One rate of a schedule, and the time for which it is held: None where another option sets it."""
 
     rate_rps: float
     hold_s: float | None = None
@@ -156,22 +156,22 @@ def parse_rates(text: str) -> tuple[ScheduledRate, ...]:
 
     `to` is included where a step falls on it; from above to, the rates go down. Raises UsageError.
     """
-    found = _RATES.fullmatch(text)
-    if not found:
+    match = _RATES.fullmatch(text)
+    if not match:
         raise _refusal(text, "a rate, as 500, or FROM:TO:STEP@HOLD, as 500:5000:500@5s")
-    start = _number(text, found["start"])
+    start = _number(text, match["start"])
     hold_s = None
-    if found["hold"] is not None:
+    if match["hold"] is not None:
         try:
-            hold_s = seconds(found["hold"], bare="s")
+            hold_s = seconds(match["hold"], bare="s")
         except ValueError:
             raise _refusal(text, f"{TIMES}, behind the @") from None
         held = FACTORS["load.duration_s"]
         if not (held.minimum or 0) <= hold_s <= (held.maximum or math.inf):
             raise _refusal(text, f"each rate to be held for {held.minimum:g} to {held.maximum:,} s, as 500@5s")
     rates = [start]
-    if found["step"] is not None:
-        stop, step = _number(text, found["stop"]), abs(_number(text, found["step"]))
+    if match["step"] is not None:
+        stop, step = _number(text, match["stop"]), abs(_number(text, match["step"]))
         if step == 0:
             raise _refusal(text, "a step from one rate to the next other than 0")
         count = math.floor(abs(stop - start) / step + 1e-9) + 1
@@ -184,14 +184,14 @@ def parse_rates(text: str) -> tuple[ScheduledRate, ...]:
 
 
 def schedule_note(text: str) -> str:
-    """Where a schedule ends, if that is not where it says; text as :func:`parse_rates` takes it."""
-    found, steps = _RATES.fullmatch(text), parse_rates(text)
-    if found is None or found["stop"] is None or math.isclose(steps[-1].rate_rps, float(found["stop"])):
+    """Return a sentence on the end of a schedule that is not the one in its text; otherwise nothing."""
+    match, steps = _RATES.fullmatch(text), parse_rates(text)
+    if match is None or match["stop"] is None or math.isclose(steps[-1].rate_rps, float(match["stop"])):
         return ""
     if len(steps) == 1:
-        beyond = f"a step of {found['step']} leads past {found['stop']}"
+        beyond = f"a step of {match['step']} leads past {match['stop']}"
         return f"--rate {text} is the one rate {steps[0].rate_rps:,g}/s: {beyond}"
-    return f"--rate {text} ends at {steps[-1].rate_rps:,g}/s: no step falls on {found['stop']}"
+    return f"--rate {text} ends at {steps[-1].rate_rps:,g}/s: no step falls on {match['stop']}"
 
 
 def _number(text: str, word: str) -> float:

@@ -1,4 +1,4 @@
-"""How a load is divided over its workers, and when its window opens and closes. Pure: the time is passed in."""
+"""The division of a load over its workers, and the bounds of its window. Pure: the time is passed in."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from grpclab.load.core.gate import share
 PLANNING_S = 50e-9
 """Time to draw one arrival of an open loop, amply; the schedule is drawn before the load starts."""
 NO_DEADLINE_S = 60.0
-"""Where a window ends by its number of calls alone and they have no deadline: the longest time in which none ends."""
+"""The longest time in which no call ends, for a window that ends by its number of calls and has no deadline."""
 SILENCE_S = 15.0
-"""A worker that has not answered so long after its window ought to be over counts as lost."""
+"""A worker counts as lost when it has not answered for this time after the latest end of its window."""
 
 
 def auto_workers(config: TrialConfig, cpus: Collection[int]) -> int:
-    """A worker for each core, as far as there is something for each to do."""
+    """Return the number of workers: one for each core, as far as there is work for each."""
     return min([len(cpus), *_divided(config).values()])
 
 
 def split(config: TrialConfig) -> list[TrialConfig]:
-    """The configuration of each worker: what there is to divide is divided exactly.
+    """Return the configuration of each worker, in which every divisible level is divided exactly.
 
     Raises FactorError where there is less to divide than there are workers.
     """
@@ -38,7 +38,7 @@ def split(config: TrialConfig) -> list[TrialConfig]:
 
 
 def connections(config: TrialConfig) -> int:
-    """The connections that the client has open at once; of an open loop that opens one for each call nobody knows."""
+    """Return the connections that the client has open at once; 1 for an open loop that opens one for each call."""
     if config.client.pooling == "pool":
         return config.client.connections
     closed = config.load.rate_rps is None
@@ -60,20 +60,20 @@ def _divided(config: TrialConfig) -> dict[str, int]:
 
 @dataclass(kw_only=True)
 class Bounds:
-    """When a window starts (with its warm-up), opens and closes; seconds on the workers' common clock."""
+    """The start of a window (with its warm-up), its opening and its end; seconds on the workers' common clock."""
 
     starts_at: float
     opens_at: float
     closes_at: float | None
     rate_rps: float | None = None
-    """None is a closed loop."""
+    """The rate of an open loop; None is a closed loop."""
     due: PlannedWindow | None = None
     """The arrivals of an open loop that belong to the window; None where it ends by its time alone."""
     cut_at: float = math.inf
-    """When it was ended before its time."""
+    """The moment at which it was ended before its time."""
 
     def planned(self, arrival: str, seed: int) -> int:
-        """How many arrivals of an open loop were due in the window, up to its end or until it was cut short."""
+        """Count the arrivals of an open loop that were due in the window, up to its end or until it was cut short."""
         assert self.rate_rps is not None
         assert self.due is not None
         if self.cut_at >= self.due.closes_at:
@@ -88,7 +88,7 @@ class Bounds:
         )
 
     def patience_s(self, config: TrialConfig, drain_s: float) -> float:
-        """Longest time the window may take, its calls under way `drain_s` beyond its end, before it is cut short."""
+        """Return the longest time before the window is cut short, `drain_s` beyond its end included."""
         load, deadline = config.load, config.client.deadline_s or NO_DEADLINE_S
         if self.closes_at is not None:
             return self.closes_at - self.starts_at + drain_s + SILENCE_S
@@ -99,7 +99,7 @@ class Bounds:
 def plan_bounds(
     load: LoadConfig, starts_at: float, seed: int, *, rate_rps: float | None = None, warmup_s: float | None = None
 ) -> Bounds:
-    """The window that a load asks for if it starts at `starts_at`; later, if its schedule takes time to draw.
+    """Return the window of a load that starts at `starts_at`, or later where its schedule takes time to draw.
 
     `rate_rps` and `warmup_s` take the place of the load's own.
     """

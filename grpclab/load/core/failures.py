@@ -1,4 +1,4 @@
-"""Why calls failed, in the words of the server or of the engine: the different texts of each status, counted. Pure.
+"""The reasons why calls failed, in the words of the server or of the engine: texts by status, counted. Pure.
 
 A worker's :class:`FailureLog` takes each failed call of the window; its memory is bounded whatever servers send.
 :func:`merge` makes one list of several workers' logs, and :func:`combine` of several windows'.
@@ -6,10 +6,9 @@ A worker's :class:`FailureLog` takes each failed call of the window; its memory 
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,23 +34,18 @@ class Failure:
     status: str
     """The status' name, as in :data:`grpclab.status.RECORDED_NAMES`."""
     text: str
-    """What the server or the engine said, on one line; empty where it said nothing."""
+    """The text of the server or of the engine, on one line; empty where there was none."""
     calls: int
     first_s: float
-    """When the first of them ended, in seconds since the window opened."""
+    """The end of the first of them, in seconds since the window opened."""
     details: tuple[str, ...] = ()
     """The `google.rpc.Status` details that came with the first of them, a line each."""
     further: bool = False
-    """These are the calls whose texts were too many to be kept."""
+    """True for the calls of all texts beyond the first ones of a status, which are not kept."""
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values."""
+        """Return the failure as JSON has it."""
         return dataclasses.asdict(self) | {"details": list(self.details)}
-
-    @classmethod
-    def from_json(cls, told: Mapping[str, Any]) -> Failure:
-        """The opposite of :meth:`to_json`."""
-        return cls(**{**told, "details": tuple(told["details"])})
 
     @property
     def quoted(self) -> str:
@@ -59,6 +53,20 @@ class Failure:
         if self.further:
             return "(other texts)"
         return f'"{printable(self.text, QUOTED)}"' if self.text else "(no text)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailureEntry:
+    """The failed calls of one status and text in one worker's log."""
+
+    status: str
+    text: str
+    calls: int
+    first_at: float
+    """The end of the first of them, a moment on the workers' common clock."""
+    details: bytes
+    """The `grpc-status-details-bin` of the first of them; empty where it had none, or one too long to be kept."""
+    further: bool
 
 
 @dataclass
@@ -72,7 +80,7 @@ class FailureLog:
     """Takes the failed calls of one window in one worker."""
 
     def __init__(self, *, opens_at: float = -math.inf) -> None:
-        """Calls that started before `opens_at` belong to the warm-up and are left out."""
+        """Leave out calls that started before `opens_at`: they belong to the warm-up."""
         self._opens_at = opens_at
         self._entries: dict[int, dict[str, _Entry]] = {}
         self._further: dict[int, _Entry] = {}
@@ -80,7 +88,7 @@ class FailureLog:
     def note(
         self, status: int, text: str, start_s: float, end_s: float, details: bytes = b"", *, calls: int = 1
     ) -> None:
-        """One call, or several alike, failed: `details` is the value of its `grpc-status-details-bin`, decoded."""
+        """Note a failed call, or several alike; `details` is the value of its `grpc-status-details-bin`, decoded."""
         if start_s < self._opens_at:
             return
         texts = self._entries.setdefault(status, {})
@@ -93,36 +101,36 @@ class FailureLog:
         entry.calls += calls
         entry.first_at = min(entry.first_at, end_s)
 
-    def to_json(self) -> list[dict[str, Any]]:
-        """For :func:`merge`, over a pipe."""
-        kept = [(status, text, e, False) for status, texts in self._entries.items() for text, e in texts.items()]
-        kept += [(status, "", entry, True) for status, entry in self._further.items()]
-        return [
-            {
-                "status": RECORDED_NAMES[status],
-                "text": text,
-                "calls": entry.calls,
-                "first_at": entry.first_at,
-                "details": base64.b64encode(entry.details).decode() if len(entry.details) <= LONGEST_DETAILS else "",
-                "further": further,
-            }
-            for status, text, entry, further in kept
-        ]
+    def entries(self) -> tuple[FailureEntry, ...]:
+        """Return what the log holds, for :func:`merge`."""
+        rows = [(status, text, e, False) for status, texts in self._entries.items() for text, e in texts.items()]
+        rows += [(status, "", entry, True) for status, entry in self._further.items()]
+        return tuple(
+            FailureEntry(
+                status=RECORDED_NAMES[status],
+                text=text,
+                calls=entry.calls,
+                first_at=entry.first_at,
+                details=entry.details if len(entry.details) <= LONGEST_DETAILS else b"",
+                further=further,
+            )
+            for status, text, entry, further in rows
+        )
 
 
-def merge(logs: Iterable[Sequence[Mapping[str, Any]]], *, opened_at: float) -> tuple[Failure, ...]:
-    """One list out of what several workers' logs gave as JSON."""
+def merge(logs: Iterable[Sequence[FailureEntry]], *, opened_at: float) -> tuple[Failure, ...]:
+    """One list out of the entries of several workers' logs."""
     return _sorted(
         Failure(
-            status=told["status"],
-            text=printable(told["text"]),
-            calls=told["calls"],
-            first_s=max(0.0, told["first_at"] - opened_at),
-            details=describe_details(base64.b64decode(told["details"])) if told["details"] else (),
-            further=told["further"],
+            status=entry.status,
+            text=printable(entry.text),
+            calls=entry.calls,
+            first_s=max(0.0, entry.first_at - opened_at),
+            details=describe_details(entry.details),
+            further=entry.further,
         )
-        for log in logs
-        for told in log
+        for entries in logs
+        for entry in entries
     )
 
 
@@ -136,18 +144,18 @@ def combine(windows: Iterable[tuple[float, Sequence[Failure]]]) -> tuple[Failure
 
 
 def _sorted(failures: Iterable[Failure]) -> tuple[Failure, ...]:
-    """Equal ones as one; the status of most calls first, in it the text of most calls."""
-    found: dict[tuple[str, str, bool], Failure] = {}
+    """Join equal failures; the status of most calls comes first, in it the text of most calls."""
+    joined: dict[tuple[str, str, bool], Failure] = {}
     for failure in failures:
         key = (failure.status, failure.text, failure.further)
-        before = found.get(key, failure)
-        first = min(before, failure, key=lambda one: one.first_s)
-        calls = failure.calls + (before.calls if key in found else 0)
-        found[key] = dataclasses.replace(first, calls=calls)
+        earlier = joined.get(key, failure)
+        first = min(earlier, failure, key=lambda candidate: candidate.first_s)
+        calls = failure.calls + (earlier.calls if key in joined else 0)
+        joined[key] = dataclasses.replace(first, calls=calls)
     totals: dict[str, int] = {}
-    for failure in found.values():
+    for failure in joined.values():
         totals[failure.status] = totals.get(failure.status, 0) + failure.calls
-    return tuple(sorted(found.values(), key=lambda f: (-totals[f.status], f.status, f.further, -f.calls, f.first_s)))
+    return tuple(sorted(joined.values(), key=lambda f: (-totals[f.status], f.status, f.further, -f.calls, f.first_s)))
 
 
 def only_text(failures: Sequence[Failure], status: str) -> str:

@@ -1,4 +1,4 @@
-"""When a call may start: warm-up, the measured window, and its end. Pure: the clock's reading is passed in."""
+"""The admission of calls: warm-up, the measured window, and its end. Pure: the clock's reading is passed in."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Gate:
     The load runs on through the border between warm-up and window; a call belongs to the window if it starts at
     or after `opens_at`. The window ends once `requests` such calls have started, or at `closes_at`, whichever
     is first; None means no such bound. In an open loop a call starts when it is planned to, however late it is
-    sent: the planned times are what is asked for, in their order.
+    sent: the gate takes the planned times, in their order.
     """
 
     opens_at: float
@@ -29,10 +29,10 @@ class Gate:
     """Calls of the window started so far."""
     closed: bool = False
     cut_at: float = math.inf
-    """When the window was ended before its time."""
+    """The moment at which the window was ended before its time."""
 
     def admit(self, now: float) -> bool:
-        """Whether a call may start at `now`; counts it if it belongs to the window."""
+        """Return whether a call may start at `now`; counts it if it belongs to the window."""
         if self.closed:
             return False
         if now < self.opens_at:
@@ -45,20 +45,20 @@ class Gate:
 
     @property
     def full(self) -> bool:
-        """Whether every call of a window of `requests` has started."""
+        """Return whether every call of a window of `requests` has started."""
         return self.admitted == self.requests
 
     def over(self, due: float) -> bool:
-        """Whether no call of an open loop will be admitted any more, the next being planned for `due`."""
+        """Return whether no call of an open loop will be admitted any more, the next being planned for `due`."""
         return self.closed or self.full or due >= (math.inf if self.closes_at is None else self.closes_at)
 
     def close(self, at: float = -math.inf) -> None:
-        """No call may start any more; `at` says when the window ended, where what was due by then matters."""
+        """Admit no further call; `at` is the end of the window, where the calls due by then matter."""
         self.closed = True
         self.cut_at = min(self.cut_at, at)
 
     def never_sent(self, due: Iterator[float]) -> Floats:
-        """Of the arrivals of an open loop that are still to be sent, those that were due in the window."""
+        """Return the arrivals of an open loop that are still to be sent and were due in the window."""
         end = min(self.cut_at, math.inf if self.closes_at is None else self.closes_at)
         left = None if self.requests is None else self.requests - self.admitted
         if left is None and end == math.inf:

@@ -1,7 +1,7 @@
-"""What happened to each call, in a file of 25 bytes a call; memory holds a chunk of them, however long the run.
+"""The record of each call, in a file of 25 bytes a call; memory holds a chunk of them, however long the run.
 
-An engine appends to columns (:class:`Recorder`), which go to disk a chunk at a time; :class:`Records` is what
-was written, mapped into memory.
+An engine appends to columns (:class:`Recorder`), which go to disk a chunk at a time; :class:`Records` maps the file
+into memory.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Codes = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 
 GIVEN_UP, NEVER_SENT = "still under way when the run ended", "due, and not sent when the run ended"
-"""What is said of the calls that were given up."""
+"""The texts of the calls that were given up."""
 CHUNK = 8192
 """Calls that are kept in memory before they are written."""
 _CALL = np.dtype([("start_s", "<f8"), ("latency_s", "<f8"), ("late_s", "<f8"), ("status", "u1")])
@@ -63,12 +63,12 @@ class Records:
 
     @property
     def end_s(self) -> Floats:
-        """When each call was over."""
+        """(n,) The end of each call."""
         return self.start_s + self.latency_s
 
     @classmethod
     def load(cls, path: Path, *, residence: bool = False) -> Records:
-        """What a :class:`Recorder` wrote there, mapped: the file may be removed, it goes with the last column."""
+        """Map the file of a :class:`Recorder`. It may be removed then: its content goes with the last column."""
         calls = _mapped(path, _CALL_WITH_RESIDENCE if residence else _CALL)
         messages = _mapped(_beside(path), _MESSAGE)
         return cls(
@@ -90,7 +90,7 @@ def remove(path: Path) -> None:
 
 
 def _beside(path: Path) -> Path:
-    """Where the messages are, which are another table."""
+    """The path of the messages, which are another table."""
     return path.with_suffix(".messages")
 
 
@@ -120,15 +120,15 @@ class Recorder:
         self.lates = array("d")
         self.statuses = array("B")
         self.failures = FailureLog() if failures is None else failures
-        """What was said of the calls that failed: engines note each there."""
+        """The texts of the calls that failed, which engines note one by one."""
         self.failure = ""
-        """Why records cannot be written; calls are only counted from then on."""
+        """The reason why records cannot be written; calls are only counted from then on."""
         self.encodings: dict[str, int] = {}
         """Successful calls of the window whose answers were compressed, by encoding."""
         self.unsent = 0
         """Calls of :meth:`never_sent`."""
         self.tally = Tally() if tally is None else tally
-        """The calls that have been written; see :meth:`running`."""
+        """The calls that have been written; see :meth:`tally_so_far`."""
         self._residences = array("d")
         self._messages = array("d")  # start, time, start, time, ...
         self._firsts = array("B")
@@ -147,18 +147,18 @@ class Recorder:
 
     @property
     def errors(self) -> int:
-        """Those of them that failed."""
+        """Calls that have failed so far."""
         return self._written_errors + len(self.statuses) - self.statuses.count(OK)
 
     def record(self, start_s: float, end_s: float, status: int, late_s: float = 0.0) -> None:
-        """One call is over."""
+        """Record a call that is over."""
         self.starts.append(start_s)
         self.latencies.append(end_s - start_s)
         self.lates.append(late_s)
         self.statuses.append(status)
 
     def never_sent(self, planned: Floats, now: float) -> None:
-        """Calls that were due and that nobody has sent by `now`: NOT_ENDED, and as late as they took."""
+        """Record calls that were due and have not been sent by `now`: NOT_ENDED, and as late as they took."""
         if not len(planned):
             return
         self._flush()
@@ -172,20 +172,20 @@ class Recorder:
         self._flush()
 
     def residence(self, seconds: float) -> None:
-        """What the server told of the call that is recorded next; NaN if nothing."""
+        """Note the time inside the server of the call that is recorded next; NaN where it is unknown."""
         self._residences.append(seconds)
 
     def message(self, now: float, before_s: float, start_s: float) -> None:
-        """One message of a stream has come, the one before it at `before_s`, which is 0 for the first.
+        """Record a message of a stream; the one before it came at `before_s`, which is 0 for the first.
 
-        `start_s` is its call's, by which the window is told from the warm-up.
+        `start_s` is its call's, which separates the window from the warm-up.
         """
         self._messages.append(start_s)
         self._messages.append(now - (before_s or start_s))
         self._firsts.append(not before_s)
 
     def encoded(self, encoding: str) -> None:
-        """The answer of a successful call of the window was compressed."""
+        """Count a compressed answer of a successful call of the window."""
         self.encodings[encoding] = self.encodings.get(encoding, 0) + 1
 
     def recent(self, calls: int) -> Floats:
@@ -194,8 +194,8 @@ class Recorder:
         latest: Floats = np.concatenate([self._last_chunk, buffered])
         return latest[max(0, len(latest) - calls) :]
 
-    def running(self) -> Tally:
-        """The calls so far, those in memory included."""
+    def tally_so_far(self) -> Tally:
+        """Return the tally of all calls so far, those in memory included."""
         tally = self.tally.copy()
         tally.add(self.starts, self.latencies, self.statuses)
         return tally
@@ -236,8 +236,8 @@ class Recorder:
             rows["late_s"] = np.frombuffer(self.lates)
             rows["status"] = np.frombuffer(self.statuses, np.uint8)
             if self._dtype is _CALL_WITH_RESIDENCE:
-                known = np.array(self._residences)
-                rows["residence_s"] = known if len(known) == len(rows) else math.nan
+                residences = np.array(self._residences)
+                rows["residence_s"] = residences if len(residences) == len(rows) else math.nan
         return rows
 
     def _message_rows(self) -> npt.NDArray[np.void]:

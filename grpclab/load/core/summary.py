@@ -1,4 +1,4 @@
-"""From the record of calls to figures: throughput, percentiles, histogram, timeline. Pure.
+"""The figures of a window, from the record of its calls: throughput, percentiles, histogram, timeline. Pure.
 
 Throughput is that of :mod:`grpclab.load.core.worker_window`. Latencies are those of all calls that *started* in the
 window, each waited for to its end; in an open loop a call starts when it is planned to, which is what corrects for
@@ -44,11 +44,11 @@ class Summary:
     latency_min_s: float
     latency_max_s: float
     latency: dict[str, float]
-    """By percentile (keys of PERCENTILES), over all calls whatever became of them."""
+    """Seconds by percentile (keys of PERCENTILES), over all calls, failed ones included."""
     latency_ok: dict[str, float]
-    """The same over the successful ones."""
+    """The latency of the successful calls."""
     latency_uncorrected: dict[str, float]
-    """As `latency`, from the actual sends; the same in a closed loop."""
+    """The latency from the actual sends; equal to `latency` in a closed loop."""
     histogram: str
     """HdrHistogram of all latencies in microseconds, V2 compressed, base64."""
     messages: int = 0
@@ -62,7 +62,7 @@ class Summary:
     not_ended: int = 0
     """Calls that were given up: under way at the end of the run, or due and never sent."""
     not_ended_before: int = 0
-    """Those of them that had begun in the warm-up, and so are none of `requests`."""
+    """The part of them that began in the warm-up, and so is not among `requests`."""
     judged: int = 0
     """Calls that a limit of latency is about: those that succeeded, and those that were given up."""
     latency_judged: dict[str, float] = field(default_factory=dict)
@@ -73,7 +73,7 @@ class Summary:
 
     @property
     def succeeded(self) -> int:
-        """Calls that went well."""
+        """Calls that succeeded."""
         return self.requests - self.errors
 
 
@@ -84,9 +84,9 @@ def summarise(windows: Sequence[Window]) -> Summary:
     late = _measured(windows, "late_s")
     status = np.concatenate([window.records.status[window.inside] for window in windows])
     firsts, gaps = (_messages(windows, first=first) for first in (True, False))
-    before = np.concatenate([window.given_up_before for window in windows])
+    waited_before = np.concatenate([window.given_up_before for window in windows])
     failed = status[status != OK]
-    judged = np.concatenate([latency[(status == OK) | (status == NOT_ENDED)], before])
+    judged = np.concatenate([latency[(status == OK) | (status == NOT_ENDED)], waited_before])
     codes, counts = np.unique(failed, return_counts=True)
     corrected = percentiles(latency)
     return Summary(
@@ -106,8 +106,8 @@ def summarise(windows: Sequence[Window]) -> Summary:
         first_message=percentiles(firsts) if len(firsts) else {},
         message_gap=percentiles(gaps) if len(gaps) else {},
         ended=sum(window.ended for window in windows),
-        not_ended=int((status == NOT_ENDED).sum()) + len(before),
-        not_ended_before=len(before),
+        not_ended=int((status == NOT_ENDED).sum()) + len(waited_before),
+        not_ended_before=len(waited_before),
         judged=len(judged),
         latency_judged=percentiles(judged)
         | {
@@ -122,7 +122,7 @@ def most_in_flight(windows: Sequence[Window]) -> int:
     """The most calls under way at once at any time from the opening of the windows on, over all workers.
 
     A call is under way from its start until its answer is complete; those of the warm-up that last into the window
-    count. Calls that wait for the peer's stream limit count, too: they are told apart elsewhere (`held`).
+    count. Calls that wait for the peer's stream limit count, too; `held` counts them apart.
     """
     starts = np.sort(np.concatenate([window.records.start_s for window in windows]))
     ends = np.sort(np.concatenate([window.records.end_s for window in windows]))
@@ -134,7 +134,7 @@ def most_in_flight(windows: Sequence[Window]) -> int:
 
 
 FEWEST_WAITING = 2
-"""Of a single call that is under way nobody can tell whether it is slow or the server stands still."""
+"""The fewest calls under way in a silence: with one alone, a slow call looks like a server at a standstill."""
 
 
 def longest_silence(windows: Sequence[Window]) -> tuple[float, float]:
@@ -159,13 +159,13 @@ def longest_silence(windows: Sequence[Window]) -> tuple[float, float]:
 
 def _measured(windows: Sequence[Window], column: str) -> Floats:
     """One column of the calls that started in the windows."""
-    found: Floats = np.concatenate([getattr(window.records, column)[window.inside] for window in windows])
-    return found
+    values: Floats = np.concatenate([getattr(window.records, column)[window.inside] for window in windows])
+    return values
 
 
 def _messages(windows: Sequence[Window], *, first: bool) -> Floats:
-    """How long the first messages of the calls of the windows took to come, or all others after the one before."""
-    found: Floats = np.concatenate(
+    """Return the times until the first message of each call of the windows, or between one message and the next."""
+    values: Floats = np.concatenate(
         [
             window.records.message_s[
                 (window.records.message_start_s >= window.opened_at) & (window.records.message_first == first)
@@ -173,11 +173,11 @@ def _messages(windows: Sequence[Window], *, first: bool) -> Floats:
             for window in windows
         ]
     )
-    return found
+    return values
 
 
 def lateness(windows: Sequence[Window]) -> dict[str, float]:
-    """How late the calls of the windows were sent, in seconds: keys p50, p99 and max."""
+    """Return the lateness of the calls of the windows, in seconds: keys p50, p99 and max."""
     late = _measured(windows, "late_s")
     return {
         **{name: percentile(late, PERCENTILES[name]) for name in ("p50", "p99")},
@@ -201,7 +201,7 @@ def percentile(latency_s: Floats, q: float) -> float:
 
 
 def histogram(latency_s: Floats) -> str:
-    """All latencies as an encoded HdrHistogram (see Summary.histogram)."""
+    """Return all latencies as an encoded HdrHistogram (see Summary.histogram)."""
     hdr = HdrHistogram(HDR_LOWEST_US, HDR_HIGHEST_US, HDR_DIGITS)
     for first in range(0, len(latency_s), SLICE):
         microseconds = np.rint(latency_s[first : first + SLICE] * 1e6).clip(HDR_LOWEST_US, HDR_HIGHEST_US)

@@ -1,4 +1,4 @@
-"""What passed on a client's connections beside calls: connections, pings, GOAWAYs. Pure.
+"""The traffic on a client's connections beside calls: connections, pings, GOAWAYs. Pure.
 
 Engine `wire` counts the frames themselves. Of C-core, channelz tells the keepalive pings that were sent on the
 connections that are open, and its log the GOAWAYs with an error code; the server's pings it does not tell.
@@ -23,16 +23,16 @@ _Reader = Callable[[int], bytes]
 """A question to channelz by number, answered in JSON."""
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Traffic:
-    """Counted since the client connected, warm-up included."""
+    """Counts since the client connected, warm-up included."""
 
     connections_opened: int = 0
     client_pings: int = 0
     """Pings that the client sent: with C-core, keepalive pings on connections still open."""
     server_pings: float = 0
     """Pings that the server sent; NaN where the client does not tell."""
-    goaways: dict[str, int] = field(default_factory=dict)
+    goaways: Mapping[str, int] = field(default_factory=dict)
     """GOAWAYs from the server by error code and reason, as in ``"11 too_many_pings"``; with C-core those with an
     error code only."""
 
@@ -54,51 +54,63 @@ class Traffic:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """As a worker tells it."""
-        known = None if math.isnan(self.server_pings) else self.server_pings
-        return {**vars(self), "server_pings": known}
-
-    @classmethod
-    def from_json(cls, told: Mapping[str, Any]) -> Traffic:
-        """The opposite of :meth:`to_json`."""
-        return cls(**{**told, "server_pings": math.nan if told["server_pings"] is None else told["server_pings"]})
+        """Return the counts as JSON has them: null where the client does not tell."""
+        server_pings = None if math.isnan(self.server_pings) else self.server_pings
+        return {**vars(self), "server_pings": server_pings, "goaways": dict(self.goaways)}
 
 
-def add_counts(some: Mapping[str, int], others: Mapping[str, int]) -> dict[str, int]:
+class TrafficCounter:
+    """Counts the traffic of an engine that sees its frames."""
+
+    def __init__(self) -> None:
+        self.connections_opened = self.client_pings = self.server_pings = 0
+        self.goaways: Counter[str] = Counter()
+
+    def total(self) -> Traffic:
+        """Return the counts so far."""
+        return Traffic(
+            connections_opened=self.connections_opened,
+            client_pings=self.client_pings,
+            server_pings=self.server_pings,
+            goaways=dict(self.goaways),
+        )
+
+
+def add_counts(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:
     """Counts by name, added."""
-    return dict(Counter(some) + Counter(others))
+    return dict(Counter(first) + Counter(second))
 
 
 def goaway_text(code: int, reason: str) -> str:
-    """How a GOAWAY is counted."""
+    """The key under which a GOAWAY is counted."""
     return f"{code} {reason}".rstrip()
 
 
 def read_core_log(lines: Iterable[str]) -> tuple[dict[str, int], list[str]]:
     """The GOAWAYs that C-core's log tells of, and the lines that are not C-core's."""
-    found: Counter[str] = Counter()
-    others = []
+    goaways: Counter[str] = Counter()
+    other_lines = []
     for line in lines:
         if not _CORE_LINE.match(line):
-            others.append(line)
-        elif told := _GOAWAY.search(line):
-            found[goaway_text(int(told[1]), told[2] or "")] += 1
-    return dict(found), others
+            other_lines.append(line)
+        elif match := _GOAWAY.search(line):
+            goaways[goaway_text(int(match[1]), match[2] or "")] += 1
+    return dict(goaways), other_lines
 
 
 def channelz_channels(top_channels: _Reader) -> Iterator[Mapping[str, Any]]:
-    """The channels of this process, as channelz tells of them."""
+    """The channels of this process, as channelz lists them."""
     start, ended = 0, False
     while not ended:
         page = json.loads(top_channels(start))
-        found = page.get("channel", [])
-        yield from found
-        ended = page.get("end", True) or not found
-        start = int(found[-1]["ref"]["channelId"]) + 1 if found else start
+        channels = page.get("channel", [])
+        yield from channels
+        ended = page.get("end", True) or not channels
+        start = int(channels[-1]["ref"]["channelId"]) + 1 if channels else start
 
 
 def channelz_connections(channel: Mapping[str, Any]) -> tuple[int, int]:
-    """How often the channel has had a new connection, and how often it has lost one: became READY, ceased to be so.
+    """Count a channel's new connections and its lost ones: how often it became READY, and how often it ceased to be so.
 
     A watcher of its state does not see what is over before it looks.
     """
@@ -107,18 +119,18 @@ def channelz_connections(channel: Mapping[str, Any]) -> tuple[int, int]:
         for event in channel.get("data", {}).get("trace", {}).get("events", [])
         if event.get("description", "").startswith(_CHANGE)
     ]
-    changes = [(before == "READY", after == "READY") for before, after in itertools.pairwise(["", *states])]
+    changes = [(was == "READY", becomes == "READY") for was, becomes in itertools.pairwise(["", *states])]
     return changes.count((False, True)), changes.count((True, False))
 
 
 def channelz_pings(top_channels: _Reader, subchannel: _Reader, socket: _Reader) -> int:
-    """Keepalive pings sent on the open connections of this process, asked of channelz by its three readers.
+    """Count the keepalive pings sent on the open connections of this process, by channelz's three readers.
 
     A reader raises ValueError for what has closed since it was named: that has no pings any more.
     """
 
-    def refs(told: Mapping[str, Any], kind: str) -> list[int]:
-        return [int(ref[f"{kind}Id"]) for ref in told.get(f"{kind}Ref", [])]
+    def refs(parent: Mapping[str, Any], kind: str) -> list[int]:
+        return [int(ref[f"{kind}Id"]) for ref in parent.get(f"{kind}Ref", [])]
 
     def read(reader: _Reader, number: int, kind: str) -> Mapping[str, Any]:
         try:

@@ -29,11 +29,11 @@ class Window:
     held_open: bool = False
     """The window lasts until `closes_at` though its last call ended before: an open loop's, unless interrupted."""
     cut_at: float = math.inf
-    """When the window was ended before its time."""
+    """The moment at which the window was ended before its time."""
 
     @cached_property
     def inside(self) -> Mask:
-        """Which calls started in the window."""
+        """(n,) True for each call that started in the window."""
         return np.asarray(self.records.start_s >= self.opened_at)
 
     @property
@@ -56,7 +56,7 @@ class Window:
 
     @cached_property
     def closed_at(self) -> float:
-        """When the window ended: see the module. Equal to `opened_at` if nothing ended in it.
+        """The end of the window, as the module defines it; equal to `opened_at` if nothing ended in it.
 
         A window that was interrupted ended with its last call, before `closes_at`; where calls had to be given up, at
         the interruption.
@@ -65,13 +65,13 @@ class Window:
             return self.closes_at
         given_up = self.records.status == NOT_ENDED
         ends = self.records.end_s
-        after = ends > self.opened_at
-        ended = ends[after & ~given_up]
+        ended_after_opening = ends > self.opened_at
+        ended = ends[ended_after_opening & ~given_up]
         if self.requests and min(int(np.count_nonzero(self.inside)), len(ended)) >= self.requests:
             return float(np.partition(ended, self.requests - 1)[self.requests - 1])
         closes_at = math.inf if self.closes_at is None else self.closes_at
         last = float(ended.max(initial=self.opened_at))
-        if (after & given_up).any():
+        if (ended_after_opening & given_up).any():
             last = max(last, min(self.cut_at, float(ends.max())))
         return min(closes_at, last)
 
@@ -83,15 +83,15 @@ class Window:
 
     @property
     def given_up_before(self) -> Floats:
-        """For how long each call of the warm-up that was given up had been under way since the window opened."""
+        """The time since the window opened for which each call of the warm-up that was given up had been under way."""
         ends = self.records.end_s
         rows = ~self.inside & (self.records.status == NOT_ENDED) & (ends > self.opened_at)
-        found: Floats = ends[rows] - self.opened_at
-        return found
+        waited_s: Floats = ends[rows] - self.opened_at
+        return waited_s
 
     @property
     def stalled_s(self) -> float:
-        """See Summary. In a closed loop nothing is sent while all wait, so no percentile shows it."""
+        """The window's last seconds in which all callers waited, as in Summary. Percentiles do not show them."""
         records = self.records
         given_up = records.status == NOT_ENDED
         if records.late_s.any() or self.held_open or not given_up.any():

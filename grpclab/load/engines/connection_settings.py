@@ -1,4 +1,4 @@
-"""How the connections of engine `wire` are dialled, and what each of them says first."""
+"""The settings of the connections of engine `wire`: the addresses that are dialled, and the first frames of each."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ from dataclasses import dataclass
 from grpclab import __version__
 from grpclab.factors.config import ClientConfig
 from grpclab.http2 import messages
-from grpclab.http2.client import ClientConnection, Request
+from grpclab.http2.client import ClientConnection
+from grpclab.http2.exchange import Request
 from grpclab.load.calls.method import CallSpec
 from grpclab.system.dialling import loopback_target
 
 OWN_WINDOW_BYTES = 4 * 1024 * 1024
-"""What this side is ready to receive where `window_kib` does not say; what C-core's adaptation starts from."""
+"""The window of this side where `window_kib` sets none; C-core's adaptation starts from it."""
 KEEPALIVE_TIMEOUT_S = 20.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConnectionSettings:
-    """How a connection is dialled, and what it does about silence."""
+    """The settings of a connection: its addresses, its first frames, and its keepalive."""
 
     host: str
     """The name that the server's certificate has to hold."""
     addresses: tuple[str, ...]
-    """What is dialled, one after the other until one answers."""
+    """The addresses that are dialled one after the other until one answers."""
     port: int
     tls: ssl.SSLContext | None
     connection: Callable[[], ClientConnection]
@@ -40,7 +41,7 @@ class ConnectionSettings:
 def connection_settings(
     client: ClientConfig, target: str, root_certificates: bytes | None, call: CallSpec
 ) -> ConnectionSettings:
-    """How the connections of this client are dialled, and what each of them says and makes. Raises UsageError."""
+    """Return the settings of this client's connections. Raises UsageError."""
     addresses, port = loopback_target(target)
     tls = None
     if root_certificates is not None:

@@ -1,4 +1,4 @@
-"""What an engine is: its two loops, what it counts, and how a worker makes one.
+"""The contract of an engine: its two loops, its counters, and the factory by which a worker makes one.
 
 Another package may register its class under ``grpclab.engines``, as an :class:`EngineFactory`.
 """
@@ -19,12 +19,12 @@ from grpclab.load.core.traffic import Traffic
 from grpclab.system.pacing import Pacer
 
 LOOK_S = 0.25
-"""So often at least an open loop looks whether its window was ended from outside."""
+"""The longest time until an open loop looks again whether its window was ended from outside."""
 
 
 @dataclass
 class Counters:
-    """What an engine counts beside calls, since the window opened."""
+    """The counts of an engine beside calls, since the window opened."""
 
     held: int = 0
     """Calls that waited for the peer's limit of streams."""
@@ -42,7 +42,7 @@ class Counters:
 
 
 class Engine(Protocol):
-    """What a worker asks of an engine. One object lives on one event loop, through all windows of a trial."""
+    """The engine as a worker uses it. One object lives on one event loop, through all windows of a trial."""
 
     counters: Counters
 
@@ -62,13 +62,13 @@ class Engine(Protocol):
         """
 
     def under_way(self) -> list[float]:
-        """When each call that is under way began, or was planned to."""
+        """Return the moments at which the calls under way began, or were planned to."""
 
     def give_up(self) -> None:
         """Start no further call and end those under way, which are recorded as NOT_ENDED; the run ends with them."""
 
     def traffic(self) -> Traffic:
-        """What passed beside calls since the engine connected."""
+        """Return the traffic beside calls since the engine connected."""
 
     async def close(self) -> None:
         """Close the connections."""
@@ -80,13 +80,13 @@ class EngineFactory(Protocol):
     def __call__(
         self, config: TrialConfig, target: str, root_certificates: bytes | None, call: CallSpec, *, residence: bool
     ) -> Engine:
-        """`residence`: record what the reference server tells of each call's time inside it."""
+        """Make an engine. `residence`: record the reference server's own account of each call's time inside it."""
 
     def client_settings(self, config: TrialConfig) -> PeerSettings:
-        """What a client of this configuration says first on a connection. Raises TargetError."""
+        """Return the settings that a client of this configuration sends first on a connection. Raises TargetError."""
 
 
 def client_settings(config: TrialConfig) -> PeerSettings:
-    """What a client of this configuration, with its engine, says first on a connection. Raises TargetError."""
+    """Return the settings that a client of this configuration, with its engine, sends first. Raises TargetError."""
     engine: EngineFactory = ENGINES[config.load.engine]
     return engine.client_settings(config)

@@ -34,7 +34,7 @@ from grpclab.system.channels import addresses, open_aio_channel
 from grpclab.system.pacing import Pacer
 
 COUNT_EVERY_S = 0.25
-"""So often at most it is counted, while connections come and go, how many were lost."""
+"""The shortest time between two counts of lost connections, while connections come and go."""
 
 
 class _Line:
@@ -46,7 +46,7 @@ class _Line:
 
 
 class GrpcioEngine:
-    """See :class:`grpclab.load.engines.engine.Engine`. C-core queues calls beyond the peer's stream limit out of sight:
+    """The engine of grpc.aio. C-core queues calls beyond the peer's stream limit out of sight:
     `counters.held` stays 0. So does it decompress answers: `Recorder.encodings` stays empty."""
 
     def __init__(
@@ -85,7 +85,7 @@ class GrpcioEngine:
 
     @staticmethod
     def client_settings(config: TrialConfig) -> PeerSettings:
-        """What a channel with its arguments says first."""
+        """Return the settings that a channel with its arguments sends first."""
         return channel_settings(config.client)
 
     async def connect(self, timeout_s: float) -> None:
@@ -98,7 +98,7 @@ class GrpcioEngine:
         except TargetError:
             await asyncio.gather(*(channel.close() for channel in channels))
             raise
-        if client.pooling == "per_call":  # only asked whether someone is there
+        if client.pooling == "per_call":  # it only finds out whether someone is there
             self._opened = 1
             await channels[0].close()
             self._calls = [self._fresh_call(_Line())]
@@ -115,14 +115,14 @@ class GrpcioEngine:
         await asyncio.gather(*(channel.close() for channel in self._channels))
 
     def traffic(self) -> Traffic:
-        """See :class:`grpclab.load.engines.engine.Engine`; GOAWAYs stand in C-core's log, which the generator reads."""
-        passed = Traffic(connections_opened=self._opened, server_pings=math.nan)
+        """Return the traffic, without GOAWAYs: those stand in C-core's log, which the generator reads."""
+        pings = 0
         if self._config.client.pooling != "per_call":  # a connection for one call is gone before it could ping
             # What the package grpcio-channelz is made of.
-            passed.client_pings = channelz_pings(
+            pings = channelz_pings(
                 cygrpc.channelz_get_top_channels, cygrpc.channelz_get_subchannel, cygrpc.channelz_get_socket
             )
-        return passed
+        return Traffic(connections_opened=self._opened, client_pings=pings, server_pings=math.nan)
 
     def _channel(self) -> grpc.aio.Channel:
         return open_aio_channel(
@@ -130,20 +130,20 @@ class GrpcioEngine:
         )
 
     async def _watch(self, channel: grpc.aio.Channel, line: _Line) -> None:
-        """Tell the calls of a kept channel when it is up, and count for how long none is."""
+        """Signal the calls of a kept channel when it is up, and count the time in which none is."""
         ready, state = grpc.ChannelConnectivity.READY, grpc.ChannelConnectivity.READY
         line.up.set()
         while True:
             await channel.wait_for_state_change(state)
-            before, state = state, channel.get_state()
+            previous, state = state, channel.get_state()
             if self._clock() >= self._counted_at + COUNT_EVERY_S:
                 self._count_losses()
-            if before is ready and state is not ready:
+            if previous is ready and state is not ready:
                 line.up.clear()
                 self._up -= 1
                 if not self._up:
                     self._down_since = self._clock()
-            elif state is ready and before is not ready:
+            elif state is ready and previous is not ready:
                 line.up.set()
                 line.backoff.succeeded()
                 self._note_outage()
@@ -151,12 +151,12 @@ class GrpcioEngine:
 
     def _count_losses(self) -> None:
         """Add the connections that were lost since this was last done."""
-        ours = [
-            one
-            for one in channelz_channels(cygrpc.channelz_get_top_channels)
-            if one["ref"]["channelId"] not in self._foreign
+        own_channels = [
+            channel
+            for channel in channelz_channels(cygrpc.channelz_get_top_channels)
+            if channel["ref"]["channelId"] not in self._foreign
         ]
-        opened, lost = (sum(counts) for counts in zip(*map(channelz_connections, ours), strict=True))
+        opened, lost = (sum(counts) for counts in zip(*map(channelz_connections, own_channels), strict=True))
         self.counters.connections_lost += max(0, lost - self._lost)
         self._opened, self._lost, self._counted_at = opened, lost, self._clock()
 
@@ -227,7 +227,7 @@ class GrpcioEngine:
         self._give_up()
 
     def _idle(self) -> None:
-        """No window is running."""
+        """Handle a call while no window is running."""
         self._under_way = list
         self._give_up = _nothing
 
@@ -235,7 +235,7 @@ class GrpcioEngine:
 
     def _fresh_call(self, line: _Line) -> CallFunction:
         async def make(start_s: float, recorder: Recorder) -> tuple[int, float]:
-            """A channel for one call; opening and closing it are part of the call."""
+            """Make a channel for one call; opening and closing it are part of the call."""
             self._opened += 1
             async with self._channel() as channel:
                 return await self._kept_call(channel, line)(start_s, recorder)
@@ -245,7 +245,7 @@ class GrpcioEngine:
     def _kept_call(self, channel: grpc.aio.Channel, line: _Line) -> CallFunction:
         method, request = self._method(channel)
         metadata, deadline_s = self._spec.grpcio_metadata or None, self._config.client.deadline_s
-        streaming, kept = self._spec.server_streaming, bool(self._channels)
+        streaming, reconnects = self._spec.server_streaming, bool(self._channels)
 
         async def make(start_s: float, recorder: Recorder) -> tuple[int, float]:
             left_s = deadline_s
@@ -274,7 +274,7 @@ class GrpcioEngine:
             except (grpc.aio.UsageError, grpc.aio.InternalError) as error:
                 status = UNKNOWN
                 recorder.failures.note(status, f"grpcio: {error}", start_s, self._clock())
-            if not kept and status != UNAVAILABLE:
+            if not reconnects and status != UNAVAILABLE:
                 line.backoff.succeeded()
             return status, residence_s
 
@@ -293,7 +293,7 @@ class GrpcioEngine:
         return None if deadline_s is None else deadline_s - (self._clock() - begun)
 
     def _method(self, channel: grpc.aio.Channel) -> tuple[Any, Any]:
-        """What is called and with what: our greeter by its messages, as a Python client does, anything else as bytes.
+        """Return the method and its request: our greeter's as messages, as a Python client does, any other's as bytes.
 
         An answer that cannot be parsed counts as one in either case, as engine `wire` has it.
         """
@@ -307,12 +307,12 @@ class GrpcioEngine:
         ), request
 
     async def _read(self, call: Any, start_s: float, recorder: Recorder) -> None:
-        """All messages of a stream, and when each came."""
-        before = 0.0
+        """Read all messages of a stream, and record the time of each."""
+        previous_s = 0.0
         async for _ in call:
             now = self._clock()
-            recorder.message(now, before, start_s)
-            before = now
+            recorder.message(now, previous_s, start_s)
+            previous_s = now
 
 
 def _parsed(answer: bytes | None) -> Any:
@@ -324,7 +324,7 @@ def _parsed(answer: bytes | None) -> Any:
 
 
 def _nothing() -> None:
-    """There is no call to give up."""
+    """Give up no call: none is under way."""
 
 
 async def _ready(channels: Iterable[grpc.aio.Channel]) -> None:
@@ -338,7 +338,7 @@ def _error_details(trailing: Any) -> bytes:
 
 
 def _residence(trailing: Any) -> float:
-    """Seconds inside the server, as it tells in its trailing metadata; NaN where it does not."""
+    """The seconds inside the server from its trailing metadata; NaN without them."""
     with contextlib.suppress(KeyError, TypeError, ValueError):
         return int(trailing[RESIDENCE_HEADER]) * 1e-9
     return math.nan

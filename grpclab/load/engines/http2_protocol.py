@@ -8,13 +8,14 @@ from collections.abc import Callable
 from typing import Protocol, cast
 
 from grpclab.http2 import frames
-from grpclab.http2.client import Call, ClientConnection
+from grpclab.http2.client import ClientConnection
+from grpclab.http2.exchange import Call
 from grpclab.http2.frames import ErrorCode
-from grpclab.load.core.traffic import Traffic, goaway_text
+from grpclab.load.core.traffic import TrafficCounter, goaway_text
 from grpclab.load.engines.connection_settings import ConnectionSettings
 
 TURN_BYTES = 32 * 1024
-"""So much is taken in at a time, and then looked for what else is due."""
+"""The bytes that are taken in at a time, before a look at whatever else is due."""
 MAX_UNREAD_BYTES = 64 * 1024 * 1024
 """A peer that leaves this much unread is given up."""
 
@@ -23,13 +24,13 @@ class WireCall(Call):
     """A call with its times, in seconds of the generator's clock."""
 
     started: float = 0.0
-    """When the caller began, or was planned to."""
+    """The moment at which the caller began, or was planned to."""
     late: float = 0.0
-    """How long after that it was handed over."""
-    heard: float = 0.0
-    """When its last message came; 0 before the first."""
+    """The time from then until the call was handed over."""
+    last_message_at: float = 0.0
+    """The moment at which its last message came; 0 before the first."""
     resent: bool = False
-    """It is a second attempt: there will be no third."""
+    """True for a second attempt: there is no third."""
 
 
 class Owner(Protocol):
@@ -44,13 +45,13 @@ class Owner(Protocol):
     on_turn: Callable[[Http2Protocol], None]
 
     def ended(self, protocol: Http2Protocol, calls: list[WireCall]) -> None:
-        """Calls are over."""
+        """Take calls that are over."""
 
     def settle(self, protocol: Http2Protocol) -> None:
-        """Something other than an answer may have happened, or calls wait for room."""
+        """Handle events other than answers, and calls that wait for room."""
 
     def lost(self, protocol: Http2Protocol, reason: str) -> None:
-        """The transport is gone."""
+        """Handle the loss of the transport."""
 
     def flush(self) -> None:
         """Send what was submitted."""
@@ -76,7 +77,7 @@ class Http2Protocol(asyncio.Protocol):
         self.flush()
 
     def data_received(self, data: bytes) -> None:
-        """The hot path begins here: one call for each batch of answers."""
+        """Take a batch of answers: the beginning of the hot path."""
         if len(data) > TURN_BYTES:
             for at in range(0, len(data), TURN_BYTES):
                 self.data_received(data[at : at + TURN_BYTES])
@@ -104,7 +105,7 @@ class Http2Protocol(asyncio.Protocol):
         self.owner.flush()  # the calls that followed may have gone to its new connection
 
     def flush(self) -> None:
-        """Hand what is to be said to the transport."""
+        """Hand the outgoing bytes to the transport."""
         if self.http2.outgoing and self._transport is not None:
             self._transport.write(self.http2.take())
 
@@ -136,14 +137,13 @@ class Http2Protocol(asyncio.Protocol):
             self.http2.ping()
             self.flush()
 
-    def count_into(self, traffic: Traffic) -> None:
+    def count_into(self, traffic: TrafficCounter) -> None:
         """Add the pings and GOAWAYs of this connection; cheap, since a connection for each call comes here, too."""
         http2 = self.http2
         traffic.client_pings += http2.pings_sent
         traffic.server_pings += http2.pings_received
-        for said in http2.goaways_received:
-            text = goaway_text(*said)
-            traffic.goaways[text] = traffic.goaways.get(text, 0) + 1
+        for code, reason in http2.goaways_received:
+            traffic.goaways[goaway_text(code, reason)] += 1
 
     def close(self) -> None:
         """Say goodbye, and close once everything is sent."""

@@ -23,7 +23,7 @@ class CallFunction(Protocol):
     """One call from its sending to its end."""
 
     async def __call__(self, start_s: float, recorder: Recorder) -> tuple[int, float]:
-        """Make it; returns its gRPC status, and its time inside the server in seconds, NaN where that is not told.
+        """Make the call. Returns its gRPC status, and its time inside the server in seconds: NaN where it is unknown.
 
         `start_s`, when it began or was planned to, goes with its messages.
         """
@@ -35,7 +35,7 @@ class Caller:
     def __init__(self, call: CallFunction, gate: Gate, recorder: Recorder, clock: Clock) -> None:
         self._call, self._gate, self._recorder, self._clock = call, gate, recorder, clock
         self.began = math.nan
-        """When the call under way began; NaN where there is none."""
+        """The moment at which the call under way began; NaN where there is none."""
 
     async def run(self) -> None:
         """Call until the gate refuses; cancelled after the gate has closed, the call under way is given up."""
@@ -52,7 +52,7 @@ class Caller:
 
 
 async def _outcome(call: CallFunction, start: float, gate: Gate, recorder: Recorder, clock: Clock) -> tuple[int, float]:
-    """What became of a call; NOT_ENDED where it was cancelled after the end of the window."""
+    """Return the status of a call: NOT_ENDED where it was cancelled after the end of the window."""
     try:
         return await call(start, recorder)
     except asyncio.CancelledError:
@@ -90,7 +90,7 @@ class OpenLoop:
         self._full = False
         """The arrivals that are due wait for `max_in_flight`."""
         self._waited = False
-        """They did so when the run was given up."""
+        """True where calls waited for room when the run was given up."""
         self._tasks: dict[asyncio.Task[None], float] = {}
         """Each call under way, and when it was planned to be sent."""
         self._loop = asyncio.get_running_loop()
@@ -113,7 +113,7 @@ class OpenLoop:
 
     @property
     def under_way(self) -> list[float]:
-        """When each call under way was planned to be sent."""
+        """Return the moments at which the calls under way were planned to be sent."""
         return list(self._tasks.values())
 
     def give_up(self) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from grpclab.errors import TargetError
-from grpclab.load.core.traffic import Traffic
+from grpclab.load.core.traffic import Traffic, TrafficCounter
 from grpclab.load.engines.backoff import Backoff
 from grpclab.load.engines.connection_settings import ConnectionSettings
 from grpclab.load.engines.engine import Counters
@@ -15,7 +15,7 @@ from grpclab.load.reachability import connected
 
 
 class ConnectionPool:
-    """See the module. `size`: how many connections are kept; `attach` is called with each that is made for a call."""
+    """The connections of one engine: `size` are kept; `attach` is called with each one that is made for a call."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class ConnectionPool:
         self._size = size
         self._attach = attach
         self._clock = clock
-        self._passed = Traffic()
+        self._passed = TrafficCounter()
         """On transports that are gone, and every connection that was opened."""
         self._backoff = Backoff() if settings.single_use else None
         self._next = 0
@@ -49,7 +49,7 @@ class ConnectionPool:
         except TargetError:
             await self.close()
             raise
-        if self._settings.single_use:  # only asked whether someone is there
+        if self._settings.single_use:  # it only found out whether someone is there
             await self.close()
         for connection in self.connections:
             connection.on_change = self.note_outage
@@ -64,7 +64,7 @@ class ConnectionPool:
         self.connections = []
 
     def pick(self) -> ReconnectingConnection:
-        """The connections in turn; with one for each call, a new one."""
+        """Pick the connections in turn; with one for each call, make a new one."""
         if self._settings.single_use:
             connection = ReconnectingConnection(self._settings, self._counters, self._passed, backoff=self._backoff)
             self.connections.append(connection)
@@ -82,14 +82,14 @@ class ConnectionPool:
             self.connections = [connection for connection in self.connections if connection.open]
 
     def traffic(self) -> Traffic:
-        """What passed beside calls since the first connection was opened."""
-        traffic = self._passed + Traffic()
+        """Return what passed beside calls since the first connection was opened."""
+        on_open_transports = TrafficCounter()
         for connection in self.connections:
-            connection.count_open_into(traffic)
-        return traffic
+            connection.count_open_into(on_open_transports)
+        return self._passed.total() + on_open_transports.total()
 
     def begin_window(self) -> None:
-        """Outages of the time before do not count."""
+        """Begin to count outages anew."""
         self._down_since = None
 
     def note_outage(self) -> None:
@@ -97,5 +97,5 @@ class ConnectionPool:
         now = self._clock()
         if self._down_since is not None:
             self._counters.outage_s += now - self._down_since
-        down = not self._settings.single_use and all(one.protocol is None for one in self.connections)
+        down = not self._settings.single_use and all(connection.protocol is None for connection in self.connections)
         self._down_since = now if down else None

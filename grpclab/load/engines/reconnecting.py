@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from grpclab.http2.messages import DEADLINE_EXCEEDED, UNAVAILABLE
 from grpclab.load.core.recorder import GIVEN_UP
-from grpclab.load.core.traffic import Traffic
+from grpclab.load.core.traffic import TrafficCounter
 from grpclab.load.engines.backoff import BACKOFF_S, Backoff
 from grpclab.load.engines.connection_settings import ConnectionSettings
 from grpclab.load.engines.engine import Counters
@@ -25,16 +25,21 @@ from grpclab.status import NOT_ENDED
 CONNECT_TIMEOUT_S = 20.0
 """Longest attempt to connect, C-core's own; a call's deadline does not end the attempt, only the call."""
 CLOSE_TIMEOUT_S = 1.0
-"""Longest wait for transports to be gone, once they were told to."""
+"""The longest wait for transports to be gone, once they are closing."""
 
 
 class ReconnectingConnection:
-    """See the module. Calls that are over are given to `on_ended` together with the connection, in order."""
+    """A connection that dials again when it is lost. Calls that are over go to `on_ended` with it, in order."""
 
     def __init__(
-        self, settings: ConnectionSettings, counters: Counters, traffic: Traffic, *, backoff: Backoff | None = None
+        self,
+        settings: ConnectionSettings,
+        counters: Counters,
+        traffic: TrafficCounter,
+        *,
+        backoff: Backoff | None = None,
     ) -> None:
-        """`counters` and `traffic` are those of all connections: each counts into them. So is `backoff` with a
+        """Count into `counters` and `traffic`, which all connections share. They also share `backoff` with a
         connection for each call.
         """
         self.settings = settings
@@ -54,7 +59,7 @@ class ReconnectingConnection:
         """The transport that takes calls; None while there is none."""
         self.waiting: deque[WireCall] = deque()
         self.error = ""
-        """Why the last attempt to dial failed."""
+        """The reason why the last attempt to dial failed."""
         self._protocols: set[Http2Protocol] = set()
         self._dialling: asyncio.Task[None] | None = None
         self._dialled_at = float("-inf")
@@ -118,7 +123,7 @@ class ReconnectingConnection:
         protocol.flush()
 
     async def _attempt(self) -> Http2Protocol | None:
-        """A transport on which the server has sent its settings; None, and `error`, where that fails."""
+        """Return a transport on which the server has sent its settings; None, and `error`, where that fails."""
         settings = self.settings
         protocol = Http2Protocol(self, settings.connection())
         try:
@@ -133,8 +138,8 @@ class ReconnectingConnection:
             self.error = f"no answer within {CONNECT_TIMEOUT_S:g} s"
         except OSError as error:
             # asyncio puts other words on a refused connection.
-            known = error.errno if isinstance(error, ConnectionError) or error.errno in FILES_RUN_OUT else None
-            self.error = system_text(known) if known else str(error) or type(error).__name__
+            number = error.errno if isinstance(error, ConnectionError) or error.errno in FILES_RUN_OUT else None
+            self.error = system_text(number) if number else str(error) or type(error).__name__
         else:
             return protocol
         protocol.abandon()
@@ -142,9 +147,9 @@ class ReconnectingConnection:
         return None
 
     async def _connect(self, protocol: Http2Protocol) -> asyncio.BaseTransport:
-        """A transport to the first address where somebody listens. Raises OSError, that of the first where none does.
+        """Return a transport to the first address with a listener. Raises the OSError of the first address without any.
 
-        They are addresses: nothing is looked up here that was not judged.
+        No name is looked up here: the addresses have been judged before.
         """
         settings, nobody = self.settings, None
         for address in settings.addresses:
@@ -173,27 +178,27 @@ class ReconnectingConnection:
             self.on_ended(self, ended)
 
     def _forget(self, protocol: Http2Protocol) -> None:
-        """A transport is gone; what passed on it is counted once."""
+        """Forget a transport that is gone, and count its traffic once."""
         if protocol in self._protocols:
             self._protocols.discard(protocol)
             protocol.count_into(self._traffic)
 
-    def count_open_into(self, traffic: Traffic) -> None:
+    def count_open_into(self, traffic: TrafficCounter) -> None:
         """Add what has passed on the transports that are there."""
         for protocol in self._protocols:
             protocol.count_into(traffic)
 
     @property
     def open(self) -> bool:
-        """Whether there is a connection, or will be one."""
+        """Return whether there is a connection, or will be one."""
         return bool(self._protocols) or self._dialling is not None
 
     async def close(self) -> None:
         """Close every transport, and wait until it is gone: a loop cannot end before (uvloop's would hang)."""
-        gone = [protocol.gone for protocol in self._protocols]
+        endings = [protocol.gone for protocol in self._protocols]
         self.abandon()
-        if gone:
-            await asyncio.wait(gone, timeout=CLOSE_TIMEOUT_S)
+        if endings:
+            await asyncio.wait(endings, timeout=CLOSE_TIMEOUT_S)
 
     def abandon(self) -> None:
         """Let go of every transport; nothing is dialled any more."""
@@ -236,7 +241,7 @@ class ReconnectingConnection:
     # ---- what is rare ------------------------------------------------------------------------------------------
 
     def settle(self, protocol: Http2Protocol) -> None:
-        """Something other than an answer may have happened on `protocol`, or calls wait for room."""
+        """Handle events other than answers on `protocol`, and calls that wait for room."""
         http2 = protocol.http2
         if self.protocol is protocol:
             if http2.draining:
@@ -247,19 +252,19 @@ class ReconnectingConnection:
             protocol.close()
 
     def ended(self, protocol: Http2Protocol, calls: list[WireCall]) -> None:
-        """Calls are over; with `resend`, those that the server surely did not process go again, once."""
+        """Take calls that are over; with `resend`, those that the server surely did not process go again, once."""
         if self.settings.resend:
-            again = [call for call in calls if call.unprocessed and not call.resent]
-            if again:
-                calls = [call for call in calls if call not in again]
-                self.waiting.extend(_second_attempt(call) for call in again)
+            unprocessed = [call for call in calls if call.unprocessed and not call.resent]
+            if unprocessed:
+                calls = [call for call in calls if call not in unprocessed]
+                self.waiting.extend(_second_attempt(call) for call in unprocessed)
         if calls:
             self.on_ended(self, calls)
         if self.settings.single_use:
             protocol.http2.drain()
 
     def lost(self, protocol: Http2Protocol, reason: str) -> None:
-        """A transport is gone."""
+        """Handle the loss of a transport."""
         self._forget(protocol)
         ended = cast("list[WireCall]", protocol.http2.connection_lost(reason))
         if self._closed:
@@ -271,9 +276,9 @@ class ReconnectingConnection:
             self.flush()
 
     def _down(self, *, lost: bool) -> None:
-        """The connection takes no further call; `lost` unless that is for want of stream ids.
+        """Take no further call on the connection; `lost` unless that is for want of stream ids.
 
-        As with grpcio, one that the server has said GOAWAY to is lost, and one that was for a single call is not.
+        As with grpcio, one that got a GOAWAY is lost, and one that was for a single call is not.
         """
         self.protocol = None
         self.counters.connections_lost += lost and not self.settings.single_use
@@ -284,7 +289,7 @@ class ReconnectingConnection:
     # ---- now and then ------------------------------------------------------------------------------------------
 
     def look(self, now: float) -> None:
-        """Whatever a time has come for: deadlines, keepalive, a server that does not read."""
+        """Look after everything that depends on time: deadlines, keepalive, a server that does not read."""
         for protocol in list(self._protocols):
             if self.settings.deadline_s is not None:
                 self._expire(protocol, now)
@@ -294,7 +299,7 @@ class ReconnectingConnection:
         self.flush()
 
     def _overdue(self, calls: Iterable[WireCall], now: float) -> list[WireCall]:
-        """Those whose deadline has passed. The oldest come first, but for those that were sent again."""
+        """Return the calls whose deadline has passed. The oldest come first, but for those that were sent again."""
         assert self.settings.deadline_s is not None
         began = now - self.settings.deadline_s
         over = []
@@ -317,8 +322,8 @@ class ReconnectingConnection:
     def _expire_waiting(self, now: float) -> None:
         over = self._overdue(self.waiting, now)
         if over:
-            gone = set(over)
-            self.waiting = deque(call for call in self.waiting if call not in gone)
+            expired = set(over)
+            self.waiting = deque(call for call in self.waiting if call not in expired)
             for call in over:
                 call.status = DEADLINE_EXCEEDED
                 call.text = f"not even sent within {self.settings.deadline_s:g} s"
@@ -328,11 +333,11 @@ class ReconnectingConnection:
 
 
 def _second_attempt(call: WireCall) -> WireCall:
-    """The same call, begun when it was. It is sent once more at most, as gRPC does (gRFC A6, transparent retries)."""
+    """Return the call to be sent again, at its old start. It goes once more at most (gRFC A6, transparent retries)."""
     fresh = WireCall()
     fresh.started, fresh.late, fresh.resent = call.started, call.late, True
     return fresh
 
 
 def _ignore(*_: Any) -> None:
-    """Nobody wants to know."""
+    """Take an event that nobody handles."""

@@ -38,13 +38,13 @@ LOOK_AT_ONE_S = 50e-6
 TURN_S = 0.02
 """After so long without a turn of the event loop, servers that send without pause are not read until there was one."""
 BATCH = 64
-"""So many late calls are sent before answers are read again."""
+"""The number of late calls that are sent before answers are read again."""
 
 Handler = Callable[[ReconnectingConnection, list[WireCall]], None]
 
 
 class WireEngine:
-    """See :class:`grpclab.load.engines.engine.Engine`."""
+    """The engine on this package's own HTTP/2."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class WireEngine:
         self._timer: asyncio.TimerHandle | None = None
         self._look_at = math.inf
         self._turned_at = math.inf
-        self._turn_asked = False
+        self._turn_scheduled = False
         self._paused: set[Http2Protocol] = set()
         # Of an open loop:
         self._pacer: Pacer | None = None
@@ -94,14 +94,14 @@ class WireEngine:
 
     @staticmethod
     def client_settings(config: TrialConfig) -> PeerSettings:
-        """What it says first, from the bytes of its core, with no socket."""
+        """Return the settings that the engine sends first, from the bytes of its core, with no socket."""
         settings = connection_settings(config.client, "127.0.0.1:1", None, greeting(config.load))
         reader = PeerSettingsReader()
         reader.receive(settings.connection().take().removeprefix(frames.PREFACE))
         return reader.peer_settings()
 
     def _closed_loop(self, connection: ReconnectingConnection, ended: list[WireCall]) -> None:
-        """Each caller whose call has ended calls again."""
+        """Record calls that ended; each of their callers calls again."""
         now = self._clock()
         record, admit = self._recorder.record, self._gate.admit
         following = []
@@ -119,7 +119,7 @@ class WireEngine:
             self._finish()
 
     def _open_loop(self, _connection: ReconnectingConnection, ended: list[WireCall]) -> None:
-        """Nothing follows from a call that ended, but room for one that waited for the bound."""
+        """Record calls that ended; all that follows is room for calls that waited for the bound."""
         now = self._clock()
         record = self._recorder.record
         for call in ended:
@@ -164,7 +164,7 @@ class WireEngine:
     # ---- the other ways a call can be looked at ----------------------------------------------------------------
 
     def _single_calls(self, _connection: ReconnectingConnection, ended: list[WireCall]) -> None:
-        """Closed loop with a connection for each call: the following one gets one of its own."""
+        """Record calls that ended in a closed loop with a connection for each call; the next call gets its own."""
         now = self._clock()
         for call in ended:
             if call.status:
@@ -180,7 +180,7 @@ class WireEngine:
             self._finish()
 
     def _note_failure(self, call: WireCall, now: float) -> None:
-        """Keep what was said of a call that failed.
+        """Note the text of a call that failed.
 
         A server resets with CANCEL what it gives up at the call's deadline; where that has passed here too, the
         status is DEADLINE_EXCEEDED, as in C-core.
@@ -191,7 +191,7 @@ class WireEngine:
         self._recorder.failures.note(call.status, call.text, call.started, now, error_details(call.trailers))
 
     def _with_residence(self, handle: Handler) -> Handler:
-        """`handle`, after the reference server's own account of each call has been put aside."""
+        """Wrap `handle`: note the reference server's own account of each call first."""
 
         def noted(connection: ReconnectingConnection, ended: list[WireCall]) -> None:
             for call in ended:
@@ -201,11 +201,11 @@ class WireEngine:
         return noted
 
     def _note_messages(self, calls: list[WireCall]) -> None:
-        """Streaming: when each message came, and the one before it."""
+        """Record the time from one message of a stream to the next."""
         now = self._clock()
         for call in calls:
-            self._recorder.message(now, call.heard, call.started)
-            call.heard = now
+            self._recorder.message(now, call.last_message_at, call.started)
+            call.last_message_at = now
 
     def _note_encoded(self, calls: list[WireCall]) -> None:
         """Count the answers of the window that were compressed."""
@@ -262,7 +262,7 @@ class WireEngine:
 
     @contextlib.contextmanager
     def _window(self, gate: Gate, recorder: Recorder, handle: Handler) -> Iterator[asyncio.Future[None]]:
-        """The engine is of this window's until its last call has ended, which is when the future is done."""
+        """Serve this window until its last call has ended, when the future is done."""
         self._gate, self._recorder, self._running = gate, recorder, 0
         self._handle = self._with_residence(handle) if self._residence else handle
         self._finished = asyncio.get_running_loop().create_future()
@@ -284,7 +284,7 @@ class WireEngine:
             self._finished.set_result(None)
 
     def _after_reading(self, protocol: Http2Protocol) -> None:
-        """While servers send without a pause, timers would come late: ours is not waited for, the others get a turn.
+        """Keep timers on time while servers send without a pause: run our own, and give the others a turn.
 
         uvloop reads a connection up to 32 times in a row, and each of them, before it looks at the time.
         """
@@ -295,22 +295,22 @@ class WireEngine:
             self._look()
         if now - self._turned_at <= TURN_S:
             return
-        if not self._turn_asked:  # turns are not counted, so one is asked for: it comes at once but in a flood
-            self._turn_asked, self._turned_at = True, now
+        if not self._turn_scheduled:  # turns are not counted; one that is scheduled comes at once, except in a flood
+            self._turn_scheduled, self._turned_at = True, now
             asyncio.get_running_loop().call_soon(self._turn)
         elif protocol not in self._paused:
             self._paused.add(protocol)
             protocol.pause()
 
     def _turn(self) -> None:
-        """The event loop has come round."""
-        self._turn_asked, self._turned_at = False, self._clock()
+        """Go on reading: the event loop has come round."""
+        self._turn_scheduled, self._turned_at = False, self._clock()
         paused, self._paused = self._paused, set()
         for protocol in paused:
             protocol.resume()
 
     def _look(self) -> None:
-        """Deadlines, keepalive, outages, records to be written: now and then, so that no call pays for them."""
+        """Look after deadlines, keepalive, outages and records now and then, so that no call pays for them."""
         now = self._clock()
         self._look_at = math.inf  # not again from within
         self._recorder.flush_full()
@@ -343,12 +343,12 @@ class WireEngine:
 
 def _look_every_s(client: ClientConfig) -> float:
     """A fiftieth of the shortest time that is to be kept, in steps of a millisecond at least."""
-    kept = (client.deadline_s, client.keepalive_s, client.keepalive_timeout_s)
-    return max(0.001, min([0.05, *(seconds / 50 for seconds in kept if seconds is not None)]))
+    times_s = (client.deadline_s, client.keepalive_s, client.keepalive_timeout_s)
+    return max(0.001, min([0.05, *(seconds / 50 for seconds in times_s if seconds is not None)]))
 
 
 def _residence_s(trailers: HeaderList) -> float:
-    """Seconds inside the server, as the reference server tells; NaN where nobody does."""
+    """The seconds inside the server from the reference server's trailers; NaN from any other server."""
     for name, value in reversed(trailers):  # there it is the last
         if name == RESIDENCE_HEADER and value.isascii() and value.isdigit() and len(value) < 20:
             return int(value) * 1e-9

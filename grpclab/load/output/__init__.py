@@ -1,4 +1,4 @@
-"""What a load test prints and writes, and the files that configure it.
+"""The output of a load test, printed and written, and the files that configure one.
 
 Each line imports only from those above it::
 

@@ -23,7 +23,7 @@ class Curve:
     points: Sequence[tuple[float, float]]
     name: str = ""
     few_from: float = math.inf
-    """From this x on too few calls stand behind the line: it is dotted."""
+    """The x from which too few calls stand behind the line: it is dotted there."""
     marks: Sequence[bool] = ()
     """A mark at every point, filled or hollow; none if empty."""
 
@@ -49,8 +49,8 @@ def rate_ticks(rates: Sequence[float]) -> list[tuple[float, str]]:
     return [(rate, f"{rate:,.10g}") for rate in [*chosen, ordered[-1]]]
 
 
-def draw(curves: Sequence[Curve], ticks: Sequence[tuple[float, str]], title: str, told: str) -> str:
-    """The chart; `told` is what it says to those who cannot see it."""
+def draw(curves: Sequence[Curve], ticks: Sequence[tuple[float, str]], title: str, description: str) -> str:
+    """Draw the chart; `description` is its text for those who cannot see it."""
     xs = [x for curve in curves for x, _ in curve.points] + [x for x, _ in ticks]
     ys = [max(y, 1e-7) for curve in curves for _, y in curve.points]
     low, high = _padded(min(ys), max(ys))
@@ -90,7 +90,7 @@ def draw(curves: Sequence[Curve], ticks: Sequence[tuple[float, str]], title: str
         if curve.name:
             across = LEFT + number * (WIDTH - LEFT - RIGHT) / 2
             parts.append(f'<text class="{kind}" x="{across:.1f}" y="13">{escape(curve.name)}</text>')
-    label = escape(told, quote=True)
+    label = escape(description, quote=True)
     return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
 
 

@@ -59,14 +59,14 @@ def read_bench_file(
     tables = ghz_config.translated(tables, name, bare_times=not is_json)
     options: dict[str, Any] = {}
     settings: list[str] = []
-    known = {*words, *lists, *switches}
+    options_known = {*words, *lists, *switches}
     for key, value in tables.items():
         option = key.replace("-", "_")
         where = f"{name}: {key}"
         if option == SET:
             settings = list(_settings(value, where))
-        elif option not in known:
-            names = sorted(one.replace("_", "-") for one in {*known, SET})
+        elif option not in options_known:
+            names = sorted(option_name.replace("_", "-") for option_name in {*options_known, SET})
             near = difflib.get_close_matches(key.replace("_", "-"), names, n=1, cutoff=0)
             raise UsageError(f"{name}: unknown key {key!r}: the nearest is {near[0]!r}; keys are the flags of bench")
         elif option in options:

@@ -30,7 +30,7 @@ from grpclab.status import OK, RECORDED_NAMES, go_name
 from grpclab.system.notices import kinds
 
 DETAILS = 1_000
-"""A result with more calls lists them only where that is asked for: a second of load is megabytes of them."""
+"""A result with more calls lists them only on request: a second of load is megabytes of them."""
 GHZ_PERCENTAGES = (10, 25, 50, 75, 90, 95, 99)
 HISTOGRAM_BUCKETS = 10
 CSV_CHUNK = 10_000
@@ -87,15 +87,15 @@ def json_chunks(result: LoadResult, *, details: bool = False) -> Iterator[str]:
     With more than :data:`DETAILS` calls, they are listed only with `details`.
     """
     listed = details or result.run.summary.requests <= DETAILS
-    before, _, after = json.dumps(_head(result, listed=listed), indent=1).partition('"details": []')
-    yield f'{before}"details": ['
+    beginning, _, rest = json.dumps(_head(result, listed=listed), indent=1).partition('"details": []')
+    yield f'{beginning}"details": ['
     for number, row in enumerate(_details(result) if listed else ()):
         yield f"{',' if number else ''}\n  {json.dumps(row)}"
-    yield f"]{after}\n"
+    yield f"]{rest}\n"
 
 
 def _head(result: LoadResult, *, listed: bool) -> dict[str, Any]:
-    """All but the calls; `listed`: whether they are to stand under ``details``, which is empty here."""
+    """Return everything but the calls; with `listed` they will stand under ``details``, which is empty here."""
     summary, config = result.run.summary, result.config
     good = column(result.run.windows, "latency_s")[column(result.run.windows, "status") == OK]
     failed: Counter[str] = Counter()
@@ -153,10 +153,10 @@ def rpc_error(status: str, text: str) -> str:
 
 
 def _end_reason(result: LoadResult) -> str:
-    wanted = result.config.load.requests
+    requests = result.config.load.requests
     if result.run.interrupted or result.run.stopped_because:
         return "cancel"
-    complete = wanted is not None and result.run.summary.requests >= wanted * max(1, len(result.steps))
+    complete = requests is not None and result.run.summary.requests >= requests * max(1, len(result.steps))
     return "normal" if complete else "timeout"
 
 
@@ -182,8 +182,8 @@ def _load_schedule(result: LoadResult) -> dict[str, Any]:
 
 def _distribution(latency_s: Floats) -> list[dict[str, int]]:
     """ghz's percentiles; one with too few calls beyond it is left out, since a 0 would pass for a fast one."""
-    found = {p: percentile(latency_s, p / 100) for p in GHZ_PERCENTAGES}
-    return [{"percentage": p, "latency": nanoseconds(v)} for p, v in found.items() if not math.isnan(v)]
+    latencies = {p: percentile(latency_s, p / 100) for p in GHZ_PERCENTAGES}
+    return [{"percentage": p, "latency": nanoseconds(v)} for p, v in latencies.items() if not math.isnan(v)]
 
 
 def _histogram(latency_s: Floats) -> list[dict[str, float]]:
@@ -212,7 +212,7 @@ def _details(result: LoadResult) -> Iterator[dict[str, Any]]:
 
 
 def _error_of_status(result: LoadResult) -> list[str]:
-    """By code: how ghz writes such an error, with its text where all calls of that status had the same one."""
+    """Return ghz's text of an error by code, with the calls' own text where all of that status had the same one."""
     return ["", *(rpc_error(name, only_text(result.run.failures, name)) for name in RECORDED_NAMES[1:])]
 
 

@@ -51,7 +51,7 @@ REFUSED = {
 """Keys of ghz that cannot act, and why."""
 _SCHEDULE = ("load-start", "load-end", "load-step", "load-step-duration")
 KEYS = frozenset((*RENAMED, *REFUSED, *_SCHEDULE, "insecure", "async", "count-errors", "keepalive", "load-schedule"))
-"""What a ghz configuration may hold that bench has no flag for."""
+"""The keys of a ghz configuration for which bench has no flag."""
 _MAYBE_UNSET = KEYS | {"duration", "proto", "data", "data-file", "metadata", "output", "connect-timeout"}
 
 
@@ -100,7 +100,7 @@ def _translate(out: dict[str, Any], tables: Mapping[str, Any], key: str, value: 
 
 
 def _unset(key: str, value: Any) -> bool:
-    """Whether a value is what ghz takes for "not set"."""
+    """Return whether ghz takes a value for "not set"."""
     return value in (None, "", 0, [], {}, "0", "0s", "const", "close") and key != "insecure"
 
 

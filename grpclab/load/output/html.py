@@ -69,7 +69,7 @@ li.gb-met{color:var(--good)} li.gb-missed{color:var(--bad);font-weight:600}
 
 
 def render_html(result: LoadResult) -> str:
-    """The card: a headline, a table, a small picture, and what there is to say of them."""
+    """Return the card: a headline, a table, a small picture, and remarks on them."""
     body = _steps(result) if result.steps else _latencies(result)
     return in_cell(
         STYLE,
@@ -97,9 +97,9 @@ def _headline(result: LoadResult) -> str:
 
 
 def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """The first cell of each row is its heading; a last cell beyond the titles is a remark."""
-    first, *others = [escape(title) for title in titles]
-    head = f'<th scope="col">{first}</th>' + "".join(f'<th scope="col" class="gl-num">{title}</th>' for title in others)
+    """Return a table. The first cell of each row is its heading; a last cell beyond the titles is a remark."""
+    first, *more = [escape(title) for title in titles]
+    head = f'<th scope="col">{first}</th>' + "".join(f'<th scope="col" class="gl-num">{title}</th>' for title in more)
     lines = []
     for heading, *cells in rows:
         shown = "".join(f'<td class="gl-num">{escape(cell)}</td>' for cell in cells[: len(titles) - 1])
@@ -157,12 +157,12 @@ def _percentile_chart(result: LoadResult) -> str:
     last = _nines(1 - 1 / len(latency))
     ticks = [(_nines(q), text) for q, text in chart.PERCENTILE_TICKS if _nines(q) <= last + 1e-9]
     middle, slowest = (qty.milliseconds(value) for value in (percentile(latency, 0.5), float(latency[-1])))
-    told = f"Latency by percentile: p50 {middle}, slowest {slowest}"
-    return _picture(chart.draw(curves, ticks, "percentile of calls", told))
+    description = f"Latency by percentile: p50 {middle}, slowest {slowest}"
+    return _picture(chart.draw(curves, ticks, "percentile of calls", description))
 
 
 def _nines(q: float) -> float:
-    """Where a percentile stands on the axis: 0.9 at 1, 0.99 at 2."""
+    """Return the place of a percentile on the axis: 0.9 at 1, 0.99 at 2."""
     return -math.log10(max(1 - q, 1e-12))
 
 
@@ -201,18 +201,18 @@ def _steps(result: LoadResult) -> str:
     drawn = [curve for curve in curves if len(curve.points) > 1]
     picture = ""
     if drawn:
-        told = f"Latency over the rate offered. {result.knee.sentence if result.knee else ''}"
+        description = f"Latency over the rate offered. {result.knee.sentence if result.knee else ''}"
         ticks = chart.rate_ticks([step.rate_rps for step in result.steps])
         hollow = "; hollow: the generator's limit" if any(step.limited_by for step in result.steps) else ""
-        picture = _picture(chart.draw(drawn, ticks, f"requests/s offered{hollow}", told))
+        picture = _picture(chart.draw(drawn, ticks, f"requests/s offered{hollow}", description))
     return _table(titles, rows) + picture
 
 
 def _remarks(result: LoadResult) -> str:
     run = result.run
     items = [("gb-missed", result.every_call_failed)] if result.every_call_failed else []
-    said = [behind(run), *endings(run)] if not result.steps else []
-    items += [("gb-warn", text) for text in (*reasons(result), *said) if text]
+    sentences = [behind(run), *endings(run)] if not result.steps else []
+    items += [("gb-warn", text) for text in (*reasons(result), *sentences) if text]
     items += [("gb-warn", f"{name}: {count} {text}") for name, count, text in troubles(result)]
     items += [("", text) for text in compressed(result)]
     if result.knee is not None:
@@ -223,14 +223,14 @@ def _remarks(result: LoadResult) -> str:
     ]
     for name, count in run.summary.errors_by_status.items():
         items.append(("", f"{name}: {count:,} calls, {qty.percent_of(count, run.summary.requests)}"))
-        mine = [failure for failure in run.failures if failure.status == name]
-        items += [("gb-said", f"{one.calls:,} x {one.quoted}, the first at {one.first_s:.3f} s") for one in mine]
-        items += [("gb-said", detail) for one in mine for detail in one.details]
+        failures = [failure for failure in run.failures if failure.status == name]
+        items += [("gb-said", f"{f.calls:,} x {f.quoted}, the first at {f.first_s:.3f} s") for f in failures]
+        items += [("gb-said", detail) for failure in failures for detail in failure.details]
     if run.stopped_because:
         items.append(("gb-missed", f"stopped early: {run.stopped_because}"))
     if run.interrupted:
         items.append(("gb-warn", "interrupted: this is what had been measured by then"))
-    items += [("gb-warn" if one.severity == "warning" else "", str(one)) for one in result.notices]
+    items += [("gb-warn" if notice.severity == "warning" else "", str(notice)) for notice in result.notices]
     items += [("", note) for note in result.remarks]
     lines = "".join(f'<li class="{kind}">{escape(text)}</li>' for kind, text in items)
     return f"<ul>{lines}</ul>" if items else ""

@@ -41,7 +41,7 @@ def in_cell(style: str, body: str) -> str:
     `style` is CSS without at-rules other than ``@media``: its rules are nested into that of the element. ``rem`` in it
     is 16 pixels, whatever the viewer makes of its root.
     """
-    own = _REM.sub(lambda found: f"{16 * float(found[1]):g}px", style)
+    own = _REM.sub(lambda match: f"{16 * float(match[1]):g}px", style)
     sheet = f"{_SURROUNDINGS}{_SELF * 4}{{\n{own}\n}}"
     return f'<div class="{CELL}"><style>{sheet}</style>{with_attributes(body)}</div>'
 
@@ -64,18 +64,18 @@ _HEADING = re.compile(r"<th\b.*?</th>", re.DOTALL)
 
 
 def with_attributes(body: str) -> str:
-    """The same HTML with the style of its table cells and figures in attributes, as far as it must not be lost."""
+    """Return the HTML with the style of its table cells and figures in attributes, as far as it must not be lost."""
 
-    def styled(found: re.Match[str]) -> str:
-        tag, rest = found[1], found[2]
-        known = _CLASS.search(rest)
-        classes = known[1].split() if known else []
-        wanted = [_ATTRIBUTES[name] for name in classes if name in _ATTRIBUTES]
+    def styled(element: re.Match[str]) -> str:
+        tag, rest = element[1], element[2]
+        named = _CLASS.search(rest)
+        classes = named[1].split() if named else []
+        rules = [_ATTRIBUTES[name] for name in classes if name in _ATTRIBUTES]
         if tag in ("th", "td"):
-            wanted = [*(wanted or ["text-align:left"]), "vertical-align:top"]
-        if not wanted or " style=" in rest:
-            return found[0]
-        return f'<{tag}{rest} style="{";".join(wanted)}">'
+            rules = [*(rules or ["text-align:left"]), "vertical-align:top"]
+        if not rules or " style=" in rest:
+            return element[0]
+        return f'<{tag}{rest} style="{";".join(rules)}">'
 
-    whole = _HEADING.sub(lambda found: found[0].replace("<small>", '<small style="display:block">'), body)
-    return _OPENING.sub(styled, whole.replace("</code><small>", '</code><small style="display:block">'))
+    compact = _HEADING.sub(lambda match: match[0].replace("<small>", '<small style="display:block">'), body)
+    return _OPENING.sub(styled, compact.replace("</code><small>", '</code><small style="display:block">'))

@@ -19,12 +19,12 @@ COUNTED = ("p50", "p90", "p95", "p99")
 
 
 def call_text(result: LoadResult) -> str:
-    """What was called: ``package.Service/Method``."""
+    """Return the name of the call: ``package.Service/Method``."""
     return result.call.path.removeprefix("/")
 
 
 def load_text(result: LoadResult) -> str:
-    """How it was called: ``50 in flight, engine wire, one channel``."""
+    """Return a phrase on the load: ``50 in flight, engine wire, one channel``."""
     load, client = result.config.load, result.config.client
     clients = {
         "per_call": "a channel for each call",
@@ -33,12 +33,12 @@ def load_text(result: LoadResult) -> str:
     }
     if result.steps:
         rates = [step.rate_rps for step in result.steps]
-        how = f"{len(rates)} rates from {rates[0]:,.10g} to {rate_text(rates[-1])}, {load.arrival}"
+        shape = f"{len(rates)} rates from {rates[0]:,.10g} to {rate_text(rates[-1])}, {load.arrival}"
     elif load.rate_rps is not None:
-        how = f"{rate_text(load.rate_rps)}, {load.arrival}"
+        shape = f"{rate_text(load.rate_rps)}, {load.arrival}"
     else:
-        how = f"{load.concurrency} in flight"
-    return f"{how}, engine {load.engine}, {clients[client.pooling]}"
+        shape = f"{load.concurrency} in flight"
+    return f"{shape}, engine {load.engine}, {clients[client.pooling]}"
 
 
 def one_line(result: LoadResult) -> str:
@@ -68,12 +68,12 @@ def percentile_rows(result: LoadResult) -> Iterator[tuple[str, float, float, str
 
 
 def reasons(result: LoadResult) -> list[str]:
-    """Why the figures show the generator's limits, a sentence each; empty if they do not."""
+    """Return the reasons why the figures show the generator's limits, a sentence each; empty if they do not."""
     limited = [step for step in result.steps if step.limited_by]
     if limited:
-        return [f"{rate_text(step.rate_rps)} is {step.limited_by}: {_said(step.run)}" for step in limited]
+        return [f"{rate_text(step.rate_rps)} is {step.limited_by}: {_limit_text(step.run)}" for step in limited]
     if result.limited_by == GENERATOR_BOUND:
-        return [f"GENERATOR-BOUND, not the server's limit: {_said(result.run)}"]
+        return [f"GENERATOR-BOUND, not the server's limit: {_limit_text(result.run)}"]
     if result.limited_by == HELD_BACK:
         return [f"HELD BACK by load.max_in_flight={result.config.load.max_in_flight:,}: {result.run.held_back}"]
     if result.limited_by:
@@ -81,26 +81,26 @@ def reasons(result: LoadResult) -> list[str]:
     return []
 
 
-def _said(run: LoadRun) -> str:
+def _limit_text(run: LoadRun) -> str:
     return (
         "; ".join(run.limits) or run.held_back or f"its busiest process was busy for {run.busy_share:.0%} of the window"
     )
 
 
 def behind(run: LoadRun) -> str:
-    """By how much the rate of an open loop was not kept up with; nothing if it was, or if no call was due."""
+    """Return a phrase on an open loop's rate that was not kept up with; nothing if it was, or if no call was due."""
     if run.keeps_up or not run.due_rps:
         return ""
     return f"{run.summary.throughput_rps:,.0f} of {run.due_rps:,.0f} requests/s: the rate was NOT KEPT UP WITH"
 
 
 def endings(run: LoadRun) -> list[str]:
-    """What has to be said of calls that did not end, or not in the window, a sentence each."""
-    summary, said = run.summary, []
+    """Return a sentence on each kind of calls that did not end, or not in the window."""
+    summary, sentences = run.summary, []
     if not summary.ended:
         later = summary.requests - (summary.not_ended - summary.not_ended_before)
         rest = f"; {later:,} ended after it: give it more time (--duration)" if later else ""
-        said.append(f"NO CALL ENDED in the {summary.window_s:,.2f} s of the window{rest}")
+        sentences.append(f"NO CALL ENDED in the {summary.window_s:,.2f} s of the window{rest}")
     if summary.not_ended:
         calls = "1 call" if summary.not_ended == 1 else f"{summary.not_ended:,} calls"
         parts = {
@@ -108,12 +108,12 @@ def endings(run: LoadRun) -> list[str]:
             f"{summary.not_ended_before:,} from the warm-up, in no other figure": summary.not_ended_before,
         }
         more = f" ({', '.join(part for part, count in parts.items() if count)})" if any(parts.values()) else ""
-        said.append(f"{calls} had not ended when the run did: NOT_ENDED{more}")
-    return said
+        sentences.append(f"{calls} had not ended when the run did: NOT_ENDED{more}")
+    return sentences
 
 
 def troubles(result: LoadResult) -> Iterator[tuple[str, str, str]]:
-    """What got in the way: a name, how often, and what it was; only what there was."""
+    """Return the troubles that there were: a name, a number, and an explanation of each."""
     run = result.run
     if run.held:
         yield "held", f"{run.held:,}", "calls waited for the peer's limit of open streams"
@@ -124,16 +124,16 @@ def troubles(result: LoadResult) -> Iterator[tuple[str, str, str]]:
     if limit is not None and refused:
         yield "refused", f"{refused:,}", f"RESOURCE_EXHAUSTED, as is an answer above client.max_message_mib={limit}"
     if run.connections_lost or run.outage_s:
-        some = "connection" if run.connections_lost == 1 else "connections"
+        noun = "connection" if run.connections_lost == 1 else "connections"
         yield (
             "lost",
             f"{run.connections_lost:,}",
-            f"{some}, closed by the server or broken; for {run.outage_s:.2f} s there was none",
+            f"{noun}, closed by the server or broken; for {run.outage_s:.2f} s there was none",
         )
 
 
 def compressed(result: LoadResult) -> Iterator[str]:
-    """How many answers were compressed with what; nothing where none was, or the engine does not tell."""
+    """Yield the number of compressed answers of each encoding; nothing where the engine does not count them."""
     good = result.run.summary.requests - result.run.summary.errors
     for encoding, count in sorted(result.run.encodings.items()):
         yield f"answers compressed with {printable(encoding, 40)}: {count:,} of {good:,}"
@@ -182,7 +182,7 @@ def _counts(result: LoadResult) -> list[str]:
                 _number_row("offered", f"{run.offered_rps:,.1f}", f" requests/s   {run.planned:,} calls were due")
             )
         lines.append(_number_row("throughput", f"{summary.throughput_rps:,.1f}", " requests/s"))
-        lines += [f"{'':18}{said}" for said in (behind(run), *endings(run)) if said]
+        lines += [f"{'':18}{sentence}" for sentence in (behind(run), *endings(run)) if sentence]
     return lines
 
 
@@ -268,12 +268,12 @@ def _errors(result: LoadResult) -> list[str]:
         return []
     lines = ["  errors by status"]
     for name, count in rows:
-        mine = [failure for failure in result.run.failures if failure.status == name]
-        first = f"   the first at {min(one.first_s for one in mine):.3f} s" if mine else ""
+        failures = [failure for failure in result.run.failures if failure.status == name]
+        first = f"   the first at {min(failure.first_s for failure in failures):.3f} s" if failures else ""
         lines.append(f"    {name:<20} {count:>8,}   {qty.percent_of(count, summary.requests)}{first}")
-        for one in mine:
-            lines.append(f"    {'':<20} {one.calls:>8,}   {one.quoted}")
-            lines += [f"    {'':<32} {detail}" for detail in one.details]
+        for failure in failures:
+            lines.append(f"    {'':<20} {failure.calls:>8,}   {failure.quoted}")
+            lines += [f"    {'':<32} {detail}" for detail in failure.details]
     return lines
 
 

@@ -47,7 +47,7 @@ class Line:
 
 def lines(study: FinishedStudy, curve: PlannedCurve, metric: str) -> list[Line]:
     """The series of a curve on one metric."""
-    found = []
+    drawn = []
     for place, (name, configurations) in enumerate(curve.series.items()):
         table = study.levels(configurations, metric)
         points = []
@@ -69,8 +69,8 @@ def lines(study: FinishedStudy, curve: PlannedCurve, metric: str) -> list[Line]:
         if points:
             points.sort(key=lambda p: p.x)
             colour = study.colour(configurations, place=place)
-            found.append(Line(name=words.plain(name), colour=colour, points=tuple(points)))
-    return found
+            drawn.append(Line(name=words.plain(name), colour=colour, points=tuple(points)))
+    return drawn
 
 
 MOST_SERIES = 6
@@ -154,7 +154,7 @@ def latency(study: FinishedStudy, curve: PlannedCurve) -> FigureBlock | None:
     """p50, p90 and p99 of each series; None where nothing was measured."""
     every = {metric: chosen(study, lines(study, curve, metric)) for metric in PERCENTILES}
     panels = {metric: drawn for metric, (drawn, _) in every.items() if drawn}
-    not_drawn = next((told for _, told in every.values() if told), "")
+    not_drawn = next((reason for _, reason in every.values() if reason), "")
     if not panels:
         return None
     everything = [p for drawn in panels.values() for ln in drawn for p in ln.points]
@@ -256,8 +256,7 @@ def _headline_gap(ax: Axes, study: FinishedStudy, drawn: Sequence[Line]) -> None
     """The headline's ratio, drawn between the two points it compares when both stand at one x."""
     at = {p.configuration: p for ln in drawn for p in ln.points}
     low, high = at.get(study.baseline), at.get(study.candidate)
-    verdict = study.headline
-    measured = math.isfinite(qty.number(verdict.get("ratio"))) and verdict.get("metric") == "throughput_rps"
+    measured = study.headline.computed and study.headline.metric == "throughput_rps"
     if low is None or high is None or low.x != high.x or not measured:
         return
     ax.plot([low.x] * 2, [low.mean, high.mean], color=theme.INK, lw=1, ls=(0, (2, 2)), zorder=2)
@@ -265,7 +264,7 @@ def _headline_gap(ax: Axes, study: FinishedStudy, drawn: Sequence[Line]) -> None
     if abs(high.mean - low.mean) < 0.12 * top:
         return
     ax.annotate(
-        qty.ratio(verdict["ratio"]),
+        qty.ratio(study.headline.ratio),
         xy=(low.x, (low.mean + high.mean) / 2),
         ha="center",
         va="center",
@@ -281,8 +280,10 @@ def _engines(study: FinishedStudy, drawn: Sequence[Line]) -> str:
 
 
 def _alt(what: str, drawn: Sequence[Line], metric: str) -> str:
-    told = [f"{ln.name}: " + ", ".join(f"{value_text(metric, p.mean)} at {p.label}" for p in ln.points) for ln in drawn]
-    return f"{what}. {'; '.join(told)}."
+    texts = [
+        f"{ln.name}: " + ", ".join(f"{value_text(metric, p.mean)} at {p.label}" for p in ln.points) for ln in drawn
+    ]
+    return f"{what}. {'; '.join(texts)}."
 
 
 def _limited(study: FinishedStudy, drawn: Sequence[Line]) -> str:
@@ -306,11 +307,11 @@ def _throughput_caption(study: FinishedStudy, drawn: Sequence[Line]) -> str:
 
 def _latency_caption(study: FinishedStudy, panels: Mapping[str, list[Line]], left_out: Sequence[str]) -> str:
     metric, drawn = list(panels.items())[-1]
-    told = []
+    spans = []
     for line in drawn:
         first, last = line.points[0], line.points[-1]
-        told.append(
+        spans.append(
             f"{line.name} from {qty.duration(first.mean)} at {first.label} to {qty.duration(last.mean)} at {last.label}"
         )
     lacking = f" Too few requests for {words.listing(left_out)} in some or all trials." if left_out else ""
-    return f"{metric_words(metric)}: {words.listing(told)}.{lacking}{_limited(study, drawn)}"
+    return f"{metric_words(metric)}: {words.listing(spans)}.{lacking}{_limited(study, drawn)}"

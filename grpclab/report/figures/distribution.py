@@ -41,7 +41,7 @@ def chosen(study: FinishedStudy) -> list[str]:
 
 def lines(study: FinishedStudy) -> list[Latencies]:
     """What is drawn; configurations with too few calls for any percentile are left out."""
-    found = []
+    drawn = []
     for place, name in enumerate(chosen(study)):
         encoded = study.histograms[name]
         line = Latencies(
@@ -52,8 +52,8 @@ def lines(study: FinishedStudy) -> list[Latencies]:
             blocks=tuple(distribution([one]) for one in _some(list(encoded.values()))),
         )
         if line.whole.last > 0:
-            found.append(line)
-    return found
+            drawn.append(line)
+    return drawn
 
 
 def _some(encoded: list[str]) -> list[str]:
@@ -101,32 +101,32 @@ def _by_percentile(ax: Axes, drawn: list[Latencies]) -> None:
     furthest = max(line.whole.last for line in drawn)
     ax.set_xscale("log")
     ax.set_yscale("log")
-    seen: list[float] = []
+    latencies: list[float] = []
     for line in drawn:
         for block in line.blocks:
             shares, latency = block.curve(80)
             ax.plot(1 / (1 - shares), latency, color=line.colour, lw=0.6, alpha=0.45, zorder=2)
-            seen += latency.tolist()
+            latencies += latency.tolist()
         shares, latency = line.whole.curve()
         ax.plot(1 / (1 - shares), latency, color=line.colour, lw=2.2, zorder=3)
-        seen += latency.tolist()
+        latencies += latency.tolist()
     ticks = [tick for tick in _TICKS if tick <= furthest]
     theme.plain_ticks(ax, "x", [1 / (1 - tick) for tick in ticks], lambda value: _percentile(1 - 1 / value))
     ax.set_xlim(1, 1.25 / (1 - furthest))
-    theme.latency_ticks(ax, "y", seen)
+    theme.latency_ticks(ax, "y", latencies)
     theme.clean(ax, grid="both")
     ax.set_title("latency at each percentile", fontweight="normal", color=theme.QUIET, fontsize=9.5)
 
 
 def _cumulative(ax: Axes, drawn: list[Latencies]) -> None:
     ax.set_xscale("log")
-    seen: list[float] = []
+    latencies: list[float] = []
     for line in drawn:
         shares = line.whole.at_or_below / line.whole.count
         kept = _thinned(shares)
         ax.step(line.whole.latency_s[kept], shares[kept], where="post", color=line.colour, lw=1.8, zorder=3)
-        seen += [line.whole.at(share) for share in (0.0, min(0.99, line.whole.last), 0.5)]
-    theme.latency_ticks(ax, "x", seen, most=5)
+        latencies += [line.whole.at(share) for share in (0.0, min(0.99, line.whole.last), 0.5)]
+    theme.latency_ticks(ax, "x", latencies, most=5)
     theme.plain_ticks(ax, "y", [0, 0.25, 0.5, 0.75, 1], qty.percent)
     ax.set_ylim(0, 1.02)
     theme.clean(ax, grid="both")
@@ -148,14 +148,14 @@ def _shares(line: Latencies) -> list[float]:
 
 
 def _alt(line: Latencies) -> str:
-    told = ", ".join(f"p{100 * share:.6g} {qty.duration(line.whole.at(share))}" for share in _shares(line))
+    percentiles = ", ".join(f"p{100 * share:.6g} {qty.duration(line.whole.at(share))}" for share in _shares(line))
     measured = qty.count(line.whole.count, "call")
-    return f"{line.name}: {told or 'too few calls for a percentile'}, of {measured}."
+    return f"{line.name}: {percentiles or 'too few calls for a percentile'}, of {measured}."
 
 
 def _caption(study: FinishedStudy, drawn: list[Latencies]) -> str:
     both = {line.configuration: line for line in drawn if line.configuration in (study.baseline, study.candidate)}
-    told = ""
+    compared = ""
     if len(both) == 2:
         first, second = both[study.baseline], both[study.candidate]
         shared = [share for share in _shares(first) if share in _shares(second)]
@@ -164,7 +164,7 @@ def _caption(study: FinishedStudy, drawn: list[Latencies]) -> str:
             f"at p{100 * share:.6g} {words.listing([qty.duration(one.whole.at(share)) for one in (first, second)])}"
             for share in shown
         ]
-        told = f"{words.sentence_case(first.name)} and {second.name}: {'; '.join(pairs)}." if pairs else ""
+        compared = f"{words.sentence_case(first.name)} and {second.name}: {'; '.join(pairs)}." if pairs else ""
     others = len(study.configurations) - len(drawn)
     rest = f" Drawn: the headline's two and the sides of its parts; not drawn: {others} more." if others > 0 else ""
-    return f"{told or _alt(drawn[0])}{rest}".strip()
+    return f"{compared or _alt(drawn[0])}{rest}".strip()

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from grpclab import quantities as qty
-from grpclab.analysis import Interval
+from grpclab.analysis import Comparison, Interval
 from grpclab.metrics import value_text
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
@@ -44,12 +43,12 @@ class Client:
     variant: str
     colour: str
     rows: tuple[Row, ...]
-    comparison: Mapping[str, Any]
+    comparison: Comparison
 
     @property
     def ratio(self) -> float:
         """Requests/s with wire over those with grpcio; NaN if there is none."""
-        return qty.number(self.comparison.get("ratio"))
+        return self.comparison.ratio
 
     @property
     def at_least(self) -> bool:
@@ -59,14 +58,14 @@ class Client:
 
 def clients(study: FinishedStudy) -> list[Client]:
     """The variants that the plan measures with both engines, and that have a valid trial."""
-    found = []
+    measured = []
     scenario = study.plan.engines.scenario if study.plan.engines else ""
     for variant, names in study.engine_rows.items():
         pair = [names[engine] for engine in ("grpcio", "wire") if engine in names]
         rows = tuple(_row(study, engine, names[engine], pair) for engine in ORDER if engine in names)
         rows = tuple(row for row in rows if math.isfinite(row.throughput_rps.mean))
         if rows:
-            found.append(
+            measured.append(
                 Client(
                     variant=variant,
                     colour=study.colour(list(names.values())),
@@ -76,7 +75,7 @@ def clients(study: FinishedStudy) -> list[Client]:
                     ),
                 )
             )
-    return found
+    return measured
 
 
 def engines(study: FinishedStudy) -> FigureBlock | None:
@@ -123,33 +122,33 @@ def sentence(study: FinishedStudy) -> str:
         return ""
     by_verdict: dict[str, list[Client]] = {}
     for client in reversed(drawn):  # the variant that asks most of its client first
-        verdict = str(client.comparison.get("verdict") or "") if math.isfinite(client.ratio) else "none"
+        verdict = client.comparison.verdict if client.comparison.computed else "none"
         by_verdict.setdefault(verdict, []).append(client)
     parts = []
     if more := by_verdict.get("faster"):
         first, *others = [f"{'at least ' if c.at_least else ''}{qty.ratio(c.ratio)}" for c in more]
-        told = [f"{more[0].variant} serves {first}"]
-        told += [f"{c.variant} {ratio}" for c, ratio in zip(more[1:], others, strict=True)]
+        gains = [f"{more[0].variant} serves {first}"]
+        gains += [f"{c.variant} {ratio}" for c, ratio in zip(more[1:], others, strict=True)]
         base = study.plan.engines.base if study.plan.engines else ""
         meaning = (
             "so much of the figures above is the client's"
             if base == "grpcio"
             else "with such a client you would see that much less than the figures above"
         )
-        parts.append(f"with the wire engine {words.listing(told)} what a Python client takes from it: {meaning}")
+        parts.append(f"with the wire engine {words.listing(gains)} what a Python client takes from it: {meaning}")
     if same := by_verdict.get("equivalent"):
-        parts.append(f"{_told(same)}: both engines get the same, so the server sets the figure, not the client")
+        parts.append(f"{_ratios(same)}: both engines get the same, so the server sets the figure, not the client")
     if less := by_verdict.get("slower"):
-        parts.append(f"{_told(less)}: less with the wire engine than with a Python client")
+        parts.append(f"{_ratios(less)}: less with the wire engine than with a Python client")
     if open_ := by_verdict.get("inconclusive"):
-        parts.append(f"{_told(open_)}: what the client costs is undecided")
+        parts.append(f"{_ratios(open_)}: what the client costs is undecided")
     if none := by_verdict.get("none"):
         parts.append(f"{words.listing(c.variant for c in none)}: no block has both engines")
     return f"{words.sentence_case('; '.join(parts))}."
 
 
-def _told(found: list[Client]) -> str:
-    return words.listing([f"{c.variant} {words.estimate(c.comparison)}" for c in found])
+def _ratios(alike: list[Client]) -> str:
+    return words.listing([f"{c.variant} {words.estimate(c.comparison)}" for c in alike])
 
 
 def variants(study: FinishedStudy) -> tuple[str, str]:
@@ -159,16 +158,16 @@ def variants(study: FinishedStudy) -> tuple[str, str]:
     return (baseline, candidate) if baseline and candidate else ("", "")
 
 
-def by_engine(study: FinishedStudy) -> list[tuple[str, Mapping[str, Any]]]:
+def by_engine(study: FinishedStudy) -> list[tuple[str, Comparison]]:
     """The headline's two variants compared under each engine; those without a ratio are left out."""
     baseline, candidate = (study.engine_rows.get(variant, {}) for variant in variants(study))
-    scenario, metric = str(study.headline.get("scenario") or ""), str(study.headline.get("metric") or study.metric)
-    found = [
+    scenario, metric = study.headline.scenario, study.metric_of_headline
+    compared = [
         (engine, study.comparison(scenario, metric, baseline[engine], candidate[engine]))
         for engine in ORDER
         if engine in baseline and engine in candidate
     ]
-    return [(engine, c) for engine, c in found if math.isfinite(qty.number(c.get("ratio")))]
+    return [(engine, c) for engine, c in compared if c.computed]
 
 
 def _row(study: FinishedStudy, engine: str, configuration: str, pair: Sequence[str]) -> Row:
@@ -217,7 +216,7 @@ def _throughput(ax: Axes, places: list[tuple[Client, Row, float]]) -> None:
             ax.plot([level.low, end], [y, y], color=theme.INK, lw=1.2, zorder=3)
             if level.high > cut:
                 ax.plot(end, y, ">", color=theme.INK, ms=4, zorder=3)
-        judged = row.engine == "wire" and math.isfinite(client.ratio)
+        judged = row.engine == "wire" and client.comparison.computed
         text = qty.amount(level.mean) + (f"  ({qty.ratio(client.ratio)})" if judged else "")
         _beside(ax, end, y, text, bold=judged)
     theme.clean(ax, grid="x")
@@ -229,13 +228,13 @@ def _throughput(ax: Axes, places: list[tuple[Client, Row, float]]) -> None:
 def _cpu(ax: Axes, places: list[tuple[Client, Row, float]]) -> None:
     longest = 0.0
     for _, row, y in places:
-        left, told = 0.0, []
+        left, spent = 0.0, []
         for level, colour in ((row.server_cpu_s, _SERVER), (row.client_cpu_s, _CLIENT)):
             if math.isfinite(level.mean):
                 ax.barh(y, level.mean * 1e6, left=left, height=0.62, fc=colour, ec=theme.PAPER, lw=0.8, zorder=2)
                 left += level.mean * 1e6
-                told.append(qty.microseconds(level.mean))
-        _beside(ax, left, y, " + ".join(told), bold=False)
+                spent.append(qty.microseconds(level.mean))
+        _beside(ax, left, y, " + ".join(spent), bold=False)
         longest = max(longest, left)
     ax.set_xlim(0, longest * 1.45)
     theme.clean(ax, grid="x")
@@ -278,21 +277,21 @@ def _frame(ax: Axes, drawn: list[Client], places: list[tuple[Client, Row, float]
 
 
 def _alt(drawn: list[Client]) -> str:
-    told = []
+    parts = []
     for client in drawn:
         rows = [
             f"{row.engine} {value_text('throughput_rps', row.throughput_rps.mean)}, CPU per call "
             f"{qty.duration(row.server_cpu_s.mean)} (server) and {qty.duration(row.client_cpu_s.mean)} (client)"
             for row in client.rows
         ]
-        told.append(f"{client.variant}: {'; '.join(rows)}; wire over grpcio {qty.ratio(client.ratio)}")
-    return f"Bar chart. {'. '.join(told)}."
+        parts.append(f"{client.variant}: {'; '.join(rows)}; wire over grpcio {qty.ratio(client.ratio)}")
+    return f"Bar chart. {'. '.join(parts)}."
 
 
 def _caption(study: FinishedStudy) -> str:
-    found = by_engine(study)
-    told = [f"{qty.ratio(c['ratio'])} with {engine} ({c.get('verdict')})" for engine, c in found]
-    if not told:
+    compared = by_engine(study)
+    ratios = [f"{qty.ratio(c.ratio)} with {engine} ({c.verdict})" for engine, c in compared]
+    if not ratios:
         return "Requests per second and CPU time per call, by engine."
     baseline, candidate = variants(study)
-    return f"{words.sentence_case(candidate)} against {baseline}: {words.listing(told)}."
+    return f"{words.sentence_case(candidate)} against {baseline}: {words.listing(ratios)}."

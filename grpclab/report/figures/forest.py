@@ -10,11 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from grpclab import quantities as qty
+from grpclab.analysis import Comparison
 from grpclab.metrics import metric_words
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
-from grpclab.report.figures.ratio_marks import Comparison, band, dot, known, reach
+from grpclab.report.figures.ratio_marks import band, dot, known, reach
 from grpclab.report.finished import FinishedStudy
+from grpclab.report.grouping import grouped
 
 Groups = list[tuple[str, list[Comparison]]]
 # Words in columns have their place; the layout must not make room for them a second time.
@@ -28,10 +30,10 @@ MOST_ROWS = 30
 
 def forest(study: FinishedStudy) -> list[FigureBlock]:
     """Every comparison with a ratio, in as many pictures as that takes; empty where there is none."""
-    groups = [(name, [c for c in found if known(c)]) for name, found in study.listed()]
-    groups = [(name, found) for name, found in groups if found]
+    groups = [(name, [c for c in members if known(c)]) for name, members in grouped(study)]
+    groups = [(name, members) for name, members in groups if members]
     sheets = _sheets(groups)
-    every = [c for _, found in groups for c in found]
+    every = [c for _, members in groups for c in members]
     return [_forest_sheet(study, sheet, every, at, len(sheets)) for at, sheet in enumerate(sheets, start=1)]
 
 
@@ -39,8 +41,8 @@ def _sheets(groups: Groups) -> list[Groups]:
     """The groups in order, divided so that no sheet has more than MOST_ROWS rows; a large group goes on on the next."""
     sheets: list[Groups] = []
     room = 0
-    for name, found in groups:
-        left = list(found)
+    for name, members in groups:
+        left = list(members)
         while left:
             if room < 4:
                 sheets.append([])
@@ -52,7 +54,7 @@ def _sheets(groups: Groups) -> list[Groups]:
 
 
 def _forest_sheet(study: FinishedStudy, groups: Groups, every: Sequence[Comparison], at: int, of: int) -> FigureBlock:
-    shown = [c for _, found in groups for c in found]
+    shown = [c for _, members in groups for c in members]
     panels = [p for p in (_between(groups, *ends) for ends in ((20, math.inf), (2, 20), (1, 2))) if p]
 
     def draw(figure: Figure, narrow: bool) -> None:
@@ -91,34 +93,34 @@ def _forest_sheet(study: FinishedStudy, groups: Groups, every: Sequence[Comparis
 
 
 def _engines(study: FinishedStudy, shown: Sequence[Comparison]) -> str:
-    return study.engines(str(c.get(side)) for c in shown for side in ("baseline", "candidate"))
+    return study.engines(side for c in shown for side in (c.baseline, c.candidate))
 
 
 def _between(groups: Groups, least: float, most: float) -> Groups:
     """The groups whose furthest ratio is beyond a factor of `least`, and not beyond one of `most`."""
-    furthest = {name: max(abs(math.log(c["ratio"])) for c in found) for name, found in groups}
+    furthest = {name: max(abs(math.log(c.ratio)) for c in members) for name, members in groups}
     return [
-        (name, found)
-        for name, found in groups
+        (name, members)
+        for name, members in groups
         if math.log(least) <= furthest[name] < (math.log(most) if math.isfinite(most) else math.inf)
     ]
 
 
 def _height(panel: Groups, *, narrow: bool) -> float:
     """The height of a panel in rows."""
-    return sum(1.3 + len(found) * 1.5 for _, found in panel) if narrow else sum(1 + len(f) for _, f in panel)
+    return sum(1.3 + len(members) * 1.5 for _, members in panel) if narrow else sum(1 + len(f) for _, f in panel)
 
 
 def _forest_panel(row: Sequence[Axes], panel: Groups, delta: float, *, narrow: bool) -> None:
     before, ax, after = (row[0],) * 3 if narrow else row
-    shown = [c for _, found in panel for c in found]
+    shown = [c for _, members in panel for c in members]
     theme.ratio_axis(ax, [*reach(shown), 1 - delta, 1 + delta], most=6, pad=0.04)
     band(ax, delta)
     y = 0.0
-    for name, found in panel:
+    for name, members in panel:
         before.text(0, y, words.short(name, 44), transform=before.get_yaxis_transform(), **_BOLD)
         y += 1.3 if narrow else 1
-        for comparison in found:
+        for comparison in members:
             dot(ax, y, comparison)
             subject = _subject(comparison).removeprefix(f"{name}: ")
             if narrow:
@@ -138,47 +140,41 @@ def _forest_panel(row: Sequence[Axes], panel: Groups, delta: float, *, narrow: b
 
 
 def _subject(comparison: Comparison) -> str:
-    title = words.plain(comparison.get("title") or f"{comparison.get('candidate')} vs {comparison.get('baseline')}")
-    metric = str(comparison.get("metric") or "")
+    title, metric = words.title_of(comparison), comparison.metric
     return title if metric == "throughput_rps" else f"{metric_words(metric)}: {title}"
 
 
 def _words_above(ax: Axes, y: float, subject: str, comparison: Comparison) -> None:
-    verdict = str(comparison.get("verdict") or "inconclusive")
+    verdict = comparison.verdict
     across = ax.get_yaxis_transform()
     ax.text(0, y - 0.52, words.short(subject, 36), transform=across, **_ROW)
-    told = f"{qty.ratio(comparison['ratio'])} {verdict}"
+    text = f"{qty.ratio(comparison.ratio)} {verdict}"
     colour = theme.VERDICT.get(verdict, theme.QUIET)
     clear = {"boxstyle": "square,pad=0.1", "fc": theme.PAPER, "ec": "none", "alpha": 0.85}
-    ax.text(1, y - 0.52, told, transform=across, ha="right", color=colour, bbox=clear, **_ROW)
+    ax.text(1, y - 0.52, text, transform=across, ha="right", color=colour, bbox=clear, **_ROW)
 
 
 def _words_beside(before: Axes, after: Axes, y: float, subject: str, comparison: Comparison) -> None:
-    verdict = str(comparison.get("verdict") or "inconclusive")
+    verdict = comparison.verdict
     left, right = before.get_yaxis_transform(), after.get_yaxis_transform()
     before.text(0.03, y, words.short(subject, 44), transform=left, **_ROW)
     between = words.interval_of(comparison)
-    after.text(0.15, y, qty.ratio(comparison["ratio"]), transform=right, ha="right", **_BOLD)
+    after.text(0.15, y, qty.ratio(comparison.ratio), transform=right, ha="right", **_BOLD)
     after.text(0.18, y, between, transform=right, color=theme.QUIET, **_ROW)
     after.text(0.66, y, verdict, transform=right, color=theme.VERDICT.get(verdict, theme.QUIET), **_ROW)
 
 
 def _forest_alt(shown: list[Comparison]) -> str:
-    told = [
-        f"{words.plain(c.get('title') or c.get('candidate'))} {qty.ratio(c['ratio'])} "
-        f"({words.interval_of(c)}), {c.get('verdict')}"
-        for c in shown
-    ]
-    return f"Forest plot of {qty.count(len(shown), 'ratio')} with 95 % intervals: {'; '.join(told)}."
+    texts = [f"{words.title_of(c)} {qty.ratio(c.ratio)} ({words.interval_of(c)}), {c.verdict}" for c in shown]
+    return f"Forest plot of {qty.count(len(shown), 'ratio')} with 95 % intervals: {'; '.join(texts)}."
 
 
 def _forest_caption(study: FinishedStudy, shown: Sequence[Comparison], every: Sequence[Comparison]) -> str:
-    counts = {v: sum(c.get("verdict") == v for c in shown) for v in theme.VERDICT}
-    told = words.listing([f"{n} {verdict}" for verdict, n in counts.items() if n])
+    counts = {v: sum(c.verdict == v for c in shown) for v in theme.VERDICT}
+    counted = words.listing([f"{n} {verdict}" for verdict, n in counts.items() if n])
     if len(shown) < len(every):
-        return f"Of these {len(shown)} of {qty.count(len(every), 'comparison')}: {told}."
-    aa = study.verdict_document.get("aa") or {}
-    noise = ""
-    if known(aa):
+        return f"Of these {len(shown)} of {qty.count(len(every), 'comparison')}: {counted}."
+    aa, noise = study.verdict.aa, ""
+    if aa and known(aa):
         noise = f" The baseline against itself (A/A) gives {words.estimate(aa)}."
-    return f"Of {qty.count(len(shown), 'comparison')}: {told}.{noise}"
+    return f"Of {qty.count(len(shown), 'comparison')}: {counted}.{noise}"

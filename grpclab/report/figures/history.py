@@ -45,12 +45,12 @@ def history(studies: Sequence[Past]) -> list[FigureBlock]:
 
 def levels(studies: Sequence[Past]) -> FigureBlock | None:
     """The level of each configuration that two studies or more hold; None where none recurs."""
-    found = recurrence.recurring(studies)
-    if not found:
+    recurring = recurrence.recurring(studies)
+    if not recurring:
         return None
-    newest = max(itertools.chain(*found.values()), key=lambda pair: pair[0].age)[0]
-    metric = recurrence.metric_of(newest, found)
-    same_metric = {key: pairs for key, pairs in found.items() if pairs[0][1].metric == metric}
+    newest = max(itertools.chain(*recurring.values()), key=lambda pair: pair[0].age)[0]
+    metric = recurrence.metric_of(newest, recurring)
+    same_metric = {key: pairs for key, pairs in recurring.items() if pairs[0][1].metric == metric}
     chosen = recurrence.chosen(newest, same_metric)
     drawn = recurrence.distinct([study for key in chosen for study, _ in same_metric[key]])
     lines = [
@@ -70,8 +70,8 @@ def levels(studies: Sequence[Past]) -> FigureBlock | None:
     borders = recurrence.borders(drawn)
     caption = (
         f"{words.sentence_case(metric_words(metric))} in {len(drawn)} studies"
-        f" of {drawn[0].when} to {drawn[-1].when}: {_choice(len(lines), len(found))}. "
-        f"{_moves(lines, borders)}{_told_changes(borders)}"
+        f" of {drawn[0].when} to {drawn[-1].when}: {_choice(len(lines), len(recurring))}. "
+        f"{_moves(lines, borders)}{_changes(borders)}"
     )
     return figure_block(
         title="The same configuration, study by study",
@@ -82,7 +82,7 @@ def levels(studies: Sequence[Past]) -> FigureBlock | None:
         + "; ".join(
             f"{line.title}: {', '.join(value_text(metric, spot.mean) for spot in line.spots)}" for line in lines
         )
-        + f".{_told_changes(borders)}",
+        + f".{_changes(borders)}",
         caption=caption,
         how_to_read=(
             "Studies stand in order of time, evenly apart, their dates below. A point is the geometric mean over the "
@@ -97,15 +97,15 @@ def levels(studies: Sequence[Past]) -> FigureBlock | None:
 
 def ratios(studies: Sequence[Past]) -> FigureBlock | None:
     """The newest headline that two studies or more share, as a ratio with its interval; None where none is shared."""
-    found: dict[tuple[str, ...], list[Past]] = {}
+    by_headline: dict[tuple[str, ...], list[Past]] = {}
     for study in sorted(studies, key=recurrence.order):
         if study.same_headline:
-            found.setdefault(study.same_headline, []).append(study)
-    shared = [mine for mine in found.values() if len(mine) > 1]
+            by_headline.setdefault(study.same_headline, []).append(study)
+    shared = [same for same in by_headline.values() if len(same) > 1]
     if not shared:
         return None
-    mine = max(shared, key=lambda mine: mine[-1].age)
-    drawn = recurrence.distinct(mine)
+    same = max(shared, key=lambda same: same[-1].age)
+    drawn = recurrence.distinct(same)
     last = drawn[-1]
     spots = tuple(
         PastValue(place=at, mean=one.ratio, low=one.low, high=one.high, verdict=one.verdict)
@@ -125,12 +125,12 @@ def ratios(studies: Sequence[Past]) -> FigureBlock | None:
         + "; ".join(
             f"{one.when} {qty.ratio(one.ratio)} ({qty.interval(one.low, one.high)}), {one.verdict}" for one in drawn
         )
-        + f".{_told_changes(borders)}",
+        + f".{_changes(borders)}",
         caption=(
             f"{title} in {metric_words(last.metric)}, {len(drawn)} studies of the design {last.design}: from "
             f"{qty.ratio(min(s.mean for s in spots))} to {qty.ratio(max(s.mean for s in spots))}, last "
             f"{qty.ratio(last.ratio)} ({_between(spots[-1])}). {_agreement(spots, borders)}{more}"
-            f"{_told_changes(borders)}"
+            f"{_changes(borders)}"
         ),
         how_to_read=(
             "A marker is the headline's ratio in one study, with its 95 % interval; its shape and colour are the "
@@ -216,7 +216,7 @@ def _draw_borders(ax: Axes, borders: Sequence[Change], *, most: int) -> None:
             ax.text(
                 border.place + 0.5,
                 0.02,
-                f" {words.short(border.told, 44)}",
+                f" {words.short(border.what, 44)}",
                 transform=ax.get_xaxis_transform(),
                 rotation=90,
                 ha="right",
@@ -271,14 +271,14 @@ def _scale(metric: str) -> Callable[[float], str]:
 
 def _moves(lines: Sequence[Track], borders: Sequence[Change]) -> str:
     """How far each line moved since its last machine came."""
-    told = []
+    moves = []
     for line in lines:
         piece = recurrence.runs(line.spots, borders)[-1]
         if len(piece) > 1:
-            told.append(f"{line.title} {qty.ratio(piece[-1].mean / piece[0].mean)}")
-    if not told:
+            moves.append(f"{line.title} {qty.ratio(piece[-1].mean / piece[0].mean)}")
+    if not moves:
         return "On its last machine none was measured twice."
-    return f"Last against first on its last machine: {'; '.join(told)}."
+    return f"Last against first on its last machine: {'; '.join(moves)}."
 
 
 def _agreement(spots: Sequence[PastValue], borders: Sequence[Change]) -> str:
@@ -298,8 +298,8 @@ def _between(spot: PastValue) -> str:
     return f"95 % interval {between}" if between != qty.MISSING else "no interval"
 
 
-def _told_changes(borders: Sequence[Change]) -> str:
+def _changes(borders: Sequence[Change]) -> str:
     if not borders:
         return ""
     times = "once" if len(borders) == 1 else f"{len(borders)} times"
-    return f" The machine or a version changed {times}, last: {borders[-1].told}."
+    return f" The machine or a version changed {times}, last: {borders[-1].what}."

@@ -40,13 +40,13 @@ class Silence:
 
 def silences(study: FinishedStudy) -> list[Silence]:
     """The configurations of the plan's ``idle`` that have valid trials."""
-    found = []
+    measured = []
     for name in study.plan.idle.configurations if study.plan.idle else ():
         rows = study.rows(name)
         rows = rows[numbers(rows, "time_to_first_success_s").notna()]
         if rows.empty:
             continue
-        found.append(
+        measured.append(
             Silence(
                 configuration=name,
                 title=study.title(name),
@@ -57,7 +57,7 @@ def silences(study: FinishedStudy) -> list[Silence]:
                 goaways=int(numbers(rows, "link_goaways").fillna(0).sum()),
             )
         )
-    return found
+    return measured
 
 
 def idle(study: FinishedStudy) -> FigureBlock | None:
@@ -101,9 +101,9 @@ def idle(study: FinishedStudy) -> FigureBlock | None:
         draw=draw,
         wide_height_in=0.62 * len(drawn) + 0.9,
         narrow_height_in=0.95 * len(drawn) + 0.9,
-        alt=f"Dots, one a trial. {_told(drawn)}",
+        alt=f"Dots, one a trial. {_outcomes(drawn)}",
         caption=f"After {qty.duration(pause)} of silence on a link that forgets a connection after "
-        f"{qty.duration(forgotten)}: {_told(drawn)}",
+        f"{qty.duration(forgotten)}: {_outcomes(drawn)}",
         how_to_read=(
             "Each mark is a trial: connections are used, then silent for longer than the emulated link remembers them, "
             "then calls resume. A dot is the time from the first of these calls until one had succeeded; an open arrow "
@@ -114,13 +114,13 @@ def idle(study: FinishedStudy) -> FigureBlock | None:
     )
 
 
-def _told(drawn: list[Silence]) -> str:
+def _outcomes(drawn: list[Silence]) -> str:
     parts = []
     for one in drawn:
         late = one.typical.startswith(">")
         first = f"no success within {one.typical.removeprefix('> ')}" if late else f"first success after {one.typical}"
-        said = [first, f"{one.failed:,} of {one.calls:,} calls failed"]
+        facts = [first, f"{one.failed:,} of {one.calls:,} calls failed"]
         if one.goaways:
-            said.append(qty.count(one.goaways, "GOAWAY"))
-        parts.append(f"{one.title}: {', '.join(said)}")
+            facts.append(qty.count(one.goaways, "GOAWAY"))
+        parts.append(f"{one.title}: {', '.join(facts)}")
     return f"{'; '.join(parts)}."

@@ -47,7 +47,7 @@ def steps(study: FinishedStudy) -> list[Step]:
     table = analysis.ladder_steps(study.trials, study.plan, study.metric)
     reached: dict[str, float] = {}
     here = 1.0
-    found = []
+    placed = []
     for row in table.itertuples(index=False):
         configuration, baseline = str(row.configuration or ""), str(row.baseline or "")
         reason = words.plain(row.not_testable or "")
@@ -69,8 +69,8 @@ def steps(study: FinishedStudy) -> list[Step]:
         )
         if step.kept and math.isfinite(step.end):
             reached[configuration] = here = step.end
-        found.append(step)
-    return found
+        placed.append(step)
+    return placed
 
 
 def ladder(study: FinishedStudy) -> FigureBlock | None:
@@ -80,10 +80,8 @@ def ladder(study: FinishedStudy) -> FigureBlock | None:
     rungs = steps(study)
     if not any(math.isfinite(s.ratio) for s in rungs):
         return None
-    total = study.headline if study.headline.get("metric") == study.metric else {}
-    whole = qty.number(total.get("ratio"))
-    if not _spans(study):
-        whole = math.nan
+    total = study.headline if study.headline.metric == study.metric and _spans(study) else analysis.Comparison()
+    whole = total.ratio
     bars = [v for s in rungs for v in (s.start, s.end)] + [whole]
     ends = theme.within_reach(bars, [v for s in rungs for v in (s.start * s.low, s.start * s.high)], also=[1.0])
     if any(not math.isfinite(s.ratio) for s in rungs):
@@ -101,10 +99,10 @@ def ladder(study: FinishedStudy) -> FigureBlock | None:
             if later and step.kept:
                 ax.plot([step.end] * 2, [y + 0.25, later[-1] - 0.25], color=theme.QUIET, lw=0.8, zorder=1)
         if math.isfinite(whole):
-            low, high = qty.number(total.get("ci_low")), qty.number(total.get("ci_high"))
+            low, high = total.ci_low, total.ci_high
             y = len(rungs)
             ax.axhline(y - 0.55, color=theme.FAINT, lw=1)
-            hollow = bool(total.get("limited_by"))
+            hollow = bool(total.limited_by)
             face = theme.PAPER if hollow else theme.INK
             ax.barh(y, whole - 1, left=1, height=0.5, fc=face, ec=theme.INK, lw=1, zorder=2)
             _whisker(ax, y, low, high, theme.INK)
@@ -159,8 +157,8 @@ def _spans(study: FinishedStudy) -> bool:
 
 def _rung(ax: Axes, y: int, step: Step, *, narrow: bool) -> None:
     if not math.isfinite(step.ratio):
-        said = step.reason.startswith(("no ", "not "))
-        text = step.reason if said else f"not testable here: {step.reason}"
+        complete = step.reason.startswith(("no ", "not "))
+        text = step.reason if complete else f"not testable here: {step.reason}"
         left, right = ax.get_xlim()
         end = step.start * (right / left) ** (_SLOT * 0.8)
         ax.barh(
@@ -270,13 +268,13 @@ def _caption(rungs: list[Step], whole: float) -> str:
 
 
 def _alt(study: FinishedStudy, rungs: list[Step], whole: float) -> str:
-    told = []
+    parts = []
     for s in rungs:
         if math.isfinite(s.ratio):
             kept = "kept" if s.kept else "rejected"
-            between = words.interval_of({"ratio": s.ratio, "ci_low": s.low, "ci_high": s.high})
-            told.append(f"{s.title} {qty.ratio(s.ratio)} ({between}), {kept}")
+            between = words.interval_of(analysis.Comparison(ratio=s.ratio, ci_low=s.low, ci_high=s.high))
+            parts.append(f"{s.title} {qty.ratio(s.ratio)} ({between}), {kept}")
         else:
-            told.append(f"{s.title}: {s.reason}")
+            parts.append(f"{s.title}: {s.reason}")
     end = f"; all together {qty.ratio(whole)}" if math.isfinite(whole) else ""
-    return f"Waterfall of {metric_words(study.metric)} factors on a log axis: {'; '.join(told)}{end}."
+    return f"Waterfall of {metric_words(study.metric)} factors on a log axis: {'; '.join(parts)}{end}."

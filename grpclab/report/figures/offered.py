@@ -47,7 +47,7 @@ def offered_rates(study: FinishedStudy) -> FigureBlock | None:
         ends = [(name, colour, _last(one)) for name, colour, one in zip(names, colours, drawn, strict=True)]
         theme.end_labels(ax, [(x, y, f"{name} {which}", c) for name, c, end in ends for which, (x, y) in end.items()])
 
-    told = [
+    sentences = [
         f"{words.sentence_case(name)}, {one.sentence()}."
         if len(drawn) > 1
         else f"{words.sentence_case(one.sentence())}."
@@ -60,7 +60,7 @@ def offered_rates(study: FinishedStudy) -> FigureBlock | None:
         wide_height_in=3.6,
         narrow_height_in=3.4,
         alt=" ".join(_alt(name, one) for name, one in zip(names, drawn, strict=True)),
-        caption=" ".join(told) + left_out,
+        caption=" ".join(sentences) + left_out,
         how_to_read=(
             "Calls are sent when they are due, whatever became of those before, and latency counts from then on: a "
             "server that cannot keep up shows it here as a queue. The solid line is p99 with its 95 % interval over "
@@ -99,9 +99,9 @@ def _name(study: FinishedStudy, one: Series, at: int) -> str:
 
 
 def _alt(name: str, one: Series) -> str:
-    told = "; ".join(
+    texts = "; ".join(
         f"at {r.offered_rps:,.0f}/s p50 {qty.duration(r.p50_s)}, p99 {qty.duration(r.p99_s)}, "
         f"{r.achieved_rps:,.0f}/s answered"
         for r in one.rates
     )
-    return f"Latency over the offered rate, {name}: {told}."
+    return f"Latency over the offered rate, {name}: {texts}."

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from matplotlib.axes import Axes
 
-from grpclab import quantities as qty
+from grpclab.analysis import Comparison
 from grpclab.report import theme, words
-
-Comparison = Mapping[str, Any]
 
 
 def known(comparison: Comparison) -> bool:
     """Whether there is a ratio to draw."""
-    return qty.number(comparison.get("ratio")) > 0
+    return comparison.computed and comparison.ratio > 0
 
 
 def reach(comparisons: Iterable[Comparison]) -> list[float]:
     """What an axis of these comparisons has to hold: every ratio, and of the intervals as much as says something."""
     drawn = [c for c in comparisons if known(c)]
-    ends = [qty.number(c.get(key)) for c in drawn for key in ("ci_low", "ci_high")]
-    return theme.within_reach([qty.number(c["ratio"]) for c in drawn], ends, also=[1.0])
+    ends = [end for c in drawn for end in (c.ci_low, c.ci_high)]
+    return theme.within_reach([c.ratio for c in drawn], ends, also=[1.0])
 
 
 def band(ax: Axes, delta: float) -> None:
@@ -35,15 +32,14 @@ def band(ax: Axes, delta: float) -> None:
 
 def dot(ax: Axes, y: float, comparison: Comparison) -> None:
     """A ratio with its interval, in the colour and shape of its verdict; hollow where it is a bound."""
-    verdict = str(comparison.get("verdict") or "inconclusive")
+    verdict = comparison.verdict
     colour = theme.VERDICT.get(verdict, theme.QUIET)
-    low, high = qty.number(comparison.get("ci_low")), qty.number(comparison.get("ci_high"))
+    low, high = comparison.ci_low, comparison.ci_high
     if low >= 0 and math.isfinite(high):
         left, right = ax.get_xlim()
         ax.plot([max(low, left), min(high, right)], [y, y], color=colour, lw=2, solid_capstyle="butt", zorder=3)
         theme.arrowheads(ax, "x", (low, high), y, colour)
-    face = theme.PAPER if comparison.get("limited_by") else colour
+    face = theme.PAPER if comparison.limited_by else colour
     marker = theme.VERDICT_MARKER.get(verdict, "o")
-    (mark,) = ax.plot(comparison["ratio"], y, marker, ms=6.5, mfc=face, mec=colour, mew=1.4, zorder=4)
-    title = comparison.get("title") or f"{comparison.get('candidate')} against {comparison.get('baseline')}"
-    theme.tip(mark, f"{title}: {words.estimate(comparison)}, {verdict}")
+    (mark,) = ax.plot(comparison.ratio, y, marker, ms=6.5, mfc=face, mec=colour, mew=1.4, zorder=4)
+    theme.tip(mark, f"{words.title_of(comparison)}: {words.estimate(comparison)}, {verdict}")

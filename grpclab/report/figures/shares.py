@@ -84,16 +84,16 @@ def profiles(study: FinishedStudy, view: View) -> list[Profile]:
     """The profiled configurations that hold samples of this view."""
     counts = numbers(study.trials, view.samples)
     trials = study.trials[study.trials["valid"] & (counts > 0)]
-    found = []
+    profiled = []
     for name in study.plan.profiled:
-        mine = trials[trials["configuration"] == name]
-        if mine.empty:
+        rows = trials[trials["configuration"] == name]
+        if rows.empty:
             continue
 
         def level(values: pd.Series[float], name: str = name) -> Interval:
             return evidence.level(trials, name, values)
 
-        found.append(
+        profiled.append(
             Profile(
                 configuration=name,
                 title=study.title(name),
@@ -102,11 +102,11 @@ def profiles(study: FinishedStudy, view: View) -> list[Profile]:
                 wait=level(numbers(trials, f"{view.prefix}{evidence.WAIT}")),
                 kernel=level(numbers(trials, "perf_kernel_share")),
                 accounted=level(numbers(trials, "server_kernel_share")),
-                samples=int(counts[mine.index].sum()),
-                blocks=int(mine["block"].nunique()),
+                samples=int(counts[rows.index].sum()),
+                blocks=int(rows["block"].nunique()),
             )
         )
-    return [p for p in found if any(math.isfinite(s.mean) for s in p.families.values())]
+    return [p for p in profiled if any(math.isfinite(s.mean) for s in p.families.values())]
 
 
 def profile(study: FinishedStudy, view: View) -> FigureBlock | None:
@@ -209,19 +209,19 @@ def _bars(ax: Axes, drawn: list[Profile], shares: list[Interval], title: str) ->
 
 
 def _alt(drawn: list[Profile], present: list[str], beside: tuple[str, list[Interval]]) -> str:
-    told = []
+    texts = []
     for p, other in zip(drawn, beside[1], strict=True):
         parts = [f"{FAMILIES[f][0]} {qty.percent(p.families[f].mean)}" for f in present]
-        told.append(
+        texts.append(
             f"{p.title}: {', '.join(parts)} of the samples that worked; {beside[0]} {qty.percent(other.mean)}; "
             f"kernel, by /proc, {qty.percent(p.accounted.mean)} of CPU time"
         )
-    return f"Stacked bars of profile shares. {'; '.join(told)}."
+    return f"Stacked bars of profile shares. {'; '.join(texts)}."
 
 
 def _caption(drawn: list[Profile]) -> str:
-    told = []
+    largest = []
     for p in drawn:
         family = max(FAMILIES, key=lambda f: p.families[f].mean if math.isfinite(p.families[f].mean) else -1)
-        told.append(f"in {p.title} it is {FAMILIES[family][0]} ({qty.percent(p.families[family].mean)})")
-    return f"The largest part of the work: {'; '.join(told)}."
+        largest.append(f"in {p.title} it is {FAMILIES[family][0]} ({qty.percent(p.families[family].mean)})")
+    return f"The largest part of the work: {'; '.join(largest)}."

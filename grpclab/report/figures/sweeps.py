@@ -6,13 +6,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from grpclab import quantities as qty
+from grpclab.analysis import Comparison
 from grpclab.analysis.study_plan import PlannedSweep
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
-from grpclab.report.figures.ratio_marks import Comparison, band, dot, known, reach
+from grpclab.report.figures.ratio_marks import band, dot, known, reach
 from grpclab.report.finished import FinishedStudy
 
-SIDES = ("baseline", "candidate")
 MOST_LEVELS, MOST_PANELS = 12, 12
 """So many levels of a factor, and so many factors, are drawn in one picture."""
 
@@ -49,7 +49,7 @@ def sweeps(study: FinishedStudy) -> FigureBlock | None:
             theme.ratio_axis(ax, ends, most=6 if narrow or columns == 1 else 5)
             band(ax, study.delta)
             for y, (_, comparison) in enumerate(points):
-                if comparison.get("baseline") == comparison.get("candidate"):
+                if comparison.baseline == comparison.candidate:
                     ax.plot(1, y, "D", ms=6, mfc=theme.PAPER, mec=theme.QUIET, mew=1.5, zorder=4)
                     ax.annotate(
                         "base",
@@ -88,7 +88,7 @@ def sweeps(study: FinishedStudy) -> FigureBlock | None:
             "Dots are ratios to the base with their 95 % intervals; triangles are faster or slower, squares "
             f"equivalent, circles inconclusive. The grey band is 1 ± {100 * study.delta:g} %."
         ),
-        engines=study.engines(str(c.get(side)) for _, points in drawn for _, c in points for side in SIDES),
+        engines=study.engines(side for _, points in drawn for _, c in points for side in (c.baseline, c.candidate)),
     )
 
 
@@ -96,34 +96,34 @@ def _some(points: list[tuple[str, Comparison]]) -> list[tuple[str, Comparison]]:
     """At most MOST_LEVELS points: the base, the ends, and others evenly between, in their order."""
     if len(points) <= MOST_LEVELS:
         return points
-    base = [at for at, (_, c) in enumerate(points) if c["baseline"] == c["candidate"]]
+    base = [at for at, (_, c) in enumerate(points) if c.baseline == c.candidate]
     even = [round(at * (len(points) - 1) / (MOST_LEVELS - 2)) for at in range(MOST_LEVELS - 1)]
     return [points[at] for at in sorted({*base, *even})]
 
 
 def _sweep(study: FinishedStudy, entry: PlannedSweep) -> list[tuple[str, Comparison]]:
     base = entry.base
-    found: list[tuple[str, Comparison]] = []
+    points: list[tuple[str, Comparison]] = []
     for point in entry.points:
         name, label = point.configuration, words.plain(point.label)
         if name == base:
-            found.append((label, {"baseline": base, "candidate": base, "ratio": 1.0}))
+            points.append((label, Comparison(metric=study.metric, baseline=base, candidate=base, ratio=1.0)))
             continue
         comparison = study.comparison(entry.scenario, study.metric, base, name)
         if known(comparison):
-            found.append((label, comparison))
-    return found if any(c["baseline"] != c["candidate"] for _, c in found) else []
+            points.append((label, comparison))
+    return points if any(c.baseline != c.candidate for _, c in points) else []
 
 
 def _rates(drawn: list[tuple[PlannedSweep, list[tuple[str, Comparison]]]]) -> bool:
-    return all(c.get("metric", "throughput_rps") == "throughput_rps" for _, points in drawn for _, c in points)
+    return all(c.metric == "throughput_rps" for _, points in drawn for _, c in points)
 
 
 def _ratio_above(ax: Axes, y: float, comparison: Comparison) -> None:
     """The ratio above its point: beside a wide interval there is no room."""
     ax.annotate(
-        qty.ratio(comparison["ratio"]),
-        xy=(comparison["ratio"], y),
+        qty.ratio(comparison.ratio),
+        xy=(comparison.ratio, y),
         xytext=(0, 6),
         textcoords="offset points",
         va="bottom",
@@ -134,16 +134,14 @@ def _ratio_above(ax: Axes, y: float, comparison: Comparison) -> None:
 
 
 def _sweep_alt(entry: PlannedSweep, points: list[tuple[str, Comparison]]) -> str:
-    told = [f"{label} {'is the base' if c['baseline'] == c['candidate'] else words.estimate(c)}" for label, c in points]
-    return f"Dot plot, {words.plain(entry.title)}: {'; '.join(told)}."
+    texts = [f"{label} {'is the base' if c.baseline == c.candidate else words.estimate(c)}" for label, c in points]
+    return f"Dot plot, {words.plain(entry.title)}: {'; '.join(texts)}."
 
 
 def _sweep_caption(entry: PlannedSweep, points: list[tuple[str, Comparison]]) -> str:
     moved = [
-        f"{label} is {c['verdict']} ({qty.ratio(c['ratio'])})"
-        for label, c in points
-        if c.get("verdict") in {"faster", "slower"}
+        f"{label} is {c.verdict} ({qty.ratio(c.ratio)})" for label, c in points if c.verdict in {"faster", "slower"}
     ]
     title = words.plain(entry.title or entry.factor).rstrip(":")
-    told = words.listing(moved) or "no level is clearly faster or slower than the base"
-    return f"{words.sentence_case(title)}: {told}."
+    text = words.listing(moved) or "no level is clearly faster or slower than the base"
+    return f"{words.sentence_case(title)}: {text}."

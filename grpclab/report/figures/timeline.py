@@ -58,10 +58,10 @@ def timeline(study: FinishedStudy) -> FigureBlock | None:
         others = good[~good["configuration"].isin([name for name, _ in both])]
         sns.scatterplot(data=others, x="place", y="relative", ax=ax, color="#A3AEBB", s=18, lw=0, legend=False)
         for name, colour in both:
-            mine = good[good["configuration"] == name]
-            if len(mine):
+            trials = good[good["configuration"] == name]
+            if len(trials):
                 sns.scatterplot(
-                    data=mine,
+                    data=trials,
                     x="place",
                     y="relative",
                     ax=ax,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from matplotlib.figure import Figure
 
 from grpclab import quantities as qty
+from grpclab.analysis import Comparison
 from grpclab.factors.service_time import parse_milliseconds
 from grpclab.metrics import value_text
 from grpclab.report import theme, words
@@ -38,11 +37,11 @@ class Waiting:
 def servers(study: FinishedStudy) -> list[Waiting]:
     """The configurations of the plan's ``waiting`` that have valid trials."""
     names = list(study.plan.waiting.configurations) if study.plan.waiting else []
-    found = []
+    measured = []
     for row in study.levels(names, _METRIC).itertuples(index=False):
         name = str(row.configuration)
         if math.isfinite(qty.number(row.mean)):
-            found.append(
+            measured.append(
                 Waiting(
                     configuration=name,
                     title=study.title(name),
@@ -53,17 +52,13 @@ def servers(study: FinishedStudy) -> list[Waiting]:
                     limits=tuple(study.limits(name)),
                 )
             )
-    return found
+    return measured
 
 
-def comparisons(study: FinishedStudy) -> list[Mapping[str, Any]]:
+def comparisons(study: FinishedStudy) -> list[Comparison]:
     """The verdict's comparisons of that scenario in throughput, those with a ratio."""
     scenario = study.plan.waiting.scenario if study.plan.waiting else None
-    return [
-        c
-        for c in (study.headline, *(study.verdict_document.get("comparisons") or []))
-        if c.get("scenario") == scenario and c.get("metric") == _METRIC and math.isfinite(qty.number(c.get("ratio")))
-    ]
+    return [c for c in study.verdict.judged if (c.scenario, c.metric) == (scenario, _METRIC) and c.computed]
 
 
 def waiting(study: FinishedStudy) -> FigureBlock | None:
@@ -103,7 +98,7 @@ def waiting(study: FinishedStudy) -> FigureBlock | None:
         draw=draw,
         wide_height_in=0.44 * len(drawn) + 0.7,
         narrow_height_in=0.5 * len(drawn) + 0.7,
-        alt=f"Bar chart. {'; '.join(_told(one) for one in drawn)}.",
+        alt=f"Bar chart. {'; '.join(_text(one) for one in drawn)}.",
         caption=_caption(study),
         how_to_read=(
             "Each bar is a server whose handlers wait and use no CPU meanwhile, with its 95 % interval. The upright "
@@ -128,17 +123,16 @@ def _most_rps(study: FinishedStudy, name: str) -> float:
     return threads * processes / wait_s if sync and wait_s > 0 else math.inf
 
 
-def _told(one: Waiting) -> str:
+def _text(one: Waiting) -> str:
     most = f", at most {qty.amount(one.most_rps)} with its threads" if math.isfinite(one.most_rps) else ""
     return f"{one.title} {value_text(_METRIC, one.mean)}{most}"
 
 
-def pair(c: Mapping[str, Any]) -> str:
+def pair(comparison: Comparison) -> str:
     """What a comparison of the scenario compares, without the words that all of them begin with."""
-    title = words.plain(c.get("title") or f"{c.get('candidate')} against {c.get('baseline')}")
-    return title.removeprefix("handlers that wait: ")
+    return words.title_of(comparison).removeprefix("handlers that wait: ")
 
 
 def _caption(study: FinishedStudy) -> str:
-    told = [f"{pair(c)} {qty.ratio(c['ratio'])} ({c.get('verdict')})" for c in comparisons(study)]
-    return f"{words.sentence_case('; '.join(told))}." if told else "Requests per second, by server."
+    ratios = [f"{pair(c)} {qty.ratio(c.ratio)} ({c.verdict})" for c in comparisons(study)]
+    return f"{words.sentence_case('; '.join(ratios))}." if ratios else "Requests per second, by server."

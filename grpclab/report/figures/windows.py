@@ -49,7 +49,7 @@ _BYTES = {"b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
 def panels(study: FinishedStudy) -> list[Panel]:
     """The panels that hold at least one measured point."""
-    found = []
+    drawn = []
     for entry in study.plan.windows:
         moved = qty.number(entry.bytes_per_request)
         scale = moved / 1e6 if math.isfinite(moved) and moved > 0 else 1.0
@@ -59,8 +59,8 @@ def panels(study: FinishedStudy) -> list[Panel]:
             sized = sorted((s for s in spots if math.isfinite(s.size)), key=lambda s: s.size)
             apart = tuple(s for s in spots if not math.isfinite(s.size))
             title = words.plain(entry.title or entry.factor)
-            found.append(Panel(title=title, unit=unit, points=tuple(sized), apart=apart))
-    return found
+            drawn.append(Panel(title=title, unit=unit, points=tuple(sized), apart=apart))
+    return drawn
 
 
 def windows(study: FinishedStudy) -> FigureBlock | None:
@@ -114,11 +114,11 @@ def _spot(study: FinishedStudy, point: PlannedPoint, scale: float) -> SizePoint 
 
 
 def _size(label: str) -> float:
-    found = _SIZE.fullmatch(label)
-    if not found:
+    match = _SIZE.fullmatch(label)
+    if not match:
         return math.nan
-    value = qty.number(found[1].replace(",", ""))
-    return value * _BYTES[(found[2] or "b")[0].lower()] if value > 0 else math.nan
+    value = qty.number(match[1].replace(",", ""))
+    return value * _BYTES[(match[2] or "b")[0].lower()] if value > 0 else math.nan
 
 
 def _all(panel: Panel) -> tuple[SizePoint, ...]:
@@ -177,8 +177,8 @@ def _tick(label: str) -> str:
 
 
 def _alt(panel: Panel) -> str:
-    told = [f"{qty.amount(s.mean)} {panel.unit} at {s.label}" for s in _all(panel)]
-    return f"Line chart, {panel.title}: {', '.join(told)}."
+    texts = [f"{qty.amount(s.mean)} {panel.unit} at {s.label}" for s in _all(panel)]
+    return f"Line chart, {panel.title}: {', '.join(texts)}."
 
 
 def _caption(panel: Panel) -> str:

@@ -28,7 +28,7 @@ def write_figures(folder: Path | str, study: FinishedStudy) -> list[Path]:
 def _in_order(study: FinishedStudy) -> Iterator[FigureBlock]:
     """Every figure of a report, in its order."""
     curves = study.plan.curves
-    found = [
+    drawn = [
         figures.engines(study),
         *(draw(study, curve) for draw in (figures.throughput, figures.latency) for curve in curves),
         figures.latency_distribution(study),
@@ -42,4 +42,4 @@ def _in_order(study: FinishedStudy) -> Iterator[FigureBlock]:
         *figures.forest(study),
         figures.timeline(study),
     ]
-    yield from (block for block in found if block is not None)
+    yield from (block for block in drawn if block is not None)

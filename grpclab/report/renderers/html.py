@@ -15,25 +15,15 @@ from grpclab.report.content import sections
 from grpclab.report.data import Packed
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.past import summary
-from grpclab.report.renderers.markdown import markdown
 from grpclab.report.svg import palette
-from grpclab.study.collection import Details
 
 
-def write_report(path: Path | str, study: FinishedStudy, *, details: Details | None = None) -> Path:
+def write_report(path: Path | str, study: FinishedStudy, packed: Packed) -> Path:
     """Write the report of a study to `path`, whole or not at all, and return that path.
 
-    `details` is the rest that a reader may ask of a trial (see :class:`grpclab.report.data.Packed`). The page is
-    complete in itself: pictures, style, data and a summary for the index are inside. Without the study's `profiles`
-    there are no flamegraphs in it.
+    `packed` is the study as the page embeds it. The page is complete in itself: pictures, style, data and a summary for
+    the index are inside. Without the study's `profiles` there are no flamegraphs in it.
     """
-    packed = Packed(
-        manifest=study.manifest_document,
-        trials=study.stored,
-        verdict=study.verdict_document,
-        details=details or {},
-        markdown=markdown(study),
-    )
     past = summary(study)
     head = Head(
         title=f"{past.study}: a performance study",

@@ -8,6 +8,7 @@ from grpclab.analysis.setup import described
 from grpclab.report import glossary
 from grpclab.report.finished import FinishedStudy
 from grpclab.study.documents import plain
+from grpclab.study.stored_values import written
 
 SCHEMA_VERSION = 1
 """Of :func:`as_json`. 1: the first."""
@@ -18,25 +19,25 @@ def as_json(study: FinishedStudy) -> dict[str, Any]:
 
     Ratios are candidate / baseline, levels in the unit of their metric. See verdict.json for the comparisons.
     """
-    verdict, manifest = study.verdict_document, study.manifest_document
+    verdict, manifest = study.verdict.as_dict(), study.manifest
     levels = study.levels(list(study.configurations), study.metric)
-    found = {
+    values = {
         "schema_version": SCHEMA_VERSION,
         "study": study.name,
-        "created_at": manifest.get("created_at"),
-        "design": manifest.get("design"),
-        "seed": manifest.get("seed"),
-        "question": manifest.get("question"),
-        "setup": dict(described(study.plan, study.manifest.servers, study.manifest.versions)),
-        "servers": manifest.get("servers") or {},
-        "sentence": verdict.get("sentence"),
+        "created_at": manifest.created_at,
+        "design": manifest.design,
+        "seed": manifest.seed,
+        "question": manifest.question,
+        "setup": dict(described(study.plan, manifest.servers, manifest.versions)),
+        "servers": written(manifest.servers or {}),
+        "sentence": study.verdict.sentence,
         "words": dict(glossary.explained(study)),
-        "headline": verdict.get("headline"),
-        "comparisons": verdict.get("comparisons") or [],
-        "aa": verdict.get("aa"),
+        "headline": verdict["headline"],
+        "comparisons": verdict["comparisons"],
+        "aa": verdict["aa"],
         "warnings": study.warnings,
-        "notices": verdict.get("notices") or [],
-        "limits": verdict.get("limits") or [],
+        "notices": verdict["notices"],
+        "limits": verdict["limits"],
         "levels": [
             {
                 "configuration": str(row.configuration),
@@ -53,9 +54,9 @@ def as_json(study: FinishedStudy) -> dict[str, Any]:
             for row in levels.itertuples(index=False)
         ],
         "trials": {"measured": len(study.trials), "valid": int(study.trials["valid"].sum())},
-        "identity": manifest.get("identity") or {},
-        "git": manifest.get("git") or {},
-        "repeats": manifest.get("repeats"),
+        "identity": manifest.identity,
+        "git": manifest.git,
+        "repeats": written(manifest.repeats),
         "report": f"{study.name}.html",
     }
-    return dict(plain(found))
+    return dict(plain(values))

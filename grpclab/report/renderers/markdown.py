@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from grpclab import quantities as qty
+from grpclab.analysis import Comparison
 from grpclab.analysis.setup import described, foreign, lab_words
 from grpclab.metrics import metric_words
 from grpclab.report import confidence, glossary, words
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.renderers.terminal import part_title
+from grpclab.report.grouping import grouped
 
 MOST_ROWS = 200
 """So many comparisons at most stand in the Markdown: a comment may have 65,536 characters."""
-
-Comparison = Mapping[str, Any]
 
 _MARKUP = re.compile(r"([\\`*_\[\]|~])")
 _BLOCK = re.compile(r"^(?:[-+=]|\d+(?=[.)]))")
@@ -44,26 +42,25 @@ def markdown(study: FinishedStudy) -> str:
 
 def escape(text: object) -> str:
     """Plain text as Markdown that shows exactly that text."""
-    found = words.plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("$", "&#36;")
-    found = _MARKUP.sub(r"\\\1", found)
-    found = _BLOCK.sub(lambda start: f"{start[0]}{_NOTHING}", found)
+    shown = words.plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("$", "&#36;")
+    shown = _MARKUP.sub(r"\\\1", shown)
+    shown = _BLOCK.sub(lambda start: f"{start[0]}{_NOTHING}", shown)
     # An entity of ours holds a # as well, so the parts around them are taken one by one.
     return "".join(
         piece if piece.startswith("&") else _REFERENCE.sub(rf"\1{_NOTHING}", piece)
-        for piece in re.split(r"(&#?\w+;)", found)
+        for piece in re.split(r"(&#?\w+;)", shown)
     )
 
 
 def _verdict_line(study: FinishedStudy) -> str:
     c = study.headline
-    verdict = escape(c.get("verdict") or "inconclusive")
-    title = escape(c.get("title") or f"{study.candidate} against {study.baseline}")
-    metric = escape(metric_words(str(c.get("metric") or study.metric)))
-    if not _known(c):
+    verdict, title = escape(c.verdict), escape(words.title_of(c, "no headline"))
+    metric = escape(metric_words(study.metric_of_headline))
+    if not c.computed:
         return f"**{verdict}**: no ratio could be computed in {metric} ({title})"
     return (
-        f"**{verdict}: {qty.ratio(c['ratio'])}{_bound(c)}** in {metric}, {words.with_interval(c)}, "
-        f"{qty.count(_blocks(c), 'block')} ({title})"
+        f"**{verdict}: {qty.ratio(c.ratio)}{_bound(c)}** in {metric}, {words.with_interval(c)}, "
+        f"{qty.count(c.blocks, 'block')} ({title})"
     )
 
 
@@ -74,35 +71,35 @@ def _setup(study: FinishedStudy) -> str:
 
 
 def _parts(study: FinishedStudy) -> str:
-    rows = [[escape(part_title(entry, c)), *_cells(c)] for entry, c in study.parts()]
+    rows = [[escape(title), *_cells(c)] for title, c in study.parts()]
     return _rows(["of it", "ratio", "95 % interval", "verdict"], rows)
 
 
 def _reasons(study: FinishedStudy) -> str:
     """How sure it is, what noise looks like here, what limits each side."""
-    if study.headline.get("ratio") is None and not study.resources:
+    if not study.headline.computed and not study.resources:
         return ""
-    told = [f"- **{escape(term)}:** {escape(text)}" for term, text in confidence.reasons(study)]
+    items = [f"- **{escape(term)}:** {escape(text)}" for term, text in confidence.reasons(study)]
     if not (study.verdict.aa or study.plan.without_aa):
-        told.append("- **Noise here:** not checked, there is no A/A.")
-    return "\n".join(told)
+        items.append("- **Noise here:** not checked, there is no A/A.")
+    return "\n".join(items)
 
 
 def _warnings(study: FinishedStudy) -> str:
-    found = study.warnings
-    return "**Warnings**\n\n" + "\n".join(f"- {escape(text)}" for text in found) if found else ""
+    texts = study.warnings
+    return "**Warnings**\n\n" + "\n".join(f"- {escape(text)}" for text in texts) if texts else ""
 
 
 def _all_comparisons(study: FinishedStudy) -> str:
     rows = [
         [
-            escape(c.get("title") or f"{c.get('candidate')} against {c.get('baseline')}"),
-            escape(metric_words(str(c.get("metric") or ""))),
+            escape(words.title_of(c)),
+            escape(metric_words(c.metric)),
             *_cells(c),
-            qty.p_value(c.get("p_adjusted")).replace("<", "&lt;"),
-            str(_blocks(c)),
+            qty.p_value(c.p_adjusted).replace("<", "&lt;"),
+            str(c.blocks),
         ]
-        for _, group in study.listed()
+        for _, group in grouped(study)
         for c in group
     ]
     if not rows:
@@ -116,27 +113,26 @@ def _all_comparisons(study: FinishedStudy) -> str:
 
 def _machine(study: FinishedStudy) -> str:
     manifest = study.manifest
-    found: dict[str, Any] = {**manifest.versions, **manifest.machine}
+    known: dict[str, Any] = {**manifest.versions, **manifest.machine}
     theirs = bool(foreign(study.plan))  # then versions are not the server's, and are said to be the lab's
-    machine = [key for key in _FACTS if found.get(key) and not (theirs and key in _VERSIONS)]
-    facts = [f"{key.replace('_model', '').replace('_', ' ')} {found[key]}" for key in machine]
+    machine = [key for key in _FACTS if known.get(key) and not (theirs and key in _VERSIONS)]
+    facts = [f"{key.replace('_model', '').replace('_', ' ')} {known[key]}" for key in machine]
     commit = words.plain(manifest.git.get("commit") or "")[:12]
     dirty = " with changes" if manifest.git.get("dirty") else ""
-    told = [manifest.created_at, *facts, f"commit {commit}{dirty}" if commit else ""]
-    told.append(f"by {lab_words(study.manifest.versions)}" if theirs else "")
-    told.append(f"seed {manifest.seed}" if manifest.seed is not None else "")
-    text = ", ".join(escape(text) for text in told if text)
+    parts = [manifest.created_at, *facts, f"commit {commit}{dirty}" if commit else ""]
+    parts.append(f"by {lab_words(study.manifest.versions)}" if theirs else "")
+    parts.append(f"seed {manifest.seed}" if manifest.seed is not None else "")
+    text = ", ".join(escape(text) for text in parts if text)
     return f"Measured: {text}." if text else ""
 
 
 def _cells(c: Comparison) -> list[str]:
-    between = words.interval_of(c)
-    return [f"{qty.ratio(c.get('ratio'))}{_bound(c)}", between, escape(c.get("verdict") or "")]
+    return [f"{qty.ratio(c.ratio)}{_bound(c)}", words.interval_of(c), escape(c.verdict)]
 
 
 def _bound(c: Comparison) -> str:
     """What limited the number, to stand on it."""
-    labels = [escape(label) for label in c.get("limited_by") or [] if label]
+    labels = [escape(label) for label in c.limited_by if label]
     return f" ({', '.join(labels)})" if labels else ""
 
 
@@ -147,12 +143,3 @@ def _rows(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     right = {"ratio", "95 % interval", "p adjusted", "blocks"}
     rule = ["---:" if name in right else "---" for name in header]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *rows))
-
-
-def _known(c: Comparison) -> bool:
-    return math.isfinite(qty.number(c.get("ratio")))
-
-
-def _blocks(c: Comparison) -> int:
-    found = qty.number(c.get("blocks"))
-    return int(found) if math.isfinite(found) else 0

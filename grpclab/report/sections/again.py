@@ -40,10 +40,10 @@ def section(study: FinishedStudy) -> str:
     )
 
 
-def _download(study: FinishedStudy, kind: str, told: str) -> str:
+def _download(study: FinishedStudy, kind: str, label: str) -> str:
     """A button that the page's script brings to life."""
     name = esc(f"{_file_name(study.name)}-trials")
-    return f'<button type="button" class="gl-button" data-download="{kind}" data-name="{name}" hidden>{told}</button>'
+    return f'<button type="button" class="gl-button" data-download="{kind}" data-name="{name}" hidden>{label}</button>'
 
 
 def _parameter(name: str, value: object) -> str:

@@ -20,19 +20,19 @@ def section(study: FinishedStudy) -> str:
     """How many claims hold, and the table; "" where the plan tests none."""
     if not study.plan.tests_claims:
         return ""
-    found = replication.claims(study.trials, study.verdict.judged, study.plan)
+    claims = replication.claims(study.trials, study.verdict.judged, study.plan)
     rows = [
         [
             f"{esc(claim)}<small>{esc(claimed)}</small>{_badge(verdict)}",
             f"<small>{esc(words.sentence_case(done))}.</small><br>{_lines(result)}",
         ]
-        for claim, claimed, done, result, verdict in found.itertuples(index=False)
+        for claim, claimed, done, result, verdict in claims.itertuples(index=False)
     ]
-    counts = Counter(found["verdict"])
-    told = ", ".join(f"{verdict}: {counts[verdict]}" for verdict in rules.VERDICTS if counts[verdict])
+    counts = Counter(claims["verdict"])
+    counted = ", ".join(f"{verdict}: {counts[verdict]}" for verdict in rules.VERDICTS if counts[verdict])
     lead = (
-        f"<p>{qty.count(len(found), 'claim')} of the Rust demo's README: a gRPC server in Rust (tonic), which says "
-        f"what its settings give. {esc(words.sentence_case(told))}. Intervals are "
+        f"<p>{qty.count(len(claims), 'claim')} of the Rust demo's README: a gRPC server in Rust (tonic), which says "
+        f"what its settings give. {esc(words.sentence_case(counted))}. Intervals are "
         "95 % over blocks. A claim that is made without a condition is tested at several places, and holds under a "
         "condition where it is confirmed at some of them only.</p>"
     )

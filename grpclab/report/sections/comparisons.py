@@ -6,6 +6,7 @@ from grpclab import quantities as qty
 from grpclab.metrics import metric_words
 from grpclab.report import figures, tables, words
 from grpclab.report.finished import FinishedStudy
+from grpclab.report.grouping import grouped
 from grpclab.report.words import esc
 
 TITLE, ANCHOR = "All comparisons", "comparisons"
@@ -21,24 +22,23 @@ def section(study: FinishedStudy) -> str:
 def table(study: FinishedStudy) -> str:
     """Every comparison with its interval, p, verdict and what there is to know about it; "" without any."""
     rows: list[tables.Cells] = []
-    for group, found in study.listed():
+    for group, members in grouped(study):
         rows.append([esc(group)])
-        for c in found:
-            notes = [words.plain(c.get("note") or "")]
-            if c.get("verdict") == "inconclusive" and c.get("blocks_needed"):
-                notes.append(f"{c['blocks_needed']} blocks would decide it")
-            told = "; ".join(n for n in notes if n)
-            title = words.plain(c.get("title") or "").removeprefix(f"{group}: ")
-            metric = metric_words(str(c.get("metric") or ""))
-            sides = f"{metric}, {c.get('candidate')} against {c.get('baseline')}"
+        for c in members:
+            notes = [words.plain(c.note)]
+            if c.verdict == "inconclusive" and c.blocks_needed:
+                notes.append(f"{c.blocks_needed} blocks would decide it")
+            note = "; ".join(n for n in notes if n)
+            title = words.plain(c.title).removeprefix(f"{group}: ")
+            sides = f"{metric_words(c.metric)}, {c.candidate} against {c.baseline}"
             rows.append(
                 [
-                    f"{esc(title)}<small>{esc(sides)}</small>{f'<small>{esc(told)}</small>' if told else ''}",
-                    f"<b>{qty.ratio(c.get('ratio'))}</b>{tables.limits(c.get('limited_by') or [])}",
+                    f"{esc(title)}<small>{esc(sides)}</small>{f'<small>{esc(note)}</small>' if note else ''}",
+                    f"<b>{qty.ratio(c.ratio)}</b>{tables.limits(c.limited_by)}",
                     words.interval_of(c),
-                    tables.badge(c.get("verdict")),
-                    esc(qty.p_value(c.get("p_adjusted"))),
-                    esc(c.get("blocks") if c.get("blocks") is not None else qty.MISSING),
+                    tables.badge(c.verdict),
+                    esc(qty.p_value(c.p_adjusted)),
+                    esc(c.blocks),
                 ]
             )
     if not rows:

@@ -66,9 +66,9 @@ def _traffic(rows: pd.DataFrame) -> str:
     """What passed on the connections of a configuration's valid trials beside calls; "" where nothing did."""
     counted = (("client_pings", "client ping"), ("server_pings", "server ping"), ("goaways", "GOAWAY"))
     totals = [(numbers(rows, name).fillna(0).sum(), what) for name, what in counted]
-    told = [qty.count(int(total), what) for total, what in totals if total]
+    counts = [qty.count(int(total), what) for total, what in totals if total]
     trials = qty.count(len(rows), "trial")
-    return f"<small>{', '.join(told)} in {trials}</small>" if told else ""
+    return f"<small>{', '.join(counts)} in {trials}</small>" if counts else ""
 
 
 def _other_engine(study: FinishedStudy) -> set[str]:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from typing import Any
-
 from grpclab import quantities as qty
+from grpclab.analysis import Comparison
 from grpclab.report import figures, tables, words
 from grpclab.report.figures.engines import by_engine, clients, sentence, variants
 from grpclab.report.finished import FinishedStudy
@@ -32,7 +29,7 @@ def table(study: FinishedStudy) -> str:
         rows.append([esc(client.variant)])
         for row in client.rows:
             level = row.throughput_rps
-            c = client.comparison if row.engine == "wire" else {}
+            c = client.comparison if row.engine == "wire" else None
             rows.append(
                 [
                     esc(row.engine) + ("<small>against grpcio</small>" if c else ""),
@@ -43,21 +40,19 @@ def table(study: FinishedStudy) -> str:
                     qty.duration(row.client_cpu_s.mean),
                 ]
             )
-    if found := by_engine(study):
+    if compared := by_engine(study):
         baseline, candidate = variants(study)
         rows.append([f"{esc(candidate)} against {esc(baseline)}"])
-        rows += [[esc(engine), "", *_judged(c), "", ""] for engine, c in found]
+        rows += [[esc(engine), "", *_judged(c), "", ""] for engine, c in compared]
     header = ["engine", "requests/s", "ratio", "verdict", "server CPU per call", "client CPU per call"]
     return tables.table(header, rows, label="Engines", numeric={1, 2, 4, 5}) if rows else ""
 
 
-def _judged(comparison: Mapping[str, Any]) -> tuple[str, str]:
+def _judged(comparison: Comparison | None) -> tuple[str, str]:
     """A ratio with its interval, and its verdict; nothing where there is no comparison."""
     if not comparison:
         return "", ""
-    if not math.isfinite(qty.number(comparison.get("ratio"))):
-        return qty.MISSING, esc(comparison.get("note") or "")
+    if not comparison.computed:
+        return qty.MISSING, esc(comparison.note)
     between = words.interval_of(comparison)
-    return f"<b>{qty.ratio(comparison['ratio'])}</b><br><small>{between}</small>", tables.badge(
-        comparison.get("verdict")
-    )
+    return f"<b>{qty.ratio(comparison.ratio)}</b><br><small>{between}</small>", tables.badge(comparison.verdict)

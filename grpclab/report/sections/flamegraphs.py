@@ -26,27 +26,27 @@ LOOKS = {
 
 def section(study: FinishedStudy) -> str:
     """The section; "" where there are no stacks."""
-    drawn = "".join(_look(study, key, found) for key in LOOKS if (found := _at_work(study.profiles.get(key, {}))))
+    drawn = "".join(_look(study, key, looked) for key in LOOKS if (looked := _at_work(study.profiles.get(key, {}))))
     return f"<style>{flamegraph.STYLE}</style>{drawn}<script>{flamegraph.SCRIPT}</script>" if drawn else ""
 
 
 def _at_work(by_configuration: Mapping[str, Mapping[int, Mapping[str, int]]]) -> dict[str, dict[int, dict[str, int]]]:
     """Without what waits, and without configurations of which nothing is left."""
-    found = {
+    kept = {
         name: {block: working for block, stacks in blocks.items() if (working := at_work(stacks))}
         for name, blocks in by_configuration.items()
     }
-    return {name: blocks for name, blocks in found.items() if blocks}
+    return {name: blocks for name, blocks in kept.items() if blocks}
 
 
 def _readable(blocks: Mapping[int, Mapping[str, int]]) -> dict[int, dict[str, int]]:
     return {block: readable(stacks) for block, stacks in blocks.items()}
 
 
-def _look(study: FinishedStudy, key: str, found: Mapping[str, Mapping[int, Mapping[str, int]]]) -> str:
-    tool, told = LOOKS[key]
-    parts = [f"<h3>{esc(words.sentence_case(told))}</h3>"]
-    for name, blocks in found.items():
+def _look(study: FinishedStudy, key: str, by_configuration: Mapping[str, Mapping[int, Mapping[str, int]]]) -> str:
+    tool, title = LOOKS[key]
+    parts = [f"<h3>{esc(words.sentence_case(title))}</h3>"]
+    for name, blocks in by_configuration.items():
         whole: Counter[str] = Counter()
         for stacks in blocks.values():
             whole.update(stacks)
@@ -54,13 +54,15 @@ def _look(study: FinishedStudy, key: str, found: Mapping[str, Mapping[int, Mappi
         heading = f"{study.title(name)}: {samples} at work in {qty.count(len(blocks), 'block')}"
         opened = " open" if tool == "py-spy" else ""
         parts.append(f"<details{opened}><summary>{esc(heading)}</summary>{flamegraph.fragment(whole)}</details>")
-    return "".join(parts) + _differences(study, tool, found)
+    return "".join(parts) + _differences(study, tool, by_configuration)
 
 
-def _differences(study: FinishedStudy, tool: str, found: Mapping[str, Mapping[int, Mapping[str, int]]]) -> str:
-    if not {study.baseline, study.candidate} <= set(found):
+def _differences(
+    study: FinishedStudy, tool: str, by_configuration: Mapping[str, Mapping[int, Mapping[str, int]]]
+) -> str:
+    if not {study.baseline, study.candidate} <= set(by_configuration):
         return ""
-    largest = functions.largest(*(_readable(found[side]) for side in (study.baseline, study.candidate)))
+    largest = functions.largest(*(_readable(by_configuration[side]) for side in (study.baseline, study.candidate)))
     rows = [
         [
             code(one.function),

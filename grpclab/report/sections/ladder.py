@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from grpclab import quantities as qty
+from grpclab.analysis import Comparison
 from grpclab.analysis.inference.interaction import MeasuredRung, rungs
 from grpclab.factors.variants import LADDER
 from grpclab.report import figures, tables, words
@@ -41,18 +40,18 @@ class Decision:
     title: str
     kept: bool
     why: str
-    comparison: Mapping[str, Any]
+    comparison: Comparison
 
     @property
     def ratio(self) -> float:
         """This study's ratio; NaN where it has none."""
-        return qty.number(self.comparison.get("ratio"))
+        return self.comparison.ratio
 
     @property
     def stands(self) -> str:
         """How this study stands to the decision, in a few words."""
-        verdict = str(self.comparison.get("verdict") or "")
-        if not math.isfinite(self.ratio):
+        verdict = self.comparison.verdict
+        if not self.comparison.computed:
             return "not measured here"
         if verdict in ("faster", "slower"):
             return "this study agrees" if (verdict == "faster") == self.kept else "this study says the opposite"
@@ -63,7 +62,7 @@ class Decision:
     @property
     def against(self) -> bool:
         """Whether this study's ratio points the other way, decided or not."""
-        apart = math.isfinite(self.ratio) and self.comparison.get("verdict") != "equivalent"
+        apart = self.comparison.computed and self.comparison.verdict != "equivalent"
         return apart and (self.ratio < 1 if self.kept else self.ratio > 1)
 
 
@@ -76,35 +75,36 @@ def decisions(study: FinishedStudy) -> Iterator[Decision]:
             title=words.plain(rung.title or name),
             kept=rung.kept,
             why=words.plain(rung.why or _WHY.get(rung.title, "")),
-            comparison=study.comparison(scenario, study.metric, baseline, name) if name and baseline else {},
+            comparison=study.comparison(scenario, study.metric, baseline, name) if name and baseline else Comparison(),
         )
 
 
-def told(found: list[Decision]) -> str:
+def lead(decided: list[Decision]) -> str:
     """Who decided, and which rungs this study sees otherwise, in plain text."""
     text = (
         "Kept and rejected say what the preset optimized holds. Earlier studies with 18 blocks in all decided that, "
         "with the ratios below, so that every study measures the same ladder; this one only says whether it agrees."
     )
-    against = [f"{d.title} ({'kept' if d.kept else 'rejected'}, here {qty.ratio(d.ratio)})" for d in found if d.against]
+    against = [
+        f"{d.title} ({'kept' if d.kept else 'rejected'}, here {qty.ratio(d.ratio)})" for d in decided if d.against
+    ]
     return f"{text} It points the other way for {words.listing(against)}." if against else text
 
 
 def _reasons(study: FinishedStudy) -> str:
     """The sentence and the table; "" without a rung above the first."""
-    found = list(decisions(study))
-    if not found:
+    decided = list(decisions(study))
+    if not decided:
         return ""
     rows = [
         [
             esc(d.title),
-            f"<b>{qty.ratio(d.ratio)}</b> <small>"
-            f"{qty.interval(d.comparison.get('ci_low'), d.comparison.get('ci_high'))}</small>",
+            f"<b>{qty.ratio(d.ratio)}</b> <small>{qty.interval(d.comparison.ci_low, d.comparison.ci_high)}</small>",
             "kept" if d.kept else "rejected",
             esc(d.why) or qty.MISSING,
             esc(d.stands),
         ]
-        for d in found
+        for d in decided
     ]
     header = ["rung", "here", "in optimized", "decided on", "this study"]
     body = tables.table(header, rows, label="Why each rung is kept or rejected", numeric={1}, widest=3)
@@ -114,7 +114,7 @@ def _reasons(study: FinishedStudy) -> str:
         if study.plan.waiting
         else ""
     )
-    return f"<h3>Why each rung is kept or rejected</h3><p>{esc(told(found))}{other}</p>{body}"
+    return f"<h3>Why each rung is kept or rejected</h3><p>{esc(lead(decided))}{other}</p>{body}"
 
 
 # ---- the ladder from its top ----------------------------------------------------------------------------------------
@@ -122,8 +122,8 @@ def _reasons(study: FinishedStudy) -> str:
 
 def from_the_top(study: FinishedStudy) -> str:
     """The table and a sentence; "" where the plan takes no rung away."""
-    found = rungs(study.trials, study.plan, study.metric)
-    if not found:
+    measured = rungs(study.trials, study.plan, study.metric)
+    if not measured:
         return ""
     rows: list[tables.Cells] = [
         [
@@ -132,19 +132,19 @@ def from_the_top(study: FinishedStudy) -> str:
             f"<b>{qty.ratio(rung.top.mean)}</b> <small>{qty.interval(rung.top.low, rung.top.high)}</small>",
             _apart(rung),
         ]
-        for rung in found
+        for rung in measured
     ]
     header = ["rung", "on the way up", "at the top", "way up / top"]
     body = tables.table(header, rows, label="The ladder from its top", numeric={1, 2, 3})
     return (
-        f"<h3>The same rungs from the top</h3><p>{esc(order_told(found))} A rung's factors go back to what they "
+        f"<h3>The same rungs from the top</h3><p>{esc(order_sentence(measured))} A rung's factors go back to what they "
         f"were below it, all others stay.</p>{body}"
     )
 
 
-def order_told(found: list[MeasuredRung]) -> str:
+def order_sentence(measured: list[MeasuredRung]) -> str:
     """Where the two ways disagree, in a sentence."""
-    apart = [rung.title for rung in found if rung.disagree]
+    apart = [rung.title for rung in measured if rung.disagree]
     if apart:
         return (
             f"The order matters: {words.listing(apart)} "

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from grpclab import quantities as qty
+from grpclab.analysis import Comparison
 from grpclab.factors.effective import CHECKED
 from grpclab.report import words
 from grpclab.report.finished import FinishedStudy
+from grpclab.report.grouping import grouped
 from grpclab.report.tables import Cells, badge, code, table
 from grpclab.report.words import esc
 
@@ -24,8 +23,7 @@ MOST_TRIED = 2
 class Tried:
     """A comparison in which a factor differs between the sides, with so many others."""
 
-    scenario: str
-    comparison: Mapping[str, Any]
+    comparison: Comparison
     others: int
 
 
@@ -51,16 +49,15 @@ def section(study: FinishedStudy) -> str:
 
 def tried(study: FinishedStudy, factor: str) -> list[Tried]:
     """The judged comparisons that tell most of a factor: of each scenario those that change the fewest others."""
-    found: dict[str, list[Tried]] = {}
-    for _, group in study.listed():
+    by_scenario: dict[str, list[Tried]] = {}
+    for _, group in grouped(study):
         for comparison in group:
-            changed = _differences(study, str(comparison.get("baseline")), str(comparison.get("candidate")))
-            if factor in changed and math.isfinite(qty.number(comparison.get("ratio"))):
-                scenario = str(comparison.get("scenario") or "")
-                one = Tried(scenario=scenario, comparison=comparison, others=len(changed) - 1)
-                found.setdefault(scenario, []).append(one)
-    best = [min(of, key=lambda one: one.others) for of in found.values()]
-    fewest = [one for scenario, of in found.items() for one in of if one not in best and one.others == 0]
+            changed = _differences(study, comparison.baseline, comparison.candidate)
+            if factor in changed and comparison.computed:
+                one = Tried(comparison=comparison, others=len(changed) - 1)
+                by_scenario.setdefault(comparison.scenario, []).append(one)
+    best = [min(of, key=lambda one: one.others) for of in by_scenario.values()]
+    fewest = [one for scenario, of in by_scenario.items() for one in of if one not in best and one.others == 0]
     return sorted([*best, *fewest], key=lambda one: one.others)[:MOST_TRIED]
 
 
@@ -86,23 +83,23 @@ def _effect(study: FinishedStudy, factor: str) -> str:
     silent = [reason for reason in reasons if reason]
     if not silent:
         return "yes, as advertised" if factor in CHECKED else "set; does not show from outside"
-    told = esc(silent[0])
+    reason = esc(silent[0])
     if len(silent) == len(where):
-        return f"no: {told}"
-    return f"set, but without effect in {qty.count(len(silent), 'configuration')}: {told}"
+        return f"no: {reason}"
+    return f"set, but without effect in {qty.count(len(silent), 'configuration')}: {reason}"
 
 
 def _moved(study: FinishedStudy, factor: str) -> str:
-    found = tried(study, factor) if factor else []
-    if not found:
+    results = tried(study, factor) if factor else []
+    if not results:
         return qty.MISSING
-    return "<br>".join(_told(one) for one in found)
+    return "<br>".join(_result(one) for one in results)
 
 
-def _told(one: Tried) -> str:
+def _result(one: Tried) -> str:
     c = one.comparison
     with_others = f", with {qty.count(one.others, 'other setting')}" if one.others else ""
     return (
-        f"<b>{qty.ratio(c.get('ratio'))}</b> {words.interval_of(c)} "
-        f"{badge(c.get('verdict'))}<br><small>{esc(one.scenario)}: {esc(c.get('title') or '')}{with_others}</small>"
+        f"<b>{qty.ratio(c.ratio)}</b> {words.interval_of(c)} "
+        f"{badge(c.verdict)}<br><small>{esc(c.scenario)}: {esc(c.title)}{with_others}</small>"
     )

@@ -46,8 +46,12 @@ def section(study: FinishedStudy) -> str:
 def _load_words(study: FinishedStudy) -> str:
     """What made the load, and when it was itself the limit."""
     names = sorted({engine for name in study.configurations if (engine := study.engine(name))})
-    told = [f"<b>{esc(name)}</b> ({esc(_ENGINES[name])})" if name in _ENGINES else esc(name) for name in names]
-    made = f"The load comes from the engine{'' if len(told) == 1 else 's'} {words.listing(told)}. " if told else ""
+    engines = [f"<b>{esc(name)}</b> ({esc(_ENGINES[name])})" if name in _ENGINES else esc(name) for name in names]
+    made = (
+        f"The load comes from the engine{'' if len(engines) == 1 else 's'} {words.listing(engines)}. "
+        if engines
+        else ""
+    )
     return (
         f"{made}A number is marked <i>generator-bound</i>, and its marker is hollow, where a process of the load "
         "generator was busy for more than 90 % of the window or, in an open loop, could not keep to its schedule; "

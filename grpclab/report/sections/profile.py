@@ -26,7 +26,7 @@ LEAST_CPU = 0.002
 """Threads with less than this share of the CPU time of a call are not listed."""
 _TO_US = 1e6
 
-Told = Callable[[float], str]
+Format = Callable[[float], str]
 
 
 def section(study: FinishedStudy) -> str:
@@ -34,14 +34,14 @@ def section(study: FinishedStudy) -> str:
     drawn = [block for view in VIEWS if (block := figures.profile(study, view)) is not None]
     if not drawn:
         reasons = notes(study)
-        told = "; ".join(reasons) if reasons else "no trial was sampled"
-        return none(f"There is no profile: {told}.") if study.plan.profiled else ""
+        text = "; ".join(reasons) if reasons else "no trial was sampled"
+        return none(f"There is no profile: {text}.") if study.plan.profiled else ""
     lacking = [
         f"<p>No picture by {view.name}: {esc(note)}</p>" for view in VIEWS if (note := _lacking(study, view.note))
     ]
     pair = _sides(study)
-    told = evidence.moved(study.trials, *pair, {key: name for key, (name, _) in FAMILIES.items()}) if pair else ""
-    lead = f"<p>{esc(told)}</p>" if told else ""
+    text = evidence.moved(study.trials, *pair, {key: name for key, (name, _) in FAMILIES.items()}) if pair else ""
+    lead = f"<p>{esc(text)}</p>" if text else ""
     return lead + "".join(block.html() for block in drawn) + "".join(lacking) + _families(study) + _accounts(study)
 
 
@@ -52,9 +52,9 @@ def notes(study: FinishedStudy) -> list[str]:
 
 def _lacking(study: FinishedStudy, column: str, *, only_empty: bool = True) -> str:
     """The first note of a look that brought nothing anywhere."""
-    mine = study.trials[study.trials["configuration"].isin(_profiled(study))]
-    told = [str(note) for note in mine[column] if note]
-    return told[0] if told and (not only_empty or len(told) == len(mine)) else ""
+    profiled = study.trials[study.trials["configuration"].isin(_profiled(study))]
+    reasons = [str(note) for note in profiled[column] if note]
+    return reasons[0] if reasons and (not only_empty or len(reasons) == len(profiled)) else ""
 
 
 def _profiled(study: FinishedStudy) -> list[str]:
@@ -89,7 +89,7 @@ def _families(study: FinishedStudy) -> str:
 def _accounts(study: FinishedStudy) -> str:
     """The kernel's accounting and the counts of system calls."""
     trials = study.trials
-    figure: list[tuple[str, pd.Series[float], Told]] = [
+    figure: list[tuple[str, pd.Series[float], Format]] = [
         ("CPU time for a request", numbers(trials, "server_cpu_per_call_s") * _TO_US, _us),
         ("kernel, of the CPU time", numbers(trials, "server_kernel_share"), points),
         ("gRPC core's I/O threads, of the CPU time", numbers(trials, "server_event_engine_share"), points),
@@ -101,7 +101,11 @@ def _accounts(study: FinishedStudy) -> str:
             "/proc <small>the kernel's own accounting of every thread, beside the measured window and without a "
             "disturbance; it does not say what the time was spent on</small>"
         ],
-        *([esc(name), *_cells(study, trials, values, told)] for name, values, told in figure if values.notna().any()),
+        *(
+            [esc(name), *_cells(study, trials, values, text_of)]
+            for name, values, text_of in figure
+            if values.notna().any()
+        ),
         *_threads(study),
     ]
     calls = numbers(trials, "syscalls_per_call")
@@ -136,46 +140,46 @@ def _samples(study: FinishedStudy, view: View) -> list[str]:
     """How many samples stand behind each side, how many of them at work, and in how many blocks."""
     cells = []
     for name in _profiled(study):
-        mine = study.rows(name)
-        counts = numbers(mine, view.samples)
-        work = (counts * (1 - numbers(mine, f"{view.prefix}{evidence.WAIT}"))).sum()
+        trials = study.rows(name)
+        counts = numbers(trials, view.samples)
+        work = (counts * (1 - numbers(trials, f"{view.prefix}{evidence.WAIT}"))).sum()
         blocks = qty.count(int((counts > 0).sum()), "block")
         cells.append(f"{counts.sum():,.0f} in {blocks}<br><small>{work:,.0f} of them at work</small>")
     return cells + [""] * (_sides(study) is not None)
 
 
-def _cells(study: FinishedStudy, trials: pd.DataFrame, values: pd.Series[float], told: Told) -> list[str]:
+def _cells(study: FinishedStudy, trials: pd.DataFrame, values: pd.Series[float], text_of: Format) -> list[str]:
     """A level for each profiled configuration, and the change between the headline's two."""
-    cells = [level(evidence.level(trials, name, values), told) for name in _profiled(study)]
+    cells = [level(evidence.level(trials, name, values), text_of) for name in _profiled(study)]
     pair = _sides(study)
-    return cells + ([change(evidence.shift(trials, *pair, values), told)] if pair else [])
+    return cells + ([change(evidence.shift(trials, *pair, values), text_of)] if pair else [])
 
 
-def level(found: Interval, told: Told) -> str:
+def level(interval: Interval, text_of: Format) -> str:
     """A level with its interval."""
-    if not math.isfinite(found.mean):
+    if not math.isfinite(interval.mean):
         return qty.MISSING
     between = ""
-    if math.isfinite(found.low):
-        high = min(1.0, found.high) if told is points else found.high
-        between = f" <small>{told(max(0.0, found.low))} to {told(high)}</small>"
-    return f"{told(found.mean)}{between}"
+    if math.isfinite(interval.low):
+        high = min(1.0, interval.high) if text_of is points else interval.high
+        between = f" <small>{text_of(max(0.0, interval.low))} to {text_of(high)}</small>"
+    return f"{text_of(interval.mean)}{between}"
 
 
-def change(shift: Shift, told: Told) -> str:
+def change(shift: Shift, text_of: Format) -> str:
     """A change with its sign and interval, bold where it is clear."""
-    found = shift.change
-    if not math.isfinite(found.mean):
+    interval = shift.change
+    if not math.isfinite(interval.mean):
         return qty.MISSING
 
     def signed(value: float) -> str:
-        text = told(abs(value))  # the difference of two shares is in percentage points
+        text = text_of(abs(value))  # the difference of two shares is in percentage points
         return f"{'−' if value < 0 else '+'}{text.replace(' %', ' points')}"
 
     between = ""
-    if math.isfinite(found.low):
-        between = f" <small>{signed(found.low).removesuffix(' points')} to {signed(found.high)}</small>"
-    return f"<b>{signed(found.mean)}</b>{between}" if shift.clear else f"{signed(found.mean)}{between}"
+    if math.isfinite(interval.low):
+        between = f" <small>{signed(interval.low).removesuffix(' points')} to {signed(interval.high)}</small>"
+    return f"<b>{signed(interval.mean)}</b>{between}" if shift.clear else f"{signed(interval.mean)}{between}"
 
 
 def _table(study: FinishedStudy, of: str, rows: list[Cells], label: str) -> str:

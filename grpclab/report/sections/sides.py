@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from grpclab import quantities as qty
 from grpclab.report import tables, words
 from grpclab.report.finished import FinishedStudy
@@ -19,21 +17,18 @@ def section(study: FinishedStudy) -> str:
     cards = []
     for part in study.plan.parts:
         c = study.comparison(part.scenario, part.metric or study.metric, part.baseline, part.candidate)
-        known = math.isfinite(qty.number(c.get("ratio")))
-        told = f"{words.with_interval(c)} {tables.badge(c.get('verdict'))}"
-        more = told if known else esc(c.get("note") or "no ratio")
+        estimate = f"{words.with_interval(c)} {tables.badge(c.verdict)}"
+        more = estimate if c.computed else esc(c.note or "no ratio")
         cards.append(
             tables.card(
-                f"{qty.ratio(c.get('ratio'))}{tables.limits(c.get('limited_by') or [])}",
+                f"{qty.ratio(c.ratio)}{tables.limits(c.limited_by)}",
                 f"<b>{esc(part.side or part.title)}</b>: "
                 f"{esc(study.title(part.candidate))} against {esc(study.title(part.baseline))}",
                 more,
             )
         )
     whole = study.headline
-    cards.append(
-        tables.card(qty.ratio(whole.get("ratio")), "<b>both together</b>, the headline", words.with_interval(whole))
-    )
+    cards.append(tables.card(qty.ratio(whole.ratio), "<b>both together</b>, the headline", words.with_interval(whole)))
     signs = ["×"] * (len(cards) - 2) + ["="]
     chain = cards[0] + "".join(
         f'<span class="gl-sign">{sign}</span>{card}' for sign, card in zip(signs, cards[1:], strict=True)

@@ -33,27 +33,27 @@ def scalability(study: FinishedStudy, curve: PlannedCurve) -> str:
     """A sentence for each series; "" where none has FEWEST_LEVELS levels of concurrency."""
     if curve.factor != "load.concurrency":
         return ""
-    told = [
-        f"<li><b>{esc(line.name)}</b>: {esc(sentence(found))}</li>"
+    items = [
+        f"<li><b>{esc(line.name)}</b>: {esc(sentence(model))}</li>"
         for line in lines(study, curve, "throughput_rps")
-        if (found := fit([point.x for point in line.points], [point.mean for point in line.points]))
+        if (model := fit([point.x for point in line.points], [point.mean for point in line.points]))
     ]
-    if not told:
+    if not items:
         return ""
     return (
         "<details><summary>The Universal Scalability Law</summary><p>Throughput over concurrency N as "
         "λN / (1 + σ(N − 1) + κN(N − 1)): σ is what is done one after the other, κ what each caller "
         f"costs every other one. Fitted to the means over blocks, from {FEWEST_LEVELS} levels on.</p>"
-        f"<ul>{''.join(told)}</ul></details>"
+        f"<ul>{''.join(items)}</ul></details>"
     )
 
 
-def sentence(found: Scalability) -> str:
+def sentence(model: Scalability) -> str:
     """The fit in words, or that there is none and why."""
-    if not found.fits:
-        return f"no fit: {found.reason}."
-    peak = f"most throughput near {found.peak:,.0f} in flight" if math.isfinite(found.peak) else "no peak in sight"
+    if not model.fits:
+        return f"no fit: {model.reason}."
+    peak = f"most throughput near {model.peak:,.0f} in flight" if math.isfinite(model.peak) else "no peak in sight"
     return (
-        f"λ {qty.amount(found.one_rps)} requests/s, σ {found.contention:.3f}, κ {found.coherency:.2g}; {peak}; no "
-        f"level is missed by more than {qty.percent(found.largest_miss)}."
+        f"λ {qty.amount(model.one_rps)} requests/s, σ {model.contention:.3f}, κ {model.coherency:.2g}; {peak}; no "
+        f"level is missed by more than {qty.percent(model.largest_miss)}."
     )

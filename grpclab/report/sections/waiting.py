@@ -33,11 +33,11 @@ def lead(study: FinishedStudy) -> str:
     )
     return (
         f"Threads help a handler that waits, and do not help one that computes. Here each handler waits {wait} without "
-        f"using the CPU, as for a database, with {waiting.in_flight} calls in flight.{told(study)}{ladder}"
+        f"using the CPU, as for a database, with {waiting.in_flight} calls in flight.{results(study)}{ladder}"
     )
 
 
-def told(study: FinishedStudy) -> str:
+def results(study: FinishedStudy) -> str:
     """Each comparison in a few words; "" for none."""
-    found = [f"{pair(c)}: {words.estimate(c)}, {c.get('verdict')}" for c in comparisons(study)]
-    return f" {words.sentence_case('; '.join(found))}." if found else ""
+    texts = [f"{pair(c)}: {words.estimate(c)}, {c.verdict}" for c in comparisons(study)]
+    return f" {words.sentence_case('; '.join(texts))}." if texts else ""

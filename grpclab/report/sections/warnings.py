@@ -10,7 +10,7 @@ TITLE, ANCHOR = "Warnings", "warnings"
 
 def section(study: FinishedStudy) -> str:
     """The warnings, the most serious first; "" for none."""
-    found = [text for text in study.verdict.warnings if text]
-    if not found:
+    texts = [text for text in study.verdict.warnings if text]
+    if not texts:
         return ""
-    return f'<ul class="gl-warnings">{"".join(f"<li>{esc(text)}</li>" for text in found)}</ul>'
+    return f'<ul class="gl-warnings">{"".join(f"<li>{esc(text)}</li>" for text in texts)}</ul>'

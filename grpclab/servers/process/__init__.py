@@ -2,13 +2,14 @@
 
 Each line imports only from those above it::
 
-    exposure    where a server is to listen, and who can then reach it
-    program     the program behind a server's command
-    serving     serving in one process: listen, say so, answer until told to stop, drain, say what was served
-    command     A server that somebody's command starts, as a child process of ours
-    launcher    start a server as a child process, be sure it is the one that answers, and leave nothing behind
-    parent      several server processes on one port: the parent starts them, watches them, and stops them
-    sidecar     the diagnostics server beside a server, and the folder of its counters
-    child       A server as a child process: how the launcher, and the parent of several processes, start one
-    foreground  ``grpclab serve``: a server in the foreground of a terminal
+    server_messages  the messages between a server's process and the process that started it
+    exposure         where a server is to listen, and who can then reach it
+    program          the program behind a server's command
+    serving          serving in one process: listen, say so, answer until told to stop, drain, say what was served
+    command          a server that somebody's command starts, as a child process of ours
+    launcher         start a server as a child process, be sure it is the one that answers, and leave nothing behind
+    parent           several server processes on one port: the parent starts them, watches them, and stops them
+    sidecar          the diagnostics server beside a server, and the folder of its counters
+    child            a server as a child process: how the launcher, and the parent of several processes, start one
+    foreground       ``grpclab serve``: a server in the foreground of a terminal
 """

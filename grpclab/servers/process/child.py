@@ -1,13 +1,11 @@
 """A server as a child process: how the launcher, and the parent of several processes, start one.
 
-``python -m grpclab.servers.process.child`` reads one JSON line (:class:`ServeSpec`) on standard input, which stays open
-as the lifeline. One line goes out when it serves (``port``, ``pids``), one when it has drained (``calls``,
-``high_water``). Its log goes to standard error.
+``python -m grpclab.servers.process.child`` reads a :class:`ServeSpec` on standard input, which stays open as the
+lifeline. A ServerListening goes out when it serves, ServedCalls when it has drained. Its log goes to standard error.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import queue
@@ -19,6 +17,7 @@ from grpclab.servers.process.parent import serve_processes
 from grpclab.servers.process.serving import ServeSpec
 from grpclab.servers.process.sidecar import observed
 from grpclab.system import ulimits
+from grpclab.system.json_lines import decode
 from grpclab.system.subprocesses import die_with_parent, say
 
 log = logging.getLogger("grpclab.serve")
@@ -42,20 +41,20 @@ def main() -> NoReturn:
     die_with_parent(lines.put)
     ulimits.raise_open_files()
     configure_logging(os.environ.get("GRPCLAB_LOG", "info"))
-    spec = ServeSpec(**json.loads(lines.get()))
+    spec = decode(ServeSpec, lines.get())
     try:
-        with observed(spec, lambda where: say(**where)) as announce:
-            totals = serve_processes(spec, announce)
+        with observed(spec, say) as announce:
+            served = serve_processes(spec, announce)
     except GrpclabError as error:
         log.error("%s", error)
         leave(error.exit_code)
     log.log(
         logging.DEBUG if spec.shared_port else logging.INFO,  # a parent adds them up and says so itself
         "served %d calls, at most %d at once",
-        totals["calls"],
-        totals["high_water"],
+        served.calls,
+        served.high_water,
     )
-    say(**totals)
+    say(served)
     leave(0)
 
 

@@ -1,16 +1,14 @@
 """A server that somebody's command starts, as a child process of ours.
 
-``python -m grpclab.servers.process.command`` reads one JSON line ``{"command": "... {port} ...", "timeout_s": 25}`` on
-standard input, which stays open as the lifeline: when it closes, for whatever reason, the command and what it started
-end, in whatever session or process group that is. One line goes out when something listens on the port: ``port``,
-``pids``, and which of them were ``started`` here. What the command writes goes to standard error.
+``python -m grpclab.servers.process.command`` reads a :class:`.CommandOrder` on standard input, which stays open as the
+lifeline: when it closes, for whatever reason, the command and what it started end, in whatever session or process group
+that is. A ServerListening goes out when something listens on the port. What the command writes goes to standard error.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import queue
 import shlex
@@ -25,8 +23,10 @@ from typing import NoReturn
 
 import psutil
 
+from grpclab.servers.process.server_messages import CommandEnded, CommandOrder, ServerListening
 from grpclab.servers.process.serving import free_port
 from grpclab.system import procfs, programs
+from grpclab.system.json_lines import decode
 from grpclab.system.subprocesses import Lines, describe_exit, say
 
 DRAIN_S = 5.0
@@ -107,12 +107,11 @@ def main() -> NoReturn:
 
     programs.adopt_orphans()
     threading.Thread(target=lifeline, name="lifeline", daemon=True).start()
-    spec = json.loads(lines.get())
-    command = spec["command"]
+    order = decode(CommandOrder, lines.get())
     port = free_port()
     early: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: early.append(number))  # an exception would lose the new process
-    words = shlex.split(command.replace("{port}", str(port)))
+    words = shlex.split(order.command.replace("{port}", str(port)))
     if shutil.which(words[0]) is None:
         _leave(f"{words[0]}: {_why_not(words[0])}")
     process = running.start(words)
@@ -120,9 +119,10 @@ def main() -> NoReturn:
         signal.signal(signal.SIGTERM, _asked)
         if early:
             raise _AskedToStop
-        _wait_until_it_listens(running, process, port, spec["timeout_s"])
+        _wait_until_it_listens(running, process, port, order.timeout_s)
         started = running.settled()
-        say(port=port, pids=sorted({*started, *procfs.listening_pids(port)}), started=started)
+        pids = tuple(sorted({*started, *procfs.listening_pids(port)}))
+        say(ServerListening(port=port, pids=pids, started=tuple(started)))
         code = process.wait()
         running.kill()  # what it has left behind
         _leave(f"the command {describe_exit(code)}")
@@ -136,7 +136,7 @@ def _stop(running: _Command, process: subprocess.Popen[bytes]) -> NoReturn:
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(DRAIN_S)
     running.kill()
-    say(calls=None, high_water=None)
+    say(CommandEnded())
     os._exit(0)
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from collections.abc import Mapping
 from functools import partial
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from grpclab.factors.levels import Level
 from grpclab.servers.process.child import leave
 from grpclab.servers.process.exposure import ListenAddress
 from grpclab.servers.process.parent import serve_processes
+from grpclab.servers.process.server_messages import ServerListening
 from grpclab.servers.process.serving import ServeSpec, address
 from grpclab.servers.process.sidecar import DiagnosticsAddress, observed
 from grpclab.system import interrupts, ulimits
@@ -41,18 +41,18 @@ def serve_in_foreground(
 
             tls.issue(folder)
 
-        def announce(served: dict[str, Any]) -> None:
+        def announce(served: ServerListening) -> None:
             from grpclab.servers.build import service_names
 
             exposed = where.exposure(service_names(), tls=spec.config.tls, diagnostics=_about(diagnostics, served))
             if exposed or (diagnostics and not diagnostics.local):
                 print(f"grpclab: {exposed or _about(diagnostics, served)}", file=sys.stderr, flush=True)
             if not quiet:
-                pids = served["pids"]
+                pids = served.pids
                 processes = "1 process" if len(pids) == 1 else f"{len(pids)} processes"
-                at = address(host, served["port"])
+                at = address(host, served.port)
                 tls_text = f", TLS with {folder}/ca.pem" if spec.config.tls else ""
-                desk_text = f", profiling desk on {served['desk']}" if "desk" in served else ""
+                desk_text = f", profiling desk on {served.desk}" if served.desk else ""
                 print(
                     f"{name} server on {at} ({spec.config.implementation}, {processes}, pid"
                     f" {', '.join(map(str, pids))}{tls_text}){desk_text}; Ctrl-C stops it",
@@ -60,9 +60,9 @@ def serve_in_foreground(
                 )
 
         with observed(spec, announce, diagnostics=diagnostics or DiagnosticsAddress()) as announce_both:
-            totals = serve_processes(spec, announce_both, at_once=partial(end_at_once, stack))
+            total = serve_processes(spec, announce_both, at_once=partial(end_at_once, stack))
     if not quiet:
-        print(f"served {totals['calls']:,} calls, at most {totals['high_water']:,} at once", flush=True)
+        print(f"served {total.calls:,} calls, at most {total.high_water:,} at once", flush=True)
 
 
 def end_at_once(stack: contextlib.ExitStack, number: int) -> NoReturn:
@@ -72,10 +72,10 @@ def end_at_once(stack: contextlib.ExitStack, number: int) -> NoReturn:
     leave(128 + number)
 
 
-def _about(diagnostics: DiagnosticsAddress | None, served: Mapping[str, Any]) -> str:
+def _about(diagnostics: DiagnosticsAddress | None, served: ServerListening) -> str:
     """Who reaches the diagnostics server, beside a server that others reach."""
-    if "desk" not in served or diagnostics is None:
+    if not served.desk or diagnostics is None:
         return "there is no profiling desk"
     if diagnostics.local:
         return f"the profiling desk and the metrics are on {diagnostics.host}, for this machine only"
-    return f"whoever has its token reaches the profiling desk and the metrics: {served['desk']}"
+    return f"whoever has its token reaches the profiling desk and the metrics: {served.desk}"

@@ -24,6 +24,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from grpclab.errors import ServerError, WorkerError
 from grpclab.factors.config import ServerConfig, TrialConfig
+from grpclab.servers.process.server_messages import CommandOrder, ServedCalls, ServerEnd, ServerListening
 from grpclab.servers.process.serving import ServeSpec, address
 from grpclab.system import procfs
 from grpclab.system.channels import open_channel
@@ -85,8 +86,9 @@ class RunningServer:
         if self.alive:
             self.child.popen.terminate()
             with contextlib.suppress(WorkerError):
-                totals = self.child.receive(timeout_s=10)
-                self.calls, self.high_water = totals["calls"], totals["high_water"]
+                end = self.child.receive(10, ServerEnd)
+                if isinstance(end, ServedCalls):
+                    self.calls, self.high_water = end.calls, end.high_water
         self.child.stop()
 
     def abandon(self) -> None:
@@ -138,7 +140,7 @@ def launch(
         server = stack.enter_context(
             launched(
                 "grpclab.servers.process.child",
-                vars(spec),
+                spec,
                 cpus=cpus,
                 log_path=log_path,
                 env=env,
@@ -163,7 +165,7 @@ def launch_command(
     """
     with launched(
         "grpclab.servers.process.command",
-        {"command": command, "timeout_s": start_timeout_s},
+        CommandOrder(command=command, timeout_s=start_timeout_s),
         cpus=cpus,
         log_path=log_path,
         env=env,
@@ -176,7 +178,7 @@ def launch_command(
 @contextlib.contextmanager
 def launched(
     module: str,
-    spec: Mapping[str, Any],
+    order: object,
     *,
     cpus: Collection[int] | None = None,
     log_path: Path | None = None,
@@ -185,7 +187,7 @@ def launched(
     healthy: bool = True,
     timeout_s: float = START_TIMEOUT_S,
 ) -> Iterator[RunningServer]:
-    """Run `module`, which serves what `spec` says, as a child process on loopback until the block is left.
+    """Run `module`, which serves what its `order` says, as a child process on loopback until the block is left.
 
     Without `healthy` nobody asks whether it is. It may take `timeout_s` to start. Raises ServerError.
     """
@@ -198,22 +200,22 @@ def launched(
         stack.callback(kill, started)  # what is left of a command, where the child that looks after it was killed
         child = stack.enter_context(Child(module, name="server", cpus=cpus, log=log, env=env))
         try:
-            child.send(**spec)
-            where = child.receive(timeout_s)
+            child.send(order)
+            listening = child.receive(timeout_s, ServerListening)
         except WorkerError as error:
             why = f"{error}{log_tail(log_path)}" if healthy else _told_by_command(log_path)
             raise ServerError(f"the server could not be started: {why}") from None
-        for pid in where.get("started", ()):
+        for pid in listening.started:
             with contextlib.suppress(psutil.Error):
                 started.append(psutil.Process(pid))
         server = RunningServer(
             child=child,
-            target=address("127.0.0.1", where["port"]),
-            port=where["port"],
-            pids=where["pids"],
+            target=address("127.0.0.1", listening.port),
+            port=listening.port,
+            pids=list(listening.pids),
             log_path=log_path,
             root_certificates=root_certificates,
-            desk=where.get("desk", ""),
+            desk=listening.desk,
             by_command=not healthy,
         )
         strangers = procfs.listening_pids(server.port) - {*server.pids, child.pid}

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 from grpclab.errors import ServerError, WorkerError
 from grpclab.factors.config import ServerConfig
+from grpclab.servers.process.server_messages import ServedCalls, ServerListening
 from grpclab.servers.process.serving import (
     DRAIN_S,
     Announce,
@@ -40,7 +41,7 @@ def process_count(config: ServerConfig) -> int:
     return os.cpu_count() or 1
 
 
-def serve_processes(spec: ServeSpec, announce: Announce, at_once: AtOnce = leave_at_once) -> dict[str, int]:
+def serve_processes(spec: ServeSpec, announce: Announce, at_once: AtOnce = leave_at_once) -> ServedCalls:
     """Serve in as many processes as the factor says, until a signal stops them. Returns the counts.
 
     `calls` is the sum over the processes, `high_water` that of the fullest one. Raises ServerError when one of
@@ -68,10 +69,9 @@ def serve_processes(spec: ServeSpec, announce: Announce, at_once: AtOnce = leave
         ]
         try:
             for index, child in enumerate(children):
-                own = {"port": port, "shared_port": True, "seed": spec.seed + SEED_STEP * index}
-                child.send(**(vars(spec) | own))
-            answers = receive_all(children, START_TIMEOUT_S)
-            announce({"port": port, "pids": [answer["pids"][0] for answer in answers]})
+                child.send(spec.replace(port=port, shared_port=True, seed=spec.seed + SEED_STEP * index))
+            answers = receive_all(children, START_TIMEOUT_S, ServerListening)
+            announce(ServerListening(port=port, pids=tuple(answer.pids[0] for answer in answers)))
             while not stopping:
                 dead = [child.name for child in children if not child.alive]
                 if dead:
@@ -79,13 +79,10 @@ def serve_processes(spec: ServeSpec, announce: Announce, at_once: AtOnce = leave
                 time.sleep(0.1)
             for child in children:
                 child.popen.terminate()
-            totals = receive_all(children, DRAIN_S + 2)
+            totals = receive_all(children, DRAIN_S + 2, ServedCalls)
         except WorkerError as error:
             raise ServerError(str(error)) from None
-    return {
-        "calls": sum(total["calls"] for total in totals),
-        "high_water": max(total["high_water"] for total in totals),
-    }
+    return ServedCalls(calls=sum(total.calls for total in totals), high_water=max(total.high_water for total in totals))
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ import os
 import queue
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,11 +17,12 @@ from typing import Any, NoReturn
 from grpclab.errors import ServerError
 from grpclab.factors.config import ServerConfig, TrialConfig
 from grpclab.factors.levels import Level
+from grpclab.servers.process.server_messages import ServedCalls, ServerListening
 
 DRAIN_S = 5.0
 
-Announce = Callable[[dict[str, Any]], None]
-"""Is given ``{"port": int, "pids": [int]}`` once the server answers."""
+Announce = Callable[[ServerListening], None]
+"""Is called once the server answers."""
 
 
 AtOnce = Callable[[int], object]
@@ -43,7 +44,7 @@ def stop_signals() -> list[signal.Signals]:
 class ServeSpec:
     """What to serve and where. `settings` are server factors by dotted name; `port` 0 is any free one."""
 
-    settings: dict[str, Level] = field(default_factory=dict)
+    settings: Mapping[str, Level] = field(default_factory=dict)
     host: str = "127.0.0.1"
     port: int = 0
     hold: int = 0
@@ -107,7 +108,7 @@ def credentials(spec: ServeSpec) -> Any:
     return tls.server_credentials(Path(spec.folder))
 
 
-def serve(spec: ServeSpec, announce: Announce, at_once: AtOnce = leave_at_once) -> dict[str, int]:
+def serve(spec: ServeSpec, announce: Announce, at_once: AtOnce = leave_at_once) -> ServedCalls:
     """Serve in this process until a signal stops it; returns the counts. Call it on the main thread."""
     if not spec.shared_port:
         require_free_port(spec.host, spec.port)
@@ -118,11 +119,11 @@ def serve(spec: ServeSpec, announce: Announce, at_once: AtOnce = leave_at_once) 
             import uvloop
         except ImportError:
             raise ServerError("server.event_loop=uvloop: uvloop is not installed (pip install uvloop)") from None
-        return dict(uvloop.run(_serve_async(spec, announce, at_once)))
+        return uvloop.run(_serve_async(spec, announce, at_once))
     return asyncio.run(_serve_async(spec, announce, at_once))
 
 
-def _serve_sync(spec: ServeSpec, announce: Announce, at_once: AtOnce) -> dict[str, int]:
+def _serve_sync(spec: ServeSpec, announce: Announce, at_once: AtOnce) -> ServedCalls:
     from grpclab.servers.build import sync_server
     from grpclab.servers.greeter import CallCount
 
@@ -139,7 +140,7 @@ def _serve_sync(spec: ServeSpec, announce: Announce, at_once: AtOnce) -> dict[st
         credentials=credentials(spec),
     )
     server.start()
-    announce({"port": port, "pids": [os.getpid()]})
+    announce(ServerListening(port=port, pids=(os.getpid(),)))
     stop.get()
     health.enter_graceful_shutdown()
     drained = server.stop(DRAIN_S)
@@ -147,10 +148,10 @@ def _serve_sync(spec: ServeSpec, announce: Announce, at_once: AtOnce) -> dict[st
     while not drained.wait(0.05):
         if not stop.empty():
             at_once(stop.get())
-    return count.as_dict()
+    return ServedCalls(calls=count.calls, high_water=count.high_water)
 
 
-async def _serve_async(spec: ServeSpec, announce: Announce, at_once: AtOnce) -> dict[str, int]:
+async def _serve_async(spec: ServeSpec, announce: Announce, at_once: AtOnce) -> ServedCalls:
     from grpclab.servers.build import async_server
     from grpclab.servers.greeter import CallCount
 
@@ -168,10 +169,10 @@ async def _serve_async(spec: ServeSpec, announce: Announce, at_once: AtOnce) -> 
         credentials=credentials(spec),
     )
     await server.start()
-    announce({"port": port, "pids": [os.getpid()]})
+    announce(ServerListening(port=port, pids=(os.getpid(),)))
     await stop.wait()
     for number in stop_signals():
         loop.add_signal_handler(number, at_once, number)
     await health.enter_graceful_shutdown()
     await server.stop(DRAIN_S)
-    return count.as_dict()
+    return ServedCalls(calls=count.calls, high_water=count.high_water)

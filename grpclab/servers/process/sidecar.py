@@ -15,11 +15,17 @@ import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from grpclab.errors import MissingDependencyError, ServerError, UsageError, WorkerError, invalid
 from grpclab.servers.instrumentation import FOLDER_VARIABLE
 from grpclab.servers.process.exposure import listen_address
+from grpclab.servers.process.server_messages import (
+    DiagnosticsAnswer,
+    DiagnosticsFailed,
+    DiagnosticsListening,
+    DiagnosticsOrder,
+    ServerListening,
+)
 from grpclab.servers.process.serving import Announce, ServeSpec, address, require_free_port
 from grpclab.system.addresses import is_loopback
 from grpclab.system.optional import needs
@@ -95,15 +101,17 @@ def beside(pids: Sequence[int], *, where: DiagnosticsAddress = DiagnosticsAddres
     require_diagnostics()
     token = "" if where.local else secrets.token_urlsafe(24)
     # What it writes while it profiles goes with the folder: it is ended without ceremony.
+    order = DiagnosticsOrder(pids=tuple(pids), host=where.host, port=where.port, folder=folder, token=token)
     with Child("grpclab.diagnostics", name="the profiling desk", env={"TMPDIR": folder} if folder else None) as child:
         try:
-            child.send(pids=list(pids), host=where.host, port=where.port, folder=folder, token=token)
-            answer = child.receive(START_TIMEOUT_S)
+            child.send(order)
+            answer = child.receive(START_TIMEOUT_S, DiagnosticsAnswer)
         except WorkerError as error:
             raise ServerError(str(error)) from None
-        if "error" in answer:
-            raise ServerError(answer["error"])
-        yield f"http://{address(where.host, answer['port'])}{f'/?token={token}' if token else ''}"
+        if isinstance(answer, DiagnosticsFailed):
+            raise ServerError(answer.text)
+        assert isinstance(answer, DiagnosticsListening)
+        yield f"http://{address(where.host, answer.port)}{f'/?token={token}' if token else ''}"
 
 
 @contextlib.contextmanager
@@ -112,8 +120,8 @@ def observed(
 ) -> Iterator[Announce]:
     """What a server asks for beside itself: the folder of its counters, and its diagnostics server.
 
-    Yields the `announce` to give to the server: it starts the diagnostics server, adds its address as ``desk``, and
-    passes on. One of several processes on a port leaves both to its parent.
+    Yields the `announce` to give to the server: it starts the diagnostics server, adds its address, and passes on. One
+    of several processes on a port leaves both to its parent.
     """
     config = spec.config
     if spec.shared_port or not (config.metrics or config.desk):
@@ -124,9 +132,10 @@ def observed(
         os.environ[FOLDER_VARIABLE] = folder
         stack.callback(os.environ.pop, FOLDER_VARIABLE, None)
 
-        def with_diagnostics(where: dict[str, Any]) -> None:
+        def with_diagnostics(served: ServerListening) -> None:
             if config.desk:
-                where = {**where, "desk": stack.enter_context(beside(where["pids"], where=diagnostics, folder=folder))}
-            announce(where)
+                desk = stack.enter_context(beside(served.pids, where=diagnostics, folder=folder))
+                served = dataclasses.replace(served, desk=desk)
+            announce(served)
 
         yield with_diagnostics

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import queue
@@ -13,6 +12,7 @@ from grpclab.servers.process.child import configure_logging, leave
 from grpclab.servers.reference.serving import serve_reference
 from grpclab.servers.reference.spec import ReferenceSpec
 from grpclab.system import ulimits
+from grpclab.system.json_lines import decode
 from grpclab.system.subprocesses import die_with_parent, say
 
 log = logging.getLogger("grpclab.serve")
@@ -25,13 +25,12 @@ def main() -> NoReturn:
     ulimits.raise_open_files()
     configure_logging(os.environ.get("GRPCLAB_LOG", "info"))
     try:
-        spec = ReferenceSpec(**json.loads(lines.get()))
-        totals = serve_reference(spec, lambda where: say(**where))
+        served = serve_reference(decode(ReferenceSpec, lines.get()), say)
     except GrpclabError as error:
         log.error("%s", error)
         leave(error.exit_code)
-    log.info("served %d calls, at most %d at once", totals["calls"], totals["high_water"])
-    say(**totals)
+    log.info("served %d calls, at most %d at once", served.calls, served.high_water)
+    say(served)
     leave(0)
 
 

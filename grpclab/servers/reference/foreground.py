@@ -6,10 +6,10 @@ import contextlib
 import dataclasses
 import sys
 from functools import partial
-from typing import Any
 
 from grpclab.servers.process.exposure import listen_address
 from grpclab.servers.process.foreground import end_at_once
+from grpclab.servers.process.server_messages import ServerListening
 from grpclab.servers.process.serving import address
 from grpclab.servers.reference.service import HEALTH_CHECK, SAY_HELLO
 from grpclab.servers.reference.serving import serve_reference
@@ -25,18 +25,18 @@ def serve_reference_in_foreground(spec: ReferenceSpec, *, quiet: bool) -> None:
     listening = listen_address(spec.host)
     spec = dataclasses.replace(spec, host=listening.host)
 
-    def announce(where: dict[str, Any]) -> None:
+    def announce(served: ServerListening) -> None:
         if exposed := listening.exposure(SERVICES):
             print(f"grpclab: {exposed}", file=sys.stderr, flush=True)
         if not quiet:
             time_text = f"service time {spec.service_time}, {'spin' if spec.spins else 'timer'}"
             fault_text = f", fault {spec.fault}" if spec.fault else ""
             print(
-                f"reference server on {address(spec.host, where['port'])} ({time_text}{fault_text}, pid"
-                f" {where['pids'][0]}); Ctrl-C stops it",
+                f"reference server on {address(spec.host, served.port)} ({time_text}{fault_text}, pid"
+                f" {served.pids[0]}); Ctrl-C stops it",
                 flush=True,
             )
 
-    totals = serve_reference(spec, announce, at_once=partial(end_at_once, contextlib.ExitStack()))
+    total = serve_reference(spec, announce, at_once=partial(end_at_once, contextlib.ExitStack()))
     if not quiet:
-        print(f"served {totals['calls']:,} calls, at most {totals['high_water']:,} at once", flush=True)
+        print(f"served {total.calls:,} calls, at most {total.high_water:,} at once", flush=True)

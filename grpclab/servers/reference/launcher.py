@@ -4,7 +4,6 @@ test."""
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
@@ -26,7 +25,7 @@ def launch_reference(
     """
     with launched(
         "grpclab.servers.reference.child",
-        dataclasses.asdict(spec),
+        spec,
         cpus=cpus,
         log_path=log_path,
         env=env,

@@ -130,7 +130,7 @@ class ReferenceProtocol(asyncio.Protocol):
 
     def answer(self, calls: Sequence[ServerCall], now: float) -> None:
         """Answer these calls, which leave at `now`."""
-        reply, stamp = self.http2.reply, self._context.service.stamp
+        reply, stamp = self.http2.answers.reply, self._context.service.stamp
         for call in calls:
             reply(call, call.reply, stamp(call, now))
 
@@ -142,8 +142,9 @@ class ReferenceProtocol(asyncio.Protocol):
             return
         if http2.outgoing:
             transport.write(http2.take())
-        while http2.send_window <= http2.refill_at and not self._stuffed:
-            http2.written()
+        answers = http2.answers
+        while http2.windows.connection <= answers.refill_at and not self._stuffed:
+            answers.written()
             if not http2.outgoing:
                 break
             transport.write(http2.take())
@@ -257,7 +258,7 @@ class FaultyProtocol(ReferenceProtocol):
             said = self._fault.answer(
                 ResponseContext(self._state, call.stream_id, call.reply, self._context.service.stamp(call, now))
             )
-            self.http2.say_instead(call, b"" if self._over else said)
+            self.http2.answers.substitute(call, b"" if self._over else said)
             self._over = self._over or isinstance(said, FinalBytes)
 
     def flush(self) -> None:

@@ -18,7 +18,8 @@ from grpclab.generated import greet_pb2
 from grpclab.http2 import messages
 from grpclab.http2.headers import RESIDENCE_HEADER
 from grpclab.http2.replies import Reply
-from grpclab.http2.server import ServerConnection, Stream
+from grpclab.http2.server import ServerConnection
+from grpclab.http2.streams import Stream
 from grpclab.servers.reference.disturbances import outcomes
 from grpclab.servers.reference.spec import ReferenceSpec
 from grpclab.status import STATUS_NAMES
@@ -120,7 +121,7 @@ class Service:
             key = (call.request.path, call.messages)
             prepared = self._known.get(key) or self._prepare(key)
             if not prepared.counted:
-                responder.http2.reply(call, prepared.reply)
+                responder.http2.answers.reply(call, prepared.reply)
                 continue
             self.calls += 1
             self.inside += 1
@@ -249,14 +250,14 @@ class Service:
             call.on_drained = self._resume
             return
         if self._spec.stream_messages:
-            http2.send_message(call, call.message)
+            http2.answers.send_message(call, call.message)
             call.sent += 1
         if call.sent < self._spec.stream_messages:
             self._push(call, self._released(call.due + call.sent * self._spec.stream_interval_ms / 1000))
             return
         self.inside -= 1
         stamp = self.stamp(call, self._clock()).decode("ascii")
-        http2.finish(call, messages.OK, "", ((self._stamp, stamp),) if stamp else ())
+        http2.answers.finish(call, messages.OK, "", ((self._stamp, stamp),) if stamp else ())
 
     def _resume(self, call: ServerCall) -> None:
         """The client's window was closed to a stream, and is open again."""

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator
 
 from grpclab.errors import ServerError
+from grpclab.servers.process.server_messages import ServedCalls, ServerListening
 from grpclab.servers.process.serving import (
     DRAIN_S,
     Announce,
@@ -35,7 +36,7 @@ GC_THRESHOLDS = (10_000, 10_000, 1_000)
 """Only what is young is looked through for cycles: to go through all that many calls hold would take too long."""
 
 
-def serve_reference(spec: ReferenceSpec, announce: Announce, at_once: AtOnce = leave_at_once) -> dict[str, int]:
+def serve_reference(spec: ReferenceSpec, announce: Announce, at_once: AtOnce = leave_at_once) -> ServedCalls:
     """Serve in this process until a signal stops it; returns the counts. Call it on the main thread.
 
     Raises ServerError where that cannot be started.
@@ -45,7 +46,7 @@ def serve_reference(spec: ReferenceSpec, announce: Announce, at_once: AtOnce = l
         import uvloop
     except ImportError:
         return asyncio.run(_serve(spec, announce, at_once))
-    return dict(uvloop.run(_serve(spec, announce, at_once)))
+    return uvloop.run(_serve(spec, announce, at_once))
 
 
 @contextlib.asynccontextmanager
@@ -80,7 +81,7 @@ def _most_connections() -> int:
     return int(min(MAX_CONNECTIONS, files - SPARE_FILES))
 
 
-async def _serve(spec: ReferenceSpec, announce: Announce, at_once: AtOnce) -> dict[str, int]:
+async def _serve(spec: ReferenceSpec, announce: Announce, at_once: AtOnce) -> ServedCalls:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in stop_signals():
@@ -89,11 +90,11 @@ async def _serve(spec: ReferenceSpec, announce: Announce, at_once: AtOnce) -> di
         # Calls leave no cycles behind; looking for them in what was loaded at the start costs a pause each time.
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
-        announce({"port": port, "pids": [os.getpid()]})
+        announce(ServerListening(port=port, pids=(os.getpid(),)))
         await stop.wait()
         for number in stop_signals():
             loop.add_signal_handler(number, at_once, number)
-    return {"calls": context.service.calls, "high_water": context.service.high_water}
+    return ServedCalls(calls=context.service.calls, high_water=context.service.high_water)
 
 
 async def _drain(context: ServerContext) -> None:

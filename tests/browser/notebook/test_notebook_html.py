@@ -15,7 +15,6 @@ from playwright.sync_api import Browser, Page
 from grpclab.load.output.notebook_html import in_cell, with_attributes
 from grpclab.report import figures
 from grpclab.report.blocks import in_notebook
-from grpclab.report.finished import FinishedStudy
 from grpclab.report.sections import answer, comparisons, configurations, engines, limits, mapping
 from tests.support import chromium, synthetic
 from tests.support.bench_results import open_loop
@@ -51,7 +50,7 @@ def browser() -> Iterator[Browser]:
 def shown() -> list[str]:
     """The tables of a study and one of its figures as cells show them, a bench card at the end."""
     made = synthetic.full_study()
-    study = FinishedStudy.of(made.manifest, made.trials, made.verdict)
+    study = made.finished()
     figure = figures.throughput(study, study.plan.curves[0])
     assert figure
     parts = [answer.reasons(study), comparisons.table(study), configurations.table(study), limits.table(study)]

@@ -12,7 +12,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from grpclab.report import write_index, write_report
+from grpclab.report import write_index
 from tests.support import chromium, synthetic
 
 LONG = " with_a_name_that_is_rather_long_and_has_no_place_to_break_anywhere_at_all"
@@ -42,7 +42,7 @@ def reports(made: synthetic.MadeStudy, tmp_path_factory: pytest.TempPathFactory)
         ("evil", synthetic.small_study(text=EVIL), EVIL),
     ):
         material = synthetic.material(study, text=text)
-        write_report(folder / f"{name}.html", study.finished(**material), details=material["details"])
+        study.report(folder / f"{name}.html", **material)
     again = (folder / "nightly.html").read_text().replace('"created_at": "2026-11-23', '"created_at": "2026-11-24', 1)
     (folder / "again.html").write_text(again)
     (folder / "again.md").write_text("")

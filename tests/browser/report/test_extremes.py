@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
-from grpclab.report import figures, write_report
+from grpclab.report import figures
 from grpclab.report.figures.forest import MOST_ROWS
 from grpclab.report.figures.sweeps import MOST_LEVELS
-from grpclab.report.finished import FinishedStudy
 from tests.support import chromium, study_maker, synthetic
 
 
@@ -113,7 +112,7 @@ def test_an_extreme_study_can_be_read(name: str, full: synthetic.MadeStudy, brow
     change, told = EXTREMES[name]
     made = change(full)
     material = {} if name == "unprofiled" else synthetic.material(made)
-    path = write_report(tmp_path / f"{name}.html", made.finished(**material), details=material.get("details"))
+    path = made.report(tmp_path / f"{name}.html", **material)
     with chromium.visit(browser, path, width=400) as found:
         text = found.page.locator("body").inner_text()
         assert told in text
@@ -125,7 +124,7 @@ def test_an_extreme_study_can_be_read(name: str, full: synthetic.MadeStudy, brow
 
 def test_sixty_configurations_are_complete_in_table_and_forest() -> None:
     made = many(60)
-    study = FinishedStudy.of(made.manifest, made.trials, made.verdict)
+    study = made.finished()
     sheets = figures.forest(study)
     told = " ".join(sheet.alt for sheet in sheets)
     assert len(sheets) == 3
@@ -147,5 +146,5 @@ def test_five_thousand_trials_fit_in_a_file_that_can_be_sent(tmp_path: Path) -> 
     made = many(50, blocks=100)
     assert len(made.trials) == 5000
     material = synthetic.material(made.judged_again(made.trials[made.trials["block"] < 3]))
-    path = write_report(tmp_path / "large.html", made.finished(histograms=material["histograms"]))
+    path = made.report(tmp_path / "large.html", histograms=material["histograms"])
     assert path.stat().st_size < 10e6

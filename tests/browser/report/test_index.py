@@ -13,13 +13,13 @@ import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from grpclab.report import assets, past, recurrence, write_index, write_report
+from grpclab.report import assets, past, recurrence, write_index
 from grpclab.report.figures import history
-from grpclab.report.finished import FinishedStudy
 from grpclab.report.past import SUMMARY_SCHEMA, settings_digest, summary
 from grpclab.report.recurrence import changes
 from grpclab.study.stored_values import read_plan
 from tests.support import chromium, synthetic
+from tests.support.finished import finished, written_report
 from tests.support.pages import EVIL, Page
 
 IDENTITY = {"host": "lab-1", "cpu_model": "AMD EPYC", "grpcio": "1.85.1", "python": "3.11.2"}
@@ -33,7 +33,7 @@ def made() -> synthetic.MadeStudy:
 @pytest.fixture(scope="module")
 def about(made: synthetic.MadeStudy) -> dict[str, Any]:
     """The summary of a study of 60 configurations or so."""
-    return summary(FinishedStudy.of({**made.manifest, "identity": IDENTITY}, made.trials, made.verdict)).written()
+    return summary(finished({**made.manifest, "identity": IDENTITY}, made.trials, made.verdict)).written()
 
 
 def put(folder: Path, name: str, about: Mapping[str, Any]) -> None:
@@ -66,7 +66,7 @@ def page_of(folder: Path, **options: Any) -> Page:
 def test_a_report_carries_what_the_index_needs(tmp_path: Path) -> None:
     small = synthetic.small_study()
     manifest = {**small.manifest, "identity": IDENTITY, "design": "quick"}
-    path = write_report(tmp_path / "r.html", FinishedStudy.of(manifest, small.trials, small.verdict))
+    path = written_report(tmp_path / "r.html", manifest, small.trials, small.verdict)
     found = past.read(path)
     assert found is not None
     headline = small.verdict["headline"]
@@ -94,7 +94,7 @@ def test_sixty_configurations_stay_below_20_kb(made: synthetic.MadeStudy) -> Non
     plan = {**made.manifest["plan"], "configurations": rows}
     one = made.trials[made.trials["configuration"] == "basic-c64"]
     trials = pd.concat([one.assign(configuration=row["name"]) for row in rows])
-    found = summary(FinishedStudy.of({**made.manifest, "plan": plan}, trials, made.verdict)).written()
+    found = summary(finished({**made.manifest, "plan": plan}, trials, made.verdict)).written()
     assert len(found["levels"]) == 60
     assert len(json.dumps(found)) < 20_000
 
@@ -115,9 +115,9 @@ def test_the_same_settings_have_the_same_digest_and_a_server_of_ones_own_is_a_se
 def test_a_poor_study_has_a_summary(kind: str) -> None:
     small = synthetic.small_study()
     if kind == "nothing":
-        found = summary(FinishedStudy.of({}, pd.DataFrame(), {}))
+        found = summary(finished({}, pd.DataFrame(), {}))
     elif kind == "no trials":
-        found = summary(FinishedStudy.of(small.manifest, pd.DataFrame(), small.verdict))
+        found = summary(finished(small.manifest, pd.DataFrame(), small.verdict))
     else:
         broken = small.judged_again(small.trials.assign(valid=False, invalid_reason="the server fell over"))
         found = summary(broken.finished())

@@ -15,8 +15,9 @@ import psutil
 import pytest
 
 from grpclab.calibration import echo, lateness, page, relay, servers
+from grpclab.calibration.echo_peer import EchoListening, EchoServe
 from grpclab.calibration.experiments import EXPERIMENTS
-from grpclab.calibration.program import kept
+from grpclab.calibration.program import ProgramEnded, ProgramStarted, kept
 from grpclab.calibration.store import Results
 from grpclab.errors import MissingDependencyError
 from grpclab.report import write_index
@@ -35,9 +36,9 @@ needs_nghttp2 = pytest.mark.skipif(
 
 KEEP = """
 import time
-from grpclab.calibration.program import kept
+from grpclab.calibration.program import ProgramEnded, ProgramStarted, kept
 with kept("sleep", "60", hint="") as keeper:
-    print(keeper.receive(10)["pid"], flush=True)
+    print(keeper.receive(10, ProgramStarted).pid, flush=True)
     time.sleep(60)
 """
 
@@ -55,14 +56,14 @@ def test_a_program_ends_with_us_even_when_we_are_killed(ours: Callable[[], list[
 
 def test_a_program_ends_with_its_block_and_tells_what_it_used() -> None:
     with kept("sleep", "60", hint="") as keeper:
-        program = psutil.Process(keeper.receive(10)["pid"])
+        program = psutil.Process(keeper.receive(10, ProgramStarted).pid)
     assert until(lambda: gone(program))
     with kept("echo", "hello", hint="") as keeper:
-        keeper.receive(10)
-        ended = keeper.receive(10)
-    assert ended["output"] == "hello\n"
-    assert ended["code"] == 0
-    assert ended["cpu_s"] >= 0
+        keeper.receive(10, ProgramStarted)
+        end = keeper.receive(10, ProgramEnded)
+    assert end.output == "hello\n"
+    assert end.code == 0
+    assert end.cpu_s >= 0
 
 
 def test_a_missing_program_is_named_with_the_way_to_get_it() -> None:
@@ -186,6 +187,6 @@ def test_memory_the_link_the_echo_and_the_engines_were_measured(root: Path) -> N
 
 def test_a_child_of_ours_that_echoes_says_where(ours: Callable[[], list[int]]) -> None:
     with Child(echo.PEER, name="the echo") as peer:
-        peer.send()
-        assert peer.receive(10)["port"] > 0
+        peer.send(EchoServe())
+        assert peer.receive(10, EchoListening).port > 0
     assert until(lambda: not ours())

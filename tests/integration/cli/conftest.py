@@ -8,11 +8,9 @@ from typing import Any, NoReturn
 import pytest
 
 from grpclab.cli import commands
-from grpclab.factors.config import TrialConfig
 from grpclab.load import bench as bench_module
-from grpclab.load import plan as plan_module
 from grpclab.load.bench import BenchResult
-from tests.support.bench_results import SAY_HELLO
+from grpclab.load.plan import LoadPlan
 from tests.support.command import Bench
 
 
@@ -36,14 +34,10 @@ class Asked(Exception):  # noqa: N818
 def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
     """What `bench` would measure with these words."""
 
-    def stop(target: str, config: TrialConfig, **more: Any) -> NoReturn:
-        raise Asked({"target": target, "config": config} | more)
-
-    def call(target: str, config: TrialConfig, **more: Any) -> Any:
-        return more
+    def stop(target: str, plan: LoadPlan, **more: Any) -> NoReturn:
+        raise Asked({"target": target, **vars(plan), **more})
 
     monkeypatch.setattr(bench_module, "run_bench", stop)
-    monkeypatch.setattr(plan_module, "choose_call", call)
 
     def ask(*words: str) -> dict[str, Any]:
         with pytest.raises(Asked) as found:
@@ -59,8 +53,7 @@ def gave(monkeypatch: pytest.MonkeyPatch, bench: Bench) -> Callable[..., tuple[i
     """`bench` with these words after a result that is given, not measured."""
 
     def run(result: BenchResult, *words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(bench_module, "run_bench", lambda target, config, **_: result)
-        monkeypatch.setattr(plan_module, "choose_call", lambda target, config, **_: SAY_HELLO)
+        monkeypatch.setattr(bench_module, "run_bench", lambda target, plan, **_: result)
         return bench("-n", "1000", *words)
 
     return run

@@ -139,7 +139,7 @@ def test_a_flag_beats_the_file(asked: Callable[..., dict[str, Any]], tmp_path: P
     assert (found["target"], found["abort"]) == ("localhost:7", True)
     assert (found["config"].load.duration_s, found["config"].client.connections) == (10.0, 2)
     assert (found["config"].client.window_kib, found["config"].load.max_in_flight) == (64, 77)
-    assert found["call"]["metadata"] == ("tenant=a", "b=c")
+    assert found["call"].metadata == ("tenant=a", "b=c")
 
     flags = ["localhost:8", "-z", "3", "--connections", "1", "--metadata", "tenant=z", "--slo", "p50=9ms"]
     flags += ["--set", "client.window_kib=128", "--rate", "7"]
@@ -148,13 +148,13 @@ def test_a_flag_beats_the_file(asked: Callable[..., dict[str, Any]], tmp_path: P
     assert (found["config"].load.duration_s, found["config"].client.pooling) == (3.0, "shared")
     assert (found["config"].client.window_kib, found["config"].load.max_in_flight) == (128, 77)
     assert (found["config"].load.rate_rps, found["objectives"][0].text) == (7.0, "9ms")
-    assert found["call"]["metadata"] == ("b=c", "tenant=z")
+    assert found["call"].metadata == ("b=c", "tenant=z")
 
 
 def test_a_flag_beats_the_file_under_another_name_too(asked: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
     (tmp_path / "request.json").write_text('{"x": 2}')
     file = config_file(tmp_path, 'data = "{}"\ncall = "a.B/C"\nrate = 100\n[set]\nload.concurrency = 5\n')
-    assert asked(*file, "--data-file", str(tmp_path / "request.json"))["call"]["data"] == '{"x": 2}'
+    assert asked(*file, "--data-file", str(tmp_path / "request.json"))["call"].data == '{"x": 2}'
     found = asked(*file, "--set", "load.rate_rps=none")
     assert (found["rates"], found["config"].load.rate_rps, found["config"].load.requests) == ((), None, 500)
     assert asked(*file, "-c", "9", "--set", "load.rate_rps=none")["config"].load.concurrency == 9

@@ -13,6 +13,7 @@ import pytest
 
 from grpclab.cli import commands
 from grpclab.factors.config import TrialConfig
+from grpclab.load.plan import CallRequest
 from tests.support.command import Bench, unused_port
 
 # ---- help ----------------------------------------------------------------------------------------------------
@@ -73,19 +74,14 @@ def test_a_call_with_its_request(
 ) -> None:
     words = ["--call", "a.B/C", "--metadata", "k=v", "--metadata", "l=w", "--proto", "b.proto"]
     words += ["--proto-path", "x", "--proto-path", "y"]
-    assert asked(*words, "--data", '{"x": 1}')["call"] == {
-        "name": "a.B/C",
-        "data": '{"x": 1}',
-        "metadata": ("k=v", "l=w"),
-        "proto": "b.proto",
-        "proto_path": ["x", "y"],
-        "wait_s": 0.0,
-    }
+    assert asked(*words, "--data", '{"x": 1}')["call"] == CallRequest(
+        name="a.B/C", data='{"x": 1}', metadata=("k=v", "l=w"), proto="b.proto", proto_path=["x", "y"]
+    )
     (tmp_path / "request.json").write_text('{"x": 2}')
-    assert asked(*words, "--data-file", str(tmp_path / "request.json"))["call"]["data"] == '{"x": 2}'
-    assert asked(*words, "--data", f"@{tmp_path}/request.json")["call"]["data"] == '{"x": 2}'
+    assert asked(*words, "--data-file", str(tmp_path / "request.json"))["call"].data == '{"x": 2}'
+    assert asked(*words, "--data", f"@{tmp_path}/request.json")["call"].data == '{"x": 2}'
     monkeypatch.setattr(sys, "stdin", io.StringIO('{"x": 3}'))
-    assert asked(*words, "--data-file", "-")["call"]["data"] == '{"x": 3}'
+    assert asked(*words, "--data-file", "-")["call"].data == '{"x": 3}'
 
 
 # ---- what cannot be right ----------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from grpclab.factors.config import ClientConfig, ServerConfig, parse_settings
 from grpclab.generated import greet_pb2, greet_pb2_grpc
 from grpclab.report.site import slug, unmarked
 from grpclab.servers.process.launcher import RunningServer
-from tools.guides import EXAMPLE, Mark, marks, told, with_tables
+from tools.guides import EXAMPLE, Mark, current_text, marks, with_tables
 
 ROOT = Path(__file__).resolve().parents[3]
 GUIDES = sorted((ROOT / "docs").glob("*.md"))
@@ -45,11 +45,11 @@ def example() -> StoredStudy:
 @pytest.mark.parametrize(("name", "mark"), MARKED, ids=[f"{name}:{mark.line}:{mark.what}" for name, mark in MARKED])
 def test_a_marked_number_is_the_published_studys(name: str, mark: Mark, example: StoredStudy) -> None:
     try:
-        found = told(mark.what, example)
+        found = current_text(mark.what, example)
     except DesignError:
         assert mark.if_measured
         pytest.skip("the published example is older than this scenario")
-    assert found == mark.said, "`make guides` writes the numbers of the guides anew"
+    assert found == mark.text, "`make guides` writes the numbers of the guides anew"
 
 
 @each
@@ -68,7 +68,7 @@ def test_every_disturbance_in_the_table_is_marked_or_does_not_matter() -> None:
 )
 def test_what_helps_does_nothing_or_harms_stands_under_its_heading(section: str, never: set[str]) -> None:
     (text,) = re.findall(rf"^## {section}$(.*?)^## ", TEXTS["optimizing.md"], re.MULTILINE | re.DOTALL)
-    verdicts = [mark.said for mark in marks(text) if mark.what.startswith("verdict of ")]
+    verdicts = [mark.text for mark in marks(text) if mark.what.startswith("verdict of ")]
     assert verdicts
     assert not never & set(verdicts)
 

@@ -18,6 +18,7 @@ from grpclab.report.sections import configurations
 from grpclab.study.trial import run_trial
 from grpclab.study.trial_result import TrialIdentity, TrialResult
 from grpclab.system.environment import machine, split_cores
+from tests.support.finished import finished
 from tests.support.stored_studies import row_of
 
 
@@ -83,9 +84,7 @@ def study(*cells: str | None) -> FinishedStudy:
     ]
     rows.append({"configuration": "other", "block": 0, "valid": True, "throughput_rps": 1.0})
     frame = pd.DataFrame(rows)
-    return FinishedStudy.of(
-        {"plan": plan}, frame if cells else frame.drop(columns="without_effect", errors="ignore"), {}
-    )
+    return finished({"plan": plan}, frame if cells else frame.drop(columns="without_effect", errors="ignore"), {})
 
 
 def test_what_was_seen_takes_the_place_of_what_was_planned() -> None:

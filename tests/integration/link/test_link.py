@@ -118,11 +118,11 @@ def test_a_round_trip_is_never_shorter_than_asked() -> None:
 
 
 def test_after_silence_nothing_comes_through_and_nobody_is_told() -> None:
-    seen: list[bytes] = []
+    received: list[bytes] = []
 
     def collect(sock: socket.socket) -> None:
         while data := sock.recv(100):
-            seen.append(data)
+            received.append(data)
             sock.sendall(b"yes")
 
     idle_s = 0.15
@@ -136,7 +136,7 @@ def test_after_silence_nothing_comes_through_and_nobody_is_told() -> None:
             with pytest.raises(TimeoutError):
                 sock.recv(100)
         assert link.alive()
-    assert seen == [b"before"]
+    assert received == [b"before"]
 
 
 def test_a_target_that_nobody_serves_ends_in_a_reset() -> None:
@@ -212,8 +212,8 @@ def test_an_order_that_makes_no_sense_is_refused(order: str) -> None:
     assert (run.returncode, run.stdout, run.stderr.count("\n")) == (2, "", 1)
 
 
-@pytest.mark.parametrize("how", ["end of stdin", "SIGTERM"])
-def test_the_relay_ends_with_its_parent(how: str) -> None:
+@pytest.mark.parametrize("ending", ["end of stdin", "SIGTERM"])
+def test_the_relay_ends_with_its_parent(ending: str) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "grpclab.link.emulation"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
@@ -222,7 +222,7 @@ def test_the_relay_ends_with_its_parent(how: str) -> None:
         process.stdin.write(encode(RelayOrder(target="127.0.0.1:9", link=LinkConfig())).encode() + b"\n")
         process.stdin.flush()
         assert decode(RelayListening, process.stdout.readline().removeprefix(MARK)).port > 0
-        if how == "SIGTERM":
+        if ending == "SIGTERM":
             process.send_signal(signal.SIGTERM)
         else:
             process.stdin.close()
@@ -242,16 +242,16 @@ def test_starting_the_relay_does_not_import_the_laboratory() -> None:
 
 
 def test_the_link_says_what_it_really_does() -> None:
-    found = check_link(LinkConfig(rtt_ms=10))
-    assert found["rtt_ms_asked"] == 10
-    assert 10 <= found["rtt_ms_p50"] <= found["rtt_ms_p99"]
-    assert 0 < found["direct_ms_p50"] < found["rtt_ms_p50"]
-    assert found["overhead_ms_p50"] >= 0
-    assert found["probes"] >= 1000
+    check = check_link(LinkConfig(rtt_ms=10))
+    assert check["rtt_ms_asked"] == 10
+    assert 10 <= check["rtt_ms_p50"] <= check["rtt_ms_p99"]
+    assert 0 < check["direct_ms_p50"] < check["rtt_ms_p50"]
+    assert check["overhead_ms_p50"] >= 0
+    assert check["probes"] >= 1000
 
 
 def test_a_link_with_an_idle_timeout_tells_of_connections_pings_and_goaways() -> None:
-    said = frames.PREFACE + frames.ping(b"12345678")
+    sent = frames.PREFACE + frames.ping(b"12345678")
     answer = frames.settings({}) + frames.goaway(0, frames.ErrorCode.ENHANCE_YOUR_CALM, b"too_many_pings")
     with (
         socket.create_server(("127.0.0.1", 0)) as server,
@@ -259,10 +259,10 @@ def test_a_link_with_an_idle_timeout_tells_of_connections_pings_and_goaways() ->
     ):
         host, port = link.target.split(":")
         with socket.create_connection((host, int(port)), timeout=10) as client:
-            client.sendall(said)
+            client.sendall(sent)
             peer, _ = server.accept()
             with peer:
-                assert peer.recv(len(said), socket.MSG_WAITALL) == said
+                assert peer.recv(len(sent), socket.MSG_WAITALL) == sent
                 peer.sendall(answer)
                 assert client.recv(len(answer), socket.MSG_WAITALL) == answer
         traffic = link.traffic()

@@ -167,10 +167,10 @@ def test_an_engine_dials_the_addresses_that_were_judged(resolver: Resolver, engi
 async def one_connection(engine: str, target: str, made: Callable[[], None]) -> None:
     """Make an engine, and let it connect."""
     config = TrialConfig().replace({"load.engine": engine})
-    found = ENGINES[engine](config, target, None, greeting(config.load), residence=False)
+    client = ENGINES[engine](config, target, None, greeting(config.load), residence=False)
     made()
-    await found.connect(20.0)
-    await found.close()
+    await client.connect(20.0)
+    await client.close()
 
 
 _PIECES = ["localhost", "127.0.0.1", "0.0.0.0", "10.1.2.3", "[::1]", "::", "/", ":", "//", "http:", "dns:", "ipv6:"]

@@ -16,7 +16,7 @@ from grpclab.factors.config import ServerConfig, TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.load.bench import run_bench
 from grpclab.load.core.arrivals import parse_rates
-from grpclab.load.plan import choose_call, load_plan, no_effect, pool_settings
+from grpclab.load.plan import CallRequest, LoadPlan, choose_call, load_plan, no_effect, planned
 from grpclab.load.result import link_text
 from grpclab.load.run import KEPT_SHARE, LoadProgress, LoadRun
 from grpclab.load.slo import parse_slo
@@ -68,14 +68,15 @@ def test_what_has_no_part_in_the_loop_is_told_or_refused() -> None:
 
 
 def test_the_greeter_is_called_unless_a_call_is_named() -> None:
-    call = choose_call("localhost:1", TrialConfig().replace({"load.request_bytes": 9}), metadata=["tenant=a"])
+    config = TrialConfig().replace({"load.request_bytes": 9})
+    call = choose_call("localhost:1", config, CallRequest(metadata=["tenant=a"]))
     assert call.path == "/greet.GreeterService/SayHello"
     assert b"xxxxxxxxx" in call.payload
     assert call.metadata == (("tenant", "a"),)
 
 
 @pytest.mark.parametrize(
-    ("given", "settings", "said"),
+    ("given", "settings", "message"),
     [
         ({"data": "{}"}, {}, r"--data belongs to a call of your own: add --call package\.Service/Method"),
         ({"proto": "a.proto"}, {}, r"--proto belongs to a call of your own"),
@@ -83,16 +84,11 @@ def test_the_greeter_is_called_unless_a_call_is_named() -> None:
         ({"name": "a.B/C"}, {"load.method": "SayHelloStream"}, r"load\.method is for our own greeter"),
     ],
 )
-def test_options_of_one_call_do_not_go_with_another(given: dict[str, Any], settings: dict[str, Any], said: str) -> None:
-    with pytest.raises(UsageError, match=said):
-        choose_call("localhost:1", TrialConfig().replace(settings), **given)
-
-
-def test_several_connections_are_a_pool() -> None:
-    assert pool_settings(1) == {"client.pooling": "shared"}
-    assert pool_settings(4) == {"client.pooling": "pool", "client.connections": 4}
-    with pytest.raises(UsageError, match=r"invalid --connections=0: expected 1 or more"):
-        pool_settings(0)
+def test_options_of_one_call_do_not_go_with_another(
+    given: dict[str, Any], settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        choose_call("localhost:1", TrialConfig().replace(settings), CallRequest(**given))
 
 
 # ---- the grade -----------------------------------------------------------------------------------------------
@@ -262,83 +258,81 @@ def server() -> Iterator[RunningServer]:
 
 @pytest.mark.parametrize("engine", ["wire", "grpcio"])
 def test_a_closed_loop_is_measured(server: RunningServer, engine: str) -> None:
-    found = asyncio.run(
+    measured = asyncio.run(
         grpclab.bench(server.target, requests=300, concurrency=8, connections=2, engine=engine, metadata={"a": "b"})
     )
-    assert (found.run.summary.requests, found.run.summary.errors) == (300, 0)
-    assert found.connections == 2
-    assert found.config.load.engine == engine
-    assert len(found.to_frame()) == 300
-    assert found.call.metadata == (("a", "b"),)
-    assert (found.steps, found.notes, found.missed) == ((), (), "")
+    assert (measured.run.summary.requests, measured.run.summary.errors) == (300, 0)
+    assert measured.connections == 2
+    assert measured.config.load.engine == engine
+    assert len(measured.to_frame()) == 300
+    assert measured.call.metadata == (("a", "b"),)
+    assert (measured.steps, measured.notes, measured.missed) == ((), (), "")
 
 
 def test_an_open_loop_is_measured(server: RunningServer) -> None:
-    found = asyncio.run(
+    measured = asyncio.run(
         grpclab.bench(
             server.target, rate_rps=200, duration_s=1.0, arrival="poisson", settings={"load.warmup_s": 0.1}, seed=7
         )
     )
-    assert found.run.offered_rps == 200
-    assert found.run.sent == found.run.planned == len(found.to_frame())
-    assert (found.to_frame()["late_s"] >= 0).all()
-    assert "200/s, poisson" in str(found)
+    assert measured.run.offered_rps == 200
+    assert measured.run.sent == measured.run.planned == len(measured.to_frame())
+    assert (measured.to_frame()["late_s"] >= 0).all()
+    assert "200/s, poisson" in str(measured)
 
 
 def test_a_schedule_is_measured_step_by_step_on_the_same_connections(server: RunningServer) -> None:
     settings = {"load.warmup_s": 0.1}
-    found = asyncio.run(grpclab.bench(server.target, rate_rps="100:300:100@0.5s", connections=2, settings=settings))
-    assert [step.rate_rps for step in found.steps] == [100, 200, 300]
-    assert [step.run.planned for step in found.steps] == [50, 100, 150]
-    assert found.run.summary.requests == 300
-    assert found.connections == 2
-    assert found.knee is not None
-    opened = found.to_frame().groupby("rate_rps")["start_s"].min()
+    measured = asyncio.run(grpclab.bench(server.target, rate_rps="100:300:100@0.5s", connections=2, settings=settings))
+    assert [step.rate_rps for step in measured.steps] == [100, 200, 300]
+    assert [step.run.planned for step in measured.steps] == [50, 100, 150]
+    assert measured.run.summary.requests == 300
+    assert measured.connections == 2
+    assert measured.knee is not None
+    opened = measured.to_frame().groupby("rate_rps")["start_s"].min()
     assert opened.is_monotonic_increasing
     assert opened.iloc[0] == pytest.approx(0, abs=0.011)
 
 
 def test_another_service_is_called_by_name(server: RunningServer) -> None:
-    found = asyncio.run(
+    measured = asyncio.run(
         grpclab.bench(
             server.target, call="grpc.health.v1.Health/Check", data={"service": ""}, requests=50, concurrency=2
         )
     )
-    assert (found.run.summary.requests, found.run.summary.errors) == (50, 0)
-    assert found.call.path == "/grpc.health.v1.Health/Check"
+    assert (measured.run.summary.requests, measured.run.summary.errors) == (50, 0)
+    assert measured.call.path == "/grpc.health.v1.Health/Check"
 
 
 def test_a_broken_threshold_ends_the_run_early(server: RunningServer) -> None:
     config = TrialConfig().replace({"load.requests": None, "load.duration_s": 60.0, "load.warmup_s": 0.0})
-    seen: list[LoadProgress] = []
-    found = run_bench(
+    reports: list[LoadProgress] = []
+    measured = run_bench(
         server.target,
-        config,
-        objectives=parse_slo("rps=10000000"),
+        LoadPlan(config=config, objectives=parse_slo("rps=10000000")),
         abort=True,
-        watcher=lambda label, progress: seen.append(progress),
+        watcher=lambda label, progress: reports.append(progress),
     )
-    assert found.run.summary.window_s < 30
-    assert found.run.stopped_because.startswith("rps was ")
-    assert found.missed.startswith("stopped early: rps was ")
-    assert seen[-1].calls >= seen[0].calls > 0
+    assert measured.run.summary.window_s < 30
+    assert measured.run.stopped_because.startswith("rps was ")
+    assert measured.missed.startswith("stopped early: rps was ")
+    assert reports[-1].calls >= reports[0].calls > 0
 
 
 def test_a_link_in_front_of_the_target_acts_and_says_what_it_does(server: RunningServer) -> None:
-    config, _ = load_plan({"link.rtt_ms": 30.0, "load.requests": 20, "load.concurrency": 1, "load.warmup_s": 0.05})
-    found = run_bench(server.target, config)
-    assert found.link is not None
-    assert found.run.summary.latency_min_s >= 0.030
-    assert (found.target, found.connections, found.run.summary.errors) == (server.target, 1, 0)
-    assert "emulated link: 30 ms asked for" in str(found)
-    assert "emulated link: 30 ms asked for" in found._repr_html_()
-    assert ghz_json(found)["grpclab"]["link"]["rtt_ms_asked"] == 30
-    assert "link.rtt_ms=30" in ghz_json(found)["grpclab"]["settings"]
-    assert "it is not as asked for" in link_text({**found.link, "rtt_ms_p50": 36.0})
+    plan = planned({"link.rtt_ms": 30.0, "load.requests": 20, "load.concurrency": 1, "load.warmup_s": 0.05})
+    measured = run_bench(server.target, plan)
+    assert measured.link is not None
+    assert measured.run.summary.latency_min_s >= 0.030
+    assert (measured.target, measured.connections, measured.run.summary.errors) == (server.target, 1, 0)
+    assert "emulated link: 30 ms asked for" in str(measured)
+    assert "emulated link: 30 ms asked for" in measured._repr_html_()
+    assert ghz_json(measured)["grpclab"]["link"]["rtt_ms_asked"] == 30
+    assert "link.rtt_ms=30" in ghz_json(measured)["grpclab"]["settings"]
+    assert "it is not as asked for" in link_text({**measured.link, "rtt_ms_p50": 36.0})
 
 
 def test_a_link_to_nobody_is_told_by_the_targets_own_name() -> None:
-    config, _ = load_plan({"link.rtt_ms": 30.0})
     target = f"127.0.0.1:{unused_port()}"
     with pytest.raises(TargetError, match=rf"nothing answers at {target} \(connection refused\)"):
-        run_bench(target, config)
+        run_bench(target, planned({"link.rtt_ms": 30.0}))

@@ -20,6 +20,7 @@ from grpclab.generated import greet_pb2
 from grpclab.load.calls.metadata import parse_metadata
 from grpclab.load.calls.method import CallSpec, find_call, greeting
 from grpclab.servers.process.launcher import RunningServer
+from grpclab.system.json_lines import decode, encode
 from tests.support.greeting import channel_to, hello
 from tests.support.shop import Shop, write
 
@@ -89,8 +90,8 @@ def test_the_greeting_is_what_the_generated_stub_would_send() -> None:
 
 @pytest.mark.parametrize("method", ["SayHello", "SayHelloStream"])
 def test_the_greeter_found_by_reflection_is_the_greeting(quick_server: RunningServer, method: Any) -> None:
-    found = find_call(quick_server.target, f"greet.GreeterService/{method}", data='{"name": "world"}')
-    assert found == greeting(LoadConfig(method=method))
+    spec = find_call(quick_server.target, f"greet.GreeterService/{method}", data='{"name": "world"}')
+    assert spec == greeting(LoadConfig(method=method))
 
 
 def test_the_greeter_answers_the_call(quick_server: RunningServer) -> None:
@@ -109,7 +110,7 @@ def test_a_worker_reads_a_call_without_grpc_and_protobuf() -> None:
 
 def test_a_call_comes_whole_through_a_workers_line() -> None:
     spec = CallSpec(path="/a.B/C", payload=bytes(range(256)), server_streaming=True, metadata=(("x-a", "1"),) * 2)
-    assert CallSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+    assert decode(CallSpec, encode(spec)) == spec
 
 
 # ---- services that are not ours ------------------------------------------------------------------------------
@@ -197,8 +198,8 @@ def test_metadata_reaches_the_server(shop: Shop, shop_target: str) -> None:
     metadata = parse_metadata(["x-user=a=b c", "x-user=2", "x-raw-bin=AP8="])
     spec = find_call(shop_target, "shop.v1.Orders/Place", metadata=metadata)
     assert spec.metadata == (("x-user", "a=b c"), ("x-user", "2"), ("x-raw-bin", "AP8"))
-    said = shop.receipt.FromString(unary(shop_target, spec)).said
-    assert said == repr([("x-raw-bin", b"\x00\xff"), ("x-user", "2")])
+    received = shop.receipt.FromString(unary(shop_target, spec)).said
+    assert received == repr([("x-raw-bin", b"\x00\xff"), ("x-user", "2")])
 
 
 def test_nothing_of_theirs_stays_in_this_process(proto: Path) -> None:

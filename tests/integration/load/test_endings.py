@@ -91,8 +91,8 @@ def test_a_caller_whose_call_is_given_up_records_how_long_it_had_been_under_way(
         recorder.close()
         return Records.load(tmp_path / "calls")
 
-    found = run(main)
-    assert (found.status.tolist(), found.latency_s.tolist()) == ([NOT_ENDED], [6.0])
+    records = run(main)
+    assert (records.status.tolist(), records.latency_s.tolist()) == ([NOT_ENDED], [6.0])
 
 
 def test_what_was_due_and_never_sent_is_recorded_as_late_as_it_was(tmp_path: Path) -> None:
@@ -103,11 +103,11 @@ def test_what_was_due_and_never_sent_is_recorded_as_late_as_it_was(tmp_path: Pat
         loop.call_at(4.0, gate.close, 4.0)
         return await send(loop, tmp_path / "calls", Queue(loop, [3.0]), evenly(1.0), gate, max_in_flight=1)
 
-    found = run(main)
-    assert found.start_s.tolist() == [0.0, 1.0, 2.0, 3.0]
-    assert found.status.tolist() == [OK, OK, NOT_ENDED, NOT_ENDED]
-    assert found.latency_s.tolist() == [3.0, 5.0, 4.0, 3.0]
-    assert found.late_s.tolist() == [0.0, 2.0, 4.0, 3.0]
+    records = run(main)
+    assert records.start_s.tolist() == [0.0, 1.0, 2.0, 3.0]
+    assert records.status.tolist() == [OK, OK, NOT_ENDED, NOT_ENDED]
+    assert records.latency_s.tolist() == [3.0, 5.0, 4.0, 3.0]
+    assert records.late_s.tolist() == [0.0, 2.0, 4.0, 3.0]
 
 
 @pytest.mark.parametrize("cut_at", [float("-inf"), 100.0])
@@ -175,9 +175,9 @@ def test_a_signal_ends_bench_with_what_was_measured(
     for number in numbers:
         process.send_signal(number)
         time.sleep(0.1)
-    told, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=30)
     assert process.returncode == code
-    assert "NOT_ENDED" in told
+    assert "NOT_ENDED" in output
     assert not list(tmp_path.iterdir())
 
 
@@ -187,10 +187,10 @@ def test_never_sent_calls_keep_their_rows_whole_where_the_server_tells_of_itself
     recorder.record(1.0, 2.0, OK)
     recorder.never_sent(np.array([1.5, 2.5]), 4.0)
     recorder.close()
-    found = Records.load(tmp_path / "calls", residence=True)
-    assert found.latency_s.tolist() == [1.0, 2.5, 1.5]
-    assert found.residence_s is not None
-    assert np.array_equal(found.residence_s, [0.5, np.nan, np.nan], equal_nan=True)
+    records = Records.load(tmp_path / "calls", residence=True)
+    assert records.latency_s.tolist() == [1.0, 2.5, 1.5]
+    assert records.residence_s is not None
+    assert np.array_equal(records.residence_s, [0.5, np.nan, np.nan], equal_nan=True)
 
 
 # ---- values that are nothing ----------------------------------------------------------------------------------------

@@ -73,11 +73,11 @@ class Bench:
         waits = shape.of(name) == {"DEADLINE_EXCEEDED"}
         engine = await self.engine(name, call, deadline_s=0.1 if waits else 10.0)
         self.server.only_answer(shape.pieces)
-        found = set(await self.statuses(engine, 1 if waits else 3))
+        statuses = set(await self.statuses(engine, 1 if waits else 3))
         self.server.only_answer(PLAIN)
         while await self.statuses(engine, 1) != ["OK"]:
             await asyncio.sleep(0.01)
-        return found
+        return statuses
 
 
 @pytest.fixture(scope="module")
@@ -126,8 +126,8 @@ def test_every_exception_has_its_row_in_the_documentation_and_every_row_its_exce
     page = (Path(__file__).resolve().parents[3] / "docs" / "engines.md").read_text()
     table = page.partition("## Where grpcio differs")[2]
     rows = [row.split("|")[1].strip() for row in table.splitlines() if row.startswith("| ")][1:]
-    told = {re.sub("`", "", row) for row in rows if set(row) != {"-"}}
-    assert told == {shape.row for shape in (*UNARY.values(), *STREAM.values()) if shape.row}
+    documented = {re.sub("`", "", row) for row in rows if set(row) != {"-"}}
+    assert documented == {shape.row for shape in (*UNARY.values(), *STREAM.values()) if shape.row}
     assert all(bool(shape.row) == bool(shape.grpcio) for shape in (*UNARY.values(), *STREAM.values()))
 
 

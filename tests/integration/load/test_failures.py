@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from contextlib import AbstractContextManager
@@ -30,7 +29,7 @@ from grpclab.load.core.failures import (
     only_text,
     sentence,
 )
-from grpclab.load.plan import load_plan
+from grpclab.load.plan import planned
 from grpclab.status import NOT_ENDED
 from grpclab.testing import FakeTarget, fake_target
 from grpclab.text.printable import printable
@@ -42,7 +41,7 @@ CANCELLED, UNKNOWN, UNAUTHENTICATED = 1, 2, 16
 
 
 def merged(*logs: FailureLog, opened_at: float = 0.0) -> tuple[Failure, ...]:
-    return merge((json.loads(json.dumps(log.to_json())) for log in logs), opened_at=opened_at)
+    return merge((log.entries() for log in logs), opened_at=opened_at)
 
 
 def test_texts_are_counted_by_status_and_the_first_time_is_kept() -> None:
@@ -70,12 +69,12 @@ def test_no_failed_call_is_lost_and_memory_is_bounded(calls: list[tuple[int, str
     log = FailureLog()
     for number, (status, text) in enumerate(calls):
         log.note(status, text * 500, 0.0, float(number))
-    found = merged(log)
-    assert sum(failure.calls for failure in found) == len(calls)
+    failures = merged(log)
+    assert sum(failure.calls for failure in failures) == len(calls)
     for name in ("UNKNOWN", "UNAVAILABLE"):
-        mine = [failure for failure in found if failure.status == name]
-        assert len(mine) <= MOST_TEXTS + 1
-        assert all(len(failure.text) <= LONGEST_TEXT for failure in mine)
+        of_status = [failure for failure in failures if failure.status == name]
+        assert len(of_status) <= MOST_TEXTS + 1
+        assert all(len(failure.text) <= LONGEST_TEXT for failure in of_status)
 
 
 def test_windows_one_after_the_other_count_from_the_first_ones_opening() -> None:
@@ -136,15 +135,15 @@ SAID = (Failure(status="UNAVAILABLE", text='no "disk"', calls=3, first_s=0.2, de
 
 
 def test_text_count_time_and_details_are_in_terminal_json_csv_and_notebook() -> None:
-    found = result([0.1, 0.2, 0.3, 0.4], [OK, UNAVAILABLE, UNAVAILABLE, UNAVAILABLE], failures=SAID)
-    for shown in (str(found), found._repr_html_().replace("&quot;", '"')):
+    measured = result([0.1, 0.2, 0.3, 0.4], [OK, UNAVAILABLE, UNAVAILABLE, UNAVAILABLE], failures=SAID)
+    for shown in (str(measured), measured._repr_html_().replace("&quot;", '"')):
         assert all(part in shown for part in ('"no "disk""', "0.200 s", "ErrorInfo {}"))
-    told = ghz_json(found)
+    document = ghz_json(measured)
     error = 'rpc error: code = Unavailable desc = no "disk"'
-    assert told["errorDistribution"] == {error: 3}
-    assert [detail["error"] for detail in told["details"]] == ["", error, error, error]
-    assert told["grpclab"]["failures"] == [SAID[0].to_json()]
-    assert csv_text(found).splitlines()[1:3] == [
+    assert document["errorDistribution"] == {error: 3}
+    assert [detail["error"] for detail in document["details"]] == ["", error, error, error]
+    assert document["grpclab"]["failures"] == [SAID[0].to_json()]
+    assert csv_text(measured).splitlines()[1:3] == [
         "0.000000,0.000000000,0.100000000,OK,",
         '0.000000,0.000000000,0.200000000,UNAVAILABLE,"no ""disk"""',
     ]
@@ -154,9 +153,9 @@ def test_a_text_is_a_calls_own_only_where_its_status_had_no_other() -> None:
     two = (*SAID, Failure(status="UNAVAILABLE", text="no fan", calls=1, first_s=0.2))
     assert only_text(SAID, "UNAVAILABLE") == 'no "disk"'
     assert (only_text(two, "UNAVAILABLE"), only_text(SAID, "UNKNOWN")) == ("", "")
-    found = ghz_json(result([0.1] * 5, [UNAVAILABLE] * 5, failures=two))
-    assert {detail["error"] for detail in found["details"]} == {"rpc error: code = Unavailable"}
-    assert found["errorDistribution"] == {
+    document = ghz_json(result([0.1] * 5, [UNAVAILABLE] * 5, failures=two))
+    assert {detail["error"] for detail in document["details"]} == {"rpc error: code = Unavailable"}
+    assert document["errorDistribution"] == {
         'rpc error: code = Unavailable desc = no "disk"': 3,
         "rpc error: code = Unavailable desc = no fan": 1,
         "rpc error: code = Unavailable": 1,
@@ -164,16 +163,16 @@ def test_a_text_is_a_calls_own_only_where_its_status_had_no_other() -> None:
 
 
 def test_calls_whose_statuses_are_one_in_ghz_are_counted_together() -> None:
-    said = tuple(
+    failures = tuple(
         Failure(status=status, text="over", calls=n, first_s=0.0) for status, n in (("CANCELLED", 1), ("NOT_ENDED", 2))
     )
-    found = ghz_json(result([0.1] * 3, [CANCELLED, NOT_ENDED, NOT_ENDED], failures=said))
-    assert found["errorDistribution"] == {"rpc error: code = Canceled desc = over": 3}
+    document = ghz_json(result([0.1] * 3, [CANCELLED, NOT_ENDED, NOT_ENDED], failures=failures))
+    assert document["errorDistribution"] == {"rpc error: code = Canceled desc = over": 3}
 
 
 def test_a_text_is_no_formula_in_a_spreadsheet() -> None:
-    said = (Failure(status="UNAVAILABLE", text="=1+1", calls=1, first_s=0.0),)
-    assert csv_text(result([0.1], [UNAVAILABLE], failures=said)).endswith(',"\'=1+1"\n')
+    failures = (Failure(status="UNAVAILABLE", text="=1+1", calls=1, first_s=0.0),)
+    assert csv_text(result([0.1], [UNAVAILABLE], failures=failures)).endswith(',"\'=1+1"\n')
 
 
 def test_a_sentence_names_three_and_counts_the_rest() -> None:
@@ -200,17 +199,17 @@ def serving(**methods: Any) -> AbstractContextManager[FakeTarget]:
 
 def benched(target: str, engine: str) -> BenchResult:
     levels: dict[str, Level] = {"load.engine": engine, "load.requests": 20, "load.concurrency": 2, "load.warmup_s": 0.0}
-    return run_bench(target, load_plan(levels)[0])
+    return run_bench(target, planned(levels))
 
 
 @pytest.mark.parametrize("engine", ["wire", "grpcio"])
 def test_both_engines_keep_the_servers_words_and_details(engine: str) -> None:
     with serving(SayHello=refuse) as target:
-        found = benched(target.address, engine)
-    (failure,) = found.run.failures
+        measured = benched(target.address, engine)
+    (failure,) = measured.run.failures
     assert (failure.status, failure.text, failure.calls) == ("UNKNOWN", "authentication-failure", 20)
     assert failure.details == ('ErrorInfo {reason: "NO_TOKEN"}',)
-    assert found.every_call_failed.startswith("every call to greet.GreeterService/SayHello failed: UNKNOWN")
+    assert measured.every_call_failed.startswith("every call to greet.GreeterService/SayHello failed: UNKNOWN")
 
 
 @pytest.mark.parametrize("engine", ["wire", "grpcio"])

@@ -19,7 +19,8 @@ import pytest
 from grpclab.errors import TargetError, UsageError
 from grpclab.factors.config import TrialConfig
 from grpclab.http2 import frames
-from grpclab.http2.client import Call, ClientConnection, Request
+from grpclab.http2.client import ClientConnection
+from grpclab.http2.exchange import Call, Request
 from grpclab.http2.messages import prefixed
 from grpclab.http2.replies import Reply
 from grpclab.load.calls.method import greeting
@@ -178,13 +179,13 @@ def test_h2_reads_the_proper_answer_out_of_the_unusual_one(name: str) -> None:
 def test_a_goaway_lets_the_calls_below_it_end_and_none_above() -> None:
     answer = FAULTS["goaway"].answer
     assert answer is not None
-    state, said = FaultState(2), []
+    state, answers = FaultState(2), []
     for stream_id in (5, 3, 1, 7, 9):
         state.calls += 1
         state.highest = max(state.highest, stream_id)
-        said.append(answer(ResponseContext(state, stream_id, REPLY, b"12")))
+        answers.append(answer(ResponseContext(state, stream_id, REPLY, b"12")))
     assert state.last_id == 5
-    assert [bool(part) for part in said] == [True, True, True, False, False]
+    assert [bool(part) for part in answers] == [True, True, True, False, False]
 
 
 def test_the_text_of_a_failure_is_decoded() -> None:

@@ -31,7 +31,7 @@ from tests.support.processes import until
 @contextlib.contextmanager
 def doorman(target: str) -> Iterator[tuple[str, list[int]]]:
     """Passes TCP connections on to `target`, and notes the client's port of each one in the list."""
-    seen: list[int] = []
+    ports: list[int] = []
     host, _, port = target.rpartition(":")
 
     def attend() -> None:
@@ -44,11 +44,11 @@ def doorman(target: str) -> Iterator[tuple[str, list[int]]]:
                         return
                     if key.fileobj is listener:
                         client, address = listener.accept()
-                        seen.append(address[1])
+                        ports.append(address[1])
                         server = socket.create_connection((host, int(port)))
-                        for mine, other in ((client, server), (server, client)):
-                            stack.callback(mine.close)
-                            selector.register(mine, selectors.EVENT_READ, other)
+                        for end, other in ((client, server), (server, client)):
+                            stack.callback(end.close)
+                            selector.register(end, selectors.EVENT_READ, other)
                     else:
                         pass_on(selector, key)
 
@@ -69,7 +69,7 @@ def doorman(target: str) -> Iterator[tuple[str, list[int]]]:
         thread = threading.Thread(target=attend)
         thread.start()
         try:
-            yield f"127.0.0.1:{listener.getsockname()[1]}", seen
+            yield f"127.0.0.1:{listener.getsockname()[1]}", ports
         finally:
             close.send(b"x")
             thread.join(20)
@@ -84,10 +84,10 @@ def test_pooling_opens_exactly_the_connections_that_were_asked_for(
 ) -> None:
     client = ClientConfig(pooling=pooling, connections=3)
     config = load(client, requests=24, concurrency=6, workers=workers)
-    with doorman(quick_server.target) as (target, seen), Generator(config, target) as generator:
+    with doorman(quick_server.target) as (target, ports), Generator(config, target) as generator:
         run = generator.measure()
     assert by_status(run) == {"OK": 24}
-    assert len(seen) == connections, "per_call: one a call, and one that asks whether someone is there"
+    assert len(ports) == connections, "per_call: one a call, and one that asks whether someone is there"
 
 
 @pytest.mark.parametrize(("pooling", "connections"), [("shared", 1), ("pool", 3)])
@@ -95,13 +95,13 @@ def test_kept_connections_stay_open_through_the_window_and_go_with_the_generator
     quick_server: RunningServer, pooling: Pooling, connections: int
 ) -> None:
     config = load(ClientConfig(pooling=pooling, connections=3), requests=200)
-    mine = [os.getpid()]
+    own_pid = [os.getpid()]
     with Generator(config, quick_server.target) as generator:
         counts: list[int] = []
         generator.measure(tick=lambda: counts.append(procfs.outgoing_connections(generator.pids, quick_server.port)))
         assert set(counts) == {connections}
-        assert sum(quick_server.connections(excluding=mine)) == connections
-    assert until(lambda: sum(quick_server.connections(excluding=mine)) == 0)
+        assert sum(quick_server.connections(excluding=own_pid)) == connections
+    assert until(lambda: sum(quick_server.connections(excluding=own_pid)) == 0)
 
 
 # ---- how many calls, and when --------------------------------------------------------------------------------
@@ -177,8 +177,8 @@ def test_the_opening_is_told_once_and_not_before_the_warm_up_is_over(quick_serve
 def test_the_generator_says_what_it_cost(quick_server: RunningServer) -> None:
     with Generator(load(requests=2_000, workers=2), quick_server.target) as generator:
         run = generator.measure()
-        whole = sum(procfs.cpu_seconds(pid) for pid in generator.pids)
-    assert 0 < run.cpu_s < whole
+        cpu_s = sum(procfs.cpu_seconds(pid) for pid in generator.pids)
+    assert 0 < run.cpu_s < cpu_s
     assert run.busy_share > 0
 
 

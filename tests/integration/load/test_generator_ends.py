@@ -24,23 +24,23 @@ from tests.support.processes import until
 
 
 def test_the_running_figures_are_told_and_cost_the_result_nothing(quick_server: RunningServer) -> None:
-    seen: list[LoadProgress] = []
+    reports: list[LoadProgress] = []
     config = load(requests=None, duration_s=1.2, warmup_s=0.1, workers=2)
     with Generator(config, quick_server.target) as generator:
-        run = generator.measure(progress=seen.append)
-    assert len(seen) >= 3
-    assert [p.calls for p in seen] == sorted(p.calls for p in seen)
-    assert 0 < seen[-1].calls <= run.summary.requests + config.load.concurrency
-    assert all(p.elapsed_s > 0 for p in seen)
-    assert {p.errors for p in seen} == {0}
+        run = generator.measure(progress=reports.append)
+    assert len(reports) >= 3
+    assert [p.calls for p in reports] == sorted(p.calls for p in reports)
+    assert 0 < reports[-1].calls <= run.summary.requests + config.load.concurrency
+    assert all(p.elapsed_s > 0 for p in reports)
+    assert {p.errors for p in reports} == {0}
 
 
 @pytest.mark.parametrize("rate_rps", [None, 200.0])
 def test_whoever_watches_may_end_the_window_with_a_reason(quick_server: RunningServer, rate_rps: float | None) -> None:
     config = load(requests=None, duration_s=60, rate_rps=rate_rps, workers=2)
     with Generator(config, quick_server.target) as generator:
-        run = generator.measure(stop_when=lambda seen: "enough" if seen.calls >= 50 else None)
-        assert by_status(generator.measure(stop_when=lambda seen: "at once")).keys() == {"OK"}
+        run = generator.measure(stop_when=lambda progress: "enough" if progress.calls >= 50 else None)
+        assert by_status(generator.measure(stop_when=lambda progress: "at once")).keys() == {"OK"}
     assert run.stopped_because == "enough"
     assert not run.interrupted
     assert run.summary.requests >= 50
@@ -69,10 +69,10 @@ def test_rejected_calls_are_counted_beside_the_good_ones() -> None:
         with Generator(config, server.target) as generator:
             run = generator.measure()
         server.stop()
-    found = by_status(run)
-    assert set(found) == {"OK", "RESOURCE_EXHAUSTED"}
-    assert sum(found.values()) == 100
-    assert server.calls == found["OK"]
+    counts = by_status(run)
+    assert set(counts) == {"OK", "RESOURCE_EXHAUSTED"}
+    assert sum(counts.values()) == 100
+    assert server.calls == counts["OK"]
     assert server.high_water == 2
 
 
@@ -84,9 +84,9 @@ def test_a_server_killed_in_mid_run_is_seen_as_errors_and_the_run_ends(pooling: 
             run = generator.measure(on_open=lambda: os.kill(server.pids[0], signal.SIGKILL))
         with pytest.raises(ServerError, match="killed by SIGKILL"):
             server.require_alive()
-    found = by_status(run)
-    assert sum(found.values()) == 700
-    assert found["UNAVAILABLE"] > 0
+    counts = by_status(run)
+    assert sum(counts.values()) == 700
+    assert counts["UNAVAILABLE"] > 0
 
 
 def test_a_target_that_nobody_serves_is_told(ours: Callable[[], list[int]], monkeypatch: pytest.MonkeyPatch) -> None:

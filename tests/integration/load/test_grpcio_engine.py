@@ -161,26 +161,26 @@ def test_a_deadline_ends_a_call_and_its_messages_so_far_are_kept(quick_server: R
 @contextlib.contextmanager
 def telltale() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """A server that notes each call's metadata, and tells in its trailing metadata of 5, 10, 15 ms inside it."""
-    seen: list[dict[str, Any]] = []
+    requests: list[dict[str, Any]] = []
 
     def answer(request: bytes, context: grpc.ServicerContext) -> bytes:
-        seen.append({"request": request, **dict(context.invocation_metadata())})
-        context.set_trailing_metadata((("grpclab-residence-ns", str(5_000_000 * len(seen))),))
+        requests.append({"request": request, **dict(context.invocation_metadata())})
+        context.set_trailing_metadata((("grpclab-residence-ns", str(5_000_000 * len(requests))),))
         return request
 
     handler = grpc.method_handlers_generic_handler("a.Shop", {"Buy": grpc.unary_unary_rpc_method_handler(answer)})
     with fake_target(handler, answer=None) as target:
-        yield target.address, seen
+        yield target.address, requests
 
 
 BUY = CallSpec(path="/a.Shop/Buy", payload=b"\x0a\x03tea", metadata=(("shelf", "left"), ("stamp-bin", "AAH/")))
 
 
 def test_the_request_and_its_metadata_arrive_as_given(tmp_path: Path) -> None:
-    with telltale() as (target, seen):
+    with telltale() as (target, requests):
         records, _ = loaded(target, tmp_path / "calls", closed(3, 1), call=BUY)
     assert statuses(records) == {"OK": 3}
-    assert [(call["request"], call["shelf"], call["stamp-bin"]) for call in seen] == [
+    assert [(call["request"], call["shelf"], call["stamp-bin"]) for call in requests] == [
         (BUY.payload, "left", b"\x00\x01\xff")
     ] * 3
 

@@ -16,7 +16,8 @@ import pytest
 
 from grpclab.factors.config import ClientConfig, TrialConfig
 from grpclab.factors.registries import ENGINES
-from grpclab.http2.client import Call, ClientConnection, Request
+from grpclab.http2.client import ClientConnection
+from grpclab.http2.exchange import Call, Request
 from grpclab.load.calls.method import CallSpec, find_call
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder, Records
@@ -71,11 +72,11 @@ def test_the_client_in_go_is_content_with_the_reference_server(go_client: Path, 
                 env={**os.environ, "NO_PROXY": "127.0.0.1"},
             )
             async with asyncio.timeout(60):
-                _, said = await client.communicate()
-            return client.returncode or 0, said.decode(), service.served
+                _, output = await client.communicate()
+            return client.returncode or 0, output.decode(), service.served
 
-    code, said, served = asyncio.run(main())
-    assert code == 0, said
+    code, output, served = asyncio.run(main())
+    assert code == 0, output
     assert CASES[case] in {*served, ""}
 
 
@@ -113,7 +114,7 @@ def outcome(
 
     asyncio.run(main())
     recorder.close()
-    return Records.load(tmp_path / "calls"), [told["text"] for told in recorder.failures.to_json()]
+    return Records.load(tmp_path / "calls"), [entry.text for entry in recorder.failures.entries()]
 
 
 def statuses(records: Records) -> list[str]:

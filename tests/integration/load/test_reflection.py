@@ -60,8 +60,8 @@ def file_by_file(
             response.list_services_response.service.add(name=SERVICE)
             return response
         name = request.file_by_filename or known.get(request.file_containing_symbol, "")
-        if found := [file for file in files if file.name == name]:
-            return sending(found)
+        if named := [file for file in files if file.name == name]:
+            return sending(named)
         if status:
             context.abort(grpc.StatusCode.NOT_FOUND, "no such thing")
         return error(grpc.StatusCode.NOT_FOUND, "no such thing")

@@ -346,8 +346,8 @@ def test_an_import_that_no_file_can_have_is_left_to_protoc(tmp_path: Path) -> No
 
 def test_the_table_of_well_known_types_names_the_files_that_define_them() -> None:
     for name, home in WELL_KNOWN.items():
-        for found in well_known(home):  # google.type is there only with googleapis-common-protos
-            messages, enums = ({one.name for one in kind} for kind in (found.message_type, found.enum_type))
+        for file in well_known(home):  # google.type is there only with googleapis-common-protos
+            messages, enums = ({one.name for one in kind} for kind in (file.message_type, file.enum_type))
             assert name.rpartition(".")[2] in messages | enums, name
     ours = [name for name in WELL_KNOWN if name.startswith("google.protobuf.")]
     assert all(well_known(WELL_KNOWN[name]) for name in ours)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from grpclab.calibration import disturbing
-from grpclab.calibration.disturber import MODULE
+from grpclab.calibration.disturber import MODULE, Done, Order, Ready
 from grpclab.errors import WorkerError
 from grpclab.load.generator import Generator
 from grpclab.load.run import GENERATOR_BOUND, LoadRun
@@ -36,10 +36,10 @@ def stopped_in_window(generator: Generator, hand: Child, pids: list[int]) -> Loa
     """A window in which these processes are stopped."""
 
     def stop() -> None:
-        hand.send(kind="stop", at=time.perf_counter() + 0.1, seconds=STOP_S, pids=pids)
+        hand.send(Order(kind="stop", at=time.perf_counter() + 0.1, seconds=STOP_S, pids=tuple(pids)))
 
     run = generator.measure(on_open=stop)
-    assert hand.receive(10)["ended_s"] > run.windows[0].opened_at
+    assert hand.receive(10, Done).ended_s > run.windows[0].opened_at
     return run
 
 
@@ -51,7 +51,7 @@ def test_a_stop_inside_the_window_is_marked_by_the_one_who_was_stopped(
     levels: dict[str, Any] = {"rate_rps": 300.0, "max_in_flight": 5000} if loop == "open" else {"concurrency": 8}
     config = load(engine=engine, requests=None, duration_s=0.7, warmup_s=0.1, **levels)
     with Child(MODULE, name="disturber") as hand, Generator(config, quick_server.target) as generator:
-        hand.receive(10)
+        hand.receive(10, Ready)
         generator.beside[SERVER] = quick_server.pids
         server = stopped_in_window(generator, hand, quick_server.pids)
         worker = stopped_in_window(generator, hand, generator.pids)
@@ -68,7 +68,7 @@ def test_a_stop_inside_the_window_is_marked_by_the_one_who_was_stopped(
 
 COORDINATOR = """
 import json, os, sys, time
-from grpclab.calibration.disturber import MODULE
+from grpclab.calibration.disturber import MODULE, Done, Order, Ready
 from grpclab.system.subprocesses import Child, receive_all, receive_any
 from grpclab.errors import WorkerError
 from grpclab.factors.config import LoadConfig, TrialConfig
@@ -76,13 +76,13 @@ from grpclab.load.generator import Generator
 from grpclab.system.notices import kinds
 config = TrialConfig(load=LoadConfig(requests=None, duration_s=1.0, warmup_s=0.1, concurrency=8))
 with Child(MODULE, name="disturber") as hand, Generator(config, sys.argv[1]) as generator:
-    hand.receive(10)
+    hand.receive(10, Ready)
     moments = []
     def stop():
         moments.append(time.perf_counter() + 0.1)
-        hand.send(kind="stop", at=moments[0], seconds=0.6, pids=[os.getpid()])
+        hand.send(Order(kind="stop", at=moments[0], seconds=0.6, pids=(os.getpid(),)))
     run = generator.measure(on_open=stop)
-    hand.receive(10)
+    hand.receive(10, Done)
 ends = run.windows[0].records.end_s - moments[0]
 print(json.dumps({
     "meanwhile": int(((ends > 0.1) & (ends < 0.5)).sum()),
@@ -96,18 +96,18 @@ def test_the_process_that_waits_for_the_workers_may_be_stopped_and_they_go_on(qu
     ran = subprocess.run(
         [sys.executable, "-c", COORDINATOR, quick_server.target], capture_output=True, text=True, timeout=60, check=True
     )
-    told = json.loads(ran.stdout)
-    assert told["meanwhile"] > 20
-    assert told["window_s"] == pytest.approx(1.0, abs=0.01)
-    assert "unwatched" in told["notices"]
+    document = json.loads(ran.stdout)
+    assert document["meanwhile"] > 20
+    assert document["window_s"] == pytest.approx(1.0, abs=0.01)
+    assert "unwatched" in document["notices"]
 
 
 def test_whoever_was_stopped_goes_on_when_the_one_who_ordered_it_is_gone() -> None:
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as sleeper:
         try:
             hand = Child(MODULE, name="disturber")
-            hand.receive(10)
-            hand.send(kind="stop", at=time.perf_counter(), seconds=60.0, pids=[sleeper.pid])
+            hand.receive(10, Ready)
+            hand.send(Order(kind="stop", at=time.perf_counter(), seconds=60.0, pids=(sleeper.pid,)))
             assert until(lambda: is_stopped(sleeper.pid))
             assert hand.popen.stdin is not None
             hand.popen.stdin.close()
@@ -118,16 +118,14 @@ def test_whoever_was_stopped_goes_on_when_the_one_who_ordered_it_is_gone() -> No
             sleeper.kill()
 
 
-@pytest.mark.parametrize(("kind", "more"), [("burn", {}), ("memory", {}), ("fsync", {})])
-def test_a_disturbance_lasts_as_long_as_it_was_asked_for(
-    kind: str, more: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("kind", ["burn", "memory", "fsync"])
+def test_a_disturbance_lasts_as_long_as_it_was_asked_for(kind: str) -> None:
     with Child(MODULE, name="disturber") as hand:
-        hand.receive(10)
+        hand.receive(10, Ready)
         end = time.perf_counter() + 0.1
-        hand.send(kind=kind, at=end - 0.1, seconds=0.1, **more)
-        done = hand.receive(10)
-        assert done["began_s"] < end <= done["ended_s"]
+        hand.send(Order(kind=kind, at=end - 0.1, seconds=0.1))
+        done = hand.receive(10, Done)
+        assert done.began_s < end <= done.ended_s
 
 
 # ---- the wall clock --------------------------------------------------------------------------------------------
@@ -141,9 +139,9 @@ def test_the_wall_clock_that_is_set_is_that_of_our_child_alone(tmp_path: Path) -
     assert LIBRARY is not None
     clock = tmp_path / "clock"
     clock.write_text("+3600")
-    asked = "import time; print(time.time(), time.monotonic())"
+    code = "import time; print(time.time(), time.monotonic())"
     env = {**os.environ, **disturbing.faked(LIBRARY, clock)}
-    wall, monotonic = map(float, subprocess.check_output([sys.executable, "-c", asked], env=env, text=True).split())
+    wall, monotonic = map(float, subprocess.check_output([sys.executable, "-c", code], env=env, text=True).split())
     assert wall - time.time() == pytest.approx(3600, abs=60)
     assert monotonic - time.monotonic() == pytest.approx(0, abs=60)
 
@@ -175,10 +173,11 @@ def test_what_a_child_said_while_its_parent_was_stopped_is_no_silence() -> None:
         pipe = hand.popen.stdout
         assert pipe is not None
         assert until(lambda: select.select([pipe], [], [], 0)[0])
-        assert list(receive_any([hand], 0.0, every_s=1.0)) == [(hand, {"ready": True})]
-        assert list(receive_any([hand], 0.0, every_s=1.0)) == []
-        hand.send(kind="burn", at=0.0, seconds=0.0)
+        assert list(receive_any([hand], 0.0, Ready, every_s=1.0)) == [(hand, Ready())]
+        assert list(receive_any([hand], 0.0, Ready, every_s=1.0)) == []
+        hand.send(Order(kind="burn", at=0.0, seconds=0.0))
         assert until(lambda: select.select([pipe], [], [], 0)[0])
-        assert set(receive_all([hand], 0.0)[0]) == {"began_s", "ended_s"}
+        (done,) = receive_all([hand], 0.0, Done)
+        assert done.ended_s >= done.began_s
         with pytest.raises(WorkerError):
-            receive_all([hand], 0.0)
+            receive_all([hand], 0.0, Done)

@@ -86,8 +86,8 @@ def run(
             recorder.close()
         return Found(Records.load(path), engine.counters)
 
-    found: Found = RUNNERS[runner](main())
-    return found
+    outcome: Found = RUNNERS[runner](main())
+    return outcome
 
 
 @pytest.fixture
@@ -119,16 +119,16 @@ def test_every_call_is_answered(path: Path, server: RunningServer, pooling: Any,
 
     client = ClientConfig(pooling=pooling, connections=3)
     trial = config(client, requests=300, concurrency=12)
-    found = run(path, server.target, trial, runner=runner, while_connected=count)
-    assert found.statuses == {"OK": 300}
-    assert found.counters == Counters()
-    assert (found.records.latency_s > 0).all()
+    outcome = run(path, server.target, trial, runner=runner, while_connected=count)
+    assert outcome.statuses == {"OK": 300}
+    assert outcome.counters == Counters()
+    assert (outcome.records.latency_s > 0).all()
 
 
 def test_streams_and_their_messages(path: Path, server: RunningServer) -> None:
-    found = run(path, server.target, config(method="SayHelloStream", requests=40, concurrency=4))
-    records = found.records
-    assert found.statuses == {"OK": 40}
+    outcome = run(path, server.target, config(method="SayHelloStream", requests=40, concurrency=4))
+    records = outcome.records
+    assert outcome.statuses == {"OK": 40}
     assert len(records.message_s) == 3 * 40
     assert set(records.message_start_s) == set(records.start_s)
     # The messages of a call, one after the other, take no longer than the call (some calls begin together).
@@ -147,21 +147,21 @@ def test_an_open_loop_sends_the_schedule_and_nothing_else(path: Path, server: Ru
         begins.append(time.perf_counter() + 0.01)
         return (begins[0] + number * 0.002 for number in itertools.count())
 
-    found = run(path, server.target, config(requests=200, rate_rps=500.0), planned=planned)
-    assert found.statuses == {"OK": 200}
-    assert sorted(found.records.start_s) == [begins[0] + number * 0.002 for number in range(200)]
-    assert (found.records.late_s >= 0).all()
-    assert (found.records.latency_s > found.records.late_s).all()
+    outcome = run(path, server.target, config(requests=200, rate_rps=500.0), planned=planned)
+    assert outcome.statuses == {"OK": 200}
+    assert sorted(outcome.records.start_s) == [begins[0] + number * 0.002 for number in range(200)]
+    assert (outcome.records.late_s >= 0).all()
+    assert (outcome.records.latency_s > outcome.records.late_s).all()
 
 
 def test_the_bound_of_calls_in_flight_is_counted_and_drops_nothing(path: Path, server: RunningServer) -> None:
     trial = config(requests=200, rate_rps=1e6, max_in_flight=3, method="SayHelloStream")
-    found = run(path, server.target, trial, planned=lambda: itertools.repeat(time.perf_counter()))
-    assert found.statuses == {"OK": 200}
-    assert found.counters.bound_hits == 197
+    outcome = run(path, server.target, trial, planned=lambda: itertools.repeat(time.perf_counter()))
+    assert outcome.statuses == {"OK": 200}
+    assert outcome.counters.bound_hits == 197
     # At most three at once: whoever is the third after another begins when that one is over.
-    sent = np.sort(found.records.start_s + found.records.late_s)
-    ended = np.sort(found.records.end_s)
+    sent = np.sort(outcome.records.start_s + outcome.records.late_s)
+    ended = np.sort(outcome.records.end_s)
     assert (sent[3:] >= ended[:-3] - 1e-9).all()
 
 
@@ -170,27 +170,27 @@ def test_the_bound_of_calls_in_flight_is_counted_and_drops_nothing(path: Path, s
 
 def test_a_deadline(path: Path) -> None:
     with launch(ServerConfig(handler_work_us=400_000)) as server:
-        found = run(path, server.target, config(ClientConfig(deadline_s=0.05), requests=6, concurrency=2))
-    assert found.statuses == {"DEADLINE_EXCEEDED": 6}
-    assert (found.records.latency_s >= 0.04).all()
+        outcome = run(path, server.target, config(ClientConfig(deadline_s=0.05), requests=6, concurrency=2))
+    assert outcome.statuses == {"DEADLINE_EXCEEDED": 6}
+    assert (outcome.records.latency_s >= 0.04).all()
 
 
 @pytest.mark.parametrize("implementation", ["sync", "asyncio"])
 def test_the_server_s_limit_of_streams(path: Path, implementation: Any) -> None:
     with launch(ServerConfig(implementation=implementation, max_concurrent_streams=2)) as server:
-        found = run(path, server.target, config(requests=200, concurrency=10))
+        outcome = run(path, server.target, config(requests=200, concurrency=10))
         server.stop()
         assert (server.high_water or 0) <= 2
-    assert found.statuses == {"OK": 200}
-    assert 150 <= found.counters.held <= 200
-    assert not found.records.late_s.any()
+    assert outcome.statuses == {"OK": 200}
+    assert 150 <= outcome.counters.held <= 200
+    assert not outcome.records.late_s.any()
 
 
 def test_calls_that_the_server_rejects(path: Path) -> None:
     with launch(ServerConfig(implementation="asyncio", max_concurrent_rpcs=1, handler_work_us=1000)) as server:
-        found = run(path, server.target, config(requests=100, concurrency=10))
-    assert set(found.statuses) == {"OK", "RESOURCE_EXHAUSTED"}
-    assert sum(found.statuses.values()) == 100
+        outcome = run(path, server.target, config(requests=100, concurrency=10))
+    assert set(outcome.statuses) == {"OK", "RESOURCE_EXHAUSTED"}
+    assert sum(outcome.statuses.values()) == 100
 
 
 @pytest.mark.parametrize("runner", RUNNERS)
@@ -198,9 +198,9 @@ def test_calls_that_the_server_rejects(path: Path) -> None:
 def test_tls(path: Path, pooling: Any, runner: str, tls_server: RunningServer) -> None:
     client = ClientConfig(pooling=pooling)
     roots = tls_server.root_certificates
-    found = run(path, tls_server.target, config(client, requests=60, concurrency=4), roots, runner=runner)
-    assert found.statuses == {"OK": 60}
-    assert found.counters == Counters()
+    outcome = run(path, tls_server.target, config(client, requests=60, concurrency=4), roots, runner=runner)
+    assert outcome.statuses == {"OK": 60}
+    assert outcome.counters == Counters()
 
 
 @pytest.fixture(scope="module")
@@ -210,12 +210,12 @@ def tls_server() -> Iterator[RunningServer]:
 
 
 def test_tls_that_is_not_asked_for_or_not_offered(path: Path, tls_server: RunningServer, server: RunningServer) -> None:
-    for target, roots, said in (
+    for target, roots, message in (
         (tls_server.target, None, "speaks TLS"),
         (server.target, tls_server.root_certificates, "does not speak TLS"),
     ):
         engine = WireEngine(config(), target, roots, greeting(LoadConfig()))
-        with pytest.raises(TargetError, match=said):
+        with pytest.raises(TargetError, match=message):
             uvloop.run(engine.connect(60))
 
 
@@ -225,17 +225,17 @@ def test_large_messages(path: Path, window_kib: int | None) -> None:
     server_config = ServerConfig(implementation="asyncio", response_bytes=2**20, window_kib=64, adaptive_window=False)
     trial = config(client, request_bytes=2**20, requests=12, concurrency=4)
     with launch(server_config) as server:
-        found = run(path, server.target, trial)
-    assert found.statuses == {"OK": 12}
+        outcome = run(path, server.target, trial)
+    assert outcome.statuses == {"OK": 12}
 
 
 def test_keepalive_on_a_silent_connection(path: Path) -> None:
     client = ClientConfig(keepalive_s=0.05, keepalive_timeout_s=10.0)
     levels = ServerConfig(handler_work_us=400_000, keepalive_s=0.05, keepalive_without_calls=True)
     with launch(levels) as server:
-        found = run(path, server.target, config(client, requests=2, concurrency=1))
-    assert found.statuses == {"OK": 2}
-    assert found.counters.connections_lost == 0
+        outcome = run(path, server.target, config(client, requests=2, concurrency=1))
+    assert outcome.statuses == {"OK": 2}
+    assert outcome.counters.connections_lost == 0
 
 
 # ---- servers that go and come ----------------------------------------------------------------------------------
@@ -257,16 +257,16 @@ def test_a_server_that_is_killed_and_started_again(path: Path) -> None:
             before = gate.admitted
             assert until(lambda: gate.admitted > before + 200)
             gate.close()
-            found = running.result(timeout=30)
+            outcome = running.result(timeout=30)
         second.stop()
         assert (second.calls or 0) > 150
-    assert set(found.statuses) == {"OK", "UNAVAILABLE"}
-    assert found.counters.connections_lost == 1
-    assert found.counters.outage_s > 0
-    bad = found.records.status != 0
-    good = found.records.end_s[~bad]
-    assert good.min() < found.records.end_s[bad].min()
-    assert good.max() > found.records.end_s[bad].max()
+    assert set(outcome.statuses) == {"OK", "UNAVAILABLE"}
+    assert outcome.counters.connections_lost == 1
+    assert outcome.counters.outage_s > 0
+    bad = outcome.records.status != 0
+    good = outcome.records.end_s[~bad]
+    assert good.min() < outcome.records.end_s[bad].min()
+    assert good.max() > outcome.records.end_s[bad].max()
 
 
 @pytest.mark.parametrize("pooling", ["shared", "pool", "per_call"])
@@ -320,7 +320,7 @@ def test_every_status(path: Path) -> None:
 
 
 def test_metadata_and_trailers(path: Path) -> None:
-    told: list[list[tuple[str, str]]] = []
+    trailers_of_calls: list[list[tuple[str, str]]] = []
     sent = (("own", "a"), ("own-bin", "/wA"), ("own", "b"))
 
     async def main(target: str) -> None:
@@ -330,7 +330,7 @@ def test_metadata_and_trailers(path: Path) -> None:
         handle = engine._closed_loop
 
         def noting(connection: Any, ended: Any) -> None:
-            told.extend(list(call.trailers) for call in ended)
+            trailers_of_calls.extend(list(call.trailers) for call in ended)
             handle(connection, ended)
 
         engine._closed_loop = noting  # type: ignore[method-assign]
@@ -339,8 +339,8 @@ def test_metadata_and_trailers(path: Path) -> None:
 
     with serving() as target:
         asyncio.run(main(target.address))
-    assert len(told) == 50
-    for trailers in told:
+    assert len(trailers_of_calls) == 50
+    for trailers in trailers_of_calls:
         assert (
             sorted(pair for pair in trailers if pair[0].startswith("own"))
             == sorted([("own", "a"), ("own", "b"), ("own-bin", "/wA")])
@@ -360,6 +360,6 @@ def test_a_server_that_ends_connections_gracefully(path: Path, resend: bool) -> 
         running = pool.submit(run, path, target.address, engines, call=call, gate=gate)
         assert until(lambda: gate.admitted > 2000)
         gate.close()
-        found = running.result(timeout=30)
-    assert found.statuses.keys() == {"OK"}
-    assert found.counters.connections_lost >= 1
+        outcome = running.result(timeout=30)
+    assert outcome.statuses.keys() == {"OK"}
+    assert outcome.counters.connections_lost >= 1

@@ -20,6 +20,7 @@ from grpclab.errors import ServerError
 from grpclab.factors.config import LoadConfig, ServerConfig, TrialConfig
 from grpclab.load.generator import Generator
 from grpclab.servers.process.launcher import RunningServer, launch
+from grpclab.servers.process.server_messages import ServedCalls
 from tests.support.greeting import channel_to, greeter_at, hello
 from tests.support.processes import until
 
@@ -173,7 +174,7 @@ def test_a_signal_lets_the_call_inside_end_and_the_server_leaves_with_0(
         server.child.popen.send_signal(number)
         assert len(list(call)) == 3
         assert call.code() is grpc.StatusCode.OK
-        assert server.child.receive(20) == {"calls": 1, "high_water": 1}
+        assert server.child.receive(20, ServedCalls) == ServedCalls(calls=1, high_water=1)
         assert server.child.popen.wait(20) == 0
 
 

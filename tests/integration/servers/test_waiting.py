@@ -124,7 +124,7 @@ def made() -> synthetic.MadeStudy:
 
 
 def study_of(made: synthetic.MadeStudy) -> FinishedStudy:
-    return FinishedStudy.of(made.manifest, made.trials, made.verdict)
+    return made.finished()
 
 
 def test_the_few_threads_are_named_as_the_limit_and_the_many_are_not(made: synthetic.MadeStudy) -> None:
@@ -141,8 +141,8 @@ def test_the_section_says_when_threads_help_and_by_how_much(made: synthetic.Made
     told = waiting.lead(study)
     assert told.startswith("Threads help a handler that waits, and do not help one that computes.")
     headline = study.headline
-    assert headline["verdict"] == "faster"
-    assert f"{headline['ratio']:.2f}×" in told
+    assert headline.verdict == "faster"
+    assert f"{headline.ratio:.2f}×" in told
     (section,) = [section for section in sections(study) if section.anchor == "waiting"]
     assert told.replace("'", "&#x27;") in section.html
     assert "handlers that wait: asyncio against 64 threads" in table(study)

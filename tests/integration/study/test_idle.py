@@ -20,6 +20,7 @@ from grpclab.study.parameters import StudyParameters
 from grpclab.study.trial import run_trial
 from grpclab.study.trial_result import TrialIdentity, TrialResult
 from grpclab.system.environment import machine, split_cores
+from tests.support.finished import finished
 from tests.support.plans import document
 
 SHORT: dict[str, Level] = {
@@ -106,7 +107,7 @@ def study() -> FinishedStudy:
                 }
             )
     plan = document(idle_design.plan(StudyParameters(design="idle")))
-    return FinishedStudy.of({"plan": plan}, pd.DataFrame(rows), {})
+    return finished({"plan": plan}, pd.DataFrame(rows), {})
 
 
 def test_a_time_that_is_only_known_to_be_longer_is_told_as_such() -> None:
@@ -130,4 +131,4 @@ def test_a_ratio_far_below_1_keeps_its_digits() -> None:
 
 
 def test_without_the_scenario_there_is_no_figure() -> None:
-    assert figures.idle(FinishedStudy.of({"plan": {}}, pd.DataFrame(), {})) is None
+    assert figures.idle(finished({"plan": {}}, pd.DataFrame(), {})) is None

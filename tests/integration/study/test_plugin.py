@@ -6,23 +6,27 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from grpclab import bench
 from grpclab.calibration.experiments import EXPERIMENTS
 from grpclab.calibration.plan import Plan
+from grpclab.cli import commands
 from grpclab.errors import DesignError, FactorError, UsageError
 from grpclab.factors.config import ServerConfig, TrialConfig
 from grpclab.profiling.profiler import PROFILERS
 from grpclab.report.stored import load_original
 from grpclab.servers.process.launcher import launch
+from grpclab.study import comparing
 from grpclab.study.designs.scenario import SCENARIOS
 from grpclab.study.parameters import DESIGNS, StudyParameters
 from grpclab.study.repeat import planned
 from grpclab.study.runner import Study
-from grpclab.study.sides import PairOptions, pair
+from grpclab.study.sides import PairOptions, Side, pair
 from grpclab.study.trial import run_trial
 from grpclab.study.trial_result import TrialIdentity
 from grpclab.system.environment import machine, split_cores
@@ -60,6 +64,19 @@ def test_its_target_is_a_side_of_a_comparison(tmp_path: Path) -> None:
     assert result.valid, result.invalid_reason
     assert result.metrics["latency_min_s"] >= 0.02
     assert not any(name.startswith("server.") for name in result.stored().factors)
+
+
+@pytest.mark.usefixtures("installed")
+def test_its_target_has_as_long_to_listen_as_the_command_line_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float | None] = []
+
+    def prepare(sides: Mapping[str, Side], *, start_timeout_s: float, **_: object) -> NoReturn:
+        asked.extend([start_timeout_s, *(side.subject.start_timeout_s for side in sides.values())])
+        raise UsageError("this is all that was to be seen")
+
+    monkeypatch.setattr(comparing, "prepare", prepare)
+    assert commands.main(["compare", "basic", "example:1ms", "--start-timeout", "7"]) == 2
+    assert asked == [7.0, None, 7.0]
 
 
 def test_a_study_of_its_target_is_repeated_only_where_the_package_is(

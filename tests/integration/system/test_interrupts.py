@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 
 from grpclab.cli.commands import main
 from grpclab.system import interrupts
+from grpclab.system.json_lines import encode
 from grpclab.system.subprocesses import MARK, Child, receive_any
 
 
@@ -133,23 +134,30 @@ def test_after_its_end_a_program_is_not_broken_by_a_signal() -> None:
 # ---- the lines of children ---------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, kw_only=True)
+class Numbered:
+    """A message."""
+
+    number: int
+
+
 @contextlib.contextmanager
-def speaking(*messages: dict[str, int]) -> Iterator[Child]:
+def speaking(*messages: Numbered) -> Iterator[Child]:
     """A child, without a process, that has said that and nothing more."""
     ours, theirs = os.pipe()
     with os.fdopen(ours, "rb") as out, os.fdopen(theirs, "wb") as its_out, pytest.MonkeyPatch.context() as patch:
         patch.setattr(subprocess, "Popen", lambda *_, **__: SimpleNamespace(pid=os.getpid(), stdout=out))
-        its_out.write(b"".join(MARK + json.dumps(message).encode() + b"\n" for message in messages))
+        its_out.write(b"".join(MARK + encode(message).encode() + b"\n" for message in messages))
         its_out.flush()
         child = Child("this", name="a child")
         yield child
         os.close(child._printed)
 
 
-@pytest.mark.parametrize("step", range(1, 70))
+@pytest.mark.parametrize("step", range(1, 140))
 def test_no_line_is_lost_wherever_a_signal_breaks_the_reading(step: int) -> None:
     """It breaks after so many steps of the interpreter, counted from the first."""
-    taken: dict[int, dict[str, int]] = {}
+    taken: set[int] = set()
     left = [step]
 
     def break_it(*_: object) -> Any:
@@ -160,10 +168,10 @@ def test_no_line_is_lost_wherever_a_signal_breaks_the_reading(step: int) -> None
         return break_it
 
     def take() -> None:
-        for _, message in receive_any([child], 5, every_s=0.1):
-            taken[message["n"]] = message
+        for _, message in receive_any([child], 5, Numbered, every_s=0.1):
+            taken.add(message.number)
 
-    with speaking({"n": 1}, {"n": 2}, {"n": 3}) as child:
+    with speaking(*(Numbered(number=number) for number in (1, 2, 3))) as child:
         sys.settrace(break_it)
         try:
             take()

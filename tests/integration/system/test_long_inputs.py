@@ -14,6 +14,7 @@ from grpclab.http2 import frames, messages
 from grpclab.http2.headers import HUFFMAN_BYTES, BlockDecoder, RequestHeaders, literal
 from grpclab.http2.messages import MessageReader
 from grpclab.load.calls import request
+from grpclab.servers.process.server_messages import CommandOrder, ServerListening
 from grpclab.system.subprocesses import START_TIMEOUT_S, Child, Lines
 
 TIMES, MOST = 8, 28
@@ -92,5 +93,5 @@ def test_a_command_longer_than_a_pipe_starts_its_server() -> None:
     serving = "import socket, sys, time; held = socket.create_server(('127.0.0.1', int(sys.argv[1]))); time.sleep(60)"
     command = f"{shlex.join([sys.executable, '-c', serving])} {{port}} {'x' * 90_000}"
     with Child("grpclab.servers.process.command", name="server") as child:
-        child.send(command=command, timeout_s=START_TIMEOUT_S)
-        assert child.receive(START_TIMEOUT_S)["started"]
+        child.send(CommandOrder(command=command, timeout_s=START_TIMEOUT_S))
+        assert child.receive(START_TIMEOUT_S, ServerListening).started

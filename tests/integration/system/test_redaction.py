@@ -342,7 +342,7 @@ def old(tmp_path: Path) -> Path:
 
 
 def test_a_report_of_what_an_earlier_version_stored_holds_no_secret(old: Path) -> None:
-    path = publish(Study.stored(old), allow_mixed=True)
+    path = publish(Study.stored(old), allow_mixed=True).path
     learn(TOKEN)
     page = whole(path)
     assert mask(page) == page

@@ -8,10 +8,10 @@ from typing import Any, cast
 import grpc
 import pytest
 
-from grpclab.factors.config import TrialConfig
 from grpclab.generated import greet_pb2
 from grpclab.load.bench import BenchResult, run_bench
 from grpclab.load.calls.schema import from_server
+from grpclab.load.plan import planned
 from grpclab.servers.process.launcher import check_health
 from grpclab.testing import FakeTarget, fake_target
 from tests.support.greeting import channel_to, greeter_at, hello
@@ -21,9 +21,7 @@ METHOD = "/greet.GreeterService/SayHello"
 
 
 def benched(target: FakeTarget) -> BenchResult:
-    return run_bench(
-        target.address, TrialConfig().replace({"load.requests": 20, "load.concurrency": 4, "load.warmup_s": 0.0})
-    )
+    return run_bench(target.address, planned({"load.requests": 20, "load.concurrency": 4, "load.warmup_s": 0.0}))
 
 
 def test_it_answers_every_call_of_a_bench_and_keeps_them() -> None:

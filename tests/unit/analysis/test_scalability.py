@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from grpclab.analysis.inference.interaction import rungs
 from grpclab.analysis.inference.scalability import FEWEST_LEVELS, fit
 from grpclab.factors.variants import LADDER, OPTIMIZED
-from grpclab.report.finished import FinishedStudy
 from grpclab.report.sections import ladder, throughput
 from grpclab.study.designs.leave_one_out import without
 from tests.support import plans, synthetic
+from tests.support.finished import finished
 
 LEVELS = [1, 2, 4, 8, 16, 32, 64]
 
@@ -88,19 +88,19 @@ def test_a_rung_that_gives_more_on_the_way_up_than_at_the_top_is_told() -> None:
     assert first.disagree
     assert second.apart.blocks == 0, "there is one comparison only"
     assert not second.disagree
-    assert ladder.order_told([first, second]).startswith("The order matters: A gives something else")
-    assert ladder.order_told([second]).startswith("No rung is seen")
+    assert ladder.order_sentence([first, second]).startswith("The order matters: A gives something else")
+    assert ladder.order_sentence([second]).startswith("No rung is seen")
 
 
 def test_the_report_shows_the_ladder_from_its_top_and_leaves_it_out_where_the_plan_has_none() -> None:
     made = synthetic.full_study()
-    assert ladder.from_the_top(FinishedStudy.of(made.manifest, made.trials, made.verdict)) == ""
+    assert ladder.from_the_top(made.finished()) == ""
     plan = made.manifest["plan"]
     rung = [one for one in plan["ladder"] if one["kept"] and one["configuration"]][-1]
     scenario = plan["headline"]["scenario"]
     entry = {"name": rung["name"], "title": "<i>a rung", "scenario": scenario}
     entry |= {"without": plan["headline"]["baseline"], "top": plan["headline"]["candidate"]}
     with_top = {**made.manifest, "plan": {**plan, "leave_one_out": [entry]}}
-    html = ladder.from_the_top(FinishedStudy.of(with_top, made.trials, made.verdict))
+    html = ladder.from_the_top(finished(with_top, made.trials, made.verdict))
     assert "&lt;i&gt;a rung" in html
     assert "at the top" in html

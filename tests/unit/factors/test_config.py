@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grpclab.errors import FactorError
+from grpclab.errors import FactorError, UsageError
 from grpclab.factors.config import (
     FACTORS,
     SECTIONS,
@@ -23,6 +23,7 @@ from grpclab.factors.config import (
     from_environment,
     lookup,
     parse_settings,
+    pool_settings,
 )
 from grpclab.factors.levels import Factor, Level, format_level
 from grpclab.quantities import TIMES
@@ -244,6 +245,13 @@ def test_a_factor_like_no_other_is_refused_with_where_to_look() -> None:
 def test_of_two_settings_of_one_factor_the_later_holds() -> None:
     assert parse_settings(["load.workers=2", " load.workers = 3"]) == {"load.workers": 3}
     assert parse_settings([]) == {}
+
+
+def test_several_connections_are_a_pool() -> None:
+    assert pool_settings(1) == {"client.pooling": "shared"}
+    assert pool_settings(4) == {"client.pooling": "pool", "client.connections": 4}
+    with pytest.raises(UsageError, match="--connections=0"):
+        pool_settings(0)
 
 
 def test_a_setting_without_a_level_is_refused_with_how_to_write_it() -> None:

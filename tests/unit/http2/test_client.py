@@ -9,8 +9,7 @@ import pytest
 from hpack import Decoder
 
 from grpclab.http2 import frames
-from grpclab.http2.client import Call, Request
-from grpclab.http2.exchange import Answer
+from grpclab.http2.exchange import Answer, Call, Request
 from grpclab.http2.frames import CONTINUATION, DATA, HEADERS, MAX_LIST_BYTES, WINDOW_UPDATE, ErrorCode, Setting
 from grpclab.http2.messages import prefixed
 from tests.support.http2_client_help import STREAMING, after, reset_codes, status

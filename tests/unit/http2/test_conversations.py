@@ -15,7 +15,8 @@ from unittest import mock
 import pytest
 
 from grpclab.http2 import connection, control, frames
-from grpclab.http2.client import Call, ClientConnection, Request
+from grpclab.http2.client import ClientConnection
+from grpclab.http2.exchange import Call, Request
 from grpclab.status import STATUS_NAMES
 from tests.support.http2_peer import REQUEST, start
 from tests.support.mutations import Conversation, Mutation, Mutator, conversations

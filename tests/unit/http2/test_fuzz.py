@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grpclab.http2 import connection, control, frames
-from grpclab.http2.client import Call, ClientConnection, Request
+from grpclab.http2.client import ClientConnection
+from grpclab.http2.exchange import Call, Request
 from grpclab.http2.frames import CONTINUATION, DATA, HEADERS, PING, SETTINGS, WINDOW_UPDATE
 from grpclab.http2.messages import prefixed
 from grpclab.status import OK
@@ -149,7 +150,7 @@ def hear(
 ) -> tuple[list[Ended], str | None, int, int]:
     """What comes of it: the calls that ended, why the connection did, the window that was used up, messages told."""
     client = kind(request, stream_window=65_535, connection_window=65_535, watch_messages=watch)
-    client.send_window = frames.MAX_WINDOW // 2  # nothing that is sent waits
+    client.windows.connection = frames.MAX_WINDOW // 2  # nothing that is sent waits
     start(client, calls)
     ended: list[Call] = []
     places = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]

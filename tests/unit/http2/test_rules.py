@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from grpclab.http2 import control, frames
-from grpclab.http2.client import Call, ClientConnection
+from grpclab.http2.client import ClientConnection
+from grpclab.http2.exchange import Call
 from grpclab.http2.frames import CONTINUATION, DATA, GOAWAY, HEADERS, RST_STREAM, WINDOW_UPDATE, ErrorCode, Setting
 from tests.support.http2_client_help import STREAMING, after, status
 from tests.support.http2_peer import (

@@ -13,12 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grpclab.http2 import frames, messages
-from grpclab.http2.client import Call
+from grpclab.http2.exchange import Call
 from grpclab.http2.frames import Setting
 from grpclab.http2.headers import RESIDENCE_HEADER
 from grpclab.http2.messages import prefixed
 from grpclab.http2.replies import Reply
-from grpclab.http2.server import ServerConnection, Stream
+from grpclab.http2.server import ServerConnection
+from grpclab.http2.streams import Stream
 from tests.support.http2_peer import block, cut
 from tests.support.http2_server_help import (
     HEADERS,
@@ -63,7 +64,7 @@ def test_calls_that_are_all_alike_are_told_apart_and_answered_each_with_its_own_
         assert [stream.stream_id for stream in news] == [call.stream_id for call in calls]
         assert {stream.messages for stream in news} == {(b"world",)}
         for stream in reversed(news):
-            server.reply(stream, REPLY, b"%d" % (10**stream.stream_id % 10**15))
+            server.answers.reply(stream, REPLY, b"%d" % (10**stream.stream_id % 10**15))
         _, ended = talk(ours, server)
         assert {call.status for call in ended} == {messages.OK}
         told = {call.stream_id: int(dict(call.trailers)[RESIDENCE_HEADER]) for call in ended}
@@ -90,9 +91,9 @@ def test_an_answer_in_pieces_is_put_together_whatever_the_windows() -> None:
         news, _ = talk(ours, server)
         for stream in news:
             for size in (0, 1, 2_000, 70):
-                server.send_message(stream, b"x" * size)
+                server.answers.send_message(stream, b"x" * size)
                 talk(ours, server)
-            server.finish(stream)
+            server.answers.finish(stream)
         talk(ours, server)
         assert [(call.status, call.messages) for call in calls] == [(messages.OK, 4)] * 2
         assert server.streams == {}
@@ -107,7 +108,7 @@ def test_large_answers_wait_for_the_clients_windows(size: int) -> None:
         ours.start(call)
     news, _ = talk(ours, server)
     for stream in news:
-        server.reply(stream, Reply(b"x" * size, stamp="told"), b"12")
+        server.answers.reply(stream, Reply(b"x" * size, stamp="told"), b"12")
     if size >= 100_000:
         assert all(stream.blocked for stream in news)
         in_the_air = sum(len(frame.body) for frame in cut(b"".join(server.outgoing)) if frame.kind == frames.DATA)
@@ -132,7 +133,7 @@ def test_a_window_that_the_client_takes_back_and_gives_again() -> None:
     server.receive(frames.settings({Setting.INITIAL_WINDOW_SIZE: 5}))
     (stream,) = server.receive(request(1))
     server.take()
-    server.reply(stream, REPLY)
+    server.answers.reply(stream, REPLY)
     assert [len(f.body) for f in cut(server.take()) if f.kind == frames.DATA] == [5]
     server.receive(frames.settings({Setting.INITIAL_WINDOW_SIZE: 0}))  # the window is -5 now
     server.receive(frames.window_update(1, 5))
@@ -148,7 +149,7 @@ def test_a_cancelled_call_is_told_and_its_answer_forgotten() -> None:
     call = Call()
     ours.start(call)
     (stream,), _ = talk(ours, server)
-    server.send_message(stream, b"Hello!")
+    server.answers.send_message(stream, b"Hello!")
     ours.receive(server.take())  # one byte of it
     ours.cancel(call, messages.CANCELLED)
     news, _ = talk(ours, server)
@@ -157,7 +158,7 @@ def test_a_cancelled_call_is_told_and_its_answer_forgotten() -> None:
     assert server.streams == {}
     ours.start(Call())
     news, _ = talk(ours, server)
-    server.reply(news[0], REPLY)
+    server.answers.reply(news[0], REPLY)
     _, ended = talk(ours, server)
     assert ended[0].status == messages.OK
 
@@ -181,7 +182,7 @@ def test_messages_are_told_as_they_come_where_that_is_wanted() -> None:
     assert server.receive(frames.data(1, prefixed(b"a") + prefixed(b"b")[:3], end=False)) == [stream]
     assert heard(stream) == ((b"a",), False)
     stream.received = ()
-    server.send_message(stream, b"so far")
+    server.answers.send_message(stream, b"so far")
     assert server.receive(frames.data(1, prefixed(b"b")[3:], end=False)) == [stream]
     assert server.receive(frames.data(1, b"", end=True)) == [stream]
     assert heard(stream) == ((b"b",), True)
@@ -245,7 +246,7 @@ def test_h2_agrees_on_every_answer(calls: list[tuple[bytes, list[bytes]]], windo
         (stream,) = news
         assert stream.messages == (question,)
         if len(answers) == 1:
-            server.reply(stream, Reply(answers[0], stamp="told"), b"%d" % index)
+            server.answers.reply(stream, Reply(answers[0], stamp="told"), b"%d" % index)
         else:
             respond(server, stream, answers, (("told", f"{index}"),))
         assert theirs.talk(server) == []
@@ -264,7 +265,7 @@ def test_h2_gets_a_refusal_in_one_block_and_a_text_with_every_character() -> Non
     theirs.call(1)
     (stream,) = theirs.talk(server)
     text = "größer als 100 %, " * 100
-    server.finish(stream, 9, f" {text}")
+    server.answers.finish(stream, 9, f" {text}")
     theirs.talk(server)
     (said,) = theirs.headers[1]
     assert dict(said)["grpc-status"] == "9"
@@ -290,7 +291,7 @@ def test_h2_sees_both_goaways_and_its_last_call_is_answered() -> None:
     assert server.receive(request(5)) == [], "it is above the last id, so it is not looked at"
     for open_stream in (stream, late):
         assert not server.finished
-        server.reply(open_stream, REPLY)
+        server.answers.reply(open_stream, REPLY)
     assert server.finished
     assert server.closed is None
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grpclab.http2 import frames, messages
-from grpclab.http2.client import Call
 from grpclab.http2.control import MAX_IDLE_FRAMES
+from grpclab.http2.exchange import Call
 from grpclab.http2.frames import ErrorCode, Setting
 from grpclab.http2.headers import CACHED_BLOCKS, RESIDENCE_HEADER, BlockDecoder, literal
 from grpclab.http2.messages import prefixed
@@ -33,7 +33,7 @@ def test_streams_beyond_the_limit_are_refused_and_may_come_again() -> None:
     said = list(cut(server.take()))
     resets = {(f.stream_id, int.from_bytes(f.body, "big")) for f in said if f.kind == frames.RST_STREAM}
     assert resets == {(5, ErrorCode.REFUSED_STREAM), (7, ErrorCode.REFUSED_STREAM)}
-    server.reply(news[0], REPLY)
+    server.answers.reply(news[0], REPLY)
     assert [stream.stream_id for stream in server.receive(request(9))] == [9]
     assert server.closed is None
 
@@ -42,7 +42,7 @@ def test_the_limit_holds_for_the_usual_requests_too() -> None:
     server = ready_server(max_streams=50)
     for first in range(1, 101, 50):
         for stream in server.receive(b"".join(map(request, range(first, first + 50, 2)))):
-            server.reply(stream, REPLY)
+            server.answers.reply(stream, REPLY)
     assert server._usual
     assert len(server.receive(b"".join(map(request, range(101, 241, 2))))) == 50
     assert server.closed is None
@@ -64,7 +64,7 @@ def test_ten_thousand_streams_are_open_at_once() -> None:
     news, _ = talk(ours, server)
     assert len(server.streams) == len(news) == 10_000
     for stream in news:
-        server.reply(stream, REPLY, b"1")
+        server.answers.reply(stream, REPLY, b"1")
     talk(ours, server)
     assert {call.status for call in calls} == {messages.OK}
 
@@ -197,7 +197,7 @@ def test_a_frame_after_the_end_of_a_request_is_an_error_of_its_stream() -> None:
 def test_a_frame_on_a_stream_that_is_over_ends_the_connection() -> None:
     server = ready_server()
     (stream,) = server.receive(request(1))
-    server.reply(stream, REPLY)
+    server.answers.reply(stream, REPLY)
     server.receive(frames.data(1, b"more", end=True))
     assert server.closed == "STREAM_CLOSED: a frame on stream 1, which is closed"
 

@@ -7,7 +7,8 @@ from unittest import mock
 import pytest
 
 from grpclab.http2 import connection, frames
-from grpclab.http2.client import Call, ClientConnection, Request
+from grpclab.http2.client import ClientConnection
+from grpclab.http2.exchange import Call, Request
 from grpclab.http2.frames import DATA, HEADERS, WINDOW_UPDATE, ErrorCode, Setting
 from grpclab.http2.messages import prefixed
 from tests.support.http2_client_help import STREAMING, after, reset_codes, status
@@ -240,7 +241,7 @@ def test_a_large_request_is_not_copied_with_every_frame() -> None:
     call = Call()
     client.start(call)
     assert isinstance(call._unsent, memoryview)
-    assert call._unsent.obj is client._message
+    assert call._unsent.obj is client._request.message
 
 
 @pytest.mark.parametrize(

@@ -28,10 +28,10 @@ def first(count: int, schedule: Iterator[float]) -> list[float]:
 def test_the_workers_schedules_are_together_the_single_one(
     arrival: str, rate_rps: float, workers: int, seed: int, count: int
 ) -> None:
-    whole = first(count, planned(rate_rps, arrival, starts_at=1000.0, seed=seed))
+    single = first(count, planned(rate_rps, arrival, starts_at=1000.0, seed=seed))
     for worker in range(workers):
-        mine = planned(rate_rps, arrival, starts_at=1000.0, seed=seed, worker=worker, workers=workers)
-        assert first(len(whole[worker::workers]), mine) == whole[worker::workers]
+        part = planned(rate_rps, arrival, starts_at=1000.0, seed=seed, worker=worker, workers=workers)
+        assert first(len(single[worker::workers]), part) == single[worker::workers]
 
 
 @settings(deadline=None, max_examples=50)
@@ -101,7 +101,7 @@ def test_a_window_holds_the_arrivals_that_a_walk_through_the_schedule_finds(
         requests = 100
     opens_at = 50.0 + warmup_s
     closes_at = None if duration_s is None else opens_at + duration_s
-    found = plan_window(
+    arrivals = plan_window(
         rate_rps, arrival, starts_at=50.0, seed=seed, opens_at=opens_at, closes_at=closes_at, requests=requests
     )
     belonging = [0] * workers
@@ -109,19 +109,19 @@ def test_a_window_holds_the_arrivals_that_a_walk_through_the_schedule_finds(
         if due < opens_at:
             continue
         if sum(belonging) == requests or (closes_at is not None and due >= closes_at):
-            assert found.closes_at == (due if closes_at is None else min(due, closes_at))
+            assert arrivals.closes_at == (due if closes_at is None else min(due, closes_at))
             break
-        assert number == found.first + sum(belonging)
+        assert number == arrivals.first + sum(belonging)
         belonging[number % workers] += 1
-    assert found.count == sum(belonging)
-    assert [found.of_worker(worker, workers) for worker in range(workers)] == belonging
+    assert arrivals.count == sum(belonging)
+    assert [arrivals.of_worker(worker, workers) for worker in range(workers)] == belonging
 
 
 def test_what_is_due_as_the_window_opens_belongs_to_it_and_what_is_due_as_it_closes_does_not() -> None:
-    whole = {"starts_at": 0.0, "seed": 1}
-    assert count_between(10.0, "constant", opens_at=1.0, closes_at=2.0, **whole) == 10  # type: ignore[arg-type]
-    assert count_between(10.0, "constant", opens_at=1.0, closes_at=2.05, **whole) == 11  # type: ignore[arg-type]
-    assert count_between(10.0, "constant", opens_at=1.0, closes_at=1.0, **whole) == 0  # type: ignore[arg-type]
+    schedule = {"starts_at": 0.0, "seed": 1}
+    assert count_between(10.0, "constant", opens_at=1.0, closes_at=2.0, **schedule) == 10  # type: ignore[arg-type]
+    assert count_between(10.0, "constant", opens_at=1.0, closes_at=2.05, **schedule) == 11  # type: ignore[arg-type]
+    assert count_between(10.0, "constant", opens_at=1.0, closes_at=1.0, **schedule) == 0  # type: ignore[arg-type]
 
 
 def test_a_window_without_an_end_is_refused() -> None:
@@ -150,10 +150,10 @@ def test_a_window_without_an_end_is_refused() -> None:
     ],
 )
 def test_a_rate_or_a_schedule_of_rates_is_read(text: str, rates: list[float], hold_s: float | None) -> None:
-    found = parse_rates(text)
-    assert [step.rate_rps for step in found] == pytest.approx(rates)
-    assert {step.hold_s for step in found} == {hold_s}
-    assert isinstance(found[0], ScheduledRate)
+    steps = parse_rates(text)
+    assert [step.rate_rps for step in steps] == pytest.approx(rates)
+    assert {step.hold_s for step in steps} == {hold_s}
+    assert isinstance(steps[0], ScheduledRate)
 
 
 @pytest.mark.parametrize(

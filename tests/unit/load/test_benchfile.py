@@ -12,10 +12,10 @@ import pytest
 from grpclab.cli import commands
 from grpclab.errors import UsageError
 from grpclab.load import bench as bench_module
-from grpclab.load import plan as plan_module
 from grpclab.load.calls.request import Number
 from grpclab.load.output.config_file import BenchFile, read_bench_file
 from grpclab.load.output.ghz_config import KEYS, REFUSED, RENAMED
+from grpclab.load.plan import CallRequest, LoadPlan
 
 FLAGS = {
     "words": [
@@ -100,9 +100,9 @@ def test_the_keys_of_ghz_are_read_in_toml_too() -> None:
 
 
 def test_the_flags_names_are_read_in_json() -> None:
-    found = read({"requests": 10, "proto_path": "roots", "quiet": True, "rate": None, "set": {"load.workers": 2}})
-    assert found.options == {"requests": "10", "proto_path": ["roots"], "quiet": True}
-    assert found.settings == ["load.workers=2"]
+    bench_file = read({"requests": 10, "proto_path": "roots", "quiet": True, "rate": None, "set": {"load.workers": 2}})
+    assert bench_file.options == {"requests": "10", "proto_path": ["roots"], "quiet": True}
+    assert bench_file.settings == ["load.workers=2"]
 
 
 @pytest.mark.parametrize(
@@ -184,11 +184,10 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
     class AskedError(Exception):
         pass
 
-    def choose(target: str, config: Any, **more: Any) -> NoReturn:
-        raise AskedError({"target": target, "config": config} | more)
+    def stop(target: str, plan: LoadPlan, *, call: CallRequest, **_more: Any) -> NoReturn:
+        raise AskedError({"target": target, "config": plan.config, **vars(call)})
 
-    monkeypatch.setattr(plan_module, "choose_call", choose)
-    monkeypatch.setattr(bench_module, "run_bench", lambda *_, **__: None)
+    monkeypatch.setattr(bench_module, "run_bench", stop)
 
     def run(*words: str) -> dict[str, Any]:
         with pytest.raises(AskedError) as caught:
@@ -216,15 +215,15 @@ def test_files_lie_beside_the_configuration_that_names_them(
     (folder / "ask.json").write_text("{}", encoding="utf-8-sig")
     (tmp_path / "ask.json").write_text('{"price": {}}')
     monkeypatch.chdir(tmp_path)
-    found = asked("--config", "configs/bench.toml")
-    assert (found["proto"], found["proto_path"]) == ("configs/till.proto", ["configs/roots", "/include"])
-    assert found["data"] == "{}"
-    assert found["config"].load.duration_s == 90.0
+    options = asked("--config", "configs/bench.toml")
+    assert (options["proto"], options["proto_path"]) == ("configs/till.proto", ["configs/roots", "/include"])
+    assert options["data"] == "{}"
+    assert options["config"].load.duration_s == 90.0
     # what the command line names lies in the working folder
-    found = asked(
+    options = asked(
         "--config", "configs/bench.toml", "--data-file", "ask.json", "--proto", "x.proto", "--proto-path", "y"
     )
-    assert (found["proto"], found["proto_path"], found["data"]) == ("x.proto", ["y"], '{"price": {}}')
+    assert (options["proto"], options["proto_path"], options["data"]) == ("x.proto", ["y"], '{"price": {}}')
     (folder / "ghz.json").write_text(json.dumps({"call": "a.B/C", "data": "@ask.json"}))
     assert asked("--config", "configs/ghz.json")["data"] == "{}"
 
@@ -236,5 +235,7 @@ def test_a_mark_before_the_request_is_no_part_of_it(asked: Callable[..., dict[st
 def test_a_file_that_is_missing_is_told_with_the_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "bench.toml").write_text(CONFIG)
     assert commands.main(["bench", "--config", str(tmp_path / "bench.toml")]) == 2
-    told = f"grpclab: invalid --data-file={tmp_path}/ask.json: expected a file that can be read in {tmp_path}: No such"
-    assert capsys.readouterr().err.startswith(told)
+    message = (
+        f"grpclab: invalid --data-file={tmp_path}/ask.json: expected a file that can be read in {tmp_path}: No such"
+    )
+    assert capsys.readouterr().err.startswith(message)

@@ -15,25 +15,25 @@ def config(client: ClientConfig | None = None, **levels: Any) -> TrialConfig:
     return TrialConfig(client=client or ClientConfig(), load=LoadConfig(**levels))
 
 
-def parts(whole: TrialConfig, name: str) -> list[Any]:
-    return [part.flat()[name] for part in split(whole)]
+def parts(divided: TrialConfig, name: str) -> list[Any]:
+    return [part.flat()[name] for part in split(divided)]
 
 
 # ---- dividing ------------------------------------------------------------------------------------------------
 
 
 def test_a_closed_loop_divides_callers_calls_and_connections_exactly() -> None:
-    whole = config(ClientConfig(pooling="pool", connections=5), workers=3, concurrency=50, requests=101)
-    assert parts(whole, "load.concurrency") == [17, 17, 16]
-    assert parts(whole, "load.requests") == [34, 34, 33]
-    assert parts(whole, "client.connections") == [2, 2, 1]
+    divided = config(ClientConfig(pooling="pool", connections=5), workers=3, concurrency=50, requests=101)
+    assert parts(divided, "load.concurrency") == [17, 17, 16]
+    assert parts(divided, "load.requests") == [34, 34, 33]
+    assert parts(divided, "client.connections") == [2, 2, 1]
 
 
 def test_an_open_loop_divides_its_bound_and_leaves_its_calls_to_the_schedule() -> None:
-    whole = config(workers=3, rate_rps=100.0, max_in_flight=10, requests=2, concurrency=1)
-    assert parts(whole, "load.max_in_flight") == [4, 3, 3]
-    assert parts(whole, "load.rate_rps") == [100.0] * 3, "the rate is that of all together"
-    assert parts(whole, "load.requests") == [2, 2, 2], "fewer calls than workers are no error"
+    divided = config(workers=3, rate_rps=100.0, max_in_flight=10, requests=2, concurrency=1)
+    assert parts(divided, "load.max_in_flight") == [4, 3, 3]
+    assert parts(divided, "load.rate_rps") == [100.0] * 3, "the rate is that of all together"
+    assert parts(divided, "load.requests") == [2, 2, 2], "fewer calls than workers are no error"
 
 
 @pytest.mark.parametrize(
@@ -67,11 +67,11 @@ def test_a_closed_loop_opens_after_its_warm_up_and_closes_when_its_time_is_over_
 
 
 def test_an_open_loop_of_so_many_calls_closes_when_the_next_one_would_be_due() -> None:
-    found = plan_bounds(LoadConfig(rate_rps=10.0, requests=20, warmup_s=0.5), 100.0, 1)
-    assert found.due is not None
-    assert (found.due.first, found.due.count) == (5, 20)
-    assert found.closes_at is not None
-    assert found.closes_at - found.opens_at == pytest.approx(2.0)
+    bounds = plan_bounds(LoadConfig(rate_rps=10.0, requests=20, warmup_s=0.5), 100.0, 1)
+    assert bounds.due is not None
+    assert (bounds.due.first, bounds.due.count) == (5, 20)
+    assert bounds.closes_at is not None
+    assert bounds.closes_at - bounds.opens_at == pytest.approx(2.0)
 
 
 def test_of_calls_and_time_an_open_loop_ends_with_what_is_first() -> None:
@@ -82,10 +82,10 @@ def test_of_calls_and_time_an_open_loop_ends_with_what_is_first() -> None:
 
 
 def test_another_rate_takes_the_place_of_the_configurations() -> None:
-    found = plan_bounds(LoadConfig(requests=None, duration_s=2.0, warmup_s=0), 100.0, 1, rate_rps=50.0)
-    assert found.rate_rps == 50.0
-    assert found.due is not None
-    assert found.due.count == 100
+    bounds = plan_bounds(LoadConfig(requests=None, duration_s=2.0, warmup_s=0), 100.0, 1, rate_rps=50.0)
+    assert bounds.rate_rps == 50.0
+    assert bounds.due is not None
+    assert bounds.due.count == 100
 
 
 def test_a_long_schedule_starts_later_since_it_is_drawn_before() -> None:
@@ -95,9 +95,9 @@ def test_a_long_schedule_starts_later_since_it_is_drawn_before() -> None:
 
 def cut(cut_at: float) -> Bounds:
     """Ten calls a second from 100 on, of which 100.5 to 102.5 count; cut short."""
-    found = plan_bounds(LoadConfig(rate_rps=10.0, requests=None, duration_s=2.0, warmup_s=0.5), 100.0, 1)
-    found.cut_at = cut_at
-    return found
+    bounds = plan_bounds(LoadConfig(rate_rps=10.0, requests=None, duration_s=2.0, warmup_s=0.5), 100.0, 1)
+    bounds.cut_at = cut_at
+    return bounds
 
 
 @pytest.mark.parametrize(("cut_at", "due"), [(float("inf"), 20), (103.0, 20), (101.55, 11), (100.2, 0)])
@@ -108,11 +108,11 @@ def test_of_a_window_that_is_cut_short_only_what_was_due_by_then_was_planned(cut
 def test_a_window_that_ends_by_the_clock_is_waited_for_no_longer_than_its_calls_may_go_on() -> None:
     for levels in ({"rate_rps": 1000.0, "requests": 5000, "max_in_flight": 10}, {"requests": None, "duration_s": 5.0}):
         for deadline_s in (2.0, 300.0, None):
-            asked = config(ClientConfig(deadline_s=deadline_s), **{"warmup_s": 0} | levels)
-            patience_s = plan_bounds(asked.load, 0.0, 1).patience_s(asked, 3.0)
+            trial = config(ClientConfig(deadline_s=deadline_s), **{"warmup_s": 0} | levels)
+            patience_s = plan_bounds(trial.load, 0.0, 1).patience_s(trial, 3.0)
             assert patience_s == pytest.approx(5 + 3 + SILENCE_S, abs=0.1)
 
 
 def test_a_number_of_calls_is_waited_for_as_long_as_their_deadlines_allow() -> None:
-    asked = config(ClientConfig(deadline_s=2.0), requests=500, concurrency=5, warmup_s=0)
-    assert plan_bounds(asked.load, 0.0, 1).patience_s(asked, 3.0) > 2.0 * 500 / 5
+    trial = config(ClientConfig(deadline_s=2.0), requests=500, concurrency=5, warmup_s=0)
+    assert plan_bounds(trial.load, 0.0, 1).patience_s(trial, 3.0) > 2.0 * 500 / 5

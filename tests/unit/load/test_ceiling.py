@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from grpclab.load import ceiling as module
-from grpclab.load.ceiling import Ceiling, ceiling, known
+from grpclab.load.ceiling import Ceiling, ceiling, stored_ceiling
 
 
 @pytest.fixture(autouse=True)
@@ -23,13 +23,13 @@ def small(engine: str, monkeypatch: pytest.MonkeyPatch) -> Ceiling:
 
 
 def test_it_is_measured_once_for_each_engine_and_then_known(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert known("wire") is None
+    assert stored_ceiling("wire") is None
     wire = small("wire", monkeypatch)
     assert 1_000 < wire.calls_per_s < 1e7
-    assert known("wire") == ceiling("wire") == wire
-    assert known("grpcio") is None
+    assert stored_ceiling("wire") == ceiling("wire") == wire
+    assert stored_ceiling("grpcio") is None
     grpcio = small("grpcio", monkeypatch)
-    assert (known("wire"), known("grpcio")) == (wire, grpcio)
+    assert (stored_ceiling("wire"), stored_ceiling("grpcio")) == (wire, grpcio)
     assert grpcio.calls_per_s < wire.calls_per_s
     assert [path.name for path in cache.parent.iterdir()] == ["ceiling.json"]
 
@@ -38,21 +38,21 @@ def test_it_is_measured_once_for_each_engine_and_then_known(cache: Path, monkeyp
 def test_a_cache_that_is_broken_or_of_another_machine_is_not_believed(cache: Path, text: str) -> None:
     cache.parent.mkdir(parents=True)
     cache.write_text(text)
-    assert known("wire") is None
+    assert stored_ceiling("wire") is None
 
 
 def test_other_versions_make_it_unknown(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = Ceiling(engine="wire", cpu_per_call_s=5e-6, measured_at="2026-01-01T00:00:00+00:00")
-    module._keep(found)
-    assert known("wire") == found
-    assert str(found) == "at least 200,000 calls/s a process (wire)"
+    ceiling_ = Ceiling(engine="wire", cpu_per_call_s=5e-6, measured_at="2026-01-01T00:00:00+00:00")
+    module._keep(ceiling_)
+    assert stored_ceiling("wire") == ceiling_
+    assert str(ceiling_) == "at least 200,000 calls/s a process (wire)"
     stored = json.loads(cache.read_text())
     monkeypatch.setattr(module, "_identity", lambda: {**stored["identity"], "another": "version"})
-    assert known("wire") is None
+    assert stored_ceiling("wire") is None
 
 
 def test_a_folder_that_cannot_be_written_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     module._keep(Ceiling(engine="wire", cpu_per_call_s=5e-6, measured_at=""))
-    assert known("wire") is None
+    assert stored_ceiling("wire") is None

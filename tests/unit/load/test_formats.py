@@ -44,8 +44,8 @@ GO_NAMES = [
 """grpc-go, codes/code_string.go, with ghz's OK."""
 
 
-def distribution(found: dict[str, Any]) -> dict[int, int]:
-    return {row["percentage"]: row["latency"] for row in found["latencyDistribution"]}
+def distribution(shares: dict[str, Any]) -> dict[int, int]:
+    return {row["percentage"]: row["latency"] for row in shares["latencyDistribution"]}
 
 
 # ---- ghz's JSON ----------------------------------------------------------------------------------------------
@@ -72,21 +72,21 @@ def test_notices_are_values_with_the_numbers_behind_them() -> None:
 
 def test_each_step_of_a_schedule_has_its_notices_and_the_whole_has_those_of_all() -> None:
     disturbed = rate_run(2000.0, [0.001] * 2000, interference=Interference(seconds=1.0, stopped_s={SERVER: 0.5}))
-    found = schedule(rate_run(1000.0, [0.001] * 1000), disturbed)
-    own = ghz_json(found)["grpclab"]
+    measured = schedule(rate_run(1000.0, [0.001] * 1000), disturbed)
+    own = ghz_json(measured)["grpclab"]
     assert [step["notices"] for step in own["steps"]] == ["", "server-stopped"]
     assert [notice["kind"] for notice in own["notices"]] == ["server-stopped"]
 
 
 def test_durations_are_whole_nanoseconds() -> None:
-    found = ghz_json(thousand(levels={"load.duration_s": 2.5, "client.deadline_s": 1.5}))
-    assert (found["fastest"], found["slowest"]) == (1_000_000, 1_000_000_000)
-    assert found["average"] == 500_500_000
-    assert found["total"] == 1_000_000_000
-    assert found["options"]["duration"] == 2_500_000_000
-    assert found["options"]["timeout"] == 1_500_000_000
-    durations = [found[name] for name in ("average", "fastest", "slowest", "total")]
-    durations += [row["latency"] for row in (*found["details"], *found["latencyDistribution"])]
+    document = ghz_json(thousand(levels={"load.duration_s": 2.5, "client.deadline_s": 1.5}))
+    assert (document["fastest"], document["slowest"]) == (1_000_000, 1_000_000_000)
+    assert document["average"] == 500_500_000
+    assert document["total"] == 1_000_000_000
+    assert document["options"]["duration"] == 2_500_000_000
+    assert document["options"]["timeout"] == 1_500_000_000
+    durations = [document[name] for name in ("average", "fastest", "slowest", "total")]
+    durations += [row["latency"] for row in (*document["details"], *document["latencyDistribution"])]
     assert {type(value) for value in durations} == {int}
 
 
@@ -95,10 +95,10 @@ def test_rounding_to_nanoseconds_is_to_the_nearest() -> None:
 
 
 def test_counts_and_codes_add_up() -> None:
-    found = ghz_json(thousand())
-    assert found["count"] == 1000
-    assert found["statusCodeDistribution"] == {"OK": 990, "DeadlineExceeded": 3, "Unavailable": 7}
-    assert found["errorDistribution"] == {
+    document = ghz_json(thousand())
+    assert document["count"] == 1000
+    assert document["statusCodeDistribution"] == {"OK": 990, "DeadlineExceeded": 3, "Unavailable": 7}
+    assert document["errorDistribution"] == {
         "rpc error: code = DeadlineExceeded": 3,
         "rpc error: code = Unavailable": 7,
     }
@@ -110,13 +110,13 @@ def test_a_status_that_did_not_occur_has_no_key() -> None:
 
 
 def test_rps_is_the_throughput_of_what_succeeded() -> None:
-    found = thousand()
-    assert ghz_json(found)["rps"] == found.run.summary.throughput_rps == pytest.approx(990)
+    measured = thousand()
+    assert ghz_json(measured)["rps"] == measured.run.summary.throughput_rps == pytest.approx(990)
 
 
 def test_percentiles_are_those_of_the_successful_calls() -> None:
-    found = distribution(ghz_json(result(np.arange(1, 2001) / 1000)))
-    assert found == {p: p * 20_000_000 for p in (10, 25, 50, 75, 90, 95, 99)}
+    shares = distribution(ghz_json(result(np.arange(1, 2001) / 1000)))
+    assert shares == {p: p * 20_000_000 for p in (10, 25, 50, 75, 90, 95, 99)}
     assert distribution(ghz_json(thousand()))[50] == 495_000_000
 
 
@@ -127,18 +127,18 @@ def test_a_percentile_with_too_few_calls_beyond_it_is_left_out_never_0() -> None
 
 
 def test_the_histogram_counts_every_successful_call_once() -> None:
-    found = ghz_json(thousand())["histogram"]
-    assert len(found) == 11
-    assert sum(bucket["count"] for bucket in found) == 990
-    assert sum(bucket["frequency"] for bucket in found) == pytest.approx(1)
-    assert (found[0]["mark"], found[-1]["mark"]) == (0.001, 0.99)
-    assert [bucket["mark"] for bucket in found] == sorted(bucket["mark"] for bucket in found)
+    buckets = ghz_json(thousand())["histogram"]
+    assert len(buckets) == 11
+    assert sum(bucket["count"] for bucket in buckets) == 990
+    assert sum(bucket["frequency"] for bucket in buckets) == pytest.approx(1)
+    assert (buckets[0]["mark"], buckets[-1]["mark"]) == (0.001, 0.99)
+    assert [bucket["mark"] for bucket in buckets] == sorted(bucket["mark"] for bucket in buckets)
 
 
 def test_a_bucket_counts_the_calls_up_to_its_mark_and_above_the_one_before() -> None:
-    found = ghz_json(result([1.0, 1.5, 2.0, 2.5, 11.0]))["histogram"]
-    assert [bucket["mark"] for bucket in found] == [float(mark) for mark in range(1, 12)]
-    assert [bucket["count"] for bucket in found] == [1, 2, 1, 0, 0, 0, 0, 0, 0, 0, 1]
+    buckets = ghz_json(result([1.0, 1.5, 2.0, 2.5, 11.0]))["histogram"]
+    assert [bucket["mark"] for bucket in buckets] == [float(mark) for mark in range(1, 12)]
+    assert [bucket["count"] for bucket in buckets] == [1, 2, 1, 0, 0, 0, 0, 0, 0, 0, 1]
 
 
 def test_equal_latencies_and_none_make_a_histogram_too() -> None:
@@ -147,8 +147,8 @@ def test_equal_latencies_and_none_make_a_histogram_too() -> None:
 
 
 def test_details_name_every_call_with_its_moment_and_status() -> None:
-    found = ghz_json(result([0.002, 0.001], [UNAVAILABLE, OK], levels={"load.warmup_s": 1.5}))["details"]
-    assert found == [
+    rows = ghz_json(result([0.002, 0.001], [UNAVAILABLE, OK], levels={"load.warmup_s": 1.5}))["details"]
+    assert rows == [
         {
             "timestamp": "2026-11-23T12:00:01.500000+00:00",
             "latency": 1_000_000,
@@ -168,18 +168,18 @@ def test_more_than_a_thousand_calls_are_listed_only_where_that_is_asked_for() ->
     many, few = result([0.1] * (DETAILS + 1)), result([0.1] * DETAILS)
     assert (ghz_json(many)["details"], ghz_json(many)["count"]) == ([], DETAILS + 1)
     assert "--details" in ghz_json(many)["grpclab"]["details_note"]
-    for whole in (ghz_json(many, details=True), ghz_json(few)):
-        assert len(whole["details"]) == whole["count"]
-        assert whole["grpclab"]["details_note"] == ""
+    for document in (ghz_json(many, details=True), ghz_json(few)):
+        assert len(document["details"]) == document["count"]
+        assert document["grpclab"]["details_note"] == ""
 
 
 @pytest.mark.parametrize("details", [False, True])
 def test_the_text_made_piece_by_piece_is_the_same_json(details: bool) -> None:
     for case in (thousand(), result([]), result([0.1] * (DETAILS + 1), [UNAVAILABLE] * (DETAILS + 1))):
-        found, wanted = json.loads("".join(json_chunks(case, details=details))), ghz_json(case, details=details)
-        for one in (found, wanted):
+        document, wanted = json.loads("".join(json_chunks(case, details=details))), ghz_json(case, details=details)
+        for one in (document, wanted):
             one["grpclab"].pop("written_at")
-        assert found == wanted
+        assert document == wanted
 
 
 @pytest.mark.parametrize(
@@ -284,16 +284,16 @@ def test_an_open_loop_tells_what_was_offered_how_late_and_both_latencies() -> No
 
 def test_a_schedule_has_its_steps_and_its_knee() -> None:
     steps = [rate_run(rate, [0.001] * 2000, opened_at=at) for rate, at in ((100.0, 100.0), (200.0, 130.0))]
-    found = ghz_json(schedule(*steps))
-    own = found["grpclab"]
+    document = ghz_json(schedule(*steps))
+    own = document["grpclab"]
     assert [step["rate_rps"] for step in own["steps"]] == [100.0, 200.0]
     assert [step["requests"] for step in own["steps"]] == [2000, 2000]
     assert {step["limited_by"] for step in own["steps"]} == {""}
     assert own["knee"]["rate_rps"] == 200.0
-    assert found["count"] == 4000
-    assert found["total"] == 30_000_000_000
-    assert found["rps"] == pytest.approx(4000 / 30, rel=0.01)
-    json.dumps(found, allow_nan=False)
+    assert document["count"] == 4000
+    assert document["total"] == 30_000_000_000
+    assert document["rps"] == pytest.approx(4000 / 30, rel=0.01)
+    json.dumps(document, allow_nan=False)
 
 
 def test_a_stream_has_the_time_to_its_first_message_and_the_gaps_between_them() -> None:
@@ -314,9 +314,9 @@ def test_thresholds_and_their_fate_are_there() -> None:
 
 
 def test_a_run_that_was_stopped_is_cancelled_with_its_reason() -> None:
-    found = ghz_json(thousand(stopped_because="p99 was 9 ms"))
-    assert found["endReason"] == "cancel"
-    assert found["grpclab"]["stopped_because"] == "p99 was 9 ms"
+    document = ghz_json(thousand(stopped_because="p99 was 9 ms"))
+    assert document["endReason"] == "cancel"
+    assert document["grpclab"]["stopped_because"] == "p99 was 9 ms"
 
 
 # ---- CSV -----------------------------------------------------------------------------------------------------

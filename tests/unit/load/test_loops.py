@@ -62,14 +62,14 @@ def test_every_latency_and_every_percentile_is_exact(tmp_path: Path, gaps: list[
         gate = Gate(opens_at=0.0, requests=1000)
         return await send(loop, tmp_path / "calls", Queue(loop, service_s), itertools.chain(planned, [1e9]), gate)
 
-    found = run(main)
+    records = run(main)
     exact = np.array(queued(planned, service_s)) - np.array(planned)
-    assert np.array_equal(found.start_s, planned)
-    assert np.array_equal(found.latency_s, exact)
-    assert not found.late_s.any()
-    assert found.residence_s is not None
-    assert np.array_equal(found.residence_s, service_s)
-    summary = summarise([Window(records=found, opened_at=0.0, requests=None, closes_at=1e9, held_open=True)])
+    assert np.array_equal(records.start_s, planned)
+    assert np.array_equal(records.latency_s, exact)
+    assert not records.late_s.any()
+    assert records.residence_s is not None
+    assert np.array_equal(records.residence_s, service_s)
+    summary = summarise([Window(records=records, opened_at=0.0, requests=None, closes_at=1e9, held_open=True)])
     ordered = np.sort(exact)
     assert summary.latency["p50"] == ordered[499]
     assert summary.latency["p99"] == ordered[989]
@@ -96,9 +96,9 @@ def test_a_stall_of_the_server_shows_in_an_open_loop_and_hides_from_a_closed_one
     # The call due k/256 s into the stall waits for its end and for the k calls before it, a millisecond each.
     waits = [1 - k / 256 + (k + 1) * MS for k in range(342)]
     exact = np.sort([MS] * (2560 - 341) + waits[:341])
-    found = percentiles(open_loop.latency_s)
-    assert found["p99"] == exact[math.ceil(2560 * 0.99) - 1]
-    assert 0.85 < found["p99"] < 0.95
+    tails = percentiles(open_loop.latency_s)
+    assert tails["p99"] == exact[math.ceil(2560 * 0.99) - 1]
+    assert 0.85 < tails["p99"] < 0.95
     assert open_loop.latency_s.max() == 1 + MS
     hidden = percentiles(closed_loop_.latency_s)
     assert hidden["p50"] == hidden["p99"] == MS
@@ -108,13 +108,13 @@ def test_a_stall_of_the_server_shows_in_an_open_loop_and_hides_from_a_closed_one
 def test_warm_up_is_the_schedules_first_part_and_is_not_counted(tmp_path: Path) -> None:
     async def main(loop: VirtualLoop) -> Records:
         gate = Gate(opens_at=0.5, requests=64)
-        found = await send(loop, tmp_path / "calls", Queue(loop, [MS]), evenly(1 / 64), gate)
+        records = await send(loop, tmp_path / "calls", Queue(loop, [MS]), evenly(1 / 64), gate)
         assert gate.admitted == 64
-        return found
+        return records
 
-    found = run(main)
-    assert len(found) == 32 + 64
-    assert int((found.start_s >= 0.5).sum()) == 64
+    records = run(main)
+    assert len(records) == 32 + 64
+    assert int((records.start_s >= 0.5).sum()) == 64
 
 
 def test_a_generator_that_wakes_late_sends_at_once_what_is_due_and_says_how_late(tmp_path: Path) -> None:
@@ -126,15 +126,15 @@ def test_a_generator_that_wakes_late_sends_at_once_what_is_due_and_says_how_late
         blocking = asyncio.create_task(block())
         await asyncio.sleep(0)
         gate = Gate(opens_at=0.0, closes_at=1.0)
-        found = await send(loop, tmp_path / "calls", Queue(loop, [0.0]), evenly(1 / 16, first=1 / 32), gate)
+        records = await send(loop, tmp_path / "calls", Queue(loop, [0.0]), evenly(1 / 16, first=1 / 32), gate)
         await blocking
-        return found
+        return records
 
-    found = run(main)
-    assert len(found) == 16, "none is dropped"
-    late = {start: late for start, late in zip(found.start_s.tolist(), found.late_s.tolist(), strict=True) if late}
+    records = run(main)
+    assert len(records) == 16, "none is dropped"
+    late = {start: late for start, late in zip(records.start_s.tolist(), records.late_s.tolist(), strict=True) if late}
     assert late == {due: 0.5 - due for due in (9 / 32, 11 / 32, 13 / 32, 15 / 32)}
-    assert np.array_equal(found.latency_s, found.late_s), "the latency counts from the planned time"
+    assert np.array_equal(records.latency_s, records.late_s), "the latency counts from the planned time"
 
 
 # ---- the bound of calls in flight ----------------------------------------------------------------------------
@@ -155,16 +155,16 @@ def test_calls_beyond_the_bound_wait_in_order_are_counted_and_none_is_dropped(tm
             return OK, math.nan
 
         gate = Gate(opens_at=0.0, requests=100)
-        found = await send(loop, tmp_path / "calls", call, evenly(MS), gate, max_in_flight=2, counters=counters)
-        return found, inside[1]
+        records = await send(loop, tmp_path / "calls", call, evenly(MS), gate, max_in_flight=2, counters=counters)
+        return records, inside[1]
 
-    found, high_water = run(main)
+    records, high_water = run(main)
     assert high_water == 2
-    assert len(found) == 100
+    assert len(records) == 100
     assert counters.bound_hits == 98
-    assert sorted(found.start_s.tolist()) == [number * MS for number in range(100)]
+    assert sorted(records.start_s.tolist()) == [number * MS for number in range(100)]
     pairs = [(number, number // 2 * 10 * MS + number % 2 * MS) for number in range(100)]
-    assert np.sort(found.late_s).tolist() == sorted(sent - number * MS for number, sent in pairs)
+    assert np.sort(records.late_s).tolist() == sorted(sent - number * MS for number, sent in pairs)
 
 
 def test_a_bound_that_is_touched_and_not_passed_is_no_hit(tmp_path: Path) -> None:
@@ -197,10 +197,10 @@ def test_with_any_bound_every_call_is_made_once_and_never_too_many_at_a_time(
         schedule = itertools.chain(planned, itertools.repeat(1e9))
         return await send(loop, tmp_path / "calls", server, schedule, gate, max_in_flight=bound), server
 
-    found, server = run(main)
-    assert sorted(found.start_s.tolist()) == planned
+    records, server = run(main)
+    assert sorted(records.start_s.tolist()) == planned
     assert server.high_water <= bound
-    assert (found.late_s >= 0).all()
+    assert (records.late_s >= 0).all()
 
 
 # ---- how it ends ---------------------------------------------------------------------------------------------
@@ -214,8 +214,8 @@ def ends_at(
     async def main(loop: VirtualLoop) -> tuple[int, float]:
         if close_at is not None:
             loop.call_at(close_at, gate.close)
-        found = await send(loop, tmp_path / "calls", Queue(loop, [MS]), planned, gate)
-        return len(found), loop.time()
+        records = await send(loop, tmp_path / "calls", Queue(loop, [MS]), planned, gate)
+        return len(records), loop.time()
 
     return run(main)
 
@@ -284,8 +284,8 @@ def test_a_closed_loop_keeps_so_many_in_flight_and_waits_for_the_last(tmp_path: 
         server = Queue(loop, [MS])
         return await call_again(loop, tmp_path / "calls", server, Gate(opens_at=0.0, requests=100), callers=5), server
 
-    found, server = run(main)
+    records, server = run(main)
     assert server.high_water == 5
-    assert len(found) == 100
-    assert found.latency_s.tolist() == [MS * min(n + 1, 5) for n in range(100)]
-    assert not found.late_s.any()
+    assert len(records) == 100
+    assert records.latency_s.tolist() == [MS * min(n + 1, 5) for n in range(100)]
+    assert not records.late_s.any()

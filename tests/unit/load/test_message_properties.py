@@ -72,18 +72,18 @@ def test_values_structs_and_lists(tree: Any, kind: str, packed: bool) -> None:
     if (kind == "Struct" and not isinstance(tree, tuple)) or (kind == "ListValue" and not isinstance(tree, list)):
         value = REFUSED
     name = f"google.protobuf.{kind}"
-    found = (
+    message = (
         outcome(dump((("@type", f"x/{name}"), ("value", tree))), "google.protobuf.Any")
         if packed
         else outcome(dump(tree), name)
     )
     if value is REFUSED:
-        assert found is REFUSED
+        assert message is REFUSED
         return
     wanted = ParseDict(value, kinds.message(name))
     if packed:
-        found = type(wanted).FromString(found.value)
-    assert found == wanted
+        message = type(wanted).FromString(message.value)
+    assert message == wanted
 
 
 WELL_KNOWN = ("Duration", "StringValue", "Any", "Empty", "Int64Value")
@@ -186,13 +186,13 @@ def sub_value(members: dict[str, Any]) -> Any:
 @given(any_trees)
 def test_any(tree: Any) -> None:
     wanted = any_value(tree)
-    found = outcome(dump((("any", tree),)))
+    message = outcome(dump((("any", tree),)))
     if tree is None:
-        assert found == kinds.message()
+        assert message == kinds.message()
     elif wanted is REFUSED:
-        assert found is REFUSED
+        assert message is REFUSED
     else:
-        assert found.any == wanted
+        assert message.any == wanted
 
 
 # ---- messages ----------------------------------------------------------------------------------------------------
@@ -271,20 +271,20 @@ def message_value(pairs: tuple[tuple[str, Any], ...]) -> Any:
 @given(objects())
 def test_messages(pairs: tuple[tuple[str, Any], ...]) -> None:
     fields = message_value(pairs)
-    found = outcome(dump(pairs))
+    message = outcome(dump(pairs))
     if fields is REFUSED:
-        assert found is REFUSED
+        assert message is REFUSED
         return
-    assert found is not REFUSED
-    assert found.i32 == int(fields.get(1) or 0)
-    assert (found.user_name, found.other) == (fields.get(14) or "", fields.get(15) or "")
+    assert message is not REFUSED
+    assert message.i32 == int(fields.get(1) or 0)
+    assert (message.user_name, message.other) == (fields.get(14) or "", fields.get(15) or "")
     color = fields.get(12)
-    assert found.c == (COLORS[color] if isinstance(color, str) else color or 0)
-    assert found.t == bool(fields.get(9))
-    assert [sub.x for sub in found.subs] == [dict(item).get("x", 0) for item in fields.get(21) or []]
-    assert {str(key): value for key, value in found.by_number.items()} == dict(fields.get(31) or ())
-    assert len(found.nvs) == len(fields.get(58) or [])
-    assert found.WhichOneof("one") == next(iter(chosen(fields)), None)
+    assert message.c == (COLORS[color] if isinstance(color, str) else color or 0)
+    assert message.t == bool(fields.get(9))
+    assert [sub.x for sub in message.subs] == [dict(item).get("x", 0) for item in fields.get(21) or []]
+    assert {str(key): value for key, value in message.by_number.items()} == dict(fields.get(31) or ())
+    assert len(message.nvs) == len(fields.get(58) or [])
+    assert message.WhichOneof("one") == next(iter(chosen(fields)), None)
 
 
 @many

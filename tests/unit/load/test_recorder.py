@@ -26,16 +26,16 @@ def written(path: Path, calls: list[tuple[float, float, int, float]], *, residen
 
 
 def test_calls_come_back_from_their_file_as_they_were(tmp_path: Path) -> None:
-    found = written(tmp_path / "calls", [(1.0, 1.5, OK, 0.0), (1.25, 3.0, UNAVAILABLE, 0.125)])
-    assert found.start_s.tolist() == [1.0, 1.25]
-    assert found.latency_s.tolist() == [0.5, 1.75]
-    assert found.end_s.tolist() == [1.5, 3.0]
-    assert found.status.tolist() == [0, 14]
-    assert found.late_s.tolist() == [0.0, 0.125]
-    assert found.start_s.dtype == np.float64
-    assert found.status.dtype == np.uint8
-    assert found.residence_s is None
-    assert len(found.message_s) == 0
+    records = written(tmp_path / "calls", [(1.0, 1.5, OK, 0.0), (1.25, 3.0, UNAVAILABLE, 0.125)])
+    assert records.start_s.tolist() == [1.0, 1.25]
+    assert records.latency_s.tolist() == [0.5, 1.75]
+    assert records.end_s.tolist() == [1.5, 3.0]
+    assert records.status.tolist() == [0, 14]
+    assert records.late_s.tolist() == [0.0, 0.125]
+    assert records.start_s.dtype == np.float64
+    assert records.status.dtype == np.uint8
+    assert records.residence_s is None
+    assert len(records.message_s) == 0
 
 
 def test_a_call_takes_25_bytes(tmp_path: Path) -> None:
@@ -81,16 +81,16 @@ def test_the_time_inside_the_server_stands_beside_its_call(tmp_path: Path) -> No
         recorder.residence(number / 8)
         recorder.record(number, number + 1, OK)
     recorder.close()
-    found = Records.load(tmp_path / "calls", residence=True)
-    assert found.residence_s is not None
-    assert found.residence_s.tolist() == [0, 1 / 8, 2 / 8, 3 / 8, 4 / 8]
-    assert found.start_s.tolist() == [0, 1, 2, 3, 4]
+    records = Records.load(tmp_path / "calls", residence=True)
+    assert records.residence_s is not None
+    assert records.residence_s.tolist() == [0, 1 / 8, 2 / 8, 3 / 8, 4 / 8]
+    assert records.start_s.tolist() == [0, 1, 2, 3, 4]
 
 
 def test_where_nobody_tells_it_the_time_inside_the_server_is_nan(tmp_path: Path) -> None:
-    found = written(tmp_path / "calls", [(1.0, 2.0, OK, 0.0)] * 3, residence=True)
-    assert found.residence_s is not None
-    assert np.isnan(found.residence_s).tolist() == [True] * 3
+    records = written(tmp_path / "calls", [(1.0, 2.0, OK, 0.0)] * 3, residence=True)
+    assert records.residence_s is not None
+    assert np.isnan(records.residence_s).tolist() == [True] * 3
 
 
 def test_the_time_inside_the_server_is_left_out_where_it_was_not_asked_for(tmp_path: Path) -> None:
@@ -111,11 +111,11 @@ def test_messages_have_a_file_of_their_own_and_know_the_start_of_their_call(tmp_
         recorder.flush_full()
     recorder.record(1.0, 2.0, OK)
     recorder.close()
-    found = Records.load(tmp_path / "calls")
-    assert found.message_s.tolist() == [0.25, 0.5] * (CHUNK + 3)
-    assert found.message_first.tolist() == [True, False] * (CHUNK + 3)
-    assert found.message_start_s.tolist() == [number for number in range(CHUNK + 3) for _ in range(2)]
-    assert len(found) == 1
+    records = Records.load(tmp_path / "calls")
+    assert records.message_s.tolist() == [0.25, 0.5] * (CHUNK + 3)
+    assert records.message_first.tolist() == [True, False] * (CHUNK + 3)
+    assert records.message_start_s.tolist() == [number for number in range(CHUNK + 3) for _ in range(2)]
+    assert len(records) == 1
 
 
 def test_without_a_path_calls_are_counted_and_forgotten() -> None:
@@ -189,8 +189,8 @@ def test_removed_files_stay_readable_for_whoever_has_loaded_them(tmp_path: Path)
     recorder.record(1.0, 2.0, OK)
     recorder.message(1.5, 0.0, 1.0)
     recorder.close()
-    found = Records.load(tmp_path / "calls")
+    records = Records.load(tmp_path / "calls")
     remove(tmp_path / "calls")
     assert list(tmp_path.iterdir()) == []
-    assert found.start_s.tolist() == [1.0]
-    assert found.message_s.tolist() == [0.5]
+    assert records.start_s.tolist() == [1.0]
+    assert records.message_s.tolist() == [0.5]

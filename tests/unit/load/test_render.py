@@ -37,11 +37,11 @@ def test_the_summary_shows_counts_throughput_latencies_and_errors() -> None:
 
 def test_what_happened_around_the_window_stands_under_the_figures_with_its_remedy() -> None:
     around = Interference(seconds=10.0, stopped_s={SERVER: 1.0}, clock_step_s=3600.0)
-    found = result([0.01] * 99, interference=around)
-    last = [line.strip() for line in render(found).splitlines()[-2:]]
+    measured = result([0.01] * 99, interference=around)
+    last = [line.strip() for line in render(measured).splitlines()[-2:]]
     assert last == [f"{notice.severity}: {notice}" for notice in around.notices]
     assert [line.partition(":")[0] for line in last] == ["warning", "note"]
-    html = found._repr_html_()
+    html = measured._repr_html_()
     assert f'<li class="gb-warn">{around.notices[0]}</li>' in html
     assert f'<li class="">{around.notices[1]}</li>' in html
 

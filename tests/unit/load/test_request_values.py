@@ -22,12 +22,11 @@ from h2.connection import H2Connection
 from h2.events import DataReceived, RequestReceived, StreamEnded
 
 from grpclab.errors import UsageError
-from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.load.bench import run_bench
 from grpclab.load.calls import request
 from grpclab.load.calls.metadata import metadata_words, parse_metadata
-from grpclab.load.calls.method import find_call
+from grpclab.load.plan import CallRequest, planned
 from tests.support import kinds
 from tests.support.kinds import meant, refused
 
@@ -72,9 +71,9 @@ MOMENT = datetime(2024, 2, 29, 12, 0, 0, 500, tzinfo=UTC)
     ],
 )  # fmt: skip
 def test_a_value_of_python_means(value: Any, message: str | None) -> None:
-    found = kinds.read_python(value)
+    tree = kinds.read_python(value)
     if message is not None:
-        assert str(found) == str(meant(message))
+        assert str(tree) == str(meant(message))
 
 
 class Opaque:
@@ -236,13 +235,13 @@ def recorder() -> Iterator[Recorder]:
 @pytest.mark.parametrize("engine", ["wire", "grpcio"])
 def test_both_engines_send_what_was_written(engine: str, recorder: Recorder, tmp_path: Path) -> None:
     data = '{"i64": 9007199254740993.0, "b": "_-8", "v": null, "any": {"@type": "x/k.Sub", "x": 1}, "f": 3.4028235e38}'
-    metadata = parse_metadata(["grpc-trace-bin=_-8", "grpc-tags-bin=AA==", "x-bin=-_", "x=a=b"])
-    call = find_call("", "k.Kinds/Send", data=data, metadata=metadata, proto=kinds.write(tmp_path))
+    metadata = ("grpc-trace-bin=_-8", "grpc-tags-bin=AA==", "x-bin=-_", "x=a=b")
+    call = CallRequest(name="k.Kinds/Send", data=data, metadata=metadata, proto=kinds.write(tmp_path))
     levels: dict[str, Level] = {"load.engine": engine, "load.requests": 1, "load.concurrency": 1, "load.warmup_s": 0.0}
-    result = run_bench(f"127.0.0.1:{recorder.server_address[1]}", TrialConfig().replace(levels), call=call)
+    result = run_bench(f"127.0.0.1:{recorder.server_address[1]}", planned(levels), call=call)
     assert result.run.summary.errors == 0
     headers, body = recorder.seen.get(timeout=20)
-    assert body == call.payload == kinds.read(data).SerializeToString()
-    found = {key: value.rstrip(b"=") for key, value in headers.items() if key.startswith((b"grpc-t", b"x"))}
-    found.pop(b"grpc-timeout")
-    assert found == {b"grpc-trace-bin": b"/+8", b"grpc-tags-bin": b"AA", b"x-bin": b"+w", b"x": b"a=b"}
+    assert body == result.call.payload == kinds.read(data).SerializeToString()
+    sent = {key: value.rstrip(b"=") for key, value in headers.items() if key.startswith((b"grpc-t", b"x"))}
+    sent.pop(b"grpc-timeout")
+    assert sent == {b"grpc-trace-bin": b"/+8", b"grpc-tags-bin": b"AA", b"x-bin": b"+w", b"x": b"a=b"}

@@ -17,9 +17,9 @@ def test_only_calls_of_the_window_that_succeeded_are_tallied() -> None:
 
 
 def test_a_call_under_way_is_as_old_as_the_window_at_most() -> None:
-    report = Tally(opens_at=10.0, limits_s=[1.0, 5.0]).report([2.0, 12.0, 13.5], now=14.0)
-    assert (report["under_way"], report["oldest_s"], report["youngest_s"]) == (3, 4.0, 0.5)
-    assert report["overdue"] == [2, 0]
+    running = Tally(opens_at=10.0, limits_s=[1.0, 5.0]).running([2.0, 12.0, 13.5], now=14.0)
+    assert (running.under_way, running.oldest_s, running.youngest_s) == (3, 4.0, 0.5)
+    assert running.overdue == (2, 0)
 
 
 def test_what_is_added_to_a_copy_is_not_in_the_tally() -> None:
@@ -58,5 +58,5 @@ def test_only_what_lies_in_the_window_counts() -> None:
 
 
 def test_the_line_of_progress_tells_of_calls_that_go_on_after_the_window() -> None:
-    seen = LoadProgress(elapsed_s=5.0, calls=10, errors=0, latency_p99_s=0.1, over=True, under_way=7)
-    assert progress_text(seen, duration_s=4.0).endswith("the window is over, 7 calls still under way")
+    progress = LoadProgress(elapsed_s=5.0, calls=10, errors=0, latency_p99_s=0.1, over=True, under_way=7)
+    assert progress_text(progress, duration_s=4.0).endswith("the window is over, 7 calls still under way")

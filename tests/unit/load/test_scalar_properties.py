@@ -48,18 +48,18 @@ def test_whole_numbers(field: str, word: str, quoted: bool) -> None:
     bits = 32 if field in ("i32", "u32", "s32", "uv") else 64
     low, high = (0, 2**bits - 1) if field in ("u32", "u64", "f64", "uv") else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
     value = exact(word if quoted else word.strip(" \t\n\r"))
-    found = outcome(dump(((field, word if quoted else Raw(word)),)))
+    message = outcome(dump(((field, word if quoted else Raw(word)),)))
     if not quoted and word.strip(" \t\n\r") == "null":
-        assert found == kinds.message()
+        assert message == kinds.message()
     elif value is None or value.denominator != 1 or not low <= value <= high:
-        assert found is REFUSED
+        assert message is REFUSED
     else:
         wanted = kinds.message()
         if field in ("iv", "uv"):
             getattr(wanted, field).value = int(value)
         else:
             setattr(wanted, field, int(value))
-        assert found == wanted
+        assert message == wanted
 
 
 @many
@@ -69,10 +69,10 @@ def test_whole_numbers(field: str, word: str, quoted: bool) -> None:
     quoted=st.booleans(),
 )
 def test_numbers_with_a_point(field: str, word: str, quoted: bool) -> None:
-    found = outcome(dump(((field, word if quoted else Raw(word)),)))
+    message = outcome(dump(((field, word if quoted else Raw(word)),)))
     bare = word if quoted else word.strip(" \t\n\r")
     if not quoted and bare == "null":
-        assert found == kinds.message()
+        assert message == kinds.message()
         return
     value: float | None = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}.get(bare if quoted else "")
     if value is None:
@@ -80,10 +80,10 @@ def test_numbers_with_a_point(field: str, word: str, quoted: bool) -> None:
         if field in ("f", "fv") and value is not None and abs(Fraction(value)) >= 2**128 - 2**103:
             value = None
     if value is None:
-        assert found is REFUSED
+        assert message is REFUSED
         return
-    assert found is not REFUSED
-    sent = getattr(found, field).value if field.endswith("v") else getattr(found, field)
+    assert message is not REFUSED
+    sent = getattr(message, field).value if field.endswith("v") else getattr(message, field)
     width = "<f" if field in ("f", "fv") else "<d"
     assert struct.pack(width, sent) == struct.pack(width, value)
 
@@ -107,9 +107,9 @@ def test_bytes(field: str, word: str) -> None:
         "any": (("@type", "x/k.Sub"), ("b", word)),
         "old": (("[k.blob]", word),),
     }
-    found = outcome(dump(((field, places.get(field, word)),)))
+    message = outcome(dump(((field, places.get(field, word)),)))
     if value is None:
-        assert found is REFUSED
+        assert message is REFUSED
         return
     sub = kinds.message("k.Sub")
     sub.b = value
@@ -120,9 +120,9 @@ def test_bytes(field: str, word: str) -> None:
         "old": lambda m: m.old.Extensions[kinds.pool().FindExtensionByName("k.blob")],
     }
     if field == "any":
-        assert found.any.value == sub.SerializeToString()
+        assert message.any.value == sub.SerializeToString()
     else:
-        assert readers[field](found) == value
+        assert readers[field](message) == value
 
 
 @many
@@ -131,11 +131,11 @@ def test_bytes(field: str, word: str) -> None:
     value=st.text(st.characters(codec=None), max_size=6),
 )
 def test_texts(field: str, value: str) -> None:
-    found = outcome(dump(((field if field != "by" else "byName", ((value, ()),) if field == "by" else value),)))
+    message = outcome(dump(((field if field != "by" else "byName", ((value, ()),) if field == "by" else value),)))
     try:  # two halves side by side are one character to JSON
         joined = value.encode("utf-16", "surrogatepass").decode("utf-16")
     except UnicodeDecodeError:
-        assert found is REFUSED
+        assert message is REFUSED
         return
     readers: dict[str, Callable[[Any], Any]] = {
         "s": lambda m: m.s,
@@ -144,7 +144,7 @@ def test_texts(field: str, value: str) -> None:
         "v": lambda m: m.v.string_value,
         "by": lambda m: next(iter(m.by_name)),
     }
-    assert readers[field](found) == joined
+    assert readers[field](message) == joined
 
 
 def is_leap(year: int) -> bool:
@@ -202,16 +202,16 @@ timestamps = st.builds(
 def test_timestamps(word: str, packed: bool) -> None:
     value = timestamp_value(word)
     any_of = (("@type", "x/google.protobuf.Timestamp"), ("value", word))
-    found = outcome(dump((("any", any_of) if packed else ("ts", word),)))
+    message = outcome(dump((("any", any_of) if packed else ("ts", word),)))
     if value is None:
-        assert found is REFUSED
+        assert message is REFUSED
         return
     wanted = kinds.message()
     wanted.ts.seconds, wanted.ts.nanos = value
     if packed:
-        assert found.any.value == wanted.ts.SerializeToString()
+        assert message.any.value == wanted.ts.SerializeToString()
     else:
-        assert found == wanted
+        assert message == wanted
 
 
 durations = st.builds(
@@ -227,11 +227,11 @@ durations = st.builds(
 @given(mutated(durations, "0123456789-+.s eE_٣\n"))
 def test_durations(word: str) -> None:
     value = duration_value(word)
-    found = outcome(dump((("du", word),)))
+    message = outcome(dump((("du", word),)))
     if value is None:
-        assert found is REFUSED
+        assert message is REFUSED
     else:
-        assert (found.du.seconds, found.du.nanos) == value
+        assert (message.du.seconds, message.du.nanos) == value
 
 
 def mask_value(word: str) -> list[str] | None:
@@ -253,8 +253,8 @@ masks = st.lists(
 @given(mutated(masks.map(lambda paths: ",".join(".".join(path) for path in paths)), "aZ0_,. *é\n"))
 def test_field_masks(word: str) -> None:
     value = mask_value(word)
-    found = outcome(dump((("fm", word),)))
+    message = outcome(dump((("fm", word),)))
     if value is None:
-        assert found is REFUSED
+        assert message is REFUSED
     else:
-        assert list(found.fm.paths) == value
+        assert list(message.fm.paths) == value

@@ -33,8 +33,8 @@ from tests.support.bench_results import OK, UNAVAILABLE, open_loop, rate_run, re
 
 
 def test_thresholds_are_read_in_their_order() -> None:
-    found = parse_slo("p99=5ms, errors = 0.1%,rps=1000,max=1s")
-    assert [(o.name, o.limit, o.text) for o in found] == [
+    objectives = parse_slo("p99=5ms, errors = 0.1%,rps=1000,max=1s")
+    assert [(o.name, o.limit, o.text) for o in objectives] == [
         ("p99", pytest.approx(0.005), "5ms"),
         ("errors", pytest.approx(0.001), "0.1%"),
         ("rps", 1000.0, "1000"),
@@ -45,13 +45,13 @@ def test_thresholds_are_read_in_their_order() -> None:
 
 @pytest.mark.parametrize("name", KEYS)
 def test_every_key_can_be_given(name: str) -> None:
-    (found,) = parse_slo(f"{name}={'50%' if name == 'errors' else '7' if name == 'rps' else '7ms'}")
-    assert found.name == name
-    judge(found, thousand().run.summary)
+    (objective,) = parse_slo(f"{name}={'50%' if name == 'errors' else '7' if name == 'rps' else '7ms'}")
+    assert objective.name == name
+    judge(objective, thousand().run.summary)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("p99", r"--slo 'p99' is not a threshold: write name=limit, as p99=5ms"),
         ("", r"--slo '' is not a threshold"),
@@ -69,8 +69,8 @@ def test_every_key_can_be_given(name: str) -> None:
         ("p99=5ms,p99=6ms", r"--slo names p99 twice"),
     ],
 )
-def test_what_cannot_be_a_threshold_is_told_in_one_line(text: str, said: str) -> None:
-    with pytest.raises(UsageError, match=said) as refused:
+def test_what_cannot_be_a_threshold_is_told_in_one_line(text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message) as refused:
         parse_slo(text)
     assert "\n" not in str(refused.value)
 
@@ -94,14 +94,14 @@ def test_what_cannot_be_a_threshold_is_told_in_one_line(text: str, said: str) ->
     ],
 )
 def test_a_window_is_judged_by_its_calls(slo: str, met: bool, sentence: str) -> None:
-    (found,) = thousand(slo=slo).judgements
-    assert (found.met, found.sentence) == (met, sentence)
+    (judgement,) = thousand(slo=slo).judgements
+    assert (judgement.met, judgement.sentence) == (met, sentence)
 
 
 def test_what_too_few_calls_were_made_for_is_not_met_and_says_so() -> None:
-    (found,) = result([0.001] * 999, slo="p99=5ms").judgements
-    assert not found.met
-    assert found.sentence == "not enough calls to judge p99=5ms: it needs 1,000, there were 999"
+    (judgement,) = result([0.001] * 999, slo="p99=5ms").judgements
+    assert not judgement.met
+    assert judgement.sentence == "not enough calls to judge p99=5ms: it needs 1,000, there were 999"
     assert result([0.001] * 1000, slo="p99=5ms").judgements[0].met
     for slo in ("max=5ms", "mean=5ms", "errors=1%"):
         assert "it needs 1, there were 0" in result([], slo=slo).missed

@@ -132,8 +132,10 @@ def test_messages_of_a_stream(path: Path) -> None:
 
 def test_the_server_s_own_account_goes_with_its_call(path: Path) -> None:
     def tell(server: Server, stream_id: int) -> None:
-        told = [("grpclab-residence-ns", value) for value in ["1000000", "", "x", "9" * 5000][stream_id // 2 % 4 :][:1]]
-        server.net._loop.call_later(stream_id * MS, server.answer, stream_id, 0, b"\0\0\0\0\0", told)
+        trailers = [
+            ("grpclab-residence-ns", value) for value in ["1000000", "", "x", "9" * 5000][stream_id // 2 % 4 :][:1]
+        ]
+        server.net._loop.call_later(stream_id * MS, server.answer, stream_id, 0, b"\0\0\0\0\0", trailers)
 
     async def main(bench: Bench) -> Records:
         bench.net.on_request = tell
@@ -236,7 +238,7 @@ def test_a_short_deadline_does_not_keep_a_slow_server_from_being_reached(path: P
         bench.net.at(1.0, speak)
         return await bench.closed_loop(1, Gate(opens_at=0, closes_at=3.0))
 
-    found = statuses(on_a_net(main, path, ClientConfig(deadline_s=0.1)))
-    assert found.keys() == {"OK", "DEADLINE_EXCEEDED"}
-    assert found["DEADLINE_EXCEEDED"] in range(9, 12)
-    assert found["OK"] > 200
+    counts = statuses(on_a_net(main, path, ClientConfig(deadline_s=0.1)))
+    assert counts.keys() == {"OK", "DEADLINE_EXCEEDED"}
+    assert counts["DEADLINE_EXCEEDED"] in range(9, 12)
+    assert counts["OK"] > 200

@@ -139,19 +139,19 @@ def test_calls_that_the_server_did_not_accept(path: Path, resend: bool, pooling:
         bench.net.on_request = refuse_some
         return await bench.closed_loop(1, requests=10)
 
-    found = statuses(on_a_net(main, path, ClientConfig(resend=resend, pooling=pooling)))
+    counts = statuses(on_a_net(main, path, ClientConfig(resend=resend, pooling=pooling)))
     if resend:
-        assert found == {"OK": 10}
+        assert counts == {"OK": 10}
     else:
-        assert found == ({"OK": 9, "UNAVAILABLE": 1} if pooling == "shared" else {"OK": 5, "UNAVAILABLE": 5})
+        assert counts == ({"OK": 9, "UNAVAILABLE": 1} if pooling == "shared" else {"OK": 5, "UNAVAILABLE": 5})
 
 
 def test_a_refused_call_is_sent_again_once_and_its_latency_counts_from_its_beginning(path: Path) -> None:
-    seen: list[int] = []
+    streams: list[int] = []
 
     def refuse(server: Server, stream_id: int) -> None:
-        seen.append(stream_id)
-        if len(seen) % 3:
+        streams.append(stream_id)
+        if len(streams) % 3:
             server.net._loop.call_later(MS, server.refuse, stream_id)
         else:
             server.net.answer_later(server, stream_id)
@@ -338,11 +338,11 @@ def test_per_call_where_nobody_listens(path: Path) -> None:
 
 def test_several_windows_on_the_same_connections(path: Path) -> None:
     async def main(bench: Bench) -> list[dict[str, int]]:
-        found = [statuses(await bench.closed_loop(4, requests=20)) for _ in range(3)]
-        found.append(statuses(await open_loop_again(bench)))
-        found.append(statuses(await bench.closed_loop(4, requests=20)))
+        counts = [statuses(await bench.closed_loop(4, requests=20)) for _ in range(3)]
+        counts.append(statuses(await open_loop_again(bench)))
+        counts.append(statuses(await bench.closed_loop(4, requests=20)))
         assert len(bench.net.servers) == 2
-        return found
+        return counts
 
     async def open_loop_again(bench: Bench) -> Records:
         recorder = Recorder(path)

@@ -15,7 +15,6 @@ from grpclab.analysis import log_t_interval
 from grpclab.errors import DesignError
 from grpclab.factors.config import FACTORS
 from grpclab.notebook import explore
-from grpclab.report import write_report
 from grpclab.report.stored import StoredStudy, finished_studies
 from tests.support import stored_studies, synthetic
 
@@ -49,7 +48,7 @@ def test_a_folder_and_a_report_hold_the_same_study(
 
 def test_a_report_as_it_is_written_holds_its_study(tmp_path: Path) -> None:
     small = synthetic.small_study()
-    sent = load_study(write_report(tmp_path / "small.html", small.finished()))
+    sent = load_study(small.report(tmp_path / "small.html"))
     assert sent.verdict == small.verdict
     assert len(sent.trials) == len(small.trials)
 
@@ -148,11 +147,11 @@ def test_the_ratios_sentence_has_the_interval_of_analysis() -> None:
     interval = log_t_interval(ratios["ratio"])
     assert explore.mean_ratio(ratios["ratio"]) == interval.mean
     assert explore.ratio_ends(ratios["ratio"]) == (interval.low, interval.high)
-    said = explore.ratios_told(ratios, baseline="a", candidate="b")
+    said = explore.ratios_sentence(ratios, baseline="a", candidate="b")
     assert said == f"b against a: throughput 2.00× (3 blocks, {interval.low:.2f} to {interval.high:.2f})."
-    one = explore.ratios_told(ratios.head(1), baseline="a", candidate="b")
+    one = explore.ratios_sentence(ratios.head(1), baseline="a", candidate="b")
     assert one == "b against a: throughput 2.00× (1 block: no interval)."
-    assert explore.ratios_told(ratios.head(0), baseline="a", candidate="b") == "There is no block with both."
+    assert explore.ratios_sentence(ratios.head(0), baseline="a", candidate="b") == "There is no block with both."
 
 
 def test_axes_of_ratios_have_ticks_that_read_as_ratios() -> None:

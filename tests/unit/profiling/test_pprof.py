@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from grpclab.diagnostics.app import heap_samples
 from grpclab.profiling import pprof
+from grpclab.servers.agent import Allocation
 from tests.support.pprof_message import folded, read
 
 FRAMES = st.tuples(
@@ -41,7 +42,7 @@ def test_types_period_and_duration_are_named() -> None:
 
 
 def test_memory_is_told_in_blocks_and_bytes() -> None:
-    found = heap_samples([{"bytes": 700, "blocks": 3, "frames": [["a/b.py", 1], ["a/c.py", 7]]}])
+    found = heap_samples([Allocation(size=700, blocks=3, frames=(("a/b.py", 1), ("a/c.py", 7)))])
     profile = read(pprof.heap(found, duration_s=1, time_ns=1))
     names = profile.string_table
     assert [(names[t.type], names[t.unit]) for t in profile.sample_type] == [

@@ -10,9 +10,9 @@ from bs4 import BeautifulSoup
 
 from grpclab import analysis, load_study
 from grpclab.report import figures, sections
-from grpclab.report.finished import FinishedStudy
 from grpclab.report.stored import StoredStudy
 from grpclab.study.stored_values import read_manifest
+from tests.support.finished import finished
 
 ROOT = Path(__file__).resolve().parents[3]
 PUBLISHED = ("example", "replication")
@@ -43,7 +43,7 @@ def test_todays_code_draws_the_published_page(name: str) -> None:
     path = ROOT / "reports" / f"{name}.html"
     published = load_study(path)
     page = BeautifulSoup(path.read_text(), "html.parser")
-    for section in sections(FinishedStudy.of(published.manifest, published.trials, published.verdict)):
+    for section in sections(finished(published.manifest, published.trials, published.verdict)):
         if section.anchor not in NOT_IN_THE_DATA:
             there = page.find(id=section.anchor)
             assert there is not None, section.anchor
@@ -51,7 +51,7 @@ def test_todays_code_draws_the_published_page(name: str) -> None:
 
 
 def test_the_readmes_figure_is_one_of_the_example(example: StoredStudy) -> None:
-    study = FinishedStudy.of(example.manifest, example.trials, example.verdict)
+    study = finished(example.manifest, example.trials, example.verdict)
     block = figures.throughput(study, study.plan.curves[0])
     assert block is not None
     drawn, published = (

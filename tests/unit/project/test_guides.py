@@ -25,7 +25,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> StoredStudy:
 def test_marks_are_found_with_their_lines() -> None:
     text = "# A\n\nIt is <!-- example: b against a -->1.20x (1.10 to 1.30)<!-- /example --> here,\nnot <!-- this -->.\n"
     (mark,) = guides.marks(text)
-    assert mark == guides.Mark(what="b against a", said="1.20x (1.10 to 1.30)", line=3)
+    assert mark == guides.Mark(what="b against a", text="1.20x (1.10 to 1.30)", line=3)
     assert unmarked(text) == "# A\n\nIt is 1.20x (1.10 to 1.30) here,\nnot .\n"
 
 
@@ -60,16 +60,16 @@ def test_an_amount_has_the_unit_of_its_column(column: str, numbers: tuple[float,
 def test_a_mark_says_what_the_study_holds(study: StoredStudy) -> None:
     headline = study.verdict["headline"]
     estimate = guides.estimate(headline["ratio"], headline["ci_low"], headline["ci_high"])
-    assert guides.told("optimized against basic", study) == estimate
-    assert guides.told("verdict of optimized against basic", study) == "faster"
-    assert guides.told("server_cpu_per_call_s of basic-c64", study) == "318 us (315 to 322)"
-    assert guides.told("throughput_rps of optimized-c64", study).endswith(")")
+    assert guides.current_text("optimized against basic", study) == estimate
+    assert guides.current_text("verdict of optimized against basic", study) == "faster"
+    assert guides.current_text("server_cpu_per_call_s of basic-c64", study) == "318 us (315 to 322)"
+    assert guides.current_text("throughput_rps of optimized-c64", study).endswith(")")
 
 
 @pytest.mark.parametrize("what", ["optimized against nothing", "verdict of nothing", "nonsense of basic-c64"])
 def test_a_mark_of_what_the_study_does_not_hold_is_refused(what: str, study: StoredStudy) -> None:
     with pytest.raises(DesignError, match=what):
-        guides.told(what, study)
+        guides.current_text(what, study)
 
 
 def test_a_number_that_is_not_measured_yet_stays_until_it_is(study: StoredStudy) -> None:
@@ -78,7 +78,7 @@ def test_a_number_that_is_not_measured_yet_stays_until_it_is(study: StoredStudy)
     assert mark.if_measured
     assert guides.refreshed(later, study) == later
     now = later.replace("nothing", "basic")
-    assert guides.told("optimized against basic", study) in guides.refreshed(now, study)
+    assert guides.current_text("optimized against basic", study) in guides.refreshed(now, study)
     with pytest.raises(DesignError):
         guides.refreshed(later.replace(", if measured", ""), study)
 
@@ -86,7 +86,7 @@ def test_a_number_that_is_not_measured_yet_stays_until_it_is(study: StoredStudy)
 def test_one_block_has_no_interval_to_tell(tmp_path: Path) -> None:
     lonely = load_study(stored_studies.as_folder(synthetic.full_study(blocks=1), tmp_path / "lonely"))
     with pytest.raises(DesignError, match="fewer than 2 blocks"):
-        guides.told("throughput_rps of basic-c64", lonely)
+        guides.current_text("throughput_rps of basic-c64", lonely)
 
 
 def test_the_guides_are_written_anew(

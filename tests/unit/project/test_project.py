@@ -10,6 +10,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import nbformat
@@ -18,7 +19,7 @@ import pytest
 import yaml
 
 import grpclab
-from grpclab import errors
+from grpclab import analysis, errors
 from grpclab.factors.channel_args import mapping_markdown
 from grpclab.notebook.trial import TrialNotebook
 from grpclab.study.parameters import StudyParameters
@@ -115,19 +116,17 @@ def test_one_module_opens_every_channel() -> None:
 # ---- public names --------------------------------------------------------------------------------------------
 
 
-def test_the_public_names_are_sorted_and_complete() -> None:
-    def kind(name: str) -> tuple[int, str]:
-        return (0 if name.isupper() else 1 if name[0].isupper() else 2, name)
-
-    assert grpclab.__all__ == sorted(grpclab.__all__, key=kind)
-    assert set(grpclab.__all__) == {*grpclab._HOMES, *grpclab._MODULES}
+@pytest.mark.parametrize("room", [grpclab, analysis], ids=lambda room: room.__name__)
+def test_type_checkers_see_the_names_where_they_are_loaded_from(room: ModuleType) -> None:
     for_type_checkers = {
-        alias.name
-        for node in ast.walk(ast.parse((PACKAGE / "__init__.py").read_text()))
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("grpclab.")
+        alias.name: (node.module or "").removeprefix(f"{room.__name__}.")
+        for node in ast.walk(ast.parse(inspect.getsource(room)))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("grpclab")
         for alias in node.names
     }
-    assert for_type_checkers == set(grpclab.__all__)
+    modules = {name: home.rpartition(".")[0] for name, home in getattr(room, "_MODULES", {}).items()}
+    assert for_type_checkers == room._HOMES | modules
+    assert room.__all__ == list(room._HOMES | modules)
 
 
 @pytest.mark.parametrize("name", grpclab.__all__)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from xml.etree import ElementTree
 
-from grpclab.report.finished import FinishedStudy
 from grpclab.report.renderers.figure_files import write_figures
 from tests.support import synthetic
 
 
 def test_every_figure_is_there_as_svg_and_png(tmp_path: Path) -> None:
     made = synthetic.small_study()
-    study = FinishedStudy.of(made.manifest, made.trials, made.verdict, synthetic.material(made)["histograms"])
+    study = made.finished(histograms=synthetic.material(made)["histograms"])
     written = write_figures(tmp_path / "figures", study)
     names = [path.name for path in written]
     assert names == sorted(names)

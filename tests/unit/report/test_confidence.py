@@ -10,7 +10,7 @@ from tests.support import synthetic
 
 
 def study(made: synthetic.MadeStudy) -> FinishedStudy:
-    return FinishedStudy.of(made.manifest, made.trials, made.verdict)
+    return made.finished()
 
 
 def test_all_blocks_agree() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 import grpclab
 from grpclab.errors import DesignError
-from grpclab.report import data, write_report
+from grpclab.report import data
 from tests.support import synthetic
 
 EVIL = "</script><script>alert(1)</script><!-- \ud800 \x00 é"
@@ -23,7 +23,7 @@ def made() -> synthetic.MadeStudy:
 
 def test_a_report_is_still_a_study(made: synthetic.MadeStudy, tmp_path: Path) -> None:
     material = synthetic.material(made)
-    path = write_report(tmp_path / "r.html", made.finished(**material), details=material["details"])
+    path = made.report(tmp_path / "r.html", **material)
     found = grpclab.load_study(path)
     assert (found.name, found.manifest, found.verdict) == ("small", made.manifest, made.verdict)
     pd.testing.assert_frame_equal(found.trials, made.trials)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
 
 import pytest
 
+from grpclab.analysis import Comparison, Verdict
 from grpclab.factors.variants import LADDER
 from grpclab.report import glossary
 from grpclab.report.finished import FinishedStudy
@@ -18,7 +19,7 @@ from tests.support import synthetic
 @pytest.fixture(scope="module")
 def study() -> FinishedStudy:
     made = synthetic.full_study()
-    return FinishedStudy.of(made.manifest, made.trials, made.verdict)
+    return made.finished()
 
 
 def test_every_rung_says_on_what_evidence_it_was_decided() -> None:
@@ -37,13 +38,13 @@ def test_every_rung_says_on_what_evidence_it_was_decided() -> None:
         (True, 1.1, "inconclusive", "this study cannot tell", False),
         (False, 0.99, "equivalent", "this study sees no difference", False),
         (False, 1.01, "equivalent", "this study sees no difference", False),
-        (True, None, "inconclusive", "not measured here", False),
+        (True, math.nan, "inconclusive", "not measured here", False),
     ],
 )
 def test_a_study_is_held_against_the_decision(
-    kept: bool, ratio: float | None, verdict: str, stands: str, against: bool
+    kept: bool, ratio: float, verdict: Verdict, stands: str, against: bool
 ) -> None:
-    comparison: dict[str, Any] = {"ratio": ratio, "verdict": verdict}
+    comparison = Comparison(ratio=ratio, verdict=verdict)
     found = ladder.Decision(title="a rung", kept=kept, why="", comparison=comparison)
     assert (found.stands, found.against) == (stands, against)
 
@@ -51,9 +52,9 @@ def test_a_study_is_held_against_the_decision(
 def test_the_ladder_names_the_rungs_that_point_the_other_way(study: FinishedStudy) -> None:
     found = list(ladder.decisions(study))
     assert [d.title for d in found] == [rung.title for rung in study.plan.ladder[1:]]
-    assert ladder.told(found).endswith("this one only says whether it agrees.")
-    odd = ladder.Decision(title="pool", kept=True, why="", comparison={"ratio": 0.92, "verdict": "inconclusive"})
-    assert ladder.told([*found, odd]).endswith("It points the other way for pool (kept, here 0.92×).")
+    assert ladder.lead(found).endswith("this one only says whether it agrees.")
+    odd = ladder.Decision(title="pool", kept=True, why="", comparison=Comparison(ratio=0.92))
+    assert ladder.lead([*found, odd]).endswith("It points the other way for pool (kept, here 0.92×).")
     assert "ladder: asyncio server (rejected)" in table(study)
 
 
@@ -62,14 +63,14 @@ def test_the_ladder_names_the_rungs_that_point_the_other_way(study: FinishedStud
 
 def test_the_named_configurations_are_explained_where_they_are_what_they_are_called() -> None:
     made = synthetic.waiting_study()
-    told = dict(glossary.explained(FinishedStudy.of(made.manifest, made.trials, made.verdict)))
+    told = dict(glossary.explained(made.finished()))
     assert list(told) == ["waiting", "engine wire", "A/A"]
     basic = synthetic.small_study()  # "the basic one" is a title, and its settings are those of basic
-    first = dict(glossary.variants(FinishedStudy.of(basic.manifest, basic.trials, basic.verdict)))
+    first = dict(glossary.variants(basic.finished()))
     assert list(first) == ["basic"]
     for row in basic.manifest["plan"]["configurations"]:
         row["settings"] = {**row["settings"], "server.threads": 3}
-    assert not dict(glossary.variants(FinishedStudy.of(basic.manifest, basic.trials, basic.verdict)))
+    assert not dict(glossary.variants(basic.finished()))
 
 
 def test_the_words_stand_under_the_verdict_and_in_the_markdown(study: FinishedStudy) -> None:

@@ -22,14 +22,16 @@ from grpclab.report.figures.shares import VIEWS, View, profiles
 from grpclab.report.figures.timeline import relative
 from grpclab.report.figures.windows import panels
 from grpclab.report.finished import FinishedStudy
+from grpclab.report.grouping import grouped
 from grpclab.report.tidy import tidy
 from tests.support import full_plan, synthetic
+from tests.support.finished import finished
 
 
 @pytest.fixture(scope="module")
 def study() -> FinishedStudy:
     made = synthetic.full_study()
-    return FinishedStudy.of(made.manifest, made.trials, made.verdict)
+    return made.finished()
 
 
 def text_of(svg: str) -> str:
@@ -43,7 +45,7 @@ def test_a_curve_names_its_lines_and_its_hollow_markers(study: FinishedStudy) ->
         shown = text_of(svg)
         assert "basic" in shown
         assert "optimized" in shown
-        assert qty.ratio(study.headline["ratio"]) in shown
+        assert qty.ratio(study.headline.ratio) in shown
         assert theme.BASELINE.lower() in svg
         assert theme.CANDIDATE.lower() in svg
     assert "optimized at 256" in block.caption
@@ -69,7 +71,7 @@ def test_rungs_stand_where_their_baseline_stands(study: FinishedStudy) -> None:
         assert rungs[name].start == pytest.approx(pool.end)
     assert not rungs["asyncio server"].kept
     last = rungs["HTTP/2 settings"]
-    assert last.end == pytest.approx(study.headline["ratio"], rel=1e-9)
+    assert last.end == pytest.approx(study.headline.ratio, rel=1e-9)
     slot = rungs["a process per core"]
     assert math.isnan(slot.ratio)
     assert slot.start == pytest.approx(last.end)
@@ -99,13 +101,13 @@ def test_shares_of_work_leave_waiting_out(study: FinishedStudy, view: View) -> N
 
 
 def test_every_comparison_is_listed_once(study: FinishedStudy) -> None:
-    listed = [c for _, found in study.listed() for c in found]
+    listed = [c for _, found in grouped(study) for c in found]
     assert len(listed) == len(study.verdict.comparisons) + 2
-    groups = [name for name, _ in study.listed()]
+    groups = [name for name, _ in grouped(study)]
     assert groups[:5] == ["headline", "the same pair, other metrics", "each side", "engines", "ladder"]
-    engines = dict(study.listed())["engines"]
+    engines = dict(grouped(study))["engines"]
     assert len(engines) == 3
-    assert all("engine" in str(c["title"]) for c in engines)
+    assert all("engine" in c.title for c in engines)
     assert groups[-1] == "noise (A/A)"
 
 
@@ -123,7 +125,7 @@ def loaded(basic: float, optimized: float, *, base: str = "grpcio", limits: str 
         trials.loc[wire, "limited_by"] = limits
     made.manifest["plan"]["engines"] |= {"base": base}
     made = made.judged_again(trials)
-    return FinishedStudy.of(made.manifest, made.trials, made.verdict)
+    return made.finished()
 
 
 def test_an_engine_is_the_measured_one_else_the_planned_one_else_the_default(study: FinishedStudy) -> None:
@@ -131,12 +133,12 @@ def test_an_engine_is_the_measured_one_else_the_planned_one_else_the_default(stu
     assert study.engine("basic-c64-wire") == "wire"
     assert study.engine("no such configuration") == ""
     plan = {"configurations": [{"name": "a", "settings": {}}, {"name": "b", "settings": {}}]}
-    unmeasured = FinishedStudy.of(
+    unmeasured = finished(
         {"plan": plan}, pd.DataFrame({"configuration": ["b"], "load.engine": ["grpcio"], "valid": [False]}), {}
     )
     assert (unmeasured.engine("a"), unmeasured.engine("b")) == ("wire", "grpcio")
     planned = {"configurations": [{"name": "a", "settings": {"load.engine": "grpcio"}}]}
-    assert FinishedStudy.of({"plan": planned}, pd.DataFrame(), {}).engine("a") == "grpcio"
+    assert finished({"plan": planned}, pd.DataFrame(), {}).engine("a") == "grpcio"
 
 
 def test_several_engines_are_said_together_and_none_is_not_said(study: FinishedStudy) -> None:
@@ -178,7 +180,7 @@ def test_the_cost_of_the_client_is_one_sentence_whatever_it_is(measured: dict[st
 
 def test_a_variant_without_a_common_block_says_so(study: FinishedStudy) -> None:
     kept = study.trials[study.trials["configuration"] != "basic-c64-wire"]
-    found = FinishedStudy.of(study.manifest_document, kept, analysis.analyse(kept, study.plan).as_dict())
+    found = FinishedStudy.of(study.manifest, kept, analysis.analyse(kept, study.plan))
     assert client_cost(found).endswith("; basic: no block has both engines.")
     assert figures.engines(found) is not None
 
@@ -199,8 +201,8 @@ def test_bars_of_engines_are_hollow_where_the_client_was_the_limit(study: Finish
 def test_an_interval_that_two_blocks_leave_wide_open_does_not_flatten_the_bars(study: FinishedStudy) -> None:
     trials = study.trials[study.trials["block"] < 2].copy()
     trials.loc[trials["configuration"].eq("basic-c64") & trials["block"].eq(0), "throughput_rps"] *= 4
-    judged = analysis.analyse(trials, study.plan).as_dict()
-    block = figures.engines(FinishedStudy.of(study.manifest_document, trials, judged))
+    judged = analysis.analyse(trials, study.plan)
+    block = figures.engines(FinishedStudy.of(study.manifest, trials, judged))
     assert block is not None
     assert {"2k", "4k", "6k"} <= set(text_of(block.svg_wide).split())
 
@@ -239,7 +241,7 @@ def test_without_trials_there_is_no_figure(
 ) -> None:
     made = synthetic.small_study()
     empty = made.judged_again(made.trials.iloc[:0])
-    assert not draw(FinishedStudy.of(empty.manifest, empty.trials, empty.verdict))
+    assert not draw(empty.finished())
 
 
 def test_drawing_leaves_no_global_state(study: FinishedStudy) -> None:

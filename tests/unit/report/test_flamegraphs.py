@@ -11,8 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from grpclab.profiling import flamegraph
-from grpclab.report import write_report
-from grpclab.report.finished import FinishedStudy, Profiles
+from grpclab.report.finished import Profiles
 from grpclab.report.sections.flamegraphs import section
 from grpclab.study.designs.design import schedule
 from grpclab.study.parameters import StudyParameters
@@ -35,7 +34,7 @@ def profiles(first: str, second: str) -> Profiles:
 
 def test_both_sides_are_drawn_once_and_what_changed_most_is_listed() -> None:
     made = synthetic.full_study()
-    study = FinishedStudy.of(made.manifest, made.trials, made.verdict)
+    study = made.finished()
     html = section(made.finished(profiles=profiles(study.baseline, study.candidate)))
     packed = re.findall(r'data-stacks="([^"]*)"', html)
     assert [sum(flamegraph.unpack(text).values()) for text in packed] == [20, 8], "what waited is left out"
@@ -48,7 +47,7 @@ def test_both_sides_are_drawn_once_and_what_changed_most_is_listed() -> None:
 def test_the_only_script_that_may_run_is_ours(tmp_path: Path) -> None:
     made = synthetic.small_study()
     name = made.manifest["plan"]["profiled"][0]
-    page = write_report(tmp_path / "r.html", made.finished(profiles={"stacks": {name: {0: {"a": 1}}}})).read_text()
+    page = made.report(tmp_path / "r.html", profiles={"stacks": {name: {0: {"a": 1}}}}).read_text()
     scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
     assert len(scripts) == 3
     policy = page[page.index("script-src") : page.index("img-src")]

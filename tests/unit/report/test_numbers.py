@@ -16,7 +16,6 @@ import pytest
 from bs4 import BeautifulSoup, Tag
 from scipy import stats
 
-from grpclab.report import write_report
 from tests.support import full_plan, synthetic
 
 UNITS = {"µs": 1e-6, "ms": 1e-3, "s": 1.0, "%": 0.01, "points": 1.0}
@@ -92,7 +91,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> BeautifulSoup:
     made = synthetic.full_study(name="nightly")
     path = tmp_path_factory.mktemp("numbers") / "nightly.html"
     material = synthetic.material(made)
-    write_report(path, made.finished(**material), details=material["details"])
+    made.report(path, **material)
     return BeautifulSoup(Path(path).read_text(), "html.parser")
 
 

@@ -11,9 +11,9 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 
-from grpclab.report import Section, assets, content, sections, write_report
-from grpclab.report.finished import FinishedStudy
+from grpclab.report import Section, assets, content, sections
 from tests.support import synthetic
+from tests.support.finished import written_report
 from tests.support.pages import EVIL, Page
 
 
@@ -26,7 +26,7 @@ def made() -> synthetic.MadeStudy:
 def report(made: synthetic.MadeStudy, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reports")
     material = synthetic.material(made)
-    return write_report(folder / "nightly.html", made.finished(histograms=material["histograms"]))
+    return made.report(folder / "nightly.html", histograms=material["histograms"])
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +44,7 @@ def evil(tmp_path_factory: pytest.TempPathFactory) -> Path:
     trials.loc[trials["configuration"].str.startswith("basic"), "profile_note"] = EVIL
     made = made.judged_again(trials)
     verdict = made.verdict | {"warnings": [*made.verdict["warnings"], EVIL]}
-    return write_report(
-        tmp_path_factory.mktemp("evil") / "evil.html", FinishedStudy.of(made.manifest, made.trials, verdict)
-    )
+    return written_report(tmp_path_factory.mktemp("evil") / "evil.html", made.manifest, made.trials, verdict)
 
 
 def assert_loads_nothing(page: Page) -> None:
@@ -204,7 +202,7 @@ def test_an_untested_rung_is_never_a_factor_of_one(page: Page) -> None:
 
 def test_the_same_study_gives_the_same_bytes(tmp_path: Path) -> None:
     first, second = (
-        write_report(tmp_path / name, made.finished()).read_bytes()
+        made.report(tmp_path / name).read_bytes()
         for name, made in (("a.html", synthetic.small_study()), ("b.html", synthetic.small_study()))
     )
     assert first == second
@@ -240,7 +238,7 @@ def test_a_report_is_replaced_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with monkeypatch.context() as patch:
         patch.setattr("os.replace", refuse)
         with pytest.raises(OSError, match="disk full"):
-            write_report(path, FinishedStudy.of({}, pd.DataFrame(), {}))
+            written_report(path, {}, pd.DataFrame(), {})
     assert path.read_text() == "what was there"
     assert [p.name for p in path.parent.iterdir()] == ["r.html"]
 

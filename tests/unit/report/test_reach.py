@@ -12,16 +12,17 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from grpclab import quantities as qty
+from grpclab.analysis import Comparison
 from grpclab.report import theme, words
 from grpclab.report.figures import forest
 from grpclab.report.figures.history import history
 from grpclab.report.figures.ratio_marks import dot, reach
-from grpclab.report.finished import FinishedStudy
+from grpclab.report.grouping import grouped
 from grpclab.report.past import Past, summary
 from tests.support import synthetic
 
-HUGE = {"ratio": 1.3, "ci_low": 3e-9, "ci_high": 2_864_277_723.0, "verdict": "inconclusive", "blocks": 2}
-TIGHT = {"ratio": 0.8, "ci_low": 0.7, "ci_high": 0.9, "verdict": "slower", "blocks": 6}
+HUGE = Comparison(ratio=1.3, ci_low=3e-9, ci_high=2_864_277_723.0, blocks=2)
+TIGHT = Comparison(ratio=0.8, ci_low=0.7, ci_high=0.9, verdict="slower", blocks=6)
 
 
 def test_an_interval_moves_an_axis_no_further_than_its_reach() -> None:
@@ -62,11 +63,11 @@ def made(blocks: int) -> synthetic.MadeStudy:
 
 
 def test_two_blocks_have_no_interval_in_any_row_and_no_verdict() -> None:
-    study = FinishedStudy.of(*(getattr(made(2), part) for part in ("manifest", "trials", "verdict")))
-    rows = [c for _, group in study.listed() for c in group]
+    study = made(2).finished()
+    rows = [c for _, group in grouped(study) for c in group]
     assert {words.interval_of(c) for c in rows} == {"too few blocks"}
-    assert {c["verdict"] for c in rows} == {"inconclusive"}
-    assert all(c["p_adjusted"] is None for c in rows)
+    assert {c.verdict for c in rows} == {"inconclusive"}
+    assert all(math.isnan(c.p_adjusted) for c in rows)
     assert all("too few blocks" in block.alt for block in forest(study))
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.sections.mapping import section, tried
+from grpclab.study.stored_values import read_verdict
+from tests.support.finished import finished
 
 WINDOW, ADAPTIVE, STREAMS = "client.window_kib", "client.adaptive_window", "server.max_concurrent_streams"
 
@@ -55,11 +57,11 @@ def study() -> FinishedStudy:
         comparison("bulk", "small", "large", 2.0),
         comparison("chatter", "adaptive", "all", 1.2),
     ]
-    return FinishedStudy.of({"plan": plan}, pd.DataFrame(), {"comparisons": judged})
+    return finished({"plan": plan}, pd.DataFrame(), {"comparisons": judged})
 
 
 def test_a_setting_is_told_by_the_comparison_that_changes_least_in_each_scenario(study: FinishedStudy) -> None:
-    told = [(one.scenario, one.comparison["ratio"], one.others) for one in tried(study, WINDOW)]
+    told = [(one.comparison.scenario, one.comparison.ratio, one.others) for one in tried(study, WINDOW)]
     assert told == [("bulk", 2.0, 0), ("chatter", 1.2, 2)]
 
 
@@ -74,9 +76,9 @@ def test_the_table_says_what_acted_and_what_moved(study: FinishedStudy) -> None:
 
 
 def test_a_comparison_without_a_ratio_tells_nothing(study: FinishedStudy) -> None:
-    judged = [comparison("bulk", "small", "large", None)]
-    assert tried(FinishedStudy.of(study.manifest_document, pd.DataFrame(), {"comparisons": judged}), WINDOW) == []
+    judged = read_verdict({"comparisons": [comparison("bulk", "small", "large", None)]})
+    assert tried(FinishedStudy.of(study.manifest, pd.DataFrame(), judged), WINDOW) == []
 
 
 def test_without_such_a_table_in_the_plan_there_is_none() -> None:
-    assert section(FinishedStudy.of({"plan": {}}, pd.DataFrame(), {})) == ""
+    assert section(finished({"plan": {}}, pd.DataFrame(), {})) == ""

@@ -13,11 +13,13 @@ import pytest
 from grpclab.analysis import analyse
 from grpclab.report import confidence, words
 from grpclab.report.finished import FinishedStudy
+from grpclab.report.grouping import grouped
 from grpclab.report.renderers.json import SCHEMA_VERSION, as_json
 from grpclab.report.renderers.markdown import escape, markdown
 from grpclab.report.renderers.terminal import WIDTH, table
 from grpclab.study.designs import file_design
 from tests.support import study_maker, synthetic
+from tests.support.finished import finished
 from tests.support.pages import EVIL
 from tests.support.plans import document
 
@@ -28,7 +30,7 @@ PINGS = (
 
 
 def of(made: synthetic.MadeStudy) -> FinishedStudy:
-    return FinishedStudy.of(made.manifest, made.trials, made.verdict)
+    return made.finished()
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +46,7 @@ def full(made: synthetic.MadeStudy) -> FinishedStudy:
 def poor(kind: str) -> FinishedStudy:
     made = synthetic.small_study()
     if kind == "nothing":
-        return FinishedStudy.of({}, pd.DataFrame(), {})
+        return finished({}, pd.DataFrame(), {})
     if kind == "no trial valid":
         return of(made.judged_again(made.trials.assign(valid=False, invalid_reason="the server fell over")))
     if kind == "one block":
@@ -64,8 +66,8 @@ def test_the_verdict_stands_first_with_ratio_interval_and_blocks(full: FinishedS
     c = full.headline
     first, _, rest = markdown(full).partition("\n\n")
     assert re.fullmatch(
-        rf"\*\*faster: {c['ratio']:.2f}× \(client-cpu\)\*\* in throughput, 95 % interval "
-        rf"{c['ci_low']:.2f} to {c['ci_high']:.2f}, 6 blocks \(optimized against basic\)",
+        rf"\*\*faster: {c.ratio:.2f}× \(client-cpu\)\*\* in throughput, 95 % interval "
+        rf"{c.ci_low:.2f} to {c.ci_high:.2f}, 6 blocks \(optimized against basic\)",
         first,
     )
     assert rest.startswith(escape(full.verdict.sentence))
@@ -87,7 +89,7 @@ def test_parts_certainty_limits_warnings_and_machine_are_told(full: FinishedStud
 
 def test_every_comparison_is_in_the_folded_table(full: FinishedStudy) -> None:
     folded = markdown(full).partition("<details>")[2].partition("</details>")[0]
-    listed = [c for _, group in full.listed() for c in group]
+    listed = [c for _, group in grouped(full) for c in group]
     assert f"<summary>All {len(listed)} comparisons</summary>\n\n|" in folded
     rows = [line for line in folded.splitlines() if line.startswith("|")]
     assert len(rows) == len(listed) + 2
@@ -154,6 +156,17 @@ def test_machines_get_plain_values(full: FinishedStudy, made: synthetic.MadeStud
     assert found["trials"] == {"measured": len(full.trials), "valid": int(full.trials["valid"].sum())}
 
 
+def test_machines_get_the_programs_of_servers_and_the_study_that_is_repeated() -> None:
+    made = synthetic.small_study()
+    file = {"name": "server", "bytes": 9, "sha256": "0" * 64, "version": "1.2"}
+    about = {
+        "servers": {"basic": {"command": "server --fast", "files": [file]}},
+        "repeats": {"study": "first", "created_at": None, "identity": {"host": "lab-1"}},
+    }
+    found = as_json(finished({**made.manifest, **about}, made.trials, made.verdict))
+    assert json.loads(json.dumps({name: found[name] for name in about})) == about
+
+
 @pytest.mark.parametrize("kind", POOR)
 def test_poor_studies_are_json_without_nan(kind: str) -> None:
     found = as_json(poor(kind))
@@ -189,7 +202,7 @@ def test_a_study_of_levels_shows_every_level() -> None:
         maker.add(row["name"], row["title"], 1000, row["settings"], scenario=row["scenario"])
     trials = maker.trials(study="threads")
     verdict = synthetic.as_json(analyse(trials, planned).as_dict())
-    lines = table(FinishedStudy.of(synthetic.manifest_of("threads", plan), trials, verdict)).splitlines()
+    lines = table(finished(synthetic.manifest_of("threads", plan), trials, verdict)).splitlines()
     for level in ("threads=4,", "threads=16", "threads=64", "tls=true"):
         assert sum(level in line for line in lines) == 1, level
 

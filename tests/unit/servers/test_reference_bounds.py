@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grpclab.http2 import answering, control, frames, messages
-from grpclab.http2.answering import STREAM_BYTES, Stream
+from grpclab.http2 import control, frames, messages, streams
+from grpclab.http2.answers import Answers
 from grpclab.http2.frames import ErrorCode, Setting
 from grpclab.http2.messages import prefixed
 from grpclab.http2.server import ServerConnection
+from grpclab.http2.streams import STREAM_BYTES, Stream
 from grpclab.servers.reference.client_limits import TURN_STEPS, Ledger
 from grpclab.servers.reference.protocol import ServerContext
 from grpclab.servers.reference.service import (
@@ -97,17 +98,17 @@ def test_a_flood_is_answered_by_enhance_your_calm(name: str) -> None:
 @pytest.fixture
 def strict(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few resets and few idle frames are a flood."""
-    monkeypatch.setattr(answering, "MAX_RESETS", 200)
+    monkeypatch.setattr(streams, "MAX_RESETS", 200)
     monkeypatch.setattr(control, "MAX_IDLE_FRAMES", 200)
 
 
 @pytest.mark.usefixtures("strict")
 def test_resets_are_a_flood_only_where_they_outnumber_the_answers() -> None:
     server = ready_server()
-    for first in range(1, 6 * answering.MAX_RESETS, 4):
+    for first in range(1, 6 * streams.MAX_RESETS, 4):
         kept, _gone = server.receive(request(first) + request(first + 2))
         server.receive(frames.rst_stream(first + 2, ErrorCode.CANCEL))
-        server.reply(kept, REPLY)
+        server.answers.reply(kept, REPLY)
         server.take()
     assert server.closed is None
 
@@ -115,8 +116,8 @@ def test_resets_are_a_flood_only_where_they_outnumber_the_answers() -> None:
 @pytest.mark.usefixtures("strict")
 def test_resets_and_pings_are_no_flood_where_they_take_their_time() -> None:
     server = ready_server()
-    for number in range(2 * answering.MAX_RESETS):
-        server.now += 4 * control.FLOOD_S / answering.MAX_RESETS
+    for number in range(2 * streams.MAX_RESETS):
+        server.now += 4 * control.FLOOD_S / streams.MAX_RESETS
         server.receive(request(2 * number + 1) + frames.rst_stream(2 * number + 1, ErrorCode.CANCEL))
         server.receive(frames.ping(b"12345678"))
         server.take()
@@ -128,7 +129,7 @@ def test_pings_between_calls_are_a_flood_where_they_are_too_many() -> None:
     server = ready_server()
     for number in range(control.MAX_IDLE_FRAMES):
         for stream in server.receive(frames.ping(b"12345678") * 150 + request(2 * number + 1)):
-            server.reply(stream, REPLY)
+            server.answers.reply(stream, REPLY)
         server.take()
         if server.closed is not None:
             break
@@ -160,7 +161,7 @@ def test_what_a_connection_holds_is_given_back_with_its_calls() -> None:
         body = prefixed(b"%010000d" % number)
         (stream,) = server.receive(request(2 * number + 1, body=body))
         assert server.held >= 10_000
-        server.reply(stream, REPLY)
+        server.answers.reply(stream, REPLY)
         server.take()
     for number in range(500, 1_000):
         server.receive(frames.headers(2 * number + 1, BLOCK, end=False) + frames.data(2 * number + 1, body, end=False))
@@ -238,7 +239,7 @@ def test_an_answer_is_given_to_the_transport_piece_by_piece() -> None:
         taken = sum(len(f.body) for f in cut(server.take()) if f.kind == frames.DATA)
         assert taken <= ahead
         sent += taken
-        server.written()
+        server.answers.written()
     assert sent + sum(len(f.body) for f in cut(server.take()) if f.kind == frames.DATA) == MIB + messages.PREFIX_BYTES
 
 
@@ -268,7 +269,7 @@ def test_requests_that_are_all_alike_take_turns_too() -> None:
 def test_settings_move_the_windows_of_the_calls_once_in_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     server = ready_server()
     moved = []
-    monkeypatch.setattr(ServerConnection, "_move_windows", lambda _: moved.append(1))
+    monkeypatch.setattr(Answers, "windows_moved", lambda _: moved.append(1))
     server.receive(frames.settings({Setting.INITIAL_WINDOW_SIZE: 1}) * 500)
     assert moved == [1]
 
@@ -350,7 +351,7 @@ class Room:
 
     def answer(self, calls: Any, now: float) -> None:
         for call in calls:
-            self.http2.reply(call, call.reply, self.service.stamp(call, now))
+            self.http2.answers.reply(call, call.reply, self.service.stamp(call, now))
 
     def flush(self) -> None:
         self.http2.take()

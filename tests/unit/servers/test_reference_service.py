@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from grpclab.errors import UsageError
-from grpclab.http2.client import Call, ClientConnection, Request
+from grpclab.http2.client import ClientConnection
+from grpclab.http2.exchange import Call, Request
 from grpclab.http2.headers import RESIDENCE_HEADER
 from grpclab.servers.reference.protocol import ServerContext
 from grpclab.servers.reference.service import (
@@ -53,7 +54,7 @@ class Room:
 
     def answer(self, calls: Sequence[ServerCall], now: float) -> None:
         for call in calls:
-            self.http2.reply(call, call.reply, self.service.stamp(call, now))
+            self.http2.answers.reply(call, call.reply, self.service.stamp(call, now))
 
     def flush(self) -> None:
         self.exchange()
@@ -62,7 +63,7 @@ class Room:
         while self.client.outgoing or self.http2.outgoing or self.http2.behind:
             news: list[Any] = self.http2.receive(self.client.take())
             self.service.take(self, news, self.now)
-            self.http2.written()
+            self.http2.answers.written()
             self.ended += [(self.now, call) for call in self.client.receive(self.http2.take())]
 
     def call(self, count: int = 1) -> list[Call]:

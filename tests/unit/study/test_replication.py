@@ -30,6 +30,7 @@ from grpclab.report.renderers.markdown import escape, markdown
 from grpclab.report.sections import claims as claims_section
 from grpclab.study.designs import replication_design
 from grpclab.study.parameters import StudyParameters
+from tests.support.finished import finished
 from tests.support.plans import document
 from tests.support.synthetic import as_json, manifest_of
 
@@ -409,7 +410,7 @@ def test_the_question_is_answered_by_how_many_claims_hold() -> None:
     assert first.startswith("Of 8 claims of the Rust demo's README ")
     assert f"{counts[HOLDS]} hold" in first
     assert sum(int(number) for number in re.findall(r"\b(\d+) (?:hold|do|is|are|can)", first)) == 8
-    study = FinishedStudy.of(manifest_of("replication", PLAN), made, as_json(verdict.as_dict()))
+    study = finished(manifest_of("replication", PLAN), made, as_json(verdict.as_dict()))
     (answer,) = [part for part in sections(study) if part.anchor == "answer"]
     assert answer.html.startswith(f'<p class="gl-verdict">{html.escape(first)}.')
     assert markdown(study).startswith(escape(first))
@@ -419,12 +420,12 @@ def test_the_question_is_answered_by_how_many_claims_hold() -> None:
 def test_failures_that_are_what_is_measured_are_said_to_be() -> None:
     asked = {"own-limits-c10000": {"errors": 200.0}, "idle-off": {"errors": 40.0}}
     made = trials(asked, blocks=2)
-    study = FinishedStudy.of(manifest_of("replication", PLAN), made, as_json(analyse(made, PLANNED).as_dict()))
+    study = finished(manifest_of("replication", PLAN), made, as_json(analyse(made, PLANNED).as_dict()))
     assert study.failing_on_purpose == ["own-limits-c10000", "idle-off", "idle-working"]
     (answer,) = [part for part in sections(study) if part.anchor == "answer"]
     assert "all of them where failing is what is measured" in answer.html
     made = trials(asked | {"optimized-c10000": {"errors": 3.0}}, blocks=2)
-    study = FinishedStudy.of(study.manifest_document, made, study.verdict_document)
+    study = FinishedStudy.of(study.manifest, made, study.verdict)
     (answer,) = [part for part in sections(study) if part.anchor == "answer"]
     assert "486 of " in answer.html
     assert "480 of them where failing is what is measured" in answer.html
@@ -432,10 +433,10 @@ def test_failures_that_are_what_is_measured_are_said_to_be() -> None:
 
 def test_the_report_has_a_section_of_claims_where_the_plan_tests_some() -> None:
     made = trials(rps(**FAST))
-    study = FinishedStudy.of(manifest_of("replication", PLAN), made, as_json(analyse(made, PLANNED).as_dict()))
+    study = finished(manifest_of("replication", PLAN), made, as_json(analyse(made, PLANNED).as_dict()))
     drawn = claims_section.section(study)
     assert drawn.count("<tr>") == 9
     assert '<span class="gl-badge gl-faster">holds</span>' in drawn
     assert '<span class="gl-badge gl-inconclusive">cannot be expressed in grpcio</span>' in drawn
     assert "&lt;" not in drawn
-    assert claims_section.section(FinishedStudy.of({"plan": {}}, made, {})) == ""
+    assert claims_section.section(finished({"plan": {}}, made, {})) == ""

@@ -1,0 +1,152 @@
+"""The messages between the load generator and its worker processes. Pure.
+
+A worker receives one :class:`Connect` and answers :class:`Connected` or :class:`Failed`. Any number of windows follow.
+:class:`MeasureWindow` begins one and :class:`EndWindow` may cut it short. The answer, when all its calls are over, is
+:class:`WindowEnded` or Failed; any number of :class:`WindowProgress` come before it.
+
+Moments are seconds of ``time.perf_counter``, which all processes of a machine share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from grpclab.errors import GrpclabError, PluginError, StorageError, TargetError
+from grpclab.factors.config import TrialConfig
+from grpclab.load.calls.method import CallSpec
+from grpclab.load.core.failures import FailureEntry
+from grpclab.load.core.running import RunningCalls
+from grpclab.load.core.traffic import Traffic
+
+# ---- to a worker ---------------------------------------------------------------------------------------------
+
+
+class WorkerOrder:
+    """Whatever a worker may receive."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connect(WorkerOrder):
+    """The worker's part of the load: one engine, connected to one target."""
+
+    config: TrialConfig
+    """Its own part where a level is divided over the workers."""
+    target: str
+    roots: bytes | None
+    """Root certificates in PEM, where the target has TLS."""
+    call: CallSpec
+    residence: bool
+    """Record the reference server's own account of the time that each call was inside it."""
+    spin: bool
+    """An open loop may keep a core busy between sends."""
+    worker: int
+    """The number of this worker, from 0, of `workers`."""
+    workers: int
+    seed: int
+    connect_timeout_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasureWindow(WorkerOrder):
+    """One window. No call is made before `starts_at`, which all workers have in common; the schedule of an open loop
+    begins there. The warm-up lies between it and `opens_at`.
+    """
+
+    starts_at: float
+    opens_at: float
+    closes_at: float | None
+    requests: int | None
+    """Calls after which the window ends; None is no limit."""
+    rate_rps: float | None
+    """The rate of all workers together; None is a closed loop."""
+    record: Path | None
+    """The file for the records of the calls."""
+    progress: bool
+    """Report while the window runs."""
+    drain_s: float
+    """The time that calls may go on after `closes_at`."""
+    watch_s: tuple[float, ...]
+    """The limits of latency that are watched meanwhile."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndWindow(WorkerOrder):
+    """End the running window at a moment, and after `drain_s` the calls under way."""
+
+    cut_at: float
+    drain_s: float
+
+
+# ---- from a worker -------------------------------------------------------------------------------------------
+
+
+class WorkerAnswer:
+    """Whatever a worker may send."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connected(WorkerAnswer):
+    """The engine is connected."""
+
+
+_FAILURES: Mapping[str, type[GrpclabError]] = {"target": TargetError, "plugin": PluginError, "storage": StorageError}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed(WorkerAnswer):
+    """The worker could not do what its last order says."""
+
+    kind: Literal["target", "plugin", "storage"]
+    text: str
+
+    @property
+    def error(self) -> GrpclabError:
+        """The error that stands for it in the generator's process."""
+        return _FAILURES[self.kind](self.text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowProgress(WorkerAnswer):
+    """A window while it runs, counted from its opening."""
+
+    calls: int
+    """Calls that have ended."""
+    errors: int
+    latency_p99_s: float
+    """The p99 of the calls that ended lately; NaN with too few of them."""
+    over: bool
+    """The window is over, and calls are still under way."""
+    running: RunningCalls
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowEnded(WorkerAnswer):
+    """The figures of a window beside the records of its calls, since it opened."""
+
+    cpu_s: float
+    """CPU time of the process."""
+    spin_s: float
+    """The part of it that was spinning."""
+    busy_s: float
+    """The time in which it was used."""
+    loop_s: float
+    """CPU time of the event loop's thread."""
+    waited_s: float
+    """The time in which that thread could have run and had no core."""
+    admitted: int
+    unsent: int
+    """Calls that were due and never sent."""
+    still_s: float
+    """The time in which the event loop stood still."""
+    held: int
+    """This and the next three are the engine's: :class:`grpclab.load.engines.engine.Counters`."""
+    bound_hits: int
+    connections_lost: int
+    outage_s: float
+    traffic: Traffic
+    """The traffic since the engine connected."""
+    encodings: Mapping[str, int]
+    failures: tuple[FailureEntry, ...]

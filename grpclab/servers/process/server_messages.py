@@ -1,0 +1,80 @@
+"""The messages between a server's process, or that of its diagnostics server, and the process that started it.
+
+A server's first message is its order, a :class:`~grpclab.servers.process.serving.ServeSpec`, a ReferenceSpec or a
+:class:`CommandOrder`. It answers with :class:`ServerListening`, and with a :class:`ServerEnd` when it has been stopped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandOrder:
+    """Start a server by its command, in which ``{port}`` stands for its port."""
+
+    command: str
+    timeout_s: float
+    """The time within which it has to listen."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerListening:
+    """The server answers calls on this port."""
+
+    port: int
+    pids: tuple[int, ...]
+    """Its processes."""
+    started: tuple[int, ...] = ()
+    """Those of them that its command started here."""
+    desk: str = ""
+    """The address of its diagnostics server; empty where there is none."""
+
+
+class ServerEnd:
+    """The end of a server that was stopped."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServedCalls(ServerEnd):
+    """The server has drained: its calls, and how many of them were inside at once at most."""
+
+    calls: int
+    high_water: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandEnded(ServerEnd):
+    """The command has ended; nobody knows how many calls its server had."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiagnosticsOrder:
+    """Show what these processes do, on this address; `port` 0 is any free one.
+
+    `folder` holds their counters and their agents' sockets, if any; with a `token`, every request has to carry it.
+    """
+
+    pids: tuple[int, ...]
+    host: str
+    port: int
+    folder: str
+    token: str
+
+
+class DiagnosticsAnswer:
+    """The answer to a DiagnosticsOrder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiagnosticsListening(DiagnosticsAnswer):
+    """The diagnostics server answers on this port."""
+
+    port: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiagnosticsFailed(DiagnosticsAnswer):
+    """The diagnostics server cannot start."""
+
+    text: str
