@@ -59,8 +59,8 @@ def read(kind: type[T], document: Any) -> T:
     name = document.get(NAME, kind.__name__)
     for member in _family(kind):
         if member.__name__ == name:
-            found: T = _read_object(member, {key: value for key, value in document.items() if key != NAME}, "")
-            return found
+            message: T = _read_object(member, {key: value for key, value in document.items() if key != NAME}, "")
+            return message
     raise ValueError(f"{NAME}={name!r}: expected {kind.__name__}")
 
 

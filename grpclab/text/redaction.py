@@ -62,7 +62,7 @@ def mask(text: str) -> str:
 
 
 def mask_foreign(text: str) -> str:
-    """As :func:`mask`, and without what has a secret's name: for logs and other texts of servers."""
+    """Mask as :func:`mask`, and what has a secret's name as well: for logs and other texts of servers."""
     return _by_name(mask(text), lambda _: MASK)
 
 
@@ -148,7 +148,7 @@ class Redactor:
         self._salt = salt
 
     def placeholder(self, value: str) -> str:
-        """What stands for a secret; the scheme before a token is no part of it."""
+        """The placeholder of a secret; the scheme before a token is no part of it."""
         if is_placeholder(value):
             return value
         if not self._salt:
@@ -219,7 +219,7 @@ class Redactor:
         return _without_userinfo(replace_known(text, self.placeholder), self.placeholder)
 
     def leaked(self, text: str, manifest: Any) -> bool:
-        """Whether a text holds a secret of this process, or one of those that were taken out of a manifest."""
+        """True if a text holds a secret of this process, or one of those that were taken out of a manifest."""
         if replace_known(text, lambda _: MASK) != text:
             return True
         taken_out = set(PLACEHOLDER.findall(json.dumps(manifest, default=str)))

@@ -9,6 +9,7 @@ import shlex
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from grpclab.analysis import Comparison, Judgement
 from grpclab.analysis.study_plan import StudyPlan
 from grpclab.cli import commands
 from grpclab.errors import DesignError, GrpclabError, StorageError, UsageError
@@ -29,9 +31,10 @@ from grpclab.study.runner import Study
 from grpclab.study.store import Store
 from grpclab.study.stored_values import read_manifest, read_plan
 from grpclab.study.target import Subject
+from grpclab.system.notices import Notice
 from grpclab.text import credentials, redaction
 from grpclab.text.credentials import MASK, is_placeholder, is_secret, learn, learn_words
-from grpclab.text.redaction import Redactor, mask, mask_foreign
+from grpclab.text.redaction import Redactor, mask, mask_foreign, masked
 from tests.support import telling_server
 from tests.support.stored_studies import as_folder, hostile_trials
 from tests.support.synthetic import small_study
@@ -156,6 +159,26 @@ def test_credentials_in_urls(text: str, left: str) -> None:
 )
 def test_what_a_log_calls_by_a_secret_name_goes_and_what_it_says_otherwise_stays(line: str, left: str) -> None:
     assert mask_foreign(line) == left
+
+
+def test_every_text_of_a_value_is_masked() -> None:
+    secret = "password=hunter22secret x"
+    judgement = Judgement(
+        sentence=secret,
+        headline=Comparison(title=secret, ratio=2.0, limited_by=(secret,)),
+        warnings=(secret, "none here"),
+        notices=(Notice(kind="noise", text=secret),),
+    )
+    found, clean = masked(judgement), mask_foreign(secret)
+    assert clean != secret
+    assert found == replace(
+        judgement,
+        sentence=clean,
+        headline=replace(judgement.headline, title=clean, limited_by=(clean,)),
+        warnings=(clean, "none here"),
+        notices=(Notice(kind="noise", text=clean),),
+    )
+    assert found.as_dict() == masked(judgement.as_dict())
 
 
 @given(st.text(), st.binary(max_size=300))
