@@ -48,12 +48,12 @@ class TemporaryFolder:
                 self.path, lock = _owned(parent)
                 self._finalizer = weakref.finalize(self, _remove, self.path, lock, os.getpid())
         except OSError as error:
-            raise StorageError(_told(parent, error)) from None
+            raise StorageError(_unwritable(parent, error)) from None
         try:
             require_room(self.path, ROOM_BYTES)
         except OSError as error:
             self.remove()
-            raise StorageError(_told(parent, error)) from None
+            raise StorageError(_unwritable(parent, error)) from None
 
     def remove(self) -> None:
         """Remove the folder. Safe to call twice."""
@@ -82,7 +82,7 @@ def _remove(path: Path, lock: int | None, owner: int) -> None:
 
 
 def location() -> Path:
-    """Where temporary folders are made: what TMPDIR (or TEMP, or TMP) names, usable or not, else the system's.
+    """The folder of temporary folders: what TMPDIR (or TEMP, or TMP) names, usable or not, else the system's.
 
     Python itself goes elsewhere without a word where that folder is full or missing, at last into the working folder.
     """
@@ -90,9 +90,9 @@ def location() -> Path:
         if named := os.environ.get(variable):
             return Path(named).absolute()
     with contextlib.suppress(OSError):
-        found = Path(tempfile.gettempdir())
-        if found != Path.cwd():
-            return found
+        folder = Path(tempfile.gettempdir())
+        if folder != Path.cwd():
+            return folder
     return Path("/tmp")  # the error then names it
 
 
@@ -115,15 +115,15 @@ def remove_abandoned(parent: Path) -> None:
 
 @contextlib.contextmanager
 def _abandoned(path: Path) -> Iterator[bool]:
-    """Whether a folder's owner has ended; nobody else removes it meanwhile."""
-    found = path.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+    """Yield True if a folder's owner has ended; nobody else removes it meanwhile."""
+    status = path.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
         yield False
         return
     try:
         lock = os.open(path / OWNER, os.O_RDWR | os.O_NOFOLLOW)
     except FileNotFoundError:
-        yield time.time() - found.st_mtime > UNOWNED_S
+        yield time.time() - status.st_mtime > UNOWNED_S
         return
     try:
         yield _locked(lock)
@@ -170,7 +170,7 @@ def _locked(handle: int) -> bool:
     return True
 
 
-def _told(parent: Path, error: OSError) -> str:
+def _unwritable(parent: Path, error: OSError) -> str:
     return (
         f"temporary files cannot be written to {parent} ({error.strerror or error}): let TMPDIR name a"
         " folder with some room"
