@@ -1,4 +1,4 @@
-"""What the cells of the notebooks call, so that the notebooks stay thin; they import it from ``grpclab``.
+"""The code behind the cells of the notebooks, so that these stay thin; they import it from ``grpclab``.
 
 Each line imports only from those above it::
 

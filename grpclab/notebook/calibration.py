@@ -1,4 +1,4 @@
-"""What the cells of ``calibration.ipynb`` call, so that the notebook stays thin."""
+"""The code behind the cells of ``calibration.ipynb``."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class CalibrationNotebook:
         return self._made[name]
 
     def claims(self) -> Section:
-        """What must hold, and whether it does; fills in the answer on top.
+        """The claims of the calibration, each with whether it holds; fills in the answer on top.
 
         Experiments that other packages registered are made first: the notebook has no cell for them.
         """

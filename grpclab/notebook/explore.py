@@ -1,4 +1,4 @@
-"""What the cells of ``explore.ipynb`` call: which studies, what is in a frame, and two studies side by side."""
+"""The code behind the cells of ``explore.ipynb``: the studies, the columns of a frame, two studies side by side."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _named(source: str, root: Path) -> Path:
 
 
 def columns(trials: pd.DataFrame) -> pd.DataFrame:
-    """What is in a frame of trials: a row for each column, by kind.
+    """The columns of a frame of trials: a row for each, by kind.
 
     Columns: kind (identity, factor, metric or note), what (a factor's meaning), levels (how many different values),
     missing (share of the rows without one), example.

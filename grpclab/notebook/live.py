@@ -1,4 +1,4 @@
-"""What a notebook shows in one place and renews: the answer on top, the progress, the link to the report.
+"""Outputs of a notebook that are renewed in place: the answer on top, the progress, the link to the report.
 
 Outputs are renewed through Jupyter's display ids. papermill, nbconvert and JupyterLab all keep the last state in the
 notebook, in the cell that showed the first; there are no widgets, which would leave scripts behind.
@@ -43,7 +43,7 @@ def note(text: str) -> Shown:
 
 
 class TrialProgress:
-    """How far a study is: one output that is renewed after each trial, and a few lines in papermill's terminal."""
+    """The progress of a study: one output that is renewed after each trial, and a few lines in papermill's terminal."""
 
     LATEST = 4
     """So many trials are shown while others are measured; all of them, folded, at the end."""

@@ -1,4 +1,4 @@
-"""What the cells of ``replication.ipynb`` call, so that the notebook stays thin."""
+"""The code behind the cells of ``replication.ipynb``."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Joined:
 
     @property
     def sentence(self) -> str:
-        """What may be compared, in a sentence."""
+        """A sentence on what may be compared."""
         shared = self.trials["configuration"].nunique()
         what = f"{qty.count(shared, 'configuration')} in common"
         if self.comparable:

@@ -102,7 +102,7 @@ def key_figures(result: TrialResult) -> pd.DataFrame:
 
 
 def _passed(result: TrialResult) -> str:
-    """What passed on the connections beside calls; nothing where nothing did."""
+    """The traffic on the connections beside calls; nothing where there was none."""
     counted = [("client_pings", "ping of the client", "pings of the client")]
     counted += [("server_pings", "ping of the server", "pings of the server")]
     passed = [
@@ -115,7 +115,7 @@ def _passed(result: TrialResult) -> str:
 
 
 def _load(load: LoadConfig) -> str:
-    """Who sent the calls, and how."""
+    """The load generator and its schedule."""
     if load.rate_rps is None:
         return f"engine {load.engine}, closed loop of {load.concurrency} in flight"
     return f"engine {load.engine}, open loop of {qty.amount(load.rate_rps)} requests/s, {load.arrival} arrivals"

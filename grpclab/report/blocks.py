@@ -1,4 +1,4 @@
-"""What a report is made of: figures with their words, and sections."""
+"""The parts of a report: figures with their words, and sections."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Section:
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """What a notebook cell shows: HTML in the report's style, and the same as text for who sees no HTML."""
+    """The output of a notebook cell: HTML in the report's style, and the same as text for readers without HTML."""
 
     html: str
     text: str

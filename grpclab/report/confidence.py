@@ -1,4 +1,4 @@
-"""How sure one may be of the headline, and what limits each of its sides, in words for who reads no further."""
+"""The confidence in the headline, and the limit of each of its sides, in words for those who read no further."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def reasons(study: FinishedStudy) -> list[tuple[str, str]]:
 
 
 def sure(study: FinishedStudy) -> str:
-    """How the blocks agree, and how often chance alone would agree so well."""
+    """The agreement of the blocks, and how often chance alone would agree so well."""
     c = study.headline
     ratios = list(
         block_ratios(
@@ -49,7 +49,7 @@ def sure(study: FinishedStudy) -> str:
 
 
 def noise(study: FinishedStudy) -> str:
-    """What the A/A arm says of the machine."""
+    """The machine's noise, as the A/A arm shows it; "" without an interval."""
     aa = study.verdict.aa
     if not (aa and aa.computed and math.isfinite(aa.ci_low) and math.isfinite(aa.ci_high)):
         return ""

@@ -34,7 +34,7 @@ ELEMENT_BYTES = 24 * MIB
 
 @dataclass(frozen=True, kw_only=True)
 class Packed:
-    """What a report holds of its study: see manifest.json, trials.parquet and verdict.json.
+    """A study inside its report: manifest.json, trials.parquet and verdict.json as they are stored.
 
     `details` has for each trial, by its name, what does not fit a row of a frame: `log`, the last lines of its
     server's log, and `advertised`, the settings that each side of a connection announced. `markdown` is the study as
@@ -119,7 +119,7 @@ def _inflated(packed: dict[str, bytes], name: str, most: int) -> bytes:
 
 
 def _named(name: str, read_part: Callable[..., T], *content: Any) -> T:
-    """What a part is read as; its name in the error otherwise."""
+    """Read a part; an error names it."""
     try:
         return read_part(*content)
     except ValueError as error:

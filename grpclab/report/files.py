@@ -1,4 +1,4 @@
-"""What the files of a report share: written whole or not at all, and times as a reader sees them."""
+"""Files written whole or not at all, and times as a reader sees them."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ Profiles = Mapping[str, Mapping[str, Mapping[int, Mapping[str, int]]]]
 
 @dataclass(frozen=True)
 class FinishedStudy:
-    """What the figures and tables are drawn from. Build it with :meth:`of`, which makes the trials tidy."""
+    """The source of all figures and tables. Build it with :meth:`of`, which makes the trials tidy."""
 
     manifest: Manifest
     trials: pd.DataFrame
@@ -182,12 +182,12 @@ class FinishedStudy:
         ]
 
     def limits(self, configuration: str) -> list[str]:
-        """What limited the trials of a configuration, if anything did."""
+        """The labels of what limited the trials of a configuration."""
         return sorted({str(text) for text in self.rows(configuration)["limited_by"] if text})
 
     @functools.cached_property
     def resources(self) -> dict[str, analysis.Limit]:
-        """What limited each configuration by the verdict, by its name; empty in verdicts of before."""
+        """The verdict's limits by the name of the configuration; empty in verdicts of before there were any."""
         return {limit.configuration: limit for limit in self.verdict.limits}
 
     def factor(self, configuration: str, name: str) -> Any:
@@ -212,7 +212,7 @@ class FinishedStudy:
 
     @property
     def engine_rows(self) -> dict[str, dict[str, str]]:
-        """Where the plan measures variants with both engines: variant, engine, configuration."""
+        """The configurations of the variants that the plan measures with both engines, by variant and engine."""
         rows = self.plan.engines.rows if self.plan.engines else ()
         return {words.plain(row.variant): dict(row.configurations) for row in rows}
 

@@ -52,12 +52,12 @@ class Entry:
 
     @property
     def warnings(self) -> str:
-        """How many warnings it carries; "" for none."""
+        """The number of its warnings; "" for none."""
         return qty.count(self.about.warnings, "warning") if self.about.warnings else ""
 
     @property
     def facts(self) -> str:
-        """What it was measured with."""
+        """The machine and versions it was measured with."""
         about = self.about
         known = [
             about.machine,

@@ -55,7 +55,7 @@ class PastLevel:
         return cls(title=title, mean=mean, low=low, high=high, **texts)
 
     def written(self) -> dict[str, Any]:
-        """What :meth:`read` reads."""
+        """The JSON that :meth:`read` reads."""
         return {
             "name": self.name,
             "title": self.title,
@@ -69,7 +69,7 @@ class PastLevel:
 
     @property
     def same(self) -> tuple[str, ...]:
-        """What makes it the same configuration in another study."""
+        """The key by which another study's level is of the same configuration."""
         return self.name, self.scenario, self.settings, self.metric
 
 
@@ -130,7 +130,7 @@ class Past:
         )
 
     def written(self) -> dict[str, Any]:
-        """What :meth:`read` reads: plain values, small enough to stand in a report a second time."""
+        """The JSON that :meth:`read` reads, small enough to stand in a report a second time."""
         return {
             "schema_version": SUMMARY_SCHEMA,
             "study": self.study,
@@ -165,7 +165,7 @@ class Past:
 
     @property
     def at(self) -> datetime | None:
-        """When the study was begun; None where that is unknown."""
+        """The time the study was begun; None where that is unknown."""
         try:
             return files.instant(self.created_at)
         except (ValueError, OverflowError):
@@ -178,7 +178,7 @@ class Past:
 
     @property
     def age(self) -> datetime:
-        """For sorting: the oldest of all where the time is unknown."""
+        """The time to sort by: the oldest of all where it is unknown."""
         return self.at or datetime.min.replace(tzinfo=UTC)
 
     def level(self, name: str) -> PastLevel | None:
@@ -188,7 +188,7 @@ class Past:
 
     @property
     def same_headline(self) -> tuple[str, ...] | None:
-        """What makes its headline comparable with that of another study; None where nothing does."""
+        """The key by which another study's headline is the same; None where it is comparable with none."""
         sides = self.level(self.baseline), self.level(self.candidate)
         if not math.isfinite(self.ratio) or not self.design or None in sides:
             return None
@@ -206,7 +206,7 @@ def read(file: Path) -> Past | None:
 
 
 def summary(study: FinishedStudy) -> Past:
-    """What the index says of a study.
+    """The summary of a finished study.
 
     Without trials it holds no levels, and the study is in no history of a configuration.
     """

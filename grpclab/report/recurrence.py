@@ -1,4 +1,4 @@
-"""What recurs from study to study: the same configuration, the same headline, and where the machine changed in between.
+"""Configurations and headlines that recur from study to study, and the changes of the machine in between.
 
 Studies stand in order of time. Where the machine or a version changed, nothing is joined across it: another machine is
 never read as if it were the same.
@@ -35,7 +35,7 @@ class PastValue:
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """Between `place` and the study after it the machine or a version changed."""
+    """A change of the machine or of a version between `place` and the study after it."""
 
     place: int
     what: str
@@ -51,7 +51,7 @@ def recurring(studies: Sequence[Past]) -> Recurring:
 
 
 def order(study: Past) -> tuple[object, ...]:
-    """What studies are sorted by: their age, then their names."""
+    """The key by which studies are sorted: their age, then their names."""
     return study.age, study.study, study.file
 
 
@@ -82,7 +82,7 @@ def distinct(studies: Sequence[Past]) -> list[Past]:
 
 
 def borders(drawn: Sequence[Past]) -> list[Change]:
-    """Where the machine or a version changed between two neighbours."""
+    """The changes of the machine or of a version between two neighbours."""
     places = []
     for place, (before, after) in enumerate(itertools.pairwise(drawn)):
         if changed := changes(before, after):
@@ -104,7 +104,7 @@ def runs(spots: Sequence[PastValue], borders: Sequence[Change]) -> list[list[Pas
 
 
 def changes(before: Past, after: Past) -> list[str]:
-    """What is another machine or version in the later of two studies, in words; nothing if all is the same."""
+    """The differences in machine and versions between two studies, in words; empty if there are none."""
     if not (before.identity and after.identity):
         return ["machine not recorded"]
     changed = []

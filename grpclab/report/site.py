@@ -104,7 +104,7 @@ def page_name(guide: str) -> str:
 
 
 def resolved(href: str, *, guides: set[str], reports: set[str], repository: str) -> str | None:
-    """Where a link of a guide leads from its page; None where that is nowhere on the site.
+    """The target of a guide's link from its page; None where that is nowhere on the site.
 
     Links in docs/ are relative to that folder, and those of the site to guides/.
     """

@@ -52,7 +52,7 @@ class StoredStudy:
 
     @property
     def identity(self) -> Mapping[str, Level]:
-        """What must be equal in two studies before their absolute numbers are compared: machine and versions."""
+        """The machine and versions, which must be equal before absolute numbers of two studies are compared."""
         known = self.manifest.get("identity")
         machine, versions = self.manifest.get("machine") or {}, self.manifest.get("versions") or {}
         return dict(known) if known else identity(machine, versions)

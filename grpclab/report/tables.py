@@ -19,7 +19,7 @@ _JOINTS = re.compile(r"(?<=[._=])(?=\w)")
 
 
 def none(text: str) -> str:
-    """What is missing, in a line where it would have stood."""
+    """A line that says what is missing, where it would have stood."""
     return f'<p class="gl-none">{esc(text)}</p>'
 
 
@@ -83,7 +83,7 @@ def code(text: object) -> str:
 
 
 def limits(labels: Iterable[object]) -> str:
-    """What limited a number, as marks to stand on it."""
+    """The marks of what limited a number, to stand beside it."""
     return "".join(f' <span class="gl-limit">{esc(label)}</span>' for label in labels if label)
 
 

@@ -1,4 +1,4 @@
-"""How latency is distributed: by percentile on logarithmic axes (an "hdr plot"), and as a cumulative share (ECDF)."""
+"""The distribution of latency: by percentile on logarithmic axes (an "hdr plot"), and as a cumulative share (ECDF)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def chosen(study: FinishedStudy) -> list[str]:
 
 
 def lines(study: FinishedStudy) -> list[Latencies]:
-    """What is drawn; configurations with too few calls for any percentile are left out."""
+    """The lines of the figure; configurations with too few calls for any percentile are left out."""
     drawn = []
     for place, name in enumerate(chosen(study)):
         encoded = study.histograms[name]

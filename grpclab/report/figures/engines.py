@@ -1,4 +1,4 @@
-"""What the client costs: the same servers loaded by two engines, and the CPU that each side spends on a call."""
+"""The cost of the client: the same servers loaded by two engines, and the CPU that each side spends on a call."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def engines(study: FinishedStudy) -> FigureBlock | None:
 
 
 def sentence(study: FinishedStudy) -> str:
-    """What the client costs in one plain-text sentence; "" where nothing was measured."""
+    """The cost of the client in one plain-text sentence; "" where nothing was measured."""
     drawn = clients(study)
     if not drawn:
         return ""

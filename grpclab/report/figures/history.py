@@ -1,4 +1,4 @@
-"""What became of the same configuration, and of the same headline, from study to study.
+"""The same configuration, and the same headline, from study to study.
 
 Studies stand in order of time. Where the machine or a version changed in between, a line says what changed.
 """
@@ -144,7 +144,7 @@ def ratios(studies: Sequence[Past]) -> FigureBlock | None:
 
 
 def _choice(drawn: int, recurring: int) -> str:
-    """Which configurations are drawn, of how many."""
+    """The number of configurations that are drawn, of how many."""
     if recurring == 1:
         return "the one configuration that two studies or more hold"
     how = ": the headline's two of the newest study first, then those in most studies" if recurring > drawn else ""
@@ -270,7 +270,7 @@ def _scale(metric: str) -> Callable[[float], str]:
 
 
 def _moves(lines: Sequence[Track], borders: Sequence[Change]) -> str:
-    """How far each line moved since its last machine came."""
+    """The change of each line on its last machine."""
     moves = []
     for line in lines:
         piece = recurrence.runs(line.spots, borders)[-1]

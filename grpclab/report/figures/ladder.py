@@ -38,7 +38,7 @@ class Step:
 
     @property
     def end(self) -> float:
-        """Where the rung leads."""
+        """The end of the rung's bar."""
         return self.start * self.ratio
 
 

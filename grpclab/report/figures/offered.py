@@ -93,7 +93,7 @@ def _last(one: Series) -> dict[str, tuple[float, float]]:
 
 
 def _name(study: FinishedStudy, one: Series, at: int) -> str:
-    """What sets a series apart: the variant it is of, or its number."""
+    """The name of a series: the variant it is of, or its number."""
     names: Sequence[str] = [rate.configuration for rate in one.rates]
     return next((study.title(name) for name in names if name in (study.baseline, study.candidate)), f"series {at + 1}")
 

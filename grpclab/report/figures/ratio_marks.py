@@ -17,21 +17,21 @@ def known(comparison: Comparison) -> bool:
 
 
 def reach(comparisons: Iterable[Comparison]) -> list[float]:
-    """What an axis of these comparisons has to hold: every ratio, and of the intervals as much as says something."""
+    """The values that an axis of these comparisons must hold: every ratio, and as much of the intervals as matters."""
     drawn = [c for c in comparisons if known(c)]
     ends = [end for c in drawn for end in (c.ci_low, c.ci_high)]
     return theme.within_reach([c.ratio for c in drawn], ends, also=[1.0])
 
 
 def band(ax: Axes, delta: float) -> None:
-    """What is too small to interest, and the line of no difference."""
+    """Draw the band of effects too small to matter, and the line of no difference."""
     if 0 < delta < 1:
         ax.axvspan(1 - delta, 1 + delta, color=theme.BAND, lw=0, zorder=0)
     ax.axvline(1, color=theme.QUIET, lw=1, zorder=1)
 
 
 def dot(ax: Axes, y: float, comparison: Comparison) -> None:
-    """A ratio with its interval, in the colour and shape of its verdict; hollow where it is a bound."""
+    """Draw a ratio with its interval, in the colour and shape of its verdict; hollow where it is a bound."""
     verdict = comparison.verdict
     colour = theme.VERDICT.get(verdict, theme.QUIET)
     low, high = comparison.ci_low, comparison.ci_high

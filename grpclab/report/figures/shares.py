@@ -1,4 +1,4 @@
-"""Where the time of the profiled configurations goes: stacked shares of samples, as perf and as py-spy see them."""
+"""The time of the profiled configurations: stacked shares of samples, as perf and as py-spy see them."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ def _text(one: Waiting) -> str:
 
 
 def pair(comparison: Comparison) -> str:
-    """What a comparison of the scenario compares, without the words that all of them begin with."""
+    """The title of a comparison of the scenario, without the words that all of them begin with."""
     return words.title_of(comparison).removeprefix("handlers that wait: ")
 
 

@@ -1,4 +1,4 @@
-"""How throughput depends on a setting of size: one panel for each entry of the plan's `windows`."""
+"""Throughput over a setting of size: one panel for each entry of the plan's `windows`."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def write_report(path: Path | str, study: FinishedStudy, packed: Packed) -> Path
 
 @dataclass(frozen=True, kw_only=True)
 class Head:
-    """What stands around the sections of a page.
+    """The parts of a page around its sections.
 
     `title` is the window's; `summary` is what the index reads, as JSON; `data` are the elements that hold the study.
     """

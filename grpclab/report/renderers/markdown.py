@@ -65,7 +65,7 @@ def _verdict_line(study: FinishedStudy) -> str:
 
 
 def _setup(study: FinishedStudy) -> str:
-    """What a comparison called, how, and of which servers."""
+    """The call of a comparison, its load, and the servers."""
     setup = described(study.plan, study.manifest.servers, study.manifest.versions)
     return "\n".join(f"- **{escape(term)}:** {escape(text)}" for term, text in setup)
 
@@ -76,7 +76,7 @@ def _parts(study: FinishedStudy) -> str:
 
 
 def _reasons(study: FinishedStudy) -> str:
-    """How sure it is, what noise looks like here, what limits each side."""
+    """The confidence, the noise, and the limit of each side."""
     if not study.headline.computed and not study.resources:
         return ""
     items = [f"- **{escape(term)}:** {escape(text)}" for term, text in confidence.reasons(study)]
@@ -131,7 +131,7 @@ def _cells(c: Comparison) -> list[str]:
 
 
 def _bound(c: Comparison) -> str:
-    """What limited the number, to stand on it."""
+    """The labels of what limited the number, to stand beside it."""
     labels = [escape(label) for label in c.limited_by if label]
     return f" ({', '.join(labels)})" if labels else ""
 

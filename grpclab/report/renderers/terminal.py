@@ -86,6 +86,6 @@ def _other_metrics(study: FinishedStudy) -> list[Comparison]:
 
 
 def _other_candidates(study: FinishedStudy) -> list[Comparison]:
-    """What else was compared in the headline's metric."""
+    """The other comparisons in the headline's metric."""
     first = study.headline
     return [c for c in study.verdict.comparisons if c.metric == first.metric and c.candidate != first.candidate]

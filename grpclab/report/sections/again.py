@@ -1,4 +1,4 @@
-"""How to measure the study again, and its trials to take away."""
+"""The commands that measure the study again, and its trials to take away."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def _errors_card(study: FinishedStudy) -> str:
 
 
 def _on_purpose(study: FinishedStudy, failed: int) -> str:
-    """How many of the failed calls are what is measured, and where; "" for none."""
+    """The number of failed calls that are what is measured, and where; "" for none."""
     by_name = {name: failed_calls(study, [name])[0] for name in study.failing_on_purpose}
     named = {name: count for name, count in by_name.items() if count}
     if not named:

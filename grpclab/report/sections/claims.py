@@ -17,7 +17,7 @@ _COLOURS = {rules.HOLDS: "faster", rules.CONDITION: "equivalent", rules.FAILS: "
 
 
 def section(study: FinishedStudy) -> str:
-    """How many claims hold, and the table; "" where the plan tests none."""
+    """The number of claims that hold, and the table; "" where the plan tests none."""
     if not study.plan.tests_claims:
         return ""
     claims = replication.claims(study.trials, study.verdict.judged, study.plan)

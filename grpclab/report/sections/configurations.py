@@ -63,7 +63,7 @@ def table(study: FinishedStudy, *, measured: bool = True) -> str:
 
 
 def _traffic(rows: pd.DataFrame) -> str:
-    """What passed on the connections of a configuration's valid trials beside calls; "" where nothing did."""
+    """The traffic on the connections of a configuration's valid trials beside calls; "" where there was none."""
     counted = (("client_pings", "client ping"), ("server_pings", "server ping"), ("goaways", "GOAWAY"))
     totals = [(numbers(rows, name).fillna(0).sum(), what) for name, what in counted]
     counts = [qty.count(int(total), what) for total, what in totals if total]
@@ -90,7 +90,7 @@ def _in_all(settings: Sequence[Mapping[str, Level]]) -> dict[str, str]:
 
 
 def _settings(study: FinishedStudy, configuration: PlannedConfiguration, everywhere: Mapping[str, str]) -> str:
-    """What sets a configuration apart from its scenario, each setting that cannot act with the reason.
+    """The settings by which a configuration differs from its scenario, each that cannot act with the reason.
 
     Where it is shorter, only what sets it apart from one of the headline's two configurations.
     """

@@ -1,4 +1,4 @@
-"""What the client costs: the same servers loaded by both engines."""
+"""The cost of the client: the same servers loaded by both engines."""
 
 from __future__ import annotations
 

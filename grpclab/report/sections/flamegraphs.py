@@ -31,7 +31,7 @@ def section(study: FinishedStudy) -> str:
 
 
 def _at_work(by_configuration: Mapping[str, Mapping[int, Mapping[str, int]]]) -> dict[str, dict[int, dict[str, int]]]:
-    """Without what waits, and without configurations of which nothing is left."""
+    """The stacks at work: without those that wait, and without configurations of which none is left."""
     kept = {
         name: {block: working for block, stacks in blocks.items() if (working := at_work(stacks))}
         for name, blocks in by_configuration.items()

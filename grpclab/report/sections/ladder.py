@@ -49,7 +49,7 @@ class Decision:
 
     @property
     def stands(self) -> str:
-        """How this study stands to the decision, in a few words."""
+        """The position of this study on the decision, in a few words."""
         verdict = self.comparison.verdict
         if not self.comparison.computed:
             return "not measured here"
@@ -80,7 +80,7 @@ def decisions(study: FinishedStudy) -> Iterator[Decision]:
 
 
 def lead(decided: list[Decision]) -> str:
-    """Who decided, and which rungs this study sees otherwise, in plain text."""
+    """The origin of the decisions, and the rungs that this study sees otherwise, in plain text."""
     text = (
         "Kept and rejected say what the preset optimized holds. Earlier studies with 18 blocks in all decided that, "
         "with the ratios below, so that every study measures the same ladder; this one only says whether it agrees."
@@ -143,7 +143,7 @@ def from_the_top(study: FinishedStudy) -> str:
 
 
 def order_sentence(measured: list[MeasuredRung]) -> str:
-    """Where the two ways disagree, in a sentence."""
+    """A sentence on the rungs for which the two ways disagree."""
     apart = [rung.title for rung in measured if rung.disagree]
     if apart:
         return (

@@ -1,4 +1,4 @@
-"""What limited each configuration, and what would lift that limit."""
+"""The limit of each configuration, and what would lift it."""
 
 from __future__ import annotations
 

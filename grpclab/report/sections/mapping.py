@@ -1,4 +1,4 @@
-"""What became of each setting of the Rust demo: what it is here, whether it acted, and how far it moved the result."""
+"""The settings of the Rust demo: what each is here, whether it acted, and how far it moved the result."""
 
 from __future__ import annotations
 

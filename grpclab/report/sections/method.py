@@ -1,4 +1,4 @@
-"""What was done, and by which rules it was judged."""
+"""The procedure of the measurement, and the rules of its judgement."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ENGINES = {
 
 
 def section(study: FinishedStudy) -> str:
-    """What was done, and by which rules it was judged."""
+    """The procedure of the measurement, and the rules of its judgement."""
     plan = study.plan
     valid = int(study.trials["valid"].sum())
     profiled = ", then, never inside the window, a profile window in some of them" if plan.profiled else ""
@@ -44,7 +44,7 @@ def section(study: FinishedStudy) -> str:
 
 
 def _load_words(study: FinishedStudy) -> str:
-    """What made the load, and when it was itself the limit."""
+    """The load generators, and when they were themselves the limit."""
     names = sorted({engine for name in study.configurations if (engine := study.engine(name))})
     engines = [f"<b>{esc(name)}</b> ({esc(_ENGINES[name])})" if name in _ENGINES else esc(name) for name in names]
     made = (

@@ -1,4 +1,4 @@
-"""What each look at the server says: baseline, candidate, and the change with its interval over blocks."""
+"""The profiles of the server: baseline, candidate, and the change with its interval over blocks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Format = Callable[[float], str]
 
 
 def section(study: FinishedStudy) -> str:
-    """What moved, the figures of the profilers, and the tables; "" where the plan profiles nothing."""
+    """The largest changes, the figures of the profilers, and the tables; "" where the plan profiles nothing."""
     drawn = [block for view in VIEWS if (block := figures.profile(study, view)) is not None]
     if not drawn:
         reasons = notes(study)
@@ -46,7 +46,7 @@ def section(study: FinishedStudy) -> str:
 
 
 def notes(study: FinishedStudy) -> list[str]:
-    """Why nothing was profiled, as far as trials say so."""
+    """The reasons why nothing was profiled, as far as trials say so."""
     return [note for view in VIEWS if (note := _lacking(study, view.note, only_empty=False))]
 
 
@@ -137,7 +137,7 @@ def _threads(study: FinishedStudy) -> Iterator[Cells]:
 
 
 def _samples(study: FinishedStudy, view: View) -> list[str]:
-    """How many samples stand behind each side, how many of them at work, and in how many blocks."""
+    """The number of samples of each side, of those at work, and of blocks."""
     cells = []
     for name in _profiled(study):
         trials = study.rows(name)

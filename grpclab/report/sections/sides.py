@@ -1,4 +1,4 @@
-"""What each side gives: the changes of server and client apart, and both together."""
+"""The share of each side: the changes of server and client apart, and both together."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def section(study: FinishedStudy) -> str:
 
 
 def lead(study: FinishedStudy) -> str:
-    """What is measured, and what came of it."""
+    """A sentence on what is measured, and the results."""
     waiting = study.plan.waiting or PlannedWaiting()
     wait = words.plain(waiting.handler_wait_ms)
     wait = f"{wait} ms" if wait.replace(".", "").isdigit() else f"for {wait} (ms)"

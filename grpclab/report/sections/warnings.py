@@ -1,4 +1,4 @@
-"""What is to be known before a number of the study is used."""
+"""The warnings to read before a number of the study is used."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import shlex
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from grpclab.analysis import Comparison, Judgement
 from grpclab.analysis.study_plan import StudyPlan
 from grpclab.cli import commands
 from grpclab.errors import DesignError, GrpclabError, StorageError, UsageError
@@ -29,9 +31,10 @@ from grpclab.study.runner import Study
 from grpclab.study.store import Store
 from grpclab.study.stored_values import read_manifest, read_plan
 from grpclab.study.target import Subject
+from grpclab.system.notices import Notice
 from grpclab.text import credentials, redaction
 from grpclab.text.credentials import MASK, is_placeholder, is_secret, learn, learn_words
-from grpclab.text.redaction import Redactor, mask, mask_foreign
+from grpclab.text.redaction import Redactor, mask, mask_foreign, masked
 from tests.support import telling_server
 from tests.support.stored_studies import as_folder, hostile_trials
 from tests.support.synthetic import small_study
@@ -158,6 +161,26 @@ def test_what_a_log_calls_by_a_secret_name_goes_and_what_it_says_otherwise_stays
     assert mask_foreign(line) == left
 
 
+def test_every_text_of_a_value_is_masked() -> None:
+    secret = "password=hunter22secret x"
+    judgement = Judgement(
+        sentence=secret,
+        headline=Comparison(title=secret, ratio=2.0, limited_by=(secret,)),
+        warnings=(secret, "none here"),
+        notices=(Notice(kind="noise", text=secret),),
+    )
+    found, clean = masked(judgement), mask_foreign(secret)
+    assert clean != secret
+    assert found == replace(
+        judgement,
+        sentence=clean,
+        headline=replace(judgement.headline, title=clean, limited_by=(clean,)),
+        warnings=(clean, "none here"),
+        notices=(Notice(kind="noise", text=clean),),
+    )
+    assert found.as_dict() == masked(judgement.as_dict())
+
+
 @given(st.text(), st.binary(max_size=300))
 def test_reading_twice_changes_nothing_and_encoded_bytes_stay(text: str, content: bytes) -> None:
     assert mask_foreign(mask_foreign(text)) == mask_foreign(text)
@@ -197,7 +220,7 @@ def test_a_command_keeps_its_words_but_for_the_secrets(redactor: Redactor) -> No
 
 
 def test_a_manifest_is_read_by_its_fields(redactor: Redactor) -> None:
-    manifest = {
+    manifest: dict[str, Any] = {
         "versions": {
             "grpc_environment": {"GRPC_TOKEN": "a", "GRPC_PROXY": "http://me:pw@proxy:1", "GRPC_TRACE": "all"}
         },
@@ -217,6 +240,12 @@ def test_a_manifest_is_read_by_its_fields(redactor: Redactor) -> None:
     assert TOKEN not in clean["again"]
     assert clean["seed"] == 7
     assert redactor.manifest(clean) == clean
+    assert redactor.manifest(read_manifest(manifest)) == read_manifest(clean)
+
+
+def test_a_configuration_may_be_called_references(redactor: Redactor) -> None:
+    plan = {"plan": {"subjects": {"references": {"command": "./srv {port}", "data": ""}}}}
+    assert redactor.manifest(plan) == plan
 
 
 def test_the_same_setting_with_a_secret_is_the_same_in_two_studies() -> None:
