@@ -70,7 +70,7 @@ def build(pids: Sequence[int], *, folder: str = "", token: str = "") -> web.Appl
 
 
 def refusal(profile: pyspy.PySpyProfile) -> str:
-    """Why there is no profile; empty if there is one. An idle server's has no samples and is one."""
+    """The reason why there is no profile; empty if there is one. An idle server's has no samples and is one."""
     return "" if profile.stacks or profile.note == pyspy.IDLE_NOTE else profile.note
 
 
@@ -153,7 +153,7 @@ class _Pages:
 
 
 async def _sample(pids: Sequence[int], seconds: int) -> pyspy.PySpyProfile:
-    """What py-spy records; when this is cancelled, py-spy is ended first."""
+    """Record with py-spy; when this is cancelled, py-spy is ended first."""
     stop = threading.Event()
     recording = asyncio.ensure_future(
         asyncio.to_thread(pyspy.record, pids, duration_s=seconds, rate_hz=RATE_HZ, stop=stop)
@@ -167,10 +167,10 @@ async def _sample(pids: Sequence[int], seconds: int) -> pyspy.PySpyProfile:
 
 
 def _seconds(request: web.Request) -> int:
-    given = request.query.get("seconds", str(DEFAULT_S))
-    if not re.fullmatch(r"[0-9]{1,3}", given) or not 1 <= int(given) <= LONGEST_S:
-        raise web.HTTPBadRequest(text=f"seconds={given[:40]!r}: give a whole number from 1 to {LONGEST_S}\n")
-    return int(given)
+    text = request.query.get("seconds", str(DEFAULT_S))
+    if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= LONGEST_S:
+        raise web.HTTPBadRequest(text=f"seconds={text[:40]!r}: give a whole number from 1 to {LONGEST_S}\n")
+    return int(text)
 
 
 def _download(name: str, body: bytes) -> web.Response:
@@ -253,7 +253,7 @@ GRACE_S = 30.0
 
 
 async def collect_heap(folder: str, pids: Sequence[int], seconds: float) -> list[Sample]:
-    """What all processes allocated in so many seconds and still held; the processes are asked side by side.
+    """Samples of the memory that was allocated in so many seconds and is still held, of all processes side by side.
 
     A process whose question is cancelled traces no longer. Raises OSError or ValueError where one does not answer.
     """

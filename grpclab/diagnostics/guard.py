@@ -1,4 +1,4 @@
-"""Which requests the diagnostics server answers. Pure.
+"""The rule for the requests that the diagnostics server answers. Pure.
 
 It runs on the user's own machine, where every web page that the user's browser shows can reach it. A page must
 neither start a profile, which slows the server, nor read one. A browser says with each request where it comes from
@@ -45,7 +45,7 @@ def refusal(
     *,
     token: str = "",
 ) -> Refusal | None:
-    """Why a request is not answered; None if it is."""
+    """The refusal of a request; None if it is answered."""
     if method != "GET":
         return Refusal(status=405, text="the desk answers to GET only")
     hosts = headers.getall("Host", [])
@@ -63,7 +63,7 @@ def refusal(
 
 
 def _from_here(path: str, headers: CIMultiDict[str] | CIMultiDictProxy[str], host: str) -> bool:
-    """Whether no page of another origin has asked."""
+    """True unless a page of another origin has asked."""
     if any(origin.lower() != f"http://{host.lower()}" for origin in headers.getall("Origin", [])):
         return False
     if all(site in OWN for site in headers.getall("Sec-Fetch-Site", [])):
@@ -73,5 +73,5 @@ def _from_here(path: str, headers: CIMultiDict[str] | CIMultiDictProxy[str], hos
 
 
 def _carries(token: str, headers: CIMultiDict[str] | CIMultiDictProxy[str], query: Mapping[str, str]) -> bool:
-    given = query.get(TOKEN, "") or headers.get("Authorization", "").removeprefix("Bearer ")
-    return hmac.compare_digest(given.encode(errors="replace"), token.encode())
+    presented = query.get(TOKEN, "") or headers.get("Authorization", "").removeprefix("Bearer ")
+    return hmac.compare_digest(presented.encode(errors="replace"), token.encode())

@@ -1,4 +1,4 @@
-"""What can be set: the one table of factors, and what becomes of a level.
+"""The factors: the one table of what can be set, and what becomes of a level.
 
 Each line imports only from those above it::
 

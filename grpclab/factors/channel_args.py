@@ -1,4 +1,4 @@
-"""What each factor becomes in grpcio: the one table from factor to channel argument.
+"""The one table from factor to grpcio's channel argument.
 
 A row says which side's factor it reads, which arguments it sets, and what people should know. The servers and
 the engine build their argument lists from it (:func:`server_args`, :func:`client_args`); the report and the
@@ -29,7 +29,7 @@ TRACE_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """How one level of one factor is said to grpcio."""
+    """The channel argument for one level of one factor."""
 
     factor: str
     arguments: tuple[str, ...]

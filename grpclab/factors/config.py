@@ -160,7 +160,7 @@ class ClientConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class LoadConfig:
-    """What the generator sends. A window ends after `requests` or `duration_s`, whichever is first.
+    """The load. A window ends after `requests` or `duration_s`, whichever is first.
 
     Closed loop: `concurrency` callers, each waiting for its answer before it calls again. With `rate_rps` the loop
     is open: calls are sent when they are due, whatever became of those before.
@@ -201,7 +201,7 @@ class LinkConfig:
 
     @property
     def emulated(self) -> bool:
-        """Whether this path needs a relay."""
+        """True if this path needs a relay."""
         return self != LinkConfig()
 
 
@@ -231,8 +231,8 @@ class TrialConfig:
         """
         parts: dict[str, dict[str, Level]] = {}
         for name, level in settings.items():
-            found = lookup(name)
-            parts.setdefault(found.section, {})[found.name] = found.normal(plain(level))
+            factor = lookup(name)
+            parts.setdefault(factor.section, {})[factor.name] = factor.normal(plain(level))
         changed: dict[str, Any] = {
             section: dataclasses.replace(getattr(self, section), **levels) for section, levels in parts.items()
         }

@@ -1,4 +1,4 @@
-"""Which factors did not take effect: what was asked for, beside what each side advertised; and which say nothing.
+"""Factors that did not take effect: what was asked for, beside what each side advertised; and those that say nothing.
 
 Static rules (:func:`grpclab.factors.channel_args.without_effect`) say what cannot act; what was seen
 (:mod:`grpclab.load.peer_probe`) says what did not. Pure functions.
@@ -48,21 +48,21 @@ def effects(config: TrialConfig, server: PeerSettings, client: PeerSettings) -> 
     As :func:`~grpclab.factors.channel_args.without_effect`, whose reasons gain the numbers that were seen; without
     "no effect:", which whoever shows a reason puts before it.
     """
-    found = without_effect(config)
+    reasons = without_effect(config)
     wire = config.load.engine == "wire"
-    found |= _window("server.window_kib", config.server, server)
-    found |= _window("client.window_kib", config.client, client, probes=not wire)
+    reasons |= _window("server.window_kib", config.server, server)
+    reasons |= _window("client.window_kib", config.client, client, probes=not wire)
     if wire and not config.client.adaptive_window and config.client.window_kib is None:
-        found["client.adaptive_window"] = (
+        reasons["client.adaptive_window"] = (
             f"engine wire probes nothing, its window is {client.window_bytes:,} bytes either way: set window_kib"
         )
-    found |= _streams(config.server, server)
-    found |= _frame(config.server, server)
-    return found
+    reasons |= _streams(config.server, server)
+    reasons |= _frame(config.server, server)
+    return reasons
 
 
 class Target(Protocol):
-    """What a trial measures: ``command`` starts its server, ``call`` is its method; "" for those of our own."""
+    """The target of a trial: ``command`` starts its server, ``call`` is its method; "" for those of our own."""
 
     @property
     def command(self) -> str:
@@ -79,12 +79,12 @@ def unknown_factors(target: Target | None, settings: Mapping[str, Level]) -> fro
     `target` is None for our own greeter; `settings` are the factors that were set.
     """
     command, call = (target.command, target.call) if target else ("", "")
-    found = {name for name in FACTORS if name.startswith("server.")} if command else set()
+    factors = {name for name in FACTORS if name.startswith("server.")} if command else set()
     if call:
-        found |= set(OF_OUR_CALL)
+        factors |= set(OF_OUR_CALL)
     elif command:  # our greeting to somebody else's greeter: only what was asked for is known of it
-        found |= {name for name in OF_OUR_CALL if name not in settings}
-    return frozenset(found)
+        factors |= {name for name in OF_OUR_CALL if name not in settings}
+    return frozenset(factors)
 
 
 def as_row(server: PeerSettings, client: PeerSettings) -> dict[str, float]:
@@ -105,39 +105,37 @@ def as_row(server: PeerSettings, client: PeerSettings) -> dict[str, float]:
 
 
 def _window(
-    factor: str, side: ServerConfig | ClientConfig, seen: PeerSettings, *, probes: bool = True
+    factor: str, side: ServerConfig | ClientConfig, advertised: PeerSettings, *, probes: bool = True
 ) -> dict[str, str]:
     """The window of a stream; that of the connection follows it, but never below the RFC's 65,535."""
     if side.window_kib is None:
         return {}
-    asked = side.window_kib * 1024
-    numbers = f"{asked:,} bytes asked for, {seen.window_bytes:,} advertised"
+    requested = side.window_kib * 1024
+    numbers = f"{requested:,} bytes asked for, {advertised.window_bytes:,} advertised"
     if side.adaptive_window:
         why = "BDP probing overrides it" if probes else "engine wire takes it only as a fixed one"
         return {factor: f"{numbers}; {why}: set adaptive_window=false"}
-    if seen.window_bytes != asked:
+    if advertised.window_bytes != requested:
         return {factor: numbers}
-    connection = max(asked, frames.DEFAULT_WINDOW)
-    if seen.connection_window_bytes < connection:
-        return {
-            factor: f"{connection:,} bytes expected for the connection, {seen.connection_window_bytes:,} advertised"
-        }
+    least, connection = max(requested, frames.DEFAULT_WINDOW), advertised.connection_window_bytes
+    if connection < least:
+        return {factor: f"{least:,} bytes expected for the connection, {connection:,} advertised"}
     return {}
 
 
-def _streams(side: ServerConfig, seen: PeerSettings) -> dict[str, str]:
-    asked, got = side.max_concurrent_streams, seen.max_concurrent_streams
-    if asked is None or asked == got:
+def _streams(side: ServerConfig, peer: PeerSettings) -> dict[str, str]:
+    requested, advertised = side.max_concurrent_streams, peer.max_concurrent_streams
+    if requested is None or requested == advertised:
         return {}
-    told = "no limit" if got is None else f"{got:,}"
-    return {"server.max_concurrent_streams": f"{asked:,} streams asked for, {told} advertised"}
+    limit = "no limit" if advertised is None else f"{advertised:,}"
+    return {"server.max_concurrent_streams": f"{requested:,} streams asked for, {limit} advertised"}
 
 
-def _frame(side: ServerConfig, seen: PeerSettings) -> dict[str, str]:
+def _frame(side: ServerConfig, peer: PeerSettings) -> dict[str, str]:
     if side.max_frame_kib is None:
         return {}
-    asked, got = side.max_frame_kib * 1024, seen.max_frame_bytes
-    text = f"{asked:,} bytes asked for, {got:,} advertised"
+    requested, advertised = side.max_frame_kib * 1024, peer.max_frame_bytes
+    text = f"{requested:,} bytes asked for, {advertised:,} advertised"
     if side.adaptive_window:
         return {"server.max_frame_kib": f"{text}; BDP probing overrides it: set adaptive_window=false"}
-    return {} if asked == got else {"server.max_frame_kib": text}
+    return {} if requested == advertised else {"server.max_frame_kib": text}

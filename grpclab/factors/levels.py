@@ -122,7 +122,7 @@ class Factor:
             raise self._refusal(level)
 
     def _has_mean(self, text: str) -> bool:
-        """Whether the text is a distribution whose mean is within the bounds."""
+        """True if the text is a distribution whose mean is within the bounds."""
         try:
             mean = parse_milliseconds(text).mean_s * 1e3
         except ValueError:

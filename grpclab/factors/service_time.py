@@ -1,4 +1,4 @@
-"""How long a call takes or waits: a constant or a distribution, ``5ms``, ``lognormal:2ms,0.5``. Pure.
+"""The time that a call takes or waits: a constant or a distribution, ``5ms``, ``lognormal:2ms,0.5``. Pure.
 
 The reference server keeps each call for such a time (``--service-time``), the greeter's handler waits for one
 (``server.handler_wait_ms``).
@@ -69,12 +69,14 @@ def parse_milliseconds(text: str) -> ServiceTime:
         name, rest = "constant", name
     words = [word.strip() for word in rest.split(",")]
     is_time = [not (name == "lognormal" and at == 1) for at in range(len(words))]
-    told = [f"{in_unit(word, 'ms') if time else float(word):.15g}" for word, time in zip(words, is_time, strict=True)]
+    numbers = [
+        f"{in_unit(word, 'ms') if time else float(word):.15g}" for word, time in zip(words, is_time, strict=True)
+    ]
     if name == "none":
         raise ValueError(text)
-    found = _distribution(f"{name}:{','.join(told)}", lambda word: float(word) / 1e3)
-    written = told[0] if name == "constant" else found.text
-    return ServiceTime(text=written, mean_s=found.mean_s, draw=found.draw)
+    law = _distribution(f"{name}:{','.join(numbers)}", lambda word: float(word) / 1e3)
+    written = numbers[0] if name == "constant" else law.text
+    return ServiceTime(text=written, mean_s=law.mean_s, draw=law.draw)
 
 
 def _distribution(text: str, time: Callable[[str], float]) -> ServiceTime:

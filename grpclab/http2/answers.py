@@ -149,7 +149,7 @@ class Answers:
     # ---- windows -----------------------------------------------------------------------------------------------
 
     def written(self) -> None:
-        """What was taken has left for the most part: `write_ahead` bytes may follow."""
+        """Widen the window, as most of what was taken has left: `write_ahead` bytes may follow."""
         windows = self._windows
         if self._withheld and self._write_ahead is not None and windows.connection < self._write_ahead:
             granted = min(self._withheld, self._write_ahead - windows.connection)

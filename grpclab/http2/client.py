@@ -72,12 +72,12 @@ class ClientConnection(Connection):
 
     @property
     def room(self) -> int:
-        """How many calls may be started now; negative where the peer has lowered its limit."""
+        """The number of calls that may be started now; negative where the peer has lowered its limit."""
         return self.max_streams - len(self.calls)
 
     @property
     def encoded(self) -> bool:
-        """Whether any message so far was compressed: calls then have their `encoding`."""
+        """True if any message so far was compressed: calls then have their `encoding`."""
         return self._messages.encoded
 
     # ---- requests out ------------------------------------------------------------------------------------------

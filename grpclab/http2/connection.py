@@ -1,4 +1,4 @@
-"""What both sides of a connection share: bytes in, bytes out, and the recognition of what comes again and again.
+"""The shared half of both sides: bytes in, bytes out, and the recognition of what comes again and again.
 
 :meth:`Connection.receive` is the one way in and :meth:`Connection.take` the one way out. A peer that breaks the
 protocol ends the connection, never the process: what is to be said to it is in the outgoing bytes, and `closed`
@@ -183,7 +183,7 @@ class Connection(Control):
         raise NotImplementedError
 
     def _is_usual(self, stream_id: int) -> bool:
-        """Whether the stream that has just come to its end may stand for others of the same bytes.
+        """True if the stream that has just come to its end may stand for others of the same bytes.
 
         The DATA of these bytes is `_ending_data` long.
         """

@@ -1,4 +1,4 @@
-"""What keeps a connection going and moves no call: settings, pings, going away, windows, header blocks in pieces.
+"""The frames that move no call: settings, pings, going away, windows, header blocks in pieces.
 
 Whatever is wrong with it is a :class:`ProtocolError`, which :class:`~grpclab.http2.connection.Connection` turns into
 the end of the connection. What each side does about it, it does in the methods that this class leaves empty.
@@ -58,7 +58,7 @@ class FloodCounter:
 
 
 class SendWindows:
-    """What the peer is ready to receive, in bytes: on the whole connection, on a new stream, in one frame."""
+    """The bytes that the peer is ready to receive: on the whole connection, on a new stream, in one frame."""
 
     __slots__ = ("connection", "max_frame", "stream")
 

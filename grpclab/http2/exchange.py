@@ -51,7 +51,7 @@ class Call:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What every call of a connection sends."""
+    """The request that every call of a connection sends."""
 
     path: str
     authority: str
@@ -122,19 +122,19 @@ class Answer:
     __slots__ = ("begins", "begins_encoded", "encoding", "fault", "headers", "http", "informational", "status", "text")
 
     def __init__(self, headers: HeaderList) -> None:
-        found: dict[str, str] = dict(headers)
+        fields: dict[str, str] = dict(headers)
         self.headers = headers
-        self.http = found.get(":status", "")
+        self.http = fields.get(":status", "")
         self.informational = self.http.startswith("1")
-        self.encoding = found.get("grpc-encoding", "identity")
+        self.encoding = fields.get("grpc-encoding", "identity")
         self.fault = _fault(headers, self.encoding)
         """Why nothing of it can be used; empty where it can."""
         # A missing content type is taken, as grpcio does: a plain HTTP/2 server can then serve as a ceiling.
-        grpc = self.http == "200" and found.get("content-type", GRPC).lower().startswith(GRPC) and not self.fault
+        grpc = self.http == "200" and fields.get("content-type", GRPC).lower().startswith(GRPC) and not self.fault
         self.begins = grpc and self.encoding == "identity"
         self.begins_encoded = grpc and not self.begins
-        self.status = messages.parse_status(found["grpc-status"]) if "grpc-status" in found else -1
-        self.text = messages.decode_text(found.get("grpc-message", ""))
+        self.status = messages.parse_status(fields["grpc-status"]) if "grpc-status" in fields else -1
+        self.text = messages.decode_text(fields.get("grpc-message", ""))
         if self.fault:
             self.status, self.text = messages.INTERNAL, self.fault
 
@@ -165,7 +165,7 @@ class MessageCounter:
     def __init__(self, max_message_bytes: int) -> None:
         self._max_message_bytes = max_message_bytes
         self.encoded = False
-        """Whether any message so far was compressed: calls then have their `encoding`."""
+        """True if any message so far was compressed: calls then have their `encoding`."""
         self.usual_frame: bytes | None = None
         """The DATA of the last frame that was a whole message, not compressed."""
         self._encoded_frame: tuple[str, bytes] | None = None  # one that was decompressed
@@ -196,7 +196,7 @@ class MessageCounter:
 
 
 def _is_base64(value: str) -> bool:
-    """Whether this is the value of a header in ``-bin``: padded or not, several joined by commas."""
+    """True if this is the value of a header in ``-bin``: padded or not, several joined by commas."""
     for part in value.split(","):
         digits = part.rstrip("=")
         try:
@@ -210,12 +210,12 @@ def _is_base64(value: str) -> bool:
 
 @functools.lru_cache(maxsize=256)
 def _is_name(name: str) -> bool:
-    """Whether this can be the name of a header; looked at for every header that differs from call to call."""
+    """True if this can be the name of a header; looked at for every header that differs from call to call."""
     return bool(name) and name[0] != ":" and name == name.lower() and min(name) > " "
 
 
 def _fault(headers: HeaderList, encoding: str) -> str:
-    """Why these headers make an answer malformed; what grpcio lets pass as well is let pass."""
+    """The reason why these headers make an answer malformed; what grpcio lets pass as well is let pass."""
     for name, value in headers:
         if name == ":status":
             if len(value) != 3 or not value.isdigit():

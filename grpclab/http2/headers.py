@@ -103,9 +103,9 @@ class BlockDecoder(Generic[Parsed]):
 
     def decode(self, block: bytes) -> Parsed:
         """The meaning of a block. Raises HeaderError."""
-        found = self.known.get(block)
-        if found is not None:
-            return found
+        meaning = self.known.get(block)
+        if meaning is not None:
+            return meaning
         head, value = _cut_residence(block)
         if value and (before := self._heads.get(head)) is not None:
             return self._parse([*before, (RESIDENCE_HEADER, value)])
@@ -179,7 +179,7 @@ _RESIDENCE: Final = _literal_name(RESIDENCE_HEADER)
 
 def _cut_residence(block: bytes) -> tuple[bytes, str]:
     """A block that ends with RESIDENCE_HEADER as a plain literal: what stands before it, and its value; else ''."""
-    head, found, value = block.rpartition(_RESIDENCE)
-    if found and value and value[0] == len(value) - 1 < 127:
+    head, separator, value = block.rpartition(_RESIDENCE)
+    if separator and value and value[0] == len(value) - 1 < 127:
         return head, _text(value[1:])
     return head, ""

@@ -128,12 +128,12 @@ def prefixed(message: bytes) -> bytes:
 
 
 def is_one_message(body: bytes) -> bool:
-    """Whether these bytes are one message, and whole."""
+    """True if these bytes are one message, and whole."""
     return len(body) >= PREFIX_BYTES and int.from_bytes(body[1:5], "big") == len(body) - PREFIX_BYTES
 
 
 class MessageError(Exception):
-    """What came is not a sequence of gRPC messages. `status` is what the call ends with."""
+    """Bytes that are no sequence of gRPC messages. `status` is what the call ends with."""
 
     def __init__(self, text: str, status: int) -> None:
         super().__init__(text)
@@ -141,7 +141,7 @@ class MessageError(Exception):
 
 
 class Inflation:
-    """Whether a message is compressed as it claims; what is in it is thrown away."""
+    """A check that a message is compressed as it claims; what is in it is thrown away."""
 
     __slots__ = ("_encoding", "_zlib")
 
@@ -205,9 +205,9 @@ class MessageReader:
         done, at, end = 0, 0, len(chunk)
         while at < end or self._missing == 0:
             if self._missing < 0:
-                wanted = PREFIX_BYTES - len(self._prefix)
-                self._prefix += chunk[at : at + wanted]
-                at += wanted
+                needed = PREFIX_BYTES - len(self._prefix)
+                self._prefix += chunk[at : at + needed]
+                at += needed
                 if len(self._prefix) < PREFIX_BYTES:
                     break
                 self._missing = self._length()
@@ -250,5 +250,5 @@ class MessageReader:
 
     @property
     def complete(self) -> bool:
-        """Whether nothing of a further message has come."""
+        """True unless a part of a further message has come."""
         return self._missing < 0 and not self._prefix

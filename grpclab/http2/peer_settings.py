@@ -13,7 +13,7 @@ from grpclab.http2.frames import Setting
 
 @dataclass(frozen=True, kw_only=True)
 class PeerSettings:
-    """What one side has said. The settings have their names of RFC 9113; None was not sent, so its default holds."""
+    """The settings of one side, by their names in RFC 9113; None was not sent, so its default holds."""
 
     header_table_size: int | None = None
     enable_push: int | None = None
@@ -61,7 +61,7 @@ class PeerSettingsReader(Connection):
         return self.closed is not None or (self.ready and self.pings_acked > 0)
 
     def peer_settings(self) -> PeerSettings:
-        """What the peer has said so far."""
+        """The settings that the peer has sent so far."""
         away = None
         if self.peer_goaway is not None:
             _, code, reason = self.peer_goaway

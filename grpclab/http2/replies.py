@@ -1,4 +1,4 @@
-"""What a server says: header blocks of literals, and replies cut into pieces that lack little but the stream id.
+"""A server's bytes: header blocks of literals, and replies cut into pieces that lack little but the stream id.
 
 A block of literals teaches the peer's table nothing, so one set of bytes is right for every connection. Each answer
 begins with a table size update to 0, which a client that has lowered HEADER_TABLE_SIZE waits for (RFC 7541, 4.2).
@@ -23,8 +23,8 @@ Trailers = tuple[tuple[str, str], ...]
 
 def trailers(status: int, text: str = "", further: Trailers = ()) -> bytes:
     """The block with which a gRPC answer ends."""
-    said = (("grpc-message", messages.encode_text(text)),) if text else ()
-    return b"".join(literal(name, value) for name, value in (("grpc-status", str(status)), *said, *further))
+    message = (("grpc-message", messages.encode_text(text)),) if text else ()
+    return b"".join(literal(name, value) for name, value in (("grpc-status", str(status)), *message, *further))
 
 
 def http_status(status: int) -> bytes:
@@ -48,8 +48,8 @@ class Reply:
 
     def pieces(self, stamp_length: int) -> tuple[bytes, ...]:
         """The whole answer for a stamp of so many characters: to be joined by the stream id, the stamp comes last."""
-        found = self._pieces.get(stamp_length)
-        return found if found is not None else self._cut(stamp_length)
+        pieces = self._pieces.get(stamp_length)
+        return pieces if pieces is not None else self._cut(stamp_length)
 
     def _cut(self, stamp_length: int) -> tuple[bytes, ...]:
         last = self.trailers("0" * stamp_length)

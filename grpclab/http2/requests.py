@@ -1,4 +1,4 @@
-"""What a client's header block asks for, and what is wrong with it (RFC 9113, 8.2 and 8.3; gRPC over HTTP/2)."""
+"""The head of a request: what it asks for, and what is wrong with it (RFC 9113, 8.2 and 8.3; gRPC over HTTP/2)."""
 
 from __future__ import annotations
 
@@ -28,33 +28,34 @@ class RequestHead:
     )
 
     def __init__(self, headers: HeaderList) -> None:
-        found = dict(headers)
+        fields = dict(headers)
         self.headers = headers
         self.memory = memory_of(headers)
         """About how many bytes it takes."""
-        self.path = found.get(":path", "")
+        self.path = fields.get(":path", "")
         self.timeout_s: float | None = None
         """What `grpc-timeout` says, in seconds."""
         self.malformed = _malformed(headers)
         """Why the stream is to be reset; empty if the request is sound HTTP/2."""
         self.malformed_trailers = _malformed_fields(headers, pseudo=False)
         """The same where these headers come behind the request's DATA."""
-        self.content_length = _content_length(found.get("content-length"))
+        self.content_length = _content_length(fields.get("content-length"))
         """How many bytes of DATA were announced; None where nothing was."""
         self.http_status = 0
         """The HTTP status with which it is refused, as it is not gRPC; 0 if it is."""
         self.status, self.text = messages.OK, ""
         """The gRPC status with which it is refused; OK if it is not."""
-        if found.get(":method") != "POST":
+        if fields.get(":method") != "POST":
             self.http_status = 405
-        elif not _is_grpc(found.get("content-type", "")):
+        elif not _is_grpc(fields.get("content-type", "")):
             self.http_status = 415
-        elif found.get("grpc-encoding", "identity") != "identity":
-            self.status, self.text = messages.UNIMPLEMENTED, f"grpc-encoding {found['grpc-encoding']} is not known here"
-        elif "grpc-timeout" in found:
-            self.timeout_s = messages.decode_timeout(found["grpc-timeout"])
+        elif fields.get("grpc-encoding", "identity") != "identity":
+            self.status = messages.UNIMPLEMENTED
+            self.text = f"grpc-encoding {fields['grpc-encoding']} is not known here"
+        elif "grpc-timeout" in fields:
+            self.timeout_s = messages.decode_timeout(fields["grpc-timeout"])
             if self.timeout_s is None:
-                self.status, self.text = messages.INTERNAL, f"malformed grpc-timeout {found['grpc-timeout'][:40]!r}"
+                self.status, self.text = messages.INTERNAL, f"malformed grpc-timeout {fields['grpc-timeout'][:40]!r}"
 
 
 def _is_grpc(content_type: str) -> bool:
@@ -66,13 +67,13 @@ def _content_length(value: str | None) -> int | None:
 
 
 def _malformed_fields(headers: HeaderList, *, pseudo: bool) -> str:
-    seen: set[str] = set()
+    names: set[str] = set()
     regular = False
     for name, value in headers:
         if name.startswith(":"):
-            if not pseudo or regular or name in seen or name not in _PSEUDO:
+            if not pseudo or regular or name in names or name not in _PSEUDO:
                 return f"pseudo-header {name} is unknown, twice there, or behind another header"
-            seen.add(name)
+            names.add(name)
             continue
         regular = True
         if name != name.lower() or not name:
@@ -85,8 +86,8 @@ def _malformed_fields(headers: HeaderList, *, pseudo: bool) -> str:
 def _malformed(headers: HeaderList) -> str:
     if fault := _malformed_fields(headers, pseudo=True):
         return fault
-    found = dict(headers)
-    return next((f"{name} is missing" for name in (":method", ":scheme", ":path") if not found.get(name)), "")
+    fields = dict(headers)
+    return next((f"{name} is missing" for name in (":method", ":scheme", ":path") if not fields.get(name)), "")
 
 
 NOTHING: Final = RequestHead([])

@@ -78,7 +78,7 @@ class ServerConnection(Connection):
 
     @property
     def finished(self) -> bool:
-        """Whether there is nothing left to do here: the transport may be closed."""
+        """True if there is nothing left to do here: the transport may be closed."""
         return self.closed is not None or ((self._left or self.draining) and not self.streams)
 
     @property

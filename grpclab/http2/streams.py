@@ -72,12 +72,12 @@ class Stream:
 
     @property
     def answered(self) -> bool:
-        """Whether its answer is complete, even where some of it waits for the client's window."""
+        """True if its answer is complete, even where some of it waits for the client's window."""
         return bool(self._last_block)
 
     @property
     def blocked(self) -> bool:
-        """Whether something of its answer waits for the client's window."""
+        """True while something of its answer waits for the client's window."""
         return bool(self._unsent)
 
 
@@ -133,7 +133,7 @@ class OpenStreams:
         self.allow_stray()
 
     def ended_early(self, stream_id: int) -> bool:
-        """Whether this side has ended that stream before the client has, as far as it is remembered."""
+        """True if this side has ended that stream before the client has, as far as it is remembered."""
         return stream_id in self._early
 
     def allow_stray(self) -> None:

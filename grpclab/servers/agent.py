@@ -1,4 +1,4 @@
-"""What only the server process itself can tell the diagnostics server: its garbage collector, and who holds its memory.
+"""The facts that only the server process knows: its garbage collector's counts, and the stacks that hold its memory.
 
 A thread answers on a Unix socket in a folder that is private to this user: one line of JSON in, one out, each a
 message of :mod:`grpclab.system.json_lines`. Nothing is traced until it is asked for, and tracing ends with the answer.
@@ -50,7 +50,7 @@ class Generations:
 
 @dataclass(frozen=True, kw_only=True)
 class Allocation:
-    """What was allocated on one stack, and is still held."""
+    """Memory that was allocated on one stack, and is still held."""
 
     size: int
     """Bytes."""
@@ -61,7 +61,7 @@ class Allocation:
 
 @dataclass(frozen=True, kw_only=True)
 class Allocations:
-    """What was allocated while it was traced and is still held, by stack, the largest first."""
+    """Memory that was allocated while it was traced and is still held, by stack, the largest first."""
 
     allocations: tuple[Allocation, ...]
 
@@ -74,14 +74,14 @@ class Question(Generic[Answer]):
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationsQuestion(Question[Generations]):
-    """How busy has the garbage collector been?"""
+    """A question for the counts of the garbage collector."""
 
     answer = Generations
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeapQuestion(Question[Allocations]):
-    """What is allocated in so many seconds, and still held at their end?"""
+    """A question for the memory that is allocated in so many seconds, and still held at their end."""
 
     answer = Allocations
     seconds: float

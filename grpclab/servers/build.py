@@ -22,7 +22,7 @@ SERVICE = "greet.GreeterService"
 
 
 def service_names() -> tuple[str, ...]:
-    """What a server offers."""
+    """The names of the services that a server offers."""
     assert greet_pb2.DESCRIPTOR.services_by_name["GreeterService"].full_name == SERVICE
     return (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
 
@@ -76,7 +76,7 @@ async def async_server(
     hold: int = 0,
     credentials: grpc.ServerCredentials | None = None,
 ) -> tuple[grpc.aio.Server, health.aio.HealthServicer, int]:
-    """The same for ``grpc.aio.server``; call it on the loop that will run it."""
+    """A bound, not yet started ``grpc.aio.server``, as :func:`sync_server`; call it on the loop that will run it."""
     server = grpc.aio.server(
         options=server_args(config),
         interceptors=interceptors(config),

@@ -47,7 +47,7 @@ class ElasticThreadPool(Executor):
         return self._spare
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """As Executor.submit. Raises RuntimeError after shutdown."""
+        """Run a call on a thread of the pool, as Executor.submit. Raises RuntimeError after shutdown."""
         if self._closed:
             raise RuntimeError("cannot schedule new futures after shutdown")
         future: Future[T] = Future()
@@ -97,9 +97,9 @@ class ElasticThreadPool(Executor):
                     self._grow()
 
     def _grow(self) -> None:
-        """As many threads again as there are, within the limit and the need."""
+        """Start as many threads again as there are, within the limit and the need."""
         with self._lock:
-            wanted = min(self._threads + self._spare, self._spare_limit - self._spare, self._work.qsize())
-            self._spare += wanted
-        for _ in range(wanted):
+            number = min(self._threads + self._spare, self._spare_limit - self._spare, self._work.qsize())
+            self._spare += number
+        for _ in range(number):
             threading.Thread(target=self._serve, args=(IDLE_S,), name="spare", daemon=True).start()

@@ -51,7 +51,7 @@ def burn_cpu(work_us: float) -> None:
 
 
 class _Replies:
-    """What is answered: a greeting, or `response_bytes` of text."""
+    """The replies: a greeting, or `response_bytes` of text."""
 
     def __init__(self, config: ServerConfig) -> None:
         self.config = config
@@ -65,7 +65,7 @@ class _Replies:
 
 
 class _Waits:
-    """How long each handler waits, in seconds; the same for the same seed. Safe to use from many threads."""
+    """The time that each handler waits, in seconds; the same for the same seed. Safe to use from many threads."""
 
     def __init__(self, config: ServerConfig, seed: int) -> None:
         law = parse_milliseconds(config.handler_wait_ms)

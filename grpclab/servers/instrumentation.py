@@ -1,4 +1,7 @@
-"""What counts calls in a server and answers the diagnostics server. Off, nothing is imported and nothing listens."""
+"""The interceptors that count calls, and the agent for the diagnostics server.
+
+Off, nothing is imported and nothing listens.
+"""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def code_name(code: Any, error: BaseException | None) -> str:
 
 
 def _counted(handler: Any, method: str) -> Any:
-    """The same handler, counted."""
+    """A handler whose calls are counted."""
     service, _, name = method.lstrip("/").rpartition("/")
     many_in, many_out = handler.request_streaming, handler.response_streaming
     kind = f"{'stream' if many_in else 'unary'}_{'stream' if many_out else 'unary'}"

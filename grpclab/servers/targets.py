@@ -21,7 +21,7 @@ from grpclab.system.registry import Registry
 
 @dataclass(frozen=True, kw_only=True)
 class ServerStart:
-    """How a trial starts its server. Only the greeter knows what to make of the factors in `config`, and of `seed`.
+    """A trial's order for its server. Only the greeter knows what to make of the factors in `config`, and of `seed`.
 
     The server runs on `cpus`, writes its log to `log_path`, and has the variables `env`, by which its processes are
     found. It must listen within `timeout_s`.
@@ -82,7 +82,7 @@ GREETER, COMMAND = _Greeter(), _Command()
 
 
 def is_registered(text: str) -> bool:
-    """Whether a text names a kind of another package, with or without an argument."""
+    """True if a text names a kind of another package, with or without an argument."""
     name = text.partition(":")[0]
     return program.PORT not in text and name not in TARGETS.builtin and name in TARGETS
 

@@ -1,4 +1,4 @@
-"""What the kernel has counted so far of this machine and of some processes, to be read before and after a measurement.
+"""The kernel's counts for this machine and some processes so far, to be read before and after a measurement.
 
 Linux only; elsewhere, and in a container that hides them, the counts are missing, never guessed. `root` is the top of
 the file system, so that tests can bring their own.
@@ -31,14 +31,14 @@ STOPPED = ("T", "t")
 
 @dataclass(frozen=True, kw_only=True)
 class Throttling:
-    """What a cgroup's CPU quota has done: periods begun, those in which it was used up, and for how long."""
+    """The effect of a cgroup's CPU quota: periods begun, those in which it was used up, and for how long."""
 
     periods: int = 0
     throttled: int = 0
     throttled_s: float = 0.0
 
     def __sub__(self, before: Throttling) -> Throttling:
-        """What was added since."""
+        """The difference: what was added since."""
         return Throttling(
             periods=self.periods - before.periods,
             throttled=self.throttled - before.throttled,
@@ -91,7 +91,7 @@ class KernelCounts:
             pressure_s=_pressure(root),
             cpu_s=cpu_s,
             waited_s={pid: waited for pid in cpu_s if (waited := waited_seconds(pid, root)) is not None},
-            throttling={pid: found for pid in cpu_s if (found := throttling(pid, root)) is not None},
+            throttling={pid: counts for pid in cpu_s if (counts := throttling(pid, root)) is not None},
         )
 
 
@@ -108,13 +108,13 @@ def _cores(root: Path) -> tuple[dict[int, float], dict[int, float]]:
 
 def _pressure(root: Path) -> dict[str, float]:
     """The totals of the lines ``some`` of /proc/pressure (Documentation/accounting/psi.rst), in seconds."""
-    found = {}
+    seconds = {}
     for resource in ("cpu", "memory", "io"):
         line = (read_text(root / "proc/pressure" / resource) or "").partition("\n")[0]
         total = line.rpartition("total=")[2]
         if line.startswith("some") and total.isdigit():
-            found[resource] = int(total) / 1e6
-    return found
+            seconds[resource] = int(total) / 1e6
+    return seconds
 
 
 def waited_seconds(pid: int, root: Path = Path("/")) -> float | None:
@@ -130,24 +130,24 @@ def waited_seconds(pid: int, root: Path = Path("/")) -> float | None:
     if len(tids) > MOST_THREADS:
         return None
     fields = [(read_text(root / f"proc/{pid}/task/{tid}/schedstat") or "").split() for tid in tids]
-    found = [int(each[1]) for each in fields if len(each) > 1]
-    return sum(found) / 1e9 if found else None
+    waits_ns = [int(each[1]) for each in fields if len(each) > 1]
+    return sum(waits_ns) / 1e9 if waits_ns else None
 
 
 def thread_waited_seconds(root: Path = Path("/")) -> float:
-    """The same of the calling thread alone; 0 where that is not told."""
+    """The time that the calling thread alone has waited for a core, in seconds; 0 where that is not known."""
     fields = (read_text(root / "proc/thread-self/schedstat") or "").split()
     return int(fields[1]) / 1e9 if len(fields) > 1 else 0.0
 
 
 def throttling(pid: int, root: Path = Path("/")) -> Throttling | None:
-    """What CPU quotas have done to a process so far: of its cgroups the one that was throttled most; None for none."""
-    found = [
+    """The throttling of a process so far, by that of its cgroups which was throttled most; None for none."""
+    cgroups = [
         counted
         for folder in cgroup_folders("cpu", root, pid=pid)
         if (counted := _cpu_stat(read_text(folder / "cpu.stat") or "")).periods
     ]
-    return max(found, key=lambda counted: counted.throttled_s, default=None)
+    return max(cgroups, key=lambda counted: counted.throttled_s, default=None)
 
 
 def _cpu_stat(text: str) -> Throttling:
@@ -163,6 +163,6 @@ def _cpu_stat(text: str) -> Throttling:
 
 
 def is_stopped(pid: int, root: Path = Path("/")) -> bool:
-    """Whether a process is stopped now, by a signal or a tracer; False where it cannot be told."""
+    """True if a process is stopped now, by a signal or a tracer; False where that is not known."""
     state = (read_text(root / f"proc/{pid}/stat") or "").rpartition(")")[2].split()[:1]
     return bool(state) and state[0] in STOPPED

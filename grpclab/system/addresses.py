@@ -1,4 +1,4 @@
-"""What may stand for a server's address, and the rule that load goes to this machine only. Pure.
+"""The notations of a server's address, and the rule that load goes to this machine only. Pure.
 
 ``HOST:PORT`` is what the rest of the package uses. Here the other ways in which people and tools write the same
 address become that: URLs (``http://localhost:50051``), gRPC's own names (``dns:///``, ``passthrough:///``,
@@ -35,12 +35,12 @@ def parse(text: object) -> tuple[str, int]:
     if not isinstance(text, str):
         raise refused(text, f"text such as {EXAMPLE!r}")
     rest = _without_scheme(text)
-    if not (found := re.fullmatch(r"(?P<host>\[[^][]*\]|[^:]*):(?P<port>\d{1,5})", rest, re.ASCII)):
+    if not (match := re.fullmatch(r"(?P<host>\[[^][]*\]|[^:]*):(?P<port>\d{1,5})", rest, re.ASCII)):
         raise refused(text, _instead(rest))
-    port = int(found["port"])
+    port = int(match["port"])
     if not 0 < port < 65536:
         raise refused(text, "a port from 1 to 65535")
-    host = found["host"].lower()
+    host = match["host"].lower()
     if host in ("", "*", "localhost", "localhost."):
         return "localhost", port
     try:
@@ -55,9 +55,9 @@ def parse(text: object) -> tuple[str, int]:
 def _without_scheme(text: str) -> str:
     """The ``HOST:PORT`` of an address in one of its other forms."""
     rest = text.strip()
-    if not (found := _SCHEME.match(rest)):
+    if not (match := _SCHEME.match(rest)):
         return rest
-    scheme, rest = (found[1] or found[2]).lower(), rest[found.end() :]
+    scheme, rest = (match[1] or match[2]).lower(), rest[match.end() :]
     if scheme in _TLS:
         raise refused(text, f"a server without TLS, which grpclab does not speak yet, as http://{EXAMPLE}")
     if scheme in _UNIX:
@@ -80,18 +80,18 @@ def _loopback(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether an address in numbers, as a resolver gives it, is one of this machine's own, which no other reaches."""
+    """True if an address in numbers, as a resolver gives it, is one of this machine's own, which no other reaches."""
     try:
-        found = ipaddress.ip_address(address)
+        parsed = ipaddress.ip_address(address)
     except ValueError:
         return False
-    if isinstance(found, ipaddress.IPv6Address):
-        found = found.ipv4_mapped or found
-    return found.is_loopback and not getattr(found, "scope_id", None)
+    if isinstance(parsed, ipaddress.IPv6Address):
+        parsed = parsed.ipv4_mapped or parsed
+    return parsed.is_loopback and not getattr(parsed, "scope_id", None)
 
 
 def _instead(rest: str) -> str:
-    """How an address that cannot be read is to be written."""
+    """Advice on how an address that cannot be read is to be written."""
     try:
         host = rest if rest.lower() == "localhost" else _loopback(ipaddress.ip_address(rest.strip("[]")))
     except ValueError:

@@ -42,7 +42,7 @@ def open_channel(target: str, *, root_certificates: bytes | None = None, options
 def open_aio_channel(
     target: str, *, dialled: str = "", root_certificates: bytes | None = None, options: Options = ()
 ) -> grpc.aio.Channel:
-    """The same for asyncio; `dialled` are the target's :func:`addresses`, where they are known already."""
+    """Open a channel for asyncio; `dialled` are the target's :func:`addresses`, where they are known already."""
     dialled, whole = dialled or addresses(target), _with_ours(target, options)
     if root_certificates is None:
         return grpc.aio.insecure_channel(dialled, options=whole)

@@ -1,4 +1,4 @@
-"""What a target stands for on this machine: whoever dials takes the addresses from here, each of which was judged.
+"""The addresses of a target on this machine: whoever dials takes them from here, each of which was judged.
 
 No name but ``localhost`` is looked up, and a line in ``/etc/hosts`` may point that one elsewhere. So the name is never
 dialled, but its addresses; a connection that is dialled again goes to the same ones.
@@ -17,20 +17,20 @@ def loopback_target(text: object) -> tuple[tuple[str, ...], int]:
     host, port = parse(text)
     if host != "localhost":
         return (host,), port
-    found = _resolved(host)
-    if outside := [address for address in found if not is_loopback(address)]:
+    addresses = _resolved(host)
+    if outside := [address for address in addresses if not is_loopback(address)]:
         expected = f"an address on this machine, as 127.0.0.1:{port}: localhost is {', '.join(outside)} here"
         raise refused(text, f"{expected} (see /etc/hosts)")
-    return found or ("127.0.0.1", "::1"), port  # RFC 6761, 6.3: localhost is loopback where no resolver knows it
+    return addresses or ("127.0.0.1", "::1"), port  # RFC 6761, 6.3: localhost is loopback where no resolver knows it
 
 
 def _resolved(name: str) -> tuple[str, ...]:
-    """What a name stands for on this machine, IPv4 first; nothing where it is not known."""
+    """The addresses of a name on this machine, IPv4 first; none where it is not known."""
     try:
-        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+        answers = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except OSError:
         return ()
-    addresses = dict.fromkeys(str(where[0]) for _, _, _, _, where in found)
+    addresses = dict.fromkeys(str(socket_address[0]) for _, _, _, _, socket_address in answers)
     return tuple(sorted(addresses, key=lambda address: ":" in address))
 
 

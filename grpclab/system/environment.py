@@ -58,7 +58,7 @@ def read_text(path: Path) -> str | None:
 
 
 def read_int(path: Path) -> int | None:
-    """The same as one integer; None where it is not one ("max")."""
+    """Read a file of one integer; None where it is not one ("max")."""
     try:
         return int(read_text(path) or "")
     except ValueError:
@@ -156,7 +156,7 @@ def _affinity() -> list[int]:
 
 
 def frequency(root: Path = Path("/")) -> Facts:
-    """What decides on the cores' clock: ``governor`` and ``turbo``."""
+    """The settings that decide on the cores' clock: ``governor`` and ``turbo``."""
     cpus = root / "sys/devices/system/cpu"
     return {"governor": read_text(cpus / "cpu0/cpufreq/scaling_governor"), "turbo": _turbo(cpus)}
 
@@ -188,11 +188,11 @@ def timer_quality(
     *,
     seconds: float = 0.2,
 ) -> Facts:
-    """How late a sleep of 0.1 ms ends: ``samples`` and the overshoot's p50, p99 and maximum in ms."""
-    asked, over, end = 0.0001, [], clock() + seconds
+    """The lateness of a sleep of 0.1 ms: ``samples`` and the overshoot's p50, p99 and maximum in ms."""
+    sleep_s, over, end = 0.0001, [], clock() + seconds
     while (began := clock()) < end:
-        sleep(asked)
-        over.append((clock() - began - asked) * 1e3)
+        sleep(sleep_s)
+        over.append((clock() - began - sleep_s) * 1e3)
     over.sort()
 
     def rank(percent: float) -> float:
@@ -203,14 +203,14 @@ def timer_quality(
 
 def versions(environ: Mapping[str, str] = os.environ) -> Facts:
     """Versions by distribution, None where missing; ``grpc_environment`` holds the GRPC_* variables."""
-    found: Facts = {"python": platform.python_version(), "implementation": platform.python_implementation()}
+    installed: Facts = {"python": platform.python_version(), "implementation": platform.python_implementation()}
     for name in PACKAGES:
         try:
-            found[name] = importlib.metadata.version(name)
+            installed[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            found[name] = None
-    found["grpc_environment"] = {n: v for n, v in sorted(environ.items()) if n.startswith("GRPC_")}
-    return found
+            installed[name] = None
+    installed["grpc_environment"] = {n: v for n, v in sorted(environ.items()) if n.startswith("GRPC_")}
+    return installed
 
 
 def git_state(folder: Path) -> Facts:
@@ -230,7 +230,7 @@ def git_state(folder: Path) -> Facts:
 
 
 def _output(*command: str, ceiling: Path | None = None) -> str | None:
-    """What a command prints, stripped; None where it is missing, fails or takes longer than 10 s."""
+    """The output of a command, stripped; None where it is missing, fails or takes longer than 10 s."""
     environ = {n: v for n, v in os.environ.items() if not n.startswith("GIT_")}
     if ceiling is not None:
         environ["GIT_CEILING_DIRECTORIES"] = str(ceiling.resolve().parent)
@@ -257,7 +257,7 @@ def identity(machine: Mapping[str, Any], versions: Mapping[str, Any]) -> Facts:
 
 @dataclass(frozen=True, kw_only=True)
 class CorePlan:
-    """Which cores the server and the generator are pinned to."""
+    """The cores that the server and the generator are pinned to."""
 
     server: tuple[int, ...]
     generator: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""What users pass in: values of calls and notebooks, and the text of their own files.
+"""Users' input: values of calls and notebooks, and the text of their own files.
 
 It is taken where it can be meant; else one line says what was expected.
 """

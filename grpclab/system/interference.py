@@ -1,4 +1,4 @@
-"""What happened around a measurement while it was taken, and what the reader of its figures should know of it. Pure.
+"""Interference with a measurement while it was taken, and what the reader of its figures should know of it. Pure.
 
 :class:`Interference` holds numbers, which add up over windows; :attr:`Interference.notices` says what they mean. The
 numbers come from two readings of the kernel's counts (:mod:`grpclab.system.accounting`) and from looks in between.
@@ -34,7 +34,7 @@ UNWATCHED_S = 0.25
 
 @dataclass(frozen=True, kw_only=True)
 class Party:
-    """Who takes part in a measurement, and what holds for it all the time."""
+    """A participant of a measurement, and what holds for it all the time."""
 
     pids: tuple[int, ...] = ()
     cores: frozenset[int] = frozenset()
@@ -45,7 +45,7 @@ class Party:
 
 @dataclass(frozen=True, kw_only=True)
 class Interference:
-    """What happened around a window, or around several taken together. Mappings are by party."""
+    """The interference with a window, or with several taken together. Mappings are by party."""
 
     seconds: float = 0.0
     """How long it was watched."""
@@ -96,11 +96,11 @@ class Interference:
 
     @property
     def notices(self) -> tuple[Notice, ...]:
-        """What the reader should know, what weighs most first."""
+        """Notices for the reader, the gravest first."""
         return tuple(notice for look in _LOOKS for notice in look(self))
 
     def as_row(self) -> dict[str, float]:
-        """As columns of a trial."""
+        """The columns of a trial."""
         throttled = [one.throttled_s for one in self.throttling.values()]
         share = {name: self.pressure_s.get(name, math.nan) / (self.seconds or math.nan) for name in _RESOURCES}
         return {
@@ -136,7 +136,7 @@ def between(
     governor: str | None = None,
     turbo: bool | None = None,
 ) -> Interference:
-    """What the kernel counted between two readings of the same processes: those of the parties, and our own others."""
+    """The kernel's counts between two readings of the same processes: those of the parties, and our own others."""
     cores = tuple(sorted({core for name in (SERVER, GENERATOR) for core in parties.get(name, Party()).cores}))
     used = sum(after.used_s.get(core, 0.0) - before.used_s.get(core, 0.0) for core in cores)
     own = sum(spent - before.cpu_s.get(pid, 0.0) for pid, spent in after.cpu_s.items())
@@ -156,9 +156,9 @@ def between(
         },
         quota_cores={name: party.quota_cores for name, party in parties.items() if party.quota_cores is not None},
         throttling={
-            name: max(found, key=lambda one: one.throttled_s)
+            name: max(throttled, key=lambda one: one.throttled_s)
             for name, party in parties.items()
-            if (found := _throttled(before, after, party.pids))
+            if (throttled := _throttled(before, after, party.pids))
         },
         stopped_s={name: seconds for name, seconds in (stopped_s or {}).items() if seconds > 0},
         clock_step_s=after.wall_s - before.wall_s,

@@ -90,7 +90,7 @@ def handled(*, leaving: bool = False) -> Iterator[None]:
 
 
 def _in_main_thread() -> bool:
-    """Whether Python runs the handlers of signals in this thread."""
+    """True if Python runs the handlers of signals in this thread."""
     return threading.current_thread() is threading.main_thread()
 
 
@@ -136,7 +136,7 @@ def raised() -> Iterator[None]:
 
 
 def waiting() -> bool:
-    """Whether a signal waits for the end of :func:`deferred`: nothing new should be begun."""
+    """True while a signal waits for the end of :func:`deferred`: nothing new should be begun."""
     return _received.deferred is not None
 
 
@@ -146,7 +146,7 @@ def exit_code() -> int:
 
 
 def cause() -> str:
-    """What came first: ``Ctrl-C``, ``SIGTERM``, ``SIGHUP``."""
+    """The first signal: ``Ctrl-C``, ``SIGTERM``, ``SIGHUP``."""
     return name(_received.first or signal.SIGINT)
 
 

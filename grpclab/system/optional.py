@@ -1,4 +1,4 @@
-"""What is installed only with an extra of this package, and the command that installs it."""
+"""Libraries that only an extra of this package installs, and the command that installs it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def install_command(extra: str) -> str:
 
 
 def _requirement(extra: str, source: dict[str, dict[str, object]] | dict[str, str]) -> str:
-    """What pip is given; `source` is direct_url.json (PEP 610), empty for a package of an index."""
+    """The requirement for pip; `source` is direct_url.json (PEP 610), empty for a package of an index."""
     url, folder = str(source.get("url") or ""), source.get("dir_info")
     if isinstance(folder, dict):
         editable = "-e " if folder.get("editable") else ""

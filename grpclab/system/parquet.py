@@ -58,7 +58,7 @@ def from_parquet(content: bytes) -> pd.DataFrame:
 
 
 def _require_shape(content: bytes) -> None:
-    """What can be said of the bytes before pyarrow reads them: their number, and that of the footer."""
+    """Check the bytes before pyarrow reads them: their number, and that of the footer."""
     if len(content) > MOST_BYTES:
         raise ValueError(f"is larger than {size_text(MOST_BYTES)}")
     if len(content) < 12 or content[:4] != _MAGIC or content[-4:] != _MAGIC:

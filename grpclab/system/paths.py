@@ -1,4 +1,4 @@
-"""Where things are: the folder that results and reports go to, and the notebooks that the package carries."""
+"""Paths: the folder that results and reports go to, and the notebooks that the package carries."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def written_to(folder: Path, advice: str = "") -> Iterator[None]:
 
 
 def is_stored(word: str) -> bool:
-    """Whether the word names a stored study by its folder, with or without a configuration after a colon."""
+    """True if the word names a stored study by its folder, with or without a configuration after a colon."""
     return (Path(word.partition(":")[0]) / "manifest.json").exists()
 
 

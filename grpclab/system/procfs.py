@@ -1,4 +1,4 @@
-"""What the kernel says of a process: CPU time over all its threads, memory, TCP connections.
+"""The kernel's view of a process: CPU time over all its threads, memory, TCP connections.
 
 Taken from outside, so that nothing has to be asked of the process itself. Linux gives everything; elsewhere
 psutil gives what it can.
@@ -16,7 +16,7 @@ import psutil
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """What some processes have used so far, all their threads together."""
+    """The resources that some processes have used so far, all their threads together."""
 
     at_s: float
     """When it was read, on time.perf_counter's clock."""
@@ -28,7 +28,7 @@ class Usage:
 
 
 def runs(process: psutil.Process) -> bool:
-    """Whether a process still runs; a zombie does not."""
+    """True if a process still runs; a zombie does not."""
     with contextlib.suppress(psutil.Error):
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     return False
@@ -48,7 +48,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def usage(pids: Collection[int]) -> Usage:
-    """What these processes have used so far. Raises psutil.NoSuchProcess if one is gone."""
+    """The resources that these processes have used so far. Raises psutil.NoSuchProcess if one is gone."""
     cpu = user = kernel = 0.0
     rss = peak = 0
     for pid in pids:
@@ -88,11 +88,11 @@ def connections(pids: Sequence[int], port: int, *, excluding: Collection[int] = 
     }
     counts = []
     for pid in pids:
-        found = psutil.Process(pid).net_connections(kind="tcp")
+        sockets = psutil.Process(pid).net_connections(kind="tcp")
         counts.append(
             sum(
                 1
-                for c in found
+                for c in sockets
                 if c.status == psutil.CONN_ESTABLISHED
                 and c.laddr.port == port
                 and c.raddr

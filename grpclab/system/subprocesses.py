@@ -96,7 +96,7 @@ def module_command(module: str, *arguments: str) -> list[str]:
 
 @dataclasses.dataclass(kw_only=True)
 class _Read:
-    """What has been read of a pipe: bytes as they came, and the messages before them, undecoded."""
+    """The bytes that were read from a pipe: as they came, and the messages before them, undecoded."""
 
     chunks: list[bytes] = dataclasses.field(default_factory=list)
     searched: int = 0
@@ -216,7 +216,7 @@ class Child:
 
     @property
     def alive(self) -> bool:
-        """Whether it is still running."""
+        """True while it runs."""
         return self.popen.poll() is None
 
     def stop(self, grace_s: float = 5.0) -> int:

@@ -82,7 +82,7 @@ def _remove(path: Path, lock: int | None, owner: int) -> None:
 
 
 def location() -> Path:
-    """Where temporary folders are made: what TMPDIR (or TEMP, or TMP) names, usable or not, else the system's.
+    """The folder of temporary folders: what TMPDIR (or TEMP, or TMP) names, usable or not, else the system's.
 
     Python itself goes elsewhere without a word where that folder is full or missing, at last into the working folder.
     """
@@ -90,9 +90,9 @@ def location() -> Path:
         if named := os.environ.get(variable):
             return Path(named).absolute()
     with contextlib.suppress(OSError):
-        found = Path(tempfile.gettempdir())
-        if found != Path.cwd():
-            return found
+        folder = Path(tempfile.gettempdir())
+        if folder != Path.cwd():
+            return folder
     return Path("/tmp")  # the error then names it
 
 
@@ -115,15 +115,15 @@ def remove_abandoned(parent: Path) -> None:
 
 @contextlib.contextmanager
 def _abandoned(path: Path) -> Iterator[bool]:
-    """Whether a folder's owner has ended; nobody else removes it meanwhile."""
-    found = path.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+    """Yield True if a folder's owner has ended; nobody else removes it meanwhile."""
+    status = path.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
         yield False
         return
     try:
         lock = os.open(path / OWNER, os.O_RDWR | os.O_NOFOLLOW)
     except FileNotFoundError:
-        yield time.time() - found.st_mtime > UNOWNED_S
+        yield time.time() - status.st_mtime > UNOWNED_S
         return
     try:
         yield _locked(lock)

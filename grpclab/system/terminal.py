@@ -44,13 +44,13 @@ class Guarded:
         self._output = output
 
     def write(self, text: str) -> int:
-        """As a text stream does, but only what a terminal may be sent."""
+        """Write what a terminal may be sent."""
         with self._explained():
             self._stream.write(_encodable(clean(text), self._stream))
         return len(text)
 
     def flush(self) -> None:
-        """As a text stream does."""
+        """Flush the stream."""
         with self._explained():
             self._stream.flush()
 
@@ -64,7 +64,7 @@ class Guarded:
                 raise OSError(error.errno, error.strerror, OUTPUT) from None
 
     def writelines(self, lines: Iterable[str]) -> None:
-        """As :meth:`write`, for each of them."""
+        """Write each of them, as :meth:`write`."""
         for text in lines:
             self.write(text)
 

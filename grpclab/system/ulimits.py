@@ -1,4 +1,4 @@
-"""What the system allows a process: open files (each connection is one), memory, processes.
+"""The limits of a process: open files (each connection is one), memory, processes.
 
 Too little is said before a library fails.
 """
@@ -34,7 +34,7 @@ def open_files() -> tuple[float, float]:
 
 
 def most_open_files() -> float:
-    """As many as a process that we start may have; its own limit may be lower until it is raised."""
+    """The most files that a process of ours may open; its own limit may be lower until it is raised."""
     return open_files()[1]
 
 
@@ -82,5 +82,5 @@ def processes() -> int | None:
 
 
 def exhausted(error: BaseException) -> bool:
-    """Whether an error means that memory or threads ran out."""
+    """True if an error means that memory or threads ran out."""
     return isinstance(error, MemoryError) or "can't start new thread" in str(error)

@@ -51,7 +51,7 @@ def read_tail(path: Path | str, most: int, *, inside: Path) -> bytes:
 
 
 def is_inside(path: Path | str, folder: Path) -> bool:
-    """Whether a path is below a folder after following every symbolic link."""
+    """True if a path is below a folder after following every symbolic link."""
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
@@ -63,10 +63,10 @@ def _opened(path: Path | str) -> Iterator[BinaryIO]:
         yield file
 
 
-def _require_regular(found: os.stat_result) -> None:
-    if stat.S_ISDIR(found.st_mode):
+def _require_regular(status: os.stat_result) -> None:
+    if stat.S_ISDIR(status.st_mode):
         raise ValueError("is a folder")
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise ValueError("is a pipe or a device, not a file")
 
 
@@ -77,10 +77,10 @@ def size_text(size: int) -> str:
 
 def json_object(content: bytes) -> dict[str, Any]:
     """The JSON object in `content`. Raises ValueError for what is none, too large or too deep."""
-    found = json_value(content)
-    if not isinstance(found, dict):
-        raise ValueError(f"holds {_kind(found)}, not a JSON object")
-    return found
+    value = json_value(content)
+    if not isinstance(value, dict):
+        raise ValueError(f"holds {_kind(value)}, not a JSON object")
+    return value
 
 
 def json_value(content: bytes) -> Any:
@@ -96,7 +96,7 @@ def json_value(content: bytes) -> Any:
 
 
 def is_small(content: bytes) -> bool:
-    """Whether JSON is small enough to be read again."""
+    """True if JSON is small enough to be read again."""
     try:
         _require_small(content)
     except ValueError:
@@ -141,7 +141,7 @@ def _kind(value: object) -> str:
 
 
 def inflate(content: bytes, most: int) -> bytes:
-    """What zlib has deflated, at most `most` bytes of it. Raises ValueError for more, and for what is damaged."""
+    """Inflate what zlib has deflated, at most `most` bytes. Raises ValueError for more, and for what is damaged."""
     inflating = zlib.decompressobj()
     try:
         inflated = inflating.decompress(content, most + 1)

@@ -57,7 +57,7 @@ USER_AND_PASSWORD = re.compile(rf"(?P<scheme>(?<![\w/@]))(?P<who>[A-Za-z][^\s/@:
 
 
 def is_secret(name: str, *, of_request: bool = False) -> bool:
-    """Whether what has this name is a credential: ``x-api-key``, ``DB_PASSWORD``, ``accessToken``.
+    """True if what has this name is a credential: ``x-api-key``, ``DB_PASSWORD``, ``accessToken``.
 
     `of_request`: whether it is a field of a request, where a key need not be one.
     """
@@ -86,7 +86,7 @@ def added_names() -> list[str]:
 
 
 def is_placeholder(value: str) -> bool:
-    """Whether this stands for a value that was not stored."""
+    """True if this stands for a value that was not stored."""
     return value == MASK or bool(PLACEHOLDER.search(value))
 
 
@@ -198,12 +198,12 @@ def is_flag(word: str) -> bool:
 
 
 def is_file(value: str) -> bool:
-    """Whether a value is the path of a file, which is no secret, whatever is in the file."""
+    """True if a value is the path of a file, which is no secret, whatever is in the file."""
     return "/" in value and os.path.exists(value)
 
 
 def names_secret(name: str) -> bool:
-    """Whether a word ``NAME=...`` assigns a secret."""
+    """True if a word ``NAME=...`` assigns a secret."""
     return re.fullmatch(r"[\w.-]+", name) is not None and (is_secret(name) or name.endswith("-bin"))
 
 
@@ -234,7 +234,7 @@ def _spellings(value: str) -> Iterator[str]:
 
 
 def is_distinctive(value: str) -> bool:
-    """Whether a value is so particular that it is a secret wherever it stands."""
+    """True if a value is so particular that it is a secret wherever it stands."""
     plain = (value.isalpha() and value.islower()) or bool(_NUMBER.fullmatch(value))
     long_enough = len(value) >= (PLAIN_WORD if plain else SHORTEST)
     return long_enough and len(set(value)) >= VARIED and not is_placeholder(value)

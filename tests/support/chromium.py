@@ -12,19 +12,22 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, sync_playwright
 
 CHROMIUM = Path("/usr/bin/chromium")
+REBOUND = "rebound.example"
+"""A name that was pointed at this machine."""
 OPTIONS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1",
 ]
 
 
 @contextlib.contextmanager
-def started(*more: str) -> Iterator[Browser]:
-    """The browser, with `more` of its switches; the test is skipped where there is none."""
+def started() -> Iterator[Browser]:
+    """The browser; the test is skipped where there is none."""
     if not CHROMIUM.exists():
         pytest.skip("/usr/bin/chromium is missing: apt-get install chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=[*OPTIONS, *more])
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=OPTIONS)
         try:
             yield browser
         finally:

@@ -60,19 +60,19 @@ class _Command:
 
     def look(self) -> list[int]:
         """The processes that it consists of now. They are known from then on, whoever becomes their parent."""
-        found = programs.descendants()
-        self._known.update(found)
-        return [process.pid for process in found]
+        processes = programs.descendants()
+        self._known.update(processes)
+        return [process.pid for process in processes]
 
     def settled(self) -> list[int]:
-        """As :meth:`look`, once that has been the same for a moment: servers fork workers when they listen."""
-        found = self.look()
+        """Return :meth:`look` once it has stayed the same for a moment: servers fork workers when they listen."""
+        pids = self.look()
         for _ in range(MOST_LOOKS):
             time.sleep(SETTLED_S)
-            before, found = found, self.look()
-            if found == before:
+            before, pids = pids, self.look()
+            if pids == before:
                 break
-        return found
+        return pids
 
     def ask(self) -> None:
         """Ask it and what it started to end."""
@@ -98,9 +98,9 @@ def main() -> NoReturn:
     running = _Command()
 
     def lifeline() -> None:
-        come = Lines()
+        incoming = Lines()
         while data := os.read(0, 1 << 16):
-            for line in come.feed(data):
+            for line in incoming.feed(data):
                 lines.put(line.decode())
         running.kill()
         os._exit(1)
@@ -141,7 +141,7 @@ def _stop(running: _Command, process: subprocess.Popen[bytes]) -> NoReturn:
 
 
 def _why_not(program: str) -> str:
-    """Why it cannot be run."""
+    """The reason why a program cannot be run."""
     return os.strerror(errno.EACCES if os.path.isfile(program) else errno.ENOENT)
 
 
@@ -150,29 +150,29 @@ def _wait_until_it_listens(running: _Command, process: subprocess.Popen[bytes], 
     while time.monotonic() < give_up:
         code = process.poll()
         if code is not None:
-            left = running.look()
+            pids = running.look()
             running.kill()
-            went = f"; it went on in the background (pid {left[0]}): have it stay in the foreground" if left else ""
-            _leave(f"the command {describe_exit(code)} before it listened on port {port}{went}")
+            advice = f"; it went on in the background (pid {pids[0]}): have it stay in the foreground" if pids else ""
+            _leave(f"the command {describe_exit(code)} before it listened on port {port}{advice}")
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
         time.sleep(LOOK_EVERY_S)
     elsewhere = _listens_on(running.look())
     running.kill()
-    told = f"; it listens on {elsewhere}: have it listen on 127.0.0.1, at {{port}}" if elsewhere else ""
-    _leave(f"the command did not listen on 127.0.0.1:{port} within {timeout_s:g} s (--start-timeout){told}")
+    hint = f"; it listens on {elsewhere}: have it listen on 127.0.0.1, at {{port}}" if elsewhere else ""
+    _leave(f"the command did not listen on 127.0.0.1:{port} within {timeout_s:g} s (--start-timeout){hint}")
 
 
 def _listens_on(pids: list[int]) -> str:
-    """Where these processes listen, TCP and Unix sockets, in words; "" where they do not."""
-    found: list[str] = []
+    """The addresses on which these processes listen, TCP and Unix sockets, in words; "" for none."""
+    addresses: list[str] = []
     for pid in pids:
         with contextlib.suppress(psutil.Error):
             sockets = psutil.Process(pid).net_connections(kind="all")
-            found += [f"{s.laddr.ip}:{s.laddr.port}" for s in sockets if s.status == psutil.CONN_LISTEN]
+            addresses += [f"{s.laddr.ip}:{s.laddr.port}" for s in sockets if s.status == psutil.CONN_LISTEN]
             named = [str(s.laddr) for s in sockets if s.family == socket.AF_UNIX and s.laddr and not s.raddr]
-            found += [f"the Unix socket {name.lstrip(chr(0))}" for name in named]
-    return " and ".join(dict.fromkeys(found))
+            addresses += [f"the Unix socket {name.lstrip(chr(0))}" for name in named]
+    return " and ".join(dict.fromkeys(addresses))
 
 
 def _leave(why: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""Where a server is to listen, and who can then reach it.
+"""The address on which a server is to listen, and who can then reach it.
 
 A server of the lab has no authentication. On loopback only this machine reaches it; anywhere else that is said in one
 line, before the server's own.
@@ -26,11 +26,11 @@ class ListenAddress:
 
     @property
     def local(self) -> bool:
-        """Whether only this machine can connect."""
+        """True if only this machine can connect."""
         return all(map(is_loopback, self.addresses))
 
     def exposure(self, services: Sequence[str], *, tls: bool = False, diagnostics: str = "") -> str:
-        """Who can now reach what, in one sentence; empty where only this machine can.
+        """Say in one sentence who can now reach what; empty where only this machine can.
 
         `diagnostics` is a clause about the diagnostics server.
         """
@@ -46,13 +46,13 @@ class ListenAddress:
 
 
 def listen_address(text: str, *, option: str = "--host") -> ListenAddress:
-    """Where `text` asks to listen. Raises UsageError for what is neither an address nor a name that is known here."""
+    """The address that `text` stands for. Raises UsageError unless it is an address, or a name that is known here."""
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     for flags in (socket.AI_NUMERICHOST, 0):
         try:
-            found = socket.getaddrinfo(bare or None, 0, type=socket.SOCK_STREAM, flags=flags | socket.AI_PASSIVE)
+            answers = socket.getaddrinfo(bare or None, 0, type=socket.SOCK_STREAM, flags=flags | socket.AI_PASSIVE)
         except (OSError, UnicodeError):
             continue
-        addresses = tuple(dict.fromkeys(str(where[0]) for _, _, _, _, where in found))
+        addresses = tuple(dict.fromkeys(str(socket_address[0]) for _, _, _, _, socket_address in answers))
         return ListenAddress(host=addresses[0] if flags or not bare else bare, addresses=addresses)
     raise UsageError(invalid(option, text, "an address of this machine, as 127.0.0.1, or a name of one"))

@@ -73,7 +73,7 @@ def end_at_once(stack: contextlib.ExitStack, number: int) -> NoReturn:
 
 
 def _about(diagnostics: DiagnosticsAddress | None, served: ServerListening) -> str:
-    """Who reaches the diagnostics server, beside a server that others reach."""
+    """A clause on who reaches the diagnostics server, beside a server that others reach."""
     if not served.desk or diagnostics is None:
         return "there is no profiling desk"
     if diagnostics.local:

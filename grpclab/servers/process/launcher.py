@@ -58,14 +58,14 @@ class RunningServer:
 
     @property
     def alive(self) -> bool:
-        """Whether it still runs."""
+        """True while it runs."""
         return self.child.alive
 
     def require_alive(self) -> None:
         """Raise ServerError, with the last lines of its log, if it has died."""
         if not self.alive:
             if self.by_command:
-                raise ServerError(_told_by_command(self.log_path))
+                raise ServerError(_command_failure(self.log_path))
             code = self.child.popen.poll()
             assert code is not None
             raise ServerError(f"the server {describe_exit(code)}{log_tail(self.log_path)}")
@@ -99,8 +99,8 @@ class RunningServer:
 
 def log_tail(path: Path, lines: int = 3) -> str:
     """The last telling lines of a log as ``: ...``, or nothing."""
-    found = _telling_lines(path)[-lines:]
-    return f": {' | '.join(found)}" if found else ""
+    last_lines = _telling_lines(path)[-lines:]
+    return f": {' | '.join(last_lines)}" if last_lines else ""
 
 
 def _telling_lines(path: Path) -> list[str]:
@@ -110,8 +110,8 @@ def _telling_lines(path: Path) -> list[str]:
         return []
 
 
-def _told_by_command(path: Path) -> str:
-    """Why a command's server ended, by the last line of its log, and the last line that it wrote itself."""
+def _command_failure(path: Path) -> str:
+    """The reason why a command's server ended, by the last line of its log, and the last line that it wrote itself."""
     *written, why = _telling_lines(path) or ["the command ended"]
     return f"{why}; its last line was: {printable(written[-1], 200)}" if written else f"{why}; it wrote nothing"
 
@@ -203,7 +203,7 @@ def launched(
             child.send(order)
             listening = child.receive(timeout_s, ServerListening)
         except WorkerError as error:
-            why = f"{error}{log_tail(log_path)}" if healthy else _told_by_command(log_path)
+            why = f"{error}{log_tail(log_path)}" if healthy else _command_failure(log_path)
             raise ServerError(f"the server could not be started: {why}") from None
         for pid in listening.started:
             with contextlib.suppress(psutil.Error):

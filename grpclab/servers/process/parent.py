@@ -33,7 +33,7 @@ SEED_STEP = 1_000_003
 
 
 def process_count(config: ServerConfig) -> int:
-    """How many processes `processes` means here: 0 is one for each core this process may use."""
+    """The number of processes that `processes` means here: 0 is one for each core this process may use."""
     if config.processes:
         return config.processes
     if hasattr(os, "sched_getaffinity"):

@@ -55,8 +55,8 @@ def words_of(command: str, name: str = "command") -> list[str]:
     try:
         words = shlex.split(command)
     except ValueError:
-        found = "its quotes cannot be read: one is not closed, or a backslash is last"
-        raise _refusal(command, name, found) from None
+        fault = "its quotes cannot be read: one is not closed, or a backslash is last"
+        raise _refusal(command, name, fault) from None
     if PORT not in command or not words:
         raise _refusal(command, name, f"it names no port: write {PORT} where the server takes its port{_unix(command)}")
     _require_program(command, name, program_words(words)[0])
@@ -74,11 +74,11 @@ def _refuse_shell(command: str, name: str) -> None:
     first = command.partition(" ")[0]
     if _ASSIGNMENT.match(first):
         raise _refusal(command, name, f"there is no shell to set {first}: write env {command}")
-    found = _OPERATOR.search(plain) or _EXPANSION.search(expanded)
-    if found or first in _BUILTINS:
-        what = found[0] if found else first
+    match = _OPERATOR.search(plain) or _EXPANSION.search(expanded)
+    if match or first in _BUILTINS:
+        word = match[0] if match else first
         whole = command if first in _BUILTINS or _OPERATOR.search(plain) else f"exec {command}"
-        raise _refusal(command, name, f"there is no shell to understand {what!r}: write sh -c {shlex.quote(whole)}")
+        raise _refusal(command, name, f"there is no shell to understand {word!r}: write sh -c {shlex.quote(whole)}")
 
 
 def _unix(command: str) -> str:
@@ -117,10 +117,10 @@ def files_of(words: Sequence[str]) -> tuple[ProgramFile, ...]:
     if executable is None:
         return ()
     interpreter = bool(_INTERPRETER.fullmatch(os.path.basename(words[0])))
-    found = [_file(Path(executable), version=_interpreter_version(executable) if interpreter else None)]
+    files = [_file(Path(executable), version=_interpreter_version(executable) if interpreter else None)]
     if interpreter and (script := _script(words)):
-        found.append(_file(Path(script), version=""))
-    return tuple(file for file in found if file is not None)
+        files.append(_file(Path(script), version=""))
+    return tuple(file for file in files if file is not None)
 
 
 def _file(path: Path, *, version: str | None) -> ProgramFile | None:
@@ -161,7 +161,7 @@ def _script(words: Sequence[str]) -> str | None:
 
 
 def go_version(content: bytes) -> str:
-    """What a Go binary tells of its build: the compiler's version, then the module's or its commit. "" for others.
+    """The build of a Go binary: the compiler's version, then the module's or its commit. "" for other files.
 
     The layout is that of ``debug/buildinfo`` since Go 1.18: 32 bytes of header, then two strings, each after its
     length as a varint; the second is the text of ``go version -m`` between two marks of 16 bytes.
@@ -191,9 +191,9 @@ def _varint_text(content: bytes, at: int) -> tuple[str, int]:
 
 def _go_module(text: str) -> list[str]:
     """The module with its version, and the commit."""
-    told = [f"{m[1]} {m[2]}" for m in re.finditer(r"(?m)^mod\t(\S+)\t(\S+)", text) if m[2] != "(devel)"]
-    told += [f"commit {m[1][:12]}" for m in re.finditer(r"(?m)^build\tvcs\.revision=(\w+)", text)]
-    return told
+    parts = [f"{m[1]} {m[2]}" for m in re.finditer(r"(?m)^mod\t(\S+)\t(\S+)", text) if m[2] != "(devel)"]
+    parts += [f"commit {m[1][:12]}" for m in re.finditer(r"(?m)^build\tvcs\.revision=(\w+)", text)]
+    return parts
 
 
 # ---- names -------------------------------------------------------------------------------------------------------

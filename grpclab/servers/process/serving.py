@@ -30,7 +30,7 @@ AtOnce = Callable[[int], object]
 
 
 def leave_at_once(_number: int) -> NoReturn:
-    """As a child does: what it leaves behind is its parent's."""
+    """End this process as a child does: what it leaves behind is its parent's."""
     os._exit(1)
 
 
@@ -42,7 +42,7 @@ def stop_signals() -> list[signal.Signals]:
 
 @dataclass(frozen=True, kw_only=True)
 class ServeSpec:
-    """What to serve and where. `settings` are server factors by dotted name; `port` 0 is any free one."""
+    """The order to serve. `settings` are server factors by dotted name; `port` 0 is any free one."""
 
     settings: Mapping[str, Level] = field(default_factory=dict)
     host: str = "127.0.0.1"

@@ -47,35 +47,35 @@ def require_diagnostics() -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class DiagnosticsAddress:
-    """Where a diagnostics server listens; `port` 0 is any free one."""
+    """The address on which a diagnostics server listens; `port` 0 is any free one."""
 
     host: str = "127.0.0.1"
     port: int = 0
 
     @property
     def local(self) -> bool:
-        """Whether only this machine reaches it."""
+        """True if only this machine reaches it."""
         return is_loopback(self.host)
 
 
 def diagnostics_address(
     environ: Mapping[str, str], *, default: bool, host: str | None = None
 ) -> DiagnosticsAddress | None:
-    """Where the diagnostics server is to listen, by PPROF_ENABLED, PPROF_PORT and `host`, which asks for it, or None.
+    """The diagnostics server's address by PPROF_ENABLED, PPROF_PORT and `host`, which asks for it, or None.
 
     Where nobody asked for it, one that cannot be had is a warning, and None. Raises UsageError for what is no
     switch or no port, and MissingDependencyError or ServerError for one that was asked for and cannot be had.
     """
-    asked = environ.get("PPROF_ENABLED", "").strip().lower()
-    wanted = asked or host is not None
-    if asked not in ("", *_YES, *_NO):
-        raise UsageError(invalid("PPROF_ENABLED", asked, "true or false"))
+    switch = environ.get("PPROF_ENABLED", "").strip().lower()
+    requested = switch or host is not None
+    if switch not in ("", *_YES, *_NO):
+        raise UsageError(invalid("PPROF_ENABLED", switch, "true or false"))
     text = environ.get("PPROF_PORT", "").strip() or str(DEFAULT_PORT)
     if not text.isdecimal() or int(text) > 65535:
         raise UsageError(f"PPROF_PORT={text} is not a port: give a whole number from 0 to 65535")
-    if asked in _NO and host is not None:
+    if switch in _NO and host is not None:
         raise UsageError(invalid("--desk-host", host, "no --desk-host, since PPROF_ENABLED turns the desk off"))
-    if asked in _NO or not (wanted or default):
+    if switch in _NO or not (requested or default):
         return None
     address = DiagnosticsAddress(port=int(text))
     if host is not None:
@@ -84,7 +84,7 @@ def diagnostics_address(
         require_diagnostics()
         require_free_port(address.host, address.port, remedy="PPROF_PORT")
     except (MissingDependencyError, ServerError) as error:
-        if wanted:
+        if requested:
             raise
         log.warning("no profiling desk: %s", error)
         return None
@@ -118,7 +118,7 @@ def beside(pids: Sequence[int], *, where: DiagnosticsAddress = DiagnosticsAddres
 def observed(
     spec: ServeSpec, announce: Announce, *, diagnostics: DiagnosticsAddress = DiagnosticsAddress()
 ) -> Iterator[Announce]:
-    """What a server asks for beside itself: the folder of its counters, and its diagnostics server.
+    """Provide what a server needs beside itself: the folder of its counters, and its diagnostics server.
 
     Yields the `announce` to give to the server: it starts the diagnostics server, adds its address, and passes on. One
     of several processes on a port leaves both to its parent.

@@ -1,4 +1,4 @@
-"""What one client, and all of them together, can make the reference server hold and do. Pure.
+"""Bounds on what one client, and all of them together, can make the reference server hold and do. Pure.
 
 Where a bound is reached, whoever holds the most goes: a client that holds little is never stopped by another.
 """
@@ -46,7 +46,7 @@ class Holder(Protocol):
 
 
 class Ledger:
-    """Who holds how much. What it returns are the connections to be ended, which it has forgotten already."""
+    """The memory that each connection holds. It returns the connections to be ended, which it has forgotten already."""
 
     def __init__(self, *, most_bytes: int = SERVER_BYTES, most_connections: int = MAX_CONNECTIONS) -> None:
         self.total = 0
@@ -57,16 +57,16 @@ class Ledger:
 
     def admit(self, holder: Holder) -> list[Holder]:
         """A new connection."""
-        gone: list[Holder] = []
+        dismissed: list[Holder] = []
         if len(self._held) >= self._most_connections:
             silent = sorted(self._held, key=lambda other: other.read_at)
-            gone = silent[: len(silent) - int(self._most_connections * CALM) + 1]
-            self._forget_all(gone)
+            dismissed = silent[: len(silent) - int(self._most_connections * CALM) + 1]
+            self._forget_all(dismissed)
         self._held[holder] = 0
-        return gone
+        return dismissed
 
     def settle(self, holder: Holder, held: int) -> list[Holder]:
-        """It holds so much now. One that is forgotten stays so."""
+        """Record how much a connection holds now. One that is forgotten stays so."""
         before = self._held.get(holder)
         if before is None:
             return []
@@ -77,16 +77,16 @@ class Ledger:
         for other in self._held:  # some may hold less by now than they said last
             self._held[other] = other.held
         self.total = sum(self._held.values())
-        gone: list[Holder] = []
+        dismissed: list[Holder] = []
         if self.total > self._most_bytes:
             left = self.total
             for other in sorted(self._held, key=self._held.__getitem__, reverse=True):
                 if left <= self._most_bytes * CALM:
                     break
                 left -= self._held[other]
-                gone.append(other)
-            self._forget_all(gone)
-        return gone
+                dismissed.append(other)
+            self._forget_all(dismissed)
+        return dismissed
 
     def forget(self, holder: Holder) -> None:
         """A connection is over."""

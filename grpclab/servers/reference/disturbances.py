@@ -1,4 +1,4 @@
-"""What the reference server does wrong on purpose while it keeps the protocol: stalls and errors. Pure."""
+"""Disturbances of the reference server that keep to the protocol: stalls and errors. Pure."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Mishap:
 
 
 def parse_mishap(text: str) -> Mishap:
-    """What ``1%:UNAVAILABLE`` means. Raises UsageError."""
+    """Parse ``1%:UNAVAILABLE``. Raises UsageError."""
     share, _, name = text.partition(":")
     try:
         if not share.strip().endswith("%"):

@@ -33,7 +33,7 @@ class FinalBytes(bytes):
 
 @dataclass
 class FaultState:
-    """What a bad peer remembers of one connection."""
+    """The memory of a bad peer for one connection."""
 
     n: int
     """The number given with the fault."""
@@ -55,7 +55,7 @@ class ResponseContext:
     stamp: bytes
 
     def proper(self) -> bytes:
-        """What should be said."""
+        """The answer that a sound server would send."""
         return self.reply.whole(self.stream_id, self.stamp)
 
     def frames(self, *parts: tuple[int, int, bytes]) -> bytes:

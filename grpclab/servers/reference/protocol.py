@@ -32,7 +32,7 @@ LINGER_S = 1.0
 
 @dataclass
 class ServerContext:
-    """What all connections of the server share."""
+    """The things that all connections of the server share."""
 
     spec: ReferenceSpec
     service: Service
@@ -164,12 +164,12 @@ class ReferenceProtocol(asyncio.Protocol):
     def _settle(self) -> None:
         held = self.http2.held
         self._settled = held if held >= STEP_BYTES else 0
-        gone = self._context.ledger.settle(self, self.held)
-        self._dismiss(gone, "the server holds too much, and this connection the most of it")
+        dismissed = self._context.ledger.settle(self, self.held)
+        self._dismiss(dismissed, "the server holds too much, and this connection the most of it")
 
     @staticmethod
-    def _dismiss(gone: Sequence[Holder], why: str) -> None:
-        for protocol in gone:
+    def _dismiss(protocols: Sequence[Holder], why: str) -> None:
+        for protocol in protocols:
             asyncio.get_running_loop().call_soon(cast("ReferenceProtocol", protocol).dismiss, why)
 
     def dismiss(self, why: str) -> None:
@@ -226,14 +226,14 @@ class FaultyProtocol(ReferenceProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        for delay_s, said in self._fault.opening(OpeningContext(self._opening, self._state.n)):
-            asyncio.get_running_loop().call_later(delay_s, self._say, said)
+        for delay_s, content in self._fault.opening(OpeningContext(self._opening, self._state.n)):
+            asyncio.get_running_loop().call_later(delay_s, self._say, content)
 
-    def _say(self, said: bytes) -> None:
+    def _say(self, content: bytes) -> None:
         self._opened = True
         if not self._over:
-            self.http2.outgoing.insert(0, said)
-            self._over = isinstance(said, FinalBytes)
+            self.http2.outgoing.insert(0, content)
+            self._over = isinstance(content, FinalBytes)
         self.flush()
 
     def data_received(self, data: bytes) -> None:
@@ -255,11 +255,11 @@ class FaultyProtocol(ReferenceProtocol):
         for call in calls:
             self._state.calls += 1
             self._state.highest = max(self._state.highest, call.stream_id)
-            said = self._fault.answer(
+            content = self._fault.answer(
                 ResponseContext(self._state, call.stream_id, call.reply, self._context.service.stamp(call, now))
             )
-            self.http2.answers.substitute(call, b"" if self._over else said)
-            self._over = self._over or isinstance(said, FinalBytes)
+            self.http2.answers.substitute(call, b"" if self._over else content)
+            self._over = self._over or isinstance(content, FinalBytes)
 
     def flush(self) -> None:
         if not self._opened and not self.http2.finished:

@@ -1,4 +1,4 @@
-"""What the reference server answers, and when: calls come in with the time of their bytes and wait in a heap.
+"""The answers of the reference server, and their times: calls come in with the time of their bytes and wait in a heap.
 
 No sockets here: a :class:`Responder` is one connection, the clock is passed in, and one wake-up is asked for at a time.
 Calls do not wait for each other: the service time is a delay, not a queue. A call's residence is the time from when
@@ -73,7 +73,7 @@ class Responder(Protocol):
 
 
 class _Prepared(NamedTuple):
-    """What a request is answered with."""
+    """The answer to a request."""
 
     reply: Reply
     counted: bool

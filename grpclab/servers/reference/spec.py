@@ -1,4 +1,4 @@
-"""What the reference server is asked for: plain values that fit into a line of JSON, checked when they are given."""
+"""The order to the reference server: plain values that fit into a line of JSON, checked when they are given."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _RANGES: dict[str, tuple[float, float]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class ReferenceSpec:
-    """What to serve and where; `port` 0 is any free one. Raises UsageError for what is not possible."""
+    """The order to serve; `port` 0 is any free one. Raises UsageError for what is not possible."""
 
     host: str = "127.0.0.1"
     port: int = 0
@@ -85,10 +85,10 @@ class ReferenceSpec:
 
     @property
     def draws(self) -> bool:
-        """Whether anything is drawn at random, from `seed`."""
+        """True if anything is drawn at random, from `seed`."""
         return bool(self.errors) or self.service_time.partition(":")[0].strip().lower() not in ("none", "constant")
 
     @property
     def spins(self) -> bool:
-        """Whether times are kept by spinning."""
+        """True if times are kept by spinning."""
         return self.pacing == "spin" or (self.pacing == "auto" and (os.cpu_count() or 1) >= 2)

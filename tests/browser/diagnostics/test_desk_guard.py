@@ -17,11 +17,12 @@ pytest.importorskip("aiohttp", reason="pip install 'grpclab[desk]'")
 
 from aiohttp import web
 from multidict import CIMultiDict
+from playwright.sync_api import Browser
 
 from grpclab.diagnostics import guard
 from grpclab.diagnostics.app import build
 from grpclab.profiling import pyspy
-from tests.support.chromium import started
+from tests.support.chromium import REBOUND
 
 HERE = "127.0.0.1:3000"
 
@@ -113,7 +114,7 @@ def test_beyond_loopback_the_token_decides_and_other_pages_are_refused_all_the_s
 
 # ---- in a browser --------------------------------------------------------------------------------------------------
 
-PAGES = [("localhost", "127.0.0.1"), ("127.0.0.1", "127.0.0.1"), ("rebound.example", "rebound.example")]
+PAGES = [("localhost", "127.0.0.1"), ("127.0.0.1", "127.0.0.1"), (REBOUND, REBOUND)]
 """What a page calls itself, and what it calls the desk: another site, another port, DNS rebinding."""
 PROFILE = "/debug/pprof/profile?seconds=1"
 
@@ -179,7 +180,9 @@ def attacks(desk: str) -> str:
     </script>"""
 
 
-def test_a_page_of_another_origin_neither_starts_a_profile_nor_reads_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_of_another_origin_neither_starts_a_profile_nor_reads_one(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
     taken = []
 
     def record(*_: Any, **__: Any) -> pyspy.PySpyProfile:
@@ -187,7 +190,7 @@ def test_a_page_of_another_origin_neither_starts_a_profile_nor_reads_one(monkeyp
         return pyspy.PySpyProfile(stacks={"work (a.py:1)": 1}, samples=1)
 
     monkeypatch.setattr(pyspy, "record", record)
-    with desk_here() as desk, started("--host-resolver-rules=MAP rebound.example 127.0.0.1") as browser:
+    with desk_here() as desk:
         for own, name in PAGES:
             with page_at(attacks(f"http://{name}:{desk}")) as port, browser.new_context() as context:
                 page = context.new_page()
@@ -196,8 +199,9 @@ def test_a_page_of_another_origin_neither_starts_a_profile_nor_reads_one(monkeyp
                 page.wait_for_function("tried == 4")
                 assert page.evaluate("read") == []
         assert taken == []
-        page = browser.new_page()
-        page.goto(f"http://localhost:{desk}/")
-        page.click("text=Flamegraph")
-        page.wait_for_url("**/flamegraph*")
+        with browser.new_context() as context:
+            page = context.new_page()
+            page.goto(f"http://localhost:{desk}/")
+            page.click("text=Flamegraph")
+            page.wait_for_url("**/flamegraph*")
         assert len(taken) == 1

@@ -41,12 +41,6 @@ BEYOND = """() => [...document.querySelectorAll('.gl table')].filter(
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium.started() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
 def shown() -> list[str]:
     """The tables of a study and one of its figures as cells show them, a bench card at the end."""
     made = synthetic.full_study()

@@ -22,12 +22,6 @@ PRINTED_PX = 249 / 25.4 * 96
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium.started() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
 def made() -> synthetic.MadeStudy:
     return synthetic.full_study(name="nightly")
 

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser
 
 from grpclab.report import assets, past, recurrence, write_index
 from grpclab.report.figures import history
@@ -345,9 +346,8 @@ def test_pictures_are_of_two_widths_and_speak(about: dict[str, Any], tmp_path: P
 # ---- in a browser ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
 def test_an_index_with_a_history_fits_a_phone_and_has_nothing_serious_for_axe(
-    about: dict[str, Any], tmp_path: Path, theme: str
+    about: dict[str, Any], browser: Browser, tmp_path: Path
 ) -> None:
     long = " with_a_name_that_is_rather_long_and_has_no_place_to_break_anywhere_at_all"
     for day in (1, 2, 3):
@@ -355,14 +355,13 @@ def test_an_index_with_a_history_fits_a_phone_and_has_nothing_serious_for_axe(
         put(tmp_path, f"{day}.html", study(about, day, identity=IDENTITY | {"grpcio": f"1.{day}{long}"}, **told))
         (tmp_path / f"{day}.md").write_text("")
     path = write_index(tmp_path, links=[("./calibration.html", "The lab measures itself")])
-    with chromium.started() as browser:
-        for width in (400, 1280):
-            with chromium.visit(browser, path, width=width, color_scheme=theme) as found:
-                window, needed = found.needs_px()
-                assert needed <= window == width
-                assert found.page.locator(".gl-picture").count() == 2
-                assert found.page.locator(".gl-picture svg:visible").count() == 2
-                assert found.trouble == []
+    for theme, width in (("light", 1280), ("dark", 400)):
+        with chromium.visit(browser, path, width=width, color_scheme=theme) as found:
+            window, needed = found.needs_px()
+            assert needed <= window == width
+            assert found.page.locator(".gl-picture").count() == 2
+            assert found.page.locator(".gl-picture svg:visible").count() == 2
+            assert found.trouble == []
         with chromium.visit(browser, path, color_scheme=theme, bypass_csp=True) as found:
             bad = [v for v in Axe().run(found.page).response["violations"] if v["impact"] in ("serious", "critical")]
             assert [(v["id"], [node["html"][:160] for node in v["nodes"][:5]]) for v in bad] == []
