@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 NAME = "message"
 """The key of the line that holds the name of its class."""
@@ -101,7 +101,7 @@ def _read_object(cls: type, document: Mapping[str, Any], where: str) -> Any:
 
 def _read(kind: Any, value: Any, where: str) -> Any:
     origin, members = get_origin(kind), get_args(kind)
-    if origin is UnionType:
+    if origin in (UnionType, Union):
         return _read_union(members, value, where)
     if kind in _TEXTS and isinstance(value, str):
         return _TEXTS[kind](value)
