@@ -107,15 +107,15 @@ def disagreement(frame: pd.DataFrame) -> str:
 
 def claims(frame: pd.DataFrame) -> list[Claim]:
     """No opposite verdicts, and no call that fails."""
-    found = comparisons(frame)
-    enough = all(c.computed and c.blocks >= fewest_blocks() for c in found.values())
-    told = [f"{qty.ratio(c.ratio)} {c.verdict} with {engine}" for engine, c in found.items()]
+    by_engine = comparisons(frame)
+    enough = all(c.computed and c.blocks >= fewest_blocks() for c in by_engine.values())
+    verdicts = [f"{qty.ratio(c.ratio)} {c.verdict} with {engine}" for engine, c in by_engine.items()]
     errors, calls = int(frame["errors"].sum()), int(frame["requests"].sum())
     return [
         Claim(
             claim="verdicts of the two engines on optimized against basic servers",
             goal="never opposite",
-            measured=", ".join(told) if enough else "too few blocks for a verdict",
+            measured=", ".join(verdicts) if enough else "too few blocks for a verdict",
             holds=not disagreement(frame) if enough else None,
         ),
         Claim(
@@ -129,14 +129,14 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
 
 def body(frame: pd.DataFrame) -> str:
     """The two ratios with their intervals."""
-    found = comparisons(frame)
+    by_engine = comparisons(frame)
 
     def draw(figure: Figure, narrow: bool) -> None:
         ax = figure.subplots()
-        values = [v for c in found.values() for v in (c.ratio, c.ci_low, c.ci_high)]
+        values = [v for c in by_engine.values() for v in (c.ratio, c.ci_low, c.ci_high)]
         ax.axvspan(1 - 0.05, 1 + 0.05, color=theme.BAND, lw=0)
         ax.axvline(1, color=theme.QUIET, lw=1)
-        for y, c in enumerate(found.values()):
+        for y, c in enumerate(by_engine.values()):
             colour = theme.VERDICT[c.verdict]
             ax.plot([c.ci_low, c.ci_high], [y, y], color=colour, lw=2)
             ax.plot(c.ratio, y, theme.VERDICT_MARKER[c.verdict], color=colour, ms=9)
@@ -151,22 +151,22 @@ def body(frame: pd.DataFrame) -> str:
                     color=colour,
                 )
         theme.ratio_axis(ax, values, most=4 if narrow else 7, pad=0.3)
-        ax.set_yticks(range(len(found)), [f"engine {engine}" for engine in found], color=theme.INK)
-        ax.set_ylim(len(found) - 0.5, -0.7)
+        ax.set_yticks(range(len(by_engine)), [f"engine {engine}" for engine in by_engine], color=theme.INK)
+        ax.set_ylim(len(by_engine) - 0.5, -0.7)
         ax.set_xlabel("requests/s, optimized server over basic")
         theme.clean(ax, grid="x")
         ax.spines["left"].set_visible(False)
 
     note = disagreement(frame) or "they do not contradict each other"
     blocks = qty.count(frame["block"].nunique(), "block")
-    told = words.listing([f"{words.estimate(c)} with {engine} ({c.verdict})" for engine, c in found.items()])
+    ratios = words.listing([f"{words.estimate(c)} with {engine} ({c.verdict})" for engine, c in by_engine.items()])
     block = figure_block(
         title="Two engines, one verdict",
         draw=draw,
         wide_height_in=1.9,
         narrow_height_in=2.1,
-        alt=f"Ratios with 95 % intervals: {told}.",
-        caption=f"Optimized server against basic: {told}. {words.sentence_case(note)}.",
+        alt=f"Ratios with 95 % intervals: {ratios}.",
+        caption=f"Optimized server against basic: {ratios}. {words.sentence_case(note)}.",
         how_to_read=(
             "Both servers run all the time, on the same core, and are loaded in turn, "
             f"{blocks} in random order. The ratios may differ, since a dear "

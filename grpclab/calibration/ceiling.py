@@ -110,15 +110,15 @@ def h2load(server: StaticServer, request: Path, *, calls: int, cpus: Collection[
     with kept("h2load", *arguments, hint=HINT, cpus=cpus) as keeper:
         keeper.receive(10, ProgramStarted)
         end = keeper.receive(60 + calls / 1000, ProgramEnded)
-    told = parse_h2load(end.output)
-    if end.code != 0 or not told:
+    figures = parse_h2load(end.output)
+    if end.code != 0 or not figures:
         last = end.output.strip().rpartition("\n")[2]
         raise WorkerError(f"h2load ended with exit code {end.code}: {last}")
     return Result(
-        rps=told["rps"],
+        rps=figures["rps"],
         cpu_us_per_call=end.cpu_s / calls * 1e6,
         calls=calls,
-        errors=calls - int(told["ok"]),
+        errors=calls - int(figures["ok"]),
     )
 
 
@@ -189,7 +189,7 @@ def body(frame: pd.DataFrame) -> str:
         f"{qty.ratio(to_grpcio.median())} of what the grpcio engine sends, which spends {qty.ratio(cpu.median())} "
         "the CPU on a call."
     )
-    told = "; ".join(
+    words = "; ".join(
         f"{tool} {qty.amount(medians['rps'][tool])} requests/s at {medians['cpu_us_per_call'][tool]:.1f} µs of CPU each"
         for tool in TOOLS
     )
@@ -198,7 +198,7 @@ def body(frame: pd.DataFrame) -> str:
         draw=draw,
         wide_height_in=2.3,
         narrow_height_in=3.9,
-        alt=f"Dots by generator, medians of {qty.count(frame['round'].nunique(), 'round')}: {told}.",
+        alt=f"Dots by generator, medians of {qty.count(frame['round'].nunique(), 'round')}: {words}.",
         caption=caption,
         how_to_read=(
             "Each faint dot is a round, the bar and the figure their median; in brackets the median factor against "
@@ -216,14 +216,14 @@ def _dots(ax: Axes, frame: pd.DataFrame, column: str, title: str, text: Callable
     ax.set_xscale("log")
     ax.set_xlim(values.min() / 1.6, values.max() * 12)
     for y, tool in enumerate(TOOLS):
-        mine = frame.loc[frame["tool"] == tool, column]
-        middle = float(mine.median())
-        ax.plot(mine, [y] * len(mine), "o", color=COLOURS[tool], alpha=0.35, ms=6, mew=0)
+        values = frame.loc[frame["tool"] == tool, column]
+        middle = float(values.median())
+        ax.plot(values, [y] * len(values), "o", color=COLOURS[tool], alpha=0.35, ms=6, mew=0)
         ax.plot([middle] * 2, [y - 0.28, y + 0.28], color=COLOURS[tool], lw=3)
         against = "" if tool == "h2load" else f" ({qty.ratio(ratios(frame, column, tool, 'h2load').median())})"
         ax.annotate(
             f"{_figure(column, middle)}{against}",
-            xy=(max(mine.max(), middle), y),
+            xy=(max(values.max(), middle), y),
             xytext=(9, 0),
             textcoords="offset points",
             va="center",

@@ -75,7 +75,7 @@ def measure(*, kills: int, requests: int, seed: int) -> pd.DataFrame:
 def default_study(results: Path) -> dict[str, float]:
     """How long the newest complete study of the default design took, and the share of that which was silence, warm-up,
     window and profile; NaN where none is stored. Its last trial, whose end nobody noted, is left out."""
-    found = {"default_wall_s": math.nan, "default_share": math.nan}
+    row = {"default_wall_s": math.nan, "default_share": math.nan}
     newest = ""
     for path in results.glob("*/manifest.json"):
         manifest = read_manifest(manifest_document(path.parent))
@@ -88,8 +88,8 @@ def default_study(results: Path) -> dict[str, float]:
             trials.sort(key=lambda trial: (trial.block, trial.order))
             first, last = (datetime.fromisoformat(trials[at].started_at) for at in (0, -1))
             wall_s = (last - first).total_seconds()
-            found = {"default_wall_s": wall_s, "default_share": sum(map(_measuring_s, trials[:-1])) / max(wall_s, 1e-9)}
-    return found
+            row = {"default_wall_s": wall_s, "default_share": sum(map(_measuring_s, trials[:-1])) / max(wall_s, 1e-9)}
+    return row
 
 
 def _results(study: Path) -> Iterator[StoredResult]:
@@ -163,9 +163,9 @@ def _left_behind(root: Path) -> int:
 
 def _of_the_study(process: psutil.Process, root: Path) -> bool:
     try:
-        found = process.environ()
-        mine = found.get(STUDY_VARIABLE) == STUDY and found.get("GRPCLAB_ROOT") == str(root)
-        return mine and procfs.runs(process)
+        environ = process.environ()
+        own = environ.get(STUDY_VARIABLE) == STUDY and environ.get("GRPCLAB_ROOT") == str(root)
+        return own and procfs.runs(process)
     except psutil.Error:
         return False
 

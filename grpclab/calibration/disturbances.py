@@ -93,9 +93,9 @@ def measure(cores: CorePlan, *, seconds: float, stops_s: Sequence[float], seed: 
         for number, (engine, loop) in enumerate(COLUMNS):
             with contextlib.ExitStack() as bench:
                 ways = routes(config(engine, loop, seconds), cores, seed, bench)
-                asked = [*QUIET * QUIET_WINDOWS, *LASTING, *stops(stops_s)]
-                for at in shuffled([str(n) for n in range(len(asked))], seed, number):
-                    what = asked[int(at)]
+                order = [*QUIET * QUIET_WINDOWS, *LASTING, *stops(stops_s)]
+                for at in shuffled([str(n) for n in range(len(order))], seed, number):
+                    what = order[int(at)]
                     if (route := ways.get(what.route)) is not None:
                         run = disturbed(what, route, hands, seconds)
                         rows.append(DisturbedWindow.of(what, run, engine=engine, loop=loop))
@@ -123,14 +123,14 @@ def judged(frame: pd.DataFrame) -> pd.DataFrame:
         )
         matters = slow or row["errors"] > 0 or row["throughput_rps"] < LESS * lowest.loc[of, "throughput_rps"]
         marks = [*row["limited_by"].split(), *row["notices"].split()]
-        told = bool(set(marks) & set(row["wanted"].split()))
+        marked = bool(set(marks) & set(row["wanted"].split()))
         rows.append(
             row
             | {
                 "rps_ratio": row["throughput_rps"] / middle.loc[of, "throughput_rps"],
                 "p99_ratio": row["p99_s"] / middle.loc[of, "p99_s"],
                 "marks": " ".join(marks),
-                "outcome": MARKED if told else UNTOLD if matters else NO_MATTER,
+                "outcome": MARKED if marked else UNTOLD if matters else NO_MATTER,
             }
         )
     return pd.DataFrame(rows)
@@ -138,11 +138,11 @@ def judged(frame: pd.DataFrame) -> pd.DataFrame:
 
 def claims(frame: pd.DataFrame) -> list[Claim]:
     """Nothing that matters goes unmarked, each party is named, and an open loop counts the whole of a stop."""
-    found = judged(frame)
-    told = found[found["outcome"] != UNTOLD]
-    named = found[found["who"].isin(["server", "worker", "link"]) & found["kind"].eq("stop")]
+    rows = judged(frame)
+    marked = rows[rows["outcome"] != UNTOLD]
+    named = rows[rows["who"].isin(["server", "worker", "link"]) & rows["kind"].eq("stop")]
     right = named[named["outcome"] == MARKED]
-    opened = found[(found["who"] == "server") & (found["kind"] == "stop") & (found["loop"] == "open")]
+    opened = rows[(rows["who"] == "server") & (rows["kind"] == "stop") & (rows["loop"] == "open")]
     counted = opened[opened["max_s"] >= 0.9 * opened["stop_s"]]
     quiet = frame[frame["kind"] == ""]
     alone = quiet[(quiet["limited_by"] == "") & (quiet["notices"] == "")]
@@ -150,8 +150,8 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
         Claim(
             claim="disturbed windows that are marked as such, or in which it does not matter",
             goal="all",
-            measured=f"{len(told)} of {len(found)}",
-            holds=len(told) == len(found),
+            measured=f"{len(marked)} of {len(rows)}",
+            holds=len(marked) == len(rows),
         ),
         Claim(
             claim="stops of server, load worker and link that are marked by the one who was stopped",
@@ -171,10 +171,10 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
 
 def rows(frame: pd.DataFrame) -> list[list[str]]:
     """The table's rows as plain text: the disturbance, then a cell for each engine and loop."""
-    found = judged(frame)
+    rows = judged(frame)
     table = [["nothing", *(_quiet_cell(frame, engine, loop) for engine, loop in COLUMNS)]]
     for name in dict.fromkeys(one.name for one in [*LASTING, *stops(sorted(frame["stop_s"].dropna().unique()))]):
-        cells = [_cell(found, name, engine, loop) for engine, loop in COLUMNS]
+        cells = [_cell(rows, name, engine, loop) for engine, loop in COLUMNS]
         table.append([name, *(cells if any(cells) else ["not measured (libfaketime is missing)"] * len(cells))])
     return table
 
@@ -182,8 +182,8 @@ def rows(frame: pd.DataFrame) -> list[list[str]]:
 HEADER = ["disturbance", *(f"{engine}, {loop} loop" for engine, loop in COLUMNS)]
 
 
-def _cell(found: pd.DataFrame, name: str, engine: str, loop: str) -> str:
-    here = found[(found["disturbance"] == name) & (found["engine"] == engine) & (found["loop"] == loop)]
+def _cell(rows: pd.DataFrame, name: str, engine: str, loop: str) -> str:
+    here = rows[(rows["disturbance"] == name) & (rows["engine"] == engine) & (rows["loop"] == loop)]
     if here.empty:
         return ""
     row = here.iloc[0]
@@ -192,10 +192,10 @@ def _cell(found: pd.DataFrame, name: str, engine: str, loop: str) -> str:
 
 
 def _quiet_cell(frame: pd.DataFrame, engine: str, loop: str) -> str:
-    mine = frame[(frame["kind"] == "") & (frame["engine"] == engine) & (frame["loop"] == loop)]
-    marked = mine[(mine["limited_by"] != "") | (mine["notices"] != "")]
-    seen = dict.fromkeys(" ".join([*marked["limited_by"], *marked["notices"]]).split())
-    return f"{len(marked)} of {len(mine)} marked" + (f": {', '.join(seen)}" if seen else "")
+    quiet = frame[(frame["kind"] == "") & (frame["engine"] == engine) & (frame["loop"] == loop)]
+    marked = quiet[(quiet["limited_by"] != "") | (quiet["notices"] != "")]
+    marks = dict.fromkeys(" ".join([*marked["limited_by"], *marked["notices"]]).split())
+    return f"{len(marked)} of {len(quiet)} marked" + (f": {', '.join(marks)}" if marks else "")
 
 
 def markdown(frame: pd.DataFrame) -> str:

@@ -93,19 +93,19 @@ def routes(config: TrialConfig, cores: CorePlan, seed: int, stack: contextlib.Ex
 
     server = stack.enter_context(launch(BASIC.server, cpus=cores.server))
     link = stack.enter_context(running_link(LinkConfig(), server.target))
-    found = {DIRECT: Route(generator=generator(server.target), server=server)}
-    found[THROUGH_LINK] = Route(generator=generator(link.target), server=server)
-    found[THROUGH_LINK].generator.beside[LINK] = [link.pid]
+    routes = {DIRECT: Route(generator=generator(server.target), server=server)}
+    routes[THROUGH_LINK] = Route(generator=generator(link.target), server=server)
+    routes[THROUGH_LINK].generator.beside[LINK] = [link.pid]
     library = next((path for path in FAKETIME if path.exists()), None)
     if library is not None:
         clock = stack.enter_context(TemporaryFolder()) / "clock"
         clock.write_text("+0")
         # Not the server's: under libfaketime the waits of its threads do not end.
         env = faked(library, clock)
-        found[OTHER_CLOCK] = Route(generator=generator(server.target, env), server=server, clock=clock)
-    for route in found.values():
+        routes[OTHER_CLOCK] = Route(generator=generator(server.target, env), server=server, clock=clock)
+    for route in routes.values():
         route.generator.beside[SERVER] = route.server.pids
-    return found
+    return routes
 
 
 def faked(library: Path, clock: Path) -> dict[str, str]:

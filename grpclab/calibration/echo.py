@@ -62,15 +62,15 @@ def measure(cores: CorePlan, *, seconds: float) -> pd.DataFrame:
 
 def trip_s(frame: pd.DataFrame, share: float) -> float:
     """The round trip at a percentile of the frame; NaN where too few carry it."""
-    found = frame.loc[np.isclose(frame["share"], share, rtol=0, atol=1e-12), "rtt_s"]
-    return float(found.iloc[0]) if len(found) else float("nan")
+    trips = frame.loc[np.isclose(frame["share"], share, rtol=0, atol=1e-12), "rtt_s"]
+    return float(trips.iloc[0]) if len(trips) else float("nan")
 
 
 def claims(frame: pd.DataFrame) -> list[Claim]:
     """There is no goal: it is told."""
     named = [f"{name} {qty.duration(trip_s(frame, q))}" for name, q in tails.PERCENTILES.items()]
-    told = ", ".join([*named, f"longest {qty.duration(trip_s(frame, 1.0))}"])
-    return [Claim(claim="TCP echo between two cores of this machine, both looking all the time", measured=told)]
+    words = ", ".join([*named, f"longest {qty.duration(trip_s(frame, 1.0))}"])
+    return [Claim(claim="TCP echo between two cores of this machine, both looking all the time", measured=words)]
 
 
 def body(frame: pd.DataFrame) -> str:

@@ -135,7 +135,7 @@ def body(frame: pd.DataFrame) -> str:
         f"{int(held['sent'].sum()):,} of {int(held['planned'].sum()):,} planned calls were sent, p99 "
         f"{qty.duration(held['late_p99_s'].min())} to {qty.duration(held['late_p99_s'].max())} late."
     )
-    told = "; ".join(
+    medians = "; ".join(
         f"{row.pacing} at {qty.amount(row.rate_rps)}/s p50 {qty.duration(row.late_p50_s)}, p99 "
         f"{qty.duration(row.late_p99_s)}, largest {qty.duration(row.late_max_s)}, busy "
         f"{qty.percent(row.busy_share)}, spinning {qty.percent(row.spin_share)}"
@@ -146,7 +146,7 @@ def body(frame: pd.DataFrame) -> str:
         draw=draw,
         wide_height_in=3.5,
         narrow_height_in=6.4,
-        alt=f"Lateness and share of a core by rate: {told}.",
+        alt=f"Lateness and share of a core by rate: {medians}.",
         caption=caption,
         how_to_read=(
             "Left: how long after its planned time a call was handed to the connection; thick p99, thin p50. The "
@@ -163,9 +163,9 @@ def body(frame: pd.DataFrame) -> str:
 def _late(ax: Axes, table: pd.DataFrame) -> None:
     ends = []
     for pacing in PACINGS:
-        mine = table[table["pacing"] == pacing]
+        rows = table[table["pacing"] == pacing]
         for column, width, name in (("late_p99_s", 2.6, "p99"), ("late_p50_s", 1.2, "p50")):
-            drawn = mine[mine[column] > 0]
+            drawn = rows[rows[column] > 0]
             if len(drawn):
                 ax.plot(drawn["rate_rps"], drawn[column], "o-", color=COLOURS[pacing], lw=width, ms=2 + width)
                 ends.append((drawn["rate_rps"].iloc[-1], drawn[column].iloc[-1], f"{pacing} {name}", COLOURS[pacing]))

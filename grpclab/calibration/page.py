@@ -43,8 +43,8 @@ def sections(results: Results, made: Mapping[str, Section] | None = None) -> lis
 
 def answer(results: Results) -> Shown:
     """How many goals are met, and what makes the figures worth less than those of another run."""
-    told = verdict([claim for claims in _claims(results).values() for claim in claims])
-    return Shown(html=f'<p class="gl-verdict">{esc(told)}</p>{_warning(results.about())}', text=told)
+    sentence = verdict([claim for claims in _claims(results).values() for claim in claims])
+    return Shown(html=f'<p class="gl-verdict">{esc(sentence)}</p>{_warning(results.about())}', text=sentence)
 
 
 def claims(results: Results) -> Section:
@@ -99,19 +99,19 @@ def _why_not(results: Results, name: str) -> str:
 
 def _warning(about: About) -> str:
     """What makes these figures worth less than those of another run."""
-    told = []
+    warnings = []
     if not about.parameters.full:
-        told.append("This was a short run: a full one (full = true) has longer windows.")
+        warnings.append("This was a short run: a full one (full = true) has longer windows.")
     if about.parameters.scale < 1:
-        told.append(f"All durations were scaled by {about.parameters.scale:g}: read no figure as a result.")
+        warnings.append(f"All durations were scaled by {about.parameters.scale:g}: read no figure as a result.")
     busy = {name: share for name, share in about.others.items() if share > OTHERS_LIMIT}
     if busy:
         shares = words.listing([f"{EXPERIMENTS[name].title} {qty.percent(share)}" for name, share in busy.items()])
-        told.append(f"Others used this machine at the same time, of all its cores: {shares}. Tails tell of them.")
+        warnings.append(f"Others used this machine at the same time, of all its cores: {shares}. Tails tell of them.")
     if len(about.machine["affinity"]) == 1:
-        told.append("There is one core: generator and server take it from each other.")
-    items = "".join(f"<li>{esc(text)}</li>" for text in told)
-    return f'<ul class="gl-warnings">{items}</ul>' if told else ""
+        warnings.append("There is one core: generator and server take it from each other.")
+    items = "".join(f"<li>{esc(text)}</li>" for text in warnings)
+    return f'<ul class="gl-warnings">{items}</ul>' if warnings else ""
 
 
 def _in_short(about: About) -> str:

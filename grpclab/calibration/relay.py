@@ -85,8 +85,8 @@ def measure(cores: CorePlan, *, rounds: int, seconds: float, seed: int) -> pd.Da
 
 def of(frame: pd.DataFrame, path: str, in_flight: int, column: str) -> pd.Series:
     """A column of one case, by round."""
-    mine = frame[(frame["path"] == path) & (frame["in_flight"] == in_flight)]
-    return mine.set_index("round")[column]
+    rows = frame[(frame["path"] == path) & (frame["in_flight"] == in_flight)]
+    return rows.set_index("round")[column]
 
 
 def ratios(frame: pd.DataFrame) -> dict[str, pd.Series]:
@@ -122,11 +122,11 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
 
 def body(frame: pd.DataFrame) -> str:
     """Ratios of relay to direct."""
-    found = ratios(frame)
+    by_name = ratios(frame)
 
     def draw(figure: Figure, narrow: bool) -> None:
         ax = figure.subplots()
-        for y, values in enumerate(found.values()):
+        for y, values in enumerate(by_name.values()):
             middle = float(values.median())
             ax.plot(values, [y] * len(values), "o", color=theme.CANDIDATE, alpha=0.4, ms=6, mew=0)
             ax.plot([middle] * 2, [y - 0.25, y + 0.25], color=theme.CANDIDATE, lw=3)
@@ -139,9 +139,9 @@ def body(frame: pd.DataFrame) -> str:
                 color=theme.INK,
             )
         ax.axvline(1, color=theme.QUIET, lw=1)
-        theme.ratio_axis(ax, [v for values in found.values() for v in values], most=4 if narrow else 7, pad=0.15)
-        ax.set_yticks(range(len(found)), [n.replace(", ", ",\n") for n in found], color=theme.INK)
-        ax.set_ylim(len(found) - 0.5, -0.75)
+        theme.ratio_axis(ax, [v for values in by_name.values() for v in values], most=4 if narrow else 7, pad=0.15)
+        ax.set_yticks(range(len(by_name)), [n.replace(", ", ",\n") for n in by_name], color=theme.INK)
+        ax.set_ylim(len(by_name) - 0.5, -0.75)
         ax.set_xlabel("relay over direct")
         theme.clean(ax, grid="x")
         ax.spines["left"].set_visible(False)
@@ -152,13 +152,13 @@ def body(frame: pd.DataFrame) -> str:
         f"{qty.duration(added_s(frame))} above the {qty.duration(one)} of the direct way; through a link of "
         f"{RTT_MS:g} ms it is {qty.duration(far_s(frame))}."
     )
-    told = "; ".join(f"{name} {qty.ratio(values.median())}" for name, values in found.items())
+    medians = "; ".join(f"{name} {qty.ratio(values.median())}" for name, values in by_name.items())
     return figure_block(
         title="The link's own cost",
         draw=draw,
         wide_height_in=2.2,
         narrow_height_in=2.4,
-        alt=f"Dots of the relay's ratio to the direct way by round. Medians: {told}.",
+        alt=f"Dots of the relay's ratio to the direct way by round. Medians: {medians}.",
         caption=caption,
         how_to_read=(
             "Each dot is a round, the bar their median; right of 1 for latency, left of 1 for requests/s is what the "

@@ -43,12 +43,12 @@ def simulate(*, studies: int, seed: int) -> pd.DataFrame:
         for blocks in (6, 12):
             for outliers in (0.0, OUTLIERS):
                 cell = {"blocks": blocks, "noise": noise, "outliers": outliers}
-                found = block_ratios(blocks, ratio=1.3, noise=noise, seed=seed, studies=studies, outliers=outliers)
-                rows.append({"what": COVER, **cell, "share": covered(found, 1.3)})
-                found = block_ratios(blocks, ratio=1.0, noise=noise, seed=seed + 1, studies=studies, outliers=outliers)
-                rows.append({"what": APART, **cell, "share": share_of(found, {"faster", "slower"})})
-    found = block_ratios(8, ratio=1.1, noise=0.02, seed=seed + 2, studies=studies)
-    rows.append({"what": FOUND, "blocks": 8, "noise": 0.02, "outliers": 0.0, "share": share_of(found, {"faster"})})
+                ratios = block_ratios(blocks, ratio=1.3, noise=noise, seed=seed, studies=studies, outliers=outliers)
+                rows.append({"what": COVER, **cell, "share": covered(ratios, 1.3)})
+                ratios = block_ratios(blocks, ratio=1.0, noise=noise, seed=seed + 1, studies=studies, outliers=outliers)
+                rows.append({"what": APART, **cell, "share": share_of(ratios, {"faster", "slower"})})
+    ratios = block_ratios(8, ratio=1.1, noise=0.02, seed=seed + 2, studies=studies)
+    rows.append({"what": FOUND, "blocks": 8, "noise": 0.02, "outliers": 0.0, "share": share_of(ratios, {"faster"})})
     return pd.DataFrame(rows).assign(studies=studies)
 
 
@@ -99,13 +99,13 @@ def verdict(ratios: Floats) -> str:
 
 def claims(frame: pd.DataFrame) -> list[Claim]:
     """Each kind over its cells."""
-    found = []
+    drawn = []
     for what, (low, high) in GOALS.items():
         shares = frame.loc[frame["what"] == what, "share"]
         goal = f"{qty.percent(low)} to {qty.percent(high)}" if low and high < 1 else ""
         goal = goal or (f"at least {qty.percent(low)}" if low else f"at most {qty.percent(high)}")
         span = sorted({qty.percent(shares.min()), qty.percent(shares.max())}, key=lambda text: float(text.split()[0]))
-        found.append(
+        drawn.append(
             Claim(
                 claim=f"simulated studies: {what}, {qty.count(len(shares), 'case')}",
                 goal=goal,
@@ -113,7 +113,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
                 holds=bool(shares.between(low, high).all()),
             )
         )
-    return found
+    return drawn
 
 
 def body(frame: pd.DataFrame) -> str:
@@ -124,9 +124,11 @@ def body(frame: pd.DataFrame) -> str:
         rows.append([esc(what)])
         for cell in cells.itertuples():
             share = float(str(cell.share))
-            told = "yes" if cell.outliers else "no"
+            outliers = "yes" if cell.outliers else "no"
             mark = "" if low <= share <= high else " (outside its goal)"
-            rows.append([f"{qty.percent(float(str(cell.noise)))}", str(cell.blocks), told, f"<b>{share:.1%}</b>{mark}"])
+            rows.append(
+                [f"{qty.percent(float(str(cell.noise)))}", str(cell.blocks), outliers, f"<b>{share:.1%}</b>{mark}"]
+            )
     studies = int(frame["studies"].iloc[0])
     header = ["block noise", "blocks", "outliers", "share of studies"]
     return (

@@ -110,9 +110,9 @@ def _settings(mode: str, seconds: float, *, spin: bool) -> dict[str, Level]:
 
 def latencies(frame: pd.DataFrame, mode: str, *, corrected: bool = True) -> Floats:
     """The latencies of one load, from the planned sends or from the actual ones."""
-    mine = frame[frame["mode"] == mode]
-    found: Floats = (mine["latency_s"] if corrected else mine["latency_s"] - mine["late_s"]).to_numpy()
-    return found
+    rows = frame[frame["mode"] == mode]
+    latency_s: Floats = (rows["latency_s"] if corrected else rows["latency_s"] - rows["late_s"]).to_numpy()
+    return latency_s
 
 
 def shown(frame: pd.DataFrame, mode: str) -> Floats:
@@ -123,7 +123,7 @@ def shown(frame: pd.DataFrame, mode: str) -> Floats:
 def claims(frame: pd.DataFrame) -> list[Claim]:
     """The open loop shows the stall, the closed one does not."""
     stall_s = float(frame["stall_s"].iloc[0])
-    seen = percentile(latencies(frame, OPEN), 0.99)
+    p99_s = percentile(latencies(frame, OPEN), 0.99)
     missed = percentile(latencies(frame, CLOSED), 0.99)
     what = f"p99 with a stall of {qty.duration(stall_s)} in {qty.duration(stall_s / STALL_SHARE)}"
     low, high = (qty.duration(share * stall_s) for share in GOAL)
@@ -131,8 +131,8 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
         Claim(
             claim=f"{what}, open loop",
             goal=f"{low} to {high}",
-            measured=qty.duration(seen),
-            holds=GOAL[0] * stall_s <= seen <= GOAL[1] * stall_s if np.isfinite(seen) else None,
+            measured=qty.duration(p99_s),
+            holds=GOAL[0] * stall_s <= p99_s <= GOAL[1] * stall_s if np.isfinite(p99_s) else None,
         ),
         Claim(
             claim=f"{what}, closed loop: does not show it",
@@ -173,7 +173,7 @@ def body(frame: pd.DataFrame) -> str:
             )
         _over_time(over_time, frame)
 
-    seen, missed = percentile(latencies(frame, OPEN), 0.99), percentile(latencies(frame, CLOSED), 0.99)
+    p99_s, missed = percentile(latencies(frame, OPEN), 0.99), percentile(latencies(frame, CLOSED), 0.99)
     calls = {mode: int((frame["mode"] == mode).sum()) for mode in MODES}
     caught = int((latencies(frame, CLOSED) > stall_s / 10).sum())
     block = figure_block(
@@ -188,7 +188,7 @@ def body(frame: pd.DataFrame) -> str:
         ),
         caption=(
             f"The server stopped for {qty.duration(stall_s)} of {qty.duration(stall_s / STALL_SHARE)}. The open "
-            f"loop's p99 is {qty.duration(seen)}; the closed loop's is {qty.duration(missed)}, since {caught} of "
+            f"loop's p99 is {qty.duration(p99_s)}; the closed loop's is {qty.duration(missed)}, since {caught} of "
             f"its {calls[CLOSED]:,} calls were there to see the stall."
         ),
         how_to_read=(
@@ -221,10 +221,10 @@ def _over_time(ax: Axes, frame: pd.DataFrame) -> None:
     for mode in (OPEN, CLOSED):
         kept = _thinned(frame[frame["mode"] == mode], lasts / 20)
         ax.plot(kept["start_s"], kept["latency_s"], "o", ms=2.5, mew=0, color=COLOURS[mode], zorder=3)
-    seen = frame[(frame["mode"] == CLOSED) & (frame["latency_s"] > lasts / 10)]
-    ax.plot(seen["start_s"], seen["latency_s"], "o", ms=7, mew=0, color=COLOURS[CLOSED], zorder=4)
+    slow = frame[(frame["mode"] == CLOSED) & (frame["latency_s"] > lasts / 10)]
+    ax.plot(slow["start_s"], slow["latency_s"], "o", ms=7, mew=0, color=COLOURS[CLOSED], zorder=4)
     ax.annotate(
-        f"closed loop:\n{qty.count(len(seen), 'call')}",
+        f"closed loop:\n{qty.count(len(slow), 'call')}",
         xy=(begins, lasts),
         xytext=(-8, 0),
         textcoords="offset points",

@@ -24,8 +24,8 @@ def shares(observations: int) -> Floats:
     most = observations / MIN_BEYOND
     if most <= 1:
         return np.zeros(1)
-    found: Floats = 1 - 1 / np.geomspace(1, most, POINTS)
-    return found
+    probabilities: Floats = 1 - 1 / np.geomspace(1, most, POINTS)
+    return probabilities
 
 
 def curve(values: Floats) -> tuple[Floats, Floats]:

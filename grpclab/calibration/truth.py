@@ -56,14 +56,14 @@ def measure(cores: CorePlan, *, rounds: int, seconds: float, seed: int) -> pd.Da
             for window in generator.measure().windows:
                 records = window.measured
                 assert records.residence_s is not None
-                told = np.isfinite(records.residence_s)
+                known = np.isfinite(records.residence_s)
                 frames.append(
                     pd.DataFrame(
                         {
                             "round": number,
-                            "latency_s": records.latency_s[told],
-                            "late_s": records.late_s[told],
-                            "residence_s": records.residence_s[told],
+                            "latency_s": records.latency_s[known],
+                            "late_s": records.late_s[known],
+                            "residence_s": records.residence_s[known],
                         }
                     )
                 )
@@ -75,8 +75,8 @@ def measure(cores: CorePlan, *, rounds: int, seconds: float, seed: int) -> pd.Da
 
 def added(frame: pd.DataFrame) -> Floats:
     """What the way to the server, the way back and the generator add to each call, in seconds."""
-    found: Floats = (frame["latency_s"] - frame["residence_s"]).to_numpy()
-    return found
+    beside: Floats = (frame["latency_s"] - frame["residence_s"]).to_numpy()
+    return beside
 
 
 def median_added_s(frame: pd.DataFrame) -> float:
@@ -105,12 +105,12 @@ def percentile_errors(frame: pd.DataFrame) -> pd.DataFrame:
     truth, measured, difference = frame["residence_s"].to_numpy(), frame["latency_s"].to_numpy(), added(frame)
     rows = {}
     for name, q in tails.PERCENTILES.items():
-        real, seen = percentile(truth, q), percentile(measured, q)
+        real, measured_s = percentile(truth, q), percentile(measured, q)
         rows[name] = {
             "truth_s": real,
-            "measured_s": seen,
-            "error_s": seen - real,
-            "error_share": (seen - real) / real,
+            "measured_s": measured_s,
+            "error_s": measured_s - real,
+            "error_share": (measured_s - real) / real,
             "added_s": percentile(difference, q),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
@@ -143,7 +143,7 @@ def body(frame: pd.DataFrame) -> str:
     errors = percentile_errors(frame)
     middle = median_added_s(frame)
     worst = errors["error_share"].dropna()
-    told = f" Its percentiles are off by {_percent(worst.min())} to {_percent(worst.max())}." if len(worst) else ""
+    off = f" Its percentiles are off by {_percent(worst.min())} to {_percent(worst.max())}." if len(worst) else ""
     block = figure_block(
         title="What the lab measures, and what was true",
         draw=draw,
@@ -152,7 +152,7 @@ def body(frame: pd.DataFrame) -> str:
         alt=f"Curves by percentile over {len(frame):,} calls. Measured and true latency: {_told(errors)}.",
         caption=(
             f"Half of the calls are measured at most {qty.duration(middle)} longer than they were inside the server:"
-            f" that is the way there and back, and the generator.{told}"
+            f" that is the way there and back, and the generator.{off}"
         ),
         how_to_read=(
             f"The reference server keeps each call for a time drawn from {SERVICE_TIME} and says afterwards how long "

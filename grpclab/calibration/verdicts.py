@@ -76,8 +76,8 @@ def _sides(kind: str, scale: float) -> dict[str, Side]:
     config = TrialConfig().replace(PLANTED_LOAD | {"load.duration_s": 1.0 * scale})
     start = f"{shlex.join(module_command('grpclab'))} serve reference --port {{port}} --service-time"
     return {
-        name: Side(label=told, config=config, subject=Subject(command=f"{start} {told}", residence=True))
-        for name, told in SERVICE_TIMES.items()
+        name: Side(label=times, config=config, subject=Subject(command=f"{start} {times}", residence=True))
+        for name, times in SERVICE_TIMES.items()
     }
 
 
@@ -86,18 +86,18 @@ def _compare(sides: Mapping[str, Side], blocks: int | None, *, seed: int) -> dic
     with TemporaryFolder() as folder:
         study = prepare(sides, blocks=blocks, delta=DELTA, seed=seed, study="known", write=_silent, root=folder)
         study.run(_silent)
-        found = judge(study)
-    one = found.judgement.headline
-    pairs = block_ratios(found.trials, scenario=SCENARIO, metric=one.metric, baseline=A, candidate=B)
+        result = judge(study)
+    one = result.judgement.headline
+    pairs = block_ratios(result.trials, scenario=SCENARIO, metric=one.metric, baseline=A, candidate=B)
     return {
         "ratio": one.ratio,
         "ci_low": one.ci_low,
         "ci_high": one.ci_high,
         "blocks": one.blocks,
         "verdict": one.verdict,
-        **(_truths(found.trials) if sides[A].subject.residence else {"truth": 1.0, "with_way": 1.0}),
+        **(_truths(result.trials) if sides[A].subject.residence else {"truth": 1.0, "with_way": 1.0}),
         "noise": float(np.log(pairs["ratio"]).std(ddof=1)),
-        "trials": len(found.trials),
+        "trials": len(result.trials),
         "wall_s": time.monotonic() - began,
     }
 
@@ -111,8 +111,8 @@ def _truths(trials: pd.DataFrame) -> dict[str, float]:
     valid = valid_trials(trials)
     way = float((valid["latency_mean_s"] - valid["residence_mean_s"]).median())
     table = valid.pivot_table(index="block", columns="configuration", values="residence_mean_s").dropna()
-    found = {"truth": table, "with_way": table + way}
-    return {name: math.exp(float(np.log(times[A] / times[B]).mean())) for name, times in found.items()}
+    by_name = {"truth": table, "with_way": table + way}
+    return {name: math.exp(float(np.log(times[A] / times[B]).mean())) for name, times in by_name.items()}
 
 
 def _silent(_line: str) -> None:
@@ -131,7 +131,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
     """False verdicts are few, planted ones are found, intervals hold the truth."""
     same, planted = frame[frame["kind"] == SAME], frame[frame["kind"] == PLANTED]
     false = int(same["verdict"].isin(["faster", "slower"]).sum())
-    found = int((planted["verdict"] == "slower").sum())
+    slower = int((planted["verdict"] == "slower").sum())
     holding, with_way = (
         int(planted[truth].between(planted["ci_low"], planted["ci_high"]).sum()) for truth in ("truth", "with_way")
     )
@@ -145,8 +145,8 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
         Claim(
             claim=f"1.00 against 1.30 ms planted: found, of {qty.count(len(planted), 'comparison')}",
             goal=f"at least {qty.percent(LEAST_FOUND_SHARE)}",
-            measured=f"{found} of {len(planted)}",
-            holds=found >= LEAST_FOUND_SHARE * len(planted) if len(planted) else None,
+            measured=f"{slower} of {len(planted)}",
+            holds=slower >= LEAST_FOUND_SHARE * len(planted) if len(planted) else None,
         ),
         Claim(
             claim="their intervals hold the ratio of the realised residence times",
@@ -193,10 +193,10 @@ def body(frame: pd.DataFrame) -> str:
 
     same, planted = frame[frame["kind"] == SAME], frame[frame["kind"] == PLANTED]
     false = int(same["verdict"].isin(["faster", "slower"]).sum())
-    found = int((planted["verdict"] == "slower").sum())
+    slower = int((planted["verdict"] == "slower").sum())
     caption = (
         f"Of {len(same)} comparisons of optimized with itself {false} came out faster or slower; of {len(planted)} "
-        f"planted differences {found} were found, with {planted['blocks'].min():g} to {planted['blocks'].max():g} "
+        f"planted differences {slower} were found, with {planted['blocks'].min():g} to {planted['blocks'].max():g} "
         f"blocks. Block noise here is {qty.percent(noise(frame))}; a comparison took "
         f"{frame['wall_s'].median():.0f} s."
     )

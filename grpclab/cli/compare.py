@@ -216,9 +216,9 @@ def _sides(
     start_timeout_s: float | None,
 ) -> dict[str, Side]:
     """The two sides, as the options describe them. Raises UsageError."""
-    from grpclab.study.sides import Asked, pair
+    from grpclab.study.sides import PairOptions, pair
 
-    asked = Asked(
+    both = PairOptions(
         call=options.call,
         data=request_data(vars(options)),
         metadata=metadata_given(vars(options)),
@@ -229,9 +229,9 @@ def _sides(
         own={name: parse_settings(getattr(options, f"{name}_set")) for name in SIDES},
         names=names,
     )
-    for own in asked.own.values():
-        check_call(vars(options), {**asked.settings, **own})
-    return pair(servers["a"], servers["b"], asked)
+    for own in both.own.values():
+        check_call(vars(options), {**both.settings, **own})
+    return pair(servers["a"], servers["b"], both)
 
 
 def _server(options: argparse.Namespace, name: str) -> Command | str:

@@ -2,6 +2,6 @@
 
 Each line imports only from those above it::
 
-    guard  which requests are answered
+    guard  the rule for the requests that are answered
     app    the pages: profile, flamegraph, memory, metrics
 """

@@ -3,15 +3,15 @@
 Each line imports only from those above it::
 
     frames         HTTP/2 frames as bytes (RFC 9113, section 6)
-    control        what keeps a connection going and moves no call
+    control        the frames that keep a connection going and move no call
     headers        header blocks (RFC 7541), coded once and looked up afterwards
-    connection     what both sides of a connection share
+    connection     the shared half of both sides of a connection
     messages       gRPC on top of HTTP/2
     exchange       one exchange from the client's side
     client         the client's side: calls out, answers in
     peer_settings  the settings that a peer sends at the beginning of a connection, and a reader for them
-    replies        what a server says
-    requests       what a client's header block asks for
+    replies        a server's bytes: header blocks, and replies cut into pieces
+    requests       the head of a request, and what is wrong with it
     streams        the calls of a connection as its server sees them
     answers        answers out, prepared or piece by piece, within the client's windows
     server         the server's side: calls in, answers out

@@ -2,11 +2,11 @@
 
 Each line imports only from those above it::
 
-    agent            what only the server process itself can tell the diagnostics server
+    agent            the facts that only the server process itself can give the diagnostics server
     elastic          a thread pool that stays small under load and grows only while all of its threads are blocked
     greeter          the greeter, the built-in service, and the servers that are built for it
     prometheus       calls counted inside the server, under the names that gRPC's Prometheus libraries share
-    instrumentation  what counts calls in a server and answers the diagnostics server
+    instrumentation  the interceptors that count calls, and the agent for the diagnostics server
     build            one grpcio server out of a :class:`ServerConfig`
     tls              a throw-away certificate authority for the factor ``server.tls``; lives as long as the server
     process/         a server as a process: how it starts, what it says, how it ends

@@ -28,7 +28,7 @@ from grpclab.study.manifests import link_check, surroundings
 from grpclab.study.parameters import study_name
 from grpclab.study.pilot import PILOT_BLOCKS, piloted, planned_blocks
 from grpclab.study.runner import Study, no_verdict, require_outputs
-from grpclab.study.sides import A, Asked, B, Side, pair
+from grpclab.study.sides import A, B, PairOptions, Side, pair
 from grpclab.study.store import Store
 from grpclab.study.stored_comparison import compare_stored
 from grpclab.study.trial_progress import say
@@ -132,7 +132,7 @@ def compare(
     if isinstance(a, str) and isinstance(b, str) and is_stored(a) and is_stored(b):
         return compare_stored({A: a, B: b}, delta=delta, allow_mixed=allow_mixed, names=names)
     study = None if study is None else study_name("study", study)
-    asked = Asked(
+    options = PairOptions(
         call=call,
         data=data,
         metadata=metadata,
@@ -143,7 +143,7 @@ def compare(
         own={A: a_settings or {}, B: b_settings or {}},
         names=names,
     )
-    sides = pair(a, b, asked)
+    sides = pair(a, b, options)
     for name, side in sides.items():
         for factor, reason in without_effect(side.config).items():
             if side.config.flat()[factor] != LOAD.get(factor):  # which nobody asked for

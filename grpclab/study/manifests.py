@@ -20,17 +20,17 @@ from grpclab.system import environment
 
 
 def manifest_for(parameters: StudyParameters, root: Path) -> Manifest:
-    """The manifest of the study that is asked for; ``study=auto`` is named after its content."""
+    """The manifest of a study with these parameters; ``study=auto`` is named after its content."""
     here = surroundings(root)
-    asked = DESIGNS[parameters.design]
-    plan = asked.plan(parameters, len(here.cores.server) if here.cores else 0)
+    design = DESIGNS[parameters.design]
+    plan = design.plan(parameters, len(here.cores.server) if here.cores else 0)
     chosen = parameters.as_dict()
     if parameters.study == "auto":
         known = {k: v for k, v in chosen.items() if k != "study"}
         content = json.dumps([known, written(plan), here.identity], sort_keys=True, default=str)
         digest = hashlib.sha256(content.encode()).hexdigest()[:6]
         chosen["study"] = f"{parameters.design}-{parameters.requests}x{parameters.blocks}-{digest}"
-    return manifest_of(here, plan, design_name=parameters.design, question=asked.question, parameters=chosen)
+    return manifest_of(here, plan, design_name=parameters.design, question=design.question, parameters=chosen)
 
 
 def manifest_of(

@@ -33,7 +33,7 @@ def _parameter(default: Any, meaning: str) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyParameters:
-    """What a study can be asked: the parameters of ``sweep.ipynb`` and the options of ``grpclab study``.
+    """The parameters of a study: those of ``sweep.ipynb`` and the options of ``grpclab study``.
 
     Lists are written as words: ``"1,8,64"``.
 
@@ -73,11 +73,11 @@ class StudyParameters:
         papermill only warns of a name that no cell declares, and assigns it all the same: any plain value that
         is not a parameter is refused here, with the nearest name.
         """
-        found = cls(**plain_values(namespace, [field.name for field in dataclasses.fields(cls)]))
+        parameters = cls(**plain_values(namespace, [field.name for field in dataclasses.fields(cls)]))
         standard = cls()
-        changed = [f.name for f in dataclasses.fields(cls) if getattr(found, f.name) != getattr(standard, f.name)]
-        refuse_without_part(found.design, changed)
-        return found
+        changed = [f.name for f in dataclasses.fields(cls) if getattr(parameters, f.name) != getattr(standard, f.name)]
+        refuse_without_part(parameters.design, changed)
+        return parameters
 
     def as_dict(self) -> dict[str, Any]:
         """For the manifest: lists instead of tuples."""
@@ -118,8 +118,8 @@ def refuse_without_part(design: str, names: Iterable[str], written: str = "{}") 
     for name in names if design in DESIGNS else ():
         if name in DESIGNS[design].unused:
             users = ", ".join(other for other, one in DESIGNS.items() if name not in one.unused)
-            told = written.format(name.replace("_", "-") if written != "{}" else name)
-            raise DesignError(f"{told} is not used by design={design}: leave it out; it belongs to {users}")
+            option = written.format(name.replace("_", "-") if written != "{}" else name)
+            raise DesignError(f"{option} is not used by design={design}: leave it out; it belongs to {users}")
 
 
 def plain_values(namespace: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
@@ -152,12 +152,12 @@ def number(
 
     def check(name: str, value: Any) -> Any:
         try:
-            found = values.number(value, unit)
+            level = values.number(value, unit)
         except ValueError:
             raise _refusal(name, value, wanted) from None
-        if not minimum <= float(found) <= maximum or (kind is int and found != found.to_integral_value()):
+        if not minimum <= float(level) <= maximum or (kind is int and level != level.to_integral_value()):
             raise _refusal(name, value, wanted)
-        return kind(found)
+        return kind(level)
 
     return check
 

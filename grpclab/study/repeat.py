@@ -28,7 +28,6 @@ from grpclab.study.origin import is_sealed, started_by
 from grpclab.study.parameters import study_name
 from grpclab.study.runner import Study
 from grpclab.study.store import Store
-from grpclab.study.stored_values import written
 from grpclab.study.target import Subject
 from grpclab.system.paths import project_root
 from grpclab.text.printable import printable
@@ -133,7 +132,7 @@ def _was_cut_off(store: Store, stored: Manifest, original: Original, identity: M
     wanted, repeats = _repeats(original), stored.repeats or StoredOriginal()
     if (repeats.study, repeats.created_at, stored.seed) != (wanted.study, wanted.created_at, original.manifest.seed):
         return False
-    plans = [without_digits(written(manifest.plan)) for manifest in (stored, original.manifest)]
+    plans = [without_digits(manifest.plan) for manifest in (stored, original.manifest)]
     if plans[0] != plans[1] or stored.identity != identity:
         return False
     results = store.results()

@@ -116,14 +116,14 @@ class Study:
         Raises DesignError.
         """
         root = root or project_root()
-        asked = file_design.read(path)
+        own = file_design.read(path)
         folder = study_name("study", name or path.stem)
-        chosen = {"study": folder, "seed": asked.seed, "max_trial_s": asked.longest_s}
+        chosen = {"study": folder, "seed": own.seed, "max_trial_s": own.longest_s}
         manifest = manifest_of(
             surroundings(root),
-            asked.plan,
+            own.plan,
             design_name="file",
-            question=asked.question,
+            question=own.question,
             parameters=chosen,
         )
         again = shlex.join(["grpclab", "study", "--file", str(path), "--study", folder])

@@ -51,7 +51,7 @@ class Command:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class PairOptions:
     """What is asked of both sides, and in `own` and `names` of one of them."""
 
     call: str | None = None
@@ -68,23 +68,23 @@ class Asked:
 Given = Side | TrialConfig | Command | str
 
 
-def pair(a: Given, b: Given, asked: Asked) -> dict[str, Side]:
+def pair(a: Given, b: Given, options: PairOptions) -> dict[str, Side]:
     """Both sides, ready to be measured. Raises UsageError, one line."""
-    _check(asked)
+    _check(options)
     given = {A: _read(A, a), B: _read(B, b)}
-    labels = _labels(given, asked)
+    labels = _labels(given, options)
     sides = {}
     for name, other in ((A, B), (B, A)):
         config = _config(given[name], given[other])
-        own = asked.own.get(name, {})
+        own = options.own.get(name, {})
         side = given[name]
         subject = side.subject if isinstance(side, Side) else Subject()
         if isinstance(side, Command):
-            subject = Subject(command=side.text, start_timeout_s=asked.start_timeout_s)
+            subject = Subject(command=side.text, start_timeout_s=options.start_timeout_s)
         if subject == Subject(command=subject.command, start_timeout_s=subject.start_timeout_s):
-            subject = _calling(subject, asked)
-        sides[name] = Side(label=labels[name], config=config.replace({**asked.settings, **own}), subject=subject)
-        _check_side(name, sides[name], {*asked.settings, *own})
+            subject = _calling(subject, options)
+        sides[name] = Side(label=labels[name], config=config.replace({**options.settings, **own}), subject=subject)
+        _check_side(name, sides[name], {*options.settings, *own})
     check_pair(sides)
     return sides
 
@@ -115,21 +115,21 @@ def _config(given: Given, other: Given) -> TrialConfig:
     return base.replace(LOAD)
 
 
-def _calling(subject: Subject, asked: Asked) -> Subject:
+def _calling(subject: Subject, options: PairOptions) -> Subject:
     return dataclasses.replace(
         subject,
-        call=asked.call or "",
-        data=asked.data,
-        metadata=metadata_words(asked.metadata),
-        proto=asked.proto,
-        proto_path=tuple(asked.proto_path),
+        call=options.call or "",
+        data=options.data,
+        metadata=metadata_words(options.metadata),
+        proto=options.proto,
+        proto_path=tuple(options.proto_path),
     )
 
 
 # ---- labels ------------------------------------------------------------------------------------------------------
 
 
-def _labels(given: Mapping[str, Given], asked: Asked) -> dict[str, str]:
+def _labels(given: Mapping[str, Given], options: PairOptions) -> dict[str, str]:
     """A short name for each side: the one given, else what it is, and what was set on it alone."""
     commands = [redaction.mask_command(side.text) for side in given.values() if isinstance(side, Command)]
     for side in given.values():
@@ -139,8 +139,8 @@ def _labels(given: Mapping[str, Given], asked: Asked) -> dict[str, str]:
     labels = {}
     for name, side in given.items():
         label = next(short) if isinstance(side, Command) else _label(side)
-        own = " ".join(f"{factor}={format_level(level)}" for factor, level in asked.own.get(name, {}).items())
-        labels[name] = checked_name(name, asked.names.get(name)) or (f"{label} with {own}" if own else label)
+        own = " ".join(f"{factor}={format_level(level)}" for factor, level in options.own.get(name, {}).items())
+        labels[name] = checked_name(name, options.names.get(name)) or (f"{label} with {own}" if own else label)
     return labels
 
 
@@ -163,13 +163,13 @@ def checked_name(side: str, name: str | None) -> str:
 # ---- what cannot be ----------------------------------------------------------------------------------------------
 
 
-def _check(asked: Asked) -> None:
-    timeout = asked.start_timeout_s
+def _check(options: PairOptions) -> None:
+    timeout = options.start_timeout_s
     if timeout is not None and not 0 < timeout <= MOST_START_S:
         raise UsageError(invalid("--start-timeout", f"{timeout:g}", f"seconds above 0, up to {MOST_START_S:,.0f}"))
-    levels = set(asked.settings).union(*asked.own.values())
-    check_call(asked.call, levels, data=asked.data, proto=asked.proto, proto_path=asked.proto_path)
-    parse_metadata(metadata_words(asked.metadata))
+    levels = set(options.settings).union(*options.own.values())
+    check_call(options.call, levels, data=options.data, proto=options.proto, proto_path=options.proto_path)
+    parse_metadata(metadata_words(options.metadata))
 
 
 def _check_side(name: str, side: Side, given: Collection[str]) -> None:

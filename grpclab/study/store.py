@@ -12,6 +12,7 @@ import itertools
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -19,10 +20,10 @@ import pandas as pd
 
 from grpclab.analysis.study_plan import StudyPlan
 from grpclab.errors import DesignError
-from grpclab.study.documents import SCHEMA_VERSION, manifest_document, plain, read_json, write_json
+from grpclab.study.documents import SCHEMA_VERSION, manifest_document, read_json, write_json
 from grpclab.study.model import Manifest, StoredResult
 from grpclab.study.origin import seal
-from grpclab.study.stored_values import read_manifest, read_plan, read_planned, read_result, written
+from grpclab.study.stored_values import read_planned, read_result, written
 from grpclab.system.untrusted import is_inside, read_bytes
 from grpclab.text import redaction
 from grpclab.text.printable import printable
@@ -87,14 +88,13 @@ class Store:
             self._require_same_trials(manifest.plan)
             self.trials_folder.mkdir(parents=True, exist_ok=True)
             self._begin_salt()
-            document = self.redactor().manifest(plain(written(manifest)))
-            sealed = {"seal": mark} if (mark := seal(read_plan(document["plan"]))) else {}
-            write_json(self.folder / "manifest.json", document | sealed)
+            clean = self.redactor().manifest(manifest)
+            write_json(self.folder / "manifest.json", written(replace(clean, seal=seal(clean.plan) or None)))
             stored = self.manifest()
             assert stored is not None
         stored, wanted = self._without_secrets(stored), self._without_secrets(manifest)
         different = [key for key in MUST_AGREE if getattr(stored, key) != getattr(wanted, key)]
-        if different == ["plan"] and without_digits(written(stored.plan)) == without_digits(written(wanted.plan)):
+        if different == ["plan"] and without_digits(stored.plan) == without_digits(wanted.plan):
             raise DesignError(
                 f"{self.folder} was begun with another secret (--metadata, --data or a command): give the same one, or"
                 " give this study a name of its own (study=...)"
@@ -135,8 +135,8 @@ class Store:
 
     def _without_secrets(self, manifest: Manifest) -> Manifest:
         """A manifest without its secrets, which all look the same where the salt is gone."""
-        document = self.redactor().manifest(plain(written(manifest)))
-        return read_manifest(document if self._salt() else without_digits(document))
+        clean = self.redactor().manifest(manifest)
+        return clean if self._salt() else without_digits(clean)
 
     def _require_same_trials(self, plan: StudyPlan) -> None:
         """Raise DesignError if the trials of a study without a manifest were measured by another plan."""

@@ -172,10 +172,10 @@ def _read(value: Any, kind: Any, where: str) -> Any:
         _require(isinstance(value, Mapping), where, value, "an object")
         _require(len(value) <= MOST_ENTRIES, where, value, f"at most {MOST_ENTRIES:,} keys")
         kinds = fields_of(kind) if isinstance(kind, type) else dict.fromkeys(value, get_args(kind)[1])
-        found = {
+        parts = {
             key: _read(value[key], kinds[key], f"{where}.{key}" if where else str(key)) for key in kinds if key in value
         }
-        return kind(**{k: v for k, v in found.items() if v is not None}) if isinstance(kind, type) else found
+        return kind(**{k: v for k, v in parts.items() if v is not None}) if isinstance(kind, type) else parts
     if kind == Level:
         _require(isinstance(value, _LEVEL), where, value, "a level")
         kind = str if isinstance(value, str) else bool if isinstance(value, bool) else float

@@ -134,18 +134,18 @@ def _last_words_of(server: RunningServer) -> Iterator[None]:
 
 def _while_alive(server: RunningServer, ask: Callable[[], T]) -> T:
     """What `ask` gives, which may wait for a server's answer; ServerError as soon as the server has ended."""
-    asked: concurrent.futures.Future[T] = concurrent.futures.Future()
+    answer: concurrent.futures.Future[T] = concurrent.futures.Future()
 
     def run() -> None:
         try:
-            asked.set_result(ask())
+            answer.set_result(ask())
         except BaseException as error:
-            asked.set_exception(error)
+            answer.set_exception(error)
 
     threading.Thread(target=run, name="ask the server", daemon=True).start()
-    while not concurrent.futures.wait([asked], timeout=LOOK_EVERY_S).done:
+    while not concurrent.futures.wait([answer], timeout=LOOK_EVERY_S).done:
         server.require_alive()
-    return asked.result()
+    return answer.result()
 
 
 def _compare_settings(result: TrialResult, server: RunningServer) -> None:
@@ -191,7 +191,7 @@ def _measure(result: TrialResult, server: RunningServer, generator: Generator, *
     looks = look(window.all_calls(run))
     result.connections_by_process = server.connections(excluding=[os.getpid()])
     result.threads_per_call = looks["proc"].threads
-    result.looks = {name: seen for name, seen in looks.items() if name not in profile_window.WITH_COLUMNS}
+    result.looks = {name: look for name, look in looks.items() if name not in profile_window.WITH_COLUMNS}
     result.note_run(run, opened[0] if opened else samples[0], closed, samples)
     result.metrics |= looks["proc"].metrics
     result.metrics["connections"] = sum(result.connections_by_process)

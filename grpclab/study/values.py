@@ -16,7 +16,7 @@ _SWITCH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no
 
 
 def text(value: Any) -> str:
-    """The word that a value was, as nearly as can be told. Raises ValueError for what no word becomes."""
+    """The word that a value was, as nearly as one can tell. Raises ValueError for what no word becomes."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool | int | float | datetime.date) or getattr(value, "shape", None) == ():  # numpy's scalars
@@ -30,14 +30,14 @@ def number(value: Any, unit: str | None = None) -> Decimal:
         raise ValueError("true and false are no numbers")
     word = text(value).strip()
     try:
-        found = Decimal(word)
+        decimal = Decimal(word)
     except InvalidOperation:
         if unit is None:
             raise ValueError(f"{word!r} is no number") from None
-        found = Decimal(in_unit(word, unit))
-    if not found.is_finite():
+        decimal = Decimal(in_unit(word, unit))
+    if not decimal.is_finite():
         raise ValueError(f"{word!r} has no end")
-    return found
+    return decimal
 
 
 def switch(value: Any) -> bool:

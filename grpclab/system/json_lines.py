@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 NAME = "message"
 """The key of the line that holds the name of its class."""
@@ -43,23 +43,22 @@ T = TypeVar("T")
 
 
 def encode(message: object) -> str:
-    """The line of a message, without its end."""
+    """Return the line of a message, without its end."""
     return json.dumps({NAME: type(message).__name__, **_plain(message)})
 
 
 def decode(kind: type[T], line: str | bytes) -> T:
-    """The message that a line holds: of the class `kind`, or of one below it. Raises ValueError for any other line."""
-    return read(kind, json.loads(line))
+    """Return the message of a line: one of the class `kind`, or of a class below it.
 
-
-def read(kind: type[T], document: Any) -> T:
-    """The message that an object of JSON holds, as :func:`decode`; without a name, it is of the class `kind` itself."""
+    A line that names no class holds one of `kind` itself. Raises ValueError for any other line.
+    """
+    document = json.loads(line)
     if not isinstance(document, dict):
         raise ValueError(f"expected an object, got {type(document).__name__}")
-    name = document.get(NAME, kind.__name__)
+    name = document.pop(NAME, kind.__name__)
     for member in _family(kind):
         if member.__name__ == name:
-            message: T = _read_object(member, {key: value for key, value in document.items() if key != NAME}, "")
+            message: T = _read_object(member, document, "")
             return message
     raise ValueError(f"{NAME}={name!r}: expected {kind.__name__}")
 
@@ -72,7 +71,7 @@ def _family(kind: type[Any]) -> Iterator[type]:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON has it."""
+    """Return a value as JSON has it."""
     if is_dataclass(value):
         return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
@@ -102,7 +101,7 @@ def _read_object(cls: type, document: Mapping[str, Any], where: str) -> Any:
 
 def _read(kind: Any, value: Any, where: str) -> Any:
     origin, members = get_origin(kind), get_args(kind)
-    if origin is UnionType:
+    if origin in (UnionType, Union):
         return _read_union(members, value, where)
     if kind in _TEXTS and isinstance(value, str):
         return _TEXTS[kind](value)
@@ -127,7 +126,7 @@ def _is_plain(value: Any, kind: Any) -> bool:
 
 
 def _read_union(members: tuple[Any, ...], value: Any, where: str) -> Any:
-    """A value of the first of these types that takes it."""
+    """Return the value as the first of these types that takes it."""
     for member in members:
         try:
             return _read(member, value, where)

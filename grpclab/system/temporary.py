@@ -48,12 +48,12 @@ class TemporaryFolder:
                 self.path, lock = _owned(parent)
                 self._finalizer = weakref.finalize(self, _remove, self.path, lock, os.getpid())
         except OSError as error:
-            raise StorageError(_told(parent, error)) from None
+            raise StorageError(_unwritable(parent, error)) from None
         try:
             require_room(self.path, ROOM_BYTES)
         except OSError as error:
             self.remove()
-            raise StorageError(_told(parent, error)) from None
+            raise StorageError(_unwritable(parent, error)) from None
 
     def remove(self) -> None:
         """Remove the folder. Safe to call twice."""
@@ -170,7 +170,7 @@ def _locked(handle: int) -> bool:
     return True
 
 
-def _told(parent: Path, error: OSError) -> str:
+def _unwritable(parent: Path, error: OSError) -> str:
     return (
         f"temporary files cannot be written to {parent} ({error.strerror or error}): let TMPDIR name a"
         " folder with some room"

@@ -3,6 +3,6 @@
 Each line imports only from those above it::
 
     printable    text that somebody else wrote, made harmless for a terminal
-    credentials  which values are secret, and those that this process knows
-    redaction    what stands in files, reports and outputs in the place of a secret
+    credentials  the rules for secret values, and those that this process knows
+    redaction    placeholders for secrets in files, reports and outputs
 """

@@ -18,7 +18,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from grpclab.text.credentials import (
     ASSIGNED,
@@ -44,6 +44,8 @@ from grpclab.text.credentials import (
 )
 
 T = TypeVar("T")
+Names = tuple[str, ...]
+"""Of the fields and keys that lead to a text."""
 
 SALT, SALT_BYTES = ".salt", 32
 """The file in a study's folder that holds its salt."""
@@ -66,8 +68,7 @@ def mask_foreign(text: str) -> str:
 
 def masked(value: T) -> T:
     """A JSON value, or one of a dataclass of such values, whose texts :func:`mask_foreign` has read."""
-    found: T = _mapped(value, mask_foreign)
-    return found
+    return _with_texts(value, lambda _, text: mask_foreign(text))
 
 
 def mask_command(command: str) -> str:
@@ -117,26 +118,27 @@ def _by_name(text: str, by: Callable[[str], str]) -> str:
     return _BEARER.sub(behind_scheme, ASSIGNED.sub(replaced, text))
 
 
-def _mapped(value: Any, by: Callable[[str], str]) -> Any:
+def _with_texts(value: T, by: Callable[[Names, str], str], path: Names = ()) -> T:
+    """A value of JSON or of a dataclass with other texts: what `by` makes of the names that lead to one, and of it."""
+    changed: Any = value
     if isinstance(value, Mapping):
-        return {key: _mapped(item, by) for key, item in value.items()}
-    if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{one.name: _mapped(getattr(value, one.name), by) for one in fields(value)})
-    if isinstance(value, list | tuple):
-        return type(value)(_mapped(item, by) for item in value)
-    return by(value) if isinstance(value, str) else value
+        changed = {key: _with_texts(item, by, (*path, str(key))) for key, item in value.items()}
+    elif isinstance(value, list | tuple):
+        changed = type(value)(_with_texts(item, by, path) for item in value)
+    elif isinstance(value, str):
+        changed = by(path, value)
+    elif is_dataclass(value) and not isinstance(value, type):
+        parts = ((one.name, getattr(value, one.name)) for one in fields(value))
+        changed = replace(value, **{name: _with_texts(part, by, (*path, name)) for name, part in parts})
+    return cast("T", changed)
 
 
 # ---- a study -----------------------------------------------------------------------------------------------------
 
 
-def without_digits(value: Any) -> Any:
-    """A plan, or another JSON value, in which all secrets look the same."""
-    if isinstance(value, Mapping):
-        return {key: without_digits(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [without_digits(item) for item in value]
-    return PLACEHOLDER.sub(MASK, value) if isinstance(value, str) else value
+def without_digits(value: T) -> T:
+    """A plan, or another value, in which all secrets look the same."""
+    return _with_texts(value, lambda _, text: PLACEHOLDER.sub(MASK, text))
 
 
 class Redactor:
@@ -154,18 +156,18 @@ class Redactor:
         bare = SCHEME.sub("", value.strip(), count=1)
         return PREFIX + hmac.new(self._salt, bare.encode("utf-8", "replace"), hashlib.sha256).hexdigest()[:DIGITS]
 
-    def manifest(self, value: Any, name: str = "") -> Any:
-        """A manifest, or a part of it that has this name, without its secrets."""
-        if isinstance(value, Mapping):
-            if name == "references":  # what is referred to is secret, whatever the variable is called
-                return {key: self.placeholder(str(item)) for key, item in value.items()}
-            return {key: self.manifest(item, str(key)) for key, item in value.items()}
-        if isinstance(value, list | tuple):
-            return [self.manifest(item, name) for item in value]
-        if not isinstance(value, str) or not value:
-            return value
+    def manifest(self, value: T) -> T:
+        """A manifest, or a part of it, without its secrets."""
+        return _with_texts(value, self._clean)
+
+    def _clean(self, path: Names, text: str) -> str:
+        if path[:1] == ("references",):  # what is referred to is secret, whatever the variable is called
+            return self.placeholder(text)
+        if not text:
+            return text
+        name = path[-1] if path else ""
         reader = {"command": self.command, "again": self.command, "data": self.request, "metadata": self.word}.get(name)
-        return reader(value) if reader else self.placeholder(value) if is_secret(name) else self.text(value)
+        return reader(text) if reader else self.placeholder(text) if is_secret(name) else self.text(text)
 
     def word(self, word: str) -> str:
         """A word ``name=value``, or any other."""

@@ -36,7 +36,7 @@ CLAIMED_SHARE, CLAIMED_MOST = 0.1364, 0.05
 KERNEL_FAMILIES = ("send", "receive", "locks", "other_kernel")
 
 
-def throughput(trials: pd.DataFrame, compared: Comparisons, asked: PlannedThroughput, delta: float) -> TestedClaim:
+def throughput(trials: pd.DataFrame, compared: Comparisons, planned: PlannedThroughput, delta: float) -> TestedClaim:
     """Optimized gives 3.77 times the throughput of basic (+277 %). The places are the two engines.
 
     Confirmed where the whole interval lies above 3.77 (1 - delta), refuted where it lies below 3.77, else open. A
@@ -45,8 +45,8 @@ def throughput(trials: pd.DataFrame, compared: Comparisons, asked: PlannedThroug
     """
     outcomes: dict[str, Outcome] = {}
     parts = []
-    for arm in asked.arms:
-        c = compared.get(asked.scenario, arm.basic, arm.optimized)
+    for arm in planned.arms:
+        c = compared.get(planned.scenario, arm.basic, arm.optimized)
         limited = bounded(trials, c)
         outcome = within_bounds(_reaches(c, delta), limited)
         if outcome is not None or not limited:
@@ -54,7 +54,7 @@ def throughput(trials: pd.DataFrame, compared: Comparisons, asked: PlannedThroug
         levels = " to ".join(_level(trials, name) for name in (arm.basic, arm.optimized))
         gain = f"{_gain(c)}{bound_words(limited)}" if c else "no ratio"
         parts.append(f"engine {arm.engine}: {gain}, {levels} requests/s")
-    server = compared.get(asked.scenario, asked.server_only.baseline, asked.server_only.candidate)
+    server = compared.get(planned.scenario, planned.server_only.baseline, planned.server_only.candidate)
     if server:
         parts.append(f"the server alone, with the same client: {_gain(server)}")
     verdict, condition = combined(outcomes)
@@ -86,7 +86,7 @@ def _gain(c: Comparison) -> str:
     return f"{100 * (c.ratio - 1):+.0f} % ({low:+.0f} to {high:+.0f} %), {where} the claimed"
 
 
-def syscalls(trials: pd.DataFrame, asked: PlannedPair) -> TestedClaim:
+def syscalls(trials: pd.DataFrame, planned: PlannedPair) -> TestedClaim:
     """The share of system calls falls from 13.64 % to 3 to 5 %. The places are the tools: py-spy and perf.
 
     Confirmed where the interval of the change lies below 0 and optimized's whole interval at or below 5 %; refuted
@@ -97,10 +97,10 @@ def syscalls(trials: pd.DataFrame, asked: PlannedPair) -> TestedClaim:
     outcomes: dict[str, Outcome] = {}
     parts = []
     for tool, shares in views.items():
-        s = shift(trials, asked.baseline, asked.candidate, shares)
+        s = shift(trials, planned.baseline, planned.candidate, shares)
         outcomes[f"as {tool} sees it"] = _falls(s)
         parts.append(f"by {tool}: {_shift_words(s)}")
-    whole = shift(trials, asked.baseline, asked.candidate, numbers(trials, "server_kernel_share"))
+    whole = shift(trials, planned.baseline, planned.candidate, numbers(trials, "server_kernel_share"))
     parts.append(f"for comparison, the kernel's own accounting of the CPU time: {_shift_words(whole)}")
     verdict, condition = combined(outcomes)
     return TestedClaim(
@@ -131,24 +131,24 @@ def _shift_words(s: Shift) -> str:
     return f"{100 * s.baseline.mean:.1f} % to {100 * s.candidate.mean:.1f} %{between}"
 
 
-def streams(trials: pd.DataFrame, compared: Comparisons, asked: PlannedStreams) -> TestedClaim:
+def streams(trials: pd.DataFrame, compared: Comparisons, planned: PlannedStreams) -> TestedClaim:
     """10,000 calls are in flight at once, and all succeed. One block in which that is not so refutes it.
 
     Confirmed if in every block the high water of calls in flight is 10,000 or more, none waits for the server's
     stream limit and none fails. It then holds under a condition if the same server with grpcio's own limits does not.
     """
-    optimized, own = (_carried(trials, name, asked.in_flight) for name in (asked.optimized, asked.own_limits))
+    optimized, own = (_carried(trials, name, planned.in_flight) for name in (planned.optimized, planned.own_limits))
     verdict, condition = combined({"": optimized.outcome})
     if verdict == HOLDS and own.outcome is False:
         verdict, condition = CONDITION, "only with the server's limits raised"
     parts = [f"optimized: {optimized.words}", f"the same with grpcio's own limits: {own.words}"]
-    c = compared.get(asked.scenario, asked.few, asked.optimized)
+    c = compared.get(planned.scenario, planned.few, planned.optimized)
     if c:
         parts.append(f"throughput against that at 64 in flight: {ratio_words(c)}")
     return TestedClaim(
         claim="streams",
-        claimed=f"{asked.in_flight:,} concurrent streams",
-        done=f"{asked.in_flight:,} unary calls in flight on four connections (engine wire), at the optimized server "
+        claimed=f"{planned.in_flight:,} concurrent streams",
+        done=f"{planned.in_flight:,} unary calls in flight on four connections (engine wire), at the optimized server "
         "and at the same one with grpcio's own limits on streams and on calls not yet started",
         result=joined(condition, *parts),
         verdict=verdict,
@@ -183,7 +183,7 @@ def _carried(trials: pd.DataFrame, configuration: str, in_flight: int) -> Carrie
     return Carried(outcome=outcome, words=words)
 
 
-def errors(trials: pd.DataFrame, asked: Sequence[PlannedLoads]) -> TestedClaim:
+def errors(trials: pd.DataFrame, planned: Sequence[PlannedLoads]) -> TestedClaim:
     """No call fails. The places are the loads of the optimized server.
 
     Refuted by one failed call, whatever the trial was; confirmed without any in LEAST_BLOCKS blocks or more. The
@@ -191,7 +191,7 @@ def errors(trials: pd.DataFrame, asked: Sequence[PlannedLoads]) -> TestedClaim:
     """
     outcomes: dict[str, Outcome] = {}
     parts = []
-    for loads in asked:
+    for loads in planned:
         rows = counted(trials[column(trials, "configuration").isin(loads.configurations)])
         failed, made = numbers(rows, "errors"), int(numbers(rows, "requests").sum())
         blocks = (failed > 0).groupby(column(rows, "block")).any()

@@ -29,7 +29,7 @@ from grpclab.analysis.inference.verdict import Comparison
 from grpclab.analysis.study_plan import ArgumentRow, PlannedHandshakes, PlannedNetwork, PlannedPair
 
 
-def handshakes(trials: pd.DataFrame, compared: Comparisons, asked: PlannedHandshakes) -> TestedClaim:
+def handshakes(trials: pd.DataFrame, compared: Comparisons, planned: PlannedHandshakes) -> TestedClaim:
     """Keepalive reduces handshakes. The places are a client under load, and one silent on a link that forgets.
 
     Confirmed where the same client opens fewer connections with keepalive than without (comparison `faster`: less),
@@ -40,7 +40,7 @@ def handshakes(trials: pd.DataFrame, compared: Comparisons, asked: PlannedHandsh
     """
     outcomes: dict[str, Outcome] = {}
     parts = []
-    for pair in asked.places:
+    for pair in planned.places:
         c = compared.get(pair.scenario, pair.baseline, pair.candidate, pair.metric)
         lost = _never_back(trials, pair.baseline)
         outcomes[pair.place] = None if lost else decided(c, BETTER)
@@ -51,7 +51,7 @@ def handshakes(trials: pd.DataFrame, compared: Comparisons, asked: PlannedHandsh
         )
         opened = _opened(trials, pair)
         parts.append(f"{pair.place}: {opened} connections without and with keepalive{in_brackets(c)}{why}")
-    reuse = asked.reuse
+    reuse = planned.reuse
     c = compared.get(reuse.scenario, reuse.baseline, reuse.candidate, reuse.metric)
     parts.append(f"a channel for each call against channels that are kept: {_opened(trials, reuse)}{in_brackets(c)}")
     verdict, condition = combined(outcomes)

@@ -40,19 +40,19 @@ def claims(trials: pd.DataFrame, judged: Iterable[Comparison], plan: StudyPlan) 
     `trials` has one row a trial, `judged` are the comparisons of the verdict, `plan` is the manifest's.
     Empty where the plan has no ``replication``. Nothing missing raises: it makes a claim `not decided`.
     """
-    asked = plan.replication
+    planned = plan.replication
     rows: list[TestedClaim] = []
     if plan.tests_claims:
         compared, delta = Comparisons(judged), plan.smallest_effect
         rows = [
-            load_claims.throughput(trials, compared, asked.throughput, delta),
-            load_claims.syscalls(trials, asked.syscalls),
-            load_claims.streams(trials, compared, asked.streams),
-            load_claims.errors(trials, asked.errors),
-            network_claims.handshakes(trials, compared, asked.handshakes),
+            load_claims.throughput(trials, compared, planned.throughput, delta),
+            load_claims.syscalls(trials, planned.syscalls),
+            load_claims.streams(trials, compared, planned.streams),
+            load_claims.errors(trials, planned.errors),
+            network_claims.handshakes(trials, compared, planned.handshakes),
             network_claims.no_delay(plan.mapping),
-            network_claims.large_windows(trials, compared, asked.windows),
-            network_claims.adaptive(trials, compared, asked.windows, delta),
+            network_claims.large_windows(trials, compared, planned.windows),
+            network_claims.adaptive(trials, compared, planned.windows, delta),
         ]
     cells = [(row.claim, row.claimed, row.done, row.result, row.verdict) for row in rows]
     return pd.DataFrame(cells, columns=list(COLUMNS), dtype=object)

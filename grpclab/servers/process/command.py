@@ -34,12 +34,12 @@ LOOK_EVERY_S = 0.02
 SETTLED_S, MOST_LOOKS = 0.1, 10
 
 
-class _AskedToStop(BaseException):
+class _StopRequest(BaseException):
     """SIGTERM: out of whatever is being waited for, which holds a lock meanwhile."""
 
 
-def _asked(*_: object) -> NoReturn:
-    raise _AskedToStop
+def _on_sigterm(*_: object) -> NoReturn:
+    raise _StopRequest
 
 
 class _Command:
@@ -116,9 +116,9 @@ def main() -> NoReturn:
         _leave(f"{words[0]}: {_why_not(words[0])}")
     process = running.start(words)
     try:
-        signal.signal(signal.SIGTERM, _asked)
+        signal.signal(signal.SIGTERM, _on_sigterm)
         if early:
-            raise _AskedToStop
+            raise _StopRequest
         _wait_until_it_listens(running, process, port, order.timeout_s)
         started = running.settled()
         pids = tuple(sorted({*started, *procfs.listening_pids(port)}))
@@ -126,7 +126,7 @@ def main() -> NoReturn:
         code = process.wait()
         running.kill()  # what it has left behind
         _leave(f"the command {describe_exit(code)}")
-    except _AskedToStop:
+    except _StopRequest:
         _stop(running, process)
 
 

@@ -129,8 +129,8 @@ def _file(path: Path, *, version: str | None) -> ProgramFile | None:
         content = path.read_bytes()
     except OSError:
         return None
-    told = go_version(content) if version is None else version
-    return ProgramFile(name=path.name, bytes=len(content), sha256=hashlib.sha256(content).hexdigest(), version=told)
+    known = go_version(content) if version is None else version
+    return ProgramFile(name=path.name, bytes=len(content), sha256=hashlib.sha256(content).hexdigest(), version=known)
 
 
 def _interpreter_version(path: str) -> str:
@@ -216,8 +216,8 @@ def labels(commands: Sequence[str]) -> list[str]:
 def _split(command: str) -> list[str]:
     words = [word for word in shlex.split(command) if PORT not in word]
     env = [word for word in words if _ASSIGNMENT.match(word)]
-    found = program_words(words) if words else [command]
-    return [*found, *(word for word in env if word not in found)]
+    program = program_words(words) if words else [command]
+    return [*program, *(word for word in env if word not in program)]
 
 
 def _name(words: Sequence[str], *, long: bool) -> str:

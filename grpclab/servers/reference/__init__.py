@@ -2,16 +2,16 @@
 
 Each line imports only from those above it::
 
-    client_limits        what one client, and all of them together, can make the reference server hold and do
-    disturbances  what the reference server does wrong on purpose while it keeps the protocol: stalls and errors
-    faults        the misbehaving peer
-    spec          what the reference server is asked for
-    launcher      start the reference server as a child process
-    service       what the reference server answers
-    protocol      one connection of the reference server
-    serving       the reference server's process
-    child         the reference server as a child process, spoken to as :mod:`grpclab.servers.process.child` is
-    foreground    ``grpclab serve reference``: the calibration server in the foreground of a terminal
+    client_limits  bounds on what clients can make the reference server hold and do
+    disturbances   disturbances that keep to the protocol: stalls and errors
+    faults         the misbehaving peer
+    spec           the order to the reference server
+    launcher       start the reference server as a child process
+    service        the answers of the reference server, and their times
+    protocol       one connection of the reference server
+    serving        the reference server's process
+    child          the reference server as a child process, spoken to as :mod:`grpclab.servers.process.child` is
+    foreground     ``grpclab serve reference``: the calibration server in the foreground of a terminal
 
 :mod:`disturbances` and :mod:`faults` are pure; :mod:`service` decides what is answered and when,
 :mod:`client_limits` what clients can make it hold, :mod:`protocol` is one connection, :mod:`serving` the process.

@@ -60,7 +60,7 @@ class ReferenceSpec:
                 raise UsageError(invalid(flag, value, f"a number from {low:,} to {high:,}"))
         if self.pacing not in get_args(Pacing):
             raise UsageError(invalid("--pacing", self.pacing, f"one of {', '.join(get_args(Pacing))}"))
-        for name in ("stalls", "errors"):  # JSON knows lists only
+        for name in ("stalls", "errors"):  # the command line gives lists
             object.__setattr__(self, name, tuple(getattr(self, name)))
         _ = self.distribution, self.stall_times, self.mishaps
         if self.fault:

@@ -313,13 +313,13 @@ def _windows(
 
 def _waiting(planned: Configurations, load: Mapping[str, Level], *, quick: bool) -> PlannedWaiting:
     """Handlers that wait: few threads, many, asyncio."""
-    asked = waiting_scenario.ASKED if quick else waiting_scenario.ASKED + waiting_scenario.ALSO_ASKED
+    pairs = waiting_scenario.PAIRS if quick else waiting_scenario.PAIRS + waiting_scenario.FURTHER_PAIRS
     base = TrialConfig().replace({**load, "load.warmup_s": CHATTER_WARMUP_S, **waiting_scenario.LOAD})
     names = {}
-    for short in dict.fromkeys(short for pair in asked for short in pair):
+    for short in dict.fromkeys(short for pair in pairs for short in pair):
         server = waiting_scenario.SERVERS[short]
         names[short] = planned.add(server.name, server.title, waiting_scenario.WAITING, base.replace(server.settings))
-    for baseline, candidate in asked:
+    for baseline, candidate in pairs:
         title = waiting_scenario.title(baseline, candidate)
         planned.compare(title, waiting_scenario.WAITING, names[baseline], names[candidate])
     return waiting_scenario.figure(tuple(names.values()))

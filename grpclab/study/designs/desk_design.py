@@ -28,7 +28,7 @@ SETTINGS: dict[str, tuple[str, dict[str, Level]]] = {
 def plan(parameters: StudyParameters) -> StudyPlan:
     """The plan, as :func:`grpclab.study.designs.default_design.plan` gives it.
 
-    The load is the engine's that was asked for.
+    The load is that of the engine in the parameters.
     """
     planned = Configurations()
     load: dict[str, Level] = {

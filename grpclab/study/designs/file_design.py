@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from grpclab.analysis import fewest_blocks
 from grpclab.analysis.study_plan import PlannedPoint, PlannedSweep, StudyPlan
@@ -47,13 +48,17 @@ def read(path: Path) -> FileDesign:
     except UsageError as error:
         raise DesignError(str(error)) from None
     try:
-        return design(study_file(content))
+        return design(content)
     except UsageError as error:
         raise DesignError(f"{path}: {error}") from None
 
 
-def design(file: StudyFile) -> FileDesign:
-    """The design that a file describes. Raises UsageError."""
+def design(content: Mapping[str, Any]) -> FileDesign:
+    """The design that the values of a file describe; another package plans a study with it, too. Raises UsageError."""
+    return _design(study_file(content))
+
+
+def _design(file: StudyFile) -> FileDesign:
     start = (VARIANTS[file.variant] if file.variant else TrialConfig()).replace(LOAD).replace(file.set)
     if file.grid == "full":
         start = start.replace({name: levels[0] for name, levels in file.factors.items()})
@@ -91,25 +96,25 @@ def _plan(start: TrialConfig, wanted: Sequence[Mapping[str, Level]], file: Study
             title = " ".join(f"{name}={format_level(level)}" for name, level in changed.items())
             by_config[config] = planned.add(_slug(changed), title, SCENARIO, config)
     again = planned.add("baseline-again", "the baseline once more (A/A)", SCENARIO, start)
-    asked = file.headline
-    if asked is None:
+    words = file.headline
+    if words is None:
         raise DesignError(
             "headline is missing: say what is compared with the baseline, as headline = 'server.threads=64'"
         )
-    candidate = by_config.get(start.replace(parse_settings(asked.split())))
+    candidate = by_config.get(start.replace(parse_settings(words.split())))
     if candidate in (None, baseline):
         titles = [one.title for one in planned.configurations.values() if one.name not in (baseline, again)]
-        raise DesignError(invalid("headline", asked, f"one of the configurations: {'; '.join(titles)}"))
+        raise DesignError(invalid("headline", words, f"one of the configurations: {'; '.join(titles)}"))
     for name in by_config.values():
         if name not in (baseline, candidate):
             planned.compare(f"{planned.configurations[name].title}, against the baseline", SCENARIO, baseline, name)
-    title = f"{asked} against the baseline"
+    title = f"{words} against the baseline"
     return replace(
         planned.plan(
             blocks=fewest_blocks() if file.blocks is None else file.blocks,
             delta=share("min_effect", file.min_effect),
         ),
-        headline=headline(title, SCENARIO, baseline, candidate, labels=("the baseline", asked)),
+        headline=headline(title, SCENARIO, baseline, candidate, labels=("the baseline", words)),
         aa=comparison("the baseline against itself (A/A)", SCENARIO, baseline, again),
         profiled=(baseline, candidate) if file.profile else (),
         profiled_blocks=PROFILED_BLOCKS,

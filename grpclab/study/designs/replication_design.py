@@ -150,10 +150,10 @@ def _throughput(planned: Configurations, load: Mapping[str, Level], base: str) -
     """Both variants with both engines, the base one first: by engine and variant, the configuration's name."""
     pairs: dict[str, dict[str, str]] = {}
     for engine in (base, other_engine(base)):
-        end, told = ("", "") if engine == base else (f"-{engine}", f", engine {engine}")
+        end, words = ("", "") if engine == base else (f"-{engine}", f", engine {engine}")
         pairs[engine] = {
             variant: planned.add(
-                f"{variant}{end}", f"{variant}{told}", CHATTER, config.replace({**load, "load.engine": engine})
+                f"{variant}{end}", f"{variant}{words}", CHATTER, config.replace({**load, "load.engine": engine})
             )
             for variant, config in VARIANTS.items()
         }
@@ -179,15 +179,15 @@ def _streams(
         "load.requests": None,
         "load.duration_s": STREAMS_TIMES * parameters.max_trial_s,
     }
-    told = f"{IN_FLIGHT:,} in flight"
-    optimized = planned.add("optimized-c10000", f"optimized, {told}", CHATTER, OPTIMIZED.replace(many))
+    in_flight = f"{IN_FLIGHT:,} in flight"
+    optimized = planned.add("optimized-c10000", f"optimized, {in_flight}", CHATTER, OPTIMIZED.replace(many))
     own_limits = planned.add(
         "own-limits-c10000",
-        f"optimized with grpcio's own limits, {told}",
+        f"optimized with grpcio's own limits, {in_flight}",
         CHATTER,
         OPTIMIZED.replace({**many, "server.max_concurrent_streams": None}),
     )
-    planned.compare(f"optimized, {told} instead of {PREFERRED_CONCURRENCY}", CHATTER, few, optimized)
+    planned.compare(f"optimized, {in_flight} instead of {PREFERRED_CONCURRENCY}", CHATTER, few, optimized)
     return PlannedStreams(scenario=CHATTER, in_flight=IN_FLIGHT, optimized=optimized, own_limits=own_limits, few=few)
 
 

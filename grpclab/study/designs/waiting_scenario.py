@@ -58,13 +58,13 @@ SERVERS = {
     )
 }
 """By their short names."""
-ASKED = (
+PAIRS = (
     (f"{FEW} threads", f"{MANY} threads"),
     (f"{FEW} threads", "asyncio"),
     (f"{MANY} threads", "asyncio"),
 )
 """What every design with this scenario compares, baseline first."""
-ALSO_ASKED = ((f"{FEW} threads", "spare threads"),)
+FURTHER_PAIRS = ((f"{FEW} threads", "spare threads"),)
 """What a design with time for it compares as well."""
 
 

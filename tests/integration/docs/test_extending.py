@@ -23,7 +23,7 @@ from grpclab.profiling.profiler import PROFILERS
 from grpclab.servers.process.launcher import launch
 from grpclab.servers.targets import TARGETS
 from grpclab.study.designs.scenario import SCENARIOS
-from grpclab.study.sides import Asked, pair
+from grpclab.study.sides import PairOptions, pair
 
 ROOT = Path(__file__).resolve().parents[3]
 GUIDE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
@@ -69,9 +69,9 @@ def test_the_classes_of_the_table_are_where_it_says() -> None:
 
 def test_its_target_is_checked(my_lab: ModuleType) -> None:
     assert TARGETS["docker"] is my_lab.DOCKER
-    assert pair("docker:a", "docker:b", Asked())["a"].subject.command == "docker:a"
+    assert pair("docker:a", "docker:b", PairOptions())["a"].subject.command == "docker:a"
     with pytest.raises(UsageError):
-        pair("docker:a", "docker", Asked())
+        pair("docker:a", "docker", PairOptions())
 
 
 def test_its_load_shape_ascends_at_the_rate_that_is_asked_for(my_lab: ModuleType) -> None:

@@ -13,7 +13,6 @@ from grpclab.cli import commands
 from grpclab.errors import UsageError
 from grpclab.study.designs import file_design
 from grpclab.study.designs.file_design import design
-from grpclab.study.designs.study_file import study_file
 from tests.support.plans import document
 from tests.support.stored_studies import trial_config
 
@@ -32,7 +31,7 @@ server.threads = [4]
 def test_the_example_of_the_readme_is_a_study_one_factor_at_a_time() -> None:
     (text,) = re.findall(r"```toml\n(.*?)```", README.read_text(), re.DOTALL)
     assert text.count("\n") <= 15
-    found = design(study_file(tomllib.loads(text)))
+    found = design(tomllib.loads(text))
     rows = {row["name"]: row["title"] for row in document(found.plan)["configurations"]}
     # optimized has 4 connections already: that level is the baseline itself.
     assert list(rows) == ["baseline", "threads-4", "threads-16", "threads-64", "connections-1", "baseline-again"]
@@ -59,7 +58,7 @@ def test_a_full_grid_has_every_combination_and_starts_from_the_first_levels() ->
         "set": {"client": {"adaptive_window": False}},
         "factors": {"server": {"threads": [2, 8]}, "client.window_kib": [1024, 64]},
     }
-    found = design(study_file(content))
+    found = design(content)
     names = [row["name"] for row in document(found.plan)["configurations"]]
     assert names == ["baseline", "window-kib-64", "threads-8", "threads-8-window-kib-64", "baseline-again"]
     assert trial_config(document(found.plan), "baseline").server.threads == 2
@@ -99,7 +98,7 @@ def whole(**changes: object) -> dict[str, object]:
 )
 def test_a_mistake_is_one_line_that_names_the_key(found: dict[str, object], told: str) -> None:
     with pytest.raises(UsageError) as caught:
-        design(study_file(found))
+        design(found)
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
 

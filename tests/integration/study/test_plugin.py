@@ -26,7 +26,7 @@ from grpclab.study.designs.scenario import SCENARIOS
 from grpclab.study.parameters import DESIGNS, StudyParameters
 from grpclab.study.repeat import planned
 from grpclab.study.runner import Study
-from grpclab.study.sides import Asked, Side, pair
+from grpclab.study.sides import PairOptions, Side, pair
 from grpclab.study.trial import run_trial
 from grpclab.study.trial_result import TrialIdentity
 from grpclab.system.environment import machine, split_cores
@@ -51,7 +51,7 @@ def test_without_the_package_its_names_are_unknown() -> None:
 
 @pytest.mark.usefixtures("installed")
 def test_its_target_is_a_side_of_a_comparison(tmp_path: Path) -> None:
-    sides = pair("example:1ms", "example:20ms", Asked(settings={"load.requests": 20, "load.warmup_s": 0.1}))
+    sides = pair("example:1ms", "example:20ms", PairOptions(settings={"load.requests": 20, "load.warmup_s": 0.1}))
     assert [side.label for side in sides.values()] == ["example:1ms", "example:20ms"]
     assert sides["a"].config.client == TrialConfig().client
     result = run_trial(
@@ -98,7 +98,7 @@ def test_a_study_of_its_target_is_repeated_only_where_the_package_is(
 @pytest.mark.parametrize("text", ["example", "example:", "examples:1ms"])
 def test_a_target_that_cannot_be_started_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
-        pair("basic", text, Asked())
+        pair("basic", text, PairOptions())
 
 
 @pytest.mark.usefixtures("installed")

@@ -220,7 +220,7 @@ def test_a_command_keeps_its_words_but_for_the_secrets(redactor: Redactor) -> No
 
 
 def test_a_manifest_is_read_by_its_fields(redactor: Redactor) -> None:
-    manifest = {
+    manifest: dict[str, Any] = {
         "versions": {
             "grpc_environment": {"GRPC_TOKEN": "a", "GRPC_PROXY": "http://me:pw@proxy:1", "GRPC_TRACE": "all"}
         },
@@ -240,6 +240,12 @@ def test_a_manifest_is_read_by_its_fields(redactor: Redactor) -> None:
     assert TOKEN not in clean["again"]
     assert clean["seed"] == 7
     assert redactor.manifest(clean) == clean
+    assert redactor.manifest(read_manifest(manifest)) == read_manifest(clean)
+
+
+def test_a_configuration_may_be_called_references(redactor: Redactor) -> None:
+    plan = {"plan": {"subjects": {"references": {"command": "./srv {port}", "data": ""}}}}
+    assert redactor.manifest(plan) == plan
 
 
 def test_the_same_setting_with_a_secret_is_the_same_in_two_studies() -> None:

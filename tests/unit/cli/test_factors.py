@@ -24,7 +24,6 @@ from grpclab.load import plan as plan_module
 from grpclab.load.calls.method import greeting
 from grpclab.load.core.bounds import plan_bounds, split
 from grpclab.study.designs import file_design
-from grpclab.study.designs.study_file import study_file
 from grpclab.study.sides import Side
 from grpclab.study.target import Subject
 from tests.support.plans import document
@@ -245,11 +244,11 @@ def test_a_study_file_takes_every_factor_and_refuses_one_that_cannot_act(factor:
         }
 
     for written, role in ((swept, "candidate"), (fixed, "baseline")):
-        plan = document(file_design.design(study_file(written(settings))).plan)
+        plan = document(file_design.design(written(settings)).plan)
         assert trial_config(plan, plan["headline"][role]).flat()[factor] == FACTORS[factor].parse(level)
         if context:
             with pytest.raises(UsageError, match=rf"{re.escape(factor)} cannot act"):
-                file_design.design(study_file(written({})))
+                file_design.design(written({}))
 
 
 @pytest.mark.parametrize("variable", [factor.env for factor in FACTORS.values() if factor.env])

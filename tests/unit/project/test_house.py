@@ -130,6 +130,7 @@ PASSES_JSON: dict[str, str] = {
     "report.tables": "the facts of a machine, whatever they are",
     "study.collection": "the JSON inside a page",
     "study.comparison": "writes what --json asks for",
+    "study.designs.file_design": "another package's design, as the values of TOML",
     "study.designs.study_file": "makes a value of TOML",
     "study.documents": "reads and writes JSON files",
     "study.manifests": "a notebook's variables, by their names",

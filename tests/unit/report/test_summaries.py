@@ -18,7 +18,6 @@ from grpclab.report.renderers.json import SCHEMA_VERSION, as_json
 from grpclab.report.renderers.markdown import escape, markdown
 from grpclab.report.renderers.terminal import WIDTH, table
 from grpclab.study.designs import file_design
-from grpclab.study.designs.study_file import study_file
 from tests.support import study_maker, synthetic
 from tests.support.finished import finished
 from tests.support.pages import EVIL
@@ -196,7 +195,7 @@ def test_the_table_has_what_matters_aligned(full: FinishedStudy) -> None:
 
 def test_a_study_of_levels_shows_every_level() -> None:
     asked = {"headline": "server.threads=64", "factors": {"server.threads": [4, 16, 64], "server.tls": [True]}}
-    planned = file_design.design(study_file(asked)).plan
+    planned = file_design.design(asked).plan
     plan = document(planned)
     maker = study_maker.StudyMaker()
     for row in plan["configurations"]:

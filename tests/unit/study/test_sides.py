@@ -10,7 +10,7 @@ import pytest
 from grpclab import BASIC, OPTIMIZED, Side, TrialConfig
 from grpclab.errors import UsageError
 from grpclab.factors.variants import LOAD
-from grpclab.study.sides import Asked, Command, Given, pair
+from grpclab.study.sides import Command, Given, PairOptions, pair
 from grpclab.study.target import Subject
 
 COMMAND = Command("sh server.sh {port}", "--a-cmd")
@@ -19,7 +19,7 @@ OTHER = Command("sh other.sh {port}", "--b-cmd")
 
 def differences(a: Given, b: Given, **asked: Any) -> set[str]:
     """The sections in which two sides differ."""
-    sides = pair(a, b, Asked(**asked))
+    sides = pair(a, b, PairOptions(**asked))
     return {name.partition(".")[0] for name in sides["b"].config.differences(sides["a"].config)}
 
 
@@ -40,13 +40,13 @@ def test_what_a_side_does_not_bring_is_the_others(a: Given, b: Given, sections: 
 
 
 def test_a_command_is_called_by_the_client_of_the_variant_that_it_is_set_against() -> None:
-    sides = pair("optimized", COMMAND, Asked())
+    sides = pair("optimized", COMMAND, PairOptions())
     assert sides["a"].config.client == sides["b"].config.client == OPTIMIZED.client
     assert sides["b"].config.server == TrialConfig().server, "nothing is known of its server"
 
 
 def test_two_names_have_the_load_of_a_comparison_and_settings_are_of_both() -> None:
-    sides = pair("basic", "optimized", Asked(settings={"load.concurrency": 3}, own={"b": {"server.threads": 5}}))
+    sides = pair("basic", "optimized", PairOptions(settings={"load.concurrency": 3}, own={"b": {"server.threads": 5}}))
     for side in sides.values():
         assert {**LOAD, "load.concurrency": 3}.items() <= side.config.flat().items()
     assert sides["b"].config.server.threads == 5
@@ -56,7 +56,7 @@ def test_two_names_have_the_load_of_a_comparison_and_settings_are_of_both() -> N
 def test_a_name_of_ones_own_stands_for_the_label(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "other.sh").touch()
-    sides = pair(COMMAND, OTHER, Asked(names={"a": "old  build", "b": None}, start_timeout_s=60))
+    sides = pair(COMMAND, OTHER, PairOptions(names={"a": "old  build", "b": None}, start_timeout_s=60))
     assert [side.label for side in sides.values()] == ["old build", "other.sh"]
     assert sides["a"].subject.start_timeout_s == 60
 
@@ -77,6 +77,6 @@ def test_a_name_of_ones_own_stands_for_the_label(tmp_path: Path, monkeypatch: py
 )
 def test_what_cannot_be_compared_is_refused_in_one_line(a: Any, b: Any, asked: dict[str, Any], told: str) -> None:
     with pytest.raises(UsageError) as caught:
-        pair(a, b, Asked(**asked))
+        pair(a, b, PairOptions(**asked))
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -23,6 +23,7 @@ from grpclab.study.documents import SCHEMA_VERSION, write_json
 from grpclab.study.store import Store
 from grpclab.study.stored_values import read_manifest
 from grpclab.study.trial_result import TrialIdentity, TrialResult
+from tests.support import stored_studies
 from tests.support.stored_studies import result
 
 PLAN = {"blocks": 6, "configurations": [{"name": "basic", "settings": {}}]}
@@ -44,17 +45,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def manifest(**changes: Any) -> dict[str, Any]:
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "study": "mine",
-        "design": "default",
-        "parameters": {"study": "mine", "requests": 2500, "blocks": 6},
-        "seed": 1,
-        "identity": {"host": "here", "cores": 2, "grpcio": "1.85.1"},
-        "plan": PLAN,
-        "created_at": "2026-11-23T12:00:00",
-        **changes,
-    }
+    return stored_studies.manifest(PLAN, **changes)
 
 
 T = "00-000-basic"
@@ -176,7 +167,7 @@ def test_a_study_is_begun_once_and_gone_on_with(tmp_path: Path) -> None:
     first = store.open(read_manifest(manifest()))
     again = store.open(read_manifest(manifest(created_at="later", git={"commit": "another"})))
     assert first == again == store.manifest()
-    assert again.created_at == "2026-11-23T12:00:00"
+    assert again.created_at == manifest()["created_at"]
     assert store.name == "mine"
 
 
@@ -185,19 +176,19 @@ def test_a_study_is_begun_once_and_gone_on_with(tmp_path: Path) -> None:
     [
         ({"design": "quick"}, ["another design"]),
         (
-            {"seed": 2, "parameters": {"study": "mine", "requests": 2500, "blocks": 6, "seed": 2}},
-            ["another seed", "there seed=None, here seed=2"],
+            {"seed": 2, "parameters": {"study": "mine", "seed": 2, "max_trial_s": 0.2}},
+            ["another seed", "there seed=7, here seed=2"],
         ),
         (
-            {"plan": PLAN | {"blocks": 8}, "parameters": {"study": "mine", "requests": 2500, "blocks": 8}},
-            ["another plan", "there blocks=6, here blocks=8"],
+            {"plan": PLAN | {"blocks": 8}, "parameters": {"study": "mine", "seed": 7, "max_trial_s": 0.4}},
+            ["another plan", "there max_trial_s=0.2, here max_trial_s=0.4"],
         ),
         (
-            {"identity": {"host": "there", "cores": 2, "grpcio": "1.85.1"}},
-            ["another identity", "there host=here, here host=there"],
+            {"identity": {"host": "there", "grpcio": "1.85.1"}},
+            ["another identity", "there host=elsewhere, here host=there"],
         ),
         (
-            {"identity": {"host": "here", "cores": 2, "grpcio": "1.86.0"}, "design": "quick"},
+            {"identity": {"host": "elsewhere", "grpcio": "1.86.0"}, "design": "quick"},
             ["another design and identity", "there grpcio=1.85.1, here grpcio=1.86.0"],
         ),
     ],

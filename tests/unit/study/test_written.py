@@ -11,7 +11,7 @@ from grpclab.analysis.study_plan import StudyPlan
 from grpclab.study.designs import compare_design
 from grpclab.study.documents import plain
 from grpclab.study.parameters import DESIGNS, StudyParameters
-from grpclab.study.sides import Asked, pair
+from grpclab.study.sides import PairOptions, pair
 from grpclab.study.stored_values import read_manifest, read_plan, written
 from tests.support import first_edition
 
@@ -19,7 +19,7 @@ COMMAND = "python3 -m http.server {port}"
 
 
 def planned_comparison() -> StudyPlan:
-    asked = Asked(call="shop.Cart/Get", data='{"id": 1}', metadata=("user=me",))
+    asked = PairOptions(call="shop.Cart/Get", data='{"id": 1}', metadata=("user=me",))
     return compare_design.plan(pair(COMMAND, COMMAND, asked), blocks=6, delta=0.05)
 
 

@@ -29,6 +29,7 @@ class Begin(Order):
     level: bool | int | float | str | None = None
     rate_rps: float | None = None
     kind: Literal["open", "closed"] = "closed"
+    pacing: Literal["spin", "timer"] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,7 @@ class End(Order):
             level=True,
             rate_rps=200,
             kind="open",
+            pacing="spin",
         ),
         Begin(config=TrialConfig(), level="text"),
         End(at_s=math.inf),
