@@ -61,7 +61,7 @@ def find(role: str) -> psutil.Process | None:
     return None
 
 
-def wait_for(role: str, timeout_s: float = 90.0) -> psutil.Process:
+def wait_for(role: str, timeout_s: float = 300.0) -> psutil.Process:
     hit: list[psutil.Process] = []
 
     def look() -> bool:
