@@ -181,9 +181,9 @@ def _levels(rows: pd.DataFrame, settings: Mapping[str, Level] | None) -> dict[st
     """The levels as measured; where a trial does not tell, as planned (a plan leaves out what is at its default)."""
     levels: dict[str, Level] = {}
     for name, factor in FACTORS.items():
-        told = name in rows.columns and not rows.empty
-        level = _plain(rows[name].iloc[0]) if told else None
-        if level is not None or (told and factor.optional):
+        known = name in rows.columns and not rows.empty
+        level = _plain(rows[name].iloc[0]) if known else None
+        if level is not None or (known and factor.optional):
             levels[name] = level
         elif settings is not None:
             levels[name] = _plain(settings.get(name, factor.default))
@@ -206,20 +206,20 @@ def _values(rows: pd.DataFrame, levels: Mapping[str, Level], cores: float) -> di
     for the calls that were under way when the window opened. It is therefore divided by calls, not by seconds.
     What an open loop left over from its warm-up still makes it too high: no server uses more than its cores.
     """
-    found = {metric: numbers(rows, metric) for metric in _METRICS}
+    metrics = {metric: numbers(rows, metric) for metric in _METRICS}
     concurrency = levels.get("load.concurrency")
     closed = levels.get("load.rate_rps", math.nan) is None
     under_way = float(concurrency) if closed and isinstance(concurrency, int | float) else 0.0
     calls, failed = numbers(rows, "requests"), numbers(rows, "errors").fillna(0)
     calls, succeeded = calls.where(calls > 0), (calls - failed).where(calls > failed)
-    ended_rps = found[METRIC] * calls / succeeded
+    ended_rps = metrics[METRIC] * calls / succeeded
     for side in ("server", "client"):
-        found[f"{side}_cores_used"] = _cpu_seconds(rows, side) / (calls + under_way) * ended_rps
-        found[f"{side}_cpu_per_call_s"] = cpu_per_call(rows, side)
-    found["server_cores_used"] = found["server_cores_used"].clip(upper=cores)
+        metrics[f"{side}_cores_used"] = _cpu_seconds(rows, side) / (calls + under_way) * ended_rps
+        metrics[f"{side}_cpu_per_call_s"] = cpu_per_call(rows, side)
+    metrics["server_cores_used"] = metrics["server_cores_used"].clip(upper=cores)
     at_work = column(rows, "connections_by_process").map(_connected)
-    found["processes_at_work"] = pd.to_numeric(at_work, errors="coerce").astype(float)
-    return found
+    metrics["processes_at_work"] = pd.to_numeric(at_work, errors="coerce").astype(float)
+    return metrics
 
 
 def cpu_per_call(trials: pd.DataFrame, side: str) -> pd.Series:
@@ -276,11 +276,11 @@ class Neighbours:
             if not other.median(METRIC) > of.median(METRIC):
                 return None
             pair = self._trials[column(self._trials, "configuration").isin([of.configuration, other.configuration])]
-            found = compare(
+            comparison = compare(
                 pair, scenario=of.scenario, metric=METRIC, baseline=of.configuration, candidate=other.configuration
             )
-            if found.verdict == "faster":
-                return found
+            if comparison.verdict == "faster":
+                return comparison
         return None
 
 

@@ -99,15 +99,15 @@ def pack(stacks: Mapping[str, int], *, handler: str = HANDLER) -> str:
 
     The stacks are as the profiler gave them, those that wait left out: the families need what is made readable here.
     """
-    found: Counter[tuple[str, str]] = Counter()
+    counts: Counter[tuple[str, str]] = Counter()
     for stack, count in stacks.items():
         family = classify(stack, handler=handler)
-        found[readable_stack(stack), family if family in SHOWN else "other"] += count
+        counts[readable_stack(stack), family if family in SHOWN else "other"] += count
     numbers: dict[str, int] = {}
     families = list(SHOWN)
     rows = [
         [count, families.index(family), *(numbers.setdefault(frame, len(numbers)) for frame in stack.split(";"))]
-        for (stack, family), count in sorted(found.items())
+        for (stack, family), count in sorted(counts.items())
     ]
     content = {"frames": list(numbers), "families": list(SHOWN.values()), "stacks": rows}
     text = json.dumps(content, separators=(",", ":"))
@@ -116,10 +116,10 @@ def pack(stacks: Mapping[str, int], *, handler: str = HANDLER) -> str:
 
 def unpack(packed: str) -> dict[str, int]:
     """What :func:`pack` took, made readable."""
-    found = json.loads(zlib.decompress(base64.b64decode(packed)))
+    content = json.loads(zlib.decompress(base64.b64decode(packed)))
     stacks: Counter[str] = Counter()
-    for count, _, *path in found["stacks"]:
-        stacks[";".join(found["frames"][number] for number in path)] += count
+    for count, _, *path in content["stacks"]:
+        stacks[";".join(content["frames"][number] for number in path)] += count
     return dict(stacks)
 
 

@@ -77,24 +77,24 @@ def record(
     program = shutil.which("perf")
     if program is None:
         return PerfProfile(note=MISSING_ADVICE)
-    mine = ",".join(map(str, pids))
-    told = ""
+    listed = ",".join(map(str, pids))
+    recorded = ""
     with TemporaryFolder() as folder:
         file = str(folder / "perf.data")
-        for chosen in (["-C", _cpus_of(pids)], ["-p", mine]):
+        for chosen in (["-C", _cpus_of(pids)], ["-p", listed]):
             command = [program, "record", "-e", "cpu-clock", "-g", "-F", str(rate_hz), *chosen]
             command += ["--no-buildid", "--no-buildid-cache", "-o", file, "--", "sleep", f"{duration_s:g}"]
-            told = _run(command, duration_s + _GRACE_S, cpus)[1]
+            recorded = _run(command, duration_s + _GRACE_S, cpus)[1]
             if os.path.exists(file) and os.path.getsize(file):
                 break
         else:
-            return PerfProfile(note=_why_nothing(told))
-        script = [program, "script", "-i", file, "--no-inline", "--show-lost-events", "--pid", mine]
-        text, said = _run([*script, "-F", "comm,tid,ip,sym,dso"], _GRACE_S, cpus)
+            return PerfProfile(note=_why_nothing(recorded))
+        script = [program, "script", "-i", file, "--no-inline", "--show-lost-events", "--pid", listed]
+        text, errors = _run([*script, "-F", "comm,tid,ip,sym,dso"], _GRACE_S, cpus)
     stacks = parse(text.splitlines())
     samples = sum(stacks.values())
     if not samples:
-        return PerfProfile(note=_why_nothing(f"{told}\n{said}"))
+        return PerfProfile(note=_why_nothing(f"{recorded}\n{errors}"))
     return PerfProfile(stacks=stacks, samples=samples, lost=lost(text), note=_note(stacks, _paranoid()))
 
 
@@ -125,8 +125,8 @@ def parse(lines: Iterable[str]) -> dict[str, int]:
             frames.clear()
 
     for line in lines:
-        if (found := _FRAME.match(line)) is not None:
-            frame = _frame(int(found[1], 16), found[2], found[3], in_kernel=in_kernel)
+        if (match := _FRAME.match(line)) is not None:
+            frame = _frame(int(match[1], 16), match[2], match[3], in_kernel=in_kernel)
             in_kernel = in_kernel and frame.endswith(KERNEL)
             if not frames or not frame.endswith(f"({_UNKNOWN})"):
                 frames.append(frame)
@@ -158,11 +158,11 @@ def _note(stacks: Iterable[str], paranoid: int) -> str:
     return USER_ONLY_ADVICE if paranoid > 1 and not kernel else ""
 
 
-def _why_nothing(said: str) -> str:
+def _why_nothing(errors: str) -> str:
     """One line about why there are no samples, from what perf said."""
-    if re.search(r"paranoid|permission|not permitted|access to performance monitoring", said, re.IGNORECASE):
+    if re.search(r"paranoid|permission|not permitted|access to performance monitoring", errors, re.IGNORECASE):
         return PERMISSION_ADVICE
-    lines = [line.strip() for line in said.splitlines() if line.strip() and not line.startswith("[ perf record")]
+    lines = [line.strip() for line in errors.splitlines() if line.strip() and not line.startswith("[ perf record")]
     return f"perf brought no samples: {lines[-1] if lines else 'nothing ran on a CPU meanwhile'}"
 
 

@@ -52,10 +52,10 @@ def heap(samples: Iterable[Sample], *, duration_s: float, time_ns: int) -> bytes
 
 def parse_frame(text: str) -> Frame:
     """``name (file:line)``, ``name (file)`` or a bare name."""
-    found = _FRAME.fullmatch(text)
-    if found is None:
+    match = _FRAME.fullmatch(text)
+    if match is None:
         return Frame(name=text)
-    return Frame(name=found["name"], file=found["file"], line=int(found["line"] or 0))
+    return Frame(name=match["name"], file=match["file"], line=int(match["line"] or 0))
 
 
 def encode(samples: Iterable[Sample], *, types: Types, period: int, duration_s: float, time_ns: int) -> bytes:
@@ -71,8 +71,8 @@ def encode(samples: Iterable[Sample], *, types: Types, period: int, duration_s: 
         functions.setdefault((frame.name, frame.file), len(functions) + 1)
         return locations.setdefault(frame, len(locations) + 1)
 
-    told = [_number(1, string(kind)) + _number(2, string(unit)) for kind, unit in types]
-    parts = [_message(1, kind) for kind in told]
+    value_types = [_number(1, string(kind)) + _number(2, string(unit)) for kind, unit in types]
+    parts = [_message(1, kind) for kind in value_types]
     parts += [
         _message(2, _packed(1, [location(frame) for frame in reversed(stack)]) + _packed(2, values))
         for stack, values in samples
@@ -84,7 +84,12 @@ def encode(samples: Iterable[Sample], *, types: Types, period: int, duration_s: 
         known = _number(2, string(name)) + _number(3, string(name)) + _number(4, string(file))
         parts.append(_message(5, _number(1, number) + known))
     parts += [_message(6, text.encode(errors="replace")) for text in strings]
-    parts += [_number(9, time_ns), _number(10, round(duration_s * 1e9)), _message(11, told[-1]), _number(12, period)]
+    parts += [
+        _number(9, time_ns),
+        _number(10, round(duration_s * 1e9)),
+        _message(11, value_types[-1]),
+        _number(12, period),
+    ]
     return gzip.compress(b"".join(parts), mtime=0)
 
 

@@ -42,21 +42,21 @@ def by_pid(pid: int) -> list[int]:
         raise UsageError(f"--pid {pid}: there is no such process") from None
     if 2 in (pid, process.ppid()) and not _words(process):
         raise UsageError(invalid(given, pid, f"a process that runs Python; that is {process.name()}, of the kernel"))
-    found = [member.pid for member in family if runs_python(member)]
-    if not found:
+    python = [member.pid for member in family if runs_python(member)]
+    if not python:
         what = f"that one runs {process.name()}"
         if len(family) > 1:
             what += ", and nothing that it started runs Python"
         raise UsageError(invalid(given, pid, f"a process that runs Python; {what}: for others there is perf record -p"))
-    return found
+    return python
 
 
 def by_port(pids: Sequence[int], target: str) -> list[int]:
     """Of the processes that listen at a target, those that run Python. Raises UsageError, MeasurementError."""
-    found = [process for pid in pids if (process := _process(pid)) is not None]
-    python = [process.pid for process in found if runs_python(process)]
+    processes = [process for pid in pids if (process := _process(pid)) is not None]
+    python = [process.pid for process in processes if runs_python(process)]
     if not python:
-        names = ", ".join(f"{process.name()} (pid {process.pid})" for process in found)
+        names = ", ".join(f"{process.name()} (pid {process.pid})" for process in processes)
         raise UsageError(invalid("--server", target, f"a server that runs Python; {names} listens there"))
     return python
 
@@ -93,8 +93,8 @@ def _thread_of(pid: int) -> int:
     """The process that a thread belongs to; `pid` itself where it is a process, or nothing."""
     with contextlib.suppress(OSError):
         status = (PROC / str(pid) / "status").read_text(errors="replace")
-        if found := re.search(r"^Tgid:\s+(\d+)$", status, re.MULTILINE):
-            return int(found[1])
+        if match := re.search(r"^Tgid:\s+(\d+)$", status, re.MULTILINE):
+            return int(match[1])
     return pid
 
 

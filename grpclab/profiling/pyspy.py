@@ -78,39 +78,39 @@ def record(
             command += ["--duration", str(duration_s), "--output", str(file), "--pid", str(pid)]
             started.append(stack.enter_context(running(command, cpus=cpus, stderr=subprocess.STDOUT)))
         texts = _finish(started, duration_s + 20.0, stop or threading.Event())
-        found = [file.read_text(errors="replace").splitlines() if file.exists() else [] for file in files]
-    stacks = parse_folded(line for lines in found for line in lines)
+        recorded = [file.read_text(errors="replace").splitlines() if file.exists() else [] for file in files]
+    stacks = parse_folded(line for lines in recorded for line in lines)
     return PySpyProfile(
         stacks=stacks,
         samples=sum(stacks.values()),
         errors=sum(int(n) for text in texts for n in re.findall(r"Errors: (\d+)", text)),
-        note=_note(texts, [bool(lines) for lines in found]),
+        note=_note(texts, [bool(lines) for lines in recorded]),
     )
 
 
 def _finish(started: Sequence[subprocess.Popen[str]], timeout_s: float, stop: threading.Event) -> list[str]:
     """What each py-spy says, once it has ended."""
     limit = time.monotonic() + timeout_s
-    said: dict[int, str] = {}
-    while len(said) < len(started) and not stop.is_set() and time.monotonic() < limit:
+    outputs: dict[int, str] = {}
+    while len(outputs) < len(started) and not stop.is_set() and time.monotonic() < limit:
         for process in started:  # each is read meanwhile: one whose pipe is full would not go on
-            if process.pid not in said:
+            if process.pid not in outputs:
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    said[process.pid] = process.communicate(timeout=LOOK_S)[0]
+                    outputs[process.pid] = process.communicate(timeout=LOOK_S)[0]
     for process in started:
         end(process)
     late = f"py-spy did not end within {timeout_s:g} s and was stopped"
-    return [said.get(process.pid, "" if stop.is_set() else late) for process in started]
+    return [outputs.get(process.pid, "" if stop.is_set() else late) for process in started]
 
 
-def _note(texts: Sequence[str], found: Sequence[bool]) -> str:
+def _note(texts: Sequence[str], recorded: Sequence[bool]) -> str:
     """One line about what went wrong; empty if nothing did."""
     whole = "\n".join(texts)
     if re.search(r"permission denied|operation not permitted|EPERM", whole, re.IGNORECASE):
         return PERMISSION_ADVICE
-    if not any(found) and re.search(r"Samples: 0 Errors: 0", whole):
+    if not any(recorded) and re.search(r"Samples: 0 Errors: 0", whole):
         return IDLE_NOTE
-    if not all(found):
+    if not all(recorded):
         lines = [line.strip() for line in whole.splitlines() if line.strip()]
         errors = [line.removeprefix("Error:").strip() for line in lines if line.startswith("Error:")]
         return f"py-spy brought no stacks: {(errors or lines[-1:] or ['it said nothing'])[0]}"

@@ -38,9 +38,9 @@ def convert(stacks: Mapping[str, int], *, name: str) -> dict[str, Any]:
 
 def _frame(text: str) -> dict[str, Any]:
     frame = parse_frame(text)
-    found: dict[str, Any] = {"name": frame.name}
+    entry: dict[str, Any] = {"name": frame.name}
     if frame.file:
-        found["file"] = frame.file
+        entry["file"] = frame.file
     if frame.line:
-        found["line"] = frame.line
-    return found
+        entry["line"] = frame.line
+    return entry

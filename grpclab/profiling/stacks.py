@@ -21,10 +21,10 @@ def readable(stacks: Mapping[str, int]) -> dict[str, int]:
 
     Their addresses say nothing, and differ between processes, which would keep equal stacks apart.
     """
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for stack, samples in stacks.items():
-        found[readable_stack(stack)] += samples
-    return dict(found)
+        counts[readable_stack(stack)] += samples
+    return dict(counts)
 
 
 def readable_stack(stack: str) -> str:

@@ -71,8 +71,8 @@ class SyscallCounts:
         """System calls for one of so many requests, the most frequent first; empty without requests."""
         if requests <= 0:
             return {}
-        found = sorted(self.syscalls.items(), key=lambda item: (-item[1].calls, item[0]))
-        return {name: syscall.calls / requests for name, syscall in found}
+        by_calls = sorted(self.syscalls.items(), key=lambda item: (-item[1].calls, item[0]))
+        return {name: syscall.calls / requests for name, syscall in by_calls}
 
 
 class Tracing:
@@ -105,14 +105,14 @@ def attached(pids: Sequence[int], *, cpus: Collection[int] | None = None) -> Ite
         command += [argument for pid in pids for argument in ("-p", str(pid))]
         env = {**os.environ, "LC_ALL": "C"}
         with (
-            log.open("wb") as said,
+            log.open("wb") as errors,
             running(
                 command,
                 ends_by=signal.SIGINT,  # strace lets go of what it traces, and writes the table
                 grace_s=ATTACH_TIMEOUT_S,
                 cpus=cpus,
                 stdout=subprocess.DEVNULL,
-                stderr=said,
+                stderr=errors,
                 env=env,
             ) as process,
         ):
@@ -131,12 +131,12 @@ def count(pids: Sequence[int], *, duration_s: float = 1.5, cpus: Collection[int]
 
 def parse(lines: Iterable[str]) -> dict[str, Syscall]:
     """The table of ``strace -c``: ``% time, seconds, usecs/call, calls, errors (or nothing), syscall``."""
-    found = {}
+    syscalls = {}
     for line in lines:
         row = _ROW.match(line)
         if row is not None and row[4] != "total":
-            found[row[4]] = Syscall(calls=int(row[2]), errors=int(row[3] or 0), seconds=float(row[1]))
-    return found
+            syscalls[row[4]] = Syscall(calls=int(row[2]), errors=int(row[3] or 0), seconds=float(row[1]))
+    return syscalls
 
 
 def _attach(process: subprocess.Popen[str], log: Path, pids: Sequence[int]) -> str:
@@ -154,11 +154,11 @@ def _attach(process: subprocess.Popen[str], log: Path, pids: Sequence[int]) -> s
         time.sleep(0.02)
 
 
-def why(said: str) -> str:
+def why(errors: str) -> str:
     """One line about why there is nothing, from what strace said."""
-    if re.search(r"not permitted|permission denied", said, re.IGNORECASE):
+    if re.search(r"not permitted|permission denied", errors, re.IGNORECASE):
         return PERMISSION_ADVICE
-    last = next((line for line in reversed(said.splitlines()) if line.strip()), "it said nothing")
+    last = next((line for line in reversed(errors.splitlines()) if line.strip()), "it said nothing")
     return f"strace counted nothing: {last.strip()}"
 
 

@@ -93,7 +93,7 @@ class ThreadUse:
 
 def read(pids: Collection[int], *, proc: Path = PROC) -> list[Thread]:
     """All threads of these processes now; none of those that are gone, and none where /proc is missing."""
-    found = []
+    threads = []
     for pid in pids:
         try:
             tids = os.listdir(proc / str(pid) / "task")
@@ -106,8 +106,8 @@ def read(pids: Collection[int], *, proc: Path = PROC) -> list[Thread]:
                 status = (folder / "status").read_text(errors="replace")
             except OSError:
                 continue  # it ended in between
-            found.append(parse(pid, int(tid), stat, status))
-    return found
+            threads.append(parse(pid, int(tid), stat, status))
+    return threads
 
 
 def parse(pid: int, tid: int, stat: str, status: str) -> Thread:

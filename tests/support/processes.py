@@ -12,13 +12,13 @@ import psutil
 from grpclab.system.subprocesses import STUDY_VARIABLE
 
 
-def until(condition: Callable[[], object], within_s: float = 10.0) -> bool:
+def until(condition: Callable[[], object], within_s: float = 10.0, *, every_s: float = 0.02) -> bool:
     """Look again and again; whether the condition held before the time was over."""
     end = time.monotonic() + within_s
     while not condition():
         if time.monotonic() > end:
             return False
-        time.sleep(0.02)
+        time.sleep(every_s)
     return True
 
 

@@ -20,7 +20,7 @@ from grpclab.analysis.inference.ratios import Interval, column, numbers, t_inter
 
 PYSPY, PERF = "share_", "perf_share_"
 WAIT = "wait"
-Told = Callable[[float], str]
+Format = Callable[[float], str]
 _time, _percent = (functools.partial(form, style="sentence") for form in (qty.duration, qty.percent))
 
 
@@ -54,8 +54,8 @@ def shift(trials: pd.DataFrame, baseline: str, candidate: str, values: pd.Series
 
 
 def _by_block(trials: pd.DataFrame, configuration: str, values: pd.Series[float]) -> pd.Series[float]:
-    mine = valid_trials(trials_of(trials, configuration))
-    return values.loc[mine.index].groupby(column(mine, "block")).mean()
+    rows = valid_trials(trials_of(trials, configuration))
+    return values.loc[rows.index].groupby(column(rows, "block")).mean()
 
 
 def work_shares(trials: pd.DataFrame, prefix: str, family: str) -> pd.Series[float]:
@@ -63,8 +63,8 @@ def work_shares(trials: pd.DataFrame, prefix: str, family: str) -> pd.Series[flo
 
     py-spy's waiting threads are left out; what perf calls waiting ran on a CPU, if hardly ever.
     """
-    found = numbers(trials, f"{prefix}{family}")
-    return found / (1 - numbers(trials, f"{prefix}{WAIT}")) if prefix == PYSPY else found
+    shares = numbers(trials, f"{prefix}{family}")
+    return shares / (1 - numbers(trials, f"{prefix}{WAIT}")) if prefix == PYSPY else shares
 
 
 def keyed(trials: pd.DataFrame, name: str, *path: str) -> pd.Series[float]:
@@ -74,28 +74,28 @@ def keyed(trials: pd.DataFrame, name: str, *path: str) -> pd.Series[float]:
     """
 
     def value(text: object) -> float:
-        found = _object(text)
-        if not found:
+        part = _object(text)
+        if not part:
             return math.nan
         for key in path:
-            found = found.get(key, {}) if isinstance(found, dict) else {}
-        return float(found) if isinstance(found, int | float) else 0.0
+            part = part.get(key, {}) if isinstance(part, dict) else {}
+        return float(part) if isinstance(part, int | float) else 0.0
 
     return column(trials, name).map(value).astype(float)
 
 
 def keys(trials: pd.DataFrame, name: str, *path: str) -> list[str]:
     """The keys of the JSON objects in a column, the one with the greatest sum of values, at `path`, first."""
-    found = {key for text in column(trials, name) for key in _object(text)}
-    return sorted(found, key=lambda key: (-keyed(trials, name, key, *path).sum(), key))
+    names = {key for text in column(trials, name) for key in _object(text)}
+    return sorted(names, key=lambda key: (-keyed(trials, name, key, *path).sum(), key))
 
 
 def _object(text: object) -> dict[str, Any]:
     try:
-        found = json.loads(text) if isinstance(text, str) and text else {}
+        value = json.loads(text) if isinstance(text, str) and text else {}
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def moved(trials: pd.DataFrame, baseline: str, candidate: str, families: Mapping[str, str]) -> str:
@@ -109,8 +109,8 @@ def moved(trials: pd.DataFrame, baseline: str, candidate: str, families: Mapping
         costs = {name: shift(trials, baseline, candidate, work_shares(trials, PERF, name) * cost) for name in families}
         return _whole(shift(trials, baseline, candidate, cost)) + _largest(costs, families, _time)
     shares = {name: shift(trials, baseline, candidate, work_shares(trials, PYSPY, name)) for name in families}
-    told = _largest(shares, families, _percent)
-    return f"As shares of the samples at work, in Python's threads only{told}" if told else ""
+    text = _largest(shares, families, _percent)
+    return f"As shares of the samples at work, in Python's threads only{text}" if text else ""
 
 
 def _whole(cpu: Shift) -> str:
@@ -123,21 +123,21 @@ def _whole(cpu: Shift) -> str:
     )
 
 
-def _largest(shifts: Mapping[str, Shift], words: Mapping[str, str], told: Told) -> str:
+def _largest(shifts: Mapping[str, Shift], words: Mapping[str, str], text_of: Format) -> str:
     """What changed most among those that changed clearly."""
     clear = [name for name in shifts if shifts[name].clear]
     if not clear:
         return "; no family of work changed clearly." if any(s.baseline.blocks for s in shifts.values()) else ""
     name = max(clear, key=lambda key: abs(shifts[key].change.mean))
     most = shifts[name]
-    ends = f"{told(most.baseline.mean)} to {told(most.candidate.mean)}"
-    return f"; what moved most is {words[name]}: {ends}{_between(most, told)}."
+    ends = f"{text_of(most.baseline.mean)} to {text_of(most.candidate.mean)}"
+    return f"; what moved most is {words[name]}: {ends}{_between(most, text_of)}."
 
 
-def _between(one: Shift, told: Told) -> str:
+def _between(one: Shift, text_of: Format) -> str:
     """The interval of the change, in brackets."""
     change = one.change
     if not math.isfinite(change.low):
         return ""
-    low, high = (f"{'-' if end < 0 else '+'}{told(abs(end))}" for end in (change.low, change.high))
+    low, high = (f"{'-' if end < 0 else '+'}{text_of(abs(end))}" for end in (change.low, change.high))
     return f" (change {low} to {high}, {change.blocks} blocks)"

@@ -54,7 +54,7 @@ def largest(baseline: ByBlock, candidate: ByBlock, *, most: int = 20) -> list[Fu
     names = sides[0].columns.union(sides[1].columns)
     first, second = (side.reindex(columns=names).fillna(0.0) for side in sides)
     change = (second - first).dropna()
-    found = [
+    changes = [
         FunctionShift(
             function=str(name),
             shares=Shift(
@@ -66,5 +66,5 @@ def largest(baseline: ByBlock, candidate: ByBlock, *, most: int = 20) -> list[Fu
         for name in names
         if min(first[name].mean(), second[name].mean()) < EVERYWHERE
     ]
-    found = [one for one in found if math.isfinite(one.shares.change.mean) and one.shares.change.mean]
-    return sorted(found, key=lambda one: (-abs(one.shares.change.mean), one.function))[:most]
+    changes = [one for one in changes if math.isfinite(one.shares.change.mean) and one.shares.change.mean]
+    return sorted(changes, key=lambda one: (-abs(one.shares.change.mean), one.function))[:most]

@@ -70,8 +70,8 @@ def column(trials: pd.DataFrame, name: str) -> pd.Series:
 
 def numbers(trials: pd.DataFrame, name: str) -> pd.Series:
     """That column as float64, NaN where it holds no finite number."""
-    found = pd.to_numeric(column(trials, name), errors="coerce").astype(float)
-    return found.where(np.isfinite(found))
+    values = pd.to_numeric(column(trials, name), errors="coerce").astype(float)
+    return values.where(np.isfinite(values))
 
 
 def trials_of(trials: pd.DataFrame, configuration: str, scenario: str | None = None) -> pd.DataFrame:
@@ -116,14 +116,14 @@ def block_values(trials: pd.DataFrame, metric: str) -> tuple[dict[int, float], d
         for block, texts in invalid.items()
         if block not in measured
     }
-    for block, found in measured.items():
-        if any(math.isnan(value) for value in found):
+    for block, each in measured.items():
+        if any(math.isnan(value) for value in each):
             reasons[block] = f"{metric} was not measured"
-        elif min(found) <= 0:
-            reasons[block] = f"{metric} is {min(found):g}, which has no logarithm"
+        elif min(each) <= 0:
+            reasons[block] = f"{metric} is {min(each):g}, which has no logarithm"
         else:
             # one trial is the rule, and its value is kept to the last digit
-            values[block] = found[0] if len(found) == 1 else float(np.exp(np.log(found).mean()))
+            values[block] = each[0] if len(each) == 1 else float(np.exp(np.log(each).mean()))
     return values, reasons
 
 
@@ -132,15 +132,15 @@ def pair_blocks(trials: pd.DataFrame, *, scenario: str, metric: str, baseline: s
     sides = {name: trials_of(trials, name, scenario) for name in (baseline, candidate)}
     absent = [name for name, rows in sides.items() if rows.empty]
     notes = [f"no trial of {name} in {scenario}" for name in absent]
-    found = {name: block_values(rows, metric) for name, rows in sides.items()}
-    (base, base_reasons), (other, other_reasons) = found[baseline], found[candidate]
+    by_side = {name: block_values(rows, metric) for name, rows in sides.items()}
+    (base, base_reasons), (other, other_reasons) = by_side[baseline], by_side[candidate]
     blocks = sorted(base.keys() | base_reasons.keys() | other.keys() | other_reasons.keys())
     both = [block for block in blocks if block in base and block in other]
     if not absent:
         left_out = [
             f"block {block} left out: {name}, {reasons.get(block, 'no trial')}"
             for block in blocks
-            for name, (values, reasons) in found.items()
+            for name, (values, reasons) in by_side.items()
             if block not in values
         ]
         notes.extend(left_out)

@@ -49,26 +49,26 @@ class Scalability:
 
 def fit(levels: Sequence[float], throughput_rps: Sequence[float]) -> Scalability | None:
     """The law fitted to one curve by least squares on logarithms; None with fewer than FEWEST_LEVELS usable levels."""
-    at, found = np.asarray(levels, dtype=np.float64), np.asarray(throughput_rps, dtype=np.float64)
-    usable = np.isfinite(at) & np.isfinite(found) & (found > 0) & (at > 0)
-    at, found = at[usable], found[usable]
+    at, measured = np.asarray(levels, dtype=np.float64), np.asarray(throughput_rps, dtype=np.float64)
+    usable = np.isfinite(at) & np.isfinite(measured) & (measured > 0) & (at > 0)
+    at, measured = at[usable], measured[usable]
     if len(set(at.tolist())) < FEWEST_LEVELS:
         return None
 
     def logarithm(n: Floats, one: float, contention: float, coherency: float) -> Floats:
         return np.asarray(np.log(_law(n, one, contention, coherency)), dtype=np.float64)
 
-    start = [float(found[np.argmin(at)] / at.min()), 0.05, 1e-4]
+    start = [float(measured[np.argmin(at)] / at.min()), 0.05, 1e-4]
     try:
         values, _ = optimize.curve_fit(
-            logarithm, at, np.log(found), p0=start, bounds=([1e-9, 0.0, 0.0], [math.inf, 1.0, 1.0]), maxfev=20_000
+            logarithm, at, np.log(measured), p0=start, bounds=([1e-9, 0.0, 0.0], [math.inf, 1.0, 1.0]), maxfev=20_000
         )
     except (RuntimeError, ValueError) as error:
         return Scalability(
             one_rps=math.nan, contention=math.nan, coherency=math.nan, largest_miss=math.nan, reason=str(error)
         )
     one, contention, coherency = (float(value) for value in values)
-    miss = float(np.max(np.abs(_law(at, one, contention, coherency) / found - 1)))
+    miss = float(np.max(np.abs(_law(at, one, contention, coherency) / measured - 1)))
     reason = f"it misses a level by {miss:.0%}" if miss > LARGEST_MISS else ""
     return Scalability(one_rps=one, contention=contention, coherency=coherency, largest_miss=miss, reason=reason)
 

@@ -98,12 +98,12 @@ def block_apart(trials: pd.DataFrame, *, scenario: str, metric: str, baseline: s
 
 def drift_warning(trials: pd.DataFrame, delta: float) -> str:
     """That the machine changed during the study, where it did; "" else."""
-    seen = drift(trials)
-    if seen is None or not seen.matters(delta):
+    trend = drift(trials)
+    if trend is None or not trend.matters(delta):
         return ""
-    word = "slower" if seen.ratio < 1 else "faster"
+    word = "slower" if trend.ratio < 1 else "faster"
     return (
-        f"the machine became {word} during the study: throughput of the last block is {seen.ratio:.2f}x that of the "
-        f"first ({100 * CONFIDENCE:.0f} % interval {seen.low:.2f} to {seen.high:.2f}, {seen.blocks} blocks); ratios "
+        f"the machine became {word} during the study: throughput of the last block is {trend.ratio:.2f}x that of the "
+        f"first ({100 * CONFIDENCE:.0f} % interval {trend.low:.2f} to {trend.high:.2f}, {trend.blocks} blocks); ratios "
         "are taken within blocks and do not contain it, absolute figures do"
     )

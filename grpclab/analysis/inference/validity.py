@@ -84,9 +84,9 @@ def invalid_note(trials: pd.DataFrame) -> str:
     reasons = collections.Counter(
         str(text) if isinstance(text, str) and text else "no reason given" for text in column(rows, "invalid_reason")
     )
-    told = "; ".join(f"{text} ({count})" for text, count in reasons.most_common())
+    counted = "; ".join(f"{text} ({count})" for text, count in reasons.most_common())
     verb = "is invalid and was" if len(rows) == 1 else "are invalid and were"
-    return f"{len(rows)} of {qty.count(len(trials), 'trial')} {verb} left out: {told}"
+    return f"{len(rows)} of {qty.count(len(trials), 'trial')} {verb} left out: {counted}"
 
 
 def errors_note(trials: pd.DataFrame, configurations: Iterable[str]) -> str:
@@ -98,9 +98,9 @@ def errors_note(trials: pd.DataFrame, configurations: Iterable[str]) -> str:
         if failed:
             statuses = _statuses(column(rows, "errors_by_status"))
             texts = first_texts(rows)
-            said = (f"{s} {n:,}" + (f' "{texts[s]}"' if s in texts else "") for s, n in statuses.most_common())
-            told = f" ({', '.join(said)})" if statuses else ""
-            parts.append(f"{name} {failed:,} of {made:,}{told}")
+            named = (f"{s} {n:,}" + (f' "{texts[s]}"' if s in texts else "") for s, n in statuses.most_common())
+            listed = f" ({', '.join(named)})" if statuses else ""
+            parts.append(f"{name} {failed:,} of {made:,}{listed}")
     return f"calls failed in configurations that are compared: {'; '.join(parts)}" if parts else ""
 
 
@@ -110,8 +110,8 @@ def outages_note(trials: pd.DataFrame) -> str:
     lost, outage = numbers(rows, "connections_lost").fillna(0), numbers(rows, "outage_s").fillna(0)
     parts = []
     for name in dict.fromkeys(column(rows, "configuration")):
-        mine = column(rows, "configuration").eq(name)
-        count, seconds = int(lost[mine].sum()), float(outage[mine].sum())
+        of_it = column(rows, "configuration").eq(name)
+        count, seconds = int(lost[of_it].sum()), float(outage[of_it].sum())
         if count or seconds:
             parts.append(f"{name} {count:,}" + (f" ({seconds:.2g} s without any)" if seconds else ""))
     return f"connections were lost in valid trials: {_listed(parts)}" if parts else ""

@@ -249,9 +249,9 @@ def compare(
             delta=delta,
         )
     labels = {name: limits_of(trials, name, scenario) for name in (baseline, candidate)}
-    limited = [name for name, found in labels.items() if GENERATOR in found]
+    limited = [name for name, limits in labels.items() if GENERATOR in limits]
     bound = bound_note(metric, baseline=baseline, candidate=candidate, limited=limited)
-    clients = [name for name, found in labels.items() if CLIENT in found]
+    clients = [name for name, limits in labels.items() if CLIENT in limits]
     notes += [bound] if bound else []
     if clients:
         notes.append(f"{' and '.join(clients)}: the client, the factor under test, reached its limit")
@@ -271,7 +271,7 @@ def compare(
         blocks=interval.blocks,
         verdict=outcome,
         blocks_needed=needed,
-        limited_by=tuple(sorted({label for found in labels.values() for label in found})),
+        limited_by=tuple(sorted({label for limits in labels.values() for label in limits})),
         note="; ".join(notes),
     )
 

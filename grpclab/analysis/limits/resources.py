@@ -73,15 +73,17 @@ def _would_tell(m: Measured, neighbours: Neighbours) -> str:
         answered, offered = qty.amount(m.median(METRIC), "sentence"), qty.amount(m.median("offered_rps"), "sentence")
         return f"{answered} of {offered} offered requests/s were answered, and a higher load.rate_rps would tell"
     if m.median("held") > 0:
-        factor, seen = "server.max_concurrent_streams", f"{m.median('held'):,.0f} calls waited for a stream, and "
+        factor, reason = "server.max_concurrent_streams", f"{m.median('held'):,.0f} calls waited for a stream, and "
     elif m.in_flight > m.threads:
-        factor, seen = (
+        factor, reason = (
             "server.threads",
             f"more calls are in flight than its {qty.amount(m.threads, 'sentence')} threads, and ",
         )
     else:
-        factor, seen = "load.concurrency", ""
+        factor, reason = "load.concurrency", ""
     tried = [other.configuration for other in neighbours.raised(m, factor)]
     if tried:
-        return f"{seen}more of {factor} ({', '.join(tried)}) was not faster: a profile of what it waits for would tell"
-    return f"{seen}a configuration equal to it but for more of {factor} would tell"
+        return (
+            f"{reason}more of {factor} ({', '.join(tried)}) was not faster: a profile of what it waits for would tell"
+        )
+    return f"{reason}a configuration equal to it but for more of {factor} would tell"

@@ -34,7 +34,7 @@ RNG = random.Random(1)
 
 
 # 500 files are all kinds, those that draw something more than once.
-@pytest.mark.parametrize("count", [8, pytest.param(500, marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [4, pytest.param(500, marks=pytest.mark.long)])
 def test_damaged_and_hostile_files_are_a_line_each_within_seconds_and_500_mb(tmp_path: Path, count: int) -> None:
     command = [sys.executable, "-m", hostile_files.__name__, str(count)]
     run = subprocess.run(
