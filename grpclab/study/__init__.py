@@ -22,7 +22,7 @@ Each line imports only from those above it::
     store          the folder of a study: trials whole or not at all
     trial_result   what a trial brings, and the files that it leaves in its folder
     trial          one trial
-    trial_order    what is measured in one execution of ``trial.ipynb``, written and read as its variables
+    trial_order    a trial as it is ordered: written as the variables of ``trial.ipynb``, read and measured there
     manifests      the manifest of a study that is about to begin
     runner         the engine room of a study, for ``notebooks/sweep.ipynb`` and ``grpclab study`` alike
     comparing_study  the study of two sides: its plan, its manifest, and trials that need no notebook

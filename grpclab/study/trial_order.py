@@ -1,6 +1,6 @@
-"""What is measured in one execution of ``notebooks/trial.ipynb``: the runner writes it as the notebook's variables.
+"""A trial as it is ordered: the variables of ``notebooks/trial.ipynb``, which is executed once for each.
 
-:func:`variables` writes them, and :class:`TrialOrder` reads them in the notebook's process and measures.
+:func:`variables` writes them for a study, and :class:`TrialOrder` reads them in the notebook's process and measures.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class TrialOrder:
         return self.shown(self.result)
 
     def shown(self, result: TrialResult) -> Any:
-        """What the cell that measured shows: the result itself, unless a notebook has a view of it."""
+        """The view that the measuring cell shows: the result itself, unless a notebook has one of its own."""
         return result
 
 

@@ -1,4 +1,4 @@
-"""What the tests of a plug-in need: for whoever adds an engine, a load shape, a design or a profiler.
+"""Tools for the tests of a plug-in: for whoever adds an engine, a load shape, a design or a profiler.
 
 Each line imports only from those above it::
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import re
 import sys
 import threading
 import time
@@ -34,7 +35,7 @@ class Trace:
     """The calls of one process that receive the value, written to a file as they begin: time, function, giver."""
 
     def __init__(self, value: int, folder: Path) -> None:
-        self.value, self.text = value, str(value)
+        self.value, self.text = value, re.compile(rf"(?<!\d){value}(?!\d)")
         self.file = (folder / f"{os.getpid()}.txt").open("a", buffering=1)
         self.tries: dict[CodeType, int] = {}
         self.holders: dict[FrameType, str] = {}
@@ -44,7 +45,7 @@ class Trace:
     def holds(self, thing: Any, depth: int = DEPTH) -> bool:
         """Whether something is the value, or holds it."""
         if isinstance(thing, str):
-            return self.text in thing[:10_000]
+            return self.text.search(thing, 0, 10_000) is not None
         if isinstance(thing, int | float):
             return thing == self.value
         if not depth:

@@ -11,62 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grpclab.analysis.limits.resources import RESOURCES, Limit, limit_of, limiting_resources
+from grpclab.analysis.limits.resources import RESOURCES, limit_of, limiting_resources
 from grpclab.analysis.study_plan import PlannedConfiguration, StoredCores, StudyPlan
-from grpclab.factors.config import FACTORS, TrialConfig
+from grpclab.factors.config import FACTORS
 from tests.support import plans
+from tests.support.limits import BACKLOG, FOUR, IDLE, LINK, NOISE, ONE, ROUND_TRIP, STREAM, WAITING, judged, rows
 from tests.support.synthetic import small_study
-
-ONE, FOUR = (StoredCores(server=tuple(range(number)), generator=(number,)) for number in (1, 4))
-
-IDLE: dict[str, Any] = {"server_cores": 0.2, "client_busy_share": 0.1}
-STREAM = {"load.method": "SayHelloStream", "server.stream_messages": 3, "server.stream_interval_ms": 50.0}
-BACKLOG = {**STREAM, "server.threads": 2, "throughput_rps": 19.0, "latency_p50_s": 2.6}
-WAITING = {**IDLE, "server.handler_wait_ms": "5", "latency_p50_s": 0.026}
-LINK = {"server.response_bytes": 100_000, "link.bandwidth_mbps": 8.0, "connections": 2.0}
-ROUND_TRIP = {**IDLE, "link.rtt_ms": 20.0, "latency_p50_s": 0.022, "load.concurrency": 8}
-
-
-def rows(name: str = "it", *, blocks: int = 3, **changes: Any) -> list[dict[str, Any]]:
-    """Trials of a configuration in which nothing is remarkable; a list holds a value for each block.
-
-    `server_cores` stands for the CPU seconds that so many cores spend on the window's calls.
-    """
-    levels = TrialConfig().flat()
-    common = {
-        "scenario": "chatter",
-        "configuration": name,
-        "valid": True,
-        "limited_by": "",
-        **levels,
-        "requests": 4000.0,
-        "errors": 0.0,
-        "throughput_rps": 1000.0,
-        "latency_p50_s": 0.05,
-        "latency_mean_s": 0.05,
-        "offered_rps": math.nan,
-        "held": 0.0,
-        "connections": 1.0,
-        "connections_by_process": "[1]",
-        "server_cores": 0.7,
-        "server_cpu_per_call_s": 0.0007,
-        "client_cpu_s": 2.4,
-        "client_spin_s": 0.0,
-        "client_cpu_per_call_s": 0.0006,
-        "client_busy_share": 0.6,
-        **changes,
-    }
-    found = []
-    for block in range(blocks):
-        row = {key: value[block] if isinstance(value, list) else value for key, value in common.items()}
-        under_way = row["load.concurrency"] if row["load.rate_rps"] is None else 0
-        cpu_s = row.pop("server_cores") * (row["requests"] + under_way) / row["throughput_rps"]
-        found.append({"server_cpu_s": cpu_s, **row, "block": block})
-    return found
-
-
-def judged(*configurations: list[dict[str, Any]], cores: StoredCores | None = ONE, name: str = "it") -> Limit:
-    return limit_of(name, pd.DataFrame([row for rows_ in configurations for row in rows_]), StudyPlan(), cores)
 
 
 @pytest.mark.parametrize(
@@ -220,88 +170,6 @@ def test_no_rule_names_what_the_numbers_do_not_show(changes: dict[str, Any], cor
     assert (found.resource, found.certain) == ("unknown", False), found.evidence
 
 
-NOISE = [1.01, 0.99, 1.0, 1.005, 0.995, 1.0]
-WINDOW = {"client.adaptive_window": False, "client.window_kib": 64}
-PAIRS: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
-    (WINDOW, {"client.window_kib": 1024}, "window", "with more of client.window_kib than 64, more has 2.0x"),
-    ({**WINDOW, "client.window_kib": None}, {"client.window_kib": 1024}, "window", "than unset"),
-    (
-        {"server.adaptive_window": False, "server.window_kib": 64},
-        {"server.window_kib": 1024},
-        "window",
-        "server.window_kib",
-    ),
-    (
-        {"server.max_concurrent_streams": 2, "held": 900.0},
-        {"server.max_concurrent_streams": 64},
-        "stream-limit",
-        "900 calls of a window waited for a stream",
-    ),
-    ({"server.max_concurrent_streams": 2}, {"server.max_concurrent_streams": None}, "stream-limit", "6 blocks"),
-    (IDLE, {"server.threads": 1000}, "threads", "50 calls in flight on 10 handler threads"),
-    (IDLE, {"server.spare_threads": 1000}, "threads", "server.spare_threads"),
-    ({}, {"load.concurrency": 200}, "concurrency", "with more of load.concurrency than 50"),
-]
-
-
-def pair(low: dict[str, Any], high: dict[str, Any], *, ratio: float) -> list[list[dict[str, Any]]]:
-    faster = [1000 * ratio * noise for noise in NOISE]
-    return [rows(blocks=6, **low), rows("more", blocks=6, **{**low, **high, "throughput_rps": faster})]
-
-
-@pytest.mark.parametrize(("low", "high", "resource", "told"), PAIRS)
-def test_a_faster_pair_that_differs_in_one_factor_names_that_factor(
-    low: dict[str, Any], high: dict[str, Any], resource: str, told: str
-) -> None:
-    found = judged(*pair(low, high, ratio=2.0))
-    assert (found.resource, found.certain) == (resource, True), found.evidence
-    assert told in found.evidence
-
-
-@pytest.mark.parametrize(("low", "high", "resource", "told"), PAIRS)
-@pytest.mark.parametrize("ratio", [0.5, 1.0, 1.03])
-def test_a_pair_that_is_not_faster_names_nothing(
-    low: dict[str, Any], high: dict[str, Any], resource: str, told: str, ratio: float
-) -> None:
-    assert judged(*pair(low, high, ratio=ratio)).resource == "unknown"
-
-
-@pytest.mark.parametrize(("low", "high", "resource", "told"), PAIRS)
-@pytest.mark.parametrize(
-    "besides", [{"server.tls": True}, {"scenario": "bulk"}, {"valid": False}, {"throughput_rps": [9e3, 1e3, 500.0] * 2}]
-)
-def test_a_pair_that_is_none_or_too_noisy_names_nothing(
-    low: dict[str, Any], high: dict[str, Any], resource: str, told: str, besides: dict[str, Any]
-) -> None:
-    mine, other = pair(low, high, ratio=2.0)
-    changes = rows("more", blocks=6, **besides)
-    for row, change in zip(other, changes, strict=True):
-        row |= {key: change[key] for key in besides}
-    assert judged(mine, other).resource == "unknown"
-
-
-def test_the_configuration_that_has_more_is_not_limited_by_what_it_has() -> None:
-    low, high = pair({"server.max_concurrent_streams": 2}, {"server.max_concurrent_streams": 64}, ratio=2.0)
-    assert judged(low, high, name="more").resource == "unknown"
-
-
-def test_a_window_that_bdp_probing_overrides_is_not_named() -> None:
-    low = {"client.adaptive_window": True, "client.window_kib": 64}
-    assert judged(*pair(low, {"client.window_kib": 1024}, ratio=2.0)).resource == "unknown"
-
-
-def test_of_several_pairs_the_fastest_is_the_evidence() -> None:
-    slower: dict[str, Any] = {"load.concurrency": 100, "throughput_rps": [1500 * noise for noise in NOISE]}
-    some = rows("some", blocks=6, **slower)
-    found = judged(*pair({}, {"load.concurrency": 200}, ratio=2.0), some)
-    assert "more has 2.0x" in found.evidence
-
-
-def test_a_full_cpu_is_named_before_a_faster_pair() -> None:
-    low, high = pair({"server_cores": 0.97}, {"load.concurrency": 200}, ratio=2.0)
-    assert judged(low, high).resource == "server-cpu"
-
-
 def test_on_one_core_for_both_no_cpu_is_named() -> None:
     shared = StoredCores(server=(0,), generator=(0,), shared=True)
     found = judged(rows(client_cpu_s=1.215), cores=shared)
@@ -328,11 +196,6 @@ def test_what_is_unknown_says_what_would_tell(changes: dict[str, Any], told: str
     found = judged(rows(**{"server.threads": 50, **changes}))
     assert (found.resource, found.certain) == ("unknown", False)
     assert told in found.evidence
-
-
-def test_more_that_was_tried_in_vain_asks_for_a_profile() -> None:
-    found = judged(*pair({"server.threads": 50}, {"load.concurrency": 200}, ratio=1.0))
-    assert "more of load.concurrency (more) was not faster: a profile" in found.evidence
 
 
 def test_only_valid_trials_count() -> None:
@@ -373,7 +236,9 @@ def test_a_configuration_without_trials_and_one_that_nobody_knows_are_unknown() 
 
 
 NUMBERS = [math.nan, math.inf, -1.0, 0.0, 0.5, 1.0, 3.9, 64.0, 1e9]
+
 ODD = [math.nan, None, "", "odd", -1.0, True]
+
 LEVELS: dict[str, list[Any]] = {
     "server.max_concurrent_streams": [None, 2, 64],
     "client.window_kib": [None, 64, 1024],
