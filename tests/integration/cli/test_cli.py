@@ -40,6 +40,27 @@ def clean_surroundings() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+Here = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def here(capsys: pytest.CaptureFixture[str]) -> Here:
+    """`grpclab` with these words, to its end, in this process."""
+
+    def run(*words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in (env or {}).items():
+                patch.setenv(name, value)
+            try:
+                code = commands.main(list(words))
+            except SystemExit as end:
+                code = int(end.code or 0)
+        out, err = capsys.readouterr()
+        return subprocess.CompletedProcess(words, code, out, err)
+
+    return run
+
+
 @pytest.fixture(scope="module")
 def closed_port() -> int:
     """A port that nobody listens on."""
@@ -90,8 +111,8 @@ def serving(*words: str, env: dict[str, str] | None = None) -> Iterator[Serving]
 
 
 @pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)], ids=lambda words: " ".join(words) or "-")
-def test_every_command_explains_itself(command: list[str]) -> None:
-    done = run(*command, "--help")
+def test_every_command_explains_itself(here: Here, command: list[str]) -> None:
+    done = here(*command, "--help")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(" ".join(["usage: grpclab", *command]))
     assert set(COMMANDS) <= set(done.stdout.split()) or command
@@ -148,8 +169,8 @@ def test_sigterm_ends_serve_like_ctrl_c() -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_cannot_be_right_is_refused_with_2(words: list[str], pattern: str) -> None:
-    assert_refused(run(*words), 2, pattern)
+def test_what_cannot_be_right_is_refused_with_2(here: Here, words: list[str], pattern: str) -> None:
+    assert_refused(here(*words), 2, pattern)
 
 
 @pytest.mark.parametrize(
@@ -162,8 +183,10 @@ def test_what_cannot_be_right_is_refused_with_2(words: list[str], pattern: str) 
         ("GRPCLAB_LOG", "loud", "invalid GRPCLAB_LOG=loud: expected one of debug, info"),
     ],
 )
-def test_a_variable_that_cannot_be_right_is_refused_by_its_name(name: str, value: str, pattern: str) -> None:
-    assert_refused(run("serve", "basic", env={name: value}), 2, pattern)
+def test_a_variable_that_cannot_be_right_is_refused_by_its_name(
+    here: Here, name: str, value: str, pattern: str
+) -> None:
+    assert_refused(here("serve", "basic", env={name: value}), 2, pattern)
 
 
 def test_a_target_that_nobody_serves_is_3(closed_port: int) -> None:
@@ -177,14 +200,14 @@ def test_a_taken_port_is_3(quick_server: RunningServer, variant: str) -> None:
     assert_refused(done, 3, rf"port {quick_server.port} on 127\.0\.0\.1 is taken: stop what listens there")
 
 
-def test_a_folder_without_a_study_is_2(tmp_path: Path) -> None:
-    assert_refused(run("report", str(tmp_path)), 2, f"no study in {tmp_path}:")
+def test_a_folder_without_a_study_is_2(here: Here, tmp_path: Path) -> None:
+    assert_refused(here("report", str(tmp_path)), 2, f"no study in {tmp_path}:")
 
 
-def test_a_report_is_no_study_to_report_on(tmp_path: Path) -> None:
+def test_a_report_is_no_study_to_report_on(here: Here, tmp_path: Path) -> None:
     page = tmp_path / "a.html"
     page.write_text("<html>")
-    assert_refused(run("report", str(page)), 2, f"no study in {page}: .*load_study")
+    assert_refused(here("report", str(page)), 2, f"no study in {page}: .*load_study")
 
 
 def test_verbose_shows_the_traceback() -> None:
@@ -354,10 +377,10 @@ def test_the_flags_beat_them(closed_port: int) -> None:
 # ---- the commands that only tell ---------------------------------------------------------------------------
 
 
-def test_doctor_tells_people_and_programs() -> None:
-    done = run("doctor")
+def test_doctor_tells_people_and_programs(here: Here) -> None:
+    done = here("doctor")
     assert (done.returncode, done.stderr) == (0, "")
-    told = run("doctor", "--json", "-")
+    told = here("doctor", "--json", "-")
     assert (told.returncode, told.stderr) == (0, "")
     findings = json.loads(told.stdout)
     assert {tuple(finding) for finding in findings} == {("name", "state", "value", "advice")}
@@ -366,8 +389,8 @@ def test_doctor_tells_people_and_programs() -> None:
         assert finding["name"] in done.stdout
 
 
-def test_factors_lists_every_factor_with_its_levels() -> None:
-    done = run("factors")
+def test_factors_lists_every_factor_with_its_levels(here: Here) -> None:
+    done = here("factors")
     assert (done.returncode, done.stderr) == (0, "")
     for name, factor in FACTORS.items():
         assert re.search(rf"^{re.escape(name)} +{re.escape(factor.meaning)}$", done.stdout, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""All notebooks, top to bottom, by nbmake: parameters are written into a copy of each, as papermill does it."""
+"""The notebooks, top to bottom, by nbmake: parameters are written into a copy of each, as papermill does it."""
 
 from __future__ import annotations
 
@@ -25,16 +25,19 @@ def run(sweep_root: Path, replication_root: Path) -> Callable[[str], Path]:
     """Runs ``pytest --nbmake`` on a small copy of a notebook, once; returns the executed copy.
 
     What papermill has measured for other tests is not measured again: the same parameters, the same folder.
+    `replication`, whose cells are those of `sweep` over another design, is run by papermill alone.
     """
 
     @functools.cache
     def make(name: str) -> Path:
-        folder = replication_root if name == "replication" else sweep_root
-        copy = folder / f"{name}.ipynb"
+        if name == "replication":
+            return replication_root / "out.ipynb"
+        copy = sweep_root / f"{name}.ipynb"
         nbformat.write(parameterize_notebook(load_notebook_node(str(notebook(name))), SMALL[name]), copy)
         command = [sys.executable, "-m", "pytest", "--nbmake", "--overwrite", str(copy), "-p", "no:cacheprovider", "-q"]
+        env = environment(sweep_root)
         done = subprocess.run(
-            command, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=240, check=False
+            command, cwd=sweep_root, env=env, capture_output=True, text=True, timeout=240, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return copy
