@@ -48,7 +48,7 @@ def answer(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
 def test_a_slower_command_is_found_stored_and_compared_again_from_what_is_stored(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["compare", "--a-cmd", f"{REFERENCE}1ms", "--b-cmd", f"{REFERENCE}20ms", *SMALL]
+    words = ["compare", "--a-cmd", f"{REFERENCE}1ms", "--b-cmd", f"{REFERENCE}50ms", *SMALL]
     code = commands.main([*words, "--blocks", "6", "--study", "mine", "--json", "-"])
     found = answer(capsys)
     headline = found["headline"]
@@ -248,14 +248,13 @@ def test_from_python_two_configurations_give_a_result_with_a_table() -> None:
 
 
 def test_a_plan_says_what_the_study_can_show_and_begins_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("grpclab.study.pilot.PILOT_BLOCKS", 2)
     words = ["study", "--plan", "--design", "quick", "--requests", "100", "--max-trial-s", "0.2"]
     assert commands.main(words) == 0
     out = capsys.readouterr().out
     assert "16 configurations x 6 blocks = 96 trials" in out
-    assert "pilot, 2 blocks that do not count" in out
+    assert "pilot, 4 blocks that do not count" in out
     assert re.search(r"with 6 blocks an effect of \d+\.\d % is found in four of five studies", out)
     assert not (tmp_path / "results").exists()
 

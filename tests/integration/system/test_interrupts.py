@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from grpclab.cli.commands import main
+from grpclab.errors import WorkerError
 from grpclab.system import interrupts
 from grpclab.system.json_lines import encode
 from grpclab.system.subprocesses import MARK, Child, receive_any
@@ -142,12 +143,12 @@ class Numbered:
 
 
 @contextlib.contextmanager
-def speaking(*messages: Numbered) -> Iterator[Child]:
+def speaking(*lines: str) -> Iterator[Child]:
     """A child, without a process, that has said that and nothing more."""
     ours, theirs = os.pipe()
     with os.fdopen(ours, "rb") as out, os.fdopen(theirs, "wb") as its_out, pytest.MonkeyPatch.context() as patch:
         patch.setattr(subprocess, "Popen", lambda *_, **__: SimpleNamespace(pid=os.getpid(), stdout=out))
-        its_out.write(b"".join(MARK + encode(message).encode() + b"\n" for message in messages))
+        its_out.write(b"".join(MARK + line.encode() + b"\n" for line in lines))
         its_out.flush()
         child = Child("this", name="a child")
         yield child
@@ -171,7 +172,7 @@ def test_no_line_is_lost_wherever_a_signal_breaks_the_reading(step: int) -> None
         for _, message in receive_any([child], 5, Numbered, every_s=0.1):
             taken.add(message.number)
 
-    with speaking(*(Numbered(number=number) for number in (1, 2, 3))) as child:
+    with speaking(*(encode(Numbered(number=number)) for number in (1, 2, 3))) as child:
         sys.settrace(break_it)
         try:
             take()
@@ -180,3 +181,9 @@ def test_no_line_is_lost_wherever_a_signal_breaks_the_reading(step: int) -> None
         finally:
             sys.settrace(None)
         assert sorted(taken) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("line", ["garbage", "[]", '{"number": "1"}', '{"message": "Lettered", "number": 1}', "{}"])
+def test_a_line_that_is_not_the_message_expected_is_an_error_of_the_child(line: str) -> None:
+    with speaking(line) as child, pytest.raises(WorkerError, match="sent no Numbered"):
+        child.receive(5, Numbered)
