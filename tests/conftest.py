@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from grpclab.factors.config import ServerConfig
 from grpclab.servers.process.launcher import RunningServer, launch
@@ -24,6 +25,10 @@ from tests.support.proxies import Proxy
 
 # Tests press Ctrl-C. A shell that runs us in the background has it ignored, here and in all that we start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The same examples in every run, however slow the machine is.
+settings.register_profile("suite", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 suite.spare_children()
 
 

@@ -13,7 +13,7 @@ import string
 from fractions import Fraction
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from grpclab.errors import UsageError
@@ -21,8 +21,6 @@ from tests.support import kinds
 
 many = settings(
     max_examples=int(os.environ.get("GRPCLAB_EXAMPLES", "60")),
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
 )
 
 REFUSED = object()

@@ -329,7 +329,7 @@ def any_file(draw: st.DrawFn) -> FileDescriptorProto:
     return made
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
 @given(files=st.lists(any_file(), max_size=4))
 def test_any_set_gives_a_call_or_one_line(tmp_path: Path, files: list[FileDescriptorProto]) -> None:
     try:

@@ -16,7 +16,7 @@ from grpclab.metrics import MIN_BEYOND
 LATENCIES = st.lists(st.floats(min_value=1e-5, max_value=100), min_size=1, max_size=300)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(LATENCIES, LATENCIES)
 def test_two_trials_together_are_the_distribution_of_all_their_calls(first: list[float], second: list[float]) -> None:
     apart = distribution([histogram(np.array(first)), histogram(np.array(second))])
@@ -26,7 +26,7 @@ def test_two_trials_together_are_the_distribution_of_all_their_calls(first: list
     np.testing.assert_array_equal(apart.at_or_below, whole.at_or_below)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.floats(min_value=1e-4, max_value=10), min_size=11, max_size=500), st.floats(0, 1))
 def test_a_percentile_is_an_observed_value_to_three_digits(values: list[float], share: float) -> None:
     found = distribution([histogram(np.array(values))])

@@ -211,7 +211,7 @@ def test_holm_does_not_depend_on_the_order_given(p_values: list[float]) -> None:
     assert holm(p_values[::-1])[::-1] == holm(p_values)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(pairs)
 def test_swapping_the_sides_inverts_ratio_and_interval_and_keeps_the_p(
     sides: list[tuple[float, float]],
@@ -226,7 +226,7 @@ def test_swapping_the_sides_inverts_ratio_and_interval_and_keeps_the_p(
     assert back.p_value == pytest.approx(there.p_value, nan_ok=True)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(pairs, st.sampled_from([0.125, 0.5, 4.0, 1024.0]))
 def test_the_unit_of_the_metric_does_not_matter(sides: list[tuple[float, float]], scale: float) -> None:
     old, new = [a for a, _ in sides], [b for _, b in sides]
@@ -235,7 +235,7 @@ def test_the_unit_of_the_metric_does_not_matter(sides: list[tuple[float, float]]
     assert plain.tolist() == scaled.tolist()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(pairs, st.sampled_from([0.5, 2.0, 8.0]))
 def test_a_disturbance_that_a_block_shares_cancels(sides: list[tuple[float, float]], slow: float) -> None:
     calm = trials_of({"old": [a for a, _ in sides], "new": [b for _, b in sides]})

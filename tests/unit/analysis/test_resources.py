@@ -272,7 +272,7 @@ def frames(draw: st.DrawFn) -> pd.DataFrame:
     return frame.drop(columns=draw(columns))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(frame=frames(), cores=st.sampled_from([ONE, FOUR, None, StoredCores(shared=True)]))
 def test_no_frame_raises_and_no_window_or_stream_limit_is_named_without_a_faster_pair(
     frame: pd.DataFrame, cores: StoredCores | None

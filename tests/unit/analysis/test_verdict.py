@@ -136,7 +136,7 @@ def test_the_promised_number_of_blocks_decides_in_about_four_cases_of_five() -> 
     assert 0.7 <= decided / 200 <= 0.92
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.floats(0.3, 3.0), st.floats(0.01, 0.6), st.integers(3, 12))
 def test_more_blocks_are_asked_for_than_were_run(ratio: float, half: float, blocks: int) -> None:
     found = blocks_needed(

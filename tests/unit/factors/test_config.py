@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from grpclab.errors import FactorError, UsageError
@@ -55,7 +55,6 @@ settings_of_some_factors = st.fixed_dictionaries(
 ).filter(lambda levels: levels.get("load.requests", 1) or levels.get("load.duration_s"))
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_every_level_of_every_factor_survives_being_written_and_read(data: st.DataObject) -> None:
     for factor in FACTORS.values():
@@ -66,7 +65,6 @@ def test_every_level_of_every_factor_survives_being_written_and_read(data: st.Da
         assert (read is None) == (level is None)
 
 
-@settings(deadline=None)
 @given(settings_of_some_factors)
 def test_a_configuration_is_read_back_from_its_own_settings(levels: dict[str, Level]) -> None:
     config = TrialConfig().replace(levels)

@@ -26,7 +26,7 @@ from tests.support.http2_peer import BEGIN, HELLO, REQUEST, Headers, cut, start
 Answer = tuple[tuple[bytes, ...], dict[int, int]]
 Ended = tuple[int, int, str, int, bool, tuple[tuple[str, str], ...]]
 
-PROFILE = settings(deadline=None, max_examples=120, derandomize=True)
+PROFILE = settings(max_examples=120)
 
 
 # ---- exchanges by hand, with every freedom that a server has ---------------------------------------------------

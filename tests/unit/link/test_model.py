@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from grpclab.factors.config import LinkConfig
@@ -14,7 +14,6 @@ UP, DOWN = Direction.UP, Direction.DOWN
 steps = st.lists(st.tuples(st.floats(0, 0.2), st.binary(min_size=1, max_size=4000)), max_size=20)
 
 
-@settings(deadline=None)
 @given(steps=steps, delay=st.floats(0, 0.1), rate=st.none() | st.floats(1e3, 1e8), late=st.floats(0, 0.05))
 def test_a_line_keeps_order_loses_nothing_and_hands_over_nothing_early(
     steps: list[tuple[float, bytes]], delay: float, rate: float | None, late: float

@@ -23,7 +23,7 @@ def first(count: int, schedule: Iterator[float]) -> list[float]:
     return list(itertools.islice(schedule, count))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(ARRIVALS, RATES, st.integers(1, 9), st.integers(0, 2**31), st.integers(1, 6000))
 def test_the_workers_schedules_are_together_the_single_one(
     arrival: str, rate_rps: float, workers: int, seed: int, count: int
@@ -34,7 +34,7 @@ def test_the_workers_schedules_are_together_the_single_one(
         assert first(len(single[worker::workers]), part) == single[worker::workers]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(RATES, st.floats(0, 1e6), st.integers(0, 10**6))
 def test_a_constant_schedule_has_no_drift(rate_rps: float, starts_at: float, number: int) -> None:
     schedule = planned(rate_rps, "constant", starts_at=starts_at, seed=1, worker=number, workers=number + 1)
@@ -77,7 +77,7 @@ def test_the_schedule_does_not_depend_on_how_much_is_drawn_at_a_time(
 # ---- the window ----------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     arrival=ARRIVALS,
     rate_rps=st.floats(1, 5000),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from grpclab.load.core.gate import Gate, share
@@ -61,7 +61,6 @@ def test_a_call_belongs_to_the_window_by_its_planned_time_however_late_it_is_ask
     assert gate.admitted == 2
 
 
-@settings(deadline=None)
 @given(st.integers(0, 10**9), st.integers(1, 300))
 def test_shares_are_whole_complete_and_as_equal_as_can_be(total: int, parts: int) -> None:
     shares = share(total, parts)

@@ -49,7 +49,7 @@ def queued(planned: list[float], service_s: list[float]) -> list[float]:
 # ---- the open loop -------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     gaps=st.lists(st.integers(0, 20), min_size=1000, max_size=1000),
     service=st.lists(st.integers(1, 18), min_size=1000, max_size=1000),
@@ -180,7 +180,7 @@ def test_a_bound_that_is_touched_and_not_passed_is_no_hit(tmp_path: Path) -> Non
     assert counters.bound_hits == 0
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     gaps=st.lists(st.integers(0, 5), min_size=1, max_size=60),
     service=st.integers(0, 12),

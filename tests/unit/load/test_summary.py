@@ -141,7 +141,7 @@ def test_failed_calls_are_no_throughput() -> None:
     assert window(calls, closes_at=11.0).throughput_rps == pytest.approx(10.0)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     callers=st.integers(1, 20),
     per_caller=st.integers(5, 40),
@@ -326,7 +326,6 @@ def test_percentiles_have_their_nearest_rank_at_every_number_of_calls() -> None:
                 assert value == rank, (name, n)
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(1e-6, 10), min_size=20, max_size=200))
 def test_percentiles_lie_between_the_extremes_and_in_order(latency: list[float]) -> None:
     tails = [v for v in percentiles(np.array(latency)).values() if not math.isnan(v)]
@@ -346,7 +345,7 @@ def test_the_histogram_holds_every_call_and_agrees_with_the_percentiles_to_three
         assert microseconds / 1e6 == pytest.approx(percentile(latency, q), rel=1e-3, abs=1e-6)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.floats(0, 4000), max_size=50))
 def test_the_histogram_is_what_one_call_after_the_other_gives(latency: list[float]) -> None:
     one_by_one = HdrHistogram(HDR_LOWEST_US, HDR_HIGHEST_US, HDR_DIGITS)

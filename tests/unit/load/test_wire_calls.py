@@ -46,7 +46,7 @@ class Queue:
         self._net._loop.call_at(self._free_at, server.answer, stream_id)
 
 
-@settings(deadline=None, max_examples=10, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.integers(0, 20), min_size=200, max_size=200),
     st.lists(st.integers(1, 18), min_size=200, max_size=200),

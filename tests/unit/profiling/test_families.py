@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from grpclab.profiling.families import FAMILIES, OF_THE_HANDLER, WAIT, classify, kernel_share, parse_folded, shares
@@ -149,7 +149,6 @@ def test_without_samples_every_share_is_0() -> None:
     assert shares({}) == dict.fromkeys(FAMILIES, 0.0)
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from([leaf for _, leaf in LEAVES]), st.integers(1, 10_000), min_size=1))
 def test_the_shares_sum_to_1(stacks: dict[str, int]) -> None:
     assert sum(shares(stacks).values()) == pytest.approx(1)

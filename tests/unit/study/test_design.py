@@ -127,7 +127,7 @@ def test_quick_keeps_one_low_level_of_the_curve() -> None:
 # ---- what holds for every plan -------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(any_parameters, st.integers(1, 8))
 def test_every_plan_is_whole(parameters: StudyParameters, server_cores: int) -> None:
     found = document(DESIGNS[parameters.design].plan(parameters, server_cores))
@@ -139,7 +139,7 @@ def test_every_plan_is_whole(parameters: StudyParameters, server_cores: int) -> 
         assert trial_config(found, name).load.requests == requests
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(any_parameters, st.integers(1, 8))
 def test_every_level_asked_for_is_measured_under_a_name_of_its_own(
     parameters: StudyParameters, server_cores: int
@@ -163,7 +163,7 @@ def test_every_level_asked_for_is_measured_under_a_name_of_its_own(
         assert [c.flat()[row["factor"]] for c in fixed] == [*sorted(parameters.windows_kib), None]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(any_parameters, st.integers(1, 8))
 def test_every_comparison_is_of_two_different_configurations_in_one_scenario(
     parameters: StudyParameters, server_cores: int
@@ -440,7 +440,6 @@ def test_the_default_has_enough_blocks_for_a_verdict() -> None:
 # ---- the order -----------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.text("abc", min_size=1, max_size=4), min_size=1, max_size=12, unique=True),
     st.integers(1, 6),

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from grpclab.errors import DesignError
@@ -171,7 +171,6 @@ def test_a_study_is_measured_as_a_python_client_does_unless_told_otherwise() -> 
     assert [StudyParameters(engine=engine).engine for engine in ENGINES] == ["wire", "grpcio"]
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 100_000), min_size=1, max_size=8))
 def test_a_list_keeps_its_order_and_loses_its_repetitions(levels: list[int]) -> None:
     words = ",".join(map(str, levels))

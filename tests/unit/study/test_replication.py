@@ -217,7 +217,7 @@ def test_277_per_cent_within_a_wide_interval_are_not_decided() -> None:
     assert outcome("throughput", rps(optimized=3700, optimized_wire=3700), noise=0.2)[0] == UNDECIDED
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(ratio=st.floats(0.5, 12), noise=st.floats(0.001, 0.3), blocks=st.integers(1, 8))
 def test_a_verdict_on_throughput_never_contradicts_its_interval(ratio: float, noise: float, blocks: int) -> None:
     made = trials(rps(optimized=1000 * ratio, optimized_wire=1000 * ratio), blocks=blocks, noise=noise)
