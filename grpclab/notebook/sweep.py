@@ -70,11 +70,10 @@ class SweepNotebook:
 
     def collect(self) -> pd.DataFrame:
         """All trials, one row each; see results/<study>/trials.parquet. Fills in the answer."""
-        self.trials = self.study.collect()
-        self.judgement = self.study.judge(self.trials)
+        self.evaluation = self.study.evaluate()
         self.__dict__.pop("_sections", None)  # those of what was there before
         self._top.update(self._answered())
-        return self.trials
+        return self.evaluation.trials
 
     def figures(self) -> Shown:
         """The sections of the report that hold figures and tables, in its order, all but the first folded."""
@@ -94,9 +93,10 @@ class SweepNotebook:
         top = "".join(section.html for section in self._sections if section.anchor in self.TOP)
         more = [section for section in self._sections if section.anchor in VERDICT and section.anchor not in self.TOP]
         links = link.html if link else ""
-        return Shown(html=f"{top}{links}{folded(more)}", text=self.judgement.sentence)
+        return Shown(html=f"{top}{links}{folded(more)}", text=self.evaluation.judgement.sentence)
 
     @functools.cached_property
     def _sections(self) -> list[Section]:
-        histograms = self.study.artifacts(self.trials).histograms
-        return sections(FinishedStudy.of(self.study.manifest, self.trials, self.judgement, histograms=histograms))
+        it = self.evaluation
+        histograms = it.artifacts.histograms
+        return sections(FinishedStudy.of(self.study.manifest, it.trials, it.judgement, histograms=histograms))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from grpclab.errors import GrpclabError, MeasurementError, StorageError
+from grpclab.errors import GrpclabError, StorageError
 from grpclab.report import data, write_index, write_report
 from grpclab.report.data import Packed
 from grpclab.report.files import replace
@@ -38,14 +38,10 @@ def publish(study: Study, *, allow_mixed: bool = False) -> Published:
     no trial yet, DesignError if it holds trials of different machines or versions, unless `allow_mixed`: then the
     report says so.
     """
-    trials = study.collect(allow_mixed=allow_mixed)
-    if trials.empty:
-        damaged = study.damaged_warning()
-        raise MeasurementError(damaged or f"study {study.name} holds no trial yet: run it first")
-    judgement, redactor = masked(study.judge(trials)), study.store.redactor()
-    manifest, trials = redactor.manifest(manifest_document(study.store.folder)), _masked_frame(trials)
+    evaluation, redactor = study.evaluate(allow_mixed=allow_mixed), study.store.redactor()
+    judgement, trials, artifacts = masked(evaluation.judgement), _masked_frame(evaluation.trials), evaluation.artifacts
+    manifest = redactor.manifest(manifest_document(study.store.folder))
     path = study.root / "reports" / f"{study.name}.html"
-    artifacts = study.artifacts(trials)
     finished = FinishedStudy.of(read_manifest(manifest), trials, judgement, artifacts.histograms, artifacts.profiles)
     packed = Packed(
         manifest=manifest,

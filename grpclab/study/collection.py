@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from grpclab.analysis import Judgement
 from grpclab.factors.config import FACTORS
 from grpclab.factors.levels import Level
 from grpclab.metrics import IDENTITY, completed
@@ -40,6 +41,15 @@ class Artifacts:
     profiles: Profiles
     histograms: Histograms
     details: Details
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """A study as its report takes it: the frame of its trials, what they say, and what belongs to single ones."""
+
+    trials: pd.DataFrame
+    judgement: Judgement
+    artifacts: Artifacts
 
 
 def frame(results: Iterable[StoredResult]) -> pd.DataFrame:

@@ -26,7 +26,7 @@ from grpclab.errors import DesignError, GrpclabError, MeasurementError
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.effective import unknown_factors
 from grpclab.study import collection
-from grpclab.study.collection import Artifacts
+from grpclab.study.collection import Artifacts, Evaluation
 from grpclab.study.designs import design, file_design
 from grpclab.study.documents import read_json, write_json
 from grpclab.study.kernel import KERNEL, execute_trial
@@ -287,6 +287,16 @@ class Study:
             f"damaged: of {self.name} {trials} left out, such as {printable(name, 100)}: {why}; the command that began"
             " the study sets it aside and measures it again"
         )
+
+    def evaluate(self, *, allow_mixed: bool = False) -> Evaluation:
+        """Everything that a report shows of the study; writes trials.parquet and verdict.json.
+
+        Raises MeasurementError if it holds no trial yet, DesignError as :meth:`collect` does.
+        """
+        trials = self.collect(allow_mixed=allow_mixed)
+        if trials.empty:
+            raise MeasurementError(self.damaged_warning() or f"study {self.name} holds no trial yet: run it first")
+        return Evaluation(trials=trials, judgement=self.judge(trials), artifacts=self.artifacts(trials))
 
     def artifacts(self, trials: pd.DataFrame) -> Artifacts:
         """What a report shows of single trials beside their frame."""

@@ -1,9 +1,14 @@
-"""A number of calls goes from the command line to the wire in one direction: each room hands it to one below it."""
+"""A value goes through the rooms in one direction.
+
+A number of calls comes from the command line to the wire: each room hands it to one below it. A stored latency comes
+from the room of studies to the report, and both may have `analysis` compute with it.
+"""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import nbformat
@@ -11,11 +16,21 @@ import pytest
 
 from grpclab.cli import commands
 from grpclab.study import runner
+from grpclab.study.runner import Study
 from grpclab.system.paths import notebook
 from grpclab.testing import fake_target
+from grpclab.testing.synthetic import synthetic_study
 from tests.support.traced import value_trace
 
 REQUESTS = 1012
+LATENCY_S = 0.0123457
+THREADS = """
+headline = "server.threads=64"
+profile = false
+blocks = 6
+[factors]
+server.threads = [4, 64]
+"""
 ORDERED, SENT = "load/workers.py:order", "load/core/gate.py:admit"
 """Where a window is ordered from the generator's processes, and where one of them makes a call."""
 
@@ -23,9 +38,13 @@ ORDERED, SENT = "load/workers.py:order", "load/core/gate.py:admit"
 def ways_to_the_load(traces: Path) -> set[tuple[str, ...]]:
     """The rooms on every way by which the value came to the load, each stay once; of a thread and a process those
     since it began."""
-    found = value_trace.receipts(traces, ORDERED)
-    ways = [value_trace.way(found, receipt) for receipt in found.values() if receipt.room == "load"]
-    return {tuple(room for room, _ in itertools.groupby(receipt.room for receipt in way)) for way in ways}
+    found = value_trace.until(value_trace.receipts(traces), ORDERED)
+    return {rooms(value_trace.way(found, receipt)) for receipt in found.values() if receipt.room == "load"}
+
+
+def rooms(receipts: Iterable[value_trace.Receipt]) -> tuple[str, ...]:
+    """The rooms of some receipts, each stay once."""
+    return tuple(room for room, _ in itertools.groupby(receipt.room for receipt in receipts))
 
 
 def in_this_process(_folder: Path, variables: Mapping[str, str | int | bool]) -> str:
@@ -74,3 +93,28 @@ def test_a_study_hands_its_calls_down_to_the_wire(
         assert commands.main(["study", *words]) == 130
     assert ways_to_the_load(traces) == {("cli", "study", "load"), ("study", "load"), ("load",)}
     assert_sent(traces)
+
+
+def test_a_latency_goes_from_the_stored_trial_to_the_figures(
+    traces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GRPCLAB_ROOT", str(tmp_path))
+    (tmp_path / "threads.toml").write_text(THREADS)
+    synthetic_study(Study.described(tmp_path / "threads.toml", root=tmp_path), {})
+    (stored, *_) = sorted((tmp_path / "results").glob("*/trials/*/result.json"))
+    result = json.loads(stored.read_text())
+    stored.write_text(json.dumps(result | {"metrics": {**result["metrics"], "latency_p50_s": LATENCY_S}}))
+    with value_trace.traced(LATENCY_S, traces):
+        assert commands.main(["report", stored.parents[2].name]) == 0
+    found = value_trace.receipts(traces)
+    assert {rooms(value_trace.way(found, receipt)) for receipt in found.values()} == {
+        ("study",),
+        ("study", "analysis"),
+        ("report",),
+        ("report", "analysis"),
+        ("cli",),
+        ("cli", "report"),  # the table at the end
+    }
+    stays = [room for room, _ in itertools.groupby(receipt.room for receipt in found.values())]
+    assert "study" not in stays[stays.index("report") :]
+    assert "report: " in capsys.readouterr().out

@@ -6,4 +6,4 @@ from pathlib import Path
 
 if "GRPCLAB_TRACED_VALUE" in os.environ:
     trace = importlib.import_module("value_trace")
-    trace.start(int(os.environ[trace.VALUE]), Path(os.environ[trace.FOLDER]))
+    trace.start(float(os.environ[trace.VALUE]), Path(os.environ[trace.FOLDER]))

@@ -1,8 +1,8 @@
 """A trace of one value: which functions of the package receive it, in this process and in those that it starts.
 
-A function receives the value where an argument of it is the value, or holds it: in a mapping, a sequence, an attribute,
-or written in a text. The functions that receive it while that one runs have it from there. Processes that are started
-meanwhile are traced by ``sitecustomize`` in this folder, which Python imports at its start.
+A function receives the value where an argument of it is the value, or holds it: in a mapping, a sequence, a frame, an
+attribute, or written in a text. The functions that receive it while that one runs have it from there. Processes that
+are started meanwhile are traced by ``sitecustomize`` in this folder, which Python imports at its start.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ TRIES = 60
 class Trace:
     """The calls of one process that receive the value, written to a file as they begin: time, function, giver."""
 
-    def __init__(self, value: int, folder: Path) -> None:
-        self.value, self.text = value, re.compile(rf"(?<!\d){value}(?!\d)")
+    def __init__(self, value: float, folder: Path) -> None:
+        self.value, self.text = value, re.compile(rf"(?<!\d){re.escape(str(value))}(?!\d)")
         self.file = (folder / f"{os.getpid()}.txt").open("a", buffering=1)
         self.tries: dict[CodeType, int] = {}
         self.holders: dict[FrameType, str] = {}
@@ -50,6 +50,11 @@ class Trace:
             return thing == self.value
         if not depth:
             return False
+        if hasattr(thing, "to_numpy") or hasattr(
+            thing, "__array__"
+        ):  # a frame or a column of one; no library is loaded
+            equal = thing == self.value
+            return bool(equal.any(axis=None)) if hasattr(equal, "any") else False
         if isinstance(thing, dict):
             parts = list(thing.values())
         elif isinstance(thing, list | tuple | set | frozenset):
@@ -98,12 +103,17 @@ class Receipt:
         return self.call.partition(os.sep)[0]
 
 
-def receipts(folder: Path, until: str) -> dict[str, Receipt]:
-    """The receipts of all processes by their calls, up to the first call of the function `until`, which is the last."""
+def receipts(folder: Path) -> dict[str, Receipt]:
+    """The receipts of all processes by their calls, in their order."""
     lines = [line.split() for path in folder.iterdir() for line in path.read_text().splitlines()]
     lines.sort(key=lambda line: float(line[0]))
-    end = next(number for number, (_, call, _giver) in enumerate(lines) if call.startswith(f"{until}:"))
-    return {call: Receipt(call=call, giver=giver.strip("-")) for _, call, giver in lines[: end + 1]}
+    return {call: Receipt(call=call, giver=giver.strip("-")) for _, call, giver in lines}
+
+
+def until(found: Mapping[str, Receipt], function: str) -> dict[str, Receipt]:
+    """The receipts up to the first call of a function, which is the last. Raises StopIteration without one."""
+    end = next(number for number, call in enumerate(found) if call.startswith(f"{function}:"))
+    return dict(itertools.islice(found.items(), end + 1))
 
 
 def way(found: Mapping[str, Receipt], receipt: Receipt) -> list[Receipt]:
@@ -113,7 +123,7 @@ def way(found: Mapping[str, Receipt], receipt: Receipt) -> list[Receipt]:
 
 
 @contextlib.contextmanager
-def traced(value: int, folder: Path) -> Iterator[None]:
+def traced(value: float, folder: Path) -> Iterator[None]:
     """Trace the value in this process and in those that it starts, until the block is left."""
     before = dict(os.environ)
     os.environ |= {VALUE: str(value), FOLDER: str(folder), "PYTHONPATH": str(HERE)}
@@ -128,7 +138,7 @@ def traced(value: int, folder: Path) -> Iterator[None]:
         os.environ |= before
 
 
-def start(value: int, folder: Path) -> Trace:
+def start(value: float, folder: Path) -> Trace:
     """Trace the value in this process, in all its threads, from now on."""
     trace = Trace(value, folder)
     threading.setprofile(trace)
