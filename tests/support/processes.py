@@ -12,8 +12,8 @@ import psutil
 from grpclab.system.subprocesses import STUDY_VARIABLE
 
 
-def until(condition: Callable[[], object], within_s: float = 10.0, *, every_s: float = 0.02) -> bool:
-    """Look again and again; whether the condition held before the time was over."""
+def until(condition: Callable[[], object], within_s: float = 60.0, *, every_s: float = 0.02) -> bool:
+    """Look again and again; whether the condition held before the time was over, which a slow machine may need."""
     end = time.monotonic() + within_s
     while not condition():
         if time.monotonic() > end:
