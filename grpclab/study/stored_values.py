@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from grpclab.analysis.inference.distribution import check_histogram
 from grpclab.analysis.judgement import Judgement
-from grpclab.analysis.study_plan import ALWAYS, StudyPlan
+from grpclab.analysis.study_plan import ALWAYS
 from grpclab.errors import DesignError, GrpclabError
 from grpclab.factors.levels import Level
 from grpclab.study.documents import SCHEMA_VERSION
@@ -84,11 +84,6 @@ def read_measurable(document: Mapping[str, Any], source: object) -> Manifest:
         return read_planned(document)
     except ValueError as error:
         raise DesignError(f"{source} holds no plan that can be measured: {printable(str(error))}") from None
-
-
-def read_plan(document: Mapping[str, Any]) -> StudyPlan:
-    """The plan of a manifest's object. Raises ValueError for one that holds something of another type."""
-    return read(StudyPlan, document)
 
 
 def read_verdict(document: Mapping[str, Any]) -> Judgement:

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+VALID = {"valid": True, "invalid_reason": "", "limited_by": ""}
+"""The columns of a valid trial that nothing limited."""
+
 
 def trials_of(levels: Mapping[str, Sequence[float]], metric: str = "throughput_rps") -> pd.DataFrame:
     """Valid trials of each configuration, one level of the metric a block."""
@@ -14,9 +17,7 @@ def trials_of(levels: Mapping[str, Sequence[float]], metric: str = "throughput_r
             "scenario": "chatter",
             "configuration": name,
             "block": block,
-            "valid": True,
-            "invalid_reason": "",
-            "limited_by": "",
+            **VALID,
             metric: level,
         }
         for name, values in levels.items()

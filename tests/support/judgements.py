@@ -12,6 +12,7 @@ import pandas as pd
 from grpclab.analysis import Judgement, analyse
 from grpclab.analysis.study_plan import StudyPlan
 from tests.support import plans
+from tests.support.frames import VALID
 
 METRIC = "throughput_rps"
 LEVELS = {"basic": 100.0, "reuse": 300.0, "optimized": 340.0, "basic-again": 100.0}
@@ -27,9 +28,7 @@ def trials(
             "scenario": "chatter",
             "configuration": name,
             "block": block,
-            "valid": True,
-            "invalid_reason": "",
-            "limited_by": "",
+            **VALID,
             "requests": 500.0,
             "errors": 0.0,
             "errors_by_status": "{}",

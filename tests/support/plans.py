@@ -8,7 +8,7 @@ from typing import Any
 
 from grpclab.analysis.study_plan import PlannedEngines, StudyPlan
 from grpclab.study.designs.design import argument_rows
-from grpclab.study.stored_values import read_plan, written
+from grpclab.study.stored_values import read, written
 
 
 def document(plan: StudyPlan) -> dict[str, Any]:
@@ -18,7 +18,7 @@ def document(plan: StudyPlan) -> dict[str, Any]:
 
 def value(document: Mapping[str, Any]) -> StudyPlan:
     """The plan of a document, read as a manifest's is."""
-    return read_plan(json.loads(json.dumps(document)))
+    return read(StudyPlan, json.loads(json.dumps(document)))
 
 
 def bare() -> dict[str, Any]:

@@ -14,11 +14,12 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
+from grpclab.analysis.study_plan import StudyPlan
 from grpclab.report import assets, past, recurrence, write_index
 from grpclab.report.figures import history
 from grpclab.report.past import SUMMARY_SCHEMA, settings_digest, summary
 from grpclab.report.recurrence import changes
-from grpclab.study.stored_values import read_plan
+from grpclab.study.stored_values import read
 from tests.support import chromium, synthetic
 from tests.support.finished import finished, written_report
 from tests.support.pages import EVIL, Page
@@ -103,7 +104,7 @@ def test_sixty_configurations_stay_below_20_kb(made: synthetic.MadeStudy) -> Non
 def test_the_same_settings_have_the_same_digest_and_a_server_of_ones_own_is_a_setting() -> None:
     def digest(settings: dict[str, Any], subject: dict[str, Any] | None = None) -> str:
         rows = [{"name": "a", "settings": settings}]
-        return settings_digest(read_plan({"configurations": rows, "subjects": {"a": subject or {}}}), "a")
+        return settings_digest(read(StudyPlan, {"configurations": rows, "subjects": {"a": subject or {}}}), "a")
 
     one = digest({"server.threads": 4, "client.pooling": "pool"})
     assert one == digest({"client.pooling": "pool", "server.threads": 4.0})

@@ -29,7 +29,7 @@ from grpclab.study.documents import write_json
 from grpclab.study.model import Manifest
 from grpclab.study.runner import Study
 from grpclab.study.store import Store
-from grpclab.study.stored_values import read_manifest, read_plan
+from grpclab.study.stored_values import read, read_manifest
 from grpclab.study.target import Subject
 from grpclab.system.notices import Notice
 from grpclab.text import credentials, redaction
@@ -250,8 +250,8 @@ def test_a_configuration_may_be_called_references(redactor: Redactor) -> None:
 
 def test_the_same_setting_with_a_secret_is_the_same_in_two_studies() -> None:
     def plan(salt: bytes, name: str) -> StudyPlan:
-        return read_plan(
-            Redactor(salt).manifest({"subjects": {"a": {"metadata": ["authorization=x", f"user={name}"]}}})
+        return read(
+            StudyPlan, Redactor(salt).manifest({"subjects": {"a": {"metadata": ["authorization=x", f"user={name}"]}}})
         )
 
     assert settings_digest(plan(b"1", "me"), "a") == settings_digest(plan(b"2", "me"), "a")

@@ -12,7 +12,7 @@ from grpclab.study.designs import compare_design
 from grpclab.study.documents import plain
 from grpclab.study.parameters import DESIGNS, StudyParameters
 from grpclab.study.sides import PairOptions, pair
-from grpclab.study.stored_values import read_manifest, read_plan, written
+from grpclab.study.stored_values import read, read_manifest, written
 from tests.support import first_edition
 
 COMMAND = "python3 -m http.server {port}"
@@ -28,8 +28,8 @@ def test_a_plan_that_was_written_is_read_as_it_was_planned(design: str) -> None:
     plan = planned_comparison() if design == "compare" else DESIGNS[design].plan(StudyParameters(design=design), 2)
     document = written(plan)
     assert plain(document) == document
-    assert read_plan(document) == plan
-    assert written(read_plan(document)) == document
+    assert read(StudyPlan, document) == plan
+    assert written(read(StudyPlan, document)) == document
 
 
 def test_every_manifest_of_the_first_edition_is_written_as_it_is_stored(tmp_path: Path) -> None:
