@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
+import scipy
 
 Floats = npt.NDArray[np.float64]
 
@@ -184,7 +184,7 @@ def t_interval(values: npt.ArrayLike) -> Interval:
     mean = float(sample.mean())
     if sample.size < FEWEST_FOR_INTERVAL:
         return Interval(mean=mean, low=math.nan, high=math.nan, blocks=int(sample.size))
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, sample.size - 1)) * _spread(sample) / math.sqrt(sample.size)
+    half = float(scipy.stats.t.ppf((1 + CONFIDENCE) / 2, sample.size - 1)) * _spread(sample) / math.sqrt(sample.size)
     return Interval(mean=mean, low=mean - half, high=mean + half, blocks=int(sample.size))
 
 
@@ -211,7 +211,7 @@ def sign_flip_p(ln_ratios: npt.ArrayLike) -> float:
         return math.nan
     # In units of the largest and rounded, so that means that are equal tie, in whatever order they were summed.
     scaled = sample / (np.abs(sample).max() or 1.0)
-    result = stats.permutation_test(
+    result = scipy.stats.permutation_test(
         (scaled,),
         _rounded_mean,
         permutation_type="samples",
@@ -236,7 +236,7 @@ def paired_t_p(ln_ratios: npt.ArrayLike) -> float:
     spread, mean = _spread(sample), float(sample.mean())
     if spread == 0:
         return 1.0 if abs(mean) < 1e-12 else 0.0
-    return float(2 * stats.t.sf(abs(mean) / (spread / math.sqrt(sample.size)), sample.size - 1))
+    return float(2 * scipy.stats.t.sf(abs(mean) / (spread / math.sqrt(sample.size)), sample.size - 1))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

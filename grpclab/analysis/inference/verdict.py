@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
 from grpclab.analysis.inference.ratios import (
     ALPHA,
@@ -167,13 +167,13 @@ def blocks_needed(
     spread = spread_of(ci_low=ci_low, ci_high=ci_high, blocks=blocks)
     sizes = np.arange(blocks + 1, MOST_BLOCKS + 1)
     error = spread / np.sqrt(sizes)
-    margin = error * stats.t.ppf(POWER, sizes - 1)
+    margin = error * scipy.stats.t.ppf(POWER, sizes - 1)
     if low_edge <= middle <= high_edge:
         gap = min(high_edge - middle, middle - low_edge)
-        enough = gap > error * stats.t.ppf((1 + CONFIDENCE) / 2, sizes - 1) + margin
+        enough = gap > error * scipy.stats.t.ppf((1 + CONFIDENCE) / 2, sizes - 1) + margin
     else:
         gap = middle - high_edge if middle > 0 else low_edge - middle
-        strict = error * stats.t.ppf(1 - ALPHA / (2 * max(1, tests)), sizes - 1)
+        strict = error * scipy.stats.t.ppf(1 - ALPHA / (2 * max(1, tests)), sizes - 1)
         enough = (abs(middle) > strict + margin) & (gap > margin)
     enough &= sizes >= fewest_blocks()
     return int(sizes[enough.argmax()]) if enough.any() else None
@@ -182,7 +182,7 @@ def blocks_needed(
 def spread_of(*, ci_low: float, ci_high: float, blocks: int) -> float:
     """The standard deviation of ln ratios over blocks, read back from their 95 % interval: the block noise."""
     half = (math.log(ci_high) - math.log(ci_low)) / 2
-    return half / float(stats.t.ppf((1 + CONFIDENCE) / 2, blocks - 1)) * math.sqrt(blocks)
+    return half / float(scipy.stats.t.ppf((1 + CONFIDENCE) / 2, blocks - 1)) * math.sqrt(blocks)
 
 
 def smallest_effect(spread: float, blocks: int) -> float:
@@ -190,7 +190,7 @@ def smallest_effect(spread: float, blocks: int) -> float:
 
     exp((t(0.975) + t(0.8)) spread / sqrt(n)) - 1, with n - 1 degrees of freedom: see :func:`blocks_needed`.
     """
-    quantiles = float(stats.t.ppf(1 - ALPHA / 2, blocks - 1)) + float(stats.t.ppf(POWER, blocks - 1))
+    quantiles = float(scipy.stats.t.ppf(1 - ALPHA / 2, blocks - 1)) + float(scipy.stats.t.ppf(POWER, blocks - 1))
     return math.expm1(quantiles * spread / math.sqrt(blocks))
 
 

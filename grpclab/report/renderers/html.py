@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import nbformat
-from nbconvert import HTMLExporter, TemplateExporter
+from typing import TYPE_CHECKING, Any
 
 from grpclab.report import assets, files
 from grpclab.report.blocks import Section
@@ -16,6 +13,9 @@ from grpclab.report.data import Packed
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.past import summary
 from grpclab.report.svg import palette
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 
 def write_report(path: Path | str, study: FinishedStudy, packed: Packed) -> Path:
@@ -52,20 +52,24 @@ class Head:
     data: str = ""
 
 
-def render(nb: nbformat.NotebookNode) -> str:
+def render(nb: NotebookNode) -> str:
     """The page of a notebook as :func:`notebook` makes it, as text.
 
     nbconvert's own last step is left out: it reads the page once more and writes the names of a drawing's elements in
     small letters, which is no SVG any more.
     """
+    from nbconvert import HTMLExporter, TemplateExporter
+
     make_exporter: Any = HTMLExporter
     exporter = make_exporter(template_name="grpclab", extra_template_basedirs=[str(assets.TEMPLATES)])
     page, _ = TemplateExporter.from_notebook_node(exporter, nb)
     return str(page)
 
 
-def notebook(parts: list[Section], head: Head) -> nbformat.NotebookNode:
+def notebook(parts: list[Section], head: Head) -> NotebookNode:
     """The report as a notebook: one cell a section, with the section as its output."""
+    import nbformat
+
     v4: Any = nbformat.v4
     cells = [
         v4.new_code_cell(
@@ -89,5 +93,5 @@ def notebook(parts: list[Section], head: Head) -> nbformat.NotebookNode:
             "scripts": assets.ELEMENTS if head.data else assets.WITHOUT_DATA,
         },
     }
-    made: nbformat.NotebookNode = v4.new_notebook(cells=cells, metadata=metadata)
+    made: NotebookNode = v4.new_notebook(cells=cells, metadata=metadata)
     return made
