@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
+import scipy
 
 Floats = npt.NDArray[np.float64]
 
@@ -193,7 +193,7 @@ def paired_levels(
 @functools.cache
 def t_quantile(share: float, degrees: int) -> float:
     """The value below which that share of Student's t distribution lies."""
-    return float(stats.t.ppf(share, degrees))
+    return float(scipy.stats.t.ppf(share, degrees))
 
 
 def t_interval(values: npt.ArrayLike) -> Interval:
@@ -232,7 +232,7 @@ def sign_flip_p(ln_ratios: npt.ArrayLike) -> float:
         return math.nan
     # In units of the largest and rounded, so that means that are equal tie, in whatever order they were summed.
     scaled = sample / (np.abs(sample).max() or 1.0)
-    result = stats.permutation_test(
+    result = scipy.stats.permutation_test(
         (scaled,),
         _rounded_mean,
         permutation_type="samples",
@@ -257,7 +257,7 @@ def paired_t_p(ln_ratios: npt.ArrayLike) -> float:
     spread, mean = _spread(sample), float(sample.mean())
     if spread == 0:
         return 1.0 if abs(mean) < 1e-12 else 0.0
-    return float(2 * stats.t.sf(abs(mean) / (spread / math.sqrt(sample.size)), sample.size - 1))
+    return float(2 * scipy.stats.t.sf(abs(mean) / (spread / math.sqrt(sample.size)), sample.size - 1))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

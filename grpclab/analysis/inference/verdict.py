@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
 from grpclab.analysis.inference.ratios import (
     ALPHA,
@@ -185,7 +185,7 @@ def blocks_needed(
 @functools.lru_cache(maxsize=64)
 def _quantiles(share: float) -> Floats:
     """:func:`.ratios.t_quantile` with 0 to MOST_BLOCKS - 1 degrees of freedom, NaN for none."""
-    quantiles: Floats = np.asarray(stats.t.ppf(share, np.arange(MOST_BLOCKS)))
+    quantiles: Floats = np.asarray(scipy.stats.t.ppf(share, np.arange(MOST_BLOCKS)))
     quantiles.flags.writeable = False
     return quantiles
 
