@@ -31,12 +31,11 @@ of it.
 from __future__ import annotations
 
 import importlib
-import importlib.abc
 import importlib.machinery
 import sys
 from collections.abc import Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 __version__ = "0.1.0"
 
@@ -104,8 +103,11 @@ _ALIASES = {
 """Modules that notebooks of the first edition import or name, and where they are now; until 1.0."""
 
 
-class _Aliases(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Imports a module under the name that it had in the first edition."""
+class _Aliases:
+    """Imports a module under the name that it had in the first edition.
+
+    Of no class of ``importlib.abc``, which takes longer to import than all else here.
+    """
 
     def find_spec(
         self,
@@ -113,7 +115,7 @@ class _Aliases(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         path: Sequence[str] | None = None,  # noqa: ARG002
         target: ModuleType | None = None,  # noqa: ARG002
     ) -> importlib.machinery.ModuleSpec | None:
-        return importlib.machinery.ModuleSpec(fullname, self) if fullname in _ALIASES else None
+        return importlib.machinery.ModuleSpec(fullname, cast("Any", self)) if fullname in _ALIASES else None
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
         module = importlib.import_module(_ALIASES[spec.name])

@@ -41,11 +41,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("retry_processes"):
         suite.retry_processes(items)
+    if hasattr(config, "workerinput"):
+        suite.longest_first(items)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Whole lanes go to the workers, in the order of the collection: pure tests, which are short, come last."""
+    """Whole lanes go to the workers, in the order in which the tests are collected."""
     from xdist.scheduler import LoadScopeScheduling
 
     config.option.loadscopereorder = False

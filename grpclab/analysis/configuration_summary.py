@@ -249,24 +249,27 @@ def _connected(text: object) -> float:
         return math.nan
 
 
+_Setting = tuple[Level, ...]
+
+
 class Neighbours:
     """The configurations of a study that are equal in all factors but one."""
 
     def __init__(self, trials: pd.DataFrame, measured: Sequence[Measured]) -> None:
         self._trials = trials
         self._measured = [m for m in measured if len(m.levels) == len(FACTORS)]
+        self._alike: dict[str, dict[_Setting, list[Measured]]] = {}
 
     def raised(self, of: Measured, factor: str) -> list[Measured]:
         """Those of its scenario in which that factor alone is higher; none where a factor is not known."""
         if len(of.levels) < len(FACTORS):
             return []
-        return [
-            other
-            for other in self._measured
-            if other.scenario == of.scenario
-            and _height(other, factor) > _height(of, factor)
-            and all(other.levels[name] == of.levels[name] for name in FACTORS if name != factor)
-        ]
+        if factor not in self._alike:
+            alike = self._alike.setdefault(factor, {})
+            for m in self._measured:
+                alike.setdefault(_setting_but(m, factor), []).append(m)
+        others = self._alike[factor].get(_setting_but(of, factor), ())
+        return [other for other in others if _height(other, factor) > _height(of, factor)]
 
     def faster(self, of: Measured, factor: str) -> Comparison | None:
         """The one with the highest median that is `faster` by the project's own comparison
@@ -275,13 +278,21 @@ class Neighbours:
         for other in sorted(self.raised(of, factor), key=lambda m: -m.median(METRIC)):
             if not other.median(METRIC) > of.median(METRIC):
                 return None
-            pair = self._trials[column(self._trials, "configuration").isin([of.configuration, other.configuration])]
             comparison = compare(
-                pair, scenario=of.scenario, metric=METRIC, baseline=of.configuration, candidate=other.configuration
+                self._trials,
+                scenario=of.scenario,
+                metric=METRIC,
+                baseline=of.configuration,
+                candidate=other.configuration,
             )
             if comparison.verdict == "faster":
                 return comparison
         return None
+
+
+def _setting_but(measured: Measured, factor: str) -> _Setting:
+    """The scenario and all levels but that of one factor."""
+    return (measured.scenario, *(measured.levels[name] for name in FACTORS if name != factor))
 
 
 def _height(measured: Measured, factor: str) -> float:

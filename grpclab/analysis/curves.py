@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from grpclab.analysis.inference.ratios import block_values, log_t_interval, trials_of
+from grpclab.analysis.inference.ratios import block_columns, block_values, log_t_interval, trials_of
 from grpclab.analysis.inference.validity import limits_of
 from grpclab.analysis.inference.verdict import Comparison
 from grpclab.analysis.judgement import compare_planned, headline_of, judge_family, other_comparisons
@@ -23,7 +23,7 @@ def levels(trials: pd.DataFrame, configurations: Sequence[str], metric: str) -> 
     """
     rows = []
     for name in configurations:
-        measured = trials_of(trials, name)
+        measured = trials_of(trials, name, columns=block_columns(metric))
         values, reasons = block_values(measured, metric)
         interval = log_t_interval(list(values.values()))
         notes = [f"block {block} left out: {reason}" for block, reason in sorted(reasons.items())]

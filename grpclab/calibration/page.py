@@ -12,7 +12,7 @@ from grpclab.calibration.experiments import EXPERIMENTS
 from grpclab.calibration.store import About, Results
 from grpclab.report import files, tables, words
 from grpclab.report.blocks import Section, Shown
-from grpclab.report.renderers.html import Head, notebook, render
+from grpclab.report.renderers.html import Head, page
 from grpclab.report.words import esc
 
 TITLE = "The lab measures itself"
@@ -90,7 +90,7 @@ def write(results: Results, made: Mapping[str, Section] | None = None) -> Path:
         created_at=about.created_at,
         machine=", ".join(filter(None, (machine.host, machine.cpu_model))),
     )
-    return files.replace(results.report, render(notebook(sections(results, made), head)))
+    return files.replace(results.report, page(sections(results, made), head))
 
 
 def _why_not(results: Results, name: str) -> str:

@@ -123,19 +123,31 @@ class FinishedStudy:
 
     def rows(self, configuration: str, *, valid: bool = True) -> pd.DataFrame:
         """The trials of one configuration, in order of the blocks."""
-        rows = self._by_configuration.get(configuration, self.trials.iloc[:0])
-        return rows[rows["valid"]] if valid else rows
+        return (self._valid if valid else self._by_configuration).get(configuration, self.trials.iloc[:0])
 
     @functools.cached_property
     def _by_configuration(self) -> dict[str, pd.DataFrame]:
         ordered = self.trials.sort_values(["block", "order"])
         return {str(name): rows for name, rows in ordered.groupby("configuration", sort=False)}
 
+    @functools.cached_property
+    def _valid(self) -> dict[str, pd.DataFrame]:
+        return {name: rows[rows["valid"]] for name, rows in self._by_configuration.items()}
+
     def without_effect(self, configuration: str) -> dict[str, str]:
         """The factors that do not act in a configuration, each with the reason: by the plan's rules, or as seen.
 
         What the trials saw comes first; where not all of them saw it, it says in how many.
         """
+        if configuration not in self._without_effect:
+            self._without_effect[configuration] = self._idle_factors(configuration)
+        return self._without_effect[configuration]
+
+    @functools.cached_property
+    def _without_effect(self) -> dict[str, dict[str, str]]:
+        return {}
+
+    def _idle_factors(self, configuration: str) -> dict[str, str]:
         reasons = dict(self.configuration(configuration).without_effect)
         trials = [_reasons(text) for text in self.rows(configuration)["without_effect"]]
         for factor in dict.fromkeys(factor for trial in trials for factor in trial):

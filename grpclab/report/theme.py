@@ -17,7 +17,6 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import seaborn as sns
 from matplotlib import style
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -50,6 +49,8 @@ _CLIP = re.compile(r"\bp[0-9a-f]{10}\b")
 
 
 def _rc() -> Any:
+    import seaborn as sns
+
     # Any: the stubs of matplotlib want the literal names of its settings.
     return {
         **sns.axes_style("ticks"),
@@ -154,6 +155,8 @@ def _numbered(svg: str) -> str:
 
 def clean(ax: Axes, *, grid: str = "y") -> None:
     """Two spines, a light grid behind the data."""
+    import seaborn as sns
+
     sns.despine(ax=ax, left=grid == "y", bottom=False)
     if grid:
         ax.grid(True, axis="both" if grid == "both" else grid, which="major")  # type: ignore[arg-type]

@@ -7,7 +7,6 @@ own.
 
 from __future__ import annotations
 
-import importlib.metadata
 import math
 import os
 import platform
@@ -248,14 +247,16 @@ def timer_quality(
 
 def versions(environ: Mapping[str, str] = os.environ) -> dict[str, Json]:
     """Versions by distribution, None where missing; ``grpc_environment`` holds the GRPC_* variables."""
+    from importlib import metadata  # a generator's process needs the rest of this module only, and starts faster
+
     installed: dict[str, Json] = {
         "python": platform.python_version(),
         "implementation": platform.python_implementation(),
     }
     for name in PACKAGES:
         try:
-            installed[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
+            installed[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
             installed[name] = None
     installed["grpc_environment"] = {n: v for n, v in sorted(environ.items()) if n.startswith("GRPC_")}
     return installed

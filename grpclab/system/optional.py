@@ -6,7 +6,6 @@ import contextlib
 import json
 import shlex
 from collections.abc import Iterator
-from importlib import metadata
 from urllib.parse import unquote, urlsplit
 
 from grpclab.errors import MissingDependencyError
@@ -16,6 +15,8 @@ NAME = "grpclab"
 
 def install_command(extra: str) -> str:
     """The command that adds an extra to this installation: from the clone, the wheel or the repository it came from."""
+    from importlib import metadata  # long to import, and every server's process imports this module
+
     try:
         source = json.loads(metadata.distribution(NAME).read_text("direct_url.json") or "{}")
     except (metadata.PackageNotFoundError, ValueError):

@@ -125,5 +125,6 @@ def fake_target(
     try:
         yield target
     finally:
+        stopped = server.stop(None)  # ends the calls inside, before one of them can still be answered
         over.set()
-        server.stop(None).wait(STOP_S)
+        stopped.wait(STOP_S)

@@ -1,8 +1,8 @@
-"""How the suite runs: two lanes beside a pool, what is tried once more, and what a failed run leaves behind.
+"""How the suite runs: its lanes, what begins first, what is tried once more, and what a failed run leaves behind.
 
-With ``pytest -n 3`` the tests whose figures suffer from each other run one after the other in one worker process, those
-of the command line, of notebooks and browsers in another, and all others, file by file, in whichever is free. Without
-``-n`` all run in one process.
+With ``pytest -n 3`` the tests whose figures suffer from each other run one after the other in one worker process; those
+of browsers and those of notebooks, which share what they draw and measure, in one each; all others, file by file, in
+whichever is free. What takes longest begins first. Without ``-n`` all run in one process.
 """
 
 from __future__ import annotations
@@ -31,10 +31,14 @@ MEASURES = (
     "tests/integration/study/test_resources.py",
 )
 """Where tests judge what they measure: never two at once."""
-POOL = tuple(
-    f"tests/integration/{room}/" for room in ("calibration", "diagnostics", "factors", "load", "servers", "study")
+SHARES = ("tests/browser/", "tests/integration/notebook/")
+"""Folders whose tests share what they draw and measure."""
+LONGEST = (
+    *("tests/unit/study/test_replication.py", "tests/unit/project/test_example.py", "tests/unit/report/"),
+    *("tests/unit/notebook/", "tests/unit/calibration/"),
 )
-"""Where tests need real servers, but no figure of theirs suffers when others run."""
+"""The pure tests that take longest: begun last, one of them would keep the others waiting for the end."""
+_ORDER: tuple[str | tuple[str, ...], ...] = (MEASURES, *SHARES, PROCESSES, LONGEST, "")
 FAILURES = "test-failures.txt"
 """The file in the project's folder that a failed run leaves behind."""
 
@@ -53,9 +57,12 @@ def lane(nodeid: str) -> str:
     """The tests that run in one worker process, one after the other."""
     if nodeid.startswith(MEASURES):
         return "measures"
-    if nodeid.startswith(PROCESSES) and not nodeid.startswith(POOL):
-        return "processes"
-    return nodeid.partition("::")[0]
+    return next((folder for folder in SHARES if nodeid.startswith(folder)), nodeid.partition("::")[0])
+
+
+def longest_first(items: list[pytest.Item]) -> None:
+    """Put the lanes first, then other tests of processes and the longest pure ones; within a file nothing changes."""
+    items.sort(key=lambda item: next(n for n, folders in enumerate(_ORDER) if item.nodeid.startswith(folders)))
 
 
 def retry_processes(items: Iterable[pytest.Item]) -> None:

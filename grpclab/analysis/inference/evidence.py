@@ -54,7 +54,7 @@ def shift(trials: pd.DataFrame, baseline: str, candidate: str, values: pd.Series
 
 
 def _by_block(trials: pd.DataFrame, configuration: str, values: pd.Series[float]) -> pd.Series[float]:
-    rows = valid_trials(trials_of(trials, configuration))
+    rows = valid_trials(trials_of(trials, configuration, columns=("valid", "block")))
     return values.loc[rows.index].groupby(column(rows, "block")).mean()
 
 

@@ -11,6 +11,7 @@ Sources: paired t on logarithms of ratios, Student 1908; sign flip, Fisher, The 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
+import scipy
 
 Floats = npt.NDArray[np.float64]
 
@@ -74,17 +75,30 @@ def numbers(trials: pd.DataFrame, name: str) -> pd.Series:
     return values.where(np.isfinite(values))
 
 
-def trials_of(trials: pd.DataFrame, configuration: str, scenario: str | None = None) -> pd.DataFrame:
-    """The rows of one configuration, valid or not; of one scenario where it is given."""
+def trials_of(
+    trials: pd.DataFrame, configuration: str, scenario: str | None = None, *, columns: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """The rows of one configuration, valid or not; of one scenario where it is given.
+
+    With `columns` only those of them that the frame has: to take rows out of the hundred and more columns of a study
+    is most of the cost of looking at one.
+    """
     keep = column(trials, "configuration").eq(configuration)
     if scenario is not None:
         keep &= column(trials, "scenario").eq(scenario)
+    if columns is not None:
+        trials = trials[[name for name in dict.fromkeys(columns) if name in trials.columns]]
     return trials[keep]
 
 
 def valid_trials(trials: pd.DataFrame) -> pd.DataFrame:
     """The rows whose `valid` is true; a missing value is not."""
     return trials[column(trials, "valid").eq(True)]
+
+
+def block_columns(metric: str) -> tuple[str, ...]:
+    """The columns that :func:`block_values` reads."""
+    return "block", "valid", metric, "invalid_reason"
 
 
 def block_values(trials: pd.DataFrame, metric: str) -> tuple[dict[int, float], dict[int, str]]:
@@ -129,7 +143,8 @@ def block_values(trials: pd.DataFrame, metric: str) -> tuple[dict[int, float], d
 
 def pair_blocks(trials: pd.DataFrame, *, scenario: str, metric: str, baseline: str, candidate: str) -> Pairing:
     """Pair the two configurations block by block, and say what was left out and why."""
-    sides = {name: trials_of(trials, name, scenario) for name in (baseline, candidate)}
+    columns = block_columns(metric)
+    sides = {name: trials_of(trials, name, scenario, columns=columns) for name in (baseline, candidate)}
     absent = [name for name, rows in sides.items() if rows.empty]
     notes = [f"no trial of {name} in {scenario}" for name in absent]
     by_side = {name: block_values(rows, metric) for name, rows in sides.items()}
@@ -175,6 +190,12 @@ def paired_levels(
     return log_t_interval(pairs["baseline"]), log_t_interval(pairs["candidate"])
 
 
+@functools.cache
+def t_quantile(share: float, degrees: int) -> float:
+    """The value below which that share of Student's t distribution lies."""
+    return float(scipy.stats.t.ppf(share, degrees))
+
+
 def t_interval(values: npt.ArrayLike) -> Interval:
     """The mean and its two-sided 95 % t interval, mean -/+ t(0.975, n - 1) s / sqrt(n). Values that are not
     finite are left out; below FEWEST_FOR_INTERVAL of them there is no interval."""
@@ -184,7 +205,7 @@ def t_interval(values: npt.ArrayLike) -> Interval:
     mean = float(sample.mean())
     if sample.size < FEWEST_FOR_INTERVAL:
         return Interval(mean=mean, low=math.nan, high=math.nan, blocks=int(sample.size))
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, sample.size - 1)) * _spread(sample) / math.sqrt(sample.size)
+    half = t_quantile((1 + CONFIDENCE) / 2, sample.size - 1) * _spread(sample) / math.sqrt(sample.size)
     return Interval(mean=mean, low=mean - half, high=mean + half, blocks=int(sample.size))
 
 
@@ -211,7 +232,7 @@ def sign_flip_p(ln_ratios: npt.ArrayLike) -> float:
         return math.nan
     # In units of the largest and rounded, so that means that are equal tie, in whatever order they were summed.
     scaled = sample / (np.abs(sample).max() or 1.0)
-    result = stats.permutation_test(
+    result = scipy.stats.permutation_test(
         (scaled,),
         _rounded_mean,
         permutation_type="samples",
@@ -236,7 +257,7 @@ def paired_t_p(ln_ratios: npt.ArrayLike) -> float:
     spread, mean = _spread(sample), float(sample.mean())
     if spread == 0:
         return 1.0 if abs(mean) < 1e-12 else 0.0
-    return float(2 * stats.t.sf(abs(mean) / (spread / math.sqrt(sample.size)), sample.size - 1))
+    return float(2 * scipy.stats.t.sf(abs(mean) / (spread / math.sqrt(sample.size)), sample.size - 1))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

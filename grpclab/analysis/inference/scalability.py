@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize
+import scipy
 
 from grpclab.analysis.inference.ratios import Floats
 
@@ -60,7 +60,7 @@ def fit(levels: Sequence[float], throughput_rps: Sequence[float]) -> Scalability
 
     start = [float(measured[np.argmin(at)] / at.min()), 0.05, 1e-4]
     try:
-        values, _ = optimize.curve_fit(
+        values, _ = scipy.optimize.curve_fit(
             logarithm, at, np.log(measured), p0=start, bounds=([1e-9, 0.0, 0.0], [math.inf, 1.0, 1.0]), maxfev=20_000
         )
     except (RuntimeError, ValueError) as error:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
+import scipy
 
 from grpclab.analysis.inference.ratios import CONFIDENCE, block_ratios, column, numbers, valid_trials
 
@@ -57,9 +57,9 @@ def drift(trials: pd.DataFrame) -> Drift | None:
     if len(means) < FEWEST_BLOCKS:
         return None
     at, level = means.index.to_numpy(dtype=float), means.to_numpy(dtype=float)
-    line = stats.linregress(at, level)
+    line = scipy.stats.linregress(at, level)
     length = float(at[-1] - at[0])
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(means) - 2)) * float(line.stderr)
+    half = float(scipy.stats.t.ppf((1 + CONFIDENCE) / 2, len(means) - 2)) * float(line.stderr)
     ends = [math.exp((float(line.slope) + side * half) * length) for side in (-1, 0, 1)]
     return Drift(low=ends[0], ratio=ends[1], high=ends[2], blocks=len(means))
 
@@ -79,7 +79,7 @@ def outlier_p(values: npt.ArrayLike) -> tuple[int, float]:
     g2 = float(far[at]) ** 2
     room = (n - 1) ** 2 - n * g2
     t = math.sqrt(n * (n - 2) * g2 / room) if room > 1e-12 else math.inf
-    return at, min(1.0, 2 * n * float(stats.t.sf(t, n - 2)))
+    return at, min(1.0, 2 * n * float(scipy.stats.t.sf(t, n - 2)))
 
 
 def block_apart(trials: pd.DataFrame, *, scenario: str, metric: str, baseline: str, candidate: str) -> str:

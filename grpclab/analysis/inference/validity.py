@@ -18,11 +18,12 @@ from grpclab.text.printable import printable
 
 GENERATOR = "generator-bound"
 CLIENT = "client-cpu"
+_FAILURES = ("errors_by_status", "failures")
 
 
 def limits_of(trials: pd.DataFrame, configuration: str, scenario: str | None = None) -> tuple[str, ...]:
     """The distinct labels in `limited_by` over the valid trials of a configuration, sorted."""
-    rows = valid_trials(trials_of(trials, configuration, scenario))
+    rows = valid_trials(trials_of(trials, configuration, scenario, columns=("valid", "limited_by")))
     return tuple(sorted({str(label) for label in column(rows, "limited_by").dropna() if label}))
 
 
@@ -68,7 +69,7 @@ def too_few_calls(trials: pd.DataFrame, metric: str, configurations: Iterable[st
     """That a percentile was not measured because no trial of a side made as many calls as it needs; "" otherwise."""
     needed = metric_named(metric).fewest_calls
     for name in configurations:
-        rows = valid_trials(trials_of(trials, name))
+        rows = valid_trials(trials_of(trials, name, columns=("valid", "requests", metric)))
         most = numbers(rows, "requests").max()
         if numbers(rows, metric).isna().all() and most < needed:
             made = f"there were {most:,.0f} at most"
@@ -93,7 +94,7 @@ def errors_note(trials: pd.DataFrame, configurations: Iterable[str]) -> str:
     """The calls that failed in valid trials of these configurations, by gRPC status; "" for none."""
     parts = []
     for name in dict.fromkeys(configurations):
-        rows = valid_trials(trials_of(trials, name))
+        rows = valid_trials(trials_of(trials, name, columns=("valid", "errors", "requests", *_FAILURES)))
         failed, made = int(numbers(rows, "errors").sum()), int(numbers(rows, "requests").sum())
         if failed:
             statuses = _statuses(column(rows, "errors_by_status"))

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -107,6 +106,8 @@ def throughput(study: FinishedStudy, curve: PlannedCurve) -> FigureBlock | None:
     values = {p.configuration: study.rows(p.configuration)["throughput_rps"] for ln in drawn for p in ln.points}
 
     def draw(figure: Figure, narrow: bool) -> None:
+        import seaborn as sns
+
         ax = figure.subplots()
         for line in drawn:
             dots = [(p.x, y) for p in line.points for y in values[p.configuration].dropna()]

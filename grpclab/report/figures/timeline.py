@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.figure import Figure
 
 from grpclab import quantities as qty
@@ -47,6 +46,8 @@ def timeline(study: FinishedStudy) -> FigureBlock | None:
     both = [(study.baseline, theme.BASELINE), (study.candidate, theme.CANDIDATE)]
 
     def draw(figure: Figure, narrow: bool) -> None:
+        import seaborn as sns
+
         ax = figure.subplots()
         ax.set_yscale("log")
         ax.set_ylim(math.exp(-reach), math.exp(reach))

@@ -6,7 +6,6 @@ import math
 import re
 from dataclasses import dataclass
 
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -126,6 +125,8 @@ def _all(panel: Panel) -> tuple[SizePoint, ...]:
 
 
 def _draw_panel(ax: Axes, panel: Panel, top: float, *, colour: str) -> None:
+    import seaborn as sns
+
     places = {id(s): math.log2(s.size) for s in panel.points}
     last = max(places.values(), default=0.0)
     span = last - min(places.values(), default=0.0)

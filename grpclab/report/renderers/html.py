@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import nbformat
-from nbconvert import HTMLExporter, TemplateExporter
 
 from grpclab.report import assets, files
 from grpclab.report.blocks import Section
@@ -33,7 +30,7 @@ def write_report(path: Path | str, study: FinishedStudy, packed: Packed) -> Path
         summary=past.embedded(),
         data=packed.elements(),
     )
-    return files.replace(Path(path), render(notebook(sections(study), head)))
+    return files.replace(Path(path), page(sections(study), head))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,42 +49,14 @@ class Head:
     data: str = ""
 
 
-def render(nb: nbformat.NotebookNode) -> str:
-    """The page of a notebook as :func:`notebook` makes it, as text.
-
-    nbconvert's own last step is left out: it reads the page once more and writes the names of a drawing's elements in
-    small letters, which is no SVG any more.
-    """
-    make_exporter: Any = HTMLExporter
-    exporter = make_exporter(template_name="grpclab", extra_template_basedirs=[str(assets.TEMPLATES)])
-    page, _ = TemplateExporter.from_notebook_node(exporter, nb)
-    return str(page)
-
-
-def notebook(parts: list[Section], head: Head) -> nbformat.NotebookNode:
-    """The report as a notebook: one cell a section, with the section as its output."""
-    v4: Any = nbformat.v4
-    cells = [
-        v4.new_code_cell(
-            id=f"section-{at}",
-            metadata={"grpclab": {"title": part.title, "anchor": part.anchor}},
-            outputs=[v4.new_output("display_data", data={"text/html": part.html})],
-        )
-        for at, part in enumerate(parts)
-    ]
-    metadata = {
-        "title": head.title,
-        "grpclab": {
-            "kicker": head.kicker,
-            "heading": head.heading,
-            "when": files.when(head.created_at),
-            "machine": head.machine,
-            "json": head.summary,
-            "policy": assets.POLICY,
-            "palette": palette("".join(part.html for part in parts)),
-            "data": head.data,
-            "scripts": assets.ELEMENTS if head.data else assets.WITHOUT_DATA,
-        },
-    }
-    made: nbformat.NotebookNode = v4.new_notebook(cells=cells, metadata=metadata)
-    return made
+def page(parts: Sequence[Section], head: Head) -> str:
+    """The page of these sections, as text."""
+    return assets.rendered(
+        "report.html.j2",
+        head=head,
+        sections=parts,
+        when=files.when(head.created_at),
+        palette=palette("".join(part.html for part in parts)),
+        policy=assets.POLICY,
+        scripts=assets.ELEMENTS if head.data else assets.WITHOUT_DATA,
+    )

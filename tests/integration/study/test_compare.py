@@ -24,7 +24,7 @@ from grpclab.cli import commands
 from grpclab.errors import ServerError, UsageError
 from grpclab.factors.config import FACTORS, TrialConfig
 from grpclab.servers.process.launcher import launch_command
-from grpclab.study.designs import compare_design
+from grpclab.study.designs import compare_design, default_design
 from grpclab.study.pilot import MOST_BLOCKS, planned_blocks
 from grpclab.study.sides import Side
 from grpclab.study.target import Subject
@@ -248,8 +248,9 @@ def test_from_python_two_configurations_give_a_result_with_a_table() -> None:
 
 
 def test_a_plan_says_what_the_study_can_show_and_begins_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(default_design, "CHATTER_WARMUP_S", 0.05)
     words = ["study", "--plan", "--design", "quick", "--requests", "100", "--max-trial-s", "0.2"]
     assert commands.main(words) == 0
     out = capsys.readouterr().out

@@ -39,6 +39,7 @@ class Trace:
         self.file = (folder / f"{os.getpid()}.txt").open("a", buffering=1)
         self.tries: dict[CodeType, int] = {}
         self.holders: dict[FrameType, str] = {}
+        self.frames: dict[tuple[int, tuple[int, ...]], tuple[Any, bool]] = {}
         self.numbers = itertools.count()
         self.here = threading.local()
 
@@ -50,11 +51,8 @@ class Trace:
             return thing == self.value
         if not depth:
             return False
-        if hasattr(thing, "to_numpy") or hasattr(
-            thing, "__array__"
-        ):  # a frame or a column of one; no library is loaded
-            equal = thing == self.value
-            return bool(equal.any(axis=None)) if hasattr(equal, "any") else False
+        if hasattr(thing, "to_numpy") or hasattr(thing, "__array__"):  # no library is loaded
+            return self.in_frame(thing)
         if isinstance(thing, dict):
             parts = list(thing.values())
         elif isinstance(thing, list | tuple | set | frozenset):
@@ -65,6 +63,14 @@ class Trace:
         else:
             return False
         return len(parts) <= LONGEST and any(self.holds(part, depth - 1) for part in parts)
+
+    def in_frame(self, thing: Any) -> bool:
+        """Whether a frame or a column of one holds the value; each is looked at once, it is handed on many times."""
+        key = id(thing), thing.shape
+        if key not in self.frames:
+            equal = thing == self.value
+            self.frames[key] = thing, bool(equal.any(axis=None)) if hasattr(equal, "any") else False
+        return self.frames[key][1]
 
     def __call__(self, frame: FrameType, event: str, _: Any) -> None:
         """See :func:`sys.setprofile`."""

@@ -311,6 +311,6 @@ def test_the_templates_are_part_of_the_package() -> None:
 
     names = {path.name for path in Path(TEMPLATES / "grpclab").iterdir()}
     assert names == {
-        *("cell.css", "conf.json", "content.css", "page.css", "page.js"),
-        *("index.html.j2", "studies.html.j2", "guide.html.j2"),
+        *("cell.css", "content.css", "page.css", "page.js"),
+        *("report.html.j2", "studies.html.j2", "guide.html.j2"),
     }
