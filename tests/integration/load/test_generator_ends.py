@@ -78,14 +78,15 @@ def test_rejected_calls_are_counted_beside_the_good_ones() -> None:
 
 @pytest.mark.parametrize("pooling", ["per_call", "shared", "pool"])
 def test_a_server_killed_in_mid_run_is_seen_as_errors_and_the_run_ends(pooling: Pooling) -> None:
-    config = load(ClientConfig(pooling=pooling), requests=700, concurrency=100, warmup_s=0.1, workers=2)
-    with launch(ServerConfig()) as server:
+    # Calls of 200 ms: a hundred are inside when the window opens, and those that follow wait for one pause or two.
+    config = load(ClientConfig(pooling=pooling), requests=250, concurrency=100, warmup_s=0.1, workers=2)
+    with launch(ServerConfig(implementation="asyncio", handler_wait_ms="200")) as server:
         with Generator(config, server.target) as generator:
             run = generator.measure(on_open=lambda: os.kill(server.pids[0], signal.SIGKILL))
         with pytest.raises(ServerError, match="killed by SIGKILL"):
             server.require_alive()
     counts = by_status(run)
-    assert sum(counts.values()) == 700
+    assert sum(counts.values()) == 250
     assert counts["UNAVAILABLE"] > 0
 
 

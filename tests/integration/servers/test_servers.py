@@ -167,7 +167,7 @@ def test_tls_is_spoken_and_plain_text_is_not(kind: str) -> None:
 def test_a_signal_lets_the_call_inside_end_and_the_server_leaves_with_0(
     kind: str, processes: int, number: signal.Signals
 ) -> None:
-    config = replace(CONFIGS[kind], processes=processes, stream_messages=4, stream_interval_ms=150)
+    config = replace(CONFIGS[kind], processes=processes, stream_messages=4, stream_interval_ms=75)
     with launch(config) as server, greeter_at(server.target) as stub:
         call = stub.SayHelloStream(hello(), timeout=20)
         next(call)
