@@ -14,16 +14,12 @@ def section(study: FinishedStudy) -> str:
     """Machine, versions, source and the check of the emulated link, as the manifest has them."""
     theirs = foreign(study.plan)
     manifest = study.manifest
+    recorded = (manifest.machine, manifest.git) != (Machine(), GitState())
     named = {
-        "Machine": _facts(manifest.machine),
+        "Machine": tables.flat(vars(manifest.machine)) if recorded else [],
         "Versions of grpclab and its load generator" if theirs else "Versions": tables.flat(manifest.versions),
-        "Source": _facts(manifest.git),
+        "Source": tables.flat(vars(manifest.git)) if recorded else [],
         "Check of the emulated link": tables.flat(manifest.link_check),
     }
     parts = [f"<h3>{title}</h3>{tables.facts(facts)}" for title, facts in named.items() if facts]
     return "".join(parts) or tables.none("The manifest says nothing about the machine.")
-
-
-def _facts(value: Machine | GitState) -> list[tuple[str, str]]:
-    """The facts of a value in words; none where the manifest has none."""
-    return tables.flat(vars(value)) if value != type(value)() else []
