@@ -33,8 +33,9 @@ from grpclab.analysis.inference.verdict import Comparison, compare
 from grpclab.analysis.limits.resources import Limit, limiting_resources
 from grpclab.analysis.sentence import sentence
 from grpclab.analysis.study_notices import study_notices
-from grpclab.analysis.study_plan import Json, PlannedComparison, PlannedHeadline, StoredCores, StudyPlan
+from grpclab.analysis.study_plan import PlannedComparison, PlannedHeadline, StoredCores, StudyPlan
 from grpclab.errors import DesignError
+from grpclab.system.json_fields import Json
 from grpclab.system.notices import Notice
 
 SCHEMA_VERSION = 2  # 1: the first; 2: limits

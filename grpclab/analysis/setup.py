@@ -9,9 +9,10 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 
 from grpclab import quantities as qty
-from grpclab.analysis.study_plan import Json, StoredFile, StoredProgram, StoredTarget, StudyPlan
+from grpclab.analysis.study_plan import StoredFile, StoredProgram, StoredTarget, StudyPlan
 from grpclab.factors.config import FACTORS
 from grpclab.factors.levels import Level, format_level
+from grpclab.system.json_fields import Json
 
 GREETER = "greet.GreeterService"
 LONGEST_REQUEST = 80

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from grpclab.analysis.inference.ratios import column, valid_trials
-from grpclab.analysis.study_plan import Json
+from grpclab.system.json_fields import Json
 from grpclab.system.notices import Notice
 from grpclab.text.printable import printable
 

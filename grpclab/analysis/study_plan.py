@@ -8,35 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from grpclab.errors import DesignError
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level
-
-Json = Any
-"""Any value of JSON, passed on as it came."""
-
-
-ALWAYS = "always"
-"""The mark of a field that every document holds."""
-
-
-def always(default: Any) -> Any:
-    """The default of a field that every document holds: it is written where it stands for nothing, too.
-
-    A class stands for a new value of it.
-    """
-    if isinstance(default, dict):
-        return field(default_factory=dict, metadata={ALWAYS: True})
-    if isinstance(default, type):
-        return field(default_factory=default, metadata={ALWAYS: True})
-    return field(default=default, metadata={ALWAYS: True})
-
-
-def nothing() -> Any:
-    """The default of a field that holds an object: an empty one."""
-    return field(default_factory=dict)
+from grpclab.system.json_fields import Json, always, nothing
 
 
 @dataclass(frozen=True, kw_only=True)

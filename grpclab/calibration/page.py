@@ -88,7 +88,7 @@ def write(results: Results, made: Mapping[str, Section] | None = None) -> Path:
         title=TITLE,
         heading=TITLE,
         created_at=about.created_at,
-        machine=", ".join(str(machine[key]) for key in ("host", "cpu_model") if machine.get(key)),
+        machine=", ".join(filter(None, (machine.host, machine.cpu_model))),
     )
     return files.replace(results.report, page(sections(results, made), head))
 
@@ -108,7 +108,7 @@ def _warning(about: About) -> str:
     if busy:
         shares = words.listing([f"{EXPERIMENTS[name].title} {qty.percent(share)}" for name, share in busy.items()])
         warnings.append(f"Others used this machine at the same time, of all its cores: {shares}. Tails tell of them.")
-    if len(about.machine["affinity"]) == 1:
+    if len(about.machine.affinity) == 1:
         warnings.append("There is one core: generator and server take it from each other.")
     items = "".join(f"<li>{esc(text)}</li>" for text in warnings)
     return f'<ul class="gl-warnings">{items}</ul>' if warnings else ""
@@ -118,12 +118,12 @@ def _in_short(about: About) -> str:
     machine, versions, parameters = about.machine, about.versions, about.parameters
     names = ("python", "grpcio", "uvloop")
     pairs = [
-        ("machine", f"{machine['cpu_model'] or machine['architecture']}, {len(machine['affinity'])} cores"),
-        ("virtual machine", {True: "yes", False: "no"}.get(machine["virtual_machine"], "unknown")),
-        ("kernel", f"{machine['system']} {machine['kernel']}"),
+        ("machine", f"{machine.cpu_model or machine.architecture}, {len(machine.affinity)} cores"),
+        ("virtual machine", {True: "yes", False: "no", None: "unknown"}[machine.virtual_machine]),
+        ("kernel", f"{machine.system} {machine.kernel}"),
         ("versions", ", ".join(f"{name} {versions[name]}" for name in names if versions.get(name))),
         ("rounds", f"{parameters.rounds}, seed {parameters.seed}"),
-        ("load average", f"{_load(machine['load_average'])} before, {_load(about.load_average_after)} after"),
+        ("load average", f"{_load(machine.load_average)} before, {_load(about.load_average_after)} after"),
     ]
     return tables.facts(pairs)
 
@@ -134,9 +134,9 @@ def _load(averages: Sequence[float] | None) -> str:
 
 def _facts(about: About) -> str:
     parts = {
-        "Machine": about.machine,
+        "Machine": vars(about.machine),
         "Versions": about.versions,
-        "Source": about.git,
+        "Source": vars(about.git),
         "Parameters": dataclasses.asdict(about.parameters),
     }
     return "".join(f"<h3>{title}</h3>{tables.facts(tables.flat(facts))}" for title, facts in parts.items())

@@ -77,7 +77,7 @@ class Plan:
 
 def core_plan() -> CorePlan:
     """The cores of this machine: the generator on the last, what it is measured against on the others."""
-    return split_cores(machine()["affinity"])
+    return split_cores(machine().affinity)
 
 
 def shuffled(names: Sequence[str], seed: int, number: int) -> list[str]:

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from grpclab.analysis.study_plan import Json, nothing
 from grpclab.calibration.plan import OWN, Plan
 from grpclab.errors import DesignError
 from grpclab.study.documents import read_json, write_json
 from grpclab.study.stored_values import read
 from grpclab.study.trial_result import now_text
 from grpclab.system import environment
+from grpclab.system.environment import GitState, Machine
+from grpclab.system.json_fields import Json, nothing
 from grpclab.system.parquet import read_own
 
 SCHEMA_VERSION = 1
@@ -32,9 +33,9 @@ class About:
     schema_version: int = SCHEMA_VERSION
     created_at: str
     parameters: Plan
-    machine: Mapping[str, Json]
+    machine: Machine
     versions: Mapping[str, Json]
-    git: Mapping[str, Json]
+    git: GitState
     notes: Mapping[str, str] = nothing()
     others: Mapping[str, float] = nothing()
     load_average_after: tuple[float, ...] | None = None
@@ -69,7 +70,7 @@ class Results:
         frame.to_parquet(temporary, index=False)
         temporary.replace(self.folder / f"{name}.parquet")
         about = self.about()
-        load = environment.machine()["load_average"]
+        load = environment.machine().load_average
         self._write(dataclasses.replace(about, others={**about.others, name: others}, load_average_after=load))
 
     def note(self, name: str, why: str) -> None:

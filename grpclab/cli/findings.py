@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import shutil
 import sysconfig
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,7 +18,8 @@ from grpclab.errors import MeasurementError
 from grpclab.factors.config import FACTORS
 from grpclab.load.ceiling import CALLS, ceiling
 from grpclab.system import environment, ulimits
-from grpclab.system.environment import Facts, read_int, read_text, split_cores, timer_quality
+from grpclab.system.environment import Machine, TimerQuality, read_int, read_text, split_cores, timer_quality
+from grpclab.system.json_fields import Json
 from grpclab.system.optional import install_command
 
 State = Literal["ok", "warn", "fail"]
@@ -51,8 +52,28 @@ def diagnose() -> list[Finding]:
     return judge(gather())
 
 
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What the findings follow from; None for what cannot be read."""
+
+    machine: Machine
+    versions: Mapping[str, Json]
+    py_spy: str | None
+    ports: tuple[int, int] | None
+    """The lowest and the highest port of a client."""
+    threads_max: int | None
+    pid_max: int | None
+    pids_limit: int | None
+    nproc: int | None
+    disk_free_bytes: int | None
+    tools: Mapping[str, str | None]
+    timer: TimerQuality
+    ceilings: Mapping[str, float | None]
+    """Calls per second of a generator process, by engine."""
+
+
 def gather(root: Path = Path("/"), folder: Path = Path(".")) -> Facts:
-    """The facts that judge reads: environment.machine() and what only the doctor asks for."""
+    """The facts of this machine; studies are stored in `folder`."""
     scripts = Path(sysconfig.get_path("scripts"))
     ports = (read_text(root / "proc/sys/net/ipv4/ip_local_port_range") or "").split()
     pids = [read_int(cgroup / "pids.max") for cgroup in environment.cgroup_folders("pids", root)]
@@ -60,20 +81,20 @@ def gather(root: Path = Path("/"), folder: Path = Path(".")) -> Facts:
         disk_free = shutil.disk_usage(folder).free
     except OSError:
         disk_free = None
-    return {
-        **environment.machine(root),
-        "versions": environment.versions(),
-        "py_spy": shutil.which("py-spy") or shutil.which("py-spy", path=str(scripts)),
-        "ports": [int(port) for port in ports] if len(ports) == 2 else None,
-        "threads_max": read_int(root / "proc/sys/kernel/threads-max"),
-        "pid_max": read_int(root / "proc/sys/kernel/pid_max"),
-        "pids_limit": min((limit for limit in pids if limit is not None), default=None),
-        "nproc": ulimits.processes(),
-        "disk_free_bytes": disk_free,
-        "tools": {name: shutil.which(name) for name in TOOLS},
-        "timer": timer_quality(),
-        "ceilings": _measured_ceilings(),
-    }
+    return Facts(
+        machine=environment.machine(root),
+        versions=environment.versions(),
+        py_spy=shutil.which("py-spy") or shutil.which("py-spy", path=str(scripts)),
+        ports=(int(ports[0]), int(ports[1])) if len(ports) == 2 else None,
+        threads_max=read_int(root / "proc/sys/kernel/threads-max"),
+        pid_max=read_int(root / "proc/sys/kernel/pid_max"),
+        pids_limit=min((limit for limit in pids if limit is not None), default=None),
+        nproc=ulimits.processes(),
+        disk_free_bytes=disk_free,
+        tools={name: shutil.which(name) for name in TOOLS},
+        timer=timer_quality(),
+        ceilings=_measured_ceilings(),
+    )
 
 
 def _measured_ceilings() -> dict[str, float | None]:
@@ -117,7 +138,7 @@ def _warn(name: str, value: str, advice: str) -> Finding:
 
 
 def _cores(facts: Facts) -> Finding:
-    affinity, cores = facts["affinity"], facts["cores"]
+    affinity, cores = facts.machine.affinity, facts.machine.cores
     plan = split_cores(affinity)
     value = f"{len(affinity)} of {cores} usable" if cores and len(affinity) < cores else f"{len(affinity)}"
     if plan.shared:
@@ -144,11 +165,11 @@ def _list(cores: Sequence[int]) -> str:
 
 
 def _load(facts: Facts) -> Finding:
-    load = facts["load_average"]
+    load = facts.machine.load_average
     if load is None:
         return _ok("load", "unknown")
-    value = f"{load[0]:.2f} over the last minute on {len(facts['affinity'])} usable cores"
-    if load[0] <= 0.25 * len(facts["affinity"]):
+    value = f"{load[0]:.2f} over the last minute on {len(facts.machine.affinity)} usable cores"
+    if load[0] <= 0.25 * len(facts.machine.affinity):
         return _ok("load", value)
     return _warn(
         "load",
@@ -159,23 +180,23 @@ def _load(facts: Facts) -> Finding:
 
 
 def _quota(facts: Facts) -> Finding:
-    quota = facts["cpu_quota_cores"]
+    quota = facts.machine.cpu_quota_cores
     if quota is None:
         return _ok("CPU quota", "none")
-    if quota >= len(facts["affinity"]):
+    if quota >= len(facts.machine.affinity):
         return _ok("CPU quota", f"{quota:g} cores, as many as are usable")
     return _warn(
         "CPU quota",
-        f"{quota:g} cores on {len(facts['affinity'])} usable",
+        f"{quota:g} cores on {len(facts.machine.affinity)} usable",
         "the container is stopped for up to 100 ms whenever it is used up, which shows as latency:"
         " give it whole cores instead (docker: --cpuset-cpus in place of --cpus)",
     )
 
 
 def _frequency(facts: Facts) -> Finding:
-    governor, turbo = facts["governor"], facts["turbo"]
+    governor, turbo = facts.machine.governor, facts.machine.turbo
     if governor is None and turbo is None:
-        why = "hidden by the virtual machine" if facts["virtual_machine"] else "not readable here"
+        why = "hidden by the virtual machine" if facts.machine.virtual_machine else "not readable here"
         return _ok("CPU frequency", f"governor and turbo unknown: {why}")
     words = {None: "unknown", True: "on", False: "off"}
     value = f"governor {governor or 'unknown'}, turbo {words[turbo]}"
@@ -188,21 +209,21 @@ def _frequency(facts: Facts) -> Finding:
 
 
 def _timer(facts: Facts) -> Finding:
-    timer = facts["timer"]
-    value = f"a sleep ends {timer['p50_ms']:.2f} ms late, p99 {timer['p99_ms']:.2f}, max {timer['max_ms']:.1f}"
-    if timer["p99_ms"] <= 1:
+    timer = facts.timer
+    value = f"a sleep ends {timer.p50_ms:.2f} ms late, p99 {timer.p99_ms:.2f}, max {timer.max_ms:.1f}"
+    if timer.p99_ms <= 1:
         return _ok("timers", value)
     return _warn(
         "timers",
         value,
         "the machine itself is that late (other work, or a busy host): tail latencies below"
-        f" {math.ceil(timer['p99_ms'])} ms cannot be told from it",
+        f" {math.ceil(timer.p99_ms)} ms cannot be told from it",
     )
 
 
 def _ptrace(facts: Facts) -> Finding:
-    capable, scope, system = facts["cap_sys_ptrace"], facts["ptrace_scope"], facts["system"]
-    if capable or (capable is None and facts["root"]):
+    capable, scope, system = facts.machine.cap_sys_ptrace, facts.machine.ptrace_scope, facts.machine.system
+    if capable or (capable is None and facts.machine.root):
         return _ok("ptrace", "may attach to running servers")
     if system == "Linux" and scope in (None, 0):
         return _ok("ptrace", "may attach to own processes")
@@ -220,14 +241,14 @@ def _ptrace(facts: Facts) -> Finding:
 
 
 def _py_spy(facts: Facts) -> Finding:
-    if facts["py_spy"]:
-        version = facts["versions"].get("py-spy")
-        return _ok("py-spy", f"{version or 'found'} at {facts['py_spy']}")
+    if facts.py_spy:
+        version = facts.versions.get("py-spy")
+        return _ok("py-spy", f"{version or 'found'} at {facts.py_spy}")
     return _warn("py-spy", "not found", "trials are not profiled without it: `pip install py-spy`")
 
 
 def _open_files(facts: Facts) -> Finding:
-    soft, hard = facts["nofile_soft"], facts["nofile_hard"]
+    soft, hard = facts.machine.nofile_soft, facts.machine.nofile_hard
     if soft is None:
         return _ok("open files", "unlimited")
     value = f"{soft:,}" if soft == hard else f"{soft:,} (hard limit {_limit(hard)})"
@@ -253,9 +274,9 @@ def _limit(limit: int | None) -> str:
 
 
 def _ports(facts: Facts) -> Finding:
-    if facts["ports"] is None:
+    if facts.ports is None:
         return _ok("ports", "range of client ports unknown")
-    low, high = facts["ports"]
+    low, high = facts.ports
     value = f"{low} to {high}: {high - low + 1:,} client ports"
     if high - low + 1 >= 2 * MANY:
         return _ok("ports", value)
@@ -274,9 +295,10 @@ def _threads(facts: Facts) -> Finding:
         "pids_limit": "raise the cgroup's pids.max (docker: --pids-limit, systemd: TasksMax)",
         "nproc": "`ulimit -u 100000`",
     }
-    if facts["root"]:
+    if facts.machine.root:
         del remedies["nproc"]  # does not bind root
-    bounds = {name: facts[name] for name in remedies if facts[name] is not None}
+    limits = {name: getattr(facts, name) for name in remedies}
+    bounds = {name: limit for name, limit in limits.items() if limit is not None}
     if not bounds:
         return _ok("threads", "limit unknown")
     tightest = min(bounds, key=lambda name: bounds[name])
@@ -288,7 +310,7 @@ def _threads(facts: Facts) -> Finding:
 
 
 def _disk(facts: Facts) -> Finding:
-    free = facts["disk_free_bytes"]
+    free = facts.disk_free_bytes
     if free is None:
         return _ok("disk", "free space unknown")
     state: State = "ok" if free >= 2**30 else "warn" if free >= 100 * 2**20 else "fail"
@@ -301,7 +323,7 @@ def _disk(facts: Facts) -> Finding:
 
 
 def _versions(facts: Facts) -> Finding:
-    versions = facts["versions"]
+    versions = facts.versions
     names = ("grpcio", "protobuf", "uvloop")
     parts = [f"{versions['implementation']} {versions['python']}", *(f"{n} {versions[n] or 'missing'}" for n in names)]
     missing = [n for n in names if versions[n] is None]
@@ -316,9 +338,9 @@ def _versions(facts: Facts) -> Finding:
 
 def _extras(facts: Facts) -> Finding:
     packages = ("papermill", "pandas", "pyarrow", "scipy", "matplotlib")
-    missing = [name for name in packages if facts["versions"][name] is None]
+    missing = [name for name in packages if facts.versions[name] is None]
     if not missing:
-        value = ", ".join(f"{name} {facts['versions'][name]}" for name in packages)
+        value = ", ".join(f"{name} {facts.versions[name]}" for name in packages)
         return _ok("studies", value)
     return _warn(
         "studies",
@@ -328,7 +350,7 @@ def _extras(facts: Facts) -> Finding:
 
 
 def _grpc_environment(facts: Facts) -> Finding:
-    variables = facts["versions"]["grpc_environment"]
+    variables = facts.versions["grpc_environment"]
     if not variables:
         return _ok("GRPC_ variables", "none set")
     harmless = {"GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", "GRPC_PROXY", *(factor.env for factor in FACTORS.values())}
@@ -340,12 +362,12 @@ def _grpc_environment(facts: Facts) -> Finding:
 
 
 def _generator(facts: Facts) -> Finding:
-    ceilings = [f"{name} {rate:,.0f}" if rate else f"{name} unknown" for name, rate in facts["ceilings"].items()]
+    ceilings = [f"{name} {rate:,.0f}" if rate else f"{name} unknown" for name, rate in facts.ceilings.items()]
     return _ok("generator", f"calls/s that a process can make at least: {', '.join(ceilings)}")
 
 
 def _tools(facts: Facts) -> list[Finding]:
     return [
-        Finding(name=name, state="ok", value=facts["tools"].get(name) or f"not found (optional: {purpose})")
+        Finding(name=name, state="ok", value=facts.tools.get(name) or f"not found (optional: {purpose})")
         for name, purpose in TOOLS.items()
     ]

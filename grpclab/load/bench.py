@@ -196,7 +196,7 @@ def run_bench(
 
 def _cores(workers: int) -> tuple[int, ...]:
     """Return the generator's core; the last few cores for more workers."""
-    affinity = machine()["affinity"]
+    affinity = machine().affinity
     planned = split_cores(affinity).generator
     return planned if workers <= len(planned) else tuple(sorted(affinity)[-workers:])
 

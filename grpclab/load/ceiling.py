@@ -64,7 +64,7 @@ def ceiling(engine: str) -> Ceiling:
 
 
 def _measure(engine: str) -> Ceiling:
-    cores = split_cores(machine()["affinity"])
+    cores = split_cores(machine().affinity)
     config = TrialConfig().replace(
         {
             "load.engine": engine,

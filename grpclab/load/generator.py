@@ -30,7 +30,7 @@ from grpclab.load.run import LoadProgress, LoadRun, assemble, merge_reports
 from grpclab.load.worker_messages import Failed, WindowEnded, WindowProgress, WorkerAnswer
 from grpclab.load.workers import Workers
 from grpclab.system.accounting import KernelCounts, is_stopped
-from grpclab.system.environment import cpu_quota, frequency
+from grpclab.system.environment import cpu_quota, governor, turbo
 from grpclab.system.interference import GENERATOR, UNWATCHED_S, Interference, Party, between
 from grpclab.system.interrupts import hurried, raised
 
@@ -286,7 +286,7 @@ class InterferenceWatch:
     ) -> None:
         self._clock, self._root = clock, root
         self._parties = {name: party_of(pids, root) for name, pids in parties.items() if pids}
-        self._frequency = frequency(root)
+        self._governor, self._turbo = governor(root), turbo(root)
         everyone = {pid for party in self._parties.values() for pid in party.pids}
         self._pids = sorted(everyone | {os.getpid()})
         self._before: KernelCounts | None = None
@@ -324,7 +324,8 @@ class InterferenceWatch:
             self._parties,
             stopped_s=self._stopped_s,
             unwatched_s=self._unwatched_s,
-            **self._frequency,
+            governor=self._governor,
+            turbo=self._turbo,
         )
 
 

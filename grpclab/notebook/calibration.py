@@ -42,7 +42,7 @@ class CalibrationNotebook:
             )
         self.results = Results(project_root(), self.plan.name)
         self.results.begin(self.plan)
-        facts = tables.flat(self.results.about().machine)
+        facts = tables.flat(vars(self.results.about().machine))
         section = Section(title="The machine", html=tables.facts(facts))
         return Shown(html=folded([section]), text="\n".join(f"{term}: {text}" for term, text in facts))
 

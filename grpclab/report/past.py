@@ -211,8 +211,8 @@ def summary(study: FinishedStudy) -> Past:
     Without trials it holds no levels, and the study is in no history of a configuration.
     """
     manifest, verdict, headline = study.manifest, study.verdict, study.headline
-    commit = words.plain(manifest.git.get("commit") or "")[:12]
-    known = [manifest.machine.get(key) for key in ("host", "hostname", "cpu_model", "cpu")]
+    commit = words.plain(manifest.git.commit or "")[:12]
+    known = (manifest.machine.host, manifest.machine.cpu_model)
     return Past(
         study=study.name,
         created_at=words.plain(manifest.created_at),
@@ -225,7 +225,7 @@ def summary(study: FinishedStudy) -> Past:
         low=headline.ci_low,
         high=headline.ci_high,
         identity={words.plain(k): words.plain(v) for k, v in manifest.identity.items() if v},
-        git=f"{commit}{'+' if commit and manifest.git.get('dirty') else ''}",
+        git=f"{commit}{'+' if commit and manifest.git.dirty else ''}",
         design=words.plain(manifest.design),
         warnings=len([text for text in verdict.warnings if text]),
         blocks=_count(headline.blocks),

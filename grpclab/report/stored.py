@@ -54,8 +54,10 @@ class StoredStudy:
     def identity(self) -> Mapping[str, Level]:
         """The machine and versions, which must be equal before absolute numbers of two studies are compared."""
         known = self.manifest.get("identity")
-        machine, versions = self.manifest.get("machine") or {}, self.manifest.get("versions") or {}
-        return dict(known) if known else identity(machine, versions)
+        if known:
+            return dict(known)
+        manifest = read_manifest(self.manifest)
+        return identity(manifest.machine, manifest.versions)
 
     @property
     def comparisons(self) -> pd.DataFrame:

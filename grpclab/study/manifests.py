@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from grpclab.analysis.study_plan import Json, StoredCores, StudyPlan
+from grpclab.analysis.study_plan import StoredCores, StudyPlan
 from grpclab.factors.config import LinkConfig
 from grpclab.link.emulation import check_link
 from grpclab.study.documents import SCHEMA_VERSION
@@ -17,6 +17,7 @@ from grpclab.study.parameters import DESIGNS, StudyParameters
 from grpclab.study.stored_values import written
 from grpclab.study.trial_result import now_text
 from grpclab.system import environment
+from grpclab.system.json_fields import Json
 
 
 def manifest_for(parameters: StudyParameters, root: Path) -> Manifest:
@@ -51,7 +52,7 @@ def manifest_of(
 def surroundings(root: Path) -> Manifest:
     """A manifest that says where and with what it is measured, and not yet what."""
     machine, versions = environment.machine(), environment.versions()
-    cores = environment.split_cores(machine["affinity"])
+    cores = environment.split_cores(machine.affinity)
     return Manifest(
         schema_version=SCHEMA_VERSION,
         created_at=now_text(),

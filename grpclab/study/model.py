@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from grpclab.analysis.study_plan import Json, StoredCores, StoredProgram, StudyPlan, always, nothing
+from grpclab.analysis.study_plan import StoredCores, StoredProgram, StudyPlan
 from grpclab.factors.levels import Level
+from grpclab.system.environment import GitState, Machine
+from grpclab.system.json_fields import Json, always, nothing
 from grpclab.system.notices import Notice
 
 
@@ -41,9 +43,9 @@ class Manifest:
     schema_version: int | None = always(None)
     created_at: str = always("")
     identity: Mapping[str, Level] = always({})
-    machine: Mapping[str, Json] = always({})
+    machine: Machine = always(Machine)
     versions: Mapping[str, Json] = always({})
-    git: Mapping[str, Json] = always({})
+    git: GitState = always(GitState)
     cores: StoredCores | None = always(None)
     link_check: Mapping[str, Json] = always({})
     plan: StudyPlan = always(StudyPlan)

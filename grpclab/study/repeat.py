@@ -208,7 +208,7 @@ def compared(original: Original, manifest: Manifest, verdict: Judgement) -> list
         for name in manifest.servers or {}
         if _other_program(name, first, manifest)
     ]
-    commits = [one.git.get("commit") for one in (first, manifest)]
+    commits = [one.git.commit for one in (first, manifest)]
     if commits[0] != commits[1]:
         lines.append(f"of different commits: {' and '.join(str(commit or 'unknown')[:12] for commit in commits)}")
     return [printable(line) for line in lines]

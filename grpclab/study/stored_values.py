@@ -17,11 +17,11 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from grpclab.analysis.inference.distribution import check_histogram
 from grpclab.analysis.judgement import Judgement
-from grpclab.analysis.study_plan import ALWAYS
 from grpclab.errors import DesignError, GrpclabError
 from grpclab.factors.levels import Level
 from grpclab.study.documents import SCHEMA_VERSION
 from grpclab.study.model import Manifest, StoredResult
+from grpclab.system.json_fields import ALWAYS
 from grpclab.text.printable import printable
 
 MOST_BLOCKS = 1000

@@ -57,7 +57,7 @@ class TrialOrder:
         )
         self.profile = switch("profile", given["profile"])
         self.folder = Path(_word(given, "output_dir") or _scratch_folder()).resolve()
-        self.cores = split_cores(machine()["affinity"])
+        self.cores = split_cores(machine().affinity)
 
     @classmethod
     def from_namespace(cls, namespace: Mapping[str, Any]) -> Self:

@@ -14,6 +14,7 @@ import pandas as pd
 from grpclab.factors import effective
 from grpclab.factors.channel_args import without_effect
 from grpclab.factors.config import TrialConfig
+from grpclab.factors.levels import Level
 from grpclab.http2.peer_settings import PeerSettings
 from grpclab.load.core import failures
 from grpclab.load.run import LoadRun
@@ -158,7 +159,7 @@ class TrialResult:
 
 
 @functools.cache
-def measured_on() -> environment.Facts:
+def measured_on() -> Mapping[str, Level]:
     """What makes results comparable: see :func:`grpclab.system.environment.identity`."""
     return environment.identity(environment.machine(), environment.versions())
 

@@ -10,6 +10,7 @@ Each line imports only from those above it::
     parquet       data frames in Parquet files
     interrupts    SIGINT, SIGTERM and SIGHUP as one exception that unwinds
     ulimits       the limits of a process: open files, memory, processes
+    json_fields   fields of values that are stored as JSON: which are always written
     environment   the machine and what is installed, for manifests and ``grpclab doctor``
     optional      libraries that only an extra installs, and the command that installs it
     pacing        waking up at a moment, more precisely than an event loop's timers

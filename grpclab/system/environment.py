@@ -1,4 +1,4 @@
-"""Facts of the machine and of what is installed, as plain values for the manifest and for `grpclab doctor`.
+"""The machine and what is installed on it, for manifests and `grpclab doctor`.
 
 What cannot be read is None, never a guess and never an error: macOS has no /proc, a virtual machine hides its
 CPU's clock, a container hides its host. `root` is the top of the file system, so that tests can bring their
@@ -17,12 +17,10 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from grpclab.errors import UsageError
 from grpclab.system import ulimits
-
-Facts = dict[str, Any]
+from grpclab.system.json_fields import Json, always
 
 PACKAGES = (
     "grpclab",
@@ -46,6 +44,51 @@ IDENTITY = ("host", "cpu_model", "cores", "kernel", "python", "grpcio", "protobu
 """What must be equal for two runs to be compared."""
 
 _CAP_SYS_PTRACE = 1 << 19
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """A machine as it was at a moment; `affinity` are the cores that this process may use.
+
+    `governor` and `turbo` decide on the cores' clock, `cpu_quota_cores` is the CPU time that cgroups allow.
+    """
+
+    host: str | None = always(None)
+    system: str | None = always(None)
+    kernel: str | None = always(None)
+    architecture: str | None = always(None)
+    cpu_model: str | None = always(None)
+    virtual_machine: bool | None = always(None)
+    cores: int | None = always(None)
+    affinity: tuple[int, ...] = always(())
+    governor: str | None = always(None)
+    turbo: bool | None = always(None)
+    load_average: tuple[float, ...] | None = always(None)
+    memory_bytes: int | None = always(None)
+    cpu_quota_cores: float | None = always(None)
+    ptrace_scope: int | None = always(None)
+    root: bool | None = always(None)
+    cap_sys_ptrace: bool | None = always(None)
+    nofile_soft: int | None = always(None)
+    nofile_hard: int | None = always(None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GitState:
+    """The commit of a repository, and whether its folder holds anything else; None where there is no repository."""
+
+    commit: str | None = always(None)
+    dirty: bool | None = always(None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimerQuality:
+    """The overshoot of many short sleeps, in ms."""
+
+    samples: int
+    p50_ms: float
+    p99_ms: float
+    max_ms: float
 
 
 def read_text(path: Path) -> str | None:
@@ -99,30 +142,31 @@ def cpu_quota(root: Path = Path("/"), *, pid: int | None = None) -> float | None
     return min(quotas, default=None)
 
 
-def machine(root: Path = Path("/")) -> Facts:
-    """The machine as it is now: a dictionary of plain values, None for what cannot be read."""
+def machine(root: Path = Path("/")) -> Machine:
+    """The machine as it is now."""
     cpuinfo = _cpuinfo(root)
     capabilities = _status_field(root, "CapEff")
     nofile_soft, nofile_hard = (None if math.isinf(limit) else int(limit) for limit in ulimits.open_files())
-    return {
-        "host": socket.gethostname(),
-        "system": platform.system(),
-        "kernel": platform.release(),
-        "architecture": platform.machine(),
-        "cpu_model": cpuinfo.get("model name") or cpuinfo.get("Model") or _mac_cpu_model(),
-        "virtual_machine": "hypervisor" in cpuinfo["flags"].split() if "flags" in cpuinfo else None,
-        "cores": os.cpu_count(),
-        "affinity": _affinity(),
-        **frequency(root),
-        "load_average": _load_average(),
-        "memory_bytes": _memory_bytes(),
-        "cpu_quota_cores": cpu_quota(root),
-        "ptrace_scope": read_int(root / "proc/sys/kernel/yama/ptrace_scope"),
-        "root": hasattr(os, "geteuid") and os.geteuid() == 0,
-        "cap_sys_ptrace": None if capabilities is None else bool(int(capabilities, 16) & _CAP_SYS_PTRACE),
-        "nofile_soft": nofile_soft,
-        "nofile_hard": nofile_hard,
-    }
+    return Machine(
+        host=socket.gethostname(),
+        system=platform.system(),
+        kernel=platform.release(),
+        architecture=platform.machine(),
+        cpu_model=cpuinfo.get("model name") or cpuinfo.get("Model") or _mac_cpu_model(),
+        virtual_machine="hypervisor" in cpuinfo["flags"].split() if "flags" in cpuinfo else None,
+        cores=os.cpu_count(),
+        affinity=_affinity(),
+        governor=governor(root),
+        turbo=turbo(root),
+        load_average=_load_average(),
+        memory_bytes=_memory_bytes(),
+        cpu_quota_cores=cpu_quota(root),
+        ptrace_scope=read_int(root / "proc/sys/kernel/yama/ptrace_scope"),
+        root=hasattr(os, "geteuid") and os.geteuid() == 0,
+        cap_sys_ptrace=None if capabilities is None else bool(int(capabilities, 16) & _CAP_SYS_PTRACE),
+        nofile_soft=nofile_soft,
+        nofile_hard=nofile_hard,
+    )
 
 
 def _cpuinfo(root: Path) -> dict[str, str]:
@@ -148,28 +192,29 @@ def _mac_cpu_model() -> str | None:
     return _output("sysctl", "-n", "machdep.cpu.brand_string")
 
 
-def _affinity() -> list[int]:
+def _affinity() -> tuple[int, ...]:
     if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
+        return tuple(sorted(os.sched_getaffinity(0)))
+    return tuple(range(os.cpu_count() or 1))
 
 
-def frequency(root: Path = Path("/")) -> Facts:
-    """The settings that decide on the cores' clock: ``governor`` and ``turbo``."""
+def governor(root: Path = Path("/")) -> str | None:
+    """The governor of the cores' clock."""
+    return read_text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+
+
+def turbo(root: Path = Path("/")) -> bool | None:
+    """Whether the cores' clock may rise above its nominal rate."""
     cpus = root / "sys/devices/system/cpu"
-    return {"governor": read_text(cpus / "cpu0/cpufreq/scaling_governor"), "turbo": _turbo(cpus)}
-
-
-def _turbo(cpus: Path) -> bool | None:
     no_turbo, boost = read_int(cpus / "intel_pstate/no_turbo"), read_int(cpus / "cpufreq/boost")
     if no_turbo is not None:
         return no_turbo == 0
     return None if boost is None else boost == 1
 
 
-def _load_average() -> list[float] | None:
+def _load_average() -> tuple[float, ...] | None:
     try:
-        return [round(value, 2) for value in os.getloadavg()]
+        return tuple(round(value, 2) for value in os.getloadavg())
     except (OSError, AttributeError):
         return None
 
@@ -186,8 +231,8 @@ def timer_quality(
     sleep: Callable[[float], None] = time.sleep,
     *,
     seconds: float = 0.2,
-) -> Facts:
-    """The lateness of a sleep of 0.1 ms: ``samples`` and the overshoot's p50, p99 and maximum in ms."""
+) -> TimerQuality:
+    """The lateness of sleeps of 0.1 ms."""
     sleep_s, over, end = 0.0001, [], clock() + seconds
     while (began := clock()) < end:
         sleep(sleep_s)
@@ -197,14 +242,17 @@ def timer_quality(
     def rank(percent: float) -> float:
         return over[max(0, math.ceil(len(over) * percent / 100) - 1)]
 
-    return {"samples": len(over), "p50_ms": rank(50), "p99_ms": rank(99), "max_ms": over[-1]}
+    return TimerQuality(samples=len(over), p50_ms=rank(50), p99_ms=rank(99), max_ms=over[-1])
 
 
-def versions(environ: Mapping[str, str] = os.environ) -> Facts:
+def versions(environ: Mapping[str, str] = os.environ) -> dict[str, Json]:
     """Versions by distribution, None where missing; ``grpc_environment`` holds the GRPC_* variables."""
     from importlib import metadata  # a generator's process needs the rest of this module only, and starts faster
 
-    installed: Facts = {"python": platform.python_version(), "implementation": platform.python_implementation()}
+    installed: dict[str, Json] = {
+        "python": platform.python_version(),
+        "implementation": platform.python_implementation(),
+    }
     for name in PACKAGES:
         try:
             installed[name] = metadata.version(name)
@@ -214,20 +262,19 @@ def versions(environ: Mapping[str, str] = os.environ) -> Facts:
     return installed
 
 
-def git_state(folder: Path) -> Facts:
-    """``{"commit", "dirty"}`` of the repository whose top is `folder`; both None where it is none.
+def git_state(folder: Path) -> GitState:
+    """The state of the repository whose top is `folder`.
 
     A repository further up is someone else's: its commit says nothing about this folder. `dirty` counts
     untracked files too, since Python imports them as gladly.
     """
-    nothing: Facts = {"commit": None, "dirty": None}
     if not (folder / ".git").exists():
-        return nothing
+        return GitState()
     # A monitor named in the repository's own configuration is not ours to start.
     git = ("git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-C", str(folder))
     commit = _output(*git, "rev-parse", "--verify", "HEAD", ceiling=folder)
     status = _output(*git, "status", "--porcelain", ceiling=folder)
-    return nothing if commit is None else {"commit": commit, "dirty": None if status is None else bool(status)}
+    return GitState() if commit is None else GitState(commit=commit, dirty=None if status is None else bool(status))
 
 
 def _output(*command: str, ceiling: Path | None = None) -> str | None:
@@ -250,9 +297,9 @@ def _output(*command: str, ceiling: Path | None = None) -> str | None:
     return run.stdout.strip()
 
 
-def identity(machine: Mapping[str, Any], versions: Mapping[str, Any]) -> Facts:
-    """The subset that must be equal for two runs to be compared; see IDENTITY."""
-    both = {**versions, **machine}
+def identity(machine: Machine, versions: Mapping[str, Json]) -> dict[str, Json]:
+    """The facts that must be equal for two runs to be compared; see IDENTITY."""
+    both = {**versions, **vars(machine)}
     return {name: both.get(name) for name in IDENTITY}
 
 

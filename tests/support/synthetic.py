@@ -122,10 +122,10 @@ def manifest_of(name: str, plan: dict[str, Any], *, seed: int = 1, blocks: int =
         "machine": {
             "host": "lab-1",
             "cpu_model": "AMD EPYC 7B13",
-            "logical_cpus": 2,
+            "cores": 2,
             "affinity": [0, 1],
             "kernel": "6.1.0-26-amd64",
-            "load_average": {"before": [0.1, 0.2, 0.2], "after": [1.8, 1.1, 0.6]},
+            "load_average": [0.1, 0.2, 0.2],
             "governor": None,
         },
         "versions": {"python": "3.11.2", "grpcio": "1.85.1", "protobuf": "7.35.1", "grpclab": "0.1.0"},

@@ -31,9 +31,9 @@ from grpclab.analysis.inference.ratios import (
     t_quantile,
 )
 from grpclab.analysis.inference.validity import CLIENT, GENERATOR, bound_note, limits_of, too_few_calls
-from grpclab.analysis.study_plan import Json
 from grpclab.errors import UsageError, invalid
 from grpclab.metrics import lower_is_faster
+from grpclab.system.json_fields import Json
 
 Verdict = Literal["faster", "slower", "equivalent", "inconclusive"]
 

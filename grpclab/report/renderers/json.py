@@ -55,7 +55,7 @@ def as_json(study: FinishedStudy) -> dict[str, Any]:
         ],
         "trials": {"measured": len(study.trials), "valid": int(study.trials["valid"].sum())},
         "identity": manifest.identity,
-        "git": manifest.git,
+        "git": written(manifest.git),
         "repeats": written(manifest.repeats),
         "report": f"{study.name}.html",
     }

@@ -113,12 +113,12 @@ def _all_comparisons(study: FinishedStudy) -> str:
 
 def _machine(study: FinishedStudy) -> str:
     manifest = study.manifest
-    known: dict[str, Any] = {**manifest.versions, **manifest.machine}
+    known: dict[str, Any] = {**manifest.versions, **vars(manifest.machine)}
     theirs = bool(foreign(study.plan))  # then versions are not the server's, and are said to be the lab's
     machine = [key for key in _FACTS if known.get(key) and not (theirs and key in _VERSIONS)]
     facts = [f"{key.replace('_model', '').replace('_', ' ')} {known[key]}" for key in machine]
-    commit = words.plain(manifest.git.get("commit") or "")[:12]
-    dirty = " with changes" if manifest.git.get("dirty") else ""
+    commit = words.plain(manifest.git.commit or "")[:12]
+    dirty = " with changes" if manifest.git.dirty else ""
     parts = [manifest.created_at, *facts, f"commit {commit}{dirty}" if commit else ""]
     parts.append(f"by {lab_words(study.manifest.versions)}" if theirs else "")
     parts.append(f"seed {manifest.seed}" if manifest.seed is not None else "")

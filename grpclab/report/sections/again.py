@@ -15,8 +15,8 @@ def section(study: FinishedStudy) -> str:
     """The commands that repeat it, and its trials to take away."""
     manifest = study.manifest
     lines = []
-    if manifest.git.get("commit"):
-        lines.append(f"git checkout {shlex.quote(str(manifest.git['commit']))}")
+    if manifest.git.commit:
+        lines.append(f"git checkout {shlex.quote(manifest.git.commit)}")
     if manifest.again is None:
         parameters = [_parameter(name, value) for name, value in manifest.parameters.items() if value is not None]
         lines.append(" \\\n    ".join(["papermill notebooks/sweep.ipynb sweep-again.ipynb", *parameters]))
@@ -30,7 +30,7 @@ def section(study: FinishedStudy) -> str:
         f"# this page once more, from the stored results\ngrpclab report {shlex.quote(f'results/{study.name}')}"
     )
     code = "\n".join("\n".join(_code_line(part) for part in line.split("\n")) for line in lines)
-    dirty = "<p>The work tree held changes that are not in that commit.</p>" if manifest.git.get("dirty") else ""
+    dirty = "<p>The work tree held changes that are not in that commit.</p>" if manifest.git.dirty else ""
     seed = "not recorded" if manifest.seed is None else manifest.seed
     return (
         f"<p>Seed {esc(seed)}: with the same seed the order of the trials is the same.</p>"

@@ -6,13 +6,15 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.service_time import CHUNK
 from grpclab.quantities import seconds
 from grpclab.status import OK, STATUS_NAMES
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True, order=True)
@@ -81,10 +83,14 @@ def outcomes(mishaps: Sequence[Mishap], seed: int) -> Iterator[int]:
     """The status of each call, in order, without end; the same for the same seed."""
     if not mishaps:
         return itertools.repeat(OK)
+    import numpy as np
+
     return _drawn(mishaps, np.random.default_rng(seed))
 
 
 def _drawn(mishaps: Sequence[Mishap], rng: np.random.Generator) -> Iterator[int]:
+    import numpy as np
+
     bounds = np.cumsum([mishap.share for mishap in mishaps])
     statuses = np.array([*(mishap.status for mishap in mishaps), OK])
     while True:

@@ -25,7 +25,7 @@ from tests.support.stored_studies import row_of
 def measured(folder: Path, **levels: Any) -> TrialResult:
     short = {"load.requests": 50, "load.warmup_s": 0.0, "server.window_kib": 64}
     config = TrialConfig().replace({**short, **{name.replace("__", "."): level for name, level in levels.items()}})
-    return run_trial(config, folder, cores=split_cores(machine()["affinity"]), identity=TrialIdentity())
+    return run_trial(config, folder, cores=split_cores(machine().affinity), identity=TrialIdentity())
 
 
 @pytest.mark.parametrize("engine", ["wire", "grpcio"])

@@ -25,7 +25,7 @@ TOOLS = ("py-spy", "perf", "strace")
 
 
 def profiled(folder: Path, levels: dict[str, Level]) -> TrialResult:
-    cores = split_cores(machine()["affinity"])
+    cores = split_cores(machine().affinity)
     config = TrialConfig().replace(BASE | levels)
     result = run_trial(config, folder, cores=cores, identity=TrialIdentity(), profile=True)
     assert result.valid, result.invalid_reason

@@ -37,7 +37,7 @@ SHORT: dict[str, Level] = {
 
 def silent(folder: Path, **levels: Level) -> TrialResult:
     config = TrialConfig().replace(SHORT | levels)
-    return run_trial(config, folder, cores=split_cores(machine()["affinity"]), identity=TrialIdentity())
+    return run_trial(config, folder, cores=split_cores(machine().affinity), identity=TrialIdentity())
 
 
 def test_after_a_silence_without_keepalive_no_call_comes_through_and_the_trial_counts(tmp_path: Path) -> None:

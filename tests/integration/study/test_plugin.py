@@ -57,7 +57,7 @@ def test_its_target_is_a_side_of_a_comparison(tmp_path: Path) -> None:
     result = run_trial(
         sides["b"].config,
         tmp_path,
-        cores=split_cores(machine()["affinity"]),
+        cores=split_cores(machine().affinity),
         identity=TrialIdentity(),
         subject=sides["b"].subject,
     )
@@ -134,7 +134,7 @@ def test_its_profilers_look_at_the_server_of_a_trial(tmp_path: Path, monkeypatch
     for name in set(PROFILERS.builtin) - {"proc"}:
         monkeypatch.setattr(PROFILERS[name], "seconds", 1 if name == "pyspy" else 0.1)
     config = TrialConfig().replace({"load.requests": 50, "load.warmup_s": 0.1})
-    cores = split_cores(machine()["affinity"])
+    cores = split_cores(machine().affinity)
     result = run_trial(config, tmp_path, cores=cores, identity=TrialIdentity(), profile=True)
     assert result.looks["example"].metrics == {"alive": 1.0}
     assert json.loads((tmp_path / "profiler-example.json").read_text())["metrics"] == {"alive": 1.0}

@@ -27,7 +27,7 @@ TRIES = 3
 
 @pytest.fixture(scope="module")
 def cores() -> CorePlan:
-    found = split_cores(machine()["affinity"])
+    found = split_cores(machine().affinity)
     if found.shared:
         pytest.skip("one core for server and generator: no limit of either can be told; give the tests two")
     return found

@@ -28,7 +28,7 @@ from tests.support.stored_studies import row_of
 
 @pytest.fixture(scope="module")
 def cores() -> CorePlan:
-    return split_cores(machine()["affinity"])
+    return split_cores(machine().affinity)
 
 
 def measured(tmp_path: Path, cores: CorePlan, **levels: object) -> TrialResult:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from grpclab.cli.doctor import render, summary, to_json
-from grpclab.cli.findings import TOOLS, Finding, diagnose, gather, judge
-from grpclab.system.environment import timer_quality
+from grpclab.cli.findings import TOOLS, Facts, Finding, diagnose, gather, judge
+from grpclab.system.environment import Machine, TimerQuality, timer_quality
 
 VERSIONS = {
     "python": "3.12.1",
@@ -21,38 +22,42 @@ VERSIONS = {
         "1.0",
     ),
 }
-GOOD: dict[str, Any] = {
-    "system": "Linux",
-    "cores": 8,
-    "affinity": list(range(8)),
-    "load_average": [0.1, 0.2, 0.3],
-    "cpu_quota_cores": None,
-    "governor": "performance",
-    "turbo": False,
-    "virtual_machine": False,
-    "ptrace_scope": 0,
-    "root": False,
-    "cap_sys_ptrace": False,
-    "nofile_soft": 1_048_576,
-    "nofile_hard": 1_048_576,
-    "versions": VERSIONS,
-    "py_spy": "/bin/py-spy",
-    "ports": [15000, 60999],
-    "threads_max": 100_000,
-    "pid_max": 4_194_304,
-    "pids_limit": None,
-    "nproc": None,
-    "disk_free_bytes": 10**11,
-    "tools": dict.fromkeys(TOOLS),
-    "timer": {"samples": 1000, "p50_ms": 0.06, "p99_ms": 0.2, "max_ms": 1.0},
-    "ceilings": {"wire": 200_000.0, "grpcio": None},
-}
+MACHINE = Machine(
+    system="Linux",
+    cores=8,
+    affinity=tuple(range(8)),
+    load_average=(0.1, 0.2, 0.3),
+    governor="performance",
+    turbo=False,
+    virtual_machine=False,
+    ptrace_scope=0,
+    root=False,
+    cap_sys_ptrace=False,
+    nofile_soft=1_048_576,
+    nofile_hard=1_048_576,
+)
+GOOD = Facts(
+    machine=MACHINE,
+    versions=VERSIONS,
+    py_spy="/bin/py-spy",
+    ports=(15000, 60999),
+    threads_max=100_000,
+    pid_max=4_194_304,
+    pids_limit=None,
+    nproc=None,
+    disk_free_bytes=10**11,
+    tools=dict.fromkeys(TOOLS),
+    timer=TimerQuality(samples=1000, p50_ms=0.06, p99_ms=0.2, max_ms=1.0),
+    ceilings={"wire": 200_000.0, "grpcio": None},
+)
 
 
 def look(name: str, **changes: Any) -> Finding:
     """The finding of that name on a good machine with some facts changed."""
-    (found,) = [f for f in judge({**GOOD, **changes}) if f.name == name]
-    return found
+    of_machine = {key: changes.pop(key) for key in changes.keys() & vars(MACHINE).keys()}
+    facts = replace(GOOD, machine=replace(MACHINE, **of_machine), **changes)
+    (finding,) = [one for one in judge(facts) if one.name == name]
+    return finding
 
 
 def test_a_good_machine_has_nothing_to_do() -> None:
@@ -65,10 +70,10 @@ def test_a_good_machine_has_nothing_to_do() -> None:
 @pytest.mark.parametrize(
     ("name", "changes", "state", "said"),
     [
-        ("cores", {"affinity": [0, 1], "cores": 2}, "warn", "server.processes` beyond 1 cannot be tested"),
-        ("cores", {"affinity": [0], "cores": 1}, "fail", "second core"),
-        ("cores", {"affinity": [2, 4, 6], "cores": 8}, "ok", "3 of 8 usable: server on 2, 4, generator on 6"),
-        ("load", {"load_average": [4.0, 1, 1]}, "warn", "other work"),
+        ("cores", {"affinity": (0, 1), "cores": 2}, "warn", "server.processes` beyond 1 cannot be tested"),
+        ("cores", {"affinity": (0,), "cores": 1}, "fail", "second core"),
+        ("cores", {"affinity": (2, 4, 6), "cores": 8}, "ok", "3 of 8 usable: server on 2, 4, generator on 6"),
+        ("load", {"load_average": (4.0, 1, 1)}, "warn", "other work"),
         ("load", {"load_average": None}, "ok", "unknown"),
         ("CPU quota", {"cpu_quota_cores": 1.5}, "warn", "whole cores"),
         ("CPU quota", {"cpu_quota_cores": 8.0}, "ok", "8 cores"),
@@ -81,7 +86,7 @@ def test_a_good_machine_has_nothing_to_do() -> None:
             "virtual machine",
         ),
         ("CPU frequency", {"governor": None, "turbo": None, "virtual_machine": None}, "ok", "unknown"),
-        ("timers", {"timer": {"p50_ms": 0.1, "p99_ms": 3.2, "max_ms": 9.0}}, "warn", "below 4 ms"),
+        ("timers", {"timer": TimerQuality(samples=9, p50_ms=0.1, p99_ms=3.2, max_ms=9.0)}, "warn", "below 4 ms"),
         ("ptrace", {"ptrace_scope": 1}, "warn", "kernel.yama.ptrace_scope=0"),
         ("ptrace", {"ptrace_scope": 2}, "warn", "as root"),
         ("ptrace", {"ptrace_scope": 3}, "warn", "next boot"),
@@ -102,7 +107,7 @@ def test_a_good_machine_has_nothing_to_do() -> None:
         ("open files", {"nofile_soft": 1024, "nofile_hard": 12_000}, "warn", "`ulimit -n 12000`"),
         ("open files", {"nofile_soft": 20_000, "nofile_hard": 20_000}, "ok", "through the link 9,900"),
         ("open files", {"nofile_soft": None, "nofile_hard": None}, "ok", "unlimited"),
-        ("ports", {"ports": [50000, 60999]}, "warn", "ip_local_port_range"),
+        ("ports", {"ports": (50000, 60999)}, "warn", "ip_local_port_range"),
         ("ports", {"ports": None}, "ok", "unknown"),
         ("threads", {"threads_max": 8000}, "warn", "threads-max"),
         ("threads", {"pids_limit": 512}, "warn", "pids-limit"),
@@ -151,10 +156,10 @@ def test_the_timer_is_measured_with_the_clock_it_is_given() -> None:
         now[0] += seconds + next(lateness)
 
     found = timer_quality(lambda: now[0], sleep, seconds=0.05)
-    assert found["samples"] == 101
-    assert found["p50_ms"] == pytest.approx(0.2)
-    assert found["p99_ms"] == pytest.approx(5.2)
-    assert found["max_ms"] == pytest.approx(200)
+    assert found.samples == 101
+    assert found.p50_ms == pytest.approx(0.2)
+    assert found.p99_ms == pytest.approx(5.2)
+    assert found.max_ms == pytest.approx(200)
 
 
 def test_the_text_is_aligned_and_each_remedy_stands_below_its_problem() -> None:

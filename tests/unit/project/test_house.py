@@ -138,7 +138,7 @@ PASSES_JSON: dict[str, str] = {
     "study.parameters": "a notebook's variables, by their names",
     "study.stored_values": "makes values of JSON",
     "study.trial_order": "a notebook's variables, by their names",
-    "system.environment": "the facts of a machine, whatever they are",
+    "system.environment": "versions by distribution",
     "system.inputs": "a mapping that a user passes in",
     "system.interference": "writes a part of result.json",
     "system.json_lines": "makes values of JSON",

@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 
 from grpclab.errors import UsageError
+from grpclab.study.stored_values import read, written
 from grpclab.system.environment import (
     IDENTITY,
     CorePlan,
+    GitState,
+    Machine,
     cgroup_folders,
     cpu_quota,
     git_state,
@@ -31,15 +34,14 @@ def lay(root: Path, files: dict[str, str]) -> Path:
     return root
 
 
-def test_the_machine_is_plain_json() -> None:
-    found = machine()
-    assert json.loads(json.dumps(found)) == found
-    assert found["cores"] >= len(found["affinity"]) >= 1
+def test_a_machine_is_read_back_from_its_json() -> None:
+    here = machine()
+    assert read(Machine, json.loads(json.dumps(written(here)))) == here
+    assert (here.cores or 0) >= len(here.affinity) >= 1
 
 
 def test_what_cannot_be_read_is_none(tmp_path: Path) -> None:
-    found = machine(tmp_path)
-    unknown = {name for name, value in found.items() if value is None}
+    unknown = {name for name, value in vars(machine(tmp_path)).items() if value is None}
     assert unknown >= {
         "governor",
         "turbo",
@@ -61,7 +63,7 @@ def test_the_machine_is_read_from_proc_and_sys(tmp_path: Path) -> None:
             "sys/devices/system/cpu/intel_pstate/no_turbo": "0",
         },
     )
-    found = machine(root)
+    found = vars(machine(root))
     expected = {
         "cpu_model": "Fast 9000",
         "virtual_machine": True,
@@ -75,7 +77,7 @@ def test_the_machine_is_read_from_proc_and_sys(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("boost", "turbo"), [("1", True), ("0", False)])
 def test_turbo_is_read_from_boost_too(tmp_path: Path, boost: str, turbo: bool) -> None:
-    assert machine(lay(tmp_path, {"sys/devices/system/cpu/cpufreq/boost": boost}))["turbo"] is turbo
+    assert machine(lay(tmp_path, {"sys/devices/system/cpu/cpufreq/boost": boost})).turbo is turbo
 
 
 @pytest.mark.parametrize(
@@ -123,7 +125,7 @@ def test_versions_name_what_is_installed_and_the_variables_of_grpc() -> None:
 
 
 def test_identity_is_what_must_be_equal() -> None:
-    found = identity({"host": "a", "cores": 2, "load_average": [1]}, {"python": "3.12.1", "pandas": "3"})
+    found = identity(Machine(host="a", cores=2, load_average=(1,)), {"python": "3.12.1", "pandas": "3"})
     assert tuple(found) == IDENTITY
     assert found["host"] == "a"
     assert found["python"] == "3.12.1"
@@ -146,19 +148,19 @@ def repository(tmp_path: Path) -> Path:
 @git
 def test_a_repository_has_a_commit_and_is_dirty_once_a_file_is_added(repository: Path) -> None:
     clean = git_state(repository)
-    assert len(clean["commit"]) == 40
-    assert clean["dirty"] is False
+    assert len(clean.commit or "") == 40
+    assert clean.dirty is False
     (repository / "new.py").write_text("")
-    assert git_state(repository) == {"commit": clean["commit"], "dirty": True}
+    assert git_state(repository) == GitState(commit=clean.commit, dirty=True)
 
 
 @git
 def test_a_repository_further_up_is_not_taken_for_ones_own(repository: Path) -> None:
     inner = repository / "inner"
     inner.mkdir()
-    assert git_state(inner) == {"commit": None, "dirty": None}
+    assert git_state(inner) == GitState()
     (inner / ".git").mkdir()  # looks like one, and is none
-    assert git_state(inner) == {"commit": None, "dirty": None}
+    assert git_state(inner) == GitState()
 
 
 @git
@@ -166,13 +168,13 @@ def test_variables_of_git_do_not_lead_elsewhere(
     repository: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GIT_DIR", str(repository / ".git"))
-    assert git_state(tmp_path_factory.mktemp("empty"))["commit"] is None
+    assert git_state(tmp_path_factory.mktemp("empty")).commit is None
 
 
 def test_without_git_nothing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".git").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert git_state(tmp_path) == {"commit": None, "dirty": None}
+    assert git_state(tmp_path) == GitState()
 
 
 @pytest.mark.parametrize(
