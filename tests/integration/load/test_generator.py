@@ -147,14 +147,13 @@ def test_the_warm_up_is_recorded_and_not_counted(quick_server: RunningServer) ->
 
 @pytest.mark.parametrize("requests", [None, 10_000_000])
 def test_a_window_bound_by_time_ends(quick_server: RunningServer, requests: int | None) -> None:
-    config = load(requests=requests, duration_s=0.3, warmup_s=0.1, workers=2)
+    config = load(requests=requests, duration_s=0.5, warmup_s=0.3, workers=2)
     with Generator(config, quick_server.target) as generator:
         run = generator.measure()
-    for window in run.windows:
-        starts = window.records.start_s - window.opened_at
-        assert starts.min() < 0
-        assert 0 < starts.max() < 0.3
-    assert run.summary.window_s <= 0.3 + 1e-9
+    starts = np.concatenate([window.records.start_s - window.opened_at for window in run.windows])
+    assert starts.min() < 0
+    assert 0 < starts.max() < 0.5
+    assert run.summary.window_s <= 0.5 + 1e-9
     assert run.summary.errors == 0
 
 

@@ -16,7 +16,7 @@ import pytest
 from bs4 import BeautifulSoup, Tag
 from scipy import stats
 
-from tests.support import full_plan, synthetic
+from tests.support import full_plan
 
 UNITS = {"µs": 1e-6, "ms": 1e-3, "s": 1.0, "%": 0.01, "points": 1.0}
 NUMBER = re.compile(r"([+\-−]?[\d,]*\.?\d+(?:e[+-]?\d+)?)(?:\s?(µs|ms|s|%|points)\b|\s?(%))?")
@@ -87,12 +87,8 @@ def assert_shows(text: str, *values: float) -> None:
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> BeautifulSoup:
-    made = synthetic.full_study(name="nightly")
-    path = tmp_path_factory.mktemp("numbers") / "nightly.html"
-    material = synthetic.material(made)
-    made.report(path, **material)
-    return BeautifulSoup(Path(path).read_text(), "html.parser")
+def page(nightly_report: Path) -> BeautifulSoup:
+    return BeautifulSoup(nightly_report.read_text(), "html.parser")
 
 
 @pytest.fixture(scope="module")

@@ -23,15 +23,8 @@ def made() -> synthetic.MadeStudy:
 
 
 @pytest.fixture(scope="module")
-def report(made: synthetic.MadeStudy, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("reports")
-    material = synthetic.material(made)
-    return made.report(folder / "nightly.html", histograms=material["histograms"])
-
-
-@pytest.fixture(scope="module")
-def page(report: Path) -> Page:
-    return Page(report.read_text())
+def page(nightly_report: Path) -> Page:
+    return Page(nightly_report.read_text())
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +54,9 @@ def assert_loads_nothing(page: Page) -> None:
     assert not page.all("iframe")
 
 
-def test_nothing_leaves_the_file(page: Page, report: Path) -> None:
+def test_nothing_leaves_the_file(page: Page) -> None:
     assert_loads_nothing(page)
-    style = re.search(r"<style>(.*?)</style>", report.read_text(), re.DOTALL)
+    style = re.search(r"<style>(.*?)</style>", page.html, re.DOTALL)
     assert style
     assert "url(" not in style[1]
     assert "@import" not in style[1]

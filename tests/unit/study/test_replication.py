@@ -23,10 +23,10 @@ from grpclab.analysis.claims.replication import COLUMNS, claims
 from grpclab.analysis.study_plan import ArgumentRow, StudyPlan
 from grpclab.factors.config import TrialConfig
 from grpclab.metrics import MEASURED
-from grpclab.report import sections
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.past import summary
 from grpclab.report.renderers.markdown import escape, markdown
+from grpclab.report.sections import answer
 from grpclab.report.sections import claims as claims_section
 from grpclab.study.designs import replication_design
 from grpclab.study.parameters import StudyParameters
@@ -286,8 +286,9 @@ def test_streams_that_one_block_does_not_carry_do_not_hold(fault: dict[str, Any]
 
 
 def test_errors_by_load() -> None:
-    assert outcome("errors")[0] == HOLDS
-    assert "0 of 30,000 calls failed, in 0 of 6 blocks (95 %: in less than 39 % of such blocks)" in outcome("errors")[1]
+    verdict, told = outcome("errors")
+    assert verdict == HOLDS
+    assert "0 of 30,000 calls failed, in 0 of 6 blocks (95 %: in less than 39 % of such blocks)" in told
     once = {"errors": [0.0] * 5 + [1.0]}
     verdict, told = outcome("errors", {"optimized-c10000": once})
     assert verdict == CONDITION
@@ -411,8 +412,7 @@ def test_the_question_is_answered_by_how_many_claims_hold() -> None:
     assert f"{counts[HOLDS]} hold" in first
     assert sum(int(number) for number in re.findall(r"\b(\d+) (?:hold|do|is|are|can)", first)) == 8
     study = finished(manifest_of("replication", PLAN), made, as_json(verdict.as_dict()))
-    (answer,) = [part for part in sections(study) if part.anchor == "answer"]
-    assert answer.html.startswith(f'<p class="gl-verdict">{html.escape(first)}.')
+    assert answer.section(study).startswith(f'<p class="gl-verdict">{html.escape(first)}.')
     assert markdown(study).startswith(escape(first))
     assert summary(study).claims
 
@@ -422,13 +422,12 @@ def test_failures_that_are_what_is_measured_are_said_to_be() -> None:
     made = trials(asked, blocks=2)
     study = finished(manifest_of("replication", PLAN), made, as_json(analyse(made, PLANNED).as_dict()))
     assert study.failing_on_purpose == ["own-limits-c10000", "idle-off", "idle-working"]
-    (answer,) = [part for part in sections(study) if part.anchor == "answer"]
-    assert "all of them where failing is what is measured" in answer.html
+    assert "all of them where failing is what is measured" in answer.section(study)
     made = trials(asked | {"optimized-c10000": {"errors": 3.0}}, blocks=2)
     study = FinishedStudy.of(study.manifest, made, study.verdict)
-    (answer,) = [part for part in sections(study) if part.anchor == "answer"]
-    assert "486 of " in answer.html
-    assert "480 of them where failing is what is measured" in answer.html
+    told = answer.section(study)
+    assert "486 of " in told
+    assert "480 of them where failing is what is measured" in told
 
 
 def test_the_report_has_a_section_of_claims_where_the_plan_tests_some() -> None:
