@@ -141,6 +141,7 @@ def test_sixty_configurations_are_complete_in_table_and_forest(sixty: synthetic.
     assert "series base" in curve.alt
 
 
+@pytest.mark.long
 def test_five_thousand_trials_fit_in_a_file_that_can_be_sent(tmp_path: Path) -> None:
     made = many(50, blocks=100)
     assert len(made.trials) == 5000

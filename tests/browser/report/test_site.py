@@ -203,6 +203,7 @@ def test_what_goes_with_a_study_is_refused_without_one(
     assert not (tmp_path / "site").exists()
 
 
+@pytest.mark.long
 def test_guides_fit_a_phone_and_a_desk_fetch_nothing_and_are_accessible(browser: Browser, tmp_path: Path) -> None:
     site.build(ROOT, tmp_path / "site")
     pages = sorted((tmp_path / "site" / "guides").glob("*.html"))

@@ -116,6 +116,7 @@ def frame_of(root: Path, name: str) -> pd.DataFrame:
     return frame
 
 
+@pytest.mark.long
 def test_everything_that_can_be_measured_here_is(root: Path) -> None:
     notes = Results(root).about().notes
     without_nghttp2 = shutil.which("nghttpd") is None or shutil.which("h2load") is None
@@ -124,6 +125,7 @@ def test_everything_that_can_be_measured_here_is(root: Path) -> None:
     assert {path.stem for path in Results(root).folder.glob("*.parquet")} == set(EXPERIMENTS) - set(notes)
 
 
+@pytest.mark.long
 def test_the_report_is_one_file_that_loads_nothing_and_the_path_is_said(root: Path) -> None:
     path = Results(root).report
     assert f"report: {path}" in (root / "said.txt").read_text()
@@ -135,6 +137,7 @@ def test_the_report_is_one_file_that_loads_nothing_and_the_path_is_said(root: Pa
         assert f'<section id="{name}">' in html
 
 
+@pytest.mark.long
 def test_the_report_can_be_made_again_without_measuring_and_is_no_study(root: Path) -> None:
     path = Results(root).report
     before = path.read_text()
@@ -144,6 +147,7 @@ def test_the_report_can_be_made_again_without_measuring_and_is_no_study(root: Pa
 
 
 @needs_nghttp2
+@pytest.mark.long
 def test_all_three_generators_were_heard_and_every_call_succeeded(root: Path) -> None:
     frame = frame_of(root, "ceiling")
     assert sorted(frame["tool"]) == ["grpcio", "h2load", "wire"]
@@ -151,12 +155,14 @@ def test_all_three_generators_were_heard_and_every_call_succeeded(root: Path) ->
     assert frame["errors"].sum() == 0
 
 
+@pytest.mark.long
 def test_no_call_is_measured_shorter_than_it_was(root: Path) -> None:
     frame = frame_of(root, "truth")
     assert len(frame) in (100, 101), "0.1 s at 1,000/s; rounding decides on which side of its end the last call falls"
     assert (frame["latency_s"] >= frame["residence_s"]).all()
 
 
+@pytest.mark.long
 def test_in_the_stall_all_of_the_schedule_waits_and_few_of_the_callers_do(root: Path) -> None:
     frame = frame_of(root, "stall")
     slow = frame[frame["latency_s"] > frame["stall_s"] / 2].groupby("mode").size()
@@ -166,12 +172,14 @@ def test_in_the_stall_all_of_the_schedule_waits_and_few_of_the_callers_do(root: 
     assert counts["closed"] > 0
 
 
+@pytest.mark.long
 def test_every_planned_call_was_sent(root: Path) -> None:
     frame = frame_of(root, "lateness")
     assert (frame["sent"] == frame["planned"]).all()
     assert len(frame) == len(lateness.RATES_RPS) * len(lateness.PACINGS) + 1
 
 
+@pytest.mark.long
 def test_memory_the_link_the_echo_and_the_engines_were_measured(root: Path) -> None:
     assert frame_of(root, "memory")["calls"].max() >= 7500
     link = frame_of(root, "link")

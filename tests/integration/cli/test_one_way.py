@@ -83,6 +83,7 @@ def test_a_bench_hands_its_calls_down_to_the_wire(traces: Path, capsys: pytest.C
 
 
 @pytest.mark.usefixtures("capsys")
+@pytest.mark.long
 def test_a_study_hands_its_calls_down_to_the_wire(
     traces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,6 +96,7 @@ def test_a_study_hands_its_calls_down_to_the_wire(
     assert_sent(traces)
 
 
+@pytest.mark.long
 def test_a_latency_goes_from_the_stored_trial_to_the_figures(
     traces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -130,11 +130,15 @@ PHASES = [
     (["report", "synthetic"], "libarrow"),
     (["report", "synthetic"], "_backend_agg"),
 ]
+LONG = ((STUDY, "grpclab.load.worker"), (["report", "synthetic"], "_backend_agg"))
 
 
 @pytest.mark.parametrize(
     ("words", "phase", "number"),
-    [(*phase, number) for phase, number in zip(PHASES, itertools.cycle(SIGNALS), strict=False)],
+    [
+        pytest.param(*phase, number, marks=pytest.mark.long if phase in LONG else ())
+        for phase, number in zip(PHASES, itertools.cycle(SIGNALS), strict=False)
+    ],
 )
 def test_a_signal_ends_a_command_with_a_line_and_its_exit_code_and_leaves_nothing(
     words: list[str], phase: str, number: signal.Signals, quick_server: RunningServer, tmp_path: Path

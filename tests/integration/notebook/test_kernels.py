@@ -188,6 +188,7 @@ def test_a_process_that_was_killed_leaves_nothing_in_its_folder_and_the_next_one
     assert not list(temporary.iterdir())
 
 
+@pytest.mark.long
 def test_studies_at_once_in_one_folder_and_one_in_a_read_only_folder_are_valid_and_leave_no_file(
     tmp_path: Path, temporary: Path, working: Path
 ) -> None:

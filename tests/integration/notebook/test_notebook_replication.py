@@ -37,6 +37,7 @@ def measured(root: Path) -> dict[str, dict[Hashable, Any]]:
     return {str(row["configuration"]): row for row in frame.to_dict("records")}
 
 
+@pytest.mark.long
 def test_every_trial_is_valid_and_ten_thousand_calls_are_in_flight(root: Path) -> None:
     rows = measured(root)
     manifest = json.loads((study_folder(root) / "manifest.json").read_text())
@@ -46,6 +47,7 @@ def test_every_trial_is_valid_and_ten_thousand_calls_are_in_flight(root: Path) -
     assert rows["optimized"]["in_flight_max"] == 64
 
 
+@pytest.mark.long
 def test_connections_are_counted_where_channels_are_kept_and_where_not(root: Path) -> None:
     rows = measured(root)
     assert rows["optimized-wire"]["connections_opened"] == rows["keepalive-off"]["connections_opened"] == 4
@@ -53,6 +55,7 @@ def test_connections_are_counted_where_channels_are_kept_and_where_not(root: Pat
     assert min(rows[name]["link_connections"] for name in ("idle-off", "idle-working")) >= 1
 
 
+@pytest.mark.long
 def test_the_claims_stand_in_the_notebook_and_in_the_report(root: Path) -> None:
     cells = nbformat.read(root / "out.ipynb", as_version=4).cells
     top = next(cell for cell in cells if cell.cell_type == "code")
@@ -63,6 +66,7 @@ def test_the_claims_stand_in_the_notebook_and_in_the_report(root: Path) -> None:
         assert "not decided" in page
 
 
+@pytest.mark.long
 def test_the_published_report_is_replaced_only_by_its_own_name(root: Path) -> None:
     assert study_folder(root).name.startswith("replication-60x1-")
     assert not (root / "reports" / "replication.html").exists()

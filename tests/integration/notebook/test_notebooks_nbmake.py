@@ -18,6 +18,8 @@ from grpclab.system.paths import notebook
 from tests.support.notebook_runs import SMALL, environment
 
 ROOT = Path(__file__).resolve().parents[3]
+MEASURED = ("sweep", "replication")
+"""What papermill runs in other tests."""
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +47,9 @@ def run(sweep_root: Path, replication_root: Path) -> Callable[[str], Path]:
     return make
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.long) if name in MEASURED else name for name in SMALL]
+)
 def test_the_notebook_runs_top_to_bottom(name: str, run: Callable[[str], Path]) -> None:
     cells = nbformat.read(run(name), as_version=4).cells
     assert all(cell.execution_count for cell in cells if cell.cell_type == "code")
@@ -58,6 +62,7 @@ def test_a_single_trial_runs_by_hand_in_a_cold_kernel(run: Callable[[str], Path]
     assert any("image/png" in o.get("data", {}) for cell in cells for o in cell.get("outputs", []))
 
 
+@pytest.mark.long
 def test_the_same_study_again_measures_nothing_and_judges_again(run: Callable[[str], Path], sweep_root: Path) -> None:
     (folder,) = (path.parent for path in (sweep_root / "results").glob("*/manifest.json"))
     measured = {path: path.stat().st_mtime_ns for path in folder.glob("trials/*/result.json")}

@@ -68,6 +68,7 @@ def test_a_handler_that_waits_uses_little_cpu_and_its_waiting_is_no_work(tmp_pat
     assert not result.metrics.get("perf_share_wait", 0.0) > 0.05, "perf looks at what runs only"
 
 
+@pytest.mark.long
 def test_every_look_comes_after_the_window_and_all_agree_on_the_kernel(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,9 @@ import pytest
 
 from tests.support import first_edition
 
+LONG = ("report-cut", "report-replication", "report-desk")
+"""Reports much like others among them."""
+
 
 @pytest.fixture(scope="module")
 def root() -> Iterator[Path]:
@@ -22,7 +25,9 @@ def test_all_that_was_said_is_compared() -> None:
     assert {path.stem for path in first_edition.SAID.iterdir()} == set(first_edition.SAYINGS)
 
 
-@pytest.mark.parametrize("name", first_edition.SAYINGS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.long) if name in LONG else name for name in first_edition.SAYINGS]
+)
 def test_the_same_is_said_of_what_was_stored(root: Path, name: str) -> None:
     if name == "help" and sys.version_info[:2] != (3, 11):
         pytest.skip("argparse lays its help out in another way since: recorded with Python 3.11")

@@ -138,6 +138,7 @@ def kernel_of(papermill: subprocess.Popen[bytes]) -> psutil.Process:
     return hit[0]
 
 
+@pytest.mark.long
 def test_killing_any_process_leaves_nothing_behind_and_loses_no_finished_trial(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -118,6 +118,7 @@ def test_bench_loads_with_its_engine_in_its_load_shape() -> None:
 
 
 @pytest.mark.usefixtures("installed")
+@pytest.mark.long
 def test_its_design_runs_as_a_study_of_its_scenario(tmp_path: Path) -> None:
     parameters = StudyParameters(design="example", requests=10, blocks=1, max_trial_s=1)
     study = Study.prepare(parameters, tmp_path)

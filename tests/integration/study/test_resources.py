@@ -78,12 +78,21 @@ def recorded(cores: CorePlan) -> StoredCores:
                 "load.concurrency": 24,
             },
         ),
-        ("client-cpu", {"client.pooling": "per_call", "load.engine": "grpcio", "load.concurrency": 16}),
-        (
+        pytest.param(
+            "client-cpu",
+            {"client.pooling": "per_call", "load.engine": "grpcio", "load.concurrency": 16},
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
             "generator-bound",  # one that cannot send so fast, whatever the server does
             {"load.engine": "grpcio", "load.rate_rps": 20_000.0, "load.duration_s": 0.2},
+            marks=pytest.mark.long,
         ),
-        ("link", {"link.bandwidth_mbps": 4.0, "server.response_bytes": 4096, "load.concurrency": 8}),
+        pytest.param(
+            "link",
+            {"link.bandwidth_mbps": 4.0, "server.response_bytes": 4096, "load.concurrency": 8},
+            marks=pytest.mark.long,
+        ),
         ("concurrency", {"link.rtt_ms": 50.0, "load.concurrency": 4}),
         (
             "threads",

@@ -13,6 +13,8 @@ from grpclab.calibration.simulation import block_ratios, claims, covered, share_
 
 STUDIES = 2000
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize("blocks", [6, 12])
 @pytest.mark.parametrize("noise", [0.02, 0.05, 0.10])

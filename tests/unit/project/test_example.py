@@ -38,7 +38,7 @@ def words_of(html: str) -> list[str]:
     return [*page.get_text(" ").split(), *(str(tag["aria-label"]) for tag in page.select("[role=img]"))]
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("name", ["example", pytest.param("replication", marks=pytest.mark.long)])
 def test_todays_code_draws_the_published_page(name: str) -> None:
     path = ROOT / "reports" / f"{name}.html"
     published = load_study(path)
