@@ -23,7 +23,7 @@ MEASURED = ("sweep", "replication")
 
 
 @pytest.fixture(scope="module")
-def run(sweep_root: Path, replication_root: Path) -> Callable[[str], Path]:
+def run(sweep_root: Path, request: pytest.FixtureRequest) -> Callable[[str], Path]:
     """Runs ``pytest --nbmake`` on a small copy of a notebook, once; returns the executed copy.
 
     What papermill has measured for other tests is not measured again: the same parameters, the same folder.
@@ -33,7 +33,8 @@ def run(sweep_root: Path, replication_root: Path) -> Callable[[str], Path]:
     @functools.cache
     def make(name: str) -> Path:
         if name == "replication":
-            return replication_root / "out.ipynb"
+            root: Path = request.getfixturevalue("replication_root")
+            return root / "out.ipynb"
         copy = sweep_root / f"{name}.ipynb"
         nbformat.write(parameterize_notebook(load_notebook_node(str(notebook(name))), SMALL[name]), copy)
         command = [sys.executable, "-m", "pytest", "--nbmake", "--overwrite", str(copy), "-p", "no:cacheprovider", "-q"]
