@@ -95,13 +95,14 @@ def table_of(page: Page, label: str) -> Locator:
 
 def column(table: Locator, at: int) -> list[list[str]]:
     """A column's visible texts, group by group."""
-    return [
-        [
-            row.locator("> *").nth(at).inner_text()
-            for row in body.locator("> tr:not(.gl-group):not(.gl-more):visible").all()
-        ]
-        for body in table.locator("> tbody").all()
-    ]
+    texts: list[list[str]] = table.evaluate(
+        """(table, at) => [...table.tBodies].map((body) =>
+            [...body.rows]
+                .filter((row) => !row.matches(".gl-group, .gl-more") && row.checkVisibility())
+                .map((row) => row.cells[at].innerText))""",
+        at,
+    )
+    return texts
 
 
 def test_tables_sort_within_their_groups_and_back(nightly: Page) -> None:
@@ -198,7 +199,10 @@ def test_a_configuration_opens_to_its_trials(nightly: Page, made: synthetic.Made
 
 
 def cells(home: Locator, at: int) -> list[str]:
-    return [row.locator("td").nth(at).inner_text() for row in home.locator("tbody tr").all()]
+    texts: list[str] = home.locator("tbody tr").evaluate_all(
+        "(rows, at) => rows.map((row) => row.querySelectorAll('td')[at].innerText)", at
+    )
+    return texts
 
 
 def test_the_trials_can_be_taken_out_as_parquet_and_csv(nightly: Page, made: synthetic.MadeStudy) -> None:
