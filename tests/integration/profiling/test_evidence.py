@@ -48,7 +48,7 @@ def shorter(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("shorter")
 def test_a_handler_that_burns_cpu_is_what_the_samples_name(tmp_path: Path) -> None:
     result = profiled(tmp_path, {"server.handler_work_us": 3000, "load.concurrency": 4})
-    assert at_work(result, "handler") >= 0.7
+    assert at_work(result, "handler") > 0.5, "more than everything else together"
     assert result.metrics["profile_samples"] > 0
 
 
