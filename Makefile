@@ -22,7 +22,7 @@ test: $(VENV)/.dev  ## run the tests
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -n 3
 
 long: $(VENV)/.dev  ## run the tests that take too long for test
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -n 2 -m long $(ARGS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m long $(ARGS)
 
 coverage: $(VENV)/.dev  ## what the tests cover of the pure rooms, and that it is not less than it was
 	$(BIN)/pytest -q -n 2 $(PURE_TESTS) $(PURE:%=--cov=grpclab.%) --cov-report=term:skip-covered --cov-fail-under=90
