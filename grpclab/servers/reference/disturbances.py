@@ -6,15 +6,11 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.service_time import CHUNK
 from grpclab.quantities import seconds
 from grpclab.status import OK, STATUS_NAMES
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 @dataclass(frozen=True, order=True)
@@ -83,18 +79,17 @@ def outcomes(mishaps: Sequence[Mishap], seed: int) -> Iterator[int]:
     """The status of each call, in order, without end; the same for the same seed."""
     if not mishaps:
         return itertools.repeat(OK)
-    import numpy as np
+    import numpy as np  # here, not in the generator: its first step is taken while a call waits
 
-    return _drawn(mishaps, np.random.default_rng(seed))
-
-
-def _drawn(mishaps: Sequence[Mishap], rng: np.random.Generator) -> Iterator[int]:
-    import numpy as np
-
+    rng = np.random.default_rng(seed)
     bounds = np.cumsum([mishap.share for mishap in mishaps])
     statuses = np.array([*(mishap.status for mishap in mishaps), OK])
-    while True:
-        yield from statuses[np.searchsorted(bounds, rng.random(CHUNK), side="right")].tolist()
+
+    def drawn() -> Iterator[int]:
+        while True:
+            yield from statuses[np.searchsorted(bounds, rng.random(CHUNK), side="right")].tolist()
+
+    return drawn()
 
 
 def check_shares(mishaps: Sequence[Mishap]) -> None:

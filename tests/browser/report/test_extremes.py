@@ -143,7 +143,7 @@ def test_sixty_configurations_are_complete_in_table_and_forest(sixty: synthetic.
 
 @pytest.mark.long
 def test_five_thousand_trials_fit_in_a_file_that_can_be_sent(tmp_path: Path) -> None:
-    made = many(10, blocks=500)
+    made = many(50, blocks=100)
     assert len(made.trials) == 5000
     material = synthetic.material(replace(made, trials=made.trials[made.trials["block"] < 3]))
     path = made.report(tmp_path / "large.html", histograms=material["histograms"])
