@@ -88,7 +88,7 @@ def _bench_set_up(
         generator.spawn()
         log_path = stack.enter_context(_private_log(folder / "server.log"))
         server = stack.enter_context(
-            subject.launch(config.server, seed=identity.block, cpus=cores.server, log_path=log_path, env=env)
+            subject.launch(config, seed=identity.block, cpus=cores.server, log_path=log_path, env=env)
         )
         target = server.target
         if config.link.emulated:
