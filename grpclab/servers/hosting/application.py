@@ -34,6 +34,7 @@ from grpclab.servers.hosting import host
 from grpclab.servers.process.launcher import COMMAND_TIMEOUT_S, RunningServer, launched
 from grpclab.system.channels import open_channel
 from grpclab.system.temporary import TemporaryFolder
+from grpclab.system.transport import PLAINTEXT, Security
 
 SEED_VARIABLE = "GRPCLAB_SEED"
 """The trial's seed, for an application that draws."""
@@ -137,13 +138,13 @@ def launch_application(
     settings = {name: getattr(config, name) for name in known if name not in (*OF_THE_GREETER, *NOT_YET)}
     program = [interpreter(python), os.path.abspath(host.__file__)]
     with contextlib.ExitStack() as stack:
-        folder, roots = "", None
+        folder, security = "", PLAINTEXT
         if config.tls:
             from grpclab.servers import tls
 
             certificates = stack.enter_context(TemporaryFolder())
             tls.issue(certificates)
-            folder, roots = str(certificates), (certificates / "ca.pem").read_bytes()
+            folder, security = str(certificates), Security(tls=True, roots=(certificates / "ca.pem").read_bytes())
         order = ApplicationOrder(
             app=app,
             app_dir=application_folder(app_dir),
@@ -162,14 +163,14 @@ def launch_application(
                 cpus=cpus,
                 log_path=log_path,
                 env={SEED_VARIABLE: str(seed), **(env or {})},
-                root_certificates=roots,
+                security=security,
                 healthy=False,
                 timeout_s=timeout_s,
             )
         )
         server.end_timeout_s = END_TIMEOUT_S
         if server.own_health:
-            server.health = health_status(server.target, roots)
+            server.health = health_status(server.target, security)
             if server.health not in ("SERVING", "UNIMPLEMENTED"):
                 log.warning("the health service of %s says %s", app, server.health)
         yield server
@@ -178,9 +179,9 @@ def launch_application(
             log.warning("%s", server.trouble)
 
 
-def health_status(target: str, root_certificates: bytes | None = None) -> str:
+def health_status(target: str, security: Security = PLAINTEXT) -> str:
     """The status that the health service at `target` gives, or the status code of an answer without one."""
-    with open_channel(target, root_certificates=root_certificates) as channel:
+    with open_channel(target, security=security) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)
         try:
             answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=HEALTH_TIMEOUT_S, wait_for_ready=True)

@@ -41,6 +41,7 @@ REGISTRIES = (
 """Rooms whose modules are members: each is one file, however small, and is named after what it stands for."""
 
 LARGE: dict[str, str] = {
+    "grpclab.factors.config": "one table, a row a factor",
     "grpclab.metrics": "one table, a row a column",
     "grpclab.servers.hosting.host": "one self-contained file, run by interpreters that have no grpclab",
 }
