@@ -35,7 +35,7 @@ def addresses(target: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Route:
+class ChannelRoute:
     """The way to a target: the judged addresses, the credentials of TLS or none, and the arguments they need."""
 
     dialled: str
@@ -43,7 +43,7 @@ class Route:
     options: Sequence[tuple[str, int | str]]
 
     @classmethod
-    def to(cls, target: str, security: Security = PLAINTEXT) -> Route:
+    def to(cls, target: str, security: Security = PLAINTEXT) -> ChannelRoute:
         """The way to ``host:port``. Raises UsageError.
 
         Where the server is not verified, it is asked for its certificate, which is then the one that is trusted:
@@ -63,17 +63,17 @@ class Route:
 
 
 def open_channel(target: str, *, security: Security = PLAINTEXT, options: Options = ()) -> grpc.Channel:
-    """A channel to ``host:port``. Raises UsageError, and TargetError as :meth:`Route.to` does."""
-    route = Route.to(target, security)
+    """A channel to ``host:port``. Raises UsageError, and TargetError as :meth:`ChannelRoute.to` does."""
+    route = ChannelRoute.to(target, security)
     whole = [*options, *OPTIONS, *route.options]
     if route.credentials is None:
         return grpc.insecure_channel(route.dialled, options=whole)
     return grpc.secure_channel(route.dialled, route.credentials, options=whole)
 
 
-def open_aio_channel(target: str, *, route: Route | None = None, options: Options = ()) -> grpc.aio.Channel:
+def open_aio_channel(target: str, *, route: ChannelRoute | None = None, options: Options = ()) -> grpc.aio.Channel:
     """Open a channel for asyncio; `route` is the way to the target, where it is known already."""
-    route = route or Route.to(target)
+    route = route or ChannelRoute.to(target)
     whole = [*options, *OPTIONS, *route.options]
     if route.credentials is None:
         return grpc.aio.insecure_channel(route.dialled, options=whole)

@@ -30,7 +30,7 @@ from grpclab.load.engines.engine import Counters
 from grpclab.load.engines.loops import Caller, CallFunction, Clock, OpenLoop
 from grpclab.load.peer_probe import channel_settings
 from grpclab.load.reachability import connected, look
-from grpclab.system.channels import Route, open_aio_channel
+from grpclab.system.channels import ChannelRoute, open_aio_channel
 from grpclab.system.pacing import Pacer
 from grpclab.system.transport import Security
 
@@ -64,7 +64,7 @@ class GrpcioEngine:
         self._config = config
         self._target = target
         self._security = security
-        self._route = Route.to(target, security) if security.verify else None
+        self._route = ChannelRoute.to(target, security) if security.verify else None
         self._spec = call
         self._residence = residence
         self._clock = clock
@@ -328,10 +328,10 @@ def _nothing() -> None:
     """Give up no call: none is under way."""
 
 
-def _unverified(target: str, security: Security) -> Route:
+def _unverified(target: str, security: Security) -> ChannelRoute:
     """Return the way to a server that is not verified. Raises TargetError, in the words of both engines."""
     try:
-        return Route.to(target, security)
+        return ChannelRoute.to(target, security)
     except TargetError as error:
         raise (TargetError(text) if (text := look(target, security).text) else error) from None
 
