@@ -56,7 +56,7 @@ class ComparingStudy(Study):
         timeout = manifest.parameters.get("start_timeout_s")
         stored = {name: Subject.of(target) for name, target in self.plan.subjects.items()}
         self._subjects = {
-            name: replace(subject, start_timeout_s=timeout) for name, subject in {**stored, **(subjects or {})}.items()
+            name: subject.started_within(timeout) for name, subject in {**stored, **(subjects or {})}.items()
         }
         self._measured: set[str] = set()
         self.fresh = False
