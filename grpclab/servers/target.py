@@ -19,6 +19,7 @@ from pathlib import Path
 
 from grpclab.errors import UsageError, invalid
 from grpclab.system.addresses import host_port
+from grpclab.system.transport import PLAINTEXT, Security
 from grpclab.text import credentials
 
 MOST_START_S = 3600.0
@@ -35,6 +36,7 @@ _BELONGS = {
     "ready": ("command",),
     "prepare": ("app", "command"),
     "cleanup": ("app", "command"),
+    "security": ("command", "address"),
 }
 """The kinds of targets that each further field is for."""
 _NEEDS = {"app": "an application (app)", "command": "a command", "address": "an address"}
@@ -49,7 +51,8 @@ class Target:
     of a kind that another package has registered. An application or a command runs in the folder `cwd`; `prepare` is
     a command that is run before each start, `cleanup` one after each stop. A command's server is `ready` when it
     listens (``tcp``), when its health service says so (``health``), or when a line of its log matches
-    (``log:REGEX``); any server that is started has to be so within `ready_timeout_s`.
+    (``log:REGEX``); any server that is started has to be so within `ready_timeout_s`. `security` is that of
+    connections to it: a command's server and a running one may speak TLS.
 
     Raises UsageError, one line, for what no target can be.
     """
@@ -65,6 +68,7 @@ class Target:
     ready_timeout_s: float | None = None
     prepare: str = ""
     cleanup: str = ""
+    security: Security = PLAINTEXT
 
     def __post_init__(self) -> None:
         for command in (self.command, self.prepare, self.cleanup):
@@ -73,8 +77,12 @@ class Target:
         if len(given) > 1:
             raise UsageError(f"{given[0]} and {given[1]} are both targets: give one of {', '.join(_KINDS)}")
         for name, kinds in _BELONGS.items():
-            if (value := getattr(self, name)) and self.kind not in kinds:
-                raise UsageError(invalid(_written(name), value, f"{' or '.join(_NEEDS[k] for k in kinds)} beside it"))
+            value = getattr(self, name)
+            if value not in ("", PLAINTEXT) and self.kind not in kinds:
+                wanted = " or ".join(_NEEDS[kind] for kind in kinds)
+                if name == "security":
+                    raise UsageError(f"options of TLS belong to {wanted}: an own server's TLS is the factor server.tls")
+                raise UsageError(invalid(_written(name), value, f"{wanted} beside it"))
         if self.app and not _APPLICATION.fullmatch(self.app):
             raise UsageError(invalid("app", self.app, "MODULE:NAME, as shop.server:register"))
         if self.ready:
@@ -165,6 +173,7 @@ def App(  # noqa: N802  # one word for the user, beside Command and Address
 def Command(  # noqa: N802
     command: str,
     *,
+    security: Security = PLAINTEXT,
     cwd: str | os.PathLike[str] = "",
     ready: str = "",
     ready_timeout_s: float | None = None,
@@ -179,9 +188,10 @@ def Command(  # noqa: N802
         ready_timeout_s=ready_timeout_s,
         prepare=prepare,
         cleanup=cleanup,
+        security=security,
     )
 
 
-def Address(address: str) -> Target:  # noqa: N802
+def Address(address: str, *, security: Security = PLAINTEXT) -> Target:  # noqa: N802
     """The server that runs at ``HOST:PORT`` already. Raises UsageError."""
-    return Target(address=address)
+    return Target(address=address, security=security)

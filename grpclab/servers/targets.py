@@ -15,6 +15,7 @@ from typing import Protocol
 
 from grpclab.errors import UsageError
 from grpclab.factors.config import ServerConfig
+from grpclab.factors.own import OwnLevels
 from grpclab.servers.process import program
 from grpclab.servers.process.launcher import RunningServer, launch, launch_command
 from grpclab.servers.target import DEFAULT_START_S, Target
@@ -29,12 +30,12 @@ class ServerStart:
 
     Only the greeter and an application know what to make of the factors in `config`, and of `seed`. The server runs on
     `cpus`, writes its log to `log_path`, and has the variables `env`, by which its processes are found. It must listen
-    within `timeout_s`.
+    within `timeout_s`. The own factors are ``arg.NAME``, ``env.NAME`` and ``target.python``.
     """
 
     config: ServerConfig
     target: Target = field(default_factory=Target)
-    own: Mapping[str, str] = field(default_factory=dict)
+    own: Mapping[str, str] = field(default_factory=OwnLevels)
     seed: int = 1
     cpus: Collection[int] | None = None
     log_path: Path | None = None
@@ -122,6 +123,7 @@ def _running_at(address: str, start: ServerStart) -> Iterator[RunningServer]:
         port=port,
         pids=sorted(procfs.listening_pids(port)),
         log_path=log_path,
+        security=start.target.security,
     )
 
 

@@ -105,6 +105,7 @@ class Subject:
             ServerStart(
                 config=config.server,
                 target=self.target,
+                own=config.own,
                 seed=seed,
                 cpus=cpus,
                 log_path=log_path,

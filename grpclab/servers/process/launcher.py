@@ -33,6 +33,7 @@ from grpclab.system.channels import open_channel
 from grpclab.system.programs import descendants, kill
 from grpclab.system.subprocesses import START_TIMEOUT_S, Child, describe_exit, telling_lines
 from grpclab.system.temporary import TemporaryFolder
+from grpclab.system.transport import PLAINTEXT, Security
 from grpclab.text.printable import printable
 
 HEALTH_TIMEOUT_S = 30.0
@@ -52,7 +53,8 @@ class RunningServer:
     port: int
     pids: list[int]
     log_path: Path
-    root_certificates: bytes | None = None
+    security: Security = PLAINTEXT
+    """The security of connections to it."""
     desk: str = ""
     """Where its profiling desk is, if it has one."""
     by_command: bool = False
@@ -158,6 +160,7 @@ def launch(
         settings = TrialConfig(server=config).differences(TrialConfig())
         spec = ServeSpec(settings=settings, port=port, seed=seed, hold=hold, folder=str(folder))
         roots = (folder / "ca.pem").read_bytes() if config.tls else None
+        security = Security(tls=config.tls, roots=roots)
         server = stack.enter_context(
             launched(
                 "grpclab.servers.process.child",
@@ -165,7 +168,7 @@ def launch(
                 cpus=cpus,
                 log_path=log_path,
                 env=env,
-                root_certificates=roots,
+                security=security,
             )
         )
         yield server
@@ -204,7 +207,7 @@ def launched(
     cpus: Collection[int] | None = None,
     log_path: Path | None = None,
     env: Mapping[str, str] | None = None,
-    root_certificates: bytes | None = None,
+    security: Security = PLAINTEXT,
     healthy: bool = True,
     timeout_s: float = START_TIMEOUT_S,
 ) -> Iterator[RunningServer]:
@@ -235,7 +238,7 @@ def launched(
             port=listening.port,
             pids=list(listening.pids),
             log_path=log_path,
-            root_certificates=root_certificates,
+            security=security,
             desk=listening.desk,
             by_command=not healthy,
         )
@@ -244,7 +247,7 @@ def launched(
         if strangers:
             raise ServerError(f"port {server.port} is shared with another server (pid {min(strangers)}): stop it")
         if healthy:
-            check_health(server.target, server.root_certificates)
+            check_health(server.target, server.security)
         try:
             yield server
         except KeyboardInterrupt:  # a handler that never ends must not hold up who wants to leave
@@ -254,9 +257,9 @@ def launched(
             server.stop()
 
 
-def check_health(target: str, root_certificates: bytes | None = None, timeout_s: float = HEALTH_TIMEOUT_S) -> None:
+def check_health(target: str, security: Security = PLAINTEXT, timeout_s: float = HEALTH_TIMEOUT_S) -> None:
     """Wait until the health service at `target` says SERVING. Raises ServerError after `timeout_s`."""
-    with open_channel(target, root_certificates=root_certificates) as channel:
+    with open_channel(target, security=security) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)
         try:
             answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=timeout_s, wait_for_ready=True)

@@ -41,6 +41,7 @@ REGISTRIES = (
 """Rooms whose modules are members: each is one file, however small, and is named after what it stands for."""
 
 LARGE: dict[str, str] = {
+    "grpclab.factors.config": "one table, a row a factor",
     "grpclab.metrics": "one table, a row a column",
 }
 """Modules above 16 kB, and why each is one module."""
