@@ -27,7 +27,6 @@ MOST_START_S = 3600.0
 DEFAULT_START_S = 25.0
 """The wait for a server that is started, unless told otherwise."""
 
-_APPLICATION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 _KINDS = ("variant", "app", "command", "address")
 _BELONGS = {
     "app_dir": ("app",),
@@ -83,8 +82,6 @@ class Target:
                 if name == "security":
                     raise UsageError(f"options of TLS belong to {wanted}: an own server's TLS is the factor server.tls")
                 raise UsageError(invalid(_written(name), value, f"{wanted} beside it"))
-        if self.app and not _APPLICATION.fullmatch(self.app):
-            raise UsageError(invalid("app", self.app, "MODULE:NAME, as shop.server:register"))
         if self.ready:
             _check_ready(self.ready)
         if self.ready_timeout_s is not None and not 0 < self.ready_timeout_s <= MOST_START_S:

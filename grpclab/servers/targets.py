@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from grpclab.errors import UsageError
 from grpclab.factors.config import ServerConfig
-from grpclab.factors.own import OwnLevels
+from grpclab.factors.own import PYTHON, OwnLevels
 from grpclab.servers.process import program
 from grpclab.servers.process.launcher import RunningServer, launch, launch_command
 from grpclab.servers.target import DEFAULT_START_S, Target
@@ -96,10 +95,27 @@ class _Application:
 
     def check(self, argument: str, option: str) -> None:
         """Only the server's process can import it."""
+        from grpclab.servers.hosting.application import check_application
 
-    def start(self, argument: str, start: ServerStart) -> AbstractContextManager[RunningServer]:  # noqa: ARG002
+        check_application(argument, option)
+
+    def start(self, argument: str, start: ServerStart) -> AbstractContextManager[RunningServer]:
         """A server of this configuration with the application's servicers."""
-        raise UsageError(f"invalid app={argument}: applications cannot be hosted yet")
+        from grpclab.servers.hosting.application import launch_application
+
+        own = OwnLevels(start.own)
+        return launch_application(
+            argument,
+            start.config,
+            arguments=own.arguments,
+            app_dir=start.target.app_dir,
+            python=own.get(PYTHON) or start.target.python,
+            cpus=start.cpus,
+            log_path=start.log_path,
+            env={**(start.env or {}), **own.variables},
+            seed=start.seed,
+            timeout_s=start.timeout_s,
+        )
 
 
 class _Address:

@@ -30,8 +30,6 @@ def test_each_constructor_makes_its_kind() -> None:
     [
         ({"app": "a:b", "command": "x {port}"}, "app and command are both targets"),
         ({"variant": "basic", "address": "localhost:1"}, "variant and address are both targets"),
-        ({"app": "shop.server"}, "invalid app=shop.server: expected MODULE:NAME"),
-        ({"app": "shop/server.py:register"}, "invalid app="),
         ({"command": "x {port}", "python": "python3"}, "invalid python=python3: expected an application"),
         ({"address": "localhost:1", "cwd": "/"}, "invalid cwd=/: expected an application (app) or a command beside it"),
         ({"variant": "basic", "app_dir": "x"}, "invalid app-dir=x"),
@@ -53,6 +51,8 @@ def test_what_no_target_can_be_is_refused_in_one_line(fields: dict[str, Any], to
 @pytest.mark.parametrize(
     ("target", "told"),
     [
+        (grpclab.App("shop.server"), "invalid --a-cmd=shop.server: expected MODULE:NAME"),
+        (grpclab.App("shop/server.py:register"), "invalid --a-cmd="),
         (grpclab.App("a:b", app_dir="/nowhere"), "invalid app-dir=/nowhere: expected a folder"),
         (grpclab.App("a:b", python="/nowhere/python"), "invalid python=/nowhere/python: expected an interpreter"),
         (grpclab.Command("true {port}", cwd="/nowhere"), "invalid cwd=/nowhere"),
