@@ -102,7 +102,7 @@ class Workers:
                     config=part,
                     target=target,
                     roots=root_certificates or None,
-                    call=call,
+                    call=call.of_worker(index, self.count),
                     residence=self._residence,
                     spin=self.spins,
                     worker=index,

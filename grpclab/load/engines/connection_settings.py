@@ -5,12 +5,15 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from grpclab import __version__
 from grpclab.factors.config import ClientConfig
 from grpclab.http2 import messages
 from grpclab.http2.client import ClientConnection
 from grpclab.http2.exchange import Request
+from grpclab.http2.sequence import SequenceConnection
 from grpclab.load.calls.method import CallSpec
 from grpclab.system.dialling import loopback_target
 
@@ -39,9 +42,14 @@ class ConnectionSettings:
 
 
 def connection_settings(
-    client: ClientConfig, target: str, root_certificates: bytes | None, call: CallSpec
+    client: ClientConfig,
+    target: str,
+    root_certificates: bytes | None,
+    call: CallSpec,
+    *,
+    watch: Callable[[Any], None] | None = None,
 ) -> ConnectionSettings:
-    """Return the settings of this client's connections. Raises UsageError."""
+    """Return the settings of this client's connections, whose calls `watch` is told of. Raises UsageError."""
     addresses, port = loopback_target(target)
     tls = None
     if root_certificates is not None:
@@ -61,8 +69,12 @@ def connection_settings(
 
     most = messages.UNLIMITED_BYTES if client.max_message_mib is None else client.max_message_mib * 2**20
 
+    kind: Callable[..., ClientConnection] = ClientConnection
+    if call.payloads is not None or watch is not None:  # of all connections together, in order
+        kind = partial(SequenceConnection, requests=call.messages(prefix=True), watch=watch)
+
     def connection() -> ClientConnection:
-        return ClientConnection(
+        return kind(
             request,
             stream_window=window,
             connection_window=window,
