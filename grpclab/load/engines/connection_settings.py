@@ -16,6 +16,7 @@ from grpclab.http2.exchange import Request
 from grpclab.http2.sequence import SequenceConnection
 from grpclab.load.calls.method import CallSpec
 from grpclab.system.dialling import loopback_target
+from grpclab.system.transport import Security
 
 OWN_WINDOW_BYTES = 4 * 1024 * 1024
 """The window of this side where `window_kib` sets none; C-core's adaptation starts from it."""
@@ -26,7 +27,8 @@ KEEPALIVE_TIMEOUT_S = 20.0
 class ConnectionSettings:
     """The settings of a connection: its addresses, its first frames, and its keepalive."""
 
-    host: str
+    security: Security
+    server_name: str
     """The name that the server's certificate has to hold."""
     addresses: tuple[str, ...]
     """The addresses that are dialled one after the other until one answers."""
@@ -44,20 +46,17 @@ class ConnectionSettings:
 def connection_settings(
     client: ClientConfig,
     target: str,
-    root_certificates: bytes | None,
+    security: Security,
     call: CallSpec,
     *,
     watch: Callable[[Any], None] | None = None,
 ) -> ConnectionSettings:
     """Return the settings of this client's connections, whose calls `watch` is told of. Raises UsageError."""
     addresses, port = loopback_target(target)
-    tls = None
-    if root_certificates is not None:
-        tls = ssl.create_default_context(cadata=root_certificates.decode())
-        tls.set_alpn_protocols(["h2"])
+    tls = security.context() if security.tls else None
     request = Request(
         path=call.path,
-        authority=target,
+        authority=security.authority_at(target),
         payload=call.payload,
         scheme="https" if tls else "http",
         server_streaming=call.server_streaming,
@@ -84,7 +83,8 @@ def connection_settings(
         )
 
     return ConnectionSettings(
-        host=target.rpartition(":")[0].strip("[]"),
+        server_name=security.server_name_at(target),
+        security=security,
         addresses=addresses,
         port=port,
         tls=tls,

@@ -17,6 +17,7 @@ from grpclab.load.calls.payloads import PAYLOAD_FOLDER, Payloads
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder
 from grpclab.load.generator import Generator
+from grpclab.system.transport import PLAINTEXT
 from grpclab.testing import fake_target
 
 BOTH = pytest.mark.parametrize("engine", ["wire", "grpcio"])
@@ -46,7 +47,7 @@ def load(engine: str, target: str, call: CallSpec, calls: int, *, concurrency: i
 
     async def main() -> list[int]:
         settings = {f"client.{name}": level for name, level in client.items()}
-        made = ENGINES[engine](TrialConfig().replace(settings), target, None, call, residence=False)
+        made = ENGINES[engine](TrialConfig().replace(settings), target, PLAINTEXT, call, residence=False)
         await made.connect(10)
         recorder = Recorder(None)
         async with asyncio.timeout(60):

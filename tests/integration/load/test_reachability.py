@@ -22,6 +22,7 @@ from grpclab.http2 import frames
 from grpclab.load.calls.method import find_call, greeting
 from grpclab.load.reachability import Diagnosis, await_listener, look, unreachable
 from grpclab.servers.process.launcher import RunningServer, launch
+from grpclab.system.transport import PLAINTEXT, Security
 
 PATIENCE_S = 0.3
 
@@ -59,12 +60,12 @@ def tls_server() -> Iterator[RunningServer]:
         yield running
 
 
-def refusal(engine: str, target: str, roots: bytes | None = None, timeout_s: float = 60.0) -> str:
+def refusal(engine: str, target: str, security: Security = PLAINTEXT, timeout_s: float = 60.0) -> str:
     """What an engine says that cannot connect. A minute is not waited for where it cannot help."""
     config = TrialConfig().replace({"load.engine": engine})
 
     async def connect() -> None:
-        made = ENGINES[engine](config, target, roots, greeting(config.load), residence=False)
+        made = ENGINES[engine](config, target, security, greeting(config.load), residence=False)
         try:
             await made.connect(timeout_s)
         finally:
@@ -97,7 +98,7 @@ def test_another_protocol_is_shown_by_its_first_bytes(engine: str) -> None:
 @pytest.mark.parametrize("engine", list(ENGINES))
 def test_a_server_without_tls_is_told_to_a_client_with_it(engine: str, tls_server: RunningServer) -> None:
     with answering(b"") as target:
-        assert "does not speak TLS" in refusal(engine, target, tls_server.root_certificates)
+        assert "does not speak TLS" in refusal(engine, target, tls_server.security)
 
 
 @pytest.mark.parametrize("engine", list(ENGINES))

@@ -41,7 +41,9 @@ REGISTRIES = (
 """Rooms whose modules are members: each is one file, however small, and is named after what it stands for."""
 
 LARGE: dict[str, str] = {
+    "grpclab.factors.config": "one table, a row a factor",
     "grpclab.metrics": "one table, a row a column",
+    "grpclab.servers.hosting.host": "one self-contained file, run by interpreters that have no grpclab",
 }
 """Modules above 16 kB, and why each is one module."""
 
@@ -77,7 +79,7 @@ ONE_USER: dict[str, str] = {
     "grpclab.profiling.processes": "its user is a command",
     "grpclab.report.index": "its user is the door of the room",
     "grpclab.report.site": "a medium of its own, which `grpclab report --site` writes",
-    "grpclab.servers.elastic": "a thread pool with nothing of gRPC in it",
+    "grpclab.servers.hosting.host": "a program of its own, run by its path, by interpreters that have no grpclab",
     "grpclab.servers.prometheus": "loaded only where the factor asks for it: prometheus_client is optional",
     "grpclab.servers.reference.foreground": "loads the server, which the parser of its command must not",
     "grpclab.servers.reference.protocol": "one connection, where its user is the process",
@@ -130,6 +132,7 @@ PASSES_JSON: dict[str, str] = {
     "report.past": "reads and writes the JSON of a summary",
     "report.renderers.json": "writes what a machine reads",
     "report.tables": "the facts of a machine, whatever they are",
+    "servers.hosting.host": "reads and writes messages as JSON, without what grpclab reads them with",
     "study.collection": "the JSON inside a page",
     "study.comparison": "writes what --json asks for",
     "study.designs.file_design": "another package's design, as the values of TOML",
