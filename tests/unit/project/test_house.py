@@ -323,3 +323,20 @@ def test_plans_and_verdicts_travel_as_values_not_as_dictionaries() -> None:
     names = [module.removeprefix("grpclab.") for module in MODULES]
     typed = [name for name in names if name.partition(".")[0] in TYPED_ROOMS and name not in PASSES_JSON]
     assert {name: found for name in typed if (found := dictionaries(f"grpclab.{name}"))} == {}
+
+
+FORK = re.compile(rf"{'preexec_fn'}=|\bos\.{'fork'}\(")
+FORKS = {
+    "tests/integration/cli/test_signals.py": "a server in a process of its own, as text",
+    "tests/integration/study/test_crash_safety.py": "a process of its own, as text",
+    "tests/support/hostile_files.py": "a process of its own, which opens no channel",
+    "tests/unit/notebook/test_imports.py": "a process of its own, as text",
+}
+"""Files that fork, and why gRPC's threads are not there."""
+
+
+def test_nothing_forks_beside_the_threads_of_grpc() -> None:
+    """There a fork may wait for ever; ``preexec_fn`` makes subprocess fork where it would not."""
+    files = [*PACKAGE.rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
+    names = {str(path.relative_to(ROOT)) for path in files if FORK.search(path.read_text())}
+    assert names == set(FORKS)
