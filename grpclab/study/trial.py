@@ -194,7 +194,7 @@ def _measure(result: TrialResult, server: RunningServer, generator: Generator, *
     result.metrics |= looks["proc"].metrics
     result.metrics["connections"] = sum(result.connections_by_process)
     result.metrics["server_processes"] = len(server.pids)
-    result.invalid_reason = _why_invalid(result, generator.workers)
+    result.invalid_reason = run.stopped_because if run.ran_out else _why_invalid(result, generator.workers)
 
 
 def _connections(server: RunningServer, generator: Generator) -> list[int]:
