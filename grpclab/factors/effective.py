@@ -7,12 +7,13 @@ Static rules (:func:`grpclab.factors.channel_args.without_effect`) say what cann
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from grpclab.factors.channel_args import without_effect
 from grpclab.factors.config import FACTORS, ClientConfig, ServerConfig, TrialConfig
 from grpclab.factors.levels import Level
+from grpclab.factors.own import is_own
 from grpclab.http2 import frames
 from grpclab.http2.peer_settings import PeerSettings
 
@@ -87,6 +88,30 @@ class Described(Protocol):
     @property
     def call(self) -> str:
         """``package.Service/Method``."""
+
+
+def foreign_factors(target: Described, names: Iterable[str]) -> dict[str, str]:
+    """Those of these factors that a target does not have, each with the reason; ``{}`` in one is the target."""
+    reasons = {}
+    own_server = "is a factor of our own servers, and {} is started by a command: set it in that command"
+    for name in names:
+        section = name.partition(".")[0]
+        reason = ""
+        if target.command:
+            reason = {"server": own_server, "target": "is for an application, and {} is started by a command"}.get(
+                section, ""
+            )
+        elif target.address and (section == "server" or is_own(name)):
+            reason = "is a factor of a server that is started, and {} runs already"
+        elif target.app and name in OF_OUR_HANDLER:
+            reason = "is a factor of our own greeter's handlers, and {} is an application"
+        elif target.app and name in OF_OUR_CALL:
+            reason = "is a factor of our own greeter's calls, and {} is an application"
+        elif not (target.command or target.address or target.app) and is_own(name) and section != "env":
+            reason = "is for an application or a command, and {} is our own greeter"
+        if reason:
+            reasons[name] = f"{name} {reason}"
+    return reasons
 
 
 def unknown_factors(target: Described | None, settings: Mapping[str, Level]) -> frozenset[str]:

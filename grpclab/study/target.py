@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from grpclab.errors import UsageError
-from grpclab.factors.config import TrialConfig
+from grpclab.factors.config import TrialConfig, setting_word
+from grpclab.factors.effective import foreign_factors
 from grpclab.load.calls.metadata import metadata_words, parse_metadata
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.calls.request import json_text
@@ -73,6 +74,24 @@ class Subject:
                 raise UsageError(f"a secret of the {what} {text} is not stored: give the {what} again, with its value")
         parse_metadata(self.metadata)
         targets.check(self.target, option)
+
+    def refuse_foreign(self, config: TrialConfig, given: Collection[str], who: str) -> None:
+        """Raise UsageError for a factor that its target does not have; `who` is the target in the error.
+
+        `given` are the factors that were named, at their defaults or not.
+        """
+        levels = config.flat()
+        named = {*config.differences(TrialConfig()), *given}
+        for factor, reason in foreign_factors(self, sorted(named)).items():
+            if factor in levels:
+                raise UsageError(f"invalid {setting_word(factor, levels[factor])}: {reason.format(who)}")
+
+    def stored(self) -> StoredTarget:
+        """What a plan holds of it. How long one waits for a server is no part of what is measured."""
+        from grpclab.analysis.study_plan import StoredTarget
+
+        call = {name: value for name, value in vars(self).items() if name != "target"}
+        return StoredTarget(**call, **{name: getattr(self.target, name) for name in STORED})
 
     @classmethod
     def of(cls, planned: StoredTarget) -> Subject:

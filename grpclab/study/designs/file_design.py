@@ -1,4 +1,4 @@
-"""The design of a study of one's own, which a TOML file describes (:mod:`.study_file`). Pure but for reading the file.
+"""The design of a study of one's own, which a TOML file describes (:mod:`.study_file`).
 
 All configurations are compared with the baseline, the one of the headline first. In a full grid the baseline has the
 first level of every factor.
@@ -7,10 +7,11 @@ first level of every factor.
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,23 @@ from grpclab.analysis import fewest_blocks
 from grpclab.analysis.study_plan import PlannedPoint, PlannedSweep, StudyPlan
 from grpclab.errors import DesignError, UsageError, invalid
 from grpclab.factors.channel_args import cannot_act
-from grpclab.factors.config import TrialConfig, settings_of
+from grpclab.factors.config import TrialConfig, parse_settings, setting_word, setting_words
 from grpclab.factors.levels import Level, format_level
+from grpclab.factors.own import is_own
 from grpclab.factors.variants import LOAD, VARIANTS
-from grpclab.quantities import share
+from grpclab.quantities import number, share
+from grpclab.servers.target import Target
 from grpclab.study.designs.design import PROFILED_BLOCKS, Configurations, comparison, headline
+from grpclab.study.designs.file_tables import ScenarioTable
+from grpclab.study.designs.file_targets import interpreters_beside, merged, seen_from, subject_of, target_of
 from grpclab.study.designs.study_file import StudyFile, study_file
+from grpclab.study.target import Subject
 from grpclab.system.inputs import read_text
 
 SCENARIO = "custom"
 """The scenario of a file that names none."""
+NAMED = "scenario"
+"""The word of a headline that names its scenario."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +89,7 @@ def read(path: Path) -> FileDesign:
         raise DesignError(f"{path}: {error}") from None
 
 
-def design(content: Mapping[str, Any], folder: Path = Path()) -> FileDesign:  # noqa: B008  # a path is immutable
+def design(content: Mapping[str, Any], folder: Path = Path()) -> FileDesign:  # a path is immutable
     """The design that the values of a file describe; another package plans a study with it, too.
 
     What they name by a path lies beside `folder`. Raises UsageError.
@@ -91,7 +99,7 @@ def design(content: Mapping[str, Any], folder: Path = Path()) -> FileDesign:  # 
     workloads = [_workload(file, target, one, folder) for one in file.scenario or (ScenarioTable(name=SCENARIO),)]
     for one in workloads:
         _refuse_idle(file, one)
-    chosen, candidate, note = _headline(file, workloads)
+    chosen, candidate, note = _headline(file, workloads, folder)
     planned = Configurations()
     names: dict[tuple[str, TrialConfig], str] = {}
     for one in workloads:
@@ -128,7 +136,8 @@ def design(content: Mapping[str, Any], folder: Path = Path()) -> FileDesign:  # 
         profiled_blocks=PROFILED_BLOCKS,
         sweeps=tuple(sweep for one in workloads for sweep in _sweeps(one, file, names)),
     )
-    subjects = {name: one.subject for one in workloads if one.subject for (of, _), name in names.items() if of == one.name}
+    measured = {one.name: one.subject for one in workloads if one.subject}
+    subjects = {name: measured[of] for (of, _), name in names.items() if of in measured}
     if chosen.subject:
         subjects[again] = chosen.subject
     return FileDesign(
@@ -180,17 +189,17 @@ def _refuse_idle(file: StudyFile, workload: Workload) -> None:
 # ---- the headline ------------------------------------------------------------------------------------------------
 
 
-def _headline(file: StudyFile, workloads: Sequence[Workload]) -> tuple[Workload, TrialConfig, str]:
+def _headline(file: StudyFile, workloads: Sequence[Workload], folder: Path) -> tuple[Workload, TrialConfig, str]:
     """The scenario and the configuration that are compared with the baseline first, and a note on the choice."""
     titles = [one.title(config) for one in workloads for config in one.configs if config != one.start]
     words, asked = file.headline, ""
     if words is not None:
-        parts = setting_words(words)
+        parts = setting_words(words, "headline")
         asked = next((part.partition("=")[2] for part in parts if part.startswith(f"{NAMED}=")), "")
         levels = parse_settings([part for part in parts if not part.startswith(f"{NAMED}=")])
     elif len(workloads) > 1:
         raise DesignError(f"headline is missing: name one of the configurations: {'; '.join(titles)}")
-    chosen = next((one for one in workloads if one.name == asked or len(workloads) == 1 and not asked), None)
+    chosen = next((one for one in workloads if one.name == asked or (len(workloads) == 1 and not asked)), None)
     if chosen is None:
         expected = " or ".join(f"{NAMED}={one.name}" for one in workloads)
         raise DesignError(invalid("headline", words, f"{expected} in it"))
@@ -200,7 +209,7 @@ def _headline(file: StudyFile, workloads: Sequence[Workload]) -> tuple[Workload,
             raise DesignError(f"headline is missing: name one of the configurations: {'; '.join(titles)}")
         note = f"headline: {chosen.title(found)} against the baseline; headline = '...' names another configuration"
         return chosen, found, note
-    candidate = chosen.start.replace(interpreter_levels(levels, file))
+    candidate = chosen.start.replace(seen_from(levels, folder))
     if candidate == chosen.start or candidate not in chosen.configs:
         raise DesignError(invalid("headline", words, f"one of the configurations: {'; '.join(titles)}"))
     return chosen, candidate, ""
@@ -212,7 +221,7 @@ def _obvious(file: StudyFile, workload: Workload) -> TrialConfig | None:
     if len(others) == 1:
         return others[0]
     name, levels = next(iter(file.factors.items()))
-    numbers = [qty_number(level) for level in levels]
+    numbers = [number(level) for level in levels]
     steps = {math.copysign(1, after - before) for before, after in itertools.pairwise(numbers) if after != before}
     end = workload.start.replace({name: levels[-1]})
     return end if len(steps) == 1 and not any(map(math.isnan, numbers)) and end != workload.start else None
