@@ -62,11 +62,13 @@ ONE_USER: dict[str, str] = {
     "grpclab.diagnostics.app": "its user is the entry point",
     "grpclab.diagnostics.guard": "pure, and the one place where it is decided who is answered",
     "grpclab.http2.answers": "a part that its user owns, with a subject of its own; above 16 kB together",
+    "grpclab.http2.sequence": "requests that differ from call to call, a subject of its own; above 16 kB with its room",
     "grpclab.http2.frame_counter": "pure where its user is not",
     "grpclab.link.model": "pure where its user is not",
     "grpclab.link.relay": "the program of the link's process",
     "grpclab.load.calls.encoding": "above 16 kB with its user",
     "grpclab.load.calls.fields": "above 16 kB with its user",
+    "grpclab.load.calls.payloads": "a file of its own; above 16 kB with its user",
     "grpclab.load.calls.protofile": "runs protoc; above 16 kB with its user",
     "grpclab.load.output.chart": "a drawing, whatever it shows; above 16 kB with its user",
     "grpclab.load.output.config_file": "pure where its user, a command, is not",
@@ -92,6 +94,7 @@ FILE_NAMES: dict[str, str] = {
     "launcher": "the same part of both servers, the greeter's and the reference server's",
     "model": "the pure model of a link, and the values of a study: both are what the design calls so",
     "serving": "the same part of both servers, the greeter's and the reference server's",
+    "target": "the target, and what a trial measures of it: the target with its call",
 }
 """File names that stand in two rooms, beside members of registries, and why."""
 
@@ -321,3 +324,20 @@ def test_plans_and_verdicts_travel_as_values_not_as_dictionaries() -> None:
     names = [module.removeprefix("grpclab.") for module in MODULES]
     typed = [name for name in names if name.partition(".")[0] in TYPED_ROOMS and name not in PASSES_JSON]
     assert {name: found for name in typed if (found := dictionaries(f"grpclab.{name}"))} == {}
+
+
+FORK = re.compile(rf"{'preexec_fn'}=|\bos\.{'fork'}\(")
+FORKS = {
+    "tests/integration/cli/test_signals.py": "a server in a process of its own, as text",
+    "tests/integration/study/test_crash_safety.py": "a process of its own, as text",
+    "tests/support/hostile_files.py": "a process of its own, which opens no channel",
+    "tests/unit/notebook/test_imports.py": "a process of its own, as text",
+}
+"""Files that fork, and why gRPC's threads are not there."""
+
+
+def test_nothing_forks_beside_the_threads_of_grpc() -> None:
+    """There a fork may wait for ever; ``preexec_fn`` makes subprocess fork where it would not."""
+    files = [*PACKAGE.rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
+    names = {str(path.relative_to(ROOT)) for path in files if FORK.search(path.read_text())}
+    assert names == set(FORKS)
