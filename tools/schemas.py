@@ -91,7 +91,12 @@ def _study_file() -> dict[str, Any]:
         "variant": {"enum": list(VARIANTS)},
         "target": {**target, "oneOf": [{"required": [name]} for name in KINDS_OF_TARGETS]},
         "call": call,
-        "scenario": {"items": {**_table(ScenarioTable, {"set": {"$ref": "#/properties/set"}, "call": {"$ref": "#/properties/call"}}), "required": ["name"]}},
+        "scenario": {
+            "items": {
+                **_table(ScenarioTable, {"set": {"$ref": "#/properties/set"}, "call": {"$ref": "#/properties/call"}}),
+                "required": ["name"],
+            }
+        },
         "grid": {"enum": list(GRIDS)},
         "blocks": {"minimum": fewest_blocks(), "maximum": MOST_BLOCKS},
         "seed": {"minimum": 0},

@@ -119,7 +119,9 @@ class Study:
         if self.store.manifest() is None:
             require_outputs(*self.outputs)
             manifest = replace(manifest, link_check=link_check(self.plan))
-        return type(self)(self.store, self.store.open(manifest), self.root, self._subjects)
+        begun = type(self)(self.store, self.store.open(manifest), self.root, self._subjects)
+        begun.note = self.note
+        return begun
 
     @classmethod
     def planned(cls, parameters: StudyParameters, root: Path | None = None) -> Study:

@@ -168,7 +168,7 @@ def _workload(file: StudyFile, target: Target, scenario: ScenarioTable, folder: 
         name=scenario.name,
         start=start,
         wanted=wanted,
-        subject=subject_of(target, call, folder, named, start),
+        subject=subject_of(target, call, folder, named, start.replace({n: of[0] for n, of in file.factors.items()})),
         words=f" in {scenario.name}" if len(file.scenario) > 1 else "",
     )
 

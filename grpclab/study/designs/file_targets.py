@@ -104,6 +104,10 @@ def subject_of(
     data = table.data if isinstance(table.data, str | None) else json_text(table.data)
     if table.data_file:
         data = read_text("call.data-file", beside(table.data_file, folder))
+    if not table.method and (
+        idle := [name for name in ("data", "data_file", "proto", "protoset") if getattr(table, name)]
+    ):
+        raise DesignError(f"call: {idle[0].replace('_', '-')} needs a method: package.Service/Method")
     check_call(table.method or None, named, data=data, proto=schema or None, proto_path=paths)
     subject = Subject(
         target=target,
