@@ -104,9 +104,9 @@ def subject_of(
     data = table.data if isinstance(table.data, str | None) else json_text(table.data)
     if table.data_file:
         data = read_text("call.data-file", beside(table.data_file, folder))
-    if not table.method and (
-        idle := [name for name in ("data", "data_file", "proto", "protoset") if getattr(table, name)]
-    ):
+    needing = ("data", "data_file", "proto", "protoset")
+    idle = [name for name in needing if getattr(table, name) not in (None, "")]
+    if idle and not table.method:
         raise DesignError(f"call: {idle[0].replace('_', '-')} needs a method: package.Service/Method")
     check_call(table.method or None, named, data=data, proto=schema or None, proto_path=paths)
     subject = Subject(
@@ -118,7 +118,7 @@ def subject_of(
         proto_path=paths,
     )
     subject.refuse_foreign(config, named, "the target")
-    subject.check("target")
+    subject.check()
     return None if subject == Subject() else subject
 
 
