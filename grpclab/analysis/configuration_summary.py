@@ -21,6 +21,7 @@ from grpclab.analysis.study_plan import PlannedConfiguration, StoredCores, Store
 from grpclab.factors.config import FACTORS
 from grpclab.factors.effective import unknown_factors
 from grpclab.factors.levels import Level
+from grpclab.factors.own import is_own
 from grpclab.factors.service_time import parse_milliseconds
 
 METRIC = "throughput_rps"
@@ -187,6 +188,10 @@ def _levels(rows: pd.DataFrame, settings: Mapping[str, Level] | None) -> dict[st
             levels[name] = level
         elif settings is not None:
             levels[name] = _plain(settings.get(name, factor.default))
+    for name in sorted(filter(is_own, {*map(str, rows.columns), *(settings or {})})):
+        level = _plain(rows[name].iloc[0]) if name in rows.columns and not rows.empty else (settings or {}).get(name)
+        if level is not None:
+            levels[name] = level
     return levels
 
 
@@ -257,12 +262,12 @@ class Neighbours:
 
     def __init__(self, trials: pd.DataFrame, measured: Sequence[Measured]) -> None:
         self._trials = trials
-        self._measured = [m for m in measured if len(m.levels) == len(FACTORS)]
+        self._measured = [m for m in measured if m.levels.keys() >= FACTORS.keys()]
         self._alike: dict[str, dict[_Setting, list[Measured]]] = {}
 
     def raised(self, of: Measured, factor: str) -> list[Measured]:
         """Those of its scenario in which that factor alone is higher; none where a factor is not known."""
-        if len(of.levels) < len(FACTORS):
+        if not of.levels.keys() >= FACTORS.keys():
             return []
         if factor not in self._alike:
             alike = self._alike.setdefault(factor, {})
@@ -292,7 +297,8 @@ class Neighbours:
 
 def _setting_but(measured: Measured, factor: str) -> _Setting:
     """The scenario and all levels but that of one factor."""
-    return (measured.scenario, *(measured.levels[name] for name in FACTORS if name != factor))
+    own = tuple(f"{name}={measured.levels[name]}" for name in measured.levels if is_own(name))
+    return (measured.scenario, *(measured.levels[name] for name in FACTORS if name != factor), *own)
 
 
 def _height(measured: Measured, factor: str) -> float:

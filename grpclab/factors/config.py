@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import shlex
 import types
 import typing
 from collections.abc import Collection, Iterable, Mapping
@@ -21,6 +22,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from grpclab.errors import FactorError, UsageError, invalid
 from grpclab.factors.levels import Factor, Level, format_level
+from grpclab.factors.own import OwnLevels, has_own_section, is_own, own_factor
 from grpclab.factors.registries import ARRIVALS, ENGINES
 from grpclab.system.inputs import plain
 from grpclab.system.registry import Registry
@@ -207,45 +209,57 @@ class LinkConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialConfig:
-    """One level for every factor."""
+    """One level for every factor; `own` holds those of the user's own factors (:mod:`.own`)."""
 
     server: ServerConfig = ServerConfig()
     client: ClientConfig = ClientConfig()
     load: LoadConfig = LoadConfig()
     link: LinkConfig = LinkConfig()
+    own: Mapping[str, str] = OwnLevels()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "own", OwnLevels(self.own))
         for name, level in self.flat().items():
-            FACTORS[name].check(level)
+            lookup(name).check(level)
         if self.load.requests is None and self.load.duration_s is None:
             raise FactorError("load.requests and load.duration_s are both unset: give at least one bound")
 
     def flat(self) -> dict[str, Level]:
-        """Every factor by its dotted name, in the order of the table."""
-        return {name: getattr(getattr(self, f.section), f.name) for name, f in FACTORS.items()}
+        """Every factor by its dotted name, in the order of the table; the user's own come last."""
+        return {name: getattr(getattr(self, f.section), f.name) for name, f in FACTORS.items()} | dict(self.own)
 
     def replace(self, settings: Mapping[str, Level]) -> TrialConfig:
-        """A copy with some factors, named with a dot, at other levels.
+        """A copy with some factors, named with a dot, at other levels; an own one at None is taken out.
 
         Raises FactorError on an unknown name or an impossible level.
         """
         parts: dict[str, dict[str, Level]] = {}
+        own: dict[str, Level] = dict(self.own)
         for name, level in settings.items():
             factor = lookup(name)
-            parts.setdefault(factor.section, {})[factor.name] = factor.normal(plain(level))
+            normal = factor.normal(plain(level))
+            if is_own(name):
+                own[name] = normal
+            else:
+                parts.setdefault(factor.section, {})[factor.name] = normal
         changed: dict[str, Any] = {
             section: dataclasses.replace(getattr(self, section), **levels) for section, levels in parts.items()
         }
-        return dataclasses.replace(self, **changed)
+        given = {name: str(level) for name, level in own.items() if level is not None}
+        return dataclasses.replace(self, own=given, **changed)
 
     def differences(self, base: TrialConfig) -> dict[str, Level]:
-        """The factors whose levels differ from those of `base`, with this configuration's levels."""
+        """The factors whose levels differ from those of `base`, with this configuration's levels.
+
+        An own factor that only `base` has is None here.
+        """
         theirs = base.flat()
-        return {name: level for name, level in self.flat().items() if level != theirs[name]}
+        ours = self.flat() | {name: None for name in base.own if name not in self.own}
+        return {name: level for name, level in ours.items() if name not in theirs or level != theirs[name]}
 
     def settings(self) -> str:
-        """This configuration as ``name=level`` words: what differs from the defaults, parsed by parse_settings."""
-        return " ".join(f"{n}={format_level(v)}" for n, v in self.differences(TrialConfig()).items())
+        """This configuration as ``name=level`` words: what differs from the defaults, read by settings_of."""
+        return " ".join(setting_word(n, v) for n, v in self.differences(TrialConfig()).items())
 
 
 SECTIONS: dict[str, type] = {
@@ -306,7 +320,7 @@ def table() -> list[dict[str, Any]]:
 def lookup(name: str) -> Factor:
     """The factor of that dotted name. Raises FactorError, with the nearest names, if there is none."""
     try:
-        return FACTORS[name]
+        return own_factor(name) if has_own_section(name) else FACTORS[name]
     except KeyError:
         near = difflib.get_close_matches(str(name), FACTORS, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else "`grpclab factors` lists them all"
@@ -322,6 +336,21 @@ def parse_settings(words: Iterable[str]) -> dict[str, Level]:
             raise FactorError(f"{word!r} is not a setting: write section.name=level, as server.window_kib=1024")
         settings[name.strip()] = lookup(name.strip()).parse(text)
     return settings
+
+
+def setting_word(name: str, level: Level) -> str:
+    """``name=level`` as one word of a settings text; a level with blanks or quotes is quoted as a shell does."""
+    word = format_level(level)
+    return f"{name}={shlex.quote(word) if is_own(name) and word else word}"
+
+
+def settings_of(text: str) -> dict[str, Level]:
+    """The levels that a text of ``name=level`` words gives, quoted as in a shell. Raises FactorError."""
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise FactorError(invalid("settings", text, f"name=level words, quoted as in a shell: {error}")) from None
+    return parse_settings(words)
 
 
 def refuse_twice(levels: Collection[str], settings: Mapping[str, Level]) -> None:

@@ -33,6 +33,7 @@ from grpclab.system.accounting import KernelCounts, is_stopped
 from grpclab.system.environment import cpu_quota, governor, turbo
 from grpclab.system.interference import GENERATOR, UNWATCHED_S, Interference, Party, between
 from grpclab.system.interrupts import hurried, raised
+from grpclab.system.transport import PLAINTEXT, Security
 
 START_DELAY_S = 0.02
 """The time until the common start: long enough for every worker to receive its order."""
@@ -55,7 +56,7 @@ class Generator:
         *,
         cpus: Collection[int] | None = None,
         env: Mapping[str, str] | None = None,
-        root_certificates: bytes | None = None,
+        security: Security = PLAINTEXT,
         call: CallSpec | None = None,
         seed: int = 1,
         residence: bool = False,
@@ -70,7 +71,7 @@ class Generator:
         self.config = self._workers.config
         self._seed = seed
         self._residence = residence
-        self.aim(target, root_certificates=root_certificates, call=call)
+        self.aim(target, security=security, call=call)
         self.beside: dict[str, list[int]] = {}
         """The processes of the other parties (:mod:`grpclab.system.interference`), for the
         notices of the window's interference: those of the server and the link, as far as they are known."""
@@ -112,15 +113,15 @@ class Generator:
         """Start the workers, if they are not there yet: while a server starts, they load what they need."""
         self._workers.spawn()
 
-    def aim(self, target: str, *, root_certificates: bytes | None = None, call: CallSpec | None = None) -> None:
+    def aim(self, target: str, *, security: Security = PLAINTEXT, call: CallSpec | None = None) -> None:
         """Name the target before :meth:`start`, where it was unknown at first."""
         self.target = target
-        self._roots = root_certificates
+        self._security = security
         self._call = call or greeting(self.config.load)
 
     def start(self, tick: Callable[[], None] | None = None) -> None:
         """Connect the workers; `tick` is called now and then meanwhile. Raises TargetError or WorkerError."""
-        self._workers.start(self.target, self._call, self._roots, tick=tick)
+        self._workers.start(self.target, self._call, self._security, tick=tick)
 
     # ---- the measured window -----------------------------------------------------------------------------------
 

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import ssl
 import threading
 import time
 
@@ -34,19 +33,19 @@ from grpclab.http2.frames import ErrorCode
 from grpclab.http2.peer_settings import PeerSettings, PeerSettingsReader
 from grpclab.system.channels import open_channel
 from grpclab.system.dialling import loopback_target, open_connection
+from grpclab.system.transport import PLAINTEXT, Security
 
 TIMEOUT_S = 10.0
 """The time that a peer on loopback has to send its settings: it needs milliseconds, but machines are busy at times."""
 
 
-def server_settings(target: str, root_certificates: bytes | None = None, timeout_s: float = TIMEOUT_S) -> PeerSettings:
+def server_settings(target: str, security: Security = PLAINTEXT, timeout_s: float = TIMEOUT_S) -> PeerSettings:
     """Return the settings that the server at `target` sends on a new connection. Raises TargetError.
 
-    With `root_certificates` it speaks TLS. Of a server of several processes one answers.
+    Of a server of several processes one answers.
     """
     deadline = time.monotonic() + timeout_s
     hosts, port = loopback_target(target)
-    name = target.rpartition(":")[0].strip("[]")
     reader = PeerSettingsReader()
     reader.outgoing.insert(0, frames.PREFACE)
     try:
@@ -55,9 +54,11 @@ def server_settings(target: str, root_certificates: bytes | None = None, timeout
         raise TargetError(f"nothing answers at {target}: {error.strerror or error}") from None
     with contextlib.ExitStack() as stack:
         connection = stack.enter_context(plain)
-        if root_certificates is not None:
+        if security.tls:
             try:
-                connection = stack.enter_context(_tls(root_certificates, plain, name, deadline))
+                plain.settimeout(max(0.001, deadline - time.monotonic()))
+                name = security.server_name_at(target)
+                connection = stack.enter_context(security.context().wrap_socket(plain, server_hostname=name))
             except OSError as error:
                 raise TargetError(f"no TLS connection to the server at {target}: {error}") from None
         return _settings_of(connection, reader, deadline, who=f"the server at {target}", timeout_s=timeout_s)
@@ -102,13 +103,6 @@ def _read(connection: socket.socket, count: int) -> bytes:
     while len(data) < count and (more := connection.recv(count - len(data))):
         data += more
     return data
-
-
-def _tls(roots: bytes, plain: socket.socket, host: str, deadline: float) -> ssl.SSLSocket:
-    context = ssl.create_default_context(cadata=roots.decode())
-    context.set_alpn_protocols(["h2"])
-    plain.settimeout(max(0.001, deadline - time.monotonic()))
-    return context.wrap_socket(plain, server_hostname=host)
 
 
 def _settings_of(

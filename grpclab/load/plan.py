@@ -12,6 +12,7 @@ from grpclab.errors import UsageError
 from grpclab.factors.channel_args import cannot_act
 from grpclab.factors.config import TrialConfig, lookup
 from grpclab.factors.levels import Level, format_level
+from grpclab.factors.own import is_own
 from grpclab.factors.registries import ARRIVALS
 from grpclab.load.calls.metadata import parse_metadata
 from grpclab.load.calls.method import CallSpec, find_call, greeting
@@ -135,6 +136,11 @@ def load_plan(levels: Mapping[str, Level], rates: Sequence[ScheduledRate] = ()) 
 def _refuse_server_factors(levels: Mapping[str, Level]) -> None:
     """Raise UsageError for a factor of the server: it is running already."""
     for name, level in levels.items():
+        if is_own(name):
+            raise UsageError(
+                f"invalid {name}={format_level(level)}: expected a factor of client, load or link, since bench loads a"
+                " server that is running already, whose arguments and variables it cannot set"
+            )
         if lookup(name).section != "server":
             continue
         word = f"{name}={format_level(level)}"

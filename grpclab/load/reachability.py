@@ -22,6 +22,7 @@ from grpclab.errors import TargetError
 from grpclab.http2 import frames
 from grpclab.system import ulimits
 from grpclab.system.dialling import loopback_target, open_connection
+from grpclab.system.transport import PLAINTEXT, Security
 from grpclab.text.printable import printable
 
 LOOK_AFTER_S = 0.25
@@ -51,28 +52,30 @@ class Diagnosis:
     """Waiting longer does not help."""
 
 
-def look(target: str, *, tls: bool = False, patience_s: float = PATIENCE_S) -> Diagnosis:
-    """Find out who listens at ``host:port``, for a client with or without TLS."""
+def look(target: str, security: Security = PLAINTEXT, *, patience_s: float = PATIENCE_S) -> Diagnosis:
+    """Find out who listens at ``host:port``, for a client with this security."""
     address = loopback_target(target)
+    who = f"the server at {target}"
     try:
-        greeting = _handshake(address, patience_s) if tls else _greeting(address, patience_s)
-        if tls:
-            text = "" if greeting else f"the server at {target} does not speak TLS: leave server.tls out"
-            return Diagnosis(text=text, final=bool(text))
+        if security.tls:
+            text = _tls_fault(address, security, security.server_name_at(target), patience_s)
+            return Diagnosis(text=f"{who} {text}" if text else "", final=bool(text))
+        greeting = _greeting(address, patience_s)
         if greeting is None or greeting.startswith(_TLS_ALERT):  # closed, silent, or an alert: as TLS servers do
-            if _handshake(address, patience_s):
-                plain = "grpclab cannot do that yet with a server that it did not start: name a port without TLS"
-                return Diagnosis(text=f"the server at {target} speaks TLS: {plain}", final=True)
+            anybody = Security(tls=True, verify=False)
+            if _tls_fault(address, anybody, "", patience_s) != _NO_TLS:
+                remedy = "add --tls, with --cacert FILE where its certificate is not one that this machine trusts"
+                return Diagnosis(text=f"{who} speaks TLS: {remedy}", final=True)
             return Diagnosis(text="", final=False)
     except OSError as error:
         return _failed(target, error)
     if greeting[3:4] == bytes([frames.SETTINGS]):
         return Diagnosis(text="", final=False)
     if greeting.startswith(b"HTTP/1"):
-        text = f"the server at {target} speaks HTTP/1.1, and gRPC needs HTTP/2: name its gRPC port"
+        text = f"{who} speaks HTTP/1.1, and gRPC needs HTTP/2: name its gRPC port"
     else:
         shown = printable(repr(greeting[:_SHOWN]))
-        text = f"the server at {target} does not speak HTTP/2, its answer begins with {shown}: name a gRPC port"
+        text = f"{who} does not speak HTTP/2, its answer begins with {shown}: name a gRPC port"
     return Diagnosis(text=text, final=True)
 
 
@@ -86,20 +89,72 @@ def _greeting(address: tuple[Sequence[str], int], patience_s: float) -> bytes | 
             return None
 
 
-def _handshake(address: tuple[Sequence[str], int], patience_s: float) -> bytes | None:
-    """Return some bytes if the peer speaks TLS, whatever its certificate; None if it does not."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    context.set_alpn_protocols(["h2"])
+def _tls_fault(address: tuple[Sequence[str], int], security: Security, name: str, patience_s: float) -> str:
+    """Return what is wrong with TLS at an address, as a clause about the server; nothing where nothing is.
+
+    Raises OSError if there is no connection.
+    """
+    context = security.context()
     with open_connection(*address, timeout_s=patience_s) as plain:
         try:
-            with context.wrap_socket(plain):
-                return b"tls"
+            connection = context.wrap_socket(plain, server_hostname=name or None)
+        except ssl.SSLCertVerificationError as error:
+            return _untrusted(error, name, security)
         except ssl.SSLError as error:
             # An alert is TLS as well: it wants a certificate of ours, or another version.
-            return b"tls" if "ALERT" in (error.reason or "") else None
+            return _alert(error, security) if "ALERT" in (error.reason or "") else _NO_TLS
         except OSError:
-            return None
+            return _NO_TLS
+        with connection:
+            return _fault_after_handshake(connection, security)
+
+
+def _fault_after_handshake(connection: ssl.SSLSocket, security: Security) -> str:
+    """Return what is wrong with a connection whose handshake is over, as :func:`_tls_fault` does."""
+    agreed = connection.selected_alpn_protocol()
+    if agreed != "h2":
+        offer = f"agrees on {agreed}" if agreed else "agrees on no protocol"
+        return f"{offer} in the TLS handshake (ALPN), and gRPC needs h2: name its gRPC port, or enable HTTP/2"
+    fault = "closes the connection after the TLS handshake: "
+    fault += _DEMANDS if security.certificate is None else "it may not accept the certificate of --cert"
+    try:  # with TLS 1.3 the server judges the client's certificate when the client's handshake is over
+        connection.sendall(frames.PREFACE + frames.settings({}))
+        return "" if connection.recv(256) else fault
+    except TimeoutError:
+        return ""
+    except ssl.SSLError as error:
+        return _alert(error, security) if "ALERT" in (error.reason or "") else ""
+    except OSError:
+        return fault
+
+
+_NO_TLS = "does not speak TLS: leave out --tls and what belongs to it"
+_DEMANDS = "it may demand a certificate of the client, add --cert FILE --key FILE"
+_EXPIRED, _NOT_YET, _NAME, _ADDRESS = 10, 9, 62, 64
+"""OpenSSL's codes of what is wrong with a certificate (X509_V_ERR)."""
+
+
+def _untrusted(error: ssl.SSLCertVerificationError, name: str, security: Security) -> str:
+    """Return what is wrong with the server's certificate."""
+    if error.verify_code == _EXPIRED:
+        return "has a certificate that has expired: renew it, or add --insecure-skip-verify"
+    if error.verify_code == _NOT_YET:
+        return "has a certificate that is not valid yet: set the clock, or add --insecure-skip-verify"
+    if error.verify_code in (_NAME, _ADDRESS):
+        return f"has a certificate for another name than {name}: add --server-name NAME with one that it holds"
+    trusted = (security.options.cacert or "the given roots") if security.roots else "whom this machine trusts"
+    why = error.verify_message or "it cannot be verified"
+    return f"has a certificate that is not signed by {trusted} ({why}): name its root with --cacert FILE"
+
+
+def _alert(error: ssl.SSLError, security: Security) -> str:
+    """Return what the server's alert says of the client."""
+    reason = (error.reason or "").lower().replace("_", " ").partition("alert ")[2] or "handshake failure"
+    if security.certificate is None and any(word in reason for word in ("certificate", "handshake failure")):
+        return f"refuses the TLS handshake ({reason}): {_DEMANDS}"
+    if any(word in reason for word in ("certificate", "unknown ca")):
+        return f"does not accept the certificate of --cert ({reason}): give one that was signed by whom it trusts"
+    return f"refuses the TLS handshake ({reason})"
 
 
 def _failed(target: str, error: OSError) -> Diagnosis:
@@ -169,7 +224,7 @@ async def connected(
     target: str,
     timeout_s: float,
     *,
-    tls: bool,
+    security: Security,
     why: Callable[[], str] = str,
 ) -> None:
     """Wait until `opening` has connected. Raises TargetError when time is over, or as soon as that cannot help.
@@ -183,7 +238,7 @@ async def connected(
     try:
         await asyncio.wait({task}, timeout=min(LOOK_AFTER_S, timeout_s))
         if not task.done() and timeout_s > LOOK_AFTER_S:
-            diagnosis = await asyncio.to_thread(look, target, tls=tls, patience_s=min(PATIENCE_S, timeout_s))
+            diagnosis = await asyncio.to_thread(look, target, security, patience_s=min(PATIENCE_S, timeout_s))
             if not diagnosis.final:
                 await asyncio.wait({task}, timeout=max(0.0, ends_at - loop.time()))
         if not task.done():

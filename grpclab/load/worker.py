@@ -60,7 +60,7 @@ async def _work(orders: Orders) -> None:
     assert isinstance(setup, Connect)
     try:
         create: EngineFactory = ENGINES[setup.config.load.engine]
-        engine = create(setup.config, setup.target, setup.roots, setup.call, residence=setup.residence)
+        engine = create(setup.config, setup.target, setup.security, setup.call, residence=setup.residence)
         await engine.connect(setup.connect_timeout_s)
     except (TargetError, UsageError) as error:  # UsageError: a target that is not on this machine, after all
         say(Failed(kind="target", text=str(error)))

@@ -20,6 +20,7 @@ from grpclab.load.calls.method import CallSpec
 from grpclab.load.core.failures import FailureEntry
 from grpclab.load.core.running import RunningCalls
 from grpclab.load.core.traffic import Traffic
+from grpclab.system.transport import Security
 
 # ---- to a worker ---------------------------------------------------------------------------------------------
 
@@ -35,8 +36,7 @@ class Connect(WorkerOrder):
     config: TrialConfig
     """Its own part where a level is divided over the workers."""
     target: str
-    roots: bytes | None
-    """Root certificates in PEM, where the target has TLS."""
+    security: Security
     call: CallSpec
     residence: bool
     """Record the reference server's own account of the time that each call was inside it."""

@@ -18,6 +18,7 @@ from grpclab.load.worker_messages import Connect, EndWindow, Failed, MeasureWind
 from grpclab.system import ulimits
 from grpclab.system.subprocesses import START_TIMEOUT_S, Child, receive_all, receive_any
 from grpclab.system.temporary import TemporaryFolder
+from grpclab.system.transport import Security
 
 CONNECT_TIMEOUT_S = 5.0
 """The time in which a server has to accept connections."""
@@ -92,16 +93,14 @@ class Workers:
             name = f"load worker {index + 1} of {self.count}"
             self._children.append(self._stack.enter_context(self._worker(name, index)))
 
-    def start(
-        self, target: str, call: CallSpec, root_certificates: bytes | None, *, tick: Callable[[], None] | None = None
-    ) -> None:
+    def start(self, target: str, call: CallSpec, security: Security, *, tick: Callable[[], None] | None = None) -> None:
         """Connect the workers; `tick` is called now and then meanwhile. Raises TargetError or WorkerError."""
         for index, (worker, part) in enumerate(zip(self._children, self.parts, strict=True)):
             worker.send(
                 Connect(
                     config=part,
                     target=target,
-                    roots=root_certificates or None,
+                    security=security,
                     call=call,
                     residence=self._residence,
                     spin=self.spins,

@@ -13,7 +13,8 @@ import pandas as pd
 from grpclab import quantities as qty
 from grpclab.analysis import log_t_interval
 from grpclab.errors import DesignError, invalid
-from grpclab.factors.config import FACTORS
+from grpclab.factors.config import FACTORS, lookup
+from grpclab.factors.own import is_own
 from grpclab.metrics import MEASURED, metric_words
 from grpclab.notebook.side_by_side import Joined, join, level_text
 from grpclab.report import theme, words
@@ -116,7 +117,7 @@ def columns(trials: pd.DataFrame) -> pd.DataFrame:
             {
                 "column": name,
                 "kind": kind_of(name, trials[name]),
-                "what": FACTORS[name].meaning if name in FACTORS else "",
+                "what": lookup(name).meaning if name in FACTORS or is_own(name) else "",
                 "levels": values.astype(str).nunique(),
                 "missing": 1 - len(values) / max(len(trials), 1),
                 "example": words.short(values.iloc[0], 40) if len(values) else "",
@@ -129,7 +130,7 @@ def columns(trials: pd.DataFrame) -> pd.DataFrame:
 
 def kind_of(name: str, values: pd.Series) -> str:
     """Whether a column of trials.parquet is a factor, a metric, a note in words, or says which trial this is."""
-    if name in FACTORS:
+    if name in FACTORS or is_own(name):
         return "factor"
     measured = name in MEASURED or (pd.api.types.is_float_dtype(values) and name not in ("block", "order"))
     if measured:
@@ -142,7 +143,7 @@ def varied(trials: pd.DataFrame) -> pd.Series:
     """The factors that have more than one level in these trials: their levels, in words."""
     levels = {
         name: words.listing(sorted(set(map(level_text, trials[name])), key=_by_size))
-        for name in FACTORS
+        for name in [*FACTORS, *filter(is_own, trials.columns)]
         if name in trials.columns and trials[name].astype(str).nunique() > 1
     }
     return pd.Series(levels, name="levels", dtype=object)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from grpclab import quantities as qty
 from grpclab.factors.config import FACTORS
+from grpclab.factors.own import is_own
 from grpclab.report import words
 from grpclab.report.stored import StoredStudy
 
@@ -126,7 +127,7 @@ def _left_out(first: StoredStudy, second: StoredStudy) -> pd.Series:
 def _factors(study: StoredStudy) -> dict[str, dict[str, str]]:
     """The factors of each configuration, as text: so 4 is 4.0's equal where a column holds gaps."""
     first = study.trials.drop_duplicates("configuration").set_index("configuration")
-    known = [name for name in FACTORS if name in first.columns]
+    known = [name for name in first.columns if name in FACTORS or is_own(name)]
     return {str(name): {factor: level_text(row[factor]) for factor in known} for name, row in first.iterrows()}
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from grpclab import quantities as qty
 from grpclab.factors.channel_args import without_effect
-from grpclab.factors.config import FACTORS, LoadConfig, TrialConfig
+from grpclab.factors.config import LoadConfig, TrialConfig, lookup
 from grpclab.factors.levels import format_level
 from grpclab.load.core.failures import sentence
 from grpclab.report import tables
@@ -30,7 +30,7 @@ class TrialNotebook(TrialOrder):
         rows = {
             name: {
                 "level": format_level(level),
-                "meaning": FACTORS[name].meaning,
+                "meaning": lookup(name).meaning,
                 "effect": f"none: {idle[name]}" if name in idle else "",
             }
             for name, level in self.config.differences(TrialConfig()).items()

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from grpclab import quantities as qty
 from grpclab.analysis import Comparison
 from grpclab.analysis.inference.ratios import TOO_FEW
+from grpclab.factors.config import FACTORS
+from grpclab.factors.own import is_own
 from grpclab.text.printable import printable
 
 
@@ -20,6 +22,14 @@ def short(text: object, width: int) -> str:
     """At most `width` characters of :func:`plain`, the rest as an ellipsis."""
     words = plain(text)
     return words if len(words) <= width else f"{words[: width - 1].rstrip()}…"
+
+
+def factor(name: str) -> str:
+    """What a factor means, as the title of an axis says it; a name that is no factor as it is."""
+    if is_own(name):
+        section, _, own = name.partition(".")
+        return {"arg": f"argument {own}", "env": f"environment variable {own}"}.get(section, "Python interpreter")
+    return FACTORS[name].meaning if name in FACTORS else name
 
 
 def esc(text: object) -> str:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from grpclab.factors.config import ServerConfig
+from grpclab.factors.own import OwnLevels
 from grpclab.servers.process import program
 from grpclab.servers.process.launcher import COMMAND_TIMEOUT_S, RunningServer, launch, launch_command
 from grpclab.system.registry import Registry
@@ -24,10 +25,12 @@ class ServerStart:
     """A trial's order for its server. Only the greeter knows what to make of the factors in `config`, and of `seed`.
 
     The server runs on `cpus`, writes its log to `log_path`, and has the variables `env`, by which its processes are
-    found. It must listen within `timeout_s`.
+    found. It must listen within `timeout_s`. `own` are the levels of the user's own factors: ``arg.NAME``, ``env.NAME``
+    and ``target.python``.
     """
 
     config: ServerConfig
+    own: Mapping[str, str] = field(default_factory=OwnLevels)
     seed: int = 1
     cpus: Collection[int] | None = None
     log_path: Path | None = None

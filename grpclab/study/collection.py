@@ -15,6 +15,7 @@ import pandas as pd
 from grpclab.analysis import Judgement
 from grpclab.factors.config import FACTORS
 from grpclab.factors.levels import Level
+from grpclab.factors.own import is_own
 from grpclab.metrics import IDENTITY, completed
 from grpclab.profiling.families import parse_folded
 from grpclab.study.model import StoredResult
@@ -63,6 +64,7 @@ def row(result: StoredResult) -> dict[str, Level]:
     return {
         **{name: getattr(result, name) for name in IDENTITY},
         **{name: result.factors.get(name) for name in FACTORS},
+        **{name: level for name, level in sorted(result.factors.items()) if is_own(name)},
         **completed(result.metrics),
         "errors_by_status": json.dumps(result.errors_by_status),
         "failures": json.dumps([asdict(failure) for failure in result.failures]),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from grpclab.errors import UsageError
-from grpclab.factors.config import ServerConfig, TrialConfig
+from grpclab.factors.config import TrialConfig
 from grpclab.load.calls.metadata import metadata_words, parse_metadata
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.calls.request import json_text
@@ -75,7 +75,7 @@ class Subject:
 
     def launch(
         self,
-        config: ServerConfig,
+        config: TrialConfig,
         *,
         seed: int,
         cpus: Collection[int] | None,
@@ -84,7 +84,9 @@ class Subject:
     ) -> AbstractContextManager[RunningServer]:
         """The server, running until the block is left. Raises ServerError."""
         timeout_s = self.start_timeout_s or COMMAND_TIMEOUT_S
-        how = ServerStart(config=config, seed=seed, cpus=cpus, log_path=log_path, env=env, timeout_s=timeout_s)
+        how = ServerStart(
+            config=config.server, own=config.own, seed=seed, cpus=cpus, log_path=log_path, env=env, timeout_s=timeout_s
+        )
         return targets.start(self.command, how)
 
     def call_at(self, target: str, config: TrialConfig) -> CallSpec:

@@ -88,7 +88,7 @@ def _bench_set_up(
         generator.spawn()
         log_path = stack.enter_context(_private_log(folder / "server.log"))
         server = stack.enter_context(
-            subject.launch(config.server, seed=identity.block, cpus=cores.server, log_path=log_path, env=env)
+            subject.launch(config, seed=identity.block, cpus=cores.server, log_path=log_path, env=env)
         )
         target = server.target
         if config.link.emulated:
@@ -97,7 +97,7 @@ def _bench_set_up(
         generator.beside = {SERVER: server.pids, LINK: [link.pid] if link is not None else []}
         with _last_words_of(server):
             call = _while_alive(server, lambda: subject.call_at(server.target, config))
-            generator.aim(target, root_certificates=server.root_certificates, call=call)
+            generator.aim(target, security=server.security, call=call)
             generator.start(server.require_alive)
             yield server, generator, link
         if link is not None and not link.alive():
@@ -153,7 +153,7 @@ def _compare_settings(result: TrialResult, server: RunningServer) -> None:
 
     The server is asked itself, not through the emulated link.
     """
-    said = server_settings(server.target, server.root_certificates)
+    said = server_settings(server.target, server.security)
     result.note_effects(said, client_settings(result.config))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from grpclab.errors import DesignError, invalid
-from grpclab.factors.config import FACTORS, TrialConfig, parse_settings
+from grpclab.factors.config import FACTORS, TrialConfig, settings_of
 from grpclab.factors.variants import variant
 from grpclab.study import values
 from grpclab.study.parameters import number, plain_values, switch
@@ -45,7 +45,7 @@ class TrialOrder:
     def __init__(self, given: Mapping[str, Any]) -> None:
         base = variant(_word(given, "variant")) if given["variant"] else TrialConfig()
         load = {f"load.{name}": FACTORS[f"load.{name}"].parse(str(given[name]), name) for name in self.LOAD}
-        self.config = base.replace(load).replace(parse_settings(_word(given, "settings").split()))
+        self.config = base.replace(load).replace(settings_of(_word(given, "settings")))
         place = number(int, minimum=0, maximum=10**6, wanted="a whole number, 0 or more")
         self.identity = TrialIdentity(
             study=_word(given, "study"),

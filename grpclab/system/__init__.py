@@ -4,6 +4,7 @@ Each line imports only from those above it::
 
     inputs        values and files that users pass in, or one line that says what was expected
     addresses     the notations of a server's address, and the rule that load goes to this machine only
+    transport     the security of connections: TLS, whom it trusts, and the names it goes by
     dialling      the loopback addresses that a target stands for, and connections to them
     channels      the one place where gRPC channels are opened
     untrusted     files that somebody else may have written, read within bounds

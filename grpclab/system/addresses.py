@@ -22,6 +22,8 @@ _PLAIN = ("http", "grpc", "tcp", "dns", "passthrough", "ipv4", "ipv6")
 """Schemes behind which ``HOST:PORT`` stands."""
 _TLS = ("https", "grpcs")
 _UNIX = ("unix", "unix-abstract")
+UNIX = "unix:"
+"""The beginning of a target that is a Unix socket: its path follows."""
 
 
 def host_port(text: object) -> str:

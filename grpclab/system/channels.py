@@ -8,11 +8,14 @@ It would also look up the target's name whenever it dials: here it is given the 
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import grpc
 
-from grpclab.system.dialling import loopback_target
+from grpclab.system.dialling import loopback_target, presented
+from grpclab.system.transport import PLAINTEXT, Security, host_of
 
 OPTIONS = (("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0))
 """The channel arguments that every channel has."""
@@ -31,24 +34,53 @@ def addresses(target: str) -> str:
     return "ipv6:" + ",".join(f"[{host if ':' in host else f'::ffff:{host}'}]:{port}" for host in hosts)
 
 
-def open_channel(target: str, *, root_certificates: bytes | None = None, options: Options = ()) -> grpc.Channel:
-    """A channel to ``host:port`` on this machine; with `root_certificates` (PEM) it speaks TLS. Raises UsageError."""
-    dialled, whole = addresses(target), _with_ours(target, options)
-    if root_certificates is None:
-        return grpc.insecure_channel(dialled, options=whole)
-    return grpc.secure_channel(dialled, grpc.ssl_channel_credentials(root_certificates), options=whole)
+@dataclass(frozen=True, kw_only=True)
+class ChannelRoute:
+    """The way to a target: the judged addresses, the credentials of TLS or none, and the arguments they need."""
+
+    dialled: str
+    credentials: grpc.ChannelCredentials | None
+    options: Sequence[tuple[str, int | str]]
+
+    @classmethod
+    def to(cls, target: str, security: Security = PLAINTEXT) -> ChannelRoute:
+        """The way to ``host:port``. Raises UsageError.
+
+        Where the server is not verified, it is asked for its certificate, which is then the one that is trusted:
+        grpcio has no way to trust any. Raises TargetError where that cannot work.
+        """
+        dialled = addresses(target)
+        options: list[tuple[str, int | str]] = [("grpc.default_authority", security.authority_at(target))]
+        if not security.tls:
+            return cls(dialled=dialled, credentials=None, options=options)
+        roots, name = security.roots or _system_roots(), security.server_name_at(target)
+        if not security.verify:
+            roots, name = presented(target, security)
+        if name != host_of(security.authority_at(target)):
+            options.append(("grpc.ssl_target_name_override", name))
+        credentials = grpc.ssl_channel_credentials(roots, security.key, security.certificate)
+        return cls(dialled=dialled, credentials=credentials, options=options)
 
 
-def open_aio_channel(
-    target: str, *, dialled: str = "", root_certificates: bytes | None = None, options: Options = ()
-) -> grpc.aio.Channel:
-    """Open a channel for asyncio; `dialled` are the target's :func:`addresses`, where they are known already."""
-    dialled, whole = dialled or addresses(target), _with_ours(target, options)
-    if root_certificates is None:
-        return grpc.aio.insecure_channel(dialled, options=whole)
-    return grpc.aio.secure_channel(dialled, grpc.ssl_channel_credentials(root_certificates), options=whole)
+def open_channel(target: str, *, security: Security = PLAINTEXT, options: Options = ()) -> grpc.Channel:
+    """A channel to ``host:port``. Raises UsageError, and TargetError as :meth:`ChannelRoute.to` does."""
+    route = ChannelRoute.to(target, security)
+    whole = [*options, *OPTIONS, *route.options]
+    if route.credentials is None:
+        return grpc.insecure_channel(route.dialled, options=whole)
+    return grpc.secure_channel(route.dialled, route.credentials, options=whole)
 
 
-def _with_ours(target: str, options: Options) -> list[tuple[str, int | str]]:
-    """The arguments of a channel; the authority is also the name that the server's certificate has to hold."""
-    return [*options, *OPTIONS, ("grpc.default_authority", target)]
+def open_aio_channel(target: str, *, route: ChannelRoute | None = None, options: Options = ()) -> grpc.aio.Channel:
+    """Open a channel for asyncio; `route` is the way to the target, where it is known already."""
+    route = route or ChannelRoute.to(target)
+    whole = [*options, *OPTIONS, *route.options]
+    if route.credentials is None:
+        return grpc.aio.insecure_channel(route.dialled, options=whole)
+    return grpc.aio.secure_channel(route.dialled, route.credentials, options=whole)
+
+
+def _system_roots() -> bytes | None:
+    """The roots that this machine trusts, so that both engines trust the same; None leaves grpcio to its own."""
+    known = ssl.create_default_context().get_ca_certs(binary_form=True)
+    return "".join(map(ssl.DER_cert_to_PEM_cert, known)).encode() or None

@@ -7,9 +7,17 @@ dialled, but its addresses; a connection that is dialled again goes to the same 
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import cast
 
+from grpclab.errors import TargetError
 from grpclab.system.addresses import is_loopback, parse, refused
+from grpclab.system.transport import Security
+
+HANDSHAKE_S = 1.0
+"""The time in which a server has to complete a handshake."""
 
 
 def loopback_target(text: object) -> tuple[tuple[str, ...], int]:
@@ -43,3 +51,37 @@ def open_connection(addresses: Sequence[str], port: int, *, timeout_s: float) ->
         except OSError as error:
             failures.append(error)
     raise failures[0]
+
+
+def presented(target: str, security: Security) -> tuple[bytes, str]:
+    """The certificate that the server at a target presents, in PEM, and a name that it holds; nothing is verified.
+
+    Raises TargetError where it presents none, or one that nobody can trust, because it has expired or has no name.
+    """
+    hosts, port = loopback_target(target)
+    try:
+        with (
+            open_connection(hosts, port, timeout_s=HANDSHAKE_S) as plain,
+            security.context().wrap_socket(plain) as connection,
+        ):
+            certificate = connection.getpeercert(binary_form=True)
+    except OSError as error:
+        raise TargetError(f"no TLS connection to the server at {target}: {error}") from None
+    pem = ssl.DER_cert_to_PEM_cert(certificate or b"").encode()
+    trusting = replace(security, verify=True, roots=pem).context()
+    trusting.check_hostname = False
+    trusting.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    try:
+        with open_connection(hosts, port, timeout_s=HANDSHAKE_S) as plain, trusting.wrap_socket(plain) as connection:
+            details = connection.getpeercert()
+    except ssl.SSLCertVerificationError as error:
+        why = f"{error.verify_message}: grpcio trusts no such certificate, use engine wire"
+        raise TargetError(f"the certificate of the server at {target} cannot be used unchecked, {why}") from None
+    except OSError as error:
+        raise TargetError(f"no TLS connection to the server at {target}: {error}") from None
+    held = cast("tuple[tuple[str, str], ...]", (details or {}).get("subjectAltName", ()))
+    names = [name for kind, name in held if kind in ("DNS", "IP Address")]
+    if not names:
+        why = "it holds no name: grpcio trusts no such certificate, use engine wire"
+        raise TargetError(f"the certificate of the server at {target} cannot be used unchecked, {why}")
+    return pem, names[0].replace("*", "any", 1)

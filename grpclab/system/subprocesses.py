@@ -105,28 +105,29 @@ class _Read:
 
 
 class Child:
-    """A Python module running as a child process of ours, spoken to in JSON lines.
+    """A Python module, or a program given by its words, running as a child process of ours, spoken to in JSON lines.
 
+    `env` changes the environment; None unsets a variable.
     `log` takes the child's standard error; where it can also be read, the error about a child that ended has its last
     line. `cpus` pins it. Use as a context manager: leaving it ends the child.
     """
 
     def __init__(
         self,
-        module: str,
+        module: str | Sequence[str],
         *arguments: str,
         name: str,
         cpus: Collection[int] | None = None,
-        env: Mapping[str, str] | None = None,
+        env: Mapping[str, str | None] | None = None,
         log: IO[bytes] | None = None,
     ) -> None:
         self.name = name
         self.popen = subprocess.Popen(
-            module_command(module, *arguments),
+            module_command(module, *arguments) if isinstance(module, str) else [*module, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log if log is not None else None,
-            env={**os.environ, **(env or {})},
+            env={name: value for name, value in {**os.environ, **(env or {})}.items() if value is not None},
             # Out of the terminal's process group: Ctrl-C goes to the parent alone, which ends things in order.
             process_group=0,
         )

@@ -104,7 +104,8 @@ def unpack(root: Path) -> None:
 
 
 def normal(text: str, root: Path) -> str:
-    """The text without what differs from one run to the next: folders, dates, versions."""
+    """The text without what differs from one run or machine to the next: folders, dates, versions, the machine."""
+    text = text.replace(" and seed and identity (", " and seed (")  # a study of another machine
     text = text.replace(str(root), "ROOT").replace(str(HOME), "HOME")
     text = re.sub(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?UTC|Z|[+-]\d\d:\d\d)?", "DATE", text)
     return re.sub(r"grpclab \d+\.\d+\S*", "grpclab VERSION", text)

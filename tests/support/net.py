@@ -22,6 +22,7 @@ from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder, Records
 from grpclab.load.engines.wire import WireEngine
 from grpclab.status import STATUS_NAMES
+from grpclab.system.transport import PLAINTEXT
 from grpclab.testing.virtual import VirtualLoop, pacer, run
 from tests.support.http2_peer import BEGIN, HELLO
 
@@ -219,7 +220,7 @@ class Bench:
         self.residence = residence
         self.net = Net(loop)
         self.engine = WireEngine(
-            TrialConfig(client=client), "127.0.0.1:1", None, call, residence=residence, clock=loop.time
+            TrialConfig(client=client), "127.0.0.1:1", PLAINTEXT, call, residence=residence, clock=loop.time
         )
         self.engine._look_every_s = 16 * MS
         self.accidents: list[Any] = []

@@ -15,6 +15,7 @@ from grpclab.errors import UsageError
 from grpclab.factors.config import LoadConfig
 from grpclab.load.calls.metadata import Pairs, for_grpcio
 from grpclab.system.addresses import host_port
+from grpclab.system.transport import PLAINTEXT, Security
 
 GREETER = "/greet.GreeterService/"
 """The path of our own greeter, but for the method."""
@@ -59,7 +60,7 @@ def find_call(
     metadata: Pairs = (),
     proto: str | Path | None = None,
     proto_paths: Sequence[str | Path] = (),
-    root_certificates: bytes | None = None,
+    security: Security = PLAINTEXT,
     timeout_s: float = REFLECTION_TIMEOUT_S,
 ) -> CallSpec:
     """The call that `name` (``package.Service/Method``) and its request mean: JSON as a text, or Python values.
@@ -80,7 +81,7 @@ def find_call(
             method,
             types=request.symbols(tree),
             metadata=for_grpcio(metadata),
-            root_certificates=root_certificates,
+            security=security,
             timeout_s=timeout_s,
         )
     else:

@@ -26,6 +26,7 @@ from grpclab.load.calls.descriptors import Files, UnusableError, add, add_once, 
 from grpclab.load.reachability import LOOK_AFTER_S, PATIENCE_S, look, unreachable
 from grpclab.system.channels import open_channel
 from grpclab.system.inputs import unreadable
+from grpclab.system.transport import PLAINTEXT, Security
 
 MAX_SCHEMA_BYTES = 64 * 2**20
 _LISTED = 20
@@ -89,7 +90,7 @@ def from_server(
     *,
     types: Iterable[str] = (),
     metadata: Metadata = (),
-    root_certificates: bytes | None = None,
+    security: Security = PLAINTEXT,
     timeout_s: float,
 ) -> Schema:
     """The file of a service, those of further `types` where the server has them, and all that they import.
@@ -97,10 +98,10 @@ def from_server(
     Raises TargetError where nothing answers in time, UsageError where the server does not tell.
     """
     options = [("grpc.enable_retries", 0), ("grpc.max_receive_message_length", MAX_SCHEMA_BYTES)]
-    with open_channel(target, root_certificates=root_certificates, options=options) as channel:
+    with open_channel(target, security=security, options=options) as channel:
         ready = grpc.channel_ready_future(channel)
         try:
-            _wait_until_ready(ready, target, timeout_s, tls=root_certificates is not None)
+            _wait_until_ready(ready, target, timeout_s, security=security)
         except TargetError:
             ready.cancel()
             raise
@@ -125,7 +126,7 @@ def from_server(
     return Schema(pool=pool, services=tuple(sorted(services)), source=source)
 
 
-def _wait_until_ready(ready: grpc.Future[Any], target: str, timeout_s: float, *, tls: bool) -> None:
+def _wait_until_ready(ready: grpc.Future[Any], target: str, timeout_s: float, *, security: Security) -> None:
     """Wait for the server as :func:`grpclab.load.reachability.connected` does. Raises TargetError."""
     finding = None
     for wait_s in (min(LOOK_AFTER_S, timeout_s), max(0.0, timeout_s - LOOK_AFTER_S)):
@@ -133,7 +134,7 @@ def _wait_until_ready(ready: grpc.Future[Any], target: str, timeout_s: float, *,
             ready.result(timeout=wait_s)
         except grpc.FutureTimeoutError:
             if finding is None and timeout_s > LOOK_AFTER_S:
-                finding = look(target, tls=tls, patience_s=min(PATIENCE_S, timeout_s))
+                finding = look(target, security, patience_s=min(PATIENCE_S, timeout_s))
             if finding is not None and finding.final:
                 break
         else:

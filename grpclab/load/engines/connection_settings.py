@@ -13,6 +13,7 @@ from grpclab.http2.client import ClientConnection
 from grpclab.http2.exchange import Request
 from grpclab.load.calls.method import CallSpec
 from grpclab.system.dialling import loopback_target
+from grpclab.system.transport import Security
 
 OWN_WINDOW_BYTES = 4 * 1024 * 1024
 """The window of this side where `window_kib` sets none; C-core's adaptation starts from it."""
@@ -23,7 +24,8 @@ KEEPALIVE_TIMEOUT_S = 20.0
 class ConnectionSettings:
     """The settings of a connection: its addresses, its first frames, and its keepalive."""
 
-    host: str
+    security: Security
+    server_name: str
     """The name that the server's certificate has to hold."""
     addresses: tuple[str, ...]
     """The addresses that are dialled one after the other until one answers."""
@@ -38,18 +40,13 @@ class ConnectionSettings:
     """For one call only: its transport is closed with it, and it dials but once."""
 
 
-def connection_settings(
-    client: ClientConfig, target: str, root_certificates: bytes | None, call: CallSpec
-) -> ConnectionSettings:
+def connection_settings(client: ClientConfig, target: str, security: Security, call: CallSpec) -> ConnectionSettings:
     """Return the settings of this client's connections. Raises UsageError."""
     addresses, port = loopback_target(target)
-    tls = None
-    if root_certificates is not None:
-        tls = ssl.create_default_context(cadata=root_certificates.decode())
-        tls.set_alpn_protocols(["h2"])
+    tls = security.context() if security.tls else None
     request = Request(
         path=call.path,
-        authority=target,
+        authority=security.authority_at(target),
         payload=call.payload,
         scheme="https" if tls else "http",
         server_streaming=call.server_streaming,
@@ -72,7 +69,8 @@ def connection_settings(
         )
 
     return ConnectionSettings(
-        host=target.rpartition(":")[0].strip("[]"),
+        server_name=security.server_name_at(target),
+        security=security,
         addresses=addresses,
         port=port,
         tls=tls,

@@ -17,6 +17,7 @@ from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder
 from grpclab.load.core.traffic import Traffic
 from grpclab.system.pacing import Pacer
+from grpclab.system.transport import Security
 
 LOOK_S = 0.25
 """The longest time until an open loop looks again whether its window was ended from outside."""
@@ -78,7 +79,7 @@ class EngineFactory(Protocol):
     """Makes an engine for one worker."""
 
     def __call__(
-        self, config: TrialConfig, target: str, root_certificates: bytes | None, call: CallSpec, *, residence: bool
+        self, config: TrialConfig, target: str, security: Security, call: CallSpec, *, residence: bool
     ) -> Engine:
         """Make an engine. `residence`: record the reference server's own account of each call's time inside it."""
 

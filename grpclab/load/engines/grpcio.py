@@ -29,9 +29,10 @@ from grpclab.load.engines.backoff import Backoff
 from grpclab.load.engines.engine import Counters
 from grpclab.load.engines.loops import Caller, CallFunction, Clock, OpenLoop
 from grpclab.load.peer_probe import channel_settings
-from grpclab.load.reachability import connected
-from grpclab.system.channels import addresses, open_aio_channel
+from grpclab.load.reachability import connected, look
+from grpclab.system.channels import ChannelRoute, open_aio_channel
 from grpclab.system.pacing import Pacer
+from grpclab.system.transport import Security
 
 COUNT_EVERY_S = 0.25
 """The shortest time between two counts of lost connections, while connections come and go."""
@@ -53,7 +54,7 @@ class GrpcioEngine:
         self,
         config: TrialConfig,
         target: str,
-        root_certificates: bytes | None,
+        security: Security,
         call: CallSpec,
         *,
         residence: bool = False,
@@ -62,8 +63,8 @@ class GrpcioEngine:
         self.counters = Counters()
         self._config = config
         self._target = target
-        self._dialled = addresses(target)
-        self._roots = root_certificates
+        self._security = security
+        self._route = ChannelRoute.to(target, security) if security.verify else None
         self._spec = call
         self._residence = residence
         self._clock = clock
@@ -92,9 +93,11 @@ class GrpcioEngine:
         client = self._config.client
         count = client.connections if client.pooling == "pool" else 1
         self._foreign = {one["ref"]["channelId"] for one in channelz_channels(cygrpc.channelz_get_top_channels)}
+        if self._route is None:
+            self._route = await asyncio.to_thread(_unverified, self._target, self._security)
         channels = [self._channel() for _ in range(count)]
         try:
-            await connected(_ready(channels), self._target, timeout_s, tls=self._roots is not None)
+            await connected(_ready(channels), self._target, timeout_s, security=self._security)
         except TargetError:
             await asyncio.gather(*(channel.close() for channel in channels))
             raise
@@ -125,9 +128,7 @@ class GrpcioEngine:
         return Traffic(connections_opened=self._opened, client_pings=pings, server_pings=math.nan)
 
     def _channel(self) -> grpc.aio.Channel:
-        return open_aio_channel(
-            self._target, dialled=self._dialled, root_certificates=self._roots, options=self._options
-        )
+        return open_aio_channel(self._target, route=self._route, options=self._options)
 
     async def _watch(self, channel: grpc.aio.Channel, line: _Line) -> None:
         """Signal the calls of a kept channel when it is up, and count the time in which none is."""
@@ -325,6 +326,14 @@ def _parsed(answer: bytes | None) -> Any:
 
 def _nothing() -> None:
     """Give up no call: none is under way."""
+
+
+def _unverified(target: str, security: Security) -> ChannelRoute:
+    """Return the way to a server that is not verified. Raises TargetError, in the words of both engines."""
+    try:
+        return ChannelRoute.to(target, security)
+    except TargetError as error:
+        raise (TargetError(text) if (text := look(target, security).text) else error) from None
 
 
 async def _ready(channels: Iterable[grpc.aio.Channel]) -> None:

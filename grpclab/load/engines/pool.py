@@ -44,8 +44,8 @@ class ConnectionPool:
             ReconnectingConnection(self._settings, self._counters, self._passed) for _ in range(self._size)
         ]
         try:
-            tls = self._settings.tls is not None
-            await connected(self._dial(), target, timeout_s, tls=tls, why=lambda: self.connections[0].error)
+            security = self._settings.security
+            await connected(self._dial(), target, timeout_s, security=security, why=lambda: self.connections[0].error)
         except TargetError:
             await self.close()
             raise

@@ -159,7 +159,7 @@ class ReconnectingConnection:
                     address,
                     settings.port,
                     ssl=settings.tls,
-                    server_hostname=settings.host if settings.tls else None,
+                    server_hostname=settings.server_name if settings.tls else None,
                 )
             except OSError as error:
                 if isinstance(error, ssl.SSLError):

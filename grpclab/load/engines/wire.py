@@ -32,6 +32,7 @@ from grpclab.load.engines.pool import ConnectionPool
 from grpclab.load.engines.reconnecting import ReconnectingConnection
 from grpclab.status import OK
 from grpclab.system.pacing import Pacer
+from grpclab.system.transport import PLAINTEXT, Security
 
 LOOK_AT_ONE_S = 50e-6
 """Pause for each connection that is looked after: some percent of a core at most, however many there are."""
@@ -50,7 +51,7 @@ class WireEngine:
         self,
         config: TrialConfig,
         target: str,
-        root_certificates: bytes | None,
+        security: Security,
         call: CallSpec,
         *,
         residence: bool = False,
@@ -65,7 +66,7 @@ class WireEngine:
         self._single = config.client.pooling == "per_call"
         self._look_every_s = _look_every_s(config.client)
         self._pool = ConnectionPool(
-            connection_settings(config.client, target, root_certificates, call),
+            connection_settings(config.client, target, security, call),
             self.counters,
             size=config.client.connections if config.client.pooling == "pool" else 1,
             attach=self._listen,
@@ -95,7 +96,7 @@ class WireEngine:
     @staticmethod
     def client_settings(config: TrialConfig) -> PeerSettings:
         """Return the settings that the engine sends first, from the bytes of its core, with no socket."""
-        settings = connection_settings(config.client, "127.0.0.1:1", None, greeting(config.load))
+        settings = connection_settings(config.client, "127.0.0.1:1", PLAINTEXT, greeting(config.load))
         reader = PeerSettingsReader()
         reader.receive(settings.connection().take().removeprefix(frames.PREFACE))
         return reader.peer_settings()

@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from grpclab import quantities as qty
 from grpclab.analysis.inference.ratios import TOO_FEW
 from grpclab.analysis.study_plan import PlannedCurve
-from grpclab.factors.config import FACTORS
 from grpclab.metrics import metric_words, value_text
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
@@ -244,13 +243,12 @@ def _x_axis(ax: Axes, drawn: Sequence[Line], factor: str, *, narrow: bool) -> No
             kept.append(tick)
     theme.plain_ticks(ax, "x", kept, lambda value: labels.get(value, qty.level(value)))
     if factor:
-        meaning = FACTORS[factor].meaning if factor in FACTORS else factor
-        ax.set_xlabel(f"{words.short(meaning, 48)}{', log scale' if logarithmic else ''}")
+        ax.set_xlabel(f"{words.short(words.factor(factor), 48)}{', log scale' if logarithmic else ''}")
 
 
 def _factor_words(curve: PlannedCurve) -> str:
     factor = curve.factor
-    return f"{FACTORS[factor].meaning if factor in FACTORS else words.short(factor, 48)}, both axes logarithmic"
+    return f"{words.short(words.factor(factor), 80)}, both axes logarithmic"
 
 
 def _headline_gap(ax: Axes, study: FinishedStudy, drawn: Sequence[Line]) -> None:

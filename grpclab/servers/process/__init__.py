@@ -2,10 +2,10 @@
 
 Each line imports only from those above it::
 
-    server_messages  the messages between a server's process and the process that started it
-    exposure         the address on which a server is to listen, and who can then reach it
     filling          the words of a command: split first, filled afterwards with the port and the plan's arguments
     program          the program behind a server's command
+    server_messages  the messages between a server's process and the process that started it
+    exposure         the address on which a server is to listen, and who can then reach it
     serving          serving in one process: listen, say so, answer until told to stop, drain, say what was served
     command          a server that somebody's command starts, as a child process of ours
     launcher         start a server as a child process, be sure it is the one that answers, and leave nothing behind

@@ -13,7 +13,7 @@ SERVING before anyone is let in: a stale server cannot be measured by mistake.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,15 +22,25 @@ import grpc
 import psutil
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from grpclab.errors import ServerError, WorkerError
+from grpclab.errors import ServerError, UsageError, WorkerError
 from grpclab.factors.config import ServerConfig, TrialConfig
-from grpclab.servers.process.server_messages import CommandOrder, ServedCalls, ServerEnd, ServerListening
+from grpclab.servers.process.server_messages import (
+    ApplicationEnded,
+    CommandOrder,
+    ServedCalls,
+    ServerAnswer,
+    ServerEnd,
+    ServerFailed,
+    ServerListening,
+    ServerProgram,
+)
 from grpclab.servers.process.serving import ServeSpec, address
 from grpclab.system import procfs
 from grpclab.system.channels import open_channel
 from grpclab.system.programs import descendants, kill
 from grpclab.system.subprocesses import START_TIMEOUT_S, Child, describe_exit, telling_lines
 from grpclab.system.temporary import TemporaryFolder
+from grpclab.system.transport import PLAINTEXT, Security
 from grpclab.text.printable import printable
 
 HEALTH_TIMEOUT_S = 30.0
@@ -47,13 +57,28 @@ class RunningServer:
     port: int
     pids: list[int]
     log_path: Path
-    root_certificates: bytes | None = None
+    security: Security = PLAINTEXT
+    """The security of connections to it."""
     desk: str = ""
     """Where its profiling desk is, if it has one."""
     by_command: bool = False
     """Whether somebody's command started it."""
     calls: int | None = None
     high_water: int | None = None
+    descriptors: tuple[bytes, ...] = ()
+    """Serialized FileDescriptorProtos of an application's services, each after those that it imports."""
+    program: ServerProgram = field(default_factory=ServerProgram)
+    """The identity of an application's program when it had registered."""
+    program_at_end: ServerProgram | None = None
+    """The same when it had stopped: with what was imported later."""
+    own_health: bool = False
+    """Whether its health service is the application's; `health` is then what that says."""
+    health: str = ""
+    threaded: tuple[str, ...] = ()
+    """The methods of an application whose handlers are not ``async def``."""
+    trouble: str = ""
+    """What went wrong when an application was closed."""
+    end_timeout_s: float = 10.0
     _stopped: bool = field(default=False, repr=False)
 
     @property
@@ -86,9 +111,12 @@ class RunningServer:
         if self.alive:
             self.child.popen.terminate()
             with contextlib.suppress(WorkerError):
-                end = self.child.receive(10, ServerEnd)
+                end = self.child.receive(self.end_timeout_s, ServerEnd)
                 if isinstance(end, ServedCalls):
                     self.calls, self.high_water = end.calls, end.high_water
+                if isinstance(end, ApplicationEnded):
+                    self.trouble = end.trouble
+                    self.program_at_end = ServerProgram(files=end.files, versions=self.program.versions)
         self.child.stop()
 
     def abandon(self) -> None:
@@ -116,6 +144,16 @@ def _command_failure(path: Path) -> str:
     return f"{why}; its last line was: {printable(written[-1], 200)}" if written else f"{why}; it wrote nothing"
 
 
+def _failure(answer: ServerFailed) -> ServerError | UsageError:
+    """The error about a server that says why it cannot start; ``-v`` shows the traceback of the user's code."""
+    if answer.usage:
+        return UsageError(answer.text)
+    error = ServerError(f"the server could not be started: {answer.text}")
+    if answer.trace:
+        error.add_note(answer.trace)
+    return error
+
+
 @contextlib.contextmanager
 def launch(
     config: ServerConfig,
@@ -137,6 +175,7 @@ def launch(
         settings = TrialConfig(server=config).differences(TrialConfig())
         spec = ServeSpec(settings=settings, port=port, seed=seed, hold=hold, folder=str(folder))
         roots = (folder / "ca.pem").read_bytes() if config.tls else None
+        security = Security(tls=config.tls, roots=roots)
         server = stack.enter_context(
             launched(
                 "grpclab.servers.process.child",
@@ -144,7 +183,7 @@ def launch(
                 cpus=cpus,
                 log_path=log_path,
                 env=env,
-                root_certificates=roots,
+                security=security,
             )
         )
         yield server
@@ -170,6 +209,7 @@ def launch_command(
         log_path=log_path,
         env=env,
         healthy=False,
+        by_command=True,
         timeout_s=START_TIMEOUT_S + start_timeout_s,  # what starts the command needs some of it, on a busy machine
     ) as server:
         yield server
@@ -177,19 +217,21 @@ def launch_command(
 
 @contextlib.contextmanager
 def launched(
-    module: str,
+    module: str | Sequence[str],
     order: object,
     *,
     cpus: Collection[int] | None = None,
     log_path: Path | None = None,
-    env: Mapping[str, str] | None = None,
-    root_certificates: bytes | None = None,
+    env: Mapping[str, str | None] | None = None,
+    security: Security = PLAINTEXT,
     healthy: bool = True,
+    by_command: bool = False,
     timeout_s: float = START_TIMEOUT_S,
 ) -> Iterator[RunningServer]:
     """Run `module`, which serves what its `order` says, as a child process on loopback until the block is left.
 
-    Without `healthy` nobody asks whether it is. It may take `timeout_s` to start. Raises ServerError.
+    `module` may also be the words of a program. Without `healthy` nobody asks whether it is. It may take `timeout_s` to
+    start. Raises ServerError, or UsageError where it says that what was asked for cannot be right.
     """
     with contextlib.ExitStack() as stack:
         if log_path is None:
@@ -201,10 +243,14 @@ def launched(
         child = stack.enter_context(Child(module, name="server", cpus=cpus, log=log, env=env))
         try:
             child.send(order)
-            listening = child.receive(timeout_s, ServerListening)
+            answer = child.receive(timeout_s, ServerAnswer)
         except WorkerError as error:
-            why = f"{error}{log_tail(log_path)}" if healthy else _command_failure(log_path)
+            why = _command_failure(log_path) if by_command else f"{error}{log_tail(log_path)}"
             raise ServerError(f"the server could not be started: {why}") from None
+        if isinstance(answer, ServerFailed):
+            raise _failure(answer)
+        assert isinstance(answer, ServerListening)
+        listening = answer
         for pid in listening.started:
             with contextlib.suppress(psutil.Error):
                 started.append(psutil.Process(pid))
@@ -214,16 +260,20 @@ def launched(
             port=listening.port,
             pids=list(listening.pids),
             log_path=log_path,
-            root_certificates=root_certificates,
+            security=security,
             desk=listening.desk,
-            by_command=not healthy,
+            by_command=by_command,
+            descriptors=listening.descriptors,
+            program=listening.program,
+            own_health=listening.own_health,
+            threaded=listening.threaded,
         )
         strangers = procfs.listening_pids(server.port) - {*server.pids, child.pid}
         strangers -= {process.pid for process in descendants(child.pid)}  # workers that came up meanwhile
         if strangers:
             raise ServerError(f"port {server.port} is shared with another server (pid {min(strangers)}): stop it")
         if healthy:
-            check_health(server.target, server.root_certificates)
+            check_health(server.target, server.security)
         try:
             yield server
         except KeyboardInterrupt:  # a handler that never ends must not hold up who wants to leave
@@ -233,9 +283,9 @@ def launched(
             server.stop()
 
 
-def check_health(target: str, root_certificates: bytes | None = None, timeout_s: float = HEALTH_TIMEOUT_S) -> None:
+def check_health(target: str, security: Security = PLAINTEXT, timeout_s: float = HEALTH_TIMEOUT_S) -> None:
     """Wait until the health service at `target` says SERVING. Raises ServerError after `timeout_s`."""
-    with open_channel(target, root_certificates=root_certificates) as channel:
+    with open_channel(target, security=security) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)
         try:
             answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=timeout_s, wait_for_ready=True)

@@ -1,12 +1,16 @@
 """The messages between a server's process, or that of its diagnostics server, and the process that started it.
 
-A server's first message is its order, a :class:`~grpclab.servers.process.serving.ServeSpec`, a ReferenceSpec or a
-:class:`CommandOrder`. It answers with :class:`ServerListening`, and with a :class:`ServerEnd` when it has been stopped.
+A server's first message is its order, a :class:`~grpclab.servers.process.serving.ServeSpec`, a ReferenceSpec, an
+ApplicationOrder or a :class:`CommandOrder`. It answers with a :class:`ServerAnswer`, and with a :class:`ServerEnd` when
+it has been stopped.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from grpclab.servers.process.program import ProgramFile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +23,31 @@ class CommandOrder:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServerListening:
+class ServerProgram:
+    """The identity of a server's program: its files, and the versions of what runs them."""
+
+    files: tuple[ProgramFile, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """``python``, ``grpcio``, ``protobuf``."""
+
+
+class ServerAnswer:
+    """The answer to a server's order."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerFailed(ServerAnswer):
+    """The server cannot start."""
+
+    text: str
+    usage: bool = False
+    """Whether what was asked for cannot be right."""
+    trace: str = ""
+    """The traceback of an exception in the user's code."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerListening(ServerAnswer):
     """The server answers calls on this port."""
 
     port: int
@@ -29,6 +57,13 @@ class ServerListening:
     """Those of them that its command started here."""
     desk: str = ""
     """The address of its diagnostics server; empty where there is none."""
+    descriptors: tuple[bytes, ...] = ()
+    """Serialized FileDescriptorProtos of its services, each after those that it imports."""
+    program: ServerProgram = ServerProgram()
+    own_health: bool = False
+    """Whether its health service is the application's."""
+    threaded: tuple[str, ...] = ()
+    """The methods of an application whose handlers are not ``async def``."""
 
 
 class ServerEnd:
@@ -46,6 +81,16 @@ class ServedCalls(ServerEnd):
 @dataclass(frozen=True, kw_only=True)
 class CommandEnded(ServerEnd):
     """The command has ended; nobody knows how many calls its server had."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApplicationEnded(ServerEnd):
+    """An application's server has drained, and the application has been closed."""
+
+    trouble: str = ""
+    """What went wrong when it was closed."""
+    files: tuple[ProgramFile, ...] = ()
+    """The files that it has imported in the end."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from grpclab.analysis import fewest_blocks
 from grpclab.analysis.study_plan import PlannedPoint, PlannedSweep, StudyPlan
 from grpclab.errors import DesignError, UsageError, invalid
 from grpclab.factors.channel_args import cannot_act
-from grpclab.factors.config import TrialConfig, parse_settings
+from grpclab.factors.config import TrialConfig, settings_of
 from grpclab.factors.levels import Level, format_level
 from grpclab.factors.variants import LOAD, VARIANTS
 from grpclab.quantities import share
@@ -101,7 +101,7 @@ def _plan(start: TrialConfig, wanted: Sequence[Mapping[str, Level]], file: Study
         raise DesignError(
             "headline is missing: say what is compared with the baseline, as headline = 'server.threads=64'"
         )
-    candidate = by_config.get(start.replace(parse_settings(words.split())))
+    candidate = by_config.get(start.replace(settings_of(words)))
     if candidate in (None, baseline):
         titles = [one.title for one in planned.configurations.values() if one.name not in (baseline, again)]
         raise DesignError(invalid("headline", words, f"one of the configurations: {'; '.join(titles)}"))

@@ -139,7 +139,7 @@ def test_with_adaptation_on_a_window_and_a_frame_size_are_marked_as_ignored() ->
 def test_with_adaptation_off_the_frame_size_is_as_asked_over_tls_too() -> None:
     config = configured(server__max_frame_kib=64, server__adaptive_window=False, server__tls=True)
     with launch(config.server) as server:
-        seen = server_settings(server.target, server.root_certificates)
+        seen = server_settings(server.target, server.security)
         with pytest.raises(TargetError, match="does not say what it advertises"):
             server_settings(server.target, timeout_s=0.5)
     assert seen.max_frame_size == 64 * 1024
@@ -148,9 +148,9 @@ def test_with_adaptation_off_the_frame_size_is_as_asked_over_tls_too() -> None:
 
 def test_a_plain_server_has_no_tls_to_be_asked_over(quick_server: RunningServer) -> None:
     with launch(ServerConfig(tls=True)) as other:
-        roots = other.root_certificates
+        security = other.security
     with pytest.raises(TargetError, match=f"no TLS connection to the server at {quick_server.target}"):
-        server_settings(quick_server.target, roots)
+        server_settings(quick_server.target, security)
 
 
 def test_asking_leaves_no_connection_and_no_call_behind(quick_server: RunningServer) -> None:

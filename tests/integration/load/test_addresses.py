@@ -20,6 +20,7 @@ from grpclab.load.calls.method import greeting
 from grpclab.servers.process.launcher import launch
 from grpclab.system.addresses import host_port
 from grpclab.system.dialling import loopback_target
+from grpclab.system.transport import PLAINTEXT
 
 BOTH = ("127.0.0.1", "::1")
 Resolver = Callable[..., None]
@@ -167,7 +168,7 @@ def test_an_engine_dials_the_addresses_that_were_judged(resolver: Resolver, engi
 async def one_connection(engine: str, target: str, made: Callable[[], None]) -> None:
     """Make an engine, and let it connect."""
     config = TrialConfig().replace({"load.engine": engine})
-    client = ENGINES[engine](config, target, None, greeting(config.load), residence=False)
+    client = ENGINES[engine](config, target, PLAINTEXT, greeting(config.load), residence=False)
     made()
     await client.connect(20.0)
     await client.close()

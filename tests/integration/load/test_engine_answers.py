@@ -19,6 +19,7 @@ from grpclab.load.core.recorder import Recorder
 from grpclab.load.engines.backoff import BACKOFF_S, Backoff
 from grpclab.load.engines.engine import Engine
 from grpclab.status import STATUS_NAMES
+from grpclab.system.transport import PLAINTEXT
 from grpclab.testing import fake_target
 from tests.support.answer_server import PLAIN, AnswerServer, close
 from tests.support.answer_shapes import STREAM, UNARY, Shape
@@ -56,7 +57,7 @@ class Bench:
         key = (f"{name} {client}", call, deadline_s)
         if key not in self._engines:
             config = TrialConfig(client=ClientConfig(deadline_s=deadline_s, **client))
-            engine = ENGINES[name](config, f"127.0.0.1:{self.server.port}", None, call, residence=False)
+            engine = ENGINES[name](config, f"127.0.0.1:{self.server.port}", PLAINTEXT, call, residence=False)
             await engine.connect(5)
             self._engines[key] = engine
         return self._engines[key]
@@ -182,7 +183,7 @@ def test_a_message_has_no_limit_but_the_one_that_is_set(
 
     async def main() -> list[str]:
         config = TrialConfig(client=ClientConfig(max_message_mib=max_message_mib))
-        made = ENGINES[engine](config, f"127.0.0.1:{port}", None, call, residence=False)
+        made = ENGINES[engine](config, f"127.0.0.1:{port}", PLAINTEXT, call, residence=False)
         await made.connect(5)
         try:
             return await bench.statuses(made)
@@ -198,7 +199,7 @@ def test_compressed_answers_are_counted_where_the_engine_sees_them(large: tuple[
     call = CallSpec(path="/any.Service/Gzip", payload=b"%010d" % 1000)
 
     async def main() -> Recorder:
-        made = ENGINES[engine](TrialConfig(), f"127.0.0.1:{port}", None, call, residence=False)
+        made = ENGINES[engine](TrialConfig(), f"127.0.0.1:{port}", PLAINTEXT, call, residence=False)
         await made.connect(5)
         recorder = Recorder(None)
         await made.run(Gate(opens_at=0, requests=40), recorder, 4)
@@ -240,7 +241,7 @@ def test_while_the_server_is_away_nobody_spins_and_afterwards_calls_succeed(engi
         server, recorder, gate = AnswerServer(), Recorder(None), Gate(opens_at=0)
         await server.start()
         config = TrialConfig(client=ClientConfig(pooling=pooling))  # type: ignore[arg-type]
-        made = ENGINES[engine](config, f"127.0.0.1:{server.port}", None, CALL, residence=False)
+        made = ENGINES[engine](config, f"127.0.0.1:{server.port}", PLAINTEXT, CALL, residence=False)
         await made.connect(5)
         running = asyncio.create_task(made.run(gate, recorder, 8))
         async with asyncio.timeout(20):

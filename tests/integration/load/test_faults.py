@@ -31,6 +31,7 @@ from grpclab.servers.reference.faults import FAULTS, PERCENT_MESSAGE, Fault, Fau
 from grpclab.servers.reference.serving import listening
 from grpclab.servers.reference.spec import ReferenceSpec
 from grpclab.status import STATUS_NAMES
+from grpclab.system.transport import PLAINTEXT
 from tests.support.greeting import greeter_at, hello
 
 DEADLINE_S = 0.4
@@ -52,7 +53,7 @@ async def statuses(
     """How so many calls of the wire engine end at a peer with this fault."""
     config = TrialConfig().replace({"client.deadline_s": deadline_s, **(settings or {})})  # type: ignore[dict-item]
     async with listening(ReferenceSpec(fault=fault, pacing="timer")) as (_, port):
-        engine = WireEngine(config, f"127.0.0.1:{port}", None, greeting(config.load))
+        engine = WireEngine(config, f"127.0.0.1:{port}", PLAINTEXT, greeting(config.load))
         try:
             await engine.connect(deadline_s)
             recorder = Recorder(None)

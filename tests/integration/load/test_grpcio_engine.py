@@ -26,6 +26,7 @@ from grpclab.load.engines.grpcio import GrpcioEngine
 from grpclab.servers.process.launcher import RunningServer, launch
 from grpclab.status import STATUS_NAMES
 from grpclab.system.pacing import Pacer
+from grpclab.system.transport import PLAINTEXT
 from grpclab.testing import fake_target
 
 Load = Callable[[GrpcioEngine, Recorder], Awaitable[None]]
@@ -44,7 +45,7 @@ def loaded(
     config = TrialConfig(client=client or ClientConfig())
 
     async def main() -> GrpcioEngine:
-        engine = GrpcioEngine(config, target, None, call or greeting(config.load), residence=residence)
+        engine = GrpcioEngine(config, target, PLAINTEXT, call or greeting(config.load), residence=residence)
         await engine.connect(5.0)
         with contextlib.closing(Recorder(path, residence=residence)) as recorder:
             await load(engine, recorder)
@@ -254,7 +255,7 @@ def test_a_target_that_nobody_serves_is_told_in_one_line() -> None:
     config = TrialConfig()
 
     async def main() -> None:
-        await GrpcioEngine(config, "127.0.0.1:1", None, greeting(config.load)).connect(0.3)
+        await GrpcioEngine(config, "127.0.0.1:1", PLAINTEXT, greeting(config.load)).connect(0.3)
 
     with pytest.raises(TargetError, match=r"nothing answers at 127\.0\.0\.1:1 within 0\.3 s: start a server"):
         asyncio.run(main())

@@ -22,6 +22,7 @@ from grpclab.load.calls.method import CallSpec, find_call
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder, Records
 from grpclab.status import NOT_ENDED, OK, STATUS_NAMES
+from grpclab.system.transport import PLAINTEXT
 from tests.support import interop_service
 from tests.support.go_programs import go_program
 
@@ -102,7 +103,7 @@ def outcome(
 
     async def main() -> None:
         config = TrialConfig(client=ClientConfig(**client))
-        made = ENGINES[engine](config, target, None, call, residence=False)
+        made = ENGINES[engine](config, target, PLAINTEXT, call, residence=False)
         await made.connect(10)
         try:
             if end_after_s:

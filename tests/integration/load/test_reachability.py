@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import resource
 import socket
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from grpclab.http2 import frames
 from grpclab.load.calls.method import find_call, greeting
 from grpclab.load.reachability import Diagnosis, await_listener, look, unreachable
 from grpclab.servers.process.launcher import RunningServer, launch
+from grpclab.system.transport import PLAINTEXT, Security
 
 PATIENCE_S = 0.3
 
@@ -59,12 +59,12 @@ def tls_server() -> Iterator[RunningServer]:
         yield running
 
 
-def refusal(engine: str, target: str, roots: bytes | None = None, timeout_s: float = 60.0) -> str:
+def refusal(engine: str, target: str, security: Security = PLAINTEXT, timeout_s: float = 60.0) -> str:
     """What an engine says that cannot connect. A minute is not waited for where it cannot help."""
     config = TrialConfig().replace({"load.engine": engine})
 
     async def connect() -> None:
-        made = ENGINES[engine](config, target, roots, greeting(config.load), residence=False)
+        made = ENGINES[engine](config, target, security, greeting(config.load), residence=False)
         try:
             await made.connect(timeout_s)
         finally:
@@ -97,7 +97,7 @@ def test_another_protocol_is_shown_by_its_first_bytes(engine: str) -> None:
 @pytest.mark.parametrize("engine", list(ENGINES))
 def test_a_server_without_tls_is_told_to_a_client_with_it(engine: str, tls_server: RunningServer) -> None:
     with answering(b"") as target:
-        assert "does not speak TLS" in refusal(engine, target, tls_server.root_certificates)
+        assert "does not speak TLS" in refusal(engine, target, tls_server.security)
 
 
 @pytest.mark.parametrize("engine", list(ENGINES))
@@ -123,13 +123,12 @@ def test_a_server_that_speaks_http_2_or_says_nothing_is_waited_for() -> None:
 
 @pytest.mark.parametrize("engine", list(ENGINES))
 def test_too_few_open_files_are_called_so(engine: str, tmp_path: Path) -> None:
-    def few() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
-
     with launch(ServerConfig()) as server:
-        command = [sys.executable, "-m", "grpclab", "bench", server.target, "-q", "--engine", engine]
+        # Not a preexec_fn: that forks, and gRPC's threads in this process may then never let go.
+        command = ["sh", "-c", 'ulimit -n 64; exec "$@"', "sh"]
+        command += [sys.executable, "-m", "grpclab", "bench", server.target, "-q", "--engine", engine]
         command += ["--connections", "100", "-n", "200", "-c", "100"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=few, cwd=tmp_path)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 3
     assert "ulimit -n" in done.stderr
     assert "Traceback" not in done.stderr

@@ -29,6 +29,7 @@ from grpclab.load.engines.wire import WireEngine
 from grpclab.servers.process.launcher import RunningServer, launch
 from grpclab.status import STATUS_NAMES
 from grpclab.system.pacing import Pacer
+from grpclab.system.transport import PLAINTEXT, Security
 from grpclab.testing import FakeTarget, fake_target
 from tests.support.net import statuses
 from tests.support.processes import until
@@ -55,7 +56,7 @@ def run(
     path: Path,
     target: str,
     trial: TrialConfig,
-    roots: bytes | None = None,
+    security: Security = PLAINTEXT,
     *,
     call: CallSpec | None = None,
     gate: Gate | None = None,
@@ -67,7 +68,7 @@ def run(
     load = trial.load
 
     async def main() -> Found:
-        engine: Engine = ENGINES["wire"](trial, target, roots, call or greeting(load), residence=False)
+        engine: Engine = ENGINES["wire"](trial, target, security, call or greeting(load), residence=False)
         await engine.connect(10)
         while_connected()
         recorder, window = Recorder(path), gate or Gate(opens_at=0, requests=load.requests)
@@ -197,8 +198,8 @@ def test_calls_that_the_server_rejects(path: Path) -> None:
 @pytest.mark.parametrize("pooling", ["shared", "per_call"])
 def test_tls(path: Path, pooling: Any, runner: str, tls_server: RunningServer) -> None:
     client = ClientConfig(pooling=pooling)
-    roots = tls_server.root_certificates
-    outcome = run(path, tls_server.target, config(client, requests=60, concurrency=4), roots, runner=runner)
+    security = tls_server.security
+    outcome = run(path, tls_server.target, config(client, requests=60, concurrency=4), security, runner=runner)
     assert outcome.statuses == {"OK": 60}
     assert outcome.counters == Counters()
 
@@ -210,11 +211,11 @@ def tls_server() -> Iterator[RunningServer]:
 
 
 def test_tls_that_is_not_asked_for_or_not_offered(path: Path, tls_server: RunningServer, server: RunningServer) -> None:
-    for target, roots, message in (
-        (tls_server.target, None, "speaks TLS"),
-        (server.target, tls_server.root_certificates, "does not speak TLS"),
+    for target, security, message in (
+        (tls_server.target, PLAINTEXT, "speaks TLS"),
+        (server.target, tls_server.security, "does not speak TLS"),
     ):
-        engine = WireEngine(config(), target, roots, greeting(LoadConfig()))
+        engine = WireEngine(config(), target, security, greeting(LoadConfig()))
         with pytest.raises(TargetError, match=message):
             uvloop.run(engine.connect(60))
 
@@ -273,7 +274,7 @@ def test_a_server_that_is_killed_and_started_again(path: Path) -> None:
 def test_nothing_listens(pooling: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    engine = WireEngine(config(ClientConfig(pooling=pooling)), f"127.0.0.1:{port}", None, greeting(LoadConfig()))
+    engine = WireEngine(config(ClientConfig(pooling=pooling)), f"127.0.0.1:{port}", PLAINTEXT, greeting(LoadConfig()))
     with pytest.raises(TargetError, match=rf"^nothing answers at 127.0.0.1:{port} within 0.2 s \(.*refused.*\): "):
         asyncio.run(engine.connect(0.2))
 
@@ -325,7 +326,7 @@ def test_metadata_and_trailers(path: Path) -> None:
 
     async def main(target: str) -> None:
         call = CallSpec(path="/x/echo", payload=b"", metadata=sent)
-        engine = WireEngine(config(), target, None, call)
+        engine = WireEngine(config(), target, PLAINTEXT, call)
         await engine.connect(10)
         handle = engine._closed_loop
 

@@ -29,6 +29,7 @@ from grpclab.load.worker_messages import (
 )
 from grpclab.servers.process.launcher import RunningServer
 from grpclab.system.subprocesses import Child
+from grpclab.system.transport import PLAINTEXT
 from tests.support.processes import until
 
 ANSWER_S = 30.0
@@ -41,7 +42,7 @@ def worker(target: str, *, engine: str = "wire", **setup: Any) -> Iterator[Child
     order = Connect(
         config=config,
         target=target,
-        roots=None,
+        security=PLAINTEXT,
         call=greeting(config.load),
         residence=False,
         spin=False,

@@ -28,6 +28,7 @@ from grpclab.servers.reference.faults import FAULTS
 from grpclab.servers.reference.launcher import launch_reference
 from grpclab.servers.reference.serving import listening
 from grpclab.servers.reference.spec import ReferenceSpec
+from grpclab.system.transport import PLAINTEXT
 from tests.support.command import GRPCLAB, assert_refused, run, taken_port
 from tests.support.greeting import channel_to, greeter_at, hello
 from tests.support.processes import until
@@ -110,7 +111,7 @@ def test_ten_thousand_calls_are_inside_at_once(connections: int) -> None:
     )
 
     async def load(target: str) -> Recorder:
-        engine, recorder = WireEngine(config, target, None, greeting(config.load)), Recorder(None)
+        engine, recorder = WireEngine(config, target, PLAINTEXT, greeting(config.load)), Recorder(None)
         await engine.connect(10)
         await engine.run(Gate(opens_at=0, requests=calls), recorder, calls)
         await engine.close()
@@ -126,7 +127,7 @@ def test_it_may_listen_inside_another_process_too() -> None:
     async def call() -> tuple[int, int]:
         async with listening(ReferenceSpec(max_concurrent_streams=2, pacing="timer")) as (context, port):
             config = TrialConfig()
-            engine, recorder = WireEngine(config, f"127.0.0.1:{port}", None, greeting(config.load)), Recorder(None)
+            engine, recorder = WireEngine(config, f"127.0.0.1:{port}", PLAINTEXT, greeting(config.load)), Recorder(None)
             await engine.connect(10)
             await engine.run(Gate(opens_at=0, requests=100), recorder, 10)
             await engine.close()

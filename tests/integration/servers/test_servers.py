@@ -136,14 +136,14 @@ def test_spare_threads_are_lent_to_calls_that_block() -> None:
 @each_library
 def test_tls_is_spoken_and_plain_text_is_not(kind: str) -> None:
     with launch(replace(CONFIGS[kind], tls=True)) as server:
-        assert server.root_certificates is not None
-        with greeter_at(server.target, server.root_certificates) as stub:
+        assert server.security.tls
+        with greeter_at(server.target, server.security) as stub:
             assert stub.SayHello(hello(), timeout=20).message == "Hello world!"
         with greeter_at(server.target) as stub, pytest.raises(grpc.RpcError) as refusal:
             stub.SayHello(hello(), timeout=20)
         assert refusal.value.code() is grpc.StatusCode.UNAVAILABLE
         config = TrialConfig(load=LoadConfig(requests=20, concurrency=4, warmup_s=0))
-        with Generator(config, server.target, root_certificates=server.root_certificates) as generator:
+        with Generator(config, server.target, security=server.security) as generator:
             run = generator.measure()
         assert (run.summary.requests, run.summary.errors) == (20, 0)
 

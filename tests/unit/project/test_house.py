@@ -41,7 +41,9 @@ REGISTRIES = (
 """Rooms whose modules are members: each is one file, however small, and is named after what it stands for."""
 
 LARGE: dict[str, str] = {
+    "grpclab.factors.config": "one table, a row a factor",
     "grpclab.metrics": "one table, a row a column",
+    "grpclab.servers.hosting.host": "one self-contained file, run by interpreters that have no grpclab",
 }
 """Modules above 16 kB, and why each is one module."""
 
@@ -75,7 +77,7 @@ ONE_USER: dict[str, str] = {
     "grpclab.profiling.processes": "its user is a command",
     "grpclab.report.index": "its user is the door of the room",
     "grpclab.report.site": "a medium of its own, which `grpclab report --site` writes",
-    "grpclab.servers.elastic": "a thread pool with nothing of gRPC in it",
+    "grpclab.servers.hosting.host": "a program of its own, run by its path, by interpreters that have no grpclab",
     "grpclab.servers.prometheus": "loaded only where the factor asks for it: prometheus_client is optional",
     "grpclab.servers.reference.foreground": "loads the server, which the parser of its command must not",
     "grpclab.servers.reference.protocol": "one connection, where its user is the process",
@@ -128,6 +130,7 @@ PASSES_JSON: dict[str, str] = {
     "report.past": "reads and writes the JSON of a summary",
     "report.renderers.json": "writes what a machine reads",
     "report.tables": "the facts of a machine, whatever they are",
+    "servers.hosting.host": "reads and writes messages as JSON, without what grpclab reads them with",
     "study.collection": "the JSON inside a page",
     "study.comparison": "writes what --json asks for",
     "study.designs.file_design": "another package's design, as the values of TOML",
@@ -318,3 +321,20 @@ def test_plans_and_verdicts_travel_as_values_not_as_dictionaries() -> None:
     names = [module.removeprefix("grpclab.") for module in MODULES]
     typed = [name for name in names if name.partition(".")[0] in TYPED_ROOMS and name not in PASSES_JSON]
     assert {name: found for name in typed if (found := dictionaries(f"grpclab.{name}"))} == {}
+
+
+FORK = re.compile(rf"{'preexec_fn'}=|\bos\.{'fork'}\(")
+FORKS = {
+    "tests/integration/cli/test_signals.py": "a server in a process of its own, as text",
+    "tests/integration/study/test_crash_safety.py": "a process of its own, as text",
+    "tests/support/hostile_files.py": "a process of its own, which opens no channel",
+    "tests/unit/notebook/test_imports.py": "a process of its own, as text",
+}
+"""Files that fork, and why gRPC's threads are not there."""
+
+
+def test_nothing_forks_beside_the_threads_of_grpc() -> None:
+    """There a fork may wait for ever; ``preexec_fn`` makes subprocess fork where it would not."""
+    files = [*PACKAGE.rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
+    names = {str(path.relative_to(ROOT)) for path in files if FORK.search(path.read_text())}
+    assert names == set(FORKS)

@@ -1,0 +1,190 @@
+"""Start an application, ``MODULE:NAME``, in a process of its own, under the factors of a server.
+
+::
+
+    with launch_application("shop.server:register", ServerConfig(threads=64), app_dir="examples") as server:
+        server.target        # "127.0.0.1:41873"
+        server.program       # the files that it imported, with their SHA-256, and the versions of its interpreter
+
+Only that process imports the application (:mod:`grpclab.servers.hosting.host`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import shutil
+import sys
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from grpclab.errors import FactorError, UsageError, invalid
+from grpclab.factors.channel_args import server_args
+from grpclab.factors.config import FACTORS, ServerConfig
+from grpclab.factors.levels import Level, format_level
+from grpclab.servers import elastic
+from grpclab.servers.hosting import host
+from grpclab.servers.process.launcher import COMMAND_TIMEOUT_S, RunningServer, launched
+from grpclab.system.channels import open_channel
+from grpclab.system.temporary import TemporaryFolder
+from grpclab.system.transport import PLAINTEXT, Security
+
+SEED_VARIABLE = "GRPCLAB_SEED"
+"""The trial's seed, for an application that draws."""
+OF_THE_GREETER = ("handler_work_us", "handler_wait_ms", "response_bytes", "stream_messages", "stream_interval_ms")
+"""Factors of the server, by their last part, that only the greeter's handler knows."""
+NOT_YET = ("metrics", "desk")
+"""Those that need grpclab itself in the server's process."""
+END_TIMEOUT_S = 14.0
+"""So long an application may take to drain and to close, each of which is bounded itself."""
+HEALTH_TIMEOUT_S = 5.0
+
+_APPLICATION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+log = logging.getLogger("grpclab.serve")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApplicationOrder:
+    """The order to host an application; `settings` are factors of the server by their last part."""
+
+    app: str
+    app_dir: str
+    settings: Mapping[str, Level]
+    arguments: Mapping[str, str]
+    """The user's own ``arg.NAME``, without ``arg.``."""
+    alternatives: tuple[Mapping[str, str], ...] = ()
+    """Further arguments, which are looked at before anything is registered, as those of later trials."""
+    channel_arguments: tuple[tuple[str, int], ...] = ()
+    host: str = "127.0.0.1"
+    port: int = 0
+    shared_port: bool = False
+    tls_folder: str = ""
+    """Holds the certificate and its key; "" for no TLS."""
+    elastic: str = ""
+    """The path of the module of the pool that lends spare threads."""
+
+
+def check_application(app: str, name: str = "app") -> None:
+    """Raise UsageError for what is not ``MODULE:NAME``; `name` is where it was given. Nothing is imported."""
+    if not _APPLICATION.fullmatch(app):
+        raise UsageError(invalid(name, app, "MODULE:NAME, as shop.server:register"))
+
+
+def check_factors(config: ServerConfig) -> None:
+    """Raise FactorError for a factor that is set and that an application's server does not have."""
+    for name in (*OF_THE_GREETER, *NOT_YET):
+        factor, level = FACTORS[f"server.{name}"], getattr(config, name)
+        if level != factor.default:
+            why = "only grpclab's own greeter has it" if name in OF_THE_GREETER else "an application has none yet"
+            expected = f"{format_level(factor.default)} for an application: {why}"
+            raise FactorError(invalid(f"server.{name}", format_level(level), expected))
+
+
+def application_folder(app_dir: str, name: str = "app-dir") -> str:
+    """The absolute path of an application's folder, by default the working folder. Raises UsageError."""
+    folder = os.path.abspath(app_dir or os.curdir)
+    if not os.path.isdir(folder):
+        raise UsageError(invalid(name, app_dir, "the folder from which the application is imported"))
+    return folder
+
+
+def interpreter(python: str, name: str = "python") -> str:
+    """The path of the interpreter that hosts an application, by default our own. Raises UsageError.
+
+    A path is not followed where it is a link: an interpreter knows its environment by it.
+    """
+    if not python:
+        return sys.executable
+    path = os.path.abspath(os.path.expanduser(python)) if os.sep in python else shutil.which(python)
+    if path is None or not os.path.isfile(path) or not os.access(path, os.X_OK):
+        where = "on the PATH" if os.sep not in python else "that can be run"
+        raise UsageError(invalid(name, python, f"a Python interpreter {where}"))
+    return path
+
+
+@contextlib.contextmanager
+def launch_application(
+    app: str,
+    config: ServerConfig,
+    *,
+    arguments: Mapping[str, str] | None = None,
+    alternatives: Sequence[Mapping[str, str]] = (),
+    app_dir: str = "",
+    python: str = "",
+    cpus: Collection[int] | None = None,
+    log_path: Path | None = None,
+    env: Mapping[str, str | None] | None = None,
+    seed: int = 1,
+    timeout_s: float = COMMAND_TIMEOUT_S,
+    port: int = 0,
+) -> Iterator[RunningServer]:
+    """Host an application on loopback until the block is left.
+
+    `arguments` are the user's own factors ``arg.NAME``, without ``arg.``; `alternatives` those of other trials, which
+    are looked at before anything is registered. `python` is the interpreter, by default our own. `env` changes the
+    environment; None unsets a variable. It must answer within `timeout_s`. Raises UsageError for what cannot be right,
+    ServerError where the application raises an exception.
+    """
+    check_application(app)
+    check_factors(config)
+    known = [name.partition(".")[2] for name in FACTORS if name.startswith("server.")]
+    settings = {name: getattr(config, name) for name in known if name not in (*OF_THE_GREETER, *NOT_YET)}
+    program = [interpreter(python), os.path.abspath(host.__file__)]
+    with contextlib.ExitStack() as stack:
+        folder, security = "", PLAINTEXT
+        if config.tls:
+            from grpclab.servers import tls
+
+            certificates = stack.enter_context(TemporaryFolder())
+            tls.issue(certificates)
+            folder, security = str(certificates), Security(tls=True, roots=(certificates / "ca.pem").read_bytes())
+        order = ApplicationOrder(
+            app=app,
+            app_dir=application_folder(app_dir),
+            settings=settings,
+            arguments=dict(arguments or {}),
+            alternatives=tuple(alternatives),
+            channel_arguments=tuple(pair for pair in server_args(config) if pair[0] != "grpc.so_reuseport"),
+            port=port,
+            tls_folder=folder,
+            elastic=os.path.abspath(elastic.__file__),
+        )
+        server = stack.enter_context(
+            launched(
+                program,
+                order,
+                cpus=cpus,
+                log_path=log_path,
+                env={SEED_VARIABLE: str(seed), **(env or {})},
+                security=security,
+                healthy=False,
+                timeout_s=timeout_s,
+            )
+        )
+        server.end_timeout_s = END_TIMEOUT_S
+        if server.own_health:
+            server.health = health_status(server.target, security)
+            if server.health not in ("SERVING", "UNIMPLEMENTED"):
+                log.warning("the health service of %s says %s", app, server.health)
+        yield server
+        server.stop()
+        if server.trouble:
+            log.warning("%s", server.trouble)
+
+
+def health_status(target: str, security: Security = PLAINTEXT) -> str:
+    """The status that the health service at `target` gives, or the status code of an answer without one."""
+    with open_channel(target, security=security) as channel:
+        stub: Any = health_pb2_grpc.HealthStub(channel)
+        try:
+            answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=HEALTH_TIMEOUT_S, wait_for_ready=True)
+        except grpc.RpcError as error:
+            return str(error.code().name)
+    return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))

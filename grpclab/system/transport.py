@@ -1,0 +1,220 @@
+"""The security of connections to a target: TLS, whom it trusts, who it says it is, and the names it goes by.
+
+:class:`Security` holds the certificates themselves, so that processes which dial need no files; a key is never part of
+its text. :class:`SecurityOptions` is what a user says, files by their paths: that may be stored. :func:`security_of`
+makes the one of the other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from grpclab.errors import UsageError, invalid
+from grpclab.system.addresses import UNIX
+from grpclab.system.inputs import unreadable
+
+if TYPE_CHECKING:
+    import ssl
+
+UNVERIFIED = "the server's certificate is not checked (--insecure-skip-verify): anybody may be at the other end"
+"""The notice on connections whose server is not checked."""
+LOCAL_NAME = "localhost"
+"""The authority and the server's name where the target is a Unix socket, as gRPC has it."""
+_CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecurityOptions:
+    """The security of connections as a user says it. Files by their paths; no secret is in it."""
+
+    tls: bool = False
+    cacert: str = ""
+    cert: str = ""
+    key: str = ""
+    server_name: str = ""
+    authority: str = ""
+    insecure_skip_verify: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Security:
+    """The security of connections to a target; by default none, in plain text."""
+
+    tls: bool = False
+    roots: bytes | None = None
+    """The certificates that the server's has to be signed by, in PEM; None is what this machine trusts."""
+    certificate: bytes | None = None
+    """The client's own certificate, with its chain, in PEM; None is none."""
+    key: bytes | None = field(default=None, repr=False)
+    server_name: str = ""
+    """The name that the server's certificate has to hold, where it is not that of the authority or the target."""
+    authority: str = ""
+    """The pseudo-header ``:authority`` of calls, where it is not the server's name or the target."""
+    verify: bool = True
+    """Whether the server's certificate is checked at all."""
+    options: SecurityOptions = SecurityOptions()
+    """What the user said, for what is stored."""
+
+    def authority_at(self, target: str) -> str:
+        """The ``:authority`` of calls to a target."""
+        return self.authority or self.server_name or (LOCAL_NAME if target.startswith(UNIX) else target)
+
+    def server_name_at(self, target: str) -> str:
+        """The name, or the address, that the certificate of the server at a target has to hold."""
+        return self.server_name or host_of(self.authority_at(target))
+
+    def context(self) -> ssl.SSLContext:
+        """A client's context for TLS with ALPN ``h2``, as this says."""
+        import ssl
+
+        context = ssl.create_default_context(cadata=self.roots.decode("ascii") if self.roots is not None else None)
+        context.set_alpn_protocols(["h2"])
+        if not self.verify:
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        if self.certificate is not None and self.key is not None:
+            with _files(self.certificate, self.key) as (certificate, key):
+                context.load_cert_chain(certificate, key, password=_no_passphrase)
+        return context
+
+
+PLAINTEXT = Security()
+
+
+def host_of(authority: str) -> str:
+    """The host of ``HOST:PORT``, ``HOST`` or ``[::1]:PORT``, without brackets."""
+    host, colon, port = authority.rpartition(":")
+    bare = host if colon and port.isdigit() and (":" not in host or host.startswith("[")) else authority
+    return bare.strip("[]")
+
+
+def security_of(
+    *,
+    tls: bool = False,
+    cacert: str | Path = "",
+    cert: str | Path = "",
+    key: str | Path = "",
+    server_name: str = "",
+    authority: str = "",
+    insecure_skip_verify: bool = False,
+    dashes: str = "--",
+) -> Security:
+    """Return the security that these options ask for, their files read and checked; each option of TLS implies `tls`.
+
+    `dashes` stand before the options' names in errors; a file of options has none. Raises UsageError, one line.
+    """
+    cacert, cert, key = str(cacert), str(cert), str(key)
+    if bool(cert) != bool(key):
+        one, other = ("cert", "key") if cert else ("key", "cert")
+        raise UsageError(invalid(f"{dashes}{one}", cert or key, f"{dashes}{other} with it: the two belong together"))
+    if cacert and insecure_skip_verify:
+        expected = f"no {dashes}insecure-skip-verify beside it, which checks nothing against it"
+        raise UsageError(invalid(f"{dashes}cacert", cacert, expected))
+    for name, text in (("server-name", server_name), ("authority", authority)):
+        if text and (not text.isascii() or not text.isprintable() or " " in text or "/" in text):
+            raise UsageError(invalid(f"{dashes}{name}", text, "a host's name, as shop.example.org"))
+    if server_name and not (tls or cacert or cert or insecure_skip_verify):
+        expected = f"{dashes}tls with it; {dashes}authority needs none"
+        raise UsageError(invalid(f"{dashes}server-name", server_name, expected))
+    security = Security(
+        tls=bool(tls or cacert or cert or insecure_skip_verify),
+        roots=_certificates(f"{dashes}cacert", cacert) if cacert else None,
+        certificate=_certificates(f"{dashes}cert", cert) if cert else None,
+        key=_private_key(f"{dashes}key", key) if key else None,
+        server_name=server_name,
+        authority=authority,
+        verify=not insecure_skip_verify,
+        options=SecurityOptions(
+            tls=tls,
+            cacert=cacert,
+            cert=cert,
+            key=key,
+            server_name=server_name,
+            authority=authority,
+            insecure_skip_verify=insecure_skip_verify,
+        ),
+    )
+    if security.tls:
+        _check(security, dashes)
+    return security
+
+
+def _read(option: str, path: str) -> bytes:
+    try:
+        return Path(path).expanduser().read_bytes()
+    except OSError as error:
+        raise unreadable(option, path, "a file in PEM that can be read", error) from None
+
+
+def _certificates(option: str, path: str) -> bytes:
+    content = _read(option, path)
+    if _CERTIFICATE not in content:
+        what = "this file holds a key" if b"PRIVATE KEY-----" in content else "this file holds no certificate"
+        raise UsageError(invalid(option, path, f"a certificate in PEM ({_CERTIFICATE.decode()}): {what}"))
+    if not content.isascii():
+        content = _blocks(content)  # comments between certificates may be in any encoding
+    return content
+
+
+def _blocks(content: bytes) -> bytes:
+    """The certificates of a file alone, without what stands between them."""
+    end = b"-----END CERTIFICATE-----"
+    parts = [part.partition(end)[0] for part in content.split(_CERTIFICATE)[1:]]
+    return b"".join(_CERTIFICATE + part + end + b"\n" for part in parts)
+
+
+def _private_key(option: str, path: str) -> bytes:
+    content = _read(option, path)
+    if b"PRIVATE KEY-----" not in content:
+        raise UsageError(invalid(option, path, "a private key in PEM (-----BEGIN PRIVATE KEY-----)"))
+    if b"ENCRYPTED" in content:
+        raise UsageError(invalid(option, path, "a key without a passphrase, as `openssl pkey -in KEY -out PLAIN`"))
+    return content
+
+
+def _check(security: Security, dashes: str) -> None:
+    """Raise UsageError where the certificates cannot be read, or the key is not that of the certificate."""
+    import ssl
+
+    files = security.options
+    try:
+        ssl.create_default_context(cadata=security.roots.decode("ascii") if security.roots else None)
+    except (ssl.SSLError, ValueError):
+        raise UsageError(invalid(f"{dashes}cacert", files.cacert, "certificates in PEM, which these are not")) from None
+    try:
+        security.context()
+    except ssl.SSLError as error:
+        if "MISMATCH" in (error.reason or ""):
+            expected = f"the key of the certificate {files.cert}, which it is not"
+            raise UsageError(invalid(f"{dashes}key", files.key, expected)) from None
+        expected = f"a certificate and its key ({files.key}) in PEM, which OpenSSL can read"
+        raise UsageError(invalid(f"{dashes}cert", files.cert, expected)) from None
+
+
+@contextlib.contextmanager
+def _files(certificate: bytes, key: bytes) -> Iterator[tuple[str, str]]:
+    """The paths of two files for OpenSSL, which takes nothing else; on Linux they are memory only."""
+    with contextlib.ExitStack() as stack:
+        paths = []
+        for content in (certificate, key):
+            if hasattr(os, "memfd_create"):
+                number = os.memfd_create("grpclab")
+                stack.callback(os.close, number)
+                os.write(number, content)
+                paths.append(f"/proc/self/fd/{number}")
+            else:
+                file = stack.enter_context(tempfile.NamedTemporaryFile())  # readable by its user alone
+                file.write(content)
+                file.flush()
+                paths.append(file.name)
+        yield paths[0], paths[1]
+
+
+def _no_passphrase() -> str:
+    """Answer OpenSSL, which would ask on the terminal."""
+    return ""
