@@ -19,7 +19,6 @@ from pathlib import Path
 
 from grpclab.errors import UsageError, invalid
 from grpclab.servers.process import filling
-from grpclab.system.environment import git_state
 
 PORT, SOCKET = "{port}", "{socket}"
 """What becomes a free port in a command, and the path of a Unix socket."""
@@ -49,27 +48,29 @@ class ProgramFile:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProgramIdentity:
-    """The program of a server: two starts measured the same one if these are equal."""
+class ServerProgram:
+    """The identity of a server's program: its files, and the versions of what runs them."""
 
     files: tuple[ProgramFile, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
-    """Of its interpreter and libraries, where they are known."""
+    """``python``, ``grpcio``, ``protobuf`` of an application."""
     commit: str = ""
-    """The git commit of the folder in which it runs; "" where that is in no repository."""
+    """The git commit of the folder in which a command runs; "" where that is in no repository."""
     dirty: bool | None = None
     """Whether tracked files of that folder differ from the commit; None where nobody can tell."""
 
 
-def identity_of(command: str, *, arguments: Mapping[str, str] | None = None, cwd: str = "") -> ProgramIdentity:
+def identity_of(command: str, *, arguments: Mapping[str, str] | None = None, cwd: str = "") -> ServerProgram:
     """What a command would run now, with the arguments of its plan, in the folder `cwd`."""
+    from grpclab.system.environment import git_state  # not in a server's process, which starts faster
+
     try:
         words = filling.filled_words(command, arguments or {})
     except ValueError:
         words = []
     top = _repository(Path(cwd or "."))
     git = git_state(top, only=Path(cwd or ".").resolve()) if top else None
-    return ProgramIdentity(
+    return ServerProgram(
         files=files_of(words, cwd=cwd) if words else (),
         commit=(git.commit if git else None) or "",
         dirty=git.dirty if git else None,
