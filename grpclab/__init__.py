@@ -58,35 +58,47 @@ if TYPE_CHECKING:
     from grpclab.report.stored import StoredStudy as StoredStudy
     from grpclab.report.stored import load_study as load_study
     from grpclab.servers.process.launcher import launch as launch
+    from grpclab.servers.target import Address as Address
+    from grpclab.servers.target import App as App
+    from grpclab.servers.target import Command as Command
+    from grpclab.servers.target import Target as Target
     from grpclab.study.comparing import compare as compare
     from grpclab.study.comparison import CompareResult as CompareResult
     from grpclab.study.parameters import StudyParameters as StudyParameters
     from grpclab.study.runner import Study as Study
     from grpclab.study.sides import Side as Side
+    from grpclab.system.transport import Security as Security
+    from grpclab.system.transport import security_of as security_of
 
 _HOMES = {
+    "Address": "servers.target",
+    "App": "servers.target",
     "BASIC": "factors.variants",
     "BenchResult": "load.bench",
     "CalibrationNotebook": "notebook.calibration",
     "ClientConfig": "factors.config",
+    "Command": "servers.target",
     "CompareResult": "study.comparison",
     "GrpclabError": "errors",
     "LinkConfig": "factors.config",
     "LoadConfig": "factors.config",
     "OPTIMIZED": "factors.variants",
     "ReplicationNotebook": "notebook.replication",
+    "Security": "system.transport",
     "ServerConfig": "factors.config",
     "Side": "study.sides",
     "StoredStudy": "report.stored",
     "Study": "study.runner",
     "StudyParameters": "study.parameters",
     "SweepNotebook": "notebook.sweep",
+    "Target": "servers.target",
     "TrialConfig": "factors.config",
     "TrialNotebook": "notebook.trial",
     "bench": "load.bench",
     "compare": "study.comparing",
     "launch": "servers.process.launcher",
     "load_study": "report.stored",
+    "security_of": "system.transport",
 }
 
 _MODULES = {"explore": "notebook.explore"}

@@ -4,7 +4,7 @@ The hot path of engine `wire` is :meth:`ClientConnection.start` and :meth:`_on_u
 :meth:`_on_data`; the rest is rare. What makes it fast: a request is three prepared pieces of bytes joined by the stream
 id; an answer whose frames are those of answers before it, but for the stream id, is recognised in one comparison
 (``Connection.receive``). Else its header blocks are looked up by their bytes, not decoded, and its message is compared
-with the one before. For a call one small object is made.
+with the one before. A call is one small object.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from grpclab.http2.messages import MessageError
 class ClientConnection(Connection):
     """The client's end. :meth:`receive` returns the calls that have ended, each with its `status`.
 
-    With `watch_messages`, :attr:`arrived` collects a call for each message that came, until someone clears it.
+    With `watch_messages`, :attr:`arrived` gets a call for each message that came.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class ClientConnection(Connection):
         return True
 
     def _start_slowly(self, call: Call) -> None:
-        """The first calls, large ones, those that must wait for the peer's window, and those that go on."""
+        """The first calls, large ones, and those that wait for the peer's window or go on."""
         request, max_frame = self._request, self.windows.max_frame
         self.outgoing.append(frames.headers(call.stream_id, request.block(), end=False, max_frame=max_frame))
         call._unsent = memoryview(request.message)
@@ -118,7 +118,7 @@ class ClientConnection(Connection):
             self._send(call)
 
     def _send(self, call: Call) -> None:
-        """Send what the windows allow of a request; the rest waits for whichever is used up."""
+        """Send what the windows allow of a request; the rest waits."""
         unsent, windows = call._unsent, self.windows
         while unsent:
             allowed = min(windows.connection, windows.stream + call._granted - call._sent, windows.max_frame)
@@ -166,8 +166,8 @@ class ClientConnection(Connection):
 
     def _on_usual(self, kind: int, stream_id: int) -> bool:
         call = self.calls.get(stream_id)
-        # A whole answer where nothing has come (kind 1, HEADERS), or all of its DATA where only headers have (kind 0).
-        if call is None or call._phase + kind != BEGUN or call._unsent:
+        # A whole answer where nothing has come (kind 1), or all of its DATA where only headers have (kind 0).
+        if call is None or call._phase + kind != BEGUN or call._unsent or call.kept:
             return False
         del self.calls[stream_id]
         call.status = 0
@@ -186,7 +186,7 @@ class ClientConnection(Connection):
         call: Call = self._events[-1]
         if call.encoding:  # each of these is looked at, so that it is counted
             return False
-        # Had some of its DATA come before these bytes, they would not stand for a whole message.
+        # Had some of its DATA come before, these bytes would not stand for a whole message.
         return call.stream_id == stream_id and call.status == messages.OK and call._received == self._ending_data
 
     def _on_learnt(self, kind: int) -> None:
@@ -227,7 +227,7 @@ class ClientConnection(Connection):
             self._reset(call, status, f"HTTP status {answer.http}, not gRPC", ErrorCode.CANCEL)
 
     def _on_long_block(self, flags: int, stream_id: int) -> None:
-        """More headers than are taken. It is the end of that call alone: no later block depends on this one."""
+        """More headers than are taken: the end of that call alone, since no later block depends on it."""
         error = HeaderListError()
         if not self._answers.is_independent:
             raise error
@@ -255,6 +255,8 @@ class ClientConnection(Connection):
             call._phase = DATA_CAME
             call.messages += 1
             self._idle.number = 0
+            if call.kept:
+                call.kept.take(body)
             if self._watch:
                 self.arrived.append(call)
         else:
@@ -266,7 +268,7 @@ class ClientConnection(Connection):
             self._give_back_stream(call)
 
     def _read(self, call: Call, flags: int, body: bytes) -> None:
-        """A frame that is not simply one more message like the last."""
+        """A frame that is not one more message like the last."""
         content = self._unpadded(flags, body)
         if not content and not flags & END_STREAM:
             self._idle_frame()
@@ -276,6 +278,8 @@ class ClientConnection(Connection):
             self._reset(call, messages.INTERNAL, "data before headers")
             return
         call._phase = DATA_CAME
+        if call.kept:
+            call.kept.take(content)
         try:
             number = self._messages.count(call, content, None if flags else body)
         except MessageError as error:

@@ -20,6 +20,41 @@ NOTHING, BEGUN, DATA_CAME = range(3)
 """How far an answer has come: nothing, its headers, some of its DATA."""
 
 
+MAX_KEPT_BYTES: Final = 1 << 20
+"""So much of an answer is kept at most."""
+
+
+class KeptAnswer:
+    """The DATA of a call's answer, for whoever looks into it; a call has one where it is asked for."""
+
+    __slots__ = ("number", "pieces", "size")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        """The number of the request that it answers."""
+        self.pieces: list[bytes] = []
+        self.size = 0
+
+    def take(self, content: bytes) -> None:
+        """Keep the content of a DATA frame, within MAX_KEPT_BYTES."""
+        self.size += len(content)
+        if self.size <= MAX_KEPT_BYTES:
+            self.pieces.append(content)
+
+    def messages(self, encoding: str = "") -> list[bytes] | None:
+        """The messages, decompressed; None where the answer is too long to be kept, or no sequence of messages."""
+        if self.size > MAX_KEPT_BYTES:
+            return None
+        reader = MessageReader(keep=True, encoding=encoding)
+        try:
+            reader.feed(b"".join(self.pieces))
+            if not reader.compressed:
+                return reader.messages
+            return [messages.decompressed(message, encoding) for message in reader.messages]
+        except messages.MessageError:
+            return None
+
+
 class Call:
     """One call. The engine may hang attributes of its own on it by subclassing.
 
@@ -36,6 +71,10 @@ class Call:
     """Messages received."""
     encoding: str = ""
     """What its messages were compressed with; empty where none was."""
+    request: bytes = b""
+    """The message that it sent, with its prefix, where requests differ from call to call."""
+    kept: KeptAnswer | None = None
+    """What has come of its answer, where that is kept."""
     unprocessed: bool = False
     """The peer surely did nothing with it: it may be sent again."""
     _phase: int = NOTHING
@@ -97,6 +136,11 @@ class PreparedRequest:
     def block(self) -> bytes:
         """The header block of the next call that is sent frame by frame."""
         return self._headers.block()
+
+    @property
+    def steady_block(self) -> bytes | None:
+        """The header block of every further call; None while it is not known to stay the same."""
+        return self._headers.steady
 
     def limit_table(self, size: int) -> None:
         """See :meth:`grpclab.http2.headers.RequestHeaders.limit_table`."""

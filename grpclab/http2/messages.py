@@ -167,6 +167,14 @@ class Inflation:
         return MessageError(f"a message that cannot be decompressed: it is no {self._encoding}", INTERNAL)
 
 
+def decompressed(message: bytes, encoding: str) -> bytes:
+    """A compressed message, at most MAX_MESSAGE_BYTES of it. Raises MessageError."""
+    try:
+        return zlib.decompressobj(ENCODINGS[encoding]).decompress(message, MAX_MESSAGE_BYTES)
+    except zlib.error:
+        raise MessageError(f"a message that cannot be decompressed: it is no {encoding}", INTERNAL) from None
+
+
 class MessageReader:
     """Cuts the bytes of one stream's DATA frames into messages, wherever the frames were cut.
 

@@ -165,9 +165,10 @@ class Generator:
             bounds, record=True, report=bool(progress or stop_when), drain_s=drain_s, watch_s=watch_s
         )
         opened, next_tick, stopped = False, 0.0, ""
+        answers: dict[int, WorkerAnswer] = {}
 
         def step() -> None:
-            nonlocal opened, next_tick
+            nonlocal opened, next_tick, stopped
             now = time.perf_counter()
             if not opened and now >= bounds.opens_at:
                 opened = True
@@ -175,6 +176,7 @@ class Generator:
                     on_open()
                 watch.open(late_s=now - bounds.opens_at)
             watch.look()
+            stopped = stopped or self._end_where_out(bounds, answers)
             if tick is not None and now >= next_tick:
                 next_tick = now + every_s
                 tick()
@@ -188,7 +190,6 @@ class Generator:
                 stopped = reason
                 self._workers.end_window(bounds, CUT_DRAIN_S)
 
-        answers: dict[int, WorkerAnswer] = {}
         patience_s = bounds.patience_s(self.config, drain_s)
         interrupted = False
         try:
@@ -244,6 +245,10 @@ class Generator:
                 raise answer.error
             assert isinstance(answer, WindowEnded)
             ended.append(answer)
+        ran_out = [answer.ran_out_at for answer in ended if answer.ran_out_at is not None]
+        if ran_out:
+            bounds.cut_at = min(bounds.cut_at, *ran_out)
+            stopped = stopped or self._ran_out()
         cut = interrupted or bool(stopped)
         windows = []
         for file, part in zip(files, self._workers.parts, strict=True):
@@ -268,7 +273,22 @@ class Generator:
             stopped=stopped,
             interference=interference,
         )
-        return dataclasses.replace(run, traffic=run.traffic + Traffic(goaways=self._workers.goaways()))
+        traffic = run.traffic + Traffic(goaways=self._workers.goaways())
+        return dataclasses.replace(run, traffic=traffic, ran_out=bool(ran_out))
+
+    def _end_where_out(self, bounds: Bounds, answers: Mapping[int, WorkerAnswer]) -> str:
+        """End the window where a worker has no request left: the others would go on with fewer callers."""
+        if not any(isinstance(answer, WindowEnded) and answer.ran_out_at for answer in answers.values()):
+            return ""
+        self._workers.end_window(bounds, CUT_DRAIN_S)
+        return self._ran_out()
+
+    def _ran_out(self) -> str:
+        assert self._call.payloads is not None
+        return (
+            f"all {self._call.payloads.count:,} requests were sent, and they are not to repeat: give more of them, ask"
+            " for fewer calls, or repeat them with --data-repeat"
+        )
 
 
 class InterferenceWatch:

@@ -21,7 +21,7 @@ from grpclab.factors.registries import ENGINES
 from grpclab.load.core.arrivals import planned
 from grpclab.load.core.bounds import NO_DEADLINE_S
 from grpclab.load.core.failures import FailureLog
-from grpclab.load.core.gate import Gate
+from grpclab.load.core.gate import Gate, SuppliedGate
 from grpclab.load.core.recorder import Recorder
 from grpclab.load.core.running import BEAT_S, Heartbeat, Tally
 from grpclab.load.core.summary import percentile
@@ -88,10 +88,13 @@ class _Worker:
         self._engine = engine
         self._setup = setup
         self._orders = orders
+        payloads = setup.call.payloads
+        self._supply: float = math.inf if payloads is None or payloads.supply is None else payloads.supply
+        """The requests that are left, where they are not to repeat."""
 
     async def window(self, order: MeasureWindow) -> WindowEnded:
         """Measure one window. Raises StorageError where its records cannot be written."""
-        gate = Gate(opens_at=order.opens_at, closes_at=order.closes_at, requests=order.requests)
+        gate = self._new_gate(order)
         failures = FailureLog(opens_at=gate.opens_at)
         tally = Tally(opens_at=gate.opens_at, limits_s=order.watch_s)
         recorder = Recorder(order.record, residence=self._setup.residence, failures=failures, tally=tally)
@@ -113,6 +116,8 @@ class _Worker:
         end = _Reading.take(recorder, pacer)
         pacer.close()
         recorder.close()
+        if isinstance(gate, SuppliedGate):
+            self._supply = max(0, self._supply - gate.started)
         return WindowEnded(
             cpu_s=end.cpu_s - opening.cpu_s,
             spin_s=end.spin_s - opening.spin_s,
@@ -120,6 +125,7 @@ class _Worker:
             loop_s=end.loop_s - opening.loop_s,
             waited_s=end.waited_s - opening.waited_s,
             admitted=gate.admitted,
+            ran_out_at=gate.ran_out_at,
             unsent=recorder.unsent,
             still_s=heartbeat.still_s,
             traffic=self._engine.traffic(),
@@ -127,6 +133,13 @@ class _Worker:
             failures=failures.entries(),
             **dataclasses.asdict(counters),
         )
+
+    def _new_gate(self, order: MeasureWindow) -> Gate:
+        bounds = Gate(opens_at=order.opens_at, closes_at=order.closes_at, requests=order.requests)
+        if self._supply == math.inf:
+            return bounds
+        supply = math.inf if order.record is None else self._supply  # the load for a profile may begin again
+        return SuppliedGate(**vars(bounds), supply=supply)
 
     async def _load(self, order: MeasureWindow, gate: Gate, recorder: Recorder, pacer: Pacer) -> None:
         setup, load = self._setup, self._setup.config.load

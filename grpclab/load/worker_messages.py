@@ -137,6 +137,8 @@ class WindowEnded(WorkerAnswer):
     waited_s: float
     """The time in which that thread could have run and had no core."""
     admitted: int
+    ran_out_at: float | None
+    """The moment at which the requests were used up, where they are not to repeat."""
     unsent: int
     """Calls that were due and never sent."""
     still_s: float

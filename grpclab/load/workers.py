@@ -101,7 +101,7 @@ class Workers:
                     config=part,
                     target=target,
                     security=security,
-                    call=call,
+                    call=call.of_worker(index, self.count),
                     residence=self._residence,
                     spin=self.spins,
                     worker=index,

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
 
-from grpclab.analysis.study_plan import StoredCores, StoredFile, StoredProgram, StudyPlan
+from grpclab.analysis.study_plan import StudyPlan
 from grpclab.errors import MeasurementError
 from grpclab.factors.config import TrialConfig
-from grpclab.load.calls.metadata import references
-from grpclab.servers.process import program
-from grpclab.study.manifests import manifest_of
+from grpclab.study.manifests import manifest_of, references_of, servers_of
 from grpclab.study.model import Manifest
 from grpclab.study.runner import Study
 from grpclab.study.sides import A, B
@@ -22,23 +18,6 @@ from grpclab.study.target import Subject
 from grpclab.study.trial import run_trial
 from grpclab.study.trial_progress import say
 from grpclab.study.trial_result import TrialIdentity
-from grpclab.system.environment import CorePlan
-
-
-def servers_of(plan: StudyPlan) -> dict[str, StoredProgram]:
-    """The commands of a plan with the files they run, by configuration."""
-    commands = {name: target.command for name, target in plan.subjects.items()}
-    return {name: _program(command) for name, command in commands.items() if command}
-
-
-def _program(command: str) -> StoredProgram:
-    files = program.files_of(shlex.split(command))
-    return StoredProgram(command=command, files=tuple(StoredFile(**vars(file)) for file in files))
-
-
-def references_of(plan: StudyPlan) -> dict[str, str]:
-    """What the references in the metadata of a plan stand for now. Raises UsageError."""
-    return references([word for target in plan.subjects.values() for word in target.metadata])
 
 
 class ComparingStudy(Study):
@@ -48,16 +27,11 @@ class ComparingStudy(Study):
         self, store: Store, manifest: Manifest, root: Path, subjects: Mapping[str, Subject] | None = None
     ) -> None:
         """`subjects`: those of the manifest, with the secrets that it does not hold."""
-        super().__init__(store, manifest, root)
+        super().__init__(store, manifest, root, subjects)
         if manifest.repeats is None:  # a repeat finds its folder again by itself
             self.CONTINUES = f"the same command with --study {self.name}"
-        cores = manifest.cores or StoredCores()
-        self._cores = CorePlan(server=cores.server, generator=cores.generator, shared=cores.shared)
         timeout = manifest.parameters.get("start_timeout_s")
-        stored = {name: Subject.of(target) for name, target in self.plan.subjects.items()}
-        self._subjects = {
-            name: replace(subject, start_timeout_s=timeout) for name, subject in {**stored, **(subjects or {})}.items()
-        }
+        self._subjects = {name: subject.started_within(timeout) for name, subject in self._subjects.items()}
         self._measured: set[str] = set()
         self.fresh = False
         """Whether its folder is new: one that holds nothing is then removed again."""
@@ -66,11 +40,6 @@ class ComparingStudy(Study):
     def outputs(self) -> list[Path]:
         """Its folder; only a repeat writes a report of its own accord."""
         return [self.store.folder] if self.manifest.repeats is None else super().outputs
-
-    def begin(self) -> Self:
-        """As :meth:`Study.begin`; the folder's manifest holds no secrets, this study still does."""
-        begun = super().begin()
-        return type(self)(begun.store, begun.manifest, begun.root, self._subjects)
 
     def run(self, write: Callable[[str], None] = say) -> None:
         """As :meth:`Study.run`; a new folder goes again where nothing could be measured."""

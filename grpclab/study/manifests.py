@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from grpclab.analysis.study_plan import StoredCores, StudyPlan
+from grpclab.analysis.study_plan import StoredCores, StoredFile, StoredProgram, StudyPlan
 from grpclab.factors.config import LinkConfig
 from grpclab.link.emulation import check_link
+from grpclab.load.calls.metadata import references
+from grpclab.servers.process import program
 from grpclab.study.documents import SCHEMA_VERSION
 from grpclab.study.model import Manifest
 from grpclab.study.parameters import DESIGNS, StudyParameters
@@ -68,3 +71,19 @@ def link_check(plan: StudyPlan) -> dict[str, float]:
     """What the emulated link really does, where the plan uses one that delays: the first of its round trips."""
     trips = [rtt for configuration in plan.configurations if (rtt := configuration.config.link.rtt_ms)]
     return check_link(LinkConfig(rtt_ms=trips[0])) if trips else {}
+
+
+def servers_of(plan: StudyPlan) -> dict[str, StoredProgram]:
+    """The commands of a plan with the files they run, by configuration."""
+    commands = {name: target.command for name, target in plan.subjects.items()}
+    return {name: _program(command) for name, command in commands.items() if command}
+
+
+def _program(command: str) -> StoredProgram:
+    files = program.files_of(shlex.split(command))
+    return StoredProgram(command=command, files=tuple(StoredFile(**vars(file)) for file in files))
+
+
+def references_of(plan: StudyPlan) -> dict[str, str]:
+    """What the references in the metadata of a plan stand for now. Raises UsageError."""
+    return references([word for target in plan.subjects.values() for word in target.metadata])

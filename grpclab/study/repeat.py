@@ -21,8 +21,8 @@ from grpclab.analysis.study_plan import StoredProgram
 from grpclab.errors import DesignError, UsageError
 from grpclab.factors.levels import Level
 from grpclab.servers.targets import is_registered
-from grpclab.study.comparing_study import ComparingStudy, references_of, servers_of
-from grpclab.study.manifests import manifest_of, surroundings
+from grpclab.study.comparing_study import ComparingStudy
+from grpclab.study.manifests import manifest_of, references_of, servers_of, surroundings
 from grpclab.study.model import Manifest, StoredOriginal
 from grpclab.study.origin import is_sealed, started_by
 from grpclab.study.parameters import study_name
@@ -103,7 +103,7 @@ def planned(original: Original, name: str | None = None, root: Path | None = Non
     manifest = replace(manifest, again=again, repeats=_repeats(original))
     if plan.subjects:
         manifest = replace(manifest, servers=servers_of(plan), references=references_of(plan))
-    kind = ComparingStudy if plan.subjects else Study
+    kind = ComparingStudy if plan.subjects and original.manifest.design == "compare" else Study
     return kind(Store(root / "results" / folder), manifest, root)
 
 

@@ -10,11 +10,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import re
 import shlex
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -22,6 +22,7 @@ import pandas as pd
 
 from grpclab import quantities as qty
 from grpclab.analysis import Judgement, analyse, fewest_blocks
+from grpclab.analysis.study_plan import StoredCores
 from grpclab.errors import DesignError, GrpclabError, MeasurementError
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.effective import unknown_factors
@@ -35,41 +36,18 @@ from grpclab.study.model import Manifest, StoredResult
 from grpclab.study.parameters import StudyParameters, study_name
 from grpclab.study.store import Store
 from grpclab.study.stored_values import read
+from grpclab.study.target import Subject
+from grpclab.study.trial import run_trial
 from grpclab.study.trial_order import variables
-from grpclab.study.trial_progress import Progress, say
+from grpclab.study.trial_progress import Failing, Progress, say
 from grpclab.study.trial_result import TrialIdentity, TrialResult, now_text
+from grpclab.system.environment import CorePlan
 from grpclab.system.paths import project_root, require_writable, written_to
 from grpclab.system.temporary import TemporaryFolder
 from grpclab.text.printable import printable
 
 SECONDS_BESIDE_WINDOW = 2.0
 """Rough cost of a trial beside its window: server start, warm-up, notebook. For the first estimate only."""
-
-
-FAILED_ALIKE = 3
-"""After so many equal failures and not one valid trial a study stops."""
-
-
-@dataclass
-class Failing:
-    """Watches the trials of a study for failures that will not pass. `valid`: whether one was valid."""
-
-    valid: bool
-    reasons: list[str] = field(default_factory=list)
-
-    def enough(self, result: StoredResult) -> bool:
-        """Whether, with this result, it is clear that the others would fail in the same way."""
-        if result.valid:
-            self.valid = True
-        else:
-            self.reasons.append(result.invalid_reason or "no reason given")
-        # Ports, process ids and counts differ from trial to trial.
-        alike = {re.sub(r"\d+", "0", reason) for reason in self.reasons[-FAILED_ALIKE:]}
-        return not self.valid and len(self.reasons) >= FAILED_ALIKE and len(alike) == 1
-
-    def summary(self, trials: int) -> str:
-        """How many failed, and why the last one did."""
-        return f"none of {len(self.reasons)} measured trials (of {trials}) is valid; the last one: {self.reasons[-1]}"
 
 
 def no_verdict(blocks: int) -> str:
@@ -89,13 +67,24 @@ class Study:
 
     CONTINUES = "the same command"
 
-    def __init__(self, store: Store, manifest: Manifest, root: Path) -> None:
+    def __init__(
+        self, store: Store, manifest: Manifest, root: Path, subjects: Mapping[str, Subject] | None = None
+    ) -> None:
+        """`subjects`: those of the manifest's plan, with the secrets that a stored one does not hold."""
         self.store = store
         self.manifest = manifest
         self.root = root
         self.plan = manifest.plan
         self.seed = manifest.seed or 0
         self.trials = design.schedule(self.plan.names, blocks=self.plan.blocks, seed=self.seed)
+        cores = manifest.cores or StoredCores()
+        self._cores = CorePlan(server=cores.server, generator=cores.generator, shared=cores.shared)
+        self._given = subjects or {}
+
+    @functools.cached_property
+    def _subjects(self) -> dict[str, Subject]:
+        """The servers and calls by configuration, where they are not our greeter's."""
+        return {name: Subject.of(target) for name, target in self.plan.subjects.items()} | dict(self._given)
 
     @property
     def name(self) -> str:
@@ -135,7 +124,7 @@ class Study:
         if self.store.manifest() is None:
             require_outputs(*self.outputs)
             manifest = replace(manifest, link_check=link_check(self.plan))
-        return type(self)(self.store, self.store.open(manifest), self.root)
+        return type(self)(self.store, self.store.open(manifest), self.root, self._subjects)
 
     @classmethod
     def planned(cls, parameters: StudyParameters, root: Path | None = None) -> Study:
@@ -233,9 +222,16 @@ class Study:
             return read(StoredResult, read_json(folder / "result.json", inside=folder))
 
     def measure(self, config: TrialConfig, identity: TrialIdentity, folder: Path) -> str:
-        """Measure one trial into `folder`, as a notebook of its own; the reason why that failed, or nothing."""
+        """Measure one trial into `folder`; the reason why that failed, or nothing.
+
+        A trial of our greeter is a notebook of its own. One of another server or call is not: an executed notebook
+        keeps its variables, and so the secrets of a call.
+        """
         profiled_blocks = self.plan.blocks if self.plan.profiled_blocks is None else self.plan.profiled_blocks
         profile = identity.configuration in self.plan.profiled and identity.block < profiled_blocks
+        if subject := self._subjects.get(identity.configuration):
+            run_trial(config, folder, cores=self._cores, identity=identity, profile=profile, subject=subject)
+            return ""
         return execute_trial(folder, variables(config, identity, folder, profile=profile))
 
     def collect(self, *, allow_mixed: bool = False) -> pd.DataFrame:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import psutil
@@ -89,3 +91,29 @@ def _terminal_behind() -> int | None:
         if any(runner in word for word in psutil.Process(os.getppid()).cmdline() for runner in _RUNNERS):
             return int(stream)
     return None
+
+
+FAILED_ALIKE = 3
+"""After so many equal failures and not one valid trial a study stops."""
+
+
+@dataclass
+class Failing:
+    """Watches the trials of a study for failures that will not pass. `valid`: whether one was valid."""
+
+    valid: bool
+    reasons: list[str] = field(default_factory=list)
+
+    def enough(self, result: Outcome) -> bool:
+        """Whether, with this result, it is clear that the others would fail in the same way."""
+        if result.valid:
+            self.valid = True
+        else:
+            self.reasons.append(result.invalid_reason or "no reason given")
+        # Ports, process ids and counts differ from trial to trial.
+        alike = {re.sub(r"\d+", "0", reason) for reason in self.reasons[-FAILED_ALIKE:]}
+        return not self.valid and len(self.reasons) >= FAILED_ALIKE and len(alike) == 1
+
+    def summary(self, trials: int) -> str:
+        """How many failed, and why the last one did."""
+        return f"none of {len(self.reasons)} measured trials (of {trials}) is valid; the last one: {self.reasons[-1]}"

@@ -2,6 +2,7 @@
 
 Each line imports only from those above it::
 
+    payloads     the requests of a call, encoded once into one file that every worker maps
     descriptors  files of descriptors, from whatever source: completed by protobuf's own, checked, put into a pool
     metadata     Metadata: from words or Python values to the pairs that go over the wire
     protofile    A ``.proto`` file and what it imports, made into descriptors by protoc

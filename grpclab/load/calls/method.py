@@ -5,15 +5,18 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from grpclab.errors import UsageError
 from grpclab.factors.config import LoadConfig
+from grpclab.http2.messages import prefixed
 from grpclab.load.calls.metadata import Pairs, for_grpcio
+from grpclab.load.calls.payloads import Payloads
 from grpclab.system.addresses import host_port
 from grpclab.system.transport import PLAINTEXT, Security
 
@@ -33,6 +36,24 @@ class CallSpec:
     payload: bytes
     server_streaming: bool = False
     metadata: Pairs = ()
+    payloads: Payloads | None = None
+    """All requests, where there are many; `payload` is the first of them."""
+
+    def of_worker(self, worker: int, workers: int) -> CallSpec:
+        """The call with one worker's share of the requests."""
+        if self.payloads is None:
+            return self
+        return replace(self, payloads=self.payloads.of_worker(worker, workers))
+
+    def messages(self, *, prefix: bool) -> Iterator[bytes]:
+        """The requests in the order in which they are sent, without end, with or without gRPC's prefix."""
+        if self.payloads is None:
+            return itertools.repeat(prefixed(self.payload) if prefix else self.payload)
+        return self.payloads.messages(prefix=prefix)
+
+    def numbers(self) -> Iterator[int]:
+        """The numbers of these requests."""
+        return itertools.repeat(0) if self.payloads is None else self.payloads.numbers()
 
     @property
     def grpcio_metadata(self) -> tuple[tuple[str, str | bytes], ...]:

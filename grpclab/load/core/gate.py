@@ -30,6 +30,8 @@ class Gate:
     closed: bool = False
     cut_at: float = math.inf
     """The moment at which the window was ended before its time."""
+    ran_out_at: float | None = None
+    """The moment at which a call wanted a request, and none was left (:class:`SuppliedGate`)."""
 
     def admit(self, now: float) -> bool:
         """Return whether a call may start at `now`; counts it if it belongs to the window."""
@@ -65,6 +67,23 @@ class Gate:
             return np.empty(0)
         within = itertools.takewhile(lambda when: when < end, itertools.dropwhile(lambda t: t < self.opens_at, due))
         return np.fromiter(itertools.islice(within, left), np.float64)
+
+
+@dataclass
+class SuppliedGate(Gate):
+    """The gate of a worker whose requests are not to repeat: it closes once they are used up."""
+
+    supply: float = math.inf
+    """The calls that may start, those of the warm-up included."""
+    started: int = 0
+
+    def admit(self, now: float) -> bool:
+        if self.started >= self.supply and not self.over(now):
+            self.ran_out_at = now
+            self.close(now)
+        admitted = super().admit(now)
+        self.started += admitted
+        return admitted
 
 
 def share(total: int, parts: int) -> list[int]:

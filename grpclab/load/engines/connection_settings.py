@@ -5,12 +5,15 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from grpclab import __version__
 from grpclab.factors.config import ClientConfig
 from grpclab.http2 import messages
 from grpclab.http2.client import ClientConnection
 from grpclab.http2.exchange import Request
+from grpclab.http2.sequence import SequenceConnection
 from grpclab.load.calls.method import CallSpec
 from grpclab.system.dialling import loopback_target
 from grpclab.system.transport import Security
@@ -40,8 +43,15 @@ class ConnectionSettings:
     """For one call only: its transport is closed with it, and it dials but once."""
 
 
-def connection_settings(client: ClientConfig, target: str, security: Security, call: CallSpec) -> ConnectionSettings:
-    """Return the settings of this client's connections. Raises UsageError."""
+def connection_settings(
+    client: ClientConfig,
+    target: str,
+    security: Security,
+    call: CallSpec,
+    *,
+    watch: Callable[[Any], None] | None = None,
+) -> ConnectionSettings:
+    """Return the settings of this client's connections, whose calls `watch` is told of. Raises UsageError."""
     addresses, port = loopback_target(target)
     tls = security.context() if security.tls else None
     request = Request(
@@ -58,8 +68,12 @@ def connection_settings(client: ClientConfig, target: str, security: Security, c
 
     most = messages.UNLIMITED_BYTES if client.max_message_mib is None else client.max_message_mib * 2**20
 
+    kind: Callable[..., ClientConnection] = ClientConnection
+    if call.payloads is not None or watch is not None:  # of all connections together, in order
+        kind = partial(SequenceConnection, requests=call.messages(prefix=True), watch=watch)
+
     def connection() -> ClientConnection:
-        return ClientConnection(
+        return kind(
             request,
             stream_window=window,
             connection_window=window,

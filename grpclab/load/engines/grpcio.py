@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -66,6 +67,7 @@ class GrpcioEngine:
         self._security = security
         self._route = ChannelRoute.to(target, security) if security.verify else None
         self._spec = call
+        self._requests = _requests(call)
         self._residence = residence
         self._clock = clock
         self._options = client_args(config.client)
@@ -244,7 +246,7 @@ class GrpcioEngine:
         return make
 
     def _kept_call(self, channel: grpc.aio.Channel, line: _Line) -> CallFunction:
-        method, request = self._method(channel)
+        method, requests = self._method(channel), self._requests
         metadata, deadline_s = self._spec.grpcio_metadata or None, self._config.client.deadline_s
         streaming, reconnects = self._spec.server_streaming, bool(self._channels)
 
@@ -256,7 +258,7 @@ class GrpcioEngine:
                     text = f"not even sent within {deadline_s:g} s"
                     recorder.failures.note(DEADLINE_EXCEEDED, text, start_s, self._clock())
                     return DEADLINE_EXCEEDED, math.nan
-            call = method(request, timeout=left_s, metadata=metadata)
+            call = method(next(requests), timeout=left_s, metadata=metadata)
             residence_s, status = math.nan, OK
             try:
                 if streaming:
@@ -293,19 +295,17 @@ class GrpcioEngine:
                 await line.up.wait()
         return None if deadline_s is None else deadline_s - (self._clock() - begun)
 
-    def _method(self, channel: grpc.aio.Channel) -> tuple[Any, Any]:
-        """Return the method and its request: our greeter's as messages, as a Python client does, any other's as bytes.
+    def _method(self, channel: grpc.aio.Channel) -> Any:
+        """Return the method: our greeter's takes messages, as in a Python client, any other's bytes.
 
         An answer that cannot be parsed counts as one in either case, as engine `wire` has it.
         """
         spec = self._spec
         shape = channel.unary_stream if spec.server_streaming else channel.unary_unary
-        if spec.path not in (f"{GREETER}SayHello", f"{GREETER}SayHelloStream"):
-            return shape(spec.path), spec.payload
-        request = greet_pb2.HelloRequest.FromString(spec.payload)
-        return shape(
-            spec.path, request_serializer=type(request).SerializeToString, response_deserializer=_parsed
-        ), request
+        if not _is_greeting(spec):
+            return shape(spec.path)
+        kind = greet_pb2.HelloRequest
+        return shape(spec.path, request_serializer=kind.SerializeToString, response_deserializer=_parsed)
 
     async def _read(self, call: Any, start_s: float, recorder: Recorder) -> None:
         """Read all messages of a stream, and record the time of each."""
@@ -314,6 +314,19 @@ class GrpcioEngine:
             now = self._clock()
             recorder.message(now, previous_s, start_s)
             previous_s = now
+
+
+def _is_greeting(call: CallSpec) -> bool:
+    return call.path in (f"{GREETER}SayHello", f"{GREETER}SayHelloStream")
+
+
+def _requests(call: CallSpec) -> Iterator[Any]:
+    """The requests without end: our greeter's as messages, any other's as bytes."""
+    if not _is_greeting(call):
+        return call.messages(prefix=False)
+    if call.payloads is None:
+        return itertools.repeat(greet_pb2.HelloRequest.FromString(call.payload))
+    return map(greet_pb2.HelloRequest.FromString, call.messages(prefix=False))
 
 
 def _parsed(answer: bytes | None) -> Any:

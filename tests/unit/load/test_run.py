@@ -43,6 +43,7 @@ def answer(**figures: Any) -> WindowEnded:
         busy_s=10.0,
         loop_s=1.0,
         waited_s=0.0,
+        ran_out_at=None,
         admitted=0,
         unsent=0,
         still_s=0.0,

@@ -62,11 +62,13 @@ ONE_USER: dict[str, str] = {
     "grpclab.diagnostics.app": "its user is the entry point",
     "grpclab.diagnostics.guard": "pure, and the one place where it is decided who is answered",
     "grpclab.http2.answers": "a part that its user owns, with a subject of its own; above 16 kB together",
+    "grpclab.http2.sequence": "requests that differ from call to call, a subject of its own; above 16 kB with its room",
     "grpclab.http2.frame_counter": "pure where its user is not",
     "grpclab.link.model": "pure where its user is not",
     "grpclab.link.relay": "the program of the link's process",
     "grpclab.load.calls.encoding": "above 16 kB with its user",
     "grpclab.load.calls.fields": "above 16 kB with its user",
+    "grpclab.load.calls.payloads": "a file of its own; above 16 kB with its user",
     "grpclab.load.calls.protofile": "runs protoc; above 16 kB with its user",
     "grpclab.load.output.chart": "a drawing, whatever it shows; above 16 kB with its user",
     "grpclab.load.output.config_file": "pure where its user, a command, is not",
@@ -92,6 +94,7 @@ FILE_NAMES: dict[str, str] = {
     "launcher": "the same part of both servers, the greeter's and the reference server's",
     "model": "the pure model of a link, and the values of a study: both are what the design calls so",
     "serving": "the same part of both servers, the greeter's and the reference server's",
+    "target": "the target, and what a trial measures of it: the target with its call",
 }
 """File names that stand in two rooms, beside members of registries, and why."""
 

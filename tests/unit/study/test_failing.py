@@ -11,8 +11,9 @@ import pytest
 from grpclab.errors import MeasurementError
 from grpclab.factors.config import TrialConfig
 from grpclab.study.parameters import StudyParameters
-from grpclab.study.runner import FAILED_ALIKE, Failing, Study
+from grpclab.study.runner import Study
 from grpclab.study.store import Store
+from grpclab.study.trial_progress import FAILED_ALIKE, Failing
 from grpclab.study.trial_result import TrialIdentity
 from tests.support.stored_studies import result, stored_result
 

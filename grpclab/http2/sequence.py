@@ -1,0 +1,72 @@
+"""The client's side where the request differs from call to call, or some answers are kept.
+
+:class:`SequenceConnection` sends the next message of an iterator with each call. It is as
+:class:`~grpclab.http2.client.ClientConnection`, which sends one request always, but for the pieces of a call: the
+frame that announces a message is prepared once for each length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from grpclab.http2 import frames
+from grpclab.http2.client import ClientConnection
+from grpclab.http2.exchange import Call
+from grpclab.http2.frames import DATA, END_HEADERS, END_STREAM, HEADERS, frame_start, pack_id
+
+
+class SequenceConnection(ClientConnection):
+    """A client's end whose calls send the `requests` one after the other, each with its prefix.
+
+    `watch` is called with each new call after its request was taken, and may let its answer be kept
+    (:class:`~grpclab.http2.exchange.KeptAnswer`). A call that has its `request` already sends that one.
+    """
+
+    def __init__(
+        self, *arguments: Any, requests: Iterator[bytes], watch: Callable[[Any], None] | None = None, **options: Any
+    ) -> None:
+        super().__init__(*arguments, **options)
+        self._requests = requests
+        self._watch_call = watch
+        self._start: bytes | None = None  # of the HEADERS frame, where each call's is the same
+        self._middles: dict[int, bytes] = {}  # by the length of a request: the header block, and the start of its DATA
+
+    def start(self, call: Call) -> bool:
+        """Send the next request as a new call. False, and nothing is done, where there is no :attr:`room`."""
+        if len(self.calls) >= self.max_streams:
+            return False
+        stream_id = self._next_id
+        self._next_id = stream_id + 2
+        if stream_id >= frames.MAX_STREAM_ID:
+            self.drain()
+        call.stream_id = stream_id
+        self.calls[stream_id] = call
+        message = call.request
+        if not message:
+            call.request = message = next(self._requests)
+            if self._watch_call is not None:
+                self._watch_call(call)
+        size, windows = len(message), self.windows
+        middle = self._middles.get(size)
+        if middle is not None and size <= windows.connection:
+            windows.connection -= size
+            self.outgoing.append(pack_id(stream_id).join((self._start, middle, message)))  # type: ignore[arg-type]
+        else:
+            self._start_sequence(call, size)
+        return True
+
+    def _start_sequence(self, call: Call, size: int) -> None:
+        """Send a call frame by frame; prepare the pieces of further ones of its size, where these are known."""
+        request, windows = self._request, self.windows
+        self.outgoing.append(frames.headers(call.stream_id, request.block(), end=False, max_frame=windows.max_frame))
+        call._unsent = memoryview(call.request)
+        self._send(call)
+        block = request.steady_block
+        if block is not None and size <= min(windows.max_frame, windows.stream) and len(block) <= windows.max_frame:
+            self._start = frame_start(len(block), HEADERS, END_HEADERS)
+            self._middles[size] = block + frame_start(size, DATA, END_STREAM)
+
+    def _on_peer_settings(self) -> None:
+        self._middles.clear()
+        super()._on_peer_settings()

@@ -1,0 +1,146 @@
+"""The requests of a call, encoded once into one file that every worker maps.
+
+The file holds the messages in the order in which they are sent, each with gRPC's prefix, behind a table of where each
+begins. Worker k of n sends numbers k, k + n, k + 2n, ...: together they send each once, in order. A random order is a
+shuffled file, so both sides of a comparison walk the same sequence from its start.
+
+Layout, all numbers 8 bytes, little-endian: MAGIC, the number of messages, their begins and the end of the last, the
+messages.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import mmap
+import random
+import struct
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from grpclab.errors import StorageError, UsageError
+from grpclab.http2.messages import PREFIX_BYTES, prefixed
+from grpclab.system.temporary import TemporaryFolder
+
+MAGIC = b"GLABREQ1"
+MAX_BYTES = 256 * 2**20
+"""The largest file of requests."""
+_NUMBER = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Payloads:
+    """The requests of a worker: those of a file from `first` on, each `step` apart.
+
+    `repeat`: begin again after the last one. Else the load ends with it.
+    """
+
+    file: Path
+    count: int
+    """The number of requests in the file, over all workers."""
+    repeat: bool = True
+    first: int = 0
+    step: int = 1
+
+    def of_worker(self, worker: int, workers: int) -> Payloads:
+        """The share of one worker, numbered from 0."""
+        return replace(self, first=worker, step=workers)
+
+    @property
+    def supply(self) -> int | None:
+        """The number of calls that this worker can make; None where the requests repeat."""
+        return None if self.repeat else len(range(self.first, self.count, self.step))
+
+    def numbers(self) -> Iterator[int]:
+        """The numbers of the requests in the order in which this worker sends them, without end."""
+        at, count, step = self.first % self.count, self.count, self.step % self.count
+        while True:
+            yield at
+            at += step
+            if at >= count:
+                at -= count
+
+    def messages(self, *, prefix: bool = True) -> Iterator[bytes]:
+        """The requests in that order, with or without gRPC's prefix. Raises StorageError where the file is gone."""
+        mapped, begins = self._map()
+        skipped = 0 if prefix else PREFIX_BYTES
+        at, count, step = self.first % self.count, self.count, self.step % self.count
+        while True:
+            yield mapped[begins[at] + skipped : begins[at + 1]]
+            at += step
+            if at >= count:
+                at -= count
+
+    def message(self, number: int) -> bytes:
+        """One request, without the prefix."""
+        mapped, begins = self._map()
+        return mapped[begins[number] + PREFIX_BYTES : begins[number + 1]]
+
+    def _map(self) -> tuple[mmap.mmap, memoryview]:
+        try:
+            with self.file.open("rb") as file:
+                mapped = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+        except (OSError, ValueError) as error:
+            raise StorageError(f"the file of requests {self.file} cannot be read: {error}") from None
+        start = len(MAGIC) + _NUMBER
+        table = memoryview(mapped)[start : start + _NUMBER * (self.count + 1)]
+        if sys.byteorder == "little":
+            return mapped, table.cast("Q")
+        swapped = array.array("Q", table.tobytes())  # pragma: no cover
+        swapped.byteswap()  # pragma: no cover
+        return mapped, memoryview(swapped)  # pragma: no cover
+
+
+class PayloadFolder:
+    """The files of requests of this process, which end with it."""
+
+    def __init__(self) -> None:
+        self._folder: TemporaryFolder | None = None
+        self._files = 0
+
+    def write(self, messages: Iterable[bytes], *, repeat: bool = True, shuffled_by: int | None = None) -> Payloads:
+        """Write a file of encoded messages; `shuffled_by` is the seed of a random order.
+
+        Raises UsageError where there is none, or more than MAX_BYTES; StorageError where they cannot be written.
+        """
+        kept, size = [], 0
+        for message in messages:
+            kept.append(message)
+            size += len(message) + PREFIX_BYTES + _NUMBER
+            if size > MAX_BYTES:
+                raise UsageError(
+                    f"invalid data: expected requests of at most {MAX_BYTES >> 20} MiB in all;"
+                    f" the first {len(kept):,} are more"
+                )
+        if not kept:
+            raise UsageError("invalid data: expected at least one request")
+        if shuffled_by is not None:
+            random.Random(f"requests/{shuffled_by}").shuffle(kept)
+        if self._folder is None or not self._folder.path.exists():
+            self._folder = TemporaryFolder()
+        self._files += 1
+        path = self._folder.path / f"requests-{self._files}"
+        try:
+            _write(path, kept)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                path.unlink()
+            raise StorageError(f"the requests cannot be written to {path}: {error.strerror or error}") from None
+        return Payloads(file=path, count=len(kept), repeat=repeat)
+
+
+PAYLOAD_FOLDER = PayloadFolder()
+"""The files of this process."""
+
+
+def _write(path: Path, messages: list[bytes]) -> None:
+    at = len(MAGIC) + _NUMBER * (len(messages) + 2)
+    begins = [at]
+    for message in messages:
+        at += PREFIX_BYTES + len(message)
+        begins.append(at)
+    with path.open("wb") as file:
+        file.write(MAGIC + struct.pack("<Q", len(messages)) + struct.pack(f"<{len(begins)}Q", *begins))
+        file.writelines(map(prefixed, messages))

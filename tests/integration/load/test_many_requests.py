@@ -1,0 +1,114 @@
+"""Requests that differ from call to call, as both engines send them; the server writes down what comes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+import pytest
+
+from grpclab.factors.config import TrialConfig
+from grpclab.factors.levels import Level
+from grpclab.factors.registries import ENGINES
+from grpclab.load.calls.method import CallSpec
+from grpclab.load.calls.payloads import PAYLOAD_FOLDER, Payloads
+from grpclab.load.core.gate import Gate
+from grpclab.load.core.recorder import Recorder
+from grpclab.load.generator import Generator
+from grpclab.system.transport import PLAINTEXT
+from grpclab.testing import fake_target
+
+BOTH = pytest.mark.parametrize("engine", ["wire", "grpcio"])
+
+
+@contextmanager
+def scribe() -> Iterator[tuple[str, list[bytes]]]:
+    """A server that answers with the request, and the requests in the order in which they came."""
+    came: list[bytes] = []
+
+    def answer(request: bytes, _: grpc.ServicerContext) -> bytes:
+        came.append(request)
+        return request
+
+    handler = grpc.method_handlers_generic_handler("a.Shop", {"Buy": grpc.unary_unary_rpc_method_handler(answer)})
+    with fake_target(handler, answer=None) as target:
+        yield target.address, came
+
+
+def call_of(payloads: Payloads, worker: int = 0, workers: int = 1) -> CallSpec:
+    call = CallSpec(path="/a.Shop/Buy", payload=payloads.message(0), payloads=payloads)
+    return call.of_worker(worker, workers)
+
+
+def load(engine: str, target: str, call: CallSpec, calls: int, *, concurrency: int = 1, **client: Any) -> list[int]:
+    """The statuses of so many calls."""
+
+    async def main() -> list[int]:
+        settings = {f"client.{name}": level for name, level in client.items()}
+        made = ENGINES[engine](TrialConfig().replace(settings), target, PLAINTEXT, call, residence=False)
+        await made.connect(10)
+        recorder = Recorder(None)
+        async with asyncio.timeout(60):
+            await made.run(Gate(opens_at=0, requests=calls), recorder, concurrency)
+        await made.close()
+        return list(recorder.statuses)
+
+    return asyncio.run(main())
+
+
+@BOTH
+def test_each_request_arrives_once_and_in_order(engine: str) -> None:
+    sizes = [0, 1, 300, 20_000, 70_000, 5]  # within a frame and a window, and beyond them
+    messages = [b"%06d" % number + bytes(sizes[number % len(sizes)]) for number in range(60)]
+    with scribe() as (target, came):
+        assert load(engine, target, call_of(PAYLOAD_FOLDER.write(messages)), 60) == [0] * 60
+    assert came == messages
+
+
+@BOTH
+def test_over_many_connections_each_arrives_once(engine: str) -> None:
+    messages = [b"%06d" % number for number in range(300)]
+    with scribe() as (target, came):
+        call = call_of(PAYLOAD_FOLDER.write(messages))
+        load(engine, target, call, 300, concurrency=8, pooling="pool", connections=4)
+    assert sorted(came) == messages
+
+
+@BOTH
+def test_after_the_last_the_first_comes_again(engine: str) -> None:
+    with scribe() as (target, came):
+        load(engine, target, call_of(PAYLOAD_FOLDER.write([b"a", b"b", b"c"])), 7)
+    assert came == [b"a", b"b", b"c", b"a", b"b", b"c", b"a"]
+
+
+@BOTH
+@pytest.mark.parametrize("asked", [200, 10_000])
+def test_two_workers_share_the_requests_and_end_where_they_may_not_repeat(engine: str, asked: int) -> None:
+    messages = [b"%06d" % number for number in range(200)]
+    payloads = PAYLOAD_FOLDER.write(messages, repeat=False)
+    levels: dict[str, Level] = {"load.engine": engine, "load.workers": 2, "load.concurrency": 4, "load.warmup_s": 0.0}
+    with scribe() as (target, came):
+        trial = TrialConfig().replace({**levels, "load.requests": asked})
+        with Generator(trial, target, call=call_of(payloads)) as generator:
+            run = generator.measure()
+    assert len(came) == len(set(came)) == run.summary.requests
+    assert run.summary.errors == 0
+    if asked == 200:
+        assert sorted(came) == messages
+        assert (run.ran_out, run.stopped_because) == (False, "")
+    else:  # the faster of the two has sent its half
+        assert 100 <= len(came) <= 200
+        assert run.ran_out
+        assert "all 200 requests" in run.stopped_because
+
+
+def test_a_call_that_is_sent_again_sends_the_same_request() -> None:
+    from grpclab.load.engines.http2_protocol import WireCall
+    from grpclab.load.engines.reconnecting import _second_attempt
+
+    call = WireCall()
+    call.request = b"\0\0\0\0\1x"
+    assert _second_attempt(call).request == call.request
