@@ -22,6 +22,7 @@ from grpclab.load.reachability import await_listener
 from grpclab.load.slo import Objective, calls_for, check_enough, with_implied
 from grpclab.metrics import PERCENTILES, calls_needed
 from grpclab.system.addresses import host_port
+from grpclab.system.transport import PLAINTEXT, Security
 
 DEFAULT_CALLS = TrialConfig().load.requests or 0
 OPEN_LOOP_S = 10.0
@@ -146,8 +147,8 @@ def _refuse_server_factors(levels: Mapping[str, Level]) -> None:
         word = f"{name}={format_level(level)}"
         if name == "server.tls" and level:
             raise UsageError(
-                f"invalid {word}: bench does not speak TLS yet to a server that it did not start; measure one of the"
-                f" lab's own with it: grpclab compare basic basic --b-set {word}"
+                f"invalid {word}: expected --tls instead, since bench loads a server that is running already; measure"
+                f" what TLS costs with grpclab compare basic basic --b-set {word}"
             )
         raise UsageError(
             f"invalid {word}: expected a factor of client, load or link, since bench loads a server that is running"
@@ -211,7 +212,14 @@ class CallRequest:
 GREETING = CallRequest()
 
 
-def choose_call(target: str, config: TrialConfig, request: CallRequest = GREETING, *, wait_s: float = 0.0) -> CallSpec:
+def choose_call(
+    target: str,
+    config: TrialConfig,
+    request: CallRequest = GREETING,
+    *,
+    wait_s: float = 0.0,
+    security: Security = PLAINTEXT,
+) -> CallSpec:
     """Return the call at the target; waits up to `wait_s` for a server whose reflection has the schema.
 
     Raises UsageError or TargetError.
@@ -226,5 +234,11 @@ def choose_call(target: str, config: TrialConfig, request: CallRequest = GREETIN
         await_listener(target, wait_s)
     data = "{}" if request.data is None else request.data
     return find_call(
-        target, request.name, data=data, metadata=pairs, proto=request.proto, proto_paths=request.proto_path
+        target,
+        request.name,
+        data=data,
+        metadata=pairs,
+        proto=request.proto,
+        proto_paths=request.proto_path,
+        security=security,
     )

@@ -28,6 +28,7 @@ from grpclab.study import comparing, pilot, stored_comparison
 from grpclab.study.model import Manifest
 from grpclab.text import credentials
 from tests.support.bench_results import result
+from tests.support.certificates import Authority
 
 Observed = dict[str, Any]
 
@@ -73,6 +74,7 @@ class Watched:
         (folder / "request.json").write_text('{"x": 1}')
         (folder / "metadata.txt").write_text("tenant = a  \n# a comment\n")
         (folder / "a.proto").write_text(PROTO)
+        Authority(folder).issue("client", "client@example.org")
         (folder / "explore.ipynb").write_text("one's own")
         (folder / "bench.toml").write_text("requests = 7\n")
         (folder / "study.toml").write_text(STUDY)
