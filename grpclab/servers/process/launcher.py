@@ -27,7 +27,6 @@ from grpclab.factors.config import ServerConfig, TrialConfig
 from grpclab.servers.process.filling import SOCKET, placeholders
 from grpclab.servers.process.health import check_health
 from grpclab.servers.process.program import ServerProgram, identity_of
-from grpclab.servers.process.readiness import check_ready
 from grpclab.servers.process.server_log import bounded, end_of, quoted
 from grpclab.servers.process.server_messages import (
     ApplicationEnded,
@@ -40,6 +39,7 @@ from grpclab.servers.process.server_messages import (
 )
 from grpclab.servers.process.serving import ServeSpec, address
 from grpclab.system import procfs
+from grpclab.system.addresses import UNIX
 from grpclab.system.programs import descendants, kill
 from grpclab.system.subprocesses import START_TIMEOUT_S, Child, describe_exit
 from grpclab.system.temporary import TemporaryFolder
@@ -76,7 +76,7 @@ class RunningServer:
     descriptors: tuple[bytes, ...] = ()
     """Serialized FileDescriptorProtos of an application's services, each after those that it imports."""
     program: ServerProgram = field(default_factory=ServerProgram)
-    """The identity of an application's program when it had registered."""
+    """The identity of its program: of an application when it had registered, of a command before it was started."""
     program_at_end: ServerProgram | None = None
     """The same when it had stopped: with what was imported later."""
     own_health: bool = False
@@ -86,6 +86,10 @@ class RunningServer:
     """The methods of an application whose handlers are not ``async def``."""
     trouble: str = ""
     """What went wrong when an application was closed."""
+    prepare_s: float | None = None
+    """So long the command took that was run before its start; None without one."""
+    cleanup_s: float | None = None
+    """So long the one took that was run after its stop."""
     end_timeout_s: float = 10.0
     _stopped: bool = field(default=False, repr=False)
 
@@ -121,7 +125,13 @@ class RunningServer:
         return used if self.pids else replace(used, cpu_s=math.nan, user_s=math.nan, kernel_s=math.nan)
 
     def connections(self, *, excluding: Collection[int] = ()) -> list[int]:
-        """TCP connections established to it now, seen from outside, one count for each of its processes."""
+        """Connections established to it now, seen from outside, one count for each of its processes.
+
+        Those to a Unix socket have no other end that is known: all count, whatever is to be excluded.
+        """
+        if self.target.startswith(UNIX):
+            counts = procfs.UnixSocket.at(self.target.removeprefix(UNIX)).connections
+            return [counts.get(pid, 0) for pid in self.pids]
         return procfs.connections(self.pids, self.port, excluding=excluding)
 
     def stop(self) -> None:
@@ -228,10 +238,8 @@ def launch_command(
     In the command ``{port}`` becomes a free port, or ``{socket}`` the path of a Unix socket, and ``{NAME}`` the
     argument of that name. It runs in the folder `cwd` with these `changes` of its environment, of which None unsets a
     variable, and has to listen on 127.0.0.1 with this `security`, and to be `ready`
-    (:mod:`grpclab.servers.process.readiness`), within `start_timeout_s`. Raises UsageError for a `ready` that is no
-    condition, ServerError.
+    (:mod:`grpclab.servers.process.readiness`), within `start_timeout_s`. Raises ServerError.
     """
-    check_ready(ready)
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(TemporaryFolder())
         log_path = log_path or folder / "server.log"
@@ -326,7 +334,7 @@ def launched(
                 started.append(psutil.Process(pid))
         server = RunningServer(
             process=child,
-            target=f"unix:{socket}" if socket else address("127.0.0.1", listening.port),
+            target=f"{UNIX}{socket}" if socket else address("127.0.0.1", listening.port),
             port=listening.port,
             pids=list(listening.pids),
             log_path=log_path,

@@ -12,24 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from grpclab.errors import UsageError, invalid
 from grpclab.servers.process.server_log import LogWatch
+from grpclab.system.addresses import UNIX
 from grpclab.system.transport import PLAINTEXT, Security
 
 TCP, HEALTH, LOG = "tcp", "health", "log:"
 ASK_S = 1.0
-
-
-def check_ready(ready: str, option: str = "ready") -> None:
-    """Raise UsageError for what is no condition; `option` is where it was given."""
-    if ready in (TCP, HEALTH):
-        return
-    if not ready.startswith(LOG) or ready == LOG:
-        raise UsageError(invalid(option, ready, "health, tcp or log:REGEX"))
-    try:
-        re.compile(ready.removeprefix(LOG))
-    except re.error as error:
-        raise UsageError(invalid(option, ready, f"a regular expression behind log:, which has {error}")) from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +30,7 @@ class Listener:
     @property
     def target(self) -> str:
         """Its address, as a client dials it."""
-        return f"unix:{self.path}" if self.path else f"127.0.0.1:{self.port}"
+        return f"{UNIX}{self.path}" if self.path else f"127.0.0.1:{self.port}"
 
     @property
     def name(self) -> str:
