@@ -23,6 +23,7 @@ service Other { rpc Tell(HelloRequest) returns (HelloReply); }
 SERVER = '''
 """A service whose answers are facts about its own process."""
 
+import codecs
 import json
 import os
 import sys
@@ -122,7 +123,7 @@ def with_a_number(server):
 
 
 def failing(server):
-    json.loads("{")
+    codecs.decode(b'\\xff', 'ascii')
 
 
 def with_children(server):

@@ -195,8 +195,8 @@ def test_a_module_that_is_not_there_is_refused_with_the_nearest_names(folder: Pa
     [
         (
             "telling:failing",
-            "failing failed: JSONDecodeError: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"
-            ' (telling.py, line {line}: json.loads("{{"))',
+            "register of telling:failing failed: UnicodeDecodeError: 'ascii' codec can't decode byte 0xff in position 0:"
+            " ordinal not in range(128) (telling.py, line {line}: codecs.decode(b'\\xff', 'ascii'))",
         ),
         (
             "broken_import:register",
@@ -205,7 +205,7 @@ def test_a_module_that_is_not_there_is_refused_with_the_nearest_names(folder: Pa
         ),
         (
             "broken_syntax:register",
-            "SyntaxError: '(' was never closed (broken_syntax.py, line 1) (broken_syntax.py, line 1: def register",
+            "SyntaxError: '(' was never closed (broken_syntax.py, line 1: def register(server:)",
         ),
     ],
 )
@@ -219,7 +219,7 @@ def test_an_exception_is_told_with_the_last_line_of_the_applications_own(
         launch_application(app, SYNC, app_dir=str(folder), log_path=log),
     ):
         pass
-    assert part.format(line=lines.index('    json.loads("{")') + 1) in str(failed.value)
+    assert part.format(line=lines.index("    codecs.decode(b'\\xff', 'ascii')") + 1) in str(failed.value)
     assert failed.value.exit_code == 3
     (note,) = failed.value.__notes__
     assert note.startswith("Traceback (most recent call last):")
