@@ -7,13 +7,13 @@ Static rules (:func:`grpclab.factors.channel_args.without_effect`) say what cann
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Protocol
 
 from grpclab.factors.channel_args import without_effect
 from grpclab.factors.config import FACTORS, ClientConfig, ServerConfig, TrialConfig
 from grpclab.factors.levels import Level
-from grpclab.factors.own import is_own
+from grpclab.factors.own import PYTHON
 from grpclab.http2 import frames
 from grpclab.http2.peer_settings import PeerSettings
 
@@ -90,30 +90,6 @@ class Described(Protocol):
         """``package.Service/Method``."""
 
 
-def foreign_factors(target: Described, names: Iterable[str]) -> dict[str, str]:
-    """Those of these factors that a target does not have, each with the reason; ``{}`` in one is the target."""
-    reasons = {}
-    own_server = "is a factor of our own servers, and {} is started by a command: set it in that command"
-    for name in names:
-        section = name.partition(".")[0]
-        reason = ""
-        if target.command:
-            reason = {"server": own_server, "target": "is for an application, and {} is started by a command"}.get(
-                section, ""
-            )
-        elif target.address and (section == "server" or is_own(name)):
-            reason = "is a factor of a server that is started, and {} runs already"
-        elif target.app and name in OF_OUR_HANDLER:
-            reason = "is a factor of our own greeter's handlers, and {} is an application"
-        elif target.app and name in OF_OUR_CALL:
-            reason = "is a factor of our own greeter's calls, and {} is an application"
-        elif not (target.command or target.address or target.app) and is_own(name) and section != "env":
-            reason = "is for an application or a command, and {} is our own greeter"
-        if reason:
-            reasons[name] = f"{name} {reason}"
-    return reasons
-
-
 def unknown_factors(target: Described | None, settings: Mapping[str, Level]) -> frozenset[str]:
     """The factors that say nothing of a trial: its server is not ours, or its call is not our greeter's.
 
@@ -131,6 +107,25 @@ def unknown_factors(target: Described | None, settings: Mapping[str, Level]) -> 
     elif target.command or target.app or target.address:  # our greeting to somebody else's greeter
         factors |= {name for name in OF_OUR_CALL if name not in settings}
     return frozenset(factors)
+
+
+def not_of(target: Described, factor: str) -> str:
+    """The reason why a target has no such factor, with {who} for the target's name; "" where it has.
+
+    Our own greeter takes every factor of the table, and the user's own of its environment.
+    """
+    section = factor.partition(".")[0]
+    if target.address and section in ("server", "arg", "env", "target"):
+        return f"{factor} is a factor of a server that is started, and {{who}} runs already"
+    if target.command and section == "server":
+        return f"{factor} is a factor of our own servers, and {{who}} is started by a command: set it in that command"
+    if factor == PYTHON and not target.app:
+        return f"{factor} is the interpreter that hosts an application, and {{who}} is none"
+    if target.app and factor in (*OF_OUR_HANDLER, *OF_OUR_CALL):
+        return f"{factor} is a factor of our own greeter, and {{who}} is an application"
+    if section == "arg" and not (target.app or target.command):
+        return f"{factor} fills a command or an application's parameter, and {{who}} is our own greeter"
+    return ""
 
 
 def as_row(server: PeerSettings, client: PeerSettings) -> dict[str, float]:

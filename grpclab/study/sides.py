@@ -16,6 +16,7 @@ from typing import Any
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level, format_level
+from grpclab.factors.own import is_own
 from grpclab.factors.variants import LOAD, VARIANTS
 from grpclab.load.calls.metadata import metadata_words, parse_metadata
 from grpclab.load.plan import check_call
@@ -176,7 +177,11 @@ def _check(options: PairOptions) -> None:
 def _check_side(name: str, side: Side, given: Collection[str]) -> None:
     """`given` are the factors that were named for this side, at their defaults or not."""
     side.subject.check()
-    side.subject.refuse_foreign(side.config, given, name.upper())
+    levels = side.config.flat()
+    named = {**side.config.differences(TrialConfig()), **{name: levels[name] for name in given if name in levels}}
+    if side.subject.target.own:
+        named = {name: level for name, level in named.items() if is_own(name)}
+    side.subject.check_factors(named, name.upper())
     if side.subject.call and side.subject.proto and Path(side.subject.proto).is_file():
         side.subject.call_at("127.0.0.1:1", side.config)  # the file holds the schema: no server is asked
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from grpclab.errors import UsageError
-from grpclab.factors.config import TrialConfig, setting_word
-from grpclab.factors.effective import foreign_factors
+from grpclab.factors import effective
+from grpclab.factors.config import TrialConfig
+from grpclab.factors.levels import Level, format_level
 from grpclab.load.calls.metadata import metadata_words, parse_metadata
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.calls.request import json_text
@@ -21,7 +22,7 @@ from grpclab.servers.target import Target
 from grpclab.servers.targets import ServerStart
 from grpclab.text import credentials
 
-if TYPE_CHECKING:  # the parsers of commands load this module, and must not load the analysis
+if TYPE_CHECKING:
     from grpclab.analysis.study_plan import StoredTarget
 
 STORED = ("app", "command", "address", "app_dir", "python", "cwd", "ready", "prepare", "cleanup")
@@ -75,24 +76,6 @@ class Subject:
         parse_metadata(self.metadata)
         targets.check(self.target, option)
 
-    def refuse_foreign(self, config: TrialConfig, given: Collection[str], who: str) -> None:
-        """Raise UsageError for a factor that its target does not have; `who` is the target in the error.
-
-        `given` are the factors that were named, at their defaults or not.
-        """
-        levels = config.flat()
-        named = {*config.differences(TrialConfig()), *given}
-        for factor, reason in foreign_factors(self, sorted(named)).items():
-            if factor in levels:
-                raise UsageError(f"invalid {setting_word(factor, levels[factor])}: {reason.format(who)}")
-
-    def stored(self) -> StoredTarget:
-        """What a plan holds of it. How long one waits for a server is no part of what is measured."""
-        from grpclab.analysis.study_plan import StoredTarget
-
-        call = {name: value for name, value in vars(self).items() if name != "target"}
-        return StoredTarget(**call, **{name: getattr(self.target, name) for name in STORED})
-
     @classmethod
     def of(cls, planned: StoredTarget) -> Subject:
         """The subject that a plan holds."""
@@ -105,6 +88,19 @@ class Subject:
             proto_path=planned.proto_path,
             residence=planned.residence,
         )
+
+    def stored(self) -> StoredTarget:
+        """The same for a plan."""
+        from grpclab.analysis.study_plan import StoredTarget  # the parsers of commands must not load the analysis
+
+        call = {name: value for name, value in vars(self).items() if name != "target"}
+        return StoredTarget(**call, **{name: getattr(self.target, name) for name in STORED})
+
+    def check_factors(self, given: Mapping[str, Level], who: str = "the target") -> None:
+        """Raise UsageError for the first of these factors that the target does not have; `who` is called so."""
+        for name, level in sorted(given.items()):
+            if reason := effective.not_of(self, name):
+                raise UsageError(f"invalid {name}={format_level(level)}: {reason.format(who=who)}")
 
     def started_within(self, timeout_s: float | None) -> Subject:
         """The same with another longest wait for its server; None changes nothing."""

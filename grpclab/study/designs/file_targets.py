@@ -117,7 +117,8 @@ def subject_of(
         proto=schema or None,
         proto_path=paths,
     )
-    subject.refuse_foreign(config, named, "the target")
+    levels = config.flat()
+    subject.check_factors({name: levels[name] for name in named})
     subject.check()
     return None if subject == Subject() else subject
 

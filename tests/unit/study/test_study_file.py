@@ -143,11 +143,11 @@ arg.mode = ["", "very fast", "very-fast"]""")
         ),
         ('command = "true {port}"', 'target.python = ["python3"]', "invalid target.python="),
         ('address = "localhost:1"', "server.threads = [4]", "runs already"),
-        ('address = "localhost:1"', "arg.x = [4]", "invalid arg.x=4: arg.x is a factor of a server that is started"),
+        ('address = "localhost:1"', "arg.x = [4]", "invalid arg.x=4: arg.x"),
         ('address = "localhost:1"', "env.X = [4]", "runs already"),
         ('app = "m:f"', "server.handler_work_us = [4]", "invalid server.handler_work_us="),
         ('app = "m:f"', "load.request_bytes = [4]", "invalid load.request_bytes="),
-        ('variant = "basic"', "arg.x = [1]", "invalid arg.x=1: arg.x is for an application or a command"),
+        ('variant = "basic"', "arg.x = [1]", "invalid arg.x=1: arg.x fills a command"),
     ],
 )
 def test_a_factor_that_the_target_does_not_have_is_refused(target: str, factor: str, told: str) -> None:
