@@ -58,6 +58,10 @@ if TYPE_CHECKING:
     from grpclab.report.stored import StoredStudy as StoredStudy
     from grpclab.report.stored import load_study as load_study
     from grpclab.servers.process.launcher import launch as launch
+    from grpclab.servers.target import Address as Address
+    from grpclab.servers.target import App as App
+    from grpclab.servers.target import Command as Command
+    from grpclab.servers.target import Target as Target
     from grpclab.study.comparing import compare as compare
     from grpclab.study.comparison import CompareResult as CompareResult
     from grpclab.study.parameters import StudyParameters as StudyParameters
@@ -65,10 +69,13 @@ if TYPE_CHECKING:
     from grpclab.study.sides import Side as Side
 
 _HOMES = {
+    "Address": "servers.target",
+    "App": "servers.target",
     "BASIC": "factors.variants",
     "BenchResult": "load.bench",
     "CalibrationNotebook": "notebook.calibration",
     "ClientConfig": "factors.config",
+    "Command": "servers.target",
     "CompareResult": "study.comparison",
     "GrpclabError": "errors",
     "LinkConfig": "factors.config",
@@ -81,6 +88,7 @@ _HOMES = {
     "Study": "study.runner",
     "StudyParameters": "study.parameters",
     "SweepNotebook": "notebook.sweep",
+    "Target": "servers.target",
     "TrialConfig": "factors.config",
     "TrialNotebook": "notebook.trial",
     "bench": "load.bench",

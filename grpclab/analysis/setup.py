@@ -28,8 +28,8 @@ def sides_of(plan: StudyPlan) -> list[str]:
 
 
 def foreign(plan: StudyPlan) -> list[str]:
-    """The configurations whose server somebody's command starts."""
-    return [name for name, target in plan.subjects.items() if target.command]
+    """The configurations whose server is not the lab's own."""
+    return [name for name, target in plan.subjects.items() if target.kind != "greeter"]
 
 
 def described(plan: StudyPlan, servers: Mapping[str, StoredProgram] | None, versions: Mapping[str, Json]) -> Pairs:
@@ -103,10 +103,13 @@ def _server(plan: StudyPlan, name: str, servers: Mapping[str, StoredProgram]) ->
     title = next((planned.title for planned in plan.configurations if planned.name == name), name)
     label = title.partition(": ")[2] or title
     target = plan.subjects.get(name, StoredTarget())
-    if not target.command:
+    if target.kind == "greeter":
         return f"{label}, grpclab's own server"
+    if target.address:
+        return f"{label}; at {target.address}, where it ran already: blocks are reconnections, not fresh servers"
     files = map(_file, servers.get(name, StoredProgram()).files)
-    return "; ".join([label, *files, f"started by: {' '.join(target.command.split())}"])
+    started = f"application: {target.app}" if target.app else f"started by: {' '.join(target.command.split())}"
+    return "; ".join([label, *files, started])
 
 
 def _file(file: StoredFile) -> str:

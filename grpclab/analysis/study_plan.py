@@ -264,9 +264,10 @@ class ArgumentRow:
 
 @dataclass(frozen=True, kw_only=True)
 class StoredTarget:
-    """The command that starts a configuration's server, and the call that is made of it.
+    """The target of a configuration, and the call that is made of it.
 
-    `data` is the request as JSON; an earlier version wrote it as an object instead of text.
+    At most one of `command`, `app` and `address` is set: see :class:`grpclab.servers.target.Target`. `data` is the
+    request as JSON; an earlier version wrote it as an object instead of text.
     """
 
     command: str = always("")
@@ -276,6 +277,19 @@ class StoredTarget:
     proto: str | None = always(None)
     proto_path: tuple[str, ...] = always(())
     residence: bool = always(False)
+    app: str = ""
+    address: str = ""
+    app_dir: str = ""
+    python: str = ""
+    cwd: str = ""
+    ready: str = ""
+    prepare: str = ""
+    cleanup: str = ""
+
+    @property
+    def kind(self) -> str:
+        """``app``, ``command``, ``address`` or ``greeter``, the built-in service."""
+        return next((name for name in ("app", "command", "address") if getattr(self, name)), "greeter")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,7 @@ from grpclab.factors.levels import Level
 from grpclab.factors.variants import LOAD, OPTIMIZED
 from grpclab.report import theme
 from grpclab.report.blocks import figure_block
+from grpclab.servers.target import Command
 from grpclab.study.comparing import judge, prepare
 from grpclab.study.designs.compare_design import SCENARIO
 from grpclab.study.sides import A, B, Side
@@ -76,7 +77,7 @@ def _sides(kind: str, scale: float) -> dict[str, Side]:
     config = TrialConfig().replace(PLANTED_LOAD | {"load.duration_s": 1.0 * scale})
     start = f"{shlex.join(module_command('grpclab'))} serve reference --port {{port}} --service-time"
     return {
-        name: Side(label=times, config=config, subject=Subject(command=f"{start} {times}", residence=True))
+        name: Side(label=times, config=config, subject=Subject(target=Command(f"{start} {times}"), residence=True))
         for name, times in SERVICE_TIMES.items()
     }
 

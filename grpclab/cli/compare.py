@@ -31,7 +31,7 @@ from grpclab.system.optional import needs_extra
 from grpclab.system.paths import is_stored
 
 if TYPE_CHECKING:
-    from grpclab.study.sides import Command, Side
+    from grpclab.study.sides import GivenTarget, Side
 
 SIDES = ("a", "b")
 _MEASURED = (
@@ -211,7 +211,7 @@ def _study_name(name: str | None) -> str | None:
 
 def _sides(
     options: argparse.Namespace,
-    servers: Mapping[str, Command | str],
+    servers: Mapping[str, GivenTarget | str],
     names: Mapping[str, str | None],
     start_timeout_s: float | None,
 ) -> dict[str, Side]:
@@ -234,10 +234,11 @@ def _sides(
     return pair(servers["a"], servers["b"], both)
 
 
-def _server(options: argparse.Namespace, name: str) -> Command | str:
+def _server(options: argparse.Namespace, name: str) -> GivenTarget | str:
     """A variant's name, a command, or a target of a kind that another package has registered."""
+    from grpclab.servers.target import Target
     from grpclab.servers.targets import is_registered
-    from grpclab.study.sides import Command
+    from grpclab.study.sides import GivenTarget
 
     word, command = getattr(options, name), getattr(options, f"{name}_cmd")
     if bool(word) == bool(command):
@@ -246,7 +247,7 @@ def _server(options: argparse.Namespace, name: str) -> Command | str:
             f"{name.upper()} is a variant ({', '.join(VARIANTS)}) or --{name}-cmd COMMAND; {given} was given"
         )
     if word and word not in VARIANTS and is_registered(word):
-        return Command(word, name.upper())
+        return GivenTarget(Target(command=word), name.upper())
     if word and word not in VARIANTS:
         raise UsageError(f"{name.upper()}={word} is no variant ({', '.join(VARIANTS)}) and no folder of a stored study")
-    return Command(command, f"--{name}-cmd") if command else str(word)
+    return GivenTarget(Target(command=command), f"--{name}-cmd") if command else str(word)

@@ -61,28 +61,49 @@ def effects(config: TrialConfig, server: PeerSettings, client: PeerSettings) -> 
     return reasons
 
 
-class Target(Protocol):
-    """The target of a trial: ``command`` starts its server, ``call`` is its method; "" for those of our own."""
+OF_OUR_HANDLER = tuple(
+    name
+    for name in FACTORS
+    if name.startswith(("server.handler_", "server.stream_")) or name == "server.response_bytes"
+)
+"""The factors that describe what our own greeter's handlers do."""
+
+
+class Described(Protocol):
+    """The target of a trial and its call, as far as factors turn on them; "" for those of our own."""
+
+    @property
+    def app(self) -> str:
+        """The application ``MODULE:NAME``."""
 
     @property
     def command(self) -> str:
-        """The command, with ``{port}``."""
+        """The command that starts its server, with ``{port}``."""
+
+    @property
+    def address(self) -> str:
+        """Where its server runs already."""
 
     @property
     def call(self) -> str:
         """``package.Service/Method``."""
 
 
-def unknown_factors(target: Target | None, settings: Mapping[str, Level]) -> frozenset[str]:
+def unknown_factors(target: Described | None, settings: Mapping[str, Level]) -> frozenset[str]:
     """The factors that say nothing of a trial: its server is not ours, or its call is not our greeter's.
 
     `target` is None for our own greeter; `settings` are the factors that were set.
     """
-    command, call = (target.command, target.call) if target else ("", "")
-    factors = {name for name in FACTORS if name.startswith("server.")} if command else set()
-    if call:
+    if target is None:
+        return frozenset()
+    factors: set[str] = set()
+    if target.command or target.address:
+        factors |= {name for name in FACTORS if name.startswith("server.")}
+    if target.app:
+        factors |= set(OF_OUR_HANDLER)
+    if target.call:
         factors |= set(OF_OUR_CALL)
-    elif command:  # our greeting to somebody else's greeter: only what was asked for is known of it
+    elif target.command or target.app or target.address:  # our greeting to somebody else's greeter
         factors |= {name for name in OF_OUR_CALL if name not in settings}
     return frozenset(factors)
 

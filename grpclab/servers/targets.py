@@ -1,41 +1,45 @@
 """The kinds of targets that a trial can start, and the registry of them.
 
-A target is a text: nothing for the greeter, a command with ``{port}``, or ``KIND:ARGUMENT`` of a kind that another
-package has registered. The address of a running server starts nothing, so it is no kind: ``grpclab bench`` loads it as
-it is.
+Four are built in: the greeter, an application, a command with ``{port}``, the address of a server that runs already,
+where nothing is started. Of a kind that another package has registered a target is ``KIND:ARGUMENT``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import contextlib
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from grpclab.factors.config import ServerConfig
-from grpclab.factors.own import OwnLevels
+from grpclab.factors.own import PYTHON, OwnLevels
 from grpclab.servers.process import program
-from grpclab.servers.process.launcher import COMMAND_TIMEOUT_S, RunningServer, launch, launch_command
+from grpclab.servers.process.launcher import RunningServer, launch, launch_command
+from grpclab.servers.target import DEFAULT_START_S, Target
+from grpclab.system import procfs
+from grpclab.system.addresses import host_port, parse
 from grpclab.system.registry import Registry
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServerStart:
-    """A trial's order for its server. Only the greeter knows what to make of the factors in `config`, and of `seed`.
+    """A trial's order for its server: the `target`, and the user's own factors of it by their names in `own`.
 
-    The server runs on `cpus`, writes its log to `log_path`, and has the variables `env`, by which its processes are
-    found. It must listen within `timeout_s`. `own` are the levels of the user's own factors: ``arg.NAME``, ``env.NAME``
-    and ``target.python``.
+    Only the greeter and an application know what to make of the factors in `config`, and of `seed`. The server runs on
+    `cpus`, writes its log to `log_path`, and has the variables `env`, by which its processes are found. It must listen
+    within `timeout_s`. The own factors are ``arg.NAME``, ``env.NAME`` and ``target.python``.
     """
 
     config: ServerConfig
+    target: Target = field(default_factory=Target)
     own: Mapping[str, str] = field(default_factory=OwnLevels)
     seed: int = 1
     cpus: Collection[int] | None = None
     log_path: Path | None = None
     env: Mapping[str, str] | None = None
-    timeout_s: float = COMMAND_TIMEOUT_S
+    timeout_s: float = DEFAULT_START_S
 
 
 class TargetKind(Protocol):
@@ -52,7 +56,12 @@ class TargetKind(Protocol):
 TARGETS: Registry[TargetKind] = Registry(
     "grpclab.targets",
     "target",
-    {"greeter": "grpclab.servers.targets:GREETER", "command": "grpclab.servers.targets:COMMAND"},
+    {
+        "greeter": "grpclab.servers.targets:GREETER",
+        "app": "grpclab.servers.targets:APPLICATION",
+        "command": "grpclab.servers.targets:COMMAND",
+        "address": "grpclab.servers.targets:ADDRESS",
+    },
 )
 
 
@@ -81,7 +90,60 @@ class _Command:
         )
 
 
-GREETER, COMMAND = _Greeter(), _Command()
+class _Application:
+    """A user's servicers, hosted under the factors of a server."""
+
+    def check(self, argument: str, option: str) -> None:
+        """Only the server's process can import it."""
+        from grpclab.servers.hosting.application import check_application
+
+        check_application(argument, option)
+
+    def start(self, argument: str, start: ServerStart) -> AbstractContextManager[RunningServer]:
+        """A server of this configuration with the application's servicers."""
+        from grpclab.servers.hosting.application import launch_application
+
+        own = OwnLevels(start.own)
+        return launch_application(
+            argument,
+            start.config,
+            arguments=own.arguments,
+            app_dir=start.target.app_dir,
+            python=own.get(PYTHON) or start.target.python,
+            cpus=start.cpus,
+            log_path=start.log_path,
+            env={**(start.env or {}), **own.variables},
+            seed=start.seed,
+            timeout_s=start.timeout_s,
+        )
+
+
+class _Address:
+    """A server that runs already: nothing is started, and nothing is stopped."""
+
+    def check(self, argument: str, option: str) -> None:
+        """See :meth:`.Target.check`."""
+
+    def start(self, argument: str, start: ServerStart) -> AbstractContextManager[RunningServer]:
+        """The server as it is. Its processes are known where they are of this machine and of this user."""
+        return _running_at(argument, start)
+
+
+@contextlib.contextmanager
+def _running_at(address: str, start: ServerStart) -> Iterator[RunningServer]:
+    _, port = parse(address)
+    log_path = start.log_path or Path()
+    yield RunningServer(
+        process=None,
+        target=host_port(address),
+        port=port,
+        pids=sorted(procfs.listening_pids(port)),
+        log_path=log_path,
+        security=start.target.security,
+    )
+
+
+GREETER, APPLICATION, COMMAND, ADDRESS = _Greeter(), _Application(), _Command(), _Address()
 
 
 def is_registered(text: str) -> bool:
@@ -90,21 +152,22 @@ def is_registered(text: str) -> bool:
     return program.PORT not in text and name not in TARGETS.builtin and name in TARGETS
 
 
-def kind_of(text: str) -> tuple[TargetKind, str]:
+def kind_of(target: Target) -> tuple[TargetKind, str]:
     """The kind of a target, and its argument."""
-    if is_registered(text):
-        name, _, argument = text.partition(":")
+    if target.command and is_registered(target.command):
+        name, _, argument = target.command.partition(":")
         return TARGETS[name], argument
-    return TARGETS["command" if text else "greeter"], text
+    return TARGETS[target.kind], target.text
 
 
-def check(text: str, option: str = "command") -> None:
+def check(target: Target, option: str = "") -> None:
     """Raise UsageError for a target that cannot be started here; `option` is where it was given."""
-    kind, argument = kind_of(text)
-    kind.check(argument, option)
+    target.check(option)
+    kind, argument = kind_of(target)
+    kind.check(argument, option or target.kind)
 
 
-def start(text: str, how: ServerStart) -> AbstractContextManager[RunningServer]:
+def start(how: ServerStart) -> AbstractContextManager[RunningServer]:
     """The server of a target, running until the block is left. Raises UsageError or ServerError."""
-    kind, argument = kind_of(text)
+    kind, argument = kind_of(how.target)
     return kind.start(argument, how)

@@ -31,7 +31,7 @@ class ComparingStudy(Study):
         if manifest.repeats is None:  # a repeat finds its folder again by itself
             self.CONTINUES = f"the same command with --study {self.name}"
         timeout = manifest.parameters.get("start_timeout_s")
-        self._subjects = {name: replace(subject, start_timeout_s=timeout) for name, subject in self._subjects.items()}
+        self._subjects = {name: subject.started_within(timeout) for name, subject in self._subjects.items()}
         self._measured: set[str] = set()
         self.fresh = False
         """Whether its folder is new: one that holds nothing is then removed again."""

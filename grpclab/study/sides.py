@@ -1,6 +1,6 @@
 """The two sides of a comparison, out of what was asked for: they differ in nothing that nobody asked for.
 
-A variant's name brings a server and a client, a command a server only. What a side does not bring is the other
+A variant's name brings a server and a client, any other target a server only. What a side does not bring is the other
 side's, so that ``compare(config, "optimized")`` loads both as `config` does, and a command set against a variant is
 called by that variant's client.
 """
@@ -15,19 +15,19 @@ from typing import Any
 
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.config import TrialConfig
+from grpclab.factors.effective import OF_OUR_HANDLER
 from grpclab.factors.levels import Level, format_level
 from grpclab.factors.variants import LOAD, VARIANTS
 from grpclab.load.calls.metadata import metadata_words, parse_metadata
 from grpclab.load.plan import check_call
 from grpclab.servers import targets
 from grpclab.servers.process import program
+from grpclab.servers.target import MOST_START_S, Target
 from grpclab.study.target import Subject
-from grpclab.text import credentials, redaction
+from grpclab.text import redaction
 
 A, B = "a", "b"
 LONGEST_NAME = 60
-MOST_START_S = 3600.0
-"""The longest wait for a server that a command starts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,14 +40,11 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Command:
-    """A server by its command, or of a registered kind; `option` is where it was given."""
+class GivenTarget:
+    """A target, and the option that gave it."""
 
-    text: str
+    target: Target
     option: str
-
-    def __post_init__(self) -> None:
-        credentials.learn_command(self.text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +62,7 @@ class PairOptions:
     names: Mapping[str, str | None] = field(default_factory=dict)
 
 
-Given = Side | TrialConfig | Command | str
+Given = Side | TrialConfig | GivenTarget | Target | str
 
 
 def pair(a: Given, b: Given, options: PairOptions) -> dict[str, Side]:
@@ -79,9 +76,9 @@ def pair(a: Given, b: Given, options: PairOptions) -> dict[str, Side]:
         own = options.own.get(name, {})
         side = given[name]
         subject = side.subject if isinstance(side, Side) else Subject()
-        if isinstance(side, Command):
-            subject = Subject(command=side.text, start_timeout_s=options.start_timeout_s)
-        if subject == Subject(command=subject.command, start_timeout_s=subject.start_timeout_s):
+        if isinstance(side, GivenTarget):
+            subject = Subject(target=side.target).started_within(options.start_timeout_s)
+        if subject == Subject(target=subject.target):
             subject = _calling(subject, options)
         sides[name] = Side(label=labels[name], config=config.replace({**options.settings, **own}), subject=subject)
         _check_side(name, sides[name], {*options.settings, *own})
@@ -90,11 +87,13 @@ def pair(a: Given, b: Given, options: PairOptions) -> dict[str, Side]:
 
 
 def _read(name: str, given: Given) -> Given:
-    if isinstance(given, (Side, TrialConfig, Command)) or given in VARIANTS:
+    if isinstance(given, Target):
+        return given.variant or (TrialConfig() if given.own else GivenTarget(given, name))
+    if isinstance(given, (Side, TrialConfig, GivenTarget)) or given in VARIANTS:
         return given
     if isinstance(given, str) and (program.PORT in given or targets.is_registered(given)):
-        return Command(given, name)
-    kinds = f"a variant ({', '.join(VARIANTS)}), a command with {program.PORT}, a TrialConfig or a Side"
+        return GivenTarget(Target(command=given), name)
+    kinds = f"a variant ({', '.join(VARIANTS)}), a command with {program.PORT}, a Target, a TrialConfig or a Side"
     stored = "or a stored result (results/STUDY:CONFIGURATION) on both sides"
     raise UsageError(invalid(name, given, f"{kinds}, {stored}"))
 
@@ -107,7 +106,7 @@ def _config(given: Given, other: Given) -> TrialConfig:
         return given
     explicit = other.config if isinstance(other, Side) else other if isinstance(other, TrialConfig) else None
     base = VARIANTS[given] if isinstance(given, str) else TrialConfig()
-    if isinstance(given, Command):
+    if isinstance(given, GivenTarget):
         caller = explicit or (VARIANTS[other] if isinstance(other, str) else base)
         base = dataclasses.replace(base, client=caller.client)
     if explicit is not None:
@@ -131,22 +130,25 @@ def _calling(subject: Subject, options: PairOptions) -> Subject:
 
 def _labels(given: Mapping[str, Given], options: PairOptions) -> dict[str, str]:
     """A short name for each side: the one given, else what it is, and what was set on it alone."""
-    commands = [redaction.mask_command(side.text) for side in given.values() if isinstance(side, Command)]
-    for side in given.values():
-        if isinstance(side, Command):
-            targets.check(side.text, side.option)
+    asked = [side for side in given.values() if isinstance(side, GivenTarget)]
+    for one in asked:
+        targets.check(one.target, one.option)
+    commands = [redaction.mask_command(side.target.command) for side in asked if side.target.command]
     short = iter(program.labels(commands))
     labels = {}
     for name, side in given.items():
-        label = next(short) if isinstance(side, Command) else _label(side)
+        by_command = isinstance(side, GivenTarget) and side.target.command
+        label = next(short) if by_command else _label(side)
         own = " ".join(f"{factor}={format_level(level)}" for factor, level in options.own.get(name, {}).items())
         labels[name] = checked_name(name, options.names.get(name)) or (f"{label} with {own}" if own else label)
     return labels
 
 
-def _label(side: Side | TrialConfig | str | Any) -> str:
+def _label(side: Given | Any) -> str:
     if isinstance(side, Side):
         return side.label
+    if isinstance(side, GivenTarget):
+        return side.target.text
     return (side.settings() or "all factors at their defaults") if isinstance(side, TrialConfig) else str(side)
 
 
@@ -179,13 +181,26 @@ def _check_side(name: str, side: Side, given: Collection[str]) -> None:
     foreign = sorted(
         factor for factor in {*side.config.differences(TrialConfig()), *given} if factor.startswith("server.")
     )
-    if side.subject.command and foreign:
-        raise UsageError(
-            f"invalid {foreign[0]}={format_level(settings[foreign[0]])}: {foreign[0]} is a factor of our own servers,"
-            f" and {name.upper()} is started by a command: set it in that command"
-        )
+    if foreign and (why := _not_ours(side.subject, foreign)):
+        factor, reason = why
+        raise UsageError(f"invalid {factor}={format_level(settings[factor])}: {reason.format(name.upper())}")
     if side.subject.call and side.subject.proto and Path(side.subject.proto).is_file():
         side.subject.call_at("127.0.0.1:1", side.config)  # the file holds the schema: no server is asked
+
+
+def _not_ours(subject: Subject, factors: Sequence[str]) -> tuple[str, str] | None:
+    """The first of these factors of a server that its target does not have, and why, about the side {}; or None."""
+    if subject.command:
+        reason = (
+            f"{factors[0]} is a factor of our own servers, and {{}} is started by a command: set it in that command"
+        )
+        return factors[0], reason
+    if subject.address:
+        return factors[0], f"{factors[0]} is a factor of a server that is started, and {{}} runs already"
+    handler = [factor for factor in factors if factor in OF_OUR_HANDLER]
+    if subject.app and handler:
+        return handler[0], f"{handler[0]} is a factor of our own greeter's handlers, and {{}} is an application"
+    return None
 
 
 def check_pair(sides: Mapping[str, Side]) -> None:

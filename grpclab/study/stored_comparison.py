@@ -75,5 +75,5 @@ def _compared_stored(
 def _stored_side(study: Study, configuration: str, label: str) -> Side:
     """A stored configuration with its server's command, which need not be there any more, and its call."""
     target = study.plan.subjects.get(configuration, StoredTarget())
-    subject = Subject(command=target.command, call=target.call, data=target.data, metadata=target.metadata)
+    subject = Subject.of(replace(target, proto=None, proto_path=(), residence=False))
     return Side(label=label, config=study.plan.configuration(configuration).config, subject=subject)

@@ -1,10 +1,10 @@
-"""What a trial measures when it is not our greeter: a server by its command, a call of one's own."""
+"""What a trial measures when it is not our greeter: a target, and a call of one's own."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,56 +15,70 @@ from grpclab.load.calls.method import CallSpec
 from grpclab.load.calls.request import json_text
 from grpclab.load.plan import CallRequest, choose_call
 from grpclab.servers import targets
-from grpclab.servers.process.launcher import COMMAND_TIMEOUT_S, RunningServer
+from grpclab.servers.process.launcher import RunningServer
+from grpclab.servers.target import Target
 from grpclab.servers.targets import ServerStart
 from grpclab.text import credentials
 
 if TYPE_CHECKING:  # the parsers of commands load this module, and must not load the analysis
     from grpclab.analysis.study_plan import StoredTarget
 
+STORED = ("app", "command", "address", "app_dir", "python", "cwd", "ready", "prepare", "cleanup")
+"""The fields of a target that a plan holds. How long one waits for a server is no part of what is measured."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
     """The server and the call of a trial; by default our greeter, as its factors say.
 
-    `command` starts a server, ``{port}`` in it is its port, or it is ``KIND:ARGUMENT`` of a registered kind of
-    :mod:`grpclab.servers.targets`; the server's factors mean nothing then. `call` is
-    ``package.Service/Method`` with its request as JSON in `data`, found by reflection or in the file `proto`,
-    whose imports are looked for in the folders `proto_path`, too.
-    `residence`: record the time inside the server that the reference server tells of each call. A server by its
-    command must listen within `start_timeout_s`, by default COMMAND_TIMEOUT_S.
+    `call` is ``package.Service/Method`` with its request as JSON in `data`, found by reflection or in the file `proto`,
+    whose imports are looked for in the folders `proto_path`, too. `residence`: record the time inside the server that
+    the reference server tells of each call.
     """
 
-    command: str = ""
+    target: Target = field(default_factory=Target)
     call: str = ""
     data: str | None = None
     metadata: tuple[str, ...] = ()
     proto: str | None = None
     proto_path: tuple[str, ...] = ()
     residence: bool = False
-    start_timeout_s: float | None = None
 
     def __post_init__(self) -> None:
         if self.data is not None and not isinstance(self.data, str):  # a manifest keeps it as text
             object.__setattr__(self, "data", json_text(self.data))
         object.__setattr__(self, "metadata", metadata_words(self.metadata))
         credentials.learn_words(self.metadata)
-        credentials.learn_command(self.command)
         credentials.learn_request(self.data)
 
-    def check(self) -> None:
-        """Raise UsageError for a command that cannot be started here, or of which a secret was not stored."""
+    @property
+    def app(self) -> str:
+        """The application of its target; "" for any other."""
+        return self.target.app
+
+    @property
+    def command(self) -> str:
+        """The command of its target; "" for any other."""
+        return self.target.command
+
+    @property
+    def address(self) -> str:
+        """The address of its target; "" for any other."""
+        return self.target.address
+
+    def check(self, option: str = "") -> None:
+        """Raise UsageError for a target that cannot be started here, or of which a secret was not stored."""
         for what, text in (("command", self.command), ("request", self.data or "")):
             if credentials.is_placeholder(text):
                 raise UsageError(f"a secret of the {what} {text} is not stored: give the {what} again, with its value")
         parse_metadata(self.metadata)
-        targets.check(self.command)
+        targets.check(self.target, option)
 
     @classmethod
     def of(cls, planned: StoredTarget) -> Subject:
         """The subject that a plan holds."""
         return cls(
-            command=planned.command,
+            target=Target(**{name: getattr(planned, name) for name in STORED}),
             call=planned.call,
             data=planned.data,
             metadata=planned.metadata,
@@ -72,6 +86,10 @@ class Subject:
             proto_path=planned.proto_path,
             residence=planned.residence,
         )
+
+    def started_within(self, timeout_s: float | None) -> Subject:
+        """The same with another longest wait for its server; None changes nothing."""
+        return self if timeout_s is None else replace(self, target=replace(self.target, ready_timeout_s=timeout_s))
 
     def launch(
         self,
@@ -83,11 +101,18 @@ class Subject:
         env: Mapping[str, str],
     ) -> AbstractContextManager[RunningServer]:
         """The server, running until the block is left. Raises ServerError."""
-        timeout_s = self.start_timeout_s or COMMAND_TIMEOUT_S
-        how = ServerStart(
-            config=config.server, own=config.own, seed=seed, cpus=cpus, log_path=log_path, env=env, timeout_s=timeout_s
+        return targets.start(
+            ServerStart(
+                config=config.server,
+                target=self.target,
+                own=config.own,
+                seed=seed,
+                cpus=cpus,
+                log_path=log_path,
+                env=env,
+                timeout_s=self.target.start_timeout_s,
+            )
         )
-        return targets.start(self.command, how)
 
     def call_at(self, target: str, config: TrialConfig) -> CallSpec:
         """What is called at a running server. Raises UsageError or TargetError."""

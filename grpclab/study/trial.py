@@ -10,7 +10,6 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import os
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -126,8 +125,7 @@ def _last_words_of(server: RunningServer) -> Iterator[None]:
     try:
         yield
     except MeasurementError:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            server.child.popen.wait(LEAVE_S)
+        server.await_end(LEAVE_S)
         server.require_alive()
         raise
 
@@ -189,7 +187,7 @@ def _measure(result: TrialResult, server: RunningServer, generator: Generator, *
     server.require_alive()
     closed = server.usage()
     looks = look(window.all_calls(run))
-    result.connections_by_process = server.connections(excluding=[os.getpid()])
+    result.connections_by_process = _connections(server, generator)
     result.threads_per_call = looks["proc"].threads
     result.looks = {name: look for name, look in looks.items() if name not in profile_window.WITH_COLUMNS}
     result.note_run(run, opened[0] if opened else samples[0], closed, samples)
@@ -197,6 +195,13 @@ def _measure(result: TrialResult, server: RunningServer, generator: Generator, *
     result.metrics["connections"] = sum(result.connections_by_process)
     result.metrics["server_processes"] = len(server.pids)
     result.invalid_reason = run.stopped_because if run.ran_out else _why_invalid(result, generator.workers)
+
+
+def _connections(server: RunningServer, generator: Generator) -> list[int]:
+    """The connections to the server, by its processes; of one that runs by itself, which others may use, ours."""
+    if server.process is not None:
+        return server.connections(excluding=[os.getpid()])
+    return [procfs.outgoing_connections([*generator.pids, *generator.beside[LINK]], server.port)]
 
 
 def _why_invalid(result: TrialResult, workers: int) -> str:

@@ -13,8 +13,10 @@ SERVING before anyone is let in: a stale server cannot be measured by mistake.
 from __future__ import annotations
 
 import contextlib
+import math
+import subprocess
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +52,12 @@ COMMAND_TIMEOUT_S = 25.0
 
 @dataclass
 class RunningServer:
-    """A server that answers. `calls` and `high_water` are known once it has stopped."""
+    """A server that answers. `calls` and `high_water` are known once it has stopped.
 
-    child: Child
+    Without a `process` it runs by itself: nobody here started it, and nobody here stops it; `pids` may be unknown.
+    """
+
+    process: Child | None
     target: str
     port: int
     pids: list[int]
@@ -82,9 +87,15 @@ class RunningServer:
     _stopped: bool = field(default=False, repr=False)
 
     @property
+    def child(self) -> Child:
+        """The process of ours that started it, and that stops it."""
+        assert self.process is not None, "nobody here started it"
+        return self.process
+
+    @property
     def alive(self) -> bool:
-        """True while it runs."""
-        return self.child.alive
+        """True while it runs; of a server that runs by itself nothing else is known."""
+        return self.process is None or self.process.alive
 
     def require_alive(self) -> None:
         """Raise ServerError, with the last lines of its log, if it has died."""
@@ -95,9 +106,16 @@ class RunningServer:
             assert code is not None
             raise ServerError(f"the server {describe_exit(code)}{log_tail(self.log_path)}")
 
+    def await_end(self, timeout_s: float) -> None:
+        """Wait until it has ended, for so long at most."""
+        if self.process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.child.popen.wait(timeout_s)
+
     def usage(self) -> procfs.Usage:
-        """CPU and memory so far, over all its processes and threads."""
-        return procfs.usage(self.pids)
+        """CPU and memory so far, over all its processes and threads; NaN where these are unknown."""
+        used = procfs.usage(self.pids)
+        return used if self.pids else replace(used, cpu_s=math.nan, user_s=math.nan, kernel_s=math.nan)
 
     def connections(self, *, excluding: Collection[int] = ()) -> list[int]:
         """TCP connections established to it now, seen from outside, one count for each of its processes."""
@@ -108,6 +126,8 @@ class RunningServer:
         if self._stopped:
             return
         self._stopped = True
+        if self.process is None:
+            return
         if self.alive:
             self.child.popen.terminate()
             with contextlib.suppress(WorkerError):
@@ -122,7 +142,8 @@ class RunningServer:
     def abandon(self) -> None:
         """Stop it at once, whatever calls it has."""
         self._stopped = True
-        self.child.abandon()
+        if self.process is not None:
+            self.child.abandon()
 
 
 def log_tail(path: Path, lines: int = 3) -> str:
@@ -255,7 +276,7 @@ def launched(
             with contextlib.suppress(psutil.Error):
                 started.append(psutil.Process(pid))
         server = RunningServer(
-            child=child,
+            process=child,
             target=address("127.0.0.1", listening.port),
             port=listening.port,
             pids=list(listening.pids),

@@ -14,7 +14,7 @@ from grpclab.factors.levels import Level
 from grpclab.metrics import metric_named, metric_words
 from grpclab.study.designs.design import Configurations, argument_rows, headline
 from grpclab.study.sides import A, B, Side
-from grpclab.study.target import Subject
+from grpclab.study.target import STORED, Subject
 
 SCENARIO = "compare"
 CLOSED, OPEN = "throughput_rps", "latency_p99_s"
@@ -65,8 +65,8 @@ def _known_settings(side: Side) -> dict[str, Level]:
 
 
 def _stored(subject: Subject) -> StoredTarget:
-    """How long one waits for a server is no part of what is measured."""
-    return StoredTarget(**{name: value for name, value in vars(subject).items() if name != "start_timeout_s"})
+    call = {name: value for name, value in vars(subject).items() if name != "target"}
+    return StoredTarget(**call, **{name: getattr(subject.target, name) for name in STORED})
 
 
 def too_few_calls(sides: Mapping[str, Side]) -> dict[str, str]:

@@ -24,6 +24,7 @@ from grpclab.cli import commands
 from grpclab.errors import ServerError, UsageError
 from grpclab.factors.config import FACTORS, TrialConfig
 from grpclab.servers.process.launcher import launch_command
+from grpclab.servers.target import Command
 from grpclab.study.designs import compare_design, default_design
 from grpclab.study.pilot import MOST_BLOCKS, planned_blocks
 from grpclab.study.sides import Side
@@ -364,4 +365,4 @@ def test_an_open_loop_is_judged_by_its_tail_and_every_metric_is_compared_once() 
 
 def test_a_command_without_its_port_is_refused() -> None:
     with pytest.raises(UsageError, match="names no port"):
-        Subject(command="./server").check()
+        Subject(target=Command("./server")).check()

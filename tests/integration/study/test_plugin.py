@@ -71,7 +71,7 @@ def test_its_target_has_as_long_to_listen_as_the_command_line_says(monkeypatch: 
     asked: list[float | None] = []
 
     def prepare(sides: Mapping[str, Side], *, start_timeout_s: float, **_: object) -> NoReturn:
-        asked.extend([start_timeout_s, *(side.subject.start_timeout_s for side in sides.values())])
+        asked.extend([start_timeout_s, *(side.subject.target.ready_timeout_s for side in sides.values())])
         raise UsageError("this is all that was to be seen")
 
     monkeypatch.setattr(comparing, "prepare", prepare)

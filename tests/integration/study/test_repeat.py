@@ -19,6 +19,7 @@ from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.report.data import Packed
 from grpclab.report.stored import load_original
+from grpclab.servers.target import Target
 from grpclab.study import repeat
 from grpclab.study.comparing_study import ComparingStudy
 from grpclab.study.designs import compare_design
@@ -145,7 +146,7 @@ def commands(a: str, b: str, **subject: Any) -> dict[str, Any]:
     """A manifest of `grpclab compare` with two commands."""
     config = TrialConfig().replace({"load.requests": 50, "load.duration_s": 0.2, "load.warmup_s": 0.05})
     sides = {
-        name: Side(label=name, config=config, subject=Subject(command=command, **subject))
+        name: Side(label=name, config=config, subject=Subject(target=Target(command=command), **subject))
         for name, command in (("a", a), ("b", b))
     }
     made = document(compare_design.plan(sides, blocks=2, delta=0.05))

@@ -25,6 +25,7 @@ from grpclab.load.calls.metadata import file_word, parse_metadata, references
 from grpclab.report import content, data
 from grpclab.report.past import settings_digest
 from grpclab.report.publish import publish
+from grpclab.servers.target import Command
 from grpclab.study.documents import write_json
 from grpclab.study.model import Manifest
 from grpclab.study.runner import Study
@@ -287,7 +288,7 @@ def test_a_value_that_is_not_there_is_asked_for(word: str) -> None:
 
 def test_a_command_or_request_whose_secret_was_not_stored_is_not_run(redactor: Redactor) -> None:
     for subject in (
-        Subject(command=redactor.command("env TOKEN=x true {port}")),
+        Subject(target=Command(redactor.command("env TOKEN=x true {port}"))),
         Subject(data=redactor.request('{"password": "x"}')),
     ):
         with pytest.raises(UsageError):

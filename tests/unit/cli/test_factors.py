@@ -23,6 +23,7 @@ from grpclab.factors.levels import format_level
 from grpclab.load import plan as plan_module
 from grpclab.load.calls.method import greeting
 from grpclab.load.core.bounds import plan_bounds, split
+from grpclab.servers.target import Command
 from grpclab.study.designs import file_design
 from grpclab.study.sides import Side
 from grpclab.study.target import Subject
@@ -277,7 +278,7 @@ def test_a_variable_that_cannot_act_on_this_server_is_told(observe: Watched, mon
 @pytest.mark.usefixtures("observe")
 def test_a_side_that_brings_its_server_takes_no_factor_of_it() -> None:
     side = Side(
-        label="own", config=TrialConfig().replace({"server.threads": 4}), subject=Subject(command="true {port}")
+        label="own", config=TrialConfig().replace({"server.threads": 4}), subject=Subject(target=Command("true {port}"))
     )
     with pytest.raises(UsageError, match=r"^invalid server\.threads=4: "):
         grpclab.compare(side, "basic")

@@ -94,6 +94,7 @@ FILE_NAMES: dict[str, str] = {
     "launcher": "the same part of both servers, the greeter's and the reference server's",
     "model": "the pure model of a link, and the values of a study: both are what the design calls so",
     "serving": "the same part of both servers, the greeter's and the reference server's",
+    "target": "the target, and what a trial measures of it: the target with its call",
 }
 """File names that stand in two rooms, beside members of registries, and why."""
 

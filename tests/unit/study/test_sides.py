@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
+import grpclab
 from grpclab import BASIC, OPTIMIZED, Side, TrialConfig
 from grpclab.errors import UsageError
 from grpclab.factors.variants import LOAD
-from grpclab.study.sides import Command, Given, PairOptions, pair
+from grpclab.study.sides import Given, GivenTarget, PairOptions, pair
 from grpclab.study.target import Subject
 
-COMMAND = Command("sh server.sh {port}", "--a-cmd")
-OTHER = Command("sh other.sh {port}", "--b-cmd")
+COMMAND = GivenTarget(grpclab.Command("sh server.sh {port}"), "--a-cmd")
+OTHER = GivenTarget(grpclab.Command("sh other.sh {port}"), "--b-cmd")
 
 
 def differences(a: Given, b: Given, **asked: Any) -> set[str]:
@@ -58,7 +59,7 @@ def test_a_name_of_ones_own_stands_for_the_label(tmp_path: Path, monkeypatch: py
     (tmp_path / "other.sh").touch()
     sides = pair(COMMAND, OTHER, PairOptions(names={"a": "old  build", "b": None}, start_timeout_s=60))
     assert [side.label for side in sides.values()] == ["old build", "other.sh"]
-    assert sides["a"].subject.start_timeout_s == 60
+    assert sides["a"].subject.target.ready_timeout_s == 60
 
 
 @pytest.mark.parametrize(
@@ -68,7 +69,12 @@ def test_a_name_of_ones_own_stands_for_the_label(tmp_path: Path, monkeypatch: py
         ("basic", 5, {}, "invalid b=5: expected a variant"),
         ("basic", "basic", {"own": {"b": {"load.rate_rps": 100.0}}}, "invalid load.rate_rps"),
         ("basic", COMMAND, {"own": {"b": {"server.threads": 3}}}, "invalid server.threads=3"),
-        (Side(label="x", config=OPTIMIZED, subject=Subject(command="sh x {port}")), "basic", {}, "factor of our own"),
+        (
+            Side(label="x", config=OPTIMIZED, subject=Subject(target=grpclab.Command("sh x {port}"))),
+            "basic",
+            {},
+            "factor of our own",
+        ),
         ("basic", "basic", {"start_timeout_s": -1}, "invalid --start-timeout=-1"),
         ("basic", "basic", {"names": {"a": "x" * 100}}, "invalid --a-name"),
         ("basic", "basic", {"data": "{}"}, "--data belongs to a call"),

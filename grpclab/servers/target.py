@@ -1,0 +1,194 @@
+"""The target: the system under test, as a user names it.
+
+::
+
+    Target()                                        the built-in greeter, as its factors say
+    App("shop.server:register")                     an application, hosted under every factor of a server
+    Command("./srv --port {port}")                  a command that starts a server in any language
+    Address("localhost:50061")                      a server that runs already: nothing is started
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from grpclab.errors import UsageError, invalid
+from grpclab.system.addresses import host_port
+from grpclab.system.transport import PLAINTEXT, Security
+from grpclab.text import credentials
+
+MOST_START_S = 3600.0
+"""The longest wait for a server that is started."""
+DEFAULT_START_S = 25.0
+"""The wait for a server that is started, unless told otherwise."""
+
+_KINDS = ("variant", "app", "command", "address")
+_BELONGS = {
+    "app_dir": ("app",),
+    "python": ("app",),
+    "cwd": ("app", "command"),
+    "ready": ("command",),
+    "prepare": ("app", "command"),
+    "cleanup": ("app", "command"),
+    "security": ("command", "address"),
+}
+"""The kinds of targets that each further field is for."""
+_NEEDS = {"app": "an application (app)", "command": "a command", "address": "an address"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """The system under test: at most one of `variant`, `app`, `command`, `address`; none is the built-in greeter.
+
+    `app` is ``MODULE:NAME``, looked for in the folder `app_dir` (by default the working folder) by the interpreter
+    `python` (by default this one). `command` starts a server, ``{port}`` in it is its port, or it is ``KIND:ARGUMENT``
+    of a kind that another package has registered. An application or a command runs in the folder `cwd`; `prepare` is
+    a command that is run before each start, `cleanup` one after each stop. A command's server is `ready` when it
+    listens (``tcp``), when its health service says so (``health``), or when a line of its log matches
+    (``log:REGEX``); any server that is started has to be so within `ready_timeout_s`. `security` is that of
+    connections to it: a command's server and a running one may speak TLS.
+
+    Raises UsageError, one line, for what no target can be.
+    """
+
+    variant: str = ""
+    app: str = ""
+    command: str = ""
+    address: str = ""
+    app_dir: str = ""
+    python: str = ""
+    cwd: str = ""
+    ready: str = ""
+    ready_timeout_s: float | None = None
+    prepare: str = ""
+    cleanup: str = ""
+    security: Security = PLAINTEXT
+
+    def __post_init__(self) -> None:
+        for command in (self.command, self.prepare, self.cleanup):
+            credentials.learn_command(command)
+        given = [name for name in _KINDS if getattr(self, name)]
+        if len(given) > 1:
+            raise UsageError(f"{given[0]} and {given[1]} are both targets: give one of {', '.join(_KINDS)}")
+        for name, kinds in _BELONGS.items():
+            value = getattr(self, name)
+            if value not in ("", PLAINTEXT) and self.kind not in kinds:
+                wanted = " or ".join(_NEEDS[kind] for kind in kinds)
+                if name == "security":
+                    raise UsageError(f"options of TLS belong to {wanted}: an own server's TLS is the factor server.tls")
+                raise UsageError(invalid(_written(name), value, f"{wanted} beside it"))
+        if self.ready:
+            _check_ready(self.ready)
+        if self.ready_timeout_s is not None and not 0 < self.ready_timeout_s <= MOST_START_S:
+            wanted = f"seconds above 0, up to {MOST_START_S:,.0f}"
+            raise UsageError(invalid("ready-timeout", f"{self.ready_timeout_s:g}", wanted))
+
+    @property
+    def kind(self) -> str:
+        """``app``, ``command`` or ``address``; ``greeter`` for the built-in service, whatever its factors."""
+        return next((name for name in _KINDS[1:] if getattr(self, name)), "greeter")
+
+    @property
+    def own(self) -> bool:
+        """Whether it is the built-in greeter."""
+        return self.kind == "greeter"
+
+    @property
+    def text(self) -> str:
+        """The application, the command or the address, as it was given; "" for the greeter."""
+        return "" if self.own else str(getattr(self, self.kind))
+
+    @property
+    def start_timeout_s(self) -> float:
+        """The longest wait for its server."""
+        return DEFAULT_START_S if self.ready_timeout_s is None else self.ready_timeout_s
+
+    def check(self, option: str = "") -> None:
+        """Raise UsageError where what it names is not there; `option` is where it was given."""
+        for name in ("app_dir", "cwd"):
+            folder = getattr(self, name)
+            if folder and not Path(folder).is_dir():
+                raise UsageError(invalid(_written(name), folder, f"a folder, below {Path.cwd()}"))
+        if self.python and shutil.which(self.python) is None:
+            raise UsageError(invalid("python", self.python, "an interpreter that can be run"))
+        if self.address:
+            try:
+                host_port(self.address)
+            except UsageError as error:
+                raise UsageError(str(error).replace("invalid target=", f"invalid {option or 'address'}=", 1)) from None
+
+    def given(self) -> Iterator[tuple[str, str | float]]:
+        """Its fields that were given, with their values."""
+        for field in fields(self):
+            if (value := getattr(self, field.name)) != field.default:
+                yield field.name, value
+
+
+def _written(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _check_ready(ready: str) -> None:
+    kind, _, pattern = ready.partition(":")
+    wanted = 'health, tcp or log:REGEX, as "log:listening on"'
+    if ready not in ("health", "tcp") and not (kind == "log" and pattern):
+        raise UsageError(invalid("ready", ready, wanted))
+    if kind == "log":
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise UsageError(invalid("ready", ready, f"a regular expression that can be read: {error}")) from None
+
+
+def App(  # noqa: N802  # one word for the user, beside Command and Address
+    name: str,
+    *,
+    app_dir: str | os.PathLike[str] = "",
+    python: str | os.PathLike[str] = "",
+    cwd: str | os.PathLike[str] = "",
+    ready_timeout_s: float | None = None,
+    prepare: str = "",
+    cleanup: str = "",
+) -> Target:
+    """The application ``MODULE:NAME``, a function that registers servicers on a server. Raises UsageError."""
+    return Target(
+        app=name,
+        app_dir=os.fspath(app_dir),
+        python=os.fspath(python),
+        cwd=os.fspath(cwd),
+        ready_timeout_s=ready_timeout_s,
+        prepare=prepare,
+        cleanup=cleanup,
+    )
+
+
+def Command(  # noqa: N802
+    command: str,
+    *,
+    security: Security = PLAINTEXT,
+    cwd: str | os.PathLike[str] = "",
+    ready: str = "",
+    ready_timeout_s: float | None = None,
+    prepare: str = "",
+    cleanup: str = "",
+) -> Target:
+    """The server that a command starts; ``{port}`` in it becomes a free port. Raises UsageError."""
+    return Target(
+        command=command,
+        cwd=os.fspath(cwd),
+        ready=ready,
+        ready_timeout_s=ready_timeout_s,
+        prepare=prepare,
+        cleanup=cleanup,
+        security=security,
+    )
+
+
+def Address(address: str, *, security: Security = PLAINTEXT) -> Target:  # noqa: N802
+    """The server that runs at ``HOST:PORT`` already. Raises UsageError."""
+    return Target(address=address, security=security)
