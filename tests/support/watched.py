@@ -73,6 +73,7 @@ class Watched:
         (folder / "request.json").write_text('{"x": 1}')
         (folder / "metadata.txt").write_text("tenant = a  \n# a comment\n")
         (folder / "a.proto").write_text(PROTO)
+        (folder / "a.binpb").write_bytes(b"")
         (folder / "explore.ipynb").write_text("one's own")
         (folder / "bench.toml").write_text("requests = 7\n")
         (folder / "study.toml").write_text(STUDY)
@@ -168,6 +169,7 @@ class Watched:
             for name, side in sides.items():
                 self.note(**{f"{name}.config": side.config, f"{name}.call": side.subject})
                 self.seen |= {f"{name}.call.name": side.subject.call, f"{name}.label": side.label}
+                self.seen |= {f"{name}.call.options": side.subject.data_options}
             self.note(**more)
             return SimpleNamespace(plan=StudyPlan(blocks=1), name="x", run=lambda write: None)
 

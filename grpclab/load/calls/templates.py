@@ -127,7 +127,7 @@ def _action(text: str) -> Callable[[_Rendering], str]:
 
 
 def _random(name: str, arguments: Sequence[str | int], text: str) -> Callable[[_Rendering], str]:
-    low, high = (arguments or (0, 100)) if name == "randomInt" else (arguments or (2, 16))[:2]
+    low, high = arguments if len(arguments) == 2 else (0, 100) if name == "randomInt" else (2, 16)
     if len(arguments) not in (0, 2) or not isinstance(low, int) or not isinstance(high, int):
         raise UsageError(f"invalid template {{{{{text}}}}}: expected two whole numbers, as {{{{{name} 1 10}}}}")
     if low > high or (name == "randomInt" and low == high):

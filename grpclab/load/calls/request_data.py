@@ -12,16 +12,20 @@ import io
 import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor_pool import DescriptorPool
 
 from grpclab.errors import UsageError, invalid
-from grpclab.load.calls.call_options import DataOptions
-from grpclab.load.calls.request import Number, from_python, parse
+from grpclab.load.calls.call_options import RANDOM, DataOptions
+from grpclab.load.calls.encoding import encoder
+from grpclab.load.calls.payloads import PAYLOAD_FOLDER, Payloads
+from grpclab.load.calls.request import Number, from_python, parse, symbols
 from grpclab.load.calls.templates import Template, TemplateValues, is_template
 from grpclab.system.inputs import decode, unreadable
 
@@ -30,9 +34,11 @@ REFERENCE = "@"
 _LISTS = ("google.protobuf.ListValue", "google.protobuf.Value")
 """Messages whose own JSON may be a list."""
 _NUMBER = re.compile(r"-?\d+")
+_TYPE_NAME = re.compile(r'"@type"\s*:\s*"[^"]*/([A-Za-z_][\w.]*)"')
+_EXTENSION = re.compile(r'"\[([A-Za-z_][\w.]*)\]"\s*:')
 
-Made = tuple[Any, str]
-"""A tree or the bytes of a message, and where it stands, for errors."""
+Made = tuple[Any, str | int]
+"""A tree or the bytes of a message, and where it stands, for errors: its index in a list, or words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,10 +70,9 @@ class _Reader:
         self._listed = kind.full_name not in _LISTS
 
     def read(self, data: Any) -> RequestSource:
-        if isinstance(data, str) and data.startswith(REFERENCE):
-            return self._file(Path(data.removeprefix(REFERENCE)))
         if isinstance(data, str):
-            return self._text(data, "data", self._options.format or "json")
+            is_file = data.startswith(REFERENCE)
+            return self._file(Path(data[1:])) if is_file else self._text(data, "data", self._options.format or "json")
         if isinstance(data, bytes | bytearray):
             return _messages(bytes(data), "data")
         if isinstance(data, Sequence | np.ndarray) and self._listed:
@@ -108,6 +113,91 @@ class _Reader:
         if any(is_template(line) for line, _ in lines):
             return _rendered([(Template(line), where) for line, where in lines], self._values, self._options)
         return RequestSource(items=((_parsed(line, where), where) for line, where in lines))
+
+
+def symbols_in(data: Any, options: DataOptions) -> list[str]:
+    """The names of messages that requests mention, for reflection; those of what differs from call to call are unknown.
+
+    Raises UsageError for JSON that is none.
+    """
+    if callable(data) or isinstance(data, Iterator | bytes | bytearray):
+        return []
+    if not isinstance(data, str):
+        return symbols(from_python(data))
+    if data.startswith(REFERENCE):
+        try:
+            return _mentioned(Path(data[1:]).read_bytes().decode(errors="replace"))
+        except OSError:
+            return []  # which the reader tells
+    return _mentioned(data) if options.format not in ("", "json") or is_template(data) else symbols(parse(data))
+
+
+def _mentioned(text: str) -> list[str]:
+    names = dict.fromkeys([*_TYPE_NAME.findall(text), *_EXTENSION.findall(text)])
+    return [name for name in names if not name.startswith("google.protobuf.")]
+
+
+_MADE: dict[object, bytes | Payloads] = {}
+"""The requests that this process has encoded: those of a study are the same for each of its trials."""
+_MOST_MADE = 16
+
+
+def encoded(
+    data: Any,
+    kind: Descriptor,
+    pool: DescriptorPool,
+    options: DataOptions,
+    values: TemplateValues,
+    *,
+    planned: int,
+) -> bytes | Payloads:
+    """The one request that `data` gives, or the file of its many; `planned` of those that differ from call to call.
+
+    Raises UsageError.
+    """
+    key = None
+    if isinstance(data, str):
+        known = replace(values, now=datetime.min)
+        key = (data, _state(data), kind.full_name, kind.file.serialized_pb, options, known, planned)
+        made = _MADE.get(key)
+        if made is not None and (isinstance(made, bytes) or made.file.exists()):
+            return made
+    made = _encoded(read_requests(data, kind, options, values), kind, pool, options, planned)
+    if key is not None:
+        while len(_MADE) >= _MOST_MADE:
+            del _MADE[next(iter(_MADE))]
+        _MADE[key] = made
+    return made
+
+
+def _state(data: str) -> tuple[int, int]:
+    """What changes where the file that `data` refers to does."""
+    try:
+        status = Path(data[1:]).stat() if data.startswith(REFERENCE) else None
+    except (OSError, ValueError):
+        return 0, 0
+    return (status.st_mtime_ns, status.st_size) if status else (0, 0)
+
+
+def _encoded(
+    source: RequestSource, kind: Descriptor, pool: DescriptorPool, options: DataOptions, planned: int
+) -> bytes | Payloads:
+    encode = encoder(kind, pool)
+
+    def messages() -> Iterator[bytes]:
+        for tree, where in itertools.islice(source.items, planned if source.endless else None):
+            try:
+                place = (None, where) if isinstance(where, int) else None
+                yield tree if isinstance(tree, bytes) else encode(tree, place)
+            except UsageError as error:
+                raise UsageError(f"{error} ({where})" if isinstance(where, str) and where else str(error)) from None
+
+    made = messages()
+    first = list(itertools.islice(made, 2))
+    if len(first) == 1 and not source.endless:
+        return first[0]
+    shuffled_by = options.seed if options.order == RANDOM else None
+    return PAYLOAD_FOLDER.write(itertools.chain(first, made), repeat=source.repeats, shuffled_by=shuffled_by)
 
 
 def _messages(content: bytes, name: str) -> RequestSource:
@@ -153,7 +243,7 @@ def _of_trees(
 ) -> RequestSource:
     """Trees, whose texts may be templates; `one` of them is called "data" in errors."""
     if not any(_has_templates(tree) for tree in trees):
-        return RequestSource(items=iter([(tree, "" if one else _at(at)) for at, tree in enumerate(trees)]))
+        return RequestSource(items=iter([(tree, "" if one else at) for at, tree in enumerate(trees)]))
 
     def items() -> Iterator[Made]:
         for number, tree in enumerate(itertools.cycle(trees)):
