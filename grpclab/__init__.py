@@ -67,6 +67,8 @@ if TYPE_CHECKING:
     from grpclab.study.parameters import StudyParameters as StudyParameters
     from grpclab.study.runner import Study as Study
     from grpclab.study.sides import Side as Side
+    from grpclab.system.transport import Security as Security
+    from grpclab.system.transport import security_of as security_of
 
 _HOMES = {
     "Address": "servers.target",
@@ -82,6 +84,7 @@ _HOMES = {
     "LoadConfig": "factors.config",
     "OPTIMIZED": "factors.variants",
     "ReplicationNotebook": "notebook.replication",
+    "Security": "system.transport",
     "ServerConfig": "factors.config",
     "Side": "study.sides",
     "StoredStudy": "report.stored",
@@ -95,6 +98,7 @@ _HOMES = {
     "compare": "study.comparing",
     "launch": "servers.process.launcher",
     "load_study": "report.stored",
+    "security_of": "system.transport",
 }
 
 _MODULES = {"explore": "notebook.explore"}

@@ -2,19 +2,20 @@
 
 Each line imports only from those above it::
 
-    parser     errors in two lines: a short usage, and what is wrong with its remedy
-    options    what several commands share: the call, the load out of the table of factors, --set
-    output     files and standard output, where answers go
-    bench      ``grpclab bench``
-    compare    ``grpclab compare``
-    findings   what this machine can and cannot measure well, and what to do about it
-    doctor     ``grpclab doctor``
-    factors    ``grpclab factors``
-    notebook   ``grpclab notebook``
-    profile    ``grpclab profile``
-    report     ``grpclab report``
-    study      ``grpclab study``
-    reference  the options of ``grpclab serve reference``, the calibration server
-    serve      ``grpclab serve``
-    commands   every command, and the program: errors become one line and an exit code
+    parser          errors in two lines: a short usage, and what is wrong with its remedy
+    options         what several commands share: the call, the load out of the table of factors, --set
+    target_options  an application, a command, an address, and what belongs to each
+    output          files and standard output, where answers go
+    bench           ``grpclab bench``
+    compare         ``grpclab compare``
+    findings        what this machine can and cannot measure well, and what to do about it
+    doctor          ``grpclab doctor``
+    factors         ``grpclab factors``
+    notebook        ``grpclab notebook``
+    profile         ``grpclab profile``
+    report          ``grpclab report``
+    study           ``grpclab study``
+    reference       the options of ``grpclab serve reference``, the calibration server
+    serve           ``grpclab serve``
+    commands        every command, and the program: errors become one line and an exit code
 """

@@ -15,11 +15,13 @@ from grpclab.cli.options import (
     Help,
     add_call_options,
     add_factor,
+    add_security_options,
     check_call,
     data_options,
     metadata_given,
     request_data,
     schema_file,
+    security_given,
     settable,
     whole,
 )
@@ -64,7 +66,7 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
         "bench",
         parents=[*parents, settable("a factor of client, load or link, as link.rtt_ms=20")],
         help="load one running server, print a summary",
-        usage="grpclab bench [HOST:PORT] [options]",
+        usage="grpclab bench [ADDRESS] [options]",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=Help,
@@ -76,13 +78,17 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
         " option on the command line wins",
     )
     what = parser.add_argument_group("what is called")
-    what.add_argument("target", nargs="?", metavar="HOST:PORT", help=f"a server on this machine (default: {TARGET})")
+    what.add_argument(
+        "target", nargs="?", metavar="ADDRESS", help=f"HOST:PORT or unix:PATH on this machine (default: {TARGET})"
+    )
     add_call_options(what)
     what.add_argument(
         "--connect-timeout",
         metavar="TIME",
         help="longest wait for the server (default: 5 s for an answer; none where nothing listens)",
     )
+
+    add_security_options(parser.add_argument_group("security"))
 
     much = parser.add_argument_group("how much", "The window ends at --requests or --duration, whichever is first.")
     add_factor(
@@ -158,6 +164,7 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
         check_watchable(objectives)
     check_call(given, levels)
     wait_s = time_option("--connect-timeout", given["connect_timeout"]) if "connect_timeout" in given else None
+    security = security_given(given)
     _check_outputs(given)
     seed = whole("--seed", given.get("seed", "1"))
     data, options_of_data = request_data(given), data_options(given, seed)
@@ -179,6 +186,7 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
                 given.get("target", TARGET),
                 plan,
                 call=call,
+                security=security,
                 abort=bool(given.get("abort_on_slo")),
                 seed=seed,
                 connect_timeout_s=wait_s,
@@ -239,7 +247,7 @@ def _read_config(parser: argparse.ArgumentParser, path: str | None) -> BenchFile
 
 def _look_beside(options: dict[str, Any], folder: Path) -> None:
     """Let the files that a configuration names lie beside it, not in the working folder."""
-    for name in ("proto", "protoset", "data_file", "metadata_file"):
+    for name in ("proto", "protoset", "data_file", "metadata_file", "cacert", "cert", "key"):
         if name in options:
             options[name] = beside(options[name], folder)
     if "proto_path" in options:

@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from grpclab.cli import target_options
 from grpclab.cli.options import (
     FACTOR_OF,
     Help,
@@ -37,20 +38,9 @@ if TYPE_CHECKING:
 
 SIDES = ("a", "b")
 _MEASURED = (
-    *("settings", "a_set", "b_set", "a_cmd", "b_cmd"),
-    *(
-        "call",
-        "data",
-        "data_file",
-        "data_format",
-        "data_order",
-        "data_repeat",
-        "metadata",
-        "metadata_file",
-        "proto",
-        "protoset",
-        "proto_path",
-    ),
+    *("settings", "a_set", "b_set", *target_options.names(SIDES)),
+    *("call", "data", "data_file", "data_format", "data_order", "data_repeat"),
+    *("metadata", "metadata_file", "proto", "protoset", "proto_path"),
     *("requests", "duration", "warmup", "concurrency", "engine", "deadline", "rate", "connections"),
     *("blocks", "seed", "study", "start_timeout"),
 )
@@ -58,15 +48,19 @@ _MEASURED = (
 
 DESCRIPTION = """Compare two servers, or two configurations, in interleaved blocks, and give a verdict on B.
 
-Each side is a variant (basic, optimized) with --a-set and --b-set, a command that starts any gRPC server without TLS
-(--a-cmd, --b-cmd; {port} in it becomes a free port), or a stored result, results/STUDY:CONFIGURATION. A command is
-started without a shell: env NAME=VALUE ./server sets a variable, sh -c '...' runs anything else.
+Each side is a variant (basic, optimized), an application of yours that grpclab hosts (--app MODULE:NAME), a command
+that starts any gRPC server (--cmd; {port} in it becomes a free port), the address of a server that runs already
+(--address), or a stored result, results/STUDY:CONFIGURATION; --a-app, --b-cmd and their like are for one side. --a-set
+and --b-set set factors of a side: those of the server are for variants and applications; arg.NAME fills {NAME} in a
+command or a parameter of an application, env.NAME is a variable of the server. A command is started without a shell:
+sh -c '...' runs what needs one.
 
 """ + "\n".join(textwrap.fill(f"{name}: {meaning}.", 118) for name, meaning in MEANINGS.items())
 
 EPILOG = """examples:
   grpclab compare basic optimized
   grpclab compare optimized optimized --b-set server.window_kib=64 --b-set server.adaptive_window=false
+  grpclab compare --app shop.server:register --call shop.v1.Till/Pay --data '{"id": 7}' --b-set server.threads=64
   grpclab compare --a-cmd './old --port {port}' --b-cmd './new --port {port}' --call shop.Cart/Get --data '{"id": 7}'
   grpclab compare --a-cmd 'env THREADS=4 ./srv --port {port}' --a-name 4 --b-cmd './srv --port {port}' --b-name default
   grpclab compare results/monday:optimized-c64 results/tuesday:optimized-c64
@@ -93,12 +87,12 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
     for side in "ab":
         meaning = f"a factor of {side.upper()} only"
         sides.add_argument(f"--{side}-set", metavar="FACTOR=LEVEL", action="append", default=[], help=meaning)
-        sides.add_argument(f"--{side}-cmd", metavar="COMMAND", help=f"starts {side.upper()}'s server")
         sides.add_argument(f"--{side}-name", metavar="NAME", help=f"what {side.upper()} is called in every output")
-    sides.add_argument(
-        "--start-timeout", metavar="TIME", help="longest wait until a command's server listens (default: 25)"
-    )
-    add_call_options(sides)
+    targets = parser.add_argument_group("servers of your own")
+    target_options.add_target_options(targets, sides=SIDES)
+    targets.add_argument("--start-timeout", metavar="TIME", help="longest wait until a server is ready (default: 25)")
+    calls = parser.add_argument_group("the call")
+    add_call_options(calls)
     much = parser.add_argument_group("the load of a trial")
     add_load_options(much, LOAD)
     judged = parser.add_argument_group("the verdict")
@@ -136,8 +130,10 @@ def run(options: argparse.Namespace) -> int:
             )
         _refuse(options, ("allow_mixed",), "it is for two stored results: leave it out")
         servers = {name: _server(options, name) for name in SIDES}
-        if all(isinstance(server, str) for server in servers.values()):
-            _refuse(options, ("start_timeout",), "it is for a server by its command: add --a-cmd or --b-cmd")
+        own = [server.target for server in servers.values() if not isinstance(server, str)]
+        if not own:
+            _refuse(options, ("start_timeout",), "it is for a server of your own: add --app, --a-cmd or --b-cmd")
+        target_options.refuse_unused(options, own, SIDES)
         given_s = options.start_timeout
         timeout_s = None if given_s is None else time_option("--start-timeout", given_s)
         sides = _sides(options, servers, names, timeout_s)
@@ -250,19 +246,22 @@ def _sides(
 
 
 def _server(options: argparse.Namespace, name: str) -> GivenTarget | str:
-    """A variant's name, a command, or a target of a kind that another package has registered."""
+    """A variant's name, or a target and the option that gave it."""
     from grpclab.servers.target import Target
     from grpclab.servers.targets import is_registered
     from grpclab.study.sides import GivenTarget
 
-    word, command = getattr(options, name), getattr(options, f"{name}_cmd")
-    if bool(word) == bool(command):
-        given = f"both {word!r} and --{name}-cmd" if word else "neither"
+    word, given = getattr(options, name), target_options.target_given(options, name)
+    if bool(word) == bool(given):
+        found = f"both {word!r} and {given[1]}" if given else "neither"
         raise UsageError(
-            f"{name.upper()} is a variant ({', '.join(VARIANTS)}) or --{name}-cmd COMMAND; {given} was given"
+            f"{name.upper()} is a variant ({', '.join(VARIANTS)}), or a server of yours: --{name}-app, --{name}-cmd or"
+            f" --{name}-address, without the {name} for both sides; {found} was given"
         )
-    if word and word not in VARIANTS and is_registered(word):
+    if given:
+        return GivenTarget(*given)
+    if word not in VARIANTS and is_registered(word):
         return GivenTarget(Target(command=word), name.upper())
-    if word and word not in VARIANTS:
+    if word not in VARIANTS:
         raise UsageError(f"{name.upper()}={word} is no variant ({', '.join(VARIANTS)}) and no folder of a stored study")
-    return GivenTarget(Target(command=command), f"--{name}-cmd") if command else str(word)
+    return str(word)

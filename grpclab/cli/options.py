@@ -15,6 +15,7 @@ from grpclab.factors.config import FACTORS, TrialConfig, parse_settings, pool_se
 from grpclab.factors.levels import Level, format_level
 from grpclab.load.calls.call_options import FORMATS, IN_TURN, ORDERS, DataOptions
 from grpclab.system.inputs import STDIN, read_text, unreadable
+from grpclab.system.transport import Security, security_of
 
 FACTOR_OF = {
     "requests": "load.requests",
@@ -91,6 +92,29 @@ def add_call_options(group: Any) -> None:
         action="append",
         default=[],
         help="a folder in which imports are looked for (protoc's -I); may be repeated",
+    )
+
+
+def add_security_options(group: Any) -> None:
+    """Add the options of TLS, and of the names that a server goes by."""
+    group.add_argument("--tls", action="store_true", help="speak TLS; trust whom this machine trusts, or --cacert")
+    group.add_argument("--cacert", metavar="FILE", help="the roots of the server's certificate, in PEM; implies --tls")
+    group.add_argument("--cert", metavar="FILE", help="the client's certificate, in PEM, where the server demands one")
+    group.add_argument("--key", metavar="FILE", help="the key of --cert, in PEM, without a passphrase")
+    group.add_argument(
+        "--server-name", metavar="NAME", help="the name that the server's certificate holds (default: its address)"
+    )
+    group.add_argument("--authority", metavar="NAME", help="the :authority of calls (default: as above)")
+    group.add_argument(
+        "--insecure-skip-verify", action="store_true", help="speak TLS with anybody: the certificate is not checked"
+    )
+
+
+def security_given(given: Mapping[str, Any]) -> Security:
+    """The security of connections that :func:`add_security_options` ask for. Raises UsageError."""
+    words = {name: str(given[name]) for name in ("cacert", "cert", "key", "server_name", "authority") if name in given}
+    return security_of(
+        tls=bool(given.get("tls")), insecure_skip_verify=bool(given.get("insecure_skip_verify")), **words
     )
 
 

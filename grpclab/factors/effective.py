@@ -13,6 +13,7 @@ from typing import Protocol
 from grpclab.factors.channel_args import without_effect
 from grpclab.factors.config import FACTORS, ClientConfig, ServerConfig, TrialConfig
 from grpclab.factors.levels import Level
+from grpclab.factors.own import PYTHON
 from grpclab.http2 import frames
 from grpclab.http2.peer_settings import PeerSettings
 
@@ -106,6 +107,25 @@ def unknown_factors(target: Described | None, settings: Mapping[str, Level]) -> 
     elif target.command or target.app or target.address:  # our greeting to somebody else's greeter
         factors |= {name for name in OF_OUR_CALL if name not in settings}
     return frozenset(factors)
+
+
+def not_of(target: Described, factor: str) -> str:
+    """The reason why a target has no such factor, with {who} for the target's name; "" where it has.
+
+    Our own greeter takes every factor of the table, and the user's own of its environment.
+    """
+    section = factor.partition(".")[0]
+    if target.address and section in ("server", "arg", "env", "target"):
+        return f"{factor} is a factor of a server that is started, and {{who}} runs already"
+    if target.command and section == "server":
+        return f"{factor} is a factor of our own servers, and {{who}} is started by a command: set it in that command"
+    if factor == PYTHON and not target.app:
+        return f"{factor} is the interpreter that hosts an application, and {{who}} is none"
+    if target.app and factor in (*OF_OUR_HANDLER, *OF_OUR_CALL):
+        return f"{factor} is a factor of our own greeter, and {{who}} is an application"
+    if section == "arg" and not (target.app or target.command):
+        return f"{factor} fills a command or an application's parameter, and {{who}} is our own greeter"
+    return ""
 
 
 def as_row(server: PeerSettings, client: PeerSettings) -> dict[str, float]:

@@ -30,7 +30,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from grpclab.errors import UsageError, WorkerError
+from grpclab.errors import UsageError, WorkerError, invalid
 from grpclab.factors.config import LinkConfig
 from grpclab.link.relay_messages import LinkTraffic, RelayListening, RelayOrder, TrafficRequest
 from grpclab.system.dialling import loopback_target
@@ -76,7 +76,8 @@ def running_link(
     UsageError for a target that is not on loopback and for cores it may not use, WorkerError where the relay
     does not come up.
     """
-    loopback_target(target)
+    if not loopback_target(target)[1]:
+        raise UsageError(invalid("target", target, "HOST:PORT, since an emulated link is TCP: leave link.* out"))
     with (
         tempfile.TemporaryFile() as log,
         Child("grpclab.link.emulation", name="the emulated link", env=env, log=log) as child,

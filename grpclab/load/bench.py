@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from grpclab.errors import WorkerError
 from grpclab.factors.config import pool_settings, refuse_twice
 from grpclab.factors.levels import Level
-from grpclab.link.emulation import check_link, running_link
+from grpclab.link.emulation import RunningLink, check_link, running_link
 from grpclab.load.calls.call_options import DataOptions
 from grpclab.load.calls.metadata import metadata_words
 from grpclab.load.ceiling import stored_ceiling
@@ -33,12 +34,14 @@ from grpclab.load.run import LoadProgress, LoadRun
 from grpclab.load.slo import ObjectiveWatch
 from grpclab.load.steps import RateStep, merged, rate_text
 from grpclab.system import interrupts, procfs
-from grpclab.system.addresses import host_port
+from grpclab.system.addresses import UNIX, host_port
 from grpclab.system.dialling import loopback_target
 from grpclab.system.environment import machine, split_cores
 from grpclab.system.inputs import mapping, text, whole
 from grpclab.system.interference import LINK, SERVER
 from grpclab.system.optional import needs
+from grpclab.system.procfs import UnixSocket
+from grpclab.system.transport import PLAINTEXT, UNVERIFIED, Security
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,6 +110,7 @@ def run_bench(
     plan: LoadPlan,
     *,
     call: CallRequest = GREETING,
+    security: Security = PLAINTEXT,
     abort: bool = False,
     seed: int = 1,
     connect_timeout_s: float | None = None,
@@ -124,9 +128,9 @@ def run_bench(
     returns what was measured.
     """
     config = plan.config
-    chosen = choose_call(target, config, call, wait_s=connect_timeout_s or 0.0, rates=plan.rates)
+    wait_s = connect_timeout_s or 0.0
+    chosen = choose_call(target, config, call, wait_s=wait_s, security=security, rates=plan.rates)
     target = host_port(target)
-    _, port = loopback_target(target)
     seed = whole("seed", seed)
     await_listener(target, connect_timeout_s or 0.0)
     schedule = list(plan.rates) if len(plan.rates) > 1 else []
@@ -140,11 +144,12 @@ def run_bench(
                 link.target if link else target,
                 cpus=_cores(config.load.workers),
                 call=chosen,
+                security=_through(link, security, target),
                 seed=seed,
                 connect_timeout_s=connect_timeout_s,
             )
         )
-        generator.beside[SERVER] = sorted(procfs.listening_pids(port))
+        generator.beside[SERVER] = _servers(target)
         if link is not None:
             generator.beside[LINK] = [link.pid]
         if connected is not None:
@@ -171,10 +176,7 @@ def run_bench(
                 break
         if link is not None and not link.alive():
             raise WorkerError("the emulated link died during the measurement: run it again")
-        _, dialled = loopback_target(generator.target)
-        connections = procfs.outgoing_connections(generator.pids, dialled)
-        servers = sorted(procfs.listening_pids(port))
-        by_process = tuple(procfs.connections(servers, port)) if servers else ()
+        connections, by_process = _connections(generator, target)
     return BenchResult(
         target=target,
         config=config,
@@ -188,11 +190,36 @@ def run_bench(
             for step, run in zip(schedule, runs, strict=False)
         ),
         objectives=plan.objectives,
-        notes=plan.notes,
+        notes=plan.notes if security.verify else (*plan.notes, UNVERIFIED),
         without_effect=dict(plan.without_effect),
         link=checked,
         ceiling=stored_ceiling(config.load.engine),
     )
+
+
+def _through(link: RunningLink | None, security: Security, target: str) -> Security:
+    """The security of connections through a link, if there is one: the names are those of the server behind it."""
+    if link is None or not security.tls:
+        return security
+    authority, name = security.authority_at(target), security.server_name_at(target)
+    return dataclasses.replace(security, authority=authority, server_name=name)
+
+
+def _servers(target: str) -> list[int]:
+    """The processes that listen at a target, as far as the system tells."""
+    hosts, port = loopback_target(target)
+    return sorted(procfs.listening_pids(port) if port else UnixSocket.at(hosts[0].removeprefix(UNIX)).listening)
+
+
+def _connections(generator: Generator, target: str) -> tuple[int, tuple[int, ...]]:
+    """The connections that the generator has now, and those that each of the server's processes has."""
+    hosts, dialled = loopback_target(generator.target)
+    if not dialled:
+        held = UnixSocket.at(hosts[0].removeprefix(UNIX)).connections
+        return sum(held.values()), tuple(count for _, count in sorted(held.items()))
+    servers, (_, port) = _servers(target), loopback_target(target)
+    by_process = tuple(procfs.connections(servers, port)) if servers else ()
+    return procfs.outgoing_connections(generator.pids, dialled), by_process
 
 
 def _cores(workers: int) -> tuple[int, ...]:
@@ -217,6 +244,7 @@ async def bench(
     metadata: Any = None,
     proto: str | Path | None = None,
     proto_path: str | Path | Sequence[str | Path] = (),
+    security: Security = PLAINTEXT,
     engine: str | None = None,
     settings: Mapping[str, Level] | None = None,
     seed: int = 1,
@@ -233,8 +261,9 @@ async def bench(
     are sent in turn; a callable is given the number of each request, and an iterator gives the next one, as values,
     JSON or the bytes of a message: the load ends where it has no more, unless `data_options` repeat. A text that begins
     with ``@`` names a file. `metadata` is a mapping or pairs; a value is a text, or bytes for a key in ``-bin``, or a
-    list of them. `settings` are further factors by dotted name, of the client, the load and the link: the server is
-    running already. `connect_timeout_s` waits so long for a server that is about to start. Raises as :func:`run_bench`.
+    list of them. `security` is that of the connections, as :func:`grpclab.security_of` makes it. `settings` are further
+    factors by dotted name, of the client, the load and the link: the server is running already. `connect_timeout_s`
+    waits so long for a server that is about to start. Raises as :func:`run_bench`.
     """
     given: dict[str, Level] = {
         "load.requests": requests,
@@ -260,6 +289,6 @@ async def bench(
     def run() -> BenchResult:
         check_call(name, levels, data=data, proto=proto, proto_path=roots)
         call = CallRequest(name=name, data=data, options=options, metadata=pairs, proto=proto, proto_path=roots)
-        return run_bench(target, plan, call=call, seed=seed, connect_timeout_s=connect_timeout_s)
+        return run_bench(target, plan, call=call, security=security, seed=seed, connect_timeout_s=connect_timeout_s)
 
     return await asyncio.to_thread(run)

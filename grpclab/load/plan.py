@@ -24,6 +24,7 @@ from grpclab.load.reachability import await_listener
 from grpclab.load.slo import Objective, calls_for, check_enough, with_implied
 from grpclab.metrics import PERCENTILES, calls_needed
 from grpclab.system.addresses import host_port
+from grpclab.system.transport import PLAINTEXT, Security
 
 DEFAULT_CALLS = TrialConfig().load.requests or 0
 OPEN_LOOP_S = 10.0
@@ -148,8 +149,8 @@ def _refuse_server_factors(levels: Mapping[str, Level]) -> None:
         word = f"{name}={format_level(level)}"
         if name == "server.tls" and level:
             raise UsageError(
-                f"invalid {word}: bench does not speak TLS yet to a server that it did not start; measure one of the"
-                f" lab's own with it: grpclab compare basic basic --b-set {word}"
+                f"invalid {word}: expected --tls instead, since bench loads a server that is running already; measure"
+                f" what TLS costs with grpclab compare basic basic --b-set {word}"
             )
         raise UsageError(
             f"invalid {word}: expected a factor of client, load or link, since bench loads a server that is running"
@@ -239,6 +240,7 @@ def choose_call(
     *,
     wait_s: float = 0.0,
     rates: Sequence[ScheduledRate] = (),
+    security: Security = PLAINTEXT,
 ) -> CallSpec:
     """Return the call at the target; waits up to `wait_s` for a server whose reflection has the schema.
 
@@ -263,4 +265,5 @@ def choose_call(
         options=request.options,
         planned=calls_planned(config.load, rates),
         callers=config.load.concurrency,
+        security=security,
     )

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import errno
 import os
-import socket
 import ssl
 import time
 from collections.abc import Callable, Coroutine, Sequence
@@ -194,26 +193,27 @@ def await_listener(
     """
     hosts, port = loopback_target(target)
     end = clock() + wait_s
-    while all(_refuses(host, port) for host in hosts):
+    while all(reasons := [_refusal(host, port) for host in hosts]):
         if clock() >= end:
             waited = f" within {wait_s:g} s" if wait_s else ""
             raise TargetError(
-                f"nothing answers at {target}{waited} (connection refused): start a server there (`grpclab serve"
+                f"nothing answers at {target}{waited} ({reasons[0]}): start a server there (`grpclab serve"
                 " optimized`), name another target, or wait for one with --connect-timeout 30s"
             )
         sleep(LISTEN_AGAIN_S)
 
 
-def _refuses(host: str, port: int) -> bool:
+def _refusal(host: str, port: int) -> str:
+    """Return the reason why nobody listens at an address; nothing where somebody does."""
     try:
-        socket.create_connection((host, port), timeout=ANSWER_S).close()
-    except TimeoutError:
-        return False  # a full queue of connections: somebody listens
+        open_connection((host,), port, timeout_s=ANSWER_S).close()
+    except (TimeoutError, BlockingIOError):
+        return ""  # a full queue of connections: somebody listens
     except OSError as error:
         if error.errno in FILES_RUN_OUT:
-            raise TargetError(_failed(f"{host}:{port}", error).text) from None
-        return True
-    return False
+            raise TargetError(_failed(f"{host}:{port}" if port else host, error).text) from None
+        return (os.strerror(error.errno) if error.errno else str(error)).lower()
+    return ""
 
 
 # ---- while an engine connects -------------------------------------------------------------------------------------

@@ -13,11 +13,14 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
-P = ParamSpec("P")
-T = TypeVar("T")
-Work = tuple["Future[Any]", Callable[[], Any]]
+if TYPE_CHECKING:  # an application's interpreter, which loads this module, may be older than these
+    from typing import ParamSpec, TypeVar
+
+    P = ParamSpec("P")
+    T = TypeVar("T")
+    Work = tuple[Future[Any], Callable[[], Any]]
 
 LOOK_EVERY_S = 0.02
 IDLE_S = 1.0

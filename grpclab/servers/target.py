@@ -28,7 +28,7 @@ DEFAULT_START_S = 25.0
 """The wait for a server that is started, unless told otherwise."""
 
 _KINDS = ("variant", "app", "command", "address")
-_BELONGS = {
+BELONGS = {
     "app_dir": ("app",),
     "python": ("app",),
     "cwd": ("app", "command"),
@@ -75,7 +75,7 @@ class Target:
         given = [name for name in _KINDS if getattr(self, name)]
         if len(given) > 1:
             raise UsageError(f"{given[0]} and {given[1]} are both targets: give one of {', '.join(_KINDS)}")
-        for name, kinds in _BELONGS.items():
+        for name, kinds in BELONGS.items():
             value = getattr(self, name)
             if value not in ("", PLAINTEXT) and self.kind not in kinds:
                 wanted = " or ".join(_NEEDS[kind] for kind in kinds)

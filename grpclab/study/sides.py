@@ -15,8 +15,8 @@ from typing import Any
 
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.config import TrialConfig
-from grpclab.factors.effective import OF_OUR_HANDLER
 from grpclab.factors.levels import Level, format_level
+from grpclab.factors.own import is_own
 from grpclab.factors.variants import LOAD, VARIANTS
 from grpclab.load.calls.call_options import IN_TURN, DataOptions
 from grpclab.load.calls.metadata import metadata_words, parse_metadata
@@ -182,30 +182,13 @@ def _check(options: PairOptions) -> None:
 def _check_side(name: str, side: Side, given: Collection[str]) -> None:
     """`given` are the factors that were named for this side, at their defaults or not."""
     side.subject.check()
-    settings = side.config.flat()
-    foreign = sorted(
-        factor for factor in {*side.config.differences(TrialConfig()), *given} if factor.startswith("server.")
-    )
-    if foreign and (why := _not_ours(side.subject, foreign)):
-        factor, reason = why
-        raise UsageError(f"invalid {factor}={format_level(settings[factor])}: {reason.format(name.upper())}")
+    levels = side.config.flat()
+    named = {**side.config.differences(TrialConfig()), **{name: levels[name] for name in given if name in levels}}
+    if side.subject.target.own:
+        named = {name: level for name, level in named.items() if is_own(name)}
+    side.subject.check_factors(named, name.upper())
     if side.subject.call and side.subject.proto and Path(side.subject.proto).is_file():
         side.subject.call_at("127.0.0.1:1", side.config)  # the file holds the schema: no server is asked
-
-
-def _not_ours(subject: Subject, factors: Sequence[str]) -> tuple[str, str] | None:
-    """The first of these factors of a server that its target does not have, and why, about the side {}; or None."""
-    if subject.command:
-        reason = (
-            f"{factors[0]} is a factor of our own servers, and {{}} is started by a command: set it in that command"
-        )
-        return factors[0], reason
-    if subject.address:
-        return factors[0], f"{factors[0]} is a factor of a server that is started, and {{}} runs already"
-    handler = [factor for factor in factors if factor in OF_OUR_HANDLER]
-    if subject.app and handler:
-        return handler[0], f"{handler[0]} is a factor of our own greeter's handlers, and {{}} is an application"
-    return None
 
 
 def check_pair(sides: Mapping[str, Side]) -> None:

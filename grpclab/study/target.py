@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from grpclab.errors import UsageError
+from grpclab.factors import effective
 from grpclab.factors.config import TrialConfig
+from grpclab.factors.levels import Level, format_level
 from grpclab.load.calls.call_options import IN_TURN, DataOptions
 from grpclab.load.calls.metadata import metadata_words, parse_metadata
 from grpclab.load.calls.method import CallSpec
@@ -21,7 +23,7 @@ from grpclab.servers.target import Target
 from grpclab.servers.targets import ServerStart
 from grpclab.text import credentials
 
-if TYPE_CHECKING:  # the parsers of commands load this module, and must not load the analysis
+if TYPE_CHECKING:
     from grpclab.analysis.study_plan import StoredTarget
 
 STORED = ("app", "command", "address", "app_dir", "python", "cwd", "ready", "prepare", "cleanup")
@@ -99,6 +101,19 @@ class Subject:
             data_order=planned.data_order,
             data_repeat=planned.data_repeat,
         )
+
+    def stored(self) -> StoredTarget:
+        """The same for a plan."""
+        from grpclab.analysis.study_plan import StoredTarget  # the parsers of commands must not load the analysis
+
+        call = {name: value for name, value in vars(self).items() if name != "target"}
+        return StoredTarget(**call, **{name: getattr(self.target, name) for name in STORED})
+
+    def check_factors(self, given: Mapping[str, Level], who: str = "the target") -> None:
+        """Raise UsageError for the first of these factors that the target does not have; `who` is called so."""
+        for name, level in sorted(given.items()):
+            if reason := effective.not_of(self, name):
+                raise UsageError(f"invalid {name}={format_level(level)}: {reason.format(who=who)}")
 
     def started_within(self, timeout_s: float | None) -> Subject:
         """The same with another longest wait for its server; None changes nothing."""

@@ -1,13 +1,15 @@
 """The notations of a server's address, and the rule that load goes to this machine only. Pure.
 
-``HOST:PORT`` is what the rest of the package uses. Here the other ways in which people and tools write the same
-address become that: URLs (``http://localhost:50051``), gRPC's own names (``dns:///``, ``passthrough:///``,
-``ipv4:``, ``ipv6:``), the addresses that a server listens on (``0.0.0.0:50051``, ``[::]:50051``, ``:50051``).
+``HOST:PORT``, or ``unix:PATH`` for a Unix socket, is what the rest of the package uses. Here the other ways in which
+people and tools write the same address become that: URLs (``http://localhost:50051``), gRPC's own names (``dns:///``,
+``passthrough:///``, ``ipv4:``, ``ipv6:``, ``unix:///PATH``), the addresses that a server listens on
+(``0.0.0.0:50051``, ``[::]:50051``, ``:50051``).
 """
 
 from __future__ import annotations
 
 import ipaddress
+import posixpath
 import re
 
 from grpclab.errors import UsageError, invalid
@@ -21,21 +23,29 @@ _SCHEME = re.compile(
 _PLAIN = ("http", "grpc", "tcp", "dns", "passthrough", "ipv4", "ipv6")
 """Schemes behind which ``HOST:PORT`` stands."""
 _TLS = ("https", "grpcs")
-_UNIX = ("unix", "unix-abstract")
 UNIX = "unix:"
 """The beginning of a target that is a Unix socket: its path follows."""
+LONGEST_PATH = 107
+"""The longest path of a Unix socket, in bytes: what ``sockaddr_un`` holds, without its last zero."""
 
 
 def host_port(text: object) -> str:
-    """The one ``HOST:PORT`` that `text` means. Raises UsageError unless it is on this machine."""
+    """The one ``HOST:PORT``, or ``unix:PATH``, that `text` means. Raises UsageError unless it is on this machine."""
     host, port = parse(text)
+    if host.startswith(UNIX):
+        return host
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def parse(text: object) -> tuple[str, int]:
-    """Host and port; the host is ``localhost`` or a loopback address without brackets. Raises UsageError."""
+    """Host and port; the host is ``localhost`` or a loopback address without brackets. Raises UsageError.
+
+    A Unix socket is the host ``unix:PATH``, its path absolute, with the port 0.
+    """
     if not isinstance(text, str):
         raise refused(text, f"text such as {EXAMPLE!r}")
+    if match := re.fullmatch(r"unix:(?P<authority>//)?(?P<path>.*)", text.strip(), re.IGNORECASE | re.DOTALL):
+        return UNIX + _socket_path(text, match["path"], absolute=match["authority"] is not None), 0
     rest = _without_scheme(text)
     if not (match := re.fullmatch(r"(?P<host>\[[^][]*\]|[^:]*):(?P<port>\d{1,5})", rest, re.ASCII)):
         raise refused(text, _instead(rest))
@@ -54,6 +64,16 @@ def parse(text: object) -> tuple[str, int]:
         raise refused(text, expected) from None
 
 
+def _socket_path(text: str, path: str, *, absolute: bool) -> str:
+    """The absolute path of a Unix socket."""
+    if not path or path.endswith("/") or not path.isprintable() or (absolute and not path.startswith("/")):
+        raise refused(text, "unix:PATH or unix:///PATH, the path of a socket, as unix:/run/shop.sock")
+    path = posixpath.abspath(path)
+    if len(path.encode(errors="surrogateescape")) > LONGEST_PATH:
+        raise refused(text, f"a path of at most {LONGEST_PATH} bytes, which is what the system takes for a socket")
+    return path
+
+
 def _without_scheme(text: str) -> str:
     """The ``HOST:PORT`` of an address in one of its other forms."""
     rest = text.strip()
@@ -61,9 +81,9 @@ def _without_scheme(text: str) -> str:
         return rest
     scheme, rest = (match[1] or match[2]).lower(), rest[match.end() :]
     if scheme in _TLS:
-        raise refused(text, f"a server without TLS, which grpclab does not speak yet, as http://{EXAMPLE}")
-    if scheme in _UNIX:
-        raise refused(text, f"a TCP port, as {EXAMPLE}: Unix sockets cannot be loaded yet")
+        raise refused(text, f"HOST:PORT, with --tls beside it, as {EXAMPLE} --tls")
+    if scheme == "unix-abstract":
+        raise refused(text, "a socket with a path, as unix:/run/shop.sock")
     if scheme not in _PLAIN:
         raise refused(text, f"HOST:PORT, as {EXAMPLE}, alone or after {', '.join(f'{one}://' for one in _PLAIN[:2])}")
     # dns://AUTHORITY/HOST:PORT asks a name server; of the names that have a meaning here, none needs one.

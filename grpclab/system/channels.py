@@ -11,9 +11,11 @@ from __future__ import annotations
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import quote
 
 import grpc
 
+from grpclab.system.addresses import UNIX
 from grpclab.system.dialling import loopback_target, presented
 from grpclab.system.transport import PLAINTEXT, Security, host_of
 
@@ -29,6 +31,8 @@ def addresses(target: str) -> str:
     Raises UsageError for a target that is not on this machine.
     """
     hosts, port = loopback_target(target)
+    if hosts[0].startswith(UNIX):
+        return UNIX + quote(hosts[0].removeprefix(UNIX))  # a URI, for grpcio
     if not any(":" in host for host in hosts):
         return "ipv4:" + ",".join(f"{host}:{port}" for host in hosts)
     return "ipv6:" + ",".join(f"[{host if ':' in host else f'::ffff:{host}'}]:{port}" for host in hosts)
@@ -50,16 +54,18 @@ class ChannelRoute:
         grpcio has no way to trust any. Raises TargetError where that cannot work.
         """
         dialled = addresses(target)
-        options: list[tuple[str, int | str]] = [("grpc.default_authority", security.authority_at(target))]
+        authority = security.authority_at(target)
         if not security.tls:
-            return cls(dialled=dialled, credentials=None, options=options)
+            return cls(dialled=dialled, credentials=None, options=[("grpc.default_authority", authority)])
         roots, name = security.roots or _system_roots(), security.server_name_at(target)
         if not security.verify:
             roots, name = presented(target, security)
-        if name != host_of(security.authority_at(target)):
-            options.append(("grpc.ssl_target_name_override", name))
+        options: list[tuple[str, str]] = []
+        if name != host_of(authority):
+            # C-core lets a call through whose authority the certificate does not hold only where it has no port.
+            authority, options = host_of(authority), [("grpc.ssl_target_name_override", name)]
         credentials = grpc.ssl_channel_credentials(roots, security.key, security.certificate)
-        return cls(dialled=dialled, credentials=credentials, options=options)
+        return cls(dialled=dialled, credentials=credentials, options=[("grpc.default_authority", authority), *options])
 
 
 def open_channel(target: str, *, security: Security = PLAINTEXT, options: Options = ()) -> grpc.Channel:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import cast
 
 from grpclab.errors import TargetError
-from grpclab.system.addresses import is_loopback, parse, refused
+from grpclab.system.addresses import UNIX, is_loopback, parse, refused
 from grpclab.system.transport import Security
 
 HANDSHAKE_S = 1.0
@@ -21,7 +21,10 @@ HANDSHAKE_S = 1.0
 
 
 def loopback_target(text: object) -> tuple[tuple[str, ...], int]:
-    """The addresses to dial and the port that `text` means. Raises UsageError unless all are on this machine."""
+    """The addresses to dial and the port that `text` means. Raises UsageError unless all are on this machine.
+
+    A Unix socket is the one address ``unix:PATH``, with the port 0.
+    """
     host, port = parse(text)
     if host != "localhost":
         return (host,), port
@@ -47,10 +50,23 @@ def open_connection(addresses: Sequence[str], port: int, *, timeout_s: float) ->
     failures: list[OSError] = []
     for address in addresses:
         try:
-            return socket.create_connection((address, port), timeout=timeout_s)
+            return _connected(address, port, timeout_s)
         except OSError as error:
             failures.append(error)
     raise failures[0]
+
+
+def _connected(address: str, port: int, timeout_s: float) -> socket.socket:
+    if not address.startswith(UNIX):
+        return socket.create_connection((address, port), timeout=timeout_s)
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        made.settimeout(timeout_s)
+        made.connect(address.removeprefix(UNIX))
+    except BaseException:
+        made.close()
+        raise
+    return made
 
 
 def presented(target: str, security: Security) -> tuple[bytes, str]:

@@ -1,4 +1,4 @@
-"""The kernel's view of a process: CPU time over all its threads, memory, TCP connections.
+"""The kernel's view of a process: CPU time over all its threads, memory, connections.
 
 Taken from outside, so that nothing has to be asked of the process itself. Linux gives everything; elsewhere
 psutil gives what it can.
@@ -7,9 +7,12 @@ psutil gives what it can.
 from __future__ import annotations
 
 import contextlib
+import os
 import time
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -100,6 +103,60 @@ def connections(pids: Sequence[int], port: int, *, excluding: Collection[int] = 
             )
         )
     return counts
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnixSocket:
+    """The ends of a Unix socket's connections on the side of its server, by process."""
+
+    listening: frozenset[int]
+    """The processes that listen on it; those of other users may be missing."""
+    connections: Mapping[int, int]
+    """Established connections, a count for each process that holds some."""
+
+    @classmethod
+    def at(cls, path: str, root: Path = Path("/")) -> UnixSocket:
+        """The socket of this path now; nothing of it where the system does not tell."""
+        listening, connected = _unix_inodes(path, root)
+        owners: set[int] = set()
+        counts: Counter[int] = Counter()
+        for folder in (root / "proc").glob("[0-9]*/fd") if listening or connected else ():
+            held = _socket_inodes(folder)
+            owners |= {int(folder.parent.name)} if held & listening else set()
+            counts[int(folder.parent.name)] += len(held & connected)
+        return cls(listening=frozenset(owners), connections={pid: count for pid, count in counts.items() if count})
+
+
+_ACCEPTS, _CONNECTED = 0x10000, 3
+"""The flag and the state of a socket in ``/proc/net/unix`` (SO_ACCEPTCON, SS_CONNECTED)."""
+
+
+def _unix_inodes(path: str, root: Path) -> tuple[set[int], set[int]]:
+    """The inodes of the sockets with this path that listen, and of those that are connected."""
+    listening: set[int] = set()
+    connected: set[int] = set()
+    try:
+        lines = (root / "proc/net/unix").read_text(errors="surrogateescape").splitlines()
+    except OSError:
+        return listening, connected
+    for line in lines[1:]:
+        _, _, _, flags, _, state, inode, *name = line.split(maxsplit=7)
+        if name == [path]:
+            if int(flags, 16) & _ACCEPTS:
+                listening.add(int(inode))
+            elif int(state, 16) == _CONNECTED:
+                connected.add(int(inode))
+    return listening, connected
+
+
+def _socket_inodes(folder: Path) -> set[int]:
+    """The inodes of the sockets that a process holds; none of one that is gone, or another user's."""
+    found = set()
+    with contextlib.suppress(OSError):
+        for name in os.listdir(folder):
+            with contextlib.suppress(OSError, ValueError):
+                found.add(int(os.readlink(folder / name).removeprefix("socket:[").removesuffix("]")))
+    return found
 
 
 def outgoing_connections(pids: Collection[int], port: int) -> int:

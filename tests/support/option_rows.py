@@ -109,6 +109,34 @@ CALL_ROWS: dict[str, list[Row]] = {
 }
 
 
+SECURITY_ROWS: dict[str, list[Row]] = {
+    "tls": [Acts(words="--tls", proof="security.tls")],
+    "cacert": [
+        Acts(words="--cacert ca.pem", proof="security.tls"),
+        Acts(words="--cacert ca.pem", proof="security.options"),
+        Refused(words="--cacert nothing.pem", where="invalid --cacert=nothing.pem: expected a file in PEM"),
+        Refused(words="--cacert metadata.txt", where="expected a certificate in PEM"),
+        Refused(words="--cacert ca.pem --insecure-skip-verify", where="expected no --insecure-skip-verify"),
+    ],
+    "cert": [
+        Acts(words="--cert client.pem --key client.key", proof="security.certificate"),
+        Refused(words="--cert client.pem", where="expected --key with it"),
+    ],
+    "key": [
+        Acts(words="--cert client.pem --key client.key", proof="security.key"),
+        Refused(words="--key client.key", where="expected --cert with it"),
+        Refused(words="--cert client.pem --key client.pem", where="expected a private key in PEM"),
+    ],
+    "server_name": [
+        Acts(words="--server-name shop", proof="security.server_name", after="--tls"),
+        Refused(words="--server-name shop", where="expected --tls with it"),
+        Refused(words="--tls --server-name a/b", where="expected a host's name"),
+    ],
+    "authority": [Acts(words="--authority shop", proof="security.authority")],
+    "insecure_skip_verify": [Acts(words="--insecure-skip-verify", proof="security.verify")],
+}
+
+
 def in_compare(rows: Mapping[str, list[Row]]) -> dict[str, list[Row]]:
     """The same between two variants, and refused between two stored results."""
 
@@ -180,12 +208,13 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "settings": [
             Acts(words="--set load.requests=7", proof="config.load.requests"),
             Refused(words="--set server.threads=1", where="grpclab serve basic --set server.threads=1"),
-            Refused(words="--set server.tls=true", where="does not speak TLS yet"),
+            Refused(words="--set server.tls=true", where="expected --tls instead"),
             NoEffect(words="--set client.connections=9", name="client.connections"),
         ],
         "config": [Acts(words="--config bench.toml", proof="config.load.requests")],
         "target": [Acts(words="localhost:7", proof="target")],
         **CALL_ROWS,
+        **SECURITY_ROWS,
         "connect_timeout": [Acts(words="--connect-timeout 7", proof="connect_timeout_s")],
         **LOAD_ROWS,
         "arrival": [

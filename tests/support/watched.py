@@ -28,6 +28,7 @@ from grpclab.study import comparing, pilot, stored_comparison
 from grpclab.study.model import Manifest
 from grpclab.text import credentials
 from tests.support.bench_results import result
+from tests.support.certificates import Authority
 
 Observed = dict[str, Any]
 
@@ -74,6 +75,7 @@ class Watched:
         (folder / "metadata.txt").write_text("tenant = a  \n# a comment\n")
         (folder / "a.proto").write_text(PROTO)
         (folder / "a.binpb").write_bytes(b"")
+        Authority(folder).issue("client", "client@example.org")
         (folder / "explore.ipynb").write_text("one's own")
         (folder / "bench.toml").write_text("requests = 7\n")
         (folder / "study.toml").write_text(STUDY)

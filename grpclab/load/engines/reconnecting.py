@@ -21,6 +21,7 @@ from grpclab.load.engines.engine import Counters
 from grpclab.load.engines.http2_protocol import Http2Protocol, WireCall
 from grpclab.load.reachability import FILES_RUN_OUT, system_text
 from grpclab.status import NOT_ENDED
+from grpclab.system.addresses import UNIX
 
 CONNECT_TIMEOUT_S = 20.0
 """Longest attempt to connect, C-core's own; a call's deadline does not end the attempt, only the call."""
@@ -151,15 +152,18 @@ class ReconnectingConnection:
 
         No name is looked up here: the addresses have been judged before.
         """
-        settings, nobody = self.settings, None
+        settings, nobody, loop = self.settings, None, asyncio.get_running_loop()
+        name = settings.server_name if settings.tls else None
         for address in settings.addresses:
             try:
-                transport, _ = await asyncio.get_running_loop().create_connection(
-                    lambda: protocol,
-                    address,
-                    settings.port,
-                    ssl=settings.tls,
-                    server_hostname=settings.server_name if settings.tls else None,
+                if address.startswith(UNIX):
+                    path = address.removeprefix(UNIX)
+                    transport, _ = await loop.create_unix_connection(
+                        lambda: protocol, path, ssl=settings.tls, server_hostname=name
+                    )
+                    return transport
+                transport, _ = await loop.create_connection(
+                    lambda: protocol, address, settings.port, ssl=settings.tls, server_hostname=name
                 )
             except OSError as error:
                 if isinstance(error, ssl.SSLError):

@@ -19,14 +19,14 @@ RENAMED = {
     "timeout": "deadline",
     "protoset": "proto",
     "import-paths": "proto-path",
+    "cname": "server-name",
+    "skipTLS": "insecure-skip-verify",
 }
 """Keys of ghz that mean the same as another one of bench."""
 TIMES = ("duration", "max-duration", "timeout", "connect-timeout", "keepalive", "load-step-duration")
-_TLS = "grpclab does not speak TLS yet"
 _STREAM = "a server streaming call ends when the server ends it"
 _ANY = "grpclab has no such setting"
 REFUSED = {
-    **dict.fromkeys(("skipTLS", "cacert", "cert", "key", "cname"), _TLS),
     **dict.fromkeys(
         ("stream-interval", "stream-call-duration", "stream-call-count", "stream-dynamic-messages"), _STREAM
     ),
@@ -44,16 +44,16 @@ REFUSED = {
     "cpus": "write workers, the number of generator processes",
     "duration-stop": "calls under way at the end of the window get 3 s more",
     "enable-compression": "requests are sent uncompressed",
-    **dict.fromkeys(
-        ("authority", "lb-strategy", "debug", "name", "tags", "max-recv-message-size", "max-send-message-size"), _ANY
-    ),
+    **dict.fromkeys(("lb-strategy", "debug", "name", "tags", "max-recv-message-size", "max-send-message-size"), _ANY),
     **dict.fromkeys(("disable-template-functions", "disable-template-data"), "templates in data are always filled in"),
 }
 """Keys of ghz that cannot act, and why."""
+_OF_TLS = ("skipTLS", "cacert", "cert", "key", "cname")
 _SCHEDULE = ("load-start", "load-end", "load-step", "load-step-duration")
 KEYS = frozenset((*RENAMED, *REFUSED, *_SCHEDULE, "insecure", "async", "count-errors", "keepalive", "load-schedule"))
 """The keys of a ghz configuration for which bench has no flag."""
 _MAYBE_UNSET = KEYS | {"duration", "proto", "data", "data-file", "metadata", "output", "connect-timeout"}
+_MAYBE_UNSET |= {"cacert", "cert", "key", "authority"}
 
 
 def translated(tables: Mapping[str, Any], name: str, *, bare_times: bool) -> dict[str, Any]:
@@ -95,8 +95,13 @@ def _translate(out: dict[str, Any], tables: Mapping[str, Any], key: str, value: 
         raise _refused(name, key, value, "load-schedule=step as well")
     elif key == "async" and not {"rps", "rate", "load-schedule"} & tables.keys():
         raise _refused(name, key, value, "a rate as well: calls are then sent when they are due")
-    elif key == "insecure" and value is not True:
-        raise _refused(name, key, value, f"true: {_TLS}")
+    elif key == "insecure":
+        if not isinstance(value, bool):
+            raise _refused(name, key, value, "true or false")
+        if value and (of_tls := next((one for one in _OF_TLS if one in tables), None)):
+            raise _refused(name, key, value, f"false beside {of_tls}, which belongs to TLS")
+        if not value:
+            out["tls"] = True
     # insecure = true and count-errors = true are what bench does anyway.
 
 

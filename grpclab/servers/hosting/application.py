@@ -32,6 +32,7 @@ from grpclab.factors.levels import Level, format_level
 from grpclab.servers import elastic
 from grpclab.servers.hosting import host
 from grpclab.servers.process.launcher import COMMAND_TIMEOUT_S, RunningServer, launched
+from grpclab.servers.process.server_messages import ServerProgram
 from grpclab.system.channels import open_channel
 from grpclab.system.temporary import TemporaryFolder
 from grpclab.system.transport import PLAINTEXT, Security
@@ -69,6 +70,9 @@ class ApplicationOrder:
     """Holds the certificate and its key; "" for no TLS."""
     elastic: str = ""
     """The path of the module of the pool that lends spare threads."""
+    cwd: str = ""
+    timeout_s: float = COMMAND_TIMEOUT_S
+    """The time within which it has to answer: what it waits for then is in its log."""
 
 
 def check_application(app: str, name: str = "app") -> None:
@@ -117,6 +121,7 @@ def launch_application(
     arguments: Mapping[str, str] | None = None,
     alternatives: Sequence[Mapping[str, str]] = (),
     app_dir: str = "",
+    cwd: str = "",
     python: str = "",
     cpus: Collection[int] | None = None,
     log_path: Path | None = None,
@@ -128,9 +133,10 @@ def launch_application(
     """Host an application on loopback until the block is left.
 
     `arguments` are the user's own factors ``arg.NAME``, without ``arg.``; `alternatives` those of other trials, which
-    are looked at before anything is registered. `python` is the interpreter, by default our own. `env` changes the
-    environment; None unsets a variable. It must answer within `timeout_s`. Raises UsageError for what cannot be right,
-    ServerError where the application raises an exception.
+    are looked at before anything is registered. It runs in the folder `cwd`, and is imported from `app_dir`, by default
+    the same. `python` is the interpreter, by default our own. `env` changes the environment; None unsets a variable. It
+    must answer within `timeout_s`. Raises UsageError for what cannot be right, ServerError where the application raises
+    an exception.
     """
     check_application(app)
     check_factors(config)
@@ -147,7 +153,7 @@ def launch_application(
             folder, security = str(certificates), Security(tls=True, roots=(certificates / "ca.pem").read_bytes())
         order = ApplicationOrder(
             app=app,
-            app_dir=application_folder(app_dir),
+            app_dir=application_folder(app_dir or cwd),
             settings=settings,
             arguments=dict(arguments or {}),
             alternatives=tuple(alternatives),
@@ -155,6 +161,8 @@ def launch_application(
             port=port,
             tls_folder=folder,
             elastic=os.path.abspath(elastic.__file__),
+            cwd=application_folder(cwd, "cwd"),
+            timeout_s=timeout_s,
         )
         server = stack.enter_context(
             launched(
@@ -177,6 +185,20 @@ def launch_application(
         server.stop()
         if server.trouble:
             log.warning("%s", server.trouble)
+        if server.program_at_end is not None:
+            late, changed = program_changes(server.program, server.program_at_end)
+            if late:
+                log.info("%s imported after it had registered: %s", app, ", ".join(late))
+            if changed:
+                log.warning("the files of %s changed while it ran: %s", app, ", ".join(changed))
+
+
+def program_changes(before: ServerProgram, after: ServerProgram) -> tuple[list[str], list[str]]:
+    """The files of a program that are there only `after`, and those whose content is another one then."""
+    known = {file.name: {other.sha256 for other in before.files if other.name == file.name} for file in before.files}
+    late = {file.name for file in after.files if file.name not in known}
+    changed = {file.name for file in after.files if file.name in known and file.sha256 not in known[file.name]}
+    return sorted(late), sorted(changed)
 
 
 def health_status(target: str, security: Security = PLAINTEXT) -> str:

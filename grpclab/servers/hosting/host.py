@@ -42,6 +42,8 @@ MARK = b"\x1e"
 DRAIN_S = 5.0
 CLOSE_S = 5.0
 """So long the application's ``close()`` may take."""
+LATE_SHARE = 0.6
+"""Of the time within which a server has to answer: an application that has not registered then is told in the log."""
 OLDEST_GRPCIO = (1, 60)
 HEALTH = "grpc.health.v1.Health"
 REFLECTION = ("grpc.reflection.v1alpha.ServerReflection", "grpc.reflection.v1.ServerReflection")
@@ -237,7 +239,7 @@ class _Files:
 
     def failure(self, what: str, error: BaseException) -> _FailedError:
         """The error about an exception of the application: its type and text, and the last line of its own."""
-        text = " ".join(str(error).split())
+        text = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())
         line = self.last_line(error)
         said = f"{type(error).__name__}{f': {text}' if text else ''}"
         trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
@@ -513,6 +515,9 @@ class _Server:
     def __init__(self, order: SimpleNamespace, parent: _Parent) -> None:
         self.order, self._parent = order, parent
         self.files = _Files(order.app_dir, order.app)
+        self._late = threading.Timer(LATE_SHARE * order.timeout_s, self._tell_where)
+        self._late.daemon = True
+        self._late.start()
         self.register = load(order, self.files)
         for arguments in (order.arguments, *order.alternatives):
             self.arguments = bind(self.register, order, arguments)
@@ -524,6 +529,12 @@ class _Server:
         self._closing: Any = None
         """What `register` returned."""
         self._ended = threading.Lock()
+
+    def _tell_where(self) -> None:
+        """Write to the log where the application is that does not come to an end with its registration."""
+        frame = sys._current_frames().get(threading.main_thread().ident or 0)
+        line = self.files.own_line(traceback.walk_stack(frame)) if frame is not None else ""
+        tell(f"{self.order.app} has not registered after {self._late.interval:g} s{f': {line}' if line else ''}")
 
     @property
     def sync(self) -> bool:
@@ -643,6 +654,7 @@ class _Server:
     def announce(self, port: int) -> None:
         """Tell the parent that the server answers, and what it is."""
         assert self._added is not None
+        self._late.cancel()
         self._parent.say(
             "ServerListening",
             port=port,
@@ -895,6 +907,7 @@ def main() -> NoReturn:
     raise_open_files()
     order = parent.order()
     try:
+        os.chdir(order.cwd)
         count = order.settings["processes"] or (
             len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         )

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-from grpclab.analysis.study_plan import PlannedComparison, StoredTarget, StudyPlan
+from grpclab.analysis.study_plan import PlannedComparison, StudyPlan
 from grpclab.errors import UsageError
 from grpclab.factors.config import LoadConfig, TrialConfig
 from grpclab.factors.effective import unknown_factors
@@ -14,7 +14,6 @@ from grpclab.factors.levels import Level
 from grpclab.metrics import metric_named, metric_words
 from grpclab.study.designs.design import Configurations, argument_rows, headline
 from grpclab.study.sides import A, B, Side
-from grpclab.study.target import STORED, Subject
 
 SCENARIO = "compare"
 CLOSED, OPEN = "throughput_rps", "latency_p99_s"
@@ -54,7 +53,7 @@ def plan(sides: Mapping[str, Side], *, blocks: int, delta: float) -> StudyPlan:
         left_out=tuple(left_out.values()),
         aa=PlannedComparison(),
         without_aa=True,
-        subjects={name: _stored(side.subject) for name, side in sides.items()},
+        subjects={name: side.subject.stored() for name, side in sides.items()},
     )
 
 
@@ -62,11 +61,6 @@ def _known_settings(side: Side) -> dict[str, Level]:
     settings = side.config.differences(TrialConfig())
     unknown = unknown_factors(side.subject, settings)
     return {factor: level for factor, level in settings.items() if factor not in unknown}
-
-
-def _stored(subject: Subject) -> StoredTarget:
-    call = {name: value for name, value in vars(subject).items() if name != "target"}
-    return StoredTarget(**call, **{name: getattr(subject.target, name) for name in STORED})
 
 
 def too_few_calls(sides: Mapping[str, Side]) -> dict[str, str]:

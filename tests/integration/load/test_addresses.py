@@ -7,6 +7,7 @@ import ipaddress
 import re
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -79,6 +80,17 @@ def test_an_address_may_be_written_in_many_ways(
     assert loopback_target(text) == (hosts, int(meant.rpartition(":")[2]))
 
 
+@pytest.mark.parametrize("text", ["unix:/run/s", "unix:///run/s", "UNIX:/run/x/../s", " unix:/run/s\n"])
+def test_a_unix_socket_may_be_written_in_several_ways(text: str) -> None:
+    assert host_port(text) == "unix:/run/s"
+    assert loopback_target(text) == (("unix:/run/s",), 0)
+
+
+def test_a_relative_path_is_one_of_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert host_port("unix:s") == f"unix:{tmp_path}/s"
+
+
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
@@ -95,11 +107,13 @@ def test_an_address_may_be_written_in_many_ways(
         ("localhost:7/path", "HOST:PORT"),
         ("http://user:word@localhost:7", "HOST:PORT"),
         ("ipv4:127.0.0.1:7,127.0.0.2:8", "HOST:PORT"),
-        ("https://localhost:7", "without TLS"),
-        ("grpcs://localhost:7", "without TLS"),
-        ("unix:/tmp/s", "TCP port"),
-        ("unix:///tmp/s", "TCP port"),
-        ("unix-abstract:s", "TCP port"),
+        ("https://localhost:7", "--tls"),
+        ("grpcs://localhost:7", "--tls"),
+        ("unix:", "unix:PATH"),
+        ("unix:/run/", "unix:PATH"),
+        ("unix://run/s", "unix:///PATH"),
+        ("unix:/" + "s" * 107, "at most 107 bytes"),
+        ("unix-abstract:s", "unix:/run/shop.sock"),
         ("xds:///service", "HOST:PORT"),
         ("10.0.0.1:50051", "on this machine"),
         ("10.0.0.1", "HOST:PORT"),
@@ -186,7 +200,7 @@ def test_whatever_is_written_is_refused_or_means_this_machine(text: str) -> None
         assert len(str(error).splitlines()) == 1  # noqa: PT017
         return
     hosts, port = loopback_target(text)
-    assert all(ipaddress.ip_address(host).is_loopback for host in hosts)
-    assert 0 < port < 65536
+    assert all(host.startswith("unix:/") or ipaddress.ip_address(host).is_loopback for host in hosts)
+    assert 0 < port < 65536 or meant.startswith("unix:/")
     assert host_port(meant) == meant
     assert loopback_target(meant) == (hosts, port)

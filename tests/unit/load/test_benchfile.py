@@ -29,9 +29,10 @@ FLAGS = {
         "call",
         "data",
         "proto",
+        *("cacert", "cert", "key", "server_name", "authority"),
     ],
     "lists": ["metadata", "proto_path"],
-    "switches": ["quiet"],
+    "switches": ["quiet", "tls", "insecure_skip_verify"],
 }
 
 
@@ -111,6 +112,15 @@ def test_the_flags_names_are_read_in_json() -> None:
         ({"total": 100, "duration": "10s"}, {"duration": "10s"}),  # ghz ignores the total then
         ({"total": 100, "max-duration": "10s"}, {"requests": "100", "duration": "10s"}),
         ({"total": 100, "duration": "0s", "rps": 0}, {"requests": "100"}),
+        (
+            {"cacert": "a.pem", "cname": "shop", "insecure": False},
+            {"tls": True, "cacert": "a.pem", "server_name": "shop"},
+        ),
+        (
+            {"skipTLS": True, "cert": "c.pem", "key": "c.key", "authority": "shop"},
+            {"insecure_skip_verify": True, "cert": "c.pem", "key": "c.key", "authority": "shop"},
+        ),
+        ({"insecure": True, "cacert": "", "cert": "", "key": "", "cname": "", "skipTLS": False, "authority": ""}, {}),
         ({"protoset": "shop.binpb"}, {"proto": "shop.binpb"}),
         ({"data": [{"a": 1.50}]}, {"data": [{"a": Number("1.5")}]}),
         (
@@ -131,7 +141,8 @@ def test_what_cannot_act_is_refused_with_the_reason(key: str) -> None:
 @pytest.mark.parametrize(
     ("tables", "why"),
     [
-        ({"insecure": False}, "invalid insecure=False: expected true: grpclab does not speak TLS yet"),
+        ({"insecure": "no"}, "invalid insecure=no: expected true or false"),
+        ({"insecure": True, "cacert": "a.pem"}, "invalid insecure=True: expected false beside cacert"),
         ({"async": True}, "invalid async=True: expected a rate as well"),
         ({"load-schedule": "line"}, "invalid load-schedule=line: expected step or const"),
         ({"load-schedule": "step", "load-start": 5}, "load-schedule=step needs load-end as well"),

@@ -1,0 +1,108 @@
+"""The options that name a target: an application, a command, an address, and what belongs to each."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from grpclab.errors import UsageError
+
+if TYPE_CHECKING:
+    from grpclab.servers.target import Target
+
+KINDS = {"app": "app", "command": "cmd", "address": "address"}
+"""The options' names for the kinds of targets."""
+OF_A_SIDE = {"python": "python", "app_dir": "dir"}
+"""Fields of a target that a side may have for itself, with the option's name behind the side's."""
+FURTHER = ("python", "app_dir", "cwd", "ready", "prepare", "cleanup")
+MEANINGS = {
+    "app": ("MODULE:NAME", "{whose} application: a function that registers servicers on a server"),
+    "cmd": ("COMMAND", "starts {whose} server; {{port}} in it becomes a free port"),
+    "address": ("HOST:PORT", "{whose} server, which runs already: blocks are reconnections"),
+    "python": ("PATH", "the interpreter that hosts {whose} application (default: this one)"),
+    "app-dir": ("DIR", "the folder that {whose} application is imported from (default: the working folder)"),
+    "dir": ("DIR", "the folder that {whose} application is imported from"),
+    "cwd": ("DIR", "the folder in which the server runs"),
+    "ready": ("HOW", "when a command's server is ready: tcp, health or log:REGEX (default: tcp)"),
+    "prepare": ("COMMAND", "run before each start of the server; its exit code counts"),
+    "cleanup": ("COMMAND", "run after each stop of the server"),
+}
+
+
+def add_target_options(group: Any, *, sides: Sequence[str] = (), leave_out: Sequence[str] = ()) -> None:
+    """Add the options of a target, and those of each side of a comparison; what `leave_out` names is left out."""
+    whose = "the" if not sides else "both sides'"
+    for option in ("app", "cmd", "address", "python", "app-dir", "cwd", "ready", "prepare", "cleanup"):
+        if option not in leave_out:
+            _add(group, option, option, whose)
+    for side in sides:
+        for option in (*KINDS.values(), *OF_A_SIDE.values()):
+            _add(group, f"{side}-{option}", option, f"{side.upper()}'s")
+
+
+def _add(group: Any, option: str, kind: str, whose: str) -> None:
+    metavar, meaning = MEANINGS[kind]
+    group.add_argument(f"--{option}", metavar=metavar, help=meaning.format(whose=whose))
+
+
+def names(sides: Sequence[str] = ()) -> tuple[str, ...]:
+    """The destinations of the options that :func:`add_target_options` adds."""
+    common = (*KINDS.values(), *FURTHER)
+    return (*common, *(f"{side}_{option}" for side in sides for option in (*KINDS.values(), *OF_A_SIDE.values())))
+
+
+def target_given(options: argparse.Namespace, side: str = "") -> tuple[Target, str] | None:
+    """The target that the options of a side, or of both, name, and the option that named it; None for none.
+
+    An option of a side goes before one of both. Raises UsageError.
+    """
+    from grpclab.servers.target import Target
+
+    own = {field: f"{side}_{option}" for field, option in KINDS.items()} if side else {}
+    both = dict(KINDS)
+    given: list[tuple[str, str]] = []
+    for words in (own, both):
+        if not given:
+            given = [(field, option) for field, option in words.items() if getattr(options, option, None) is not None]
+    if not given:
+        return None
+    if len(given) > 1:
+        first, second = (_flag(option) for _, option in given[:2])
+        raise UsageError(f"{first} and {second} both name {'the target' if not side else side.upper()}: give one")
+    field, option = given[0]
+    text = getattr(options, option)
+    if not text:
+        raise UsageError(f"{_flag(option)} is empty: expected {MEANINGS[KINDS[field]][0]}")
+    further = {}
+    for name in FURTHER:
+        own_option = f"{side}_{OF_A_SIDE[name]}" if side and name in OF_A_SIDE else ""
+        value = getattr(options, own_option, None) if own_option else None
+        value = getattr(options, name, None) if value is None else value
+        if value and _belongs(name, field, of_a_side=bool(own_option and getattr(options, own_option, None))):
+            further[name] = value
+    return Target(**{field: text}, **further), _flag(option)
+
+
+def _belongs(name: str, kind: str, *, of_a_side: bool) -> bool:
+    """Whether an option is for a kind of target; one of both sides may be for the other side alone."""
+    from grpclab.servers.target import BELONGS
+
+    return of_a_side or kind in BELONGS[name]
+
+
+def refuse_unused(options: argparse.Namespace, targets: Sequence[Target], sides: Sequence[str] = ()) -> None:
+    """Raise UsageError for an option that none of the targets has a use for."""
+    from grpclab.servers.target import BELONGS
+
+    kinds = {target.kind for target in targets}
+    for name in FURTHER:
+        options_of = [name, *(f"{side}_{OF_A_SIDE[name]}" for side in sides if name in OF_A_SIDE)]
+        for option in options_of:
+            if getattr(options, option, None) and not kinds & set(BELONGS[name]):
+                wanted = " or ".join(f"--{KINDS[kind]}" for kind in BELONGS[name])
+                raise UsageError(f"{_flag(option)} cannot be used here: it belongs to {wanted}")
+
+
+def _flag(option: str) -> str:
+    return f"--{option.replace('_', '-')}"

@@ -1,0 +1,255 @@
+"""An application, hosted: what `register` gets and may do, what is added, what is told, and how it ends."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+
+from grpclab.errors import GrpclabError, ServerError, UsageError
+from grpclab.factors.config import ServerConfig
+from grpclab.load.peer_probe import server_settings
+from grpclab.servers.hosting.application import launch_application
+from grpclab.servers.process.launcher import RunningServer
+from tests.support.applications import ask, ask_at_once, services_at, write
+from tests.support.processes import gone, until
+
+HEALTH, REFLECTION = "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"
+SYNC, ASYNCIO = ServerConfig(), ServerConfig(implementation="asyncio")
+OWN = {"shelf": "a b", "depth": "7"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("app"))
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("ended") / "ended"
+
+
+@pytest.fixture(scope="module")
+def sync_server(folder: Path, ended: Path) -> Iterator[RunningServer]:
+    """A server of threads that some tests share."""
+    config = ServerConfig(threads=2, max_concurrent_streams=7, adaptive_window=False, window_kib=128)
+    env = {"ENDED_FILE": str(ended)}
+    with launch_application("telling:register", config, arguments=OWN, app_dir=str(folder), env=env) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def asyncio_server(folder: Path, ended: Path) -> Iterator[RunningServer]:
+    """A server on uvloop, with TLS, that some tests share."""
+    config = ServerConfig(implementation="asyncio", event_loop="uvloop", threads=2, tls=True)
+    env = {"ENDED_FILE": str(ended)}
+    with launch_application(
+        "telling:register_async", config, app_dir=str(folder), cwd=str(folder.parent), env=env
+    ) as server:
+        yield server
+
+
+def test_register_gets_the_real_server_and_its_parameters_once(sync_server: RunningServer) -> None:
+    (registered,) = ask(sync_server)["registered"]
+    given = {"threads": 2, "shelf": "a b", "depth": 7}
+    assert registered == {"kind": "sync", "given": given, "cwd": os.getcwd()}
+
+
+def test_an_application_of_package_greet_runs_in_a_process_without_our_own(sync_server: RunningServer) -> None:
+    fact = ask(sync_server)
+    assert fact["ours"] == []
+    assert fact["pid"] == sync_server.pids[0] != os.getpid()
+
+
+def test_health_and_reflection_are_added_where_the_application_has_none(sync_server: RunningServer) -> None:
+    assert services_at(sync_server) == {"greet.GreeterService", HEALTH, REFLECTION}
+    assert not sync_server.own_health
+
+
+def test_the_descriptors_come_with_the_answer(sync_server: RunningServer) -> None:
+    (file,) = (FileDescriptorProto.FromString(text) for text in sync_server.descriptors)
+    assert file.package == "greet"
+    assert [service.name for service in file.service] == ["GreeterService", "Other"]
+
+
+def test_the_files_and_versions_are_the_programs_identity(sync_server: RunningServer, folder: Path) -> None:
+    files = {file.name: file for file in sync_server.program.files}
+    assert set(files) == {"greet_pb2.py", "greet_pb2_grpc.py", "telling.py"}
+    assert files["telling.py"].bytes == (folder / "telling.py").stat().st_size
+    assert set(sync_server.program.versions) == {"python", "grpcio", "protobuf"}
+
+
+def test_what_the_application_prints_is_in_its_log(sync_server: RunningServer) -> None:
+    assert "a line that the application prints" in sync_server.log_path.read_text()
+
+
+def test_threads_bound_the_calls_inside_a_server_of_threads(sync_server: RunningServer) -> None:
+    assert max(fact["inside"] for fact in ask_at_once(sync_server, 8, id_=20)) <= 2
+
+
+def test_channel_arguments_take_effect(sync_server: RunningServer) -> None:
+    settings = server_settings(sync_server.target)
+    assert settings.max_concurrent_streams == 7
+    assert settings.initial_window_size == 128 * 1024
+
+
+def test_an_async_register_gets_the_asyncio_server(asyncio_server: RunningServer, folder: Path) -> None:
+    fact = ask(asyncio_server)
+    assert fact["registered"] == [{"kind": "aio", "given": {}, "cwd": str(folder.parent)}]
+    assert fact["thread"] == "MainThread"
+
+
+def test_plain_handlers_of_an_asyncio_server_run_in_as_many_threads_as_the_factor_says(
+    asyncio_server: RunningServer,
+) -> None:
+    facts = ask_at_once(asyncio_server, 8, service="greet.Other", id_=20)
+    assert max(fact["inside"] for fact in facts) <= 2
+    assert {fact["thread"] for fact in facts} <= {"handler_0", "handler_1"}
+    assert asyncio_server.threaded == ("/greet.Other/Tell",)
+
+
+def test_what_is_imported_later_is_known_in_the_end_and_the_application_is_closed(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended = tmp_path / "ended"
+    caplog.set_level(logging.INFO)
+    env = {"ENDED_FILE": str(ended), "PATH": None}
+    with launch_application("telling:register_async", ASYNCIO, app_dir=str(folder), env=env) as server:
+        assert "late_part.py" not in {file.name for file in server.program.files}
+        ask(server)
+        assert not ended.exists()
+    assert ended.read_text() == "aclosed "
+    assert server.program_at_end is not None
+    assert "late_part.py" in {file.name for file in server.program_at_end.files}
+    assert "late_part.py" in caplog.text
+
+
+def test_a_plain_object_is_closed_after_the_drain(folder: Path, tmp_path: Path) -> None:
+    ended = tmp_path / "ended"
+    env = {"ENDED_FILE": str(ended)}
+    with launch_application(
+        "telling:register", ServerConfig(processes=2, spare_threads=3), arguments=OWN, app_dir=str(folder), env=env
+    ) as server:
+        pids = set()
+        assert until(lambda: pids.add(ask(server)["pid"]) or len(pids) == 2)
+        assert set(server.pids) == pids
+        assert len(ask(server)["registered"]) == 1
+        words = [" ".join(psutil.Process(pid).cmdline()) for pid in server.pids]
+        assert all(word.endswith("host.py") for word in words)  # spawned: a forked one has its parent's arguments too
+        assert len({psutil.Process(pid).ppid() for pid in server.pids}) == 1
+        processes = [psutil.Process(pid) for pid in server.pids]
+    assert ended.read_text() == "closed closed "
+    assert all(map(gone, processes))
+
+
+def test_the_applications_own_health_and_reflection_stay_the_only_ones(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with launch_application("telling:with_own_health", SYNC, app_dir=str(folder)) as server:
+        assert services_at(server) == {"only.this.Service"}
+        assert server.own_health
+        assert server.health == "NOT_SERVING"
+    assert "NOT_SERVING" in caplog.text
+
+
+def refusal(kind: type[GrpclabError], app: str, folder: Path, config: ServerConfig = SYNC, **options: Any) -> str:
+    """The one line in which a start ends."""
+    with pytest.raises(kind) as refused, launch_application(app, config, app_dir=str(folder), **options):
+        pass
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "part"),
+    [
+        ("with_a_port", SYNC, "it adds a port (telling.py, line "),
+        ("with_a_start", ASYNCIO, "it starts the server (telling.py, line "),
+        ("with_async_handlers", SYNC, "the handler of /greet.GreeterService/Tell is async def"),
+        ("with_a_number", SYNC, "got int"),
+        ("register_async", SYNC, "async def: set server.implementation=asyncio"),
+        ("registr", SYNC, "did you mean register or "),
+        ("ENDED", SYNC, "got str"),
+        ("register", SYNC, "give arg.shelf"),
+    ],
+)
+def test_what_cannot_be_right_is_refused(folder: Path, name: str, config: ServerConfig, part: str) -> None:
+    line = refusal(UsageError, f"telling:{name}", folder, config)
+    assert line.startswith("invalid ")
+    assert part in line
+
+
+def test_a_module_that_is_not_there_is_refused_with_the_nearest_names(folder: Path) -> None:
+    line = refusal(UsageError, "teling:register", folder)
+    assert line.endswith("there is no teling; did you mean telling?")
+
+
+@pytest.mark.parametrize(
+    ("app", "part"),
+    [
+        (
+            "telling:failing",
+            "register of telling:failing failed: UnicodeDecodeError: 'ascii' codec can't decode byte 0xff in position 0:"
+            " ordinal not in range(128) (telling.py, line {line}: codecs.decode(b'\\xff', 'ascii'))",
+        ),
+        (
+            "broken_import:register",
+            "cannot be imported: ModuleNotFoundError: No module named 'no_such_library'"
+            " (broken_import.py, line 2: import no_such_library)",
+        ),
+        (
+            "broken_syntax:register",
+            "SyntaxError: '(' was never closed (broken_syntax.py, line 1: def register(server:)",
+        ),
+    ],
+)
+def test_an_exception_is_told_with_the_last_line_of_the_applications_own(
+    folder: Path, tmp_path: Path, app: str, part: str
+) -> None:
+    lines = (folder / "telling.py").read_text().splitlines()
+    log = tmp_path / "server.log"
+    with (
+        pytest.raises(ServerError) as failed,
+        launch_application(app, SYNC, app_dir=str(folder), log_path=log),
+    ):
+        pass
+    assert part.format(line=lines.index("    codecs.decode(b'\\xff', 'ascii')") + 1) in str(failed.value)
+    assert failed.value.exit_code == 3
+    (note,) = failed.value.__notes__
+    assert note.startswith("Traceback (most recent call last):")
+    assert note in log.read_text()
+
+
+def test_what_goes_wrong_while_it_is_closed_is_told(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with launch_application("telling:closing_badly", SYNC, app_dir=str(folder)) as server:
+        pass
+    assert "OSError: the till is locked (telling.py, line " in server.trouble
+    assert server.trouble in caplog.text
+
+
+@pytest.mark.long  # it takes the 5 s
+def test_a_close_that_does_not_end_is_cut_short(folder: Path) -> None:
+    with launch_application("telling:closing_late", SYNC, app_dir=str(folder)) as server:
+        process = psutil.Process(server.pids[0])
+    assert "did not end within 5 s" in server.trouble
+    assert gone(process)
+
+
+@pytest.mark.parametrize("how", ["stop", "abandon"])
+def test_nothing_that_an_application_starts_outlives_it(folder: Path, ours: Callable[[], list[int]], how: str) -> None:
+    with launch_application("telling:with_children", SYNC, app_dir=str(folder)) as server:
+        assert len(ours()) == 2
+        getattr(server, how)()
+    assert ours() == []
+
+
+def test_an_application_that_does_not_register_in_time_is_told_where_it_is(folder: Path) -> None:
+    (folder / "waiting.py").write_text("import time\n\n\ndef register(server):\n    time.sleep(600)\n")
+    line = refusal(ServerError, "waiting:register", folder, timeout_s=3)
+    assert "waiting.py, line 5: time.sleep(600)" in line

@@ -1,0 +1,194 @@
+"""Applications, as users write them: a service of package `greet` that is not ours, and faulty ones."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from grpclab.servers.process.launcher import RunningServer
+from grpclab.system.channels import open_channel
+
+PROTO = """
+syntax = "proto3";
+package greet;
+message HelloRequest { int32 id = 1; }
+message HelloReply { string fact = 1; }
+service GreeterService { rpc Tell(HelloRequest) returns (HelloReply); }
+service Other { rpc Tell(HelloRequest) returns (HelloReply); }
+"""
+
+SERVER = '''
+"""A service whose answers are facts about its own process."""
+
+import codecs
+import json
+import os
+import sys
+import threading
+import time
+
+import grpc.aio
+
+import greet_pb2
+import greet_pb2_grpc
+
+REGISTERED = []
+INSIDE = []
+ENDED = os.environ.get("ENDED_FILE", os.devnull)
+
+
+def facts():
+    ours = sorted(name for name in sys.modules if name.partition(".")[0] == "grpclab")
+    return {"pid": os.getpid(), "ours": ours, "registered": REGISTERED, "thread": threading.current_thread().name}
+
+
+class Greeter(greet_pb2_grpc.GreeterServiceServicer):
+    def Tell(self, request, context):
+        INSIDE.append(1)
+        time.sleep(request.id / 1000)
+        inside = len(INSIDE)
+        INSIDE.pop()
+        return greet_pb2.HelloReply(fact=json.dumps({**facts(), "inside": inside}))
+
+
+class AsyncGreeter(greet_pb2_grpc.GreeterServiceServicer):
+    async def Tell(self, request, context):
+        import late_part
+
+        return greet_pb2.HelloReply(fact=json.dumps({**facts(), "late": late_part.__name__}))
+
+
+def note(server, **given):
+    kind = "aio" if isinstance(server, grpc.aio.Server) else "sync" if isinstance(server, grpc.Server) else ""
+    REGISTERED.append({"kind": kind, "given": given, "cwd": os.getcwd()})
+    print("a line that the application prints")
+
+
+class Closing:
+    def close(self):
+        with open(ENDED, "a") as file:
+            file.write("closed ")
+
+
+class AsyncClosing:
+    async def aclose(self):
+        with open(ENDED, "a") as file:
+            file.write("aclosed ")
+
+
+def register(server, threads, shelf, depth: int = 1):
+    note(server, threads=threads, shelf=shelf, depth=depth)
+    greet_pb2_grpc.add_GreeterServiceServicer_to_server(Greeter(), server)
+    return Closing()
+
+
+async def register_async(server):
+    note(server)
+    greet_pb2_grpc.add_GreeterServiceServicer_to_server(AsyncGreeter(), server)
+    greet_pb2_grpc.add_OtherServicer_to_server(Greeter(), server)
+    return AsyncClosing()
+
+
+def with_own_health(server):
+    from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+    from grpc_reflection.v1alpha import reflection
+
+    states = health.HealthServicer()
+    states.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
+    health_pb2_grpc.add_HealthServicer_to_server(states, server)
+    reflection.enable_server_reflection(["only.this.Service"], server)
+    register(server, 1, "")
+
+
+def with_async_handlers(server):
+    greet_pb2_grpc.add_GreeterServiceServicer_to_server(AsyncGreeter(), server)
+
+
+def with_a_port(server):
+    try:
+        server.add_insecure_port("127.0.0.1:0")
+    except Exception:
+        pass
+
+
+def with_a_start(server):
+    server.start()
+
+
+def with_a_number(server):
+    return 7
+
+
+def failing(server):
+    codecs.decode(b'\\xff', 'ascii')
+
+
+def with_children(server):
+    import subprocess
+
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+    register(server, 1, "")
+
+
+def closing_late(server):
+    register(server, 1, "")
+
+    class Late:
+        def close(self):
+            time.sleep(600)
+
+    return Late()
+
+
+def closing_badly(server):
+    register(server, 1, "")
+
+    class Bad:
+        def close(self):
+            raise OSError("the till is locked")
+
+    return Bad()
+'''
+
+
+def write(folder: Path) -> Path:
+    """Write the application, compiled, into a folder; gives that."""
+    folder.mkdir(exist_ok=True)
+    (folder / "greet.proto").write_text(PROTO)
+    command = [sys.executable, "-m", "grpc_tools.protoc", "-I.", "--python_out=.", "--grpc_python_out=.", "greet.proto"]
+    subprocess.run(command, check=True, capture_output=True, cwd=folder)
+    (folder / "telling.py").write_text(SERVER)
+    (folder / "late_part.py").write_text("")
+    (folder / "broken_import.py").write_text("import telling\nimport no_such_library\n")
+    (folder / "broken_syntax.py").write_text("def register(server:\n    pass\n")
+    return folder
+
+
+def ask(server: RunningServer, *, service: str = "greet.GreeterService", id_: int = 0) -> dict[str, Any]:
+    """What the service says of its process."""
+    (fact,) = ask_at_once(server, 1, service=service, id_=id_)
+    return fact
+
+
+def ask_at_once(
+    server: RunningServer, calls: int, *, service: str = "greet.GreeterService", id_: int = 0
+) -> list[dict[str, Any]]:
+    """What it says to each of so many calls that are made at once."""
+    with open_channel(server.target, security=server.security) as channel:
+        call = channel.unary_unary(f"/{service}/Tell")
+        request = bytes([0x08, id_]) if id_ else b""
+        answers: list[Any] = [call.future(request, timeout=20) for _ in range(calls)]
+        return [
+            json.loads(answer.result().partition(b"{")[1] + answer.result().partition(b"{")[2]) for answer in answers
+        ]
+
+
+def services_at(server: RunningServer) -> set[str]:
+    """The services that reflection lists."""
+    from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+
+    with open_channel(server.target, security=server.security) as channel:
+        return set(ProtoReflectionDescriptorDatabase(channel).get_services())
