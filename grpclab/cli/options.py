@@ -64,10 +64,10 @@ def add_call_options(group: Any) -> None:
         " input",
     )
     group.add_argument(
-        "--data-format", choices=FORMATS, metavar="|".join(FORMATS), help="what the requests are, whatever their file"
+        "--data-format", metavar="|".join(FORMATS), help="what the requests are, whatever their file"
     )
     group.add_argument(
-        "--data-order", choices=ORDERS, metavar="|".join(ORDERS), help=f"of many requests (default: {ORDERS[0]})"
+        "--data-order", metavar="|".join(ORDERS), help=f"of many requests (default: {ORDERS[0]})"
     )
     group.add_argument(
         "--data-repeat",

@@ -90,7 +90,7 @@ CALL_ROWS: dict[str, list[Row]] = {
     "protoset": [
         Acts(words="--protoset a.binpb", proof="call.proto", after=CALL),
         Refused(words="--protoset a.binpb", where="add --call"),
-        Refused(words=f"{CALL} --proto a.proto --protoset a.binpb", where="leave one out"),
+        Refused(words=f"{CALL} --proto a.proto --protoset a.binpb", where="protoset"),
     ],
     "metadata": [Acts(words="--metadata a=b", proof="call.metadata", after=CALL)],
     "metadata_file": [

@@ -74,7 +74,6 @@ class Watched:
         (folder / "request.json").write_text('{"x": 1}')
         (folder / "metadata.txt").write_text("tenant = a  \n# a comment\n")
         (folder / "a.proto").write_text(PROTO)
-        (folder / "a.binpb").write_bytes(b"")
         Authority(folder).issue("client", "client@example.org")
         (folder / "explore.ipynb").write_text("one's own")
         (folder / "bench.toml").write_text("requests = 7\n")
