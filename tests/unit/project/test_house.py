@@ -333,6 +333,7 @@ FORKS = {
     "tests/integration/cli/test_signals.py": "a server in a process of its own, as text",
     "tests/integration/study/test_crash_safety.py": "a process of its own, as text",
     "tests/support/hostile_files.py": "a process of its own, which opens no channel",
+    "tests/support/stand_ins.py": "a server in a process of its own, as text",
     "tests/unit/notebook/test_imports.py": "a process of its own, as text",
 }
 """Files that fork, and why gRPC's threads are not there."""
