@@ -139,6 +139,8 @@ PASSES_JSON: dict[str, str] = {
     "study.collection": "the JSON inside a page",
     "study.comparison": "writes what --json asks for",
     "study.designs.file_design": "another package's design, as the values of TOML",
+    "study.designs.file_tables": "makes values of TOML",
+    "study.designs.file_targets": "makes values of TOML",
     "study.designs.study_file": "makes a value of TOML",
     "study.documents": "reads and writes JSON files",
     "study.manifests": "a notebook's variables, by their names",
