@@ -271,3 +271,15 @@ def test_a_pilot_measures_the_target_of_the_file(tmp_path: Path, monkeypatch: py
     with pytest.raises(MeasurementError):
         pilot.estimate(study, lambda _: None, progress=lambda _: None)
     assert [side.subject.app for side in measured] == ["shop.server:register"] * 2
+
+
+def test_a_file_of_many_requests_stays_a_file(tmp_path: Path) -> None:
+    (tmp_path / "many.jsonl").write_text('{"id": 1}\n{"id": 2}\n')
+    text = (
+        '[target]\napp = "m:f"\n[factors]\nserver.threads = [4]\n[call]\nmethod = "a.B/C"\ndata-file = "many.jsonl"\n'
+    )
+    stored = planned(f'{text}data-order = "random"\ndata-repeat = true', tmp_path).plan.subjects["baseline"]
+    assert (stored.data, stored.data_order, stored.data_repeat) == (f"@{tmp_path / 'many.jsonl'}", "random", True)
+    assert "invalid --data-order=up" in refusal(
+        f'{text.replace("many.jsonl", str(tmp_path / "many.jsonl"))}data-order = "up"'
+    )
