@@ -97,7 +97,7 @@ def find_call(
     tree = request.parse(data) if isinstance(data, str) else request.from_python(data)
     if proto is None:
         types = schema.from_server(
-            host_port(target),
+            host_port(target, remote=bool(security.remote)),
             service,
             method,
             types=request.symbols(tree),
