@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shutil
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from grpclab.cli.parser import Parser
 from grpclab.errors import UsageError, invalid
@@ -15,6 +15,9 @@ from grpclab.quantities import time_option
 from grpclab.system.inputs import STDIN, read_text
 from grpclab.system.inputs import whole as at_least_one
 from grpclab.system.transport import Security, security_of
+
+if TYPE_CHECKING:
+    from grpclab.load.core.allowance import Allowance
 
 FACTOR_OF = {
     "requests": "load.requests",

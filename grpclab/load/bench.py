@@ -222,9 +222,7 @@ def _elsewhere(target: str, plan: LoadPlan, allowance: Allowance) -> tuple[str, 
     return remote
 
 
-def _announcement(
-    target: str, plan: LoadPlan, call: CallRequest, security: Security, allowance: Allowance
-) -> str:
+def _announcement(target: str, plan: LoadPlan, call: CallRequest, security: Security, allowance: Allowance) -> str:
     """What will be sent where, and how long at most, in one line."""
     name = call.name or greeting(plan.config.load).path.removeprefix("/")
     how = "over TLS" if security.tls else "in plain text"
@@ -329,6 +327,14 @@ async def bench(
     def run() -> BenchResult:
         check_call(name, levels, data=data, proto=proto, proto_path=roots)
         call = CallRequest(name=name, data=data, metadata=pairs, proto=proto, proto_path=roots)
-        return run_bench(target, plan, call=call, security=security, allowance=allowance, seed=seed, connect_timeout_s=connect_timeout_s)
+        return run_bench(
+            target,
+            plan,
+            call=call,
+            security=security,
+            allowance=allowance,
+            seed=seed,
+            connect_timeout_s=connect_timeout_s,
+        )
 
     return await asyncio.to_thread(run)
