@@ -305,8 +305,8 @@ async def bench(
     with ``@`` names a file. `metadata` is a mapping or pairs; a value is a text, or bytes for a key in ``-bin``, or a
     list of them. `security` is that of the connections, as :func:`grpclab.security_of` makes it. `settings` are further
     factors by dotted name, of the client, the load and the link: the server is running already. `connect_timeout_s`
-    waits so long for a server that is about to start. A server on another machine is loaded only with `allow_remote` and
-    the three ceilings `max_rate_rps`, `max_calls` and `max_time_s`, warm-up and resends included. Raises as
+    waits so long for a server that is about to start. A server on another machine is loaded only with `allow_remote`
+    and the three ceilings `max_rate_rps`, `max_calls` and `max_time_s`, warm-up and resends included. Raises as
     :func:`run_bench`.
     """
     given: dict[str, Level] = {

@@ -279,7 +279,7 @@ class Generator:
             interference=interference,
         )
         traffic = run.traffic + Traffic(goaways=self._workers.goaways())
-        return dataclasses.replace(run, traffic=traffic, ran_out=bool(ran_out) and not ceilings)
+        return dataclasses.replace(run, traffic=traffic, ran_out=bool(ran_out) and not ceilings, ceiling=any(ceilings))
 
     def _end_where_out(self, bounds: Bounds, answers: Mapping[int, WorkerAnswer]) -> str:
         """End the window where a worker has no request left: the others would go on with fewer callers."""

@@ -18,7 +18,7 @@ from typing import Any
 
 from grpclab.errors import PluginError, StorageError, TargetError, UsageError
 from grpclab.factors.registries import ENGINES
-from grpclab.load.core.allowance import Budget, RationedGate
+from grpclab.load.core.allowance import TIME, Budget, RationedGate
 from grpclab.load.core.arrivals import planned
 from grpclab.load.core.bounds import NO_DEADLINE_S
 from grpclab.load.core.failures import FailureLog
@@ -178,6 +178,8 @@ class _Worker:
                     if isinstance(order := await self._orders.get(), EndWindow):
                         gate.close(order.cut_at)
                         give_up_at = min(give_up_at, clock() + order.drain_s)
+        if isinstance(gate, RationedGate) and self._budget is not None and clock() >= self._budget.ends_at:
+            gate.reach(TIME, self._budget.ends_at)
         self._engine.give_up()
         await asyncio.wait([running], timeout=GIVE_UP_S)
         running.cancel()

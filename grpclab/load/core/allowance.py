@@ -98,11 +98,16 @@ class RationedGate(SuppliedGate):
 
     budget: Budget | None = None
 
-    def admit(self, now: float) -> bool:
-        assert self.budget is not None
-        if not self.over(now) and (ceiling := self.budget.refusal(now)):
+    def reach(self, ceiling: str, now: float) -> None:
+        """End the window at a ceiling, unless it is over."""
+        if not self.over(now):
             self.ceiling, self.ran_out_at = ceiling, now
             self.close(now)
+
+    def admit(self, now: float) -> bool:
+        assert self.budget is not None
+        if ceiling := self.budget.refusal(now):
+            self.reach(ceiling, now)
         admitted = super().admit(now)
         if admitted:
             self.budget.spend()
