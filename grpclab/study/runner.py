@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import json
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -26,6 +26,7 @@ from grpclab.analysis.study_plan import StoredCores
 from grpclab.errors import DesignError, GrpclabError, MeasurementError
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.effective import unknown_factors
+from grpclab.servers import targets
 from grpclab.study import collection
 from grpclab.study.collection import Artifacts, Evaluation
 from grpclab.study.designs import design, file_design
@@ -182,6 +183,7 @@ class Study:
                 for name, why in self.store.set_aside().items():
                     write(f"trial {name} is damaged: {why}; set aside in {self.store.folder / 'damaged'}")
                 missing = self.missing()
+                self._rehearse(missing)
                 progress = Progress(total=len(self.trials), stored=len(self.trials) - len(missing), write=write)
                 failing = Failing(valid=len(missing) < len(self.trials))
                 for trial in missing:
@@ -201,6 +203,13 @@ class Study:
 
     def _kept(self) -> str:
         return f"what was measured is in {self.store.folder}: fix the cause, and {self.CONTINUES} measures them again"
+
+    def _rehearse(self, trials: Sequence[design.Trial]) -> None:
+        """Raise UsageError or ServerError for an application that cannot be started, before anything is measured."""
+        subjects = {trial.configuration: self._subjects.get(trial.configuration) for trial in trials}
+        targets.rehearse(
+            subject.order(self.plan.configuration(name).config) for name, subject in subjects.items() if subject
+        )
 
     def _run_trial(self, trial: design.Trial) -> StoredResult:
         planned = self.plan.configuration(trial.configuration)

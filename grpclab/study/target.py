@@ -116,17 +116,13 @@ class Subject:
         env: Mapping[str, str],
     ) -> AbstractContextManager[RunningServer]:
         """The server, running until the block is left. Raises ServerError."""
-        return targets.start(
-            ServerStart(
-                config=config.server,
-                target=self.target,
-                own=config.own,
-                seed=seed,
-                cpus=cpus,
-                log_path=log_path,
-                env=env,
-                timeout_s=self.target.start_timeout_s,
-            )
+        order = replace(self.order(config), seed=seed, cpus=cpus, log_path=log_path, env=env)
+        return targets.start(order)
+
+    def order(self, config: TrialConfig) -> ServerStart:
+        """The order for the server of a trial, as far as this and the configuration say it."""
+        return ServerStart(
+            config=config.server, target=self.target, own=config.own, timeout_s=self.target.start_timeout_s
         )
 
     def call_at(self, target: str, config: TrialConfig) -> CallSpec:
