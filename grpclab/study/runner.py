@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import json
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -26,7 +26,6 @@ from grpclab.analysis.study_plan import StoredCores
 from grpclab.errors import DesignError, GrpclabError, MeasurementError
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.effective import unknown_factors
-from grpclab.servers import targets
 from grpclab.study import collection
 from grpclab.study.collection import Artifacts, Evaluation
 from grpclab.study.designs import design, file_design
@@ -37,7 +36,7 @@ from grpclab.study.model import Manifest, StoredResult
 from grpclab.study.parameters import StudyParameters, study_name
 from grpclab.study.store import Store
 from grpclab.study.stored_values import read
-from grpclab.study.target import Subject
+from grpclab.study.target import Subject, rehearse
 from grpclab.study.trial import run_trial
 from grpclab.study.trial_order import variables
 from grpclab.study.trial_progress import Failing, Progress, say
@@ -183,7 +182,7 @@ class Study:
                 for name, why in self.store.set_aside().items():
                     write(f"trial {name} is damaged: {why}; set aside in {self.store.folder / 'damaged'}")
                 missing = self.missing()
-                self._rehearse(missing)
+                rehearse(self._subjects, self.plan, [trial.configuration for trial in missing])
                 progress = Progress(total=len(self.trials), stored=len(self.trials) - len(missing), write=write)
                 failing = Failing(valid=len(missing) < len(self.trials))
                 for trial in missing:
@@ -203,13 +202,6 @@ class Study:
 
     def _kept(self) -> str:
         return f"what was measured is in {self.store.folder}: fix the cause, and {self.CONTINUES} measures them again"
-
-    def _rehearse(self, trials: Sequence[design.Trial]) -> None:
-        """Raise UsageError or ServerError for an application that cannot be started, before anything is measured."""
-        subjects = {trial.configuration: self._subjects.get(trial.configuration) for trial in trials}
-        targets.rehearse(
-            subject.order(self.plan.configuration(name).config) for name, subject in subjects.items() if subject
-        )
 
     def _run_trial(self, trial: design.Trial) -> StoredResult:
         planned = self.plan.configuration(trial.configuration)
