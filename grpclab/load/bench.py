@@ -23,6 +23,7 @@ from grpclab.errors import WorkerError
 from grpclab.factors.config import pool_settings, refuse_twice
 from grpclab.factors.levels import Level
 from grpclab.link.emulation import RunningLink, check_link, running_link
+from grpclab.load.calls.call_options import DataOptions
 from grpclab.load.calls.metadata import metadata_words
 from grpclab.load.ceiling import stored_ceiling
 from grpclab.load.generator import Generator
@@ -127,7 +128,8 @@ def run_bench(
     returns what was measured.
     """
     config = plan.config
-    chosen = choose_call(target, config, call, wait_s=connect_timeout_s or 0.0, security=security)
+    wait_s = connect_timeout_s or 0.0
+    chosen = choose_call(target, config, call, wait_s=wait_s, security=security, rates=plan.rates)
     target = host_port(target)
     seed = whole("seed", seed)
     await_listener(target, connect_timeout_s or 0.0)
@@ -238,6 +240,7 @@ async def bench(
     arrival: str | None = None,
     call: str | None = None,
     data: Any = None,
+    data_options: DataOptions | None = None,
     metadata: Any = None,
     proto: str | Path | None = None,
     proto_path: str | Path | Sequence[str | Path] = (),
@@ -249,16 +252,18 @@ async def bench(
 ) -> BenchResult:
     """Load the server at `target` and return what was measured; for notebooks and scripts.
 
-    `requests` calls, or as many as fit into `duration_s` seconds, whichever is first (500 calls if neither is
-    given; 10 s at a rate). `concurrency` calls in flight (50), or an open loop of `rate_rps` calls per second,
-    `arrival` constant or poisson; a text is a schedule, as ``"500:5000:500@5s"``. `connections` above 1 is a
-    pool of that many. `call` is ``package.Service/Method``, found by server reflection or in the file `proto`, whose
-    imports lie below the folders `proto_path`; without it, our own greeter is called. Its request in `data` is JSON
-    as a text, or Python values: bytes and numbers of numpy are fine, a datetime is a Timestamp, a timedelta a
-    Duration. `metadata` is a mapping or pairs; a value is a text, or bytes for a key in ``-bin``, or a list of them.
-    `security` is that of the connections, as :func:`grpclab.security_of` makes it. `settings` are further factors by
-    dotted name, of the client, the load and the link: the server is running already. `connect_timeout_s` waits so long
-    for a server that is about to start. Raises as :func:`run_bench`.
+    `requests` calls, or as many as fit into `duration_s` seconds, whichever is first (500 calls if neither is given; 10
+    s at a rate). `concurrency` calls in flight (50), or an open loop of `rate_rps` calls per second, `arrival` constant
+    or poisson; a text is a schedule, as ``"500:5000:500@5s"``. `connections` above 1 is a pool of that many. `call` is
+    ``package.Service/Method``, found by server reflection or in the file `proto`, whose imports lie below the folders
+    `proto_path`; without it, our own greeter is called. Its request in `data` is JSON as a text, or Python values:
+    bytes and numbers of numpy are fine, a datetime is a Timestamp, a timedelta a Duration. A list holds requests that
+    are sent in turn; a callable is given the number of each request, and an iterator gives the next one, as values,
+    JSON or the bytes of a message: the load ends where it has no more, unless `data_options` repeat. A text that begins
+    with ``@`` names a file. `metadata` is a mapping or pairs; a value is a text, or bytes for a key in ``-bin``, or a
+    list of them. `security` is that of the connections, as :func:`grpclab.security_of` makes it. `settings` are further
+    factors by dotted name, of the client, the load and the link: the server is running already. `connect_timeout_s`
+    waits so long for a server that is about to start. Raises as :func:`run_bench`.
     """
     given: dict[str, Level] = {
         "load.requests": requests,
@@ -278,11 +283,12 @@ async def bench(
     plan = planned(levels, None if rate_rps is None else str(rate_rps), seeded=seed != 1)
     pairs = metadata_words(metadata)
 
+    options = data_options or DataOptions()
     roots = [proto_path] if isinstance(proto_path, str | Path) else list(proto_path)
 
     def run() -> BenchResult:
         check_call(name, levels, data=data, proto=proto, proto_path=roots)
-        call = CallRequest(name=name, data=data, metadata=pairs, proto=proto, proto_path=roots)
+        call = CallRequest(name=name, data=data, options=options, metadata=pairs, proto=proto, proto_path=roots)
         return run_bench(target, plan, call=call, security=security, seed=seed, connect_timeout_s=connect_timeout_s)
 
     return await asyncio.to_thread(run)

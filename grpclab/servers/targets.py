@@ -78,7 +78,8 @@ class _Greeter:
 
     def start(self, argument: str, start: ServerStart) -> AbstractContextManager[RunningServer]:  # noqa: ARG002
         """A server of this configuration."""
-        return launch(start.config, seed=start.seed, cpus=start.cpus, log_path=start.log_path, env=start.env)
+        env = {**(start.env or {}), **OwnLevels(start.own).variables}
+        return launch(start.config, seed=start.seed, cpus=start.cpus, log_path=start.log_path, env=env)
 
 
 class _Command:

@@ -12,6 +12,7 @@ from grpclab.errors import UsageError
 from grpclab.factors import effective
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level, format_level
+from grpclab.load.calls.call_options import IN_TURN, DataOptions
 from grpclab.load.calls.metadata import metadata_words, parse_metadata
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.calls.request import json_text
@@ -33,9 +34,9 @@ STORED = ("app", "command", "address", "app_dir", "python", "cwd", "ready", "pre
 class Subject:
     """The server and the call of a trial; by default our greeter, as its factors say.
 
-    `call` is ``package.Service/Method`` with its request as JSON in `data`, found by reflection or in the file `proto`,
-    whose imports are looked for in the folders `proto_path`, too. `residence`: record the time inside the server that
-    the reference server tells of each call.
+    `call` is ``package.Service/Method`` with its request as JSON in `data`, or ``@FILE`` for a file of many, found by
+    reflection or in the file `proto`, whose imports are looked for in the folders `proto_path`, too. `residence`:
+    record the time inside the server that the reference server tells of each call.
     """
 
     target: Target = field(default_factory=Target)
@@ -45,6 +46,9 @@ class Subject:
     proto: str | None = None
     proto_path: tuple[str, ...] = ()
     residence: bool = False
+    data_format: str = ""
+    data_order: str = ""
+    data_repeat: bool = False
 
     def __post_init__(self) -> None:
         if self.data is not None and not isinstance(self.data, str):  # a manifest keeps it as text
@@ -52,6 +56,11 @@ class Subject:
         object.__setattr__(self, "metadata", metadata_words(self.metadata))
         credentials.learn_words(self.metadata)
         credentials.learn_request(self.data)
+
+    @property
+    def data_options(self) -> DataOptions:
+        """How its requests are read and sent. Raises UsageError."""
+        return DataOptions(format=self.data_format, order=self.data_order or IN_TURN, repeat=self.data_repeat)
 
     @property
     def app(self) -> str:
@@ -74,6 +83,7 @@ class Subject:
             if credentials.is_placeholder(text):
                 raise UsageError(f"a secret of the {what} {text} is not stored: give the {what} again, with its value")
         parse_metadata(self.metadata)
+        self.data_options  # noqa: B018 (checks them)
         targets.check(self.target, option)
 
     @classmethod
@@ -87,6 +97,9 @@ class Subject:
             proto=planned.proto or None,
             proto_path=planned.proto_path,
             residence=planned.residence,
+            data_format=planned.data_format,
+            data_order=planned.data_order,
+            data_repeat=planned.data_repeat,
         )
 
     def stored(self) -> StoredTarget:
@@ -130,6 +143,7 @@ class Subject:
         asked = CallRequest(
             name=self.call or None,
             data=self.data,
+            options=self.data_options,
             metadata=self.metadata,
             proto=self.proto,
             proto_path=self.proto_path,

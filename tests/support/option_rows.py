@@ -74,6 +74,24 @@ CALL_ROWS: dict[str, list[Row]] = {
         Acts(words="--data-file request.json", proof="call.data", after=CALL),
         Refused(words="--data-file request.json", where="add --call"),
     ],
+    "data_format": [
+        Acts(words="--data-format jsonl", proof="call.options", after=CALL),
+        Refused(words="--data-format jsonl", where="add --call"),
+        Refused(words=f"{CALL} --data-format xml", where="--data-format"),
+    ],
+    "data_order": [
+        Acts(words="--data-order random", proof="call.options", after=CALL),
+        Refused(words="--data-order random", where="add --call"),
+    ],
+    "data_repeat": [
+        Acts(words="--data-repeat", proof="call.options", after=CALL),
+        Refused(words="--data-repeat", where="add --call"),
+    ],
+    "protoset": [
+        Acts(words="--protoset a.binpb", proof="call.proto", after=CALL),
+        Refused(words="--protoset a.binpb", where="add --call"),
+        Refused(words=f"{CALL} --proto a.proto --protoset a.binpb", where="protoset"),
+    ],
     "metadata": [Acts(words="--metadata a=b", proof="call.metadata", after=CALL)],
     "metadata_file": [
         Acts(words="--metadata-file metadata.txt", proof="call.metadata", after=CALL),

@@ -93,7 +93,10 @@ def whole(**changes: object) -> dict[str, object]:
             whole(headline="server.threads=9"),
             "invalid headline=server.threads=9: expected one of the configurations: server.threads=2",
         ),
-        ({"factors": {"server": {"threads": [2, 4]}}}, "headline is missing"),
+        (
+            {"factors": {"server": {"threads": [2, 64, 4]}}},
+            "headline is missing: name one of the configurations: server.threads=2; server.threads=64; ",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_that_names_the_key(found: dict[str, object], told: str) -> None:
