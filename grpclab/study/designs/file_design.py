@@ -34,6 +34,8 @@ from grpclab.system.inputs import read_text
 
 SCENARIO = "custom"
 """The scenario of a file that names none."""
+LONGEST_NAME = 90
+"""Of a configuration, which is part of a folder's name; a number may follow it."""
 NAMED = "scenario"
 """The word of a headline that names its scenario."""
 
@@ -63,6 +65,11 @@ class Workload:
     subject: Subject | None
     words: str
     """What follows a title, where there are several scenarios."""
+
+    @property
+    def hosted(self) -> bool:
+        """Whether its server is an application."""
+        return self.subject is not None and bool(self.subject.app)
 
     @property
     def configs(self) -> list[TrialConfig]:
@@ -99,18 +106,25 @@ def design(content: Mapping[str, Any], folder: Path = Path()) -> FileDesign:  # 
     workloads = [_workload(file, target, one, folder) for one in file.scenario or (ScenarioTable(name=SCENARIO),)]
     for one in workloads:
         _refuse_idle(file, one)
+        if one.subject:
+            one.subject.check_arguments({one.title(config) or "the baseline": config for config in one.configs})
     chosen, candidate, note = _headline(file, workloads, folder)
     planned = Configurations()
     names: dict[tuple[str, TrialConfig], str] = {}
     for one in workloads:
         prefix = f"{one.name}-" if len(workloads) > 1 else ""
         for config in one.configs:
-            name = prefix + (_slug(config.differences(one.start)) if config != one.start else "baseline")
+            slug = _slug(config.differences(one.start)) if config != one.start else "baseline"
+            name = f"{prefix}{slug}"[:LONGEST_NAME]
             title = one.title(config) if config != one.start else f"the baseline{one.words}"
-            names[one.name, config] = planned.add(_unused(name, planned), title, one.name, config)
+            names[one.name, config] = planned.add(_unused(name, planned), title, one.name, config, hosted=one.hosted)
     prefix = f"{chosen.name}-" if len(workloads) > 1 else ""
     again = planned.add(
-        f"{prefix}baseline-again", f"the baseline{chosen.words} once more (A/A)", chosen.name, chosen.start
+        f"{prefix}baseline-again",
+        f"the baseline{chosen.words} once more (A/A)",
+        chosen.name,
+        chosen.start,
+        hosted=chosen.hosted,
     )
     for one in workloads:
         for config in one.configs:
@@ -175,14 +189,13 @@ def _workload(file: StudyFile, target: Target, scenario: ScenarioTable, folder: 
 
 def _refuse_idle(file: StudyFile, workload: Workload) -> None:
     """Raise DesignError for a factor that can act in none of the configurations of a scenario."""
-    hosted = workload.subject is not None and not workload.subject.target.own
     for table, names in (("set", file.set), ("factors", file.factors)):
         for name in names:
             wanted = [levels for levels in workload.wanted if table == "set" or name in levels]
             configs = [workload.start.replace(levels) for levels in wanted]
             configs += [workload.start] if table == "set" else []
-            reasons = [cannot_act(config).get(name) for config in configs]
-            if all(reasons) and not (hosted and name == "server.threads"):
+            reasons = [cannot_act(config, hosted=workload.hosted).get(name) for config in configs]
+            if all(reasons):
                 raise DesignError(f"{table}: {name} cannot act: {reasons[0]}")
 
 
@@ -245,7 +258,7 @@ def _sweeps(
             for level in shown
         )
         yield PlannedSweep(
-            title=factor.partition(".")[2].replace("_", " ") + workload.words,
+            title=_axis(factor) + workload.words,
             factor=factor,
             scenario=workload.name,
             base=names[workload.name, workload.start],
@@ -253,9 +266,15 @@ def _sweeps(
         )
 
 
+def _axis(factor: str) -> str:
+    """The title of a factor's axis."""
+    section, _, name = factor.partition(".")
+    return {"arg": f"argument {name}", "env": f"variable {name}"}.get(section, name.replace("_", " "))
+
+
 def _slug(levels: Mapping[str, Level]) -> str:
     words = "-".join(f"{name.partition('.')[2]}-{format_level(level)}" for name, level in levels.items())
-    return re.sub(r"[^A-Za-z0-9.]+", "-", words).strip("-")[:80]
+    return re.sub(r"[^A-Za-z0-9.]+", "-", words).strip("-.")[:80] or "level"
 
 
 def _unused(name: str, planned: Configurations) -> str:
