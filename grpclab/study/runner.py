@@ -180,7 +180,7 @@ class Study:
                 for name, why in self.store.set_aside().items():
                     write(f"trial {name} is damaged: {why}; set aside in {self.store.folder / 'damaged'}")
                 missing = self.missing()
-                rehearse(self._subjects, self.plan, [trial.configuration for trial in missing])
+                rehearse(self.subjects, self.plan, [trial.configuration for trial in missing])
                 progress = Progress(total=len(self.trials), stored=len(self.trials) - len(missing), write=write)
                 failing = Failing(valid=len(missing) < len(self.trials))
                 for trial in missing:
