@@ -63,12 +63,8 @@ def add_call_options(group: Any) -> None:
         help="requests in a file: JSON, .jsonl, .csv with a header, .bin of length-delimited messages; - is standard"
         " input",
     )
-    group.add_argument(
-        "--data-format", metavar="|".join(FORMATS), help="what the requests are, whatever their file"
-    )
-    group.add_argument(
-        "--data-order", metavar="|".join(ORDERS), help=f"of many requests (default: {ORDERS[0]})"
-    )
+    group.add_argument("--data-format", metavar="|".join(FORMATS), help="what the requests are, whatever their file")
+    group.add_argument("--data-order", metavar="|".join(ORDERS), help=f"of many requests (default: {ORDERS[0]})")
     group.add_argument(
         "--data-repeat",
         action="store_true",

@@ -199,3 +199,17 @@ def _undefined(files: Files) -> set[str]:
     return {name for file in files.values() for name in _used(file)} - {
         name for file in files.values() for name in _types(file)
     }
+
+
+def answer_kind(kind: Descriptor) -> AnswerKind:
+    """The type of a method's answers with the files that define it."""
+    files: dict[str, bytes] = {}
+
+    def add(file: FileDescriptor) -> None:
+        if file.name not in files:
+            for dependency in file.dependencies:
+                add(dependency)
+            files[file.name] = file.serialized_pb
+
+    add(kind.file)
+    return AnswerKind(name=kind.full_name, files=tuple(files.values()))
