@@ -194,7 +194,7 @@ def _given(options: argparse.Namespace) -> dict[str, set[str]]:
 
 def idle_lines(sides: Mapping[str, Side], given: Mapping[str, set[str]]) -> Iterator[str]:
     """The factors that were given and cannot act, a line for each."""
-    idle = {name: cannot_act(side.config) for name, side in sides.items()}
+    idle = {name: cannot_act(side.config, hosted=bool(side.subject.app)) for name, side in sides.items()}
     for factor in sorted(set().union(*given.values())):
         where = [name for name in sides if factor in given[name]]
         if where and all(factor in idle[name] for name in where):

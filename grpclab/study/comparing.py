@@ -149,7 +149,7 @@ def compare(
     )
     sides = pair(a, b, options)
     for name, side in sides.items():
-        for factor, reason in without_effect(side.config).items():
+        for factor, reason in without_effect(side.config, hosted=bool(side.subject.app)).items():
             if side.config.flat()[factor] != LOAD.get(factor):  # which nobody asked for
                 write(f"no effect on {name.upper()}: {factor}: {reason}")
     running = prepare(

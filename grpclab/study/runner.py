@@ -83,7 +83,7 @@ class Study:
         self._given = subjects or {}
 
     @functools.cached_property
-    def _subjects(self) -> dict[str, Subject]:
+    def subjects(self) -> dict[str, Subject]:
         """The servers and calls by configuration, where they are not our greeter's."""
         return {name: Subject.of(target) for name, target in self.plan.subjects.items()} | dict(self._given)
 
@@ -119,7 +119,7 @@ class Study:
         if self.store.manifest() is None:
             require_outputs(*self.outputs)
             manifest = replace(manifest, link_check=link_check(self.plan))
-        begun = type(self)(self.store, self.store.open(manifest), self.root, self._subjects)
+        begun = type(self)(self.store, self.store.open(manifest), self.root, self.subjects)
         begun.note = self.note
         return begun
 
@@ -227,7 +227,7 @@ class Study:
         """
         profiled_blocks = self.plan.blocks if self.plan.profiled_blocks is None else self.plan.profiled_blocks
         profile = identity.configuration in self.plan.profiled and identity.block < profiled_blocks
-        if subject := self._subjects.get(identity.configuration):
+        if subject := self.subjects.get(identity.configuration):
             run_trial(config, folder, cores=self._cores, identity=identity, profile=profile, subject=subject)
             return ""
         return execute_trial(folder, variables(config, identity, folder, profile=profile))

@@ -85,6 +85,9 @@ def pair(a: Given, b: Given, options: PairOptions) -> dict[str, Side]:
         sides[name] = Side(label=labels[name], config=config.replace({**options.settings, **own}), subject=subject)
         _check_side(name, sides[name], {*options.settings, *own})
     check_pair(sides)
+    for side in sides.values():
+        alike = [other for other in sides.values() if other.subject.target == side.subject.target]
+        side.subject.check_arguments({other.label: other.config for other in alike})
     return sides
 
 

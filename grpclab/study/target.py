@@ -12,12 +12,14 @@ from grpclab.errors import UsageError
 from grpclab.factors import effective
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level, format_level
+from grpclab.factors.own import OwnLevels
 from grpclab.load.calls.call_options import IN_TURN, DataOptions
 from grpclab.load.calls.metadata import metadata_words, parse_metadata
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.calls.request import json_text
 from grpclab.load.plan import CallRequest, choose_call
 from grpclab.servers import targets
+from grpclab.servers.process.filling import check_arguments
 from grpclab.servers.process.launcher import RunningServer
 from grpclab.servers.target import Target
 from grpclab.servers.targets import ServerStart
@@ -114,6 +116,15 @@ class Subject:
         for name, level in sorted(given.items()):
             if reason := effective.not_of(self, name):
                 raise UsageError(f"invalid {name}={format_level(level)}: {reason.format(who=who)}")
+
+    def check_arguments(self, configs: Mapping[str, TrialConfig]) -> None:
+        """Raise UsageError where ``arg.NAME`` and the ``{NAME}`` of its command do not match.
+
+        `configs` are those that it serves, by their titles; the baseline comes first.
+        """
+        if self.command and not targets.is_registered(self.command):
+            places = (self.command, self.target.prepare, self.target.cleanup)
+            check_arguments(places, {title: OwnLevels(config.own).arguments for title, config in configs.items()})
 
     def started_within(self, timeout_s: float | None) -> Subject:
         """The same with another longest wait for its server; None changes nothing."""

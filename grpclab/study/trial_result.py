@@ -84,7 +84,7 @@ class TrialResult:
     timeline: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def __post_init__(self) -> None:
-        self.without_effect = self._known(without_effect(self.config))
+        self.without_effect = self._known(without_effect(self.config, hosted=bool(self.subject.app)))
 
     def _known(self, by_factor: Mapping[str, T]) -> dict[str, T]:
         """Without the factors that do not describe this server, or this call."""
@@ -94,7 +94,7 @@ class TrialResult:
     def note_effects(self, server: PeerSettings, client: PeerSettings) -> None:
         """Which factors did not take effect, by what both sides advertised."""
         self.advertised = {"server": asdict(server), "client": asdict(client)}
-        self.without_effect = self._known(effective.effects(self.config, server, client))
+        self.without_effect = self._known(effective.effects(self.config, server, client, hosted=bool(self.subject.app)))
         self.metrics |= effective.as_row(server, client)
 
     def note_run(

@@ -65,6 +65,11 @@ class Workload:
     """What follows a title, where there are several scenarios."""
 
     @property
+    def hosted(self) -> bool:
+        """Whether its server is an application."""
+        return self.subject is not None and bool(self.subject.app)
+
+    @property
     def configs(self) -> list[TrialConfig]:
         """The baseline, and the others in the order of the file."""
         return list(dict.fromkeys([self.start, *(self.start.replace(levels) for levels in self.wanted)]))
@@ -99,6 +104,8 @@ def design(content: Mapping[str, Any], folder: Path = Path()) -> FileDesign:  # 
     workloads = [_workload(file, target, one, folder) for one in file.scenario or (ScenarioTable(name=SCENARIO),)]
     for one in workloads:
         _refuse_idle(file, one)
+        if one.subject:
+            one.subject.check_arguments({one.title(config) or "the baseline": config for config in one.configs})
     chosen, candidate, note = _headline(file, workloads, folder)
     planned = Configurations()
     names: dict[tuple[str, TrialConfig], str] = {}
@@ -107,10 +114,14 @@ def design(content: Mapping[str, Any], folder: Path = Path()) -> FileDesign:  # 
         for config in one.configs:
             name = prefix + (_slug(config.differences(one.start)) if config != one.start else "baseline")
             title = one.title(config) if config != one.start else f"the baseline{one.words}"
-            names[one.name, config] = planned.add(_unused(name, planned), title, one.name, config)
+            names[one.name, config] = planned.add(_unused(name, planned), title, one.name, config, hosted=one.hosted)
     prefix = f"{chosen.name}-" if len(workloads) > 1 else ""
     again = planned.add(
-        f"{prefix}baseline-again", f"the baseline{chosen.words} once more (A/A)", chosen.name, chosen.start
+        f"{prefix}baseline-again",
+        f"the baseline{chosen.words} once more (A/A)",
+        chosen.name,
+        chosen.start,
+        hosted=chosen.hosted,
     )
     for one in workloads:
         for config in one.configs:
@@ -175,14 +186,13 @@ def _workload(file: StudyFile, target: Target, scenario: ScenarioTable, folder: 
 
 def _refuse_idle(file: StudyFile, workload: Workload) -> None:
     """Raise DesignError for a factor that can act in none of the configurations of a scenario."""
-    hosted = workload.subject is not None and not workload.subject.target.own
     for table, names in (("set", file.set), ("factors", file.factors)):
         for name in names:
             wanted = [levels for levels in workload.wanted if table == "set" or name in levels]
             configs = [workload.start.replace(levels) for levels in wanted]
             configs += [workload.start] if table == "set" else []
-            reasons = [cannot_act(config).get(name) for config in configs]
-            if all(reasons) and not (hosted and name == "server.threads"):
+            reasons = [cannot_act(config, hosted=workload.hosted).get(name) for config in configs]
+            if all(reasons):
                 raise DesignError(f"{table}: {name} cannot act: {reasons[0]}")
 
 

@@ -77,7 +77,11 @@ class CallTable:
     method: str = text("The method: package.Service/Method.")
     data: Any = entry(dict, list, str, default=None, meaning="The request, or a list that is sent in turn.")
     data_file: str = text("A file of requests: JSON, JSON lines, CSV with a header, or length-delimited messages.")
-    data_format: str = text("The format of data-file, where its name does not tell.")
+    data_format: str = text("The format of data-file, where its name does not tell: json, jsonl, csv or binary.")
+    data_order: str = text("The order in which requests are sent: in-turn, or random by the trial's seed.")
+    data_repeat: bool = entry(
+        bool, default=False, meaning="Whether requests that differ from call to call may begin again."
+    )
     metadata: Any = entry(dict, list, default=None, meaning="What is sent with each call: a table, or key=value words.")
     proto: str = text("The schema in a .proto file, where the server has no reflection.")
     proto_path: Any = entry(str, list, default=None, meaning="Folders in which the schema's imports are looked for.")

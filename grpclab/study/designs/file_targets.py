@@ -11,16 +11,21 @@ from grpclab.errors import DesignError, UsageError, invalid
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.factors.own import PYTHON
+from grpclab.load.calls.call_options import DataOptions
 from grpclab.load.calls.metadata import metadata_words
 from grpclab.load.calls.request import json_text
+from grpclab.load.calls.request_data import file_reference
 from grpclab.load.plan import check_call
 from grpclab.quantities import in_unit
 from grpclab.servers.target import Target
 from grpclab.study.designs.file_tables import CallTable, TargetTable, beside, program_beside, read_table
 from grpclab.study.designs.study_file import StudyFile
 from grpclab.study.target import Subject
-from grpclab.system.inputs import read_text
+from grpclab.system.inputs import read_text, unreadable
 from grpclab.system.transport import Security, security_of
+
+MOST_TEXT_BYTES = 64 * 1024
+"""A longer request stays in its file, and a plan names that."""
 
 
 def target_of(table: TargetTable | None, folder: Path) -> Target:
@@ -82,7 +87,7 @@ def merged(call: CallTable | None, own: Mapping[str, Any]) -> CallTable | None:
     if call is None:
         return table
     given = {name.replace("-", "_") for name in own}
-    data = {"data", "data_file", "data_format"}
+    data = {one.name for one in fields(CallTable) if one.name.startswith("data")}
     given |= data if given & data or "method" in given else set()  # a request belongs to its method
     return replace(call, **{one.name: getattr(table, one.name) for one in fields(CallTable) if one.name in given})
 
@@ -103,7 +108,7 @@ def subject_of(
     paths = tuple(beside(path, folder) for path in _texts("call.proto-path", table.proto_path))
     data = table.data if isinstance(table.data, str | None) else json_text(table.data)
     if table.data_file:
-        data = read_text("call.data-file", beside(table.data_file, folder))
+        data = _of_file(beside(table.data_file, folder), DataOptions(format=table.data_format))
     needing = ("data", "data_file", "proto", "protoset")
     idle = [name for name in needing if getattr(table, name) not in (None, "")]
     if idle and not table.method:
@@ -116,11 +121,25 @@ def subject_of(
         metadata=metadata_words(table.metadata or ()),
         proto=schema or None,
         proto_path=paths,
+        data_format=table.data_format,
+        data_order=table.data_order,
+        data_repeat=table.data_repeat,
     )
     levels = config.flat()
     subject.check_factors({name: levels[name] for name in named})
     subject.check()
     return None if subject == Subject() else subject
+
+
+def _of_file(name: str, options: DataOptions) -> str:
+    """The text of one request, or what stands for a file of many. Raises UsageError."""
+    try:
+        size = Path(name).stat().st_size
+    except OSError as error:
+        raise unreadable("call.data-file", name, "a file that can be read", error) from None
+    if options.format_of(name) == "json" and size <= MOST_TEXT_BYTES:
+        return read_text("call.data-file", name)
+    return file_reference(name)
 
 
 def _texts(name: str, value: Any) -> Sequence[str]:

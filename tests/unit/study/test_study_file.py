@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import sys
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
-from grpclab.errors import UsageError
+from grpclab.analysis import Comparison
+from grpclab.errors import MeasurementError, UsageError
+from grpclab.study import pilot
 from grpclab.study.designs.file_design import FileDesign, design, read
+from grpclab.study.runner import Study
+from grpclab.study.sides import Side
 from tools import schemas
 
 SCHEMA = jsonschema.Draft4Validator(schemas.schema(schemas.STUDY_FILE))
@@ -236,3 +241,45 @@ def test_the_parts_of_a_call_belong_together() -> None:
     assert "proto and protoset" in refusal(f'{base}method = "a.B/C"\nproto = "a"\nprotoset = "b"')
     assert "call: data needs a method" in refusal(f"{base}data = {{}}")
     assert "invalid call.data-file=gone.json" in refusal(f'{base}method = "a.B/C"\ndata-file = "gone.json"')
+
+
+def test_the_arguments_of_a_command_have_their_places_before_anything_is_measured() -> None:
+    base = '[target]\ncommand = "true {port} {threads}"\nprepare = "true {rows}"\n[factors]\n'
+    assert planned(f"{base}arg.threads = [1, 2]\n[set]\narg.rows = 5").plan.names[0] == "baseline"
+    assert "invalid arg.thread=" in refusal(f"{base}arg.thread = [1, 2]")
+    assert "invalid arg.port=" in refusal(f"{base}arg.port = [1, 2]")
+
+
+def test_threads_of_an_asyncio_application_may_act_and_those_of_our_greeter_cannot() -> None:
+    text = '[target]\n{}\n[set]\nserver.implementation = "asyncio"\n[factors]\nserver.threads = [4, 16]'
+    found = planned(text.format('app = "m:f"'))
+    assert [one.without_effect for one in found.plan.configurations] == [{}] * 4
+    assert "server.threads cannot act" in refusal(text.format('variant = "basic"'))
+
+
+def test_a_pilot_measures_the_target_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "x.toml"
+    file.write_text(TILL)
+    study = Study.described(file, root=tmp_path)
+    measured: list[Side] = []
+
+    def piloted(sides: Mapping[str, Side], **_: object) -> Comparison:
+        measured.extend(sides.values())
+        raise MeasurementError("enough")
+
+    monkeypatch.setattr(pilot, "piloted", piloted)
+    with pytest.raises(MeasurementError):
+        pilot.estimate(study, lambda _: None, progress=lambda _: None)
+    assert [side.subject.app for side in measured] == ["shop.server:register"] * 2
+
+
+def test_a_file_of_many_requests_stays_a_file(tmp_path: Path) -> None:
+    (tmp_path / "many.jsonl").write_text('{"id": 1}\n{"id": 2}\n')
+    text = (
+        '[target]\napp = "m:f"\n[factors]\nserver.threads = [4]\n[call]\nmethod = "a.B/C"\ndata-file = "many.jsonl"\n'
+    )
+    stored = planned(f'{text}data-order = "random"\ndata-repeat = true', tmp_path).plan.subjects["baseline"]
+    assert (stored.data, stored.data_order, stored.data_repeat) == (f"@{tmp_path / 'many.jsonl'}", "random", True)
+    assert "invalid --data-order=up" in refusal(
+        f'{text.replace("many.jsonl", str(tmp_path / "many.jsonl"))}data-order = "up"'
+    )
