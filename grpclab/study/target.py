@@ -51,6 +51,8 @@ class Subject:
     data_format: str = ""
     data_order: str = ""
     data_repeat: bool = False
+    answer_check: str = ""
+    ignore_fields: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.data is not None and not isinstance(self.data, str):  # a manifest keeps it as text
@@ -102,6 +104,8 @@ class Subject:
             data_format=planned.data_format,
             data_order=planned.data_order,
             data_repeat=planned.data_repeat,
+            answer_check=planned.answer_check,
+            ignore_fields=planned.ignore_fields,
         )
 
     def stored(self) -> StoredTarget:
@@ -159,8 +163,14 @@ class Subject:
             name=self.call or None,
             data=self.data,
             options=self.data_options,
+            check=self.answer_check,
             metadata=self.metadata,
             proto=self.proto,
             proto_path=self.proto_path,
         )
-        return choose_call(target, config, asked)
+        call = choose_call(target, config, asked)
+        if self.call and call.answer is not None:
+            from grpclab.load.calls.checks import AnswerReader
+
+            AnswerReader(call.answer, self.ignore_fields)  # refuses a field that there is not
+        return replace(call, keeps_answers=bool(self.call))

@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from graphlib import CycleError, TopologicalSorter
 
+from google.protobuf.descriptor import Descriptor, FileDescriptor
 from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 
+from grpclab.load.calls.call_options import AnswerKind
 from grpclab.text.printable import printable
 
 Files = dict[str, FileDescriptorProto]
