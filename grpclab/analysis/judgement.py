@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from grpclab import quantities as qty
-from grpclab.analysis.answers import answers_caution, answers_notes
+from grpclab.analysis.answer_comparison import answers_caution, answers_notes
 from grpclab.analysis.claims import replication
 from grpclab.analysis.disagreement import Judged, disagreement_note
 from grpclab.analysis.inference.ratios import fewest_blocks, holm, numbers

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from grpclab.analysis import Judgement
-from grpclab.analysis.answers import answers_cell
+from grpclab.analysis.answer_comparison import answers_cell
 from grpclab.factors.config import FACTORS
 from grpclab.factors.levels import Level
 from grpclab.factors.own import is_own

@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from grpclab.analysis.answers import answers_differ
+from grpclab.analysis.answer_comparison import answers_differ
 from grpclab.analysis.judgement import Judgement
 from grpclab.analysis.setup import described
 from grpclab.errors import MeasurementError

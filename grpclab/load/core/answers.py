@@ -8,7 +8,6 @@ other.
 from __future__ import annotations
 
 import hashlib
-import random
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -32,7 +31,7 @@ class AnswerSchedule:
     """Whether the answer to the next call is kept. The gaps are drawn, as a server may repeat itself in steps."""
 
     def __init__(self) -> None:
-        self._random = random.Random("answers")
+        self._drawn = 1
         self._calls = 0
         self._next = 0
 
@@ -41,8 +40,13 @@ class AnswerSchedule:
         self._calls += 1
         if self._calls <= self._next:
             return False
-        self._next += 1 if self._calls < FIRST else self._random.randint(1, 2 * EVERY - 1)
+        self._next += 1 if self._calls < FIRST else self._gap()
         return True
+
+    def _gap(self) -> int:
+        """Draw a gap by a linear congruential generator (Knuth, MMIX): the core has no other source of chance."""
+        self._drawn = (self._drawn * 6364136223846793005 + 1442695040888963407) % 2**64
+        return 1 + (self._drawn >> 33) % (2 * EVERY - 1)
 
 
 class AnswerLog:

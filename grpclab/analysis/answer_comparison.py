@@ -14,7 +14,6 @@ import pandas as pd
 
 from grpclab.analysis.inference.ratios import valid_trials
 from grpclab.analysis.inference.verdict import Comparison
-from grpclab.system.json_fields import Json
 from grpclab.text.printable import printable
 
 COLUMN = "answers"
@@ -41,7 +40,7 @@ class _Answers:
     counts: dict[int, dict[str, int]] = field(default_factory=dict)
     fields: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    def add(self, cell: Json) -> None:
+    def add(self, cell: str | float | None) -> None:
         """Add those of a trial; what is no such cell is left out."""
         try:
             content = json.loads(cell) if isinstance(cell, str) else {}
