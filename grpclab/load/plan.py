@@ -247,14 +247,14 @@ def choose_call(
 
     Raises UsageError or TargetError.
     """
-    target = host_port(target)
+    target = host_port(target, remote=bool(security.remote))
     pairs = parse_metadata(request.metadata)
     levels = config.differences(TrialConfig())
     check_call(request.name, levels, data=request.data, proto=request.proto, proto_path=request.proto_path)
     if request.name is None:
         return dataclasses.replace(greeting(config.load), metadata=pairs)
     if request.proto is None:
-        await_listener(target, wait_s)
+        await_listener(target, wait_s, remote=security.remote)
     data = "{}" if request.data is None else request.data
     call = find_call(
         target,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,7 +26,7 @@ from grpclab.servers.targets import ServerStart
 from grpclab.text import credentials
 
 if TYPE_CHECKING:
-    from grpclab.analysis.study_plan import StoredTarget
+    from grpclab.analysis.study_plan import StoredTarget, StudyPlan
 
 STORED = ("app", "command", "address", "app_dir", "python", "cwd", "ready", "prepare", "cleanup")
 """The fields of a target that a plan holds. How long one waits for a server is no part of what is measured."""
@@ -144,17 +144,13 @@ class Subject:
         env: Mapping[str, str],
     ) -> AbstractContextManager[RunningServer]:
         """The server, running until the block is left. Raises ServerError."""
-        return targets.start(
-            ServerStart(
-                config=config.server,
-                target=self.target,
-                own=config.own,
-                seed=seed,
-                cpus=cpus,
-                log_path=log_path,
-                env=env,
-                timeout_s=self.target.start_timeout_s,
-            )
+        order = replace(self.order(config), seed=seed, cpus=cpus, log_path=log_path, env=env)
+        return targets.start(order)
+
+    def order(self, config: TrialConfig) -> ServerStart:
+        """The order for the server of a trial, as far as this and the configuration say it."""
+        return ServerStart(
+            config=config.server, target=self.target, own=config.own, timeout_s=self.target.start_timeout_s
         )
 
     def call_at(self, target: str, config: TrialConfig) -> CallSpec:
@@ -174,3 +170,12 @@ class Subject:
 
             AnswerReader(call.answer, self.ignore_fields)  # refuses a field that there is not
         return replace(call, keeps_answers=bool(self.call))
+
+
+def rehearse(subjects: Mapping[str, Subject], plan: StudyPlan, names: Iterable[str]) -> None:
+    """Start each application of the plan's configurations with these names once. Raises UsageError or ServerError.
+
+    So what cannot be started, or does not take a level, is known before anything is measured.
+    """
+    known = sorted(set(names) & set(subjects))
+    targets.rehearse(subjects[name].order(plan.configuration(name).config) for name in known)

@@ -36,6 +36,8 @@ T = TypeVar("T")
 
 MOST_ANSWER_FIELDS = 500
 """So many different answers are kept with the hashes of their fields."""
+UNWRITTEN = ("answer_fields", "answers", "cleanup_s", "prepare_s")
+"""Fields of result.json that are there only where they say something: earlier versions have none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +93,10 @@ class TrialResult:
     latency: pd.DataFrame = field(default_factory=pd.DataFrame)
     latency_rows_capped: bool = False
     timeline: pd.DataFrame = field(default_factory=pd.DataFrame)
+    prepare_s: float | None = None
+    """So long the command took that prepared the server's start; None without one."""
+    cleanup_s: float | None = None
+    """So long the one took that cleaned up after its stop."""
 
     def __post_init__(self) -> None:
         self.without_effect = self._known(without_effect(self.config, hosted=bool(self.subject.app)))
@@ -166,6 +172,8 @@ class TrialResult:
             profile_note=self.evidence.profile_note,
             perf_note=self.evidence.perf_note,
             strace_note=self.evidence.strace_note,
+            prepare_s=self.prepare_s,
+            cleanup_s=self.cleanup_s,
         )
 
     def write(self, folder: Path) -> None:
@@ -180,7 +188,10 @@ class TrialResult:
                 write_json(folder / f"{name}.speedscope.json", profile)
         for name, look in self.looks.items():
             write_json(folder / f"profiler-{name}.json", asdict(look))
-        write_json(folder / "result.json", asdict(self.stored()))
+        document = asdict(self.stored())
+        write_json(
+            folder / "result.json", {k: v for k, v in document.items() if v not in (None, {}) or k not in UNWRITTEN}
+        )
 
 
 @functools.cache

@@ -113,7 +113,7 @@ def find_call(
     symbols = symbols_in(data, options)
     if proto is None:
         types = schema.from_server(
-            host_port(target),
+            host_port(target, remote=bool(security.remote)),
             service,
             method,
             types=symbols,

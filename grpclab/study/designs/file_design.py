@@ -34,6 +34,8 @@ from grpclab.system.inputs import read_text
 
 SCENARIO = "custom"
 """The scenario of a file that names none."""
+LONGEST_NAME = 90
+"""Of a configuration, which is part of a folder's name; a number may follow it."""
 NAMED = "scenario"
 """The word of a headline that names its scenario."""
 
@@ -112,7 +114,8 @@ def design(content: Mapping[str, Any], folder: Path = Path()) -> FileDesign:  # 
     for one in workloads:
         prefix = f"{one.name}-" if len(workloads) > 1 else ""
         for config in one.configs:
-            name = prefix + (_slug(config.differences(one.start)) if config != one.start else "baseline")
+            slug = _slug(config.differences(one.start)) if config != one.start else "baseline"
+            name = f"{prefix}{slug}"[:LONGEST_NAME]
             title = one.title(config) if config != one.start else f"the baseline{one.words}"
             names[one.name, config] = planned.add(_unused(name, planned), title, one.name, config, hosted=one.hosted)
     prefix = f"{chosen.name}-" if len(workloads) > 1 else ""
@@ -255,7 +258,7 @@ def _sweeps(
             for level in shown
         )
         yield PlannedSweep(
-            title=factor.partition(".")[2].replace("_", " ") + workload.words,
+            title=_axis(factor) + workload.words,
             factor=factor,
             scenario=workload.name,
             base=names[workload.name, workload.start],
@@ -263,9 +266,15 @@ def _sweeps(
         )
 
 
+def _axis(factor: str) -> str:
+    """The title of a factor's axis."""
+    section, _, name = factor.partition(".")
+    return {"arg": f"argument {name}", "env": f"variable {name}"}.get(section, name.replace("_", " "))
+
+
 def _slug(levels: Mapping[str, Level]) -> str:
     words = "-".join(f"{name.partition('.')[2]}-{format_level(level)}" for name, level in levels.items())
-    return re.sub(r"[^A-Za-z0-9.]+", "-", words).strip("-")[:80]
+    return re.sub(r"[^A-Za-z0-9.]+", "-", words).strip("-.")[:80] or "level"
 
 
 def _unused(name: str, planned: Configurations) -> str:
