@@ -199,7 +199,8 @@ class CallRequest:
     """The call that a user names; without a name, our greeter's.
 
     `data` is JSON as a text, or Python values; `metadata` are ``key=value`` words; the schema is in the file `proto`,
-    whose imports lie below the folders `proto_path`, or comes from the server's reflection.
+    whose imports lie below the folders `proto_path`, or is what the server told of itself when it was started, the
+    `descriptors`, or comes from its reflection.
     """
 
     name: str | None = None
@@ -207,6 +208,7 @@ class CallRequest:
     metadata: Sequence[str] = ()
     proto: str | Path | None = None
     proto_path: Sequence[str | Path] = ()
+    descriptors: tuple[bytes, ...] = ()
 
 
 GREETING = CallRequest()
@@ -230,7 +232,7 @@ def choose_call(
     check_call(request.name, levels, data=request.data, proto=request.proto, proto_path=request.proto_path)
     if request.name is None:
         return dataclasses.replace(greeting(config.load), metadata=pairs)
-    if request.proto is None:
+    if request.proto is None and not request.descriptors:
         await_listener(target, wait_s)
     data = "{}" if request.data is None else request.data
     return find_call(
@@ -240,5 +242,6 @@ def choose_call(
         metadata=pairs,
         proto=request.proto,
         proto_paths=request.proto_path,
+        descriptors=request.descriptors,
         security=security,
     )

@@ -18,8 +18,8 @@ from grpclab.factors.own import PYTHON, OwnLevels
 from grpclab.servers.process import program
 from grpclab.servers.process.launcher import RunningServer, launch, launch_command
 from grpclab.servers.target import DEFAULT_START_S, Target
-from grpclab.system import procfs
 from grpclab.system.addresses import host_port, parse
+from grpclab.system.listeners import listening_at
 from grpclab.system.registry import Registry
 
 
@@ -131,15 +131,14 @@ class _Address:
 
 @contextlib.contextmanager
 def _running_at(address: str, start: ServerStart) -> Iterator[RunningServer]:
-    _, port = parse(address)
-    log_path = start.log_path or Path()
+    target, log_path = host_port(address), start.log_path or Path()
     yield RunningServer(
         process=None,
-        target=host_port(address),
-        port=port,
-        pids=sorted(procfs.listening_pids(port)),
+        target=target,
+        port=parse(address)[1],
+        pids=listening_at(target),
         log_path=log_path,
-        security=start.target.security,
+        security=start.target.security.reread(),
     )
 
 

@@ -20,6 +20,7 @@ from grpclab.servers import targets
 from grpclab.servers.process.launcher import RunningServer
 from grpclab.servers.target import Target
 from grpclab.servers.targets import ServerStart
+from grpclab.system.transport import PLAINTEXT, Security
 from grpclab.text import credentials
 
 if TYPE_CHECKING:
@@ -129,13 +130,23 @@ class Subject:
             )
         )
 
-    def call_at(self, target: str, config: TrialConfig) -> CallSpec:
-        """What is called at a running server. Raises UsageError or TargetError."""
+    def call_at(
+        self,
+        target: str,
+        config: TrialConfig,
+        security: Security = PLAINTEXT,
+        descriptors: tuple[bytes, ...] = (),
+    ) -> CallSpec:
+        """What is called at a running server, which may have told the `descriptors` of its services.
+
+        Raises UsageError or TargetError.
+        """
         asked = CallRequest(
             name=self.call or None,
             data=self.data,
             metadata=self.metadata,
             proto=self.proto,
             proto_path=self.proto_path,
+            descriptors=descriptors,
         )
-        return choose_call(target, config, asked)
+        return choose_call(target, config, asked, security=security)

@@ -11,7 +11,7 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,6 +68,16 @@ class Security:
     def server_name_at(self, target: str) -> str:
         """The name, or the address, that the certificate of the server at a target has to hold."""
         return self.server_name or host_of(self.authority_at(target))
+
+    def pinned(self, target: str) -> Security:
+        """The same towards the server at `target` on another way to it: the names stay those of the target."""
+        if not self.tls:
+            return self
+        return replace(self, authority=self.authority_at(target), server_name=self.server_name_at(target))
+
+    def reread(self) -> Security:
+        """The same with the files that the user named read again. Raises UsageError."""
+        return self if self.options == SecurityOptions() else security_of(**vars(self.options))
 
     def context(self) -> ssl.SSLContext:
         """A client's context for TLS with ALPN ``h2``, as this says."""

@@ -81,21 +81,25 @@ def find_call(
     metadata: Pairs = (),
     proto: str | Path | None = None,
     proto_paths: Sequence[str | Path] = (),
+    descriptors: tuple[bytes, ...] = (),
     security: Security = PLAINTEXT,
     timeout_s: float = REFLECTION_TIMEOUT_S,
 ) -> CallSpec:
     """The call that `name` (``package.Service/Method``) and its request mean: JSON as a text, or Python values.
 
-    The schema comes from the reflection of the server at `target`, in a request with the same metadata, or from
-    `proto`: see :mod:`grpclab.load.calls.schema`. Raises UsageError, TargetError where nothing answers within
-    `timeout_s`, and MissingDependencyError where a ``.proto`` file is given but no compiler is installed.
+    The schema comes from `descriptors`, serialized FileDescriptorProtos, or from the file `proto`, else from the
+    reflection of the server at `target`, in a request with the same metadata: see :mod:`grpclab.load.calls.schema`.
+    Raises UsageError, TargetError where nothing answers within `timeout_s`, and MissingDependencyError where a
+    ``.proto`` file is given but no compiler is installed.
     """
     # Imported here: a worker reads a CallSpec, and the wire engine needs neither grpc nor protobuf.
     from grpclab.load.calls import encoding, request, schema
 
     service, method = _split(name)
     tree = request.parse(data) if isinstance(data, str) else request.from_python(data)
-    if proto is None:
+    if proto is None and descriptors:
+        types = schema.from_descriptors(descriptors)
+    elif proto is None:
         types = schema.from_server(
             host_port(target),
             service,
