@@ -9,7 +9,7 @@ people and tools write the same address become that: URLs (``http://localhost:50
 from __future__ import annotations
 
 import ipaddress
-import os
+import posixpath
 import re
 
 from grpclab.errors import UsageError, invalid
@@ -68,8 +68,8 @@ def _socket_path(text: str, path: str, *, absolute: bool) -> str:
     """The absolute path of a Unix socket."""
     if not path or path.endswith("/") or not path.isprintable() or (absolute and not path.startswith("/")):
         raise refused(text, "unix:PATH or unix:///PATH, the path of a socket, as unix:/run/shop.sock")
-    path = os.path.abspath(path)
-    if len(os.fsencode(path)) > LONGEST_PATH:
+    path = posixpath.abspath(path)
+    if len(path.encode(errors="surrogateescape")) > LONGEST_PATH:
         raise refused(text, f"a path of at most {LONGEST_PATH} bytes, which is what the system takes for a socket")
     return path
 
