@@ -79,9 +79,11 @@ class Subject:
 
     @classmethod
     def of(cls, planned: StoredTarget) -> Subject:
-        """The subject that a plan holds."""
+        """The subject that a plan holds; files are read when its server is started."""
         return cls(
-            target=Target(**{name: getattr(planned, name) for name in STORED}),
+            target=Target(
+                **{name: getattr(planned, name) for name in STORED}, security=Security.unread(planned.security)
+            ),
             call=planned.call,
             data=planned.data,
             metadata=planned.metadata,
@@ -95,7 +97,8 @@ class Subject:
         from grpclab.analysis.study_plan import StoredTarget  # the parsers of commands must not load the analysis
 
         call = {name: value for name, value in vars(self).items() if name != "target"}
-        return StoredTarget(**call, **{name: getattr(self.target, name) for name in STORED})
+        fields = {name: getattr(self.target, name) for name in STORED}
+        return StoredTarget(**call, **fields, security=self.target.security.options)
 
     def check_factors(self, given: Mapping[str, Level], who: str = "the target") -> None:
         """Raise UsageError for the first of these factors that the target does not have; `who` is called so."""

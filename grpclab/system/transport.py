@@ -75,6 +75,17 @@ class Security:
             return self
         return replace(self, authority=self.authority_at(target), server_name=self.server_name_at(target))
 
+    @classmethod
+    def unread(cls, options: SecurityOptions) -> Security:
+        """What a stored study says, before :meth:`reread`: no file is opened."""
+        return cls(
+            tls=bool(options.tls or options.cacert or options.cert or options.insecure_skip_verify),
+            server_name=options.server_name,
+            authority=options.authority,
+            verify=not options.insecure_skip_verify,
+            options=options,
+        )
+
     def reread(self) -> Security:
         """The same with the files that the user named read again. Raises UsageError."""
         return self if self.options == SecurityOptions() else security_of(**vars(self.options))
