@@ -17,6 +17,8 @@ from grpclab.factors.config import ServerConfig
 from grpclab.factors.own import PYTHON, OwnLevels
 from grpclab.servers.process import program
 from grpclab.servers.process.launcher import RunningServer, launch, launch_command
+from grpclab.servers.process.preparation import Surroundings, prepared
+from grpclab.servers.process.readiness import TCP
 from grpclab.servers.target import DEFAULT_START_S, Target
 from grpclab.system.addresses import host_port, parse
 from grpclab.system.listeners import listening_at
@@ -84,9 +86,19 @@ class _Command:
         program.words_of(argument, option)
 
     def start(self, argument: str, start: ServerStart) -> AbstractContextManager[RunningServer]:
-        """A server that listens on 127.0.0.1 without TLS."""
+        """A server that listens on 127.0.0.1, or on a Unix socket."""
+        own = OwnLevels(start.own)
         return launch_command(
-            argument, cpus=start.cpus, log_path=start.log_path, env=start.env, start_timeout_s=start.timeout_s
+            argument,
+            arguments=own.arguments,
+            changes=own.variables,
+            cwd=start.target.cwd,
+            ready=start.target.ready or TCP,
+            security=start.target.security,
+            cpus=start.cpus,
+            log_path=start.log_path,
+            env=start.env,
+            start_timeout_s=start.timeout_s,
         )
 
 
@@ -169,4 +181,25 @@ def check(target: Target, option: str = "") -> None:
 def start(how: ServerStart) -> AbstractContextManager[RunningServer]:
     """The server of a target, running until the block is left. Raises UsageError or ServerError."""
     kind, argument = kind_of(how.target)
-    return kind.start(argument, how)
+    server = kind.start(argument, how)
+    return _surrounded(server, how) if how.target.prepare or how.target.cleanup else server
+
+
+@contextlib.contextmanager
+def _surrounded(starting: AbstractContextManager[RunningServer], how: ServerStart) -> Iterator[RunningServer]:
+    """A server between the commands that prepare its start and clean up after its stop."""
+    own = OwnLevels(how.own)
+    around = Surroundings(
+        prepare=how.target.prepare,
+        cleanup=how.target.cleanup,
+        arguments=own.arguments,
+        changes=own.variables,
+        cwd=how.target.cwd,
+        env=how.env,
+        cpus=how.cpus,
+        log_path=how.log_path,
+    )
+    with prepared(around) as times, starting as server:
+        server.prepare_s = times.prepare_s
+        yield server
+    server.cleanup_s = times.cleanup_s

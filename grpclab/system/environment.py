@@ -262,18 +262,20 @@ def versions(environ: Mapping[str, str] = os.environ) -> dict[str, Json]:
     return installed
 
 
-def git_state(folder: Path) -> GitState:
+def git_state(folder: Path, *, only: Path | None = None) -> GitState:
     """The state of the repository whose top is `folder`.
 
     A repository further up is someone else's: its commit says nothing about this folder. `dirty` counts
-    untracked files too, since Python imports them as gladly.
+    untracked files too, since Python imports them as gladly. With `only`, a folder inside, it counts the tracked
+    files there and no others: untracked ones may be what is being written.
     """
     if not (folder / ".git").exists():
         return GitState()
     # A monitor named in the repository's own configuration is not ours to start.
     git = ("git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-C", str(folder))
     commit = _output(*git, "rev-parse", "--verify", "HEAD", ceiling=folder)
-    status = _output(*git, "status", "--porcelain", ceiling=folder)
+    which = () if only is None else ("--untracked-files=no", "--", str(only))
+    status = _output(*git, "status", "--porcelain", *which, ceiling=folder)
     return GitState() if commit is None else GitState(commit=commit, dirty=None if status is None else bool(status))
 
 

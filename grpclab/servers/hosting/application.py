@@ -20,10 +20,6 @@ import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from grpclab.errors import FactorError, UsageError, invalid
 from grpclab.factors.channel_args import server_args
@@ -31,9 +27,9 @@ from grpclab.factors.config import FACTORS, ServerConfig
 from grpclab.factors.levels import Level, format_level
 from grpclab.servers import elastic
 from grpclab.servers.hosting import host
+from grpclab.servers.process.health import health_status
 from grpclab.servers.process.launcher import COMMAND_TIMEOUT_S, RunningServer, launched
-from grpclab.servers.process.server_messages import ServerProgram
-from grpclab.system.channels import open_channel
+from grpclab.servers.process.program import ServerProgram
 from grpclab.system.temporary import TemporaryFolder
 from grpclab.system.transport import PLAINTEXT, Security
 
@@ -45,7 +41,6 @@ NOT_YET = ("metrics", "desk")
 """Those that need grpclab itself in the server's process."""
 END_TIMEOUT_S = 14.0
 """So long an application may take to drain and to close, each of which is bounded itself."""
-HEALTH_TIMEOUT_S = 5.0
 
 _APPLICATION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 log = logging.getLogger("grpclab.serve")
@@ -199,14 +194,3 @@ def program_changes(before: ServerProgram, after: ServerProgram) -> tuple[list[s
     late = {file.name for file in after.files if file.name not in known}
     changed = {file.name for file in after.files if file.name in known and file.sha256 not in known[file.name]}
     return sorted(late), sorted(changed)
-
-
-def health_status(target: str, security: Security = PLAINTEXT) -> str:
-    """The status that the health service at `target` gives, or the status code of an answer without one."""
-    with open_channel(target, security=security) as channel:
-        stub: Any = health_pb2_grpc.HealthStub(channel)
-        try:
-            answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=HEALTH_TIMEOUT_S, wait_for_ready=True)
-        except grpc.RpcError as error:
-            return str(error.code().name)
-    return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))

@@ -2,7 +2,7 @@
 
 ``python -m grpclab.servers.process.command`` reads a :class:`.CommandOrder` on standard input, which stays open as the
 lifeline: when it closes, for whatever reason, the command and what it started end, in whatever session or process group
-that is. A ServerListening goes out when something listens on the port. What the command writes goes to standard error.
+that is. A ServerListening goes out when the server is ready. What the command writes goes to standard error.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import contextlib
 import errno
 import os
 import queue
-import shlex
 import shutil
 import signal
 import socket
@@ -19,10 +18,15 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import NoReturn
 
 import psutil
 
+from grpclab.servers.process import readiness
+from grpclab.servers.process.filling import PORT, SOCKET, filled_words
+from grpclab.servers.process.process_tree import ProcessTree
+from grpclab.servers.process.readiness import Listener
 from grpclab.servers.process.server_messages import CommandEnded, CommandOrder, ServerListening
 from grpclab.servers.process.serving import free_port
 from grpclab.system import procfs, programs
@@ -30,8 +34,7 @@ from grpclab.system.json_lines import decode
 from grpclab.system.subprocesses import Lines, describe_exit, say
 
 DRAIN_S = 5.0
-LOOK_EVERY_S = 0.02
-SETTLED_S, MOST_LOOKS = 0.1, 10
+LOOK_EVERY_S, LONGEST_LOOK_S = 0.02, 0.1
 
 
 class _StopRequest(BaseException):
@@ -42,60 +45,10 @@ def _on_sigterm(*_: object) -> NoReturn:
     raise _StopRequest
 
 
-class _Command:
-    """The process of the command, and what that started. A lock keeps the lifeline from missing one that starts."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._known: set[psutil.Process] = set()
-
-    def start(self, words: list[str]) -> subprocess.Popen[bytes]:
-        """Start it in a process group of its own. Raises OSError."""
-        with self._lock:
-            self._process = subprocess.Popen(
-                programs.tied(words), stdin=subprocess.DEVNULL, stdout=sys.stderr, process_group=0
-            )
-            return self._process
-
-    def look(self) -> list[int]:
-        """The processes that it consists of now. They are known from then on, whoever becomes their parent."""
-        processes = programs.descendants()
-        self._known.update(processes)
-        return [process.pid for process in processes]
-
-    def settled(self) -> list[int]:
-        """Return :meth:`look` once it has stayed the same for a moment: servers fork workers when they listen."""
-        pids = self.look()
-        for _ in range(MOST_LOOKS):
-            time.sleep(SETTLED_S)
-            before, pids = pids, self.look()
-            if pids == before:
-                break
-        return pids
-
-    def ask(self) -> None:
-        """Ask it and what it started to end."""
-        assert self._process is not None
-        self.look()
-        programs.signal_group(self._process.pid, signal.SIGTERM)
-        for process in self._known:
-            with contextlib.suppress(OSError, psutil.Error):
-                if os.getpgid(process.pid) != self._process.pid:
-                    process.terminate()
-
-    def kill(self) -> None:
-        """End it and what it started, if it was started."""
-        with self._lock:
-            if self._process is not None:
-                programs.signal_group(self._process.pid, signal.SIGKILL)
-                programs.kill_descendants(self._known)
-
-
 def main() -> NoReturn:
     """See the module's docstring."""
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-    running = _Command()
+    running = ProcessTree()
 
     def lifeline() -> None:
         incoming = Lines()
@@ -108,29 +61,29 @@ def main() -> NoReturn:
     programs.adopt_orphans()
     threading.Thread(target=lifeline, name="lifeline", daemon=True).start()
     order = decode(CommandOrder, lines.get())
-    port = free_port()
+    listener = Listener(path=order.socket) if order.socket else Listener(port=free_port())
     early: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: early.append(number))  # an exception would lose the new process
-    words = shlex.split(order.command.replace("{port}", str(port)))
-    if shutil.which(words[0]) is None:
-        _leave(f"{words[0]}: {_why_not(words[0])}")
-    process = running.start(words)
+    words = filled_words(order.command, {**order.arguments, PORT: str(listener.port), SOCKET: listener.path})
+    steps = readiness.steps(order.ready, listener, Path(order.log), order.security)
+    process = _start(running, words, order)
     try:
         signal.signal(signal.SIGTERM, _on_sigterm)
         if early:
             raise _StopRequest
-        _wait_until_it_listens(running, process, port, order.timeout_s)
+        _wait_until_ready(running, process, steps, listener, order)
         started = running.settled()
-        pids = tuple(sorted({*started, *procfs.listening_pids(port)}))
-        say(ServerListening(port=port, pids=pids, started=tuple(started)))
+        listening = procfs.listening_pids(listener.port) if listener.port else set()
+        say(ServerListening(port=listener.port, pids=tuple(sorted({*started, *listening})), started=tuple(started)))
         code = process.wait()
+        advice = _background(running)
         running.kill()  # what it has left behind
-        _leave(f"the command {describe_exit(code)}")
+        _leave(f"the command {describe_exit(code)}{advice}")
     except _StopRequest:
         _stop(running, process)
 
 
-def _stop(running: _Command, process: subprocess.Popen[bytes]) -> NoReturn:
+def _stop(running: ProcessTree, process: subprocess.Popen[bytes]) -> NoReturn:
     """End the command and what it started: asked first, made to after a while."""
     running.ask()
     with contextlib.suppress(subprocess.TimeoutExpired):
@@ -140,27 +93,57 @@ def _stop(running: _Command, process: subprocess.Popen[bytes]) -> NoReturn:
     os._exit(0)
 
 
-def _why_not(program: str) -> str:
-    """The reason why a program cannot be run."""
-    return os.strerror(errno.EACCES if os.path.isfile(program) else errno.ENOENT)
+def _start(running: ProcessTree, words: list[str], order: CommandOrder) -> subprocess.Popen[bytes]:
+    if not words:
+        _leave("the command names no program: its first word is empty")
+    program = os.path.join(order.cwd, words[0]) if "/" in words[0] else words[0]
+    if not shutil.which(program, path={**os.environ, **order.changes}.get("PATH")):
+        _leave(f"{words[0]}: {os.strerror(errno.EACCES if os.path.isfile(program) else errno.ENOENT)}")
+    try:
+        return running.start(words, changes=order.changes, cwd=order.cwd)
+    except OSError as error:
+        _leave(f"{error.filename or words[0]}: {error.strerror}")
 
 
-def _wait_until_it_listens(running: _Command, process: subprocess.Popen[bytes], port: int, timeout_s: float) -> None:
-    give_up = time.monotonic() + timeout_s
-    while time.monotonic() < give_up:
-        code = process.poll()
-        if code is not None:
-            pids = running.look()
-            running.kill()
-            advice = f"; it went on in the background (pid {pids[0]}): have it stay in the foreground" if pids else ""
-            _leave(f"the command {describe_exit(code)} before it listened on port {port}{advice}")
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
-        time.sleep(LOOK_EVERY_S)
+def _background(running: ProcessTree) -> str:
+    """Advice on a command that has ended, while what it started goes on; "" where nothing does."""
+    pids = running.look()
+    return f"; it went on in the background (pid {pids[0]}): have it stay in the foreground" if pids else ""
+
+
+def _wait_until_ready(
+    running: ProcessTree,
+    process: subprocess.Popen[bytes],
+    steps: list[readiness.Step],
+    listener: Listener,
+    order: CommandOrder,
+) -> None:
+    give_up = time.monotonic() + order.timeout_s
+    every_s = LOOK_EVERY_S
+    for step in steps:
+        while not step.holds():
+            code = process.poll()
+            if code is not None:
+                advice = _background(running)
+                running.kill()
+                where = f"port {listener.port}" if listener.port else listener.name
+                _leave(f"the command {describe_exit(code)} before it listened on {where}{advice}")
+            if time.monotonic() > give_up:
+                why = f"the command did not {step.missing()} within {order.timeout_s:g} s (--start-timeout)"
+                hint = "" if listener.accepts() else _elsewhere(running, listener)
+                running.kill()
+                _leave(f"{why}{hint}")
+            time.sleep(every_s)
+            every_s = min(every_s * 1.1, LONGEST_LOOK_S)
+
+
+def _elsewhere(running: ProcessTree, listener: Listener) -> str:
+    """Advice on a server that listens on another address; "" for one that listens on none."""
     elsewhere = _listens_on(running.look())
-    running.kill()
-    hint = f"; it listens on {elsewhere}: have it listen on 127.0.0.1, at {{port}}" if elsewhere else ""
-    _leave(f"the command did not listen on 127.0.0.1:{port} within {timeout_s:g} s (--start-timeout){hint}")
+    if not elsewhere:
+        return ""
+    wanted = f"127.0.0.1, at {{{PORT}}}" if listener.port else f"{{{SOCKET}}}"
+    return f"; it listens on {elsewhere}: have it listen on {wanted}"
 
 
 def _listens_on(pids: list[int]) -> str:
@@ -176,7 +159,7 @@ def _listens_on(pids: list[int]) -> str:
 
 
 def _leave(why: str) -> NoReturn:
-    print(why, file=sys.stderr, flush=True)
+    print(f"\n{why}", file=sys.stderr, flush=True)  # its last line may have no end
     os._exit(3)
 
 

@@ -14,18 +14,20 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import subprocess
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-import grpc
 import psutil
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from grpclab.errors import ServerError, UsageError, WorkerError
+from grpclab.errors import ServerError, UsageError, WorkerError, invalid
 from grpclab.factors.config import ServerConfig, TrialConfig
+from grpclab.servers.process.filling import SOCKET, placeholders
+from grpclab.servers.process.health import check_health
+from grpclab.servers.process.program import ServerProgram, identity_of
+from grpclab.servers.process.server_log import bounded, end_of, quoted
 from grpclab.servers.process.server_messages import (
     ApplicationEnded,
     CommandOrder,
@@ -34,20 +36,21 @@ from grpclab.servers.process.server_messages import (
     ServerEnd,
     ServerFailed,
     ServerListening,
-    ServerProgram,
 )
 from grpclab.servers.process.serving import ServeSpec, address
 from grpclab.system import procfs
-from grpclab.system.channels import open_channel
+from grpclab.system.addresses import UNIX
 from grpclab.system.programs import descendants, kill
-from grpclab.system.subprocesses import START_TIMEOUT_S, Child, describe_exit, telling_lines
+from grpclab.system.subprocesses import START_TIMEOUT_S, Child, describe_exit
 from grpclab.system.temporary import TemporaryFolder
 from grpclab.system.transport import PLAINTEXT, Security
-from grpclab.text.printable import printable
 
-HEALTH_TIMEOUT_S = 30.0
 COMMAND_TIMEOUT_S = 25.0
-"""So long a command may take until it listens, unless told otherwise."""
+"""So long a command may take until it is ready, unless told otherwise."""
+MOST_LINES = 3
+"""Of a command's output in the error about its end."""
+LONGEST_SOCKET_PATH = 103
+"""In bytes; what the least of the systems takes."""
 
 
 @dataclass
@@ -73,7 +76,7 @@ class RunningServer:
     descriptors: tuple[bytes, ...] = ()
     """Serialized FileDescriptorProtos of an application's services, each after those that it imports."""
     program: ServerProgram = field(default_factory=ServerProgram)
-    """The identity of an application's program when it had registered."""
+    """The identity of its program: of an application when it had registered, of a command before it was started."""
     program_at_end: ServerProgram | None = None
     """The same when it had stopped: with what was imported later."""
     own_health: bool = False
@@ -83,6 +86,10 @@ class RunningServer:
     """The methods of an application whose handlers are not ``async def``."""
     trouble: str = ""
     """What went wrong when an application was closed."""
+    prepare_s: float | None = None
+    """So long the command took that was run before its start; None without one."""
+    cleanup_s: float | None = None
+    """So long the one took that was run after its stop."""
     end_timeout_s: float = 10.0
     _stopped: bool = field(default=False, repr=False)
 
@@ -118,7 +125,13 @@ class RunningServer:
         return used if self.pids else replace(used, cpu_s=math.nan, user_s=math.nan, kernel_s=math.nan)
 
     def connections(self, *, excluding: Collection[int] = ()) -> list[int]:
-        """TCP connections established to it now, seen from outside, one count for each of its processes."""
+        """Connections established to it now, seen from outside, one count for each of its processes.
+
+        Those to a Unix socket have no other end that is known: all count, whatever is to be excluded.
+        """
+        if self.target.startswith(UNIX):
+            counts = procfs.UnixSocket.at(self.target.removeprefix(UNIX)).connections
+            return [counts.get(pid, 0) for pid in self.pids]
         return procfs.connections(self.pids, self.port, excluding=excluding)
 
     def stop(self) -> None:
@@ -148,21 +161,17 @@ class RunningServer:
 
 def log_tail(path: Path, lines: int = 3) -> str:
     """The last telling lines of a log as ``: ...``, or nothing."""
-    last_lines = _telling_lines(path)[-lines:]
+    last_lines = end_of(path)[-lines:]
     return f": {' | '.join(last_lines)}" if last_lines else ""
 
 
-def _telling_lines(path: Path) -> list[str]:
-    try:
-        return telling_lines(path.read_text(errors="replace"))
-    except OSError:
-        return []
-
-
 def _command_failure(path: Path) -> str:
-    """The reason why a command's server ended, by the last line of its log, and the last line that it wrote itself."""
-    *written, why = _telling_lines(path) or ["the command ended"]
-    return f"{why}; its last line was: {printable(written[-1], 200)}" if written else f"{why}; it wrote nothing"
+    """The reason why a command's server ended, by the last line of its log, and the last lines that it wrote itself."""
+    *written, why = end_of(path) or ["the command ended"]
+    if not written:
+        return f"{why}; it wrote nothing"
+    lines = written[-MOST_LINES:]
+    return f"{why}; its last {'line was' if len(lines) == 1 else 'lines were'}: {quoted(lines)}"
 
 
 def _failure(answer: ServerFailed) -> ServerError | UsageError:
@@ -214,26 +223,71 @@ def launch(
 def launch_command(
     command: str,
     *,
+    arguments: Mapping[str, str] | None = None,
+    changes: Mapping[str, str | None] | None = None,
+    cwd: str = "",
+    ready: str = "tcp",
+    security: Security = PLAINTEXT,
     cpus: Collection[int] | None = None,
     log_path: Path | None = None,
     env: Mapping[str, str] | None = None,
     start_timeout_s: float = COMMAND_TIMEOUT_S,
 ) -> Iterator[RunningServer]:
-    """Run a server by its command, in which ``{port}`` becomes a free port, until the block is left.
+    """Run a server by its command until the block is left.
 
-    It must listen on 127.0.0.1 without TLS, within `start_timeout_s`. Raises ServerError.
+    In the command ``{port}`` becomes a free port, or ``{socket}`` the path of a Unix socket, and ``{NAME}`` the
+    argument of that name. It runs in the folder `cwd` with these `changes` of its environment, of which None unsets a
+    variable, and has to listen on 127.0.0.1 with this `security`, and to be `ready`
+    (:mod:`grpclab.servers.process.readiness`), within `start_timeout_s`. Raises ServerError.
     """
-    with launched(
-        "grpclab.servers.process.command",
-        CommandOrder(command=command, timeout_s=start_timeout_s),
-        cpus=cpus,
-        log_path=log_path,
-        env=env,
-        healthy=False,
-        by_command=True,
-        timeout_s=START_TIMEOUT_S + start_timeout_s,  # what starts the command needs some of it, on a busy machine
-    ) as server:
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(TemporaryFolder())
+        log_path = log_path or folder / "server.log"
+        socket = _socket_path(folder) if SOCKET in placeholders(command) else ""
+        order = CommandOrder(
+            command=command,
+            timeout_s=start_timeout_s,
+            arguments=dict(arguments or {}),
+            changes=dict(changes or {}),
+            cwd=cwd,
+            ready=ready,
+            security=security,
+            socket=socket,
+            log=str(log_path),
+        )
+        program = identity_of(command, arguments=arguments, cwd=cwd)
+        server = stack.enter_context(
+            launched(
+                "grpclab.servers.process.command",
+                order,
+                cpus=cpus,
+                log_path=log_path,
+                env=env,
+                security=security,
+                healthy=False,
+                by_command=True,
+                timeout_s=START_TIMEOUT_S + start_timeout_s,  # what starts it needs some, on a busy machine
+                socket=socket,
+            )
+        )
+        server.program = program
         yield server
+
+
+def _socket_path(folder: Path) -> str:
+    """The path of a Unix socket in a folder. Raises UsageError where the system takes none so long."""
+    path = folder / "s"
+    if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
+        raise UsageError(invalid("TMPDIR", folder.parent, "a shorter path, since a Unix socket is to lie in it"))
+    return str(path)
+
+
+def _refuse_strangers(server: RunningServer) -> None:
+    """Raise ServerError where another server listens on the same port."""
+    strangers = procfs.listening_pids(server.port) - {*server.pids, server.child.pid}
+    strangers -= {process.pid for process in descendants(server.child.pid)}  # workers that came up meanwhile
+    if strangers:
+        raise ServerError(f"port {server.port} is shared with another server (pid {min(strangers)}): stop it")
 
 
 @contextlib.contextmanager
@@ -248,17 +302,20 @@ def launched(
     healthy: bool = True,
     by_command: bool = False,
     timeout_s: float = START_TIMEOUT_S,
+    socket: str = "",
 ) -> Iterator[RunningServer]:
     """Run `module`, which serves what its `order` says, as a child process on loopback until the block is left.
 
     `module` may also be the words of a program. Without `healthy` nobody asks whether it is. It may take `timeout_s` to
-    start. Raises ServerError, or UsageError where it says that what was asked for cannot be right.
+    start. It listens on a port that it chooses, or on the Unix socket with the path `socket`. Raises ServerError, or
+    UsageError where it says that what was asked for cannot be right.
     """
     with contextlib.ExitStack() as stack:
         if log_path is None:
             folder = stack.enter_context(TemporaryFolder())
             log_path = folder / "server.log"
         log = stack.enter_context(log_path.open("wb"))
+        stack.enter_context(bounded(log_path))
         started: list[psutil.Process] = []
         stack.callback(kill, started)  # what is left of a command, where the child that looks after it was killed
         child = stack.enter_context(Child(module, name="server", cpus=cpus, log=log, env=env))
@@ -277,7 +334,7 @@ def launched(
                 started.append(psutil.Process(pid))
         server = RunningServer(
             process=child,
-            target=address("127.0.0.1", listening.port),
+            target=f"{UNIX}{socket}" if socket else address("127.0.0.1", listening.port),
             port=listening.port,
             pids=list(listening.pids),
             log_path=log_path,
@@ -289,10 +346,8 @@ def launched(
             own_health=listening.own_health,
             threaded=listening.threaded,
         )
-        strangers = procfs.listening_pids(server.port) - {*server.pids, child.pid}
-        strangers -= {process.pid for process in descendants(child.pid)}  # workers that came up meanwhile
-        if strangers:
-            raise ServerError(f"port {server.port} is shared with another server (pid {min(strangers)}): stop it")
+        if not socket:
+            _refuse_strangers(server)
         if healthy:
             check_health(server.target, server.security)
         try:
@@ -302,15 +357,3 @@ def launched(
             raise
         finally:
             server.stop()
-
-
-def check_health(target: str, security: Security = PLAINTEXT, timeout_s: float = HEALTH_TIMEOUT_S) -> None:
-    """Wait until the health service at `target` says SERVING. Raises ServerError after `timeout_s`."""
-    with open_channel(target, security=security) as channel:
-        stub: Any = health_pb2_grpc.HealthStub(channel)
-        try:
-            answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=timeout_s, wait_for_ready=True)
-        except grpc.RpcError as error:
-            raise ServerError(f"the server at {target} is not healthy: {error.code().name}") from None
-    if answer.status != health_pb2.HealthCheckResponse.SERVING:
-        raise ServerError(f"the server at {target} is not serving: health status {answer.status}")

@@ -2,7 +2,7 @@
 
 A command is split into words as a shell would do, but no shell runs it: what only a shell understands is refused
 with the words that mean the same without one. Files are read, never run; the one exception is ``--version`` of a
-well-known interpreter.
+well-known interpreter. Relative paths are those of the folder in which the command runs.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from grpclab.errors import UsageError
+from grpclab.errors import UsageError, invalid
+from grpclab.servers.process import filling
 
-PORT = "{port}"
-"""What becomes a free port in a command."""
+PORT, SOCKET = "{port}", "{socket}"
+"""What becomes a free port in a command, and the path of a Unix socket."""
 VERSION_TIMEOUT_S = 5.0
 MOST_LABEL = 40
 """Characters of a default label."""
@@ -46,21 +47,78 @@ class ProgramFile:
     version: str = ""
 
 
-def words_of(command: str, name: str = "command") -> list[str]:
-    """The words of a command that can be started here; `name` is the option that gave it.
+@dataclass(frozen=True, kw_only=True)
+class ServerProgram:
+    """The identity of a server's program: its files, and the versions of what runs them."""
 
-    Raises UsageError, one line, for shell syntax, a missing ``{port}`` and a program that is not there.
+    files: tuple[ProgramFile, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """``python``, ``grpcio``, ``protobuf`` of an application."""
+    commit: str = ""
+    """The git commit of the folder in which a command runs; "" where that is in no repository."""
+    dirty: bool | None = None
+    """Whether tracked files of that folder differ from the commit; None where nobody can tell."""
+
+
+def identity_of(command: str, *, arguments: Mapping[str, str] | None = None, cwd: str = "") -> ServerProgram:
+    """What a command would run now, with the arguments of its plan, in the folder `cwd`."""
+    from grpclab.system.environment import git_state  # not in a server's process, which starts faster
+
+    try:
+        words = filling.filled_words(command, arguments or {})
+    except ValueError:
+        words = []
+    top = _repository(Path(cwd or "."))
+    git = git_state(top, only=Path(cwd or ".").resolve()) if top else None
+    return ServerProgram(
+        files=files_of(words, cwd=cwd) if words else (),
+        commit=(git.commit if git else None) or "",
+        dirty=git.dirty if git else None,
+    )
+
+
+def _repository(folder: Path) -> Path | None:
+    """The top of the git repository in which a folder lies."""
+    folder = folder.resolve()
+    return next((above for above in (folder, *folder.parents) if (above / ".git").exists()), None)
+
+
+def words_of(
+    command: str, name: str = "command", *, arguments: Mapping[str, str] | None = None, cwd: str = ""
+) -> list[str]:
+    """The words of a command that can be started in the folder `cwd`; `name` is the option that gave it.
+
+    `arguments` are filled in, the port is not. Raises UsageError, one line, for shell syntax, a missing ``{port}`` or
+    ``{socket}``, and a program or folder that is not there.
     """
+    words = plain_words(command, name)
+    places = [place for place in (PORT, SOCKET) if place in command]
+    if not places or not words:
+        raise _refusal(command, name, f"it names no port: write {PORT} where the server takes its port{_unix(command)}")
+    if len(places) > 1:
+        raise _refusal(command, name, f"it names {PORT} and {SOCKET}: write the one on which calls are to be answered")
+    require_program(command, name, arguments=arguments, cwd=cwd)
+    return filling.filled(words, arguments or {})
+
+
+def require_program(command: str, name: str, *, arguments: Mapping[str, str] | None = None, cwd: str = "") -> None:
+    """Raise UsageError, one line, for a command of which no shell is needed, and whose program is not there."""
+    words = filling.filled(plain_words(command, name), arguments or {})
+    if cwd and not Path(cwd).is_dir():
+        raise UsageError(invalid("cwd", cwd, "a folder that is there"))
+    if not words:
+        raise _refusal(command, name, "it names no program")
+    _require_program(command, name, program_words(words)[0], cwd)
+
+
+def plain_words(command: str, name: str) -> list[str]:
+    """The words of a command. Raises UsageError, one line, for shell syntax and open quotes."""
     _refuse_shell(command, name)
     try:
-        words = shlex.split(command)
+        return shlex.split(command)
     except ValueError:
         fault = "its quotes cannot be read: one is not closed, or a backslash is last"
         raise _refusal(command, name, fault) from None
-    if PORT not in command or not words:
-        raise _refusal(command, name, f"it names no port: write {PORT} where the server takes its port{_unix(command)}")
-    _require_program(command, name, program_words(words)[0])
-    return words
 
 
 def _refusal(command: str, name: str, why: str) -> UsageError:
@@ -83,7 +141,7 @@ def _refuse_shell(command: str, name: str) -> None:
 
 def _unix(command: str) -> str:
     if re.search(r"unix:|\.sock\b", command):
-        return ", on 127.0.0.1 (a Unix socket cannot be measured)"
+        return f", or {SOCKET} where it takes the path of its Unix socket"
     return ""
 
 
@@ -97,29 +155,34 @@ def program_words(words: Sequence[str]) -> list[str]:
     return list(words[at:] or words)
 
 
-def _require_program(command: str, name: str, program: str) -> None:
-    if shutil.which(program):
+def _require_program(command: str, name: str, program: str, cwd: str) -> None:
+    if _executable(program, cwd):
         return
     if "/" not in program:
         raise _refusal(command, name, f"there is no program {program} on the PATH: install it, or give its path")
-    path = Path(program)
+    path = Path(cwd, program)
     if path.is_dir():
         raise _refusal(command, name, f"{program} is a folder: name the program in it")
     if path.exists():
         raise _refusal(command, name, f"{program} is not executable: chmod +x it, or name its interpreter before it")
-    raise _refusal(command, name, f"{program}: No such file; the working folder is {Path.cwd()}")
+    raise _refusal(command, name, f"{program}: No such file; the working folder is {Path(cwd).absolute()}")
 
 
-def files_of(words: Sequence[str]) -> tuple[ProgramFile, ...]:
+def _executable(program: str, cwd: str) -> str | None:
+    """The file that a program's name stands for in a folder."""
+    return shutil.which(os.path.join(cwd, program) if "/" in program else program)
+
+
+def files_of(words: Sequence[str], cwd: str = "") -> tuple[ProgramFile, ...]:
     """The executable that a command runs and, behind an interpreter, the script, with their SHA-256."""
     words = program_words(words)
-    executable = shutil.which(words[0])
+    executable = _executable(words[0], cwd)
     if executable is None:
         return ()
     interpreter = bool(_INTERPRETER.fullmatch(os.path.basename(words[0])))
     files = [_file(Path(executable), version=_interpreter_version(executable) if interpreter else None)]
-    if interpreter and (script := _script(words)):
-        files.append(_file(Path(script), version=""))
+    if interpreter and (script := _script(words, cwd)):
+        files.append(_file(Path(cwd, script), version=""))
     return tuple(file for file in files if file is not None)
 
 
@@ -150,12 +213,12 @@ def _interpreter_version(path: str) -> str:
     return lines[0].strip()[:80] if lines and run.returncode == 0 else ""
 
 
-def _script(words: Sequence[str]) -> str | None:
+def _script(words: Sequence[str], cwd: str = "") -> str | None:
     """The file that an interpreter runs; None for a module, an expression, and where no word is a file."""
     for word in words[1:]:
         if word in ("-m", "-c", "-e"):
             return None
-        if Path(word).is_file():
+        if Path(cwd, word).is_file():
             return word
     return None
 
@@ -214,7 +277,7 @@ def labels(commands: Sequence[str]) -> list[str]:
 
 
 def _split(command: str) -> list[str]:
-    words = [word for word in shlex.split(command) if PORT not in word]
+    words = [word for word in shlex.split(command) if PORT not in word and SOCKET not in word]
     env = [word for word in words if _ASSIGNMENT.match(word)]
     program = program_words(words) if words else [command]
     return [*program, *(word for word in env if word not in program)]

@@ -10,25 +10,50 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from grpclab.servers.process.program import ProgramFile
+from grpclab.servers.process.program import ProgramFile, ServerProgram
+from grpclab.system.transport import PLAINTEXT, Security
 
 
 @dataclass(frozen=True, kw_only=True)
 class CommandOrder:
-    """Start a server by its command, in which ``{port}`` stands for its port."""
+    """Start a server by its command, in which ``{port}`` stands for its port, or ``{socket}`` for its socket's path."""
 
     command: str
     timeout_s: float
-    """The time within which it has to listen."""
+    """The time within which it has to be ready."""
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    """The levels of the plan's ``arg.NAME`` by NAME."""
+    changes: Mapping[str, str | None] = field(default_factory=dict)
+    """What becomes of variables of its environment; None unsets one."""
+    cwd: str = ""
+    ready: str = "tcp"
+    """See :mod:`grpclab.servers.process.readiness`."""
+    security: Security = PLAINTEXT
+    """Of the connections on which its health service is asked."""
+    socket: str = ""
+    """The path of the Unix socket on which it is to listen; "" for a port."""
+    log: str = ""
+    """The path of the file that standard error is."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServerProgram:
-    """The identity of a server's program: its files, and the versions of what runs them."""
+class ErrandOrder:
+    """Run a command to its end: one that prepares a server's start, or cleans up after it."""
 
-    files: tuple[ProgramFile, ...] = ()
-    versions: Mapping[str, str] = field(default_factory=dict)
-    """``python``, ``grpcio``, ``protobuf``."""
+    command: str
+    timeout_s: float
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    changes: Mapping[str, str | None] = field(default_factory=dict)
+    cwd: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErrandDone:
+    """The end of a command that an ErrandOrder started."""
+
+    seconds: float
+    trouble: str = ""
+    """Why it failed, in words."""
 
 
 class ServerAnswer:
@@ -59,7 +84,7 @@ class ServerListening(ServerAnswer):
     """The address of its diagnostics server; empty where there is none."""
     descriptors: tuple[bytes, ...] = ()
     """Serialized FileDescriptorProtos of its services, each after those that it imports."""
-    program: ServerProgram = ServerProgram()
+    program: ServerProgram = field(default_factory=ServerProgram)
     own_health: bool = False
     """Whether its health service is the application's."""
     threaded: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from grpclab.load.calls.schema import from_server
-from grpclab.servers.process.launcher import check_health
+from grpclab.servers.process.health import check_health
 from grpclab.system.channels import open_aio_channel, open_channel
 from grpclab.testing import fake_target
 from tests.support.proxies import VARIABLES, Proxy

@@ -125,7 +125,7 @@ def test_variants_with_factors_of_one_side_are_compared_with_a_table(capsys: pyt
         (["basic", "--b-cmd", "THREADS=4 ./srv {port}"], 2, "write env THREADS=4 ./srv {port}"),
         (["basic", "--b-cmd", "cd x && ./srv {port}"], 2, "write sh -c 'cd x && ./srv {port}'"),
         (["basic", "--b-cmd", "$HOME/srv {port}"], 2, "write sh -c 'exec $HOME/srv {port}'"),
-        (["basic", "--b-cmd", "./srv --unix /tmp/x.sock"], 2, "a Unix socket cannot be measured"),
+        (["basic", "--b-cmd", "./srv --unix /tmp/x.sock"], 2, "or {socket} where it takes the path of its Unix"),
         (["basic", "--b-cmd", "sh {port}", "--start-timeout", "soon"], 2, "invalid --start-timeout=soon: expected"),
         (["basic", "--b-cmd", "sh {port}", "--start-timeout", "0"], 2, "invalid --start-timeout=0: expected"),
         (["basic", "basic", "--b-set", "load.rate_rps=9"], 2, "invalid load.rate_rps: none for A and 9 for B"),

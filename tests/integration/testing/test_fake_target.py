@@ -12,7 +12,7 @@ from grpclab.generated import greet_pb2
 from grpclab.load.bench import BenchResult, run_bench
 from grpclab.load.calls.schema import from_server
 from grpclab.load.plan import planned
-from grpclab.servers.process.launcher import check_health
+from grpclab.servers.process.health import check_health
 from grpclab.testing import FakeTarget, fake_target
 from tests.support.greeting import channel_to, greeter_at, hello
 from tests.support.processes import until

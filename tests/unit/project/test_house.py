@@ -81,6 +81,7 @@ ONE_USER: dict[str, str] = {
     "grpclab.report.site": "a medium of its own, which `grpclab report --site` writes",
     "grpclab.servers.hosting.application": "how its host is started, where its user has every kind of target",
     "grpclab.servers.hosting.host": "a program of its own, run by its path, by interpreters that have no grpclab",
+    "grpclab.servers.process.preparation": "a program of its own, beside the processes of servers",
     "grpclab.servers.prometheus": "loaded only where the factor asks for it: prometheus_client is optional",
     "grpclab.servers.reference.foreground": "loads the server, which the parser of its command must not",
     "grpclab.servers.reference.protocol": "one connection, where its user is the process",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
 import sys
 from pathlib import Path
 
@@ -121,3 +122,56 @@ def test_a_default_name_is_the_program_and_what_sets_two_of_one_name_apart(
     commands: list[str], names: list[str]
 ) -> None:
     assert program.labels(commands) == names
+
+
+def test_a_command_takes_a_port_or_a_sockets_path() -> None:
+    assert program.words_of("sh --listen unix:{socket}") == ["sh", "--listen", "unix:{socket}"]
+    with pytest.raises(UsageError, match=r"names \{port\} and \{socket\}"):
+        program.words_of("sh {port} {socket}")
+
+
+def test_a_program_and_its_script_are_looked_for_in_the_folder_in_which_they_run(tmp_path: Path) -> None:
+    server = tmp_path / "srv"
+    server.write_text("#!/bin/sh\n")
+    server.chmod(0o755)
+    assert program.words_of("./srv {port}", cwd=str(tmp_path)) == ["./srv", "{port}"]
+    assert [file.name for file in program.files_of(["./srv"], str(tmp_path))] == ["srv"]
+    (tmp_path / "srv.py").write_text("pass")
+    assert program.files_of([sys.executable, "srv.py"], str(tmp_path))[1].bytes == 4
+    with pytest.raises(UsageError, match="No such file"):
+        program.words_of("./srv {port}")
+    with pytest.raises(UsageError, match=r"^invalid cwd=.*: expected a folder"):
+        program.words_of("sh {port}", cwd=str(tmp_path / "gone"))
+
+
+def test_the_program_itself_may_be_an_argument(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no program gone-for-good"):
+        program.words_of("{binary} {port}", arguments={"binary": "gone-for-good"})
+    assert program.words_of("{binary} {port}", arguments={"binary": "sh"}) == ["sh", "{port}"]
+    assert program.identity_of("{binary} {port}", arguments={"binary": "sh"}, cwd=str(tmp_path)).files[0].name == "sh"
+
+
+def _git(folder: Path, *words: str) -> str:
+    git = ["git", "-C", str(folder), "-c", "user.name=A", "-c", "user.email=a@example.org", *words]
+    return subprocess.run(git, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_the_identity_of_a_command_has_the_commit_of_its_folder_and_whether_it_was_changed(tmp_path: Path) -> None:
+    here, elsewhere = tmp_path / "till", tmp_path / "other"
+    for folder in (here, elsewhere):
+        folder.mkdir()
+        (folder / "srv.py").write_text("pass")
+    _git(tmp_path, "init", "-q")
+    _git(tmp_path, "add", ".")
+    _git(tmp_path, "commit", "-q", "-m", "first")
+    command = f"{sys.executable} srv.py {{port}}"
+    first = program.identity_of(command, cwd=str(here))
+    assert (first.commit, first.dirty) == (_git(tmp_path, "rev-parse", "HEAD"), False)
+    (elsewhere / "srv.py").write_text("changed")
+    (here / "results").mkdir()
+    (here / "results" / "new.json").touch()
+    assert program.identity_of(command, cwd=str(here)) == first, "what a study writes is no change of the program"
+    (here / "srv.py").write_text("other")
+    second = program.identity_of(command, cwd=str(here))
+    assert (second.dirty, second.files == first.files) == (True, False)
+    assert program.identity_of(command, cwd=str(elsewhere)).commit == first.commit
