@@ -16,6 +16,7 @@ from typing import Protocol
 from grpclab.factors.config import ServerConfig
 from grpclab.factors.own import PYTHON, OwnLevels
 from grpclab.servers.process import program
+from grpclab.servers.process.filling import check_arguments
 from grpclab.servers.process.launcher import RunningServer, launch, launch_command
 from grpclab.servers.process.preparation import Surroundings, prepared
 from grpclab.servers.process.readiness import TCP
@@ -75,7 +76,8 @@ class _Greeter:
 
     def start(self, argument: str, start: ServerStart) -> AbstractContextManager[RunningServer]:  # noqa: ARG002
         """A server of this configuration."""
-        return launch(start.config, seed=start.seed, cpus=start.cpus, log_path=start.log_path, env=start.env)
+        env = {**(start.env or {}), **OwnLevels(start.own).variables}
+        return launch(start.config, seed=start.seed, cpus=start.cpus, log_path=start.log_path, env=env)
 
 
 class _Command:
@@ -94,7 +96,7 @@ class _Command:
             changes=own.variables,
             cwd=start.target.cwd,
             ready=start.target.ready or TCP,
-            security=start.target.security,
+            security=start.target.security.reread(),
             cpus=start.cpus,
             log_path=start.log_path,
             env=start.env,
@@ -171,11 +173,27 @@ def kind_of(target: Target) -> tuple[TargetKind, str]:
     return TARGETS[target.kind], target.text
 
 
-def check(target: Target, option: str = "") -> None:
-    """Raise UsageError for a target that cannot be started here; `option` is where it was given."""
+Arguments = Mapping[str, Mapping[str, str]]
+"""The levels of ``arg.NAME`` by NAME, in each configuration of a target, the baseline first."""
+
+
+def check(target: Target, option: str = "", configurations: Arguments | None = None) -> None:
+    """Raise UsageError for a target that cannot be started here; `option` is where it was given.
+
+    `configurations` are the arguments of all that it is to be started with.
+    """
     target.check(option)
     kind, argument = kind_of(target)
-    kind.check(argument, option or target.kind)
+    option = option or target.kind
+    if kind is not COMMAND:
+        kind.check(argument, option)
+    first = dict(next(iter((configurations or {}).values()), {}))
+    for name, command in (("prepare", target.prepare), ("cleanup", target.cleanup)):
+        if command:
+            program.require_program(command, name, arguments=first, cwd=target.cwd)
+    if kind is COMMAND:
+        program.words_of(argument, option, arguments=first, cwd=target.cwd)
+        check_arguments((argument, target.prepare, target.cleanup), configurations or {}, option)
 
 
 def start(how: ServerStart) -> AbstractContextManager[RunningServer]:

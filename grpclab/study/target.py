@@ -69,13 +69,16 @@ class Subject:
         """The address of its target; "" for any other."""
         return self.target.address
 
-    def check(self, option: str = "") -> None:
-        """Raise UsageError for a target that cannot be started here, or of which a secret was not stored."""
+    def check(self, option: str = "", configurations: targets.Arguments | None = None) -> None:
+        """Raise UsageError for a target that cannot be started here, or of which a secret was not stored.
+
+        `configurations` are the arguments (``arg.NAME``) of those that it is to be started with, the baseline first.
+        """
         for what, text in (("command", self.command), ("request", self.data or "")):
             if credentials.is_placeholder(text):
                 raise UsageError(f"a secret of the {what} {text} is not stored: give the {what} again, with its value")
         parse_metadata(self.metadata)
-        targets.check(self.target, option)
+        targets.check(self.target, option, configurations)
 
     @classmethod
     def of(cls, planned: StoredTarget) -> Subject:

@@ -190,7 +190,7 @@ def launch(
     *,
     cpus: Collection[int] | None = None,
     log_path: Path | None = None,
-    env: Mapping[str, str] | None = None,
+    env: Mapping[str, str | None] | None = None,
     port: int = 0,
     seed: int = 1,
     hold: int = 0,
