@@ -16,8 +16,10 @@ from typing import Any, Literal, get_args, get_origin
 from grpclab.analysis import Judgement, fewest_blocks
 from grpclab.factors.config import FACTORS, SECTIONS
 from grpclab.factors.levels import Factor, Level
+from grpclab.factors.own import PYTHON, is_own, own_factor
 from grpclab.factors.variants import VARIANTS
 from grpclab.study import model, stored_values
+from grpclab.study.designs.file_tables import KINDS_OF_TARGETS, CallTable, ScenarioTable, TargetTable
 from grpclab.study.designs.study_file import GRIDS, MOST_BLOCKS, StudyFile
 
 FOLDER = Path(model.__file__).resolve().parent / "schemas"
@@ -26,7 +28,7 @@ FILES = {"manifest": model.Manifest, "verdict": Judgement, "result": model.Store
 STUDY_FILE = "study-file"
 """The schema of the TOML file that describes a study, whatever that is called."""
 NAMES = (*FILES, STUDY_FILE)
-WORDS = {str: "string", int: "integer", float: "number", bool: "boolean", dict: "object"}
+WORDS = {str: "string", int: "integer", float: "number", bool: "boolean", dict: "object", list: "array"}
 
 
 def schema(name: str) -> dict[str, Any]:
@@ -82,13 +84,23 @@ def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _study_file() -> dict[str, Any]:
     """The schema of a TOML file, in draft 4, which every editor of TOML reads."""
+    levels = _by_factor(lambda level: level)
+    target = _table(TargetTable, {"variant": {"enum": list(VARIANTS)}})
+    call = _table(CallTable, {})
     narrower: dict[str, dict[str, Any]] = {
         "variant": {"enum": list(VARIANTS)},
+        "target": {**target, "oneOf": [{"required": [name]} for name in KINDS_OF_TARGETS]},
+        "call": call,
+        "scenario": {
+            "items": {
+                **_table(ScenarioTable, {"set": {"$ref": "#/properties/set"}, "call": {"$ref": "#/properties/call"}}),
+                "required": ["name"],
+            }
+        },
         "grid": {"enum": list(GRIDS)},
         "blocks": {"minimum": fewest_blocks(), "maximum": MOST_BLOCKS},
         "seed": {"minimum": 0},
-        "min_effect": {"type": ["string", "number"]},
-        "set": _by_factor(lambda level: level),
+        "set": levels,
         "factors": _by_factor(
             lambda level: {"description": level["description"], "type": "array", "minItems": 1, "items": level}
         ),
@@ -98,18 +110,32 @@ def _study_file() -> dict[str, Any]:
         "title": StudyFile.__name__,
         "description": "A study of one's own: grpclab study --file FILE",
         "type": "object",
-        "required": ["headline", "factors"],
+        "required": ["factors"],
+        "not": {"required": ["variant", "target"]},
         "additionalProperties": False,
-        "properties": {
-            key.name: {
-                "description": key.metadata["meaning"],
-                "type": WORDS[key.metadata["kind"]],
-                **({} if key.default in (None, "", MISSING) else {"default": key.default}),
-                **narrower.get(key.name, {}),
-            }
-            for key in fields(StudyFile)
-        },
+        "properties": _entries(StudyFile, narrower),
     }
+
+
+def _table(kind: Any, narrower: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """The schema of a table of the file."""
+    return {"type": "object", "additionalProperties": False, "properties": _entries(kind, narrower)}
+
+
+def _entries(kind: Any, narrower: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """The keys of a table, those of several words with hyphens and with underscores."""
+    found: dict[str, Any] = {}
+    for one in fields(kind):
+        types = [WORDS[each] for each in one.metadata["kinds"]]
+        types = [each for each in types if each != "integer" or "number" not in types]
+        schema = {
+            "description": one.metadata["meaning"],
+            "type": types[0] if len(types) == 1 else types,
+            **({} if one.default in (None, "", (), False, MISSING) else {"default": one.default}),
+            **narrower.get(one.name, {}),
+        }
+        found |= dict.fromkeys(dict.fromkeys((one.name.replace("_", "-"), one.name)), schema)
+    return found
 
 
 def _by_factor(of: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
@@ -118,11 +144,25 @@ def _by_factor(of: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]
         section: {
             "type": "object",
             "additionalProperties": False,
-            "properties": {one.name: of(_level(one)) for one in FACTORS.values() if one.section == section},
+            "properties": {
+                name: of(_level(one))
+                for one in FACTORS.values()
+                if one.section == section
+                for name in dict.fromkeys((one.name, one.name.replace("_", "-")))
+            },
         }
         for section in SECTIONS
     }
-    dotted = {rf"^({'|'.join(SECTIONS)})\.\w+$": {"description": "A factor by its dotted name."}}
+    own = {name: of(_level(own_factor(f"{name}.NAME"))) for name in ("arg", "env")}
+    sections |= {
+        name: {"type": "object", "additionalProperties": False, "patternProperties": {r"^[A-Za-z_]\w*$": level}}
+        for name, level in own.items()
+    }
+    python = of(_level(own_factor(PYTHON)))
+    sections["target"] = {"type": "object", "additionalProperties": False, "properties": {"python": python}}
+    dotted = {rf"^({'|'.join(SECTIONS)})\.[\w-]+$": {"description": "A factor by its dotted name."}}
+    dotted |= {rf"^{name}\.[A-Za-z_]\w*$": level for name, level in own.items()}
+    dotted |= {r"^target\.python$": python}
     return {"properties": sections, "patternProperties": dotted, "additionalProperties": False}
 
 
@@ -133,6 +173,8 @@ def _level(factor: Factor) -> dict[str, Any]:
         kind: dict[str, Any] = {"anyOf": [{"enum": list(factor.choices)}, {"type": "string"}]}
     elif factor.choices:
         kind = {"enum": list(factor.choices)}
+    elif is_own(factor.dotted):
+        kind = {"type": ["string", "number", "boolean"]}
     elif factor.kind is bool:
         kind = {"type": ["boolean", "string", "integer"]}
     else:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from grpclab import quantities as qty
 from grpclab.analysis.study_plan import StoredFile, StoredProgram, StoredTarget, StudyPlan
-from grpclab.factors.config import FACTORS
+from grpclab.factors.config import FACTORS, setting_word
 from grpclab.factors.levels import Level, format_level
 from grpclab.system.json_fields import Json
 
@@ -101,7 +101,9 @@ def lab_words(versions: Mapping[str, Json]) -> str:
 
 def _server(plan: StudyPlan, name: str, servers: Mapping[str, StoredProgram]) -> str:
     title = next((planned.title for planned in plan.configurations if planned.name == name), name)
-    label = title.partition(": ")[2] or title
+    label = title.removeprefix(f"{name.upper()}: ")
+    if swept := _swept(plan, name):
+        label = f"{label} ({swept})"
     target = plan.subjects.get(name, StoredTarget())
     if target.kind == "greeter":
         return f"{label}, grpclab's own server"
@@ -110,6 +112,14 @@ def _server(plan: StudyPlan, name: str, servers: Mapping[str, StoredProgram]) ->
     files = map(_file, servers.get(name, StoredProgram()).files)
     started = f"application: {target.app}" if target.app else f"started by: {' '.join(target.command.split())}"
     return "; ".join([label, *files, started])
+
+
+def _swept(plan: StudyPlan, name: str) -> str:
+    """The levels of the factors that a study varies around this configuration; "" where it varies none."""
+    factors = list(dict.fromkeys(sweep.factor for sweep in plan.sweeps if sweep.base == name))
+    planned = next((one.settings for one in plan.configurations if one.name == name), {})
+    levels = {factor: planned.get(factor, FACTORS[factor].default if factor in FACTORS else None) for factor in factors}
+    return ", ".join(setting_word(factor, level) for factor, level in levels.items())
 
 
 def _file(file: StoredFile) -> str:

@@ -268,7 +268,8 @@ class StoredTarget:
     """The target of a configuration, and the call that is made of it.
 
     At most one of `command`, `app` and `address` is set: see :class:`grpclab.servers.target.Target`. `data` is the
-    request as JSON; an earlier version wrote it as an object instead of text.
+    request as JSON, or ``@FILE`` for the file that holds many; an earlier version wrote it as an object instead of
+    text.
     """
 
     command: str = always("")
@@ -278,6 +279,9 @@ class StoredTarget:
     proto: str | None = always(None)
     proto_path: tuple[str, ...] = always(())
     residence: bool = always(False)
+    data_format: str = ""
+    data_order: str = ""
+    data_repeat: bool = False
     app: str = ""
     address: str = ""
     app_dir: str = ""

@@ -15,10 +15,14 @@ from grpclab.cli.options import (
     Help,
     add_call_options,
     add_factor,
+    add_remote_options,
     add_security_options,
+    allowance_given,
     check_call,
+    data_options,
     metadata_given,
     request_data,
+    schema_file,
     security_given,
     settable,
     whole,
@@ -27,6 +31,7 @@ from grpclab.cli.options import levels as factor_levels
 from grpclab.cli.output import require_writable, write
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.config import parse_settings
+from grpclab.load.calls.call_options import IN_TURN
 from grpclab.quantities import time_option
 from grpclab.system import interrupts
 from grpclab.system.inputs import STDIN, beside, read_text
@@ -86,6 +91,9 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
     )
 
     add_security_options(parser.add_argument_group("security"))
+
+    remote = parser.add_argument_group("a server on another machine", "Only this machine is loaded without these.")
+    add_remote_options(remote)
 
     much = parser.add_argument_group("how much", "The window ends at --requests or --duration, whichever is first.")
     add_factor(
@@ -161,17 +169,22 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
         check_watchable(objectives)
     check_call(given, levels)
     wait_s = time_option("--connect-timeout", given["connect_timeout"]) if "connect_timeout" in given else None
-    security = security_given(given)
+    if file.options.get("allow_remote"):
+        raise UsageError(f"{options.config}: --allow-remote is given on the command line, not in a file: leave it out")
+    security, allowance = security_given(given), allowance_given(given)
     _check_outputs(given)
     seed = whole("--seed", given.get("seed", "1"))
+    data, options_of_data = request_data(given), data_options(given, seed)
     call = CallRequest(
         name=given.get("call"),
-        data=request_data(given),
+        data=data,
+        options=options_of_data,
         metadata=metadata_given(given),
-        proto=given.get("proto"),
+        proto=schema_file(given),
         proto_path=given.get("proto_path", ()),
     )
-    plan = planned(levels, given.get("rate"), seeded="seed" in given, objectives=objectives)
+    drawn_data = options_of_data.order != IN_TURN or "{{" in str(data)
+    plan = planned(levels, given.get("rate"), seeded="seed" in given and not drawn_data, objectives=objectives)
     load = plan.config.load
     line = ProgressLine(sys.stderr, duration_s=load.duration_s, requests=load.requests, quiet=bool(given.get("quiet")))
     with contextlib.ExitStack() as keeping:
@@ -181,6 +194,7 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
                 plan,
                 call=call,
                 security=security,
+                allowance=allowance,
                 abort=bool(given.get("abort_on_slo")),
                 seed=seed,
                 connect_timeout_s=wait_s,
@@ -241,7 +255,7 @@ def _read_config(parser: argparse.ArgumentParser, path: str | None) -> BenchFile
 
 def _look_beside(options: dict[str, Any], folder: Path) -> None:
     """Let the files that a configuration names lie beside it, not in the working folder."""
-    for name in ("proto", "data_file", "metadata_file", "cacert", "cert", "key"):
+    for name in ("proto", "protoset", "data_file", "metadata_file", "cacert", "cert", "key"):
         if name in options:
             options[name] = beside(options[name], folder)
     if "proto_path" in options:

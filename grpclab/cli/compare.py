@@ -16,9 +16,11 @@ from grpclab.cli.options import (
     add_call_options,
     add_load_options,
     check_call,
+    data_options,
     load_levels,
     metadata_given,
     request_data,
+    schema_file,
     settable,
     whole,
 )
@@ -37,7 +39,8 @@ if TYPE_CHECKING:
 SIDES = ("a", "b")
 _MEASURED = (
     *("settings", "a_set", "b_set", *target_options.names(SIDES)),
-    *("call", "data", "data_file", "metadata", "metadata_file", "proto", "proto_path"),
+    *("call", "data", "data_file", "data_format", "data_order", "data_repeat"),
+    *("metadata", "metadata_file", "proto", "protoset", "proto_path"),
     *("requests", "duration", "warmup", "concurrency", "engine", "deadline", "rate", "connections"),
     *("blocks", "seed", "study", "start_timeout"),
 )
@@ -191,7 +194,7 @@ def _given(options: argparse.Namespace) -> dict[str, set[str]]:
 
 def idle_lines(sides: Mapping[str, Side], given: Mapping[str, set[str]]) -> Iterator[str]:
     """The factors that were given and cannot act, a line for each."""
-    idle = {name: cannot_act(side.config) for name, side in sides.items()}
+    idle = {name: cannot_act(side.config, hosted=bool(side.subject.app)) for name, side in sides.items()}
     for factor in sorted(set().union(*given.values())):
         where = [name for name in sides if factor in given[name]]
         if where and all(factor in idle[name] for name in where):
@@ -228,8 +231,9 @@ def _sides(
     both = PairOptions(
         call=options.call,
         data=request_data(vars(options)),
+        data_options=data_options(vars(options)),
         metadata=metadata_given(vars(options)),
-        proto=options.proto,
+        proto=schema_file(vars(options)),
         proto_path=tuple(options.proto_path),
         start_timeout_s=start_timeout_s,
         settings=load_levels(options, LOAD),

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
+import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from grpclab.cli.parser import Parser
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.config import FACTORS, TrialConfig, parse_settings, pool_settings, refuse_twice
 from grpclab.factors.levels import Level, format_level
-from grpclab.system.inputs import STDIN, read_text
+from grpclab.load.calls.call_options import FORMATS, IN_TURN, ORDERS, DataOptions
+from grpclab.quantities import time_option
+from grpclab.system.inputs import STDIN, read_text, unreadable
+from grpclab.system.inputs import whole as at_least_one
 from grpclab.system.transport import Security, security_of
+
+if TYPE_CHECKING:
+    from grpclab.load.core.allowance import Allowance
 
 FACTOR_OF = {
     "requests": "load.requests",
@@ -28,6 +36,10 @@ FACTOR_OF = {
 """Options that are short for a factor."""
 AT = "@"
 """The beginning of a --data that names a file."""
+
+
+MOST_TEXT_BYTES = 1 << 16
+"""A larger file of requests is named in what is stored, not copied."""
 
 
 class Help(argparse.RawDescriptionHelpFormatter):
@@ -47,8 +59,22 @@ def add_call_options(group: Any) -> None:
     group.add_argument(
         "--call", metavar="PKG.SERVICE/METHOD", help="unary or server streaming (default: our own greeter)"
     )
-    group.add_argument("--data", metavar="JSON", help="the request, or @FILE (default: {})")
-    group.add_argument("--data-file", metavar="FILE", help="the request as JSON in a file; - is standard input")
+    group.add_argument(
+        "--data", metavar="JSON", help="the request, a list of requests that are sent in turn, or @FILE (default: {})"
+    )
+    group.add_argument(
+        "--data-file",
+        metavar="FILE",
+        help="requests in a file: JSON, .jsonl, .csv with a header, .bin of length-delimited messages; - is standard"
+        " input",
+    )
+    group.add_argument("--data-format", metavar="|".join(FORMATS), help="what the requests are, whatever their file")
+    group.add_argument("--data-order", metavar="|".join(ORDERS), help=f"of many requests (default: {ORDERS[0]})")
+    group.add_argument(
+        "--data-repeat",
+        action="store_true",
+        help="requests with {{.RequestNumber}} and the like may begin again; else the load ends with them",
+    )
     group.add_argument(
         "--metadata", metavar="KEY=VALUE", action="append", default=[], help="sent with each call; may be repeated"
     )
@@ -60,6 +86,7 @@ def add_call_options(group: Any) -> None:
     group.add_argument(
         "--proto", metavar="FILE", help="the schema, where the server has no reflection: .proto, or a descriptor set"
     )
+    group.add_argument("--protoset", metavar="FILE", help="the same as a descriptor set, made by protoc")
     group.add_argument(
         "--proto-path",
         metavar="DIR",
@@ -89,6 +116,33 @@ def security_given(given: Mapping[str, Any]) -> Security:
     words = {name: str(given[name]) for name in ("cacert", "cert", "key", "server_name", "authority") if name in given}
     return security_of(
         tls=bool(given.get("tls")), insecure_skip_verify=bool(given.get("insecure_skip_verify")), **words
+    )
+
+
+def add_remote_options(group: Any) -> None:
+    """Add the leave to load a server on another machine, and the ceilings that it needs."""
+    group.add_argument(
+        "--allow-remote", action="store_true", help="load a server on another machine, within all three ceilings"
+    )
+    group.add_argument("--max-rate", metavar="N", help="calls per second at most, warm-up and resends included")
+    group.add_argument("--max-calls", metavar="N", help="calls at most, warm-up and resends included")
+    group.add_argument("--max-time", metavar="TIME", help="the longest time in which calls are sent and awaited")
+
+
+def allowance_given(given: Mapping[str, Any]) -> Allowance | None:
+    """The leave that :func:`add_remote_options` ask for; None without --allow-remote. Raises UsageError."""
+    from grpclab.load.core.allowance import allowed
+
+    rate, calls, time = (given.get(name) for name in ("max_rate", "max_calls", "max_time"))
+    try:
+        rate_rps = None if rate is None else float(rate)
+    except ValueError:
+        raise UsageError(invalid("--max-rate", rate, "calls per second, as 1000")) from None
+    return allowed(
+        bool(given.get("allow_remote")),
+        rate_rps=rate_rps,
+        calls=None if calls is None else at_least_one("--max-calls", str(calls), minimum=1),
+        time_s=None if time is None else time_option("--max-time", str(time)),
     )
 
 
@@ -144,7 +198,8 @@ def check_call(given: Mapping[str, Any], levels: Mapping[str, Level]) -> None:
     """Raise UsageError where parts of a call do not go together; `levels` are the factors that were set."""
     from grpclab.load import plan
 
-    parts = {part: given.get(part) for part in ("data", "data_file", "proto", "proto_path")}
+    names = ("data", "data_file", "data_format", "data_order", "data_repeat", "proto", "protoset", "proto_path")
+    parts = {part: given.get(part) or None if part == "data_repeat" else given.get(part) for part in names}
     plan.check_call(given.get("call"), set(levels), **parts)
 
 
@@ -181,19 +236,50 @@ def metadata_given(given: Mapping[str, Any]) -> tuple[str, ...]:
     return (*given.get("metadata", ()), *([file_word(file)] if file else []))
 
 
-def request_data(given: Mapping[str, Any]) -> Any:
-    """The request that --data or --data-file give: JSON, read where it lies in a file, or what a configuration holds.
+def schema_file(given: Mapping[str, Any]) -> str | None:
+    """The file of --proto or --protoset; None without one. Raises UsageError."""
+    if given.get("proto") and given.get("protoset"):
+        raise UsageError("--proto and --protoset both give the schema: leave one out")
+    return given.get("proto") or given.get("protoset")
 
-    None without one. Raises UsageError.
+
+def data_options(given: Mapping[str, Any], seed: int = 1) -> DataOptions:
+    """How the requests are read and sent. Raises UsageError."""
+    return DataOptions(
+        format=given.get("data_format") or "",
+        order=given.get("data_order") or IN_TURN,
+        repeat=bool(given.get("data_repeat")),
+        seed=seed,
+    )
+
+
+def request_data(given: Mapping[str, Any]) -> Any:
+    """The requests that --data or --data-file give: JSON, ``@FILE`` for a file of many, or what a configuration holds.
+
+    None without any. Raises UsageError.
     """
     data, file = given.get("data"), given.get("data_file")
     if data is not None and file is not None:
         raise UsageError("--data and --data-file both give the request: leave one out")
     if file is not None:
-        return read_text("--data-file", file)
+        return _of_file("--data-file", file, data_options(given))
     if isinstance(data, str) and data.startswith(AT):
-        return read_text("--data", data.removeprefix(AT) or STDIN)
+        return _of_file("--data", data.removeprefix(AT) or STDIN, data_options(given))
     return data.removeprefix("\ufeff") if isinstance(data, str) else data
+
+
+def _of_file(option: str, name: str, options: DataOptions) -> Any:
+    """The text of one request, or ``@FILE`` where a file holds many: it is read when they are encoded."""
+    format_ = options.format_of(name)
+    if name == STDIN:
+        return sys.stdin.buffer.read() if format_ == "binary" else read_text(option, name)
+    try:
+        size = os.stat(name).st_size
+    except OSError as error:
+        raise unreadable(option, name, "a file that can be read", error) from None
+    if format_ == "json" and size <= MOST_TEXT_BYTES:
+        return read_text(option, name)
+    return f"{AT}{os.path.abspath(name)}"
 
 
 def settable(what: str) -> Parser:

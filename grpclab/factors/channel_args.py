@@ -250,15 +250,20 @@ def client_args(config: ClientConfig) -> ChannelArgs:
     return list((fixed | dict(_args("client", config))).items())
 
 
-def cannot_act(config: TrialConfig) -> dict[str, str]:
-    """The factors that cannot act in this configuration, whatever their level, each with the reason (static rules)."""
-    return {**_idle_on_server(config), **_idle_in_client(config), **_idle_in_load(config)}
+def cannot_act(config: TrialConfig, *, hosted: bool = False) -> dict[str, str]:
+    """The factors that cannot act in this configuration, whatever their level, each with the reason (static rules).
+
+    `hosted`: the server is an application, whose handlers may run in threads although it is an asyncio server.
+    """
+    reasons = {**_idle_on_server(config), **_idle_in_client(config), **_idle_in_load(config)}
+    return {name: reason for name, reason in reasons.items() if not (hosted and name == "server.threads")}
 
 
-def without_effect(config: TrialConfig) -> dict[str, str]:
+def without_effect(config: TrialConfig, *, hosted: bool = False) -> dict[str, str]:
     """Those of :func:`cannot_act` that are set: not at their defaults."""
     levels = config.flat()
-    return {name: reason for name, reason in cannot_act(config).items() if levels[name] != FACTORS[name].default}
+    idle = cannot_act(config, hosted=hosted)
+    return {name: reason for name, reason in idle.items() if levels[name] != FACTORS[name].default}
 
 
 def _idle_windows(section: str, side: ServerConfig | ClientConfig) -> dict[str, str]:

@@ -344,13 +344,17 @@ def setting_word(name: str, level: Level) -> str:
     return f"{name}={shlex.quote(word) if is_own(name) and word else word}"
 
 
+def setting_words(text: str, called: str = "settings") -> list[str]:
+    """The ``name=level`` words of a text, quoted as in a shell. Raises FactorError."""
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise FactorError(invalid(called, text, f"name=level words, quoted as in a shell: {error}")) from None
+
+
 def settings_of(text: str) -> dict[str, Level]:
     """The levels that a text of ``name=level`` words gives, quoted as in a shell. Raises FactorError."""
-    try:
-        words = shlex.split(text)
-    except ValueError as error:
-        raise FactorError(invalid("settings", text, f"name=level words, quoted as in a shell: {error}")) from None
-    return parse_settings(words)
+    return parse_settings(setting_words(text))
 
 
 def refuse_twice(levels: Collection[str], settings: Mapping[str, Level]) -> None:

@@ -43,13 +43,13 @@ CHECKED: tuple[str, ...] = (
 """The factors whose effect shows in what the sides advertise."""
 
 
-def effects(config: TrialConfig, server: PeerSettings, client: PeerSettings) -> dict[str, str]:
+def effects(config: TrialConfig, server: PeerSettings, client: PeerSettings, *, hosted: bool = False) -> dict[str, str]:
     """The factors that are set and did not take effect, each with the reason in one line.
 
     As :func:`~grpclab.factors.channel_args.without_effect`, whose reasons gain the numbers that were seen; without
     "no effect:", which whoever shows a reason puts before it.
     """
-    reasons = without_effect(config)
+    reasons = without_effect(config, hosted=hosted)
     wire = config.load.engine == "wire"
     reasons |= _window("server.window_kib", config.server, server)
     reasons |= _window("client.window_kib", config.client, client, probes=not wire)

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,12 +20,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grpclab.errors import WorkerError
+from grpclab.errors import UsageError, WorkerError, invalid
 from grpclab.factors.config import pool_settings, refuse_twice
 from grpclab.factors.levels import Level
 from grpclab.link.emulation import check_link, running_link
+from grpclab.load.calls.call_options import DataOptions
 from grpclab.load.calls.metadata import metadata_words
+from grpclab.load.calls.method import greeting
 from grpclab.load.ceiling import stored_ceiling
+from grpclab.load.core.allowance import Allowance, allowed
 from grpclab.load.generator import Generator
 from grpclab.load.plan import GREETING, CallRequest, LoadPlan, check_call, choose_call, planned
 from grpclab.load.reachability import await_listener
@@ -31,8 +36,9 @@ from grpclab.load.result import LoadResult
 from grpclab.load.run import LoadProgress, LoadRun
 from grpclab.load.slo import ObjectiveWatch
 from grpclab.load.steps import RateStep, merged, rate_text
-from grpclab.system import interrupts
+from grpclab.system import interrupts, procfs
 from grpclab.system.addresses import UNIX, host_port
+from grpclab.system.dialling import addresses_elsewhere, loopback_target
 from grpclab.system.environment import machine, split_cores
 from grpclab.system.inputs import mapping, text, whole
 from grpclab.system.interference import LINK, SERVER
@@ -102,12 +108,18 @@ def _pandas() -> Any:
     return pd
 
 
+def _on_standard_error(line: str) -> None:
+    print(f"grpclab: {line}", file=sys.stderr)
+
+
 def run_bench(
     target: str,
     plan: LoadPlan,
     *,
     call: CallRequest = GREETING,
     security: Security = PLAINTEXT,
+    allowance: Allowance | None = None,
+    announce: Callable[[str], None] = _on_standard_error,
     abort: bool = False,
     seed: int = 1,
     connect_timeout_s: float | None = None,
@@ -121,14 +133,20 @@ def run_bench(
     link's factors ask for one, the load goes through an emulated link, which is measured first. `connected` is called
     before the first call.
 
-    Only loopback addresses are loaded. Raises UsageError, TargetError or WorkerError. Ctrl-C ends it early and
+    Only this machine is loaded, unless there is an `allowance`: then any other, within its ceilings, and `announce`
+    is told before what will be sent where. Raises UsageError, TargetError or WorkerError. Ctrl-C ends it early and
     returns what was measured.
     """
     config = plan.config
-    chosen = choose_call(target, config, call, wait_s=connect_timeout_s or 0.0, security=security)
-    target = host_port(target)
+    if allowance is not None:
+        security = dataclasses.replace(security, remote=_elsewhere(target, plan, allowance))
+        if security.remote:
+            announce(_announcement(target, plan, call, security, allowance))
+    wait_s = connect_timeout_s or 0.0
+    chosen = choose_call(target, config, call, wait_s=wait_s, security=security, rates=plan.rates)
+    target = host_port(target, remote=bool(security.remote))
     seed = whole("seed", seed)
-    await_listener(target, connect_timeout_s or 0.0)
+    await_listener(target, connect_timeout_s or 0.0, remote=security.remote)
     schedule = list(plan.rates) if len(plan.rates) > 1 else []
     runs: list[LoadRun] = []
     checked = check_link(config.link) if config.link.emulated else None
@@ -141,11 +159,13 @@ def run_bench(
                 cpus=_cores(config.load.workers),
                 call=chosen,
                 security=security.pinned(target) if link else security,
+                allowance=allowance,
                 seed=seed,
                 connect_timeout_s=connect_timeout_s,
             )
         )
-        generator.beside[SERVER] = listening_at(target)
+        if not security.remote:
+            generator.beside[SERVER] = listening_at(target)
         if link is not None:
             generator.beside[LINK] = [link.pid]
         if connected is not None:
@@ -172,7 +192,7 @@ def run_bench(
                 break
         if link is not None and not link.alive():
             raise WorkerError("the emulated link died during the measurement: run it again")
-        connections, by_process = _connections(generator, target)
+        connections, by_process = _connections(generator, target, security)
     return BenchResult(
         target=target,
         config=config,
@@ -193,8 +213,30 @@ def run_bench(
     )
 
 
-def _connections(generator: Generator, target: str) -> tuple[int, tuple[int, ...]]:
-    """The connections that the generator has now, and those that each of the server's processes has."""
+def _elsewhere(target: str, plan: LoadPlan, allowance: Allowance) -> tuple[str, ...]:
+    """The addresses off this machine that may be dialled. Raises UsageError for a load above the ceilings."""
+    for rate_rps in [step.rate_rps for step in plan.rates] or [plan.config.load.rate_rps or 0.0]:
+        allowance.check_rate(rate_rps)
+    remote = addresses_elsewhere(target)
+    if remote and plan.config.link.emulated:
+        expected = "a server on this machine, where a link can be emulated: leave link.* out"
+        raise UsageError(invalid("target", target, expected))
+    return remote
+
+
+def _announcement(target: str, plan: LoadPlan, call: CallRequest, security: Security, allowance: Allowance) -> str:
+    """What will be sent where, and how long at most, in one line."""
+    name = call.name or greeting(plan.config.load).path.removeprefix("/")
+    how = "over TLS" if security.tls else "in plain text"
+    where = f"{host_port(target, remote=True)} ({', '.join(security.remote)})"
+    return f"sends calls of {name} to {where} {how}: {allowance.text()}"
+
+
+def _connections(generator: Generator, target: str, security: Security) -> tuple[int, tuple[int, ...]]:
+    """The connections that the generator has now, and those that each of the server's processes here has."""
+    if security.remote:
+        _, port = loopback_target(target, security.remote)
+        return procfs.outgoing_connections(generator.pids, port), ()
     by_process = connections_by_process(target)
     unlinked = generator.target == target and target.startswith(UNIX)
     return sum(by_process) if unlinked else connections_of(generator.pids, generator.target), by_process
@@ -218,10 +260,15 @@ async def bench(
     arrival: str | None = None,
     call: str | None = None,
     data: Any = None,
+    data_options: DataOptions | None = None,
     metadata: Any = None,
     proto: str | Path | None = None,
     proto_path: str | Path | Sequence[str | Path] = (),
     security: Security = PLAINTEXT,
+    allow_remote: bool = False,
+    max_rate_rps: float | None = None,
+    max_calls: int | None = None,
+    max_time_s: float | None = None,
     engine: str | None = None,
     settings: Mapping[str, Level] | None = None,
     seed: int = 1,
@@ -229,16 +276,20 @@ async def bench(
 ) -> BenchResult:
     """Load the server at `target` and return what was measured; for notebooks and scripts.
 
-    `requests` calls, or as many as fit into `duration_s` seconds, whichever is first (500 calls if neither is
-    given; 10 s at a rate). `concurrency` calls in flight (50), or an open loop of `rate_rps` calls per second,
-    `arrival` constant or poisson; a text is a schedule, as ``"500:5000:500@5s"``. `connections` above 1 is a
-    pool of that many. `call` is ``package.Service/Method``, found by server reflection or in the file `proto`, whose
-    imports lie below the folders `proto_path`; without it, our own greeter is called. Its request in `data` is JSON
-    as a text, or Python values: bytes and numbers of numpy are fine, a datetime is a Timestamp, a timedelta a
-    Duration. `metadata` is a mapping or pairs; a value is a text, or bytes for a key in ``-bin``, or a list of them.
-    `security` is that of the connections, as :func:`grpclab.security_of` makes it. `settings` are further factors by
-    dotted name, of the client, the load and the link: the server is running already. `connect_timeout_s` waits so long
-    for a server that is about to start. Raises as :func:`run_bench`.
+    `requests` calls, or as many as fit into `duration_s` seconds, whichever is first (500 calls if neither is given; 10
+    s at a rate). `concurrency` calls in flight (50), or an open loop of `rate_rps` calls per second, `arrival` constant
+    or poisson; a text is a schedule, as ``"500:5000:500@5s"``. `connections` above 1 is a pool of that many. `call` is
+    ``package.Service/Method``, found by server reflection or in the file `proto`, whose imports lie below the folders
+    `proto_path`; without it, our own greeter is called. Its request in `data` is JSON as a text, or Python values:
+    bytes and numbers of numpy are fine, a datetime is a Timestamp, a timedelta a Duration. A list holds requests that
+    are sent in turn; a callable is given the number of each request, and an iterator gives the next one, as values,
+    JSON or the bytes of a message: the load ends where it has no more, unless `data_options` repeat. A text that begins
+    with ``@`` names a file. `metadata` is a mapping or pairs; a value is a text, or bytes for a key in ``-bin``, or a
+    list of them. `security` is that of the connections, as :func:`grpclab.security_of` makes it. `settings` are further
+    factors by dotted name, of the client, the load and the link: the server is running already. `connect_timeout_s`
+    waits so long for a server that is about to start. A server on another machine is loaded only with `allow_remote`
+    and the three ceilings `max_rate_rps`, `max_calls` and `max_time_s`, warm-up and resends included. Raises as
+    :func:`run_bench`.
     """
     given: dict[str, Level] = {
         "load.requests": requests,
@@ -257,12 +308,22 @@ async def bench(
     levels |= settings
     plan = planned(levels, None if rate_rps is None else str(rate_rps), seeded=seed != 1)
     pairs = metadata_words(metadata)
+    allowance = allowed(allow_remote, rate_rps=max_rate_rps, calls=max_calls, time_s=max_time_s)
 
+    options = data_options or DataOptions()
     roots = [proto_path] if isinstance(proto_path, str | Path) else list(proto_path)
 
     def run() -> BenchResult:
         check_call(name, levels, data=data, proto=proto, proto_path=roots)
-        call = CallRequest(name=name, data=data, metadata=pairs, proto=proto, proto_path=roots)
-        return run_bench(target, plan, call=call, security=security, seed=seed, connect_timeout_s=connect_timeout_s)
+        call = CallRequest(name=name, data=data, options=options, metadata=pairs, proto=proto, proto_path=roots)
+        return run_bench(
+            target,
+            plan,
+            call=call,
+            security=security,
+            allowance=allowance,
+            seed=seed,
+            connect_timeout_s=connect_timeout_s,
+        )
 
     return await asyncio.to_thread(run)

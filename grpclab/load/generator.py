@@ -22,6 +22,7 @@ from types import TracebackType
 from grpclab.errors import WorkerError
 from grpclab.factors.config import TrialConfig
 from grpclab.load.calls.method import CallSpec, greeting
+from grpclab.load.core.allowance import Allowance
 from grpclab.load.core.bounds import SILENCE_S, Bounds, plan_bounds
 from grpclab.load.core.recorder import Records, remove
 from grpclab.load.core.traffic import Traffic
@@ -57,12 +58,14 @@ class Generator:
         cpus: Collection[int] | None = None,
         env: Mapping[str, str] | None = None,
         security: Security = PLAINTEXT,
+        allowance: Allowance | None = None,
         call: CallSpec | None = None,
         seed: int = 1,
         residence: bool = False,
         connect_timeout_s: float | None = None,
     ) -> None:
-        """Prepare the load. `cpus`: the workers' cores. `call`: our greeter's by default. `seed`: of the arrivals.
+        """Prepare the load. `cpus`: the workers' cores. `allowance`: what may be sent at most, to another machine.
+        `call`: our greeter's by default. `seed`: of the arrivals.
         `residence`: record the reference server's own account of each call's time inside it.
         """
         self._workers = Workers(
@@ -71,6 +74,7 @@ class Generator:
         self.config = self._workers.config
         self._seed = seed
         self._residence = residence
+        self._allowance = allowance
         self.aim(target, security=security, call=call)
         self.beside: dict[str, list[int]] = {}
         """The processes of the other parties (:mod:`grpclab.system.interference`), for the
@@ -121,7 +125,7 @@ class Generator:
 
     def start(self, tick: Callable[[], None] | None = None) -> None:
         """Connect the workers; `tick` is called now and then meanwhile. Raises TargetError or WorkerError."""
-        self._workers.start(self.target, self._call, self._security, tick=tick)
+        self._workers.start(self.target, self._call, self._security, self._allowance, tick=tick)
 
     # ---- the measured window -----------------------------------------------------------------------------------
 
@@ -248,7 +252,8 @@ class Generator:
         ran_out = [answer.ran_out_at for answer in ended if answer.ran_out_at is not None]
         if ran_out:
             bounds.cut_at = min(bounds.cut_at, *ran_out)
-            stopped = stopped or self._ran_out()
+            stopped = stopped or self._ran_out(answers)
+        ceilings = [answer.ceiling for answer in ended if answer.ceiling]
         cut = interrupted or bool(stopped)
         windows = []
         for file, part in zip(files, self._workers.parts, strict=True):
@@ -274,16 +279,20 @@ class Generator:
             interference=interference,
         )
         traffic = run.traffic + Traffic(goaways=self._workers.goaways())
-        return dataclasses.replace(run, traffic=traffic, ran_out=bool(ran_out))
+        return dataclasses.replace(run, traffic=traffic, ran_out=bool(ran_out) and not ceilings, ceiling=any(ceilings))
 
     def _end_where_out(self, bounds: Bounds, answers: Mapping[int, WorkerAnswer]) -> str:
         """End the window where a worker has no request left: the others would go on with fewer callers."""
         if not any(isinstance(answer, WindowEnded) and answer.ran_out_at for answer in answers.values()):
             return ""
         self._workers.end_window(bounds, CUT_DRAIN_S)
-        return self._ran_out()
+        return self._ran_out(answers)
 
-    def _ran_out(self) -> str:
+    def _ran_out(self, answers: Mapping[int, WorkerAnswer]) -> str:
+        """Return what a worker had no more of: its part of the allowance, or requests."""
+        ceilings = [answer.ceiling for answer in answers.values() if isinstance(answer, WindowEnded) and answer.ceiling]
+        if ceilings and self._allowance is not None:
+            return self._allowance.reached(ceilings[0])
         assert self._call.payloads is not None
         return (
             f"all {self._call.payloads.count:,} requests were sent, and they are not to repeat: give more of them, ask"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,10 +11,11 @@ from typing import Any
 
 from grpclab.errors import UsageError
 from grpclab.factors.channel_args import cannot_act
-from grpclab.factors.config import TrialConfig, lookup
+from grpclab.factors.config import LoadConfig, TrialConfig, lookup
 from grpclab.factors.levels import Level, format_level
 from grpclab.factors.own import is_own
 from grpclab.factors.registries import ARRIVALS
+from grpclab.load.calls.call_options import DataOptions
 from grpclab.load.calls.metadata import parse_metadata
 from grpclab.load.calls.method import CallSpec, find_call, greeting
 from grpclab.load.core.arrivals import ScheduledRate, parse_rates, schedule_note
@@ -180,7 +182,7 @@ def check_call(name: str | None, levels: Collection[str], **parts: object) -> No
     for factor in ("load.method", "load.request_bytes"):
         if name is not None and factor in levels:
             raise UsageError(f"{factor} is for our own greeter: leave it out, or --call {name}")
-    if "--proto-path" in options and "--proto" not in options:
+    if "--proto-path" in options and not {"--proto", "--protoset"} & set(options):
         raise UsageError("--proto-path is where the imports of a file are looked for: add --proto FILE")
 
 
@@ -200,11 +202,12 @@ class CallRequest:
 
     `data` is JSON as a text, or Python values; `metadata` are ``key=value`` words; the schema is in the file `proto`,
     whose imports lie below the folders `proto_path`, or is what the server told of itself when it was started, the
-    `descriptors`, or comes from its reflection.
+    `descriptors`, or comes from its reflection. `data` may hold many requests, as `options` say.
     """
 
     name: str | None = None
     data: Any = None
+    options: DataOptions = field(default_factory=DataOptions)
     metadata: Sequence[str] = ()
     proto: str | Path | None = None
     proto_path: Sequence[str | Path] = ()
@@ -213,6 +216,23 @@ class CallRequest:
 
 GREETING = CallRequest()
 
+CLOSED_RPS = 10_000
+"""The calls per second of a closed loop for which requests are made that differ from call to call."""
+MOST_UNPLANNED = 100_000
+"""So many of them at most where nobody said how many calls there will be: encoding one takes about 150 µs."""
+
+
+def calls_planned(load: LoadConfig, rates: Sequence[ScheduledRate] = ()) -> int:
+    """Return an upper estimate of the calls of a load, warm-up included."""
+    if load.rate_rps is not None:
+        steps = [step.rate_rps for step in rates] or [load.rate_rps]
+        each = [min(rate * (load.duration_s or math.inf), load.requests or math.inf) for rate in steps]
+        warmups = sum(steps) * load.warmup_s
+        return math.ceil(1.1 * (sum(each) + warmups)) + 1000  # arrivals of a Poisson process are a few more
+    unplanned_s = load.warmup_s + (0.0 if load.requests is not None else load.duration_s or 0.0)
+    unplanned = min(MOST_UNPLANNED, math.ceil(CLOSED_RPS * unplanned_s))
+    return max(1, len(rates)) * (load.requests or 0) + unplanned + 1
+
 
 def choose_call(
     target: str,
@@ -220,20 +240,21 @@ def choose_call(
     request: CallRequest = GREETING,
     *,
     wait_s: float = 0.0,
+    rates: Sequence[ScheduledRate] = (),
     security: Security = PLAINTEXT,
 ) -> CallSpec:
     """Return the call at the target; waits up to `wait_s` for a server whose reflection has the schema.
 
     Raises UsageError or TargetError.
     """
-    target = host_port(target)
+    target = host_port(target, remote=bool(security.remote))
     pairs = parse_metadata(request.metadata)
     levels = config.differences(TrialConfig())
     check_call(request.name, levels, data=request.data, proto=request.proto, proto_path=request.proto_path)
     if request.name is None:
         return dataclasses.replace(greeting(config.load), metadata=pairs)
     if request.proto is None and not request.descriptors:
-        await_listener(target, wait_s)
+        await_listener(target, wait_s, remote=security.remote)
     data = "{}" if request.data is None else request.data
     return find_call(
         target,
@@ -243,5 +264,8 @@ def choose_call(
         proto=request.proto,
         proto_paths=request.proto_path,
         descriptors=request.descriptors,
+        options=request.options,
+        planned=calls_planned(config.load, rates),
+        callers=config.load.concurrency,
         security=security,
     )

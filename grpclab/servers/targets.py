@@ -7,7 +7,8 @@ where nothing is started. Of a kind that another package has registered a target
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator, Mapping
+import dataclasses
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +44,8 @@ class ServerStart:
     log_path: Path | None = None
     env: Mapping[str, str] | None = None
     timeout_s: float = DEFAULT_START_S
+    alternatives: tuple[Mapping[str, str], ...] = ()
+    """The own factors of other trials of the same target: an application says which of them it does not take."""
 
 
 class TargetKind(Protocol):
@@ -122,7 +125,9 @@ class _Application:
             argument,
             start.config,
             arguments=own.arguments,
+            alternatives=[OwnLevels(other).arguments for other in start.alternatives],
             app_dir=start.target.app_dir,
+            cwd=start.target.cwd,
             python=own.get(PYTHON) or start.target.python,
             cpus=start.cpus,
             log_path=start.log_path,
@@ -221,3 +226,21 @@ def _surrounded(starting: AbstractContextManager[RunningServer], how: ServerStar
         server.prepare_s = times.prepare_s
         yield server
     server.cleanup_s = times.cleanup_s
+
+
+def rehearse(starts: Iterable[ServerStart]) -> None:
+    """Start each application once, under each interpreter and implementation, and stop it again.
+
+    So what it refuses, a level that it does not take among it, is known before anything is measured. Raises UsageError
+    or ServerError.
+    """
+    groups: dict[tuple[object, ...], list[ServerStart]] = {}
+    for how in starts:
+        own = OwnLevels(how.own)
+        if how.target.app:
+            variables = tuple(sorted(own.section("env").items()))
+            key = (how.target, own.get(PYTHON), how.config.implementation, how.config.event_loop, variables)
+            groups.setdefault(key, []).append(how)
+    for first, *others in groups.values():
+        with start(dataclasses.replace(first, alternatives=tuple(other.own for other in others))):
+            pass

@@ -73,6 +73,7 @@ def row(result: StoredResult) -> dict[str, Level]:
         "threads_per_call": json.dumps(result.threads_per_call),
         "syscalls_per_call_by_name": json.dumps(result.syscalls_per_call),
         **{name: getattr(result, name) for name in ("profile_note", "perf_note", "strace_note")},
+        **{name: value for name in ("prepare_s", "cleanup_s") if (value := getattr(result, name)) is not None},
         "without_effect": json.dumps(result.without_effect),
         "measured_on": json.dumps(result.measured_on, sort_keys=True),
     }

@@ -19,6 +19,7 @@ from grpclab.factors.channel_args import without_effect
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.factors.variants import LOAD
+from grpclab.load.calls.call_options import DataOptions
 from grpclab.quantities import share
 from grpclab.study.comparing_study import ComparingStudy, comparison_manifest
 from grpclab.study.comparison import CompareResult
@@ -99,6 +100,7 @@ def compare(
     *,
     call: str | None = None,
     data: Any = None,
+    data_options: DataOptions | None = None,
     metadata: Any = (),
     proto: str | None = None,
     proto_path: Sequence[str] = (),
@@ -122,7 +124,8 @@ def compare(
     :class:`Side`, or, on both sides, a stored result ``results/STUDY:CONFIGURATION``. What a side does not say is the
     other's: a name beside a configuration is loaded as that one. `settings` are factors of both, `a_settings` and
     `b_settings` of one. `call` is ``package.Service/Method``, `data` its request as JSON, or Python values that JSON
-    has. Without `blocks` a pilot says how many. `min_effect` is the smallest effect of interest, a share. Results go to
+    has; a list holds requests that are sent in turn, ``@FILE`` is a file of them, read as `data_options` say. Without
+    `blocks` a pilot says how many. `min_effect` is the smallest effect of interest, a share. Results go to
     ``results/<study>/``.
 
     Raises UsageError, MeasurementError.
@@ -135,6 +138,7 @@ def compare(
     options = PairOptions(
         call=call,
         data=data,
+        data_options=data_options or DataOptions(),
         metadata=metadata,
         proto=proto,
         proto_path=tuple(proto_path),
@@ -145,7 +149,7 @@ def compare(
     )
     sides = pair(a, b, options)
     for name, side in sides.items():
-        for factor, reason in without_effect(side.config).items():
+        for factor, reason in without_effect(side.config, hosted=bool(side.subject.app)).items():
             if side.config.flat()[factor] != LOAD.get(factor):  # which nobody asked for
                 write(f"no effect on {name.upper()}: {factor}: {reason}")
     running = prepare(

@@ -31,7 +31,7 @@ class ComparingStudy(Study):
         if manifest.repeats is None:  # a repeat finds its folder again by itself
             self.CONTINUES = f"the same command with --study {self.name}"
         timeout = manifest.parameters.get("start_timeout_s")
-        self._subjects = {name: subject.started_within(timeout) for name, subject in self._subjects.items()}
+        self.subjects = {name: subject.started_within(timeout) for name, subject in self.subjects.items()}
         self._measured: set[str] = set()
         self.fresh = False
         """Whether its folder is new: one that holds nothing is then removed again."""
@@ -53,7 +53,7 @@ class ComparingStudy(Study):
     def measure(self, config: TrialConfig, identity: TrialIdentity, folder: Path) -> str:
         """Measure one trial into `folder`. Raises MeasurementError if the first of a side is invalid."""
         side = identity.configuration
-        result = run_trial(config, folder, cores=self._cores, identity=identity, subject=self._subjects[side])
+        result = run_trial(config, folder, cores=self._cores, identity=identity, subject=self.subjects[side])
         if not result.valid and side not in self._measured:
             raise MeasurementError(f"{side.upper()} cannot be measured: {result.invalid_reason}")
         self._measured.add(side)

@@ -14,6 +14,7 @@ from grpclab.factors.config import LinkConfig
 from grpclab.link.emulation import check_link
 from grpclab.load.calls.metadata import references
 from grpclab.servers.process import program
+from grpclab.study.designs.file_design import FileDesign
 from grpclab.study.documents import SCHEMA_VERSION
 from grpclab.study.model import Manifest
 from grpclab.study.parameters import DESIGNS, StudyParameters
@@ -50,6 +51,16 @@ def manifest_of(
         seed=parameters["seed"],
         plan=plan,
     )
+
+
+def manifest_of_file(path: Path, own: FileDesign, name: str, root: Path) -> Manifest:
+    """The manifest of a study that a TOML file describes."""
+    chosen = {"study": name, "seed": own.seed, "max_trial_s": own.longest_s}
+    again = shlex.join(["grpclab", "study", "--file", str(path), "--study", name])
+    manifest = manifest_of(surroundings(root), own.plan, design_name="file", question=own.question, parameters=chosen)
+    if own.subjects:
+        manifest = replace(manifest, servers=servers_of(own.plan), references=references_of(own.plan))
+    return replace(manifest, again=again)
 
 
 def surroundings(root: Path) -> Manifest:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from grpclab import analysis
 from grpclab.analysis import Comparison, blocks_needed, fewest_blocks, smallest_effect, spread_of
-from grpclab.analysis.study_plan import PlannedHeadline, StudyPlan
+from grpclab.analysis.study_plan import PlannedHeadline
 from grpclab.study.comparing_study import ComparingStudy, comparison_manifest
 from grpclab.study.designs import compare_design
 from grpclab.study.designs.compare_design import SCENARIO
@@ -18,6 +18,7 @@ from grpclab.study.manifests import surroundings
 from grpclab.study.runner import Study, StudyInterruptedError, no_verdict
 from grpclab.study.sides import A, B, Side
 from grpclab.study.store import Store
+from grpclab.study.target import Subject
 from grpclab.system.temporary import TemporaryFolder
 
 PILOT_BLOCKS = 4
@@ -79,7 +80,7 @@ def estimate(study: Study, write: Callable[[str], None], *, progress: Callable[[
     if no_verdict(blocks):
         return
     headline = study.plan.headline or PlannedHeadline()
-    sides = {A: _side(study.plan, headline.baseline), B: _side(study.plan, headline.candidate)}
+    sides = {A: _side(study, headline.baseline), B: _side(study, headline.candidate)}
     write(f"\nheadline: {headline.title}; pilot, {PILOT_BLOCKS} blocks that do not count:")
     pilot = piloted(sides, metric=headline.metric, delta=delta, seed=study.seed, write=progress)
     spread = spread_of(ci_low=pilot.ci_low, ci_high=pilot.ci_high, blocks=pilot.blocks)
@@ -92,6 +93,6 @@ def estimate(study: Study, write: Callable[[str], None], *, progress: Callable[[
         write("what is smaller may stay inconclusive: more blocks, or a quieter machine, would show it")
 
 
-def _side(plan: StudyPlan, name: str) -> Side:
-    configuration = plan.configuration(name)
-    return Side(label=configuration.title, config=configuration.config)
+def _side(study: Study, name: str) -> Side:
+    configuration = study.plan.configuration(name)
+    return Side(label=configuration.title, config=configuration.config, subject=study.subjects.get(name, Subject()))

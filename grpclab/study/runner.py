@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import functools
 import json
-import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -31,12 +30,12 @@ from grpclab.study.collection import Artifacts, Evaluation
 from grpclab.study.designs import design, file_design
 from grpclab.study.documents import read_json, write_json
 from grpclab.study.kernel import KERNEL, execute_trial
-from grpclab.study.manifests import link_check, manifest_for, manifest_of, surroundings
+from grpclab.study.manifests import link_check, manifest_for, manifest_of_file
 from grpclab.study.model import Manifest, StoredResult
 from grpclab.study.parameters import StudyParameters, study_name
 from grpclab.study.store import Store
 from grpclab.study.stored_values import read
-from grpclab.study.target import Subject
+from grpclab.study.target import Subject, rehearse
 from grpclab.study.trial import run_trial
 from grpclab.study.trial_order import variables
 from grpclab.study.trial_progress import Failing, Progress, say
@@ -66,6 +65,8 @@ class Study:
     """One study: its folder, its manifest, its trials."""
 
     CONTINUES = "the same command"
+    note = ""
+    """A line that its summary begins with."""
 
     def __init__(
         self, store: Store, manifest: Manifest, root: Path, subjects: Mapping[str, Subject] | None = None
@@ -82,7 +83,7 @@ class Study:
         self._given = subjects or {}
 
     @functools.cached_property
-    def _subjects(self) -> dict[str, Subject]:
+    def subjects(self) -> dict[str, Subject]:
         """The servers and calls by configuration, where they are not our greeter's."""
         return {name: Subject.of(target) for name, target in self.plan.subjects.items()} | dict(self._given)
 
@@ -107,16 +108,10 @@ class Study:
         root = root or project_root()
         own = file_design.read(path)
         folder = study_name("study", name or path.stem)
-        chosen = {"study": folder, "seed": own.seed, "max_trial_s": own.longest_s}
-        manifest = manifest_of(
-            surroundings(root),
-            own.plan,
-            design_name="file",
-            question=own.question,
-            parameters=chosen,
-        )
-        again = shlex.join(["grpclab", "study", "--file", str(path), "--study", folder])
-        return cls(Store(root / "results" / folder), replace(manifest, again=again), root)
+        manifest = manifest_of_file(path, own, folder, root)
+        study = cls(Store(root / "results" / folder), manifest, root, own.subjects)
+        study.note = own.note
+        return study
 
     def begin(self) -> Self:
         """Begin the folder of a study that is only planned so far, or go on with it. Raises DesignError."""
@@ -124,7 +119,9 @@ class Study:
         if self.store.manifest() is None:
             require_outputs(*self.outputs)
             manifest = replace(manifest, link_check=link_check(self.plan))
-        return type(self)(self.store, self.store.open(manifest), self.root, self._subjects)
+        begun = type(self)(self.store, self.store.open(manifest), self.root, self.subjects)
+        begun.note = self.note
+        return begun
 
     @classmethod
     def planned(cls, parameters: StudyParameters, root: Path | None = None) -> Study:
@@ -157,6 +154,7 @@ class Study:
         missing = self.missing()
         length = self.manifest.parameters["max_trial_s"] * 0.7 + SECONDS_BESIDE_WINDOW
         lines = [
+            *([self.note] if self.note else []),
             f"study {self.name}: {len(self.plan.configurations)} configurations x {self.plan.blocks} blocks"
             f" = {len(self.trials)} trials, order drawn from seed {self.seed}",
         ]
@@ -182,6 +180,7 @@ class Study:
                 for name, why in self.store.set_aside().items():
                     write(f"trial {name} is damaged: {why}; set aside in {self.store.folder / 'damaged'}")
                 missing = self.missing()
+                rehearse(self.subjects, self.plan, [trial.configuration for trial in missing])
                 progress = Progress(total=len(self.trials), stored=len(self.trials) - len(missing), write=write)
                 failing = Failing(valid=len(missing) < len(self.trials))
                 for trial in missing:
@@ -229,7 +228,7 @@ class Study:
         """
         profiled_blocks = self.plan.blocks if self.plan.profiled_blocks is None else self.plan.profiled_blocks
         profile = identity.configuration in self.plan.profiled and identity.block < profiled_blocks
-        if subject := self._subjects.get(identity.configuration):
+        if subject := self.subjects.get(identity.configuration):
             run_trial(config, folder, cores=self._cores, identity=identity, profile=profile, subject=subject)
             return ""
         return execute_trial(folder, variables(config, identity, folder, profile=profile))

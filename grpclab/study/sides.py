@@ -18,6 +18,7 @@ from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level, format_level
 from grpclab.factors.own import OwnLevels, is_own
 from grpclab.factors.variants import LOAD, VARIANTS
+from grpclab.load.calls.call_options import IN_TURN, DataOptions
 from grpclab.load.calls.metadata import metadata_words, parse_metadata
 from grpclab.load.plan import check_call
 from grpclab.servers import targets
@@ -53,6 +54,7 @@ class PairOptions:
 
     call: str | None = None
     data: str | None = None
+    data_options: DataOptions = field(default_factory=DataOptions)
     metadata: Any = ()
     proto: str | None = None
     proto_path: Sequence[str] = ()
@@ -86,6 +88,9 @@ def pair(a: Given, b: Given, options: PairOptions) -> dict[str, Side]:
         made.subject.check(asked.option if isinstance(asked, GivenTarget) else "", _arguments(sides, made))
         _check_side(name, made, {*options.settings, *options.own.get(name, {})})
     check_pair(sides)
+    for side in sides.values():
+        alike = [other for other in sides.values() if other.subject.target == side.subject.target]
+        side.subject.check_arguments({other.label: other.config for other in alike})
     return sides
 
 
@@ -122,6 +127,9 @@ def _calling(subject: Subject, options: PairOptions) -> Subject:
         subject,
         call=options.call or "",
         data=options.data,
+        data_format=options.data_options.format,
+        data_order="" if options.data_options.order == IN_TURN else options.data_options.order,
+        data_repeat=options.data_options.repeat,
         metadata=metadata_words(options.metadata),
         proto=options.proto,
         proto_path=tuple(options.proto_path),

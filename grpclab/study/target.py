@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,11 +12,14 @@ from grpclab.errors import UsageError
 from grpclab.factors import effective
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level, format_level
+from grpclab.factors.own import OwnLevels
+from grpclab.load.calls.call_options import IN_TURN, DataOptions
 from grpclab.load.calls.metadata import metadata_words, parse_metadata
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.calls.request import json_text
 from grpclab.load.plan import CallRequest, choose_call
 from grpclab.servers import targets
+from grpclab.servers.process.filling import check_arguments
 from grpclab.servers.process.launcher import RunningServer
 from grpclab.servers.target import Target
 from grpclab.servers.targets import ServerStart
@@ -24,7 +27,7 @@ from grpclab.system.transport import PLAINTEXT, Security
 from grpclab.text import credentials
 
 if TYPE_CHECKING:
-    from grpclab.analysis.study_plan import StoredTarget
+    from grpclab.analysis.study_plan import StoredTarget, StudyPlan
 
 STORED = ("app", "command", "address", "app_dir", "python", "cwd", "ready", "prepare", "cleanup")
 """The fields of a target that a plan holds. How long one waits for a server is no part of what is measured."""
@@ -34,9 +37,9 @@ STORED = ("app", "command", "address", "app_dir", "python", "cwd", "ready", "pre
 class Subject:
     """The server and the call of a trial; by default our greeter, as its factors say.
 
-    `call` is ``package.Service/Method`` with its request as JSON in `data`, found by reflection or in the file `proto`,
-    whose imports are looked for in the folders `proto_path`, too. `residence`: record the time inside the server that
-    the reference server tells of each call.
+    `call` is ``package.Service/Method`` with its request as JSON in `data`, or ``@FILE`` for a file of many, found by
+    reflection or in the file `proto`, whose imports are looked for in the folders `proto_path`, too. `residence`:
+    record the time inside the server that the reference server tells of each call.
     """
 
     target: Target = field(default_factory=Target)
@@ -46,6 +49,9 @@ class Subject:
     proto: str | None = None
     proto_path: tuple[str, ...] = ()
     residence: bool = False
+    data_format: str = ""
+    data_order: str = ""
+    data_repeat: bool = False
 
     def __post_init__(self) -> None:
         if self.data is not None and not isinstance(self.data, str):  # a manifest keeps it as text
@@ -53,6 +59,11 @@ class Subject:
         object.__setattr__(self, "metadata", metadata_words(self.metadata))
         credentials.learn_words(self.metadata)
         credentials.learn_request(self.data)
+
+    @property
+    def data_options(self) -> DataOptions:
+        """How its requests are read and sent. Raises UsageError."""
+        return DataOptions(format=self.data_format, order=self.data_order or IN_TURN, repeat=self.data_repeat)
 
     @property
     def app(self) -> str:
@@ -78,6 +89,7 @@ class Subject:
             if credentials.is_placeholder(text):
                 raise UsageError(f"a secret of the {what} {text} is not stored: give the {what} again, with its value")
         parse_metadata(self.metadata)
+        self.data_options  # noqa: B018 (checks them)
         targets.check(self.target, option, configurations)
 
     @classmethod
@@ -93,6 +105,9 @@ class Subject:
             proto=planned.proto or None,
             proto_path=planned.proto_path,
             residence=planned.residence,
+            data_format=planned.data_format,
+            data_order=planned.data_order,
+            data_repeat=planned.data_repeat,
         )
 
     def stored(self) -> StoredTarget:
@@ -109,6 +124,15 @@ class Subject:
             if reason := effective.not_of(self, name):
                 raise UsageError(f"invalid {name}={format_level(level)}: {reason.format(who=who)}")
 
+    def check_arguments(self, configs: Mapping[str, TrialConfig]) -> None:
+        """Raise UsageError where ``arg.NAME`` and the ``{NAME}`` of its command do not match.
+
+        `configs` are those that it serves, by their titles; the baseline comes first.
+        """
+        if self.command and not targets.is_registered(self.command):
+            places = (self.command, self.target.prepare, self.target.cleanup)
+            check_arguments(places, {title: OwnLevels(config.own).arguments for title, config in configs.items()})
+
     def started_within(self, timeout_s: float | None) -> Subject:
         """The same with another longest wait for its server; None changes nothing."""
         return self if timeout_s is None else replace(self, target=replace(self.target, ready_timeout_s=timeout_s))
@@ -123,17 +147,13 @@ class Subject:
         env: Mapping[str, str],
     ) -> AbstractContextManager[RunningServer]:
         """The server, running until the block is left. Raises ServerError."""
-        return targets.start(
-            ServerStart(
-                config=config.server,
-                target=self.target,
-                own=config.own,
-                seed=seed,
-                cpus=cpus,
-                log_path=log_path,
-                env=env,
-                timeout_s=self.target.start_timeout_s,
-            )
+        order = replace(self.order(config), seed=seed, cpus=cpus, log_path=log_path, env=env)
+        return targets.start(order)
+
+    def order(self, config: TrialConfig) -> ServerStart:
+        """The order for the server of a trial, as far as this and the configuration say it."""
+        return ServerStart(
+            config=config.server, target=self.target, own=config.own, timeout_s=self.target.start_timeout_s
         )
 
     def call_at(
@@ -150,9 +170,19 @@ class Subject:
         asked = CallRequest(
             name=self.call or None,
             data=self.data,
+            options=self.data_options,
             metadata=self.metadata,
             proto=self.proto,
             proto_path=self.proto_path,
             descriptors=descriptors,
         )
         return choose_call(target, config, asked, security=security)
+
+
+def rehearse(subjects: Mapping[str, Subject], plan: StudyPlan, names: Iterable[str]) -> None:
+    """Start each application of the plan's configurations with these names once. Raises UsageError or ServerError.
+
+    So what cannot be started, or does not take a level, is known before anything is measured.
+    """
+    known = sorted(set(names) & set(subjects))
+    targets.rehearse(subjects[name].order(plan.configuration(name).config) for name in known)

@@ -57,6 +57,7 @@ def run_trial(
     result = TrialResult(identity=identity, config=config, started_at=now_text(), subject=subject)
     try:
         with _bench_set_up(config, folder, cores, identity, subject) as (server, generator, link):
+            result.prepare_s = server.prepare_s
             _compare_settings(result, server)
             _measure(result, server, generator, profile=profile)
             if link is not None:
@@ -65,6 +66,7 @@ def run_trial(
                 result.evidence = profile_window.observe(server, generator, cpus=cores.generator)
                 result.metrics |= result.evidence.metrics
                 result.looks |= result.evidence.others
+        result.cleanup_s = server.cleanup_s
         result.valid = not result.invalid_reason
     except MeasurementError as error:
         result.invalid_reason = str(error)

@@ -35,6 +35,14 @@ class Outcome(Protocol):
     def metrics(self) -> Mapping[str, float | None]:
         """What was measured."""
 
+    @property
+    def prepare_s(self) -> float | None:
+        """So long its server's preparation took; None without one."""
+
+    @property
+    def cleanup_s(self) -> float | None:
+        """So long it took to clean up after it."""
+
 
 class Progress:
     """Counts trials and foretells the end from the mean time that a trial has taken in this run."""
@@ -62,7 +70,10 @@ def outcome(result: Outcome) -> str:
     text = f"{metrics['throughput_rps']:>9,.0f} requests/s"
     if (median := metrics["latency_p50_s"]) is not None:
         text += f"  p50 {qty.duration_in(median, 'ms', '.1f')}"
-    return text + (f"  {metrics['errors']:.0f} errors" if metrics["errors"] else "")
+    text += f"  {metrics['errors']:.0f} errors" if metrics["errors"] else ""
+    for name, seconds in (("prepare", result.prepare_s), ("cleanup", result.cleanup_s)):
+        text += f"  {name} {qty.duration(seconds)}" if seconds is not None else ""
+    return text
 
 
 def say(line: str) -> None:

@@ -32,6 +32,9 @@ from grpclab.system.subprocesses import STUDY_VARIABLE, TRIAL_VARIABLE
 
 T = TypeVar("T")
 
+UNWRITTEN = ("prepare_s", "cleanup_s")
+"""Fields of result.json that are there only where they say something: earlier versions have none."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrialIdentity:
@@ -82,9 +85,13 @@ class TrialResult:
     latency: pd.DataFrame = field(default_factory=pd.DataFrame)
     latency_rows_capped: bool = False
     timeline: pd.DataFrame = field(default_factory=pd.DataFrame)
+    prepare_s: float | None = None
+    """So long the command took that prepared the server's start; None without one."""
+    cleanup_s: float | None = None
+    """So long the one took that cleaned up after its stop."""
 
     def __post_init__(self) -> None:
-        self.without_effect = self._known(without_effect(self.config))
+        self.without_effect = self._known(without_effect(self.config, hosted=bool(self.subject.app)))
 
     def _known(self, by_factor: Mapping[str, T]) -> dict[str, T]:
         """Without the factors that do not describe this server, or this call."""
@@ -94,7 +101,7 @@ class TrialResult:
     def note_effects(self, server: PeerSettings, client: PeerSettings) -> None:
         """Which factors did not take effect, by what both sides advertised."""
         self.advertised = {"server": asdict(server), "client": asdict(client)}
-        self.without_effect = self._known(effective.effects(self.config, server, client))
+        self.without_effect = self._known(effective.effects(self.config, server, client, hosted=bool(self.subject.app)))
         self.metrics |= effective.as_row(server, client)
 
     def note_run(
@@ -141,6 +148,8 @@ class TrialResult:
             profile_note=self.evidence.profile_note,
             perf_note=self.evidence.perf_note,
             strace_note=self.evidence.strace_note,
+            prepare_s=self.prepare_s,
+            cleanup_s=self.cleanup_s,
         )
 
     def write(self, folder: Path) -> None:
@@ -155,7 +164,8 @@ class TrialResult:
                 write_json(folder / f"{name}.speedscope.json", profile)
         for name, look in self.looks.items():
             write_json(folder / f"profiler-{name}.json", asdict(look))
-        write_json(folder / "result.json", asdict(self.stored()))
+        document = asdict(self.stored())
+        write_json(folder / "result.json", {k: v for k, v in document.items() if v is not None or k not in UNWRITTEN})
 
 
 @functools.cache

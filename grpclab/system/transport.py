@@ -58,6 +58,8 @@ class Security:
     """The pseudo-header ``:authority`` of calls, where it is not the server's name or the target."""
     verify: bool = True
     """Whether the server's certificate is checked at all."""
+    remote: tuple[str, ...] = ()
+    """The addresses off this machine that may be dialled, as numbers: those for which --allow-remote was given."""
     options: SecurityOptions = SecurityOptions()
     """What the user said, for what is stored."""
 

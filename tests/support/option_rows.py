@@ -74,6 +74,24 @@ CALL_ROWS: dict[str, list[Row]] = {
         Acts(words="--data-file request.json", proof="call.data", after=CALL),
         Refused(words="--data-file request.json", where="add --call"),
     ],
+    "data_format": [
+        Acts(words="--data-format jsonl", proof="call.options", after=CALL),
+        Refused(words="--data-format jsonl", where="add --call"),
+        Refused(words=f"{CALL} --data-format xml", where="--data-format"),
+    ],
+    "data_order": [
+        Acts(words="--data-order random", proof="call.options", after=CALL),
+        Refused(words="--data-order random", where="add --call"),
+    ],
+    "data_repeat": [
+        Acts(words="--data-repeat", proof="call.options", after=CALL),
+        Refused(words="--data-repeat", where="add --call"),
+    ],
+    "protoset": [
+        Acts(words="--protoset a.binpb", proof="call.proto", after=CALL),
+        Refused(words="--protoset a.binpb", where="add --call"),
+        Refused(words=f"{CALL} --proto a.proto --protoset a.binpb", where="protoset"),
+    ],
     "metadata": [Acts(words="--metadata a=b", proof="call.metadata", after=CALL)],
     "metadata_file": [
         Acts(words="--metadata-file metadata.txt", proof="call.metadata", after=CALL),
@@ -116,6 +134,24 @@ SECURITY_ROWS: dict[str, list[Row]] = {
     ],
     "authority": [Acts(words="--authority shop", proof="security.authority")],
     "insecure_skip_verify": [Acts(words="--insecure-skip-verify", proof="security.verify")],
+}
+
+
+CEILINGS = "--max-rate 9 --max-calls 9 --max-time 9"
+REMOTE_ROWS: dict[str, list[Row]] = {
+    "allow_remote": [
+        Acts(words=f"--allow-remote {CEILINGS}", proof="allowance.calls"),
+        Refused(words="--allow-remote", where="add --max-rate, --max-calls, --max-time"),
+        Refused(words="--allow-remote --max-rate 9 --max-time 9", where="add --max-calls"),
+    ],
+    **{
+        option.replace("-", "_"): [
+            Acts(words=f"--{option} 8", proof=f"allowance.{field}", after=f"--allow-remote {CEILINGS}"),
+            Refused(words=f"--{option} 9", where=f"invalid --{option}=9: expected --allow-remote with it"),
+            Refused(words=f"--{option} 0 --allow-remote", where="invalid" if option == "max-calls" else "add"),
+        ]
+        for option, field in (("max-rate", "rate_rps"), ("max-calls", "calls"), ("max-time", "time_s"))
+    },
 }
 
 
@@ -197,6 +233,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "target": [Acts(words="localhost:7", proof="target")],
         **CALL_ROWS,
         **SECURITY_ROWS,
+        **REMOTE_ROWS,
         "connect_timeout": [Acts(words="--connect-timeout 7", proof="connect_timeout_s")],
         **LOAD_ROWS,
         "arrival": [

@@ -6,10 +6,13 @@ Each line imports only from those above it::
     descriptors  files of descriptors, from whatever source: completed by protobuf's own, checked, put into a pool
     metadata     Metadata: from words or Python values to the pairs that go over the wire
     protofile    A ``.proto`` file and what it imports, made into descriptors by protoc
+    call_options  the options of requests and of answers, as a plan stores them
+    templates    values that differ from call to call: {{.RequestNumber}}, {{newUUID}} and their like
     request      what a request says before its type is known: JSON text or Python values, read into one tree
     scalars      single values of the JSON mapping of protobuf
     schema       where the schema of a call comes from
     fields       what a descriptor says of a field that matters to its JSON
     encoding     from the tree of a request to the bytes of its message, by the JSON mapping of protobuf
+    request_data  the requests of a call, read from JSON, lines of JSON, CSV, messages or Python
     method       what a generator calls: the path, the request encoded once, and what goes with it
 """

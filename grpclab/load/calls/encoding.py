@@ -45,14 +45,24 @@ _ANY = 'an object with "@type", as {"@type": "type.googleapis.com/package.Messag
 
 def encode(request: Any, kind: Descriptor, pool: DescriptorPool) -> bytes:
     """The bytes of the message of this kind that a request means. Raises UsageError, with the place of the fault."""
-    try:
-        message = _new(kind)
-        _Encoder(pool).fill(message, request, None, 0)
-        return _bytes(message)
-    except EncodeError:
-        raise UsageError("invalid data: expected a request of less than 2 GiB") from None
-    except RecursionError:
-        raise too_deep(None) from None
+    return encoder(kind, pool)(request)
+
+
+def encoder(kind: Descriptor, pool: DescriptorPool) -> Callable[..., bytes]:
+    """:func:`encode` for many requests of a kind; a second argument is the place of one."""
+    writer = _Encoder(pool)
+
+    def encode_one(request: Any, place: Place = None) -> bytes:
+        try:
+            message = _new(kind)
+            writer.fill(message, request, place, 0)
+            return _bytes(message)
+        except EncodeError:
+            raise UsageError("invalid data: expected a request of less than 2 GiB") from None
+        except RecursionError:
+            raise too_deep(None) from None
+
+    return encode_one
 
 
 # A field may be called as a method is, so methods are those of the class.

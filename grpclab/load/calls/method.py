@@ -9,14 +9,17 @@ import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from grpclab.errors import UsageError
 from grpclab.factors.config import LoadConfig
 from grpclab.http2.messages import prefixed
+from grpclab.load.calls.call_options import DataOptions
 from grpclab.load.calls.metadata import Pairs, for_grpcio
 from grpclab.load.calls.payloads import Payloads
+from grpclab.load.calls.templates import TemplateValues
 from grpclab.system.addresses import host_port
 from grpclab.system.transport import PLAINTEXT, Security
 
@@ -84,8 +87,14 @@ def find_call(
     descriptors: tuple[bytes, ...] = (),
     security: Security = PLAINTEXT,
     timeout_s: float = REFLECTION_TIMEOUT_S,
+    options: DataOptions = DataOptions(),  # noqa: B008 (a frozen value)
+    planned: int = 1000,
+    callers: int = 1,
 ) -> CallSpec:
-    """The call that `name` (``package.Service/Method``) and its request mean: JSON as a text, or Python values.
+    """The call that `name` (``package.Service/Method``) and its requests mean: JSON as a text, or Python values.
+
+    `data` may hold many requests: see :mod:`grpclab.load.calls.request_data`. Of requests that differ from call to call
+    `planned` are made, for so many `callers`.
 
     The schema comes from `descriptors`, serialized FileDescriptorProtos, or from the file `proto`, else from the
     reflection of the server at `target`, in a request with the same metadata: see :mod:`grpclab.load.calls.schema`.
@@ -93,18 +102,19 @@ def find_call(
     ``.proto`` file is given but no compiler is installed.
     """
     # Imported here: a worker reads a CallSpec, and the wire engine needs neither grpc nor protobuf.
-    from grpclab.load.calls import encoding, request, schema
+    from grpclab.load.calls import schema
+    from grpclab.load.calls.request_data import encoded, symbols_in
 
     service, method = _split(name)
-    tree = request.parse(data) if isinstance(data, str) else request.from_python(data)
+    symbols = symbols_in(data, options)
     if proto is None and descriptors:
         types = schema.from_descriptors(descriptors)
     elif proto is None:
         types = schema.from_server(
-            host_port(target),
+            host_port(target, remote=bool(security.remote)),
             service,
             method,
-            types=request.symbols(tree),
+            types=symbols,
             metadata=for_grpcio(metadata),
             security=security,
             timeout_s=timeout_s,
@@ -117,9 +127,13 @@ def find_call(
         raise UsageError(
             f"{service}/{method} is a {kind} streaming method: grpclab calls unary and server streaming methods"
         )
+    values = TemplateValues(service=service, method=method, callers=callers, seed=options.seed, now=datetime.now(UTC))
+    requests = encoded(data, descriptor.input_type, types.pool, options, values, planned=planned)
+    many = requests if isinstance(requests, Payloads) else None
     return CallSpec(
         path=f"/{service}/{method}",
-        payload=encoding.encode(tree, descriptor.input_type, types.pool),
+        payload=requests if isinstance(requests, bytes) else requests.message(0),
+        payloads=many,
         server_streaming=descriptor.server_streaming,
         metadata=metadata,
     )

@@ -37,14 +37,15 @@ REFUSED = {
     **dict.fromkeys(("concurrency-step-duration", "concurrency-max-duration"), "only a rate can follow a schedule"),
     "load-max-duration": "a schedule ends with its last rate",
     "skipFirst": "warm-up is a time: write warmup, as '1s'",
-    "binary": "write the request as JSON: data, or data-file",
-    "binary-file": "write the request as JSON: data, or data-file",
+    **dict.fromkeys(
+        ("binary", "binary-file"), "write data-file and data-format = 'binary': messages behind their lengths"
+    ),
     "reflect-metadata": "the metadata of the call is sent to reflection, too",
     "cpus": "write workers, the number of generator processes",
     "duration-stop": "calls under way at the end of the window get 3 s more",
     "enable-compression": "requests are sent uncompressed",
     **dict.fromkeys(("lb-strategy", "debug", "name", "tags", "max-recv-message-size", "max-send-message-size"), _ANY),
-    **dict.fromkeys(("disable-template-functions", "disable-template-data"), "there are no templates in data"),
+    **dict.fromkeys(("disable-template-functions", "disable-template-data"), "templates in data are always filled in"),
 }
 """Keys of ghz that cannot act, and why."""
 _OF_TLS = ("skipTLS", "cacert", "cert", "key", "cname")

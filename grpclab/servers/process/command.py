@@ -65,26 +65,26 @@ def main() -> NoReturn:
     early: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: early.append(number))  # an exception would lose the new process
     words = filled_words(order.command, {**order.arguments, PORT: str(listener.port), SOCKET: listener.path})
-    steps = readiness.steps(order.ready, listener, Path(order.log), order.security)
+    conditions = readiness.conditions(order.ready, listener, Path(order.log), order.security)
     process = _start(running, words, order)
     try:
         signal.signal(signal.SIGTERM, _on_sigterm)
         if early:
             raise _StopRequest
-        _wait_until_ready(running, process, steps, listener, order)
+        _wait_until_ready(running, process, conditions, listener, order)
         started = running.settled()
+        if process.poll() is not None:
+            _leave_ended(running, process.wait(), f" when it listened on {listener.name}")
         listening = procfs.listening_pids(listener.port) if listener.port else set()
         say(ServerListening(port=listener.port, pids=tuple(sorted({*started, *listening})), started=tuple(started)))
-        code = process.wait()
-        advice = _background(running)
-        running.kill()  # what it has left behind
-        _leave(f"the command {describe_exit(code)}{advice}")
+        _leave_ended(running, process.wait())
     except _StopRequest:
         _stop(running, process)
 
 
 def _stop(running: ProcessTree, process: subprocess.Popen[bytes]) -> NoReturn:
     """End the command and what it started: asked first, made to after a while."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one comes as soon as its end is told
     running.ask()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(DRAIN_S)
@@ -105,31 +105,31 @@ def _start(running: ProcessTree, words: list[str], order: CommandOrder) -> subpr
         _leave(f"{error.filename or words[0]}: {error.strerror}")
 
 
-def _background(running: ProcessTree) -> str:
-    """Advice on a command that has ended, while what it started goes on; "" where nothing does."""
+def _leave_ended(running: ProcessTree, code: int, when: str = "") -> NoReturn:
+    """Say that the command has ended, and end what it has left behind."""
     pids = running.look()
-    return f"; it went on in the background (pid {pids[0]}): have it stay in the foreground" if pids else ""
+    advice = f"; it went on in the background (pid {pids[0]}): have it stay in the foreground" if pids else ""
+    running.kill()
+    _leave(f"the command {describe_exit(code)}{when}{advice}")
 
 
 def _wait_until_ready(
     running: ProcessTree,
     process: subprocess.Popen[bytes],
-    steps: list[readiness.Step],
+    conditions: list[readiness.Condition],
     listener: Listener,
     order: CommandOrder,
 ) -> None:
     give_up = time.monotonic() + order.timeout_s
     every_s = LOOK_EVERY_S
-    for step in steps:
-        while not step.holds():
+    for condition in conditions:
+        while not condition.holds():
             code = process.poll()
             if code is not None:
-                advice = _background(running)
-                running.kill()
                 where = f"port {listener.port}" if listener.port else listener.name
-                _leave(f"the command {describe_exit(code)} before it listened on {where}{advice}")
+                _leave_ended(running, code, f" before it listened on {where}")
             if time.monotonic() > give_up:
-                why = f"the command did not {step.missing()} within {order.timeout_s:g} s (--start-timeout)"
+                why = f"the command did not {condition.missing()} within {order.timeout_s:g} s (--start-timeout)"
                 hint = "" if listener.accepts() else _elsewhere(running, listener)
                 running.kill()
                 _leave(f"{why}{hint}")

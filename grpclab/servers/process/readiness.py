@@ -48,7 +48,7 @@ class Listener:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class Condition:
     """A condition on the way to a ready server."""
 
     holds: Callable[[], bool]
@@ -56,17 +56,20 @@ class Step:
     """What has not happened while it does not hold, for a sentence."""
 
 
-def steps(ready: str, listener: Listener, log: Path, security: Security = PLAINTEXT) -> list[Step]:
+def conditions(ready: str, listener: Listener, log: Path, security: Security = PLAINTEXT) -> list[Condition]:
     """The conditions that have to hold, one after another, until a server is ready. Its log is watched from now on."""
-    listens = Step(holds=listener.accepts, missing=lambda: f"listen on {listener.name}")
+    listens = Condition(holds=listener.accepts, missing=lambda: f"listen on {listener.name}")
     if ready == TCP:
         return [listens]
     if ready == HEALTH:
         health = _Health(listener.target, security)
-        return [listens, Step(holds=health.serves, missing=lambda: f"become healthy: its health service {health.said}")]
+        return [
+            listens,
+            Condition(holds=health.serves, missing=lambda: f"become healthy: its health service {health.said}"),
+        ]
     expression = ready.removeprefix(LOG)
     watch = LogWatch(log, re.compile(expression))
-    return [Step(holds=watch.matched, missing=lambda: f"write a line that matches {expression}"), listens]
+    return [Condition(holds=watch.matched, missing=lambda: f"write a line that matches {expression}"), listens]
 
 
 class _Health:

@@ -33,7 +33,7 @@ def plan(sides: Mapping[str, Side], *, blocks: int, delta: float) -> StudyPlan:
     """
     planned = Configurations()
     for name, side in sides.items():
-        planned.add(name, f"{name.upper()}: {side.label}", SCENARIO, side.config)
+        planned.add(name, f"{name.upper()}: {side.label}", SCENARIO, side.config, hosted=bool(side.subject.app))
         planned.configurations[name] = replace(planned.configurations[name], settings=_known_settings(side))
     settings = {factor for configuration in planned.configurations.values() for factor in configuration.settings}
     metric = metric_of(sides[A].config)

@@ -56,14 +56,14 @@ class Configurations:
     configurations: dict[str, PlannedConfiguration] = field(default_factory=dict)
     comparisons: list[PlannedComparison] = field(default_factory=list)
 
-    def add(self, name: str, title: str, scenario: str, config: TrialConfig) -> str:
-        """One more configuration; returns its name."""
+    def add(self, name: str, title: str, scenario: str, config: TrialConfig, *, hosted: bool = False) -> str:
+        """One more configuration, `hosted` where it is an application's; returns its name."""
         self.configurations[name] = PlannedConfiguration(
             name=name,
             title=title,
             scenario=scenario,
             settings=config.differences(TrialConfig()),
-            without_effect=without_effect(config),
+            without_effect=without_effect(config, hosted=hosted),
         )
         return name
 

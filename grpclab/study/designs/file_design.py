@@ -1,4 +1,4 @@
-"""The design of a study of one's own, which a TOML file describes (:mod:`.study_file`). Pure but for reading the file.
+"""The design of a study of one's own, which a TOML file describes (:mod:`.study_file`).
 
 All configurations are compared with the baseline, the one of the headline first. In a full grid the baseline has the
 first level of every factor.
@@ -7,10 +7,11 @@ first level of every factor.
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +19,67 @@ from grpclab.analysis import fewest_blocks
 from grpclab.analysis.study_plan import PlannedPoint, PlannedSweep, StudyPlan
 from grpclab.errors import DesignError, UsageError, invalid
 from grpclab.factors.channel_args import cannot_act
-from grpclab.factors.config import TrialConfig, settings_of
+from grpclab.factors.config import TrialConfig, parse_settings, setting_word, setting_words
 from grpclab.factors.levels import Level, format_level
+from grpclab.factors.own import is_own
 from grpclab.factors.variants import LOAD, VARIANTS
-from grpclab.quantities import share
+from grpclab.quantities import number, share
+from grpclab.servers.target import Target
 from grpclab.study.designs.design import PROFILED_BLOCKS, Configurations, comparison, headline
+from grpclab.study.designs.file_tables import ScenarioTable
+from grpclab.study.designs.file_targets import interpreters_beside, merged, seen_from, subject_of, target_of
 from grpclab.study.designs.study_file import StudyFile, study_file
+from grpclab.study.target import Subject
 from grpclab.system.inputs import read_text
 
 SCENARIO = "custom"
+"""The scenario of a file that names none."""
+LONGEST_NAME = 90
+"""Of a configuration, which is part of a folder's name; a number may follow it."""
+NAMED = "scenario"
+"""The word of a headline that names its scenario."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileDesign:
-    """What a file asks for."""
+    """What a file asks for; `subjects` are the servers and calls by configuration, where they are not the greeter's.
+
+    `note` says which configuration the headline is about, where the file does not.
+    """
 
     question: str
     seed: int
     plan: StudyPlan
     longest_s: float
+    subjects: Mapping[str, Subject] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """A scenario of a file: its baseline, the levels that are compared with it, and what is measured."""
+
+    name: str
+    start: TrialConfig
+    wanted: Sequence[Mapping[str, Level]]
+    subject: Subject | None
+    words: str
+    """What follows a title, where there are several scenarios."""
+
+    @property
+    def hosted(self) -> bool:
+        """Whether its server is an application."""
+        return self.subject is not None and bool(self.subject.app)
+
+    @property
+    def configs(self) -> list[TrialConfig]:
+        """The baseline, and the others in the order of the file."""
+        return list(dict.fromkeys([self.start, *(self.start.replace(levels) for levels in self.wanted)]))
+
+    def title(self, config: TrialConfig) -> str:
+        """What is changed in a configuration."""
+        changed = config.differences(self.start)
+        return " ".join(setting_word(name, level) for name, level in changed.items()) + self.words
 
 
 def read(path: Path) -> FileDesign:
@@ -48,97 +91,193 @@ def read(path: Path) -> FileDesign:
     except UsageError as error:
         raise DesignError(str(error)) from None
     try:
-        return design(content)
+        return design(content, Path(path).parent)
     except UsageError as error:
         raise DesignError(f"{path}: {error}") from None
 
 
-def design(content: Mapping[str, Any]) -> FileDesign:
-    """The design that the values of a file describe; another package plans a study with it, too. Raises UsageError."""
-    return _design(study_file(content))
+def design(content: Mapping[str, Any], folder: Path = Path()) -> FileDesign:  # a path is immutable
+    """The design that the values of a file describe; another package plans a study with it, too.
 
-
-def _design(file: StudyFile) -> FileDesign:
-    start = (VARIANTS[file.variant] if file.variant else TrialConfig()).replace(LOAD).replace(file.set)
-    if file.grid == "full":
-        start = start.replace({name: levels[0] for name, levels in file.factors.items()})
-        wanted: list[dict[str, Level]] = [
-            dict(zip(file.factors, levels, strict=True)) for levels in itertools.product(*file.factors.values())
-        ]
-    else:
-        wanted = [{name: level} for name, levels in file.factors.items() for level in levels]
-    _refuse_idle("set", file.set, [start, *(start.replace(levels) for levels in wanted)])
-    for name in file.factors:
-        _refuse_idle("factors", [name], [start.replace(levels) for levels in wanted if name in levels])
-    plan = _plan(start, wanted, file)
-    if file.grid == "one-at-a-time":
-        plan = replace(plan, sweeps=_sweeps(start, file.factors, plan))
-    question = file.question or f"Which levels of {', '.join(file.factors)} make the service faster?"
-    return FileDesign(question=question, seed=file.seed, plan=plan, longest_s=start.load.duration_s or 10.0)
-
-
-def _refuse_idle(table: str, names: Iterable[str], configs: Sequence[TrialConfig]) -> None:
-    """Raise DesignError for a factor that can act in none of the configurations."""
-    for name in names:
-        reasons = [cannot_act(config).get(name) for config in configs]
-        if all(reasons):
-            raise DesignError(f"{table}: {name} cannot act: {reasons[0]}")
-
-
-def _plan(start: TrialConfig, wanted: Sequence[Mapping[str, Level]], file: StudyFile) -> StudyPlan:
+    What they name by a path lies beside `folder`. Raises UsageError.
+    """
+    file = interpreters_beside(study_file(content), folder)
+    target = target_of(file.target, folder)
+    workloads = [_workload(file, target, one, folder) for one in file.scenario or (ScenarioTable(name=SCENARIO),)]
+    for one in workloads:
+        _refuse_idle(file, one)
+        if one.subject:
+            one.subject.check_arguments({one.title(config) or "the baseline": config for config in one.configs})
+    chosen, candidate, note = _headline(file, workloads, folder)
     planned = Configurations()
-    baseline = planned.add("baseline", "the baseline", SCENARIO, start)
-    by_config = {start: baseline}
-    for levels in wanted:
-        config = start.replace(levels)
-        if config not in by_config:
-            changed = config.differences(start)
-            title = " ".join(f"{name}={format_level(level)}" for name, level in changed.items())
-            by_config[config] = planned.add(_slug(changed), title, SCENARIO, config)
-    again = planned.add("baseline-again", "the baseline once more (A/A)", SCENARIO, start)
-    words = file.headline
-    if words is None:
-        raise DesignError(
-            "headline is missing: say what is compared with the baseline, as headline = 'server.threads=64'"
-        )
-    candidate = by_config.get(start.replace(settings_of(words)))
-    if candidate in (None, baseline):
-        titles = [one.title for one in planned.configurations.values() if one.name not in (baseline, again)]
-        raise DesignError(invalid("headline", words, f"one of the configurations: {'; '.join(titles)}"))
-    for name in by_config.values():
-        if name not in (baseline, candidate):
-            planned.compare(f"{planned.configurations[name].title}, against the baseline", SCENARIO, baseline, name)
-    title = f"{words} against the baseline"
-    return replace(
+    names: dict[tuple[str, TrialConfig], str] = {}
+    for one in workloads:
+        prefix = f"{one.name}-" if len(workloads) > 1 else ""
+        for config in one.configs:
+            slug = _slug(config.differences(one.start)) if config != one.start else "baseline"
+            name = f"{prefix}{slug}"[:LONGEST_NAME]
+            title = one.title(config) if config != one.start else f"the baseline{one.words}"
+            names[one.name, config] = planned.add(_unused(name, planned), title, one.name, config, hosted=one.hosted)
+    prefix = f"{chosen.name}-" if len(workloads) > 1 else ""
+    again = planned.add(
+        f"{prefix}baseline-again",
+        f"the baseline{chosen.words} once more (A/A)",
+        chosen.name,
+        chosen.start,
+        hosted=chosen.hosted,
+    )
+    for one in workloads:
+        for config in one.configs:
+            if config != one.start and (one is not chosen or config != candidate):
+                base = f"the baseline{one.words}"
+                name, title = names[one.name, config], f"{one.title(config)}, against {base}"
+                planned.compare(title, one.name, names[one.name, one.start], name)
+    baseline, shown = names[chosen.name, chosen.start], chosen.title(candidate)
+    plan = replace(
         planned.plan(
             blocks=fewest_blocks() if file.blocks is None else file.blocks,
             delta=share("min_effect", file.min_effect),
         ),
-        headline=headline(title, SCENARIO, baseline, candidate, labels=("the baseline", words)),
-        aa=comparison("the baseline against itself (A/A)", SCENARIO, baseline, again),
-        profiled=(baseline, candidate) if file.profile else (),
+        headline=headline(
+            f"{shown} against the baseline",
+            chosen.name,
+            baseline,
+            names[chosen.name, candidate],
+            labels=("the baseline", shown),
+        ),
+        aa=comparison("the baseline against itself (A/A)", chosen.name, baseline, again),
+        profiled=(baseline, names[chosen.name, candidate]) if file.profile else (),
         profiled_blocks=PROFILED_BLOCKS,
+        sweeps=tuple(sweep for one in workloads for sweep in _sweeps(one, file, names)),
+    )
+    measured = {one.name: one.subject for one in workloads if one.subject}
+    subjects = {name: measured[of] for (of, _), name in names.items() if of in measured}
+    if chosen.subject:
+        subjects[again] = chosen.subject
+    return FileDesign(
+        question=file.question or f"Which levels of {', '.join(file.factors)} make the service faster?",
+        seed=file.seed,
+        plan=replace(plan, subjects={name: subject.stored() for name, subject in subjects.items()}),
+        longest_s=max(one.start.load.duration_s or 10.0 for one in workloads),
+        subjects=subjects,
+        note=note,
     )
 
 
-def _sweeps(start: TrialConfig, factors: Mapping[str, Sequence[Level]], plan: StudyPlan) -> tuple[PlannedSweep, ...]:
-    """One figure a factor, with the baseline's own level among its points."""
-    names = {one.config: one.name for one in reversed(plan.configurations)}
-    sweeps = []
-    for factor, levels in factors.items():
-        own = start.flat()[factor]
+def _workload(file: StudyFile, target: Target, scenario: ScenarioTable, folder: Path) -> Workload:
+    start = (VARIANTS[file.variant] if file.variant else TrialConfig()).replace(LOAD)
+    start = start.replace(file.set).replace(scenario.set)
+    # An own factor has no default: without a level in [set] its first one is the baseline's.
+    first = {name: levels[0] for name, levels in file.factors.items() if is_own(name) and name not in start.own}
+    if file.grid == "full":
+        first = {name: levels[0] for name, levels in file.factors.items()}
+    start = start.replace(first)
+    if file.grid == "full":
+        wanted = [dict(zip(file.factors, levels, strict=True)) for levels in itertools.product(*file.factors.values())]
+    else:
+        wanted = [{name: level} for name, levels in file.factors.items() for level in levels]
+    call = merged(file.call, scenario.call)
+    named = {*file.set, *scenario.set, *file.factors}
+    return Workload(
+        name=scenario.name,
+        start=start,
+        wanted=wanted,
+        subject=subject_of(target, call, folder, named, start.replace({n: of[0] for n, of in file.factors.items()})),
+        words=f" in {scenario.name}" if len(file.scenario) > 1 else "",
+    )
+
+
+def _refuse_idle(file: StudyFile, workload: Workload) -> None:
+    """Raise DesignError for a factor that can act in none of the configurations of a scenario."""
+    for table, names in (("set", file.set), ("factors", file.factors)):
+        for name in names:
+            wanted = [levels for levels in workload.wanted if table == "set" or name in levels]
+            configs = [workload.start.replace(levels) for levels in wanted]
+            configs += [workload.start] if table == "set" else []
+            reasons = [cannot_act(config, hosted=workload.hosted).get(name) for config in configs]
+            if all(reasons):
+                raise DesignError(f"{table}: {name} cannot act: {reasons[0]}")
+
+
+# ---- the headline ------------------------------------------------------------------------------------------------
+
+
+def _headline(file: StudyFile, workloads: Sequence[Workload], folder: Path) -> tuple[Workload, TrialConfig, str]:
+    """The scenario and the configuration that are compared with the baseline first, and a note on the choice."""
+    titles = [one.title(config) for one in workloads for config in one.configs if config != one.start]
+    words, asked = file.headline, ""
+    if words is not None:
+        parts = setting_words(words, "headline")
+        asked = next((part.partition("=")[2] for part in parts if part.startswith(f"{NAMED}=")), "")
+        levels = parse_settings([part for part in parts if not part.startswith(f"{NAMED}=")])
+    elif len(workloads) > 1:
+        raise DesignError(f"headline is missing: name one of the configurations: {'; '.join(titles)}")
+    chosen = next((one for one in workloads if one.name == asked or (len(workloads) == 1 and not asked)), None)
+    if chosen is None:
+        expected = " or ".join(f"{NAMED}={one.name}" for one in workloads)
+        raise DesignError(invalid("headline", words, f"{expected} in it"))
+    if words is None:
+        found = _obvious(file, chosen)
+        if found is None:
+            raise DesignError(f"headline is missing: name one of the configurations: {'; '.join(titles)}")
+        note = f"headline: {chosen.title(found)} against the baseline; headline = '...' names another configuration"
+        return chosen, found, note
+    candidate = chosen.start.replace(seen_from(levels, folder))
+    if candidate == chosen.start or candidate not in chosen.configs:
+        raise DesignError(invalid("headline", words, f"one of the configurations: {'; '.join(titles)}"))
+    return chosen, candidate, ""
+
+
+def _obvious(file: StudyFile, workload: Workload) -> TrialConfig | None:
+    """The only configuration beside the baseline, or the end of a factor whose levels rise or fall: the first one's."""
+    others = [config for config in workload.configs if config != workload.start]
+    if len(others) == 1:
+        return others[0]
+    name, levels = next(iter(file.factors.items()))
+    numbers = [number(level) for level in levels]
+    steps = {math.copysign(1, after - before) for before, after in itertools.pairwise(numbers) if after != before}
+    end = workload.start.replace({name: levels[-1]})
+    return end if len(steps) == 1 and not any(map(math.isnan, numbers)) and end != workload.start else None
+
+
+# ---- parts of the plan -------------------------------------------------------------------------------------------
+
+
+def _sweeps(
+    workload: Workload, file: StudyFile, names: Mapping[tuple[str, TrialConfig], str]
+) -> Iterator[PlannedSweep]:
+    """One figure a factor, with the baseline's own level among its points; none of a full grid."""
+    for factor, levels in file.factors.items() if file.grid == "one-at-a-time" else ():
+        own = workload.start.flat()[factor]
         shown = levels if own in levels else [own, *levels]
         points = (
-            PlannedPoint(label=format_level(level), configuration=names[start.replace({factor: level})])
+            PlannedPoint(
+                label=format_level(level),
+                configuration=names[workload.name, workload.start.replace({factor: level})],
+            )
             for level in shown
         )
-        title = factor.partition(".")[2].replace("_", " ")
-        sweeps.append(
-            PlannedSweep(title=title, factor=factor, scenario=SCENARIO, base="baseline", points=tuple(points))
+        yield PlannedSweep(
+            title=_axis(factor) + workload.words,
+            factor=factor,
+            scenario=workload.name,
+            base=names[workload.name, workload.start],
+            points=tuple(points),
         )
-    return tuple(sweeps)
+
+
+def _axis(factor: str) -> str:
+    """The title of a factor's axis."""
+    section, _, name = factor.partition(".")
+    return {"arg": f"argument {name}", "env": f"variable {name}"}.get(section, name.replace("_", " "))
 
 
 def _slug(levels: Mapping[str, Level]) -> str:
     words = "-".join(f"{name.partition('.')[2]}-{format_level(level)}" for name, level in levels.items())
-    return re.sub(r"[^A-Za-z0-9.]+", "-", words).strip("-")[:80]
+    return re.sub(r"[^A-Za-z0-9.]+", "-", words).strip("-.")[:80] or "level"
+
+
+def _unused(name: str, planned: Configurations) -> str:
+    """A name that no configuration has: levels that differ in blanks and signs alone have one slug."""
+    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    return next(one for one in names if one not in planned.configurations)

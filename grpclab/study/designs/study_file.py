@@ -2,16 +2,22 @@
 
 ::
 
-    question = "How many handler threads does our load need?"
-    variant = "optimized"                 # what everything starts from; left out: all factors at their defaults
+    question = "Would more threads help our till?"
     headline = "server.threads=64"        # what is compared with the baseline, declared before the run
 
-    [set]                                 # changes to that, for every configuration
+    [target]                              # what is measured; or variant = "optimized" above: the built-in greeter
+    app = "shop.server:register"
+
+    [call]
+    method = "shop.v1.Till/Pay"
+    data = {id = 7}
+
+    [set]                                 # factors of every configuration
     load.concurrency = 32
 
     [factors]                             # levels, one factor at a time around the baseline
     server.threads = [4, 16, 64]
-    client.connections = [1, 4]
+    arg.cache = ["on", "off"]
 
 ``schemas/study-file.json`` is the JSON Schema of such a file, by which editors complete it.
 """
@@ -20,73 +26,104 @@ from __future__ import annotations
 
 import datetime
 import difflib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from grpclab.analysis import fewest_blocks
 from grpclab.errors import DesignError, FactorError, invalid
 from grpclab.factors.config import FACTORS
 from grpclab.factors.levels import Level
+from grpclab.factors.own import has_own_section, is_own, own_factor
 from grpclab.factors.variants import VARIANTS
+from grpclab.study.designs.file_tables import (
+    KINDS_OF_TARGETS,
+    CallTable,
+    ScenarioTable,
+    TargetTable,
+    entry,
+    normal,
+    read_table,
+    table,
+    text,
+)
 
 GRIDS = ("one-at-a-time", "full")
 MOST_BLOCKS = 1000
-
-_WORDS = {str: "a text in quotes", int: "a whole number", bool: "true or false", dict: "a table"}
-
-
-def _key(kind: type, default: Any, meaning: str) -> Any:
-    """A key of the file: the type of its value in TOML, what it is where it is left out, and what it means."""
-    return field(default=default, metadata={"kind": kind, "meaning": meaning})
-
-
-def _table(meaning: str) -> Any:
-    """A key that holds a table, which is empty where it is left out."""
-    return field(default_factory=dict, metadata={"kind": dict, "meaning": meaning})
+SCENARIO_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,29}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyFile:
     """What a file says; `factors` are the levels by the dotted name of the factor."""
 
-    question: str = _key(str, "", "The question that the study answers.")
-    variant: str | None = _key(
-        str, None, "The variant that every configuration starts from; without one all factors are at their defaults."
-    )
-    headline: str | None = _key(
-        str, None, "The configuration that is compared with the baseline: server.threads=64, or several such words."
-    )
-    grid: str = _key(
+    question: str = text("The question that the study answers.")
+    variant: str | None = entry(
         str,
-        GRIDS[0],
-        "Whether the factors change one at a time around the baseline, or every combination of their levels is"
+        default=None,
+        meaning="The variant that every configuration starts from; without one all factors are at their defaults.",
+    )
+    target: TargetTable | None = entry(
+        dict, default=None, meaning="The system under test, where it is not the built-in greeter."
+    )
+    call: CallTable | None = entry(dict, default=None, meaning="The call, where it is not our own greeter's.")
+    scenario: tuple[ScenarioTable, ...] = entry(
+        list, default=(), meaning="Workloads: configurations are compared within each, the headline names one."
+    )
+    headline: str | None = entry(
+        str,
+        default=None,
+        meaning="The configuration that is compared with the baseline: server.threads=64, or several such words; left"
+        " out, it is the last level of the first factor, where its levels rise or fall. Of several scenarios it names"
+        " one: scenario=NAME.",
+    )
+    grid: str = entry(
+        str,
+        default=GRIDS[0],
+        meaning="Whether the factors change one at a time around the baseline, or every combination of their levels is"
         " measured; the baseline of a full grid has the first level of every factor.",
     )
-    blocks: int | None = _key(int, None, "How often each configuration is measured; the fewest that give a verdict.")
-    seed: int = _key(int, 1, "The seed of the order of the trials.")
-    min_effect: str = _key(str, "5%", "The smallest effect of interest: 5%, or 0.05.")
-    profile: bool = _key(bool, True, "Whether baseline and headline are profiled after their windows.")
-    set: Mapping[str, Level] = _table("Factors of every configuration that differ from the variant.")
-    factors: Mapping[str, tuple[Level, ...]] = _table("The levels of each factor that is varied.")
+    blocks: int | None = entry(
+        int, default=None, meaning="How often each configuration is measured; the fewest that give a verdict."
+    )
+    seed: int = entry(int, default=1, meaning="The seed of the order of the trials.")
+    min_effect: str = entry(str, float, default="5%", meaning="The smallest effect of interest: 5%, or 0.05.")
+    profile: bool = entry(bool, default=True, meaning="Whether baseline and headline are profiled after their windows.")
+    set: Mapping[str, Level] = table("Factors of every configuration that differ from the variant.")
+    factors: Mapping[str, tuple[Level, ...]] = table("The levels of each factor that is varied.")
 
 
-KINDS: dict[str, type] = {key.name: key.metadata["kind"] for key in fields(StudyFile)}
-"""The type of each key's value in TOML."""
+KINDS: dict[str, tuple[type, ...]] = {one.name: one.metadata["kinds"] for one in fields(StudyFile)}
+"""The types of each key's value in TOML."""
 
 
 def study_file(content: Mapping[str, Any]) -> StudyFile:
     """The file that holds these values of TOML. Raises UsageError, one line that names the key."""
-    for key, value in content.items():
-        _check_key(key, value)
+    content = normal(content, KINDS)
+    target = read_table(TargetTable, content["target"], "target") if "target" in content else None
     file = StudyFile(
         **{
             **content,
+            "target": target,
+            "call": read_table(CallTable, content["call"], "call") if "call" in content else None,
+            "scenario": tuple(_scenarios(content.get("scenario", []))),
             "min_effect": str(content.get("min_effect", StudyFile.min_effect)),
-            "set": {name: _level(name, value) for name, value in _dotted("set", content)},
-            "factors": {name: _levels(name, value) for name, value in _dotted("factors", content)},
+            "set": levels_of("set", content.get("set", {})),
+            "factors": {name: _levels(name, value) for name, value in _dotted("factors", content.get("factors", {}))},
         }
     )
+    if target is not None:
+        given = [f"{name}={getattr(target, name)}" for name in KINDS_OF_TARGETS if getattr(target, name)]
+        if file.variant is not None:
+            raise DesignError(
+                invalid("variant", file.variant, "no [target] beside it: one of the two says what is measured")
+            )
+        if len(given) != 1:
+            expected = f"exactly one of {', '.join(KINDS_OF_TARGETS)}"
+            raise DesignError(invalid("target", " and ".join(given) or "{}", expected))
+        if target.variant:
+            file = replace(file, variant=target.variant)
     if file.variant is not None and file.variant not in VARIANTS:
         raise DesignError(invalid("variant", file.variant, f"one of {', '.join(VARIANTS)}"))
     if not file.factors:
@@ -101,32 +138,52 @@ def study_file(content: Mapping[str, Any]) -> StudyFile:
     return file
 
 
-def _check_key(key: str, value: Any) -> None:
-    if key not in KINDS:
-        near = difflib.get_close_matches(key, KINDS, n=1)
-        raise DesignError(
-            f"unknown key {key!r}: {f'did you mean {near[0]}?' if near else f'there are {chr(44).join(KINDS)}'}"
-        )
-    if key == "min_effect" and isinstance(value, float):
-        return  # 0.05 is as clear as "5%"
-    if not isinstance(value, KINDS[key]) or (KINDS[key] is int and isinstance(value, bool)):
-        raise DesignError(invalid(key, value, _WORDS[KINDS[key]]))
+def _scenarios(tables: list[Any]) -> Iterator[ScenarioTable]:
+    """The workloads, each with a name of its own. Raises UsageError."""
+    names: set[str] = set()
+    for number, content in enumerate(tables, 1):
+        where = f"scenario[{number}]"
+        if not isinstance(content, dict):
+            raise DesignError(invalid("scenario", content, "tables: [[scenario]], with two brackets"))
+        found = read_table(ScenarioTable, content, where)
+        if not SCENARIO_NAME.fullmatch(found.name):
+            raise DesignError(invalid(f"{where}.name", found.name, "letters, digits, '_' and '-', 30 at most"))
+        if found.name in names:
+            raise DesignError(invalid(f"{where}.name", found.name, "a name of its own: there is one of that name"))
+        names.add(found.name)
+        read_table(CallTable, found.call, f"{where}.call")
+        yield replace(found, set=levels_of(f"{where}.set", found.set))
 
 
-def _dotted(table: str, content: Mapping[str, Any]) -> list[tuple[str, Any]]:
+def levels_of(where: str, content: Mapping[str, Any]) -> dict[str, Level]:
+    """The levels in a table of factors. Raises UsageError."""
+    return {name: _level(name, value) for name, value in _dotted(where, content)}
+
+
+def _dotted(where: str, content: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """``server.threads`` and its value, however the tables are written. Raises FactorError for what is no factor."""
     pairs: list[tuple[str, Any]] = []
-    for key, value in content.get(table, {}).items():
+    for key, value in content.items():
         pairs += [(f"{key}.{name}", one) for name, one in value.items()] if isinstance(value, dict) else [(key, value)]
-    for name, _ in pairs:
-        if name not in FACTORS:
+    named = [(name if has_own_section(name) else name.replace("-", "_"), value) for name, value in pairs]
+    for name, _ in named:
+        if has_own_section(name):
+            try:
+                own_factor(name)
+            except FactorError as error:
+                raise FactorError(f"{where}: {error}") from None
+        elif name not in FACTORS:
             near = difflib.get_close_matches(name, FACTORS, n=1)
             hint = f"did you mean {near[0]}?" if near else "`grpclab factors` lists them"
-            raise FactorError(f"{table}: unknown factor {name!r}: {hint}")
-    return pairs
+            raise FactorError(f"{where}: unknown factor {name!r}: {hint}")
+    return named
 
 
 def _level(name: str, value: object) -> Level:
+    if is_own(name):
+        if not isinstance(value, str | int | float):
+            raise FactorError(invalid(name, value, "a text, a number, true or false"))
+        return own_factor(name).normal(value)
     if isinstance(value, bool):
         value = str(value).lower()
     return FACTORS[name].parse(value.isoformat() if isinstance(value, datetime.time) else str(value))

@@ -280,7 +280,7 @@ def test_broken_json_is_told_with_its_place(proto: Path, text: str, line: str) -
 @pytest.mark.parametrize(
     ("request_", "line"),
     [
-        ([1], 'invalid data=[1]: expected an object for shop.v1.Order, as {"customer": "hello"}'),
+        ([1], 'invalid data[0]=1: expected an object for shop.v1.Order, as {"customer": "hello"}'),
         (None, "invalid data=null: expected an object for shop.v1.Order"),
         (
             {"items": [{}, {"cuont": 1}]},

@@ -28,10 +28,32 @@ server.threads = [4]
 """
 
 
-def test_the_example_of_the_readme_is_a_study_one_factor_at_a_time() -> None:
+def test_the_example_of_the_readme_is_a_study_of_an_application() -> None:
     (text,) = re.findall(r"```toml\n(.*?)```", README.read_text(), re.DOTALL)
     assert text.count("\n") <= 15
     found = design(tomllib.loads(text))
+    threads = ["threads-4", "threads-16", "threads-64"]
+    assert found.plan.names == ["baseline", *threads, "implementation-asyncio", "cache-off", "baseline-again"]
+    assert {(one.app, one.call) for one in found.plan.subjects.values()} == {
+        ("shop.server:register", "shop.v1.Till/Pay")
+    }
+    assert found.plan.headline is not None
+    assert found.plan.headline.candidate == "threads-64"
+
+
+def test_factors_are_compared_one_at_a_time_around_a_variant() -> None:
+    content = """
+question = "How many handler threads does our load need?"
+variant = "optimized"
+headline = "server.threads=64"
+grid = "one-at-a-time"
+[set]
+load.concurrency = 32
+[factors]
+server.threads = [4, 16, 64]
+client.connections = [1, 4]
+"""
+    found = design(tomllib.loads(content))
     rows = {row["name"]: row["title"] for row in document(found.plan)["configurations"]}
     # optimized has 4 connections already: that level is the baseline itself.
     assert list(rows) == ["baseline", "threads-4", "threads-16", "threads-64", "connections-1", "baseline-again"]
@@ -93,7 +115,10 @@ def whole(**changes: object) -> dict[str, object]:
             whole(headline="server.threads=9"),
             "invalid headline=server.threads=9: expected one of the configurations: server.threads=2",
         ),
-        ({"factors": {"server": {"threads": [2, 4]}}}, "headline is missing"),
+        (
+            {"factors": {"server": {"threads": [2, 64, 4]}}},
+            "headline is missing: name one of the configurations: server.threads=2; server.threads=64; ",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_that_names_the_key(found: dict[str, object], told: str) -> None:

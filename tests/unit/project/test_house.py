@@ -68,7 +68,6 @@ ONE_USER: dict[str, str] = {
     "grpclab.link.relay": "the program of the link's process",
     "grpclab.load.calls.encoding": "above 16 kB with its user",
     "grpclab.load.calls.fields": "above 16 kB with its user",
-    "grpclab.load.calls.payloads": "a file of its own; above 16 kB with its user",
     "grpclab.load.calls.protofile": "runs protoc; above 16 kB with its user",
     "grpclab.load.output.chart": "a drawing, whatever it shows; above 16 kB with its user",
     "grpclab.load.output.config_file": "pure where its user, a command, is not",
@@ -79,7 +78,6 @@ ONE_USER: dict[str, str] = {
     "grpclab.profiling.processes": "its user is a command",
     "grpclab.report.index": "its user is the door of the room",
     "grpclab.report.site": "a medium of its own, which `grpclab report --site` writes",
-    "grpclab.servers.hosting.application": "how its host is started, where its user has every kind of target",
     "grpclab.servers.hosting.host": "a program of its own, run by its path, by interpreters that have no grpclab",
     "grpclab.servers.process.preparation": "a program of its own, beside the processes of servers",
     "grpclab.servers.prometheus": "loaded only where the factor asks for it: prometheus_client is optional",
@@ -139,6 +137,8 @@ PASSES_JSON: dict[str, str] = {
     "study.collection": "the JSON inside a page",
     "study.comparison": "writes what --json asks for",
     "study.designs.file_design": "another package's design, as the values of TOML",
+    "study.designs.file_tables": "makes values of TOML",
+    "study.designs.file_targets": "makes values of TOML",
     "study.designs.study_file": "makes a value of TOML",
     "study.documents": "reads and writes JSON files",
     "study.manifests": "a notebook's variables, by their names",
@@ -333,6 +333,7 @@ FORKS = {
     "tests/integration/cli/test_signals.py": "a server in a process of its own, as text",
     "tests/integration/study/test_crash_safety.py": "a process of its own, as text",
     "tests/support/hostile_files.py": "a process of its own, which opens no channel",
+    "tests/support/stand_ins.py": "a server in a process of its own, as text",
     "tests/unit/notebook/test_imports.py": "a process of its own, as text",
 }
 """Files that fork, and why gRPC's threads are not there."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from grpclab.servers.process import health
-from grpclab.servers.process.readiness import Listener, steps
+from grpclab.servers.process.readiness import Listener, conditions
 
 
 @pytest.mark.parametrize("kind", ["port", "socket"])
@@ -18,7 +18,7 @@ def test_a_listener_is_ready_when_it_accepts_a_connection(kind: str, tmp_path: P
         server.bind(where)
         name = server.getsockname()
         listener = Listener(path=name) if kind == "socket" else Listener(port=name[1])
-        (step,) = steps("tcp", listener, tmp_path / "log")
+        (step,) = conditions("tcp", listener, tmp_path / "log")
         assert not step.holds()
         server.listen()
         assert step.holds()
@@ -27,7 +27,7 @@ def test_a_listener_is_ready_when_it_accepts_a_connection(kind: str, tmp_path: P
 def test_the_log_has_to_say_so_before_the_port_is_tried(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.touch()
-    said, listens = steps("log:ready", Listener(port=1), log)
+    said, listens = conditions("log:ready", Listener(port=1), log)
     assert (said.holds(), listens.holds()) == (False, False)
     log.write_text("ready")
     assert (said.holds(), listens.holds()) == (True, False)
@@ -46,6 +46,6 @@ def test_health_is_what_the_health_service_says(
     status: str, holds: bool, missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(health, "health_status", lambda *_: status)
-    _, step = steps("health", Listener(port=1), tmp_path / "log")
+    _, step = conditions("health", Listener(port=1), tmp_path / "log")
     assert step.holds() is holds
     assert missing in step.missing()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -26,6 +26,8 @@ class Measured:
     valid: bool
     invalid_reason: str = ""
     metrics: Mapping[str, float | None] = field(default_factory=dict)
+    prepare_s: float | None = None
+    cleanup_s: float | None = None
 
 
 def valid(**metrics: float | None) -> Measured:
@@ -72,6 +74,11 @@ def test_an_outcome_is_throughput_median_and_errors() -> None:
     assert outcome(valid()).split("  ") == ["", "", "2,346 requests/s", "p50 12.3 ms"]
     assert outcome(valid(errors=3)).endswith("  3 errors")
     assert "p50" not in outcome(valid(latency_p50_s=None))
+
+
+def test_an_outcome_tells_how_long_the_commands_beside_the_server_took() -> None:
+    result = replace(valid(), prepare_s=2.5, cleanup_s=0.25)
+    assert outcome(result).endswith("  prepare 2.5 s  cleanup 250 ms")
 
 
 def test_an_invalid_trial_says_why() -> None:

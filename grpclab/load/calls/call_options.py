@@ -1,0 +1,37 @@
+"""The options of a call's requests and of its answers, as a user gives them and a plan stores them. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from grpclab.errors import UsageError, invalid
+
+FORMATS: Final = ("json", "jsonl", "csv", "binary")
+IN_TURN, RANDOM = "in-turn", "random"
+ORDERS: Final = (IN_TURN, RANDOM)
+_SUFFIXES: Final = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".bin": "binary", ".binary": "binary"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """How requests are read and sent.
+
+    `format` is one of FORMATS, "" for that of the file's name; `order` is one of ORDERS, a random one by `seed`.
+    `repeat`: requests that differ from call to call may begin again; a plain list always does. Raises UsageError.
+    """
+
+    format: str = ""
+    order: str = IN_TURN
+    repeat: bool = False
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        if self.format and self.format not in FORMATS:
+            raise UsageError(invalid("--data-format", self.format, f"one of {', '.join(FORMATS)}"))
+        if self.order not in ORDERS:
+            raise UsageError(invalid("--data-order", self.order, f"one of {', '.join(ORDERS)}"))
+
+    def format_of(self, name: str) -> str:
+        """The format of a file."""
+        return self.format or next((kind for end, kind in _SUFFIXES.items() if name.lower().endswith(end)), "json")

@@ -1,0 +1,138 @@
+"""The tables of a study's TOML file beside its factors: ``[target]``, ``[call]`` and ``[[scenario]]``. Pure.
+
+Keys with hyphens and underscores are the same; a key that there is not is refused with the nearest one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from grpclab.errors import DesignError, invalid
+
+KINDS_OF_TARGETS = ("variant", "app", "command", "address")
+"""The keys of ``[target]`` of which there is exactly one."""
+
+WORDS: dict[type, str] = {
+    str: "a text in quotes",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    dict: "a table",
+    list: "a list in brackets",
+}
+
+T = TypeVar("T")
+
+
+def entry(*kinds: type, default: Any, meaning: str) -> Any:
+    """A key of the file: the types of its value in TOML, what it is where it is left out, and what it means."""
+    return field(default=default, metadata={"kinds": kinds, "meaning": meaning})
+
+
+def text(meaning: str) -> Any:
+    """A key that holds a text, which is empty where it is left out."""
+    return entry(str, default="", meaning=meaning)
+
+
+def table(meaning: str) -> Any:
+    """A key that holds a table, which is empty where it is left out."""
+    return field(default_factory=dict, metadata={"kinds": (dict,), "meaning": meaning})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetTable:
+    """``[target]``: the system under test, one of `variant`, `app`, `command` and `address`, and what it needs."""
+
+    variant: str = text("A built-in variant of the greeter: the baseline's server and client.")
+    app: str = text("An application that grpclab hosts: MODULE:NAME of the function that registers its servicers.")
+    command: str = text("A command that starts a server; {port} in it is a free port, {NAME} the level of arg.NAME.")
+    address: str = text("HOST:PORT of a server that runs already.")
+    app_dir: str = text("The folder in which the application's module is looked for.")
+    python: str = text("The interpreter that hosts the application; it needs grpcio.")
+    cwd: str = text("The folder in which the server runs.")
+    ready: str = text("When a command's server is ready: tcp (it listens), health (it says so) or log:REGEX.")
+    ready_timeout: str | float = entry(
+        str, int, float, default="", meaning="How long a start may take: 25s, or a number of seconds."
+    )
+    prepare: str = text("A command that is run before each start.")
+    cleanup: str = text("A command that is run after each stop.")
+    tls: bool = entry(bool, default=False, meaning="Whether the server speaks TLS.")
+    cacert: str = text("A file with the certificates that the server's has to be signed by, in PEM.")
+    cert: str = text("A file with the client's own certificate, in PEM.")
+    key: str = text("A file with the client's private key, in PEM.")
+    server_name: str = text("The name that the server's certificate holds, where it is not the address.")
+    authority: str = text("The authority of calls, where it is not the address.")
+    insecure_skip_verify: bool = entry(bool, default=False, meaning="Whether the server's certificate goes unchecked.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallTable:
+    """``[call]``: the method that is called, and with what."""
+
+    method: str = text("The method: package.Service/Method.")
+    data: Any = entry(dict, list, str, default=None, meaning="The request, or a list that is sent in turn.")
+    data_file: str = text("A file of requests: JSON, JSON lines, CSV with a header, or length-delimited messages.")
+    data_format: str = text("The format of data-file, where its name does not tell: json, jsonl, csv or binary.")
+    data_order: str = text("The order in which requests are sent: in-turn, or random by the trial's seed.")
+    data_repeat: bool = entry(
+        bool, default=False, meaning="Whether requests that differ from call to call may begin again."
+    )
+    metadata: Any = entry(dict, list, default=None, meaning="What is sent with each call: a table, or key=value words.")
+    proto: str = text("The schema in a .proto file, where the server has no reflection.")
+    proto_path: Any = entry(str, list, default=None, meaning="Folders in which the schema's imports are looked for.")
+    protoset: str = text("The schema in a file of descriptors, as protoc --descriptor_set_out writes it.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScenarioTable:
+    """``[[scenario]]``: a workload; configurations are compared within each."""
+
+    name: str = text("The name of the workload.")
+    set: Mapping[str, Any] = table("Factors of every configuration in this scenario.")
+    call: Mapping[str, Any] = table("The call in this scenario; keys that are left out are those of [call].")
+
+
+def read_table(kind: type[T], content: Mapping[str, Any], where: str = "") -> T:
+    """The values of a table as one of these classes. Raises DesignError, one line that names the key."""
+    return kind(**normal(content, {one.name: one.metadata["kinds"] for one in fields(kind)}, where))  # type: ignore[arg-type]
+
+
+def normal(content: Mapping[str, Any], kinds: Mapping[str, tuple[type, ...]], where: str = "") -> dict[str, Any]:
+    """The values by their keys with underscores, each of one of its types. Raises DesignError."""
+    found: dict[str, Any] = {}
+    prefix = f"{where}." if where else ""
+    for written, value in content.items():
+        name = written.replace("-", "_")
+        if name not in kinds:
+            near = difflib.get_close_matches(name, kinds, n=1)
+            hint = f"did you mean {near[0].replace('_', '-')}?" if where and near else ""
+            hint = hint or (f"did you mean {near[0]}?" if near else f"there are {','.join(kinds)}")
+            raise DesignError(f"unknown key {f'{prefix}{written}'!r}: {hint}")
+        if name in found:
+            raise DesignError(f"{prefix}{written} is given twice, with a hyphen and with an underscore")
+        if not isinstance(value, kinds[name]) or (isinstance(value, bool) and bool not in kinds[name]):
+            expected = " or ".join(WORDS[kind] for kind in kinds[name] if kind is not float)
+            raise DesignError(invalid(f"{prefix}{written}", value, expected))
+        found[name] = value
+    return found
+
+
+def beside(name: str, folder: Path) -> str:
+    """The path of a file or folder that the TOML file in `folder` names, as it is seen from here.
+
+    It stays as it is written where that folder is the working folder, and symbolic links are not followed: an
+    interpreter of a virtual environment is one.
+    """
+    if not name or name == "-" or folder.resolve() == Path.cwd() or Path(name).is_absolute():
+        return name
+    return os.path.normpath(folder.absolute() / Path(name).expanduser())
+
+
+def program_beside(name: str, folder: Path) -> str:
+    """As :func:`beside`, but a name without a slash is looked for on the PATH."""
+    return beside(name, folder) if "/" in name else name
