@@ -67,6 +67,7 @@ def run_trial(
                 result.metrics |= result.evidence.metrics
                 result.looks |= result.evidence.others
         result.cleanup_s = server.cleanup_s
+        result.notices += server.notices
         result.valid = not result.invalid_reason
     except MeasurementError as error:
         result.invalid_reason = str(error)
@@ -162,7 +163,7 @@ def _compare_settings(result: TrialResult, server: RunningServer) -> None:
     The server is asked itself, not through the emulated link.
     """
     said = server_settings(server.target, server.security)
-    result.note_effects(said, client_settings(result.config))
+    result.note_effects(said, client_settings(result.config), threaded=bool(server.threaded))
 
 
 def _note_passed(result: TrialResult, link: RunningLink) -> None:
