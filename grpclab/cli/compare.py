@@ -17,6 +17,7 @@ from grpclab.cli.options import (
     add_load_options,
     check_call,
     data_options,
+    ignored_fields,
     load_levels,
     metadata_given,
     request_data,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 SIDES = ("a", "b")
 _MEASURED = (
     *("settings", "a_set", "b_set", *target_options.names(SIDES)),
-    *("call", "data", "data_file", "data_format", "data_order", "data_repeat"),
+    *("call", "data", "data_file", "data_format", "data_order", "data_repeat", "check", "ignore_fields"),
     *("metadata", "metadata_file", "proto", "protoset", "proto_path"),
     *("requests", "duration", "warmup", "concurrency", "engine", "deadline", "rate", "connections"),
     *("blocks", "seed", "study", "start_timeout"),
@@ -93,6 +94,11 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
     targets.add_argument("--start-timeout", metavar="TIME", help="longest wait until a server is ready (default: 25)")
     calls = parser.add_argument_group("the call")
     add_call_options(calls)
+    calls.add_argument(
+        "--ignore-fields",
+        metavar="FIELD,...",
+        help="fields of the answers that vary by nature, as time,trace.id: else different answers are told",
+    )
     much = parser.add_argument_group("the load of a trial")
     add_load_options(much, LOAD)
     judged = parser.add_argument_group("the verdict")
@@ -232,6 +238,8 @@ def _sides(
         call=options.call,
         data=request_data(vars(options)),
         data_options=data_options(vars(options)),
+        check=options.check or "",
+        ignore_fields=ignored_fields(options.ignore_fields),
         metadata=metadata_given(vars(options)),
         proto=schema_file(vars(options)),
         proto_path=tuple(options.proto_path),

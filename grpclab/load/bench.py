@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from grpclab.errors import UsageError, WorkerError, invalid
 from grpclab.factors.config import pool_settings, refuse_twice
 from grpclab.factors.levels import Level
-from grpclab.link.emulation import RunningLink, check_link, running_link
+from grpclab.link.emulation import check_link, running_link
 from grpclab.load.calls.call_options import DataOptions
 from grpclab.load.calls.metadata import metadata_words
 from grpclab.load.calls.method import greeting
@@ -42,8 +42,8 @@ from grpclab.system.dialling import addresses_elsewhere, loopback_target
 from grpclab.system.environment import machine, split_cores
 from grpclab.system.inputs import mapping, text, whole
 from grpclab.system.interference import LINK, SERVER
+from grpclab.system.listeners import connections_by_process, connections_of, listening_at
 from grpclab.system.optional import needs
-from grpclab.system.procfs import UnixSocket
 from grpclab.system.transport import PLAINTEXT, UNVERIFIED, Security
 
 if TYPE_CHECKING:
@@ -158,14 +158,14 @@ def run_bench(
                 link.target if link else target,
                 cpus=_cores(config.load.workers),
                 call=chosen,
-                security=_through(link, security, target),
+                security=security.pinned(target) if link else security,
                 allowance=allowance,
                 seed=seed,
                 connect_timeout_s=connect_timeout_s,
             )
         )
         if not security.remote:
-            generator.beside[SERVER] = _servers(target)
+            generator.beside[SERVER] = listening_at(target)
         if link is not None:
             generator.beside[LINK] = [link.pid]
         if connected is not None:
@@ -232,32 +232,14 @@ def _announcement(target: str, plan: LoadPlan, call: CallRequest, security: Secu
     return f"sends calls of {name} to {where} {how}: {allowance.text()}"
 
 
-def _through(link: RunningLink | None, security: Security, target: str) -> Security:
-    """The security of connections through a link, if there is one: the names are those of the server behind it."""
-    if link is None or not security.tls:
-        return security
-    authority, name = security.authority_at(target), security.server_name_at(target)
-    return dataclasses.replace(security, authority=authority, server_name=name)
-
-
-def _servers(target: str) -> list[int]:
-    """The processes that listen at a target, as far as the system tells."""
-    hosts, port = loopback_target(target)
-    return sorted(procfs.listening_pids(port) if port else UnixSocket.at(hosts[0].removeprefix(UNIX)).listening)
-
-
 def _connections(generator: Generator, target: str, security: Security) -> tuple[int, tuple[int, ...]]:
     """The connections that the generator has now, and those that each of the server's processes here has."""
     if security.remote:
         _, port = loopback_target(target, security.remote)
         return procfs.outgoing_connections(generator.pids, port), ()
-    hosts, dialled = loopback_target(generator.target)
-    if not dialled:
-        held = UnixSocket.at(hosts[0].removeprefix(UNIX)).connections
-        return sum(held.values()), tuple(count for _, count in sorted(held.items()))
-    servers, (_, port) = _servers(target), loopback_target(target)
-    by_process = tuple(procfs.connections(servers, port)) if servers else ()
-    return procfs.outgoing_connections(generator.pids, dialled), by_process
+    by_process = connections_by_process(target)
+    unlinked = generator.target == target and target.startswith(UNIX)
+    return sum(by_process) if unlinked else connections_of(generator.pids, generator.target), by_process
 
 
 def _cores(workers: int) -> tuple[int, ...]:

@@ -17,12 +17,13 @@ from typing import Protocol
 from grpclab.factors.config import ServerConfig
 from grpclab.factors.own import PYTHON, OwnLevels
 from grpclab.servers.process import program
+from grpclab.servers.process.filling import check_arguments
 from grpclab.servers.process.launcher import RunningServer, launch, launch_command
 from grpclab.servers.process.preparation import Surroundings, prepared
 from grpclab.servers.process.readiness import TCP
 from grpclab.servers.target import DEFAULT_START_S, Target
-from grpclab.system import procfs
 from grpclab.system.addresses import host_port, parse
+from grpclab.system.listeners import listening_at
 from grpclab.system.registry import Registry
 
 
@@ -98,7 +99,7 @@ class _Command:
             changes=own.variables,
             cwd=start.target.cwd,
             ready=start.target.ready or TCP,
-            security=start.target.security,
+            security=start.target.security.reread(),
             cpus=start.cpus,
             log_path=start.log_path,
             env=start.env,
@@ -149,15 +150,14 @@ class _Address:
 
 @contextlib.contextmanager
 def _running_at(address: str, start: ServerStart) -> Iterator[RunningServer]:
-    _, port = parse(address)
-    log_path = start.log_path or Path()
+    target, log_path = host_port(address), start.log_path or Path()
     yield RunningServer(
         process=None,
-        target=host_port(address),
-        port=port,
-        pids=sorted(procfs.listening_pids(port)),
+        target=target,
+        port=parse(address)[1],
+        pids=listening_at(target),
         log_path=log_path,
-        security=start.target.security,
+        security=start.target.security.reread(),
     )
 
 
@@ -178,11 +178,27 @@ def kind_of(target: Target) -> tuple[TargetKind, str]:
     return TARGETS[target.kind], target.text
 
 
-def check(target: Target, option: str = "") -> None:
-    """Raise UsageError for a target that cannot be started here; `option` is where it was given."""
+Arguments = Mapping[str, Mapping[str, str]]
+"""The levels of ``arg.NAME`` by NAME, in each configuration of a target, the baseline first."""
+
+
+def check(target: Target, option: str = "", configurations: Arguments | None = None) -> None:
+    """Raise UsageError for a target that cannot be started here; `option` is where it was given.
+
+    `configurations` are the arguments of all that it is to be started with.
+    """
     target.check(option)
     kind, argument = kind_of(target)
-    kind.check(argument, option or target.kind)
+    option = option or target.kind
+    if kind is not COMMAND:
+        kind.check(argument, option)
+    first = dict(next(iter((configurations or {}).values()), {}))
+    for name, command in (("prepare", target.prepare), ("cleanup", target.cleanup)):
+        if command:
+            program.require_program(command, name, arguments=first, cwd=target.cwd)
+    if kind is COMMAND:
+        program.words_of(argument, option, arguments=first, cwd=target.cwd)
+        check_arguments((argument, target.prepare, target.cleanup), configurations or {}, option)
 
 
 def start(how: ServerStart) -> AbstractContextManager[RunningServer]:

@@ -161,6 +161,7 @@ def test_the_applications_own_health_and_reflection_stay_the_only_ones(
         assert services_at(server) == {"only.this.Service"}
         assert server.own_health
         assert server.health == "NOT_SERVING"
+    assert [notice.kind for notice in server.notices] == ["health"]
     assert "NOT_SERVING" in caplog.text
 
 
@@ -236,6 +237,7 @@ def test_what_goes_wrong_while_it_is_closed_is_told(folder: Path, caplog: pytest
     with launch_application("telling:closing_badly", SYNC, app_dir=str(folder)) as server:
         pass
     assert "OSError: the till is locked (telling.py, line " in server.trouble
+    assert [notice.text for notice in server.notices] == [server.trouble]
     assert server.trouble in caplog.text
 
 
@@ -259,6 +261,15 @@ def test_an_application_that_does_not_register_in_time_is_told_where_it_is(folde
     (folder / "waiting.py").write_text("import time\n\n\ndef register(server):\n    time.sleep(600)\n")
     line = refusal(ServerError, "waiting:register", folder, timeout_s=3)
     assert "waiting.py, line 5: time.sleep(600)" in line
+
+
+def test_a_file_that_changes_while_it_is_measured_is_told(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    own = folder / "changing.py"
+    own.write_text("def register(server): ...\n")
+    with launch_application("changing:register", SYNC, app_dir=str(folder)) as server:
+        own.write_text("def register(server): ...  # now\n")
+    assert [notice.kind for notice in server.notices] == ["changed"]
+    assert "changing.py" in caplog.text
 
 
 def test_a_rehearsal_refuses_the_level_of_any_trial_before_one_is_measured(folder: Path) -> None:
