@@ -14,6 +14,7 @@ from grpclab.errors import DesignError
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.system.json_fields import Json, always, nothing
+from grpclab.system.transport import SecurityOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -289,6 +290,7 @@ class StoredTarget:
     ready: str = ""
     prepare: str = ""
     cleanup: str = ""
+    security: SecurityOptions = field(default_factory=SecurityOptions)
 
     @property
     def kind(self) -> str:

@@ -7,15 +7,20 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from grpclab.cli.parser import Parser
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.config import FACTORS, TrialConfig, parse_settings, pool_settings, refuse_twice
 from grpclab.factors.levels import Level, format_level
 from grpclab.load.calls.call_options import FORMATS, IN_TURN, ORDERS, DataOptions
+from grpclab.quantities import time_option
 from grpclab.system.inputs import STDIN, read_text, unreadable
+from grpclab.system.inputs import whole as at_least_one
 from grpclab.system.transport import Security, security_of
+
+if TYPE_CHECKING:
+    from grpclab.load.core.allowance import Allowance
 
 FACTOR_OF = {
     "requests": "load.requests",
@@ -111,6 +116,33 @@ def security_given(given: Mapping[str, Any]) -> Security:
     words = {name: str(given[name]) for name in ("cacert", "cert", "key", "server_name", "authority") if name in given}
     return security_of(
         tls=bool(given.get("tls")), insecure_skip_verify=bool(given.get("insecure_skip_verify")), **words
+    )
+
+
+def add_remote_options(group: Any) -> None:
+    """Add the leave to load a server on another machine, and the ceilings that it needs."""
+    group.add_argument(
+        "--allow-remote", action="store_true", help="load a server on another machine, within all three ceilings"
+    )
+    group.add_argument("--max-rate", metavar="N", help="calls per second at most, warm-up and resends included")
+    group.add_argument("--max-calls", metavar="N", help="calls at most, warm-up and resends included")
+    group.add_argument("--max-time", metavar="TIME", help="the longest time in which calls are sent and awaited")
+
+
+def allowance_given(given: Mapping[str, Any]) -> Allowance | None:
+    """The leave that :func:`add_remote_options` ask for; None without --allow-remote. Raises UsageError."""
+    from grpclab.load.core.allowance import allowed
+
+    rate, calls, time = (given.get(name) for name in ("max_rate", "max_calls", "max_time"))
+    try:
+        rate_rps = None if rate is None else float(rate)
+    except ValueError:
+        raise UsageError(invalid("--max-rate", rate, "calls per second, as 1000")) from None
+    return allowed(
+        bool(given.get("allow_remote")),
+        rate_rps=rate_rps,
+        calls=None if calls is None else at_least_one("--max-calls", str(calls), minimum=1),
+        time_s=None if time is None else time_option("--max-time", str(time)),
     )
 
 

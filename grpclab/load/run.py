@@ -84,6 +84,8 @@ class LoadRun:
     """Ctrl-C ended the window; what had been measured by then is here."""
     stopped_because: str = ""
     """The reason why the window was ended before its time, where someone watched it."""
+    ceiling: bool = False
+    """A ceiling of what may be sent to another machine ended the window."""
     ran_out: bool = False
     """The window was ended since the requests were used up, which are not to repeat."""
     offered_rps: float | None = None

@@ -98,10 +98,13 @@ class TrialResult:
         unknown = effective.unknown_factors(self.subject, self.config.differences(TrialConfig()))
         return {factor: value for factor, value in by_factor.items() if factor not in unknown}
 
-    def note_effects(self, server: PeerSettings, client: PeerSettings) -> None:
-        """Which factors did not take effect, by what both sides advertised."""
+    def note_effects(self, server: PeerSettings, client: PeerSettings, *, threaded: bool = False) -> None:
+        """Which factors did not take effect, by what both sides advertised.
+
+        `threaded`: an application has handlers that run in threads, whatever its server is.
+        """
         self.advertised = {"server": asdict(server), "client": asdict(client)}
-        self.without_effect = self._known(effective.effects(self.config, server, client, hosted=bool(self.subject.app)))
+        self.without_effect = self._known(effective.effects(self.config, server, client, hosted=threaded))
         self.metrics |= effective.as_row(server, client)
 
     def note_run(

@@ -137,6 +137,24 @@ SECURITY_ROWS: dict[str, list[Row]] = {
 }
 
 
+CEILINGS = "--max-rate 9 --max-calls 9 --max-time 9"
+REMOTE_ROWS: dict[str, list[Row]] = {
+    "allow_remote": [
+        Acts(words=f"--allow-remote {CEILINGS}", proof="allowance.calls"),
+        Refused(words="--allow-remote", where="add --max-rate, --max-calls, --max-time"),
+        Refused(words="--allow-remote --max-rate 9 --max-time 9", where="add --max-calls"),
+    ],
+    **{
+        option.replace("-", "_"): [
+            Acts(words=f"--{option} 8", proof=f"allowance.{field}", after=f"--allow-remote {CEILINGS}"),
+            Refused(words=f"--{option} 9", where=f"invalid --{option}=9: expected --allow-remote with it"),
+            Refused(words=f"--{option} 0 --allow-remote", where="invalid" if option == "max-calls" else "add"),
+        ]
+        for option, field in (("max-rate", "rate_rps"), ("max-calls", "calls"), ("max-time", "time_s"))
+    },
+}
+
+
 def in_compare(rows: Mapping[str, list[Row]]) -> dict[str, list[Row]]:
     """The same between two variants, and refused between two stored results."""
 
@@ -215,6 +233,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "target": [Acts(words="localhost:7", proof="target")],
         **CALL_ROWS,
         **SECURITY_ROWS,
+        **REMOTE_ROWS,
         "connect_timeout": [Acts(words="--connect-timeout 7", proof="connect_timeout_s")],
         **LOAD_ROWS,
         "arrival": [

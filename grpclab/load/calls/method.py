@@ -84,6 +84,7 @@ def find_call(
     metadata: Pairs = (),
     proto: str | Path | None = None,
     proto_paths: Sequence[str | Path] = (),
+    descriptors: tuple[bytes, ...] = (),
     security: Security = PLAINTEXT,
     timeout_s: float = REFLECTION_TIMEOUT_S,
     options: DataOptions = DataOptions(),  # noqa: B008 (a frozen value)
@@ -95,9 +96,10 @@ def find_call(
     `data` may hold many requests: see :mod:`grpclab.load.calls.request_data`. Of requests that differ from call to call
     `planned` are made, for so many `callers`.
 
-    The schema comes from the reflection of the server at `target`, in a request with the same metadata, or from
-    `proto`: see :mod:`grpclab.load.calls.schema`. Raises UsageError, TargetError where nothing answers within
-    `timeout_s`, and MissingDependencyError where a ``.proto`` file is given but no compiler is installed.
+    The schema comes from `descriptors`, serialized FileDescriptorProtos, or from the file `proto`, else from the
+    reflection of the server at `target`, in a request with the same metadata: see :mod:`grpclab.load.calls.schema`.
+    Raises UsageError, TargetError where nothing answers within `timeout_s`, and MissingDependencyError where a
+    ``.proto`` file is given but no compiler is installed.
     """
     # Imported here: a worker reads a CallSpec, and the wire engine needs neither grpc nor protobuf.
     from grpclab.load.calls import schema
@@ -105,9 +107,11 @@ def find_call(
 
     service, method = _split(name)
     symbols = symbols_in(data, options)
-    if proto is None:
+    if proto is None and descriptors:
+        types = schema.from_descriptors(descriptors)
+    elif proto is None:
         types = schema.from_server(
-            host_port(target),
+            host_port(target, remote=bool(security.remote)),
             service,
             method,
             types=symbols,

@@ -52,7 +52,7 @@ def connection_settings(
     watch: Callable[[Any], None] | None = None,
 ) -> ConnectionSettings:
     """Return the settings of this client's connections, whose calls `watch` is told of. Raises UsageError."""
-    addresses, port = loopback_target(target)
+    addresses, port = loopback_target(target, security.remote)
     tls = security.context() if security.tls else None
     request = Request(
         path=call.path,
