@@ -282,6 +282,8 @@ class StoredTarget:
     data_format: str = ""
     data_order: str = ""
     data_repeat: bool = False
+    answer_check: str = ""
+    ignore_fields: tuple[str, ...] = ()
     app: str = ""
     address: str = ""
     app_dir: str = ""

@@ -179,6 +179,7 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
         name=given.get("call"),
         data=data,
         options=options_of_data,
+        check=given.get("check") or "",
         metadata=metadata_given(given),
         proto=schema_file(given),
         proto_path=given.get("proto_path", ()),

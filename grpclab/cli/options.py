@@ -76,6 +76,11 @@ def add_call_options(group: Any) -> None:
         help="requests with {{.RequestNumber}} and the like may begin again; else the load ends with them",
     )
     group.add_argument(
+        "--check",
+        metavar="EXPRESSION",
+        help="a call fails (WRONG_ANSWER) where this does not hold, as 'reply.total > 0'",
+    )
+    group.add_argument(
         "--metadata", metavar="KEY=VALUE", action="append", default=[], help="sent with each call; may be repeated"
     )
     group.add_argument(
@@ -198,7 +203,18 @@ def check_call(given: Mapping[str, Any], levels: Mapping[str, Level]) -> None:
     """Raise UsageError where parts of a call do not go together; `levels` are the factors that were set."""
     from grpclab.load import plan
 
-    names = ("data", "data_file", "data_format", "data_order", "data_repeat", "proto", "protoset", "proto_path")
+    names = (
+        "check",
+        "ignore_fields",
+        "data",
+        "data_file",
+        "data_format",
+        "data_order",
+        "data_repeat",
+        "proto",
+        "protoset",
+        "proto_path",
+    )
     parts = {part: given.get(part) or None if part == "data_repeat" else given.get(part) for part in names}
     plan.check_call(given.get("call"), set(levels), **parts)
 
@@ -251,6 +267,14 @@ def data_options(given: Mapping[str, Any], seed: int = 1) -> DataOptions:
         repeat=bool(given.get("data_repeat")),
         seed=seed,
     )
+
+
+def ignored_fields(text: str | None) -> tuple[str, ...]:
+    """The fields of --ignore-fields. Raises UsageError."""
+    names = tuple(name.strip() for name in (text or "").split(",")) if text is not None else ()
+    if not all(names):
+        raise UsageError(invalid("--ignore-fields", text, "names of fields separated by commas, as time,trace.id"))
+    return names
 
 
 def request_data(given: Mapping[str, Any]) -> Any:

@@ -93,6 +93,11 @@ class Generator:
         self._workers.close()
 
     @property
+    def call(self) -> CallSpec:
+        """The call that is made."""
+        return self._call
+
+    @property
     def pids(self) -> list[int]:
         """The workers' process ids."""
         return self._workers.pids

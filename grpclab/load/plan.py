@@ -208,6 +208,7 @@ class CallRequest:
     name: str | None = None
     data: Any = None
     options: DataOptions = field(default_factory=DataOptions)
+    check: str = ""
     metadata: Sequence[str] = ()
     proto: str | Path | None = None
     proto_path: Sequence[str | Path] = ()
@@ -256,7 +257,7 @@ def choose_call(
     if request.proto is None and not request.descriptors:
         await_listener(target, wait_s, remote=security.remote)
     data = "{}" if request.data is None else request.data
-    return find_call(
+    call = find_call(
         target,
         request.name,
         data=data,
@@ -269,3 +270,8 @@ def choose_call(
         callers=config.load.concurrency,
         security=security,
     )
+    if request.check:
+        from grpclab.load.calls.checks import answer_check
+
+        answer_check(request.check, call.answer)  # each worker makes its own
+    return dataclasses.replace(call, check=request.check)

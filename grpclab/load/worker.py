@@ -137,6 +137,7 @@ class _Worker:
             traffic=self._engine.traffic(),
             encodings=recorder.encodings,
             failures=failures.entries(),
+            answers=recorder.answers.samples(),
             **dataclasses.asdict(counters),
         )
 

@@ -19,6 +19,7 @@ from grpclab.errors import GrpclabError, PluginError, StorageError, TargetError
 from grpclab.factors.config import TrialConfig
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.core.allowance import Allowance
+from grpclab.load.core.answers import AnswerSample
 from grpclab.load.core.failures import FailureEntry
 from grpclab.load.core.running import RunningCalls
 from grpclab.load.core.traffic import Traffic
@@ -160,3 +161,5 @@ class WindowEnded(WorkerAnswer):
     """The traffic since the engine connected."""
     encodings: Mapping[str, int]
     failures: tuple[FailureEntry, ...]
+    answers: tuple[AnswerSample, ...] = ()
+    """The answers that were kept, those of the warm-up included."""

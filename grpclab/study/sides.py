@@ -55,6 +55,8 @@ class PairOptions:
     call: str | None = None
     data: str | None = None
     data_options: DataOptions = field(default_factory=DataOptions)
+    check: str = ""
+    ignore_fields: Sequence[str] = ()
     metadata: Any = ()
     proto: str | None = None
     proto_path: Sequence[str] = ()
@@ -130,6 +132,8 @@ def _calling(subject: Subject, options: PairOptions) -> Subject:
         data_format=options.data_options.format,
         data_order="" if options.data_options.order == IN_TURN else options.data_options.order,
         data_repeat=options.data_options.repeat,
+        answer_check=options.check,
+        ignore_fields=tuple(options.ignore_fields),
         metadata=metadata_words(options.metadata),
         proto=options.proto,
         proto_path=tuple(options.proto_path),

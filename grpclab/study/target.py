@@ -52,6 +52,8 @@ class Subject:
     data_format: str = ""
     data_order: str = ""
     data_repeat: bool = False
+    answer_check: str = ""
+    ignore_fields: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.data is not None and not isinstance(self.data, str):  # a manifest keeps it as text
@@ -108,6 +110,8 @@ class Subject:
             data_format=planned.data_format,
             data_order=planned.data_order,
             data_repeat=planned.data_repeat,
+            answer_check=planned.answer_check,
+            ignore_fields=planned.ignore_fields,
         )
 
     def stored(self) -> StoredTarget:
@@ -171,12 +175,18 @@ class Subject:
             name=self.call or None,
             data=self.data,
             options=self.data_options,
+            check=self.answer_check,
             metadata=self.metadata,
             proto=self.proto,
             proto_path=self.proto_path,
             descriptors=descriptors,
         )
-        return choose_call(target, config, asked, security=security)
+        call = choose_call(target, config, asked, security=security)
+        if self.call and call.answer is not None:
+            from grpclab.load.calls.checks import AnswerReader
+
+            AnswerReader(call.answer, self.ignore_fields)  # refuses a field that there is not
+        return replace(call, keeps_answers=bool(self.call))
 
 
 def rehearse(subjects: Mapping[str, Subject], plan: StudyPlan, names: Iterable[str]) -> None:

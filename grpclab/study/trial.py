@@ -202,6 +202,7 @@ def _measure(result: TrialResult, server: RunningServer, generator: Generator, *
     result.threads_per_call = looks["proc"].threads
     result.looks = {name: look for name, look in looks.items() if name not in profile_window.WITH_COLUMNS}
     result.note_run(run, opened[0] if opened else samples[0], closed, samples)
+    result.note_answers(run.answers, generator.call)
     result.metrics |= looks["proc"].metrics
     result.metrics["connections"] = sum(result.connections_by_process)
     result.metrics["server_processes"] = len(server.pids)
