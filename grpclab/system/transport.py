@@ -31,7 +31,7 @@ _CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 
 @dataclass(frozen=True, kw_only=True)
 class SecurityOptions:
-    """The security of connections as a user says it. Files by their paths; no secret is in it."""
+    """The security of connections as a user says it. Files by their whole paths; no secret is in it."""
 
     tls: bool = False
     cacert: str = ""
@@ -154,9 +154,9 @@ def security_of(
         verify=not insecure_skip_verify,
         options=SecurityOptions(
             tls=tls,
-            cacert=cacert,
-            cert=cert,
-            key=key,
+            cacert=_whole(cacert),
+            cert=_whole(cert),
+            key=_whole(key),
             server_name=server_name,
             authority=authority,
             insecure_skip_verify=insecure_skip_verify,
@@ -165,6 +165,11 @@ def security_of(
     if security.tls:
         _check(security, dashes)
     return security
+
+
+def _whole(path: str) -> str:
+    """The path of a file for whoever reads it again, wherever that works; nothing for none."""
+    return str(Path(path).expanduser().absolute()) if path else ""
 
 
 def _read(option: str, path: str) -> bytes:

@@ -368,6 +368,26 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Refused(words=f"{STORED} --start-timeout 7", where=NOT_STORED),
         ],
         **in_compare(CALL_ROWS),
+        **{
+            option: [
+                Acts(
+                    words=f"--{option.replace('_', '-')} {word}".strip(),
+                    proof="b.security",
+                    after=f"{COMMANDS} {with_}",
+                ),
+                Refused(words=f"basic basic --{option.replace('_', '-')} {word} {with_}".strip(), where="server.tls"),
+                Refused(words=f"{STORED} --{option.replace('_', '-')} {word} {with_}".strip(), where=NOT_STORED),
+            ]
+            for option, word, with_ in (
+                ("tls", "", ""),
+                ("cacert", "ca.pem", ""),
+                ("cert", "client.pem --key client.key", ""),
+                ("key", "client.key --cert client.pem", ""),
+                ("server_name", "shop", "--tls"),
+                ("authority", "shop", ""),
+                ("insecure_skip_verify", "", ""),
+            )
+        },
         "ignore_fields": [
             Acts(words="--ignore-fields time,id", proof="b.call.ignore_fields", after=f"basic optimized {CALL}"),
             Refused(words="basic optimized --ignore-fields time", where="add --call"),
