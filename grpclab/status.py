@@ -27,7 +27,9 @@ OK = 0
 UNKNOWN = 2
 NOT_ENDED = len(STATUS_NAMES)
 """The generator's own mark, no code of gRPC: the call was given up while under way, or was due and never sent."""
-RECORDED_NAMES: tuple[str, ...] = (*STATUS_NAMES, "NOT_ENDED")
+WRONG_ANSWER = NOT_ENDED + 1
+"""The generator's own mark, too: the call succeeded, and its answer is not what a check looks for."""
+RECORDED_NAMES: tuple[str, ...] = (*STATUS_NAMES, "NOT_ENDED", "WRONG_ANSWER")
 """Name of each code that a record of calls may hold."""
 
 

@@ -6,6 +6,7 @@ Each line imports only from those above it::
     inference/             ratios within blocks, intervals, tests and verdicts
     claims/                published claims, and what became of them when they were measured anew
     configuration_summary  what is known of each configuration of a study: its levels, its medians, its neighbours
+    answer_comparison      whether both sides of a comparison answer alike
     study_notices          what happened around the trials
     sentence               the first thing a reader sees
     disagreement           whether two engines give the same answer

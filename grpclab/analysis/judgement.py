@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from grpclab import quantities as qty
+from grpclab.analysis.answer_comparison import answers_caution, answers_notes
 from grpclab.analysis.claims import replication
 from grpclab.analysis.disagreement import Judged, disagreement_note
 from grpclab.analysis.inference.ratios import fewest_blocks, holm, numbers
@@ -93,7 +94,7 @@ def analyse(trials: pd.DataFrame, plan: StudyPlan, cores: StoredCores | None = N
     parts = [(part, judged[part.directed]) for part in map(plan.completed, plan.parts) if part.testable]
     statement = sentence(headline, planned, parts)
     answer = replication.answer(replication.claims(trials, judged.values(), plan))
-    cautions = [_caution(headline, trials), _aa_caution(aa)]
+    cautions = [_caution(headline, trials), answers_caution(trials, headline), _aa_caution(aa)]
     return Judgement(
         schema_version=SCHEMA_VERSION,
         sentence=" ".join(text for text in [answer, f"Here {statement}" if answer else statement, *cautions] if text),
@@ -200,6 +201,7 @@ def _warnings(
         errors_note(connected, names),
         outages_note(connected),
         _gaps_warning(comparisons),
+        *answers_notes(trials, compared),
         *(str(notice) for notice in study_notices(trials)),
         *(plan.left_out or ()),
     ]

@@ -14,6 +14,7 @@ from grpclab.errors import DesignError
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.system.json_fields import Json, always, nothing
+from grpclab.system.transport import SecurityOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -281,6 +282,8 @@ class StoredTarget:
     data_format: str = ""
     data_order: str = ""
     data_repeat: bool = False
+    answer_check: str = ""
+    ignore_fields: tuple[str, ...] = ()
     app: str = ""
     address: str = ""
     app_dir: str = ""
@@ -289,6 +292,7 @@ class StoredTarget:
     ready: str = ""
     prepare: str = ""
     cleanup: str = ""
+    security: SecurityOptions = field(default_factory=SecurityOptions)
 
     @property
     def kind(self) -> str:

@@ -15,7 +15,9 @@ from grpclab.cli.options import (
     Help,
     add_call_options,
     add_factor,
+    add_remote_options,
     add_security_options,
+    allowance_given,
     check_call,
     data_options,
     metadata_given,
@@ -89,6 +91,9 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
     )
 
     add_security_options(parser.add_argument_group("security"))
+
+    remote = parser.add_argument_group("a server on another machine", "Only this machine is loaded without these.")
+    add_remote_options(remote)
 
     much = parser.add_argument_group("how much", "The window ends at --requests or --duration, whichever is first.")
     add_factor(
@@ -164,7 +169,9 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
         check_watchable(objectives)
     check_call(given, levels)
     wait_s = time_option("--connect-timeout", given["connect_timeout"]) if "connect_timeout" in given else None
-    security = security_given(given)
+    if file.options.get("allow_remote"):
+        raise UsageError(f"{options.config}: --allow-remote is given on the command line, not in a file: leave it out")
+    security, allowance = security_given(given), allowance_given(given)
     _check_outputs(given)
     seed = whole("--seed", given.get("seed", "1"))
     data, options_of_data = request_data(given), data_options(given, seed)
@@ -172,6 +179,7 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
         name=given.get("call"),
         data=data,
         options=options_of_data,
+        check=given.get("check") or "",
         metadata=metadata_given(given),
         proto=schema_file(given),
         proto_path=given.get("proto_path", ()),
@@ -187,6 +195,7 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
                 plan,
                 call=call,
                 security=security,
+                allowance=allowance,
                 abort=bool(given.get("abort_on_slo")),
                 seed=seed,
                 connect_timeout_s=wait_s,

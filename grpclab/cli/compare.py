@@ -7,6 +7,7 @@ import json
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from grpclab.cli import target_options
@@ -15,12 +16,15 @@ from grpclab.cli.options import (
     Help,
     add_call_options,
     add_load_options,
+    add_security_options,
     check_call,
     data_options,
+    ignored_fields,
     load_levels,
     metadata_given,
     request_data,
     schema_file,
+    security_given,
     settable,
     whole,
 )
@@ -32,17 +36,21 @@ from grpclab.factors.variants import LOAD, MEANINGS, VARIANTS
 from grpclab.quantities import share, time_option
 from grpclab.system.optional import needs_extra
 from grpclab.system.paths import is_stored
+from grpclab.system.transport import UNVERIFIED
 
 if TYPE_CHECKING:
+    from grpclab.servers.target import Target
     from grpclab.study.sides import GivenTarget, Side
 
 SIDES = ("a", "b")
+_SECURITY = ("tls", "cacert", "cert", "key", "server_name", "authority", "insecure_skip_verify")
 _MEASURED = (
     *("settings", "a_set", "b_set", *target_options.names(SIDES)),
-    *("call", "data", "data_file", "data_format", "data_order", "data_repeat"),
+    *("call", "data", "data_file", "data_format", "data_order", "data_repeat", "check", "ignore_fields"),
     *("metadata", "metadata_file", "proto", "protoset", "proto_path"),
     *("requests", "duration", "warmup", "concurrency", "engine", "deadline", "rate", "connections"),
     *("blocks", "seed", "study", "start_timeout"),
+    *_SECURITY,
 )
 """Options that say what is measured, and how."""
 
@@ -91,8 +99,14 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
     targets = parser.add_argument_group("servers of your own")
     target_options.add_target_options(targets, sides=SIDES)
     targets.add_argument("--start-timeout", metavar="TIME", help="longest wait until a server is ready (default: 25)")
+    add_security_options(parser.add_argument_group("security, of a server by its command or its address"))
     calls = parser.add_argument_group("the call")
     add_call_options(calls)
+    calls.add_argument(
+        "--ignore-fields",
+        metavar="FIELD,...",
+        help="fields of the answers that vary by nature, as time,trace.id: else different answers are told",
+    )
     much = parser.add_argument_group("the load of a trial")
     add_load_options(much, LOAD)
     judged = parser.add_argument_group("the verdict")
@@ -131,9 +145,7 @@ def run(options: argparse.Namespace) -> int:
         _refuse(options, ("allow_mixed",), "it is for two stored results: leave it out")
         servers = {name: _server(options, name) for name in SIDES}
         own = [server.target for server in servers.values() if not isinstance(server, str)]
-        if not own:
-            _refuse(options, ("start_timeout",), "it is for a server of your own: add --app, --a-cmd or --b-cmd")
-        target_options.refuse_unused(options, own, SIDES)
+        _refuse_unused(options, own)
         given_s = options.start_timeout
         timeout_s = None if given_s is None else time_option("--start-timeout", given_s)
         sides = _sides(options, servers, names, timeout_s)
@@ -185,6 +197,15 @@ def _refuse(options: argparse.Namespace, names: Sequence[str], reason: str) -> N
             raise UsageError(f"{flag} cannot be used here: {reason}")
 
 
+def _refuse_unused(options: argparse.Namespace, own: Sequence[Target]) -> None:
+    """Raise UsageError for an option that belongs to a server of the user's own, and that none here has a use for."""
+    if not own:
+        _refuse(options, ("start_timeout",), "it is for a server of your own: add --app, --a-cmd or --b-cmd")
+    target_options.refuse_unused(options, own, SIDES)
+    if not any(target_options.takes_security(target) for target in own):
+        _refuse(options, _SECURITY, "it belongs to --cmd or --address; TLS of our own servers is server.tls")
+
+
 def _given(options: argparse.Namespace) -> dict[str, set[str]]:
     """The factors that were given for each side, by --set, --a-set, --b-set or an option that is short for one."""
     short = {factor for option, factor in FACTOR_OF.items() if getattr(options, option, None) is not None}
@@ -232,6 +253,8 @@ def _sides(
         call=options.call,
         data=request_data(vars(options)),
         data_options=data_options(vars(options)),
+        check=options.check or "",
+        ignore_fields=ignored_fields(options.ignore_fields),
         metadata=metadata_given(vars(options)),
         proto=schema_file(vars(options)),
         proto_path=tuple(options.proto_path),
@@ -259,9 +282,20 @@ def _server(options: argparse.Namespace, name: str) -> GivenTarget | str:
             f" --{name}-address, without the {name} for both sides; {found} was given"
         )
     if given:
-        return GivenTarget(*given)
+        return GivenTarget(_secured(given[0], options), given[1])
     if word not in VARIANTS and is_registered(word):
         return GivenTarget(Target(command=word), name.upper())
     if word not in VARIANTS:
         raise UsageError(f"{name.upper()}={word} is no variant ({', '.join(VARIANTS)}) and no folder of a stored study")
     return str(word)
+
+
+def _secured(target: Target, options: argparse.Namespace) -> Target:
+    """The target with the security that the options ask for, where it is one that may have some."""
+    given = {name: value for name in _SECURITY if (value := getattr(options, name)) not in (None, False)}
+    if not given or not target_options.takes_security(target):
+        return target
+    security = security_given(given)
+    if not security.verify and not options.quiet:
+        print(f"grpclab: {UNVERIFIED}", file=sys.stderr)
+    return replace(target, security=security)

@@ -7,15 +7,20 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from grpclab.cli.parser import Parser
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.config import FACTORS, TrialConfig, parse_settings, pool_settings, refuse_twice
 from grpclab.factors.levels import Level, format_level
 from grpclab.load.calls.call_options import FORMATS, IN_TURN, ORDERS, DataOptions
+from grpclab.quantities import time_option
 from grpclab.system.inputs import STDIN, read_text, unreadable
+from grpclab.system.inputs import whole as at_least_one
 from grpclab.system.transport import Security, security_of
+
+if TYPE_CHECKING:
+    from grpclab.load.core.allowance import Allowance
 
 FACTOR_OF = {
     "requests": "load.requests",
@@ -71,6 +76,11 @@ def add_call_options(group: Any) -> None:
         help="requests with {{.RequestNumber}} and the like may begin again; else the load ends with them",
     )
     group.add_argument(
+        "--check",
+        metavar="EXPRESSION",
+        help="a call fails (WRONG_ANSWER) where this does not hold, as 'reply.total > 0'",
+    )
+    group.add_argument(
         "--metadata", metavar="KEY=VALUE", action="append", default=[], help="sent with each call; may be repeated"
     )
     group.add_argument(
@@ -111,6 +121,33 @@ def security_given(given: Mapping[str, Any]) -> Security:
     words = {name: str(given[name]) for name in ("cacert", "cert", "key", "server_name", "authority") if name in given}
     return security_of(
         tls=bool(given.get("tls")), insecure_skip_verify=bool(given.get("insecure_skip_verify")), **words
+    )
+
+
+def add_remote_options(group: Any) -> None:
+    """Add the leave to load a server on another machine, and the ceilings that it needs."""
+    group.add_argument(
+        "--allow-remote", action="store_true", help="load a server on another machine, within all three ceilings"
+    )
+    group.add_argument("--max-rate", metavar="N", help="calls per second at most, warm-up and resends included")
+    group.add_argument("--max-calls", metavar="N", help="calls at most, warm-up and resends included")
+    group.add_argument("--max-time", metavar="TIME", help="the longest time in which calls are sent and awaited")
+
+
+def allowance_given(given: Mapping[str, Any]) -> Allowance | None:
+    """The leave that :func:`add_remote_options` ask for; None without --allow-remote. Raises UsageError."""
+    from grpclab.load.core.allowance import allowed
+
+    rate, calls, time = (given.get(name) for name in ("max_rate", "max_calls", "max_time"))
+    try:
+        rate_rps = None if rate is None else float(rate)
+    except ValueError:
+        raise UsageError(invalid("--max-rate", rate, "calls per second, as 1000")) from None
+    return allowed(
+        bool(given.get("allow_remote")),
+        rate_rps=rate_rps,
+        calls=None if calls is None else at_least_one("--max-calls", str(calls), minimum=1),
+        time_s=None if time is None else time_option("--max-time", str(time)),
     )
 
 
@@ -166,7 +203,18 @@ def check_call(given: Mapping[str, Any], levels: Mapping[str, Level]) -> None:
     """Raise UsageError where parts of a call do not go together; `levels` are the factors that were set."""
     from grpclab.load import plan
 
-    names = ("data", "data_file", "data_format", "data_order", "data_repeat", "proto", "protoset", "proto_path")
+    names = (
+        "check",
+        "ignore_fields",
+        "data",
+        "data_file",
+        "data_format",
+        "data_order",
+        "data_repeat",
+        "proto",
+        "protoset",
+        "proto_path",
+    )
     parts = {part: given.get(part) or None if part == "data_repeat" else given.get(part) for part in names}
     plan.check_call(given.get("call"), set(levels), **parts)
 
@@ -219,6 +267,14 @@ def data_options(given: Mapping[str, Any], seed: int = 1) -> DataOptions:
         repeat=bool(given.get("data_repeat")),
         seed=seed,
     )
+
+
+def ignored_fields(text: str | None) -> tuple[str, ...]:
+    """The fields of --ignore-fields. Raises UsageError."""
+    names = tuple(name.strip() for name in (text or "").split(",")) if text is not None else ()
+    if not all(names):
+        raise UsageError(invalid("--ignore-fields", text, "names of fields separated by commas, as time,trace.id"))
+    return names
 
 
 def request_data(given: Mapping[str, Any]) -> Any:

@@ -91,6 +91,13 @@ def _belongs(name: str, kind: str, *, of_a_side: bool) -> bool:
     return of_a_side or kind in BELONGS[name]
 
 
+def takes_security(target: Target) -> bool:
+    """Whether connections to a target may have a security of the user's."""
+    from grpclab.servers.target import BELONGS
+
+    return target.kind in BELONGS["security"]
+
+
 def refuse_unused(options: argparse.Namespace, targets: Sequence[Target], sides: Sequence[str] = ()) -> None:
     """Raise UsageError for an option that none of the targets has a use for."""
     from grpclab.servers.target import BELONGS

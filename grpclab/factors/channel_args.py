@@ -250,13 +250,17 @@ def client_args(config: ClientConfig) -> ChannelArgs:
     return list((fixed | dict(_args("client", config))).items())
 
 
+POOL = ("server.threads", "server.spare_threads")
+"""The factors of the threads in which handlers run."""
+
+
 def cannot_act(config: TrialConfig, *, hosted: bool = False) -> dict[str, str]:
     """The factors that cannot act in this configuration, whatever their level, each with the reason (static rules).
 
     `hosted`: the server is an application, whose handlers may run in threads although it is an asyncio server.
     """
     reasons = {**_idle_on_server(config), **_idle_in_client(config), **_idle_in_load(config)}
-    return {name: reason for name, reason in reasons.items() if not (hosted and name == "server.threads")}
+    return {name: reason for name, reason in reasons.items() if not (hosted and name in POOL)}
 
 
 def without_effect(config: TrialConfig, *, hosted: bool = False) -> dict[str, str]:
@@ -282,8 +286,7 @@ def _idle_on_server(config: TrialConfig) -> dict[str, str]:
     if server.implementation == "sync":
         reasons["server.event_loop"] = "a sync server runs no event loop: set implementation=asyncio"
     else:
-        for name in ("threads", "spare_threads"):
-            reasons[f"server.{name}"] = "an asyncio server runs handlers on its loop, not in threads"
+        reasons |= dict.fromkeys(POOL, "an asyncio server runs handlers on its loop, not in threads")
     if config.load.method != "SayHelloStream":
         for name in ("stream_messages", "stream_interval_ms"):
             reasons[f"server.{name}"] = f"{config.load.method} has no stream: set load.method=SayHelloStream"

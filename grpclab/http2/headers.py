@@ -7,6 +7,7 @@ HEADER_TABLE_SIZE 0: equal bytes then mean equal headers, and a dictionary is th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Generic, TypeVar
 
@@ -39,6 +40,14 @@ class HeaderListError(HeaderError):
 
     def __init__(self) -> None:
         super().__init__(f"a header list of more than {MAX_LIST_BYTES:,} bytes")
+
+
+def residence_s(trailers: HeaderList) -> float:
+    """The seconds inside the server from the reference server's trailers; NaN from any other server."""
+    for name, value in reversed(trailers):  # there it is the last
+        if name == RESIDENCE_HEADER and value.isascii() and value.isdigit() and len(value) < 20:
+            return int(value) * 1e-9
+    return math.nan
 
 
 class RequestHeaders:

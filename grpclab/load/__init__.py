@@ -2,21 +2,22 @@
 
 Each line imports only from those above it::
 
-    core/            the core of the load generator
-    reachability     the reasons why a target cannot be loaded
-    calls/           the content of a call: its schema, its request, its metadata
-    peer_probe       the settings that each side of a connection sends at its beginning
-    engines/         implementations of the load generator, by name
-    worker_messages  the messages between the load generator and its worker processes
-    run              one measured window: its figures, and whether the generator was its limit
-    slo              objectives: limits of latency, errors and rate that a load has to keep
-    plan             a configuration and a call out of the levels and options given
-    steps            a schedule of rates
-    workers          the processes of the load generator: started, connected, given windows
-    generator        one load on one target, measured in windows that all workers begin at the same moment
-    ceiling          the calls that a process of the load generator can make on this machine, whatever the server
-    worker           a generator process: one engine on one event loop
-    result           the result of loading one server: its figures, its grade, and what became of the objectives
-    output/          the output of a load test, printed and written, and the files that configure one
-    bench            ``grpclab bench``: load one running server
+    core/               the core of the load generator
+    reachability        the reasons why a target cannot be loaded
+    calls/              the content of a call: its schema, its request, its metadata
+    peer_probe          the settings that each side of a connection sends at its beginning
+    engines/            implementations of the load generator, by name
+    worker_messages     the messages between the load generator and its worker processes
+    run                 one measured window: its figures, and whether the generator was its limit
+    slo                 objectives: limits of latency, errors and rate that a load has to keep
+    plan                a configuration and a call out of the levels and options given
+    steps               a schedule of rates
+    workers             the processes of the load generator: started, connected, given windows
+    interference_watch  the watch of the machine while a window is open
+    generator           one load on one target, measured in windows that all workers begin at the same moment
+    ceiling             the calls that a process of the load generator can make on this machine, whatever the server
+    worker              a generator process: one engine on one event loop
+    result              the result of loading one server: its figures, its grade, and what became of the objectives
+    output/             the output of a load test, printed and written, and the files that configure one
+    bench               ``grpclab bench``: load one running server
 """

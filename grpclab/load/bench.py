@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,13 +20,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grpclab.errors import WorkerError
+from grpclab.errors import UsageError, WorkerError, invalid
 from grpclab.factors.config import pool_settings, refuse_twice
 from grpclab.factors.levels import Level
-from grpclab.link.emulation import RunningLink, check_link, running_link
+from grpclab.link.emulation import check_link, running_link
 from grpclab.load.calls.call_options import DataOptions
 from grpclab.load.calls.metadata import metadata_words
+from grpclab.load.calls.method import greeting
 from grpclab.load.ceiling import stored_ceiling
+from grpclab.load.core.allowance import Allowance, allowed
 from grpclab.load.generator import Generator
 from grpclab.load.plan import GREETING, CallRequest, LoadPlan, check_call, choose_call, planned
 from grpclab.load.reachability import await_listener
@@ -35,12 +38,12 @@ from grpclab.load.slo import ObjectiveWatch
 from grpclab.load.steps import RateStep, merged, rate_text
 from grpclab.system import interrupts, procfs
 from grpclab.system.addresses import UNIX, host_port
-from grpclab.system.dialling import loopback_target
+from grpclab.system.dialling import addresses_elsewhere, loopback_target
 from grpclab.system.environment import machine, split_cores
 from grpclab.system.inputs import mapping, text, whole
 from grpclab.system.interference import LINK, SERVER
+from grpclab.system.listeners import connections_by_process, connections_of, listening_at
 from grpclab.system.optional import needs
-from grpclab.system.procfs import UnixSocket
 from grpclab.system.transport import PLAINTEXT, UNVERIFIED, Security
 
 if TYPE_CHECKING:
@@ -105,12 +108,18 @@ def _pandas() -> Any:
     return pd
 
 
+def _on_standard_error(line: str) -> None:
+    print(f"grpclab: {line}", file=sys.stderr)
+
+
 def run_bench(
     target: str,
     plan: LoadPlan,
     *,
     call: CallRequest = GREETING,
     security: Security = PLAINTEXT,
+    allowance: Allowance | None = None,
+    announce: Callable[[str], None] = _on_standard_error,
     abort: bool = False,
     seed: int = 1,
     connect_timeout_s: float | None = None,
@@ -124,15 +133,20 @@ def run_bench(
     link's factors ask for one, the load goes through an emulated link, which is measured first. `connected` is called
     before the first call.
 
-    Only loopback addresses are loaded. Raises UsageError, TargetError or WorkerError. Ctrl-C ends it early and
+    Only this machine is loaded, unless there is an `allowance`: then any other, within its ceilings, and `announce`
+    is told before what will be sent where. Raises UsageError, TargetError or WorkerError. Ctrl-C ends it early and
     returns what was measured.
     """
     config = plan.config
+    if allowance is not None:
+        security = dataclasses.replace(security, remote=_elsewhere(target, plan, allowance))
+        if security.remote:
+            announce(_announcement(target, plan, call, security, allowance))
     wait_s = connect_timeout_s or 0.0
     chosen = choose_call(target, config, call, wait_s=wait_s, security=security, rates=plan.rates)
-    target = host_port(target)
+    target = host_port(target, remote=bool(security.remote))
     seed = whole("seed", seed)
-    await_listener(target, connect_timeout_s or 0.0)
+    await_listener(target, connect_timeout_s or 0.0, remote=security.remote)
     schedule = list(plan.rates) if len(plan.rates) > 1 else []
     runs: list[LoadRun] = []
     checked = check_link(config.link) if config.link.emulated else None
@@ -144,12 +158,14 @@ def run_bench(
                 link.target if link else target,
                 cpus=_cores(config.load.workers),
                 call=chosen,
-                security=_through(link, security, target),
+                security=security.pinned(target) if link else security,
+                allowance=allowance,
                 seed=seed,
                 connect_timeout_s=connect_timeout_s,
             )
         )
-        generator.beside[SERVER] = _servers(target)
+        if not security.remote:
+            generator.beside[SERVER] = listening_at(target)
         if link is not None:
             generator.beside[LINK] = [link.pid]
         if connected is not None:
@@ -176,7 +192,7 @@ def run_bench(
                 break
         if link is not None and not link.alive():
             raise WorkerError("the emulated link died during the measurement: run it again")
-        connections, by_process = _connections(generator, target)
+        connections, by_process = _connections(generator, target, security)
     return BenchResult(
         target=target,
         config=config,
@@ -197,29 +213,33 @@ def run_bench(
     )
 
 
-def _through(link: RunningLink | None, security: Security, target: str) -> Security:
-    """The security of connections through a link, if there is one: the names are those of the server behind it."""
-    if link is None or not security.tls:
-        return security
-    authority, name = security.authority_at(target), security.server_name_at(target)
-    return dataclasses.replace(security, authority=authority, server_name=name)
+def _elsewhere(target: str, plan: LoadPlan, allowance: Allowance) -> tuple[str, ...]:
+    """The addresses off this machine that may be dialled. Raises UsageError for a load above the ceilings."""
+    for rate_rps in [step.rate_rps for step in plan.rates] or [plan.config.load.rate_rps or 0.0]:
+        allowance.check_rate(rate_rps)
+    remote = addresses_elsewhere(target)
+    if remote and plan.config.link.emulated:
+        expected = "a server on this machine, where a link can be emulated: leave link.* out"
+        raise UsageError(invalid("target", target, expected))
+    return remote
 
 
-def _servers(target: str) -> list[int]:
-    """The processes that listen at a target, as far as the system tells."""
-    hosts, port = loopback_target(target)
-    return sorted(procfs.listening_pids(port) if port else UnixSocket.at(hosts[0].removeprefix(UNIX)).listening)
+def _announcement(target: str, plan: LoadPlan, call: CallRequest, security: Security, allowance: Allowance) -> str:
+    """What will be sent where, and how long at most, in one line."""
+    name = call.name or greeting(plan.config.load).path.removeprefix("/")
+    how = "over TLS" if security.tls else "in plain text"
+    where = f"{host_port(target, remote=True)} ({', '.join(security.remote)})"
+    return f"sends calls of {name} to {where} {how}: {allowance.text()}"
 
 
-def _connections(generator: Generator, target: str) -> tuple[int, tuple[int, ...]]:
-    """The connections that the generator has now, and those that each of the server's processes has."""
-    hosts, dialled = loopback_target(generator.target)
-    if not dialled:
-        held = UnixSocket.at(hosts[0].removeprefix(UNIX)).connections
-        return sum(held.values()), tuple(count for _, count in sorted(held.items()))
-    servers, (_, port) = _servers(target), loopback_target(target)
-    by_process = tuple(procfs.connections(servers, port)) if servers else ()
-    return procfs.outgoing_connections(generator.pids, dialled), by_process
+def _connections(generator: Generator, target: str, security: Security) -> tuple[int, tuple[int, ...]]:
+    """The connections that the generator has now, and those that each of the server's processes here has."""
+    if security.remote:
+        _, port = loopback_target(target, security.remote)
+        return procfs.outgoing_connections(generator.pids, port), ()
+    by_process = connections_by_process(target)
+    unlinked = generator.target == target and target.startswith(UNIX)
+    return sum(by_process) if unlinked else connections_of(generator.pids, generator.target), by_process
 
 
 def _cores(workers: int) -> tuple[int, ...]:
@@ -245,6 +265,10 @@ async def bench(
     proto: str | Path | None = None,
     proto_path: str | Path | Sequence[str | Path] = (),
     security: Security = PLAINTEXT,
+    allow_remote: bool = False,
+    max_rate_rps: float | None = None,
+    max_calls: int | None = None,
+    max_time_s: float | None = None,
     engine: str | None = None,
     settings: Mapping[str, Level] | None = None,
     seed: int = 1,
@@ -263,7 +287,9 @@ async def bench(
     with ``@`` names a file. `metadata` is a mapping or pairs; a value is a text, or bytes for a key in ``-bin``, or a
     list of them. `security` is that of the connections, as :func:`grpclab.security_of` makes it. `settings` are further
     factors by dotted name, of the client, the load and the link: the server is running already. `connect_timeout_s`
-    waits so long for a server that is about to start. Raises as :func:`run_bench`.
+    waits so long for a server that is about to start. A server on another machine is loaded only with `allow_remote`
+    and the three ceilings `max_rate_rps`, `max_calls` and `max_time_s`, warm-up and resends included. Raises as
+    :func:`run_bench`.
     """
     given: dict[str, Level] = {
         "load.requests": requests,
@@ -282,6 +308,7 @@ async def bench(
     levels |= settings
     plan = planned(levels, None if rate_rps is None else str(rate_rps), seeded=seed != 1)
     pairs = metadata_words(metadata)
+    allowance = allowed(allow_remote, rate_rps=max_rate_rps, calls=max_calls, time_s=max_time_s)
 
     options = data_options or DataOptions()
     roots = [proto_path] if isinstance(proto_path, str | Path) else list(proto_path)
@@ -289,6 +316,14 @@ async def bench(
     def run() -> BenchResult:
         check_call(name, levels, data=data, proto=proto, proto_path=roots)
         call = CallRequest(name=name, data=data, options=options, metadata=pairs, proto=proto, proto_path=roots)
-        return run_bench(target, plan, call=call, security=security, seed=seed, connect_timeout_s=connect_timeout_s)
+        return run_bench(
+            target,
+            plan,
+            call=call,
+            security=security,
+            allowance=allowance,
+            seed=seed,
+            connect_timeout_s=connect_timeout_s,
+        )
 
     return await asyncio.to_thread(run)

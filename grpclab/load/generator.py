@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import math
-import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,16 +20,16 @@ from types import TracebackType
 from grpclab.errors import WorkerError
 from grpclab.factors.config import TrialConfig
 from grpclab.load.calls.method import CallSpec, greeting
+from grpclab.load.core.allowance import Allowance
 from grpclab.load.core.bounds import SILENCE_S, Bounds, plan_bounds
 from grpclab.load.core.recorder import Records, remove
 from grpclab.load.core.traffic import Traffic
 from grpclab.load.core.worker_window import Window
+from grpclab.load.interference_watch import InterferenceWatch
 from grpclab.load.run import LoadProgress, LoadRun, assemble, merge_reports
 from grpclab.load.worker_messages import Failed, WindowEnded, WindowProgress, WorkerAnswer
 from grpclab.load.workers import Workers
-from grpclab.system.accounting import KernelCounts, is_stopped
-from grpclab.system.environment import cpu_quota, governor, turbo
-from grpclab.system.interference import GENERATOR, UNWATCHED_S, Interference, Party, between
+from grpclab.system.interference import GENERATOR, Interference
 from grpclab.system.interrupts import hurried, raised
 from grpclab.system.transport import PLAINTEXT, Security
 
@@ -41,9 +39,6 @@ DRAIN_S = 3.0
 """The time that calls may go on after a window that ended by the clock; then they are given up, and counted."""
 CUT_DRAIN_S = 1.0
 """The time that calls may go on after a window that was cut short: Ctrl-C, a signal, a threshold that was broken."""
-
-LOOK_S = 0.04
-"""The time from one look at the processes' states to the next: a stop of 100 ms shows twice."""
 
 
 class Generator:
@@ -57,12 +52,14 @@ class Generator:
         cpus: Collection[int] | None = None,
         env: Mapping[str, str] | None = None,
         security: Security = PLAINTEXT,
+        allowance: Allowance | None = None,
         call: CallSpec | None = None,
         seed: int = 1,
         residence: bool = False,
         connect_timeout_s: float | None = None,
     ) -> None:
-        """Prepare the load. `cpus`: the workers' cores. `call`: our greeter's by default. `seed`: of the arrivals.
+        """Prepare the load. `cpus`: the workers' cores. `allowance`: what may be sent at most, to another machine.
+        `call`: our greeter's by default. `seed`: of the arrivals.
         `residence`: record the reference server's own account of each call's time inside it.
         """
         self._workers = Workers(
@@ -71,6 +68,7 @@ class Generator:
         self.config = self._workers.config
         self._seed = seed
         self._residence = residence
+        self._allowance = allowance
         self.aim(target, security=security, call=call)
         self.beside: dict[str, list[int]] = {}
         """The processes of the other parties (:mod:`grpclab.system.interference`), for the
@@ -93,6 +91,11 @@ class Generator:
     def close(self) -> None:
         """End the workers."""
         self._workers.close()
+
+    @property
+    def call(self) -> CallSpec:
+        """The call that is made."""
+        return self._call
 
     @property
     def pids(self) -> list[int]:
@@ -121,7 +124,7 @@ class Generator:
 
     def start(self, tick: Callable[[], None] | None = None) -> None:
         """Connect the workers; `tick` is called now and then meanwhile. Raises TargetError or WorkerError."""
-        self._workers.start(self.target, self._call, self._security, tick=tick)
+        self._workers.start(self.target, self._call, self._security, self._allowance, tick=tick)
 
     # ---- the measured window -----------------------------------------------------------------------------------
 
@@ -248,7 +251,8 @@ class Generator:
         ran_out = [answer.ran_out_at for answer in ended if answer.ran_out_at is not None]
         if ran_out:
             bounds.cut_at = min(bounds.cut_at, *ran_out)
-            stopped = stopped or self._ran_out()
+            stopped = stopped or self._ran_out(answers)
+        ceilings = [answer.ceiling for answer in ended if answer.ceiling]
         cut = interrupted or bool(stopped)
         windows = []
         for file, part in zip(files, self._workers.parts, strict=True):
@@ -274,87 +278,22 @@ class Generator:
             interference=interference,
         )
         traffic = run.traffic + Traffic(goaways=self._workers.goaways())
-        return dataclasses.replace(run, traffic=traffic, ran_out=bool(ran_out))
+        return dataclasses.replace(run, traffic=traffic, ran_out=bool(ran_out) and not ceilings, ceiling=any(ceilings))
 
     def _end_where_out(self, bounds: Bounds, answers: Mapping[int, WorkerAnswer]) -> str:
         """End the window where a worker has no request left: the others would go on with fewer callers."""
         if not any(isinstance(answer, WindowEnded) and answer.ran_out_at for answer in answers.values()):
             return ""
         self._workers.end_window(bounds, CUT_DRAIN_S)
-        return self._ran_out()
+        return self._ran_out(answers)
 
-    def _ran_out(self) -> str:
+    def _ran_out(self, answers: Mapping[int, WorkerAnswer]) -> str:
+        """Return what a worker had no more of: its part of the allowance, or requests."""
+        ceilings = [answer.ceiling for answer in answers.values() if isinstance(answer, WindowEnded) and answer.ceiling]
+        if ceilings and self._allowance is not None:
+            return self._allowance.reached(ceilings[0])
         assert self._call.payloads is not None
         return (
             f"all {self._call.payloads.count:,} requests were sent, and they are not to repeat: give more of them, ask"
             " for fewer calls, or repeat them with --data-repeat"
         )
-
-
-class InterferenceWatch:
-    """The machine, and the processes of a measurement, while its window is open.
-
-    It takes two readings of the kernel's counts, and looks at the processes' states in between. `parties` are the
-    processes by who they are (see :mod:`grpclab.system.interference`).
-    """
-
-    def __init__(
-        self,
-        parties: Mapping[str, Collection[int]],
-        *,
-        clock: Callable[[], float] = time.perf_counter,
-        root: Path = Path("/"),
-    ) -> None:
-        self._clock, self._root = clock, root
-        self._parties = {name: party_of(pids, root) for name, pids in parties.items() if pids}
-        self._governor, self._turbo = governor(root), turbo(root)
-        everyone = {pid for party in self._parties.values() for pid in party.pids}
-        self._pids = sorted(everyone | {os.getpid()})
-        self._before: KernelCounts | None = None
-        self._looked_at = math.inf
-        self._stopped_s = dict.fromkeys(self._parties, 0.0)
-        self._unwatched_s = 0.0
-
-    def open(self, *, late_s: float = 0.0) -> None:
-        """Begin the watch; the window opened `late_s` ago."""
-        self._before = KernelCounts.take(self._pids, root=self._root)
-        self._looked_at = self._clock()
-        self._unwatched_s += late_s if late_s > UNWATCHED_S else 0.0
-
-    def look(self) -> None:
-        """Look at the states of the processes, where it is time to; to be called more often than each LOOK_S."""
-        now = self._clock()
-        since_s = now - self._looked_at
-        if since_s < LOOK_S:
-            return
-        self._looked_at = now
-        if since_s > UNWATCHED_S:
-            self._unwatched_s += since_s
-        for name, party in self._parties.items():
-            if any(is_stopped(pid, self._root) for pid in party.pids):
-                self._stopped_s[name] += min(since_s, UNWATCHED_S)
-
-    def close(self) -> Interference:
-        """End the watch of the window. Returns what happened around it: nothing where it never opened."""
-        if self._before is None:
-            return Interference()
-        self.look()
-        return between(
-            self._before,
-            KernelCounts.take(self._pids, root=self._root),
-            self._parties,
-            stopped_s=self._stopped_s,
-            unwatched_s=self._unwatched_s,
-            governor=self._governor,
-            turbo=self._turbo,
-        )
-
-
-def party_of(pids: Collection[int], root: Path = Path("/")) -> Party:
-    """Return processes as a party, with the cores that they may use and the tightest quota above one of them."""
-    cores: set[int] = set()
-    for pid in pids:
-        with contextlib.suppress(OSError, AttributeError):  # it is gone; the system has no affinity
-            cores |= os.sched_getaffinity(pid)
-    quotas = [quota for pid in pids if (quota := cpu_quota(root, pid=pid)) is not None]
-    return Party(pids=tuple(pids), cores=frozenset(cores), quota_cores=min(quotas, default=None))

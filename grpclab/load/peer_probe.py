@@ -45,7 +45,7 @@ def server_settings(target: str, security: Security = PLAINTEXT, timeout_s: floa
     Of a server of several processes one answers.
     """
     deadline = time.monotonic() + timeout_s
-    hosts, port = loopback_target(target)
+    hosts, port = loopback_target(target, security.remote)
     reader = PeerSettingsReader()
     reader.outgoing.insert(0, frames.PREFACE)
     try:

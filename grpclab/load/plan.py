@@ -201,16 +201,18 @@ class CallRequest:
     """The call that a user names; without a name, our greeter's.
 
     `data` is JSON as a text, or Python values; `metadata` are ``key=value`` words; the schema is in the file `proto`,
-    whose imports lie below the folders `proto_path`, or comes from the server's reflection. `data` may hold many
-    requests, as `options` say.
+    whose imports lie below the folders `proto_path`, or is what the server told of itself when it was started, the
+    `descriptors`, or comes from its reflection. `data` may hold many requests, as `options` say.
     """
 
     name: str | None = None
     data: Any = None
     options: DataOptions = field(default_factory=DataOptions)
+    check: str = ""
     metadata: Sequence[str] = ()
     proto: str | Path | None = None
     proto_path: Sequence[str | Path] = ()
+    descriptors: tuple[bytes, ...] = ()
 
 
 GREETING = CallRequest()
@@ -246,24 +248,30 @@ def choose_call(
 
     Raises UsageError or TargetError.
     """
-    target = host_port(target)
+    target = host_port(target, remote=bool(security.remote))
     pairs = parse_metadata(request.metadata)
     levels = config.differences(TrialConfig())
     check_call(request.name, levels, data=request.data, proto=request.proto, proto_path=request.proto_path)
     if request.name is None:
         return dataclasses.replace(greeting(config.load), metadata=pairs)
-    if request.proto is None:
-        await_listener(target, wait_s)
+    if request.proto is None and not request.descriptors:
+        await_listener(target, wait_s, remote=security.remote)
     data = "{}" if request.data is None else request.data
-    return find_call(
+    call = find_call(
         target,
         request.name,
         data=data,
         metadata=pairs,
         proto=request.proto,
         proto_paths=request.proto_path,
+        descriptors=request.descriptors,
         options=request.options,
         planned=calls_planned(config.load, rates),
         callers=config.load.concurrency,
         security=security,
     )
+    if request.check:
+        from grpclab.load.calls.checks import answer_check
+
+        answer_check(request.check, call.answer)  # each worker makes its own
+    return dataclasses.replace(call, check=request.check)

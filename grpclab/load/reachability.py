@@ -53,7 +53,7 @@ class Diagnosis:
 
 def look(target: str, security: Security = PLAINTEXT, *, patience_s: float = PATIENCE_S) -> Diagnosis:
     """Find out who listens at ``host:port``, for a client with this security."""
-    address = loopback_target(target)
+    address = loopback_target(target, security.remote)
     who = f"the server at {target}"
     try:
         if security.tls:
@@ -184,6 +184,7 @@ def await_listener(
     target: str,
     wait_s: float = 0.0,
     *,
+    remote: Sequence[str] = (),
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
@@ -191,7 +192,7 @@ def await_listener(
 
     What else is wrong with a target (it accepts and says nothing, it speaks another protocol) shows when it is called.
     """
-    hosts, port = loopback_target(target)
+    hosts, port = loopback_target(target, remote)
     end = clock() + wait_s
     while all(reasons := [_refusal(host, port) for host in hosts]):
         if clock() >= end:

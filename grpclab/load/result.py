@@ -129,7 +129,7 @@ class LoadResult:
     @property
     def missed(self) -> str:
         """The reasons why the thresholds were not kept, in one line; nothing if they were."""
-        if self.run.stopped_because:
+        if self.run.stopped_because and not self.run.ceiling:
             return f"stopped early: {self.run.stopped_because}"
         return "; ".join(j.sentence for j in self.judgements if not j.met)
 

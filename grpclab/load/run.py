@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from grpclab.load.core.failures import Failure, merge
+from grpclab.load.core.kept_answers import AnswerSample, merged_samples
 from grpclab.load.core.summary import Summary, lateness, longest_silence, summarise
 from grpclab.load.core.traffic import Traffic, add_counts
 from grpclab.load.core.worker_window import Window
@@ -84,6 +85,8 @@ class LoadRun:
     """Ctrl-C ended the window; what had been measured by then is here."""
     stopped_because: str = ""
     """The reason why the window was ended before its time, where someone watched it."""
+    ceiling: bool = False
+    """A ceiling of what may be sent to another machine ended the window."""
     ran_out: bool = False
     """The window was ended since the requests were used up, which are not to repeat."""
     offered_rps: float | None = None
@@ -109,6 +112,8 @@ class LoadRun:
     encodings: dict[str, int] = field(default_factory=dict)
     """Successful calls whose answers were compressed, by encoding; engine `grpcio` does not tell."""
     failures: tuple[Failure, ...] = ()
+    answers: tuple[AnswerSample, ...] = field(default=(), repr=False)
+    """The answers that were kept, those of the warm-up included."""
     """The texts of the calls that failed; their calls add up to the summary's errors."""
     limits: tuple[str, ...] = ()
     """The reasons why the generator, not the server, was the limit, in words; empty if it was not."""
@@ -210,6 +215,7 @@ def assemble(
         connections_lost=sum(answer.connections_lost for answer in answers),
         outage_s=max(answer.outage_s for answer in answers),
         failures=merge((answer.failures for answer in answers), opened_at=windows[0].opened_at),
+        answers=merged_samples(answer.answers for answer in answers),
         traffic=sum((answer.traffic for answer in answers), start=Traffic()),
         encodings=functools.reduce(add_counts, (answer.encodings for answer in answers), {}),
         still_s=still_s,

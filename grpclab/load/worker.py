@@ -18,6 +18,7 @@ from typing import Any
 
 from grpclab.errors import PluginError, StorageError, TargetError, UsageError
 from grpclab.factors.registries import ENGINES
+from grpclab.load.core.allowance import TIME, Budget, RationedGate
 from grpclab.load.core.arrivals import planned
 from grpclab.load.core.bounds import NO_DEADLINE_S
 from grpclab.load.core.failures import FailureLog
@@ -91,6 +92,10 @@ class _Worker:
         payloads = setup.call.payloads
         self._supply: float = math.inf if payloads is None or payloads.supply is None else payloads.supply
         """The requests that are left, where they are not to repeat."""
+        self._budget = None
+        if setup.allowance is not None:
+            cost = 2 if setup.config.client.resend else 1
+            self._budget = Budget(setup.allowance, ends_at=setup.ends_at, cost=cost)
 
     async def window(self, order: MeasureWindow) -> WindowEnded:
         """Measure one window. Raises StorageError where its records cannot be written."""
@@ -126,19 +131,23 @@ class _Worker:
             waited_s=end.waited_s - opening.waited_s,
             admitted=gate.admitted,
             ran_out_at=gate.ran_out_at,
+            ceiling=gate.ceiling,
             unsent=recorder.unsent,
             still_s=heartbeat.still_s,
             traffic=self._engine.traffic(),
             encodings=recorder.encodings,
             failures=failures.entries(),
+            answers=recorder.answers.samples(),
             **dataclasses.asdict(counters),
         )
 
     def _new_gate(self, order: MeasureWindow) -> Gate:
         bounds = Gate(opens_at=order.opens_at, closes_at=order.closes_at, requests=order.requests)
-        if self._supply == math.inf:
+        if self._supply == math.inf and self._budget is None:
             return bounds
         supply = math.inf if order.record is None else self._supply  # the load for a profile may begin again
+        if self._budget is not None:
+            return RationedGate(**vars(bounds), supply=supply, budget=self._budget)
         return SuppliedGate(**vars(bounds), supply=supply)
 
     async def _load(self, order: MeasureWindow, gate: Gate, recorder: Recorder, pacer: Pacer) -> None:
@@ -162,12 +171,16 @@ class _Worker:
         """Give up the calls under way `drain_s` after the end of the window, which an order may bring about."""
         clock = time.perf_counter
         give_up_at = math.inf if gate.closes_at is None else gate.closes_at + drain_s
+        if self._budget is not None:
+            give_up_at = min(give_up_at, self._budget.ends_at)
         while (left_s := give_up_at - clock()) > 0:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(left_s if left_s < math.inf else None):
                     if isinstance(order := await self._orders.get(), EndWindow):
                         gate.close(order.cut_at)
                         give_up_at = min(give_up_at, clock() + order.drain_s)
+        if isinstance(gate, RationedGate) and self._budget is not None and clock() >= self._budget.ends_at:
+            gate.reach(TIME, self._budget.ends_at)
         self._engine.give_up()
         await asyncio.wait([running], timeout=GIVE_UP_S)
         running.cancel()

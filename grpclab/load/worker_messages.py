@@ -9,6 +9,7 @@ Moments are seconds of ``time.perf_counter``, which all processes of a machine s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,9 @@ from typing import Literal
 from grpclab.errors import GrpclabError, PluginError, StorageError, TargetError
 from grpclab.factors.config import TrialConfig
 from grpclab.load.calls.method import CallSpec
+from grpclab.load.core.allowance import Allowance
 from grpclab.load.core.failures import FailureEntry
+from grpclab.load.core.kept_answers import AnswerSample
 from grpclab.load.core.running import RunningCalls
 from grpclab.load.core.traffic import Traffic
 from grpclab.system.transport import Security
@@ -37,6 +40,10 @@ class Connect(WorkerOrder):
     """Its own part where a level is divided over the workers."""
     target: str
     security: Security
+    allowance: Allowance | None = None
+    """Its part of what may be sent, where the target is on another machine."""
+    ends_at: float = math.inf
+    """The moment at which the allowance's time is over."""
     call: CallSpec
     residence: bool
     """Record the reference server's own account of the time that each call was inside it."""
@@ -138,6 +145,8 @@ class WindowEnded(WorkerAnswer):
     """The time in which that thread could have run and had no core."""
     admitted: int
     ran_out_at: float | None
+    ceiling: str = ""
+    """The ceiling of the allowance that was reached, if one was."""
     """The moment at which the requests were used up, where they are not to repeat."""
     unsent: int
     """Calls that were due and never sent."""
@@ -152,3 +161,5 @@ class WindowEnded(WorkerAnswer):
     """The traffic since the engine connected."""
     encodings: Mapping[str, int]
     failures: tuple[FailureEntry, ...]
+    answers: tuple[AnswerSample, ...] = ()
+    """The answers that were kept, those of the warm-up included."""

@@ -12,6 +12,7 @@ from typing import IO
 
 from grpclab.factors.config import TrialConfig
 from grpclab.load.calls.method import CallSpec
+from grpclab.load.core.allowance import Allowance
 from grpclab.load.core.bounds import Bounds, auto_workers, connections, split
 from grpclab.load.core.traffic import add_counts, read_core_log
 from grpclab.load.worker_messages import Connect, EndWindow, Failed, MeasureWindow, WindowProgress, WorkerAnswer
@@ -93,14 +94,25 @@ class Workers:
             name = f"load worker {index + 1} of {self.count}"
             self._children.append(self._stack.enter_context(self._worker(name, index)))
 
-    def start(self, target: str, call: CallSpec, security: Security, *, tick: Callable[[], None] | None = None) -> None:
+    def start(
+        self,
+        target: str,
+        call: CallSpec,
+        security: Security,
+        allowance: Allowance | None,
+        *,
+        tick: Callable[[], None] | None = None,
+    ) -> None:
         """Connect the workers; `tick` is called now and then meanwhile. Raises TargetError or WorkerError."""
+        ends_at = time.perf_counter() + (0.0 if allowance is None else allowance.time_s)
         for index, (worker, part) in enumerate(zip(self._children, self.parts, strict=True)):
             worker.send(
                 Connect(
                     config=part,
                     target=target,
                     security=security,
+                    allowance=None if allowance is None else allowance.of_worker(index, self.count),
+                    ends_at=ends_at,
                     call=call.of_worker(index, self.count),
                     residence=self._residence,
                     spin=self.spins,

@@ -7,7 +7,8 @@ where nothing is started. Of a kind that another package has registered a target
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator, Mapping
+import dataclasses
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,12 +17,13 @@ from typing import Protocol
 from grpclab.factors.config import ServerConfig
 from grpclab.factors.own import PYTHON, OwnLevels
 from grpclab.servers.process import program
+from grpclab.servers.process.filling import check_arguments
 from grpclab.servers.process.launcher import RunningServer, launch, launch_command
 from grpclab.servers.process.preparation import Surroundings, prepared
 from grpclab.servers.process.readiness import TCP
 from grpclab.servers.target import DEFAULT_START_S, Target
-from grpclab.system import procfs
 from grpclab.system.addresses import host_port, parse
+from grpclab.system.listeners import listening_at
 from grpclab.system.registry import Registry
 
 
@@ -42,6 +44,8 @@ class ServerStart:
     log_path: Path | None = None
     env: Mapping[str, str] | None = None
     timeout_s: float = DEFAULT_START_S
+    alternatives: tuple[Mapping[str, str], ...] = ()
+    """The own factors of other trials of the same target: an application says which of them it does not take."""
 
 
 class TargetKind(Protocol):
@@ -95,7 +99,7 @@ class _Command:
             changes=own.variables,
             cwd=start.target.cwd,
             ready=start.target.ready or TCP,
-            security=start.target.security,
+            security=start.target.security.reread(),
             cpus=start.cpus,
             log_path=start.log_path,
             env=start.env,
@@ -121,7 +125,9 @@ class _Application:
             argument,
             start.config,
             arguments=own.arguments,
+            alternatives=[OwnLevels(other).arguments for other in start.alternatives],
             app_dir=start.target.app_dir,
+            cwd=start.target.cwd,
             python=own.get(PYTHON) or start.target.python,
             cpus=start.cpus,
             log_path=start.log_path,
@@ -144,15 +150,14 @@ class _Address:
 
 @contextlib.contextmanager
 def _running_at(address: str, start: ServerStart) -> Iterator[RunningServer]:
-    _, port = parse(address)
-    log_path = start.log_path or Path()
+    target, log_path = host_port(address), start.log_path or Path()
     yield RunningServer(
         process=None,
-        target=host_port(address),
-        port=port,
-        pids=sorted(procfs.listening_pids(port)),
+        target=target,
+        port=parse(address)[1],
+        pids=listening_at(target),
         log_path=log_path,
-        security=start.target.security,
+        security=start.target.security.reread(),
     )
 
 
@@ -173,11 +178,27 @@ def kind_of(target: Target) -> tuple[TargetKind, str]:
     return TARGETS[target.kind], target.text
 
 
-def check(target: Target, option: str = "") -> None:
-    """Raise UsageError for a target that cannot be started here; `option` is where it was given."""
+Arguments = Mapping[str, Mapping[str, str]]
+"""The levels of ``arg.NAME`` by NAME, in each configuration of a target, the baseline first."""
+
+
+def check(target: Target, option: str = "", configurations: Arguments | None = None) -> None:
+    """Raise UsageError for a target that cannot be started here; `option` is where it was given.
+
+    `configurations` are the arguments of all that it is to be started with.
+    """
     target.check(option)
     kind, argument = kind_of(target)
-    kind.check(argument, option or target.kind)
+    option = option or target.kind
+    if kind is not COMMAND:
+        kind.check(argument, option)
+    first = dict(next(iter((configurations or {}).values()), {}))
+    for name, command in (("prepare", target.prepare), ("cleanup", target.cleanup)):
+        if command:
+            program.require_program(command, name, arguments=first, cwd=target.cwd)
+    if kind is COMMAND:
+        program.words_of(argument, option, arguments=first, cwd=target.cwd)
+        check_arguments((argument, target.prepare, target.cleanup), configurations or {}, option)
 
 
 def start(how: ServerStart) -> AbstractContextManager[RunningServer]:
@@ -205,3 +226,21 @@ def _surrounded(starting: AbstractContextManager[RunningServer], how: ServerStar
         server.prepare_s = times.prepare_s
         yield server
     server.cleanup_s = times.cleanup_s
+
+
+def rehearse(starts: Iterable[ServerStart]) -> None:
+    """Start each application once, under each interpreter and implementation, and stop it again.
+
+    So what it refuses, a level that it does not take among it, is known before anything is measured. Raises UsageError
+    or ServerError.
+    """
+    groups: dict[tuple[object, ...], list[ServerStart]] = {}
+    for how in starts:
+        own = OwnLevels(how.own)
+        if how.target.app:
+            variables = tuple(sorted(own.section("env").items()))
+            key = (how.target, own.get(PYTHON), how.config.implementation, how.config.event_loop, variables)
+            groups.setdefault(key, []).append(how)
+    for first, *others in groups.values():
+        with start(dataclasses.replace(first, alternatives=tuple(other.own for other in others))):
+            pass

@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from grpclab.analysis import Judgement
+from grpclab.analysis.answer_comparison import answers_cell
 from grpclab.factors.config import FACTORS
 from grpclab.factors.levels import Level
 from grpclab.factors.own import is_own
@@ -69,6 +70,7 @@ def row(result: StoredResult) -> dict[str, Level]:
         "errors_by_status": json.dumps(result.errors_by_status),
         "failures": json.dumps([asdict(failure) for failure in result.failures]),
         "notices": json.dumps([asdict(notice) for notice in result.notices]),
+        **({"answers": answers_cell(result.answers, result.answer_fields)} if result.answers else {}),
         "connections_by_process": json.dumps(result.connections_by_process),
         "threads_per_call": json.dumps(result.threads_per_call),
         "syscalls_per_call_by_name": json.dumps(result.syscalls_per_call),

@@ -13,6 +13,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from grpclab.analysis.answer_comparison import answers_differ
+from grpclab.analysis.judgement import Judgement
 from grpclab.analysis.setup import described
 from grpclab.errors import MeasurementError
 from grpclab.factors.channel_args import without_effect
@@ -101,6 +105,8 @@ def compare(
     call: str | None = None,
     data: Any = None,
     data_options: DataOptions | None = None,
+    check: str = "",
+    ignore_fields: Sequence[str] = (),
     metadata: Any = (),
     proto: str | None = None,
     proto_path: Sequence[str] = (),
@@ -139,6 +145,8 @@ def compare(
         call=call,
         data=data,
         data_options=data_options or DataOptions(),
+        check=check,
+        ignore_fields=tuple(ignore_fields),
         metadata=metadata,
         proto=proto,
         proto_path=tuple(proto_path),
@@ -169,5 +177,11 @@ def judge(study: Study) -> CompareResult:
         trials=trials,
         judgement=judgement,
         study=str(study.store.folder),
-        setup=tuple(described(study.plan, study.manifest.servers, study.manifest.versions)),
+        setup=(*described(study.plan, study.manifest.servers, study.manifest.versions), *_answers(trials, judgement)),
     )
+
+
+def _answers(trials: pd.DataFrame, judgement: Judgement) -> list[tuple[str, str]]:
+    """What became of the answers that were kept, as a pair of a term and its text; nothing where none were."""
+    found = answers_differ(trials, judgement.headline.baseline, judgement.headline.candidate)
+    return [("answers", str(found))] if found is not None else []

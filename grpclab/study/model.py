@@ -94,6 +94,8 @@ class StoredResult:
     failures: tuple[StoredFailure, ...] = ()
     connections_by_process: tuple[int, ...]
     goaways: Mapping[str, int] = nothing()
+    answers: Mapping[str, Mapping[str, int]] = nothing()
+    answer_fields: Mapping[str, Mapping[str, str]] = nothing()
     histogram: str = ""
     latency_rows_capped: Json = None
     threads_per_call: Mapping[str, Mapping[str, Json]] = nothing()

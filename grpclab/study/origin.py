@@ -15,6 +15,7 @@ import secrets
 from pathlib import Path
 
 from grpclab.analysis.study_plan import StudyPlan
+from grpclab.factors.own import is_own
 from grpclab.load.calls.metadata import is_reference
 from grpclab.study.model import Manifest
 from grpclab.system.untrusted import read_bytes
@@ -24,20 +25,35 @@ KEY_BYTES = 32
 
 Started = dict[str, dict[str, str | list[str]]]
 """By configuration what is started or opened for it: its command, files, variables. Its JSON is what is sealed."""
+FILE = "@"
+"""The beginning of a request that lies in a file."""
+
+
+OF_THE_TARGET = ("app", "app_dir", "python", "command", "address", "cwd", "ready", "prepare", "cleanup")
+"""Fields of a target that say what is started, imported or loaded."""
+FILES = ("cacert", "cert", "key")
+"""Options of TLS that name files."""
 
 
 def started_by(plan: StudyPlan) -> Started:
-    """What a study's plan starts or opens beside this program."""
+    """What a study's plan starts, imports, opens or sets beside this program."""
     started: Started = {}
     for name, target in plan.subjects.items():
+        data = target.data if isinstance(target.data, str) and target.data.startswith(FILE) else ""
         parts: dict[str, str | list[str]] = {
-            "command": target.command,
+            **{field: str(getattr(target, field)) for field in OF_THE_TARGET},
+            "data": data,
             "proto": target.proto or "",
             "proto_path": list(target.proto_path),
             "metadata": [word for word in target.metadata if is_reference(word)],
+            **{file: str(getattr(target.security, file)) for file in FILES},
         }
         if parts := {key: value for key, value in parts.items() if value}:
             started[name] = parts
+    for configuration in plan.configurations:
+        for factor, level in configuration.settings.items():
+            if is_own(factor):
+                started.setdefault(configuration.name, {})[factor] = str(level)
     return started
 
 

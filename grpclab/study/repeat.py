@@ -157,8 +157,8 @@ def _check(original: Original) -> None:
     if not original.trusted and started_by(plan):
         by_hand = original.manifest.again or "grpclab compare ..."
         raise DesignError(
-            f"{original.source} starts servers by commands, or opens files, of whoever made it: read them, then run"
-            f" them yourself: {printable(by_hand)}"
+            f"{original.source} starts servers, imports applications, sets variables or opens files of whoever made"
+            f" it: read them, then run them yourself: {printable(by_hand)}"
         )
     analyse(pd.DataFrame(), plan)  # what cannot be judged is not worth measuring
 

@@ -35,7 +35,7 @@ from grpclab.study.model import Manifest, StoredResult
 from grpclab.study.parameters import StudyParameters, study_name
 from grpclab.study.store import Store
 from grpclab.study.stored_values import read
-from grpclab.study.target import Subject
+from grpclab.study.target import Subject, rehearse
 from grpclab.study.trial import run_trial
 from grpclab.study.trial_order import variables
 from grpclab.study.trial_progress import Failing, Progress, say
@@ -180,6 +180,7 @@ class Study:
                 for name, why in self.store.set_aside().items():
                     write(f"trial {name} is damaged: {why}; set aside in {self.store.folder / 'damaged'}")
                 missing = self.missing()
+                rehearse(self.subjects, self.plan, [trial.configuration for trial in missing])
                 progress = Progress(total=len(self.trials), stored=len(self.trials) - len(missing), write=write)
                 failing = Failing(valid=len(missing) < len(self.trials))
                 for trial in missing:

@@ -16,7 +16,7 @@ from typing import Any
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level, format_level
-from grpclab.factors.own import is_own
+from grpclab.factors.own import OwnLevels, is_own
 from grpclab.factors.variants import LOAD, VARIANTS
 from grpclab.load.calls.call_options import IN_TURN, DataOptions
 from grpclab.load.calls.metadata import metadata_words, parse_metadata
@@ -55,6 +55,8 @@ class PairOptions:
     call: str | None = None
     data: str | None = None
     data_options: DataOptions = field(default_factory=DataOptions)
+    check: str = ""
+    ignore_fields: Sequence[str] = ()
     metadata: Any = ()
     proto: str | None = None
     proto_path: Sequence[str] = ()
@@ -83,7 +85,10 @@ def pair(a: Given, b: Given, options: PairOptions) -> dict[str, Side]:
         if subject == Subject(target=subject.target):
             subject = _calling(subject, options)
         sides[name] = Side(label=labels[name], config=config.replace({**options.settings, **own}), subject=subject)
-        _check_side(name, sides[name], {*options.settings, *own})
+    for name, made in sides.items():
+        asked = given[name]
+        made.subject.check(asked.option if isinstance(asked, GivenTarget) else "", _arguments(sides, made))
+        _check_side(name, made, {*options.settings, *options.own.get(name, {})})
     check_pair(sides)
     for side in sides.values():
         alike = [other for other in sides.values() if other.subject.target == side.subject.target]
@@ -127,6 +132,8 @@ def _calling(subject: Subject, options: PairOptions) -> Subject:
         data_format=options.data_options.format,
         data_order="" if options.data_options.order == IN_TURN else options.data_options.order,
         data_repeat=options.data_options.repeat,
+        answer_check=options.check,
+        ignore_fields=tuple(options.ignore_fields),
         metadata=metadata_words(options.metadata),
         proto=options.proto,
         proto_path=tuple(options.proto_path),
@@ -140,7 +147,7 @@ def _labels(given: Mapping[str, Given], options: PairOptions) -> dict[str, str]:
     """A short name for each side: the one given, else what it is, and what was set on it alone."""
     asked = [side for side in given.values() if isinstance(side, GivenTarget)]
     for one in asked:
-        targets.check(one.target, one.option)
+        program.plain_words(one.target.command, one.option)
     commands = [redaction.mask_command(side.target.command) for side in asked if side.target.command]
     short = iter(program.labels(commands))
     labels = {}
@@ -182,9 +189,14 @@ def _check(options: PairOptions) -> None:
     parse_metadata(metadata_words(options.metadata))
 
 
+def _arguments(sides: Mapping[str, Side], side: Side) -> dict[str, dict[str, str]]:
+    """The levels of ``arg.NAME`` by NAME, in each of the sides that have the target of this one."""
+    alike = {name: one for name, one in sides.items() if one.subject.target == side.subject.target}
+    return {name: OwnLevels(one.config.own).arguments for name, one in alike.items()}
+
+
 def _check_side(name: str, side: Side, given: Collection[str]) -> None:
     """`given` are the factors that were named for this side, at their defaults or not."""
-    side.subject.check()
     levels = side.config.flat()
     named = {**side.config.differences(TrialConfig()), **{name: levels[name] for name in given if name in levels}}
     if side.subject.target.own:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,10 +23,11 @@ from grpclab.servers.process.filling import check_arguments
 from grpclab.servers.process.launcher import RunningServer
 from grpclab.servers.target import Target
 from grpclab.servers.targets import ServerStart
+from grpclab.system.transport import PLAINTEXT, Security
 from grpclab.text import credentials
 
 if TYPE_CHECKING:
-    from grpclab.analysis.study_plan import StoredTarget
+    from grpclab.analysis.study_plan import StoredTarget, StudyPlan
 
 STORED = ("app", "command", "address", "app_dir", "python", "cwd", "ready", "prepare", "cleanup")
 """The fields of a target that a plan holds. How long one waits for a server is no part of what is measured."""
@@ -51,6 +52,8 @@ class Subject:
     data_format: str = ""
     data_order: str = ""
     data_repeat: bool = False
+    answer_check: str = ""
+    ignore_fields: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.data is not None and not isinstance(self.data, str):  # a manifest keeps it as text
@@ -79,20 +82,25 @@ class Subject:
         """The address of its target; "" for any other."""
         return self.target.address
 
-    def check(self, option: str = "") -> None:
-        """Raise UsageError for a target that cannot be started here, or of which a secret was not stored."""
+    def check(self, option: str = "", configurations: targets.Arguments | None = None) -> None:
+        """Raise UsageError for a target that cannot be started here, or of which a secret was not stored.
+
+        `configurations` are the arguments (``arg.NAME``) of those that it is to be started with, the baseline first.
+        """
         for what, text in (("command", self.command), ("request", self.data or "")):
             if credentials.is_placeholder(text):
                 raise UsageError(f"a secret of the {what} {text} is not stored: give the {what} again, with its value")
         parse_metadata(self.metadata)
         self.data_options  # noqa: B018 (checks them)
-        targets.check(self.target, option)
+        targets.check(self.target, option, configurations)
 
     @classmethod
     def of(cls, planned: StoredTarget) -> Subject:
-        """The subject that a plan holds."""
+        """The subject that a plan holds; files are read when its server is started."""
         return cls(
-            target=Target(**{name: getattr(planned, name) for name in STORED}),
+            target=Target(
+                **{name: getattr(planned, name) for name in STORED}, security=Security.unread(planned.security)
+            ),
             call=planned.call,
             data=planned.data,
             metadata=planned.metadata,
@@ -102,6 +110,8 @@ class Subject:
             data_format=planned.data_format,
             data_order=planned.data_order,
             data_repeat=planned.data_repeat,
+            answer_check=planned.answer_check,
+            ignore_fields=planned.ignore_fields,
         )
 
     def stored(self) -> StoredTarget:
@@ -109,7 +119,8 @@ class Subject:
         from grpclab.analysis.study_plan import StoredTarget  # the parsers of commands must not load the analysis
 
         call = {name: value for name, value in vars(self).items() if name != "target"}
-        return StoredTarget(**call, **{name: getattr(self.target, name) for name in STORED})
+        fields = {name: getattr(self.target, name) for name in STORED}
+        return StoredTarget(**call, **fields, security=self.target.security.options)
 
     def check_factors(self, given: Mapping[str, Level], who: str = "the target") -> None:
         """Raise UsageError for the first of these factors that the target does not have; `who` is called so."""
@@ -140,27 +151,48 @@ class Subject:
         env: Mapping[str, str],
     ) -> AbstractContextManager[RunningServer]:
         """The server, running until the block is left. Raises ServerError."""
-        return targets.start(
-            ServerStart(
-                config=config.server,
-                target=self.target,
-                own=config.own,
-                seed=seed,
-                cpus=cpus,
-                log_path=log_path,
-                env=env,
-                timeout_s=self.target.start_timeout_s,
-            )
+        order = replace(self.order(config), seed=seed, cpus=cpus, log_path=log_path, env=env)
+        return targets.start(order)
+
+    def order(self, config: TrialConfig) -> ServerStart:
+        """The order for the server of a trial, as far as this and the configuration say it."""
+        return ServerStart(
+            config=config.server, target=self.target, own=config.own, timeout_s=self.target.start_timeout_s
         )
 
-    def call_at(self, target: str, config: TrialConfig) -> CallSpec:
-        """What is called at a running server. Raises UsageError or TargetError."""
+    def call_at(
+        self,
+        target: str,
+        config: TrialConfig,
+        security: Security = PLAINTEXT,
+        descriptors: tuple[bytes, ...] = (),
+    ) -> CallSpec:
+        """What is called at a running server, which may have told the `descriptors` of its services.
+
+        Raises UsageError or TargetError.
+        """
         asked = CallRequest(
             name=self.call or None,
             data=self.data,
             options=self.data_options,
+            check=self.answer_check,
             metadata=self.metadata,
             proto=self.proto,
             proto_path=self.proto_path,
+            descriptors=descriptors,
         )
-        return choose_call(target, config, asked)
+        call = choose_call(target, config, asked, security=security)
+        if self.call and call.answer is not None:
+            from grpclab.load.calls.checks import AnswerReader
+
+            AnswerReader(call.answer, self.ignore_fields)  # refuses a field that there is not
+        return replace(call, keeps_answers=bool(self.call))
+
+
+def rehearse(subjects: Mapping[str, Subject], plan: StudyPlan, names: Iterable[str]) -> None:
+    """Start each application of the plan's configurations with these names once. Raises UsageError or ServerError.
+
+    So what cannot be started, or does not take a level, is known before anything is measured.
+    """
+    known = sorted(set(names) & set(subjects))
+    targets.rehearse(subjects[name].order(plan.configuration(name).config) for name in known)

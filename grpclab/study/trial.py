@@ -20,6 +20,7 @@ import psutil
 from grpclab.errors import MeasurementError, WorkerError
 from grpclab.factors.config import TrialConfig
 from grpclab.link.emulation import RunningLink, running_link
+from grpclab.load.calls.method import CallSpec
 from grpclab.load.core import failures
 from grpclab.load.engines.engine import client_settings
 from grpclab.load.generator import DRAIN_S, Generator
@@ -31,6 +32,7 @@ from grpclab.study.trial_result import TrialIdentity, TrialResult, now_text
 from grpclab.system import procfs
 from grpclab.system.environment import CorePlan
 from grpclab.system.interference import LINK, SERVER
+from grpclab.system.listeners import connections_of
 from grpclab.system.temporary import TemporaryFolder
 from grpclab.text import redaction
 
@@ -65,6 +67,7 @@ def run_trial(
                 result.metrics |= result.evidence.metrics
                 result.looks |= result.evidence.others
         result.cleanup_s = server.cleanup_s
+        result.notices += server.notices
         result.valid = not result.invalid_reason
     except MeasurementError as error:
         result.invalid_reason = str(error)
@@ -97,12 +100,18 @@ def _bench_set_up(
             target = link.target
         generator.beside = {SERVER: server.pids, LINK: [link.pid] if link is not None else []}
         with _last_words_of(server):
-            call = _while_alive(server, lambda: subject.call_at(server.target, config))
-            generator.aim(target, security=server.security, call=call)
+            call = _while_alive(server, lambda: _call(subject, server, config))
+            security = server.security.pinned(server.target) if link is not None else server.security
+            generator.aim(target, security=security, call=call)
             generator.start(server.require_alive)
             yield server, generator, link
         if link is not None and not link.alive():
             raise WorkerError("the emulated link died during the trial")
+
+
+def _call(subject: Subject, server: RunningServer, config: TrialConfig) -> CallSpec:
+    """What is called at the server. Raises UsageError or TargetError."""
+    return subject.call_at(server.target, config, server.security, server.descriptors)
 
 
 @contextlib.contextmanager
@@ -154,7 +163,7 @@ def _compare_settings(result: TrialResult, server: RunningServer) -> None:
     The server is asked itself, not through the emulated link.
     """
     said = server_settings(server.target, server.security)
-    result.note_effects(said, client_settings(result.config))
+    result.note_effects(said, client_settings(result.config), threaded=bool(server.threaded))
 
 
 def _note_passed(result: TrialResult, link: RunningLink) -> None:
@@ -193,6 +202,7 @@ def _measure(result: TrialResult, server: RunningServer, generator: Generator, *
     result.threads_per_call = looks["proc"].threads
     result.looks = {name: look for name, look in looks.items() if name not in profile_window.WITH_COLUMNS}
     result.note_run(run, opened[0] if opened else samples[0], closed, samples)
+    result.note_answers(run.answers, generator.call)
     result.metrics |= looks["proc"].metrics
     result.metrics["connections"] = sum(result.connections_by_process)
     result.metrics["server_processes"] = len(server.pids)
@@ -203,7 +213,7 @@ def _connections(server: RunningServer, generator: Generator) -> list[int]:
     """The connections to the server, by its processes; of one that runs by itself, which others may use, ours."""
     if server.process is not None:
         return server.connections(excluding=[os.getpid()])
-    return [procfs.outgoing_connections([*generator.pids, *generator.beside[LINK]], server.port)]
+    return [connections_of([*generator.pids, *generator.beside[LINK]], server.target)]
 
 
 def _why_invalid(result: TrialResult, workers: int) -> str:

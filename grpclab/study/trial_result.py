@@ -16,7 +16,9 @@ from grpclab.factors.channel_args import without_effect
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.http2.peer_settings import PeerSettings
+from grpclab.load.calls.method import CallSpec
 from grpclab.load.core import failures
+from grpclab.load.core.kept_answers import AnswerSample
 from grpclab.load.run import LoadRun
 from grpclab.metrics import completed
 from grpclab.profiling import speedscope
@@ -32,7 +34,9 @@ from grpclab.system.subprocesses import STUDY_VARIABLE, TRIAL_VARIABLE
 
 T = TypeVar("T")
 
-UNWRITTEN = ("prepare_s", "cleanup_s")
+MOST_ANSWER_FIELDS = 500
+"""So many different answers are kept with the hashes of their fields."""
+UNWRITTEN = ("answer_fields", "answers", "cleanup_s", "prepare_s")
 """Fields of result.json that are there only where they say something: earlier versions have none."""
 
 
@@ -79,6 +83,10 @@ class TrialResult:
     """The factors that did not act, each with the reason; before anything was seen by the static rules alone."""
     threads_per_call: dict[str, ThreadUse] = field(default_factory=dict)
     """What the server's threads used for one call, warm-up included, by name."""
+    answers: dict[str, dict[str, int]] = field(default_factory=dict)
+    """By the number of a request: the hashes of the answers that were kept, and how often each came."""
+    answer_fields: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By the hash of an answer: the hashes of its fields."""
     looks: dict[str, Look] = field(default_factory=dict)
     """What the profilers of other packages saw, by name."""
     evidence: profile_window.Evidence = field(default_factory=profile_window.Evidence)
@@ -98,10 +106,13 @@ class TrialResult:
         unknown = effective.unknown_factors(self.subject, self.config.differences(TrialConfig()))
         return {factor: value for factor, value in by_factor.items() if factor not in unknown}
 
-    def note_effects(self, server: PeerSettings, client: PeerSettings) -> None:
-        """Which factors did not take effect, by what both sides advertised."""
+    def note_effects(self, server: PeerSettings, client: PeerSettings, *, threaded: bool = False) -> None:
+        """Which factors did not take effect, by what both sides advertised.
+
+        `threaded`: an application has handlers that run in threads, whatever its server is.
+        """
         self.advertised = {"server": asdict(server), "client": asdict(client)}
-        self.without_effect = self._known(effective.effects(self.config, server, client, hosted=bool(self.subject.app)))
+        self.without_effect = self._known(effective.effects(self.config, server, client, hosted=threaded))
         self.metrics |= effective.as_row(server, client)
 
     def note_run(
@@ -120,6 +131,20 @@ class TrialResult:
             self.metrics |= window.first_success(run)
         self.latency, self.latency_rows_capped = window.latency_frame(run)
         self.timeline = window.timeline_frame(run, samples)
+
+    def note_answers(self, samples: Sequence[AnswerSample], call: CallSpec) -> None:
+        """The hashes of the answers that were kept, without the fields that vary by nature."""
+        if not samples or call.answer is None:
+            return
+        from grpclab.load.calls.checks import AnswerReader
+
+        reader = AnswerReader(call.answer, self.subject.ignore_fields)
+        for sample in samples:
+            answer = reader.read(sample.messages)
+            counts = self.answers.setdefault(str(sample.number), {})
+            counts[answer.digest] = counts.get(answer.digest, 0) + sample.count
+            if len(self.answer_fields) < MOST_ANSWER_FIELDS:
+                self.answer_fields.setdefault(answer.digest, answer.fields)
 
     def stored(self) -> StoredResult:
         """What result.json holds of it."""
@@ -141,6 +166,8 @@ class TrialResult:
             failures=tuple(StoredFailure(**vars(failure)) for failure in self.failures),
             connections_by_process=tuple(self.connections_by_process),
             goaways=self.goaways,
+            answers=self.answers,
+            answer_fields=self.answer_fields,
             histogram=self.histogram,
             latency_rows_capped=self.latency_rows_capped,
             threads_per_call={name: asdict(use) for name, use in self.threads_per_call.items()},
@@ -165,7 +192,9 @@ class TrialResult:
         for name, look in self.looks.items():
             write_json(folder / f"profiler-{name}.json", asdict(look))
         document = asdict(self.stored())
-        write_json(folder / "result.json", {k: v for k, v in document.items() if v is not None or k not in UNWRITTEN})
+        write_json(
+            folder / "result.json", {k: v for k, v in document.items() if v not in (None, {}) or k not in UNWRITTEN}
+        )
 
 
 @functools.cache

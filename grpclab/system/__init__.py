@@ -16,6 +16,7 @@ Each line imports only from those above it::
     optional      libraries that only an extra installs, and the command that installs it
     pacing        waking up at a moment, more precisely than an event loop's timers
     procfs        one process from outside: CPU time, memory, TCP connections
+    listeners     the processes behind a target, and the connections to it
     accounting    the kernel's counts of CPU time, waiting, throttling and pressure, read before and after
     notices       notices for the reader of a figure on how it came about
     interference  the interference with a measurement, from two readings of the counts

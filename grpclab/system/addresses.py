@@ -23,22 +23,28 @@ _SCHEME = re.compile(
 _PLAIN = ("http", "grpc", "tcp", "dns", "passthrough", "ipv4", "ipv6")
 """Schemes behind which ``HOST:PORT`` stands."""
 _TLS = ("https", "grpcs")
+_NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?", re.ASCII)
 UNIX = "unix:"
 """The beginning of a target that is a Unix socket: its path follows."""
 LONGEST_PATH = 107
 """The longest path of a Unix socket, in bytes: what ``sockaddr_un`` holds, without its last zero."""
 
 
-def host_port(text: object) -> str:
-    """The one ``HOST:PORT``, or ``unix:PATH``, that `text` means. Raises UsageError unless it is on this machine."""
-    host, port = parse(text)
+def host_port(text: object, *, remote: bool = False) -> str:
+    """The one ``HOST:PORT``, or ``unix:PATH``, that `text` means. Raises UsageError unless it is on this machine.
+
+    With `remote` it may be on another one, by its name or its address.
+    """
+    host, port = parse(text, remote=remote)
     if host.startswith(UNIX):
         return host
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def parse(text: object) -> tuple[str, int]:
+def parse(text: object, *, remote: bool = False) -> tuple[str, int]:
     """Host and port; the host is ``localhost`` or a loopback address without brackets. Raises UsageError.
+
+    With `remote` it may be any address of one machine, or a name.
 
     A Unix socket is the host ``unix:PATH``, its path absolute, with the port 0.
     """
@@ -60,8 +66,23 @@ def parse(text: object) -> tuple[str, int]:
             return _loopback(ipaddress.IPv6Address(host[1:-1])), port
         return _loopback(ipaddress.IPv4Address(host)), port
     except ValueError:
-        expected = f"an address on this machine ({LOOPBACK}), as localhost:{port}: grpclab loads nothing else"
+        if remote:
+            return _elsewhere(text, host), port
+        expected = f"an address on this machine ({LOOPBACK}), as localhost:{port}: any other needs bench --allow-remote"
         raise refused(text, expected) from None
+
+
+def _elsewhere(text: str, host: str) -> str:
+    """The host on another machine: a name that DNS may know, or an address. Raises UsageError."""
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        if _NAME.fullmatch(host) and not host.rpartition(".")[2].isdigit() and not host.startswith("0x"):
+            return host
+        raise refused(text, "the name or the address of a host, as shop.example.org:443") from None
+    if address.is_multicast or str(address) == "255.255.255.255" or getattr(address, "scope_id", None):
+        raise refused(text, "the address of one machine")
+    return str(address)
 
 
 def _socket_path(text: str, path: str, *, absolute: bool) -> str:

@@ -25,12 +25,12 @@ OPTIONS = (("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0))
 Options = Sequence[tuple[str, int]]
 
 
-def addresses(target: str) -> str:
+def addresses(target: str, remote: Sequence[str] = ()) -> str:
     """The judged addresses of a target in gRPC's notation, of one family: beside IPv6, IPv4 is written as IPv6, too.
 
-    Raises UsageError for a target that is not on this machine.
+    Raises UsageError for a target that is neither on this machine nor among the addresses of `remote`.
     """
-    hosts, port = loopback_target(target)
+    hosts, port = loopback_target(target, remote)
     if hosts[0].startswith(UNIX):
         return UNIX + quote(hosts[0].removeprefix(UNIX))  # a URI, for grpcio
     if not any(":" in host for host in hosts):
@@ -53,7 +53,7 @@ class ChannelRoute:
         Where the server is not verified, it is asked for its certificate, which is then the one that is trusted:
         grpcio has no way to trust any. Raises TargetError where that cannot work.
         """
-        dialled = addresses(target)
+        dialled = addresses(target, security.remote)
         authority = security.authority_at(target)
         if not security.tls:
             return cls(dialled=dialled, credentials=None, options=[("grpc.default_authority", authority)])

@@ -1,7 +1,8 @@
-"""The addresses of a target on this machine: whoever dials takes them from here, each of which was judged.
+"""The addresses of a target: whoever dials takes them from here, each of which was judged.
 
-No name but ``localhost`` is looked up, and a line in ``/etc/hosts`` may point that one elsewhere. So the name is never
-dialled, but its addresses; a connection that is dialled again goes to the same ones.
+No name but ``localhost`` is looked up unless --allow-remote was given, and no resolver is asked for that one: a line in
+``/etc/hosts`` may point it elsewhere, a name server may not. So a name is never dialled, but its addresses; a
+connection that is dialled again goes to the same ones.
 """
 
 from __future__ import annotations
@@ -10,33 +11,64 @@ import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import cast
 
 from grpclab.errors import TargetError
 from grpclab.system.addresses import UNIX, is_loopback, parse, refused
 from grpclab.system.transport import Security
 
+_OTHER_ENGINE = "grpcio trusts no such certificate, use --engine wire, and --proto FILE for the schema"
+HOSTS = Path("/etc/hosts")
 HANDSHAKE_S = 1.0
 """The time in which a server has to complete a handshake."""
 
 
-def loopback_target(text: object) -> tuple[tuple[str, ...], int]:
+def loopback_target(text: object, remote: Sequence[str] = ()) -> tuple[tuple[str, ...], int]:
     """The addresses to dial and the port that `text` means. Raises UsageError unless all are on this machine.
 
-    A Unix socket is the one address ``unix:PATH``, with the port 0.
+    Those of `remote` may be dialled, too: where `text` names another machine, they are its addresses. A Unix socket is
+    the one address ``unix:PATH``, with the port 0.
     """
-    host, port = parse(text)
-    if host != "localhost":
+    host, port = parse(text, remote=bool(remote))
+    if host == "localhost":
+        addresses = in_hosts_file(host)
+        if outside := [one for one in addresses if not is_loopback(one) and one not in remote]:
+            expected = f"an address on this machine, as 127.0.0.1:{port}: localhost is {', '.join(outside)} here"
+            raise refused(text, f"{expected} (see {HOSTS})")
+        return addresses or ("127.0.0.1", "::1"), port  # RFC 6761, 6.3: localhost is loopback where no file knows it
+    if host.startswith(UNIX) or is_loopback(host):
         return (host,), port
-    addresses = _resolved(host)
-    if outside := [address for address in addresses if not is_loopback(address)]:
-        expected = f"an address on this machine, as 127.0.0.1:{port}: localhost is {', '.join(outside)} here"
-        raise refused(text, f"{expected} (see /etc/hosts)")
-    return addresses or ("127.0.0.1", "::1"), port  # RFC 6761, 6.3: localhost is loopback where no resolver knows it
+    return tuple(remote), port
+
+
+def addresses_elsewhere(text: object) -> tuple[str, ...]:
+    """The addresses off this machine that `text` stands for, to be asked for leave; none where it is on this machine.
+
+    Raises UsageError for a name that no resolver knows.
+    """
+    host, _ = parse(text, remote=True)
+    if host.startswith(UNIX):
+        return ()
+    found = in_hosts_file(host) if host == "localhost" else _resolved(host)
+    if not found and host != "localhost":
+        raise refused(text, f"a name that can be resolved: nobody here knows {host}")
+    return tuple(address for address in found if not is_loopback(address))
+
+
+def in_hosts_file(name: str) -> tuple[str, ...]:
+    """The addresses of a name in the file of hosts, IPv4 first; none where it has none."""
+    try:
+        lines = HOSTS.read_text(errors="replace").splitlines()
+    except OSError:
+        return ()
+    words = [line.partition("#")[0].split() for line in lines]
+    addresses = dict.fromkeys(address for address, *names in filter(None, words) if name in map(str.lower, names))
+    return tuple(sorted(addresses, key=lambda address: ":" in address))
 
 
 def _resolved(name: str) -> tuple[str, ...]:
-    """The addresses of a name on this machine, IPv4 first; none where it is not known."""
+    """The addresses of a name or an address, IPv4 first; none where it is not known."""
     try:
         answers = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except OSError:
@@ -74,7 +106,7 @@ def presented(target: str, security: Security) -> tuple[bytes, str]:
 
     Raises TargetError where it presents none, or one that nobody can trust, because it has expired or has no name.
     """
-    hosts, port = loopback_target(target)
+    hosts, port = loopback_target(target, security.remote)
     try:
         with (
             open_connection(hosts, port, timeout_s=HANDSHAKE_S) as plain,
@@ -91,13 +123,13 @@ def presented(target: str, security: Security) -> tuple[bytes, str]:
         with open_connection(hosts, port, timeout_s=HANDSHAKE_S) as plain, trusting.wrap_socket(plain) as connection:
             details = connection.getpeercert()
     except ssl.SSLCertVerificationError as error:
-        why = f"{error.verify_message}: grpcio trusts no such certificate, use engine wire"
+        why = f"{error.verify_message}: {_OTHER_ENGINE}"
         raise TargetError(f"the certificate of the server at {target} cannot be used unchecked, {why}") from None
     except OSError as error:
         raise TargetError(f"no TLS connection to the server at {target}: {error}") from None
     held = cast("tuple[tuple[str, str], ...]", (details or {}).get("subjectAltName", ()))
     names = [name for kind, name in held if kind in ("DNS", "IP Address")]
     if not names:
-        why = "it holds no name: grpcio trusts no such certificate, use engine wire"
+        why = f"it holds no name: {_OTHER_ENGINE}"
         raise TargetError(f"the certificate of the server at {target} cannot be used unchecked, {why}")
     return pem, names[0].replace("*", "any", 1)

@@ -11,7 +11,7 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +31,7 @@ _CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 
 @dataclass(frozen=True, kw_only=True)
 class SecurityOptions:
-    """The security of connections as a user says it. Files by their paths; no secret is in it."""
+    """The security of connections as a user says it. Files by their whole paths; no secret is in it."""
 
     tls: bool = False
     cacert: str = ""
@@ -58,6 +58,8 @@ class Security:
     """The pseudo-header ``:authority`` of calls, where it is not the server's name or the target."""
     verify: bool = True
     """Whether the server's certificate is checked at all."""
+    remote: tuple[str, ...] = ()
+    """The addresses off this machine that may be dialled, as numbers: those for which --allow-remote was given."""
     options: SecurityOptions = SecurityOptions()
     """What the user said, for what is stored."""
 
@@ -68,6 +70,27 @@ class Security:
     def server_name_at(self, target: str) -> str:
         """The name, or the address, that the certificate of the server at a target has to hold."""
         return self.server_name or host_of(self.authority_at(target))
+
+    def pinned(self, target: str) -> Security:
+        """The same towards the server at `target` on another way to it: the names stay those of the target."""
+        if not self.tls:
+            return self
+        return replace(self, authority=self.authority_at(target), server_name=self.server_name_at(target))
+
+    @classmethod
+    def unread(cls, options: SecurityOptions) -> Security:
+        """What a stored study says, before :meth:`reread`: no file is opened."""
+        return cls(
+            tls=bool(options.tls or options.cacert or options.cert or options.insecure_skip_verify),
+            server_name=options.server_name,
+            authority=options.authority,
+            verify=not options.insecure_skip_verify,
+            options=options,
+        )
+
+    def reread(self) -> Security:
+        """The same with the files that the user named read again. Raises UsageError."""
+        return self if self.options == SecurityOptions() else security_of(**vars(self.options))
 
     def context(self) -> ssl.SSLContext:
         """A client's context for TLS with ALPN ``h2``, as this says."""
@@ -131,9 +154,9 @@ def security_of(
         verify=not insecure_skip_verify,
         options=SecurityOptions(
             tls=tls,
-            cacert=cacert,
-            cert=cert,
-            key=key,
+            cacert=_whole(cacert),
+            cert=_whole(cert),
+            key=_whole(key),
             server_name=server_name,
             authority=authority,
             insecure_skip_verify=insecure_skip_verify,
@@ -142,6 +165,11 @@ def security_of(
     if security.tls:
         _check(security, dashes)
     return security
+
+
+def _whole(path: str) -> str:
+    """The path of a file for whoever reads it again, wherever that works; nothing for none."""
+    return str(Path(path).expanduser().absolute()) if path else ""
 
 
 def _read(option: str, path: str) -> bytes:

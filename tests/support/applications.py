@@ -178,7 +178,7 @@ def ask_at_once(
 ) -> list[dict[str, Any]]:
     """What it says to each of so many calls that are made at once."""
     with open_channel(server.target, security=server.security) as channel:
-        call = channel.unary_unary(f"/{service}/Tell")
+        call: Any = channel.unary_unary(f"/{service}/Tell")
         request = bytes([0x08, id_]) if id_ else b""
         answers: list[Any] = [call.future(request, timeout=20) for _ in range(calls)]
         return [

@@ -58,6 +58,23 @@ def changed_go_program(
     return program
 
 
+def own_go_program(name: str, source: str, needs: tuple[str, ...]) -> Path:
+    """The same for a program of ours in one file; `needs` are the modules that it is built with."""
+    folder = _cache() / "own" / name
+    program, main = folder / "bin" / name, folder / "source" / "main.go"
+    module = f"module {name}\ngo 1.21\nrequire (\n" + "\n".join(needs) + "\n)\n"
+    built_from = folder / "built.txt"
+    if program.exists() and built_from.exists() and built_from.read_text() == module + source:
+        return program
+    shutil.rmtree(folder, ignore_errors=True)
+    main.parent.mkdir(parents=True)
+    main.write_text(source)
+    (main.parent / "go.mod").write_text(module)
+    _go(main.parent, folder / "bin", "install", ".")
+    built_from.write_text(module + source)
+    return program
+
+
 def _cache() -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return Path(os.environ.get("GRPCLAB_GO_PROGRAMS") or cache / "grpclab-tests")

@@ -22,7 +22,7 @@ from grpclab.load.calls.schema import from_file
 from grpclab.servers.reference.protocol import ReferenceProtocol, ServerContext
 from grpclab.servers.reference.service import ServerCall, Service
 from grpclab.servers.reference.spec import ReferenceSpec
-from tests.support.go_programs import go_program
+from tests.support.go_programs import go_program, own_go_program
 from tests.support.http2_server_help import WatchingServer, respond
 
 PROTO = Path(__file__).parent / "interop.proto"
@@ -146,6 +146,42 @@ async def serving() -> AsyncIterator[tuple[TestService, int]]:
         server.close()
         for peer in list(context.protocols):
             peer.abort()
+
+
+TUNED_SERVER = """
+package main
+
+import (
+	"flag"
+	"fmt"
+	"log"
+	"net"
+	"os"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/interop"
+	testgrpc "google.golang.org/grpc/interop/grpc_testing"
+)
+
+func main() {
+	port := flag.Int("port", 0, "")
+	workers := flag.Uint("workers", 0, "goroutines that are kept for calls")
+	flag.Parse()
+	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", *port))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("GOMAXPROCS=%s workers=%d\\n", os.Getenv("GOMAXPROCS"), *workers)
+	server := grpc.NewServer(grpc.NumStreamWorkers(uint32(*workers)))
+	testgrpc.RegisterTestServiceServer(server, interop.NewTestServer())
+	log.Fatal(server.Serve(listener))
+}
+"""
+
+
+def tuned_go_server() -> Path:
+    """A server of the same service in Go, which takes ``-port`` and, as a factor, ``-workers``."""
+    return own_go_program("tuned", TUNED_SERVER, (f"google.golang.org/grpc {GO_VERSION}",))
 
 
 @contextlib.contextmanager

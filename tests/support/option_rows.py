@@ -87,6 +87,10 @@ CALL_ROWS: dict[str, list[Row]] = {
         Acts(words="--data-repeat", proof="call.options", after=CALL),
         Refused(words="--data-repeat", where="add --call"),
     ],
+    "check": [
+        Acts(words="--check reply.x>0", proof="call.check", after=CALL),
+        Refused(words="--check reply.x>0", where="add --call"),
+    ],
     "protoset": [
         Acts(words="--protoset a.binpb", proof="call.proto", after=CALL),
         Refused(words="--protoset a.binpb", where="add --call"),
@@ -134,6 +138,24 @@ SECURITY_ROWS: dict[str, list[Row]] = {
     ],
     "authority": [Acts(words="--authority shop", proof="security.authority")],
     "insecure_skip_verify": [Acts(words="--insecure-skip-verify", proof="security.verify")],
+}
+
+
+CEILINGS = "--max-rate 9 --max-calls 9 --max-time 9"
+REMOTE_ROWS: dict[str, list[Row]] = {
+    "allow_remote": [
+        Acts(words=f"--allow-remote {CEILINGS}", proof="allowance.calls"),
+        Refused(words="--allow-remote", where="add --max-rate, --max-calls, --max-time"),
+        Refused(words="--allow-remote --max-rate 9 --max-time 9", where="add --max-calls"),
+    ],
+    **{
+        option.replace("-", "_"): [
+            Acts(words=f"--{option} 8", proof=f"allowance.{field}", after=f"--allow-remote {CEILINGS}"),
+            Refused(words=f"--{option} 9", where=f"invalid --{option}=9: expected --allow-remote with it"),
+            Refused(words=f"--{option} 0 --allow-remote", where="invalid" if option == "max-calls" else "add"),
+        ]
+        for option, field in (("max-rate", "rate_rps"), ("max-calls", "calls"), ("max-time", "time_s"))
+    },
 }
 
 
@@ -215,6 +237,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "target": [Acts(words="localhost:7", proof="target")],
         **CALL_ROWS,
         **SECURITY_ROWS,
+        **REMOTE_ROWS,
         "connect_timeout": [Acts(words="--connect-timeout 7", proof="connect_timeout_s")],
         **LOAD_ROWS,
         "arrival": [
@@ -345,6 +368,32 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Refused(words=f"{STORED} --start-timeout 7", where=NOT_STORED),
         ],
         **in_compare(CALL_ROWS),
+        **{
+            option: [
+                Acts(
+                    words=f"--{option.replace('_', '-')} {word}".strip(),
+                    proof="b.security",
+                    after=f"{COMMANDS} {with_}",
+                ),
+                Refused(words=f"basic basic --{option.replace('_', '-')} {word} {with_}".strip(), where="server.tls"),
+                Refused(words=f"{STORED} --{option.replace('_', '-')} {word} {with_}".strip(), where=NOT_STORED),
+            ]
+            for option, word, with_ in (
+                ("tls", "", ""),
+                ("cacert", "ca.pem", ""),
+                ("cert", "client.pem --key client.key", ""),
+                ("key", "client.key --cert client.pem", ""),
+                ("server_name", "shop", "--tls"),
+                ("authority", "shop", ""),
+                ("insecure_skip_verify", "", ""),
+            )
+        },
+        "ignore_fields": [
+            Acts(words="--ignore-fields time,id", proof="b.call.ignore_fields", after=f"basic optimized {CALL}"),
+            Refused(words="basic optimized --ignore-fields time", where="add --call"),
+            Refused(words=f"basic optimized {CALL} --ignore-fields time,,", where="separated by commas"),
+            Refused(words=f"{STORED} --ignore-fields time", where=NOT_STORED),
+        ],
         **in_compare(LOAD_ROWS),
         "blocks": [
             Acts(words="--blocks 7", proof="blocks", after="basic basic"),

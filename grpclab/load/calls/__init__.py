@@ -2,11 +2,11 @@
 
 Each line imports only from those above it::
 
+    call_options  the options of requests and of answers, as a plan stores them
     payloads     the requests of a call, encoded once into one file that every worker maps
     descriptors  files of descriptors, from whatever source: completed by protobuf's own, checked, put into a pool
     metadata     Metadata: from words or Python values to the pairs that go over the wire
     protofile    A ``.proto`` file and what it imports, made into descriptors by protoc
-    call_options  the options of requests and of answers, as a plan stores them
     templates    values that differ from call to call: {{.RequestNumber}}, {{newUUID}} and their like
     request      what a request says before its type is known: JSON text or Python values, read into one tree
     scalars      single values of the JSON mapping of protobuf
@@ -14,5 +14,7 @@ Each line imports only from those above it::
     fields       what a descriptor says of a field that matters to its JSON
     encoding     from the tree of a request to the bytes of its message, by the JSON mapping of protobuf
     request_data  the requests of a call, read from JSON, lines of JSON, CSV, messages or Python
+    checks       what is looked for in an answer: a check by an expression, and what of it may vary
     method       what a generator calls: the path, the request encoded once, and what goes with it
+    answer_watch  the answers that an engine looks into
 """

@@ -14,6 +14,14 @@ _SUFFIXES: Final = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".bin"
 
 
 @dataclass(frozen=True, kw_only=True)
+class AnswerKind:
+    """The type of a method's answers: its name, and the files that define it, as serialized FileDescriptorProtos."""
+
+    name: str
+    files: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class DataOptions:
     """How requests are read and sent.
 

@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from graphlib import CycleError, TopologicalSorter
 
+from google.protobuf.descriptor import Descriptor, FileDescriptor
 from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 
+from grpclab.load.calls.call_options import AnswerKind
 from grpclab.text.printable import printable
 
 Files = dict[str, FileDescriptorProto]
@@ -199,3 +201,17 @@ def _undefined(files: Files) -> set[str]:
     return {name for file in files.values() for name in _used(file)} - {
         name for file in files.values() for name in _types(file)
     }
+
+
+def answer_kind(kind: Descriptor) -> AnswerKind:
+    """The type of a method's answers with the files that define it."""
+    files: dict[str, bytes] = {}
+
+    def add(file: FileDescriptor) -> None:
+        if file.name not in files:
+            for dependency in file.dependencies:
+                add(dependency)
+            files[file.name] = file.serialized_pb
+
+    add(kind.file)
+    return AnswerKind(name=kind.full_name, files=tuple(files.values()))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 from grpclab.errors import UsageError
 from grpclab.factors.config import LoadConfig
 from grpclab.http2.messages import prefixed
-from grpclab.load.calls.call_options import DataOptions
+from grpclab.load.calls.call_options import AnswerKind, DataOptions
 from grpclab.load.calls.metadata import Pairs, for_grpcio
 from grpclab.load.calls.payloads import Payloads
 from grpclab.load.calls.templates import TemplateValues
@@ -41,12 +41,17 @@ class CallSpec:
     metadata: Pairs = ()
     payloads: Payloads | None = None
     """All requests, where there are many; `payload` is the first of them."""
+    keeps_answers: bool = False
+    """Keep a sample of the answers (:mod:`grpclab.load.core.kept_answers`)."""
+    check: str = ""
+    """The expression that each answer has to pass; "" for none."""
+    answer: AnswerKind | None = field(default=None, compare=False, repr=False)
+    """The type of the answers, where it is known."""
 
     def of_worker(self, worker: int, workers: int) -> CallSpec:
         """The call with one worker's share of the requests."""
-        if self.payloads is None:
-            return self
-        return replace(self, payloads=self.payloads.of_worker(worker, workers))
+        payloads = None if self.payloads is None else self.payloads.of_worker(worker, workers)
+        return replace(self, payloads=payloads, answer=self.answer if self.check else None)
 
     def messages(self, *, prefix: bool) -> Iterator[bytes]:
         """The requests in the order in which they are sent, without end, with or without gRPC's prefix."""
@@ -84,6 +89,7 @@ def find_call(
     metadata: Pairs = (),
     proto: str | Path | None = None,
     proto_paths: Sequence[str | Path] = (),
+    descriptors: tuple[bytes, ...] = (),
     security: Security = PLAINTEXT,
     timeout_s: float = REFLECTION_TIMEOUT_S,
     options: DataOptions = DataOptions(),  # noqa: B008 (a frozen value)
@@ -95,19 +101,23 @@ def find_call(
     `data` may hold many requests: see :mod:`grpclab.load.calls.request_data`. Of requests that differ from call to call
     `planned` are made, for so many `callers`.
 
-    The schema comes from the reflection of the server at `target`, in a request with the same metadata, or from
-    `proto`: see :mod:`grpclab.load.calls.schema`. Raises UsageError, TargetError where nothing answers within
-    `timeout_s`, and MissingDependencyError where a ``.proto`` file is given but no compiler is installed.
+    The schema comes from `descriptors`, serialized FileDescriptorProtos, or from the file `proto`, else from the
+    reflection of the server at `target`, in a request with the same metadata: see :mod:`grpclab.load.calls.schema`.
+    Raises UsageError, TargetError where nothing answers within `timeout_s`, and MissingDependencyError where a
+    ``.proto`` file is given but no compiler is installed.
     """
     # Imported here: a worker reads a CallSpec, and the wire engine needs neither grpc nor protobuf.
     from grpclab.load.calls import schema
+    from grpclab.load.calls.descriptors import answer_kind
     from grpclab.load.calls.request_data import encoded, symbols_in
 
     service, method = _split(name)
     symbols = symbols_in(data, options)
-    if proto is None:
+    if proto is None and descriptors:
+        types = schema.from_descriptors(descriptors)
+    elif proto is None:
         types = schema.from_server(
-            host_port(target),
+            host_port(target, remote=bool(security.remote)),
             service,
             method,
             types=symbols,
@@ -130,6 +140,7 @@ def find_call(
         path=f"/{service}/{method}",
         payload=requests if isinstance(requests, bytes) else requests.message(0),
         payloads=many,
+        answer=answer_kind(descriptor.output_type),
         server_streaming=descriptor.server_streaming,
         metadata=metadata,
     )

@@ -231,6 +231,20 @@ class _Reflection:
 # ---- from a file ---------------------------------------------------------------------------------------------
 
 
+def from_descriptors(descriptors: Iterable[bytes]) -> Schema:
+    """The files that an application told of itself, serialized. Raises UsageError."""
+    files: Files = {}
+    source = "the application"
+    try:
+        add_once(files, (FileDescriptorProto.FromString(content) for content in descriptors))
+        services = sorted(f"{f.package}.{s.name}".removeprefix(".") for f in files.values() for s in f.service)
+        complete(files)
+        pool = pool_of(files)
+    except (DecodeError, UnusableError) as error:
+        raise UsageError(f"the schema of {source} cannot be used: {error}; give --proto FILE") from None
+    return Schema(pool=pool, services=tuple(services), source=source)
+
+
 def from_file(path: Path, include: Sequence[Path] = ()) -> Schema:
     """The files of a ``.proto`` file and its imports; any other name is that of a serialized FileDescriptorSet.
 

@@ -2,11 +2,13 @@
 
 Each line imports only from those above it::
 
+    kept_answers   the answers that are kept of a load
     failures       why calls failed, in the words of the server or of the engine
     running        what a window shows while it runs
     recorder       what happened to each call
     arrivals       when the calls of an open loop are due
     gate           when a call may start: warm-up, the measured window, and its end
+    allowance      what may be sent to a server on another machine at most, and how much of that is left
     bounds         how a load is divided over its workers, and when its window opens and closes
     worker_window  the measured window of one worker: which calls are its own, when it ended, and its throughput
     summary        from the record of calls to figures: throughput, percentiles, histogram, timeline

@@ -32,6 +32,8 @@ class Gate:
     """The moment at which the window was ended before its time."""
     ran_out_at: float | None = None
     """The moment at which a call wanted a request, and none was left (:class:`SuppliedGate`)."""
+    ceiling: str = ""
+    """The ceiling that was reached then, where it was not for want of a request."""
 
     def admit(self, now: float) -> bool:
         """Return whether a call may start at `now`; counts it if it belongs to the window."""

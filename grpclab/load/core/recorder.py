@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from grpclab.errors import StorageError
 from grpclab.load.core.failures import FailureLog
+from grpclab.load.core.kept_answers import AnswerLog
 from grpclab.load.core.running import Tally
 from grpclab.status import NOT_ENDED, OK
 
@@ -125,6 +126,8 @@ class Recorder:
         """The reason why records cannot be written; calls are only counted from then on."""
         self.encodings: dict[str, int] = {}
         """Successful calls of the window whose answers were compressed, by encoding."""
+        self.answers = AnswerLog()
+        """The answers that are kept, those of the warm-up included."""
         self.unsent = 0
         """Calls of :meth:`never_sent`."""
         self.tally = Tally() if tally is None else tally

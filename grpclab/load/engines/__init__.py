@@ -5,6 +5,7 @@ Each line imports only from those above it::
     engine               what an engine is: its two loops, what it counts, and how a worker makes one
     backoff              how long a client without a connection waits between two attempts: the same in both engines
     loops                a closed and an open loop over calls that are awaited
+    grpcio_messages      the messages of engine `grpcio`: our greeter's as objects, any other's as bytes
     grpcio               engine `grpcio`
     connection_settings  how the connections of engine `wire` are dialled, and what each of them says first
     http2_protocol       one transport with its HTTP/2 connection: where the hot path of engine `wire` begins

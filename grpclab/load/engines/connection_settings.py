@@ -52,7 +52,7 @@ def connection_settings(
     watch: Callable[[Any], None] | None = None,
 ) -> ConnectionSettings:
     """Return the settings of this client's connections, whose calls `watch` is told of. Raises UsageError."""
-    addresses, port = loopback_target(target)
+    addresses, port = loopback_target(target, security.remote)
     tls = security.context() if security.tls else None
     request = Request(
         path=call.path,
@@ -70,7 +70,7 @@ def connection_settings(
 
     kind: Callable[..., ClientConnection] = ClientConnection
     if call.payloads is not None or watch is not None:  # of all connections together, in order
-        kind = partial(SequenceConnection, requests=call.messages(prefix=True), watch=watch)
+        kind = partial(SequenceConnection, requests=call.messages(prefix=True), remember=client.resend, watch=watch)
 
     def connection() -> ClientConnection:
         return kind(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -12,25 +11,26 @@ from typing import Any
 
 import grpc
 import grpc.aio
-from google.protobuf.message import DecodeError
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
 from grpclab.errors import TargetError
 from grpclab.factors.channel_args import client_args
 from grpclab.factors.config import TrialConfig
-from grpclab.generated import greet_pb2
 from grpclab.http2.headers import RESIDENCE_HEADER
 from grpclab.http2.messages import DEADLINE_EXCEEDED, OK, UNAVAILABLE, UNIMPLEMENTED, UNKNOWN
 from grpclab.http2.peer_settings import PeerSettings
-from grpclab.load.calls.method import GREETER, CallSpec
+from grpclab.load.calls.answer_watch import AnswerWatch
+from grpclab.load.calls.method import CallSpec
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder
 from grpclab.load.core.traffic import Traffic, channelz_channels, channelz_connections, channelz_pings
 from grpclab.load.engines.backoff import Backoff
 from grpclab.load.engines.engine import Counters
+from grpclab.load.engines.grpcio_messages import MOST_KEPT, messages_of, method_of, requests_of
 from grpclab.load.engines.loops import Caller, CallFunction, Clock, OpenLoop
 from grpclab.load.peer_probe import channel_settings
 from grpclab.load.reachability import connected, look
+from grpclab.status import WRONG_ANSWER
 from grpclab.system.channels import ChannelRoute, open_aio_channel
 from grpclab.system.pacing import Pacer
 from grpclab.system.transport import Security
@@ -67,7 +67,8 @@ class GrpcioEngine:
         self._security = security
         self._route = ChannelRoute.to(target, security) if security.verify else None
         self._spec = call
-        self._requests = _requests(call)
+        self._requests = requests_of(call)
+        self._answers = AnswerWatch(call)
         self._residence = residence
         self._clock = clock
         self._options = client_args(config.client)
@@ -246,7 +247,7 @@ class GrpcioEngine:
         return make
 
     def _kept_call(self, channel: grpc.aio.Channel, line: _Line) -> CallFunction:
-        method, requests = self._method(channel), self._requests
+        method, requests = method_of(channel, self._spec), self._requests
         metadata, deadline_s = self._spec.grpcio_metadata or None, self._config.client.deadline_s
         streaming, reconnects = self._spec.server_streaming, bool(self._channels)
 
@@ -258,14 +259,23 @@ class GrpcioEngine:
                     text = f"not even sent within {deadline_s:g} s"
                     recorder.failures.note(DEADLINE_EXCEEDED, text, start_s, self._clock())
                     return DEADLINE_EXCEEDED, math.nan
+            number = self._answers.next() if self._answers.active else None
+            kept: list[Any] | None = None if number is None else []
             call = method(next(requests), timeout=left_s, metadata=metadata)
             residence_s, status = math.nan, OK
             try:
                 if streaming:
-                    await self._read(call, start_s, recorder)
-                elif await call is None:  # "Response cardinality violation": doc/statuscodes.md
+                    await self._read(call, start_s, recorder, kept)
+                elif (answer := await call) is None:  # "Response cardinality violation": doc/statuscodes.md
                     status = UNIMPLEMENTED
                     recorder.failures.note(status, "0 messages in a unary answer", start_s, self._clock())
+                elif kept is not None:
+                    kept.append(answer)
+                if number is not None and status == OK:
+                    fault = self._answers.look(number, messages_of(kept), recorder.answers)
+                    if fault:
+                        status = WRONG_ANSWER
+                        recorder.failures.note(status, fault, start_s, self._clock())
                 if self._residence:
                     residence_s = _residence(await call.trailing_metadata())
             except grpc.aio.AioRpcError as error:
@@ -295,46 +305,15 @@ class GrpcioEngine:
                 await line.up.wait()
         return None if deadline_s is None else deadline_s - (self._clock() - begun)
 
-    def _method(self, channel: grpc.aio.Channel) -> Any:
-        """Return the method: our greeter's takes messages, as in a Python client, any other's bytes.
-
-        An answer that cannot be parsed counts as one in either case, as engine `wire` has it.
-        """
-        spec = self._spec
-        shape = channel.unary_stream if spec.server_streaming else channel.unary_unary
-        if not _is_greeting(spec):
-            return shape(spec.path)
-        kind = greet_pb2.HelloRequest
-        return shape(spec.path, request_serializer=kind.SerializeToString, response_deserializer=_parsed)
-
-    async def _read(self, call: Any, start_s: float, recorder: Recorder) -> None:
+    async def _read(self, call: Any, start_s: float, recorder: Recorder, kept: list[Any] | None) -> None:
         """Read all messages of a stream, and record the time of each."""
         previous_s = 0.0
-        async for _ in call:
+        async for message in call:
             now = self._clock()
             recorder.message(now, previous_s, start_s)
             previous_s = now
-
-
-def _is_greeting(call: CallSpec) -> bool:
-    return call.path in (f"{GREETER}SayHello", f"{GREETER}SayHelloStream")
-
-
-def _requests(call: CallSpec) -> Iterator[Any]:
-    """The requests without end: our greeter's as messages, any other's as bytes."""
-    if not _is_greeting(call):
-        return call.messages(prefix=False)
-    if call.payloads is None:
-        return itertools.repeat(greet_pb2.HelloRequest.FromString(call.payload))
-    return map(greet_pb2.HelloRequest.FromString, call.messages(prefix=False))
-
-
-def _parsed(answer: bytes | None) -> Any:
-    """The greeter's answer; None where there was none."""
-    try:
-        return answer if answer is None else greet_pb2.HelloResponse.FromString(answer)
-    except DecodeError:
-        return answer
+            if kept is not None and len(kept) <= MOST_KEPT:
+                kept.append(message)
 
 
 def _nothing() -> None:

@@ -17,9 +17,10 @@ from collections.abc import Callable, Iterator
 
 from grpclab.factors.config import ClientConfig, TrialConfig
 from grpclab.http2 import frames
-from grpclab.http2.headers import RESIDENCE_HEADER, HeaderList
+from grpclab.http2.headers import residence_s
 from grpclab.http2.messages import CANCELLED, DEADLINE_EXCEEDED, error_details
 from grpclab.http2.peer_settings import PeerSettings, PeerSettingsReader
+from grpclab.load.calls.answer_watch import AnswerWatch
 from grpclab.load.calls.method import CallSpec, greeting
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder
@@ -63,10 +64,11 @@ class WireEngine:
         self._clock = clock
         self._residence = residence
         self._streaming = call.server_streaming
+        self._answers = AnswerWatch(call)
         self._single = config.client.pooling == "per_call"
         self._look_every_s = _look_every_s(config.client)
         self._pool = ConnectionPool(
-            connection_settings(config.client, target, security, call),
+            connection_settings(config.client, target, security, call, watch=self._answers.watch),
             self.counters,
             size=config.client.connections if config.client.pooling == "pool" else 1,
             attach=self._listen,
@@ -191,15 +193,18 @@ class WireEngine:
             call.status = DEADLINE_EXCEEDED
         self._recorder.failures.note(call.status, call.text, call.started, now, error_details(call.trailers))
 
-    def _with_residence(self, handle: Handler) -> Handler:
-        """Wrap `handle`: note the reference server's own account of each call first."""
+    def _looking(self, handle: Handler) -> Handler:
+        """Wrap `handle`: look into the answers first, and note the reference server's own account of each call."""
 
-        def noted(connection: ReconnectingConnection, ended: list[WireCall]) -> None:
-            for call in ended:
-                self._recorder.residence(_residence_s(call.trailers))
+        def looked(connection: ReconnectingConnection, ended: list[WireCall]) -> None:
+            if self._answers.active:
+                self._answers.end(ended, self._recorder.answers)
+            if self._residence:
+                for call in ended:
+                    self._recorder.residence(residence_s(call.trailers))
             handle(connection, ended)
 
-        return noted
+        return looked
 
     def _note_messages(self, calls: list[WireCall]) -> None:
         """Record the time from one message of a stream to the next."""
@@ -265,7 +270,7 @@ class WireEngine:
     def _window(self, gate: Gate, recorder: Recorder, handle: Handler) -> Iterator[asyncio.Future[None]]:
         """Serve this window until its last call has ended, when the future is done."""
         self._gate, self._recorder, self._running = gate, recorder, 0
-        self._handle = self._with_residence(handle) if self._residence else handle
+        self._handle = self._looking(handle) if self._residence or self._answers.active else handle
         self._finished = asyncio.get_running_loop().create_future()
         for connection in self._pool.connections:
             self._listen(connection)
@@ -346,11 +351,3 @@ def _look_every_s(client: ClientConfig) -> float:
     """A fiftieth of the shortest time that is to be kept, in steps of a millisecond at least."""
     times_s = (client.deadline_s, client.keepalive_s, client.keepalive_timeout_s)
     return max(0.001, min([0.05, *(seconds / 50 for seconds in times_s if seconds is not None)]))
-
-
-def _residence_s(trailers: HeaderList) -> float:
-    """The seconds inside the server from the reference server's trailers; NaN from any other server."""
-    for name, value in reversed(trailers):  # there it is the last
-        if name == RESIDENCE_HEADER and value.isascii() and value.isdigit() and len(value) < 20:
-            return int(value) * 1e-9
-    return math.nan

@@ -30,6 +30,7 @@ from grpclab.servers.hosting import host
 from grpclab.servers.process.health import health_status
 from grpclab.servers.process.launcher import COMMAND_TIMEOUT_S, RunningServer, launched
 from grpclab.servers.process.program import ServerProgram
+from grpclab.system.notices import Notice
 from grpclab.system.temporary import TemporaryFolder
 from grpclab.system.transport import PLAINTEXT, Security
 
@@ -44,6 +45,7 @@ END_TIMEOUT_S = 14.0
 
 _APPLICATION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 log = logging.getLogger("grpclab.serve")
+_told: set[Notice] = set()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,17 +177,26 @@ def launch_application(
         if server.own_health:
             server.health = health_status(server.target, security)
             if server.health not in ("SERVING", "UNIMPLEMENTED"):
-                log.warning("the health service of %s says %s", app, server.health)
+                _note(server, "health", f"the health service of {app} says {server.health}")
         yield server
         server.stop()
         if server.trouble:
-            log.warning("%s", server.trouble)
+            _note(server, "closing", server.trouble)
         if server.program_at_end is not None:
             late, changed = program_changes(server.program, server.program_at_end)
             if late:
                 log.info("%s imported after it had registered: %s", app, ", ".join(late))
             if changed:
-                log.warning("the files of %s changed while it ran: %s", app, ", ".join(changed))
+                _note(server, "changed", f"files of {app} changed while it ran: {', '.join(changed)}", "measure again")
+
+
+def _note(server: RunningServer, kind: str, text: str, remedy: str = "") -> None:
+    """Keep a warning beside the server's figures, and log it, once in this process."""
+    notice = Notice(kind=kind, severity="warning", text=text, remedy=remedy)
+    server.notices.append(notice)
+    if notice not in _told:
+        _told.add(notice)
+        log.warning("%s", notice)
 
 
 def program_changes(before: ServerProgram, after: ServerProgram) -> tuple[list[str], list[str]]:

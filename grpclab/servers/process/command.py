@@ -129,7 +129,8 @@ def _wait_until_ready(
                 where = f"port {listener.port}" if listener.port else listener.name
                 _leave_ended(running, code, f" before it listened on {where}")
             if time.monotonic() > give_up:
-                why = f"the command did not {condition.missing()} within {order.timeout_s:g} s (--start-timeout)"
+                limit = f"{order.timeout_s:g} s (--start-timeout, ready-timeout)"
+                why = f"the command did not {condition.missing()} within {limit}"
                 hint = "" if listener.accepts() else _elsewhere(running, listener)
                 running.kill()
                 _leave(f"{why}{hint}")

@@ -40,6 +40,7 @@ from grpclab.servers.process.server_messages import (
 from grpclab.servers.process.serving import ServeSpec, address
 from grpclab.system import procfs
 from grpclab.system.addresses import UNIX
+from grpclab.system.notices import Notice
 from grpclab.system.programs import descendants, kill
 from grpclab.system.subprocesses import START_TIMEOUT_S, Child, describe_exit
 from grpclab.system.temporary import TemporaryFolder
@@ -86,6 +87,8 @@ class RunningServer:
     """The methods of an application whose handlers are not ``async def``."""
     trouble: str = ""
     """What went wrong when an application was closed."""
+    notices: list[Notice] = field(default_factory=list)
+    """What whoever reads its figures should know."""
     prepare_s: float | None = None
     """So long the command took that was run before its start; None without one."""
     cleanup_s: float | None = None

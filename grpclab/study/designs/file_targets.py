@@ -109,7 +109,7 @@ def subject_of(
     data = table.data if isinstance(table.data, str | None) else json_text(table.data)
     if table.data_file:
         data = _of_file(beside(table.data_file, folder), DataOptions(format=table.data_format))
-    needing = ("data", "data_file", "proto", "protoset")
+    needing = ("data", "data_file", "check", "ignore_fields", "proto", "protoset")
     idle = [name for name in needing if getattr(table, name) not in (None, "")]
     if idle and not table.method:
         raise DesignError(f"call: {idle[0].replace('_', '-')} needs a method: package.Service/Method")
@@ -124,6 +124,8 @@ def subject_of(
         data_format=table.data_format,
         data_order=table.data_order,
         data_repeat=table.data_repeat,
+        answer_check=table.check,
+        ignore_fields=tuple(_texts("call.ignore-fields", table.ignore_fields)),
     )
     levels = config.flat()
     subject.check_factors({name: levels[name] for name in named})

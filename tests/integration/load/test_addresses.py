@@ -8,7 +8,7 @@ import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import given
@@ -19,6 +19,7 @@ from grpclab.factors.config import ServerConfig, TrialConfig
 from grpclab.factors.registries import ENGINES
 from grpclab.load.calls.method import greeting
 from grpclab.servers.process.launcher import launch
+from grpclab.system import dialling
 from grpclab.system.addresses import host_port
 from grpclab.system.dialling import loopback_target
 from grpclab.system.transport import PLAINTEXT
@@ -28,19 +29,20 @@ Resolver = Callable[..., None]
 
 
 @pytest.fixture
-def resolver(monkeypatch: pytest.MonkeyPatch) -> Resolver:
-    """Lets `localhost` stand for some addresses; no other name is looked up."""
+def resolver(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Resolver:
+    """Lets `localhost` stand for some addresses in the file of hosts; no name server is asked."""
+    monkeypatch.setattr(dialling, "HOSTS", tmp_path / "hosts")
+    monkeypatch.setattr(socket, "getaddrinfo", _refuse_to_resolve)
 
     def stands_for(*addresses: str) -> None:
-        def resolve(name: object, *_: Any, **__: Any) -> list[Any]:
-            assert name == "localhost"
-            if not addresses:
-                raise socket.gaierror(socket.EAI_NONAME, "not known")
-            return [(None, None, 6, "", (address, 0)) for address in addresses for _ in range(2)]
-
-        monkeypatch.setattr(socket, "getaddrinfo", resolve)
+        lines = [f"{address} here Localhost # of a test" for address in addresses for _ in range(2)]
+        (tmp_path / "hosts").write_text("\n".join(["# localhost", "", "192.0.2.9 other.localhost", *lines]))
 
     return stands_for
+
+
+def _refuse_to_resolve(host: str, *_: Any, **__: Any) -> NoReturn:
+    raise AssertionError(f"a name server is asked for {host}")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -13,11 +15,12 @@ import pytest
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.factors.registries import ENGINES
-from grpclab.load.calls.method import CallSpec
+from grpclab.load.calls.method import CallSpec, find_call
 from grpclab.load.calls.payloads import PAYLOAD_FOLDER, Payloads
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder
 from grpclab.load.generator import Generator
+from grpclab.status import OK, WRONG_ANSWER
 from grpclab.system.transport import PLAINTEXT
 from grpclab.testing import fake_target
 
@@ -45,8 +48,13 @@ def call_of(payloads: Payloads, worker: int = 0, workers: int = 1) -> CallSpec:
 
 def load(engine: str, target: str, call: CallSpec, calls: int, *, concurrency: int = 1, **client: Any) -> list[int]:
     """The statuses of so many calls."""
+    return list(recorded(engine, target, call, calls, concurrency=concurrency, **client).statuses)
 
-    async def main() -> list[int]:
+
+def recorded(engine: str, target: str, call: CallSpec, calls: int, *, concurrency: int = 1, **client: Any) -> Recorder:
+    """So many calls."""
+
+    async def main() -> Recorder:
         settings = {f"client.{name}": level for name, level in client.items()}
         made = ENGINES[engine](TrialConfig().replace(settings), target, PLAINTEXT, call, residence=False)
         await made.connect(10)
@@ -54,7 +62,7 @@ def load(engine: str, target: str, call: CallSpec, calls: int, *, concurrency: i
         async with asyncio.timeout(60):
             await made.run(Gate(opens_at=0, requests=calls), recorder, concurrency)
         await made.close()
-        return list(recorder.statuses)
+        return recorder
 
     return asyncio.run(main())
 
@@ -65,6 +73,15 @@ def test_each_request_arrives_once_and_in_order(engine: str) -> None:
     messages = [b"%06d" % number + bytes(sizes[number % len(sizes)]) for number in range(60)]
     with scribe() as (target, came):
         assert load(engine, target, call_of(PAYLOAD_FOLDER.write(messages)), 60) == [0] * 60
+    assert came == messages
+
+
+@BOTH
+@pytest.mark.long
+def test_ten_thousand_requests_arrive_each_once_and_in_order(engine: str) -> None:
+    messages = [b"%06d" % number for number in range(10_000)]
+    with scribe() as (target, came):
+        load(engine, target, call_of(PAYLOAD_FOLDER.write(messages, repeat=False)), 10_000)
     assert came == messages
 
 
@@ -112,3 +129,44 @@ def test_a_call_that_is_sent_again_sends_the_same_request() -> None:
     call = WireCall()
     call.request = b"\0\0\0\0\1x"
     assert _second_attempt(call).request == call.request
+
+
+# ---- answers -----------------------------------------------------------------------------------------------------
+
+
+@BOTH
+def test_the_answers_of_a_sample_are_kept_by_the_number_of_the_request(engine: str) -> None:
+    messages = [b"%06d" % number + bytes([0, 20_000][number % 2]) for number in range(8)]
+    with scribe() as (target, _):
+        call = replace(call_of(PAYLOAD_FOLDER.write(messages)), keeps_answers=True)
+        samples = recorded(engine, target, call, 40, concurrency=3).answers.samples()
+    assert {one.number: one.messages for one in samples} == {at: (message,) for at, message in enumerate(messages)}
+    assert sum(one.count for one in samples) == 40
+
+
+@BOTH
+def test_so_are_those_of_one_request_and_of_a_stream(engine: str) -> None:
+    def answer(request: bytes, _: grpc.ServicerContext) -> Iterator[bytes]:
+        yield from (request, b"", request * 1000)
+
+    handler = grpc.method_handlers_generic_handler("a.Shop", {"Watch": grpc.unary_stream_rpc_method_handler(answer)})
+    call = CallSpec(path="/a.Shop/Watch", payload=b"xy", server_streaming=True, keeps_answers=True)
+    with fake_target(handler, answer=None) as target:
+        (sample,) = recorded(engine, target.address, call, 5).answers.samples()
+    assert (sample.number, sample.messages, sample.count) == (0, (b"xy", b"", b"xy" * 1000), 5)
+
+
+@BOTH
+def test_a_call_whose_answer_does_not_pass_the_check_has_failed(engine: str, tmp_path: Path) -> None:
+    pytest.importorskip("simpleeval")
+    proto = tmp_path / "shop.proto"
+    proto.write_text(
+        'syntax = "proto3"; package a; message M { int32 n = 1; } service Shop { rpc Buy(M) returns (M); }'
+    )
+    data = [{"n": number} for number in (1, 2, 3, 0)]
+    call = replace(find_call("", "a.Shop/Buy", data=data, proto=proto), check="reply.n > 0 and reply.n != 2")
+    with scribe() as (target, _):
+        recorder = recorded(engine, target, call, 8)
+    assert list(recorder.statuses) == [OK, WRONG_ANSWER, OK, WRONG_ANSWER] * 2
+    (entry,) = {(str(one.status), one.text) for one in recorder.failures.entries()}
+    assert entry == ("WRONG_ANSWER", "the answer does not pass --check 'reply.n > 0 and reply.n != 2'")

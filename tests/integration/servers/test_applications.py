@@ -17,6 +17,8 @@ from grpclab.factors.config import ServerConfig
 from grpclab.load.peer_probe import server_settings
 from grpclab.servers.hosting.application import launch_application
 from grpclab.servers.process.launcher import RunningServer
+from grpclab.servers.target import App
+from grpclab.servers.targets import ServerStart, rehearse
 from tests.support.applications import ask, ask_at_once, services_at, write
 from tests.support.processes import gone, until
 
@@ -136,9 +138,13 @@ def test_a_plain_object_is_closed_after_the_drain(folder: Path, tmp_path: Path) 
     with launch_application(
         "telling:register", ServerConfig(processes=2, spare_threads=3), arguments=OWN, app_dir=str(folder), env=env
     ) as server:
-        pids = set()
-        assert until(lambda: pids.add(ask(server)["pid"]) or len(pids) == 2)
-        assert set(server.pids) == pids
+        answered = set()
+
+        def all_answered() -> bool:
+            answered.add(ask(server)["pid"])
+            return answered == set(server.pids)
+
+        assert until(all_answered)
         assert len(ask(server)["registered"]) == 1
         words = [" ".join(psutil.Process(pid).cmdline()) for pid in server.pids]
         assert all(word.endswith("host.py") for word in words)  # spawned: a forked one has its parent's arguments too
@@ -155,6 +161,7 @@ def test_the_applications_own_health_and_reflection_stay_the_only_ones(
         assert services_at(server) == {"only.this.Service"}
         assert server.own_health
         assert server.health == "NOT_SERVING"
+    assert [notice.kind for notice in server.notices] == ["health"]
     assert "NOT_SERVING" in caplog.text
 
 
@@ -195,8 +202,8 @@ def test_a_module_that_is_not_there_is_refused_with_the_nearest_names(folder: Pa
     [
         (
             "telling:failing",
-            "register of telling:failing failed: UnicodeDecodeError: 'ascii' codec can't decode byte 0xff in position 0:"
-            " ordinal not in range(128) (telling.py, line {line}: codecs.decode(b'\\xff', 'ascii'))",
+            "register of telling:failing failed: UnicodeDecodeError: 'ascii' codec can't decode byte 0xff in position"
+            " 0: ordinal not in range(128) (telling.py, line {line}: codecs.decode(b'\\xff', 'ascii'))",
         ),
         (
             "broken_import:register",
@@ -230,6 +237,7 @@ def test_what_goes_wrong_while_it_is_closed_is_told(folder: Path, caplog: pytest
     with launch_application("telling:closing_badly", SYNC, app_dir=str(folder)) as server:
         pass
     assert "OSError: the till is locked (telling.py, line " in server.trouble
+    assert [notice.text for notice in server.notices] == [server.trouble]
     assert server.trouble in caplog.text
 
 
@@ -253,3 +261,23 @@ def test_an_application_that_does_not_register_in_time_is_told_where_it_is(folde
     (folder / "waiting.py").write_text("import time\n\n\ndef register(server):\n    time.sleep(600)\n")
     line = refusal(ServerError, "waiting:register", folder, timeout_s=3)
     assert "waiting.py, line 5: time.sleep(600)" in line
+
+
+def test_a_file_that_changes_while_it_is_measured_is_told(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    own = folder / "changing.py"
+    own.write_text("def register(server): ...\n")
+    with launch_application("changing:register", SYNC, app_dir=str(folder)) as server:
+        own.write_text("def register(server): ...  # now\n")
+    assert [notice.kind for notice in server.notices] == ["changed"]
+    assert "changing.py" in caplog.text
+
+
+def test_a_rehearsal_refuses_the_level_of_any_trial_before_one_is_measured(folder: Path) -> None:
+    target = App("telling:register", app_dir=str(folder))
+    starts = [
+        ServerStart(config=SYNC, target=target, own={"arg.shelf": "a", "arg.depth": depth}) for depth in ("1", "2")
+    ]
+    rehearse(starts)
+    with pytest.raises(UsageError, match=r"^invalid arg\.depth=deep: expected a whole number$"):
+        rehearse([*starts, ServerStart(config=SYNC, target=target, own={"arg.shelf": "a", "arg.depth": "deep"})])
+    rehearse([ServerStart(config=SYNC)])  # nothing of ours is started for it

@@ -115,7 +115,7 @@ def test_a_server_that_exits_at_once_is_told_with_its_last_lines(tmp_path: Path,
 def test_a_server_that_never_listens_is_given_up(tmp_path: Path, ours: Ours) -> None:
     error = refused(launch_command(stand_in(tmp_path, "{port}=1", "says=idle", "never=1"), start_timeout_s=0.5))
     assert "did not listen on 127.0.0.1:" in error
-    assert error.endswith("(--start-timeout); its last line was: idle")
+    assert error.endswith("(--start-timeout, ready-timeout); its last line was: idle")
     assert ours() == []
 
 

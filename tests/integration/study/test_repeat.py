@@ -184,10 +184,29 @@ def test_commands_that_came_with_a_report_are_not_started(root: Path) -> None:
     assert planned(load_original(report(root, manifest(), {}))).name == "tiny-repeat"
 
 
-@pytest.mark.parametrize("subject", [{"proto": "/dev/zero"}, {"proto_path": ["/"]}])
-def test_files_that_a_report_names_are_not_opened(subject: dict[str, Any], root: Path) -> None:
+@pytest.mark.parametrize(
+    "subject",
+    [
+        {"proto": "/dev/zero"},
+        {"proto_path": ["/"]},
+        {"data": "@/dev/zero"},
+        {"app": "shop.server:register"},
+        {"app": "shop.server:register", "python": "/tmp/python", "prepare": "touch pwned"},
+        {"address": "localhost:22"},
+        {"security": {"cacert": "/dev/zero"}},
+    ],
+)
+def test_what_a_report_names_is_not_opened_imported_or_loaded(subject: dict[str, Any], root: Path) -> None:
     made = plan() | {"subjects": {"few": {"call": "a.B/C"} | subject}}
-    with pytest.raises(DesignError, match="opens files, of whoever made it"):
+    with pytest.raises(DesignError, match="opens files of whoever made it: read them, then run them yourself"):
+        planned(load_original(report(root, manifest(plan=made), {})), consent=True)
+
+
+@pytest.mark.parametrize("factor", ["env.LD_PRELOAD", "target.python", "arg.threads"])
+def test_variables_and_interpreters_that_a_report_names_are_not_taken(factor: str, root: Path) -> None:
+    made = plan()
+    made["configurations"][0]["settings"] = {**made["configurations"][0]["settings"], factor: "/tmp/x"}
+    with pytest.raises(DesignError, match="run them yourself"):
         planned(load_original(report(root, manifest(plan=made), {})), consent=True)
 
 

@@ -85,7 +85,7 @@ IN_FILE = [
     (option, row)
     for option, rows in OPTIONS["bench"].items()
     for row in rows
-    if option not in ("quiet", "config", "settings")
+    if option not in ("quiet", "config", "settings") and "--allow-remote" not in f"{row}"
 ]
 
 
@@ -101,6 +101,12 @@ def test_an_option_in_a_file_does_what_its_flag_does(observe: Watched, option: s
         assert row.where in seen["stderr"]
     else:
         assert re.search(rf"no effect: {re.escape(row.name)}: ", seen["stdout"])
+
+
+def test_no_file_lets_load_off_this_machine(observe: Watched) -> None:
+    seen = observe("bench", as_file("--allow-remote --max-rate 9 --max-calls 9 --max-time 9"))
+    assert seen["code"] == 2
+    assert "--allow-remote is given on the command line, not in a file" in seen["stderr"]
 
 
 @pytest.mark.parametrize("design", list(DESIGNS))

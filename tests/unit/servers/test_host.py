@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib
+import inspect
 import os
 import subprocess
 import sys
@@ -95,14 +97,14 @@ def test_a_class_and_an_object_that_is_called_are_functions_too() -> None:
 @pytest.mark.parametrize(
     ("text", "annotation", "default", "value"),
     [
-        ("7", int, host.inspect.Parameter.empty, 7),
-        ("7", "int", host.inspect.Parameter.empty, 7),
+        ("7", int, inspect.Parameter.empty, 7),
+        ("7", "int", inspect.Parameter.empty, 7),
         ("7", str, 3, "7"),
-        ("7", host.inspect.Parameter.empty, host.inspect.Parameter.empty, "7"),
-        ("7", host.inspect.Parameter.empty, None, "7"),
-        ("7", host.inspect.Parameter.empty, 3, 7),
-        ("7", host.inspect.Parameter.empty, 3.0, 7.0),
-        ("off", host.inspect.Parameter.empty, True, False),
+        ("7", inspect.Parameter.empty, inspect.Parameter.empty, "7"),
+        ("7", inspect.Parameter.empty, None, "7"),
+        ("7", inspect.Parameter.empty, 3, 7),
+        ("7", inspect.Parameter.empty, 3.0, 7.0),
+        ("off", inspect.Parameter.empty, True, False),
         ("none", int | None, None, None),
         ("7", int | None, None, 7),
         ("none", str, "", "none"),
@@ -178,8 +180,8 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def test_the_files_of_an_application_are_those_that_it_imported_from_its_folder(shop: Path) -> None:
-    host.importlib.import_module("shop_till.server")
-    host.importlib.import_module("till_stubs")
+    importlib.import_module("shop_till.server")
+    importlib.import_module("till_stubs")
     found = {file["name"]: file for file in host._Files(str(shop), "shop_till.server:register").imported()}
     assert list(found) == ["shop_till/__init__.py", "shop_till/server.py", "till_stubs.py"]
     content = b"# shop_till/server.py\n"
@@ -188,8 +190,8 @@ def test_the_files_of_an_application_are_those_that_it_imported_from_its_folder(
 
 
 def test_an_installed_applications_files_are_those_of_its_package(shop: Path, tmp_path: Path) -> None:
-    host.importlib.import_module("shop_till.server")
-    host.importlib.import_module("till_stubs")
+    importlib.import_module("shop_till.server")
+    importlib.import_module("till_stubs")
     (elsewhere := tmp_path / "elsewhere").mkdir()
     found = host._Files(str(elsewhere), "shop_till.server:register").imported()
     assert {file["sha256"] for file in found} == {

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from grpclab.load.generator import LOOK_S, InterferenceWatch
+from grpclab.load.interference_watch import LOOK_S, InterferenceWatch
 from grpclab.metrics import MEASURED
 from grpclab.system.accounting import KernelCounts, Throttling
 from grpclab.system.interference import GENERATOR, LINK, SERVER, UNWATCHED_S, Interference, Party, between

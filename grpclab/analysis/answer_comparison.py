@@ -1,0 +1,133 @@
+"""Whether both sides of a comparison answer alike, by the hashes of the answers that their trials kept. Pure.
+
+A cell of the column ``answers`` is JSON: by the number of a request, its answers as hash, count and hashes of fields.
+Trials without kept answers have none, and nothing is said of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from grpclab.analysis.inference.ratios import valid_trials
+from grpclab.analysis.inference.verdict import Comparison
+from grpclab.text.printable import printable
+
+COLUMN = "answers"
+MOST_NAMED = 4
+"""So many fields are named."""
+
+Hashes = Mapping[str, Mapping[str, int]]
+
+
+def answers_cell(answers: Hashes, fields: Mapping[str, Mapping[str, str]]) -> str:
+    """The cell of a trial: see the module's docstring."""
+    return json.dumps(
+        {
+            number: [[digest, count, fields.get(digest, {})] for digest, count in of.items()]
+            for number, of in answers.items()
+        }
+    )
+
+
+@dataclass
+class _Answers:
+    """The answers of a configuration: by the number of a request, hashes and how often each came."""
+
+    counts: dict[int, dict[str, int]] = field(default_factory=dict)
+    fields: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def add(self, cell: str | float | None) -> None:
+        """Add those of a trial; what is no such cell is left out."""
+        try:
+            content = json.loads(cell) if isinstance(cell, str) else {}
+            for number, answers in content.items():
+                of_request = self.counts.setdefault(int(number), {})
+                for digest, count, fields in answers:
+                    of_request[str(digest)] = of_request.get(str(digest), 0) + int(count)
+                    self.fields.setdefault(str(digest), dict(fields))
+        except (ValueError, TypeError, AttributeError):
+            return
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswersDiffer:
+    """How many of the answers of two sides that can be compared differ, and where first."""
+
+    differing: int
+    compared: int
+    first: int
+    """The number of the first request, from 0."""
+    fields: tuple[str, ...]
+    """The fields that differ there, where that is known."""
+
+    def __str__(self) -> str:
+        text = f"answers differ in {self.differing:,} of {self.compared:,}"
+        if not self.differing:
+            return f"the same answers in all {self.compared:,} that were compared"
+        names = ", ".join(printable(name, 60) for name in self.fields[:MOST_NAMED])
+        return f"{text}, first: request {self.first + 1:,}{f' in {names}' if names else ''}"
+
+
+def answers_differ(trials: pd.DataFrame, baseline: str, candidate: str) -> AnswersDiffer | None:
+    """Hold the answers of two configurations against each other; None where none were kept of both.
+
+    An answer of one side differs where the other side never gave it to that request.
+    """
+    if COLUMN not in trials.columns or baseline == candidate:
+        return None
+    sides = []
+    rows = valid_trials(trials)
+    for name in (baseline, candidate):
+        answers = _Answers()
+        for cell in rows.loc[rows["configuration"] == name, COLUMN]:
+            answers.add(cell)
+        sides.append(answers)
+    before, after = sides
+    common = sorted(before.counts.keys() & after.counts.keys())
+    if not common:
+        return None
+    found: list[tuple[int, int, tuple[int, tuple[str, ...]] | None]] = []
+    for one, other in ((after, before), (before, after)):
+        differing, first = 0, None
+        for number in common:
+            for digest, count in one.counts[number].items():
+                if digest not in other.counts[number]:
+                    differing += count
+                    known = next(iter(other.counts[number]))
+                    first = first or (number, tuple(_apart(one.fields.get(digest, {}), other.fields.get(known, {}))))
+        found.append((differing, sum(sum(one.counts[number].values()) for number in common), first))
+    differing, compared, first = max(found, key=lambda side: side[0])
+    number, fields = first or (0, ())
+    return AnswersDiffer(differing=differing, compared=compared, first=number, fields=fields)
+
+
+def _apart(one: Mapping[str, str], other: Mapping[str, str]) -> Iterator[str]:
+    for name in dict.fromkeys((*one, *other)):
+        if one.get(name) != other.get(name):
+            yield name
+
+
+def answers_caution(trials: pd.DataFrame, headline: Comparison) -> str:
+    """The sentence beside a verdict on two sides whose answers differ; nothing where they are the same."""
+    found = answers_differ(trials, headline.baseline, headline.candidate)
+    if found is None or not found.differing or not headline.computed:
+        return ""
+    return f"But the two do not answer alike: {found}."
+
+
+def answers_notes(trials: pd.DataFrame, comparisons: Iterable[Comparison]) -> list[str]:
+    """A warning for each pair of configurations whose answers differ."""
+    pairs = dict.fromkeys((one.baseline, one.candidate) for one in comparisons if one.computed)
+    notes = []
+    for baseline, candidate in pairs:
+        found = answers_differ(trials, baseline, candidate)
+        if found is not None and found.differing:
+            notes.append(
+                f"{candidate} against {baseline}: {found}; a server that answers otherwise may be faster for it"
+                " (--ignore-fields names what varies by nature)"
+            )
+    return notes

@@ -1,0 +1,56 @@
+"""The messages of engine `grpcio`: our greeter's as objects, as in a Python client, any other's as bytes."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import grpc.aio
+from google.protobuf.message import DecodeError, Message
+
+from grpclab.generated import greet_pb2
+from grpclab.load.calls.method import GREETER, CallSpec
+
+MOST_KEPT = 1000
+"""So many messages of a stream are kept at most."""
+
+
+def _is_greeting(call: CallSpec) -> bool:
+    return call.path in (f"{GREETER}SayHello", f"{GREETER}SayHelloStream")
+
+
+def requests_of(call: CallSpec) -> Iterator[Any]:
+    """The requests without end: our greeter's as messages, any other's as bytes."""
+    if not _is_greeting(call):
+        return call.messages(prefix=False)
+    if call.payloads is None:
+        return itertools.repeat(greet_pb2.HelloRequest.FromString(call.payload))
+    return map(greet_pb2.HelloRequest.FromString, call.messages(prefix=False))
+
+
+def _parsed(answer: bytes | None) -> Any:
+    """The greeter's answer; None where there was none."""
+    try:
+        return answer if answer is None else greet_pb2.HelloResponse.FromString(answer)
+    except DecodeError:
+        return answer
+
+
+def method_of(channel: grpc.aio.Channel, call: CallSpec) -> Any:
+    """The method of a channel that takes these requests.
+
+    An answer that cannot be parsed counts as one in either case, as engine `wire` has it.
+    """
+    shape = channel.unary_stream if call.server_streaming else channel.unary_unary
+    if not _is_greeting(call):
+        return shape(call.path)
+    serialize = greet_pb2.HelloRequest.SerializeToString
+    return shape(call.path, request_serializer=serialize, response_deserializer=_parsed)
+
+
+def messages_of(kept: Sequence[Any] | None) -> list[bytes] | None:
+    """The messages of an answer as bytes; None where there are too many."""
+    if kept is None or len(kept) > MOST_KEPT:
+        return None
+    return [one.SerializeToString() if isinstance(one, Message) else one for one in kept]

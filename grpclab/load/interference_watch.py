@@ -1,0 +1,86 @@
+"""The watch of the machine, and of the processes of a measurement, while its window is open."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import time
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+
+from grpclab.system.accounting import KernelCounts, is_stopped
+from grpclab.system.environment import cpu_quota, governor, turbo
+from grpclab.system.interference import UNWATCHED_S, Interference, Party, between
+
+LOOK_S = 0.04
+"""The time from one look at the processes' states to the next: a stop of 100 ms shows twice."""
+
+
+class InterferenceWatch:
+    """The machine, and the processes of a measurement, while its window is open.
+
+    It takes two readings of the kernel's counts, and looks at the processes' states in between. `parties` are the
+    processes by who they are (see :mod:`grpclab.system.interference`).
+    """
+
+    def __init__(
+        self,
+        parties: Mapping[str, Collection[int]],
+        *,
+        clock: Callable[[], float] = time.perf_counter,
+        root: Path = Path("/"),
+    ) -> None:
+        self._clock, self._root = clock, root
+        self._parties = {name: party_of(pids, root) for name, pids in parties.items() if pids}
+        self._governor, self._turbo = governor(root), turbo(root)
+        everyone = {pid for party in self._parties.values() for pid in party.pids}
+        self._pids = sorted(everyone | {os.getpid()})
+        self._before: KernelCounts | None = None
+        self._looked_at = math.inf
+        self._stopped_s = dict.fromkeys(self._parties, 0.0)
+        self._unwatched_s = 0.0
+
+    def open(self, *, late_s: float = 0.0) -> None:
+        """Begin the watch; the window opened `late_s` ago."""
+        self._before = KernelCounts.take(self._pids, root=self._root)
+        self._looked_at = self._clock()
+        self._unwatched_s += late_s if late_s > UNWATCHED_S else 0.0
+
+    def look(self) -> None:
+        """Look at the states of the processes, where it is time to; to be called more often than each LOOK_S."""
+        now = self._clock()
+        since_s = now - self._looked_at
+        if since_s < LOOK_S:
+            return
+        self._looked_at = now
+        if since_s > UNWATCHED_S:
+            self._unwatched_s += since_s
+        for name, party in self._parties.items():
+            if any(is_stopped(pid, self._root) for pid in party.pids):
+                self._stopped_s[name] += min(since_s, UNWATCHED_S)
+
+    def close(self) -> Interference:
+        """End the watch of the window. Returns what happened around it: nothing where it never opened."""
+        if self._before is None:
+            return Interference()
+        self.look()
+        return between(
+            self._before,
+            KernelCounts.take(self._pids, root=self._root),
+            self._parties,
+            stopped_s=self._stopped_s,
+            unwatched_s=self._unwatched_s,
+            governor=self._governor,
+            turbo=self._turbo,
+        )
+
+
+def party_of(pids: Collection[int], root: Path = Path("/")) -> Party:
+    """Return processes as a party, with the cores that they may use and the tightest quota above one of them."""
+    cores: set[int] = set()
+    for pid in pids:
+        with contextlib.suppress(OSError, AttributeError):  # it is gone; the system has no affinity
+            cores |= os.sched_getaffinity(pid)
+    quotas = [quota for pid in pids if (quota := cpu_quota(root, pid=pid)) is not None]
+    return Party(pids=tuple(pids), cores=frozenset(cores), quota_cores=min(quotas, default=None))
