@@ -103,6 +103,7 @@ class StoredResult:
     profile_note: str = ""
     perf_note: str = ""
     strace_note: str = ""
+    program: StoredProgram | None = None
     prepare_s: float | None = None
     """So long the target's `prepare` took before the server's start; None, which is not written, without one."""
     cleanup_s: float | None = None

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
+from grpclab.analysis.study_plan import StoredProgram
 from grpclab.factors import effective
 from grpclab.factors.channel_args import without_effect
 from grpclab.factors.config import TrialConfig
@@ -65,6 +66,8 @@ class TrialResult:
     config: TrialConfig
     started_at: str
     subject: Subject = field(default_factory=Subject)
+    program: StoredProgram | None = None
+    """The program behind the server, where that is not our greeter."""
     valid: bool = False
     invalid_reason: str = ""
     limited_by: str = ""
@@ -152,6 +155,7 @@ class TrialResult:
             schema_version=SCHEMA_VERSION,
             **vars(self.identity),
             started_at=self.started_at,
+            program=self.program,
             valid=self.valid,
             invalid_reason=self.invalid_reason,
             limited_by=self.limited_by,
