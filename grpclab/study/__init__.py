@@ -6,6 +6,7 @@ Each line imports only from those above it::
     profile_window  why a configuration is as fast as it is: the profilers, beside the measured window and after it
     kernel         one IPython kernel, kept warm over many notebooks; each finds a clean one
     engine         the papermill engine that keeps one kernel warm
+    program_watch   the programs of a study's servers: a configuration is measured with one
     trial_progress  progress in plain lines: done, of how many, time left
     target         what a trial measures when it is not our greeter: a server by its command, a call of one's own
     sides          the two sides of a comparison
