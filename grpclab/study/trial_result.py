@@ -19,7 +19,7 @@ from grpclab.factors.levels import Level
 from grpclab.http2.peer_settings import PeerSettings
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.core import failures
-from grpclab.load.core.answers import AnswerSample
+from grpclab.load.core.kept_answers import AnswerSample
 from grpclab.load.run import LoadRun
 from grpclab.metrics import completed
 from grpclab.profiling import speedscope

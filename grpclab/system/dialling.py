@@ -18,6 +18,7 @@ from grpclab.errors import TargetError
 from grpclab.system.addresses import UNIX, is_loopback, parse, refused
 from grpclab.system.transport import Security
 
+_OTHER_ENGINE = "grpcio trusts no such certificate, use --engine wire, and --proto FILE for the schema"
 HOSTS = Path("/etc/hosts")
 HANDSHAKE_S = 1.0
 """The time in which a server has to complete a handshake."""
@@ -122,13 +123,13 @@ def presented(target: str, security: Security) -> tuple[bytes, str]:
         with open_connection(hosts, port, timeout_s=HANDSHAKE_S) as plain, trusting.wrap_socket(plain) as connection:
             details = connection.getpeercert()
     except ssl.SSLCertVerificationError as error:
-        why = f"{error.verify_message}: grpcio trusts no such certificate, use engine wire"
+        why = f"{error.verify_message}: {_OTHER_ENGINE}"
         raise TargetError(f"the certificate of the server at {target} cannot be used unchecked, {why}") from None
     except OSError as error:
         raise TargetError(f"no TLS connection to the server at {target}: {error}") from None
     held = cast("tuple[tuple[str, str], ...]", (details or {}).get("subjectAltName", ()))
     names = [name for kind, name in held if kind in ("DNS", "IP Address")]
     if not names:
-        why = "it holds no name: grpcio trusts no such certificate, use engine wire"
+        why = f"it holds no name: {_OTHER_ENGINE}"
         raise TargetError(f"the certificate of the server at {target} cannot be used unchecked, {why}")
     return pem, names[0].replace("*", "any", 1)

@@ -42,7 +42,7 @@ class CallSpec:
     payloads: Payloads | None = None
     """All requests, where there are many; `payload` is the first of them."""
     keeps_answers: bool = False
-    """Keep a sample of the answers (:mod:`grpclab.load.core.answers`)."""
+    """Keep a sample of the answers (:mod:`grpclab.load.core.kept_answers`)."""
     check: str = ""
     """The expression that each answer has to pass; "" for none."""
     answer: AnswerKind | None = field(default=None, compare=False, repr=False)

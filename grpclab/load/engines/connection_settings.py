@@ -70,7 +70,7 @@ def connection_settings(
 
     kind: Callable[..., ClientConnection] = ClientConnection
     if call.payloads is not None or watch is not None:  # of all connections together, in order
-        kind = partial(SequenceConnection, requests=call.messages(prefix=True), watch=watch)
+        kind = partial(SequenceConnection, requests=call.messages(prefix=True), remember=client.resend, watch=watch)
 
     def connection() -> ClientConnection:
         return kind(

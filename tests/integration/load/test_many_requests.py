@@ -77,6 +77,15 @@ def test_each_request_arrives_once_and_in_order(engine: str) -> None:
 
 
 @BOTH
+@pytest.mark.long
+def test_ten_thousand_requests_arrive_each_once_and_in_order(engine: str) -> None:
+    messages = [b"%06d" % number for number in range(10_000)]
+    with scribe() as (target, came):
+        load(engine, target, call_of(PAYLOAD_FOLDER.write(messages, repeat=False)), 10_000)
+    assert came == messages
+
+
+@BOTH
 def test_over_many_connections_each_arrives_once(engine: str) -> None:
     messages = [b"%06d" % number for number in range(300)]
     with scribe() as (target, came):

@@ -282,3 +282,14 @@ def test_tls_on_a_unix_socket_is_that_of_localhost(
 ) -> None:
     with contextlib.chdir(tmp_path), health_server("unix:s", pair):
         assert calls(engine, "unix:s", security_of(cacert=authority.ca), tmp_path) == [0] * 20
+
+
+def test_a_certificate_that_nobody_can_trust_is_passed_over_by_engine_wire_alone(
+    authority: Authority, tmp_path: Path
+) -> None:
+    expired = authority.issue("expired", "localhost", not_after=PAST.replace(year=2002))
+    anybody = security_of(insecure_skip_verify=True)
+    with health_server("localhost:0", expired) as target:
+        assert calls("wire", target, anybody, tmp_path) == [0] * 20
+        with pytest.raises(TargetError, match=r"certificate has expired: .* use --engine wire"):
+            calls("grpcio", target, anybody, tmp_path)
