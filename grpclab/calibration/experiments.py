@@ -33,6 +33,7 @@ EXPERIMENTS: Registry[Experiment] = Registry(
         "stall": "grpclab.calibration.stall:EXPERIMENT",
         "lateness": "grpclab.calibration.lateness:EXPERIMENT",
         "recording": "grpclab.calibration.recording:EXPERIMENT",
+        "requests": "grpclab.calibration.many_requests:EXPERIMENT",
         "memory": "grpclab.calibration.memory:EXPERIMENT",
         "link": "grpclab.calibration.relay:EXPERIMENT",
         "echo": "grpclab.calibration.echo:EXPERIMENT",

@@ -21,8 +21,9 @@ from grpclab.errors import MeasurementError, TargetError, UsageError, invalid
 from grpclab.profiling import families, flamegraph, perf, pprof, processes, pyspy, speedscope, threads
 from grpclab.profiling.stacks import at_work, readable
 from grpclab.quantities import time_option
-from grpclab.system import procfs, terminal
+from grpclab.system import terminal
 from grpclab.system.dialling import loopback_target
+from grpclab.system.listeners import listening_at
 
 LONGEST_S = 600
 MOST_FUNCTIONS = 10
@@ -185,9 +186,10 @@ def _check(option: str, value: int, least: int, most: int) -> None:
 def _server(target: str) -> list[int]:
     """The processes that listen at a target of this machine. Raises UsageError, or TargetError where there are none."""
     _, port = loopback_target(target)
-    pids = sorted(procfs.listening_pids(port))
+    pids = listening_at(target)
     if not pids:
-        raise TargetError(f"no process that may be looked at listens on port {port}: start the server, or give --pid")
+        where = f"on port {port}" if port else f"at {target}"
+        raise TargetError(f"no process that may be looked at listens {where}: start the server, or give --pid")
     return processes.by_port(pids, target)
 
 

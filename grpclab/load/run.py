@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from grpclab.load.core.answers import AnswerSample, merged_samples
 from grpclab.load.core.failures import Failure, merge
+from grpclab.load.core.kept_answers import AnswerSample, merged_samples
 from grpclab.load.core.summary import Summary, lateness, longest_silence, summarise
 from grpclab.load.core.traffic import Traffic, add_counts
 from grpclab.load.core.worker_window import Window

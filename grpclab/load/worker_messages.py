@@ -19,8 +19,8 @@ from grpclab.errors import GrpclabError, PluginError, StorageError, TargetError
 from grpclab.factors.config import TrialConfig
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.core.allowance import Allowance
-from grpclab.load.core.answers import AnswerSample
 from grpclab.load.core.failures import FailureEntry
+from grpclab.load.core.kept_answers import AnswerSample
 from grpclab.load.core.running import RunningCalls
 from grpclab.load.core.traffic import Traffic
 from grpclab.system.transport import Security

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from grpclab.http2.exchange import Call, KeptAnswer
 from grpclab.load.calls.method import CallSpec
-from grpclab.load.core.answers import AnswerLog, AnswerSchedule
+from grpclab.load.core.kept_answers import AnswerLog, AnswerSchedule
 from grpclab.status import OK, WRONG_ANSWER
 
 CHECK_ONLY = -1

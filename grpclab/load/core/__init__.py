@@ -2,7 +2,7 @@
 
 Each line imports only from those above it::
 
-    answers        the answers that are kept of a load
+    kept_answers   the answers that are kept of a load
     failures       why calls failed, in the words of the server or of the engine
     running        what a window shows while it runs
     recorder       what happened to each call

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from grpclab.errors import StorageError
-from grpclab.load.core.answers import AnswerLog
 from grpclab.load.core.failures import FailureLog
+from grpclab.load.core.kept_answers import AnswerLog
 from grpclab.load.core.running import Tally
 from grpclab.status import NOT_ENDED, OK
 

@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, Serv
 from grpclab.errors import TargetError, UsageError
 from grpclab.load.calls.method import CallSpec
 from grpclab.servers import tls
+from grpclab.system.transport import security_of
 from tests.support.shop import SERVICE, Handler, Shop, find, refusal
 
 # ---- reflection of every kind --------------------------------------------------------------------------------
@@ -116,7 +117,7 @@ def test_the_metadata_of_the_call_is_sent_to_reflection_too(shop: Shop, expected
 def test_over_tls_with_the_roots_given(shop: Shop, expected_call: CallSpec, tmp_path: Path) -> None:
     tls.issue(tmp_path)
     with shop.serve(shop.reflector(), credentials=tls.server_credentials(tmp_path)) as target:
-        assert find(target, root_certificates=(tmp_path / "ca.pem").read_bytes()) == expected_call
+        assert find(target, security=security_of(cacert=tmp_path / "ca.pem")) == expected_call
         assert "speaks TLS" in refusal(TargetError, target, timeout_s=60)
 
 

@@ -68,7 +68,7 @@ def test_no_packet_leaves_this_machine_for_another_name(net: Namespaces, remote:
     before = net.sent()
     run = bench(net, name, *CALL, "-n", "5")
     assert (run.returncode, net.sent()) == (2, before)
-    assert "any other needs --allow-remote" in run.stderr
+    assert "any other needs bench --allow-remote" in run.stderr
 
 
 @pytest.mark.parametrize(

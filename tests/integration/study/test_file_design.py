@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import tomllib
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from grpclab.cli import commands
 from grpclab.errors import UsageError
-from grpclab.study.designs import file_design
+from grpclab.study.designs import file_design, study_file
 from grpclab.study.designs.file_design import design
+from tests.support import applications
 from tests.support.plans import document
 from tests.support.stored_studies import trial_config
 
@@ -162,3 +165,47 @@ def test_what_is_no_toml_is_said_with_its_line(tmp_path: Path, capsys: pytest.Ca
     (tmp_path / "x.toml").write_text("a = \n")
     assert commands.main(["study", "--file", str(tmp_path / "x.toml")]) == 2
     assert "x.toml: expected TOML: Invalid value (at line 1" in capsys.readouterr().err
+
+
+OF_AN_APPLICATION = """
+headline = "arg.shelf='the top'"
+profile = false
+blocks = 6
+[target]
+app = "telling:register"
+app-dir = "code"
+[call]
+method = "greet.GreeterService/Tell"
+data = {id = 1}
+[set]
+load = {requests = 30, duration_s = 0.2, warmup_s = 0.05, concurrency = 4}
+[factors]
+arg.shelf = [4, "the top"]
+env.SHOP = ["open", "none"]
+"target.python" = ["PYTHON"]
+"""
+
+
+@pytest.mark.long
+def test_the_study_of_an_application_measures_it_and_stores_own_factors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GRPCLAB_ROOT", str(tmp_path))
+    monkeypatch.setattr(study_file, "fewest_blocks", lambda: 1)
+    applications.write(tmp_path / "code")
+    file = tmp_path / "mine.toml"
+    file.write_text(OF_AN_APPLICATION.replace("PYTHON", sys.executable).replace("blocks = 6", "blocks = 1"))
+    assert commands.main(["study", "--file", str(file), "-q"]) == 0
+    assert "arg.shelf='the top'" in capsys.readouterr().out
+    trials = pd.read_parquet(tmp_path / "results" / "mine" / "trials.parquet").set_index("configuration")
+    assert trials["valid"].all()
+    assert trials["arg.shelf"].to_dict() == {"baseline": "4", "shelf-the-top": "the top", "SHOP-none": "4"} | {
+        "baseline-again": "4"
+    }
+    assert set(trials["env.SHOP"]) == {"open", "none"}
+    assert set(trials["target.python"]) == {sys.executable}
+    assert trials["server.handler_work_us"].isna().all(), "no factor of an application"
+    page = (tmp_path / "reports" / "mine.html").read_text()
+    assert "application: telling:register" in page
+    assert not list(tmp_path.glob("results/mine/notebooks/*"))
+    assert commands.main(["study", "--file", str(file)]) == 0, "nothing is left to measure"

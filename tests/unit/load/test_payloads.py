@@ -39,6 +39,17 @@ def test_requests_repeat_in_turn_and_know_their_numbers(count: int, workers: int
         assert list(itertools.islice(share.numbers(), 3 * count)) == wanted
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 63, 64, 65, 200])
+@pytest.mark.parametrize("workers", [1, 2, 3, 64, 65])
+def test_many_requests_are_copied_a_chunk_at_a_time(monkeypatch: pytest.MonkeyPatch, count: int, workers: int) -> None:
+    monkeypatch.setattr("grpclab.load.calls.payloads.MOST_COPIED", 0)
+    payloads = PAYLOAD_FOLDER.write([b"%d" % number for number in range(count)])
+    for worker in {0, workers // 2, workers - 1}:
+        share = payloads.of_worker(worker, workers)
+        wanted = [b"%d" % number for number in itertools.islice(share.numbers(), 300)]
+        assert taken(share, 300) == wanted
+
+
 def test_the_prefix_of_grpc_is_there_where_it_is_wanted() -> None:
     payloads = PAYLOAD_FOLDER.write([b"", b"tea"])
     assert taken(payloads, 2, prefix=True) == [prefixed(b""), prefixed(b"tea")]

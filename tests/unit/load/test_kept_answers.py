@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from grpclab.load.core import answers
-from grpclab.load.core.answers import EVERY, FIRST, AnswerLog, AnswerSample, AnswerSchedule, merged_samples
+from grpclab.load.core import kept_answers as answers
+from grpclab.load.core.kept_answers import EVERY, FIRST, AnswerLog, AnswerSample, AnswerSchedule, merged_samples
 
 
 def test_the_first_answers_are_kept_and_later_about_every_hundredth_the_same_ones_each_time() -> None:
