@@ -18,7 +18,7 @@ from grpclab.errors import UsageError, invalid
 from grpclab.factors.channel_args import cannot_act
 from grpclab.factors.config import TrialConfig, from_environment, parse_settings
 from grpclab.factors.levels import format_level
-from grpclab.factors.own import PYTHON
+from grpclab.factors.own import PYTHON, OwnLevels
 from grpclab.factors.variants import DEFAULT_PORTS, MEANINGS, variant
 
 APPLICATION_PORT = 50051
@@ -126,7 +126,8 @@ def _serve_application(options: argparse.Namespace) -> int:
     chosen = target_given(options)
     assert chosen is not None
     target, _ = chosen
-    if python := config.own.get(PYTHON):
+    own = OwnLevels(config.own)
+    if python := own.get(PYTHON):
         target = replace(target, python=python)
     if not options.quiet:
         for name, reason in cannot_act(config, hosted=True).items():
@@ -137,8 +138,8 @@ def _serve_application(options: argparse.Namespace) -> int:
         config.server,
         listen_address(options.host),
         _port(options.port, os.environ, APPLICATION_PORT),
-        arguments=config.own.arguments,
-        env=config.own.variables,
+        arguments=own.arguments,
+        env=own.variables,
         quiet=options.quiet,
     )
     leave(0)
