@@ -109,7 +109,8 @@ def _server(plan: StudyPlan, name: str, servers: Mapping[str, StoredProgram]) ->
         return f"{label}, grpclab's own server"
     if target.address:
         return f"{label}; at {target.address}, where it ran already: blocks are reconnections, not fresh servers"
-    files = map(_file, servers.get(name, StoredProgram()).files)
+    program = servers.get(name, StoredProgram())
+    files = [*map(_file, program.files), *_commit(program)]
     started = f"application: {target.app}" if target.app else f"started by: {' '.join(target.command.split())}"
     return "; ".join([label, *files, started])
 
@@ -125,6 +126,12 @@ def _swept(plan: StudyPlan, name: str) -> str:
 def _file(file: StoredFile) -> str:
     version = f", {file.version}" if file.version else ""
     return f"{file.name}{version}, {file.bytes:,} bytes, SHA-256 {file.sha256[:12]}"
+
+
+def _commit(program: StoredProgram) -> list[str]:
+    """The git commit of a program's folder, if it has one."""
+    changed = " with changes" if program.dirty else ""
+    return [f"commit {program.commit[:12]}{changed}"] if program.commit else []
 
 
 def _levels(plan: StudyPlan, configuration: str) -> Callable[[str], Level]:

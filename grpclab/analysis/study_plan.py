@@ -312,10 +312,16 @@ class StoredFile:
 
 @dataclass(frozen=True, kw_only=True)
 class StoredProgram:
-    """The command that started a server, and the files behind it."""
+    """The program of a server: the command that started it, if one did, the files behind it, and their versions.
+
+    `commit` is that of the folder in which a command runs, `dirty` whether tracked files there differ from it.
+    """
 
     command: str = always("")
     files: tuple[StoredFile, ...] = always(())
+    versions: Mapping[str, str] = nothing()
+    commit: str = ""
+    dirty: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from grpclab.analysis.study_plan import StoredCores, StoredFile, StoredProgram, StudyPlan
+from grpclab.analysis.study_plan import StoredCores, StoredProgram, StudyPlan
 from grpclab.factors.config import LinkConfig
+from grpclab.factors.own import OwnLevels
 from grpclab.link.emulation import check_link
 from grpclab.load.calls.metadata import references
 from grpclab.servers.process import program
@@ -19,7 +20,7 @@ from grpclab.study.documents import SCHEMA_VERSION
 from grpclab.study.model import Manifest
 from grpclab.study.parameters import DESIGNS, StudyParameters
 from grpclab.study.stored_values import written
-from grpclab.study.trial_result import now_text
+from grpclab.study.trial_result import now_text, stored_program
 from grpclab.system import environment
 from grpclab.system.json_fields import Json
 
@@ -86,13 +87,13 @@ def link_check(plan: StudyPlan) -> dict[str, float]:
 
 def servers_of(plan: StudyPlan) -> dict[str, StoredProgram]:
     """The commands of a plan with the files they run, by configuration."""
-    commands = {name: target.command for name, target in plan.subjects.items()}
-    return {name: _program(command) for name, command in commands.items() if command}
-
-
-def _program(command: str) -> StoredProgram:
-    files = program.files_of(shlex.split(command))
-    return StoredProgram(command=command, files=tuple(StoredFile(**vars(file)) for file in files))
+    programs: dict[str, StoredProgram] = {}
+    for name, target in plan.subjects.items():
+        if target.command:
+            own = OwnLevels(plan.configuration(name).config.own)
+            found = program.identity_of(target.command, arguments=own.arguments, cwd=target.cwd)
+            programs[name] = stored_program(found, target.command) or StoredProgram(command=target.command)
+    return programs
 
 
 def references_of(plan: StudyPlan) -> dict[str, str]:

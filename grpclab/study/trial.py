@@ -28,7 +28,7 @@ from grpclab.load.peer_probe import server_settings
 from grpclab.servers.process.launcher import RunningServer
 from grpclab.study import profile_window, window
 from grpclab.study.target import Subject
-from grpclab.study.trial_result import TrialIdentity, TrialResult, now_text
+from grpclab.study.trial_result import TrialIdentity, TrialResult, now_text, stored_program
 from grpclab.system import procfs
 from grpclab.system.environment import CorePlan
 from grpclab.system.interference import LINK, SERVER
@@ -58,6 +58,7 @@ def run_trial(
     try:
         with _bench_set_up(config, folder, cores, identity, subject) as (server, generator, link):
             result.prepare_s = server.prepare_s
+            result.program = stored_program(server.program)
             _compare_settings(result, server)
             _measure(result, server, generator, profile=profile)
             if link is not None:

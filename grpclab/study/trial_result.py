@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
+from grpclab.analysis.study_plan import StoredFile, StoredProgram
 from grpclab.factors import effective
 from grpclab.factors.channel_args import without_effect
 from grpclab.factors.config import TrialConfig
@@ -24,6 +25,7 @@ from grpclab.metrics import completed
 from grpclab.profiling import speedscope
 from grpclab.profiling.profiler import Look
 from grpclab.profiling.threads import ThreadUse
+from grpclab.servers.process.program import ServerProgram
 from grpclab.study import profile_window, window
 from grpclab.study.documents import SCHEMA_VERSION, write_json
 from grpclab.study.model import StoredFailure, StoredResult
@@ -36,7 +38,7 @@ T = TypeVar("T")
 
 MOST_ANSWER_FIELDS = 500
 """So many different answers are kept with the hashes of their fields."""
-UNWRITTEN = ("answer_fields", "answers", "cleanup_s", "prepare_s")
+UNWRITTEN = ("answer_fields", "answers", "cleanup_s", "prepare_s", "program")
 """Fields of result.json that are there only where they say something: earlier versions have none."""
 
 
@@ -93,6 +95,8 @@ class TrialResult:
     latency: pd.DataFrame = field(default_factory=pd.DataFrame)
     latency_rows_capped: bool = False
     timeline: pd.DataFrame = field(default_factory=pd.DataFrame)
+    program: StoredProgram | None = None
+    """What the server ran; None for our own greeter."""
     prepare_s: float | None = None
     """So long the command took that prepared the server's start; None without one."""
     cleanup_s: float | None = None
@@ -175,6 +179,7 @@ class TrialResult:
             profile_note=self.evidence.profile_note,
             perf_note=self.evidence.perf_note,
             strace_note=self.evidence.strace_note,
+            program=self.program,
             prepare_s=self.prepare_s,
             cleanup_s=self.cleanup_s,
         )
@@ -206,3 +211,13 @@ def measured_on() -> Mapping[str, Level]:
 def now_text() -> str:
     """The time in UTC, ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def stored_program(program: ServerProgram, command: str = "") -> StoredProgram | None:
+    """A server's program as it is stored; None where nothing is known of it."""
+    if not program.files and not program.commit:
+        return None
+    files = tuple(StoredFile(**vars(file)) for file in program.files)
+    return StoredProgram(
+        command=command, files=files, versions=program.versions, commit=program.commit, dirty=program.dirty
+    )

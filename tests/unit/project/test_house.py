@@ -68,6 +68,7 @@ ONE_USER: dict[str, str] = {
     "grpclab.link.relay": "the program of the link's process",
     "grpclab.load.calls.encoding": "above 16 kB with its user",
     "grpclab.load.calls.fields": "above 16 kB with its user",
+    "grpclab.load.calls.varying_metadata": "templates in headers, a subject of their own; above 16 kB with its user",
     "grpclab.load.calls.protofile": "runs protoc; above 16 kB with its user",
     "grpclab.load.output.chart": "a drawing, whatever it shows; above 16 kB with its user",
     "grpclab.load.output.config_file": "pure where its user, a command, is not",
@@ -84,6 +85,7 @@ ONE_USER: dict[str, str] = {
     "grpclab.servers.prometheus": "loaded only where the factor asks for it: prometheus_client is optional",
     "grpclab.servers.reference.foreground": "loads the server, which the parser of its command must not",
     "grpclab.servers.reference.protocol": "one connection, where its user is the process",
+    "grpclab.study.program_watch": "pure where its user is not",
     "grpclab.testing.fake_target": "its user is the door of the room",
     "grpclab.system.tether": "a program of its own, run by its path, with the standard library alone",
 }
