@@ -116,9 +116,8 @@ def _server(plan: StudyPlan, name: str, servers: Mapping[str, StoredProgram]) ->
     if (more := len(program.files) - MOST_FILES) > 0:
         shown.append(f"{more} further files")
     versions = [f"{name.replace('python', 'Python')} {version}" for name, version in program.versions.items()]
-    commit = [f"git {program.commit[:12]}{' with changes' if program.dirty else ''}"] if program.commit else []
-    started = f"application {target.app}" if target.app else f"started by: {' '.join(target.command.split())}"
-    return "; ".join([label, *shown, *([", ".join(versions)] if versions else []), *commit, started])
+    started = f"application: {target.app}" if target.app else f"started by: {' '.join(target.command.split())}"
+    return "; ".join([label, *shown, *([", ".join(versions)] if versions else []), *_commit(program), started])
 
 
 def _swept(plan: StudyPlan, name: str) -> str:
@@ -132,6 +131,12 @@ def _swept(plan: StudyPlan, name: str) -> str:
 def _file(file: StoredFile) -> str:
     version = f", {file.version}" if file.version else ""
     return f"{file.name}{version}, {file.bytes:,} bytes, SHA-256 {file.sha256[:12]}"
+
+
+def _commit(program: StoredProgram) -> list[str]:
+    """The git commit of a program's folder, if it has one."""
+    changed = " with changes" if program.dirty else ""
+    return [f"commit {program.commit[:12]}{changed}"] if program.commit else []
 
 
 def _levels(plan: StudyPlan, configuration: str) -> Callable[[str], Level]:

@@ -58,11 +58,11 @@ def look(target: str, security: Security = PLAINTEXT, *, patience_s: float = PAT
     try:
         if security.tls:
             text = _tls_fault(address, security, security.server_name_at(target), patience_s)
-            return Diagnosis(text=f"{who} {text}" if text else "", final=bool(text))
+            return Diagnosis(text=f"{who} {text}" if text else "", final=text not in ("", _SILENT))
         greeting = _greeting(address, patience_s)
         if greeting is None or greeting.startswith(_TLS_ALERT):  # closed, silent, or an alert: as TLS servers do
             anybody = Security(tls=True, verify=False)
-            if _tls_fault(address, anybody, "", patience_s) != _NO_TLS:
+            if _tls_fault(address, anybody, "", patience_s) not in (_NO_TLS, _SILENT):
                 remedy = "add --tls, with --cacert FILE where its certificate is not one that this machine trusts"
                 return Diagnosis(text=f"{who} speaks TLS: {remedy}", final=True)
             return Diagnosis(text="", final=False)
@@ -102,6 +102,8 @@ def _tls_fault(address: tuple[Sequence[str], int], security: Security, name: str
         except ssl.SSLError as error:
             # An alert is TLS as well: it wants a certificate of ours, or another version.
             return _alert(error, security) if "ALERT" in (error.reason or "") else _NO_TLS
+        except TimeoutError:
+            return _SILENT
         except OSError:
             return _NO_TLS
         with connection:
@@ -128,6 +130,7 @@ def _fault_after_handshake(connection: ssl.SSLSocket, security: Security) -> str
 
 
 _NO_TLS = "does not speak TLS: leave out --tls and what belongs to it"
+_SILENT = "does not answer a TLS handshake: wait longer with --connect-timeout, or leave out --tls"
 _DEMANDS = "it may demand a certificate of the client, add --cert FILE --key FILE"
 _EXPIRED, _NOT_YET, _NAME, _ADDRESS = 10, 9, 62, 64
 """OpenSSL's codes of what is wrong with a certificate (X509_V_ERR)."""

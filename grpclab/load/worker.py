@@ -89,8 +89,8 @@ class _Worker:
         self._engine = engine
         self._setup = setup
         self._orders = orders
-        payloads = setup.call.payloads
-        self._supply: float = math.inf if payloads is None or payloads.supply is None else payloads.supply
+        supply = setup.call.supply
+        self._supply: float = math.inf if supply is None else supply
         """The requests that are left, where they are not to repeat."""
         self._budget = None
         if setup.allowance is not None:

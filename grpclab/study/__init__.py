@@ -23,6 +23,7 @@ Each line imports only from those above it::
     trial_result   what a trial brings, and the files that it leaves in its folder
     server_programs  the programs behind the servers of a study, read at every start
     trial          one trial
+    program_watch  the programs of a study's servers: a configuration is measured with one
     trial_order    a trial as it is ordered: written as the variables of ``trial.ipynb``, read and measured there
     manifests      the manifest of a study that is about to begin
     runner         the engine room of a study, for ``notebooks/sweep.ipynb`` and ``grpclab study`` alike

@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 MOST_ANSWER_FIELDS = 500
 """So many different answers are kept with the hashes of their fields."""
-UNWRITTEN = ("answer_fields", "answers", "cleanup_s", "prepare_s")
+UNWRITTEN = ("answer_fields", "answers", "cleanup_s", "prepare_s", "program")
 """Fields of result.json that are there only where they say something: earlier versions have none."""
 
 
@@ -66,8 +66,6 @@ class TrialResult:
     config: TrialConfig
     started_at: str
     subject: Subject = field(default_factory=Subject)
-    program: StoredProgram | None = None
-    """The program behind the server, where that is not our greeter."""
     valid: bool = False
     invalid_reason: str = ""
     limited_by: str = ""
@@ -96,6 +94,8 @@ class TrialResult:
     latency: pd.DataFrame = field(default_factory=pd.DataFrame)
     latency_rows_capped: bool = False
     timeline: pd.DataFrame = field(default_factory=pd.DataFrame)
+    program: StoredProgram | None = None
+    """What the server ran; None for our own greeter."""
     prepare_s: float | None = None
     """So long the command took that prepared the server's start; None without one."""
     cleanup_s: float | None = None
@@ -155,7 +155,6 @@ class TrialResult:
             schema_version=SCHEMA_VERSION,
             **vars(self.identity),
             started_at=self.started_at,
-            program=self.program,
             valid=self.valid,
             invalid_reason=self.invalid_reason,
             limited_by=self.limited_by,
@@ -179,6 +178,7 @@ class TrialResult:
             profile_note=self.evidence.profile_note,
             perf_note=self.evidence.perf_note,
             strace_note=self.evidence.strace_note,
+            program=self.program,
             prepare_s=self.prepare_s,
             cleanup_s=self.cleanup_s,
         )

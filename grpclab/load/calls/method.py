@@ -41,6 +41,8 @@ class CallSpec:
     metadata: Pairs = ()
     payloads: Payloads | None = None
     """All requests, where there are many; `payload` is the first of them."""
+    headers: Payloads | None = None
+    """Metadata that differs from call to call: a header block for each."""
     keeps_answers: bool = False
     """Keep a sample of the answers (:mod:`grpclab.load.core.kept_answers`)."""
     check: str = ""
@@ -50,14 +52,22 @@ class CallSpec:
 
     def of_worker(self, worker: int, workers: int) -> CallSpec:
         """The call with one worker's share of the requests."""
-        payloads = None if self.payloads is None else self.payloads.of_worker(worker, workers)
-        return replace(self, payloads=payloads, answer=self.answer if self.check else None)
+        payloads, headers = (
+            None if share is None else share.of_worker(worker, workers) for share in (self.payloads, self.headers)
+        )
+        return replace(self, payloads=payloads, headers=headers, answer=self.answer if self.check else None)
 
     def messages(self, *, prefix: bool) -> Iterator[bytes]:
         """The requests in the order in which they are sent, without end, with or without gRPC's prefix."""
         if self.payloads is None:
             return itertools.repeat(prefixed(self.payload) if prefix else self.payload)
         return self.payloads.messages(prefix=prefix)
+
+    @property
+    def supply(self) -> int | None:
+        """The calls for which there are requests; None where these repeat."""
+        supplies = [share.supply for share in (self.payloads, self.headers) if share is not None]
+        return min((supply for supply in supplies if supply is not None), default=None)
 
     def numbers(self) -> Iterator[int]:
         """The numbers of these requests."""

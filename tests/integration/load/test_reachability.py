@@ -100,6 +100,13 @@ def test_a_server_without_tls_is_told_to_a_client_with_it(engine: str, tls_serve
         assert "does not speak TLS" in refusal(engine, target, tls_server.security)
 
 
+def test_a_server_that_does_not_answer_a_handshake_is_waited_for() -> None:
+    with answering(None) as target:
+        found = look(target, Security(tls=True), patience_s=PATIENCE_S)
+    assert found.text.startswith(f"the server at {target} does not answer a TLS handshake")
+    assert not found.final
+
+
 @pytest.mark.parametrize("engine", list(ENGINES))
 def test_a_port_where_nothing_listens_is_waited_for(engine: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
