@@ -80,6 +80,7 @@ ONE_USER: dict[str, str] = {
     "grpclab.profiling.processes": "its user is a command",
     "grpclab.report.index": "its user is the door of the room",
     "grpclab.report.site": "a medium of its own, which `grpclab report --site` writes",
+    "grpclab.servers.hosting.foreground": "loads the hosting, which the parser of its command must not",
     "grpclab.servers.hosting.host": "a program of its own, run by its path, by interpreters that have no grpclab",
     "grpclab.servers.process.preparation": "a program of its own, beside the processes of servers",
     "grpclab.servers.prometheus": "loaded only where the factor asks for it: prometheus_client is optional",
