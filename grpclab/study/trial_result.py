@@ -35,6 +35,8 @@ from grpclab.system.subprocesses import STUDY_VARIABLE, TRIAL_VARIABLE
 
 T = TypeVar("T")
 
+REQUESTS = "requests"
+"""Stands among the numbers of requests for all of them, as they were sent."""
 MOST_ANSWER_FIELDS = 500
 """So many different answers are kept with the hashes of their fields."""
 UNWRITTEN = ("answer_fields", "answers", "cleanup_s", "prepare_s", "program")
@@ -141,6 +143,11 @@ class TrialResult:
             return
         from grpclab.load.calls.checks import AnswerReader
 
+        if call.request is not None:
+            first = AnswerReader(call.request).read([call.payload])
+            digest = first.digest if call.payloads is None else call.payloads.digest()
+            self.answers[REQUESTS] = {digest: 1}
+            self.answer_fields[digest] = first.fields
         reader = AnswerReader(call.answer, self.subject.ignore_fields)
         for sample in samples:
             answer = reader.read(sample.messages)
