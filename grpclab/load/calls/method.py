@@ -49,13 +49,17 @@ class CallSpec:
     """The expression that each answer has to pass; "" for none."""
     answer: AnswerKind | None = field(default=None, compare=False, repr=False)
     """The type of the answers, where it is known."""
+    request: AnswerKind | None = field(default=None, compare=False, repr=False)
+    """The type of the requests, likewise."""
 
     def of_worker(self, worker: int, workers: int) -> CallSpec:
         """The call with one worker's share of the requests."""
         payloads, headers = (
             None if share is None else share.of_worker(worker, workers) for share in (self.payloads, self.headers)
         )
-        return replace(self, payloads=payloads, headers=headers, answer=self.answer if self.check else None)
+        return replace(
+            self, payloads=payloads, headers=headers, answer=self.answer if self.check else None, request=None
+        )
 
     def messages(self, *, prefix: bool) -> Iterator[bytes]:
         """The requests in the order in which they are sent, without end, with or without gRPC's prefix."""
@@ -151,6 +155,7 @@ def find_call(
         payload=requests if isinstance(requests, bytes) else requests.message(0),
         payloads=many,
         answer=answer_kind(descriptor.output_type),
+        request=answer_kind(descriptor.input_type),
         server_streaming=descriptor.server_streaming,
         metadata=metadata,
     )

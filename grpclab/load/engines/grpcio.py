@@ -51,6 +51,8 @@ class GrpcioEngine:
     """The engine of grpc.aio. C-core queues calls beyond the peer's stream limit out of sight:
     `counters.held` stays 0. So does it decompress answers: `Recorder.encodings` stays empty."""
 
+    VARIES_CALLS = True
+
     def __init__(
         self,
         config: TrialConfig,
