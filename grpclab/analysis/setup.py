@@ -16,6 +16,8 @@ from grpclab.system.json_fields import Json
 
 GREETER = "greet.GreeterService"
 LONGEST_REQUEST = 80
+MOST_FILES = 4
+"""So many files of a server's program are shown."""
 _LAB = ("python", "grpcio", "protobuf", "uvloop")
 
 Pairs = list[tuple[str, str]]
@@ -110,9 +112,12 @@ def _server(plan: StudyPlan, name: str, servers: Mapping[str, StoredProgram]) ->
     if target.address:
         return f"{label}; at {target.address}, where it ran already: blocks are reconnections, not fresh servers"
     program = servers.get(name, StoredProgram())
-    files = [*map(_file, program.files), *_commit(program)]
+    shown = [_file(file) for file in program.files[:MOST_FILES]]
+    if (more := len(program.files) - MOST_FILES) > 0:
+        shown.append(f"{more} further files")
+    versions = [f"{name.replace('python', 'Python')} {version}" for name, version in program.versions.items()]
     started = f"application: {target.app}" if target.app else f"started by: {' '.join(target.command.split())}"
-    return "; ".join([label, *files, started])
+    return "; ".join([label, *shown, *([", ".join(versions)] if versions else []), *_commit(program), started])
 
 
 def _swept(plan: StudyPlan, name: str) -> str:

@@ -312,13 +312,15 @@ class StoredFile:
 
 @dataclass(frozen=True, kw_only=True)
 class StoredProgram:
-    """The program of a server: the command that started it, if one did, the files behind it, and their versions.
+    """The command, application or address of a server, and the files behind it.
 
-    `commit` is that of the folder in which a command runs, `dirty` whether tracked files there differ from it.
+    `versions` are those of an application's interpreter, `commit` and `dirty` the state of git where a command runs.
     """
 
     command: str = always("")
     files: tuple[StoredFile, ...] = always(())
+    app: str = ""
+    address: str = ""
     versions: Mapping[str, str] = nothing()
     commit: str = ""
     dirty: bool | None = None

@@ -233,13 +233,15 @@ class Study:
     def measure(self, config: TrialConfig, identity: TrialIdentity, folder: Path) -> str:
         """Measure one trial into `folder`; the reason why that failed, or nothing.
 
-        A trial of our greeter is a notebook of its own. One of another server or call is not: an executed notebook
-        keeps its variables, and so the secrets of a call.
+        A trial of our greeter is a notebook. One of another target is not: notebooks would keep the secrets of a call.
         """
         profiled_blocks = self.plan.blocks if self.plan.profiled_blocks is None else self.plan.profiled_blocks
         profile = identity.configuration in self.plan.profiled and identity.block < profiled_blocks
         if subject := self.subjects.get(identity.configuration):
-            run_trial(config, folder, cores=self._cores, identity=identity, profile=profile, subject=subject)
+            known = (self.manifest.servers or {}).get(identity.configuration)
+            run_trial(
+                config, folder, cores=self._cores, identity=identity, profile=profile, subject=subject, expected=known
+            )
             return ""
         return execute_trial(folder, variables(config, identity, folder, profile=profile))
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
-from grpclab.analysis.study_plan import StoredFile, StoredProgram
+from grpclab.analysis.study_plan import StoredProgram
 from grpclab.factors import effective
 from grpclab.factors.channel_args import without_effect
 from grpclab.factors.config import TrialConfig
@@ -25,7 +25,6 @@ from grpclab.metrics import completed
 from grpclab.profiling import speedscope
 from grpclab.profiling.profiler import Look
 from grpclab.profiling.threads import ThreadUse
-from grpclab.servers.process.program import ServerProgram
 from grpclab.study import profile_window, window
 from grpclab.study.documents import SCHEMA_VERSION, write_json
 from grpclab.study.model import StoredFailure, StoredResult
@@ -36,6 +35,8 @@ from grpclab.system.subprocesses import STUDY_VARIABLE, TRIAL_VARIABLE
 
 T = TypeVar("T")
 
+REQUESTS = "requests"
+"""Stands among the numbers of requests for all of them, as they were sent."""
 MOST_ANSWER_FIELDS = 500
 """So many different answers are kept with the hashes of their fields."""
 UNWRITTEN = ("answer_fields", "answers", "cleanup_s", "prepare_s", "program")
@@ -142,6 +143,11 @@ class TrialResult:
             return
         from grpclab.load.calls.checks import AnswerReader
 
+        if call.request is not None:
+            first = AnswerReader(call.request).read([call.payload])
+            digest = first.digest if call.payloads is None else call.payloads.digest()
+            self.answers[REQUESTS] = {digest: 1}
+            self.answer_fields[digest] = first.fields
         reader = AnswerReader(call.answer, self.subject.ignore_fields)
         for sample in samples:
             answer = reader.read(sample.messages)
@@ -211,13 +217,3 @@ def measured_on() -> Mapping[str, Level]:
 def now_text() -> str:
     """The time in UTC, ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def stored_program(program: ServerProgram, command: str = "") -> StoredProgram | None:
-    """A server's program as it is stored; None where nothing is known of it."""
-    if not program.files and not program.commit:
-        return None
-    files = tuple(StoredFile(**vars(file)) for file in program.files)
-    return StoredProgram(
-        command=command, files=files, versions=program.versions, commit=program.commit, dirty=program.dirty
-    )
