@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -53,6 +54,9 @@ class ComparingStudy(Study):
     def measure(self, config: TrialConfig, identity: TrialIdentity, folder: Path) -> str:
         """Measure one trial into `folder`. Raises MeasurementError if the first of a side is invalid."""
         side = identity.configuration
+        ledger = self.subjects[side].target.ledger
+        if ledger is not None and (reason := ledger.over(time.perf_counter())):
+            raise MeasurementError(reason)
         result = run_trial(config, folder, cores=self._cores, identity=identity, subject=self.subjects[side])
         if not result.valid and side not in self._measured:
             raise MeasurementError(f"{side.upper()} cannot be measured: {result.invalid_reason}")
