@@ -17,6 +17,8 @@ from grpclab.analysis.inference.verdict import Comparison
 from grpclab.text.printable import printable
 
 COLUMN = "answers"
+REQUESTS = "requests"
+"""Stands among the numbers of a cell for all requests as they were sent."""
 MOST_NAMED = 4
 """So many fields are named."""
 
@@ -39,12 +41,17 @@ class _Answers:
 
     counts: dict[int, dict[str, int]] = field(default_factory=dict)
     fields: dict[str, dict[str, str]] = field(default_factory=dict)
+    requests: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By the hash of all requests: the hashes of the fields of the first."""
 
     def add(self, cell: str | float | None) -> None:
         """Add those of a trial; what is no such cell is left out."""
         try:
             content = json.loads(cell) if isinstance(cell, str) else {}
             for number, answers in content.items():
+                if number == REQUESTS:
+                    self.requests |= {str(digest): dict(fields) for digest, _, fields in answers}
+                    continue
                 of_request = self.counts.setdefault(int(number), {})
                 for digest, count, fields in answers:
                     of_request[str(digest)] = of_request.get(str(digest), 0) + int(count)
@@ -77,16 +84,7 @@ def answers_differ(trials: pd.DataFrame, baseline: str, candidate: str) -> Answe
 
     An answer of one side differs where the other side never gave it to that request.
     """
-    if COLUMN not in trials.columns or baseline == candidate:
-        return None
-    sides = []
-    rows = valid_trials(trials)
-    for name in (baseline, candidate):
-        answers = _Answers()
-        for cell in rows.loc[rows["configuration"] == name, COLUMN]:
-            answers.add(cell)
-        sides.append(answers)
-    before, after = sides
+    before, after = _sides(trials, baseline, candidate)
     common = sorted(before.counts.keys() & after.counts.keys())
     if not common:
         return None
@@ -105,6 +103,26 @@ def answers_differ(trials: pd.DataFrame, baseline: str, candidate: str) -> Answe
     return AnswersDiffer(differing=differing, compared=compared, first=number, fields=fields)
 
 
+def _sides(trials: pd.DataFrame, baseline: str, candidate: str) -> tuple[_Answers, _Answers]:
+    before, after = _Answers(), _Answers()
+    if COLUMN in trials.columns and baseline != candidate:
+        rows = valid_trials(trials)
+        for name, answers in ((baseline, before), (candidate, after)):
+            for cell in rows.loc[rows["configuration"] == name, COLUMN]:
+                answers.add(cell)
+    return before, after
+
+
+def requests_differ(trials: pd.DataFrame, baseline: str, candidate: str) -> str:
+    """The sentence on two configurations that were not sent the same requests; nothing where they were."""
+    before, after = (side.requests for side in _sides(trials, baseline, candidate))
+    if not before or not after or before.keys() & after.keys():
+        return ""
+    names = list(_apart(next(iter(before.values())), next(iter(after.values()))))
+    where = f"the first differs in {', '.join(printable(name, 60) for name in names[:MOST_NAMED])}" if names else ""
+    return f"they were not sent the same bytes{f': {where}' if where else ''}"
+
+
 def _apart(one: Mapping[str, str], other: Mapping[str, str]) -> Iterator[str]:
     for name in dict.fromkeys((*one, *other)):
         if one.get(name) != other.get(name):
@@ -114,6 +132,8 @@ def _apart(one: Mapping[str, str], other: Mapping[str, str]) -> Iterator[str]:
 def answers_caution(trials: pd.DataFrame, headline: Comparison) -> str:
     """The sentence beside a verdict on two sides whose answers differ; nothing where they are the same."""
     found = answers_differ(trials, headline.baseline, headline.candidate)
+    if headline.computed and (requests := requests_differ(trials, headline.baseline, headline.candidate)):
+        return f"But {requests}."
     if found is None or not found.differing or not headline.computed:
         return ""
     return f"But the two do not answer alike: {found}."
@@ -124,6 +144,8 @@ def answers_notes(trials: pd.DataFrame, comparisons: Iterable[Comparison]) -> li
     pairs = dict.fromkeys((one.baseline, one.candidate) for one in comparisons if one.computed)
     notes = []
     for baseline, candidate in pairs:
+        if requests := requests_differ(trials, baseline, candidate):
+            notes.append(f"{candidate} against {baseline}: {requests}; their schemas may not be the same")
         found = answers_differ(trials, baseline, candidate)
         if found is not None and found.differing:
             notes.append(

@@ -16,6 +16,8 @@ from grpclab.system.json_fields import Json
 
 GREETER = "greet.GreeterService"
 LONGEST_REQUEST = 80
+MOST_FILES = 4
+"""So many files of a server's program are shown."""
 _LAB = ("python", "grpcio", "protobuf", "uvloop")
 
 Pairs = list[tuple[str, str]]
@@ -109,9 +111,13 @@ def _server(plan: StudyPlan, name: str, servers: Mapping[str, StoredProgram]) ->
         return f"{label}, grpclab's own server"
     if target.address:
         return f"{label}; at {target.address}, where it ran already: blocks are reconnections, not fresh servers"
-    files = map(_file, servers.get(name, StoredProgram()).files)
+    program = servers.get(name, StoredProgram())
+    shown = [_file(file) for file in program.files[:MOST_FILES]]
+    if (more := len(program.files) - MOST_FILES) > 0:
+        shown.append(f"{more} further files")
+    versions = [f"{name.replace('python', 'Python')} {version}" for name, version in program.versions.items()]
     started = f"application: {target.app}" if target.app else f"started by: {' '.join(target.command.split())}"
-    return "; ".join([label, *files, started])
+    return "; ".join([label, *shown, *([", ".join(versions)] if versions else []), *_commit(program), started])
 
 
 def _swept(plan: StudyPlan, name: str) -> str:
@@ -125,6 +131,12 @@ def _swept(plan: StudyPlan, name: str) -> str:
 def _file(file: StoredFile) -> str:
     version = f", {file.version}" if file.version else ""
     return f"{file.name}{version}, {file.bytes:,} bytes, SHA-256 {file.sha256[:12]}"
+
+
+def _commit(program: StoredProgram) -> list[str]:
+    """The git commit of a program's folder, if it has one."""
+    changed = " with changes" if program.dirty else ""
+    return [f"commit {program.commit[:12]}{changed}"] if program.commit else []
 
 
 def _levels(plan: StudyPlan, configuration: str) -> Callable[[str], Level]:

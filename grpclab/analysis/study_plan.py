@@ -312,10 +312,18 @@ class StoredFile:
 
 @dataclass(frozen=True, kw_only=True)
 class StoredProgram:
-    """The command that started a server, and the files behind it."""
+    """The command, application or address of a server, and the files behind it.
+
+    `versions` are those of an application's interpreter, `commit` and `dirty` the state of git where a command runs.
+    """
 
     command: str = always("")
     files: tuple[StoredFile, ...] = always(())
+    app: str = ""
+    address: str = ""
+    versions: Mapping[str, str] = nothing()
+    commit: str = ""
+    dirty: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

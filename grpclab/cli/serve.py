@@ -7,17 +7,21 @@ import os
 import sys
 import textwrap
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from grpclab.cli import reference
 from grpclab.cli.options import settable
 from grpclab.cli.parser import either
+from grpclab.cli.target_options import add_target_options, target_given
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.channel_args import cannot_act
 from grpclab.factors.config import TrialConfig, from_environment, parse_settings
 from grpclab.factors.levels import format_level
+from grpclab.factors.own import PYTHON, OwnLevels
 from grpclab.factors.variants import DEFAULT_PORTS, MEANINGS, variant
 
+APPLICATION_PORT = 50051
 LOG_LEVELS = ("debug", "info", "warning", "error")
 SERVE_HELP = """The server runs in the foreground until Ctrl-C, SIGTERM or SIGHUP, then lets running calls end; a second
 signal cuts them off.
@@ -33,7 +37,7 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
         "serve",
         parents=[*parents, settable("a factor of the server, as server.window_kib=1024")],
         help="run a server in the foreground",
-        usage=f"grpclab serve {'|'.join(DEFAULT_PORTS)} [options]",
+        usage=f"grpclab serve {'|'.join(DEFAULT_PORTS)}|--app MODULE:NAME [options]",
         description="\n".join(
             [
                 "Run a server in the foreground.",
@@ -46,9 +50,13 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
     )
     parser.add_argument("variant", nargs="?", metavar="VARIANT", help=either(sorted(DEFAULT_PORTS)))
     ports = ", ".join(f"{name} {port}" for name, port in DEFAULT_PORTS.items())
-    parser.add_argument("--port", type=int, help=f"TCP port, 0 for any free one (default: {ports})")
+    parser.add_argument(
+        "--port", type=int, help=f"TCP port, 0 for any free one (default: {ports}, --app {APPLICATION_PORT})"
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--desk-host", metavar="HOST", help="address of the profiling desk (default: 127.0.0.1)")
+    group = parser.add_argument_group("serve --app")
+    add_target_options(group, leave_out=("cmd", "address", "ready", "prepare", "cleanup"))
     reference.add_options(parser)
     parser.set_defaults(run=run)
 
@@ -57,6 +65,10 @@ def run(options: argparse.Namespace) -> int:
     """Serve until a signal; returns the exit code."""
     from grpclab.servers.process.child import configure_logging
 
+    if options.app is not None:
+        return _serve_application(options)
+    if given := next((name for name in ("python", "app_dir", "cwd") if getattr(options, name) is not None), None):
+        raise UsageError(f"--{given.replace('_', '-')} cannot be used here: it belongs to --app")
     if options.variant not in DEFAULT_PORTS:
         given = "no server was named" if options.variant is None else f"invalid VARIANT={options.variant}"
         raise UsageError(f"{given}: expected grpclab serve {either(sorted(DEFAULT_PORTS))}")
@@ -89,6 +101,47 @@ def _serve_greeter(options: argparse.Namespace, port: int) -> int:
     if diagnostics is not None:
         server_only = {"server.metrics": True, "server.desk": True, **server_only}
     serve_in_foreground(options.variant, server_only, where, port, quiet=options.quiet, diagnostics=diagnostics)
+    leave(0)
+
+
+def _serve_application(options: argparse.Namespace) -> int:
+    from grpclab.servers.hosting.foreground import serve_application
+    from grpclab.servers.process.child import leave
+    from grpclab.servers.process.exposure import listen_address
+
+    if options.variant is not None:
+        raise UsageError(f"{options.variant} and --app both name the server: give one")
+    if options.desk_host is not None:
+        raise UsageError("--desk-host is an option of `serve basic` and `serve optimized`: an application has no desk")
+    reference.refuse_options(options)
+    given = parse_settings(options.settings)
+    others = sorted(name for name in given if name.startswith(("client.", "load.", "link.")))
+    if others:
+        raise UsageError(
+            invalid(
+                f"--set {others[0]}", format_level(given[others[0]]), "a factor of the server, arg.NAME or env.NAME"
+            )
+        )
+    config = TrialConfig().replace(from_environment(os.environ) | given)
+    chosen = target_given(options)
+    assert chosen is not None
+    target, _ = chosen
+    own = OwnLevels(config.own)
+    if python := own.get(PYTHON):
+        target = replace(target, python=python)
+    if not options.quiet:
+        for name, reason in cannot_act(config, hosted=True).items():
+            if name in given:
+                print(f"grpclab: no effect: {name}: {reason}", file=sys.stderr)
+    serve_application(
+        target,
+        config.server,
+        listen_address(options.host),
+        _port(options.port, os.environ, APPLICATION_PORT),
+        arguments=own.arguments,
+        env=own.variables,
+        quiet=options.quiet,
+    )
     leave(0)
 
 

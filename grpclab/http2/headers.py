@@ -42,6 +42,27 @@ class HeaderListError(HeaderError):
         super().__init__(f"a header list of more than {MAX_LIST_BYTES:,} bytes")
 
 
+def literal_fields(fields: Iterable[tuple[str, str]]) -> bytes:
+    """Headers as a block that no table remembers, to follow another one (RFC 7541, 6.2.2, plain octets)."""
+    block = bytearray()
+    for field in fields:
+        block.append(0)
+        for text in field:
+            content = text.encode("ascii")
+            length = len(content)
+            if length < 127:
+                block.append(length)
+            else:
+                block.append(127)
+                length -= 127
+                while length > 127:
+                    block.append(length & 127 | 128)
+                    length >>= 7
+                block.append(length)
+            block += content
+    return bytes(block)
+
+
 def residence_s(trailers: HeaderList) -> float:
     """The seconds inside the server from the reference server's trailers; NaN from any other server."""
     for name, value in reversed(trailers):  # there it is the last

@@ -19,21 +19,23 @@ from grpclab.http2.frames import DATA, END_HEADERS, END_STREAM, HEADERS, frame_s
 class SequenceConnection(ClientConnection):
     """A client's end whose calls send the `requests` one after the other, each with its prefix.
 
-    `watch` is called with each new call after its request was taken, and may let its answer be kept
-    (:class:`~grpclab.http2.exchange.KeptAnswer`). With `remember` each call keeps its `request`, and one that has it
-    already sends that one.
+    Each call has the next of the `headers`, a header block, behind those that all have. `watch` is called with each
+    new call after its request was taken, and may let its answer be kept (:class:`~grpclab.http2.exchange.KeptAnswer`).
+    With `remember` each call keeps its `request`, and one that has it already sends that one.
     """
 
     def __init__(
         self,
         *arguments: Any,
         requests: Iterator[bytes],
+        headers: Iterator[bytes] | None = None,
         remember: bool = False,
         watch: Callable[[Any], None] | None = None,
         **options: Any,
     ) -> None:
         super().__init__(*arguments, **options)
         self._requests = requests
+        self._headers = headers
         self._watch_call = watch
         self._looks_at_calls = remember or watch is not None
         self._start = b""  # of the HEADERS frame, where each call's is the same
@@ -72,13 +74,14 @@ class SequenceConnection(ClientConnection):
     def _start_sequence(self, call: Call, message: bytes) -> None:
         """Send a call frame by frame; prepare the pieces of further ones of its size, where these are known."""
         request, windows, size = self._request, self.windows, len(message)
-        self.outgoing.append(frames.headers(call.stream_id, request.block(), end=False, max_frame=windows.max_frame))
+        block = request.block() if self._headers is None else request.block() + next(self._headers)
+        self.outgoing.append(frames.headers(call.stream_id, block, end=False, max_frame=windows.max_frame))
         call._unsent = memoryview(message)
         self._send(call)
-        block = request.steady_block
-        if block is not None and size <= min(windows.max_frame, windows.stream) and len(block) <= windows.max_frame:
-            self._start = frame_start(len(block), HEADERS, END_HEADERS)
-            self._middles[size] = block + frame_start(size, DATA, END_STREAM)
+        steady = None if self._headers is not None else request.steady_block
+        if steady is not None and size <= min(windows.max_frame, windows.stream) and len(steady) <= windows.max_frame:
+            self._start = frame_start(len(steady), HEADERS, END_HEADERS)
+            self._middles[size] = steady + frame_start(size, DATA, END_STREAM)
 
     def _on_peer_settings(self) -> None:
         self._middles.clear()

@@ -254,6 +254,7 @@ async def bench(
     call: str | None = None,
     data: Any = None,
     data_options: DataOptions | None = None,
+    check: str = "",
     metadata: Any = None,
     proto: str | Path | None = None,
     proto_path: str | Path | Sequence[str | Path] = (),
@@ -277,12 +278,12 @@ async def bench(
     bytes and numbers of numpy are fine, a datetime is a Timestamp, a timedelta a Duration. A list holds requests that
     are sent in turn; a callable is given the number of each request, and an iterator gives the next one, as values,
     JSON or the bytes of a message: the load ends where it has no more, unless `data_options` repeat. A text that begins
-    with ``@`` names a file. `metadata` is a mapping or pairs; a value is a text, or bytes for a key in ``-bin``, or a
-    list of them. `security` is that of the connections, as :func:`grpclab.security_of` makes it. `settings` are further
-    factors by dotted name, of the client, the load and the link: the server is running already. `connect_timeout_s`
-    waits so long for a server that is about to start. A server on another machine is loaded only with `allow_remote`
-    and the three ceilings `max_rate_rps`, `max_calls` and `max_time_s`, warm-up and resends included. Raises as
-    :func:`run_bench`.
+    with ``@`` names a file. `check` is an expression that each answer has to pass. `metadata` is a mapping or pairs; a
+    value is a text, or bytes for a key in ``-bin``, or a list of them. `security` is that of the connections, as
+    :func:`grpclab.security_of` makes it. `settings` are further factors by dotted name, of the client, the load and the
+    link: the server is running already. `connect_timeout_s` waits so long for a server that is about to start. A server
+    on another machine is loaded only with `allow_remote` and the three ceilings `max_rate_rps`, `max_calls` and
+    `max_time_s`, warm-up and resends included. Raises as :func:`run_bench`.
     """
     given: dict[str, Level] = {
         "load.requests": requests,
@@ -308,7 +309,9 @@ async def bench(
 
     def run() -> BenchResult:
         check_call(name, levels, data=data, proto=proto, proto_path=roots)
-        call = CallRequest(name=name, data=data, options=options, metadata=pairs, proto=proto, proto_path=roots)
+        call = CallRequest(
+            name=name, data=data, options=options, check=check, metadata=pairs, proto=proto, proto_path=roots
+        )
         return run_bench(
             target,
             plan,

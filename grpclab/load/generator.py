@@ -302,8 +302,7 @@ class Generator:
         ceilings = [answer.ceiling for answer in answers.values() if isinstance(answer, WindowEnded) and answer.ceiling]
         if ceilings and self._allowance is not None:
             return self._allowance.reached(ceilings[0])
-        assert self._call.payloads is not None
         return (
-            f"all {self._call.payloads.count:,} requests were sent, and they are not to repeat: give more of them, ask"
+            f"all {self._call.supply or 0:,} requests were sent, and they are not to repeat: give more of them, ask"
             " for fewer calls, or repeat them with --data-repeat"
         )

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from grpclab.factors.registries import ARRIVALS
 from grpclab.load.calls.call_options import DataOptions
 from grpclab.load.calls.metadata import parse_metadata
 from grpclab.load.calls.method import CallSpec, find_call, greeting
+from grpclab.load.calls.templates import TemplateValues
+from grpclab.load.calls.varying_metadata import VaryingMetadata
 from grpclab.load.core.arrivals import ScheduledRate, parse_rates, schedule_note
 from grpclab.load.core.bounds import split
 from grpclab.load.reachability import await_listener
@@ -249,11 +252,22 @@ def choose_call(
     Raises UsageError or TargetError.
     """
     target = host_port(target, remote=bool(security.remote))
-    pairs = parse_metadata(request.metadata)
+    varying = VaryingMetadata(parse_metadata(request.metadata))
+    service, _, method = (request.name or "greet.GreeterService/SayHello").strip("/").rpartition("/")
+    values = TemplateValues(
+        service=service,
+        method=method,
+        callers=config.load.concurrency,
+        seed=request.options.seed,
+        now=datetime.now(UTC),
+    )
+    pairs = (*varying.fixed, *varying.render(0, values))
     levels = config.differences(TrialConfig())
     check_call(request.name, levels, data=request.data, proto=request.proto, proto_path=request.proto_path)
+    planned_calls = calls_planned(config.load, rates)
     if request.name is None:
-        return dataclasses.replace(greeting(config.load), metadata=pairs)
+        call = dataclasses.replace(greeting(config.load), metadata=pairs)
+        return _varied(call, varying, values, planned_calls, request)
     if request.proto is None and not request.descriptors:
         await_listener(target, wait_s, remote=security.remote)
     data = "{}" if request.data is None else request.data
@@ -266,7 +280,7 @@ def choose_call(
         proto_paths=request.proto_path,
         descriptors=request.descriptors,
         options=request.options,
-        planned=calls_planned(config.load, rates),
+        planned=planned_calls,
         callers=config.load.concurrency,
         security=security,
     )
@@ -274,4 +288,16 @@ def choose_call(
         from grpclab.load.calls.checks import answer_check
 
         answer_check(request.check, call.answer)  # each worker makes its own
-    return dataclasses.replace(call, check=request.check)
+    return _varied(dataclasses.replace(call, check=request.check), varying, values, planned_calls, request)
+
+
+def _varied(
+    call: CallSpec, varying: VaryingMetadata, values: TemplateValues, planned_calls: int, request: CallRequest
+) -> CallSpec:
+    """Return the call with metadata that differs from call to call, where it does."""
+    if not varying:
+        return call
+    once = call.payloads is not None and not call.payloads.repeat
+    count = call.payloads.count if call.payloads is not None and once else planned_calls
+    headers = varying.write(values, count, repeat=request.options.repeat)
+    return dataclasses.replace(call, metadata=varying.fixed, headers=headers)

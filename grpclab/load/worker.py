@@ -18,6 +18,7 @@ from typing import Any
 
 from grpclab.errors import PluginError, StorageError, TargetError, UsageError
 from grpclab.factors.registries import ENGINES
+from grpclab.load.calls.method import CallSpec
 from grpclab.load.core.arrivals import planned
 from grpclab.load.core.bounds import NO_DEADLINE_S
 from grpclab.load.core.budget import Budget, RationedGate
@@ -62,6 +63,8 @@ async def _work(orders: Orders) -> None:
     assert isinstance(setup, Connect)
     try:
         create: EngineFactory = ENGINES[setup.config.load.engine]
+        if missing := _missing(create, setup.call):
+            raise PluginError(f"load.engine={setup.config.load.engine} has no {missing}: use wire or grpcio")
         engine = create(setup.config, setup.target, setup.security, setup.call, residence=setup.residence)
         await engine.connect(setup.connect_timeout_s)
     except (TargetError, UsageError) as error:  # UsageError: a target that is not on this machine, after all
@@ -83,6 +86,14 @@ async def _work(orders: Orders) -> None:
                 say(Failed(kind="storage", text=str(error)))
 
 
+def _missing(create: EngineFactory, call: CallSpec) -> str:
+    """What a call asks for that not every engine has; nothing where the engine has it all."""
+    if getattr(create, "VARIES_CALLS", False):
+        return ""
+    asked = {"requests that differ": call.payloads, "metadata that differs": call.headers, "--check": call.check}
+    return next((name for name, value in asked.items() if value), "")
+
+
 class _Worker:
     """A connected engine and what it was set up for."""
 
@@ -90,8 +101,8 @@ class _Worker:
         self._engine = engine
         self._setup = setup
         self._orders = orders
-        payloads = setup.call.payloads
-        self._supply: float = math.inf if payloads is None or payloads.supply is None else payloads.supply
+        supply = setup.call.supply
+        self._supply: float = math.inf if supply is None else supply
         """The requests that are left, where they are not to repeat."""
         self._budget = None
         if setup.allowance is not None:

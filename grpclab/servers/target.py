@@ -32,7 +32,7 @@ _KINDS = ("variant", "app", "command", "address")
 BELONGS = {
     "app_dir": ("app",),
     "python": ("app",),
-    "cwd": ("command",),
+    "cwd": ("app", "command"),
     "ready": ("command",),
     "prepare": ("app", "command"),
     "cleanup": ("app", "command"),
@@ -48,7 +48,7 @@ class Target:
 
     `app` is ``MODULE:NAME``, looked for in the folder `app_dir` (by default the working folder) by the interpreter
     `python` (by default this one). `command` starts a server, ``{port}`` in it is its port, or it is ``KIND:ARGUMENT``
-    of a kind that another package has registered. A command runs in the folder `cwd`; `prepare` is
+    of a kind that another package has registered. An application or a command runs in the folder `cwd`; `prepare` is
     a command that is run before each start, `cleanup` one after each stop. A command's server is `ready` when it
     listens (``tcp``), when its health service says so (``health``), or when a line of its log matches
     (``log:REGEX``); any server that is started has to be so within `ready_timeout_s`. `security` is that of
@@ -153,6 +153,7 @@ def App(  # noqa: N802  # one word for the user, beside Command and Address
     *,
     app_dir: str | os.PathLike[str] = "",
     python: str | os.PathLike[str] = "",
+    cwd: str | os.PathLike[str] = "",
     ready_timeout_s: float | None = None,
     prepare: str = "",
     cleanup: str = "",
@@ -162,6 +163,7 @@ def App(  # noqa: N802  # one word for the user, beside Command and Address
         app=name,
         app_dir=os.fspath(app_dir),
         python=os.fspath(python),
+        cwd=os.fspath(cwd),
         ready_timeout_s=ready_timeout_s,
         prepare=prepare,
         cleanup=cleanup,

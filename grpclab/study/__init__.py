@@ -7,7 +7,7 @@ Each line imports only from those above it::
     kernel         one IPython kernel, kept warm over many notebooks; each finds a clean one
     engine         the papermill engine that keeps one kernel warm
     trial_progress  progress in plain lines: done, of how many, time left
-    target         what a trial measures when it is not our greeter: a server by its command, a call of one's own
+    target         what a trial measures when it is not our greeter: a target, and a call of one's own
     sides          the two sides of a comparison
     trial_kernel   the process of a study's kernel
     values         a plain value as papermill, YAML or the command line give it, taken as what it can mean
@@ -21,7 +21,9 @@ Each line imports only from those above it::
     collection     the stored trials of a study together: one frame, and what a report shows beside it
     store          the folder of a study: trials whole or not at all
     trial_result   what a trial brings, and the files that it leaves in its folder
+    server_programs  the programs behind the servers of a study, read at every start
     trial          one trial
+    program_watch  the programs of a study's servers: a configuration is measured with one
     trial_order    a trial as it is ordered: written as the variables of ``trial.ipynb``, read and measured there
     manifests      the manifest of a study that is about to begin
     runner         the engine room of a study, for ``notebooks/sweep.ipynb`` and ``grpclab study`` alike

@@ -100,6 +100,20 @@ def _stacks(path: Path, study: Path) -> Stacks:
         return {}
 
 
+def mixed(trials: pd.DataFrame, identity: Mapping[str, Level]) -> str:
+    """Which trials were measured in other surroundings than the study, in words; "" for none."""
+    different: dict[str, str] = {}
+    for name, text in zip(trials.get("trial", []), trials.get("measured_on", []), strict=False):
+        measured_on = json.loads(text or "{}")  # an earlier version did not say
+        for key in sorted(measured_on):
+            if measured_on[key] != identity.get(key):
+                different.setdefault(str(name), f"{key}={measured_on[key]}, the study's is {identity.get(key)}")
+    if not different:
+        return ""
+    example, differs = next(iter(different.items()))
+    return f"measured in other surroundings ({len(different)} of {len(trials)}, such as {example}: {differs})"
+
+
 def histograms(results: Mapping[str, StoredResult], names: Sequence[str], trials: pd.DataFrame) -> Histograms:
     """The latencies of the valid trials of these configurations; `results` are those of the trials, by name."""
     by_configuration: Histograms = {}

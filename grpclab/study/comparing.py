@@ -33,6 +33,7 @@ from grpclab.study.manifests import link_check, surroundings
 from grpclab.study.parameters import study_name
 from grpclab.study.pilot import PILOT_BLOCKS, piloted, planned_blocks
 from grpclab.study.runner import Study, no_verdict, require_outputs
+from grpclab.study.server_programs import servers_of
 from grpclab.study.sides import A, B, PairOptions, Side, pair
 from grpclab.study.store import Store
 from grpclab.study.stored_comparison import compare_stored
@@ -73,19 +74,29 @@ def prepare(
         sides, blocks=PILOT_BLOCKS, delta=delta
     )  # what cannot be judged is refused before anything is measured
     require_outputs(store.folder)
+    subjects = {name: side.subject for name, side in sides.items()}
+    servers = servers_of(compare_design.plan(sides, blocks=PILOT_BLOCKS, delta=delta), subjects)
     if blocks is None:
         if stored:
             blocks = stored.plan.blocks
         else:
             write(f"pilot, {PILOT_BLOCKS} blocks that do not count:")
             metric = metric_of(sides[A].config)
-            pilot = piloted(sides, metric=metric, delta=delta, seed=seed, write=write, start_timeout_s=start_timeout_s)
+            pilot = piloted(
+                sides,
+                metric=metric,
+                delta=delta,
+                seed=seed,
+                write=write,
+                start_timeout_s=start_timeout_s,
+                servers=servers,
+            )
             blocks, reason = planned_blocks(pilot)
             write(reason)
     if warning := no_verdict(blocks):
         write(warning)
     plan = compare_design.plan(sides, blocks=blocks, delta=delta)
-    manifest = comparison_manifest(here, plan, name=name, seed=seed, start_timeout_s=start_timeout_s)
+    manifest = comparison_manifest(here, plan, name=name, seed=seed, start_timeout_s=start_timeout_s, servers=servers)
     manifest = replace(manifest, again=again)
     if not stored:
         manifest = replace(manifest, link_check=link_check(manifest.plan))

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from grpclab.analysis.study_plan import StudyPlan
+from grpclab.analysis.study_plan import StoredProgram, StudyPlan
 from grpclab.errors import MeasurementError
 from grpclab.factors.config import TrialConfig
-from grpclab.study.manifests import manifest_of, references_of, servers_of
+from grpclab.study.manifests import manifest_of, references_of
 from grpclab.study.model import Manifest
 from grpclab.study.runner import Study
 from grpclab.study.sides import A, B
@@ -54,10 +54,12 @@ class ComparingStudy(Study):
     def measure(self, config: TrialConfig, identity: TrialIdentity, folder: Path) -> str:
         """Measure one trial into `folder`. Raises MeasurementError if the first of a side is invalid."""
         side = identity.configuration
-        ledger = self.subjects[side].target.ledger
+        expected = (self.manifest.servers or {}).get(side)
+        subject = self.subjects[side]
+        ledger = subject.target.ledger
         if ledger is not None and (reason := ledger.over(time.perf_counter())):
             raise MeasurementError(reason)
-        result = run_trial(config, folder, cores=self._cores, identity=identity, subject=self.subjects[side])
+        result = run_trial(config, folder, cores=self._cores, identity=identity, subject=subject, expected=expected)
         if not result.valid and side not in self._measured:
             raise MeasurementError(f"{side.upper()} cannot be measured: {result.invalid_reason}")
         self._measured.add(side)
@@ -65,10 +67,16 @@ class ComparingStudy(Study):
 
 
 def comparison_manifest(
-    here: Manifest, plan_: StudyPlan, *, name: str, seed: int, start_timeout_s: float | None
+    here: Manifest,
+    plan_: StudyPlan,
+    *,
+    name: str,
+    seed: int,
+    start_timeout_s: float | None,
+    servers: Mapping[str, StoredProgram] | None = None,
 ) -> Manifest:
-    """The manifest of a comparison that is measured here."""
+    """The manifest of a comparison that is measured here; `servers` are the programs behind its sides."""
     parameters = {"study": name, "blocks": plan_.blocks, "seed": seed, "start_timeout_s": start_timeout_s}
     question = f"Is {plan_.configuration(B).title} faster than {plan_.configuration(A).title}?"
     manifest = manifest_of(here, plan_, design_name="compare", question=question, parameters=parameters)
-    return replace(manifest, servers=servers_of(plan_), references=references_of(plan_))
+    return replace(manifest, servers=servers or {}, references=references_of(plan_))

@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from grpclab.analysis.study_plan import StoredCores, StoredFile, StoredProgram, StudyPlan
+from grpclab.analysis.study_plan import StoredCores, StudyPlan
 from grpclab.factors.config import LinkConfig
 from grpclab.link.emulation import check_link
 from grpclab.load.calls.metadata import references
-from grpclab.servers.process import program
 from grpclab.study.designs.file_design import FileDesign
 from grpclab.study.documents import SCHEMA_VERSION
 from grpclab.study.model import Manifest
 from grpclab.study.parameters import DESIGNS, StudyParameters
+from grpclab.study.server_programs import servers_of
 from grpclab.study.stored_values import written
 from grpclab.study.trial_result import now_text
 from grpclab.system import environment
@@ -59,7 +59,7 @@ def manifest_of_file(path: Path, own: FileDesign, name: str, root: Path) -> Mani
     again = shlex.join(["grpclab", "study", "--file", str(path), "--study", name])
     manifest = manifest_of(surroundings(root), own.plan, design_name="file", question=own.question, parameters=chosen)
     if own.subjects:
-        manifest = replace(manifest, servers=servers_of(own.plan), references=references_of(own.plan))
+        manifest = replace(manifest, servers=servers_of(own.plan, own.subjects), references=references_of(own.plan))
     return replace(manifest, again=again)
 
 
@@ -82,17 +82,6 @@ def link_check(plan: StudyPlan) -> dict[str, float]:
     """What the emulated link really does, where the plan uses one that delays: the first of its round trips."""
     trips = [rtt for configuration in plan.configurations if (rtt := configuration.config.link.rtt_ms)]
     return check_link(LinkConfig(rtt_ms=trips[0])) if trips else {}
-
-
-def servers_of(plan: StudyPlan) -> dict[str, StoredProgram]:
-    """The commands of a plan with the files they run, by configuration."""
-    commands = {name: target.command for name, target in plan.subjects.items()}
-    return {name: _program(command) for name, command in commands.items() if command}
-
-
-def _program(command: str) -> StoredProgram:
-    files = program.files_of(shlex.split(command))
-    return StoredProgram(command=command, files=tuple(StoredFile(**vars(file)) for file in files))
 
 
 def references_of(plan: StudyPlan) -> dict[str, str]:

@@ -103,6 +103,8 @@ class StoredResult:
     profile_note: str = ""
     perf_note: str = ""
     strace_note: str = ""
+    program: StoredProgram | None = None
+    """What the server ran, where a command or an application is the target; not written elsewhere."""
     prepare_s: float | None = None
     """So long the target's `prepare` took before the server's start; None, which is not written, without one."""
     cleanup_s: float | None = None

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from grpclab import analysis
 from grpclab.analysis import Comparison, blocks_needed, fewest_blocks, smallest_effect, spread_of
-from grpclab.analysis.study_plan import PlannedHeadline
+from grpclab.analysis.study_plan import PlannedHeadline, StoredProgram
 from grpclab.study.comparing_study import ComparingStudy, comparison_manifest
 from grpclab.study.designs import compare_design
 from grpclab.study.designs.compare_design import SCENARIO
@@ -34,14 +34,20 @@ def piloted(
     seed: int,
     write: Callable[[str], None],
     start_timeout_s: float | None = None,
+    servers: Mapping[str, StoredProgram] | None = None,
 ) -> Comparison:
-    """The two sides in a few blocks that do not count: nothing of them is kept."""
+    """The two sides in a few blocks that do not count: nothing of them is kept. `servers`: see comparison_manifest."""
     with TemporaryFolder() as root:
         store = Store(root / "results" / "pilot")
         # A seed of its own: the order of the blocks that count must not repeat that of the pilot.
         plan_ = compare_design.plan(sides, blocks=PILOT_BLOCKS, delta=delta)
         manifest = comparison_manifest(
-            surroundings(root), plan_, name="pilot", seed=seed + 1_000_003, start_timeout_s=start_timeout_s
+            surroundings(root),
+            plan_,
+            name="pilot",
+            seed=seed + 1_000_003,
+            start_timeout_s=start_timeout_s,
+            servers=servers,
         )
         pilot = ComparingStudy(store, store.open(manifest), root, {name: side.subject for name, side in sides.items()})
         try:

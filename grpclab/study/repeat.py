@@ -22,11 +22,12 @@ from grpclab.errors import DesignError, UsageError
 from grpclab.factors.levels import Level
 from grpclab.servers.targets import is_registered
 from grpclab.study.comparing_study import ComparingStudy
-from grpclab.study.manifests import manifest_of, references_of, servers_of, surroundings
+from grpclab.study.manifests import manifest_of, references_of, surroundings
 from grpclab.study.model import Manifest, StoredOriginal
 from grpclab.study.origin import is_sealed, started_by
 from grpclab.study.parameters import study_name
 from grpclab.study.runner import Study
+from grpclab.study.server_programs import servers_of
 from grpclab.study.store import Store
 from grpclab.study.target import Subject
 from grpclab.system.paths import project_root

@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +32,7 @@ from grpclab.study.kernel import KERNEL, execute_trial
 from grpclab.study.manifests import link_check, manifest_for, manifest_of_file
 from grpclab.study.model import Manifest, StoredResult
 from grpclab.study.parameters import StudyParameters, study_name
+from grpclab.study.program_watch import ProgramWatch
 from grpclab.study.store import Store
 from grpclab.study.stored_values import read
 from grpclab.study.target import Subject, rehearse
@@ -81,6 +81,7 @@ class Study:
         cores = manifest.cores or StoredCores()
         self._cores = CorePlan(server=cores.server, generator=cores.generator, shared=cores.shared)
         self._given = subjects or {}
+        self._programs = ProgramWatch({})
 
     @functools.cached_property
     def subjects(self) -> dict[str, Subject]:
@@ -180,6 +181,7 @@ class Study:
                 for name, why in self.store.set_aside().items():
                     write(f"trial {name} is damaged: {why}; set aside in {self.store.folder / 'damaged'}")
                 missing = self.missing()
+                self._programs = ProgramWatch(self.store.results())
                 rehearse(self.subjects, self.plan, [trial.configuration for trial in missing])
                 progress = Progress(total=len(self.trials), stored=len(self.trials) - len(missing), write=write)
                 failing = Failing(valid=len(missing) < len(self.trials))
@@ -218,18 +220,28 @@ class Study:
                 result = TrialResult(identity=identity, config=config, started_at=now_text())
                 result.invalid_reason = reason or "trial.ipynb wrote no result"
                 result.write(folder)
-            return read(StoredResult, read_json(folder / "result.json", inside=folder))
+            return self._of_its_program(read(StoredResult, read_json(folder / "result.json", inside=folder)), folder)
+
+    def _of_its_program(self, result: StoredResult, folder: Path) -> StoredResult:
+        """The result of a trial, which does not count where its server's program changed. Raises DesignError."""
+        if not result.valid or not (reason := self._programs.change(result)):
+            return result
+        document = read_json(folder / "result.json", inside=folder)
+        write_json(folder / "result.json", {**document, "valid": False, "invalid_reason": reason})
+        return replace(result, valid=False, invalid_reason=reason)
 
     def measure(self, config: TrialConfig, identity: TrialIdentity, folder: Path) -> str:
         """Measure one trial into `folder`; the reason why that failed, or nothing.
 
-        A trial of our greeter is a notebook of its own. One of another server or call is not: an executed notebook
-        keeps its variables, and so the secrets of a call.
+        A trial of our greeter is a notebook. One of another target is not: notebooks would keep the secrets of a call.
         """
         profiled_blocks = self.plan.blocks if self.plan.profiled_blocks is None else self.plan.profiled_blocks
         profile = identity.configuration in self.plan.profiled and identity.block < profiled_blocks
         if subject := self.subjects.get(identity.configuration):
-            run_trial(config, folder, cores=self._cores, identity=identity, profile=profile, subject=subject)
+            known = (self.manifest.servers or {}).get(identity.configuration)
+            run_trial(
+                config, folder, cores=self._cores, identity=identity, profile=profile, subject=subject, expected=known
+            )
             return ""
         return execute_trial(folder, variables(config, identity, folder, profile=profile))
 
@@ -240,7 +252,7 @@ class Study:
         `allow_mixed`: then :meth:`judge` warns of it.
         """
         trials = self._without_unknown(collection.frame(self.store.results().values()))
-        if (mixed := self._mixed(trials)) and not allow_mixed:
+        if (mixed := collection.mixed(trials, self.manifest.identity)) and not allow_mixed:
             raise DesignError(
                 f"{self.store.folder} holds trials that were {mixed}: remove their folders, or add --allow-mixed"
             )
@@ -256,20 +268,6 @@ class Study:
             for name in unknown_factors(target, configuration.settings) & set(trials.columns):
                 trials[name] = trials[name].astype(object).mask(trials["configuration"].eq(configuration.name), None)
         return trials
-
-    def _mixed(self, trials: pd.DataFrame) -> str:
-        """Which trials were measured in other surroundings than the study, in words; "" for none."""
-        identity = self.manifest.identity
-        different: dict[str, str] = {}
-        for name, text in zip(trials.get("trial", []), trials.get("measured_on", []), strict=False):
-            measured_on = json.loads(text or "{}")  # an earlier version did not say
-            for key in sorted(measured_on):
-                if measured_on[key] != identity.get(key):
-                    different.setdefault(str(name), f"{key}={measured_on[key]}, the study's is {identity.get(key)}")
-        if not different:
-            return ""
-        example, differs = next(iter(different.items()))
-        return f"measured in other surroundings ({len(different)} of {len(trials)}, such as {example}: {differs})"
 
     def damaged_warning(self) -> str:
         """Which stored trials are damaged, in words; "" for none."""
@@ -306,7 +304,7 @@ class Study:
         """What the trials say; writes verdict.json."""
         trials = self.collect() if trials is None else trials
         judgement = analyse(trials, self.plan, self.manifest.cores)
-        if mixed := self._mixed(trials):
+        if mixed := collection.mixed(trials, self.manifest.identity):
             judgement = replace(
                 judgement,
                 sentence=f"{judgement.sentence} But it mixes machines or versions: see the warnings.",

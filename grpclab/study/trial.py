@@ -18,6 +18,7 @@ from typing import TypeVar
 
 import psutil
 
+from grpclab.analysis.study_plan import StoredProgram
 from grpclab.errors import MeasurementError, WorkerError
 from grpclab.factors.config import TrialConfig
 from grpclab.link.emulation import RunningLink, running_link
@@ -28,6 +29,7 @@ from grpclab.load.generator import DRAIN_S, Generator
 from grpclab.load.peer_probe import server_settings
 from grpclab.servers.process.launcher import RunningServer
 from grpclab.study import profile_window, window
+from grpclab.study.server_programs import change_of, program_of
 from grpclab.study.target import Subject
 from grpclab.study.trial_result import TrialIdentity, TrialResult, now_text
 from grpclab.system import procfs
@@ -53,12 +55,21 @@ def run_trial(
     identity: TrialIdentity,
     profile: bool = False,
     subject: Subject = Subject(),  # noqa: B008
+    expected: StoredProgram | None = None,
 ) -> TrialResult:
-    """Measure one configuration and write the trial into `folder`. Raises UsageError if `subject` has no such call."""
+    """Measure one configuration and write the trial into `folder`.
+
+    With another program behind its server than `expected` the trial is invalid. Raises UsageError if `subject` has no
+    such call.
+    """
     result = TrialResult(identity=identity, config=config, started_at=now_text(), subject=subject)
     try:
         with _bench_set_up(config, folder, cores, identity, subject) as (server, generator, link):
             result.prepare_s = server.prepare_s
+            if not subject.target.own:
+                result.program = program_of(server, subject)
+                if change := change_of(expected, result.program):
+                    raise MeasurementError(change)
             _compare_settings(result, server)
             _measure(result, server, generator, profile=profile)
             if link is not None:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
+from grpclab.analysis.study_plan import StoredProgram
 from grpclab.factors import effective
 from grpclab.factors.channel_args import without_effect
 from grpclab.factors.config import TrialConfig
@@ -34,9 +35,11 @@ from grpclab.system.subprocesses import STUDY_VARIABLE, TRIAL_VARIABLE
 
 T = TypeVar("T")
 
+REQUESTS = "requests"
+"""Stands among the numbers of requests for all of them, as they were sent."""
 MOST_ANSWER_FIELDS = 500
 """So many different answers are kept with the hashes of their fields."""
-UNWRITTEN = ("answer_fields", "answers", "cleanup_s", "prepare_s")
+UNWRITTEN = ("answer_fields", "answers", "cleanup_s", "prepare_s", "program")
 """Fields of result.json that are there only where they say something: earlier versions have none."""
 
 
@@ -93,6 +96,8 @@ class TrialResult:
     latency: pd.DataFrame = field(default_factory=pd.DataFrame)
     latency_rows_capped: bool = False
     timeline: pd.DataFrame = field(default_factory=pd.DataFrame)
+    program: StoredProgram | None = None
+    """What the server ran; None for our own greeter."""
     prepare_s: float | None = None
     """So long the command took that prepared the server's start; None without one."""
     cleanup_s: float | None = None
@@ -138,6 +143,11 @@ class TrialResult:
             return
         from grpclab.load.calls.checks import AnswerReader
 
+        if call.request is not None:
+            first = AnswerReader(call.request).read([call.payload])
+            digest = first.digest if call.payloads is None else call.payloads.digest()
+            self.answers[REQUESTS] = {digest: 1}
+            self.answer_fields[digest] = first.fields
         reader = AnswerReader(call.answer, self.subject.ignore_fields)
         for sample in samples:
             answer = reader.read(sample.messages)
@@ -175,6 +185,7 @@ class TrialResult:
             profile_note=self.evidence.profile_note,
             perf_note=self.evidence.perf_note,
             strace_note=self.evidence.strace_note,
+            program=self.program,
             prepare_s=self.prepare_s,
             cleanup_s=self.cleanup_s,
         )

@@ -13,12 +13,12 @@ from typing import Any
 from grpclab.system.paths import notebook
 
 SMALL: dict[str, dict[str, Any]] = {
-    "trial": {"requests": 60, "duration_s": 0.2, "profile": False},
+    "trial": {"requests": 60, "duration_s": 2.0, "profile": False},
     "sweep": {
-        **{"requests": 60, "blocks": 1, "design": "quick", "max_trial_s": 0.4},
+        **{"requests": 60, "blocks": 1, "design": "quick", "max_trial_s": 2.0},
         **{"rtt_ms": 5.0, "concurrency": "64"},
     },
-    "replication": {"requests": 60, "blocks": 1, "max_trial_s": 0.3, "rtt_ms": 5.0, "profile": False},
+    "replication": {"requests": 60, "blocks": 1, "max_trial_s": 1.0, "rtt_ms": 5.0, "profile": False},
     "explore": {},
     "calibration": {"only": "echo", "rounds": 1, "scale": 0.05},
 }

@@ -8,6 +8,7 @@ Each line imports only from those above it::
     metadata     Metadata: from words or Python values to the pairs that go over the wire
     protofile    A ``.proto`` file and what it imports, made into descriptors by protoc
     templates    values that differ from call to call: {{.RequestNumber}}, {{newUUID}} and their like
+    varying_metadata  metadata that differs from call to call
     request      what a request says before its type is known: JSON text or Python values, read into one tree
     scalars      single values of the JSON mapping of protobuf
     schema       where the schema of a call comes from

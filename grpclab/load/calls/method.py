@@ -41,23 +41,37 @@ class CallSpec:
     metadata: Pairs = ()
     payloads: Payloads | None = None
     """All requests, where there are many; `payload` is the first of them."""
+    headers: Payloads | None = None
+    """Metadata that differs from call to call: a header block for each."""
     keeps_answers: bool = False
     """Keep a sample of the answers (:mod:`grpclab.load.core.kept_answers`)."""
     check: str = ""
     """The expression that each answer has to pass; "" for none."""
     answer: AnswerKind | None = field(default=None, compare=False, repr=False)
     """The type of the answers, where it is known."""
+    request: AnswerKind | None = field(default=None, compare=False, repr=False)
+    """The type of the requests, likewise."""
 
     def of_worker(self, worker: int, workers: int) -> CallSpec:
         """The call with one worker's share of the requests."""
-        payloads = None if self.payloads is None else self.payloads.of_worker(worker, workers)
-        return replace(self, payloads=payloads, answer=self.answer if self.check else None)
+        payloads, headers = (
+            None if share is None else share.of_worker(worker, workers) for share in (self.payloads, self.headers)
+        )
+        return replace(
+            self, payloads=payloads, headers=headers, answer=self.answer if self.check else None, request=None
+        )
 
     def messages(self, *, prefix: bool) -> Iterator[bytes]:
         """The requests in the order in which they are sent, without end, with or without gRPC's prefix."""
         if self.payloads is None:
             return itertools.repeat(prefixed(self.payload) if prefix else self.payload)
         return self.payloads.messages(prefix=prefix)
+
+    @property
+    def supply(self) -> int | None:
+        """The calls for which there are requests; None where these repeat."""
+        supplies = [share.supply for share in (self.payloads, self.headers) if share is not None]
+        return min((supply for supply in supplies if supply is not None), default=None)
 
     def numbers(self) -> Iterator[int]:
         """The numbers of these requests."""
@@ -141,6 +155,7 @@ def find_call(
         payload=requests if isinstance(requests, bytes) else requests.message(0),
         payloads=many,
         answer=answer_kind(descriptor.output_type),
+        request=answer_kind(descriptor.input_type),
         server_streaming=descriptor.server_streaming,
         metadata=metadata,
     )

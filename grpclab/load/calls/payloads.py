@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import array
 import contextlib
+import hashlib
 import itertools
 import math
 import mmap
@@ -92,6 +93,10 @@ class Payloads:
         """One request, without the prefix."""
         mapped, begins = self._map()
         return mapped[begins[number] + PREFIX_BYTES : begins[number + 1]]
+
+    def digest(self) -> str:
+        """The hash of all requests."""
+        return hashlib.blake2b(self.file.read_bytes(), digest_size=8).hexdigest()
 
     def _map(self) -> tuple[mmap.mmap, memoryview]:
         try:

@@ -29,6 +29,7 @@ from grpclab.system.inputs import unreadable
 from grpclab.system.transport import PLAINTEXT, Security
 
 MAX_SCHEMA_BYTES = 64 * 2**20
+SERVICES_TIMEOUT_S = 5.0
 _LISTED = 20
 """Names that an error lists at most."""
 
@@ -124,6 +125,39 @@ def from_server(
         except UnusableError as error:
             raise UsageError(f"the schema of {source} cannot be used: {error}; give --proto FILE") from None
     return Schema(pool=pool, services=tuple(sorted(services)), source=source)
+
+
+def services_at(
+    target: str,
+    *,
+    metadata: Metadata = (),
+    security: Security = PLAINTEXT,
+    timeout_s: float = SERVICES_TIMEOUT_S,
+) -> tuple[Schema, tuple[bytes, ...]]:
+    """All services that a server's reflection tells of, and their files, serialized and sorted by name.
+
+    Raises TargetError where nothing answers in time, UsageError where the server does not tell.
+    """
+    options = [("grpc.enable_retries", 0), ("grpc.max_receive_message_length", MAX_SCHEMA_BYTES)]
+    with open_channel(target, security=security, options=options) as channel:
+        ready = grpc.channel_ready_future(channel)
+        try:
+            _wait_until_ready(ready, target, timeout_s, security=security)
+        except TargetError:
+            ready.cancel()
+            raise
+        reflection = _Reflection(channel, target, metadata, timeout_s)
+        services = sorted(reflection.services())
+        files: Files = {}
+        try:
+            for service in services:
+                add(files, reflection.files(file_containing_symbol=service))
+            complete(files, lambda name: reflection.files(file_by_filename=name))
+            pool = pool_of(files)
+        except UnusableError as error:
+            raise UsageError(f"the schema of the server at {target} cannot be used: {error}") from None
+    content = tuple(files[name].SerializeToString(deterministic=True) for name in sorted(files))
+    return Schema(pool=pool, services=tuple(services), source=f"the server at {target}"), content
 
 
 def _wait_until_ready(ready: grpc.Future[Any], target: str, timeout_s: float, *, security: Security) -> None:

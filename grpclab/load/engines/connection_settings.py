@@ -69,8 +69,14 @@ def connection_settings(
     most = messages.UNLIMITED_BYTES if client.max_message_mib is None else client.max_message_mib * 2**20
 
     kind: Callable[..., ClientConnection] = ClientConnection
-    if call.payloads is not None or watch is not None:  # of all connections together, in order
-        kind = partial(SequenceConnection, requests=call.messages(prefix=True), remember=client.resend, watch=watch)
+    if call.payloads is not None or call.headers is not None or watch is not None:
+        kind = partial(  # the iterators are of all connections together
+            SequenceConnection,
+            requests=call.messages(prefix=True),
+            headers=None if call.headers is None else call.headers.messages(prefix=False),
+            remember=client.resend,
+            watch=watch,
+        )
 
     def connection() -> ClientConnection:
         return kind(

@@ -76,7 +76,12 @@ class Engine(Protocol):
 
 
 class EngineFactory(Protocol):
-    """Makes an engine for one worker."""
+    """Makes an engine for one worker.
+
+    An engine that takes its requests from :meth:`grpclab.load.calls.method.CallSpec.messages`, further metadata from
+    its `headers`, and looks into answers (:mod:`grpclab.load.calls.answer_watch`), says so by an attribute
+    `VARIES_CALLS` that is true; any other sends one request always, and is refused more.
+    """
 
     def __call__(
         self, config: TrialConfig, target: str, security: Security, call: CallSpec, *, residence: bool

@@ -26,7 +26,7 @@ from grpclab.load.core.recorder import Recorder
 from grpclab.load.core.traffic import Traffic, channelz_channels, channelz_connections, channelz_pings
 from grpclab.load.engines.backoff import Backoff
 from grpclab.load.engines.engine import Counters
-from grpclab.load.engines.grpcio_messages import MOST_KEPT, messages_of, method_of, requests_of
+from grpclab.load.engines.grpcio_messages import MOST_KEPT, messages_of, metadata_of, method_of, requests_of
 from grpclab.load.engines.loops import Caller, CallFunction, Clock, OpenLoop
 from grpclab.load.peer_probe import channel_settings
 from grpclab.load.reachability import connected, look
@@ -51,6 +51,8 @@ class GrpcioEngine:
     """The engine of grpc.aio. C-core queues calls beyond the peer's stream limit out of sight:
     `counters.held` stays 0. So does it decompress answers: `Recorder.encodings` stays empty."""
 
+    VARIES_CALLS = True
+
     def __init__(
         self,
         config: TrialConfig,
@@ -68,6 +70,7 @@ class GrpcioEngine:
         self._route = ChannelRoute.to(target, security) if security.verify else None
         self._spec = call
         self._requests = requests_of(call)
+        self._varying = metadata_of(call)
         self._answers = AnswerWatch(call)
         self._residence = residence
         self._clock = clock
@@ -248,7 +251,7 @@ class GrpcioEngine:
 
     def _kept_call(self, channel: grpc.aio.Channel, line: _Line) -> CallFunction:
         method, requests = method_of(channel, self._spec), self._requests
-        metadata, deadline_s = self._spec.grpcio_metadata or None, self._config.client.deadline_s
+        metadata, varying, deadline_s = self._spec.grpcio_metadata, self._varying, self._config.client.deadline_s
         streaming, reconnects = self._spec.server_streaming, bool(self._channels)
 
         async def make(start_s: float, recorder: Recorder) -> tuple[int, float]:
@@ -261,7 +264,8 @@ class GrpcioEngine:
                     return DEADLINE_EXCEEDED, math.nan
             number = self._answers.next() if self._answers.active else None
             kept: list[Any] | None = None if number is None else []
-            call = method(next(requests), timeout=left_s, metadata=metadata)
+            sent = metadata if varying is None else (*metadata, *next(varying))
+            call = method(next(requests), timeout=left_s, metadata=sent or None)
             residence_s, status = math.nan, OK
             try:
                 if streaming:

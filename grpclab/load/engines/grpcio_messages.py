@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc.aio
 from google.protobuf.message import DecodeError, Message
+from hpack import Decoder
 
 from grpclab.generated import greet_pb2
 from grpclab.load.calls.method import GREETER, CallSpec
@@ -35,6 +36,14 @@ def _parsed(answer: bytes | None) -> Any:
         return answer if answer is None else greet_pb2.HelloResponse.FromString(answer)
     except DecodeError:
         return answer
+
+
+def metadata_of(call: CallSpec) -> Iterator[list[tuple[str, str]]] | None:
+    """The metadata of one call after the other, where it differs; None where it does not."""
+    if call.headers is None:
+        return None
+    decoder = Decoder()  # blocks of literals leave its table alone
+    return (list(decoder.decode(block)) for block in call.headers.messages(prefix=False))
 
 
 def method_of(channel: grpc.aio.Channel, call: CallSpec) -> Any:

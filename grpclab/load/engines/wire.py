@@ -48,6 +48,8 @@ Handler = Callable[[ReconnectingConnection, list[WireCall]], None]
 class WireEngine:
     """The engine on this package's own HTTP/2."""
 
+    VARIES_CALLS = True
+
     def __init__(
         self,
         config: TrialConfig,

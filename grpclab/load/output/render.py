@@ -38,6 +38,8 @@ def load_text(result: LoadResult) -> str:
         shape = f"{rate_text(load.rate_rps)}, {load.arrival}"
     else:
         shape = f"{load.concurrency} in flight"
+    if result.call.payloads is not None:
+        shape += f", {result.call.payloads.count:,} different requests"
     return f"{shape}, engine {load.engine}, {clients[client.pooling]}"
 
 

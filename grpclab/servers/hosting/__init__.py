@@ -4,4 +4,5 @@ Each line imports only from those above it::
 
     host         the program that hosts an application: one file that any interpreter with grpcio runs
     application  start an application's host, under the factors of a server
+    foreground   ``grpclab serve --app``: an application in the foreground of a terminal
 """

@@ -110,6 +110,53 @@ def interpreter(python: str, name: str = "python") -> str:
     return path
 
 
+def host_words(python: str = "") -> list[str]:
+    """The words of the program that hosts an application. Raises UsageError."""
+    return [interpreter(python), os.path.abspath(host.__file__)]
+
+
+def issued(stack: contextlib.ExitStack) -> tuple[str, Security]:
+    """A folder with a new certificate and its key, and the security of connections to a server that has them."""
+    from grpclab.servers import tls
+
+    folder = stack.enter_context(TemporaryFolder())
+    tls.issue(folder)
+    return str(folder), Security(tls=True, roots=(folder / "ca.pem").read_bytes())
+
+
+def application_order(
+    app: str,
+    config: ServerConfig,
+    *,
+    arguments: Mapping[str, str] | None = None,
+    alternatives: Sequence[Mapping[str, str]] = (),
+    app_dir: str = "",
+    cwd: str = "",
+    host: str = "127.0.0.1",
+    port: int = 0,
+    tls_folder: str = "",
+    timeout_s: float = COMMAND_TIMEOUT_S,
+) -> ApplicationOrder:
+    """The order to host an application. Raises UsageError; see :func:`launch_application`."""
+    check_application(app)
+    check_factors(config)
+    known = [name.partition(".")[2] for name in FACTORS if name.startswith("server.")]
+    return ApplicationOrder(
+        app=app,
+        app_dir=application_folder(app_dir or cwd),
+        settings={name: getattr(config, name) for name in known if name not in (*OF_THE_GREETER, *NOT_YET)},
+        arguments=dict(arguments or {}),
+        alternatives=tuple(alternatives),
+        channel_arguments=tuple(pair for pair in server_args(config) if pair[0] != "grpc.so_reuseport"),
+        host=host,
+        port=port,
+        tls_folder=tls_folder,
+        elastic=os.path.abspath(elastic.__file__),
+        cwd=application_folder(cwd, "cwd"),
+        timeout_s=timeout_s,
+    )
+
+
 @contextlib.contextmanager
 def launch_application(
     app: str,
@@ -135,35 +182,24 @@ def launch_application(
     must answer within `timeout_s`. Raises UsageError for what cannot be right, ServerError where the application raises
     an exception.
     """
-    check_application(app)
-    check_factors(config)
-    known = [name.partition(".")[2] for name in FACTORS if name.startswith("server.")]
-    settings = {name: getattr(config, name) for name in known if name not in (*OF_THE_GREETER, *NOT_YET)}
-    program = [interpreter(python), os.path.abspath(host.__file__)]
     with contextlib.ExitStack() as stack:
         folder, security = "", PLAINTEXT
         if config.tls:
-            from grpclab.servers import tls
-
-            certificates = stack.enter_context(TemporaryFolder())
-            tls.issue(certificates)
-            folder, security = str(certificates), Security(tls=True, roots=(certificates / "ca.pem").read_bytes())
-        order = ApplicationOrder(
-            app=app,
-            app_dir=application_folder(app_dir or cwd),
-            settings=settings,
-            arguments=dict(arguments or {}),
-            alternatives=tuple(alternatives),
-            channel_arguments=tuple(pair for pair in server_args(config) if pair[0] != "grpc.so_reuseport"),
+            folder, security = issued(stack)
+        order = application_order(
+            app,
+            config,
+            arguments=arguments,
+            alternatives=alternatives,
+            app_dir=app_dir,
+            cwd=cwd,
             port=port,
             tls_folder=folder,
-            elastic=os.path.abspath(elastic.__file__),
-            cwd=application_folder(cwd, "cwd"),
             timeout_s=timeout_s,
         )
         server = stack.enter_context(
             launched(
-                program,
+                host_words(python),
                 order,
                 cpus=cpus,
                 log_path=log_path,

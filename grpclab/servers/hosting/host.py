@@ -917,12 +917,10 @@ def main() -> NoReturn:
             order.channel_arguments.append(["grpc.so_reuseport", 0])  # a taken port is refused, not shared
         serve(order, parent)
     except _RefusedError as error:
-        tell(str(error))
         parent.say("ServerFailed", text=str(error), usage=True)
         leave(2)
     except _FailedError as error:
         print(error.trace, end="", file=sys.stderr, flush=True)
-        tell(str(error))
         parent.say("ServerFailed", text=str(error), trace=error.trace)
         leave(3)
 

@@ -273,7 +273,9 @@ def _axis(factor: str) -> str:
 
 
 def _slug(levels: Mapping[str, Level]) -> str:
-    words = "-".join(f"{name.partition('.')[2]}-{format_level(level)}" for name, level in levels.items())
+    words = "-".join(
+        f"{name.partition('.')[2]}-{format_level(level).removeprefix('./')}" for name, level in levels.items()
+    )
     return re.sub(r"[^A-Za-z0-9.]+", "-", words).strip("-.")[:80] or "level"
 
 

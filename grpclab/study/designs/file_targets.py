@@ -33,7 +33,6 @@ def target_of(table: TargetTable | None, folder: Path) -> Target:
     if table is None or table.variant:
         return Target()
     here = "" if folder.resolve() == Path.cwd() else str(folder.absolute())
-    started = table.app or table.command
     try:
         return Target(
             app=table.app,
@@ -41,7 +40,7 @@ def target_of(table: TargetTable | None, folder: Path) -> Target:
             address=table.address,
             app_dir=beside(table.app_dir, folder) or (here if table.app else ""),
             python=program_beside(table.python, folder),
-            cwd=beside(table.cwd, folder) or (here if started else ""),
+            cwd=beside(table.cwd, folder) or (here if table.command else ""),
             ready=table.ready,
             ready_timeout_s=_seconds(table.ready_timeout),
             prepare=table.prepare,

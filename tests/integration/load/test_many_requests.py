@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 import pytest
 
+from grpclab.errors import UsageError
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.factors.registries import ENGINES
@@ -20,6 +21,7 @@ from grpclab.load.calls.payloads import PAYLOAD_FOLDER, Payloads
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder
 from grpclab.load.generator import Generator
+from grpclab.load.plan import CallRequest, choose_call
 from grpclab.status import OK, WRONG_ANSWER
 from grpclab.system.transport import PLAINTEXT
 from grpclab.testing import fake_target
@@ -129,6 +131,33 @@ def test_a_call_that_is_sent_again_sends_the_same_request() -> None:
     call = WireCall()
     call.request = b"\0\0\0\0\1x"
     assert _second_attempt(call).request == call.request
+
+
+@BOTH
+def test_metadata_may_differ_from_call_to_call(engine: str) -> None:
+    came: list[dict[str, Any]] = []
+
+    def answer(request: bytes, context: grpc.ServicerContext) -> bytes:
+        came.append(dict(context.invocation_metadata()))
+        return request
+
+    handlers: dict[str, Any] = {"SayHello": grpc.unary_unary_rpc_method_handler(answer)}
+    handler = grpc.method_handlers_generic_handler("greet.GreeterService", handlers)
+    words = ("x-number={{.RequestNumber}}", "x-same=a", "x-long={{randomString 300 301}}")
+    trial = TrialConfig().replace({"load.requests": 5, "load.warmup_s": 0.0, "load.concurrency": 1})
+    call = choose_call("127.0.0.1:1", trial, CallRequest(metadata=words))
+    with fake_target(handler, answer=None) as target:
+        assert load(engine, target.address, call, 5) == [OK] * 5
+    assert [one["x-number"] for one in came] == ["0", "1", "2", "3", "4"]
+    assert {one["x-same"] for one in came} == {"a"}
+    assert [len(one["x-long"]) for one in came] == [300] * 5
+    assert len({one["x-long"] for one in came}) == 5
+
+
+def test_metadata_that_no_header_takes_is_refused() -> None:
+    for words in (('x-a={{choice " b"}}',), ("x-a={{.Foo}}",)):
+        with pytest.raises(UsageError):
+            choose_call("127.0.0.1:1", TrialConfig(), CallRequest(metadata=words))
 
 
 # ---- answers -----------------------------------------------------------------------------------------------------

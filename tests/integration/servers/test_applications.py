@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -281,3 +283,19 @@ def test_a_rehearsal_refuses_the_level_of_any_trial_before_one_is_measured(folde
     with pytest.raises(UsageError, match=r"^invalid arg\.depth=deep: expected a whole number$"):
         rehearse([*starts, ServerStart(config=SYNC, target=target, own={"arg.shelf": "a", "arg.depth": "deep"})])
     rehearse([ServerStart(config=SYNC)])  # nothing of ours is started for it
+
+
+def test_serve_runs_an_application_in_the_foreground_until_a_signal(
+    folder: Path, tmp_path: Path, ours: Callable[[], list[int]]
+) -> None:
+    command = [sys.executable, "-m", "grpclab", "serve", "--app", "telling:register", "--app-dir", str(folder)]
+    settings = ["--set", "arg.shelf=a b", "--set", f"env.ENDED_FILE={tmp_path / 'ended'}", "--port", "0"]
+    with subprocess.Popen([*command, *settings], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as serving:
+        assert serving.stdout is not None
+        assert serving.stdout.readline().startswith("telling:register on 127.0.0.1:")
+        serving.terminate()
+        _, errors = serving.communicate(timeout=30)
+    assert serving.returncode == 0
+    assert errors == "a line that the application prints\n"
+    assert (tmp_path / "ended").read_text() == "closed "
+    assert ours() == []

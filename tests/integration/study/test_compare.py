@@ -235,7 +235,7 @@ def test_a_method_that_the_server_lacks_is_2(capsys: pytest.CaptureFixture[str])
 
 
 def test_from_python_two_configurations_give_a_result_with_a_table() -> None:
-    load = {"load.requests": 60, "load.duration_s": 0.3, "load.warmup_s": 0.05, "load.concurrency": 2}
+    load = {"load.requests": 60, "load.duration_s": 2.0, "load.warmup_s": 0.05, "load.concurrency": 2}
     config = TrialConfig().replace({**load, "client.pooling": "shared"})
     found = grpclab.compare(config, grpclab.Side(label="<again>", config=config), blocks=2)
     assert set(found.to_frame()["configuration"]) == {"a", "b"}

@@ -24,7 +24,7 @@ SMALL = """
 headline = "server.threads=4"
 profile = false
 [set]
-load = {requests = 40, duration_s = 0.2, warmup_s = 0.05, concurrency = 4, engine = "wire"}
+load = {requests = 40, duration_s = 2.0, warmup_s = 0.05, concurrency = 4, engine = "wire"}
 client.pooling = "shared"
 [factors]
 server.threads = [4]

@@ -7,7 +7,7 @@ import json
 import pandas as pd
 import pytest
 
-from grpclab.analysis.answer_comparison import answers_cell, answers_differ, answers_notes
+from grpclab.analysis.answer_comparison import answers_cell, answers_differ, answers_notes, requests_differ
 from grpclab.analysis.inference.verdict import Comparison
 
 Cell = dict[str, dict[str, int]]
@@ -68,3 +68,15 @@ def test_each_pair_whose_answers_differ_is_a_warning() -> None:
     compared = [Comparison(baseline="a", candidate=name, ratio=1.0, blocks=3, metric="throughput_rps") for name in "bc"]
     notes = answers_notes(frame, compared)
     assert [note.partition(":")[0] for note in notes] == ["b against a"]
+
+
+def test_other_requests_on_both_sides_are_told_with_their_field() -> None:
+    def sent(one: str, other: str) -> str:
+        same: Cell = {"0": {"x1": 1}}
+        frame = trials(("a", {**same, "requests": {one: 1}}), ("b", {**same, "requests": {other: 1}}))
+        return requests_differ(frame, "a", "b")
+
+    assert sent("x1", "x1") == ""
+    assert sent("x1", "x2") == "they were not sent the same bytes: the first differs in total"
+    assert requests_differ(trials(("a", {"0": {"x1": 1}}), ("b", {"0": {"x1": 1}})), "a", "b") == ""
+    assert told(trials(("a", {"requests": {"x1": 1}}), ("b", {"requests": {"x1": 1}}))) == "None"

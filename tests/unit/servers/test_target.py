@@ -31,7 +31,7 @@ def test_each_constructor_makes_its_kind() -> None:
         ({"app": "a:b", "command": "x {port}"}, "app and command are both targets"),
         ({"variant": "basic", "address": "localhost:1"}, "variant and address are both targets"),
         ({"command": "x {port}", "python": "python3"}, "invalid python=python3: expected an application"),
-        ({"address": "localhost:1", "cwd": "/"}, "invalid cwd=/: expected a command beside it"),
+        ({"address": "localhost:1", "cwd": "/"}, "invalid cwd=/: expected an application (app) or a command beside it"),
         ({"variant": "basic", "app_dir": "x"}, "invalid app-dir=x"),
         ({"address": "localhost:1", "prepare": "make"}, "invalid prepare=make"),
         ({"app": "a:b", "ready": "tcp"}, "invalid ready=tcp: expected a command beside it"),

@@ -1,0 +1,55 @@
+"""The programs of a study's servers: a configuration is measured with one, from its first trial to its last. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from grpclab.analysis.study_plan import StoredProgram
+from grpclab.errors import DesignError
+from grpclab.study.model import StoredResult
+
+
+class ProgramWatch:
+    """Compares the program of each new trial with that of the configuration's stored trials."""
+
+    def __init__(self, results: Mapping[str, StoredResult]) -> None:
+        """`results` are the trials that are stored already."""
+        self._first: dict[str, StoredProgram] = {}
+        self._measured: set[str] = set()
+        for result in sorted(results.values(), key=lambda one: (one.block, one.order)):
+            if result.valid and result.program:
+                self._first.setdefault(result.configuration, result.program)
+
+    def change(self, result: StoredResult) -> str:
+        """Why a trial that was measured now does not belong to the study; "" where it does.
+
+        Raises DesignError where the program changed before this run, so that it measures something else.
+        """
+        if not result.program:
+            return ""
+        known = self._first.setdefault(result.configuration, result.program)
+        if not (difference := differing(known, result.program)):
+            self._measured.add(result.configuration)
+            return ""
+        reason = f"the program of {result.configuration} changed during the study: {difference}"
+        if result.configuration not in self._measured:
+            raise DesignError(f"{reason}; begin a new study with --study, or restore it")
+        return reason
+
+
+def differing(before: StoredProgram, after: StoredProgram) -> str:
+    """What makes two programs different ones, in words; "" where they are the same, or one of them is not known."""
+    files = [{(file.name, file.sha256) for file in one.files} for one in (before, after)]
+    if files[0] and files[1] and files[0] != files[1]:
+        names = sorted({name for name, _ in files[0] ^ files[1]})
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        return f"{', '.join(names[:3])}{more} {'is another file' if len(names) == 1 else 'are other files'}"
+    versions = sorted({*before.versions, *after.versions})
+    if other := [name for name in versions if before.versions.get(name) != after.versions.get(name)]:
+        words = (f"{name} {before.versions.get(name)} became {after.versions.get(name)}" for name in other)
+        return ", ".join(words) if before.versions and after.versions else ""
+    if before.commit and after.commit and before.commit != after.commit:
+        return f"its commit {before.commit[:12]} became {after.commit[:12]}"
+    if None not in (before.dirty, after.dirty) and before.dirty != after.dirty:
+        return "tracked files beside it were changed" if after.dirty else "changes of tracked files beside it are gone"
+    return ""

@@ -1,0 +1,105 @@
+"""The programs behind the servers of a study: read when it begins and at every start, so that a change is noticed.
+
+Of an application they are the files that its process imported from its folder, of a command its executable and script
+with the state of git, of a running server what its reflection says.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Mapping
+
+from grpclab.analysis.study_plan import StoredFile, StoredProgram, StudyPlan
+from grpclab.errors import TargetError, UsageError
+from grpclab.load.calls.metadata import for_grpcio, parse_metadata
+from grpclab.servers import targets
+from grpclab.servers.process.launcher import RunningServer
+from grpclab.servers.process.program import ServerProgram, identity_of
+from grpclab.study.target import Subject
+from grpclab.system.transport import Security
+
+REFLECTION = "reflection"
+"""The name under which a running server's description of itself is kept, as if it were a file."""
+
+
+def servers_of(plan: StudyPlan, subjects: Mapping[str, Subject] | None = None) -> dict[str, StoredProgram]:
+    """The programs of a plan by configuration; an application is started for it, once under each interpreter.
+
+    `subjects` are those of the plan, with the secrets that a stored one does not hold. Raises UsageError, ServerError.
+    """
+    found: dict[str, StoredProgram] = {}
+    known: dict[object, StoredProgram] = {}
+    for name, stored in plan.subjects.items():
+        subject = (subjects or {}).get(name) or Subject.of(stored)
+        order = subject.order(plan.configuration(name).config)
+        target = subject.target
+        if target.own:
+            continue
+        key = (target, tuple(sorted(order.own.items())), order.config.implementation)
+        if key not in known:
+            if target.command:
+                program = identity_of(target.command, arguments=_arguments(order.own), cwd=target.cwd)
+                known[key] = _stored(program, subject)
+            else:
+                with targets.start(order) as server:
+                    known[key] = program_of(server, subject)
+        found[name] = known[key]
+    return found
+
+
+def _arguments(own: Mapping[str, str]) -> dict[str, str]:
+    return {name.removeprefix("arg."): level for name, level in own.items() if name.startswith("arg.")}
+
+
+def program_of(server: RunningServer, subject: Subject) -> StoredProgram:
+    """The program behind a server that has just been started, or reached."""
+    if not subject.target.address:
+        return _stored(server.program, subject)
+    return StoredProgram(address=subject.target.address, files=_described(server.target, server.security, subject))
+
+
+def _stored(program: ServerProgram, subject: Subject) -> StoredProgram:
+    return StoredProgram(
+        command=subject.target.command,
+        app=subject.target.app,
+        files=tuple(StoredFile(**vars(file)) for file in program.files),
+        versions=dict(program.versions),
+        commit=program.commit,
+        dirty=program.dirty,
+    )
+
+
+def _described(target: str, security: Security, subject: Subject) -> tuple[StoredFile, ...]:
+    """The digest of what a server's reflection says; nothing where it has none."""
+    from grpclab.load.calls.schema import services_at
+
+    content = b""
+    with contextlib.suppress(UsageError, TargetError):
+        metadata = for_grpcio(parse_metadata(subject.metadata))
+        _, files = services_at(target, metadata=metadata, security=security)
+        content = b"".join(files)
+    if not content:
+        return ()
+    return (StoredFile(name=REFLECTION, bytes=len(content), sha256=hashlib.sha256(content).hexdigest()),)
+
+
+def change_of(before: StoredProgram | None, now: StoredProgram) -> str:
+    """The difference of a server's program from what it was when the study began, in words; "" for none.
+
+    A file that only one of the two has may be one that is imported later, or for some levels only: it is no change.
+    """
+    if before is None:
+        return ""
+    first, second = ({file.name: file.sha256 for file in one.files} for one in (before, now))
+    changed = [name for name in sorted(set(first) & set(second)) if first[name] != second[name]]
+    changed += [
+        f"{name} ({before.versions[name]}, now {now.versions[name]})"
+        for name in sorted(set(before.versions) & set(now.versions))
+        if before.versions[name] != now.versions[name]
+    ]
+    if before.commit and now.commit and before.commit != now.commit:
+        changed.append(f"the git commit ({before.commit[:12]}, now {now.commit[:12]})")
+    elif None not in (before.dirty, now.dirty) and before.dirty != now.dirty:
+        changed.append("the files that git tracks")
+    return f"the server's program has changed since the study began: {', '.join(changed)}" if changed else ""
