@@ -11,6 +11,7 @@ Each line imports only from those above it::
     findings        what this machine can and cannot measure well, and what to do about it
     doctor          ``grpclab doctor``
     factors         ``grpclab factors``
+    init            ``grpclab init``
     notebook        ``grpclab notebook``
     profile         ``grpclab profile``
     report          ``grpclab report``

@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Sequence
 
 from grpclab import __version__
-from grpclab.cli import bench, compare, doctor, factors, notebook, profile, report, serve, study
+from grpclab.cli import bench, compare, doctor, factors, init, notebook, profile, report, serve, study
 from grpclab.cli.parser import Parser
 from grpclab.errors import GrpclabError
 from grpclab.factors.config import FACTORS
@@ -25,7 +25,7 @@ from grpclab.text.printable import printable
 
 INTERRUPTED = 130
 """The exit code of what Ctrl-C ended; SIGTERM and SIGHUP have codes of their own."""
-COMMANDS = (serve, bench, study, compare, report, profile, notebook, doctor, factors)
+COMMANDS = (serve, bench, init, study, compare, report, profile, notebook, doctor, factors)
 """Modules of commands, in the order of ``grpclab --help``; each has an ``add_parser``."""
 DESCRIPTION = "Performance studies of gRPC services that hold up."
 

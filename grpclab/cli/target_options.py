@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ from grpclab.system.dialling import addresses_elsewhere
 from grpclab.system.transport import UNVERIFIED
 
 if TYPE_CHECKING:
+    from grpclab.factors.levels import Level
+    from grpclab.servers.process.launcher import RunningServer
     from grpclab.servers.target import Target
     from grpclab.study.sides import GivenTarget
 
@@ -124,6 +127,37 @@ def refuse_unused(options: argparse.Namespace, targets: Sequence[Target], sides:
 
 def _flag(option: str) -> str:
     return f"--{option.replace('_', '-')}"
+
+
+def apart(given: Mapping[str, Any], levels: Mapping[str, Level]) -> tuple[dict[str, Level], dict[str, Level]]:
+    """The levels of `bench`, and those of the server and the user's own, which only an application takes.
+
+    Raises UsageError where ``--app`` and its options do not go together with the others.
+    """
+    of_server = {
+        name: level for name, level in levels.items() if name.startswith(("server.", "arg.", "env.", "target."))
+    }
+    if "app" in given:
+        if "target" in given:
+            raise UsageError(f"{given['target']} and --app both name the server: give one")
+        return {name: level for name, level in levels.items() if name not in of_server}, of_server
+    if unused := next((name for name in ("python", "app_dir", "cwd") if name in given), None):
+        raise UsageError(f"{_flag(unused)} cannot be used here: it belongs to --app")
+    return dict(levels), {}
+
+
+def hosted(given: Mapping[str, Any], levels: Mapping[str, Level]) -> AbstractContextManager[RunningServer]:
+    """The application of ``--app``, hosted under these levels while the block runs. Raises UsageError, ServerError."""
+    from grpclab.factors.config import TrialConfig
+    from grpclab.servers import targets
+
+    chosen = target_given(argparse.Namespace(**given))
+    assert chosen is not None
+    config = TrialConfig().replace(levels)
+    order = targets.ServerStart(
+        config=config.server, target=chosen[0], own=config.own, timeout_s=chosen[0].start_timeout_s
+    )
+    return targets.start(order)
 
 
 # ---- security, and where load may go -----------------------------------------------------------------------------

@@ -126,6 +126,7 @@ PASSES_JSON: dict[str, str] = {
     "calibration.verdicts": "a row of a frame",
     "cli.bench": "options of the command line, by their names",
     "cli.options": "options of the command line, by their names",
+    "cli.target_options": "options of the command line, by their names",
     "cli.profile": "writes what --json asks for",
     "factors.config": "writes what --json asks for",
     "load.calls.encoding": "a request in JSON, as its user writes it",

@@ -1,0 +1,205 @@
+"""``grpclab init``: a study of a service of one's own as a TOML file, out of what the service says of itself."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from grpclab.cli import target_options
+from grpclab.errors import UsageError, invalid
+
+if TYPE_CHECKING:
+    from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
+
+    from grpclab.load.calls.schema import Schema
+    from grpclab.servers.target import Target
+
+FILE = "threads.toml"
+NOT_THEIRS = ("grpc.health.", "grpc.reflection.", "grpc.channelz.")
+"""The beginnings of services that are no user's."""
+DEEPEST, LONGEST = 2, 400
+"""Messages within messages that an example has, and its longest text."""
+
+DESCRIPTION = """Write a study of a service of yours as a TOML file: the method, an example of its request, and factors.
+
+The service is found by the reflection of a running server (ADDRESS), or in an application that grpclab hosts for a
+moment (--app MODULE:NAME). Read the file, make the request one that the service answers, then run
+`grpclab study --file FILE`."""
+
+
+def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> None:
+    """Add the command to the command line."""
+    parser = commands.add_parser(
+        "init",
+        parents=parents,
+        help="write a study of a service of yours as a TOML file",
+        usage="grpclab init ADDRESS|--app MODULE:NAME [options]",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("target", nargs="?", metavar="ADDRESS", help="HOST:PORT of a server with reflection")
+    target_options.add_target_options(
+        parser, leave_out=("cmd", "address", "cwd", "ready", "prepare", "cleanup", "security")
+    )
+    parser.add_argument("--call", metavar="PKG.SERVICE/METHOD", help="the method (default: the first unary one)")
+    parser.add_argument("--file", metavar="FILE", default=FILE, help="the file to write (default: %(default)s)")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write the file; returns the exit code."""
+    path = Path(options.file)
+    if path.exists():
+        raise UsageError(invalid("--file", options.file, "a file that is not there yet: remove it, or name another"))
+    if bool(options.target) == bool(options.app):
+        raise UsageError("expected grpclab init ADDRESS, or grpclab init --app MODULE:NAME")
+    from grpclab.servers.target import Address, App
+
+    app = App(options.app, app_dir=options.app_dir or "", python=options.python or "") if options.app else None
+    target = app or Address(options.target)
+    schema, implementation = _schema(target)
+    method = _method(schema, options.call)
+    try:
+        path.write_text("\n".join([*lines(target, method, path.name, implementation), ""]), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(invalid("--file", options.file, f"a file that can be written: {error.strerror}")) from None
+    if not options.quiet:
+        print(f"{path}: a study of {_name(method)}; make its request one that the service answers, then run")
+        print(f"grpclab study --file {path}")
+        others = [name for name in _names(schema) if name != _name(method)]
+        if others:
+            print(f"further methods (--call): {', '.join(others)}", file=sys.stderr)
+    return 0
+
+
+def _schema(target: Target) -> tuple[Schema, str]:
+    """What a target says of itself, and the implementation of the server that an application needs, if any."""
+    from grpclab.factors.config import ServerConfig
+    from grpclab.load.calls.schema import from_descriptors, services_at
+    from grpclab.servers import targets
+    from grpclab.servers.targets import ServerStart
+
+    targets.check(target, "--app" if target.app else "ADDRESS")
+    if target.address:
+        return services_at(target.address, security=target.security)[0], ""
+    try:
+        with targets.start(ServerStart(config=ServerConfig(), target=target)) as server:
+            return from_descriptors(server.descriptors), ""
+    except UsageError as error:
+        if "async" not in str(error):
+            raise
+        with targets.start(ServerStart(config=ServerConfig(implementation="asyncio"), target=target)) as server:
+            return from_descriptors(server.descriptors), "asyncio"
+
+
+def _methods(schema: Schema) -> list[MethodDescriptor]:
+    """The methods that can be called, unary ones first."""
+    services = [name for name in schema.services if not name.startswith(NOT_THEIRS)]
+    found = [method for name in services for method in schema.pool.FindServiceByName(name).methods]
+    return sorted((one for one in found if not one.client_streaming), key=lambda one: one.server_streaming)
+
+
+def _names(schema: Schema) -> list[str]:
+    return [_name(method) for method in _methods(schema)]
+
+
+def _name(method: MethodDescriptor) -> str:
+    return f"{method.containing_service.full_name}/{method.name}"
+
+
+def _method(schema: Schema, call: str | None) -> MethodDescriptor:
+    """The method that was asked for, else the first. Raises UsageError."""
+    methods = _methods(schema)
+    if not methods:
+        raise UsageError(f"{schema.source} has no unary or server streaming method")
+    if call is None:
+        return methods[0]
+    chosen = next((method for method in methods if _name(method) == call.removeprefix("/")), None)
+    if chosen is None:
+        raise UsageError(invalid("--call", call, f"one of {', '.join(_names(schema))}"))
+    return chosen
+
+
+# ---- the file ----------------------------------------------------------------------------------------------------
+
+
+def lines(target: Target, method: MethodDescriptor, file: str, implementation: str = "") -> list[str]:
+    """The lines of the file."""
+    kind = "app" if target.app else "address"
+    what = "more threads" if target.app else "more connections"
+    text = [
+        f"# grpclab study --file {file}",
+        f"question = {_toml(f'Would {what} make {_name(method)} faster?')}",
+        "[target]",
+        f"{kind} = {_toml(target.text)}",
+        *(f"{name.replace('_', '-')} = {_toml(v)}" for name in ("app_dir", "python") if (v := getattr(target, name))),
+        "[call]",
+        f"method = {_toml(_name(method))}",
+        f"data = {_example_text(method.input_type)}",
+    ]
+    if target.address:
+        return [*text, "[set]", '"client.pooling" = "pool"', "[factors]", '"client.connections" = [1, 2, 4]']
+    if implementation:
+        return [
+            *text,
+            "[set]",
+            f'"server.implementation" = "{implementation}"',
+            "[factors]",
+            '"server.processes" = [1, 2]',
+        ]
+    return [*text, "[factors]", '"server.threads" = [4, 16, 64]', '"server.implementation" = ["sync", "asyncio"]']
+
+
+def _example_text(message: Descriptor) -> str:
+    for depth in range(DEEPEST, -1, -1):
+        text = _toml(_example(message, depth))
+        if len(text) <= LONGEST:
+            return text
+    return "{}"
+
+
+def _example(message: Descriptor, depth: int) -> dict[str, Any]:
+    """A request with something in each field, but for messages below `depth` and all but the first of a oneof."""
+    found: dict[str, Any] = {}
+    for field in message.fields:
+        choice = field.containing_oneof
+        if choice is not None and len(choice.fields) > 1 and choice.fields[0] is not field:
+            continue
+        value = _value(field, depth)
+        if value is not None:
+            found[field.name] = [value] if _repeated(field) else value
+    return found
+
+
+def _repeated(field: FieldDescriptor) -> bool:
+    return bool(field.is_repeated)
+
+
+def _value(field: FieldDescriptor, depth: int) -> Any:
+    """A value for a field; None for one that is left out: a map, a message that is too deep, or a well-known one."""
+    kind = field.message_type
+    if kind is not None:
+        simple = not kind.GetOptions().map_entry and not kind.full_name.startswith("google.protobuf.")
+        return _example(kind, depth - 1) if simple and depth > 0 else None
+    if field.enum_type is not None:
+        return field.enum_type.values[-1 if len(field.enum_type.values) == 1 else 1].name
+    if field.cpp_type in (field.CPPTYPE_FLOAT, field.CPPTYPE_DOUBLE):
+        return 1.5
+    if field.cpp_type == field.CPPTYPE_BOOL:
+        return True
+    if field.cpp_type == field.CPPTYPE_STRING:
+        return "AQID" if field.type == field.TYPE_BYTES else field.name
+    return 1
+
+
+def _toml(value: Any) -> str:
+    """A value in TOML, on one line."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name} = {_toml(one)}" for name, one in value.items()) + "}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps(value)
